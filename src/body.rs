@@ -1,0 +1,1 @@
+//! The pull driver: a chain as an HTTP body.

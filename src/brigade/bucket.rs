@@ -1,0 +1,193 @@
+//! A bucket: one piece of data, or a mark between pieces.
+
+use std::fmt;
+use std::fs::File;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderMap;
+
+/// One element of a [`Brigade`](super::Brigade): a piece of data or a mark.
+///
+/// The word never means a rate limiter here; that is a *token bucket*.
+#[derive(Clone, Debug)]
+pub enum Bucket {
+    /// Bytes in memory.
+    Data(Bytes),
+    /// Bytes in a file, not read before they must be.
+    File(FileSlice),
+    /// What came before wants to reach the client without waiting for more.
+    Flush,
+    /// The last header fields of a message, after its bytes.
+    Trailers(Box<HeaderMap>),
+    /// The source failed here. What came before goes out at its pace, then the exchange is aborted.
+    Error(SourceError),
+    /// End of stream: nothing follows.
+    Eos,
+}
+
+impl Bucket {
+    /// How many bytes of content this bucket stands for; zero for a mark.
+    pub fn len(&self) -> u64 {
+        match self {
+            Self::Data(bytes) => bytes.len() as u64,
+            Self::File(slice) => slice.len(),
+            Self::Flush | Self::Trailers(_) | Self::Error(_) | Self::Eos => 0,
+        }
+    }
+
+    /// Whether this is data of length zero. A mark is not: it means something.
+    pub fn is_empty(&self) -> bool {
+        !self.is_mark() && self.len() == 0
+    }
+
+    /// Whether this is a mark, which always fits into a brigade, and not data.
+    pub fn is_mark(&self) -> bool {
+        !matches!(self, Self::Data(_) | Self::File(_))
+    }
+}
+
+impl From<Bytes> for Bucket {
+    fn from(bytes: Bytes) -> Self {
+        Self::Data(bytes)
+    }
+}
+
+impl From<FileSlice> for Bucket {
+    fn from(slice: FileSlice) -> Self {
+        Self::File(slice)
+    }
+}
+
+/// A range of an open file: a handle, an offset and a length, but no bytes.
+///
+/// Cloning and cutting share the handle and cost no system call.
+#[derive(Clone)]
+pub struct FileSlice {
+    file: Arc<File>,
+    offset: u64,
+    len: u64,
+}
+
+impl FileSlice {
+    /// The `len` bytes of `file` that start at `offset`.
+    ///
+    /// A range that would end beyond 2⁶⁴−1 is cut there; nothing is checked against the file's size.
+    pub fn new(file: Arc<File>, offset: u64, len: u64) -> Self {
+        Self { file, offset, len: len.min(u64::MAX - offset) }
+    }
+
+    /// The open file.
+    pub fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Where in the file the slice begins, in bytes.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// The slice's length in bytes.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether nothing is left of the slice.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Cuts off and returns the first `n` bytes, or all if there are fewer.
+    #[must_use]
+    pub fn split_to(&mut self, n: u64) -> Self {
+        let n = n.min(self.len);
+        let head = Self { file: Arc::clone(&self.file), offset: self.offset, len: n };
+        self.offset += n;
+        self.len -= n;
+        head
+    }
+
+    /// Takes `next` in if it goes on in the same file where this slice ends; else gives it back.
+    pub(super) fn join(&mut self, next: Self) -> Option<Self> {
+        if Arc::ptr_eq(&self.file, &next.file) && self.offset + self.len == next.offset {
+            self.len += next.len;
+            None
+        } else {
+            Some(next)
+        }
+    }
+}
+
+impl fmt::Debug for FileSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileSlice({}..{})", self.offset, self.offset + self.len)
+    }
+}
+
+/// Why a source could not give all its bytes.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SourceError {
+    reason: Arc<str>,
+}
+
+impl SourceError {
+    /// An error whose text says what failed and where.
+    pub fn new(reason: impl Into<Arc<str>>) -> Self {
+        Self { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+impl fmt::Debug for SourceError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SourceError({:?})", self.reason)
+    }
+}
+
+impl std::error::Error for SourceError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slice(offset: u64, len: u64) -> FileSlice {
+        FileSlice::new(Arc::new(tempfile::tempfile().unwrap()), offset, len)
+    }
+
+    #[test]
+    fn a_slice_splits_and_joins_without_touching_the_file() {
+        let mut rest = slice(10, 100);
+        let mut head = rest.split_to(30);
+        assert_eq!((head.offset(), head.len()), (10, 30));
+        assert_eq!((rest.offset(), rest.len()), (40, 70));
+        assert!(head.join(rest).is_none());
+        assert_eq!((head.offset(), head.len()), (10, 100));
+        assert_eq!(head.split_to(1000).len(), 100);
+        assert!(head.is_empty());
+    }
+
+    #[test]
+    fn slices_of_different_files_or_with_a_gap_do_not_join() {
+        let mut one = slice(0, 10);
+        assert!(one.join(slice(10, 5)).is_some(), "another file");
+        let gap = FileSlice::new(Arc::clone(one.file()), 11, 5);
+        assert!(one.join(gap).is_some(), "one byte missing between");
+    }
+
+    #[test]
+    fn a_slice_cannot_reach_beyond_the_largest_offset() {
+        assert_eq!(slice(u64::MAX - 3, 10).len(), 3);
+    }
+
+    #[test]
+    fn only_data_has_length_and_only_data_can_be_empty() {
+        assert_eq!(Bucket::from(Bytes::from_static(b"abc")).len(), 3);
+        assert!(Bucket::from(Bytes::new()).is_empty());
+        assert!(!Bucket::Eos.is_empty() && Bucket::Eos.is_mark() && Bucket::Eos.len() == 0);
+    }
+}

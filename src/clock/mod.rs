@@ -1,0 +1,44 @@
+//! Time: what it is now and who is to be woken later, in one object.
+//!
+//! Only `wheel.rs` reads the system's clock. Everything that waits takes an `Arc<dyn Clock>`, so a
+//! test on a [`ManualClock`] decides when anything happens.
+
+mod instant;
+mod manual;
+mod punctual;
+mod sleep;
+mod wheel;
+
+use std::task::Waker;
+
+pub use instant::Instant;
+pub use manual::ManualClock;
+pub use punctual::Punctual;
+pub use sleep::Sleep;
+pub use wheel::SystemClock;
+
+/// A time line, and wake-ups on it.
+///
+/// The two belong together: a deadline computed from one clock and waited for on another is a bug
+/// this trait makes hard to write.
+pub trait Clock: Send + Sync + 'static {
+    /// The present instant. Never panics; may stay or step back, and callers bear it.
+    fn now(&self) -> Instant;
+
+    /// Arranges that `waker` is woken once, at `deadline` or soon after, never before.
+    ///
+    /// A deadline that has passed wakes at once. The key names the wake-up until it fired.
+    fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey;
+
+    /// Takes a wake-up back. One that fired already is no error.
+    fn cancel(&self, key: TimerKey);
+}
+
+/// Names a wake-up of one clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TimerKey {
+    /// Where the clock keeps it.
+    pub slot: usize,
+    /// Tells it from an earlier one that was kept in the same place.
+    pub generation: u64,
+}

@@ -1,0 +1,329 @@
+//! The system's clock: monotonic time and one shared wheel of wake-ups.
+//!
+//! The only file that reads the operating system's clock. A timer registration of its own for every
+//! sleep of every stream costs more than all of HTTP; here thousands of streams share slots of
+//! [`SLOT`], and one thread wakes the due ones together.
+
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::{Clock, Instant, TimerKey};
+
+/// How finely wake-ups are told apart. One is late by less than this (plus what the scheduler adds),
+/// never early. A tenth of it would be felt in CPU time at thousands of streams and in nothing else:
+/// the pace is kept by [`Punctual`](super::Punctual), not by the wheel.
+const SLOT: Duration = Duration::from_millis(10);
+
+/// Slots in the ring: 5.12 s. A longer sleep stays in its slot for as many turns as it needs.
+const SLOTS: usize = 512;
+
+/// Monotonic system time with one timer wheel.
+///
+/// Somebody must turn the wheel: [`turn`](Self::turn) does it on the thread that calls it.
+/// [`rt::clock`](crate::rt::clock) is the process's shared one, with its thread running.
+pub struct SystemClock {
+    origin: std::time::Instant,
+    wheel: Mutex<Wheel>,
+    changed: Condvar,
+}
+
+struct Wheel {
+    timers: Slab<Timer>,
+    ring: Vec<Vec<usize>>,
+    /// One bit for each slot of the ring that holds a timer.
+    occupied: [u64; SLOTS / 64],
+    /// Ticks up to and with this one have fired.
+    fired: u64,
+    /// The tick the turning thread sleeps until; `u64::MAX` while it waits for any timer at all.
+    asleep_until: u64,
+    generation: u64,
+    stopped: bool,
+}
+
+struct Timer {
+    tick: u64,
+    /// Where in its slot's list this timer stands.
+    position: usize,
+    generation: u64,
+    waker: Waker,
+}
+
+impl SystemClock {
+    /// A clock whose origin is now.
+    #[allow(clippy::new_without_default)] // reading the system's clock is no default value
+    pub fn new() -> Self {
+        Self {
+            origin: std::time::Instant::now(),
+            wheel: Mutex::new(Wheel {
+                timers: Slab::new(),
+                ring: vec![Vec::new(); SLOTS],
+                occupied: [0; SLOTS / 64],
+                fired: 0,
+                asleep_until: u64::MAX,
+                generation: 0,
+                stopped: false,
+            }),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Turns the wheel until [`stop`](Self::stop): sleeps to the next occupied slot, wakes what is due.
+    ///
+    /// Blocks its thread, which does not run at all while no timer is set.
+    pub fn turn(&self) {
+        let mut due = Vec::new();
+        let mut wheel = self.lock();
+        while !wheel.stopped {
+            let now = self.now();
+            wheel.take_due(tick_before(now), &mut due);
+            if !due.is_empty() {
+                // Not asleep: nobody needs to notify, the ring is looked at again below.
+                wheel.asleep_until = 0;
+                drop(wheel);
+                due.drain(..).for_each(Waker::wake);
+                wheel = self.lock();
+                continue;
+            }
+            wheel.asleep_until = wheel.next_tick().unwrap_or(u64::MAX);
+            wheel = if wheel.asleep_until == u64::MAX {
+                self.changed.wait(wheel).unwrap_or_else(PoisonError::into_inner)
+            } else {
+                let due_at = Instant::from_nanos(wheel.asleep_until.saturating_mul(SLOT.as_nanos() as u64));
+                let wait = due_at - self.now();
+                self.changed.wait_timeout(wheel, wait).unwrap_or_else(PoisonError::into_inner).0
+            };
+        }
+    }
+
+    /// Ends [`turn`](Self::turn). Wake-ups still set do not fire any more.
+    pub fn stop(&self) {
+        self.lock().stopped = true;
+        self.changed.notify_all();
+    }
+
+    /// How many wake-ups are set.
+    pub fn sleepers(&self) -> usize {
+        self.lock().timers.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wheel> {
+        self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        let mut wheel = self.lock();
+        let tick = tick_after(deadline).max(wheel.fired + 1);
+        let key = wheel.insert(tick, waker);
+        let wake_thread = tick < wheel.asleep_until;
+        if wake_thread {
+            wheel.asleep_until = tick;
+        }
+        drop(wheel);
+        if wake_thread {
+            self.changed.notify_one();
+        }
+        key
+    }
+
+    fn cancel(&self, key: TimerKey) {
+        let removed = self.lock().cancel(key);
+        // Dropped outside the lock: a waker's drop may run a task's destructor, which may cancel too.
+        drop(removed);
+    }
+}
+
+/// The first tick at or after `deadline`: waking on it is never early.
+fn tick_after(deadline: Instant) -> u64 {
+    deadline.as_nanos().div_ceil(SLOT.as_nanos() as u64)
+}
+
+/// The last tick at or before `now`.
+fn tick_before(now: Instant) -> u64 {
+    now.as_nanos() / SLOT.as_nanos() as u64
+}
+
+impl Wheel {
+    fn insert(&mut self, tick: u64, waker: Waker) -> TimerKey {
+        let slot = slot_of(tick);
+        self.generation += 1;
+        let generation = self.generation;
+        let key = self.timers.insert(Timer { tick, position: self.ring[slot].len(), generation, waker });
+        self.ring[slot].push(key);
+        self.occupied[slot / 64] |= 1 << (slot % 64);
+        TimerKey { slot: key, generation }
+    }
+
+    fn cancel(&mut self, key: TimerKey) -> Option<Waker> {
+        if self.timers.get(key.slot)?.generation != key.generation {
+            return None;
+        }
+        Some(self.remove(key.slot))
+    }
+
+    fn remove(&mut self, key: usize) -> Waker {
+        let timer = self.timers.remove(key);
+        let slot = slot_of(timer.tick);
+        let list = &mut self.ring[slot];
+        list.swap_remove(timer.position);
+        if let Some(&moved) = list.get(timer.position) {
+            self.timers[moved].position = timer.position;
+        }
+        if list.is_empty() {
+            self.occupied[slot / 64] &= !(1 << (slot % 64));
+            // A slot that once held thousands does not keep their room for ever.
+            list.shrink_to(64);
+        }
+        timer.waker
+    }
+
+    /// Takes out the timers of all ticks up to `now`.
+    fn take_due(&mut self, now: u64, due: &mut Vec<Waker>) {
+        if now <= self.fired {
+            return;
+        }
+        // After a pause longer than a turn every slot is looked at once.
+        let first = (self.fired + 1).max(now.saturating_sub(SLOTS as u64 - 1));
+        for tick in first..=now {
+            let slot = slot_of(tick);
+            if self.occupied[slot / 64] & (1 << (slot % 64)) == 0 {
+                continue;
+            }
+            let mut position = 0;
+            while let Some(&key) = self.ring[slot].get(position) {
+                if self.timers[key].tick <= now {
+                    due.push(self.remove(key));
+                } else {
+                    position += 1;
+                }
+            }
+        }
+        self.fired = now;
+    }
+
+    /// The next tick whose slot is occupied; for a timer further away than a turn, the tick at which
+    /// its slot comes round.
+    fn next_tick(&self) -> Option<u64> {
+        let start = self.fired + 1;
+        (start..start + SLOTS as u64).find(|tick| {
+            let slot = slot_of(*tick);
+            self.occupied[slot / 64] & (1 << (slot % 64)) != 0
+        })
+    }
+}
+
+fn slot_of(tick: u64) -> usize {
+    (tick % SLOTS as u64) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn wheel() -> SystemClock {
+        SystemClock::new()
+    }
+
+    /// Fires everything due at `tick` and says how many.
+    fn fire(clock: &SystemClock, tick: u64) -> usize {
+        let mut due = Vec::new();
+        clock.lock().take_due(tick, &mut due);
+        due.len()
+    }
+
+    fn noop() -> Waker {
+        Waker::noop().clone()
+    }
+
+    #[test]
+    fn a_timer_fires_on_the_first_tick_not_before_its_deadline() {
+        let slot = SLOT.as_nanos() as u64;
+        for (deadline, tick) in [(0, 1), (1, 1), (slot, 1), (slot + 1, 2), (2 * slot, 2)] {
+            let clock = wheel();
+            clock.wake_at(Instant::from_nanos(deadline), noop());
+            assert_eq!(fire(&clock, tick - 1), 0, "deadline {deadline}");
+            assert_eq!(fire(&clock, tick), 1, "deadline {deadline}");
+        }
+    }
+
+    #[test]
+    fn a_sleep_longer_than_a_turn_waits_for_its_turn() {
+        let clock = wheel();
+        let far = 3 * SLOTS as u64 + 7;
+        clock.lock().insert(far, noop());
+        assert_eq!(fire(&clock, far - 1), 0);
+        assert_eq!(clock.lock().next_tick(), Some(far));
+        assert_eq!(fire(&clock, far), 1);
+        assert_eq!(clock.lock().next_tick(), None);
+    }
+
+    #[test]
+    fn a_long_pause_of_the_thread_loses_no_timer() {
+        let clock = wheel();
+        for tick in 1..2000 {
+            clock.lock().insert(tick, noop());
+        }
+        assert_eq!(fire(&clock, 5000), 1999);
+        assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn cancelling_one_leaves_its_neighbours_and_a_stale_key_does_nothing() {
+        let clock = wheel();
+        let at = Instant::from_millis(50);
+        let keys: Vec<_> = (0..4).map(|_| clock.wake_at(at, noop())).collect();
+        clock.cancel(keys[1]);
+        clock.cancel(keys[1]);
+        let reused = clock.wake_at(Instant::from_millis(90), noop());
+        assert_eq!(reused.slot, keys[1].slot);
+        clock.cancel(keys[1]);
+        assert_eq!(clock.sleepers(), 4);
+        assert_eq!(fire(&clock, 5), 3);
+        assert_eq!(fire(&clock, 9), 1);
+    }
+
+    // Real time: the thread that turns the wheel is what is tested. No upper bound on lateness is
+    // asserted, only that it fires and is never early.
+    #[test]
+    fn the_turning_thread_wakes_sleepers_and_never_early() {
+        let clock = Arc::new(wheel());
+        let turning = std::thread::spawn({
+            let clock = Arc::clone(&clock);
+            move || clock.turn()
+        });
+        let count = Arc::new(Count::default());
+        for millis in [35u64, 15, 25] {
+            let deadline = clock.now() + Duration::from_millis(millis);
+            let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
+            futures_lite::future::block_on(super::super::Sleep::until(shared, deadline));
+            assert!(clock.now() >= deadline);
+        }
+        clock.wake_at(Instant::ZERO, Arc::clone(&count).into());
+        while count.0.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        clock.stop();
+        turning.join().unwrap();
+        assert_eq!(clock.sleepers(), 0);
+    }
+}

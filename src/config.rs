@@ -1,0 +1,1 @@
+//! The configuration file: parsed, checked, and in the form the server takes.

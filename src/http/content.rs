@@ -1,0 +1,36 @@
+//! What a route's source answers with, before filters: a head and a generator of buckets.
+
+use std::task::{Context, Poll};
+
+use crate::brigade::{Brigade, Bucket};
+use crate::generator::Generator;
+
+/// The content of a response, not yet paced.
+pub enum Content {
+    /// No bytes: the answer to HEAD, 204, 304 and their like.
+    Empty,
+    /// Buckets at hand: a page, an error text, the slices of a file. `Eos` is added if it is missing.
+    Buckets(Brigade),
+    /// Buckets that come by and by: an upstream's body.
+    Stream(Box<dyn Generator>),
+}
+
+impl Content {
+    /// One piece of text or bytes.
+    pub fn text(text: impl Into<bytes::Bytes>) -> Self {
+        Self::Buckets([Bucket::Data(text.into())].into_iter().collect())
+    }
+}
+
+impl Generator for Content {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
+        match self {
+            Self::Empty => {
+                brigade.push(Bucket::Eos);
+                Poll::Ready(())
+            }
+            Self::Buckets(buckets) => buckets.poll_fill(cx, brigade),
+            Self::Stream(stream) => stream.poll_fill(cx, brigade),
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! HTTP: the server, its routes, and the two sources of content: files and upstreams.
+
+pub mod content;
+pub mod files;
+pub mod peer;
+pub mod proxy;

@@ -1,0 +1,1 @@
+//! Proxied upstreams.

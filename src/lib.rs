@@ -1,0 +1,12 @@
+//! Sluicegate lets bytes out at a set pace.
+
+pub mod body;
+pub mod brigade;
+pub mod clock;
+pub mod config;
+pub mod filter;
+pub mod generator;
+pub mod http;
+pub mod limit;
+pub mod rt;
+pub mod sink;

@@ -1,0 +1,5 @@
+//! The `sluicegate` program.
+
+mod cli;
+
+fn main() {}

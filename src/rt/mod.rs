@@ -1,0 +1,1 @@
+//! The runtime: the only room that names async-std.

@@ -1,0 +1,1 @@
+//! The sink: between HTTP framing and the socket.
