@@ -70,6 +70,11 @@ impl SystemClock {
         }
     }
 
+    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
+    pub fn instant_of(&self, time: std::time::Instant) -> Instant {
+        Instant::ZERO + time.saturating_duration_since(self.origin)
+    }
+
     /// Turns the wheel until [`stop`](Self::stop): sleeps to the next occupied slot, wakes what is due.
     ///
     /// Blocks its thread, which does not run at all while no timer is set.
