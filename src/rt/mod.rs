@@ -5,6 +5,7 @@
 
 mod blocking;
 mod connect;
+mod file_read;
 mod hyper;
 mod listener;
 mod process;
@@ -18,6 +19,7 @@ use crate::clock::SystemClock;
 
 pub use blocking::blocking;
 pub use connect::{Connect, connect};
+pub use file_read::FileReader;
 pub use hyper::{Executor, HyperTimer};
 pub use listener::Listener;
 pub use process::raise_descriptor_limit;
