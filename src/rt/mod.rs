@@ -24,7 +24,7 @@ pub use hyper::{Executor, HyperTimer};
 pub use listener::Listener;
 pub use process::raise_descriptor_limit;
 pub use signals::{Signal, Signals};
-pub use socket::{Socket, SocketPeer};
+pub use socket::{PeerAddr, Socket};
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///
