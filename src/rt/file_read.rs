@@ -80,8 +80,11 @@ pub struct FileReader {
 struct Pending {
     file: Weak<File>,
     offset: u64,
-    outcome: Pin<Box<dyn Future<Output = (Result<Bytes, Errno>, How)> + Send>>,
+    outcome: Pin<Box<dyn Future<Output = Outcome> + Send>>,
 }
+
+/// What a read on the pool gave, and how the next read of the same file is done.
+type Outcome = (Result<Bytes, Errno>, How);
 
 impl FileReader {
     /// A reader that has read nothing yet.
@@ -142,13 +145,7 @@ impl FileReader {
                     return Some(read(slice, want, ReadWriteFlags::empty()));
                 }
             }
-            Errno::NOSYS | Errno::PERM => {
-                if !NO_PREADV2.swap(true, Ordering::Relaxed) {
-                    log::warn!(
-                        "this kernel or sandbox has no preadv2 ({error}): files are read on the blocking pool"
-                    );
-                }
-            }
+            Errno::NOSYS | Errno::PERM => give_up_preadv2(error),
             // Whatever it is, a plain read meets it again and has the last word.
             _ => {}
         }
@@ -189,6 +186,13 @@ impl Pending {
 
 fn is_same(known: &Weak<File>, file: &Arc<File>) -> bool {
     std::ptr::eq(known.as_ptr(), Arc::as_ptr(file))
+}
+
+/// Remembers that there is no `preadv2`, and says so the first time.
+fn give_up_preadv2(error: Errno) {
+    if !NO_PREADV2.swap(true, Ordering::Relaxed) {
+        log::warn!("this kernel or sandbox has no preadv2 ({error}): files are read on the blocking pool");
+    }
 }
 
 /// One `preadv2`, repeated only when a signal came between.
