@@ -4,6 +4,7 @@
 //! knows brigades or limits, but for reading the piece of a file that a bucket names.
 
 mod blocking;
+mod buffers;
 mod connect;
 mod file_read;
 mod hyper;
