@@ -1,5 +1,6 @@
 //! HTTP: the server, its routes, and the two sources of content: files and upstreams.
 
+pub mod answer;
 pub mod content;
 pub mod files;
 pub mod peer;
