@@ -51,7 +51,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(server: Arc<Shared>, sink: &Sink, peer: PeerAddr, local: String, refused: bool) -> Arc<Self> {
+    pub(super) fn new(
+        server: Arc<Shared>,
+        sink: &Sink,
+        peer: PeerAddr,
+        local: String,
+        refused: bool,
+    ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
         Arc::new(Self {
