@@ -103,7 +103,7 @@ pub(super) struct Serve {
 #[derive(FromArgs, Debug, Default, PartialEq)]
 #[argh(subcommand, name = "proxy", help_triggers("-h", "--help", "help"))]
 pub(super) struct Proxy {
-    /// the backend: http://HOST:PORT
+    /// the backend: http://HOST:PORT, and maybe a path to put before that of requests
     #[argh(positional, arg_name = "URL")]
     pub(super) url: String,
 
@@ -131,11 +131,11 @@ pub(super) struct Proxy {
     #[argh(option, arg_name = "time")]
     pub(super) read_timeout: Option<String>,
 
-    /// unused connections to the backend kept for later requests (default 32)
+    /// unused connections to the backend kept for later requests (default 64)
     #[argh(option, arg_name = "number")]
     pub(super) idle_connections: Option<String>,
 
-    /// how long an unused connection to the backend is kept (default 30s)
+    /// how long an unused connection to the backend is kept (default 4s)
     #[argh(option, arg_name = "time")]
     pub(super) idle_connection_timeout: Option<String>,
 

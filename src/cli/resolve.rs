@@ -57,7 +57,7 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
 
 /// The configuration of `sluicegate proxy`.
 pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
-    let upstream = ProxySource::parse_upstream(&typed.url).map_err(CliError::Usage)?;
+    let upstream = typed.url.parse().map_err(CliError::Usage)?;
     let mut proxy = ProxySource { honour_accel: !typed.ignore_accel, ..ProxySource::new(upstream) };
     set(&mut proxy.host, flag("host", &typed.host, str::parse)?);
     set(&mut proxy.connect_timeout, flag("connect-timeout", &typed.connect_timeout, timeout)?);

@@ -13,7 +13,7 @@ use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
 use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
-use super::source::{FilesSource, HostPolicy, ProxySource, Source};
+use super::source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
 use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -198,7 +198,7 @@ impl Resolver<'_> {
 
     fn proxy(&mut self, name: &str, proxy: &Spanned<String>, raw: &RawRoute) -> Option<Source> {
         self.misplaced(name, "proxy", raw);
-        let upstream = match ProxySource::parse_upstream(proxy.get_ref()) {
+        let upstream = match proxy.get_ref().parse::<UpstreamUrl>() {
             Ok(upstream) => upstream,
             Err(error) => {
                 self.problem(proxy.span(), format!("proxy in {name}: {error}"));
