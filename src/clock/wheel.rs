@@ -2,7 +2,7 @@
 //!
 //! The only file that reads the operating system's clock. A timer registration of its own for every
 //! sleep of every stream costs more than all of HTTP; here thousands of streams share slots of
-//! [`SLOT`], and one thread wakes the due ones together.
+//! 10 ms, and one thread wakes the due ones together.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;

@@ -4,6 +4,7 @@
 //! knows brigades or limits, but for reading the piece of a file that a bucket names.
 
 mod blocking;
+mod buffers;
 mod connect;
 mod file_read;
 mod hyper;
@@ -24,7 +25,7 @@ pub use hyper::{Executor, HyperTimer};
 pub use listener::Listener;
 pub use process::raise_descriptor_limit;
 pub use signals::{Signal, Signals};
-pub use socket::{Socket, SocketPeer};
+pub use socket::{PeerAddr, Socket};
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -30,13 +30,23 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// The address on the other side.
+/// The other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SocketPeer {
+pub enum PeerAddr {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// A Unix socket; its other side has no name.
+    /// A Unix socket; its other end has no name.
     Unix,
+}
+
+impl PeerAddr {
+    /// The IP address; `None` on a Unix socket. An IPv4 address in IPv6 clothes is given as IPv4.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(addr) => Some(addr.ip().to_canonical()),
+            Self::Unix => None,
+        }
+    }
 }
 
 impl Socket {
@@ -55,10 +65,18 @@ impl Socket {
     ///
     /// # Errors
     /// The peer has gone already.
-    pub fn peer(&self) -> io::Result<SocketPeer> {
+    pub fn peer(&self) -> io::Result<PeerAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.peer_addr().map(SocketPeer::Tcp),
-            Stream::Unix(_) => Ok(SocketPeer::Unix),
+            Stream::Tcp(stream) => stream.peer_addr().map(PeerAddr::Tcp),
+            Stream::Unix(_) => Ok(PeerAddr::Unix),
+        }
+    }
+
+    /// Our own address as text, for `Forwarded: by=`; `unix` on a Unix socket, empty if it is unknown.
+    pub fn local(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string()),
+            Stream::Unix(_) => "unix".to_owned(),
         }
     }
 
@@ -74,6 +92,31 @@ impl Socket {
     /// The descriptor's number, for log lines.
     pub fn raw_fd(&self) -> i32 {
         self.as_fd().as_raw_fd()
+    }
+
+    /// Reads what is there into hyper's buffer and says how many bytes that was; none at the end of
+    /// the stream.
+    pub fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<usize>> {
+        // hyper's cursor can be advanced only by unsafe code or by copying; the copy is from a buffer
+        // that stays in the processor's cache.
+        SCRATCH.with_borrow_mut(|scratch| {
+            let len = buf.remaining().min(scratch.len());
+            let n = ready!(self.poll_read_slice(cx, &mut scratch[..len]))?;
+            buf.put_slice(&scratch[..n]);
+            Poll::Ready(Ok(n))
+        })
+    }
+
+    /// Reads what is there into `buf`, as [`AsyncRead`] does.
+    pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
@@ -106,18 +149,7 @@ impl hyper::rt::Read for Socket {
         cx: &mut Context<'_>,
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let reader: Pin<&mut (dyn AsyncRead + Send + Unpin)> = match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Unix(stream) => Pin::new(stream),
-        };
-        // hyper's cursor can be advanced only by unsafe code or by copying; the copy is from a buffer
-        // that stays in the processor's cache.
-        SCRATCH.with_borrow_mut(|scratch| {
-            let len = buf.remaining().min(scratch.len());
-            let n = ready!(reader.poll_read(cx, &mut scratch[..len]))?;
-            buf.put_slice(&scratch[..n]);
-            Poll::Ready(Ok(()))
-        })
+        self.poll_read_into(cx, &mut buf).map_ok(drop)
     }
 }
 
@@ -152,7 +184,7 @@ impl hyper::rt::Write for Socket {
     }
 }
 
-impl fmt::Display for SocketPeer {
+impl fmt::Display for PeerAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(addr) => write!(f, "{addr}"),
