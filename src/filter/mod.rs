@@ -4,6 +4,7 @@
 //! and answers what must happen next; drivers do it.
 
 mod chain;
+mod contract;
 mod count;
 mod factory;
 mod fields;
