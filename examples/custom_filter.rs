@@ -4,7 +4,7 @@
 //! cargo run --example custom_filter
 //! ```
 //!
-//! Time is a [`ManualClock`], so the two seconds of the timeline pass in no time.
+//! Time is a [`ManualClock`], so the seconds of the timeline pass in no time.
 
 use std::error::Error;
 

@@ -199,6 +199,18 @@ fn what_is_out_does_not_wait_for_a_read() {
 }
 
 #[test]
+fn a_filter_that_holds_back_all_before_a_file_reads_on() {
+    // Nothing came out of it, so the chain looked no further, and asked for input that had been given.
+    let mut chain = Chain::new().then(Replace::new("ab", "c").unwrap());
+    let mut out = Brigade::new();
+    chain.input().extend([data("a"), Bucket::File(slice(1)), Bucket::Eos]);
+    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Read(_))));
+    chain.supply(Bytes::from_static(b"b"));
+    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
+    assert_eq!(out.to_bytes(), "c");
+}
+
+#[test]
 fn a_read_of_nothing_is_an_error_and_no_spin() {
     let mut chain = Chain::new().then(Replace::new("x", "y").unwrap());
     let mut out = Brigade::new();

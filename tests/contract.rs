@@ -144,6 +144,22 @@ fn sleepers_that_change_their_mind_are_caught_in_debug_builds() {
 }
 
 #[test]
+fn a_filter_may_end_the_stream_before_an_error() {
+    let first = by(|_, input, output| {
+        if input.bytes() > 0 {
+            output.extend(input.pop());
+            output.push(Bucket::Eos);
+        }
+        Verdict::after(output)
+    });
+    let mut chain = Chain::new().then(first);
+    let mut out = Brigade::new();
+    chain.input().extend([data("enough"), data("more"), failed()]);
+    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
+    assert!(out.ends() && out.to_bytes() == "enough");
+}
+
+#[test]
 fn a_limit_set_between_two_calls_is_no_breach() {
     // Its answer changes once, and stays: as if another thread had lifted a limit.
     let calls = Arc::new(AtomicUsize::new(0));

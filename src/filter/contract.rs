@@ -120,7 +120,8 @@ impl Contract {
             return Some("something was pushed behind the end of the stream");
         }
         if output.ends() {
-            return if self.closing == Some(Closing::Error) {
+            // A filter that ends the stream before it came to the error leaves that in its input.
+            return if self.closing == Some(Closing::Error) && !input.is_closed() {
                 Some("an error mark went in and a clean end came out")
             } else if verdict != Verdict::Done {
                 Some("end of stream is out, so the filter is Done")

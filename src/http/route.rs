@@ -46,7 +46,7 @@ pub struct Route {
 
 pub(super) enum Source {
     Files(Files),
-    Proxy(Proxy),
+    Proxy(Box<Proxy>),
     Handler(Box<dyn Handler>),
 }
 
@@ -90,7 +90,7 @@ impl Route {
 
     /// Paths below `path` are asked of an upstream.
     pub fn proxy(path: &str, proxy: Proxy) -> Self {
-        Self::new(path, Source::Proxy(proxy))
+        Self::new(path, Source::Proxy(Box::new(proxy)))
     }
 
     /// Paths below `path` are answered by the caller's own code.
@@ -169,13 +169,7 @@ impl Route {
     /// begins without a slash.
     fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.path.as_str())?;
-        if self.path.ends_with('/') {
-            Some(rest)
-        } else if rest.is_empty() {
-            Some(rest)
-        } else {
-            rest.strip_prefix('/')
-        }
+        if self.path.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
     }
 }
 

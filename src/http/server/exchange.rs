@@ -159,7 +159,7 @@ impl Connection {
     /// What a proxy tells its upstream of this connection's client.
     fn client(&self) -> Client {
         Client {
-            peer: self.peer.clone(),
+            peer: self.peer,
             local: self.local.clone(),
             scheme: "http",
             trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
