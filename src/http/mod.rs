@@ -5,3 +5,5 @@ pub mod content;
 pub mod files;
 pub mod peer;
 pub mod proxy;
+pub mod route;
+pub mod server;

@@ -216,8 +216,9 @@ mod tests {
 
     #[test]
     fn the_longest_prefix_wins_and_prefixes_end_at_slashes() {
-        let routes =
-            Routes::new(["/", "/logs/", "/logs/old/", "/exact"].map(|path| Route::handler(path, Nowhere)).into());
+        let routes = Routes::new(
+            ["/", "/logs/", "/logs/old/", "/exact"].map(|path| Route::handler(path, Nowhere)).into(),
+        );
         let cases = [
             ("/", "/", ""),
             ("/a/b", "/", "a/b"),

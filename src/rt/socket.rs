@@ -75,7 +75,9 @@ impl Socket {
     /// Our own address as text, for `Forwarded: by=`; `unix` on a Unix socket, empty if it is unknown.
     pub fn local(&self) -> String {
         match &self.stream {
-            Stream::Tcp(stream) => stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string()),
+            Stream::Tcp(stream) => {
+                stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string())
+            }
             Stream::Unix(_) => "unix".to_owned(),
         }
     }

@@ -21,9 +21,9 @@ use std::time::SystemTime;
 
 use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt};
 use http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Uri, request};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 
 use super::answer;
 use super::content::Content;
@@ -114,12 +114,12 @@ impl Files {
         if !below.is_folder() {
             return match self.root.open(&below).await? {
                 Opened::File(file, metadata) => serve(request, &below, file, &metadata),
-                Opened::Folder(_) => Ok(redirect(&request.uri)),
+                Opened::Folder(_) => Ok(answer::add_slash(&request.method, &request.uri)),
             };
         }
         if !request.uri.path().ends_with('/') {
             // A route without its slash: relative links would lead elsewhere.
-            return Ok(redirect(&request.uri));
+            return Ok(answer::add_slash(&request.method, &request.uri));
         }
         if let Some(index) = below.child(self.index.as_bytes()) {
             match self.root.open(&index).await {
@@ -241,25 +241,6 @@ fn content(file: Arc<File>, size: u64, media_type: &HeaderValue, selected: Selec
     response
 }
 
-/// Sends the client to the same address with a slash behind the path.
-///
-/// 301 and not 308: only GET and HEAD come here, for which they mean the same, and 301 is understood
-/// by every client there is. The address is a path, with one slash before it: more, or a backslash,
-/// would name another host.
-fn redirect(uri: &Uri) -> Response<Content> {
-    let path = uri.path().trim_start_matches(['/', '\\']);
-    let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
-    let location = format!("/{path}/{query}");
-    let mut response =
-        answer::plain(StatusCode::MOVED_PERMANENTLY, "This is a folder: its address ends in a slash.");
-    match HeaderValue::from_str(&location) {
-        Ok(location) => response.headers_mut().insert(LOCATION, location),
-        // A `Uri` has no character that a field cannot have.
-        Err(_) => return refuse(Refused::NotFound, uri.path()),
-    };
-    response
-}
-
 /// The answer when nothing could be opened.
 fn refuse(refused: Refused, path: &str) -> Response<Content> {
     match refused {
@@ -298,22 +279,6 @@ mod tests {
             assert_eq!(response.status(), status, "{error}");
             let retry = response.headers().contains_key(RETRY_AFTER);
             assert_eq!(retry, status == StatusCode::SERVICE_UNAVAILABLE, "{error}");
-        }
-    }
-
-    #[test]
-    fn a_redirect_stays_on_this_host_and_keeps_the_query() {
-        for (uri, location) in [
-            ("/a", "/a/"),
-            ("/a/b?c=d&e", "/a/b/?c=d&e"),
-            ("/a?", "/a/?"),
-            ("http://host/a", "/a/"),
-            ("//evil.example/a", "/evil.example/a/"),
-            ("///evil.example", "/evil.example/"),
-            ("/caf%C3%A9", "/caf%C3%A9/"),
-        ] {
-            let response = redirect(&uri.parse().unwrap());
-            assert_eq!(response.headers()[LOCATION], location, "{uri}");
         }
     }
 }

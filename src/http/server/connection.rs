@@ -51,7 +51,13 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    pub(super) fn new(server: Arc<Shared>, sink: &Sink, peer: PeerAddr, local: String, refused: bool) -> Arc<Self> {
+    pub(super) fn new(
+        server: Arc<Shared>,
+        sink: &Sink,
+        peer: PeerAddr,
+        local: String,
+        refused: bool,
+    ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
         Arc::new(Self {
@@ -193,6 +199,10 @@ async fn drive(serving: impl Serving, connection: &Connection) -> hyper::Result<
             return Poll::Ready(result);
         }
         if stopped.as_mut().poll(cx).is_ready() {
+            // A response that is cut must not look complete, however its length was told.
+            if connection.in_flight.load(Ordering::Acquire) > 0 {
+                connection.sink.abort();
+            }
             return Poll::Ready(Ok(()));
         }
         if !drained && draining.as_mut().poll(cx).is_ready() {

@@ -19,29 +19,29 @@ use crate::http::route::{Found, Route, Source, Stage};
 use crate::limit::Limit;
 
 /// Answers one request.
-pub(super) async fn respond(connection: Arc<Connection>, request: Request<Incoming>) -> Response<ResponseBody> {
+pub(super) async fn respond(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
     let exchange = Exchange::begin(Arc::clone(&connection), &request);
     if connection.refused {
         return unfiltered(exchange, busy());
     }
     let server = Arc::clone(&connection.server);
-    let path = request.uri().path();
-    match server.routes.find(path) {
-        Found::Route(index, route, rest) => {
-            let rest = rest.to_owned();
-            filtered(exchange, index, route, &rest, request).await
-        }
-        Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.uri())),
-        Found::Nothing => {
-            unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "404: no route leads here\n"))
-        }
+    let uri = request.uri().clone();
+    match server.routes.find(uri.path()) {
+        Found::Route(index, route, rest) => filtered(exchange, index, route, rest, request).await,
+        Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
+        Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
     }
 }
 
 /// The answer of a server that has as many connections as it may.
 fn busy() -> Response<Content> {
-    let mut response =
-        answer::plain(StatusCode::SERVICE_UNAVAILABLE, "503: the server has all the connections it may have\n");
+    let mut response = answer::plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The server has all the connections it may have. Try again in some seconds.",
+    );
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
@@ -75,9 +75,7 @@ async fn filtered(
     let bodyless = head.method == Method::HEAD;
     let response = match &route.source {
         Source::Files(files) => files.respond(&head, rest).await,
-        Source::Proxy(proxy) => {
-            proxy.respond(Request::from_parts(head, body), rest, &connection.client()).await
-        }
+        Source::Proxy(proxy) => proxy.respond(Request::from_parts(head, body), &connection.client()).await,
         Source::Handler(handler) => {
             handler.respond(Request::from_parts(head, body), &connection.client()).await
         }
@@ -114,9 +112,7 @@ fn limit_of(route: &Route, head: &mut http::response::Parts) -> Limit {
 }
 
 fn rate_filter(route: &Route, limit: &Limit, connection: &Connection, index: usize) -> RateFilter {
-    RateFilter::new(limit.clone())
-        .end_of_stream(route.end_of_stream)
-        .carried_by(connection.carryover(index))
+    RateFilter::new(limit.clone()).end_of_stream(route.end_of_stream).carried_by(connection.carryover(index))
 }
 
 fn paced(content: Content, chain: Chain, connection: &Connection) -> Option<PacedBody<Content>> {
@@ -157,7 +153,7 @@ impl Connection {
         Client {
             peer: self.peer.clone(),
             local: self.local.clone(),
-            scheme: "http",
+            scheme: http::uri::Scheme::HTTP,
             trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
         }
     }

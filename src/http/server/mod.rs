@@ -214,7 +214,9 @@ async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
 /// The system's error, with the address and the remedy in its text.
 pub fn bind_error(what: &str, error: &io::Error) -> String {
     let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there; stop it or choose another address or port 0",
+        io::ErrorKind::AddrInUse => {
+            "another program listens there; stop it or choose another address or port 0"
+        }
         io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
         io::ErrorKind::PermissionDenied => "ports below 1024 and other people's folders need privileges",
         io::ErrorKind::NotFound => "the folder of the socket does not exist",

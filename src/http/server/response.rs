@@ -12,7 +12,7 @@ use super::connection::Connection;
 use crate::body::{BodyError, PacedBody};
 use crate::clock::{Clock, Instant};
 use crate::http::content::Content;
-use crate::limit::{Limit, Rate};
+use crate::limit::{Limit, Rate, RateOrOff};
 
 /// One request and its answer, from the request's head to the last byte or the abort.
 ///
@@ -95,7 +95,7 @@ impl Exchange {
             status = self.status.map_or(0, |status| status.as_u16()),
             bytes = self.bytes,
             duration_ms = lasted.as_millis() as u64,
-            rate_set:% = Rate::display_or_off(set),
+            rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
             outcome;
             "response"
@@ -136,7 +136,11 @@ impl ResponseBody {
         Self { content, exchange, failure: Failure::None }
     }
 
-    fn failed(&mut self, error: BodyError, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn failed(
+        &mut self,
+        error: BodyError,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let connection = &self.exchange.connection;
         log::warn!(
             connection = connection.id, client:% = connection.peer, bytes = self.exchange.bytes, error:%;
