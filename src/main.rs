@@ -5,5 +5,5 @@ mod cli;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(cli::main(std::env::args_os().skip(1)))
+    ExitCode::from(cli::main(std::env::args_os().skip(1), femme::with_level))
 }

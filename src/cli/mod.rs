@@ -47,9 +47,12 @@ impl fmt::Display for CliError {
     }
 }
 
+/// Starts the log at a level. `main.rs` has the logger.
+pub type StartLog = fn(log::LevelFilter);
+
 /// Runs the program with what was typed behind its name; gives the exit code.
-pub fn main(typed: impl Iterator<Item = OsString>) -> u8 {
-    match run(typed) {
+pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
+    match run(typed, start_log) {
         Ok(()) => 0,
         Err(error) => {
             // Nobody to tell is no reason to panic.
@@ -59,7 +62,7 @@ pub fn main(typed: impl Iterator<Item = OsString>) -> u8 {
     }
 }
 
-fn run(typed: impl Iterator<Item = OsString>) -> Result<(), CliError> {
+fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(), CliError> {
     let typed = args::split_equals(typed)
         .map_err(|odd| CliError::Usage(format!("{odd:?} is not UTF-8 text; rename what it names")))?;
     let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
@@ -72,9 +75,9 @@ fn run(typed: impl Iterator<Item = OsString>) -> Result<(), CliError> {
         return print(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n"));
     }
     match parsed.command {
-        Some(Command::Serve(serve)) => serve_with(resolve::serve(&serve)?),
-        Some(Command::Proxy(proxy)) => serve_with(resolve::proxy(&proxy)?),
-        Some(Command::Run(run)) => serve_with(resolve::run(&run)?),
+        Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, start_log),
+        Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, start_log),
+        Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, start_log),
         Some(Command::Check(check)) => {
             let config = resolve::load(&check.file)?;
             warn(&config);
@@ -84,9 +87,9 @@ fn run(typed: impl Iterator<Item = OsString>) -> Result<(), CliError> {
     }
 }
 
-fn serve_with(config: Config) -> Result<(), CliError> {
-    warn(&config);
-    server::run(config).map_err(|error| CliError::Failed(error.to_string()))
+fn serve_with(config: &Config, start_log: StartLog) -> Result<(), CliError> {
+    warn(config);
+    server::run(config, start_log)
 }
 
 fn warn(config: &Config) {
