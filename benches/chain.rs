@@ -13,7 +13,7 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use argh::FromArgs;
 use bytes::Bytes;
-use report::{Readings, Table};
+use report::{Table, show};
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use sluicegate::clock::{Clock, Instant, SystemClock};
 use sluicegate::filter::{Chain, Count, Counts, RateFilter, Step};
@@ -41,7 +41,7 @@ struct Plan {
 
 impl Plan {
     /// Nanoseconds for one run of `work`, read several times, after runs that warm up.
-    fn nanos(self, mut work: impl FnMut()) -> Readings {
+    fn nanos(self, mut work: impl FnMut()) -> Vec<f64> {
         let mut runs = 1u64;
         // Runs enough to fill a reading; doubling costs less than one reading in all.
         while time(runs, &mut work) < self.each / 2 {
@@ -71,30 +71,30 @@ fn main() {
     for len in [256usize, 1024, 8 * 1024, 64 * 1024] {
         let data = Bytes::from(vec![7; len]);
         let (name, nanos) = unpaced(plan, &Bucket::Data(data));
-        throughput.row([name, gigabytes(len as u64, &nanos).show(2), nanos.show(1)]);
+        throughput.row([name, show(&gigabytes(len as u64, &nanos), 2), show(&nanos, 1)]);
     }
     let file = Arc::new(tempfile::tempfile().expect("a temporary file"));
     let slice = Bucket::File(FileSlice::new(file, 0, MAX_PIECE));
     let (name, nanos) = unpaced(plan, &slice);
-    throughput.row([name, gigabytes(MAX_PIECE, &nanos).show(2), nanos.show(1)]);
+    throughput.row([name, show(&gigabytes(MAX_PIECE, &nanos), 2), show(&nanos, 1)]);
     throughput.print();
 
     println!();
     let mut costs = Table::new(&["one operation", "ns"]);
-    costs.row(["Chain::step, paced: a chunk leaves (64 KiB/s)".to_owned(), chunk_step(plan).show(1)]);
-    costs.row(["Chain::step, paced: must sleep".to_owned(), sleeping_step(plan).show(1)]);
-    costs.row(["a chunk's both steps, count before rate".to_owned(), both_steps(plan).show(1)]);
-    costs.row(["Allowance: settle, covered, spend, whole_at".to_owned(), allowance(plan).show(1)]);
+    costs.row(["Chain::step, paced: a chunk leaves (64 KiB/s)".to_owned(), show(&chunk_step(plan), 1)]);
+    costs.row(["Chain::step, paced: must sleep".to_owned(), show(&sleeping_step(plan), 1)]);
+    costs.row(["a chunk's both steps, count before rate".to_owned(), show(&both_steps(plan), 1)]);
+    costs.row(["Allowance: settle, covered, spend, whole_at".to_owned(), show(&allowance(plan), 1)]);
     for others in [0, 1_000, 10_000] {
         let name = format!("wheel: set and cancel a wake-up, {others} others set");
-        costs.row([name, wheel(plan, others).show(1)]);
+        costs.row([name, show(&wheel(plan, others), 1)]);
     }
-    costs.row(["SystemClock::now".to_owned(), now(plan).show(1)]);
+    costs.row(["SystemClock::now".to_owned(), show(&now(plan), 1)]);
     costs.print();
 }
 
 /// Fills a chain with copies of `bucket`, steps it and empties the output: nanoseconds a bucket.
-fn unpaced(plan: Plan, bucket: &Bucket) -> (String, Readings) {
+fn unpaced(plan: Plan, bucket: &Bucket) -> (String, Vec<f64>) {
     let mut chain = Chain::new().then(Count::new(Counts::default())).then(RateFilter::new(Limit::new(None)));
     let mut out = Brigade::with_budget(MAX_PIECE);
     let per_fill = (MAX_PIECE / bucket.len()).max(1);
@@ -110,7 +110,7 @@ fn unpaced(plan: Plan, bucket: &Bucket) -> (String, Readings) {
     });
     let kind = if matches!(bucket, Bucket::File(_)) { "file slices" } else { "memory" };
     let name = format!("{kind}, buckets of {} B", bucket.len());
-    (name, nanos.map(|nanos| nanos / per_fill as f64))
+    (name, nanos.iter().map(|nanos| nanos / per_fill as f64).collect())
 }
 
 fn rate() -> Option<Rate> {
@@ -143,7 +143,7 @@ impl Paced {
 }
 
 /// The step at the end of a sleep, in which a chunk leaves.
-fn chunk_step(plan: Plan) -> Readings {
+fn chunk_step(plan: Plan) -> Vec<f64> {
     let mut paced = Paced::new(Chain::new());
     // From one whole allowance to the next: the sleep in between need not be asked for.
     plan.nanos(|| {
@@ -154,7 +154,7 @@ fn chunk_step(plan: Plan) -> Readings {
 }
 
 /// The step that finds the allowance spent. Asked again too early, it answers the same.
-fn sleeping_step(plan: Plan) -> Readings {
+fn sleeping_step(plan: Plan) -> Vec<f64> {
     let mut paced = Paced::new(Chain::new());
     plan.nanos(|| {
         black_box(paced.step());
@@ -162,7 +162,7 @@ fn sleeping_step(plan: Plan) -> Readings {
 }
 
 /// What one chunk of a stream costs in all: out, then told to sleep.
-fn both_steps(plan: Plan) -> Readings {
+fn both_steps(plan: Plan) -> Vec<f64> {
     let mut paced = Paced::new(Chain::new().then(Count::new(Counts::default())));
     plan.nanos(|| {
         paced.now = paced.now + INTERVAL;
@@ -172,7 +172,7 @@ fn both_steps(plan: Plan) -> Readings {
     })
 }
 
-fn allowance(plan: Plan) -> Readings {
+fn allowance(plan: Plan) -> Vec<f64> {
     let rate = Rate::new(61_441).expect("not zero");
     let mut now = Instant::ZERO;
     let mut allowance = Allowance::full(rate, now);
@@ -184,7 +184,7 @@ fn allowance(plan: Plan) -> Readings {
 }
 
 /// A wheel that nobody turns: registration alone, with `others` in it.
-fn wheel(plan: Plan, others: u64) -> Readings {
+fn wheel(plan: Plan, others: u64) -> Vec<f64> {
     let clock = SystemClock::new();
     for other in 0..others {
         let due = Instant::from_millis(1 + other % 200);
@@ -198,14 +198,14 @@ fn wheel(plan: Plan, others: u64) -> Readings {
     })
 }
 
-fn now(plan: Plan) -> Readings {
+fn now(plan: Plan) -> Vec<f64> {
     let clock = SystemClock::new();
     plan.nanos(|| {
         black_box(clock.now());
     })
 }
 
-fn gigabytes(bytes: u64, nanos: &Readings) -> Readings {
+fn gigabytes(bytes: u64, nanos: &[f64]) -> Vec<f64> {
     // Bytes a nanosecond are 10⁹ bytes a second.
-    nanos.map(|nanos| bytes as f64 / nanos)
+    nanos.iter().map(|nanos| bytes as f64 / nanos).collect()
 }

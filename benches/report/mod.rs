@@ -2,51 +2,27 @@
 //!
 //! Shared by the benchmarks; knows nothing of what they measure.
 
-/// Several readings of one figure.
-#[derive(Clone, Debug, Default)]
-pub struct Readings(Vec<f64>);
-
-impl Readings {
-    /// The middle reading, or the mean of the two in the middle; `None` if nothing was read.
-    pub fn median(&self) -> Option<f64> {
-        let mut sorted = self.0.clone();
-        sorted.sort_by(f64::total_cmp);
-        let middle = sorted.len() / 2;
-        match sorted.len() {
-            0 => None,
-            odd if odd % 2 == 1 => Some(sorted[middle]),
-            _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
-        }
-    }
-
-    /// The same readings in another unit.
-    pub fn map(&self, f: impl Fn(f64) -> f64) -> Self {
-        self.0.iter().map(|&reading| f(reading)).collect()
-    }
-
-    pub fn lowest(&self) -> Option<f64> {
-        self.0.iter().copied().min_by(f64::total_cmp)
-    }
-
-    pub fn highest(&self) -> Option<f64> {
-        self.0.iter().copied().max_by(f64::total_cmp)
-    }
-
-    /// "median (lowest–highest)", or a dash if nothing was read.
-    pub fn show(&self, decimals: usize) -> String {
-        match (self.median(), self.lowest(), self.highest()) {
-            (Some(median), Some(lowest), Some(highest)) => {
-                format!("{median:.decimals$} ({lowest:.decimals$}–{highest:.decimals$})")
-            }
-            _ => "–".to_owned(),
-        }
+/// The middle one of several readings, or the mean of the two in the middle; `None` if there are none.
+pub fn median(readings: &[f64]) -> Option<f64> {
+    let mut sorted = readings.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
     }
 }
 
-impl FromIterator<f64> for Readings {
-    fn from_iter<I: IntoIterator<Item = f64>>(readings: I) -> Self {
-        Self(readings.into_iter().collect())
+/// "median (lowest–highest)", the median alone if there is one reading, or a dash if there are none.
+pub fn show(readings: &[f64], decimals: usize) -> String {
+    let Some(median) = median(readings) else { return "–".to_owned() };
+    if readings.len() == 1 {
+        return format!("{median:.decimals$}");
     }
+    let lowest = readings.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = readings.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{median:.decimals$} ({lowest:.decimals$}–{highest:.decimals$})")
 }
 
 /// Rows under headings.
