@@ -60,7 +60,7 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(slow.pace, Pace { rate: Rate::new(61_440), burst, end_of_stream: EndOfStream::Immediate });
 
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
-    assert_eq!(proxy.upstream.as_str(), "http://127.0.0.1:9000");
+    assert_eq!(proxy.upstream.to_string(), "http://127.0.0.1:9000");
     assert_eq!((&proxy.host, proxy.connect_timeout), (&HostPolicy::Upstream, Duration::from_secs(5)));
 }
 

@@ -4,10 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use super::files::Files;
-use super::proxy::{HostPolicy, Proxy, ProxyOptions, Upstream};
+use super::proxy::Proxy;
 use super::route::Route;
 use super::server::{Server, Settings};
 use crate::config::{
@@ -118,27 +116,7 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
                 .map_err(|error| failed(&format!("folder {}: {error}", source.root.display())))?;
             Route::folder(path, files.index(source.index.as_str()).list(source.list))
         }
-        Source::Proxy(source) => {
-            let upstream: Upstream = source.upstream.as_str().parse().map_err(|error| failed(&error))?;
-            let options = ProxyOptions {
-                host: match &source.host {
-                    config::HostPolicy::Upstream => HostPolicy::Upstream,
-                    config::HostPolicy::Client => HostPolicy::Client,
-                    config::HostPolicy::Literal(host) => HostPolicy::Literal(
-                        HeaderValue::from_str(host.as_str()).map_err(|error| failed(&error))?,
-                    ),
-                },
-                pace: given.pace.rate,
-                honour_accel: source.honour_accel,
-                connect_timeout: source.connect_timeout,
-                head_timeout: source.response_timeout,
-                read_timeout: source.read_timeout,
-                idle_timeout: source.idle_connection_timeout,
-                idle_connections: source.idle_connections,
-                ..ProxyOptions::new(upstream)
-            };
-            Route::proxy(path, Proxy::new(options, rt::clock()))
-        }
+        Source::Proxy(source) => Route::proxy(path, Proxy::new(source.clone(), given.pace.rate, rt::clock())),
     };
     route =
         route.rate(given.pace.rate).burst(given.pace.burst.bytes()).end_of_stream(given.pace.end_of_stream);

@@ -14,13 +14,11 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_lite::FutureExt;
 
+pub use super::MAX_HEAD;
 use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep, SystemClock};
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
-
-/// The largest head of a request: 32 KiB, start line and end included. A larger one is answered 431.
-pub const MAX_HEAD: usize = 32 * 1024;
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]
