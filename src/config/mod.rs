@@ -37,7 +37,7 @@ use std::time::Duration;
 use log::LevelFilter;
 
 pub use error::ConfigError;
-pub use filters::{FilterKind, GzipSettings, MediaRange, ReplaceSettings};
+pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};

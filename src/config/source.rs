@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::error::{shorten, shorten_to};
+use super::error::shorten;
 use super::upstream::{HostPolicy, UpstreamUrl};
+use crate::excerpt::excerpt;
 
 /// Where a route's content comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +38,7 @@ impl FilesSource {
     /// # Errors
     /// The text says which it is not, and what to do.
     pub fn check_root(&self) -> Result<(), String> {
-        let root = shorten_to(&self.root.display().to_string(), 300);
+        let root = excerpt(&self.root.display().to_string(), 300);
         match std::fs::read_dir(&self.root) {
             Ok(_) => Ok(()),
             Err(error) => Err(match error.kind() {

@@ -8,12 +8,8 @@ use super::files::Files;
 use super::proxy::Proxy;
 use super::route::Route;
 use super::server::{Server, Settings};
-use crate::config::{
-    self, Config, FilterKind, GzipSettings, ListenAddr, MediaRange, ReplaceSettings, Source,
-};
-use crate::filter::{
-    CountFactory, Counts, FilterFactory, GzipFactory, GzipLevel, MediaTypes, OptionError, ReplaceFactory,
-};
+use crate::config::{self, Config, FilterKind, ListenAddr, Source};
+use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 
@@ -128,8 +124,15 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
                 route.pace(Limit::new(pace.rate).with_burst(pace.burst.bytes()), pace.end_of_stream)
             }
             FilterKind::Count => route.filter(CountFactory::new(Counts::default())),
-            FilterKind::Gzip(settings) => route.filter(gzip(settings).map_err(|error| wrong(&error))?),
-            FilterKind::Replace(settings) => route.filter(replace(settings).map_err(|error| wrong(&error))?),
+            FilterKind::Gzip(gzip) => {
+                let factory = GzipFactory::new().level(gzip.level).min_size(gzip.min_size.bytes());
+                route.filter(factory.types(gzip.types.clone()))
+            }
+            FilterKind::Replace(replace) => {
+                let factory = ReplaceFactory::new(replace.from.clone(), replace.to.clone())
+                    .map_err(|error| wrong(&error))?;
+                route.filter(factory.types(replace.types.clone()))
+            }
             FilterKind::Custom { kind, options } => {
                 let make = kinds.0.get(kind).ok_or_else(|| wrong(&format!("no kind {kind} was added")))?;
                 route.shared_filter(make(options).map_err(|error| wrong(&error))?)
@@ -137,25 +140,4 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
         };
     }
     Ok(route)
-}
-
-fn gzip(settings: &GzipSettings) -> Result<GzipFactory, OptionError> {
-    let factory =
-        GzipFactory::new().level(GzipLevel::new(settings.level)?).min_size(settings.min_size.bytes());
-    Ok(match &settings.types {
-        Some(types) => factory.types(media_types(types)?),
-        None => factory,
-    })
-}
-
-fn replace(settings: &ReplaceSettings) -> Result<ReplaceFactory, OptionError> {
-    let factory = ReplaceFactory::new(settings.from.clone(), settings.to.clone())?;
-    Ok(match &settings.types {
-        Some(types) => factory.types(media_types(types)?),
-        None => factory,
-    })
-}
-
-fn media_types(ranges: &[MediaRange]) -> Result<MediaTypes, OptionError> {
-    MediaTypes::parse(ranges.iter().map(MediaRange::as_str))
 }
