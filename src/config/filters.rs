@@ -22,7 +22,7 @@ pub enum FilterKind {
     RoutePace,
     /// Another pace than the route's, for instance before a filter that changes the length.
     Rate(Pace),
-    /// Counts what passes.
+    /// Counts what passes, on all routes that name it together; the server logs the sums when it ends.
     Count,
     /// Codes the content with gzip for clients that take it.
     Gzip(GzipSettings),

@@ -71,17 +71,22 @@ impl Server {
     /// An address cannot be listened on, a folder cannot be opened, or a filter of `kinds` refuses its
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
-        let routes = config.routes.iter().map(|given| route(given, kinds)).collect::<Result<_, _>>()?;
+        let mut counts = BTreeMap::new();
+        let routes =
+            config.routes.iter().map(|given| route(given, kinds, &mut counts)).collect::<Result<_, _>>()?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let settings = Settings {
-            drain: config.drain,
-            max_connections: config.max_connections,
-            header_timeout: config.header_timeout,
-            idle_timeout: config.idle_timeout,
-            access_log: config.access_log,
-            trusted: config.trusted_proxies.iter().copied().collect(),
-        };
-        Ok(Self::new(settings, listeners, routes))
+        Ok(Self::counting(settings(config), listeners, routes, counts))
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        drain: config.drain,
+        max_connections: config.max_connections,
+        header_timeout: config.header_timeout,
+        idle_timeout: config.idle_timeout,
+        access_log: config.access_log,
+        trusted: config.trusted_proxies.iter().copied().collect(),
     }
 }
 
@@ -103,7 +108,12 @@ fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     })
 }
 
-fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyError> {
+/// The route as `given`; what its filters count is added to `counts`, by their names.
+fn route(
+    given: &config::Route,
+    kinds: &FilterKinds,
+    counts: &mut BTreeMap<String, Counts>,
+) -> Result<Route, AssemblyError> {
     let path = given.path.as_str();
     let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {path}: {error}"));
     let mut route = match &given.source {
@@ -123,7 +133,10 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
             FilterKind::Rate(pace) => {
                 route.pace(Limit::new(pace.rate).with_burst(pace.burst.bytes()), pace.end_of_stream)
             }
-            FilterKind::Count => route.filter(CountFactory::new(Counts::default())),
+            FilterKind::Count => {
+                let counts = counts.entry(filter.name.clone()).or_default();
+                route.filter(CountFactory::new(counts.clone()))
+            }
             FilterKind::Gzip(gzip) => {
                 let factory = GzipFactory::new().level(gzip.level).min_size(gzip.min_size.bytes());
                 route.filter(factory.types(gzip.types.clone()))
@@ -140,4 +153,15 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
         };
     }
     Ok(route)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_defaults_are_the_configurations() {
+        // `Settings` has no equality; all it holds is in its debug form.
+        assert_eq!(format!("{:?}", settings(&Config::default())), format!("{:?}", Settings::default()));
+    }
 }
