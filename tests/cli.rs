@@ -59,6 +59,24 @@ fn help_and_version_are_answers() {
 }
 
 #[test]
+fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
+    for args in
+        [&["--help"][..], &["serve", "--help"], &["proxy", "--help"], &["run", "--help"], &["check", "-h"]]
+    {
+        let help = prints(args);
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {line}");
+            assert!(!line.ends_with("(default"), "{args:?}: {line}");
+        }
+        if help.contains("--listen") {
+            for form in ["127.0.0.1:8080", "[::1]:8080", "unix:PATH"] {
+                assert!(help.contains(form), "{args:?}: {form}");
+            }
+        }
+    }
+}
+
+#[test]
 fn every_default_is_in_the_help() {
     for (command, defaults) in [
         (
