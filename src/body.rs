@@ -1,1 +1,234 @@
-//! The pull driver: a chain as an HTTP body.
+//! The pull driver: a generator and a chain as an HTTP body.
+//!
+//! Does all that a filter may not: asks the generator, reads files, sleeps. Nothing is taken from the
+//! source before the chain wants it, and nothing is read from a file before it may leave, so a body
+//! that sleeps holds at most what one filter's lookahead is.
+
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
+use crate::clock::{Clock, Punctual, Sleep};
+use crate::filter::{Chain, FilterError, Step};
+use crate::generator::Generator;
+use crate::limit::INTERVAL;
+use crate::rt::FileReader;
+
+/// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
+///
+/// A failing source or filter ends the body with an error after the bytes before it went out; HTTP
+/// framing must then abort the exchange, so that it never looks complete.
+///
+/// Cancel safe: dropping it in mid-sleep or mid-read takes the wake-up back and loses nothing but the
+/// stream itself.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::task::{Context, Poll, Waker};
+/// use http_body::Body;
+/// use sluicegate::body::PacedBody;
+/// use sluicegate::brigade::{Brigade, Bucket};
+/// use sluicegate::clock::{Clock, ManualClock};
+/// use sluicegate::filter::{Chain, RateFilter};
+/// use sluicegate::limit::{Limit, Rate};
+///
+/// let clock = Arc::new(ManualClock::new());
+/// let page: Brigade = [Bucket::Data(vec![0; 2_000].into())].into_iter().collect();
+/// let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(5_000))));
+/// let mut body = Box::pin(PacedBody::new(page, chain, clock.clone()));
+///
+/// let mut cx = Context::from_waker(Waker::noop());
+/// let mut sent = Vec::new();
+/// loop {
+///     match body.as_mut().poll_frame(&mut cx) {
+///         Poll::Ready(Some(frame)) => {
+///             let bytes = frame?.into_data().unwrap();
+///             sent.push((clock.now().as_nanos() / 1_000_000, bytes.len()));
+///         }
+///         Poll::Ready(None) => break,
+///         Poll::Pending => drop(clock.advance_to_next()),
+///     }
+/// }
+/// assert_eq!(sent, [(0, 1_000), (200, 1_000)]);
+/// # Ok::<(), sluicegate::body::BodyError>(())
+/// ```
+pub struct PacedBody<G> {
+    generator: G,
+    /// The generator gave its last bucket.
+    exhausted: bool,
+    chain: Chain,
+    /// What came out of the chain and is on its way to the reader.
+    out: Brigade,
+    clock: Arc<dyn Clock>,
+    sleep: Sleep,
+    punctual: Punctual,
+    reader: FileReader,
+    /// A slice the chain wants as bytes, being read.
+    wanted: Option<FileSlice>,
+    ended: bool,
+}
+
+impl<G: Generator> PacedBody<G> {
+    /// A body of what `generator` gives, through `chain`, on `clock`.
+    pub fn new(generator: G, chain: Chain, clock: Arc<dyn Clock>) -> Self {
+        let sleep = Sleep::until(Arc::clone(&clock), clock.now());
+        Self {
+            generator,
+            exhausted: false,
+            chain,
+            out: Brigade::with_budget(MAX_PIECE),
+            clock,
+            sleep,
+            punctual: Punctual::default(),
+            reader: FileReader::default(),
+            wanted: None,
+            ended: false,
+        }
+    }
+
+    /// Whether the end of the stream has been handed over.
+    pub fn is_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The next frame out of what the chain put out already. `Ready(None)`: it put out nothing more.
+    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        while let Some(bucket) = self.out.front() {
+            if let Bucket::File(slice) = bucket {
+                let slice = slice.clone();
+                let read = ready!(self.reader.poll_read(cx, &slice));
+                return Poll::Ready(Some(match read {
+                    Ok(bytes) => {
+                        let _read = self.out.pop_within(bytes.len() as u64);
+                        Ok(Frame::data(bytes))
+                    }
+                    Err(error) => Err(self.fail(BodyError::source(error))),
+                }));
+            }
+            match self.out.pop() {
+                Some(Bucket::Data(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+                Some(Bucket::Trailers(fields)) => return Poll::Ready(Some(Ok(Frame::trailers(*fields)))),
+                Some(Bucket::Error(error)) => {
+                    return Poll::Ready(Some(Err(self.fail(BodyError::source(error)))));
+                }
+                // HTTP framing flushes whenever the body has nothing more at the moment.
+                Some(Bucket::Flush | Bucket::File(_)) => {}
+                Some(Bucket::Eos) | None => self.ended = true,
+            }
+        }
+        Poll::Ready(None)
+    }
+
+    fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let input = self.chain.input();
+        ready!(self.generator.poll_fill(cx, input));
+        self.exhausted = input.is_closed();
+        Poll::Ready(())
+    }
+
+    /// After an error nothing follows.
+    fn fail(&mut self, error: BodyError) -> BodyError {
+        self.ended = true;
+        self.out.clear();
+        self.sleep.disarm();
+        error
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if let Some(frame) = ready!(self.poll_out(cx)) {
+                return Poll::Ready(Some(frame));
+            }
+            if self.ended {
+                return Poll::Ready(None);
+            }
+            if let Some(slice) = &self.wanted {
+                let read = ready!(self.reader.poll_read(cx, slice));
+                self.wanted = None;
+                self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
+            }
+            let now = self.punctual.tell(self.clock.now());
+            match self.chain.step(now, &mut self.out) {
+                Ok(Step::Output) => {}
+                Ok(Step::Done) => self.ended = true,
+                Ok(Step::Read(slice)) => self.wanted = Some(slice),
+                Ok(Step::NeedInput) if self.exhausted => {
+                    let lost = FilterError::Contract("the end of the stream went in and never came out");
+                    return Poll::Ready(Some(Err(self.fail(BodyError::filter(lost)))));
+                }
+                Ok(Step::NeedInput) => ready!(self.poll_generator(cx)),
+                Ok(Step::Sleep(due)) => {
+                    // The end of the stream may come to hand meanwhile, and lets a remainder go.
+                    if !self.exhausted && self.chain.wants_input() && self.poll_generator(cx).is_ready() {
+                        continue;
+                    }
+                    self.punctual.expect(due);
+                    // At least once an interval a live limit is looked at again.
+                    self.sleep.reset(due.min(now + INTERVAL));
+                    ready!(Pin::new(&mut self.sleep).poll(cx));
+                }
+                Err(error) => return Poll::Ready(Some(Err(self.fail(BodyError::filter(error))))),
+            }
+        }
+    }
+}
+
+impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.get_mut().poll_next(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || matches!(self.out.front(), Some(Bucket::Eos))
+    }
+}
+
+/// Why a body ended before its end.
+#[derive(Debug)]
+pub struct BodyError {
+    cause: Cause,
+}
+
+#[derive(Debug)]
+enum Cause {
+    Source(SourceError),
+    Filter(FilterError),
+}
+
+impl BodyError {
+    fn source(error: SourceError) -> Self {
+        Self { cause: Cause::Source(error) }
+    }
+
+    fn filter(error: FilterError) -> Self {
+        Self { cause: Cause::Filter(error) }
+    }
+
+    /// Whether the source of the content failed, and not a filter.
+    pub fn is_source(&self) -> bool {
+        matches!(self.cause, Cause::Source(_))
+    }
+}
+
+impl fmt::Display for BodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.cause {
+            Cause::Source(error) => error.fmt(f),
+            Cause::Filter(error) => error.fmt(f),
+        }
+    }
+}
+
+impl std::error::Error for BodyError {}

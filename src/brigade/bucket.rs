@@ -188,6 +188,7 @@ mod tests {
     fn only_data_has_length_and_only_data_can_be_empty() {
         assert_eq!(Bucket::from(Bytes::from_static(b"abc")).len(), 3);
         assert!(Bucket::from(Bytes::new()).is_empty());
-        assert!(!Bucket::Eos.is_empty() && Bucket::Eos.is_mark() && Bucket::Eos.len() == 0);
+        assert!(!Bucket::Eos.is_empty() && Bucket::Eos.is_mark());
+        assert_eq!(Bucket::Eos.len(), 0);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! The only file that reads the operating system's clock. A timer registration of its own for every
 //! sleep of every stream costs more than all of HTTP; here thousands of streams share slots of
-//! [`SLOT`], and one thread wakes the due ones together.
+//! 10 ms, and one thread wakes the due ones together.
 
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
@@ -68,6 +68,11 @@ impl SystemClock {
             }),
             changed: Condvar::new(),
         }
+    }
+
+    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
+    pub fn instant_of(&self, time: std::time::Instant) -> Instant {
+        Instant::ZERO + time.saturating_duration_since(self.origin)
     }
 
     /// Turns the wheel until [`stop`](Self::stop): sleeps to the next occupied slot, wakes what is due.

@@ -1,8 +1,17 @@
 //! Generators: where buckets come from.
 
+mod read;
+mod stream;
+mod upstream;
+
 use std::task::{Context, Poll};
 
 use crate::brigade::Brigade;
+
+pub use read::ReadGenerator;
+pub use stream::StreamGenerator;
+pub(crate) use upstream::with_causes;
+pub use upstream::{Activity, UpstreamBody};
 
 /// A source of buckets, pulled by a driver.
 pub trait Generator: Send {

@@ -1,32 +1,25 @@
-//! Who is on the other end of a connection, and which connection it is.
+//! Who is on the other end of a connection, and whether it is believed.
 
-use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
+use std::sync::Arc;
 
-/// The other end of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum PeerAddr {
-    /// A TCP client.
-    Tcp(SocketAddr),
-    /// A client on a Unix socket: it has no address.
-    Unix,
-}
+use crate::config::Network;
 
-impl PeerAddr {
-    /// The client's address; `None` on a Unix socket. An IPv4 address in IPv6 clothes is given as IPv4.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Tcp(addr) => Some(addr.ip().to_canonical()),
-            Self::Unix => None,
-        }
+pub use crate::rt::PeerAddr;
+
+/// The peers whose word about their own clients is believed: proxies of ours in front of this server.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedPeers(Arc<[Network]>);
+
+impl TrustedPeers {
+    /// Whether a peer with this address is believed.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(ip))
     }
 }
 
-impl fmt::Display for PeerAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(addr) => write!(f, "{addr}"),
-            Self::Unix => f.write_str("unix"),
-        }
+impl FromIterator<Network> for TrustedPeers {
+    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
     }
 }

@@ -4,8 +4,10 @@
 
 mod allowance;
 mod live;
+mod spelling;
 mod units;
 
 pub use allowance::{Allowance, Carryover, INTERVAL};
 pub use live::Limit;
-pub use units::{Burst, Rate, Size, UnitError};
+pub use spelling::UnitError;
+pub use units::{Burst, Rate, RateOrOff, Size};

@@ -1,1 +1,60 @@
-//! The runtime: the only room that names async-std.
+//! The runtime: tasks, blocking work, sockets, signals, and the adapters hyper needs.
+//!
+//! The only room that names async-std and its reactor, and the only one that spawns. Nothing here
+//! knows brigades or limits, but for reading the piece of a file that a bucket names.
+
+mod blocking;
+mod buffers;
+mod connect;
+mod file_read;
+mod hyper;
+mod listener;
+mod process;
+mod signals;
+mod socket;
+mod stdout;
+
+use std::future::Future;
+use std::sync::{Arc, OnceLock};
+
+use crate::clock::SystemClock;
+
+pub use blocking::blocking;
+pub use connect::{Connect, connect};
+pub use file_read::FileReader;
+pub use hyper::{Executor, HyperTimer};
+pub use listener::Listener;
+pub use process::raise_descriptor_limit;
+pub use signals::{Signal, Signals};
+pub use socket::{PeerAddr, Socket};
+pub use stdout::ShieldedStdout;
+
+/// The process's clock, with the thread that turns its wheel. Started by the first call.
+///
+/// # Panics
+/// If the operating system refuses to start one thread.
+pub fn clock() -> Arc<SystemClock> {
+    static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
+    Arc::clone(CLOCK.get_or_init(|| {
+        let clock = Arc::new(SystemClock::new());
+        let turning = Arc::clone(&clock);
+        std::thread::Builder::new()
+            .name("clock".into())
+            .spawn(move || turning.turn())
+            .expect("the system can start one thread");
+        clock
+    }))
+}
+
+/// Runs a future on this thread until it is done.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    async_std::task::block_on(future)
+}
+
+/// Runs a future on the executor's threads, detached.
+pub fn spawn<F>(future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    async_std::task::spawn(future);
+}

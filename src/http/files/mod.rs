@@ -1,1 +1,284 @@
-//! Static files.
+//! Static files: from a request to a response whose content are slices of an open file.
+//!
+//! The parts: `path` reads the URL's path, `confine` opens what lies below the root, `validators` and
+//! `conditional` decide whether the client has it already, `range` and `multipart` cut it, `listing`
+//! shows folders. Here they are put together. Nothing here reads a file's content, and nothing blocks.
+
+mod conditional;
+mod confine;
+mod listing;
+mod media_type;
+mod multipart;
+mod path;
+mod range;
+mod validators;
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt};
+use http::header::{
+    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
+
+use super::answer;
+use super::content::Content;
+use crate::brigade::{Brigade, Bucket, FileSlice};
+use crate::rt;
+use conditional::Verdict;
+pub use confine::Root;
+use confine::{Opened, Refused};
+use path::Below;
+use range::Selected;
+use validators::Validators;
+
+/// The methods a file answers to. OPTIONS says this list.
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
+
+/// A folder of files, served over HTTP.
+///
+/// Served are regular files below the root, and for a folder the index in it. Hidden files, and what
+/// only a symbolic link out of the root leads to, are as good as not there.
+#[derive(Clone, Debug)]
+pub struct Files {
+    root: Root,
+    index: String,
+    list: bool,
+}
+
+impl Files {
+    /// Serves what lies below the folder `root`, with `index.html` as the index and without lists.
+    ///
+    /// # Errors
+    /// If there is no such folder, or it may not be entered.
+    pub fn new(root: &Path) -> io::Result<Self> {
+        Root::new(root).map(Self::below)
+    }
+
+    /// Serves what lies below a root that is open already.
+    pub fn below(root: Root) -> Self {
+        Self { root, index: "index.html".to_owned(), list: false }
+    }
+
+    /// The name of the file that is served for the folder it is in. Empty, or a name that is never
+    /// served (with a slash, or hidden): none is.
+    #[must_use]
+    pub fn index(self, name: impl Into<String>) -> Self {
+        Self { index: name.into(), ..self }
+    }
+
+    /// Whether a folder without an index is answered with a list of what is in it. Default: no, it is
+    /// answered with 404.
+    #[must_use]
+    pub fn list(self, list: bool) -> Self {
+        Self { list, ..self }
+    }
+
+    /// Answers a request for `path`: the part of the URL's path behind the route, as it came, still
+    /// percent-encoded and without a slash before it. Empty, it is the root itself.
+    ///
+    /// Never fails: what cannot be served is answered with a short text. A failure of the machine is
+    /// logged, one line each. Cancel safe: a dropped request leaves nothing open.
+    pub async fn respond(&self, request: &request::Parts, path: &str) -> Response<Content> {
+        match request.method {
+            Method::GET => self.answer(request, path).await,
+            Method::HEAD => answer::without_content(self.answer(request, path).await),
+            Method::OPTIONS => {
+                let mut response = answer::empty(StatusCode::NO_CONTENT);
+                response.headers_mut().insert(ALLOW, METHODS);
+                response
+            }
+            _ => {
+                let text = "Files are read with GET or HEAD.";
+                let mut response = answer::plain(StatusCode::METHOD_NOT_ALLOWED, text);
+                response.headers_mut().insert(ALLOW, METHODS);
+                response
+            }
+        }
+    }
+
+    /// The answer to GET; to HEAD too, with content that is not sent.
+    async fn answer(&self, request: &request::Parts, path: &str) -> Response<Content> {
+        match self.find(request, path).await {
+            Ok(response) => response,
+            Err(refused) => refuse(refused, request.uri.path()),
+        }
+    }
+
+    async fn find(&self, request: &request::Parts, path: &str) -> Result<Response<Content>, Refused> {
+        let below = Below::parse(path).ok_or(Refused::NotFound)?;
+        if !below.is_folder() {
+            return match self.root.open(&below).await? {
+                Opened::File(file, metadata) => serve(request, &below, file, &metadata),
+                Opened::Folder(_) => Ok(answer::add_slash(&request.method, &request.uri)),
+            };
+        }
+        if !request.uri.path().ends_with('/') {
+            // A route without its slash: relative links would lead elsewhere.
+            return Ok(answer::add_slash(&request.method, &request.uri));
+        }
+        if let Some(index) = below.child(self.index.as_bytes()) {
+            match self.root.open(&index).await {
+                Ok(Opened::File(file, metadata)) => return serve(request, &index, file, &metadata),
+                Ok(Opened::Folder(_)) | Err(Refused::NotFound) => {}
+                Err(refused) => return Err(refused),
+            }
+        }
+        if !self.list {
+            return Err(Refused::NotFound);
+        }
+        match self.root.open(&below).await? {
+            Opened::File(..) => Err(Refused::NotFound),
+            Opened::Folder(folder) => self.list_folder(folder, below).await,
+        }
+    }
+
+    async fn list_folder(&self, folder: File, below: Below) -> Result<Response<Content>, Refused> {
+        let root = self.root.clone();
+        let page = rt::blocking(move || {
+            listing::read(&root, folder, &below).map(|listing| listing::page(&listing, &below))
+        });
+        let page = page.await?;
+        let mut response = answer::empty(StatusCode::OK);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        // The page has names in it that others chose. Should one ever slip through, it can do nothing.
+        let policy = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+        headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+        headers.typed_insert(ContentLength(page.len() as u64));
+        *response.body_mut() = Content::text(page);
+        Ok(response)
+    }
+}
+
+/// The answer with a file, its ranges, or the news that the client has it.
+fn serve(
+    request: &request::Parts,
+    name: &Below,
+    file: File,
+    metadata: &Metadata,
+) -> Result<Response<Content>, Refused> {
+    let size = metadata.len();
+    // The wall clock, not the one that paces: validators are compared with dates.
+    let current = Validators::new(metadata.modified()?, size, SystemTime::now());
+    let mut response = match conditional::evaluate(&request.headers, &current) {
+        Verdict::Failed => answer::plain(
+            StatusCode::PRECONDITION_FAILED,
+            "The file is not in the state the request asked for.",
+        ),
+        Verdict::NotModified => answer::empty(StatusCode::NOT_MODIFIED),
+        Verdict::Serve { ranges } => {
+            let selected = match single(&request.headers) {
+                // Ranges are defined for GET only (RFC 9110 §14.2).
+                Some(field) if ranges && request.method == Method::GET => {
+                    range::select(field.as_bytes(), size)
+                }
+                _ => Selected::Whole,
+            };
+            let media_type = media_type::of(name.as_path());
+            let mut response = content(Arc::new(file), size, &media_type, selected);
+            response.headers_mut().typed_insert(AcceptRanges::bytes());
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.typed_insert(current.etag());
+    if let Some(date) = current.last_modified() {
+        headers.typed_insert(date);
+    }
+    Ok(response)
+}
+
+/// The `Range` field, if there is one and not several.
+fn single(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(RANGE).iter();
+    let value = values.next();
+    if values.next().is_some() { None } else { value }
+}
+
+/// The selected bytes of a file with the fields that describe them.
+fn content(file: Arc<File>, size: u64, media_type: &HeaderValue, selected: Selected) -> Response<Content> {
+    let slice = |from, to| -> Brigade {
+        [Bucket::File(FileSlice::new(Arc::clone(&file), from, to - from)), Bucket::Eos].into_iter().collect()
+    };
+    let mut response = answer::empty(StatusCode::PARTIAL_CONTENT);
+    let mut content_type = media_type.clone();
+    let body = match selected {
+        Selected::Nothing => {
+            let text = format!("The file has {size} bytes, and none of those asked for.");
+            let mut response = answer::plain(StatusCode::RANGE_NOT_SATISFIABLE, &text);
+            response.headers_mut().typed_insert(ContentRange::unsatisfied_bytes(size));
+            return response;
+        }
+        Selected::Whole => {
+            *response.status_mut() = StatusCode::OK;
+            slice(0, size)
+        }
+        Selected::Parts(parts) => match &parts[..] {
+            [part] => {
+                // A selected part is never empty and lies within the file.
+                let range = ContentRange::bytes(part.clone(), size).expect("a range with bytes in it");
+                response.headers_mut().typed_insert(range);
+                slice(part.start, part.end)
+            }
+            _ => {
+                let boundary = multipart::boundary();
+                content_type = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"))
+                    .expect("letters, digits and minus");
+                let media_type = media_type.to_str().unwrap_or("application/octet-stream");
+                multipart::body(&file, size, &parts, media_type, &boundary)
+            }
+        },
+    };
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    response.headers_mut().typed_insert(ContentLength(body.bytes()));
+    *response.body_mut() = Content::Buckets(body);
+    response
+}
+
+/// The answer when nothing could be opened.
+fn refuse(refused: Refused, path: &str) -> Response<Content> {
+    match refused {
+        Refused::NotFound => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
+        Refused::Forbidden => answer::plain(StatusCode::FORBIDDEN, "This file may not be read."),
+        Refused::Exhausted(error) => {
+            log::warn!("cannot open {path}: {error}");
+            let text = "Too many files are open just now. Try again in a second.";
+            let mut response = answer::plain(StatusCode::SERVICE_UNAVAILABLE, text);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+        Refused::Failed(error) => {
+            log::error!("cannot open {path}: {error}");
+            answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "This file cannot be read.")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::io::Errno;
+
+    #[test]
+    fn each_failure_has_its_status() {
+        for (error, status) in [
+            (Errno::NOENT, StatusCode::NOT_FOUND),
+            (Errno::XDEV, StatusCode::NOT_FOUND),
+            (Errno::ACCESS, StatusCode::FORBIDDEN),
+            (Errno::MFILE, StatusCode::SERVICE_UNAVAILABLE),
+            (Errno::NFILE, StatusCode::SERVICE_UNAVAILABLE),
+            (Errno::IO, StatusCode::INTERNAL_SERVER_ERROR),
+        ] {
+            let response = refuse(error.into(), "/a");
+            assert_eq!(response.status(), status, "{error}");
+            let retry = response.headers().contains_key(RETRY_AFTER);
+            assert_eq!(retry, status == StatusCode::SERVICE_UNAVAILABLE, "{error}");
+        }
+    }
+}

@@ -1,1 +1,140 @@
-//! Proxied upstreams.
+//! Proxied backends: a request goes to an upstream over HTTP/1.1, its response comes back as content.
+//!
+//! Both bodies stream, with their trailers; nothing is collected and nothing is read that is not asked
+//! for. The pace is not made here: a slow reader is felt by the upstream because its socket is not read.
+//!
+//! - **Host.** The upstream is told its own host, the client's is in `Forwarded` and
+//!   `X-Forwarded-Host`; see [`HostPolicy`].
+//! - **Interim responses** (103 Early Hints and the like) are not passed on; `100 Continue` is this
+//!   server's own, sent when the upstream is there to take the body.
+//! - **Trailers** go on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
+//!   asked for them by `TE`; hyper drops others.
+//! - **`X-Accel-Limit-Rate` and `X-Accel-Buffering`** are nginx's fields, see [`Accel`]. Others of the
+//!   family (`-Redirect`, `-Expires`, `-Charset`) mean nothing here and pass.
+//! - **Upgrades** work from HTTP/1.1 to HTTP/1.1, for every protocol but HTTP/2; see [`Tunnel`].
+//!
+//! Knows neither routes nor chains but for [`relay`], which paces a tunnel.
+
+mod connector;
+mod failure;
+mod forwarded;
+mod hop;
+mod options;
+mod pool;
+mod request;
+mod response;
+mod sending;
+mod target;
+mod tunnel;
+
+use std::sync::Arc;
+
+use futures_lite::future;
+use http::{Method, Request, Response, StatusCode};
+use http_body::Body;
+use hyper::body::Incoming;
+
+use crate::clock::{Clock, SystemClock};
+use crate::generator::UpstreamBody;
+use crate::http::answer;
+use crate::http::content::Content;
+
+pub use forwarded::Client;
+pub use options::{HostPolicy, ProxyOptions};
+pub use response::Accel;
+pub use target::{Upstream, UpstreamError};
+pub use tunnel::{Tunnel, relay};
+
+use failure::Failure;
+use pool::Pool;
+use sending::{Progress, Sending};
+
+/// One route's upstream, with its kept connections.
+pub struct Proxy {
+    options: ProxyOptions,
+    /// The upstream's URL, for log lines.
+    name: Arc<str>,
+    pool: Pool,
+    clock: Arc<dyn Clock>,
+}
+
+impl Proxy {
+    /// A proxy with no connections yet. Its timeouts run on `clock`.
+    pub fn new(options: ProxyOptions, clock: Arc<SystemClock>) -> Self {
+        let pool = Pool::new(&options, Arc::clone(&clock));
+        Self { name: options.upstream.to_string().into(), pool, clock, options }
+    }
+
+    /// How requests are passed on.
+    pub fn options(&self) -> &ProxyOptions {
+        &self.options
+    }
+
+    /// Passes a request on and answers with what the upstream does, as soon as its head is there.
+    ///
+    /// `rest` is the path behind the route's prefix, without the slash between them; it counts where the
+    /// upstream's URL has a path.
+    ///
+    /// Never fails: what goes wrong before the head is a response too (502, 504, or 400, 408 and 501
+    /// where it is the client's fault), with one log line. What goes wrong later is
+    /// [`Bucket::Error`](crate::brigade::Bucket::Error) in the content, never a short end; whoever sends
+    /// the content logs that.
+    ///
+    /// In the response's extensions may be an [`Accel`], and with status 101 a [`Tunnel`].
+    ///
+    /// Cancel safe: dropping the future, or the response, closes the connection to the upstream.
+    pub async fn respond(&self, request: Request<Incoming>, rest: &str, from: &Client) -> Response<Content> {
+        let is_head = request.method() == Method::HEAD;
+        match self.exchange(request, rest, from).await {
+            Ok(response) => response,
+            Err(refused) if is_head => answer::without_content(refused),
+            Err(refused) => refused,
+        }
+    }
+
+    async fn exchange(
+        &self,
+        mut request: Request<Incoming>,
+        rest: &str,
+        from: &Client,
+    ) -> Result<Response<Content>, Response<Content>> {
+        let client = hyper::upgrade::on(&mut request);
+        let (head, body) = request.into_parts();
+        let progress = Progress::new(Arc::clone(&self.clock));
+        let body = Sending::new(body, progress.clone());
+        let uploads = !body.is_empty();
+        let outgoing = request::outgoing(head, rest, uploads, from, &self.options)
+            .map_err(|refusal| answer::plain(refusal.status, refusal.text))?;
+
+        let fail = |failure: Failure| {
+            failure.log(&self.name);
+            failure.answer()
+        };
+        let answered = async {
+            let sent = self.pool.send(outgoing.head, body).await;
+            sent.map_err(|error| Failure::of(&error, progress.turn()))
+        };
+        let stalled = async { Err(Failure::stalled(progress.stalled(self.options.head_timeout).await)) };
+        let mut received = future::or(answered, stalled).await.map_err(fail)?;
+
+        let upstream = hyper::upgrade::on(&mut received);
+        let (head, body) = received.into_parts();
+        let mut returning =
+            response::returning(head, outgoing.upgrade, self.options.honour_accel).map_err(fail)?;
+        if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
+            returning.head.extensions.insert(Tunnel::new(client, upstream));
+        }
+        let content = if body.is_end_stream() {
+            Content::Empty
+        } else {
+            let timeout = self.options.read_timeout;
+            let mut body = UpstreamBody::new(body, Arc::clone(&self.name), timeout, Arc::clone(&self.clock))
+                .flushing(returning.flush);
+            if uploads {
+                body = body.excused_by(progress.activity().clone());
+            }
+            Content::Stream(Box::new(body))
+        };
+        Ok(Response::from_parts(returning.head, content))
+    }
+}

@@ -1,0 +1,100 @@
+#!/usr/bin/env python3
+"""Holds what the project depends on to its rules: licences, sources, and what must not come in.
+
+Reads `cargo metadata` and fails with one line for each breach. What the rules are, and why, stands
+in the tables below.
+"""
+
+import json
+import re
+import subprocess
+import sys
+
+# Licences that may be linked into a program under MIT or Apache-2.0 without further duties than notice.
+LICENCES = {
+    "0BSD", "Apache-2.0", "Apache-2.0 WITH LLVM-exception", "BSD-2-Clause", "BSD-3-Clause", "BSL-1.0", "CC0-1.0",
+    "ISC", "MIT", "MIT-0", "Unicode-3.0", "Unlicense", "Zlib",
+}
+
+# Crates that must not be in the tree of the program, and why.
+BANNED = {
+    "openssl-sys": "no OpenSSL: TLS is rustls",
+    "native-tls": "no OpenSSL: TLS is rustls",
+    "libz-sys": "no C library where Rust will do: zlib-rs",
+    "tokio-rustls": "no tokio runtime: futures-rustls",
+    "reqwest": "no second HTTP client, and none that needs a tokio runtime",
+}
+
+# Features of tokio that only a program on its runtime uses. hyper-util's client pool compiles `rt`, `net` and
+# `time` in, for a connector and a timer of its own that we replace; none of it is called here.
+TOKIO_RUNTIME = {"rt-multi-thread", "process", "signal", "fs", "macros", "full"}
+
+
+def licence_is_fine(expression):
+    """Whether an SPDX expression can be met with LICENCES alone: any side of an OR, all of an AND."""
+    expression = expression.replace("/", " OR ")
+    tokens = re.findall(r"\(|\)|[^\s()]+", expression)
+
+    def alternatives():
+        fine = conjunction()
+        while tokens and tokens[0] == "OR":
+            tokens.pop(0)
+            fine = conjunction() or fine
+        return fine
+
+    def conjunction():
+        fine = term()
+        while tokens and tokens[0] == "AND":
+            tokens.pop(0)
+            fine = term() and fine
+        return fine
+
+    def term():
+        token = tokens.pop(0)
+        if token == "(":
+            fine = alternatives()
+            tokens.pop(0)
+            return fine
+        if tokens and tokens[0] == "WITH":
+            tokens.pop(0)
+            token = f"{token} WITH {tokens.pop(0)}"
+        return token in LICENCES
+
+    return alternatives()
+
+
+def self_test():
+    """The checks must be able to fail."""
+    assert licence_is_fine("MIT OR GPL-3.0") and licence_is_fine("(MIT OR X) AND Unicode-3.0")
+    assert licence_is_fine("MIT/Apache-2.0") and licence_is_fine("Apache-2.0 WITH LLVM-exception OR X")
+    assert not licence_is_fine("GPL-3.0") and not licence_is_fine("MIT AND GPL-3.0")
+
+
+def main():
+    self_test()
+    metadata = json.loads(subprocess.check_output(
+        ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]))
+    own = set(metadata["workspace_members"])
+    used = {node["id"]: node for node in metadata["resolve"]["nodes"]}
+    breaches = []
+    for package in metadata["packages"]:
+        if package["id"] not in used or package["id"] in own:
+            continue
+        name = f"{package['name']} {package['version']}"
+        if package["name"] in BANNED:
+            breaches.append(f"{name}: {BANNED[package['name']]}")
+        if not (package["source"] or "").startswith("registry+"):
+            breaches.append(f"{name}: does not come from the crate registry but from {package['source']}")
+        if not package["license"] or not licence_is_fine(package["license"]):
+            breaches.append(f"{name}: licence {package['license']!r} is not among those allowed")
+        if package["name"] == "tokio":
+            for feature in sorted(TOKIO_RUNTIME.intersection(used[package["id"]]["features"])):
+                breaches.append(f"{name}: feature {feature!r} brings the tokio runtime")
+    for breach in breaches:
+        print(breach)
+    print(f"dependencies: {len(used) - len(own)} crates checked, {len(breaches)} breaches")
+    sys.exit(1 if breaches else 0)
+
+
+if __name__ == "__main__":
+    main()

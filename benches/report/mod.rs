@@ -1,0 +1,73 @@
+//! Readings into a printed table: medians, spreads and aligned columns that also read as Markdown.
+//!
+//! Shared by the benchmarks; knows nothing of what they measure.
+
+/// The middle one of several readings, or the mean of the two in the middle; `None` if there are none.
+pub fn median(readings: &[f64]) -> Option<f64> {
+    let mut sorted = readings.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+/// "median (lowest–highest)", the median alone if there is one reading, or a dash if there are none.
+pub fn show(readings: &[f64], decimals: usize) -> String {
+    let Some(median) = median(readings) else { return "–".to_owned() };
+    if readings.len() == 1 {
+        return format!("{median:.decimals$}");
+    }
+    let lowest = readings.iter().copied().fold(f64::INFINITY, f64::min);
+    let highest = readings.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{median:.decimals$} ({lowest:.decimals$}–{highest:.decimals$})")
+}
+
+/// Rows under headings.
+pub struct Table {
+    rows: Vec<Vec<String>>,
+}
+
+impl Table {
+    pub fn new(headings: &[&str]) -> Self {
+        Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+    }
+
+    /// Adds a row. Cells that are missing at its end stay empty.
+    pub fn row<S: Into<String>>(&mut self, cells: impl IntoIterator<Item = S>) {
+        self.rows.push(cells.into_iter().map(Into::into).collect());
+    }
+
+    /// Prints to standard output: the first column to the left, figures to the right.
+    pub fn print(&self) {
+        let columns = self.rows[0].len();
+        let cell = |row: &'_ [String], column: usize| row.get(column).cloned().unwrap_or_default();
+        let widths: Vec<usize> = (0..columns)
+            .map(|column| self.rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or(0))
+            .collect();
+        for (at, row) in self.rows.iter().enumerate() {
+            let cells: Vec<String> = widths
+                .iter()
+                .enumerate()
+                .map(|(column, &width)| match column {
+                    0 => format!("{:<width$}", cell(row, column)),
+                    _ => format!("{:>width$}", cell(row, column)),
+                })
+                .collect();
+            println!("| {} |", cells.join(" | "));
+            if at == 0 {
+                let rules: Vec<String> = widths
+                    .iter()
+                    .enumerate()
+                    .map(|(column, &width)| match column {
+                        0 => "-".repeat(width),
+                        _ => format!("{}:", "-".repeat(width.saturating_sub(1))),
+                    })
+                    .collect();
+                println!("| {} |", rules.join(" | "));
+            }
+        }
+    }
+}

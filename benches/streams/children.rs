@@ -1,0 +1,141 @@
+//! Child processes: started, heard line by line, and ended whatever becomes of this process.
+//!
+//! Each is killed and reaped when its handle is dropped (also by a panic), by SIGINT and SIGTERM
+//! through a list of all, and by the kernel if this process is killed: see `roles/launch.rs`.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_lite::StreamExt;
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Outcome, roles};
+
+/// Those that are alive, for the thread that waits for signals.
+static ALIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// How long a child asked to end may take before it is killed.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A child process with its standard output at hand.
+pub struct Process {
+    child: Child,
+    name: String,
+    lines: Receiver<String>,
+    /// Asked to end with SIGTERM first, because it has children of its own.
+    gently: bool,
+}
+
+impl Process {
+    /// Starts this very program in `role`.
+    pub fn role(role: &str, args: &[String]) -> Outcome<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.arg(roles::MARKER).arg(role).args(args);
+        Self::spawn(role, &mut command, false)
+    }
+
+    /// Starts another program, tied to the life of this one.
+    pub fn program(program: &Path, args: &[String], gently: bool) -> Outcome<Self> {
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([roles::MARKER, roles::LAUNCH, if gently { "TERM" } else { "KILL" }]);
+        Self::spawn(&name, command.arg(program).args(args), gently)
+    }
+
+    fn spawn(name: &str, command: &mut Command, gently: bool) -> Outcome<Self> {
+        // No child starts while all are being ended.
+        let mut alive = alive();
+        let mut child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{name}: {error}"))?;
+        alive.push(child.id());
+        drop(alive);
+        let stdout = BufReader::new(child.stdout.take().ok_or("no pipe to a child")?);
+        let (tell, lines) = sync_channel(64);
+        std::thread::spawn(move || {
+            // To the end, also when nobody listens any more: a full pipe would block the child.
+            stdout.lines().map_while(Result::ok).for_each(|line| drop(tell.try_send(line)));
+        });
+        Ok(Self { child, name: name.to_owned(), lines, gently })
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits for a line that contains `mark`, and returns what follows the mark.
+    pub fn line_with(&self, mark: &str, patience: Duration) -> Outcome<String> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(line) = self.lines.recv_timeout(left) else {
+                return Err(format!("{} did not say \"{mark}\" within {patience:?}", self.name).into());
+            };
+            if let Some((_, rest)) = line.split_once(mark) {
+                return Ok(rest.trim().to_owned());
+            }
+        }
+    }
+
+    /// The port in the first line of the kind `… http://127.0.0.1:PORT …`.
+    pub fn port(&self) -> Outcome<u16> {
+        let rest = self.line_with("http://127.0.0.1:", Duration::from_secs(10))?;
+        let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+        Ok(digits.parse().map_err(|_| format!("{} told no port but \"{rest}\"", self.name))?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.gently {
+            signal(self.child.id(), Signal::TERM);
+            let deadline = Instant::now() + PATIENCE;
+            while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+        // One that has ended already, and was reaped, is left alone by both.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        alive().retain(|&pid| pid != self.child.id());
+    }
+}
+
+/// On SIGINT and SIGTERM ends all children, removes `folder` and ends this process.
+pub fn end_all_on_signals(folder: PathBuf) -> Outcome<()> {
+    let mut signals = async_signal::Signals::new([async_signal::Signal::Int, async_signal::Signal::Term])?;
+    std::thread::spawn(move || {
+        let _which = futures_lite::future::block_on(signals.next());
+        let alive = alive();
+        for &pid in alive.iter() {
+            signal(pid, Signal::TERM);
+        }
+        // Those that take no SIGTERM get the other; init reaps what is left, we reap what we can.
+        std::thread::sleep(Duration::from_millis(300));
+        for &pid in alive.iter() {
+            signal(pid, Signal::KILL);
+            let _ = Pid::from_raw(pid as i32)
+                .map(|pid| rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
+        }
+        let _ = std::fs::remove_dir_all(folder);
+        std::process::exit(130);
+    });
+    Ok(())
+}
+
+fn alive() -> MutexGuard<'static, Vec<u32>> {
+    ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn signal(pid: u32, signal: Signal) {
+    if let Some(pid) = Pid::from_raw(pid as i32) {
+        // It may have ended by itself.
+        let _ = kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,185 @@
+//! Thousands of paced streams over loopback, next to a bare loop that sends the same bytes.
+//!
+//! Every part runs in a process of its own: this one starts them, reads their clocks and prints one
+//! table. It asserts nothing about time. `benches/README.md` says what each figure is.
+
+#[path = "../report/mod.rs"]
+mod report;
+
+mod children;
+mod nginx;
+mod paced;
+mod process;
+mod roles;
+mod server;
+mod summary;
+mod unpaced;
+
+use std::error::Error;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use argh::FromArgs;
+use tempfile::TempDir;
+
+use server::Kind;
+use summary::Summary;
+
+/// The length of the one file served, and of the backend's body: 1 GiB.
+const FILE_LEN: u64 = 1 << 30;
+
+/// The name of the file served.
+const FILE_NAME: &str = "body.bin";
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// CPU per GB and memory per stream of thousands of paced streams, and unpaced throughput.
+#[derive(FromArgs)]
+struct Options {
+    /// how often each server is measured, all servers in turn; default 3
+    #[argh(option, default = "3")]
+    readings: usize,
+
+    /// seconds each load of paced streams is measured for; default 10
+    #[argh(option, default = "10")]
+    seconds: u64,
+
+    /// seconds between the last stream's first byte and the measured time; default 2
+    #[argh(option, default = "2")]
+    warm_up: u64,
+
+    /// one reading of 3 s with a tenth of the streams, to see that it runs
+    #[argh(switch)]
+    quick: bool,
+
+    /// only this: floor, file, proxied or unpaced; repeatable
+    #[argh(option)]
+    only: Vec<String>,
+
+    /// print JSON, every reading in it, instead of the table
+    #[argh(switch)]
+    json: bool,
+
+    /// passed by cargo bench
+    #[argh(switch, hidden_help)]
+    #[allow(dead_code)] // accepted, and of no use here
+    bench: bool,
+}
+
+/// So many streams of so many bytes a second.
+#[derive(Clone, Copy)]
+struct Load {
+    streams: usize,
+    rate: u64,
+}
+
+/// How long a load is let run.
+#[derive(Clone, Copy)]
+struct Timing {
+    warm_up: Duration,
+    window: Duration,
+}
+
+fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    if args.next().as_deref() == Some(roles::MARKER) {
+        return roles::run(&args.collect::<Vec<_>>());
+    }
+    let mut options: Options = argh::from_env();
+    if options.quick {
+        (options.readings, options.seconds) = (1, 3);
+    }
+    if let Some(unknown) = options.only.iter().find(|name| !summary::PARTS.contains(&name.as_str())) {
+        eprintln!("--only {unknown}: one of {} is meant", summary::PARTS.join(", "));
+        return ExitCode::from(2);
+    }
+    match bench(&options) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("streams: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn bench(options: &Options) -> Outcome<()> {
+    let site = Site::new()?;
+    children::end_all_on_signals(site.dir.path().to_owned())?;
+    let mut loads = [Load { streams: 1_000, rate: 64 * 1024 }, Load { streams: 5_000, rate: 16 * 1024 }];
+    if options.quick {
+        loads.iter_mut().for_each(|load| load.streams /= 10);
+    }
+    let timing = Timing {
+        warm_up: Duration::from_secs(options.warm_up),
+        window: Duration::from_secs(options.seconds),
+    };
+    let mut summary = Summary::new(process::load_average());
+    let done = measure_all(options, &site, &loads, timing, &mut summary);
+    // What was read before something failed is worth its time too.
+    match options.json {
+        true => println!("{}", summary.json()),
+        false => summary.print(),
+    }
+    done
+}
+
+/// All servers in turn, so that what changes on the machine meanwhile meets all of them.
+fn measure_all(
+    options: &Options,
+    site: &Site,
+    loads: &[Load],
+    timing: Timing,
+    summary: &mut Summary,
+) -> Outcome<()> {
+    let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
+    for reading in 1..=options.readings {
+        for &load in loads {
+            for kind in [Kind::Floor, Kind::File, Kind::Proxied] {
+                if wanted(kind.name()) {
+                    eprintln!("reading {reading} of {}: {load}, {kind}", options.readings);
+                    summary.add_paced(load, kind, paced::measure(site, load, kind, timing)?);
+                }
+            }
+        }
+        if wanted("unpaced") {
+            for kind in [Kind::Floor, Kind::File, Kind::Nginx] {
+                eprintln!("reading {reading} of {}: unpaced, {kind}", options.readings);
+                summary.add_unpaced(kind, unpaced::measure(site, kind)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The folder that is served, on the disk the build is on; removed in the end.
+struct Site {
+    dir: TempDir,
+}
+
+impl Site {
+    fn new() -> Outcome<Self> {
+        let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
+        let file = File::create(dir.path().join(FILE_NAME))?;
+        // Allocated, not written: reading it costs page cache and no disk.
+        rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_LEN)
+            .or_else(|_| rustix::fs::ftruncate(&file, FILE_LEN))?;
+        std::io::copy(&mut File::open(dir.path().join(FILE_NAME))?, &mut std::io::sink())?;
+        Ok(Self { dir })
+    }
+
+    fn folder(&self) -> &Path {
+        self.dir.path()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join(FILE_NAME)
+    }
+}
+
+impl std::fmt::Display for Load {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} × {} KiB/s", self.streams, self.rate / 1024)
+    }
+}

@@ -1,0 +1,60 @@
+//! One reading of one server under a load of paced streams.
+
+use std::time::Duration;
+
+use crate::children::Process;
+use crate::server::{Kind, Running};
+use crate::{Load, Outcome, Site, Timing, process, roles};
+
+/// What one reading gave.
+#[derive(Clone, Copy, Debug)]
+pub struct Reading {
+    /// CPU seconds of the server for each 10⁹ bytes of body its clients got.
+    pub cpu_per_gb: f64,
+    /// Memory (PSS) the server has more than before its clients came, for each stream.
+    pub kib_per_stream: f64,
+    /// Bytes of all streams against what the rate allows them.
+    pub achieved: f64,
+    /// The same of the slowest stream.
+    pub slowest: f64,
+    /// The same of the fastest stream.
+    pub fastest: f64,
+}
+
+/// Starts a server, lets its clients come, measures for the window and ends all of them.
+pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<Reading> {
+    let server = Running::start(site, kind, Some(load))?.ok_or("not installed")?;
+    let pss_before = process::pss_kib(server.pid)?;
+
+    // 2 000 connections a second, in whole intervals, so that no instant of the 200 ms is preferred.
+    let connect_over = Duration::from_millis(200) * (load.streams as u32).div_ceil(400);
+    let client = Process::role(
+        roles::CLIENT,
+        &[
+            server.port.to_string(),
+            server.path.clone(),
+            load.streams.to_string(),
+            connect_over.as_millis().to_string(),
+            timing.warm_up.as_millis().to_string(),
+            timing.window.as_millis().to_string(),
+        ],
+    )?;
+    client.line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))?;
+    let cpu_before = process::cpu_seconds(server.pid)?;
+    let end = client.line_with("end ", timing.window + Duration::from_secs(30))?;
+    let cpu = process::cpu_seconds(server.pid)? - cpu_before;
+    // After the window, because the kernel's walk through the pages takes time of its own; the streams
+    // are still running.
+    let pss = process::pss_kib(server.pid)?;
+
+    let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+    let [total, slowest, fastest, seconds] = figures[..] else { return Err("the client's last line".into()) };
+    let allowed = load.rate as f64 * seconds;
+    Ok(Reading {
+        cpu_per_gb: cpu / (total / 1e9),
+        kib_per_stream: (pss as f64 - pss_before as f64) / load.streams as f64,
+        achieved: total / (allowed * load.streams as f64),
+        slowest: slowest / allowed,
+        fastest: fastest / allowed,
+    })
+}

@@ -1,0 +1,155 @@
+//! Many readers in one process: opens the streams, keeps every socket empty, counts bytes.
+//!
+//! Bytes are counted and thrown away in the kernel (`MSG_TRUNC`), so that reading takes as little as
+//! can be from the processor the server runs on.
+
+use std::io::Write;
+use std::net::{Ipv4Addr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use super::{LIFETIME, Result, request};
+
+/// The most one read takes.
+const READ: usize = 256 * 1024;
+
+/// All streams must have begun so long after the last connection.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the client is told.
+pub struct Orders<'a> {
+    pub port: u16,
+    pub path: &'a str,
+    pub streams: usize,
+    /// Connections are opened evenly over this time, so that their intervals do not all begin at once.
+    pub connect_over: Duration,
+    /// From the last stream's first byte to the measured time.
+    pub warm_up: Duration,
+    /// The measured time.
+    pub window: Duration,
+}
+
+struct Stream {
+    socket: TcpStream,
+    /// The response's head as far as it came; emptied when it is whole.
+    head: Vec<u8>,
+    begun: bool,
+    /// Bytes of the body.
+    bytes: u64,
+}
+
+struct Client {
+    poller: OwnedFd,
+    streams: Vec<Stream>,
+    begun: usize,
+    buf: Vec<u8>,
+    events: Vec<Event>,
+}
+
+/// Prints `begin`, then `end TOTAL MIN MAX SECONDS` (bytes of body in the measured time: of all, of the
+/// slowest, of the fastest stream), then goes on reading until it is killed.
+pub fn run(orders: &Orders<'_>) -> Result<()> {
+    let mut client = Client {
+        poller: epoll::create(CreateFlags::CLOEXEC)?,
+        streams: Vec::with_capacity(orders.streams),
+        begun: 0,
+        buf: vec![0; READ],
+        events: Vec::with_capacity(1024),
+    };
+    let request = request::request(orders.port, orders.path);
+    let start = Instant::now();
+    while client.streams.len() < orders.streams {
+        let opened = client.streams.len() as u32;
+        let due = start + orders.connect_over * opened / orders.streams as u32;
+        if Instant::now() >= due {
+            client.open(orders.port, request.as_bytes())?;
+        } else {
+            client.read_until(due)?;
+        }
+    }
+    let patience = Instant::now() + PATIENCE;
+    while client.begun < orders.streams {
+        if Instant::now() > patience {
+            let (begun, streams) = (client.begun, orders.streams);
+            return Err(format!("only {begun} of {streams} streams began").into());
+        }
+        client.read_until(Instant::now() + Duration::from_millis(20))?;
+    }
+    client.read_until(Instant::now() + orders.warm_up)?;
+
+    let before: Vec<u64> = client.streams.iter().map(|stream| stream.bytes).collect();
+    println!("begin");
+    let begin = Instant::now();
+    client.read_until(begin + orders.window)?;
+    let seconds = begin.elapsed().as_secs_f64();
+    let got = || client.streams.iter().zip(&before).map(|(stream, before)| stream.bytes - before);
+    let (total, min, max) =
+        (got().sum::<u64>(), got().min().unwrap_or_default(), got().max().unwrap_or_default());
+    println!("end {total} {min} {max} {seconds}");
+    client.read_until(Instant::now() + LIFETIME)
+}
+
+impl Client {
+    fn open(&mut self, port: u16, request: &[u8]) -> Result<()> {
+        let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+        socket.write_all(request)?;
+        socket.set_nonblocking(true)?;
+        let number = EventData::new_u64(self.streams.len() as u64);
+        epoll::add(&self.poller, &socket, number, EventFlags::IN)?;
+        self.streams.push(Stream { socket, head: Vec::new(), begun: false, bytes: 0 });
+        Ok(())
+    }
+
+    /// Reads whatever comes until `deadline`.
+    fn read_until(&mut self, deadline: Instant) -> Result<()> {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let timeout = Timespec::try_from(left)?;
+            match epoll::wait(&self.poller, spare_capacity(&mut self.events), Some(&timeout)) {
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            for event in self.events.drain(..) {
+                let stream = &mut self.streams[event.data.u64() as usize];
+                self.begun += usize::from(stream.read(&mut self.buf)?);
+            }
+        }
+    }
+}
+
+impl Stream {
+    /// Reads once. Says whether the stream began with it.
+    fn read(&mut self, buf: &mut [u8]) -> Result<bool> {
+        let flags = if self.begun { RecvFlags::TRUNC } else { RecvFlags::empty() };
+        let n = match recv(&self.socket, &mut *buf, flags) {
+            Ok((_, 0)) => return Err("a stream ended before the measured time did".into()),
+            Ok((_, n)) => n,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
+            Err(error) => return Err(format!("a stream broke: {error}").into()),
+        };
+        if self.begun {
+            self.bytes += n as u64;
+            return Ok(false);
+        }
+        self.head.extend_from_slice(&buf[..n]);
+        let Some(end) = request::end_of_head(&self.head) else { return Ok(false) };
+        match request::status(&self.head) {
+            Some(200) => {}
+            status => return Err(format!("an answer with status {status:?}").into()),
+        }
+        self.bytes = (self.head.len() - end) as u64;
+        self.head = Vec::new();
+        self.begun = true;
+        Ok(true)
+    }
+}

@@ -1,0 +1,83 @@
+//! The floor: the least work that sends the bytes at all. One thread, one loop over all sockets, one
+//! sendfile for each stream every 200 ms; it knows no timers, no events and hardly any HTTP.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::{LIFETIME, Result, request};
+
+/// A stream gets its bytes on this grid.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+struct Stream {
+    socket: TcpStream,
+    /// How far the file went out.
+    offset: u64,
+}
+
+/// Serves `file` to `streams` clients at `rate` bytes a second each; at once to one if `rate` is 0.
+pub fn run(file: &Path, streams: usize, rate: u64) -> Result<()> {
+    let file = File::open(file)?;
+    let length = file.metadata()?.len();
+    let listener = super::listen()?;
+    if rate == 0 {
+        return unpaced(&listener, &file, length);
+    }
+    let mut open = Vec::with_capacity(streams);
+    while open.len() < streams {
+        let (mut socket, _) = listener.accept()?;
+        socket.set_nodelay(true)?;
+        if request::read_head(&mut socket)? {
+            socket.write_all(request::response_head(length).as_bytes())?;
+            // A reader that stalls must not stop the loop; these do not.
+            socket.set_nonblocking(true)?;
+            open.push(Stream { socket, offset: 0 });
+        }
+    }
+    paced(&file, length, rate, &mut open);
+    Ok(())
+}
+
+fn paced(file: &File, length: u64, rate: u64, open: &mut Vec<Stream>) {
+    let start = Instant::now();
+    let mut interval = 1u32;
+    while !open.is_empty() && start.elapsed() < LIFETIME {
+        // Five intervals are a second: exact for every rate.
+        let due = (rate * u64::from(interval) / 5).min(length);
+        open.retain_mut(|stream| send(stream, file, due) && stream.offset < length);
+        std::thread::sleep((start + INTERVAL * interval).saturating_duration_since(Instant::now()));
+        interval += 1;
+    }
+}
+
+/// Sends up to `due`, as far as the socket takes it; false if the client has gone.
+fn send(stream: &mut Stream, file: &File, due: u64) -> bool {
+    let count = (due - stream.offset) as usize;
+    match rustix::fs::sendfile(&stream.socket, file, Some(&mut stream.offset), count) {
+        Ok(_) | Err(Errno::AGAIN | Errno::INTR) => true,
+        Err(_) => false,
+    }
+}
+
+/// One connection, as many requests as it makes, the whole file for each.
+fn unpaced(listener: &TcpListener, file: &File, length: u64) -> Result<()> {
+    let (mut socket, _) = listener.accept()?;
+    socket.set_nodelay(true)?;
+    while request::read_head(&mut socket)? {
+        socket.write_all(request::response_head(length).as_bytes())?;
+        let mut offset = 0;
+        while offset < length {
+            let left = (length - offset) as usize;
+            let sent = rustix::fs::sendfile(&socket, file, Some(&mut offset), left)?;
+            if sent == 0 {
+                return Err("the file shrank".into());
+            }
+        }
+    }
+    Ok(())
+}

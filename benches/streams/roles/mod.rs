@@ -1,0 +1,78 @@
+//! The parts that run in processes of their own: this program again, told its role by arguments.
+
+mod backend;
+mod client;
+mod download;
+mod floor;
+mod launch;
+mod request;
+
+use std::error::Error;
+use std::net::{Ipv4Addr, TcpListener};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+
+/// The first argument of a process that has a role.
+pub const MARKER: &str = "--role";
+
+pub const BACKEND: &str = "backend";
+pub const CLIENT: &str = "client";
+pub const DOWNLOAD: &str = "download";
+pub const FLOOR: &str = "floor";
+pub const LAUNCH: &str = "launch";
+
+/// No role outlives this, whatever happens to the others.
+pub const LIFETIME: Duration = Duration::from_secs(600);
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Does what `args` say: a role's name, and what it is told.
+pub fn run(args: &[String]) -> ExitCode {
+    let Some((role, args)) = args.split_first() else { return ExitCode::from(2) };
+    let done = prepare().and_then(|()| match (role.as_str(), args) {
+        (BACKEND, [length]) => backend::run(length.parse()?),
+        (CLIENT, [port, path, streams, over_ms, warm_up_ms, window_ms]) => client::run(&client::Orders {
+            port: port.parse()?,
+            path,
+            streams: streams.parse()?,
+            connect_over: millis(over_ms)?,
+            warm_up: millis(warm_up_ms)?,
+            window: millis(window_ms)?,
+        }),
+        (DOWNLOAD, [port, path, times]) => download::run(port.parse()?, path, times.parse()?),
+        (FLOOR, [file, streams, rate]) => floor::run(file.as_ref(), streams.parse()?, rate.parse()?),
+        (LAUNCH, [signal, program, args @ ..]) => launch::run(signal, program, args),
+        _ => Err(format!("no role {role} with {} arguments", args.len()).into()),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("streams, {role}: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Dies with the process that started it, and may open as many sockets as the system lets it.
+fn prepare() -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(())
+}
+
+/// A listener on a free port, told on standard output, whose queue holds thousands of connections.
+fn listen() -> Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    // The standard library's queue of 128 overflows when thousands come at once; each that is dropped
+    // comes again a second later.
+    rustix::net::listen(&listener, 4096)?;
+    println!("listening on http://{}", listener.local_addr()?);
+    Ok(listener)
+}
+
+fn millis(text: &str) -> Result<Duration> {
+    Ok(Duration::from_millis(text.parse()?))
+}

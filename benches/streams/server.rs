@@ -1,0 +1,89 @@
+//! The servers that are measured, and how each is started.
+
+use std::fmt;
+use std::path::Path;
+
+use crate::children::Process;
+use crate::{FILE_LEN, FILE_NAME, Load, Outcome, Site, nginx, process, roles};
+
+/// A server, and where its bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The bare loop.
+    Floor,
+    /// Sluicegate, from the file.
+    File,
+    /// Sluicegate, before the fast backend.
+    Proxied,
+    /// nginx with `sendfile off`, from the file.
+    Nginx,
+}
+
+impl Kind {
+    /// Its name on the command line and in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Floor => "floor",
+            Self::File => "file",
+            Self::Proxied => "proxied",
+            Self::Nginx => "nginx",
+        }
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Floor => "floor: bare loop, sendfile",
+            Self::File => "sluicegate, file",
+            Self::Proxied => "sluicegate, proxied",
+            Self::Nginx => "nginx, sendfile off",
+        })
+    }
+}
+
+/// A server that listens.
+pub struct Running {
+    pub port: u16,
+    /// What a client asks for.
+    pub path: String,
+    /// The process whose time and memory count.
+    pub pid: u32,
+    /// Ended in this order when the server is dropped.
+    _processes: Vec<Process>,
+}
+
+impl Running {
+    /// Starts a server for `load`; `None` is one unpaced connection. `Ok(None)`: it is not installed.
+    pub fn start(site: &Site, kind: Kind, load: Option<Load>) -> Outcome<Option<Self>> {
+        let rate = load.map_or("off".to_owned(), |load| format!("{}B", load.rate));
+        let connections = load.map_or(1, |load| load.streams);
+        let folder = site.folder().to_string_lossy().into_owned();
+        let sluicegate = |command: &str, source: String| {
+            let max = (connections + 16).to_string();
+            let args =
+                [command, &source, "--listen", "127.0.0.1:0", "--rate", &rate, "--max-connections", &max];
+            Process::program(Path::new(env!("CARGO_BIN_EXE_sluicegate")), &args.map(str::to_owned), false)
+        };
+        let processes = match kind {
+            Kind::Floor => {
+                let rate = load.map_or(0, |load| load.rate);
+                let file = site.file().to_string_lossy().into_owned();
+                vec![Process::role(roles::FLOOR, &[file, connections.to_string(), rate.to_string()])?]
+            }
+            Kind::File => vec![sluicegate("serve", folder)?],
+            Kind::Proxied => {
+                let backend = Process::role(roles::BACKEND, &[FILE_LEN.to_string()])?;
+                let upstream = format!("http://127.0.0.1:{}", backend.port()?);
+                vec![sluicegate("proxy", upstream)?, backend]
+            }
+            Kind::Nginx => {
+                let Some((nginx, port)) = nginx::start(site.folder())? else { return Ok(None) };
+                let pid = process::child_of(nginx.id()).ok_or("nginx has no worker")?;
+                return Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, _processes: vec![nginx] }));
+            }
+        };
+        let (port, pid) = (processes[0].port()?, processes[0].id());
+        Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, _processes: processes }))
+    }
+}

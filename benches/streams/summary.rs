@@ -1,0 +1,172 @@
+//! All readings, as a table with goals and as JSON.
+
+use std::fmt::Write;
+
+use crate::Load;
+use crate::report::{Table, median, show};
+use crate::server::Kind;
+use crate::{paced, unpaced};
+
+/// What `--only` takes.
+pub const PARTS: [&str; 4] = ["floor", "file", "proxied", "unpaced"];
+
+/// The readings so far.
+pub struct Summary {
+    load_average: String,
+    paced: Vec<(Load, Kind, Vec<paced::Reading>)>,
+    /// `None` for a server that is not on this machine.
+    unpaced: Vec<(Kind, Vec<Option<unpaced::Reading>>)>,
+}
+
+/// The most a server may take, against the floor and in memory.
+struct Goal {
+    cpu_ratio: f64,
+    kib: f64,
+}
+
+fn goal(kind: Kind) -> Option<Goal> {
+    match kind {
+        Kind::File => Some(Goal { cpu_ratio: 1.8, kib: 18.0 }),
+        Kind::Proxied => Some(Goal { cpu_ratio: 4.0, kib: 60.0 }),
+        Kind::Floor | Kind::Nginx => None,
+    }
+}
+
+/// Unpaced throughput at least this part of nginx's.
+const UNPACED_GOAL: f64 = 0.8;
+
+impl Summary {
+    /// A summary of nothing yet. `load_average` is the machine's, before the first reading.
+    pub fn new(load_average: String) -> Self {
+        Self { load_average, paced: Vec::new(), unpaced: Vec::new() }
+    }
+
+    pub fn add_paced(&mut self, load: Load, kind: Kind, reading: paced::Reading) {
+        let same = |of: &(Load, Kind, _)| of.0.streams == load.streams && of.1 == kind;
+        match self.paced.iter_mut().find(|of| same(of)) {
+            Some((_, _, readings)) => readings.push(reading),
+            None => self.paced.push((load, kind, vec![reading])),
+        }
+    }
+
+    pub fn add_unpaced(&mut self, kind: Kind, reading: Option<unpaced::Reading>) {
+        match self.unpaced.iter_mut().find(|of| of.0 == kind) {
+            Some((_, readings)) => readings.push(reading),
+            None => self.unpaced.push((kind, vec![reading])),
+        }
+    }
+
+    /// Prints both tables to standard output.
+    pub fn print(&self) {
+        println!("median (lowest–highest); load average before: {}\n", self.load_average);
+        if !self.paced.is_empty() {
+            self.paced_table().print();
+            println!();
+        }
+        if !self.unpaced.is_empty() {
+            self.unpaced_table().print();
+        }
+    }
+
+    fn paced_table(&self) -> Table {
+        let mut table = Table::new(&[
+            "paced streams",
+            "CPU s/GB",
+            "÷ floor",
+            "goal",
+            "KiB a stream",
+            "goal",
+            "achieved ÷ set",
+            "slowest",
+            "fastest",
+        ]);
+        for (load, kind, readings) in &self.paced {
+            let all = |figure: fn(&paced::Reading) -> f64| readings.iter().map(figure).collect::<Vec<_>>();
+            let one = |figure| median(&all(figure)).map_or("–".to_owned(), |median| format!("{median:.3}"));
+            let goal = goal(*kind);
+            table.row([
+                format!("{load}: {kind}"),
+                show(&all(|reading| reading.cpu_per_gb), 2),
+                show(&self.against_floor(*load, readings), 2),
+                goal.as_ref().map_or("–".to_owned(), |goal| format!("≤ {}", goal.cpu_ratio)),
+                show(&all(|reading| reading.kib_per_stream), 1),
+                goal.as_ref().map_or("–".to_owned(), |goal| format!("≤ {}", goal.kib)),
+                one(|reading| reading.achieved),
+                one(|reading| reading.slowest),
+                one(|reading| reading.fastest),
+            ]);
+        }
+        table
+    }
+
+    /// CPU per GB against the floor's in the same round: what slowed the machine slowed both.
+    fn against_floor(&self, load: Load, readings: &[paced::Reading]) -> Vec<f64> {
+        let floor = self.paced.iter().find(|of| of.0.streams == load.streams && of.1 == Kind::Floor);
+        let floor = floor.map_or(&[][..], |(_, _, readings)| readings);
+        readings.iter().zip(floor).map(|(server, floor)| server.cpu_per_gb / floor.cpu_per_gb).collect()
+    }
+
+    fn unpaced_table(&self) -> Table {
+        let mut table =
+            Table::new(&["unpaced, one 1 GiB file", "GB/s", "÷ nginx, sendfile off", "goal", "CPU s/GB"]);
+        for (kind, readings) in &self.unpaced {
+            let readings: Vec<unpaced::Reading> = readings.iter().flatten().copied().collect();
+            if readings.is_empty() {
+                table.row([kind.to_string(), "nginx not found".to_owned()]);
+                continue;
+            }
+            let goal = if *kind == Kind::File { format!("≥ {UNPACED_GOAL}") } else { "–".to_owned() };
+            table.row([
+                kind.to_string(),
+                show(&readings.iter().map(|reading| reading.gb_per_second).collect::<Vec<_>>(), 2),
+                show(&self.against_nginx(&readings), 2),
+                goal,
+                show(&readings.iter().map(|reading| reading.cpu_per_gb).collect::<Vec<_>>(), 3),
+            ]);
+        }
+        table
+    }
+
+    fn against_nginx(&self, readings: &[unpaced::Reading]) -> Vec<f64> {
+        let nginx = self.unpaced.iter().find(|of| of.0 == Kind::Nginx).map_or(&[][..], |of| &of.1);
+        let pairs = readings.iter().zip(nginx.iter().flatten());
+        pairs.map(|(server, nginx)| server.gb_per_second / nginx.gb_per_second).collect()
+    }
+
+    /// Every reading, one object.
+    pub fn json(&self) -> String {
+        let paced = self.paced.iter().flat_map(|(load, kind, readings)| {
+            readings.iter().map(move |reading| {
+                format!(
+                    "{{\"streams\":{},\"rate\":{},\"server\":\"{}\",\"cpu_seconds_per_gb\":{:.4},\
+                     \"kib_per_stream\":{:.2},\"achieved\":{:.5},\"slowest\":{:.5},\"fastest\":{:.5}}}",
+                    load.streams,
+                    load.rate,
+                    kind.name(),
+                    reading.cpu_per_gb,
+                    reading.kib_per_stream,
+                    reading.achieved,
+                    reading.slowest,
+                    reading.fastest
+                )
+            })
+        });
+        let unpaced = self.unpaced.iter().flat_map(|(kind, readings)| {
+            readings.iter().map(move |reading| match reading {
+                None => format!("{{\"server\":\"{}\",\"found\":false}}", kind.name()),
+                Some(reading) => format!(
+                    "{{\"server\":\"{}\",\"gb_per_second\":{:.3},\"cpu_seconds_per_gb\":{:.4}}}",
+                    kind.name(),
+                    reading.gb_per_second,
+                    reading.cpu_per_gb
+                ),
+            })
+        });
+        let mut json = format!("{{\"load_average_before\":\"{}\"", self.load_average);
+        for (name, objects) in [("paced", paced.collect::<Vec<_>>()), ("unpaced", unpaced.collect())] {
+            // Writing to a string does not fail.
+            let _ = write!(json, ",\n\"{name}\":[\n{}\n]", objects.join(",\n"));
+        }
+        json + "}"
+    }
+}

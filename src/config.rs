@@ -1,1 +1,0 @@
-//! The configuration file: parsed, checked, and in the form the server takes.

@@ -1,0 +1,178 @@
+//! Durations: how timeouts are spelt in the file and on the command line.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The longest duration that can be configured; a deadline that far away never overflows a clock.
+pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// In the order in which they are tried when a duration is printed.
+const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+/// Why a text is not a duration. Says what was wrong and which spelling is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DurationError {
+    text: String,
+    fault: Fault,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    NotANumber,
+    Fraction,
+    NoUnit,
+    UnknownUnit,
+    TooLong,
+    Zero,
+}
+
+/// Reads `30s`, `500ms`, `2m` or `1h`.
+///
+/// ```
+/// use std::time::Duration;
+/// use sluicegate::config::duration;
+///
+/// assert_eq!(duration::parse("2m"), Ok(Duration::from_secs(120)));
+/// assert_eq!(duration::spell(Duration::from_millis(1500)), "1500ms");
+/// assert!(duration::parse("30").is_err(), "thirty what?");
+/// ```
+///
+/// # Errors
+/// Anything else: no unit, a fraction, a space, a sign, more than a year.
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    parse_millis(text)
+        .map(Duration::from_millis)
+        .map_err(|fault| DurationError { text: super::error::shorten(text), fault })
+}
+
+fn parse_millis(text: &str) -> Result<u64, Fault> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    if number.is_empty() {
+        return Err(Fault::NotANumber);
+    }
+    if unit.is_empty() {
+        return Err(Fault::NoUnit);
+    }
+    if unit.starts_with('.') {
+        return Err(Fault::Fraction);
+    }
+    let (_, millis) =
+        UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(Fault::UnknownUnit)?;
+    let number: u64 = match number.trim_start_matches('0') {
+        "" => 0,
+        digits => digits.parse().map_err(|_| Fault::TooLong)?,
+    };
+    let millis = number.checked_mul(*millis).ok_or(Fault::TooLong)?;
+    if u128::from(millis) > LONGEST.as_millis() { Err(Fault::TooLong) } else { Ok(millis) }
+}
+
+/// The same duration, for a timeout.
+///
+/// # Errors
+/// It is zero: then everything would be late.
+pub fn positive(duration: Duration) -> Result<Duration, DurationError> {
+    if duration.is_zero() {
+        return Err(DurationError { text: spell(duration), fault: Fault::Zero });
+    }
+    Ok(duration)
+}
+
+/// `duration` in its largest whole unit, as [`parse`] reads it; what is below a millisecond is cut off.
+pub fn spell(duration: Duration) -> String {
+    let millis = duration.as_millis();
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let (name, unit) =
+        UNITS.iter().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit))).copied().unwrap_or(("ms", 1));
+    format!("{}{name}", millis / u128::from(unit))
+}
+
+impl fmt::Display for DurationError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not a duration: ", self.text)?;
+        f.write_str(match self.fault {
+            Fault::NotANumber => "it does not begin with a plain number",
+            Fault::Fraction => "it is not a whole number",
+            Fault::NoUnit => "a plain number has no unit",
+            Fault::UnknownUnit => "its unit is not known",
+            Fault::TooLong => "it is above a year",
+            Fault::Zero => "nothing can be done in no time",
+        })?;
+        f.write_str("; write 500ms, 30s, 2m or 1h")
+    }
+}
+
+impl std::error::Error for DurationError {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn good_spellings_are_read_and_printed() {
+        for (text, millis, printed) in [
+            ("500ms", 500, "500ms"),
+            ("30s", 30_000, "30s"),
+            ("2m", 120_000, "2m"),
+            ("90s", 90_000, "90s"),
+            ("60S", 60_000, "1m"),
+            ("1h", 3_600_000, "1h"),
+            ("24h", 86_400_000, "24h"),
+            ("0s", 0, "0s"),
+            ("007s", 7_000, "7s"),
+            ("8760h", 31_536_000_000, "8760h"),
+        ] {
+            let duration = parse(text).unwrap();
+            assert_eq!(duration, Duration::from_millis(millis), "{text}");
+            assert_eq!(spell(duration), printed, "{text}");
+        }
+    }
+
+    #[test]
+    fn bad_spellings_say_what_is_wrong() {
+        for (text, expected) in [
+            ("", "it does not begin with a plain number"),
+            ("s", "it does not begin with a plain number"),
+            ("-1s", "it does not begin with a plain number"),
+            (" 1s", "it does not begin with a plain number"),
+            ("off", "it does not begin with a plain number"),
+            ("30", "a plain number has no unit"),
+            ("0", "a plain number has no unit"),
+            ("1.5s", "it is not a whole number"),
+            ("1 s", "its unit is not known"),
+            ("1sec", "its unit is not known"),
+            ("1d", "its unit is not known"),
+            ("1m30s", "its unit is not known"),
+            ("8761h", "it is above a year"),
+            ("99999999999999999999s", "it is above a year"),
+        ] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+            assert!(error.ends_with("; write 500ms, 30s, 2m or 1h"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_timeout_is_not_zero() {
+        assert!(positive(parse("1ms").unwrap()).is_ok());
+        let error = positive(parse("0ms").unwrap()).unwrap_err().to_string();
+        assert!(error.starts_with("\"0s\" is not a duration: nothing can be done in no time"), "{error}");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_back_to_the_same(millis in 0u64..=31_536_000_000) {
+            let duration = Duration::from_millis(millis);
+            prop_assert_eq!(parse(&spell(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn any_text_gets_a_value_or_a_message(text in "\\PC*", likely in "[0-9]{0,24}[a-z.]{0,3}") {
+            let _ = (parse(&text), parse(&likely));
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Where the server listens: a TCP address or a Unix socket.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use super::error::shorten;
+
+/// An address to listen on.
+///
+/// ```
+/// use sluicegate::config::ListenAddr;
+///
+/// for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/sluicegate.sock"] {
+///     assert_eq!(text.parse::<ListenAddr>()?.to_string(), text);
+/// }
+/// # Ok::<(), sluicegate::config::ListenError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddr {
+    /// A TCP address. Port 0 lets the system choose one.
+    Tcp(SocketAddr),
+    /// The path of a Unix socket.
+    Unix(PathBuf),
+}
+
+impl ListenAddr {
+    /// The same address, a relative Unix path taken from `base`.
+    #[must_use]
+    pub fn relative_to(self, base: &Path) -> Self {
+        match self {
+            Self::Unix(path) => Self::Unix(base.join(path)),
+            tcp => tcp,
+        }
+    }
+
+    /// Whether two of these can never both be bound. Port 0 gives another port each time.
+    pub fn clashes_with(&self, other: &Self) -> bool {
+        self == other && !matches!(self, Self::Tcp(addr) if addr.port() == 0)
+    }
+}
+
+impl fmt::Display for ListenAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => write!(f, "{addr}"),
+            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Why a text is not an address to listen on. Says what was wrong and what to write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListenError {
+    text: String,
+    fault: Fault,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Fault {
+    NoPath,
+    PathTooLong,
+    BadPath,
+    NoHost(u16),
+    NoPort(IpAddr),
+    Name,
+    Other,
+}
+
+/// What fits into the kernel's `sockaddr_un`, its closing NUL left out (unix(7)).
+const LONGEST_UNIX_PATH: usize = 107;
+
+impl FromStr for ListenAddr {
+    type Err = ListenError;
+
+    fn from_str(text: &str) -> Result<Self, ListenError> {
+        parse(text).map_err(|fault| ListenError { text: shorten(text), fault })
+    }
+}
+
+fn parse(text: &str) -> Result<ListenAddr, Fault> {
+    if let Some(path) = text.strip_prefix("unix:") {
+        return match path.len() {
+            0 => Err(Fault::NoPath),
+            _ if path.contains('\0') => Err(Fault::BadPath),
+            len if len > LONGEST_UNIX_PATH => Err(Fault::PathTooLong),
+            _ => Ok(ListenAddr::Unix(PathBuf::from(path))),
+        };
+    }
+    text.parse().map(ListenAddr::Tcp).map_err(|_| {
+        if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
+            return Fault::NoHost(port);
+        }
+        let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        if let Ok(ip) = bare.parse() {
+            return Fault::NoPort(ip);
+        }
+        match text.rsplit_once(':') {
+            Some((name, port)) if port.parse::<u16>().is_ok() && is_name(name) => Fault::Name,
+            _ => Fault::Other,
+        }
+    })
+}
+
+fn is_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
+}
+
+impl fmt::Display for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not an address to listen on: ", self.text)?;
+        match &self.fault {
+            Fault::NoPath => f.write_str("the path is missing; write unix:/run/sluicegate.sock"),
+            Fault::PathTooLong => {
+                write!(f, "the path is longer than the {LONGEST_UNIX_PATH} bytes a Unix socket's may have")
+            }
+            Fault::BadPath => f.write_str("there is a NUL in the path"),
+            Fault::NoHost(port) => {
+                write!(f, "the address is missing; write 127.0.0.1:{port}, or [::]:{port} for all interfaces")
+            }
+            Fault::NoPort(ip) => write!(f, "the port is missing; write {}", SocketAddr::new(*ip, 8080)),
+            Fault::Name => f.write_str("names are not looked up; write its address, such as 127.0.0.1:8080"),
+            Fault::Other => f.write_str("write 127.0.0.1:8080, [::1]:8080 or unix:/run/sluicegate.sock"),
+        }
+    }
+}
+
+impl std::error::Error for ListenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bad_addresses_say_what_to_write() {
+        for (text, expected) in [
+            ("", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
+            ("8080", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
+            ("127.0.0.1:99999", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
+            ("127.0.0.1:8080 ", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
+            (":8080", "write 127.0.0.1:8080, or [::]:8080 for all interfaces"),
+            ("10.0.0.1", "the port is missing; write 10.0.0.1:8080"),
+            ("::1", "the port is missing; write [::1]:8080"),
+            ("[::1]", "the port is missing; write [::1]:8080"),
+            ("localhost:8080", "names are not looked up"),
+            ("unix:", "the path is missing"),
+            ("unix:a\0b", "there is a NUL"),
+        ] {
+            let error = text.parse::<ListenAddr>().unwrap_err().to_string();
+            assert!(error.contains(expected), "{text}: {error}");
+        }
+        assert!(format!("unix:{}", "p".repeat(107)).parse::<ListenAddr>().is_ok());
+        assert!(format!("unix:{}", "p".repeat(108)).parse::<ListenAddr>().is_err());
+    }
+
+    #[test]
+    fn only_port_0_may_be_asked_for_twice() {
+        let parse = |text: &str| text.parse::<ListenAddr>().unwrap();
+        assert!(parse("127.0.0.1:80").clashes_with(&parse("127.0.0.1:80")));
+        assert!(!parse("127.0.0.1:80").clashes_with(&parse("[::1]:80")));
+        assert!(!parse("127.0.0.1:0").clashes_with(&parse("127.0.0.1:0")));
+        assert!(parse("unix:a").clashes_with(&parse("unix:a")));
+    }
+}

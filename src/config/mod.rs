@@ -1,0 +1,181 @@
+//! The configuration: one TOML file, read, checked, and in the form the server takes.
+//!
+//! ```toml
+//! listen = "127.0.0.1:8080"
+//!
+//! [[route]]
+//! path  = "/"
+//! files = "site"
+//! rate  = 60
+//! ```
+//!
+//! What was written (`raw.rs`) is kept apart from what it means: a [`Config`] holds addresses, rates and
+//! durations, never texts that could still be wrong. Programs without a file build one from its parts.
+//! Must not import the runtime, the HTTP server or the command line.
+
+pub mod duration;
+mod error;
+mod filters;
+mod listen;
+mod network;
+mod raw;
+mod resolve;
+mod route;
+mod source;
+pub mod words;
+
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::io::Read;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use log::LevelFilter;
+
+pub use error::ConfigError;
+pub use filters::{FilterKind, GzipSettings, MediaRange, ReplaceSettings};
+pub use listen::{ListenAddr, ListenError};
+pub use network::{Network, NetworkError};
+pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
+pub use source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
+
+/// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
+pub const LONGEST_FILE: u64 = 1 << 20;
+
+/// The largest number of connections that can be set: more than any machine has descriptors for.
+pub const MOST_CONNECTIONS: usize = 10_000_000;
+
+/// What a server does.
+///
+/// ```
+/// use sluicegate::config::{Config, FilesSource, RouteDraft, Source};
+/// use sluicegate::limit::Rate;
+///
+/// let files = Source::Files(FilesSource::new("src"));
+/// let draft = RouteDraft { rate: Rate::new(61_440), ..RouteDraft::new(files) };
+/// let route = draft.finish(&Default::default()).map_err(|faults| faults[0].text.clone())?;
+/// let config = Config { routes: vec![route], ..Config::default() };
+/// assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked.
+    pub listen: Vec<ListenAddr>,
+    /// The least severe messages that are logged. Default: info.
+    pub log_level: LevelFilter,
+    /// Whether each response gets a line in the log. Default: no.
+    pub access_log: bool,
+    /// How long responses under way may go on when the server is told to stop. Default 30 s.
+    pub drain: Duration,
+    /// Connections served at a time; those above get 503. Default 10 000.
+    pub max_connections: usize,
+    /// The longest time a request's head may take to arrive. Default 30 s.
+    pub header_timeout: Duration,
+    /// How long a connection may stay without a request. Default 60 s.
+    pub idle_timeout: Duration,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody.
+    pub trusted_proxies: Vec<Network>,
+    /// What is served, in the order of the file. The longest path that matches a request wins.
+    pub routes: Vec<Route>,
+    /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
+    pub warnings: Vec<String>,
+}
+
+impl Default for Config {
+    /// Serves nothing yet, at 127.0.0.1:8080.
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            log_level: LevelFilter::Info,
+            access_log: false,
+            drain: Duration::from_secs(30),
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            trusted_proxies: Vec::new(),
+            routes: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file. Relative paths in it start from the folder it is in.
+    ///
+    /// # Errors
+    /// The file cannot be read, or something in it is wrong.
+    pub fn load(path: impl AsRef<Path>) -> Result<Self, ConfigError> {
+        Loader::new().load(path)
+    }
+}
+
+/// Reads configuration files, also for programs that bring filters of their own.
+///
+/// ```
+/// use sluicegate::config::{FilterKind, Loader};
+///
+/// let text = r#"
+///     [filter.loud]
+///     kind = "shout"
+///     marks = 3
+///
+///     [[route]]
+///     path = "/"
+///     files = "src"
+///     filters = ["loud"]
+/// "#;
+/// let config = Loader::new().filter_kind("shout").parse(text, "example.toml", ".")?;
+/// let FilterKind::Custom { kind, options } = &config.routes[0].filters[0].kind else { panic!() };
+/// assert_eq!((kind.as_str(), options["marks"].as_integer()), ("shout", Some(3)));
+/// # Ok::<(), sluicegate::config::ConfigError>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Loader {
+    custom_kinds: BTreeSet<String>,
+}
+
+impl Loader {
+    /// A loader that knows the kinds of filter that come with the crate.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same, knowing also filters of the kind `name`: as `kind` of a table, and without a table.
+    #[must_use]
+    pub fn filter_kind(mut self, name: impl Into<String>) -> Self {
+        self.custom_kinds.insert(name.into());
+        self
+    }
+
+    /// Reads the file at `path`. Relative paths in it start from the folder it is in.
+    ///
+    /// # Errors
+    /// The file cannot be read, is longer than [`LONGEST_FILE`], is not UTF-8, or something in it is wrong.
+    pub fn load(&self, path: impl AsRef<Path>) -> Result<Config, ConfigError> {
+        let path = path.as_ref();
+        let name = path.display().to_string();
+        let mut bytes = Vec::new();
+        File::open(path)
+            .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
+            .map_err(|error| ConfigError::new(format!("{name}: cannot be read: {error}")))?;
+        if bytes.len() as u64 > LONGEST_FILE {
+            let text = format!("{name}: is longer than 1 MiB; this is not a configuration file");
+            return Err(ConfigError::new(text));
+        }
+        let text = String::from_utf8(bytes).map_err(|error| {
+            let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
+            ConfigError::new(format!("{name}:{line}: is not UTF-8 text; save it as UTF-8"))
+        })?;
+        self.parse(&text, &name, path.parent().unwrap_or(Path::new("")))
+    }
+
+    /// Reads `text` as the file `name`, whose relative paths start from `base`.
+    ///
+    /// # Errors
+    /// Something in it is wrong.
+    pub fn parse(&self, text: &str, name: &str, base: impl AsRef<Path>) -> Result<Config, ConfigError> {
+        resolve::parse(text, name, base.as_ref(), &self.custom_kinds)
+    }
+}

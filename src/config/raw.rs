@@ -1,0 +1,212 @@
+//! The file as it is written: keys and values, each good in itself.
+//!
+//! What they mean together is decided in `resolve.rs`. Tables `[filter.NAME]` are read in `filters.rs`.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Range;
+use std::str::FromStr;
+use std::time::Duration;
+
+use log::LevelFilter;
+use serde::Deserialize;
+use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
+use toml::Spanned;
+
+use super::{ListenAddr, Network, RoutePath, duration, words};
+use crate::filter::EndOfStream;
+use crate::limit::{Burst, RateOrOff};
+
+/// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
+pub(super) const TOP_LEVEL: [&str; 10] = [
+    "listen",
+    "log_level",
+    "access_log",
+    "drain",
+    "max_connections",
+    "header_timeout",
+    "idle_timeout",
+    "trusted_proxies",
+    "filter",
+    "route",
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawConfig {
+    pub(super) listen: Option<Spanned<OneOrMany<ListenAddr>>>,
+    pub(super) log_level: Option<LogLevel>,
+    pub(super) access_log: Option<bool>,
+    pub(super) drain: Option<Spanned<Timeout>>,
+    pub(super) max_connections: Option<Spanned<i64>>,
+    pub(super) header_timeout: Option<Spanned<Timeout>>,
+    pub(super) idle_timeout: Option<Spanned<Timeout>>,
+    pub(super) trusted_proxies: Option<OneOrMany<Network>>,
+    #[serde(rename = "filter")]
+    _filter: Option<IgnoredAny>,
+    #[serde(default)]
+    pub(super) route: Vec<Spanned<RawRoute>>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRoute {
+    pub(super) path: Spanned<Parsed<RoutePath>>,
+    pub(super) files: Option<Spanned<String>>,
+    pub(super) proxy: Option<Spanned<String>>,
+    pub(super) rate: Option<Spanned<RateOrOff>>,
+    pub(super) burst: Option<Spanned<Burst>>,
+    pub(super) end_of_stream: Option<Spanned<EndOfStreamWord>>,
+    pub(super) filters: Option<Vec<Spanned<String>>>,
+    // For `files`.
+    pub(super) index: Option<Spanned<String>>,
+    pub(super) list: Option<Spanned<bool>>,
+    // For `proxy`.
+    pub(super) host: Option<Spanned<String>>,
+    pub(super) connect_timeout: Option<Spanned<Timeout>>,
+    pub(super) response_timeout: Option<Spanned<Timeout>>,
+    pub(super) read_timeout: Option<Spanned<Timeout>>,
+    pub(super) idle_connections: Option<Spanned<i64>>,
+    pub(super) idle_connection_timeout: Option<Spanned<Timeout>>,
+    pub(super) honour_accel: Option<Spanned<bool>>,
+}
+
+impl RawRoute {
+    /// The keys given that mean something only for the other kind of source, with their places.
+    pub(super) fn misplaced(&self, is_files: bool) -> Vec<(&'static str, Range<usize>)> {
+        fn place<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
+            value.as_ref().map(Spanned::span)
+        }
+        let keys = if is_files {
+            vec![
+                ("host", place(&self.host)),
+                ("connect_timeout", place(&self.connect_timeout)),
+                ("response_timeout", place(&self.response_timeout)),
+                ("read_timeout", place(&self.read_timeout)),
+                ("idle_connections", place(&self.idle_connections)),
+                ("idle_connection_timeout", place(&self.idle_connection_timeout)),
+                ("honour_accel", place(&self.honour_accel)),
+            ]
+        } else {
+            vec![("index", place(&self.index)), ("list", place(&self.list))]
+        };
+        keys.into_iter().filter_map(|(key, place)| Some((key, place?))).collect()
+    }
+}
+
+/// A value written as a text, read by its `FromStr`.
+pub(super) struct Parsed<T>(pub(super) T);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for Parsed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text<T>(PhantomData<T>);
+
+        // Parsed within the visitor, so that toml knows the place of what fails.
+        impl<T: FromStr<Err: fmt::Display>> Visitor<'_> for Text<T> {
+            type Value = Parsed<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Parsed<T>, E> {
+                text.parse().map(Parsed).map_err(E::custom)
+            }
+        }
+
+        deserializer.deserialize_str(Text(PhantomData))
+    }
+}
+
+/// A text, or a list of them, each with its place.
+pub(super) struct OneOrMany<T>(pub(super) Vec<(Option<Range<usize>>, T)>);
+
+impl<'de, T: FromStr<Err: fmt::Display>> Deserialize<'de> for OneOrMany<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either<T>(PhantomData<T>);
+
+        impl<'de, T: FromStr<Err: fmt::Display>> Visitor<'de> for Either<T> {
+            type Value = OneOrMany<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+                text.parse().map(|value| OneOrMany(vec![(None, value)])).map_err(E::custom)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Self::Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some(value) = seq.next_element::<Spanned<Parsed<T>>>()? {
+                    values.push((Some(value.span()), value.into_inner().0));
+                }
+                Ok(OneOrMany(values))
+            }
+        }
+
+        deserializer.deserialize_any(Either(PhantomData))
+    }
+}
+
+/// A duration as [`duration::parse`] reads it.
+#[derive(Clone, Copy)]
+pub(super) struct Timeout(pub(super) Duration);
+
+impl<'de> Deserialize<'de> for Timeout {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Spelling;
+
+        impl Visitor<'_> for Spelling {
+            type Value = Timeout;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as \"30s\"")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Timeout, E> {
+                duration::parse(text).map(Timeout).map_err(E::custom)
+            }
+
+            /// A number without a unit: the parser says what is missing.
+            fn visit_i64<E: de::Error>(self, number: i64) -> Result<Timeout, E> {
+                self.visit_str(&number.to_string())
+            }
+        }
+
+        deserializer.deserialize_any(Spelling)
+    }
+}
+
+/// A word that [`words::parse_log_level`] reads.
+pub(super) struct LogLevel(pub(super) LevelFilter);
+
+impl<'de> Deserialize<'de> for LogLevel {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        words::parse_log_level(&word).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A word that [`words::parse_end_of_stream`] reads.
+#[derive(Clone, Copy)]
+pub(super) struct EndOfStreamWord(pub(super) EndOfStream);
+
+impl<'de> Deserialize<'de> for EndOfStreamWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        words::parse_end_of_stream(&word).map(Self).map_err(de::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_of_top_level_keys_is_complete() {
+        let error = toml::from_str::<RawConfig>("zzz = 1").err().unwrap();
+        let known: Vec<&str> = error.message().split('`').skip(3).step_by(2).collect();
+        assert_eq!(known, TOP_LEVEL);
+    }
+}

@@ -1,0 +1,294 @@
+//! From what was written to what it means.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Range;
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Deserialize;
+use toml::Spanned;
+use toml::de::DeTable;
+
+use super::error::{ConfigError, Problem, shorten};
+use super::filters::{self, FilterKind};
+use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
+use super::route::{Route, RouteDraft, RouteFault};
+use super::source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
+use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
+
+/// See [`Loader::parse`](super::Loader::parse).
+pub(super) fn parse(
+    text: &str,
+    name: &str,
+    base: &Path,
+    custom_kinds: &BTreeSet<String>,
+) -> Result<Config, ConfigError> {
+    let fail = |problems| ConfigError::at(name, text, problems);
+    let tree = DeTable::parse(text).map_err(|error| fail(vec![Problem::from_toml(&error, text, None)]))?;
+    let raw = RawConfig::deserialize(toml::Deserializer::from(tree.clone()))
+        .map_err(|error| fail(vec![Problem::from_toml(&error, text, Some(tree.get_ref()))]))?;
+
+    let mut resolver = Resolver { base, problems: Vec::new() };
+    let named = filters::read(text, tree.get_ref(), custom_kinds, &mut resolver.problems);
+    let has_broken_filter = !resolver.problems.is_empty();
+    let mut kinds = named.kinds;
+    for kind in custom_kinds {
+        let options = toml::Table::new();
+        kinds.entry(kind.clone()).or_insert_with(|| FilterKind::Custom { kind: kind.clone(), options });
+    }
+    if has_broken_filter {
+        // Routes that name it would be reported too, for a mistake they do not have.
+        return Err(fail(resolver.problems));
+    }
+    let mut config = resolver.config(raw, &kinds);
+    if !resolver.problems.is_empty() {
+        return Err(fail(resolver.problems));
+    }
+    let used: BTreeSet<&str> =
+        config.routes.iter().flat_map(|route| &route.filters).map(|filter| filter.name.as_str()).collect();
+    let mut unused: Vec<_> = named.places.iter().filter(|(name, _)| !used.contains(name.as_str())).collect();
+    unused.sort_by_key(|(_, place)| place.start);
+    config.warnings = unused
+        .into_iter()
+        .map(|(filter, place)| {
+            let advice = format!("[filter.{filter}] is not used; name it in the filters of a [[route]]");
+            Problem::new(Some(place.clone()), advice).render(name, text)
+        })
+        .collect();
+    Ok(config)
+}
+
+/// Collects what is wrong and goes on, so that all of it is told at once.
+struct Resolver<'a> {
+    base: &'a Path,
+    problems: Vec<Problem>,
+}
+
+impl Resolver<'_> {
+    fn problem(&mut self, at: Range<usize>, text: impl Into<String>) {
+        self.problems.push(Problem::new(Some(at), text));
+    }
+
+    /// The configuration; of no worth if there are problems afterwards.
+    fn config(&mut self, raw: RawConfig, kinds: &BTreeMap<String, FilterKind>) -> Config {
+        let default = Config::default();
+        let listen = match raw.listen {
+            None => default.listen,
+            Some(listen) => self.listen(listen),
+        };
+        let config = Config {
+            listen,
+            log_level: raw.log_level.map_or(default.log_level, |level| level.0),
+            access_log: raw.access_log.unwrap_or(default.access_log),
+            drain: raw.drain.map_or(default.drain, |drain| drain.get_ref().0),
+            max_connections: self.count("max_connections", raw.max_connections, default.max_connections, 1),
+            header_timeout: self.timeout("header_timeout", raw.header_timeout, default.header_timeout),
+            idle_timeout: self.timeout("idle_timeout", raw.idle_timeout, default.idle_timeout),
+            trusted_proxies: raw.trusted_proxies.map_or(default.trusted_proxies, |list| {
+                list.0.into_iter().map(|(_, network)| network).collect()
+            }),
+            routes: self.routes(raw.route, kinds),
+            warnings: Vec::new(),
+        };
+        if config.routes.is_empty() && self.problems.is_empty() {
+            self.problems
+                .push(Problem::new(None, "nothing to serve; add a [[route]] with a path and files or proxy"));
+        }
+        config
+    }
+
+    fn listen(&mut self, listen: Spanned<OneOrMany<ListenAddr>>) -> Vec<ListenAddr> {
+        let whole = listen.span();
+        let mut addrs: Vec<ListenAddr> = Vec::new();
+        for (at, addr) in listen.into_inner().0 {
+            let addr = addr.relative_to(self.base);
+            if addrs.iter().any(|other| addr.clashes_with(other)) {
+                self.problem(at.unwrap_or(whole.clone()), format!("listen has {addr} twice; leave one out"));
+            } else {
+                addrs.push(addr);
+            }
+        }
+        if addrs.is_empty() {
+            self.problem(whole, "listen is empty; give an address, or leave it out for 127.0.0.1:8080");
+        }
+        addrs
+    }
+
+    fn routes(&mut self, raw: Vec<Spanned<RawRoute>>, kinds: &BTreeMap<String, FilterKind>) -> Vec<Route> {
+        let mut routes: Vec<Route> = Vec::new();
+        let mut paths = BTreeSet::new();
+        for raw in raw {
+            let whole = raw.span();
+            let raw = raw.into_inner();
+            let path = &raw.path.get_ref().0;
+            if !paths.insert(path.clone()) {
+                let text = format!(
+                    "a [[route]] for {:?} stands above already; leave one out",
+                    shorten(path.as_str())
+                );
+                self.problem(raw.path.span(), text);
+            }
+            routes.extend(self.route(whole, raw, kinds));
+        }
+        routes
+    }
+
+    fn route(
+        &mut self,
+        whole: Range<usize>,
+        raw: RawRoute,
+        kinds: &BTreeMap<String, FilterKind>,
+    ) -> Option<Route> {
+        let name = format!("[[route]] {:?}", shorten(raw.path.get_ref().0.as_str()));
+        let before = self.problems.len();
+        let source = match (&raw.files, &raw.proxy) {
+            (Some(files), None) => self.files(&name, files, &raw),
+            (None, Some(proxy)) => self.proxy(&name, proxy, &raw)?,
+            (Some(_), Some(proxy)) => {
+                self.problem(proxy.span(), format!("{name} has both files and proxy; leave one out"));
+                return None;
+            }
+            (None, None) => {
+                let text = format!("{name} has neither files nor proxy; say where its content comes from");
+                self.problem(whole, text);
+                return None;
+            }
+        };
+        let filters = raw.filters.unwrap_or_default();
+        let places = Places {
+            path: raw.path.span(),
+            files: raw.files.as_ref().map(Spanned::span),
+            burst: raw.burst.as_ref().map(Spanned::span),
+            end_of_stream: raw.end_of_stream.as_ref().map(Spanned::span),
+            filters: filters.iter().map(Spanned::span).collect(),
+        };
+        let draft = RouteDraft {
+            path: raw.path.into_inner().0,
+            source,
+            rate: raw.rate.and_then(|rate| rate.into_inner().0),
+            burst: raw.burst.map(Spanned::into_inner),
+            end_of_stream: raw.end_of_stream.map(|word| word.into_inner().0),
+            filters: filters.into_iter().map(Spanned::into_inner).collect(),
+        };
+        match draft.finish(kinds) {
+            Ok(route) => (self.problems.len() == before).then_some(route),
+            Err(faults) => {
+                for fault in faults {
+                    let at = places.of(&fault).unwrap_or(whole.clone());
+                    self.problem(at, format!("{} in {name}: {}", fault.key, fault.text));
+                }
+                None
+            }
+        }
+    }
+
+    fn files(&mut self, name: &str, files: &Spanned<String>, raw: &RawRoute) -> Source {
+        self.misplaced(name, "files", raw);
+        let mut source = FilesSource::new(self.base.join(files.get_ref()));
+        if let Some(index) = &raw.index {
+            match FilesSource::check_index(index.get_ref()) {
+                Ok(()) => source.index.clone_from(index.get_ref()),
+                Err(error) => self.problem(index.span(), format!("index in {name}: {error}")),
+            }
+        }
+        if let Some(list) = &raw.list {
+            source.list = *list.get_ref();
+        }
+        Source::Files(source)
+    }
+
+    fn proxy(&mut self, name: &str, proxy: &Spanned<String>, raw: &RawRoute) -> Option<Source> {
+        self.misplaced(name, "proxy", raw);
+        let upstream = match proxy.get_ref().parse::<UpstreamUrl>() {
+            Ok(upstream) => upstream,
+            Err(error) => {
+                self.problem(proxy.span(), format!("proxy in {name}: {error}"));
+                return None;
+            }
+        };
+        let default = ProxySource::new(upstream);
+        let host = match raw.host.as_ref().map(|host| (host.span(), host.get_ref().parse::<HostPolicy>())) {
+            None => default.host,
+            Some((_, Ok(host))) => host,
+            Some((at, Err(error))) => {
+                self.problem(at, format!("host in {name}: {error}"));
+                return None;
+            }
+        };
+        let mut timeout = |key, value: &Option<Spanned<Timeout>>, default| {
+            self.timeout(&format!("{key} in {name}"), value.clone(), default)
+        };
+        Some(Source::Proxy(ProxySource {
+            connect_timeout: timeout("connect_timeout", &raw.connect_timeout, default.connect_timeout),
+            response_timeout: timeout("response_timeout", &raw.response_timeout, default.response_timeout),
+            read_timeout: timeout("read_timeout", &raw.read_timeout, default.read_timeout),
+            idle_connection_timeout: timeout(
+                "idle_connection_timeout",
+                &raw.idle_connection_timeout,
+                default.idle_connection_timeout,
+            ),
+            idle_connections: self.count(
+                &format!("idle_connections in {name}"),
+                raw.idle_connections.clone(),
+                default.idle_connections,
+                0,
+            ),
+            honour_accel: raw.honour_accel.as_ref().map_or(default.honour_accel, |value| *value.get_ref()),
+            host,
+            upstream: default.upstream,
+        }))
+    }
+
+    /// Keys that do nothing for this kind of source.
+    fn misplaced(&mut self, name: &str, source: &str, raw: &RawRoute) {
+        let other = if source == "files" { "proxy" } else { "files" };
+        for (key, at) in raw.misplaced(source == "files") {
+            let text =
+                format!("{key} in {name}: does nothing with {source}, only with {other}; leave it out");
+            self.problem(at, text);
+        }
+    }
+
+    fn timeout(&mut self, key: &str, value: Option<Spanned<Timeout>>, default: Duration) -> Duration {
+        let Some(value) = value else { return default };
+        duration::positive(value.get_ref().0).unwrap_or_else(|error| {
+            self.problem(value.span(), format!("{key}: {error}"));
+            default
+        })
+    }
+
+    fn count(&mut self, key: &str, value: Option<Spanned<i64>>, default: usize, least: usize) -> usize {
+        let Some(value) = value else { return default };
+        match usize::try_from(*value.get_ref()) {
+            Ok(number) if (least..=MOST_CONNECTIONS).contains(&number) => number,
+            _ => {
+                self.problem(
+                    value.span(),
+                    format!("{key}: is not a number from {least} to {MOST_CONNECTIONS}"),
+                );
+                default
+            }
+        }
+    }
+}
+
+/// Where the keys stand that the check of a whole route may find at fault.
+struct Places {
+    path: Range<usize>,
+    files: Option<Range<usize>>,
+    burst: Option<Range<usize>>,
+    end_of_stream: Option<Range<usize>>,
+    filters: Vec<Range<usize>>,
+}
+
+impl Places {
+    fn of(&self, fault: &RouteFault) -> Option<Range<usize>> {
+        match fault.key {
+            "path" => Some(self.path.clone()),
+            "files" => self.files.clone(),
+            "burst" => self.burst.clone(),
+            "end_of_stream" => self.end_of_stream.clone(),
+            _ => fault.index.and_then(|index| self.filters.get(index)).cloned(),
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Settings that are one of a few words.
+
+use std::fmt;
+
+use log::LevelFilter;
+
+use super::error::{shorten, suggestion};
+use crate::filter::EndOfStream;
+
+const LOG_LEVELS: &[(&str, LevelFilter)] = &[
+    ("off", LevelFilter::Off),
+    ("error", LevelFilter::Error),
+    ("warn", LevelFilter::Warn),
+    ("info", LevelFilter::Info),
+    ("debug", LevelFilter::Debug),
+    ("trace", LevelFilter::Trace),
+];
+
+const ENDS_OF_STREAM: &[(&str, EndOfStream)] =
+    &[("immediate", EndOfStream::Immediate), ("paced", EndOfStream::Paced)];
+
+/// A word that is none of the few. Says which was meant, or which there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WordError {
+    what: &'static str,
+    text: String,
+    suggestion: String,
+}
+
+impl fmt::Display for WordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} is not {}; {}", self.text, self.what, self.suggestion)
+    }
+}
+
+impl std::error::Error for WordError {}
+
+/// Reads `off`, `error`, `warn`, `info`, `debug` or `trace`.
+///
+/// # Errors
+/// Another word.
+pub fn parse_log_level(text: &str) -> Result<LevelFilter, WordError> {
+    parse(text, "a log level", LOG_LEVELS)
+}
+
+/// The level as [`parse_log_level`] reads it.
+pub fn spell_log_level(level: LevelFilter) -> &'static str {
+    spell(level, LOG_LEVELS)
+}
+
+/// Reads `immediate` or `paced`.
+///
+/// # Errors
+/// Another word.
+pub fn parse_end_of_stream(text: &str) -> Result<EndOfStream, WordError> {
+    parse(text, "an end of stream", ENDS_OF_STREAM)
+}
+
+/// The rule as [`parse_end_of_stream`] reads it.
+pub fn spell_end_of_stream(rule: EndOfStream) -> &'static str {
+    spell(rule, ENDS_OF_STREAM)
+}
+
+fn parse<T: Copy>(text: &str, what: &'static str, words: &[(&str, T)]) -> Result<T, WordError> {
+    words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
+        let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
+        WordError { what, text: shorten(text), suggestion: suggestion(text, &known) }
+    })
+}
+
+fn spell<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) -> &'static str {
+    words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| *word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_reads_back_and_others_name_the_nearest() {
+        for (word, level) in LOG_LEVELS {
+            assert_eq!(parse_log_level(word), Ok(*level));
+            assert_eq!(spell_log_level(*level), *word);
+        }
+        for (word, rule) in ENDS_OF_STREAM {
+            assert_eq!(parse_end_of_stream(word), Ok(*rule));
+            assert_eq!(spell_end_of_stream(*rule), *word);
+        }
+        assert_eq!(
+            parse_log_level("wran").unwrap_err().to_string(),
+            "\"wran\" is not a log level; did you mean \"warn\"?"
+        );
+        assert_eq!(
+            parse_end_of_stream("later").unwrap_err().to_string(),
+            "\"later\" is not an end of stream; known here: immediate, paced"
+        );
+    }
+}

@@ -1,0 +1,164 @@
+//! From the path of a URL to a name below the root.
+//!
+//! Pure. What the kernel would refuse as well is refused here first where it is cheap to see; the
+//! promise that nothing leaves the root is `confine`'s, not this module's.
+
+use std::ffi::{CStr, CString, OsStr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use percent_encoding::percent_decode_str;
+
+/// The longest name below the root, in bytes: the kernel's `PATH_MAX`, its end mark included.
+const PATH_MAX: usize = 4096;
+
+/// A name below the root: relative, decoded, without `.`, `..`, empty or hidden segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Below {
+    /// `.` for the root itself.
+    name: CString,
+    folder: bool,
+}
+
+impl Below {
+    /// Reads the still percent-encoded path of a URL, without the slash before it.
+    ///
+    /// `None` for what no file can be reached by:
+    /// - segments that begin with a dot: `.`, `..` and hidden files, encoded or not;
+    /// - empty segments: the root, and `//`, which would give one file many names;
+    /// - NUL, an encoded slash, and the backslash, which browsers take for a slash;
+    /// - a name longer than the kernel takes.
+    ///
+    /// A path that ends in a slash, or is empty, means a folder. A `%` without two hexadecimal digits
+    /// stands for itself.
+    pub(super) fn parse(path: &str) -> Option<Self> {
+        let mut below = Self { name: c".".to_owned(), folder: true };
+        if path.is_empty() {
+            return Some(below);
+        }
+        let names = path.strip_suffix('/').unwrap_or(path);
+        for segment in names.split('/') {
+            let segment: Vec<u8> = percent_decode_str(segment).collect();
+            below = below.child(&segment)?;
+        }
+        below.folder = path.ends_with('/');
+        Some(below)
+    }
+
+    /// The file called `segment` in this folder; `None` for a name that is not served.
+    pub(super) fn child(&self, segment: &[u8]) -> Option<Self> {
+        if segment.is_empty() || segment[0] == b'.' || segment.iter().any(|byte| b"/\\\0".contains(byte)) {
+            return None;
+        }
+        let mut name = Vec::new();
+        if self.name.as_bytes() != b"." {
+            name.extend_from_slice(self.name.as_bytes());
+            name.push(b'/');
+        }
+        name.extend_from_slice(segment);
+        if name.len() >= PATH_MAX {
+            return None;
+        }
+        Some(Self { name: CString::new(name).ok()?, folder: false })
+    }
+
+    /// Whether a folder is meant.
+    pub(super) fn is_folder(&self) -> bool {
+        self.folder
+    }
+
+    /// Whether this is the root itself.
+    pub(super) fn is_root(&self) -> bool {
+        self.name.as_bytes() == b"."
+    }
+
+    /// The name as system calls take it.
+    pub(super) fn as_c_str(&self) -> &CStr {
+        &self.name
+    }
+
+    /// The name as a path.
+    pub(super) fn as_path(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.name.as_bytes()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn names_that_are_served() {
+        for (path, name, folder) in [
+            ("", ".", true),
+            ("a", "a", false),
+            ("a/", "a", true),
+            ("a/b.txt", "a/b.txt", false),
+            ("a%20b/caf%C3%A9", "a b/café", false),
+            ("café", "café", false),
+            ("100%", "100%", false),
+            ("%zz", "%zz", false),
+            ("%2541", "%41", false),
+            ("a..b/c.", "a..b/c.", false),
+            ("a+b", "a+b", false),
+        ] {
+            let below = Below::parse(path).unwrap_or_else(|| panic!("{path} was refused"));
+            assert_eq!((below.as_path(), below.is_folder()), (Path::new(name), folder), "{path}");
+            assert_eq!(below.is_root(), path.is_empty());
+        }
+        assert_eq!(Below::parse("%ff").unwrap().as_c_str(), c"\xff", "names need not be UTF-8");
+    }
+
+    #[test]
+    fn names_that_are_not() {
+        for path in [
+            "/",
+            "//",
+            "a//b",
+            "/a",
+            "a//",
+            ".",
+            "..",
+            "../a",
+            "a/..",
+            "a/../b",
+            "a/./b",
+            ".git/config",
+            "a/.b/",
+            "%2e%2e/a",
+            "%2E./a",
+            ".%2e",
+            "a/%2e%2e%2fb",
+            "a%2fb",
+            "%2fetc/passwd",
+            "a%00",
+            "%00",
+            "a%00.txt",
+            "..\\a",
+            "a\\..\\b",
+            "a%5cb",
+            "\\",
+        ] {
+            assert_eq!(Below::parse(path), None, "{path}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_as_long_as_the_kernel_takes() {
+        assert!(Below::parse(&"a/".repeat(2047)).is_some(), "4093 bytes");
+        assert!(Below::parse(&format!("{}b", "a/".repeat(2047))).is_some(), "4095 bytes");
+        assert!(Below::parse(&format!("{}bb", "a/".repeat(2047))).is_none(), "4096 bytes");
+    }
+
+    proptest! {
+        #[test]
+        fn no_segment_is_empty_hidden_or_above(path in "[a./%2eE0f\\\\é-]{0,40}") {
+            if let Some(below) = Below::parse(&path) {
+                prop_assert!(below.is_root() || below.as_c_str().to_bytes().split(|byte| *byte == b'/').all(
+                    |segment| !segment.is_empty() && segment[0] != b'.'
+                ));
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What goes wrong with an upstream: what the client is told, and what the log.
+
+use std::error::Error as StdError;
+use std::io;
+
+use http::header::{CONNECTION, HeaderValue};
+use http::{Response, StatusCode};
+use hyper_util::client::legacy;
+
+use super::sending::Turn;
+use crate::generator::with_causes;
+use crate::http::answer;
+use crate::http::content::Content;
+
+/// Why there is no response to pass on.
+#[derive(Debug)]
+pub(super) struct Failure {
+    kind: Kind,
+    /// For the log; the client is not told.
+    detail: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Unreachable,
+    Broken,
+    HeadTooLarge,
+    TooLate,
+    ClientTooLate,
+    ClientBroke,
+}
+
+impl Failure {
+    /// An answer that breaks the rules of HTTP.
+    pub(super) fn broken(detail: &str) -> Self {
+        Self { kind: Kind::Broken, detail: detail.to_owned() }
+    }
+
+    /// An answer whose head is larger than passes.
+    pub(super) fn head_too_large() -> Self {
+        Self { kind: Kind::HeadTooLarge, detail: "the response's head is too large".to_owned() }
+    }
+
+    /// Nothing moved for too long, while it was `turn`'s turn.
+    pub(super) fn stalled(turn: Turn) -> Self {
+        let (kind, detail) = match turn {
+            Turn::Upstream => (Kind::TooLate, "no response in time"),
+            Turn::Client => (Kind::ClientTooLate, "the request's body did not come in time"),
+            Turn::Nobody => (Kind::ClientBroke, "the request's body broke off"),
+        };
+        Self { kind, detail: detail.to_owned() }
+    }
+
+    /// The pool's error, while it was `turn`'s turn.
+    pub(super) fn of(error: &legacy::Error, turn: Turn) -> Self {
+        let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
+        let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
+        let kind = if turn == Turn::Nobody {
+            Kind::ClientBroke
+        } else if io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
+            Kind::TooLate
+        } else if error.is_connect() {
+            Kind::Unreachable
+        } else if hyper.is_some_and(hyper::Error::is_parse_too_large) {
+            Kind::HeadTooLarge
+        } else {
+            Kind::Broken
+        };
+        Self { kind, detail: with_causes(error) }
+    }
+
+    /// Writes the one line about it. What a client did is not the operator's business.
+    pub(super) fn log(&self, upstream: &str) {
+        let level = match self.kind {
+            Kind::ClientTooLate | Kind::ClientBroke => log::Level::Debug,
+            _ => log::Level::Warn,
+        };
+        log::log!(level, upstream = upstream, error = self.detail.as_str(); "no response to pass on");
+    }
+
+    /// What the client is told.
+    pub(super) fn answer(&self) -> Response<Content> {
+        let (status, text) = match self.kind {
+            Kind::Unreachable => (StatusCode::BAD_GATEWAY, "The upstream server cannot be reached."),
+            Kind::Broken => (StatusCode::BAD_GATEWAY, "The upstream server gave no valid response."),
+            Kind::HeadTooLarge => {
+                (StatusCode::BAD_GATEWAY, "The head of the upstream server's response is too large.")
+            }
+            Kind::TooLate => (StatusCode::GATEWAY_TIMEOUT, "The upstream server did not respond in time."),
+            Kind::ClientTooLate => (StatusCode::REQUEST_TIMEOUT, "The request's body did not come in time."),
+            Kind::ClientBroke => (StatusCode::BAD_REQUEST, "The request's body broke off."),
+        };
+        let mut response = answer::plain(status, text);
+        if matches!(self.kind, Kind::ClientTooLate | Kind::ClientBroke) {
+            // What may yet come of the body is nobody's.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+/// An error's causes, nearest first.
+fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
+    std::iter::successors(error.source(), |&error| error.source())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stall_is_answered_by_whose_fault_it_is() {
+        for (turn, status) in [(Turn::Upstream, 504), (Turn::Client, 408), (Turn::Nobody, 400)] {
+            let response = Failure::stalled(turn).answer();
+            assert_eq!(response.status(), status);
+            assert_eq!(response.headers().contains_key(CONNECTION), status < 500);
+        }
+    }
+
+    #[test]
+    fn the_client_is_told_no_details() {
+        let response = Failure::broken("10.0.0.7 spoke in tongues").answer();
+        let Content::Buckets(text) = response.body() else { panic!("a text") };
+        assert_eq!(
+            (response.status().as_u16(), text.to_bytes()),
+            (502, "The upstream server gave no valid response.\n".into())
+        );
+    }
+}

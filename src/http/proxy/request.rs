@@ -1,0 +1,266 @@
+//! The request's head on its way to the upstream.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Method, Request, StatusCode, Version, request};
+
+use super::forwarded::{self, Client};
+use super::hop;
+use super::options::{HostPolicy, ProxyOptions};
+use super::target::Unmappable;
+
+/// A request's head as the upstream gets it.
+#[derive(Debug)]
+pub(super) struct Outgoing {
+    pub(super) head: request::Parts,
+    /// Whether the client offered to change protocols, and the upstream is told.
+    pub(super) upgrade: bool,
+}
+
+/// Why a request is not passed on, with words for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) text: &'static str,
+}
+
+/// Turns a client's head into the upstream's: HTTP/1.1, other target and host, without what concerns
+/// the client's connection alone, with who asked. `rest` is the path behind the route's prefix.
+pub(super) fn outgoing(
+    mut received: request::Parts,
+    rest: &str,
+    has_body: bool,
+    client: &Client,
+    options: &ProxyOptions,
+) -> Result<Outgoing, Refusal> {
+    if received.method == Method::CONNECT {
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."));
+    }
+    if !hop::is_plain_transfer(&received.headers) {
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "Only the transfer coding chunked is known."));
+    }
+    let uri = options.upstream.map(rest, &received.uri).map_err(Refusal::unmappable)?;
+    let host = asked_host(&received);
+
+    let fields = &mut received.headers;
+    // An upgrade with a body is not worth its traps: the server may answer in the old protocol first.
+    let upgrade = hop::upgrade(fields).filter(|_| received.version == Version::HTTP_11 && !has_body);
+    let wants_trailers = hop::has_token(fields, &TE, "trailers");
+    // Where both are given the transfer coding counts, and the length must not go on (RFC 9112 §6.3).
+    let chunked = fields.contains_key(TRANSFER_ENCODING) || !fields.contains_key(CONTENT_LENGTH);
+    hop::strip(fields);
+    // CGI programs would see it as HTTP_PROXY ("httpoxy").
+    fields.remove("proxy");
+    // The expectation is met here: the client is told to continue when its body is first asked for.
+    if fields.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        fields.remove(EXPECT);
+    }
+    join_cookies(fields);
+    forwarded::tell(fields, client, host.as_ref().and_then(|host| host.to_str().ok()));
+    forwarded::via(fields, received.version);
+
+    let own = || HeaderValue::from_str(options.upstream.authority().as_str()).ok();
+    let told = match &options.host {
+        HostPolicy::Upstream => own(),
+        HostPolicy::Client => host.or_else(own),
+        HostPolicy::Literal(host) => Some(host.clone()),
+    };
+    fields.remove(HOST);
+    if let Some(host) = told {
+        fields.insert(HOST, host);
+    }
+
+    if has_body && chunked {
+        fields.remove(CONTENT_LENGTH);
+        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    }
+    if wants_trailers {
+        fields.append(TE, HeaderValue::from_static("trailers"));
+        fields.append(CONNECTION, HeaderValue::from_static("te"));
+    }
+    let upgrades = upgrade.is_some();
+    if let Some(protocols) = upgrade {
+        fields.append(CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(UPGRADE, protocols);
+    }
+
+    let (mut head, ()) = Request::new(()).into_parts();
+    head.method = received.method;
+    head.uri = uri;
+    head.version = Version::HTTP_11;
+    head.headers = received.headers;
+    Ok(Outgoing { head, upgrade: upgrades })
+}
+
+/// The host the client asked for: that of an absolute target or `:authority`, else `Host`
+/// (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
+fn asked_host(received: &request::Parts) -> Option<HeaderValue> {
+    match received.uri.authority() {
+        // User names are no part of a host.
+        Some(authority) => {
+            let host = authority.as_str().rsplit('@').next()?;
+            HeaderValue::from_str(host).ok()
+        }
+        None => received.headers.get(HOST).cloned(),
+    }
+}
+
+/// HTTP/2 may cut cookies into crumbs; HTTP/1.1 knows one line (RFC 9113 §8.2.3).
+fn join_cookies(fields: &mut HeaderMap) {
+    if fields.get_all(COOKIE).iter().nth(1).is_none() {
+        return;
+    }
+    let crumbs: Vec<&[u8]> = fields.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
+        fields.insert(COOKIE, whole);
+    }
+}
+
+/// Whether sending a request twice is the same as sending it once (RFC 9110 §9.2.2).
+pub(super) fn is_idempotent(method: &Method) -> bool {
+    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
+}
+
+impl Refusal {
+    fn new(status: StatusCode, text: &'static str) -> Self {
+        Self { status, text }
+    }
+
+    fn unmappable(why: Unmappable) -> Self {
+        let text = match why {
+            Unmappable::NoPath => "The request's target is not a path.",
+            Unmappable::Climbs => "The request's path has a \"..\" segment.",
+        };
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::peer::PeerAddr;
+
+    fn pass(request: request::Builder, has_body: bool) -> Result<Outgoing, Refusal> {
+        pass_to(request, has_body, HostPolicy::Upstream)
+    }
+
+    fn pass_to(request: request::Builder, has_body: bool, host: HostPolicy) -> Result<Outgoing, Refusal> {
+        let client = Client {
+            peer: PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()),
+            local: "192.0.2.9:80".into(),
+            scheme: "http",
+            trusted: false,
+        };
+        let mut options = ProxyOptions::new("http://backend:9000/base/".parse().unwrap());
+        options.host = host;
+        let received = request.body(()).unwrap().into_parts().0;
+        let rest = received.uri.path().trim_start_matches('/').to_owned();
+        outgoing(received, &rest, has_body, &client, &options)
+    }
+
+    #[test]
+    fn the_host_is_told_by_policy() {
+        let literal = HostPolicy::Literal(HeaderValue::from_static("literal.example"));
+        for (policy, uri, host, told, asked) in [
+            (HostPolicy::Upstream, "/x", Some("asked:80"), "backend:9000", Some("asked:80")),
+            (HostPolicy::Client, "/x", Some("asked:80"), "asked:80", Some("asked:80")),
+            (HostPolicy::Client, "http://u@absolute/x", Some("asked"), "absolute", Some("absolute")),
+            (HostPolicy::Client, "/x", None, "backend:9000", None),
+            (literal, "/x", Some("asked"), "literal.example", Some("asked")),
+        ] {
+            let mut request = Request::get(uri);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let head = pass_to(request, false, policy.clone()).unwrap().head;
+            assert_eq!(head.headers[HOST], told, "{policy:?}");
+            let forwarded = head.headers.get("x-forwarded-host").map(|host| host.to_str().unwrap());
+            assert_eq!(forwarded, asked, "{policy:?}");
+            assert_eq!(head.uri, "http://backend:9000/base/x");
+        }
+    }
+
+    #[test]
+    fn a_request_of_http2_becomes_one_of_http1() {
+        let request = Request::get("https://asked/x")
+            .version(Version::HTTP_2)
+            .header(COOKIE, "a=1")
+            .header(COOKIE, "b=2; c=3")
+            .header(TE, "trailers");
+        let head = pass(request, false).unwrap().head;
+        assert_eq!(head.version, Version::HTTP_11);
+        assert_eq!(head.headers[COOKIE], "a=1; b=2; c=3");
+        assert_eq!(head.headers.get_all(COOKIE).iter().count(), 1);
+        assert_eq!(
+            (&head.headers[TE], &head.headers[CONNECTION]),
+            (&"trailers".parse().unwrap(), &"te".parse().unwrap())
+        );
+        assert_eq!(head.headers["via"], "2.0 sluicegate");
+    }
+
+    #[test]
+    fn framing_is_the_bodys_own() {
+        for (has_body, lines, expected) in [
+            (false, &[][..], (None, None)),
+            (true, &[("content-length", "3")], (Some("3"), None)),
+            (true, &[("transfer-encoding", "chunked")], (None, Some("chunked"))),
+            // Over HTTP/2 a body may have neither.
+            (true, &[], (None, Some("chunked"))),
+            (true, &[("transfer-encoding", "chunked"), ("content-length", "3")], (None, Some("chunked"))),
+            (false, &[("content-length", "0")], (Some("0"), None)),
+        ] {
+            let request = lines
+                .iter()
+                .fold(Request::post("/x"), |request, (name, value)| request.header(*name, *value));
+            let fields = pass(request, has_body).unwrap().head.headers;
+            let text = |name| fields.get(name).map(|value: &HeaderValue| value.to_str().unwrap());
+            assert_eq!((text(CONTENT_LENGTH), text(TRANSFER_ENCODING)), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_upgrade_is_passed_on_over_http11_without_a_body() {
+        let request = || Request::get("/x").header(CONNECTION, "Upgrade, X-Hop").header(UPGRADE, "websocket");
+        let passed = pass(request().header("x-hop", "1"), false).unwrap();
+        assert!(passed.upgrade && !passed.head.headers.contains_key("x-hop"));
+        assert_eq!(
+            (&passed.head.headers[UPGRADE], &passed.head.headers[CONNECTION]),
+            (&"websocket".parse().unwrap(), &"upgrade".parse().unwrap())
+        );
+        for passed in [pass(request(), true), pass(request().version(Version::HTTP_10), false)] {
+            let passed = passed.unwrap();
+            assert!(!passed.upgrade && !passed.head.headers.contains_key(UPGRADE));
+            assert!(!passed.head.headers.contains_key(CONNECTION));
+        }
+    }
+
+    #[test]
+    fn what_this_hop_answers_for_goes_no_further() {
+        let request = Request::post("/x")
+            .header(EXPECT, "100-Continue")
+            .header("proxy", "http://evil")
+            .header("x", "y");
+        let head = pass(request, true).unwrap().head;
+        assert!(!head.headers.contains_key(EXPECT) && !head.headers.contains_key("proxy"));
+        assert_eq!(head.headers["x"], "y");
+    }
+
+    #[test]
+    fn what_cannot_be_passed_on_is_refused() {
+        for (request, status) in [
+            (Request::connect("a:1"), 501),
+            (Request::post("/x").header(TRANSFER_ENCODING, "gzip, chunked"), 501),
+            (Request::options("*"), 400),
+            (Request::get("/../x"), 400),
+        ] {
+            assert_eq!(pass(request, false).unwrap_err().status, status);
+        }
+    }
+
+    #[test]
+    fn post_is_never_repeated() {
+        assert!(is_idempotent(&Method::GET) && is_idempotent(&Method::DELETE));
+        assert!(!is_idempotent(&Method::POST) && !is_idempotent(&Method::PATCH));
+    }
+}

@@ -1,0 +1,207 @@
+//! The response's head on its way to the client.
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
+};
+use http::{Extensions, StatusCode, Version, response};
+use hyper::ext::ReasonPhrase;
+
+use super::failure::Failure;
+use super::options::HEAD_MAX;
+use super::{forwarded, hop};
+use crate::limit::Rate;
+
+const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
+/// What an upstream asked for this one response by nginx's `X-Accel-*` fields. The server finds it in
+/// the response's extensions, where the route honours such wishes and the upstream had one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Accel {
+    /// `X-Accel-Limit-Rate`, bytes per second: `Some(None)`, spelled `0`, is no limit; `None` is no wish.
+    pub limit_rate: Option<Option<Rate>>,
+    /// `X-Accel-Buffering`: `no` wants each piece to go on at once. Nothing is buffered here anyway, but
+    /// filters are told to hand on what they have after each piece.
+    pub buffering: Option<bool>,
+}
+
+impl Accel {
+    /// Takes the wishes out of the fields. Those that cannot be read are none.
+    fn take(fields: &mut HeaderMap) -> Self {
+        Self {
+            limit_rate: wish(fields, X_ACCEL_LIMIT_RATE, |text| {
+                let digits = text.bytes().all(|byte| byte.is_ascii_digit());
+                text.parse().ok().filter(|_| digits).map(Rate::new)
+            }),
+            buffering: wish(fields, X_ACCEL_BUFFERING, |text| match text.to_ascii_lowercase().as_str() {
+                "yes" => Some(true),
+                "no" => Some(false),
+                _ => None,
+            }),
+        }
+    }
+}
+
+fn wish<T>(fields: &mut HeaderMap, name: HeaderName, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+    let value = fields.remove(&name)?;
+    let wish = value.to_str().ok().and_then(read);
+    if wish.is_none() {
+        log::debug!(field = name.as_str(), value:? = value; "an upstream's wish cannot be read and is ignored");
+    }
+    wish
+}
+
+/// A response's head as the client gets it.
+#[derive(Debug)]
+pub(super) struct Returning {
+    pub(super) head: response::Parts,
+    /// Whether pieces are to go on one by one: an event stream, or the upstream's wish.
+    pub(super) flush: bool,
+}
+
+/// Turns an upstream's head into the client's: without what concerns the upstream's connection alone.
+///
+/// `upgrade` says whether a change of protocols was asked for; without that 101 is no answer.
+pub(super) fn returning(
+    mut received: response::Parts,
+    upgrade: bool,
+    honour_accel: bool,
+) -> Result<Returning, Failure> {
+    if head_len(&received) > HEAD_MAX {
+        return Err(Failure::head_too_large());
+    }
+    let fields = &mut received.headers;
+    if !hop::is_plain_transfer(fields) {
+        return Err(Failure::broken("an unknown transfer coding"));
+    }
+    let protocol = hop::upgrade(fields);
+    if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {
+        return Err(Failure::broken("a change of protocols that was not asked for"));
+    }
+    if fields.contains_key(TRANSFER_ENCODING) {
+        // The transfer coding counts, and the length must not go on (RFC 9112 §6.3).
+        fields.remove(CONTENT_LENGTH);
+    }
+    hop::strip(fields);
+    forwarded::via(fields, received.version);
+    let mut accel = Accel::take(fields);
+    if !honour_accel {
+        accel = Accel::default();
+    }
+    let events = fields.get(CONTENT_TYPE).is_some_and(|kind| {
+        kind.as_bytes().get(..17).is_some_and(|kind| kind.eq_ignore_ascii_case(b"text/event-stream"))
+    });
+    if received.status == StatusCode::SWITCHING_PROTOCOLS
+        && let Some(protocol) = protocol
+    {
+        fields.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+        fields.insert(UPGRADE, protocol);
+    }
+
+    received.version = Version::HTTP_11;
+    let mut extensions = Extensions::new();
+    if let Some(reason) = received.extensions.remove::<ReasonPhrase>() {
+        extensions.insert(reason);
+    }
+    if accel != Accel::default() {
+        extensions.insert(accel);
+    }
+    received.extensions = extensions;
+    Ok(Returning { head: received, flush: events || accel.buffering == Some(false) })
+}
+
+/// The head's length on the wire, with one blank in front of each value.
+///
+/// hyper bounds what it gathers while a head is incomplete, but one read may bring more than that;
+/// this bound is the same for every cut.
+fn head_len(head: &response::Parts) -> usize {
+    let reason = match head.extensions.get::<ReasonPhrase>() {
+        Some(reason) => reason.as_bytes().len(),
+        None => head.status.canonical_reason().map_or(0, str::len),
+    };
+    let fields: usize =
+        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
+    "HTTP/1.1 200 \r\n".len() + reason + fields + "\r\n".len()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+
+    fn head(status: u16, lines: &[(&str, &str)]) -> response::Parts {
+        let response = lines.iter().fold(Response::builder().status(status), |response, (name, value)| {
+            response.header(*name, *value)
+        });
+        response.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn wishes_are_read_and_always_taken_out() {
+        let rate = |bytes| Some(Rate::new(bytes));
+        for (limit, buffering, expected) in [
+            ("1024", "no", Accel { limit_rate: rate(1024), buffering: Some(false) }),
+            ("0", "YES", Accel { limit_rate: Some(None), buffering: Some(true) }),
+            ("-1", "maybe", Accel::default()),
+            ("+1", "", Accel::default()),
+            ("64k", "0", Accel::default()),
+            ("99999999999999999999999", "off", Accel::default()),
+        ] {
+            for honoured in [true, false] {
+                let lines = [
+                    ("x-accel-limit-rate", limit),
+                    ("x-accel-buffering", buffering),
+                    ("x-accel-expires", "1"),
+                ];
+                let returning = returning(head(200, &lines), false, honoured).unwrap();
+                let expected = if honoured { expected } else { Accel::default() };
+                let told = returning.head.extensions.get::<Accel>().copied().unwrap_or_default();
+                assert_eq!(told, expected, "{limit} {buffering}");
+                assert_eq!(returning.flush, expected.buffering == Some(false));
+                let mut names: Vec<_> = returning.head.headers.keys().map(HeaderName::as_str).collect();
+                names.sort_unstable();
+                assert_eq!(names, ["via", "x-accel-expires"]);
+            }
+        }
+    }
+
+    #[test]
+    fn pieces_of_an_event_stream_go_on_one_by_one() {
+        for (kind, flush) in
+            [("text/event-stream", true), ("Text/Event-Stream; charset=utf-8", true), ("text/plain", false)]
+        {
+            assert_eq!(returning(head(200, &[("content-type", kind)]), false, true).unwrap().flush, flush);
+        }
+    }
+
+    #[test]
+    fn a_length_beside_a_transfer_coding_goes_no_further() {
+        let lines = [("transfer-encoding", "chunked"), ("content-length", "3"), ("connection", "close")];
+        let returning = returning(head(200, &lines), false, true).unwrap();
+        assert_eq!(returning.head.headers.len(), 1, "Via alone: {:?}", returning.head.headers);
+    }
+
+    #[test]
+    fn a_coding_that_is_not_undone_here_is_a_failure() {
+        assert!(returning(head(200, &[("transfer-encoding", "gzip, chunked")]), false, true).is_err());
+    }
+
+    #[test]
+    fn protocols_change_only_on_request() {
+        let lines = [("connection", "Upgrade"), ("upgrade", "websocket"), ("keep-alive", "timeout=1")];
+        let changed = returning(head(101, &lines), true, true).unwrap();
+        assert_eq!(changed.head.headers[UPGRADE], "websocket");
+        assert_eq!(changed.head.headers[CONNECTION], "upgrade");
+        assert!(!changed.head.headers.contains_key("keep-alive"));
+        assert!(returning(head(101, &lines), false, true).is_err());
+        assert!(returning(head(101, &[]), true, true).is_err());
+        let refused = returning(head(426, &lines), true, true).unwrap();
+        assert!(!refused.head.headers.contains_key(UPGRADE));
+    }
+
+    #[test]
+    fn the_head_is_measured_as_it_was_on_the_wire() {
+        let wire = "HTTP/1.1 404 Not Found\r\nserver: x\r\netag: \"y\"\r\n\r\n";
+        assert_eq!(head_len(&head(404, &[("server", "x"), ("etag", "\"y\"")])), wire.len());
+    }
+}

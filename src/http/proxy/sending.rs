@@ -1,0 +1,151 @@
+//! The request's body on its way to the upstream, and whose turn it is meanwhile.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::clock::{Clock, Sleep};
+use crate::generator::Activity;
+
+/// Whom an exchange waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Turn {
+    /// The upstream: it has all that came of the request, or does not take it.
+    Upstream,
+    /// The client: the next piece of its body.
+    Client,
+    /// Nobody any more: the client's body broke off.
+    Nobody,
+}
+
+/// How far a request's body has come. Clones share it.
+#[derive(Clone)]
+pub(super) struct Progress {
+    activity: Activity,
+    turn: Arc<AtomicU8>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Progress {
+    /// A request that begins now.
+    pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
+        let activity = Activity::new(clock.now());
+        Self { activity, turn: Arc::new(AtomicU8::new(Turn::Upstream as u8)), clock }
+    }
+
+    /// When a piece of the body last moved.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+
+    /// Whose turn it is.
+    pub(super) fn turn(&self) -> Turn {
+        match self.turn.load(Ordering::Relaxed) {
+            turn if turn == Turn::Client as u8 => Turn::Client,
+            turn if turn == Turn::Nobody as u8 => Turn::Nobody,
+            _ => Turn::Upstream,
+        }
+    }
+
+    /// Completes when nothing has moved for `timeout`, with whose fault that is.
+    pub(super) async fn stalled(&self, timeout: Duration) -> Turn {
+        loop {
+            let due = self.activity.last() + timeout;
+            if self.clock.now() >= due {
+                return self.turn();
+            }
+            Sleep::until(Arc::clone(&self.clock), due).await;
+        }
+    }
+
+    /// Something moved, or the turn went over: the time for the next move begins.
+    fn moved(&self, turn: Turn) {
+        self.activity.touch(self.clock.now());
+        self.turn.store(turn as u8, Ordering::Relaxed);
+    }
+}
+
+/// A client's body as it is, with its trailers. Asked for only when the upstream takes more, so the
+/// client is told to continue (`Expect: 100-continue`) only when there is an upstream to take it.
+pub(super) struct Sending {
+    /// `None`: the request has no body, and can be sent again.
+    body: Option<Incoming>,
+    progress: Progress,
+}
+
+impl Sending {
+    /// The body `body`, reporting to `progress`.
+    pub(super) fn new(body: Incoming, progress: Progress) -> Self {
+        Self { body: Some(body).filter(|body| !body.is_end_stream()), progress }
+    }
+
+    /// Whether the request has no body.
+    pub(super) fn is_empty(&self) -> bool {
+        self.body.is_none()
+    }
+
+    /// The same for a request that is sent again, if it has no body.
+    pub(super) fn again(&self) -> Option<Self> {
+        self.is_empty().then(|| Self { body: None, progress: self.progress.clone() })
+    }
+}
+
+impl Body for Sending {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let polled = Pin::new(body).poll_frame(cx);
+        match &polled {
+            Poll::Ready(Some(Err(_))) => self.progress.moved(Turn::Nobody),
+            Poll::Ready(_) => self.progress.moved(Turn::Upstream),
+            Poll::Pending if self.progress.turn() == Turn::Client => {}
+            Poll::Pending => self.progress.moved(Turn::Client),
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use futures_lite::future::{block_on, poll_once};
+
+    #[test]
+    fn a_stall_is_the_fault_of_whose_turn_it_is_and_each_move_begins_it_anew() {
+        let clock = Arc::new(ManualClock::new());
+        let progress = Progress::new(clock.clone());
+        let mut stalled = Box::pin(progress.stalled(Duration::from_secs(10)));
+        assert_eq!(block_on(poll_once(&mut stalled)), None);
+        clock.advance(Duration::from_secs(9));
+        progress.moved(Turn::Client);
+        clock.advance(Duration::from_secs(9));
+        assert_eq!(block_on(poll_once(&mut stalled)), None);
+        clock.advance(Duration::from_secs(1) - Duration::from_nanos(1));
+        assert_eq!(block_on(poll_once(&mut stalled)), None);
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(block_on(poll_once(&mut stalled)), Some(Turn::Client));
+        drop(stalled);
+        assert_eq!(clock.sleepers(), 0);
+    }
+}

@@ -1,0 +1,144 @@
+//! Tunnels: what a connection becomes when both sides agreed to change protocols.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use futures_lite::future;
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use http_body::Body;
+use hyper::rt::{Read, ReadBuf, Write};
+use hyper::upgrade::{OnUpgrade, Upgraded};
+
+use crate::body::PacedBody;
+use crate::clock::{Clock, Sleep};
+use crate::filter::Chain;
+use crate::generator::{Activity, ReadGenerator};
+
+/// Most bytes on their way from the client to the upstream.
+const UPSTREAM_BUFFER: usize = 8 * 1024;
+
+/// The two connections of a change of protocols (101), found in the response's extensions.
+///
+/// Whoever sends the response takes it and runs [`relay`]; both connections are handed over when the
+/// response has gone out.
+#[derive(Clone, Debug)]
+pub struct Tunnel {
+    client: OnUpgrade,
+    upstream: OnUpgrade,
+}
+
+impl Tunnel {
+    pub(super) fn new(client: OnUpgrade, upstream: OnUpgrade) -> Self {
+        Self { client, upstream }
+    }
+}
+
+/// Copies bytes both ways until both sides have closed, one fails, or nothing moves for `idle`.
+///
+/// What the upstream sends goes through `downstream` and so at its pace; what the client sends goes
+/// straight on. A side that closes only its sending half is heard to the end of the other's.
+///
+/// A tunnel has no framing, so a failure looks to the other side like an early close; the protocol
+/// inside must tell (WebSocket does).
+pub async fn relay(tunnel: Tunnel, downstream: Chain, clock: Arc<dyn Clock>, idle: Duration) {
+    let activity = Activity::new(clock.now());
+    let copying = async {
+        let (client, upstream) =
+            future::try_zip(tunnel.client, tunnel.upstream).await.map_err(io::Error::other)?;
+        let (from_client, to_client) = split(Stream(client));
+        let (from_upstream, to_upstream) = split(Stream(upstream));
+        let body = PacedBody::new(ReadGenerator::new(from_upstream), downstream, Arc::clone(&clock));
+        let moved = || activity.touch(clock.now());
+        future::try_zip(send(body, to_client, moved), copy(from_client, to_upstream, moved)).await
+    };
+    let idling = async {
+        loop {
+            let due = activity.last() + idle;
+            if clock.now() >= due {
+                return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved for too long"));
+            }
+            Sleep::until(Arc::clone(&clock), due).await;
+        }
+    };
+    match future::or(copying, idling).await {
+        Ok((down, up)) => log::debug!(down = down, up = up; "a tunnel ended"),
+        Err(error) => log::debug!(error:% = error; "a tunnel was cut"),
+    }
+}
+
+/// Sends a body's bytes, closes behind them, and says how many they were.
+async fn send<B>(mut body: B, mut to: impl AsyncWrite + Unpin, moved: impl Fn()) -> io::Result<u64>
+where
+    B: Body<Data = bytes::Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
+    let mut sent = 0;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        if let Ok(bytes) = frame.map_err(io::Error::other)?.into_data() {
+            to.write_all(&bytes).await?;
+            to.flush().await?;
+            sent += bytes.len() as u64;
+            moved();
+        }
+    }
+    to.close().await?;
+    Ok(sent)
+}
+
+/// Copies bytes to the end, closes behind them, and says how many they were.
+async fn copy(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    moved: impl Fn(),
+) -> io::Result<u64> {
+    let mut buffer = vec![0; UPSTREAM_BUFFER];
+    let mut copied = 0;
+    loop {
+        let len = from.read(&mut buffer).await?;
+        if len == 0 {
+            to.close().await?;
+            return Ok(copied);
+        }
+        to.write_all(&buffer[..len]).await?;
+        to.flush().await?;
+        copied += len as u64;
+        moved();
+    }
+}
+
+/// hyper's connection as the `futures` traits have it.
+struct Stream(Upgraded);
+
+impl AsyncRead for Stream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.0).poll_read(cx, buf.unfilled()))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,250 @@
+//! Routes: which path is answered from where, at which pace, through which filters.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::content::Content;
+use super::files::Files;
+use super::proxy::{Client, Proxy};
+use crate::filter::{EndOfStream, FilterFactory};
+use crate::limit::{Limit, Rate};
+
+/// An answer that is being prepared.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Response<Content>> + Send + 'a>>;
+
+/// A source of content that is neither a folder nor an upstream: the library user's own.
+pub trait Handler: Send + Sync {
+    /// Answers one request. The content is filtered and paced by the route.
+    fn respond<'a>(&'a self, request: Request<Incoming>, client: &'a Client) -> Answer<'a>;
+}
+
+/// A part of the URL space: paths below one prefix, with a source, a pace and filters.
+///
+/// ```
+/// use sluicegate::filter::{Count, Counts, named};
+/// use sluicegate::http::route::Route;
+/// use sluicegate::limit::Rate;
+///
+/// let counts = Counts::default();
+/// let route = Route::files("/", "fixtures/site")?
+///     .rate(Rate::new(60 * 1024))
+///     .burst(256 * 1024)
+///     .filter(named(move || Count::new(counts.clone())));
+/// assert_eq!(route.limit().rate(), Rate::new(61_440));
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub struct Route {
+    path: String,
+    pub(super) source: Source,
+    pub(super) pacing: Pacing,
+    pub(super) stages: Vec<Stage>,
+}
+
+pub(super) enum Source {
+    Files(Files),
+    Proxy(Box<Proxy>),
+    Handler(Box<dyn Handler>),
+}
+
+/// A place in a route's order of filters.
+pub(super) enum Stage {
+    Named(Arc<dyn FilterFactory>),
+    /// A pace of its own, beside the route's.
+    Pace(Pacing),
+    /// The route's pace.
+    RoutePace,
+}
+
+/// What a rate filter is made of.
+pub(super) struct Pacing {
+    pub(super) limit: Limit,
+    pub(super) end_of_stream: EndOfStream,
+}
+
+impl Route {
+    fn new(path: &str, source: Source) -> Self {
+        Self {
+            path: path.to_owned(),
+            source,
+            pacing: Pacing { limit: Limit::new(None), end_of_stream: EndOfStream::default() },
+            stages: Vec::new(),
+        }
+    }
+
+    /// Paths below `path` are files in the folder `root`, with the defaults of [`Files`].
+    ///
+    /// # Errors
+    /// The folder cannot be opened.
+    pub fn files(path: &str, root: impl AsRef<std::path::Path>) -> std::io::Result<Self> {
+        Ok(Self::new(path, Source::Files(Files::new(root.as_ref())?)))
+    }
+
+    /// Paths below `path` are files as `files` says.
+    pub fn folder(path: &str, files: Files) -> Self {
+        Self::new(path, Source::Files(files))
+    }
+
+    /// Paths below `path` are asked of an upstream.
+    pub fn proxy(path: &str, proxy: Proxy) -> Self {
+        Self::new(path, Source::Proxy(Box::new(proxy)))
+    }
+
+    /// Paths below `path` are answered by the caller's own code.
+    pub fn handler(path: &str, handler: impl Handler + 'static) -> Self {
+        Self::new(path, Source::Handler(Box::new(handler)))
+    }
+
+    /// Paces each response at `rate`; `None` is unlimited, the default.
+    #[must_use]
+    pub fn rate(self, rate: Option<Rate>) -> Self {
+        self.pacing.limit.set_rate(rate);
+        self
+    }
+
+    /// Lets `bytes` of each response leave ahead of the pace. Default 0.
+    #[must_use]
+    pub fn burst(self, bytes: u64) -> Self {
+        self.pacing.limit.set_burst(bytes);
+        self
+    }
+
+    /// What happens to the remainder of less than a chunk at the end of a response.
+    #[must_use]
+    pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
+        self.pacing.end_of_stream = rule;
+        self
+    }
+
+    /// Adds a filter behind those added before. The rate filter comes last, unless
+    /// [`pace_here`](Self::pace_here) puts it elsewhere.
+    #[must_use]
+    pub fn filter(self, factory: impl FilterFactory + 'static) -> Self {
+        self.shared_filter(Arc::new(factory))
+    }
+
+    /// Adds a filter that other routes use too.
+    #[must_use]
+    pub fn shared_filter(mut self, factory: Arc<dyn FilterFactory>) -> Self {
+        self.stages.push(Stage::Named(factory));
+        self
+    }
+
+    /// Puts the rate filter at this place in the order: what it lets out at the pace is what the
+    /// filters behind it get, not what they make of it.
+    #[must_use]
+    pub fn pace_here(mut self) -> Self {
+        self.stages.retain(|stage| !matches!(stage, Stage::RoutePace));
+        self.stages.push(Stage::RoutePace);
+        self
+    }
+
+    /// Adds a rate filter with a limit of its own, beside the route's: of what passes here, whatever
+    /// later filters make of it.
+    #[must_use]
+    pub fn pace(mut self, limit: Limit, end_of_stream: EndOfStream) -> Self {
+        self.stages.push(Stage::Pace(Pacing { limit, end_of_stream }));
+        self
+    }
+
+    /// The prefix of the paths this route answers.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The live limit of each response on this route.
+    pub fn limit(&self) -> &Limit {
+        &self.pacing.limit
+    }
+
+    /// Whether some filter reads heads, so that the request's must be kept.
+    pub(super) fn has_named_filters(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage, Stage::Named(_)))
+    }
+
+    /// The rest of `path` behind this route's prefix; `None` if the path is not below it. The rest
+    /// begins without a slash.
+    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.path.as_str())?;
+        if self.path.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+}
+
+/// What a path leads to.
+pub(super) enum Found<'a> {
+    /// The route's place in the table, the route, and the path below it.
+    Route(usize, &'a Route, &'a str),
+    /// The prefix of a route without its slash at the end.
+    MissingSlash,
+    Nothing,
+}
+
+/// The routes of a server; the longest prefix wins.
+pub(super) struct Routes(Vec<Route>);
+
+impl Routes {
+    pub(super) fn new(mut routes: Vec<Route>) -> Self {
+        // Longest first; of equal ones, the first given.
+        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
+        for route in &mut routes {
+            if !route.stages.iter().any(|stage| matches!(stage, Stage::RoutePace)) {
+                route.stages.push(Stage::RoutePace);
+            }
+        }
+        Self(routes)
+    }
+
+    pub(super) fn find<'a>(&'a self, path: &'a str) -> Found<'a> {
+        for (index, route) in self.0.iter().enumerate() {
+            if let Some(rest) = route.rest(path) {
+                return Found::Route(index, route, rest);
+            }
+            if route.path.strip_suffix('/') == Some(path) {
+                return Found::MissingSlash;
+            }
+        }
+        Found::Nothing
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Nowhere;
+
+    impl Handler for Nowhere {
+        fn respond<'a>(&'a self, _: Request<Incoming>, _: &'a Client) -> Answer<'a> {
+            Box::pin(async { Response::new(Content::Empty) })
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_and_prefixes_end_at_slashes() {
+        let routes = Routes::new(
+            ["/", "/logs/", "/logs/old/", "/exact"].map(|path| Route::handler(path, Nowhere)).into(),
+        );
+        let cases = [
+            ("/", "/", ""),
+            ("/a/b", "/", "a/b"),
+            ("/logs/a", "/logs/", "a"),
+            ("/logs/old/", "/logs/old/", ""),
+            ("/logs/older", "/logs/", "older"),
+            ("/logsx", "/", "logsx"),
+            ("/exact", "/exact", ""),
+            ("/exact/a", "/exact", "a"),
+            ("/exactly", "/", "exactly"),
+        ];
+        for (path, prefix, rest) in cases {
+            match routes.find(path) {
+                Found::Route(_, route, found) => assert_eq!((route.path(), found), (prefix, rest), "{path}"),
+                _ => panic!("{path} leads nowhere"),
+            }
+        }
+        assert!(matches!(routes.find("/logs"), Found::MissingSlash));
+        assert!(matches!(routes.find("*"), Found::Nothing));
+    }
+}

@@ -1,0 +1,69 @@
+//! Accepting connections, up to the server's bound.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+
+use super::connection::{self, Connection};
+use super::{Shared, Stage};
+use crate::clock::{Clock, Sleep};
+use crate::rt::{self, Listener, Socket};
+use crate::sink::Sink;
+
+/// Connections above the bound that are told so at a time; further ones are closed unheard.
+const MOST_REFUSALS: usize = 256;
+
+/// How long to wait when the system has no descriptors or memory for another connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the server drains.
+pub(super) async fn accept(listener: Listener, server: Arc<Shared>) {
+    let mut complained = false;
+    loop {
+        let accepted = async { Some(listener.accept().await) };
+        let draining = async {
+            server.reached(Stage::Draining).await;
+            None
+        };
+        match accepted.or(draining).await {
+            None => return,
+            Some(Ok(socket)) => {
+                complained = false;
+                begin(socket, &server);
+            }
+            Some(Err(error)) if is_of_one_connection(&error) => {}
+            Some(Err(error)) => {
+                // Once for each spell: the log must not fill the disk while descriptors are short.
+                if !complained {
+                    log::error!(error:%; "cannot accept connections; trying again every 100 ms");
+                    complained = true;
+                }
+                let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
+                Sleep::lasting(clock, EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Whether the error says something of a connection that ended before we took it, not of us.
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+fn begin(socket: Socket, server: &Arc<Shared>) {
+    use std::sync::atomic::Ordering::SeqCst;
+    let refused = server.connections.load(SeqCst) >= server.settings.max_connections;
+    if refused && server.refused.load(SeqCst) >= MOST_REFUSALS {
+        return;
+    }
+    // Without a peer it left already.
+    let Ok(peer) = socket.peer() else { return };
+    let local = socket.local();
+    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
+    let sink = Sink::new(socket, clock);
+    let connection = Connection::new(Arc::clone(server), &sink, peer, local, refused);
+    rt::spawn(connection::serve(sink, connection));
+}

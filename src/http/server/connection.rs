@@ -1,0 +1,253 @@
+//! One connection: what is known of it, and the task that serves it until it ends.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use futures_lite::FutureExt;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper::service::{Service, service_fn};
+
+use super::exchange;
+use super::response::ResponseBody;
+use super::{MAX_HEAD, Shared, Stage};
+use crate::clock::{Clock, Instant, Sleep};
+use crate::http::peer::PeerAddr;
+use crate::limit::Carryover;
+use crate::rt::{Executor, HyperTimer};
+use crate::sink::{Sink, SinkState};
+
+/// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
+const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Concurrent requests on one HTTP/2 connection; each may hold a response's buffers.
+const MAX_STREAMS: u32 = 100;
+
+/// Bytes hyper may hold for one HTTP/2 stream.
+const MAX_STREAM_BUFFER: usize = 64 * 1024;
+
+/// A live connection. It counts as one of the server's until the last that works for it has gone:
+/// its task, its responses, its tunnel.
+pub(super) struct Connection {
+    pub(super) id: u64,
+    pub(super) peer: PeerAddr,
+    pub(super) local: String,
+    pub(super) sink: Arc<SinkState>,
+    pub(super) server: Arc<Shared>,
+    /// Answers 503 to whatever is asked: the server is full.
+    pub(super) refused: bool,
+    in_flight: AtomicUsize,
+    /// When the last response ended or the connection began, in nanoseconds.
+    idle_since: AtomicU64,
+    requests: AtomicU64,
+    /// What responses left, by the place of their rate filter.
+    carryover: Mutex<Vec<(Place, Carryover)>>,
+}
+
+/// Where a rate filter stands: the route, and the place in its order of filters.
+pub(super) type Place = (usize, usize);
+
+impl Connection {
+    pub(super) fn new(
+        server: Arc<Shared>,
+        sink: &Sink,
+        peer: PeerAddr,
+        local: String,
+        refused: bool,
+    ) -> Arc<Self> {
+        let id = server.connection_began(refused);
+        let now = server.clock.now();
+        Arc::new(Self {
+            id,
+            peer,
+            local,
+            sink: Arc::clone(sink.state()),
+            server,
+            refused,
+            in_flight: AtomicUsize::new(0),
+            idle_since: AtomicU64::new(now.as_nanos()),
+            requests: AtomicU64::new(0),
+            carryover: Mutex::default(),
+        })
+    }
+
+    pub(super) fn exchange_began(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn exchange_ended(&self) {
+        // Before the count: who sees no exchange in flight must see the time it ended.
+        self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
+        self.sink.await_bytes();
+        self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
+    /// The allowances that the rate filters at `place` left on this connection.
+    pub(super) fn carryover(&self, place: Place) -> Carryover {
+        let mut left = self.carryover.lock().unwrap_or_else(PoisonError::into_inner);
+        match left.iter().find(|(at, _)| *at == place) {
+            Some((_, carryover)) => carryover.clone(),
+            None => {
+                let carryover = Carryover::default();
+                left.push((place, carryover.clone()));
+                carryover
+            }
+        }
+    }
+
+    /// When the client will have been silent for too long; `None` while an exchange runs.
+    fn silent_too_long_at(&self) -> Option<Instant> {
+        if self.in_flight.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        let settings = &self.server.settings;
+        let idle_since = Instant::from_nanos(self.idle_since.load(Ordering::Relaxed));
+        Some(match self.sink.heard_at() {
+            Some(heard) => heard + settings.header_timeout,
+            None if self.requests.load(Ordering::Relaxed) == 0 => idle_since + settings.header_timeout,
+            None => idle_since + settings.idle_timeout,
+        })
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.server.connection_ended(self.refused);
+    }
+}
+
+/// Serves a connection until it ends, is silent for too long, or the server stops.
+pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
+    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+    let patience = Sleep::lasting(clock, connection.server.settings.header_timeout);
+    let version = sink
+        .begins_with(HTTP2_PREFACE)
+        .or(async {
+            patience.or(connection.server.reached(Stage::Draining)).await;
+            Err(io::ErrorKind::TimedOut.into())
+        })
+        .await;
+    let ended = match version {
+        Ok(false) => drive(http1(sink, &connection), &connection).await,
+        Ok(true) => drive(http2(sink, &connection), &connection).await,
+        Err(error) => {
+            log::debug!(connection = connection.id, client:% = connection.peer, error:%; "no request came");
+            return;
+        }
+    };
+    if let Err(error) = ended {
+        // A client that hung up is no fault of ours or of anybody's.
+        log::debug!(connection = connection.id, client:% = connection.peer, error:%; "connection ended early");
+    }
+}
+
+/// A connection of either version, as far as its driver must know.
+trait Serving: Future<Output = hyper::Result<()>> {
+    fn drain(self: Pin<&mut Self>);
+}
+
+fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+    let connection = Arc::clone(connection);
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
+        // Ours covers the first bytes and an idle connection too.
+        .header_read_timeout(None)
+        .half_close(true)
+        .pipeline_flush(false)
+        .max_header_size(MAX_HEAD)
+        .max_buf_size(MAX_HEAD + 8 * 1024);
+    let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+    builder.serve_connection(sink, service).with_upgrades()
+}
+
+fn http2(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+    let connection = Arc::clone(connection);
+    let mut builder = http2::Builder::new(Executor);
+    builder
+        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_STREAM_BUFFER)
+        .max_header_list_size(MAX_HEAD as u32);
+    let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+    builder.serve_connection(sink, service)
+}
+
+async fn answer(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ResponseBody>, Infallible> {
+    Ok(exchange::respond(connection, request).await)
+}
+
+/// Polls a connection to its end, watching the client's silence and the server's stage.
+async fn drive(serving: impl Serving, connection: &Connection) -> hyper::Result<()> {
+    let mut serving = pin!(serving);
+    let server = &connection.server;
+    let mut draining = pin!(server.reached(Stage::Draining));
+    let mut stopped = pin!(server.reached(Stage::Stopped));
+    let mut drained = false;
+    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
+    let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
+    let mut silence = Sleep::lasting(clock, patience);
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+            return Poll::Ready(result);
+        }
+        if stopped.as_mut().poll(cx).is_ready() {
+            // A response that is cut must not look complete, however its length was told.
+            if connection.in_flight.load(Ordering::Acquire) > 0 {
+                connection.sink.abort();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if !drained && draining.as_mut().poll(cx).is_ready() {
+            drained = true;
+            serving.as_mut().drain();
+            if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+                return Poll::Ready(result);
+            }
+        }
+        // Set anew only when it would ring too late: a busy connection does not touch the wheel.
+        let due = connection.silent_too_long_at();
+        if due.is_some_and(|due| due < silence.deadline()) {
+            silence.reset(due.unwrap_or_default());
+        }
+        while Pin::new(&mut silence).poll(cx).is_ready() {
+            let now = server.clock.now();
+            match connection.silent_too_long_at() {
+                Some(due) if due <= now => return Poll::Ready(Ok(())),
+                Some(due) => silence.reset(due),
+                None => silence.reset(now + patience),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}
+
+impl<S> Serving for http1::UpgradeableConnection<Sink, S>
+where
+    S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
+{
+    fn drain(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}
+
+impl<S> Serving for http2::Connection<Sink, S, Executor>
+where
+    S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
+    S::Future: Send + 'static,
+{
+    fn drain(self: Pin<&mut Self>) {
+        self.graceful_shutdown();
+    }
+}

@@ -1,0 +1,168 @@
+//! One exchange: finds the route, asks its source, puts the filters on, and makes the body.
+
+use std::sync::Arc;
+
+use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
+use http::{Method, Request, Response, StatusCode, request};
+use hyper::body::Incoming;
+
+use super::Stage as ServerStage;
+use super::connection::{Connection, Place};
+use super::response::{Exchange, ResponseBody};
+use crate::body::PacedBody;
+use crate::clock::Clock;
+use crate::filter::{Chain, Filter, RateFilter};
+use crate::http::answer;
+use crate::http::content::Content;
+use crate::http::proxy::{Accel, Client, Tunnel, relay};
+use crate::http::route::{Found, Pacing, Route, Source, Stage};
+use crate::limit::Limit;
+
+/// Answers one request.
+pub(super) async fn respond(
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let exchange = Exchange::begin(Arc::clone(&connection), &request);
+    if connection.refused {
+        return unfiltered(exchange, busy());
+    }
+    let server = Arc::clone(&connection.server);
+    let uri = request.uri().clone();
+    match server.routes.find(uri.path()) {
+        Found::Route(index, route, rest) => filtered(exchange, index, route, rest, request).await,
+        Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
+        Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
+    }
+}
+
+/// The answer of a server that has as many connections as it may.
+fn busy() -> Response<Content> {
+    let mut response = answer::plain(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "The server has all the connections it may have. Try again in some seconds.",
+    );
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// An answer that passes no filter: it belongs to no route.
+fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
+    let (head, content) = response.into_parts();
+    exchange.answered(&head, None);
+    let body = paced(content, Chain::new(), exchange.connection());
+    Response::from_parts(head, ResponseBody::new(body, exchange))
+}
+
+/// The answer of a route's source, through the route's filters.
+async fn filtered(
+    mut exchange: Exchange,
+    index: usize,
+    route: &Route,
+    rest: &str,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let connection = Arc::clone(exchange.connection());
+    let (mut head, body) = request.into_parts();
+    // What the client asked, for the filters that decide by it; the source sees what they leave.
+    let asked = route.has_named_filters().then(|| asked(&head));
+    for stage in &route.stages {
+        if let Stage::Named(factory) = stage {
+            factory.prepare(&mut head);
+        }
+    }
+    let bodyless = head.method == Method::HEAD;
+    let response = match &route.source {
+        Source::Files(files) => files.respond(&head, rest).await,
+        Source::Proxy(proxy) => {
+            proxy.respond(Request::from_parts(head, body), rest, &connection.client()).await
+        }
+        Source::Handler(handler) => {
+            handler.respond(Request::from_parts(head, body), &connection.client()).await
+        }
+    };
+    let (mut head, content) = response.into_parts();
+    let limit = limit_of(route, &mut head);
+    let mut chain = Chain::new();
+    for (at, stage) in route.stages.iter().enumerate() {
+        let filter = match (stage, &asked) {
+            (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
+            (Stage::Named(_), None) => None,
+            (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &connection, (index, at))),
+            (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &connection, (index, at))),
+        };
+        if let Some(filter) = filter {
+            chain = chain.then_boxed(filter);
+        }
+    }
+    exchange.answered(&head, Some(limit.clone()));
+    if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
+        // Filters are for content; a tunnel has none that is known. Its pace is the route's.
+        let place = (index, route.stages.len());
+        let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &connection, place));
+        crate::rt::spawn(tunnelled(tunnel, downstream, Arc::clone(&connection)));
+        return Response::from_parts(head, ResponseBody::new(None, exchange));
+    }
+    let body = if bodyless { None } else { paced(content, chain, &connection) };
+    Response::from_parts(head, ResponseBody::new(body, exchange))
+}
+
+/// The route's limit, or the one that its backend set for this response.
+fn limit_of(route: &Route, head: &mut http::response::Parts) -> Limit {
+    match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
+        Some(rate) => Limit::new(rate).with_burst(route.limit().burst()),
+        None => route.limit().clone(),
+    }
+}
+
+fn rate_filter(pacing: &Pacing, limit: &Limit, connection: &Connection, place: Place) -> Box<dyn Filter> {
+    let filter = RateFilter::new(limit.clone())
+        .end_of_stream(pacing.end_of_stream)
+        .carried_by(connection.carryover(place));
+    Box::new(filter)
+}
+
+fn paced(content: Content, chain: Chain, connection: &Connection) -> Option<PacedBody<Content>> {
+    match content {
+        Content::Empty => None,
+        content => {
+            let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+            Some(PacedBody::new(content, chain, clock))
+        }
+    }
+}
+
+/// A copy of a request's head without its extensions.
+fn asked(head: &request::Parts) -> request::Parts {
+    let mut copy = Request::new(());
+    *copy.method_mut() = head.method.clone();
+    *copy.uri_mut() = head.uri.clone();
+    *copy.version_mut() = head.version;
+    *copy.headers_mut() = head.headers.clone();
+    copy.into_parts().0
+}
+
+/// Relays an upgraded connection until it ends or the server stops. It counts as the server's while
+/// it lasts.
+async fn tunnelled(tunnel: Tunnel, downstream: Chain, connection: Arc<Connection>) {
+    use futures_lite::FutureExt;
+    let server = Arc::clone(&connection.server);
+    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
+    relay(tunnel, downstream, clock, server.settings.idle_timeout)
+        .or(server.reached(ServerStage::Stopped))
+        .await;
+    drop(connection);
+}
+
+impl Connection {
+    /// What a proxy tells its upstream of this connection's client.
+    fn client(&self) -> Client {
+        Client {
+            peer: self.peer,
+            local: self.local.clone(),
+            scheme: "http",
+            trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
+        }
+    }
+}

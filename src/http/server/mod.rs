@@ -1,0 +1,208 @@
+//! The server: listeners, connections, stages from running to stopped.
+
+mod accept;
+mod connection;
+mod exchange;
+mod response;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_lite::FutureExt;
+
+use super::route::{Route, Routes};
+use crate::clock::{Clock, Sleep, SystemClock};
+use crate::http::peer::TrustedPeers;
+use crate::rt::{self, Listener};
+
+/// The largest head of a request: 32 KiB, start line and end included. A larger one is answered 431.
+pub const MAX_HEAD: usize = 32 * 1024;
+
+/// What holds for all of a server's connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long transfers may go on after the server was told to drain. Default 30 s.
+    pub drain: Duration,
+    /// Connections served at a time; further ones are answered 503. Default 10 000.
+    pub max_connections: usize,
+    /// How long a head may take, from its first byte or from the start of the connection. Default 30 s.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open between two requests. Default 60 s.
+    pub idle_timeout: Duration,
+    /// Whether each response gets a line in the log, of target `access`. Default false.
+    pub access_log: bool,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.
+    pub trusted: TrustedPeers,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(30),
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            access_log: false,
+            trusted: TrustedPeers::default(),
+        }
+    }
+}
+
+/// An HTTP server: HTTP/1.0, HTTP/1.1, and HTTP/2 by prior knowledge.
+///
+/// ```no_run
+/// use sluicegate::http::route::Route;
+/// use sluicegate::http::server::{Server, Settings};
+/// use sluicegate::limit::Rate;
+/// use sluicegate::rt::{self, Listener};
+///
+/// let listener = Listener::bind_tcp("127.0.0.1:8080".parse()?)?;
+/// let route = Route::files("/", "fixtures/site")?.rate(Rate::new(60 * 1024));
+/// let server = Server::new(Settings::default(), vec![listener], vec![route]);
+/// rt::block_on(server.run());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    listeners: Vec<Listener>,
+    shared: Arc<Shared>,
+}
+
+/// How far a server is on its way down. It never goes back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Running,
+    /// Takes no new connections; those it has finish their transfers.
+    Draining,
+    /// Ends every connection.
+    Stopped,
+}
+
+/// What all connections of one server share.
+struct Shared {
+    settings: Settings,
+    routes: Routes,
+    clock: Arc<SystemClock>,
+    stage: AtomicU8,
+    stage_changed: Event,
+    connections: AtomicUsize,
+    refused: AtomicUsize,
+    connection_ended: Event,
+    next_connection: AtomicU64,
+}
+
+/// Tells a running server to end. Clones tell the same server.
+#[derive(Clone)]
+pub struct Handle(Arc<Shared>);
+
+impl Server {
+    /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
+    pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
+        let shared = Shared {
+            settings,
+            routes: Routes::new(routes),
+            clock: rt::clock(),
+            stage: AtomicU8::new(Stage::Running as u8),
+            stage_changed: Event::new(),
+            connections: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            connection_ended: Event::new(),
+            next_connection: AtomicU64::new(1),
+        };
+        Self { listeners, shared: Arc::new(shared) }
+    }
+
+    /// The TCP addresses listened on, with their real ports.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(Listener::local_addr).collect()
+    }
+
+    /// What tells this server to end.
+    pub fn handle(&self) -> Handle {
+        Handle(Arc::clone(&self.shared))
+    }
+
+    /// Serves until a [`Handle`] says to drain or stop and all connections have ended.
+    ///
+    /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
+    pub async fn run(self) {
+        for listener in self.listeners {
+            rt::spawn(accept::accept(listener, Arc::clone(&self.shared)));
+        }
+        let shared = self.shared;
+        shared.reached(Stage::Draining).await;
+        let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
+        let patience = Sleep::lasting(clock, shared.settings.drain);
+        shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
+        shared.reach(Stage::Stopped);
+        shared.idle().await;
+    }
+}
+
+impl Handle {
+    /// Takes no new connections, lets transfers go on for the drain time, then stops.
+    pub fn drain(&self) {
+        self.0.reach(Stage::Draining);
+    }
+
+    /// Ends all connections now.
+    pub fn stop(&self) {
+        self.0.reach(Stage::Stopped);
+    }
+
+    /// Connections being served, those refused excepted.
+    pub fn connections(&self) -> usize {
+        self.0.connections.load(Ordering::Relaxed)
+    }
+}
+
+impl Shared {
+    fn reach(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::SeqCst);
+        self.stage_changed.notify(usize::MAX);
+    }
+
+    /// Waits until the server is at `stage` or beyond.
+    fn reached(&self, stage: Stage) -> impl Future<Output = ()> + '_ {
+        wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
+    }
+
+    /// Waits until no connection is left.
+    fn idle(&self) -> impl Future<Output = ()> + '_ {
+        wait_until(&self.connection_ended, || {
+            self.connections.load(Ordering::SeqCst) + self.refused.load(Ordering::SeqCst) == 0
+        })
+    }
+
+    /// Counts a connection in and gives it its number.
+    fn connection_began(&self, refused: bool) -> u64 {
+        self.counter(refused).fetch_add(1, Ordering::SeqCst);
+        self.next_connection.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn connection_ended(&self, refused: bool) {
+        self.counter(refused).fetch_sub(1, Ordering::SeqCst);
+        self.connection_ended.notify(usize::MAX);
+    }
+
+    fn counter(&self, refused: bool) -> &AtomicUsize {
+        if refused { &self.refused } else { &self.connections }
+    }
+}
+
+async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
+    loop {
+        if holds() {
+            return;
+        }
+        let listener = event.listen();
+        // It may have come to hold before we listened.
+        if holds() {
+            return;
+        }
+        listener.await;
+    }
+}

@@ -1,0 +1,197 @@
+//! The body of a response on its way to hyper: paced content, and the record of what became of it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Version};
+use http_body::{Body, Frame, SizeHint};
+
+use super::connection::Connection;
+use crate::body::{BodyError, PacedBody};
+use crate::clock::{Clock, Instant};
+use crate::http::content::Content;
+use crate::limit::{Limit, Rate, RateOrOff};
+
+/// One request and its answer, from the request's head to the last byte or the abort.
+///
+/// Dropping it ends the exchange: the connection counts one less in flight, and the access log gets
+/// its line.
+pub(super) struct Exchange {
+    connection: Arc<Connection>,
+    began: Instant,
+    request: RequestLine,
+    status: Option<StatusCode>,
+    /// What the head promises.
+    length: Option<u64>,
+    limit: Option<Limit>,
+    bytes: u64,
+    ended: bool,
+}
+
+/// What the access log says of a request.
+struct RequestLine {
+    method: Method,
+    target: String,
+    version: Version,
+}
+
+impl Exchange {
+    pub(super) fn begin(connection: Arc<Connection>, request: &http::Request<hyper::body::Incoming>) -> Self {
+        connection.exchange_began();
+        let logged = connection.server.settings.access_log;
+        Self {
+            began: connection.server.clock.now(),
+            request: RequestLine {
+                method: request.method().clone(),
+                target: if logged { request.uri().to_string() } else { String::new() },
+                version: request.version(),
+            },
+            status: None,
+            length: None,
+            limit: None,
+            bytes: 0,
+            ended: false,
+            connection,
+        }
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Notes the head of the answer, and the limit its body is under.
+    pub(super) fn answered(&mut self, head: &http::response::Parts, limit: Option<Limit>) {
+        self.status = Some(head.status);
+        self.length = head
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        self.limit = limit;
+    }
+
+    fn is_multiplexed(&self) -> bool {
+        self.request.version >= Version::HTTP_2
+    }
+
+    fn log(&self) {
+        let connection = &self.connection;
+        let lasted = connection.server.clock.now() - self.began;
+        let outcome = match self.status {
+            None => "abandoned",
+            Some(_) if self.ended || self.length == Some(self.bytes) => "complete",
+            Some(_) => "aborted",
+        };
+        let pace = Rate::new((u128::from(self.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
+        let set = self.limit.as_ref().and_then(Limit::rate);
+        log::info!(
+            target: "access",
+            client:% = connection.peer,
+            connection = connection.id,
+            method:% = self.request.method,
+            target = self.request.target.as_str(),
+            version:? = self.request.version,
+            status = self.status.map_or(0, |status| status.as_u16()),
+            bytes = self.bytes,
+            duration_ms = lasted.as_millis() as u64,
+            rate_set:% = RateOrOff(set),
+            bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
+            outcome;
+            "response"
+        );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.connection.server.settings.access_log {
+            self.log();
+        }
+        self.connection.exchange_ended();
+    }
+}
+
+/// What hyper pulls a response's bytes from.
+pub(super) struct ResponseBody {
+    /// `None` if the answer has no bytes.
+    content: Option<PacedBody<Content>>,
+    exchange: Exchange,
+    failure: Failure,
+}
+
+/// A failed body tells hyper only when the bytes before the failure went on, or they would be lost
+/// with the connection.
+enum Failure {
+    None,
+    /// The error, kept until the sink has flushed.
+    Flushing(BodyError),
+    /// Flushed, or as good as.
+    Told,
+}
+
+impl ResponseBody {
+    pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
+        exchange.ended = content.is_none();
+        Self { content, exchange, failure: Failure::None }
+    }
+
+    fn failed(
+        &mut self,
+        error: BodyError,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let connection = &self.exchange.connection;
+        log::warn!(
+            connection = connection.id, client:% = connection.peer, bytes = self.exchange.bytes, error:%;
+            "response aborted: its content could not be given to the end"
+        );
+        connection.sink.wake_when_flushed(cx.waker());
+        self.failure = Failure::Flushing(error);
+        Poll::Pending
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        if let Failure::Flushing(error) = std::mem::replace(&mut this.failure, Failure::Told) {
+            // Over HTTP/1 the reset is the connection's; over HTTP/2 hyper resets the stream alone.
+            if !this.exchange.is_multiplexed() {
+                this.exchange.connection.sink.abort();
+            }
+            return Poll::Ready(Some(Err(error)));
+        }
+        this.failure = Failure::None;
+        let Some(content) = &mut this.content else { return Poll::Ready(None) };
+        match std::task::ready!(Pin::new(content).poll_frame(cx)) {
+            Some(Ok(frame)) => {
+                this.exchange.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => this.failed(error, cx),
+            None => {
+                this.exchange.ended = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.failure, Failure::None) && self.content.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.content {
+            None => SizeHint::with_exact(0),
+            // The head says what there is to say.
+            Some(_) => SizeHint::default(),
+        }
+    }
+}

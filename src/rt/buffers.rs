@@ -1,0 +1,124 @@
+//! Buffers for file reads, used again and again.
+//!
+//! A buffer is zeroed once, when it is made, and goes back to its pool when the last [`Bytes`] made of
+//! it is dropped. So a chunk costs neither an allocation of its size nor a pass of zeroes, and a
+//! stream that is asleep, having no chunk, holds no buffer.
+
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+
+/// The two sizes, each with how many of it are kept: together at most 3 MiB in the process.
+///
+/// 16 KiB holds the chunk of rates up to 80 KiB/s (12 288 bytes at 60 KiB/s), 64 KiB is the largest
+/// piece. As many are in use at one time as there are pieces on their way to sockets; what the pool
+/// does not keep is freed.
+static POOLS: [Pool; 2] = [Pool::new(16 * 1024, 64), Pool::new(64 * 1024, 32)];
+
+/// The idle buffers of one size.
+struct Pool {
+    size: usize,
+    keep: usize,
+    /// Invariant: each is `size` bytes long, and there are at most `keep`.
+    idle: Mutex<Vec<Box<[u8]>>>,
+}
+
+impl Pool {
+    const fn new(size: usize, keep: usize) -> Self {
+        Self { size, keep, idle: Mutex::new(Vec::new()) }
+    }
+
+    fn take(&'static self) -> Buffer {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let bytes = idle.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
+        Buffer { bytes, filled: 0, pool: self }
+    }
+
+    fn give_back(&self, bytes: Box<[u8]>) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < self.keep {
+            idle.push(bytes);
+        }
+    }
+}
+
+/// A buffer on loan from its pool.
+pub(super) struct Buffer {
+    bytes: Box<[u8]>,
+    /// How much of it, from its beginning, has been read into.
+    filled: usize,
+    pool: &'static Pool,
+}
+
+impl Buffer {
+    /// A buffer of at least `want` bytes, or of the largest size if `want` is beyond that.
+    ///
+    /// What it held before is still in it: only what a read filled may be shown to anyone.
+    pub(super) fn take(want: usize) -> Self {
+        let [small, large] = &POOLS;
+        if want <= small.size { small.take() } else { large.take() }
+    }
+
+    /// The first `want` bytes, or all if there are fewer.
+    pub(super) fn space(&mut self, want: usize) -> &mut [u8] {
+        let end = want.min(self.bytes.len());
+        &mut self.bytes[..end]
+    }
+
+    /// The first `filled` bytes, without a copy. The buffer goes home when they are dropped.
+    pub(super) fn freeze(mut self, filled: usize) -> Bytes {
+        self.filled = filled.min(self.bytes.len());
+        Bytes::from_owner(self)
+    }
+}
+
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes[..self.filled]
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A pool of the test's own: the process-wide ones are shared with tests that run beside it.
+    static OWN: Pool = Pool::new(8, 2);
+
+    fn idle() -> usize {
+        OWN.idle.lock().unwrap().len()
+    }
+
+    #[test]
+    fn a_buffer_goes_home_with_the_last_of_its_bytes_and_few_are_kept() {
+        let mut buffer = OWN.take();
+        buffer.space(3).copy_from_slice(b"abc");
+        let mut bytes = buffer.freeze(3);
+        let tail = bytes.split_off(1);
+        assert_eq!((&bytes[..], &tail[..]), (&b"a"[..], &b"bc"[..]));
+        drop(bytes);
+        assert_eq!(idle(), 0, "the tail still needs it");
+        drop(tail);
+        assert_eq!(idle(), 1);
+
+        let three = [OWN.take(), OWN.take(), OWN.take()];
+        assert_eq!(idle(), 0);
+        drop(three);
+        assert_eq!(idle(), 2, "the third was freed");
+    }
+
+    #[test]
+    fn the_size_fits_what_is_wanted() {
+        for (want, size) in
+            [(1, 16_384), (16_384, 16_384), (16_385, 65_536), (65_536, 65_536), (1 << 20, 65_536)]
+        {
+            assert_eq!(Buffer::take(want).space(usize::MAX).len(), size, "{want}");
+        }
+    }
+}

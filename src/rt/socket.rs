@@ -1,0 +1,196 @@
+//! A connected stream socket, TCP or Unix, as hyper reads and writes it.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice};
+use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use async_std::net::TcpStream;
+use async_std::os::unix::net::UnixStream;
+use futures_lite::io::{AsyncRead, AsyncWrite};
+
+thread_local! {
+    /// What one read takes at most, one for each thread of the executor.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 32 * 1024].into_boxed_slice());
+}
+
+/// A connected socket. Non-blocking; errors are the system's own.
+#[derive(Debug)]
+pub struct Socket {
+    stream: Stream,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PeerAddr {
+    /// A TCP address.
+    Tcp(SocketAddr),
+    /// A Unix socket; its other end has no name.
+    Unix,
+}
+
+impl PeerAddr {
+    /// The IP address; `None` on a Unix socket. An IPv4 address in IPv6 clothes is given as IPv4.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Tcp(addr) => Some(addr.ip().to_canonical()),
+            Self::Unix => None,
+        }
+    }
+}
+
+impl Socket {
+    pub(super) fn tcp(stream: TcpStream) -> Self {
+        // Paced chunks must not wait for one another's acknowledgement. A socket that refuses the
+        // option is dead already, and its next read or write says so.
+        let _ = stream.set_nodelay(true);
+        Self { stream: Stream::Tcp(stream) }
+    }
+
+    pub(super) fn unix(stream: UnixStream) -> Self {
+        Self { stream: Stream::Unix(stream) }
+    }
+
+    /// The address on the other side.
+    ///
+    /// # Errors
+    /// The peer has gone already.
+    pub fn peer(&self) -> io::Result<PeerAddr> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.peer_addr().map(PeerAddr::Tcp),
+            Stream::Unix(_) => Ok(PeerAddr::Unix),
+        }
+    }
+
+    /// Our own address as text, for `Forwarded: by=`; `unix` on a Unix socket, empty if it is unknown.
+    pub fn local(&self) -> String {
+        match &self.stream {
+            Stream::Tcp(stream) => {
+                stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string())
+            }
+            Stream::Unix(_) => "unix".to_owned(),
+        }
+    }
+
+    /// Makes the coming close a reset: the peer gets an error, never a clean end of stream, and
+    /// nothing lingers in the kernel. A Unix socket has no reset; it is closed as it is.
+    pub fn reset_on_close(&self) {
+        if let Stream::Tcp(stream) = &self.stream {
+            // Refused only on a socket that is dead already.
+            let _ = rustix::net::sockopt::set_socket_linger(stream.as_fd(), Some(Duration::ZERO));
+        }
+    }
+
+    /// The descriptor's number, for log lines.
+    pub fn raw_fd(&self) -> i32 {
+        self.as_fd().as_raw_fd()
+    }
+
+    /// Reads what is there into hyper's buffer and says how many bytes that was; none at the end of
+    /// the stream.
+    pub fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<usize>> {
+        // hyper's cursor can be advanced only by unsafe code or by copying; the copy is from a buffer
+        // that stays in the processor's cache.
+        SCRATCH.with_borrow_mut(|scratch| {
+            let len = buf.remaining().min(scratch.len());
+            let n = ready!(self.poll_read_slice(cx, &mut scratch[..len]))?;
+            buf.put_slice(&scratch[..n]);
+            Poll::Ready(Ok(n))
+        })
+    }
+
+    /// Reads what is there into `buf`, as [`AsyncRead`] does.
+    pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+
+    fn shutdown_write(&self) -> io::Result<()> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+        }
+    }
+
+    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
+        match &mut self.stream {
+            Stream::Tcp(stream) => Pin::new(stream),
+            Stream::Unix(stream) => Pin::new(stream),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Unix(stream) => stream.as_fd(),
+        }
+    }
+}
+
+impl hyper::rt::Read for Socket {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: hyper::rt::ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_read_into(cx, &mut buf).map_ok(drop)
+    }
+}
+
+impl hyper::rt::Write for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.writer().poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.writer().poll_write_vectored(cx, bufs)
+    }
+
+    // Without this hyper copies every body into its flat buffer.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.shutdown_write() {
+            // The peer was faster: that is the end wished for.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
+            result => Poll::Ready(result),
+        }
+    }
+}
+
+impl fmt::Display for PeerAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(addr) => write!(f, "{addr}"),
+            Self::Unix => f.write_str("unix"),
+        }
+    }
+}
