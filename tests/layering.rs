@@ -251,10 +251,10 @@ fn any_word(source: &Source, words: &[&str]) -> Option<String> {
 fn any_path(source: &Source, prefixes: &[&str]) -> Option<String> {
     source.paths().into_iter().find_map(|path| {
         let path = path.join("::");
-        let begins = |prefix: &&str| {
+        let begins = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
         };
-        prefixes.iter().any(|prefix| begins(&prefix)).then_some(path)
+        prefixes.iter().any(|prefix| begins(prefix)).then_some(path)
     })
 }
 
