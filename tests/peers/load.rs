@@ -1,0 +1,44 @@
+//! wrk: short bursts of load over connections that stay open. No errors; nothing is timed.
+
+use std::process::Command;
+
+use crate::nginx::Nginx;
+use crate::program::{loud, program, site, succeeded};
+use crate::sluicegate::Sluicegate;
+
+/// 64 connections for two seconds; gives the number of answers.
+fn load(url: &str) -> u64 {
+    let report =
+        succeeded(Command::new(program("wrk")).args(["-t2", "-c64", "-d2s", "--timeout", "10s", url]));
+    let report = String::from_utf8(report).unwrap();
+    println!("{report}");
+    assert!(!report.contains("Socket errors") && !report.contains("Non-2xx"), "{report}");
+    let answers = report.lines().find_map(|line| line.trim().split_once(" requests in "));
+    answers.unwrap_or_else(|| panic!("{report}")).0.parse().unwrap()
+}
+
+#[test]
+fn files_under_load() {
+    let _machine = loud();
+    let server = Sluicegate::serve(&site(), &["--log-level", "warn"]);
+    assert!(load(&server.url("/style.css")) > 64);
+}
+
+#[test]
+fn paced_files_under_load() {
+    let _machine = loud();
+    let server = Sluicegate::serve(&site(), &["--rate", "60", "--log-level", "warn"]);
+    // 64 connections at 60 KiB/s for 2 s, with one chunk each at the start, and what is under way.
+    let most = 64 * (60 * 1024 * 2 + 2 * 12_288) / 2_033 + 2 * 64;
+    let answers = load(&server.url("/style.css"));
+    assert!((64..most).contains(&answers), "{answers} of {most}");
+}
+
+#[test]
+fn nginx_through_the_proxy_under_load() {
+    let _machine = loud();
+    let nginx = Nginx::serve(&site(), "keepalive_requests 100;");
+    let front = Sluicegate::proxy(nginx.addr, &["--log-level", "warn"]);
+    assert!(load(&front.url("/style.css")) > 64);
+    assert!(load(&front.url("/images/staircase.png")) > 64);
+}
