@@ -28,8 +28,7 @@ fn converse(
     answer: impl Fn(&mut TcpStream) -> std::io::Result<()>,
 ) -> std::io::Result<()> {
     stream.set_nodelay(true)?;
-    let mut lines = BufReader::new(stream.try_clone()?).lines();
-    while let Some(line) = lines.next() {
+    for line in BufReader::new(stream.try_clone()?).lines() {
         // The empty line ends the head; requests here have no body.
         if line?.is_empty() {
             answer(&mut stream)?;

@@ -1,6 +1,5 @@
 //! curl, with the options people use.
 
-use std::path::Path;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
 
@@ -69,32 +68,31 @@ fn an_interrupted_download_is_resumed() {
     server.logged(&[("status", "206"), ("bytes", &(content.len() as u64 - len).to_string())]);
 }
 
+/// At once on four connections. (Several on one connection are for h2load: this curl, 7.88, breaks the
+/// second stream of a connection by prior knowledge itself, with nginx too.)
 #[test]
-fn http2_by_prior_knowledge_is_paced_stream_by_stream() {
+fn http2_by_prior_knowledge_is_paced() {
     let _machine = timed();
     let folder = tempfile::tempdir().unwrap();
     let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
     let mut command = curl();
-    command.args(["--http2-prior-knowledge", "--parallel", "--parallel-max", "4"]);
-    // Each is six chunks: 1 s.
-    let files: Vec<_> =
-        ["a", "b", "c", "d"].map(|name| (name, make_file(folder.path(), name, 6 * 12_288))).into();
-    for (name, _) in &files {
-        command.arg("-o").arg(folder.path().join(format!("{name}.copy")));
-        command.args(["-w", "%{http_version} %{num_connects}\n", &server.url(&format!("/{name}"))]);
+    command.args(["--http2-prior-knowledge", "--parallel", "--parallel-immediate"]);
+    let copy = |name: &str| folder.path().join(format!("{name}.copy"));
+    // Six chunks each: 1 s.
+    let names = ["a", "b", "c", "d"];
+    let files = names.map(|name| make_file(folder.path(), name, 6 * 12_288));
+    for name in names {
+        command.arg("-o").arg(copy(name)).arg(server.url(&format!("/{name}")));
     }
+    command.args(["-w", "%{http_version} %{num_connects}\n"]);
     let begin = Instant::now();
     let versions = String::from_utf8(succeeded(&mut command)).unwrap();
     let lasted = begin.elapsed();
-    assert!(
-        versions.lines().all(|line| line.starts_with("2 ")) && versions.lines().count() == 4,
-        "{versions}"
-    );
-    for (name, content) in &files {
-        assert!(std::fs::read(folder.path().join(format!("{name}.copy"))).unwrap() == *content);
+    assert_eq!(versions, "2 1\n".repeat(4));
+    for (name, content) in names.iter().zip(files) {
+        assert!(std::fs::read(copy(name)).unwrap() == content, "{name}");
     }
-    // One after another they would take 4 s. curl may connect first and put the others on then.
-    assert!((Duration::from_millis(950)..Duration::from_millis(2_500)).contains(&lasted), "{lasted:?}");
+    assert!((Duration::from_millis(990)..Duration::from_millis(1_700)).contains(&lasted), "{lasted:?}");
 }
 
 #[test]
@@ -221,13 +219,9 @@ fn a_unix_socket_is_listened_on() {
     let socket = folder.path().join("gate");
     let listen = format!("unix:{}", socket.display());
     let server = Sluicegate::serve(&site(), &["--listen", &listen]);
-    assert!(exists(&socket));
     let mut command = curl();
     command.arg("--unix-socket").arg(&socket).arg("http://site/logs/app.log");
     assert!(succeeded(&mut command) == log());
-    drop(server);
-}
-
-fn exists(path: &Path) -> bool {
-    path.try_exists().unwrap()
+    // The other way in is open too.
+    assert!(succeeded(curl().arg(server.url("/logs/app.log"))) == log());
 }

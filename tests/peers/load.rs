@@ -1,9 +1,10 @@
-//! wrk: short bursts of load over connections that stay open. No errors; nothing is timed.
+//! wrk and h2load: short bursts of load over connections that stay open. No errors, no answer missing.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use crate::nginx::Nginx;
-use crate::program::{loud, program, site, succeeded};
+use crate::program::{loud, make_file, program, site, succeeded};
 use crate::sluicegate::Sluicegate;
 
 /// 64 connections for two seconds; gives the number of answers.
@@ -41,4 +42,40 @@ fn nginx_through_the_proxy_under_load() {
     let front = Sluicegate::proxy(nginx.addr, &["--log-level", "warn"]);
     assert!(load(&front.url("/style.css")) > 64);
     assert!(load(&front.url("/images/staircase.png")) > 64);
+}
+
+/// Asks `count` times over `connections` of HTTP/2 with eight streams each.
+fn multiplexed(url: &str, count: u32, connections: u32) -> Duration {
+    let begin = Instant::now();
+    let report = succeeded(Command::new(program("h2load")).args([
+        &format!("-n{count}"),
+        &format!("-c{connections}"),
+        "-m8",
+        url,
+    ]));
+    let lasted = begin.elapsed();
+    let report = String::from_utf8(report).unwrap();
+    println!("{report}");
+    let expected = format!("{count} done, {count} succeeded, 0 failed, 0 errored, 0 timeout");
+    assert!(report.contains(&expected) && report.contains("protocol: h2c"), "{report}");
+    lasted
+}
+
+#[test]
+fn streams_of_http2_under_load() {
+    let _machine = loud();
+    let server = Sluicegate::serve(&site(), &["--log-level", "warn"]);
+    multiplexed(&server.url("/style.css"), 4_000, 8);
+    multiplexed(&server.url("/logs/app.log"), 40, 4);
+}
+
+#[test]
+fn streams_on_one_connection_have_the_pace_each() {
+    let _machine = loud();
+    let folder = tempfile::tempdir().unwrap();
+    let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
+    make_file(folder.path(), "a", 6 * 12_288);
+    // Eight at a time: 1 s. One after another they would take 9.4 s.
+    let lasted = multiplexed(&server.url("/a"), 8, 1);
+    assert!((Duration::from_millis(990)..Duration::from_millis(2_000)).contains(&lasted), "{lasted:?}");
 }

@@ -51,13 +51,25 @@ pub fn assert_paced(response: &Response, rate: usize, held: usize) {
 }
 
 /// Two timelines are the same: at no instant more than one chunk apart.
+///
+/// The allowance refills continuously, so a first chunk that came from its source in two pieces some
+/// milliseconds apart earns the rate of these milliseconds.
 pub fn assert_same_pace(one: &Response, other: &Response) {
     let had = |timeline: &[(Duration, usize)], at: Duration| {
         timeline.iter().take_while(|(then, _)| *then <= at).last().map_or(0, |(_, bytes)| *bytes)
     };
     for &(at, _) in one.timeline.iter().chain(&other.timeline) {
         let (one, other) = (had(&one.timeline, at), had(&other.timeline, at));
-        assert!(one.abs_diff(other) <= CHUNK, "at {at:?}, {one} and {other} bytes");
+        assert!(one.abs_diff(other) <= CHUNK + RATE * 20 / 1000, "at {at:?}, {one} and {other} bytes");
+    }
+}
+
+/// All bytes came at whole intervals of 200 ms after the first, up to a late wake-up and a late reader:
+/// the pace is reckoned from the first spend, never from the last wake-up.
+pub fn assert_on_grid(response: &Response) {
+    for (at, _) in &response.timeline {
+        let off = at.as_millis() % 200;
+        assert!(off < 70, "{off} ms off the grid at {at:?}");
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use flate2::read::GzDecoder;
 
 use crate::nginx::Nginx;
-use crate::pace::{CHUNK, RATE, assert_paced, assert_same_pace, get};
+use crate::pace::{CHUNK, RATE, assert_on_grid, assert_paced, assert_same_pace, get};
 use crate::program::{fixture, make_file, program, succeeded, timed};
 use crate::sluicegate::Sluicegate;
 
@@ -26,11 +26,32 @@ fn a_file_and_the_same_file_behind_nginx_have_one_pace() {
     assert_paced(&one, RATE, 0);
     assert_paced(&other, RATE, 0);
     assert_same_pace(&one, &other);
-    // Fifteen chunks, the first at once: 2.8 s. A clock runs no faster for a busy machine.
+    // Fifteen chunks, the first at once: 2.8 s; 2.6 s if the first came in two pieces, for the last is
+    // then a remainder.
     for response in [one, other] {
         let last = response.timeline.last().unwrap().0;
-        assert!((Duration::from_millis(2_600)..Duration::from_millis(3_000)).contains(&last), "{last:?}");
+        assert!((Duration::from_millis(2_590)..Duration::from_millis(3_000)).contains(&last), "{last:?}");
     }
+}
+
+#[test]
+fn chunks_of_a_file_leave_on_the_grid() {
+    let _machine = timed();
+    let folder = tempfile::tempdir().unwrap();
+    make_file(folder.path(), "a.txt", 15 * CHUNK + CHUNK / 2);
+    let direct = Sluicegate::serve(folder.path(), &["--rate", "60"]);
+    assert_on_grid(&get(direct.addr, "/a.txt", ""));
+}
+
+#[test]
+#[ignore = "known bug: each step of a proxied body is reckoned from the late wake-up, some 10 ms further off the grid"]
+fn chunks_from_nginx_leave_on_the_grid() {
+    let _machine = timed();
+    let folder = tempfile::tempdir().unwrap();
+    make_file(folder.path(), "a.txt", 15 * CHUNK + CHUNK / 2);
+    let nginx = Nginx::serve(folder.path(), "");
+    let proxied = Sluicegate::proxy(nginx.addr, &["--rate", "60"]);
+    assert_on_grid(&get(proxied.addr, "/a.txt", ""));
 }
 
 #[test]
@@ -57,8 +78,8 @@ fn what_nginx_has_coded_is_paced_as_it_is() {
 fn nginx_may_set_the_pace_of_a_response_by_its_own_field() {
     let _machine = timed();
     let folder = tempfile::tempdir().unwrap();
-    // 30 KiB/s: seven chunks of 6 144 bytes.
-    let content = make_file(folder.path(), "a.txt", 7 * 6_144);
+    // 30 KiB/s: six chunks of 6 144 bytes and a half.
+    let content = make_file(folder.path(), "a.txt", 6 * 6_144 + 3_072);
     let nginx = Nginx::serve(folder.path(), "add_header X-Accel-Limit-Rate 30720;");
     for (flags, slow) in [(&["--rate", "1m"][..], true), (&[], true), (&["--ignore-accel"], false)] {
         let front = Sluicegate::proxy(nginx.addr, flags);
@@ -68,7 +89,7 @@ fn nginx_may_set_the_pace_of_a_response_by_its_own_field() {
         let last = response.timeline.last().unwrap().0;
         if slow {
             assert_paced(&response, 30_720, 0);
-            assert!(last > Duration::from_millis(1_100), "{flags:?}: {last:?}");
+            assert!(last > Duration::from_millis(900), "{flags:?}: {last:?}");
         } else {
             assert!(last < Duration::from_millis(600), "{flags:?}: {last:?}");
         }
