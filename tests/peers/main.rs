@@ -9,6 +9,7 @@ mod served;
 
 mod backend;
 mod browser;
+mod clients;
 mod curl;
 mod events;
 mod load;
@@ -16,6 +17,4 @@ mod nginx;
 mod pace;
 mod program;
 mod proxied;
-mod python;
 mod sluicegate;
-mod wget;
