@@ -44,7 +44,6 @@ fn chunks_of_a_file_leave_on_the_grid() {
 }
 
 #[test]
-#[ignore = "known bug: each step of a proxied body is reckoned from the late wake-up, some 10 ms further off the grid"]
 fn chunks_from_nginx_leave_on_the_grid() {
     let _machine = timed();
     let folder = tempfile::tempdir().unwrap();
