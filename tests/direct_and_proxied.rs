@@ -1,0 +1,176 @@
+//! The same content as a file and behind a plain backend, on real sockets: the same timeline.
+//!
+//! Real time, for some seconds at several rates at once. A chunk is due each 200 ms, so a client that is
+//! looked at half way between two chunks has 100 ms for whatever a loaded machine does in between.
+
+mod served;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use served::Served;
+use sluicegate::http::proxy::{Proxy, ProxyOptions};
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+use sluicegate::rt;
+
+/// How long each stream is watched.
+const WATCHED: Duration = Duration::from_millis(3_300);
+
+/// Bytes in which a missing, doubled or misplaced one shows: the run has no common factor with any size
+/// that bytes are moved in.
+fn content(len: usize) -> Vec<u8> {
+    let run: Vec<u8> = (0..65_521).map(|at| (at / 251 + at) as u8).collect();
+    let mut all = run.repeat(len.div_ceil(run.len()));
+    all.truncate(len);
+    all
+}
+
+/// A plain backend: sends the same bytes to everyone, in pieces of odd sizes, as fast as they are taken.
+fn backend(body: Vec<u8>) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            let body = body.clone();
+            std::thread::spawn(move || send(stream, &body));
+        }
+    });
+    url
+}
+
+fn send(mut stream: TcpStream, body: &[u8]) {
+    stream.set_nodelay(true).unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        if !matches!(stream.read(&mut byte), Ok(1)) {
+            return;
+        }
+        head.push(byte[0]);
+    }
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+    let mut taken = stream.write_all(head.as_bytes());
+    let mut rest = body;
+    for size in [1, 7, 1_000, 4_097, 13, 65_537, 30_001, 2].into_iter().cycle() {
+        if rest.is_empty() || taken.is_err() {
+            return;
+        }
+        let (piece, behind) = rest.split_at(size.min(rest.len()));
+        rest = behind;
+        taken = stream.write_all(piece);
+    }
+}
+
+/// What came when: time since before the request, and bytes of the body so far.
+struct Timeline {
+    came: Vec<(Duration, u64)>,
+}
+
+impl Timeline {
+    /// When the first byte of the body came.
+    fn began(&self) -> Duration {
+        self.came[0].0
+    }
+
+    /// Bytes there at an instant after the first of them.
+    fn at(&self, after: Duration) -> u64 {
+        let at = self.began() + after;
+        self.came.iter().rfind(|(came, _)| *came <= at).map_or(0, |(_, bytes)| *bytes)
+    }
+}
+
+/// Asks and reads for as long as streams are watched, and checks that each byte is the one to come.
+fn watch(served: &Served, target: &str, body: &[u8]) -> JoinHandle<Timeline> {
+    let mut stream = served.connect();
+    let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n");
+    let body = body.to_vec();
+    std::thread::spawn(move || {
+        let asked = Instant::now();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let mut came = Vec::new();
+        let mut sum = 0;
+        let mut buf = vec![0; 65_536];
+        while asked.elapsed() < WATCHED {
+            let n = stream.read(&mut buf).unwrap();
+            assert!(n > 0 && buf[..n] == body[sum..sum + n], "other bytes from {sum} on");
+            sum += n;
+            came.push((asked.elapsed(), sum as u64));
+        }
+        Timeline { came }
+    })
+}
+
+#[test]
+fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
+    // The last two have chunks of more than the 64 KiB that are read or held at a time.
+    let rates = [2_000, 61_440, 1 << 20, 8 << 20];
+    let folder = tempfile::tempdir().unwrap();
+    let body = content(4 * (8 << 20));
+    std::fs::write(folder.path().join("body"), &body).unwrap();
+    let upstream = backend(body.clone());
+    let routes = rates.into_iter().flat_map(|rate| {
+        let mut options = ProxyOptions::new(upstream.parse().unwrap());
+        options.pace = Rate::new(rate);
+        let proxied = Route::proxy(&format!("/proxied/{rate}/"), Proxy::new(options, rt::clock()));
+        let direct = Route::files(&format!("/direct/{rate}/"), folder.path()).unwrap();
+        [proxied.rate(Rate::new(rate)), direct.rate(Rate::new(rate))]
+    });
+    let served = Served::new(routes.collect());
+    let watched: Vec<_> = rates
+        .into_iter()
+        .map(|rate| {
+            let direct = watch(&served, &format!("/direct/{rate}/body"), &body);
+            (rate, direct, watch(&served, &format!("/proxied/{rate}/body"), &body))
+        })
+        .collect();
+    for (rate, direct, proxied) in watched {
+        let (direct, proxied) = (direct.join().unwrap(), proxied.join().unwrap());
+        for timeline in [&direct, &proxied] {
+            assert_bound(rate, timeline);
+            assert_rate(rate, timeline);
+        }
+        assert_together(rate, &direct, &proxied);
+        // An interval of its own, as a head takes elsewhere, would be 200 ms.
+        assert!(proxied.began() < Duration::from_millis(150), "{rate} B/s: {:?}", proxied.began());
+    }
+}
+
+/// At no instant more than one chunk and rate × time since before the request: without tolerance.
+fn assert_bound(rate: u64, timeline: &Timeline) {
+    for (at, bytes) in &timeline.came {
+        let earned = (rate as f64 * at.as_secs_f64()) as u64;
+        assert!(*bytes <= rate.div_ceil(5) + earned, "{rate} B/s: {bytes} bytes at {at:?}");
+    }
+}
+
+/// Half way between two chunks: within one chunk of the rate.
+fn assert_rate(rate: u64, timeline: &Timeline) {
+    for half in (100..=2_900).step_by(200) {
+        let target = rate * half / 1_000;
+        let is = timeline.at(Duration::from_millis(half));
+        assert!(is.abs_diff(target) <= rate.div_ceil(5), "{rate} B/s: {is} of {target} bytes at {half} ms");
+    }
+}
+
+/// Half way between two chunks never more than one chunk apart; at every hundredth of a second, also while
+/// the one has its chunk and the other is about to get it, not more than that and what 50 ms are worth: by
+/// so much may the first pieces of a backend come one after another, and wake-ups be late.
+fn assert_together(rate: u64, direct: &Timeline, proxied: &Timeline) {
+    let chunk = rate.div_ceil(5);
+    for millis in (0..2_900).step_by(10) {
+        let at = Duration::from_millis(millis);
+        let (file, backend) = (direct.at(at), proxied.at(at));
+        let most = if millis % 200 == 100 { chunk } else { chunk + rate / 20 };
+        let apart = file.abs_diff(backend);
+        assert!(apart <= most, "{rate} B/s at {millis} ms: file {file}, proxied {backend}");
+    }
+}
