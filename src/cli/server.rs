@@ -21,7 +21,10 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
     let mut signals = Signals::listen().map_err(|error| failed("signals cannot be heard", error))?;
     let server = Server::from_config(config, &FilterKinds::default())
         .map_err(|error| CliError::Failed(error.to_string()))?;
-    print(&started(config, &server))?;
+    // A full disk under standard output is no reason not to serve.
+    if let Err(error) = print(&started(config, &server)) {
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
+    }
     let stdout = ShieldedStdout::new().map_err(|error| failed("the log cannot be shielded", error))?;
     start_log(config.log_level);
     warn_of_descriptors(config.max_connections, descriptors);

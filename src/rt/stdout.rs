@@ -35,7 +35,8 @@ impl ShieldedStdout {
     /// The system refuses a pipe, a descriptor or a thread; standard output is then as it was.
     pub fn new() -> io::Result<Self> {
         let stdout = io::stdout();
-        stdout.lock().flush()?;
+        // What a full disk does not take now goes into the pipe, and is tried again.
+        let _ = stdout.lock().flush();
         let original = stdout.as_fd().try_clone_to_owned()?;
         let out = File::from(original.try_clone()?);
         let (reader, writer) = pipe_with(PipeFlags::CLOEXEC)?;

@@ -1,0 +1,136 @@
+//! The access log, and standard outputs that fail.
+
+use std::fs::OpenOptions;
+use std::io::{BufRead, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use rustix::process::Signal;
+
+use crate::fixture::{Program, connect, get, site, soon, text};
+
+/// What the access log says of one response, as name and value: in a release build a line of JSON, in a
+/// debug build a line for each field.
+fn record(log: &str) -> Vec<(String, String)> {
+    if cfg!(debug_assertions) {
+        let (_, behind) = log.split_once(" response\n").unwrap_or_else(|| panic!("{log}"));
+        let plain = behind.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+        let lines = plain.lines().take_while(|line| line.starts_with("    "));
+        return lines.filter_map(|line| line.trim().split_once(' ')).map(own).collect();
+    }
+    let line = log.lines().find(|line| line.contains("\"msg\":\"response\"")).unwrap();
+    let inner = line.strip_prefix('{').and_then(|line| line.strip_suffix('}')).unwrap();
+    // No value here has a comma in it.
+    inner.split(',').filter_map(|pair| pair.split_once(':')).map(own).collect()
+}
+
+fn own((name, value): (&str, &str)) -> (String, String) {
+    let bare = |text: &str| text.trim_matches('"').to_owned();
+    (bare(name), bare(value))
+}
+
+#[test]
+fn each_response_has_its_line_with_all_there_is_to_know() {
+    let site = site(30_000);
+    let program = Program::start(&["serve", text(site.path()), "--rate", "60", "--access-log"]);
+    let stream = program.connect();
+    let client = stream.local_addr().unwrap().to_string();
+    assert_eq!(get(stream, "/a.bin?q=1", "").1.len(), 30_000);
+    let log = program.end();
+    let record = record(&log);
+    let value = |name: &str| {
+        let found = record.iter().find(|(field, _)| field == name);
+        found.unwrap_or_else(|| panic!("{name} in {record:?} of {log}")).1.as_str()
+    };
+    for (name, expected) in [
+        ("client", client.as_str()),
+        ("method", "GET"),
+        ("target", "/a.bin?q=1"),
+        ("version", "HTTP/1.1"),
+        ("status", "200"),
+        ("bytes", "30000"),
+        ("rate_set", "60k"),
+        ("outcome", "complete"),
+    ] {
+        assert_eq!(value(name), expected, "{name}");
+    }
+    // Two chunks and a remainder: 200 ms or more, so at most 150 000 bytes/s, and what is behind the point
+    // of the milliseconds.
+    let lasted: u64 = value("duration_ms").parse().unwrap();
+    let pace: u64 = value("bytes_per_second").parse().unwrap();
+    assert!(lasted >= 200 && pace <= 30_000 * 1_000 / lasted && pace >= 30_000 * 1_000 / (lasted + 1));
+}
+
+#[test]
+fn a_head_without_a_route_is_complete_and_a_cut_transfer_is_not() {
+    let site = site(1_000_000);
+    let config = site.path().join("c.toml");
+    let text_of = "access_log = true\n[[route]]\npath = '/files/'\nfiles = '.'\nrate = '1000B'\n";
+    std::fs::write(&config, text_of).unwrap();
+    for (request, outcome) in [
+        ("HEAD /nowhere HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "complete"),
+        ("HEAD /files/a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "complete"),
+        ("GET /files/a.bin HTTP/1.1\r\nHost: t\r\n\r\n", "aborted"),
+    ] {
+        let program = Program::start(&["run", text(&config)]);
+        let mut stream = program.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 20]).unwrap();
+        program.signal(Signal::TERM);
+        if outcome == "aborted" {
+            soon("the listener is closed", || {
+                std::net::TcpStream::connect(program.addr()).is_err().then_some(())
+            });
+            program.signal(Signal::TERM);
+        }
+        let (status, log, _) = program.wait();
+        assert_eq!(status.code(), Some(0));
+        let record = record(&log);
+        assert!(record.contains(&("outcome".into(), outcome.into())), "{request}: {record:?}");
+    }
+}
+
+// The logger panics if it cannot write, and blocks if nobody reads: neither may hurt a transfer.
+#[test]
+fn a_log_that_nobody_reads_or_takes_does_not_stop_the_serving() {
+    let site = site(5_000);
+    let mut program = Program::start(&["serve", text(site.path()), "--access-log", "--log-level", "debug"]);
+    let addr = program.addr();
+    // Nobody reads: the pipe holds 64 KiB, and each response logs some hundred bytes.
+    for _ in 0..300 {
+        assert_eq!(get(connect(addr), "/a.bin", "").1.len(), 5_000);
+    }
+    // Nobody can: the other end is closed.
+    let mut line = String::new();
+    program.log.take().unwrap().read_line(&mut line).unwrap();
+    for _ in 0..20 {
+        assert_eq!(get(connect(addr), "/a.bin", "").1.len(), 5_000);
+    }
+    assert!(program.runs());
+    program.end();
+}
+
+#[test]
+fn a_standard_output_that_is_full_or_closed_does_not_stop_the_serving() {
+    let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
+    // A reader that left before the program began.
+    let closed = || Stdio::from(rustix::pipe::pipe().unwrap().1);
+    for stdout in [full(), closed()] {
+        let site = site(5_000);
+        let socket = site.path().join("s");
+        let listen = format!("unix:{}", socket.display());
+        let mut program =
+            Program::start_with(&["serve", text(site.path()), "--listen", &listen, "--access-log"], stdout);
+        for _ in 0..20 {
+            let stream = soon("it listens", || {
+                assert!(program.runs(), "it ended");
+                UnixStream::connect(&socket).ok()
+            });
+            assert_eq!(get(stream, "/a.bin", "").1.len(), 5_000);
+        }
+        program.signal(Signal::TERM);
+        let (status, _, error) = program.wait();
+        assert_eq!(status.code(), Some(0), "{error}");
+        assert!(!socket.exists());
+    }
+}

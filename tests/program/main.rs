@@ -1,0 +1,7 @@
+//! The program as a user runs it: what it says when it starts, how it serves, how it ends.
+
+mod custom;
+mod ends;
+mod fixture;
+mod logs;
+mod starts;

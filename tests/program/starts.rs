@@ -1,0 +1,139 @@
+//! What it says when it starts, and that it serves what it says.
+
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::process::Stdio;
+
+use crate::fixture::{Program, command, connect, get, site, text};
+
+#[test]
+fn serve_says_where_what_and_how_fast() {
+    let site = site(20_000);
+    let root = text(site.path());
+    let program = Program::start(&["serve", root, "--rate", "60", "--burst", "256"]);
+    assert_ne!(program.addr().port(), 0);
+    assert_eq!(
+        program.started[1..],
+        [
+            format!("  /  files in {root}, index index.html"),
+            "     each response: 60k (61440 bytes/s), burst 256k (262144 bytes), end of stream immediate"
+                .into(),
+            "Ctrl-C stops; transfers under way then have 30s".into(),
+        ]
+    );
+    let (head, body) = get(program.connect(), "/a.bin", "");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && body == vec![0; 20_000], "{head}");
+    program.end();
+}
+
+#[test]
+fn proxy_says_its_backend_and_passes_requests_on() {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", backend.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = backend.accept().unwrap();
+        let mut asked = [0; 1000];
+        let n = stream.read(&mut asked).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").unwrap();
+        String::from_utf8(asked[..n].to_vec()).unwrap()
+    });
+    let program = Program::start(&["proxy", &url, "--rate", "1.5m", "--host", "client"]);
+    assert!(program.started[1].starts_with(&format!("  /  backend {url}, Host client, timeouts: ")));
+    assert_eq!(
+        program.started[2],
+        "     each response: 1.5m (1572864 bytes/s), end of stream immediate; X-Accel-Limit-Rate goes before"
+    );
+    assert_eq!(get(program.connect(), "/x?y", "").1, b"hello");
+    let asked = answering.join().unwrap();
+    assert!(asked.starts_with("GET /x?y HTTP/1.1\r\n") && asked.to_lowercase().contains("\r\nhost: t\r\n"));
+    program.end();
+}
+
+#[test]
+fn run_serves_a_file_with_all_filters() {
+    let site = site(20_000);
+    let config = site.path().join("all.toml");
+    let routes = "access_log = false
+        [filter.redact]
+        kind = \"replace\"
+        from = \"secret\"
+        to = \"******\"
+        [filter.squeeze]
+        kind = \"gzip\"
+        level = 9
+        min_size = \"1B\"
+        [filter.brake]
+        kind = \"rate\"
+        rate = \"10m\"
+        [[route]]
+        path = \"/\"
+        files = \".\"
+        rate = \"1m\"
+        burst = \"64k\"
+        filters = [\"count\", \"redact\", \"brake\", \"squeeze\", \"rate\"]
+        [[route]]
+        path = \"/plain/\"
+        files = \".\"\n";
+    std::fs::write(&config, routes).unwrap();
+    let program = Program::start(&["run", text(&config)]);
+    let (head, body) = get(program.connect(), "/a.txt", "");
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
+    let redacted = "the ****** text\n".repeat(100);
+    assert_eq!(String::from_utf8(body).unwrap(), redacted);
+    let (head, body) = get(program.connect(), "/a.txt", "Accept-Encoding: gzip\r\nRange: bytes=0-5\r\n");
+    // A range of other bytes is none; and where one is asked for nothing is coded.
+    assert!(head.starts_with("HTTP/1.1 200 OK\r\n") && !head.contains("gzip"), "{head}");
+    assert_eq!(String::from_utf8(body).unwrap(), redacted);
+    let (head, body) = get(program.connect(), "/a.txt", "Accept-Encoding: gzip\r\n");
+    assert!(head.to_lowercase().contains("content-encoding: gzip\r\n"), "{head}");
+    let mut text = String::new();
+    flate2::read::GzDecoder::new(body.as_slice()).read_to_string(&mut text).unwrap();
+    assert_eq!(text, redacted);
+    assert_eq!(get(program.connect(), "/plain/a.txt", "").1, "the secret text\n".repeat(100).as_bytes());
+    program.end();
+}
+
+#[test]
+fn all_addresses_are_listened_on_and_a_unix_socket_is_removed_at_the_end() {
+    let site = site(5_000);
+    let socket = site.path().join("s");
+    let listen = format!("unix:{}", socket.display());
+    let program = Program::start(&["serve", text(site.path()), "--listen", &listen]);
+    assert_eq!(program.started[0], format!("listening on {listen}"));
+    assert!(program.started[1].starts_with("listening on http://127.0.0.1:"));
+    for _ in 0..2 {
+        let (_, body) = get(UnixStream::connect(&socket).unwrap(), "/a.bin", "");
+        assert_eq!(body.len(), 5_000);
+    }
+    assert_eq!(get(program.connect(), "/a.bin", "").1.len(), 5_000);
+    program.end();
+    assert!(!socket.exists());
+}
+
+#[test]
+fn a_port_in_use_ends_with_1_and_a_remedy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = taken.local_addr().unwrap().to_string();
+    let output = command(&["serve", ".", "--listen", &addr]).stdout(Stdio::piped()).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(1), &b""[..]), "{error}");
+    assert!(error.starts_with(&format!("sluicegate: cannot listen on {addr}: ")), "{error}");
+    assert!(error.contains("choose another address or port 0"), "{error}");
+}
+
+#[test]
+fn connections_above_the_bound_are_told_to_come_back() {
+    let site = site(10);
+    let program = Program::start(&["serve", text(site.path()), "--max-connections", "1"]);
+    let mut kept = program.connect();
+    kept.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    kept.read_exact(&mut [0; 12]).unwrap();
+    let (head, _) = get(connect(program.addr()), "/a.bin", "");
+    assert!(head.starts_with("HTTP/1.1 503 ") && head.to_lowercase().contains("\r\nretry-after: "), "{head}");
+    drop(kept);
+    crate::fixture::soon("room again", || {
+        get(connect(program.addr()), "/a.bin", "").0.starts_with("HTTP/1.1 200 ").then_some(())
+    });
+    program.end();
+}

@@ -1,0 +1,160 @@
+//! What a server does when there is nothing to do, and what is left when a client has gone: nothing.
+//!
+//! These look at all of the process (its CPU time, its one timer wheel), so they take turns.
+
+mod served;
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use served::Served;
+use sluicegate::config::ProxySource;
+use sluicegate::http::proxy::Proxy;
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+use sluicegate::rt;
+
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Processor time that this process used so far, all its threads together.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name in brackets, which may hold anything: fields 3 and on; 14 and 15 are the times.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10) // Linux counts them in hundredths of a second
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("large.bin"), vec![b'z'; 3_000_000]).unwrap();
+    folder
+}
+
+fn files(folder: &tempfile::TempDir, rate: u64) -> Route {
+    Route::files("/", folder.path()).unwrap().rate(Rate::new(rate))
+}
+
+/// A route to a backend that has no end of bytes to give.
+fn endless(rate: u64) -> Route {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 1000]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
+                while stream.write_all(&[b'x'; 10_000]).is_ok() {}
+            });
+        }
+    });
+    let source = ProxySource::new(upstream.parse().unwrap());
+    Route::proxy("/", Proxy::new(source, Rate::new(rate), rt::clock())).rate(Rate::new(rate))
+}
+
+/// Asks, and reads the first bytes of the answer.
+fn begin(served: &Served, request: &str) -> TcpStream {
+    let mut stream = served.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 20]).unwrap();
+    stream
+}
+
+const GET: &str = "GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
+
+/// Waits until the server has forgotten all its connections and every timer on the wheel.
+fn assert_forgotten(served: &Served) {
+    let began = Instant::now();
+    while served.handle.connections() > 0 || rt::clock().sleepers() > 0 {
+        let (connections, sleepers) = (served.handle.connections(), rt::clock().sleepers());
+        assert!(began.elapsed() < served::PATIENCE, "{connections} connections, {sleepers} timers");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_client_that_hangs_up_in_mid_transfer_leaves_nothing_behind() {
+    let _turn = alone();
+    let folder = folder();
+    for kind in 0..4 {
+        for resets in [true, false] {
+            let route = match kind {
+                0 => files(&folder, 50_000),
+                1 => files(&folder, 500),
+                2 => endless(0),
+                _ => endless(50_000),
+            };
+            let served = Served::new(vec![route]);
+            let streams: Vec<_> = (0..5).map(|_| begin(&served, GET)).collect();
+            assert_eq!(served.handle.connections(), 5, "kind {kind}");
+            for stream in streams {
+                if resets {
+                    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+                }
+            }
+            assert_forgotten(&served);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_is_stopped_in_mid_transfer_leaves_no_timer() {
+    let _turn = alone();
+    let folder = folder();
+    for route in [files(&folder, 50_000), endless(50_000)] {
+        let served = Served::new(vec![route]);
+        let streams: Vec<_> = (0..5).map(|_| begin(&served, GET)).collect();
+        served.handle.stop();
+        assert_forgotten(&served);
+        drop(streams);
+        served.join();
+    }
+}
+
+// Others' filters left a timer in the past behind, and the event loop came round for it at full speed. Here
+// bodies sleep, for long and short, and readers take nothing: none of them is a reason to run.
+#[test]
+fn bodies_that_sleep_and_readers_that_stall_cost_no_processor_time() {
+    let _turn = alone();
+    let folder = folder();
+    let served = [
+        Served::new(vec![files(&folder, 1)]),
+        Served::new(vec![files(&folder, 60_000)]),
+        Served::new(vec![endless(10_000)]),
+        Served::new(vec![files(&folder, 100_000_000)]),
+    ];
+    // The last is as good as unpaced: it fills all buffers and waits for a reader that never comes.
+    let streams: Vec<_> = served.iter().flat_map(|served| (0..5).map(|_| begin(served, GET))).collect();
+    let (began, used) = (Instant::now(), cpu_time());
+    // Real time: how long is looked at. Each stream has a few wake-ups a second; a spin takes all there is.
+    while began.elapsed() < Duration::from_secs(1) {
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    let used = cpu_time() - used;
+    assert!(used < Duration::from_millis(300), "{used:?} in a second");
+    drop(streams);
+}
+
+#[test]
+fn idle_connections_cost_no_processor_time() {
+    let _turn = alone();
+    let folder = folder();
+    let served = Served::new(vec![files(&folder, 0)]);
+    let ask = "HEAD /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
+    let streams: Vec<_> = (0..50).map(|_| begin(&served, ask)).collect();
+    let (began, used) = (Instant::now(), cpu_time());
+    while began.elapsed() < Duration::from_millis(500) {
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    let used = cpu_time() - used;
+    assert!(used < Duration::from_millis(100), "{used:?} in half a second");
+    assert_eq!(served.handle.connections(), 50);
+    drop(streams);
+    assert_forgotten(&served);
+}
