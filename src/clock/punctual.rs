@@ -9,16 +9,30 @@ use super::Instant;
 /// Timers fire late: by a slot of the wheel, by the executor's queue, by a socket that was busy. If
 /// the pace were reckoned from then, every interval would lose those milliseconds, for good. So a
 /// step that comes at most [`TOLERANCE`](Self::TOLERANCE) after the instant it was due is told that
-/// instant: the grid of the pace stays where the first spend put it. Steps after it, up to the next one
-/// that is due, are told their own instants less that delay: a chunk of many pieces would else earn the
-/// delay while most of it is still unspent, and lose it over the brim. A step later than the tolerance
-/// is told the true time, because then it was the reader or the source that stalled, and a stall earns
-/// no more than the one chunk the allowance holds.
+/// instant: the grid of the pace stays where the first spend put it. A step later than that is told
+/// the true time, because then it was the reader or the source that stalled, and a stall earns no
+/// more than the one chunk the allowance holds.
+///
+/// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
+/// down in many pieces, and time is not to run ahead between them. Told time is never ahead of the clock,
+/// and never more than the tolerance behind it. The bounds of the pace are exact in told time; a window
+/// on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
+///
+/// ```
+/// use sluicegate::clock::{Instant, Punctual};
+///
+/// let mut punctual = Punctual::default();
+/// punctual.expect(Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(207)), Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(208)), Instant::from_millis(201));
+/// punctual.expect(Instant::from_millis(400));
+/// assert_eq!(punctual.tell(Instant::from_millis(300)), Instant::from_millis(300));
+/// ```
 #[derive(Debug, Default)]
 pub struct Punctual {
     due: Option<Instant>,
-    /// How late, in nanoseconds, the last step came that was due.
-    late: u64,
+    /// How late the last wake-up was, if it counts as on time.
+    behind: Duration,
     told: Instant,
 }
 
@@ -26,9 +40,11 @@ impl Punctual {
     /// How late still counts as on time: a quarter of an interval.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
-    /// Remembers when the next step is due.
+    /// Remembers when the next step is due: the instant of the chain's
+    /// [`Sleep`](crate::filter::Step::Sleep), also if the driver looks again sooner.
     pub fn expect(&mut self, due: Instant) {
         self.due = Some(due);
+        self.behind = Duration::ZERO;
     }
 
     /// The instant to tell the chain when the clock says `now`. Never steps back.
@@ -36,12 +52,12 @@ impl Punctual {
         if let Some(due) = self.due
             && now >= due
         {
-            let late = now.nanos_since(due);
-            self.late = if late <= Self::TOLERANCE.as_nanos() as u64 { late } else { 0 };
+            let late = now - due;
+            self.behind = if late <= Self::TOLERANCE { late } else { Duration::ZERO };
             self.due = None;
         }
-        let told = Instant::from_nanos(now.as_nanos().saturating_sub(self.late));
-        self.told = self.told.max(told);
+        let on_time = Instant::from_nanos(now.nanos_since(Instant::ZERO + self.behind));
+        self.told = self.told.max(on_time);
         self.told
     }
 }
@@ -74,19 +90,24 @@ mod tests {
         assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
     }
 
-    // Was told the true time from the second step on: a chunk of several pieces, woken late, lost rate.
     #[test]
-    fn steps_behind_a_late_one_are_as_late_until_another_is_due() {
-        let at = Instant::from_millis;
+    fn lateness_stays_off_until_the_next_sleep_and_time_goes_on_meanwhile() {
         let mut punctual = Punctual::default();
         punctual.expect(DUE);
-        assert_eq!(punctual.tell(at(203)), DUE);
-        assert_eq!((punctual.tell(at(203)), punctual.tell(at(210))), (DUE, at(207)));
-        punctual.expect(at(400));
-        assert_eq!(punctual.tell(at(300)), at(297));
-        assert_eq!((punctual.tell(at(401)), punctual.tell(at(402))), (at(400), at(401)));
-        punctual.expect(at(600));
-        assert_eq!((punctual.tell(at(700)), punctual.tell(at(701))), (at(700), at(701)), "a stall");
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(897));
+        punctual.expect(Instant::from_millis(1000));
+        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(900));
+    }
+
+    #[test]
+    fn what_was_too_late_is_told_as_it_is_and_so_is_what_follows() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        for millis in [251, 252, 5000] {
+            assert_eq!(punctual.tell(Instant::from_millis(millis)), Instant::from_millis(millis));
+        }
     }
 
     #[test]
@@ -94,5 +115,8 @@ mod tests {
         let mut punctual = Punctual::default();
         assert_eq!(punctual.tell(DUE), DUE);
         assert_eq!(punctual.tell(Instant::ZERO), DUE);
+        punctual.expect(Instant::from_millis(210));
+        assert_eq!(punctual.tell(Instant::ZERO), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(205)), Instant::from_millis(205));
     }
 }

@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
-use sluicegate::http::proxy::{Proxy, ProxyOptions};
+use sluicegate::config::ProxySource;
+use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
@@ -45,22 +46,19 @@ impl Backend {
         })
     }
 
-    pub fn proxy(&self, pace: Option<Rate>) -> ProxyOptions {
-        let mut options = ProxyOptions::new(format!("http://{}", self.addr).parse().unwrap());
-        options.pace = pace;
-        options
+    pub fn source(&self) -> ProxySource {
+        ProxySource::new(format!("http://{}", self.addr).parse().unwrap())
     }
 
     /// A route for all paths to this backend, at a pace in bytes per second; 0 is unlimited.
     pub fn route(&self, rate: u64) -> Route {
-        routed("/", self.proxy(Rate::new(rate)))
+        routed("/", self.source(), Rate::new(rate))
     }
 }
 
-/// A route to the backend of `options`, at the pace of these.
-pub fn routed(path: &str, options: ProxyOptions) -> Route {
-    let pace = options.pace;
-    Route::proxy(path, Proxy::new(options, rt::clock())).rate(pace)
+/// A route to the backend of `source`, at a pace.
+pub fn routed(path: &str, source: ProxySource, pace: Option<Rate>) -> Route {
+    Route::proxy(path, Proxy::new(source, pace, rt::clock())).rate(pace)
 }
 
 /// Reads to the empty line that ends a head; less at the end of the stream.

@@ -113,9 +113,9 @@ fn an_upstream_that_falls_silent_in_mid_body_ends_in_a_reset() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0, "the proxy hangs up");
     });
-    let mut options = backend.proxy(None);
-    options.read_timeout = Duration::from_millis(50);
-    let served = Served::with(Settings::default(), vec![crate::backend::routed("/", options)]);
+    let mut source = backend.source();
+    source.read_timeout = Duration::from_millis(50);
+    let served = Served::with(Settings::default(), vec![crate::backend::routed("/", source, None)]);
     let answer = Client::new(served.connect()).get("/", "");
     assert_eq!((answer.body.as_slice(), answer.end), (&b"12345"[..], End::Reset));
 }

@@ -82,7 +82,7 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
     });
     let routes = vec![
         Route::files("/files/", folder.path()).unwrap().rate(Rate::new(1)).filter(GzipFactory::new()),
-        crate::backend::routed("/", backend.proxy(None)).filter(GzipFactory::new()),
+        crate::backend::routed("/", backend.source(), None).filter(GzipFactory::new()),
     ];
     let served = Served::new(routes);
     let mut client = Client::new(served.connect());

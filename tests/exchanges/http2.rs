@@ -122,7 +122,7 @@ fn a_failed_source_resets_its_stream_alone() {
     let folder = folder();
     let dying =
         Backend::saying([b"HTTP/1.1 200 OK\r\ncontent-length: 40000\r\n\r\n", &content(20_000)[..]].concat());
-    let served = Served::new(vec![files(&folder, "/"), routed("/dying/", dying.proxy(Rate::new(GUIDE)))]);
+    let served = Served::new(vec![files(&folder, "/"), routed("/dying/", dying.source(), Rate::new(GUIDE))]);
     rt::block_on(async {
         let mut sender = connect(&served).await;
         let began = Instant::now();

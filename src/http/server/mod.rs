@@ -5,6 +5,7 @@ mod connection;
 mod exchange;
 mod response;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +15,12 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_lite::FutureExt;
 
+pub use super::MAX_HEAD;
 use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep, SystemClock};
+use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
-
-/// The largest head of a request: 32 KiB, start line and end included. A larger one is answered 431.
-pub const MAX_HEAD: usize = 32 * 1024;
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]
@@ -85,6 +85,8 @@ enum Stage {
 struct Shared {
     settings: Settings,
     routes: Routes,
+    /// What filters of the routes count, by the filters' names.
+    counts: BTreeMap<String, Counts>,
     clock: Arc<SystemClock>,
     stage: AtomicU8,
     stage_changed: Event,
@@ -104,9 +106,20 @@ pub struct Handle(Arc<Shared>);
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
+        Self::counting(settings, listeners, routes, BTreeMap::new())
+    }
+
+    /// The same for routes with filters that add to `counts`.
+    pub(super) fn counting(
+        settings: Settings,
+        listeners: Vec<Listener>,
+        routes: Vec<Route>,
+        counts: BTreeMap<String, Counts>,
+    ) -> Self {
         let shared = Shared {
             settings,
             routes: Routes::new(routes),
+            counts,
             clock: rt::clock(),
             stage: AtomicU8::new(Stage::Running as u8),
             stage_changed: Event::new(),
@@ -122,6 +135,14 @@ impl Server {
     /// The TCP addresses listened on, with their real ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
+    }
+
+    /// What the `count` filters of its configuration see, by the filters' names; live.
+    ///
+    /// Routes that name the same filter are counted together. Each has its line in the log when the
+    /// server ends.
+    pub fn counts(&self) -> &BTreeMap<String, Counts> {
+        &self.shared.counts
     }
 
     /// What tells this server to end.
@@ -150,6 +171,12 @@ impl Server {
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
+        for (name, counts) in &shared.counts {
+            log::info!(
+                filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
+                "counted"
+            );
+        }
     }
 }
 
@@ -162,6 +189,11 @@ impl Handle {
     /// Ends all connections now.
     pub fn stop(&self) {
         self.0.reach(Stage::Stopped);
+    }
+
+    /// See [`Server::counts`].
+    pub fn counts(&self) -> &BTreeMap<String, Counts> {
+        &self.0.counts
     }
 
     /// Connections being served, those refused excepted.
