@@ -14,7 +14,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use served::Served;
-use sluicegate::http::proxy::{Proxy, ProxyOptions};
+use sluicegate::config::ProxySource;
+use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
@@ -145,9 +146,9 @@ fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
     std::fs::write(folder.path().join("body"), &body).unwrap();
     let upstream = backend(body.clone());
     let routes = rates.into_iter().flat_map(|rate| {
-        let mut options = ProxyOptions::new(upstream.parse().unwrap());
-        options.pace = Rate::new(rate);
-        let proxied = Route::proxy(&format!("/proxied/{rate}/"), Proxy::new(options, rt::clock()));
+        let source = ProxySource::new(upstream.parse().unwrap());
+        let proxy = Proxy::new(source, Rate::new(rate), rt::clock());
+        let proxied = Route::proxy(&format!("/proxied/{rate}/"), proxy);
         let direct = Route::files(&format!("/direct/{rate}/"), folder.path()).unwrap();
         [proxied.rate(Rate::new(rate)), direct.rate(Rate::new(rate))]
     });

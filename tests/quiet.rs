@@ -10,7 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use served::Served;
-use sluicegate::http::proxy::{Proxy, ProxyOptions};
+use sluicegate::config::ProxySource;
+use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
@@ -53,9 +54,8 @@ fn endless(rate: u64) -> Route {
             });
         }
     });
-    let mut options = ProxyOptions::new(upstream.parse().unwrap());
-    options.pace = Rate::new(rate);
-    Route::proxy("/", Proxy::new(options, rt::clock())).rate(Rate::new(rate))
+    let source = ProxySource::new(upstream.parse().unwrap());
+    Route::proxy("/", Proxy::new(source, Rate::new(rate), rt::clock())).rate(Rate::new(rate))
 }
 
 /// Asks, and reads the first bytes of the answer.
