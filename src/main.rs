@@ -2,4 +2,8 @@
 
 mod cli;
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(cli::main(std::env::args_os().skip(1), femme::with_level))
+}

@@ -1,1 +1,110 @@
 //! The command line: what was typed, and the commands.
+//!
+//! Messages go to standard error, what was asked for to standard output. Exit codes: 0 all went well,
+//! 1 the command ran and failed, 2 it was typed wrong. Only this room and `main.rs` know argh.
+
+mod args;
+mod resolve;
+mod server;
+mod summary;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::io::Write;
+
+use argh::FromArgs;
+use sluicegate::config::Config;
+
+use args::{Command, Sluicegate};
+
+/// The name under which the program speaks of itself.
+const NAME: &str = "sluicegate";
+
+/// Why a command did not do what was asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum CliError {
+    /// It was typed wrong: exit code 2.
+    Usage(String),
+    /// It ran and failed: exit code 1.
+    Failed(String),
+}
+
+impl CliError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) => 2,
+            Self::Failed(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(text) => write!(f, "{NAME}: {text}\nRun `{NAME} --help` for what there is."),
+            Self::Failed(text) => write!(f, "{NAME}: {text}"),
+        }
+    }
+}
+
+/// Starts the log at a level. `main.rs` has the logger.
+pub type StartLog = fn(log::LevelFilter);
+
+/// Runs the program with what was typed behind its name; gives the exit code.
+pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
+    match run(typed, start_log) {
+        Ok(()) => 0,
+        Err(error) => {
+            // Nobody to tell is no reason to panic.
+            let _ = writeln!(std::io::stderr(), "{error}");
+            error.exit_code()
+        }
+    }
+}
+
+fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(), CliError> {
+    let typed = args::split_equals(typed)
+        .map_err(|odd| CliError::Usage(format!("{odd:?} is not UTF-8 text; rename what it names")))?;
+    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
+    let parsed = match Sluicegate::from_args(&[NAME], &typed) {
+        Ok(parsed) => parsed,
+        Err(early) if early.status.is_ok() => return print(&early.output),
+        Err(early) => return Err(CliError::Usage(early.output.trim_end().to_owned())),
+    };
+    if parsed.version {
+        return print(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n"));
+    }
+    match parsed.command {
+        Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, start_log),
+        Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, start_log),
+        Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, start_log),
+        Some(Command::Check(check)) => {
+            let config = resolve::load(&check.file)?;
+            warn(&config);
+            print(&summary::of(&config, &check.file))
+        }
+        None => Err(CliError::Usage("a command is missing: serve, proxy, run or check".to_owned())),
+    }
+}
+
+fn serve_with(config: &Config, start_log: StartLog) -> Result<(), CliError> {
+    warn(config);
+    server::run(config, start_log)
+}
+
+fn warn(config: &Config) {
+    for warning in &config.warnings {
+        let _ = writeln!(std::io::stderr(), "{NAME}: warning: {warning}");
+    }
+}
+
+/// Prints to standard output. A reader that has seen enough (`| head`) is no error.
+fn print(text: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::Failed(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(()),
+    }
+}

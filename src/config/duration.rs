@@ -85,7 +85,7 @@ pub fn spell(duration: Duration) -> String {
         return "0s".to_owned();
     }
     let (name, unit) =
-        UNITS.iter().find(|(_, unit)| millis % u128::from(*unit) == 0).copied().unwrap_or(("ms", 1));
+        UNITS.iter().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit))).copied().unwrap_or(("ms", 1));
     format!("{}{name}", millis / u128::from(unit))
 }
 

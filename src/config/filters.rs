@@ -60,13 +60,13 @@ pub struct GzipSettings {
     pub level: u8,
     /// Bodies known to be shorter than this stay as they are. Default 256 bytes: less gains nothing.
     pub min_size: Size,
-    /// The media types that are coded. Default: texts.
-    pub types: Vec<MediaRange>,
+    /// The media types that are coded; `None` leaves the filter its own list: texts.
+    pub types: Option<Vec<MediaRange>>,
 }
 
 impl Default for GzipSettings {
     fn default() -> Self {
-        Self { level: 6, min_size: Size::new(256), types: MediaRange::texts() }
+        Self { level: 6, min_size: Size::new(256), types: None }
     }
 }
 
@@ -77,30 +77,16 @@ pub struct ReplaceSettings {
     pub from: String,
     /// May be empty: then `from` is taken out.
     pub to: String,
-    /// The media types in which it is done. Default: texts.
-    pub types: Vec<MediaRange>,
+    /// The media types in which it is done; `None` leaves the filter its own list: texts.
+    pub types: Option<Vec<MediaRange>>,
 }
 
-/// A media type such as `application/json`, or all with one beginning such as `text/`. Lower case.
+/// A pattern of media types, in small letters: `text/html`, `text/*`, `+json` or `*/*`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRange(String);
 
 impl MediaRange {
-    /// `text/` and the types of text that are filed elsewhere.
-    pub fn texts() -> Vec<Self> {
-        const TEXTS: [&str; 7] = [
-            "text/",
-            "application/javascript",
-            "application/json",
-            "application/manifest+json",
-            "application/xhtml+xml",
-            "application/xml",
-            "image/svg+xml",
-        ];
-        TEXTS.into_iter().map(|text| Self(text.to_owned())).collect()
-    }
-
-    /// The type, or with a slash at its end the beginning of types.
+    /// The pattern.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -115,20 +101,20 @@ impl fmt::Display for MediaRange {
 impl FromStr for MediaRange {
     type Err = String;
 
-    /// Reads `text/html`, `text/` or `text/*`.
+    /// Reads a pattern; `text/` is `text/*`.
     fn from_str(text: &str) -> Result<Self, String> {
-        // RFC 9110 section 5.6.2
-        let is_token =
-            |part: &str| part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'+-.^_`|~".contains(c));
-        match text.split_once('/') {
-            Some((kind, "" | "*")) if !kind.is_empty() && is_token(kind) => {
-                Ok(Self(format!("{}/", kind.to_ascii_lowercase())))
-            }
-            Some((kind, sub)) if !kind.is_empty() && is_token(kind) && is_token(sub) => {
-                Ok(Self(text.to_ascii_lowercase()))
-            }
+        // RFC 6838 section 4.2
+        let is_name = |part: &str| {
+            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
+        };
+        let lower = text.to_ascii_lowercase();
+        match lower.split_once('/') {
+            Some(("*", "*")) => Ok(Self(lower)),
+            Some((kind, "" | "*")) if is_name(kind) => Ok(Self(format!("{kind}/*"))),
+            Some((kind, sub)) if is_name(kind) && is_name(sub) => Ok(Self(lower)),
+            None if lower.strip_prefix('+').is_some_and(is_name) => Ok(Self(lower)),
             _ => Err(format!(
-                "{:?} is not a media type; write \"text/html\", or \"text/\" for all of them",
+                "{:?} is not a media type; write \"text/html\", \"text/*\", \"+json\" or \"*/*\"",
                 shorten(text)
             )),
         }
@@ -274,7 +260,7 @@ fn read_one(
                     }
                 },
             };
-            let types = raw.types.map_or(default.types, unwrap_all);
+            let types = media_types(raw.types)?;
             FilterKind::Gzip(GzipSettings {
                 level,
                 min_size: raw.min_size.unwrap_or(default.min_size),
@@ -289,13 +275,49 @@ fn read_one(
                     "from is empty; write the text to be replaced".to_owned(),
                 );
             }
-            let types = raw.types.map_or_else(MediaRange::texts, unwrap_all);
+            let types = media_types(raw.types)?;
             FilterKind::Replace(ReplaceSettings { from: raw.from.into_inner(), to: raw.to, types })
         }
         custom => FilterKind::Custom { kind: custom.to_owned(), options: toml::Table::deserialize(rest)? },
     })
 }
 
-fn unwrap_all(types: Vec<Parsed<MediaRange>>) -> Vec<MediaRange> {
-    types.into_iter().map(|range| range.0).collect()
+fn media_types(types: Option<Vec<Parsed<MediaRange>>>) -> Result<Option<Vec<MediaRange>>, Fault> {
+    match types {
+        Some(types) if types.is_empty() => {
+            Err(Fault::Ours(None, "types is empty; name some, or leave it out for texts".to_owned()))
+        }
+        types => Ok(types.map(|types| types.into_iter().map(|range| range.0).collect())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_and_patterns_of_them_are_read() {
+        for (text, expected) in [
+            ("text/html", "text/html"),
+            ("Text/HTML", "text/html"),
+            ("text/", "text/*"),
+            ("text/*", "text/*"),
+            ("*/*", "*/*"),
+            ("+json", "+json"),
+            ("application/vnd.api+json", "application/vnd.api+json"),
+        ] {
+            assert_eq!(text.parse::<MediaRange>().map(|range| range.to_string()), Ok(expected.to_owned()));
+        }
+        for text in
+            ["", "text", "/", "/html", "*/html", "text/html; charset=utf-8", "text/ht ml", "+", "a/b/c"]
+        {
+            assert!(text.parse::<MediaRange>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn every_built_in_name_has_a_kind() {
+        assert!(FilterKind::BUILT_IN.iter().all(|name| FilterKind::built_in(name).is_some()));
+        assert!(FilterKind::BUILT_IN.iter().all(|name| KINDS.contains(name)));
+    }
 }

@@ -38,7 +38,7 @@ pub use filters::{FilterKind, GzipSettings, MediaRange, ReplaceSettings};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
-pub use source::{FilesSource, HostPolicy, ProxySource, Source};
+pub use source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
 
 /// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
 pub const LONGEST_FILE: u64 = 1 << 20;

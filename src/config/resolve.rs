@@ -13,7 +13,7 @@ use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
 use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
-use super::source::{FilesSource, HostPolicy, ProxySource, Source};
+use super::source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
 use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -156,6 +156,7 @@ impl Resolver<'_> {
         };
         let filters = raw.filters.unwrap_or_default();
         let places = Places {
+            path: raw.path.span(),
             files: raw.files.as_ref().map(Spanned::span),
             burst: raw.burst.as_ref().map(Spanned::span),
             end_of_stream: raw.end_of_stream.as_ref().map(Spanned::span),
@@ -198,7 +199,7 @@ impl Resolver<'_> {
 
     fn proxy(&mut self, name: &str, proxy: &Spanned<String>, raw: &RawRoute) -> Option<Source> {
         self.misplaced(name, "proxy", raw);
-        let upstream = match ProxySource::parse_upstream(proxy.get_ref()) {
+        let upstream = match proxy.get_ref().parse::<UpstreamUrl>() {
             Ok(upstream) => upstream,
             Err(error) => {
                 self.problem(proxy.span(), format!("proxy in {name}: {error}"));
@@ -273,6 +274,7 @@ impl Resolver<'_> {
 
 /// Where the keys stand that the check of a whole route may find at fault.
 struct Places {
+    path: Range<usize>,
     files: Option<Range<usize>>,
     burst: Option<Range<usize>>,
     end_of_stream: Option<Range<usize>>,
@@ -282,6 +284,7 @@ struct Places {
 impl Places {
     fn of(&self, fault: &RouteFault) -> Option<Range<usize>> {
         match fault.key {
+            "path" => Some(self.path.clone()),
             "files" => self.files.clone(),
             "burst" => self.burst.clone(),
             "end_of_stream" => self.end_of_stream.clone(),

@@ -46,8 +46,10 @@ pub struct Pace {
     pub end_of_stream: EndOfStream,
 }
 
-/// The path of a route: begins and ends with a slash, and stands for everything below it.
+/// The path of a route: begins with a slash, and stands for everything below it.
 ///
+/// `/api` stands for itself too, but not for `/apix`; `/api/` only for what is below. Folders of files
+/// have a slash at the end, so that the links in their pages lead where they should.
 /// Only characters that no client would encode are allowed, so that encoded and plain form are the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoutePath(String);
@@ -82,10 +84,7 @@ impl FromStr for RoutePath {
         if inner.is_empty() {
             return Ok(Self::root());
         }
-        let Some(inner) = inner.strip_suffix('/') else {
-            let whole = format!("{shown}/");
-            return bad(&format!("it stands for all below it and must end with a slash; write {whole:?}"));
-        };
+        let inner = inner.strip_suffix('/').unwrap_or(inner);
         let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~!$&'()*+,;=:@".contains(c);
         for segment in inner.split('/') {
             if matches!(segment, "" | "." | "..") {
@@ -144,10 +143,14 @@ impl RouteDraft {
 
         let backend_may_limit = matches!(&self.source, Source::Proxy(proxy) if proxy.honour_accel);
         let can_have_rate = self.rate.is_some() || backend_may_limit;
-        if let Source::Files(files) = &self.source
-            && let Err(text) = files.check_root()
-        {
-            fault("files", None, text);
+        if let Source::Files(files) = &self.source {
+            if !self.path.as_str().ends_with('/') {
+                let good = format!("{}/", shorten(self.path.as_str()));
+                fault("path", None, format!("a folder's path ends with a slash; write {good:?}"));
+            }
+            if let Err(text) = files.check_root() {
+                fault("files", None, text);
+            }
         }
         if self.burst.is_some() && !can_have_rate {
             fault("burst", None, "without a rate there is nothing to be ahead of; set a rate too".to_owned());
@@ -255,14 +258,22 @@ mod tests {
     }
 
     #[test]
-    fn paths_begin_and_end_with_a_slash() {
-        for good in ["/", "/logs/", "/a/b.c/~d/", "/.well-known/"] {
+    fn a_folder_has_a_slash_at_its_end_and_a_backend_need_not() {
+        let path: RoutePath = "/api".parse().unwrap();
+        assert!(finish(RouteDraft { path: path.clone(), ..proxy() }).is_ok());
+        let faults = finish(RouteDraft { path, ..files() }).unwrap_err();
+        assert_eq!((faults[0].key, faults.len()), ("path", 1));
+        assert!(faults[0].text.ends_with("write \"/api/\""), "{}", faults[0].text);
+    }
+
+    #[test]
+    fn paths_begin_with_a_slash_and_are_plain() {
+        for good in ["/", "/logs", "/a/b", "/logs/", "/a/b.c/~d/", "/.well-known/"] {
             assert_eq!(good.parse::<RoutePath>().map(|path| path.to_string()), Ok(good.to_owned()));
         }
         for (bad, expected) in [
             ("", "does not begin with a slash; write \"/\""),
             ("logs/", "write \"/logs/\""),
-            ("/logs", "write \"/logs/\""),
             ("//", "empty part"),
             ("/a//b/", "empty part"),
             ("/a/../b/", "empty part, or `.` or `..`"),

@@ -1,9 +1,8 @@
 //! The chain: filters one behind the other, stepped without I/O.
 
-use std::collections::VecDeque;
-
+use super::contract::Contract;
 use super::{Filter, FilterError, Verdict};
-use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
+use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
 
 /// What the driver of a [`Chain`] must do next.
@@ -16,7 +15,9 @@ pub enum Step {
     /// Step again at this instant; sooner only if [`Chain::wants_input`] was satisfied, or to see
     /// whether a live limit changed.
     Sleep(Instant),
-    /// Read this slice, or its beginning, hand the bytes to [`Chain::supply`], and step again.
+    /// Read this slice, or its beginning, hand the bytes to [`Chain::supply`], and step again. What is
+    /// due earlier than a slow read ends is known by [`Chain::due`]: stepping in between is allowed, and
+    /// asks for the same slice again.
     Read(FileSlice),
     /// The end of the stream has been put out, or an error mark has: nothing follows.
     Done,
@@ -57,11 +58,13 @@ pub enum Step {
 /// ```
 #[derive(Default)]
 pub struct Chain {
-    links: VecDeque<Link>,
+    links: Vec<Link>,
     /// Input of a chain that has no filter yet.
     bare: Brigade,
     /// The link whose input begins with a file slice that the driver is reading.
     reading: Option<usize>,
+    /// The earliest instant a filter sleeps for, as of the last step.
+    due: Option<Instant>,
     /// End of stream or an error mark came out of the last filter.
     finished: bool,
 }
@@ -70,6 +73,9 @@ struct Link {
     filter: Box<dyn Filter>,
     input: Brigade,
     state: State,
+    /// Called in this step, and nothing new came since.
+    called: bool,
+    contract: Contract,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -78,7 +84,10 @@ enum State {
     Idle,
     /// Its output was full: to be called when there is room, whatever its input holds.
     Full,
-    /// It ended, or what ended the stream passed it.
+    /// To be called at the instant, whatever its input holds, and in each step before: a live limit may
+    /// have changed.
+    Asleep(Instant),
+    /// It ended, or what ended the stream passed it. So are all links before it.
     Done,
 }
 
@@ -98,15 +107,21 @@ impl Chain {
     #[must_use]
     pub fn then_boxed(mut self, filter: Box<dyn Filter>) -> Self {
         let input = if self.links.is_empty() { std::mem::take(&mut self.bare) } else { Brigade::new() };
-        self.links.push_back(Link { filter, input, state: State::Idle });
+        self.links.push(Link {
+            filter,
+            input,
+            state: State::Idle,
+            called: false,
+            contract: Contract::default(),
+        });
         self
     }
 
     /// Where a generator puts its buckets. Its [`room`](Brigade::room) says how much is wanted.
     pub fn input(&mut self) -> &mut Brigade {
-        match self.links.front_mut() {
+        match self.links.first_mut() {
             Some(first) => {
-                first.input.set_budget(first.filter.lookahead());
+                first.input.set_budget(if first.state == State::Done { 0 } else { first.lookahead() });
                 &mut first.input
             }
             None => {
@@ -129,15 +144,25 @@ impl Chain {
         self.finished
     }
 
+    /// The earliest instant a filter sleeps for, as of the last step; also when that step answered
+    /// something other than [`Step::Sleep`]. A driver whose read or whose source is slow steps again then.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
     /// Moves what can be moved at `now`, and says what is needed next.
+    ///
+    /// `out` has room for at least one byte, or holds something for the driver to take.
     ///
     /// # Errors
     /// A filter's own error, or [`FilterError::Contract`] if one broke its contract. The stream cannot
     /// go on after it.
     ///
     /// # Panics
-    /// In debug builds, if a filter broke its contract.
+    /// In debug builds, if a filter broke its contract. To find that out they call a filter that sleeps a
+    /// second time at once: its answer must be the same.
     pub fn step(&mut self, now: Instant, out: &mut Brigade) -> Result<Step, FilterError> {
+        self.due = None;
         if self.finished {
             return Ok(if out.is_empty() { Step::Done } else { Step::Output });
         }
@@ -146,69 +171,93 @@ impl Chain {
                 out.push(bucket);
             }
         }
-        let mut sleep = None;
+        for link in &mut self.links {
+            link.called = false;
+        }
         // From the end to the front: what is nearest to the client goes first, and nothing is pulled
         // into a link that cannot pass it on.
         let mut at = self.links.len();
-        while at > 0 {
+        while at > 0 && self.links[at - 1].state != State::Done {
             at -= 1;
-            if let Some(slice) = self.slice_to_read(at, out) {
+            // A filter may have bytes of its own to put out: those come before a read.
+            let pending = self.links[at].may_hold_bytes();
+            if !pending && let Some(slice) = self.slice_to_read(at, out) {
+                self.due = self.earliest(at + 1, out);
+                if !out.is_empty() {
+                    // What is out already must not wait for a disk.
+                    return Ok(Step::Output);
+                }
                 self.reading = Some(at);
                 return Ok(Step::Read(slice));
             }
             if !self.may_call(at, out) {
                 continue;
             }
-            let (moved, due) = self.call(at, now, out)?;
-            if at + 1 == self.links.len() {
-                sleep = due;
-            } else if moved {
-                // The link behind has new input: back to it, and begin its step anew.
+            let moved = self.call(at, now, out)?;
+            if moved && at + 1 < self.links.len() {
+                // The link behind has new input: back to it, and go on from there.
+                self.links[at + 1].called = false;
                 at += 2;
-            } else {
-                sleep = sleep.into_iter().chain(due).min();
+            } else if !moved && self.slice_to_read(at, out).is_some() {
+                // It took what it was given, or had nothing of its own that is due: it can read on.
+                at += 1;
             }
         }
         self.finished = out.is_closed();
-        Ok(match sleep {
-            _ if !out.is_empty() => Step::Output,
+        self.due = if self.finished { None } else { self.earliest(0, out) };
+        Ok(match self.due {
+            _ if !out.is_empty() || out.room() == 0 => Step::Output,
             Some(due) => Step::Sleep(due),
             None => Step::NeedInput,
         })
     }
 
-    /// Answers [`Step::Read`]: the bytes at the slice's beginning, or an error mark.
+    /// Answers [`Step::Read`]: the bytes at the slice's beginning as `Data`, or an `Error` mark.
     ///
-    /// Fewer bytes than asked for are fine; what is missing is asked for again.
+    /// Fewer bytes than asked for are fine: what is missing is asked for again. No bytes at all mean
+    /// that the file has become shorter, and are taken for an error mark that says so.
     pub fn supply(&mut self, bucket: impl Into<Bucket>) {
-        let bucket = bucket.into();
         let Some(link) = self.reading.take().and_then(|at| self.links.get_mut(at)) else { return };
-        if let Bucket::Error(_) = bucket {
-            link.input.clear();
-        } else {
-            // The slice is at the front and at least as long: `slice_to_read` put it there.
-            let _read = link.input.pop_within(bucket.len());
+        let Some(Bucket::File(slice)) = link.input.front() else { return };
+        let asked = slice.len();
+        match bucket.into() {
+            Bucket::Data(mut bytes) if !bytes.is_empty() => {
+                // `asked` fits into a usize where it is less than the bytes' length.
+                bytes.truncate(usize::try_from(asked).unwrap_or(usize::MAX));
+                let _read = link.input.pop_within(bytes.len() as u64);
+                link.input.push_front(bytes);
+            }
+            Bucket::Error(cause) => link.fail(cause),
+            _ => link.fail(SourceError::new("the file ended before its expected length")),
         }
-        link.input.push_front(bucket);
     }
 
     /// The next piece of a file slice that the filter at `at` wants as bytes.
-    fn slice_to_read(&mut self, at: usize, out: &Brigade) -> Option<FileSlice> {
-        let room = self.room_behind(at, out);
+    fn slice_to_read(&self, at: usize, out: &Brigade) -> Option<FileSlice> {
         let link = &self.links[at];
-        if room == 0 || link.state == State::Done || !link.filter.reads_bytes() {
-            return None;
-        }
         match link.input.front() {
-            Some(Bucket::File(slice)) => Some(slice.clone().split_to(MAX_PIECE)),
+            Some(Bucket::File(slice)) if link.filter.reads_bytes() && self.room_behind(at, out) > 0 => {
+                Some(slice.clone().split_to(MAX_PIECE))
+            }
             _ => None,
         }
     }
 
+    /// How much data the filter at `at` may put out.
     fn room_behind(&self, at: usize, out: &Brigade) -> u64 {
-        self.links
-            .get(at + 1)
-            .map_or(out.room(), |next| next.filter.lookahead().saturating_sub(next.input.bytes()))
+        match self.links.get(at + 1) {
+            Some(next) if next.input.is_closed() => 0,
+            Some(next) => next.lookahead().saturating_sub(next.input.bytes()),
+            None => out.room(),
+        }
+    }
+
+    /// Whether the filter at `at` could put out what comes next: there is room, or a mark comes next.
+    fn may_move(&self, at: usize, out: &Brigade) -> bool {
+        // Nothing is put behind an error that came up in the middle of the chain, not even marks.
+        let closed = self.links.get(at + 1).is_some_and(|next| next.input.is_closed());
+        let mark = self.links[at].input.front().is_some_and(Bucket::is_mark);
+        self.room_behind(at, out) > 0 || (mark && !closed)
     }
 
     fn may_call(&self, at: usize, out: &Brigade) -> bool {
@@ -216,54 +265,83 @@ impl Chain {
         match link.state {
             State::Done => false,
             State::Full => self.room_behind(at, out) > 0,
-            State::Idle => self.room_behind(at, out) > 0 || link.input.front().is_some_and(Bucket::is_mark),
+            State::Asleep(_) => !link.called && self.may_move(at, out),
+            State::Idle => !link.input.is_empty() && self.may_move(at, out),
         }
     }
 
-    /// Calls the filter at `at`. Says whether anything came out, and until when it sleeps.
-    fn call(
-        &mut self,
-        at: usize,
-        now: Instant,
-        out: &mut Brigade,
-    ) -> Result<(bool, Option<Instant>), FilterError> {
-        let (front, behind) = self.links.make_contiguous().split_at_mut(at + 1);
+    /// The earliest instant a filter of those from `first` on sleeps for. One that could not move
+    /// anything then is left out: it is the one behind it that must act first.
+    fn earliest(&self, first: usize, out: &Brigade) -> Option<Instant> {
+        let sleepers = self.links.iter().enumerate().skip(first);
+        sleepers
+            .filter_map(|(at, link)| match link.state {
+                State::Asleep(due) if self.may_move(at, out) => Some(due),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// Calls the filter at `at`. True if something came out.
+    fn call(&mut self, at: usize, now: Instant, out: &mut Brigade) -> Result<bool, FilterError> {
+        let (front, behind) = self.links.split_at_mut(at + 1);
         let link = &mut front[at];
         let output = match behind.first_mut() {
             Some(next) => {
-                next.input.set_budget(next.filter.lookahead());
+                next.input.set_budget(next.lookahead());
                 &mut next.input
             }
             None => out,
         };
-        if link.input.is_empty() && link.state == State::Idle {
-            return Ok((false, None));
-        }
         // A filter that reads bytes sees them up to the first file slice; the rest waits for the driver.
         let mut unread = Brigade::new();
         if link.filter.reads_bytes() {
             set_files_aside(&mut link.input, &mut unread);
         }
         let before = (output.len(), output.bytes());
-        let result = checked_call(link, now, output);
+        let result = link.contract.call(&mut *link.filter, now, &mut link.input, output);
         while let Some(bucket) = unread.pop() {
             link.input.push(bucket);
         }
-        let verdict = result?;
-        let moved = (output.len(), output.bytes()) != before;
-        link.state = match verdict {
+        link.called = true;
+        link.state = match result? {
             Verdict::Done => State::Done,
             _ if output.is_closed() => State::Done,
+            Verdict::SleepUntil(due) => State::Asleep(due),
             Verdict::Ready if output.room() == 0 => State::Full,
-            _ => State::Idle,
+            Verdict::Ready => State::Idle,
         };
-        Ok((
-            moved,
-            match verdict {
-                Verdict::SleepUntil(due) => Some(due),
-                _ => None,
-            },
-        ))
+        let moved = (output.len(), output.bytes()) != before;
+        if link.state == State::Done {
+            // The stream ends here: what those before it still hold reaches nobody.
+            for link in front {
+                link.state = State::Done;
+                link.input.clear();
+            }
+        }
+        Ok(moved)
+    }
+}
+
+impl Link {
+    /// Whether the filter must be asked for what it may have kept to itself.
+    fn may_hold_bytes(&self) -> bool {
+        match self.state {
+            State::Full => true,
+            State::Asleep(_) => !self.called,
+            State::Idle | State::Done => false,
+        }
+    }
+
+    /// At least one byte: a filter that asks for none would never see data.
+    fn lookahead(&self) -> u64 {
+        self.filter.lookahead().max(1)
+    }
+
+    /// Puts an error mark in the place of all that waits here.
+    fn fail(&mut self, cause: SourceError) {
+        self.input.clear();
+        self.input.push(Bucket::Error(cause));
     }
 }
 
@@ -279,29 +357,4 @@ fn set_files_aside(input: &mut Brigade, unread: &mut Brigade) {
         target.push(bucket);
     }
     std::mem::swap(input, &mut seen);
-}
-
-/// Calls a filter and holds it to the contract.
-fn checked_call(link: &mut Link, now: Instant, output: &mut Brigade) -> Result<Verdict, FilterError> {
-    let verdict = link.filter.filter(now, &mut link.input, output)?;
-    let breach = if output.take_overrun() {
-        Some("data was pushed although the output had no room")
-    } else {
-        match verdict {
-            Verdict::Ready if output.ends() => Some("Ready although end of stream is out; it is Done"),
-            Verdict::Ready if !link.input.is_empty() && output.room() > 0 => {
-                Some("Ready although there is input and the output has room")
-            }
-            Verdict::SleepUntil(due) if due <= now => Some("SleepUntil an instant that is not after now"),
-            Verdict::Done if !output.ends() => Some("Done although end of stream is not out"),
-            _ => None,
-        }
-    };
-    match breach {
-        None => Ok(verdict),
-        Some(rule) => {
-            debug_assert!(false, "filter contract: {rule}");
-            Err(FilterError::Contract(rule))
-        }
-    }
 }

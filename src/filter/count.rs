@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::{Filter, FilterError, Verdict};
+use http::{request, response};
+
+use super::{Filter, FilterError, FilterFactory, Verdict};
 use crate::brigade::{Brigade, Bucket};
 use crate::clock::Instant;
 
@@ -24,7 +26,7 @@ impl Counts {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Streams begun.
+    /// Streams begun. A response that turns out to have no content, as one to HEAD, is none.
     pub fn streams(&self) -> u64 {
         self.0.streams.load(Ordering::Relaxed)
     }
@@ -39,13 +41,14 @@ impl Counts {
 #[derive(Debug)]
 pub struct Count {
     counts: Counts,
+    /// Something passed already.
+    begun: bool,
 }
 
 impl Count {
     /// A filter for one stream that adds to `counts`.
     pub fn new(counts: Counts) -> Self {
-        counts.0.streams.fetch_add(1, Ordering::Relaxed);
-        Self { counts }
+        Self { counts, begun: false }
     }
 }
 
@@ -56,6 +59,9 @@ impl Filter for Count {
         input: &mut Brigade,
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.counts.0.streams.fetch_add(1, Ordering::Relaxed);
+        }
         let mut bytes = 0;
         while let Some(bucket) = input.pop_within(output.room()) {
             bytes += bucket.len();
@@ -70,5 +76,32 @@ impl Filter for Count {
 
     fn reads_bytes(&self) -> bool {
         false
+    }
+}
+
+/// Counts the responses of a route, all into the same [`Counts`].
+///
+/// Where it stands in the route's list decides what it counts: before `gzip` the content's bytes, behind
+/// it the coded ones. Heads and framing are not in it.
+#[derive(Clone, Debug, Default)]
+pub struct CountFactory {
+    counts: Counts,
+}
+
+impl CountFactory {
+    /// A factory whose filters add to `counts`.
+    pub fn new(counts: Counts) -> Self {
+        Self { counts }
+    }
+
+    /// What was counted so far.
+    pub fn counts(&self) -> &Counts {
+        &self.counts
+    }
+}
+
+impl FilterFactory for CountFactory {
+    fn attach(&self, _: &request::Parts, _: &mut response::Parts) -> Option<Box<dyn Filter>> {
+        Some(Box::new(Count::new(self.counts.clone())))
     }
 }

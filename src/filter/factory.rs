@@ -1,6 +1,8 @@
 //! Named filters: what a configuration or a builder puts on a route, and how one becomes a filter of
 //! one response.
 
+use std::fmt;
+
 use http::{request, response};
 
 use super::Filter;
@@ -23,6 +25,31 @@ pub trait FilterFactory: Send + Sync {
     /// The filter for this response; `None` stays away. `request` is as the client sent it.
     fn attach(&self, request: &request::Parts, response: &mut response::Parts) -> Option<Box<dyn Filter>>;
 }
+
+/// Why a filter cannot be made as asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OptionError {
+    /// A text to search for that has no byte: it would match everywhere.
+    EmptyFrom,
+    /// A gzip level outside 1 to 9.
+    Level(u8),
+    /// Not a media type, nor a pattern of them.
+    MediaType(String),
+}
+
+impl fmt::Display for OptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::EmptyFrom => f.write_str("the text to replace is empty"),
+            Self::Level(level) => write!(f, "gzip level {level} is not in 1 to 9"),
+            Self::MediaType(text) => {
+                write!(f, "{text:?} is no media type such as \"text/html\", \"text/*\", \"+json\" or \"*/*\"")
+            }
+        }
+    }
+}
+
+impl std::error::Error for OptionError {}
 
 /// A factory from a closure that makes a filter for every response and leaves its head alone.
 ///

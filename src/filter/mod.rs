@@ -4,9 +4,14 @@
 //! and answers what must happen next; drivers do it.
 
 mod chain;
+mod contract;
 mod count;
 mod factory;
+mod fields;
+mod gzip;
+mod media;
 mod rate;
+mod replace;
 
 use std::fmt;
 
@@ -14,9 +19,12 @@ use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
 
 pub use chain::{Chain, Step};
-pub use count::{Count, Counts};
-pub use factory::{FilterFactory, named};
+pub use count::{Count, CountFactory, Counts};
+pub use factory::{FilterFactory, OptionError, named};
+pub use gzip::{Gzip, GzipFactory, GzipLevel};
+pub use media::MediaTypes;
 pub use rate::{EndOfStream, RateFilter};
+pub use replace::{Replace, ReplaceFactory};
 
 /// A sans-I/O transform of a stream of buckets.
 ///

@@ -7,12 +7,16 @@
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
-use crate::limit::{Allowance, Carryover, Limit};
+use crate::limit::{Allowance, Carryover, INTERVAL, Limit, Rate};
 
 /// What happens to the remainder of less than a chunk at the end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndOfStream {
     /// It leaves with the last full chunk, on credit. The default.
+    ///
+    /// What is left counts as a remainder if it is less than a chunk, and also less than the 64 KiB
+    /// that are held at a time. Of a proxied body no more than those is in hand, so the end behind
+    /// more could not be seen, and a file must keep the same timeline.
     #[default]
     Immediate,
     /// It waits its interval like any other bytes: the strict bound, and what Apache's code does.
@@ -24,7 +28,17 @@ pub enum EndOfStream {
 /// In any window of `w` seconds it lets out at most burst + one chunk + rate × w bytes (the end of the
 /// stream may add less than one chunk, unless [`EndOfStream::Paced`]), and while source and reader keep
 /// up at least rate × w − one chunk. The timeline depends on when bytes arrive, never on how they are
-/// cut into brigades or whether they lie in memory or in a file.
+/// cut into brigades or whether they lie in memory or in a file. All this holds in the time the filter
+/// is told, to the nanosecond; what a late wake-up adds is the driver's
+/// ([`Punctual`](crate::clock::Punctual)).
+///
+/// The burst is for the first bytes of a response, whether they needed it or not. Responses that share a
+/// [`Carryover`] share one burst: it is earned back at the rate while the allowance is whole, and a
+/// response may use what had been earned when its first bytes were asked for.
+///
+/// Bytes that leave while there is no rate are charged to nobody, but they are the start of the response
+/// all the same, and the burst they did not need is not given later. When there is a rate again, the time
+/// without one has earned no more than a chunk.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -48,8 +62,10 @@ pub struct RateFilter {
     carryover: Option<Carryover>,
     /// `None` until the first bytes are asked for under a rate.
     allowance: Option<Allowance>,
-    /// Bytes of the burst this stream may still use.
+    /// Bytes of the burst this stream may still use; known once there is an allowance.
     burst_left: u64,
+    /// Bytes that left before there was an allowance, for want of a rate.
+    unpaced: u64,
     /// What is in hand was not covered, and waits for the allowance to be whole.
     holding: bool,
     /// The remainder was let go on credit: what is still in hand follows without asking.
@@ -65,6 +81,7 @@ impl RateFilter {
             carryover: None,
             allowance: None,
             burst_left: 0,
+            unpaced: 0,
             holding: false,
             closing: false,
         }
@@ -86,11 +103,7 @@ impl RateFilter {
     }
 
     /// How many of the `in_hand` bytes may leave now; `Err` is the instant to ask again.
-    fn allow(&mut self, now: Instant, in_hand: u64, ends: bool) -> Result<u64, Instant> {
-        let Some(rate) = self.limit.rate() else {
-            self.holding = false;
-            return Ok(in_hand);
-        };
+    fn allow(&mut self, now: Instant, rate: Rate, in_hand: u64, ends: bool) -> Result<u64, Instant> {
         if self.closing {
             return Ok(in_hand);
         }
@@ -106,13 +119,12 @@ impl RateFilter {
                     .and_then(Carryover::take)
                     .unwrap_or_else(|| Allowance::full(rate, now));
                 allowance.settle(rate, now);
-                self.burst_left = allowance.burst_left(self.limit.burst());
+                self.burst_left = allowance.burst_left(self.limit.burst()).saturating_sub(self.unpaced);
                 unused.insert(allowance)
             }
         };
         let on_credit = ends && self.end_of_stream == EndOfStream::Immediate;
-        // A remainder that does not fit into what is held at a time is not known as one: a proxied
-        // body's end would not be in hand yet, and a file must keep the same timeline.
+        // See `EndOfStream::Immediate`. `lookahead` is what shows the end behind any remainder.
         let is_remainder =
             |allowance: &Allowance, bytes| bytes < MAX_PIECE && allowance.is_less_than_chunk(bytes);
 
@@ -148,6 +160,14 @@ impl RateFilter {
         Err(allowance.whole_at())
     }
 
+    /// Books bytes that left without a rate.
+    fn let_pass(&mut self, bytes: u64) {
+        self.holding = false;
+        self.unpaced = self.unpaced.saturating_add(bytes);
+        self.burst_left = self.burst_left.saturating_sub(bytes);
+    }
+
+    /// Books bytes that left under a rate.
     fn book(&mut self, bytes: u64) {
         let Some(allowance) = &mut self.allowance else { return };
         let burst = bytes.min(self.burst_left);
@@ -172,7 +192,14 @@ impl Filter for RateFilter {
             if input.is_empty() || output.room() == 0 {
                 return Ok(Verdict::Ready);
             }
-            match self.allow(now, input.bytes(), input.ends()) {
+            // Read once for each move: another thread may change it at any time.
+            let Some(rate) = self.limit.rate() else {
+                let sent = input.bytes().min(output.room());
+                input.move_to(output, sent);
+                self.let_pass(sent);
+                continue;
+            };
+            match self.allow(now, rate, input.bytes(), input.ends()) {
                 Err(due) => return Ok(Verdict::SleepUntil(due)),
                 Ok(allowed) => {
                     let sent = allowed.min(output.room());
@@ -187,9 +214,12 @@ impl Filter for RateFilter {
         false
     }
 
-    /// One chunk: enough to fill the next one and to see whether a remainder is the last.
+    /// One chunk, rounded up: enough to fill the next one, and with room for the end of stream behind
+    /// any remainder of less than a chunk.
     fn lookahead(&self) -> u64 {
-        self.limit.rate().map_or(MAX_PIECE, |rate| (rate.bytes_per_second() / 5).clamp(1, MAX_PIECE))
+        let intervals = (1000 / INTERVAL.as_millis()) as u64;
+        let chunk = |rate: Rate| rate.bytes_per_second().div_ceil(intervals);
+        self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).min(MAX_PIECE))
     }
 }
 
@@ -197,6 +227,156 @@ impl Drop for RateFilter {
     fn drop(&mut self) {
         if let (Some(carryover), Some(allowance)) = (self.carryover.take(), self.allowance.take()) {
             carryover.put(allowance);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brigade::Bucket;
+    use bytes::Bytes;
+
+    const GUIDE: u64 = 60 * 1024;
+
+    fn filter(bytes_per_second: u64) -> RateFilter {
+        RateFilter::new(Limit::new(Rate::new(bytes_per_second)))
+    }
+
+    fn body(bytes: usize) -> Brigade {
+        [Bucket::Data(Bytes::from(vec![0; bytes]))].into_iter().collect()
+    }
+
+    /// Steps once at `millis` with all the room there is: what came out, and the verdict.
+    fn step(filter: &mut RateFilter, millis: u64, input: &mut Brigade) -> (u64, Verdict) {
+        let mut out = Brigade::new();
+        let verdict = filter.filter(Instant::from_millis(millis), input, &mut out).unwrap();
+        (out.bytes(), verdict)
+    }
+
+    // 3 072 B/s has a chunk of 614.4 bytes. A look-ahead of 614 hid the end of stream behind a remainder
+    // of 614 bytes, so a proxied body waited for an interval that the same body as a file did not.
+    #[test]
+    fn the_lookahead_shows_the_end_behind_any_remainder() {
+        for bytes_per_second in [1, 3, 5, 6, 7, 9, 3072, GUIDE, 1_000_003, 327_680, 327_681, 1 << 30] {
+            let filter = filter(bytes_per_second);
+            let full = Allowance::full(Rate::new(bytes_per_second).unwrap(), Instant::ZERO);
+            let largest = filter.lookahead() - 1;
+            assert!(
+                largest + 1 == MAX_PIECE || !full.is_less_than_chunk(largest + 1),
+                "{bytes_per_second} B/s"
+            );
+            assert!(filter.lookahead() <= MAX_PIECE && filter.lookahead() >= 1);
+        }
+    }
+
+    #[test]
+    fn without_a_rate_everything_leaves_at_once() {
+        let mut filter = filter(0);
+        assert_eq!(step(&mut filter, 0, &mut body(1_000_000)), (1_000_000, Verdict::Ready));
+        assert_eq!(filter.lookahead(), MAX_PIECE);
+    }
+
+    // What left while there was no rate was booked as credit: two intervals of silence followed, and the
+    // guarantee is rate × w − one chunk.
+    #[test]
+    fn what_left_without_a_rate_is_no_debt_when_there_is_one_again() {
+        let mut filter = filter(GUIDE);
+        let mut input = body(1_000_000);
+        assert_eq!(step(&mut filter, 0, &mut input).0, 12_288);
+        filter.limit.set_rate(None);
+        assert_eq!(step(&mut filter, 100, &mut input), (1_000_000 - 12_288, Verdict::Ready));
+        filter.limit.set_rate(Rate::new(GUIDE));
+        let mut input = body(30_000);
+        assert_eq!(step(&mut filter, 1000, &mut input).0, 12_288, "time without a rate earned a chunk");
+        assert_eq!(step(&mut filter, 1100, &mut input), (0, Verdict::SleepUntil(Instant::from_millis(1200))));
+    }
+
+    // The burst is for the start of a response. Bytes that left before there was a rate are that start.
+    #[test]
+    fn a_response_that_began_without_a_rate_gets_no_burst_in_its_middle() {
+        for paced_first in [false, true] {
+            let mut filter = RateFilter::new(Limit::new(Rate::new(GUIDE)).with_burst(50_000));
+            if paced_first {
+                assert_eq!(step(&mut filter, 0, &mut body(1)).0, 1);
+            }
+            filter.limit.set_rate(None);
+            step(&mut filter, 0, &mut body(40_000));
+            filter.limit.set_rate(Rate::new(GUIDE));
+            let left = 10_000 - u64::from(paced_first);
+            assert_eq!(step(&mut filter, 0, &mut body(100_000)).0, left + 12_288);
+        }
+    }
+
+    #[test]
+    fn holding_ends_at_once_when_the_rate_is_taken_off() {
+        let mut filter = filter(1);
+        let mut input = body(100);
+        assert_eq!(step(&mut filter, 0, &mut input), (1, Verdict::SleepUntil(Instant::from_millis(1000))));
+        filter.limit.set_rate(None);
+        assert_eq!(step(&mut filter, 200, &mut input), (99, Verdict::Ready));
+    }
+
+    #[test]
+    fn a_raised_rate_reaches_a_stream_asleep_on_a_long_wait() {
+        let mut filter = filter(1);
+        let mut input = body(100_000);
+        step(&mut filter, 0, &mut input);
+        filter.limit.set_rate(Rate::new(1_000_000));
+        // 0.2 bytes are there; 199 999.8 more take 199 999 800 ns.
+        let due = Instant::from_nanos(200_000_000 + 199_999_800);
+        assert_eq!(step(&mut filter, 200, &mut input), (0, Verdict::SleepUntil(due)));
+        let mut out = Brigade::new();
+        filter.filter(due, &mut input, &mut out).unwrap();
+        assert_eq!(out.bytes(), 99_999);
+    }
+
+    #[test]
+    fn a_lowered_rate_lets_its_own_chunk_go_and_no_more() {
+        let mut filter = filter(1_000_000);
+        let mut input = body(1_000_000);
+        assert_eq!(step(&mut filter, 0, &mut input).0, 200_000);
+        filter.limit.set_rate(Rate::new(10));
+        assert_eq!(step(&mut filter, 100, &mut input), (2, Verdict::SleepUntil(Instant::from_millis(300))));
+    }
+
+    #[test]
+    fn a_lowered_rate_shortens_a_debt_to_its_own_chunk() {
+        let carryover = Carryover::default();
+        let limit = Limit::new(Rate::new(1_000_000));
+        let mut first = RateFilter::new(limit.clone()).carried_by(carryover.clone());
+        let mut input = body(250_000);
+        input.push(Bucket::Eos);
+        assert_eq!(step(&mut first, 0, &mut input), (250_000, Verdict::Done), "50 000 on credit");
+        drop(first);
+        limit.set_rate(Rate::new(1000));
+        let mut second = RateFilter::new(limit).carried_by(carryover);
+        assert_eq!(
+            step(&mut second, 0, &mut body(1000)),
+            (0, Verdict::SleepUntil(Instant::from_millis(400))),
+            "200 owed and 200 to be whole, at 1 000 B/s"
+        );
+    }
+
+    #[test]
+    fn a_filter_that_saw_no_bytes_leaves_the_allowance_to_the_next() {
+        let carryover = Carryover::default();
+        let limit = Limit::new(Rate::new(GUIDE));
+        let new = || RateFilter::new(limit.clone()).carried_by(carryover.clone());
+        assert_eq!(step(&mut new(), 0, &mut body(12_288)).0, 12_288);
+        let mut head: Brigade = [Bucket::Eos].into_iter().collect();
+        assert_eq!(step(&mut new(), 0, &mut head), (0, Verdict::Done));
+        drop(new());
+        assert_eq!(step(&mut new(), 0, &mut body(1)).0, 0, "still spent");
+    }
+
+    #[test]
+    fn a_response_dropped_in_mid_sleep_leaves_what_it_had() {
+        let carryover = Carryover::default();
+        let limit = Limit::new(Rate::new(GUIDE));
+        for (millis, leaves) in [(0, 12_288), (100, 6144), (100, 0)] {
+            let mut filter = RateFilter::new(limit.clone()).carried_by(carryover.clone());
+            assert_eq!(step(&mut filter, millis, &mut body(50_000)).0, leaves, "at {millis} ms");
         }
     }
 }

@@ -19,12 +19,11 @@ use crate::brigade::{Brigade, Bucket, SourceError};
 /// use std::io;
 /// use std::task::{Context, Waker};
 /// use bytes::Bytes;
-/// use futures_lite::stream;
+/// use futures_lite::stream::{self, StreamExt};
 /// use sluicegate::brigade::Brigade;
 /// use sluicegate::generator::{Generator, StreamGenerator};
 ///
 /// let pieces = stream::iter(["one ", "two"]).map(|text| io::Result::Ok(Bytes::from(text)));
-/// # use futures_lite::StreamExt;
 /// let mut generator = StreamGenerator::new(pieces);
 /// let mut brigade = Brigade::new();
 /// while !brigade.ends() {

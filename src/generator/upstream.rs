@@ -55,7 +55,7 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
 /// nobody asks (the chain sleeps, the client does not read) is not counted against the upstream.
 pub struct UpstreamBody<B> {
     body: B,
-    /// Who is named when it fails.
+    /// The upstream, named in the error when it fails.
     name: Arc<str>,
     /// What of the last frame there was no room for.
     rest: Bytes,
@@ -75,7 +75,7 @@ where
     B: Body<Data = Bytes> + Unpin,
 {
     /// The buckets of `body`, which may be silent for `timeout` between two frames; `name` is the
-    /// upstream's, for the log.
+    /// upstream's, for the error.
     pub fn new(body: B, name: Arc<str>, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         let sleep = Sleep::until(Arc::clone(&clock), clock.now());
         Self {
@@ -120,7 +120,6 @@ where
     }
 
     fn fail(&mut self, reason: &str, brigade: &mut Brigade) {
-        log::warn!(upstream = &*self.name, error = reason; "the upstream's body broke off");
         brigade.push(Bucket::Error(SourceError::new(format!("upstream {}: {reason}", self.name))));
     }
 

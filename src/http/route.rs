@@ -40,22 +40,29 @@ pub trait Handler: Send + Sync {
 pub struct Route {
     path: String,
     pub(super) source: Source,
-    pub(super) limit: Limit,
-    pub(super) end_of_stream: EndOfStream,
+    pub(super) pacing: Pacing,
     pub(super) stages: Vec<Stage>,
 }
 
 pub(super) enum Source {
     Files(Files),
-    Proxy(Proxy),
+    Proxy(Box<Proxy>),
     Handler(Box<dyn Handler>),
 }
 
 /// A place in a route's order of filters.
-#[derive(Clone)]
 pub(super) enum Stage {
     Named(Arc<dyn FilterFactory>),
-    Rate,
+    /// A pace of its own, beside the route's.
+    Pace(Pacing),
+    /// The route's pace.
+    RoutePace,
+}
+
+/// What a rate filter is made of.
+pub(super) struct Pacing {
+    pub(super) limit: Limit,
+    pub(super) end_of_stream: EndOfStream,
 }
 
 impl Route {
@@ -63,8 +70,7 @@ impl Route {
         Self {
             path: path.to_owned(),
             source,
-            limit: Limit::new(None),
-            end_of_stream: EndOfStream::default(),
+            pacing: Pacing { limit: Limit::new(None), end_of_stream: EndOfStream::default() },
             stages: Vec::new(),
         }
     }
@@ -84,7 +90,7 @@ impl Route {
 
     /// Paths below `path` are asked of an upstream.
     pub fn proxy(path: &str, proxy: Proxy) -> Self {
-        Self::new(path, Source::Proxy(proxy))
+        Self::new(path, Source::Proxy(Box::new(proxy)))
     }
 
     /// Paths below `path` are answered by the caller's own code.
@@ -95,21 +101,21 @@ impl Route {
     /// Paces each response at `rate`; `None` is unlimited, the default.
     #[must_use]
     pub fn rate(self, rate: Option<Rate>) -> Self {
-        self.limit.set_rate(rate);
+        self.pacing.limit.set_rate(rate);
         self
     }
 
     /// Lets `bytes` of each response leave ahead of the pace. Default 0.
     #[must_use]
     pub fn burst(self, bytes: u64) -> Self {
-        self.limit.set_burst(bytes);
+        self.pacing.limit.set_burst(bytes);
         self
     }
 
     /// What happens to the remainder of less than a chunk at the end of a response.
     #[must_use]
     pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
-        self.end_of_stream = rule;
+        self.pacing.end_of_stream = rule;
         self
     }
 
@@ -131,8 +137,16 @@ impl Route {
     /// filters behind it get, not what they make of it.
     #[must_use]
     pub fn pace_here(mut self) -> Self {
-        self.stages.retain(|stage| !matches!(stage, Stage::Rate));
-        self.stages.push(Stage::Rate);
+        self.stages.retain(|stage| !matches!(stage, Stage::RoutePace));
+        self.stages.push(Stage::RoutePace);
+        self
+    }
+
+    /// Adds a rate filter with a limit of its own, beside the route's: of what passes here, whatever
+    /// later filters make of it.
+    #[must_use]
+    pub fn pace(mut self, limit: Limit, end_of_stream: EndOfStream) -> Self {
+        self.stages.push(Stage::Pace(Pacing { limit, end_of_stream }));
         self
     }
 
@@ -143,7 +157,7 @@ impl Route {
 
     /// The live limit of each response on this route.
     pub fn limit(&self) -> &Limit {
-        &self.limit
+        &self.pacing.limit
     }
 
     /// Whether some filter reads heads, so that the request's must be kept.
@@ -155,13 +169,7 @@ impl Route {
     /// begins without a slash.
     fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.path.as_str())?;
-        if self.path.ends_with('/') {
-            Some(rest)
-        } else if rest.is_empty() {
-            Some(rest)
-        } else {
-            rest.strip_prefix('/')
-        }
+        if self.path.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
     }
 }
 
@@ -182,8 +190,8 @@ impl Routes {
         // Longest first; of equal ones, the first given.
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
         for route in &mut routes {
-            if !route.stages.iter().any(|stage| matches!(stage, Stage::Rate)) {
-                route.stages.push(Stage::Rate);
+            if !route.stages.iter().any(|stage| matches!(stage, Stage::RoutePace)) {
+                route.stages.push(Stage::RoutePace);
             }
         }
         Self(routes)

@@ -115,7 +115,7 @@ fn multiply(whole: &str, fraction: &str, unit: u64) -> Result<u64, Fault> {
         // Reduced first: 30 decimals times 2³⁰ would be too large even for this type.
         let common = greatest_common_divisor(unit, scale);
         let (unit, scale) = (unit / common, scale / common);
-        if digits * unit % scale != 0 {
+        if !(digits * unit).is_multiple_of(scale) {
             return Err(Fault::PartOfAByte);
         }
         bytes += digits * unit / scale;

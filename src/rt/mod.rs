@@ -12,6 +12,7 @@ mod listener;
 mod process;
 mod signals;
 mod socket;
+mod stdout;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -26,6 +27,7 @@ pub use listener::Listener;
 pub use process::raise_descriptor_limit;
 pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
+pub use stdout::ShieldedStdout;
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///

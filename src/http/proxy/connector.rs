@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 use http::Uri;
-use hyper::rt::{Read, ReadBuf, ReadBufCursor, Write};
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
 use super::options::ProxyOptions;
@@ -96,10 +96,6 @@ impl Traffic {
     fn read(&self) {
         self.0.store(ANSWERED_ONCE, Ordering::Relaxed);
     }
-
-    fn awaits_answer(&self) -> bool {
-        self.0.load(Ordering::Relaxed) & UNANSWERED != 0
-    }
 }
 
 /// A connection to the upstream.
@@ -122,22 +118,23 @@ impl Read for Link {
         cx: &mut Context<'_>,
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let bound = self.piece.unwrap_or(SCRATCH_LEN).min(buf.remaining());
-        let unbounded = self.piece.is_none() || bound == buf.remaining();
-        if unbounded && !self.traffic.awaits_answer() {
-            return Pin::new(&mut self.socket).poll_read(cx, buf);
+        let bound = self.piece.unwrap_or(usize::MAX);
+        let read = if bound >= buf.remaining() {
+            ready!(self.socket.poll_read_into(cx, &mut buf))?
+        } else {
+            // hyper's cursor cannot be shortened.
+            let read = SCRATCH.with_borrow_mut(|scratch| {
+                let len = bound.min(scratch.len());
+                let read = ready!(self.socket.poll_read_slice(cx, &mut scratch[..len]))?;
+                buf.put_slice(&scratch[..read]);
+                Poll::Ready(io::Result::Ok(read))
+            });
+            ready!(read)?
+        };
+        if read > 0 {
+            self.traffic.read();
         }
-        // hyper's cursor says neither how much a read brought nor can it be shortened, so these reads
-        // make a detour of one copy in the processor's cache.
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut bounded = ReadBuf::new(&mut scratch[..bound]);
-            ready!(Pin::new(&mut self.socket).poll_read(cx, bounded.unfilled()))?;
-            if !bounded.filled().is_empty() {
-                self.traffic.read();
-            }
-            buf.put_slice(bounded.filled());
-            Poll::Ready(Ok(()))
-        })
+        Poll::Ready(Ok(()))
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 
+use http::Version;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
-use http::{Version, uri::Scheme};
 
 use crate::http::peer::PeerAddr;
 
@@ -20,7 +20,7 @@ pub struct Client {
     /// Our end of it, as text; told on if it is an IP address with a port.
     pub local: String,
     /// `http` or `https`.
-    pub scheme: Scheme,
+    pub scheme: &'static str,
     /// Whether the peer is a proxy that may speak for others: what it says in `Forwarded` and
     /// `X-Forwarded-*` is kept and added to. Any other peer's is thrown away.
     pub trusted: bool,
@@ -36,7 +36,7 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, host: Option<&str>) 
     append(fields, X_FORWARDED_FOR, &address);
     // A trusted proxy has said what its own client used; that is what counts.
     if !fields.contains_key(X_FORWARDED_PROTO) {
-        insert(fields, X_FORWARDED_PROTO, client.scheme.as_str());
+        insert(fields, X_FORWARDED_PROTO, client.scheme);
     }
     if let Some(host) = host
         && !fields.contains_key(X_FORWARDED_HOST)
@@ -126,7 +126,7 @@ mod tests {
 
     fn client(peer: &str, trusted: bool) -> Client {
         let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
-        Client { peer, local: "[2001:db8::9]:443".into(), scheme: Scheme::HTTPS, trusted }
+        Client { peer, local: "[2001:db8::9]:443".into(), scheme: "https", trusted }
     }
 
     fn spoofed() -> HeaderMap {

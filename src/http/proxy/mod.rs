@@ -72,16 +72,20 @@ impl Proxy {
 
     /// Passes a request on and answers with what the upstream does, as soon as its head is there.
     ///
+    /// `rest` is the path behind the route's prefix, without the slash between them; it counts where the
+    /// upstream's URL has a path.
+    ///
     /// Never fails: what goes wrong before the head is a response too (502, 504, or 400, 408 and 501
     /// where it is the client's fault), with one log line. What goes wrong later is
-    /// [`Bucket::Error`](crate::brigade::Bucket::Error) in the content, never a short end.
+    /// [`Bucket::Error`](crate::brigade::Bucket::Error) in the content, never a short end; whoever sends
+    /// the content logs that.
     ///
     /// In the response's extensions may be an [`Accel`], and with status 101 a [`Tunnel`].
     ///
     /// Cancel safe: dropping the future, or the response, closes the connection to the upstream.
-    pub async fn respond(&self, request: Request<Incoming>, from: &Client) -> Response<Content> {
+    pub async fn respond(&self, request: Request<Incoming>, rest: &str, from: &Client) -> Response<Content> {
         let is_head = request.method() == Method::HEAD;
-        match self.exchange(request, from).await {
+        match self.exchange(request, rest, from).await {
             Ok(response) => response,
             Err(refused) if is_head => answer::without_content(refused),
             Err(refused) => refused,
@@ -91,6 +95,7 @@ impl Proxy {
     async fn exchange(
         &self,
         mut request: Request<Incoming>,
+        rest: &str,
         from: &Client,
     ) -> Result<Response<Content>, Response<Content>> {
         let client = hyper::upgrade::on(&mut request);
@@ -98,7 +103,7 @@ impl Proxy {
         let progress = Progress::new(Arc::clone(&self.clock));
         let body = Sending::new(body, progress.clone());
         let uploads = !body.is_empty();
-        let outgoing = request::outgoing(head, uploads, from, &self.options)
+        let outgoing = request::outgoing(head, rest, uploads, from, &self.options)
             .map_err(|refusal| answer::plain(refusal.status, refusal.text))?;
 
         let fail = |failure: Failure| {

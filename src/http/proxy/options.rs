@@ -28,8 +28,6 @@ pub enum HostPolicy {
 pub struct ProxyOptions {
     /// Where requests go.
     pub upstream: Upstream,
-    /// The route's path. Where the upstream's URL has a path, it takes this one's place.
-    pub prefix: String,
     /// Which host the upstream is told.
     pub host: HostPolicy,
     /// The route's pace for each response, in bytes per second; sizes the buffers before it.
@@ -52,11 +50,10 @@ pub struct ProxyOptions {
 }
 
 impl ProxyOptions {
-    /// The defaults, for an upstream behind the route `/`.
+    /// The defaults.
     pub fn new(upstream: Upstream) -> Self {
         Self {
             upstream,
-            prefix: "/".to_owned(),
             host: HostPolicy::default(),
             pace: None,
             honour_accel: true,

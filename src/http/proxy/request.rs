@@ -26,9 +26,10 @@ pub(super) struct Refusal {
 }
 
 /// Turns a client's head into the upstream's: HTTP/1.1, other target and host, without what concerns
-/// the client's connection alone, with who asked.
+/// the client's connection alone, with who asked. `rest` is the path behind the route's prefix.
 pub(super) fn outgoing(
     mut received: request::Parts,
+    rest: &str,
     has_body: bool,
     client: &Client,
     options: &ProxyOptions,
@@ -39,7 +40,7 @@ pub(super) fn outgoing(
     if !hop::is_plain_transfer(&received.headers) {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "Only the transfer coding chunked is known."));
     }
-    let uri = options.upstream.map(&options.prefix, &received.uri).map_err(Refusal::unmappable)?;
+    let uri = options.upstream.map(rest, &received.uri).map_err(Refusal::unmappable)?;
     let host = asked_host(&received);
 
     let fields = &mut received.headers;
@@ -130,7 +131,6 @@ impl Refusal {
         let text = match why {
             Unmappable::NoPath => "The request's target is not a path.",
             Unmappable::Climbs => "The request's path has a \"..\" segment.",
-            Unmappable::Elsewhere => "The request's path is not spelled as its route is.",
         };
         Self::new(StatusCode::BAD_REQUEST, text)
     }
@@ -140,7 +140,6 @@ impl Refusal {
 mod tests {
     use super::*;
     use crate::http::peer::PeerAddr;
-    use http::uri::Scheme;
 
     fn pass(request: request::Builder, has_body: bool) -> Result<Outgoing, Refusal> {
         pass_to(request, has_body, HostPolicy::Upstream)
@@ -150,12 +149,14 @@ mod tests {
         let client = Client {
             peer: PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()),
             local: "192.0.2.9:80".into(),
-            scheme: Scheme::HTTP,
+            scheme: "http",
             trusted: false,
         };
         let mut options = ProxyOptions::new("http://backend:9000/base/".parse().unwrap());
         options.host = host;
-        outgoing(request.body(()).unwrap().into_parts().0, has_body, &client, &options)
+        let received = request.body(()).unwrap().into_parts().0;
+        let rest = received.uri.path().trim_start_matches('/').to_owned();
+        outgoing(received, &rest, has_body, &client, &options)
     }
 
     #[test]

@@ -55,8 +55,6 @@ fn wish<T>(fields: &mut HeaderMap, name: HeaderName, read: impl Fn(&str) -> Opti
 #[derive(Debug)]
 pub(super) struct Returning {
     pub(super) head: response::Parts,
-    /// What the route honours of the upstream's wishes.
-    pub(super) accel: Accel,
     /// Whether pieces are to go on one by one: an event stream, or the upstream's wish.
     pub(super) flush: bool,
 }
@@ -109,7 +107,7 @@ pub(super) fn returning(
         extensions.insert(accel);
     }
     received.extensions = extensions;
-    Ok(Returning { head: received, accel, flush: events || accel.buffering == Some(false) })
+    Ok(Returning { head: received, flush: events || accel.buffering == Some(false) })
 }
 
 /// The head's length on the wire, with one blank in front of each value.
@@ -157,9 +155,9 @@ mod tests {
                 ];
                 let returning = returning(head(200, &lines), false, honoured).unwrap();
                 let expected = if honoured { expected } else { Accel::default() };
-                assert_eq!(returning.accel, expected, "{limit} {buffering}");
-                let told = returning.head.extensions.get().copied().unwrap_or_default();
-                assert_eq!((told, returning.flush), (expected, expected.buffering == Some(false)));
+                let told = returning.head.extensions.get::<Accel>().copied().unwrap_or_default();
+                assert_eq!(told, expected, "{limit} {buffering}");
+                assert_eq!(returning.flush, expected.buffering == Some(false));
                 let mut names: Vec<_> = returning.head.headers.keys().map(HeaderName::as_str).collect();
                 names.sort_unstable();
                 assert_eq!(names, ["via", "x-accel-expires"]);

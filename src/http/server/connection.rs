@@ -46,9 +46,12 @@ pub(super) struct Connection {
     /// When the last response ended or the connection began, in nanoseconds.
     idle_since: AtomicU64,
     requests: AtomicU64,
-    /// What responses left, by route.
-    carryover: Mutex<Vec<(usize, Carryover)>>,
+    /// What responses left, by the place of their rate filter.
+    carryover: Mutex<Vec<(Place, Carryover)>>,
 }
+
+/// Where a rate filter stands: the route, and the place in its order of filters.
+pub(super) type Place = (usize, usize);
 
 impl Connection {
     pub(super) fn new(
@@ -86,14 +89,14 @@ impl Connection {
         self.in_flight.fetch_sub(1, Ordering::Release);
     }
 
-    /// The allowances left on this connection by responses of the route at `index`.
-    pub(super) fn carryover(&self, index: usize) -> Carryover {
+    /// The allowances that the rate filters at `place` left on this connection.
+    pub(super) fn carryover(&self, place: Place) -> Carryover {
         let mut left = self.carryover.lock().unwrap_or_else(PoisonError::into_inner);
-        match left.iter().find(|(route, _)| *route == index) {
+        match left.iter().find(|(at, _)| *at == place) {
             Some((_, carryover)) => carryover.clone(),
             None => {
                 let carryover = Carryover::default();
-                left.push((index, carryover.clone()));
+                left.push((place, carryover.clone()));
                 carryover
             }
         }
@@ -199,6 +202,10 @@ async fn drive(serving: impl Serving, connection: &Connection) -> hyper::Result<
             return Poll::Ready(result);
         }
         if stopped.as_mut().poll(cx).is_ready() {
+            // A response that is cut must not look complete, however its length was told.
+            if connection.in_flight.load(Ordering::Acquire) > 0 {
+                connection.sink.abort();
+            }
             return Poll::Ready(Ok(()));
         }
         if !drained && draining.as_mut().poll(cx).is_ready() {

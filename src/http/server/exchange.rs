@@ -7,15 +7,15 @@ use http::{Method, Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 
 use super::Stage as ServerStage;
-use super::connection::Connection;
+use super::connection::{Connection, Place};
 use super::response::{Exchange, ResponseBody};
 use crate::body::PacedBody;
 use crate::clock::Clock;
-use crate::filter::{Chain, RateFilter};
+use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http::proxy::{Accel, Client, Tunnel, relay};
-use crate::http::route::{Found, Route, Source, Stage};
+use crate::http::route::{Found, Pacing, Route, Source, Stage};
 use crate::limit::Limit;
 
 /// Answers one request.
@@ -75,7 +75,9 @@ async fn filtered(
     let bodyless = head.method == Method::HEAD;
     let response = match &route.source {
         Source::Files(files) => files.respond(&head, rest).await,
-        Source::Proxy(proxy) => proxy.respond(Request::from_parts(head, body), &connection.client()).await,
+        Source::Proxy(proxy) => {
+            proxy.respond(Request::from_parts(head, body), rest, &connection.client()).await
+        }
         Source::Handler(handler) => {
             handler.respond(Request::from_parts(head, body), &connection.client()).await
         }
@@ -83,19 +85,22 @@ async fn filtered(
     let (mut head, content) = response.into_parts();
     let limit = limit_of(route, &mut head);
     let mut chain = Chain::new();
-    for stage in &route.stages {
-        match (stage, &asked) {
-            (Stage::Named(factory), Some(asked)) => {
-                if let Some(filter) = factory.attach(asked, &mut head) {
-                    chain = chain.then_boxed(filter);
-                }
-            }
-            _ => chain = chain.then(rate_filter(route, &limit, &connection, index)),
+    for (at, stage) in route.stages.iter().enumerate() {
+        let filter = match (stage, &asked) {
+            (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
+            (Stage::Named(_), None) => None,
+            (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &connection, (index, at))),
+            (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &connection, (index, at))),
+        };
+        if let Some(filter) = filter {
+            chain = chain.then_boxed(filter);
         }
     }
     exchange.answered(&head, Some(limit.clone()));
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
-        let downstream = Chain::new().then(rate_filter(route, &limit, &connection, index));
+        // Filters are for content; a tunnel has none that is known. Its pace is the route's.
+        let place = (index, route.stages.len());
+        let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &connection, place));
         crate::rt::spawn(tunnelled(tunnel, downstream, Arc::clone(&connection)));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
@@ -106,13 +111,16 @@ async fn filtered(
 /// The route's limit, or the one that its backend set for this response.
 fn limit_of(route: &Route, head: &mut http::response::Parts) -> Limit {
     match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
-        Some(rate) => Limit::new(rate).with_burst(route.limit.burst()),
-        None => route.limit.clone(),
+        Some(rate) => Limit::new(rate).with_burst(route.limit().burst()),
+        None => route.limit().clone(),
     }
 }
 
-fn rate_filter(route: &Route, limit: &Limit, connection: &Connection, index: usize) -> RateFilter {
-    RateFilter::new(limit.clone()).end_of_stream(route.end_of_stream).carried_by(connection.carryover(index))
+fn rate_filter(pacing: &Pacing, limit: &Limit, connection: &Connection, place: Place) -> Box<dyn Filter> {
+    let filter = RateFilter::new(limit.clone())
+        .end_of_stream(pacing.end_of_stream)
+        .carried_by(connection.carryover(place));
+    Box::new(filter)
 }
 
 fn paced(content: Content, chain: Chain, connection: &Connection) -> Option<PacedBody<Content>> {
@@ -151,9 +159,9 @@ impl Connection {
     /// What a proxy tells its upstream of this connection's client.
     fn client(&self) -> Client {
         Client {
-            peer: self.peer.clone(),
+            peer: self.peer,
             local: self.local.clone(),
-            scheme: http::uri::Scheme::HTTP,
+            scheme: "http",
             trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
         }
     }

@@ -6,7 +6,6 @@ mod exchange;
 mod response;
 
 use std::future::Future;
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -206,21 +205,4 @@ async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
         }
         listener.await;
     }
-}
-
-/// Binds a TCP address and says what was wrong in words a person can act on.
-///
-/// # Errors
-/// The system's error, with the address and the remedy in its text.
-pub fn bind_error(what: &str, error: &io::Error) -> String {
-    let remedy = match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            "another program listens there; stop it or choose another address or port 0"
-        }
-        io::ErrorKind::AddrNotAvailable => "no interface of this machine has that address",
-        io::ErrorKind::PermissionDenied => "ports below 1024 and other people's folders need privileges",
-        io::ErrorKind::NotFound => "the folder of the socket does not exist",
-        _ => "check the address",
-    };
-    format!("cannot listen on {what}: {error}: {remedy}")
 }

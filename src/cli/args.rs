@@ -1,0 +1,303 @@
+//! What was typed: the commands and their flags, as texts.
+//!
+//! What they mean is decided in `resolve.rs`, so that a bad value gets the same message as in a file.
+//! Defaults are the configuration's; they are spelt here for `--help`, and a test compares them.
+
+use std::ffi::OsString;
+
+use argh::FromArgs;
+
+/// Lets bytes out at a set pace: serves files and backends through a chain of filters.
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(
+    example = "{command_name} serve site --rate 60\n\
+        {command_name} proxy http://127.0.0.1:9000 --rate 1.5m --burst 256\n\
+        {command_name} check sluicegate.toml",
+    note = "Rates: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s, multiples of 1024),\n  \
+        8mbit (bits/s) or off. Bursts: 256 (KiB), 64k, 1.5m.\n  \
+        Durations: 500ms, 30s, 2m, 1h.",
+    error_code(1, "The command ran and failed."),
+    error_code(2, "The command was typed wrong."),
+    help_triggers("-h", "--help", "help")
+)]
+pub(super) struct Sluicegate {
+    /// print the version and end
+    #[argh(switch, short = 'V')]
+    pub(super) version: bool,
+
+    #[argh(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(subcommand)]
+pub(super) enum Command {
+    Serve(Serve),
+    Proxy(Proxy),
+    Run(Run),
+    Check(Check),
+}
+
+/// Serve the files of a folder.
+#[derive(FromArgs, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "serve", help_triggers("-h", "--help", "help"))]
+pub(super) struct Serve {
+    /// the folder
+    #[argh(positional, arg_name = "DIR")]
+    pub(super) dir: String,
+
+    /// list folders that have no index file (default no)
+    #[argh(switch)]
+    pub(super) list: bool,
+
+    /// the file that answers for a folder (default index.html)
+    #[argh(option, arg_name = "name")]
+    pub(super) index: Option<String>,
+
+    /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
+    #[argh(option, arg_name = "rate")]
+    pub(super) rate: Option<String>,
+
+    /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
+    #[argh(option, arg_name = "burst")]
+    pub(super) burst: Option<String>,
+
+    /// the last bytes of a response, less than one interval's: immediate or paced (default immediate)
+    #[argh(option, arg_name = "rule")]
+    pub(super) end_of_stream: Option<String>,
+
+    /// a filter for each response, in order: rate, count or gzip; repeatable (default none, rate last if one is set)
+    #[argh(option, arg_name = "name")]
+    pub(super) filter: Vec<String>,
+
+    /// where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH, port 0 for any free one; repeatable (default 127.0.0.1:8080)
+    #[argh(option, arg_name = "addr")]
+    pub(super) listen: Vec<String>,
+
+    /// off, error, warn, info, debug or trace (default info)
+    #[argh(option, arg_name = "level")]
+    pub(super) log_level: Option<String>,
+
+    /// log a line for each response (default no)
+    #[argh(switch)]
+    pub(super) access_log: bool,
+
+    /// how long responses under way may go on after SIGTERM (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub(super) drain: Option<String>,
+
+    /// connections served at a time, those above get 503 (default 10000)
+    #[argh(option, arg_name = "number")]
+    pub(super) max_connections: Option<String>,
+
+    /// the longest time for a request's head to arrive (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub(super) header_timeout: Option<String>,
+
+    /// how long a connection may stay without a request (default 1m)
+    #[argh(option, arg_name = "time")]
+    pub(super) idle_timeout: Option<String>,
+}
+
+/// Pass requests on to a backend, and its responses back at a pace.
+#[derive(FromArgs, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "proxy", help_triggers("-h", "--help", "help"))]
+pub(super) struct Proxy {
+    /// the backend: http://HOST:PORT, and maybe a path to put before that of requests
+    #[argh(positional, arg_name = "URL")]
+    pub(super) url: String,
+
+    /// the Host the backend sees: upstream (its own), client (as it came) or a name (default upstream)
+    #[argh(option, arg_name = "host")]
+    pub(super) host: Option<String>,
+
+    /// a peer whose Forwarded and X-Forwarded-* fields are believed: an address or network; repeatable (default none)
+    #[argh(option, arg_name = "net")]
+    pub(super) trusted_proxy: Vec<String>,
+
+    /// do not let the backend set the pace by X-Accel-Limit-Rate and X-Accel-Buffering (default no)
+    #[argh(switch)]
+    pub(super) ignore_accel: bool,
+
+    /// the longest wait for a connection to the backend (default 5s)
+    #[argh(option, arg_name = "time")]
+    pub(super) connect_timeout: Option<String>,
+
+    /// the longest wait for the head of the backend's response (default 1m)
+    #[argh(option, arg_name = "time")]
+    pub(super) response_timeout: Option<String>,
+
+    /// the longest silence within the body of the backend's response (default 1m)
+    #[argh(option, arg_name = "time")]
+    pub(super) read_timeout: Option<String>,
+
+    /// unused connections to the backend kept for later requests (default 64)
+    #[argh(option, arg_name = "number")]
+    pub(super) idle_connections: Option<String>,
+
+    /// how long an unused connection to the backend is kept (default 4s)
+    #[argh(option, arg_name = "time")]
+    pub(super) idle_connection_timeout: Option<String>,
+
+    /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
+    #[argh(option, arg_name = "rate")]
+    pub(super) rate: Option<String>,
+
+    /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
+    #[argh(option, arg_name = "burst")]
+    pub(super) burst: Option<String>,
+
+    /// the last bytes of a response, less than one interval's: immediate or paced (default immediate)
+    #[argh(option, arg_name = "rule")]
+    pub(super) end_of_stream: Option<String>,
+
+    /// a filter for each response, in order: rate, count or gzip; repeatable (default none, rate last if one is set)
+    #[argh(option, arg_name = "name")]
+    pub(super) filter: Vec<String>,
+
+    /// where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH, port 0 for any free one; repeatable (default 127.0.0.1:8080)
+    #[argh(option, arg_name = "addr")]
+    pub(super) listen: Vec<String>,
+
+    /// off, error, warn, info, debug or trace (default info)
+    #[argh(option, arg_name = "level")]
+    pub(super) log_level: Option<String>,
+
+    /// log a line for each response (default no)
+    #[argh(switch)]
+    pub(super) access_log: bool,
+
+    /// how long responses under way may go on after SIGTERM (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub(super) drain: Option<String>,
+
+    /// connections served at a time, those above get 503 (default 10000)
+    #[argh(option, arg_name = "number")]
+    pub(super) max_connections: Option<String>,
+
+    /// the longest time for a request's head to arrive (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub(super) header_timeout: Option<String>,
+
+    /// how long a connection may stay without a request (default 1m)
+    #[argh(option, arg_name = "time")]
+    pub(super) idle_timeout: Option<String>,
+}
+
+/// Serve what a configuration file says.
+#[derive(FromArgs, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "run", help_triggers("-h", "--help", "help"))]
+pub(super) struct Run {
+    /// the configuration file
+    #[argh(positional, arg_name = "FILE")]
+    pub(super) file: String,
+
+    /// where to listen instead; repeatable (default what the file says, else 127.0.0.1:8080)
+    #[argh(option, arg_name = "addr")]
+    pub(super) listen: Vec<String>,
+
+    /// off, error, warn, info, debug or trace (default what the file says, else info)
+    #[argh(option, arg_name = "level")]
+    pub(super) log_level: Option<String>,
+}
+
+/// Tell what a configuration file means, or what is wrong with it.
+#[derive(FromArgs, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "check", help_triggers("-h", "--help", "help"))]
+pub(super) struct Check {
+    /// the configuration file
+    #[argh(positional, arg_name = "FILE")]
+    pub(super) file: String,
+}
+
+/// The arguments as texts, each `--flag=value` as two, which argh does not do.
+///
+/// An argument that is not UTF-8 is given back as the error.
+pub(super) fn split_equals(typed: impl Iterator<Item = OsString>) -> Result<Vec<String>, OsString> {
+    let mut split = Vec::new();
+    let mut flags_ended = false;
+    for arg in typed {
+        let arg = arg.into_string()?;
+        flags_ended |= arg == "--";
+        match arg.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") && !flags_ended => {
+                split.extend([flag.to_owned(), value.to_owned()]);
+            }
+            _ => split.push(arg),
+        }
+    }
+    Ok(split)
+}
+
+#[cfg(test)]
+mod tests {
+    use sluicegate::config::duration::spell;
+    use sluicegate::config::words::{spell_end_of_stream, spell_log_level};
+    use sluicegate::config::{Config, FilesSource, Pace, ProxySource};
+    use sluicegate::limit::RateOrOff;
+
+    use super::*;
+
+    /// The help of a command, with single spaces.
+    fn help(command: &str) -> String {
+        let early = Sluicegate::from_args(&["sluicegate"], &[command, "--help"]).unwrap_err();
+        assert_eq!(early.status, Ok(()));
+        early.output.split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
+    /// `flag` and its explanation, up to the end of what is said about its default.
+    fn default_of<'a>(help: &'a str, flag: &str) -> &'a str {
+        // The flag stands in the usage line too; its explanation is the last place.
+        let (_, explanation) =
+            help.rsplit_once(&format!(" {flag} ")).unwrap_or_else(|| panic!("{flag} in {help}"));
+        let (_, default) = explanation.split_once("(default ").unwrap();
+        default.split_once(')').unwrap().0
+    }
+
+    #[test]
+    fn the_defaults_in_the_help_are_those_of_the_configuration() {
+        let config = Config::default();
+        let pace = Pace::default();
+        for command in ["serve", "proxy"] {
+            let help = help(command);
+            for (flag, default) in [
+                ("--rate", RateOrOff(pace.rate).to_string()),
+                ("--burst", pace.burst.bytes().to_string()),
+                ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),
+                ("--listen", config.listen[0].to_string()),
+                ("--log-level", spell_log_level(config.log_level).to_owned()),
+                ("--drain", spell(config.drain)),
+                ("--max-connections", config.max_connections.to_string()),
+                ("--header-timeout", spell(config.header_timeout)),
+                ("--idle-timeout", spell(config.idle_timeout)),
+            ] {
+                assert_eq!(default_of(&help, flag), default, "{command} {flag}");
+            }
+            assert_eq!(default_of(&help, "--access-log"), if config.access_log { "yes" } else { "no" });
+        }
+        let files = FilesSource::new(".");
+        assert_eq!(default_of(&help("serve"), "--index"), files.index);
+        assert_eq!(default_of(&help("serve"), "--list"), if files.list { "yes" } else { "no" });
+
+        let proxy = ProxySource::new("http://h".parse().unwrap());
+        let help = help("proxy");
+        for (flag, default) in [
+            ("--host", proxy.host.to_string()),
+            ("--connect-timeout", spell(proxy.connect_timeout)),
+            ("--response-timeout", spell(proxy.response_timeout)),
+            ("--read-timeout", spell(proxy.read_timeout)),
+            ("--idle-connections", proxy.idle_connections.to_string()),
+            ("--idle-connection-timeout", spell(proxy.idle_connection_timeout)),
+            ("--ignore-accel", if proxy.honour_accel { "no" } else { "yes" }.to_owned()),
+        ] {
+            assert_eq!(default_of(&help, flag), default, "{flag}");
+        }
+    }
+
+    #[test]
+    fn a_flag_and_its_value_may_be_joined_by_an_equals_sign() {
+        let split = |args: &[&str]| split_equals(args.iter().map(OsString::from)).unwrap();
+        assert_eq!(split(&["serve", "--rate=60", "a=b"]), ["serve", "--rate", "60", "a=b"]);
+        assert_eq!(split(&["--x=a=b", "--", "--y=c"]), ["--x", "a=b", "--", "--y=c"]);
+    }
+}

@@ -1,0 +1,82 @@
+//! The commands that serve: from a configuration to a server that runs until it is told to stop.
+
+use std::fmt::Write;
+
+use futures_lite::FutureExt;
+use sluicegate::config::{Config, ListenAddr, duration};
+use sluicegate::http::FilterKinds;
+use sluicegate::http::server::Server;
+use sluicegate::rt::{self, ShieldedStdout, Signals};
+
+use super::{CliError, StartLog, print, summary};
+
+/// Descriptors the program needs beside those of connections: logs, listeners, folders, the reactor.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// Serves what `config` says, until SIGTERM or SIGINT and the end of the transfers under way.
+pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> {
+    let failed = |what: &str, error: std::io::Error| CliError::Failed(format!("{what}: {error}"));
+    let descriptors = rt::raise_descriptor_limit();
+    // First: a signal that comes from now on is obeyed, and those who read that we listen may send one.
+    let mut signals = Signals::listen().map_err(|error| failed("signals cannot be heard", error))?;
+    let server = Server::from_config(config, &FilterKinds::default())
+        .map_err(|error| CliError::Failed(error.to_string()))?;
+    print(&started(config, &server))?;
+    let stdout = ShieldedStdout::new().map_err(|error| failed("the log cannot be shielded", error))?;
+    start_log(config.log_level);
+    warn_of_descriptors(config.max_connections, descriptors);
+
+    let handle = server.handle();
+    rt::block_on(server.run().or(async {
+        let signal = signals.next().await;
+        log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
+        handle.drain();
+        signals.next().await;
+        log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");
+        handle.stop();
+        std::future::pending().await
+    }));
+    log::info!("stopped");
+    stdout.finish();
+    Ok(())
+}
+
+/// What a person wants to know of a server that starts: where it listens, what it serves, how fast.
+fn started(config: &Config, server: &Server) -> String {
+    let mut text = String::new();
+    let mut bound = server.local_addrs().into_iter();
+    for listen in &config.listen {
+        // Writing to a string does not fail.
+        let _ = match listen {
+            ListenAddr::Tcp(addr) => {
+                let addr = bound.next().unwrap_or(*addr);
+                writeln!(text, "listening on http://{addr}")
+            }
+            ListenAddr::Unix(path) => writeln!(text, "listening on unix:{}", path.display()),
+        };
+    }
+    for route in &config.routes {
+        let _ = writeln!(text, "  {}  {}", route.path, summary::source(&route.source));
+        let _ = writeln!(
+            text,
+            "  {}  each response: {}",
+            " ".repeat(route.path.as_str().len()),
+            summary::pace_of(route)
+        );
+    }
+    let _ = writeln!(text, "Ctrl-C stops; transfers under way then have {}", duration::spell(config.drain));
+    text
+}
+
+/// Says so if connections will be refused for want of descriptors before the bound is reached.
+fn warn_of_descriptors(max_connections: usize, limit: Option<u64>) {
+    let Some(limit) = limit else { return };
+    // One for the client, one for its file or its upstream.
+    let needed = (max_connections as u64).saturating_mul(2).saturating_add(OWN_DESCRIPTORS);
+    if limit < needed {
+        log::warn!(
+            limit, needed;
+            "the limit of open files is too low for --max-connections: raise it (ulimit -n), or connections may fail"
+        );
+    }
+}

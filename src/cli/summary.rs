@@ -1,0 +1,98 @@
+//! What a configuration means, in words for people.
+
+use std::fmt::Write;
+
+use sluicegate::config::words::spell_end_of_stream;
+use sluicegate::config::{Config, FilterKind, Pace, Route, Source, duration};
+use sluicegate::limit::{Burst, Rate};
+
+/// All of `config`, which was read from `file`.
+pub(super) fn of(config: &Config, file: &str) -> String {
+    let mut text = format!("{file} is good.\n\n");
+    for addr in &config.listen {
+        line(&mut text, "listen", &addr.to_string());
+    }
+    line(&mut text, "connections", &format!("at most {}", config.max_connections));
+    let timeouts = format!(
+        "head {}, idle {}, drain {}",
+        duration::spell(config.header_timeout),
+        duration::spell(config.idle_timeout),
+        duration::spell(config.drain)
+    );
+    line(&mut text, "timeouts", &timeouts);
+    if !config.trusted_proxies.is_empty() {
+        let peers: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+        line(&mut text, "trusted", &peers.join(", "));
+    }
+    for route in &config.routes {
+        let _ = writeln!(text, "\n{}", route.path);
+        line(&mut text, "source", &source(&route.source));
+        line(&mut text, "pace", &pace_of(route));
+        if !route.filters.is_empty() {
+            let filters: Vec<String> =
+                route.filters.iter().map(|filter| with_kind(&filter.name, &filter.kind)).collect();
+            line(&mut text, "filters", &filters.join(", "));
+        }
+    }
+    text
+}
+
+fn line(text: &mut String, name: &str, value: &str) {
+    // Writing to a string does not fail.
+    let _ = writeln!(text, "  {name:<12} {value}");
+}
+
+/// Where a route's content comes from.
+pub(super) fn source(source: &Source) -> String {
+    match source {
+        Source::Files(files) => {
+            let listed = if files.list { ", folders without it listed" } else { "" };
+            format!("files in {}, index {}{listed}", files.root.display(), files.index)
+        }
+        Source::Proxy(proxy) => format!(
+            "backend {}, Host {}, timeouts: connect {}, response {}, read {}",
+            proxy.upstream,
+            proxy.host,
+            duration::spell(proxy.connect_timeout),
+            duration::spell(proxy.response_timeout),
+            duration::spell(proxy.read_timeout)
+        ),
+    }
+}
+
+/// At which pace a route's responses leave.
+pub(super) fn pace_of(route: &Route) -> String {
+    let pace = pace(&route.pace);
+    match &route.source {
+        Source::Proxy(proxy) if proxy.honour_accel => format!("{pace}; X-Accel-Limit-Rate goes before"),
+        _ => pace,
+    }
+}
+
+fn pace(pace: &Pace) -> String {
+    let Some(rate) = pace.rate else { return "unlimited".to_owned() };
+    let burst =
+        if pace.burst == Burst::default() { String::new() } else { format!(", {}", burst(pace.burst)) };
+    format!("{}{burst}, end of stream {}", rate_of(rate), spell_end_of_stream(pace.end_of_stream))
+}
+
+fn rate_of(rate: Rate) -> String {
+    format!("{rate} ({} bytes/s)", rate.bytes_per_second())
+}
+
+fn burst(burst: Burst) -> String {
+    format!("burst {burst} ({} bytes)", burst.bytes())
+}
+
+/// A filter by its name, with its kind where that says more.
+fn with_kind(name: &str, kind: &FilterKind) -> String {
+    let kind = match kind {
+        FilterKind::RoutePace => return name.to_owned(),
+        FilterKind::Rate(own) => format!("rate {}", pace(own)),
+        FilterKind::Count => "count".to_owned(),
+        FilterKind::Gzip(gzip) => format!("gzip level {}", gzip.level),
+        FilterKind::Replace(_) => "replace".to_owned(),
+        FilterKind::Custom { kind, .. } => kind.clone(),
+    };
+    if kind == name { kind } else { format!("{name} ({kind})") }
+}

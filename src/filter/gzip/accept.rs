@@ -1,0 +1,92 @@
+//! Whether a client takes gzip: the field `Accept-Encoding` (RFC 9110 section 12.5.3).
+
+use http::HeaderMap;
+use http::header::ACCEPT_ENCODING;
+
+/// Whether the fields allow gzip, and do not ask for the content as it is rather than that.
+///
+/// Weights count: `gzip;q=0` forbids it, `*` stands for what is not named, and an `identity` named with
+/// a higher weight is preferred. A weight that is none forbids too: the content as it is can be read by
+/// everyone. A request without the field gets that for the same reason.
+pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
+    let (mut gzip, mut identity, mut any) = (None, None, None);
+    for value in headers.get_all(ACCEPT_ENCODING) {
+        let Ok(list) = value.to_str() else { continue };
+        for item in list.split(',') {
+            let mut parts = item.split(';').map(str::trim);
+            let coding = parts.next().unwrap_or_default().to_ascii_lowercase();
+            let weight = parts.find_map(weight_of).unwrap_or(Some(1000)).unwrap_or(0);
+            let seen = match coding.as_str() {
+                "gzip" | "x-gzip" => &mut gzip,
+                "identity" => &mut identity,
+                "*" => &mut any,
+                _ => continue,
+            };
+            *seen = Some(seen.map_or(weight, |other: u16| other.max(weight)));
+        }
+    }
+    let gzip = gzip.or(any).unwrap_or(0);
+    gzip > 0 && gzip >= identity.unwrap_or(0)
+}
+
+/// The weight in thousandths if the parameter is one; the inner `None` is one that is misspelt.
+fn weight_of(parameter: &str) -> Option<Option<u16>> {
+    let (name, value) = parameter.split_once('=')?;
+    name.trim().eq_ignore_ascii_case("q").then(|| thousandths(value.trim()))
+}
+
+fn thousandths(value: &str) -> Option<u16> {
+    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
+    if fraction.len() > 3 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
+        return None;
+    }
+    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
+    match whole {
+        "0" => Some(fraction),
+        "1" if fraction == 0 => Some(1000),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::HeaderValue;
+
+    #[test]
+    fn weights_stars_and_old_names() {
+        let table: [(&[&'static str], bool); 24] = [
+            (&[], false),
+            (&[""], false),
+            (&["gzip"], true),
+            (&["GZip"], true),
+            (&["x-gzip"], true),
+            (&["deflate, gzip, br"], true),
+            (&["deflate", "gzip"], true),
+            (&["br"], false),
+            (&["identity"], false),
+            (&["*"], true),
+            (&["*;q=0"], false),
+            (&["gzip;q=0"], false),
+            (&["gzip;q=0, *"], false),
+            (&["gzip;q=0.000"], false),
+            (&["gzip;q=0.001"], true),
+            (&["gzip ; Q = 1.000"], true),
+            (&["gzip;q=1.1"], false),
+            (&["gzip;q=often"], false),
+            (&["gzip;q=0.0001"], false),
+            (&["gzip;q=0.5, identity;q=0.9"], false),
+            (&["gzip;q=0.5, identity;q=0.5"], true),
+            (&["identity;q=0.5, *;q=0.1"], false),
+            (&["identity;q=0, *"], true),
+            (&["gzip;level=9;q=0"], false),
+        ];
+        for (values, takes) in table {
+            let mut headers = HeaderMap::new();
+            for value in values {
+                headers.append(ACCEPT_ENCODING, HeaderValue::from_static(value));
+            }
+            assert_eq!(takes_gzip(&headers), takes, "{values:?}");
+        }
+    }
+}

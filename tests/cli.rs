@@ -1,0 +1,177 @@
+//! The program as it is typed: what it prints where, and how it ends.
+
+use std::fs;
+use std::process::{Command, Output};
+
+fn sluicegate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()
+}
+
+/// The output on standard output of a command that must go well and be quiet otherwise.
+fn prints(args: &[&str]) -> String {
+    let output = sluicegate(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The message of a command that must end with `code` and print nothing else.
+fn fails(code: i32, args: &[&str]) -> String {
+    let output = sluicegate(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A folder with the example in `config/` and the `site/` it serves beside it.
+fn workplace() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("site")).unwrap();
+    fs::create_dir(folder.path().join("config")).unwrap();
+    fs::copy("fixtures/config/sluicegate.toml", folder.path().join("config/sluicegate.toml")).unwrap();
+    folder
+}
+
+#[test]
+fn help_and_version_are_answers() {
+    for args in [
+        &["--help"][..],
+        &["-h"],
+        &["help"],
+        &["serve", "-h"],
+        &["serve", "--help"],
+        &["proxy", "--help"],
+        &["run", "--help"],
+    ] {
+        assert!(prints(args).starts_with("Usage: sluicegate"), "{args:?}");
+    }
+    let version = format!("sluicegate {}\n", env!("CARGO_PKG_VERSION"));
+    assert_eq!(prints(&["--version"]), version);
+    assert_eq!(prints(&["-V"]), version);
+    let help = prints(&["--help"]);
+    for word in ["serve", "proxy", "run", "check", "--version", "1.5m", "8mbit", "off"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+}
+
+#[test]
+fn every_default_is_in_the_help() {
+    for (command, defaults) in [
+        (
+            "serve",
+            &["off", "0", "immediate", "127.0.0.1:8080", "info", "30s", "10000", "1m", "index.html"][..],
+        ),
+        (
+            "proxy",
+            &[
+                "off",
+                "0",
+                "immediate",
+                "127.0.0.1:8080",
+                "info",
+                "30s",
+                "10000",
+                "1m",
+                "upstream",
+                "5s",
+                "64",
+            ],
+        ),
+        ("run", &["what the file says, else 127.0.0.1:8080", "what the file says, else info"]),
+    ] {
+        let help = prints(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
+        for default in defaults {
+            assert!(help.contains(&format!("default {default})")), "{default} in {help}");
+        }
+    }
+}
+
+#[test]
+fn what_is_typed_wrong_ends_with_2() {
+    for (args, expected) in [
+        (&[][..], "a command is missing: serve, proxy, run or check"),
+        (&["sreve", "."], "Unrecognized argument: sreve"),
+        (&["serve"], "DIR"),
+        (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),
+        (&["serve", ".", "--rate"], "No value provided for option '--rate'"),
+        (&["serve", ".", "--rate", "60", "--rate", "61"], "duplicate values provided"),
+        (
+            &["serve", ".", "--rate", "60x"],
+            "--rate: \"60x\" is not a rate: the unit \"x\" is not known; write 60 (KiB/s)",
+        ),
+        (&["serve", ".", "--rate=0"], "for unlimited use `off`"),
+        (&["proxy", "127.0.0.1:9000"], "\"127.0.0.1:9000\" is not a backend: http:// is missing"),
+        (
+            &["proxy", "http://h", "--trusted-proxy", "h"],
+            "--trusted-proxy: \"h\" is not an address or network",
+        ),
+        (&["run", "none.toml", "--listen", "here"], "--listen: \"here\" is not an address"),
+        (&["check", "a.toml", "b.toml"], "Unrecognized argument: b.toml"),
+    ] {
+        let message = fails(2, args);
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
+        assert!(message.ends_with("Run `sluicegate --help` for what there is.\n"), "{message}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_argument_that_is_not_text_is_typed_wrong() {
+    use std::os::unix::ffi::OsStrExt;
+    let odd = std::ffi::OsStr::from_bytes(b"\xff");
+    let output = Command::new(env!("CARGO_BIN_EXE_sluicegate")).arg("serve").arg(odd).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+}
+
+#[test]
+fn a_folder_that_is_not_there_ends_with_1() {
+    let message = fails(1, &["serve", "none-such", "--rate", "60"]);
+    assert_eq!(message, "sluicegate: there is no folder \"none-such\"; create it or correct the path\n");
+    let message = fails(1, &["serve", "Cargo.toml"]);
+    assert!(message.contains("\"Cargo.toml\" is not a folder"), "{message}");
+}
+
+#[test]
+fn check_tells_what_a_good_file_means() {
+    let folder = workplace();
+    let file = folder.path().join("config/sluicegate.toml");
+    let summary = prints(&["check", file.to_str().unwrap()]);
+    for line in [
+        "sluicegate.toml is good.",
+        "listen       127.0.0.1:8080",
+        "\n/slow/\n",
+        "site, index index.html, folders without it listed",
+        "pace         60k (61440 bytes/s), burst 256k (262144 bytes), end of stream immediate",
+        "filters      redact (replace), rate",
+        "source       backend http://127.0.0.1:9000, Host upstream",
+        "pace         1.5m (1572864 bytes/s), end of stream immediate; X-Accel-Limit-Rate goes before",
+        "filters      squeeze (gzip level 6), count",
+        "pace         unlimited\n",
+    ] {
+        assert!(summary.contains(line), "{line:?} in\n{summary}");
+    }
+}
+
+#[test]
+fn check_tells_what_is_wrong_with_a_bad_file() {
+    let message = fails(1, &["check", "fixtures/config/bad/unknown-key.toml"]);
+    assert_eq!(
+        message,
+        "sluicegate: fixtures/config/bad/unknown-key.toml:6:1: unknown key \"rats\" in [[route]]; did you mean \"rate\"?\n"
+    );
+    let message = fails(1, &["check", "none.toml"]);
+    assert!(message.contains("none.toml: cannot be read: No such file"), "{message}");
+    assert_eq!(fails(1, &["run", "none.toml"]), message);
+}
+
+#[test]
+fn a_warning_is_told_and_does_no_harm() {
+    let folder = workplace();
+    let file = folder.path().join("warn.toml");
+    fs::write(&file, "[filter.zip]\nkind = \"gzip\"\n[[route]]\npath = \"/\"\nfiles = \"site\"\n").unwrap();
+    let output = sluicegate(&["check", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0));
+    let message = String::from_utf8(output.stderr).unwrap();
+    assert!(message.contains("warn.toml:1:9: [filter.zip] is not used"), "{message}");
+    assert!(message.starts_with("sluicegate: warning: "), "{message}");
+}

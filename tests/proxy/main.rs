@@ -1,0 +1,12 @@
+//! The proxy end to end, on real sockets: hand-written backends that send exact bytes, a plain hyper
+//! server in front, and clients that are plain sockets.
+//!
+//! Every socket has a timeout of ten seconds, so that what hangs fails. Nothing sleeps to wait for
+//! something; the few short timeouts under test are real time.
+
+mod bodies;
+mod failures;
+mod fixture;
+mod heads;
+mod pool;
+mod upgrade;

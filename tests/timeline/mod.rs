@@ -1,0 +1,199 @@
+//! Recordings of brigades, the timelines they give, and what runs the one into the other.
+//!
+//! A [`Case`] is a recording for each response on one connection, and the settings it runs under. A
+//! [`Runner`] turns it into events: which bytes and marks came out, and when. [`Line`]s are these events
+//! summed up for each instant, which is what goldens hold and what does not depend on any cut.
+
+#![allow(dead_code)] // each test program uses its own part
+
+pub mod chain;
+pub mod golden;
+pub mod model;
+pub mod recording;
+
+use std::fmt;
+
+/// Nanoseconds in a millisecond.
+pub const MS: u64 = 1_000_000;
+
+/// Bytes per second of `rate-limit 60`: a chunk of 12 288 bytes.
+pub const GUIDE: u64 = 60 * 1024;
+
+/// A mark between bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    Flush,
+    Trailers,
+    Error,
+    Eos,
+}
+
+impl Mark {
+    pub const ALL: [Self; 4] = [Self::Flush, Self::Trailers, Self::Error, Self::Eos];
+
+    /// The word for it in recordings and goldens.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Flush => "flush",
+            Self::Trailers => "trailers",
+            Self::Error => "error",
+            Self::Eos => "eos",
+        }
+    }
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|mark| mark.word() == word)
+    }
+
+    /// Whether nothing may follow it.
+    pub fn closes(self) -> bool {
+        matches!(self, Self::Eos | Self::Error)
+    }
+}
+
+/// One bucket of a recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Item {
+    /// So many bytes in memory.
+    Data(u64),
+    /// So many bytes in a file.
+    File(u64),
+    Mark(Mark),
+}
+
+impl Item {
+    pub fn bytes(self) -> u64 {
+        match self {
+            Self::Data(bytes) | Self::File(bytes) => bytes,
+            Self::Mark(_) => 0,
+        }
+    }
+}
+
+/// A brigade that comes to hand at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// Nanoseconds after the response was asked for.
+    pub at: u64,
+    pub items: Vec<Item>,
+}
+
+/// One response of a connection.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Response {
+    /// Nanoseconds between the end of the response before it and the request for this one.
+    pub after: u64,
+    pub arrivals: Vec<Arrival>,
+}
+
+/// One connection: what runs over it, and under which settings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Case {
+    /// Bytes per second; `None` is unlimited.
+    pub rate: Option<u64>,
+    /// Bytes.
+    pub burst: u64,
+    /// Whether the remainder at the end of a stream waits its interval.
+    pub paced_end: bool,
+    /// One after another; a response without an end is the last that says anything.
+    pub responses: Vec<Response>,
+    /// The reader takes nothing from the first instant until the second. In order.
+    pub stalls: Vec<(u64, u64)>,
+    /// From an instant on, another rate. In order. It is seen when the stream is next looked at.
+    pub changes: Vec<(u64, Option<u64>)>,
+}
+
+impl Case {
+    /// One response under `rate`, nothing else set.
+    pub fn one(rate: u64, arrivals: Vec<Arrival>) -> Self {
+        Self {
+            rate: Some(rate),
+            burst: 0,
+            paced_end: false,
+            responses: vec![Response { after: 0, arrivals }],
+            stalls: Vec::new(),
+            changes: Vec::new(),
+        }
+    }
+
+    /// When a reader that wants to look at `now` does: then, or at the end of its stall.
+    pub fn awake(&self, now: u64) -> u64 {
+        self.stalls.iter().fold(now, |now, &(from, to)| if (from..to).contains(&now) { to } else { now })
+    }
+}
+
+/// Something that came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Nanoseconds on the clock, which starts at zero with the first request.
+    pub at: u64,
+    pub what: What,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Bytes(u64),
+    Mark(Mark),
+}
+
+/// A thing that runs a case and says what came out when.
+pub trait Runner {
+    fn run(&self, case: &Case) -> Vec<Event>;
+
+    /// Whether its events tell of this mark. An HTTP body, for example, has no flushes.
+    fn sees(&self, _mark: Mark) -> bool {
+        true
+    }
+
+    /// Whether it can run this case at all.
+    fn can_run(&self, _case: &Case) -> bool {
+        true
+    }
+}
+
+/// All that came out at one instant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    pub at: u64,
+    pub bytes: u64,
+    /// Bytes out up to and with this instant, over the connection's life.
+    pub cumulative: u64,
+    /// Each mark with the number of bytes that had come out before it.
+    pub marks: Vec<(Mark, u64)>,
+}
+
+impl fmt::Display for Line {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {} {}", self.at, self.bytes, self.cumulative)?;
+        self.marks.iter().try_for_each(|(mark, position)| write!(f, " {}@{position}", mark.word()))
+    }
+}
+
+/// Sums events up, one line for each instant, leaving out marks that `runner` does not see.
+///
+/// # Panics
+/// If the events are not in order of time.
+pub fn lines(runner: &dyn Runner, events: &[Event]) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut cumulative = 0;
+    for event in events {
+        if matches!(event.what, What::Mark(mark) if !runner.sees(mark)) {
+            continue;
+        }
+        let last = lines.last().map(|line| line.at);
+        assert!(last.is_none_or(|last| last <= event.at), "an event at {} after {last:?}", event.at);
+        if last != Some(event.at) {
+            lines.push(Line { at: event.at, bytes: 0, cumulative, marks: Vec::new() });
+        }
+        let Some(line) = lines.last_mut() else { unreachable!("pushed above") };
+        match event.what {
+            What::Bytes(bytes) => {
+                cumulative += bytes;
+                line.bytes += bytes;
+                line.cumulative = cumulative;
+            }
+            What::Mark(mark) => line.marks.push((mark, cumulative)),
+        }
+    }
+    lines
+}
