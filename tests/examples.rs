@@ -4,6 +4,10 @@
 #[path = "../examples/custom_filter.rs"]
 mod custom_filter;
 
+#[allow(dead_code)] // its main
+#[path = "../examples/custom_server.rs"]
+mod custom_server;
+
 use sluicegate::clock::Instant;
 use sluicegate::filter::Counts;
 
@@ -44,4 +48,15 @@ fn the_custom_filter_does_not_care_how_its_input_is_cut() {
         sums
     };
     assert_eq!(by_instant(&letters), by_instant(&[whole]));
+}
+
+#[test]
+fn the_custom_server_shouts_by_code_and_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.txt"), "hello\n").unwrap();
+    let root = folder.path().to_str().unwrap();
+    for server in [custom_server::by_code(root).unwrap(), custom_server::by_name(root).unwrap()] {
+        let answer = custom_server::ask(server, "/a.txt").unwrap();
+        assert!(answer.starts_with("HTTP/1.0 200 OK\r\n") && answer.ends_with("\r\n\r\nHELLO\n"), "{answer}");
+    }
 }
