@@ -21,7 +21,10 @@ pub struct SinkState {
     /// When the first byte since [`await_bytes`](Self::await_bytes) came, in nanoseconds; 0 before it.
     heard: AtomicU64,
     aborted: AtomicBool,
-    /// Someone waits in `flushed`. Spares the lock on the data path.
+    flushes: AtomicU64,
+    /// A flush lasts until the kernel has sent all it took.
+    sends: AtomicBool,
+    /// Someone waits for a flush. Spares the lock on the data path.
     awaited: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
     clock: Arc<dyn Clock>,
@@ -34,6 +37,8 @@ impl SinkState {
             read: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
+            flushes: AtomicU64::new(0),
+            sends: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
             clock,
@@ -73,10 +78,27 @@ impl SinkState {
         self.aborted.load(Ordering::Relaxed)
     }
 
-    /// Wakes `waker` the next time all bytes handed to the sink went on.
-    pub fn wake_when_flushed(&self, waker: &Waker) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waker.clone());
-        self.awaited.store(true, Ordering::Release);
+    /// How often all bytes handed to the sink had gone on.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
+    }
+
+    /// Ready when there have been more flushes than the `seen` that were there before.
+    pub fn poll_flushed(&self, cx: &mut Context<'_>, seen: u64) -> Poll<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        drop(waiting);
+        self.awaited.store(true, Ordering::SeqCst);
+        // It may have happened before we said that we wait.
+        if self.flushes.load(Ordering::SeqCst) > seen { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
+    /// has not. For a connection that is about to be aborted.
+    pub fn send_before_flushed(&self) {
+        self.sends.store(true, Ordering::Relaxed);
     }
 
     fn note_read(&self, n: usize) {
@@ -89,7 +111,8 @@ impl SinkState {
     }
 
     fn flushed(&self) {
-        if self.awaited.swap(false, Ordering::Acquire) {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             waiting.into_iter().for_each(Waker::wake);
         }
@@ -189,6 +212,9 @@ impl hyper::rt::Write for Sink {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        if self.state.sends.load(Ordering::Relaxed) {
+            ready!(self.socket.poll_sent(cx));
+        }
         self.state.flushed();
         Poll::Ready(Ok(()))
     }

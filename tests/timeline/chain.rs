@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -16,6 +16,9 @@ use sluicegate::limit::{Carryover, INTERVAL, Limit, Rate};
 
 use super::{Case, Event, Item, Mark, Response, Runner, What};
 
+/// Makes the filters of one response.
+pub type MakeFilters = fn() -> Vec<Box<dyn Filter>>;
+
 /// How the chain is driven. None of it may show in a timeline.
 #[derive(Clone, Copy)]
 pub struct ChainRunner {
@@ -26,7 +29,7 @@ pub struct ChainRunner {
     /// Steps also one nanosecond before each due instant, and expects the same answer and no bytes.
     pub look_early: bool,
     /// The filters before the rate filter.
-    pub before: fn() -> Vec<Box<dyn Filter>>,
+    pub before: MakeFilters,
 }
 
 impl Default for ChainRunner {
@@ -211,7 +214,13 @@ impl Source {
 
 /// The bytes of every recording: which stands where can be seen from its value.
 pub fn content(position: u64, len: u64) -> Bytes {
-    (position..position + len).map(|at| (at % 251) as u8).collect()
+    static PERIODS: LazyLock<Bytes> =
+        LazyLock::new(|| (0..251 * 4096u32).map(|at| (at % 251) as u8).collect());
+    let (from, len) = ((position % 251) as usize, len as usize);
+    if from + len <= PERIODS.len() {
+        return PERIODS.slice(from..from + len);
+    }
+    PERIODS.iter().cycle().skip(from).take(len).copied().collect()
 }
 
 pub fn mark_of(bucket: &Bucket) -> Mark {

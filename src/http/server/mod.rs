@@ -5,6 +5,7 @@ mod connection;
 mod exchange;
 mod response;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -14,13 +15,12 @@ use std::time::Duration;
 use event_listener::Event;
 use futures_lite::FutureExt;
 
+pub use super::MAX_HEAD;
 use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep, SystemClock};
+use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
-
-/// The largest head of a request: 32 KiB, start line and end included. A larger one is answered 431.
-pub const MAX_HEAD: usize = 32 * 1024;
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]
@@ -85,11 +85,16 @@ enum Stage {
 struct Shared {
     settings: Settings,
     routes: Routes,
+    /// What filters of the routes count, by the filters' names.
+    counts: BTreeMap<String, Counts>,
     clock: Arc<SystemClock>,
     stage: AtomicU8,
     stage_changed: Event,
     connections: AtomicUsize,
     refused: AtomicUsize,
+    /// Tasks that accept connections, each with its listener.
+    accepting: AtomicUsize,
+    /// A connection ended, or a listener.
     connection_ended: Event,
     next_connection: AtomicU64,
 }
@@ -101,14 +106,26 @@ pub struct Handle(Arc<Shared>);
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
+        Self::counting(settings, listeners, routes, BTreeMap::new())
+    }
+
+    /// The same for routes with filters that add to `counts`.
+    pub(super) fn counting(
+        settings: Settings,
+        listeners: Vec<Listener>,
+        routes: Vec<Route>,
+        counts: BTreeMap<String, Counts>,
+    ) -> Self {
         let shared = Shared {
             settings,
             routes: Routes::new(routes),
+            counts,
             clock: rt::clock(),
             stage: AtomicU8::new(Stage::Running as u8),
             stage_changed: Event::new(),
             connections: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
             connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
         };
@@ -120,17 +137,32 @@ impl Server {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
 
+    /// What the `count` filters of its configuration see, by the filters' names; live.
+    ///
+    /// Routes that name the same filter are counted together. Each has its line in the log when the
+    /// server ends.
+    pub fn counts(&self) -> &BTreeMap<String, Counts> {
+        &self.shared.counts
+    }
+
     /// What tells this server to end.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.shared))
     }
 
-    /// Serves until a [`Handle`] says to drain or stop and all connections have ended.
+    /// Serves until a [`Handle`] says to drain or stop and all connections have ended. By then the
+    /// listeners are closed, and the sockets of Unix ones removed.
     ///
     /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
     pub async fn run(self) {
         for listener in self.listeners {
-            rt::spawn(accept::accept(listener, Arc::clone(&self.shared)));
+            self.shared.accepting.fetch_add(1, Ordering::SeqCst);
+            let shared = Arc::clone(&self.shared);
+            rt::spawn(async move {
+                accept::accept(listener, Arc::clone(&shared)).await;
+                shared.accepting.fetch_sub(1, Ordering::SeqCst);
+                shared.connection_ended.notify(usize::MAX);
+            });
         }
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
@@ -139,6 +171,12 @@ impl Server {
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
+        for (name, counts) in &shared.counts {
+            log::info!(
+                filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
+                "counted"
+            );
+        }
     }
 }
 
@@ -151,6 +189,11 @@ impl Handle {
     /// Ends all connections now.
     pub fn stop(&self) {
         self.0.reach(Stage::Stopped);
+    }
+
+    /// See [`Server::counts`].
+    pub fn counts(&self) -> &BTreeMap<String, Counts> {
+        &self.0.counts
     }
 
     /// Connections being served, those refused excepted.
@@ -170,11 +213,10 @@ impl Shared {
         wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is left and none can come.
     fn idle(&self) -> impl Future<Output = ()> + '_ {
-        wait_until(&self.connection_ended, || {
-            self.connections.load(Ordering::SeqCst) + self.refused.load(Ordering::SeqCst) == 0
-        })
+        let left = [&self.accepting, &self.connections, &self.refused];
+        wait_until(&self.connection_ended, move || left.iter().all(|count| count.load(Ordering::SeqCst) == 0))
     }
 
     /// Counts a connection in and gives it its number.
