@@ -86,6 +86,7 @@ impl Server {
             idle_timeout: config.idle_timeout,
             access_log: config.access_log,
             trusted: config.trusted_proxies.iter().copied().collect(),
+            ..Settings::default()
         };
         Ok(Self::new(settings, listeners, routes))
     }

@@ -63,7 +63,10 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
     let Ok(peer) = socket.peer() else { return };
     let local = socket.local();
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    let sink = Sink::new(socket, clock);
+    if let Some(bytes) = server.sink.send_buffer {
+        socket.set_send_buffer(bytes);
+    }
+    let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock);
     let connection = Connection::new(Arc::clone(server), &sink, peer, local, refused);
     rt::spawn(connection::serve(sink, connection));
 }

@@ -18,6 +18,7 @@ use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep, SystemClock};
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
+use crate::sink::{SinkCounts, SinkSettings};
 
 /// The largest head of a request: 32 KiB, start line and end included. A larger one is answered 431.
 pub const MAX_HEAD: usize = 32 * 1024;
@@ -35,6 +36,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Whether each response gets a line in the log, of target `access`. Default false.
     pub access_log: bool,
+    /// What a connection may hold, how fast it may write, and when its reader is given up.
+    pub sink: SinkSettings,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.
     pub trusted: TrustedPeers,
 }
@@ -47,6 +50,7 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             access_log: false,
+            sink: SinkSettings::default(),
             trusted: TrustedPeers::default(),
         }
     }
@@ -84,6 +88,9 @@ enum Stage {
 /// What all connections of one server share.
 struct Shared {
     settings: Settings,
+    sink: Arc<SinkSettings>,
+    /// The sums over all connections' sinks.
+    egress: Arc<SinkCounts>,
     routes: Routes,
     clock: Arc<SystemClock>,
     stage: AtomicU8,
@@ -102,6 +109,8 @@ impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
         let shared = Shared {
+            sink: Arc::new(settings.sink.clone()),
+            egress: Arc::default(),
             settings,
             routes: Routes::new(routes),
             clock: rt::clock(),
@@ -151,6 +160,11 @@ impl Handle {
     /// Ends all connections now.
     pub fn stop(&self) {
         self.0.reach(Stage::Stopped);
+    }
+
+    /// What the server's connections wrote, hold and dropped, summed.
+    pub fn egress(&self) -> &SinkCounts {
+        &self.0.egress
     }
 
     /// Connections being served, those refused excepted.
