@@ -4,6 +4,7 @@ pub mod body;
 pub mod brigade;
 pub mod clock;
 pub mod config;
+mod excerpt;
 pub mod filter;
 pub mod generator;
 pub mod http;

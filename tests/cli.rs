@@ -1,7 +1,11 @@
 //! The program as it is typed: what it prints where, and how it ends.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
 
 fn sluicegate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()
@@ -51,6 +55,24 @@ fn help_and_version_are_answers() {
     let help = prints(&["--help"]);
     for word in ["serve", "proxy", "run", "check", "--version", "1.5m", "8mbit", "off"] {
         assert!(help.contains(word), "{word} in {help}");
+    }
+}
+
+#[test]
+fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
+    for args in
+        [&["--help"][..], &["serve", "--help"], &["proxy", "--help"], &["run", "--help"], &["check", "-h"]]
+    {
+        let help = prints(args);
+        for line in help.lines() {
+            assert!(line.chars().count() <= 80, "{args:?}: {line}");
+            assert!(!line.ends_with("(default"), "{args:?}: {line}");
+        }
+        if help.contains("--listen") {
+            for form in ["127.0.0.1:8080", "[::1]:8080", "unix:PATH"] {
+                assert!(help.contains(form), "{args:?}: {form}");
+            }
+        }
     }
 }
 
@@ -174,4 +196,51 @@ fn a_warning_is_told_and_does_no_harm() {
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("warn.toml:1:9: [filter.zip] is not used"), "{message}");
     assert!(message.starts_with("sluicegate: warning: "), "{message}");
+}
+
+/// A running program. Dropping it kills what is left of it.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
+    let folder = workplace();
+    fs::write(folder.path().join("site/a"), "four").unwrap();
+    let file = folder.path().join("count.toml");
+    let text = "listen = \"127.0.0.1:0\"\n[filter.pages]\nkind = \"count\"\n".to_owned()
+        + "[[route]]\npath = \"/one/\"\nfiles = \"site\"\nfilters = [\"pages\", \"count\"]\n"
+        + "[[route]]\npath = \"/two/\"\nfiles = \"site\"\nfilters = [\"pages\"]\n";
+    fs::write(&file, text).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let mut running = Running(command.arg("run").arg(&file).stdout(Stdio::piped()).spawn().unwrap());
+    let mut stdout = BufReader::new(running.0.stdout.take().unwrap());
+    let mut line = String::new();
+    stdout.read_line(&mut line).unwrap();
+    let addr = line.trim().strip_prefix("listening on http://").unwrap();
+
+    for path in ["/one/a", "/two/a"] {
+        let mut stream = TcpStream::connect(addr).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.ends_with("four"), "{answer}");
+    }
+    kill_process(Pid::from_child(&running.0), Signal::TERM).unwrap();
+    let mut log = String::new();
+    stdout.read_to_string(&mut log).unwrap();
+    assert!(running.0.wait().unwrap().success());
+
+    // The log is coloured.
+    let coloured = |key: &str, value: &str| format!("\u{1b}[1m{key}\u{1b}[0m {value}\n");
+    for (filter, count, bytes) in [("count", "1", "4"), ("pages", "2", "8")] {
+        let values = [("filter", filter), ("streams", count), ("ended", count), ("bytes", bytes)];
+        let expected: Vec<String> = values.iter().map(|(key, value)| coloured(key, value)).collect();
+        assert!(log.contains(&expected.join("    ")), "{filter}: {log}");
+    }
 }

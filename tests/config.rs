@@ -9,7 +9,7 @@ use sluicegate::config::{
     Config, FilterKind, GzipSettings, HostPolicy, LONGEST_FILE, ListenAddr, Loader, Pace, ReplaceSettings,
     Source,
 };
-use sluicegate::filter::EndOfStream;
+use sluicegate::filter::{EndOfStream, MediaTypes};
 use sluicegate::limit::{Burst, Rate, Size};
 
 const GOOD: &str = include_str!("../fixtures/config/sluicegate.toml");
@@ -60,7 +60,7 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(slow.pace, Pace { rate: Rate::new(61_440), burst, end_of_stream: EndOfStream::Immediate });
 
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
-    assert_eq!(proxy.upstream.as_str(), "http://127.0.0.1:9000");
+    assert_eq!(proxy.upstream.to_string(), "http://127.0.0.1:9000");
     assert_eq!((&proxy.host, proxy.connect_timeout), (&HostPolicy::Upstream, Duration::from_secs(5)));
 }
 
@@ -141,17 +141,15 @@ fn a_rate_of_its_own_may_stand_beside_the_routes() {
 #[test]
 fn a_replacement_keeps_its_texts_to_the_letter() {
     let text =
-        "[filter.r]\nkind = \"replace\"\nfrom = \" a\\nb\"\nto = \"\"\ntypes = [\"Text/HTML\", \"image/\"]\n"
-            .to_owned()
-            + &route("filters = [\"r\"]");
+        "[filter.r]\nkind = \"replace\"\nfrom = \" a\\nb\"\nto = \"\"\ntypes = [\"Text/HTML\", \"image/*\"]\n"
+            .to_owned() + &route("filters = [\"r\"]");
     let FilterKind::Replace(ReplaceSettings { from, to, types }) =
         parse(&text).unwrap().routes[0].filters[0].kind.clone()
     else {
         panic!()
     };
     assert_eq!((from.as_str(), to.as_str()), (" a\nb", ""));
-    let types: Vec<String> = types.unwrap().iter().map(ToString::to_string).collect();
-    assert_eq!(types, ["text/html", "image/*"]);
+    assert_eq!(types, MediaTypes::parse(["text/html", "image/*"]).unwrap());
 }
 
 #[test]

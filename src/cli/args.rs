@@ -7,15 +7,16 @@ use std::ffi::OsString;
 
 use argh::FromArgs;
 
-/// Lets bytes out at a set pace: serves files and backends through a chain of filters.
+/// Lets bytes out at a set pace: serves files and backends through filters.
 #[derive(FromArgs, Debug, PartialEq)]
 #[argh(
     example = "{command_name} serve site --rate 60\n\
         {command_name} proxy http://127.0.0.1:9000 --rate 1.5m --burst 256\n\
         {command_name} check sluicegate.toml",
-    note = "Rates: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s, multiples of 1024),\n  \
-        8mbit (bits/s) or off. Bursts: 256 (KiB), 64k, 1.5m.\n  \
-        Durations: 500ms, 30s, 2m, 1h.",
+    note = "Rates: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s, multiples of 1024),\n\
+        8mbit (bits/s) or off. Bursts: 256 (KiB), 64k, 1.5m.\n\
+        Durations: 500ms, 30s, 2m, 1h.\n\
+        {command_name} serve --help tells the flags of a command.",
     error_code(1, "The command ran and failed."),
     error_code(2, "The command was typed wrong."),
     help_triggers("-h", "--help", "help")
@@ -38,161 +39,131 @@ pub(super) enum Command {
     Check(Check),
 }
 
-/// Serve the files of a folder.
-#[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "serve", help_triggers("-h", "--help", "help"))]
-pub(super) struct Serve {
-    /// the folder
-    #[argh(positional, arg_name = "DIR")]
-    pub(super) dir: String,
+/// Makes the arguments of a command that serves one route: its own, then those of all such commands.
+/// argh has no way to share them.
+macro_rules! one_route_command {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        #[derive(FromArgs, Debug, Default, PartialEq)]
+        $(#[$about])*
+        pub(super) struct $name {
+            $($own)*
 
-    /// list folders that have no index file (default no)
-    #[argh(switch)]
-    pub(super) list: bool,
+            /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
+            #[argh(option, arg_name = "rate")]
+            pub(super) rate: Option<String>,
 
-    /// the file that answers for a folder (default index.html)
-    #[argh(option, arg_name = "name")]
-    pub(super) index: Option<String>,
+            /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
+            #[argh(option, arg_name = "burst")]
+            pub(super) burst: Option<String>,
 
-    /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
-    #[argh(option, arg_name = "rate")]
-    pub(super) rate: Option<String>,
+            /// the last bytes of a response, less than one interval's: immediate (leave with those before them) or paced (wait their interval too) (default immediate)
+            #[argh(option, arg_name = "rule")]
+            pub(super) end_of_stream: Option<String>,
 
-    /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
-    #[argh(option, arg_name = "burst")]
-    pub(super) burst: Option<String>,
+            /// a filter for each response: rate (the place of the pace), count (sums logged at the end) or gzip; repeatable, in order (default none, rate last if one is set)
+            #[argh(option, arg_name = "name")]
+            pub(super) filter: Vec<String>,
 
-    /// the last bytes of a response, less than one interval's: immediate or paced (default immediate)
-    #[argh(option, arg_name = "rule")]
-    pub(super) end_of_stream: Option<String>,
+            /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH for a Unix socket (its file is made, and removed at the end); repeatable (default 127.0.0.1:8080)
+            #[argh(option, arg_name = "addr")]
+            pub(super) listen: Vec<String>,
 
-    /// a filter for each response, in order: rate, count or gzip; repeatable (default none, rate last if one is set)
-    #[argh(option, arg_name = "name")]
-    pub(super) filter: Vec<String>,
+            /// off, error, warn, info, debug or trace (default info)
+            #[argh(option, arg_name = "level")]
+            pub(super) log_level: Option<String>,
 
-    /// where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH, port 0 for any free one; repeatable (default 127.0.0.1:8080)
-    #[argh(option, arg_name = "addr")]
-    pub(super) listen: Vec<String>,
+            /// log a line for each response (default no)
+            #[argh(switch)]
+            pub(super) access_log: bool,
 
-    /// off, error, warn, info, debug or trace (default info)
-    #[argh(option, arg_name = "level")]
-    pub(super) log_level: Option<String>,
+            /// time transfers under way have after SIGTERM (default 30s)
+            #[argh(option, arg_name = "time")]
+            pub(super) drain: Option<String>,
 
-    /// log a line for each response (default no)
-    #[argh(switch)]
-    pub(super) access_log: bool,
+            /// connections served at a time; more get 503 (default 10000)
+            #[argh(option, arg_name = "number")]
+            pub(super) max_connections: Option<String>,
 
-    /// how long responses under way may go on after SIGTERM (default 30s)
-    #[argh(option, arg_name = "time")]
-    pub(super) drain: Option<String>,
+            /// longest time for a request's head to arrive (default 30s)
+            #[argh(option, arg_name = "time")]
+            pub(super) header_timeout: Option<String>,
 
-    /// connections served at a time, those above get 503 (default 10000)
-    #[argh(option, arg_name = "number")]
-    pub(super) max_connections: Option<String>,
-
-    /// the longest time for a request's head to arrive (default 30s)
-    #[argh(option, arg_name = "time")]
-    pub(super) header_timeout: Option<String>,
-
-    /// how long a connection may stay without a request (default 1m)
-    #[argh(option, arg_name = "time")]
-    pub(super) idle_timeout: Option<String>,
+            /// longest time a connection stays without request (default 1m)
+            #[argh(option, arg_name = "time")]
+            pub(super) idle_timeout: Option<String>,
+        }
+    };
 }
 
-/// Pass requests on to a backend, and its responses back at a pace.
-#[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "proxy", help_triggers("-h", "--help", "help"))]
-pub(super) struct Proxy {
-    /// the backend: http://HOST:PORT, and maybe a path to put before that of requests
-    #[argh(positional, arg_name = "URL")]
-    pub(super) url: String,
+one_route_command! {
+    /// Serve the files of a folder.
+    #[argh(subcommand, name = "serve", usage = "[options] [--] DIR", help_triggers("-h", "--help", "help"))]
+    Serve {
+        /// the folder that is served at /
+        #[argh(positional, arg_name = "DIR")]
+        pub(super) dir: String,
 
-    /// the Host the backend sees: upstream (its own), client (as it came) or a name (default upstream)
-    #[argh(option, arg_name = "host")]
-    pub(super) host: Option<String>,
+        /// list folders that have no index file (default no)
+        #[argh(switch)]
+        pub(super) list: bool,
 
-    /// a peer whose Forwarded and X-Forwarded-* fields are believed: an address or network; repeatable (default none)
-    #[argh(option, arg_name = "net")]
-    pub(super) trusted_proxy: Vec<String>,
+        /// the file that answers for a folder (default index.html)
+        #[argh(option, arg_name = "name")]
+        pub(super) index: Option<String>,
+    }
+}
 
-    /// do not let the backend set the pace by X-Accel-Limit-Rate and X-Accel-Buffering (default no)
-    #[argh(switch)]
-    pub(super) ignore_accel: bool,
+one_route_command! {
+    /// Pass requests on to a backend, and its responses back at a pace.
+    #[argh(subcommand, name = "proxy", usage = "[options] [--] URL", help_triggers("-h", "--help", "help"))]
+    Proxy {
+        /// the backend: http://HOST:PORT, and maybe a path to put before that of requests
+        #[argh(positional, arg_name = "URL")]
+        pub(super) url: String,
 
-    /// the longest wait for a connection to the backend (default 5s)
-    #[argh(option, arg_name = "time")]
-    pub(super) connect_timeout: Option<String>,
+        /// the Host the backend sees: upstream (its own), client (as it came) or a name (default upstream)
+        #[argh(option, arg_name = "host")]
+        pub(super) host: Option<String>,
 
-    /// the longest wait for the head of the backend's response (default 1m)
-    #[argh(option, arg_name = "time")]
-    pub(super) response_timeout: Option<String>,
+        /// a peer whose Forwarded and X-Forwarded-* fields are believed: an address or network; repeatable (default none)
+        #[argh(option, arg_name = "net")]
+        pub(super) trusted_proxy: Vec<String>,
 
-    /// the longest silence within the body of the backend's response (default 1m)
-    #[argh(option, arg_name = "time")]
-    pub(super) read_timeout: Option<String>,
+        /// do not let the backend set the pace by X-Accel-Limit-Rate and X-Accel-Buffering (default no)
+        #[argh(switch)]
+        pub(super) ignore_accel: bool,
 
-    /// unused connections to the backend kept for later requests (default 64)
-    #[argh(option, arg_name = "number")]
-    pub(super) idle_connections: Option<String>,
+        /// longest wait for a connection to the backend (default 5s)
+        #[argh(option, arg_name = "time")]
+        pub(super) connect_timeout: Option<String>,
 
-    /// how long an unused connection to the backend is kept (default 4s)
-    #[argh(option, arg_name = "time")]
-    pub(super) idle_connection_timeout: Option<String>,
+        /// longest wait for the head of a response, and for the next piece of a request's body (default 1m)
+        #[argh(option, arg_name = "time")]
+        pub(super) response_timeout: Option<String>,
 
-    /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
-    #[argh(option, arg_name = "rate")]
-    pub(super) rate: Option<String>,
+        /// longest silence within the body of a response (default 1m)
+        #[argh(option, arg_name = "time")]
+        pub(super) read_timeout: Option<String>,
 
-    /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
-    #[argh(option, arg_name = "burst")]
-    pub(super) burst: Option<String>,
+        /// unused connections to the backend that are kept for later requests (default 64)
+        #[argh(option, arg_name = "number")]
+        pub(super) idle_connections: Option<String>,
 
-    /// the last bytes of a response, less than one interval's: immediate or paced (default immediate)
-    #[argh(option, arg_name = "rule")]
-    pub(super) end_of_stream: Option<String>,
-
-    /// a filter for each response, in order: rate, count or gzip; repeatable (default none, rate last if one is set)
-    #[argh(option, arg_name = "name")]
-    pub(super) filter: Vec<String>,
-
-    /// where to listen: 127.0.0.1:8080, [::1]:8080 or unix:PATH, port 0 for any free one; repeatable (default 127.0.0.1:8080)
-    #[argh(option, arg_name = "addr")]
-    pub(super) listen: Vec<String>,
-
-    /// off, error, warn, info, debug or trace (default info)
-    #[argh(option, arg_name = "level")]
-    pub(super) log_level: Option<String>,
-
-    /// log a line for each response (default no)
-    #[argh(switch)]
-    pub(super) access_log: bool,
-
-    /// how long responses under way may go on after SIGTERM (default 30s)
-    #[argh(option, arg_name = "time")]
-    pub(super) drain: Option<String>,
-
-    /// connections served at a time, those above get 503 (default 10000)
-    #[argh(option, arg_name = "number")]
-    pub(super) max_connections: Option<String>,
-
-    /// the longest time for a request's head to arrive (default 30s)
-    #[argh(option, arg_name = "time")]
-    pub(super) header_timeout: Option<String>,
-
-    /// how long a connection may stay without a request (default 1m)
-    #[argh(option, arg_name = "time")]
-    pub(super) idle_timeout: Option<String>,
+        /// how long an unused connection is kept (default 4s)
+        #[argh(option, arg_name = "time")]
+        pub(super) idle_connection_timeout: Option<String>,
+    }
 }
 
 /// Serve what a configuration file says.
 #[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "run", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "run", usage = "[options] [--] FILE", help_triggers("-h", "--help", "help"))]
 pub(super) struct Run {
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]
     pub(super) file: String,
 
-    /// where to listen instead; repeatable (default what the file says, else 127.0.0.1:8080)
+    /// where to listen instead of where the file says: 127.0.0.1:8080, [::1]:8080 or unix:PATH, as for serve; repeatable (default what the file says, else 127.0.0.1:8080)
     #[argh(option, arg_name = "addr")]
     pub(super) listen: Vec<String>,
 
@@ -203,7 +174,7 @@ pub(super) struct Run {
 
 /// Tell what a configuration file means, or what is wrong with it.
 #[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "check", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "check", usage = "[--] FILE", help_triggers("-h", "--help", "help"))]
 pub(super) struct Check {
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]
@@ -247,9 +218,8 @@ mod tests {
 
     /// `flag` and its explanation, up to the end of what is said about its default.
     fn default_of<'a>(help: &'a str, flag: &str) -> &'a str {
-        // The flag stands in the usage line too; its explanation is the last place.
         let (_, explanation) =
-            help.rsplit_once(&format!(" {flag} ")).unwrap_or_else(|| panic!("{flag} in {help}"));
+            help.split_once(&format!(" {flag} ")).unwrap_or_else(|| panic!("{flag} in {help}"));
         let (_, default) = explanation.split_once("(default ").unwrap();
         default.split_once(')').unwrap().0
     }

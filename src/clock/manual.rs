@@ -44,7 +44,8 @@ impl ManualClock {
         Self::default()
     }
 
-    /// Moves on by `duration`, firing what comes due on the way.
+    /// Moves on by `duration`, and fires all that came due, in order. Who is woken finds the clock where
+    /// it was moved to, as after a late wake-up; [`advance_to_next`](Self::advance_to_next) is punctual.
     pub fn advance(&self, duration: Duration) {
         self.set(self.now() + duration);
     }
@@ -114,5 +115,92 @@ impl Clock for ManualClock {
         if let Some(deadline) = state.deadlines.remove(&key.generation) {
             state.sleepers.remove(&(deadline, key.generation));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    /// Notes in a shared list that it was woken, and what time its clock told then.
+    struct Note {
+        name: u32,
+        clock: Arc<ManualClock>,
+        notes: Arc<Mutex<Vec<(u32, u64)>>>,
+    }
+
+    impl Wake for Note {
+        fn wake(self: Arc<Self>) {
+            // Asks the clock and sets another wake-up, as a task that is polled at once would.
+            let now = self.clock.now();
+            self.notes.lock().unwrap().push((self.name, now.as_nanos()));
+            self.clock.cancel(TimerKey { slot: 0, generation: u64::MAX });
+        }
+    }
+
+    #[derive(Default)]
+    struct Scene {
+        clock: Arc<ManualClock>,
+        notes: Arc<Mutex<Vec<(u32, u64)>>>,
+    }
+
+    impl Scene {
+        fn wake_at(&self, nanos: u64, name: u32) -> TimerKey {
+            let note = Note { name, clock: Arc::clone(&self.clock), notes: Arc::clone(&self.notes) };
+            self.clock.wake_at(Instant::from_nanos(nanos), Arc::new(note).into())
+        }
+
+        /// Who was woken since the last call, and when.
+        fn woken(&self) -> Vec<(u32, u64)> {
+            std::mem::take(&mut *self.notes.lock().unwrap())
+        }
+    }
+
+    #[test]
+    fn wakes_in_order_of_deadline_then_of_asking() {
+        let scene = Scene::default();
+        for (nanos, name) in [(5, 1), (3, 2), (5, 3), (4, 4), (6, 5)] {
+            scene.wake_at(nanos, name);
+        }
+        scene.clock.set(Instant::from_nanos(5));
+        assert_eq!(scene.woken(), [(2, 5), (4, 5), (1, 5), (3, 5)]);
+        assert_eq!((scene.clock.sleepers(), scene.clock.next_deadline()), (1, Some(Instant::from_nanos(6))));
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_wakes_at_once() {
+        let scene = Scene::default();
+        scene.clock.set(Instant::from_nanos(7));
+        let key = scene.wake_at(7, 1);
+        assert_eq!(scene.woken(), [(1, 7)]);
+        scene.clock.cancel(key);
+        assert_eq!(scene.clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn a_wake_up_taken_back_does_not_fire_and_one_that_fired_is_no_error() {
+        let scene = Scene::default();
+        let (first, second) = (scene.wake_at(5, 1), scene.wake_at(5, 2));
+        scene.clock.cancel(first);
+        scene.clock.cancel(first);
+        assert_eq!(scene.clock.advance_to_next(), Some(Instant::from_nanos(5)));
+        assert_eq!(scene.woken(), [(2, 5)]);
+        scene.clock.cancel(second);
+        assert_eq!(scene.clock.advance_to_next(), None);
+    }
+
+    #[test]
+    fn set_back_it_keeps_its_sleepers() {
+        let scene = Scene::default();
+        scene.clock.set(Instant::from_nanos(10));
+        scene.wake_at(15, 1);
+        scene.clock.set(Instant::from_nanos(2));
+        assert_eq!((scene.clock.now().as_nanos(), scene.clock.sleepers()), (2, 1));
+        scene.clock.advance(Duration::from_nanos(12));
+        assert_eq!(scene.woken(), []);
+        scene.clock.advance(Duration::from_nanos(1));
+        assert_eq!(scene.woken(), [(1, 15)]);
     }
 }

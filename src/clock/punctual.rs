@@ -12,9 +12,27 @@ use super::Instant;
 /// instant: the grid of the pace stays where the first spend put it. A step later than that is told
 /// the true time, because then it was the reader or the source that stalled, and a stall earns no
 /// more than the one chunk the allowance holds.
+///
+/// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
+/// down in many pieces, and time is not to run ahead between them. Told time is never ahead of the clock,
+/// and never more than the tolerance behind it. The bounds of the pace are exact in told time; a window
+/// on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
+///
+/// ```
+/// use sluicegate::clock::{Instant, Punctual};
+///
+/// let mut punctual = Punctual::default();
+/// punctual.expect(Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(207)), Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(208)), Instant::from_millis(201));
+/// punctual.expect(Instant::from_millis(400));
+/// assert_eq!(punctual.tell(Instant::from_millis(300)), Instant::from_millis(300));
+/// ```
 #[derive(Debug, Default)]
 pub struct Punctual {
     due: Option<Instant>,
+    /// How late the last wake-up was, if it counts as on time.
+    behind: Duration,
     told: Instant,
 }
 
@@ -22,23 +40,24 @@ impl Punctual {
     /// How late still counts as on time: a quarter of an interval.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
-    /// Remembers when the next step is due.
+    /// Remembers when the next step is due: the instant of the chain's
+    /// [`Sleep`](crate::filter::Step::Sleep), also if the driver looks again sooner.
     pub fn expect(&mut self, due: Instant) {
         self.due = Some(due);
+        self.behind = Duration::ZERO;
     }
 
     /// The instant to tell the chain when the clock says `now`. Never steps back.
     pub fn tell(&mut self, now: Instant) -> Instant {
-        let mut told = now;
         if let Some(due) = self.due
             && now >= due
         {
-            if now.nanos_since(due) <= Self::TOLERANCE.as_nanos() as u64 {
-                told = due;
-            }
+            let late = now - due;
+            self.behind = if late <= Self::TOLERANCE { late } else { Duration::ZERO };
             self.due = None;
         }
-        self.told = self.told.max(told);
+        let on_time = Instant::from_nanos(now.nanos_since(Instant::ZERO + self.behind));
+        self.told = self.told.max(on_time);
         self.told
     }
 }
@@ -69,7 +88,26 @@ mod tests {
         punctual.expect(DUE);
         assert_eq!(punctual.tell(Instant::from_millis(199)), Instant::from_millis(199));
         assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
-        assert_eq!(punctual.tell(Instant::from_millis(203)), Instant::from_millis(203), "told once only");
+    }
+
+    #[test]
+    fn lateness_stays_off_until_the_next_sleep_and_time_goes_on_meanwhile() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(897));
+        punctual.expect(Instant::from_millis(1000));
+        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(900));
+    }
+
+    #[test]
+    fn what_was_too_late_is_told_as_it_is_and_so_is_what_follows() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        for millis in [251, 252, 5000] {
+            assert_eq!(punctual.tell(Instant::from_millis(millis)), Instant::from_millis(millis));
+        }
     }
 
     #[test]
@@ -77,5 +115,8 @@ mod tests {
         let mut punctual = Punctual::default();
         assert_eq!(punctual.tell(DUE), DUE);
         assert_eq!(punctual.tell(Instant::ZERO), DUE);
+        punctual.expect(Instant::from_millis(210));
+        assert_eq!(punctual.tell(Instant::ZERO), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(205)), Instant::from_millis(205));
     }
 }

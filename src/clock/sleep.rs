@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{Clock, Instant, TimerKey};
@@ -15,7 +15,7 @@ use super::{Clock, Instant, TimerKey};
 pub struct Sleep {
     clock: Arc<dyn Clock>,
     deadline: Instant,
-    armed: Option<(TimerKey, Waker)>,
+    armed: Option<TimerKey>,
 }
 
 impl Sleep {
@@ -50,7 +50,7 @@ impl Sleep {
 
     /// Takes the wake-up back. The next poll arms it again.
     pub fn disarm(&mut self) {
-        if let Some((key, _)) = self.armed.take() {
+        if let Some(key) = self.armed.take() {
             self.clock.cancel(key);
         }
     }
@@ -65,11 +65,10 @@ impl Future for Sleep {
             this.disarm();
             return Poll::Ready(());
         }
-        if !this.armed.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker())) {
-            this.disarm();
-            let key = this.clock.wake_at(this.deadline, cx.waker().clone());
-            this.armed = Some((key, cx.waker().clone()));
-        }
+        // Set anew by each poll, also of the same task: the wake-up may have fired, and then the clock have
+        // stepped back.
+        this.disarm();
+        this.armed = Some(this.clock.wake_at(this.deadline, cx.waker().clone()));
         Poll::Pending
     }
 }
@@ -77,5 +76,135 @@ impl Future for Sleep {
 impl Drop for Sleep {
     fn drop(&mut self) {
         self.disarm();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    /// A clock, a sleep of 200 ms on it, and a count of its wake-ups.
+    struct Scene {
+        clock: Arc<ManualClock>,
+        sleep: Sleep,
+        woken: Arc<Count>,
+    }
+
+    impl Scene {
+        fn new() -> Self {
+            let clock = Arc::new(ManualClock::new());
+            let sleep = Sleep::lasting(clock.clone(), Duration::from_millis(200));
+            Self { clock, sleep, woken: Arc::default() }
+        }
+
+        fn is_ready(&mut self) -> bool {
+            let waker = Waker::from(Arc::clone(&self.woken));
+            Pin::new(&mut self.sleep).poll(&mut Context::from_waker(&waker)).is_ready()
+        }
+
+        fn woken(&self) -> usize {
+            self.woken.0.load(Ordering::SeqCst)
+        }
+    }
+
+    /// No scene may leave a sleeper behind.
+    impl Drop for Scene {
+        fn drop(&mut self) {
+            self.sleep.disarm();
+            if !std::thread::panicking() {
+                assert_eq!(self.clock.sleepers(), 0);
+            }
+        }
+    }
+
+    #[test]
+    fn ready_at_the_deadline_and_not_a_nanosecond_before() {
+        let mut scene = Scene::new();
+        assert!(!scene.is_ready());
+        scene.clock.set(Instant::from_nanos(199_999_999));
+        assert!(!scene.is_ready() && scene.woken() == 0);
+        scene.clock.set(Instant::from_millis(200));
+        assert_eq!(scene.woken(), 1);
+        assert!(scene.is_ready() && scene.is_ready(), "and it stays so");
+    }
+
+    #[test]
+    fn polled_again_and_again_it_sets_one_wake_up() {
+        let mut scene = Scene::new();
+        for _ in 0..100 {
+            assert!(!scene.is_ready());
+        }
+        assert_eq!(scene.clock.sleepers(), 1);
+        scene.clock.advance_to_next();
+        assert_eq!(scene.woken(), 1);
+    }
+
+    #[test]
+    fn another_task_that_polls_is_the_one_woken() {
+        let mut scene = Scene::new();
+        assert!(!scene.is_ready());
+        let first = std::mem::take(&mut scene.woken);
+        assert!(!scene.is_ready());
+        scene.clock.advance_to_next();
+        assert_eq!((first.0.load(Ordering::SeqCst), scene.woken()), (0, 1));
+    }
+
+    // The wake-up had fired and was not set anew: the task would have slept for ever.
+    #[test]
+    fn a_clock_that_steps_back_between_wake_up_and_poll_wakes_again() {
+        let mut scene = Scene::new();
+        assert!(!scene.is_ready());
+        scene.clock.set(Instant::from_millis(200));
+        scene.clock.set(Instant::from_millis(100));
+        assert!(!scene.is_ready());
+        assert_eq!(scene.clock.advance_to_next(), Some(Instant::from_millis(200)));
+        assert_eq!(scene.woken(), 2);
+        assert!(scene.is_ready());
+    }
+
+    #[test]
+    fn reset_moves_the_wake_up_and_the_same_deadline_leaves_it() {
+        let mut scene = Scene::new();
+        assert!(!scene.is_ready());
+        scene.sleep.reset(Instant::from_millis(200));
+        assert_eq!(scene.clock.sleepers(), 1);
+        scene.sleep.reset(Instant::from_millis(50));
+        assert_eq!(scene.clock.sleepers(), 0, "armed by the next poll");
+        assert!(!scene.is_ready());
+        assert_eq!(scene.clock.next_deadline(), Some(Instant::from_millis(50)));
+        scene.clock.advance_to_next();
+        assert!(scene.is_ready());
+        scene.sleep.reset(Instant::from_millis(60));
+        assert!(!scene.is_ready(), "a sleep that was completed sleeps again");
+    }
+
+    #[test]
+    fn dropped_in_mid_sleep_it_takes_its_wake_up_back() {
+        let clock = Arc::new(ManualClock::new());
+        let mut sleep = Sleep::until(clock.clone(), Instant::from_millis(1));
+        assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        assert_eq!(clock.sleepers(), 1);
+        drop(sleep);
+        assert_eq!(clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_is_ready_without_a_wake_up() {
+        let mut scene = Scene::new();
+        scene.clock.advance(Duration::from_secs(1));
+        assert!(scene.is_ready());
+        assert_eq!((scene.woken(), scene.clock.sleepers()), (0, 0));
     }
 }

@@ -232,6 +232,7 @@ fn slot_of(tick: u64) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
@@ -305,6 +306,45 @@ mod tests {
         assert_eq!(clock.sleepers(), 4);
         assert_eq!(fire(&clock, 5), 3);
         assert_eq!(fire(&clock, 9), 1);
+    }
+
+    #[test]
+    fn the_last_instant_there_is_can_be_slept_for() {
+        let clock = wheel();
+        let key = clock.wake_at(Instant::MAX, noop());
+        assert_eq!(fire(&clock, tick_before(Instant::MAX)), 0, "it lies between two ticks");
+        clock.cancel(key);
+        assert_eq!(clock.sleepers(), 0);
+    }
+
+    proptest! {
+        // Against the simplest thing that could work: a list of ticks.
+        #[test]
+        fn it_fires_what_a_sorted_list_would(ops in prop::collection::vec((0u8..4, 0u64..1500), 1..200)) {
+            let clock = wheel();
+            let mut list: Vec<(u64, TimerKey)> = Vec::new();
+            let mut now = 0;
+            for (op, n) in ops {
+                match op {
+                    0 if !list.is_empty() => clock.cancel(list.swap_remove(n as usize % list.len()).1),
+                    1 => {
+                        now += n;
+                        let due = list.iter().filter(|(tick, _)| *tick <= now).count();
+                        list.retain(|(tick, _)| *tick > now);
+                        prop_assert_eq!(fire(&clock, now), due);
+                    }
+                    _ => {
+                        let deadline = Instant::from_nanos((now + n) * SLOT.as_nanos() as u64);
+                        list.push(((now + n).max(now + 1), clock.wake_at(deadline, noop())));
+                    }
+                }
+                prop_assert_eq!(clock.sleepers(), list.len());
+                // Never later than the earliest, and only a turn can make it earlier.
+                let (next, earliest) = (clock.lock().next_tick(), list.iter().map(|(tick, _)| *tick).min());
+                prop_assert_eq!(next.is_some(), earliest.is_some());
+                prop_assert!(next <= earliest && next.is_none_or(|next| next > now));
+            }
+        }
     }
 
     // Real time: the thread that turns the wheel is what is tested. No upper bound on lateness is

@@ -6,6 +6,7 @@ use std::ops::Range;
 use toml::de::{DeTable, DeValue};
 
 use super::raw::TOP_LEVEL;
+use crate::excerpt::excerpt;
 
 /// Why a configuration cannot be used.
 ///
@@ -72,7 +73,7 @@ impl Problem {
             format!("{key:?} is missing {}; it is needed there", place.unwrap_or_default().table())
         } else {
             // serde has the value in it, of whatever length.
-            let message = shorten_to(message.trim_end(), 200);
+            let message = excerpt(message.trim_end(), 200);
             let there = at.clone().and_then(|at| text.get(at)).unwrap_or_default();
             match place {
                 Some(place) => format!("{place}: {message}"),
@@ -137,16 +138,9 @@ pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
         .map(|(_, name)| name)
 }
 
-/// The beginning of `text`: an error message is no place for a long one.
+/// The beginning of `text`, as messages show it.
 pub(super) fn shorten(text: &str) -> String {
-    shorten_to(text, 60)
-}
-
-pub(super) fn shorten_to(text: &str, most: usize) -> String {
-    match text.char_indices().nth(most) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
+    excerpt(text, 60)
 }
 
 /// A place in the file by its names.

@@ -1,8 +1,6 @@
 //! Named filters: the tables `[filter.NAME]`, and the kinds that need none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::str::FromStr;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -11,6 +9,7 @@ use toml::de::{DeTable, DeValue, ValueDeserializer};
 use super::error::{Problem, shorten, suggestion};
 use super::raw::{EndOfStreamWord, Parsed};
 use super::route::Pace;
+use crate::filter::{GzipFactory, GzipLevel, MediaRange, MediaTypes};
 use crate::limit::{Burst, Rate, Size};
 
 /// The name under which a route's own pace stands among its filters.
@@ -23,7 +22,7 @@ pub enum FilterKind {
     RoutePace,
     /// Another pace than the route's, for instance before a filter that changes the length.
     Rate(Pace),
-    /// Counts what passes.
+    /// Counts what passes, on all routes that name it together; the server logs the sums when it ends.
     Count,
     /// Codes the content with gzip for clients that take it.
     Gzip(GzipSettings),
@@ -57,16 +56,20 @@ impl FilterKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GzipSettings {
     /// 1 (quick) to 9 (small). Default 6.
-    pub level: u8,
-    /// Bodies known to be shorter than this stay as they are. Default 256 bytes: less gains nothing.
+    pub level: GzipLevel,
+    /// Bodies known to be shorter than this stay as they are. Default [`GzipFactory::MIN_SIZE`].
     pub min_size: Size,
-    /// The media types that are coded; `None` leaves the filter its own list: texts.
-    pub types: Option<Vec<MediaRange>>,
+    /// The media types that are coded. Default: texts.
+    pub types: MediaTypes,
 }
 
 impl Default for GzipSettings {
     fn default() -> Self {
-        Self { level: 6, min_size: Size::new(256), types: None }
+        Self {
+            level: GzipLevel::default(),
+            min_size: Size::new(GzipFactory::MIN_SIZE),
+            types: MediaTypes::text(),
+        }
     }
 }
 
@@ -77,48 +80,8 @@ pub struct ReplaceSettings {
     pub from: String,
     /// May be empty: then `from` is taken out.
     pub to: String,
-    /// The media types in which it is done; `None` leaves the filter its own list: texts.
-    pub types: Option<Vec<MediaRange>>,
-}
-
-/// A pattern of media types, in small letters: `text/html`, `text/*`, `+json` or `*/*`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaRange(String);
-
-impl MediaRange {
-    /// The pattern.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for MediaRange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl FromStr for MediaRange {
-    type Err = String;
-
-    /// Reads a pattern; `text/` is `text/*`.
-    fn from_str(text: &str) -> Result<Self, String> {
-        // RFC 6838 section 4.2
-        let is_name = |part: &str| {
-            !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$&-^_.+".contains(c))
-        };
-        let lower = text.to_ascii_lowercase();
-        match lower.split_once('/') {
-            Some(("*", "*")) => Ok(Self(lower)),
-            Some((kind, "" | "*")) if is_name(kind) => Ok(Self(format!("{kind}/*"))),
-            Some((kind, sub)) if is_name(kind) && is_name(sub) => Ok(Self(lower)),
-            None if lower.strip_prefix('+').is_some_and(is_name) => Ok(Self(lower)),
-            _ => Err(format!(
-                "{:?} is not a media type; write \"text/html\", \"text/*\", \"+json\" or \"*/*\"",
-                shorten(text)
-            )),
-        }
-    }
+    /// The media types in which it is done. Default: texts.
+    pub types: MediaTypes,
 }
 
 /// The filters that have tables, each with the place of its name for warnings.
@@ -250,15 +213,19 @@ fn read_one(
             let default = GzipSettings::default();
             let level = match raw.level {
                 None => default.level,
-                Some(level) => match u8::try_from(*level.get_ref()) {
-                    Ok(level @ 1..=9) => level,
-                    _ => {
-                        return ours(
-                            Some(level.span()),
-                            "level is not one of 1 (quick) to 9 (small)".to_owned(),
-                        );
+                Some(level) => {
+                    let read =
+                        u8::try_from(*level.get_ref()).ok().and_then(|level| GzipLevel::new(level).ok());
+                    match read {
+                        Some(level) => level,
+                        None => {
+                            return ours(
+                                Some(level.span()),
+                                "level is not one of 1 (quick) to 9 (small)".to_owned(),
+                            );
+                        }
                     }
-                },
+                }
             };
             let types = media_types(raw.types)?;
             FilterKind::Gzip(GzipSettings {
@@ -282,38 +249,19 @@ fn read_one(
     })
 }
 
-fn media_types(types: Option<Vec<Parsed<MediaRange>>>) -> Result<Option<Vec<MediaRange>>, Fault> {
+fn media_types(types: Option<Vec<Parsed<MediaRange>>>) -> Result<MediaTypes, Fault> {
     match types {
+        None => Ok(MediaTypes::text()),
         Some(types) if types.is_empty() => {
             Err(Fault::Ours(None, "types is empty; name some, or leave it out for texts".to_owned()))
         }
-        types => Ok(types.map(|types| types.into_iter().map(|range| range.0).collect())),
+        Some(types) => Ok(types.into_iter().map(|range| range.0).collect()),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn media_types_and_patterns_of_them_are_read() {
-        for (text, expected) in [
-            ("text/html", "text/html"),
-            ("Text/HTML", "text/html"),
-            ("text/", "text/*"),
-            ("text/*", "text/*"),
-            ("*/*", "*/*"),
-            ("+json", "+json"),
-            ("application/vnd.api+json", "application/vnd.api+json"),
-        ] {
-            assert_eq!(text.parse::<MediaRange>().map(|range| range.to_string()), Ok(expected.to_owned()));
-        }
-        for text in
-            ["", "text", "/", "/html", "*/html", "text/html; charset=utf-8", "text/ht ml", "+", "a/b/c"]
-        {
-            assert!(text.parse::<MediaRange>().is_err(), "{text}");
-        }
-    }
 
     #[test]
     fn every_built_in_name_has_a_kind() {

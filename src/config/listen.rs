@@ -118,7 +118,11 @@ impl fmt::Display for ListenError {
             }
             Fault::BadPath => f.write_str("there is a NUL in the path"),
             Fault::NoHost(port) => {
-                write!(f, "the address is missing; write 127.0.0.1:{port}, or [::]:{port} for all interfaces")
+                write!(
+                    f,
+                    "the address is missing; write 127.0.0.1:{port}, or for all interfaces 0.0.0.0:{port} (IPv4) \
+                     and [::]:{port} (IPv6)"
+                )
             }
             Fault::NoPort(ip) => write!(f, "the port is missing; write {}", SocketAddr::new(*ip, 8080)),
             Fault::Name => f.write_str("names are not looked up; write its address, such as 127.0.0.1:8080"),
@@ -140,7 +144,7 @@ mod tests {
             ("8080", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
             ("127.0.0.1:99999", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
             ("127.0.0.1:8080 ", "write 127.0.0.1:8080, [::1]:8080 or unix:"),
-            (":8080", "write 127.0.0.1:8080, or [::]:8080 for all interfaces"),
+            (":8080", "write 127.0.0.1:8080, or for all interfaces 0.0.0.0:8080 (IPv4) and [::]:8080 (IPv6)"),
             ("10.0.0.1", "the port is missing; write 10.0.0.1:8080"),
             ("::1", "the port is missing; write [::1]:8080"),
             ("[::1]", "the port is missing; write [::1]:8080"),

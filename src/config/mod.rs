@@ -11,7 +11,9 @@
 //!
 //! What was written (`raw.rs`) is kept apart from what it means: a [`Config`] holds addresses, rates and
 //! durations, never texts that could still be wrong. Programs without a file build one from its parts.
-//! Must not import the runtime, the HTTP server or the command line.
+//!
+//! Plain data: may import `filter` and `limit`, for what they have parsed and checked already, and never
+//! `http`, `rt` or the command line. These import it.
 
 pub mod duration;
 mod error;
@@ -22,6 +24,7 @@ mod raw;
 mod resolve;
 mod route;
 mod source;
+mod upstream;
 pub mod words;
 
 use std::collections::BTreeSet;
@@ -34,11 +37,13 @@ use std::time::Duration;
 use log::LevelFilter;
 
 pub use error::ConfigError;
-pub use filters::{FilterKind, GzipSettings, MediaRange, ReplaceSettings};
+pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
-pub use source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
+pub use source::{FilesSource, ProxySource, Source};
+pub(crate) use upstream::climbs;
+pub use upstream::{HostPolicy, UpstreamUrl};
 
 /// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
 pub const LONGEST_FILE: u64 = 1 << 20;

@@ -13,7 +13,8 @@ use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
 use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
-use super::source::{FilesSource, HostPolicy, ProxySource, Source, UpstreamUrl};
+use super::source::{FilesSource, ProxySource, Source};
+use super::upstream::{HostPolicy, UpstreamUrl};
 use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
 
 /// See [`Loader::parse`](super::Loader::parse).

@@ -6,6 +6,7 @@ use std::fmt;
 use http::{request, response};
 
 use super::Filter;
+use crate::excerpt::excerpt;
 
 /// Makes the filter for one response, or stays away from it.
 ///
@@ -43,7 +44,11 @@ impl fmt::Display for OptionError {
             Self::EmptyFrom => f.write_str("the text to replace is empty"),
             Self::Level(level) => write!(f, "gzip level {level} is not in 1 to 9"),
             Self::MediaType(text) => {
-                write!(f, "{text:?} is no media type such as \"text/html\", \"text/*\", \"+json\" or \"*/*\"")
+                let text = excerpt(text, 60);
+                write!(
+                    f,
+                    "{text:?} is not a media type; write \"text/html\", \"text/*\", \"+json\" or \"*/*\""
+                )
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Which content a filter takes: a list of media types.
 
+use std::str::FromStr;
+
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 
@@ -21,7 +23,11 @@ use super::OptionError;
 /// # Ok::<(), sluicegate::filter::OptionError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MediaTypes(Vec<Pattern>);
+pub struct MediaTypes(Vec<MediaRange>);
+
+/// One pattern of [`MediaTypes`], which has the spellings.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MediaRange(Pattern);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Pattern {
@@ -39,7 +45,7 @@ impl MediaTypes {
     /// # Errors
     /// [`OptionError::MediaType`] names the first one that is no pattern.
     pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, OptionError> {
-        patterns.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
+        patterns.into_iter().map(str::parse).collect()
     }
 
     /// What people read: `text/*`, JSON, JavaScript, XML, SVG and their kin.
@@ -61,7 +67,7 @@ impl MediaTypes {
     /// Whether one of the patterns takes this value of `Content-Type`.
     pub fn take(&self, content_type: Option<&str>) -> bool {
         let essence = content_type.map(essence).unwrap_or_default();
-        self.0.iter().any(|pattern| match pattern {
+        self.0.iter().any(|MediaRange(pattern)| match pattern {
             Pattern::All => true,
             Pattern::Tree(tree) => essence.starts_with(tree.as_str()),
             Pattern::Exactly(name) => essence == *name,
@@ -71,24 +77,33 @@ impl MediaTypes {
 
     /// Whether the type itself is in the list, and not only a pattern that takes it.
     pub fn name(&self, content_type: &str) -> bool {
-        self.0.contains(&Pattern::Exactly(essence(content_type)))
+        self.0.contains(&MediaRange(Pattern::Exactly(essence(content_type))))
     }
 }
 
-impl Pattern {
-    fn parse(text: &str) -> Result<Self, OptionError> {
-        let lower = text.trim().to_ascii_lowercase();
-        let is_token = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+%'`|~".contains(&b))
+impl FromIterator<MediaRange> for MediaTypes {
+    fn from_iter<I: IntoIterator<Item = MediaRange>>(ranges: I) -> Self {
+        Self(ranges.into_iter().collect())
+    }
+}
+
+impl FromStr for MediaRange {
+    type Err = OptionError;
+
+    fn from_str(text: &str) -> Result<Self, OptionError> {
+        // RFC 6838 section 4.2
+        let is_name = |part: &str| {
+            !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
         };
-        match lower.split_once('/') {
-            Some(("*", "*")) => Ok(Self::All),
-            Some((tree, "*")) if is_token(tree) => Ok(Self::Tree(format!("{tree}/"))),
-            Some((tree, name)) if is_token(tree) && is_token(name) => Ok(Self::Exactly(lower)),
-            None if lower.len() > 1 && lower.starts_with('+') && is_token(&lower) => Ok(Self::Suffix(lower)),
-            _ => Err(OptionError::MediaType(text.to_owned())),
-        }
+        let lower = text.to_ascii_lowercase();
+        let pattern = match lower.split_once('/') {
+            Some(("*", "*")) => Pattern::All,
+            Some((tree, "*")) if is_name(tree) => Pattern::Tree(format!("{tree}/")),
+            Some((tree, name)) if is_name(tree) && is_name(name) => Pattern::Exactly(lower),
+            None if lower.strip_prefix('+').is_some_and(is_name) => Pattern::Suffix(lower),
+            _ => return Err(OptionError::MediaType(text.to_owned())),
+        };
+        Ok(Self(pattern))
     }
 }
 
@@ -116,6 +131,8 @@ mod tests {
             ("application/json", "application/json5", false),
             ("+xml", "application/rss+xml", true),
             ("+xml", "application/xml", false),
+            ("application/vnd.api+json", "application/vnd.api+json", true),
+            ("Text/HTML", "text/html", true),
             ("*/*", "anything", true),
         ];
         for (pattern, value, taken) in table {
@@ -128,7 +145,20 @@ mod tests {
 
     #[test]
     fn what_is_no_pattern_is_named() {
-        for bad in ["", "text", "text/", "/html", "*/html", "te xt/html", "text/html;q=1", "+", "a/b/c"] {
+        for bad in [
+            "",
+            "text",
+            "/",
+            "text/",
+            "/html",
+            "*/html",
+            "te xt/html",
+            " text/html",
+            "text/html; charset=utf-8",
+            "text/html;q=1",
+            "+",
+            "a/b/c",
+        ] {
             assert_eq!(MediaTypes::parse(["text/*", bad]), Err(OptionError::MediaType(bad.to_owned())));
         }
     }

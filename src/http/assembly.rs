@@ -4,18 +4,12 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use http::HeaderValue;
-
 use super::files::Files;
-use super::proxy::{HostPolicy, Proxy, ProxyOptions, Upstream};
+use super::proxy::Proxy;
 use super::route::Route;
 use super::server::{Server, Settings};
-use crate::config::{
-    self, Config, FilterKind, GzipSettings, ListenAddr, MediaRange, ReplaceSettings, Source,
-};
-use crate::filter::{
-    CountFactory, Counts, FilterFactory, GzipFactory, GzipLevel, MediaTypes, OptionError, ReplaceFactory,
-};
+use crate::config::{self, Config, FilterKind, ListenAddr, Source};
+use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 
@@ -77,18 +71,23 @@ impl Server {
     /// An address cannot be listened on, a folder cannot be opened, or a filter of `kinds` refuses its
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
-        let routes = config.routes.iter().map(|given| route(given, kinds)).collect::<Result<_, _>>()?;
+        let mut counts = BTreeMap::new();
+        let routes =
+            config.routes.iter().map(|given| route(given, kinds, &mut counts)).collect::<Result<_, _>>()?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let settings = Settings {
-            drain: config.drain,
-            max_connections: config.max_connections,
-            header_timeout: config.header_timeout,
-            idle_timeout: config.idle_timeout,
-            access_log: config.access_log,
-            trusted: config.trusted_proxies.iter().copied().collect(),
-            ..Settings::default()
-        };
-        Ok(Self::new(settings, listeners, routes))
+        Ok(Self::counting(settings(config), listeners, routes, counts))
+    }
+}
+
+fn settings(config: &Config) -> Settings {
+    Settings {
+        drain: config.drain,
+        max_connections: config.max_connections,
+        header_timeout: config.header_timeout,
+        idle_timeout: config.idle_timeout,
+        access_log: config.access_log,
+        trusted: config.trusted_proxies.iter().copied().collect(),
+        ..Settings::default()
     }
 }
 
@@ -110,7 +109,12 @@ fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     })
 }
 
-fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyError> {
+/// The route as `given`; what its filters count is added to `counts`, by their names.
+fn route(
+    given: &config::Route,
+    kinds: &FilterKinds,
+    counts: &mut BTreeMap<String, Counts>,
+) -> Result<Route, AssemblyError> {
     let path = given.path.as_str();
     let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {path}: {error}"));
     let mut route = match &given.source {
@@ -119,27 +123,7 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
                 .map_err(|error| failed(&format!("folder {}: {error}", source.root.display())))?;
             Route::folder(path, files.index(source.index.as_str()).list(source.list))
         }
-        Source::Proxy(source) => {
-            let upstream: Upstream = source.upstream.as_str().parse().map_err(|error| failed(&error))?;
-            let options = ProxyOptions {
-                host: match &source.host {
-                    config::HostPolicy::Upstream => HostPolicy::Upstream,
-                    config::HostPolicy::Client => HostPolicy::Client,
-                    config::HostPolicy::Literal(host) => HostPolicy::Literal(
-                        HeaderValue::from_str(host.as_str()).map_err(|error| failed(&error))?,
-                    ),
-                },
-                pace: given.pace.rate,
-                honour_accel: source.honour_accel,
-                connect_timeout: source.connect_timeout,
-                head_timeout: source.response_timeout,
-                read_timeout: source.read_timeout,
-                idle_timeout: source.idle_connection_timeout,
-                idle_connections: source.idle_connections,
-                ..ProxyOptions::new(upstream)
-            };
-            Route::proxy(path, Proxy::new(options, rt::clock()))
-        }
+        Source::Proxy(source) => Route::proxy(path, Proxy::new(source.clone(), given.pace.rate, rt::clock())),
     };
     route =
         route.rate(given.pace.rate).burst(given.pace.burst.bytes()).end_of_stream(given.pace.end_of_stream);
@@ -150,9 +134,19 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
             FilterKind::Rate(pace) => {
                 route.pace(Limit::new(pace.rate).with_burst(pace.burst.bytes()), pace.end_of_stream)
             }
-            FilterKind::Count => route.filter(CountFactory::new(Counts::default())),
-            FilterKind::Gzip(settings) => route.filter(gzip(settings).map_err(|error| wrong(&error))?),
-            FilterKind::Replace(settings) => route.filter(replace(settings).map_err(|error| wrong(&error))?),
+            FilterKind::Count => {
+                let counts = counts.entry(filter.name.clone()).or_default();
+                route.filter(CountFactory::new(counts.clone()))
+            }
+            FilterKind::Gzip(gzip) => {
+                let factory = GzipFactory::new().level(gzip.level).min_size(gzip.min_size.bytes());
+                route.filter(factory.types(gzip.types.clone()))
+            }
+            FilterKind::Replace(replace) => {
+                let factory = ReplaceFactory::new(replace.from.clone(), replace.to.clone())
+                    .map_err(|error| wrong(&error))?;
+                route.filter(factory.types(replace.types.clone()))
+            }
             FilterKind::Custom { kind, options } => {
                 let make = kinds.0.get(kind).ok_or_else(|| wrong(&format!("no kind {kind} was added")))?;
                 route.shared_filter(make(options).map_err(|error| wrong(&error))?)
@@ -162,23 +156,13 @@ fn route(given: &config::Route, kinds: &FilterKinds) -> Result<Route, AssemblyEr
     Ok(route)
 }
 
-fn gzip(settings: &GzipSettings) -> Result<GzipFactory, OptionError> {
-    let factory =
-        GzipFactory::new().level(GzipLevel::new(settings.level)?).min_size(settings.min_size.bytes());
-    Ok(match &settings.types {
-        Some(types) => factory.types(media_types(types)?),
-        None => factory,
-    })
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn replace(settings: &ReplaceSettings) -> Result<ReplaceFactory, OptionError> {
-    let factory = ReplaceFactory::new(settings.from.clone(), settings.to.clone())?;
-    Ok(match &settings.types {
-        Some(types) => factory.types(media_types(types)?),
-        None => factory,
-    })
-}
-
-fn media_types(ranges: &[MediaRange]) -> Result<MediaTypes, OptionError> {
-    MediaTypes::parse(ranges.iter().map(MediaRange::as_str))
+    #[test]
+    fn the_servers_defaults_are_the_configurations() {
+        // `Settings` has no equality; all it holds is in its debug form.
+        assert_eq!(format!("{:?}", settings(&Config::default())), format!("{:?}", Settings::default()));
+    }
 }

@@ -10,3 +10,7 @@ pub mod route;
 pub mod server;
 
 pub use assembly::{AssemblyError, FilterKinds};
+
+/// The largest message head that passes, start line and end included: 32 KiB, requests and responses
+/// alike. A larger request is answered 431, a larger response of an upstream 502.
+pub const MAX_HEAD: usize = 32 * 1024;

@@ -4,6 +4,11 @@
 
 use std::fmt;
 
+use crate::excerpt::excerpt;
+
+/// So many characters of a bad text are shown.
+const SHOWN: usize = 40;
+
 /// Why a text is not a rate, burst or size. Says what was wrong and which spelling is good.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
@@ -79,7 +84,7 @@ fn parse(text: &str, quantity: Quantity) -> Result<u64, Fault> {
         match UNITS.iter().find(|unit| unit.name.eq_ignore_ascii_case(letters)) {
             Some(unit) if unit.bits && !quantity.is_rate() => Err(Fault::Bits),
             Some(unit) => Ok(unit.bytes),
-            None => Err(Fault::UnknownUnit(shorten(letters))),
+            None => Err(Fault::UnknownUnit(excerpt(letters, SHOWN))),
         }
     };
     let (whole, fraction) = match number.split_once('.') {
@@ -150,15 +155,6 @@ fn decimal(bytes: u64, unit: u64) -> Option<String> {
     Some(decimals.trim_end_matches('0').trim_end_matches('.').to_owned())
 }
 
-/// An error message is no place for a long text.
-fn shorten(text: &str) -> String {
-    const MOST: usize = 40;
-    match text.char_indices().nth(MOST) {
-        Some((end, _)) => format!("{}…", &text[..end]),
-        None => text.to_owned(),
-    }
-}
-
 impl Quantity {
     fn is_rate(self) -> bool {
         matches!(self, Self::Rate | Self::RateOrOff)
@@ -170,7 +166,7 @@ impl Quantity {
     }
 
     pub(super) fn error(self, text: &str, fault: Fault) -> UnitError {
-        UnitError { quantity: self, text: shorten(text), fault }
+        UnitError { quantity: self, text: excerpt(text, SHOWN), fault }
     }
 
     fn name(self) -> &'static str {

@@ -10,7 +10,7 @@ use futures_lite::stream;
 use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use sluicegate::http::proxy::Proxy;
+use sluicegate::http::proxy::{Buffers, Proxy};
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 
@@ -37,7 +37,7 @@ fn a_request_and_its_answer_pass_with_their_bodies() {
         }
         (head, body)
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let (head, body) = front.ask(
         "POST /a%20b?c=%2F HTTP/1.1\r\nhost: front.example\r\ncontent-length: 11\r\nconnection: close, x-hop\r\n\
          x-hop: 1\r\nx-forwarded-for: 6.6.6.6\r\n\r\nhello world",
@@ -70,7 +70,7 @@ fn chunks_and_trailers_pass_both_ways() {
             .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n4\r\nwxyz\r\n0\r\nx-end: 1\r\n\r\n")
             .unwrap();
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let (head, body) = front.ask(&format!(
         "PUT / HTTP/1.1\r\nhost: f\r\nte: trailers\r\ntransfer-encoding: chunked\r\ntrailer: x-sum\r\n\
          connection: close, te\r\n\r\n{request_body}"
@@ -90,7 +90,7 @@ fn a_body_of_http2_passes_in_chunks_with_its_trailers() {
             .write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\ntrailer: x-end\r\n\r\n2\r\nxy\r\n0\r\nx-end: 1\r\n\r\n")
             .unwrap();
     });
-    let proxy = Proxy::new(backend.options(), rt::clock());
+    let proxy = Proxy::new(backend.source(), None, rt::clock());
     rt::block_on(async {
         let mut trailers = HeaderMap::new();
         trailers.insert("x-sum", "3".parse().unwrap());
@@ -122,7 +122,7 @@ fn the_client_is_told_to_continue_when_there_is_an_upstream_to_take_the_body() {
         assert_eq!(read_exact(stream, 4), "body");
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let mut stream = front.connect();
     let head = "POST / HTTP/1.1\r\nhost: f\r\ncontent-length: 4\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n";
     stream.write_all(head.as_bytes()).unwrap();
@@ -135,7 +135,7 @@ fn the_client_is_told_to_continue_when_there_is_an_upstream_to_take_the_body() {
 #[test]
 fn a_body_without_a_length_ends_with_its_connection() {
     let backend = answering(|stream| stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nall there is").unwrap());
-    let (head, body) = Front::new(backend.options()).get();
+    let (head, body) = Front::new(backend.source()).get();
     assert_eq!((status(&head), field(&head, "via")), ("200", Some("1.0 sluicegate")));
     assert_eq!(body, "C\r\nall there is\r\n0\r\n\r\n");
     backend.join();
@@ -147,7 +147,7 @@ fn a_head_without_a_body_keeps_its_length() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000\r\netag: \"x\"\r\n\r\n").unwrap();
     });
     let (head, body) =
-        Front::new(backend.options()).ask("HEAD / HTTP/1.1\r\nhost: f\r\nconnection: close\r\n\r\n");
+        Front::new(backend.source()).ask("HEAD / HTTP/1.1\r\nhost: f\r\nconnection: close\r\n\r\n");
     assert_eq!((status(&head), field(&head, "content-length"), body.as_str()), ("200", Some("1000"), ""));
     assert!(backend.join().starts_with("HEAD / "));
 }
@@ -165,7 +165,7 @@ fn an_upstream_that_dies_in_mid_body_never_looks_complete() {
         let backend = answering(move |stream| {
             stream.write_all(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\n{begun}").as_bytes()).unwrap();
         });
-        let (head, body) = Front::new(backend.options()).get();
+        let (head, body) = Front::new(backend.source()).get();
         // The connection ended before the last byte or chunk: the client knows. (This front may lose
         // what hyper had not written yet when the body broke; the real server sees to that.)
         assert!(["200", "none"].contains(&status(&head)) && seen.starts_with(&body), "{begun:?}: {body:?}");
@@ -179,7 +179,7 @@ fn a_reset_is_no_end_for_a_body_without_a_length() {
         stream.write_all(b"HTTP/1.0 200 OK\r\n\r\nnot all there is").unwrap();
         socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO)).unwrap();
     });
-    let (head, body) = Front::new(backend.options()).get();
+    let (head, body) = Front::new(backend.source()).get();
     // How much got through before the reset is the kernel's affair; even the head may not have.
     assert!(["200", "502", "none"].contains(&status(&head)), "{head}");
     assert!(status(&head) == "502" || !body.ends_with("0\r\n\r\n"), "{body}");
@@ -199,7 +199,7 @@ fn an_upload_that_breaks_off_never_looks_complete() {
             let _ = stream.read_to_end(&mut body);
             String::from_utf8(body).unwrap()
         });
-        let front = Front::new(backend.options());
+        let front = Front::new(backend.source());
         let mut stream = front.connect();
         stream
             .write_all(format!("POST / HTTP/1.1\r\nhost: f\r\n{framing}\r\n\r\n{begun}").as_bytes())
@@ -215,7 +215,7 @@ fn interim_responses_are_passed_over() {
         let hints = "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n";
         stream.write_all(format!("{hints}{hints}HTTP/1.1 204 No Content\r\n\r\n").as_bytes()).unwrap();
     });
-    let (head, body) = Front::new(backend.options()).get();
+    let (head, body) = Front::new(backend.source()).get();
     assert_eq!((status(&head), field(&head, "link"), body.as_str()), ("204", None, ""));
     backend.join();
 }
@@ -226,9 +226,9 @@ fn an_upstream_that_falls_silent_in_mid_body_is_given_up() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the proxy hangs up");
     });
-    let mut options = backend.options();
-    options.read_timeout = Duration::from_millis(50);
-    let (head, body) = Front::new(options).get();
+    let mut source = backend.source();
+    source.read_timeout = Duration::from_millis(50);
+    let (head, body) = Front::new(source).get();
     assert_eq!((status(&head), body.as_str()), ("200", "12345"));
     backend.join();
 }
@@ -240,7 +240,7 @@ fn the_head_is_there_before_the_body() {
         // Nothing more before the client says that it has the head.
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let mut stream = front.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: f\r\n\r\n").unwrap();
     assert_eq!(status(&read_head(&mut stream)), "200");
@@ -261,10 +261,9 @@ fn a_backend_faster_than_the_pace_is_held_back() {
         stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
         written_until_stuck(&mut stream)
     });
-    let mut options = backend.options();
-    options.pace = Rate::new(10_000);
-    let kernel = 2 * (options.receive_buffer().unwrap() + SEND_BUFFER);
-    let front = Front::new(options);
+    let pace = Rate::new(10_000);
+    let kernel = 2 * (Buffers::before(pace).receive.unwrap() + SEND_BUFFER);
+    let front = Front::paced(backend.source(), pace);
     let mut stream = front.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: f\r\n\r\n").unwrap();
     assert_eq!(status(&read_head(&mut stream)), "200");

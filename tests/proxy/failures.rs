@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
-use crate::fixture::{Front, answer, answering, field, options, status};
+use crate::fixture::{Front, answer, answering, field, source, status};
 
 /// An address where nobody listens.
 fn closed() -> SocketAddr {
@@ -14,7 +14,7 @@ fn closed() -> SocketAddr {
 #[test]
 fn a_refused_connection_is_a_bad_gateway_without_details() {
     let addr = closed();
-    let front = Front::new(options(addr));
+    let front = Front::new(source(addr));
     let (head, body) = front.get();
     assert_eq!((status(&head), body.as_str()), ("502", "The upstream server cannot be reached.\n"));
     assert_eq!(field(&head, "content-type"), Some("text/plain; charset=utf-8"));
@@ -26,14 +26,14 @@ fn a_refused_connection_is_a_bad_gateway_without_details() {
 
 #[test]
 fn a_name_that_does_not_resolve_is_a_bad_gateway() {
-    let mut options = options(closed());
-    options.upstream = "http://no-such-host.invalid:1".parse().unwrap();
-    assert_eq!(status(&Front::new(options).get().0), "502");
+    let mut source = source(closed());
+    source.upstream = "http://no-such-host.invalid:1".parse().unwrap();
+    assert_eq!(status(&Front::new(source).get().0), "502");
 }
 
 #[test]
 fn a_client_with_a_refused_upstream_is_not_told_to_continue() {
-    let front = Front::new(options(closed()));
+    let front = Front::new(source(closed()));
     let (head, _) = front.ask(
         "POST / HTTP/1.1\r\nhost: f\r\ncontent-length: 4\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",
     );
@@ -43,9 +43,9 @@ fn a_client_with_a_refused_upstream_is_not_told_to_continue() {
 #[test]
 fn a_head_that_does_not_come_is_a_gateway_timeout_and_the_upstream_is_left() {
     let backend = answering(|stream| assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the proxy hangs up"));
-    let mut options = backend.options();
-    options.head_timeout = Duration::from_millis(50);
-    let (head, body) = Front::new(options).get();
+    let mut source = backend.source();
+    source.response_timeout = Duration::from_millis(50);
+    let (head, body) = Front::new(source).get();
     assert_eq!((status(&head), body.as_str()), ("504", "The upstream server did not respond in time.\n"));
     backend.join();
 }
@@ -61,9 +61,9 @@ fn a_connection_that_is_not_made_is_a_gateway_timeout() {
     while let Ok(stream) = TcpStream::connect_timeout(&addr, Duration::from_millis(50)) {
         queue.push(stream);
     }
-    let mut options = options(addr);
-    options.connect_timeout = Duration::from_millis(50);
-    assert_eq!(status(&Front::new(options).get().0), "504");
+    let mut source = source(addr);
+    source.connect_timeout = Duration::from_millis(50);
+    assert_eq!(status(&Front::new(source).get().0), "504");
 }
 
 #[test]
@@ -73,9 +73,9 @@ fn a_body_that_does_not_come_is_the_clients_timeout() {
         stream.read_to_string(&mut rest).unwrap();
         assert_eq!(rest, "ab", "what came of the body went on");
     });
-    let mut options = backend.options();
-    options.head_timeout = Duration::from_millis(50);
-    let front = Front::new(options);
+    let mut source = backend.source();
+    source.response_timeout = Duration::from_millis(50);
+    let front = Front::new(source);
     let (head, _) = front.ask("POST / HTTP/1.1\r\nhost: f\r\ncontent-length: 4\r\n\r\nab");
     assert_eq!((status(&head), field(&head, "connection")), ("408", Some("close")));
     backend.join();
@@ -88,9 +88,9 @@ fn an_upload_that_goes_on_is_not_late() {
         stream.read_exact(&mut body).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").unwrap();
     });
-    let mut options = backend.options();
-    options.head_timeout = Duration::from_millis(200);
-    let front = Front::new(options);
+    let mut source = backend.source();
+    source.response_timeout = Duration::from_millis(200);
+    let front = Front::new(source);
     let mut stream = front.connect();
     stream
         .write_all(b"POST / HTTP/1.1\r\nhost: f\r\ncontent-length: 5\r\nconnection: close\r\n\r\n")
@@ -116,7 +116,7 @@ fn nonsense_is_a_bad_gateway() {
         "HTTP/1.1 200 OK\r\nhalf: a he",
     ] {
         let backend = answering(move |stream| stream.write_all(nonsense.as_bytes()).unwrap());
-        let (head, body) = Front::new(backend.options()).get();
+        let (head, body) = Front::new(backend.source()).get();
         assert_eq!(
             (status(&head), body.as_str()),
             ("502", "The upstream server gave no valid response.\n"),
@@ -128,7 +128,7 @@ fn nonsense_is_a_bad_gateway() {
 
 #[test]
 fn a_path_that_climbs_is_refused_before_the_upstream_hears_of_it() {
-    let front = Front::new(options(closed()));
+    let front = Front::new(source(closed()));
     let (head, _) = front.ask("GET /x/%2e./y HTTP/1.1\r\nhost: f\r\nconnection: close\r\n\r\n");
     assert_eq!(status(&head), "400");
 }

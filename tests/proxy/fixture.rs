@@ -14,10 +14,11 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use sluicegate::body::PacedBody;
 use sluicegate::clock::Clock;
+use sluicegate::config::ProxySource;
 use sluicegate::filter::{Chain, RateFilter};
 use sluicegate::http::content::Content;
 use sluicegate::http::peer::PeerAddr;
-use sluicegate::http::proxy::{Client, Proxy, ProxyOptions, Tunnel, relay};
+use sluicegate::http::proxy::{Client, Proxy, Tunnel, relay};
 use sluicegate::limit::{Limit, Rate};
 use sluicegate::rt::{self, Executor, Listener, Socket};
 
@@ -41,8 +42,9 @@ impl<T: Send + 'static> Backend<T> {
         self.thread.join().unwrap()
     }
 
-    pub fn options(&self) -> ProxyOptions {
-        options(self.addr)
+    /// The backend as a proxy's source, all by default.
+    pub fn source(&self) -> ProxySource {
+        source(self.addr)
     }
 }
 
@@ -56,8 +58,8 @@ pub fn answering(rest: impl FnOnce(&mut TcpStream) + Send + 'static) -> Backend<
     })
 }
 
-pub fn options(addr: SocketAddr) -> ProxyOptions {
-    ProxyOptions::new(format!("http://{addr}").parse().unwrap())
+pub fn source(addr: SocketAddr) -> ProxySource {
+    ProxySource::new(format!("http://{addr}").parse().unwrap())
 }
 
 pub fn accept(listener: &TcpListener) -> TcpStream {
@@ -100,11 +102,14 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn new(options: ProxyOptions) -> Self {
+    pub fn new(source: ProxySource) -> Self {
+        Self::paced(source, None)
+    }
+
+    pub fn paced(source: ProxySource, pace: Option<Rate>) -> Self {
         let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
-        let pace = options.pace;
-        let proxy = Arc::new(Proxy::new(options, rt::clock()));
+        let proxy = Arc::new(Proxy::new(source, pace, rt::clock()));
         rt::spawn(async move {
             while let Ok(socket) = listener.accept().await {
                 rt::spawn(serve(socket, Arc::clone(&proxy), pace));

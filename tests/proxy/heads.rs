@@ -26,9 +26,7 @@ fn a_response_head_passes_up_to_its_limit() {
                         let _ = stream.write_all(piece);
                     }
                 });
-                let mut options = backend.options();
-                options.pace = pace;
-                let (head, body) = Front::new(options).get();
+                let (head, body) = Front::paced(backend.source(), pace).get();
                 assert_eq!(status(&head), expected, "{len} bytes in pieces of {piece} at {pace:?}");
                 if expected == "200" {
                     assert_eq!(body, "ok");
@@ -46,7 +44,7 @@ fn a_request_head_of_the_limit_passes() {
     let backend = answering(|stream| stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap());
     let (start, end) = ("GET / HTTP/1.1\r\nhost: f\r\nconnection: close\r\nx-long: ", "\r\n\r\n");
     let long = "x".repeat(HEAD_MAX - start.len() - end.len());
-    let (head, _) = Front::new(backend.options()).ask(&format!("{start}{long}{end}"));
+    let (head, _) = Front::new(backend.source()).ask(&format!("{start}{long}{end}"));
     assert_eq!(status(&head), "204");
     assert_eq!(field(&backend.join(), "x-long"), Some(long.as_str()));
 }

@@ -55,7 +55,7 @@ fn connections_are_kept_and_used_again() {
             }
         }
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     // While the first connection is not back yet, another would be made and wait in vain.
     let mut stream = front.connect();
     for _ in 0..2 {
@@ -69,7 +69,7 @@ fn connections_are_kept_and_used_again() {
 #[test]
 fn an_idempotent_request_on_a_stale_connection_is_sent_once_more() {
     let log = Log::default();
-    let front = Front::new(forgetful(&log, usize::MAX).options());
+    let front = Front::new(forgetful(&log, usize::MAX).source());
     for _ in 0..1000 {
         let (head, body) = front.get();
         assert_eq!((status(&head), body.as_str()), ("200", "ok"), "the client never notices");
@@ -83,7 +83,7 @@ fn an_idempotent_request_on_a_stale_connection_is_sent_once_more() {
 #[test]
 fn post_is_never_sent_twice() {
     let log = Log::default();
-    let front = Front::new(forgetful(&log, usize::MAX).options());
+    let front = Front::new(forgetful(&log, usize::MAX).source());
     for sent in 1..1000 {
         let (head, _) =
             front.ask("POST / HTTP/1.1\r\nhost: f\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
@@ -101,7 +101,7 @@ fn post_is_never_sent_twice() {
 fn no_request_is_sent_more_than_twice() {
     for _ in 0..1000 {
         let log = Log::default();
-        let front = Front::new(forgetful(&log, 1).options());
+        let front = Front::new(forgetful(&log, 1).source());
         assert_eq!(status(&front.get().0), "200");
         assert_eq!(
             status(&front.ask("GET /again HTTP/1.1\r\nhost: f\r\nconnection: close\r\n\r\n").0),

@@ -30,7 +30,7 @@ fn a_tunnel_carries_both_ways_and_closes_one_way_at_a_time() {
         stream.write_all(b"and out").unwrap();
         head
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let mut stream = front.connect();
     stream.write_all(UPGRADE).unwrap();
     let head = read_head(&mut stream);
@@ -55,7 +55,7 @@ fn an_upgrade_that_is_declined_is_a_plain_answer() {
     let backend = answering(|stream| {
         stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 2\r\n\r\nno").unwrap();
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let mut stream = front.connect();
     stream.write_all(UPGRADE).unwrap();
     assert_eq!(status(&read_head(&mut stream)), "403");
@@ -71,9 +71,7 @@ fn a_tunnel_is_paced_towards_the_client() {
         stream.write_all(&[b'x'; 30_000]).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
-    let mut options = backend.options();
-    options.pace = Rate::new(RATE);
-    let front = Front::new(options);
+    let front = Front::paced(backend.source(), Rate::new(RATE));
     let mut stream = front.connect();
     stream.write_all(UPGRADE).unwrap();
     read_head(&mut stream);
@@ -91,7 +89,7 @@ fn a_client_that_goes_ends_the_tunnel() {
         stream.write_all(SWITCHING.as_bytes()).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
-    let front = Front::new(backend.options());
+    let front = Front::new(backend.source());
     let mut stream = front.connect();
     stream.write_all(UPGRADE).unwrap();
     assert_eq!(status(&read_head(&mut stream)), "101");

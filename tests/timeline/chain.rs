@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -211,7 +211,13 @@ impl Source {
 
 /// The bytes of every recording: which stands where can be seen from its value.
 pub fn content(position: u64, len: u64) -> Bytes {
-    (position..position + len).map(|at| (at % 251) as u8).collect()
+    static PERIODS: LazyLock<Bytes> =
+        LazyLock::new(|| (0..251 * 4096u32).map(|at| (at % 251) as u8).collect());
+    let (from, len) = ((position % 251) as usize, len as usize);
+    if from + len <= PERIODS.len() {
+        return PERIODS.slice(from..from + len);
+    }
+    PERIODS.iter().cycle().skip(from).take(len).copied().collect()
 }
 
 pub fn mark_of(bucket: &Bucket) -> Mark {

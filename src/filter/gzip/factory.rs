@@ -52,10 +52,12 @@ pub struct GzipFactory {
 }
 
 impl GzipFactory {
-    /// The defaults: level 6, at least 256 bytes (below, header and trailer eat up what coding saves), and
-    /// [`MediaTypes::text`].
+    /// The default least size: 256 bytes; below, header and trailer eat up what coding saves.
+    pub const MIN_SIZE: u64 = 256;
+
+    /// The defaults: level 6, at least [`MIN_SIZE`](Self::MIN_SIZE), and [`MediaTypes::text`].
     pub fn new() -> Self {
-        Self { level: GzipLevel::default(), min_size: 256, types: MediaTypes::text() }
+        Self { level: GzipLevel::default(), min_size: Self::MIN_SIZE, types: MediaTypes::text() }
     }
 
     /// The same with another level.

@@ -5,6 +5,8 @@
 mod accept;
 mod factory;
 
+use std::fmt;
+
 use bytes::{Buf, Bytes};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
@@ -29,6 +31,12 @@ impl GzipLevel {
     /// [`OptionError::Level`] for any other number.
     pub fn new(level: u8) -> Result<Self, OptionError> {
         if (1..=9).contains(&level) { Ok(Self(level)) } else { Err(OptionError::Level(level)) }
+    }
+}
+
+impl fmt::Display for GzipLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)
     }
 }
 

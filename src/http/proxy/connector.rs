@@ -14,8 +14,10 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-use super::options::ProxyOptions;
+use super::buffers::Buffers;
 use crate::clock::{Clock, Sleep};
+use crate::config::ProxySource;
+use crate::limit::Rate;
 use crate::rt::{self, Connect, Socket};
 
 /// The most one bounded read takes.
@@ -36,14 +38,15 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connector to the upstream of `options`.
-    pub(super) fn new(options: &ProxyOptions, clock: Arc<dyn Clock>) -> Self {
+    /// A connector to the upstream of `source`, for responses that leave at `pace`.
+    pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
+        let buffers = Buffers::before(pace);
         let to = Connect {
-            host: options.upstream.host().to_owned(),
-            port: options.upstream.port(),
-            receive_buffer: options.receive_buffer(),
+            host: source.upstream.host().to_owned(),
+            port: source.upstream.port(),
+            receive_buffer: buffers.receive,
         };
-        Self { to: Arc::new(to), timeout: options.connect_timeout, piece: options.piece(), clock }
+        Self { to: Arc::new(to), timeout: source.connect_timeout, piece: buffers.piece, clock }
     }
 }
 

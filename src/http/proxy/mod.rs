@@ -4,7 +4,7 @@
 //! for. The pace is not made here: a slow reader is felt by the upstream because its socket is not read.
 //!
 //! - **Host.** The upstream is told its own host, the client's is in `Forwarded` and
-//!   `X-Forwarded-Host`; see [`HostPolicy`].
+//!   `X-Forwarded-Host`; see [`HostPolicy`](crate::config::HostPolicy).
 //! - **Interim responses** (103 Early Hints and the like) are not passed on; `100 Continue` is this
 //!   server's own, sent when the upstream is there to take the body.
 //! - **Trailers** go on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
@@ -15,11 +15,11 @@
 //!
 //! Knows neither routes nor chains but for [`relay`], which paces a tunnel.
 
+mod buffers;
 mod connector;
 mod failure;
 mod forwarded;
 mod hop;
-mod options;
 mod pool;
 mod request;
 mod response;
@@ -35,14 +35,15 @@ use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::clock::{Clock, SystemClock};
+use crate::config::ProxySource;
 use crate::generator::UpstreamBody;
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::limit::Rate;
 
+pub use buffers::Buffers;
 pub use forwarded::Client;
-pub use options::{HostPolicy, ProxyOptions};
 pub use response::Accel;
-pub use target::{Upstream, UpstreamError};
 pub use tunnel::{Tunnel, relay};
 
 use failure::Failure;
@@ -51,7 +52,7 @@ use sending::{Progress, Sending};
 
 /// One route's upstream, with its kept connections.
 pub struct Proxy {
-    options: ProxyOptions,
+    source: ProxySource,
     /// The upstream's URL, for log lines.
     name: Arc<str>,
     pool: Pool,
@@ -59,15 +60,12 @@ pub struct Proxy {
 }
 
 impl Proxy {
-    /// A proxy with no connections yet. Its timeouts run on `clock`.
-    pub fn new(options: ProxyOptions, clock: Arc<SystemClock>) -> Self {
-        let pool = Pool::new(&options, Arc::clone(&clock));
-        Self { name: options.upstream.to_string().into(), pool, clock, options }
-    }
-
-    /// How requests are passed on.
-    pub fn options(&self) -> &ProxyOptions {
-        &self.options
+    /// A proxy to the upstream of `source`, with no connections yet. Its timeouts run on `clock`.
+    ///
+    /// `pace` is the route's for each response; it sizes the [`Buffers`] before it and paces nothing.
+    pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
+        let pool = Pool::new(&source, pace, Arc::clone(&clock));
+        Self { name: source.upstream.to_string().into(), pool, clock, source }
     }
 
     /// Passes a request on and answers with what the upstream does, as soon as its head is there.
@@ -103,7 +101,7 @@ impl Proxy {
         let progress = Progress::new(Arc::clone(&self.clock));
         let body = Sending::new(body, progress.clone());
         let uploads = !body.is_empty();
-        let outgoing = request::outgoing(head, rest, uploads, from, &self.options)
+        let outgoing = request::outgoing(head, rest, uploads, from, &self.source)
             .map_err(|refusal| answer::plain(refusal.status, refusal.text))?;
 
         let fail = |failure: Failure| {
@@ -114,20 +112,20 @@ impl Proxy {
             let sent = self.pool.send(outgoing.head, body).await;
             sent.map_err(|error| Failure::of(&error, progress.turn()))
         };
-        let stalled = async { Err(Failure::stalled(progress.stalled(self.options.head_timeout).await)) };
+        let stalled = async { Err(Failure::stalled(progress.stalled(self.source.response_timeout).await)) };
         let mut received = future::or(answered, stalled).await.map_err(fail)?;
 
         let upstream = hyper::upgrade::on(&mut received);
         let (head, body) = received.into_parts();
         let mut returning =
-            response::returning(head, outgoing.upgrade, self.options.honour_accel).map_err(fail)?;
+            response::returning(head, outgoing.upgrade, self.source.honour_accel).map_err(fail)?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
             returning.head.extensions.insert(Tunnel::new(client, upstream));
         }
         let content = if body.is_end_stream() {
             Content::Empty
         } else {
-            let timeout = self.options.read_timeout;
+            let timeout = self.source.read_timeout;
             let mut body = UpstreamBody::new(body, Arc::clone(&self.name), timeout, Arc::clone(&self.clock))
                 .flushing(returning.flush);
             if uploads {

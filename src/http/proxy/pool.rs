@@ -7,10 +7,12 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::{Builder, Client, Error};
 
 use super::connector::{Connector, Traffic};
-use super::options::{HEAD_MAX, ProxyOptions};
 use super::request::is_idempotent;
 use super::sending::Sending;
 use crate::clock::{Clock, SystemClock};
+use crate::config::ProxySource;
+use crate::http::MAX_HEAD;
+use crate::limit::Rate;
 use crate::rt::{Executor, HyperTimer};
 
 /// The connections of one route to its upstream.
@@ -22,22 +24,22 @@ pub(super) struct Pool {
 
 impl Pool {
     /// An empty pool. Unused connections are closed on `clock`.
-    pub(super) fn new(options: &ProxyOptions, clock: Arc<SystemClock>) -> Self {
-        let connector = Connector::new(options, Arc::clone(&clock) as Arc<dyn Clock>);
+    pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
+        let connector = Connector::new(source, pace, Arc::clone(&clock) as Arc<dyn Clock>);
         let timer = HyperTimer::new(clock);
         let builder = |idle_connections| {
             let mut builder: Builder = Client::builder(Executor);
             builder
                 .timer(timer.clone())
                 .pool_timer(timer.clone())
-                .pool_idle_timeout(options.idle_timeout)
+                .pool_idle_timeout(source.idle_connection_timeout)
                 .pool_max_idle_per_host(idle_connections)
-                .http1_max_buf_size(HEAD_MAX)
+                .http1_max_buf_size(MAX_HEAD)
                 .set_host(false);
             builder
         };
         Self {
-            kept: builder(options.idle_connections).build(connector.clone()),
+            kept: builder(source.idle_connections).build(connector.clone()),
             fresh: builder(0).build(connector),
         }
     }

@@ -7,8 +7,8 @@ use http::{Method, Request, StatusCode, Version, request};
 
 use super::forwarded::{self, Client};
 use super::hop;
-use super::options::{HostPolicy, ProxyOptions};
-use super::target::Unmappable;
+use super::target::{self, Unmappable};
+use crate::config::{HostPolicy, ProxySource};
 
 /// A request's head as the upstream gets it.
 #[derive(Debug)]
@@ -32,7 +32,7 @@ pub(super) fn outgoing(
     rest: &str,
     has_body: bool,
     client: &Client,
-    options: &ProxyOptions,
+    source: &ProxySource,
 ) -> Result<Outgoing, Refusal> {
     if received.method == Method::CONNECT {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."));
@@ -40,7 +40,7 @@ pub(super) fn outgoing(
     if !hop::is_plain_transfer(&received.headers) {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "Only the transfer coding chunked is known."));
     }
-    let uri = options.upstream.map(rest, &received.uri).map_err(Refusal::unmappable)?;
+    let uri = target::map(&source.upstream, rest, &received.uri).map_err(Refusal::unmappable)?;
     let host = asked_host(&received);
 
     let fields = &mut received.headers;
@@ -60,11 +60,11 @@ pub(super) fn outgoing(
     forwarded::tell(fields, client, host.as_ref().and_then(|host| host.to_str().ok()));
     forwarded::via(fields, received.version);
 
-    let own = || HeaderValue::from_str(options.upstream.authority().as_str()).ok();
-    let told = match &options.host {
+    let own = || HeaderValue::from_str(source.upstream.authority().as_str()).ok();
+    let told = match &source.host {
         HostPolicy::Upstream => own(),
         HostPolicy::Client => host.or_else(own),
-        HostPolicy::Literal(host) => Some(host.clone()),
+        HostPolicy::Literal(host) => HeaderValue::from_str(host.as_str()).ok(),
     };
     fields.remove(HOST);
     if let Some(host) = told {
@@ -152,16 +152,15 @@ mod tests {
             scheme: "http",
             trusted: false,
         };
-        let mut options = ProxyOptions::new("http://backend:9000/base/".parse().unwrap());
-        options.host = host;
+        let source = ProxySource { host, ..ProxySource::new("http://backend:9000/base/".parse().unwrap()) };
         let received = request.body(()).unwrap().into_parts().0;
         let rest = received.uri.path().trim_start_matches('/').to_owned();
-        outgoing(received, &rest, has_body, &client, &options)
+        outgoing(received, &rest, has_body, &client, &source)
     }
 
     #[test]
     fn the_host_is_told_by_policy() {
-        let literal = HostPolicy::Literal(HeaderValue::from_static("literal.example"));
+        let literal = "literal.example".parse().unwrap();
         for (policy, uri, host, told, asked) in [
             (HostPolicy::Upstream, "/x", Some("asked:80"), "backend:9000", Some("asked:80")),
             (HostPolicy::Client, "/x", Some("asked:80"), "asked:80", Some("asked:80")),

@@ -7,8 +7,8 @@ use http::{Extensions, StatusCode, Version, response};
 use hyper::ext::ReasonPhrase;
 
 use super::failure::Failure;
-use super::options::HEAD_MAX;
 use super::{forwarded, hop};
+use crate::http::MAX_HEAD;
 use crate::limit::Rate;
 
 const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");
@@ -67,7 +67,7 @@ pub(super) fn returning(
     upgrade: bool,
     honour_accel: bool,
 ) -> Result<Returning, Failure> {
-    if head_len(&received) > HEAD_MAX {
+    if head_len(&received) > MAX_HEAD {
         return Err(Failure::head_too_large());
     }
     let fields = &mut received.headers;

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, StatusCode, Version};
+use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Connection;
 use crate::body::{BodyError, PacedBody};
 use crate::clock::{Clock, Instant};
+use crate::excerpt::excerpt;
 use crate::http::content::Content;
 use crate::limit::{Limit, Rate, RateOrOff};
 
@@ -45,7 +46,7 @@ impl Exchange {
             began: connection.server.clock.now(),
             request: RequestLine {
                 method: request.method().clone(),
-                target: if logged { request.uri().to_string() } else { String::new() },
+                target: if logged { target(request.uri()) } else { String::new() },
                 version: request.version(),
             },
             status: None,
@@ -100,6 +101,17 @@ impl Exchange {
             outcome;
             "response"
         );
+    }
+}
+
+/// What was asked for, as the access log shows it: the same over HTTP/2, whose requests name scheme and
+/// authority too. A long one is cut, so that a client cannot fill the log.
+fn target(uri: &Uri) -> String {
+    const MOST: usize = 2048;
+    match uri.path_and_query() {
+        Some(target) => excerpt(target.as_str(), MOST),
+        // CONNECT has an authority alone.
+        None => excerpt(&uri.to_string(), MOST),
     }
 }
 
@@ -192,6 +204,27 @@ impl Body for ResponseBody {
             None => SizeHint::with_exact(0),
             // The head says what there is to say.
             Some(_) => SizeHint::default(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_the_target_alone_and_not_without_end() {
+        let long = |len: usize| format!("/{}", "x".repeat(len - 1));
+        for (uri, expected) in [
+            ("/a?b=c".to_owned(), "/a?b=c".to_owned()),
+            ("http://host:1/a?b=c".to_owned(), "/a?b=c".to_owned()),
+            ("http://host".to_owned(), "/".to_owned()),
+            ("*".to_owned(), "*".to_owned()),
+            ("host:443".to_owned(), "host:443".to_owned()),
+            (long(2048), long(2048)),
+            (long(2049), format!("{}…", long(2048))),
+        ] {
+            assert_eq!(target(&uri.parse().unwrap()), expected);
         }
     }
 }
