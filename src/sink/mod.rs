@@ -220,7 +220,7 @@ impl<W: Wire> Sink<W> {
         if let Some(since) = self.held_back.take() {
             self.state.note_reader_wait(now - since);
         }
-        self.state.note_given_up(why, self.backlog.len() + offered);
+        self.state.note_given_up(why, self.backlog.len(), offered);
         self.state.abort();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes")))
     }

@@ -1,5 +1,6 @@
 //! What is known of a sink: counters that others read while it works, and sums over all sinks.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
@@ -84,6 +85,15 @@ pub enum GivenUp {
     Stalled,
 }
 
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overflowed => "the reader cannot hold the pace",
+            Self::Stalled => "the reader takes nothing, or too little",
+        })
+    }
+}
+
 /// What a connection's sink knows, shared with those who write through it.
 pub struct SinkState {
     counts: SinkCounts,
@@ -92,6 +102,8 @@ pub struct SinkState {
     heard: AtomicU64,
     aborted: AtomicBool,
     given_up: AtomicU8,
+    /// Bytes held when the reader was given up.
+    buffered_at_end: AtomicU64,
     /// Someone waits in `waiting`. Spares the lock on the data path.
     awaited: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
@@ -106,6 +118,7 @@ impl SinkState {
             heard: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
             given_up: AtomicU8::new(0),
+            buffered_at_end: AtomicU64::new(0),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
             clock,
@@ -147,6 +160,11 @@ impl SinkState {
             1 => Some(GivenUp::Overflowed),
             _ => Some(GivenUp::Stalled),
         }
+    }
+
+    /// Bytes that were held when the reader was given up.
+    pub fn buffered_at_end(&self) -> u64 {
+        self.buffered_at_end.load(Ordering::Relaxed)
     }
 
     /// Wakes `waker` the next time all bytes handed to the sink went on.
@@ -195,8 +213,9 @@ impl SinkState {
         self.add(|counts| &counts.reader_wait, waited.as_nanos() as u64);
     }
 
-    pub(super) fn note_given_up(&self, why: GivenUp, dropped: usize) {
-        self.add(|counts| &counts.dropped, dropped as u64);
+    pub(super) fn note_given_up(&self, why: GivenUp, held: usize, offered: usize) {
+        self.buffered_at_end.store(held as u64, Ordering::Relaxed);
+        self.add(|counts| &counts.dropped, (held + offered) as u64);
         match why {
             GivenUp::Overflowed => self.add(|counts| &counts.overflow_closes, 1),
             GivenUp::Stalled => self.add(|counts| &counts.stall_closes, 1),

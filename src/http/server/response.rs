@@ -3,13 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Connection;
-use crate::body::{BodyError, PacedBody};
+use super::streams::StreamWatch;
+use crate::body::{BodyError, PacedBody, Waits};
 use crate::clock::{Clock, Instant};
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
@@ -29,6 +31,10 @@ pub(super) struct Exchange {
     limit: Option<Limit>,
     bytes: u64,
     ended: bool,
+    /// What the body waited for.
+    waits: Waits,
+    /// What the connection had waited for, for tokens and for its reader, when the exchange began.
+    waited_before: (Duration, Duration),
 }
 
 /// What the access log says of a request.
@@ -54,6 +60,8 @@ impl Exchange {
             limit: None,
             bytes: 0,
             ended: false,
+            waits: Waits::default(),
+            waited_before: waited(&connection),
             connection,
         }
     }
@@ -85,6 +93,14 @@ impl Exchange {
             Some(_) => "aborted",
         };
         let pace = Rate::new((u128::from(self.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
+        let (tokens_before, reader_before) = self.waited_before;
+        let (tokens, reader) = waited(connection);
+        let held_by = held_by([
+            ("pace", self.waits.pace),
+            ("source", self.waits.source),
+            ("connection_rate", tokens.saturating_sub(tokens_before)),
+            ("reader", reader.saturating_sub(reader_before)),
+        ]);
         let set = self.limit.as_ref().and_then(Limit::rate);
         log::info!(
             target: "access",
@@ -98,10 +114,23 @@ impl Exchange {
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
+            held_by,
             outcome;
             "response"
         );
     }
+}
+
+/// How long the connection has waited for tokens and for its reader.
+fn waited(connection: &Connection) -> (Duration, Duration) {
+    let counts = connection.sink.counts();
+    (counts.token_wait(), counts.reader_wait())
+}
+
+/// What held a response longest; `nothing` if none did for a millisecond.
+fn held_by<const N: usize>(waits: [(&'static str, Duration); N]) -> &'static str {
+    let longest = waits.into_iter().max_by_key(|(_, waited)| *waited);
+    longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
 }
 
 /// What was asked for, as the access log shows it: the same over HTTP/2, whose requests name scheme and
@@ -130,6 +159,8 @@ pub(super) struct ResponseBody {
     content: Option<PacedBody<Content>>,
     exchange: Exchange,
     failure: Failure,
+    /// Over HTTP/2, what watches over this stream's client.
+    watch: Option<Arc<StreamWatch>>,
 }
 
 /// A failed body tells hyper only when the bytes before the failure went on, or they would be lost
@@ -145,7 +176,8 @@ enum Failure {
 impl ResponseBody {
     pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
         exchange.ended = content.is_none();
-        Self { content, exchange, failure: Failure::None }
+        let watch = content.as_ref().and_then(|_| StreamWatch::current());
+        Self { content, exchange, failure: Failure::None, watch }
     }
 
     fn failed(
@@ -164,6 +196,15 @@ impl ResponseBody {
     }
 }
 
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // The exchange tells of it in the log.
+        if let Some(content) = &self.content {
+            self.exchange.waits = content.waits();
+        }
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -173,6 +214,9 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(watch) = &this.watch {
+            watch.asked_for();
+        }
         if let Failure::Flushing(error) = std::mem::replace(&mut this.failure, Failure::Told) {
             // Over HTTP/1 the reset is the connection's; over HTTP/2 hyper resets the stream alone.
             if !this.exchange.is_multiplexed() {
@@ -184,6 +228,9 @@ impl Body for ResponseBody {
         let Some(content) = &mut this.content else { return Poll::Ready(None) };
         match std::task::ready!(Pin::new(content).poll_frame(cx)) {
             Some(Ok(frame)) => {
+                if let Some(watch) = &this.watch {
+                    watch.handed_over(this.exchange.connection.server.clock.now());
+                }
                 this.exchange.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
                 Poll::Ready(Some(Ok(frame)))
             }
