@@ -59,8 +59,8 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "limit imports clock::Instant only",
-        check: |source| imports_but(source, "limit/", &[&["limit"], &["clock", "Instant"]]),
+        name: "limit imports clock::Instant and excerpt only",
+        check: |source| imports_but(source, "limit/", &[&["limit"], &["clock", "Instant"], &["excerpt"]]),
         broken_by: &[
             ("limit/tree.rs", "use crate::{clock::{Clock, Instant}, limit::Rate};"),
             ("limit/mod.rs", "use super::brigade::Brigade;"),
@@ -69,9 +69,11 @@ const RULES: &[Rule] = &[
         kept_by: &[("limit/tree.rs", "use crate::clock::Instant; use super::{Rate, live::Limit};")],
     },
     Rule {
-        name: "filter imports brigade, limit and clock::Instant only",
+        name: "filter imports brigade, limit, clock::Instant and excerpt only",
         check: |source| {
-            imports_but(source, "filter/", &[&["filter"], &["brigade"], &["limit"], &["clock", "Instant"]])
+            let allowed: [&[&str]; 5] =
+                [&["filter"], &["brigade"], &["limit"], &["clock", "Instant"], &["excerpt"]];
+            imports_but(source, "filter/", &allowed)
         },
         broken_by: &[
             ("filter/rate.rs", "use crate::{brigade::Brigade, clock::Sleep};"),
@@ -251,10 +253,10 @@ fn any_word(source: &Source, words: &[&str]) -> Option<String> {
 fn any_path(source: &Source, prefixes: &[&str]) -> Option<String> {
     source.paths().into_iter().find_map(|path| {
         let path = path.join("::");
-        let begins = |prefix: &&str| {
+        let begins = |prefix: &str| {
             path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
         };
-        prefixes.iter().any(|prefix| begins(&prefix)).then_some(path)
+        prefixes.iter().any(|prefix| begins(prefix)).then_some(path)
     })
 }
 

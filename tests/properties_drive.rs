@@ -11,7 +11,7 @@ use sluicegate::filter::{EndOfStream, Filter, FilterError, RateFilter, Verdict};
 use sluicegate::limit::{Limit, Rate};
 use std::sync::Arc;
 use std::time::Duration;
-use timeline::chain::{ChainRunner, content};
+use timeline::chain::{ChainRunner, MakeFilters, content};
 use timeline::model::Model;
 use timeline::{Arrival, Case, GUIDE, Item, MS, Mark, Runner, lines};
 
@@ -333,7 +333,7 @@ proptest! {
         }
         arrivals.push(Arrival { at: at + 5 * MS, items: vec![Item::Mark(Mark::Eos)] });
         let mut transformed = arrivals.clone();
-        let before: [fn() -> Vec<Box<dyn Filter>>; 4] = [
+        let before: [MakeFilters; 4] = [
             || vec![Box::new(Grow)],
             || vec![Box::new(Shrink::default())],
             || vec![Box::new(HoldBack::default())],

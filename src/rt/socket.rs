@@ -4,11 +4,12 @@ use std::cell::RefCell;
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Shutdown, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use async_io::Async;
 use async_std::net::TcpStream;
 use async_std::os::unix::net::UnixStream;
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -22,6 +23,8 @@ thread_local! {
 #[derive(Debug)]
 pub struct Socket {
     stream: Stream,
+    /// While [`poll_sent`](Self::poll_sent) waits: the same socket, watched for having sent everything.
+    sending: Option<Async<OwnedFd>>,
 }
 
 #[derive(Debug)]
@@ -54,11 +57,11 @@ impl Socket {
         // Paced chunks must not wait for one another's acknowledgement. A socket that refuses the
         // option is dead already, and its next read or write says so.
         let _ = stream.set_nodelay(true);
-        Self { stream: Stream::Tcp(stream) }
+        Self { stream: Stream::Tcp(stream), sending: None }
     }
 
     pub(super) fn unix(stream: UnixStream) -> Self {
-        Self { stream: Stream::Unix(stream) }
+        Self { stream: Stream::Unix(stream), sending: None }
     }
 
     /// The address on the other side.
@@ -96,6 +99,25 @@ impl Socket {
             // Refused only on a socket that is dead already.
             let _ = rustix::net::sockopt::set_socket_linger(stream.as_fd(), Some(Duration::ZERO));
         }
+    }
+
+    /// Ready when the kernel has sent what it took, to the last byte. A Unix socket's bytes are with the
+    /// peer as soon as they are taken; so it is said to be of a socket that cannot be watched.
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Stream::Tcp(stream) = &self.stream else { return Poll::Ready(()) };
+        if self.sending.is_none() {
+            // With this the socket counts as writable only when nothing unsent is left.
+            let watched = socket2::SockRef::from(stream).set_tcp_notsent_lowat(1);
+            let twin = watched.and_then(|()| stream.as_fd().try_clone_to_owned()).and_then(Async::new);
+            let Ok(twin) = twin else { return Poll::Ready(()) };
+            self.sending = Some(twin);
+        }
+        if let Some(twin) = &self.sending {
+            // An error is an end too: nothing more will be sent.
+            let _ = ready!(twin.poll_writable(cx));
+        }
+        self.sending = None;
+        Poll::Ready(())
     }
 
     /// The descriptor's number, for log lines.

@@ -44,6 +44,9 @@ pub trait Wire: Unpin {
     /// Writes what can be written at once. `Pending` arranges a wake-up when more can be.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
+    /// Ready when what was written has been sent, to the last byte.
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
     /// Says that nothing more will be written.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -301,6 +304,10 @@ impl Wire for Socket {
         hyper::rt::Write::poll_write_vectored(Pin::new(self), cx, bufs)
     }
 
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_sent(self, cx)
+    }
+
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         hyper::rt::Write::poll_shutdown(Pin::new(self), cx)
     }
@@ -353,6 +360,9 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
             if this.poll_drain(cx, now)?.is_pending() {
                 return this.poll_patience(cx, now, 0);
             }
+        }
+        if this.state.sends_before_flushed() {
+            ready!(this.wire.poll_sent(cx));
         }
         this.state.flushed();
         Poll::Ready(Ok(()))

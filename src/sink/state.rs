@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
@@ -104,7 +104,10 @@ pub struct SinkState {
     given_up: AtomicU8,
     /// Bytes held when the reader was given up.
     buffered_at_end: AtomicU64,
-    /// Someone waits in `waiting`. Spares the lock on the data path.
+    flushes: AtomicU64,
+    /// A flush lasts until the kernel has sent all it took.
+    sends: AtomicBool,
+    /// Someone waits for a flush. Spares the lock on the data path.
     awaited: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
     clock: Arc<dyn Clock>,
@@ -119,6 +122,8 @@ impl SinkState {
             aborted: AtomicBool::new(false),
             given_up: AtomicU8::new(0),
             buffered_at_end: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            sends: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
             clock,
@@ -167,14 +172,36 @@ impl SinkState {
         self.buffered_at_end.load(Ordering::Relaxed)
     }
 
-    /// Wakes `waker` the next time all bytes handed to the sink went on.
-    pub fn wake_when_flushed(&self, waker: &Waker) {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push(waker.clone());
-        self.awaited.store(true, Ordering::Release);
+    /// How often all bytes handed to the sink had gone on.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
+    }
+
+    /// Ready when there have been more flushes than the `seen` that were there before.
+    pub fn poll_flushed(&self, cx: &mut Context<'_>, seen: u64) -> Poll<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        drop(waiting);
+        self.awaited.store(true, Ordering::SeqCst);
+        // It may have happened before we said that we wait.
+        if self.flushes.load(Ordering::SeqCst) > seen { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
+    /// has not. For a connection that is about to be aborted.
+    pub fn send_before_flushed(&self) {
+        self.sends.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn sends_before_flushed(&self) -> bool {
+        self.sends.load(Ordering::Relaxed)
     }
 
     pub(super) fn flushed(&self) {
-        if self.awaited.swap(false, Ordering::Acquire) {
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
             waiting.into_iter().for_each(Waker::wake);
         }

@@ -16,6 +16,9 @@ use sluicegate::limit::{Carryover, INTERVAL, Limit, Rate};
 
 use super::{Case, Event, Item, Mark, Response, Runner, What};
 
+/// Makes the filters of one response.
+pub type MakeFilters = fn() -> Vec<Box<dyn Filter>>;
+
 /// How the chain is driven. None of it may show in a timeline.
 #[derive(Clone, Copy)]
 pub struct ChainRunner {
@@ -26,7 +29,7 @@ pub struct ChainRunner {
     /// Steps also one nanosecond before each due instant, and expects the same answer and no bytes.
     pub look_early: bool,
     /// The filters before the rate filter.
-    pub before: fn() -> Vec<Box<dyn Filter>>,
+    pub before: MakeFilters,
 }
 
 impl Default for ChainRunner {

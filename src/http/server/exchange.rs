@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode, request};
+use http::{Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 
 use super::connection::{Connection, Place};
@@ -68,6 +68,8 @@ fn later(status: StatusCode, text: &str) -> Response<Content> {
 fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (head, content) = response.into_parts();
     exchange.answered(&head, None);
+    // Over HTTP/2 hyper would send the content to HEAD too.
+    let content = if exchange.is_head() { Content::Empty } else { content };
     let body = paced(content, Chain::new(), exchange.connection());
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
@@ -90,7 +92,6 @@ async fn filtered(
             factory.prepare(&mut head);
         }
     }
-    let bodyless = head.method == Method::HEAD;
     let response = match &route.source {
         Source::Files(files) => files.respond(&head, rest).await,
         Source::Proxy(proxy) => {
@@ -122,7 +123,7 @@ async fn filtered(
         crate::rt::spawn(tunnelled(tunnel, downstream, Arc::clone(&connection)));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
-    let body = if bodyless { None } else { paced(content, chain, &connection) };
+    let body = if exchange.is_head() { None } else { paced(content, chain, &connection) };
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 

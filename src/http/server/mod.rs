@@ -126,6 +126,9 @@ struct Shared {
     stage_changed: Event,
     connections: AtomicUsize,
     refused: AtomicUsize,
+    /// Tasks that accept connections, each with its listener.
+    accepting: AtomicUsize,
+    /// A connection ended, or a listener.
     connection_ended: Event,
     next_connection: AtomicU64,
 }
@@ -160,6 +163,7 @@ impl Server {
             stage_changed: Event::new(),
             connections: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
             connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
         };
@@ -184,12 +188,19 @@ impl Server {
         Handle(Arc::clone(&self.shared))
     }
 
-    /// Serves until a [`Handle`] says to drain or stop and all connections have ended.
+    /// Serves until a [`Handle`] says to drain or stop and all connections have ended. By then the
+    /// listeners are closed, and the sockets of Unix ones removed.
     ///
     /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
     pub async fn run(self) {
         for listener in self.listeners {
-            rt::spawn(accept::accept(listener, Arc::clone(&self.shared)));
+            self.shared.accepting.fetch_add(1, Ordering::SeqCst);
+            let shared = Arc::clone(&self.shared);
+            rt::spawn(async move {
+                accept::accept(listener, Arc::clone(&shared)).await;
+                shared.accepting.fetch_sub(1, Ordering::SeqCst);
+                shared.connection_ended.notify(usize::MAX);
+            });
         }
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
@@ -250,11 +261,10 @@ impl Shared {
         wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
     }
 
-    /// Waits until no connection is left.
+    /// Waits until no connection is left and none can come.
     fn idle(&self) -> impl Future<Output = ()> + '_ {
-        wait_until(&self.connection_ended, || {
-            self.connections.load(Ordering::SeqCst) + self.refused.load(Ordering::SeqCst) == 0
-        })
+        let left = [&self.accepting, &self.connections, &self.refused];
+        wait_until(&self.connection_ended, move || left.iter().all(|count| count.load(Ordering::SeqCst) == 0))
     }
 
     fn is_shedding(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -78,6 +78,11 @@ impl Exchange {
             .get(http::header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
         self.limit = limit;
+    }
+
+    /// Whether the answer has no content, whatever its head says of it.
+    pub(super) fn is_head(&self) -> bool {
+        self.request.method == Method::HEAD
     }
 
     fn is_multiplexed(&self) -> bool {
@@ -164,13 +169,20 @@ pub(super) struct ResponseBody {
 }
 
 /// A failed body tells hyper only when the bytes before the failure went on, or they would be lost
-/// with the connection.
+/// with the connection or the stream.
 enum Failure {
     None,
-    /// The error, kept until the sink has flushed.
-    Flushing(BodyError),
-    /// Flushed, or as good as.
+    /// The error, kept until the sink was flushed.
+    Flushing(BodyError, Flushes),
     Told,
+}
+
+/// Flushes that are waited for.
+struct Flushes {
+    /// How many the sink had seen when the wait began.
+    seen: u64,
+    /// How many more waits follow this one.
+    more: u8,
 }
 
 impl ResponseBody {
@@ -180,20 +192,48 @@ impl ResponseBody {
         Self { content, exchange, failure: Failure::None, watch }
     }
 
-    fn failed(
-        &mut self,
-        error: BodyError,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn failed(&mut self, error: BodyError) {
         let connection = &self.exchange.connection;
         log::warn!(
             connection = connection.id, client:% = connection.peer, bytes = self.exchange.bytes, error:%;
             "response aborted: its content could not be given to the end"
         );
-        connection.sink.wake_when_flushed(cx.waker());
-        self.failure = Failure::Flushing(error);
-        Poll::Pending
+        // Over HTTP/2 the connection's task writes what this stream gave, and may be in the middle of a
+        // flush that began before; the second one is behind all of it. What a client's shut window holds
+        // back is lost with the stream.
+        let more = if self.exchange.is_multiplexed() { 1 } else { 0 };
+        self.failure = Failure::Flushing(error, Flushes { seen: connection.sink.flushes(), more });
+        if !self.exchange.is_multiplexed() {
+            // The reset will be the connection's: it must not overtake what the kernel holds.
+            connection.sink.send_before_flushed();
+        }
     }
+
+    /// Waits for flushes; then the error.
+    fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let sink = &self.exchange.connection.sink;
+        let Failure::Flushing(_, flushes) = &mut self.failure else { return Poll::Ready(None) };
+        ready!(sink.poll_flushed(cx, flushes.seen));
+        if flushes.more > 0 {
+            *flushes = Flushes { seen: sink.flushes(), more: flushes.more - 1 };
+            return Poll::Ready(Some(Ok(nudge())));
+        }
+        match std::mem::replace(&mut self.failure, Failure::Told) {
+            Failure::Flushing(error, _) => {
+                // Over HTTP/1 the reset is the connection's; over HTTP/2 hyper resets the stream alone.
+                if !self.exchange.is_multiplexed() {
+                    sink.abort();
+                }
+                Poll::Ready(Some(Err(error)))
+            }
+            Failure::None | Failure::Told => Poll::Ready(None),
+        }
+    }
+}
+
+/// A frame without bytes. A connection of HTTP/2 that has nothing to write is not flushed; this makes it.
+fn nudge() -> Frame<Bytes> {
+    Frame::data(Bytes::new())
 }
 
 impl Drop for ResponseBody {
@@ -217,16 +257,11 @@ impl Body for ResponseBody {
         if let Some(watch) = &this.watch {
             watch.asked_for();
         }
-        if let Failure::Flushing(error) = std::mem::replace(&mut this.failure, Failure::Told) {
-            // Over HTTP/1 the reset is the connection's; over HTTP/2 hyper resets the stream alone.
-            if !this.exchange.is_multiplexed() {
-                this.exchange.connection.sink.abort();
-            }
-            return Poll::Ready(Some(Err(error)));
+        if !matches!(this.failure, Failure::None) {
+            return this.poll_failure(cx);
         }
-        this.failure = Failure::None;
         let Some(content) = &mut this.content else { return Poll::Ready(None) };
-        match std::task::ready!(Pin::new(content).poll_frame(cx)) {
+        match ready!(Pin::new(content).poll_frame(cx)) {
             Some(Ok(frame)) => {
                 if let Some(watch) = &this.watch {
                     watch.handed_over(this.exchange.connection.server.clock.now());
@@ -234,7 +269,13 @@ impl Body for ResponseBody {
                 this.exchange.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
                 Poll::Ready(Some(Ok(frame)))
             }
-            Some(Err(error)) => this.failed(error, cx),
+            Some(Err(error)) => {
+                this.failed(error);
+                if this.exchange.is_multiplexed() {
+                    return Poll::Ready(Some(Ok(nudge())));
+                }
+                this.poll_failure(cx)
+            }
             None => {
                 this.exchange.ended = true;
                 Poll::Ready(None)

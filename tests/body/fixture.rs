@@ -1,0 +1,188 @@
+//! A reader of a body on a manual clock, and sources by script.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+
+use http_body::{Body, Frame};
+use sluicegate::body::{BodyError, PacedBody};
+use sluicegate::brigade::{Brigade, Bucket, SourceError};
+use sluicegate::clock::{Clock, Instant, ManualClock, Sleep};
+use sluicegate::filter::{Chain, RateFilter};
+use sluicegate::generator::Generator;
+use sluicegate::limit::{Limit, Rate};
+
+/// Nanoseconds in a millisecond.
+pub const MS: u64 = 1_000_000;
+
+/// A waker that counts, and on which a thread can wait.
+#[derive(Default)]
+pub struct Wakes {
+    count: AtomicUsize,
+    woken: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.count.fetch_add(1, Ordering::SeqCst);
+        *self.woken.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Wakes {
+    /// How often it was woken so far.
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::SeqCst)
+    }
+
+    /// Whether it was woken since it was last asked.
+    pub fn take(&self) -> bool {
+        std::mem::take(&mut *self.woken.lock().unwrap())
+    }
+
+    /// Waits for a wake-up that has nothing to do with the clock: of a thread that reads a file.
+    pub fn wait(&self) {
+        let woken = self.woken.lock().unwrap();
+        drop(self.changed.wait_while(woken, |woken| !*woken).unwrap());
+    }
+}
+
+/// A body, who reads it, and the clock it runs on.
+pub struct Reading<G> {
+    pub clock: Arc<ManualClock>,
+    pub body: PacedBody<G>,
+    pub wakes: Arc<Wakes>,
+}
+
+impl<G: Generator + Unpin> Reading<G> {
+    /// What `source` gives on this clock, through a rate filter alone.
+    pub fn new(clock: &Arc<ManualClock>, limit: &Limit, source: G) -> Self {
+        Self::through(clock, Chain::new().then(RateFilter::new(limit.clone())), source)
+    }
+
+    /// The same through any chain.
+    pub fn through(clock: &Arc<ManualClock>, chain: Chain, source: G) -> Self {
+        let body = PacedBody::new(source, chain, clock.clone() as Arc<dyn Clock>);
+        Self { clock: Arc::clone(clock), body, wakes: Arc::default() }
+    }
+
+    pub fn poll(&mut self) -> Poll<Option<Result<Frame<bytes::Bytes>, BodyError>>> {
+        let waker = Waker::from(Arc::clone(&self.wakes));
+        Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(&waker))
+    }
+
+    /// Takes what comes at once: its bytes, and how it ended if it did.
+    pub fn take(&mut self) -> (u64, Option<Result<(), BodyError>>) {
+        let mut bytes = 0;
+        loop {
+            match self.poll() {
+                Poll::Pending => return (bytes, None),
+                Poll::Ready(None) => return (bytes, Some(Ok(()))),
+                Poll::Ready(Some(Err(error))) => return (bytes, Some(Err(error))),
+                Poll::Ready(Some(Ok(frame))) => bytes += frame.data_ref().map_or(0, |data| data.len() as u64),
+            }
+        }
+    }
+
+    /// Reads to the end as a reader that always keeps up, moving the clock from one deadline to the
+    /// next: when how much came, in milliseconds and bytes.
+    pub fn timeline(&mut self) -> Vec<(u64, u64)> {
+        let mut timeline = Vec::new();
+        loop {
+            let (bytes, end) = self.take();
+            if bytes > 0 {
+                timeline.push((self.millis(), bytes));
+            }
+            match end {
+                Some(end) => {
+                    end.unwrap();
+                    return timeline;
+                }
+                None => drop(self.clock.advance_to_next().expect("somebody is to wake the reader")),
+            }
+        }
+    }
+
+    pub fn millis(&self) -> u64 {
+        self.clock.now().as_nanos() / MS
+    }
+}
+
+/// Buckets by script, each at its instant.
+pub struct Timed {
+    coming: VecDeque<(Instant, Bucket)>,
+    sleep: Sleep,
+    /// Bytes given so far.
+    pub given: Arc<AtomicUsize>,
+}
+
+impl Timed {
+    /// Each bucket with its instant in milliseconds.
+    pub fn new(clock: &Arc<ManualClock>, coming: impl IntoIterator<Item = (u64, Bucket)>) -> Self {
+        let coming = coming.into_iter().map(|(ms, bucket)| (Instant::from_millis(ms), bucket)).collect();
+        Self::at(clock, coming)
+    }
+
+    pub fn at(clock: &Arc<ManualClock>, coming: VecDeque<(Instant, Bucket)>) -> Self {
+        let sleep = Sleep::until(clock.clone() as Arc<dyn Clock>, Instant::ZERO);
+        Self { coming, sleep, given: Arc::default() }
+    }
+
+    fn is_due(&self) -> bool {
+        self.coming.front().is_some_and(|(at, _)| *at <= self.sleep.clock().now())
+    }
+}
+
+impl Generator for Timed {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
+        if !self.is_due() {
+            // One that has nothing more to say is silent for ever.
+            let next = self.coming.front().map_or(Instant::MAX, |(at, _)| *at);
+            self.sleep.reset(next);
+            return Pin::new(&mut self.sleep).poll(cx);
+        }
+        self.sleep.disarm();
+        loop {
+            let room = brigade.room().max(1);
+            let Some((at, bucket)) = self.coming.pop_front() else { break };
+            let (now, later) = cut(bucket, room);
+            self.given.fetch_add(now.len() as usize, Ordering::SeqCst);
+            brigade.push(now);
+            if let Some(later) = later {
+                self.coming.push_front((at, later));
+            }
+            if !self.is_due() || brigade.room() == 0 {
+                break;
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// As from a socket: no more bytes in memory than there is room for.
+fn cut(bucket: Bucket, room: u64) -> (Bucket, Option<Bucket>) {
+    match bucket {
+        Bucket::Data(mut bytes) if bytes.len() as u64 > room => {
+            let rest = bytes.split_off(room as usize);
+            (Bucket::Data(bytes), Some(Bucket::Data(rest)))
+        }
+        bucket => (bucket, None),
+    }
+}
+
+pub fn data(len: usize) -> Bucket {
+    Bucket::Data(vec![b'x'; len].into())
+}
+
+pub fn broken() -> Bucket {
+    Bucket::Error(SourceError::new("the script says so"))
+}
+
+pub fn limit(bytes_per_second: u64) -> Limit {
+    Limit::new(Rate::new(bytes_per_second))
+}

@@ -1,0 +1,10 @@
+//! The pull driver on a manual clock: the chain's timelines, and what only a driver can get wrong.
+
+mod fixture;
+mod golden;
+mod life;
+mod pace;
+
+#[allow(unused)]
+#[path = "../timeline/mod.rs"]
+mod timeline;

@@ -1,0 +1,72 @@
+//! Backends by script, and routes to them.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+
+use sluicegate::config::ProxySource;
+use sluicegate::http::proxy::Proxy;
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+use sluicegate::rt;
+
+use crate::served::PATIENCE;
+
+/// A backend that runs a script for each connection, with the head of its first request. The
+/// connection is closed when the script ends.
+pub struct Backend {
+    pub addr: SocketAddr,
+}
+
+impl Backend {
+    pub fn new(script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let script = Arc::new(script);
+        // Ends with the test process.
+        std::thread::spawn(move || {
+            while let Ok((mut stream, _)) = listener.accept() {
+                let script = Arc::clone(&script);
+                std::thread::spawn(move || {
+                    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                    stream.set_nodelay(true).unwrap();
+                    let head = read_head(&mut stream);
+                    script(&mut stream, &head);
+                });
+            }
+        });
+        Self { addr }
+    }
+
+    /// One that answers all requests with these bytes.
+    pub fn saying(answer: impl Into<Vec<u8>>) -> Self {
+        let answer = answer.into();
+        Self::new(move |stream, _| {
+            let _ = stream.write_all(&answer);
+        })
+    }
+
+    pub fn source(&self) -> ProxySource {
+        ProxySource::new(format!("http://{}", self.addr).parse().unwrap())
+    }
+
+    /// A route for all paths to this backend, at a pace in bytes per second; 0 is unlimited.
+    pub fn route(&self, rate: u64) -> Route {
+        routed("/", self.source(), Rate::new(rate))
+    }
+}
+
+/// A route to the backend of `source`, at a pace.
+pub fn routed(path: &str, source: ProxySource, pace: Option<Rate>) -> Route {
+    Route::proxy(path, Proxy::new(source, pace, rt::clock())).rate(pace)
+}
+
+/// Reads to the empty line that ends a head; less at the end of the stream.
+pub fn read_head(stream: &mut impl Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}

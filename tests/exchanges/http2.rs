@@ -1,0 +1,226 @@
+//! HTTP/2 by prior knowledge: many paced streams on one connection, each with its own end.
+
+use std::io::Write;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use futures_lite::future;
+use http::{Method, Request, Response};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+use sluicegate::rt::{self, Connect, Executor};
+
+use crate::backend::{Backend, routed};
+use crate::served::Served;
+use crate::wire::{CHUNK, GUIDE, content};
+
+type Sender = SendRequest<Empty<Bytes>>;
+
+async fn connect(served: &Served) -> Sender {
+    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
+    let socket = rt::connect(&to).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http2::handshake(Executor, socket).await.unwrap();
+    rt::spawn(async {
+        let _ = connection.await;
+    });
+    sender
+}
+
+async fn ask(sender: &mut Sender, method: Method, target: &str) -> Response<Incoming> {
+    let uri = format!("http://t{target}");
+    let request = Request::builder().method(method).uri(uri).body(Empty::new()).unwrap();
+    sender.send_request(request).await.unwrap()
+}
+
+/// A body as it came: its bytes, and whether it came to its end; after each piece, time and sum.
+struct Body {
+    bytes: Vec<u8>,
+    whole: bool,
+    arrivals: Vec<(Duration, usize)>,
+}
+
+async fn read(response: Response<Incoming>, began: Instant) -> Body {
+    let mut incoming = response.into_body();
+    let mut body = Body { bytes: Vec::new(), whole: false, arrivals: Vec::new() };
+    loop {
+        match incoming.frame().await {
+            None => {
+                body.whole = true;
+                return body;
+            }
+            Some(Ok(frame)) => {
+                if let Ok(data) = frame.into_data() {
+                    body.bytes.extend_from_slice(&data);
+                    body.arrivals.push((began.elapsed(), body.bytes.len()));
+                }
+            }
+            Some(Err(_)) => return body,
+        }
+    }
+}
+
+fn assert_paced(body: &Body) {
+    for (at, bytes) in &body.arrivals {
+        let most = 2 * CHUNK + (GUIDE as f64 * at.as_secs_f64()) as usize;
+        assert!(*bytes <= most, "{bytes} bytes at {at:?}");
+    }
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("a.bin"), content(38_400)).unwrap();
+    folder
+}
+
+fn files(folder: &tempfile::TempDir, path: &str) -> Route {
+    Route::files(path, folder.path()).unwrap().rate(Rate::new(GUIDE))
+}
+
+#[test]
+fn streams_run_side_by_side_each_at_its_own_pace() {
+    let folder = folder();
+    let served = Served::new(vec![files(&folder, "/")]);
+    rt::block_on(async {
+        let mut sender = connect(&served).await;
+        let began = Instant::now();
+        let mut reading = Vec::new();
+        for _ in 0..6 {
+            let response = ask(&mut sender, Method::GET, "/a.bin").await;
+            assert_eq!(
+                (response.status().as_u16(), response.headers()["content-length"].as_bytes()),
+                (200, &b"38400"[..])
+            );
+            reading.push(async_reading(response, began));
+        }
+        for body in reading {
+            let body = body.recv().unwrap();
+            assert!(body.whole && body.bytes == content(38_400));
+            assert_paced(&body);
+            assert!(body.arrivals.last().unwrap().0 >= Duration::from_millis(400));
+        }
+        // Six one after another would be 2.4 s.
+        assert!(began.elapsed() < Duration::from_millis(2_000), "{:?}", began.elapsed());
+        assert_eq!(served.handle.connections(), 1);
+    });
+}
+
+/// Reads a body in a task of its own.
+fn async_reading(response: Response<Incoming>, began: Instant) -> mpsc::Receiver<Body> {
+    let (done, body) = mpsc::channel();
+    rt::spawn(async move {
+        let _ = done.send(read(response, began).await);
+    });
+    body
+}
+
+#[test]
+fn a_failed_source_resets_its_stream_alone() {
+    let folder = folder();
+    let dying =
+        Backend::saying([b"HTTP/1.1 200 OK\r\ncontent-length: 40000\r\n\r\n", &content(20_000)[..]].concat());
+    let served = Served::new(vec![files(&folder, "/"), routed("/dying/", dying.source(), Rate::new(GUIDE))]);
+    rt::block_on(async {
+        let mut sender = connect(&served).await;
+        let began = Instant::now();
+        let mut reading = Vec::new();
+        for target in ["/a.bin", "/dying/", "/a.bin"] {
+            reading.push(async_reading(ask(&mut sender, Method::GET, target).await, began));
+        }
+        let bodies: Vec<Body> = reading.into_iter().map(|body| body.recv().unwrap()).collect();
+        assert!(!bodies[1].whole && bodies[1].bytes == content(20_000), "{} bytes", bodies[1].bytes.len());
+        assert_paced(&bodies[1]);
+        for neighbour in [&bodies[0], &bodies[2]] {
+            assert!(neighbour.whole && neighbour.bytes == content(38_400));
+        }
+        let again = ask(&mut sender, Method::GET, "/a.bin").await;
+        assert!(read(again, began).await.whole, "the connection lives");
+    });
+}
+
+// The bytes before the failure are with the client already, and no other stream has anything to write: it
+// must not take one for the reset to go out.
+#[test]
+fn a_stream_whose_source_fails_long_after_its_last_bytes_is_reset_at_once() {
+    let (die, told) = mpsc::sync_channel::<()>(0);
+    let told = std::sync::Mutex::new(told);
+    let backend = Backend::new(move |stream, head| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n").unwrap();
+        if head.starts_with("GET") {
+            stream.write_all(b"12345").unwrap();
+            told.lock().unwrap().recv().unwrap();
+        }
+    });
+    let served = Served::new(vec![backend.route(GUIDE)]);
+    rt::block_on(async {
+        let mut sender = connect(&served).await;
+        let response = ask(&mut sender, Method::GET, "/").await;
+        let mut body = response.into_body();
+        assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "12345");
+        // What else there was to write is out when another answer is there.
+        ask(&mut sender, Method::HEAD, "/").await;
+        die.send(()).unwrap();
+        let failed = async { body.frame().await.map(|frame| frame.is_err()) };
+        let late = async {
+            let clock = rt::clock();
+            sluicegate::clock::Sleep::lasting(clock, Duration::from_secs(5)).await;
+            panic!("the stream was never reset");
+        };
+        let mut seen = future::or(failed, late).await;
+        while seen == Some(false) {
+            // An empty frame is not the end.
+            seen = body.frame().await.map(|frame| frame.is_err());
+        }
+        assert_eq!(seen, Some(true));
+    });
+}
+
+#[test]
+fn no_answer_to_head_has_content() {
+    let folder = folder();
+    let served = Served::new(vec![files(&folder, "/files/")]);
+    rt::block_on(async {
+        let mut sender = connect(&served).await;
+        for (target, status) in [("/files/a.bin", 200), ("/files/none", 404), ("/none", 404), ("/files", 301)]
+        {
+            let response = ask(&mut sender, Method::HEAD, target).await;
+            assert_eq!(response.status().as_u16(), status, "{target}");
+            assert_ne!(response.headers()["content-length"], "0", "{target}");
+            let body = read(response, Instant::now()).await;
+            assert!(body.whole && body.bytes.is_empty(), "{target}: {} bytes", body.bytes.len());
+        }
+    });
+}
+
+#[test]
+fn a_client_that_cancels_one_stream_keeps_the_others() {
+    let folder = folder();
+    let served = Served::new(vec![files(&folder, "/")]);
+    rt::block_on(async {
+        let mut sender = connect(&served).await;
+        let began = Instant::now();
+        let cancelled = ask(&mut sender, Method::GET, "/a.bin").await;
+        let kept = ask(&mut sender, Method::GET, "/a.bin").await;
+        drop(cancelled);
+        let body = read(kept, began).await;
+        assert!(body.whole && body.bytes == content(38_400));
+    });
+}
+
+#[test]
+fn a_drain_lets_streams_finish() {
+    let folder = folder();
+    let served = Served::new(vec![files(&folder, "/")]);
+    rt::block_on(async {
+        let mut sender = connect(&served).await;
+        let began = Instant::now();
+        let response = ask(&mut sender, Method::GET, "/a.bin").await;
+        served.handle.drain();
+        let body = read(response, began).await;
+        assert!(body.whole && body.bytes == content(38_400));
+    });
+    served.join();
+}

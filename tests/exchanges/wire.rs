@@ -1,0 +1,254 @@
+//! A client that reads framing to the letter, and notes when its bytes came.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+/// The pace most tests run at, mod_ratelimit's `rate-limit 60`, and its chunk in 200 ms.
+pub const GUIDE: u64 = 61_440;
+pub const CHUNK: usize = 12_288;
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// Where its framing said; for a body without framing, with the connection.
+    Complete,
+    /// The connection was closed before that.
+    Short,
+    /// The connection was reset.
+    Reset,
+}
+
+/// An answer as it came.
+#[derive(Debug)]
+pub struct Answer {
+    pub head: String,
+    pub body: Vec<u8>,
+    /// Header lines behind the last chunk.
+    pub trailers: String,
+    pub end: End,
+    /// After each read: time since before the request was sent, and bytes of the body so far.
+    pub arrivals: Vec<(Duration, usize)>,
+}
+
+impl Answer {
+    pub fn status(&self) -> u16 {
+        self.head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+    }
+
+    /// The value of the first header field of this name.
+    pub fn field(&self, name: &str) -> Option<&str> {
+        field(&self.head, name)
+    }
+
+    /// How long it took, from before the request.
+    pub fn lasted(&self) -> Duration {
+        self.arrivals.last().map_or(Duration::ZERO, |(at, _)| *at)
+    }
+
+    /// Checks the bound of every pace: at no time more than burst + one chunk + rate × time, and what is
+    /// less than a chunk at the end.
+    pub fn assert_paced(&self, rate: u64, burst: usize) {
+        let last = self.arrivals.last().map_or(0, |(_, bytes)| *bytes);
+        let chunk = rate as usize / 5;
+        // It leaves with the chunk before it, and may be read in several pieces.
+        self.assert_within(rate, |bytes| if bytes + chunk > last { burst + chunk } else { burst });
+    }
+
+    /// The same where nothing may leave on credit, as there was no end of stream.
+    pub fn assert_strictly_paced(&self, rate: u64) {
+        self.assert_within(rate, |_| 0);
+    }
+
+    fn assert_within(&self, rate: u64, extra: impl Fn(usize) -> usize) {
+        for (at, bytes) in &self.arrivals {
+            let most = extra(*bytes) + rate as usize / 5 + (rate as f64 * at.as_secs_f64()) as usize;
+            assert!(*bytes <= most, "{bytes} bytes at {at:?}, {most} were due: {:?}", self.arrivals);
+        }
+    }
+}
+
+/// The value of the first field of this name in a head.
+pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines().skip(1).find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        found.eq_ignore_ascii_case(name).then(|| value.trim())
+    })
+}
+
+/// One connection of a client. What came behind one answer is kept for the next.
+pub struct Client<S = TcpStream> {
+    pub stream: S,
+    unread: Vec<u8>,
+    asked: Instant,
+}
+
+enum Framing {
+    None,
+    Length(usize),
+    Chunked,
+    Close,
+}
+
+impl<S: Read + Write> Client<S> {
+    pub fn new(stream: S) -> Self {
+        Self { stream, unread: Vec::new(), asked: Instant::now() }
+    }
+
+    /// Sends bytes, and starts the watch before.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.asked = Instant::now();
+        self.stream.write_all(bytes).unwrap();
+    }
+
+    /// GETs `target`, with further header lines (each with its CRLF).
+    pub fn get(&mut self, target: &str, fields: &str) -> Answer {
+        self.send(format!("GET {target} HTTP/1.1\r\nHost: t\r\n{fields}\r\n").as_bytes());
+        self.answer()
+    }
+
+    pub fn head(&mut self, target: &str, fields: &str) -> Answer {
+        self.send(format!("HEAD {target} HTTP/1.1\r\nHost: t\r\n{fields}\r\n").as_bytes());
+        self.answer_to("HEAD")
+    }
+
+    pub fn answer(&mut self) -> Answer {
+        self.answer_to("GET")
+    }
+
+    /// Reads the answer to a request with this method.
+    ///
+    /// # Panics
+    /// If a framing is broken, or a read fails for another reason than a reset.
+    pub fn answer_to(&mut self, method: &str) -> Answer {
+        let mut answer = Answer {
+            head: String::new(),
+            body: Vec::new(),
+            trailers: String::new(),
+            end: End::Complete,
+            arrivals: Vec::new(),
+        };
+        loop {
+            if let Some(at) = find(&self.unread, b"\r\n\r\n") {
+                let rest = self.unread.split_off(at + 4);
+                answer.head = String::from_utf8(std::mem::replace(&mut self.unread, rest)).unwrap();
+                break;
+            }
+            if let Some(end) = self.read() {
+                answer.end = if end == End::Complete { End::Short } else { end };
+                return answer;
+            }
+        }
+        let framing = framing(method, &answer);
+        let mut raw = std::mem::take(&mut self.unread);
+        loop {
+            let complete = match framing {
+                Framing::None => Some(0),
+                Framing::Length(length) => {
+                    answer.body = raw[..length.min(raw.len())].to_vec();
+                    (raw.len() >= length).then_some(length)
+                }
+                Framing::Chunked => {
+                    let chunks = dechunk(&raw);
+                    (answer.body, answer.trailers) = (chunks.body, chunks.trailers);
+                    chunks.end
+                }
+                Framing::Close => {
+                    answer.body.clone_from(&raw);
+                    None
+                }
+            };
+            answer.arrivals.push((self.asked.elapsed(), answer.body.len()));
+            if let Some(end) = complete {
+                self.unread = raw.split_off(end);
+                return answer;
+            }
+            if let Some(end) = self.read() {
+                let closes = matches!(framing, Framing::Close);
+                answer.end = if closes || end == End::Reset { end } else { End::Short };
+                return answer;
+            }
+            raw.append(&mut self.unread);
+        }
+    }
+
+    /// Reads what there is; says if the connection ended.
+    fn read(&mut self) -> Option<End> {
+        let mut buf = [0; 65_536];
+        match self.stream.read(&mut buf) {
+            Ok(0) => Some(End::Complete),
+            Ok(n) => {
+                self.unread.extend_from_slice(&buf[..n]);
+                None
+            }
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Some(End::Reset),
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    /// Whether the server closes the connection without another byte.
+    pub fn is_closed(&mut self) -> bool {
+        self.unread.is_empty() && self.read().is_some()
+    }
+}
+
+fn framing(method: &str, answer: &Answer) -> Framing {
+    if method == "HEAD" || matches!(answer.status(), 100..=199 | 204 | 304) {
+        return Framing::None;
+    }
+    let length = answer.field("content-length").map(|length| length.parse().unwrap());
+    match (answer.field("transfer-encoding"), length) {
+        (Some("chunked"), None) => Framing::Chunked,
+        (None, Some(length)) => Framing::Length(length),
+        (None, None) => Framing::Close,
+        both => panic!("{both:?}"),
+    }
+}
+
+pub struct Chunks {
+    pub body: Vec<u8>,
+    pub trailers: String,
+    /// Where the last chunk and the trailers ended, if they did.
+    pub end: Option<usize>,
+}
+
+/// Reads the chunked coding to the letter (RFC 9112 section 7.1).
+fn dechunk(raw: &[u8]) -> Chunks {
+    let mut chunks = Chunks { body: Vec::new(), trailers: String::new(), end: None };
+    let mut at = 0;
+    loop {
+        let Some(line) = find(&raw[at..], b"\r\n") else { return chunks };
+        let text = std::str::from_utf8(&raw[at..at + line]).unwrap();
+        let size = usize::from_str_radix(text, 16).unwrap_or_else(|_| panic!("chunk size {text:?}"));
+        at += line + 2;
+        if size == 0 {
+            let trailers = &raw[at..];
+            chunks.end = if trailers.starts_with(b"\r\n") {
+                Some(at + 2)
+            } else {
+                find(trailers, b"\r\n\r\n").map(|end| {
+                    chunks.trailers = String::from_utf8(trailers[..end].to_vec()).unwrap();
+                    at + end + 4
+                })
+            };
+            return chunks;
+        }
+        let there = size.min(raw.len() - at);
+        chunks.body.extend_from_slice(&raw[at..at + there]);
+        at += size;
+        if raw.len() < at + 2 {
+            return chunks;
+        }
+        assert_eq!(&raw[at..at + 2], b"\r\n", "behind a chunk of {size}");
+        at += 2;
+    }
+}
+
+pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
+    haystack.windows(needle.len()).position(|window| window == needle)
+}
+
+/// Bytes in which a missing, doubled or misplaced one shows.
+pub fn content(len: usize) -> Vec<u8> {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}

@@ -1,0 +1,20 @@
+//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, wrk, Chromium.
+//!
+//! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
+//! which installs them. Every server has a free port and a folder of its own, is waited for, and is
+//! killed when its test ends.
+
+#[path = "../served/mod.rs"]
+mod served;
+
+mod backend;
+mod browser;
+mod clients;
+mod curl;
+mod events;
+mod load;
+mod nginx;
+mod pace;
+mod program;
+mod proxied;
+mod sluicegate;

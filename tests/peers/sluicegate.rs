@@ -1,0 +1,93 @@
+//! The program under test, started as a user starts it.
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::{Arc, Mutex};
+
+use crate::program::{Running, until};
+
+/// `sluicegate` on a free port.
+pub struct Sluicegate {
+    pub addr: SocketAddr,
+    /// What it has printed so far.
+    said: Arc<Mutex<String>>,
+    _process: Running,
+}
+
+impl Sluicegate {
+    /// Serves the files of `folder`.
+    pub fn serve(folder: &Path, flags: &[&str]) -> Self {
+        Self::start("serve", folder.to_str().unwrap(), &[flags, &["--access-log"]].concat())
+    }
+
+    /// Stands before the backend at `addr`.
+    pub fn proxy(addr: SocketAddr, flags: &[&str]) -> Self {
+        Self::start("proxy", &format!("http://{addr}"), &[flags, &["--access-log"]].concat())
+    }
+
+    /// Does what the configuration file `file` says.
+    pub fn run(file: &Path) -> Self {
+        Self::start("run", file.to_str().unwrap(), &[])
+    }
+
+    fn start(command: &str, subject: &str, flags: &[&str]) -> Self {
+        let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+        process.args([command, subject, "--listen", "127.0.0.1:0"]).args(flags);
+        let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let addr = first.trim().strip_prefix("listening on http://");
+        let addr = addr.unwrap_or_else(|| panic!("{process:?} says {first:?}")).parse().unwrap();
+        let said = Arc::new(Mutex::new(first));
+        let log = Arc::clone(&said);
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            while lines.read_line(&mut line).is_ok_and(|len| len > 0) {
+                log.lock().unwrap().push_str(&line);
+                line.clear();
+            }
+        });
+        Self { addr, said, _process: Running(child) }
+    }
+
+    /// The address of `target` as clients are given it.
+    pub fn url(&self, target: &str) -> String {
+        format!("http://{}{target}", self.addr)
+    }
+
+    /// Waits for a record in the log that has all of these fields.
+    pub fn logged(&self, fields: &[(&str, &str)]) {
+        until(&format!("a record with {fields:?}"), || {
+            let said = self.said.lock().unwrap();
+            records(&said).iter().any(|record| fields.iter().all(|field| has(record, *field))).then_some(())
+        });
+    }
+}
+
+/// The records of a log. femme writes a line for each field, with colours, in debug builds, and
+/// JSON in release builds.
+fn records(said: &str) -> Vec<String> {
+    let mut records: Vec<String> = Vec::new();
+    for line in said.lines() {
+        match records.last_mut() {
+            Some(record) if line.starts_with("    ") => *record += &format!("{}\n", without_colours(line)),
+            _ => records.push(format!("{line}\n")),
+        }
+    }
+    records
+}
+
+fn without_colours(line: &str) -> String {
+    let mut parts = line.split('\x1b');
+    let start = parts.next().unwrap_or_default().to_owned();
+    parts.fold(start, |line, part| line + part.split_once('m').map_or("", |(_, text)| text))
+}
+
+fn has(record: &str, (key, value): (&str, &str)) -> bool {
+    let spellings =
+        [format!(" {key} {value}\n"), format!("\"{key}\":{value}"), format!("\"{key}\":\"{value}\"")];
+    spellings.iter().any(|spelling| record.contains(spelling))
+}
