@@ -81,7 +81,22 @@ fn every_default_is_in_the_help() {
     for (command, defaults) in [
         (
             "serve",
-            &["off", "0", "immediate", "127.0.0.1:8080", "info", "30s", "10000", "1m", "index.html"][..],
+            &[
+                "off",
+                "0",
+                "immediate",
+                "127.0.0.1:8080",
+                "info",
+                "30s",
+                "10000",
+                "1m",
+                "index.html",
+                "none",
+                "64k",
+                "wait",
+                "a quarter of the memory there is",
+                "the kernel's choice",
+            ][..],
         ),
         (
             "proxy",
@@ -127,6 +142,13 @@ fn what_is_typed_wrong_ends_with_2() {
             &["proxy", "http://h", "--trusted-proxy", "h"],
             "--trusted-proxy: \"h\" is not an address or network",
         ),
+        (&["serve", ".", "--connection-burst", "64k"], "--connection-burst: without a rate of connections"),
+        (&["serve", ".", "--on-full", "clsoe"], "is not a rule for a full buffer; did you mean \"close\"?"),
+        (&["proxy", "http://h", "--on-full=close"], "--on-full: \"close\" is for readers that cannot hold"),
+        (
+            &["serve", ".", "--connection-rate=10m", "--on-full=close"],
+            "it must hold one chunk of the fastest pace: 2097152 bytes at 10m, and it holds 65536; raise it",
+        ),
         (&["run", "none.toml", "--listen", "here"], "--listen: \"here\" is not an address"),
         (&["check", "a.toml", "b.toml"], "Unrecognized argument: b.toml"),
     ] {
@@ -160,6 +182,9 @@ fn check_tells_what_a_good_file_means() {
     let summary = prints(&["check", file.to_str().unwrap()]);
     for line in [
         "sluicegate.toml is good.",
+        "connections  at most 10000, 200 of one client",
+        "of each      2m (2097152 bytes/s), burst 512k (524288 bytes)",
+        "sink         buffer 64k, 256m in all, send buffer 256k, on full wait, closed if nothing goes for 1m",
         "listen       127.0.0.1:8080",
         "\n/slow/\n",
         "site, index index.html, folders without it listed",

@@ -8,9 +8,10 @@
 //!
 //! Textbook throttles drop bytes when tokens run out. Here that only makes them wait, because dropping
 //! bytes of a response would corrupt it.
+//!
+//! Its settings are a part of the configuration's plain data; nothing else of `config` is known here.
 
 mod backlog;
-mod settings;
 mod state;
 mod watch;
 
@@ -27,7 +28,7 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, TokenBucket};
 use crate::rt::Socket;
 
-pub use settings::{OnFull, SinkSettings};
+pub use crate::config::{OnFull, SinkSettings};
 pub use state::{GivenUp, SinkCounts, SinkState};
 
 use backlog::Backlog;
