@@ -57,7 +57,8 @@ pub trait Wire: Unpin {
 
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
-/// Dropping it gives back what it held. If it was [aborted](SinkState::abort), the socket ends in a reset.
+/// Dropping it gives back what it held. If it was [aborted](SinkState::abort), or bytes have not gone on
+/// yet, the socket ends in a reset.
 pub struct Sink<W: Wire = Socket> {
     wire: W,
     /// Bytes read ahead, to be read again first.
@@ -112,6 +113,7 @@ impl<W: Wire> Sink<W> {
         if offered == 0 {
             return Poll::Ready(Ok(0));
         }
+        self.state.note_offered();
         let now = self.alarm.clock().now();
         if !self.backlog.is_empty() && self.poll_drain(cx, now)?.is_pending() && self.backlog.room() == 0 {
             self.watch.full(now);
@@ -359,7 +361,9 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         if !this.backlog.is_empty() {
             let now = this.alarm.clock().now();
             if this.poll_drain(cx, now)?.is_pending() {
-                return this.poll_patience(cx, now, 0);
+                let given_up = this.poll_patience(cx, now, 0);
+                let goes_on = given_up.is_pending() && this.state.expects_more();
+                return if goes_on { Poll::Ready(Ok(())) } else { given_up };
             }
         }
         if this.state.sends_before_flushed() {
@@ -370,6 +374,7 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.state.expect_more(false);
         ready!(self.as_mut().poll_flush(cx))?;
         if self.state.is_aborted() {
             // No clean end: dropping the socket will send the reset.
@@ -382,7 +387,8 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
 impl<W: Wire> Drop for Sink<W> {
     fn drop(&mut self) {
         self.state.note_buffered(self.backlog.len(), 0);
-        if self.state.is_aborted() {
+        // What has not gone on is missing: the end must not look clean.
+        if self.state.is_aborted() || self.state.is_writing() {
             self.wire.reset_on_close();
         }
     }

@@ -105,6 +105,10 @@ pub struct SinkState {
     /// Bytes held when the reader was given up.
     buffered_at_end: AtomicU64,
     flushes: AtomicU64,
+    /// Bytes were offered since the last flush.
+    writing: AtomicBool,
+    /// More bytes are to come: a flush does not wait for the reader.
+    more: AtomicBool,
     /// A flush lasts until the kernel has sent all it took.
     sends: AtomicBool,
     /// Someone waits for a flush. Spares the lock on the data path.
@@ -123,6 +127,8 @@ impl SinkState {
             given_up: AtomicU8::new(0),
             buffered_at_end: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
+            writing: AtomicBool::new(false),
+            more: AtomicBool::new(false),
             sends: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
@@ -189,6 +195,27 @@ impl SinkState {
         if self.flushes.load(Ordering::SeqCst) > seen { Poll::Ready(()) } else { Poll::Pending }
     }
 
+    /// Whether bytes that were offered have not all gone on yet, for want of tokens or of a reader.
+    pub fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
+    }
+
+    /// Says whether more bytes are to come. While they are, a flush that has to wait for the reader is
+    /// said to be done: hyper's HTTP/1 does not ask a body for more while it flushes, and neither could
+    /// the buffer be filled then nor would a reader that cannot hold the pace be found out.
+    /// [`flushes`](Self::flushes) does not count it.
+    pub fn expect_more(&self, more: bool) {
+        self.more.store(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn expects_more(&self) -> bool {
+        self.more.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_offered(&self) {
+        self.writing.store(true, Ordering::Release);
+    }
+
     /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
     /// has not. For a connection that is about to be aborted.
     pub fn send_before_flushed(&self) {
@@ -200,6 +227,7 @@ impl SinkState {
     }
 
     pub(super) fn flushed(&self) {
+        self.writing.store(false, Ordering::Release);
         self.flushes.fetch_add(1, Ordering::SeqCst);
         if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));

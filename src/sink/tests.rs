@@ -222,6 +222,35 @@ fn a_full_buffer_that_drains_a_byte_in_time_is_not_closed() {
 }
 
 #[test]
+fn a_flush_waits_for_the_reader_unless_more_is_to_come() {
+    let mut bench = Bench::new(settings());
+    bench.script(&[], Act::Refuse);
+    assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
+    assert!(bench.flush().is_pending());
+    let state = Arc::clone(bench.sink().state());
+    state.expect_more(true);
+    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
+    assert!(state.is_writing() && state.flushes() == 0, "it has not gone on");
+    state.expect_more(false);
+    assert!(bench.flush().is_pending());
+    bench.script(&[], Act::Take(usize::MAX));
+    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
+    assert!(!state.is_writing() && state.flushes() == 1);
+}
+
+#[test]
+fn an_end_before_all_has_gone_on_is_a_reset_and_one_after_it_is_not() {
+    for (then, is_reset) in [(Act::Refuse, true), (Act::Take(usize::MAX), false)] {
+        let mut bench = Bench::new(settings());
+        bench.script(&[], then);
+        assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
+        let _ = bench.flush();
+        bench.sink = None;
+        assert_eq!(bench.wire.0.borrow().reset, is_reset);
+    }
+}
+
+#[test]
 fn a_write_of_nothing_and_a_wire_that_writes_nothing_do_not_spin() {
     let mut bench = Bench::new(settings());
     assert_eq!(bench.write(b""), Poll::Ready(Ok(0)));

@@ -49,7 +49,7 @@ pub(super) struct Connection {
     /// The route of the last request, for the log.
     pub(super) last_route: AtomicUsize,
     in_flight: AtomicUsize,
-    /// When the last response ended or the connection began, in nanoseconds.
+    /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
     idle_since: AtomicU64,
     requests: AtomicU64,
     /// What responses left, by the place of their rate filter.
@@ -130,9 +130,15 @@ impl Connection {
         }
     }
 
-    /// When the client will have been silent for too long; `None` while an exchange runs.
+    /// When the client will have been silent for too long; `None` while an exchange runs, or its last
+    /// bytes wait.
     fn silent_too_long_at(&self) -> Option<Instant> {
         if self.in_flight.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        if self.sink.is_writing() {
+            // The last response is with us, not with the client; the sink has its own patience.
+            self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
         let settings = &self.server.settings;
@@ -238,7 +244,7 @@ async fn drive(serving: impl Serving, connection: &Connection) -> hyper::Result<
         }
         if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.
-            if connection.in_flight.load(Ordering::Acquire) > 0 {
+            if connection.in_flight.load(Ordering::Acquire) > 0 || connection.sink.is_writing() {
                 connection.sink.abort();
             }
             return Poll::Ready(Ok(()));

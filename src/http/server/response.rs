@@ -189,6 +189,9 @@ impl ResponseBody {
     pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
         exchange.ended = content.is_none();
         let watch = content.as_ref().and_then(|_| StreamWatch::current());
+        if content.is_some() && !exchange.is_multiplexed() {
+            exchange.connection.sink.expect_more(true);
+        }
         Self { content, exchange, failure: Failure::None, watch }
     }
 
@@ -238,8 +241,11 @@ fn nudge() -> Frame<Bytes> {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // The exchange tells of it in the log.
         if let Some(content) = &self.content {
+            if !self.exchange.is_multiplexed() {
+                self.exchange.connection.sink.expect_more(false);
+            }
+            // The exchange tells of it in the log.
             self.exchange.waits = content.waits();
         }
     }
