@@ -238,7 +238,8 @@ fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
     let folder = workplace();
     fs::write(folder.path().join("site/a"), "four").unwrap();
     let file = folder.path().join("count.toml");
-    let text = "listen = \"127.0.0.1:0\"\n[filter.pages]\nkind = \"count\"\n".to_owned()
+    let text = "listen = \"127.0.0.1:0\"\nlimits.connection.rate = \"1m\"\n[filter.pages]\nkind = \"count\"\n"
+        .to_owned()
         + "[[route]]\npath = \"/one/\"\nfiles = \"site\"\nfilters = [\"pages\", \"count\"]\n"
         + "[[route]]\npath = \"/two/\"\nfiles = \"site\"\nfilters = [\"pages\"]\n";
     fs::write(&file, text).unwrap();
@@ -248,6 +249,9 @@ fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let addr = line.trim().strip_prefix("listening on http://").unwrap();
+    let mut second = String::new();
+    stdout.read_line(&mut second).unwrap();
+    assert_eq!(second, "each connection: 1m (1048576 bytes/s), burst 64k (65536 bytes)\n");
 
     for path in ["/one/a", "/two/a"] {
         let mut stream = TcpStream::connect(addr).unwrap();
