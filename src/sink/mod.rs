@@ -13,6 +13,7 @@
 
 mod backlog;
 mod state;
+mod tokens;
 mod watch;
 
 use std::future::Future;
@@ -25,13 +26,13 @@ use bytes::{Buf, Bytes};
 use hyper::rt::ReadBufCursor;
 
 use crate::clock::{Clock, Instant, Sleep};
-use crate::limit::{INTERVAL, TokenBucket};
 use crate::rt::Socket;
 
 pub use crate::config::{OnFull, SinkSettings};
 pub use state::{GivenUp, SinkCounts, SinkState};
 
 use backlog::Backlog;
+use tokens::Tokens;
 use watch::{Patience, Watch};
 
 /// Pieces of one vectored write that are passed on; the rest waits for the next write.
@@ -66,7 +67,7 @@ pub struct Sink<W: Wire = Socket> {
     settings: Arc<SinkSettings>,
     backlog: Backlog,
     watch: Watch,
-    tokens: Option<TokenBucket>,
+    tokens: Option<Tokens>,
     /// Since when a write has waited for tokens, and when there will be enough.
     short_of_tokens: Option<(Instant, Instant)>,
     /// Since when the socket has held bytes back.
@@ -87,7 +88,7 @@ impl<W: Wire> Sink<W> {
             prefix: Bytes::new(),
             backlog: Backlog::new(settings.buffer),
             watch: Watch::default(),
-            tokens: settings.rate.map(|rate| TokenBucket::new(rate, settings.burst, now)),
+            tokens: settings.rate.map(|rate| Tokens::new(rate, settings.burst, now)),
             short_of_tokens: None,
             held_back: None,
             patience_ends: None,
@@ -120,10 +121,7 @@ impl<W: Wire> Sink<W> {
             return self.poll_patience(cx, now, offered);
         }
         let most = if self.backlog.is_empty() { offered } else { offered.min(self.backlog.room()) };
-        let covered = self.cover(now, most);
-        if covered == 0 {
-            return self.poll_tokens(cx, now, most);
-        }
+        let covered = ready!(self.poll_tokens(cx, now, most));
         let mut taken = 0;
         if self.backlog.is_empty() {
             match write_most(&mut self.wire, cx, bufs, covered) {
@@ -143,36 +141,28 @@ impl<W: Wire> Sink<W> {
             self.state.note_buffered(self.backlog.len() - taken, self.backlog.len());
         }
         if let Some(tokens) = &mut self.tokens {
-            tokens.give_back((covered - taken) as u64);
+            tokens.give_back(covered - taken);
         }
         Poll::Ready(Ok(taken))
     }
 
-    /// How many of `most` bytes the tokens cover; they are taken.
-    fn cover(&mut self, now: Instant, most: usize) -> usize {
-        let Some(tokens) = &mut self.tokens else { return most };
-        tokens.refill(now);
-        // Not for every byte that drips in: for all that is asked, or one interval's worth.
-        let least = (most as u64).min(quantum(tokens));
-        if tokens.available() < least {
-            return 0;
+    /// Waits until the tokens cover a piece of `most` bytes, and says how many they cover; they are taken.
+    fn poll_tokens(&mut self, cx: &mut Context<'_>, now: Instant, most: usize) -> Poll<usize> {
+        let Some(tokens) = &mut self.tokens else { return Poll::Ready(most) };
+        match tokens.take(now, most) {
+            Ok(covered) => {
+                if let Some((since, _)) = self.short_of_tokens.take() {
+                    self.state.note_token_wait(now - since);
+                }
+                Poll::Ready(covered)
+            }
+            Err(due) => {
+                let since = self.short_of_tokens.map_or(now, |(since, _)| since);
+                self.short_of_tokens = Some((since, due));
+                self.set_alarm(cx);
+                Poll::Pending
+            }
         }
-        if let Some((since, _)) = self.short_of_tokens.take() {
-            self.state.note_token_wait(now - since);
-        }
-        // At most `most`, which is a usize.
-        tokens.consume(most as u64) as usize
-    }
-
-    /// Waits until the tokens cover a piece of `most` bytes.
-    fn poll_tokens(&mut self, cx: &mut Context<'_>, now: Instant, most: usize) -> Poll<io::Result<usize>> {
-        if let Some(tokens) = &self.tokens {
-            let due = tokens.available_at((most as u64).min(quantum(tokens)));
-            let since = self.short_of_tokens.map_or(now, |(since, _)| since);
-            self.short_of_tokens = Some((since, due));
-        }
-        self.set_alarm(cx);
-        Poll::Pending
     }
 
     /// Writes what is held. `Ready` when nothing is.
@@ -240,12 +230,6 @@ impl<W: Wire> Sink<W> {
             cx.waker().wake_by_ref();
         }
     }
-}
-
-/// One interval's worth of tokens, as far as the bucket can hold them.
-fn quantum(tokens: &TokenBucket) -> u64 {
-    let nanos = u128::from(tokens.rate().bytes_per_second()) * INTERVAL.as_nanos();
-    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).clamp(1, tokens.max_burst())
 }
 
 /// Writes at most `most` bytes of `bufs`, without copying.
