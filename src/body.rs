@@ -9,12 +9,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
-use crate::clock::{Clock, Punctual, Sleep};
+use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
 use crate::limit::INTERVAL;
@@ -72,6 +73,24 @@ pub struct PacedBody<G> {
     /// A slice the chain wants as bytes, being read.
     wanted: Option<FileSlice>,
     ended: bool,
+    waits: Waits,
+    /// What is being waited for, and since when.
+    waiting: Option<(Wait, Instant)>,
+}
+
+/// How long a body kept its reader waiting, and for what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waits {
+    /// For the pace, or another filter that slept.
+    pub pace: Duration,
+    /// For the source: an upstream, or a disk.
+    pub source: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Wait {
+    Pace,
+    Source,
 }
 
 impl<G: Generator> PacedBody<G> {
@@ -89,12 +108,33 @@ impl<G: Generator> PacedBody<G> {
             reader: FileReader::default(),
             wanted: None,
             ended: false,
+            waits: Waits::default(),
+            waiting: None,
         }
     }
 
     /// Whether the end of the stream has been handed over.
     pub fn is_ended(&self) -> bool {
         self.ended
+    }
+
+    /// How long the reader was kept waiting so far.
+    pub fn waits(&self) -> Waits {
+        self.waits
+    }
+
+    /// Books the wait that ends, and the next one that begins if `polled` is pending.
+    fn note_wait<T>(&mut self, began: Instant, polled: &Poll<T>, sleeping: bool) {
+        if let Some((wait, since)) = self.waiting.take() {
+            let waited = match wait {
+                Wait::Pace => &mut self.waits.pace,
+                Wait::Source => &mut self.waits.source,
+            };
+            *waited += began - since;
+        }
+        if polled.is_pending() {
+            self.waiting = Some((if sleeping { Wait::Pace } else { Wait::Source }, began));
+        }
     }
 
     /// The next frame out of what the chain put out already. `Ready(None)`: it put out nothing more.
@@ -162,7 +202,11 @@ impl<G: Generator> PacedBody<G> {
                     let lost = FilterError::Contract("the end of the stream went in and never came out");
                     return Poll::Ready(Some(Err(self.fail(BodyError::filter(lost)))));
                 }
-                Ok(Step::NeedInput) => ready!(self.poll_generator(cx)),
+                Ok(Step::NeedInput) => {
+                    // What it was set for is no longer waited for.
+                    self.sleep.disarm();
+                    ready!(self.poll_generator(cx));
+                }
                 Ok(Step::Sleep(due)) => {
                     // The end of the stream may come to hand meanwhile, and lets a remainder go.
                     if !self.exhausted && self.chain.wants_input() && self.poll_generator(cx).is_ready() {
@@ -187,7 +231,12 @@ impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.get_mut().poll_next(cx)
+        let this = self.get_mut();
+        let began = this.clock.now();
+        let polled = this.poll_next(cx);
+        let sleeping = this.sleep.is_armed();
+        this.note_wait(began, &polled, sleeping);
+        polled
     }
 
     fn is_end_stream(&self) -> bool {

@@ -81,7 +81,22 @@ fn every_default_is_in_the_help() {
     for (command, defaults) in [
         (
             "serve",
-            &["off", "0", "immediate", "127.0.0.1:8080", "info", "30s", "10000", "1m", "index.html"][..],
+            &[
+                "off",
+                "0",
+                "immediate",
+                "127.0.0.1:8080",
+                "info",
+                "30s",
+                "10000",
+                "1m",
+                "index.html",
+                "none",
+                "64k",
+                "wait",
+                "a quarter of the memory there is",
+                "the kernel's choice",
+            ][..],
         ),
         (
             "proxy",
@@ -127,6 +142,13 @@ fn what_is_typed_wrong_ends_with_2() {
             &["proxy", "http://h", "--trusted-proxy", "h"],
             "--trusted-proxy: \"h\" is not an address or network",
         ),
+        (&["serve", ".", "--connection-burst", "64k"], "--connection-burst: without a rate of connections"),
+        (&["serve", ".", "--on-full", "clsoe"], "is not a rule for a full buffer; did you mean \"close\"?"),
+        (&["proxy", "http://h", "--on-full=close"], "--on-full: \"close\" is for readers that cannot hold"),
+        (
+            &["serve", ".", "--connection-rate=10m", "--on-full=close"],
+            "it must hold one chunk of the fastest pace: 2097152 bytes at 10m, and it holds 65536; raise it",
+        ),
         (&["run", "none.toml", "--listen", "here"], "--listen: \"here\" is not an address"),
         (&["check", "a.toml", "b.toml"], "Unrecognized argument: b.toml"),
     ] {
@@ -160,6 +182,9 @@ fn check_tells_what_a_good_file_means() {
     let summary = prints(&["check", file.to_str().unwrap()]);
     for line in [
         "sluicegate.toml is good.",
+        "connections  at most 10000, 200 of one client",
+        "of each      2m (2097152 bytes/s), burst 512k (524288 bytes)",
+        "sink         buffer 64k, 256m in all, send buffer 256k, on full wait, closed if nothing goes for 1m",
         "listen       127.0.0.1:8080",
         "\n/slow/\n",
         "site, index index.html, folders without it listed",
@@ -213,7 +238,8 @@ fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
     let folder = workplace();
     fs::write(folder.path().join("site/a"), "four").unwrap();
     let file = folder.path().join("count.toml");
-    let text = "listen = \"127.0.0.1:0\"\n[filter.pages]\nkind = \"count\"\n".to_owned()
+    let text = "listen = \"127.0.0.1:0\"\nlimits.connection.rate = \"1m\"\n[filter.pages]\nkind = \"count\"\n"
+        .to_owned()
         + "[[route]]\npath = \"/one/\"\nfiles = \"site\"\nfilters = [\"pages\", \"count\"]\n"
         + "[[route]]\npath = \"/two/\"\nfiles = \"site\"\nfilters = [\"pages\"]\n";
     fs::write(&file, text).unwrap();
@@ -223,6 +249,9 @@ fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
     let mut line = String::new();
     stdout.read_line(&mut line).unwrap();
     let addr = line.trim().strip_prefix("listening on http://").unwrap();
+    let mut second = String::new();
+    stdout.read_line(&mut second).unwrap();
+    assert_eq!(second, "each connection: 1m (1048576 bytes/s), burst 64k (65536 bytes)\n");
 
     for path in ["/one/a", "/two/a"] {
         let mut stream = TcpStream::connect(addr).unwrap();

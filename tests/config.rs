@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::config::{
     Config, FilterKind, GzipSettings, HostPolicy, LONGEST_FILE, ListenAddr, Loader, Pace, ReplaceSettings,
-    Source,
+    SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
 use sluicegate::limit::{Burst, Rate, Size};
@@ -41,6 +41,9 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(config.drain, Duration::from_secs(30));
     assert_eq!(config.max_connections, 10_000);
     assert!(config.access_log && config.warnings.is_empty());
+    assert_eq!(config.client_connections, Some(200));
+    assert_eq!((config.sink.rate, config.sink.burst), (Rate::new(2 << 20), 512 << 10));
+    assert_eq!((config.egress_total, config.sink.send_buffer), (Some(256 << 20), Some(256 << 10)));
     assert!(config.trusted_proxies[1].contains("::1".parse().unwrap()));
 
     let paths: Vec<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
@@ -75,6 +78,8 @@ fn what_the_example_spells_out_is_the_default() {
     assert_eq!(config.max_connections, default.max_connections);
     assert_eq!(config.header_timeout, default.header_timeout);
     assert_eq!(config.idle_timeout, default.idle_timeout);
+    let sink = SinkSettings { rate: None, burst: default.sink.burst, send_buffer: None, ..config.sink };
+    assert_eq!(sink, default.sink);
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
     assert_eq!(*proxy, sluicegate::config::ProxySource::new(proxy.upstream.clone()));
     let FilterKind::Gzip(gzip) = &config.routes[0].filters[0].kind else { panic!() };
@@ -203,6 +208,9 @@ fn messages_stay_short_whatever_the_file_says() {
         format!("access_log = \"{long}\""),
         format!("[filter.{long}]\nkind = \"{long}\""),
         format!("[filter.a]\nkind = \"{long}\""),
+        format!("[sink]\non_full = \"{long}\""),
+        format!("[limits]\nconnection = \"{long}\""),
+        format!("[sink]\non_full = \"close\"\n[[route]]\npath = \"/{long}/\"\nfiles = \".\""),
         route(&format!("rate = \"{long}\"")),
         route(&format!("filters = [\"{long}\"]")),
         format!("[[route]]\npath = \"/{long}\"\nfiles = \".\""),

@@ -85,6 +85,15 @@ const RULES: &[Rule] = &[
         )],
     },
     Rule {
+        name: "config imports filter, limit and excerpt only",
+        check: |source| imports_but(source, "config/", &[&["config"], &["filter"], &["limit"], &["excerpt"]]),
+        broken_by: &[
+            ("config/sink.rs", "use crate::sink::OnFull;"),
+            ("config/mod.rs", "fn f() { crate::rt::memory_limit() }"),
+        ],
+        kept_by: &[("config/sink.rs", "use super::Route; use crate::limit::{Rate, Size};")],
+    },
+    Rule {
         name: "pure rooms have no runtime, no socket, no clock and nothing async",
         check: |source| {
             let pure = PURE.iter().any(|place| source.is_in(place));

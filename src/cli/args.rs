@@ -84,6 +84,42 @@ macro_rules! one_route_command {
             #[argh(option, arg_name = "number")]
             pub(super) max_connections: Option<String>,
 
+            /// connections of one client address (of IPv6, one /64) at a time; more get 429 (default none)
+            #[argh(option, arg_name = "number")]
+            pub(super) client_connections: Option<String>,
+
+            /// pace of each connection, all its responses together with their heads, spelt as for --rate (default off)
+            #[argh(option, arg_name = "rate")]
+            pub(super) connection_rate: Option<String>,
+
+            /// what a connection may send at once, again as time earns it; needs --connection-rate (default 64k)
+            #[argh(option, arg_name = "burst")]
+            pub(super) connection_burst: Option<String>,
+
+            /// bytes held for a reader whose socket is full: 1B to 64m (default 64k)
+            #[argh(option, arg_name = "size")]
+            pub(super) egress_buffer: Option<String>,
+
+            /// bytes held for all readers together above which new requests get 503 (default a quarter of the memory there is)
+            #[argh(option, arg_name = "size")]
+            pub(super) egress_total: Option<String>,
+
+            /// a buffer that is full: wait for the reader, or close (reset a connection that stays full for 200ms; needs a rate) (default wait)
+            #[argh(option, arg_name = "rule")]
+            pub(super) on_full: Option<String>,
+
+            /// longest time a reader may take nothing of what waits for it (default 1m)
+            #[argh(option, arg_name = "time")]
+            pub(super) stall_timeout: Option<String>,
+
+            /// the least a reader must take over each --stall-timeout while something waits for it, spelt as for --rate (default off)
+            #[argh(option, arg_name = "rate")]
+            pub(super) min_drain_rate: Option<String>,
+
+            /// the kernel's send buffer of each connection, which stands before ours: 1B to 1g; the kernel takes twice as much (default the kernel's choice)
+            #[argh(option, arg_name = "size")]
+            pub(super) send_buffer: Option<String>,
+
             /// longest time for a request's head to arrive (default 30s)
             #[argh(option, arg_name = "time")]
             pub(super) header_timeout: Option<String>,
@@ -203,9 +239,9 @@ pub(super) fn split_equals(typed: impl Iterator<Item = OsString>) -> Result<Vec<
 #[cfg(test)]
 mod tests {
     use sluicegate::config::duration::spell;
-    use sluicegate::config::words::{spell_end_of_stream, spell_log_level};
+    use sluicegate::config::words::{spell_end_of_stream, spell_log_level, spell_on_full};
     use sluicegate::config::{Config, FilesSource, Pace, ProxySource};
-    use sluicegate::limit::RateOrOff;
+    use sluicegate::limit::{Burst, RateOrOff, Size};
 
     use super::*;
 
@@ -238,11 +274,24 @@ mod tests {
                 ("--log-level", spell_log_level(config.log_level).to_owned()),
                 ("--drain", spell(config.drain)),
                 ("--max-connections", config.max_connections.to_string()),
+                (
+                    "--client-connections",
+                    config.client_connections.map_or("none".to_owned(), |n| n.to_string()),
+                ),
+                ("--connection-rate", RateOrOff(config.sink.rate).to_string()),
+                ("--connection-burst", Burst::new(config.sink.burst).to_string()),
+                ("--egress-buffer", Size::new(config.sink.buffer as u64).to_string()),
+                ("--on-full", spell_on_full(config.sink.on_full).to_owned()),
+                ("--stall-timeout", spell(config.sink.stall_timeout)),
+                ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
                 ("--header-timeout", spell(config.header_timeout)),
                 ("--idle-timeout", spell(config.idle_timeout)),
             ] {
                 assert_eq!(default_of(&help, flag), default, "{command} {flag}");
             }
+            assert_eq!((config.egress_total, config.sink.send_buffer), (None, None));
+            assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
+            assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");
             assert_eq!(default_of(&help, "--access-log"), if config.access_log { "yes" } else { "no" });
         }
         let files = FilesSource::new(".");

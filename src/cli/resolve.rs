@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
-use sluicegate::config::words::{parse_end_of_stream, parse_log_level};
+use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    Config, FilesSource, ListenAddr, MOST_CONNECTIONS, ProxySource, Route, RouteDraft, Source, duration,
+    Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_SEND_BUFFER, MOST_TOTAL,
+    ProxySource, Route, RouteDraft, SinkDraft, SinkSettings, Source, duration, size_up_to,
 };
-use sluicegate::limit::Rate;
+use sluicegate::limit::{Rate, Size, UnitError};
 
 use super::CliError;
 use super::args::{Proxy, Run, Serve};
@@ -23,6 +24,20 @@ macro_rules! set_server_flags {
             &mut $config.max_connections,
             flag("max-connections", &$typed.max_connections, |text| count(text, 1))?,
         );
+        $config.client_connections =
+            flag("client-connections", &$typed.client_connections, |text| count(text, 1))?;
+        let draft = SinkDraft {
+            rate: flag("connection-rate", &$typed.connection_rate, Rate::parse_or_off)?.flatten(),
+            burst: flag("connection-burst", &$typed.connection_burst, str::parse)?,
+            buffer: flag("egress-buffer", &$typed.egress_buffer, |text| size(text, MOST_BUFFER))?,
+            on_full: flag("on-full", &$typed.on_full, parse_on_full)?,
+            stall_timeout: flag("stall-timeout", &$typed.stall_timeout, timeout)?,
+            min_drain_rate: flag("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)?.flatten(),
+            send_buffer: flag("send-buffer", &$typed.send_buffer, |text| size(text, MOST_SEND_BUFFER))?,
+        };
+        $config.sink = sink(draft, &$config.routes)?;
+        let total = flag("egress-total", &$typed.egress_total, |text| size(text, MOST_TOTAL))?;
+        $config.egress_total = total.map(|bytes| bytes as u64);
         set(&mut $config.header_timeout, flag("header-timeout", &$typed.header_timeout, timeout)?);
         set(&mut $config.idle_timeout, flag("idle-timeout", &$typed.idle_timeout, timeout)?);
     };
@@ -105,6 +120,21 @@ fn route(draft: RouteDraft) -> Result<Route, CliError> {
     })
 }
 
+/// The sink of a command's connections.
+fn sink(draft: SinkDraft, routes: &[Route]) -> Result<SinkSettings, CliError> {
+    draft.finish(routes).map_err(|faults| {
+        let texts = faults.iter().map(|fault| {
+            let flag = match fault.key {
+                "burst" => "connection-burst",
+                "buffer" => "egress-buffer",
+                _ => "on-full",
+            };
+            format!("--{flag}: {}", fault.text)
+        });
+        CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
+    })
+}
+
 /// The addresses typed, if any were.
 fn listen(typed: &[String]) -> Result<Option<Vec<ListenAddr>>, CliError> {
     let addrs: Vec<ListenAddr> = all("listen", typed, str::parse)?;
@@ -145,6 +175,10 @@ fn timeout(text: &str) -> Result<std::time::Duration, duration::DurationError> {
     duration::parse(text).and_then(duration::positive)
 }
 
+fn size(text: &str, most: Size) -> Result<usize, String> {
+    text.parse().map_err(|error: UnitError| error.to_string()).and_then(|size| size_up_to(size, most))
+}
+
 fn count(text: &str, least: usize) -> Result<usize, String> {
     let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
     let number = text.parse().ok().filter(|number| is_plain && (least..=MOST_CONNECTIONS).contains(number));
@@ -156,6 +190,7 @@ mod tests {
     use std::time::Duration;
 
     use argh::FromArgs;
+    use sluicegate::config::OnFull;
 
     use super::*;
 
@@ -182,7 +217,9 @@ mod tests {
              --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
              --idle-connection-timeout 4s --rate 60 --burst 256 --end-of-stream paced --filter rate \
              --filter count --listen [::1]:0 --listen unix:a.sock --log-level debug --access-log --drain 0s \
-             --max-connections 7 --header-timeout 5s --idle-timeout 6s",
+             --max-connections 7 --client-connections 3 --connection-rate 1m --connection-burst 128 \
+             --egress-buffer 32k --egress-total 10m --on-full close --stall-timeout 7s --min-drain-rate 1k \
+             --send-buffer 16k --header-timeout 5s --idle-timeout 6s",
         ))
         .unwrap();
         let seconds = Duration::from_secs;
@@ -213,6 +250,17 @@ mod tests {
             [seconds(0), seconds(5), seconds(6)]
         );
         assert_eq!((config.max_connections, config.trusted_proxies.len()), (7, 2));
+        let sink = SinkSettings {
+            buffer: 32_768,
+            rate: Rate::new(1 << 20),
+            burst: 131_072,
+            on_full: OnFull::Close,
+            stall_timeout: seconds(7),
+            min_drain_rate: Rate::new(1024),
+            send_buffer: Some(16_384),
+        };
+        assert_eq!((config.sink, config.egress_total), (sink, Some(10 << 20)));
+        assert_eq!(config.client_connections, Some(3));
 
         let config = serve(&typed(". --list --index start.html --rate off")).unwrap();
         let Source::Files(files) = &config.routes[0].source else { panic!() };
@@ -241,6 +289,22 @@ mod tests {
             (". --idle-timeout 0s", "--idle-timeout: \"0s\" is not a duration"),
             (". --max-connections 0", "--max-connections: \"0\" is not a number from 1 to"),
             (". --max-connections +5", "--max-connections: \"+5\" is not a number"),
+            (". --client-connections 0", "--client-connections: \"0\" is not a number from 1 to"),
+            (". --connection-rate 0", "--connection-rate: \"0\" is not a rate"),
+            (". --connection-burst 64k", "--connection-burst: without a rate of connections"),
+            (". --connection-rate 60 --connection-burst 0", "--connection-burst: with none nothing"),
+            (". --egress-buffer 64", "--egress-buffer: \"64\" is not a size"),
+            (". --egress-buffer 65m", "--egress-buffer: 65m is not a size from 1B to 64m"),
+            (". --egress-total 0B", "--egress-total: 0B is not a size from 1B to"),
+            (". --send-buffer 2g", "--send-buffer: 2g is not a size from 1B to 1g"),
+            (
+                ". --on-full drop",
+                "--on-full: \"drop\" is not a rule for a full buffer; known here: wait, close",
+            ),
+            (". --on-full close", "--on-full: \"close\" is for readers that cannot hold the pace"),
+            (". --rate 1m --on-full close", "--egress-buffer: for \"close\" it must hold one chunk"),
+            (". --stall-timeout 0s", "--stall-timeout: \"0s\" is not a duration"),
+            (". --min-drain-rate 0", "--min-drain-rate: \"0\" is not a rate"),
             (". --log-level loud", "--log-level: \"loud\" is not a log level"),
             (". --index a/b", "--index: \"a/b\" is not a plain file name"),
         ] {

@@ -58,6 +58,9 @@ fn started(config: &Config, server: &Server) -> String {
             ListenAddr::Unix(path) => writeln!(text, "listening on unix:{}", path.display()),
         };
     }
+    if let Some(pace) = summary::connection_pace(&config.sink) {
+        let _ = writeln!(text, "each connection: {pace}");
+    }
     for route in &config.routes {
         let _ = writeln!(text, "  {}  {}", route.path, summary::source(&route.source));
         let _ = writeln!(

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use sluicegate::config::words::spell_end_of_stream;
-use sluicegate::config::{Config, FilterKind, Pace, Route, Source, duration};
-use sluicegate::limit::{Burst, Rate};
+use sluicegate::config::words::{spell_end_of_stream, spell_on_full};
+use sluicegate::config::{Config, FilterKind, Pace, Route, SinkSettings, Source, duration};
+use sluicegate::limit::{Burst, Rate, Size};
 
 /// All of `config`, which was read from `file`.
 pub(super) fn of(config: &Config, file: &str) -> String {
@@ -12,7 +12,15 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     for addr in &config.listen {
         line(&mut text, "listen", &addr.to_string());
     }
-    line(&mut text, "connections", &format!("at most {}", config.max_connections));
+    let of_client =
+        config.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
+    line(&mut text, "connections", &format!("at most {}{of_client}", config.max_connections));
+    if let Some(pace) = connection_pace(&config.sink) {
+        line(&mut text, "of each", &pace);
+    }
+    let total = config.egress_total.map(|total| format!(", {} in all", Size::new(total)));
+    let total = total.unwrap_or_else(|| ", a quarter of the memory in all".to_owned());
+    line(&mut text, "sink", &sink(&config.sink, &total));
     let timeouts = format!(
         "head {}, idle {}, drain {}",
         duration::spell(config.header_timeout),
@@ -58,6 +66,26 @@ pub(super) fn source(source: &Source) -> String {
             duration::spell(proxy.read_timeout)
         ),
     }
+}
+
+/// At which pace each connection sends, if there is a limit.
+pub(super) fn connection_pace(sink: &SinkSettings) -> Option<String> {
+    sink.rate.map(|rate| format!("{}, {}", rate_of(rate), burst(Burst::new(sink.burst))))
+}
+
+/// What is held for readers, and when they are given up.
+fn sink(sink: &SinkSettings, total: &str) -> String {
+    let buffer = Size::new(sink.buffer as u64);
+    let kernel = sink
+        .send_buffer
+        .map_or_else(String::new, |bytes| format!(", send buffer {}", Size::new(bytes as u64)));
+    let least =
+        sink.min_drain_rate.map_or_else(String::new, |rate| format!(" or takes less than {}", rate_of(rate)));
+    format!(
+        "buffer {buffer}{total}{kernel}, on full {}, closed if nothing goes for {}{least}",
+        spell_on_full(sink.on_full),
+        duration::spell(sink.stall_timeout)
+    )
 }
 
 /// At which pace a route's responses leave.

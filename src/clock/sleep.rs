@@ -40,6 +40,11 @@ impl Sleep {
         &self.clock
     }
 
+    /// Whether a wake-up is set.
+    pub fn is_armed(&self) -> bool {
+        self.armed.is_some()
+    }
+
     /// Sleeps until `deadline` instead. The next poll arms it.
     pub fn reset(&mut self, deadline: Instant) {
         if deadline != self.deadline {

@@ -13,7 +13,7 @@
 //! durations, never texts that could still be wrong. Programs without a file build one from its parts.
 //!
 //! Plain data: may import `filter` and `limit`, for what they have parsed and checked already, and never
-//! `http`, `rt` or the command line. These import it.
+//! `http`, `sink`, `rt` or the command line. Those that need its settings import it.
 
 pub mod duration;
 mod error;
@@ -23,6 +23,7 @@ mod network;
 mod raw;
 mod resolve;
 mod route;
+mod sink;
 mod source;
 mod upstream;
 pub mod words;
@@ -41,6 +42,9 @@ pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
+pub use sink::{
+    MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
+};
 pub use source::{FilesSource, ProxySource, Source};
 pub(crate) use upstream::climbs;
 pub use upstream::{HostPolicy, UpstreamUrl};
@@ -76,12 +80,20 @@ pub struct Config {
     pub drain: Duration,
     /// Connections served at a time; those above get 503. Default 10 000.
     pub max_connections: usize,
+    /// Connections of one client address (of IPv6, one /64) at a time; those above get 429. Default: no
+    /// bound but `max_connections`.
+    pub client_connections: Option<usize>,
     /// The longest time a request's head may take to arrive. Default 30 s.
     pub header_timeout: Duration,
     /// How long a connection may stay without a request. Default 60 s.
     pub idle_timeout: Duration,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody.
     pub trusted_proxies: Vec<Network>,
+    /// What a connection may hold, how fast it may write, and when its reader is given up.
+    pub sink: SinkSettings,
+    /// Bytes held for the slow readers of all connections above which new requests get 503. Default, and
+    /// `None`: a quarter of the memory there is.
+    pub egress_total: Option<u64>,
     /// What is served, in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
     /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
@@ -97,9 +109,12 @@ impl Default for Config {
             access_log: false,
             drain: Duration::from_secs(30),
             max_connections: 10_000,
+            client_connections: None,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             trusted_proxies: Vec::new(),
+            sink: SinkSettings::default(),
+            egress_total: None,
             routes: Vec::new(),
             warnings: Vec::new(),
         }

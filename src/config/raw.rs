@@ -13,20 +13,23 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
-use super::{ListenAddr, Network, RoutePath, duration, words};
+use super::{ListenAddr, Network, OnFull, RoutePath, duration, words};
 use crate::filter::EndOfStream;
-use crate::limit::{Burst, RateOrOff};
+use crate::limit::{Burst, RateOrOff, Size};
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
-pub(super) const TOP_LEVEL: [&str; 10] = [
+pub(super) const TOP_LEVEL: [&str; 13] = [
     "listen",
     "log_level",
     "access_log",
     "drain",
     "max_connections",
+    "client_connections",
     "header_timeout",
     "idle_timeout",
     "trusted_proxies",
+    "limits",
+    "sink",
     "filter",
     "route",
 ];
@@ -39,13 +42,43 @@ pub(super) struct RawConfig {
     pub(super) access_log: Option<bool>,
     pub(super) drain: Option<Spanned<Timeout>>,
     pub(super) max_connections: Option<Spanned<i64>>,
+    pub(super) client_connections: Option<Spanned<i64>>,
     pub(super) header_timeout: Option<Spanned<Timeout>>,
     pub(super) idle_timeout: Option<Spanned<Timeout>>,
     pub(super) trusted_proxies: Option<OneOrMany<Network>>,
+    #[serde(default)]
+    pub(super) limits: RawLimits,
+    #[serde(default)]
+    pub(super) sink: RawSink,
     #[serde(rename = "filter")]
     _filter: Option<IgnoredAny>,
     #[serde(default)]
     pub(super) route: Vec<Spanned<RawRoute>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawLimits {
+    #[serde(default)]
+    pub(super) connection: RawLimit,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table such as { rate = \"1m\", burst = \"64k\" }")]
+pub(super) struct RawLimit {
+    pub(super) rate: Option<RateOrOff>,
+    pub(super) burst: Option<Spanned<Burst>>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table")]
+pub(super) struct RawSink {
+    pub(super) buffer: Option<Spanned<Size>>,
+    pub(super) total: Option<Spanned<Size>>,
+    pub(super) on_full: Option<Spanned<OnFullWord>>,
+    pub(super) stall_timeout: Option<Spanned<Timeout>>,
+    pub(super) min_drain_rate: Option<RateOrOff>,
+    pub(super) send_buffer: Option<Spanned<Size>>,
 }
 
 #[derive(Deserialize)]
@@ -196,6 +229,17 @@ impl<'de> Deserialize<'de> for EndOfStreamWord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
         words::parse_end_of_stream(&word).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A word that [`words::parse_on_full`] reads.
+#[derive(Clone, Copy)]
+pub(super) struct OnFullWord(pub(super) OnFull);
+
+impl<'de> Deserialize<'de> for OnFullWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        words::parse_on_full(&word).map(Self).map_err(de::Error::custom)
     }
 }
 

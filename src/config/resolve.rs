@@ -11,11 +11,13 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
-use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
+use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
+use super::sink::{MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
 use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
+use crate::limit::{RateOrOff, Size};
 
 /// See [`Loader::parse`](super::Loader::parse).
 pub(super) fn parse(
@@ -77,6 +79,13 @@ impl Resolver<'_> {
             None => default.listen,
             Some(listen) => self.listen(listen),
         };
+        let before = self.problems.len();
+        let routes = self.routes(raw.route, kinds);
+        // Routes with mistakes are not there; what is missed then is no mistake of the sink.
+        let all = self.problems.len() == before;
+        let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
+        let sink = self.sink(raw.limits.connection, raw.sink, all.then_some(&routes));
+        let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
         let config = Config {
             listen,
             log_level: raw.log_level.map_or(default.log_level, |level| level.0),
@@ -88,7 +97,10 @@ impl Resolver<'_> {
             trusted_proxies: raw.trusted_proxies.map_or(default.trusted_proxies, |list| {
                 list.0.into_iter().map(|(_, network)| network).collect()
             }),
-            routes: self.routes(raw.route, kinds),
+            client_connections: raw.client_connections.map(|_| most),
+            sink,
+            egress_total: egress_total.map(|bytes| bytes as u64),
+            routes,
             warnings: Vec::new(),
         };
         if config.routes.is_empty() && self.problems.is_empty() {
@@ -113,6 +125,42 @@ impl Resolver<'_> {
             self.problem(whole, "listen is empty; give an address, or leave it out for 127.0.0.1:8080");
         }
         addrs
+    }
+
+    /// The sink of connections, checked against `routes`, if they are known.
+    fn sink(&mut self, limit: RawLimit, raw: RawSink, routes: Option<&Vec<Route>>) -> SinkSettings {
+        let burst = limit.burst.as_ref().map(Spanned::span);
+        let buffer = raw.buffer.as_ref().map(Spanned::span);
+        let on_full = raw.on_full.as_ref().map(Spanned::span);
+        let default = SinkSettings::default().stall_timeout;
+        let draft = SinkDraft {
+            rate: limit.rate.and_then(|RateOrOff(rate)| rate),
+            burst: limit.burst.map(Spanned::into_inner),
+            buffer: self.size("buffer in [sink]", &raw.buffer, MOST_BUFFER),
+            on_full: raw.on_full.map(|word| word.into_inner().0),
+            stall_timeout: Some(self.timeout("stall_timeout in [sink]", raw.stall_timeout, default)),
+            min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
+            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_SEND_BUFFER),
+        };
+        draft.finish(routes.map_or(&[], Vec::as_slice)).unwrap_or_else(|faults| {
+            for fault in faults {
+                let (table, at) = match fault.key {
+                    "burst" => ("[limits.connection]", &burst),
+                    "buffer" => ("[sink]", if buffer.is_some() { &buffer } else { &on_full }),
+                    _ => ("[sink]", &on_full),
+                };
+                let text = format!("{} in {table}: {}", fault.key, fault.text);
+                self.problems.push(Problem::new(at.clone(), text));
+            }
+            SinkSettings::default()
+        })
+    }
+
+    fn size(&mut self, key: &str, value: &Option<Spanned<Size>>, most: Size) -> Option<usize> {
+        let value = value.as_ref()?;
+        size_up_to(*value.get_ref(), most)
+            .map_err(|error| self.problem(value.span(), format!("{key}: {error}")))
+            .ok()
     }
 
     fn routes(&mut self, raw: Vec<Spanned<RawRoute>>, kinds: &BTreeMap<String, FilterKind>) -> Vec<Route> {

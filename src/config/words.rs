@@ -4,6 +4,7 @@ use std::fmt;
 
 use log::LevelFilter;
 
+use super::OnFull;
 use super::error::{shorten, suggestion};
 use crate::filter::EndOfStream;
 
@@ -18,6 +19,8 @@ const LOG_LEVELS: &[(&str, LevelFilter)] = &[
 
 const ENDS_OF_STREAM: &[(&str, EndOfStream)] =
     &[("immediate", EndOfStream::Immediate), ("paced", EndOfStream::Paced)];
+
+const ON_FULL: &[(&str, OnFull)] = &[("wait", OnFull::Wait), ("close", OnFull::Close)];
 
 /// A word that is none of the few. Says which was meant, or which there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,6 +64,19 @@ pub fn spell_end_of_stream(rule: EndOfStream) -> &'static str {
     spell(rule, ENDS_OF_STREAM)
 }
 
+/// Reads `wait` or `close`.
+///
+/// # Errors
+/// Another word.
+pub fn parse_on_full(text: &str) -> Result<OnFull, WordError> {
+    parse(text, "a rule for a full buffer", ON_FULL)
+}
+
+/// The rule as [`parse_on_full`] reads it.
+pub fn spell_on_full(rule: OnFull) -> &'static str {
+    spell(rule, ON_FULL)
+}
+
 fn parse<T: Copy>(text: &str, what: &'static str, words: &[(&str, T)]) -> Result<T, WordError> {
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -85,6 +101,10 @@ mod tests {
         for (word, rule) in ENDS_OF_STREAM {
             assert_eq!(parse_end_of_stream(word), Ok(*rule));
             assert_eq!(spell_end_of_stream(*rule), *word);
+        }
+        for (word, rule) in ON_FULL {
+            assert_eq!(parse_on_full(word), Ok(*rule));
+            assert_eq!(spell_on_full(*rule), *word);
         }
         assert_eq!(
             parse_log_level("wran").unwrap_err().to_string(),

@@ -80,12 +80,16 @@ impl Server {
 }
 
 fn settings(config: &Config) -> Settings {
+    let default = Settings::default();
     Settings {
         drain: config.drain,
         max_connections: config.max_connections,
         header_timeout: config.header_timeout,
         idle_timeout: config.idle_timeout,
         access_log: config.access_log,
+        sink: config.sink.clone(),
+        egress_total: config.egress_total.unwrap_or(default.egress_total),
+        client_connections: config.client_connections,
         trusted: config.trusted_proxies.iter().copied().collect(),
     }
 }

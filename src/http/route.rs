@@ -197,6 +197,11 @@ impl Routes {
         Self(routes)
     }
 
+    /// The prefix of the route at `index`; `-` if there is none.
+    pub(super) fn path(&self, index: usize) -> &str {
+        self.0.get(index).map_or("-", |route| &route.path)
+    }
+
     pub(super) fn find<'a>(&'a self, path: &'a str) -> Found<'a> {
         for (index, route) in self.0.iter().enumerate() {
             if let Some(rest) = route.rest(path) {

@@ -7,13 +7,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Rate;
+use super::level::{Level, NANO};
 use crate::clock::Instant;
 
 /// The interval of pacing: one chunk leaves in each. 200 ms, as in mod_ratelimit.
 pub const INTERVAL: Duration = Duration::from_millis(200);
-
-/// Nano-bytes in a byte. A rate of R bytes/s is exactly R nano-bytes each nanosecond.
-const NANO: i128 = 1_000_000_000;
 
 /// What one stream may send now, and when it may send more.
 ///
@@ -33,53 +31,37 @@ const NANO: i128 = 1_000_000_000;
 /// as was earned, and the whole of it after `burst ÷ rate` of quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
-    /// Nano-bytes. Invariant: below `depth + rate` (one nanosecond's refill above the brim, so that a
-    /// wake-up instant rounded up to a whole nanosecond loses nothing), above `-depth`.
-    level: i128,
+    /// One chunk deep. Invariant: above minus one chunk.
+    level: Level,
     /// Nano-bytes of burst spent and not yet earned back.
     burst_debt: i128,
-    /// When `level` was true.
-    stamp: Instant,
-    /// The rate `level` was kept under.
-    rate: Rate,
 }
 
 impl Allowance {
     /// A full allowance.
     pub fn full(rate: Rate, now: Instant) -> Self {
-        Self { level: depth(rate), burst_debt: 0, stamp: now, rate }
+        Self { level: Level::new(rate, depth(rate), now), burst_debt: 0 }
     }
 
     /// Refills by the time since the last call, and goes over to `rate` if that is another one.
     ///
     /// A `now` before the last one changes nothing: time that did not pass earns nothing.
     pub fn settle(&mut self, rate: Rate, now: Instant) {
-        let elapsed = now.nanos_since(self.stamp);
-        if elapsed > 0 {
-            self.stamp = now;
-            let refill = i128::from(self.rate.bytes_per_second()).saturating_mul(elapsed.into());
-            self.level = self.level.saturating_add(refill);
-        }
-        self.rate = rate;
         let depth = depth(rate);
-        let over = self.level - depth;
-        // Less than a nanosecond's refill stays above the brim; it pays for nothing else meanwhile.
-        if over >= i128::from(rate.bytes_per_second()) {
-            self.burst_debt = (self.burst_debt - over).max(0);
-            self.level = depth;
-        }
+        let over = self.level.settle(rate, depth, now);
+        self.burst_debt = (self.burst_debt - over).max(0);
         // A lowered rate must not turn a small old credit into a long wait.
-        self.level = self.level.max(-depth);
+        self.level.raise_to(-depth);
     }
 
     /// Whole bytes that may leave now.
     pub fn covered(&self) -> u64 {
-        u64::try_from(self.level.max(0) / NANO).unwrap_or(u64::MAX)
+        self.level.whole_bytes()
     }
 
     /// Books `bytes` as sent; more than is covered is credit.
     pub fn spend(&mut self, bytes: u64) {
-        self.level -= i128::from(bytes) * NANO;
+        self.level.spend(bytes);
     }
 
     /// Books `bytes` as sent out of the burst.
@@ -95,34 +77,27 @@ impl Allowance {
 
     /// Whether credit was taken that time has not paid back yet.
     pub fn in_debt(&self) -> bool {
-        self.level < 0
+        self.level.nano() < 0
     }
 
     /// Whether `bytes` are less than a chunk at the rate last settled for.
     pub fn is_less_than_chunk(&self, bytes: u64) -> bool {
-        i128::from(bytes) * NANO < depth(self.rate)
+        i128::from(bytes) * NANO < depth(self.level.rate())
     }
 
     /// Whether a whole chunk may leave now.
     pub fn is_whole(&self) -> bool {
-        self.level >= depth(self.rate)
+        self.level.nano() >= depth(self.level.rate())
     }
 
     /// The first instant at which a whole chunk may leave.
     pub fn whole_at(&self) -> Instant {
-        self.reaches(depth(self.rate))
+        self.level.reaches(depth(self.level.rate()))
     }
 
     /// The first instant at which no credit is owed.
     pub fn out_of_debt_at(&self) -> Instant {
-        self.reaches(0)
-    }
-
-    fn reaches(&self, level: i128) -> Instant {
-        let missing = (level - self.level).max(0);
-        let rate = i128::from(self.rate.bytes_per_second());
-        let nanos = u64::try_from((missing + rate - 1) / rate).unwrap_or(u64::MAX);
-        self.stamp + Duration::from_nanos(nanos)
+        self.level.reaches(0)
     }
 }
 

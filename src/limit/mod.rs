@@ -3,11 +3,14 @@
 //! Pure: takes `now`, never asks a clock, never waits. Knows neither brigades nor filters.
 
 mod allowance;
+mod level;
 mod live;
 mod spelling;
+mod token_bucket;
 mod units;
 
 pub use allowance::{Allowance, Carryover, INTERVAL};
 pub use live::Limit;
 pub use spelling::UnitError;
+pub use token_bucket::{SharedTokenBucket, TokenBucket};
 pub use units::{Burst, Rate, RateOrOff, Size};

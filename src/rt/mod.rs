@@ -24,7 +24,7 @@ pub use connect::{Connect, connect};
 pub use file_read::FileReader;
 pub use hyper::{Executor, HyperTimer};
 pub use listener::Listener;
-pub use process::raise_descriptor_limit;
+pub use process::{memory_limit, raise_descriptor_limit};
 pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;

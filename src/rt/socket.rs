@@ -75,6 +75,13 @@ impl Socket {
         }
     }
 
+    /// Bounds the kernel's buffer for bytes on their way out (`SO_SNDBUF`). The kernel doubles the figure
+    /// for its bookkeeping, and has a least and a most of its own.
+    pub fn set_send_buffer(&self, bytes: usize) {
+        // Refused only on a socket that is dead already.
+        let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.as_fd(), bytes);
+    }
+
     /// Our own address as text, for `Forwarded: by=`; `unix` on a Unix socket, empty if it is unknown.
     pub fn local(&self) -> String {
         match &self.stream {

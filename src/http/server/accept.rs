@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use super::connection::{self, Connection};
-use super::{Shared, Stage};
+use super::{Refusal, Shared, Stage};
 use crate::clock::{Clock, Sleep};
 use crate::rt::{self, Listener, Socket};
 use crate::sink::Sink;
@@ -55,15 +55,24 @@ fn is_of_one_connection(error: &io::Error) -> bool {
 
 fn begin(socket: Socket, server: &Arc<Shared>) {
     use std::sync::atomic::Ordering::SeqCst;
-    let refused = server.connections.load(SeqCst) >= server.settings.max_connections;
-    if refused && server.refused.load(SeqCst) >= MOST_REFUSALS {
-        return;
-    }
     // Without a peer it left already.
     let Ok(peer) = socket.peer() else { return };
-    let local = socket.local();
+    let refused = if server.connections.load(SeqCst) >= server.settings.max_connections {
+        Some(Refusal::ServerFull)
+    } else if peer.ip().is_some_and(|ip| !server.clients.admit(ip, server.settings.client_connections)) {
+        Some(Refusal::ClientFull)
+    } else {
+        None
+    };
+    if refused.is_some() && server.refused.load(SeqCst) >= MOST_REFUSALS {
+        return;
+    }
+    if let Some(bytes) = server.sink.send_buffer {
+        socket.set_send_buffer(bytes);
+    }
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    let sink = Sink::new(socket, clock);
+    let local = socket.local();
+    let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock);
     let connection = Connection::new(Arc::clone(server), &sink, peer, local, refused);
     rt::spawn(connection::serve(sink, connection));
 }

@@ -16,12 +16,13 @@ use hyper::service::{Service, service_fn};
 
 use super::exchange;
 use super::response::ResponseBody;
-use super::{MAX_HEAD, Shared, Stage};
+use super::streams::StreamExecutor;
+use super::{MAX_HEAD, Refusal, Shared, Stage};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
-use crate::rt::{Executor, HyperTimer};
-use crate::sink::{Sink, SinkState};
+use crate::rt::HyperTimer;
+use crate::sink::{GivenUp, Sink, SinkState};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -40,10 +41,15 @@ pub(super) struct Connection {
     pub(super) local: String,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
-    /// Answers 503 to whatever is asked: the server is full.
-    pub(super) refused: bool,
+    /// Answers that to whatever is asked.
+    pub(super) refused: Option<Refusal>,
+    /// The socket's descriptor, for the log.
+    fd: i32,
+    began: Instant,
+    /// The route of the last request, for the log.
+    pub(super) last_route: AtomicUsize,
     in_flight: AtomicUsize,
-    /// When the last response ended or the connection began, in nanoseconds.
+    /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
     idle_since: AtomicU64,
     requests: AtomicU64,
     /// What responses left, by the place of their rate filter.
@@ -59,7 +65,7 @@ impl Connection {
         sink: &Sink,
         peer: PeerAddr,
         local: String,
-        refused: bool,
+        refused: Option<Refusal>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
@@ -70,6 +76,9 @@ impl Connection {
             sink: Arc::clone(sink.state()),
             server,
             refused,
+            fd: sink.get_ref().raw_fd(),
+            began: now,
+            last_route: AtomicUsize::new(usize::MAX),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
             requests: AtomicU64::new(0),
@@ -102,9 +111,34 @@ impl Connection {
         }
     }
 
-    /// When the client will have been silent for too long; `None` while an exchange runs.
+    /// Says in the log that the reader was given up and what it lost.
+    fn tell_given_up(&self, why: GivenUp) {
+        let counts = self.sink.counts();
+        self.server.dropped(self.peer.ip(), counts.bytes_dropped());
+        if self.server.clients.may_tell() {
+            log::warn!(
+                fd = self.fd,
+                connection = self.id,
+                client:% = self.peer,
+                route = self.server.routes.path(self.last_route.load(Ordering::Relaxed)),
+                bytes_written = counts.bytes_written(),
+                bytes_dropped = counts.bytes_dropped(),
+                buffered = self.sink.buffered_at_end(),
+                age_ms = (self.server.clock.now() - self.began).as_millis() as u64;
+                "{why}: connection reset"
+            );
+        }
+    }
+
+    /// When the client will have been silent for too long; `None` while an exchange runs, or its last
+    /// bytes wait.
     fn silent_too_long_at(&self) -> Option<Instant> {
         if self.in_flight.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        if self.sink.is_writing() {
+            // The last response is with us, not with the client; the sink has its own patience.
+            self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
         let settings = &self.server.settings;
@@ -119,6 +153,9 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        if let (None, Some(ip)) = (self.refused, self.peer.ip()) {
+            self.server.clients.leave(ip);
+        }
         self.server.connection_ended(self.refused);
     }
 }
@@ -142,7 +179,9 @@ pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
             return;
         }
     };
-    if let Err(error) = ended {
+    if let Some(why) = connection.sink.given_up() {
+        connection.tell_given_up(why);
+    } else if let Err(error) = ended {
         // A client that hung up is no fault of ours or of anybody's.
         log::debug!(connection = connection.id, client:% = connection.peer, error:%; "connection ended early");
     }
@@ -170,7 +209,9 @@ fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
 
 fn http2(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
-    let mut builder = http2::Builder::new(Executor);
+    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+    let executor = StreamExecutor::new(clock, connection.server.settings.sink.stall_timeout);
+    let mut builder = http2::Builder::new(executor);
     builder
         .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
         .max_concurrent_streams(MAX_STREAMS)
@@ -204,7 +245,7 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
         }
         if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.
-            if connection.in_flight.load(Ordering::Acquire) > 0 {
+            if connection.in_flight.load(Ordering::Acquire) > 0 || connection.sink.is_writing() {
                 connection.sink.abort();
             }
             return Poll::Ready(Ok(()));
@@ -243,7 +284,7 @@ where
     }
 }
 
-impl<S> Serving for http2::Connection<Sink, S, Executor>
+impl<S> Serving for http2::Connection<Sink, S, StreamExecutor>
 where
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
     S::Future: Send + 'static,

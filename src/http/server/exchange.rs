@@ -1,14 +1,15 @@
 //! One exchange: finds the route, asks its source, puts the filters on, and makes the body.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 
-use super::Stage as ServerStage;
 use super::connection::{Connection, Place};
 use super::response::{Exchange, ResponseBody};
+use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::clock::Clock;
 use crate::filter::{Chain, Filter, RateFilter};
@@ -24,10 +25,14 @@ pub(super) async fn respond(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let exchange = Exchange::begin(Arc::clone(&connection), &request);
-    if connection.refused {
-        return unfiltered(exchange, busy());
+    if let Some(refusal) = connection.refused {
+        return unfiltered(exchange, refused(refusal));
     }
     let server = Arc::clone(&connection.server);
+    if server.is_shedding() {
+        let text = "The server holds all the bytes for slow readers it may hold. Try again in some seconds.";
+        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
     let uri = request.uri().clone();
     match server.routes.find(uri.path()) {
         Found::Route(index, route, rest) => filtered(exchange, index, route, rest, request).await,
@@ -36,14 +41,26 @@ pub(super) async fn respond(
     }
 }
 
-/// The answer of a server that has as many connections as it may.
-fn busy() -> Response<Content> {
-    let mut response = answer::plain(
-        StatusCode::SERVICE_UNAVAILABLE,
-        "The server has all the connections it may have. Try again in some seconds.",
-    );
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+/// The answer to whatever is asked on a connection that is not served.
+fn refused(refusal: Refusal) -> Response<Content> {
+    let mut response = match refusal {
+        Refusal::ServerFull => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server has all the connections it may have. Try again in some seconds.",
+        ),
+        Refusal::ClientFull => later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "You have all the connections you may have. Use one of them, or try again in some seconds.",
+        ),
+    };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// An answer that asks to come back.
+fn later(status: StatusCode, text: &str) -> Response<Content> {
+    let mut response = answer::plain(status, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
     response
 }
 
@@ -66,6 +83,7 @@ async fn filtered(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let connection = Arc::clone(exchange.connection());
+    connection.last_route.store(index, Ordering::Relaxed);
     let (mut head, body) = request.into_parts();
     // What the client asked, for the filters that decide by it; the source sees what they leave.
     let asked = route.has_named_filters().then(|| asked(&head));

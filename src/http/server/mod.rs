@@ -1,13 +1,16 @@
 //! The server: listeners, connections, stages from running to stopped.
 
 mod accept;
+mod clients;
 mod connection;
 mod exchange;
 mod response;
+mod shedding;
+mod streams;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
@@ -21,6 +24,12 @@ use crate::clock::{Clock, Sleep, SystemClock};
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
+use crate::sink::{SinkCounts, SinkSettings};
+use clients::Clients;
+use shedding::Shedding;
+
+/// How long drops are gathered before the log tells of them.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]
@@ -35,6 +44,14 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Whether each response gets a line in the log, of target `access`. Default false.
     pub access_log: bool,
+    /// What a connection may hold, how fast it may write, and when its reader is given up.
+    pub sink: SinkSettings,
+    /// Bytes held for the slow readers of all connections together above which new requests are answered
+    /// 503, until it is below 80 % of that. Default: a quarter of the memory there is.
+    pub egress_total: u64,
+    /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429.
+    /// Default: no bound but `max_connections`.
+    pub client_connections: Option<usize>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.
     pub trusted: TrustedPeers,
 }
@@ -47,6 +64,9 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             access_log: false,
+            sink: SinkSettings::default(),
+            egress_total: rt::memory_limit() / 4,
+            client_connections: None,
             trusted: TrustedPeers::default(),
         }
     }
@@ -81,9 +101,23 @@ enum Stage {
     Stopped,
 }
 
+/// Why a connection is told to come back later, and not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Refusal {
+    /// The server has all the connections it may have: 503.
+    ServerFull,
+    /// The client has: 429.
+    ClientFull,
+}
+
 /// What all connections of one server share.
 struct Shared {
     settings: Settings,
+    sink: Arc<SinkSettings>,
+    /// The sums over all connections' sinks.
+    egress: Arc<SinkCounts>,
+    shedding: Shedding,
+    clients: Clients,
     routes: Routes,
     /// What filters of the routes count, by the filters' names.
     counts: BTreeMap<String, Counts>,
@@ -117,6 +151,10 @@ impl Server {
         counts: BTreeMap<String, Counts>,
     ) -> Self {
         let shared = Shared {
+            sink: Arc::new(settings.sink.clone()),
+            egress: Arc::default(),
+            shedding: Shedding::new(settings.egress_total),
+            clients: Clients::default(),
             settings,
             routes: Routes::new(routes),
             counts,
@@ -191,6 +229,16 @@ impl Handle {
         self.0.reach(Stage::Stopped);
     }
 
+    /// What the server's connections wrote, hold and dropped, summed.
+    pub fn egress(&self) -> &SinkCounts {
+        &self.0.egress
+    }
+
+    /// Whether new requests are turned away because slow readers hold too much.
+    pub fn is_shedding(&self) -> bool {
+        self.0.is_shedding()
+    }
+
     /// See [`Server::counts`].
     pub fn counts(&self) -> &BTreeMap<String, Counts> {
         &self.0.counts
@@ -219,19 +267,35 @@ impl Shared {
         wait_until(&self.connection_ended, move || left.iter().all(|count| count.load(Ordering::SeqCst) == 0))
     }
 
+    fn is_shedding(&self) -> bool {
+        self.shedding.is_shedding(&self.egress)
+    }
+
+    /// Notes that a reader was given up, and has the log told of it in a while, together with others.
+    fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
+        if self.clients.dropped(client, bytes) {
+            let shared = Arc::clone(self);
+            rt::spawn(async move {
+                let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
+                Sleep::lasting(clock, SWEEP).or(shared.reached(Stage::Stopped)).await;
+                shared.clients.sweep();
+            });
+        }
+    }
+
     /// Counts a connection in and gives it its number.
-    fn connection_began(&self, refused: bool) -> u64 {
+    fn connection_began(&self, refused: Option<Refusal>) -> u64 {
         self.counter(refused).fetch_add(1, Ordering::SeqCst);
         self.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 
-    fn connection_ended(&self, refused: bool) {
+    fn connection_ended(&self, refused: Option<Refusal>) {
         self.counter(refused).fetch_sub(1, Ordering::SeqCst);
         self.connection_ended.notify(usize::MAX);
     }
 
-    fn counter(&self, refused: bool) -> &AtomicUsize {
-        if refused { &self.refused } else { &self.connections }
+    fn counter(&self, refused: Option<Refusal>) -> &AtomicUsize {
+        if refused.is_some() { &self.refused } else { &self.connections }
     }
 }
 

@@ -3,13 +3,15 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Connection;
-use crate::body::{BodyError, PacedBody};
+use super::streams::StreamWatch;
+use crate::body::{BodyError, PacedBody, Waits};
 use crate::clock::{Clock, Instant};
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
@@ -29,6 +31,10 @@ pub(super) struct Exchange {
     limit: Option<Limit>,
     bytes: u64,
     ended: bool,
+    /// What the body waited for.
+    waits: Waits,
+    /// What the connection had waited for, for tokens and for its reader, when the exchange began.
+    waited_before: (Duration, Duration),
 }
 
 /// What the access log says of a request.
@@ -54,6 +60,8 @@ impl Exchange {
             limit: None,
             bytes: 0,
             ended: false,
+            waits: Waits::default(),
+            waited_before: waited(&connection),
             connection,
         }
     }
@@ -90,6 +98,14 @@ impl Exchange {
             Some(_) => "aborted",
         };
         let pace = Rate::new((u128::from(self.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
+        let (tokens_before, reader_before) = self.waited_before;
+        let (tokens, reader) = waited(connection);
+        let held_by = held_by([
+            ("pace", self.waits.pace),
+            ("source", self.waits.source),
+            ("connection_rate", tokens.saturating_sub(tokens_before)),
+            ("reader", reader.saturating_sub(reader_before)),
+        ]);
         let set = self.limit.as_ref().and_then(Limit::rate);
         log::info!(
             target: "access",
@@ -103,10 +119,23 @@ impl Exchange {
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
+            held_by,
             outcome;
             "response"
         );
     }
+}
+
+/// How long the connection has waited for tokens and for its reader.
+fn waited(connection: &Connection) -> (Duration, Duration) {
+    let counts = connection.sink.counts();
+    (counts.token_wait(), counts.reader_wait())
+}
+
+/// What held a response longest; `nothing` if none did for a millisecond.
+fn held_by<const N: usize>(waits: [(&'static str, Duration); N]) -> &'static str {
+    let longest = waits.into_iter().max_by_key(|(_, waited)| *waited);
+    longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
 }
 
 /// What was asked for, as the access log shows it: the same over HTTP/2, whose requests name scheme and
@@ -135,6 +164,8 @@ pub(super) struct ResponseBody {
     content: Option<PacedBody<Content>>,
     exchange: Exchange,
     failure: Failure,
+    /// Over HTTP/2, what watches over this stream's client.
+    watch: Option<Arc<StreamWatch>>,
 }
 
 /// A failed body tells hyper only when the bytes before the failure went on, or they would be lost
@@ -157,7 +188,11 @@ struct Flushes {
 impl ResponseBody {
     pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
         exchange.ended = content.is_none();
-        Self { content, exchange, failure: Failure::None }
+        let watch = content.as_ref().and_then(|_| StreamWatch::current());
+        if content.is_some() && !exchange.is_multiplexed() {
+            exchange.connection.sink.expect_more(true);
+        }
+        Self { content, exchange, failure: Failure::None, watch }
     }
 
     fn failed(&mut self, error: BodyError) {
@@ -204,6 +239,18 @@ fn nudge() -> Frame<Bytes> {
     Frame::data(Bytes::new())
 }
 
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if let Some(content) = &self.content {
+            if !self.exchange.is_multiplexed() {
+                self.exchange.connection.sink.expect_more(false);
+            }
+            // The exchange tells of it in the log.
+            self.exchange.waits = content.waits();
+        }
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -213,12 +260,18 @@ impl Body for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
+        if let Some(watch) = &this.watch {
+            watch.asked_for();
+        }
         if !matches!(this.failure, Failure::None) {
             return this.poll_failure(cx);
         }
         let Some(content) = &mut this.content else { return Poll::Ready(None) };
         match ready!(Pin::new(content).poll_frame(cx)) {
             Some(Ok(frame)) => {
+                if let Some(watch) = &this.watch {
+                    watch.handed_over(this.exchange.connection.server.clock.now());
+                }
                 this.exchange.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
                 Poll::Ready(Some(Ok(frame)))
             }

@@ -1,0 +1,250 @@
+//! What a connection's sink may hold, how fast it may write, and when it gives a reader up.
+
+use std::time::Duration;
+
+use super::error::shorten;
+use super::filters::FilterKind;
+use super::route::Route;
+use crate::limit::{Burst, INTERVAL, Rate, Size};
+
+/// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
+pub const MOST_BUFFER: Size = Size::new(64 << 20);
+
+/// The largest sum of all buffers that can be set: 16 TiB.
+pub const MOST_TOTAL: Size = Size::new(16 << 40);
+
+/// The largest send buffer that can be set: 1 GiB, above what kernels give.
+pub const MOST_SEND_BUFFER: Size = Size::new(1 << 30);
+
+/// How the connections of a server are bounded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkSettings {
+    /// The most bytes held for a socket that refuses them. Default 64 KiB; at least 1.
+    pub buffer: usize,
+    /// Bytes per second for the whole connection, heads and framing included. Default none.
+    pub rate: Option<Rate>,
+    /// Bytes that may leave at once under `rate`. Default 64 KiB; at least 1.
+    pub burst: u64,
+    /// What happens when the buffer is full and stays so. Default [`OnFull::Wait`].
+    pub on_full: OnFull,
+    /// A reader that takes nothing for so long, while there is something for it, is given up. Default 60 s.
+    pub stall_timeout: Duration,
+    /// A reader that takes less than this over `stall_timeout`, while there is always something for it,
+    /// is given up. Default none.
+    pub min_drain_rate: Option<Rate>,
+    /// Bytes of the kernel's send buffer (`SO_SNDBUF`), which stands between the sink and the reader.
+    /// Default: the kernel's own choice, which grows to megabytes.
+    pub send_buffer: Option<usize>,
+}
+
+/// What happens when the buffer is full and the reader does not drain it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnFull {
+    /// Nothing more is taken until the reader drains. What is paced then waits, and nothing is lost.
+    #[default]
+    Wait,
+    /// If it is still full one interval (200 ms) later, and there is more to give, the reader cannot hold
+    /// the pace: the connection is reset. What was not written is lost, and counted.
+    Close,
+}
+
+impl Default for SinkSettings {
+    fn default() -> Self {
+        Self {
+            buffer: 64 * 1024,
+            rate: None,
+            burst: 64 * 1024,
+            on_full: OnFull::Wait,
+            stall_timeout: Duration::from_secs(60),
+            min_drain_rate: None,
+            send_buffer: None,
+        }
+    }
+}
+
+/// The settings of a sink as they were given, before they are checked against one another and the routes.
+/// What is `None` was not given.
+#[derive(Clone, Debug, Default)]
+pub struct SinkDraft {
+    /// See [`SinkSettings::rate`].
+    pub rate: Option<Rate>,
+    /// See [`SinkSettings::burst`].
+    pub burst: Option<Burst>,
+    /// See [`SinkSettings::buffer`].
+    pub buffer: Option<usize>,
+    /// See [`SinkSettings::on_full`].
+    pub on_full: Option<OnFull>,
+    /// See [`SinkSettings::stall_timeout`].
+    pub stall_timeout: Option<Duration>,
+    /// See [`SinkSettings::min_drain_rate`].
+    pub min_drain_rate: Option<Rate>,
+    /// See [`SinkSettings::send_buffer`].
+    pub send_buffer: Option<usize>,
+}
+
+/// Why the settings of a sink do not go together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SinkFault {
+    /// The setting that is at fault: `burst`, `buffer` or `on_full`.
+    pub key: &'static str,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+impl SinkDraft {
+    /// The settings for a server of `routes`.
+    ///
+    /// # Errors
+    /// A burst that means nothing; [`OnFull::Close`] where there is no pace to hold, or with a buffer that
+    /// does not hold one chunk of it.
+    pub fn finish(self, routes: &[Route]) -> Result<SinkSettings, Vec<SinkFault>> {
+        let mut faults = Vec::new();
+        let mut fault = |key, text: String| faults.push(SinkFault { key, text });
+        match self.burst.map(Burst::bytes) {
+            Some(_) if self.rate.is_none() => {
+                fault(
+                    "burst",
+                    "without a rate of connections there is nothing to be ahead of; set it too".to_owned(),
+                );
+            }
+            Some(0) => {
+                fault("burst", "with none nothing could ever leave; give at least 1B".to_owned());
+            }
+            _ => {}
+        }
+        let default = SinkSettings::default();
+        let settings = SinkSettings {
+            buffer: self.buffer.unwrap_or(default.buffer),
+            rate: self.rate,
+            burst: self.burst.map_or(default.burst, Burst::bytes),
+            on_full: self.on_full.unwrap_or(default.on_full),
+            stall_timeout: self.stall_timeout.unwrap_or(default.stall_timeout),
+            min_drain_rate: self.min_drain_rate,
+            send_buffer: self.send_buffer,
+        };
+        if settings.on_full == OnFull::Close {
+            let paces = routes.iter().map(|route| (route, pace(route, settings.rate)));
+            let (paced, unpaced): (Vec<_>, Vec<_>) = paces.partition(|(_, pace)| pace.is_some());
+            if let Some((route, _)) = unpaced.first() {
+                let path = shorten(route.path.as_str());
+                let text = format!(
+                    "\"close\" is for readers that cannot hold the pace, and route {path:?} has none; \
+                     set its rate or that of connections, or leave \"wait\""
+                );
+                fault("on_full", text);
+            }
+            let fastest = paced.into_iter().filter_map(|(_, pace)| pace).max();
+            if let Some((rate, chunk)) = fastest.map(|rate| (rate, chunk(rate)))
+                && (settings.buffer as u64) < chunk
+            {
+                let text = format!(
+                    "for \"close\" it must hold one chunk of the fastest pace: {chunk} bytes at {rate}, \
+                     and it holds {}; raise it, or lower the rate",
+                    settings.buffer
+                );
+                fault("buffer", text);
+            }
+        }
+        if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+}
+
+/// The fastest that responses of `route` can leave, if there is a limit. What a backend sets is not known
+/// here.
+fn pace(route: &Route, connection: Option<Rate>) -> Option<Rate> {
+    let filters = route.filters.iter().filter_map(|filter| match &filter.kind {
+        FilterKind::Rate(own) => own.rate,
+        _ => None,
+    });
+    filters.chain(route.pace.rate).chain(connection).min()
+}
+
+/// What leaves at once at `rate`.
+fn chunk(rate: Rate) -> u64 {
+    let nanos = u128::from(rate.bytes_per_second()) * INTERVAL.as_nanos();
+    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).max(1)
+}
+
+/// Checks a size that must be from 1 byte to `most`.
+///
+/// # Errors
+/// It is not; the text says what it may be.
+pub fn size_up_to(size: Size, most: Size) -> Result<usize, String> {
+    let bytes = usize::try_from(size.bytes()).ok().filter(|_| (1..=most.bytes()).contains(&size.bytes()));
+    bytes.ok_or_else(|| format!("{size} is not a size from 1B to {most}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{FilesSource, RouteDraft, Source};
+    use super::*;
+
+    fn routes(rates: &[u64]) -> Vec<Route> {
+        let draft = RouteDraft::new(Source::Files(FilesSource::new(".")));
+        let finish =
+            |rate: &u64| RouteDraft { rate: Rate::new(*rate), ..draft.clone() }.finish(&Default::default());
+        rates.iter().map(|rate| finish(rate).unwrap()).collect()
+    }
+
+    fn faults(draft: SinkDraft, rates: &[u64]) -> Vec<&'static str> {
+        match draft.finish(&routes(rates)) {
+            Ok(_) => Vec::new(),
+            Err(faults) => faults.iter().map(|fault| fault.key).collect(),
+        }
+    }
+
+    #[test]
+    fn nothing_given_is_the_default() {
+        assert_eq!(SinkDraft::default().finish(&routes(&[0])), Ok(SinkSettings::default()));
+    }
+
+    #[test]
+    fn closing_needs_a_pace_on_every_route() {
+        let close = || SinkDraft { on_full: Some(OnFull::Close), ..SinkDraft::default() };
+        assert_eq!(faults(close(), &[0]), ["on_full"]);
+        assert_eq!(faults(close(), &[1000, 0]), ["on_full"]);
+        assert_eq!(faults(close(), &[1000, 2000]), [""; 0]);
+        assert_eq!(faults(SinkDraft { rate: Rate::new(1000), ..close() }, &[1000, 0]), [""; 0]);
+    }
+
+    #[test]
+    fn closing_needs_a_buffer_of_one_chunk_and_not_a_byte_more() {
+        let close = |buffer, rate| SinkDraft {
+            on_full: Some(OnFull::Close),
+            buffer: Some(buffer),
+            rate: Rate::new(rate),
+            ..SinkDraft::default()
+        };
+        for (draft, rates, expected) in [
+            (close(12_287, 0), &[1000, 61_440][..], &["buffer"][..]),
+            (close(12_288, 0), &[1000, 61_440], &[]),
+            // The slower of the two is the pace.
+            (close(12_287, 61_440), &[0], &["buffer"]),
+            (close(12_288, 61_440), &[1_000_000, 0], &[]),
+            (close(1, 0), &[4], &[]),
+            (SinkDraft { on_full: None, ..close(1, 0) }, &[61_440], &[]),
+        ] {
+            assert_eq!(faults(draft, rates), expected, "{rates:?}");
+        }
+    }
+
+    #[test]
+    fn a_burst_goes_with_a_rate_and_is_something() {
+        let draft = |rate, burst| SinkDraft {
+            rate: Rate::new(rate),
+            burst: Some(Burst::new(burst)),
+            ..SinkDraft::default()
+        };
+        assert_eq!(faults(draft(0, 5), &[0]), ["burst"]);
+        assert_eq!(faults(draft(5, 0), &[0]), ["burst"]);
+        assert_eq!(draft(5, 1).finish(&[]).unwrap().burst, 1);
+    }
+
+    #[test]
+    fn sizes_have_bounds() {
+        let size = |bytes| size_up_to(Size::new(bytes), MOST_BUFFER);
+        assert_eq!((size(1), size(64 << 20)), (Ok(1), Ok(64 << 20)));
+        assert_eq!(size(0), Err("0B is not a size from 1B to 64m".to_owned()));
+        assert!(size((64 << 20) + 1).is_err());
+    }
+}

@@ -1,0 +1,81 @@
+//! The level of a token bucket in integer nano-bytes: what allowances and token buckets are made of.
+
+use std::time::Duration;
+
+use super::Rate;
+use crate::clock::Instant;
+
+/// Nano-bytes in a byte. A rate of R bytes/s is exactly R nano-bytes each nanosecond.
+pub(super) const NANO: i128 = 1_000_000_000;
+
+/// A level that a rate raises, up to a brim, and spending lowers.
+///
+/// Exact: no rounding is carried on. Time that did not pass raises nothing, so a clock that steps back
+/// is borne.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Level {
+    /// Nano-bytes; below zero is debt. Invariant after [`settle`](Self::settle): below `depth + rate`.
+    /// One nanosecond's refill may stand above the brim, so that a wake-up rounded up to a whole
+    /// nanosecond loses nothing.
+    nano: i128,
+    /// When `nano` was true.
+    stamp: Instant,
+    /// The rate `nano` was kept under.
+    rate: Rate,
+}
+
+impl Level {
+    /// A level of `nano` nano-bytes.
+    pub(super) fn new(rate: Rate, nano: i128, now: Instant) -> Self {
+        Self { nano, stamp: now, rate }
+    }
+
+    /// Refills by the time since the last call up to `depth`, and goes over to `rate` if that is another
+    /// one. Gives what did not fit, in nano-bytes.
+    pub(super) fn settle(&mut self, rate: Rate, depth: i128, now: Instant) -> i128 {
+        let elapsed = now.nanos_since(self.stamp);
+        if elapsed > 0 {
+            self.stamp = now;
+            let refill = i128::from(self.rate.bytes_per_second()).saturating_mul(elapsed.into());
+            self.nano = self.nano.saturating_add(refill);
+        }
+        self.rate = rate;
+        let over = self.nano - depth;
+        // Less than a nanosecond's refill stays above the brim.
+        if over < i128::from(rate.bytes_per_second()) {
+            return 0;
+        }
+        self.nano = depth;
+        over
+    }
+
+    /// Raises the level to `least` if it is below.
+    pub(super) fn raise_to(&mut self, least: i128) {
+        self.nano = self.nano.max(least);
+    }
+
+    pub(super) fn nano(&self) -> i128 {
+        self.nano
+    }
+
+    pub(super) fn rate(&self) -> Rate {
+        self.rate
+    }
+
+    /// Whole bytes above zero.
+    pub(super) fn whole_bytes(&self) -> u64 {
+        u64::try_from(self.nano.max(0) / NANO).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn spend(&mut self, bytes: u64) {
+        self.nano -= i128::from(bytes) * NANO;
+    }
+
+    /// The first instant at which the level is at least `nano`.
+    pub(super) fn reaches(&self, nano: i128) -> Instant {
+        let missing = (nano - self.nano).max(0);
+        let rate = i128::from(self.rate.bytes_per_second());
+        let nanos = u64::try_from((missing + rate - 1) / rate).unwrap_or(u64::MAX);
+        self.stamp + Duration::from_nanos(nanos)
+    }
+}

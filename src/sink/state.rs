@@ -1,0 +1,285 @@
+//! What is known of a sink: counters that others read while it works, and sums over all sinks.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use crate::clock::{Clock, Instant};
+
+/// Counters of one sink, or the sums over many. All of them only grow, but for
+/// [`buffered`](Self::buffered).
+#[derive(Debug, Default)]
+pub struct SinkCounts {
+    written: AtomicU64,
+    read: AtomicU64,
+    dropped: AtomicU64,
+    overflow_closes: AtomicU64,
+    stall_closes: AtomicU64,
+    would_block: AtomicU64,
+    buffered: AtomicU64,
+    high_water: AtomicU64,
+    token_wait: AtomicU64,
+    reader_wait: AtomicU64,
+}
+
+impl SinkCounts {
+    /// Bytes the socket took, heads and framing included.
+    pub fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came from the socket.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes taken for a reader, or about to be, that it never got because it was given up.
+    pub fn bytes_dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed because their buffer stayed full.
+    pub fn overflow_closes(&self) -> u64 {
+        self.overflow_closes.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed because their reader took nothing, or too little, for too long.
+    pub fn stall_closes(&self) -> u64 {
+        self.stall_closes.load(Ordering::Relaxed)
+    }
+
+    /// How often the socket refused bytes.
+    pub fn would_block(&self) -> u64 {
+        self.would_block.load(Ordering::Relaxed)
+    }
+
+    /// Bytes held now.
+    pub fn buffered(&self) -> u64 {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes one sink held at a time.
+    pub fn high_water(&self) -> u64 {
+        self.high_water.load(Ordering::Relaxed)
+    }
+
+    /// Time spent waiting for tokens of the connection's rate.
+    pub fn token_wait(&self) -> Duration {
+        Duration::from_nanos(self.token_wait.load(Ordering::Relaxed))
+    }
+
+    /// Time spent with bytes that the reader did not take.
+    pub fn reader_wait(&self) -> Duration {
+        Duration::from_nanos(self.reader_wait.load(Ordering::Relaxed))
+    }
+}
+
+/// Why a sink gave its reader up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GivenUp {
+    /// The buffer was full and stayed so.
+    Overflowed,
+    /// The reader took nothing, or too little, for too long.
+    Stalled,
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overflowed => "the reader cannot hold the pace",
+            Self::Stalled => "the reader takes nothing, or too little",
+        })
+    }
+}
+
+/// What a connection's sink knows, shared with those who write through it.
+pub struct SinkState {
+    counts: SinkCounts,
+    totals: Arc<SinkCounts>,
+    /// When the first byte since [`await_bytes`](Self::await_bytes) came, in nanoseconds; 0 before it.
+    heard: AtomicU64,
+    aborted: AtomicBool,
+    given_up: AtomicU8,
+    /// Bytes held when the reader was given up.
+    buffered_at_end: AtomicU64,
+    flushes: AtomicU64,
+    /// Bytes were offered since the last flush.
+    writing: AtomicBool,
+    /// More bytes are to come: a flush does not wait for the reader.
+    more: AtomicBool,
+    /// A flush lasts until the kernel has sent all it took.
+    sends: AtomicBool,
+    /// Someone waits for a flush. Spares the lock on the data path.
+    awaited: AtomicBool,
+    waiting: Mutex<Vec<Waker>>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SinkState {
+    pub(super) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
+        Self {
+            counts: SinkCounts::default(),
+            totals,
+            heard: AtomicU64::new(0),
+            aborted: AtomicBool::new(false),
+            given_up: AtomicU8::new(0),
+            buffered_at_end: AtomicU64::new(0),
+            flushes: AtomicU64::new(0),
+            writing: AtomicBool::new(false),
+            more: AtomicBool::new(false),
+            sends: AtomicBool::new(false),
+            awaited: AtomicBool::new(false),
+            waiting: Mutex::new(Vec::new()),
+            clock,
+        }
+    }
+
+    /// The counters of this sink.
+    pub fn counts(&self) -> &SinkCounts {
+        &self.counts
+    }
+
+    /// Forgets when bytes came: the next byte begins a new message.
+    pub fn await_bytes(&self) {
+        self.heard.store(0, Ordering::Relaxed);
+    }
+
+    /// When the first byte since [`await_bytes`](Self::await_bytes) came.
+    pub fn heard_at(&self) -> Option<Instant> {
+        match self.heard.load(Ordering::Relaxed) {
+            0 => None,
+            nanos => Some(Instant::from_nanos(nanos)),
+        }
+    }
+
+    /// Makes the end of the connection a reset: its peer must not take what it got for complete.
+    pub fn abort(&self) {
+        self.aborted.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the connection is to end, or ended, with a reset.
+    pub fn is_aborted(&self) -> bool {
+        self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Why the reader was given up, if it was.
+    pub fn given_up(&self) -> Option<GivenUp> {
+        match self.given_up.load(Ordering::Relaxed) {
+            0 => None,
+            1 => Some(GivenUp::Overflowed),
+            _ => Some(GivenUp::Stalled),
+        }
+    }
+
+    /// Bytes that were held when the reader was given up.
+    pub fn buffered_at_end(&self) -> u64 {
+        self.buffered_at_end.load(Ordering::Relaxed)
+    }
+
+    /// How often all bytes handed to the sink had gone on.
+    pub fn flushes(&self) -> u64 {
+        self.flushes.load(Ordering::Acquire)
+    }
+
+    /// Ready when there have been more flushes than the `seen` that were there before.
+    pub fn poll_flushed(&self, cx: &mut Context<'_>, seen: u64) -> Poll<()> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
+            waiting.push(cx.waker().clone());
+        }
+        drop(waiting);
+        self.awaited.store(true, Ordering::SeqCst);
+        // It may have happened before we said that we wait.
+        if self.flushes.load(Ordering::SeqCst) > seen { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// Whether bytes that were offered have not all gone on yet, for want of tokens or of a reader.
+    pub fn is_writing(&self) -> bool {
+        self.writing.load(Ordering::Acquire)
+    }
+
+    /// Says whether more bytes are to come. While they are, a flush that has to wait for the reader is
+    /// said to be done: hyper's HTTP/1 does not ask a body for more while it flushes, and neither could
+    /// the buffer be filled then nor would a reader that cannot hold the pace be found out.
+    /// [`flushes`](Self::flushes) does not count it.
+    pub fn expect_more(&self, more: bool) {
+        self.more.store(more, Ordering::Relaxed);
+    }
+
+    pub(super) fn expects_more(&self) -> bool {
+        self.more.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn note_offered(&self) {
+        self.writing.store(true, Ordering::Release);
+    }
+
+    /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
+    /// has not. For a connection that is about to be aborted.
+    pub fn send_before_flushed(&self) {
+        self.sends.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn sends_before_flushed(&self) -> bool {
+        self.sends.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn flushed(&self) {
+        self.writing.store(false, Ordering::Release);
+        self.flushes.fetch_add(1, Ordering::SeqCst);
+        if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
+            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+
+    pub(super) fn note_read(&self, n: usize) {
+        if n > 0 {
+            self.add(|counts| &counts.read, n as u64);
+            if self.heard.load(Ordering::Relaxed) == 0 {
+                self.heard.store(self.clock.now().as_nanos().max(1), Ordering::Relaxed);
+            }
+        }
+    }
+
+    pub(super) fn note_written(&self, n: usize) {
+        self.add(|counts| &counts.written, n as u64);
+    }
+
+    pub(super) fn note_would_block(&self) {
+        self.add(|counts| &counts.would_block, 1);
+    }
+
+    pub(super) fn note_buffered(&self, before: usize, after: usize) {
+        self.counts.buffered.store(after as u64, Ordering::Relaxed);
+        self.counts.high_water.fetch_max(after as u64, Ordering::Relaxed);
+        self.totals.high_water.fetch_max(after as u64, Ordering::Relaxed);
+        // The sum wraps on the way down, which is what subtraction is.
+        self.totals.buffered.fetch_add((after as u64).wrapping_sub(before as u64), Ordering::Relaxed);
+    }
+
+    pub(super) fn note_token_wait(&self, waited: Duration) {
+        self.add(|counts| &counts.token_wait, waited.as_nanos() as u64);
+    }
+
+    pub(super) fn note_reader_wait(&self, waited: Duration) {
+        self.add(|counts| &counts.reader_wait, waited.as_nanos() as u64);
+    }
+
+    pub(super) fn note_given_up(&self, why: GivenUp, held: usize, offered: usize) {
+        self.buffered_at_end.store(held as u64, Ordering::Relaxed);
+        self.add(|counts| &counts.dropped, (held + offered) as u64);
+        match why {
+            GivenUp::Overflowed => self.add(|counts| &counts.overflow_closes, 1),
+            GivenUp::Stalled => self.add(|counts| &counts.stall_closes, 1),
+        }
+        self.given_up.store(1 + u8::from(why == GivenUp::Stalled), Ordering::Relaxed);
+    }
+
+    fn add(&self, counter: impl Fn(&SinkCounts) -> &AtomicU64, n: u64) {
+        counter(&self.counts).fetch_add(n, Ordering::Relaxed);
+        counter(&self.totals).fetch_add(n, Ordering::Relaxed);
+    }
+}

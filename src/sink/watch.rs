@@ -1,0 +1,164 @@
+//! The patience with a reader: since when it has had something to take, what it took, and when that is
+//! too little. Pure: it is told the time.
+
+use crate::clock::Instant;
+use crate::config::{OnFull, SinkSettings};
+use crate::limit::INTERVAL;
+
+/// Watches one reader while the socket refuses bytes.
+#[derive(Debug, Default)]
+pub(super) struct Watch {
+    /// `None` while nothing is held back by the socket.
+    pending: Option<Pending>,
+    /// Since when the buffer has been full with more to come.
+    full_since: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Pending {
+    last_progress: Instant,
+    window_began: Instant,
+    /// Bytes the socket took since the window began.
+    taken: u64,
+}
+
+/// What is to be done about the reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// Nothing before this instant; never, if there is none.
+    Until(Option<Instant>),
+    /// It cannot hold the pace: the buffer stayed full.
+    Overflowed,
+    /// It took nothing, or too little, for too long.
+    Stalled,
+}
+
+impl Watch {
+    /// The socket refused bytes, or holds some of ours back.
+    pub(super) fn refused(&mut self, now: Instant) {
+        self.pending.get_or_insert(Pending { last_progress: now, window_began: now, taken: 0 });
+    }
+
+    /// The socket took bytes after it had refused some.
+    pub(super) fn took(&mut self, bytes: u64, now: Instant) {
+        self.full_since = None;
+        if let Some(pending) = &mut self.pending
+            && bytes > 0
+        {
+            pending.last_progress = now;
+            pending.taken += bytes;
+        }
+    }
+
+    /// Nothing is held back any more.
+    pub(super) fn drained(&mut self) {
+        *self = Self::default();
+    }
+
+    /// There is more to give, and the buffer is full.
+    pub(super) fn full(&mut self, now: Instant) {
+        self.full_since.get_or_insert(now);
+    }
+
+    /// What the rules say at `now`.
+    pub(super) fn judge(&mut self, settings: &SinkSettings, now: Instant) -> Patience {
+        let Some(pending) = &mut self.pending else { return Patience::Until(None) };
+        let stalled_at = pending.last_progress + settings.stall_timeout;
+        if now >= stalled_at {
+            return Patience::Stalled;
+        }
+        let mut until = stalled_at;
+        if let Some(least) = settings.min_drain_rate {
+            let window_ends = pending.window_began + settings.stall_timeout;
+            if now >= window_ends {
+                let nanos = now.nanos_since(pending.window_began);
+                let owed = u128::from(least.bytes_per_second()) * u128::from(nanos);
+                if u128::from(pending.taken) * 1_000_000_000 < owed {
+                    return Patience::Stalled;
+                }
+                (pending.window_began, pending.taken) = (now, 0);
+            }
+            until = until.min(pending.window_began + settings.stall_timeout);
+        }
+        if let (OnFull::Close, Some(full_since)) = (settings.on_full, self.full_since) {
+            let overflows_at = full_since + INTERVAL;
+            if now >= overflows_at {
+                return Patience::Overflowed;
+            }
+            until = until.min(overflows_at);
+        }
+        Patience::Until(Some(until))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::limit::Rate;
+    use std::time::Duration;
+
+    const MINUTE: Duration = Duration::from_secs(60);
+    const NANO: Duration = Duration::from_nanos(1);
+
+    fn before(instant: Instant) -> Instant {
+        Instant::from_nanos(instant.as_nanos() - 1)
+    }
+
+    fn at(seconds: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn a_reader_without_anything_to_take_is_never_judged() {
+        let mut watch = Watch::default();
+        assert_eq!(watch.judge(&SinkSettings::default(), Instant::MAX), Patience::Until(None));
+        watch.refused(at(1));
+        watch.drained();
+        assert_eq!(watch.judge(&SinkSettings::default(), Instant::MAX), Patience::Until(None));
+    }
+
+    #[test]
+    fn a_reader_that_takes_nothing_stalls_at_the_timeout_and_not_a_nanosecond_before() {
+        let settings = SinkSettings::default();
+        let mut watch = Watch::default();
+        watch.refused(at(1));
+        watch.refused(at(30));
+        assert_eq!(watch.judge(&settings, before(at(61))), Patience::Until(Some(at(61))));
+        assert_eq!(watch.judge(&settings, at(61)), Patience::Stalled);
+        watch.took(1, before(at(61)));
+        assert_eq!(watch.judge(&settings, at(61)), Patience::Until(Some(before(at(61)) + MINUTE)));
+        watch.took(0, at(100));
+        assert_eq!(watch.judge(&settings, before(at(61)) + MINUTE), Patience::Stalled);
+    }
+
+    #[test]
+    fn a_full_buffer_overflows_an_interval_later_if_the_policy_is_to_close() {
+        for on_full in [OnFull::Wait, OnFull::Close] {
+            let settings = SinkSettings { on_full, ..SinkSettings::default() };
+            let mut watch = Watch::default();
+            watch.refused(at(1));
+            watch.full(at(2));
+            watch.full(at(2) + NANO);
+            let due = at(2) + INTERVAL;
+            let (early, late) = match on_full {
+                OnFull::Wait => (Patience::Until(Some(at(61))), Patience::Until(Some(at(61)))),
+                OnFull::Close => (Patience::Until(Some(due)), Patience::Overflowed),
+            };
+            assert_eq!((watch.judge(&settings, before(due)), watch.judge(&settings, due)), (early, late));
+            watch.took(1, due);
+            assert_eq!(watch.judge(&settings, due), Patience::Until(Some(due + MINUTE)), "it has room again");
+        }
+    }
+
+    #[test]
+    fn a_trickle_below_the_least_rate_is_a_stall_and_one_at_it_is_not() {
+        for (taken, patience) in [(599, Patience::Stalled), (600, Patience::Until(Some(at(110))))] {
+            let settings = SinkSettings { min_drain_rate: Rate::new(10), ..SinkSettings::default() };
+            let mut watch = Watch::default();
+            watch.refused(at(0));
+            watch.took(taken, at(50));
+            assert_eq!(watch.judge(&settings, before(at(60))), Patience::Until(Some(at(60))));
+            assert_eq!(watch.judge(&settings, at(60)), patience, "{taken} bytes in a minute");
+        }
+    }
+}

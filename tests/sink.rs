@@ -1,0 +1,272 @@
+//! Slow readers on real sockets: what they get, what they cost, and who is let go.
+//!
+//! Real time where the server's own patience is what is tested; the bounds allow for a loaded machine.
+
+mod served;
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper::client::conn::http2::{Builder, SendRequest};
+use served::{PATIENCE, Response, Served};
+use sluicegate::http::route::Route;
+use sluicegate::http::server::Settings;
+use sluicegate::limit::Rate;
+use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::sink::{OnFull, SinkSettings};
+
+const LARGE: usize = 256 * 1024;
+
+/// A server of one folder, each response at `rate`; 0 is unlimited.
+fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, len) in [("small", 15_000), ("large", LARGE), ("96k", 98_304)] {
+        let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
+        std::fs::write(folder.path().join(name), content).unwrap();
+    }
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(rate));
+    (folder, Served::with(settings, vec![route]))
+}
+
+/// Settings with these of the sink, and little room in the kernel.
+fn bounded(sink: SinkSettings) -> Settings {
+    Settings { sink: SinkSettings { send_buffer: Some(4096), ..sink }, ..Settings::default() }
+}
+
+fn ask(stream: &mut TcpStream, target: &str) {
+    write!(stream, "GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+}
+
+/// A connection whose kernel takes next to nothing that is not read, with `target` asked for.
+fn slow_reader(served: &Served, target: &str) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // Before connecting: the window is agreed on then.
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&served.addr.into()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut stream = TcpStream::from(socket);
+    ask(&mut stream, target);
+    stream
+}
+
+/// Reads in steps of 1 KiB to the end, and says what came and how it ended.
+fn read_in_steps(stream: &mut TcpStream, len: usize) -> (Vec<u8>, Option<ErrorKind>) {
+    let (mut came, mut step) = (Vec::new(), [0; 1024]);
+    while came.len() < len {
+        match stream.read(&mut step) {
+            Ok(0) => break,
+            Ok(n) => came.extend_from_slice(&step[..n]),
+            Err(error) => return (came, Some(error.kind())),
+        }
+    }
+    (came, None)
+}
+
+fn wait_until(what: &str, served: &Served, holds: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "{what} did not come: {:?}", served.handle.egress());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Asks for the small file `times` times on one connection. Says how many bytes came until when, after each.
+fn one_after_another(served: &Served, times: usize) -> Vec<(Duration, u64)> {
+    let began = Instant::now();
+    let mut stream = served.connect();
+    let mut sum = 0;
+    (0..times)
+        .map(|_| {
+            ask(&mut stream, "/small");
+            let response = Response::read(&mut stream).unwrap();
+            assert_eq!(response.body.len(), 15_000);
+            sum += (response.head.len() + response.body.len()) as u64;
+            (began.elapsed(), sum)
+        })
+        .collect()
+}
+
+// Elsewhere such requests run at 230 times the limit.
+#[test]
+fn small_bodies_do_not_escape_the_rate_of_their_connection() {
+    const RATE: u64 = 300_000;
+    const BURST: u64 = 65_536;
+    let sink = SinkSettings { rate: Rate::new(RATE), burst: BURST, ..SinkSettings::default() };
+    let (_folder, served) = serving(Settings { sink, ..Settings::default() }, 0);
+    let timeline = one_after_another(&served, 16);
+    for (at, bytes) in &timeline {
+        let most = BURST + (RATE as f64 * at.as_secs_f64()) as u64;
+        assert!(*bytes <= most, "{bytes} bytes at {at:?}, at most {most}");
+    }
+    let (took, bytes) = timeline[timeline.len() - 1];
+    let due = Duration::from_secs_f64((bytes - BURST) as f64 / RATE as f64);
+    assert!(took < due + Duration::from_millis(600), "{took:?} for what is due in {due:?}");
+    assert!(served.handle.egress().token_wait() > due / 2, "{:?}", served.handle.egress().token_wait());
+}
+
+#[test]
+fn small_bodies_do_not_escape_the_rate_of_responses() {
+    const RATE: u64 = 75_000;
+    const CHUNK: u64 = RATE / 5;
+    let (_folder, served) = serving(Settings::default(), RATE);
+    const HEADS: u64 = 400;
+    for (times, (at, bytes)) in one_after_another(&served, 5).into_iter().enumerate() {
+        // The end of a response may be on credit, by less than a chunk.
+        let most = 2 * CHUNK + (RATE as f64 * at.as_secs_f64()) as u64 + (times as u64 + 1) * HEADS;
+        assert!(bytes <= most, "{bytes} bytes at {at:?}, at most {most}");
+    }
+}
+
+/// 256 KiB, one chunk of 51.2 KiB each 200 ms.
+const PACE: u64 = 256 * 1024;
+const CAP: usize = 56 * 1024;
+
+#[test]
+fn a_slow_reader_is_reset_on_overflow_and_a_fast_one_gets_everything() {
+    let sink = SinkSettings { buffer: CAP, on_full: OnFull::Close, ..SinkSettings::default() };
+    let (_folder, served) = serving(bounded(sink), PACE);
+    let mut slow = slow_reader(&served, "/large");
+    std::thread::scope(|scope| {
+        let fast = scope.spawn(|| served.get("/large", "").body.len());
+        let mut first = [0; 1024];
+        slow.read_exact(&mut first).unwrap();
+        wait_until("the overflow", &served, || served.handle.egress().overflow_closes() > 0);
+        assert_eq!(fast.join().unwrap(), LARGE);
+    });
+    let (rest, ended) = read_in_steps(&mut slow, usize::MAX);
+    assert_eq!(ended, Some(ErrorKind::ConnectionReset));
+    wait_until("the end of both", &served, || served.handle.connections() == 0);
+
+    let egress = served.handle.egress();
+    assert_eq!((egress.overflow_closes(), egress.stall_closes()), (1, 0));
+    assert_eq!((egress.high_water(), egress.buffered()), (CAP as u64, 0));
+    // What was held, and what was offered besides.
+    assert!(egress.bytes_dropped() > CAP as u64, "{egress:?}");
+    let came = (1024 + rest.len()) as u64;
+    let to_slow = egress.bytes_written() - LARGE as u64;
+    assert!(came <= to_slow, "{came} came, {egress:?}");
+    assert!(to_slow + egress.bytes_dropped() < LARGE as u64 + 1024, "counted once: {egress:?}");
+}
+
+#[test]
+fn a_slow_reader_that_is_waited_for_gets_every_byte() {
+    let sink = SinkSettings { buffer: CAP, ..SinkSettings::default() };
+    let (folder, served) = serving(bounded(sink), PACE);
+    let mut slow = slow_reader(&served, "/large");
+    std::thread::scope(|scope| {
+        let fast = scope.spawn(|| served.get("/large", "").body.len());
+        wait_until("a full buffer", &served, || served.handle.egress().high_water() == CAP as u64);
+        assert_eq!(fast.join().unwrap(), LARGE);
+    });
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let mut byte = [0];
+        slow.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    let (came, ended) = read_in_steps(&mut slow, LARGE);
+    assert_eq!((came.len(), ended), (LARGE, None));
+    assert!(came == std::fs::read(folder.path().join("large")).unwrap());
+    let egress = served.handle.egress();
+    assert_eq!((egress.overflow_closes(), egress.stall_closes(), egress.bytes_dropped()), (0, 0, 0));
+    assert!(egress.reader_wait() > Duration::from_millis(500), "{egress:?}");
+    wait_until("an empty buffer", &served, || egress.buffered() == 0);
+}
+
+#[test]
+fn a_client_above_its_bound_is_told_so_and_room_is_found_again() {
+    let (_folder, served) = serving(Settings { client_connections: Some(2), ..Settings::default() }, 0);
+    let mut kept: Vec<_> = (0..2)
+        .map(|_| {
+            let mut stream = served.connect();
+            ask(&mut stream, "/small");
+            assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+            stream
+        })
+        .collect();
+    let refused = served.get("/small", "");
+    assert_eq!((refused.status(), refused.field("retry-after")), (429, Some("5")));
+    assert_eq!(refused.field("connection"), Some("close"));
+    kept.pop();
+    wait_until("room", &served, || served.handle.connections() == 1);
+    assert_eq!(served.get("/small", "").status(), 200);
+}
+
+#[test]
+fn a_reader_that_takes_nothing_is_let_go() {
+    let stall_timeout = Duration::from_millis(300);
+    let (_folder, served) = serving(bounded(SinkSettings { stall_timeout, ..SinkSettings::default() }), 0);
+    let began = Instant::now();
+    let mut slow = slow_reader(&served, "/large");
+    let egress = served.handle.egress();
+    wait_until("the end of patience", &served, || egress.stall_closes() > 0);
+    assert!(began.elapsed() >= stall_timeout, "{:?}", began.elapsed());
+    assert_eq!(read_in_steps(&mut slow, usize::MAX).1, Some(ErrorKind::ConnectionReset));
+    wait_until("the end", &served, || served.handle.connections() == 0);
+    assert_eq!((egress.stall_closes(), egress.overflow_closes(), egress.buffered()), (1, 0, 0));
+    assert!(egress.bytes_dropped() > 0);
+}
+
+// The response is with the sink long before it is with the reader. Elsewhere that is "idle".
+#[test]
+fn a_reader_that_is_slow_at_the_end_is_not_taken_for_idle() {
+    let settings = Settings { idle_timeout: Duration::from_millis(300), ..Settings::default() };
+    let (_folder, served) = serving(Settings { sink: bounded(settings.sink.clone()).sink, ..settings }, 0);
+    let mut slow = slow_reader(&served, "/small");
+    wait_until("a held response", &served, || served.handle.egress().buffered() > 0);
+    std::thread::sleep(Duration::from_millis(700));
+    let response = Response::read(&mut slow).unwrap();
+    assert_eq!(response.body.len(), 15_000);
+}
+
+/// A connection of HTTP/2 whose streams may have 1 KiB on the way each.
+async fn narrow(served: &Served) -> SendRequest<Empty<Bytes>> {
+    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
+    let socket = rt::connect(&to).await.unwrap();
+    let mut builder = Builder::new(Executor);
+    builder.initial_stream_window_size(1024).initial_connection_window_size(1 << 20);
+    let (sender, connection) = builder.handshake(socket).await.unwrap();
+    rt::spawn(async {
+        let _ = connection.await;
+    });
+    sender
+}
+
+/// The answer's body: how much of it came, and whether to its end.
+async fn read_body(response: hyper::Response<Incoming>) -> (usize, bool) {
+    let (mut body, mut len) = (response.into_body(), 0);
+    loop {
+        match body.frame().await {
+            None => return (len, true),
+            Some(Ok(frame)) => len += frame.data_ref().map_or(0, Bytes::len),
+            Some(Err(_)) => return (len, false),
+        }
+    }
+}
+
+// The neighbour lasts 1.4 s, twice what the stream that is not read has.
+#[test]
+fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbour_is_not() {
+    let stall_timeout = Duration::from_millis(700);
+    let sink = SinkSettings { stall_timeout, ..SinkSettings::default() };
+    let (_folder, served) = serving(Settings { sink, ..Settings::default() }, 61_440);
+    rt::block_on(async {
+        let mut sender = narrow(&served).await;
+        let mut get = |target: &str| {
+            let request = Request::get(format!("http://t{target}")).body(Empty::new()).unwrap();
+            sender.send_request(request)
+        };
+        let shut = get("/large").await.unwrap();
+        let neighbour = get("/96k").await.unwrap();
+        assert_eq!(read_body(neighbour).await, (98_304, true));
+        let (came, whole) = read_body(shut).await;
+        assert!(came <= 1024 && !whole, "{came} bytes, whole: {whole}");
+        assert_eq!(read_body(get("/small").await.unwrap()).await, (15_000, true), "the connection lives");
+    });
+    assert_eq!(served.handle.egress().stall_closes(), 0, "no connection was closed");
+}
