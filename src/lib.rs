@@ -11,3 +11,4 @@ pub mod http;
 pub mod limit;
 pub mod rt;
 pub mod sink;
+pub mod telemetry;
