@@ -1,5 +1,6 @@
 //! Sluicegate lets bytes out at a set pace.
 
+pub mod admin;
 pub mod body;
 pub mod brigade;
 pub mod clock;
