@@ -1,5 +1,6 @@
 //! Sluicegate lets bytes out at a set pace.
 
+pub mod admin;
 pub mod body;
 pub mod brigade;
 pub mod clock;
@@ -11,3 +12,4 @@ pub mod http;
 pub mod limit;
 pub mod rt;
 pub mod sink;
+pub mod telemetry;

@@ -202,6 +202,11 @@ impl Routes {
         self.0.get(index).map_or("-", |route| &route.path)
     }
 
+    /// The prefixes, in the routes' order.
+    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(Route::path)
+    }
+
     pub(super) fn find<'a>(&'a self, path: &'a str) -> Found<'a> {
         for (index, route) in self.0.iter().enumerate() {
             if let Some(rest) = route.rest(path) {

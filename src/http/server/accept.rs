@@ -65,6 +65,7 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
         None
     };
     if refused.is_some() && server.refused.load(SeqCst) >= MOST_REFUSALS {
+        server.telemetry.connection_refused();
         return;
     }
     if let Some(bytes) = server.sink.send_buffer {

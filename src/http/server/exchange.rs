@@ -82,6 +82,7 @@ async fn filtered(
     rest: &str,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
+    exchange.routed(index);
     let connection = Arc::clone(exchange.connection());
     connection.last_route.store(index, Ordering::Relaxed);
     let (mut head, body) = request.into_parts();

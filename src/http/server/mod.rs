@@ -25,6 +25,7 @@ use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
+use crate::telemetry::Telemetry;
 use clients::Clients;
 use shedding::Shedding;
 
@@ -121,6 +122,7 @@ struct Shared {
     routes: Routes,
     /// What filters of the routes count, by the filters' names.
     counts: BTreeMap<String, Counts>,
+    telemetry: Telemetry,
     clock: Arc<SystemClock>,
     stage: AtomicU8,
     stage_changed: Event,
@@ -150,13 +152,15 @@ impl Server {
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
     ) -> Self {
+        let routes = Routes::new(routes);
         let shared = Shared {
             sink: Arc::new(settings.sink.clone()),
             egress: Arc::default(),
             shedding: Shedding::new(settings.egress_total),
             clients: Clients::default(),
             settings,
-            routes: Routes::new(routes),
+            telemetry: Telemetry::new(routes.paths()),
+            routes,
             counts,
             clock: rt::clock(),
             stage: AtomicU8::new(Stage::Running as u8),
@@ -244,6 +248,21 @@ impl Handle {
         &self.0.counts
     }
 
+    /// Whether the server takes no new connections any more: it was told to drain, or stopped.
+    pub fn is_draining(&self) -> bool {
+        self.0.stage.load(Ordering::SeqCst) >= Stage::Draining as u8
+    }
+
+    /// Waits until the server ends its connections: told to, or drained.
+    pub fn stopped(&self) -> impl Future<Output = ()> + '_ {
+        self.0.reached(Stage::Stopped)
+    }
+
+    /// What the server counts of its connections and responses.
+    pub fn telemetry(&self) -> &Telemetry {
+        &self.0.telemetry
+    }
+
     /// Connections being served, those refused excepted.
     pub fn connections(&self) -> usize {
         self.0.connections.load(Ordering::Relaxed)
@@ -286,6 +305,10 @@ impl Shared {
     /// Counts a connection in and gives it its number.
     fn connection_began(&self, refused: Option<Refusal>) -> u64 {
         self.counter(refused).fetch_add(1, Ordering::SeqCst);
+        match refused {
+            Some(_) => self.telemetry.connection_refused(),
+            None => self.telemetry.connection_accepted(),
+        }
         self.next_connection.fetch_add(1, Ordering::Relaxed)
     }
 

@@ -16,6 +16,7 @@ use crate::clock::{Clock, Instant};
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
 use crate::limit::{Limit, Rate, RateOrOff};
+use crate::telemetry::{Ended, Outcome};
 
 /// One request and its answer, from the request's head to the last byte or the abort.
 ///
@@ -25,6 +26,7 @@ pub(super) struct Exchange {
     connection: Arc<Connection>,
     began: Instant,
     request: RequestLine,
+    route: Option<usize>,
     status: Option<StatusCode>,
     /// What the head promises.
     length: Option<u64>,
@@ -55,6 +57,7 @@ impl Exchange {
                 target: if logged { target(request.uri()) } else { String::new() },
                 version: request.version(),
             },
+            route: None,
             status: None,
             length: None,
             limit: None,
@@ -68,6 +71,11 @@ impl Exchange {
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// Notes the place of the route that answers.
+    pub(super) fn routed(&mut self, route: usize) {
+        self.route = Some(route);
     }
 
     /// Notes the head of the answer, and the limit its body is under.
@@ -89,14 +97,17 @@ impl Exchange {
         self.request.version >= Version::HTTP_2
     }
 
-    fn log(&self) {
+    fn outcome(&self) -> Outcome {
+        match self.status {
+            None => Outcome::Abandoned,
+            Some(_) if self.ended || self.length == Some(self.bytes) => Outcome::Complete,
+            Some(_) => Outcome::Aborted,
+        }
+    }
+
+    fn log(&self, ended: &Ended) {
         let connection = &self.connection;
-        let lasted = connection.server.clock.now() - self.began;
-        let outcome = match self.status {
-            None => "abandoned",
-            Some(_) if self.ended || self.length == Some(self.bytes) => "complete",
-            Some(_) => "aborted",
-        };
+        let lasted = ended.lasted;
         let pace = Rate::new((u128::from(self.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         let (tokens_before, reader_before) = self.waited_before;
         let (tokens, reader) = waited(connection);
@@ -120,7 +131,7 @@ impl Exchange {
             rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
             held_by,
-            outcome;
+            outcome = ended.outcome.as_str();
             "response"
         );
     }
@@ -151,8 +162,17 @@ fn target(uri: &Uri) -> String {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        if self.connection.server.settings.access_log {
-            self.log();
+        let server = &self.connection.server;
+        let ended = Ended {
+            route: self.route,
+            status: self.status,
+            bytes: self.bytes,
+            lasted: server.clock.now() - self.began,
+            outcome: self.outcome(),
+        };
+        server.telemetry.response_ended(&ended);
+        if server.settings.access_log {
+            self.log(&ended);
         }
         self.connection.exchange_ended();
     }

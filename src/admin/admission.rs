@@ -1,0 +1,198 @@
+//! Who may ask the admin listener: the Host field, then the token.
+//!
+//! The Host field is checked because a browser on this machine can be made to ask us: a page's own name
+//! is bound anew to 127.0.0.1 (DNS rebinding), and the page may then read what we answer. It cannot choose
+//! the Host field, which still has its name. A token is better than that check and takes its place: no
+//! page knows it. A browser does not reach a Unix socket at all.
+
+use std::net::IpAddr;
+
+use http::header::{HOST, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode, Version, request};
+
+use super::token::Token;
+use crate::http::answer;
+use crate::http::content::Content;
+
+/// What the listener asks of those who ask it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Admission<'a> {
+    pub(super) token: Option<&'a Token>,
+    /// The request came over a Unix socket.
+    pub(super) over_unix: bool,
+}
+
+/// Why a request is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// HTTP/1.1 without Host, or with more than one (RFC 9112 section 3.2).
+    NotOneHost,
+    /// A name that others can bind to this machine.
+    ForeignHost,
+    NoToken,
+}
+
+impl Admission<'_> {
+    /// Whether the request may be answered. What is `public` needs no token: a probe has none.
+    pub(super) fn check(&self, head: &request::Parts, public: bool) -> Result<(), Refusal> {
+        match self.token {
+            Some(token) if !public && !token.admits(&head.headers) => Err(Refusal::NoToken),
+            Some(_) => Ok(()),
+            None if self.over_unix => Ok(()),
+            None => check_host(head),
+        }
+    }
+}
+
+fn check_host(head: &request::Parts) -> Result<(), Refusal> {
+    let ours = |host: Option<&str>| host.is_some_and(is_loopback).then_some(()).ok_or(Refusal::ForeignHost);
+    // The absolute form of a target names the host too, and goes before the field.
+    if let Some(authority) = head.uri.authority() {
+        ours(Some(authority.as_str()))?;
+    }
+    let mut fields = head.headers.get_all(HOST).iter();
+    match (fields.next(), fields.next()) {
+        (Some(field), None) => ours(field.to_str().ok()),
+        (None, None) if head.version < Version::HTTP_11 => Ok(()),
+        _ => Err(Refusal::NotOneHost),
+    }
+}
+
+/// Whether the host, with or without a port, can only be this machine as it calls itself.
+fn is_loopback(host: &str) -> bool {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => match rest.split_once(']') {
+            Some((name, port)) => (name, port),
+            None => return false,
+        },
+        None => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let port_is_fine = match port.strip_prefix(':') {
+        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_digit()),
+        None => port.is_empty(),
+    };
+    let name_is_fine = match name.parse::<IpAddr>() {
+        Ok(ip) => ip.is_ipv6() == host.starts_with('[') && ip.to_canonical().is_loopback(),
+        Err(_) => {
+            !host.starts_with('[') && name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost")
+        }
+    };
+    port_is_fine && name_is_fine
+}
+
+impl Refusal {
+    pub(super) fn into_response(self) -> Response<Content> {
+        match self {
+            Self::NotOneHost => {
+                answer::plain(StatusCode::BAD_REQUEST, "A request has exactly one Host field.")
+            }
+            Self::ForeignHost => answer::plain(
+                StatusCode::MISDIRECTED_REQUEST,
+                "Without a token this listener answers to localhost and loopback addresses only: another \
+                 name could be a page's that reads it through a browser.",
+            ),
+            Self::NoToken => {
+                let mut response =
+                    answer::plain(StatusCode::UNAUTHORIZED, "Send the token: Authorization: Bearer TOKEN");
+                let challenge = HeaderValue::from_static("Bearer realm=\"sluicegate admin\"");
+                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+                response
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    const TOKEN: &str = "0123456789abcdef";
+
+    fn head(version: Version, target: &str, hosts: &[&str], authorization: Option<&str>) -> request::Parts {
+        let mut request = Request::builder().version(version).uri(target);
+        for host in hosts {
+            request = request.header(HOST, *host);
+        }
+        if let Some(authorization) = authorization {
+            request = request.header("authorization", authorization);
+        }
+        request.body(()).unwrap().into_parts().0
+    }
+
+    #[test]
+    fn without_a_token_only_names_that_nobody_else_can_bind_are_answered() {
+        let admission = Admission { token: None, over_unix: false };
+        let names = [
+            ("127.0.0.1", true),
+            ("127.0.0.1:9180", true),
+            ("127.255.0.9:1", true),
+            ("[::1]", true),
+            ("[::1]:9180", true),
+            ("[::ffff:127.0.0.1]:9180", true),
+            ("localhost", true),
+            ("LocalHost:9180", true),
+            ("localhost.:9180", true),
+            ("localhost:", true),
+            ("evil.example", false),
+            ("evil.example:9180", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example", false),
+            ("evil.example:127.0.0.1", false),
+            ("notlocalhost", false),
+            ("localhost..", false),
+            ("localhost:80x", false),
+            ("evil@localhost", false),
+            ("localhost@evil.example", false),
+            ("0.0.0.0:9180", false),
+            ("[::]:9180", false),
+            ("10.0.0.1", false),
+            ("192.168.0.1:9180", false),
+            ("::1", false),
+            ("[127.0.0.1]", false),
+            ("[localhost]", false),
+            ("[::1", false),
+            ("[::1]evil.example", false),
+            ("2130706433", false),
+            ("", false),
+            (" ", false),
+        ];
+        for (host, ours) in names {
+            let asked = admission.check(&head(Version::HTTP_11, "/metrics", &[host], None), false);
+            assert_eq!(asked, if ours { Ok(()) } else { Err(Refusal::ForeignHost) }, "{host:?}");
+        }
+        for (version, target, hosts, expected) in [
+            (Version::HTTP_10, "/metrics", &[][..], Ok(())),
+            (Version::HTTP_10, "/metrics", &["evil.example"], Err(Refusal::ForeignHost)),
+            (Version::HTTP_11, "/metrics", &[], Err(Refusal::NotOneHost)),
+            (Version::HTTP_11, "/metrics", &["localhost", "localhost"], Err(Refusal::NotOneHost)),
+            (Version::HTTP_11, "http://localhost:1/metrics", &["localhost"], Ok(())),
+            (Version::HTTP_11, "http://evil.example/metrics", &["localhost"], Err(Refusal::ForeignHost)),
+            (Version::HTTP_11, "http://localhost/metrics", &["evil.example"], Err(Refusal::ForeignHost)),
+        ] {
+            let asked = admission.check(&head(version, target, hosts, None), true);
+            assert_eq!(asked, expected, "{version:?} {target} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_takes_the_place_of_the_host_and_probes_need_none() {
+        let token = Token::new(TOKEN).unwrap();
+        let right = format!("Bearer {TOKEN}");
+        for over_unix in [false, true] {
+            let admission = Admission { token: Some(&token), over_unix };
+            for (authorization, public, expected) in [
+                (Some(right.as_str()), false, Ok(())),
+                (Some("Bearer wrong"), false, Err(Refusal::NoToken)),
+                (None, false, Err(Refusal::NoToken)),
+                (None, true, Ok(())),
+                (Some("Bearer wrong"), true, Ok(())),
+            ] {
+                let head = head(Version::HTTP_11, "/metrics", &["any.example"], authorization);
+                assert_eq!(admission.check(&head, public), expected, "{authorization:?} {public}");
+            }
+        }
+        let open = Admission { token: None, over_unix: true };
+        assert_eq!(open.check(&head(Version::HTTP_11, "/metrics", &["any"], None), false), Ok(()));
+    }
+}

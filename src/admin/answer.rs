@@ -1,0 +1,134 @@
+//! What the admin listener answers: which page for which path and method.
+
+use std::fmt;
+use std::sync::Arc;
+
+use headers::{ContentLength, HeaderMapExt};
+use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::{HeaderValue, Method, Response, StatusCode, request};
+use prometheus_client::encoding::text;
+use prometheus_client::registry::Registry;
+
+use super::admission::Admission;
+use super::format::Format;
+use super::process_metrics::ProcessMetrics;
+use super::server_metrics::ServerMetrics;
+use super::token::Token;
+use crate::http::answer;
+use crate::http::content::Content;
+use crate::http::server::Handle;
+use crate::rt;
+
+/// Says why the process is not ready, if it is not.
+pub(super) type Check = dyn Fn() -> Result<(), String> + Send + Sync;
+
+/// What is shown, and to whom.
+pub(super) struct Pages {
+    pub(super) server: Handle,
+    pub(super) token: Option<Token>,
+    /// Beside those of the server itself.
+    pub(super) checks: Vec<Box<Check>>,
+    registry: Registry,
+}
+
+#[derive(Clone, Copy)]
+enum Page {
+    Index,
+    Healthy,
+    Ready,
+    Metrics,
+}
+
+const INDEX: &str = "Sluicegate\n\n/metrics  counters, in OpenMetrics or as plain text\n\
+                     /healthz  whether the process serves\n/readyz   whether it should be sent new requests";
+
+impl Page {
+    fn of(path: &str) -> Option<Self> {
+        match path {
+            "/" => Some(Self::Index),
+            "/healthz" => Some(Self::Healthy),
+            "/readyz" => Some(Self::Ready),
+            "/metrics" => Some(Self::Metrics),
+            _ => None,
+        }
+    }
+
+    /// Probes have no token, and what they learn names no client, route or figure.
+    fn is_public(self) -> bool {
+        matches!(self, Self::Healthy | Self::Ready)
+    }
+}
+
+impl Pages {
+    pub(super) fn new(server: Handle, token: Option<Token>) -> Self {
+        let mut registry = Registry::default();
+        registry.register_collector(Box::new(ProcessMetrics));
+        let own = registry.sub_registry_with_prefix("sluicegate");
+        own.register_collector(Box::new(ServerMetrics::new(server.clone())));
+        Self { server, token, checks: Vec::new(), registry }
+    }
+
+    /// Answers a request with this head. Its content, if any, is not read.
+    pub(super) async fn answer(
+        self: &Arc<Self>,
+        head: &request::Parts,
+        over_unix: bool,
+    ) -> Response<Content> {
+        let page = Page::of(head.uri.path());
+        let admission = Admission { token: self.token.as_ref(), over_unix };
+        let mut response = match (admission.check(head, page.is_some_and(Page::is_public)), page) {
+            (Err(refusal), _) => refusal.into_response(),
+            (Ok(()), None) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
+            (Ok(()), Some(_)) if !matches!(head.method, Method::GET | Method::HEAD) => not_allowed(),
+            (Ok(()), Some(Page::Index)) => answer::plain(StatusCode::OK, INDEX),
+            (Ok(()), Some(Page::Healthy)) => answer::plain(StatusCode::OK, "ok"),
+            (Ok(()), Some(Page::Ready)) => self.ready(),
+            (Ok(()), Some(Page::Metrics)) => self.metrics(Format::asked_for(&head.headers)).await,
+        };
+        // What was true a moment ago is no answer, and an answer without a token is none with one.
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if head.method == Method::HEAD { answer::without_content(response) } else { response }
+    }
+
+    fn ready(&self) -> Response<Content> {
+        let draining = self.server.is_draining().then(|| "draining: no new connections are taken".to_owned());
+        let shedding = (self.server.is_shedding())
+            .then(|| "shedding: slow readers hold all the bytes that may be held".to_owned());
+        let failed = self.checks.iter().filter_map(|check| check().err());
+        let reasons: Vec<String> = draining.into_iter().chain(shedding).chain(failed).collect();
+        if reasons.is_empty() {
+            answer::plain(StatusCode::OK, "ready")
+        } else {
+            answer::plain(StatusCode::SERVICE_UNAVAILABLE, &reasons.join("\n"))
+        }
+    }
+
+    async fn metrics(self: &Arc<Self>, format: Format) -> Response<Content> {
+        let pages = Arc::clone(self);
+        // The kernel's figures are read from files.
+        let Ok(exposition) = rt::blocking(move || pages.exposition()).await else {
+            return answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "The metrics could not be written.");
+        };
+        let text = format.of(exposition);
+        let mut response = answer::empty(StatusCode::OK);
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(format.content_type()));
+        headers.insert(VARY, HeaderValue::from_static("accept"));
+        headers.typed_insert(ContentLength(text.len() as u64));
+        *response.body_mut() = Content::text(text);
+        response
+    }
+
+    /// All metrics, in OpenMetrics.
+    fn exposition(&self) -> Result<String, fmt::Error> {
+        let mut exposition = String::new();
+        text::encode(&mut exposition, &self.registry)?;
+        Ok(exposition)
+    }
+}
+
+fn not_allowed() -> Response<Content> {
+    let mut response = answer::plain(StatusCode::METHOD_NOT_ALLOWED, "This can be read only: GET or HEAD.");
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    response
+}

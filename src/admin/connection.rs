@@ -1,0 +1,166 @@
+//! The connections of the admin listener: few, small, and ended when they hang.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_lite::FutureExt;
+use http::{Request, Response};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+
+use super::answer::Pages;
+use crate::body::PacedBody;
+use crate::clock::{Clock, Sleep};
+use crate::filter::Chain;
+use crate::http::content::Content;
+use crate::rt::{self, HyperTimer, Listener, PeerAddr, Socket};
+use crate::sink::{Sink, SinkCounts, SinkSettings};
+
+/// Connections at a time; further ones are closed at once. A scraper needs one.
+const MOST_CONNECTIONS: usize = 64;
+
+/// How long a head may take to come, the pause before it included. Above the 15 s between the scrapes of
+/// a common set-up, so that its connection is kept.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a reader may take nothing of its answer.
+const STALL_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a head, and of hyper's buffers.
+const MAX_BUFFER: usize = 16 * 1024;
+
+/// How long to wait when the system has no descriptors or memory for another connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
+
+/// What the tasks of one admin listener share.
+pub(super) struct Shared {
+    pub(super) pages: Arc<Pages>,
+    sink: Arc<SinkSettings>,
+    counts: Arc<SinkCounts>,
+    connections: AtomicUsize,
+    tasks: AtomicUsize,
+    task_ended: Event,
+}
+
+/// A task that works for the listener. Counts while it lives.
+struct Task(Arc<Shared>);
+
+/// One of the connections that may be open at a time.
+struct Place(Arc<Shared>);
+
+impl Shared {
+    pub(super) fn new(pages: Pages) -> Self {
+        Self {
+            pages: Arc::new(pages),
+            sink: Arc::new(SinkSettings { stall_timeout: STALL_TIMEOUT, ..SinkSettings::default() }),
+            counts: Arc::default(),
+            connections: AtomicUsize::new(0),
+            tasks: AtomicUsize::new(0),
+            task_ended: Event::new(),
+        }
+    }
+
+    /// Waits until all tasks have ended.
+    pub(super) async fn idle(&self) {
+        loop {
+            let ended = self.task_ended.listen();
+            if self.tasks.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            ended.await;
+        }
+    }
+}
+
+impl Task {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.tasks.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        self.0.tasks.fetch_sub(1, Ordering::SeqCst);
+        self.0.task_ended.notify(usize::MAX);
+    }
+}
+
+impl Place {
+    fn find(shared: &Arc<Shared>) -> Option<Self> {
+        let place = Self(Arc::clone(shared));
+        (shared.connections.fetch_add(1, Ordering::Relaxed) < MOST_CONNECTIONS).then_some(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Takes connections until the server has stopped; then its own end with it.
+pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
+    let task = Task::new(shared);
+    rt::spawn(async move {
+        accept(&listener, &task.0).or(task.0.pages.server.stopped()).await;
+        drop(listener);
+        drop(task);
+    });
+}
+
+async fn accept(listener: &Listener, shared: &Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok(socket) => {
+                if let Some(place) = Place::find(shared) {
+                    let task = Task::new(shared);
+                    rt::spawn(async move {
+                        serve(socket, &task.0).or(task.0.pages.server.stopped()).await;
+                        drop(place);
+                        drop(task);
+                    });
+                }
+            }
+            Err(error) => {
+                // The server's own listener says so in the log if it lasts.
+                log::debug!(error:%; "the admin listener could not take a connection");
+                Sleep::lasting(rt::clock(), EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(socket: Socket, shared: &Arc<Shared>) {
+    let Ok(peer) = socket.peer() else { return };
+    let clock: Arc<dyn Clock> = rt::clock();
+    let sink = Sink::new(socket, Arc::clone(&shared.sink), Arc::clone(&shared.counts), Arc::clone(&clock));
+    let service = service_fn(|request: Request<hyper::body::Incoming>| {
+        let clock = Arc::clone(&clock);
+        async move {
+            let (head, _content) = request.into_parts();
+            let response = shared.pages.answer(&head, peer == PeerAddr::Unix).await;
+            Ok::<_, Infallible>(with_body(response, clock))
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(HyperTimer::new(rt::clock()))
+        .header_read_timeout(HEAD_TIMEOUT)
+        .half_close(true)
+        .max_header_size(MAX_BUFFER)
+        .max_buf_size(MAX_BUFFER)
+        .serve_connection(sink, service)
+        .await;
+    if let Err(error) = served {
+        // A scraper that hung up, or was silent for long, is no fault.
+        log::debug!(client:% = peer, error:%; "admin connection ended early");
+    }
+}
+
+/// The response as hyper takes it, at no pace.
+fn with_body(response: Response<Content>, clock: Arc<dyn Clock>) -> Response<PacedBody<Content>> {
+    response.map(|content| PacedBody::new(content, Chain::new(), clock))
+}

@@ -1,0 +1,81 @@
+//! Metric families made when they are asked for, from counters that stand elsewhere.
+
+use std::fmt;
+
+use prometheus_client::encoding::{
+    DescriptorEncoder, EncodeCounterValue, EncodeGaugeValue, EncodeLabelSet, MetricEncoder, NoLabelSet,
+};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+
+/// Writes families. A unit becomes the end of the family's name, and `_total` that of a counter's samples.
+pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
+
+impl Families<'_> {
+    /// A counter without labels.
+    pub(super) fn counter(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        value: impl EncodeCounterValue,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
+        count(&mut family, value)
+    }
+
+    /// A counter with labels; nothing at all without samples.
+    pub(super) fn counters<L: EncodeLabelSet>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        samples: impl IntoIterator<Item = (L, u64)>,
+    ) -> fmt::Result {
+        let mut samples = samples.into_iter().peekable();
+        if samples.peek().is_none() {
+            return Ok(());
+        }
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Counter)?;
+        samples.try_for_each(|(labels, value)| count(&mut family.encode_family(&labels)?, value))
+    }
+
+    /// A gauge without labels.
+    pub(super) fn gauge(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        value: impl EncodeGaugeValue,
+    ) -> fmt::Result {
+        self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
+    }
+
+    /// A gauge of 1 whose labels are what it has to say.
+    pub(super) fn fact(&mut self, name: &str, help: &str, labels: impl EncodeLabelSet) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
+        family.encode_family(&labels)?.encode_gauge(&1u64)
+    }
+
+    /// A histogram with labels. Each sample: its labels, the sum, and how many fell into each bucket and
+    /// into none before it; the last bucket's bound is infinite.
+    pub(super) fn histograms<L: EncodeLabelSet, const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        unit: Option<Unit>,
+        samples: impl IntoIterator<Item = (L, f64, [(f64, u64); N])>,
+    ) -> fmt::Result {
+        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
+        for (labels, sum, buckets) in samples {
+            // Of the same reading as the buckets: a count of its own could be ahead of them.
+            let count = buckets.iter().map(|(_, count)| count).sum();
+            family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
+        }
+        Ok(())
+    }
+}
+
+fn count(encoder: &mut MetricEncoder<'_>, value: impl EncodeCounterValue) -> fmt::Result {
+    encoder.encode_counter::<NoLabelSet, _, u64>(&value, None)
+}

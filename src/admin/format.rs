@@ -1,0 +1,137 @@
+//! The two text formats of metrics: OpenMetrics 1.0, and the older one of Prometheus (0.0.4).
+//!
+//! They differ in little but in where a counter's `_total` stands: OpenMetrics has it at the samples
+//! only, the older format at the family's HELP and TYPE too. `promtool check metrics` reads the older one
+//! and misses those texts in OpenMetrics, so both are served, as the client's Accept field says.
+
+use std::fmt::Write;
+
+use http::HeaderMap;
+use http::header::ACCEPT;
+
+/// How metrics are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Format {
+    OpenMetrics,
+    Classic,
+}
+
+impl Format {
+    /// What a client with these fields prefers. OpenMetrics unless it says that it would rather have
+    /// plain text.
+    pub(super) fn asked_for(headers: &HeaderMap) -> Self {
+        let classic = weight(headers, "text", "plain");
+        if classic > weight(headers, "application", "openmetrics-text") {
+            Self::Classic
+        } else {
+            Self::OpenMetrics
+        }
+    }
+
+    pub(super) fn content_type(self) -> &'static str {
+        match self {
+            Self::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+            Self::Classic => "text/plain; version=0.0.4; charset=utf-8",
+        }
+    }
+
+    /// `exposition`, which is OpenMetrics, in this format.
+    pub(super) fn of(self, exposition: String) -> String {
+        match self {
+            Self::OpenMetrics => exposition,
+            Self::Classic => classic(&exposition),
+        }
+    }
+}
+
+/// The weight that the Accept fields give to a media type, 0 to 1 (RFC 9110 section 12.5.1); that of the
+/// most specific range counts. Parameters of a range, its version among them, are not looked at.
+fn weight(headers: &HeaderMap, kind: &str, subtype: &str) -> f32 {
+    let (mut best, mut found) = (0, 0.0);
+    let fields = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    for range in fields.flat_map(|value| value.split(',')) {
+        let mut parts = range.split(';').map(str::trim);
+        let Some((of, below)) = parts.next().unwrap_or_default().split_once('/') else { continue };
+        let is = |given: &str, wanted: &str| given.eq_ignore_ascii_case(wanted);
+        let specific = match (is(of, kind), is(below, subtype)) {
+            (true, true) => 3,
+            (true, false) if below == "*" => 2,
+            (false, _) if of == "*" && below == "*" => 1,
+            _ => continue,
+        };
+        let weight = parts.find_map(|parameter| {
+            let (name, value) = parameter.split_once('=')?;
+            is(name.trim(), "q").then(|| value.trim().parse().ok().filter(|q| (0.0..=1.0).contains(q)))
+        });
+        let weight = weight.unwrap_or(Some(1.0)).unwrap_or(0.0);
+        if specific > best || specific == best && weight > found {
+            (best, found) = (specific, weight);
+        }
+    }
+    found
+}
+
+/// OpenMetrics as the encoder writes it (HELP, TYPE, UNIT, samples) in the older format.
+fn classic(exposition: &str) -> String {
+    let mut text = String::with_capacity(exposition.len());
+    let mut help = None;
+    for line in exposition.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            help = Some(rest);
+        } else if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' '))
+        {
+            let suffix = if kind == "counter" { "_total" } else { "" };
+            if let Some((_, said)) = help.take().and_then(|help| help.split_once(' ')) {
+                // Writing to a string does not fail.
+                let _ = writeln!(text, "# HELP {name}{suffix} {said}");
+            }
+            let _ = writeln!(text, "# TYPE {name}{suffix} {kind}");
+        } else if !line.starts_with('#') {
+            let _ = writeln!(text, "{line}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openmetrics_unless_plain_text_is_preferred() {
+        // What Prometheus 2.42 sends.
+        let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
+                          version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
+        let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+        for (fields, expected) in [
+            (&[][..], Format::OpenMetrics),
+            (&["*/*"], Format::OpenMetrics),
+            (&[prometheus], Format::OpenMetrics),
+            (&[browser], Format::OpenMetrics),
+            (&["application/json"], Format::OpenMetrics),
+            (&["text/plain, application/openmetrics-text"], Format::OpenMetrics),
+            (&["TEXT/PLAIN"], Format::Classic),
+            (&["text/*"], Format::Classic),
+            (&["text/plain; version=0.0.4"], Format::Classic),
+            (&["text/plain", "application/openmetrics-text; q=0.9"], Format::Classic),
+            (&["application/openmetrics-text; q=0, */*"], Format::Classic),
+            (&["application/*;q=0.2, text/plain;q=0.1"], Format::OpenMetrics),
+            (&["text/plain; q=x"], Format::OpenMetrics),
+            (&["text/plain; q=2"], Format::OpenMetrics),
+            (&["text/plain; q=nan, nonsense, /"], Format::OpenMetrics),
+        ] {
+            let headers = fields.iter().map(|field| (ACCEPT, field.parse().unwrap())).collect();
+            assert_eq!(Format::asked_for(&headers), expected, "{fields:?}");
+        }
+    }
+
+    #[test]
+    fn in_the_older_format_a_counter_is_called_total_throughout() {
+        let text = "# HELP a_bytes Of it all.\n# TYPE a_bytes counter\n# UNIT a_bytes bytes\n\
+                    a_bytes_total{b=\"# HELP\"} 1\n# HELP c C.\n# TYPE c gauge\nc 2\n# EOF\n";
+        let expected = "# HELP a_bytes_total Of it all.\n# TYPE a_bytes_total counter\n\
+                        a_bytes_total{b=\"# HELP\"} 1\n# HELP c C.\n# TYPE c gauge\nc 2\n";
+        assert_eq!(Format::Classic.of(text.to_owned()), expected);
+        assert_eq!(Format::OpenMetrics.of(text.to_owned()), text);
+    }
+}

@@ -1,0 +1,194 @@
+//! The server's counters as metric families. Read when asked for; nothing is counted twice.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::registry::Unit;
+
+use super::families::Families;
+use crate::clock::{Clock, Instant};
+use crate::http::server::Handle;
+use crate::rt;
+use crate::telemetry::RouteCounts;
+
+/// The label of answers that belong to no route. No route has this path: paths begin with a slash.
+const NO_ROUTE: &str = "none";
+
+/// What one server counts.
+pub(super) struct ServerMetrics {
+    server: Handle,
+    began: Instant,
+}
+
+impl ServerMetrics {
+    pub(super) fn new(server: Handle) -> Self {
+        Self { server, began: rt::clock().now() }
+    }
+
+    fn process(&self, to: &mut Families<'_>) -> fmt::Result {
+        let version = [("version", env!("CARGO_PKG_VERSION"))];
+        to.fact("build_info", "Which Sluicegate this is; always 1.", version)?;
+        let up = (rt::clock().now() - self.began).as_secs_f64();
+        to.gauge("uptime", "Time since the server was set up.", Some(Unit::Seconds), up)
+    }
+
+    fn connections(&self, to: &mut Families<'_>) -> fmt::Result {
+        let telemetry = self.server.telemetry();
+        to.gauge(
+            "connections",
+            "Connections being served, those refused excepted.",
+            None,
+            self.server.connections() as u64,
+        )?;
+        let accepted = telemetry.connections_accepted();
+        to.counter("connections_accepted", "Connections taken and served.", None, accepted)?;
+        let refused = telemetry.connections_refused();
+        to.counter(
+            "connections_refused",
+            "Connections told to come again or closed unheard, for want of room.",
+            None,
+            refused,
+        )
+    }
+
+    fn responses(&self, to: &mut Families<'_>) -> fmt::Result {
+        // Of routes with equal paths only the first is ever asked, and no series may come twice.
+        let mut seen = BTreeSet::new();
+        let routes: Vec<(&str, &RouteCounts)> = (self.server.telemetry().routes())
+            .map(|counts| (counts.path().unwrap_or(NO_ROUTE), counts))
+            .filter(|(route, _)| seen.insert(*route))
+            .collect();
+        let by_route = |count: fn(&RouteCounts) -> u64| {
+            routes.iter().map(move |(route, counts)| ([("route", *route)], count(counts)))
+        };
+        to.counters(
+            "http_responses",
+            "Responses by route and class of status, counted when they end.",
+            None,
+            routes.iter().flat_map(|(route, counts)| {
+                counts.by_class().map(move |(class, count)| ([("route", *route), ("code", class)], count))
+            }),
+        )?;
+        to.counters(
+            "http_responses_aborted",
+            "Responses whose content was not given to its end.",
+            None,
+            by_route(RouteCounts::aborted),
+        )?;
+        to.counters(
+            "http_requests_abandoned",
+            "Requests whose client left before there was an answer.",
+            None,
+            by_route(RouteCounts::abandoned),
+        )?;
+        to.counters(
+            "http_response_body",
+            "Content of responses after content coding, without framing; added when they end.",
+            Some(Unit::Bytes),
+            by_route(RouteCounts::bytes),
+        )?;
+        to.histograms(
+            "http_request_duration",
+            "Time from a request's head to its response's last byte or abort.",
+            Some(Unit::Seconds),
+            routes.iter().map(|(route, counts)| {
+                let durations = counts.durations();
+                ([("route", *route)], durations.sum().as_secs_f64(), durations.buckets())
+            }),
+        )
+    }
+
+    fn egress(&self, to: &mut Families<'_>) -> fmt::Result {
+        let egress = self.server.egress();
+        for (name, help, bytes) in [
+            (
+                "egress",
+                "Bytes that clients' sockets took, heads and framing included.",
+                egress.bytes_written(),
+            ),
+            ("ingress", "Bytes that came from clients' sockets.", egress.bytes_read()),
+            (
+                "egress_dropped",
+                "Bytes meant for readers that were given up before they took them.",
+                egress.bytes_dropped(),
+            ),
+        ] {
+            to.counter(name, help, Some(Unit::Bytes), bytes)?;
+        }
+        for (name, help, count) in [
+            (
+                "egress_overflow_closes",
+                "Connections closed because their buffer stayed full.",
+                egress.overflow_closes(),
+            ),
+            (
+                "egress_stall_closes",
+                "Connections closed because their reader took nothing, or too little, for too long.",
+                egress.stall_closes(),
+            ),
+            ("egress_would_block", "How often a socket refused bytes.", egress.would_block()),
+        ] {
+            to.counter(name, help, None, count)?;
+        }
+        to.gauge(
+            "egress_buffered",
+            "Bytes held for sockets that refused them.",
+            Some(Unit::Bytes),
+            egress.buffered(),
+        )?;
+        to.gauge(
+            "egress_buffer_high_water",
+            "The most bytes held for one socket at a time.",
+            Some(Unit::Bytes),
+            egress.high_water(),
+        )?;
+        to.gauge(
+            "shedding",
+            "1 while new requests are turned away because slow readers hold too much, else 0.",
+            None,
+            u64::from(self.server.is_shedding()),
+        )?;
+        for (name, help, waited) in [
+            (
+                "egress_token_wait",
+                "Time connections spent waiting for tokens of their own rate.",
+                egress.token_wait(),
+            ),
+            (
+                "egress_reader_wait",
+                "Time connections spent with bytes that their readers did not take.",
+                egress.reader_wait(),
+            ),
+        ] {
+            to.counter(name, help, Some(Unit::Seconds), waited.as_secs_f64())?;
+        }
+        Ok(())
+    }
+
+    fn filters(&self, to: &mut Families<'_>) -> fmt::Result {
+        let counts = self.server.counts();
+        let streams = counts.iter().map(|(name, counts)| ([("filter", name.as_str())], counts.streams()));
+        to.counters("filter_streams", "Streams that a filter of kind count saw begin.", None, streams)?;
+        let bytes = counts.iter().map(|(name, counts)| ([("filter", name.as_str())], counts.bytes()));
+        to.counters("filter", "Bytes that passed a filter of kind count.", Some(Unit::Bytes), bytes)
+    }
+}
+
+impl Collector for ServerMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut to = Families(encoder);
+        self.process(&mut to)?;
+        self.connections(&mut to)?;
+        self.responses(&mut to)?;
+        self.egress(&mut to)?;
+        self.filters(&mut to)
+    }
+}
+
+impl fmt::Debug for ServerMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ServerMetrics")
+    }
+}

@@ -1,0 +1,231 @@
+//! What the HTTP server counts: connections as they come, responses as they end.
+//!
+//! Plain atomics, added to once for each connection and each response and read when somebody asks.
+//! Knows no exposition format (that is `admin`) and no socket; what goes over sockets, the
+//! [sinks](crate::sink::SinkCounts) count.
+
+mod histogram;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::StatusCode;
+
+pub use histogram::Durations;
+
+/// The sums of one server.
+#[derive(Debug)]
+pub struct Telemetry {
+    accepted: AtomicU64,
+    refused: AtomicU64,
+    /// In the order of the server's routes.
+    routes: Vec<RouteCounts>,
+    unrouted: RouteCounts,
+}
+
+/// How a response ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All of it was handed on.
+    Complete,
+    /// Its head was, and not all of its content.
+    Aborted,
+    /// The client left before there was a head.
+    Abandoned,
+}
+
+impl Outcome {
+    /// As the access log has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Complete => "complete",
+            Self::Aborted => "aborted",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// A response that ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ended {
+    /// The route's place in the server's order; `None` if no route answered.
+    pub(crate) route: Option<usize>,
+    /// `None` if the client left before there was one.
+    pub(crate) status: Option<StatusCode>,
+    /// Bytes of content that were handed on, framing excepted.
+    pub(crate) bytes: u64,
+    /// From the request's head to the last byte or the abort.
+    pub(crate) lasted: Duration,
+    pub(crate) outcome: Outcome,
+}
+
+impl Telemetry {
+    /// Nothing counted yet, on routes of these paths.
+    pub(crate) fn new<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        Self {
+            accepted: AtomicU64::new(0),
+            refused: AtomicU64::new(0),
+            routes: paths.map(|path| RouteCounts::new(Some(path))).collect(),
+            unrouted: RouteCounts::new(None),
+        }
+    }
+
+    /// Counts a connection that is served.
+    pub(crate) fn connection_accepted(&self) {
+        self.accepted.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a connection that is told to come again, or closed unheard.
+    pub(crate) fn connection_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a response.
+    pub(crate) fn response_ended(&self, ended: &Ended) {
+        let route = ended.route.and_then(|at| self.routes.get(at)).unwrap_or(&self.unrouted);
+        if let Some(status) = ended.status {
+            route.by_class[class(status)].fetch_add(1, Ordering::Relaxed);
+        }
+        if ended.outcome == Outcome::Aborted {
+            route.aborted.fetch_add(1, Ordering::Relaxed);
+        }
+        if ended.outcome == Outcome::Abandoned {
+            route.abandoned.fetch_add(1, Ordering::Relaxed);
+        }
+        route.bytes.fetch_add(ended.bytes, Ordering::Relaxed);
+        route.durations.observe(ended.lasted);
+    }
+
+    /// Connections served so far, those refused excepted.
+    pub fn connections_accepted(&self) -> u64 {
+        self.accepted.load(Ordering::Relaxed)
+    }
+
+    /// Connections so far that were told to come again, or closed unheard, for want of room.
+    pub fn connections_refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What each route answered; last, what no route did.
+    pub fn routes(&self) -> impl Iterator<Item = &RouteCounts> {
+        self.routes.iter().chain([&self.unrouted])
+    }
+}
+
+/// The responses of one route, or those that belong to none. Counted when they end.
+#[derive(Debug)]
+pub struct RouteCounts {
+    path: Option<String>,
+    /// By the first digit of the status, less one.
+    by_class: [AtomicU64; CLASSES.len()],
+    aborted: AtomicU64,
+    abandoned: AtomicU64,
+    bytes: AtomicU64,
+    durations: Durations,
+}
+
+/// The classes of status codes (RFC 9110 section 15).
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+/// A status's place in [`CLASSES`]. One that HTTP does not know counts as an error of the server.
+fn class(status: StatusCode) -> usize {
+    usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1
+}
+
+impl RouteCounts {
+    fn new(path: Option<&str>) -> Self {
+        Self {
+            path: path.map(str::to_owned),
+            by_class: Default::default(),
+            aborted: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            durations: Durations::default(),
+        }
+    }
+
+    /// The route's path; `None` for answers that belong to none: no route led there, or the server
+    /// had no room.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// Responses by the class of their status, `1xx` to `5xx`; those aborted later included.
+    pub fn by_class(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        CLASSES.into_iter().zip(&self.by_class).map(|(class, count)| (class, count.load(Ordering::Relaxed)))
+    }
+
+    /// Responses whose content was not handed on to its end.
+    pub fn aborted(&self) -> u64 {
+        self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// Requests whose client left before there was an answer.
+    pub fn abandoned(&self) -> u64 {
+        self.abandoned.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of content handed on, after content coding, framing excepted.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// How long the requests took, from their heads to the last byte or the abort.
+    pub fn durations(&self) -> &Durations {
+        &self.durations
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ended(route: Option<usize>, status: Option<u16>, outcome: Outcome) -> Ended {
+        Ended {
+            route,
+            status: status.map(|status| StatusCode::from_u16(status).unwrap()),
+            bytes: 10,
+            lasted: Duration::from_millis(1),
+            outcome,
+        }
+    }
+
+    #[test]
+    fn responses_are_counted_where_they_belong() {
+        let telemetry = Telemetry::new(["/a/", "/"].into_iter());
+        for (route, status, outcome) in [
+            (Some(0), Some(200), Outcome::Complete),
+            (Some(0), Some(206), Outcome::Aborted),
+            (Some(0), None, Outcome::Abandoned),
+            (Some(1), Some(304), Outcome::Complete),
+            (None, Some(404), Outcome::Complete),
+            (Some(2), Some(503), Outcome::Complete),
+        ] {
+            telemetry.response_ended(&ended(route, status, outcome));
+        }
+        let seen: Vec<_> = telemetry
+            .routes()
+            .map(|route| {
+                let classes: Vec<u64> = route.by_class().map(|(_, count)| count).collect();
+                (route.path(), classes, route.aborted(), route.abandoned(), route.bytes())
+            })
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                (Some("/a/"), vec![0, 2, 0, 0, 0], 1, 1, 30),
+                (Some("/"), vec![0, 0, 1, 0, 0], 0, 0, 10),
+                (None, vec![0, 0, 0, 1, 1], 0, 0, 20),
+            ]
+        );
+    }
+
+    #[test]
+    fn every_status_has_a_class() {
+        for (status, name) in
+            [(100, "1xx"), (101, "1xx"), (299, "2xx"), (404, "4xx"), (599, "5xx"), (999, "5xx")]
+        {
+            assert_eq!(CLASSES[class(StatusCode::from_u16(status).unwrap())], name, "{status}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! A server with an admin listener, and a client for it.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::thread::JoinHandle;
+
+use sluicegate::admin::{Admin, Token};
+use sluicegate::http::route::Route;
+use sluicegate::http::server::Settings;
+use sluicegate::rt::{self, Listener};
+
+use crate::exposition::Exposition;
+use crate::served::{Response, Served, connect};
+
+/// A token, as good as any.
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+
+/// A running server and its admin listener. Dropping it stops both and checks that they end.
+pub struct Watched {
+    pub served: Served,
+    pub admin: SocketAddr,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watched {
+    pub fn new(routes: Vec<Route>) -> Self {
+        Self::with(Settings::default(), routes, |listener, handle| {
+            Admin::new(vec![listener], None, handle).unwrap()
+        })
+    }
+
+    pub fn with_token(routes: Vec<Route>) -> Self {
+        Self::with(Settings::default(), routes, |listener, handle| {
+            Admin::new(vec![listener], Some(Token::new(TOKEN).unwrap()), handle).unwrap()
+        })
+    }
+
+    pub fn with(
+        settings: Settings,
+        routes: Vec<Route>,
+        make: impl FnOnce(Listener, sluicegate::http::server::Handle) -> Admin,
+    ) -> Self {
+        let served = Served::with(settings, routes);
+        let admin = make(Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap(), served.handle.clone());
+        let addr = admin.local_addrs()[0];
+        let thread = std::thread::spawn(move || rt::block_on(admin.run()));
+        Self { served, admin: addr, thread: Some(thread) }
+    }
+
+    /// Sends `request` to the admin listener, on a connection of its own.
+    pub fn ask(&self, request: &str) -> Response {
+        ask(self.admin, request)
+    }
+
+    /// GETs a page of the admin listener, with further header lines (each with its CRLF).
+    pub fn get(&self, path: &str, fields: &str) -> Response {
+        self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
+    }
+
+    /// The metrics now, checked to the letter.
+    pub fn metrics(&self) -> Exposition {
+        Exposition::parse(&text(self.get("/metrics", "")))
+    }
+
+    /// The metrics as soon as they are as wished. What ends is counted a moment after its last byte.
+    pub fn metrics_when(&self, wished: impl Fn(&Exposition) -> bool) -> Exposition {
+        let began = std::time::Instant::now();
+        loop {
+            let metrics = self.metrics();
+            if wished(&metrics) {
+                return metrics;
+            }
+            assert!(began.elapsed() < crate::served::PATIENCE, "it never came to be: {metrics:#?}");
+            std::thread::yield_now();
+        }
+    }
+
+    /// Waits for the admin listener's own end.
+    pub fn join(mut self) {
+        self.thread.take().unwrap().join().unwrap();
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.served.handle.stop();
+        if let Some(thread) = self.thread.take() {
+            let ended = thread.join();
+            if !std::thread::panicking() {
+                ended.unwrap();
+                assert!(TcpStream::connect(self.admin).is_err(), "the admin listener outlived its server");
+            }
+        }
+    }
+}
+
+pub fn ask(addr: SocketAddr, request: &str) -> Response {
+    let mut stream = connect(addr);
+    stream.write_all(request.as_bytes()).unwrap();
+    let method = request.split(' ').next().unwrap();
+    Response::read_for(&mut stream, method).unwrap()
+}
+
+/// The body of a response that went well.
+pub fn text(response: Response) -> String {
+    assert_eq!(response.status(), 200, "{response:?}");
+    String::from_utf8(response.body).unwrap()
+}
+
+/// A folder with a file of 1 000 bytes and one of a million.
+pub fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small.bin"), [b'x'; 1000]).unwrap();
+    std::fs::write(folder.path().join("large.bin"), vec![b'y'; 1_000_000]).unwrap();
+    folder
+}

@@ -1,0 +1,39 @@
+//! What Prometheus's own checker says of the metrics: nothing. Needs `promtool`, which Debian has in the
+//! package prometheus.
+
+#![cfg(feature = "peers")]
+
+#[path = "admin/exposition.rs"]
+#[allow(dead_code)] // this file uses its part
+mod exposition;
+#[path = "admin/fixture.rs"]
+#[allow(dead_code)]
+mod fixture;
+mod served;
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use sluicegate::http::route::Route;
+
+#[test]
+fn promtool_finds_nothing() {
+    let folder = fixture::folder();
+    let watched = fixture::Watched::new(vec![Route::files("/", folder.path()).unwrap()]);
+    for target in ["/small.bin", "/none.bin"] {
+        watched.served.get(target, "");
+    }
+    // It reads the older format only; of OpenMetrics it says that counters have no help.
+    let text = fixture::text(watched.get("/metrics", "Accept: text/plain\r\n"));
+    let mut promtool = Command::new("promtool")
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("promtool cannot be run: {error}; apt-get install prometheus"));
+    promtool.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = promtool.wait_with_output().unwrap();
+    let words = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
+    assert!(said.status.success() && words.is_empty(), "{}: {words}\n{text}", said.status);
+}
