@@ -273,3 +273,18 @@ fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
         assert!(log.contains(&expected.join("    ")), "{filter}: {log}");
     }
 }
+
+#[test]
+fn an_admin_listener_off_loopback_needs_a_token_and_a_token_needs_a_listener() {
+    for (flags, expected) in [
+        (&["--admin", "0.0.0.0:0"][..], "other machines can reach 0.0.0.0:0"),
+        (&["--admin", "127.0.0.1:8080"], "choose another port"),
+        (&["--admin-token-file", "token"], "give --admin too"),
+        (&["--admin", "nowhere"], "--admin: "),
+    ] {
+        let mut args = vec!["serve", "fixtures/site"];
+        args.extend(flags);
+        let message = fails(2, &args);
+        assert!(message.contains(expected), "{flags:?}: {message}");
+    }
+}

@@ -45,6 +45,8 @@ use std::sync::Arc;
 use answer::Pages;
 use connection::Shared;
 
+use crate::config::Config;
+use crate::http::AssemblyError;
 use crate::http::server::Handle;
 use crate::rt::Listener;
 
@@ -87,6 +89,18 @@ impl Admin {
             permitted(addr, token.as_ref())?;
         }
         Ok(Self { listeners, pages: Pages::new(server, token) })
+    }
+
+    /// The admin listener that `config` describes, bound, not yet running; `None` if it has none.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the token file is no good.
+    pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
+        let Some(source) = &config.admin else { return Ok(None) };
+        let token = source.token_file().map(|file| Token::from_file(file)).transpose();
+        let token = token.map_err(|error| AssemblyError(error.to_string()))?;
+        let listener = crate::http::bind(source.listen())?;
+        Self::new(vec![listener], token, server).map(Some).map_err(|error| AssemblyError(error.to_string()))
     }
 
     /// Makes `/readyz` fail, with the reason, whenever `check` does.

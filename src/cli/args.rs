@@ -88,6 +88,14 @@ macro_rules! one_route_command {
             #[argh(option, arg_name = "number")]
             pub(super) client_connections: Option<String>,
 
+            /// where /metrics, /healthz and /readyz are shown: an address as for --listen (default none)
+            #[argh(option, arg_name = "addr")]
+            pub(super) admin: Option<String>,
+
+            /// the file with the token that --admin asks for; needed off loopback (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) admin_token_file: Option<String>,
+
             /// pace of each connection, all its responses together with their heads, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
             pub(super) connection_rate: Option<String>,
@@ -289,6 +297,8 @@ mod tests {
             ] {
                 assert_eq!(default_of(&help, flag), default, "{command} {flag}");
             }
+            assert_eq!((config.admin.clone(), default_of(&help, "--admin")), (None, "none"));
+            assert_eq!(default_of(&help, "--admin-token-file"), "none");
             assert_eq!((config.egress_total, config.sink.send_buffer), (None, None));
             assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
             assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");

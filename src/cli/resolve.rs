@@ -5,8 +5,8 @@ use std::fmt::Display;
 
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_SEND_BUFFER, MOST_TOTAL,
-    ProxySource, Route, RouteDraft, SinkDraft, SinkSettings, Source, duration, size_up_to,
+    AdminSource, Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_SEND_BUFFER,
+    MOST_TOTAL, ProxySource, Route, RouteDraft, SinkDraft, SinkSettings, Source, duration, size_up_to,
 };
 use sluicegate::limit::{Rate, Size, UnitError};
 
@@ -26,6 +26,7 @@ macro_rules! set_server_flags {
         );
         $config.client_connections =
             flag("client-connections", &$typed.client_connections, |text| count(text, 1))?;
+        $config.admin = admin(&$typed.admin, &$typed.admin_token_file, &$config.listen)?;
         let draft = SinkDraft {
             rate: flag("connection-rate", &$typed.connection_rate, Rate::parse_or_off)?.flatten(),
             burst: flag("connection-burst", &$typed.connection_burst, str::parse)?,
@@ -133,6 +134,24 @@ fn sink(draft: SinkDraft, routes: &[Route]) -> Result<SinkSettings, CliError> {
         });
         CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
     })
+}
+
+/// The admin listener, if one was typed.
+fn admin(
+    addr: &Option<String>,
+    token_file: &Option<String>,
+    clients: &[ListenAddr],
+) -> Result<Option<AdminSource>, CliError> {
+    let Some(listen) = flag("admin", addr, str::parse)? else {
+        return match token_file {
+            None => Ok(None),
+            Some(_) => Err(CliError::Usage(
+                "--admin-token-file: it protects nothing; give --admin too, or leave it out".to_owned(),
+            )),
+        };
+    };
+    let source = AdminSource::new(listen, token_file.as_ref().map(Into::into), clients);
+    source.map(Some).map_err(|error| CliError::Usage(format!("--admin: {error}")))
 }
 
 /// The addresses typed, if any were.

@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, future};
+use sluicegate::admin::Admin;
 use sluicegate::config::{Config, ListenAddr, duration};
 use sluicegate::http::FilterKinds;
 use sluicegate::http::server::Server;
@@ -21,8 +22,10 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
     let mut signals = Signals::listen().map_err(|error| failed("signals cannot be heard", error))?;
     let server = Server::from_config(config, &FilterKinds::default())
         .map_err(|error| CliError::Failed(error.to_string()))?;
+    let admin =
+        Admin::from_config(config, server.handle()).map_err(|error| CliError::Failed(error.to_string()))?;
     // A full disk under standard output is no reason not to serve.
-    if let Err(error) = print(&started(config, &server)) {
+    if let Err(error) = print(&started(config, &server, admin.as_ref())) {
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
     }
     let stdout = ShieldedStdout::new().map_err(|error| failed("the log cannot be shielded", error))?;
@@ -30,7 +33,13 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
     warn_of_descriptors(config.max_connections, descriptors);
 
     let handle = server.handle();
-    rt::block_on(server.run().or(async {
+    let serving = async {
+        match admin {
+            Some(admin) => _ = future::zip(server.run(), admin.run()).await,
+            None => server.run().await,
+        }
+    };
+    rt::block_on(serving.or(async {
         let signal = signals.next().await;
         log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
         handle.drain();
@@ -45,7 +54,7 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
 }
 
 /// What a person wants to know of a server that starts: where it listens, what it serves, how fast.
-fn started(config: &Config, server: &Server) -> String {
+fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     let mut text = String::new();
     let mut bound = server.local_addrs().into_iter();
     for listen in &config.listen {
@@ -57,6 +66,11 @@ fn started(config: &Config, server: &Server) -> String {
             }
             ListenAddr::Unix(path) => writeln!(text, "listening on unix:{}", path.display()),
         };
+    }
+    match (&config.admin, admin.and_then(|admin| admin.local_addrs().pop())) {
+        (_, Some(addr)) => _ = writeln!(text, "admin on http://{addr}"),
+        (Some(source), None) => _ = writeln!(text, "admin on {}", source.listen()),
+        (None, None) => {}
     }
     if let Some(pace) = summary::connection_pace(&config.sink) {
         let _ = writeln!(text, "each connection: {pace}");

@@ -12,6 +12,10 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     for addr in &config.listen {
         line(&mut text, "listen", &addr.to_string());
     }
+    if let Some(admin) = &config.admin {
+        let token = if admin.token_file().is_some() { ", with a token" } else { "" };
+        line(&mut text, "admin", &format!("{}{token}", admin.listen()));
+    }
     let of_client =
         config.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
     line(&mut text, "connections", &format!("at most {}{of_client}", config.max_connections));

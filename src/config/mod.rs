@@ -15,6 +15,7 @@
 //! Plain data: may import `filter` and `limit`, for what they have parsed and checked already, and never
 //! `http`, `sink`, `rt` or the command line. Those that need its settings import it.
 
+mod admin;
 pub mod duration;
 mod error;
 mod filters;
@@ -37,6 +38,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+pub use admin::AdminSource;
 pub use error::ConfigError;
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use listen::{ListenAddr, ListenError};
@@ -94,6 +96,8 @@ pub struct Config {
     /// Bytes held for the slow readers of all connections above which new requests get 503. Default, and
     /// `None`: a quarter of the memory there is.
     pub egress_total: Option<u64>,
+    /// The listener for metrics and health. Default: none.
+    pub admin: Option<AdminSource>,
     /// What is served, in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
     /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
@@ -115,6 +119,7 @@ impl Default for Config {
             trusted_proxies: Vec::new(),
             sink: SinkSettings::default(),
             egress_total: None,
+            admin: None,
             routes: Vec::new(),
             warnings: Vec::new(),
         }

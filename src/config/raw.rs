@@ -18,7 +18,7 @@ use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
-pub(super) const TOP_LEVEL: [&str; 13] = [
+pub(super) const TOP_LEVEL: [&str; 15] = [
     "listen",
     "log_level",
     "access_log",
@@ -28,6 +28,8 @@ pub(super) const TOP_LEVEL: [&str; 13] = [
     "header_timeout",
     "idle_timeout",
     "trusted_proxies",
+    "admin",
+    "admin_token_file",
     "limits",
     "sink",
     "filter",
@@ -46,6 +48,8 @@ pub(super) struct RawConfig {
     pub(super) header_timeout: Option<Spanned<Timeout>>,
     pub(super) idle_timeout: Option<Spanned<Timeout>>,
     pub(super) trusted_proxies: Option<OneOrMany<Network>>,
+    pub(super) admin: Option<Spanned<Parsed<ListenAddr>>>,
+    pub(super) admin_token_file: Option<Spanned<String>>,
     #[serde(default)]
     pub(super) limits: RawLimits,
     #[serde(default)]

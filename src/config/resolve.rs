@@ -11,12 +11,12 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
-use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
+use super::raw::{OneOrMany, Parsed, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
 use super::sink::{MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
-use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
+use super::{AdminSource, Config, ListenAddr, MOST_CONNECTIONS, duration};
 use crate::limit::{RateOrOff, Size};
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -86,6 +86,7 @@ impl Resolver<'_> {
         let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
         let sink = self.sink(raw.limits.connection, raw.sink, all.then_some(&routes));
         let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
+        let admin = self.admin(raw.admin, raw.admin_token_file, &listen);
         let config = Config {
             listen,
             log_level: raw.log_level.map_or(default.log_level, |level| level.0),
@@ -100,6 +101,7 @@ impl Resolver<'_> {
             client_connections: raw.client_connections.map(|_| most),
             sink,
             egress_total: egress_total.map(|bytes| bytes as u64),
+            admin,
             routes,
             warnings: Vec::new(),
         };
@@ -108,6 +110,29 @@ impl Resolver<'_> {
                 .push(Problem::new(None, "nothing to serve; add a [[route]] with a path and files or proxy"));
         }
         config
+    }
+
+    fn admin(
+        &mut self,
+        listen: Option<Spanned<Parsed<ListenAddr>>>,
+        token_file: Option<Spanned<String>>,
+        clients: &[ListenAddr],
+    ) -> Option<AdminSource> {
+        let Some(listen) = listen else {
+            if let Some(file) = token_file {
+                self.problem(
+                    file.span(),
+                    "admin_token_file protects nothing; set admin too, or leave it out",
+                );
+            }
+            return None;
+        };
+        let place = listen.span();
+        let addr = listen.into_inner().0.relative_to(self.base);
+        let file = token_file.map(|file| self.base.join(file.into_inner()));
+        AdminSource::new(addr, file, clients)
+            .map_err(|text| self.problem(place, format!("admin: {text}")))
+            .ok()
     }
 
     fn listen(&mut self, listen: Spanned<OneOrMany<ListenAddr>>) -> Vec<ListenAddr> {

@@ -54,7 +54,7 @@ impl FilterKinds {
 
 /// Why a configuration could not become a server. The text says where and what to do.
 #[derive(Debug)]
-pub struct AssemblyError(String);
+pub struct AssemblyError(pub(crate) String);
 
 impl fmt::Display for AssemblyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -94,7 +94,8 @@ fn settings(config: &Config) -> Settings {
     }
 }
 
-fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
+/// Binds an address; the error says what to do.
+pub(crate) fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, PermissionDenied};
     let bound = match addr {
         ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),

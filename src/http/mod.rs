@@ -9,6 +9,7 @@ pub mod proxy;
 pub mod route;
 pub mod server;
 
+pub(crate) use assembly::bind;
 pub use assembly::{AssemblyError, FilterKinds};
 
 /// The largest message head that passes, start line and end included: 32 KiB, requests and responses

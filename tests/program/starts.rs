@@ -137,3 +137,24 @@ fn connections_above_the_bound_are_told_to_come_back() {
     });
     program.end();
 }
+
+#[test]
+fn an_admin_listener_shows_what_the_server_did_and_asks_for_its_token() {
+    use std::os::unix::fs::PermissionsExt;
+    let site = site(5_000);
+    let token = site.path().join("token");
+    std::fs::write(&token, "a-token-of-some-length\n").unwrap();
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let flags = ["--admin", "127.0.0.1:0", "--admin-token-file", text(&token)];
+    let program = Program::start(&[&["serve", text(site.path())][..], &flags].concat());
+    let admin = program.started.iter().find_map(|line| line.strip_prefix("admin on http://")).unwrap();
+    let admin = admin.parse().unwrap();
+    assert_eq!(get(program.connect(), "/a.bin", "").1.len(), 5_000);
+    assert!(get(connect(admin), "/healthz", "").0.starts_with("HTTP/1.1 200 "));
+    assert!(get(connect(admin), "/metrics", "").0.starts_with("HTTP/1.1 401 "));
+    let (head, body) = get(connect(admin), "/metrics", "Authorization: Bearer a-token-of-some-length\r\n");
+    assert!(head.contains("application/openmetrics-text"), "{head}");
+    let body = String::from_utf8(body).unwrap();
+    assert!(body.contains("\nsluicegate_http_response_body_bytes_total{route=\"/\"} 5000\n"), "{body}");
+    program.end();
+}
