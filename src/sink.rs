@@ -119,6 +119,9 @@ impl SinkState {
     }
 }
 
+/// The most [`Sink::begins_with`] reads at a time: the heads of most requests.
+const READ_AHEAD: usize = 2048;
+
 /// A socket as HTTP framing sees it.
 pub struct Sink {
     socket: Socket,
@@ -143,26 +146,33 @@ impl Sink {
         &self.socket
     }
 
-    /// Whether the peer begins with `preface`. Reads no further than it must to know, and what it
-    /// read is read again by whoever comes next.
+    /// Whether the peer begins with `preface`. What it read is read again by whoever comes next.
+    ///
+    /// It reads a whole head at once if it is there. hyper asks for 8 KiB more whenever a head comes in
+    /// pieces, and would keep 16 KiB for a connection whose first piece is these few bytes.
     ///
     /// # Errors
     /// The socket's; `UnexpectedEof` if the peer left before it could be known.
     pub async fn begins_with(&mut self, preface: &'static [u8]) -> io::Result<bool> {
-        let mut seen = Vec::with_capacity(preface.len());
-        let mut buf = [0; 32];
+        let mut seen = Vec::new();
         let begins = loop {
-            if seen == preface {
+            if seen.starts_with(preface) {
                 break true;
             }
-            let len = (preface.len() - seen.len()).min(buf.len());
-            let n = std::future::poll_fn(|cx| self.socket.poll_read_slice(cx, &mut buf[..len])).await?;
+            let n = std::future::poll_fn(|cx| {
+                // On the stack, not in the future: a connection must not keep room for it.
+                let mut buf = [0; READ_AHEAD];
+                let n = ready!(self.socket.poll_read_slice(cx, &mut buf))?;
+                seen.extend_from_slice(&buf[..n]);
+                Poll::Ready(io::Result::Ok(n))
+            })
+            .await?;
             if n == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             self.state.note_read(n);
-            seen.extend_from_slice(&buf[..n]);
-            if !preface.starts_with(&seen) {
+            let known = seen.len().min(preface.len());
+            if seen[..known] != preface[..known] {
                 break false;
             }
         };

@@ -4,7 +4,7 @@
 //! looked at half way between two chunks has 100 ms for whatever a loaded machine does in between. A server
 //! that was kept from running for more than 50 ms owes nobody that time (a stall earns no more than a chunk).
 //! Such pauses are seen by the client, or by a thread that does nothing but look out for them; they are taken
-//! off what is asked, as long as they are few.
+//! off what is asked, as long as they are few. Where they are many, nothing was seen, and it is looked at anew.
 
 mod served;
 
@@ -147,31 +147,41 @@ fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
     let upstream = backend(body.clone());
     let routes = rates.into_iter().flat_map(|rate| {
         let source = ProxySource::new(upstream.parse().unwrap());
-        let pace = Rate::new(rate);
-        let proxied = Route::proxy(&format!("/proxied/{rate}/"), Proxy::new(source, pace, rt::clock()));
+        let proxy = Proxy::new(source, Rate::new(rate), rt::clock());
+        let proxied = Route::proxy(&format!("/proxied/{rate}/"), proxy);
         let direct = Route::files(&format!("/direct/{rate}/"), folder.path()).unwrap();
-        [proxied.rate(pace), direct.rate(pace)]
+        [proxied.rate(Rate::new(rate)), direct.rate(Rate::new(rate))]
     });
     let served = Served::new(routes.collect());
-    let watched: Vec<_> = rates
-        .into_iter()
-        .map(|rate| {
-            let direct = watch(&served, &format!("/direct/{rate}/body"), &body);
-            (rate, direct, watch(&served, &format!("/proxied/{rate}/body"), &body))
-        })
-        .collect();
+    // Real time: a machine that stands still for a quarter of the time, five times on end, is no place for this.
+    let seen = (0..5).any(|_| look(&served, rates, &body));
+    assert!(seen, "the machine, or the server, stood still too long each time");
+}
+
+/// Watches a file and a proxied body at each rate. False if too little of it was seen.
+fn look(served: &Served, rates: [u64; 4], body: &[u8]) -> bool {
+    let watched = rates.map(|rate| {
+        let direct = watch(served, &format!("/direct/{rate}/body"), body);
+        (rate, direct, watch(served, &format!("/proxied/{rate}/body"), body))
+    });
     let paused = pauses_of_the_machine().join().unwrap();
+    let mut seen = true;
     for (rate, direct, proxied) in watched {
         let (direct, proxied) = (direct.join().unwrap(), proxied.join().unwrap());
+        assert_bound(rate, &direct);
+        assert_bound(rate, &proxied);
         let stalled = paused + direct.stalled() + proxied.stalled();
-        assert!(stalled < WATCHED / 4, "{rate} B/s: stood still for {stalled:?}, the machine for {paused:?}");
-        let excused = (rate as f64 * stalled.as_secs_f64()) as u64;
-        for timeline in [&direct, &proxied] {
-            assert_bound(rate, timeline);
-            assert_rate(rate, timeline, excused);
+        if stalled >= WATCHED / 4 {
+            eprintln!("{rate} B/s: stood still for {stalled:?}, the machine for {paused:?}");
+            seen = false;
+            continue;
         }
+        let excused = (rate as f64 * stalled.as_secs_f64()) as u64;
+        assert_rate(rate, &direct, excused);
+        assert_rate(rate, &proxied, excused);
         assert_together(rate, &direct, &proxied, excused);
     }
+    seen
 }
 
 /// At no instant more than one chunk and rate × time since before the request: without tolerance.

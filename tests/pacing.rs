@@ -17,6 +17,7 @@ use timeline::{Arrival, Case, GUIDE, Item, Mark, Runner, What};
 #[test]
 fn the_chain_keeps_every_golden_timeline() {
     check_all(&ChainRunner::default());
+    check_all(&ChainRunner { at_hand: true, ..ChainRunner::default() });
 }
 
 // Goldens are worked out by hand in their comments. This catches a slip of the pen.

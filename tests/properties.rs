@@ -227,7 +227,11 @@ proptest! {
         case in case(),
         cuts in prop::collection::vec((50u64..1000, any::<bool>(), any::<bool>()), 1..12),
     ) {
-        prop_assert_eq!(run(&runner(), &recut(&case, &cuts)), run(&runner(), &case));
+        let at_hand = ChainRunner { at_hand: true, ..runner() };
+        let (cut, whole) = (recut(&case, &cuts), run(&runner(), &case));
+        prop_assert_eq!(&run(&runner(), &cut), &whole);
+        prop_assert_eq!(&run(&at_hand, &case), &whole);
+        prop_assert_eq!(&run(&at_hand, &cut), &whole);
     }
 
     #[test]

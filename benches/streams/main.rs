@@ -58,6 +58,10 @@ struct Options {
     #[argh(option)]
     only: Vec<String>,
 
+    /// the sluicegate program to measure, to compare builds; default the one cargo just built
+    #[argh(option, default = "PathBuf::from(env!(\"CARGO_BIN_EXE_sluicegate\"))")]
+    server: PathBuf,
+
     /// print JSON, every reading in it, instead of the table
     #[argh(switch)]
     json: bool,
@@ -105,7 +109,7 @@ fn main() -> ExitCode {
 }
 
 fn bench(options: &Options) -> Outcome<()> {
-    let site = Site::new()?;
+    let site = Site::new(options.server.clone())?;
     children::end_all_on_signals(site.dir.path().to_owned())?;
     let mut loads = [Load { streams: 1_000, rate: 64 * 1024 }, Load { streams: 5_000, rate: 16 * 1024 }];
     if options.quick {
@@ -153,20 +157,21 @@ fn measure_all(
     Ok(())
 }
 
-/// The folder that is served, on the disk the build is on; removed in the end.
+/// What is served, and by which program. The folder is on the disk the build is on, and removed in the end.
 struct Site {
     dir: TempDir,
+    sluicegate: PathBuf,
 }
 
 impl Site {
-    fn new() -> Outcome<Self> {
+    fn new(sluicegate: PathBuf) -> Outcome<Self> {
         let dir = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?;
         let file = File::create(dir.path().join(FILE_NAME))?;
         // Allocated, not written: reading it costs page cache and no disk.
         rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, FILE_LEN)
             .or_else(|_| rustix::fs::ftruncate(&file, FILE_LEN))?;
         std::io::copy(&mut File::open(dir.path().join(FILE_NAME))?, &mut std::io::sink())?;
-        Ok(Self { dir })
+        Ok(Self { dir, sluicegate })
     }
 
     fn folder(&self) -> &Path {

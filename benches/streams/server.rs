@@ -1,7 +1,6 @@
 //! The servers that are measured, and how each is started.
 
 use std::fmt;
-use std::path::Path;
 
 use crate::children::Process;
 use crate::{FILE_LEN, FILE_NAME, Load, Outcome, Site, nginx, process, roles};
@@ -63,7 +62,7 @@ impl Running {
             let max = (connections + 16).to_string();
             let args =
                 [command, &source, "--listen", "127.0.0.1:0", "--rate", &rate, "--max-connections", &max];
-            Process::program(Path::new(env!("CARGO_BIN_EXE_sluicegate")), &args.map(str::to_owned), false)
+            Process::program(&site.sluicegate, &args.map(str::to_owned), false)
         };
         let processes = match kind {
             Kind::Floor => {

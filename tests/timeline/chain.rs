@@ -28,13 +28,22 @@ pub struct ChainRunner {
     pub look_every: u64,
     /// Steps also one nanosecond before each due instant, and expects the same answer and no bytes.
     pub look_early: bool,
+    /// Gives all that has arrived at once, as a generator does that has its bytes at hand. Otherwise data in
+    /// memory comes as from a socket, no more than there is room for.
+    pub at_hand: bool,
     /// The filters before the rate filter.
     pub before: MakeFilters,
 }
 
 impl Default for ChainRunner {
     fn default() -> Self {
-        Self { room: MAX_PIECE, look_every: INTERVAL.as_nanos() as u64, look_early: true, before: Vec::new }
+        Self {
+            room: MAX_PIECE,
+            look_every: INTERVAL.as_nanos() as u64,
+            look_early: true,
+            at_hand: false,
+            before: Vec::new,
+        }
     }
 }
 
@@ -100,7 +109,7 @@ impl ChainRunner {
         sink: &mut dyn FnMut(u64, &Brigade),
     ) -> bool {
         let asked = now(clock);
-        let mut source = Source::new(response, asked);
+        let mut source = Source::new(response, asked, self.at_hand);
         let mut out = Brigade::with_budget(self.room);
         let mut steps_here = 0;
         loop {
@@ -112,7 +121,8 @@ impl ChainRunner {
                 limit.set_rate(rate.and_then(Rate::new));
             }
             source.feed(here, &mut chain);
-            assert!(in_memory(chain.input()) <= MAX_PIECE, "holds {} bytes", chain.input().bytes());
+            let held = in_memory(chain.input());
+            assert!(self.at_hand || held <= MAX_PIECE, "holds {held} bytes");
             match chain.step(clock.now(), &mut out).expect("no filter fails") {
                 Step::Output => {
                     assert!(out.bytes() <= self.room, "{} bytes for {} of room", out.bytes(), self.room);
@@ -152,15 +162,16 @@ struct Source {
     arrived: VecDeque<Bucket>,
     /// With absolute instants.
     coming: VecDeque<(u64, Vec<Item>)>,
+    at_hand: bool,
     file: Arc<File>,
     position: u64,
 }
 
 impl Source {
-    fn new(response: &Response, asked: u64) -> Self {
+    fn new(response: &Response, asked: u64, at_hand: bool) -> Self {
         let coming = response.arrivals.iter().map(|a| (asked + a.at, a.items.clone())).collect();
         let file = Arc::new(tempfile::tempfile().expect("a temporary file"));
-        Self { arrived: VecDeque::new(), coming, file, position: 0 }
+        Self { arrived: VecDeque::new(), coming, at_hand, file, position: 0 }
     }
 
     fn next(&self) -> Option<u64> {
@@ -184,12 +195,24 @@ impl Source {
             let room = chain.input().room();
             match self.arrived.front_mut() {
                 // As from a socket: no more than there is room for.
-                Some(Bucket::Data(bytes)) if bytes.len() as u64 > room => {
+                Some(Bucket::Data(bytes)) if !self.at_hand && bytes.len() as u64 > room => {
                     chain.input().push(bytes.split_to(room as usize));
                 }
-                _ => chain.input().extend(self.arrived.pop_front()),
+                Some(Bucket::Data(_)) if !self.at_hand => chain.input().extend(self.arrived.pop_front()),
+                // A slice of a file comes whole, and with all that is known to follow it.
+                _ => {
+                    while let Some(bucket) = self.at_hand_next() {
+                        chain.input().push(bucket);
+                    }
+                }
             }
         }
+    }
+
+    /// The next bucket that is given whatever room there is.
+    fn at_hand_next(&mut self) -> Option<Bucket> {
+        let is_data = matches!(self.arrived.front(), Some(Bucket::Data(_)));
+        if is_data && !self.at_hand { None } else { self.arrived.pop_front() }
     }
 
     fn bucket(&mut self, item: Item) -> Bucket {

@@ -1,4 +1,4 @@
-//! A fast upstream: one thread that writes a long body to every socket as soon as it takes more.
+//! A fast upstream: one thread that keeps every socket full of a long body.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -8,7 +8,7 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::{LIFETIME, Result, request};
+use super::{LIFETIME, NAP, Result, request};
 
 /// What one write offers to a socket.
 const PIECE: usize = 256 * 1024;
@@ -56,6 +56,7 @@ pub fn run(length: u64) -> Result<()> {
                 Err(_) => *slot = None,
             }
         }
+        std::thread::sleep(NAP);
     }
     Ok(())
 }

@@ -12,8 +12,9 @@ pub struct Buffers {
     /// better: it grows with what is read, while a fixed buffer is cut to `net.core.rmem_max` and binds
     /// a distant upstream. (The kernel doubles the figure for its bookkeeping.)
     pub receive: Option<usize>,
-    /// The most taken from the socket at a time: a chunk, between 4 and 16 KiB. Up to three such pieces
-    /// are held for a stream: in the chain, before it, and being read.
+    /// The most taken from the socket at a time: a chunk, from 4 KiB to just below 8 KiB, at which hyper
+    /// doubles its buffer. Up to three such pieces are held for a stream: in the chain, before it, and
+    /// being read.
     pub piece: Option<usize>,
 }
 
@@ -26,7 +27,7 @@ impl Buffers {
         let two_chunks = chunk.saturating_mul(2).max(LEAST);
         Self {
             receive: usize::try_from(two_chunks).ok().filter(|_| two_chunks <= MOST),
-            piece: Some(chunk.clamp(4 * 1024, 16 * 1024) as usize),
+            piece: Some(chunk.clamp(4 * 1024, 8 * 1024 - 1) as usize),
         }
     }
 }
@@ -46,11 +47,11 @@ mod tests {
         for (bytes_per_second, receive, piece) in [
             (0, None, None),
             (1, Some(16_384), Some(4_096)),
-            (61_440, Some(24_576), Some(12_288)),
-            (1_048_576, Some(419_430), Some(16_384)),
-            (5_242_880, Some(2_097_152), Some(16_384)),
-            (5_242_885, None, Some(16_384)),
-            (u64::MAX, None, Some(16_384)),
+            (61_440, Some(24_576), Some(8_191)),
+            (1_048_576, Some(419_430), Some(8_191)),
+            (5_242_880, Some(2_097_152), Some(8_191)),
+            (5_242_885, None, Some(8_191)),
+            (u64::MAX, None, Some(8_191)),
         ] {
             let pace = Rate::new(bytes_per_second);
             assert_eq!(Buffers::before(pace), Buffers { receive, piece }, "{bytes_per_second}");

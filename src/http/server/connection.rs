@@ -135,8 +135,8 @@ pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
         })
         .await;
     let ended = match version {
-        Ok(false) => drive(http1(sink, &connection), &connection).await,
-        Ok(true) => drive(http2(sink, &connection), &connection).await,
+        Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
+        Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
         Err(error) => {
             log::debug!(connection = connection.id, client:% = connection.peer, error:%; "no request came");
             return;
@@ -184,12 +184,13 @@ async fn answer(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ResponseBody>, Infallible> {
-    Ok(exchange::respond(connection, request).await)
+    // Boxed: hyper keeps room for this future as long as the connection lives, also while the response's
+    // body is sent and the future is long done.
+    Ok(Box::pin(exchange::respond(connection, request)).await)
 }
 
 /// Polls a connection to its end, watching the client's silence and the server's stage.
-async fn drive(serving: impl Serving, connection: &Connection) -> hyper::Result<()> {
-    let mut serving = pin!(serving);
+async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> hyper::Result<()> {
     let server = &connection.server;
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
