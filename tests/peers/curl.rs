@@ -107,7 +107,11 @@ fn http2_carries_all_methods_the_proxy_does() {
         let args = ["--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"];
         String::from_utf8(succeeded(curl().args(args).args(further).arg(&url))).unwrap()
     };
-    assert_eq!(with(&["-T", fixture("site/logs/app.log").to_str().unwrap()]), "2 201");
+    // nghttp uploads: this curl's HTTP/2 is not sound enough to tell whose fault a broken stream is.
+    let mut upload = Command::new(program("nghttp"));
+    upload.args(["-n", "-s", "-H", ":method: PUT", "-d"]).arg(fixture("site/logs/app.log")).arg(&url);
+    let report = String::from_utf8(succeeded(&mut upload)).unwrap();
+    assert!(report.contains(" 201 ") && report.contains("/app.log"), "{report}");
     assert!(std::fs::read(folder.path().join("app.log")).unwrap() == log());
     assert!(succeeded(curl().args(["--http2-prior-knowledge", &url])) == log());
     assert_eq!(with(&["-I"]), "2 200");
