@@ -50,49 +50,51 @@ fn ranges_are_the_slices_asked_for() {
 
 #[test]
 fn an_interrupted_download_is_resumed() {
-    let _machine = timed();
-    let folder = tempfile::tempdir().unwrap();
-    let content = make_file(folder.path(), "a.txt", 140_000);
-    let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
-    let copy = folder.path().join("copy");
-    let resume = |further: &[&str]| -> Output {
-        ended(curl().args(further).args(["-C", "-", "-o"]).arg(&copy).arg(server.url("/a.txt")))
-    };
-    let cut = resume(&["--max-time", "0.7"]);
-    assert_eq!(cut.status.code(), Some(28), "{cut:?}");
-    let len = std::fs::metadata(&copy).unwrap().len();
-    assert!((12_288..100_000).contains(&len), "{len}");
-    let rest = resume(&["-w", "%{http_code} %{size_download}"]);
-    assert_eq!(String::from_utf8_lossy(&rest.stdout), format!("206 {}", content.len() as u64 - len));
-    assert!(std::fs::read(&copy).unwrap() == content);
-    server.logged(&[("status", "206"), ("bytes", &(content.len() as u64 - len).to_string())]);
+    timed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let content = make_file(folder.path(), "a.txt", 140_000);
+        let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
+        let copy = folder.path().join("copy");
+        let resume = |further: &[&str]| -> Output {
+            ended(curl().args(further).args(["-C", "-", "-o"]).arg(&copy).arg(server.url("/a.txt")))
+        };
+        let cut = resume(&["--max-time", "0.7"]);
+        assert_eq!(cut.status.code(), Some(28), "{cut:?}");
+        let len = std::fs::metadata(&copy).unwrap().len();
+        assert!((12_288..100_000).contains(&len), "{len}");
+        let rest = resume(&["-w", "%{http_code} %{size_download}"]);
+        assert_eq!(String::from_utf8_lossy(&rest.stdout), format!("206 {}", content.len() as u64 - len));
+        assert!(std::fs::read(&copy).unwrap() == content);
+        server.logged(&[("status", "206"), ("bytes", &(content.len() as u64 - len).to_string())]);
+    });
 }
 
 /// At once on four connections. (Several on one connection are for h2load: this curl, 7.88, breaks the
 /// second stream of a connection by prior knowledge itself, with nginx too.)
 #[test]
 fn http2_by_prior_knowledge_is_paced() {
-    let _machine = timed();
-    let folder = tempfile::tempdir().unwrap();
-    let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
-    let mut command = curl();
-    command.args(["--http2-prior-knowledge", "--parallel", "--parallel-immediate"]);
-    let copy = |name: &str| folder.path().join(format!("{name}.copy"));
-    // Six chunks each: 1 s.
-    let names = ["a", "b", "c", "d"];
-    let files = names.map(|name| make_file(folder.path(), name, 6 * 12_288));
-    for name in names {
-        command.arg("-o").arg(copy(name)).arg(server.url(&format!("/{name}")));
-    }
-    command.args(["-w", "%{http_version} %{num_connects}\n"]);
-    let begin = Instant::now();
-    let versions = String::from_utf8(succeeded(&mut command)).unwrap();
-    let lasted = begin.elapsed();
-    assert_eq!(versions, "2 1\n".repeat(4));
-    for (name, content) in names.iter().zip(files) {
-        assert!(std::fs::read(copy(name)).unwrap() == content, "{name}");
-    }
-    assert!((Duration::from_millis(990)..Duration::from_millis(1_700)).contains(&lasted), "{lasted:?}");
+    timed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
+        let mut command = curl();
+        command.args(["--http2-prior-knowledge", "--parallel", "--parallel-immediate"]);
+        let copy = |name: &str| folder.path().join(format!("{name}.copy"));
+        // Six chunks each: 1 s.
+        let names = ["a", "b", "c", "d"];
+        let files = names.map(|name| make_file(folder.path(), name, 6 * 12_288));
+        for name in names {
+            command.arg("-o").arg(copy(name)).arg(server.url(&format!("/{name}")));
+        }
+        command.args(["-w", "%{http_version} %{num_connects}\n"]);
+        let begin = Instant::now();
+        let versions = String::from_utf8(succeeded(&mut command)).unwrap();
+        let lasted = begin.elapsed();
+        assert_eq!(versions, "2 1\n".repeat(4));
+        for (name, content) in names.iter().zip(files) {
+            assert!(std::fs::read(copy(name)).unwrap() == content, "{name}");
+        }
+        assert!((Duration::from_millis(990)..Duration::from_millis(1_700)).contains(&lasted), "{lasted:?}");
+    });
 }
 
 #[test]
@@ -105,7 +107,11 @@ fn http2_carries_all_methods_the_proxy_does() {
         let args = ["--http2-prior-knowledge", "-o", "/dev/null", "-w", "%{http_version} %{http_code}"];
         String::from_utf8(succeeded(curl().args(args).args(further).arg(&url))).unwrap()
     };
-    assert_eq!(with(&["-T", fixture("site/logs/app.log").to_str().unwrap()]), "2 201");
+    // nghttp uploads: this curl's HTTP/2 is not sound enough to tell whose fault a broken stream is.
+    let mut upload = Command::new(program("nghttp"));
+    upload.args(["-n", "-s", "-H", ":method: PUT", "-d"]).arg(fixture("site/logs/app.log")).arg(&url);
+    let report = String::from_utf8(succeeded(&mut upload)).unwrap();
+    assert!(report.contains(" 201 ") && report.contains("/app.log"), "{report}");
     assert!(std::fs::read(folder.path().join("app.log")).unwrap() == log());
     assert!(succeeded(curl().args(["--http2-prior-knowledge", &url])) == log());
     assert_eq!(with(&["-I"]), "2 200");
@@ -158,44 +164,46 @@ fn http_1_0_gets_the_file_and_the_end_of_the_connection() {
 
 #[test]
 fn a_head_is_the_head_of_the_answer_to_get() {
-    let _machine = timed();
-    let server = Sluicegate::serve(&site(), &["--rate", "1"]);
-    let nginx = Nginx::serve(&site(), "");
-    let front = Sluicegate::proxy(nginx.addr, &["--rate", "1"]);
-    for url in [server.url("/logs/app.log"), front.url("/logs/app.log")] {
-        let begin = Instant::now();
-        let head = prints(["-I", &url]).to_ascii_lowercase();
-        assert!(begin.elapsed() < Duration::from_secs(2));
-        for line in
-            ["http/1.1 200 ok\r\n", "content-length: 2468419\r\n", "accept-ranges: bytes\r\n", "etag: "]
-        {
-            assert!(head.contains(line), "{line:?} in {head}");
+    timed(|| {
+        let server = Sluicegate::serve(&site(), &["--rate", "1"]);
+        let nginx = Nginx::serve(&site(), "");
+        let front = Sluicegate::proxy(nginx.addr, &["--rate", "1"]);
+        for url in [server.url("/logs/app.log"), front.url("/logs/app.log")] {
+            let begin = Instant::now();
+            let head = prints(["-I", &url]).to_ascii_lowercase();
+            assert!(begin.elapsed() < Duration::from_secs(2));
+            for line in
+                ["http/1.1 200 ok\r\n", "content-length: 2468419\r\n", "accept-ranges: bytes\r\n", "etag: "]
+            {
+                assert!(head.contains(line), "{line:?} in {head}");
+            }
         }
-    }
+    });
 }
 
 #[test]
 fn many_small_files_on_one_connection_keep_the_rate_together() {
-    let _machine = timed();
-    let folder = tempfile::tempdir().unwrap();
-    let count = 12;
-    let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
-    let mut command = curl();
-    for n in 0..count {
-        make_file(folder.path(), &format!("{n}"), 10_240);
-        command.arg("-o").arg(folder.path().join(format!("{n}.copy"))).arg(server.url(&format!("/{n}")));
-    }
-    command.args(["-w", "%{num_connects}"]);
-    let begin = Instant::now();
-    let connects = String::from_utf8(succeeded(&mut command)).unwrap();
-    let lasted = begin.elapsed();
-    assert_eq!(connects, format!("1{}", "0".repeat(count - 1)));
-    for n in 0..count {
-        let read = |name: String| std::fs::read(folder.path().join(name)).unwrap();
-        assert!(read(n.to_string()) == read(format!("{n}.copy")));
-    }
-    // They leave at 0, 0, 133.3, 300 ms, then one each 166.7 ms: the twelfth after 1.633 s.
-    assert!((Duration::from_millis(1_630)..Duration::from_millis(2_200)).contains(&lasted), "{lasted:?}");
+    timed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let count = 12;
+        let server = Sluicegate::serve(folder.path(), &["--rate", "60"]);
+        let mut command = curl();
+        for n in 0..count {
+            make_file(folder.path(), &format!("{n}"), 10_240);
+            command.arg("-o").arg(folder.path().join(format!("{n}.copy"))).arg(server.url(&format!("/{n}")));
+        }
+        command.args(["-w", "%{num_connects}"]);
+        let begin = Instant::now();
+        let connects = String::from_utf8(succeeded(&mut command)).unwrap();
+        let lasted = begin.elapsed();
+        assert_eq!(connects, format!("1{}", "0".repeat(count - 1)));
+        for n in 0..count {
+            let read = |name: String| std::fs::read(folder.path().join(name)).unwrap();
+            assert!(read(n.to_string()) == read(format!("{n}.copy")));
+        }
+        // They leave at 0, 0, 133.3, 300 ms, then one each 166.7 ms: the twelfth after 1.633 s.
+        assert!((Duration::from_millis(1_630)..Duration::from_millis(2_200)).contains(&lasted), "{lasted:?}");
+    });
 }
 
 #[test]

@@ -19,33 +19,36 @@ const FLAGS: &[&str] = &["--rate", "1"];
 
 #[test]
 fn events_come_at_once_through_a_rate() {
-    let _machine = timed();
-    let (backend, sent) = backend::events();
-    let front = Sluicegate::proxy(backend, FLAGS);
-    delays(front.addr, &sent).assert_at_once();
+    timed(|| {
+        let (backend, sent) = backend::events();
+        let front = Sluicegate::proxy(backend, FLAGS);
+        delays(front.addr, &sent).assert_at_once();
+    });
 }
 
 #[test]
 fn events_come_at_once_through_nginx_and_a_rate() {
-    let _machine = timed();
-    let (backend, sent) = backend::events();
-    let nginx = Nginx::start(&format!(
-        "location / {{ proxy_pass http://{backend}; proxy_http_version 1.1; proxy_buffering off; }}"
-    ));
-    let front = Sluicegate::proxy(nginx.addr, FLAGS);
-    delays(front.addr, &sent).assert_at_once();
+    timed(|| {
+        let (backend, sent) = backend::events();
+        let nginx = Nginx::start(&format!(
+            "location / {{ proxy_pass http://{backend}; proxy_http_version 1.1; proxy_buffering off; }}"
+        ));
+        let front = Sluicegate::proxy(nginx.addr, FLAGS);
+        delays(front.addr, &sent).assert_at_once();
+    });
 }
 
 #[test]
 fn events_come_at_once_through_a_rate_and_nginx() {
-    let _machine = timed();
-    let (backend, sent) = backend::events();
-    let paced = Sluicegate::proxy(backend, FLAGS);
-    let nginx = Nginx::start(&format!(
-        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_buffering off; }}",
-        paced.addr
-    ));
-    delays(nginx.addr, &sent).assert_at_once();
+    timed(|| {
+        let (backend, sent) = backend::events();
+        let paced = Sluicegate::proxy(backend, FLAGS);
+        let nginx = Nginx::start(&format!(
+            "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_buffering off; }}",
+            paced.addr
+        ));
+        delays(nginx.addr, &sent).assert_at_once();
+    });
 }
 
 /// Reads the stream at `addr` to its end.

@@ -3,7 +3,8 @@
 //! Tolerances. Times are taken where the reader runs, after two or three schedulers: what is written
 //! at one instant is read some milliseconds later, on a busy machine of two cores now and then tens of
 //! them. A pace that was lost, or doubled, or held for one interval too long is off by 200 ms and a
-//! chunk, so [`SLACK`] tells these apart from a late thread.
+//! chunk, so [`SLACK`] tells these apart from a late thread. A thread that is later still makes
+//! [`timed`](crate::program::timed) look again.
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};

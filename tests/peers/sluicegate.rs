@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::program::{Running, until};
 
@@ -64,6 +64,17 @@ impl Sluicegate {
             let said = self.said.lock().unwrap();
             records(&said).iter().any(|record| fields.iter().all(|field| has(record, *field))).then_some(())
         });
+    }
+}
+
+impl Drop for Sluicegate {
+    /// A failing test shows what the program had to say.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            // A poisoned lock holds a log all the same.
+            let said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+            println!("sluicegate on {} said:\n{said}", self.addr);
+        }
     }
 }
 
