@@ -1,4 +1,38 @@
 //! Sluicegate lets bytes out at a set pace.
+//!
+//! Content generators emit [brigades](brigade) of any size into a [chain](filter::Chain) of filters, the
+//! last of which is the [rate filter](filter::RateFilter): a chunk for each 200 ms, exactly and without
+//! drift, whatever the cuts of the input. The model is Apache httpd's output filters and its mod_ratelimit;
+//! the README says where this differs.
+//!
+//! Filters are sans-I/O: they are told the time and answer what must happen next. Drivers do it:
+//! [`body::PacedBody`] pulls a chain as an HTTP body, and [`http::server::Server`] serves files and
+//! upstreams through such bodies. On a [`clock::ManualClock`] all of it runs without waiting.
+//!
+//! ```
+//! use sluicegate::brigade::{Brigade, Bucket};
+//! use sluicegate::clock::Instant;
+//! use sluicegate::filter::{Chain, RateFilter, Step};
+//! use sluicegate::limit::{Limit, Rate};
+//!
+//! // mod_ratelimit's own example: 60 KiB/s, and a brigade of 38 400 bytes.
+//! let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(60 * 1024))));
+//! chain.input().extend([Bucket::Data(vec![0; 38_400].into()), Bucket::Eos]);
+//!
+//! let (mut now, mut out, mut timeline) = (Instant::ZERO, Brigade::new(), Vec::new());
+//! loop {
+//!     match chain.step(now, &mut out)? {
+//!         Step::Output => {
+//!             timeline.push((now.as_nanos() / 1_000_000, out.bytes()));
+//!             out.clear();
+//!         }
+//!         Step::Sleep(due) => now = due,
+//!         _ => break,
+//!     }
+//! }
+//! assert_eq!(timeline, [(0, 12_288), (200, 12_288), (400, 13_824)]);
+//! # Ok::<(), sluicegate::filter::FilterError>(())
+//! ```
 
 pub mod admin;
 pub mod body;

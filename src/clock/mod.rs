@@ -3,6 +3,7 @@
 //! Only `wheel.rs` reads the system's clock. Everything that waits takes an `Arc<dyn Clock>`, so a
 //! test on a [`ManualClock`] decides when anything happens.
 
+mod herald;
 mod instant;
 mod manual;
 mod punctual;

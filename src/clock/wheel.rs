@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
+use super::herald::Herald;
 use super::{Clock, Instant, TimerKey};
 
 /// How finely wake-ups are told apart. One is late by less than this (plus what the scheduler adds),
@@ -28,6 +29,7 @@ pub struct SystemClock {
     origin: std::time::Instant,
     wheel: Mutex<Wheel>,
     changed: Condvar,
+    herald: Herald,
 }
 
 struct Wheel {
@@ -67,6 +69,7 @@ impl SystemClock {
                 stopped: false,
             }),
             changed: Condvar::new(),
+            herald: Herald::default(),
         }
     }
 
@@ -88,7 +91,7 @@ impl SystemClock {
                 // Not asleep: nobody needs to notify, the ring is looked at again below.
                 wheel.asleep_until = 0;
                 drop(wheel);
-                due.drain(..).for_each(Waker::wake);
+                self.herald.wake(&mut due);
                 wheel = self.lock();
                 continue;
             }
@@ -101,6 +104,12 @@ impl SystemClock {
                 self.changed.wait_timeout(wheel, wait).unwrap_or_else(PoisonError::into_inner).0
             };
         }
+    }
+
+    /// Wakes what is due from a task of the executor; never completes. Without one that runs this, the
+    /// turning thread wakes.
+    pub async fn herald(&self) {
+        self.herald.serve().await
     }
 
     /// Ends [`turn`](Self::turn). Wake-ups still set do not fire any more.

@@ -42,6 +42,8 @@ pub fn clock() -> Arc<SystemClock> {
             .name("clock".into())
             .spawn(move || turning.turn())
             .expect("the system can start one thread");
+        let heralding = Arc::clone(&clock);
+        spawn(async move { heralding.herald().await });
         clock
     }))
 }
