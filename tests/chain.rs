@@ -1,54 +1,24 @@
 //! The chain: what it asks of its driver, and that nothing is lost, out of place or late on the way.
 
+mod by;
+
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use by::{by, data, failed, pass};
 use bytes::Bytes;
 use proptest::prelude::*;
-use sluicegate::brigade::{Brigade, Bucket, FileSlice, SourceError};
+use sluicegate::brigade::{Brigade, Bucket, FileSlice};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Count, Counts, Filter, FilterError, RateFilter, Replace, Step, Verdict};
 use sluicegate::limit::{Limit, Rate};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A filter from a closure.
-struct By<F>(F);
-
-impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send> Filter for By<F> {
-    fn filter(
-        &mut self,
-        now: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        Ok((self.0)(now, input, output))
-    }
-}
-
-fn by(f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
-    By(f)
-}
-
-fn pass(input: &mut Brigade, output: &mut Brigade) -> Verdict {
-    while let Some(bucket) = input.pop_within(output.room()) {
-        output.push(bucket);
-    }
-    Verdict::after(output)
-}
-
-fn data(text: &'static str) -> Bucket {
-    Bucket::Data(Bytes::from_static(text.as_bytes()))
-}
-
 fn slice(len: u64) -> FileSlice {
     FileSlice::new(Arc::new(tempfile::tempfile().unwrap()), 0, len)
-}
-
-fn failed() -> Bucket {
-    Bucket::Error(SourceError::new("the disk is gone"))
 }
 
 /// Takes all it is given and lets it out one second after the last came, having kept it itself.

@@ -1,49 +1,19 @@
 //! The contract: a filter that breaks a rule of it is found out, and one that keeps them all is not.
 
+mod by;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use by::{by, data, failed, pass};
 use bytes::Bytes;
-use sluicegate::brigade::{Brigade, Bucket, SourceError};
+use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Count, Counts, Filter, FilterError, Step, Verdict};
 
 const SECOND: Duration = Duration::from_secs(1);
-
-/// A filter from a closure.
-struct By<F>(F);
-
-impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send> Filter for By<F> {
-    fn filter(
-        &mut self,
-        now: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        Ok((self.0)(now, input, output))
-    }
-}
-
-fn by(f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
-    By(f)
-}
-
-fn pass(input: &mut Brigade, output: &mut Brigade) -> Verdict {
-    while let Some(bucket) = input.pop_within(output.room()) {
-        output.push(bucket);
-    }
-    Verdict::after(output)
-}
-
-fn data(text: &'static str) -> Bucket {
-    Bucket::Data(Bytes::from_static(text.as_bytes()))
-}
-
-fn failed() -> Bucket {
-    Bucket::Error(SourceError::new("the disk is gone"))
-}
 
 /// Drives `filter` with a bit of everything until the chain finds the breach: an error in release builds, a
 /// panic in debug builds, both with the rule's words.

@@ -35,10 +35,9 @@ impl Backlog {
         &self.bytes[self.gone..]
     }
 
-    /// Appends at most `most` bytes of `bufs` behind the first `skip`, as far as there is room, and says
-    /// how many.
-    pub(super) fn take(&mut self, bufs: &[IoSlice<'_>], mut skip: usize, most: usize) -> usize {
-        let offered = bufs.iter().map(|buf| buf.len()).sum::<usize>().saturating_sub(skip);
+    /// Appends at most `most` bytes of `bufs`, as far as there is room, and says how many.
+    pub(super) fn take(&mut self, bufs: &[IoSlice<'_>], most: usize) -> usize {
+        let offered = bufs.iter().map(|buf| buf.len()).sum::<usize>();
         let mut left = most.min(self.room()).min(offered);
         let taken = left;
         if left > 0 && self.bytes.capacity() == 0 {
@@ -49,10 +48,8 @@ impl Backlog {
             self.gone = 0;
         }
         for buf in bufs {
-            let start = skip.min(buf.len());
-            skip -= start;
-            let n = left.min(buf.len() - start);
-            self.bytes.extend_from_slice(&buf[start..start + n]);
+            let n = left.min(buf.len());
+            self.bytes.extend_from_slice(&buf[..n]);
             left -= n;
         }
         taken
@@ -82,7 +79,7 @@ mod tests {
     fn it_takes_up_to_its_cap_and_holds_memory_only_while_it_holds_bytes() {
         for (offered, taken) in [(0, 0), (1, 1), (7, 7), (8, 8), (9, 8)] {
             let mut backlog = Backlog::new(8);
-            assert_eq!(backlog.take(&[IoSlice::new(&vec![1; offered])], 0, usize::MAX), taken);
+            assert_eq!(backlog.take(&[IoSlice::new(&vec![1; offered])], usize::MAX), taken);
             assert_eq!((backlog.len(), backlog.room()), (taken, 8 - taken));
             assert_eq!(backlog.is_allocated(), taken > 0);
             backlog.advance(taken);
@@ -93,17 +90,16 @@ mod tests {
     proptest! {
         #[test]
         fn bytes_come_out_as_they_went_in(
-            offers in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), 0usize..25, 0usize..20), 0..40),
+            offers in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..20), 0usize..20), 0..40),
         ) {
             let mut backlog = Backlog::new(32);
             let (mut went_in, mut came_out) = (Vec::new(), Vec::new());
-            for (bytes, skip, gone) in offers {
+            for (bytes, gone) in offers {
                 let cut = bytes.len() / 2;
                 let bufs = [IoSlice::new(&bytes[..cut]), IoSlice::new(&bytes[cut..])];
-                let taken = backlog.take(&bufs, skip, 15);
-                let rest = &bytes[skip.min(bytes.len())..];
+                let taken = backlog.take(&bufs, 15);
                 prop_assert!(taken <= 15 && backlog.len() <= 32);
-                went_in.extend_from_slice(&rest[..taken]);
+                went_in.extend_from_slice(&bytes[..taken]);
                 let gone = gone.min(backlog.len());
                 came_out.extend_from_slice(&backlog.as_slice()[..gone]);
                 backlog.advance(gone);

@@ -140,7 +140,7 @@ impl<W: Wire> Sink<W> {
         // A socket that took a part may take more; it is asked again by the next write. One that took
         // nothing is full, and what it refused is held for it.
         if taken == 0 {
-            taken = self.backlog.take(bufs, 0, covered);
+            taken = self.backlog.take(bufs, covered);
             self.state.note_buffered(self.backlog.len() - taken, self.backlog.len());
         }
         if let Some(tokens) = &mut self.tokens {

@@ -1,0 +1,39 @@
+//! Small parts of the tests of chains: a filter from a closure, one that passes everything on, buckets.
+
+use bytes::Bytes;
+use sluicegate::brigade::{Brigade, Bucket, SourceError};
+use sluicegate::clock::Instant;
+use sluicegate::filter::{Filter, FilterError, Verdict};
+
+/// A filter from a closure.
+struct By<F>(F);
+
+impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send> Filter for By<F> {
+    fn filter(
+        &mut self,
+        now: Instant,
+        input: &mut Brigade,
+        output: &mut Brigade,
+    ) -> Result<Verdict, FilterError> {
+        Ok((self.0)(now, input, output))
+    }
+}
+
+pub fn by(f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
+    By(f)
+}
+
+pub fn pass(input: &mut Brigade, output: &mut Brigade) -> Verdict {
+    while let Some(bucket) = input.pop_within(output.room()) {
+        output.push(bucket);
+    }
+    Verdict::after(output)
+}
+
+pub fn data(text: &'static str) -> Bucket {
+    Bucket::Data(Bytes::from_static(text.as_bytes()))
+}
+
+pub fn failed() -> Bucket {
+    Bucket::Error(SourceError::new("the disk is gone"))
+}
