@@ -7,10 +7,12 @@ mod level;
 mod live;
 mod spelling;
 mod token_bucket;
+mod tree;
 mod units;
 
 pub use allowance::{Allowance, Carryover, INTERVAL};
 pub use live::Limit;
 pub use spelling::UnitError;
 pub use token_bucket::{SharedTokenBucket, TokenBucket};
+pub use tree::{Budget, LEAST_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, Rate, RateOrOff, Size};

@@ -1,0 +1,173 @@
+//! One node of the tree: its budget, its place in its parent's line, and the line of its own children.
+
+use std::collections::BTreeSet;
+
+use super::NodeId;
+use super::budget::{Budget, Meter, Weight};
+use crate::clock::Instant;
+
+/// Virtual time: bytes per unit of weight, in fractions of a byte.
+pub(super) type Virtual = u128;
+
+/// Fractions of a byte in virtual time. Fine enough that 65 535 weights divide a byte.
+const FRACTIONS: u128 = 1 << 20;
+
+/// What passed through a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes granted and debited.
+    pub bytes: u64,
+    /// How often a stream below had to wait for this node.
+    pub waits: u64,
+    /// Bytes that a node which only reports would have delayed.
+    pub over: u64,
+}
+
+/// Where a stream stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    /// It asked for nothing.
+    Quiet,
+    /// It waits for its turn with so many bytes.
+    Waiting(u64),
+    /// Its turn came; it has not come for it.
+    Granted(u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) parent: Option<NodeId>,
+    pub(super) budget: Budget,
+    /// With a rate only.
+    pub(super) meter: Option<Meter>,
+    pub(super) passed: Passed,
+    pub(super) children: usize,
+    /// The sum of their weights, of those that want nothing too.
+    pub(super) children_weight: u64,
+
+    /// Where its last grant ended in the parent's virtual time.
+    pub(super) finish: Virtual,
+    /// Its place in the parent's line: where it begins, and its number.
+    pub(super) place: Option<(Virtual, u64)>,
+    /// Out of the parent's line until then, because it cannot pay.
+    pub(super) parked: Option<Instant>,
+
+    /// The children that wait, those to be served first in front.
+    pub(super) line: BTreeSet<(Virtual, u64, NodeId)>,
+    /// The sum of the weights in line.
+    pub(super) line_weight: u64,
+    /// The virtual time of the line.
+    pub(super) time: Virtual,
+
+    /// Of a stream.
+    pub(super) ask: Ask,
+}
+
+impl Node {
+    pub(super) fn inner(parent: Option<NodeId>, budget: Budget, now: Instant) -> Self {
+        Self {
+            parent,
+            budget,
+            meter: budget.rate.map(|rate| Meter::full(rate, budget.burst, now)),
+            passed: Passed::default(),
+            children: 0,
+            children_weight: 0,
+            finish: 0,
+            place: None,
+            parked: None,
+            line: BTreeSet::new(),
+            line_weight: 0,
+            time: 0,
+            ask: Ask::Quiet,
+        }
+    }
+
+    pub(super) fn stream(parent: NodeId, weight: Weight) -> Self {
+        Self::inner(Some(parent), Budget::default().with_weight(weight), Instant::ZERO)
+    }
+
+    pub(super) fn weight(&self) -> u64 {
+        self.budget.weight.get().into()
+    }
+
+    /// The meter, if it delays.
+    pub(super) fn gate(&mut self) -> Option<&mut Meter> {
+        if self.budget.report_only { None } else { self.meter.as_mut() }
+    }
+
+    pub(super) fn change(&mut self, budget: Budget, now: Instant) {
+        self.budget = budget;
+        match (budget.rate, &mut self.meter) {
+            (Some(rate), Some(meter)) => meter.change(rate, budget.burst, now),
+            // A burst is for a quiet time, and a time without a limit was none.
+            (Some(rate), meter) => *meter = Some(Meter::without_burst(rate, budget.burst, now)),
+            (None, meter) => *meter = None,
+        }
+    }
+
+    /// Whether a child of its own waits below it, or it waits itself.
+    pub(super) fn wants(&self) -> bool {
+        !self.line.is_empty() || matches!(self.ask, Ask::Waiting(_))
+    }
+
+    /// Books a grant that was paid below.
+    pub(super) fn pay(&mut self, bytes: u64, now: Instant) {
+        self.passed.bytes = self.passed.bytes.saturating_add(bytes);
+        let report_only = self.budget.report_only;
+        if let Some(meter) = &mut self.meter {
+            // One that only reports counts the excess and forgets it, else the excess would add up.
+            if report_only && meter.can_pay(bytes, now).is_err() {
+                self.passed.over = self.passed.over.saturating_add(bytes);
+            } else {
+                meter.pay(bytes);
+            }
+        }
+    }
+
+    pub(super) fn debit(&mut self, bytes: u64, now: Instant) {
+        if self.budget.report_only {
+            return self.pay(bytes, now);
+        }
+        self.passed.bytes = self.passed.bytes.saturating_add(bytes);
+        if let Some(meter) = &mut self.meter {
+            // Settled first: what time earned pays before a debt is made.
+            let _ = meter.can_pay(0, now);
+            meter.debit(bytes);
+        }
+    }
+
+    pub(super) fn give_back(&mut self, bytes: u64) {
+        self.passed.bytes = self.passed.bytes.saturating_sub(bytes);
+        if let Some(meter) = &mut self.meter {
+            meter.give_back(bytes);
+        }
+    }
+
+    /// Ends later in the parent's virtual time by what `bytes` cost at its weight.
+    pub(super) fn finish_later(&mut self, bytes: u64) {
+        self.finish = self.finish.saturating_add(per_weight(bytes, self.weight()));
+    }
+
+    /// And earlier again.
+    pub(super) fn finish_earlier(&mut self, bytes: u64) {
+        self.finish = self.finish.saturating_sub(per_weight(bytes, self.weight()));
+    }
+
+    /// Moves the line's time on by a grant to a child that began at `began`.
+    ///
+    /// Divided by all the weights there are, so that it never overtakes what those in line are owed.
+    pub(super) fn served(&mut self, bytes: u64, began: Virtual) {
+        self.time = self.time.saturating_add(per_weight(bytes, self.children_weight.max(1))).max(began);
+    }
+
+    /// Bytes to be served in this line before the child that has this place, about.
+    pub(super) fn ahead_of(&self, place: Option<(Virtual, u64)>) -> u64 {
+        let (Some((start, _)), Some((first, _, _))) = (place, self.line.first()) else { return 0 };
+        let distance = (start - first).saturating_mul(self.line_weight.into());
+        u64::try_from(distance / FRACTIONS).unwrap_or(u64::MAX)
+    }
+}
+
+fn per_weight(bytes: u64, weight: u64) -> Virtual {
+    u128::from(bytes) * FRACTIONS / u128::from(weight)
+}

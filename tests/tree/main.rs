@@ -1,0 +1,6 @@
+//! The tree of budgets on simulated time: bounds, shares, and who waits for whom.
+
+mod random;
+mod shares;
+mod simulation;
+mod turns;
