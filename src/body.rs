@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
+use crate::budget::Gate;
 use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
@@ -66,6 +67,8 @@ pub struct PacedBody<G> {
     chain: Chain,
     /// What came out of the chain and is on its way to the reader.
     out: Brigade,
+    /// The shared budgets that what came out passes.
+    gate: Gate,
     clock: Arc<dyn Clock>,
     sleep: Sleep,
     punctual: Punctual,
@@ -102,6 +105,7 @@ impl<G: Generator> PacedBody<G> {
             exhausted: false,
             chain,
             out: Brigade::with_budget(MAX_PIECE),
+            gate: Gate::default(),
             clock,
             sleep,
             punctual: Punctual::default(),
@@ -111,6 +115,18 @@ impl<G: Generator> PacedBody<G> {
             waits: Waits::default(),
             waiting: None,
         }
+    }
+
+    /// The same, with every byte that comes out of the chain passing `gate`.
+    #[must_use]
+    pub fn through(mut self, gate: Gate) -> Self {
+        self.gate = gate;
+        self
+    }
+
+    /// The shared budgets it passes.
+    pub fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     /// Whether the end of the stream has been handed over.
@@ -132,7 +148,8 @@ impl<G: Generator> PacedBody<G> {
             };
             *waited += began - since;
         }
-        if polled.is_pending() {
+        // The gate keeps a book of its own.
+        if polled.is_pending() && !self.gate.is_waiting() {
             self.waiting = Some((if sleeping { Wait::Pace } else { Wait::Source }, began));
         }
     }
@@ -140,19 +157,27 @@ impl<G: Generator> PacedBody<G> {
     /// The next frame out of what the chain put out already. `Ready(None)`: it put out nothing more.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while let Some(bucket) = self.out.front() {
+            if bucket.len() > 0 && self.gate.granted() == 0 {
+                ready!(self.gate.poll_turn(cx, self.out.bytes()));
+            }
+            let granted = self.gate.granted();
             if let Bucket::File(slice) = bucket {
-                let slice = slice.clone();
+                let slice = slice.clone().split_to(granted);
                 let read = ready!(self.reader.poll_read(cx, &slice));
                 return Poll::Ready(Some(match read {
                     Ok(bytes) => {
                         let _read = self.out.pop_within(bytes.len() as u64);
+                        self.gate.sent(bytes.len() as u64);
                         Ok(Frame::data(bytes))
                     }
                     Err(error) => Err(self.fail(BodyError::source(error))),
                 }));
             }
-            match self.out.pop() {
-                Some(Bucket::Data(bytes)) => return Poll::Ready(Some(Ok(Frame::data(bytes)))),
+            match self.out.pop_within(granted) {
+                Some(Bucket::Data(bytes)) => {
+                    self.gate.sent(bytes.len() as u64);
+                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
+                }
                 Some(Bucket::Trailers(fields)) => return Poll::Ready(Some(Ok(Frame::trailers(*fields)))),
                 Some(Bucket::Error(error)) => {
                     return Poll::Ready(Some(Err(self.fail(BodyError::source(error)))));

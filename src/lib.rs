@@ -37,6 +37,7 @@
 pub mod admin;
 pub mod body;
 pub mod brigade;
+pub mod budget;
 pub mod clock;
 pub mod config;
 mod excerpt;

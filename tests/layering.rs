@@ -85,6 +85,15 @@ const RULES: &[Rule] = &[
         )],
     },
     Rule {
+        name: "budget imports clock and limit only",
+        check: |source| imports_but(source, "budget/", &[&["budget"], &["clock"], &["limit"]]),
+        broken_by: &[
+            ("budget/key.rs", "use crate::http::peer::PeerAddr;"),
+            ("budget/alarm.rs", "fn f() { crate::rt::spawn(g()) }"),
+        ],
+        kept_by: &[("budget/seat.rs", "use super::Node; use crate::{clock::Clock, limit::NodeId};")],
+    },
+    Rule {
         name: "config imports filter, limit and excerpt only",
         check: |source| imports_but(source, "config/", &[&["config"], &["filter"], &["limit"], &["excerpt"]]),
         broken_by: &[

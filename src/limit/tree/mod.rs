@@ -143,14 +143,16 @@ impl Tree {
         self.dispatch(now);
     }
 
-    /// Books bytes that passed without asking (heads, framing), on every node above `stream`. No node
-    /// gets into more than a second's debt that way.
-    pub fn debit(&mut self, stream: NodeId, bytes: u64, now: Instant) {
-        let mut child = stream;
-        while let Some(parent) = self.node(child).parent {
-            self.node_mut(child).finish_later(bytes);
-            self.node_mut(parent).debit(bytes, now);
-            child = parent;
+    /// Books bytes that passed without asking (heads, framing) on a stream or a node and on all above it.
+    /// No node gets into more than a second's debt that way.
+    pub fn debit(&mut self, id: NodeId, bytes: u64, now: Instant) {
+        let mut at = id;
+        loop {
+            let node = self.node_mut(at);
+            node.debit(bytes, now);
+            let Some(parent) = node.parent else { return };
+            node.finish_later(bytes);
+            at = parent;
         }
     }
 

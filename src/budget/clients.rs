@@ -1,0 +1,156 @@
+//! The clients below one node: a node for each key, made when it is first seen and forgotten when idle.
+
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::{ClientKey, Node};
+use crate::limit::Budget;
+
+/// Clients below a node, each with the same budget unless it was given its own.
+///
+/// A client's node is kept until nothing of its past counts any more (its burst is whole, no debt is
+/// left), so leaving and coming back is no way round a limit. Memory is bounded: of those kept for their
+/// past alone, the oldest are forgotten beyond [`MOST_IDLE`](Self::MOST_IDLE).
+#[derive(Clone)]
+pub struct Clients(Arc<Book>);
+
+struct Book {
+    above: Node,
+    name: Arc<str>,
+    keyed: Mutex<Keyed>,
+}
+
+struct Keyed {
+    budget: Budget,
+    nodes: HashMap<ClientKey, Node>,
+    /// All keys in turn, looked at one by one for those that can be forgotten.
+    round: VecDeque<ClientKey>,
+    own: HashMap<ClientKey, Budget>,
+}
+
+/// There are as many clients with a budget of their own as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooManyOwn;
+
+impl Clients {
+    /// The most clients that are remembered for their past alone.
+    pub const MOST_IDLE: usize = 65_536;
+
+    /// The most clients that may have a budget of their own.
+    pub const MOST_OWN: usize = 10_000;
+
+    /// Nodes looked at for each new one, so that more are forgotten than come.
+    const LOOKS: usize = 4;
+
+    /// Clients below `above`, each under `budget`.
+    pub fn below(above: Node, name: &str, budget: Budget) -> Self {
+        let keyed = Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), own: HashMap::new() };
+        Self(Arc::new(Book { above, name: name.into(), keyed: Mutex::new(keyed) }))
+    }
+
+    /// The node above all of them.
+    pub fn above(&self) -> &Node {
+        &self.0.above
+    }
+
+    /// The node of one client.
+    pub fn node(&self, key: &ClientKey) -> Node {
+        let mut keyed = self.lock();
+        if let Some(node) = keyed.nodes.get(key) {
+            return node.clone();
+        }
+        keyed.forget(self.0.above.clock().now());
+        let budget = keyed.own.get(key).copied().unwrap_or(keyed.budget);
+        let node = self.0.above.child_named(Arc::clone(&self.0.name), budget);
+        keyed.nodes.insert(key.clone(), node.clone());
+        keyed.round.push_back(key.clone());
+        node
+    }
+
+    /// What each client has that was not given its own.
+    pub fn budget(&self) -> Budget {
+        self.lock().budget
+    }
+
+    /// Changes it for all of them, from now on.
+    pub fn set(&self, budget: Budget) {
+        let mut keyed = self.lock();
+        keyed.budget = budget;
+        for (key, node) in &keyed.nodes {
+            if !keyed.own.contains_key(key) {
+                node.set(budget);
+            }
+        }
+    }
+
+    /// Gives one client a budget of its own, or with `None` what the others have.
+    ///
+    /// # Errors
+    /// [`MOST_OWN`](Self::MOST_OWN) have one already.
+    pub fn set_own(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOwn> {
+        let mut keyed = self.lock();
+        match budget {
+            Some(budget) => {
+                if keyed.own.len() >= Self::MOST_OWN && !keyed.own.contains_key(key) {
+                    return Err(TooManyOwn);
+                }
+                keyed.own.insert(key.clone(), budget);
+            }
+            None => drop(keyed.own.remove(key)),
+        }
+        if let Some(node) = keyed.nodes.get(key) {
+            node.set(budget.unwrap_or(keyed.budget));
+        }
+        Ok(())
+    }
+
+    /// The clients that have a budget of their own.
+    pub fn own(&self) -> Vec<(ClientKey, Budget)> {
+        self.lock().own.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
+    }
+
+    /// Clients that are known at the moment, those remembered for their past included; at most `most`.
+    pub fn known(&self, most: usize) -> Vec<(ClientKey, Node)> {
+        self.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
+    }
+
+    /// How many are known.
+    pub fn len(&self) -> usize {
+        self.lock().nodes.len()
+    }
+
+    /// Whether none is known.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Keyed> {
+        self.0.keyed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Keyed {
+    /// Looks at some nodes, and forgets those of which nothing counts any more.
+    fn forget(&mut self, now: crate::clock::Instant) {
+        let crowded = self.nodes.len() >= Clients::MOST_IDLE;
+        for _ in 0..Clients::LOOKS.min(self.round.len()) {
+            let Some(key) = self.round.pop_front() else { return };
+            let idle = self
+                .nodes
+                .get(&key)
+                .is_some_and(|node| node.is_unused() && (crowded || node.forgettable_at() <= now));
+            if idle {
+                self.nodes.remove(&key);
+            } else {
+                self.round.push_back(key);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Clients {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Clients").field("above", self.above()).field("known", &self.len()).finish()
+    }
+}

@@ -1,0 +1,6 @@
+//! Shared budgets on a manual clock: handles, turns, wake-ups, clients, and bodies that pass them.
+
+mod bodies;
+mod clients;
+mod seats;
+mod tasks;
