@@ -96,6 +96,22 @@ macro_rules! one_route_command {
             #[argh(option, arg_name = "file")]
             pub(super) admin_token_file: Option<String>,
 
+            /// pace of the whole server, all its responses together, shared fairly by clients, spelt as for --rate (default off)
+            #[argh(option, arg_name = "rate")]
+            pub(super) server_rate: Option<String>,
+
+            /// pace of each client, all its responses together, whatever the connections, spelt as for --rate (default off)
+            #[argh(option, arg_name = "rate")]
+            pub(super) client_rate: Option<String>,
+
+            /// what a client may get at once after a quiet time, again as time earns it, spelt as for --burst; needs --client-rate (default one interval's worth)
+            #[argh(option, arg_name = "burst")]
+            pub(super) client_burst: Option<String>,
+
+            /// by what clients are told apart: address (of IPv6, one /64), or header:NAME such as header:x-api-key (default address)
+            #[argh(option, arg_name = "key")]
+            pub(super) client_key: Option<String>,
+
             /// pace of each connection, all its responses together with their heads, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
             pub(super) connection_rate: Option<String>,

@@ -6,9 +6,10 @@ use std::fmt::Display;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
     AdminSource, Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_SEND_BUFFER,
-    MOST_TOTAL, ProxySource, Route, RouteDraft, SinkDraft, SinkSettings, Source, duration, size_up_to,
+    MOST_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, budget_of,
+    duration, size_up_to,
 };
-use sluicegate::limit::{Rate, Size, UnitError};
+use sluicegate::limit::{Budget, Rate, Size, UnitError};
 
 use super::CliError;
 use super::args::{Proxy, Run, Serve};
@@ -27,7 +28,16 @@ macro_rules! set_server_flags {
         $config.client_connections =
             flag("client-connections", &$typed.client_connections, |text| count(text, 1))?;
         $config.admin = admin(&$typed.admin, &$typed.admin_token_file, &$config.listen)?;
+        let client_burst = flag("client-burst", &$typed.client_burst, str::parse)?;
+        let client_rate = flag("client-rate", &$typed.client_rate, Rate::parse_or_off)?.flatten();
+        $config.limits = SharedLimits {
+            server: Budget::of(flag("server-rate", &$typed.server_rate, Rate::parse_or_off)?.flatten()),
+            client: budget_of(client_rate, client_burst)
+                .map_err(|error| CliError::Usage(format!("--client-burst: {error}")))?,
+            key: flag("client-key", &$typed.client_key, str::parse)?.unwrap_or_default(),
+        };
         let draft = SinkDraft {
+            report_only: false,
             rate: flag("connection-rate", &$typed.connection_rate, Rate::parse_or_off)?.flatten(),
             burst: flag("connection-burst", &$typed.connection_burst, str::parse)?,
             buffer: flag("egress-buffer", &$typed.egress_buffer, |text| size(text, MOST_BUFFER))?,
@@ -236,6 +246,7 @@ mod tests {
              --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
              --idle-connection-timeout 4s --rate 60 --burst 256 --end-of-stream paced --filter rate \
              --filter count --listen [::1]:0 --listen unix:a.sock --log-level debug --access-log --drain 0s \
+             --server-rate 10m --client-rate 2m --client-burst 1m --client-key header:x-key \
              --max-connections 7 --client-connections 3 --connection-rate 1m --connection-burst 128 \
              --egress-buffer 32k --egress-total 10m --on-full close --stall-timeout 7s --min-drain-rate 1k \
              --send-buffer 16k --header-timeout 5s --idle-timeout 6s",
@@ -273,6 +284,7 @@ mod tests {
             buffer: 32_768,
             rate: Rate::new(1 << 20),
             burst: 131_072,
+            report_only: false,
             on_full: OnFull::Close,
             stall_timeout: seconds(7),
             min_drain_rate: Rate::new(1024),
@@ -280,6 +292,12 @@ mod tests {
         };
         assert_eq!((config.sink, config.egress_total), (sink, Some(10 << 20)));
         assert_eq!(config.client_connections, Some(3));
+        let limits = SharedLimits {
+            server: Budget::of(Rate::new(10 << 20)),
+            client: Budget::of(Rate::new(2 << 20)).with_burst(1 << 20),
+            key: "header:x-key".parse().unwrap(),
+        };
+        assert_eq!(config.limits, limits);
 
         let config = serve(&typed(". --list --index start.html --rate off")).unwrap();
         let Source::Files(files) = &config.routes[0].source else { panic!() };
@@ -309,6 +327,9 @@ mod tests {
             (". --max-connections 0", "--max-connections: \"0\" is not a number from 1 to"),
             (". --max-connections +5", "--max-connections: \"+5\" is not a number"),
             (". --client-connections 0", "--client-connections: \"0\" is not a number from 1 to"),
+            (". --server-rate 0", "--server-rate: \"0\" is not a rate"),
+            (". --client-burst 64k", "--client-burst: without a rate"),
+            (". --client-key ip", "--client-key: \"ip\" is not what clients can be told apart by"),
             (". --connection-rate 0", "--connection-rate: \"0\" is not a rate"),
             (". --connection-burst 64k", "--connection-burst: without a rate of connections"),
             (". --connection-rate 60 --connection-burst 0", "--connection-burst: with none nothing"),

@@ -72,6 +72,12 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         (Some(source), None) => _ = writeln!(text, "admin on {}", source.listen()),
         (None, None) => {}
     }
+    if let Some(pace) = summary::shared(config.limits.server) {
+        let _ = writeln!(text, "all responses together: {pace}");
+    }
+    if let Some(pace) = summary::shared(config.limits.client) {
+        let _ = writeln!(text, "each client, told apart by {}: {pace}", config.limits.key);
+    }
     if let Some(pace) = summary::connection_pace(&config.sink) {
         let _ = writeln!(text, "each connection: {pace}");
     }

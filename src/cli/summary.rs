@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use sluicegate::config::words::{spell_end_of_stream, spell_on_full};
 use sluicegate::config::{Config, FilterKind, Pace, Route, SinkSettings, Source, duration};
-use sluicegate::limit::{Burst, Rate, Size};
+use sluicegate::limit::{Budget, Burst, Rate, Size};
 
 /// All of `config`, which was read from `file`.
 pub(super) fn of(config: &Config, file: &str) -> String {
@@ -21,6 +21,14 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     line(&mut text, "connections", &format!("at most {}{of_client}", config.max_connections));
     if let Some(pace) = connection_pace(&config.sink) {
         line(&mut text, "of each", &pace);
+    }
+    for (name, budget) in [("server", config.limits.server), ("client", config.limits.client)] {
+        if let Some(pace) = shared(budget) {
+            line(&mut text, name, &pace);
+        }
+    }
+    if config.limits.client.rate.is_some() || config.limits.server.rate.is_some() {
+        line(&mut text, "client is", &config.limits.key.to_string());
     }
     let total = config.egress_total.map(|total| format!(", {} in all", Size::new(total)));
     let total = total.unwrap_or_else(|| ", a quarter of the memory in all".to_owned());
@@ -40,6 +48,11 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let _ = writeln!(text, "\n{}", route.path);
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
+        for (name, budget) in [("in all", route.limits.total), ("per client", route.limits.client)] {
+            if let Some(pace) = shared(budget) {
+                line(&mut text, name, &pace);
+            }
+        }
         if !route.filters.is_empty() {
             let filters: Vec<String> =
                 route.filters.iter().map(|filter| with_kind(&filter.name, &filter.kind)).collect();
@@ -74,7 +87,17 @@ pub(super) fn source(source: &Source) -> String {
 
 /// At which pace each connection sends, if there is a limit.
 pub(super) fn connection_pace(sink: &SinkSettings) -> Option<String> {
-    sink.rate.map(|rate| format!("{}, {}", rate_of(rate), burst(Burst::new(sink.burst))))
+    let report = if sink.report_only { ", only reported" } else { "" };
+    sink.rate.map(|rate| format!("{}, {}{report}", rate_of(rate), burst(Burst::new(sink.burst))))
+}
+
+/// What responses share, if there is a limit.
+pub(super) fn shared(budget: Budget) -> Option<String> {
+    let rate = budget.rate?;
+    let burst =
+        if budget.burst == 0 { String::new() } else { format!(", {}", burst(Burst::new(budget.burst))) };
+    let report = if budget.report_only { ", only reported" } else { "" };
+    Some(format!("{}{burst}{report}", rate_of(rate)))
 }
 
 /// What is held for readers, and when they are given up.
@@ -95,10 +118,11 @@ fn sink(sink: &SinkSettings, total: &str) -> String {
 /// At which pace a route's responses leave.
 pub(super) fn pace_of(route: &Route) -> String {
     let pace = pace(&route.pace);
-    match &route.source {
+    let pace = match &route.source {
         Source::Proxy(proxy) if proxy.honour_accel => format!("{pace}; X-Accel-Limit-Rate goes before"),
         _ => pace,
-    }
+    };
+    if route.limits.report_only { format!("{pace}, only reported") } else { pace }
 }
 
 fn pace(pace: &Pace) -> String {

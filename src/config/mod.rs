@@ -19,6 +19,7 @@ mod admin;
 pub mod duration;
 mod error;
 mod filters;
+mod limits;
 mod listen;
 mod network;
 mod raw;
@@ -41,6 +42,7 @@ use log::LevelFilter;
 pub use admin::AdminSource;
 pub use error::ConfigError;
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
+pub use limits::{KeySource, RouteLimits, SharedLimits, budget_of};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
@@ -91,6 +93,8 @@ pub struct Config {
     pub idle_timeout: Duration,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody.
     pub trusted_proxies: Vec<Network>,
+    /// What all responses share, and those of each client.
+    pub limits: SharedLimits,
     /// What a connection may hold, how fast it may write, and when its reader is given up.
     pub sink: SinkSettings,
     /// Bytes held for the slow readers of all connections above which new requests get 503. Default, and
@@ -117,6 +121,7 @@ impl Default for Config {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             trusted_proxies: Vec::new(),
+            limits: SharedLimits::default(),
             sink: SinkSettings::default(),
             egress_total: None,
             admin: None,

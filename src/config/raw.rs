@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::limits::{RawBudget, RawClient, RawRouteLimits};
 use super::{ListenAddr, Network, OnFull, RoutePath, duration, words};
 use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
@@ -64,6 +65,10 @@ pub(super) struct RawConfig {
 #[serde(deny_unknown_fields, expecting = "a table")]
 pub(super) struct RawLimits {
     #[serde(default)]
+    pub(super) server: RawBudget,
+    #[serde(default)]
+    pub(super) client: RawClient,
+    #[serde(default)]
     pub(super) connection: RawLimit,
 }
 
@@ -72,6 +77,8 @@ pub(super) struct RawLimits {
 pub(super) struct RawLimit {
     pub(super) rate: Option<RateOrOff>,
     pub(super) burst: Option<Spanned<Burst>>,
+    #[serde(default)]
+    pub(super) report_only: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -95,6 +102,8 @@ pub(super) struct RawRoute {
     pub(super) burst: Option<Spanned<Burst>>,
     pub(super) end_of_stream: Option<Spanned<EndOfStreamWord>>,
     pub(super) filters: Option<Vec<Spanned<String>>>,
+    #[serde(default)]
+    pub(super) limits: RawRouteLimits,
     // For `files`.
     pub(super) index: Option<Spanned<String>>,
     pub(super) list: Option<Spanned<bool>>,

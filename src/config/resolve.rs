@@ -62,13 +62,13 @@ pub(super) fn parse(
 }
 
 /// Collects what is wrong and goes on, so that all of it is told at once.
-struct Resolver<'a> {
+pub(super) struct Resolver<'a> {
     base: &'a Path,
     problems: Vec<Problem>,
 }
 
 impl Resolver<'_> {
-    fn problem(&mut self, at: Range<usize>, text: impl Into<String>) {
+    pub(super) fn problem(&mut self, at: Range<usize>, text: impl Into<String>) {
         self.problems.push(Problem::new(Some(at), text));
     }
 
@@ -85,6 +85,7 @@ impl Resolver<'_> {
         let all = self.problems.len() == before;
         let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
         let sink = self.sink(raw.limits.connection, raw.sink, all.then_some(&routes));
+        let limits = self.shared_limits(raw.limits.server, raw.limits.client);
         let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
         let admin = self.admin(raw.admin, raw.admin_token_file, &listen);
         let config = Config {
@@ -99,6 +100,7 @@ impl Resolver<'_> {
                 list.0.into_iter().map(|(_, network)| network).collect()
             }),
             client_connections: raw.client_connections.map(|_| most),
+            limits,
             sink,
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
@@ -161,6 +163,7 @@ impl Resolver<'_> {
         let draft = SinkDraft {
             rate: limit.rate.and_then(|RateOrOff(rate)| rate),
             burst: limit.burst.map(Spanned::into_inner),
+            report_only: limit.report_only,
             buffer: self.size("buffer in [sink]", &raw.buffer, MOST_BUFFER),
             on_full: raw.on_full.map(|word| word.into_inner().0),
             stall_timeout: Some(self.timeout("stall_timeout in [sink]", raw.stall_timeout, default)),
@@ -210,7 +213,7 @@ impl Resolver<'_> {
     fn route(
         &mut self,
         whole: Range<usize>,
-        raw: RawRoute,
+        mut raw: RawRoute,
         kinds: &BTreeMap<String, FilterKind>,
     ) -> Option<Route> {
         let name = format!("[[route]] {:?}", shorten(raw.path.get_ref().0.as_str()));
@@ -228,19 +231,25 @@ impl Resolver<'_> {
                 return None;
             }
         };
+        let mut limits = std::mem::take(&mut raw.limits);
+        // Two spellings of the same.
+        let rate = self.one_of(&name, "rate", raw.rate.take(), limits.response.rate.take());
+        let burst = self.one_of(&name, "burst", raw.burst.take(), limits.response.burst.take());
+        let limits = self.route_limits(&name, limits, rate.is_some());
         let filters = raw.filters.unwrap_or_default();
         let places = Places {
             path: raw.path.span(),
             files: raw.files.as_ref().map(Spanned::span),
-            burst: raw.burst.as_ref().map(Spanned::span),
+            burst: burst.as_ref().map(Spanned::span),
             end_of_stream: raw.end_of_stream.as_ref().map(Spanned::span),
             filters: filters.iter().map(Spanned::span).collect(),
         };
         let draft = RouteDraft {
             path: raw.path.into_inner().0,
             source,
-            rate: raw.rate.and_then(|rate| rate.into_inner().0),
-            burst: raw.burst.map(Spanned::into_inner),
+            rate: rate.and_then(|rate| rate.into_inner().0),
+            burst: burst.map(Spanned::into_inner),
+            limits,
             end_of_stream: raw.end_of_stream.map(|word| word.into_inner().0),
             filters: filters.into_iter().map(Spanned::into_inner).collect(),
         };

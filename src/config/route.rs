@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use super::error::{shorten, suggestion};
 use super::filters::{FilterKind, RATE};
+use super::limits::RouteLimits;
 use super::source::Source;
 use crate::filter::EndOfStream;
 use crate::limit::{Burst, Rate};
@@ -19,6 +20,8 @@ pub struct Route {
     pub source: Source,
     /// At which pace each response leaves.
     pub pace: Pace,
+    /// What the responses of the route share.
+    pub limits: RouteLimits,
     /// The filters in their order, from the source to the client.
     ///
     /// [`FilterKind::RoutePace`] is among them, exactly once, if a response here can have a rate: the
@@ -111,6 +114,8 @@ pub struct RouteDraft {
     pub burst: Option<Burst>,
     /// `None` if nothing was said.
     pub end_of_stream: Option<EndOfStream>,
+    /// See [`Route::limits`].
+    pub limits: RouteLimits,
     /// Names, in their order.
     pub filters: Vec<String>,
 }
@@ -130,7 +135,8 @@ impl RouteDraft {
     /// A draft of a route for everything, unlimited, without filters.
     pub fn new(source: Source) -> Self {
         let path = RoutePath::root();
-        Self { path, source, rate: None, burst: None, end_of_stream: None, filters: Vec::new() }
+        let limits = RouteLimits::default();
+        Self { path, source, rate: None, burst: None, end_of_stream: None, limits, filters: Vec::new() }
     }
 
     /// The route. `named` are the filters that were given names; those that need no table are known besides.
@@ -189,7 +195,7 @@ impl RouteDraft {
             burst: self.burst.unwrap_or_default(),
             end_of_stream: self.end_of_stream.unwrap_or_default(),
         };
-        Ok(Route { path: self.path, source: self.source, pace, filters })
+        Ok(Route { path: self.path, source: self.source, pace, limits: self.limits, filters })
     }
 }
 

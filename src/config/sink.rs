@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::shorten;
 use super::filters::FilterKind;
 use super::route::Route;
-use crate::limit::{Burst, INTERVAL, Rate, Size};
+use crate::limit::{Burst, INTERVAL, Limit, Rate, Size};
 
 /// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
 pub const MOST_BUFFER: Size = Size::new(64 << 20);
@@ -25,6 +25,8 @@ pub struct SinkSettings {
     pub rate: Option<Rate>,
     /// Bytes that may leave at once under `rate`. Default 64 KiB; at least 1.
     pub burst: u64,
+    /// `rate` delays nothing; what it would have delayed is counted. Default no.
+    pub report_only: bool,
     /// What happens when the buffer is full and stays so. Default [`OnFull::Wait`].
     pub on_full: OnFull,
     /// A reader that takes nothing for so long, while there is something for it, is given up. Default 60 s.
@@ -35,6 +37,15 @@ pub struct SinkSettings {
     /// Bytes of the kernel's send buffer (`SO_SNDBUF`), which stands between the sink and the reader.
     /// Default: the kernel's own choice, which grows to megabytes.
     pub send_buffer: Option<usize>,
+}
+
+impl SinkSettings {
+    /// The limit of a connection, as a handle to change it by.
+    pub fn limit(&self) -> Limit {
+        let limit = Limit::new(self.rate).with_burst(self.burst);
+        limit.set_report_only(self.report_only);
+        limit
+    }
 }
 
 /// What happens when the buffer is full and the reader does not drain it.
@@ -54,6 +65,7 @@ impl Default for SinkSettings {
             buffer: 64 * 1024,
             rate: None,
             burst: 64 * 1024,
+            report_only: false,
             on_full: OnFull::Wait,
             stall_timeout: Duration::from_secs(60),
             min_drain_rate: None,
@@ -70,6 +82,8 @@ pub struct SinkDraft {
     pub rate: Option<Rate>,
     /// See [`SinkSettings::burst`].
     pub burst: Option<Burst>,
+    /// See [`SinkSettings::report_only`].
+    pub report_only: bool,
     /// See [`SinkSettings::buffer`].
     pub buffer: Option<usize>,
     /// See [`SinkSettings::on_full`].
@@ -117,6 +131,7 @@ impl SinkDraft {
             buffer: self.buffer.unwrap_or(default.buffer),
             rate: self.rate,
             burst: self.burst.map_or(default.burst, Burst::bytes),
+            report_only: self.report_only,
             on_full: self.on_full.unwrap_or(default.on_full),
             stall_timeout: self.stall_timeout.unwrap_or(default.stall_timeout),
             min_drain_rate: self.min_drain_rate,

@@ -7,7 +7,7 @@
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
-use crate::limit::{Allowance, Carryover, INTERVAL, Limit, Rate};
+use crate::limit::{Allowance, Carryover, INTERVAL, Limit, Rate, TokenBucket};
 
 /// What happens to the remainder of less than a chunk at the end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -70,6 +70,8 @@ pub struct RateFilter {
     holding: bool,
     /// The remainder was let go on credit: what is still in hand follows without asking.
     closing: bool,
+    /// While the limit only reports: finds out what it would have delayed.
+    report: Option<TokenBucket>,
 }
 
 impl RateFilter {
@@ -84,6 +86,7 @@ impl RateFilter {
             unpaced: 0,
             holding: false,
             closing: false,
+            report: None,
         }
     }
 
@@ -167,6 +170,14 @@ impl RateFilter {
         self.burst_left = self.burst_left.saturating_sub(bytes);
     }
 
+    /// Counts bytes that left although the rate would have delayed them.
+    fn report(&mut self, now: Instant, rate: Rate, bytes: u64) {
+        let depth = rate.bytes_per_second() / 5 + self.limit.burst();
+        let bucket = self.report.get_or_insert_with(|| TokenBucket::new(rate, depth, now));
+        bucket.set_rate(rate, now);
+        self.limit.note_over(bytes - bucket.consume(bytes));
+    }
+
     /// Books bytes that left under a rate.
     fn book(&mut self, bytes: u64) {
         let Some(allowance) = &mut self.allowance else { return };
@@ -193,10 +204,12 @@ impl Filter for RateFilter {
                 return Ok(Verdict::Ready);
             }
             // Read once for each move: another thread may change it at any time.
-            let Some(rate) = self.limit.rate() else {
+            let (rate, report_only) = (self.limit.rate(), self.limit.is_report_only());
+            let Some(rate) = rate.filter(|_| !report_only) else {
                 let sent = input.bytes().min(output.room());
                 input.move_to(output, sent);
                 self.let_pass(sent);
+                rate.into_iter().for_each(|rate| self.report(now, rate, sent));
                 continue;
             };
             match self.allow(now, rate, input.bytes(), input.ends()) {

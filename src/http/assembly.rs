@@ -87,6 +87,7 @@ fn settings(config: &Config) -> Settings {
         header_timeout: config.header_timeout,
         idle_timeout: config.idle_timeout,
         access_log: config.access_log,
+        limits: config.limits.clone(),
         sink: config.sink.clone(),
         egress_total: config.egress_total.unwrap_or(default.egress_total),
         client_connections: config.client_connections,
@@ -131,6 +132,9 @@ fn route(
     };
     route =
         route.rate(given.pace.rate).burst(given.pace.burst.bytes()).end_of_stream(given.pace.end_of_stream);
+    let limits = &given.limits;
+    route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
+    route = route.report_only(limits.report_only);
     for filter in &given.filters {
         let wrong = |error: &dyn fmt::Display| failed(&format!("filter {}: {error}", filter.name));
         route = match &filter.kind {

@@ -2,6 +2,7 @@
 
 pub mod answer;
 mod assembly;
+mod budgets;
 pub mod content;
 pub mod files;
 pub mod peer;
@@ -11,6 +12,7 @@ pub mod server;
 
 pub(crate) use assembly::bind;
 pub use assembly::{AssemblyError, FilterKinds};
+pub use budgets::Budgets;
 
 /// The largest message head that passes, start line and end included: 32 KiB, requests and responses
 /// alike. A larger request is answered 431, a larger response of an upstream 502.

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use http::{Request, Response};
 use hyper::body::Incoming;
 
+use super::budgets;
 use super::content::Content;
 use super::files::Files;
 use super::proxy::{Client, Proxy};
+use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::filter::{EndOfStream, FilterFactory};
-use crate::limit::{Limit, Rate};
+use crate::limit::{Budget, Limit, Rate, Weight};
+use crate::rt;
 
 /// An answer that is being prepared.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Response<Content>> + Send + 'a>>;
@@ -39,6 +42,11 @@ pub trait Handler: Send + Sync {
 /// ```
 pub struct Route {
     path: String,
+    /// Set when it becomes a server's.
+    pub(super) number: usize,
+    /// Its clients, below the node that all its responses share.
+    clients: Clients,
+    weight: Weight,
     pub(super) source: Source,
     pub(super) pacing: Pacing,
     pub(super) stages: Vec<Stage>,
@@ -69,6 +77,13 @@ impl Route {
     fn new(path: &str, source: Source) -> Self {
         Self {
             path: path.to_owned(),
+            number: usize::MAX,
+            clients: Clients::below(
+                Node::root(budgets::ROUTE, Budget::default(), rt::clock()),
+                budgets::ROUTE_CLIENT,
+                Budget::default(),
+            ),
+            weight: Weight::default(),
             source,
             pacing: Pacing { limit: Limit::new(None), end_of_stream: EndOfStream::default() },
             stages: Vec::new(),
@@ -109,6 +124,34 @@ impl Route {
     #[must_use]
     pub fn burst(self, bytes: u64) -> Self {
         self.pacing.limit.set_burst(bytes);
+        self
+    }
+
+    /// Has the pace of each response delay nothing, and count what it would have delayed.
+    #[must_use]
+    pub fn report_only(self, report_only: bool) -> Self {
+        self.pacing.limit.set_report_only(report_only);
+        self
+    }
+
+    /// What all responses of the route share. Default: no limit.
+    #[must_use]
+    pub fn total(self, budget: Budget) -> Self {
+        self.clients.above().set(budget);
+        self
+    }
+
+    /// What all its responses to one client share. Default: no limit.
+    #[must_use]
+    pub fn per_client(self, budget: Budget) -> Self {
+        self.clients.set(budget);
+        self
+    }
+
+    /// The share of a response beside the others of its client. Default 1.
+    #[must_use]
+    pub fn weight(mut self, weight: Weight) -> Self {
+        self.weight = weight;
         self
     }
 
@@ -160,6 +203,16 @@ impl Route {
         &self.pacing.limit
     }
 
+    /// The clients of the route, below the node that all its responses share; live.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Where a response to one client stands, in the route's tree and in the server's.
+    pub(super) fn gate(&self, server: &Clients, key: &ClientKey) -> Gate {
+        Gate::of_client(Some(&self.clients), server, key, self.weight)
+    }
+
     /// Whether some filter reads heads, so that the request's must be kept.
     pub(super) fn has_named_filters(&self) -> bool {
         self.stages.iter().any(|stage| matches!(stage, Stage::Named(_)))
@@ -175,42 +228,38 @@ impl Route {
 
 /// What a path leads to.
 pub(super) enum Found<'a> {
-    /// The route's place in the table, the route, and the path below it.
-    Route(usize, &'a Route, &'a str),
+    /// The route, and the path below it.
+    Route(Arc<Route>, &'a str),
     /// The prefix of a route without its slash at the end.
     MissingSlash,
     Nothing,
 }
 
 /// The routes of a server; the longest prefix wins.
-pub(super) struct Routes(Vec<Route>);
+pub(super) struct Routes(Vec<Arc<Route>>);
 
 impl Routes {
-    pub(super) fn new(mut routes: Vec<Route>) -> Self {
+    /// Routes that are told apart by the numbers that `number` gives to their paths.
+    pub(super) fn new(mut routes: Vec<Route>, number: impl Fn(&str) -> usize) -> Self {
         // Longest first; of equal ones, the first given.
         routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
         for route in &mut routes {
+            route.number = number(&route.path);
             if !route.stages.iter().any(|stage| matches!(stage, Stage::RoutePace)) {
                 route.stages.push(Stage::RoutePace);
             }
         }
-        Self(routes)
+        Self(routes.into_iter().map(Arc::new).collect())
     }
 
-    /// The prefix of the route at `index`; `-` if there is none.
-    pub(super) fn path(&self, index: usize) -> &str {
-        self.0.get(index).map_or("-", |route| &route.path)
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.0.iter()
     }
 
-    /// The prefixes, in the routes' order.
-    pub(super) fn paths(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(Route::path)
-    }
-
-    pub(super) fn find<'a>(&'a self, path: &'a str) -> Found<'a> {
-        for (index, route) in self.0.iter().enumerate() {
+    pub(super) fn find<'a>(&self, path: &'a str) -> Found<'a> {
+        for route in &self.0 {
             if let Some(rest) = route.rest(path) {
-                return Found::Route(index, route, rest);
+                return Found::Route(Arc::clone(route), rest);
             }
             if route.path.strip_suffix('/') == Some(path) {
                 return Found::MissingSlash;
@@ -236,6 +285,7 @@ mod tests {
     fn the_longest_prefix_wins_and_prefixes_end_at_slashes() {
         let routes = Routes::new(
             ["/", "/logs/", "/logs/old/", "/exact"].map(|path| Route::handler(path, Nowhere)).into(),
+            |_| 0,
         );
         let cases = [
             ("/", "/", ""),
@@ -250,7 +300,7 @@ mod tests {
         ];
         for (path, prefix, rest) in cases {
             match routes.find(path) {
-                Found::Route(_, route, found) => assert_eq!((route.path(), found), (prefix, rest), "{path}"),
+                Found::Route(route, found) => assert_eq!((route.path(), found), (prefix, rest), "{path}"),
                 _ => panic!("{path} leads nowhere"),
             }
         }

@@ -2,9 +2,9 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::Rate;
+use super::{Budget, Rate};
 
 /// A shared handle to a rate and a burst. Clones are the same limit: what one sets, all see.
 ///
@@ -28,12 +28,20 @@ struct Setting {
     rate: AtomicU64,
     /// Bytes.
     burst: AtomicU64,
+    report_only: AtomicBool,
+    /// Bytes that would have been delayed.
+    over: AtomicU64,
 }
 
 impl Limit {
     /// A limit of `rate` bytes per second, `None` for unlimited, without a burst.
     pub fn new(rate: Option<Rate>) -> Self {
-        Self(Arc::new(Setting { rate: AtomicU64::new(encode(rate)), burst: AtomicU64::new(0) }))
+        Self(Arc::new(Setting {
+            rate: AtomicU64::new(encode(rate)),
+            burst: AtomicU64::new(0),
+            report_only: AtomicBool::new(false),
+            over: AtomicU64::new(0),
+        }))
     }
 
     /// The same limit with `bytes` that may leave ahead of the pace, once, at the start of a response.
@@ -61,6 +69,43 @@ impl Limit {
     /// Changes the burst for responses that start from now on.
     pub fn set_burst(&self, bytes: u64) {
         self.0.burst.store(bytes, Ordering::Relaxed);
+    }
+
+    /// Whether the limit delays nothing, and counts what it would have delayed.
+    pub fn is_report_only(&self) -> bool {
+        self.0.report_only.load(Ordering::Relaxed)
+    }
+
+    /// Makes the limit delay nothing and only count, or delay again.
+    pub fn set_report_only(&self, report_only: bool) {
+        self.0.report_only.store(report_only, Ordering::Relaxed);
+    }
+
+    /// Bytes that passed so far and would have been delayed, if they had not been reported only.
+    pub fn over(&self) -> u64 {
+        self.0.over.load(Ordering::Relaxed)
+    }
+
+    /// Counts bytes that would have been delayed.
+    pub(crate) fn note_over(&self, bytes: u64) {
+        self.0.over.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// All of it at once.
+    pub fn budget(&self) -> Budget {
+        Budget {
+            rate: self.rate(),
+            burst: self.burst(),
+            report_only: self.is_report_only(),
+            ..Budget::default()
+        }
+    }
+
+    /// Changes rate, burst and whether it only reports; a weight means nothing here.
+    pub fn set(&self, budget: Budget) {
+        self.set_rate(budget.rate);
+        self.set_burst(budget.burst);
+        self.set_report_only(budget.report_only);
     }
 }
 

@@ -26,6 +26,7 @@ use bytes::{Buf, Bytes};
 use hyper::rt::ReadBufCursor;
 
 use crate::clock::{Clock, Instant, Sleep};
+use crate::limit::{INTERVAL, Limit};
 use crate::rt::Socket;
 
 pub use crate::config::{OnFull, SinkSettings};
@@ -70,7 +71,7 @@ pub struct Sink<W: Wire = Socket> {
     settings: Arc<SinkSettings>,
     backlog: Backlog,
     watch: Watch,
-    tokens: Option<Tokens>,
+    tokens: Tokens,
     /// Since when a write has waited for tokens, and when there will be enough.
     short_of_tokens: Option<(Instant, Instant)>,
     /// Since when the socket has held bytes back.
@@ -91,7 +92,7 @@ impl<W: Wire> Sink<W> {
             prefix: Bytes::new(),
             backlog: Backlog::new(settings.buffer),
             watch: Watch::default(),
-            tokens: settings.rate.map(|rate| Tokens::new(rate, settings.burst, now)),
+            tokens: Tokens::new(settings.limit(), now),
             short_of_tokens: None,
             held_back: None,
             patience_ends: None,
@@ -99,6 +100,13 @@ impl<W: Wire> Sink<W> {
             state: Arc::new(SinkState::new(clock, totals)),
             settings,
         }
+    }
+
+    /// The same under a limit that others share and change, in place of the settings' rate and burst.
+    #[must_use]
+    pub fn under(mut self, limit: Limit) -> Self {
+        self.tokens = Tokens::new(limit, self.alarm.clock().now());
+        self
     }
 
     /// What is known of this sink, for as long as somebody asks.
@@ -143,16 +151,13 @@ impl<W: Wire> Sink<W> {
             taken = self.backlog.take(bufs, covered);
             self.state.note_buffered(self.backlog.len() - taken, self.backlog.len());
         }
-        if let Some(tokens) = &mut self.tokens {
-            tokens.give_back(covered - taken);
-        }
+        self.tokens.give_back(covered - taken);
         Poll::Ready(Ok(taken))
     }
 
     /// Waits until the tokens cover a piece of `most` bytes, and says how many they cover; they are taken.
     fn poll_tokens(&mut self, cx: &mut Context<'_>, now: Instant, most: usize) -> Poll<usize> {
-        let Some(tokens) = &mut self.tokens else { return Poll::Ready(most) };
-        match tokens.take(now, most) {
+        match self.tokens.take(now, most) {
             Ok(covered) => {
                 if let Some((since, _)) = self.short_of_tokens.take() {
                     self.state.note_token_wait(now - since);
@@ -161,7 +166,8 @@ impl<W: Wire> Sink<W> {
             }
             Err(due) => {
                 let since = self.short_of_tokens.map_or(now, |(since, _)| since);
-                self.short_of_tokens = Some((since, due));
+                // The limit may be changed meanwhile.
+                self.short_of_tokens = Some((since, due.min(now + INTERVAL)));
                 self.set_alarm(cx);
                 Poll::Pending
             }

@@ -1,22 +1,27 @@
 //! The pace of one connection: its token bucket, told the time as the drivers tell their chains.
 
 use crate::clock::{Instant, Punctual};
-use crate::limit::{INTERVAL, Rate, TokenBucket};
+use crate::limit::{INTERVAL, Limit, TokenBucket};
 
 /// Tokens that are asked for in pieces of one interval's worth, or of the burst if that is less.
 ///
 /// A burst is often earned back in less time than a timer is late. A wake-up a little late counts as on
 /// time here too ([`Punctual`]), or high rates would never be reached. Told time is never ahead of the
 /// clock, so over its life the connection sends no more than burst + rate × time.
+///
+/// The limit may be changed at any time; who waits for tokens asks again at least each interval.
 pub(super) struct Tokens {
-    bucket: TokenBucket,
+    limit: Limit,
+    /// While there is a rate.
+    bucket: Option<TokenBucket>,
     punctual: Punctual,
 }
 
 impl Tokens {
-    /// All of `burst` is there.
-    pub(super) fn new(rate: Rate, burst: u64, now: Instant) -> Self {
-        Self { bucket: TokenBucket::new(rate, burst, now), punctual: Punctual::default() }
+    /// All of the burst is there.
+    pub(super) fn new(limit: Limit, now: Instant) -> Self {
+        let bucket = limit.rate().map(|rate| TokenBucket::new(rate, limit.burst(), now));
+        Self { limit, bucket, punctual: Punctual::default() }
     }
 
     /// Takes tokens for `most` bytes, at least one, or for as many as there are.
@@ -25,40 +30,76 @@ impl Tokens {
     /// There are too few; it says when there will be enough. Not for every byte that drips in: for all
     /// that is asked, or for one piece.
     pub(super) fn take(&mut self, now: Instant, most: usize) -> Result<usize, Instant> {
-        let least = (most as u64).min(self.piece());
-        self.bucket.refill(self.punctual.tell(now));
-        if self.bucket.available() < least {
-            let due = self.bucket.available_at(least);
+        let told = self.punctual.tell(now);
+        self.keep_to_the_limit(told);
+        let Some(bucket) = &mut self.bucket else { return Ok(most) };
+        bucket.refill(told);
+        if self.limit.is_report_only() {
+            self.limit.note_over(most as u64 - bucket.consume(most as u64));
+            return Ok(most);
+        }
+        let least = (most as u64).min(piece(bucket));
+        if bucket.available() < least {
+            let due = bucket.available_at(least);
             self.punctual.expect(due);
-            self.bucket.refill(self.punctual.tell(now));
-            if self.bucket.available() < least {
+            bucket.refill(self.punctual.tell(now));
+            if bucket.available() < least {
                 return Err(due);
             }
         }
         // At most `most`, which is a usize.
-        Ok(self.bucket.consume(most as u64) as usize)
+        Ok(bucket.consume(most as u64) as usize)
     }
 
     /// Puts back what was taken and not used.
     pub(super) fn give_back(&mut self, tokens: usize) {
-        self.bucket.give_back(tokens as u64);
+        if let Some(bucket) = &mut self.bucket {
+            bucket.give_back(tokens as u64);
+        }
     }
 
-    fn piece(&self) -> u64 {
-        let nanos = u128::from(self.bucket.rate().bytes_per_second()) * INTERVAL.as_nanos();
-        u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).clamp(1, self.bucket.max_burst())
+    /// Goes over to the limit as it is now. A burst is for a quiet time; a change gives none.
+    fn keep_to_the_limit(&mut self, now: Instant) {
+        let Some(rate) = self.limit.rate() else {
+            self.bucket = None;
+            return;
+        };
+        let burst = self.limit.burst().max(1);
+        match &mut self.bucket {
+            Some(bucket) if bucket.max_burst() == burst => {
+                if bucket.rate() != rate {
+                    bucket.set_rate(rate, now);
+                }
+            }
+            other => {
+                let fresh = TokenBucket::new(rate, burst, now);
+                let left = other.as_ref().map_or_else(|| piece(&fresh), TokenBucket::available);
+                *other = Some(fresh.starting_with(left));
+            }
+        }
     }
+}
+
+/// One interval's worth, or the burst if that is less; at least a byte.
+fn piece(bucket: &TokenBucket) -> u64 {
+    let nanos = u128::from(bucket.rate().bytes_per_second()) * INTERVAL.as_nanos();
+    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).clamp(1, bucket.max_burst())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Rate;
+
+    fn tokens(rate: u64, burst: u64) -> Tokens {
+        Tokens::new(Limit::new(Rate::new(rate)).with_burst(burst), Instant::ZERO)
+    }
 
     // 64 KiB at 100 MiB/s are earned back in 0.6 ms; the wheel wakes each 10 ms.
     #[test]
     fn a_burst_earned_back_between_two_wake_ups_costs_no_rate() {
         let rate = 100 << 20;
-        let mut tokens = Tokens::new(Rate::new(rate).unwrap(), 65_536, Instant::ZERO);
+        let mut tokens = tokens(rate, 65_536);
         let mut sent = 0;
         for millis in (0..=1000).step_by(10) {
             let now = Instant::from_millis(millis);
@@ -72,11 +113,37 @@ mod tests {
 
     #[test]
     fn what_comes_too_late_earns_the_burst_and_no_more() {
-        let mut tokens = Tokens::new(Rate::new(1_000_000).unwrap(), 1000, Instant::ZERO);
+        let mut tokens = tokens(1_000_000, 1000);
         assert_eq!(tokens.take(Instant::ZERO, 5000), Ok(1000));
         assert_eq!(tokens.take(Instant::ZERO, 5000), Err(Instant::from_millis(1)));
         let late = Instant::from_millis(52);
         assert_eq!(tokens.take(late, 5000), Ok(1000));
         assert_eq!(tokens.take(late, 5000), Err(Instant::from_millis(53)));
+    }
+
+    #[test]
+    fn a_change_holds_from_the_next_question_and_gives_no_burst() {
+        let mut tokens = tokens(1_000, 1_000);
+        assert_eq!(tokens.take(Instant::ZERO, 5_000), Ok(1_000));
+        assert_eq!(tokens.take(Instant::ZERO, 5_000), Err(Instant::from_millis(200)));
+        tokens.limit.set_rate(Rate::new(10_000));
+        let now = Instant::from_millis(100);
+        assert_eq!(tokens.take(now, 5_000), Err(Instant::from_millis(190)), "100 are there of 1 000");
+        tokens.limit.set_burst(50_000);
+        assert_eq!(tokens.take(now, 5_000), Err(Instant::from_millis(290)), "100 are there of 2 000");
+        tokens.limit.set_rate(None);
+        assert_eq!(tokens.take(now, 1 << 30), Ok(1 << 30));
+        tokens.limit.set_rate(Rate::new(10_000));
+        assert_eq!(tokens.take(now, 5_000), Ok(2_000), "one interval's worth");
+        assert_eq!(tokens.take(now, 5_000), Err(Instant::from_millis(300)));
+    }
+
+    #[test]
+    fn a_limit_that_only_reports_delays_nothing_and_counts_the_excess() {
+        let mut tokens = tokens(1_000, 1_000);
+        tokens.limit.set_report_only(true);
+        assert_eq!(tokens.take(Instant::ZERO, 5_000), Ok(5_000));
+        assert_eq!(tokens.take(Instant::from_millis(100), 150), Ok(150));
+        assert_eq!(tokens.limit.over(), 4_000 + 50);
     }
 }

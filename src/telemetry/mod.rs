@@ -7,6 +7,7 @@
 mod histogram;
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
@@ -18,9 +19,9 @@ pub use histogram::Durations;
 pub struct Telemetry {
     accepted: AtomicU64,
     refused: AtomicU64,
-    /// In the order of the server's routes.
-    routes: Vec<RouteCounts>,
-    unrouted: RouteCounts,
+    /// By their numbers. Only ever added to: a route that is gone keeps what it counted.
+    routes: RwLock<Vec<Arc<RouteCounts>>>,
+    unrouted: Arc<RouteCounts>,
 }
 
 /// How a response ended.
@@ -48,7 +49,7 @@ impl Outcome {
 /// A response that ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ended {
-    /// The route's place in the server's order; `None` if no route answered.
+    /// The route's [number](Telemetry::route); `None` if no route answered.
     pub(crate) route: Option<usize>,
     /// `None` if the client left before there was one.
     pub(crate) status: Option<StatusCode>,
@@ -60,14 +61,30 @@ pub(crate) struct Ended {
 }
 
 impl Telemetry {
-    /// Nothing counted yet, on routes of these paths.
-    pub(crate) fn new<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+    /// Nothing counted yet.
+    pub(crate) fn new() -> Self {
         Self {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
-            routes: paths.map(|path| RouteCounts::new(Some(path))).collect(),
-            unrouted: RouteCounts::new(None),
+            routes: RwLock::default(),
+            unrouted: Arc::new(RouteCounts::new(None)),
         }
+    }
+
+    /// The number of the route at `path`; always the same, also for one that comes later in its place.
+    pub(crate) fn route(&self, path: &str) -> usize {
+        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let known = routes.iter().position(|route| route.path() == Some(path));
+        known.unwrap_or_else(|| {
+            routes.push(Arc::new(RouteCounts::new(Some(path))));
+            routes.len() - 1
+        })
+    }
+
+    /// The path of the route with this number; `-` if there is none.
+    pub(crate) fn path(&self, route: usize) -> String {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.get(route).and_then(|route| route.path()).unwrap_or("-").to_owned()
     }
 
     /// Counts a connection that is served.
@@ -82,7 +99,8 @@ impl Telemetry {
 
     /// Counts a response.
     pub(crate) fn response_ended(&self, ended: &Ended) {
-        let route = ended.route.and_then(|at| self.routes.get(at)).unwrap_or(&self.unrouted);
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let route = ended.route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);
         if let Some(status) = ended.status {
             route.by_class[class(status)].fetch_add(1, Ordering::Relaxed);
         }
@@ -107,8 +125,9 @@ impl Telemetry {
     }
 
     /// What each route answered; last, what no route did.
-    pub fn routes(&self) -> impl Iterator<Item = &RouteCounts> {
-        self.routes.iter().chain([&self.unrouted])
+    pub fn routes(&self) -> Vec<Arc<RouteCounts>> {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        routes.iter().chain([&self.unrouted]).map(Arc::clone).collect()
     }
 }
 
@@ -192,7 +211,9 @@ mod tests {
 
     #[test]
     fn responses_are_counted_where_they_belong() {
-        let telemetry = Telemetry::new(["/a/", "/"].into_iter());
+        let telemetry = Telemetry::new();
+        assert_eq!(["/a/", "/", "/a/"].map(|path| telemetry.route(path)), [0, 1, 0]);
+        assert_eq!((telemetry.path(1), telemetry.path(2)), ("/".to_owned(), "-".to_owned()));
         for (route, status, outcome) in [
             (Some(0), Some(200), Outcome::Complete),
             (Some(0), Some(206), Outcome::Aborted),
@@ -205,16 +226,17 @@ mod tests {
         }
         let seen: Vec<_> = telemetry
             .routes()
+            .iter()
             .map(|route| {
                 let classes: Vec<u64> = route.by_class().map(|(_, count)| count).collect();
-                (route.path(), classes, route.aborted(), route.abandoned(), route.bytes())
+                (route.path().map(str::to_owned), classes, route.aborted(), route.abandoned(), route.bytes())
             })
             .collect();
         assert_eq!(
             seen,
             [
-                (Some("/a/"), vec![0, 2, 0, 0, 0], 1, 1, 30),
-                (Some("/"), vec![0, 0, 1, 0, 0], 0, 0, 10),
+                (Some("/a/".to_owned()), vec![0, 2, 0, 0, 0], 1, 1, 30),
+                (Some("/".to_owned()), vec![0, 0, 1, 0, 0], 0, 0, 10),
                 (None, vec![0, 0, 0, 1, 1], 0, 0, 20),
             ]
         );

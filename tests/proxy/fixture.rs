@@ -13,6 +13,7 @@ use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use sluicegate::body::PacedBody;
+use sluicegate::budget::Gate;
 use sluicegate::clock::Clock;
 use sluicegate::config::ProxySource;
 use sluicegate::filter::{Chain, RateFilter};
@@ -174,7 +175,7 @@ async fn respond(
     let rest = request.uri().path().trim_start_matches('/').to_owned();
     let mut response = proxy.respond(request, &rest, &from).await;
     if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
-        rt::spawn(relay(tunnel, chain(), Arc::clone(&clock), PATIENCE));
+        rt::spawn(relay(tunnel, chain(), Gate::default(), Arc::clone(&clock), PATIENCE));
     }
     response.map(|content| match content {
         Content::Empty => Either::Left(Empty::new()),

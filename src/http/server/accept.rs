@@ -73,7 +73,8 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
     }
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
     let local = socket.local();
-    let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock);
+    let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock)
+        .under(server.budgets.connection().clone());
     let connection = Connection::new(Arc::clone(server), &sink, peer, local, refused);
     rt::spawn(connection::serve(sink, connection));
 }

@@ -18,6 +18,7 @@ use super::exchange;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
 use super::{MAX_HEAD, Refusal, Shared, Stage};
+use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
@@ -46,17 +47,21 @@ pub(super) struct Connection {
     /// The socket's descriptor, for the log.
     fd: i32,
     began: Instant,
-    /// The route of the last request, for the log.
+    /// The number of the last request's route, for the log.
     pub(super) last_route: AtomicUsize,
     in_flight: AtomicUsize,
     /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
     idle_since: AtomicU64,
     requests: AtomicU64,
+    /// Bytes of content handed over, which passed the shared budgets.
+    content: AtomicU64,
+    /// Bytes beside it that were charged to them.
+    charged: AtomicU64,
     /// What responses left, by the place of their rate filter.
     carryover: Mutex<Vec<(Place, Carryover)>>,
 }
 
-/// Where a rate filter stands: the route, and the place in its order of filters.
+/// Where a rate filter stands: the route's number, and the place in its order of filters.
 pub(super) type Place = (usize, usize);
 
 impl Connection {
@@ -82,6 +87,8 @@ impl Connection {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
             requests: AtomicU64::new(0),
+            content: AtomicU64::new(0),
+            charged: AtomicU64::new(0),
             carryover: Mutex::default(),
         })
     }
@@ -96,6 +103,23 @@ impl Connection {
         self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
         self.sink.await_bytes();
         self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Notes bytes of content that were handed over.
+    pub(super) fn handed_over(&self, bytes: u64) {
+        self.content.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Charges a client for what was written since beside content: heads, framing. Exact when nothing is
+    /// under way; content that waits to be written makes it come later.
+    pub(super) fn charge(&self, client: &ClientKey) {
+        let clients = self.server.budgets.clients();
+        if !clients.above().is_limited() {
+            return;
+        }
+        let beside = self.sink.counts().bytes_written().saturating_sub(self.content.load(Ordering::Relaxed));
+        let before = self.charged.fetch_max(beside, Ordering::Relaxed);
+        clients.node(client).debit(beside.saturating_sub(before));
     }
 
     /// The allowances that the rate filters at `place` left on this connection.
@@ -120,7 +144,7 @@ impl Connection {
                 fd = self.fd,
                 connection = self.id,
                 client:% = self.peer,
-                route = self.server.routes.path(self.last_route.load(Ordering::Relaxed)),
+                route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
                 bytes_written = counts.bytes_written(),
                 bytes_dropped = counts.bytes_dropped(),
                 buffered = self.sink.buffered_at_end(),

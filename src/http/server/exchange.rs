@@ -11,6 +11,7 @@ use super::connection::{Connection, Place};
 use super::response::{Exchange, ResponseBody};
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
+use crate::budget::Gate;
 use crate::clock::Clock;
 use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
@@ -24,18 +25,19 @@ pub(super) async fn respond(
     connection: Arc<Connection>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    let exchange = Exchange::begin(Arc::clone(&connection), &request);
+    let server = Arc::clone(&connection.server);
+    let client = server.budgets.key_of(request.headers(), &connection.peer, &server.settings.trusted);
+    let exchange = Exchange::begin(Arc::clone(&connection), &request, client);
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, refused(refusal));
     }
-    let server = Arc::clone(&connection.server);
     if server.is_shedding() {
         let text = "The server holds all the bytes for slow readers it may hold. Try again in some seconds.";
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     let uri = request.uri().clone();
     match server.routes.find(uri.path()) {
-        Found::Route(index, route, rest) => filtered(exchange, index, route, rest, request).await,
+        Found::Route(route, rest) => filtered(exchange, &route, rest, request).await,
         Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
         Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
     }
@@ -70,21 +72,22 @@ fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<R
     exchange.answered(&head, None);
     // Over HTTP/2 hyper would send the content to HEAD too.
     let content = if exchange.is_head() { Content::Empty } else { content };
-    let body = paced(content, Chain::new(), exchange.connection());
+    let clients = exchange.connection().server.budgets.clients();
+    let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
+    let body = paced(content, Chain::new(), gate, exchange.connection());
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 
 /// The answer of a route's source, through the route's filters.
 async fn filtered(
     mut exchange: Exchange,
-    index: usize,
     route: &Route,
     rest: &str,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
-    exchange.routed(index);
+    exchange.routed(route.number);
     let connection = Arc::clone(exchange.connection());
-    connection.last_route.store(index, Ordering::Relaxed);
+    connection.last_route.store(route.number, Ordering::Relaxed);
     let (mut head, body) = request.into_parts();
     // What the client asked, for the filters that decide by it; the source sees what they leave.
     let asked = route.has_named_filters().then(|| asked(&head));
@@ -109,8 +112,12 @@ async fn filtered(
         let filter = match (stage, &asked) {
             (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
             (Stage::Named(_), None) => None,
-            (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &connection, (index, at))),
-            (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &connection, (index, at))),
+            (Stage::Pace(pacing), _) => {
+                Some(rate_filter(pacing, &pacing.limit, &connection, (route.number, at)))
+            }
+            (Stage::RoutePace, _) => {
+                Some(rate_filter(&route.pacing, &limit, &connection, (route.number, at)))
+            }
         };
         if let Some(filter) = filter {
             chain = chain.then_boxed(filter);
@@ -119,19 +126,25 @@ async fn filtered(
     exchange.answered(&head, Some(limit.clone()));
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
-        let place = (index, route.stages.len());
+        let place = (route.number, route.stages.len());
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &connection, place));
-        crate::rt::spawn(tunnelled(tunnel, downstream, Arc::clone(&connection)));
+        let gate = route.gate(connection.server.budgets.clients(), exchange.client());
+        crate::rt::spawn(tunnelled(tunnel, downstream, gate, Arc::clone(&connection)));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
-    let body = if exchange.is_head() { None } else { paced(content, chain, &connection) };
+    let gate = route.gate(connection.server.budgets.clients(), exchange.client());
+    let body = if exchange.is_head() { None } else { paced(content, chain, gate, &connection) };
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 
 /// The route's limit, or the one that its backend set for this response.
 fn limit_of(route: &Route, head: &mut http::response::Parts) -> Limit {
     match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
-        Some(rate) => Limit::new(rate).with_burst(route.limit().burst()),
+        Some(rate) => {
+            let limit = Limit::new(rate).with_burst(route.limit().burst());
+            limit.set_report_only(route.limit().is_report_only());
+            limit
+        }
         None => route.limit().clone(),
     }
 }
@@ -143,12 +156,12 @@ fn rate_filter(pacing: &Pacing, limit: &Limit, connection: &Connection, place: P
     Box::new(filter)
 }
 
-fn paced(content: Content, chain: Chain, connection: &Connection) -> Option<PacedBody<Content>> {
+fn paced(content: Content, chain: Chain, gate: Gate, connection: &Connection) -> Option<PacedBody<Content>> {
     match content {
         Content::Empty => None,
         content => {
             let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
-            Some(PacedBody::new(content, chain, clock))
+            Some(PacedBody::new(content, chain, clock).through(gate))
         }
     }
 }
@@ -165,11 +178,11 @@ fn asked(head: &request::Parts) -> request::Parts {
 
 /// Relays an upgraded connection until it ends or the server stops. It counts as the server's while
 /// it lasts.
-async fn tunnelled(tunnel: Tunnel, downstream: Chain, connection: Arc<Connection>) {
+async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, connection: Arc<Connection>) {
     use futures_lite::FutureExt;
     let server = Arc::clone(&connection.server);
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    relay(tunnel, downstream, clock, server.settings.idle_timeout)
+    relay(tunnel, downstream, gate, clock, server.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
         .await;
     drop(connection);

@@ -19,8 +19,10 @@ use event_listener::Event;
 use futures_lite::FutureExt;
 
 pub use super::MAX_HEAD;
+use super::budgets::Budgets;
 use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep, SystemClock};
+use crate::config::SharedLimits;
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
@@ -45,6 +47,8 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// Whether each response gets a line in the log, of target `access`. Default false.
     pub access_log: bool,
+    /// What all responses share, and those of each client. Default: no limit.
+    pub limits: SharedLimits,
     /// What a connection may hold, how fast it may write, and when its reader is given up.
     pub sink: SinkSettings,
     /// Bytes held for the slow readers of all connections together above which new requests are answered
@@ -65,6 +69,7 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             access_log: false,
+            limits: SharedLimits::default(),
             sink: SinkSettings::default(),
             egress_total: rt::memory_limit() / 4,
             client_connections: None,
@@ -119,6 +124,7 @@ struct Shared {
     egress: Arc<SinkCounts>,
     shedding: Shedding,
     clients: Clients,
+    budgets: Budgets,
     routes: Routes,
     /// What filters of the routes count, by the filters' names.
     counts: BTreeMap<String, Counts>,
@@ -152,17 +158,19 @@ impl Server {
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
     ) -> Self {
-        let routes = Routes::new(routes);
+        let (telemetry, clock) = (Telemetry::new(), rt::clock());
+        let routes = Routes::new(routes, |path| telemetry.route(path));
         let shared = Shared {
             sink: Arc::new(settings.sink.clone()),
             egress: Arc::default(),
             shedding: Shedding::new(settings.egress_total),
             clients: Clients::default(),
+            budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock) as _),
             settings,
-            telemetry: Telemetry::new(routes.paths()),
+            telemetry,
             routes,
             counts,
-            clock: rt::clock(),
+            clock,
             stage: AtomicU8::new(Stage::Running as u8),
             stage_changed: Event::new(),
             connections: AtomicUsize::new(0),
@@ -256,6 +264,16 @@ impl Handle {
     /// Waits until the server ends its connections: told to, or drained.
     pub fn stopped(&self) -> impl Future<Output = ()> + '_ {
         self.0.reached(Stage::Stopped)
+    }
+
+    /// What the server's responses share; live.
+    pub fn budgets(&self) -> &Budgets {
+        &self.0.budgets
+    }
+
+    /// The server's routes, whose limits are live.
+    pub fn routes(&self) -> Vec<Arc<Route>> {
+        self.0.routes.iter().map(Arc::clone).collect()
     }
 
     /// What the server counts of its connections and responses.

@@ -12,6 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection::Connection;
 use super::streams::StreamWatch;
 use crate::body::{BodyError, PacedBody, Waits};
+use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant};
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
@@ -24,6 +25,8 @@ use crate::telemetry::{Ended, Outcome};
 /// its line.
 pub(super) struct Exchange {
     connection: Arc<Connection>,
+    /// Who is charged for it.
+    client: ClientKey,
     began: Instant,
     request: RequestLine,
     route: Option<usize>,
@@ -35,6 +38,8 @@ pub(super) struct Exchange {
     ended: bool,
     /// What the body waited for.
     waits: Waits,
+    /// For turns in shared budgets, by their names.
+    turns: Vec<(Arc<str>, Duration)>,
     /// What the connection had waited for, for tokens and for its reader, when the exchange began.
     waited_before: (Duration, Duration),
 }
@@ -47,10 +52,15 @@ struct RequestLine {
 }
 
 impl Exchange {
-    pub(super) fn begin(connection: Arc<Connection>, request: &http::Request<hyper::body::Incoming>) -> Self {
+    pub(super) fn begin(
+        connection: Arc<Connection>,
+        request: &http::Request<hyper::body::Incoming>,
+        client: ClientKey,
+    ) -> Self {
         connection.exchange_began();
         let logged = connection.server.settings.access_log;
         Self {
+            client,
             began: connection.server.clock.now(),
             request: RequestLine {
                 method: request.method().clone(),
@@ -64,6 +74,7 @@ impl Exchange {
             bytes: 0,
             ended: false,
             waits: Waits::default(),
+            turns: Vec::new(),
             waited_before: waited(&connection),
             connection,
         }
@@ -73,7 +84,12 @@ impl Exchange {
         &self.connection
     }
 
-    /// Notes the place of the route that answers.
+    /// Who is charged for it.
+    pub(super) fn client(&self) -> &ClientKey {
+        &self.client
+    }
+
+    /// Notes the number of the route that answers.
     pub(super) fn routed(&mut self, route: usize) {
         self.route = Some(route);
     }
@@ -111,12 +127,13 @@ impl Exchange {
         let pace = Rate::new((u128::from(self.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         let (tokens_before, reader_before) = self.waited_before;
         let (tokens, reader) = waited(connection);
-        let held_by = held_by([
+        let own = [
             ("pace", self.waits.pace),
             ("source", self.waits.source),
             ("connection_rate", tokens.saturating_sub(tokens_before)),
             ("reader", reader.saturating_sub(reader_before)),
-        ]);
+        ];
+        let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
         let set = self.limit.as_ref().and_then(Limit::rate);
         log::info!(
             target: "access",
@@ -144,8 +161,8 @@ fn waited(connection: &Connection) -> (Duration, Duration) {
 }
 
 /// What held a response longest; `nothing` if none did for a millisecond.
-fn held_by<const N: usize>(waits: [(&'static str, Duration); N]) -> &'static str {
-    let longest = waits.into_iter().max_by_key(|(_, waited)| *waited);
+fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
+    let longest = waits.max_by_key(|(_, waited)| *waited);
     longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
 }
 
@@ -174,6 +191,7 @@ impl Drop for Exchange {
         if server.settings.access_log {
             self.log(&ended);
         }
+        self.connection.charge(&self.client);
         self.connection.exchange_ended();
     }
 }
@@ -267,6 +285,7 @@ impl Drop for ResponseBody {
             }
             // The exchange tells of it in the log.
             self.exchange.waits = content.waits();
+            self.exchange.turns = content.gate().waited().cloned().collect();
         }
     }
 }
@@ -292,7 +311,9 @@ impl Body for ResponseBody {
                 if let Some(watch) = &this.watch {
                     watch.handed_over(this.exchange.connection.server.clock.now());
                 }
-                this.exchange.bytes += frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                let bytes = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+                this.exchange.bytes += bytes;
+                this.exchange.connection.handed_over(bytes);
                 Poll::Ready(Some(Ok(frame)))
             }
             Some(Err(error)) => {

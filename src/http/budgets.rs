@@ -1,0 +1,97 @@
+//! The budgets that a server's responses share, and whose budget a request is charged to.
+
+use std::sync::{Arc, PoisonError, RwLock};
+
+use http::HeaderMap;
+
+use super::peer::{PeerAddr, TrustedPeers, client_ip};
+use crate::budget::{ClientKey, Clients, Node};
+use crate::clock::Clock;
+use crate::config::{KeySource, SharedLimits};
+use crate::limit::Limit;
+
+/// The names of the nodes, as logs and the admin listener have them.
+pub(crate) const SERVER: &str = "server";
+pub(crate) const CLIENT: &str = "client";
+pub(crate) const ROUTE: &str = "route";
+pub(crate) const ROUTE_CLIENT: &str = "route_client";
+
+/// The server's node, those of its clients below it, and the limit of each connection.
+pub struct Budgets {
+    clients: Clients,
+    key: RwLock<KeySource>,
+    connection: Limit,
+}
+
+impl Budgets {
+    pub(crate) fn new(limits: &SharedLimits, connection: Limit, clock: Arc<dyn Clock>) -> Self {
+        let server = Node::root(SERVER, limits.server, clock);
+        Self {
+            clients: Clients::below(server, CLIENT, limits.client),
+            key: RwLock::new(limits.key.clone()),
+            connection,
+        }
+    }
+
+    /// The node of the whole server: what all its responses share.
+    pub fn server(&self) -> &Node {
+        self.clients.above()
+    }
+
+    /// The clients, by their keys.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// The limit of each connection.
+    pub fn connection(&self) -> &Limit {
+        &self.connection
+    }
+
+    /// By what clients are told apart.
+    pub fn key(&self) -> KeySource {
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Changes all of it, for responses under way too; the key for requests from now on.
+    pub(crate) fn set(&self, limits: &SharedLimits) {
+        self.server().set(limits.server);
+        self.clients.set(limits.client);
+        *self.key.write().unwrap_or_else(PoisonError::into_inner) = limits.key.clone();
+    }
+
+    /// Whose a request is.
+    pub(crate) fn key_of(&self, fields: &HeaderMap, peer: &PeerAddr, trusted: &TrustedPeers) -> ClientKey {
+        if let KeySource::Header(name) = &*self.key.read().unwrap_or_else(PoisonError::into_inner)
+            && let Some(key) = fields.get(name).and_then(|value| ClientKey::header(value.as_bytes()))
+        {
+            return key;
+        }
+        client_ip(peer, fields, trusted).map_or(ClientKey::Local, ClientKey::address)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn a_request_is_charged_to_its_header_or_else_to_its_address() {
+        let limits = SharedLimits { key: "header:x-key".parse().unwrap(), ..SharedLimits::default() };
+        let budgets = Budgets::new(&limits, Limit::new(None), Arc::new(ManualClock::new()));
+        let peer = PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap());
+        let of = |value: &str| {
+            let mut fields = HeaderMap::new();
+            fields.insert("x-key", value.parse().unwrap());
+            budgets.key_of(&fields, &peer, &TrustedPeers::default())
+        };
+        let address = ClientKey::V4("192.0.2.1".parse().unwrap());
+        assert_eq!(of("a"), ClientKey::Header("a".into()));
+        assert_eq!(of(""), address);
+        assert_eq!(of(&"k".repeat(ClientKey::MOST_HEADER + 1)), address);
+        assert_eq!(budgets.key_of(&HeaderMap::new(), &peer, &TrustedPeers::default()), address);
+        budgets.set(&SharedLimits::default());
+        assert_eq!(of("a"), address, "the key was changed");
+    }
+}
