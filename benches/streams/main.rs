@@ -54,7 +54,7 @@ struct Options {
     #[argh(switch)]
     quick: bool,
 
-    /// only this: floor, file, proxied or unpaced; repeatable
+    /// only this: floor, file, shared, proxied or unpaced; repeatable
     #[argh(option)]
     only: Vec<String>,
 
@@ -140,7 +140,7 @@ fn measure_all(
     let wanted = |part: &str| options.only.is_empty() || options.only.iter().any(|only| only == part);
     for reading in 1..=options.readings {
         for &load in loads {
-            for kind in [Kind::Floor, Kind::File, Kind::Proxied] {
+            for kind in [Kind::Floor, Kind::File, Kind::Shared, Kind::Proxied] {
                 if wanted(kind.name()) {
                     eprintln!("reading {reading} of {}: {load}, {kind}", options.readings);
                     summary.add_paced(load, kind, paced::measure(site, load, kind, timing)?);

@@ -12,6 +12,8 @@ pub enum Kind {
     Floor,
     /// Sluicegate, from the file.
     File,
+    /// Sluicegate, from the file, all streams under one limit of the whole server.
+    Shared,
     /// Sluicegate, before the fast backend.
     Proxied,
     /// nginx with `sendfile off`, from the file.
@@ -24,6 +26,7 @@ impl Kind {
         match self {
             Self::Floor => "floor",
             Self::File => "file",
+            Self::Shared => "shared",
             Self::Proxied => "proxied",
             Self::Nginx => "nginx",
         }
@@ -35,6 +38,7 @@ impl fmt::Display for Kind {
         f.write_str(match self {
             Self::Floor => "floor: bare loop, sendfile",
             Self::File => "sluicegate, file",
+            Self::Shared => "sluicegate, file, one shared limit",
             Self::Proxied => "sluicegate, proxied",
             Self::Nginx => "nginx, sendfile off",
         })
@@ -58,10 +62,9 @@ impl Running {
         let rate = load.map_or("off".to_owned(), |load| format!("{}B", load.rate));
         let connections = load.map_or(1, |load| load.streams);
         let folder = site.folder().to_string_lossy().into_owned();
-        let sluicegate = |command: &str, source: String| {
+        let sluicegate = |command: &str, source: String, limit: &str, rate: &str| {
             let max = (connections + 16).to_string();
-            let args =
-                [command, &source, "--listen", "127.0.0.1:0", "--rate", &rate, "--max-connections", &max];
+            let args = [command, &source, "--listen", "127.0.0.1:0", limit, rate, "--max-connections", &max];
             Process::program(&site.sluicegate, &args.map(str::to_owned), false)
         };
         let processes = match kind {
@@ -70,11 +73,16 @@ impl Running {
                 let file = site.file().to_string_lossy().into_owned();
                 vec![Process::role(roles::FLOOR, &[file, connections.to_string(), rate.to_string()])?]
             }
-            Kind::File => vec![sluicegate("serve", folder)?],
+            Kind::File => vec![sluicegate("serve", folder, "--rate", &rate)?],
+            Kind::Shared => {
+                let all =
+                    load.map_or("off".to_owned(), |load| format!("{}B", load.rate * load.streams as u64));
+                vec![sluicegate("serve", folder, "--server-rate", &all)?]
+            }
             Kind::Proxied => {
                 let backend = Process::role(roles::BACKEND, &[FILE_LEN.to_string()])?;
                 let upstream = format!("http://127.0.0.1:{}", backend.port()?);
-                vec![sluicegate("proxy", upstream)?, backend]
+                vec![sluicegate("proxy", upstream, "--rate", &rate)?, backend]
             }
             Kind::Nginx => {
                 let Some((nginx, port)) = nginx::start(site.folder())? else { return Ok(None) };

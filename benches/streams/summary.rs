@@ -8,7 +8,7 @@ use crate::server::Kind;
 use crate::{paced, unpaced};
 
 /// What `--only` takes.
-pub const PARTS: [&str; 4] = ["floor", "file", "proxied", "unpaced"];
+pub const PARTS: [&str; 5] = ["floor", "file", "shared", "proxied", "unpaced"];
 
 /// The readings so far.
 pub struct Summary {
@@ -26,11 +26,14 @@ struct Goal {
 
 fn goal(kind: Kind) -> Option<Goal> {
     match kind {
-        Kind::File => Some(Goal { cpu_ratio: 1.8, kib: 18.0 }),
+        Kind::File | Kind::Shared => Some(Goal { cpu_ratio: 1.8, kib: 18.0 }),
         Kind::Proxied => Some(Goal { cpu_ratio: 4.0, kib: 60.0 }),
         Kind::Floor | Kind::Nginx => None,
     }
 }
+
+/// What one shared limit may cost against limits of the streams' own.
+const SHARED_GOAL: f64 = 1.3;
 
 /// Unpaced throughput at least this part of nginx's.
 const UNPACED_GOAL: f64 = 0.8;
@@ -74,6 +77,8 @@ impl Summary {
             "CPU s/GB",
             "÷ floor",
             "goal",
+            "÷ own limits",
+            "goal",
             "KiB a stream",
             "goal",
             "achieved ÷ set",
@@ -87,8 +92,13 @@ impl Summary {
             table.row([
                 format!("{load}: {kind}"),
                 show(&all(|reading| reading.cpu_per_gb), 2),
-                show(&self.against_floor(*load, readings), 2),
+                show(&self.against(Kind::Floor, *load, readings), 2),
                 goal.as_ref().map_or("–".to_owned(), |goal| format!("≤ {}", goal.cpu_ratio)),
+                match kind {
+                    Kind::Shared => show(&self.against(Kind::File, *load, readings), 2),
+                    _ => "–".to_owned(),
+                },
+                if *kind == Kind::Shared { format!("≤ {SHARED_GOAL}") } else { "–".to_owned() },
                 show(&all(|reading| reading.kib_per_stream), 1),
                 goal.as_ref().map_or("–".to_owned(), |goal| format!("≤ {}", goal.kib)),
                 one(|reading| reading.achieved),
@@ -99,11 +109,11 @@ impl Summary {
         table
     }
 
-    /// CPU per GB against the floor's in the same round: what slowed the machine slowed both.
-    fn against_floor(&self, load: Load, readings: &[paced::Reading]) -> Vec<f64> {
-        let floor = self.paced.iter().find(|of| of.0.streams == load.streams && of.1 == Kind::Floor);
-        let floor = floor.map_or(&[][..], |(_, _, readings)| readings);
-        readings.iter().zip(floor).map(|(server, floor)| server.cpu_per_gb / floor.cpu_per_gb).collect()
+    /// CPU per GB against that of `other` in the same round: what slowed the machine slowed both.
+    fn against(&self, other: Kind, load: Load, readings: &[paced::Reading]) -> Vec<f64> {
+        let other = self.paced.iter().find(|of| of.0.streams == load.streams && of.1 == other);
+        let other = other.map_or(&[][..], |(_, _, readings)| readings);
+        readings.iter().zip(other).map(|(server, other)| server.cpu_per_gb / other.cpu_per_gb).collect()
     }
 
     fn unpaced_table(&self) -> Table {
