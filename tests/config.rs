@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::config::{
-    Config, FilterKind, GzipSettings, HostPolicy, LONGEST_FILE, ListenAddr, Loader, Pace, ReplaceSettings,
-    SinkSettings, Source,
+    Config, FilterKind, GzipSettings, HostPolicy, KeySource, LONGEST_FILE, ListenAddr, Loader, Pace,
+    ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
-use sluicegate::limit::{Burst, Rate, Size};
+use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};
 
 const GOOD: &str = include_str!("../fixtures/config/sluicegate.toml");
 
@@ -42,6 +42,12 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(config.max_connections, 10_000);
     assert!(config.access_log && config.warnings.is_empty());
     assert_eq!(config.client_connections, Some(200));
+    let limits = SharedLimits {
+        server: Budget::of(Rate::new(100 << 20)),
+        client: Budget::of(Rate::new(4 << 20)).with_burst(1 << 20),
+        key: KeySource::Address,
+    };
+    assert_eq!(config.limits, limits);
     assert_eq!((config.sink.rate, config.sink.burst), (Rate::new(2 << 20), 512 << 10));
     assert_eq!((config.egress_total, config.sink.send_buffer), (Some(256 << 20), Some(256 << 10)));
     assert!(config.trusted_proxies[1].contains("::1".parse().unwrap()));
@@ -61,6 +67,14 @@ fn the_example_means_what_its_comments_say() {
     assert!(files.list && files.index == "index.html");
     let burst = Burst::new(262_144);
     assert_eq!(slow.pace, Pace { rate: Rate::new(61_440), burst, end_of_stream: EndOfStream::Immediate });
+
+    let limits = RouteLimits {
+        total: Budget::of(Rate::new(20 << 20)),
+        client: Budget::of(Rate::new(1 << 20)),
+        weight: Weight::new(2).unwrap(),
+        report_only: false,
+    };
+    assert_eq!((slow.limits, config.routes[0].limits), (limits, RouteLimits::default()));
 
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
     assert_eq!(proxy.upstream.to_string(), "http://127.0.0.1:9000");
@@ -141,6 +155,18 @@ fn a_rate_of_its_own_may_stand_beside_the_routes() {
     let early = Pace { rate: Rate::new(1 << 20), burst: Burst::new(65_536), ..Pace::default() };
     assert_eq!(*kinds[0], FilterKind::Rate(early));
     assert_eq!(*kinds[2], FilterKind::RoutePace);
+}
+
+#[test]
+fn the_long_and_the_short_spelling_of_a_responses_rate_mean_the_same() {
+    let short = parse(&route("rate = 60\nburst = 256")).unwrap();
+    let long = parse(&route("limits.response = { rate = 60, burst = 256 }")).unwrap();
+    assert_eq!(short, long);
+    let reported = parse(&route("rate = 60\nlimits.response.report_only = true")).unwrap();
+    assert!(reported.routes[0].limits.report_only);
+    let connection =
+        parse(&format!("limits.connection = {{ rate = 60, report_only = true }}\n{}", route("")));
+    assert!(connection.unwrap().sink.report_only);
 }
 
 #[test]
