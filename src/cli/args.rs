@@ -216,8 +216,15 @@ one_route_command! {
 }
 
 /// Serve what a configuration file says.
-#[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "run", usage = "[options] [--] FILE", help_triggers("-h", "--help", "help"))]
+#[derive(FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(
+    subcommand,
+    name = "run",
+    usage = "[options] [--] FILE",
+    note = "SIGHUP has the file read again: limits change for transfers under way,\n\
+        the rest for new requests. Flags typed here stay in force.",
+    help_triggers("-h", "--help", "help")
+)]
 pub(super) struct Run {
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]

@@ -72,14 +72,22 @@ impl Server {
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
         let mut counts = BTreeMap::new();
-        let routes =
-            config.routes.iter().map(|given| route(given, kinds, &mut counts)).collect::<Result<_, _>>()?;
+        let routes = routes(config, kinds, &mut counts)?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self::counting(settings(config), listeners, routes, counts))
+        Ok(Self::of(settings(config), listeners, routes, counts, Some(config.clone())))
     }
 }
 
-fn settings(config: &Config) -> Settings {
+/// The routes of `config`; what their filters count is added to `counts`, by their names.
+pub(super) fn routes(
+    config: &Config,
+    kinds: &FilterKinds,
+    counts: &mut BTreeMap<String, Counts>,
+) -> Result<Vec<Route>, AssemblyError> {
+    config.routes.iter().map(|given| route(given, kinds, counts)).collect()
+}
+
+pub(super) fn settings(config: &Config) -> Settings {
     let default = Settings::default();
     Settings {
         drain: config.drain,
@@ -114,7 +122,6 @@ pub(crate) fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     })
 }
 
-/// The route as `given`; what its filters count is added to `counts`, by their names.
 fn route(
     given: &config::Route,
     kinds: &FilterKinds,
@@ -140,7 +147,8 @@ fn route(
         route = match &filter.kind {
             FilterKind::RoutePace => route.pace_here(),
             FilterKind::Rate(pace) => {
-                route.pace(Limit::new(pace.rate).with_burst(pace.burst.bytes()), pace.end_of_stream)
+                let limit = Limit::new(pace.rate).with_burst(pace.burst.bytes());
+                route.named_pace(&filter.name, limit, pace.end_of_stream)
             }
             FilterKind::Count => {
                 let counts = counts.entry(filter.name.clone()).or_default();

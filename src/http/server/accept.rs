@@ -57,9 +57,10 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
     use std::sync::atomic::Ordering::SeqCst;
     // Without a peer it left already.
     let Ok(peer) = socket.peer() else { return };
-    let refused = if server.connections.load(SeqCst) >= server.settings.max_connections {
+    let setup = server.setup();
+    let refused = if server.connections.load(SeqCst) >= setup.settings.max_connections {
         Some(Refusal::ServerFull)
-    } else if peer.ip().is_some_and(|ip| !server.clients.admit(ip, server.settings.client_connections)) {
+    } else if peer.ip().is_some_and(|ip| !server.clients.admit(ip, setup.settings.client_connections)) {
         Some(Refusal::ClientFull)
     } else {
         None
@@ -68,13 +69,14 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
         server.telemetry.connection_refused();
         return;
     }
-    if let Some(bytes) = server.sink.send_buffer {
+    if let Some(bytes) = setup.sink.send_buffer {
         socket.set_send_buffer(bytes);
     }
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
     let local = socket.local();
-    let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock)
+    let sink = Sink::new(socket, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());
-    let connection = Connection::new(Arc::clone(server), &sink, peer, local, refused);
+    let settings = Arc::clone(&setup.settings);
+    let connection = Connection::new(Arc::clone(server), settings, &sink, peer, local, refused);
     rt::spawn(connection::serve(sink, connection));
 }

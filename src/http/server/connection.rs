@@ -17,7 +17,7 @@ use hyper::service::{Service, service_fn};
 use super::exchange;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
-use super::{MAX_HEAD, Refusal, Shared, Stage};
+use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::http::peer::PeerAddr;
@@ -42,6 +42,8 @@ pub(super) struct Connection {
     pub(super) local: String,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
+    /// Those of when it began.
+    pub(super) settings: Arc<Settings>,
     /// Answers that to whatever is asked.
     pub(super) refused: Option<Refusal>,
     /// The socket's descriptor, for the log.
@@ -67,6 +69,7 @@ pub(super) type Place = (usize, usize);
 impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
+        settings: Arc<Settings>,
         sink: &Sink,
         peer: PeerAddr,
         local: String,
@@ -80,6 +83,7 @@ impl Connection {
             local,
             sink: Arc::clone(sink.state()),
             server,
+            settings,
             refused,
             fd: sink.get_ref().raw_fd(),
             began: now,
@@ -165,7 +169,7 @@ impl Connection {
             self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
-        let settings = &self.server.settings;
+        let settings = &self.settings;
         let idle_since = Instant::from_nanos(self.idle_since.load(Ordering::Relaxed));
         Some(match self.sink.heard_at() {
             Some(heard) => heard + settings.header_timeout,
@@ -187,7 +191,7 @@ impl Drop for Connection {
 /// Serves a connection until it ends, is silent for too long, or the server stops.
 pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
     let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
-    let patience = Sleep::lasting(clock, connection.server.settings.header_timeout);
+    let patience = Sleep::lasting(clock, connection.settings.header_timeout);
     let version = sink
         .begins_with(HTTP2_PREFACE)
         .or(async {
@@ -234,7 +238,7 @@ fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
 fn http2(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
     let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
-    let executor = StreamExecutor::new(clock, connection.server.settings.sink.stall_timeout);
+    let executor = StreamExecutor::new(clock, connection.settings.sink.stall_timeout);
     let mut builder = http2::Builder::new(executor);
     builder
         .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
@@ -261,7 +265,8 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let mut stopped = pin!(server.reached(Stage::Stopped));
     let mut drained = false;
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
+    let settings = &connection.settings;
+    let patience = settings.header_timeout.min(settings.idle_timeout);
     let mut silence = Sleep::lasting(clock, patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {

@@ -26,7 +26,8 @@ pub(super) async fn respond(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
-    let client = server.budgets.key_of(request.headers(), &connection.peer, &server.settings.trusted);
+    let setup = server.setup();
+    let client = server.budgets.key_of(request.headers(), &connection.peer, &setup.settings.trusted);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, client);
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, refused(refusal));
@@ -36,7 +37,10 @@ pub(super) async fn respond(
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     let uri = request.uri().clone();
-    match server.routes.find(uri.path()) {
+    let found = setup.routes.find(uri.path());
+    // The exchange holds its route, not all that is replaced meanwhile.
+    drop(setup);
+    match found {
         Found::Route(route, rest) => filtered(exchange, &route, rest, request).await,
         Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
         Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
@@ -182,7 +186,7 @@ async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, connection: Ar
     use futures_lite::FutureExt;
     let server = Arc::clone(&connection.server);
     let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    relay(tunnel, downstream, gate, clock, server.settings.idle_timeout)
+    relay(tunnel, downstream, gate, clock, connection.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
         .await;
     drop(connection);
@@ -195,7 +199,7 @@ impl Connection {
             peer: self.peer,
             local: self.local.clone(),
             scheme: "http",
-            trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
+            trusted: self.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
         }
     }
 }

@@ -5,14 +5,15 @@ mod clients;
 mod connection;
 mod exchange;
 mod response;
+mod setup;
 mod shedding;
 mod streams;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -22,13 +23,14 @@ pub use super::MAX_HEAD;
 use super::budgets::Budgets;
 use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep, SystemClock};
-use crate::config::SharedLimits;
+use crate::config::{Config, SharedLimits};
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
 use crate::telemetry::Telemetry;
 use clients::Clients;
+use setup::Setup;
 use shedding::Shedding;
 
 /// How long drops are gathered before the log tells of them.
@@ -118,16 +120,14 @@ enum Refusal {
 
 /// What all connections of one server share.
 struct Shared {
-    settings: Settings,
-    sink: Arc<SinkSettings>,
+    setup: RwLock<Arc<Setup>>,
+    /// What it was made from. Locked while that changes.
+    origin: Mutex<Option<Config>>,
     /// The sums over all connections' sinks.
     egress: Arc<SinkCounts>,
     shedding: Shedding,
     clients: Clients,
     budgets: Budgets,
-    routes: Routes,
-    /// What filters of the routes count, by the filters' names.
-    counts: BTreeMap<String, Counts>,
     telemetry: Telemetry,
     clock: Arc<SystemClock>,
     stage: AtomicU8,
@@ -148,28 +148,27 @@ pub struct Handle(Arc<Shared>);
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
-        Self::counting(settings, listeners, routes, BTreeMap::new())
+        Self::of(settings, listeners, routes, BTreeMap::new(), None)
     }
 
-    /// The same for routes with filters that add to `counts`.
-    pub(super) fn counting(
+    /// The same for routes with filters that add to `counts`, as `origin` says.
+    pub(super) fn of(
         settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
+        origin: Option<Config>,
     ) -> Self {
         let (telemetry, clock) = (Telemetry::new(), rt::clock());
         let routes = Routes::new(routes, |path| telemetry.route(path));
         let shared = Shared {
-            sink: Arc::new(settings.sink.clone()),
             egress: Arc::default(),
-            shedding: Shedding::new(settings.egress_total),
+            shedding: Shedding::default(),
             clients: Clients::default(),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock) as _),
-            settings,
+            setup: RwLock::new(Setup::new(settings, routes, counts)),
+            origin: Mutex::new(origin),
             telemetry,
-            routes,
-            counts,
             clock,
             stage: AtomicU8::new(Stage::Running as u8),
             stage_changed: Event::new(),
@@ -191,8 +190,8 @@ impl Server {
     ///
     /// Routes that name the same filter are counted together. Each has its line in the log when the
     /// server ends.
-    pub fn counts(&self) -> &BTreeMap<String, Counts> {
-        &self.shared.counts
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        self.handle().counts()
     }
 
     /// What tells this server to end.
@@ -217,11 +216,11 @@ impl Server {
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
         let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
-        let patience = Sleep::lasting(clock, shared.settings.drain);
+        let patience = Sleep::lasting(clock, shared.setup().settings.drain);
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
-        for (name, counts) in &shared.counts {
+        for (name, counts) in &shared.setup().counts {
             log::info!(
                 filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
                 "counted"
@@ -252,8 +251,8 @@ impl Handle {
     }
 
     /// See [`Server::counts`].
-    pub fn counts(&self) -> &BTreeMap<String, Counts> {
-        &self.0.counts
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        self.0.setup().counts.clone()
     }
 
     /// Whether the server takes no new connections any more: it was told to drain, or stopped.
@@ -271,9 +270,9 @@ impl Handle {
         &self.0.budgets
     }
 
-    /// The server's routes, whose limits are live.
+    /// The routes of requests from now on, whose limits are live.
     pub fn routes(&self) -> Vec<Arc<Route>> {
-        self.0.routes.iter().map(Arc::clone).collect()
+        self.0.setup().routes.iter().map(Arc::clone).collect()
     }
 
     /// What the server counts of its connections and responses.
@@ -305,7 +304,7 @@ impl Shared {
     }
 
     fn is_shedding(&self) -> bool {
-        self.shedding.is_shedding(&self.egress)
+        self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
     }
 
     /// Notes that a reader was given up, and has the log told of it in a while, together with others.

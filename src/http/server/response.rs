@@ -29,6 +29,8 @@ pub(super) struct Exchange {
     client: ClientKey,
     began: Instant,
     request: RequestLine,
+    /// Gets a line in the access log.
+    logged: bool,
     route: Option<usize>,
     status: Option<StatusCode>,
     /// What the head promises.
@@ -58,7 +60,7 @@ impl Exchange {
         client: ClientKey,
     ) -> Self {
         connection.exchange_began();
-        let logged = connection.server.settings.access_log;
+        let logged = connection.server.setup().settings.access_log;
         Self {
             client,
             began: connection.server.clock.now(),
@@ -67,6 +69,7 @@ impl Exchange {
                 target: if logged { target(request.uri()) } else { String::new() },
                 version: request.version(),
             },
+            logged,
             route: None,
             status: None,
             length: None,
@@ -188,7 +191,7 @@ impl Drop for Exchange {
             outcome: self.outcome(),
         };
         server.telemetry.response_ended(&ended);
-        if server.settings.access_log {
+        if self.logged {
             self.log(&ended);
         }
         self.connection.charge(&self.client);
