@@ -47,4 +47,5 @@ pub mod http;
 pub mod limit;
 pub mod rt;
 pub mod sink;
+pub mod tcp;
 pub mod telemetry;

@@ -94,6 +94,20 @@ const RULES: &[Rule] = &[
         kept_by: &[("budget/seat.rs", "use super::Node; use crate::{clock::Clock, limit::NodeId};")],
     },
     Rule {
+        name: "raw TCP knows no HTTP",
+        check: |source| {
+            source.is_in("tcp/").then(|| {
+                let above = ["crate::http", "crate::admin", "crate::telemetry", "crate::config"];
+                any_path(source, &above)
+            })?
+        },
+        broken_by: &[
+            ("tcp/mod.rs", "use crate::http::peer::PeerAddr;"),
+            ("tcp/relay.rs", "fn f() { crate::telemetry::Telemetry::new() }"),
+        ],
+        kept_by: &[("tcp/relay.rs", "use super::Record; use crate::{body::PacedBody, sink::Sink};")],
+    },
+    Rule {
         name: "config imports filter, limit and excerpt only",
         check: |source| imports_but(source, "config/", &[&["config"], &["filter"], &["limit"], &["excerpt"]]),
         broken_by: &[

@@ -78,13 +78,14 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
     match parsed.command {
         Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, None, start_log),
         Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, None, start_log),
+        Some(Command::Tcp(tcp)) => serve_with(&resolve::tcp(&tcp)?, None, start_log),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
             let config = resolve::load(&check.file)?;
             warn(&config);
             print(&summary::of(&config, &check.file))
         }
-        None => Err(CliError::Usage("a command is missing: serve, proxy, run or check".to_owned())),
+        None => Err(CliError::Usage("a command is missing: serve, proxy, tcp, run or check".to_owned())),
     }
 }
 

@@ -74,6 +74,10 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         (Some(source), None) => _ = writeln!(text, "admin on {}", source.listen()),
         (None, None) => {}
     }
+    for (port, given) in server.handle().ports().iter().zip(&config.tcp) {
+        let _ = writeln!(text, "listening on {}  {}", port.name(), summary::tcp_source(&given.source));
+        let _ = writeln!(text, "  each client: {}", summary::tcp_pace(given));
+    }
     if let Some(pace) = summary::shared(config.limits.server) {
         let _ = writeln!(text, "all responses together: {pace}");
     }

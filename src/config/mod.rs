@@ -27,6 +27,7 @@ mod resolve;
 mod route;
 mod sink;
 mod source;
+mod tcp;
 mod upstream;
 pub mod words;
 
@@ -50,6 +51,7 @@ pub use sink::{
     MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
 pub use source::{FilesSource, ProxySource, Source};
+pub use tcp::{HostPort, Tcp, TcpSource};
 pub(crate) use upstream::climbs;
 pub use upstream::{HostPolicy, UpstreamUrl};
 
@@ -74,7 +76,8 @@ pub const MOST_CONNECTIONS: usize = 10_000_000;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked.
+    /// Where HTTP connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked;
+    /// nowhere, if a file has ports of raw TCP and no route.
     pub listen: Vec<ListenAddr>,
     /// The least severe messages that are logged. Default: info.
     pub log_level: LevelFilter,
@@ -104,6 +107,8 @@ pub struct Config {
     pub admin: Option<AdminSource>,
     /// What is served, in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
+    /// Ports of raw TCP.
+    pub tcp: Vec<Tcp>,
     /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
@@ -126,6 +131,7 @@ impl Default for Config {
             egress_total: None,
             admin: None,
             routes: Vec::new(),
+            tcp: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -16,7 +16,7 @@ use super::route::{Route, RouteDraft, RouteFault};
 use super::sink::{MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
-use super::{AdminSource, Config, ListenAddr, MOST_CONNECTIONS, duration};
+use super::{AdminSource, Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
 use crate::limit::{RateOrOff, Size};
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -63,7 +63,7 @@ pub(super) fn parse(
 
 /// Collects what is wrong and goes on, so that all of it is told at once.
 pub(super) struct Resolver<'a> {
-    base: &'a Path,
+    pub(super) base: &'a Path,
     problems: Vec<Problem>,
 }
 
@@ -75,19 +75,28 @@ impl Resolver<'_> {
     /// The configuration; of no worth if there are problems afterwards.
     fn config(&mut self, raw: RawConfig, kinds: &BTreeMap<String, FilterKind>) -> Config {
         let default = Config::default();
+        let tcp_alone = raw.route.is_empty() && !raw.tcp.is_empty();
+        if let Some(listen) = raw.listen.as_ref().filter(|_| tcp_alone) {
+            let text = "listen is for HTTP, and there is no [[route]]; leave it out, or add one";
+            self.problem(listen.span(), text);
+        }
         let listen = match raw.listen {
+            None if tcp_alone => Vec::new(),
             None => default.listen,
             Some(listen) => self.listen(listen),
         };
         let before = self.problems.len();
         let routes = self.routes(raw.route, kinds);
+        let tcp = self.tcp(raw.tcp, &listen);
         // Routes with mistakes are not there; what is missed then is no mistake of the sink.
         let all = self.problems.len() == before;
         let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
-        let sink = self.sink(raw.limits.connection, raw.sink, all.then_some(&routes));
+        let sink = self.sink(raw.limits.connection, raw.sink, all.then_some((&routes, &tcp)));
         let limits = self.shared_limits(raw.limits.server, raw.limits.client);
         let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
-        let admin = self.admin(raw.admin, raw.admin_token_file, &listen);
+        let taken = tcp.iter().map(|port| ListenAddr::Tcp(port.listen));
+        let taken: Vec<ListenAddr> = listen.iter().cloned().chain(taken).collect();
+        let admin = self.admin(raw.admin, raw.admin_token_file, &taken);
         let config = Config {
             listen,
             log_level: raw.log_level.map_or(default.log_level, |level| level.0),
@@ -105,9 +114,10 @@ impl Resolver<'_> {
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
             routes,
+            tcp,
             warnings: Vec::new(),
         };
-        if config.routes.is_empty() && self.problems.is_empty() {
+        if config.routes.is_empty() && config.tcp.is_empty() && self.problems.is_empty() {
             self.problems
                 .push(Problem::new(None, "nothing to serve; add a [[route]] with a path and files or proxy"));
         }
@@ -154,8 +164,13 @@ impl Resolver<'_> {
         addrs
     }
 
-    /// The sink of connections, checked against `routes`, if they are known.
-    fn sink(&mut self, limit: RawLimit, raw: RawSink, routes: Option<&Vec<Route>>) -> SinkSettings {
+    /// The sink of connections, checked against what is `served`, if that is known.
+    fn sink(
+        &mut self,
+        limit: RawLimit,
+        raw: RawSink,
+        served: Option<(&Vec<Route>, &Vec<Tcp>)>,
+    ) -> SinkSettings {
         let burst = limit.burst.as_ref().map(Spanned::span);
         let buffer = raw.buffer.as_ref().map(Spanned::span);
         let on_full = raw.on_full.as_ref().map(Spanned::span);
@@ -170,7 +185,8 @@ impl Resolver<'_> {
             min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
             send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_SEND_BUFFER),
         };
-        draft.finish(routes.map_or(&[], Vec::as_slice)).unwrap_or_else(|faults| {
+        let (routes, tcp) = served.map_or((&[][..], &[][..]), |(routes, tcp)| (routes, tcp));
+        draft.finish(routes, tcp).unwrap_or_else(|faults| {
             for fault in faults {
                 let (table, at) = match fault.key {
                     "burst" => ("[limits.connection]", &burst),
@@ -332,7 +348,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn timeout(&mut self, key: &str, value: Option<Spanned<Timeout>>, default: Duration) -> Duration {
+    pub(super) fn timeout(
+        &mut self,
+        key: &str,
+        value: Option<Spanned<Timeout>>,
+        default: Duration,
+    ) -> Duration {
         let Some(value) = value else { return default };
         duration::positive(value.get_ref().0).unwrap_or_else(|error| {
             self.problem(value.span(), format!("{key}: {error}"));

@@ -6,7 +6,7 @@ use super::assembly::{self, AssemblyError, FilterKinds};
 use super::budgets::{CLIENT, SERVER};
 use super::server::Handle;
 use crate::config::words::spell_on_full;
-use crate::config::{Config, Route, duration};
+use crate::config::{Config, Route, Tcp, TcpSource, duration};
 use crate::limit::{Budget, Burst, RateOrOff, Size};
 
 /// The most changes that are told one by one.
@@ -50,16 +50,33 @@ impl Handle {
             let routes = assembly::routes(config, kinds, &mut counts)?;
             let before = self.limits();
             self.replace(assembly::settings(config), routes, counts);
+            if let Some(old) = &origin {
+                self.set_ports(&old.tcp, config);
+            }
             let mut reloaded =
                 Reloaded { changes: limit_changes(&before, &self.limits()), needs_restart: vec![] };
             if let Some(old) = origin {
                 reloaded.changes.extend(route_changes(&old.routes, &config.routes));
                 reloaded.changes.extend(setting_changes(old, config));
                 reloaded.needs_restart = fixed_changes(old, config);
-                *old = Config { listen: old.listen.clone(), admin: old.admin.clone(), ..config.clone() };
+                *old = Config {
+                    listen: old.listen.clone(),
+                    admin: old.admin.clone(),
+                    tcp: old.tcp.clone(),
+                    ..config.clone()
+                };
             }
             Ok(reloaded)
         })
+    }
+
+    /// Sets the limits of the ports as `config` has them. `ports` are those there are, in their order.
+    fn set_ports(&self, ports: &[Tcp], config: &Config) {
+        for (live, old) in self.ports().iter().zip(ports) {
+            if let Some(new) = config.tcp.iter().find(|new| is_same(old, new)) {
+                live.service().take_over(&assembly::port(new));
+            }
+        }
     }
 
     /// All limits in force, by what they are of.
@@ -79,8 +96,29 @@ impl Handle {
                 limits.push((format!("filter {filter} on {path}"), limit.budget()));
             }
         }
+        for port in self.ports() {
+            let (name, service) = (port.name(), port.service());
+            limits.push((format!("each stream of {name}"), service.limit().budget()));
+            limits.push((format!("each upload to {name}"), service.upload().budget()));
+            limits.push((name.to_owned(), service.clients().above().budget()));
+            limits.push((format!("each client of {name}"), service.clients().budget()));
+        }
         limits
     }
+}
+
+/// Whether two ports differ in what can be changed at most: in their limits.
+fn is_same(old: &Tcp, new: &Tcp) -> bool {
+    let fixed = |port: &Tcp| {
+        let source = match &port.source {
+            TcpSource::Relay { to, connect_timeout, .. } => {
+                TcpSource::Relay { to: to.clone(), connect_timeout: *connect_timeout, upload: None }
+            }
+            file @ TcpSource::File { .. } => file.clone(),
+        };
+        (port.listen, source, port.pace.end_of_stream)
+    };
+    fixed(old) == fixed(new)
 }
 
 /// Limits that are there before and after, and not the same.
@@ -163,7 +201,9 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
 
 /// What a running server cannot change.
 fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
-    let fixed = [("listen", old.listen != new.listen), ("admin", old.admin != new.admin)];
+    let stays = |port: &Tcp| new.tcp.iter().any(|new| is_same(port, new));
+    let tcp = old.tcp.len() != new.tcp.len() || !old.tcp.iter().all(stays);
+    let fixed = [("listen", old.listen != new.listen), ("admin", old.admin != new.admin), ("tcp", tcp)];
     fixed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
 

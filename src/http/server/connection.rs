@@ -140,7 +140,7 @@ impl Connection {
     }
 
     /// Says in the log that the reader was given up and what it lost.
-    fn tell_given_up(&self, why: GivenUp) {
+    pub(super) fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
         self.server.dropped(self.peer.ip(), counts.bytes_dropped());
         if self.server.clients.may_tell() {

@@ -4,6 +4,7 @@ mod accept;
 mod clients;
 mod connection;
 mod exchange;
+mod port;
 mod response;
 mod setup;
 mod shedding;
@@ -29,6 +30,8 @@ use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
 use crate::telemetry::Telemetry;
+pub use port::Port;
+
 use clients::Clients;
 use setup::Setup;
 use shedding::Shedding;
@@ -96,6 +99,7 @@ impl Default for Settings {
 /// ```
 pub struct Server {
     listeners: Vec<Listener>,
+    ports: Vec<(Listener, Arc<Port>)>,
     shared: Arc<Shared>,
 }
 
@@ -128,6 +132,7 @@ struct Shared {
     shedding: Shedding,
     clients: Clients,
     budgets: Budgets,
+    ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
     clock: Arc<SystemClock>,
     stage: AtomicU8,
@@ -168,6 +173,7 @@ impl Server {
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock) as _),
             setup: RwLock::new(Setup::new(settings, routes, counts)),
             origin: Mutex::new(origin),
+            ports: RwLock::default(),
             telemetry,
             clock,
             stage: AtomicU8::new(Stage::Running as u8),
@@ -178,10 +184,10 @@ impl Server {
             connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
         };
-        Self { listeners, shared: Arc::new(shared) }
+        Self { listeners, ports: Vec::new(), shared: Arc::new(shared) }
     }
 
-    /// The TCP addresses listened on, with their real ports.
+    /// The TCP addresses listened on for HTTP, with their real ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
@@ -204,11 +210,13 @@ impl Server {
     ///
     /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
     pub async fn run(self) {
-        for listener in self.listeners {
+        let http = self.listeners.into_iter().map(|listener| (listener, None));
+        let ports = self.ports.into_iter().map(|(listener, port)| (listener, Some(port)));
+        for (listener, port) in http.chain(ports) {
             self.shared.accepting.fetch_add(1, Ordering::SeqCst);
             let shared = Arc::clone(&self.shared);
             rt::spawn(async move {
-                accept::accept(listener, Arc::clone(&shared)).await;
+                accept::accept(listener, port, Arc::clone(&shared)).await;
                 shared.accepting.fetch_sub(1, Ordering::SeqCst);
                 shared.connection_ended.notify(usize::MAX);
             });

@@ -158,13 +158,13 @@ impl Exchange {
 }
 
 /// How long the connection has waited for tokens and for its reader.
-fn waited(connection: &Connection) -> (Duration, Duration) {
+pub(super) fn waited(connection: &Connection) -> (Duration, Duration) {
     let counts = connection.sink.counts();
     (counts.token_wait(), counts.reader_wait())
 }
 
 /// What held a response longest; `nothing` if none did for a millisecond.
-fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
+pub(super) fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
     let longest = waits.max_by_key(|(_, waited)| *waited);
     longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
 }
