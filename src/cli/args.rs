@@ -54,7 +54,7 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "level")]
             pub(in crate::cli) log_level: Option<String>,
 
-            /// log a line for each response, or stream of raw TCP (default no)
+            /// log a line for each response or raw TCP stream (default no)
             #[argh(switch)]
             pub(in crate::cli) access_log: bool,
 
@@ -62,11 +62,11 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "time")]
             pub(in crate::cli) drain: Option<String>,
 
-            /// connections served at a time; more get 503, or over raw TCP are closed (default 10000)
+            /// connections served at a time; more get 503, raw TCP is closed (default 10000)
             #[argh(option, arg_name = "number")]
             pub(in crate::cli) max_connections: Option<String>,
 
-            /// connections of one client address (of IPv6, one /64) at a time; more get 429, or over raw TCP are closed (default none)
+            /// connections of one client address (of IPv6, one /64) at a time; more get 429, raw TCP is closed (default none)
             #[argh(option, arg_name = "number")]
             pub(in crate::cli) client_connections: Option<String>,
 
@@ -102,7 +102,7 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) egress_buffer: Option<String>,
 
-            /// bytes held for all readers together above which new requests get 503, and new streams of raw TCP are closed (default a quarter of the memory there is)
+            /// bytes held for all readers together above which new requests get 503, and raw TCP is closed (default a quarter of the memory there is)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) egress_total: Option<String>,
 

@@ -9,6 +9,9 @@ use crate::budget::Gate;
 use crate::clock::Clock;
 use crate::generator::Activity;
 
+/// What a stream waited for: the pace and the source, and turns in shared budgets by their names.
+pub(crate) type Waited = (Waits, Vec<(Arc<str>, Duration)>);
+
 /// The sums of one stream, live.
 pub(crate) struct Record {
     clock: Arc<dyn Clock>,
@@ -16,7 +19,7 @@ pub(crate) struct Record {
     down: AtomicU64,
     up: AtomicU64,
     complete: AtomicBool,
-    waited: Mutex<(Waits, Vec<(Arc<str>, Duration)>)>,
+    waited: Mutex<Waited>,
 }
 
 impl Record {
@@ -51,8 +54,8 @@ impl Record {
         self.complete.store(true, Ordering::Relaxed);
     }
 
-    /// What the client waited for: the pace and the source, and turns in shared budgets by their names.
-    pub(crate) fn waited(&self) -> (Waits, Vec<(Arc<str>, Duration)>) {
+    /// What the client waited for, once its direction ended.
+    pub(crate) fn waited(&self) -> Waited {
         self.waited.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 

@@ -171,7 +171,9 @@ mod tests {
     }
 
     /// What was taken and when, whether the end was told, how it ended, and what the record says.
-    fn drive(source: Brigade, refuses: bool) -> (Vec<(u64, usize)>, bool, Result<(), Fault>, u64) {
+    type Driven = (Vec<(u64, usize)>, bool, Result<(), Fault>, u64);
+
+    fn drive(source: Brigade, refuses: bool) -> Driven {
         let clock = Arc::new(ManualClock::new());
         let record = Record::new(clock.clone());
         let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(61_440))));

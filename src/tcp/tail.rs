@@ -29,8 +29,11 @@ const PIECE: u64 = 16 * 1024;
 pub(super) struct Tail {
     /// `None` while `next` works with it.
     state: Option<State>,
-    next: Option<Pin<Box<dyn Future<Output = (State, Bucket)> + Send>>>,
+    next: Option<Next>,
 }
+
+/// The bucket that is waited for.
+type Next = Pin<Box<dyn Future<Output = (State, Bucket)> + Send>>;
 
 struct State {
     path: PathBuf,

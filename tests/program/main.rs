@@ -6,3 +6,4 @@ mod fixture;
 mod logs;
 mod reloads;
 mod starts;
+mod streams;
