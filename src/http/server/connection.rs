@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +39,7 @@ const MAX_STREAM_BUFFER: usize = 64 * 1024;
 pub(super) struct Connection {
     pub(super) id: u64,
     pub(super) peer: PeerAddr,
-    pub(super) local: String,
+    pub(super) local: Option<SocketAddr>,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
     /// Answers that to whatever is asked.
@@ -64,7 +65,7 @@ impl Connection {
         server: Arc<Shared>,
         sink: &Sink,
         peer: PeerAddr,
-        local: String,
+        local: Option<SocketAddr>,
         refused: Option<Refusal>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);

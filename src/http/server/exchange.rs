@@ -180,7 +180,7 @@ impl Connection {
     fn client(&self) -> Client {
         Client {
             peer: self.peer,
-            local: self.local.clone(),
+            local: self.local,
             scheme: "http",
             trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
         }
