@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper::rt::ReadBufCursor;
+use hyper::rt::{ReadBuf, ReadBufCursor};
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt::Socket;
@@ -256,7 +256,7 @@ fn write_most(
     wire.poll_write(cx, &pieces[..used])
 }
 
-impl Sink<Socket> {
+impl<W: Wire> Sink<W> {
     /// Whether the peer begins with `preface`. What it read is read again by whoever comes next.
     ///
     /// It reads a whole head at once if it is there. hyper asks for 8 KiB more whenever a head comes in
@@ -273,8 +273,9 @@ impl Sink<Socket> {
             let n = std::future::poll_fn(|cx| {
                 // On the stack, not in the future: a connection must not keep room for it.
                 let mut buf = [0; READ_AHEAD];
-                let n = ready!(self.wire.poll_read_slice(cx, &mut buf))?;
-                seen.extend_from_slice(&buf[..n]);
+                let mut read = ReadBuf::new(&mut buf);
+                let n = ready!(self.wire.poll_read(cx, &mut read.unfilled()))?;
+                seen.extend_from_slice(read.filled());
                 Poll::Ready(io::Result::Ok(n))
             })
             .await?;

@@ -19,11 +19,10 @@ use super::exchange;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
 use super::{MAX_HEAD, Refusal, Shared, Stage};
-use crate::clock::{Clock, Instant, Sleep};
+use crate::clock::{Instant, Sleep};
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
-use crate::rt::HyperTimer;
-use crate::sink::{GivenUp, Sink, SinkState};
+use crate::sink::{GivenUp, Sink, SinkState, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,18 +33,26 @@ const MAX_STREAMS: u32 = 100;
 /// Bytes hyper may hold for one HTTP/2 stream.
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
+/// The ends of a connection, as it was accepted.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    /// The socket's descriptor, for the log.
+    pub(super) fd: i32,
+    /// Whose requests they are.
+    pub(super) peer: PeerAddr,
+    /// Our own address; `None` on a Unix socket.
+    pub(super) local: Option<SocketAddr>,
+}
+
 /// A live connection. It counts as one of the server's until the last that works for it has gone:
 /// its task, its responses, its tunnel.
 pub(super) struct Connection {
     pub(super) id: u64,
-    pub(super) peer: PeerAddr,
-    pub(super) local: Option<SocketAddr>,
+    pub(super) ends: Ends,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
     /// Answers that to whatever is asked.
     pub(super) refused: Option<Refusal>,
-    /// The socket's descriptor, for the log.
-    fd: i32,
     began: Instant,
     /// The route of the last request, for the log.
     pub(super) last_route: AtomicUsize,
@@ -63,21 +70,18 @@ pub(super) type Place = (usize, usize);
 impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
-        sink: &Sink,
-        peer: PeerAddr,
-        local: Option<SocketAddr>,
+        sink: Arc<SinkState>,
+        ends: Ends,
         refused: Option<Refusal>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
         Arc::new(Self {
             id,
-            peer,
-            local,
-            sink: Arc::clone(sink.state()),
+            ends,
+            sink,
             server,
             refused,
-            fd: sink.get_ref().raw_fd(),
             began: now,
             last_route: AtomicUsize::new(usize::MAX),
             in_flight: AtomicUsize::new(0),
@@ -115,12 +119,12 @@ impl Connection {
     /// Says in the log that the reader was given up and what it lost.
     fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
-        self.server.dropped(self.peer.ip(), counts.bytes_dropped());
+        self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
         if self.server.clients.may_tell() {
             log::warn!(
-                fd = self.fd,
+                fd = self.ends.fd,
                 connection = self.id,
-                client:% = self.peer,
+                client:% = self.ends.peer,
                 route = self.server.routes.path(self.last_route.load(Ordering::Relaxed)),
                 bytes_written = counts.bytes_written(),
                 bytes_dropped = counts.bytes_dropped(),
@@ -154,7 +158,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let (None, Some(ip)) = (self.refused, self.peer.ip()) {
+        if let (None, Some(ip)) = (self.refused, self.ends.peer.ip()) {
             self.server.clients.leave(ip);
         }
         self.server.connection_ended(self.refused);
@@ -162,8 +166,8 @@ impl Drop for Connection {
 }
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
-pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
-    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connection: Arc<Connection>) {
+    let clock = Arc::clone(&connection.server.clock);
     let patience = Sleep::lasting(clock, connection.server.settings.header_timeout);
     let version = sink
         .begins_with(HTTP2_PREFACE)
@@ -176,7 +180,7 @@ pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
         Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
         Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = connection.peer, error:%; "no request came");
+            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "no request came");
             return;
         }
     };
@@ -184,7 +188,7 @@ pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
         connection.tell_given_up(why);
     } else if let Err(error) = ended {
         // A client that hung up is no fault of ours or of anybody's.
-        log::debug!(connection = connection.id, client:% = connection.peer, error:%; "connection ended early");
+        log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "connection ended early");
     }
 }
 
@@ -193,12 +197,11 @@ trait Serving: Future<Output = hyper::Result<()>> {
     fn drain(self: Pin<&mut Self>);
 }
 
-fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
     let mut builder = http1::Builder::new();
     builder
-        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
-        // Ours covers the first bytes and an idle connection too.
+        // Ours covers the first bytes and an idle connection too. So hyper needs no timer.
         .header_read_timeout(None)
         .half_close(true)
         .pipeline_flush(false)
@@ -208,13 +211,12 @@ fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
     builder.serve_connection(sink, service).with_upgrades()
 }
 
-fn http2(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
-    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+    let clock = Arc::clone(&connection.server.clock);
     let executor = StreamExecutor::new(clock, connection.server.settings.sink.stall_timeout);
     let mut builder = http2::Builder::new(executor);
     builder
-        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_STREAM_BUFFER)
         .max_header_list_size(MAX_HEAD as u32);
@@ -237,9 +239,8 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
     let mut drained = false;
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
     let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
-    let mut silence = Sleep::lasting(clock, patience);
+    let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {
             return Poll::Ready(result);
@@ -276,8 +277,9 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     .await
 }
 
-impl<S> Serving for http1::UpgradeableConnection<Sink, S>
+impl<W, S> Serving for http1::UpgradeableConnection<Sink<W>, S>
 where
+    W: Wire + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
 {
     fn drain(self: Pin<&mut Self>) {
@@ -285,8 +287,9 @@ where
     }
 }
 
-impl<S> Serving for http2::Connection<Sink, S, StreamExecutor>
+impl<W, S> Serving for http2::Connection<Sink<W>, S, StreamExecutor>
 where
+    W: Wire,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
     S::Future: Send + 'static,
 {

@@ -11,7 +11,6 @@ use super::connection::{Connection, Place};
 use super::response::{Exchange, ResponseBody};
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
-use crate::clock::Clock;
 use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
 use crate::http::content::Content;
@@ -146,10 +145,7 @@ fn rate_filter(pacing: &Pacing, limit: &Limit, connection: &Connection, place: P
 fn paced(content: Content, chain: Chain, connection: &Connection) -> Option<PacedBody<Content>> {
     match content {
         Content::Empty => None,
-        content => {
-            let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
-            Some(PacedBody::new(content, chain, clock))
-        }
+        content => Some(PacedBody::new(content, chain, Arc::clone(&connection.server.clock))),
     }
 }
 
@@ -168,8 +164,7 @@ fn asked(head: &request::Parts) -> request::Parts {
 async fn tunnelled(tunnel: Tunnel, downstream: Chain, connection: Arc<Connection>) {
     use futures_lite::FutureExt;
     let server = Arc::clone(&connection.server);
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    relay(tunnel, downstream, clock, server.settings.idle_timeout)
+    relay(tunnel, downstream, Arc::clone(&server.clock), server.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
         .await;
     drop(connection);
@@ -179,10 +174,10 @@ impl Connection {
     /// What a proxy tells its upstream of this connection's client.
     fn client(&self) -> Client {
         Client {
-            peer: self.peer,
-            local: self.local,
+            peer: self.ends.peer,
+            local: self.ends.local,
             scheme: "http",
-            trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
+            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
         }
     }
 }

@@ -12,7 +12,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::connection::Connection;
 use super::streams::StreamWatch;
 use crate::body::{BodyError, PacedBody, Waits};
-use crate::clock::{Clock, Instant};
+use crate::clock::Instant;
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
 use crate::limit::{Limit, Rate, RateOrOff};
@@ -120,7 +120,7 @@ impl Exchange {
         let set = self.limit.as_ref().and_then(Limit::rate);
         log::info!(
             target: "access",
-            client:% = connection.peer,
+            client:% = connection.ends.peer,
             connection = connection.id,
             method:% = self.request.method,
             target = self.request.target.as_str(),
@@ -218,7 +218,7 @@ impl ResponseBody {
     fn failed(&mut self, error: BodyError) {
         let connection = &self.exchange.connection;
         log::warn!(
-            connection = connection.id, client:% = connection.peer, bytes = self.exchange.bytes, error:%;
+            connection = connection.id, client:% = connection.ends.peer, bytes = self.exchange.bytes, error:%;
             "response aborted: its content could not be given to the end"
         );
         // Over HTTP/2 the connection's task writes what this stream gave, and may be in the middle of a
