@@ -261,6 +261,8 @@ fn nudge() -> Frame<Bytes> {
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
+        // Who was told that the last bytes are the last does not ask for more.
+        self.exchange.ended |= self.is_end_stream();
         if let Some(content) = &self.content {
             if !self.exchange.is_multiplexed() {
                 self.exchange.connection.sink.expect_more(false);

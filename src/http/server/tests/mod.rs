@@ -3,6 +3,7 @@
 //!
 //! Over HTTP/1 nothing here runs on a thread of its own, so each scene goes the same way each time.
 
+mod accounts;
 mod faults;
 mod pipe;
 mod record;
@@ -54,12 +55,19 @@ impl Wake for Woken {
 }
 
 /// Answers all requests with the same bytes.
-struct Page(Bytes);
+struct Page {
+    bytes: Bytes,
+    /// Its length is in the head.
+    sized: bool,
+}
 
 impl Handler for Page {
     fn respond<'a>(&'a self, _: Request<Incoming>, _: &'a From) -> Answer<'a> {
-        let answer = Response::builder().header("content-length", self.0.len());
-        Box::pin(async move { answer.body(Content::text(self.0.clone())).unwrap() })
+        let mut answer = Response::builder();
+        if self.sized {
+            answer = answer.header("content-length", self.bytes.len());
+        }
+        Box::pin(async move { answer.body(Content::text(self.bytes.clone())).unwrap() })
     }
 }
 
@@ -73,7 +81,11 @@ const GET: &[u8] = b"GET /page HTTP/1.1\r\nHost: t\r\n\r\n";
 impl World {
     /// A page of `len` bytes on the route `/`, at `rate` bytes per second; 0 is unlimited.
     fn new(settings: Settings, len: usize, rate: u64) -> Self {
-        let route = Route::handler("/", Page(content(len))).rate(Rate::new(rate));
+        Self::of(settings, Page { bytes: content(len), sized: true }, rate)
+    }
+
+    fn of(settings: Settings, page: Page, rate: u64) -> Self {
+        let route = Route::handler("/", page).rate(Rate::new(rate));
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));
