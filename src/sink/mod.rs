@@ -62,7 +62,7 @@ pub trait Wire: Unpin {
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
 /// Dropping it gives back what it held. If it was [aborted](SinkState::abort), or bytes have not gone on
-/// yet, the socket ends in a reset.
+/// yet or [are to come](SinkState::expect_more), the socket ends in a reset.
 pub struct Sink<W: Wire = Socket> {
     wire: W,
     /// Bytes read ahead, to be read again first.
@@ -382,8 +382,8 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
 impl<W: Wire> Drop for Sink<W> {
     fn drop(&mut self) {
         self.state.note_buffered(self.backlog.len(), 0);
-        // What has not gone on is missing: the end must not look clean.
-        if self.state.is_aborted() || self.state.is_writing() {
+        // What has not gone on is missing, or not even here yet: the end must not look clean.
+        if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {
             self.wire.reset_on_close();
         }
     }

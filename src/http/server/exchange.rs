@@ -68,7 +68,7 @@ fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<R
     let (head, content) = response.into_parts();
     exchange.answered(&head, None);
     // Over HTTP/2 hyper would send the content to HEAD too.
-    let content = if exchange.is_head() { Content::Empty } else { content };
+    let content = if exchange.is_without_content() { Content::Empty } else { content };
     let body = paced(content, Chain::new(), exchange.connection());
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
@@ -123,7 +123,7 @@ async fn filtered(
         crate::rt::spawn(tunnelled(tunnel, downstream, Arc::clone(&connection)));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
-    let body = if exchange.is_head() { None } else { paced(content, chain, &connection) };
+    let body = if exchange.is_without_content() { None } else { paced(content, chain, &connection) };
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 

@@ -88,9 +88,11 @@ impl Exchange {
         self.limit = limit;
     }
 
-    /// Whether the answer has no content, whatever its head says of it.
-    pub(super) fn is_head(&self) -> bool {
+    /// Whether the answer has no content, whatever its head and its source say (RFC 9110 section 6.4.1).
+    pub(super) fn is_without_content(&self) -> bool {
+        let status = self.status.unwrap_or_default();
         self.request.method == Method::HEAD
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
     fn is_multiplexed(&self) -> bool {
@@ -265,7 +267,11 @@ impl Drop for ResponseBody {
         self.exchange.ended |= self.is_end_stream();
         if let Some(content) = &self.content {
             if !self.exchange.is_multiplexed() {
-                self.exchange.connection.sink.expect_more(false);
+                let sink = &self.exchange.connection.sink;
+                sink.expect_more(false);
+                if self.exchange.outcome() != Outcome::Complete {
+                    sink.abort();
+                }
             }
             // The exchange tells of it in the log.
             self.exchange.waits = content.waits();

@@ -23,6 +23,8 @@ struct Scene {
     world: World,
     client: Client,
     timers: usize,
+    /// Bytes of an answer are missing.
+    is_cut: bool,
 }
 
 impl Scene {
@@ -30,7 +32,8 @@ impl Scene {
         let client = world.connect(road);
         client.send(sent);
         world.settle();
-        Self { world, client, timers }
+        let is_cut = sent == GET;
+        Self { world, client, timers, is_cut }
     }
 }
 
@@ -41,8 +44,9 @@ fn limited(rate: u64, burst: u64) -> World {
 
 /// All that a connection can wait for; the silence of its client is waited for besides.
 fn waiting() -> [(&'static str, Scene); 7] {
-    let whole = |scene: Scene| {
+    let whole = |mut scene: Scene| {
         assert!(scene.client.read(usize::MAX).ends_with(&content(LEN)));
+        scene.is_cut = false;
         scene
     };
     [
@@ -57,12 +61,14 @@ fn waiting() -> [(&'static str, Scene); 7] {
 }
 
 #[test]
-fn dropped_whatever_it_waits_for_it_leaves_nothing() {
+fn dropped_whatever_it_waits_for_it_leaves_nothing_and_no_answer_looks_complete() {
     for (what, mut scene) in waiting() {
         assert_eq!(scene.world.clock.sleepers(), scene.timers, "{what}");
         scene.world.cut(1);
         assert_eq!(scene.world.clock.sleepers(), 0, "{what}");
         scene.world.assert_nothing_left();
+        let end = if scene.is_cut { End::Reset } else { End::Clean };
+        assert_eq!(scene.client.end(), Some(end), "{what}");
     }
 }
 

@@ -56,6 +56,7 @@ impl Wake for Woken {
 
 /// Answers all requests with the same bytes.
 struct Page {
+    status: u16,
     bytes: Bytes,
     /// Its length is in the head.
     sized: bool,
@@ -63,7 +64,7 @@ struct Page {
 
 impl Handler for Page {
     fn respond<'a>(&'a self, _: Request<Incoming>, _: &'a From) -> Answer<'a> {
-        let mut answer = Response::builder();
+        let mut answer = Response::builder().status(self.status);
         if self.sized {
             answer = answer.header("content-length", self.bytes.len());
         }
@@ -81,7 +82,7 @@ const GET: &[u8] = b"GET /page HTTP/1.1\r\nHost: t\r\n\r\n";
 impl World {
     /// A page of `len` bytes on the route `/`, at `rate` bytes per second; 0 is unlimited.
     fn new(settings: Settings, len: usize, rate: u64) -> Self {
-        Self::of(settings, Page { bytes: content(len), sized: true }, rate)
+        Self::of(settings, Page { status: 200, bytes: content(len), sized: true }, rate)
     }
 
     fn of(settings: Settings, page: Page, rate: u64) -> Self {
