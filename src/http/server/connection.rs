@@ -15,6 +15,7 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 
+use super::account::Account;
 use super::exchange;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
@@ -32,6 +33,9 @@ const MAX_STREAMS: u32 = 100;
 
 /// Bytes hyper may hold for one HTTP/2 stream.
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
+
+/// Says that there is no answer to conclude: there are never so many flushes.
+const NOTHING_UNSENT: u64 = u64::MAX;
 
 /// The ends of a connection, as it was accepted.
 #[derive(Clone, Copy)]
@@ -60,6 +64,11 @@ pub(super) struct Connection {
     /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
     idle_since: AtomicU64,
     requests: AtomicU64,
+    /// What is to be told of the last response over HTTP/1, while some of its bytes have not gone to the
+    /// socket.
+    unsent: Mutex<Option<Box<Account>>>,
+    /// The sink's flushes when it was handed on.
+    unsent_since: AtomicU64,
     /// What responses left, by the place of their rate filter.
     carryover: Mutex<Vec<(Place, Carryover)>>,
 }
@@ -87,19 +96,48 @@ impl Connection {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
             requests: AtomicU64::new(0),
+            unsent: Mutex::default(),
+            unsent_since: AtomicU64::new(NOTHING_UNSENT),
             carryover: Mutex::default(),
         })
     }
 
     pub(super) fn exchange_began(&self) {
+        // Requests that were sent together: the last one's bytes and this one's may go as one.
+        self.conclude_unsent(false);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn exchange_ended(&self) {
+    /// The last of an answer was handed on, or it broke off. Over HTTP/1 it ends when that went to the
+    /// socket: with the next flush. Over HTTP/2 it cannot be told from others there.
+    pub(super) fn exchange_ended(&self, account: Account) {
+        self.sink.await_bytes();
+        if account.is_multiplexed() {
+            return self.conclude(account, false);
+        }
+        *self.unsent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(account));
+        self.unsent_since.store(self.sink.flushes(), Ordering::Relaxed);
+    }
+
+    /// Whether what was handed on of the last answer went to the socket.
+    fn is_sent(&self) -> bool {
+        self.sink.flushes() > self.unsent_since.load(Ordering::Relaxed)
+    }
+
+    /// Concludes the answer that was handed on and not told of yet, if there is one. `cut`: the rest of it
+    /// never goes to the socket.
+    fn conclude_unsent(&self, cut: bool) {
+        if self.unsent_since.swap(NOTHING_UNSENT, Ordering::Relaxed) != NOTHING_UNSENT {
+            let account = self.unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            account.into_iter().for_each(|account| self.conclude(*account, cut));
+        }
+    }
+
+    fn conclude(&self, account: Account, cut: bool) {
+        account.tell(self, cut);
         // Before the count: who sees no exchange in flight must see the time it ended.
         self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
-        self.sink.await_bytes();
         self.in_flight.fetch_sub(1, Ordering::Release);
     }
 
@@ -142,7 +180,7 @@ impl Connection {
             return None;
         }
         if self.sink.is_writing() {
-            // The last response is with us, not with the client; the sink has its own patience.
+            // Of HTTP/2 what was handed on is with us, not with the client; the sink has its own patience.
             self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
@@ -158,6 +196,7 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
+        self.conclude_unsent(!self.is_sent());
         if let (None, Some(ip)) = (self.refused, self.ends.peer.ip()) {
             self.server.clients.leave(ip);
         }
@@ -184,6 +223,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
             return;
         }
     };
+    connection.conclude_unsent(!connection.is_sent());
     if let Some(why) = connection.sink.given_up() {
         connection.tell_given_up(why);
     } else if let Err(error) = ended {
@@ -244,6 +284,9 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {
             return Poll::Ready(result);
+        }
+        if connection.is_sent() {
+            connection.conclude_unsent(false);
         }
         if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.

@@ -7,8 +7,9 @@ use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 
+use super::account::Exchange;
 use super::connection::{Connection, Place};
-use super::response::{Exchange, ResponseBody};
+use super::response::ResponseBody;
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::filter::{Chain, Filter, RateFilter};

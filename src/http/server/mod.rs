@@ -1,6 +1,7 @@
 //! The server: listeners, connections, stages from running to stopped.
 
 mod accept;
+mod account;
 mod clients;
 mod connection;
 mod exchange;

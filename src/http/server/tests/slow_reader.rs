@@ -145,7 +145,11 @@ fn with_wait_it_gets_every_byte() {
     let fast = response(&records, "2");
     assert_eq!((fast.field("outcome"), fast.field("held_by")), ("complete", "pace"));
     let slow = response(&records, "1");
-    assert_eq!((slow.number("bytes"), slow.field("outcome")), (LEN, "complete"));
+    assert_eq!(
+        (slow.number("bytes"), slow.field("outcome"), slow.field("held_by")),
+        (LEN, "complete", "reader")
+    );
+    assert_eq!(slow.number("duration_ms"), waited.as_millis() as u64, "to the last byte");
     race.slow.half_close();
     race.fast.half_close();
     race.world.settle();
