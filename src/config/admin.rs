@@ -1,5 +1,6 @@
 //! The admin listener: where it is, and who may ask it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use super::ListenAddr;
@@ -25,14 +26,17 @@ impl AdminSource {
             return Err(format!("{taken} is where clients are listened for; choose another port"));
         }
         match &listen {
-            ListenAddr::Tcp(addr) if token_file.is_none() && !addr.ip().to_canonical().is_loopback() => {
-                Err(format!(
-                    "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
-                     (--admin-token-file)"
-                ))
-            }
+            ListenAddr::Tcp(addr) if token_file.is_none() && Self::needs_token(*addr) => Err(format!(
+                "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
+                 (--admin-token-file)"
+            )),
             _ => Ok(Self { listen, token_file }),
         }
+    }
+
+    /// Whether an admin listener at `addr` needs a token, because other machines can reach it.
+    pub fn needs_token(addr: SocketAddr) -> bool {
+        !addr.ip().to_canonical().is_loopback()
     }
 
     /// Where it listens.
@@ -54,11 +58,15 @@ mod tests {
     fn without_a_token_it_is_for_this_machine_alone() {
         for (listen, good) in [
             ("127.0.0.1:9180", true),
+            ("127.9.9.9:0", true),
             ("[::1]:0", true),
+            ("[::ffff:127.0.0.1]:9180", true),
             ("unix:/run/a.sock", true),
             ("0.0.0.0:9180", false),
             ("192.0.2.1:9180", false),
             ("[::]:9180", false),
+            ("[fe80::1]:9180", false),
+            ("[::ffff:10.0.0.1]:9180", false),
         ] {
             let listen: ListenAddr = listen.parse().unwrap();
             assert_eq!(AdminSource::new(listen.clone(), None, &[]).is_ok(), good, "{listen}");

@@ -82,13 +82,11 @@ impl Socket {
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.as_fd(), bytes);
     }
 
-    /// Our own address as text, for `Forwarded: by=`; `unix` on a Unix socket, empty if it is unknown.
-    pub fn local(&self) -> String {
+    /// Our own address; `None` on a Unix socket, or if it is unknown.
+    pub fn local(&self) -> Option<SocketAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => {
-                stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string())
-            }
-            Stream::Unix(_) => "unix".to_owned(),
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Unix(_) => None,
         }
     }
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, Ends};
 use super::{Refusal, Shared, Stage};
-use crate::clock::{Clock, Sleep};
+use crate::clock::Sleep;
 use crate::rt::{self, Listener, Socket};
 use crate::sink::Sink;
 
@@ -40,8 +40,7 @@ pub(super) async fn accept(listener: Listener, server: Arc<Shared>) {
                     log::error!(error:%; "cannot accept connections; trying again every 100 ms");
                     complained = true;
                 }
-                let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-                Sleep::lasting(clock, EXHAUSTED_PAUSE).await;
+                Sleep::lasting(Arc::clone(&server.clock), EXHAUSTED_PAUSE).await;
             }
         }
     }
@@ -71,10 +70,10 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
     if let Some(bytes) = server.sink.send_buffer {
         socket.set_send_buffer(bytes);
     }
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    let local = socket.local();
+    let ends = Ends { fd: socket.raw_fd(), peer, local: socket.local() };
+    let clock = Arc::clone(&server.clock);
     let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());
-    let connection = Connection::new(Arc::clone(server), &sink, peer, local, refused);
+    let connection = Connection::new(Arc::clone(server), Arc::clone(sink.state()), ends, refused);
     rt::spawn(connection::serve(sink, connection));
 }

@@ -3,6 +3,7 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,16 +15,16 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 
+use super::account::Account;
 use super::exchange;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
 use super::{MAX_HEAD, Refusal, Shared, Stage};
 use crate::budget::ClientKey;
-use crate::clock::{Clock, Instant, Sleep};
+use crate::clock::{Instant, Sleep};
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
-use crate::rt::HyperTimer;
-use crate::sink::{GivenUp, Sink, SinkState};
+use crate::sink::{GivenUp, Sink, SinkState, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,18 +35,29 @@ const MAX_STREAMS: u32 = 100;
 /// Bytes hyper may hold for one HTTP/2 stream.
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
+/// Says that there is no answer to conclude: there are never so many flushes.
+const NOTHING_UNSENT: u64 = u64::MAX;
+
+/// The ends of a connection, as it was accepted.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    /// The socket's descriptor, for the log.
+    pub(super) fd: i32,
+    /// Whose requests they are.
+    pub(super) peer: PeerAddr,
+    /// Our own address; `None` on a Unix socket.
+    pub(super) local: Option<SocketAddr>,
+}
+
 /// A live connection. It counts as one of the server's until the last that works for it has gone:
 /// its task, its responses, its tunnel.
 pub(super) struct Connection {
     pub(super) id: u64,
-    pub(super) peer: PeerAddr,
-    pub(super) local: String,
+    pub(super) ends: Ends,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
     /// Answers that to whatever is asked.
     pub(super) refused: Option<Refusal>,
-    /// The socket's descriptor, for the log.
-    fd: i32,
     began: Instant,
     /// The number of the last request's route, for the log.
     pub(super) last_route: AtomicUsize,
@@ -57,6 +69,11 @@ pub(super) struct Connection {
     content: AtomicU64,
     /// Bytes beside it that were charged to them.
     charged: AtomicU64,
+    /// What is to be told of the last response over HTTP/1, while some of its bytes have not gone to the
+    /// socket.
+    unsent: Mutex<Option<Box<Account>>>,
+    /// The sink's flushes when it was handed on.
+    unsent_since: AtomicU64,
     /// What responses left, by the place of their rate filter.
     carryover: Mutex<Vec<(Place, Carryover)>>,
 }
@@ -67,21 +84,18 @@ pub(super) type Place = (usize, usize);
 impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
-        sink: &Sink,
-        peer: PeerAddr,
-        local: String,
+        sink: Arc<SinkState>,
+        ends: Ends,
         refused: Option<Refusal>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
         Arc::new(Self {
             id,
-            peer,
-            local,
-            sink: Arc::clone(sink.state()),
+            ends,
+            sink,
             server,
             refused,
-            fd: sink.get_ref().raw_fd(),
             began: now,
             last_route: AtomicUsize::new(usize::MAX),
             in_flight: AtomicUsize::new(0),
@@ -89,19 +103,48 @@ impl Connection {
             requests: AtomicU64::new(0),
             content: AtomicU64::new(0),
             charged: AtomicU64::new(0),
+            unsent: Mutex::default(),
+            unsent_since: AtomicU64::new(NOTHING_UNSENT),
             carryover: Mutex::default(),
         })
     }
 
     pub(super) fn exchange_began(&self) {
+        // Requests that were sent together: the last one's bytes and this one's may go as one.
+        self.conclude_unsent(false);
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn exchange_ended(&self) {
+    /// The last of an answer was handed on, or it broke off. Over HTTP/1 it ends when that went to the
+    /// socket: with the next flush. Over HTTP/2 it cannot be told from others there.
+    pub(super) fn exchange_ended(&self, account: Account) {
+        self.sink.await_bytes();
+        if account.is_multiplexed() {
+            return self.conclude(account, false);
+        }
+        *self.unsent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(account));
+        self.unsent_since.store(self.sink.flushes(), Ordering::Relaxed);
+    }
+
+    /// Whether what was handed on of the last answer went to the socket.
+    fn is_sent(&self) -> bool {
+        self.sink.flushes() > self.unsent_since.load(Ordering::Relaxed)
+    }
+
+    /// Concludes the answer that was handed on and not told of yet, if there is one. `cut`: the rest of it
+    /// never goes to the socket.
+    fn conclude_unsent(&self, cut: bool) {
+        if self.unsent_since.swap(NOTHING_UNSENT, Ordering::Relaxed) != NOTHING_UNSENT {
+            let account = self.unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            account.into_iter().for_each(|account| self.conclude(*account, cut));
+        }
+    }
+
+    fn conclude(&self, account: Account, cut: bool) {
+        account.tell(self, cut);
         // Before the count: who sees no exchange in flight must see the time it ended.
         self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
-        self.sink.await_bytes();
         self.in_flight.fetch_sub(1, Ordering::Release);
     }
 
@@ -138,12 +181,12 @@ impl Connection {
     /// Says in the log that the reader was given up and what it lost.
     fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
-        self.server.dropped(self.peer.ip(), counts.bytes_dropped());
+        self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
         if self.server.clients.may_tell() {
             log::warn!(
-                fd = self.fd,
+                fd = self.ends.fd,
                 connection = self.id,
-                client:% = self.peer,
+                client:% = self.ends.peer,
                 route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
                 bytes_written = counts.bytes_written(),
                 bytes_dropped = counts.bytes_dropped(),
@@ -161,7 +204,7 @@ impl Connection {
             return None;
         }
         if self.sink.is_writing() {
-            // The last response is with us, not with the client; the sink has its own patience.
+            // Of HTTP/2 what was handed on is with us, not with the client; the sink has its own patience.
             self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
@@ -177,7 +220,8 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let (None, Some(ip)) = (self.refused, self.peer.ip()) {
+        self.conclude_unsent(!self.is_sent());
+        if let (None, Some(ip)) = (self.refused, self.ends.peer.ip()) {
             self.server.clients.leave(ip);
         }
         self.server.connection_ended(self.refused);
@@ -185,8 +229,8 @@ impl Drop for Connection {
 }
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
-pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
-    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connection: Arc<Connection>) {
+    let clock = Arc::clone(&connection.server.clock);
     let patience = Sleep::lasting(clock, connection.server.settings.header_timeout);
     let version = sink
         .begins_with(HTTP2_PREFACE)
@@ -199,15 +243,16 @@ pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
         Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
         Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = connection.peer, error:%; "no request came");
+            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "no request came");
             return;
         }
     };
+    connection.conclude_unsent(!connection.is_sent());
     if let Some(why) = connection.sink.given_up() {
         connection.tell_given_up(why);
     } else if let Err(error) = ended {
         // A client that hung up is no fault of ours or of anybody's.
-        log::debug!(connection = connection.id, client:% = connection.peer, error:%; "connection ended early");
+        log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "connection ended early");
     }
 }
 
@@ -216,12 +261,11 @@ trait Serving: Future<Output = hyper::Result<()>> {
     fn drain(self: Pin<&mut Self>);
 }
 
-fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
     let mut builder = http1::Builder::new();
     builder
-        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
-        // Ours covers the first bytes and an idle connection too.
+        // Ours covers the first bytes and an idle connection too. So hyper needs no timer.
         .header_read_timeout(None)
         .half_close(true)
         .pipeline_flush(false)
@@ -231,13 +275,12 @@ fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
     builder.serve_connection(sink, service).with_upgrades()
 }
 
-fn http2(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
-    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+    let clock = Arc::clone(&connection.server.clock);
     let executor = StreamExecutor::new(clock, connection.server.settings.sink.stall_timeout);
     let mut builder = http2::Builder::new(executor);
     builder
-        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_STREAM_BUFFER)
         .max_header_list_size(MAX_HEAD as u32);
@@ -260,12 +303,14 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
     let mut drained = false;
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
     let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
-    let mut silence = Sleep::lasting(clock, patience);
+    let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {
             return Poll::Ready(result);
+        }
+        if connection.is_sent() {
+            connection.conclude_unsent(false);
         }
         if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.
@@ -299,8 +344,9 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     .await
 }
 
-impl<S> Serving for http1::UpgradeableConnection<Sink, S>
+impl<W, S> Serving for http1::UpgradeableConnection<Sink<W>, S>
 where
+    W: Wire + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
 {
     fn drain(self: Pin<&mut Self>) {
@@ -308,8 +354,9 @@ where
     }
 }
 
-impl<S> Serving for http2::Connection<Sink, S, StreamExecutor>
+impl<W, S> Serving for http2::Connection<Sink<W>, S, StreamExecutor>
 where
+    W: Wire,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
     S::Future: Send + 'static,
 {

@@ -7,12 +7,12 @@ use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 
+use super::account::Exchange;
 use super::connection::{Connection, Place};
-use super::response::{Exchange, ResponseBody};
+use super::response::ResponseBody;
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::budget::Gate;
-use crate::clock::Clock;
 use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
 use crate::http::content::Content;
@@ -26,7 +26,7 @@ pub(super) async fn respond(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
-    let client = server.budgets.key_of(request.headers(), &connection.peer, &server.settings.trusted);
+    let client = server.budgets.key_of(request.headers(), &connection.ends.peer, &server.settings.trusted);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, client);
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, refused(refusal));
@@ -71,7 +71,7 @@ fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<R
     let (head, content) = response.into_parts();
     exchange.answered(&head, None);
     // Over HTTP/2 hyper would send the content to HEAD too.
-    let content = if exchange.is_head() { Content::Empty } else { content };
+    let content = if exchange.is_without_content() { Content::Empty } else { content };
     let clients = exchange.connection().server.budgets.clients();
     let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
     let body = paced(content, Chain::new(), gate, exchange.connection());
@@ -133,7 +133,7 @@ async fn filtered(
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-    let body = if exchange.is_head() { None } else { paced(content, chain, gate, &connection) };
+    let body = if exchange.is_without_content() { None } else { paced(content, chain, gate, &connection) };
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 
@@ -160,7 +160,7 @@ fn paced(content: Content, chain: Chain, gate: Gate, connection: &Connection) ->
     match content {
         Content::Empty => None,
         content => {
-            let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+            let clock = Arc::clone(&connection.server.clock);
             Some(PacedBody::new(content, chain, clock).through(gate))
         }
     }
@@ -181,8 +181,7 @@ fn asked(head: &request::Parts) -> request::Parts {
 async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, connection: Arc<Connection>) {
     use futures_lite::FutureExt;
     let server = Arc::clone(&connection.server);
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    relay(tunnel, downstream, gate, clock, server.settings.idle_timeout)
+    relay(tunnel, downstream, gate, Arc::clone(&server.clock), server.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
         .await;
     drop(connection);
@@ -192,10 +191,10 @@ impl Connection {
     /// What a proxy tells its upstream of this connection's client.
     fn client(&self) -> Client {
         Client {
-            peer: self.peer,
-            local: self.local.clone(),
+            peer: self.ends.peer,
+            local: self.ends.local,
             scheme: "http",
-            trusted: self.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
+            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The server: listeners, connections, stages from running to stopped.
 
 mod accept;
+mod account;
 mod clients;
 mod connection;
 mod exchange;
@@ -21,7 +22,7 @@ use futures_lite::FutureExt;
 pub use super::MAX_HEAD;
 use super::budgets::Budgets;
 use super::route::{Route, Routes};
-use crate::clock::{Clock, Sleep, SystemClock};
+use crate::clock::{Clock, Sleep};
 use crate::config::SharedLimits;
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
@@ -129,7 +130,7 @@ struct Shared {
     /// What filters of the routes count, by the filters' names.
     counts: BTreeMap<String, Counts>,
     telemetry: Telemetry,
-    clock: Arc<SystemClock>,
+    clock: Arc<dyn Clock>,
     stage: AtomicU8,
     stage_changed: Event,
     connections: AtomicUsize,
@@ -158,28 +159,7 @@ impl Server {
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
     ) -> Self {
-        let (telemetry, clock) = (Telemetry::new(), rt::clock());
-        let routes = Routes::new(routes, |path| telemetry.route(path));
-        let shared = Shared {
-            sink: Arc::new(settings.sink.clone()),
-            egress: Arc::default(),
-            shedding: Shedding::new(settings.egress_total),
-            clients: Clients::default(),
-            budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock) as _),
-            settings,
-            telemetry,
-            routes,
-            counts,
-            clock,
-            stage: AtomicU8::new(Stage::Running as u8),
-            stage_changed: Event::new(),
-            connections: AtomicUsize::new(0),
-            refused: AtomicUsize::new(0),
-            accepting: AtomicUsize::new(0),
-            connection_ended: Event::new(),
-            next_connection: AtomicU64::new(1),
-        };
-        Self { listeners, shared: Arc::new(shared) }
+        Self { listeners, shared: Arc::new(Shared::new(settings, routes, counts, rt::clock())) }
     }
 
     /// The TCP addresses listened on, with their real ports.
@@ -216,8 +196,7 @@ impl Server {
         }
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
-        let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
-        let patience = Sleep::lasting(clock, shared.settings.drain);
+        let patience = Sleep::lasting(Arc::clone(&shared.clock), shared.settings.drain);
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
@@ -288,6 +267,35 @@ impl Handle {
 }
 
 impl Shared {
+    fn new(
+        settings: Settings,
+        routes: Vec<Route>,
+        counts: BTreeMap<String, Counts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let telemetry = Telemetry::new();
+        let routes = Routes::new(routes, |path| telemetry.route(path));
+        Self {
+            sink: Arc::new(settings.sink.clone()),
+            egress: Arc::default(),
+            shedding: Shedding::new(settings.egress_total),
+            clients: Clients::default(),
+            budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
+            settings,
+            telemetry,
+            routes,
+            counts,
+            clock,
+            stage: AtomicU8::new(Stage::Running as u8),
+            stage_changed: Event::new(),
+            connections: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
+            connection_ended: Event::new(),
+            next_connection: AtomicU64::new(1),
+        }
+    }
+
     fn reach(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
         self.stage_changed.notify(usize::MAX);
@@ -313,8 +321,7 @@ impl Shared {
         if self.clients.dropped(client, bytes) {
             let shared = Arc::clone(self);
             rt::spawn(async move {
-                let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
-                Sleep::lasting(clock, SWEEP).or(shared.reached(Stage::Stopped)).await;
+                Sleep::lasting(Arc::clone(&shared.clock), SWEEP).or(shared.reached(Stage::Stopped)).await;
                 shared.clients.sweep();
             });
         }
@@ -353,3 +360,6 @@ async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
         listener.await;
     }
 }
+
+#[cfg(test)]
+mod tests;
