@@ -48,3 +48,4 @@ pub mod limit;
 pub mod rt;
 pub mod sink;
 pub mod telemetry;
+pub mod throttle;
