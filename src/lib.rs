@@ -34,6 +34,11 @@
 //! # Ok::<(), sluicegate::filter::FilterError>(())
 //! ```
 
+/// The README's code is compiled.
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub mod admin;
 pub mod body;
 pub mod brigade;
