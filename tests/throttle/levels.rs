@@ -69,7 +69,8 @@ fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_wa
     let all = bytes(&readers);
     assert!(jain(&all) >= 0.999, "{all:?}");
     let total: u64 = all.iter().sum();
-    assert!(total >= 30 * 1024 * KIB && total <= 30 * 1024 * KIB + 1024 * KIB / 5, "{total}");
+    let due = 30 * 1024 * KIB;
+    assert!((due..=due + 1024 * KIB / 5).contains(&total), "{total}");
 
     server.set(Budget::of(Rate::new(512 * KIB)));
     each.set(Budget::of(Rate::new(300 * KIB)));

@@ -100,7 +100,9 @@ proptest! {
                 Op::Replace(at) => streams[at] = Stream::new(&server, limited, &steps),
             }
             if !changed {
-                let depth = u128::from(burst.max(rate / 5).max(1)) * 1_000_000_000;
+                // In nano-bytes: the burst, or what an interval gives, or a byte.
+                let depth = u128::from(burst.max(1)) * 1_000_000_000;
+                let depth = depth.max(u128::from(rate) * 200_000_000);
                 let earned = u128::from(rate) * u128::from(clock.0.now().as_nanos());
                 // A nanosecond's worth for the rounding of wake-ups.
                 let most = depth + earned + u128::from(rate);
