@@ -77,6 +77,8 @@ def kind(command):
         return "done" if len(words) == 2 else "ends"
     if words[:2] == ["cargo", "bench"]:
         return "bench"
+    if words[:2] == ["cargo", "run"] and "--manifest-path" in words:
+        return "done"
     if words[:2] == ["cargo", "run"]:
         ours = words[words.index("--") + 1:] if "--" in words else []
         return "server" if ours[:1] in (["serve"], ["proxy"], ["run"]) else "ends"
@@ -265,6 +267,7 @@ cargo nested
         ("cargo run -- run gate.toml", "server"),
         ("cargo run -- check gate.toml", "ends"),
         ("cargo run --example custom_filter", "ends"),
+        ("cargo run --manifest-path examples/axum/Cargo.toml", "done"),
         ("curl -s x | head", "ends"),
         ("rm -rf /", None),
     ]:

@@ -34,6 +34,11 @@
 //! # Ok::<(), sluicegate::filter::FilterError>(())
 //! ```
 
+/// The README's code is compiled.
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub mod admin;
 pub mod body;
 pub mod brigade;
@@ -48,3 +53,4 @@ pub mod limit;
 pub mod rt;
 pub mod sink;
 pub mod telemetry;
+pub mod throttle;

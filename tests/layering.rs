@@ -94,6 +94,17 @@ const RULES: &[Rule] = &[
         kept_by: &[("budget/seat.rs", "use super::Node; use crate::{clock::Clock, limit::NodeId};")],
     },
     Rule {
+        name: "throttle imports budget, clock and limit only",
+        check: |source| {
+            imports_but(source, "throttle/", &[&["throttle"], &["budget"], &["clock"], &["limit"]])
+        },
+        broken_by: &[
+            ("throttle/body.rs", "use crate::body::PacedBody;"),
+            ("throttle/tower.rs", "fn f() { crate::rt::clock(); }"),
+        ],
+        kept_by: &[("throttle/read.rs", "use super::pace::Pace; use crate::{budget::Gate, clock::Clock};")],
+    },
+    Rule {
         name: "config imports filter, limit and excerpt only",
         check: |source| imports_but(source, "config/", &[&["config"], &["filter"], &["limit"], &["excerpt"]]),
         broken_by: &[

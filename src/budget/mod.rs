@@ -7,6 +7,7 @@
 
 mod alarm;
 mod clients;
+mod each;
 mod gate;
 mod key;
 mod seat;
@@ -18,6 +19,7 @@ use crate::clock::{Clock, Instant};
 use crate::limit::{Budget, NodeId, Passed, Tree, Weight};
 
 pub use clients::Clients;
+pub use each::Each;
 pub use gate::{Gate, Hold};
 pub use key::ClientKey;
 pub use seat::Seat;
