@@ -35,7 +35,8 @@ impl SinkCounts {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes taken for a reader, or about to be, that it never got because it was given up.
+    /// Bytes taken for a reader, or about to be, that it never got because it was given up. What HTTP/2's
+    /// framing held of single streams, and had not offered yet, is not among them.
     pub fn bytes_dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }

@@ -271,6 +271,8 @@ fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) 
     builder
         // Ours covers the first bytes and an idle connection too. So hyper needs no timer.
         .header_read_timeout(None)
+        // A client may have said all it will and still read. So one that left is noticed when something is
+        // written to it, and while a source is silent only by the source's timeouts.
         .half_close(true)
         .pipeline_flush(false)
         .max_header_size(MAX_HEAD)
