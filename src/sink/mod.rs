@@ -310,8 +310,8 @@ impl<W: Wire> hyper::rt::Read for Sink<W> {
 }
 
 impl<W: Wire> hyper::rt::Write for Sink<W> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_take(cx, &[IoSlice::new(buf)])
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -319,7 +319,8 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_take(cx, bufs)
+        let taken = self.poll_take(cx, bufs);
+        self.state.note_waited(taken)
     }
 
     // Without this hyper copies every body into its flat buffer.
@@ -334,18 +335,18 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
             if this.poll_drain(cx, now)?.is_pending() {
                 let given_up = this.poll_patience(cx, now, 0);
                 let goes_on = given_up.is_pending() && this.state.expects_more();
-                return if goes_on { Poll::Ready(Ok(())) } else { given_up };
+                return if goes_on { Poll::Ready(Ok(())) } else { this.state.note_waited(given_up) };
             }
         }
         if this.state.sends_before_flushed() {
-            ready!(this.wire.poll_sent(cx));
+            ready!(this.state.note_waited(this.wire.poll_sent(cx)));
         }
         this.state.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.expect_more(false);
+        self.state.close();
         ready!(self.as_mut().poll_flush(cx))?;
         if self.state.is_aborted() {
             // No clean end: dropping the socket will send the reset.

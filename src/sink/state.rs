@@ -1,7 +1,7 @@
 //! What is known of a sink: counters that others read while it works, and sums over all sinks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
@@ -35,7 +35,8 @@ impl SinkCounts {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes taken for a reader, or about to be, that it never got because it was given up.
+    /// Bytes taken for a reader, or about to be, that it never got because it was given up. What HTTP/2's
+    /// framing held of single streams, and had not offered yet, is not among them.
     pub fn bytes_dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -107,8 +108,12 @@ pub struct SinkState {
     flushes: AtomicU64,
     /// Bytes were offered since the last flush.
     writing: AtomicBool,
-    /// More bytes are to come: a flush does not wait for the reader.
-    more: AtomicBool,
+    /// Sources that have more bytes to give: while there are any, a flush does not wait for the reader.
+    more: AtomicUsize,
+    /// Nothing more is taken, whatever the sources have.
+    closing: AtomicBool,
+    /// A write or a flush had to wait since it was last asked.
+    waited: AtomicBool,
     /// A flush lasts until the kernel has sent all it took.
     sends: AtomicBool,
     /// Someone waits for a flush. Spares the lock on the data path.
@@ -128,7 +133,9 @@ impl SinkState {
             buffered_at_end: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             writing: AtomicBool::new(false),
-            more: AtomicBool::new(false),
+            more: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
             sends: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
@@ -200,16 +207,39 @@ impl SinkState {
         self.writing.load(Ordering::Acquire)
     }
 
-    /// Says whether more bytes are to come. While they are, a flush that has to wait for the reader is
-    /// said to be done: hyper's HTTP/1 does not ask a body for more while it flushes, and neither could
-    /// the buffer be filled then nor would a reader that cannot hold the pace be found out.
+    /// Says that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more) takes it
+    /// back. While one has, a flush that has to wait for the reader is said to be done: hyper asks neither
+    /// a body of HTTP/1 for more while it flushes, nor a stream of HTTP/2 for its next frame, and so the
+    /// buffer could not be filled, nor would a reader that cannot hold the pace be found out.
     /// [`flushes`](Self::flushes) does not count it.
-    pub fn expect_more(&self, more: bool) {
-        self.more.store(more, Ordering::Relaxed);
+    pub fn expect_more(&self) {
+        self.more.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes back one [`expect_more`](Self::expect_more).
+    pub fn expect_no_more(&self) {
+        self.more.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn expects_more(&self) -> bool {
-        self.more.load(Ordering::Relaxed)
+        self.more.load(Ordering::Relaxed) > 0 && !self.closing.load(Ordering::Relaxed)
+    }
+
+    /// From now on every flush waits.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a write or a flush had to wait since this was last asked.
+    pub fn take_waited(&self) -> bool {
+        self.waited.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn note_waited<T>(&self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending() {
+            self.waited.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 
     pub(super) fn note_offered(&self) {

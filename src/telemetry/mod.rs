@@ -27,9 +27,9 @@ pub struct Telemetry {
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it was handed on.
+    /// All of it went to the socket, or over HTTP/2 to the framing.
     Complete,
-    /// Its head was, and not all of its content.
+    /// Not all of its content did.
     Aborted,
     /// The client left before there was a head.
     Abandoned,

@@ -19,6 +19,7 @@ use super::account::Account;
 use super::exchange;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
+use super::sweep::Sweeps;
 use super::{MAX_HEAD, Refusal, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
@@ -74,6 +75,8 @@ pub(super) struct Connection {
     unsent: Mutex<Option<Box<Account>>>,
     /// The sink's flushes when it was handed on.
     unsent_since: AtomicU64,
+    /// For failing streams of HTTP/2.
+    pub(super) sweeps: Sweeps,
     /// What responses left, by the place of their rate filter.
     carryover: Mutex<Vec<(Place, Carryover)>>,
 }
@@ -105,6 +108,7 @@ impl Connection {
             charged: AtomicU64::new(0),
             unsent: Mutex::default(),
             unsent_since: AtomicU64::new(NOTHING_UNSENT),
+            sweeps: Sweeps::default(),
             carryover: Mutex::default(),
         })
     }
@@ -267,6 +271,8 @@ fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) 
     builder
         // Ours covers the first bytes and an idle connection too. So hyper needs no timer.
         .header_read_timeout(None)
+        // A client may have said all it will and still read. So one that left is noticed when something is
+        // written to it, and while a source is silent only by the source's timeouts.
         .half_close(true)
         .pipeline_flush(false)
         .max_header_size(MAX_HEAD)
@@ -306,8 +312,12 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
+        connection.sink.take_waited();
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {
             return Poll::Ready(result);
+        }
+        if connection.sweeps.is_awaited() && !connection.sink.take_waited() {
+            connection.sweeps.swept();
         }
         if connection.is_sent() {
             connection.conclude_unsent(false);

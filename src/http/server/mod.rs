@@ -8,6 +8,7 @@ mod exchange;
 mod response;
 mod shedding;
 mod streams;
+mod sweep;
 
 use std::collections::BTreeMap;
 use std::future::Future;

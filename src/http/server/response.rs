@@ -9,6 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::account::Exchange;
 use super::streams::StreamWatch;
+use super::sweep;
 use crate::body::{BodyError, PacedBody};
 use crate::http::content::Content;
 
@@ -17,6 +18,8 @@ pub(super) struct ResponseBody {
     /// `None` if the answer has no bytes.
     content: Option<PacedBody<Content>>,
     exchange: Exchange,
+    /// The sink was told that more is to come.
+    expected: bool,
     failure: Failure,
     /// Over HTTP/2, what watches over this stream's client.
     watch: Option<Arc<StreamWatch>>,
@@ -26,27 +29,28 @@ pub(super) struct ResponseBody {
 /// with the connection or the stream.
 enum Failure {
     None,
-    /// The error, kept until the sink was flushed.
-    Flushing(BodyError, Flushes),
+    /// Over HTTP/1: the error, kept until the sink was flushed once more than so often.
+    Flushing(BodyError, u64),
+    /// Over HTTP/2: the error, kept until the connection was swept.
+    Sweeping(BodyError, sweep::Wait),
     Told,
-}
-
-/// Flushes that are waited for.
-struct Flushes {
-    /// How many the sink had seen when the wait began.
-    seen: u64,
-    /// How many more waits follow this one.
-    more: u8,
 }
 
 impl ResponseBody {
     pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
         exchange.account.ended = content.is_none();
         let watch = content.as_ref().and_then(|_| StreamWatch::current());
-        if content.is_some() && !exchange.is_multiplexed() {
-            exchange.connection().sink.expect_more(true);
+        if content.is_some() {
+            exchange.connection().sink.expect_more();
         }
-        Self { content, exchange, failure: Failure::None, watch }
+        Self { expected: content.is_some(), content, exchange, failure: Failure::None, watch }
+    }
+
+    /// Tells the sink that nothing more is to come of this.
+    fn no_more(&mut self) {
+        if std::mem::take(&mut self.expected) {
+            self.exchange.connection().sink.expect_no_more();
+        }
     }
 
     fn failed(&mut self, error: BodyError) {
@@ -55,34 +59,34 @@ impl ResponseBody {
             connection = connection.id, client:% = connection.ends.peer, bytes = self.exchange.account.bytes, error:%;
             "response aborted: its content could not be given to the end"
         );
-        // Over HTTP/2 the connection's task writes what this stream gave, and may be in the middle of a
-        // flush that began before; the second one is behind all of it. What a client's shut window holds
-        // back is lost with the stream.
-        let more = if self.exchange.is_multiplexed() { 1 } else { 0 };
-        self.failure = Failure::Flushing(error, Flushes { seen: connection.sink.flushes(), more });
-        if !self.exchange.is_multiplexed() {
+        self.failure = if self.exchange.is_multiplexed() {
+            Failure::Sweeping(error, connection.sweeps.begin())
+        } else {
             // The reset will be the connection's: it must not overtake what the kernel holds.
             connection.sink.send_before_flushed();
-        }
+            Failure::Flushing(error, connection.sink.flushes())
+        };
+        self.no_more();
     }
 
-    /// Waits for flushes; then the error.
+    /// Waits until the bytes before the failure went on; then the error.
     fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let sink = &self.exchange.connection().sink;
-        let Failure::Flushing(_, flushes) = &mut self.failure else { return Poll::Ready(None) };
-        ready!(sink.poll_flushed(cx, flushes.seen));
-        if flushes.more > 0 {
-            *flushes = Flushes { seen: sink.flushes(), more: flushes.more - 1 };
-            return Poll::Ready(Some(Ok(nudge())));
+        let connection = self.exchange.connection();
+        match &mut self.failure {
+            Failure::None | Failure::Told => return Poll::Ready(None),
+            // The reset is the connection's.
+            Failure::Flushing(_, seen) => {
+                ready!(connection.sink.poll_flushed(cx, *seen));
+                connection.sink.abort();
+            }
+            // hyper resets the stream alone.
+            Failure::Sweeping(_, wait) => match ready!(connection.sweeps.poll_wait(cx, wait)) {
+                sweep::Next::Nudge => return Poll::Ready(Some(Ok(nudge()))),
+                sweep::Next::Fail => connection.sweeps.end(),
+            },
         }
         match std::mem::replace(&mut self.failure, Failure::Told) {
-            Failure::Flushing(error, _) => {
-                // Over HTTP/1 the reset is the connection's; over HTTP/2 hyper resets the stream alone.
-                if !self.exchange.is_multiplexed() {
-                    sink.abort();
-                }
-                Poll::Ready(Some(Err(error)))
-            }
+            Failure::Flushing(error, _) | Failure::Sweeping(error, _) => Poll::Ready(Some(Err(error))),
             Failure::None | Failure::Told => Poll::Ready(None),
         }
     }
@@ -97,13 +101,13 @@ impl Drop for ResponseBody {
     fn drop(&mut self) {
         // Who was told that the last bytes are the last does not ask for more.
         self.exchange.account.ended |= self.is_end_stream();
+        self.no_more();
+        if matches!(self.failure, Failure::Sweeping(..)) {
+            self.exchange.connection().sweeps.end();
+        }
         if let Some(content) = &self.content {
-            if !self.exchange.is_multiplexed() {
-                let sink = &self.exchange.connection().sink;
-                sink.expect_more(false);
-                if !self.exchange.account.is_whole() {
-                    sink.abort();
-                }
+            if !self.exchange.is_multiplexed() && !self.exchange.account.is_whole() {
+                self.exchange.connection().sink.abort();
             }
             // The exchange tells of it in the log.
             self.exchange.account.waits = content.waits();
@@ -128,6 +132,7 @@ impl Body for ResponseBody {
             return this.poll_failure(cx);
         }
         let Some(content) = &mut this.content else { return Poll::Ready(None) };
+        ready!(this.exchange.connection().sweeps.poll_clear(cx));
         match ready!(Pin::new(content).poll_frame(cx)) {
             Some(Ok(frame)) => {
                 if let Some(watch) = &this.watch {

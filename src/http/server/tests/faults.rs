@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::pipe::{Client, End, Road};
-use super::{GET, World, content};
+use super::{GET, GET_2, World, content};
 use crate::http::server::Settings;
 use crate::limit::Rate;
 use crate::sink::SinkSettings;
@@ -98,9 +98,8 @@ fn a_wire_that_writes_nothing_ends_its_connection() {
 #[test]
 fn one_byte_at_a_time_both_ways_is_whole() {
     for capacity in [1, 100, usize::MAX] {
-        let mut world = paced();
+        let mut world = World::new(Settings::default(), 30_000, PACE);
         let client = world.connect(Road { capacity, step: 1 });
-        let tail = content(LEN).split_off(LEN - 9);
         let mut came = Vec::new();
         for byte in GET {
             assert!(came.is_empty());
@@ -108,22 +107,27 @@ fn one_byte_at_a_time_both_ways_is_whole() {
             world.settle();
             came.extend(client.read(usize::MAX));
         }
-        while !came.ends_with(&tail) {
-            assert!(world.millis() < 3000, "{} bytes", came.len());
+        while body_of(&came).is_none_or(|body| body.len() < 30_000) {
+            assert!(world.millis() < 1000, "{} bytes", came.len());
             world.pass(Duration::from_millis(100));
             while client.unread() > 0 {
                 came.extend(client.read(1));
                 world.settle();
             }
         }
-        let head = came.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
-        assert!(came[head..] == content(LEN));
-        // 8.1 chunks: the rest is on credit with the last whole one.
-        assert_eq!(world.millis(), 200 * (LEN / CHUNK - 1) as u64);
+        assert!(body_of(&came).unwrap() == content(30_000));
+        // Two chunks and what is less than one, on credit.
+        assert_eq!(world.millis(), 200);
         client.half_close();
         world.settle();
         assert_eq!((world.lives(1), client.end()), (false, Some(End::Clean)));
     }
+}
+
+/// What came behind the head; `None` if that is not whole.
+fn body_of(came: &[u8]) -> Option<&[u8]> {
+    let head = came.windows(4).position(|window| window == b"\r\n\r\n")?;
+    Some(&came[head + 4..])
 }
 
 #[test]
@@ -147,4 +151,68 @@ fn a_reader_whose_window_stays_shut_has_its_timeout_to_the_nanosecond() {
     world.pass(Duration::from_nanos(1));
     assert_eq!((world.lives(1), client.end()), (false, Some(End::Reset)));
     assert_eq!(client.unread(), 4096);
+}
+
+#[test]
+fn over_http2_too_a_fault_in_mid_body_leaves_nothing() {
+    let faults: [fn(&mut World, &Client); 4] = [
+        |_, client| client.write_nothing(),
+        |_, client| client.reset(),
+        |_, client| client.half_close(),
+        |world, _| world.cut(1),
+    ];
+    for fault in faults {
+        let mut world = paced();
+        let client = world.connect(Road::WIDE);
+        client.send(GET_2);
+        let came = std::cell::RefCell::new(Vec::new());
+        world.until("the first chunk", |_| {
+            came.borrow_mut().extend(client.read(usize::MAX));
+            came.borrow().len() > CHUNK
+        });
+        fault(&mut world, &client);
+        world.until("its end", |world| !world.lives(1));
+        world.until("the end of its stream", |world| {
+            (world.handle.connections(), world.clock.sleepers()) == (0, 0)
+        });
+        // However the connection ends: its streams have ends of their own, and this one had none.
+        came.borrow_mut().extend(client.read(usize::MAX));
+        let (body, whole) = data(&came.into_inner());
+        assert!(client.end().is_some() && !whole && body == content(LEN)[..body.len()]);
+    }
+}
+
+#[test]
+fn over_http2_too_one_byte_at_a_time_both_ways_is_whole() {
+    // No more than a stream's first window.
+    let mut world = World::new(Settings::default(), 30_000, PACE);
+    let client = world.connect(Road { capacity: 100, step: 1 });
+    for byte in GET_2 {
+        client.send(&[*byte]);
+        world.settle();
+    }
+    let came = std::cell::RefCell::new(Vec::new());
+    world.until("the last byte", |_| {
+        came.borrow_mut().extend(client.read(usize::MAX));
+        data(&came.borrow()).1
+    });
+    assert!(data(&came.into_inner()).0 == content(30_000));
+    client.half_close();
+    world.until("its end", |world| (world.lives(1), world.handle.connections()) == (false, 0));
+}
+
+/// The content that whole frames brought, and whether the stream ended with it (RFC 9113 section 4.1).
+fn data(mut frames: &[u8]) -> (Vec<u8>, bool) {
+    let (mut body, mut ended) = (Vec::new(), false);
+    while let Some((head, rest)) = frames.split_first_chunk::<9>() {
+        let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+        let Some((payload, rest)) = rest.split_at_checked(len) else { break };
+        // DATA is 0, and its END_STREAM 1.
+        if head[3] == 0 {
+            body.extend_from_slice(payload);
+            ended |= head[4] & 1 == 1;
+        }
+        frames = rest;
+    }
+    (body, ended)
 }

@@ -79,6 +79,11 @@ fn content(len: usize) -> Bytes {
 
 const GET: &[u8] = b"GET /page HTTP/1.1\r\nHost: t\r\n\r\n";
 
+/// The same over HTTP/2: the preface, settings without any, and a head in HPACK's static table.
+const GET_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \0\0\0\x04\0\0\0\0\0\
+    \0\0\x0c\x01\x05\0\0\0\x01\x82\x86\x04\x05/page\x01\x01t";
+
 impl World {
     /// A page of `len` bytes on the route `/`, at `rate` bytes per second; 0 is unlimited.
     fn new(settings: Settings, len: usize, rate: u64) -> Self {
@@ -161,12 +166,28 @@ impl World {
         self.handle.telemetry().routes().iter().map(|route| route.bytes()).sum()
     }
 
+    /// Lets time pass until something holds that needs the executor's threads, where streams of HTTP/2 run:
+    /// real time, a little.
+    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..PATIENCE {
+            self.pass(Duration::from_millis(1));
+            if holds(self) {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        panic!("{what} does not come");
+    }
+
     /// Checks that connections which ended left nothing: they are not counted, and hold no bytes.
     fn assert_nothing_left(&self) {
         assert_eq!((self.handle.connections(), self.handle.egress().buffered()), (0, 0));
         assert!(self.server.clients.is_empty(), "a client is still counted");
     }
 }
+
+/// Milliseconds for what must come.
+const PATIENCE: usize = 20_000;
 
 /// No world may end with anything left of its connections.
 impl Drop for World {
@@ -176,9 +197,9 @@ impl Drop for World {
             return;
         }
         self.assert_nothing_left();
-        // What gathers drops for the log, and streams of HTTP/2, run on the executor: real time, a little.
+        // What gathers drops for the log runs on the executor.
         self.handle.stop();
-        for _ in 0..20_000 {
+        for _ in 0..PATIENCE {
             if self.clock.sleepers() == 0 {
                 return;
             }
