@@ -45,6 +45,7 @@ pub mod filter;
 pub mod generator;
 pub mod http;
 pub mod limit;
+pub mod quota;
 pub mod rt;
 pub mod sink;
 pub mod telemetry;

@@ -1,0 +1,4 @@
+//! The fleet quota: its book and clients on a clock that only moves when told to, and on real sockets.
+
+mod book;
+mod histories;
