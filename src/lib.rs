@@ -49,3 +49,4 @@ pub mod quota;
 pub mod rt;
 pub mod sink;
 pub mod telemetry;
+pub mod tls;

@@ -37,6 +37,7 @@ pub(super) enum Command {
     Proxy(Proxy),
     Run(Run),
     Check(Check),
+    Quota(super::quota::Quota),
 }
 
 /// Makes the arguments of a command that serves one route: its own, then those of all such commands.

@@ -49,6 +49,11 @@ impl Level {
         over
     }
 
+    /// Lets time pass that raises nothing.
+    pub(super) fn skip_to(&mut self, now: Instant) {
+        self.stamp = self.stamp.max(now);
+    }
+
     /// Raises the level to `least` if it is below.
     pub(super) fn raise_to(&mut self, least: i128) {
         self.nano = self.nano.max(least);

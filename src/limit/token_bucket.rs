@@ -68,6 +68,17 @@ impl TokenBucket {
         enough
     }
 
+    /// Takes `n` tokens if there are as many, or if there are `max_burst` of them and `n` is more: what is
+    /// missing is owed, and refilled first. So a piece larger than the bucket passes, at the rate in the
+    /// long run.
+    pub fn try_consume_on_credit(&mut self, n: u64) -> bool {
+        let enough = n.min(self.max_burst) <= self.available();
+        if enough {
+            self.level.spend(n);
+        }
+        enough
+    }
+
     /// Puts back tokens that were taken and not used; the bucket holds no more than `max_burst`.
     pub fn give_back(&mut self, tokens: u64) {
         let tokens = tokens.min(self.max_burst - self.available());
@@ -88,6 +99,17 @@ impl TokenBucket {
     /// Goes over to another rate from `now` on. What is in the bucket stays.
     pub fn set_rate(&mut self, rate: Rate, now: Instant) {
         self.level.settle(rate, depth(self.max_burst), now);
+    }
+
+    /// Holds at most `max_burst` tokens from now on; zero counts as one. What is over is lost.
+    pub fn set_max_burst(&mut self, max_burst: u64, now: Instant) {
+        self.max_burst = max_burst.max(1);
+        self.refill(now);
+    }
+
+    /// Lets the time until `now` pass without a refill.
+    pub fn skip_to(&mut self, now: Instant) {
+        self.level.skip_to(now);
     }
 
     /// The rate of refill.

@@ -1,8 +1,11 @@
 //! Fleet quota: one limit shared fairly by many servers, over gRPC.
 
 pub mod book;
+pub mod client;
 mod id;
 mod limit;
+pub mod server;
+pub mod wire;
 
 pub use id::{Id, IdError, LONGEST_ID};
 pub use limit::{LimitError, MICRO, MOST_PER_SECOND, NamedLimit, ResourceLimit, Unit, spell_micros};
