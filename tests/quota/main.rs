@@ -1,4 +1,7 @@
 //! The fleet quota: its book and clients on a clock that only moves when told to, and on real sockets.
 
 mod book;
+mod calls;
+mod client;
+mod fixture;
 mod histories;

@@ -16,7 +16,7 @@ use argh::FromArgs;
 )]
 pub(in crate::cli) struct Quota {
     #[argh(subcommand)]
-    pub(super) command: Command,
+    pub(super) command: Option<Command>,
 }
 
 #[derive(FromArgs, Debug, PartialEq)]

@@ -19,7 +19,11 @@ const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";
 
 /// Does what was typed.
 pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
-    match &typed.command {
+    let Some(command) = &typed.command else {
+        let text = "a command is missing behind quota: serve, list, set, delete, clients or watch";
+        return Err(CliError::Usage(text.to_owned()));
+    };
+    match command {
         Command::Serve(serve) => serve::run(serve, start_log),
         Command::List(list) => ask::list(list),
         Command::Set(set) => ask::set(set),
