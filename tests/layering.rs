@@ -3,12 +3,15 @@
 //! Each rule is a row: where it holds, and what must not be found there. For each there is a snippet that
 //! breaks it, so that a rule that cannot fail is found out.
 
+#[path = "layering/breaches.rs"]
+mod breaches;
 #[path = "layering/scan.rs"]
 mod scan;
 
 use std::fs;
 use std::path::Path;
 
+use breaches::{any_path, any_word, imports_but};
 use scan::Source;
 
 /// Rooms that are told the time and never wait: no runtime, no socket, no clock.
@@ -18,8 +21,12 @@ const PURE: &[&str] = &[
     "filter/",
     "events/encoding.rs",
     "events/encoding/",
-    "quota/book.rs",
     "quota/book/",
+    "quota/id.rs",
+    "quota/limit.rs",
+    "quota/client/backoff.rs",
+    "quota/client/purse.rs",
+    "quota/client/standing.rs",
 ];
 
 /// Places a rule does not hold for, with the reason. An entry that is not needed any more fails.
@@ -103,6 +110,49 @@ const RULES: &[Rule] = &[
         kept_by: &[("config/sink.rs", "use super::Route; use crate::limit::{Rate, Size};")],
     },
     Rule {
+        name: "quota/book imports clock::Instant, limits and ids only",
+        check: |source| {
+            let allowed: [&[&str]; 5] = [
+                &["quota", "book"],
+                &["quota", "id"],
+                &["quota", "limit"],
+                &["clock", "Instant"],
+                &["excerpt"],
+            ];
+            imports_but(source, "quota/book/", &allowed)
+        },
+        broken_by: &[
+            ("quota/book/mod.rs", "use crate::clock::Clock;"),
+            ("quota/book/resource.rs", "use crate::quota::wire;"),
+            ("quota/book/mod.rs", "use super::server::QuotaServer;"),
+        ],
+        kept_by: &[("quota/book/grants.rs", "use super::fair::Demand; use crate::quota::id::Id;")],
+    },
+    Rule {
+        name: "tls imports rt only",
+        check: |source| imports_but(source, "tls/", &[&["tls"], &["rt"]]),
+        broken_by: &[("tls/mod.rs", "use crate::quota::Id;")],
+        kept_by: &[("tls/stream.rs", "use crate::rt::Socket;")],
+    },
+    Rule {
+        name: "only the quota's server, client and commands know gRPC",
+        check: |source| {
+            (!source.is_in("quota/server/") && !source.is_in("quota/client/") && !source.is_in("cli/quota/"))
+                .then(|| {
+                    let wire = source.is_in("quota/wire.rs");
+                    (!wire).then(|| any_word(source, &["tonic", "prost", "prost_types"]))?
+                })?
+        },
+        broken_by: &[
+            ("http/mod.rs", "use tonic::Status;"),
+            ("quota/book/mod.rs", "use prost_types::Duration;"),
+        ],
+        kept_by: &[
+            ("quota/server/status.rs", "use tonic::Status;"),
+            ("quota/wire.rs", "tonic::include_proto!(\"x\");"),
+        ],
+    },
+    Rule {
         name: "pure rooms have no runtime, no socket, no clock and nothing async",
         check: |source| {
             let pure = PURE.iter().any(|place| source.is_in(place));
@@ -123,7 +173,8 @@ const RULES: &[Rule] = &[
             ("filter/rate.rs", "use std::net::TcpStream;"),
             ("filter/rate.rs", "fn f() { std::thread::sleep(d) }"),
             ("events/encoding.rs", "use hyper::body::Frame;"),
-            ("quota/book.rs", "use async_std::task;"),
+            ("quota/book/mod.rs", "use async_std::task;"),
+            ("quota/client/standing.rs", "async fn f() {}"),
         ],
         kept_by: &[
             (
@@ -249,34 +300,6 @@ const RULES: &[Rule] = &[
         kept_by: &[],
     },
 ];
-
-/// What a file of the room `place` imports of the crate, other than what begins with one of `allowed`.
-fn imports_but(source: &Source, place: &str, allowed: &[&[&str]]) -> Option<String> {
-    if !source.is_in(place) {
-        return None;
-    }
-    source.paths().into_iter().find_map(|path| {
-        let [root, inside @ ..] = path.as_slice() else { return None };
-        let fine =
-            root != "crate" || allowed.iter().any(|allowed| inside.iter().take(allowed.len()).eq(*allowed));
-        (!fine).then(|| path.join("::"))
-    })
-}
-
-fn any_word(source: &Source, words: &[&str]) -> Option<String> {
-    source.tokens.iter().find(|token| words.contains(&token.as_str())).cloned()
-}
-
-/// A path that begins with one of `prefixes`.
-fn any_path(source: &Source, prefixes: &[&str]) -> Option<String> {
-    source.paths().into_iter().find_map(|path| {
-        let path = path.join("::");
-        let begins = |prefix: &str| {
-            path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
-        };
-        prefixes.iter().any(|prefix| begins(prefix)).then_some(path)
-    })
-}
 
 /// Every `.rs` file below `src`.
 fn sources() -> Vec<Source> {

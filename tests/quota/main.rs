@@ -4,4 +4,6 @@ mod book;
 mod calls;
 mod client;
 mod fixture;
+mod fleet;
 mod histories;
+mod simulation;
