@@ -2,8 +2,10 @@
 
 mod book;
 mod calls;
+mod certificates;
 mod client;
 mod fixture;
 mod fleet;
 mod histories;
+mod program;
 mod simulation;
