@@ -202,6 +202,30 @@ mod tests {
     }
 
     #[test]
+    fn on_credit_a_full_bucket_gives_more_than_it_holds_and_refills_that_first() {
+        let second = |n| Instant::ZERO + Duration::from_secs(n);
+        let mut bucket = bucket(10, 9, 1);
+        assert!(!bucket.try_consume_on_credit(25), "it is not full");
+        bucket.refill(second(1));
+        assert!(bucket.try_consume_on_credit(25));
+        assert_eq!((bucket.available(), bucket.available_at(1)), (0, second(17)));
+        bucket.refill(second(17));
+        assert!(bucket.try_consume_on_credit(1) && !bucket.try_consume_on_credit(1));
+    }
+
+    #[test]
+    fn a_smaller_bucket_loses_what_is_over_and_skipped_time_earns_nothing() {
+        let second = |n| Instant::ZERO + Duration::from_secs(n);
+        let mut bucket = bucket(10, 10, 1);
+        bucket.set_max_burst(4, second(0));
+        assert_eq!((bucket.available(), bucket.max_burst()), (4, 4));
+        assert_eq!(bucket.consume(4), 4);
+        bucket.skip_to(second(100));
+        bucket.refill(second(102));
+        assert_eq!(bucket.available(), 2);
+    }
+
+    #[test]
     fn a_token_is_there_at_its_nanosecond_and_not_one_before() {
         for (per_second, n, nanos) in
             [(1, 1, 1_000_000_000), (3, 1, 333_333_334), (3, 2, 666_666_667), (1_000_000_000, 7, 7)]

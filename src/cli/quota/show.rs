@@ -106,7 +106,7 @@ fn share_cells(share: &wire::Share) -> [String; 4] {
 
 /// Units a second.
 fn rate(micros: u64) -> Value {
-    if micros % MICRO == 0 { json!(micros / MICRO) } else { json!(micros as f64 / MICRO as f64) }
+    if micros.is_multiple_of(MICRO) { json!(micros / MICRO) } else { json!(micros as f64 / MICRO as f64) }
 }
 
 fn unit(unit: wire::Unit) -> Unit {

@@ -269,7 +269,7 @@ mod tests {
     proptest! {
         #[test]
         fn one_walk_gives_what_all_rounds_give(
-            limit in prop_oneof![1u64..1000, 1..=10_000_000_000_000_000_000],
+            limit in prop_oneof![1u64..1000, 1..=10_000_000_000_000_000_000u64],
             demands in proptest::collection::vec(some_demand(), 0..40),
         ) {
             let shares = divide(limit, &demands);

@@ -89,7 +89,9 @@ impl Held {
         let now = self.clock.now();
         let lower = self.change(|standing| {
             let lower = standing.hear(now, word);
-            lease_until.map(|until| standing.renew(until));
+            if let Some(until) = lease_until {
+                standing.renew(until);
+            }
             lower
         });
         self.tell();
