@@ -84,7 +84,8 @@ fn tokens_come_at_the_share_and_a_closed_client_gives_none() {
 
 #[test]
 fn a_lost_server_leaves_the_share_until_the_lease_ends_and_then_the_safe_share() {
-    let served = Served::new(timeout(900));
+    // Long enough that no lease ends because the machine is busy.
+    let served = Served::new(timeout(2_500));
     let (a, b) = (start(&served, "a"), start(&served, "b"));
     soon("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
     let b_api = b.allocation("api").unwrap();
@@ -101,7 +102,7 @@ fn a_lost_server_leaves_the_share_until_the_lease_ends_and_then_the_safe_share()
     drop(served);
     let lost = Instant::now();
     assert_eq!(rt::block_on(changes.next()).state, ShareState::SafeShare);
-    assert!(lost.elapsed() < Duration::from_millis(900) + Duration::from_secs(2), "{:?}", lost.elapsed());
+    assert!(lost.elapsed() < Duration::from_secs(8), "{:?}", lost.elapsed());
     soon("both are on the safe share", || [share(&a), share(&b)] == [(50, ShareState::SafeShare); 2]);
     let expected = [(80, ShareState::Leased), (50, ShareState::SafeShare)];
     soon("it was told so", || *told.lock().unwrap() == expected);
@@ -152,8 +153,8 @@ fn the_second_of_two_clients_with_one_id_waits_and_the_first_is_not_disturbed() 
     let first = start(&served, "same");
     soon("the first has all", || share(&first) == (100, ShareState::Leased));
     let second = start(&served, "same");
-    // Until it was refused at least once: it is connected to nothing, so only its own end can be seen.
-    std::thread::sleep(Duration::from_millis(300));
+    let refused = "registered by another instance";
+    soon("the second is refused", || second.trouble().is_some_and(|why| why.contains(refused)));
     assert_eq!((share(&first), share(&second).0), ((100, ShareState::Leased), 0));
     rt::block_on(first.close());
     soon("the second has all", || share(&second) == (100, ShareState::Leased));

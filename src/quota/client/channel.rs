@@ -53,17 +53,25 @@ impl Dial {
     /// # Errors
     /// Nobody listens there, TLS fails, or it takes too long.
     pub async fn connect(&self) -> io::Result<Calls> {
+        let channel = self.open().await?;
+        let calls = QuotaClient::with_origin(channel, self.endpoint.uri().clone());
+        Ok(calls.max_decoding_message_size(MOST_BYTES))
+    }
+
+    /// Connects, for calls of other services of the same server too.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn open(&self) -> io::Result<Channel> {
         let clock: Arc<dyn Clock> = rt::clock();
         let late = async {
             Sleep::lasting(clock, self.timeout).await;
             Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))
         };
-        let channel = self.open().or(late).await?;
-        Ok(QuotaClient::with_origin(channel, self.endpoint.uri().clone())
-            .max_decoding_message_size(MOST_BYTES))
+        self.shake_hands().or(late).await
     }
 
-    async fn open(&self) -> io::Result<Channel> {
+    async fn shake_hands(&self) -> io::Result<Channel> {
         let (host, port) = (self.endpoint.host(), self.endpoint.port());
         let socket = rt::connect(&Connect { host: host.to_owned(), port, receive_buffer: None }).await?;
         let stream = match (self.endpoint.is_tls(), &self.tls) {

@@ -69,6 +69,8 @@ struct Shared {
     /// Nanoseconds of the instant at which the lease ends; 0 is never had one.
     lease_until: AtomicU64,
     connected: AtomicBool,
+    /// Why it is not connected.
+    trouble: Mutex<Option<String>>,
     closing: AtomicBool,
     ended: AtomicBool,
     stage_changed: Event,
@@ -98,6 +100,7 @@ impl QuotaClient {
             sequence: AtomicU64::new(0),
             lease_until: AtomicU64::new(0),
             connected: AtomicBool::new(false),
+            trouble: Mutex::default(),
             closing: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             stage_changed: Event::new(),
@@ -124,6 +127,12 @@ impl QuotaClient {
     /// Whether the last heartbeat was answered.
     pub fn is_connected(&self) -> bool {
         self.0.0.connected.load(Ordering::Relaxed)
+    }
+
+    /// Why the server cannot be used, as of the last attempt; `None` if the last heartbeat was answered, or
+    /// none was tried yet.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The client's counters as metric families.
@@ -170,12 +179,14 @@ impl Shared {
     fn heard(&self, lease_until: Instant) {
         self.lease_until.store(lease_until.as_nanos(), Ordering::Relaxed);
         self.connected.store(true, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
         // Who watches for lapses must know of the new lease.
         self.stage_changed.notify(usize::MAX);
     }
 
-    fn lost(&self) {
+    fn lost(&self, trouble: String) {
         self.connected.store(false, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
     }
 
     fn close(&self) {

@@ -57,7 +57,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             log::warn!(server:%, error; "the quota server cannot be used; trying again");
             complained = true;
         }
-        shared.lost();
+        shared.lost(error);
         let pause = backoff.next().max(again.unwrap_or_default().min(shared.settings.longest_pause));
         let pause = async {
             Sleep::lasting(Arc::clone(&shared.clock), pause).await;
