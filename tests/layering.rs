@@ -22,6 +22,7 @@ const PURE: &[&str] = &[
     "events/encoding.rs",
     "events/encoding/",
     "quota/book/",
+    "quota/endpoint.rs",
     "quota/id.rs",
     "quota/limit.rs",
     "quota/client/backoff.rs",
@@ -101,9 +102,20 @@ const RULES: &[Rule] = &[
         kept_by: &[("budget/seat.rs", "use super::Node; use crate::{clock::Clock, limit::NodeId};")],
     },
     Rule {
-        name: "config imports filter, limit and excerpt only",
-        check: |source| imports_but(source, "config/", &[&["config"], &["filter"], &["limit"], &["excerpt"]]),
+        name: "config imports filter, limit, excerpt, and the quota's ids and addresses only",
+        check: |source| {
+            let allowed: [&[&str]; 6] = [
+                &["config"],
+                &["filter"],
+                &["limit"],
+                &["excerpt"],
+                &["quota", "Id"],
+                &["quota", "Endpoint"],
+            ];
+            imports_but(source, "config/", &allowed)
+        },
         broken_by: &[
+            ("config/quota.rs", "use crate::quota::client::QuotaClient;"),
             ("config/sink.rs", "use crate::sink::OnFull;"),
             ("config/mod.rs", "fn f() { crate::rt::memory_limit() }"),
         ],

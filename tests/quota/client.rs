@@ -3,9 +3,9 @@
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sluicegate::quota::MICRO;
-use sluicegate::quota::client::{Endpoint, QuotaClient, QuotaClientSettings, ResourceUse, ShareState};
+use sluicegate::quota::client::{QuotaClient, QuotaClientSettings, ResourceUse, ShareState};
 use sluicegate::quota::server::QuotaServerSettings;
+use sluicegate::quota::{Endpoint, MICRO};
 use sluicegate::rt;
 
 use crate::fixture::{Served, settings, soon};

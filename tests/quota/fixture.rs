@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sluicegate::quota::client::{Calls, Dial, Endpoint};
+use sluicegate::quota::Endpoint;
+use sluicegate::quota::client::{Calls, Dial};
 use sluicegate::quota::server::{QuotaServer, QuotaServerHandle, QuotaServerSettings};
 use sluicegate::quota::wire;
 use sluicegate::rt::{self, Listener};

@@ -4,6 +4,7 @@ mod book;
 mod calls;
 mod certificates;
 mod client;
+mod egress;
 mod fixture;
 mod fleet;
 mod histories;

@@ -4,6 +4,7 @@ mod args;
 mod ask;
 mod serve;
 mod show;
+mod source;
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use sluicegate::tls::Identity;
 use super::{CliError, StartLog};
 use args::Command;
 pub(super) use args::Quota;
+pub(super) use source::{Typed, source};
 
 /// Where the quota server listens, and is looked for, unless told otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";

@@ -12,9 +12,9 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use tonic::body::Body;
 
-use super::endpoint::Endpoint;
 use crate::admin::Token;
 use crate::clock::{Clock, Sleep};
+use crate::quota::Endpoint;
 use crate::quota::wire::quota_client::QuotaClient;
 use crate::rt::{self, Connect, Executor, HyperTimer};
 use crate::tls::{ClientTls, Stream};

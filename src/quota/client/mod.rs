@@ -20,7 +20,6 @@
 mod allocation;
 mod backoff;
 mod channel;
-mod endpoint;
 mod metrics;
 mod purse;
 mod session;
@@ -42,7 +41,6 @@ use backoff::Chance;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Dial};
-pub use endpoint::{Endpoint, EndpointError};
 pub use metrics::QuotaMetrics;
 pub use purse::Depth;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};

@@ -4,8 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use super::channel::Dial;
-use super::endpoint::Endpoint;
 use super::purse::Depth;
+use crate::quota::Endpoint;
 use crate::quota::book::MOST_WEIGHT;
 use crate::quota::id::Id;
 
