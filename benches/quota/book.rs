@@ -34,7 +34,7 @@ impl Fleet {
     fn beat(&mut self) {
         self.now = self.now + Duration::from_nanos(100);
         let at = self.next % self.names.len();
-        let wants = (self.next % 10 == 0).then_some(self.next as u64 * 7919 % 1_000_000_000);
+        let wants = self.next.is_multiple_of(10).then_some(self.next as u64 * 7919 % 1_000_000_000);
         self.next += 1;
         let interests = [Interest { wants, ..Interest::new("r".parse().expect("an id")) }];
         let beat =

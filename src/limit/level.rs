@@ -72,6 +72,11 @@ impl Level {
         u64::try_from(self.nano.max(0) / NANO).unwrap_or(u64::MAX)
     }
 
+    /// Whether there are `bytes` above zero; none always are. Costs no division, which `whole_bytes` does.
+    pub(super) fn covers(&self, bytes: u64) -> bool {
+        bytes == 0 || self.nano >= i128::from(bytes) * NANO
+    }
+
     pub(super) fn spend(&mut self, bytes: u64) {
         self.nano -= i128::from(bytes) * NANO;
     }

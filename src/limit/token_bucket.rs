@@ -61,7 +61,7 @@ impl TokenBucket {
 
     /// Takes `n` tokens if there are as many; else takes none and says false.
     pub fn try_consume(&mut self, n: u64) -> bool {
-        let enough = n <= self.available();
+        let enough = n <= self.max_burst && self.level.covers(n);
         if enough {
             self.level.spend(n);
         }
@@ -72,7 +72,7 @@ impl TokenBucket {
     /// missing is owed, and refilled first. So a piece larger than the bucket passes, at the rate in the
     /// long run.
     pub fn try_consume_on_credit(&mut self, n: u64) -> bool {
-        let enough = n.min(self.max_burst) <= self.available();
+        let enough = self.level.covers(n.min(self.max_burst));
         if enough {
             self.level.spend(n);
         }
@@ -209,6 +209,7 @@ mod tests {
         bucket.refill(second(1));
         assert!(bucket.try_consume_on_credit(25));
         assert_eq!((bucket.available(), bucket.available_at(1)), (0, second(17)));
+        assert!(bucket.try_consume(0), "nothing is always there");
         bucket.refill(second(17));
         assert!(bucket.try_consume_on_credit(1) && !bucket.try_consume_on_credit(1));
     }
