@@ -6,6 +6,7 @@ use std::sync::Arc;
 use headers::{ContentLength, HeaderMapExt};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
 use http::{HeaderValue, Method, Response, StatusCode, request};
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
@@ -39,6 +40,9 @@ enum Page {
     Metrics,
 }
 
+/// What the names of our own metrics begin with.
+const OWN: &str = "sluicegate";
+
 const INDEX: &str = "Sluicegate\n\n/metrics  counters, in OpenMetrics or as plain text\n\
                      /healthz  whether the process serves\n/readyz   whether it should be sent new requests";
 
@@ -63,9 +67,14 @@ impl Pages {
     pub(super) fn new(server: Handle, token: Option<Token>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessMetrics));
-        let own = registry.sub_registry_with_prefix("sluicegate");
+        let own = registry.sub_registry_with_prefix(OWN);
         own.register_collector(Box::new(ServerMetrics::new(server.clone())));
         Self { server, token, checks: Vec::new(), registry }
+    }
+
+    /// Shows what this collector has to say too.
+    pub(super) fn collect(&mut self, collector: Box<dyn Collector>) {
+        self.registry.sub_registry_with_prefix(OWN).register_collector(collector);
     }
 
     /// Answers a request with this head. Its content, if any, is not read.

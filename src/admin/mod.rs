@@ -44,6 +44,7 @@ use std::sync::Arc;
 
 use answer::Pages;
 use connection::Shared;
+use prometheus_client::collector::Collector;
 
 use crate::config::{AdminSource, Config};
 use crate::http::AssemblyError;
@@ -99,6 +100,15 @@ impl Admin {
     #[must_use]
     pub fn ready_when(mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.pages.checks.push(Box::new(check));
+        self
+    }
+
+    /// Shows further metrics, their names with `sluicegate_` before them.
+    ///
+    /// The collector is asked for each scrape, and must not block.
+    #[must_use]
+    pub fn with_metrics(mut self, collector: impl Collector + 'static) -> Self {
+        self.pages.collect(Box::new(collector));
         self
     }
 

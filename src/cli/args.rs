@@ -37,6 +37,7 @@ pub(super) enum Command {
     Proxy(Proxy),
     Run(Run),
     Check(Check),
+    Quota(super::quota::Quota),
 }
 
 /// Makes the arguments of a command that serves one route: its own, then those of all such commands.
@@ -95,6 +96,26 @@ macro_rules! one_route_command {
             /// the file with the token that --admin asks for; needed off loopback (default none)
             #[argh(option, arg_name = "file")]
             pub(super) admin_token_file: Option<String>,
+
+            /// the quota server of a fleet, of whose limit this server sends its share at most: http://HOST:PORT (default none)
+            #[argh(option, arg_name = "url")]
+            pub(super) quota: Option<String>,
+
+            /// the resource there (default egress)
+            #[argh(option, arg_name = "name")]
+            pub(super) quota_resource: Option<String>,
+
+            /// what this server is called there, unlike any other; needed with --quota (default none)
+            #[argh(option, arg_name = "name")]
+            pub(super) client_id: Option<String>,
+
+            /// the file with the token that the quota server asks for (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) quota_token_file: Option<String>,
+
+            /// pace of the whole server while the quota server is lost, spelt as for --rate (default the limit divided by the servers last known)
+            #[argh(option, arg_name = "rate")]
+            pub(super) quota_safe_share: Option<String>,
 
             /// pace of the whole server, all its responses together, shared fairly by clients, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
@@ -264,7 +285,7 @@ pub(super) fn split_equals(typed: impl Iterator<Item = OsString>) -> Result<Vec<
 mod tests {
     use sluicegate::config::duration::spell;
     use sluicegate::config::words::{spell_end_of_stream, spell_log_level, spell_on_full};
-    use sluicegate::config::{Config, FilesSource, Pace, ProxySource};
+    use sluicegate::config::{Config, DEFAULT_RESOURCE, FilesSource, Pace, ProxySource};
     use sluicegate::limit::{Burst, RateOrOff, Size};
 
     use super::*;
@@ -315,6 +336,8 @@ mod tests {
             }
             assert_eq!((config.admin.clone(), default_of(&help, "--admin")), (None, "none"));
             assert_eq!(default_of(&help, "--admin-token-file"), "none");
+            assert_eq!((config.quota.clone(), default_of(&help, "--quota")), (None, "none"));
+            assert_eq!(default_of(&help, "--quota-resource"), DEFAULT_RESOURCE);
             assert_eq!((config.egress_total, config.sink.send_buffer), (None, None));
             assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
             assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");

@@ -4,6 +4,7 @@
 //! 1 the command ran and failed, 2 it was typed wrong. Only this room and `main.rs` know argh.
 
 mod args;
+mod quota;
 mod resolve;
 mod server;
 mod summary;
@@ -83,7 +84,8 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
             warn(&config);
             print(&summary::of(&config, &check.file))
         }
-        None => Err(CliError::Usage("a command is missing: serve, proxy, run or check".to_owned())),
+        Some(Command::Quota(quota)) => quota::run(&quota, start_log),
+        None => Err(CliError::Usage("a command is missing: serve, proxy, run, check or quota".to_owned())),
     }
 }
 

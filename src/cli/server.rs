@@ -7,6 +7,7 @@ use sluicegate::admin::Admin;
 use sluicegate::config::{Config, ListenAddr, duration};
 use sluicegate::http::FilterKinds;
 use sluicegate::http::server::Server;
+use sluicegate::quota::egress::Egress;
 use sluicegate::rt::{self, ShieldedStdout, Signals};
 
 use super::{CliError, StartLog, print, summary};
@@ -24,6 +25,13 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
         .map_err(|error| CliError::Failed(error.to_string()))?;
     let admin =
         Admin::from_config(config, server.handle()).map_err(|error| CliError::Failed(error.to_string()))?;
+    let egress =
+        config.quota.as_ref().map(|source| Egress::bind(source, server.handle().budgets().server().clone()));
+    let egress = egress.transpose().map_err(|error| CliError::Failed(error.to_string()))?;
+    let admin = match (admin, &egress) {
+        (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
+        (admin, _) => admin,
+    };
     // A full disk under standard output is no reason not to serve.
     if let Err(error) = print(&started(config, &server, admin.as_ref())) {
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
@@ -39,7 +47,13 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
             None => server.run().await,
         }
     };
-    rt::block_on(serving.or(async {
+    let telling = async {
+        match &egress {
+            Some(egress) => egress.tell_demand().await,
+            None => std::future::pending().await,
+        }
+    };
+    rt::block_on(serving.or(telling).or(async {
         let signal = signals.next().await;
         log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
         handle.drain();
@@ -48,6 +62,9 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
         handle.stop();
         std::future::pending().await
     }));
+    if let Some(egress) = egress {
+        rt::block_on(egress.close());
+    }
     log::info!("stopped");
     stdout.finish();
     Ok(())
@@ -71,6 +88,13 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         (_, Some(addr)) => _ = writeln!(text, "admin on http://{addr}"),
         (Some(source), None) => _ = writeln!(text, "admin on {}", source.listen()),
         (None, None) => {}
+    }
+    if let Some(quota) = &config.quota {
+        let _ = writeln!(
+            text,
+            "at most its share of {} at {}, as {}",
+            quota.resource, quota.server, quota.client
+        );
     }
     if let Some(pace) = summary::shared(config.limits.server) {
         let _ = writeln!(text, "all responses together: {pace}");

@@ -72,6 +72,11 @@ impl Resolver<'_> {
         self.problems.push(Problem::new(Some(at), text));
     }
 
+    /// What relative paths start from.
+    pub(super) fn base(&self) -> &Path {
+        self.base
+    }
+
     /// The configuration; of no worth if there are problems afterwards.
     fn config(&mut self, raw: RawConfig, kinds: &BTreeMap<String, FilterKind>) -> Config {
         let default = Config::default();
@@ -104,6 +109,7 @@ impl Resolver<'_> {
             sink,
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
+            quota: self.quota(raw.quota),
             routes,
             warnings: Vec::new(),
         };

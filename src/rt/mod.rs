@@ -12,6 +12,7 @@ mod listener;
 mod process;
 mod signals;
 mod socket;
+mod socket_io;
 mod stdout;
 mod tasks;
 
