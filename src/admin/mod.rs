@@ -5,10 +5,11 @@
 //! | `/metrics` | the counters, in OpenMetrics 1.0; in Prometheus' older text format if Accept prefers `text/plain` |
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
+//! | `/v1/…` | the API: limits and live connections, to look at and to change; `/v1/openapi.json` describes it |
 //! | `/` | a list of these |
 //!
-//! GET and HEAD only. It is off unless somebody makes an [`Admin`], and reads what others count: it adds
-//! nothing to the way of a byte. On an address that other machines reach it does not go without a
+//! It is off unless somebody makes an [`Admin`], and reads what others count: it adds nothing to the way of a
+//! byte. All but the API can be read only. On an address that other machines reach it does not go without a
 //! [`Token`]; with one, all but the two probes must bring it. Without one, requests over TCP must name
 //! this machine by a loopback address or `localhost` in their Host field, so that a page in a browser here
 //! cannot read what is answered (DNS rebinding).
@@ -31,9 +32,11 @@
 
 mod admission;
 mod answer;
+mod api;
 mod connection;
 mod families;
 mod format;
+mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
 mod token;
