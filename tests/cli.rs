@@ -126,7 +126,7 @@ fn every_default_is_in_the_help() {
 #[test]
 fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
-        (&[][..], "a command is missing: serve, proxy, run or check"),
+        (&[][..], "a command is missing: serve, proxy, run, check, limits or connections"),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
         (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),

@@ -72,6 +72,11 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
+    /// What a client puts into its Authorization field. A secret.
+    pub fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
+    }
+
     /// Whether the request with these fields brought this token, in its one Authorization field.
     ///
     /// How long the comparison takes tells nothing of where a guess went wrong, only its length.
