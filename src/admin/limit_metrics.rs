@@ -77,8 +77,8 @@ impl Collector for LimitMetrics {
             |sample: &Sample<'_>| [("limit", sample.kind.to_owned()), ("route", sample.route.to_owned())];
         to.gauges(
             "limit_rate",
-            "The rate that is set; absent where there is none. Of each client, each connection, each response.",
-            Some(Unit::Other("bytes_per_second".to_owned())),
+            "The rate that is set, per second: of each client, each connection, each response. Absent where there is none.",
+            Some(Unit::Bytes),
             samples.iter().filter_map(|sample| {
                 Some((labels(sample), sample.budget.rate.map(Rate::bytes_per_second)?))
             }),
