@@ -105,6 +105,30 @@ const RULES: &[Rule] = &[
         kept_by: &[("throttle/read.rs", "use super::pace::Pace; use crate::{budget::Gate, clock::Clock};")],
     },
     Rule {
+        name: "telemetry imports clock::Instant only",
+        check: |source| imports_but(source, "telemetry/", &[&["telemetry"], &["clock", "Instant"]]),
+        broken_by: &[
+            ("telemetry/mod.rs", "use crate::http::route::Route;"),
+            ("telemetry/recent.rs", "use crate::clock::Clock;"),
+        ],
+        kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
+    },
+    Rule {
+        name: "only the admin API and its client in cli/ speak JSON",
+        check: |source| {
+            let speaks = source.is_in("admin/api/") || source.is_in("cli/");
+            (!speaks).then(|| any_word(source, &["serde_json"]))?
+        },
+        broken_by: &[
+            ("http/server/report.rs", "use serde_json::Value;"),
+            ("admin/answer.rs", "fn f(v: serde_json::Value) {}"),
+        ],
+        kept_by: &[
+            ("admin/api/change.rs", "use serde_json::Value;"),
+            ("cli/limits.rs", "use serde_json::json;"),
+        ],
+    },
+    Rule {
         name: "config imports filter, limit and excerpt only",
         check: |source| imports_but(source, "config/", &[&["config"], &["filter"], &["limit"], &["excerpt"]]),
         broken_by: &[

@@ -71,7 +71,7 @@ impl LimitMetrics {
 impl Collector for LimitMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut to = Families(encoder);
-        let routes = self.0.routes();
+        let routes = super::routes(&self.0);
         let samples = self.samples(&routes);
         let labels =
             |sample: &Sample<'_>| [("limit", sample.kind.to_owned()), ("route", sample.route.to_owned())];

@@ -41,6 +41,7 @@ mod process_metrics;
 mod server_metrics;
 mod token;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -50,6 +51,7 @@ use connection::Shared;
 
 use crate::config::{AdminSource, Config};
 use crate::http::AssemblyError;
+use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
 
@@ -122,6 +124,14 @@ impl Admin {
         shared.pages.server.stopped().await;
         shared.idle().await;
     }
+}
+
+/// The routes that can answer: of those with the same path, the first.
+fn routes(server: &Handle) -> Vec<Arc<Route>> {
+    let mut paths = HashSet::new();
+    let mut routes = server.routes();
+    routes.retain(|route| paths.insert(route.path().to_owned()));
+    routes
 }
 
 impl fmt::Display for AdminError {

@@ -12,7 +12,7 @@ macro_rules! admin_command {
             #[argh(option, arg_name = "addr")]
             pub(super) admin: Option<String>,
 
-            /// the file with the token that the listener asks for (default none)
+            /// the file with the token that it asks for (default none)
             #[argh(option, arg_name = "file")]
             pub(super) token_file: Option<String>,
 

@@ -105,7 +105,7 @@ fn of(server: &Handle, report: ConnectionReport) -> Connection {
     Connection {
         id: report.id,
         peer: report.peer.to_string(),
-        local: report.local,
+        local: report.local.map_or_else(|| "unix".to_owned(), |addr| addr.to_string()),
         protocol: report.protocol.map(|protocol| match protocol {
             Protocol::Http1 => "http/1",
             Protocol::Http2 => "http/2",

@@ -121,7 +121,7 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 pub(super) fn list(server: &Handle) -> Response<Content> {
     let mut limits: Vec<Told> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
-    for route in server.routes() {
+    for route in crate::admin::routes(server) {
         for part in Part::ALL {
             limits.push(of_route(&route, part));
         }
