@@ -47,7 +47,7 @@ admin_command! {
 }
 
 admin_command! {
-    /// Change a limit, at once for transfers under way too, until the next reload or restart.
+    /// Change a limit, at once also for transfers, until the next reload or restart.
     #[argh(
         subcommand,
         name = "set",
