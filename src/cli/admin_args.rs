@@ -38,7 +38,7 @@ pub(super) enum LimitsCommand {
 
 admin_command! {
     /// List the limits, what passed and what had to wait.
-    #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+    #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
     ListLimits {
         /// print JSON, as the admin API has it (default no)
         #[argh(switch)]
@@ -112,7 +112,7 @@ pub(super) enum ConnectionsCommand {
 
 admin_command! {
     /// List the live connections and what holds each of their transfers.
-    #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+    #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
     ListConnections {
         /// print JSON, as the admin API has it (default no)
         #[argh(switch)]
