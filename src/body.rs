@@ -182,7 +182,8 @@ impl<G: Generator> PacedBody<G> {
     /// The next frame out of what the chain put out already. `Ready(None)`: it put out nothing more.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while let Some(bucket) = self.out.front() {
-            if bucket.len() > 0 && self.gate.granted() == 0 {
+            let len = bucket.len();
+            if len > 0 && self.gate.granted() == 0 {
                 ready!(self.gate.poll_turn(cx, self.out.bytes()));
             }
             let granted = self.gate.granted();

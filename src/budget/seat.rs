@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Node;
@@ -78,7 +78,7 @@ impl Seat {
 
     /// [`poll_turn`](Self::poll_turn) as a future. Cancel safe.
     pub async fn turn(&mut self, wanted: u64) -> u64 {
-        std::future::poll_fn(|cx| Poll::Ready(ready!(self.poll_turn(cx, wanted)).into())).await
+        std::future::poll_fn(|cx| self.poll_turn(cx, wanted)).await
     }
 
     /// Takes what was sent off the turn.
