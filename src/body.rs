@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
-use crate::budget::Gate;
+use crate::budget::{Gate, Hold};
 use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
@@ -92,6 +92,17 @@ pub struct Waits {
     pub source: Duration,
 }
 
+/// What a body waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The pace, or another filter that sleeps: until then, if no limit is changed.
+    Pace(Instant),
+    /// The source: an upstream, or a disk.
+    Source,
+    /// A shared budget.
+    Budget(Hold),
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Wait {
     /// For the pace, until this instant: whoever asks later than that kept us waiting, not the pace.
@@ -143,6 +154,17 @@ impl<G: Generator> PacedBody<G> {
         self.waits
     }
 
+    /// What it waits for at the moment; `None` if for nothing: it is being polled, or not asked for more.
+    pub fn held(&self) -> Option<Held> {
+        if let Some(hold) = self.gate.held() {
+            return Some(Held::Budget(hold));
+        }
+        match self.waiting? {
+            (Wait::Pace(due), _) => Some(Held::Pace(due)),
+            (Wait::Source, _) => Some(Held::Source),
+        }
+    }
+
     /// Books the wait that ends, and the next one that begins if `polled` is pending.
     fn note_wait<T>(&mut self, began: Instant, polled: &Poll<T>) {
         match self.waiting.take() {
@@ -160,7 +182,8 @@ impl<G: Generator> PacedBody<G> {
     /// The next frame out of what the chain put out already. `Ready(None)`: it put out nothing more.
     fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         while let Some(bucket) = self.out.front() {
-            if bucket.len() > 0 && self.gate.granted() == 0 {
+            let len = bucket.len();
+            if len > 0 && self.gate.granted() == 0 {
                 ready!(self.gate.poll_turn(cx, self.out.bytes()));
             }
             let granted = self.gate.granted();

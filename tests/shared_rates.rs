@@ -142,7 +142,7 @@ fn rates_are_met_within_a_per_cent_and_shares_within_two_also_after_a_change() {
             name: "connection, 1 connection",
             readers: many(1, client(1), &single),
             due: [200 * KIB, 400 * KIB],
-            groups: vec![0..1],
+            groups: std::iter::once(0..1).collect(),
         },
         Part {
             name: "server, clients with 20 and with 1",

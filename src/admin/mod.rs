@@ -5,10 +5,11 @@
 //! | `/metrics` | the counters, in OpenMetrics 1.0; in Prometheus' older text format if Accept prefers `text/plain` |
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
+//! | `/v1/…` | the API: limits and live connections, to look at and to change; `/v1/openapi.json` describes it |
 //! | `/` | a list of these |
 //!
-//! GET and HEAD only. It is off unless somebody makes an [`Admin`], and reads what others count: it adds
-//! nothing to the way of a byte. On an address that other machines reach it does not go without a
+//! It is off unless somebody makes an [`Admin`], and reads what others count: it adds nothing to the way of a
+//! byte. All but the API can be read only. On an address that other machines reach it does not go without a
 //! [`Token`]; with one, all but the two probes must bring it. Without one, requests over TCP must name
 //! this machine by a loopback address or `localhost` in their Host field, so that a page in a browser here
 //! cannot read what is answered (DNS rebinding).
@@ -31,13 +32,16 @@
 
 mod admission;
 mod answer;
+mod api;
 mod connection;
 mod families;
 mod format;
+mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
 mod token;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -48,6 +52,7 @@ use prometheus_client::collector::Collector;
 
 use crate::config::{AdminSource, Config};
 use crate::http::AssemblyError;
+use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
 
@@ -129,6 +134,14 @@ impl Admin {
         shared.pages.server.stopped().await;
         shared.idle().await;
     }
+}
+
+/// The routes that can answer: of those with the same path, the first.
+fn routes(server: &Handle) -> Vec<Arc<Route>> {
+    let mut paths = HashSet::new();
+    let mut routes = server.routes();
+    routes.retain(|route| paths.insert(route.path().to_owned()));
+    routes
 }
 
 impl fmt::Display for AdminError {

@@ -73,7 +73,7 @@ impl Token {
     }
 
     /// The field that brings this token.
-    pub(crate) fn authorization(&self) -> HeaderValue {
+    pub fn authorization(&self) -> HeaderValue {
         let mut field =
             HeaderValue::try_from(format!("Bearer {}", self.0)).unwrap_or(HeaderValue::from_static(""));
         field.set_sensitive(true);

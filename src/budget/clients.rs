@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{ClientKey, Node};
-use crate::limit::Budget;
+use crate::limit::{Budget, Passed};
 
 /// Clients below a node, each with the same budget unless it was given its own.
 ///
@@ -45,6 +45,7 @@ impl Clients {
 
     /// Clients below `above`, each under `budget`.
     pub fn below(above: Node, name: &str, budget: Budget) -> Self {
+        above.0.tree.limits_changed(None, budget.rate);
         let keyed = Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), own: HashMap::new() };
         Self(Arc::new(Book { above, name: name.into(), keyed: Mutex::new(keyed) }))
     }
@@ -76,6 +77,7 @@ impl Clients {
     /// Changes it for all of them, from now on.
     pub fn set(&self, budget: Budget) {
         let mut keyed = self.lock();
+        self.0.above.0.tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
         for (key, node) in &keyed.nodes {
             if !keyed.own.contains_key(key) {
@@ -90,15 +92,17 @@ impl Clients {
     /// [`MOST_OWN`](Self::MOST_OWN) have one already.
     pub fn set_own(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOwn> {
         let mut keyed = self.lock();
-        match budget {
+        let old = match budget {
             Some(budget) => {
                 if keyed.own.len() >= Self::MOST_OWN && !keyed.own.contains_key(key) {
                     return Err(TooManyOwn);
                 }
-                keyed.own.insert(key.clone(), budget);
+                keyed.own.insert(key.clone(), budget)
             }
-            None => drop(keyed.own.remove(key)),
-        }
+            None => keyed.own.remove(key),
+        };
+        let rate = |own: Option<Budget>| own.and_then(|own| own.rate);
+        self.0.above.0.tree.limits_changed(rate(old), rate(budget));
         if let Some(node) = keyed.nodes.get(key) {
             node.set(budget.unwrap_or(keyed.budget));
         }
@@ -115,6 +119,19 @@ impl Clients {
         self.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
     }
 
+    /// The budget that one client has of its own, and what passed its node; `None` for what there is not.
+    pub fn look_at(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
+        let keyed = self.lock();
+        (keyed.own.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
+    }
+
+    /// The client that is shown as `shown`, if it is known or has a budget of its own. Looks at all of them:
+    /// for keys that are shown by a fingerprint and cannot be read back.
+    pub fn find(&self, shown: &str) -> Option<ClientKey> {
+        let keyed = self.lock();
+        keyed.own.keys().chain(keyed.nodes.keys()).find(|key| key.to_string() == shown).cloned()
+    }
+
     /// How many are known.
     pub fn len(&self) -> usize {
         self.lock().nodes.len()
@@ -127,6 +144,16 @@ impl Clients {
 
     fn lock(&self) -> MutexGuard<'_, Keyed> {
         self.0.keyed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What clients are to have counts as limits of the tree, also while none is known: the first to come
+/// would not ask otherwise.
+impl Drop for Book {
+    fn drop(&mut self) {
+        let keyed = self.keyed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let rates = keyed.own.values().chain([&keyed.budget]).map(|budget| budget.rate);
+        rates.for_each(|rate| self.above.0.tree.limits_changed(rate, None));
     }
 }
 

@@ -112,6 +112,12 @@ impl Node {
         self.0.tree.read(|tree| tree.passed(self.0.id))
     }
 
+    /// The same of the nodes directly below, all together, those that are gone too; the bytes are this
+    /// node's own.
+    pub fn passed_below(&self) -> Passed {
+        self.0.tree.read(|tree| tree.passed_below(self.0.id))
+    }
+
     /// Books bytes that were sent without asking, here and above. The next turn waits for them; for no
     /// longer than a second, however many they were.
     pub fn debit(&self, bytes: u64) {

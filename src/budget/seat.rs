@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::Node;
@@ -78,7 +78,7 @@ impl Seat {
 
     /// [`poll_turn`](Self::poll_turn) as a future. Cancel safe.
     pub async fn turn(&mut self, wanted: u64) -> u64 {
-        std::future::poll_fn(|cx| Poll::Ready(ready!(self.poll_turn(cx, wanted)).into())).await
+        std::future::poll_fn(|cx| self.poll_turn(cx, wanted)).await
     }
 
     /// Takes what was sent off the turn.
@@ -112,10 +112,12 @@ impl Seat {
     }
 
     /// What makes it wait at the moment: the name of the node, and when the turn comes, about, if nobody
-    /// comes or goes.
+    /// comes or goes. `None` also when the turn came and was not fetched yet.
     pub fn held(&self) -> Option<(Arc<str>, Option<Instant>)> {
-        let (by, _) = self.waiting.as_ref()?;
-        Some((Arc::clone(by), self.node.0.tree.read(|tree| tree.expected(self.stream))))
+        self.waiting.as_ref()?;
+        let (binding, until) =
+            self.node.0.tree.read(|tree| (tree.binding(self.stream), tree.expected(self.stream)));
+        Some((self.name_of(binding?), until))
     }
 
     /// The name of a node above.

@@ -7,6 +7,8 @@ use std::ffi::OsString;
 
 use argh::FromArgs;
 
+use super::admin_args::{Connections, Limits};
+
 /// Lets bytes out at a set pace: serves files and backends through filters.
 #[derive(FromArgs, Debug, PartialEq)]
 #[argh(
@@ -38,6 +40,8 @@ pub(super) enum Command {
     Run(Run),
     Check(Check),
     Quota(super::quota::Quota),
+    Limits(Limits),
+    Connections(Connections),
 }
 
 /// Makes the arguments of a command that serves one route: its own, then those of all such commands.

@@ -3,11 +3,16 @@
 //! Messages go to standard error, what was asked for to standard output. Exit codes: 0 all went well,
 //! 1 the command ran and failed, 2 it was typed wrong. Only this room and `main.rs` know argh.
 
+mod admin_args;
+mod admin_client;
 mod args;
+mod connections;
+mod limits;
 mod quota;
 mod resolve;
 mod server;
 mod summary;
+mod table;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -85,7 +90,11 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
             print(&summary::of(&config, &check.file))
         }
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),
-        None => Err(CliError::Usage("a command is missing: serve, proxy, run, check or quota".to_owned())),
+        Some(Command::Limits(limits)) => print(&limits::run(limits)?),
+        Some(Command::Connections(connections)) => print(&connections::run(connections)?),
+        None => Err(CliError::Usage(
+            "a command is missing: serve, proxy, run, check, limits, connections or quota".to_owned(),
+        )),
     }
 }
 

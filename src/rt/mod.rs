@@ -23,7 +23,7 @@ use crate::clock::SystemClock;
 
 pub use blocking::blocking;
 pub use buffers::file_buffers;
-pub use connect::{Connect, connect};
+pub use connect::{Connect, connect, connect_unix};
 pub use file_read::FileReader;
 pub use hyper::{Executor, HyperTimer};
 pub use listener::Listener;

@@ -31,7 +31,7 @@ use crate::limit::{INTERVAL, Limit};
 use crate::rt::Socket;
 
 pub use crate::config::{OnFull, SinkSettings};
-pub use state::{GivenUp, SinkCounts, SinkState};
+pub use state::{GivenUp, SinkCounts, SinkHeld, SinkState};
 pub use wire::Wire;
 
 use backlog::Backlog;
@@ -148,6 +148,7 @@ impl<W: Wire> Sink<W> {
             }
             Err(due) => {
                 let since = self.short_of_tokens.map_or(now, |(since, _)| since);
+                self.state.note_tokens_due(due);
                 // The limit may be changed meanwhile.
                 self.short_of_tokens = Some((since, due.min(now + INTERVAL)));
                 self.set_alarm(cx);

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
+use crate::telemetry::Recent;
 
 /// Counters of one sink, or the sums over many. All of them only grow, but for
 /// [`buffered`](Self::buffered).
@@ -95,12 +96,27 @@ impl fmt::Display for GivenUp {
     }
 }
 
+/// What keeps bytes from the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkHeld {
+    /// The connection's own rate: there are tokens again then, if it is not changed.
+    Tokens(Instant),
+    /// The reader does not take what there is for it.
+    Reader,
+}
+
 /// What a connection's sink knows, shared with those who write through it.
 pub struct SinkState {
     counts: SinkCounts,
     totals: Arc<SinkCounts>,
     /// When the first byte since [`await_bytes`](Self::await_bytes) came, in nanoseconds; 0 before it.
     heard: AtomicU64,
+    /// When there will be tokens for what is offered, in nanoseconds; 0 while they are not waited for.
+    tokens_due: AtomicU64,
+    /// The socket holds bytes back, since it refused some.
+    held_back: AtomicBool,
+    /// How fast the socket takes bytes.
+    recent: Mutex<Recent>,
     aborted: AtomicBool,
     given_up: AtomicU8,
     /// Bytes held when the reader was given up.
@@ -124,9 +140,13 @@ pub struct SinkState {
 
 impl SinkState {
     pub(super) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
+        let recent = Mutex::new(Recent::since(clock.now()));
         Self {
             counts: SinkCounts::default(),
             totals,
+            tokens_due: AtomicU64::new(0),
+            held_back: AtomicBool::new(false),
+            recent,
             heard: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
             given_up: AtomicU8::new(0),
@@ -169,6 +189,20 @@ impl SinkState {
     /// Whether the connection is to end, or ended, with a reset.
     pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// What keeps bytes from the socket at the moment, if there are any and something does.
+    pub fn held(&self) -> Option<SinkHeld> {
+        match self.tokens_due.load(Ordering::Relaxed) {
+            0 => self.held_back.load(Ordering::Relaxed).then_some(SinkHeld::Reader),
+            due => Some(SinkHeld::Tokens(Instant::from_nanos(due))),
+        }
+    }
+
+    /// Bytes that the socket took over about the last second.
+    pub fn bytes_per_second(&self) -> u64 {
+        let now = self.clock.now();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second(now)
     }
 
     /// Why the reader was given up, if it was.
@@ -276,10 +310,18 @@ impl SinkState {
 
     pub(super) fn note_written(&self, n: usize) {
         self.add(|counts| &counts.written, n as u64);
+        let now = self.clock.now();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).add(n as u64, now);
+    }
+
+    /// Tokens are waited for, up to the next [`note_token_wait`](Self::note_token_wait).
+    pub(super) fn note_tokens_due(&self, due: Instant) {
+        self.tokens_due.store(due.as_nanos().max(1), Ordering::Relaxed);
     }
 
     pub(super) fn note_would_block(&self) {
         self.add(|counts| &counts.would_block, 1);
+        self.held_back.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn note_buffered(&self, before: usize, after: usize) {
@@ -291,10 +333,12 @@ impl SinkState {
     }
 
     pub(super) fn note_token_wait(&self, waited: Duration) {
+        self.tokens_due.store(0, Ordering::Relaxed);
         self.add(|counts| &counts.token_wait, waited.as_nanos() as u64);
     }
 
     pub(super) fn note_reader_wait(&self, waited: Duration) {
+        self.held_back.store(false, Ordering::Relaxed);
         self.add(|counts| &counts.reader_wait, waited.as_nanos() as u64);
     }
 

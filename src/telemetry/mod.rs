@@ -5,6 +5,7 @@
 //! [sinks](crate::sink::SinkCounts) count.
 
 mod histogram;
+mod recent;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use histogram::Durations;
+pub use recent::Recent;
 
 /// The sums of one server.
 #[derive(Debug)]

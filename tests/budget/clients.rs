@@ -105,3 +105,33 @@ fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
     drop(gate);
     assert_eq!(route.above().passed().bytes, 22_000, "what was not sent was given back");
 }
+
+/// Where nothing but the clients has a limit, the first of them must not slip by it.
+#[test]
+fn a_limit_of_clients_alone_holds_for_the_first() {
+    let clock = CleanClock::default();
+    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut granted = |gate: &mut Gate| match gate.poll_turn(&mut cx, 100_000) {
+        Poll::Ready(turn) => turn,
+        Poll::Pending => 0,
+    };
+    let limit = Budget::of(Rate::new(10_000));
+    let of = |clients: &Clients, n| Gate::of_client(None, clients, &key(n), Default::default());
+
+    let limited = clients(&clock, limit);
+    assert!(limited.above().is_limited());
+    assert_eq!(granted(&mut of(&limited, 1)), 2_000);
+    limited.set(Budget::default());
+    assert_eq!(granted(&mut of(&limited, 2)), 100_000);
+    assert!(limited.set_own(&key(3), Some(limit)).is_ok());
+    assert_eq!([granted(&mut of(&limited, 4)), granted(&mut of(&limited, 3))], [100_000, 2_000]);
+    assert!(limited.set_own(&key(3), None).is_ok());
+    assert_eq!(granted(&mut of(&limited, 3)), 100_000);
+    assert!(!limited.above().is_limited());
+
+    let root = limited.above().clone();
+    let gone = Clients::below(root.clone(), "others", limit);
+    assert!(gone.set_own(&key(1), Some(limit)).is_ok() && root.is_limited());
+    drop(gone);
+    assert!(!root.is_limited());
+}

@@ -102,6 +102,24 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("throttle/read.rs", "use super::pace::Pace; use crate::{budget::Gate, clock::Clock};")],
     },
     Rule {
+        name: "telemetry imports clock::Instant only",
+        check: |source| imports_but(source, "telemetry/", &[&["telemetry"], &["clock", "Instant"]]),
+        broken_by: &[("telemetry/recent.rs", "use crate::clock::Clock;")],
+        kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
+    },
+    Rule {
+        name: "only the admin API and its client in cli/ speak JSON",
+        check: |source| {
+            let speaks = source.is_in("admin/api/") || source.is_in("cli/");
+            (!speaks).then(|| any_word(source, &["serde_json"]))?
+        },
+        broken_by: &[("admin/answer.rs", "fn f(v: serde_json::Value) {}")],
+        kept_by: &[
+            ("admin/api/change.rs", "use serde_json::Value;"),
+            ("cli/table.rs", "serde_json::json!();"),
+        ],
+    },
+    Rule {
         name: "config imports filter, limit, excerpt, and the quota's ids and addresses only",
         check: |source| {
             let allowed: [&[&str]; 6] = [

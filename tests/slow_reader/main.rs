@@ -68,7 +68,7 @@ fn closed(version: Version) {
     let line = &record::of(&client, log::Level::Info)[0];
     assert_eq!((line.fields["outcome"].as_str(), line.fields["held_by"].as_str()), ("aborted", "reader"));
     let taken: u64 = line.fields["bytes"].parse().unwrap();
-    let routes: u64 = scene.served.handle.telemetry().routes().map(|route| route.bytes()).sum();
+    let routes: u64 = scene.served.handle.telemetry().routes().iter().map(|route| route.bytes()).sum();
     assert_eq!(taken + LARGE, routes);
     assert!(answer.body.len() as u64 <= written);
     match version {

@@ -1,40 +1,33 @@
 //! The account of an exchange: what the log and the metrics tell of a request and its answer.
 
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use http::{Method, StatusCode, Uri, Version};
+use http::{Method, StatusCode};
 
 use super::connection::Connection;
+use super::transfer::{Tracked, Transfer};
 use crate::body::Waits;
 use crate::budget::ClientKey;
-use crate::clock::Instant;
-use crate::excerpt::excerpt;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
+
+/// Says that there is no answer to conclude: there are never so many flushes.
+pub(super) const NOTHING_UNSENT: u64 = u64::MAX;
 
 /// One request and its answer, from the request's head to the last byte handed on, or the abort.
 ///
 /// Dropping it hands its account to the connection, which tells it when these bytes went to the socket.
 pub(super) struct Exchange {
     connection: Arc<Connection>,
-    /// Who is charged for it.
-    client: ClientKey,
     pub(super) account: Account,
 }
 
 /// What is known of an exchange.
-#[derive(Default)]
 pub(super) struct Account {
-    began: Instant,
-    request: RequestLine,
-    route: Option<usize>,
-    status: Option<StatusCode>,
-    /// What the head promises.
-    length: Option<u64>,
-    limit: Option<Limit>,
-    /// Bytes of content handed on.
-    pub(super) bytes: u64,
+    /// The part that others may look at while it lasts.
+    transfer: Arc<Transfer>,
     /// There is no more content.
     pub(super) ended: bool,
     /// Bytes that were handed on did not go to the socket.
@@ -47,34 +40,24 @@ pub(super) struct Account {
     waited_before: (Duration, Duration),
 }
 
-/// What the access log says of a request.
-#[derive(Default)]
-struct RequestLine {
-    method: Method,
-    target: String,
-    version: Version,
-}
-
 impl Exchange {
     pub(super) fn begin(
         connection: Arc<Connection>,
         request: &http::Request<hyper::body::Incoming>,
         client: ClientKey,
     ) -> Self {
-        connection.exchange_began();
         let logged = connection.server.settings.access_log;
-        let request = RequestLine {
-            method: request.method().clone(),
-            target: if logged { target(request.uri()) } else { String::new() },
-            version: request.version(),
-        };
+        let transfer = Arc::new(Transfer::new(request, client, logged, connection.now()));
+        connection.exchange_began(&transfer);
         let account = Account {
-            began: connection.server.clock.now(),
-            request,
+            transfer,
+            ended: false,
+            cut: false,
+            waits: Waits::default(),
+            turns: Vec::new(),
             waited_before: waited(&connection),
-            ..Account::default()
         };
-        Self { connection, client, account }
+        Self { connection, account }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -83,28 +66,41 @@ impl Exchange {
 
     /// Who is charged for it.
     pub(super) fn client(&self) -> &ClientKey {
-        &self.client
+        &self.account.transfer.client
     }
 
     /// Notes the number of the route that answers.
     pub(super) fn routed(&mut self, route: usize) {
-        self.account.route = Some(route);
+        self.account.transfer.flow().route = Some(route);
     }
 
-    /// Notes the head of the answer, and the limit its body is under.
-    pub(super) fn answered(&mut self, head: &http::response::Parts, limit: Option<Limit>) {
-        self.account.status = Some(head.status);
-        self.account.length = head
+    /// Notes the head of the answer, and the limit its body is under; whether that is the route's, and no
+    /// other filter of the answer waits.
+    pub(super) fn answered(&mut self, head: &http::response::Parts, limit: Option<Limit>, under_route: bool) {
+        let mut flow = self.account.transfer.flow();
+        flow.status = Some(head.status);
+        flow.length = head
             .headers
             .get(http::header::CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
-        self.account.limit = limit;
+        flow.limit = limit;
+        flow.under_route = under_route;
+    }
+
+    /// What others may look at meanwhile.
+    pub(super) fn transfer(&self) -> &Transfer {
+        &self.account.transfer
+    }
+
+    /// What is told of the tunnel that the exchange becomes.
+    pub(super) fn tunnel(&self) -> Tracked {
+        Tracked::tunnel(Arc::clone(&self.connection), &self.account.transfer)
     }
 
     /// Whether the answer has no content, whatever its head and its source say (RFC 9110 section 6.4.1).
     pub(super) fn is_without_content(&self) -> bool {
-        let status = self.account.status.unwrap_or_default();
-        self.account.request.method == Method::HEAD
+        let status = self.transfer().flow().status.unwrap_or_default();
+        self.transfer().method == Method::HEAD
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
@@ -116,23 +112,29 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.connection.charge(&self.client);
-        self.connection.exchange_ended(std::mem::take(&mut self.account));
+        self.connection.charge(self.client());
+        let account = Account {
+            transfer: Arc::clone(&self.account.transfer),
+            turns: std::mem::take(&mut self.account.turns),
+            ..self.account
+        };
+        self.connection.exchange_ended(account);
     }
 }
 
 impl Account {
     pub(super) fn is_multiplexed(&self) -> bool {
-        self.request.version >= Version::HTTP_2
+        self.transfer.is_multiplexed()
     }
 
     /// Whether all of the content was handed on.
     pub(super) fn is_whole(&self) -> bool {
-        self.ended || self.length == Some(self.bytes)
+        let flow = self.transfer.flow();
+        self.ended || flow.length == Some(flow.bytes)
     }
 
-    fn outcome(&self) -> Outcome {
-        match self.status {
+    fn outcome(&self, status: Option<StatusCode>) -> Outcome {
+        match status {
             None => Outcome::Abandoned,
             Some(_) if self.is_whole() && !self.cut => Outcome::Complete,
             Some(_) => Outcome::Aborted,
@@ -143,13 +145,12 @@ impl Account {
     pub(super) fn tell(mut self, connection: &Connection, cut: bool) {
         self.cut = cut;
         let server = &connection.server;
-        let ended = Ended {
-            route: self.route,
-            status: self.status,
-            bytes: self.bytes,
-            lasted: server.clock.now() - self.began,
-            outcome: self.outcome(),
+        let (route, status, bytes) = {
+            let flow = self.transfer.flow();
+            (flow.route, flow.status, flow.bytes)
         };
+        let lasted = server.clock.now() - self.transfer.began;
+        let ended = Ended { route, status, bytes, lasted, outcome: self.outcome(status) };
         server.telemetry.response_ended(&ended);
         if server.settings.access_log {
             self.log(&ended, connection);
@@ -158,7 +159,7 @@ impl Account {
 
     fn log(&self, ended: &Ended, connection: &Connection) {
         let lasted = ended.lasted;
-        let pace = Rate::new((u128::from(self.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
+        let pace = Rate::new((u128::from(ended.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         let (tokens_before, reader_before) = self.waited_before;
         let (tokens, reader) = waited(connection);
         let own = [
@@ -168,16 +169,17 @@ impl Account {
             ("reader", reader.saturating_sub(reader_before)),
         ];
         let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
-        let set = self.limit.as_ref().and_then(Limit::rate);
+        let transfer = &self.transfer;
+        let set = transfer.flow().limit.as_ref().and_then(Limit::rate);
         log::info!(
             target: "access",
             client:% = connection.ends.peer,
             connection = connection.id,
-            method:% = self.request.method,
-            target = self.request.target.as_str(),
-            version:? = self.request.version,
-            status = self.status.map_or(0, |status| status.as_u16()),
-            bytes = self.bytes,
+            method:% = transfer.method,
+            target = transfer.target.as_str(),
+            version:? = transfer.version,
+            status = ended.status.map_or(0, |status| status.as_u16()),
+            bytes = ended.bytes,
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
@@ -185,6 +187,51 @@ impl Account {
             outcome = ended.outcome.as_str();
             "response"
         );
+    }
+}
+
+/// How a connection keeps the accounts of its exchanges.
+impl Connection {
+    /// Counts an exchange in.
+    pub(super) fn exchange_began(&self, transfer: &Arc<Transfer>) {
+        // Requests that were sent together: the last one's bytes and this one's may go as one.
+        self.conclude_unsent(false);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        self.track(number, transfer);
+    }
+
+    /// The last of an answer was handed on, or it broke off. Over HTTP/1 it ends when that went to the
+    /// socket: with the next flush. Over HTTP/2 it cannot be told from others there.
+    pub(super) fn exchange_ended(&self, account: Account) {
+        self.sink.await_bytes();
+        if account.is_multiplexed() {
+            return self.conclude(account, false);
+        }
+        *self.unsent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(account));
+        self.unsent_since.store(self.sink.flushes(), Ordering::Relaxed);
+    }
+
+    /// Whether what was handed on of the last answer went to the socket.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sink.flushes() > self.unsent_since.load(Ordering::Relaxed)
+    }
+
+    /// Concludes the answer that was handed on and not told of yet, if there is one. `cut`: the rest of it
+    /// never goes to the socket.
+    pub(super) fn conclude_unsent(&self, cut: bool) {
+        if self.unsent_since.swap(NOTHING_UNSENT, Ordering::Relaxed) != NOTHING_UNSENT {
+            let account = self.unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            account.into_iter().for_each(|account| self.conclude(*account, cut));
+        }
+    }
+
+    fn conclude(&self, account: Account, cut: bool) {
+        self.forget(&account.transfer);
+        account.tell(self, cut);
+        // Before the count: who sees no exchange in flight must see the time it ended.
+        self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -198,36 +245,4 @@ fn waited(connection: &Connection) -> (Duration, Duration) {
 fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
     let longest = waits.max_by_key(|(_, waited)| *waited);
     longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
-}
-
-/// What was asked for, as the access log shows it: the same over HTTP/2, whose requests name scheme and
-/// authority too. A long one is cut, so that a client cannot fill the log.
-fn target(uri: &Uri) -> String {
-    const MOST: usize = 2048;
-    match uri.path_and_query() {
-        Some(target) => excerpt(target.as_str(), MOST),
-        // CONNECT has an authority alone.
-        None => excerpt(&uri.to_string(), MOST),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_log_shows_the_target_alone_and_not_without_end() {
-        let long = |len: usize| format!("/{}", "x".repeat(len - 1));
-        for (uri, expected) in [
-            ("/a?b=c".to_owned(), "/a?b=c".to_owned()),
-            ("http://host:1/a?b=c".to_owned(), "/a?b=c".to_owned()),
-            ("http://host".to_owned(), "/".to_owned()),
-            ("*".to_owned(), "*".to_owned()),
-            ("host:443".to_owned(), "host:443".to_owned()),
-            (long(2048), long(2048)),
-            (long(2049), format!("{}…", long(2048))),
-        ] {
-            assert_eq!(target(&uri.parse().unwrap()), expected);
-        }
-    }
 }

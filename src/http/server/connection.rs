@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
@@ -15,11 +15,14 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 
-use super::account::Account;
+use super::account::{Account, NOTHING_UNSENT};
 use super::exchange;
+use super::registry::Closer;
+use super::report::Protocol;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
 use super::sweep::Sweeps;
+use super::transfer::Transfer;
 use super::{MAX_HEAD, Refusal, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
@@ -35,9 +38,6 @@ const MAX_STREAMS: u32 = 100;
 
 /// Bytes hyper may hold for one HTTP/2 stream.
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
-
-/// Says that there is no answer to conclude: there are never so many flushes.
-const NOTHING_UNSENT: u64 = u64::MAX;
 
 /// The ends of a connection, as it was accepted.
 #[derive(Clone, Copy)]
@@ -59,22 +59,27 @@ pub(super) struct Connection {
     pub(super) server: Arc<Shared>,
     /// Answers that to whatever is asked.
     pub(super) refused: Option<Refusal>,
-    began: Instant,
+    pub(super) began: Instant,
+    /// Known from the client's first bytes.
+    pub(super) protocol: OnceLock<Protocol>,
+    pub(super) closer: Closer,
+    /// Under way, with their numbers.
+    pub(super) transfers: Mutex<Vec<(u64, Arc<Transfer>)>>,
     /// The number of the last request's route, for the log.
     pub(super) last_route: AtomicUsize,
-    in_flight: AtomicUsize,
+    pub(super) in_flight: AtomicUsize,
     /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
-    idle_since: AtomicU64,
-    requests: AtomicU64,
+    pub(super) idle_since: AtomicU64,
+    pub(super) requests: AtomicU64,
     /// Bytes of content handed over, which passed the shared budgets.
     content: AtomicU64,
     /// Bytes beside it that were charged to them.
     charged: AtomicU64,
     /// What is to be told of the last response over HTTP/1, while some of its bytes have not gone to the
     /// socket.
-    unsent: Mutex<Option<Box<Account>>>,
+    pub(super) unsent: Mutex<Option<Box<Account>>>,
     /// The sink's flushes when it was handed on.
-    unsent_since: AtomicU64,
+    pub(super) unsent_since: AtomicU64,
     /// For failing streams of HTTP/2.
     pub(super) sweeps: Sweeps,
     /// What responses left, by the place of their rate filter.
@@ -93,13 +98,16 @@ impl Connection {
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
-        Arc::new(Self {
+        let connection = Arc::new(Self {
             id,
             ends,
             sink,
             server,
             refused,
             began: now,
+            protocol: OnceLock::new(),
+            closer: Closer::default(),
+            transfers: Mutex::default(),
             last_route: AtomicUsize::new(usize::MAX),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
@@ -110,46 +118,16 @@ impl Connection {
             unsent_since: AtomicU64::new(NOTHING_UNSENT),
             sweeps: Sweeps::default(),
             carryover: Mutex::default(),
-        })
-    }
-
-    pub(super) fn exchange_began(&self) {
-        // Requests that were sent together: the last one's bytes and this one's may go as one.
-        self.conclude_unsent(false);
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// The last of an answer was handed on, or it broke off. Over HTTP/1 it ends when that went to the
-    /// socket: with the next flush. Over HTTP/2 it cannot be told from others there.
-    pub(super) fn exchange_ended(&self, account: Account) {
-        self.sink.await_bytes();
-        if account.is_multiplexed() {
-            return self.conclude(account, false);
+        });
+        if refused.is_none() {
+            connection.server.registry.add(id, Arc::downgrade(&connection));
         }
-        *self.unsent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(account));
-        self.unsent_since.store(self.sink.flushes(), Ordering::Relaxed);
+        connection
     }
 
-    /// Whether what was handed on of the last answer went to the socket.
-    fn is_sent(&self) -> bool {
-        self.sink.flushes() > self.unsent_since.load(Ordering::Relaxed)
-    }
-
-    /// Concludes the answer that was handed on and not told of yet, if there is one. `cut`: the rest of it
-    /// never goes to the socket.
-    fn conclude_unsent(&self, cut: bool) {
-        if self.unsent_since.swap(NOTHING_UNSENT, Ordering::Relaxed) != NOTHING_UNSENT {
-            let account = self.unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
-            account.into_iter().for_each(|account| self.conclude(*account, cut));
-        }
-    }
-
-    fn conclude(&self, account: Account, cut: bool) {
-        account.tell(self, cut);
-        // Before the count: who sees no exchange in flight must see the time it ended.
-        self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
-        self.in_flight.fetch_sub(1, Ordering::Release);
+    /// The server's time.
+    pub(super) fn now(&self) -> Instant {
+        self.server.clock.now()
     }
 
     /// Notes bytes of content that were handed over.
@@ -225,8 +203,11 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.conclude_unsent(!self.is_sent());
-        if let (None, Some(ip)) = (self.refused, self.ends.peer.ip()) {
-            self.server.clients.leave(ip);
+        if self.refused.is_none() {
+            self.server.registry.remove(self.id);
+            if let Some(ip) = self.ends.peer.ip() {
+                self.server.clients.leave(ip);
+            }
         }
         self.server.connection_ended(self.refused);
     }
@@ -239,10 +220,13 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
     let version = sink
         .begins_with(HTTP2_PREFACE)
         .or(async {
-            patience.or(connection.server.reached(Stage::Draining)).await;
+            patience.or(connection.server.reached(Stage::Draining)).or(connection.closer.closed()).await;
             Err(io::ErrorKind::TimedOut.into())
         })
         .await;
+    if let Ok(http2) = version {
+        let _ = connection.protocol.set(if http2 { Protocol::Http2 } else { Protocol::Http1 });
+    }
     let ended = match version {
         Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
         Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
@@ -308,6 +292,7 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let server = &connection.server;
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
+    let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
     let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
@@ -321,6 +306,9 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
         }
         if connection.is_sent() {
             connection.conclude_unsent(false);
+        }
+        if closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.

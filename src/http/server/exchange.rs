@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use super::account::Exchange;
 use super::connection::{Connection, Place};
 use super::response::ResponseBody;
+use super::transfer::Tracked;
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::budget::Gate;
@@ -69,7 +70,7 @@ fn later(status: StatusCode, text: &str) -> Response<Content> {
 /// An answer that passes no filter: it belongs to no route.
 fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (head, content) = response.into_parts();
-    exchange.answered(&head, None);
+    exchange.answered(&head, None, false);
     // Over HTTP/2 hyper would send the content to HEAD too.
     let content = if exchange.is_without_content() { Content::Empty } else { content };
     let clients = exchange.connection().server.budgets.clients();
@@ -106,7 +107,7 @@ async fn filtered(
         }
     };
     let (mut head, content) = response.into_parts();
-    let limit = limit_of(route, &mut head);
+    let (limit, is_routes) = limit_of(route, &mut head);
     let mut chain = Chain::new();
     for (at, stage) in route.stages.iter().enumerate() {
         let filter = match (stage, &asked) {
@@ -123,13 +124,13 @@ async fn filtered(
             chain = chain.then_boxed(filter);
         }
     }
-    exchange.answered(&head, Some(limit.clone()));
+    exchange.answered(&head, Some(limit.clone()), is_routes && !route.has_other_paces());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
         let place = (route.number, route.stages.len());
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &connection, place));
         let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-        crate::rt::spawn(tunnelled(tunnel, downstream, gate, Arc::clone(&connection)));
+        crate::rt::spawn(tunnelled(tunnel, downstream, gate, exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     let gate = route.gate(connection.server.budgets.clients(), exchange.client());
@@ -137,15 +138,15 @@ async fn filtered(
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 
-/// The route's limit, or the one that its backend set for this response.
-fn limit_of(route: &Route, head: &mut http::response::Parts) -> Limit {
+/// The route's limit, or the one that its backend set for this response; whether it is the route's.
+fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
     match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
         Some(rate) => {
             let limit = Limit::new(rate).with_burst(route.limit().burst());
             limit.set_report_only(route.limit().is_report_only());
-            limit
+            (limit, false)
         }
-        None => route.limit().clone(),
+        None => (route.limit().clone(), true),
     }
 }
 
@@ -178,11 +179,17 @@ fn asked(head: &request::Parts) -> request::Parts {
 
 /// Relays an upgraded connection until it ends or the server stops. It counts as the server's while
 /// it lasts.
-async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, connection: Arc<Connection>) {
+async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, tracked: Tracked) {
     use futures_lite::FutureExt;
+    let connection = Arc::clone(&tracked.connection);
     let server = Arc::clone(&connection.server);
-    relay(tunnel, downstream, gate, Arc::clone(&server.clock), server.settings.idle_timeout)
+    let paced = |content, clock| {
+        tracked.transfer.begin(PacedBody::new(content, downstream, clock).through(gate), None);
+        tracked
+    };
+    relay(tunnel, paced, Arc::clone(&server.clock), server.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
+        .or(connection.closer.closed())
         .await;
     drop(connection);
 }

@@ -5,10 +5,13 @@ mod account;
 mod clients;
 mod connection;
 mod exchange;
+mod registry;
+mod report;
 mod response;
 mod shedding;
 mod streams;
 mod sweep;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -31,7 +34,10 @@ use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
 use crate::telemetry::Telemetry;
 use clients::Clients;
+use registry::Registry;
 use shedding::Shedding;
+
+pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
 
 /// How long drops are gathered before the log tells of them.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -141,6 +147,7 @@ struct Shared {
     /// A connection ended, or a listener.
     connection_ended: Event,
     next_connection: AtomicU64,
+    registry: Registry,
 }
 
 /// Tells a running server to end. Clones tell the same server.
@@ -294,6 +301,7 @@ impl Shared {
             accepting: AtomicUsize::new(0),
             connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
+            registry: Registry::default(),
         }
     }
 

@@ -15,8 +15,8 @@ use crate::http::content::Content;
 
 /// What hyper pulls a response's bytes from.
 pub(super) struct ResponseBody {
-    /// `None` if the answer has no bytes.
-    content: Option<PacedBody<Content>>,
+    /// The answer has no bytes.
+    is_empty: bool,
     exchange: Exchange,
     /// The sink was told that more is to come.
     expected: bool,
@@ -43,7 +43,11 @@ impl ResponseBody {
         if content.is_some() {
             exchange.connection().sink.expect_more();
         }
-        Self { expected: content.is_some(), content, exchange, failure: Failure::None, watch }
+        let is_empty = content.is_none();
+        if let Some(content) = content {
+            exchange.transfer().begin(content, watch.clone());
+        }
+        Self { is_empty, exchange, expected: !is_empty, failure: Failure::None, watch }
     }
 
     /// Tells the sink that nothing more is to come of this.
@@ -55,8 +59,9 @@ impl ResponseBody {
 
     fn failed(&mut self, error: BodyError) {
         let connection = self.exchange.connection();
+        let bytes = self.exchange.transfer().flow().bytes;
         log::warn!(
-            connection = connection.id, client:% = connection.ends.peer, bytes = self.exchange.account.bytes, error:%;
+            connection = connection.id, client:% = connection.ends.peer, bytes, error:%;
             "response aborted: its content could not be given to the end"
         );
         self.failure = if self.exchange.is_multiplexed() {
@@ -105,7 +110,7 @@ impl Drop for ResponseBody {
         if matches!(self.failure, Failure::Sweeping(..)) {
             self.exchange.connection().sweeps.end();
         }
-        if let Some(content) = &self.content {
+        if let Some(content) = self.exchange.transfer().end() {
             if !self.exchange.is_multiplexed() && !self.exchange.account.is_whole() {
                 self.exchange.connection().sink.abort();
             }
@@ -131,18 +136,13 @@ impl Body for ResponseBody {
         if !matches!(this.failure, Failure::None) {
             return this.poll_failure(cx);
         }
-        let Some(content) = &mut this.content else { return Poll::Ready(None) };
-        ready!(this.exchange.connection().sweeps.poll_clear(cx));
-        match ready!(Pin::new(content).poll_frame(cx)) {
-            Some(Ok(frame)) => {
-                if let Some(watch) = &this.watch {
-                    watch.handed_over(this.exchange.connection().server.clock.now());
-                }
-                let bytes = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
-                this.exchange.account.bytes += bytes;
-                this.exchange.connection().handed_over(bytes);
-                Poll::Ready(Some(Ok(frame)))
-            }
+        if this.is_empty {
+            return Poll::Ready(None);
+        }
+        let connection = this.exchange.connection();
+        ready!(connection.sweeps.poll_clear(cx));
+        match ready!(this.exchange.transfer().poll_frame(cx, connection)) {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => {
                 this.failed(error);
                 if this.exchange.is_multiplexed() {
@@ -158,14 +158,11 @@ impl Body for ResponseBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.failure, Failure::None) && self.content.as_ref().is_none_or(Body::is_end_stream)
+        matches!(self.failure, Failure::None) && self.exchange.transfer().is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match &self.content {
-            None => SizeHint::with_exact(0),
-            // The head says what there is to say.
-            Some(_) => SizeHint::default(),
-        }
+        // Of others the head says what there is to say.
+        if self.is_empty { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }
