@@ -7,7 +7,8 @@
 //!
 //! Filters are sans-I/O: they are told the time and answer what must happen next. Drivers do it:
 //! [`body::PacedBody`] pulls a chain as an HTTP body, and [`http::server::Server`] serves files and
-//! upstreams through such bodies. On a [`clock::ManualClock`] all of it runs without waiting.
+//! upstreams through such bodies. [`throttle`] puts a pace on anything else that reads or writes. On a
+//! [`clock::ManualClock`] all of it runs without waiting.
 //!
 //! ```
 //! use sluicegate::brigade::{Brigade, Bucket};

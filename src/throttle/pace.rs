@@ -28,15 +28,17 @@ impl Pace {
         if wanted == 0 {
             return Poll::Ready(0);
         }
+        // Before it asks: its turn may come, and time pass, while it is still on its way back from that.
+        let now = self.node.clock().now();
         let turn = self.gate.poll_turn(cx, wanted as u64);
         match (turn.is_pending(), self.since) {
             (true, None) => {
-                self.since = Some(self.node.clock().now());
+                self.since = Some(now);
                 self.meter.waits();
             }
             (false, Some(since)) => {
                 self.since = None;
-                self.meter.waited(self.node.clock().now() - since);
+                self.meter.waited(now - since);
             }
             _ => {}
         }
