@@ -63,7 +63,7 @@ impl Egress {
         let budget = node.budget();
         let bound = node.clone();
         share.on_change(move |share| bound.set(limited(budget, share)));
-        Ok(Self { client, share, node, own: budget.rate })
+        Ok(Self { client, share, node, own: binding(budget) })
     }
 
     /// The client's counters.
@@ -105,15 +105,15 @@ impl Egress {
     }
 }
 
-/// The server's own budget under a share.
+/// The server's own budget under a share. A share is kept also where the server's own limit only reports.
 fn limited(own: Budget, share: Share) -> Budget {
     let share = Rate::new(share.per_second().max(1));
-    let rate = match (own.rate, share) {
-        (Some(own), Some(share)) => Some(own.min(share)),
-        (own, share) => share.or(own),
-    };
-    // A share is kept, also where the server's own limit only reports.
-    Budget { rate, report_only: false, ..own }
+    Budget { rate: binding(own).into_iter().chain(share).min(), report_only: false, ..own }
+}
+
+/// The rate that a budget keeps, if it has one and does not only report.
+fn binding(budget: Budget) -> Option<Rate> {
+    budget.rate.filter(|_| !budget.report_only)
 }
 
 /// How much a server can use, by what it was seen to use.
@@ -173,7 +173,13 @@ mod tests {
             assert_eq!((budget.rate, budget.burst), (Rate::new(expected), 7), "{own} {bytes}");
         }
         let reporting = Budget::of(Rate::new(600)).reporting_only();
-        assert!(!limited(reporting, share(500)).report_only);
+        for bytes in [500, 900] {
+            assert_eq!(
+                limited(reporting, share(bytes)),
+                Budget::of(Rate::new(bytes)),
+                "reporting delays nothing"
+            );
+        }
     }
 
     #[test]
