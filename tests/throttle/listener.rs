@@ -64,7 +64,7 @@ fn connections_share_equally_however_much_one_does() {
         assert_eq!((one.reads_below().name(), one.reads_below().children() <= 2), ("connection", true));
     }
     let sums = incoming.reads().report().bytes + incoming.writes().report().bytes;
-    assert_eq!(sums, accepted.iter().map(of).sum());
+    assert_eq!(sums, accepted.iter().map(of).sum::<u64>());
     drop(accepted);
     assert_eq!((server.passed().bytes, server.children()), (sums, 0), "what was reserved came back");
 }

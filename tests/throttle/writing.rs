@@ -44,7 +44,7 @@ fn a_writer_that_would_block_leaves_its_turn_to_others() {
     assert_eq!(ready(task.write(&mut other, &content(0..2_000))), 2_000, "all there is");
     assert!(task.write(&mut full, &content(0..2_000)).is_pending());
     assert_eq!(full.held().unwrap().by.as_ref(), "server");
-    assert_eq!(full.get_ref().taken, []);
+    assert!(full.get_ref().taken.is_empty());
     assert_eq!(node.passed().bytes, 2_000);
 }
 
