@@ -73,7 +73,8 @@ def self_test():
 def main():
     self_test()
     metadata = json.loads(subprocess.check_output(
-        ["cargo", "metadata", "--format-version", "1", "--locked", "--filter-platform", "x86_64-unknown-linux-gnu"]))
+        ["cargo", "metadata", "--format-version", "1", "--locked", "--all-features",
+         "--filter-platform", "x86_64-unknown-linux-gnu"]))
     own = set(metadata["workspace_members"])
     used = {node["id"]: node for node in metadata["resolve"]["nodes"]}
     breaches = []

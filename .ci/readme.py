@@ -71,14 +71,18 @@ def split(lines):
 
 
 def kind(command):
-    """What is to be done with a command: `done`, `bench`, `server`, `ends`; None if it is not known."""
+    """What is to be done with a command: `done`, `bench`, `server`, `quota`, `ends`; None if it is not known."""
     words = shlex.split(command, comments=True)
     if words[:2] == ["cargo", "test"]:
         return "done" if len(words) == 2 else "ends"
     if words[:2] == ["cargo", "bench"]:
         return "bench"
+    if words[:2] == ["cargo", "run"] and "--manifest-path" in words:
+        return "done"
     if words[:2] == ["cargo", "run"]:
         ours = words[words.index("--") + 1:] if "--" in words else []
+        if ours[:2] == ["quota", "serve"]:
+            return "quota"
         return "server" if ours[:1] in (["serve"], ["proxy"], ["run"]) else "ends"
     if words[0] in ("curl", "cargo"):
         return "ends"
@@ -173,8 +177,19 @@ def fetch(address):
         return response.status, len(response.read())
 
 
-def run(command, address):
+def asks_quota(command):
+    """Whether a command asks a quota server at its default address."""
+    words = shlex.split(command, comments=True)
+    ours = words[words.index("--") + 1:] if "--" in words else []
+    return ours[:1] == ["quota"] and ours[1:2] != ["serve"] and "--server" not in ours
+
+
+def run(command, address, quota=None):
     """Runs a command that ends by itself, at most with another address in it."""
+    if asks_quota(command):
+        if quota is None:
+            raise RuntimeError("it asks a quota server, and none was started before it")
+        command = f"{command.split(' #')[0]} --server http://{quota}"
     if address:
         command = command.replace(DEFAULT_ADDRESS, address)
     elif DEFAULT_ADDRESS in command:
@@ -196,8 +211,8 @@ def bench_targets():
 def do_all(found):
     """Does every command; the last server started serves those after it. Gives the number done."""
     number = 0
-    with contextlib.ExitStack() as server:
-        address = None
+    with contextlib.ExitStack() as server, contextlib.ExitStack() as quota_server:
+        address = quota = None
         for command in found:
             print(f"$ {command}", flush=True)
             begin = time.monotonic()
@@ -208,8 +223,12 @@ def do_all(found):
                 address = server.enter_context(running(command))
                 status, length = fetch(address)
                 outcome = f"listens, answers {status} with {length} bytes"
+            elif what == "quota":
+                quota_server.close()
+                quota = quota_server.enter_context(running(command))
+                outcome = "listens"
             elif what == "ends":
-                outcome = run(command, address)
+                outcome = run(command, address, quota)
             elif what == "bench":
                 target = bench_target(command)
                 if target is not None and target not in bench_targets():
@@ -265,10 +284,15 @@ cargo nested
         ("cargo run -- run gate.toml", "server"),
         ("cargo run -- check gate.toml", "ends"),
         ("cargo run --example custom_filter", "ends"),
+        ("cargo run --manifest-path examples/axum/Cargo.toml", "done"),
         ("curl -s x | head", "ends"),
+        ("cargo run -- quota serve --limit a=1m", "quota"),
+        ("cargo run -- quota list", "ends"),
         ("rm -rf /", None),
     ]:
         assert kind(command) == expected, command
+    assert asks_quota("cargo run -- quota list # all") and not asks_quota("cargo run -- serve quota")
+    assert not asks_quota("cargo run -- quota serve") and not asks_quota("cargo run -- quota list --server http://a:1")
     assert bench_target("cargo bench --bench chain -- --quick") == "chain"
     assert named_backends("cargo run -- proxy http://127.0.0.1:9000 --rate 60") == [9000]
     assert named_backends("cargo run -- serve proxy") == []

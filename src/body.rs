@@ -15,7 +15,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
-use crate::budget::Gate;
+use crate::budget::{Gate, Hold};
 use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
@@ -71,6 +71,8 @@ pub struct PacedBody<G> {
     gate: Gate,
     clock: Arc<dyn Clock>,
     sleep: Sleep,
+    /// What the chain sleeps for; `sleep` may look at it sooner.
+    due: Instant,
     punctual: Punctual,
     reader: FileReader,
     /// A slice the chain wants as bytes, being read.
@@ -90,9 +92,21 @@ pub struct Waits {
     pub source: Duration,
 }
 
+/// What a body waits for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Held {
+    /// The pace, or another filter that sleeps: until then, if no limit is changed.
+    Pace(Instant),
+    /// The source: an upstream, or a disk.
+    Source,
+    /// A shared budget.
+    Budget(Hold),
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Wait {
-    Pace,
+    /// For the pace, until this instant: whoever asks later than that kept us waiting, not the pace.
+    Pace(Instant),
     Source,
 }
 
@@ -108,6 +122,7 @@ impl<G: Generator> PacedBody<G> {
             gate: Gate::default(),
             clock,
             sleep,
+            due: Instant::ZERO,
             punctual: Punctual::default(),
             reader: FileReader::default(),
             wanted: None,
@@ -139,18 +154,28 @@ impl<G: Generator> PacedBody<G> {
         self.waits
     }
 
+    /// What it waits for at the moment; `None` if for nothing: it is being polled, or not asked for more.
+    pub fn held(&self) -> Option<Held> {
+        if let Some(hold) = self.gate.held() {
+            return Some(Held::Budget(hold));
+        }
+        match self.waiting? {
+            (Wait::Pace(due), _) => Some(Held::Pace(due)),
+            (Wait::Source, _) => Some(Held::Source),
+        }
+    }
+
     /// Books the wait that ends, and the next one that begins if `polled` is pending.
-    fn note_wait<T>(&mut self, began: Instant, polled: &Poll<T>, sleeping: bool) {
-        if let Some((wait, since)) = self.waiting.take() {
-            let waited = match wait {
-                Wait::Pace => &mut self.waits.pace,
-                Wait::Source => &mut self.waits.source,
-            };
-            *waited += began - since;
+    fn note_wait<T>(&mut self, began: Instant, polled: &Poll<T>) {
+        match self.waiting.take() {
+            Some((Wait::Pace(due), since)) => self.waits.pace += began.min(due) - since,
+            Some((Wait::Source, since)) => self.waits.source += began - since,
+            None => {}
         }
         // The gate keeps a book of its own.
         if polled.is_pending() && !self.gate.is_waiting() {
-            self.waiting = Some((if sleeping { Wait::Pace } else { Wait::Source }, began));
+            let wait = if self.sleep.is_armed() { Wait::Pace(self.due) } else { Wait::Source };
+            self.waiting = Some((wait, began));
         }
     }
 
@@ -239,6 +264,7 @@ impl<G: Generator> PacedBody<G> {
                         continue;
                     }
                     self.punctual.expect(due);
+                    self.due = due;
                     // At least once an interval a live limit is looked at again.
                     self.sleep.reset(due.min(now + INTERVAL));
                     ready!(Pin::new(&mut self.sleep).poll(cx));
@@ -260,8 +286,7 @@ impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
         let this = self.get_mut();
         let began = this.clock.now();
         let polled = this.poll_next(cx);
-        let sleeping = this.sleep.is_armed();
-        this.note_wait(began, &polled, sleeping);
+        this.note_wait(began, &polled);
         polled
     }
 

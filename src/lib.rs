@@ -7,7 +7,8 @@
 //!
 //! Filters are sans-I/O: they are told the time and answer what must happen next. Drivers do it:
 //! [`body::PacedBody`] pulls a chain as an HTTP body, and [`http::server::Server`] serves files and
-//! upstreams through such bodies. On a [`clock::ManualClock`] all of it runs without waiting.
+//! upstreams through such bodies. [`throttle`] puts a pace on anything else that reads or writes. On a
+//! [`clock::ManualClock`] all of it runs without waiting.
 //!
 //! ```
 //! use sluicegate::brigade::{Brigade, Bucket};
@@ -34,6 +35,11 @@
 //! # Ok::<(), sluicegate::filter::FilterError>(())
 //! ```
 
+/// The README's code is compiled.
+#[cfg(all(doctest, feature = "tower"))]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
+
 pub mod admin;
 pub mod body;
 pub mod brigade;
@@ -45,7 +51,10 @@ pub mod filter;
 pub mod generator;
 pub mod http;
 pub mod limit;
+pub mod quota;
 pub mod rt;
 pub mod sink;
 pub mod tcp;
 pub mod telemetry;
+pub mod throttle;
+pub mod tls;

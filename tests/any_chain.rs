@@ -1,91 +1,27 @@
 //! Any filters in any order: the stream ends, its bytes and marks are all there, and nothing spins.
 
+mod by;
+
 use std::collections::VecDeque;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use by::sleepers::{Keep, OneEach};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use sluicegate::clock::Instant;
-use sluicegate::filter::{
-    Chain, Count, Counts, EndOfStream, Filter, FilterError, RateFilter, Replace, Step, Verdict,
-};
+use sluicegate::filter::{Chain, Count, Counts, EndOfStream, Filter, RateFilter, Replace, Step};
 use sluicegate::limit::{Limit, Rate};
-
-/// Takes what comes into itself, and lets it out 30 ms after the last came.
-#[derive(Default)]
-struct Keep {
-    kept: Brigade,
-    due: Instant,
-}
-
-impl Filter for Keep {
-    fn filter(
-        &mut self,
-        now: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while self.kept.bytes() < 1000
-            && let Some(bucket) = input.pop_within(1000 - self.kept.bytes())
-        {
-            self.kept.push(bucket);
-            self.due = now + Duration::from_millis(30);
-        }
-        if now < self.due && !self.kept.is_empty() {
-            return Ok(Verdict::SleepUntil(self.due));
-        }
-        while let Some(bucket) = self.kept.pop_within(output.room()) {
-            output.push(bucket);
-        }
-        if output.room() > 0 && !input.is_empty() && !output.is_closed() {
-            return self.filter(now, input, output);
-        }
-        Ok(Verdict::after(output))
-    }
-}
-
-/// Lets out one bucket each 7 ms, and leaves the others where they are.
-#[derive(Default)]
-struct Steps {
-    next: Instant,
-}
-
-impl Filter for Steps {
-    fn filter(
-        &mut self,
-        now: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while !input.is_empty() && output.room() > 0 {
-            if now < self.next {
-                return Ok(Verdict::SleepUntil(self.next));
-            }
-            self.next = now + Duration::from_millis(7);
-            output.extend(input.pop_within(output.room()));
-        }
-        Ok(Verdict::after(output))
-    }
-
-    fn reads_bytes(&self) -> bool {
-        false
-    }
-
-    fn lookahead(&self) -> u64 {
-        100
-    }
-}
 
 fn filter(kind: u8) -> Box<dyn Filter> {
     match kind {
         0 => Box::new(Count::new(Counts::default())),
         1 => Box::new(Replace::new("ab", "ab").unwrap()),
-        2 => Box::new(Keep::default()),
-        3 => Box::new(Steps::default()),
+        2 => Box::new(Keep::new(Duration::from_millis(30), 1000)),
+        3 => Box::new(OneEach::new(Duration::from_millis(7))),
         4 => Box::new(RateFilter::new(Limit::new(Rate::new(9_999)))),
         _ => Box::new(RateFilter::new(Limit::new(Rate::new(777))).end_of_stream(EndOfStream::Paced)),
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use by::sleepers::{Keep, OneEach};
 use by::{by, data, failed, pass};
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -22,58 +23,19 @@ fn slice(len: u64) -> FileSlice {
 }
 
 /// Takes all it is given and lets it out one second after the last came, having kept it itself.
-#[derive(Default)]
-struct Keep {
-    kept: Brigade,
-    due: Option<Instant>,
-}
-
-impl Filter for Keep {
-    fn filter(
-        &mut self,
-        now: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while let Some(bucket) = input.pop() {
-            self.kept.push(bucket);
-            self.due = Some(now + SECOND);
-        }
-        match self.due {
-            Some(due) if due > now => Ok(Verdict::SleepUntil(due)),
-            _ => Ok(pass(&mut self.kept, output)),
-        }
-    }
+fn keep() -> Keep {
+    Keep::new(SECOND, u64::MAX)
 }
 
 /// Lets out one bucket a second, and leaves the others where they are.
-#[derive(Default)]
-struct OneASecond {
-    next: Instant,
-}
-
-impl Filter for OneASecond {
-    fn filter(
-        &mut self,
-        now: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while !input.is_empty() && output.room() > 0 {
-            if now < self.next {
-                return Ok(Verdict::SleepUntil(self.next));
-            }
-            self.next = now + SECOND;
-            output.extend(input.pop());
-        }
-        Ok(Verdict::after(output))
-    }
+fn one_a_second() -> OneEach {
+    OneEach::new(SECOND)
 }
 
 #[test]
 fn a_sleeper_that_keeps_its_bytes_itself_is_woken() {
     // Its input was empty, and so it was never called again.
-    let mut chain = Chain::new().then(Keep::default());
+    let mut chain = Chain::new().then(keep());
     let mut out = Brigade::new();
     chain.input().extend([data("kept"), Bucket::Eos]);
     let due = Instant::ZERO + SECOND;
@@ -88,7 +50,7 @@ fn a_sleeper_that_keeps_its_bytes_itself_is_woken() {
 
 #[test]
 fn what_a_sleeper_kept_comes_before_what_it_would_read() {
-    let mut chain = Chain::new().then(Keep::default());
+    let mut chain = Chain::new().then(keep());
     let mut out = Brigade::new();
     let due = Instant::ZERO + SECOND;
     chain.input().push(data("kept"));
@@ -102,7 +64,7 @@ fn what_a_sleeper_kept_comes_before_what_it_would_read() {
 
 #[test]
 fn called_late_a_sleeper_has_lost_nothing() {
-    let mut chain = Chain::new().then(OneASecond::default()).then(Count::new(Counts::default()));
+    let mut chain = Chain::new().then(one_a_second()).then(Count::new(Counts::default()));
     let mut out = Brigade::new();
     chain.input().extend([data("a"), data("b"), Bucket::Flush, data("c"), Bucket::Eos]);
     let mut now = Instant::ZERO;
@@ -120,7 +82,7 @@ fn called_late_a_sleeper_has_lost_nothing() {
 
 #[test]
 fn of_two_sleepers_the_earlier_is_waited_for() {
-    let mut chain = Chain::new().then(OneASecond::default()).then(RateFilter::new(Limit::new(Rate::new(5))));
+    let mut chain = Chain::new().then(one_a_second()).then(RateFilter::new(Limit::new(Rate::new(5))));
     let mut out = Brigade::new();
     chain.input().extend([data("aaa"), data("b"), Bucket::Eos]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
@@ -249,7 +211,7 @@ fn a_filter_that_ends_the_stream_early_ends_the_asking_too() {
         Verdict::after(output)
     });
     let mut chain =
-        Chain::new().then(OneASecond::default()).then(first).then(RateFilter::new(Limit::new(Rate::new(10))));
+        Chain::new().then(one_a_second()).then(first).then(RateFilter::new(Limit::new(Rate::new(10))));
     let mut out = Brigade::new();
     chain.input().extend([data("1234567"), data("more"), data("and more")]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));

@@ -46,6 +46,12 @@ fn help_and_version_are_answers() {
         &["serve", "--help"],
         &["proxy", "--help"],
         &["run", "--help"],
+        &["limits", "--help"],
+        &["limits", "list", "-h"],
+        &["limits", "set", "help"],
+        &["connections", "-h"],
+        &["connections", "list", "--help"],
+        &["connections", "close", "--help"],
     ] {
         assert!(prints(args).starts_with("Usage: sluicegate"), "{args:?}");
     }
@@ -53,7 +59,19 @@ fn help_and_version_are_answers() {
     assert_eq!(prints(&["--version"]), version);
     assert_eq!(prints(&["-V"]), version);
     let help = prints(&["--help"]);
-    for word in ["serve", "proxy", "tcp", "run", "check", "--version", "1.5m", "8mbit", "off"] {
+    for word in [
+        "serve",
+        "proxy",
+        "tcp",
+        "run",
+        "check",
+        "limits",
+        "connections",
+        "--version",
+        "1.5m",
+        "8mbit",
+        "off",
+    ] {
         assert!(help.contains(word), "{word} in {help}");
     }
 }
@@ -67,6 +85,11 @@ fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
         &["tcp", "--help"],
         &["run", "--help"],
         &["check", "-h"],
+        &["limits", "-h"],
+        &["limits", "list", "-h"],
+        &["limits", "set", "-h"],
+        &["connections", "list", "-h"],
+        &["connections", "close", "-h"],
     ] {
         let help = prints(args);
         for line in help.lines() {
@@ -135,7 +158,7 @@ fn every_default_is_in_the_help() {
 #[test]
 fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
-        (&[][..], "a command is missing: serve, proxy, tcp, run or check"),
+        (&[][..], "a command is missing: serve, proxy, tcp, run, check, limits, connections or quota"),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
         (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),

@@ -1,13 +1,15 @@
 //! The guarantees of the core under clocks that step back, wake-ups that are late, limits that change,
 //! and filters of users before the rate filter.
 
+mod by;
 mod timeline;
 
+use by::{by, map};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
 use sluicegate::clock::{Instant, Punctual};
-use sluicegate::filter::{EndOfStream, Filter, FilterError, RateFilter, Verdict};
+use sluicegate::filter::{EndOfStream, Filter, RateFilter, Verdict};
 use sluicegate::limit::{Limit, Rate};
 use std::sync::Arc;
 use std::time::Duration;
@@ -201,87 +203,48 @@ fn a_late_wake_up_is_on_time_for_all_pieces_of_its_chunk() {
 }
 
 /// Gives each byte twice.
-struct Grow;
-
-impl Filter for Grow {
-    fn filter(
-        &mut self,
-        _: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while let Some(bucket) = input.pop_within(output.room()) {
-            output.push(match bucket {
-                Bucket::Data(bytes) => Bucket::Data(bytes.iter().flat_map(|byte| [*byte, *byte]).collect()),
-                mark => mark,
-            });
-        }
-        Ok(Verdict::after(output))
-    }
+fn grow() -> Box<dyn Filter> {
+    Box::new(by(|_, input, output| {
+        map(input, output, |bytes| bytes.iter().flat_map(|byte| [*byte, *byte]).collect())
+    }))
 }
 
 /// Drops every second byte.
-#[derive(Default)]
-struct Shrink {
-    odd: bool,
-}
-
-impl Filter for Shrink {
-    fn filter(
-        &mut self,
-        _: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while let Some(bucket) = input.pop_within(output.room()) {
-            output.push(match bucket {
-                Bucket::Data(bytes) => {
-                    let kept: Bytes = bytes.iter().skip(self.odd.into()).step_by(2).copied().collect();
-                    self.odd ^= bytes.len() % 2 == 1;
-                    Bucket::Data(kept)
-                }
-                mark => mark,
-            });
-        }
-        Ok(Verdict::after(output))
-    }
+fn shrink() -> Box<dyn Filter> {
+    let mut odd = false;
+    Box::new(by(move |_, input, output| {
+        map(input, output, |bytes| {
+            let kept = bytes.iter().skip(odd.into()).step_by(2).copied().collect();
+            odd ^= bytes.len() % 2 == 1;
+            kept
+        })
+    }))
 }
 
 /// Holds the last 100 bytes back, as a search across borders does, until a mark says that they are all.
-#[derive(Default)]
-struct HoldBack {
-    held: Brigade,
-}
-
-impl Filter for HoldBack {
-    fn filter(
-        &mut self,
-        _: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while output.room() > 0
-            || matches!(input.front(), Some(mark) if mark.is_mark() && self.held.is_empty())
-        {
+fn hold_back() -> Box<dyn Filter> {
+    let mut held = Brigade::new();
+    Box::new(by(move |_, input, output| {
+        while output.room() > 0 || matches!(input.front(), Some(mark) if mark.is_mark() && held.is_empty()) {
             let due = if input.front().is_some_and(Bucket::is_mark) { 0 } else { 100 };
-            if self.held.bytes() > due {
-                let more = (self.held.bytes() - due).min(output.room());
-                self.held.move_to(output, more);
+            if held.bytes() > due {
+                let more = (held.bytes() - due).min(output.room());
+                held.move_to(output, more);
             } else if let Some(bucket) = input.pop_within(1000) {
-                if bucket.is_mark() { output.push(bucket) } else { self.held.push(bucket) }
+                if bucket.is_mark() { output.push(bucket) } else { held.push(bucket) }
             } else {
                 break;
             }
         }
-        Ok(Verdict::after(output))
-    }
+        Verdict::after(output)
+    }))
 }
 
 fn is_mark(item: &Item) -> bool {
     matches!(item, Item::Mark(_))
 }
 
-/// The same arrivals, as they come out of `HoldBack` if nothing hinders it.
+/// The same arrivals, as they come out of `hold_back` if nothing hinders it.
 fn held_back(arrivals: &mut [Arrival]) {
     let mut held = 0;
     for arrival in arrivals {
@@ -334,10 +297,10 @@ proptest! {
         arrivals.push(Arrival { at: at + 5 * MS, items: vec![Item::Mark(Mark::Eos)] });
         let mut transformed = arrivals.clone();
         let before: [MakeFilters; 4] = [
-            || vec![Box::new(Grow)],
-            || vec![Box::new(Shrink::default())],
-            || vec![Box::new(HoldBack::default())],
-            || vec![Box::new(Grow), Box::new(HoldBack::default()), Box::new(Shrink::default())],
+            || vec![grow()],
+            || vec![shrink()],
+            || vec![hold_back()],
+            || vec![grow(), hold_back(), shrink()],
         ];
         match which {
             0 => scaled(&mut transformed, |position| position * 2),

@@ -18,7 +18,7 @@ use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Connect, Executor};
-use sluicegate::sink::{OnFull, SinkSettings};
+use sluicegate::sink::SinkSettings;
 
 const LARGE: usize = 256 * 1024;
 
@@ -120,62 +120,6 @@ fn small_bodies_do_not_escape_the_rate_of_responses() {
         let most = 2 * CHUNK + (RATE as f64 * at.as_secs_f64()) as u64 + (times as u64 + 1) * HEADS;
         assert!(bytes <= most, "{bytes} bytes at {at:?}, at most {most}");
     }
-}
-
-/// 256 KiB, one chunk of 51.2 KiB each 200 ms.
-const PACE: u64 = 256 * 1024;
-const CAP: usize = 56 * 1024;
-
-#[test]
-fn a_slow_reader_is_reset_on_overflow_and_a_fast_one_gets_everything() {
-    let sink = SinkSettings { buffer: CAP, on_full: OnFull::Close, ..SinkSettings::default() };
-    let (_folder, served) = serving(bounded(sink), PACE);
-    let mut slow = slow_reader(&served, "/large");
-    std::thread::scope(|scope| {
-        let fast = scope.spawn(|| served.get("/large", "").body.len());
-        let mut first = [0; 1024];
-        slow.read_exact(&mut first).unwrap();
-        wait_until("the overflow", &served, || served.handle.egress().overflow_closes() > 0);
-        assert_eq!(fast.join().unwrap(), LARGE);
-    });
-    let (rest, ended) = read_in_steps(&mut slow, usize::MAX);
-    assert_eq!(ended, Some(ErrorKind::ConnectionReset));
-    wait_until("the end of both", &served, || served.handle.connections() == 0);
-
-    let egress = served.handle.egress();
-    assert_eq!((egress.overflow_closes(), egress.stall_closes()), (1, 0));
-    assert_eq!((egress.high_water(), egress.buffered()), (CAP as u64, 0));
-    // What was held, and what was offered besides.
-    assert!(egress.bytes_dropped() > CAP as u64, "{egress:?}");
-    let came = (1024 + rest.len()) as u64;
-    let to_slow = egress.bytes_written() - LARGE as u64;
-    assert!(came <= to_slow, "{came} came, {egress:?}");
-    assert!(to_slow + egress.bytes_dropped() < LARGE as u64 + 1024, "counted once: {egress:?}");
-}
-
-#[test]
-fn a_slow_reader_that_is_waited_for_gets_every_byte() {
-    let sink = SinkSettings { buffer: CAP, ..SinkSettings::default() };
-    let (folder, served) = serving(bounded(sink), PACE);
-    let mut slow = slow_reader(&served, "/large");
-    std::thread::scope(|scope| {
-        let fast = scope.spawn(|| served.get("/large", "").body.len());
-        wait_until("a full buffer", &served, || served.handle.egress().high_water() == CAP as u64);
-        assert_eq!(fast.join().unwrap(), LARGE);
-    });
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        slow.read_exact(&mut byte).unwrap();
-        head.push(byte[0]);
-    }
-    let (came, ended) = read_in_steps(&mut slow, LARGE);
-    assert_eq!((came.len(), ended), (LARGE, None));
-    assert!(came == std::fs::read(folder.path().join("large")).unwrap());
-    let egress = served.handle.egress();
-    assert_eq!((egress.overflow_closes(), egress.stall_closes(), egress.bytes_dropped()), (0, 0, 0));
-    assert!(egress.reader_wait() > Duration::from_millis(500), "{egress:?}");
-    wait_until("an empty buffer", &served, || egress.buffered() == 0);
 }
 
 #[test]

@@ -81,24 +81,36 @@ fn is_loopback(host: &str) -> bool {
 }
 
 impl Refusal {
-    pub(super) fn into_response(self) -> Response<Content> {
+    /// How the token is to be brought.
+    pub(super) const CHALLENGE: &str = "Bearer realm=\"sluicegate admin\"";
+
+    pub(super) fn status(self) -> StatusCode {
         match self {
-            Self::NotOneHost => {
-                answer::plain(StatusCode::BAD_REQUEST, "A request has exactly one Host field.")
-            }
-            Self::ForeignHost => answer::plain(
-                StatusCode::MISDIRECTED_REQUEST,
-                "Without a token this listener answers to localhost and loopback addresses only: another \
-                 name could be a page's that reads it through a browser.",
-            ),
-            Self::NoToken => {
-                let mut response =
-                    answer::plain(StatusCode::UNAUTHORIZED, "Send the token: Authorization: Bearer TOKEN");
-                let challenge = HeaderValue::from_static("Bearer realm=\"sluicegate admin\"");
-                response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
-                response
-            }
+            Self::NotOneHost => StatusCode::BAD_REQUEST,
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::NoToken => StatusCode::UNAUTHORIZED,
         }
+    }
+
+    /// Why, and what to do.
+    pub(super) fn text(self) -> &'static str {
+        match self {
+            Self::NotOneHost => "A request has exactly one Host field.",
+            Self::ForeignHost => {
+                "Without a token this listener answers to localhost and loopback addresses only: another \
+                 name could be a page's that reads it through a browser."
+            }
+            Self::NoToken => "Send the token: Authorization: Bearer TOKEN",
+        }
+    }
+
+    pub(super) fn into_response(self) -> Response<Content> {
+        let mut response = answer::plain(self.status(), self.text());
+        if self == Self::NoToken {
+            let challenge = HeaderValue::from_static(Self::CHALLENGE);
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+        }
+        response
     }
 }
 

@@ -5,17 +5,22 @@ use std::sync::Arc;
 
 use headers::{ContentLength, HeaderMapExt};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderValue, Method, Response, StatusCode, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
 use prometheus_client::registry::Registry;
 
 use super::admission::Admission;
+use super::api::{self, Api};
 use super::format::Format;
+use super::limit_metrics::LimitMetrics;
 use super::process_metrics::ProcessMetrics;
 use super::server_metrics::ServerMetrics;
 use super::token::Token;
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
 use crate::rt;
 
@@ -28,6 +33,7 @@ pub(super) struct Pages {
     pub(super) token: Option<Token>,
     /// Beside those of the server itself.
     pub(super) checks: Vec<Box<Check>>,
+    api: Api,
     registry: Registry,
 }
 
@@ -39,8 +45,13 @@ enum Page {
     Metrics,
 }
 
-const INDEX: &str = "Sluicegate\n\n/metrics  counters, in OpenMetrics or as plain text\n\
-                     /healthz  whether the process serves\n/readyz   whether it should be sent new requests";
+/// What the names of our own metrics begin with.
+const OWN: &str = "sluicegate";
+
+const INDEX: &str = "Sluicegate\n\n/metrics          counters, in OpenMetrics or as plain text\n\
+                     /healthz          whether the process serves\n\
+                     /readyz           whether it should be sent new requests\n\
+                     /v1/openapi.json  the API to look at limits and connections and to change them";
 
 impl Page {
     fn of(path: &str) -> Option<Self> {
@@ -63,21 +74,31 @@ impl Pages {
     pub(super) fn new(server: Handle, token: Option<Token>) -> Self {
         let mut registry = Registry::default();
         registry.register_collector(Box::new(ProcessMetrics));
-        let own = registry.sub_registry_with_prefix("sluicegate");
+        let own = registry.sub_registry_with_prefix(OWN);
         own.register_collector(Box::new(ServerMetrics::new(server.clone())));
-        Self { server, token, checks: Vec::new(), registry }
+        own.register_collector(Box::new(LimitMetrics::new(server.clone())));
+        Self { api: Api::new(server.clone()), server, token, checks: Vec::new(), registry }
     }
 
-    /// Answers a request with this head. Its content, if any, is not read.
+    /// Shows what this collector has to say too.
+    pub(super) fn collect(&mut self, collector: Box<dyn Collector>) {
+        self.registry.sub_registry_with_prefix(OWN).register_collector(collector);
+    }
+
+    /// Answers a request. Only the API reads content.
     pub(super) async fn answer(
         self: &Arc<Self>,
-        head: &request::Parts,
-        over_unix: bool,
+        request: Request<Incoming>,
+        peer: &PeerAddr,
     ) -> Response<Content> {
+        let (head, content) = request.into_parts();
         let page = Page::of(head.uri.path());
-        let admission = Admission { token: self.token.as_ref(), over_unix };
-        let mut response = match (admission.check(head, page.is_some_and(Page::is_public)), page) {
+        let admission = Admission { token: self.token.as_ref(), over_unix: *peer == PeerAddr::Unix };
+        let of_api = api::has(head.uri.path());
+        let mut response = match (admission.check(&head, page.is_some_and(Page::is_public)), page) {
+            (Err(refusal), _) if of_api => api::refused(refusal),
             (Err(refusal), _) => refusal.into_response(),
+            (Ok(()), None) if of_api => self.api.answer(&head, content, peer).await,
             (Ok(()), None) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
             (Ok(()), Some(_)) if !matches!(head.method, Method::GET | Method::HEAD) => not_allowed(),
             (Ok(()), Some(Page::Index)) => answer::plain(StatusCode::OK, INDEX),

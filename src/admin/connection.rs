@@ -16,7 +16,7 @@ use crate::body::PacedBody;
 use crate::clock::{Clock, Sleep};
 use crate::filter::Chain;
 use crate::http::content::Content;
-use crate::rt::{self, HyperTimer, Listener, PeerAddr, Socket};
+use crate::rt::{self, HyperTimer, Listener, Socket};
 use crate::sink::{Sink, SinkCounts, SinkSettings};
 
 /// Connections at a time; further ones are closed at once. A scraper needs one.
@@ -141,8 +141,7 @@ async fn serve(socket: Socket, shared: &Arc<Shared>) {
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let clock = Arc::clone(&clock);
         async move {
-            let (head, _content) = request.into_parts();
-            let response = shared.pages.answer(&head, peer == PeerAddr::Unix).await;
+            let response = shared.pages.answer(request, &peer).await;
             Ok::<_, Infallible>(with_body(response, clock))
         }
     });

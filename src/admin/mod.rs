@@ -5,10 +5,11 @@
 //! | `/metrics` | the counters, in OpenMetrics 1.0; in Prometheus' older text format if Accept prefers `text/plain` |
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
+//! | `/v1/…` | the API: limits and live connections, to look at and to change; `/v1/openapi.json` describes it |
 //! | `/` | a list of these |
 //!
-//! GET and HEAD only. It is off unless somebody makes an [`Admin`], and reads what others count: it adds
-//! nothing to the way of a byte. On an address that other machines reach it does not go without a
+//! It is off unless somebody makes an [`Admin`], and reads what others count: it adds nothing to the way of a
+//! byte. All but the API can be read only. On an address that other machines reach it does not go without a
 //! [`Token`]; with one, all but the two probes must bring it. Without one, requests over TCP must name
 //! this machine by a loopback address or `localhost` in their Host field, so that a page in a browser here
 //! cannot read what is answered (DNS rebinding).
@@ -31,22 +32,27 @@
 
 mod admission;
 mod answer;
+mod api;
 mod connection;
 mod families;
 mod format;
+mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
 mod token;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use answer::Pages;
 use connection::Shared;
+use prometheus_client::collector::Collector;
 
-use crate::config::Config;
+use crate::config::{AdminSource, Config};
 use crate::http::AssemblyError;
+use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
 
@@ -65,28 +71,17 @@ pub enum AdminError {
     Unprotected(SocketAddr),
 }
 
-/// Checks that an admin listener may stand at `addr`: a loopback address, or any with a token.
-///
-/// [`Admin::new`] checks the same of its listeners; this is for before they are bound.
-///
-/// # Errors
-/// [`AdminError::Unprotected`].
-pub fn permitted(addr: SocketAddr, token: Option<&Token>) -> Result<(), AdminError> {
-    if token.is_some() || addr.ip().to_canonical().is_loopback() {
-        Ok(())
-    } else {
-        Err(AdminError::Unprotected(addr))
-    }
-}
-
 impl Admin {
     /// An admin listener on `listeners` for the server of `server`, not yet running.
     ///
     /// # Errors
     /// Without a token, a listener's address is none of this machine's alone. A Unix socket always is.
     pub fn new(listeners: Vec<Listener>, token: Option<Token>, server: Handle) -> Result<Self, AdminError> {
-        for addr in listeners.iter().filter_map(Listener::local_addr) {
-            permitted(addr, token.as_ref())?;
+        let mut addrs = listeners.iter().filter_map(Listener::local_addr);
+        if token.is_none()
+            && let Some(addr) = addrs.find(|addr| AdminSource::needs_token(*addr))
+        {
+            return Err(AdminError::Unprotected(addr));
         }
         Ok(Self { listeners, pages: Pages::new(server, token) })
     }
@@ -113,6 +108,15 @@ impl Admin {
         self
     }
 
+    /// Shows further metrics, their names with `sluicegate_` before them.
+    ///
+    /// The collector is asked for each scrape, and must not block.
+    #[must_use]
+    pub fn with_metrics(mut self, collector: impl Collector + 'static) -> Self {
+        self.pages.collect(Box::new(collector));
+        self
+    }
+
     /// The TCP addresses listened on, with their real ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
@@ -130,6 +134,14 @@ impl Admin {
         shared.pages.server.stopped().await;
         shared.idle().await;
     }
+}
+
+/// The routes that can answer: of those with the same path, the first.
+fn routes(server: &Handle) -> Vec<Arc<Route>> {
+    let mut paths = HashSet::new();
+    let mut routes = server.routes();
+    routes.retain(|route| paths.insert(route.path().to_owned()));
+    routes
 }
 
 impl fmt::Display for AdminError {
@@ -151,24 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_that_others_reach_need_a_token() {
-        let token = Token::new("0123456789abcdef").unwrap();
-        for (addr, alone) in [
-            ("127.0.0.1:0", true),
-            ("127.9.9.9:9180", true),
-            ("[::1]:9180", true),
-            ("[::ffff:127.0.0.1]:9180", true),
-            ("0.0.0.0:9180", false),
-            ("[::]:9180", false),
-            ("10.0.0.1:9180", false),
-            ("[fe80::1]:9180", false),
-            ("[::ffff:10.0.0.1]:9180", false),
-        ] {
-            let addr = addr.parse().unwrap();
-            let expected = if alone { Ok(()) } else { Err(AdminError::Unprotected(addr)) };
-            assert_eq!(permitted(addr, None), expected);
-            assert_eq!(permitted(addr, Some(&token)), Ok(()));
-        }
+    fn the_refusal_says_what_to_do() {
         let text = AdminError::Unprotected(([0, 0, 0, 0], 9180).into()).to_string();
         assert!(text.contains("0.0.0.0:9180") && text.contains("token file"), "{text}");
     }

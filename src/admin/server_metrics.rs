@@ -30,7 +30,20 @@ impl ServerMetrics {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         to.fact("build_info", "Which Sluicegate this is; always 1.", version)?;
         let up = (rt::clock().now() - self.began).as_secs_f64();
-        to.gauge("uptime", "Time since the server was set up.", Some(Unit::Seconds), up)
+        to.gauge("uptime", "Time since the server was set up.", Some(Unit::Seconds), up)?;
+        to.gauge(
+            "tasks",
+            "Tasks that have not ended, of all connections and streams.",
+            None,
+            rt::tasks() as u64,
+        )?;
+        to.gauge("timers", "Wake-ups that are set.", None, rt::clock().sleepers() as u64)?;
+        to.gauge(
+            "file_buffers",
+            "Memory of the buffers with pieces of files on their way to sockets.",
+            Some(Unit::Bytes),
+            rt::file_buffers() as u64,
+        )
     }
 
     fn connections(&self, to: &mut Families<'_>) -> fmt::Result {

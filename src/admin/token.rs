@@ -7,8 +7,8 @@ use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 
 /// The fewest bytes of a token: those of 96 bits in base64.
 const LEAST: usize = 16;
@@ -72,10 +72,18 @@ impl Token {
         Ok(Self(text.to_owned()))
     }
 
+    /// The field that brings this token.
+    pub fn authorization(&self) -> HeaderValue {
+        let mut field =
+            HeaderValue::try_from(format!("Bearer {}", self.0)).unwrap_or(HeaderValue::from_static(""));
+        field.set_sensitive(true);
+        field
+    }
+
     /// Whether the request with these fields brought this token, in its one Authorization field.
     ///
     /// How long the comparison takes tells nothing of where a guess went wrong, only its length.
-    pub(super) fn admits(&self, headers: &HeaderMap) -> bool {
+    pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
         let Some((scheme, brought)) = field.as_bytes().split_at_checked("Bearer ".len()) else {

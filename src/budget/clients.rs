@@ -5,7 +5,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{ClientKey, Node};
-use crate::limit::Budget;
+use crate::limit::{Budget, Passed};
 
 /// Clients below a node, each with the same budget unless it was given its own.
 ///
@@ -117,6 +117,19 @@ impl Clients {
     /// Clients that are known at the moment, those remembered for their past included; at most `most`.
     pub fn known(&self, most: usize) -> Vec<(ClientKey, Node)> {
         self.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
+    }
+
+    /// The budget that one client has of its own, and what passed its node; `None` for what there is not.
+    pub fn look_at(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
+        let keyed = self.lock();
+        (keyed.own.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
+    }
+
+    /// The client that is shown as `shown`, if it is known or has a budget of its own. Looks at all of them:
+    /// for keys that are shown by a fingerprint and cannot be read back.
+    pub fn find(&self, shown: &str) -> Option<ClientKey> {
+        let keyed = self.lock();
+        keyed.own.keys().chain(keyed.nodes.keys()).find(|key| key.to_string() == shown).cloned()
     }
 
     /// How many are known.

@@ -7,6 +7,7 @@
 
 mod alarm;
 mod clients;
+mod each;
 mod gate;
 mod key;
 mod seat;
@@ -18,6 +19,7 @@ use crate::clock::{Clock, Instant};
 use crate::limit::{Budget, NodeId, Passed, Tree, Weight};
 
 pub use clients::Clients;
+pub use each::Each;
 pub use gate::{Gate, Hold};
 pub use key::ClientKey;
 pub use seat::Seat;
@@ -108,6 +110,12 @@ impl Node {
     /// What has passed while there was some limit in the tree.
     pub fn passed(&self) -> Passed {
         self.0.tree.read(|tree| tree.passed(self.0.id))
+    }
+
+    /// The same of the nodes directly below, all together, those that are gone too; the bytes are this
+    /// node's own.
+    pub fn passed_below(&self) -> Passed {
+        self.0.tree.read(|tree| tree.passed_below(self.0.id))
     }
 
     /// Books bytes that were sent without asking, here and above. The next turn waits for them; for no

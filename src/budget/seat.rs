@@ -112,10 +112,12 @@ impl Seat {
     }
 
     /// What makes it wait at the moment: the name of the node, and when the turn comes, about, if nobody
-    /// comes or goes.
+    /// comes or goes. `None` also when the turn came and was not fetched yet.
     pub fn held(&self) -> Option<(Arc<str>, Option<Instant>)> {
-        let (by, _) = self.waiting.as_ref()?;
-        Some((Arc::clone(by), self.node.0.tree.read(|tree| tree.expected(self.stream))))
+        self.waiting.as_ref()?;
+        let (binding, until) =
+            self.node.0.tree.read(|tree| (tree.binding(self.stream), tree.expected(self.stream)));
+        Some((self.name_of(binding?), until))
     }
 
     /// The name of a node above.

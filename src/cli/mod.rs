@@ -3,11 +3,17 @@
 //! Messages go to standard error, what was asked for to standard output. Exit codes: 0 all went well,
 //! 1 the command ran and failed, 2 it was typed wrong. Only this room and `main.rs` know argh.
 
+mod admin_args;
+mod admin_client;
 mod args;
+mod connections;
+mod limits;
+mod quota;
 mod reload;
 mod resolve;
 mod server;
 mod summary;
+mod table;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -85,7 +91,12 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
             warn(&config);
             print(&summary::of(&config, &check.file))
         }
-        None => Err(CliError::Usage("a command is missing: serve, proxy, tcp, run or check".to_owned())),
+        Some(Command::Quota(quota)) => quota::run(&quota, start_log),
+        Some(Command::Limits(limits)) => print(&limits::run(limits)?),
+        Some(Command::Connections(connections)) => print(&connections::run(connections)?),
+        None => Err(CliError::Usage(
+            "a command is missing: serve, proxy, tcp, run, check, limits, connections or quota".to_owned(),
+        )),
     }
 }
 

@@ -13,6 +13,7 @@ use sluicegate::limit::{Budget, Rate, Size, UnitError};
 
 use super::CliError;
 use super::args::{Proxy, Run, Serve};
+use super::quota;
 
 /// Sets what is the same for all commands that serve: argh has no flags that two commands share.
 macro_rules! set_server_flags {
@@ -27,6 +28,13 @@ macro_rules! set_server_flags {
         $config.client_connections =
             flag("client-connections", &$typed.client_connections, |text| count(text, 1))?;
         $config.admin = admin(&$typed.admin, &$typed.admin_token_file, $taken)?;
+        $config.quota = quota::source(quota::Typed {
+            server: $typed.quota.as_deref(),
+            resource: $typed.quota_resource.as_deref(),
+            client: $typed.client_id.as_deref(),
+            token_file: $typed.quota_token_file.as_deref(),
+            safe_share: $typed.quota_safe_share.as_deref(),
+        })?;
         let client_burst = flag("client-burst", &$typed.client_burst, str::parse)?;
         let client_rate = flag("client-rate", &$typed.client_rate, Rate::parse_or_off)?.flatten();
         $config.limits = SharedLimits {

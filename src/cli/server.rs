@@ -7,6 +7,7 @@ use sluicegate::admin::Admin;
 use sluicegate::config::{Config, ListenAddr, duration};
 use sluicegate::http::FilterKinds;
 use sluicegate::http::server::Server;
+use sluicegate::quota::egress::Egress;
 use sluicegate::rt::{self, ShieldedStdout, Signals};
 
 use super::args::Run;
@@ -26,6 +27,13 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         .map_err(|error| CliError::Failed(error.to_string()))?;
     let admin =
         Admin::from_config(config, server.handle()).map_err(|error| CliError::Failed(error.to_string()))?;
+    let egress =
+        config.quota.as_ref().map(|source| Egress::bind(source, server.handle().budgets().server().clone()));
+    let egress = egress.transpose().map_err(|error| CliError::Failed(error.to_string()))?;
+    let admin = match (admin, &egress) {
+        (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
+        (admin, _) => admin,
+    };
     // A full disk under standard output is no reason not to serve.
     if let Err(error) = print(&started(config, &server, admin.as_ref())) {
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
@@ -41,7 +49,13 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
             None => server.run().await,
         }
     };
-    rt::block_on(serving.or(async {
+    let telling = async {
+        match &egress {
+            Some(egress) => egress.tell_demand().await,
+            None => std::future::pending().await,
+        }
+    };
+    rt::block_on(serving.or(telling).or(async {
         let signal = reload::until_told_to_end(&mut signals, typed, &handle).await;
         log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
         handle.drain();
@@ -50,6 +64,9 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         handle.stop();
         std::future::pending().await
     }));
+    if let Some(egress) = egress {
+        rt::block_on(egress.close());
+    }
     log::info!("stopped");
     stdout.finish();
     Ok(())
@@ -77,6 +94,13 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     for (port, given) in server.handle().ports().iter().zip(&config.tcp) {
         let _ = writeln!(text, "listening on {}  {}", port.name(), summary::tcp_source(&given.source));
         let _ = writeln!(text, "  each client: {}", summary::tcp_pace(given));
+    }
+    if let Some(quota) = &config.quota {
+        let _ = writeln!(
+            text,
+            "at most its share of {} at {}, as {}",
+            quota.resource, quota.server, quota.client
+        );
     }
     if let Some(pace) = summary::shared(config.limits.server) {
         let _ = writeln!(text, "all responses together: {pace}");

@@ -16,6 +16,9 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let token = if admin.token_file().is_some() { ", with a token" } else { "" };
         line(&mut text, "admin", &format!("{}{token}", admin.listen()));
     }
+    if let Some(quota) = &config.quota {
+        line(&mut text, "quota", &format!("{} at {}, as {}", quota.resource, quota.server, quota.client));
+    }
     let of_client =
         config.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
     line(&mut text, "connections", &format!("at most {}{of_client}", config.max_connections));

@@ -1,8 +1,13 @@
 //! The admin listener: where it is, and who may ask it.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use toml::Spanned;
+
 use super::ListenAddr;
+use super::raw::Parsed;
+use super::resolve::Resolver;
 
 /// Where the admin listener stands. Always loopback, a Unix socket, or behind a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,14 +30,17 @@ impl AdminSource {
             return Err(format!("{taken} is where clients are listened for; choose another port"));
         }
         match &listen {
-            ListenAddr::Tcp(addr) if token_file.is_none() && !addr.ip().to_canonical().is_loopback() => {
-                Err(format!(
-                    "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
-                     (--admin-token-file)"
-                ))
-            }
+            ListenAddr::Tcp(addr) if token_file.is_none() && Self::needs_token(*addr) => Err(format!(
+                "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
+                 (--admin-token-file)"
+            )),
             _ => Ok(Self { listen, token_file }),
         }
+    }
+
+    /// Whether an admin listener at `addr` needs a token, because other machines can reach it.
+    pub fn needs_token(addr: SocketAddr) -> bool {
+        !addr.ip().to_canonical().is_loopback()
     }
 
     /// Where it listens.
@@ -46,6 +54,32 @@ impl AdminSource {
     }
 }
 
+impl Resolver<'_> {
+    /// The admin listener, which must be none of those that `clients` are listened for on.
+    pub(super) fn admin(
+        &mut self,
+        listen: Option<Spanned<Parsed<ListenAddr>>>,
+        token_file: Option<Spanned<String>>,
+        clients: &[ListenAddr],
+    ) -> Option<AdminSource> {
+        let Some(listen) = listen else {
+            if let Some(file) = token_file {
+                self.problem(
+                    file.span(),
+                    "admin_token_file protects nothing; set admin too, or leave it out",
+                );
+            }
+            return None;
+        };
+        let place = listen.span();
+        let addr = listen.into_inner().0.relative_to(self.base);
+        let file = token_file.map(|file| self.base.join(file.into_inner()));
+        AdminSource::new(addr, file, clients)
+            .map_err(|text| self.problem(place, format!("admin: {text}")))
+            .ok()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,11 +88,15 @@ mod tests {
     fn without_a_token_it_is_for_this_machine_alone() {
         for (listen, good) in [
             ("127.0.0.1:9180", true),
+            ("127.9.9.9:0", true),
             ("[::1]:0", true),
+            ("[::ffff:127.0.0.1]:9180", true),
             ("unix:/run/a.sock", true),
             ("0.0.0.0:9180", false),
             ("192.0.2.1:9180", false),
             ("[::]:9180", false),
+            ("[fe80::1]:9180", false),
+            ("[::ffff:10.0.0.1]:9180", false),
         ] {
             let listen: ListenAddr = listen.parse().unwrap();
             assert_eq!(AdminSource::new(listen.clone(), None, &[]).is_ok(), good, "{listen}");

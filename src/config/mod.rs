@@ -22,6 +22,7 @@ mod filters;
 mod limits;
 mod listen;
 mod network;
+mod quota;
 mod raw;
 mod resolve;
 mod route;
@@ -46,6 +47,7 @@ pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use limits::{KeySource, RouteLimits, SharedLimits, budget_of};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
+pub use quota::{DEFAULT_RESOURCE, QuotaSource};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
     MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
@@ -105,6 +107,8 @@ pub struct Config {
     pub egress_total: Option<u64>,
     /// The listener for metrics and health. Default: none.
     pub admin: Option<AdminSource>,
+    /// The fleet's limit that the whole server has its share of, beside its own. Default: none.
+    pub quota: Option<QuotaSource>,
     /// What is served, in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
     /// Ports of raw TCP.
@@ -130,6 +134,7 @@ impl Default for Config {
             sink: SinkSettings::default(),
             egress_total: None,
             admin: None,
+            quota: None,
             routes: Vec::new(),
             tcp: Vec::new(),
             warnings: Vec::new(),

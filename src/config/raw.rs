@@ -20,7 +20,7 @@ use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
-pub(super) const TOP_LEVEL: [&str; 16] = [
+pub(super) const TOP_LEVEL: [&str; 17] = [
     "listen",
     "log_level",
     "access_log",
@@ -34,6 +34,7 @@ pub(super) const TOP_LEVEL: [&str; 16] = [
     "admin_token_file",
     "limits",
     "sink",
+    "quota",
     "filter",
     "route",
     "tcp",
@@ -57,6 +58,7 @@ pub(super) struct RawConfig {
     pub(super) limits: RawLimits,
     #[serde(default)]
     pub(super) sink: RawSink,
+    pub(super) quota: Option<super::quota::RawQuota>,
     #[serde(rename = "filter")]
     _filter: Option<IgnoredAny>,
     #[serde(default)]

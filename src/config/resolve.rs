@@ -11,12 +11,12 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
-use super::raw::{OneOrMany, Parsed, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
+use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
 use super::sink::{MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
-use super::{AdminSource, Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
+use super::{Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
 use crate::limit::{RateOrOff, Size};
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -72,6 +72,11 @@ impl Resolver<'_> {
         self.problems.push(Problem::new(Some(at), text));
     }
 
+    /// What relative paths start from.
+    pub(super) fn base(&self) -> &Path {
+        self.base
+    }
+
     /// The configuration; of no worth if there are problems afterwards.
     fn config(&mut self, raw: RawConfig, kinds: &BTreeMap<String, FilterKind>) -> Config {
         let default = Config::default();
@@ -113,6 +118,7 @@ impl Resolver<'_> {
             sink,
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
+            quota: self.quota(raw.quota),
             routes,
             tcp,
             warnings: Vec::new(),
@@ -122,29 +128,6 @@ impl Resolver<'_> {
                 .push(Problem::new(None, "nothing to serve; add a [[route]] with a path and files or proxy"));
         }
         config
-    }
-
-    fn admin(
-        &mut self,
-        listen: Option<Spanned<Parsed<ListenAddr>>>,
-        token_file: Option<Spanned<String>>,
-        clients: &[ListenAddr],
-    ) -> Option<AdminSource> {
-        let Some(listen) = listen else {
-            if let Some(file) = token_file {
-                self.problem(
-                    file.span(),
-                    "admin_token_file protects nothing; set admin too, or leave it out",
-                );
-            }
-            return None;
-        };
-        let place = listen.span();
-        let addr = listen.into_inner().0.relative_to(self.base);
-        let file = token_file.map(|file| self.base.join(file.into_inner()));
-        AdminSource::new(addr, file, clients)
-            .map_err(|text| self.problem(place, format!("admin: {text}")))
-            .ok()
     }
 
     fn listen(&mut self, listen: Spanned<OneOrMany<ListenAddr>>) -> Vec<ListenAddr> {

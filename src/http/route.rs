@@ -244,6 +244,11 @@ impl Route {
         Gate::of_client(Some(&self.clients), server, key, self.weight)
     }
 
+    /// Whether filters with a pace of their own stand beside the route's.
+    pub(super) fn has_other_paces(&self) -> bool {
+        self.stages.iter().any(|stage| matches!(stage, Stage::Pace(_)))
+    }
+
     /// Whether some filter reads heads, so that the request's must be kept.
     pub(super) fn has_named_filters(&self) -> bool {
         self.stages.iter().any(|stage| matches!(stage, Stage::Named(_)))

@@ -49,6 +49,11 @@ impl Level {
         over
     }
 
+    /// Lets time pass that raises nothing.
+    pub(super) fn skip_to(&mut self, now: Instant) {
+        self.stamp = self.stamp.max(now);
+    }
+
     /// Raises the level to `least` if it is below.
     pub(super) fn raise_to(&mut self, least: i128) {
         self.nano = self.nano.max(least);
@@ -65,6 +70,11 @@ impl Level {
     /// Whole bytes above zero.
     pub(super) fn whole_bytes(&self) -> u64 {
         u64::try_from(self.nano.max(0) / NANO).unwrap_or(u64::MAX)
+    }
+
+    /// Whether there are `bytes` above zero; none always are. Costs no division, which `whole_bytes` does.
+    pub(super) fn covers(&self, bytes: u64) -> bool {
+        bytes == 0 || self.nano >= i128::from(bytes) * NANO
     }
 
     pub(super) fn spend(&mut self, bytes: u64) {

@@ -61,7 +61,18 @@ impl TokenBucket {
 
     /// Takes `n` tokens if there are as many; else takes none and says false.
     pub fn try_consume(&mut self, n: u64) -> bool {
-        let enough = n <= self.available();
+        let enough = n <= self.max_burst && self.level.covers(n);
+        if enough {
+            self.level.spend(n);
+        }
+        enough
+    }
+
+    /// Takes `n` tokens if there are as many, or if there are `max_burst` of them and `n` is more: what is
+    /// missing is owed, and refilled first. So a piece larger than the bucket passes, at the rate in the
+    /// long run.
+    pub fn try_consume_on_credit(&mut self, n: u64) -> bool {
+        let enough = self.level.covers(n.min(self.max_burst));
         if enough {
             self.level.spend(n);
         }
@@ -88,6 +99,17 @@ impl TokenBucket {
     /// Goes over to another rate from `now` on. What is in the bucket stays.
     pub fn set_rate(&mut self, rate: Rate, now: Instant) {
         self.level.settle(rate, depth(self.max_burst), now);
+    }
+
+    /// Holds at most `max_burst` tokens from now on; zero counts as one. What is over is lost.
+    pub fn set_max_burst(&mut self, max_burst: u64, now: Instant) {
+        self.max_burst = max_burst.max(1);
+        self.refill(now);
+    }
+
+    /// Lets the time until `now` pass without a refill.
+    pub fn skip_to(&mut self, now: Instant) {
+        self.level.skip_to(now);
     }
 
     /// The rate of refill.
@@ -177,6 +199,31 @@ mod tests {
                 assert_eq!(bucket.consume(u64::MAX), tokens, "{max} {start} {per_second} at {seconds} s");
             }
         }
+    }
+
+    #[test]
+    fn on_credit_a_full_bucket_gives_more_than_it_holds_and_refills_that_first() {
+        let second = |n| Instant::ZERO + Duration::from_secs(n);
+        let mut bucket = bucket(10, 9, 1);
+        assert!(!bucket.try_consume_on_credit(25), "it is not full");
+        bucket.refill(second(1));
+        assert!(bucket.try_consume_on_credit(25));
+        assert_eq!((bucket.available(), bucket.available_at(1)), (0, second(17)));
+        assert!(bucket.try_consume(0), "nothing is always there");
+        bucket.refill(second(17));
+        assert!(bucket.try_consume_on_credit(1) && !bucket.try_consume_on_credit(1));
+    }
+
+    #[test]
+    fn a_smaller_bucket_loses_what_is_over_and_skipped_time_earns_nothing() {
+        let second = |n| Instant::ZERO + Duration::from_secs(n);
+        let mut bucket = bucket(10, 10, 1);
+        bucket.set_max_burst(4, second(0));
+        assert_eq!((bucket.available(), bucket.max_burst()), (4, 4));
+        assert_eq!(bucket.consume(4), 4);
+        bucket.skip_to(second(100));
+        bucket.refill(second(102));
+        assert_eq!(bucket.available(), 2);
     }
 
     #[test]

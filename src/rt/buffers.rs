@@ -4,6 +4,7 @@
 //! it is dropped. So a chunk costs neither an allocation of its size nor a pass of zeroes, and a
 //! stream that is asleep, having no chunk, holds no buffer.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -15,21 +16,30 @@ use bytes::Bytes;
 /// does not keep is freed.
 static POOLS: [Pool; 2] = [Pool::new(16 * 1024, 64), Pool::new(64 * 1024, 32)];
 
-/// The idle buffers of one size.
+/// Bytes of memory in all buffers that hold pieces of files on their way to sockets, or are being read
+/// into. Those that wait in their pools are not among them.
+pub fn file_buffers() -> usize {
+    POOLS.iter().map(|pool| pool.lent.load(Ordering::Relaxed) * pool.size).sum()
+}
+
+/// The buffers of one size.
 struct Pool {
     size: usize,
     keep: usize,
+    /// How many are on loan.
+    lent: AtomicUsize,
     /// Invariant: each is `size` bytes long, and there are at most `keep`.
     idle: Mutex<Vec<Box<[u8]>>>,
 }
 
 impl Pool {
     const fn new(size: usize, keep: usize) -> Self {
-        Self { size, keep, idle: Mutex::new(Vec::new()) }
+        Self { size, keep, lent: AtomicUsize::new(0), idle: Mutex::new(Vec::new()) }
     }
 
     fn take(&'static self) -> Buffer {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        self.lent.fetch_add(1, Ordering::Relaxed);
         let bytes = idle.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
         Buffer { bytes, filled: 0, pool: self }
     }
@@ -39,6 +49,7 @@ impl Pool {
         if idle.len() < self.keep {
             idle.push(bytes);
         }
+        self.lent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -95,6 +106,10 @@ mod tests {
         OWN.idle.lock().unwrap().len()
     }
 
+    fn lent() -> usize {
+        OWN.lent.load(Ordering::Relaxed)
+    }
+
     #[test]
     fn a_buffer_goes_home_with_the_last_of_its_bytes_and_few_are_kept() {
         let mut buffer = OWN.take();
@@ -103,14 +118,14 @@ mod tests {
         let tail = bytes.split_off(1);
         assert_eq!((&bytes[..], &tail[..]), (&b"a"[..], &b"bc"[..]));
         drop(bytes);
-        assert_eq!(idle(), 0, "the tail still needs it");
+        assert_eq!((idle(), lent()), (0, 1), "the tail still needs it");
         drop(tail);
-        assert_eq!(idle(), 1);
+        assert_eq!((idle(), lent()), (1, 0));
 
         let three = [OWN.take(), OWN.take(), OWN.take()];
-        assert_eq!(idle(), 0);
+        assert_eq!((idle(), lent()), (0, 3));
         drop(three);
-        assert_eq!(idle(), 2, "the third was freed");
+        assert_eq!((idle(), lent()), (2, 0), "the third was freed");
     }
 
     #[test]

@@ -2,8 +2,10 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::path::Path;
 
 use async_std::net::TcpStream;
+use async_std::os::unix::net::UnixStream;
 use socket2::{Domain, Protocol, Type};
 
 use super::{Socket, blocking};
@@ -35,6 +37,14 @@ pub async fn connect(to: &Connect) -> io::Result<Socket> {
         }
     }
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
+}
+
+/// Connects to a Unix socket. Cancel safe.
+///
+/// # Errors
+/// The system's: there is no such socket, or nobody listens on it.
+pub async fn connect_unix(path: &Path) -> io::Result<Socket> {
+    UnixStream::connect(path).await.map(Socket::unix)
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

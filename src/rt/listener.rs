@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use async_std::net::TcpListener;
 use async_std::os::unix::net::UnixListener;
+use futures_lite::{Stream, stream};
 use socket2::{Domain, Protocol, Type};
 
 use super::Socket;
@@ -88,6 +89,12 @@ impl Listener {
             Kind::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Socket::tcp(stream)),
             Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Socket::unix(stream)),
         }
+    }
+
+    /// One connection after the other; never ends. Errors are those of [`accept`](Self::accept), and the
+    /// stream goes on after them.
+    pub fn incoming(&self) -> impl Stream<Item = io::Result<Socket>> + Send + '_ {
+        stream::unfold(self, |listener| async move { Some((listener.accept().await, listener)) })
     }
 }
 

@@ -13,7 +13,9 @@ mod listener;
 mod process;
 mod signals;
 mod socket;
+mod socket_io;
 mod stdout;
+mod tasks;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -21,7 +23,8 @@ use std::sync::{Arc, OnceLock};
 use crate::clock::SystemClock;
 
 pub use blocking::blocking;
-pub use connect::{Connect, connect};
+pub use buffers::file_buffers;
+pub use connect::{Connect, connect, connect_unix};
 pub use file_read::FileReader;
 pub use hyper::{Executor, HyperTimer};
 pub use inotify::FileWatch;
@@ -30,6 +33,7 @@ pub use process::{memory_limit, raise_descriptor_limit};
 pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;
+pub use tasks::{spawn, tasks};
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///
@@ -53,12 +57,4 @@ pub fn clock() -> Arc<SystemClock> {
 /// Runs a future on this thread until it is done.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     async_std::task::block_on(future)
-}
-
-/// Runs a future on the executor's threads, detached.
-pub fn spawn<F>(future: F)
-where
-    F: Future<Output = ()> + Send + 'static,
-{
-    async_std::task::spawn(future);
 }

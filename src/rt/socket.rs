@@ -99,13 +99,11 @@ impl Socket {
         }
     }
 
-    /// Our own address as text, for `Forwarded: by=`; `unix` on a Unix socket, empty if it is unknown.
-    pub fn local(&self) -> String {
+    /// Our own address; `None` on a Unix socket, or if it is unknown.
+    pub fn local(&self) -> Option<SocketAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => {
-                stream.local_addr().map_or_else(|_| String::new(), |addr| addr.to_string())
-            }
-            Stream::Unix(_) => "unix".to_owned(),
+            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Unix(_) => None,
         }
     }
 
@@ -174,7 +172,7 @@ impl Socket {
         }
     }
 
-    fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
+    pub(super) fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream),
             Stream::Unix(stream) => Pin::new(stream),

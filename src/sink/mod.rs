@@ -15,6 +15,7 @@ mod backlog;
 mod state;
 mod tokens;
 mod watch;
+mod wire;
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -23,14 +24,15 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper::rt::ReadBufCursor;
+use hyper::rt::{ReadBuf, ReadBufCursor};
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, Limit};
 use crate::rt::Socket;
 
 pub use crate::config::{OnFull, SinkSettings};
-pub use state::{GivenUp, SinkCounts, SinkState};
+pub use state::{GivenUp, SinkCounts, SinkHeld, SinkState};
+pub use wire::Wire;
 
 use backlog::Backlog;
 use tokens::Tokens;
@@ -42,28 +44,10 @@ const MOST_PIECES: usize = 16;
 /// The most [`Sink::begins_with`] reads at a time: the heads of most requests.
 const READ_AHEAD: usize = 2048;
 
-/// What a sink stands before: a socket, or in tests what behaves like one.
-pub trait Wire: Unpin {
-    /// Reads what is there into hyper's buffer and says how many bytes that was.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>>;
-
-    /// Writes what can be written at once. `Pending` arranges a wake-up when more can be.
-    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
-
-    /// Ready when what was written has been sent, to the last byte.
-    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
-
-    /// Says that nothing more will be written.
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
-
-    /// Makes the coming close a reset.
-    fn reset_on_close(&self);
-}
-
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
 /// Dropping it gives back what it held. If it was [aborted](SinkState::abort), or bytes have not gone on
-/// yet, the socket ends in a reset.
+/// yet or [are to come](SinkState::expect_more), the socket ends in a reset.
 pub struct Sink<W: Wire = Socket> {
     wire: W,
     /// Bytes read ahead, to be read again first.
@@ -159,13 +143,12 @@ impl<W: Wire> Sink<W> {
     fn poll_tokens(&mut self, cx: &mut Context<'_>, now: Instant, most: usize) -> Poll<usize> {
         match self.tokens.take(now, most) {
             Ok(covered) => {
-                if let Some((since, _)) = self.short_of_tokens.take() {
-                    self.state.note_token_wait(now - since);
-                }
+                self.end_token_wait(now);
                 Poll::Ready(covered)
             }
             Err(due) => {
                 let since = self.short_of_tokens.map_or(now, |(since, _)| since);
+                self.state.note_tokens_due(due);
                 // The limit may be changed meanwhile.
                 self.short_of_tokens = Some((since, due.min(now + INTERVAL)));
                 self.set_alarm(cx);
@@ -194,10 +177,22 @@ impl<W: Wire> Sink<W> {
         }
         self.watch.drained();
         self.patience_ends = None;
+        self.end_reader_wait(now);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Books how long the reader was waited for, if it was.
+    fn end_reader_wait(&mut self, now: Instant) {
         if let Some(since) = self.held_back.take() {
             self.state.note_reader_wait(now - since);
         }
-        Poll::Ready(Ok(()))
+    }
+
+    /// Books how long tokens were waited for, if they were.
+    fn end_token_wait(&mut self, now: Instant) {
+        if let Some((since, _)) = self.short_of_tokens.take() {
+            self.state.note_token_wait(now - since);
+        }
     }
 
     fn note_refused(&mut self, now: Instant) {
@@ -222,9 +217,7 @@ impl<W: Wire> Sink<W> {
             Patience::Overflowed => GivenUp::Overflowed,
             Patience::Stalled => GivenUp::Stalled,
         };
-        if let Some(since) = self.held_back.take() {
-            self.state.note_reader_wait(now - since);
-        }
+        self.end_reader_wait(now);
         self.state.note_given_up(why, self.backlog.len(), offered);
         self.state.abort();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes")))
@@ -262,7 +255,7 @@ fn write_most(
     wire.poll_write(cx, &pieces[..used])
 }
 
-impl Sink<Socket> {
+impl<W: Wire> Sink<W> {
     /// Whether the peer begins with `preface`. What it read is read again by whoever comes next.
     ///
     /// It reads a whole head at once if it is there. hyper asks for 8 KiB more whenever a head comes in
@@ -279,8 +272,9 @@ impl Sink<Socket> {
             let n = std::future::poll_fn(|cx| {
                 // On the stack, not in the future: a connection must not keep room for it.
                 let mut buf = [0; READ_AHEAD];
-                let n = ready!(self.wire.poll_read_slice(cx, &mut buf))?;
-                seen.extend_from_slice(&buf[..n]);
+                let mut read = ReadBuf::new(&mut buf);
+                let n = ready!(self.wire.poll_read(cx, &mut read.unfilled()))?;
+                seen.extend_from_slice(read.filled());
                 Poll::Ready(io::Result::Ok(n))
             })
             .await?;
@@ -295,28 +289,6 @@ impl Sink<Socket> {
         };
         self.prefix = seen.into();
         Ok(begins)
-    }
-}
-
-impl Wire for Socket {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
-        self.poll_read_into(cx, buf)
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        hyper::rt::Write::poll_write_vectored(Pin::new(self), cx, bufs)
-    }
-
-    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        Self::poll_sent(self, cx)
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_shutdown(Pin::new(self), cx)
-    }
-
-    fn reset_on_close(&self) {
-        Self::reset_on_close(self);
     }
 }
 
@@ -339,8 +311,8 @@ impl<W: Wire> hyper::rt::Read for Sink<W> {
 }
 
 impl<W: Wire> hyper::rt::Write for Sink<W> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll_take(cx, &[IoSlice::new(buf)])
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -348,7 +320,8 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.poll_take(cx, bufs)
+        let taken = self.poll_take(cx, bufs);
+        self.state.note_waited(taken)
     }
 
     // Without this hyper copies every body into its flat buffer.
@@ -363,18 +336,18 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
             if this.poll_drain(cx, now)?.is_pending() {
                 let given_up = this.poll_patience(cx, now, 0);
                 let goes_on = given_up.is_pending() && this.state.expects_more();
-                return if goes_on { Poll::Ready(Ok(())) } else { given_up };
+                return if goes_on { Poll::Ready(Ok(())) } else { this.state.note_waited(given_up) };
             }
         }
         if this.state.sends_before_flushed() {
-            ready!(this.wire.poll_sent(cx));
+            ready!(this.state.note_waited(this.wire.poll_sent(cx)));
         }
         this.state.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.expect_more(false);
+        self.state.close();
         ready!(self.as_mut().poll_flush(cx))?;
         if self.state.is_aborted() {
             // No clean end: dropping the socket will send the reset.
@@ -386,9 +359,12 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
 
 impl<W: Wire> Drop for Sink<W> {
     fn drop(&mut self) {
+        let now = self.alarm.clock().now();
+        self.end_reader_wait(now);
+        self.end_token_wait(now);
         self.state.note_buffered(self.backlog.len(), 0);
-        // What has not gone on is missing: the end must not look clean.
-        if self.state.is_aborted() || self.state.is_writing() {
+        // What has not gone on is missing, or not even here yet: the end must not look clean.
+        if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {
             self.wire.reset_on_close();
         }
     }

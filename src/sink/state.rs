@@ -1,12 +1,13 @@
 //! What is known of a sink: counters that others read while it works, and sums over all sinks.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use crate::clock::{Clock, Instant};
+use crate::telemetry::Recent;
 
 /// Counters of one sink, or the sums over many. All of them only grow, but for
 /// [`buffered`](Self::buffered).
@@ -35,7 +36,8 @@ impl SinkCounts {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes taken for a reader, or about to be, that it never got because it was given up.
+    /// Bytes taken for a reader, or about to be, that it never got because it was given up. What HTTP/2's
+    /// framing held of single streams, and had not offered yet, is not among them.
     pub fn bytes_dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -94,12 +96,27 @@ impl fmt::Display for GivenUp {
     }
 }
 
+/// What keeps bytes from the socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SinkHeld {
+    /// The connection's own rate: there are tokens again then, if it is not changed.
+    Tokens(Instant),
+    /// The reader does not take what there is for it.
+    Reader,
+}
+
 /// What a connection's sink knows, shared with those who write through it.
 pub struct SinkState {
     counts: SinkCounts,
     totals: Arc<SinkCounts>,
     /// When the first byte since [`await_bytes`](Self::await_bytes) came, in nanoseconds; 0 before it.
     heard: AtomicU64,
+    /// When there will be tokens for what is offered, in nanoseconds; 0 while they are not waited for.
+    tokens_due: AtomicU64,
+    /// The socket holds bytes back, since it refused some.
+    held_back: AtomicBool,
+    /// How fast the socket takes bytes.
+    recent: Mutex<Recent>,
     aborted: AtomicBool,
     given_up: AtomicU8,
     /// Bytes held when the reader was given up.
@@ -107,8 +124,12 @@ pub struct SinkState {
     flushes: AtomicU64,
     /// Bytes were offered since the last flush.
     writing: AtomicBool,
-    /// More bytes are to come: a flush does not wait for the reader.
-    more: AtomicBool,
+    /// Sources that have more bytes to give: while there are any, a flush does not wait for the reader.
+    more: AtomicUsize,
+    /// Nothing more is taken, whatever the sources have.
+    closing: AtomicBool,
+    /// A write or a flush had to wait since it was last asked.
+    waited: AtomicBool,
     /// A flush lasts until the kernel has sent all it took.
     sends: AtomicBool,
     /// Someone waits for a flush. Spares the lock on the data path.
@@ -119,16 +140,22 @@ pub struct SinkState {
 
 impl SinkState {
     pub(super) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
+        let recent = Mutex::new(Recent::since(clock.now()));
         Self {
             counts: SinkCounts::default(),
             totals,
+            tokens_due: AtomicU64::new(0),
+            held_back: AtomicBool::new(false),
+            recent,
             heard: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
             given_up: AtomicU8::new(0),
             buffered_at_end: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             writing: AtomicBool::new(false),
-            more: AtomicBool::new(false),
+            more: AtomicUsize::new(0),
+            closing: AtomicBool::new(false),
+            waited: AtomicBool::new(false),
             sends: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
@@ -162,6 +189,20 @@ impl SinkState {
     /// Whether the connection is to end, or ended, with a reset.
     pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Relaxed)
+    }
+
+    /// What keeps bytes from the socket at the moment, if there are any and something does.
+    pub fn held(&self) -> Option<SinkHeld> {
+        match self.tokens_due.load(Ordering::Relaxed) {
+            0 => self.held_back.load(Ordering::Relaxed).then_some(SinkHeld::Reader),
+            due => Some(SinkHeld::Tokens(Instant::from_nanos(due))),
+        }
+    }
+
+    /// Bytes that the socket took over about the last second.
+    pub fn bytes_per_second(&self) -> u64 {
+        let now = self.clock.now();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second(now)
     }
 
     /// Why the reader was given up, if it was.
@@ -200,16 +241,39 @@ impl SinkState {
         self.writing.load(Ordering::Acquire)
     }
 
-    /// Says whether more bytes are to come. While they are, a flush that has to wait for the reader is
-    /// said to be done: hyper's HTTP/1 does not ask a body for more while it flushes, and neither could
-    /// the buffer be filled then nor would a reader that cannot hold the pace be found out.
+    /// Says that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more) takes it
+    /// back. While one has, a flush that has to wait for the reader is said to be done: hyper asks neither
+    /// a body of HTTP/1 for more while it flushes, nor a stream of HTTP/2 for its next frame, and so the
+    /// buffer could not be filled, nor would a reader that cannot hold the pace be found out.
     /// [`flushes`](Self::flushes) does not count it.
-    pub fn expect_more(&self, more: bool) {
-        self.more.store(more, Ordering::Relaxed);
+    pub fn expect_more(&self) {
+        self.more.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes back one [`expect_more`](Self::expect_more).
+    pub fn expect_no_more(&self) {
+        self.more.fetch_sub(1, Ordering::Relaxed);
     }
 
     pub(super) fn expects_more(&self) -> bool {
-        self.more.load(Ordering::Relaxed)
+        self.more.load(Ordering::Relaxed) > 0 && !self.closing.load(Ordering::Relaxed)
+    }
+
+    /// From now on every flush waits.
+    pub(super) fn close(&self) {
+        self.closing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether a write or a flush had to wait since this was last asked.
+    pub fn take_waited(&self) -> bool {
+        self.waited.swap(false, Ordering::Relaxed)
+    }
+
+    pub(super) fn note_waited<T>(&self, polled: Poll<T>) -> Poll<T> {
+        if polled.is_pending() {
+            self.waited.store(true, Ordering::Relaxed);
+        }
+        polled
     }
 
     pub(super) fn note_offered(&self) {
@@ -246,10 +310,18 @@ impl SinkState {
 
     pub(super) fn note_written(&self, n: usize) {
         self.add(|counts| &counts.written, n as u64);
+        let now = self.clock.now();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).add(n as u64, now);
+    }
+
+    /// Tokens are waited for, up to the next [`note_token_wait`](Self::note_token_wait).
+    pub(super) fn note_tokens_due(&self, due: Instant) {
+        self.tokens_due.store(due.as_nanos().max(1), Ordering::Relaxed);
     }
 
     pub(super) fn note_would_block(&self) {
         self.add(|counts| &counts.would_block, 1);
+        self.held_back.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn note_buffered(&self, before: usize, after: usize) {
@@ -261,10 +333,12 @@ impl SinkState {
     }
 
     pub(super) fn note_token_wait(&self, waited: Duration) {
+        self.tokens_due.store(0, Ordering::Relaxed);
         self.add(|counts| &counts.token_wait, waited.as_nanos() as u64);
     }
 
     pub(super) fn note_reader_wait(&self, waited: Duration) {
+        self.held_back.store(false, Ordering::Relaxed);
         self.add(|counts| &counts.reader_wait, waited.as_nanos() as u64);
     }
 

@@ -228,14 +228,42 @@ fn a_flush_waits_for_the_reader_unless_more_is_to_come() {
     assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
     assert!(bench.flush().is_pending());
     let state = Arc::clone(bench.sink().state());
-    state.expect_more(true);
+    state.expect_more();
     assert_eq!(bench.flush(), Poll::Ready(Ok(())));
     assert!(state.is_writing() && state.flushes() == 0, "it has not gone on");
-    state.expect_more(false);
+    state.expect_no_more();
     assert!(bench.flush().is_pending());
     bench.script(&[], Act::Take(usize::MAX));
     assert_eq!(bench.flush(), Poll::Ready(Ok(())));
     assert!(!state.is_writing() && state.flushes() == 1);
+}
+
+#[test]
+fn a_flush_waits_again_when_the_last_source_has_no_more() {
+    let mut bench = Bench::new(settings());
+    bench.script(&[], Act::Refuse);
+    let state = Arc::clone(bench.sink().state());
+    state.expect_more();
+    state.expect_more();
+    assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
+    assert_eq!((bench.flush(), state.take_waited()), (Poll::Ready(Ok(())), false));
+    state.expect_no_more();
+    assert_eq!((bench.flush(), state.take_waited()), (Poll::Ready(Ok(())), false));
+    assert_eq!((bench.write(b"x"), state.take_waited()), (Poll::Pending, true));
+    state.expect_no_more();
+    assert_eq!((bench.flush(), state.take_waited()), (Poll::Pending, true));
+    assert_eq!((state.flushes(), state.take_waited()), (0, false));
+}
+
+#[test]
+fn an_end_while_more_is_to_come_is_a_reset() {
+    let mut bench = Bench::new(settings());
+    bench.script(&[], Act::Take(usize::MAX));
+    assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
+    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
+    bench.sink().state().expect_more();
+    bench.sink = None;
+    assert!(bench.wire.0.borrow().reset);
 }
 
 #[test]

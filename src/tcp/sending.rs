@@ -53,7 +53,7 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
     pub(super) fn new(body: PacedBody<G>, to: W, sink: Option<Arc<SinkState>>, direction: Direction) -> Self {
         if let Some(sink) = &sink {
             // Or a reader that cannot hold the pace would not be found out.
-            sink.expect_more(true);
+            sink.expect_more();
         }
         Self { body, to, sink, direction, piece: Bytes::new(), stage: Stage::Giving }
     }
@@ -73,11 +73,11 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
                     // A reset must not overtake what the kernel holds.
                     sink.send_before_flushed();
                 }
-                self.more_to_come(false);
+                self.no_more();
                 self.stage = Stage::Failing(Some(error));
             }
             Poll::Ready(None) => {
-                self.more_to_come(false);
+                self.no_more();
                 self.stage = Stage::Closing;
             }
             Poll::Pending => {
@@ -89,9 +89,10 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
         Poll::Ready(Ok(()))
     }
 
-    fn more_to_come(&self, more: bool) {
+    /// Called once, when there is nothing more to give.
+    fn no_more(&self) {
         if let Some(sink) = &self.sink {
-            sink.expect_more(more);
+            sink.expect_no_more();
         }
     }
 }

@@ -5,6 +5,7 @@
 //! [sinks](crate::sink::SinkCounts) count.
 
 mod histogram;
+mod recent;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -13,6 +14,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 pub use histogram::Durations;
+pub use recent::Recent;
 
 /// The sums of one server.
 #[derive(Debug)]
@@ -27,9 +29,9 @@ pub struct Telemetry {
 /// How a response ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All of it was handed on.
+    /// All of it went to the socket, or over HTTP/2 to the framing.
     Complete,
-    /// Its head was, and not all of its content.
+    /// Not all of its content did.
     Aborted,
     /// The client left before there was a head.
     Abandoned,

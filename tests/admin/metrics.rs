@@ -20,6 +20,9 @@ fn every_family_is_there_from_the_start() {
     for (name, kind) in [
         ("sluicegate_build_info", "gauge"),
         ("sluicegate_uptime_seconds", "gauge"),
+        ("sluicegate_tasks", "gauge"),
+        ("sluicegate_timers", "gauge"),
+        ("sluicegate_file_buffers_bytes", "gauge"),
         ("sluicegate_connections", "gauge"),
         ("sluicegate_connections_accepted", "counter"),
         ("sluicegate_connections_refused", "counter"),
@@ -148,6 +151,26 @@ fn cut_responses_and_refused_connections_are_counted() {
     assert_eq!(metrics.value("sluicegate_connections_refused_total"), 1.0);
     let bytes = metrics.value("sluicegate_http_response_body_bytes_total{route=\"/\"}");
     assert!((20_000.0..1_000_000.0).contains(&bytes), "{bytes}");
+}
+
+// The process's, so those of the tests beside this one may be among them.
+#[test]
+fn tasks_and_timers_of_sleeping_streams_are_counted() {
+    let folder = folder();
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(1_000));
+    let watched = Watched::new(vec![route]);
+    let streams: Vec<_> = (0..5)
+        .map(|_| {
+            let mut stream = watched.served.connect();
+            stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            stream.read_exact(&mut [0; 100]).unwrap();
+            stream
+        })
+        .collect();
+    // A listener's task too; and for each connection a second timer, should its client fall silent.
+    let metrics = watched.metrics_when(|metrics| metrics.value("sluicegate_timers") >= 10.0);
+    assert!(metrics.value("sluicegate_tasks") >= 6.0, "{metrics:?}");
+    drop(streams);
 }
 
 #[test]

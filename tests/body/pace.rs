@@ -5,6 +5,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sluicegate::body::Waits;
 use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::{Clock, Instant, ManualClock};
 use sluicegate::limit::{Limit, Rate};
@@ -42,6 +43,23 @@ fn a_late_end_of_stream_wakes_a_body_that_waits() {
     let source = Timed::new(&clock, [(0, data(15_000)), (50, Bucket::Eos)]);
     let mut reading = Reading::new(&clock, &limit(GUIDE), source);
     assert_eq!(reading.timeline(), [(0, CHUNK), (50, 2_712)]);
+}
+
+// While nobody asks, it is the reader that is waited for.
+#[test]
+fn the_wait_for_the_pace_ends_when_the_chunk_is_due_however_late_it_is_asked_for() {
+    let clock = clock();
+    let mut reading = Reading::new(&clock, &limit(GUIDE), page(3 * CHUNK));
+    assert_eq!(reading.take().0, CHUNK);
+    clock.advance(Duration::from_secs(60));
+    assert_eq!(reading.take().0, CHUNK);
+    assert_eq!(reading.body.waits(), Waits { pace: Duration::from_millis(200), ..Waits::default() });
+    // Asked too early it waits on, and for the whole of it.
+    clock.advance(Duration::from_millis(150));
+    assert_eq!(reading.take().0, 0);
+    clock.advance(Duration::from_millis(150));
+    assert_eq!(reading.take().0, CHUNK);
+    assert_eq!(reading.body.waits(), Waits { pace: Duration::from_millis(400), ..Waits::default() });
 }
 
 // At 1 B/s the second byte is due after a second.

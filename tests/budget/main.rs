@@ -2,5 +2,6 @@
 
 mod bodies;
 mod clients;
+mod each;
 mod seats;
 mod tasks;

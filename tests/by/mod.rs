@@ -1,4 +1,8 @@
-//! Small parts of the tests of chains: a filter from a closure, one that passes everything on, buckets.
+//! Small parts of the tests of chains: filters from closures, filters that sleep, buckets.
+
+#![allow(dead_code)] // each test file uses its part
+
+pub mod sleepers;
 
 use bytes::Bytes;
 use sluicegate::brigade::{Brigade, Bucket, SourceError};
@@ -26,6 +30,17 @@ pub fn by(f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send +
 pub fn pass(input: &mut Brigade, output: &mut Brigade) -> Verdict {
     while let Some(bucket) = input.pop_within(output.room()) {
         output.push(bucket);
+    }
+    Verdict::after(output)
+}
+
+/// Passes marks on as they are, and of data what `f` makes of it.
+pub fn map(input: &mut Brigade, output: &mut Brigade, mut f: impl FnMut(&[u8]) -> Bytes) -> Verdict {
+    while let Some(bucket) = input.pop_within(output.room()) {
+        output.push(match bucket {
+            Bucket::Data(bytes) => Bucket::Data(f(&bytes)),
+            mark => mark,
+        });
     }
     Verdict::after(output)
 }

@@ -93,3 +93,26 @@ fn a_tunnel_in_which_nothing_moves_is_closed() {
     assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
     assert!(began.elapsed() >= Duration::from_millis(150), "{:?}", began.elapsed());
 }
+
+#[test]
+fn a_tunnel_is_told_of_while_it_lasts_and_can_be_closed() {
+    let served = Served::new(vec![echoing(0).route(RATE)]);
+    let mut stream = upgraded(&served);
+    say(&mut stream, "hello");
+    let report = loop {
+        let report = served.handle.connections_after(0, 10, 10).pop().unwrap();
+        if report.transfers.iter().any(|transfer| transfer.is_tunnel && transfer.bytes == 5) {
+            break report;
+        }
+        std::thread::yield_now();
+    };
+    let tunnel = &report.transfers[0];
+    assert_eq!((report.transfers.len(), tunnel.target.as_str(), tunnel.number), (1, "/chat", 1));
+    assert_eq!((tunnel.route.as_deref(), tunnel.pace.unwrap().bytes_per_second()), (Some("/"), RATE));
+    assert!(served.handle.close_connection(report.id, "a test"));
+    assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
+    while served.handle.connections() > 0 {
+        std::thread::yield_now();
+    }
+    assert!(!served.handle.close_connection(report.id, "a test"), "it is gone");
+}

@@ -1,4 +1,4 @@
-//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, wrk, Chromium.
+//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, grpcio, wrk, Chromium.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
@@ -17,4 +17,5 @@ mod nginx;
 mod pace;
 mod program;
 mod proxied;
+mod quota;
 mod sluicegate;

@@ -13,7 +13,6 @@ use http_body_util::{Either, Empty};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use sluicegate::body::PacedBody;
-use sluicegate::budget::Gate;
 use sluicegate::clock::Clock;
 use sluicegate::config::ProxySource;
 use sluicegate::filter::{Chain, RateFilter};
@@ -175,7 +174,9 @@ async fn respond(
     let rest = request.uri().path().trim_start_matches('/').to_owned();
     let mut response = proxy.respond(request, &rest, &from).await;
     if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
-        rt::spawn(relay(tunnel, chain(), Gate::default(), Arc::clone(&clock), PATIENCE));
+        let chain = chain();
+        let paced = |content, clock| PacedBody::new(content, chain, clock);
+        rt::spawn(relay(tunnel, paced, Arc::clone(&clock), PATIENCE));
     }
     response.map(|content| match content {
         Content::Empty => Either::Left(Empty::new()),

@@ -161,6 +161,29 @@ fn changes_hold_from_the_next_interval_also_for_those_who_wait() {
 }
 
 #[test]
+fn a_change_is_felt_by_all_of_five_thousand_who_wait_within_one_interval() {
+    // At 1 MiB/s a turn of all takes five seconds, and one interval at 200 MiB/s.
+    let mut simulation = under(200 * MIB);
+    let ids = greedy(&mut simulation, Tree::ROOT, 5_000);
+    simulation.run_for(7 * SECOND);
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(MIB)), simulation.now);
+    simulation.run_for(7 * SECOND);
+    let changed = simulation.now;
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(200 * MIB)), changed);
+    simulation.settle();
+    simulation.run_for(Duration::from_millis(200));
+    let shares = simulation.sent_since(changed, &ids);
+    assert_eq!(shares.iter().filter(|share| **share == 0).count(), 0, "all had a turn");
+    // And lowered again: what was under way at the old rate is over with the interval.
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(MIB)), simulation.now);
+    simulation.run_for(Duration::from_millis(200));
+    let lowered = simulation.now;
+    simulation.run_for(SECOND);
+    let sum: u64 = simulation.sent_since(lowered, &ids).iter().sum();
+    assert!(sum.abs_diff(MIB) <= MIB / 5, "{sum}");
+}
+
+#[test]
 fn a_limit_taken_off_frees_those_who_wait_at_once_and_one_put_on_holds_them() {
     let mut simulation = under(1_000);
     let id = simulation.join(Tree::ROOT, Demand::Once(1_000_000));

@@ -10,7 +10,7 @@ use sluicegate::config::{
 use sluicegate::limit::{Budget, Rate};
 
 use super::{CliError, admin, count, flag, set, sink, size, timeout};
-use crate::cli::args;
+use crate::cli::{args, quota};
 
 /// The configuration of `sluicegate tcp`.
 pub(in crate::cli) fn tcp(typed: &args::Tcp) -> Result<Config, CliError> {

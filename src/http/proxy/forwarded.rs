@@ -17,8 +17,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 pub struct Client {
     /// The other end of the connection.
     pub peer: PeerAddr,
-    /// Our end of it, as text; told on if it is an IP address with a port.
-    pub local: String,
+    /// Our end of it; `None` on a Unix socket.
+    pub local: Option<SocketAddr>,
     /// `http` or `https`.
     pub scheme: &'static str,
     /// Whether the peer is a proxy that may speak for others: what it says in `Forwarded` and
@@ -80,7 +80,7 @@ fn element(client: &Client, host: Option<&str>) -> String {
         Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
         None => "for=unknown".to_owned(),
     };
-    if let Ok(local) = client.local.parse::<SocketAddr>() {
+    if let Some(local) = client.local {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
         // Writing to a string does not fail.
         let _ = write!(element, ";by=\"{local}\"");
@@ -126,7 +126,7 @@ mod tests {
 
     fn client(peer: &str, trusted: bool) -> Client {
         let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
-        Client { peer, local: "[2001:db8::9]:443".into(), scheme: "https", trusted }
+        Client { peer, local: "[2001:db8::9]:443".parse().ok(), scheme: "https", trusted }
     }
 
     fn spoofed() -> HeaderMap {
@@ -187,7 +187,7 @@ mod tests {
     fn a_client_without_address_or_host_is_unknown_and_mapped_addresses_are_plain() {
         let mut fields = HeaderMap::new();
         let mut from = client("a unix socket", false);
-        from.local = "/run/sluicegate.sock".into();
+        from.local = None;
         tell(&mut fields, &from, None);
         assert_eq!(
             lines(&fields),

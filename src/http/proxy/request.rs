@@ -148,7 +148,7 @@ mod tests {
     fn pass_to(request: request::Builder, has_body: bool, host: HostPolicy) -> Result<Outgoing, Refusal> {
         let client = Client {
             peer: PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()),
-            local: "192.0.2.9:80".into(),
+            local: "192.0.2.9:80".parse().ok(),
             scheme: "http",
             trusted: false,
         };

@@ -13,11 +13,9 @@ use http_body::Body;
 use hyper::rt::{Read, ReadBuf, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
-use crate::body::PacedBody;
-use crate::budget::Gate;
 use crate::clock::{Clock, Sleep};
-use crate::filter::Chain;
 use crate::generator::{Activity, ReadGenerator};
+use crate::http::content::Content;
 
 /// Most bytes on their way from the client to the upstream.
 const UPSTREAM_BUFFER: usize = 8 * 1024;
@@ -40,20 +38,28 @@ impl Tunnel {
 
 /// Copies bytes both ways until both sides have closed, one fails, or nothing moves for `idle`.
 ///
-/// What the upstream sends goes through `downstream` and `gate`, and so at their pace; what the client sends goes
-/// straight on. A side that closes only its sending half is heard to the end of the other's.
+/// What the upstream sends becomes the body that `paced` makes of it, and goes at its pace; what the client
+/// sends goes straight on. A side that closes only its sending half is heard to the end of the other's.
 ///
 /// A tunnel has no framing, so a failure looks to the other side like an early close; the protocol
 /// inside must tell (WebSocket does).
-pub async fn relay(tunnel: Tunnel, downstream: Chain, gate: Gate, clock: Arc<dyn Clock>, idle: Duration) {
+pub async fn relay<B>(
+    tunnel: Tunnel,
+    paced: impl FnOnce(Content, Arc<dyn Clock>) -> B,
+    clock: Arc<dyn Clock>,
+    idle: Duration,
+) where
+    B: Body<Data = bytes::Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+{
     let activity = Activity::new(clock.now());
     let copying = async {
         let (client, upstream) =
             future::try_zip(tunnel.client, tunnel.upstream).await.map_err(io::Error::other)?;
         let (from_client, to_client) = split(Stream(client));
         let (from_upstream, to_upstream) = split(Stream(upstream));
-        let body =
-            PacedBody::new(ReadGenerator::new(from_upstream), downstream, Arc::clone(&clock)).through(gate);
+        let content = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
+        let body = paced(content, Arc::clone(&clock));
         let moved = || activity.touch(clock.now());
         future::try_zip(send(body, to_client, moved), copy(from_client, to_upstream, moved)).await
     };

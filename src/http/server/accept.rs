@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::connection::{self, Connection};
+use super::connection::{self, Connection, Ends};
 use super::port::{self, Port};
 use super::{Refusal, Shared, Stage};
-use crate::clock::{Clock, Sleep};
+use crate::clock::Sleep;
 use crate::rt::{self, Listener, Socket};
 use crate::sink::Sink;
 
@@ -45,8 +45,7 @@ pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: 
                     log::error!(error:%; "cannot accept connections; trying again every 100 ms");
                     complained = true;
                 }
-                let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-                Sleep::lasting(clock, EXHAUSTED_PAUSE).await;
+                Sleep::lasting(Arc::clone(&server.clock), EXHAUSTED_PAUSE).await;
             }
         }
     }
@@ -87,12 +86,12 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
             socket.set_receive_buffer(bytes);
         }
     }
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    let local = socket.local();
+    let ends = Ends { fd: socket.raw_fd(), peer, local: socket.local() };
+    let clock = Arc::clone(&server.clock);
     let sink = Sink::new(socket, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());
     let settings = Arc::clone(&setup.settings);
-    let connection = Connection::new(Arc::clone(server), settings, &sink, peer, local, refused);
+    let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused);
     match port {
         None => rt::spawn(connection::serve(sink, connection)),
         Some(port) => rt::spawn(port::serve(sink, connection, Arc::clone(port))),

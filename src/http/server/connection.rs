@@ -3,9 +3,10 @@
 use std::convert::Infallible;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
@@ -14,16 +15,20 @@ use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 
+use super::account::{Account, NOTHING_UNSENT};
 use super::exchange;
+use super::registry::Closer;
+use super::report::Protocol;
 use super::response::ResponseBody;
 use super::streams::StreamExecutor;
+use super::sweep::Sweeps;
+use super::transfer::Transfer;
 use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
-use crate::clock::{Clock, Instant, Sleep};
+use crate::clock::{Instant, Sleep};
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
-use crate::rt::HyperTimer;
-use crate::sink::{GivenUp, Sink, SinkState};
+use crate::sink::{GivenUp, Sink, SinkState, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -34,31 +39,51 @@ const MAX_STREAMS: u32 = 100;
 /// Bytes hyper may hold for one HTTP/2 stream.
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
+/// The ends of a connection, as it was accepted.
+#[derive(Clone, Copy)]
+pub(super) struct Ends {
+    /// The socket's descriptor, for the log.
+    pub(super) fd: i32,
+    /// Whose requests they are.
+    pub(super) peer: PeerAddr,
+    /// Our own address; `None` on a Unix socket.
+    pub(super) local: Option<SocketAddr>,
+}
+
 /// A live connection. It counts as one of the server's until the last that works for it has gone:
 /// its task, its responses, its tunnel.
 pub(super) struct Connection {
     pub(super) id: u64,
-    pub(super) peer: PeerAddr,
-    pub(super) local: String,
+    pub(super) ends: Ends,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
     /// Those of when it began.
     pub(super) settings: Arc<Settings>,
     /// Answers that to whatever is asked.
     pub(super) refused: Option<Refusal>,
-    /// The socket's descriptor, for the log.
-    fd: i32,
-    began: Instant,
+    pub(super) began: Instant,
+    /// Known from the client's first bytes.
+    pub(super) protocol: OnceLock<Protocol>,
+    pub(super) closer: Closer,
+    /// Under way, with their numbers.
+    pub(super) transfers: Mutex<Vec<(u64, Arc<Transfer>)>>,
     /// The number of the last request's route, for the log.
     pub(super) last_route: AtomicUsize,
-    in_flight: AtomicUsize,
+    pub(super) in_flight: AtomicUsize,
     /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
-    idle_since: AtomicU64,
-    requests: AtomicU64,
+    pub(super) idle_since: AtomicU64,
+    pub(super) requests: AtomicU64,
     /// Bytes of content handed over, which passed the shared budgets.
     content: AtomicU64,
     /// Bytes beside it that were charged to them.
     charged: AtomicU64,
+    /// What is to be told of the last response over HTTP/1, while some of its bytes have not gone to the
+    /// socket.
+    pub(super) unsent: Mutex<Option<Box<Account>>>,
+    /// The sink's flushes when it was handed on.
+    pub(super) unsent_since: AtomicU64,
+    /// For failing streams of HTTP/2.
+    pub(super) sweeps: Sweeps,
     /// What responses left, by the place of their rate filter.
     carryover: Mutex<Vec<(Place, Carryover)>>,
 }
@@ -70,43 +95,43 @@ impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
         settings: Arc<Settings>,
-        sink: &Sink,
-        peer: PeerAddr,
-        local: String,
+        sink: Arc<SinkState>,
+        ends: Ends,
         refused: Option<Refusal>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
         let now = server.clock.now();
-        Arc::new(Self {
+        let connection = Arc::new(Self {
             id,
-            peer,
-            local,
-            sink: Arc::clone(sink.state()),
+            ends,
+            sink,
             server,
             settings,
             refused,
-            fd: sink.get_ref().raw_fd(),
             began: now,
+            protocol: OnceLock::new(),
+            closer: Closer::default(),
+            transfers: Mutex::default(),
             last_route: AtomicUsize::new(usize::MAX),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
             requests: AtomicU64::new(0),
             content: AtomicU64::new(0),
             charged: AtomicU64::new(0),
+            unsent: Mutex::default(),
+            unsent_since: AtomicU64::new(NOTHING_UNSENT),
+            sweeps: Sweeps::default(),
             carryover: Mutex::default(),
-        })
+        });
+        if refused.is_none() {
+            connection.server.registry.add(id, Arc::downgrade(&connection));
+        }
+        connection
     }
 
-    pub(super) fn exchange_began(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        self.in_flight.fetch_add(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn exchange_ended(&self) {
-        // Before the count: who sees no exchange in flight must see the time it ended.
-        self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
-        self.sink.await_bytes();
-        self.in_flight.fetch_sub(1, Ordering::Release);
+    /// The server's time.
+    pub(super) fn now(&self) -> Instant {
+        self.server.clock.now()
     }
 
     /// Notes bytes of content that were handed over.
@@ -142,12 +167,12 @@ impl Connection {
     /// Says in the log that the reader was given up and what it lost.
     pub(super) fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
-        self.server.dropped(self.peer.ip(), counts.bytes_dropped());
+        self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
         if self.server.clients.may_tell() {
             log::warn!(
-                fd = self.fd,
+                fd = self.ends.fd,
                 connection = self.id,
-                client:% = self.peer,
+                client:% = self.ends.peer,
                 route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
                 bytes_written = counts.bytes_written(),
                 bytes_dropped = counts.bytes_dropped(),
@@ -165,7 +190,7 @@ impl Connection {
             return None;
         }
         if self.sink.is_writing() {
-            // The last response is with us, not with the client; the sink has its own patience.
+            // Of HTTP/2 what was handed on is with us, not with the client; the sink has its own patience.
             self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
@@ -181,37 +206,45 @@ impl Connection {
 
 impl Drop for Connection {
     fn drop(&mut self) {
-        if let (None, Some(ip)) = (self.refused, self.peer.ip()) {
-            self.server.clients.leave(ip);
+        self.conclude_unsent(!self.is_sent());
+        if self.refused.is_none() {
+            self.server.registry.remove(self.id);
+            if let Some(ip) = self.ends.peer.ip() {
+                self.server.clients.leave(ip);
+            }
         }
         self.server.connection_ended(self.refused);
     }
 }
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
-pub(super) async fn serve(mut sink: Sink, connection: Arc<Connection>) {
-    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connection: Arc<Connection>) {
+    let clock = Arc::clone(&connection.server.clock);
     let patience = Sleep::lasting(clock, connection.settings.header_timeout);
     let version = sink
         .begins_with(HTTP2_PREFACE)
         .or(async {
-            patience.or(connection.server.reached(Stage::Draining)).await;
+            patience.or(connection.server.reached(Stage::Draining)).or(connection.closer.closed()).await;
             Err(io::ErrorKind::TimedOut.into())
         })
         .await;
+    if let Ok(http2) = version {
+        let _ = connection.protocol.set(if http2 { Protocol::Http2 } else { Protocol::Http1 });
+    }
     let ended = match version {
         Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
         Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = connection.peer, error:%; "no request came");
+            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "no request came");
             return;
         }
     };
+    connection.conclude_unsent(!connection.is_sent());
     if let Some(why) = connection.sink.given_up() {
         connection.tell_given_up(why);
     } else if let Err(error) = ended {
         // A client that hung up is no fault of ours or of anybody's.
-        log::debug!(connection = connection.id, client:% = connection.peer, error:%; "connection ended early");
+        log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "connection ended early");
     }
 }
 
@@ -220,13 +253,14 @@ trait Serving: Future<Output = hyper::Result<()>> {
     fn drain(self: Pin<&mut Self>);
 }
 
-fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
     let mut builder = http1::Builder::new();
     builder
-        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
-        // Ours covers the first bytes and an idle connection too.
+        // Ours covers the first bytes and an idle connection too. So hyper needs no timer.
         .header_read_timeout(None)
+        // A client may have said all it will and still read. So one that left is noticed when something is
+        // written to it, and while a source is silent only by the source's timeouts.
         .half_close(true)
         .pipeline_flush(false)
         .max_header_size(MAX_HEAD)
@@ -235,13 +269,12 @@ fn http1(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
     builder.serve_connection(sink, service).with_upgrades()
 }
 
-fn http2(sink: Sink, connection: &Arc<Connection>) -> impl Serving {
+fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
-    let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+    let clock = Arc::clone(&connection.server.clock);
     let executor = StreamExecutor::new(clock, connection.settings.sink.stall_timeout);
     let mut builder = http2::Builder::new(executor);
     builder
-        .timer(HyperTimer::new(Arc::clone(&connection.server.clock)))
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_STREAM_BUFFER)
         .max_header_list_size(MAX_HEAD as u32);
@@ -263,14 +296,24 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let server = &connection.server;
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
+    let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
     let settings = &connection.settings;
     let patience = settings.header_timeout.min(settings.idle_timeout);
-    let mut silence = Sleep::lasting(clock, patience);
+    let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
+        connection.sink.take_waited();
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {
             return Poll::Ready(result);
+        }
+        if connection.sweeps.is_awaited() && !connection.sink.take_waited() {
+            connection.sweeps.swept();
+        }
+        if connection.is_sent() {
+            connection.conclude_unsent(false);
+        }
+        if closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
         }
         if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.
@@ -304,8 +347,9 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     .await
 }
 
-impl<S> Serving for http1::UpgradeableConnection<Sink, S>
+impl<W, S> Serving for http1::UpgradeableConnection<Sink<W>, S>
 where
+    W: Wire + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
 {
     fn drain(self: Pin<&mut Self>) {
@@ -313,8 +357,9 @@ where
     }
 }
 
-impl<S> Serving for http2::Connection<Sink, S, StreamExecutor>
+impl<W, S> Serving for http2::Connection<Sink<W>, S, StreamExecutor>
 where
+    W: Wire,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
     S::Future: Send + 'static,
 {

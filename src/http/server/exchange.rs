@@ -7,12 +7,13 @@ use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
 use hyper::body::Incoming;
 
+use super::account::Exchange;
 use super::connection::{Connection, Place};
-use super::response::{Exchange, ResponseBody};
+use super::response::ResponseBody;
+use super::transfer::Tracked;
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::budget::Gate;
-use crate::clock::Clock;
 use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
 use crate::http::content::Content;
@@ -27,7 +28,7 @@ pub(super) async fn respond(
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
-    let client = server.budgets.key_of(request.headers(), &connection.peer, &setup.settings.trusted);
+    let client = server.budgets.key_of(request.headers(), &connection.ends.peer, &setup.settings.trusted);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, client);
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, refused(refusal));
@@ -73,9 +74,9 @@ fn later(status: StatusCode, text: &str) -> Response<Content> {
 /// An answer that passes no filter: it belongs to no route.
 fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (head, content) = response.into_parts();
-    exchange.answered(&head, None);
+    exchange.answered(&head, None, false);
     // Over HTTP/2 hyper would send the content to HEAD too.
-    let content = if exchange.is_head() { Content::Empty } else { content };
+    let content = if exchange.is_without_content() { Content::Empty } else { content };
     let clients = exchange.connection().server.budgets.clients();
     let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
     let body = paced(content, Chain::new(), gate, exchange.connection());
@@ -110,7 +111,7 @@ async fn filtered(
         }
     };
     let (mut head, content) = response.into_parts();
-    let limit = limit_of(route, &mut head);
+    let (limit, is_routes) = limit_of(route, &mut head);
     let mut chain = Chain::new();
     for (at, stage) in route.stages.iter().enumerate() {
         let filter = match (stage, &asked) {
@@ -127,29 +128,29 @@ async fn filtered(
             chain = chain.then_boxed(filter);
         }
     }
-    exchange.answered(&head, Some(limit.clone()));
+    exchange.answered(&head, Some(limit.clone()), is_routes && !route.has_other_paces());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
         let place = (route.number, route.stages.len());
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &connection, place));
         let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-        crate::rt::spawn(tunnelled(tunnel, downstream, gate, Arc::clone(&connection)));
+        crate::rt::spawn(tunnelled(tunnel, downstream, gate, exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-    let body = if exchange.is_head() { None } else { paced(content, chain, gate, &connection) };
+    let body = if exchange.is_without_content() { None } else { paced(content, chain, gate, &connection) };
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 
-/// The route's limit, or the one that its backend set for this response.
-fn limit_of(route: &Route, head: &mut http::response::Parts) -> Limit {
+/// The route's limit, or the one that its backend set for this response; whether it is the route's.
+fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
     match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
         Some(rate) => {
             let limit = Limit::new(rate).with_burst(route.limit().burst());
             limit.set_report_only(route.limit().is_report_only());
-            limit
+            (limit, false)
         }
-        None => route.limit().clone(),
+        None => (route.limit().clone(), true),
     }
 }
 
@@ -164,7 +165,7 @@ fn paced(content: Content, chain: Chain, gate: Gate, connection: &Connection) ->
     match content {
         Content::Empty => None,
         content => {
-            let clock: Arc<dyn Clock> = Arc::clone(&connection.server.clock) as _;
+            let clock = Arc::clone(&connection.server.clock);
             Some(PacedBody::new(content, chain, clock).through(gate))
         }
     }
@@ -182,12 +183,17 @@ fn asked(head: &request::Parts) -> request::Parts {
 
 /// Relays an upgraded connection until it ends or the server stops. It counts as the server's while
 /// it lasts.
-async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, connection: Arc<Connection>) {
+async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, tracked: Tracked) {
     use futures_lite::FutureExt;
+    let connection = Arc::clone(&tracked.connection);
     let server = Arc::clone(&connection.server);
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
-    relay(tunnel, downstream, gate, clock, connection.settings.idle_timeout)
+    let paced = |content, clock| {
+        tracked.transfer.begin(PacedBody::new(content, downstream, clock).through(gate), None);
+        tracked
+    };
+    relay(tunnel, paced, Arc::clone(&server.clock), connection.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
+        .or(connection.closer.closed())
         .await;
     drop(connection);
 }
@@ -196,10 +202,10 @@ impl Connection {
     /// What a proxy tells its upstream of this connection's client.
     fn client(&self) -> Client {
         Client {
-            peer: self.peer,
-            local: self.local.clone(),
+            peer: self.ends.peer,
+            local: self.ends.local,
             scheme: "http",
-            trusted: self.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
+            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
         }
     }
 }

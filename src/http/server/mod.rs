@@ -1,20 +1,25 @@
 //! The server: listeners, connections, stages from running to stopped.
 
 mod accept;
+mod account;
 mod clients;
 mod connection;
 mod exchange;
 mod port;
+mod registry;
+mod report;
 mod response;
 mod setup;
 mod shedding;
 mod streams;
+mod sweep;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -23,7 +28,7 @@ use futures_lite::FutureExt;
 pub use super::MAX_HEAD;
 use super::budgets::Budgets;
 use super::route::{Route, Routes};
-use crate::clock::{Clock, Sleep, SystemClock};
+use crate::clock::{Clock, Sleep};
 use crate::config::{Config, SharedLimits};
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
@@ -33,8 +38,11 @@ use crate::telemetry::Telemetry;
 pub use port::Port;
 
 use clients::Clients;
+use registry::Registry;
 use setup::Setup;
 use shedding::Shedding;
+
+pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
 
 /// How long drops are gathered before the log tells of them.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -134,7 +142,7 @@ struct Shared {
     budgets: Budgets,
     ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
-    clock: Arc<SystemClock>,
+    clock: Arc<dyn Clock>,
     stage: AtomicU8,
     stage_changed: Event,
     connections: AtomicUsize,
@@ -144,6 +152,7 @@ struct Shared {
     /// A connection ended, or a listener.
     connection_ended: Event,
     next_connection: AtomicU64,
+    registry: Registry,
 }
 
 /// Tells a running server to end. Clones tell the same server.
@@ -164,26 +173,8 @@ impl Server {
         counts: BTreeMap<String, Counts>,
         origin: Option<Config>,
     ) -> Self {
-        let (telemetry, clock) = (Telemetry::new(), rt::clock());
-        let routes = Routes::new(routes, |path| telemetry.route(path));
-        let shared = Shared {
-            egress: Arc::default(),
-            shedding: Shedding::default(),
-            clients: Clients::default(),
-            budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock) as _),
-            setup: RwLock::new(Setup::new(settings, routes, counts)),
-            origin: Mutex::new(origin),
-            ports: RwLock::default(),
-            telemetry,
-            clock,
-            stage: AtomicU8::new(Stage::Running as u8),
-            stage_changed: Event::new(),
-            connections: AtomicUsize::new(0),
-            refused: AtomicUsize::new(0),
-            accepting: AtomicUsize::new(0),
-            connection_ended: Event::new(),
-            next_connection: AtomicU64::new(1),
-        };
+        let shared = Shared::new(settings, routes, counts, rt::clock());
+        *shared.origin.lock().unwrap_or_else(PoisonError::into_inner) = origin;
         Self { listeners, ports: Vec::new(), shared: Arc::new(shared) }
     }
 
@@ -223,8 +214,7 @@ impl Server {
         }
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
-        let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
-        let patience = Sleep::lasting(clock, shared.setup().settings.drain);
+        let patience = Sleep::lasting(Arc::clone(&shared.clock), shared.setup().settings.drain);
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
@@ -295,6 +285,35 @@ impl Handle {
 }
 
 impl Shared {
+    fn new(
+        settings: Settings,
+        routes: Vec<Route>,
+        counts: BTreeMap<String, Counts>,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        let telemetry = Telemetry::new();
+        let routes = Routes::new(routes, |path| telemetry.route(path));
+        Self {
+            egress: Arc::default(),
+            shedding: Shedding::default(),
+            clients: Clients::default(),
+            budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
+            ports: RwLock::default(),
+            setup: RwLock::new(Setup::new(settings, routes, counts)),
+            origin: Mutex::default(),
+            telemetry,
+            clock,
+            stage: AtomicU8::new(Stage::Running as u8),
+            stage_changed: Event::new(),
+            connections: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
+            accepting: AtomicUsize::new(0),
+            connection_ended: Event::new(),
+            next_connection: AtomicU64::new(1),
+            registry: Registry::default(),
+        }
+    }
+
     fn reach(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
         self.stage_changed.notify(usize::MAX);
@@ -320,8 +339,7 @@ impl Shared {
         if self.clients.dropped(client, bytes) {
             let shared = Arc::clone(self);
             rt::spawn(async move {
-                let clock: Arc<dyn Clock> = Arc::clone(&shared.clock) as _;
-                Sleep::lasting(clock, SWEEP).or(shared.reached(Stage::Stopped)).await;
+                Sleep::lasting(Arc::clone(&shared.clock), SWEEP).or(shared.reached(Stage::Stopped)).await;
                 shared.clients.sweep();
             });
         }
@@ -360,3 +378,6 @@ async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
         listener.await;
     }
 }
+
+#[cfg(test)]
+mod tests;

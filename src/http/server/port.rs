@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use super::account::{held_by, waited};
 use super::connection::Connection;
-use super::response::{held_by, waited};
-use super::{Handle, Server, Stage};
+use super::{Handle, Protocol, Server, Stage};
 use crate::budget::ClientKey;
-use crate::clock::{Clock, Instant};
+use crate::clock::Instant;
 use crate::limit::{Rate, RateOrOff};
 use crate::rt::Listener;
 use crate::sink::Sink;
@@ -71,9 +71,10 @@ impl Handle {
 /// Serves one connection of a port until its stream ends or the server stops.
 pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Port>) {
     let server = Arc::clone(&connection.server);
-    let clock: Arc<dyn Clock> = Arc::clone(&server.clock) as _;
+    let clock = Arc::clone(&server.clock);
+    let _ = connection.protocol.set(Protocol::Tcp);
     connection.last_route.store(port.number, Ordering::Relaxed);
-    let client = connection.peer.ip().map_or(ClientKey::Local, ClientKey::address);
+    let client = connection.ends.peer.ip().map_or(ClientKey::Local, ClientKey::address);
     let stream =
         Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
     let drain = Arc::new(Drain::default());
@@ -86,7 +87,11 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
         server.reached(Stage::Stopped).await;
         Ok(())
     };
-    let ended = future::or(serving, ending).await;
+    let closed = async {
+        connection.closer.closed().await;
+        Ok(())
+    };
+    let ended = future::or(future::or(serving, ending), closed).await;
     if let Some(why) = connection.sink.given_up() {
         connection.tell_given_up(why);
         return;
@@ -94,11 +99,11 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
     match ended {
         Ok(()) => {}
         Err(StreamError::Source(error)) => log::warn!(
-            connection = connection.id, client:% = connection.peer, route = stream.port.name.as_str(), error;
+            connection = connection.id, client:% = connection.ends.peer, route = stream.port.name.as_str(), error;
             "stream cut: its bytes could not be had"
         ),
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = connection.peer, error:%; "stream ended early");
+            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "stream ended early");
         }
     }
 }
@@ -121,7 +126,7 @@ impl Stream {
         let pace = Rate::new((u128::from(bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         log::info!(
             target: "access",
-            client:% = self.connection.peer,
+            client:% = self.connection.ends.peer,
             connection = self.connection.id,
             route = self.port.name.as_str(),
             bytes,

@@ -44,7 +44,8 @@ impl StreamWatch {
         self.waiting_since.store(0, Ordering::Relaxed);
     }
 
-    fn waiting_since(&self) -> Option<Instant> {
+    /// Since when the client has been waited for.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
         match self.waiting_since.load(Ordering::Relaxed) {
             0 => None,
             nanos => Some(Instant::from_nanos(nanos)),

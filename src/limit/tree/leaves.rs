@@ -29,6 +29,9 @@ impl Tree {
         let Ask::Granted(granted) = self.node(stream).ask else {
             if let (Some(binding), false) = (self.binding(stream), waited) {
                 self.node_mut(binding).passed.waits += 1;
+                if let Some(above) = self.node(binding).parent {
+                    self.node_mut(above).below.waits += 1;
+                }
             }
             return None;
         };

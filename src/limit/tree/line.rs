@@ -91,7 +91,8 @@ impl Tree {
                 let from = self.node(child).finish;
                 self.step_in(child, from);
             }
-            self.node_mut(parent).pay(bytes, now);
+            let over = self.node_mut(parent).pay(bytes, now);
+            self.note_over(parent, over);
             child = parent;
         }
     }

@@ -149,9 +149,10 @@ impl Tree {
         let mut at = id;
         loop {
             let node = self.node_mut(at);
-            node.debit(bytes, now);
+            let over = node.debit(bytes, now);
             let Some(parent) = node.parent else { return };
             node.finish_later(bytes);
+            self.note_over(at, over);
             at = parent;
         }
     }
@@ -159,6 +160,21 @@ impl Tree {
     /// What passed through a node so far, and what kept it waiting.
     pub fn passed(&self, id: NodeId) -> Passed {
         self.node(id).passed
+    }
+
+    /// The same of the nodes directly below one, all together, those that are gone too. The bytes are those
+    /// that passed the node itself: what streams directly below it had is among them.
+    pub fn passed_below(&self, id: NodeId) -> Passed {
+        let node = self.node(id);
+        Passed { bytes: node.passed.bytes, waits: node.below.waits, over: node.below.over }
+    }
+
+    /// Has the node above `id` know what `id` only reported.
+    fn note_over(&mut self, id: NodeId, over: u64) {
+        if let (1.., Some(above)) = (over, self.node(id).parent) {
+            let below = &mut self.node_mut(above).below;
+            below.over = below.over.saturating_add(over);
+        }
     }
 
     /// How many nodes and streams stand below a node, directly.

@@ -23,6 +23,13 @@ pub struct Passed {
     pub over: u64,
 }
 
+/// What nodes that share a parent counted, all together.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Below {
+    pub(super) waits: u64,
+    pub(super) over: u64,
+}
+
 /// Where a stream stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
@@ -41,6 +48,8 @@ pub(super) struct Node {
     /// With a rate only.
     pub(super) meter: Option<Meter>,
     pub(super) passed: Passed,
+    /// What the nodes directly below counted, those that are gone too.
+    pub(super) below: Below,
     pub(super) children: usize,
     /// The sum of their weights, of those that want nothing too.
     pub(super) children_weight: u64,
@@ -70,6 +79,7 @@ impl Node {
             budget,
             meter: budget.rate.map(|rate| Meter::full(rate, budget.burst, now)),
             passed: Passed::default(),
+            below: Below::default(),
             children: 0,
             children_weight: 0,
             finish: 0,
@@ -110,21 +120,23 @@ impl Node {
         !self.line.is_empty() || matches!(self.ask, Ask::Waiting(_))
     }
 
-    /// Books a grant that was paid below.
-    pub(super) fn pay(&mut self, bytes: u64, now: Instant) {
+    /// Books a grant that was paid below. Says how much of it would have been delayed, if this only reports.
+    pub(super) fn pay(&mut self, bytes: u64, now: Instant) -> u64 {
         self.passed.bytes = self.passed.bytes.saturating_add(bytes);
         let report_only = self.budget.report_only;
         if let Some(meter) = &mut self.meter {
             // One that only reports counts the excess and forgets it, else the excess would add up.
             if report_only && meter.can_pay(bytes, now).is_err() {
                 self.passed.over = self.passed.over.saturating_add(bytes);
-            } else {
-                meter.pay(bytes);
+                return bytes;
             }
+            meter.pay(bytes);
         }
+        0
     }
 
-    pub(super) fn debit(&mut self, bytes: u64, now: Instant) {
+    /// Books bytes that were sent without asking; the rest as for [`pay`](Self::pay).
+    pub(super) fn debit(&mut self, bytes: u64, now: Instant) -> u64 {
         if self.budget.report_only {
             return self.pay(bytes, now);
         }
@@ -134,6 +146,7 @@ impl Node {
             let _ = meter.can_pay(0, now);
             meter.debit(bytes);
         }
+        0
     }
 
     pub(super) fn give_back(&mut self, bytes: u64) {

@@ -1,0 +1,180 @@
+//! The live connections, and what holds their transfers.
+
+use std::time::Duration;
+
+use http::{Response, StatusCode};
+use serde::Serialize;
+
+use super::limits::{Name, Part};
+use super::problem::{Problem, json, written};
+use crate::http::answer;
+use crate::http::content::Content;
+use crate::http::server::{ConnectionReport, Handle, HeldBy, Holding, Protocol, TransferReport};
+use crate::limit::Rate;
+
+/// Transfers after which a page ends.
+const MOST_TRANSFERS: usize = 1000;
+
+#[derive(Serialize)]
+struct Page {
+    connections: Vec<Connection>,
+    /// What `after` is for the next page.
+    next: Option<u64>,
+}
+
+#[derive(Serialize)]
+struct Connection {
+    id: u64,
+    peer: String,
+    local: String,
+    protocol: Option<&'static str>,
+    age_ms: u64,
+    requests: u64,
+    bytes_read: u64,
+    bytes_written: u64,
+    rate_now: u64,
+    buffered: u64,
+    #[serde(flatten)]
+    held: Held,
+    transfers: Vec<Transfer>,
+}
+
+#[derive(Serialize)]
+struct Transfer {
+    number: u64,
+    method: String,
+    target: String,
+    route: Option<String>,
+    client: String,
+    status: Option<u16>,
+    tunnel: bool,
+    age_ms: u64,
+    bytes: u64,
+    length: Option<u64>,
+    rate_set: Option<u64>,
+    rate_now: u64,
+    rate_mean: u64,
+    #[serde(flatten)]
+    held: Held,
+}
+
+/// What holds it, and until when.
+#[derive(Serialize)]
+struct Held {
+    held_by: &'static str,
+    /// The address of the limit that is to be changed, if a known one is what holds it.
+    limit: Option<String>,
+    next_send_ms: Option<u64>,
+    next_send_is_estimate: bool,
+}
+
+/// The connections behind `after`.
+pub(super) fn page(server: &Handle, after: u64, most: usize) -> Response<Content> {
+    // One more tells whether there is a next page.
+    let mut reports = server.connections_after(after, most + 1, MOST_TRANSFERS);
+    let transfers: usize = reports.iter().map(|report| report.transfers.len()).sum();
+    let more = reports.len() > most || transfers >= MOST_TRANSFERS;
+    reports.truncate(most);
+    let next = reports.last().filter(|_| more).map(|report| report.id);
+    let connections = reports.into_iter().map(|report| of(server, report)).collect();
+    json(StatusCode::OK, &Page { connections, next })
+}
+
+/// One connection.
+pub(super) fn one(server: &Handle, id: u64) -> Result<Response<Content>, Problem> {
+    server.connection(id).map(|report| json(StatusCode::OK, &of(server, report))).ok_or_else(none)
+}
+
+/// Resets a connection.
+pub(super) fn close(server: &Handle, id: u64, by: &str) -> Result<Response<Content>, Problem> {
+    if !server.close_connection(id, by) {
+        return Err(none());
+    }
+    let mut response = written(StatusCode::NO_CONTENT, "");
+    response.headers_mut().clear();
+    Ok(answer::without_content(response))
+}
+
+pub(super) fn none() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "No connection has this number now; it may have ended.")
+}
+
+fn of(server: &Handle, report: ConnectionReport) -> Connection {
+    let limit =
+        report.holding.filter(|holding| holding.by == HeldBy::ConnectionRate).map(|_| Name::Connection);
+    Connection {
+        id: report.id,
+        peer: report.peer.to_string(),
+        local: report.local.map_or_else(|| "unix".to_owned(), |addr| addr.to_string()),
+        protocol: report.protocol.map(|protocol| match protocol {
+            Protocol::Http1 => "http/1",
+            Protocol::Http2 => "http/2",
+            Protocol::Tcp => "tcp",
+        }),
+        age_ms: millis(report.age),
+        requests: report.requests,
+        bytes_read: report.bytes_read,
+        bytes_written: report.bytes_written,
+        rate_now: report.bytes_per_second,
+        buffered: report.buffered,
+        held: held(report.holding, limit),
+        transfers: report.transfers.into_iter().map(|transfer| of_transfer(server, transfer)).collect(),
+    }
+}
+
+fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
+    let limit = report.holding.and_then(|holding| binding(server, &report, holding.by));
+    Transfer {
+        number: report.number,
+        method: report.method.to_string(),
+        target: report.target,
+        client: report.client.to_string(),
+        status: report.status.map(|status| status.as_u16()),
+        tunnel: report.is_tunnel,
+        age_ms: millis(report.age),
+        bytes: report.bytes,
+        length: report.length,
+        rate_set: report.pace.map(Rate::bytes_per_second),
+        rate_now: report.bytes_per_second,
+        rate_mean: report.mean_bytes_per_second,
+        held: held(report.holding, limit),
+        route: report.route,
+    }
+}
+
+/// The limit that would have to be changed.
+fn binding(server: &Handle, report: &TransferReport, by: HeldBy) -> Option<Name> {
+    let of_route = |part| report.route.clone().map(|path| Name::Route(path, part));
+    match by {
+        HeldBy::Pace if report.pace_is_routes => of_route(Part::Response),
+        HeldBy::Pace | HeldBy::Source | HeldBy::Reader => None,
+        HeldBy::ConnectionRate => Some(Name::Connection),
+        HeldBy::Server => Some(Name::Server),
+        HeldBy::Client if server.budgets().clients().look_at(&report.client).0.is_some() => {
+            Some(Name::Own(report.client.clone()))
+        }
+        HeldBy::Client => Some(Name::Client),
+        HeldBy::Route => of_route(Part::Total),
+        HeldBy::RouteClient => of_route(Part::Client),
+    }
+}
+
+fn held(holding: Option<Holding>, limit: Option<Name>) -> Held {
+    let next_send_ms = holding.and_then(|holding| holding.until).map(|until| millis(round_up(until)));
+    Held {
+        held_by: holding.map_or("nothing", |holding| holding.by.as_str()),
+        limit: limit.map(|name| name.to_string()),
+        next_send_ms,
+        next_send_is_estimate: next_send_ms.is_some()
+            && holding.is_some_and(|holding| holding.by.is_shared()),
+    }
+}
+
+/// To the next whole millisecond: who waits so long finds it over.
+fn round_up(duration: Duration) -> Duration {
+    duration + Duration::from_nanos(999_999)
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}

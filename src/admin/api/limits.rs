@@ -1,0 +1,315 @@
+//! The limits: each has an address, is told in the same words, and is changed in the same way.
+
+use std::fmt;
+
+use http::{Method, Response, StatusCode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+
+use super::change::Change;
+use super::problem::{Problem, json, written};
+use crate::budget::{ClientKey, Clients, Node};
+use crate::http::content::Content;
+use crate::http::peer::PeerAddr;
+use crate::http::route::Route;
+use crate::http::server::Handle;
+use crate::limit::{Budget, Limit, Passed, Rate, RateOrOff};
+
+/// What is escaped in a segment of a path: all that is not unreserved (RFC 3986 section 2.3), but for the
+/// colons of IPv6 addresses.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
+/// Which limit is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Name {
+    Server,
+    /// Of each client that has none of its own.
+    Client,
+    Connection,
+    /// Of one client.
+    Own(ClientKey),
+    /// Of a route's responses: of each, of all together, of all to one client.
+    Route(String, Part),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    Response,
+    Total,
+    Client,
+}
+
+impl Part {
+    pub(super) const ALL: [Self; 3] = [Self::Response, Self::Total, Self::Client];
+
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Response => "response",
+            Self::Total => "total",
+            Self::Client => "client",
+        }
+    }
+}
+
+/// The address of the limit.
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server => f.write_str("/v1/limits/server"),
+            Self::Client => f.write_str("/v1/limits/client"),
+            Self::Connection => f.write_str("/v1/limits/connection"),
+            Self::Own(key) => {
+                write!(f, "/v1/limits/clients/{}", utf8_percent_encode(&key.to_string(), SEGMENT))
+            }
+            Self::Route(path, part) => {
+                write!(f, "/v1/limits/routes/{}/{}", utf8_percent_encode(path, SEGMENT), part.word())
+            }
+        }
+    }
+}
+
+/// What is told of a limit.
+#[derive(Serialize)]
+pub(super) struct Told {
+    href: String,
+    /// What it limits, in the words of `held_by`.
+    kind: &'static str,
+    route: Option<String>,
+    client: Option<String>,
+    /// Of a client: whether it has this limit of its own.
+    own: Option<bool>,
+    rate: Option<u64>,
+    burst: u64,
+    weight: Option<u16>,
+    report_only: bool,
+    bytes: Option<u64>,
+    waits: Option<u64>,
+    over: u64,
+}
+
+#[derive(Serialize)]
+struct List {
+    /// By what clients are told apart.
+    client_key: String,
+    limits: Vec<Told>,
+}
+
+#[derive(Serialize)]
+struct Page {
+    limits: Vec<Told>,
+    next: Option<String>,
+}
+
+/// The client a segment of a path means: by its address, `local`, or the fingerprint of a key that is known.
+pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Problem> {
+    if text == "local" {
+        return Ok(ClientKey::Local);
+    }
+    let address = text.strip_suffix("/64").filter(|text| text.contains(':')).unwrap_or(text);
+    if let Ok(ip) = address.parse() {
+        return Ok(ClientKey::address(ip));
+    }
+    let known = text.starts_with("key-").then(|| server.budgets().clients().find(text)).flatten();
+    known.ok_or_else(|| {
+        let detail = "No such client: write an address (of IPv6, any in its /64), \"local\" for those of Unix \
+                      sockets, or the key-… of a client that was seen lately.";
+        Problem::new(StatusCode::NOT_FOUND, detail)
+    })
+}
+
+/// All limits but those that single clients have of their own.
+pub(super) fn list(server: &Handle) -> Response<Content> {
+    let mut limits: Vec<Told> =
+        [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
+    for route in crate::admin::routes(server) {
+        for part in Part::ALL {
+            limits.push(of_route(&route, part));
+        }
+    }
+    json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
+}
+
+/// The limits that single clients have of their own, in the order of their names.
+pub(super) fn page(server: &Handle, after: &str, most: usize) -> Response<Content> {
+    let mut own: Vec<(String, ClientKey)> = (server.budgets().clients().own().into_iter())
+        .map(|(key, _)| (key.to_string(), key))
+        .filter(|(shown, _)| shown.as_str() > after)
+        .collect();
+    own.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let next = (own.len() > most).then(|| own[most - 1].0.clone());
+    own.truncate(most);
+    let limits = own.into_iter().filter_map(|(_, key)| told(server, &Name::Own(key))).collect();
+    json(StatusCode::OK, &Page { limits, next })
+}
+
+/// What is told of one limit.
+pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
+    told(server, name).map(|told| json(StatusCode::OK, &told)).ok_or_else(no_route)
+}
+
+/// Changes a limit, of all streams that run under it.
+pub(super) fn change(
+    server: &Handle,
+    name: &Name,
+    method: &Method,
+    change: Change,
+    by: &PeerAddr,
+) -> Result<Response<Content>, Problem> {
+    let old = budget(server, name).ok_or_else(no_route)?;
+    let new = if method == Method::PUT { change.replaces()? } else { change.changes(old) };
+    set(server, name, Some(new))?;
+    log::info!(
+        limit:% = name, rate:% = RateOrOff(new.rate), burst = new.burst, weight = new.weight.get(),
+        report_only = new.report_only, by:% = by;
+        "limit changed by the admin listener"
+    );
+    one(server, name)
+}
+
+/// Takes a client's own limit away: it has what the others have.
+pub(super) fn remove(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
+    set(server, name, None)?;
+    let mut response = written(StatusCode::NO_CONTENT, "");
+    response.headers_mut().clear();
+    Ok(crate::http::answer::without_content(response))
+}
+
+/// Whether a share beside others of its kind can be set.
+pub(super) fn is_weighted(name: &Name) -> bool {
+    matches!(name, Name::Client | Name::Own(_) | Name::Route(_, Part::Client))
+}
+
+fn no_route() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "No route has this path; /v1/limits tells those there are.")
+}
+
+fn route(server: &Handle, path: &str) -> Option<std::sync::Arc<Route>> {
+    server.routes().into_iter().find(|route| route.path() == path)
+}
+
+fn budget(server: &Handle, name: &Name) -> Option<Budget> {
+    let budgets = server.budgets();
+    Some(match name {
+        Name::Server => budgets.server().budget(),
+        Name::Client => budgets.clients().budget(),
+        Name::Connection => budgets.connection().budget(),
+        Name::Own(key) => budgets.clients().look_at(key).0.unwrap_or_else(|| budgets.clients().budget()),
+        Name::Route(path, part) => {
+            let route = route(server, path)?;
+            match part {
+                Part::Response => route.limit().budget(),
+                Part::Total => route.clients().above().budget(),
+                Part::Client => route.clients().budget(),
+            }
+        }
+    })
+}
+
+/// Sets a limit; `None` is for a client's own.
+fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Problem> {
+    let budgets = server.budgets();
+    let new = budget.unwrap_or_default();
+    match name {
+        Name::Server => budgets.server().set(new),
+        Name::Client => budgets.clients().set(new),
+        Name::Connection => budgets.connection().set(new),
+        Name::Own(key) => budgets.clients().set_own(key, budget).map_err(|_| {
+            let detail = format!("{} clients have a limit of their own, as many as may.", Clients::MOST_OWN);
+            Problem::new(StatusCode::CONFLICT, detail)
+        })?,
+        Name::Route(path, part) => {
+            let route = route(server, path).ok_or_else(no_route)?;
+            match part {
+                Part::Response => route.limit().set(new),
+                Part::Total => route.clients().above().set(new),
+                Part::Client => route.clients().set(new),
+            }
+        }
+    }
+    Ok(())
+}
+
+fn told(server: &Handle, name: &Name) -> Option<Told> {
+    let budgets = server.budgets();
+    Some(match name {
+        Name::Server => of_node(name, "server", budgets.server()),
+        Name::Client => of_clients(name, "client", budgets.clients()),
+        Name::Connection => of_limit(name, "connection_rate", budgets.connection()),
+        Name::Own(key) => {
+            let (own, passed) = budgets.clients().look_at(key);
+            let told = of(name, "client", own.unwrap_or_else(|| budgets.clients().budget()));
+            Told {
+                client: Some(key.to_string()),
+                own: Some(own.is_some()),
+                ..told.counting(passed.unwrap_or_default())
+            }
+        }
+        Name::Route(path, part) => of_route(&*route(server, path)?, *part),
+    })
+}
+
+fn of_route(route: &Route, part: Part) -> Told {
+    let name = Name::Route(route.path().to_owned(), part);
+    let told = match part {
+        Part::Response => of_limit(&name, "pace", route.limit()),
+        Part::Total => of_node(&name, "route", route.clients().above()),
+        Part::Client => of_clients(&name, "route_client", route.clients()),
+    };
+    Told { route: Some(route.path().to_owned()), ..told }
+}
+
+fn of_node(name: &Name, kind: &'static str, node: &Node) -> Told {
+    of(name, kind, node.budget()).counting(node.passed())
+}
+
+fn of_clients(name: &Name, kind: &'static str, clients: &Clients) -> Told {
+    of(name, kind, clients.budget()).counting(clients.above().passed_below())
+}
+
+fn of_limit(name: &Name, kind: &'static str, limit: &Limit) -> Told {
+    Told { over: limit.over(), ..of(name, kind, limit.budget()) }
+}
+
+fn of(name: &Name, kind: &'static str, budget: Budget) -> Told {
+    Told {
+        href: name.to_string(),
+        kind,
+        route: None,
+        client: None,
+        own: None,
+        rate: budget.rate.map(Rate::bytes_per_second),
+        burst: budget.burst,
+        weight: is_weighted(name).then_some(budget.weight.get()),
+        report_only: budget.report_only,
+        bytes: None,
+        waits: None,
+        over: 0,
+    }
+}
+
+impl Told {
+    fn counting(self, passed: Passed) -> Self {
+        Self { bytes: Some(passed.bytes), waits: Some(passed.waits), over: passed.over, ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limits_address_is_one_path_whatever_it_is_of() {
+        for (name, expected) in [
+            (
+                Name::Own(ClientKey::address("2001:db8::1".parse().unwrap())),
+                "/v1/limits/clients/2001:db8::%2F64",
+            ),
+            (Name::Own(ClientKey::address("192.0.2.1".parse().unwrap())), "/v1/limits/clients/192.0.2.1"),
+            (Name::Route("/".to_owned(), Part::Response), "/v1/limits/routes/%2F/response"),
+            (Name::Route("/a b/?é".to_owned(), Part::Total), "/v1/limits/routes/%2Fa%20b%2F%3F%C3%A9/total"),
+            (Name::Route("/..".to_owned(), Part::Client), "/v1/limits/routes/%2F../client"),
+        ] {
+            assert_eq!(name.to_string(), expected);
+        }
+    }
+}

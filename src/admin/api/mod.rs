@@ -1,0 +1,189 @@
+//! The API: JSON over HTTP below `/v1/`, to look at limits and connections and to change them.
+//!
+//! | path | methods |
+//! |---|---|
+//! | `/v1/openapi.json` | GET: what there is (OpenAPI 3.1) |
+//! | `/v1/limits` | GET: all limits but clients' own |
+//! | `/v1/limits/server`, `…/client`, `…/connection` | GET, PUT, PATCH |
+//! | `/v1/limits/clients` | GET: the limits that clients have of their own |
+//! | `/v1/limits/clients/{key}` | GET, PUT, PATCH, DELETE |
+//! | `/v1/limits/routes/{path}/response`, `…/total`, `…/client` | GET, PUT, PATCH |
+//! | `/v1/connections` | GET |
+//! | `/v1/connections/{id}` | GET, DELETE: resets it |
+//!
+//! What is changed holds at once, also for transfers under way, and until the configuration is read anew or
+//! the process ends: nothing is written down. What cannot be met is answered with problem details (RFC 9457).
+
+mod change;
+mod connections;
+mod limits;
+mod problem;
+mod request;
+
+use std::sync::{Mutex, PoisonError};
+
+use http::{Method, Response, StatusCode, request::Parts};
+use http_body::Body;
+
+use super::admission::Refusal;
+use crate::http::content::Content;
+use crate::http::peer::PeerAddr;
+use crate::http::server::Handle;
+use change::Change;
+use limits::{Name, Part};
+use problem::{Problem, written};
+
+/// What there is below `/v1/`, for programs.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// Entries of a page, unless the query says otherwise, and the most it may say.
+const PAGE: u64 = 100;
+const MOST_PAGE: u64 = 500;
+
+/// The highest number of a connection that a query may have: every program reads it exactly.
+const MOST_ID: u64 = (1 << 53) - 1;
+
+pub(super) struct Api {
+    server: Handle,
+    /// A change reads what is and writes what is to be: one at a time.
+    changing: Mutex<()>,
+}
+
+/// What a path names.
+#[derive(Debug, PartialEq, Eq)]
+enum Resource {
+    OpenApi,
+    Limits,
+    OwnLimits,
+    Limit(Name),
+    Connections,
+    Connection(u64),
+}
+
+/// Whether the API answers for this path, or says that there is nothing.
+pub(super) fn has(path: &str) -> bool {
+    path == "/v1" || path.starts_with("/v1/")
+}
+
+/// The answer to who may not ask.
+pub(super) fn refused(refusal: Refusal) -> Response<Content> {
+    Problem::from(refusal).into_response()
+}
+
+impl Api {
+    pub(super) fn new(server: Handle) -> Self {
+        Self { server, changing: Mutex::new(()) }
+    }
+
+    /// Answers a request of somebody who may ask.
+    pub(super) async fn answer<B>(&self, head: &Parts, content: B, peer: &PeerAddr) -> Response<Content>
+    where
+        B: Body<Data = bytes::Bytes> + Unpin,
+    {
+        match self.try_answer(head, content, peer).await {
+            Ok(response) => response,
+            Err(problem) => problem.into_response(),
+        }
+    }
+
+    async fn try_answer<B>(
+        &self,
+        head: &Parts,
+        content: B,
+        peer: &PeerAddr,
+    ) -> Result<Response<Content>, Problem>
+    where
+        B: Body<Data = bytes::Bytes> + Unpin,
+    {
+        let resource = self.resource(head.uri.path())?;
+        resource.check(&head.method)?;
+        if !matches!(head.method, Method::GET | Method::HEAD) {
+            request::check_origin(head)?;
+        }
+        let (paged, plain) = (["limit", "after"], []);
+        match resource {
+            Resource::Connections => {
+                let [limit, after] = request::query(head, paged)?;
+                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MOST_PAGE)?;
+                let after = request::number("after", after.as_deref(), 0, 0..=MOST_ID)?;
+                return Ok(connections::page(&self.server, after, limit as usize));
+            }
+            Resource::OwnLimits => {
+                let [limit, after] = request::query(head, paged)?;
+                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MOST_PAGE)?;
+                return Ok(limits::page(&self.server, after.as_deref().unwrap_or_default(), limit as usize));
+            }
+            _ => _ = request::query(head, plain)?,
+        }
+        match (resource, &head.method) {
+            (Resource::OpenApi, _) => Ok(written(StatusCode::OK, OPENAPI)),
+            (Resource::Limits, _) => Ok(limits::list(&self.server)),
+            (Resource::Limit(name), &Method::GET | &Method::HEAD) => limits::one(&self.server, &name),
+            (Resource::Limit(name), &Method::DELETE) => {
+                let removed = self.alone(|| limits::remove(&self.server, &name))?;
+                log::info!(limit:% = name, by:% = peer; "limit removed by the admin listener");
+                Ok(removed)
+            }
+            (Resource::Limit(name), method) => {
+                let object = request::object(head, content).await?;
+                let change = Change::of(&object, limits::is_weighted(&name))?;
+                self.alone(|| limits::change(&self.server, &name, method, change, peer))
+            }
+            (Resource::Connection(id), &Method::DELETE) => {
+                connections::close(&self.server, id, &peer.to_string())
+            }
+            (Resource::Connection(id), _) => connections::one(&self.server, id),
+            (Resource::Connections | Resource::OwnLimits, _) => unreachable!("answered above"),
+        }
+    }
+
+    fn alone<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        change()
+    }
+
+    fn resource(&self, path: &str) -> Result<Resource, Problem> {
+        let nothing = || {
+            let detail = "There is nothing here by this name; /v1/openapi.json tells what there is.";
+            Problem::new(StatusCode::NOT_FOUND, detail)
+        };
+        let segments = request::segments(path).ok_or_else(nothing)?;
+        // The first is the nothing before the first slash.
+        let segments: Vec<&str> = segments.iter().skip(1).map(String::as_str).collect();
+        Ok(match segments[..] {
+            ["v1", "openapi.json"] => Resource::OpenApi,
+            ["v1", "limits"] => Resource::Limits,
+            ["v1", "limits", "server"] => Resource::Limit(Name::Server),
+            ["v1", "limits", "client"] => Resource::Limit(Name::Client),
+            ["v1", "limits", "connection"] => Resource::Limit(Name::Connection),
+            ["v1", "limits", "clients"] => Resource::OwnLimits,
+            ["v1", "limits", "clients", key] => {
+                Resource::Limit(Name::Own(limits::client_key(&self.server, key)?))
+            }
+            ["v1", "limits", "routes", path, part] => {
+                let part = Part::ALL.into_iter().find(|known| known.word() == part).ok_or_else(nothing)?;
+                Resource::Limit(Name::Route(path.to_owned(), part))
+            }
+            ["v1", "connections"] => Resource::Connections,
+            ["v1", "connections", id] => {
+                let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
+                let id = id.parse().ok().filter(|_| digits);
+                Resource::Connection(id.ok_or_else(connections::none)?)
+            }
+            _ => return Err(nothing()),
+        })
+    }
+}
+
+impl Resource {
+    fn check(&self, method: &Method) -> Result<(), Problem> {
+        let allow = match self {
+            Self::OpenApi | Self::Limits | Self::OwnLimits | Self::Connections => "GET, HEAD",
+            Self::Limit(Name::Own(_)) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::Limit(_) => "GET, HEAD, PUT, PATCH",
+            Self::Connection(_) => "GET, HEAD, DELETE",
+        };
+        let allowed = allow.split(", ").any(|allowed| allowed == method.as_str());
+        if allowed { Ok(()) } else { Err(Problem::method(allow)) }
+    }
+}

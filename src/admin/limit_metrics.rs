@@ -1,0 +1,114 @@
+//! The limits as metric families: what is set, what passed, what had to wait.
+//!
+//! By the kind of limit and by route, both of which the configuration bounds; never by client.
+
+use std::fmt;
+use std::sync::Arc;
+
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::DescriptorEncoder;
+use prometheus_client::registry::Unit;
+
+use super::families::Families;
+use crate::http::route::Route;
+use crate::http::server::Handle;
+use crate::limit::{Budget, Passed, Rate};
+
+/// The label of limits that hold for all routes. No route has this path: paths begin with a slash.
+const ALL_ROUTES: &str = "all";
+
+/// The limits of one server.
+pub(super) struct LimitMetrics(Handle);
+
+/// What is told of one limit. The names of kinds are those of the access log's `held_by`.
+struct Sample<'a> {
+    kind: &'static str,
+    route: &'a str,
+    budget: Budget,
+    /// What shared budgets count.
+    passed: Option<Passed>,
+    over: u64,
+}
+
+impl LimitMetrics {
+    pub(super) fn new(server: Handle) -> Self {
+        Self(server)
+    }
+
+    fn samples<'a>(&self, routes: &'a [Arc<Route>]) -> Vec<Sample<'a>> {
+        let budgets = self.0.budgets();
+        let shared = |kind, route, budget, passed: Passed| Sample {
+            kind,
+            route,
+            budget,
+            passed: Some(passed),
+            over: passed.over,
+        };
+        let (server, connection) = (budgets.server(), budgets.connection());
+        let mut samples = vec![
+            shared("server", ALL_ROUTES, server.budget(), server.passed()),
+            shared("client", ALL_ROUTES, budgets.clients().budget(), server.passed_below()),
+            Sample {
+                kind: "connection_rate",
+                route: ALL_ROUTES,
+                budget: connection.budget(),
+                passed: None,
+                over: connection.over(),
+            },
+        ];
+        for route in routes {
+            let (path, total, pace) = (route.path(), route.clients().above(), route.limit());
+            samples.extend([
+                shared("route", path, total.budget(), total.passed()),
+                shared("route_client", path, route.clients().budget(), total.passed_below()),
+                Sample { kind: "pace", route: path, budget: pace.budget(), passed: None, over: pace.over() },
+            ]);
+        }
+        samples
+    }
+}
+
+impl Collector for LimitMetrics {
+    fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut to = Families(encoder);
+        let routes = super::routes(&self.0);
+        let samples = self.samples(&routes);
+        let labels =
+            |sample: &Sample<'_>| [("limit", sample.kind.to_owned()), ("route", sample.route.to_owned())];
+        to.gauges(
+            "limit_rate",
+            "The rate that is set, per second: of each client, each connection, each response. Absent where there is none.",
+            Some(Unit::Bytes),
+            samples.iter().filter_map(|sample| {
+                Some((labels(sample), sample.budget.rate.map(Rate::bytes_per_second)?))
+            }),
+        )?;
+        let passed = |count: fn(&Passed) -> u64| {
+            samples.iter().filter_map(move |sample| Some((labels(sample), count(sample.passed.as_ref()?))))
+        };
+        to.counters(
+            "limit_passed",
+            "Bytes that passed a shared limit while it or another of its tree had a rate.",
+            Some(Unit::Bytes),
+            passed(|passed| passed.bytes),
+        )?;
+        to.counters(
+            "limit_waits",
+            "How often a response had to wait for a shared limit.",
+            None,
+            passed(|passed| passed.waits),
+        )?;
+        to.counters(
+            "limit_over",
+            "Bytes that a limit which only reports would have delayed.",
+            Some(Unit::Bytes),
+            samples.iter().map(|sample| (labels(sample), sample.over)),
+        )
+    }
+}
+
+impl fmt::Debug for LimitMetrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("LimitMetrics")
+    }
+}

@@ -1,0 +1,136 @@
+//! What was typed of the commands that ask a running server through its admin listener.
+
+use argh::FromArgs;
+
+/// Makes the arguments of such a command: those that say whom it asks, then its own.
+macro_rules! admin_command {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        #[derive(FromArgs, Debug, Default, PartialEq)]
+        $(#[$about])*
+        pub(super) struct $name {
+            /// the admin listener: 127.0.0.1:9180, [::1]:9180 or unix:PATH (default 127.0.0.1:9180)
+            #[argh(option, arg_name = "addr")]
+            pub(super) admin: Option<String>,
+
+            /// the file with the token that it asks for (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) token_file: Option<String>,
+
+            $($own)*
+        }
+    };
+}
+
+/// Look at the limits of a running server, and change them.
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(subcommand, name = "limits", help_triggers("-h", "--help", "help"))]
+pub(super) struct Limits {
+    #[argh(subcommand)]
+    pub(super) command: LimitsCommand,
+}
+
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(subcommand)]
+pub(super) enum LimitsCommand {
+    List(ListLimits),
+    Set(SetLimit),
+}
+
+admin_command! {
+    /// List the limits, what passed and what had to wait.
+    #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
+    ListLimits {
+        /// print JSON, as the admin API has it (default no)
+        #[argh(switch)]
+        pub(super) json: bool,
+    }
+}
+
+admin_command! {
+    /// Change a limit, at once also for transfers, until the next reload or restart.
+    #[argh(
+        subcommand,
+        name = "set",
+        usage = "[options] [--] LIMIT [OF]",
+        example = "{command_name} server --rate 100m\n\
+            {command_name} client --rate 2m --burst 1m\n\
+            {command_name} client 192.0.2.1 --rate 10m --weight 3\n\
+            {command_name} client 192.0.2.1 --default\n\
+            {command_name} route /logs/ --rate 20m\n\
+            {command_name} response /logs/ --rate off",
+        help_triggers("-h", "--help", "help")
+    )]
+    SetLimit {
+        /// which: server (all responses together), client (each, or the one that is named), connection (each), route (all responses of one route together), route-client (those to each client), response (each)
+        #[argh(positional, arg_name = "LIMIT")]
+        pub(super) limit: String,
+
+        /// the client's address, or the route's path
+        #[argh(positional, arg_name = "OF")]
+        pub(super) of: Option<String>,
+
+        /// bytes per second: 60 (KiB/s), 500B, 64k, 1.5m, 8mbit (bits/s) or off (default as it is)
+        #[argh(option, arg_name = "rate")]
+        pub(super) rate: Option<String>,
+
+        /// what may leave at once after a quiet time: 256 (KiB), 64k or 1.5m (default as it is)
+        #[argh(option, arg_name = "burst")]
+        pub(super) burst: Option<String>,
+
+        /// the share beside other clients: 1 to 65535 (default as it is)
+        #[argh(option, arg_name = "number")]
+        pub(super) weight: Option<String>,
+
+        /// true: delay nothing and count what would have been delayed; false: delay (default as it is)
+        #[argh(option, arg_name = "bool")]
+        pub(super) report_only: Option<String>,
+
+        /// give a client what all others have (default no)
+        #[argh(switch)]
+        pub(super) default: bool,
+
+        /// print JSON, as the admin API has it (default no)
+        #[argh(switch)]
+        pub(super) json: bool,
+    }
+}
+
+/// Look at the live connections of a running server, and close one.
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(subcommand, name = "connections", help_triggers("-h", "--help", "help"))]
+pub(super) struct Connections {
+    #[argh(subcommand)]
+    pub(super) command: ConnectionsCommand,
+}
+
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(subcommand)]
+pub(super) enum ConnectionsCommand {
+    List(ListConnections),
+    Close(CloseConnection),
+}
+
+admin_command! {
+    /// List the live connections and what holds each of their transfers.
+    #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
+    ListConnections {
+        /// print JSON, as the admin API has it (default no)
+        #[argh(switch)]
+        pub(super) json: bool,
+    }
+}
+
+admin_command! {
+    /// Reset a connection: its client takes nothing that is under way for complete.
+    #[argh(
+        subcommand,
+        name = "close",
+        usage = "[options] [--] ID",
+        help_triggers("-h", "--help", "help")
+    )]
+    CloseConnection {
+        /// its number, as the list and the log have it
+        #[argh(positional, arg_name = "ID")]
+        pub(super) id: u64,
+    }
+}

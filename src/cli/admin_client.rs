@@ -1,0 +1,180 @@
+//! Asks a running server through its admin listener, and says what to do when that fails.
+
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_lite::{FutureExt, future};
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST};
+use http::{Method, Request, StatusCode};
+use http_body::Body;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use sluicegate::admin::Token;
+use sluicegate::clock::{Clock, Sleep};
+use sluicegate::config::ListenAddr;
+use sluicegate::rt::{self, Connect, Socket};
+
+use super::CliError;
+
+/// Where an admin listener is looked for.
+const DEFAULT: &str = "127.0.0.1:9180";
+
+/// How long an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The most bytes of an answer that are read.
+const MOST_ANSWER: usize = 16 << 20;
+
+/// An admin listener that is asked.
+pub(super) struct AdminClient {
+    addr: ListenAddr,
+    /// The value of the Authorization field.
+    token: Option<HeaderValue>,
+}
+
+impl AdminClient {
+    /// The listener at `admin`, with the token in a file.
+    pub(super) fn new(admin: Option<&str>, token_file: Option<&str>) -> Result<Self, CliError> {
+        let typed = admin.unwrap_or(DEFAULT);
+        let plain = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
+        let plain = if typed.starts_with("unix:") { typed } else { plain };
+        let addr = plain.parse().map_err(|error| CliError::Usage(format!("--admin: {error}")))?;
+        let token = token_file.map(|file| Token::from_file(Path::new(file))).transpose();
+        let token = token.map_err(|error| CliError::Failed(error.to_string()))?;
+        Ok(Self { addr, token: token.map(|token| token.authorization()) })
+    }
+
+    /// What is at `path`.
+    pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
+        self.read(&self.ask(Method::GET, path, None)?)
+    }
+
+    /// Changes a part of what is at `path`, and gives what it is then.
+    pub(super) fn patch<T: DeserializeOwned>(&self, path: &str, change: &Value) -> Result<T, CliError> {
+        self.read(&self.ask(Method::PATCH, path, Some(change))?)
+    }
+
+    /// Takes what is at `path` away.
+    pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
+        self.ask(Method::DELETE, path, None).map(drop)
+    }
+
+    fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, CliError> {
+        serde_json::from_slice(answer).map_err(|error| {
+            self.failed(&format!(
+                "what it answers is not this program's admin API ({error}); is the address right?"
+            ))
+        })
+    }
+
+    fn failed(&self, why: &str) -> CliError {
+        CliError::Failed(format!("the admin listener at {}: {why}", self.addr))
+    }
+
+    fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Vec<u8>, CliError> {
+        let late = async {
+            let clock: Arc<dyn Clock> = rt::clock();
+            Sleep::lasting(clock, PATIENCE).await;
+            Err(self.failed(&format!("no answer within {} s", PATIENCE.as_secs())))
+        };
+        let (status, answer) = rt::block_on(self.exchange(method, path, content).or(late))?;
+        if status.is_success() {
+            return Ok(answer);
+        }
+        // A problem says what is the matter; what is none comes from something else.
+        let problem: Option<Value> = serde_json::from_slice(&answer).ok();
+        let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
+        Err(match (status, detail) {
+            (StatusCode::UNAUTHORIZED, _) if self.token.is_none() => {
+                self.failed("it asks for a token; name the file that has it: --token-file FILE")
+            }
+            (StatusCode::UNAUTHORIZED, _) => self.failed("the token in --token-file is not the one it has"),
+            (_, Some(detail)) => CliError::Failed(detail.to_owned()),
+            (_, None) => self.failed(&format!("it answers {status}, which is not this program's admin API")),
+        })
+    }
+
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<&Value>,
+    ) -> Result<(StatusCode, Vec<u8>), CliError> {
+        let socket = self.connect().await.map_err(|error| {
+            self.failed(&format!(
+                "{error}; it runs with --admin or `admin = …` in its file, and --admin here says where"
+            ))
+        })?;
+        let mut request = Request::builder().method(method).uri(path);
+        request = match &self.addr {
+            ListenAddr::Tcp(addr) => request.header(HOST, addr.to_string()),
+            ListenAddr::Unix(_) => request.header(HOST, "localhost"),
+        };
+        if let Some(token) = &self.token {
+            request = request.header(AUTHORIZATION, token);
+        }
+        if content.is_some() {
+            request = request.header(CONTENT_TYPE, "application/json");
+        }
+        let content = content.map_or_else(String::new, Value::to_string);
+        let odd = |error: http::Error| CliError::Usage(format!("{path:?} cannot be asked for: {error}"));
+        let request = request.body(content).map_err(odd)?;
+
+        let broke_off = |error: hyper::Error| self.failed(&format!("the answer broke off: {error}"));
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(socket).await.map_err(broke_off)?;
+        // The connection works as long as the answer is waited for.
+        let driving = async {
+            let _ = connection.await;
+            future::pending().await
+        };
+        let asking = async {
+            let (head, mut body) = sender.send_request(request).await.map_err(broke_off)?.into_parts();
+            let mut answer = Vec::new();
+            while let Some(frame) = future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+                let piece = frame.map_err(broke_off)?.into_data().unwrap_or_else(|_| Bytes::new());
+                answer.extend_from_slice(&piece);
+                if answer.len() > MOST_ANSWER {
+                    return Err(self.failed("it answers without end"));
+                }
+            }
+            Ok((head.status, answer))
+        };
+        asking.or(driving).await
+    }
+
+    async fn connect(&self) -> std::io::Result<Socket> {
+        match &self.addr {
+            ListenAddr::Tcp(addr) => {
+                let to = Connect { host: addr.ip().to_string(), port: addr.port(), receive_buffer: None };
+                rt::connect(&to).await
+            }
+            ListenAddr::Unix(path) => rt::connect_unix(path).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_listener_is_named_as_it_tells_its_address_itself() {
+        for (typed, expected) in [
+            (None, "127.0.0.1:9180"),
+            (Some("127.0.0.1:1"), "127.0.0.1:1"),
+            (Some("http://[::1]:9180/"), "[::1]:9180"),
+            (Some("unix:/run/admin/"), "unix:/run/admin/"),
+        ] {
+            assert_eq!(AdminClient::new(typed, None).ok().unwrap().addr.to_string(), expected);
+        }
+        let Err(CliError::Usage(text)) = AdminClient::new(Some("here"), None) else {
+            panic!("it is an address")
+        };
+        assert!(text.starts_with("--admin: "), "{text}");
+    }
+}

@@ -1,0 +1,173 @@
+//! `connections list` and `connections close`: the client of the admin API for live connections.
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use sluicegate::limit::{Rate, RateOrOff};
+
+use super::CliError;
+use super::admin_args::{Connections, ConnectionsCommand, ListConnections};
+use super::admin_client::AdminClient;
+use super::limits::words;
+use super::table::{Align, Table, size, time};
+
+/// Characters of a target that are shown.
+const MOST_TARGET: usize = 48;
+
+#[derive(Deserialize)]
+struct Page {
+    connections: Vec<Value>,
+    next: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Connection {
+    id: u64,
+    peer: String,
+    age_ms: u64,
+    bytes_written: u64,
+    rate_now: u64,
+    #[serde(flatten)]
+    held: Held,
+    transfers: Vec<Transfer>,
+}
+
+#[derive(Deserialize)]
+struct Transfer {
+    method: String,
+    target: String,
+    client: String,
+    age_ms: u64,
+    bytes: u64,
+    rate_set: Option<u64>,
+    rate_now: u64,
+    #[serde(flatten)]
+    held: Held,
+}
+
+#[derive(Deserialize)]
+struct Held {
+    held_by: String,
+    limit: Option<String>,
+    next_send_ms: Option<u64>,
+    next_send_is_estimate: bool,
+}
+
+pub(super) fn run(connections: Connections) -> Result<String, CliError> {
+    match connections.command {
+        ConnectionsCommand::List(list) => self::list(&list),
+        ConnectionsCommand::Close(close) => {
+            let client = AdminClient::new(close.admin.as_deref(), close.token_file.as_deref())?;
+            client.delete(&format!("/v1/connections/{}", close.id))?;
+            Ok(format!("connection {} is reset\n", close.id))
+        }
+    }
+}
+
+fn list(typed: &ListConnections) -> Result<String, CliError> {
+    let client = AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref())?;
+    let (mut all, mut after) = (Vec::new(), 0);
+    loop {
+        let page: Page = client.get(&format!("/v1/connections?limit=500&after={after}"))?;
+        all.extend(page.connections);
+        let Some(next) = page.next else { break };
+        after = next;
+    }
+    if typed.json {
+        return Ok(format!("{:#}\n", json!({"connections": all})));
+    }
+    let odd = |error| CliError::Failed(format!("the admin listener tells a connection oddly: {error}"));
+    let connections = all.into_iter().map(serde_json::from_value).collect::<Result<Vec<_>, _>>();
+    Ok(table(&connections.map_err(odd)?))
+}
+
+/// A line for each transfer, and for each connection without any.
+fn table(connections: &[Connection]) -> String {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("ID", Right),
+        ("PEER", Left),
+        ("CLIENT", Left),
+        ("REQUEST", Left),
+        ("AGE", Right),
+        ("SENT", Right),
+        ("NOW", Right),
+        ("SET", Right),
+        ("HELD BY", Left),
+        ("NEXT", Right),
+        ("LIMIT", Left),
+    ]);
+    let per_second = |bytes| format!("{}/s", size(bytes));
+    for connection in connections {
+        let id = connection.id.to_string();
+        for transfer in &connection.transfers {
+            table.row([
+                id.clone(),
+                connection.peer.clone(),
+                transfer.client.clone(),
+                format!("{} {}", transfer.method, cut(&transfer.target)),
+                time(transfer.age_ms),
+                size(transfer.bytes),
+                per_second(transfer.rate_now),
+                RateOrOff(transfer.rate_set.and_then(Rate::new)).to_string(),
+                transfer.held.held_by.clone(),
+                next(&transfer.held),
+                transfer.held.limit.as_deref().map(words).unwrap_or_default(),
+            ]);
+        }
+        if connection.transfers.is_empty() {
+            table.row([
+                id,
+                connection.peer.clone(),
+                "-".to_owned(),
+                "-".to_owned(),
+                time(connection.age_ms),
+                size(connection.bytes_written),
+                per_second(connection.rate_now),
+                "-".to_owned(),
+                connection.held.held_by.clone(),
+                next(&connection.held),
+                connection.held.limit.as_deref().map(words).unwrap_or_default(),
+            ]);
+        }
+    }
+    table.text()
+}
+
+/// When it goes on, `~` before an estimate.
+fn next(held: &Held) -> String {
+    let about = if held.next_send_is_estimate { "~" } else { "" };
+    held.next_send_ms.map_or_else(|| "-".to_owned(), |millis| format!("{about}{}", time(millis)))
+}
+
+fn cut(target: &str) -> String {
+    match target.char_indices().nth(MOST_TARGET) {
+        Some((end, _)) => format!("{}…", &target[..end]),
+        None => target.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_says_what_is_slow_why_and_what_to_change() {
+        let told = json!({
+            "id": 7, "peer": "192.0.2.1:5000", "age_ms": 90_000, "bytes_written": 12_493, "rate_now": 0,
+            "held_by": "nothing", "limit": null, "next_send_ms": null, "next_send_is_estimate": false,
+            "transfers": [{
+                "method": "GET", "target": "/a.iso", "client": "192.0.2.1", "age_ms": 1_080, "bytes": 12_288,
+                "rate_set": 61_440, "rate_now": 11_471, "held_by": "client", "limit": "/v1/limits/client",
+                "next_send_ms": 121, "next_send_is_estimate": true,
+            }],
+        });
+        let busy: Connection = serde_json::from_value(told.clone()).unwrap();
+        let idle = Connection { transfers: Vec::new(), ..serde_json::from_value(told).unwrap() };
+        let expected = "\
+ID  PEER            CLIENT     REQUEST       AGE      SENT         NOW  SET  HELD BY     NEXT  LIMIT
+ 7  192.0.2.1:5000  192.0.2.1  GET /a.iso  1.0 s  12.0 KiB  11.2 KiB/s  60k  client   ~121 ms  client (each)
+ 7  192.0.2.1:5000  -          -           1 min  12.2 KiB       0 B/s    -  nothing        -
+";
+        assert_eq!(table(&[busy, idle]), expected);
+    }
+}

@@ -1,0 +1,232 @@
+//! `limits list` and `limits set`: the client of the admin API for limits.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sluicegate::limit::{Burst, Rate, RateOrOff, Weight};
+
+use super::CliError;
+use super::admin_args::{Limits, LimitsCommand, ListLimits, SetLimit};
+use super::admin_client::AdminClient;
+use super::table::{Align, Table, size};
+
+/// What is escaped in a segment of a path.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
+
+/// The words for a limit that is one for each.
+const EACH: &str = "(each)";
+
+/// A page of limits; what else there is in it is kept for `--json`.
+#[derive(Deserialize, Serialize)]
+struct Page {
+    limits: Vec<Value>,
+    next: Option<String>,
+    #[serde(flatten)]
+    more: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct Limit {
+    href: String,
+    rate: Option<u64>,
+    burst: u64,
+    weight: Option<u16>,
+    report_only: bool,
+    bytes: Option<u64>,
+    waits: Option<u64>,
+    over: u64,
+}
+
+pub(super) fn run(limits: Limits) -> Result<String, CliError> {
+    match limits.command {
+        LimitsCommand::List(list) => self::list(&list),
+        LimitsCommand::Set(set) => self::set(&set),
+    }
+}
+
+fn list(typed: &ListLimits) -> Result<String, CliError> {
+    let client = AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref())?;
+    let mut all: Page = client.get("/v1/limits")?;
+    let mut path = "/v1/limits/clients?limit=500".to_owned();
+    loop {
+        let page: Page = client.get(&path)?;
+        all.limits.extend(page.limits);
+        let Some(next) = page.next else { break };
+        path = format!("/v1/limits/clients?limit=500&after={}", utf8_percent_encode(&next, SEGMENT));
+    }
+    if typed.json {
+        let Page { limits, mut more, .. } = all;
+        more.insert("limits".to_owned(), limits.into());
+        return Ok(format!("{:#}\n", Value::Object(more)));
+    }
+    table(all.limits)
+}
+
+fn table(limits: Vec<Value>) -> Result<String, CliError> {
+    use Align::{Left, Right};
+    let mut table = Table::new([
+        ("LIMIT", Left),
+        ("RATE", Right),
+        ("BURST", Right),
+        ("WEIGHT", Right),
+        ("PASSED", Right),
+        ("WAITS", Right),
+        ("OVER", Right),
+        ("", Left),
+    ]);
+    for limit in limits {
+        let limit: Limit = serde_json::from_value(limit)
+            .map_err(|error| CliError::Failed(format!("the admin listener tells a limit oddly: {error}")))?;
+        let known = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
+        table.row([
+            words(&limit.href),
+            RateOrOff(limit.rate.and_then(Rate::new)).to_string(),
+            if limit.burst == 0 { "-".to_owned() } else { Burst::new(limit.burst).to_string() },
+            known(limit.weight.map(|weight| weight.to_string())),
+            known(limit.bytes.map(size)),
+            known(limit.waits.map(|waits| waits.to_string())),
+            if limit.over == 0 { "-".to_owned() } else { size(limit.over) },
+            if limit.report_only { "reports only".to_owned() } else { String::new() },
+        ]);
+    }
+    Ok(table.text())
+}
+
+fn set(typed: &SetLimit) -> Result<String, CliError> {
+    let path = path(&typed.limit, typed.of.as_deref())?;
+    let change = change(typed)?;
+    if typed.default {
+        if typed.limit != "client"
+            || typed.of.is_none()
+            || change.as_object().is_some_and(|object| !object.is_empty())
+        {
+            let text = "--default is for one client, and alone: limits set client 192.0.2.1 --default";
+            return Err(CliError::Usage(text.to_owned()));
+        }
+    } else if change.as_object().is_some_and(Map::is_empty) {
+        let text = "nothing to change: give --rate, --burst, --weight or --report-only";
+        return Err(CliError::Usage(text.to_owned()));
+    }
+    let client = AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref())?;
+    let limit: Value = if typed.default {
+        client.delete(&path)?;
+        client.get(&path)?
+    } else {
+        client.patch(&path, &change)?
+    };
+    if typed.json { Ok(format!("{limit:#}\n")) } else { table(vec![limit]) }
+}
+
+/// What was typed of the limit, as the API takes it. Numbers are bytes there.
+fn change(typed: &SetLimit) -> Result<Value, CliError> {
+    let wrong = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("--{flag}: {error}"));
+    let mut change = json!({});
+    if let Some(text) = &typed.rate {
+        let rate = Rate::parse_or_off(text).map_err(|error| wrong("rate", &error))?;
+        change["rate"] = rate.map(Rate::bytes_per_second).into();
+    }
+    if let Some(text) = &typed.burst {
+        let burst: Burst = text.parse().map_err(|error| wrong("burst", &error))?;
+        change["burst"] = burst.bytes().into();
+    }
+    if let Some(text) = &typed.weight {
+        let weight = text.parse().ok().and_then(Weight::new);
+        let weight = weight
+            .ok_or_else(|| wrong("weight", &format!("{text:?} is not a number from 1 to {}", u16::MAX)))?;
+        change["weight"] = weight.get().into();
+    }
+    if let Some(text) = &typed.report_only {
+        let report_only: bool =
+            text.parse().map_err(|_| wrong("report-only", &format!("{text:?} is neither true nor false")))?;
+        change["report_only"] = report_only.into();
+    }
+    Ok(change)
+}
+
+/// The address of the limit that was typed.
+fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
+    let usage = |text: String| Err(CliError::Usage(text));
+    let of_route = |part: &str| match of {
+        Some(path) => Ok(format!("/v1/limits/routes/{}/{part}", utf8_percent_encode(path, SEGMENT))),
+        None => usage(format!("of which route? limits set {limit} /logs/ --rate 20m")),
+    };
+    match (limit, of) {
+        ("server" | "connection", None) => Ok(format!("/v1/limits/{limit}")),
+        ("server" | "connection", Some(of)) => {
+            usage(format!("there is one limit {limit}, not one of {of:?}"))
+        }
+        ("client", None) => Ok("/v1/limits/client".to_owned()),
+        ("client", Some(key)) => Ok(format!("/v1/limits/clients/{}", utf8_percent_encode(key, SEGMENT))),
+        ("route", _) => of_route("total"),
+        ("route-client", _) => of_route("client"),
+        ("response", _) => of_route("response"),
+        _ => usage(format!(
+            "{limit:?} is not a limit; known: server, client, connection, route, route-client, response"
+        )),
+    }
+}
+
+/// What is typed behind `limits set` for the limit at this address.
+pub(super) fn words(href: &str) -> String {
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let segments: Vec<&str> = href.strip_prefix("/v1/limits/").unwrap_or_default().split('/').collect();
+    match segments[..] {
+        ["server"] => "server".to_owned(),
+        [each @ ("client" | "connection")] => format!("{each} {EACH}"),
+        ["clients", key] => format!("client {}", decoded(key)),
+        ["routes", path, part] => {
+            let kind = match part {
+                "total" => "route",
+                "client" => "route-client",
+                part => part,
+            };
+            format!("{kind} {}", decoded(path))
+        }
+        _ => href.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_typed_is_an_address_and_back() {
+        for (limit, of, href, shown) in [
+            ("server", None, "/v1/limits/server", "server"),
+            ("client", None, "/v1/limits/client", "client (each)"),
+            ("connection", None, "/v1/limits/connection", "connection (each)"),
+            ("client", Some("192.0.2.1"), "/v1/limits/clients/192.0.2.1", "client 192.0.2.1"),
+            ("client", Some("2001:db8::/64"), "/v1/limits/clients/2001:db8::%2F64", "client 2001:db8::/64"),
+            ("route", Some("/a b/"), "/v1/limits/routes/%2Fa%20b%2F/total", "route /a b/"),
+            ("route-client", Some("/"), "/v1/limits/routes/%2F/client", "route-client /"),
+            ("response", Some("/"), "/v1/limits/routes/%2F/response", "response /"),
+        ] {
+            assert_eq!(path(limit, of), Ok(href.to_owned()));
+            assert_eq!(words(href), shown);
+        }
+        for (limit, of, expected) in [
+            ("server", Some("/"), "there is one limit server"),
+            ("route", None, "of which route?"),
+            ("pace", None, "\"pace\" is not a limit; known: server"),
+        ] {
+            assert!(matches!(path(limit, of), Err(CliError::Usage(text)) if text.contains(expected)));
+        }
+    }
+
+    #[test]
+    fn a_change_is_in_bytes_and_has_what_was_typed() {
+        let typed = SetLimit {
+            rate: Some("60".to_owned()),
+            burst: Some("1m".to_owned()),
+            weight: Some("3".to_owned()),
+            report_only: Some("true".to_owned()),
+            ..SetLimit::default()
+        };
+        let expected = json!({"rate": 61_440, "burst": 1_048_576, "weight": 3, "report_only": true});
+        assert_eq!(change(&typed), Ok(expected));
+        let off = SetLimit { rate: Some("off".to_owned()), ..SetLimit::default() };
+        assert_eq!(change(&off), Ok(json!({"rate": null})));
+        assert_eq!(change(&SetLimit::default()), Ok(json!({})));
+    }
+}

@@ -1,0 +1,209 @@
+//! What was typed behind `sluicegate quota`, as texts.
+
+use argh::FromArgs;
+
+/// Share limits fairly among many servers.
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(
+    subcommand,
+    name = "quota",
+    example = "{command_name} serve --limit egress=100m --limit api=100/s\n\
+        {command_name} list\n\
+        {command_name} set egress=200m",
+    note = "Limits: RESOURCE=LIMIT; 100/s is requests, 100m or 8mbit is bytes.\n\
+        {command_name} serve --help tells the flags of a command.",
+    help_triggers("-h", "--help", "help")
+)]
+pub(in crate::cli) struct Quota {
+    #[argh(subcommand)]
+    pub(super) command: Option<Command>,
+}
+
+#[derive(FromArgs, Debug, PartialEq)]
+#[argh(subcommand)]
+pub(super) enum Command {
+    Serve(Serve),
+    List(List),
+    Set(Set),
+    Delete(Delete),
+    Clients(Clients),
+    Watch(Watch),
+}
+
+/// Run a quota server.
+#[derive(FromArgs, Debug, Default, PartialEq)]
+#[argh(subcommand, name = "serve", help_triggers("-h", "--help", "help"))]
+pub(super) struct Serve {
+    /// where to listen: 127.0.0.1:9190 or [::1]:9190 for TCP, unix:PATH for a Unix socket; repeatable (default 127.0.0.1:9190)
+    #[argh(option, arg_name = "addr")]
+    pub(super) listen: Vec<String>,
+
+    /// a limit to start with: egress=100m (bytes/s) or api=100/s (requests); repeatable (default none)
+    #[argh(option, arg_name = "limit")]
+    pub(super) limit: Vec<String>,
+
+    /// how long a client lives, and a lease lasts, after a heartbeat (default 30s)
+    #[argh(option, arg_name = "time")]
+    pub(super) heartbeat_timeout: Option<String>,
+
+    /// how long after the start only what clients say they hold is granted; 0s where no earlier server's lease can run (default --heartbeat-timeout)
+    #[argh(option, arg_name = "time")]
+    pub(super) learning: Option<String>,
+
+    /// live clients; more are refused (default 10000)
+    #[argh(option, arg_name = "number")]
+    pub(super) max_clients: Option<String>,
+
+    /// limits; more are refused (default 1000)
+    #[argh(option, arg_name = "number")]
+    pub(super) max_resources: Option<String>,
+
+    /// the file with the token that callers must bring; off loopback this or --client-ca is needed (default none)
+    #[argh(option, arg_name = "file")]
+    pub(super) token_file: Option<String>,
+
+    /// the server's certificate chain in PEM; TLS is spoken with it (default none)
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_cert: Option<String>,
+
+    /// its private key in PEM (default none)
+    #[argh(option, arg_name = "file")]
+    pub(super) tls_key: Option<String>,
+
+    /// certificates in PEM of the authorities that sign clients' certificates; only such clients are heard (default none)
+    #[argh(option, arg_name = "file")]
+    pub(super) client_ca: Option<String>,
+
+    /// time calls under way have after SIGTERM (default 5s)
+    #[argh(option, arg_name = "time")]
+    pub(super) drain: Option<String>,
+
+    /// off, error, warn, info, debug or trace (default info)
+    #[argh(option, arg_name = "level")]
+    pub(super) log_level: Option<String>,
+}
+
+/// Makes the arguments of a command that asks a quota server: its own, then those of all such commands.
+macro_rules! asking_command {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        #[derive(FromArgs, Debug, Default, PartialEq)]
+        $(#[$about])*
+        pub(super) struct $name {
+            $($own)*
+
+            /// the quota server (default http://127.0.0.1:9190)
+            #[argh(option, arg_name = "url")]
+            pub(super) server: Option<String>,
+
+            /// the file with the token that the server asks for (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) token_file: Option<String>,
+
+            /// certificates in PEM of the authorities to believe; needed for https (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) tls_ca: Option<String>,
+
+            /// the certificate chain in PEM to show, where the server asks for one (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) tls_cert: Option<String>,
+
+            /// its private key in PEM (default none)
+            #[argh(option, arg_name = "file")]
+            pub(super) tls_key: Option<String>,
+
+            /// print JSON, one object for each line (default no)
+            #[argh(switch)]
+            pub(super) json: bool,
+        }
+
+        impl $name {
+            pub(super) fn asking(&self) -> Asking<'_> {
+                Asking {
+                    server: self.server.as_deref(),
+                    token_file: self.token_file.as_deref(),
+                    tls_ca: self.tls_ca.as_deref(),
+                    tls_cert: self.tls_cert.as_deref(),
+                    tls_key: self.tls_key.as_deref(),
+                }
+            }
+        }
+    };
+}
+
+/// The arguments that all asking commands have.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking<'a> {
+    pub(super) server: Option<&'a str>,
+    pub(super) token_file: Option<&'a str>,
+    pub(super) tls_ca: Option<&'a str>,
+    pub(super) tls_cert: Option<&'a str>,
+    pub(super) tls_key: Option<&'a str>,
+}
+
+asking_command! {
+    /// Tell the limits, and how much of each is granted to how many clients.
+    #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+    List {}
+}
+
+asking_command! {
+    /// Set a limit, or make one.
+    #[argh(subcommand, name = "set", usage = "[options] [--] RESOURCE=LIMIT", help_triggers("-h", "--help", "help"))]
+    Set {
+        /// the limit: egress=100m (bytes/s) or api=100/s (requests)
+        #[argh(positional, arg_name = "RESOURCE=LIMIT")]
+        pub(super) limit: String,
+    }
+}
+
+asking_command! {
+    /// Take a limit away.
+    #[argh(subcommand, name = "delete", usage = "[options] [--] RESOURCE", help_triggers("-h", "--help", "help"))]
+    Delete {
+        /// the resource
+        #[argh(positional, arg_name = "RESOURCE")]
+        pub(super) resource: String,
+    }
+}
+
+asking_command! {
+    /// Tell the live clients and their shares.
+    #[argh(subcommand, name = "clients", help_triggers("-h", "--help", "help"))]
+    Clients {}
+}
+
+asking_command! {
+    /// Tell all shares, and then each change, until it is stopped.
+    #[argh(subcommand, name = "watch", usage = "[options] [--] [RESOURCE]", help_triggers("-h", "--help", "help"))]
+    Watch {
+        /// the resource to look at (default all)
+        #[argh(positional, arg_name = "RESOURCE")]
+        pub(super) resource: Option<String>,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sluicegate::config::duration::spell;
+    use sluicegate::quota::server::QuotaServerSettings;
+
+    use super::*;
+
+    #[test]
+    fn the_defaults_in_the_help_are_those_of_the_server() {
+        let help = Quota::from_args(&["quota"], &["serve", "--help"]).unwrap_err().output;
+        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+        let settings = QuotaServerSettings::default();
+        for (flag, default) in [
+            ("--heartbeat-timeout", spell(settings.book.heartbeat_timeout)),
+            ("--max-clients", settings.book.most_clients.to_string()),
+            ("--max-resources", settings.book.most_resources.to_string()),
+            ("--drain", spell(settings.drain)),
+        ] {
+            let (_, explanation) = help.split_once(&format!(" {flag} ")).unwrap();
+            let (_, said) = explanation.split_once("(default ").unwrap();
+            assert_eq!(said.split_once(')').unwrap().0, default, "{flag}");
+        }
+        assert_eq!(settings.book.learning, settings.book.heartbeat_timeout);
+    }
+}

@@ -1,0 +1,152 @@
+//! The commands that ask a quota server, each on a connection of its own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use sluicegate::clock::Sleep;
+use sluicegate::quota::client::{Calls, Dial};
+use sluicegate::quota::wire;
+use sluicegate::quota::{NamedLimit, Unit};
+use sluicegate::rt;
+use sluicegate::tls::ClientTls;
+use tonic::{Request, Status};
+
+use super::args::{Asking, Clients, Delete, List, Set, Watch};
+use super::{CliError, DEFAULT_ADDRESS, bad, identity, show, token};
+use crate::cli::print;
+
+/// How long an answer may take.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+pub(super) fn list(typed: &List) -> Result<(), CliError> {
+    let json = typed.json;
+    asking(typed.asking(), async |calls: &mut Calls| {
+        let mut resources = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let message = wire::ListResourcesRequest { page_size: 0, page_token };
+            let page = calls.list_resources(within(message)).await?.into_inner();
+            resources.extend(page.resources);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(show::resources(&resources, json));
+            }
+        }
+    })
+}
+
+pub(super) fn set(typed: &Set) -> Result<(), CliError> {
+    let named: NamedLimit = typed.limit.parse().map_err(|error| CliError::Usage(format!("{error}")))?;
+    let unit = match named.limit.unit() {
+        Unit::Requests => wire::Unit::Requests,
+        Unit::Bytes => wire::Unit::Bytes,
+    };
+    let limit = wire::RateLimit { per_second: named.limit.per_second(), unit: unit.into() };
+    let message =
+        wire::SetResourceLimitRequest { resource_id: named.resource.to_string(), rate_limit: Some(limit) };
+    let json = typed.json;
+    asking(typed.asking(), async |calls: &mut Calls| {
+        let resource = calls.set_resource_limit(within(message.clone())).await?.into_inner();
+        Ok(show::resources(&[resource], json))
+    })
+}
+
+pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
+    let (resource, json) = (typed.resource.clone(), typed.json);
+    asking(typed.asking(), async |calls: &mut Calls| {
+        let message = wire::DeleteResourceLimitRequest { resource_id: resource.clone() };
+        calls.delete_resource_limit(within(message)).await?;
+        Ok(show::deleted(&resource, json))
+    })
+}
+
+pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
+    let json = typed.json;
+    asking(typed.asking(), async |calls: &mut Calls| {
+        let mut clients = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let message = wire::ListClientsRequest { page_size: 0, page_token };
+            let page = calls.list_clients(within(message)).await?.into_inner();
+            clients.extend(page.clients);
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                return Ok(show::clients(&clients, json));
+            }
+        }
+    })
+}
+
+pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
+    let dial = dial(typed.asking())?;
+    rt::block_on(async {
+        let mut calls = connect(&dial).await?;
+        let message = wire::WatchAllocationsRequest {
+            resource_id: typed.resource.clone().unwrap_or_default(),
+            ..Default::default()
+        };
+        let opened = calls.watch_allocations(message).await.map_err(|status| refused(&status))?;
+        let mut changes = opened.into_inner();
+        while let Some(change) = changes.message().await.map_err(|status| refused(&status))? {
+            print(&show::changes(&change.shares, typed.json))?;
+        }
+        Ok(())
+    })
+}
+
+/// Connects, asks, and prints the answer.
+fn asking(
+    typed: Asking<'_>,
+    ask: impl AsyncFnOnce(&mut Calls) -> Result<String, Status>,
+) -> Result<(), CliError> {
+    let dial = dial(typed)?;
+    let text = rt::block_on(async {
+        let mut calls = connect(&dial).await?;
+        let late = async {
+            Sleep::lasting(rt::clock(), TIMEOUT).await;
+            Err(Status::deadline_exceeded("it does not answer in time"))
+        };
+        ask(&mut calls).or(late).await.map_err(|status| refused(&status))
+    })?;
+    print(&text)
+}
+
+fn dial(typed: Asking<'_>) -> Result<Dial, CliError> {
+    let default = format!("http://{DEFAULT_ADDRESS}");
+    let endpoint = typed.server.unwrap_or(&default).parse().map_err(|error| bad("server", &error))?;
+    let mut dial = Dial::new(endpoint);
+    dial.token = token(typed.token_file)?;
+    let identity = identity(typed.tls_cert, typed.tls_key)?;
+    dial.tls = match typed.tls_ca {
+        Some(authorities) => {
+            let tls = ClientTls::new(Path::new(authorities), identity.as_ref());
+            Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
+        }
+        None if identity.is_some() => {
+            return Err(CliError::Usage("--tls-cert needs --tls-ca beside it".to_owned()));
+        }
+        None if dial.endpoint.is_tls() => {
+            return Err(CliError::Usage("an https server needs --tls-ca".to_owned()));
+        }
+        None => None,
+    };
+    Ok(dial)
+}
+
+async fn connect(dial: &Dial) -> Result<Calls, CliError> {
+    let failed =
+        |error| CliError::Failed(format!("cannot reach the quota server {}: {error}", dial.endpoint));
+    dial.connect().await.map_err(failed)
+}
+
+fn refused(status: &Status) -> CliError {
+    let text = if status.message().is_empty() { status.code().description() } else { status.message() };
+    CliError::Failed(format!("the quota server says: {text}"))
+}
+
+fn within<T>(message: T) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(TIMEOUT);
+    request
+}

@@ -1,0 +1,58 @@
+//! `sluicegate quota`: the quota server, and the commands that ask one.
+
+mod args;
+mod ask;
+mod serve;
+mod show;
+mod source;
+
+use std::path::Path;
+
+use sluicegate::admin::Token;
+use sluicegate::tls::Identity;
+
+use super::{CliError, StartLog};
+use args::Command;
+pub(super) use args::Quota;
+pub(super) use source::{Typed, source};
+
+/// Where the quota server listens, and is looked for, unless told otherwise.
+const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";
+
+/// Does what was typed.
+pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
+    let Some(command) = &typed.command else {
+        let text = "a command is missing behind quota: serve, list, set, delete, clients or watch";
+        return Err(CliError::Usage(text.to_owned()));
+    };
+    match command {
+        Command::Serve(serve) => serve::run(serve, start_log),
+        Command::List(list) => ask::list(list),
+        Command::Set(set) => ask::set(set),
+        Command::Delete(delete) => ask::delete(delete),
+        Command::Clients(clients) => ask::clients(clients),
+        Command::Watch(watch) => ask::watch(watch),
+    }
+}
+
+/// A flag's value that is not good.
+fn bad(flag: &str, error: &dyn std::fmt::Display) -> CliError {
+    CliError::Usage(format!("--{flag}: {error}"))
+}
+
+fn token(file: Option<&str>) -> Result<Option<Token>, CliError> {
+    let token = file.map(|file| Token::from_file(Path::new(file))).transpose();
+    token.map_err(|error| CliError::Failed(error.to_string()))
+}
+
+/// A certificate and its key, or neither.
+fn identity(certificate: Option<&str>, key: Option<&str>) -> Result<Option<Identity>, CliError> {
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            Ok(Some(Identity { certificate: certificate.into(), key: key.into() }))
+        }
+        (None, None) => Ok(None),
+        (Some(_), None) => Err(CliError::Usage("--tls-cert needs --tls-key beside it".to_owned())),
+        (None, Some(_)) => Err(CliError::Usage("--tls-key needs --tls-cert beside it".to_owned())),
+    }
+}

@@ -1,0 +1,162 @@
+//! `sluicegate quota serve`: from flags to a quota server that runs until it is told to stop.
+
+use std::fmt::Write;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use futures_lite::FutureExt;
+use sluicegate::config::words::parse_log_level;
+use sluicegate::config::{ListenAddr, duration};
+use sluicegate::quota::NamedLimit;
+use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
+use sluicegate::rt::{self, Listener, ShieldedStdout, Signals};
+use sluicegate::tls::ServerTls;
+
+use super::args::Serve;
+use super::{CliError, DEFAULT_ADDRESS, StartLog, bad, identity, token};
+use crate::cli::print;
+
+/// Descriptors the program needs beside those of connections.
+const OWN_DESCRIPTORS: u64 = 64;
+
+pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
+    let log_level = match &typed.log_level {
+        Some(text) => parse_log_level(text).map_err(|error| bad("log-level", &error))?,
+        None => log::LevelFilter::Info,
+    };
+    let addresses = listen(typed)?;
+    let settings = settings(typed)?;
+    let failed = |error: &dyn std::fmt::Display| CliError::Failed(error.to_string());
+    for addr in &addresses {
+        if let ListenAddr::Tcp(addr) = addr {
+            permitted(*addr, settings.token.as_ref(), settings.tls.as_ref())
+                .map_err(|error| failed(&error))?;
+        }
+    }
+    let descriptors = rt::raise_descriptor_limit();
+    // First: a signal that comes from now on is obeyed, and those who read that we listen may send one.
+    let mut signals =
+        Signals::listen().map_err(|error| failed(&format!("signals cannot be heard: {error}")))?;
+    let listeners: Result<Vec<Listener>, CliError> = addresses.iter().map(bind).collect();
+    let server = QuotaServer::new(settings.clone(), listeners?).map_err(|error| failed(&error))?;
+    print(&started(&addresses, server.local_addrs(), &settings))?;
+    let stdout =
+        ShieldedStdout::new().map_err(|error| failed(&format!("the log cannot be shielded: {error}")))?;
+    start_log(log_level);
+    let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;
+    if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
+        log::warn!(limit, needed; "the limit of open files is too low for --max-clients: raise it (ulimit -n)");
+    }
+
+    let handle = server.handle();
+    rt::block_on(server.run().or(async {
+        let signal = signals.next().await;
+        log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
+        handle.drain();
+        signals.next().await;
+        log::warn!("stopping: calls under way are cut");
+        handle.stop();
+        std::future::pending().await
+    }));
+    log::info!("stopped");
+    stdout.finish();
+    Ok(())
+}
+
+fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
+    let mut addresses: Vec<ListenAddr> = Vec::new();
+    let default = [DEFAULT_ADDRESS.to_owned()];
+    for text in if typed.listen.is_empty() { &default[..] } else { &typed.listen } {
+        let addr: ListenAddr = text.parse().map_err(|error| bad("listen", &error))?;
+        if addresses.iter().any(|other| other.clashes_with(&addr)) {
+            return Err(bad("listen", &format!("{addr} is given twice")));
+        }
+        addresses.push(addr);
+    }
+    Ok(addresses)
+}
+
+fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
+    let mut settings = QuotaServerSettings::default();
+    if let Some(text) = &typed.heartbeat_timeout {
+        let timeout = duration::parse(text).and_then(duration::positive);
+        settings.book.heartbeat_timeout = timeout.map_err(|error| bad("heartbeat-timeout", &error))?;
+    }
+    settings.book.learning = match &typed.learning {
+        Some(text) => duration::parse(text).map_err(|error| bad("learning", &error))?,
+        None => settings.book.heartbeat_timeout,
+    };
+    if let Some(text) = &typed.max_clients {
+        settings.book.most_clients = count("max-clients", text)?;
+        settings.max_connections = settings.book.most_clients + settings.book.most_clients / 10 + 16;
+    }
+    if let Some(text) = &typed.max_resources {
+        settings.book.most_resources = count("max-resources", text)?;
+    }
+    for text in &typed.limit {
+        let named: NamedLimit = text.parse().map_err(|error| bad("limit", &error))?;
+        if settings.limits.iter().any(|other| other.resource == named.resource) {
+            return Err(bad("limit", &format!("{} is given twice", named.resource)));
+        }
+        settings.limits.push(named);
+    }
+    if let Some(text) = &typed.drain {
+        settings.drain = duration::parse(text).map_err(|error| bad("drain", &error))?;
+    }
+    settings.token = token(typed.token_file.as_deref())?;
+    let identity = identity(typed.tls_cert.as_deref(), typed.tls_key.as_deref())?;
+    settings.tls = match (&identity, &typed.client_ca) {
+        (Some(identity), authority) => {
+            let tls = ServerTls::new(identity, authority.as_deref().map(Path::new));
+            Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
+        }
+        (None, Some(_)) => {
+            return Err(CliError::Usage("--client-ca needs --tls-cert and --tls-key beside it".to_owned()));
+        }
+        (None, None) => None,
+    };
+    Ok(settings)
+}
+
+fn count(flag: &str, text: &str) -> Result<usize, CliError> {
+    const MOST: usize = 1_000_000;
+    match text.parse() {
+        Ok(count @ 1..=MOST) => Ok(count),
+        _ => Err(bad(flag, &format!("{text:?} is not a whole number from 1 to {MOST}"))),
+    }
+}
+
+fn bind(addr: &ListenAddr) -> Result<Listener, CliError> {
+    let bound = match addr {
+        ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),
+        ListenAddr::Unix(path) => Listener::bind_unix(path),
+    };
+    bound.map_err(|error| CliError::Failed(format!("cannot listen on {addr}: {error}")))
+}
+
+/// What a person wants to know of a server that starts.
+fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaServerSettings) -> String {
+    let mut text = String::new();
+    let mut bound = bound.into_iter();
+    let scheme = if settings.tls.is_some() { "https" } else { "http" };
+    for addr in addresses {
+        // Writing to a string does not fail.
+        let _ = match addr {
+            ListenAddr::Tcp(addr) => {
+                writeln!(text, "quota server listening on {scheme}://{}", bound.next().unwrap_or(*addr))
+            }
+            ListenAddr::Unix(path) => writeln!(text, "quota server listening on unix:{}", path.display()),
+        };
+    }
+    for named in &settings.limits {
+        let _ = writeln!(text, "  {named}");
+    }
+    let timeout = duration::spell(settings.book.heartbeat_timeout);
+    let learning = match settings.book.learning {
+        time if time.is_zero() => String::new(),
+        time => format!("; for {} only what clients hold already is granted", duration::spell(time)),
+    };
+    let _ = writeln!(text, "leases last {timeout}{learning}");
+    let _ = writeln!(text, "Ctrl-C stops; calls under way then have {}", duration::spell(settings.drain));
+    text
+}

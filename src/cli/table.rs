@@ -1,0 +1,123 @@
+//! Tables for people: aligned columns, sizes and times with their units.
+
+use std::time::Duration;
+
+/// How a column stands.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Align {
+    Left,
+    Right,
+}
+
+/// Rows of texts below their headings.
+pub(super) struct Table<const N: usize> {
+    align: [Align; N],
+    rows: Vec<[String; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    /// A table with these headings and no rows yet.
+    pub(super) fn new(headings: [(&str, Align); N]) -> Self {
+        Self {
+            align: headings.map(|(_, align)| align),
+            rows: vec![headings.map(|(text, _)| text.to_owned())],
+        }
+    }
+
+    /// Adds a row.
+    pub(super) fn row(&mut self, row: [String; N]) {
+        self.rows.push(row);
+    }
+
+    /// The lines, each column as wide as it must be, two spaces apart.
+    pub(super) fn text(&self) -> String {
+        let mut widths = [0; N];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        let mut text = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for ((cell, width), align) in row.iter().zip(widths).zip(self.align) {
+                let padding = " ".repeat(width - cell.chars().count());
+                let (before, behind) = if align == Align::Left { ("", &*padding) } else { (&*padding, "") };
+                line.push_str(before);
+                // What a client sent must not move the cursor.
+                line.extend(cell.chars().map(|c| if c.is_control() { '?' } else { c }));
+                line.push_str(behind);
+                line.push_str("  ");
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+}
+
+/// `bytes` in the largest unit they fill, with one decimal: `12.0 KiB`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    let mut value = bytes as f64 / 1024.0;
+    let mut unit = 0;
+    // What would be rounded to 1024.0 is 1.0 of the next.
+    while value >= 1023.95 && unit + 1 < UNITS.len() {
+        value /= 1024.0;
+        unit += 1;
+    }
+    format!("{value:.1} {}", UNITS[unit])
+}
+
+/// A time as people say it: `250 ms`, `1.5 s`, `3 min`, `2 h`, `4 d`.
+pub(super) fn time(millis: u64) -> String {
+    let seconds = Duration::from_millis(millis).as_secs();
+    match seconds {
+        0 => format!("{millis} ms"),
+        1..60 => format!("{}.{} s", seconds, millis % 1000 / 100),
+        60..3_600 => format!("{} min", seconds / 60),
+        3_600..86_400 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_must_be() {
+        let mut table = Table::new([("NAME", Align::Left), ("SIZE", Align::Right)]);
+        table.row(["é\u{1b}[2J".to_owned(), "1 B".to_owned()]);
+        table.row(["long one".to_owned(), "12.0 KiB".to_owned()]);
+        assert_eq!(table.text(), "NAME          SIZE\né?[2J          1 B\nlong one  12.0 KiB\n");
+    }
+
+    #[test]
+    fn sizes_and_times_are_read_at_a_glance() {
+        for (bytes, expected) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (12_288, "12.0 KiB"),
+            ((1 << 20) - 1, "1.0 MiB"),
+            (3 << 29, "1.5 GiB"),
+            (u64::MAX, "16.0 EiB"),
+        ] {
+            assert_eq!(size(bytes), expected);
+        }
+        for (millis, expected) in [
+            (0, "0 ms"),
+            (999, "999 ms"),
+            (1_590, "1.5 s"),
+            (60_000, "1 min"),
+            (7_300_000, "2 h"),
+            (172_800_000, "2 d"),
+        ] {
+            assert_eq!(time(millis), expected);
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! The account of an exchange: what the log and the metrics tell of a request and its answer.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use super::connection::Connection;
+use super::transfer::{Tracked, Transfer};
+use crate::body::Waits;
+use crate::budget::ClientKey;
+use crate::limit::{Limit, Rate, RateOrOff};
+use crate::telemetry::{Ended, Outcome};
+
+/// Says that there is no answer to conclude: there are never so many flushes.
+pub(super) const NOTHING_UNSENT: u64 = u64::MAX;
+
+/// One request and its answer, from the request's head to the last byte handed on, or the abort.
+///
+/// Dropping it hands its account to the connection, which tells it when these bytes went to the socket.
+pub(super) struct Exchange {
+    connection: Arc<Connection>,
+    pub(super) account: Account,
+}
+
+/// What is known of an exchange.
+pub(super) struct Account {
+    /// The part that others may look at while it lasts.
+    transfer: Arc<Transfer>,
+    /// There is no more content.
+    pub(super) ended: bool,
+    /// Bytes that were handed on did not go to the socket.
+    cut: bool,
+    /// What the body waited for.
+    pub(super) waits: Waits,
+    /// What it waited for turns in shared budgets, by their names.
+    pub(super) turns: Vec<(Arc<str>, Duration)>,
+    /// What the connection had waited for, for tokens and for its reader, when the exchange began.
+    waited_before: (Duration, Duration),
+}
+
+impl Exchange {
+    pub(super) fn begin(
+        connection: Arc<Connection>,
+        request: &http::Request<hyper::body::Incoming>,
+        client: ClientKey,
+    ) -> Self {
+        let logged = connection.server.setup().settings.access_log;
+        let transfer = Arc::new(Transfer::new(request, client, logged, connection.now()));
+        connection.exchange_began(&transfer);
+        let account = Account {
+            transfer,
+            ended: false,
+            cut: false,
+            waits: Waits::default(),
+            turns: Vec::new(),
+            waited_before: waited(&connection),
+        };
+        Self { connection, account }
+    }
+
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
+    }
+
+    /// Who is charged for it.
+    pub(super) fn client(&self) -> &ClientKey {
+        &self.account.transfer.client
+    }
+
+    /// Notes the number of the route that answers.
+    pub(super) fn routed(&mut self, route: usize) {
+        self.account.transfer.flow().route = Some(route);
+    }
+
+    /// Notes the head of the answer, and the limit its body is under; whether that is the route's, and no
+    /// other filter of the answer waits.
+    pub(super) fn answered(&mut self, head: &http::response::Parts, limit: Option<Limit>, under_route: bool) {
+        let mut flow = self.account.transfer.flow();
+        flow.status = Some(head.status);
+        flow.length = head
+            .headers
+            .get(http::header::CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        flow.limit = limit;
+        flow.under_route = under_route;
+    }
+
+    /// What others may look at meanwhile.
+    pub(super) fn transfer(&self) -> &Transfer {
+        &self.account.transfer
+    }
+
+    /// What is told of the tunnel that the exchange becomes.
+    pub(super) fn tunnel(&self) -> Tracked {
+        Tracked::tunnel(Arc::clone(&self.connection), &self.account.transfer)
+    }
+
+    /// Whether the answer has no content, whatever its head and its source say (RFC 9110 section 6.4.1).
+    pub(super) fn is_without_content(&self) -> bool {
+        let status = self.transfer().flow().status.unwrap_or_default();
+        self.transfer().method == Method::HEAD
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
+
+    /// Whether the answer shares its connection with others.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.account.is_multiplexed()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.connection.charge(self.client());
+        let account = Account {
+            transfer: Arc::clone(&self.account.transfer),
+            turns: std::mem::take(&mut self.account.turns),
+            ..self.account
+        };
+        self.connection.exchange_ended(account);
+    }
+}
+
+impl Account {
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.transfer.is_multiplexed()
+    }
+
+    /// Whether all of the content was handed on.
+    pub(super) fn is_whole(&self) -> bool {
+        let flow = self.transfer.flow();
+        self.ended || flow.length == Some(flow.bytes)
+    }
+
+    fn outcome(&self, status: Option<StatusCode>) -> Outcome {
+        match status {
+            None => Outcome::Abandoned,
+            Some(_) if self.is_whole() && !self.cut => Outcome::Complete,
+            Some(_) => Outcome::Aborted,
+        }
+    }
+
+    /// Tells of it. `cut`: not all of what was handed on went to the socket.
+    pub(super) fn tell(mut self, connection: &Connection, cut: bool) {
+        self.cut = cut;
+        let server = &connection.server;
+        let (route, status, bytes) = {
+            let flow = self.transfer.flow();
+            (flow.route, flow.status, flow.bytes)
+        };
+        let lasted = server.clock.now() - self.transfer.began;
+        let ended = Ended { route, status, bytes, lasted, outcome: self.outcome(status) };
+        server.telemetry.response_ended(&ended);
+        if server.setup().settings.access_log {
+            self.log(&ended, connection);
+        }
+    }
+
+    fn log(&self, ended: &Ended, connection: &Connection) {
+        let lasted = ended.lasted;
+        let pace = Rate::new((u128::from(ended.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
+        let (tokens_before, reader_before) = self.waited_before;
+        let (tokens, reader) = waited(connection);
+        let own = [
+            ("pace", self.waits.pace),
+            ("source", self.waits.source),
+            ("connection_rate", tokens.saturating_sub(tokens_before)),
+            ("reader", reader.saturating_sub(reader_before)),
+        ];
+        let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
+        let transfer = &self.transfer;
+        let set = transfer.flow().limit.as_ref().and_then(Limit::rate);
+        log::info!(
+            target: "access",
+            client:% = connection.ends.peer,
+            connection = connection.id,
+            method:% = transfer.method,
+            target = transfer.target.as_str(),
+            version:? = transfer.version,
+            status = ended.status.map_or(0, |status| status.as_u16()),
+            bytes = ended.bytes,
+            duration_ms = lasted.as_millis() as u64,
+            rate_set:% = RateOrOff(set),
+            bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
+            held_by,
+            outcome = ended.outcome.as_str();
+            "response"
+        );
+    }
+}
+
+/// How a connection keeps the accounts of its exchanges.
+impl Connection {
+    /// Counts an exchange in.
+    pub(super) fn exchange_began(&self, transfer: &Arc<Transfer>) {
+        // Requests that were sent together: the last one's bytes and this one's may go as one.
+        self.conclude_unsent(false);
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        self.track(number, transfer);
+    }
+
+    /// The last of an answer was handed on, or it broke off. Over HTTP/1 it ends when that went to the
+    /// socket: with the next flush. Over HTTP/2 it cannot be told from others there.
+    pub(super) fn exchange_ended(&self, account: Account) {
+        self.sink.await_bytes();
+        if account.is_multiplexed() {
+            return self.conclude(account, false);
+        }
+        *self.unsent.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(account));
+        self.unsent_since.store(self.sink.flushes(), Ordering::Relaxed);
+    }
+
+    /// Whether what was handed on of the last answer went to the socket.
+    pub(super) fn is_sent(&self) -> bool {
+        self.sink.flushes() > self.unsent_since.load(Ordering::Relaxed)
+    }
+
+    /// Concludes the answer that was handed on and not told of yet, if there is one. `cut`: the rest of it
+    /// never goes to the socket.
+    pub(super) fn conclude_unsent(&self, cut: bool) {
+        if self.unsent_since.swap(NOTHING_UNSENT, Ordering::Relaxed) != NOTHING_UNSENT {
+            let account = self.unsent.lock().unwrap_or_else(PoisonError::into_inner).take();
+            account.into_iter().for_each(|account| self.conclude(*account, cut));
+        }
+    }
+
+    fn conclude(&self, account: Account, cut: bool) {
+        self.forget(&account.transfer);
+        account.tell(self, cut);
+        // Before the count: who sees no exchange in flight must see the time it ended.
+        self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
+        self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+}
+
+/// How long the connection has waited for tokens and for its reader.
+pub(super) fn waited(connection: &Connection) -> (Duration, Duration) {
+    let counts = connection.sink.counts();
+    (counts.token_wait(), counts.reader_wait())
+}
+
+/// What held a response longest; `nothing` if none did for a millisecond.
+pub(super) fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
+    let longest = waits.max_by_key(|(_, waited)| *waited);
+    longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
+}

@@ -1,0 +1,203 @@
+//! The live connections of a server, by number: to be looked at, and to be closed.
+
+use std::collections::BTreeMap;
+use std::ops::Bound::{Excluded, Unbounded};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker};
+
+use super::Handle;
+use super::connection::Connection;
+use super::report::ConnectionReport;
+use super::transfer::Transfer;
+
+/// All connections that are served.
+#[derive(Default)]
+pub(super) struct Registry(Mutex<BTreeMap<u64, Weak<Connection>>>);
+
+impl Registry {
+    pub(super) fn add(&self, id: u64, connection: Weak<Connection>) {
+        self.lock().insert(id, connection);
+    }
+
+    pub(super) fn remove(&self, id: u64) {
+        self.lock().remove(&id);
+    }
+
+    fn get(&self, id: u64) -> Option<Arc<Connection>> {
+        self.lock().get(&id)?.upgrade()
+    }
+
+    /// The first `most` connections behind `after`.
+    fn behind(&self, after: u64, most: usize) -> Vec<Arc<Connection>> {
+        let live = self.lock();
+        // Collected under the lock and dropped outside it: dropping the last takes the lock again.
+        live.range((Excluded(after), Unbounded)).filter_map(|(_, weak)| weak.upgrade()).take(most).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<Connection>>> {
+        lock(&self.0)
+    }
+}
+
+impl Handle {
+    /// The live connections whose numbers are above `after`, the lowest first; at most `most`, and no more
+    /// once they have `most_transfers` under way together. Those refused for want of room are not told of.
+    pub fn connections_after(&self, after: u64, most: usize, most_transfers: usize) -> Vec<ConnectionReport> {
+        let mut transfers = 0;
+        let mut reports = Vec::new();
+        for connection in self.0.registry.behind(after, most) {
+            if transfers >= most_transfers {
+                break;
+            }
+            let report = connection.report();
+            transfers += report.transfers.len();
+            reports.push(report);
+        }
+        reports
+    }
+
+    /// The live connection with this number.
+    pub fn connection(&self, id: u64) -> Option<ConnectionReport> {
+        self.0.registry.get(id).map(|connection| connection.report())
+    }
+
+    /// Resets a connection: its client can take nothing that is under way for complete. The log says that
+    /// `by` wanted it. False if there is none with this number.
+    pub fn close_connection(&self, id: u64, by: &str) -> bool {
+        let Some(connection) = self.0.registry.get(id) else { return false };
+        if connection.close() {
+            let route = connection.server.telemetry.path(connection.last_route.load(Ordering::Relaxed));
+            log::warn!(
+                connection = id,
+                client:% = connection.ends.peer,
+                route = route.as_str(),
+                bytes_written = connection.sink.counts().bytes_written(),
+                by;
+                "closed by the admin listener: connection reset"
+            );
+        }
+        true
+    }
+}
+
+impl Connection {
+    /// Has it told of until it is [forgotten](Self::forget).
+    pub(super) fn track(&self, number: u64, transfer: &Arc<Transfer>) {
+        lock(&self.transfers).push((number, Arc::clone(transfer)));
+    }
+
+    /// The number of a transfer that is told of.
+    pub(super) fn number_of(&self, transfer: &Arc<Transfer>) -> u64 {
+        let transfers = lock(&self.transfers);
+        let tracked = transfers.iter().find(|(_, tracked)| Arc::ptr_eq(tracked, transfer));
+        tracked.map_or(0, |(number, _)| *number)
+    }
+
+    pub(super) fn forget(&self, transfer: &Arc<Transfer>) {
+        let mut transfers = lock(&self.transfers);
+        let at = transfers.iter().position(|(_, tracked)| Arc::ptr_eq(tracked, transfer));
+        let forgotten = at.map(|at| transfers.remove(at));
+        drop(transfers);
+        drop(forgotten);
+    }
+
+    /// Makes it end with a reset. False if it was told so before.
+    fn close(&self) -> bool {
+        self.sink.abort();
+        self.closer.close()
+    }
+
+    fn report(&self) -> ConnectionReport {
+        let transfers = lock(&self.transfers).clone();
+        let counts = self.sink.counts();
+        ConnectionReport {
+            id: self.id,
+            peer: self.ends.peer,
+            local: self.ends.local,
+            protocol: self.protocol.get().copied(),
+            age: self.now() - self.began,
+            requests: self.requests.load(Ordering::Relaxed),
+            bytes_read: counts.bytes_read(),
+            bytes_written: counts.bytes_written(),
+            bytes_per_second: self.sink.bytes_per_second(),
+            buffered: counts.buffered(),
+            holding: self.held(self.now()),
+            transfers: transfers.iter().map(|(number, transfer)| transfer.report(self, *number)).collect(),
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Tells a connection's task to end it.
+#[derive(Default)]
+pub(super) struct Closer {
+    closed: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Closer {
+    /// Wakes the task. False if it was told before.
+    pub(super) fn close(&self) -> bool {
+        let first = !self.closed.swap(true, Ordering::SeqCst);
+        let task = lock(&self.task).take();
+        if let Some(task) = task {
+            task.wake();
+        }
+        first
+    }
+
+    /// Waits to be told.
+    pub(super) async fn closed(&self) {
+        // Whom it has to wake is written down again only when that is another: no lock for each poll.
+        let mut known: Option<Waker> = None;
+        std::future::poll_fn(move |cx: &mut Context<'_>| {
+            if !known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+                let task = cx.waker().clone();
+                known = Some(task.clone());
+                *lock(&self.task) = Some(task);
+            }
+            if self.closed.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::future::Future;
+    use std::pin::pin;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Counting(AtomicUsize);
+
+    impl Wake for Counting {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_connection_is_told_once_before_it_listens_or_while_it_does() {
+        let (early, late) = (Closer::default(), Closer::default());
+        let wakes = Arc::new(Counting::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        assert!(early.close() && !early.close());
+        assert_eq!(pin!(early.closed()).poll(&mut cx), Poll::Ready(()));
+
+        let mut closed = pin!(late.closed());
+        assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
+        assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        late.close();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(closed.as_mut().poll(&mut cx), Poll::Ready(()));
+    }
+}

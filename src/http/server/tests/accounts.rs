@@ -1,0 +1,128 @@
+//! What is said of a response afterwards: how it ended, how long it took, and what held it.
+
+use std::time::Duration;
+
+use super::pipe::{Client, End, Road};
+use super::record::{self, Record};
+use super::{GET, Page, World, content};
+use crate::http::server::Settings;
+use crate::limit::Rate;
+use crate::sink::SinkSettings;
+
+const PACE: u64 = 61_440;
+
+fn logged() -> Settings {
+    Settings { access_log: true, ..Settings::default() }
+}
+
+// With the last bytes it is known that they are the last, and nobody asks for more.
+#[test]
+fn an_answer_of_unknown_length_is_complete_with_its_last_bytes() {
+    for sized in [true, false] {
+        for request in [GET, b"GET /page HTTP/1.0\r\n\r\n"] {
+            let mut world = World::of(logged(), Page { status: 200, bytes: content(38_400), sized }, PACE);
+            let client = world.connect(Road::WIDE);
+            client.send(request);
+            world.pass(Duration::from_secs(1));
+            let [line] = &record::taken()[..] else { panic!("one response") };
+            assert_eq!((line.number("bytes"), line.field("outcome")), (38_400, "complete"), "{line:?}");
+            assert!(world.handle.telemetry().routes().iter().all(|route| route.aborted() == 0));
+        }
+    }
+}
+
+// A handler may give content with it all the same; it is not sent.
+#[test]
+fn an_answer_that_cannot_have_content_is_complete_without_it_and_its_connection_is_kept() {
+    for (status, head) in [(204, "HTTP/1.1 204 No Content\r\n"), (304, "HTTP/1.1 304 Not Modified\r\n")] {
+        let mut world = World::of(logged(), Page { status, bytes: content(9), sized: false }, 0);
+        let client = world.connect(Road::WIDE);
+        for _ in 0..2 {
+            client.send(GET);
+            world.settle();
+            let came = String::from_utf8(client.read(usize::MAX)).unwrap();
+            assert!(came.starts_with(head) && came.ends_with("\r\n\r\n"), "{came:?}");
+            let [line] = &record::taken()[..] else { panic!("one response") };
+            assert_eq!((line.number("bytes"), line.field("outcome")), (0, "complete"), "{line:?}");
+        }
+        assert!(world.lives(1));
+        client.half_close();
+        world.settle();
+        assert_eq!(client.end(), Some(End::Clean));
+    }
+}
+
+/// A connection whose answer is over for its source at once, and what lies before the client then.
+fn handed_on(sink: SinkSettings, len: usize) -> (World, Client) {
+    let mut world = World::new(Settings { sink, ..logged() }, len, 0);
+    let client = world.connect(Road { capacity: 4096, ..Road::WIDE });
+    client.send(GET);
+    world.settle();
+    (world, client)
+}
+
+fn the_line() -> Record {
+    let mut lines = record::taken().into_iter().filter(|record| record.text == "response");
+    let line = lines.next().expect("a response");
+    assert_eq!(lines.next(), None);
+    line
+}
+
+#[test]
+fn an_answer_lasts_until_its_last_byte_went_to_the_socket() {
+    let (mut world, client) = handed_on(SinkSettings::default(), 15_000);
+    world.pass(Duration::from_secs(7));
+    assert_eq!(record::taken(), [], "the sink has all of it, and the client 4 KiB");
+    client.read(usize::MAX);
+    world.pass(Duration::from_secs(2));
+    while client.unread() > 0 {
+        client.read(usize::MAX);
+        world.settle();
+    }
+    let line = the_line();
+    assert_eq!((line.number("duration_ms"), line.field("held_by")), (9_000, "reader"));
+    assert_eq!((line.number("bytes"), line.field("outcome")), (15_000, "complete"));
+}
+
+#[test]
+fn the_rate_of_the_connection_is_what_held_a_small_answer() {
+    let sink = SinkSettings { rate: Rate::new(1_000), burst: 5_000, ..SinkSettings::default() };
+    let mut world = World::new(Settings { sink, ..logged() }, 15_000, 0);
+    let client = world.connect(Road::WIDE);
+    client.send(GET);
+    world.pass(Duration::from_secs(20));
+    let sent = client.read(usize::MAX).len() as u64;
+    let line = the_line();
+    assert_eq!((line.number("duration_ms"), line.field("held_by")), (sent - 5_000, "connection_rate"));
+}
+
+#[test]
+fn what_is_cut_before_its_last_byte_went_to_the_socket_is_aborted() {
+    let cuts: [fn(&mut World, &Client); 4] = [
+        |_, client| client.reset(),
+        |world, _| world.cut(1),
+        |world, _| world.handle.stop(),
+        |world, _| world.pass(Duration::from_secs(60)),
+    ];
+    for cut in cuts {
+        let (mut world, client) = handed_on(SinkSettings::default(), 15_000);
+        world.pass(Duration::from_secs(3));
+        cut(&mut world, &client);
+        world.settle();
+        assert!(!world.lives(1));
+        let line = the_line();
+        assert_eq!((line.field("outcome"), line.field("held_by")), ("aborted", "reader"));
+        assert!(world.handle.telemetry().routes().iter().any(|route| route.aborted() == 1));
+    }
+}
+
+// The first has not gone when the second begins: one end of both is told.
+#[test]
+fn of_two_requests_sent_together_each_has_its_line() {
+    let mut world = World::new(logged(), 100, 0);
+    let client = world.connect(Road { capacity: 4096, ..Road::WIDE });
+    client.send(&[GET, GET].concat());
+    world.settle();
+    let outcomes: Vec<String> = record::taken().iter().map(|line| line.field("outcome").to_owned()).collect();
+    assert_eq!(outcomes, ["complete", "complete"]);
+}

@@ -1,0 +1,212 @@
+//! The server's connections on wires in memory and a clock that is moved by hand: all of them, from the
+//! first byte of a request to the log line, at exact instants and to the byte.
+//!
+//! Over HTTP/1 nothing here runs on a thread of its own, so each scene goes the same way each time.
+
+mod accounts;
+mod faults;
+mod pipe;
+mod record;
+mod slow_reader;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::body::Incoming;
+
+use super::connection::{self, Connection, Ends};
+use super::{Handle, Settings, Shared};
+use crate::clock::{Clock, Instant, ManualClock};
+use crate::http::content::Content;
+use crate::http::peer::PeerAddr;
+use crate::http::proxy::Client as From;
+use crate::http::route::{Answer, Handler, Route};
+use crate::limit::Rate;
+use crate::sink::Sink;
+use pipe::{Client, Road, pipe};
+
+/// A server with one route to one page, and its connections.
+struct World {
+    clock: Arc<ManualClock>,
+    server: Arc<Shared>,
+    handle: Handle,
+    connections: Vec<Task>,
+}
+
+/// A connection's task, while it lives.
+struct Task {
+    future: Option<Pin<Box<dyn Future<Output = ()>>>>,
+    woken: Arc<Woken>,
+}
+
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
+/// Answers all requests with the same bytes.
+struct Page {
+    status: u16,
+    bytes: Bytes,
+    /// Its length is in the head.
+    sized: bool,
+}
+
+impl Handler for Page {
+    fn respond<'a>(&'a self, _: Request<Incoming>, _: &'a From) -> Answer<'a> {
+        let mut answer = Response::builder().status(self.status);
+        if self.sized {
+            answer = answer.header("content-length", self.bytes.len());
+        }
+        Box::pin(async move { answer.body(Content::text(self.bytes.clone())).unwrap() })
+    }
+}
+
+/// Bytes in which a missing, doubled or misplaced one shows.
+fn content(len: usize) -> Bytes {
+    (0..len).map(|at| (at % 251) as u8).collect()
+}
+
+const GET: &[u8] = b"GET /page HTTP/1.1\r\nHost: t\r\n\r\n";
+
+/// The same over HTTP/2: the preface, settings without any, and a head in HPACK's static table.
+const GET_2: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\
+    \0\0\0\x04\0\0\0\0\0\
+    \0\0\x0c\x01\x05\0\0\0\x01\x82\x86\x04\x05/page\x01\x01t";
+
+impl World {
+    /// A page of `len` bytes on the route `/`, at `rate` bytes per second; 0 is unlimited.
+    fn new(settings: Settings, len: usize, rate: u64) -> Self {
+        Self::of(settings, Page { status: 200, bytes: content(len), sized: true }, rate)
+    }
+
+    fn of(settings: Settings, page: Page, rate: u64) -> Self {
+        let route = Route::handler("/", page).rate(Rate::new(rate));
+        let clock = Arc::new(ManualClock::new());
+        // Not at the very beginning: zero often means "never".
+        clock.advance(Duration::from_secs(100));
+        let server = Arc::new(Shared::new(
+            settings,
+            vec![route],
+            BTreeMap::new(),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+        ));
+        record::begin();
+        Self { clock, handle: Handle(Arc::clone(&server)), server, connections: Vec::new() }
+    }
+
+    /// A connection over `road`; its peer has the port `9000 +` its number, which begins at 1.
+    fn connect(&mut self, road: Road) -> Client {
+        let (wire, client) = pipe(road);
+        let number = self.connections.len() + 1;
+        let peer = PeerAddr::Tcp(([192, 0, 2, 1], 9000 + number as u16).into());
+        let ends = Ends { fd: 70 + number as i32, peer, local: None };
+        let server = &self.server;
+        let clock = Arc::clone(&server.clock);
+        let setup = server.setup();
+        let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);
+        let settings = Arc::clone(&setup.settings);
+        let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, None);
+        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(connection::serve(sink, connection));
+        self.connections.push(Task { future: Some(future), woken: Arc::new(Woken(AtomicBool::new(true))) });
+        self.settle();
+        client
+    }
+
+    /// Polls each connection that was woken, until none is.
+    fn settle(&mut self) {
+        for task in &mut self.connections {
+            while let Some(future) = &mut task.future
+                && task.woken.0.swap(false, Ordering::SeqCst)
+            {
+                let waker = Waker::from(Arc::clone(&task.woken));
+                if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                    task.future = None;
+                }
+            }
+        }
+    }
+
+    /// Lets time pass, deadline by deadline.
+    fn pass(&mut self, duration: Duration) {
+        let until = self.clock.now() + duration;
+        self.settle();
+        while let Some(next) = self.clock.next_deadline().filter(|next| *next <= until) {
+            self.clock.set(next.max(self.clock.now()));
+            self.settle();
+        }
+        self.clock.set(until);
+        self.settle();
+    }
+
+    /// Milliseconds since the world began.
+    fn millis(&self) -> u64 {
+        (self.clock.now() - Instant::from_millis(100_000)).as_millis() as u64
+    }
+
+    /// Drops the task of a connection where it stands. The first is 1.
+    fn cut(&mut self, number: usize) {
+        self.connections[number - 1].future = None;
+    }
+
+    fn lives(&self, number: usize) -> bool {
+        self.connections[number - 1].future.is_some()
+    }
+
+    /// Bytes of content that were taken from chains so far, by responses that ended.
+    fn taken(&self) -> u64 {
+        self.handle.telemetry().routes().iter().map(|route| route.bytes()).sum()
+    }
+
+    /// Lets time pass until something holds that needs the executor's threads, where streams of HTTP/2 run:
+    /// real time, a little.
+    fn until(&mut self, what: &str, holds: impl Fn(&Self) -> bool) {
+        for _ in 0..PATIENCE {
+            self.pass(Duration::from_millis(1));
+            if holds(self) {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        panic!("{what} does not come");
+    }
+
+    /// Checks that connections which ended left nothing: they are not counted, and hold no bytes.
+    fn assert_nothing_left(&self) {
+        assert_eq!((self.handle.connections(), self.handle.egress().buffered()), (0, 0));
+        assert!(self.server.clients.is_empty(), "a client is still counted");
+    }
+}
+
+/// Milliseconds for what must come.
+const PATIENCE: usize = 20_000;
+
+/// No world may end with anything left of its connections.
+impl Drop for World {
+    fn drop(&mut self) {
+        self.connections.clear();
+        if std::thread::panicking() {
+            return;
+        }
+        self.assert_nothing_left();
+        // What gathers drops for the log runs on the executor.
+        self.handle.stop();
+        for _ in 0..PATIENCE {
+            if self.clock.sleepers() == 0 {
+                return;
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        panic!("{} timers are left", self.clock.sleepers());
+    }
+}

@@ -1,0 +1,325 @@
+//! One transfer as others may look at it while it runs: a request, and its answer's body with what it waits
+//! for.
+//!
+//! The body stands behind a lock that only its own task takes, but for who asks what holds it. So nothing
+//! need be written down for each chunk, and what is told is true at that moment.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Method, StatusCode, Uri, Version};
+use http_body::{Body, Frame};
+
+use super::connection::Connection;
+use super::report::{HeldBy, Holding, TransferReport};
+use super::streams::StreamWatch;
+use crate::body::{BodyError, Held, PacedBody};
+use crate::budget::ClientKey;
+use crate::clock::Instant;
+use crate::excerpt::excerpt;
+use crate::http::content::Content;
+use crate::limit::Limit;
+use crate::sink::SinkHeld;
+use crate::telemetry::Recent;
+
+/// Characters of a target that are kept when no access log wants more.
+const MOST_TARGET: usize = 256;
+
+/// How often who looks on tries to, a task's turn with its body being short.
+const MOST_TRIES: u32 = 10_000;
+
+/// How long a stream of HTTP/2 may be busy with what it was given before its client is what holds it.
+const WINDOW_PATIENCE: Duration = Duration::from_millis(1);
+
+pub(super) struct Transfer {
+    pub(super) method: Method,
+    /// What the access log shows of the request's target.
+    pub(super) target: String,
+    pub(super) version: Version,
+    /// Who is charged for it.
+    pub(super) client: ClientKey,
+    pub(super) began: Instant,
+    flow: Mutex<Flow>,
+}
+
+/// What changes while it runs.
+pub(super) struct Flow {
+    /// The number of the route that answers.
+    pub(super) route: Option<usize>,
+    /// `None` until there is an answer.
+    pub(super) status: Option<StatusCode>,
+    /// What the head promises.
+    pub(super) length: Option<u64>,
+    /// What its pace is read from.
+    pub(super) limit: Option<Limit>,
+    /// That is the route's, and no other filter waits.
+    pub(super) under_route: bool,
+    /// Bytes of content handed on.
+    pub(super) bytes: u64,
+    recent: Recent,
+    body: Option<PacedBody<Content>>,
+    /// Over HTTP/2, what knows since when the client is waited for.
+    watch: Option<Arc<StreamWatch>>,
+}
+
+/// A tunnel, a transfer that its connection tells of until this is dropped.
+pub(super) struct Tracked {
+    pub(super) connection: Arc<Connection>,
+    pub(super) transfer: Arc<Transfer>,
+}
+
+impl Tracked {
+    /// What an exchange became. It outlives it.
+    pub(super) fn tunnel(connection: Arc<Connection>, exchange: &Arc<Transfer>) -> Self {
+        let flow = exchange.flow();
+        let transfer = Arc::new(Transfer {
+            method: exchange.method.clone(),
+            target: exchange.target.clone(),
+            version: exchange.version,
+            client: exchange.client.clone(),
+            began: exchange.began,
+            flow: Mutex::new(Flow {
+                route: flow.route,
+                status: flow.status,
+                length: None,
+                limit: flow.limit.clone(),
+                under_route: flow.under_route,
+                bytes: 0,
+                recent: Recent::since(connection.now()),
+                body: None,
+                watch: None,
+            }),
+        });
+        drop(flow);
+        connection.track(connection.number_of(exchange), &transfer);
+        Self { connection, transfer }
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        drop(self.transfer.end());
+        self.connection.forget(&self.transfer);
+    }
+}
+
+/// Driven by a tunnel.
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.transfer.poll_frame(cx, &self.connection)
+    }
+}
+
+impl Transfer {
+    pub(super) fn new<B>(
+        request: &http::Request<B>,
+        client: ClientKey,
+        logged: bool,
+        began: Instant,
+    ) -> Self {
+        let most = if logged { 2048 } else { MOST_TARGET };
+        Self {
+            method: request.method().clone(),
+            target: target(request.uri(), most),
+            version: request.version(),
+            client,
+            began,
+            flow: Mutex::new(Flow {
+                route: None,
+                status: None,
+                length: None,
+                limit: None,
+                under_route: false,
+                bytes: 0,
+                recent: Recent::since(began),
+                body: None,
+                watch: None,
+            }),
+        }
+    }
+
+    /// What is known of it. Its task waits meanwhile.
+    pub(super) fn flow(&self) -> MutexGuard<'_, Flow> {
+        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same for who looks on. `None` if its task does not let go of it: then it may be the body itself
+    /// that asks, and must not wait for itself.
+    fn flow_soon(&self) -> Option<MutexGuard<'_, Flow>> {
+        for _ in 0..MOST_TRIES {
+            match self.flow.try_lock() {
+                Ok(flow) => return Some(flow),
+                Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+                Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+            }
+        }
+        None
+    }
+
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.version >= Version::HTTP_2
+    }
+
+    /// Puts the body in place that is given on from now on.
+    pub(super) fn begin(&self, body: PacedBody<Content>, watch: Option<Arc<StreamWatch>>) {
+        let mut flow = self.flow();
+        flow.body = Some(body);
+        flow.watch = watch;
+    }
+
+    /// Takes the body out; nothing more is given on.
+    pub(super) fn end(&self) -> Option<PacedBody<Content>> {
+        self.flow().body.take()
+    }
+
+    /// The next frame of the body, and bytes counted. `Ready(None)` without a body.
+    pub(super) fn poll_frame(
+        &self,
+        cx: &mut Context<'_>,
+        connection: &Connection,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut flow = self.flow();
+        let Some(body) = &mut flow.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        if let Some(Ok(frame)) = &frame {
+            let bytes = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+            let now = connection.now();
+            flow.bytes += bytes;
+            flow.recent.add(bytes, now);
+            connection.handed_over(bytes);
+            if let Some(watch) = &flow.watch {
+                watch.handed_over(now);
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    /// Whether the body has nothing more to give.
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.flow().body.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    /// What is to be told of it now.
+    pub(super) fn report(&self, connection: &Connection, number: u64) -> TransferReport {
+        let now = connection.now();
+        let Some(flow) = self.flow_soon() else { return self.busy(number, now) };
+        let age = now - self.began;
+        TransferReport {
+            route: flow.route.map(|route| connection.server.telemetry.path(route)),
+            status: flow.status,
+            is_tunnel: flow.status == Some(StatusCode::SWITCHING_PROTOCOLS),
+            bytes: flow.bytes,
+            length: flow.length,
+            pace: flow.limit.as_ref().and_then(Limit::rate),
+            pace_is_routes: flow.under_route,
+            bytes_per_second: flow.recent.bytes_per_second(now),
+            mean_bytes_per_second: per_second(flow.bytes, age),
+            holding: self.holding(&flow, connection, now),
+            ..self.busy(number, now)
+        }
+    }
+
+    /// What can be told while its task works on it: it waits for nothing.
+    fn busy(&self, number: u64, now: Instant) -> TransferReport {
+        TransferReport {
+            number,
+            method: self.method.clone(),
+            target: excerpt(&self.target, MOST_TARGET),
+            client: self.client.clone(),
+            route: None,
+            status: None,
+            is_tunnel: false,
+            age: now - self.began,
+            bytes: 0,
+            length: None,
+            pace: None,
+            pace_is_routes: false,
+            bytes_per_second: 0,
+            mean_bytes_per_second: 0,
+            holding: None,
+        }
+    }
+
+    /// What holds it. Bytes that are on their way already come first; but over HTTP/2 those may be another
+    /// stream's.
+    fn holding(&self, flow: &Flow, connection: &Connection, now: Instant) -> Option<Holding> {
+        if flow.status.is_none() {
+            return Some(Holding { by: HeldBy::Source, until: None });
+        }
+        let body = || flow.body.as_ref().and_then(PacedBody::held).map(|held| held_in_body(held, now));
+        let socket = || connection.held(now);
+        if !self.is_multiplexed() {
+            return socket().or_else(body);
+        }
+        let window = || {
+            let since = flow.watch.as_ref()?.waiting_since()?;
+            (now - since >= WINDOW_PATIENCE).then_some(Holding { by: HeldBy::Reader, until: None })
+        };
+        body().or_else(socket).or_else(window)
+    }
+}
+
+fn held_in_body(held: Held, now: Instant) -> Holding {
+    match held {
+        Held::Pace(due) => Holding { by: HeldBy::Pace, until: Some(due - now) },
+        Held::Source => Holding { by: HeldBy::Source, until: None },
+        Held::Budget(hold) => {
+            Holding { by: HeldBy::of_node(&hold.by), until: hold.until.map(|until| until - now) }
+        }
+    }
+}
+
+impl Connection {
+    /// What keeps bytes from its socket.
+    pub(super) fn held(&self, now: Instant) -> Option<Holding> {
+        self.sink.held().map(|held| match held {
+            SinkHeld::Tokens(due) => Holding { by: HeldBy::ConnectionRate, until: Some(due - now) },
+            SinkHeld::Reader => Holding { by: HeldBy::Reader, until: None },
+        })
+    }
+}
+
+/// What was asked for, as the access log shows it: the same over HTTP/2, whose requests name scheme and
+/// authority too. A long one is cut, so that a client cannot fill the log.
+fn target(uri: &Uri, most: usize) -> String {
+    match uri.path_and_query() {
+        Some(target) => excerpt(target.as_str(), most),
+        // CONNECT has an authority alone.
+        None => excerpt(&uri.to_string(), most),
+    }
+}
+
+fn per_second(bytes: u64, lasted: Duration) -> u64 {
+    let rate = u128::from(bytes) * 1_000_000_000 / lasted.as_nanos().max(1);
+    u64::try_from(rate).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_log_shows_the_target_alone_and_not_without_end() {
+        let long = |len: usize| format!("/{}", "x".repeat(len - 1));
+        for (uri, expected) in [
+            ("/a?b=c".to_owned(), "/a?b=c".to_owned()),
+            ("http://host:1/a?b=c".to_owned(), "/a?b=c".to_owned()),
+            ("http://host".to_owned(), "/".to_owned()),
+            ("*".to_owned(), "*".to_owned()),
+            ("host:443".to_owned(), "host:443".to_owned()),
+            (long(2048), long(2048)),
+            (long(2049), format!("{}…", long(2048))),
+        ] {
+            assert_eq!(target(&uri.parse().unwrap(), 2048), expected);
+        }
+    }
+}

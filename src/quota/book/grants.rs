@@ -1,0 +1,159 @@
+//! What one client was granted of one resource and may still be spending.
+//!
+//! A client that was told a smaller share may not have heard it. So a grant counts until its lease runs
+//! out, or the client has acknowledged a later one.
+
+use std::collections::VecDeque;
+
+use crate::clock::Instant;
+
+/// Grants of one client that are remembered one beside the other. A client that never acknowledges gets
+/// no further smaller ones until the oldest has run out.
+const MOST: usize = 8;
+
+/// A share told to a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Grant {
+    /// Micro-units a second.
+    pub(super) rate: u64,
+    pub(super) version: u64,
+    /// The end of its lease, excluded.
+    pub(super) until: Instant,
+}
+
+/// The grants that may still be spent.
+///
+/// Invariant: rates fall and versions grow from front to back, and no lease ends before that of the grant
+/// in front of it. A grant that a later one covers, in rate and in time, is not kept.
+#[derive(Debug, Default)]
+pub(super) struct Grants(VecDeque<Grant>);
+
+impl Grants {
+    /// The highest rate that the client may be spending at.
+    pub(super) fn committed(&self) -> u64 {
+        self.0.front().map_or(0, |grant| grant.rate)
+    }
+
+    /// The same, of grants with this version or a later one.
+    pub(super) fn committed_since(&self, version: u64) -> u64 {
+        self.0.iter().find(|grant| grant.version >= version).map_or(0, |grant| grant.rate)
+    }
+
+    /// The share told last.
+    pub(super) fn newest(&self) -> Option<Grant> {
+        self.0.back().copied()
+    }
+
+    /// When the client is bound to spend less than it may now, heard or not; `None` while the newest grant
+    /// is the only one.
+    pub(super) fn shrinks_at(&self) -> Option<Instant> {
+        (self.0.len() > 1).then(|| self.0[0].until)
+    }
+
+    /// When the first of all grants runs out.
+    pub(super) fn ends_at(&self) -> Option<Instant> {
+        self.0.front().map(|grant| grant.until)
+    }
+
+    /// The client has applied `version`: what came before it counts no more.
+    pub(super) fn acknowledge(&mut self, version: u64) {
+        while self.0.len() > 1 && self.0[0].version < version {
+            self.0.pop_front();
+        }
+    }
+
+    /// Forgets what has run out.
+    pub(super) fn expire(&mut self, now: Instant) {
+        while self.0.front().is_some_and(|grant| grant.until <= now) {
+            self.0.pop_front();
+        }
+    }
+
+    /// Whether a smaller share can be noted beside those that count.
+    pub(super) fn can_shrink(&self) -> bool {
+        self.0.len() < MOST
+    }
+
+    /// Prolongs the newest grant.
+    pub(super) fn renew(&mut self, until: Instant) {
+        if let Some(newest) = self.0.back_mut() {
+            newest.until = newest.until.max(until);
+        }
+    }
+
+    /// Notes a new grant. Its version is above all others', its lease ends no sooner.
+    pub(super) fn push(&mut self, grant: Grant) {
+        while self.0.back().is_some_and(|last| last.rate <= grant.rate) {
+            self.0.pop_back();
+        }
+        self.0.push_back(grant);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn grants(of: &[(u64, u64, u64)]) -> Grants {
+        let mut grants = Grants::default();
+        for &(rate, version, until) in of {
+            grants.push(Grant { rate, version, until: at(until) });
+        }
+        grants
+    }
+
+    #[test]
+    fn a_larger_grant_covers_those_before_it_and_a_smaller_one_does_not() {
+        let shrunk = grants(&[(50, 1, 10), (30, 2, 20), (10, 3, 30)]);
+        assert_eq!((shrunk.committed(), shrunk.newest().unwrap().rate), (50, 10));
+        let grown = grants(&[(50, 1, 10), (30, 2, 20), (40, 3, 30)]);
+        assert_eq!((grown.committed(), grown.0.len()), (50, 2));
+        assert_eq!(grants(&[(50, 1, 10), (30, 2, 20), (50, 3, 30)]).0.len(), 1);
+    }
+
+    #[test]
+    fn what_was_acknowledged_or_ran_out_counts_no_more() {
+        let mut grants = grants(&[(50, 1, 10), (30, 2, 20), (10, 5, 30)]);
+        assert_eq!(
+            (grants.committed_since(2), grants.committed_since(3), grants.committed_since(6)),
+            (30, 10, 0)
+        );
+        grants.acknowledge(1);
+        assert_eq!(grants.committed(), 50, "it may be spending that very one");
+        grants.acknowledge(4);
+        assert_eq!(
+            (grants.committed(), grants.shrinks_at()),
+            (10, None),
+            "4 is later than 2, whatever became of it"
+        );
+        grants.acknowledge(u64::MAX);
+        assert_eq!(grants.committed(), 10, "the newest stays until its lease ends");
+        grants.expire(at(29));
+        assert_eq!(grants.committed(), 10);
+        grants.expire(at(30));
+        assert_eq!((grants.committed(), grants.newest()), (0, None));
+    }
+
+    #[test]
+    fn the_oldest_lease_says_when_it_shrinks_by_itself() {
+        let mut grants = grants(&[(50, 1, 10), (30, 2, 20)]);
+        grants.renew(at(25));
+        assert_eq!(grants.shrinks_at(), Some(at(10)));
+        grants.expire(at(10));
+        assert_eq!((grants.committed(), grants.shrinks_at(), grants.ends_at()), (30, None, Some(at(25))));
+    }
+
+    #[test]
+    fn so_many_are_remembered_and_no_more() {
+        let mut grants = Grants::default();
+        for n in 0..MOST as u64 {
+            assert!(grants.can_shrink());
+            grants.push(Grant { rate: 100 - n, version: n, until: at(n) });
+        }
+        assert!(!grants.can_shrink());
+    }
+}

@@ -1,0 +1,81 @@
+//! Limits are set, changed and deleted, while leases run.
+
+use super::resource::Resource;
+use super::{Book, BookError, ResourceView};
+use crate::clock::Instant;
+use crate::quota::id::Id;
+use crate::quota::limit::ResourceLimit;
+
+impl Book {
+    /// Sets a resource's limit.
+    ///
+    /// # Errors
+    /// It counts something else, or there are too many limits.
+    pub fn set_limit(
+        &mut self,
+        now: Instant,
+        resource: &Id,
+        limit: ResourceLimit,
+    ) -> Result<ResourceView, BookError> {
+        self.advance(now);
+        match self.resources.get(resource).and_then(Resource::limit) {
+            Some(old) if old.unit() != limit.unit() => {
+                return Err(BookError::OtherUnit { resource: resource.clone(), unit: old.unit() });
+            }
+            Some(_) => {}
+            None if self.limits() >= self.settings.most_resources => {
+                return Err(BookError::TooManyResources(self.settings.most_resources));
+            }
+            None => {}
+        }
+        self.put_limit(resource, Some(limit));
+        // Those who used it before it had a limit.
+        for (key, client) in &self.clients {
+            if let (Some(demand), Some(entry)) =
+                (client.interests.get(resource), self.resources.get_mut(resource))
+                && !entry.has(key)
+            {
+                entry.join(key, *demand, 0);
+            }
+        }
+        self.freed += 1;
+        self.view(resource).ok_or_else(|| BookError::NoLimit(resource.clone()))
+    }
+
+    /// Takes a resource's limit away. Leases that run are remembered, should it get another one.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn delete_limit(&mut self, now: Instant, resource: &Id) -> Result<(), BookError> {
+        self.advance(now);
+        if self.view(resource).is_none() {
+            return Err(BookError::NoLimit(resource.clone()));
+        }
+        self.put_limit(resource, None);
+        self.drop_spent(resource);
+        self.freed += 1;
+        Ok(())
+    }
+
+    fn limits(&self) -> usize {
+        self.resources.values().filter(|resource| resource.limit().is_some()).count()
+    }
+
+    fn put_limit(&mut self, resource: &Id, limit: Option<ResourceLimit>) {
+        let entry = self.resources.entry(resource.clone()).or_default();
+        let before: Vec<_> = entry.holders().map(|key| (key, entry.due(key))).collect();
+        entry.set_limit(limit, self.next_version);
+        let changed: Vec<_> = before.into_iter().map(|(key, due)| (key, due, entry.due(key))).collect();
+        for (key, before, after) in changed {
+            self.reschedule(resource, key, before, after);
+        }
+    }
+
+    /// Drops a resource without a limit of which nothing can be spent any more.
+    pub(super) fn drop_spent(&mut self, resource: &Id) {
+        if self.resources.get(resource).is_some_and(|entry| entry.limit().is_none() && entry.committed() == 0)
+        {
+            self.resources.remove(resource);
+        }
+    }
+}

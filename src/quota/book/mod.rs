@@ -1,0 +1,356 @@
+//! The book of a quota server: who lives, who uses what, and what each may spend.
+//!
+//! Pure: it is told the time and waits for nothing. Its promise is that the sum of what clients may be
+//! spending of a resource never exceeds its limit. A client may be spending what it was told last, and
+//! also what it was told before, until it has acknowledged the later word or the lease of the earlier one
+//! has run out. So a share shrinks first, and only then is it handed on.
+//!
+//! Time that steps back is taken for time that stands still.
+
+mod client;
+mod error;
+mod fair;
+mod grants;
+mod limits;
+mod resource;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use slab::Slab;
+
+use super::id::{Id, LONGEST_ID};
+use crate::clock::Instant;
+use client::Client;
+use resource::{Resource, Told};
+
+pub use client::{Allocation, Answer, Beat, ClientView, Interest, MOST_WEIGHT, ResourceView, ShareView};
+pub use error::BookError;
+
+/// What bounds a book.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BookSettings {
+    /// How long a client lives, and a lease lasts, after a heartbeat. Default 30 s.
+    pub heartbeat_timeout: Duration,
+    /// How long after its start the server hands out nothing but what clients say they hold, so that no
+    /// lease of an earlier run is handed on. Default 30 s: a lease.
+    pub learning: Duration,
+    /// Live clients. Default 10 000.
+    pub most_clients: usize,
+    /// Limits. Default 1 000.
+    pub most_resources: usize,
+    /// Resources that one client uses. Default 256.
+    pub most_interests: usize,
+}
+
+impl Default for BookSettings {
+    fn default() -> Self {
+        Self {
+            heartbeat_timeout: Duration::from_secs(30),
+            learning: Duration::from_secs(30),
+            most_clients: 10_000,
+            most_resources: 1_000,
+            most_interests: 256,
+        }
+    }
+}
+
+/// The book.
+#[derive(Debug)]
+pub struct Book {
+    settings: BookSettings,
+    epoch: u64,
+    /// The latest instant it was told.
+    now: Instant,
+    learns_until: Instant,
+    clients: Slab<Client>,
+    names: BTreeMap<Id, usize>,
+    resources: BTreeMap<Id, Resource>,
+    due: BTreeSet<Due>,
+    next_version: u64,
+    freed: u64,
+}
+
+/// Something that ends by itself.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Due {
+    at: Instant,
+    client: usize,
+    /// A grant of this resource; `None` is the client.
+    resource: Option<Id>,
+}
+
+impl Book {
+    /// An empty book. `epoch` tells this run of the server from others; it should be random.
+    pub fn new(settings: BookSettings, epoch: u64, now: Instant) -> Self {
+        let learns_until = now + settings.learning;
+        Self {
+            settings,
+            epoch,
+            now,
+            learns_until,
+            clients: Slab::new(),
+            names: BTreeMap::new(),
+            resources: BTreeMap::new(),
+            due: BTreeSet::new(),
+            next_version: 1,
+            freed: 0,
+        }
+    }
+
+    /// Makes a client known for one heartbeat timeout. Again by the same named instance: changes nothing.
+    ///
+    /// # Errors
+    /// Another instance holds the id (an empty name is never the same one), or there is no room.
+    pub fn register(&mut self, now: Instant, client: &Id, instance: &str) -> Result<(), BookError> {
+        self.advance(now);
+        if instance.len() > LONGEST_ID {
+            return Err(BookError::LongInstance(instance.len()));
+        }
+        if let Some(&key) = self.names.get(client) {
+            let known = &self.clients[key];
+            if !instance.is_empty() && *known.instance == *instance {
+                return Ok(());
+            }
+            let expires_in = known.expires - self.now;
+            return Err(BookError::OtherInstance { client: client.clone(), expires_in });
+        }
+        if self.clients.len() >= self.settings.most_clients {
+            return Err(BookError::TooManyClients(self.settings.most_clients));
+        }
+        let expires = self.now + self.settings.heartbeat_timeout;
+        let key = self.clients.insert(Client {
+            id: client.clone(),
+            instance: instance.into(),
+            expires,
+            sequence: 0,
+            interests: BTreeMap::new(),
+        });
+        self.names.insert(client.clone(), key);
+        self.due.insert(Due { at: expires, client: key, resource: None });
+        Ok(())
+    }
+
+    /// Renews a client's life and leases, takes its interests over, and tells it its shares.
+    ///
+    /// # Errors
+    /// It does not live, the call is not its instance's or a late one, or what it says is no good.
+    pub fn heartbeat(&mut self, now: Instant, beat: Beat<'_>) -> Result<Answer, BookError> {
+        self.advance(now);
+        self.check_interests(beat.interests)?;
+        let key = self.find(beat.client, beat.instance)?;
+        let client = &mut self.clients[key];
+        if beat.sequence != 0 && beat.sequence <= client.sequence {
+            return Err(BookError::StaleHeartbeat(beat.client.clone()));
+        }
+        client.sequence = client.sequence.max(beat.sequence);
+        let expires = self.now + self.settings.heartbeat_timeout;
+        self.due.remove(&Due { at: client.expires, client: key, resource: None });
+        client.expires = expires;
+        self.due.insert(Due { at: expires, client: key, resource: None });
+
+        let declared = beat.interests.iter().map(|interest| (interest.resource.clone(), interest.demand()));
+        let before = std::mem::replace(&mut client.interests, declared.collect());
+        for resource in before.keys() {
+            if !self.clients[key].interests.contains_key(resource) {
+                self.leave(resource, key);
+            }
+        }
+        for interest in beat.interests {
+            self.declare(key, interest, beat.epoch == self.epoch);
+        }
+        let mut answer =
+            Answer { allocations: Vec::with_capacity(beat.interests.len()), unlimited: Vec::new() };
+        for interest in beat.interests {
+            match self.grant(&interest.resource, key) {
+                Some(allocation) => answer.allocations.push(allocation),
+                None => answer.unlimited.push(interest.resource.clone()),
+            }
+        }
+        Ok(answer)
+    }
+
+    /// A client's share of one resource now. Does not renew its lease.
+    ///
+    /// # Errors
+    /// The client does not live, has no interest in the resource, or that has no limit.
+    pub fn allocation(
+        &mut self,
+        now: Instant,
+        client: &Id,
+        instance: &str,
+        resource: &Id,
+    ) -> Result<Allocation, BookError> {
+        self.advance(now);
+        let key = self.find(client, instance)?;
+        if !self.clients[key].interests.contains_key(resource) {
+            return Err(BookError::NoInterest { client: client.clone(), resource: resource.clone() });
+        }
+        self.grant(resource, key).ok_or_else(|| BookError::NoLimit(resource.clone()))
+    }
+
+    /// All of a client's shares now. Does not renew its lease.
+    ///
+    /// # Errors
+    /// The client does not live, or the call is not its instance's.
+    pub fn allocations(
+        &mut self,
+        now: Instant,
+        client: &Id,
+        instance: &str,
+    ) -> Result<Vec<Allocation>, BookError> {
+        self.advance(now);
+        let key = self.find(client, instance)?;
+        let resources: Vec<Id> = self.clients[key].interests.keys().cloned().collect();
+        Ok(resources.iter().filter_map(|resource| self.grant(resource, key)).collect())
+    }
+
+    /// Counts a client out: it has stopped. Says whether it was there.
+    ///
+    /// # Errors
+    /// The id is held by another instance.
+    pub fn unregister(&mut self, now: Instant, client: &Id, instance: &str) -> Result<bool, BookError> {
+        self.advance(now);
+        match self.find(client, instance) {
+            Ok(key) => {
+                self.remove(key);
+                Ok(true)
+            }
+            Err(BookError::UnknownClient(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Lets time pass: what has run out by `now` ends.
+    pub fn advance(&mut self, now: Instant) {
+        let was_learning = self.is_learning();
+        self.now = self.now.max(now);
+        while self.due.first().is_some_and(|due| due.at <= self.now) {
+            let Some(due) = self.due.pop_first() else { break };
+            match &due.resource {
+                None => self.remove(due.client),
+                Some(resource) => {
+                    let now = self.now;
+                    self.change(resource, due.client, |entry| entry.expire(due.client, now));
+                    self.drop_spent(resource);
+                }
+            }
+        }
+        self.freed += u64::from(was_learning && !self.is_learning());
+    }
+
+    /// When something ends next by itself, and somebody may get more for it.
+    pub fn next_due(&self) -> Option<Instant> {
+        let learning = self.is_learning().then_some(self.learns_until);
+        self.due.first().map(|due| due.at).into_iter().chain(learning).min()
+    }
+
+    fn is_learning(&self) -> bool {
+        self.now < self.learns_until
+    }
+
+    fn check_interests(&self, interests: &[Interest]) -> Result<(), BookError> {
+        if interests.len() > self.settings.most_interests {
+            return Err(BookError::TooManyInterests(self.settings.most_interests));
+        }
+        let mut seen = BTreeSet::new();
+        for interest in interests {
+            if !(1..=MOST_WEIGHT).contains(&interest.weight) {
+                return Err(BookError::BadWeight(interest.weight));
+            }
+            if !seen.insert(&interest.resource) {
+                return Err(BookError::NamedTwice(interest.resource.clone()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The live client of this id and instance.
+    fn find(&self, client: &Id, instance: &str) -> Result<usize, BookError> {
+        let key = *self.names.get(client).ok_or_else(|| BookError::UnknownClient(client.clone()))?;
+        let known = &self.clients[key];
+        if *known.instance != *instance {
+            let expires_in = known.expires - self.now;
+            return Err(BookError::OtherInstance { client: client.clone(), expires_in });
+        }
+        Ok(key)
+    }
+
+    /// Takes over what a client says of a resource. Its acknowledgement counts if it is for this epoch.
+    fn declare(&mut self, key: usize, interest: &Interest, is_ours: bool) {
+        let claim = if self.is_learning() { interest.held } else { 0 };
+        let Some(entry) = self.resources.get_mut(&interest.resource) else { return };
+        if !entry.has(key) {
+            if entry.limit().is_some() {
+                entry.join(key, interest.demand(), claim);
+                self.freed += 1;
+            }
+            return;
+        }
+        self.freed += u64::from(entry.demand(key, interest.demand()));
+        if is_ours {
+            self.change(&interest.resource, key, |entry| entry.acknowledge(key, interest.applied));
+            self.drop_spent(&interest.resource);
+        }
+    }
+
+    fn grant(&mut self, resource: &Id, key: usize) -> Option<Allocation> {
+        let (learning, until) = (self.is_learning(), self.clients[key].expires);
+        let mut next = self.next_version;
+        let mut told: Option<Told> = None;
+        self.change(resource, key, |entry| {
+            told = entry.grant(key, until, learning, &mut next);
+            false
+        });
+        self.next_version = next;
+        let (entry, told) = (self.resources.get(resource)?, told?);
+        let asks_again = told.grant.rate < told.target || (learning && told.grant.rate == 0);
+        let interval = self.settings.heartbeat_timeout / 3;
+        let soon = if learning { interval.min(self.learns_until - self.now) } else { interval };
+        Some(Allocation {
+            resource: resource.clone(),
+            rate: told.grant.rate,
+            version: told.grant.version,
+            target: told.target,
+            retry_after: asks_again.then_some(soon),
+            limit: entry.limit()?,
+            clients: entry.clients(),
+            learning,
+        })
+    }
+
+    /// Changes what a client has of a resource, and keeps in mind when that ends by itself.
+    fn change(&mut self, resource: &Id, key: usize, change: impl FnOnce(&mut Resource) -> bool) {
+        let Some(entry) = self.resources.get_mut(resource) else { return };
+        let before = entry.due(key);
+        self.freed += u64::from(change(entry));
+        let after = entry.due(key);
+        self.reschedule(resource, key, before, after);
+    }
+
+    fn reschedule(&mut self, resource: &Id, client: usize, before: Option<Instant>, after: Option<Instant>) {
+        if before != after {
+            let due = |at| Due { at, client, resource: Some(resource.clone()) };
+            before.map(|at| self.due.remove(&due(at)));
+            after.map(|at| self.due.insert(due(at)));
+        }
+    }
+
+    fn leave(&mut self, resource: &Id, key: usize) {
+        self.change(resource, key, |entry| {
+            entry.leave(key);
+            true
+        });
+        self.drop_spent(resource);
+    }
+
+    fn remove(&mut self, key: usize) {
+        let Some(client) = self.clients.try_remove(key) else { return };
+        self.names.remove(&client.id);
+        self.due.remove(&Due { at: client.expires, client: key, resource: None });
+        for resource in client.interests.keys() {
+            self.leave(resource, key);
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Pauses between attempts, and a little chance in them, so that a fleet does not come all at once. Pure.
+
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+
+/// The first pause.
+const FIRST: Duration = Duration::from_millis(100);
+
+/// Numbers that nobody else has in the same order. Xorshift; for spreading, not for secrets.
+#[derive(Debug)]
+pub(super) struct Chance(u64);
+
+impl Chance {
+    pub(super) fn new() -> Self {
+        Self(RandomState::new().build_hasher().finish() | 1)
+    }
+
+    /// Any number.
+    pub(super) fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    /// `time`, cut short by up to a `part`th of it.
+    pub(super) fn shorten(&mut self, time: Duration, part: u32) -> Duration {
+        let most = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / u64::from(part);
+        time - Duration::from_nanos(self.next() % (most + 1))
+    }
+}
+
+/// Pauses that double, up to a longest one, each cut short by up to a half.
+#[derive(Debug)]
+pub(super) struct Backoff {
+    next: Duration,
+    longest: Duration,
+    chance: Chance,
+}
+
+impl Backoff {
+    pub(super) fn new(longest: Duration) -> Self {
+        Self { next: FIRST.min(longest), longest, chance: Chance::new() }
+    }
+
+    pub(super) fn next(&mut self) -> Duration {
+        let pause = self.next;
+        self.next = (pause * 2).min(self.longest);
+        self.chance.shorten(pause, 2)
+    }
+
+    /// All went well: the next trouble begins anew.
+    pub(super) fn reset(&mut self) {
+        self.next = FIRST.min(self.longest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_double_up_to_the_longest_and_are_never_cut_by_more_than_half() {
+        let mut backoff = Backoff::new(Duration::from_secs(1));
+        for _ in 0..2 {
+            for full in [100, 200, 400, 800, 1000, 1000] {
+                let pause = backoff.next();
+                let full = Duration::from_millis(full);
+                assert!(full / 2 <= pause && pause <= full, "{pause:?} of {full:?}");
+            }
+            backoff.reset();
+        }
+    }
+
+    #[test]
+    fn chance_differs() {
+        let mut chance = Chance::new();
+        let drawn: std::collections::BTreeSet<u64> = (0..100).map(|_| chance.next()).collect();
+        assert_eq!(drawn.len(), 100);
+        assert_eq!(chance.shorten(Duration::ZERO, 2), Duration::ZERO);
+    }
+}

@@ -1,0 +1,125 @@
+//! One HTTP/2 connection to a quota server, as the generated client calls it.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use http::header::AUTHORIZATION;
+use http::{HeaderValue, Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http2;
+use tonic::body::Body;
+
+use crate::admin::Token;
+use crate::clock::{Clock, Sleep};
+use crate::quota::Endpoint;
+use crate::quota::wire::quota_client::QuotaClient;
+use crate::rt::{self, Connect, Executor, HyperTimer};
+use crate::tls::{ClientTls, Stream};
+
+/// How often a silent connection is asked whether it lives, and how long it has for the answer.
+const PING: Duration = Duration::from_secs(10);
+const PONG: Duration = Duration::from_secs(5);
+
+/// The most bytes of an answer: a page of a thousand clients that use many resources.
+const MOST_BYTES: usize = 16 * 1024 * 1024;
+
+/// The calls of the service, on one connection.
+pub type Calls = QuotaClient<Channel>;
+
+/// How to reach a quota server.
+#[derive(Clone, Debug)]
+pub struct Dial {
+    /// Where it is.
+    pub endpoint: Endpoint,
+    /// What it asks for. Default none.
+    pub token: Option<Token>,
+    /// Needed for `https`, not used for `http`. Default none.
+    pub tls: Option<ClientTls>,
+    /// How long connecting may take. Default 5 s.
+    pub timeout: Duration,
+}
+
+impl Dial {
+    /// Reaches `endpoint` without a token and without TLS.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self { endpoint, token: None, tls: None, timeout: Duration::from_secs(5) }
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Nobody listens there, TLS fails, or it takes too long.
+    pub async fn connect(&self) -> io::Result<Calls> {
+        let channel = self.open().await?;
+        let calls = QuotaClient::with_origin(channel, self.endpoint.uri().clone());
+        Ok(calls.max_decoding_message_size(MOST_BYTES))
+    }
+
+    /// Connects, for calls of other services of the same server too.
+    ///
+    /// # Errors
+    /// As [`connect`](Self::connect).
+    pub async fn open(&self) -> io::Result<Channel> {
+        let clock: Arc<dyn Clock> = rt::clock();
+        let late = async {
+            Sleep::lasting(clock, self.timeout).await;
+            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))
+        };
+        self.shake_hands().or(late).await
+    }
+
+    async fn shake_hands(&self) -> io::Result<Channel> {
+        let (host, port) = (self.endpoint.host(), self.endpoint.port());
+        let socket = rt::connect(&Connect { host: host.to_owned(), port, receive_buffer: None }).await?;
+        let stream = match (self.endpoint.is_tls(), &self.tls) {
+            (false, _) => Stream::Plain(socket),
+            (true, Some(tls)) => tls.connect(host, socket).await?,
+            (true, None) => {
+                let text = "https needs the certificates of an authority to believe";
+                return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+            }
+        };
+        let handshake = http2::Builder::new(Executor)
+            .timer(HyperTimer::new(rt::clock()))
+            .keep_alive_interval(PING)
+            .keep_alive_timeout(PONG)
+            .keep_alive_while_idle(true)
+            .handshake(stream)
+            .await;
+        let (sender, connection) = handshake.map_err(io::Error::other)?;
+        rt::spawn(async move {
+            if let Err(error) = connection.await {
+                // The calls on it fail, and say so.
+                log::debug!(error:%; "the connection to the quota server ended");
+            }
+        });
+        Ok(Channel { sender, authorization: self.token.as_ref().map(Token::authorization) })
+    }
+}
+
+/// An open connection. Clones call on the same one; it closes when the last is dropped.
+#[derive(Clone, Debug)]
+pub struct Channel {
+    sender: http2::SendRequest<Body>,
+    authorization: Option<HeaderValue>,
+}
+
+impl tower_service::Service<Request<Body>> for Channel {
+    type Response = Response<Incoming>;
+    type Error = hyper::Error;
+    type Future = futures_lite::future::Boxed<hyper::Result<Response<Incoming>>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<hyper::Result<()>> {
+        self.sender.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        if let Some(authorization) = &self.authorization {
+            request.headers_mut().insert(AUTHORIZATION, authorization.clone());
+        }
+        Box::pin(self.sender.send_request(request))
+    }
+}

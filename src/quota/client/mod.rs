@@ -1,0 +1,224 @@
+//! The quota client: holds leases on shares in the background, and spends them locally.
+//!
+//! ```no_run
+//! use sluicegate::quota::client::{QuotaClient, QuotaClientSettings, ResourceUse};
+//! use sluicegate::rt;
+//!
+//! let settings = QuotaClientSettings::new("http://127.0.0.1:9190".parse()?, "web-1".parse()?)
+//!     .using(ResourceUse::new("api".parse()?));
+//! let client = QuotaClient::start(settings)?;
+//! let api = client.allocation("api").unwrap();
+//! rt::block_on(async {
+//!     api.acquire(1).await?;
+//!     // … the request …
+//!     client.close().await;
+//!     Ok::<(), Box<dyn std::error::Error>>(())
+//! })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod allocation;
+mod backoff;
+mod channel;
+mod metrics;
+mod purse;
+mod session;
+mod settings;
+mod standing;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_lite::FutureExt;
+
+use crate::clock::{Clock, Instant, Sleep};
+use crate::rt;
+use allocation::Held;
+use backoff::Chance;
+
+pub use allocation::{Acquire, Allocation, Changes, Closed};
+pub use channel::{Calls, Channel, Dial};
+pub use metrics::QuotaMetrics;
+pub use purse::Depth;
+pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
+pub use standing::{Share, ShareState, Standing, Word};
+
+/// A client of a quota server. Clones are the same client; when the last is dropped, it says farewell to
+/// the server in the background.
+#[derive(Clone)]
+pub struct QuotaClient(Arc<Owner>);
+
+/// Ends the background task when nobody is left.
+struct Owner(Arc<Shared>);
+
+/// What the client and its task share.
+struct Shared {
+    settings: QuotaClientSettings,
+    /// Tells this run of the client from another one of the same id.
+    instance: String,
+    allocations: BTreeMap<String, Arc<Held>>,
+    clock: Arc<dyn Clock>,
+    bell: Arc<Event>,
+    chance: Mutex<Chance>,
+    sequence: AtomicU64,
+    /// Nanoseconds of the instant at which the lease ends; 0 is never had one.
+    lease_until: AtomicU64,
+    connected: AtomicBool,
+    /// Why it is not connected.
+    trouble: Mutex<Option<String>>,
+    closing: AtomicBool,
+    ended: AtomicBool,
+    stage_changed: Event,
+}
+
+impl QuotaClient {
+    /// Starts a client. Its background task connects and goes on trying; nothing here waits for it.
+    ///
+    /// # Errors
+    /// The settings contradict themselves.
+    pub fn start(settings: QuotaClientSettings) -> Result<Self, SettingsError> {
+        settings.check()?;
+        let clock: Arc<dyn Clock> = rt::clock();
+        let bell = Arc::new(Event::new());
+        let held = |resource: &ResourceUse| {
+            let held = Held::new(resource, Arc::clone(&bell), Arc::clone(&clock));
+            (resource.id.to_string(), Arc::new(held))
+        };
+        let mut chance = Chance::new();
+        let shared = Arc::new(Shared {
+            instance: format!("{:016x}", chance.next()),
+            allocations: settings.resources.iter().map(held).collect(),
+            settings,
+            clock,
+            bell,
+            chance: Mutex::new(chance),
+            sequence: AtomicU64::new(0),
+            lease_until: AtomicU64::new(0),
+            connected: AtomicBool::new(false),
+            trouble: Mutex::default(),
+            closing: AtomicBool::new(false),
+            ended: AtomicBool::new(false),
+            stage_changed: Event::new(),
+        });
+        let task = Arc::clone(&shared);
+        rt::spawn(async move {
+            session::run(Arc::clone(&task)).or(task.watch_lapses()).await;
+            task.ended.store(true, Ordering::SeqCst);
+            task.stage_changed.notify(usize::MAX);
+        });
+        Ok(Self(Arc::new(Owner(shared))))
+    }
+
+    /// The share of a resource; `None` if it is not among those the client was started with.
+    pub fn allocation(&self, resource: &str) -> Option<Allocation> {
+        self.0.0.allocations.get(resource).cloned().map(Allocation)
+    }
+
+    /// The shares of all its resources, by id.
+    pub fn allocations(&self) -> impl Iterator<Item = Allocation> + '_ {
+        self.0.0.allocations.values().cloned().map(Allocation)
+    }
+
+    /// Whether the last heartbeat was answered.
+    pub fn is_connected(&self) -> bool {
+        self.0.0.connected.load(Ordering::Relaxed)
+    }
+
+    /// Why the server cannot be used, as of the last attempt; `None` if the last heartbeat was answered, or
+    /// none was tried yet.
+    pub fn trouble(&self) -> Option<String> {
+        self.0.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The client's counters as metric families.
+    pub fn metrics(&self) -> QuotaMetrics {
+        QuotaMetrics::new(Arc::clone(&self.0.0))
+    }
+
+    /// Stops spending, says farewell to the server, so that others have the shares at once, and ends. Takes
+    /// two seconds at most if the server does not answer.
+    pub async fn close(self) {
+        let shared = Arc::clone(&self.0.0);
+        drop(self);
+        shared.close();
+        loop {
+            let listener = shared.stage_changed.listen();
+            if shared.ended.load(Ordering::SeqCst) {
+                return;
+            }
+            listener.await;
+        }
+    }
+}
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}
+
+impl Shared {
+    fn find(&self, resource: &str) -> Option<&Arc<Held>> {
+        self.allocations.get(resource)
+    }
+
+    fn next_sequence(&self) -> u64 {
+        self.sequence.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// The time, cut short by up to a fifth, so that a fleet that was started at once does not beat at once.
+    fn jitter(&self, time: Duration) -> Duration {
+        self.chance.lock().unwrap_or_else(PoisonError::into_inner).shorten(time, 5)
+    }
+
+    fn heard(&self, lease_until: Instant) {
+        self.lease_until.store(lease_until.as_nanos(), Ordering::Relaxed);
+        self.connected.store(true, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // Who watches for lapses must know of the new lease.
+        self.stage_changed.notify(usize::MAX);
+    }
+
+    fn lost(&self, trouble: String) {
+        self.connected.store(false, Ordering::Relaxed);
+        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+    }
+
+    fn close(&self) {
+        // First: what is unregistered must not be spent.
+        self.allocations.values().for_each(|held| held.close());
+        self.closing.store(true, Ordering::SeqCst);
+        self.stage_changed.notify(usize::MAX);
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    /// Waits until the client is closed; true, for races.
+    async fn closing(&self) -> bool {
+        loop {
+            let listener = self.stage_changed.listen();
+            if self.is_closing() {
+                return true;
+            }
+            listener.await;
+        }
+    }
+
+    /// Tells of shares that lapse while nothing is heard; never completes.
+    async fn watch_lapses(&self) {
+        loop {
+            let listener = self.stage_changed.listen();
+            let next = self.allocations.values().filter_map(|held| held.lapses_at()).min();
+            match next {
+                Some(at) => Sleep::until(Arc::clone(&self.clock), at).or(listener).await,
+                None => listener.await,
+            }
+            self.allocations.values().for_each(|held| held.tell());
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! The client's background task: connect, register, beat, hear; and again when the server is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use tonic::{Code, Request, Status, Streaming};
+use tonic_types::StatusExt;
+
+use super::Shared;
+use super::backoff::Backoff;
+use super::channel::Calls;
+use super::standing::Word;
+use crate::clock::{Instant, Sleep};
+use crate::quota::book::Interest;
+use crate::quota::wire::{self, AllocationChanges};
+
+/// How long a call may take before the server's heartbeat timeout is known.
+const FIRST_CALLS: Duration = Duration::from_secs(5);
+
+/// How long the farewell may take.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// The least time between two heartbeats, whatever is to be said.
+const LEAST: Duration = Duration::from_millis(20);
+
+/// Why a session ended.
+enum End {
+    /// The client is closed.
+    Closed,
+    /// The server cannot be reached, or does not want us: come again, at the soonest after so long if it says.
+    Lost(String, Option<Duration>),
+}
+
+impl From<Status> for End {
+    fn from(status: Status) -> Self {
+        let again = status.get_details_retry_info().and_then(|info| info.retry_delay);
+        Self::Lost(format!("{:?}: {}", status.code(), status.message()), again)
+    }
+}
+
+/// Runs until the client is closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut backoff = Backoff::new(shared.settings.longest_pause);
+    let mut complained = false;
+    loop {
+        let (ended, lasted) = live(&shared).await;
+        if lasted {
+            backoff.reset();
+            complained = false;
+        }
+        let End::Lost(error, again) = ended else { return };
+        let server = &shared.settings.dial.endpoint;
+        if complained {
+            log::debug!(server:%, error; "the quota server cannot be used yet");
+        } else {
+            log::warn!(server:%, error; "the quota server cannot be used; trying again");
+            complained = true;
+        }
+        shared.lost(error);
+        let pause = backoff.next().max(again.unwrap_or_default().min(shared.settings.longest_pause));
+        let pause = async {
+            Sleep::lasting(Arc::clone(&shared.clock), pause).await;
+            false
+        };
+        if pause.or(shared.closing()).await {
+            return;
+        }
+    }
+}
+
+/// One connection's life. Says with it whether a heartbeat was answered.
+async fn live(shared: &Shared) -> (End, bool) {
+    let mut lasted = false;
+    let end = match attempt(shared, &mut lasted).await {
+        Ok(end) | Err(end) => end,
+    };
+    (end, lasted)
+}
+
+async fn attempt(shared: &Shared, lasted: &mut bool) -> Result<End, End> {
+    let connecting = async { Some(shared.settings.dial.connect().await) };
+    let closing = async {
+        shared.closing().await;
+        None
+    };
+    let mut calls = match connecting.or(closing).await {
+        None => return Ok(End::Closed),
+        Some(Ok(calls)) => calls,
+        Some(Err(error)) => return Err(End::Lost(error.to_string(), None)),
+    };
+    let epoch = register(shared, &mut calls).await?;
+    let mut session = Session { shared, calls, epoch, timeout: FIRST_CALLS, changes: None };
+    let end = session.beat_on(lasted).await;
+    if shared.is_closing() {
+        session.farewell().await;
+        return Ok(End::Closed);
+    }
+    end
+}
+
+async fn register(shared: &Shared, calls: &mut Calls) -> Result<u64, End> {
+    let message = wire::RegisterClientRequest {
+        client_id: shared.settings.client.to_string(),
+        instance: shared.instance.clone(),
+    };
+    let answer = in_time(shared, FIRST_CALLS, calls.register_client(within(message, FIRST_CALLS))).await?;
+    Ok(answer.into_inner().epoch)
+}
+
+struct Session<'a> {
+    shared: &'a Shared,
+    calls: Calls,
+    epoch: u64,
+    /// For one call: as long as the next heartbeat is away.
+    timeout: Duration,
+    changes: Option<Streaming<AllocationChanges>>,
+}
+
+/// What ended the wait between two heartbeats.
+enum Woken {
+    Time,
+    Changes(Option<AllocationChanges>),
+    Closed,
+}
+
+impl Session<'_> {
+    /// Beats until the client is closed or the server is lost.
+    async fn beat_on(&mut self, lasted: &mut bool) -> Result<End, End> {
+        loop {
+            let shared = self.shared;
+            // From here on what is changed is told by the next heartbeat.
+            let mut bell = shared.bell.listen();
+            let sent = shared.clock.now();
+            let mut pause = match self.beat(sent).await {
+                Ok(pause) => pause,
+                Err(status) if status.code() == Code::NotFound => {
+                    // The lease ran out, or the server is a new one.
+                    self.epoch = register(shared, &mut self.calls).await?;
+                    self.changes = None;
+                    self.beat(shared.clock.now()).await?
+                }
+                Err(status) => return Err(status.into()),
+            };
+            *lasted = true;
+            if self.changes.is_none() {
+                self.changes = self.watch().await;
+            }
+            loop {
+                let time = async {
+                    Sleep::until(Arc::clone(&shared.clock), sent + pause).or(&mut bell).await;
+                    // Not at once: more may be said at the same time.
+                    Sleep::until(Arc::clone(&shared.clock), sent + LEAST).await;
+                    Woken::Time
+                };
+                let closed = async {
+                    shared.closing().await;
+                    Woken::Closed
+                };
+                let changes = next_change(&mut self.changes);
+                match closed.or(changes).or(time).await {
+                    Woken::Closed => return Ok(End::Closed),
+                    Woken::Time => break,
+                    Woken::Changes(None) => self.changes = None,
+                    Woken::Changes(Some(changes)) => {
+                        if self.hear(&changes.allocations, changes.epoch, None) {
+                            // The others wait for this acknowledgement.
+                            pause = Duration::ZERO;
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Beats once; gives the time until the next one.
+    async fn beat(&mut self, sent: Instant) -> Result<Duration, Status> {
+        let shared = self.shared;
+        let message = wire::HeartbeatRequest {
+            client_id: shared.settings.client.to_string(),
+            resource_ids: vec![],
+            interests: shared.allocations.values().map(|held| interest(&held.interest(sent))).collect(),
+            epoch: self.epoch,
+            instance: shared.instance.clone(),
+            sequence: shared.next_sequence(),
+        };
+        let answer =
+            in_time(shared, self.timeout, self.calls.heartbeat(within(message, self.timeout))).await?;
+        let answer = answer.into_inner();
+        let lease = wire::read_duration(answer.lease.as_ref());
+        let interval = wire::read_duration(answer.heartbeat_interval.as_ref()).max(LEAST);
+        self.timeout = interval;
+        self.epoch = answer.epoch;
+        let lower = self.hear(&answer.allocations, answer.epoch, Some(sent + lease));
+        for resource in &answer.unlimited_resource_ids {
+            if let Some(held) = shared.find(resource) {
+                held.hear_no_limit();
+            }
+        }
+        shared.heard(sent + lease);
+        if lower {
+            return Ok(LEAST);
+        }
+        let soonest = answer.allocations.iter().filter_map(|allocation| allocation.retry_after.as_ref());
+        let soonest = soonest.map(|again| wire::read_duration(Some(again))).min().unwrap_or(interval);
+        Ok(shared.jitter(soonest.min(interval)))
+    }
+
+    /// Applies what the server says; says whether any share went down.
+    fn hear(&self, allocations: &[wire::Allocation], epoch: u64, lease_until: Option<Instant>) -> bool {
+        let mut lower = false;
+        for allocation in allocations {
+            let Some(held) = self.shared.find(&allocation.resource_id) else { continue };
+            let word = Word {
+                epoch,
+                version: allocation.version,
+                rate: allocation.rate_micros,
+                limit: allocation.limit_per_second,
+                clients: allocation.clients,
+                learning: allocation.learning,
+            };
+            lower |= held.hear(word, lease_until);
+        }
+        lower
+    }
+
+    /// Opens the stream of changes. Without it the heartbeats suffice, only later.
+    async fn watch(&mut self) -> Option<Streaming<AllocationChanges>> {
+        let message = wire::WatchAllocationsRequest {
+            client_id: self.shared.settings.client.to_string(),
+            instance: self.shared.instance.clone(),
+            resource_id: String::new(),
+        };
+        let opened = in_time(self.shared, self.timeout, self.calls.watch_allocations(message)).await;
+        opened.ok().map(tonic::Response::into_inner)
+    }
+
+    /// Says that nothing is spent any more.
+    async fn farewell(&mut self) {
+        let message = wire::UnregisterClientRequest {
+            client_id: self.shared.settings.client.to_string(),
+            instance: self.shared.instance.clone(),
+        };
+        let told = async { self.calls.unregister_client(within(message, FAREWELL)).await.is_ok() };
+        let late = async {
+            Sleep::lasting(Arc::clone(&self.shared.clock), FAREWELL).await;
+            false
+        };
+        if !told.or(late).await {
+            log::debug!("the quota server did not hear the farewell; the lease runs out");
+        }
+    }
+}
+
+async fn next_change(changes: &mut Option<Streaming<AllocationChanges>>) -> Woken {
+    match changes {
+        // A stream that ends or breaks is opened again with the next heartbeat, which tells why.
+        Some(stream) => Woken::Changes(stream.message().await.ok().flatten()),
+        None => std::future::pending().await,
+    }
+}
+
+fn interest(interest: &Interest) -> wire::Interest {
+    wire::Interest {
+        resource_id: interest.resource.to_string(),
+        weight: interest.weight,
+        wants_micros: interest.wants,
+        applied_version: interest.applied,
+        held_micros: interest.held,
+    }
+}
+
+/// The message with a grpc-timeout, so that the server gives up when we do.
+fn within<T>(message: T, timeout: Duration) -> Request<T> {
+    let mut request = Request::new(message);
+    request.set_timeout(timeout);
+    request
+}
+
+/// The call, or its end when it takes too long or the client is closed.
+async fn in_time<T>(
+    shared: &Shared,
+    timeout: Duration,
+    call: impl Future<Output = Result<T, Status>>,
+) -> Result<T, Status> {
+    let late = async {
+        Sleep::lasting(Arc::clone(&shared.clock), timeout).await;
+        Err(Status::deadline_exceeded("the quota server did not answer in time"))
+    };
+    let closed = async {
+        shared.closing().await;
+        Err(Status::cancelled("the client is closed"))
+    };
+    call.or(late).or(closed).await
+}

@@ -1,0 +1,99 @@
+//! What a quota client is told to be.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::channel::Dial;
+use super::purse::Depth;
+use crate::quota::Endpoint;
+use crate::quota::book::MOST_WEIGHT;
+use crate::quota::id::Id;
+
+/// A client and the resources it uses.
+#[derive(Clone, Debug)]
+pub struct QuotaClientSettings {
+    /// How to reach the server.
+    pub dial: Dial,
+    /// Unique in the fleet.
+    pub client: Id,
+    /// What it uses. Default none.
+    pub resources: Vec<ResourceUse>,
+    /// The longest pause between two attempts to reach the server. They begin at 100 ms and double; each is
+    /// cut short at random by up to a half. Default 5 s.
+    pub longest_pause: Duration,
+}
+
+impl QuotaClientSettings {
+    /// The client `client` of the server at `endpoint`, using nothing yet.
+    pub fn new(endpoint: Endpoint, client: Id) -> Self {
+        Self {
+            dial: Dial::new(endpoint),
+            client,
+            resources: Vec::new(),
+            longest_pause: Duration::from_secs(5),
+        }
+    }
+
+    /// The same, with a resource it uses.
+    #[must_use]
+    pub fn using(mut self, resource: ResourceUse) -> Self {
+        self.resources.push(resource);
+        self
+    }
+
+    pub(super) fn check(&self) -> Result<(), SettingsError> {
+        for (at, resource) in self.resources.iter().enumerate() {
+            if !(1..=MOST_WEIGHT).contains(&resource.weight) {
+                return Err(SettingsError::Weight(resource.weight));
+            }
+            if self.resources[..at].iter().any(|other| other.id == resource.id) {
+                return Err(SettingsError::Twice(resource.id.clone()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A resource that a client uses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ResourceUse {
+    /// Which.
+    pub id: Id,
+    /// Its part where all want more than there is, 1 to 1000. Default 1.
+    pub weight: u32,
+    /// Millionths of a unit a second that it can use; `None`, the default, is as much as there is. Can be
+    /// changed while it runs.
+    pub wants_micros: Option<u64>,
+    /// What may be spent at once. Default: one second of the share.
+    pub burst: Depth,
+    /// Millionths of a unit a second while the server is lost and no lease runs. Default: the limit divided
+    /// by the clients last known, and before these are known nothing.
+    pub safe_share_micros: Option<u64>,
+}
+
+impl ResourceUse {
+    /// Use of `id` at weight 1, wanting as much as there is.
+    pub fn new(id: Id) -> Self {
+        Self { id, weight: 1, wants_micros: None, burst: Depth::default(), safe_share_micros: None }
+    }
+}
+
+/// Why a client cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsError {
+    /// A weight of zero or above the most.
+    Weight(u32),
+    /// A resource is named twice.
+    Twice(Id),
+}
+
+impl fmt::Display for SettingsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Weight(weight) => write!(f, "a weight of {weight} is not between 1 and {MOST_WEIGHT}"),
+            Self::Twice(id) => write!(f, "resource {id} is named twice"),
+        }
+    }
+}
+
+impl std::error::Error for SettingsError {}

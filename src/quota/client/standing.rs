@@ -1,0 +1,243 @@
+//! What a client knows of its share of one resource, and at which rate it may therefore spend.
+//!
+//! Pure: it is told the time. While the lease runs, the share is what the server granted last. Then it is
+//! the safe share: what was configured, or else the limit divided by the clients last known; never zero
+//! once anything is known, and never unlimited.
+
+use crate::clock::Instant;
+use crate::quota::limit::MICRO;
+
+/// Why a rate is what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ShareState {
+    /// No share is known yet: the server was not reached so far, or it has just been started and learns what
+    /// others hold. The safe share, if there is one; else nothing passes.
+    Learning,
+    /// The server's word, within its lease. It may be zero, until others have released.
+    Leased,
+    /// The server is lost and the lease has run out, or the resource has no limit any more.
+    SafeShare,
+}
+
+impl ShareState {
+    /// The state as logs and metrics have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Learning => "learning",
+            Self::Leased => "leased",
+            Self::SafeShare => "safe_share",
+        }
+    }
+}
+
+/// A rate to spend at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Millionths of a unit a second. Zero lets nothing pass.
+    pub rate_micros: u64,
+    /// Why.
+    pub state: ShareState,
+}
+
+impl Share {
+    /// Whole units a second.
+    pub fn per_second(self) -> u64 {
+        self.rate_micros / MICRO
+    }
+}
+
+/// What a server says of a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The run of the server.
+    pub epoch: u64,
+    /// Grows with each change within a run.
+    pub version: u64,
+    /// Micro-units a second.
+    pub rate: u64,
+    /// The limit that is shared, in units a second.
+    pub limit: u64,
+    /// How many live clients share it.
+    pub clients: u32,
+    /// The server has just been started.
+    pub learning: bool,
+}
+
+/// What a client knows of its share of one resource.
+#[derive(Clone, Debug, Default)]
+pub struct Standing {
+    /// As configured, in micro-units a second.
+    safe: Option<u64>,
+    /// What a safe share is made of: the limit in micro-units a second, and the clients.
+    known: Option<(u64, u32)>,
+    word: Option<Word>,
+    lease_until: Instant,
+    /// The word is a zero of a server that learns, and nothing was held before it.
+    waits: bool,
+    /// The server has no limit for it.
+    unlimited: bool,
+}
+
+impl Standing {
+    /// Nothing known but the safe share in micro-units a second, if one is configured.
+    pub fn new(safe: Option<u64>) -> Self {
+        Self { safe, ..Self::default() }
+    }
+
+    /// Takes a word of the server over, unless a later one of the same run is known. Says whether it lets
+    /// less pass than before, so that it should be acknowledged at once.
+    pub fn hear(&mut self, now: Instant, word: Word) -> bool {
+        let before = self.held(now);
+        let is_late = |known: &Word| known.epoch == word.epoch && known.version > word.version;
+        if self.word.as_ref().is_some_and(is_late) {
+            return false;
+        }
+        let is_new_run = self.word.is_none_or(|known| known.epoch != word.epoch);
+        let zero = word.learning && word.rate == 0;
+        self.waits = zero && (self.waits || (is_new_run && before == 0));
+        // One that learns does not know yet how many there are.
+        if !word.learning && word.clients > 0 {
+            self.known = Some((word.limit.saturating_mul(MICRO), word.clients));
+        }
+        self.word = Some(word);
+        self.unlimited = false;
+        word.rate < before
+    }
+
+    /// The lease runs until then.
+    pub fn renew(&mut self, until: Instant) {
+        self.lease_until = self.lease_until.max(until);
+    }
+
+    /// The server has no limit for this resource.
+    pub fn hear_no_limit(&mut self) {
+        self.unlimited = true;
+        self.word = None;
+        self.waits = false;
+    }
+
+    /// Whether the server has no limit for this resource.
+    pub fn is_unlimited(&self) -> bool {
+        self.unlimited
+    }
+
+    /// The version applied, for acknowledgements; 0 is none.
+    pub fn applied(&self) -> u64 {
+        self.word.map_or(0, |word| word.version)
+    }
+
+    /// What is spent under a lease that runs, in micro-units a second.
+    pub fn held(&self, now: Instant) -> u64 {
+        self.word.filter(|_| now < self.lease_until && !self.waits).map_or(0, |word| word.rate)
+    }
+
+    /// The rate to spend at.
+    pub fn share(&self, now: Instant) -> Share {
+        let (rate_micros, state) = match self.word {
+            Some(word) if now < self.lease_until && !self.waits => (word.rate, ShareState::Leased),
+            Some(_) if now < self.lease_until => (self.safe_share(), ShareState::Learning),
+            None if !self.unlimited && self.known.is_none() => (self.safe_share(), ShareState::Learning),
+            _ => (self.safe_share(), ShareState::SafeShare),
+        };
+        Share { rate_micros, state }
+    }
+
+    /// When the share changes by itself, and to which rate; `None` if it does not.
+    pub fn lapses(&self, now: Instant) -> Option<(Instant, u64)> {
+        let runs = self.word.is_some() && now < self.lease_until;
+        runs.then(|| (self.lease_until, self.safe_share()))
+    }
+
+    fn safe_share(&self) -> u64 {
+        let divided = self.known.map(|(limit, clients)| (limit / u64::from(clients)).max(1));
+        self.safe.or(divided).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn at(millis: u64) -> Instant {
+        Instant::from_millis(millis)
+    }
+
+    fn word(epoch: u64, version: u64, per_second: u64) -> Word {
+        Word { epoch, version, rate: per_second * MICRO, limit: 100, clients: 4, learning: false }
+    }
+
+    fn share(standing: &Standing, now: Instant) -> (u64, ShareState) {
+        let share = standing.share(now);
+        (share.per_second(), share.state)
+    }
+
+    #[test]
+    fn a_lease_holds_to_its_last_nanosecond_and_then_comes_the_safe_share() {
+        let mut standing = Standing::new(None);
+        assert_eq!(share(&standing, at(0)), (0, ShareState::Learning));
+        standing.hear(at(0), word(1, 1, 40));
+        standing.renew(at(30_000));
+        assert_eq!(standing.lapses(at(0)), Some((at(30_000), 25 * MICRO)));
+        let last = Instant::from_nanos(at(30_000).as_nanos() - 1);
+        assert_eq!(share(&standing, last), (40, ShareState::Leased));
+        assert_eq!(share(&standing, at(30_000)), (25, ShareState::SafeShare), "limit by clients");
+        assert_eq!((standing.lapses(at(30_000)), standing.held(at(30_000))), (None, 0));
+        let mut configured = Standing { safe: Some(7 * MICRO), ..standing };
+        assert_eq!(share(&configured, at(30_000)), (7, ShareState::SafeShare));
+        configured.renew(at(31_000));
+        assert_eq!(share(&configured, at(30_000)), (40, ShareState::Leased));
+    }
+
+    #[test]
+    fn words_come_in_any_order_and_the_latest_counts() {
+        let mut standing = Standing::new(None);
+        standing.renew(at(30_000));
+        assert!(!standing.hear(at(0), word(1, 5, 40)));
+        assert!(!standing.hear(at(0), word(1, 4, 10)), "late");
+        assert_eq!((standing.held(at(0)), standing.applied()), (40 * MICRO, 5));
+        assert!(standing.hear(at(0), word(1, 6, 30)), "less: to be acknowledged at once");
+        assert!(standing.hear(at(0), word(2, 1, 20)), "another run begins anew");
+        assert_eq!(standing.applied(), 1);
+    }
+
+    #[test]
+    fn a_server_that_learns_does_not_stop_those_who_live_on_their_safe_share() {
+        let learning = Word { learning: true, clients: 1, ..word(2, 1, 0) };
+        let mut fresh = Standing::new(None);
+        fresh.hear(at(0), learning);
+        fresh.renew(at(30_000));
+        assert_eq!(share(&fresh, at(1)), (0, ShareState::Learning), "it waits for the others");
+
+        let mut lost = Standing::new(None);
+        lost.hear(at(0), word(1, 9, 40));
+        lost.renew(at(30_000));
+        lost.hear(at(40_000), learning);
+        lost.renew(at(70_000));
+        assert_eq!(
+            share(&lost, at(40_000)),
+            (25, ShareState::Learning),
+            "four were known, whatever the one says"
+        );
+        assert_eq!(lost.held(at(40_000)), 0);
+        lost.hear(at(50_000), word(2, 2, 50));
+        assert_eq!(share(&lost, at(50_000)), (50, ShareState::Leased));
+
+        let mut holding = Standing::new(None);
+        holding.hear(at(0), word(1, 9, 40));
+        holding.renew(at(30_000));
+        assert!(holding.hear(at(10_000), learning), "a claim that was not honoured is given up");
+        assert_eq!(share(&holding, at(10_000)), (0, ShareState::Leased));
+    }
+
+    #[test]
+    fn a_limit_that_was_deleted_leaves_the_safe_share() {
+        let mut standing = Standing::new(None);
+        standing.hear_no_limit();
+        assert_eq!(share(&standing, at(0)), (0, ShareState::SafeShare), "nothing is known: nothing passes");
+        standing.hear(at(0), word(1, 1, 40));
+        standing.renew(at(30_000));
+        assert_eq!(share(&standing, at(0)), (40, ShareState::Leased));
+        standing.hear_no_limit();
+        assert_eq!(share(&standing, at(0)), (25, ShareState::SafeShare));
+    }
+}

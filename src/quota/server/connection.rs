@@ -1,0 +1,138 @@
+//! The connections of a quota server: accepted, served over HTTP/2, ended when they are silent.
+
+use std::convert::Infallible;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+
+use super::{Shared, Stage};
+use crate::clock::{Clock, Sleep};
+use crate::rt::{self, Executor, HyperTimer, Listener, Socket};
+use crate::tls::Stream;
+
+/// How long a connection may take for TLS, and again until its first call.
+const FIRST_CALL: Duration = Duration::from_secs(10);
+
+/// How often a silent connection is asked whether it lives, and how long it has for the answer.
+const PING: Duration = Duration::from_secs(20);
+const PONG: Duration = Duration::from_secs(10);
+
+/// Calls and streams at a time on one connection.
+const MOST_STREAMS: u32 = 256;
+
+/// Bytes of a head, and of what is held for one stream.
+const MOST_HEAD: u32 = 16 * 1024;
+const MOST_HELD: usize = 64 * 1024;
+
+/// How long to wait when the system has no descriptors or memory for another connection.
+const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts until the server drains.
+pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
+    let mut complained = false;
+    loop {
+        let accepted = async { Some(listener.accept().await) };
+        let draining = async {
+            shared.reached(Stage::Draining).await;
+            None
+        };
+        match accepted.or(draining).await {
+            None => return,
+            Some(Ok(socket)) => {
+                complained = false;
+                // Above the bound it is closed unheard; a client comes again after a while.
+                if let Some(place) = shared.place() {
+                    rt::spawn(async move {
+                        serve(socket, &place.0).await;
+                        drop(place);
+                    });
+                }
+            }
+            Some(Err(error)) => {
+                if !complained {
+                    log::error!(error:%; "cannot accept connections; trying again every 100 ms");
+                    complained = true;
+                }
+                Sleep::lasting(rt::clock(), EXHAUSTED_PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn serve(socket: Socket, shared: &Arc<Shared>) {
+    let Ok(peer) = socket.peer() else { return };
+    let shaking = async {
+        match &shared.tls {
+            Some(tls) => tls.accept(socket).await,
+            None => Ok(Stream::Plain(socket)),
+        }
+    };
+    let late = async {
+        Sleep::lasting(rt::clock(), FIRST_CALL).or(shared.reached(Stage::Draining)).await;
+        Err(io::Error::from(io::ErrorKind::TimedOut))
+    };
+    let ended = match shaking.or(late).await {
+        Ok(stream) => drive(stream, shared).await.map_err(|error| error.to_string()),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = ended {
+        // A client that hung up, or could not show what was asked for, is no fault of ours.
+        log::debug!(client:% = peer, error:%; "connection ended early");
+    }
+}
+
+async fn drive(stream: Stream, shared: &Arc<Shared>) -> hyper::Result<()> {
+    let called = Arc::new(AtomicBool::new(false));
+    let service = service_fn({
+        let (shared, called) = (Arc::clone(shared), Arc::clone(&called));
+        move |request| {
+            called.store(true, Ordering::Relaxed);
+            let shared = Arc::clone(&shared);
+            async move { Ok::<_, Infallible>(shared.router.answer(request).await) }
+        }
+    });
+    let mut builder = http2::Builder::new(Executor);
+    builder
+        .timer(HyperTimer::new(rt::clock()))
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PONG)
+        .max_concurrent_streams(MOST_STREAMS)
+        .max_send_buf_size(MOST_HELD)
+        .max_header_list_size(MOST_HEAD);
+    let mut serving = pin!(builder.serve_connection(stream, service));
+    let mut draining = pin!(shared.reached(Stage::Draining));
+    let mut stopped = pin!(shared.reached(Stage::Stopped));
+    let clock: Arc<dyn Clock> = rt::clock();
+    let mut silent = Some(Sleep::lasting(clock, FIRST_CALL));
+    let mut drains = false;
+    std::future::poll_fn(|cx| {
+        if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+            return Poll::Ready(ended);
+        }
+        if stopped.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if !drains && draining.as_mut().poll(cx).is_ready() {
+            drains = true;
+            serving.as_mut().graceful_shutdown();
+            if let Poll::Ready(ended) = serving.as_mut().poll(cx) {
+                return Poll::Ready(ended);
+            }
+        }
+        if silent.as_mut().is_some_and(|silent| Pin::new(silent).poll(cx).is_ready()) {
+            silent = None;
+            if !called.load(Ordering::Relaxed) {
+                return Poll::Ready(Ok(()));
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

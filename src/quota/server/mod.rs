@@ -1,0 +1,282 @@
+//! The quota server: gRPC over HTTP/2, in memory, one instance.
+//!
+//! ```no_run
+//! use sluicegate::quota::server::{QuotaServer, QuotaServerSettings};
+//! use sluicegate::rt::{self, Listener};
+//!
+//! let listener = Listener::bind_tcp("127.0.0.1:9190".parse()?)?;
+//! let settings = QuotaServerSettings { limits: vec!["egress=100m".parse()?], ..Default::default() };
+//! rt::block_on(QuotaServer::new(settings, vec![listener])?.run());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod connection;
+mod deadline;
+mod ledger;
+mod messages;
+mod reflection;
+mod router;
+mod service;
+mod status;
+mod watch;
+
+use std::fmt;
+use std::future::Future;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_lite::FutureExt;
+
+use super::book::{Book, BookError, BookSettings};
+use super::limit::NamedLimit;
+use crate::admin::Token;
+use crate::clock::{Clock, Sleep};
+use crate::rt::{self, Listener};
+use crate::tls::ServerTls;
+use ledger::Ledger;
+use router::Router;
+
+/// What holds for a quota server.
+#[derive(Clone, Debug)]
+pub struct QuotaServerSettings {
+    /// Timeouts and bounds. Default: leases of 30 s, 10 000 clients, 1 000 resources.
+    pub book: BookSettings,
+    /// The limits it starts with. Default none.
+    pub limits: Vec<NamedLimit>,
+    /// What callers must bring; the health service is open to all. Default none.
+    pub token: Option<Token>,
+    /// Default none: plain HTTP/2.
+    pub tls: Option<ServerTls>,
+    /// How long calls may go on after the server was told to drain. Default 5 s.
+    pub drain: Duration,
+    /// Connections at a time; further ones are closed unheard. Default 11 000.
+    pub max_connections: usize,
+}
+
+impl Default for QuotaServerSettings {
+    fn default() -> Self {
+        let book = BookSettings::default();
+        Self {
+            // Clients, those that come again before their last connection is found dead, and people.
+            max_connections: book.most_clients + book.most_clients / 10,
+            book,
+            limits: Vec::new(),
+            token: None,
+            tls: None,
+            drain: Duration::from_secs(5),
+        }
+    }
+}
+
+/// Why there can be no quota server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QuotaServerError {
+    /// The address can be reached from other machines, and there is neither a token nor mutual TLS.
+    Unprotected(SocketAddr),
+    /// A limit it was to start with.
+    Limit(BookError),
+    /// The description of the service, made by the build, cannot be read.
+    Description,
+}
+
+/// A quota server, not yet running.
+pub struct QuotaServer {
+    listeners: Vec<Listener>,
+    shared: Arc<Shared>,
+}
+
+/// Tells a running server to end. Clones tell the same server.
+#[derive(Clone)]
+pub struct QuotaServerHandle(Arc<Shared>);
+
+/// How far a server is on its way down. It never goes back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Running,
+    Draining,
+    Stopped,
+}
+
+/// What all connections share.
+struct Shared {
+    router: Router,
+    ledger: Arc<Ledger>,
+    tls: Option<ServerTls>,
+    drain: Duration,
+    max_connections: usize,
+    stage: AtomicU8,
+    stage_changed: Event,
+    connections: AtomicUsize,
+    connection_ended: Event,
+}
+
+/// One of the connections that may be open at a time.
+struct Place(Arc<Shared>);
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.connections.fetch_sub(1, Ordering::SeqCst);
+        self.0.connection_ended.notify(usize::MAX);
+    }
+}
+
+/// Checks that a quota server may stand at `addr`: a loopback address, or any with a token or mutual TLS.
+///
+/// # Errors
+/// [`QuotaServerError::Unprotected`].
+pub fn permitted(
+    addr: SocketAddr,
+    token: Option<&Token>,
+    tls: Option<&ServerTls>,
+) -> Result<(), QuotaServerError> {
+    let is_protected = token.is_some() || tls.is_some_and(ServerTls::asks_clients);
+    if is_protected || addr.ip().to_canonical().is_loopback() {
+        Ok(())
+    } else {
+        Err(QuotaServerError::Unprotected(addr))
+    }
+}
+
+impl QuotaServer {
+    /// A server on `listeners`. Connections queue from now on.
+    ///
+    /// # Errors
+    /// A listener is reached by others without protection, or a limit cannot be set.
+    pub fn new(settings: QuotaServerSettings, listeners: Vec<Listener>) -> Result<Self, QuotaServerError> {
+        for addr in listeners.iter().filter_map(Listener::local_addr) {
+            permitted(addr, settings.token.as_ref(), settings.tls.as_ref())?;
+        }
+        let clock: Arc<dyn Clock> = rt::clock();
+        let now = clock.now();
+        // The standard library's one source of randomness.
+        let epoch = RandomState::new().build_hasher().finish();
+        let mut book = Book::new(settings.book, epoch, now);
+        for named in &settings.limits {
+            book.set_limit(now, &named.resource, named.limit).map_err(QuotaServerError::Limit)?;
+        }
+        let ledger = Arc::new(Ledger::new(book, clock));
+        let router =
+            Router::new(Arc::clone(&ledger), settings.token).map_err(|_| QuotaServerError::Description)?;
+        let shared = Shared {
+            router,
+            ledger,
+            tls: settings.tls,
+            drain: settings.drain,
+            max_connections: settings.max_connections,
+            stage: AtomicU8::new(Stage::Running as u8),
+            stage_changed: Event::new(),
+            connections: AtomicUsize::new(0),
+            connection_ended: Event::new(),
+        };
+        Ok(Self { listeners, shared: Arc::new(shared) })
+    }
+
+    /// The TCP addresses listened on, with their real ports.
+    pub fn local_addrs(&self) -> Vec<SocketAddr> {
+        self.listeners.iter().filter_map(Listener::local_addr).collect()
+    }
+
+    /// What tells this server to end.
+    pub fn handle(&self) -> QuotaServerHandle {
+        QuotaServerHandle(Arc::clone(&self.shared))
+    }
+
+    /// Serves until a [`QuotaServerHandle`] says to drain or stop, and all connections have ended.
+    ///
+    /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
+    pub async fn run(self) {
+        let shared = self.shared;
+        shared.router.set_serving(true).await;
+        for listener in self.listeners {
+            // Counts as a connection: while it accepts, the server is not idle.
+            shared.connections.fetch_add(1, Ordering::SeqCst);
+            let place = Place(Arc::clone(&shared));
+            rt::spawn(async move {
+                connection::accept(listener, Arc::clone(&place.0)).await;
+                drop(place);
+            });
+        }
+        let draining = shared.reached(Stage::Draining);
+        shared.ledger.sweep().or(draining).await;
+        shared.router.set_serving(false).await;
+        shared.ledger.ending.notify(usize::MAX);
+        let patience = Sleep::lasting(rt::clock(), shared.drain);
+        shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
+        shared.reach(Stage::Stopped);
+        shared.idle().await;
+    }
+}
+
+impl QuotaServerHandle {
+    /// Takes no new connections, ends streams with UNAVAILABLE, lets calls go on for the drain time, then
+    /// stops.
+    pub fn drain(&self) {
+        self.0.reach(Stage::Draining);
+    }
+
+    /// Ends all connections now.
+    pub fn stop(&self) {
+        self.0.reach(Stage::Stopped);
+    }
+
+    /// How many clients live.
+    pub fn clients(&self) -> usize {
+        self.0.ledger.with(|book, now| {
+            book.advance(now);
+            book.live()
+        })
+    }
+}
+
+impl Shared {
+    fn place(self: &Arc<Self>) -> Option<Place> {
+        let place = Place(Arc::clone(self));
+        (self.connections.fetch_add(1, Ordering::SeqCst) < self.max_connections).then_some(place)
+    }
+
+    fn reach(&self, stage: Stage) {
+        self.stage.fetch_max(stage as u8, Ordering::SeqCst);
+        self.stage_changed.notify(usize::MAX);
+    }
+
+    fn reached(&self, stage: Stage) -> impl Future<Output = ()> + '_ {
+        wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
+    }
+
+    fn idle(&self) -> impl Future<Output = ()> + '_ {
+        wait_until(&self.connection_ended, move || self.connections.load(Ordering::SeqCst) == 0)
+    }
+}
+
+async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
+    while !holds() {
+        let listener = event.listen();
+        // It may have come to hold before we listened.
+        if holds() {
+            return;
+        }
+        listener.await;
+    }
+}
+
+impl fmt::Display for QuotaServerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unprotected(addr) => write!(
+                f,
+                "the quota server does not go to {addr}, where other machines reach it, without a token or mutual \
+                 TLS: give it --token-file, or --tls-cert, --tls-key and --client-ca, or choose 127.0.0.1 or [::1]"
+            ),
+            Self::Limit(error) => error.fmt(f),
+            Self::Description => {
+                f.write_str("the description of the gRPC service cannot be read; build it anew")
+            }
+        }
+    }
+}
+
+impl std::error::Error for QuotaServerError {}

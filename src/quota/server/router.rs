@@ -1,0 +1,121 @@
+//! From a request to the service it is for, past the token and the caller's deadline.
+
+use std::sync::Arc;
+
+use futures_lite::FutureExt;
+use http::{Request, Response, Uri};
+use hyper::body::Incoming;
+use tonic::body::Body;
+use tonic::codegen::Service as _;
+use tonic::server::NamedService;
+use tonic::{Code, Status};
+use tonic_health::server::HealthReporter;
+use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
+use tonic_types::{ErrorDetails, StatusExt};
+
+use super::deadline::{self, UntilDeadline};
+use super::ledger::Ledger;
+use super::reflection::Reflection;
+use super::service::Service;
+use crate::admin::Token;
+use crate::clock::Sleep;
+use crate::quota::wire;
+use crate::quota::wire::quota_server::QuotaServer;
+
+/// The most bytes of a request: 256 resources with ids of 128 bytes, and room.
+const MOST_BYTES: usize = 256 * 1024;
+
+/// What tools ask that are older than the reflection service's first version. The messages are the same.
+const OLD_REFLECTION: &str = "/grpc.reflection.v1alpha.ServerReflection/";
+
+type Health = tonic::codegen::BoxFuture<Response<Body>, std::convert::Infallible>;
+
+/// All services of the server.
+pub(super) struct Router {
+    quota: QuotaServer<Service>,
+    reflection: ServerReflectionServer<Reflection>,
+    health: Box<dyn Fn(Request<Incoming>) -> Health + Send + Sync>,
+    pub(super) reporter: HealthReporter,
+    token: Option<Token>,
+    ledger: Arc<Ledger>,
+}
+
+impl Router {
+    /// # Errors
+    /// What the build made of the .proto cannot be read.
+    pub(super) fn new(ledger: Arc<Ledger>, token: Option<Token>) -> Result<Self, prost::DecodeError> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let sets = [
+            wire::FILE_DESCRIPTOR_SET,
+            tonic_health::pb::FILE_DESCRIPTOR_SET,
+            tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
+        ];
+        Ok(Self {
+            quota: QuotaServer::new(Service::new(Arc::clone(&ledger))).max_decoding_message_size(MOST_BYTES),
+            reflection: ServerReflectionServer::new(Reflection::new(&sets)?)
+                .max_decoding_message_size(MOST_BYTES),
+            health: Box::new(move |request| health.clone().call(request)),
+            reporter,
+            token,
+            ledger,
+        })
+    }
+
+    /// Sets what the health service says of the server and of its quota service.
+    pub(super) async fn set_serving(&self, serving: bool) {
+        let status = if serving {
+            tonic_health::ServingStatus::Serving
+        } else {
+            tonic_health::ServingStatus::NotServing
+        };
+        self.reporter.set_service_status("", status).await;
+        self.reporter.set_service_status(QuotaServer::<Service>::NAME, status).await;
+    }
+
+    /// Answers a request; what goes wrong is a gRPC status.
+    pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Response<UntilDeadline<Body>> {
+        let timeout = deadline::timeout(request.headers());
+        let mut deadline = timeout.map(|timeout| Sleep::lasting(Arc::clone(self.ledger.clock()), timeout));
+        if let Some(rest) = request.uri().path().strip_prefix(OLD_REFLECTION) {
+            let path = format!("/grpc.reflection.v1.ServerReflection/{rest}");
+            *request.uri_mut() = path.parse::<Uri>().unwrap_or_default();
+        }
+        let late = async {
+            match &mut deadline {
+                Some(deadline) => deadline.await,
+                None => std::future::pending().await,
+            }
+            deadline::exceeded().into_http()
+        };
+        let response = self.route(request).or(late).await;
+        response.map(|body| UntilDeadline::new(body, deadline))
+    }
+
+    async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
+        // A probe has no token, and learns nothing but that the server serves.
+        let is_public = service == tonic_health::pb::health_server::SERVICE_NAME;
+        if !is_public && self.token.as_ref().is_some_and(|token| !token.admits(request.headers())) {
+            return unauthenticated().into_http();
+        }
+        let response = match service.as_str() {
+            wire::quota_server::SERVICE_NAME => self.quota.clone().call(request).await,
+            tonic_health::pb::health_server::SERVICE_NAME => (self.health)(request).await,
+            tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME => {
+                self.reflection.clone().call(request).await
+            }
+            _ => return Status::unimplemented("there is no such service here").into_http(),
+        };
+        response.unwrap_or_else(|never| match never {})
+    }
+}
+
+fn unauthenticated() -> Status {
+    let reason =
+        ErrorDetails::with_error_info("NO_TOKEN", "quota.sluicegate", std::collections::HashMap::new());
+    Status::with_error_details(
+        Code::Unauthenticated,
+        "send the server's token as metadata: authorization: Bearer TOKEN",
+        reason,
+    )
+}

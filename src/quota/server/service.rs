@@ -1,0 +1,190 @@
+//! The calls, each from message to book and back.
+
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_lite::Stream;
+use tonic::{Request, Response, Status};
+
+use super::ledger::Ledger;
+use super::watch::{self, Places};
+use super::{messages, status};
+use crate::quota::book::Beat;
+use crate::quota::id::Id;
+use crate::quota::wire::{self, quota_server::Quota};
+
+/// The most entries of one page of a list.
+const MOST_ENTRIES: usize = 1000;
+
+/// Streams for those who look on; each holds all the shares it told.
+const MOST_OBSERVERS: usize = 32;
+
+/// Answers calls out of the book.
+pub(super) struct Service {
+    ledger: Arc<Ledger>,
+    watchers: Places,
+    observers: Places,
+}
+
+impl Service {
+    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
+        let clients = ledger.with(|book, _| book.settings().most_clients);
+        // A client that was cut off may have a second one before the first is found dead.
+        Self { ledger, watchers: Places::new(clients * 2), observers: Places::new(MOST_OBSERVERS) }
+    }
+}
+
+type Reply<T> = Result<Response<T>, Status>;
+
+#[tonic::async_trait]
+impl Quota for Service {
+    async fn register_client(
+        &self,
+        request: Request<wire::RegisterClientRequest>,
+    ) -> Reply<wire::RegisterClientResponse> {
+        let request = request.into_inner();
+        let client = messages::id("client_id", &request.client_id)?;
+        let response = self.ledger.with(|book, now| {
+            book.register(now, &client, &request.instance)?;
+            let timeout = book.settings().heartbeat_timeout;
+            Ok(wire::RegisterClientResponse {
+                epoch: book.epoch(),
+                heartbeat_timeout: Some(wire::duration(timeout)),
+                heartbeat_interval: Some(wire::duration(timeout / 3)),
+            })
+        });
+        response.map(Response::new).map_err(|error| status::of_registration(&error))
+    }
+
+    async fn heartbeat(&self, request: Request<wire::HeartbeatRequest>) -> Reply<wire::HeartbeatResponse> {
+        let request = request.into_inner();
+        let client = messages::id("client_id", &request.client_id)?;
+        let interests = messages::interests(&request)?;
+        let beat = Beat {
+            client: &client,
+            instance: &request.instance,
+            epoch: request.epoch,
+            sequence: request.sequence,
+            interests: &interests,
+        };
+        let response = self.ledger.with(|book, now| {
+            let answer = book.heartbeat(now, beat)?;
+            let timeout = book.settings().heartbeat_timeout;
+            Ok(wire::HeartbeatResponse {
+                epoch: book.epoch(),
+                lease: Some(wire::duration(timeout)),
+                heartbeat_interval: Some(wire::duration(timeout / 3)),
+                allocations: answer.allocations.iter().map(messages::allocation).collect(),
+                unlimited_resource_ids: answer.unlimited.iter().map(Id::to_string).collect(),
+            })
+        });
+        response.map(Response::new).map_err(|error| status::of_book(&error))
+    }
+
+    async fn get_allocation(&self, request: Request<wire::GetAllocationRequest>) -> Reply<wire::Allocation> {
+        let request = request.into_inner();
+        let client = messages::id("client_id", &request.client_id)?;
+        let resource = messages::id("resource_id", &request.resource_id)?;
+        let allocation =
+            self.ledger.with(|book, now| book.allocation(now, &client, &request.instance, &resource));
+        let allocation = allocation.map_err(|error| status::of_book(&error))?;
+        Ok(Response::new(messages::allocation(&allocation)))
+    }
+
+    async fn set_resource_limit(
+        &self,
+        request: Request<wire::SetResourceLimitRequest>,
+    ) -> Reply<wire::Resource> {
+        let request = request.into_inner();
+        let resource = messages::id("resource_id", &request.resource_id)?;
+        let limit = messages::limit(request.rate_limit)?;
+        let view = self.ledger.with(|book, now| book.set_limit(now, &resource, limit));
+        let view = view.map_err(|error| status::of_book(&error))?;
+        log::info!(resource:%, limit:%; "limit set");
+        Ok(Response::new(messages::resource(&view)))
+    }
+
+    async fn unregister_client(
+        &self,
+        request: Request<wire::UnregisterClientRequest>,
+    ) -> Reply<wire::UnregisterClientResponse> {
+        let request = request.into_inner();
+        let client = messages::id("client_id", &request.client_id)?;
+        let left = self.ledger.with(|book, now| book.unregister(now, &client, &request.instance));
+        left.map_err(|error| status::of_book(&error))?;
+        Ok(Response::new(wire::UnregisterClientResponse {}))
+    }
+
+    async fn list_resources(
+        &self,
+        request: Request<wire::ListResourcesRequest>,
+    ) -> Reply<wire::ListResourcesResponse> {
+        let request = request.into_inner();
+        let (after, most) = page(&request.page_token, request.page_size)?;
+        let resources = self.ledger.with(|book, now| book.resources(now, after.as_ref(), most));
+        let next = resources.last().filter(|_| resources.len() == most);
+        Ok(Response::new(wire::ListResourcesResponse {
+            next_page_token: next.map_or_else(String::new, |last| last.resource.to_string()),
+            resources: resources.iter().map(messages::resource).collect(),
+        }))
+    }
+
+    async fn list_clients(
+        &self,
+        request: Request<wire::ListClientsRequest>,
+    ) -> Reply<wire::ListClientsResponse> {
+        let request = request.into_inner();
+        let (after, most) = page(&request.page_token, request.page_size)?;
+        let clients = self.ledger.with(|book, now| book.clients(now, after.as_ref(), most));
+        let next = clients.last().filter(|_| clients.len() == most);
+        Ok(Response::new(wire::ListClientsResponse {
+            next_page_token: next.map_or_else(String::new, |last| last.client.to_string()),
+            clients: clients.iter().map(messages::client).collect(),
+        }))
+    }
+
+    async fn delete_resource_limit(
+        &self,
+        request: Request<wire::DeleteResourceLimitRequest>,
+    ) -> Reply<wire::DeleteResourceLimitResponse> {
+        let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
+        let deleted = self.ledger.with(|book, now| book.delete_limit(now, &resource));
+        deleted.map_err(|error| status::of_book(&error))?;
+        log::info!(resource:%; "limit deleted");
+        Ok(Response::new(wire::DeleteResourceLimitResponse {}))
+    }
+
+    type WatchAllocationsStream = Pin<Box<dyn Stream<Item = Result<wire::AllocationChanges, Status>> + Send>>;
+
+    async fn watch_allocations(
+        &self,
+        request: Request<wire::WatchAllocationsRequest>,
+    ) -> Reply<Self::WatchAllocationsStream> {
+        let request = request.into_inner();
+        let ledger = Arc::clone(&self.ledger);
+        if request.client_id.is_empty() {
+            let resource = match request.resource_id.as_str() {
+                "" => None,
+                resource => Some(messages::id("resource_id", resource)?),
+            };
+            return Ok(Response::new(Box::pin(watch::all(ledger, resource, self.observers.take()?))));
+        }
+        let client = messages::id("client_id", &request.client_id)?;
+        if !request.resource_id.is_empty() {
+            return Err(status::invalid(
+                "BAD_WATCH",
+                "resource_id",
+                "a client watches all that it uses; leave it out",
+            ));
+        }
+        let place = self.watchers.take()?;
+        Ok(Response::new(Box::pin(watch::own(ledger, client, request.instance, place))))
+    }
+}
+
+/// What a list begins behind, and how many entries it has at most.
+fn page(token: &str, size: u32) -> Result<(Option<Id>, usize), Status> {
+    let after = if token.is_empty() { None } else { Some(messages::id("page_token", token)?) };
+    let most = usize::try_from(size).unwrap_or(MOST_ENTRIES);
+    Ok((after, if most == 0 { MOST_ENTRIES } else { most.min(MOST_ENTRIES) }))
+}

@@ -1,0 +1,210 @@
+//! Streams of changes: a client's own shares, and all shares for those who look on.
+//!
+//! Nothing is queued: a stream looks at the book when its reader can take more, and says what is new.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use event_listener::EventListener;
+use futures_lite::{FutureExt, Stream, stream};
+use tonic::Status;
+
+use super::ledger::Ledger;
+use super::{messages, status};
+use crate::clock::Sleep;
+use crate::quota::book::ShareView;
+use crate::quota::id::Id;
+use crate::quota::wire::{AllocationChanges, ClientShare};
+
+/// A stream looks no sooner again. For each thousand clients that long once more, so that a change that
+/// concerns all of them does not take all of the processor.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// How often those who look on are told.
+const TICK: Duration = Duration::from_millis(250);
+
+/// How many clients' shares are read under one lock.
+const PAGE: usize = 256;
+
+/// The places there are for streams of one kind.
+#[derive(Clone)]
+pub(super) struct Places(Arc<AtomicUsize>, usize);
+
+/// One of them. Free again when dropped.
+pub(super) struct Place(Arc<AtomicUsize>);
+
+impl Places {
+    pub(super) fn new(most: usize) -> Self {
+        Self(Arc::default(), most)
+    }
+
+    /// # Errors
+    /// All are taken.
+    pub(super) fn take(&self) -> Result<Place, Status> {
+        let place = Place(Arc::clone(&self.0));
+        if self.0.fetch_add(1, Ordering::Relaxed) < self.1 {
+            return Ok(place);
+        }
+        Err(status::exhausted(
+            "TOO_MANY_STREAMS",
+            &format!("{} streams are open, and no more may be", self.1),
+        ))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+type Changes = Result<AllocationChanges, Status>;
+
+/// A client's own shares, first all of them.
+pub(super) fn own(
+    ledger: Arc<Ledger>,
+    client: Id,
+    instance: String,
+    place: Place,
+) -> impl Stream<Item = Changes> + Send + use<> {
+    struct State {
+        ledger: Arc<Ledger>,
+        client: Id,
+        instance: String,
+        /// The versions told.
+        told: BTreeMap<Id, u64>,
+        is_first: bool,
+        over: bool,
+        ending: Option<EventListener>,
+        _place: Place,
+    }
+    let ending = Some(ledger.ending.listen());
+    let (told, is_first) = (BTreeMap::new(), true);
+    let state = State { ledger, client, instance, told, is_first, over: false, ending, _place: place };
+    stream::unfold(state, |mut state| async move {
+        while !state.over {
+            let freed = state.ledger.listen();
+            let looked = state.ledger.with(|book, now| {
+                let allocations = book.allocations(now, &state.client, &state.instance);
+                (allocations, book.epoch(), PAUSE + PAUSE * u32::try_from(book.live() / 1000).unwrap_or(0))
+            });
+            let (allocations, epoch, pause) = match looked {
+                (Ok(allocations), epoch, pause) => (allocations, epoch, pause),
+                (Err(error), ..) => {
+                    state.over = true;
+                    return Some((Err(status::of_book(&error)), state));
+                }
+            };
+            let changed: Vec<_> = allocations
+                .iter()
+                .filter(|allocation| state.told.get(&allocation.resource) != Some(&allocation.version))
+                .map(messages::allocation)
+                .collect();
+            state.told =
+                allocations.into_iter().map(|allocation| (allocation.resource, allocation.version)).collect();
+            if !changed.is_empty() || state.is_first {
+                state.is_first = false;
+                return Some((Ok(AllocationChanges { epoch, allocations: changed, shares: vec![] }), state));
+            }
+            let ending = state.ending.take().unwrap_or_else(|| state.ledger.ending.listen());
+            if !state.ledger.freed(freed, ending).await {
+                state.over = true;
+                return Some((Err(ends()), state));
+            }
+            state.ending = Some(state.ledger.ending.listen());
+            Sleep::lasting(Arc::clone(state.ledger.clock()), pause).await;
+        }
+        None
+    })
+}
+
+/// All clients' shares of one resource or of all of them, for those who look on.
+pub(super) fn all(
+    ledger: Arc<Ledger>,
+    resource: Option<Id>,
+    place: Place,
+) -> impl Stream<Item = Changes> + Send + use<> {
+    struct State {
+        ledger: Arc<Ledger>,
+        resource: Option<Id>,
+        told: BTreeMap<(Id, Id), ShareView>,
+        seen: Option<u64>,
+        over: bool,
+        _place: Place,
+    }
+    let state = State { ledger, resource, told: BTreeMap::new(), seen: None, over: false, _place: place };
+    stream::unfold(state, |mut state| async move {
+        while !state.over {
+            let ending = state.ledger.ending.listen();
+            let (changed, epoch) = state.ledger.with(|book, now| {
+                book.advance(now);
+                (book.changed(), book.epoch())
+            });
+            let is_first = state.seen.is_none();
+            if state.seen != Some(changed) {
+                state.seen = Some(changed);
+                let shares = differing(&state.ledger, state.resource.as_ref(), &mut state.told);
+                if !shares.is_empty() || is_first {
+                    return Some((Ok(AllocationChanges { epoch, allocations: vec![], shares }), state));
+                }
+            }
+            let tick = async {
+                Sleep::lasting(Arc::clone(state.ledger.clock()), TICK).await;
+                false
+            };
+            let ended = async {
+                ending.await;
+                true
+            };
+            if ended.or(tick).await {
+                state.over = true;
+                return Some((Err(ends()), state));
+            }
+        }
+        None
+    })
+}
+
+fn ends() -> Status {
+    Status::unavailable("the server ends; connect again")
+}
+
+/// The shares that are not as `told`, which is brought up to date. The lock is not held for long: between
+/// two pages others have their turn.
+fn differing(
+    ledger: &Ledger,
+    only: Option<&Id>,
+    told: &mut BTreeMap<(Id, Id), ShareView>,
+) -> Vec<ClientShare> {
+    let mut shares = Vec::new();
+    let mut now = BTreeMap::new();
+    let mut after: Option<Id> = None;
+    loop {
+        let page = ledger.with(|book, now| book.clients(now, after.as_ref(), PAGE));
+        let Some(last) = page.last() else { break };
+        after = Some(last.client.clone());
+        for client in page {
+            for share in client.shares {
+                if only.is_none_or(|only| *only == share.resource) {
+                    now.insert((client.client.clone(), share.resource.clone()), share);
+                }
+            }
+        }
+    }
+    for ((client, resource), share) in &now {
+        if told.get(&(client.clone(), resource.clone())) != Some(share) {
+            let share = Some(messages::share(share));
+            shares.push(ClientShare { client_id: client.to_string(), share, gone: false });
+        }
+    }
+    for ((client, resource), share) in told.iter() {
+        if !now.contains_key(&(client.clone(), resource.clone())) {
+            let share = Some(messages::share(&ShareView { rate: 0, target: 0, ..share.clone() }));
+            shares.push(ClientShare { client_id: client.to_string(), share, gone: true });
+        }
+    }
+    *told = now;
+    shares
+}

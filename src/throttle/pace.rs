@@ -1,0 +1,72 @@
+//! One direction of one stream: its place below a node, and what passed there.
+
+use std::fmt;
+use std::task::{Context, Poll};
+
+use super::Meter;
+use crate::budget::{Gate, Hold, Node};
+use crate::clock::Instant;
+
+/// Asks for turns, and counts.
+pub(super) struct Pace {
+    node: Node,
+    gate: Gate,
+    meter: Meter,
+    /// Since when it waits.
+    since: Option<Instant>,
+}
+
+impl Pace {
+    pub(super) fn below(node: &Node, meter: Meter) -> Self {
+        let gate = Gate::below(node.clone(), Default::default());
+        Self { node: node.clone(), gate, meter, since: None }
+    }
+
+    /// Ready with how many of the `wanted` bytes may pass. To be followed by [`passed`](Self::passed) in
+    /// the same call: no turn is kept beyond it, because others may wait for what is not used at once.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
+        if wanted == 0 {
+            return Poll::Ready(0);
+        }
+        // Before it asks: its turn may come, and time pass, while it is still on its way back from that.
+        let now = self.node.clock().now();
+        let turn = self.gate.poll_turn(cx, wanted as u64);
+        match (turn.is_pending(), self.since) {
+            (true, None) => {
+                self.since = Some(now);
+                self.meter.waits();
+            }
+            (false, Some(since)) => {
+                self.since = None;
+                self.meter.waited(now - since);
+            }
+            _ => {}
+        }
+        turn.map(|turn| turn as usize)
+    }
+
+    /// Books what passed, and gives back the rest of the turn.
+    pub(super) fn passed(&mut self, bytes: usize) {
+        self.gate.sent(bytes as u64);
+        self.gate.give_back();
+        self.meter.passed(bytes as u64);
+    }
+
+    pub(super) fn node(&self) -> &Node {
+        &self.node
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    pub(super) fn held(&self) -> Option<Hold> {
+        self.gate.held()
+    }
+}
+
+impl fmt::Debug for Pace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pace").field("node", &self.node).field("meter", &self.meter).finish_non_exhaustive()
+    }
+}

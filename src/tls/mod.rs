@@ -1,0 +1,185 @@
+//! TLS on our sockets: rustls, with certificates and keys from PEM files.
+//!
+//! Knows `rt` and nothing else of the crate. What is spoken inside is HTTP/2 alone (ALPN `h2`).
+
+mod stream;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures_rustls::rustls::crypto::{CryptoProvider, ring};
+use futures_rustls::rustls::pki_types::pem::{self, PemObject};
+use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use futures_rustls::rustls::server::WebPkiClientVerifier;
+use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
+use futures_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::rt::Socket;
+
+pub use stream::Stream;
+
+/// The protocol inside, as TLS names it.
+const ALPN: &[u8] = b"h2";
+
+/// A certificate chain and its key, as PEM files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// The chain, the own certificate first.
+    pub certificate: PathBuf,
+    /// The private key: PKCS #8, PKCS #1 or SEC 1.
+    pub key: PathBuf,
+}
+
+/// What a server needs to speak TLS.
+#[derive(Clone)]
+pub struct ServerTls {
+    acceptor: TlsAcceptor,
+    asks_clients: bool,
+}
+
+/// What a client needs to speak TLS.
+#[derive(Clone)]
+pub struct ClientTls(TlsConnector);
+
+/// Why TLS cannot be spoken. Says which file is no good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsError(String);
+
+impl ServerTls {
+    /// A server with this identity. With `clients`, a file of certificates of authorities, only clients are
+    /// heard whose certificates one of these has signed: mutual TLS. Reads files; meant for the start.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it should.
+    pub fn new(identity: &Identity, clients: Option<&Path>) -> Result<Self, TlsError> {
+        let builder = ServerConfig::builder_with_provider(provider());
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
+        let builder = match clients {
+            Some(path) => {
+                let verifier =
+                    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(path)?), provider());
+                builder.with_client_cert_verifier(
+                    verifier.build().map_err(|error| TlsError::in_file(path, &error))?,
+                )
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let (chain, key) = identity.read()?;
+        let mut config = builder
+            .with_single_cert(chain, key)
+            .map_err(|error| TlsError::in_file(&identity.certificate, &error))?;
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), asks_clients: clients.is_some() })
+    }
+
+    /// Whether clients must show a certificate.
+    pub fn asks_clients(&self) -> bool {
+        self.asks_clients
+    }
+
+    /// Shakes hands with a client that connected. Has no timeout of its own; dropping it closes the socket.
+    ///
+    /// # Errors
+    /// The client went away, speaks something else, or shows no certificate that is good enough.
+    pub async fn accept(&self, socket: Socket) -> io::Result<Stream> {
+        self.acceptor.accept(socket).await.map(|tls| Stream::tls(tls.into()))
+    }
+}
+
+impl ClientTls {
+    /// A client that believes servers whose certificates an authority in `authorities` has signed, and shows
+    /// them its own identity if it has one. Reads files; meant for the start.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it should.
+    pub fn new(authorities: &Path, identity: Option<&Identity>) -> Result<Self, TlsError> {
+        let builder = ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
+        let builder = builder.with_root_certificates(self::authorities(authorities)?);
+        let mut config = match identity {
+            Some(identity) => {
+                let (chain, key) = identity.read()?;
+                builder
+                    .with_client_auth_cert(chain, key)
+                    .map_err(|error| TlsError::in_file(&identity.certificate, &error))?
+            }
+            None => builder.with_no_client_auth(),
+        };
+        config.alpn_protocols = vec![ALPN.to_vec()];
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
+    /// Shakes hands with the server `host`, a name or an address without brackets.
+    ///
+    /// # Errors
+    /// The server's certificate is not believed or is another host's, or the server refuses ours.
+    pub async fn connect(&self, host: &str, socket: Socket) -> io::Result<Stream> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        self.0.connect(name, socket).await.map(|tls| Stream::tls(tls.into()))
+    }
+}
+
+impl Identity {
+    fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+        let chain = certificates(&self.certificate)?;
+        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| match error {
+            pem::Error::NoItemsFound => TlsError::in_file(&self.key, &"it holds no private key in PEM"),
+            error => TlsError::in_file(&self.key, &error),
+        })?;
+        Ok((chain, key))
+    }
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
+    let found = read.map_err(|error| TlsError::in_file(path, &error))?;
+    if found.is_empty() {
+        return Err(TlsError::in_file(path, &"it holds no certificate in PEM"));
+    }
+    Ok(found)
+}
+
+fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
+    let mut store = RootCertStore::empty();
+    for certificate in certificates(path)? {
+        store.add(certificate).map_err(|error| TlsError::in_file(path, &error))?;
+    }
+    Ok(store)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+impl TlsError {
+    fn new(error: &dyn fmt::Display) -> Self {
+        Self(format!("TLS: {error}"))
+    }
+
+    fn in_file(path: &Path, error: &dyn fmt::Display) -> Self {
+        Self(format!("TLS file {}: {error}", path.display()))
+    }
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TlsError {}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("asks_clients", &self.asks_clients).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientTls").finish_non_exhaustive()
+    }
+}

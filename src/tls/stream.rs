@@ -1,0 +1,77 @@
+//! A connection with or without TLS, as hyper reads and writes it.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsStream;
+use hyper::rt::ReadBufCursor;
+
+use crate::rt::Socket;
+
+thread_local! {
+    /// What one read takes at most, one for each thread: hyper's cursor can be filled only by copying.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into_boxed_slice());
+}
+
+/// A connected stream.
+#[derive(Debug)]
+pub enum Stream {
+    /// As it is.
+    Plain(Socket),
+    /// Within TLS.
+    Tls(Box<TlsStream<Socket>>),
+}
+
+impl Stream {
+    pub(super) fn tls(stream: TlsStream<Socket>) -> Self {
+        Self::Tls(Box::new(stream))
+    }
+}
+
+impl hyper::rt::Read for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => hyper::rt::Read::poll_read(Pin::new(socket), cx, buf),
+            Self::Tls(stream) => SCRATCH.with_borrow_mut(|scratch| {
+                let len = buf.remaining().min(scratch.len());
+                let read = match ready!(Pin::new(stream).poll_read(cx, &mut scratch[..len])) {
+                    // Peers that hang up without TLS's own farewell; HTTP/2 has its own end.
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
+                    read => read?,
+                };
+                buf.put_slice(&scratch[..read]);
+                Poll::Ready(Ok(()))
+            }),
+        }
+    }
+}
+
+impl hyper::rt::Write for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(socket) => hyper::rt::Write::poll_write(Pin::new(socket), cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => hyper::rt::Write::poll_flush(Pin::new(socket), cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(socket) => hyper::rt::Write::poll_shutdown(Pin::new(socket), cx),
+            Self::Tls(stream) => Pin::new(stream).poll_close(cx),
+        }
+    }
+}

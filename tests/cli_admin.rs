@@ -1,0 +1,210 @@
+//! `limits` and `connections` as they are typed, against a running server.
+
+#[path = "admin/exposition.rs"]
+#[allow(dead_code)] // this file uses its part
+mod exposition;
+#[path = "admin/fixture.rs"]
+#[allow(dead_code)]
+mod fixture;
+mod served;
+
+use std::io::{Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output};
+
+use fixture::{TOKEN, Watched, folder};
+use serde_json::Value;
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+
+fn sluicegate(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()
+}
+
+fn prints(args: &[&str]) -> String {
+    let output = sluicegate(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn fails(code: i32, args: &[&str]) -> String {
+    let output = sluicegate(args);
+    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A line of a table, its cells one space apart.
+fn line(table: &str, begins: &str) -> String {
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" "));
+    lines.clone().find(|line| line.starts_with(begins)).unwrap_or_else(|| panic!("no {begins} in {table}"))
+}
+
+#[test]
+fn limits_are_listed_and_set() {
+    let folder = folder();
+    let watched = Watched::new(vec![Route::files("/a b/", folder.path()).unwrap().rate(Rate::new(61_440))]);
+    let admin = watched.admin.to_string();
+    let set = |args: &[&str]| prints(&[&["limits", "set", "--admin", &admin], args].concat());
+
+    let list = prints(&["limits", "list", "--admin", &admin]);
+    assert_eq!(line(&list, "LIMIT"), "LIMIT RATE BURST WEIGHT PASSED WAITS OVER");
+    assert_eq!(line(&list, "server"), "server off - - 0 B 0 -");
+    assert_eq!(line(&list, "response"), "response /a b/ 60k - - - - -");
+
+    assert_eq!(line(&set(&["server", "--rate", "100m"]), "server"), "server 100m - - 0 B 0 -");
+    let reporting = set(&["client", "--rate", "60", "--burst", "1m", "--report-only", "true"]);
+    assert_eq!(line(&reporting, "client"), "client (each) 60k 1m 1 0 B 0 - reports only");
+    set(&["connection", "--rate=8mbit"]);
+    set(&["route", "/a b/", "--rate", "20m"]);
+    set(&["route-client", "/a b/", "--rate", "2m", "--weight", "2"]);
+    set(&["response", "/a b/", "--rate", "off"]);
+    set(&["client", "192.0.2.1", "--rate", "10m", "--weight", "3"]);
+    set(&["client", "2001:db8::7", "--rate", "5m"]);
+    let list = prints(&["limits", "list", "--admin", &format!("http://{admin}/")]);
+    for expected in [
+        "server 100m - - 0 B 0 -",
+        "connection (each) 8mbit 64k - - - -",
+        "response /a b/ off - - - - -",
+        "route /a b/ 20m - - 0 B 0 -",
+        "route-client /a b/ 2m - 2 0 B 0 -",
+        "client 192.0.2.1 10m 1m 3 0 B 0 - reports only",
+        "client 2001:db8::/64 5m 1m 1 0 B 0 - reports only",
+    ] {
+        let found =
+            list.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") == expected);
+        assert!(found, "{expected} in {list}");
+    }
+    assert!(set(&["client", "192.0.2.1", "--default"]).contains("60k"));
+    let json: Value =
+        serde_json::from_str(&prints(&["limits", "list", "--json", "--admin", &admin])).unwrap();
+    assert_eq!((json["client_key"].as_str(), json["limits"].as_array().unwrap().len()), (Some("address"), 7));
+    let json: Value = serde_json::from_str(&set(&["server", "--rate", "off", "--json"])).unwrap();
+    assert_eq!((&json["href"], &json["rate"]), (&Value::from("/v1/limits/server"), &Value::Null));
+}
+
+#[test]
+fn a_slow_transfer_is_found_sped_up_or_closed() {
+    let folder = folder();
+    let watched = Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(5_000))]);
+    let admin = watched.admin.to_string();
+    let mut streams: Vec<_> = (0..2).map(|_| watched.served.connect()).collect();
+    for stream in &mut streams {
+        stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        stream.read_exact(&mut [0; 1]).unwrap();
+    }
+    let began = std::time::Instant::now();
+    let list = loop {
+        let list = prints(&["connections", "list", "--admin", &admin]);
+        if list.matches(" pace ").count() == 2 {
+            break list;
+        }
+        assert!(began.elapsed() < served::PATIENCE, "{list}");
+    };
+    let peer = streams[0].local_addr().unwrap().to_string();
+    let slow = list.lines().find(|line| line.contains(&peer)).unwrap();
+    assert!(slow.contains("GET /large.bin") && slow.ends_with("response /"), "{list}");
+    let id = slow.split_whitespace().next().unwrap();
+    let closed = prints(&["connections", "close", id, "--admin", &admin]);
+    assert_eq!(closed, format!("connection {id} is reset\n"));
+    let end = streams[0].read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
+    while watched.get(&format!("/v1/connections/{id}"), "").status() == 200 {}
+    assert!(fails(1, &["connections", "close", id, "--admin", &admin]).contains("it may have ended"));
+
+    prints(&["limits", "set", "response", "/", "--rate", "off", "--admin", &admin]);
+    let mut rest = vec![0; 1_000_000];
+    streams[1].read_exact(&mut rest).unwrap();
+    let json: Value =
+        serde_json::from_str(&prints(&["connections", "list", "--json", "--admin", &admin])).unwrap();
+    assert_eq!(json["connections"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_token_is_asked_for_and_sent() {
+    let watched = Watched::with_token(Vec::new());
+    let admin = watched.admin.to_string();
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, token: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, token).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let (right, wrong) = (file("right", TOKEN), file("wrong", "0123456789abcdef"));
+    prints(&["limits", "list", "--admin", &admin, "--token-file", &right]);
+    prints(&["limits", "set", "server", "--rate", "1m", "--admin", &admin, "--token-file", &right]);
+    let without = fails(1, &["limits", "list", "--admin", &admin]);
+    assert!(
+        without.contains("it asks for a token; name the file that has it: --token-file FILE"),
+        "{without}"
+    );
+    let wrong = fails(1, &["limits", "list", "--admin", &admin, "--token-file", &wrong]);
+    assert!(wrong.contains("the token in --token-file is not the one it has"), "{wrong}");
+    let none = fails(1, &["limits", "list", "--token-file", "/none"]);
+    assert!(none.contains("token file /none: No such file"), "{none}");
+}
+
+#[test]
+fn what_goes_wrong_says_what_to_do() {
+    let watched = Watched::new(Vec::new());
+    let admin = watched.admin.to_string();
+    for (args, expected) in [
+        (&["limits", "set", "server"][..], "nothing to change: give --rate"),
+        (&["limits", "set", "route", "--rate", "1m"], "of which route? limits set route /logs/ --rate 20m"),
+        (&["limits", "set", "server", "/", "--rate", "1m"], "there is one limit server"),
+        (
+            &["limits", "set", "pace", "--rate", "1m"],
+            "is not a limit; known: server, client, connection, route",
+        ),
+        (&["limits", "set", "server", "--rate", "fast"], "--rate: \"fast\" is not a rate"),
+        (&["limits", "set", "server", "--burst", "-1"], "--burst: \"-1\" is not a burst"),
+        (&["limits", "set", "client", "--weight", "0"], "--weight: \"0\" is not a number from 1 to 65535"),
+        (
+            &["limits", "set", "server", "--report-only", "yes"],
+            "--report-only: \"yes\" is neither true nor false",
+        ),
+        (&["limits", "set", "client", "--default"], "--default is for one client, and alone"),
+        (
+            &["limits", "set", "client", "192.0.2.1", "--default", "--rate", "1m"],
+            "--default is for one client",
+        ),
+        (&["limits", "list", "--admin", "here"], "--admin: \"here\" is not an address"),
+        (&["connections", "close", "x"], "positional argument 'id' with value 'x'"),
+        (&["limits"], "list"),
+    ] {
+        let message = fails(2, args);
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
+    }
+    for (args, expected) in [
+        (&["limits", "set", "server", "--weight", "2"][..], "this limit has no weight"),
+        (&["limits", "set", "route", "/none/", "--rate", "1m"], "No route has this path"),
+        (&["limits", "set", "client", "nobody", "--rate", "1m"], "No such client: write an address"),
+        (&["connections", "close", "99"], "No connection has this number now"),
+    ] {
+        let message = fails(1, &[args, &["--admin", &admin]].concat());
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
+    }
+    drop(watched);
+    let nobody = fails(1, &["limits", "list", "--admin", &admin]);
+    assert!(nobody.contains("Connection refused") && nobody.contains("--admin here says where"), "{nobody}");
+    let other = fails(1, &["limits", "list", "--admin", "unix:/none/admin"]);
+    assert!(other.contains("the admin listener at unix:/none/admin: No such file"), "{other}");
+}
+
+#[test]
+fn the_admin_listener_may_be_a_unix_socket() {
+    use sluicegate::admin::Admin;
+    use sluicegate::http::server::{Server, Settings};
+    use sluicegate::rt::{self, Listener};
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("admin");
+    let server = Server::new(Settings::default(), Vec::new(), Vec::new());
+    let admin = Admin::new(vec![Listener::bind_unix(&path).unwrap()], None, server.handle()).unwrap();
+    let thread = std::thread::spawn(move || rt::block_on(admin.run()));
+    let list = prints(&["limits", "list", "--admin", &format!("unix:{}", path.display())]);
+    assert_eq!(line(&list, "server"), "server off - - 0 B 0 -");
+    server.handle().stop();
+    thread.join().unwrap();
+}

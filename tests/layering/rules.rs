@@ -1,0 +1,346 @@
+//! The rules: a table of what must not be found where.
+
+use crate::breaches::{any_path, any_word, imports_but};
+use crate::scan::Source;
+
+/// Rooms that are told the time and never wait: no runtime, no socket, no clock.
+const PURE: &[&str] = &[
+    "brigade/",
+    "limit/",
+    "filter/",
+    "events/encoding.rs",
+    "events/encoding/",
+    "quota/book/",
+    "quota/endpoint.rs",
+    "quota/id.rs",
+    "quota/limit.rs",
+    "quota/client/backoff.rs",
+    "quota/client/purse.rs",
+    "quota/client/standing.rs",
+];
+
+/// Places a rule does not hold for, with the reason. An entry that is not needed any more fails.
+pub const EXCEPTIONS: &[(&str, &str, &str)] = &[(
+    "the system's clock is read in clock/wheel.rs only",
+    "http/files/mod.rs",
+    "a file's Last-Modified is compared with the calendar's time, which no monotonic clock tells",
+)];
+
+/// What a source breaks a rule with, if it does.
+pub type Check = fn(&Source) -> Option<String>;
+
+pub struct Rule {
+    pub name: &'static str,
+    pub check: Check,
+    /// A file and a text in it that break the rule.
+    pub broken_by: &'static [(&'static str, &'static str)],
+    /// And ones that only look like it.
+    pub kept_by: &'static [(&'static str, &'static str)],
+}
+
+pub const RULES: &[Rule] = &[
+    Rule {
+        name: "brigade imports nothing of the crate",
+        check: |source| imports_but(source, "brigade/", &[&["brigade"]]),
+        broken_by: &[
+            ("brigade/mod.rs", "use crate::clock::Instant;"),
+            ("brigade/bucket.rs", "use super::super::limit::Rate;"),
+            ("brigade/bucket.rs", "fn f() -> crate::limit::Rate {}"),
+        ],
+        kept_by: &[
+            ("brigade/bucket.rs", "use super::Brigade; use std::fmt; pub(super) fn f() {}"),
+            (
+                "brigade/mod.rs",
+                "//! See [`crate::filter`].\n#[cfg(test)] mod tests { use crate::clock::Instant; }",
+            ),
+        ],
+    },
+    Rule {
+        name: "limit imports clock::Instant and excerpt only",
+        check: |source| imports_but(source, "limit/", &[&["limit"], &["clock", "Instant"], &["excerpt"]]),
+        broken_by: &[
+            ("limit/tree.rs", "use crate::{clock::{Clock, Instant}, limit::Rate};"),
+            ("limit/mod.rs", "use super::brigade::Brigade;"),
+            ("limit/mod.rs", "use crate::clock::*;"),
+        ],
+        kept_by: &[("limit/tree.rs", "use crate::clock::Instant; use super::{Rate, live::Limit};")],
+    },
+    Rule {
+        name: "filter imports brigade, limit, clock::Instant and excerpt only",
+        check: |source| {
+            let allowed: [&[&str]; 5] =
+                [&["filter"], &["brigade"], &["limit"], &["clock", "Instant"], &["excerpt"]];
+            imports_but(source, "filter/", &allowed)
+        },
+        broken_by: &[
+            ("filter/rate.rs", "use crate::{brigade::Brigade, clock::Sleep};"),
+            ("filter/gzip/mod.rs", "use super::super::http::content::Content;"),
+        ],
+        kept_by: &[(
+            "filter/gzip/mod.rs",
+            "use super::Verdict; use http::request; use crate::clock::Instant as I;",
+        )],
+    },
+    Rule {
+        name: "raw TCP knows no HTTP",
+        check: |source| {
+            source.is_in("tcp/").then(|| {
+                let above = ["crate::http", "crate::admin", "crate::telemetry", "crate::config"];
+                any_path(source, &above)
+            })?
+        },
+        broken_by: &[
+            ("tcp/mod.rs", "use crate::http::peer::PeerAddr;"),
+            ("tcp/relay.rs", "fn f() { crate::telemetry::Telemetry::new() }"),
+        ],
+        kept_by: &[("tcp/relay.rs", "use super::Record; use crate::{body::PacedBody, sink::Sink};")],
+    },
+    Rule {
+        name: "budget imports clock and limit only",
+        check: |source| imports_but(source, "budget/", &[&["budget"], &["clock"], &["limit"]]),
+        broken_by: &[
+            ("budget/key.rs", "use crate::http::peer::PeerAddr;"),
+            ("budget/alarm.rs", "fn f() { crate::rt::spawn(g()) }"),
+        ],
+        kept_by: &[("budget/seat.rs", "use super::Node; use crate::{clock::Clock, limit::NodeId};")],
+    },
+    Rule {
+        name: "throttle imports budget, clock and limit only",
+        check: |source| {
+            imports_but(source, "throttle/", &[&["throttle"], &["budget"], &["clock"], &["limit"]])
+        },
+        broken_by: &[
+            ("throttle/body.rs", "use crate::body::PacedBody;"),
+            ("throttle/tower.rs", "fn f() { crate::rt::clock(); }"),
+        ],
+        kept_by: &[("throttle/read.rs", "use super::pace::Pace; use crate::{budget::Gate, clock::Clock};")],
+    },
+    Rule {
+        name: "telemetry imports clock::Instant only",
+        check: |source| imports_but(source, "telemetry/", &[&["telemetry"], &["clock", "Instant"]]),
+        broken_by: &[("telemetry/recent.rs", "use crate::clock::Clock;")],
+        kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
+    },
+    Rule {
+        name: "only the admin API and its client in cli/ speak JSON",
+        check: |source| {
+            let speaks = source.is_in("admin/api/") || source.is_in("cli/");
+            (!speaks).then(|| any_word(source, &["serde_json"]))?
+        },
+        broken_by: &[("admin/answer.rs", "fn f(v: serde_json::Value) {}")],
+        kept_by: &[
+            ("admin/api/change.rs", "use serde_json::Value;"),
+            ("cli/table.rs", "serde_json::json!();"),
+        ],
+    },
+    Rule {
+        name: "config imports filter, limit, excerpt, and the quota's ids and addresses only",
+        check: |source| {
+            let allowed: [&[&str]; 6] = [
+                &["config"],
+                &["filter"],
+                &["limit"],
+                &["excerpt"],
+                &["quota", "Id"],
+                &["quota", "Endpoint"],
+            ];
+            imports_but(source, "config/", &allowed)
+        },
+        broken_by: &[
+            ("config/quota.rs", "use crate::quota::client::QuotaClient;"),
+            ("config/sink.rs", "use crate::sink::OnFull;"),
+            ("config/mod.rs", "fn f() { crate::rt::memory_limit() }"),
+        ],
+        kept_by: &[("config/sink.rs", "use super::Route; use crate::limit::{Rate, Size};")],
+    },
+    Rule {
+        name: "quota/book imports clock::Instant, limits and ids only",
+        check: |source| {
+            let allowed: [&[&str]; 5] = [
+                &["quota", "book"],
+                &["quota", "id"],
+                &["quota", "limit"],
+                &["clock", "Instant"],
+                &["excerpt"],
+            ];
+            imports_but(source, "quota/book/", &allowed)
+        },
+        broken_by: &[
+            ("quota/book/mod.rs", "use crate::clock::Clock;"),
+            ("quota/book/resource.rs", "use crate::quota::wire;"),
+            ("quota/book/mod.rs", "use super::server::QuotaServer;"),
+        ],
+        kept_by: &[("quota/book/grants.rs", "use super::fair::Demand; use crate::quota::id::Id;")],
+    },
+    Rule {
+        name: "tls imports rt only",
+        check: |source| imports_but(source, "tls/", &[&["tls"], &["rt"]]),
+        broken_by: &[("tls/mod.rs", "use crate::quota::Id;")],
+        kept_by: &[("tls/stream.rs", "use crate::rt::Socket;")],
+    },
+    Rule {
+        name: "only the quota's server, client and commands know gRPC",
+        check: |source| {
+            (!source.is_in("quota/server/") && !source.is_in("quota/client/") && !source.is_in("cli/quota/"))
+                .then(|| {
+                    let wire = source.is_in("quota/wire.rs");
+                    (!wire).then(|| any_word(source, &["tonic", "prost", "prost_types"]))?
+                })?
+        },
+        broken_by: &[
+            ("http/mod.rs", "use tonic::Status;"),
+            ("quota/book/mod.rs", "use prost_types::Duration;"),
+        ],
+        kept_by: &[
+            ("quota/server/status.rs", "use tonic::Status;"),
+            ("quota/wire.rs", "tonic::include_proto!(\"x\");"),
+        ],
+    },
+    Rule {
+        name: "pure rooms have no runtime, no socket, no clock and nothing async",
+        check: |source| {
+            let pure = PURE.iter().any(|place| source.is_in(place));
+            pure.then(|| {
+                any_word(
+                    source,
+                    &["await", "async", "Context", "async_std", "async_io", "hyper", "hyper_util"],
+                )
+                .or_else(|| any_path(source, &["std::time::Instant", "std::time::SystemTime", "std::net"]))
+                .or_else(|| any_path(source, &["std::os::unix::net", "std::thread", "futures_lite"]))
+            })?
+        },
+        broken_by: &[
+            ("brigade/mod.rs", "fn f() { g().await }"),
+            ("limit/tree.rs", "use std::task::{Context, Poll};"),
+            ("filter/rate.rs", "use std::{fmt, time::{Duration, Instant}};"),
+            ("filter/rate.rs", "fn f(t: std::time::SystemTime) {}"),
+            ("filter/rate.rs", "use std::net::TcpStream;"),
+            ("filter/rate.rs", "fn f() { std::thread::sleep(d) }"),
+            ("events/encoding.rs", "use hyper::body::Frame;"),
+            ("quota/book/mod.rs", "use async_std::task;"),
+            ("quota/client/standing.rs", "async fn f() {}"),
+        ],
+        kept_by: &[
+            (
+                "limit/mod.rs",
+                "// never .await, no Context\nconst S: &str = \"hyper\"; use std::time::Duration;",
+            ),
+            ("events/hub.rs", "use std::task::Context;"),
+        ],
+    },
+    Rule {
+        name: "the system's clock is read in clock/wheel.rs only",
+        check: |source| {
+            (!source.is_in("clock/wheel.rs")).then(|| {
+                let reads = ["Instant :: now", "SystemTime :: now", ". elapsed (", ":: elapsed"];
+                reads.iter().find(|words| source.has(words)).map(ToString::to_string)
+            })?
+        },
+        broken_by: &[
+            ("sink.rs", "let t = std::time::Instant::now();"),
+            ("http/server/mod.rs", "let t = SystemTime::now();"),
+            ("body.rs", "let t = start . elapsed();"),
+        ],
+        kept_by: &[("clock/wheel.rs", "std::time::Instant::now()"), ("body.rs", "let t = clock.now();")],
+    },
+    Rule {
+        name: "only rt/ names the runtime",
+        check: |source| {
+            let runtime =
+                ["async_std", "async_io", "async_signal", "async_executor", "async_global_executor", "smol"];
+            (!source.is_in("rt/")).then(|| any_word(source, &runtime))?
+        },
+        broken_by: &[
+            ("http/server/mod.rs", "use async_std::net::TcpListener;"),
+            ("sink.rs", "fn f(s: async_io::Async<TcpStream>) {}"),
+            ("main.rs", "use async_signal::Signals;"),
+        ],
+        kept_by: &[
+            ("rt/mod.rs", "use async_std::task;"),
+            ("sink.rs", "/* on async_io */ const A: u8 = b'\"';"),
+        ],
+    },
+    Rule {
+        name: "only rt/ spawns tasks and threads",
+        check: |source| {
+            let ways = [
+                "thread :: spawn",
+                "thread :: scope",
+                "thread :: Builder",
+                "task :: spawn",
+                "task :: spawn_blocking",
+            ];
+            (!source.is_in("rt/")).then(|| {
+                let called = ways.iter().find(|words| source.has(words)).map(ToString::to_string);
+                called.or_else(|| {
+                    any_path(source, &["std::thread::spawn", "std::thread::Builder", "std::thread::scope"])
+                })
+            })?
+        },
+        broken_by: &[
+            ("clock/wheel.rs", "std::thread::spawn(|| ());"),
+            ("http/mod.rs", "use std::thread::{Builder};"),
+            ("http/mod.rs", "let task = task::spawn(async {});"),
+        ],
+        kept_by: &[
+            ("http/mod.rs", "crate::rt::spawn(async {});"),
+            ("clock/wheel.rs", "#[cfg(test)]\nmod tests { fn f() { std::thread::spawn(|| ()); } }"),
+        ],
+    },
+    Rule {
+        name: "only main.rs starts femme or ends the process",
+        check: |source| {
+            (!source.is_in("main.rs")).then(|| {
+                let ends = ["process :: exit", "process :: abort"];
+                let ends = ends.iter().find(|words| source.has(words)).map(ToString::to_string);
+                let imported = || any_path(source, &["std::process::exit", "std::process::abort"]);
+                any_word(source, &["femme"]).or(ends).or_else(imported)
+            })?
+        },
+        broken_by: &[
+            ("cli/mod.rs", "femme::start();"),
+            ("lib.rs", "std::process::exit(1)"),
+            ("rt/signals.rs", "use std::process::{exit};"),
+        ],
+        kept_by: &[
+            ("main.rs", "femme::start(); process::exit(2)"),
+            ("cli/mod.rs", "use std::process::ExitCode;"),
+        ],
+    },
+    Rule {
+        name: "only cli/ and main.rs know argh",
+        check: |source| {
+            (!source.is_in("cli/") && !source.is_in("main.rs"))
+                .then(|| any_word(source, &["argh", "FromArgs"]))?
+        },
+        broken_by: &[("config/mod.rs", "#[derive(argh::FromArgs)] struct A;")],
+        kept_by: &[
+            ("cli/args.rs", "use argh::FromArgs;"),
+            ("config/mod.rs", "/// As argh has it.\nstruct A;"),
+        ],
+    },
+    Rule {
+        name: "unsafe is nowhere",
+        check: |source| any_word(source, &["unsafe"]),
+        broken_by: &[("sink.rs", "fn f() { unsafe { g() } }")],
+        kept_by: &[(
+            "sink.rs",
+            "#![forbid(unsafe_code)] // no unsafe\nconst S: &str = r#\"an \"unsafe\" one\"#;",
+        )],
+    },
+    Rule {
+        name: "no module is called util, common or helpers",
+        check: |source| {
+            let vague = ["util", "utils", "common", "helper", "helpers", "misc"];
+            source.module().into_iter().find(|name| vague.contains(&name.as_str()))
+        },
+        broken_by: &[("http/util.rs", ""), ("common/mod.rs", "")],
+        kept_by: &[("http/mod.rs", "use hyper_util::rt;")],
+    },
+    Rule {
+        name: "no file has more than 400 lines",
+        check: |source| (source.lines > 400).then(|| format!("{} lines", source.lines)),
+        broken_by: &[],
+        kept_by: &[],
+    },
+];

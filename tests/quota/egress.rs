@@ -1,0 +1,269 @@
+//! Servers under one fleet limit, as processes, with real downloads.
+//!
+//! Real time, because what is looked at is bytes on sockets. Tolerances are those of the promise; on a busy
+//! machine a test may be tried again, for a share that is wrong is wrong each time. The long ones are run by
+//! `cargo test --test quota -- --ignored`, and by CI.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::fixture::{PATIENCE, soon};
+
+/// The limit of all together, bytes a second.
+const LIMIT: f64 = 3.0 * 1024.0 * 1024.0;
+
+const TRIES: usize = 4;
+
+/// Held by each test that looks at the clock: on two cores they would spoil each other.
+static MACHINE: Mutex<()> = Mutex::new(());
+
+/// Runs a test that looks at the clock.
+fn timed(test: impl Fn()) {
+    let _machine = MACHINE.lock().unwrap_or_else(PoisonError::into_inner);
+    for _ in 1..TRIES {
+        if catch_unwind(AssertUnwindSafe(&test)).is_ok() {
+            return;
+        }
+        println!("tried again");
+    }
+    test();
+}
+
+struct Process {
+    child: Child,
+    addr: SocketAddr,
+}
+
+impl Process {
+    fn start(args: &[&str]) -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+        let mut child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut first = String::new();
+        lines.read_line(&mut first).unwrap();
+        let (_, addr) =
+            first.trim().rsplit_once("http://").unwrap_or_else(|| panic!("{args:?} says {first:?}"));
+        let addr = addr.parse().unwrap();
+        std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
+        Self { child, addr }
+    }
+
+    fn quota(listen: &str, learning: &[&str]) -> Self {
+        let limit = ["--limit", "egress=3m", "--heartbeat-timeout", "3s"];
+        Self::start(&[&["quota", "serve", "--listen", listen][..], &limit, learning].concat())
+    }
+
+    fn serve(folder: &str, quota: SocketAddr, name: &str) -> Self {
+        let quota = format!("http://{quota}");
+        Self::start(&["serve", folder, "--listen", "127.0.0.1:0", "--quota", &quota, "--client-id", name])
+    }
+
+    fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Downloads that never end, and the bytes that came.
+struct Download {
+    bytes: Arc<AtomicU64>,
+    over: Arc<AtomicBool>,
+}
+
+impl Download {
+    fn from(addr: SocketAddr) -> Self {
+        let (bytes, over) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let mut stream = TcpStream::connect(addr).unwrap();
+        stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let (count, stop) = (Arc::clone(&bytes), Arc::clone(&over));
+        std::thread::spawn(move || {
+            let mut piece = vec![0; 64 * 1024];
+            while let Ok(len @ 1..) = stream.read(&mut piece) {
+                count.fetch_add(len as u64, Ordering::Relaxed);
+                if stop.load(Ordering::Relaxed) {
+                    return;
+                }
+            }
+        });
+        Self { bytes, over }
+    }
+
+    fn so_far(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Download {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// Bytes a second of each over `time`.
+fn rates(downloads: &[Download], time: Duration) -> Vec<f64> {
+    let before: Vec<u64> = downloads.iter().map(Download::so_far).collect();
+    let began = Instant::now();
+    std::thread::sleep(time);
+    let after: Vec<u64> = downloads.iter().map(Download::so_far).collect();
+    let seconds = began.elapsed().as_secs_f64();
+    before.iter().zip(after).map(|(before, after)| (after - before) as f64 / seconds).collect()
+}
+
+fn site() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::File::create(folder.path().join("large.bin")).unwrap().set_len(1 << 32).unwrap();
+    folder
+}
+
+/// What the quota server says each client has, in MiB/s.
+fn shares(quota: SocketAddr) -> Vec<f64> {
+    let url = format!("http://{quota}");
+    let asked = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
+        .args(["quota", "clients", "--json", "--server", &url])
+        .output()
+        .unwrap();
+    let text = String::from_utf8(asked.stdout).unwrap();
+    let share = |line: &str| {
+        let client: serde_json::Value = serde_json::from_str(line).unwrap();
+        client["shares"][0]["share"].as_f64().unwrap_or(0.0) / 1024.0 / 1024.0
+    };
+    text.lines().filter(|line| line.starts_with('{')).map(share).collect()
+}
+
+#[test]
+#[ignore = "long, in real time; CI runs it"]
+fn three_servers_share_one_limit_and_the_dead_ones_share_is_the_others() {
+    let folder = site();
+    let folder = folder.path().to_str().unwrap();
+    timed(|| {
+        let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
+        let mut servers: Vec<Process> =
+            ["a", "b", "c"].iter().map(|name| Process::serve(folder, quota.addr, name)).collect();
+        let mut downloads: Vec<Download> = servers.iter().map(|server| Download::from(server.addr)).collect();
+        soon("thirds", || shares(quota.addr) == [1.0; 3]);
+        // What was sent ahead under larger shares.
+        std::thread::sleep(Duration::from_secs(1));
+        let each = rates(&downloads, Duration::from_secs(6));
+        let total: f64 = each.iter().sum();
+        assert!((total / LIMIT - 1.0).abs() < 0.02, "all together {:.4} of the limit", total / LIMIT);
+        for rate in &each {
+            assert!((rate / (LIMIT / 3.0) - 1.0).abs() < 0.03, "{each:?}");
+        }
+
+        servers[2].kill();
+        let killed = Instant::now();
+        soon("halves", || shares(quota.addr) == [1.5; 2]);
+        assert!(killed.elapsed() < Duration::from_secs(3) + Duration::from_secs(1), "{:?}", killed.elapsed());
+        downloads.pop();
+        let each = rates(&downloads, Duration::from_secs(4));
+        for rate in &each {
+            assert!((rate / (LIMIT / 2.0) - 1.0).abs() < 0.03, "{each:?}");
+        }
+    });
+}
+
+#[test]
+#[ignore = "long, in real time; CI runs it"]
+fn a_quota_server_killed_in_mid_transfer_stops_nobody_and_lets_no_more_through() {
+    let folder = site();
+    let folder = folder.path().to_str().unwrap();
+    timed(|| {
+        let mut quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
+        let servers: Vec<Process> =
+            ["a", "b", "c"].iter().map(|name| Process::serve(folder, quota.addr, name)).collect();
+        let downloads: Vec<Download> = servers.iter().map(|server| Download::from(server.addr)).collect();
+        soon("thirds", || shares(quota.addr) == [1.0; 3]);
+        std::thread::sleep(Duration::from_secs(1));
+        quota.kill();
+        // Leases run out after 3 s, and then each has a third as its safe share.
+        let total: f64 = rates(&downloads, Duration::from_secs(5)).iter().sum();
+        assert!((total / LIMIT - 1.0).abs() < 0.02, "without a server {:.4} of the limit", total / LIMIT);
+        let again = Process::quota(&quota.addr.to_string(), &[]);
+        let began = Instant::now();
+        let each = rates(&downloads, Duration::from_secs(5));
+        let total: f64 = each.iter().sum();
+        // It learns: what came back on its safe share stays there until a lease's time is over, so the total
+        // is that of the safe shares. Then leases are given again, each counted once.
+        assert!((total / LIMIT - 1.0).abs() < 0.02, "while it learns {:.4} of the limit", total / LIMIT);
+        soon("thirds again", || shares(again.addr) == [1.0; 3]);
+        assert!(began.elapsed() < PATIENCE);
+        let total: f64 = rates(&downloads, Duration::from_secs(3)).iter().sum();
+        assert!((total / LIMIT - 1.0).abs() < 0.03, "and then {:.4} of the limit", total / LIMIT);
+    });
+}
+
+#[test]
+#[ignore = "long, in real time; CI runs it"]
+fn an_idle_server_lends_and_has_its_share_back_when_it_is_busy() {
+    let folder = site();
+    let folder = folder.path().to_str().unwrap();
+    timed(|| {
+        let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
+        let (busy, idle) = (Process::serve(folder, quota.addr, "a"), Process::serve(folder, quota.addr, "b"));
+        let first = Download::from(busy.addr);
+        soon("the busy one has what the idle one does not want", || {
+            shares(quota.addr) == [3.0 - 0.0625, 0.0625]
+        });
+        let second = Download::from(idle.addr);
+        soon("halves", || shares(quota.addr) == [1.5, 1.5]);
+        std::thread::sleep(Duration::from_secs(1));
+        for rate in rates(&[first, second], Duration::from_secs(4)) {
+            assert!((rate / (LIMIT / 2.0) - 1.0).abs() < 0.03, "{rate}");
+        }
+    });
+}
+
+#[test]
+fn a_bound_server_shows_its_share_and_says_farewell() {
+    let folder = site();
+    let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
+    let url = format!("http://{}", quota.addr);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    command.args([
+        "serve",
+        folder.path().to_str().unwrap(),
+        "--listen",
+        "127.0.0.1:0",
+        "--admin",
+        "127.0.0.1:0",
+    ]);
+    command.args(["--quota", &url, "--client-id", "web-1", "--server-rate", "10m"]);
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let mut said =
+        |begins: &str| lines.find_map(|line| line.strip_prefix(begins).map(str::to_owned)).unwrap();
+    let admin: SocketAddr = said("admin on http://").parse().unwrap();
+    assert_eq!(said("at most its share of "), format!("egress at {url}, as web-1"));
+    said("Ctrl-C");
+    std::thread::spawn(move || lines.for_each(drop));
+    soon("the share is in the metrics", || {
+        let mut stream = TcpStream::connect(admin).unwrap();
+        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        [
+            "sluicegate_quota_connected 1",
+            "sluicegate_quota_share{resource=\"egress\"} 3145728.0",
+            "sluicegate_quota_share_state{resource=\"egress\",state=\"leased\"} 1",
+        ]
+        .iter()
+        .all(|wanted| text.lines().any(|line| line.trim_end() == *wanted))
+    });
+    assert_eq!(shares(quota.addr), [3.0]);
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
+        .unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert!(shares(quota.addr).is_empty(), "it is unregistered");
+}

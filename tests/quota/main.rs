@@ -1,0 +1,12 @@
+//! The fleet quota: its book and clients on a clock that only moves when told to, and on real sockets.
+
+mod book;
+mod calls;
+mod certificates;
+mod client;
+mod egress;
+mod fixture;
+mod fleet;
+mod histories;
+mod program;
+mod simulation;

@@ -1,0 +1,198 @@
+//! The program: `sluicegate quota serve` and the commands that ask it.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use sluicegate::quota::client::Dial;
+use sluicegate::rt;
+
+use crate::certificates::Certificates;
+use crate::fixture::{beat, register};
+
+/// A quota server as a process. Dropping it kills it.
+struct Program {
+    child: Child,
+    url: String,
+    out: BufReader<ChildStdout>,
+    started: String,
+}
+
+fn command(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    command.arg("quota").args(args).stdin(Stdio::null());
+    command
+}
+
+impl Program {
+    fn start(args: &[&str]) -> Self {
+        let mut child = command(&["serve", "--learning", "0s"])
+            .args(["--listen", "127.0.0.1:0"])
+            .args(args)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut started = String::new();
+        while !started.contains("Ctrl-C stops") {
+            assert_ne!(out.read_line(&mut started).unwrap(), 0, "it ended after {started}");
+        }
+        let first = started.lines().next().unwrap();
+        let url = first.strip_prefix("quota server listening on ").unwrap().to_owned();
+        Self { child, url, out, started }
+    }
+
+    fn ask(&self, args: &[&str]) -> Output {
+        command(args).args(["--server", &self.url]).output().unwrap()
+    }
+
+    /// What a command that ends well prints.
+    fn says(&self, args: &[&str]) -> String {
+        let output = self.ask(args);
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn fails(output: &Output, code: i32, expected: &str) {
+    let error = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(code), "{error}");
+    assert!(error.contains(expected), "{expected} in {error}");
+}
+
+#[test]
+fn limits_are_listed_set_and_deleted_and_clients_shown() {
+    let program = Program::start(&["--limit", "egress=100m", "--limit", "api=100/s"]);
+    assert!(
+        program.started.contains("\n  egress=100m\n  api=100/s\nleases last 30s\n"),
+        "{}",
+        program.started
+    );
+    let expected =
+        "resource  limit  clients  granted\napi       100/s  0        0/s\negress    100m   0        0B\n";
+    assert_eq!(program.says(&["list"]), expected);
+    assert_eq!(program.says(&["clients"]), "there are no clients\n");
+
+    rt::block_on(async {
+        let mut calls = Dial::new(program.url.parse().unwrap()).connect().await.unwrap();
+        for client in ["web-1", "web-2"] {
+            register(&mut calls, client).await.unwrap();
+            beat(&mut calls, client, &["egress"]).await.unwrap();
+        }
+    });
+    let clients = program.says(&["clients"]);
+    let rows: Vec<Vec<&str>> = clients.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1][0], "web-1");
+    assert_eq!(rows[1][2..], ["egress", "100m", "50m", "all"]);
+    assert_eq!(rows[2][2..], ["egress", "0B", "50m", "all"], "until the first has acknowledged");
+    let json: serde_json::Value =
+        serde_json::from_str(program.says(&["clients", "--json"]).lines().next().unwrap()).unwrap();
+    assert_eq!((&json["client"], &json["shares"][0]["share"]), (&"web-1".into(), &(100 << 20).into()));
+
+    assert_eq!(
+        program.says(&["set", "egress=8mbit"]).lines().nth(1).unwrap().split_whitespace().next(),
+        Some("egress")
+    );
+    let list = program.says(&["list", "--json"]);
+    assert!(list.contains(r#""limit":1000000,"resource":"egress","unit":"bytes""#), "{list}");
+    assert_eq!(program.says(&["delete", "api"]), "api has no limit any more\n");
+    fails(&program.ask(&["delete", "api"]), 1, "resource api has no limit");
+    fails(&program.ask(&["set", "egress=5/s"]), 1, "counts bytes; delete its limit");
+}
+
+#[test]
+fn a_watch_prints_shares_as_they_change() {
+    let program = Program::start(&["--limit", "api=100/s"]);
+    let mut watch =
+        command(&["watch", "api", "--server", &program.url]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
+    rt::block_on(async {
+        let mut calls = Dial::new(program.url.parse().unwrap()).connect().await.unwrap();
+        register(&mut calls, "a").await.unwrap();
+        beat(&mut calls, "a", &["api"]).await.unwrap();
+        let first = lines.next().unwrap().unwrap();
+        assert_eq!(first, "a  api  100/s  (fair 100/s, wants all)");
+        beat(&mut calls, "a", &[]).await.unwrap();
+        assert_eq!(lines.next().unwrap().unwrap(), "a  api  gone");
+    });
+    watch.kill().unwrap();
+    watch.wait().unwrap();
+}
+
+#[test]
+fn what_is_typed_wrong_is_told() {
+    for (args, expected) in [
+        (&[][..], "a command is missing behind quota: serve, list"),
+        (&["serve", "--limit", "egress"], "--limit: \"egress\" names no resource"),
+        (&["serve", "--limit", "a=0/s"], "a limit of zero"),
+        (&["serve", "--limit", "a=1m", "--limit", "a=2m"], "a is given twice"),
+        (&["serve", "--heartbeat-timeout", "0s"], "--heartbeat-timeout"),
+        (&["serve", "--max-clients", "0"], "not a whole number from 1"),
+        (&["serve", "--tls-cert", "x"], "--tls-cert needs --tls-key"),
+        (&["serve", "--client-ca", "x"], "--client-ca needs --tls-cert and --tls-key"),
+        (&["list", "--server", "127.0.0.1:1"], "write http://127.0.0.1:9190"),
+        (&["list", "--server", "https://127.0.0.1:1"], "needs --tls-ca"),
+        (&["set", "api"], "names no resource"),
+    ] {
+        fails(&command(args).output().unwrap(), 2, expected);
+    }
+    fails(
+        &command(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap(),
+        1,
+        "without a token or mutual TLS",
+    );
+    fails(
+        &command(&["list", "--server", "http://127.0.0.1:1"]).output().unwrap(),
+        1,
+        "cannot reach the quota server",
+    );
+}
+
+#[test]
+fn a_signal_drains_and_the_program_ends_well() {
+    let mut program = Program::start(&["--limit", "api=100/s", "--heartbeat-timeout", "5s"]);
+    assert!(program.started.contains("leases last 5s"), "{}", program.started);
+    let mut watch = command(&["watch", "--server", &program.url])
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    // A call that was answered on the same server: the watch may be before or behind it, both are ended.
+    program.says(&["list"]);
+    kill_process(Pid::from_child(&program.child), Signal::TERM).unwrap();
+    let mut log = String::new();
+    program.out.read_to_string(&mut log).unwrap();
+    assert_eq!(program.child.wait().unwrap().code(), Some(0), "{log}");
+    assert!(log.contains("draining") && log.contains("stopped"), "{log}");
+    assert_eq!(watch.wait().unwrap().code(), Some(1), "the watch says why it ends");
+}
+
+#[test]
+fn over_tls_each_shows_the_other_who_it_is() {
+    let files = Certificates::make();
+    let [cert, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| files.path(name));
+    let args = ["--limit", "api=100/s", "--tls-cert", &cert, "--tls-key", &key, "--client-ca", &ca];
+    let program = Program::start(&args);
+    assert!(program.url.starts_with("https://"), "{}", program.url);
+    let [cert, key] = ["client.pem", "client.key"].map(|name| files.path(name));
+    let ours = ["list", "--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key];
+    assert!(program.says(&ours).contains("100/s"));
+    fails(&program.ask(&["list", "--tls-ca", &ca]), 1, "sluicegate: ");
+    let foreign = Certificates::make();
+    let [cert, key] = ["client.pem", "client.key"].map(|name| foreign.path(name));
+    fails(
+        &program.ask(&["list", "--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key]),
+        1,
+        "sluicegate: ",
+    );
+    fails(&program.ask(&["list", "--tls-ca", &foreign.path("ca.pem")]), 1, "certificate");
+    fails(&program.ask(&["list", "--tls-ca", "/nowhere"]), 1, "TLS file /nowhere");
+    fails(&program.ask(&["list", "--tls-ca", &files.path("client.key")]), 1, "no certificate");
+}
