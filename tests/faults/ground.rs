@@ -87,12 +87,15 @@ impl Ground {
         }
     }
 
-    /// Asks for something and reads the first bytes of the answer. Over HTTP/2 these may be the server's
-    /// settings alone.
+    /// Asks for something, and waits until the backend is asked too, and for the first bytes of the answer.
+    /// Over HTTP/2 these may be the server's settings alone.
     pub fn ask(&self, version: Version, source: Source, name: &str) -> TcpStream {
         let mut stream = self.served.connect();
         stream.write_all(&version.get(&Self::target(source, name))).unwrap();
         stream.read_exact(&mut [0; 20]).unwrap();
+        if source == Source::Proxied {
+            self.backend.began();
+        }
         stream
     }
 

@@ -74,6 +74,21 @@ fn a_slow_reader_loses_nothing_of_what_came_before_a_failure() {
     }
 }
 
+// What the window holds back can never be sent, and nothing makes the connection write.
+#[test]
+fn a_stream_whose_backend_fails_behind_a_shut_window_is_reset() {
+    let ground = Ground::backed_by(0, |stream, _| {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n")?;
+        stream.write_all(&content(2000))
+    });
+    let mut stream = ground.served.connect();
+    stream.write_all(&Version::Http2.get_through("/proxied/page", 1000)).unwrap();
+    let answer = Version::Http2.answer(&mut stream);
+    assert_eq!((answer.body.len(), answer.end), (1000, End::StreamReset));
+    drop(stream);
+    ground.assert_forgotten();
+}
+
 // What the neighbour gives keeps the buffer full as long as it lasts, which is for ever.
 #[test]
 fn a_stream_whose_backend_fails_is_reset_beside_one_that_keeps_a_slow_reader_busy() {

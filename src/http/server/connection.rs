@@ -250,6 +250,9 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
 
 /// A connection of either version, as far as its driver must know.
 trait Serving: Future<Output = hyper::Result<()>> {
+    /// Whether requests are answered side by side.
+    const MULTIPLEXED: bool;
+
     fn drain(self: Pin<&mut Self>);
 }
 
@@ -292,7 +295,7 @@ async fn answer(
 }
 
 /// Polls a connection to its end, watching the client's silence and the server's stage.
-async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> hyper::Result<()> {
+async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) -> hyper::Result<()> {
     let server = &connection.server;
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
@@ -302,11 +305,14 @@ async fn drive(mut serving: Pin<&mut impl Serving>, connection: &Connection) -> 
     let patience = settings.header_timeout.min(settings.idle_timeout);
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
-        connection.sink.take_waited();
+        if S::MULTIPLEXED {
+            connection.sink.take_waited();
+            connection.sweeps.polled_by(cx);
+        }
         if let Poll::Ready(result) = serving.as_mut().poll(cx) {
             return Poll::Ready(result);
         }
-        if connection.sweeps.is_awaited() && !connection.sink.take_waited() {
+        if S::MULTIPLEXED && !connection.sink.take_waited() {
             connection.sweeps.swept();
         }
         if connection.is_sent() {
@@ -352,6 +358,8 @@ where
     W: Wire + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
 {
+    const MULTIPLEXED: bool = false;
+
     fn drain(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }
@@ -363,6 +371,8 @@ where
     S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
     S::Future: Send + 'static,
 {
+    const MULTIPLEXED: bool = true;
+
     fn drain(self: Pin<&mut Self>) {
         self.graceful_shutdown();
     }

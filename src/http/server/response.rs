@@ -77,7 +77,7 @@ impl ResponseBody {
     /// Waits until the bytes before the failure went on; then the error.
     fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let connection = self.exchange.connection();
-        match &mut self.failure {
+        match &self.failure {
             Failure::None | Failure::Told => return Poll::Ready(None),
             // The reset is the connection's.
             Failure::Flushing(_, seen) => {
@@ -85,21 +85,16 @@ impl ResponseBody {
                 connection.sink.abort();
             }
             // hyper resets the stream alone.
-            Failure::Sweeping(_, wait) => match ready!(connection.sweeps.poll_wait(cx, wait)) {
-                sweep::Next::Nudge => return Poll::Ready(Some(Ok(nudge()))),
-                sweep::Next::Fail => connection.sweeps.end(),
-            },
+            Failure::Sweeping(_, wait) => {
+                ready!(connection.sweeps.poll_wait(cx, wait));
+                connection.sweeps.end();
+            }
         }
         match std::mem::replace(&mut self.failure, Failure::Told) {
             Failure::Flushing(error, _) | Failure::Sweeping(error, _) => Poll::Ready(Some(Err(error))),
             Failure::None | Failure::Told => Poll::Ready(None),
         }
     }
-}
-
-/// A frame without bytes. A connection of HTTP/2 that has nothing to write is not flushed; this makes it.
-fn nudge() -> Frame<Bytes> {
-    Frame::data(Bytes::new())
 }
 
 impl Drop for ResponseBody {
@@ -145,9 +140,6 @@ impl Body for ResponseBody {
             Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
             Some(Err(error)) => {
                 this.failed(error);
-                if this.exchange.is_multiplexed() {
-                    return Poll::Ready(Some(Ok(nudge())));
-                }
                 this.poll_failure(cx)
             }
             None => {

@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::pipe::{Client, End, Road};
 use super::{GET, GET_2, World, content};
+use crate::config::SharedLimits;
 use crate::http::server::Settings;
-use crate::limit::Rate;
+use crate::limit::{Budget, Rate};
 use crate::sink::SinkSettings;
 
 const PACE: u64 = 61_440;
@@ -42,8 +43,13 @@ fn limited(rate: u64, burst: u64) -> World {
     World::new(Settings { sink, ..Settings::default() }, LEN, 0)
 }
 
+fn shared(rate: u64) -> World {
+    let limits = SharedLimits { server: Budget::of(Rate::new(rate)), ..SharedLimits::default() };
+    World::new(Settings { limits, ..Settings::default() }, LEN, 0)
+}
+
 /// All that a connection can wait for; the silence of its client is waited for besides.
-fn waiting() -> [(&'static str, Scene); 7] {
+fn waiting() -> [(&'static str, Scene); 8] {
     let whole = |mut scene: Scene| {
         assert!(scene.client.read(usize::MAX).ends_with(&content(LEN)));
         scene.is_cut = false;
@@ -54,6 +60,7 @@ fn waiting() -> [(&'static str, Scene); 7] {
         ("the rest of a head", Scene::new(paced(), Road::WIDE, &GET[..20], 1)),
         ("the pace", Scene::new(paced(), Road::WIDE, GET, 2)),
         ("tokens", Scene::new(limited(1000, 5000), Road::WIDE, GET, 2)),
+        ("a turn", Scene::new(shared(1000), Road::WIDE, GET, 2)),
         ("the reader", Scene::new(World::new(Settings::default(), LEN, 0), NARROW, GET, 2)),
         ("the reader and the pace", Scene::new(paced(), NARROW, GET, 3)),
         ("the next request", whole(Scene::new(World::new(Settings::default(), LEN, 0), Road::WIDE, GET, 1))),

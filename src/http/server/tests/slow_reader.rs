@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::pipe::{Client, End, Road};
 use super::record::{self, Record};
 use super::{GET, World, content};
+use crate::config::SharedLimits;
 use crate::http::server::Settings;
+use crate::limit::{Budget, Rate};
 use crate::sink::{OnFull, SinkSettings};
 
 const LEN: u64 = 256 * 1024;
@@ -154,4 +156,24 @@ fn with_wait_it_gets_every_byte() {
     race.fast.half_close();
     race.world.settle();
     assert_eq!((race.slow.end(), race.fast.end()), (Some(End::Clean), Some(End::Clean)));
+}
+
+// The turn it is given it does not take, and then it asks for no more.
+#[test]
+fn what_it_leaves_of_a_shared_rate_others_use() {
+    let limits = SharedLimits { server: Budget::of(Rate::new(PACE)), ..SharedLimits::default() };
+    let mut world = World::new(Settings { limits, ..Settings::default() }, LEN as usize, 0);
+    let slow = world.connect(Road { capacity: KERNEL as usize, ..Road::WIDE });
+    slow.send(GET);
+    world.pass(Duration::from_secs(10));
+    let held = world.handle.egress().bytes_written() + world.handle.egress().buffered();
+    assert!(held > CAP, "{held} bytes until it stands still");
+    let fast = world.connect(Road::WIDE);
+    fast.send(GET);
+    // 256 KiB at 64 KiB a second, and its heads and its first turn are charged too.
+    world.pass(Duration::from_millis(4_200));
+    let came = fast.read(usize::MAX);
+    assert!(split(&came).1 == content(LEN as usize), "{} bytes", came.len());
+    assert!(world.lives(1));
+    world.cut(1);
 }
