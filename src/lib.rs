@@ -54,6 +54,7 @@ pub mod limit;
 pub mod quota;
 pub mod rt;
 pub mod sink;
+pub mod tcp;
 pub mod telemetry;
 pub mod throttle;
 pub mod tls;

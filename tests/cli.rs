@@ -59,9 +59,19 @@ fn help_and_version_are_answers() {
     assert_eq!(prints(&["--version"]), version);
     assert_eq!(prints(&["-V"]), version);
     let help = prints(&["--help"]);
-    for word in
-        ["serve", "proxy", "run", "check", "limits", "connections", "--version", "1.5m", "8mbit", "off"]
-    {
+    for word in [
+        "serve",
+        "proxy",
+        "tcp",
+        "run",
+        "check",
+        "limits",
+        "connections",
+        "--version",
+        "1.5m",
+        "8mbit",
+        "off",
+    ] {
         assert!(help.contains(word), "{word} in {help}");
     }
 }
@@ -72,6 +82,7 @@ fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
         &["--help"][..],
         &["serve", "--help"],
         &["proxy", "--help"],
+        &["tcp", "--help"],
         &["run", "--help"],
         &["check", "-h"],
         &["limits", "-h"],
@@ -86,7 +97,11 @@ fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
             assert!(!line.ends_with("(default"), "{args:?}: {line}");
         }
         if help.contains("--listen") {
-            for form in ["127.0.0.1:8080", "[::1]:8080", "unix:PATH"] {
+            let forms = match args {
+                ["tcp", ..] => &["127.0.0.1:7070", "[::1]:7070"][..],
+                _ => &["127.0.0.1:8080", "[::1]:8080", "unix:PATH"],
+            };
+            for form in forms {
                 assert!(help.contains(form), "{args:?}: {form}");
             }
         }
@@ -143,7 +158,7 @@ fn every_default_is_in_the_help() {
 #[test]
 fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
-        (&[][..], "a command is missing: serve, proxy, run, check, limits, connections or quota"),
+        (&[][..], "a command is missing: serve, proxy, tcp, run, check, limits, connections or quota"),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
         (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),

@@ -14,6 +14,7 @@ use super::admin_args::{Connections, Limits};
 #[argh(
     example = "{command_name} serve site --rate 60\n\
         {command_name} proxy http://127.0.0.1:9000 --rate 1.5m --burst 256\n\
+        {command_name} tcp --file app.log --follow --rate 60\n\
         {command_name} check sluicegate.toml",
     note = "Rates: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s, multiples of 1024),\n\
         8mbit (bits/s) or off. Bursts: 256 (KiB), 64k, 1.5m.\n\
@@ -37,6 +38,7 @@ pub(super) struct Sluicegate {
 pub(super) enum Command {
     Serve(Serve),
     Proxy(Proxy),
+    Tcp(Tcp),
     Run(Run),
     Check(Check),
     Quota(super::quota::Quota),
@@ -44,141 +46,158 @@ pub(super) enum Command {
     Connections(Connections),
 }
 
-/// Makes the arguments of a command that serves one route: its own, then those of all such commands.
-/// argh has no way to share them.
-macro_rules! one_route_command {
+/// Makes the arguments of a command that serves: its own, then those of all such commands. argh has no way
+/// to share them.
+macro_rules! serving_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
         #[derive(FromArgs, Debug, Default, PartialEq)]
         $(#[$about])*
-        pub(super) struct $name {
+        pub(in crate::cli) struct $name {
             $($own)*
-
-            /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
-            #[argh(option, arg_name = "rate")]
-            pub(super) rate: Option<String>,
-
-            /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
-            #[argh(option, arg_name = "burst")]
-            pub(super) burst: Option<String>,
-
-            /// the last bytes of a response, less than one interval's: immediate (leave with those before them) or paced (wait their interval too) (default immediate)
-            #[argh(option, arg_name = "rule")]
-            pub(super) end_of_stream: Option<String>,
-
-            /// a filter for each response: rate (the place of the pace), count (sums logged at the end) or gzip; repeatable, in order (default none, rate last if one is set)
-            #[argh(option, arg_name = "name")]
-            pub(super) filter: Vec<String>,
-
-            /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH for a Unix socket (its file is made, and removed at the end); repeatable (default 127.0.0.1:8080)
-            #[argh(option, arg_name = "addr")]
-            pub(super) listen: Vec<String>,
 
             /// off, error, warn, info, debug or trace (default info)
             #[argh(option, arg_name = "level")]
-            pub(super) log_level: Option<String>,
+            pub(in crate::cli) log_level: Option<String>,
 
-            /// log a line for each response (default no)
+            /// log a line for each response or raw TCP stream (default no)
             #[argh(switch)]
-            pub(super) access_log: bool,
+            pub(in crate::cli) access_log: bool,
 
             /// time transfers under way have after SIGTERM (default 30s)
             #[argh(option, arg_name = "time")]
-            pub(super) drain: Option<String>,
+            pub(in crate::cli) drain: Option<String>,
 
-            /// connections served at a time; more get 503 (default 10000)
+            /// connections served at a time; more get 503, raw TCP is closed (default 10000)
             #[argh(option, arg_name = "number")]
-            pub(super) max_connections: Option<String>,
+            pub(in crate::cli) max_connections: Option<String>,
 
-            /// connections of one client address (of IPv6, one /64) at a time; more get 429 (default none)
+            /// connections of one client address (of IPv6, one /64) at a time; more get 429, raw TCP is closed (default none)
             #[argh(option, arg_name = "number")]
-            pub(super) client_connections: Option<String>,
+            pub(in crate::cli) client_connections: Option<String>,
 
             /// where /metrics, /healthz and /readyz are shown: an address as for --listen (default none)
             #[argh(option, arg_name = "addr")]
-            pub(super) admin: Option<String>,
+            pub(in crate::cli) admin: Option<String>,
 
             /// the file with the token that --admin asks for; needed off loopback (default none)
             #[argh(option, arg_name = "file")]
-            pub(super) admin_token_file: Option<String>,
+            pub(in crate::cli) admin_token_file: Option<String>,
 
             /// the quota server of a fleet, of whose limit this server sends its share at most: http://HOST:PORT (default none)
             #[argh(option, arg_name = "url")]
-            pub(super) quota: Option<String>,
+            pub(in crate::cli) quota: Option<String>,
 
             /// the resource there (default egress)
             #[argh(option, arg_name = "name")]
-            pub(super) quota_resource: Option<String>,
+            pub(in crate::cli) quota_resource: Option<String>,
 
             /// what this server is called there, unlike any other; needed with --quota (default none)
             #[argh(option, arg_name = "name")]
-            pub(super) client_id: Option<String>,
+            pub(in crate::cli) client_id: Option<String>,
 
             /// the file with the token that the quota server asks for (default none)
             #[argh(option, arg_name = "file")]
-            pub(super) quota_token_file: Option<String>,
+            pub(in crate::cli) quota_token_file: Option<String>,
 
             /// pace of the whole server while the quota server is lost, spelt as for --rate (default the limit divided by the servers last known)
             #[argh(option, arg_name = "rate")]
-            pub(super) quota_safe_share: Option<String>,
+            pub(in crate::cli) quota_safe_share: Option<String>,
 
-            /// pace of the whole server, all its responses together, shared fairly by clients, spelt as for --rate (default off)
+            /// pace of the whole server, all that it sends together, shared fairly by clients, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
-            pub(super) server_rate: Option<String>,
+            pub(in crate::cli) server_rate: Option<String>,
 
-            /// pace of each client, all its responses together, whatever the connections, spelt as for --rate (default off)
+            /// pace of each client, all that it is sent together, whatever the connections, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
-            pub(super) client_rate: Option<String>,
+            pub(in crate::cli) client_rate: Option<String>,
 
             /// what a client may get at once after a quiet time, again as time earns it, spelt as for --burst; needs --client-rate (default one interval's worth)
             #[argh(option, arg_name = "burst")]
-            pub(super) client_burst: Option<String>,
+            pub(in crate::cli) client_burst: Option<String>,
 
-            /// by what clients are told apart: address (of IPv6, one /64), or header:NAME such as header:x-api-key (default address)
-            #[argh(option, arg_name = "key")]
-            pub(super) client_key: Option<String>,
-
-            /// pace of each connection, all its responses together with their heads, spelt as for --rate (default off)
+            /// pace of each connection, all that is sent on it, heads and framing included, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
-            pub(super) connection_rate: Option<String>,
+            pub(in crate::cli) connection_rate: Option<String>,
 
             /// what a connection may send at once, again as time earns it; needs --connection-rate (default 64k)
             #[argh(option, arg_name = "burst")]
-            pub(super) connection_burst: Option<String>,
+            pub(in crate::cli) connection_burst: Option<String>,
 
             /// bytes held for a reader whose socket is full: 1B to 64m (default 64k)
             #[argh(option, arg_name = "size")]
-            pub(super) egress_buffer: Option<String>,
+            pub(in crate::cli) egress_buffer: Option<String>,
 
-            /// bytes held for all readers together above which new requests get 503 (default a quarter of the memory there is)
+            /// bytes held for all readers together above which new requests get 503, and raw TCP is closed (default a quarter of the memory there is)
             #[argh(option, arg_name = "size")]
-            pub(super) egress_total: Option<String>,
+            pub(in crate::cli) egress_total: Option<String>,
 
             /// a buffer that is full: wait for the reader, or close (reset a connection that stays full for 200ms; needs a rate) (default wait)
             #[argh(option, arg_name = "rule")]
-            pub(super) on_full: Option<String>,
+            pub(in crate::cli) on_full: Option<String>,
 
             /// longest time a reader may take nothing of what waits for it (default 1m)
             #[argh(option, arg_name = "time")]
-            pub(super) stall_timeout: Option<String>,
+            pub(in crate::cli) stall_timeout: Option<String>,
 
             /// the least a reader must take over each --stall-timeout while something waits for it, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
-            pub(super) min_drain_rate: Option<String>,
+            pub(in crate::cli) min_drain_rate: Option<String>,
 
             /// the kernel's send buffer of each connection, which stands before ours: 1B to 1g; the kernel takes twice as much (default the kernel's choice)
             #[argh(option, arg_name = "size")]
-            pub(super) send_buffer: Option<String>,
+            pub(in crate::cli) send_buffer: Option<String>,
 
-            /// longest time for a request's head to arrive (default 30s)
-            #[argh(option, arg_name = "time")]
-            pub(super) header_timeout: Option<String>,
-
-            /// longest time a connection stays without request (default 1m)
-            #[argh(option, arg_name = "time")]
-            pub(super) idle_timeout: Option<String>,
         }
     };
 }
+
+/// The same for a command that serves one route over HTTP.
+macro_rules! one_route_command {
+    ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
+        serving_command! {
+            $(#[$about])*
+            $name {
+                $($own)*
+
+                /// pace of each response: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
+                #[argh(option, arg_name = "rate")]
+                pub(in crate::cli) rate: Option<String>,
+
+                /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
+                #[argh(option, arg_name = "burst")]
+                pub(in crate::cli) burst: Option<String>,
+
+                /// the last bytes of a response, less than one interval's: immediate (leave with those before them) or paced (wait their interval too) (default immediate)
+                #[argh(option, arg_name = "rule")]
+                pub(in crate::cli) end_of_stream: Option<String>,
+
+                /// a filter for each response: rate (the place of the pace), count (sums logged at the end) or gzip; repeatable, in order (default none, rate last if one is set)
+                #[argh(option, arg_name = "name")]
+                pub(in crate::cli) filter: Vec<String>,
+
+                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH for a Unix socket (its file is made, and removed at the end); repeatable (default 127.0.0.1:8080)
+                #[argh(option, arg_name = "addr")]
+                pub(in crate::cli) listen: Vec<String>,
+
+                /// by what clients are told apart: address (of IPv6, one /64), or header:NAME such as header:x-api-key (default address)
+                #[argh(option, arg_name = "key")]
+                pub(in crate::cli) client_key: Option<String>,
+
+                /// longest time for a request's head to arrive (default 30s)
+                #[argh(option, arg_name = "time")]
+                pub(in crate::cli) header_timeout: Option<String>,
+
+                /// longest time a connection stays without request (default 1m)
+                #[argh(option, arg_name = "time")]
+                pub(in crate::cli) idle_timeout: Option<String>,
+            }
+        }
+    };
+}
+
+mod tcp;
+
+pub(super) use tcp::Tcp;
 
 one_route_command! {
     /// Serve the files of a folder.
@@ -241,8 +260,15 @@ one_route_command! {
 }
 
 /// Serve what a configuration file says.
-#[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "run", usage = "[options] [--] FILE", help_triggers("-h", "--help", "help"))]
+#[derive(FromArgs, Clone, Debug, Default, PartialEq)]
+#[argh(
+    subcommand,
+    name = "run",
+    usage = "[options] [--] FILE",
+    note = "SIGHUP has the file read again: limits change for transfers under way,\n\
+        the rest for new requests. Flags typed here stay in force.",
+    help_triggers("-h", "--help", "help")
+)]
 pub(super) struct Run {
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]
@@ -286,90 +312,4 @@ pub(super) fn split_equals(typed: impl Iterator<Item = OsString>) -> Result<Vec<
 }
 
 #[cfg(test)]
-mod tests {
-    use sluicegate::config::duration::spell;
-    use sluicegate::config::words::{spell_end_of_stream, spell_log_level, spell_on_full};
-    use sluicegate::config::{Config, DEFAULT_RESOURCE, FilesSource, Pace, ProxySource};
-    use sluicegate::limit::{Burst, RateOrOff, Size};
-
-    use super::*;
-
-    /// The help of a command, with single spaces.
-    fn help(command: &str) -> String {
-        let early = Sluicegate::from_args(&["sluicegate"], &[command, "--help"]).unwrap_err();
-        assert_eq!(early.status, Ok(()));
-        early.output.split_whitespace().collect::<Vec<_>>().join(" ")
-    }
-
-    /// `flag` and its explanation, up to the end of what is said about its default.
-    fn default_of<'a>(help: &'a str, flag: &str) -> &'a str {
-        let (_, explanation) =
-            help.split_once(&format!(" {flag} ")).unwrap_or_else(|| panic!("{flag} in {help}"));
-        let (_, default) = explanation.split_once("(default ").unwrap();
-        default.split_once(')').unwrap().0
-    }
-
-    #[test]
-    fn the_defaults_in_the_help_are_those_of_the_configuration() {
-        let config = Config::default();
-        let pace = Pace::default();
-        for command in ["serve", "proxy"] {
-            let help = help(command);
-            for (flag, default) in [
-                ("--rate", RateOrOff(pace.rate).to_string()),
-                ("--burst", pace.burst.bytes().to_string()),
-                ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),
-                ("--listen", config.listen[0].to_string()),
-                ("--log-level", spell_log_level(config.log_level).to_owned()),
-                ("--drain", spell(config.drain)),
-                ("--max-connections", config.max_connections.to_string()),
-                (
-                    "--client-connections",
-                    config.client_connections.map_or("none".to_owned(), |n| n.to_string()),
-                ),
-                ("--connection-rate", RateOrOff(config.sink.rate).to_string()),
-                ("--connection-burst", Burst::new(config.sink.burst).to_string()),
-                ("--egress-buffer", Size::new(config.sink.buffer as u64).to_string()),
-                ("--on-full", spell_on_full(config.sink.on_full).to_owned()),
-                ("--stall-timeout", spell(config.sink.stall_timeout)),
-                ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
-                ("--header-timeout", spell(config.header_timeout)),
-                ("--idle-timeout", spell(config.idle_timeout)),
-            ] {
-                assert_eq!(default_of(&help, flag), default, "{command} {flag}");
-            }
-            assert_eq!((config.admin.clone(), default_of(&help, "--admin")), (None, "none"));
-            assert_eq!(default_of(&help, "--admin-token-file"), "none");
-            assert_eq!((config.quota.clone(), default_of(&help, "--quota")), (None, "none"));
-            assert_eq!(default_of(&help, "--quota-resource"), DEFAULT_RESOURCE);
-            assert_eq!((config.egress_total, config.sink.send_buffer), (None, None));
-            assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
-            assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");
-            assert_eq!(default_of(&help, "--access-log"), if config.access_log { "yes" } else { "no" });
-        }
-        let files = FilesSource::new(".");
-        assert_eq!(default_of(&help("serve"), "--index"), files.index);
-        assert_eq!(default_of(&help("serve"), "--list"), if files.list { "yes" } else { "no" });
-
-        let proxy = ProxySource::new("http://h".parse().unwrap());
-        let help = help("proxy");
-        for (flag, default) in [
-            ("--host", proxy.host.to_string()),
-            ("--connect-timeout", spell(proxy.connect_timeout)),
-            ("--response-timeout", spell(proxy.response_timeout)),
-            ("--read-timeout", spell(proxy.read_timeout)),
-            ("--idle-connections", proxy.idle_connections.to_string()),
-            ("--idle-connection-timeout", spell(proxy.idle_connection_timeout)),
-            ("--ignore-accel", if proxy.honour_accel { "no" } else { "yes" }.to_owned()),
-        ] {
-            assert_eq!(default_of(&help, flag), default, "{flag}");
-        }
-    }
-
-    #[test]
-    fn a_flag_and_its_value_may_be_joined_by_an_equals_sign() {
-        let split = |args: &[&str]| split_equals(args.iter().map(OsString::from)).unwrap();
-        assert_eq!(split(&["serve", "--rate=60", "a=b"]), ["serve", "--rate", "60", "a=b"]);
-        assert_eq!(split(&["--x=a=b", "--", "--y=c"]), ["--x", "a=b", "--", "--y=c"]);
-    }
-}
+mod tests;

@@ -9,6 +9,7 @@ mod args;
 mod connections;
 mod limits;
 mod quota;
+mod reload;
 mod resolve;
 mod server;
 mod summary;
@@ -21,7 +22,7 @@ use std::io::Write;
 use argh::FromArgs;
 use sluicegate::config::Config;
 
-use args::{Command, Sluicegate};
+use args::{Command, Run, Sluicegate};
 
 /// The name under which the program speaks of itself.
 const NAME: &str = "sluicegate";
@@ -81,9 +82,10 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         return print(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n"));
     }
     match parsed.command {
-        Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, start_log),
-        Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, start_log),
-        Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, start_log),
+        Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, None, start_log),
+        Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, None, start_log),
+        Some(Command::Tcp(tcp)) => serve_with(&resolve::tcp(&tcp)?, None, start_log),
+        Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
             let config = resolve::load(&check.file)?;
             warn(&config);
@@ -93,14 +95,15 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
         None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, run, check, limits, connections or quota".to_owned(),
+            "a command is missing: serve, proxy, tcp, run, check, limits, connections or quota".to_owned(),
         )),
     }
 }
 
-fn serve_with(config: &Config, start_log: StartLog) -> Result<(), CliError> {
+/// `typed` is the command that can be read again while it runs.
+fn serve_with(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
     warn(config);
-    server::run(config, start_log)
+    server::run(config, typed, start_log)
 }
 
 fn warn(config: &Config) {

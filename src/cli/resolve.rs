@@ -6,8 +6,8 @@ use std::fmt::Display;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
     AdminSource, Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_SEND_BUFFER,
-    MOST_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, budget_of,
-    duration, size_up_to,
+    MOST_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp,
+    budget_of, duration, size_up_to,
 };
 use sluicegate::limit::{Budget, Rate, Size, UnitError};
 
@@ -15,10 +15,9 @@ use super::CliError;
 use super::args::{Proxy, Run, Serve};
 use super::quota;
 
-/// Sets what is the same for `serve` and `proxy`: argh has no flags that two commands share.
+/// Sets what is the same for all commands that serve: argh has no flags that two commands share.
 macro_rules! set_server_flags {
-    ($config:ident, $typed:ident) => {
-        set(&mut $config.listen, listen(&$typed.listen)?);
+    ($config:ident, $typed:ident, $taken:expr) => {
         $config.access_log = $typed.access_log;
         set(&mut $config.log_level, flag("log-level", &$typed.log_level, parse_log_level)?);
         set(&mut $config.drain, flag("drain", &$typed.drain, duration::parse)?);
@@ -28,7 +27,7 @@ macro_rules! set_server_flags {
         );
         $config.client_connections =
             flag("client-connections", &$typed.client_connections, |text| count(text, 1))?;
-        $config.admin = admin(&$typed.admin, &$typed.admin_token_file, &$config.listen)?;
+        $config.admin = admin(&$typed.admin, &$typed.admin_token_file, $taken)?;
         $config.quota = quota::source(quota::Typed {
             server: $typed.quota.as_deref(),
             resource: $typed.quota_resource.as_deref(),
@@ -42,7 +41,7 @@ macro_rules! set_server_flags {
             server: Budget::of(flag("server-rate", &$typed.server_rate, Rate::parse_or_off)?.flatten()),
             client: budget_of(client_rate, client_burst)
                 .map_err(|error| CliError::Usage(format!("--client-burst: {error}")))?,
-            key: flag("client-key", &$typed.client_key, str::parse)?.unwrap_or_default(),
+            key: Default::default(),
         };
         let draft = SinkDraft {
             report_only: false,
@@ -54,13 +53,26 @@ macro_rules! set_server_flags {
             min_drain_rate: flag("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)?.flatten(),
             send_buffer: flag("send-buffer", &$typed.send_buffer, |text| size(text, MOST_SEND_BUFFER))?,
         };
-        $config.sink = sink(draft, &$config.routes)?;
+        $config.sink = sink(draft, &$config.routes, &$config.tcp)?;
         let total = flag("egress-total", &$typed.egress_total, |text| size(text, MOST_TOTAL))?;
         $config.egress_total = total.map(|bytes| bytes as u64);
-        set(&mut $config.header_timeout, flag("header-timeout", &$typed.header_timeout, timeout)?);
         set(&mut $config.idle_timeout, flag("idle-timeout", &$typed.idle_timeout, timeout)?);
     };
 }
+
+/// And what is the same for `serve` and `proxy`.
+macro_rules! set_http_flags {
+    ($config:ident, $typed:ident) => {
+        set(&mut $config.listen, listen(&$typed.listen)?);
+        set_server_flags!($config, $typed, &$config.listen);
+        set(&mut $config.limits.key, flag("client-key", &$typed.client_key, str::parse)?);
+        set(&mut $config.header_timeout, flag("header-timeout", &$typed.header_timeout, timeout)?);
+    };
+}
+
+mod tcp;
+
+pub(super) use tcp::tcp;
 
 /// The same for the flags about the route.
 macro_rules! route_from {
@@ -85,7 +97,7 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
         files.index = index;
     }
     let mut config = Config { routes: vec![route_from!(Source::Files(files), typed)], ..Config::default() };
-    set_server_flags!(config, typed);
+    set_http_flags!(config, typed);
     Ok(config)
 }
 
@@ -106,7 +118,7 @@ pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
 
     let mut config = Config { routes: vec![route_from!(Source::Proxy(proxy), typed)], ..Config::default() };
     config.trusted_proxies = all("trusted-proxy", &typed.trusted_proxy, str::parse)?;
-    set_server_flags!(config, typed);
+    set_http_flags!(config, typed);
     Ok(config)
 }
 
@@ -116,6 +128,11 @@ pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
     let log_level = flag("log-level", &typed.log_level, parse_log_level)?;
     let listen = listen(&typed.listen)?;
     let mut config = load(&typed.file)?;
+    if listen.is_some() && config.routes.is_empty() {
+        let text =
+            "--listen: it is for HTTP, and the file has no [[route]]; set listen of its [[tcp]] instead";
+        return Err(CliError::Usage(text.to_owned()));
+    }
     set(&mut config.log_level, log_level);
     set(&mut config.listen, listen);
     Ok(config)
@@ -140,8 +157,8 @@ fn route(draft: RouteDraft) -> Result<Route, CliError> {
 }
 
 /// The sink of a command's connections.
-fn sink(draft: SinkDraft, routes: &[Route]) -> Result<SinkSettings, CliError> {
-    draft.finish(routes).map_err(|faults| {
+fn sink(draft: SinkDraft, routes: &[Route], tcp: &[Tcp]) -> Result<SinkSettings, CliError> {
+    draft.finish(routes, tcp).map_err(|faults| {
         let texts = faults.iter().map(|fault| {
             let flag = match fault.key {
                 "burst" => "connection-burst",

@@ -10,13 +10,15 @@ use sluicegate::http::server::Server;
 use sluicegate::quota::egress::Egress;
 use sluicegate::rt::{self, ShieldedStdout, Signals};
 
-use super::{CliError, StartLog, print, summary};
+use super::args::Run;
+use super::{CliError, StartLog, print, reload, summary};
 
 /// Descriptors the program needs beside those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
 
 /// Serves what `config` says, until SIGTERM or SIGINT and the end of the transfers under way.
-pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> {
+/// SIGHUP reads the file of `typed` again, if there is one.
+pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
     let failed = |what: &str, error: std::io::Error| CliError::Failed(format!("{what}: {error}"));
     let descriptors = rt::raise_descriptor_limit();
     // First: a signal that comes from now on is obeyed, and those who read that we listen may send one.
@@ -54,10 +56,10 @@ pub(super) fn run(config: &Config, start_log: StartLog) -> Result<(), CliError> 
         }
     };
     rt::block_on(serving.or(telling).or(async {
-        let signal = signals.next().await;
+        let signal = reload::until_told_to_end(&mut signals, typed, &handle).await;
         log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
         handle.drain();
-        signals.next().await;
+        reload::ending(&mut signals).await;
         log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");
         handle.stop();
         std::future::pending().await
@@ -88,6 +90,10 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         (_, Some(addr)) => _ = writeln!(text, "admin on http://{addr}"),
         (Some(source), None) => _ = writeln!(text, "admin on {}", source.listen()),
         (None, None) => {}
+    }
+    for (port, given) in server.handle().ports().iter().zip(&config.tcp) {
+        let _ = writeln!(text, "listening on {}  {}", port.name(), summary::tcp_source(&given.source));
+        let _ = writeln!(text, "  each client: {}", summary::tcp_pace(given));
     }
     if let Some(quota) = &config.quota {
         let _ = writeln!(

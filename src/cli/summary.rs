@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use sluicegate::config::words::{spell_end_of_stream, spell_on_full};
-use sluicegate::config::{Config, FilterKind, Pace, Route, SinkSettings, Source, duration};
+use sluicegate::config::{Config, FilterKind, Pace, Route, SinkSettings, Source, Tcp, TcpSource, duration};
 use sluicegate::limit::{Budget, Burst, Rate, Size};
 
 /// All of `config`, which was read from `file`.
@@ -62,7 +62,38 @@ pub(super) fn of(config: &Config, file: &str) -> String {
             line(&mut text, "filters", &filters.join(", "));
         }
     }
+    for port in &config.tcp {
+        let _ = writeln!(text, "\ntcp:{}", port.listen);
+        line(&mut text, "source", &tcp_source(&port.source));
+        line(&mut text, "pace", &tcp_pace(port));
+        for (name, budget) in [("in all", port.limits.total), ("per client", port.limits.client)] {
+            if let Some(pace) = shared(budget) {
+                line(&mut text, name, &pace);
+            }
+        }
+    }
     text
+}
+
+/// Where a port's bytes come from.
+pub(super) fn tcp_source(source: &TcpSource) -> String {
+    match source {
+        TcpSource::File { path, follow } => {
+            format!("file {}{}", path.display(), if *follow { ", followed" } else { "" })
+        }
+        TcpSource::Relay { to, connect_timeout, .. } => {
+            format!("relay to {to}, connect timeout {}", duration::spell(*connect_timeout))
+        }
+    }
+}
+
+/// At which pace a port's bytes go, and come.
+pub(super) fn tcp_pace(port: &Tcp) -> String {
+    let down = pace(&port.pace);
+    match &port.source {
+        TcpSource::Relay { upload: Some(rate), .. } => format!("{down}; upload {}", rate_of(*rate)),
+        _ => down,
+    }
 }
 
 fn line(text: &mut String, name: &str, value: &str) {

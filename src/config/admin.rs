@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use toml::Spanned;
+
 use super::ListenAddr;
+use super::raw::Parsed;
+use super::resolve::Resolver;
 
 /// Where the admin listener stands. Always loopback, a Unix socket, or behind a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,6 +51,32 @@ impl AdminSource {
     /// The file with the token.
     pub fn token_file(&self) -> Option<&PathBuf> {
         self.token_file.as_ref()
+    }
+}
+
+impl Resolver<'_> {
+    /// The admin listener, which must be none of those that `clients` are listened for on.
+    pub(super) fn admin(
+        &mut self,
+        listen: Option<Spanned<Parsed<ListenAddr>>>,
+        token_file: Option<Spanned<String>>,
+        clients: &[ListenAddr],
+    ) -> Option<AdminSource> {
+        let Some(listen) = listen else {
+            if let Some(file) = token_file {
+                self.problem(
+                    file.span(),
+                    "admin_token_file protects nothing; set admin too, or leave it out",
+                );
+            }
+            return None;
+        };
+        let place = listen.span();
+        let addr = listen.into_inner().0.relative_to(self.base);
+        let file = token_file.map(|file| self.base.join(file.into_inner()));
+        AdminSource::new(addr, file, clients)
+            .map_err(|text| self.problem(place, format!("admin: {text}")))
+            .ok()
     }
 }
 

@@ -162,7 +162,7 @@ impl Resolver<'_> {
         short.or(long)
     }
 
-    fn budget(&mut self, place: &str, raw: RawBudget) -> Budget {
+    pub(super) fn budget(&mut self, place: &str, raw: RawBudget) -> Budget {
         let rate = raw.rate.and_then(|RateOrOff(rate)| rate);
         if let (None, Some(burst)) = (rate, &raw.burst) {
             let text =

@@ -28,6 +28,7 @@ mod resolve;
 mod route;
 mod sink;
 mod source;
+mod tcp;
 mod upstream;
 pub mod words;
 
@@ -52,6 +53,7 @@ pub use sink::{
     MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
 pub use source::{FilesSource, ProxySource, Source};
+pub use tcp::{HostPort, Tcp, TcpSource};
 pub(crate) use upstream::climbs;
 pub use upstream::{HostPolicy, UpstreamUrl};
 
@@ -76,7 +78,8 @@ pub const MOST_CONNECTIONS: usize = 10_000_000;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked.
+    /// Where HTTP connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked;
+    /// nowhere, if a file has ports of raw TCP and no route.
     pub listen: Vec<ListenAddr>,
     /// The least severe messages that are logged. Default: info.
     pub log_level: LevelFilter,
@@ -108,6 +111,8 @@ pub struct Config {
     pub quota: Option<QuotaSource>,
     /// What is served, in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
+    /// Ports of raw TCP.
+    pub tcp: Vec<Tcp>,
     /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
@@ -131,6 +136,7 @@ impl Default for Config {
             admin: None,
             quota: None,
             routes: Vec::new(),
+            tcp: Vec::new(),
             warnings: Vec::new(),
         }
     }

@@ -14,12 +14,13 @@ use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
 use super::limits::{RawBudget, RawClient, RawRouteLimits};
+use super::tcp::RawTcp;
 use super::{ListenAddr, Network, OnFull, RoutePath, duration, words};
 use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
-pub(super) const TOP_LEVEL: [&str; 16] = [
+pub(super) const TOP_LEVEL: [&str; 17] = [
     "listen",
     "log_level",
     "access_log",
@@ -36,6 +37,7 @@ pub(super) const TOP_LEVEL: [&str; 16] = [
     "quota",
     "filter",
     "route",
+    "tcp",
 ];
 
 #[derive(Deserialize)]
@@ -61,6 +63,8 @@ pub(super) struct RawConfig {
     _filter: Option<IgnoredAny>,
     #[serde(default)]
     pub(super) route: Vec<Spanned<RawRoute>>,
+    #[serde(default)]
+    pub(super) tcp: Vec<Spanned<RawTcp>>,
 }
 
 #[derive(Default, Deserialize)]

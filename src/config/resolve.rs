@@ -11,12 +11,12 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
-use super::raw::{OneOrMany, Parsed, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
+use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
 use super::sink::{MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
-use super::{AdminSource, Config, ListenAddr, MOST_CONNECTIONS, duration};
+use super::{Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
 use crate::limit::{RateOrOff, Size};
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -63,7 +63,7 @@ pub(super) fn parse(
 
 /// Collects what is wrong and goes on, so that all of it is told at once.
 pub(super) struct Resolver<'a> {
-    base: &'a Path,
+    pub(super) base: &'a Path,
     problems: Vec<Problem>,
 }
 
@@ -80,19 +80,28 @@ impl Resolver<'_> {
     /// The configuration; of no worth if there are problems afterwards.
     fn config(&mut self, raw: RawConfig, kinds: &BTreeMap<String, FilterKind>) -> Config {
         let default = Config::default();
+        let tcp_alone = raw.route.is_empty() && !raw.tcp.is_empty();
+        if let Some(listen) = raw.listen.as_ref().filter(|_| tcp_alone) {
+            let text = "listen is for HTTP, and there is no [[route]]; leave it out, or add one";
+            self.problem(listen.span(), text);
+        }
         let listen = match raw.listen {
+            None if tcp_alone => Vec::new(),
             None => default.listen,
             Some(listen) => self.listen(listen),
         };
         let before = self.problems.len();
         let routes = self.routes(raw.route, kinds);
+        let tcp = self.tcp(raw.tcp, &listen);
         // Routes with mistakes are not there; what is missed then is no mistake of the sink.
         let all = self.problems.len() == before;
         let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
-        let sink = self.sink(raw.limits.connection, raw.sink, all.then_some(&routes));
+        let sink = self.sink(raw.limits.connection, raw.sink, all.then_some((&routes, &tcp)));
         let limits = self.shared_limits(raw.limits.server, raw.limits.client);
         let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
-        let admin = self.admin(raw.admin, raw.admin_token_file, &listen);
+        let taken = tcp.iter().map(|port| ListenAddr::Tcp(port.listen));
+        let taken: Vec<ListenAddr> = listen.iter().cloned().chain(taken).collect();
+        let admin = self.admin(raw.admin, raw.admin_token_file, &taken);
         let config = Config {
             listen,
             log_level: raw.log_level.map_or(default.log_level, |level| level.0),
@@ -111,36 +120,14 @@ impl Resolver<'_> {
             admin,
             quota: self.quota(raw.quota),
             routes,
+            tcp,
             warnings: Vec::new(),
         };
-        if config.routes.is_empty() && self.problems.is_empty() {
+        if config.routes.is_empty() && config.tcp.is_empty() && self.problems.is_empty() {
             self.problems
                 .push(Problem::new(None, "nothing to serve; add a [[route]] with a path and files or proxy"));
         }
         config
-    }
-
-    fn admin(
-        &mut self,
-        listen: Option<Spanned<Parsed<ListenAddr>>>,
-        token_file: Option<Spanned<String>>,
-        clients: &[ListenAddr],
-    ) -> Option<AdminSource> {
-        let Some(listen) = listen else {
-            if let Some(file) = token_file {
-                self.problem(
-                    file.span(),
-                    "admin_token_file protects nothing; set admin too, or leave it out",
-                );
-            }
-            return None;
-        };
-        let place = listen.span();
-        let addr = listen.into_inner().0.relative_to(self.base);
-        let file = token_file.map(|file| self.base.join(file.into_inner()));
-        AdminSource::new(addr, file, clients)
-            .map_err(|text| self.problem(place, format!("admin: {text}")))
-            .ok()
     }
 
     fn listen(&mut self, listen: Spanned<OneOrMany<ListenAddr>>) -> Vec<ListenAddr> {
@@ -160,8 +147,13 @@ impl Resolver<'_> {
         addrs
     }
 
-    /// The sink of connections, checked against `routes`, if they are known.
-    fn sink(&mut self, limit: RawLimit, raw: RawSink, routes: Option<&Vec<Route>>) -> SinkSettings {
+    /// The sink of connections, checked against what is `served`, if that is known.
+    fn sink(
+        &mut self,
+        limit: RawLimit,
+        raw: RawSink,
+        served: Option<(&Vec<Route>, &Vec<Tcp>)>,
+    ) -> SinkSettings {
         let burst = limit.burst.as_ref().map(Spanned::span);
         let buffer = raw.buffer.as_ref().map(Spanned::span);
         let on_full = raw.on_full.as_ref().map(Spanned::span);
@@ -176,7 +168,8 @@ impl Resolver<'_> {
             min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
             send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_SEND_BUFFER),
         };
-        draft.finish(routes.map_or(&[], Vec::as_slice)).unwrap_or_else(|faults| {
+        let (routes, tcp) = served.map_or((&[][..], &[][..]), |(routes, tcp)| (routes, tcp));
+        draft.finish(routes, tcp).unwrap_or_else(|faults| {
             for fault in faults {
                 let (table, at) = match fault.key {
                     "burst" => ("[limits.connection]", &burst),
@@ -338,7 +331,12 @@ impl Resolver<'_> {
         }
     }
 
-    fn timeout(&mut self, key: &str, value: Option<Spanned<Timeout>>, default: Duration) -> Duration {
+    pub(super) fn timeout(
+        &mut self,
+        key: &str,
+        value: Option<Spanned<Timeout>>,
+        default: Duration,
+    ) -> Duration {
         let Some(value) = value else { return default };
         duration::positive(value.get_ref().0).unwrap_or_else(|error| {
             self.problem(value.span(), format!("{key}: {error}"));

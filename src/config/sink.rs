@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::error::shorten;
 use super::filters::FilterKind;
 use super::route::Route;
+use super::tcp::Tcp;
 use crate::limit::{Burst, INTERVAL, Limit, Rate, Size};
 
 /// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
@@ -106,12 +107,12 @@ pub struct SinkFault {
 }
 
 impl SinkDraft {
-    /// The settings for a server of `routes`.
+    /// The settings for a server of `routes` and `tcp`.
     ///
     /// # Errors
     /// A burst that means nothing; [`OnFull::Close`] where there is no pace to hold, or with a buffer that
     /// does not hold one chunk of it.
-    pub fn finish(self, routes: &[Route]) -> Result<SinkSettings, Vec<SinkFault>> {
+    pub fn finish(self, routes: &[Route], tcp: &[Tcp]) -> Result<SinkSettings, Vec<SinkFault>> {
         let mut faults = Vec::new();
         let mut fault = |key, text: String| faults.push(SinkFault { key, text });
         match self.burst.map(Burst::bytes) {
@@ -138,12 +139,18 @@ impl SinkDraft {
             send_buffer: self.send_buffer,
         };
         if settings.on_full == OnFull::Close {
-            let paces = routes.iter().map(|route| (route, pace(route, settings.rate)));
+            let routes = routes.iter().map(|route| {
+                (format!("route {:?}", shorten(route.path.as_str())), pace(route, settings.rate))
+            });
+            let ports = tcp.iter().map(|port| {
+                let pace = port.pace.rate.into_iter().chain(settings.rate).min();
+                (format!("[[tcp]] {}", port.listen), pace)
+            });
+            let paces = routes.chain(ports);
             let (paced, unpaced): (Vec<_>, Vec<_>) = paces.partition(|(_, pace)| pace.is_some());
-            if let Some((route, _)) = unpaced.first() {
-                let path = shorten(route.path.as_str());
+            if let Some((name, _)) = unpaced.first() {
                 let text = format!(
-                    "\"close\" is for readers that cannot hold the pace, and route {path:?} has none; \
+                    "\"close\" is for readers that cannot hold the pace, and {name} has none; \
                      set its rate or that of connections, or leave \"wait\""
                 );
                 fault("on_full", text);
@@ -202,7 +209,7 @@ mod tests {
     }
 
     fn faults(draft: SinkDraft, rates: &[u64]) -> Vec<&'static str> {
-        match draft.finish(&routes(rates)) {
+        match draft.finish(&routes(rates), &[]) {
             Ok(_) => Vec::new(),
             Err(faults) => faults.iter().map(|fault| fault.key).collect(),
         }
@@ -210,7 +217,7 @@ mod tests {
 
     #[test]
     fn nothing_given_is_the_default() {
-        assert_eq!(SinkDraft::default().finish(&routes(&[0])), Ok(SinkSettings::default()));
+        assert_eq!(SinkDraft::default().finish(&routes(&[0]), &[]), Ok(SinkSettings::default()));
     }
 
     #[test]
@@ -252,7 +259,7 @@ mod tests {
         };
         assert_eq!(faults(draft(0, 5), &[0]), ["burst"]);
         assert_eq!(faults(draft(5, 0), &[0]), ["burst"]);
-        assert_eq!(draft(5, 1).finish(&[]).unwrap().burst, 1);
+        assert_eq!(draft(5, 1).finish(&[], &[]).unwrap().burst, 1);
     }
 
     #[test]

@@ -35,7 +35,7 @@ impl Generator for Brigade {
         while let Some(bucket) = self.pop() {
             brigade.push(bucket);
         }
-        if !brigade.ends() {
+        if !brigade.is_closed() {
             brigade.push(crate::brigade::Bucket::Eos);
         }
         Poll::Ready(())

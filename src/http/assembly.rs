@@ -8,10 +8,11 @@ use super::files::Files;
 use super::proxy::Proxy;
 use super::route::Route;
 use super::server::{Server, Settings};
-use crate::config::{self, Config, FilterKind, ListenAddr, Source};
+use crate::config::{self, Config, FilterKind, ListenAddr, Source, TcpSource};
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
+use crate::tcp::Service;
 
 /// Makes a filter from the keys of its table; the error's text says what is wrong with them.
 type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>;
@@ -72,14 +73,25 @@ impl Server {
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
         let mut counts = BTreeMap::new();
-        let routes =
-            config.routes.iter().map(|given| route(given, kinds, &mut counts)).collect::<Result<_, _>>()?;
+        let routes = routes(config, kinds, &mut counts)?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        Ok(Self::counting(settings(config), listeners, routes, counts))
+        let server = Self::of(settings(config), listeners, routes, counts, Some(config.clone()));
+        config.tcp.iter().try_fold(server, |server, given| {
+            Ok(server.with_port(bind(&ListenAddr::Tcp(given.listen))?, port(given)))
+        })
     }
 }
 
-fn settings(config: &Config) -> Settings {
+/// The routes of `config`; what their filters count is added to `counts`, by their names.
+pub(super) fn routes(
+    config: &Config,
+    kinds: &FilterKinds,
+    counts: &mut BTreeMap<String, Counts>,
+) -> Result<Vec<Route>, AssemblyError> {
+    config.routes.iter().map(|given| route(given, kinds, counts)).collect()
+}
+
+pub(super) fn settings(config: &Config) -> Settings {
     let default = Settings::default();
     Settings {
         drain: config.drain,
@@ -93,6 +105,20 @@ fn settings(config: &Config) -> Settings {
         client_connections: config.client_connections,
         trusted: config.trusted_proxies.iter().copied().collect(),
     }
+}
+
+/// What a TCP port serves.
+pub(super) fn port(given: &config::Tcp) -> Service {
+    let service = match &given.source {
+        TcpSource::File { path, follow: false } => Service::file(path),
+        TcpSource::File { path, follow: true } => Service::file(path).follow(),
+        TcpSource::Relay { to, upload, connect_timeout } => {
+            Service::relay(&to.host, to.port).upload_rate(*upload).connect_timeout(*connect_timeout)
+        }
+    };
+    let service = service.total(given.limits.total).per_client(given.limits.client);
+    let pace = &given.pace;
+    service.rate(pace.rate).burst(pace.burst.bytes()).end_of_stream(pace.end_of_stream)
 }
 
 /// Binds an address; the error says what to do.
@@ -114,7 +140,6 @@ pub(crate) fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     })
 }
 
-/// The route as `given`; what its filters count is added to `counts`, by their names.
 fn route(
     given: &config::Route,
     kinds: &FilterKinds,
@@ -140,7 +165,8 @@ fn route(
         route = match &filter.kind {
             FilterKind::RoutePace => route.pace_here(),
             FilterKind::Rate(pace) => {
-                route.pace(Limit::new(pace.rate).with_burst(pace.burst.bytes()), pace.end_of_stream)
+                let limit = Limit::new(pace.rate).with_burst(pace.burst.bytes());
+                route.named_pace(&filter.name, limit, pace.end_of_stream)
             }
             FilterKind::Count => {
                 let counts = counts.entry(filter.name.clone()).or_default();

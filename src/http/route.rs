@@ -69,6 +69,8 @@ pub(super) enum Stage {
 
 /// What a rate filter is made of.
 pub(super) struct Pacing {
+    /// The filter's; empty if it has none.
+    name: String,
     pub(super) limit: Limit,
     pub(super) end_of_stream: EndOfStream,
 }
@@ -85,7 +87,7 @@ impl Route {
             ),
             weight: Weight::default(),
             source,
-            pacing: Pacing { limit: Limit::new(None), end_of_stream: EndOfStream::default() },
+            pacing: Pacing::new("", Limit::new(None), EndOfStream::default()),
             stages: Vec::new(),
         }
     }
@@ -188,9 +190,38 @@ impl Route {
     /// Adds a rate filter with a limit of its own, beside the route's: of what passes here, whatever
     /// later filters make of it.
     #[must_use]
-    pub fn pace(mut self, limit: Limit, end_of_stream: EndOfStream) -> Self {
-        self.stages.push(Stage::Pace(Pacing { limit, end_of_stream }));
+    pub fn pace(self, limit: Limit, end_of_stream: EndOfStream) -> Self {
+        self.named_pace("", limit, end_of_stream)
+    }
+
+    /// The same with a name, by which a reload finds it again.
+    pub(super) fn named_pace(mut self, name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
+        self.stages.push(Stage::Pace(Pacing::new(name, limit, end_of_stream)));
         self
+    }
+
+    /// The limits of rate filters beside the route's that have names.
+    pub(super) fn named_paces(&self) -> impl Iterator<Item = (&str, &Limit)> {
+        self.stages.iter().filter_map(|stage| match stage {
+            Stage::Pace(pacing) if !pacing.name.is_empty() => Some((pacing.name.as_str(), &pacing.limit)),
+            _ => None,
+        })
+    }
+
+    /// Goes on with the live limits of a route whose place it takes, set to its own: transfers that run
+    /// there see them at once.
+    pub(super) fn take_over(&mut self, old: &Self) {
+        self.pacing.take_over(&old.pacing.limit);
+        old.clients.above().set(self.clients.above().budget());
+        old.clients.set(self.clients.budget());
+        self.clients = old.clients.clone();
+        for stage in &mut self.stages {
+            if let Stage::Pace(pacing) = stage
+                && let Some((_, limit)) = old.named_paces().find(|(name, _)| *name == pacing.name)
+            {
+                pacing.take_over(limit);
+            }
+        }
     }
 
     /// The prefix of the paths this route answers.
@@ -228,6 +259,17 @@ impl Route {
     fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.path.as_str())?;
         if self.path.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    }
+}
+
+impl Pacing {
+    fn new(name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
+        Self { name: name.to_owned(), limit, end_of_stream }
+    }
+
+    fn take_over(&mut self, limit: &Limit) {
+        limit.set(self.limit.budget());
+        self.limit = limit.clone();
     }
 }
 

@@ -3,6 +3,7 @@
 //! Pure: takes `now`, never asks a clock, never waits. Knows neither brigades nor filters.
 
 mod allowance;
+mod buffers;
 mod level;
 mod live;
 mod spelling;
@@ -11,6 +12,7 @@ mod tree;
 mod units;
 
 pub use allowance::{Allowance, Carryover, INTERVAL};
+pub use buffers::Buffers;
 pub use live::Limit;
 pub use spelling::UnitError;
 pub use token_bucket::{SharedTokenBucket, TokenBucket};

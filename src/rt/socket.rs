@@ -82,6 +82,23 @@ impl Socket {
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.as_fd(), bytes);
     }
 
+    /// Bounds the kernel's buffer for bytes that came and were not read yet (`SO_RCVBUF`), so that a sender
+    /// that is not read is pushed back on soon.
+    pub fn set_receive_buffer(&self, bytes: usize) {
+        // Refused only on a socket that is dead already.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(self.as_fd(), bytes);
+    }
+
+    /// Has the kernel find out, after `idle` without a byte, whether the peer is still there. Without, a
+    /// peer that vanished is noticed only by writing to it.
+    pub fn keep_alive(&self, idle: Duration) {
+        let probes = socket2::TcpKeepalive::new().with_time(idle);
+        if let Stream::Tcp(stream) = &self.stream {
+            // Refused only on a socket that is dead already.
+            let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
+        }
+    }
+
     /// Our own address; `None` on a Unix socket, or if it is unknown.
     pub fn local(&self) -> Option<SocketAddr> {
         match &self.stream {

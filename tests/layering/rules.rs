@@ -82,6 +82,20 @@ pub const RULES: &[Rule] = &[
         )],
     },
     Rule {
+        name: "raw TCP knows no HTTP",
+        check: |source| {
+            source.is_in("tcp/").then(|| {
+                let above = ["crate::http", "crate::admin", "crate::telemetry", "crate::config"];
+                any_path(source, &above)
+            })?
+        },
+        broken_by: &[
+            ("tcp/mod.rs", "use crate::http::peer::PeerAddr;"),
+            ("tcp/relay.rs", "fn f() { crate::telemetry::Telemetry::new() }"),
+        ],
+        kept_by: &[("tcp/relay.rs", "use super::Record; use crate::{body::PacedBody, sink::Sink};")],
+    },
+    Rule {
         name: "budget imports clock and limit only",
         check: |source| imports_but(source, "budget/", &[&["budget"], &["clock"], &["limit"]]),
         broken_by: &[

@@ -4,4 +4,6 @@ mod custom;
 mod ends;
 mod fixture;
 mod logs;
+mod reloads;
 mod starts;
+mod streams;

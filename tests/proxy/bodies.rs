@@ -10,8 +10,8 @@ use futures_lite::stream;
 use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use sluicegate::http::proxy::{Buffers, Proxy};
-use sluicegate::limit::Rate;
+use sluicegate::http::proxy::Proxy;
+use sluicegate::limit::{Buffers, Rate};
 use sluicegate::rt;
 
 use crate::fixture::{Backend, Front, accept, answer, answering, field, read_exact, read_head, status};

@@ -28,9 +28,11 @@ impl Served {
 
     pub fn with(settings: Settings, routes: Vec<Route>) -> Self {
         let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
-        let addr = listener.local_addr().unwrap();
-        let server = Server::new(settings, vec![listener], routes);
-        let handle = server.handle();
+        Self::running(Server::new(settings, vec![listener], routes))
+    }
+
+    pub fn running(server: Server) -> Self {
+        let (addr, handle) = (server.local_addrs()[0], server.handle());
         let thread = std::thread::spawn(move || rt::block_on(server.run()));
         Self { addr, handle, thread: Some(thread) }
     }

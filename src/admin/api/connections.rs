@@ -109,6 +109,7 @@ fn of(server: &Handle, report: ConnectionReport) -> Connection {
         protocol: report.protocol.map(|protocol| match protocol {
             Protocol::Http1 => "http/1",
             Protocol::Http2 => "http/2",
+            Protocol::Tcp => "tcp",
         }),
         age_ms: millis(report.age),
         requests: report.requests,

@@ -14,9 +14,9 @@ use http::Uri;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::client::legacy::connect::{Connected, Connection};
 
-use super::buffers::Buffers;
 use crate::clock::{Clock, Sleep};
 use crate::config::ProxySource;
+use crate::limit::Buffers;
 use crate::limit::Rate;
 use crate::rt::{self, Connect, Socket};
 

@@ -15,7 +15,6 @@
 //!
 //! Knows neither routes nor chains but for [`relay`], which paces a tunnel.
 
-mod buffers;
 mod connector;
 mod failure;
 mod forwarded;
@@ -41,7 +40,6 @@ use crate::http::answer;
 use crate::http::content::Content;
 use crate::limit::Rate;
 
-pub use buffers::Buffers;
 pub use forwarded::Client;
 pub use response::Accel;
 pub use tunnel::{Tunnel, relay};

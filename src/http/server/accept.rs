@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use super::connection::{self, Connection, Ends};
+use super::port::{self, Port};
 use super::{Refusal, Shared, Stage};
 use crate::clock::Sleep;
 use crate::rt::{self, Listener, Socket};
@@ -18,8 +19,12 @@ const MOST_REFUSALS: usize = 256;
 /// How long to wait when the system has no descriptors or memory for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
-/// Accepts until the server drains.
-pub(super) async fn accept(listener: Listener, server: Arc<Shared>) {
+/// After how long without a byte the kernel looks whether a raw TCP client is still there. Nothing else
+/// would tell of one that vanished while a followed file is quiet.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+
+/// Accepts until the server drains: HTTP, or the streams of a port.
+pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: Arc<Shared>) {
     let mut complained = false;
     loop {
         let accepted = async { Some(listener.accept().await) };
@@ -31,7 +36,7 @@ pub(super) async fn accept(listener: Listener, server: Arc<Shared>) {
             None => return,
             Some(Ok(socket)) => {
                 complained = false;
-                begin(socket, &server);
+                begin(socket, port.as_ref(), &server);
             }
             Some(Err(error)) if is_of_one_connection(&error) => {}
             Some(Err(error)) => {
@@ -52,28 +57,43 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
-fn begin(socket: Socket, server: &Arc<Shared>) {
+fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     use std::sync::atomic::Ordering::SeqCst;
     // Without a peer it left already.
     let Ok(peer) = socket.peer() else { return };
-    let refused = if server.connections.load(SeqCst) >= server.settings.max_connections {
+    let setup = server.setup();
+    let refused = if server.connections.load(SeqCst) >= setup.settings.max_connections
+        // Requests are told so one by one.
+        || (port.is_some() && server.is_shedding())
+    {
         Some(Refusal::ServerFull)
-    } else if peer.ip().is_some_and(|ip| !server.clients.admit(ip, server.settings.client_connections)) {
+    } else if peer.ip().is_some_and(|ip| !server.clients.admit(ip, setup.settings.client_connections)) {
         Some(Refusal::ClientFull)
     } else {
         None
     };
-    if refused.is_some() && server.refused.load(SeqCst) >= MOST_REFUSALS {
+    // Raw TCP has no words for a refusal.
+    if refused.is_some() && (port.is_some() || server.refused.load(SeqCst) >= MOST_REFUSALS) {
         server.telemetry.connection_refused();
         return;
     }
-    if let Some(bytes) = server.sink.send_buffer {
+    if let Some(bytes) = setup.sink.send_buffer {
         socket.set_send_buffer(bytes);
+    }
+    if let Some(port) = port {
+        socket.keep_alive(KEEP_ALIVE);
+        if let Some(bytes) = port.service().receive_buffer() {
+            socket.set_receive_buffer(bytes);
+        }
     }
     let ends = Ends { fd: socket.raw_fd(), peer, local: socket.local() };
     let clock = Arc::clone(&server.clock);
-    let sink = Sink::new(socket, Arc::clone(&server.sink), Arc::clone(&server.egress), clock)
+    let sink = Sink::new(socket, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());
-    let connection = Connection::new(Arc::clone(server), Arc::clone(sink.state()), ends, refused);
-    rt::spawn(connection::serve(sink, connection));
+    let settings = Arc::clone(&setup.settings);
+    let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused);
+    match port {
+        None => rt::spawn(connection::serve(sink, connection)),
+        Some(port) => rt::spawn(port::serve(sink, connection, Arc::clone(port))),
+    }
 }

@@ -46,7 +46,7 @@ impl Exchange {
         request: &http::Request<hyper::body::Incoming>,
         client: ClientKey,
     ) -> Self {
-        let logged = connection.server.settings.access_log;
+        let logged = connection.server.setup().settings.access_log;
         let transfer = Arc::new(Transfer::new(request, client, logged, connection.now()));
         connection.exchange_began(&transfer);
         let account = Account {
@@ -152,7 +152,7 @@ impl Account {
         let lasted = server.clock.now() - self.transfer.began;
         let ended = Ended { route, status, bytes, lasted, outcome: self.outcome(status) };
         server.telemetry.response_ended(&ended);
-        if server.settings.access_log {
+        if server.setup().settings.access_log {
             self.log(&ended, connection);
         }
     }
@@ -236,13 +236,13 @@ impl Connection {
 }
 
 /// How long the connection has waited for tokens and for its reader.
-fn waited(connection: &Connection) -> (Duration, Duration) {
+pub(super) fn waited(connection: &Connection) -> (Duration, Duration) {
     let counts = connection.sink.counts();
     (counts.token_wait(), counts.reader_wait())
 }
 
 /// What held a response longest; `nothing` if none did for a millisecond.
-fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
+pub(super) fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
     let longest = waits.max_by_key(|(_, waited)| *waited);
     longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
 }

@@ -23,7 +23,7 @@ use super::response::ResponseBody;
 use super::streams::StreamExecutor;
 use super::sweep::Sweeps;
 use super::transfer::Transfer;
-use super::{MAX_HEAD, Refusal, Shared, Stage};
+use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
 use crate::http::peer::PeerAddr;
@@ -57,6 +57,8 @@ pub(super) struct Connection {
     pub(super) ends: Ends,
     pub(super) sink: Arc<SinkState>,
     pub(super) server: Arc<Shared>,
+    /// Those of when it began.
+    pub(super) settings: Arc<Settings>,
     /// Answers that to whatever is asked.
     pub(super) refused: Option<Refusal>,
     pub(super) began: Instant,
@@ -92,6 +94,7 @@ pub(super) type Place = (usize, usize);
 impl Connection {
     pub(super) fn new(
         server: Arc<Shared>,
+        settings: Arc<Settings>,
         sink: Arc<SinkState>,
         ends: Ends,
         refused: Option<Refusal>,
@@ -103,6 +106,7 @@ impl Connection {
             ends,
             sink,
             server,
+            settings,
             refused,
             began: now,
             protocol: OnceLock::new(),
@@ -161,7 +165,7 @@ impl Connection {
     }
 
     /// Says in the log that the reader was given up and what it lost.
-    fn tell_given_up(&self, why: GivenUp) {
+    pub(super) fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
         self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
         if self.server.clients.may_tell() {
@@ -190,7 +194,7 @@ impl Connection {
             self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
             return None;
         }
-        let settings = &self.server.settings;
+        let settings = &self.settings;
         let idle_since = Instant::from_nanos(self.idle_since.load(Ordering::Relaxed));
         Some(match self.sink.heard_at() {
             Some(heard) => heard + settings.header_timeout,
@@ -216,7 +220,7 @@ impl Drop for Connection {
 /// Serves a connection until it ends, is silent for too long, or the server stops.
 pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connection: Arc<Connection>) {
     let clock = Arc::clone(&connection.server.clock);
-    let patience = Sleep::lasting(clock, connection.server.settings.header_timeout);
+    let patience = Sleep::lasting(clock, connection.settings.header_timeout);
     let version = sink
         .begins_with(HTTP2_PREFACE)
         .or(async {
@@ -271,7 +275,7 @@ fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) 
 fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
     let clock = Arc::clone(&connection.server.clock);
-    let executor = StreamExecutor::new(clock, connection.server.settings.sink.stall_timeout);
+    let executor = StreamExecutor::new(clock, connection.settings.sink.stall_timeout);
     let mut builder = http2::Builder::new(executor);
     builder
         .max_concurrent_streams(MAX_STREAMS)
@@ -297,7 +301,8 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
     let mut stopped = pin!(server.reached(Stage::Stopped));
     let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
-    let patience = server.settings.header_timeout.min(server.settings.idle_timeout);
+    let settings = &connection.settings;
+    let patience = settings.header_timeout.min(settings.idle_timeout);
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if S::MULTIPLEXED {

@@ -27,7 +27,8 @@ pub(super) async fn respond(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
-    let client = server.budgets.key_of(request.headers(), &connection.ends.peer, &server.settings.trusted);
+    let setup = server.setup();
+    let client = server.budgets.key_of(request.headers(), &connection.ends.peer, &setup.settings.trusted);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, client);
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, refused(refusal));
@@ -37,7 +38,10 @@ pub(super) async fn respond(
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     let uri = request.uri().clone();
-    match server.routes.find(uri.path()) {
+    let found = setup.routes.find(uri.path());
+    // The exchange holds its route, not all that is replaced meanwhile.
+    drop(setup);
+    match found {
         Found::Route(route, rest) => filtered(exchange, &route, rest, request).await,
         Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
         Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
@@ -187,7 +191,7 @@ async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, tracked: Track
         tracked.transfer.begin(PacedBody::new(content, downstream, clock).through(gate), None);
         tracked
     };
-    relay(tunnel, paced, Arc::clone(&server.clock), server.settings.idle_timeout)
+    relay(tunnel, paced, Arc::clone(&server.clock), connection.settings.idle_timeout)
         .or(server.reached(ServerStage::Stopped))
         .or(connection.closer.closed())
         .await;
@@ -201,7 +205,7 @@ impl Connection {
             peer: self.ends.peer,
             local: self.ends.local,
             scheme: "http",
-            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.settings.trusted.contains(ip)),
+            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
         }
     }
 }

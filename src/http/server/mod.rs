@@ -5,9 +5,11 @@ mod account;
 mod clients;
 mod connection;
 mod exchange;
+mod port;
 mod registry;
 mod report;
 mod response;
+mod setup;
 mod shedding;
 mod streams;
 mod sweep;
@@ -16,8 +18,8 @@ mod transfer;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -27,14 +29,17 @@ pub use super::MAX_HEAD;
 use super::budgets::Budgets;
 use super::route::{Route, Routes};
 use crate::clock::{Clock, Sleep};
-use crate::config::SharedLimits;
+use crate::config::{Config, SharedLimits};
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
 use crate::telemetry::Telemetry;
+pub use port::Port;
+
 use clients::Clients;
 use registry::Registry;
+use setup::Setup;
 use shedding::Shedding;
 
 pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
@@ -102,6 +107,7 @@ impl Default for Settings {
 /// ```
 pub struct Server {
     listeners: Vec<Listener>,
+    ports: Vec<(Listener, Arc<Port>)>,
     shared: Arc<Shared>,
 }
 
@@ -126,16 +132,15 @@ enum Refusal {
 
 /// What all connections of one server share.
 struct Shared {
-    settings: Settings,
-    sink: Arc<SinkSettings>,
+    setup: RwLock<Arc<Setup>>,
+    /// What it was made from. Locked while that changes.
+    origin: Mutex<Option<Config>>,
     /// The sums over all connections' sinks.
     egress: Arc<SinkCounts>,
     shedding: Shedding,
     clients: Clients,
     budgets: Budgets,
-    routes: Routes,
-    /// What filters of the routes count, by the filters' names.
-    counts: BTreeMap<String, Counts>,
+    ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
     stage: AtomicU8,
@@ -157,20 +162,23 @@ pub struct Handle(Arc<Shared>);
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
-        Self::counting(settings, listeners, routes, BTreeMap::new())
+        Self::of(settings, listeners, routes, BTreeMap::new(), None)
     }
 
-    /// The same for routes with filters that add to `counts`.
-    pub(super) fn counting(
+    /// The same for routes with filters that add to `counts`, as `origin` says.
+    pub(super) fn of(
         settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
+        origin: Option<Config>,
     ) -> Self {
-        Self { listeners, shared: Arc::new(Shared::new(settings, routes, counts, rt::clock())) }
+        let shared = Shared::new(settings, routes, counts, rt::clock());
+        *shared.origin.lock().unwrap_or_else(PoisonError::into_inner) = origin;
+        Self { listeners, ports: Vec::new(), shared: Arc::new(shared) }
     }
 
-    /// The TCP addresses listened on, with their real ports.
+    /// The TCP addresses listened on for HTTP, with their real ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
@@ -179,8 +187,8 @@ impl Server {
     ///
     /// Routes that name the same filter are counted together. Each has its line in the log when the
     /// server ends.
-    pub fn counts(&self) -> &BTreeMap<String, Counts> {
-        &self.shared.counts
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        self.handle().counts()
     }
 
     /// What tells this server to end.
@@ -193,22 +201,24 @@ impl Server {
     ///
     /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
     pub async fn run(self) {
-        for listener in self.listeners {
+        let http = self.listeners.into_iter().map(|listener| (listener, None));
+        let ports = self.ports.into_iter().map(|(listener, port)| (listener, Some(port)));
+        for (listener, port) in http.chain(ports) {
             self.shared.accepting.fetch_add(1, Ordering::SeqCst);
             let shared = Arc::clone(&self.shared);
             rt::spawn(async move {
-                accept::accept(listener, Arc::clone(&shared)).await;
+                accept::accept(listener, port, Arc::clone(&shared)).await;
                 shared.accepting.fetch_sub(1, Ordering::SeqCst);
                 shared.connection_ended.notify(usize::MAX);
             });
         }
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
-        let patience = Sleep::lasting(Arc::clone(&shared.clock), shared.settings.drain);
+        let patience = Sleep::lasting(Arc::clone(&shared.clock), shared.setup().settings.drain);
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
-        for (name, counts) in &shared.counts {
+        for (name, counts) in &shared.setup().counts {
             log::info!(
                 filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
                 "counted"
@@ -239,8 +249,8 @@ impl Handle {
     }
 
     /// See [`Server::counts`].
-    pub fn counts(&self) -> &BTreeMap<String, Counts> {
-        &self.0.counts
+    pub fn counts(&self) -> BTreeMap<String, Counts> {
+        self.0.setup().counts.clone()
     }
 
     /// Whether the server takes no new connections any more: it was told to drain, or stopped.
@@ -258,9 +268,9 @@ impl Handle {
         &self.0.budgets
     }
 
-    /// The server's routes, whose limits are live.
+    /// The routes of requests from now on, whose limits are live.
     pub fn routes(&self) -> Vec<Arc<Route>> {
-        self.0.routes.iter().map(Arc::clone).collect()
+        self.0.setup().routes.iter().map(Arc::clone).collect()
     }
 
     /// What the server counts of its connections and responses.
@@ -284,15 +294,14 @@ impl Shared {
         let telemetry = Telemetry::new();
         let routes = Routes::new(routes, |path| telemetry.route(path));
         Self {
-            sink: Arc::new(settings.sink.clone()),
             egress: Arc::default(),
-            shedding: Shedding::new(settings.egress_total),
+            shedding: Shedding::default(),
             clients: Clients::default(),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
-            settings,
+            ports: RwLock::default(),
+            setup: RwLock::new(Setup::new(settings, routes, counts)),
+            origin: Mutex::default(),
             telemetry,
-            routes,
-            counts,
             clock,
             stage: AtomicU8::new(Stage::Running as u8),
             stage_changed: Event::new(),
@@ -322,7 +331,7 @@ impl Shared {
     }
 
     fn is_shedding(&self) -> bool {
-        self.shedding.is_shedding(&self.egress)
+        self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
     }
 
     /// Notes that a reader was given up, and has the log told of it in a while, together with others.

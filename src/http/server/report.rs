@@ -46,6 +46,8 @@ pub enum Protocol {
     Http1,
     /// HTTP/2.
     Http2,
+    /// Raw TCP.
+    Tcp,
 }
 
 /// One request and its answer under way.

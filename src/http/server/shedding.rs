@@ -5,29 +5,23 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::sink::SinkCounts;
 
 /// Whether a server turns requests away, with a distance between starting and stopping.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Shedding {
-    /// Bytes held for all readers together above which requests are turned away.
-    most: u64,
     shedding: AtomicBool,
 }
 
 impl Shedding {
-    pub(super) fn new(most: u64) -> Self {
-        Self { most, shedding: AtomicBool::new(false) }
-    }
-
-    /// Looks at what is held and says whether requests are turned away: from above the bound on, until
-    /// below 80 % of it.
-    pub(super) fn is_shedding(&self, egress: &SinkCounts) -> bool {
+    /// Looks at what is held and says whether requests are turned away: from above `most` bytes for all
+    /// readers together on, until below 80 % of that.
+    pub(super) fn is_shedding(&self, egress: &SinkCounts, most: u64) -> bool {
         let buffered = egress.buffered();
         let was = self.shedding.load(Ordering::Relaxed);
-        let is = if was { buffered >= self.most / 5 * 4 } else { buffered > self.most };
+        let is = if was { buffered >= most / 5 * 4 } else { buffered > most };
         if is != was && self.shedding.swap(is, Ordering::Relaxed) != is {
             if is {
-                log::warn!(buffered, most = self.most; "shedding: slow readers hold too much; new requests get 503");
+                log::warn!(buffered, most; "shedding: slow readers hold too much; new requests get 503");
             } else {
-                log::info!(buffered, most = self.most; "no longer shedding");
+                log::info!(buffered, most; "no longer shedding");
             }
         }
         is

@@ -113,8 +113,10 @@ impl World {
         let ends = Ends { fd: 70 + number as i32, peer, local: None };
         let server = &self.server;
         let clock = Arc::clone(&server.clock);
-        let sink = Sink::new(wire, Arc::clone(&server.sink), Arc::clone(&server.egress), clock);
-        let connection = Connection::new(Arc::clone(server), Arc::clone(sink.state()), ends, None);
+        let setup = server.setup();
+        let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);
+        let settings = Arc::clone(&setup.settings);
+        let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, None);
         let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(connection::serve(sink, connection));
         self.connections.push(Task { future: Some(future), woken: Arc::new(Woken(AtomicBool::new(true))) });
         self.settle();

@@ -1,6 +1,6 @@
 //! How much is held before a pace: buffers in front of a slow reader are sized by what it takes.
 
-use crate::limit::{INTERVAL, Rate};
+use super::{INTERVAL, Rate};
 
 /// The buffers of a connection to an upstream, in bytes. All are `None` without a pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

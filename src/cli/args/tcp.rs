@@ -1,0 +1,54 @@
+//! `sluicegate tcp`: what was typed.
+
+use argh::FromArgs;
+
+serving_command! {
+    /// Serve raw TCP: a file for whoever connects, or a relay to a peer.
+    #[argh(
+        subcommand,
+        name = "tcp",
+        usage = "[options] --file FILE | --to HOST:PORT",
+        help_triggers("-h", "--help", "help")
+    )]
+    Tcp {
+        /// the file that each client gets from its start (this or --to)
+        #[argh(option, arg_name = "file")]
+        pub(in crate::cli) file: Option<String>,
+
+        /// with --file: go on as it grows, is truncated or replaced, as tail -F does (default no)
+        #[argh(switch)]
+        pub(in crate::cli) follow: bool,
+
+        /// the peer that each client is connected to: 127.0.0.1:5432, [::1]:5432 or NAME:5432 (this or --file)
+        #[argh(option, arg_name = "peer")]
+        pub(in crate::cli) to: Option<String>,
+
+        /// with --to: pace of what each client sends, spelt as for --rate; it is not read faster, so that TCP pushes back on it (default off)
+        #[argh(option, arg_name = "rate")]
+        pub(in crate::cli) upload_rate: Option<String>,
+
+        /// with --to: longest wait for a connection to the peer (default 5s)
+        #[argh(option, arg_name = "time")]
+        pub(in crate::cli) connect_timeout: Option<String>,
+
+        /// pace of what each client gets: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
+        #[argh(option, arg_name = "rate")]
+        pub(in crate::cli) rate: Option<String>,
+
+        /// what leaves ahead of the pace, once per stream: 256 (KiB), 64k or 1.5m (default 0)
+        #[argh(option, arg_name = "burst")]
+        pub(in crate::cli) burst: Option<String>,
+
+        /// the last bytes of a stream, less than one interval's: immediate (leave with those before them) or paced (wait their interval too) (default immediate)
+        #[argh(option, arg_name = "rule")]
+        pub(in crate::cli) end_of_stream: Option<String>,
+
+        /// where to listen: 127.0.0.1:7070 or [::1]:7070 (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start) (default 127.0.0.1:7070)
+        #[argh(option, arg_name = "addr")]
+        pub(in crate::cli) listen: Option<String>,
+
+        /// with --to: longest time in which nothing moves either way (default 1m)
+        #[argh(option, arg_name = "time")]
+        pub(in crate::cli) idle_timeout: Option<String>,
+    }
+}

@@ -1,0 +1,84 @@
+//! The help tells the defaults of the configuration.
+
+use sluicegate::config::duration::spell;
+use sluicegate::config::words::{spell_end_of_stream, spell_log_level, spell_on_full};
+use sluicegate::config::{Config, DEFAULT_RESOURCE, FilesSource, Pace, ProxySource};
+use sluicegate::limit::{Burst, RateOrOff, Size};
+
+use super::*;
+
+/// The help of a command, with single spaces.
+fn help(command: &str) -> String {
+    let early = Sluicegate::from_args(&["sluicegate"], &[command, "--help"]).unwrap_err();
+    assert_eq!(early.status, Ok(()));
+    early.output.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// `flag` and its explanation, up to the end of what is said about its default.
+fn default_of<'a>(help: &'a str, flag: &str) -> &'a str {
+    let (_, explanation) =
+        help.split_once(&format!(" {flag} ")).unwrap_or_else(|| panic!("{flag} in {help}"));
+    let (_, default) = explanation.split_once("(default ").unwrap();
+    default.split_once(')').unwrap().0
+}
+
+#[test]
+fn the_defaults_in_the_help_are_those_of_the_configuration() {
+    let config = Config::default();
+    let pace = Pace::default();
+    for command in ["serve", "proxy"] {
+        let help = help(command);
+        for (flag, default) in [
+            ("--rate", RateOrOff(pace.rate).to_string()),
+            ("--burst", pace.burst.bytes().to_string()),
+            ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),
+            ("--listen", config.listen[0].to_string()),
+            ("--log-level", spell_log_level(config.log_level).to_owned()),
+            ("--drain", spell(config.drain)),
+            ("--max-connections", config.max_connections.to_string()),
+            ("--client-connections", config.client_connections.map_or("none".to_owned(), |n| n.to_string())),
+            ("--connection-rate", RateOrOff(config.sink.rate).to_string()),
+            ("--connection-burst", Burst::new(config.sink.burst).to_string()),
+            ("--egress-buffer", Size::new(config.sink.buffer as u64).to_string()),
+            ("--on-full", spell_on_full(config.sink.on_full).to_owned()),
+            ("--stall-timeout", spell(config.sink.stall_timeout)),
+            ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
+            ("--header-timeout", spell(config.header_timeout)),
+            ("--idle-timeout", spell(config.idle_timeout)),
+        ] {
+            assert_eq!(default_of(&help, flag), default, "{command} {flag}");
+        }
+        assert_eq!((config.admin.clone(), default_of(&help, "--admin")), (None, "none"));
+        assert_eq!(default_of(&help, "--admin-token-file"), "none");
+        assert_eq!((config.quota.clone(), default_of(&help, "--quota")), (None, "none"));
+        assert_eq!(default_of(&help, "--quota-resource"), DEFAULT_RESOURCE);
+        assert_eq!((config.egress_total, config.sink.send_buffer), (None, None));
+        assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
+        assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");
+        assert_eq!(default_of(&help, "--access-log"), if config.access_log { "yes" } else { "no" });
+    }
+    let files = FilesSource::new(".");
+    assert_eq!(default_of(&help("serve"), "--index"), files.index);
+    assert_eq!(default_of(&help("serve"), "--list"), if files.list { "yes" } else { "no" });
+
+    let proxy = ProxySource::new("http://h".parse().unwrap());
+    let help = help("proxy");
+    for (flag, default) in [
+        ("--host", proxy.host.to_string()),
+        ("--connect-timeout", spell(proxy.connect_timeout)),
+        ("--response-timeout", spell(proxy.response_timeout)),
+        ("--read-timeout", spell(proxy.read_timeout)),
+        ("--idle-connections", proxy.idle_connections.to_string()),
+        ("--idle-connection-timeout", spell(proxy.idle_connection_timeout)),
+        ("--ignore-accel", if proxy.honour_accel { "no" } else { "yes" }.to_owned()),
+    ] {
+        assert_eq!(default_of(&help, flag), default, "{flag}");
+    }
+}
+
+#[test]
+fn a_flag_and_its_value_may_be_joined_by_an_equals_sign() {
+    let split = |args: &[&str]| split_equals(args.iter().map(OsString::from)).unwrap();
+    assert_eq!(split(&["serve", "--rate=60", "a=b"]), ["serve", "--rate", "60", "a=b"]);
+    assert_eq!(split(&["--x=a=b", "--", "--y=c"]), ["--x", "a=b", "--", "--y=c"]);
+}

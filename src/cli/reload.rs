@@ -1,0 +1,84 @@
+//! SIGHUP: the configuration is read again while the server runs.
+
+use futures_lite::future;
+use sluicegate::http::server::Handle;
+use sluicegate::http::{FilterKinds, Reloaded};
+use sluicegate::rt::{self, Signal, Signals};
+
+use super::args::Run;
+use super::{CliError, resolve};
+
+/// Obeys SIGHUP until a signal comes that ends the server, and gives that.
+///
+/// `typed` is the command whose file is read again. Hang-ups that come while it is read are one more.
+pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>, handle: &Handle) -> Signal {
+    loop {
+        let mut hung_up = match signals.next().await {
+            Signal::Hangup => true,
+            ending => return ending,
+        };
+        let Some(typed) = &typed else {
+            log::warn!(
+                "SIGHUP does nothing here: there is no file to read again; `sluicegate run FILE` has one"
+            );
+            continue;
+        };
+        while std::mem::take(&mut hung_up) {
+            let reloading = async {
+                reload(typed.clone(), handle.clone()).await;
+                None
+            };
+            // A file that cannot be read for a dead disk must not keep the server from ending.
+            let others = async {
+                loop {
+                    match signals.next().await {
+                        Signal::Hangup => hung_up = true,
+                        ending => return Some(ending),
+                    }
+                }
+            };
+            if let Some(ending) = future::or(reloading, others).await {
+                return ending;
+            }
+        }
+    }
+}
+
+/// Waits for a signal that ends the server; it is too late for others.
+pub(super) async fn ending(signals: &mut Signals) {
+    while signals.next().await == Signal::Hangup {
+        log::warn!("not reloaded: the server is about to end");
+    }
+}
+
+/// Reads the file and takes over what it says, or leaves all as it is; says in the log which.
+async fn reload(typed: Run, handle: Handle) {
+    let reloaded = rt::blocking(move || {
+        let config = resolve::run(&typed)?;
+        let reloaded = handle.reload(&config, &FilterKinds::default());
+        let reloaded = reloaded.map_err(|error| CliError::Failed(error.to_string()))?;
+        Ok((config, reloaded))
+    })
+    .await;
+    match reloaded {
+        Ok((config, reloaded)) => {
+            // It is told even if it makes the log quieter.
+            log::set_max_level(config.log_level.max(log::max_level()));
+            for warning in &config.warnings {
+                log::warn!("{warning}");
+            }
+            tell(&reloaded);
+            log::set_max_level(config.log_level);
+        }
+        Err(CliError::Usage(error) | CliError::Failed(error)) => {
+            log::error!(error; "not reloaded: the configuration is wrong; the server goes on as before");
+        }
+    }
+}
+
+fn tell(reloaded: &Reloaded) {
+    for key in &reloaded.needs_restart {
+        log::warn!(key; "not reloaded: restart to change");
+    }
+    log::info!(changes:% = reloaded; "reloaded");
+}

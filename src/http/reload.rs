@@ -1,0 +1,285 @@
+//! A running server takes a new configuration: what can be changed is, and all of it is told.
+
+use std::fmt;
+
+use super::assembly::{self, AssemblyError, FilterKinds};
+use super::budgets::{CLIENT, SERVER};
+use super::server::Handle;
+use crate::config::words::spell_on_full;
+use crate::config::{Config, Route, Tcp, TcpSource, duration};
+use crate::limit::{Budget, Burst, RateOrOff, Size};
+
+/// The most changes that are told one by one.
+const MOST_TOLD: usize = 50;
+
+/// What a reload changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reloaded {
+    /// Each change, such as `limit of the server: off → 10m`.
+    pub changes: Vec<String>,
+    /// Keys that were changed in the file and hold from a restart on only.
+    pub needs_restart: Vec<&'static str>,
+}
+
+/// All changes on one line, the first fifty of them if there are more.
+impl fmt::Display for Reloaded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.changes.len() {
+            0 => f.write_str("nothing changed"),
+            n if n <= MOST_TOLD => f.write_str(&self.changes.join("; ")),
+            n => write!(f, "{}; and {} more", self.changes[..MOST_TOLD].join("; "), n - MOST_TOLD),
+        }
+    }
+}
+
+impl Handle {
+    /// Has the running server do what `config` says, but for the addresses it listens on.
+    ///
+    /// Limits change for transfers under way, at once: a route whose path stays keeps its live limits, set
+    /// to what `config` says, also where they were set by hand meanwhile. Everything else (routes, sources,
+    /// filters, keys) holds for new requests, timeouts and the sink's settings for new connections. What
+    /// began goes on as it began, on routes that are gone too.
+    ///
+    /// Opens folders, so it may wait for a disk; call it where that does no harm.
+    ///
+    /// # Errors
+    /// A folder cannot be opened, or a filter of `kinds` refuses its options. Nothing is changed then.
+    pub fn reload(&self, config: &Config, kinds: &FilterKinds) -> Result<Reloaded, AssemblyError> {
+        self.alone(|origin| {
+            let mut counts = self.counts();
+            let routes = assembly::routes(config, kinds, &mut counts)?;
+            let before = self.limits();
+            let mut settings = assembly::settings(config);
+            if is_bound(origin) {
+                settings.limits.server = self.budgets().server().budget();
+            }
+            self.replace(settings, routes, counts);
+            if let Some(old) = &origin {
+                self.set_ports(&old.tcp, config);
+            }
+            let mut reloaded =
+                Reloaded { changes: limit_changes(&before, &self.limits()), needs_restart: vec![] };
+            if let Some(old) = origin {
+                reloaded.changes.extend(route_changes(&old.routes, &config.routes));
+                reloaded.changes.extend(setting_changes(old, config));
+                reloaded.needs_restart = fixed_changes(old, config);
+                *old = Config {
+                    listen: old.listen.clone(),
+                    admin: old.admin.clone(),
+                    tcp: old.tcp.clone(),
+                    quota: old.quota.clone(),
+                    ..config.clone()
+                };
+            }
+            Ok(reloaded)
+        })
+    }
+
+    /// Sets the limits of the ports as `config` has them. `ports` are those there are, in their order.
+    fn set_ports(&self, ports: &[Tcp], config: &Config) {
+        for (live, old) in self.ports().iter().zip(ports) {
+            if let Some(new) = config.tcp.iter().find(|new| is_same(old, new)) {
+                live.service().take_over(&assembly::port(new));
+            }
+        }
+    }
+
+    /// All limits in force, by what they are of.
+    fn limits(&self) -> Vec<(String, Budget)> {
+        let budgets = self.budgets();
+        let mut limits = vec![
+            (format!("the {SERVER}"), budgets.server().budget()),
+            (format!("each {CLIENT}"), budgets.clients().budget()),
+            ("each connection".to_owned(), budgets.connection().budget()),
+        ];
+        for route in self.routes() {
+            let path = route.path();
+            limits.push((format!("each response of {path}"), route.limit().budget()));
+            limits.push((format!("route {path}"), route.clients().above().budget()));
+            limits.push((format!("each client of {path}"), route.clients().budget()));
+            for (filter, limit) in route.named_paces() {
+                limits.push((format!("filter {filter} on {path}"), limit.budget()));
+            }
+        }
+        for port in self.ports() {
+            let (name, service) = (port.name(), port.service());
+            limits.push((format!("each stream of {name}"), service.limit().budget()));
+            limits.push((format!("each upload to {name}"), service.upload().budget()));
+            limits.push((name.to_owned(), service.clients().above().budget()));
+            limits.push((format!("each client of {name}"), service.clients().budget()));
+        }
+        limits
+    }
+}
+
+/// Whether two ports differ in what can be changed at most: in their limits.
+fn is_same(old: &Tcp, new: &Tcp) -> bool {
+    let fixed = |port: &Tcp| {
+        let source = match &port.source {
+            TcpSource::Relay { to, connect_timeout, .. } => {
+                TcpSource::Relay { to: to.clone(), connect_timeout: *connect_timeout, upload: None }
+            }
+            file @ TcpSource::File { .. } => file.clone(),
+        };
+        (port.listen, source, port.pace.end_of_stream)
+    };
+    fixed(old) == fixed(new)
+}
+
+/// Whether the server's limit is a share of a fleet's, which is not the file's to set.
+fn is_bound(origin: &Option<Config>) -> bool {
+    origin.as_ref().is_some_and(|config| config.quota.is_some())
+}
+
+/// Limits that are there before and after, and not the same.
+fn limit_changes(before: &[(String, Budget)], after: &[(String, Budget)]) -> Vec<String> {
+    let changed = |(of, new): &(String, Budget)| {
+        let (_, old) = before.iter().find(|(name, _)| name == of)?;
+        (old != new).then(|| format!("limit of {of}: {} → {}", spell(*old), spell(*new)))
+    };
+    after.iter().filter_map(changed).collect()
+}
+
+fn spell(budget: Budget) -> String {
+    let mut text = RateOrOff(budget.rate).to_string();
+    // Of a connection there is one without a rate too.
+    if budget.burst > 0 && budget.rate.is_some() {
+        text += &format!(" burst {}", Burst::new(budget.burst));
+    }
+    if budget.report_only {
+        text += " only reported";
+    }
+    text
+}
+
+fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
+    let find = |routes: &[Route], like: &Route| routes.iter().find(|route| route.path == like.path).cloned();
+    // Limits are told by themselves.
+    let rest = |route: &Route| (route.source.clone(), filters(route), route.limits.weight);
+    let come = new.iter().filter_map(|route| match find(old, route) {
+        None => Some(format!("route {} added", route.path)),
+        Some(was) if rest(&was) != rest(route) => Some(format!("route {} changed", route.path)),
+        Some(_) => None,
+    });
+    let gone = old.iter().filter(|route| find(new, route).is_none());
+    come.chain(gone.map(|route| format!("route {} removed", route.path))).collect()
+}
+
+/// The filters of a route and the rule at the end of a stream, as texts without the rates.
+fn filters(route: &Route) -> Vec<String> {
+    use crate::config::{FilterKind, Pace};
+    let bare = |pace: &Pace| format!("{:?}", pace.end_of_stream);
+    let filters = route.filters.iter().map(|filter| match &filter.kind {
+        FilterKind::Rate(pace) => format!("{} {}", filter.name, bare(pace)),
+        kind => format!("{} {kind:?}", filter.name),
+    });
+    // A place for the pace comes with a rate and goes with it.
+    filters.filter(|text| !text.ends_with("RoutePace")).chain([bare(&route.pace)]).collect()
+}
+
+fn setting_changes(old: &Config, new: &Config) -> Vec<String> {
+    let pairs = settings(old).into_iter().zip(settings(new));
+    pairs
+        .filter(|((_, old), (_, new))| old != new)
+        .map(|((name, old), (_, new))| format!("{name}: {old} → {new}"))
+        .collect()
+}
+
+/// Settings that are neither limits nor routes, as they are told.
+fn settings(config: &Config) -> Vec<(&'static str, String)> {
+    let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
+    let sink = &config.sink;
+    let trusted: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    vec![
+        ("log_level", config.log_level.as_str().to_lowercase()),
+        ("access_log", config.access_log.to_string()),
+        ("drain", duration::spell(config.drain)),
+        ("max_connections", config.max_connections.to_string()),
+        ("client_connections", or_none(config.client_connections.map(|most| most.to_string()))),
+        ("header_timeout", duration::spell(config.header_timeout)),
+        ("idle_timeout", duration::spell(config.idle_timeout)),
+        ("trusted_proxies", format!("[{}]", trusted.join(", "))),
+        ("client key", config.limits.key.to_string()),
+        ("sink buffer", Size::new(sink.buffer as u64).to_string()),
+        ("sink total", or_none(config.egress_total.map(|total| Size::new(total).to_string()))),
+        ("sink on_full", spell_on_full(sink.on_full).to_owned()),
+        ("sink stall_timeout", duration::spell(sink.stall_timeout)),
+        ("sink min_drain_rate", RateOrOff(sink.min_drain_rate).to_string()),
+        ("sink send_buffer", or_none(sink.send_buffer.map(|bytes| Size::new(bytes as u64).to_string()))),
+    ]
+}
+
+/// What a running server cannot change.
+fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
+    let stays = |port: &Tcp| new.tcp.iter().any(|new| is_same(port, new));
+    let tcp = old.tcp.len() != new.tcp.len() || !old.tcp.iter().all(stays);
+    let server = old.quota.is_some() && old.limits.server != new.limits.server;
+    let fixed = [
+        ("listen", old.listen != new.listen),
+        ("admin", old.admin != new.admin),
+        ("tcp", tcp),
+        ("quota", old.quota != new.quota),
+        ("limits.server", server),
+    ];
+    fixed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Loader;
+    use crate::limit::Rate;
+
+    fn parse(text: &str) -> Config {
+        Loader::new().parse(text, "test.toml", env!("CARGO_MANIFEST_DIR")).unwrap()
+    }
+
+    #[test]
+    fn limits_are_told_with_all_that_changed() {
+        let budget = |rate, burst| Budget::of(Rate::new(rate)).with_burst(burst);
+        let of = |name: &str, budget| (name.to_owned(), budget);
+        let before = [of("a", budget(1024, 0)), of("b", budget(0, 65_536)), of("gone", budget(1, 0))];
+        let reported = Budget { report_only: true, ..budget(2048, 1024) };
+        let after = [of("b", budget(0, 65_536)), of("a", reported), of("new", budget(1, 0))];
+        let expected = "limit of a: 1k → 2k burst 1k only reported";
+        assert_eq!(limit_changes(&before, &after), [expected], "routes that come and go are told elsewhere");
+    }
+
+    #[test]
+    fn a_route_whose_limits_alone_changed_is_no_other_route() {
+        let route = |keys: &str| parse(&format!("[[route]]\npath='/'\nfiles='src'\n{keys}")).routes;
+        let plain = route("");
+        for same in ["rate='1m'\nburst='1m'", "limits.total={rate='1m'}", "limits.client={rate='1m'}"] {
+            assert_eq!(route_changes(&plain, &route(same)), [""; 0], "{same}");
+        }
+        for other in ["list=true", "filters=['gzip']", "rate='1m'\nend_of_stream='paced'"] {
+            assert_eq!(route_changes(&plain, &route(other)), ["route / changed"], "{other}");
+        }
+        assert_eq!(route_changes(&plain, &route("limits.response.weight=2")), ["route / changed"]);
+    }
+
+    #[test]
+    fn every_setting_is_told() {
+        let before = parse("[[route]]\npath='/'\nfiles='src'");
+        let after = parse(
+            "log_level='warn'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
+             header_timeout='3s'\nidle_timeout='4s'\ntrusted_proxies='10.0.0.0/8'\n\
+             [limits]\nclient={rate='1m',key='header:x-key'}\n\
+             [sink]\nbuffer='1m'\ntotal='2m'\non_full='close'\nstall_timeout='5s'\n\
+             min_drain_rate='6k'\nsend_buffer='7k'\n[[route]]\npath='/'\nfiles='src'\nrate='1m'",
+        );
+        let told = setting_changes(&before, &after);
+        assert_eq!(told.len(), settings(&before).len(), "{told:?}");
+        assert_eq!(told[0], "log_level: info → warn");
+        assert!(told.contains(&"client_connections: none → 2".to_owned()));
+        assert!(told.contains(&"trusted_proxies: [] → [10.0.0.0/8]".to_owned()));
+        assert_eq!(fixed_changes(&before, &after), [""; 0]);
+    }
+
+    #[test]
+    fn the_line_has_an_end() {
+        let many = Reloaded { changes: vec!["x".to_owned(); 52], needs_restart: Vec::new() };
+        assert!(many.to_string().ends_with("x; x; and 2 more"));
+        assert_eq!(Reloaded::default().to_string(), "nothing changed");
+    }
+}

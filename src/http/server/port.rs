@@ -1,0 +1,155 @@
+//! Raw TCP streams among the server's connections: listeners of their own, the same books.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_lite::future;
+
+use super::account::{held_by, waited};
+use super::connection::Connection;
+use super::{Handle, Protocol, Server, Stage};
+use crate::budget::ClientKey;
+use crate::clock::Instant;
+use crate::limit::{Rate, RateOrOff};
+use crate::rt::Listener;
+use crate::sink::Sink;
+use crate::tcp::{Drain, Record, Service, StreamError};
+use crate::telemetry::{Ended, Outcome};
+
+/// A TCP port with what it serves.
+pub struct Port {
+    addr: SocketAddr,
+    name: String,
+    number: usize,
+    service: Service,
+}
+
+impl Port {
+    /// As logs and metrics call it: `tcp:127.0.0.1:7070`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it listens, with its real port.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// What it serves; its limits are live.
+    pub fn service(&self) -> &Service {
+        &self.service
+    }
+}
+
+impl Server {
+    /// The same, serving raw TCP on one more listener. Its connections are counted, bounded, drained and
+    /// told of with the others.
+    ///
+    /// # Panics
+    /// If the listener is one of a Unix socket, whose clients have no addresses.
+    #[must_use]
+    pub fn with_port(mut self, listener: Listener, service: Service) -> Self {
+        let addr = listener.local_addr().expect("a port is one of TCP");
+        let name = format!("tcp:{addr}");
+        let number = self.shared.telemetry.route(&name);
+        let port = Arc::new(Port { addr, name, number, service });
+        self.shared.ports.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&port));
+        self.ports.push((listener, port));
+        self
+    }
+}
+
+impl Handle {
+    /// The raw TCP ports, whose limits are live.
+    pub fn ports(&self) -> Vec<Arc<Port>> {
+        self.0.ports.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+    }
+}
+
+/// Serves one connection of a port until its stream ends or the server stops.
+pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Port>) {
+    let server = Arc::clone(&connection.server);
+    let clock = Arc::clone(&server.clock);
+    let _ = connection.protocol.set(Protocol::Tcp);
+    connection.last_route.store(port.number, Ordering::Relaxed);
+    let client = connection.ends.peer.ip().map_or(ClientKey::Local, ClientKey::address);
+    let stream =
+        Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
+    let drain = Arc::new(Drain::default());
+    let idle = connection.settings.idle_timeout;
+    let serving =
+        stream.port.service.serve(sink, &client, server.budgets.clients(), idle, &drain, &stream.record);
+    let ending = async {
+        server.reached(Stage::Draining).await;
+        drain.begin();
+        server.reached(Stage::Stopped).await;
+        Ok(())
+    };
+    let closed = async {
+        connection.closer.closed().await;
+        Ok(())
+    };
+    let ended = future::or(future::or(serving, ending), closed).await;
+    if let Some(why) = connection.sink.given_up() {
+        connection.tell_given_up(why);
+        return;
+    }
+    match ended {
+        Ok(()) => {}
+        Err(StreamError::Source(error)) => log::warn!(
+            connection = connection.id, client:% = connection.ends.peer, route = stream.port.name.as_str(), error;
+            "stream cut: its bytes could not be had"
+        ),
+        Err(error) => {
+            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "stream ended early");
+        }
+    }
+}
+
+/// A stream under way. Dropping it tells of it.
+struct Stream {
+    connection: Arc<Connection>,
+    port: Arc<Port>,
+    record: Arc<Record>,
+    began: Instant,
+}
+
+impl Stream {
+    fn log(&self, bytes: u64, lasted: Duration, outcome: Outcome) {
+        let (waits, turns) = self.record.waited();
+        let (tokens, reader) = waited(&self.connection);
+        let own =
+            [("pace", waits.pace), ("source", waits.source), ("connection_rate", tokens), ("reader", reader)];
+        let held_by = held_by(own.into_iter().chain(turns.iter().map(|(by, waited)| (&**by, *waited))));
+        let pace = Rate::new((u128::from(bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
+        log::info!(
+            target: "access",
+            client:% = self.connection.ends.peer,
+            connection = self.connection.id,
+            route = self.port.name.as_str(),
+            bytes,
+            bytes_up = self.record.up(),
+            duration_ms = lasted.as_millis() as u64,
+            rate_set:% = RateOrOff(self.port.service.limit().rate()),
+            bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
+            held_by,
+            outcome = outcome.as_str();
+            "stream"
+        );
+    }
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let server = &self.connection.server;
+        let (bytes, lasted) = (self.record.down(), server.clock.now() - self.began);
+        let outcome = if self.record.is_complete() { Outcome::Complete } else { Outcome::Aborted };
+        let ended = Ended { route: Some(self.port.number), status: None, bytes, lasted, outcome };
+        server.telemetry.response_ended(&ended);
+        if server.setup().settings.access_log {
+            self.log(bytes, lasted, outcome);
+        }
+    }
+}

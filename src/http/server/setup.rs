@@ -1,0 +1,64 @@
+//! What a server is set up with and a reload replaces as one: settings, routes, what their filters count.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, PoisonError};
+
+use super::super::route::{Route, Routes};
+use super::{Handle, Settings, Shared};
+use crate::config::Config;
+use crate::filter::Counts;
+use crate::sink::SinkSettings;
+
+/// One state of it. Who has begun with it goes on with it.
+pub(super) struct Setup {
+    /// Of connections that begin now, but for the limits, which are live.
+    pub(super) settings: Arc<Settings>,
+    pub(super) sink: Arc<SinkSettings>,
+    pub(super) routes: Routes,
+    /// What filters of the routes count, by the filters' names. Those of filters that are gone stay:
+    /// transfers under way still add to them, and they are told when the server ends.
+    pub(super) counts: BTreeMap<String, Counts>,
+}
+
+impl Setup {
+    pub(super) fn new(settings: Settings, routes: Routes, counts: BTreeMap<String, Counts>) -> Arc<Self> {
+        let sink = Arc::new(settings.sink.clone());
+        Arc::new(Self { settings: Arc::new(settings), sink, routes, counts })
+    }
+}
+
+impl Shared {
+    /// The present state.
+    pub(super) fn setup(&self) -> Arc<Setup> {
+        Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Handle {
+    /// Runs `reload` while no other runs. It is given the configuration that the server has, if it was made
+    /// from one, and leaves there the one it has then.
+    pub(in crate::http) fn alone<T>(&self, reload: impl FnOnce(&mut Option<Config>) -> T) -> T {
+        reload(&mut self.0.origin.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Sets all limits, for transfers under way too, and everything else for what begins from now on. A
+    /// route at a path that was there before takes over the limits of the one before.
+    pub(in crate::http) fn replace(
+        &self,
+        settings: Settings,
+        mut routes: Vec<Route>,
+        counts: BTreeMap<String, Counts>,
+    ) {
+        let old = self.routes();
+        for route in &mut routes {
+            if let Some(old) = old.iter().find(|old| old.path() == route.path()) {
+                route.take_over(old);
+            }
+        }
+        self.0.budgets.set(&settings.limits);
+        self.0.budgets.connection().set(settings.sink.limit().budget());
+        let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
+        let setup = Setup::new(settings, routes, counts);
+        *self.0.setup.write().unwrap_or_else(PoisonError::into_inner) = setup;
+    }
+}

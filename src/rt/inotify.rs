@@ -1,0 +1,116 @@
+//! Waiting for a file to grow or to be replaced, with inotify(7).
+
+use std::ffi::OsString;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+
+use async_io::Async;
+use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+use rustix::io::Errno;
+
+/// What may have made a file another or longer.
+const CHANGES: WatchFlags = WatchFlags::MODIFY
+    .union(WatchFlags::CREATE)
+    .union(WatchFlags::MOVED_TO)
+    .union(WatchFlags::MOVED_FROM)
+    .union(WatchFlags::DELETE)
+    .union(WatchFlags::ATTRIB);
+
+/// Tells when the file at a path is written, replaced or removed.
+///
+/// Watches the folder it is in, so that a file that takes its place is seen, and where the path is a link,
+/// the folder of the file too. Changes that other machines make on a network file system are not told.
+pub struct FileWatch {
+    events: Async<OwnedFd>,
+    names: Vec<OsString>,
+}
+
+impl FileWatch {
+    /// Watches the file at `path`, which need not be there; its folder must.
+    ///
+    /// # Errors
+    /// The folder is missing, or the system has no watches left (`fs.inotify.max_user_watches`,
+    /// `max_user_instances`).
+    pub fn new(path: &Path) -> io::Result<Self> {
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
+        let mut names = Vec::new();
+        for path in [Some(path.to_owned()), path.canonicalize().ok()].into_iter().flatten() {
+            let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+            let folder = match path.parent() {
+                Some(folder) if !folder.as_os_str().is_empty() => folder,
+                _ => Path::new("."),
+            };
+            inotify::add_watch(&events, folder, CHANGES)?;
+            names.push(name.to_owned());
+        }
+        Ok(Self { events: Async::new(events)?, names })
+    }
+
+    /// Waits for the next change, or gives the one that came since. Cancel safe.
+    ///
+    /// # Errors
+    /// The system's; nothing more is told then.
+    pub async fn changed(&mut self) -> io::Result<()> {
+        loop {
+            if self.read()? {
+                return Ok(());
+            }
+            self.events.readable().await?;
+        }
+    }
+
+    /// Takes all events there are, and says whether one was of the file.
+    fn read(&self) -> io::Result<bool> {
+        let mut buf = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&self.events, &mut buf);
+        let mut found = false;
+        loop {
+            match reader.next() {
+                Ok(event) => {
+                    let name = event.file_name().map(|name| name.to_bytes());
+                    let is_ours = |name: &[u8]| self.names.iter().any(|ours| ours.as_encoded_bytes() == name);
+                    // Without a name it is of the folder, or tells that events were lost.
+                    found |= name.is_none_or(is_ours) || event.events().contains(ReadFlags::QUEUE_OVERFLOW);
+                }
+                Err(Errno::AGAIN) => return Ok(found),
+                Err(Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future;
+    use std::io::Write;
+
+    #[test]
+    fn growth_and_replacement_are_told_and_a_neighbour_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let (log, real) = (folder.path().join("log"), folder.path().join("real"));
+        std::fs::create_dir(&real).unwrap();
+        let file = real.join("app.log");
+        std::fs::write(&file, "a").unwrap();
+        std::os::unix::fs::symlink(&file, &log).unwrap();
+        let mut watch = FileWatch::new(&log).unwrap();
+        assert!(!watch.read().unwrap());
+        std::fs::write(folder.path().join("neighbour"), "a").unwrap();
+        assert!(!watch.read().unwrap());
+        std::fs::OpenOptions::new().append(true).open(&file).unwrap().write_all(b"b").unwrap();
+        crate::rt::block_on(future::or(watch.changed(), async { panic!("growth was not told") })).unwrap();
+        std::fs::rename(folder.path().join("neighbour"), &log).unwrap();
+        assert!(watch.read().unwrap(), "another file in its place");
+        std::fs::remove_file(&log).unwrap();
+        assert!(watch.read().unwrap());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_cannot_be_watched() {
+        assert_eq!(FileWatch::new(Path::new("/none/a")).err().unwrap().kind(), io::ErrorKind::NotFound);
+        assert!(FileWatch::new(Path::new("Cargo.toml")).is_ok(), "a bare name is here");
+    }
+}

@@ -1,0 +1,290 @@
+//! Raw TCP: a file for whoever connects, or a relay to an upstream, at a pace.
+//!
+//! A stream walks the way of a response without its framing: source, chain, gate, body, sink. What accepts
+//! connections and counts them is the [server](crate::http::server)'s. Knows no HTTP.
+
+mod cut;
+mod file;
+mod half;
+mod record;
+mod relay;
+mod sending;
+mod tail;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use event_listener::Event;
+use futures_lite::future;
+
+use crate::budget::{ClientKey, Clients, Gate, Node};
+use crate::clock::{Clock, Sleep};
+use crate::filter::{Chain, EndOfStream, RateFilter};
+use crate::limit::{Budget, Buffers, Limit, Rate, Weight};
+use crate::rt::{self, Connect, Socket};
+use crate::sink::Sink;
+
+pub(crate) use record::Record;
+
+use sending::Fault;
+use tail::Tail;
+use watch::Watch;
+
+/// The names of the nodes, as logs and the admin listener have them.
+const TCP: &str = "tcp";
+const TCP_CLIENT: &str = "tcp_client";
+
+/// What a TCP listener does with those who connect, and at which pace.
+///
+/// ```
+/// use sluicegate::limit::Rate;
+/// use sluicegate::tcp::Service;
+///
+/// let logs = Service::file("app.log").follow().rate(Rate::new(60 * 1024));
+/// let database = Service::relay("127.0.0.1", 5432).upload_rate(Rate::new(1 << 20));
+/// assert_eq!(logs.limit().rate(), Rate::new(61_440));
+/// assert_eq!(database.upload().rate(), Rate::new(1_048_576));
+/// ```
+pub struct Service {
+    source: Source,
+    limit: Limit,
+    upload: Limit,
+    end_of_stream: EndOfStream,
+    clients: Clients,
+}
+
+enum Source {
+    File { path: PathBuf, watch: Option<Arc<Watch>> },
+    Relay { to: Connect, timeout: Duration },
+}
+
+impl Service {
+    fn new(source: Source) -> Self {
+        let all = Node::root(TCP, Budget::default(), rt::clock());
+        Self {
+            source,
+            limit: Limit::new(None),
+            upload: Limit::new(None),
+            end_of_stream: EndOfStream::default(),
+            clients: Clients::below(all, TCP_CLIENT, Budget::default()),
+        }
+    }
+
+    /// Sends each client the file at `path`, as long as it is when the client comes.
+    pub fn file(path: impl Into<PathBuf>) -> Self {
+        Self::new(Source::File { path: path.into(), watch: None })
+    }
+
+    /// Has a file go on as it grows, as `tail -F` does, also when it is truncated or another takes its
+    /// place. Of a relay it means nothing.
+    #[must_use]
+    pub fn follow(mut self) -> Self {
+        if let Source::File { path, watch } = &mut self.source {
+            *watch = Some(Watch::new(path.clone()));
+        }
+        self
+    }
+
+    /// Connects each client to `host` (a name or an address) and passes bytes both ways.
+    pub fn relay(host: &str, port: u16) -> Self {
+        let to = Connect { host: host.to_owned(), port, receive_buffer: None };
+        Self::new(Source::Relay { to, timeout: Duration::from_secs(5) })
+    }
+
+    /// How long resolving and connecting may take. Default 5 s.
+    #[must_use]
+    pub fn connect_timeout(mut self, most: Duration) -> Self {
+        if let Source::Relay { timeout, .. } = &mut self.source {
+            *timeout = most;
+        }
+        self
+    }
+
+    /// Paces what each client gets; `None` is unlimited, the default.
+    #[must_use]
+    pub fn rate(self, rate: Option<Rate>) -> Self {
+        self.limit.set_rate(rate);
+        self
+    }
+
+    /// Lets `bytes` of each stream leave ahead of the pace. Default 0.
+    #[must_use]
+    pub fn burst(self, bytes: u64) -> Self {
+        self.limit.set_burst(bytes);
+        self
+    }
+
+    /// What happens to the remainder of less than a chunk at the end.
+    #[must_use]
+    pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
+        self.end_of_stream = rule;
+        self
+    }
+
+    /// Paces what is taken from each client of a relay, by not reading it: TCP pushes back on the sender.
+    /// Default: unlimited.
+    #[must_use]
+    pub fn upload_rate(self, rate: Option<Rate>) -> Self {
+        self.upload.set_rate(rate);
+        self
+    }
+
+    /// What all streams here share. Default: no limit.
+    #[must_use]
+    pub fn total(self, budget: Budget) -> Self {
+        self.clients.above().set(budget);
+        self
+    }
+
+    /// What all streams to one client share. Default: no limit.
+    #[must_use]
+    pub fn per_client(self, budget: Budget) -> Self {
+        self.clients.set(budget);
+        self
+    }
+
+    /// The live limit of what each client gets.
+    pub fn limit(&self) -> &Limit {
+        &self.limit
+    }
+
+    /// The live limit of what is taken from each client of a relay.
+    pub fn upload(&self) -> &Limit {
+        &self.upload
+    }
+
+    /// The clients, below the node that all streams here share; live.
+    pub fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    /// Sets its limits to those of `other`, for streams under way too.
+    pub(crate) fn take_over(&self, other: &Self) {
+        self.limit.set(other.limit.budget());
+        self.upload.set(other.upload.budget());
+        self.clients.above().set(other.clients.above().budget());
+        self.clients.set(other.clients.budget());
+    }
+
+    /// What the kernel may hold of what a client sends, if that is paced.
+    pub(crate) fn receive_buffer(&self) -> Option<usize> {
+        Buffers::before(self.upload.rate()).receive
+    }
+
+    /// Serves one client to the end of its stream. `server` are the clients of the server as a whole.
+    ///
+    /// An error, or dropping it in mid-stream, resets the connection unless the client was given all there
+    /// was.
+    pub(crate) async fn serve(
+        &self,
+        sink: Sink,
+        client: &ClientKey,
+        server: &Clients,
+        idle: Duration,
+        drain: &Arc<Drain>,
+        record: &Arc<Record>,
+    ) -> Result<(), StreamError> {
+        let state = Arc::clone(sink.state());
+        let gate = Gate::of_client(Some(&self.clients), server, client, Weight::default());
+        let paced = |limit: &Limit| {
+            Chain::new().then(RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream))
+        };
+        let down = paced(&self.limit);
+        match &self.source {
+            Source::File { path, watch } => match Tail::open(path).await {
+                Ok(tail) => {
+                    let tail = match watch {
+                        Some(watch) => tail.followed(watch.follow(record.clock()), Arc::clone(drain)),
+                        None => tail,
+                    };
+                    file::serve(sink, tail, down, gate, record).await.map_err(StreamError::from)
+                }
+                Err(error) => {
+                    state.abort();
+                    Err(StreamError::Source(format!("{}: {error}", path.display())))
+                }
+            },
+            Source::Relay { to, timeout } => match self.connect(to, *timeout, record.clock()).await {
+                Ok(upstream) => relay::relay(sink, upstream, (down, gate), paced(&self.upload), idle, record)
+                    .await
+                    .map_err(StreamError::from),
+                Err(error) => {
+                    state.abort();
+                    Err(StreamError::Source(format!("{}:{}: {error}", to.host, to.port)))
+                }
+            },
+        }
+    }
+
+    async fn connect(&self, to: &Connect, timeout: Duration, clock: &Arc<dyn Clock>) -> io::Result<Socket> {
+        let to = Connect { receive_buffer: Buffers::before(self.limit.rate()).receive, ..to.clone() };
+        let patience = async {
+            Sleep::lasting(Arc::clone(clock), timeout).await;
+            Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connect_timeout"))
+        };
+        future::or(rt::connect(&to), patience).await
+    }
+}
+
+impl fmt::Debug for Service {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Service").field("limit", &self.limit).finish_non_exhaustive()
+    }
+}
+
+/// Why a stream ended before its end.
+#[derive(Debug)]
+pub(crate) enum StreamError {
+    /// Its bytes could not be had.
+    Source(String),
+    /// The client left, or took nothing.
+    Client(io::Error),
+}
+
+impl From<Fault> for StreamError {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Source(error) => Self::Source(error.to_string()),
+            Fault::Reader(error) => Self::Client(error),
+        }
+    }
+}
+
+impl fmt::Display for StreamError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Source(text) => f.write_str(text),
+            Self::Client(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Tells streams without an end of their own that the server wants to end.
+#[derive(Default)]
+pub(crate) struct Drain {
+    begun: AtomicBool,
+    event: Event,
+}
+
+impl Drain {
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::SeqCst);
+        self.event.notify(usize::MAX);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    async fn begun(&self) {
+        let listener = self.event.listen();
+        if !self.has_begun() {
+            listener.await;
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! What is known of one stream, for those who tell of it when it ends.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use crate::body::Waits;
+use crate::budget::Gate;
+use crate::clock::Clock;
+use crate::generator::Activity;
+
+/// What a stream waited for: the pace and the source, and turns in shared budgets by their names.
+pub(crate) type Waited = (Waits, Vec<(Arc<str>, Duration)>);
+
+/// The sums of one stream, live.
+pub(crate) struct Record {
+    clock: Arc<dyn Clock>,
+    activity: Activity,
+    down: AtomicU64,
+    up: AtomicU64,
+    complete: AtomicBool,
+    waited: Mutex<Waited>,
+}
+
+impl Record {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
+        let activity = Activity::new(clock.now());
+        Arc::new(Self {
+            clock,
+            activity,
+            down: AtomicU64::new(0),
+            up: AtomicU64::new(0),
+            complete: AtomicBool::new(false),
+            waited: Mutex::default(),
+        })
+    }
+
+    /// Bytes written to the client.
+    pub(crate) fn down(&self) -> u64 {
+        self.down.load(Ordering::Relaxed)
+    }
+
+    /// Bytes passed on from the client.
+    pub(crate) fn up(&self) -> u64 {
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// Whether the client was given all there was.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn completed(&self) {
+        self.complete.store(true, Ordering::Relaxed);
+    }
+
+    /// What the client waited for, once its direction ended.
+    pub(crate) fn waited(&self) -> Waited {
+        self.waited.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+
+    /// When something moved last.
+    pub(super) fn activity(&self) -> &Activity {
+        &self.activity
+    }
+}
+
+/// One direction of a stream, as its driver adds to the record.
+pub(super) struct Direction {
+    pub(super) record: Arc<Record>,
+    pub(super) down: bool,
+}
+
+impl Direction {
+    pub(super) fn moved(&self, bytes: u64) {
+        let count = if self.down { &self.record.down } else { &self.record.up };
+        count.fetch_add(bytes, Ordering::Relaxed);
+        self.record.activity.touch(self.record.clock.now());
+    }
+
+    pub(super) fn waited(&self, waits: Waits, gate: &Gate) {
+        if self.down {
+            let turns = gate.waited().cloned().collect();
+            *self.record.waited.lock().unwrap_or_else(PoisonError::into_inner) = (waits, turns);
+        }
+    }
+}

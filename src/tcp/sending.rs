@@ -1,0 +1,220 @@
+//! The driver of one direction: pulls a paced body and writes it, to the end or the first failure.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use futures_lite::io::AsyncWrite;
+use http_body::Body;
+
+use super::record::Direction;
+use crate::body::{BodyError, PacedBody};
+use crate::generator::Generator;
+use crate::sink::SinkState;
+
+/// Pieces after which others get their turn.
+const PIECES: usize = 16;
+
+/// Which side failed.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// The bytes could not be had; those before went on.
+    Source(BodyError),
+    /// They could not be written.
+    Reader(io::Error),
+}
+
+/// Sends all of a body, then closes that direction. What the reader does not take, [`Sink`] judges, where
+/// it stands before the reader.
+///
+/// [`Sink`]: crate::sink::Sink
+pub(super) struct Sending<G: Generator, W> {
+    body: PacedBody<G>,
+    to: W,
+    /// Of the sink written to, if it is one.
+    sink: Option<Arc<SinkState>>,
+    direction: Direction,
+    /// On its way.
+    piece: Bytes,
+    stage: Stage,
+}
+
+enum Stage {
+    Giving,
+    /// What was written before is to arrive before the failure does.
+    Failing(Option<BodyError>),
+    Closing,
+}
+
+impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
+    pub(super) fn new(body: PacedBody<G>, to: W, sink: Option<Arc<SinkState>>, direction: Direction) -> Self {
+        if let Some(sink) = &sink {
+            // Or a reader that cannot hold the pace would not be found out.
+            sink.expect_more();
+        }
+        Self { body, to, sink, direction, piece: Bytes::new(), stage: Stage::Giving }
+    }
+
+    /// Writes what is in hand and takes the next piece. `Pending` if that has to wait.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+        while self.piece.has_remaining() {
+            let written =
+                ready!(Pin::new(&mut self.to).poll_write(cx, &self.piece)).map_err(Fault::Reader)?;
+            self.piece.advance(written);
+            self.direction.moved(written as u64);
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => self.piece = frame.into_data().unwrap_or_default(),
+            Poll::Ready(Some(Err(error))) => {
+                if let Some(sink) = &self.sink {
+                    // A reset must not overtake what the kernel holds.
+                    sink.send_before_flushed();
+                }
+                self.no_more();
+                self.stage = Stage::Failing(Some(error));
+            }
+            Poll::Ready(None) => {
+                self.no_more();
+                self.stage = Stage::Closing;
+            }
+            Poll::Pending => {
+                // What the sink holds goes on meanwhile.
+                let _ = Pin::new(&mut self.to).poll_flush(cx).map_err(Fault::Reader)?;
+                return Poll::Pending;
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Called once, when there is nothing more to give.
+    fn no_more(&self) {
+        if let Some(sink) = &self.sink {
+            sink.expect_no_more();
+        }
+    }
+}
+
+impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Future for Sending<G, W> {
+    type Output = Result<(), Fault>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.get_mut();
+        for _ in 0..PIECES {
+            match &mut this.stage {
+                Stage::Giving => ready!(this.poll_piece(cx))?,
+                Stage::Failing(error) => {
+                    let flushed = ready!(Pin::new(&mut this.to).poll_flush(cx));
+                    return Poll::Ready(Err(match (flushed, error.take()) {
+                        (Ok(()), Some(error)) => Fault::Source(error),
+                        (flushed, _) => Fault::Reader(flushed.err().unwrap_or(io::ErrorKind::Other.into())),
+                    }));
+                }
+                Stage::Closing => return Pin::new(&mut this.to).poll_close(cx).map_err(Fault::Reader),
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+}
+
+impl<G: Generator, W> Drop for Sending<G, W> {
+    fn drop(&mut self) {
+        self.direction.waited(self.body.waits(), self.body.gate());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::brigade::{Brigade, Bucket, SourceError};
+    use crate::clock::ManualClock;
+    use crate::filter::{Chain, RateFilter};
+    use crate::limit::{Limit, Rate};
+    use crate::tcp::Record;
+    use std::task::Waker;
+
+    /// Takes all and notes when.
+    #[derive(Default)]
+    struct Taker {
+        clock: Option<Arc<ManualClock>>,
+        taken: Vec<(u64, usize)>,
+        closed: bool,
+        refuses: bool,
+    }
+
+    impl AsyncWrite for Taker {
+        fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+            use crate::clock::Clock;
+            if self.refuses {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            let at = self.clock.as_ref().map_or(0, |clock| clock.now().as_nanos() / 1_000_000);
+            // Small writes, so that pieces are written on.
+            let n = buf.len().min(10_000);
+            match self.taken.last_mut() {
+                Some((last, sum)) if *last == at => *sum += n,
+                _ => self.taken.push((at, n)),
+            }
+            Poll::Ready(Ok(n))
+        }
+
+        fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_close(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.closed = true;
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// What was taken and when, whether the end was told, how it ended, and what the record says.
+    type Driven = (Vec<(u64, usize)>, bool, Result<(), Fault>, u64);
+
+    fn drive(source: Brigade, refuses: bool) -> Driven {
+        let clock = Arc::new(ManualClock::new());
+        let record = Record::new(clock.clone());
+        let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(61_440))));
+        let body = PacedBody::new(source, chain, clock.clone());
+        let taker = Taker { clock: Some(clock.clone()), refuses, ..Taker::default() };
+        let direction = Direction { record: Arc::clone(&record), down: true };
+        let mut sending = Sending::new(body, taker, None, direction);
+        let mut cx = Context::from_waker(Waker::noop());
+        let ended = loop {
+            match Pin::new(&mut sending).poll(&mut cx) {
+                Poll::Ready(ended) => break ended,
+                Poll::Pending => _ = clock.advance_to_next(),
+            }
+        };
+        (std::mem::take(&mut sending.to.taken), sending.to.closed, ended, record.down())
+    }
+
+    fn data(len: usize) -> Brigade {
+        [Bucket::Data(vec![0; len].into())].into_iter().collect()
+    }
+
+    #[test]
+    fn the_timeline_is_that_of_a_response() {
+        let (taken, closed, ended, down) = drive(data(38_400), false);
+        assert_eq!(taken, [(0, 12_288), (200, 12_288), (400, 13_824)]);
+        assert!(closed && ended.is_ok() && down == 38_400);
+    }
+
+    #[test]
+    fn a_source_that_fails_is_no_end_and_its_bytes_go_on_before() {
+        let mut source = data(20_000);
+        source.push(Bucket::Error(SourceError::new("gone")));
+        let (taken, closed, ended, down) = drive(source, false);
+        assert_eq!(taken.iter().map(|(_, n)| n).sum::<usize>(), 20_000);
+        assert!(matches!(ended, Err(Fault::Source(_))) && !closed && down == 20_000);
+    }
+
+    #[test]
+    fn a_reader_that_refuses_ends_it() {
+        let (taken, closed, ended, down) = drive(data(20_000), true);
+        assert!(matches!(ended, Err(Fault::Reader(_))) && !closed && taken.is_empty() && down == 0);
+    }
+}

@@ -1,0 +1,108 @@
+//! A server with a port of raw TCP, and what is waited for.
+
+use std::io::{ErrorKind, Read};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Instant;
+
+use sluicegate::http::route::Route;
+use sluicegate::http::server::{Server, Settings};
+use sluicegate::rt::Listener;
+use sluicegate::tcp::Service;
+
+use crate::served::{PATIENCE, Served, connect};
+
+/// A server with one port, and maybe routes.
+pub struct Ported {
+    pub served: Served,
+    pub port: SocketAddr,
+}
+
+impl Ported {
+    pub fn new(service: Service) -> Self {
+        Self::with(Settings::default(), service, Vec::new())
+    }
+
+    pub fn with(settings: Settings, service: Service, routes: Vec<Route>) -> Self {
+        let bind = || Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        Self::of(Server::new(settings, vec![bind()], routes).with_port(bind(), service))
+    }
+
+    pub fn of(server: Server) -> Self {
+        let port = server.handle().ports()[0].addr();
+        Self { served: Served::running(server), port }
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        connect(self.port)
+    }
+
+    /// What the port's streams were counted as: bytes, streams ended, and those aborted of them.
+    pub fn counted(&self) -> (u64, u64, u64) {
+        let name = format!("tcp:{}", self.port);
+        let routes = self.served.handle.telemetry().routes();
+        let counts = routes.iter().find(|route| route.path() == Some(&name)).unwrap();
+        let ended = counts.durations().buckets().iter().map(|(_, count)| count).sum();
+        (counts.bytes(), ended, counts.aborted())
+    }
+
+    /// Waits until all connections have gone.
+    pub fn quiet(&self) {
+        soon("connections end", || (self.served.handle.connections() == 0).then_some(()));
+    }
+}
+
+/// An upstream that is one thread for each connection.
+pub fn upstream(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    let serve = std::sync::Arc::new(serve);
+    std::thread::spawn(move || {
+        while let Ok((stream, _)) = listener.accept() {
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let serve = std::sync::Arc::clone(&serve);
+            std::thread::spawn(move || serve(stream));
+        }
+    });
+    addr
+}
+
+pub fn relay_to(addr: SocketAddr) -> Service {
+    Service::relay(&addr.ip().to_string(), addr.port())
+}
+
+/// Tries until it works.
+pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = attempt() {
+            return value;
+        }
+        assert!(began.elapsed() < PATIENCE, "{what}");
+        std::thread::yield_now();
+    }
+}
+
+/// All to the end, which must be a clean one.
+pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    all
+}
+
+/// All to the end, which must be a reset.
+pub fn read_to_reset(stream: &mut TcpStream) -> Vec<u8> {
+    let mut all = Vec::new();
+    let error = stream.read_to_end(&mut all).expect_err("a clean end");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    all
+}
+
+/// Makes the coming close a reset.
+pub fn reset(stream: TcpStream) {
+    rustix::net::sockopt::set_socket_linger(&stream, Some(std::time::Duration::ZERO)).unwrap();
+}
+
+/// Bytes that differ from place to place.
+pub fn bytes(len: usize) -> Vec<u8> {
+    (0..len).map(|n| (n * 7 + n / 251) as u8).collect()
+}
