@@ -12,6 +12,7 @@
 //! Its settings are a part of the configuration's plain data; nothing else of `config` is known here.
 
 mod backlog;
+mod quiet;
 mod state;
 mod tokens;
 mod watch;
@@ -109,8 +110,8 @@ impl<W: Wire> Sink<W> {
         if offered == 0 {
             return Poll::Ready(Ok(0));
         }
-        self.state.note_offered();
         let now = self.alarm.clock().now();
+        self.state.note_offered(now);
         if !self.backlog.is_empty() && self.poll_drain(cx, now)?.is_pending() && self.backlog.room() == 0 {
             self.watch.full(now);
             return self.poll_patience(cx, now, offered);

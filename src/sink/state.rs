@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::quiet::Quiet;
 use crate::clock::{Clock, Instant};
 use crate::telemetry::Recent;
 
@@ -124,6 +125,7 @@ pub struct SinkState {
     flushes: AtomicU64,
     /// Bytes were offered since the last flush.
     writing: AtomicBool,
+    quiet: Quiet,
     /// Sources that have more bytes to give: while there are any, a flush does not wait for the reader.
     more: AtomicUsize,
     /// Nothing more is taken, whatever the sources have.
@@ -139,8 +141,9 @@ pub struct SinkState {
 }
 
 impl SinkState {
-    pub(super) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
-        let recent = Mutex::new(Recent::since(clock.now()));
+    pub(crate) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
+        let now = clock.now();
+        let recent = Mutex::new(Recent::since(now));
         Self {
             counts: SinkCounts::default(),
             totals,
@@ -153,6 +156,7 @@ impl SinkState {
             buffered_at_end: AtomicU64::new(0),
             flushes: AtomicU64::new(0),
             writing: AtomicBool::new(false),
+            quiet: Quiet::since(now),
             more: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             waited: AtomicBool::new(false),
@@ -241,6 +245,11 @@ impl SinkState {
         self.writing.load(Ordering::Acquire)
     }
 
+    /// How long, until `now`, there has been nothing to write: neither tokens nor the reader were waited for.
+    pub fn quiet(&self, now: Instant) -> Duration {
+        self.quiet.until(now)
+    }
+
     /// Says that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more) takes it
     /// back. While one has, a flush that has to wait for the reader is said to be done: hyper asks neither
     /// a body of HTTP/1 for more while it flushes, nor a stream of HTTP/2 for its next frame, and so the
@@ -276,8 +285,10 @@ impl SinkState {
         polled
     }
 
-    pub(super) fn note_offered(&self) {
-        self.writing.store(true, Ordering::Release);
+    pub(crate) fn note_offered(&self, now: Instant) {
+        if !self.writing.swap(true, Ordering::AcqRel) {
+            self.quiet.end(now);
+        }
     }
 
     /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
@@ -290,8 +301,10 @@ impl SinkState {
         self.sends.load(Ordering::Relaxed)
     }
 
-    pub(super) fn flushed(&self) {
-        self.writing.store(false, Ordering::Release);
+    pub(crate) fn flushed(&self) {
+        if self.writing.swap(false, Ordering::AcqRel) {
+            self.quiet.begin(self.clock.now());
+        }
         self.flushes.fetch_add(1, Ordering::SeqCst);
         if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -308,7 +321,7 @@ impl SinkState {
         }
     }
 
-    pub(super) fn note_written(&self, n: usize) {
+    pub(crate) fn note_written(&self, n: usize) {
         self.add(|counts| &counts.written, n as u64);
         let now = self.clock.now();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).add(n as u64, now);

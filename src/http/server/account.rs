@@ -36,6 +36,10 @@ pub(super) struct Account {
     pub(super) waits: Waits,
     /// What it waited for turns in shared budgets, by their names.
     pub(super) turns: Vec<(Arc<str>, Duration)>,
+    /// How long, over HTTP/2, the client's window held it.
+    pub(super) window_wait: Duration,
+    /// Over HTTP/2, its client took nothing for too long.
+    pub(super) given_up: bool,
     /// What the connection had waited for, for tokens and for its reader, when the exchange began.
     waited_before: (Duration, Duration),
 }
@@ -55,6 +59,8 @@ impl Exchange {
             cut: false,
             waits: Waits::default(),
             turns: Vec::new(),
+            window_wait: Duration::ZERO,
+            given_up: false,
             waited_before: waited(&connection),
         };
         Self { connection, account }
@@ -136,7 +142,7 @@ impl Account {
     fn outcome(&self, status: Option<StatusCode>) -> Outcome {
         match status {
             None => Outcome::Abandoned,
-            Some(_) if self.is_whole() && !self.cut => Outcome::Complete,
+            Some(_) if self.is_whole() && !self.cut && !self.given_up => Outcome::Complete,
             Some(_) => Outcome::Aborted,
         }
     }
@@ -166,7 +172,7 @@ impl Account {
             ("pace", self.waits.pace),
             ("source", self.waits.source),
             ("connection_rate", tokens.saturating_sub(tokens_before)),
-            ("reader", reader.saturating_sub(reader_before)),
+            ("reader", reader.saturating_sub(reader_before).max(self.window_wait)),
         ];
         let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
         let transfer = &self.transfer;

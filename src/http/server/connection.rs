@@ -34,10 +34,10 @@ use crate::sink::{GivenUp, Sink, SinkState, Wire};
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Concurrent requests on one HTTP/2 connection; each may hold a response's buffers.
-const MAX_STREAMS: u32 = 100;
+pub(super) const MAX_STREAMS: u32 = 100;
 
 /// Bytes hyper may hold for one HTTP/2 stream.
-const MAX_STREAM_BUFFER: usize = 64 * 1024;
+pub(super) const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
 /// The ends of a connection, as it was accepted.
 #[derive(Clone, Copy)]
@@ -270,8 +270,7 @@ fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) 
 
 fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
-    let clock = Arc::clone(&connection.server.clock);
-    let executor = StreamExecutor::new(clock, connection.server.settings.sink.stall_timeout);
+    let executor = StreamExecutor::new(Arc::clone(&connection));
     let mut builder = http2::Builder::new(executor);
     builder
         .max_concurrent_streams(MAX_STREAMS)

@@ -5,6 +5,7 @@ mod account;
 mod clients;
 mod connection;
 mod exchange;
+mod pieces;
 mod registry;
 mod report;
 mod response;
