@@ -209,6 +209,28 @@ fn a_buffer_that_stays_full_for_an_interval_closes_if_that_is_the_policy() {
 }
 
 #[test]
+fn a_wait_is_told_while_it_lasts_and_booked_when_it_breaks_off() {
+    let limit = SinkSettings { rate: Rate::new(10), burst: 10, ..settings() };
+    let mut bench = Bench::new(limit);
+    assert_eq!(bench.write(&[1; 12]), Poll::Ready(Ok(10)));
+    assert_eq!(bench.flush(), Poll::Pending);
+    bench.clock.advance(Duration::from_secs(3));
+    let state = Arc::clone(bench.sink().state());
+    let waits = |at| (state.token_wait(at), state.reader_wait(at));
+    assert_eq!(waits(bench.clock.now()), (Duration::ZERO, Duration::from_secs(3)));
+    bench.script(&[Act::Take(9)], Act::Refuse);
+    assert_eq!(bench.write(&[1; 12]), Poll::Ready(Ok(9)), "it has room again, and tokens but one are spent");
+    bench.script(&[Act::Take(10)], Act::Refuse);
+    assert_eq!(bench.write(&[1; 2]), Poll::Pending);
+    bench.clock.advance(Duration::from_millis(50));
+    assert_eq!(waits(bench.clock.now()), (Duration::from_millis(50), Duration::from_secs(3)));
+    bench.sink = None;
+    assert_eq!(bench.totals.token_wait(), Duration::from_millis(50));
+    assert_eq!(bench.totals.reader_wait(), Duration::from_secs(3));
+    assert_eq!(waits(Instant::MAX), (Duration::from_millis(50), Duration::from_secs(3)));
+}
+
+#[test]
 fn a_full_buffer_that_drains_a_byte_in_time_is_not_closed() {
     let mut bench = Bench::new(SinkSettings { on_full: OnFull::Close, ..settings() });
     assert_eq!(bench.write(&[1; 10]), Poll::Ready(Ok(10)));

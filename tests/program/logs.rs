@@ -11,7 +11,7 @@ use crate::fixture::{Program, connect, get, site, soon, text};
 
 /// What the access log says of one response, as name and value: in a release build a line of JSON, in a
 /// debug build a line for each field.
-fn record(log: &str) -> Vec<(String, String)> {
+pub fn record(log: &str) -> Vec<(String, String)> {
     if cfg!(debug_assertions) {
         let (_, behind) = log.split_once(" response\n").unwrap_or_else(|| panic!("{log}"));
         let plain = behind.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");

@@ -3,5 +3,6 @@
 mod custom;
 mod ends;
 mod fixture;
+mod held;
 mod logs;
 mod starts;

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::transfer::{Tracked, Transfer};
 use crate::body::Waits;
 use crate::budget::ClientKey;
+use crate::clock::Instant;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
 
@@ -51,7 +52,8 @@ impl Exchange {
         client: ClientKey,
     ) -> Self {
         let logged = connection.server.settings.access_log;
-        let transfer = Arc::new(Transfer::new(request, client, logged, connection.now()));
+        let began = connection.now();
+        let transfer = Arc::new(Transfer::new(request, client, logged, began));
         connection.exchange_began(&transfer);
         let account = Account {
             transfer,
@@ -61,7 +63,7 @@ impl Exchange {
             turns: Vec::new(),
             window_wait: Duration::ZERO,
             given_up: false,
-            waited_before: waited(&connection),
+            waited_before: waited(&connection, began),
         };
         Self { connection, account }
     }
@@ -167,7 +169,7 @@ impl Account {
         let lasted = ended.lasted;
         let pace = Rate::new((u128::from(ended.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         let (tokens_before, reader_before) = self.waited_before;
-        let (tokens, reader) = waited(connection);
+        let (tokens, reader) = waited(connection, self.transfer.began + lasted);
         let own = [
             ("pace", self.waits.pace),
             ("source", self.waits.source),
@@ -241,10 +243,9 @@ impl Connection {
     }
 }
 
-/// How long the connection has waited for tokens and for its reader.
-fn waited(connection: &Connection) -> (Duration, Duration) {
-    let counts = connection.sink.counts();
-    (counts.token_wait(), counts.reader_wait())
+/// How long, until `now`, the connection has waited for tokens and for its reader.
+fn waited(connection: &Connection, now: Instant) -> (Duration, Duration) {
+    (connection.sink.token_wait(now), connection.sink.reader_wait(now))
 }
 
 /// What held a response longest; `nothing` if none did for a millisecond.
