@@ -3,6 +3,7 @@
 mod custom;
 mod ends;
 mod fixture;
+mod given_up;
 mod held;
 mod logs;
 mod starts;

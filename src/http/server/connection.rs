@@ -164,7 +164,7 @@ impl Connection {
     fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
         self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
-        if self.server.clients.may_tell() {
+        if self.server.drops.may_tell() {
             log::warn!(
                 fd = self.ends.fd,
                 connection = self.id,

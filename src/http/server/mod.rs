@@ -4,6 +4,7 @@ mod accept;
 mod account;
 mod clients;
 mod connection;
+mod drops;
 mod exchange;
 mod pieces;
 mod registry;
@@ -35,13 +36,11 @@ use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
 use crate::telemetry::Telemetry;
 use clients::Clients;
+use drops::DropLog;
 use registry::Registry;
 use shedding::Shedding;
 
 pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
-
-/// How long drops are gathered before the log tells of them.
-const SWEEP: Duration = Duration::from_secs(10);
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]
@@ -133,6 +132,7 @@ struct Shared {
     egress: Arc<SinkCounts>,
     shedding: Shedding,
     clients: Clients,
+    drops: DropLog,
     budgets: Budgets,
     routes: Routes,
     /// What filters of the routes count, by the filters' names.
@@ -209,6 +209,7 @@ impl Server {
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
+        shared.drops.sweep();
         for (name, counts) in &shared.counts {
             log::info!(
                 filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
@@ -289,6 +290,7 @@ impl Shared {
             egress: Arc::default(),
             shedding: Shedding::new(settings.egress_total),
             clients: Clients::default(),
+            drops: DropLog::default(),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             settings,
             telemetry,
@@ -328,11 +330,11 @@ impl Shared {
 
     /// Notes that a reader was given up, and has the log told of it in a while, together with others.
     fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
-        if self.clients.dropped(client, bytes) {
+        if self.drops.note(client, bytes) {
             let shared = Arc::clone(self);
             rt::spawn(async move {
-                Sleep::lasting(Arc::clone(&shared.clock), SWEEP).or(shared.reached(Stage::Stopped)).await;
-                shared.clients.sweep();
+                let clock = Arc::clone(&shared.clock);
+                shared.drops.sweep_later(clock, shared.reached(Stage::Stopped)).await;
             });
         }
     }
