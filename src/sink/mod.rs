@@ -205,9 +205,12 @@ impl<W: Wire> Sink<W> {
             Patience::Overflowed => GivenUp::Overflowed,
             Patience::Stalled => GivenUp::Stalled,
         };
-        self.state.note_let_go(now);
-        self.state.note_given_up(why, self.backlog.len(), offered);
-        self.state.abort();
+        // Whoever asks again after the error, to flush or to shut down, hears the same and counts no more.
+        if self.state.given_up().is_none() {
+            self.state.note_let_go(now);
+            self.state.note_given_up(why, self.backlog.len(), offered);
+            self.state.abort();
+        }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes")))
     }
 

@@ -1,5 +1,7 @@
 //! The sink before a wire that does what a test says, on a clock that stands still.
 
+mod wakes;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;

@@ -76,6 +76,11 @@ impl Program {
         (self.child.wait().unwrap(), log, error)
     }
 
+    /// Its process's number.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Whether it still runs.
     pub fn runs(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()

@@ -6,4 +6,5 @@ mod fixture;
 mod given_up;
 mod held;
 mod logs;
+mod stalled;
 mod starts;
