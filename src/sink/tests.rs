@@ -1,5 +1,6 @@
 //! The sink before a wire that does what a test says, on a clock that stands still.
 
+mod histories;
 mod wakes;
 
 use std::cell::RefCell;
@@ -21,6 +22,8 @@ struct Script {
     then: Act,
     written: Vec<u8>,
     calls: usize,
+    /// Where the pieces of the last write lay, and how long they were.
+    pieces: Vec<(*const u8, usize)>,
     waker: Option<Waker>,
     reset: bool,
 }
@@ -45,6 +48,7 @@ impl Wire for Fake {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut script = self.0.borrow_mut();
         script.calls += 1;
+        script.pieces = bufs.iter().map(|buf| (buf.as_ptr(), buf.len())).collect();
         match script.next.pop_front().unwrap_or(script.then) {
             Act::Take(most) => {
                 let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
@@ -143,6 +147,21 @@ fn what_the_socket_takes_is_never_held() {
     let state = Arc::clone(bench.sink().state());
     assert_eq!((state.counts().bytes_written(), state.counts().high_water()), (36, 0));
     assert!(!bench.sink().backlog.is_allocated());
+}
+
+#[test]
+fn the_socket_is_given_the_very_bytes_that_are_offered() {
+    let mut bench = Bench::new(SinkSettings { rate: Rate::new(1_000), burst: 30, ..settings() });
+    bench.script(&[], Act::Take(usize::MAX));
+    let text = *b"of these fifty bytes there are tokens for thirty...";
+    let pieces = [&text[..5], &text[5..5], &text[5..20], &text[20..]];
+    let bufs = pieces.map(IoSlice::new);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(bench.sink().is_write_vectored(), "or hyper copies them itself");
+    let polled = Pin::new(bench.sink()).poll_write_vectored(&mut cx, &bufs);
+    assert!(matches!(polled, Poll::Ready(Ok(30))));
+    let at = |offset: usize, len| (text[offset..].as_ptr(), len);
+    assert_eq!(bench.wire.0.borrow().pieces, [at(0, 5), at(5, 15), at(20, 10)]);
 }
 
 #[test]
