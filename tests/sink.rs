@@ -8,16 +8,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
 use served::{PATIENCE, Response, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
-use sluicegate::rt::{self, Connect, Executor};
 use sluicegate::sink::SinkSettings;
 
 const LARGE: usize = 256 * 1024;
@@ -166,51 +160,4 @@ fn a_reader_that_is_slow_at_the_end_is_not_taken_for_idle() {
     std::thread::sleep(Duration::from_millis(700));
     let response = Response::read(&mut slow).unwrap();
     assert_eq!(response.body.len(), 15_000);
-}
-
-/// A connection of HTTP/2 whose streams may have 1 KiB on the way each.
-async fn narrow(served: &Served) -> SendRequest<Empty<Bytes>> {
-    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-    let socket = rt::connect(&to).await.unwrap();
-    let mut builder = Builder::new(Executor);
-    builder.initial_stream_window_size(1024).initial_connection_window_size(1 << 20);
-    let (sender, connection) = builder.handshake(socket).await.unwrap();
-    rt::spawn(async {
-        let _ = connection.await;
-    });
-    sender
-}
-
-/// The answer's body: how much of it came, and whether to its end.
-async fn read_body(response: hyper::Response<Incoming>) -> (usize, bool) {
-    let (mut body, mut len) = (response.into_body(), 0);
-    loop {
-        match body.frame().await {
-            None => return (len, true),
-            Some(Ok(frame)) => len += frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(_)) => return (len, false),
-        }
-    }
-}
-
-// The neighbour lasts 1.4 s, twice what the stream that is not read has.
-#[test]
-fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbour_is_not() {
-    let stall_timeout = Duration::from_millis(700);
-    let sink = SinkSettings { stall_timeout, ..SinkSettings::default() };
-    let (_folder, served) = serving(Settings { sink, ..Settings::default() }, 61_440);
-    rt::block_on(async {
-        let mut sender = narrow(&served).await;
-        let mut get = |target: &str| {
-            let request = Request::get(format!("http://t{target}")).body(Empty::new()).unwrap();
-            sender.send_request(request)
-        };
-        let shut = get("/large").await.unwrap();
-        let neighbour = get("/96k").await.unwrap();
-        assert_eq!(read_body(neighbour).await, (98_304, true));
-        let (came, whole) = read_body(shut).await;
-        assert!(came <= 1024 && !whole, "{came} bytes, whole: {whole}");
-        assert_eq!(read_body(get("/small").await.unwrap()).await, (15_000, true), "the connection lives");
-    });
-    assert_eq!(served.handle.egress().stall_closes(), 0, "no connection was closed");
 }

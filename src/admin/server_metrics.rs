@@ -62,6 +62,12 @@ impl ServerMetrics {
             "Connections told to come again or closed unheard, for want of room.",
             None,
             refused,
+        )?;
+        to.counter(
+            "http2_streams_stalled",
+            "Streams reset because their client took nothing for too long; their connections lived on.",
+            None,
+            telemetry.stalled_streams(),
         )
     }
 

@@ -285,14 +285,18 @@ mod tests {
         fn no_history_gives_more_than_burst_and_rate(
             per_second in 1u64..20_000_000_000,
             max in 1u64..1_000_000,
-            steps in prop::collection::vec((0u64..3_000_000_000, 0u64..2_000_000, any::<bool>()), 1..60),
+            steps in prop::collection::vec((0u64..3_000_000_000, 0u64..2_000_000, any::<bool>(), 0u64..5_000_000_000), 1..60),
         ) {
             let mut bucket = TokenBucket::new(rate(per_second), max, Instant::ZERO);
             let (mut now, mut given) = (Instant::ZERO, 0u128);
-            for (nanos, n, all) in steps {
+            for (nanos, n, all, back) in steps {
                 now = now + Duration::from_nanos(nanos);
                 bucket.refill(now);
                 let before = bucket.available();
+                // A clock that steps back, and comes to where it was.
+                bucket.refill(Instant::from_nanos(now.as_nanos().saturating_sub(back)));
+                bucket.refill(now);
+                prop_assert_eq!(bucket.available(), before);
                 let got = if all { if bucket.try_consume(n) { n } else { 0 } } else { bucket.consume(n) };
                 prop_assert!(got == 0 || got <= before);
                 prop_assert_eq!(bucket.available(), (before - got).min(max));

@@ -1,5 +1,7 @@
 //! Limits of the process.
 
+use std::path::Path;
+
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Raises the soft limit of open descriptors to the hard one and returns the limit then in force;
@@ -13,13 +15,33 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
-/// The memory this process may use, in bytes: the smaller of the machine's and its control group's.
+/// The memory this process may use, in bytes: the least of the machine's and of its control groups',
+/// from its own group up.
 pub fn memory_limit() -> u64 {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| meminfo_total(&text));
-    // In a container the group's own folder is the root of what is seen.
-    let group = read("/sys/fs/cgroup/memory.max").and_then(|text| text.trim().parse().ok());
+    let group = read("/proc/self/cgroup").and_then(|text| group_limit(Path::new("/sys/fs/cgroup"), &text));
     machine.into_iter().chain(group).min().unwrap_or(1 << 30)
+}
+
+/// The least limit from the group that `cgroup`, the text of `/proc/self/cgroup`, names up to `root`, where
+/// the control groups are mounted. A container sees its own group as the root.
+fn group_limit(root: &Path, cgroup: &str) -> Option<u64> {
+    // Version 2 has one line, 0::PATH; version 1 one for each hierarchy, NUMBER:CONTROLLERS:PATH.
+    let groups = cgroup.lines().filter_map(|line| {
+        let (controllers, own) = line.split_once(':')?.1.split_once(":/")?;
+        match controllers {
+            "" => Some((root.to_owned(), own, "memory.max")),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                Some((root.join("memory"), own, "memory.limit_in_bytes"))
+            }
+            _ => None,
+        }
+    });
+    let files = groups.flat_map(|(root, own, file)| {
+        Path::new(own).ancestors().map(move |group| root.join(group).join(file)).collect::<Vec<_>>()
+    });
+    files.filter_map(|file| std::fs::read_to_string(file).ok()?.trim().parse().ok()).min()
 }
 
 fn meminfo_total(text: &str) -> Option<u64> {
@@ -37,5 +59,30 @@ mod tests {
         assert_eq!(meminfo_total("MemTotal:       24583964 kB\nMemFree: 1 kB\n"), Some(24_583_964 * 1024));
         assert_eq!(meminfo_total("MemTotal: much\n"), None);
         assert!(memory_limit() > 1 << 20);
+    }
+
+    #[test]
+    fn the_strictest_group_counts_from_ones_own_up_to_the_root() {
+        let root = tempfile::tempdir().unwrap();
+        let limit = |cgroup| group_limit(root.path(), cgroup);
+        assert_eq!(limit("0::/system.slice/a.service\n"), None, "no group has a limit");
+        std::fs::create_dir_all(root.path().join("system.slice/a.service")).unwrap();
+        for (group, text, own, others) in [
+            (".", "max\n", None, None),
+            ("system.slice", "9000\n", Some(9000), None),
+            ("system.slice/a.service", "5000\n", Some(5000), None),
+            ("system.slice", "4000\n", Some(4000), None),
+            (".", "3000\n", Some(3000), Some(3000)),
+        ] {
+            std::fs::write(root.path().join(group).join("memory.max"), text).unwrap();
+            assert_eq!(limit("1:cpu:/x\n0::/system.slice/a.service\n"), own, "{group} {text}");
+            assert_eq!(limit("0::/\n"), others, "{group} {text}");
+        }
+
+        std::fs::create_dir_all(root.path().join("memory/a")).unwrap();
+        std::fs::write(root.path().join("memory/memory.limit_in_bytes"), "9223372036854771712\n").unwrap();
+        std::fs::write(root.path().join("memory/a/memory.limit_in_bytes"), "2000\n").unwrap();
+        assert_eq!(limit("5:cpu,memory:/a\n3:memory_x:/\n"), Some(2000), "version 1");
+        assert_eq!(limit("4:memory:/gone\n"), Some(9_223_372_036_854_771_712), "seen as the root");
     }
 }

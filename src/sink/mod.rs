@@ -12,7 +12,10 @@
 //! Its settings are a part of the configuration's plain data; nothing else of `config` is known here.
 
 mod backlog;
+mod counts;
+mod quiet;
 mod state;
+mod stopwatch;
 mod tokens;
 mod watch;
 mod wire;
@@ -31,7 +34,8 @@ use crate::limit::{INTERVAL, Limit};
 use crate::rt::Socket;
 
 pub use crate::config::{OnFull, SinkSettings};
-pub use state::{GivenUp, SinkCounts, SinkHeld, SinkState};
+pub use counts::SinkCounts;
+pub use state::{GivenUp, SinkHeld, SinkState};
 pub use wire::Wire;
 
 use backlog::Backlog;
@@ -56,10 +60,8 @@ pub struct Sink<W: Wire = Socket> {
     backlog: Backlog,
     watch: Watch,
     tokens: Tokens,
-    /// Since when a write has waited for tokens, and when there will be enough.
-    short_of_tokens: Option<(Instant, Instant)>,
-    /// Since when the socket has held bytes back.
-    held_back: Option<Instant>,
+    /// When there will be the tokens that a write waits for, or they are looked at again.
+    tokens_due: Option<Instant>,
     /// When the patience with the reader may end.
     patience_ends: Option<Instant>,
     /// Rings at the earlier of the two.
@@ -77,8 +79,7 @@ impl<W: Wire> Sink<W> {
             backlog: Backlog::new(settings.buffer),
             watch: Watch::default(),
             tokens: Tokens::new(settings.limit(), now),
-            short_of_tokens: None,
-            held_back: None,
+            tokens_due: None,
             patience_ends: None,
             alarm: Sleep::until(Arc::clone(&clock), now),
             state: Arc::new(SinkState::new(clock, totals)),
@@ -109,8 +110,8 @@ impl<W: Wire> Sink<W> {
         if offered == 0 {
             return Poll::Ready(Ok(0));
         }
-        self.state.note_offered();
         let now = self.alarm.clock().now();
+        self.state.note_offered(now);
         if !self.backlog.is_empty() && self.poll_drain(cx, now)?.is_pending() && self.backlog.room() == 0 {
             self.watch.full(now);
             return self.poll_patience(cx, now, offered);
@@ -143,14 +144,15 @@ impl<W: Wire> Sink<W> {
     fn poll_tokens(&mut self, cx: &mut Context<'_>, now: Instant, most: usize) -> Poll<usize> {
         match self.tokens.take(now, most) {
             Ok(covered) => {
-                self.end_token_wait(now);
+                if self.tokens_due.take().is_some() {
+                    self.state.note_tokens_there(now);
+                }
                 Poll::Ready(covered)
             }
             Err(due) => {
-                let since = self.short_of_tokens.map_or(now, |(since, _)| since);
-                self.state.note_tokens_due(due);
                 // The limit may be changed meanwhile.
-                self.short_of_tokens = Some((since, due.min(now + INTERVAL)));
+                self.tokens_due = Some(due.min(now + INTERVAL));
+                self.state.note_short_of_tokens(now, due);
                 self.set_alarm(cx);
                 Poll::Pending
             }
@@ -177,27 +179,13 @@ impl<W: Wire> Sink<W> {
         }
         self.watch.drained();
         self.patience_ends = None;
-        self.end_reader_wait(now);
+        self.state.note_let_go(now);
         Poll::Ready(Ok(()))
-    }
-
-    /// Books how long the reader was waited for, if it was.
-    fn end_reader_wait(&mut self, now: Instant) {
-        if let Some(since) = self.held_back.take() {
-            self.state.note_reader_wait(now - since);
-        }
-    }
-
-    /// Books how long tokens were waited for, if they were.
-    fn end_token_wait(&mut self, now: Instant) {
-        if let Some((since, _)) = self.short_of_tokens.take() {
-            self.state.note_token_wait(now - since);
-        }
     }
 
     fn note_refused(&mut self, now: Instant) {
         self.state.note_would_block();
-        self.held_back.get_or_insert(now);
+        self.state.note_held_back(now);
         self.watch.refused(now);
     }
 
@@ -217,16 +205,18 @@ impl<W: Wire> Sink<W> {
             Patience::Overflowed => GivenUp::Overflowed,
             Patience::Stalled => GivenUp::Stalled,
         };
-        self.end_reader_wait(now);
-        self.state.note_given_up(why, self.backlog.len(), offered);
-        self.state.abort();
+        // Whoever asks again after the error, to flush or to shut down, hears the same and counts no more.
+        if self.state.given_up().is_none() {
+            self.state.note_let_go(now);
+            self.state.note_given_up(why, self.backlog.len(), offered);
+            self.state.abort();
+        }
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes")))
     }
 
     /// Has the task woken when there are tokens or the patience ends, whichever is first.
     fn set_alarm(&mut self, cx: &mut Context<'_>) {
-        let tokens_due = self.short_of_tokens.map(|(_, due)| due);
-        let Some(due) = tokens_due.into_iter().chain(self.patience_ends).min() else { return };
+        let Some(due) = self.tokens_due.into_iter().chain(self.patience_ends).min() else { return };
         self.alarm.reset(due);
         if Pin::new(&mut self.alarm).poll(cx).is_ready() {
             cx.waker().wake_by_ref();
@@ -360,8 +350,8 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
 impl<W: Wire> Drop for Sink<W> {
     fn drop(&mut self) {
         let now = self.alarm.clock().now();
-        self.end_reader_wait(now);
-        self.end_token_wait(now);
+        self.state.note_tokens_there(now);
+        self.state.note_let_go(now);
         self.state.note_buffered(self.backlog.len(), 0);
         // What has not gone on is missing, or not even here yet: the end must not look clean.
         if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {

@@ -1,4 +1,4 @@
-//! What is known of a sink: counters that others read while it works, and sums over all sinks.
+//! What is known of a sink while it works, and what others tell it.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -6,77 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use super::counts::SinkCounts;
+use super::quiet::Quiet;
+use super::stopwatch::Stopwatch;
 use crate::clock::{Clock, Instant};
 use crate::telemetry::Recent;
-
-/// Counters of one sink, or the sums over many. All of them only grow, but for
-/// [`buffered`](Self::buffered).
-#[derive(Debug, Default)]
-pub struct SinkCounts {
-    written: AtomicU64,
-    read: AtomicU64,
-    dropped: AtomicU64,
-    overflow_closes: AtomicU64,
-    stall_closes: AtomicU64,
-    would_block: AtomicU64,
-    buffered: AtomicU64,
-    high_water: AtomicU64,
-    token_wait: AtomicU64,
-    reader_wait: AtomicU64,
-}
-
-impl SinkCounts {
-    /// Bytes the socket took, heads and framing included.
-    pub fn bytes_written(&self) -> u64 {
-        self.written.load(Ordering::Relaxed)
-    }
-
-    /// Bytes that came from the socket.
-    pub fn bytes_read(&self) -> u64 {
-        self.read.load(Ordering::Relaxed)
-    }
-
-    /// Bytes taken for a reader, or about to be, that it never got because it was given up. What HTTP/2's
-    /// framing held of single streams, and had not offered yet, is not among them.
-    pub fn bytes_dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
-    /// Connections closed because their buffer stayed full.
-    pub fn overflow_closes(&self) -> u64 {
-        self.overflow_closes.load(Ordering::Relaxed)
-    }
-
-    /// Connections closed because their reader took nothing, or too little, for too long.
-    pub fn stall_closes(&self) -> u64 {
-        self.stall_closes.load(Ordering::Relaxed)
-    }
-
-    /// How often the socket refused bytes.
-    pub fn would_block(&self) -> u64 {
-        self.would_block.load(Ordering::Relaxed)
-    }
-
-    /// Bytes held now.
-    pub fn buffered(&self) -> u64 {
-        self.buffered.load(Ordering::Relaxed)
-    }
-
-    /// The most bytes one sink held at a time.
-    pub fn high_water(&self) -> u64 {
-        self.high_water.load(Ordering::Relaxed)
-    }
-
-    /// Time spent waiting for tokens of the connection's rate.
-    pub fn token_wait(&self) -> Duration {
-        Duration::from_nanos(self.token_wait.load(Ordering::Relaxed))
-    }
-
-    /// Time spent with bytes that the reader did not take.
-    pub fn reader_wait(&self) -> Duration {
-        Duration::from_nanos(self.reader_wait.load(Ordering::Relaxed))
-    }
-}
 
 /// Why a sink gave its reader up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -113,17 +47,18 @@ pub struct SinkState {
     heard: AtomicU64,
     /// When there will be tokens for what is offered, in nanoseconds; 0 while they are not waited for.
     tokens_due: AtomicU64,
-    /// The socket holds bytes back, since it refused some.
-    held_back: AtomicBool,
     /// How fast the socket takes bytes.
     recent: Mutex<Recent>,
     aborted: AtomicBool,
     given_up: AtomicU8,
     /// Bytes held when the reader was given up.
     buffered_at_end: AtomicU64,
+    tokens: Stopwatch,
+    reader: Stopwatch,
     flushes: AtomicU64,
     /// Bytes were offered since the last flush.
     writing: AtomicBool,
+    quiet: Quiet,
     /// Sources that have more bytes to give: while there are any, a flush does not wait for the reader.
     more: AtomicUsize,
     /// Nothing more is taken, whatever the sources have.
@@ -139,20 +74,23 @@ pub struct SinkState {
 }
 
 impl SinkState {
-    pub(super) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
-        let recent = Mutex::new(Recent::since(clock.now()));
+    pub(crate) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
+        let now = clock.now();
+        let recent = Mutex::new(Recent::since(now));
         Self {
             counts: SinkCounts::default(),
             totals,
             tokens_due: AtomicU64::new(0),
-            held_back: AtomicBool::new(false),
             recent,
             heard: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
             given_up: AtomicU8::new(0),
             buffered_at_end: AtomicU64::new(0),
+            tokens: Stopwatch::default(),
+            reader: Stopwatch::default(),
             flushes: AtomicU64::new(0),
             writing: AtomicBool::new(false),
+            quiet: Quiet::since(now),
             more: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
             waited: AtomicBool::new(false),
@@ -166,6 +104,16 @@ impl SinkState {
     /// The counters of this sink.
     pub fn counts(&self) -> &SinkCounts {
         &self.counts
+    }
+
+    /// How long, until `now`, tokens of the connection's rate were waited for; what is going on included.
+    pub fn token_wait(&self, now: Instant) -> Duration {
+        self.counts.token_wait() + self.tokens.lasting(now)
+    }
+
+    /// How long, until `now`, there were bytes that the reader did not take; what is going on included.
+    pub fn reader_wait(&self, now: Instant) -> Duration {
+        self.counts.reader_wait() + self.reader.lasting(now)
     }
 
     /// Forgets when bytes came: the next byte begins a new message.
@@ -194,7 +142,7 @@ impl SinkState {
     /// What keeps bytes from the socket at the moment, if there are any and something does.
     pub fn held(&self) -> Option<SinkHeld> {
         match self.tokens_due.load(Ordering::Relaxed) {
-            0 => self.held_back.load(Ordering::Relaxed).then_some(SinkHeld::Reader),
+            0 => self.reader.is_running().then_some(SinkHeld::Reader),
             due => Some(SinkHeld::Tokens(Instant::from_nanos(due))),
         }
     }
@@ -241,6 +189,11 @@ impl SinkState {
         self.writing.load(Ordering::Acquire)
     }
 
+    /// How long, until `now`, there has been nothing to write: neither tokens nor the reader were waited for.
+    pub fn quiet(&self, now: Instant) -> Duration {
+        self.quiet.until(now)
+    }
+
     /// Says that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more) takes it
     /// back. While one has, a flush that has to wait for the reader is said to be done: hyper asks neither
     /// a body of HTTP/1 for more while it flushes, nor a stream of HTTP/2 for its next frame, and so the
@@ -276,8 +229,10 @@ impl SinkState {
         polled
     }
 
-    pub(super) fn note_offered(&self) {
-        self.writing.store(true, Ordering::Release);
+    pub(crate) fn note_offered(&self, now: Instant) {
+        if !self.writing.swap(true, Ordering::AcqRel) {
+            self.quiet.end(now);
+        }
     }
 
     /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
@@ -290,8 +245,10 @@ impl SinkState {
         self.sends.load(Ordering::Relaxed)
     }
 
-    pub(super) fn flushed(&self) {
-        self.writing.store(false, Ordering::Release);
+    pub(crate) fn flushed(&self) {
+        if self.writing.swap(false, Ordering::AcqRel) {
+            self.quiet.begin(self.clock.now());
+        }
         self.flushes.fetch_add(1, Ordering::SeqCst);
         if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
             let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
@@ -308,20 +265,14 @@ impl SinkState {
         }
     }
 
-    pub(super) fn note_written(&self, n: usize) {
+    pub(crate) fn note_written(&self, n: usize) {
         self.add(|counts| &counts.written, n as u64);
         let now = self.clock.now();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).add(n as u64, now);
     }
 
-    /// Tokens are waited for, up to the next [`note_token_wait`](Self::note_token_wait).
-    pub(super) fn note_tokens_due(&self, due: Instant) {
-        self.tokens_due.store(due.as_nanos().max(1), Ordering::Relaxed);
-    }
-
     pub(super) fn note_would_block(&self) {
         self.add(|counts| &counts.would_block, 1);
-        self.held_back.store(true, Ordering::Relaxed);
     }
 
     pub(super) fn note_buffered(&self, before: usize, after: usize) {
@@ -332,14 +283,32 @@ impl SinkState {
         self.totals.buffered.fetch_add((after as u64).wrapping_sub(before as u64), Ordering::Relaxed);
     }
 
-    pub(super) fn note_token_wait(&self, waited: Duration) {
-        self.tokens_due.store(0, Ordering::Relaxed);
-        self.add(|counts| &counts.token_wait, waited.as_nanos() as u64);
+    /// Tokens are waited for, from now on or still; there will be enough when they are `due`.
+    pub(super) fn note_short_of_tokens(&self, now: Instant, due: Instant) {
+        self.tokens_due.store(due.as_nanos().max(1), Ordering::Relaxed);
+        self.book(|counts| &counts.token_wait, self.tokens.lap(now));
     }
 
-    pub(super) fn note_reader_wait(&self, waited: Duration) {
-        self.held_back.store(false, Ordering::Relaxed);
-        self.add(|counts| &counts.reader_wait, waited.as_nanos() as u64);
+    /// There are tokens, or nobody wants any.
+    pub(super) fn note_tokens_there(&self, now: Instant) {
+        self.tokens_due.store(0, Ordering::Relaxed);
+        self.book(|counts| &counts.token_wait, self.tokens.stop(now));
+    }
+
+    /// The reader is waited for, from now on or still.
+    pub(super) fn note_held_back(&self, now: Instant) {
+        self.book(|counts| &counts.reader_wait, self.reader.lap(now));
+    }
+
+    /// The reader took everything, or is waited for no more.
+    pub(super) fn note_let_go(&self, now: Instant) {
+        self.book(|counts| &counts.reader_wait, self.reader.stop(now));
+    }
+
+    fn book(&self, counter: impl Fn(&SinkCounts) -> &AtomicU64, waited: Duration) {
+        if !waited.is_zero() {
+            self.add(counter, waited.as_nanos() as u64);
+        }
     }
 
     pub(super) fn note_given_up(&self, why: GivenUp, held: usize, offered: usize) {

@@ -1,5 +1,8 @@
 //! The sink before a wire that does what a test says, on a clock that stands still.
 
+mod histories;
+mod wakes;
+
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -19,6 +22,8 @@ struct Script {
     then: Act,
     written: Vec<u8>,
     calls: usize,
+    /// Where the pieces of the last write lay, and how long they were.
+    pieces: Vec<(*const u8, usize)>,
     waker: Option<Waker>,
     reset: bool,
 }
@@ -43,6 +48,7 @@ impl Wire for Fake {
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut script = self.0.borrow_mut();
         script.calls += 1;
+        script.pieces = bufs.iter().map(|buf| (buf.as_ptr(), buf.len())).collect();
         match script.next.pop_front().unwrap_or(script.then) {
             Act::Take(most) => {
                 let all: Vec<u8> = bufs.iter().flat_map(|buf| buf.to_vec()).collect();
@@ -144,6 +150,21 @@ fn what_the_socket_takes_is_never_held() {
 }
 
 #[test]
+fn the_socket_is_given_the_very_bytes_that_are_offered() {
+    let mut bench = Bench::new(SinkSettings { rate: Rate::new(1_000), burst: 30, ..settings() });
+    bench.script(&[], Act::Take(usize::MAX));
+    let text = *b"of these fifty bytes there are tokens for thirty...";
+    let pieces = [&text[..5], &text[5..5], &text[5..20], &text[20..]];
+    let bufs = pieces.map(IoSlice::new);
+    let mut cx = Context::from_waker(Waker::noop());
+    assert!(bench.sink().is_write_vectored(), "or hyper copies them itself");
+    let polled = Pin::new(bench.sink()).poll_write_vectored(&mut cx, &bufs);
+    assert!(matches!(polled, Poll::Ready(Ok(30))));
+    let at = |offset: usize, len| (text[offset..].as_ptr(), len);
+    assert_eq!(bench.wire.0.borrow().pieces, [at(0, 5), at(5, 15), at(20, 10)]);
+}
+
+#[test]
 fn what_the_socket_refuses_is_held_up_to_the_cap_and_goes_out_in_order() {
     for (offered, taken) in [(9, 9), (10, 10), (11, 10)] {
         let mut bench = Bench::new(settings());
@@ -206,6 +227,28 @@ fn a_buffer_that_stays_full_for_an_interval_closes_if_that_is_the_policy() {
     bench.clock.advance(Duration::from_nanos(1));
     assert_eq!(bench.write(&[1; 2]), Poll::Ready(Err(io::ErrorKind::TimedOut)));
     assert_eq!((bench.totals.overflow_closes(), bench.totals.bytes_dropped()), (1, 12));
+}
+
+#[test]
+fn a_wait_is_told_while_it_lasts_and_booked_when_it_breaks_off() {
+    let limit = SinkSettings { rate: Rate::new(10), burst: 10, ..settings() };
+    let mut bench = Bench::new(limit);
+    assert_eq!(bench.write(&[1; 12]), Poll::Ready(Ok(10)));
+    assert_eq!(bench.flush(), Poll::Pending);
+    bench.clock.advance(Duration::from_secs(3));
+    let state = Arc::clone(bench.sink().state());
+    let waits = |at| (state.token_wait(at), state.reader_wait(at));
+    assert_eq!(waits(bench.clock.now()), (Duration::ZERO, Duration::from_secs(3)));
+    bench.script(&[Act::Take(9)], Act::Refuse);
+    assert_eq!(bench.write(&[1; 12]), Poll::Ready(Ok(9)), "it has room again, and tokens but one are spent");
+    bench.script(&[Act::Take(10)], Act::Refuse);
+    assert_eq!(bench.write(&[1; 2]), Poll::Pending);
+    bench.clock.advance(Duration::from_millis(50));
+    assert_eq!(waits(bench.clock.now()), (Duration::from_millis(50), Duration::from_secs(3)));
+    bench.sink = None;
+    assert_eq!(bench.totals.token_wait(), Duration::from_millis(50));
+    assert_eq!(bench.totals.reader_wait(), Duration::from_secs(3));
+    assert_eq!(waits(Instant::MAX), (Duration::from_millis(50), Duration::from_secs(3)));
 }
 
 #[test]

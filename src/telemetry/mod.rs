@@ -21,6 +21,7 @@ pub use recent::Recent;
 pub struct Telemetry {
     accepted: AtomicU64,
     refused: AtomicU64,
+    stalled_streams: AtomicU64,
     /// By their numbers. Only ever added to: a route that is gone keeps what it counted.
     routes: RwLock<Vec<Arc<RouteCounts>>>,
     unrouted: Arc<RouteCounts>,
@@ -68,6 +69,7 @@ impl Telemetry {
         Self {
             accepted: AtomicU64::new(0),
             refused: AtomicU64::new(0),
+            stalled_streams: AtomicU64::new(0),
             routes: RwLock::default(),
             unrouted: Arc::new(RouteCounts::new(None)),
         }
@@ -99,6 +101,11 @@ impl Telemetry {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a stream of HTTP/2 that was reset because its client took nothing.
+    pub(crate) fn stream_stalled(&self) {
+        self.stalled_streams.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts a response.
     pub(crate) fn response_ended(&self, ended: &Ended) {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
@@ -124,6 +131,12 @@ impl Telemetry {
     /// Connections so far that were told to come again, or closed unheard, for want of room.
     pub fn connections_refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// Streams of HTTP/2 that were reset because their client took nothing for too long, while their
+    /// connection lived on.
+    pub fn stalled_streams(&self) -> u64 {
+        self.stalled_streams.load(Ordering::Relaxed)
     }
 
     /// What each route answered; last, what no route did.

@@ -26,6 +26,7 @@ fn every_family_is_there_from_the_start() {
         ("sluicegate_connections", "gauge"),
         ("sluicegate_connections_accepted", "counter"),
         ("sluicegate_connections_refused", "counter"),
+        ("sluicegate_http2_streams_stalled", "counter"),
         ("sluicegate_http_responses", "counter"),
         ("sluicegate_http_responses_aborted", "counter"),
         ("sluicegate_http_requests_abandoned", "counter"),

@@ -37,6 +37,14 @@ fn converse(
     Ok(())
 }
 
+/// A backend that takes connections and neither reads them nor answers.
+pub fn deaf() -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addr = listener.local_addr().unwrap();
+    thread::spawn(move || listener.incoming().map_while(Result::ok).collect::<Vec<TcpStream>>());
+    addr
+}
+
 /// How many events a stream has, and how far apart.
 pub const EVENTS: usize = 60;
 const EVENT_INTERVAL: Duration = Duration::from_millis(50);

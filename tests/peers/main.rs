@@ -1,4 +1,5 @@
-//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, grpcio, wrk, Chromium.
+//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, grpcio, wrk, Chromium,
+//! slowhttptest.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
@@ -9,6 +10,7 @@ mod served;
 
 mod backend;
 mod browser;
+mod bystanders;
 mod clients;
 mod curl;
 mod events;
@@ -18,4 +20,5 @@ mod pace;
 mod program;
 mod proxied;
 mod quota;
+mod slow_clients;
 mod sluicegate;

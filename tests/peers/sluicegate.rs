@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::pace::get;
 use crate::program::{Running, until};
 
 /// `sluicegate` on a free port.
@@ -13,7 +14,7 @@ pub struct Sluicegate {
     pub addr: SocketAddr,
     /// What it has printed so far.
     said: Arc<Mutex<String>>,
-    _process: Running,
+    process: Running,
 }
 
 impl Sluicegate {
@@ -50,12 +51,33 @@ impl Sluicegate {
                 line.clear();
             }
         });
-        Self { addr, said, _process: Running(child) }
+        Self { addr, said, process: Running(child) }
     }
 
     /// The address of `target` as clients are given it.
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.addr)
+    }
+
+    /// The value of a metric without labels, from the admin listener.
+    pub fn metric(&self, name: &str) -> u64 {
+        let admin = until("the admin listener's address", || {
+            let said = self.said.lock().unwrap();
+            said.lines().find_map(|line| line.strip_prefix("admin on http://")?.parse().ok())
+        });
+        let metrics = String::from_utf8(get(admin, "/metrics", "").body).unwrap();
+        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+    }
+
+    /// How many lines of what it said have `words` in them.
+    pub fn said(&self, words: &str) -> usize {
+        self.said.lock().unwrap().lines().filter(|line| line.contains(words)).count()
+    }
+
+    /// The descriptors that its process has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.process.0.id())).unwrap().count()
     }
 
     /// Waits for a record in the log that has all of these fields.
@@ -91,7 +113,8 @@ fn records(said: &str) -> Vec<String> {
     records
 }
 
-fn without_colours(line: &str) -> String {
+/// The text as it is without a terminal.
+pub fn without_colours(line: &str) -> String {
     let mut parts = line.split('\x1b');
     let start = parts.next().unwrap_or_default().to_owned();
     parts.fold(start, |line, part| line + part.split_once('m').map_or("", |(_, text)| text))

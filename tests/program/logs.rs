@@ -9,19 +9,28 @@ use rustix::process::Signal;
 
 use crate::fixture::{Program, connect, get, site, soon, text};
 
-/// What the access log says of one response, as name and value: in a release build a line of JSON, in a
-/// debug build a line for each field.
-fn record(log: &str) -> Vec<(String, String)> {
-    if cfg!(debug_assertions) {
-        let (_, behind) = log.split_once(" response\n").unwrap_or_else(|| panic!("{log}"));
-        let plain = behind.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
-        let lines = plain.lines().take_while(|line| line.starts_with("    "));
-        return lines.filter_map(|line| line.trim().split_once(' ')).map(own).collect();
+/// What the access log says of one response.
+pub fn record(log: &str) -> Vec<(String, String)> {
+    records(log, "response").into_iter().next().unwrap_or_else(|| panic!("{log}"))
+}
+
+/// The records of the log whose message ends with `message`, each as names and values: in a release build
+/// a line of JSON, in a debug build a line for each field.
+pub fn records(log: &str, message: &str) -> Vec<Vec<(String, String)>> {
+    let plain = log.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
+    let mut found = Vec::new();
+    let mut lines = plain.lines().peekable();
+    while let Some(line) = lines.next() {
+        if cfg!(debug_assertions) && line.ends_with(&format!(" {message}")) {
+            let fields = std::iter::from_fn(|| lines.next_if(|line| line.starts_with("    ")));
+            found.push(fields.filter_map(|line| line.trim().split_once(' ')).map(own).collect());
+        } else if line.contains(&format!("{message}\"")) && line.starts_with('{') {
+            // No value here has a comma in it.
+            let inner = line.trim_start_matches('{').trim_end_matches('}');
+            found.push(inner.split(',').filter_map(|pair| pair.split_once(':')).map(own).collect());
+        }
     }
-    let line = log.lines().find(|line| line.contains("\"msg\":\"response\"")).unwrap();
-    let inner = line.strip_prefix('{').and_then(|line| line.strip_suffix('}')).unwrap();
-    // No value here has a comma in it.
-    inner.split(',').filter_map(|pair| pair.split_once(':')).map(own).collect()
+    found
 }
 
 fn own((name, value): (&str, &str)) -> (String, String) {

@@ -3,7 +3,10 @@
 mod custom;
 mod ends;
 mod fixture;
+mod given_up;
+mod held;
 mod logs;
 mod reloads;
+mod stalled;
 mod starts;
 mod streams;

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::transfer::{Tracked, Transfer};
 use crate::body::Waits;
 use crate::budget::ClientKey;
+use crate::clock::Instant;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
 
@@ -36,6 +37,10 @@ pub(super) struct Account {
     pub(super) waits: Waits,
     /// What it waited for turns in shared budgets, by their names.
     pub(super) turns: Vec<(Arc<str>, Duration)>,
+    /// How long, over HTTP/2, the client's window held it.
+    pub(super) window_wait: Duration,
+    /// Over HTTP/2, its client took nothing for too long.
+    pub(super) given_up: bool,
     /// What the connection had waited for, for tokens and for its reader, when the exchange began.
     waited_before: (Duration, Duration),
 }
@@ -47,7 +52,8 @@ impl Exchange {
         client: ClientKey,
     ) -> Self {
         let logged = connection.server.setup().settings.access_log;
-        let transfer = Arc::new(Transfer::new(request, client, logged, connection.now()));
+        let began = connection.now();
+        let transfer = Arc::new(Transfer::new(request, client, logged, began));
         connection.exchange_began(&transfer);
         let account = Account {
             transfer,
@@ -55,7 +61,9 @@ impl Exchange {
             cut: false,
             waits: Waits::default(),
             turns: Vec::new(),
-            waited_before: waited(&connection),
+            window_wait: Duration::ZERO,
+            given_up: false,
+            waited_before: waited(&connection, began),
         };
         Self { connection, account }
     }
@@ -136,7 +144,7 @@ impl Account {
     fn outcome(&self, status: Option<StatusCode>) -> Outcome {
         match status {
             None => Outcome::Abandoned,
-            Some(_) if self.is_whole() && !self.cut => Outcome::Complete,
+            Some(_) if self.is_whole() && !self.cut && !self.given_up => Outcome::Complete,
             Some(_) => Outcome::Aborted,
         }
     }
@@ -161,12 +169,12 @@ impl Account {
         let lasted = ended.lasted;
         let pace = Rate::new((u128::from(ended.bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         let (tokens_before, reader_before) = self.waited_before;
-        let (tokens, reader) = waited(connection);
+        let (tokens, reader) = waited(connection, self.transfer.began + lasted);
         let own = [
             ("pace", self.waits.pace),
             ("source", self.waits.source),
             ("connection_rate", tokens.saturating_sub(tokens_before)),
-            ("reader", reader.saturating_sub(reader_before)),
+            ("reader", reader.saturating_sub(reader_before).max(self.window_wait)),
         ];
         let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
         let transfer = &self.transfer;
@@ -235,10 +243,9 @@ impl Connection {
     }
 }
 
-/// How long the connection has waited for tokens and for its reader.
-pub(super) fn waited(connection: &Connection) -> (Duration, Duration) {
-    let counts = connection.sink.counts();
-    (counts.token_wait(), counts.reader_wait())
+/// How long, until `now`, the connection has waited for tokens and for its reader.
+pub(super) fn waited(connection: &Connection, now: Instant) -> (Duration, Duration) {
+    (connection.sink.token_wait(now), connection.sink.reader_wait(now))
 }
 
 /// What held a response longest; `nothing` if none did for a millisecond.

@@ -1,43 +1,13 @@
-//! Clients by address: how many connections each has, and whose bytes were dropped.
+//! Clients by address: how many connections each has.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// Clients whose drops are told apart between two sweeps; those of further ones are told together.
-const MOST_TOLD: usize = 100;
-
-/// Lines about single connections between two sweeps. Many readers given up at once must not fill the
-/// disk; the sweep tells of all.
-const MOST_LINES: usize = 20;
-
-/// What one client lost since the last sweep.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Drops {
-    pub(super) connections: u64,
-    pub(super) bytes: u64,
-}
-
-impl Drops {
-    fn add(&mut self, bytes: u64) {
-        self.connections += 1;
-        self.bytes += bytes;
-    }
-}
-
-/// All clients of a server that have connections, or lost bytes since the last sweep.
+/// All clients of a server that have connections.
 #[derive(Default)]
 pub(super) struct Clients {
     connections: Mutex<HashMap<IpAddr, usize>>,
-    dropped: Mutex<Dropped>,
-}
-
-#[derive(Default)]
-struct Dropped {
-    /// Lines told of single connections since the last sweep.
-    told: usize,
-    by_client: HashMap<Option<IpAddr>, Drops>,
-    others: Drops,
 }
 
 impl Clients {
@@ -72,46 +42,10 @@ impl Clients {
     pub(super) fn is_empty(&self) -> bool {
         lock(&self.connections).is_empty()
     }
-
-    /// Notes that `client` lost `bytes`. True if it is the first loss since the last sweep, so that one
-    /// is due.
-    pub(super) fn dropped(&self, client: Option<IpAddr>, bytes: u64) -> bool {
-        let mut dropped = lock(&self.dropped);
-        let first = dropped.by_client.is_empty();
-        let client = client.map(network);
-        if dropped.by_client.len() < MOST_TOLD || dropped.by_client.contains_key(&client) {
-            dropped.by_client.entry(client).or_default().add(bytes);
-        } else {
-            dropped.others.add(bytes);
-        }
-        first
-    }
-
-    /// Whether the log may tell of one more connection before the next sweep.
-    pub(super) fn may_tell(&self) -> bool {
-        let mut dropped = lock(&self.dropped);
-        dropped.told += 1;
-        dropped.told <= MOST_LINES
-    }
-
-    /// One line in the log for each client that lost bytes since the last sweep.
-    pub(super) fn sweep(&self) {
-        let Dropped { by_client, others, .. } = std::mem::take(&mut *lock(&self.dropped));
-        for (client, drops) in by_client {
-            let client = client.map_or_else(|| "unix".to_owned(), |client| client.to_string());
-            log::warn!(client, connections = drops.connections, bytes_dropped = drops.bytes; "readers given up");
-        }
-        if others.connections > 0 {
-            log::warn!(
-                client = "others", connections = others.connections, bytes_dropped = others.bytes;
-                "readers given up"
-            );
-        }
-    }
 }
 
 /// The address a client is known by: of IPv6, the /64 that one customer has.
-fn network(client: IpAddr) -> IpAddr {
+pub(super) fn network(client: IpAddr) -> IpAddr {
     match client.to_canonical() {
         IpAddr::V6(v6) => {
             let mask = u128::MAX << 64;
@@ -155,23 +89,5 @@ mod tests {
         assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff:1")));
         assert_ne!(network(ip("2001:db8::1")), network(ip("2001:db8:0:1::1")));
         assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
-    }
-
-    #[test]
-    fn drops_are_summed_by_client_and_the_table_is_bounded() {
-        let clients = Clients::default();
-        assert!(clients.dropped(Some(ip("192.0.2.1")), 5));
-        assert!(!clients.dropped(Some(ip("192.0.2.1")), 7));
-        for n in 0..200 {
-            clients.dropped(Some(IpAddr::from([10, 0, 0, n])), 1);
-        }
-        {
-            let dropped = lock(&clients.dropped);
-            assert_eq!(dropped.by_client.len(), MOST_TOLD);
-            assert_eq!(dropped.by_client[&Some(ip("192.0.2.1"))], Drops { connections: 2, bytes: 12 });
-            assert_eq!(dropped.others, Drops { connections: 101, bytes: 101 });
-        }
-        clients.sweep();
-        assert!(clients.dropped(None, 1), "a new sweep is due");
     }
 }

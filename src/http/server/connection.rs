@@ -28,16 +28,16 @@ use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
-use crate::sink::{GivenUp, Sink, SinkState, Wire};
+use crate::sink::{Sink, SinkState, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Concurrent requests on one HTTP/2 connection; each may hold a response's buffers.
-const MAX_STREAMS: u32 = 100;
+pub(super) const MAX_STREAMS: u32 = 100;
 
 /// Bytes hyper may hold for one HTTP/2 stream.
-const MAX_STREAM_BUFFER: usize = 64 * 1024;
+pub(super) const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
 /// The ends of a connection, as it was accepted.
 #[derive(Clone, Copy)]
@@ -164,25 +164,6 @@ impl Connection {
         }
     }
 
-    /// Says in the log that the reader was given up and what it lost.
-    pub(super) fn tell_given_up(&self, why: GivenUp) {
-        let counts = self.sink.counts();
-        self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
-        if self.server.clients.may_tell() {
-            log::warn!(
-                fd = self.ends.fd,
-                connection = self.id,
-                client:% = self.ends.peer,
-                route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
-                bytes_written = counts.bytes_written(),
-                bytes_dropped = counts.bytes_dropped(),
-                buffered = self.sink.buffered_at_end(),
-                age_ms = (self.server.clock.now() - self.began).as_millis() as u64;
-                "{why}: connection reset"
-            );
-        }
-    }
-
     /// When the client will have been silent for too long; `None` while an exchange runs, or its last
     /// bytes wait.
     fn silent_too_long_at(&self) -> Option<Instant> {
@@ -207,6 +188,7 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.conclude_unsent(!self.is_sent());
+        self.tell_end();
         if self.refused.is_none() {
             self.server.registry.remove(self.id);
             if let Some(ip) = self.ends.peer.ip() {
@@ -240,9 +222,9 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
         }
     };
     connection.conclude_unsent(!connection.is_sent());
-    if let Some(why) = connection.sink.given_up() {
-        connection.tell_given_up(why);
-    } else if let Err(error) = ended {
+    if let Err(error) = ended
+        && connection.sink.given_up().is_none()
+    {
         // A client that hung up is no fault of ours or of anybody's.
         log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "connection ended early");
     }
@@ -274,8 +256,7 @@ fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) 
 
 fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
     let connection = Arc::clone(connection);
-    let clock = Arc::clone(&connection.server.clock);
-    let executor = StreamExecutor::new(clock, connection.settings.sink.stall_timeout);
+    let executor = StreamExecutor::new(Arc::clone(&connection));
     let mut builder = http2::Builder::new(executor);
     builder
         .max_concurrent_streams(MAX_STREAMS)

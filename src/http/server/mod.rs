@@ -4,7 +4,10 @@ mod accept;
 mod account;
 mod clients;
 mod connection;
+mod connection_log;
+mod drops;
 mod exchange;
+mod pieces;
 mod port;
 mod registry;
 mod report;
@@ -38,14 +41,12 @@ use crate::telemetry::Telemetry;
 pub use port::Port;
 
 use clients::Clients;
+use drops::DropLog;
 use registry::Registry;
 use setup::Setup;
 use shedding::Shedding;
 
 pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
-
-/// How long drops are gathered before the log tells of them.
-const SWEEP: Duration = Duration::from_secs(10);
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]
@@ -139,6 +140,7 @@ struct Shared {
     egress: Arc<SinkCounts>,
     shedding: Shedding,
     clients: Clients,
+    drops: DropLog,
     budgets: Budgets,
     ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
@@ -218,6 +220,7 @@ impl Server {
         shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
         shared.reach(Stage::Stopped);
         shared.idle().await;
+        shared.drops.sweep();
         for (name, counts) in &shared.setup().counts {
             log::info!(
                 filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
@@ -297,6 +300,7 @@ impl Shared {
             egress: Arc::default(),
             shedding: Shedding::default(),
             clients: Clients::default(),
+            drops: DropLog::default(),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             ports: RwLock::default(),
             setup: RwLock::new(Setup::new(settings, routes, counts)),
@@ -336,11 +340,11 @@ impl Shared {
 
     /// Notes that a reader was given up, and has the log told of it in a while, together with others.
     fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
-        if self.clients.dropped(client, bytes) {
+        if self.drops.note(client, bytes) {
             let shared = Arc::clone(self);
             rt::spawn(async move {
-                Sleep::lasting(Arc::clone(&shared.clock), SWEEP).or(shared.reached(Stage::Stopped)).await;
-                shared.clients.sweep();
+                let clock = Arc::clone(&shared.clock);
+                shared.drops.sweep_later(clock, shared.reached(Stage::Stopped)).await;
             });
         }
     }

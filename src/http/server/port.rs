@@ -92,8 +92,8 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
         Ok(())
     };
     let ended = future::or(future::or(serving, ending), closed).await;
-    if let Some(why) = connection.sink.given_up() {
-        connection.tell_given_up(why);
+    if connection.sink.given_up().is_some() {
+        // The connection tells of it when it has gone.
         return;
     }
     match ended {
@@ -119,7 +119,7 @@ struct Stream {
 impl Stream {
     fn log(&self, bytes: u64, lasted: Duration, outcome: Outcome) {
         let (waits, turns) = self.record.waited();
-        let (tokens, reader) = waited(&self.connection);
+        let (tokens, reader) = waited(&self.connection, self.connection.now());
         let own =
             [("pace", waits.pace), ("source", waits.source), ("connection_rate", tokens), ("reader", reader)];
         let held_by = held_by(own.into_iter().chain(turns.iter().map(|(by, waited)| (&**by, *waited))));

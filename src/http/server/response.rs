@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::account::Exchange;
+use super::pieces::Pieces;
 use super::streams::StreamWatch;
 use super::sweep;
 use crate::body::{BodyError, PacedBody};
@@ -45,7 +46,7 @@ impl ResponseBody {
         }
         let is_empty = content.is_none();
         if let Some(content) = content {
-            exchange.transfer().begin(content, watch.clone());
+            exchange.transfer().begin(content, watch.clone().map(Pieces::new));
         }
         Self { is_empty, exchange, expected: !is_empty, failure: Failure::None, watch }
     }
@@ -113,6 +114,10 @@ impl Drop for ResponseBody {
             self.exchange.account.waits = content.waits();
             self.exchange.account.turns = content.gate().waited().cloned().collect();
         }
+        if let Some(watch) = &self.watch {
+            self.exchange.account.window_wait = watch.waited(self.exchange.connection().now());
+            self.exchange.account.given_up = watch.is_given_up();
+        }
     }
 }
 
@@ -126,7 +131,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         if let Some(watch) = &this.watch {
-            watch.asked_for();
+            watch.asked_for(this.exchange.connection().now());
         }
         if !matches!(this.failure, Failure::None) {
             return this.poll_failure(cx);

@@ -14,9 +14,14 @@ impl Shedding {
     /// Looks at what is held and says whether requests are turned away: from above `most` bytes for all
     /// readers together on, until below 80 % of that.
     pub(super) fn is_shedding(&self, egress: &SinkCounts, most: u64) -> bool {
-        let buffered = egress.buffered();
+        self.judge(egress.buffered(), most)
+    }
+
+    fn judge(&self, buffered: u64, most: u64) -> bool {
         let was = self.shedding.load(Ordering::Relaxed);
-        let is = if was { buffered >= most / 5 * 4 } else { buffered > most };
+        // Wide, so that four fifths are exact for any bound.
+        let four_fifths = || u128::from(buffered) * 5 >= u128::from(most) * 4;
+        let is = if was { buffered > 0 && four_fifths() } else { buffered > most };
         if is != was && self.shedding.swap(is, Ordering::Relaxed) != is {
             if is {
                 log::warn!(buffered, most; "shedding: slow readers hold too much; new requests get 503");
@@ -25,5 +30,29 @@ impl Shedding {
             }
         }
         is
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_begins_above_the_bound_and_ends_below_four_fifths_of_it() {
+        for (most, steps) in [
+            (
+                1000,
+                &[(1000, false), (1001, true), (1000, true), (800, true), (799, false), (1000, false)][..],
+            ),
+            (1001, &[(1002, true), (801, true), (800, false)]),
+            (1, &[(1, false), (2, true), (1, true), (0, false)]),
+            (0, &[(0, false), (1, true), (0, false)]),
+            (u64::MAX, &[(u64::MAX, false)]),
+        ] {
+            let shedding = Shedding::default();
+            for (buffered, expected) in steps {
+                assert_eq!(shedding.judge(*buffered, most), *expected, "{buffered} of {most}");
+            }
+        }
     }
 }

@@ -14,8 +14,8 @@ use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame};
 
 use super::connection::Connection;
+use super::pieces::Pieces;
 use super::report::{HeldBy, Holding, TransferReport};
-use super::streams::StreamWatch;
 use crate::body::{BodyError, Held, PacedBody};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -61,8 +61,8 @@ pub(super) struct Flow {
     pub(super) bytes: u64,
     recent: Recent,
     body: Option<PacedBody<Content>>,
-    /// Over HTTP/2, what knows since when the client is waited for.
-    watch: Option<Arc<StreamWatch>>,
+    /// Over HTTP/2, what of the body is here and not yet with the framing.
+    pieces: Option<Pieces>,
 }
 
 /// A tunnel, a transfer that its connection tells of until this is dropped.
@@ -90,7 +90,7 @@ impl Tracked {
                 bytes: 0,
                 recent: Recent::since(connection.now()),
                 body: None,
-                watch: None,
+                pieces: None,
             }),
         });
         drop(flow);
@@ -142,7 +142,7 @@ impl Transfer {
                 bytes: 0,
                 recent: Recent::since(began),
                 body: None,
-                watch: None,
+                pieces: None,
             }),
         }
     }
@@ -170,10 +170,10 @@ impl Transfer {
     }
 
     /// Puts the body in place that is given on from now on.
-    pub(super) fn begin(&self, body: PacedBody<Content>, watch: Option<Arc<StreamWatch>>) {
+    pub(super) fn begin(&self, body: PacedBody<Content>, pieces: Option<Pieces>) {
         let mut flow = self.flow();
         flow.body = Some(body);
-        flow.watch = watch;
+        flow.pieces = pieces;
     }
 
     /// Takes the body out; nothing more is given on.
@@ -188,16 +188,15 @@ impl Transfer {
         connection: &Connection,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut flow = self.flow();
-        let Some(body) = &mut flow.body else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(cx));
+        let frame = ready!(flow.poll_frame(cx));
         if let Some(Ok(frame)) = &frame {
             let bytes = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
             let now = connection.now();
             flow.bytes += bytes;
             flow.recent.add(bytes, now);
             connection.handed_over(bytes);
-            if let Some(watch) = &flow.watch {
-                watch.handed_over(now);
+            if let Some(pieces) = &flow.pieces {
+                pieces.watch().handed_over(now);
             }
         }
         Poll::Ready(frame)
@@ -205,7 +204,9 @@ impl Transfer {
 
     /// Whether the body has nothing more to give.
     pub(super) fn is_end_stream(&self) -> bool {
-        self.flow().body.as_ref().is_none_or(Body::is_end_stream)
+        let flow = self.flow();
+        flow.pieces.as_ref().is_none_or(Pieces::is_empty)
+            && flow.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// What is to be told of it now.
@@ -261,10 +262,25 @@ impl Transfer {
             return socket().or_else(body);
         }
         let window = || {
-            let since = flow.watch.as_ref()?.waiting_since()?;
+            let since = flow.pieces.as_ref()?.watch().waiting_since()?;
             (now - since >= WINDOW_PATIENCE).then_some(Holding { by: HeldBy::Reader, until: None })
         };
         body().or_else(socket).or_else(window)
+    }
+}
+
+impl Flow {
+    /// The next frame of the body; over HTTP/2 the next piece.
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if let Some(piece) = self.pieces.as_mut().and_then(Pieces::next) {
+            return Poll::Ready(Some(Ok(Frame::data(piece))));
+        }
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = ready!(Pin::new(body).poll_frame(cx));
+        Poll::Ready(match (frame, &mut self.pieces) {
+            (Some(Ok(frame)), Some(pieces)) => Some(Ok(pieces.first_of(frame))),
+            (frame, _) => frame,
+        })
     }
 }
 

@@ -24,7 +24,7 @@ fn an_answer_of_unknown_length_is_complete_with_its_last_bytes() {
             let client = world.connect(Road::WIDE);
             client.send(request);
             world.pass(Duration::from_secs(1));
-            let [line] = &record::taken()[..] else { panic!("one response") };
+            let line = the_line();
             assert_eq!((line.number("bytes"), line.field("outcome")), (38_400, "complete"), "{line:?}");
             assert!(world.handle.telemetry().routes().iter().all(|route| route.aborted() == 0));
         }
@@ -42,7 +42,7 @@ fn an_answer_that_cannot_have_content_is_complete_without_it_and_its_connection_
             world.settle();
             let came = String::from_utf8(client.read(usize::MAX)).unwrap();
             assert!(came.starts_with(head) && came.ends_with("\r\n\r\n"), "{came:?}");
-            let [line] = &record::taken()[..] else { panic!("one response") };
+            let line = the_line();
             assert_eq!((line.number("bytes"), line.field("outcome")), (0, "complete"), "{line:?}");
         }
         assert!(world.lives(1));

@@ -1,0 +1,73 @@
+//! Counters that others read while sinks work: those of one, and the sums over all.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Counters of one sink, or the sums over many. All of them only grow, but for
+/// [`buffered`](Self::buffered).
+#[derive(Debug, Default)]
+pub struct SinkCounts {
+    pub(super) written: AtomicU64,
+    pub(super) read: AtomicU64,
+    pub(super) dropped: AtomicU64,
+    pub(super) overflow_closes: AtomicU64,
+    pub(super) stall_closes: AtomicU64,
+    pub(super) would_block: AtomicU64,
+    pub(super) buffered: AtomicU64,
+    pub(super) high_water: AtomicU64,
+    pub(super) token_wait: AtomicU64,
+    pub(super) reader_wait: AtomicU64,
+}
+
+impl SinkCounts {
+    /// Bytes the socket took, heads and framing included.
+    pub fn bytes_written(&self) -> u64 {
+        self.written.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that came from the socket.
+    pub fn bytes_read(&self) -> u64 {
+        self.read.load(Ordering::Relaxed)
+    }
+
+    /// Bytes taken for a reader, or about to be, that it never got because it was given up. What HTTP/2's
+    /// framing held of single streams, and had not offered yet, is not among them.
+    pub fn bytes_dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed because their buffer stayed full.
+    pub fn overflow_closes(&self) -> u64 {
+        self.overflow_closes.load(Ordering::Relaxed)
+    }
+
+    /// Connections closed because their reader took nothing, or too little, for too long.
+    pub fn stall_closes(&self) -> u64 {
+        self.stall_closes.load(Ordering::Relaxed)
+    }
+
+    /// How often the socket refused bytes.
+    pub fn would_block(&self) -> u64 {
+        self.would_block.load(Ordering::Relaxed)
+    }
+
+    /// Bytes held now.
+    pub fn buffered(&self) -> u64 {
+        self.buffered.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes one sink held at a time.
+    pub fn high_water(&self) -> u64 {
+        self.high_water.load(Ordering::Relaxed)
+    }
+
+    /// Time spent waiting for tokens of the connection's rate.
+    pub fn token_wait(&self) -> Duration {
+        Duration::from_nanos(self.token_wait.load(Ordering::Relaxed))
+    }
+
+    /// Time spent with bytes that the reader did not take.
+    pub fn reader_wait(&self) -> Duration {
+        Duration::from_nanos(self.reader_wait.load(Ordering::Relaxed))
+    }
+}

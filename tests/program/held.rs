@@ -1,0 +1,118 @@
+//! What the access log says held a response longest.
+//!
+//! Real time: each case has one thing that holds it for some tenths of a second, and nothing else.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use hyper::client::conn::http2::Builder;
+use sluicegate::rt::{self, Connect, Executor};
+
+use crate::fixture::{PATIENCE, Program, get, site, text};
+use crate::logs::record;
+
+/// How long each is held, at least.
+const HELD: Duration = Duration::from_millis(300);
+
+/// What the one line about a response says when `args` serve it and `act` asks for it.
+fn held_by(args: &[&str], act: impl FnOnce(SocketAddr)) -> (String, u64) {
+    let program = Program::start(&[args, &["--access-log"]].concat());
+    act(program.addr());
+    let log = program.end();
+    let record = record(&log);
+    let value = |name: &str| record.iter().find(|(field, _)| field == name).unwrap().1.clone();
+    assert_eq!(value("outcome"), "complete", "{log}");
+    (value("held_by"), value("duration_ms").parse().unwrap())
+}
+
+fn whole(addr: SocketAddr, len: usize) {
+    assert_eq!(get(TcpStream::connect(addr).unwrap(), "/a.bin", "").1.len(), len);
+}
+
+#[test]
+fn nothing_or_the_pace_or_the_connections_rate() {
+    let site = site(100_000);
+    let serve = |flags: &[&str]| {
+        held_by(&[&["serve", text(site.path())], flags].concat(), |addr| whole(addr, 100_000))
+    };
+    assert_eq!(serve(&[]).0, "nothing");
+    assert_eq!(serve(&["--rate", "200k"]).0, "pace");
+    assert_eq!(serve(&["--connection-rate", "200k", "--connection-burst", "1k"]).0, "connection_rate");
+    // Both, and the stricter one is what holds it.
+    let both = |pace, connection| {
+        serve(&["--rate", pace, "--connection-rate", connection, "--connection-burst", "1k"]).0
+    };
+    assert_eq!(both("200k", "2m"), "pace");
+    assert_eq!(both("2m", "200k"), "connection_rate");
+}
+
+#[test]
+fn the_source() {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", backend.local_addr().unwrap());
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = backend.accept().unwrap();
+        stream.read(&mut [0; 1000]).unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").unwrap();
+        std::thread::sleep(HELD);
+        stream.write_all(b"67890").unwrap();
+    });
+    let (held_by, lasted) = held_by(&["proxy", &url], |addr| whole(addr, 10));
+    answering.join().unwrap();
+    assert_eq!(held_by, "source");
+    assert!(lasted >= HELD.as_millis() as u64);
+}
+
+// It never takes all that there is, so it is waited for from the first byte to the last.
+#[test]
+fn a_reader_that_is_always_behind() {
+    let len = 600_000;
+    let site = site(len);
+    let (held_by, lasted) = held_by(&["serve", text(site.path()), "--send-buffer", "4k"], |addr| {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        socket.connect(&addr.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+        let (mut step, mut came) = ([0; 20_000], 0);
+        loop {
+            let n = stream.read(&mut step).unwrap();
+            if n == 0 {
+                break;
+            }
+            came += n;
+            std::thread::sleep(HELD / 100);
+        }
+        assert!(came > len);
+    });
+    assert_eq!(held_by, "reader", "in {lasted} ms");
+}
+
+// The connection's socket takes everything; it is the stream's window that is shut.
+#[test]
+fn a_reader_that_keeps_its_window_shut() {
+    let site = site(50_000);
+    let (held_by, lasted) = held_by(&["serve", text(site.path())], |addr| {
+        rt::block_on(async {
+            let to = Connect { host: "127.0.0.1".into(), port: addr.port(), receive_buffer: None };
+            let socket = rt::connect(&to).await.unwrap();
+            let mut builder = Builder::new(Executor);
+            builder.initial_stream_window_size(1024).initial_connection_window_size(1 << 20);
+            let (mut sender, connection) = builder.handshake(socket).await.unwrap();
+            rt::spawn(async {
+                let _ = connection.await;
+            });
+            let request = Request::get("http://t/a.bin").body(Empty::<Bytes>::new()).unwrap();
+            let response = sender.send_request(request).await.unwrap();
+            std::thread::sleep(HELD);
+            assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 50_000);
+        });
+    });
+    assert_eq!(held_by, "reader");
+    assert!(lasted >= HELD.as_millis() as u64);
+}

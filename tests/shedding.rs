@@ -1,0 +1,114 @@
+//! When slow readers hold too much in all: who is turned away, for how long, and who is not.
+
+mod served;
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::Instant;
+
+use http::Request;
+use http_body_util::{BodyExt, Empty};
+use served::{PATIENCE, Response, Served};
+use sluicegate::http::route::Route;
+use sluicegate::http::server::Settings;
+use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::sink::SinkSettings;
+
+/// Bytes held for each of the readers here.
+const BUFFER: usize = 20_000;
+
+/// Four buffers are just not too much, and three are less than 80 % of them.
+const TOTAL: u64 = 4 * BUFFER as u64;
+
+fn serving() -> (tempfile::TempDir, Served) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("small"), [b'x'; 1000]).unwrap();
+    std::fs::write(folder.path().join("large"), vec![b'y'; 1_000_000]).unwrap();
+    let sink = SinkSettings { buffer: BUFFER, send_buffer: Some(4096), ..SinkSettings::default() };
+    let settings = Settings { sink, egress_total: TOTAL, ..Settings::default() };
+    let served = Served::with(settings, vec![Route::files("/", folder.path()).unwrap()]);
+    (folder, served)
+}
+
+/// One that asked for a million bytes and reads none; comes back when its buffer is full.
+fn slow_reader(served: &Served, others: u64) -> TcpStream {
+    let mut stream = served.connect();
+    stream.write_all(b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    wait_until("a full buffer", served, (others + 1) * BUFFER as u64);
+    stream
+}
+
+/// It stays so, should a kernel still take some bytes.
+fn wait_until_it_sheds(served: &Served) {
+    let began = Instant::now();
+    while !served.handle.is_shedding() {
+        assert!(began.elapsed() < PATIENCE, "{:?}", served.handle.egress());
+        std::thread::yield_now();
+    }
+}
+
+fn wait_until(what: &str, served: &Served, buffered: u64) {
+    let began = Instant::now();
+    while served.handle.egress().buffered() != buffered {
+        assert!(began.elapsed() < PATIENCE, "{what}: {:?}", served.handle.egress());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn new_requests_are_turned_away_until_less_than_four_fifths_are_held() {
+    let (_folder, served) = serving();
+    let mut kept = served.connect();
+    let mut ask_again = || {
+        kept.write_all(b"GET /small HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        Response::read(&mut kept).unwrap()
+    };
+    assert_eq!(ask_again().status(), 200);
+    let mut readers: Vec<_> = (0..4).map(|others| slow_reader(&served, others)).collect();
+    assert!(!served.handle.is_shedding(), "as much as may be held is not too much");
+    assert_eq!(served.get("/small", "").status(), 200);
+
+    readers.push(slow_reader(&served, 4));
+    wait_until_it_sheds(&served);
+    for refused in [served.get("/small", ""), served.get("/none", ""), ask_again()] {
+        assert_eq!((refused.status(), refused.field("retry-after")), (503, Some("5")), "{}", refused.head);
+        assert!(refused.body.ends_with(b"Try again in some seconds.\n"));
+    }
+
+    // Down to the bound, which is above 80 % of it: still none. Below that: all again.
+    drop(readers.pop());
+    wait_until("the end of one", &served, TOTAL);
+    assert_eq!(ask_again().status(), 503, "the connection is kept");
+    drop(readers.pop());
+    wait_until("the end of another", &served, 3 * BUFFER as u64);
+    assert_eq!((ask_again().status(), served.get("/small", "").status()), (200, 200));
+    assert!(!served.handle.is_shedding());
+    // Those that were there before lost nothing.
+    for mut reader in readers {
+        assert_eq!(Response::read(&mut reader).unwrap().body.len(), 1_000_000);
+    }
+    assert_eq!(served.handle.egress().bytes_dropped(), 0);
+}
+
+#[test]
+fn over_http2_it_is_the_same() {
+    let (_folder, served) = serving();
+    let readers: Vec<_> = (0..5).map(|others| slow_reader(&served, others)).collect();
+    wait_until_it_sheds(&served);
+    rt::block_on(async {
+        let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
+        let socket = rt::connect(&to).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(Executor, socket).await.unwrap();
+        rt::spawn(async {
+            let _ = connection.await;
+        });
+        let request = Request::get("http://t/small").body(Empty::<bytes::Bytes>::new()).unwrap();
+        let refused = sender.send_request(request).await.unwrap();
+        assert_eq!(
+            (refused.status().as_u16(), &refused.headers()["retry-after"]),
+            (503, &"5".parse().unwrap())
+        );
+        assert!(refused.into_body().collect().await.is_ok());
+    });
+    drop(readers);
+}
