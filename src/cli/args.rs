@@ -140,7 +140,11 @@ macro_rules! one_route_command {
             #[argh(option, arg_name = "rate")]
             pub(super) min_drain_rate: Option<String>,
 
-            /// the kernel's send buffer of each connection, which stands before ours: 1B to 1g; the kernel takes twice as much (default the kernel's choice)
+            /// bytes that may wait in the kernel, before ours, while a reader's window is shut: 1B to 1g; no distant reader is slower for it (default 128k)
+            #[argh(option, arg_name = "size")]
+            pub(super) unsent: Option<String>,
+
+            /// all the kernel may hold of a connection, so also the most that reaches a reader in a round trip: 1B to 1g (default the kernel's choice)
             #[argh(option, arg_name = "size")]
             pub(super) send_buffer: Option<String>,
 
@@ -308,6 +312,7 @@ mod tests {
                 ("--on-full", spell_on_full(config.sink.on_full).to_owned()),
                 ("--stall-timeout", spell(config.sink.stall_timeout)),
                 ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
+                ("--unsent", Size::new(config.sink.unsent as u64).to_string()),
                 ("--header-timeout", spell(config.header_timeout)),
                 ("--idle-timeout", spell(config.idle_timeout)),
             ] {

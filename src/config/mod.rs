@@ -47,7 +47,7 @@ pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
-    MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
+    MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
 pub use source::{FilesSource, ProxySource, Source};
 pub(crate) use upstream::climbs;

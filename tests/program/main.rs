@@ -4,4 +4,5 @@ mod custom;
 mod ends;
 mod fixture;
 mod logs;
+mod memory;
 mod starts;

@@ -67,6 +67,7 @@ fn begin(socket: Socket, server: &Arc<Shared>) {
         server.telemetry.connection_refused();
         return;
     }
+    socket.set_unsent(server.sink.unsent);
     if let Some(bytes) = server.sink.send_buffer {
         socket.set_send_buffer(bytes);
     }
