@@ -1,0 +1,134 @@
+//! What readers that take nothing cost the whole process, however much they asked for.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use crate::fixture::{Program, connect, site, soon, text};
+
+/// What each asks for: more than all of them may cost together.
+const ASKED: usize = 256 << 20;
+
+/// Beside the sink's buffer, what one connection may hold of a file: the piece in hand…
+const PIECE: u64 = 64 * 1024;
+
+/// … and hyper's and our own state of it. (Measured: 81 to 84 KiB with the piece.)
+const STATE: u64 = 24 * 1024;
+
+/// The same of a backend's answer: six pieces of at most 32 KiB, which is what hyper reads at a time (one
+/// being read, one before the chain, one in it, three in hyper's writing), and the state of two
+/// connections. (Measured: 150 to 195 KiB together.)
+const FROM_A_BACKEND: u64 = (6 * 32 + 40) * 1024;
+
+/// What the process may grow by once, whatever the readers: stacks, and what the allocator keeps for
+/// each thread.
+const ONCE: u64 = 1 << 20;
+
+/// What may be kept of their memory for others: 2 MiB for pieces of 64 KiB, 1 MiB for sinks' buffers.
+const KEPT: u64 = 3 << 20;
+
+/// Asks for the large file and never reads.
+fn stalled(addr: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // Before connecting: the window is agreed on then.
+    socket.set_recv_buffer_size(2048).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    stream
+}
+
+/// A figure of the program's own metrics.
+fn metric(admin: SocketAddr, name: &str) -> u64 {
+    let mut stream = connect(admin);
+    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+    let mut page = String::new();
+    stream.read_to_string(&mut page).unwrap();
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+    value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+}
+
+/// Bytes of a process that are its own and no file's: what it allocated and touched.
+fn anonymous_memory(pid: u32) -> u64 {
+    // The kernel counts these pages one by one, while VmRSS may lag behind by some hundred KiB.
+    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
+    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
+    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// A program with readers that take nothing, and all buffers for them full.
+struct Crowd {
+    program: Program,
+    cap: u64,
+    readers: Vec<TcpStream>,
+    /// What the program had with one more reader, which stays.
+    before: u64,
+    _first: TcpStream,
+}
+
+impl Crowd {
+    /// Starts a program whose sinks hold `cap` bytes each.
+    fn of(readers: u64, command: &str, source: &str, cap: u64) -> Self {
+        let buffer = format!("{cap}B");
+        let program =
+            Program::start(&[command, source, "--egress-buffer", &buffer, "--admin", "127.0.0.1:0"]);
+        let first = stalled(program.addr());
+        let mut crowd = Self { program, cap, readers: Vec::new(), before: 0, _first: first };
+        // The first one has its code and data brought in.
+        crowd.wait_until_full();
+        crowd.before = anonymous_memory(crowd.program.id());
+        crowd.readers = (0..readers).map(|_| stalled(crowd.program.addr())).collect();
+        crowd.wait_until_full();
+        assert_eq!(metric(crowd.program.admin(), "sluicegate_egress_buffer_high_water_bytes"), cap);
+        crowd
+    }
+
+    fn wait_until_full(&self) {
+        let held = (1 + self.readers.len() as u64) * self.cap;
+        soon("full buffers", || {
+            (metric(self.program.admin(), "sluicegate_egress_buffered_bytes") == held).then_some(())
+        });
+    }
+
+    /// What the program has more than before they came.
+    fn grown(&self) -> u64 {
+        anonymous_memory(self.program.id()).saturating_sub(self.before)
+    }
+
+    /// Checks that it grew by their buffers, and besides by at most so much for each.
+    fn costs_at_most(&self, beside: u64) {
+        let (readers, grown) = (self.readers.len() as u64, self.grown());
+        let (least, most) = (readers * self.cap, readers * (self.cap + beside) + ONCE);
+        println!("{readers} readers with buffers of {} cost {} each", self.cap, grown / readers);
+        assert!((least..=most).contains(&grown), "grown by {grown}, expected {least} to {most}");
+    }
+}
+
+#[test]
+fn stalled_readers_of_files_cost_what_was_set_and_a_constant() {
+    let site = site(ASKED);
+    for cap in [16_384, 65_536, 500_000] {
+        Crowd::of(64, "serve", text(site.path()), cap).costs_at_most(PIECE + STATE);
+    }
+}
+
+#[test]
+fn stalled_readers_of_a_backend_cost_what_was_set_and_a_constant() {
+    let site = site(ASKED);
+    let backend = Program::start(&["serve", text(site.path())]);
+    let url = format!("http://{}", backend.addr());
+    for cap in [16_384, 65_536, 500_000] {
+        Crowd::of(64, "proxy", &url, cap).costs_at_most(FROM_A_BACKEND);
+    }
+}
+
+// An allocator keeps what it gets back as long as anything lives above it; so it did with 140 MB of 1 000.
+#[test]
+fn what_a_crowd_of_stalled_readers_held_is_given_back_to_the_system() {
+    let site = site(ASKED);
+    let mut crowd = Crowd::of(400, "serve", text(site.path()), 65_536);
+    crowd.costs_at_most(PIECE + STATE);
+    let readers = crowd.readers.drain(..).count() as u64;
+    let most = readers * STATE + ONCE + KEPT;
+    soon("less memory", || (crowd.grown() <= most).then_some(()));
+    println!("without them {} are left of each", crowd.grown() / readers);
+}
