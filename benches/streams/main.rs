@@ -3,13 +3,15 @@
 //! Every part runs in a process of its own: this one starts them, reads their clocks and prints one
 //! table. It asserts nothing about time. `benches/README.md` says what each figure is.
 
+#[path = "../process/mod.rs"]
+mod process;
 #[path = "../report/mod.rs"]
 mod report;
+#[path = "../request/mod.rs"]
+mod request;
 
-mod children;
 mod nginx;
 mod paced;
-mod process;
 mod roles;
 mod server;
 mod summary;
@@ -24,6 +26,7 @@ use std::time::Duration;
 use argh::FromArgs;
 use tempfile::TempDir;
 
+use process::{procfs, role};
 use server::Kind;
 use summary::Summary;
 
@@ -88,7 +91,7 @@ struct Timing {
 
 fn main() -> ExitCode {
     let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(roles::MARKER) {
+    if args.next().as_deref() == Some(role::MARKER) {
         return roles::run(&args.collect::<Vec<_>>());
     }
     let mut options: Options = argh::from_env();
@@ -110,7 +113,7 @@ fn main() -> ExitCode {
 
 fn bench(options: &Options) -> Outcome<()> {
     let site = Site::new(options.server.clone())?;
-    children::end_all_on_signals(site.dir.path().to_owned())?;
+    process::end_all_on_signals(site.dir.path().to_owned())?;
     let mut loads = [Load { streams: 1_000, rate: 64 * 1024 }, Load { streams: 5_000, rate: 16 * 1024 }];
     if options.quick {
         loads.iter_mut().for_each(|load| load.streams /= 10);
@@ -119,7 +122,7 @@ fn bench(options: &Options) -> Outcome<()> {
         warm_up: Duration::from_secs(options.warm_up),
         window: Duration::from_secs(options.seconds),
     };
-    let mut summary = Summary::new(process::load_average());
+    let mut summary = Summary::new(procfs::load_average());
     let done = measure_all(options, &site, &loads, timing, &mut summary);
     // What was read before something failed is worth its time too.
     match options.json {

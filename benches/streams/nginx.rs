@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::Outcome;
-use crate::children::Process;
+use crate::process::Process;
 
 /// How long nginx may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);

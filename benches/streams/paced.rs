@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::children::Process;
+use crate::process::{Process, procfs};
 use crate::server::{Kind, Running};
-use crate::{Load, Outcome, Site, Timing, process, roles};
+use crate::{Load, Outcome, Site, Timing, roles};
 
 /// What one reading gave.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub struct Reading {
 /// Starts a server, lets its clients come, measures for the window and ends all of them.
 pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<Reading> {
     let server = Running::start(site, kind, Some(load))?.ok_or("not installed")?;
-    let pss_before = process::pss_kib(server.pid)?;
+    let pss_before = procfs::pss_kib(server.pid)?;
 
     // 2 000 connections a second, in whole intervals, so that no instant of the 200 ms is preferred.
     let connect_over = Duration::from_millis(200) * (load.streams as u32).div_ceil(400);
@@ -40,12 +40,12 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
         ],
     )?;
     client.line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))?;
-    let cpu_before = process::cpu_seconds(server.pid)?;
+    let cpu_before = procfs::cpu_seconds(server.pid)?;
     let end = client.line_with("end ", timing.window + Duration::from_secs(30))?;
-    let cpu = process::cpu_seconds(server.pid)? - cpu_before;
+    let cpu = procfs::cpu_seconds(server.pid)? - cpu_before;
     // After the window, because the kernel's walk through the pages takes time of its own; the streams
     // are still running.
-    let pss = process::pss_kib(server.pid)?;
+    let pss = procfs::pss_kib(server.pid)?;
 
     let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;
     let [total, slowest, fastest, seconds] = figures[..] else { return Err("the client's last line".into()) };

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use crate::children::Process;
-use crate::{FILE_LEN, FILE_NAME, Load, Outcome, Site, nginx, process, roles};
+use crate::process::{Process, procfs};
+use crate::{FILE_LEN, FILE_NAME, Load, Outcome, Site, nginx, roles};
 
 /// A server, and where its bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,7 +86,7 @@ impl Running {
             }
             Kind::Nginx => {
                 let Some((nginx, port)) = nginx::start(site.folder())? else { return Ok(None) };
-                let pid = process::child_of(nginx.id()).ok_or("nginx has no worker")?;
+                let pid = procfs::child_of(nginx.id()).ok_or("nginx has no worker")?;
                 return Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, _processes: vec![nginx] }));
             }
         };

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::children::Process;
+use crate::process::{Process, procfs};
 use crate::server::{Kind, Running};
-use crate::{Outcome, Site, process, roles};
+use crate::{Outcome, Site, roles};
 
 /// How many downloads are measured, after one that warms up.
 const DOWNLOADS: u32 = 4;
@@ -26,9 +26,9 @@ pub fn measure(site: &Site, kind: Kind) -> Outcome<Option<Reading>> {
         &[server.port.to_string(), server.path.clone(), DOWNLOADS.to_string()],
     )?;
     client.line_with("begin", Duration::from_secs(60))?;
-    let cpu_before = process::cpu_seconds(server.pid)?;
+    let cpu_before = procfs::cpu_seconds(server.pid)?;
     let end = client.line_with("end ", Duration::from_secs(60) * DOWNLOADS)?;
-    let cpu = process::cpu_seconds(server.pid)? - cpu_before;
+    let cpu = procfs::cpu_seconds(server.pid)? - cpu_before;
     let (bytes, seconds) = end.split_once(' ').ok_or("the client's last line")?;
     let (bytes, seconds): (f64, f64) = (bytes.parse()?, seconds.parse()?);
     Ok(Some(Reading { gb_per_second: bytes / seconds / 1e9, cpu_per_gb: cpu / (bytes / 1e9) }))

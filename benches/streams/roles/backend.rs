@@ -8,7 +8,8 @@ use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 
-use super::{LIFETIME, NAP, Result, request};
+use super::{LIFETIME, NAP, Result};
+use crate::request;
 
 /// What one write offers to a socket.
 const PIECE: usize = 256 * 1024;

@@ -15,7 +15,8 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::{LIFETIME, NAP, Result, request};
+use super::{LIFETIME, NAP, Result};
+use crate::request;
 
 /// The most one read takes.
 const READ: usize = 256 * 1024;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, recv};
 
-use super::{Result, request};
-use crate::FILE_LEN;
+use super::Result;
+use crate::{FILE_LEN, request};
 
 /// The most one read takes. Bytes are thrown away in the kernel; see `client.rs`.
 const READ: usize = 1024 * 1024;

@@ -9,7 +9,8 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::{LIFETIME, Result, request};
+use super::{LIFETIME, Result};
+use crate::request;
 
 /// A stream gets its bytes on this grid.
 const INTERVAL: Duration = Duration::from_millis(200);

@@ -4,24 +4,18 @@ mod backend;
 mod client;
 mod download;
 mod floor;
-mod launch;
-mod request;
 
 use std::error::Error;
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
-
-/// The first argument of a process that has a role.
-pub const MARKER: &str = "--role";
+use crate::process::role;
 
 pub const BACKEND: &str = "backend";
 pub const CLIENT: &str = "client";
 pub const DOWNLOAD: &str = "download";
 pub const FLOOR: &str = "floor";
-pub const LAUNCH: &str = "launch";
 
 /// No role outlives this, whatever happens to the others.
 pub const LIFETIME: Duration = Duration::from_secs(600);
@@ -38,7 +32,7 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 /// Does what `args` say: a role's name, and what it is told.
 pub fn run(args: &[String]) -> ExitCode {
     let Some((role, args)) = args.split_first() else { return ExitCode::from(2) };
-    let done = prepare().and_then(|()| match (role.as_str(), args) {
+    let done = role::prepare().and_then(|()| match (role.as_str(), args) {
         (BACKEND, [length]) => backend::run(length.parse()?),
         (CLIENT, [port, path, streams, over_ms, warm_up_ms, window_ms]) => client::run(&client::Orders {
             port: port.parse()?,
@@ -50,7 +44,7 @@ pub fn run(args: &[String]) -> ExitCode {
         }),
         (DOWNLOAD, [port, path, times]) => download::run(port.parse()?, path, times.parse()?),
         (FLOOR, [file, streams, rate]) => floor::run(file.as_ref(), streams.parse()?, rate.parse()?),
-        (LAUNCH, [signal, program, args @ ..]) => launch::run(signal, program, args),
+        (role::LAUNCH, args) => role::launch(args),
         _ => Err(format!("no role {role} with {} arguments", args.len()).into()),
     });
     match done {
@@ -60,14 +54,6 @@ pub fn run(args: &[String]) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Dies with the process that started it, and may open as many sockets as the system lets it.
-fn prepare() -> Result<()> {
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
-    Ok(())
 }
 
 /// A listener on a free port, told on standard output, whose queue holds thousands of connections.

@@ -1,4 +1,8 @@
 //! As much of HTTP as a fixed answer needs: the end of a request's head, and the head of the answer.
+//!
+//! Shared by the benchmarks.
+
+#![allow(dead_code)] // each benchmark uses its part
 
 use std::io::{self, Read};
 use std::net::TcpStream;

@@ -1,8 +1,9 @@
 //! What the kernel says of a process: CPU time and memory, from procfs.
 
+use std::error::Error;
 use std::fs;
 
-use crate::Outcome;
+type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// CPU seconds a process has used since its start, in user mode and in the kernel.
 ///

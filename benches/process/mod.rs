@@ -1,8 +1,16 @@
-//! Child processes: started, heard line by line, and ended whatever becomes of this process.
+//! Child processes of a benchmark: started, heard line by line, and ended whatever becomes of this process.
 //!
 //! Each is killed and reaped when its handle is dropped (also by a panic), by SIGINT and SIGTERM
-//! through a list of all, and by the kernel if this process is killed: see `roles/launch.rs`.
+//! through a list of all, and by the kernel if this process is killed: see `role.rs`.
+//!
+//! Shared by the benchmarks; knows nothing of what they measure.
 
+#![allow(dead_code)] // each benchmark uses its part
+
+pub mod procfs;
+pub mod role;
+
+use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +21,7 @@ use std::time::{Duration, Instant};
 use futures_lite::StreamExt;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Outcome, roles};
+type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Those that are alive, for the thread that waits for signals.
 static ALIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
@@ -32,17 +40,17 @@ pub struct Process {
 
 impl Process {
     /// Starts this very program in `role`.
-    pub fn role(role: &str, args: &[String]) -> Outcome<Self> {
+    pub fn role(name: &str, args: &[String]) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg(roles::MARKER).arg(role).args(args);
-        Self::spawn(role, &mut command, false)
+        command.arg(role::MARKER).arg(name).args(args);
+        Self::spawn(name, &mut command, false)
     }
 
     /// Starts another program, tied to the life of this one.
     pub fn program(program: &Path, args: &[String], gently: bool) -> Outcome<Self> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = Command::new(std::env::current_exe()?);
-        command.args([roles::MARKER, roles::LAUNCH, if gently { "TERM" } else { "KILL" }]);
+        command.args([role::MARKER, role::LAUNCH, if gently { "TERM" } else { "KILL" }]);
         Self::spawn(&name, command.arg(program).args(args), gently)
     }
 
@@ -65,6 +73,7 @@ impl Process {
         Ok(Self { child, name: name.to_owned(), lines, gently })
     }
 
+    /// The number the system has for it.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

@@ -1,0 +1,36 @@
+//! What a process does first that was started as a part of a benchmark, or to become another program.
+
+use std::error::Error;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+
+/// The first argument of a process that has a role.
+pub const MARKER: &str = "--role";
+
+/// The role of turning into another program.
+pub const LAUNCH: &str = "launch";
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+/// Dies with the process that started it, and may open as many sockets as the system lets it.
+pub fn prepare() -> Result<()> {
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    let limit = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
+    Ok(())
+}
+
+/// Turns into another program, one that ends when the benchmark does. `args` are the signal it gets
+/// then, KILL, or TERM if it has children to end first; the program; and its arguments.
+///
+/// The order to die with the parent stays with a process through `exec`, and setting it here, in the
+/// child, needs no code between fork and exec.
+pub fn launch(args: &[String]) -> Result<()> {
+    let [signal, program, args @ ..] = args else { return Err("nothing to launch".into()) };
+    let signal = if signal == "TERM" { Signal::TERM } else { Signal::KILL };
+    set_parent_process_death_signal(Some(signal))?;
+    let error = Command::new(program).args(args).exec();
+    Err(format!("{program}: {error}").into())
+}
