@@ -50,6 +50,7 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(config.limits, limits);
     assert_eq!((config.sink.rate, config.sink.burst), (Rate::new(2 << 20), 512 << 10));
     assert_eq!((config.egress_total, config.sink.send_buffer), (Some(256 << 20), Some(256 << 10)));
+    assert_eq!((config.sink.buffer, config.sink.unsent), (64 << 10, 128 << 10));
     assert!(config.trusted_proxies[1].contains("::1".parse().unwrap()));
 
     let paths: Vec<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();

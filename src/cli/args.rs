@@ -143,7 +143,11 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "rate")]
             pub(in crate::cli) min_drain_rate: Option<String>,
 
-            /// the kernel's send buffer of each connection, which stands before ours: 1B to 1g; the kernel takes twice as much (default the kernel's choice)
+            /// bytes that may wait in the kernel, before ours, while a reader's window is shut: 1B to 1g; no distant reader is slower for it (default 128k)
+            #[argh(option, arg_name = "size")]
+            pub(in crate::cli) unsent: Option<String>,
+
+            /// all the kernel may hold of a connection, so also the most that reaches a reader in a round trip: 1B to 1g (default the kernel's choice)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) send_buffer: Option<String>,
 

@@ -5,9 +5,9 @@ use std::fmt::Display;
 
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    AdminSource, Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_SEND_BUFFER,
-    MOST_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp,
-    budget_of, duration, size_up_to,
+    AdminSource, Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_IN_KERNEL, MOST_TOTAL,
+    ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of, duration,
+    size_up_to,
 };
 use sluicegate::limit::{Budget, Rate, Size, UnitError};
 
@@ -51,7 +51,8 @@ macro_rules! set_server_flags {
             on_full: flag("on-full", &$typed.on_full, parse_on_full)?,
             stall_timeout: flag("stall-timeout", &$typed.stall_timeout, timeout)?,
             min_drain_rate: flag("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)?.flatten(),
-            send_buffer: flag("send-buffer", &$typed.send_buffer, |text| size(text, MOST_SEND_BUFFER))?,
+            unsent: flag("unsent", &$typed.unsent, |text| size(text, MOST_IN_KERNEL))?,
+            send_buffer: flag("send-buffer", &$typed.send_buffer, |text| size(text, MOST_IN_KERNEL))?,
         };
         $config.sink = sink(draft, &$config.routes, &$config.tcp)?;
         let total = flag("egress-total", &$typed.egress_total, |text| size(text, MOST_TOTAL))?;
@@ -274,7 +275,7 @@ mod tests {
              --server-rate 10m --client-rate 2m --client-burst 1m --client-key header:x-key \
              --max-connections 7 --client-connections 3 --connection-rate 1m --connection-burst 128 \
              --egress-buffer 32k --egress-total 10m --on-full close --stall-timeout 7s --min-drain-rate 1k \
-             --send-buffer 16k --header-timeout 5s --idle-timeout 6s",
+             --unsent 8k --send-buffer 16k --header-timeout 5s --idle-timeout 6s",
         ))
         .unwrap();
         let seconds = Duration::from_secs;
@@ -313,6 +314,7 @@ mod tests {
             on_full: OnFull::Close,
             stall_timeout: seconds(7),
             min_drain_rate: Rate::new(1024),
+            unsent: 8192,
             send_buffer: Some(16_384),
         };
         assert_eq!((config.sink, config.egress_total), (sink, Some(10 << 20)));
@@ -361,6 +363,7 @@ mod tests {
             (". --egress-buffer 64", "--egress-buffer: \"64\" is not a size"),
             (". --egress-buffer 65m", "--egress-buffer: 65m is not a size from 1B to 64m"),
             (". --egress-total 0B", "--egress-total: 0B is not a size from 1B to"),
+            (". --unsent 0B", "--unsent: 0B is not a size from 1B to 1g"),
             (". --send-buffer 2g", "--send-buffer: 2g is not a size from 1B to 1g"),
             (
                 ". --on-full drop",

@@ -137,13 +137,14 @@ pub(super) fn shared(budget: Budget) -> Option<String> {
 /// What is held for readers, and when they are given up.
 fn sink(sink: &SinkSettings, total: &str) -> String {
     let buffer = Size::new(sink.buffer as u64);
+    let unsent = Size::new(sink.unsent as u64);
     let kernel = sink
         .send_buffer
         .map_or_else(String::new, |bytes| format!(", send buffer {}", Size::new(bytes as u64)));
     let least =
         sink.min_drain_rate.map_or_else(String::new, |rate| format!(" or takes less than {}", rate_of(rate)));
     format!(
-        "buffer {buffer}{total}{kernel}, on full {}, closed if nothing goes for {}{least}",
+        "buffer {buffer}{total}, unsent {unsent}{kernel}, on full {}, closed if nothing goes for {}{least}",
         spell_on_full(sink.on_full),
         duration::spell(sink.stall_timeout)
     )

@@ -50,7 +50,7 @@ pub use network::{Network, NetworkError};
 pub use quota::{DEFAULT_RESOURCE, QuotaSource};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
-    MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
+    MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
 pub use source::{FilesSource, ProxySource, Source};
 pub use tcp::{HostPort, Tcp, TcpSource};

@@ -95,6 +95,7 @@ pub(super) struct RawSink {
     pub(super) on_full: Option<Spanned<OnFullWord>>,
     pub(super) stall_timeout: Option<Spanned<Timeout>>,
     pub(super) min_drain_rate: Option<RateOrOff>,
+    pub(super) unsent: Option<Spanned<Size>>,
     pub(super) send_buffer: Option<Spanned<Size>>,
 }
 

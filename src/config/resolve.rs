@@ -13,7 +13,7 @@ use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
 use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
 use super::route::{Route, RouteDraft, RouteFault};
-use super::sink::{MOST_BUFFER, MOST_SEND_BUFFER, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
+use super::sink::{MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
 use super::{Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
@@ -166,7 +166,8 @@ impl Resolver<'_> {
             on_full: raw.on_full.map(|word| word.into_inner().0),
             stall_timeout: Some(self.timeout("stall_timeout in [sink]", raw.stall_timeout, default)),
             min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
-            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_SEND_BUFFER),
+            unsent: self.size("unsent in [sink]", &raw.unsent, MOST_IN_KERNEL),
+            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_IN_KERNEL),
         };
         let (routes, tcp) = served.map_or((&[][..], &[][..]), |(routes, tcp)| (routes, tcp));
         draft.finish(routes, tcp).unwrap_or_else(|faults| {

@@ -14,8 +14,8 @@ pub const MOST_BUFFER: Size = Size::new(64 << 20);
 /// The largest sum of all buffers that can be set: 16 TiB.
 pub const MOST_TOTAL: Size = Size::new(16 << 40);
 
-/// The largest send buffer that can be set: 1 GiB, above what kernels give.
-pub const MOST_SEND_BUFFER: Size = Size::new(1 << 30);
+/// The most that can be set for what the kernel holds of one connection: 1 GiB, above what kernels give.
+pub const MOST_IN_KERNEL: Size = Size::new(1 << 30);
 
 /// How the connections of a server are bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,8 +35,14 @@ pub struct SinkSettings {
     /// A reader that takes less than this over `stall_timeout`, while there is always something for it,
     /// is given up. Default none.
     pub min_drain_rate: Option<Rate>,
-    /// Bytes of the kernel's send buffer (`SO_SNDBUF`), which stands between the sink and the reader.
-    /// Default: the kernel's own choice, which grows to megabytes.
+    /// Bytes that may wait in the kernel, unsent, because the reader's window is shut
+    /// (`TCP_NOTSENT_LOWAT`). Above it the socket refuses more, and the sink sees that the reader is
+    /// behind. Bytes on their way do not count: a distant reader is as fast as without. Default 128 KiB; at
+    /// least 1.
+    pub unsent: usize,
+    /// Bytes of the kernel's send buffer (`SO_SNDBUF`): all that it holds of the connection, on the way
+    /// or not. A reader gets about so much in each round trip, and no more. Default: the kernel's own
+    /// choice, which grows to megabytes for a distant, fast reader.
     pub send_buffer: Option<usize>,
 }
 
@@ -70,6 +76,7 @@ impl Default for SinkSettings {
             on_full: OnFull::Wait,
             stall_timeout: Duration::from_secs(60),
             min_drain_rate: None,
+            unsent: 128 * 1024,
             send_buffer: None,
         }
     }
@@ -93,6 +100,8 @@ pub struct SinkDraft {
     pub stall_timeout: Option<Duration>,
     /// See [`SinkSettings::min_drain_rate`].
     pub min_drain_rate: Option<Rate>,
+    /// See [`SinkSettings::unsent`].
+    pub unsent: Option<usize>,
     /// See [`SinkSettings::send_buffer`].
     pub send_buffer: Option<usize>,
 }
@@ -136,6 +145,7 @@ impl SinkDraft {
             on_full: self.on_full.unwrap_or(default.on_full),
             stall_timeout: self.stall_timeout.unwrap_or(default.stall_timeout),
             min_drain_rate: self.min_drain_rate,
+            unsent: self.unsent.unwrap_or(default.unsent),
             send_buffer: self.send_buffer,
         };
         if settings.on_full == OnFull::Close {

@@ -75,11 +75,24 @@ impl Socket {
         }
     }
 
-    /// Bounds the kernel's buffer for bytes on their way out (`SO_SNDBUF`). The kernel doubles the figure
-    /// for its bookkeeping, and has a least and a most of its own.
+    /// Bounds the kernel's buffer for bytes on their way out (`SO_SNDBUF`), those included that the reader
+    /// has not acknowledged: so much may leave in one round trip. The kernel doubles the figure for its
+    /// bookkeeping, and has a least and a most of its own.
     pub fn set_send_buffer(&self, bytes: usize) {
         // Refused only on a socket that is dead already.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.as_fd(), bytes);
+    }
+
+    /// Bounds what waits in the kernel because the reader's window is shut (`TCP_NOTSENT_LOWAT`): with
+    /// so many unsent bytes the socket takes no more. The write that reaches the bound may go beyond it,
+    /// by less than 64 KiB. What is on its way to the reader does not count, so no speed is lost. A Unix
+    /// socket sends nothing ahead of its reader but what `SO_SNDBUF` lets it.
+    pub fn set_unsent(&self, bytes: usize) {
+        if let Stream::Tcp(stream) = &self.stream {
+            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
+            // Refused only on a socket that is dead already.
+            let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+        }
     }
 
     /// Bounds the kernel's buffer for bytes that came and were not read yet (`SO_RCVBUF`), so that a sender

@@ -54,8 +54,22 @@ impl Program {
 
     /// The address it says it listens on.
     pub fn addr(&self) -> SocketAddr {
-        let line = self.started.iter().find_map(|line| line.strip_prefix("listening on http://"));
+        self.addr_behind("listening on http://")
+    }
+
+    /// The address of its admin listener.
+    pub fn admin(&self) -> SocketAddr {
+        self.addr_behind("admin on http://")
+    }
+
+    fn addr_behind(&self, words: &str) -> SocketAddr {
+        let line = self.started.iter().find_map(|line| line.strip_prefix(words));
         line.unwrap().parse().unwrap()
+    }
+
+    /// The number the system has for it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     pub fn connect(&self) -> TcpStream {

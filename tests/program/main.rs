@@ -6,6 +6,7 @@ mod fixture;
 mod given_up;
 mod held;
 mod logs;
+mod memory;
 mod reloads;
 mod stalled;
 mod starts;

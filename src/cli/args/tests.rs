@@ -43,6 +43,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
             ("--on-full", spell_on_full(config.sink.on_full).to_owned()),
             ("--stall-timeout", spell(config.sink.stall_timeout)),
             ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
+            ("--unsent", Size::new(config.sink.unsent as u64).to_string()),
             ("--header-timeout", spell(config.header_timeout)),
             ("--idle-timeout", spell(config.idle_timeout)),
         ] {

@@ -77,6 +77,7 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
         server.telemetry.connection_refused();
         return;
     }
+    socket.set_unsent(setup.sink.unsent);
     if let Some(bytes) = setup.sink.send_buffer {
         socket.set_send_buffer(bytes);
     }
