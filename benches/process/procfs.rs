@@ -19,8 +19,14 @@ pub fn cpu_seconds(pid: u32) -> Outcome<f64> {
 
 /// Proportional set size in KiB: private pages, and a share of those that others map too.
 pub fn pss_kib(pid: u32) -> Outcome<u64> {
+    memory_kib(pid, "Pss")
+}
+
+/// A figure of the kernel's walk through all pages of a process, in KiB: `Rss`, `Pss`, ….
+pub fn memory_kib(pid: u32, name: &str) -> Outcome<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Pss:")).ok_or("no Pss in smaps_rollup")?;
+    let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let line = line.ok_or_else(|| format!("no {name} in smaps_rollup"))?;
     Ok(line.trim().trim_end_matches("kB").trim_end().parse()?)
 }
 

@@ -14,15 +14,13 @@ pub fn median(readings: &[f64]) -> Option<f64> {
     }
 }
 
-/// "median (lowest–highest)", the median alone if there is one reading, or a dash if there are none.
+/// "median (lowest–highest)", the median alone if all readings look the same, or a dash if there are none.
 pub fn show(readings: &[f64], decimals: usize) -> String {
     let Some(median) = median(readings) else { return "–".to_owned() };
-    if readings.len() == 1 {
-        return format!("{median:.decimals$}");
-    }
     let lowest = readings.iter().copied().fold(f64::INFINITY, f64::min);
     let highest = readings.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    format!("{median:.decimals$} ({lowest:.decimals$}–{highest:.decimals$})")
+    let [median, lowest, highest] = [median, lowest, highest].map(|figure| format!("{figure:.decimals$}"));
+    if lowest == highest { median } else { format!("{median} ({lowest}–{highest})") }
 }
 
 /// Rows under headings.

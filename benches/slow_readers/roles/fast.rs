@@ -1,0 +1,130 @@
+//! Eight clients that ask for the same file again and again, each on a connection of its own, and time it.
+
+use std::io::Write;
+use std::net::{SocketAddr, TcpStream};
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+
+use rustix::buffer::spare_capacity;
+use rustix::event::Timespec;
+use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
+
+use super::Result;
+use crate::{SMALL, request};
+
+const CLIENTS: usize = 8;
+
+/// Connections, caches and the processor's clock come to speed before the window begins.
+const WARM_UP: Duration = Duration::from_millis(500);
+
+/// A server that gives nothing for so long has failed.
+const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+
+/// The most one read takes. Only heads are looked at.
+const READ: usize = 128 * 1024;
+
+struct Client {
+    socket: TcpStream,
+    asked: Instant,
+    /// The answer's head as far as it came; emptied when it is whole.
+    head: Vec<u8>,
+    /// Bytes of the answer's body to come; `None` before its head is whole.
+    left: Option<u64>,
+}
+
+struct Clients {
+    poller: OwnedFd,
+    clients: Vec<Client>,
+    request: String,
+    buf: Vec<u8>,
+    events: Vec<Event>,
+    /// Nanoseconds of each answer.
+    took: Vec<u64>,
+}
+
+/// Prints `end P50 P99 REQUESTS`: microseconds of the median and of the slowest hundredth, and requests a second.
+pub fn run(server: SocketAddr, path: &str, window: Duration) -> Result<()> {
+    let mut all = Clients {
+        poller: epoll::create(CreateFlags::CLOEXEC)?,
+        clients: Vec::with_capacity(CLIENTS),
+        request: request::request(server.port(), path),
+        buf: vec![0; READ],
+        events: Vec::with_capacity(CLIENTS),
+        took: Vec::with_capacity(1 << 20),
+    };
+    for number in 0..CLIENTS {
+        let mut socket = TcpStream::connect(server)?;
+        socket.set_nodelay(true)?;
+        epoll::add(&all.poller, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
+        socket.write_all(all.request.as_bytes())?;
+        socket.set_nonblocking(true)?;
+        all.clients.push(Client { socket, asked: Instant::now(), head: Vec::new(), left: None });
+    }
+    all.ask_until(Instant::now() + WARM_UP)?;
+    all.took.clear();
+    let began = Instant::now();
+    all.ask_until(began + window)?;
+    let seconds = began.elapsed().as_secs_f64();
+    all.took.sort_unstable();
+    let at = |part: f64| {
+        all.took.get((all.took.len() as f64 * part) as usize).map_or(0.0, |&nanos| nanos as f64 / 1e3)
+    };
+    println!("end {} {} {}", at(0.50), at(0.99), all.took.len() as f64 / seconds);
+    Ok(())
+}
+
+impl Clients {
+    fn ask_until(&mut self, deadline: Instant) -> Result<()> {
+        while Instant::now() < deadline {
+            match epoll::wait(&self.poller, spare_capacity(&mut self.events), Some(&PATIENCE)) {
+                Ok(0) => return Err("the server answers nobody".into()),
+                Ok(_) => {}
+                Err(Errno::INTR) => continue,
+                Err(error) => return Err(error.into()),
+            }
+            for event in self.events.drain(..) {
+                let client = &mut self.clients[event.data.u64() as usize];
+                if client.read(&mut self.buf)? {
+                    let now = Instant::now();
+                    self.took.push((now - client.asked).as_nanos() as u64);
+                    client.asked = now;
+                    client.socket.write_all(self.request.as_bytes())?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Client {
+    /// Reads once, and says whether the answer is whole.
+    fn read(&mut self, buf: &mut [u8]) -> Result<bool> {
+        // What is body is thrown away in the kernel.
+        let flags = if self.left.is_some() { RecvFlags::TRUNC } else { RecvFlags::empty() };
+        let n = match recv(&self.socket, &mut *buf, flags) {
+            Ok((_, 0)) => return Err("the server closed a connection".into()),
+            Ok((_, n)) => n,
+            Err(Errno::AGAIN | Errno::INTR) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        };
+        let came = match self.left {
+            Some(_) => n,
+            None => {
+                self.head.extend_from_slice(&buf[..n]);
+                let Some(end) = request::end_of_head(&self.head) else { return Ok(false) };
+                match request::status(&self.head) {
+                    Some(200) => self.left = Some(SMALL.1),
+                    status => return Err(format!("an answer with status {status:?}").into()),
+                }
+                let came = self.head.len() - end;
+                self.head.clear();
+                came
+            }
+        };
+        let left = self.left.unwrap_or_default().checked_sub(came as u64).ok_or("more than was asked for")?;
+        self.left = (left > 0).then_some(left);
+        Ok(left == 0)
+    }
+}
