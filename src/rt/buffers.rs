@@ -9,6 +9,8 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use super::Pages;
+
 /// The two sizes, each with how many of it are kept: together at most 3 MiB in the process.
 ///
 /// 16 KiB holds the chunk of rates up to 80 KiB/s (12 288 bytes at 60 KiB/s), 64 KiB is the largest
@@ -29,7 +31,7 @@ struct Pool {
     /// How many are on loan.
     lent: AtomicUsize,
     /// Invariant: each is `size` bytes long, and there are at most `keep`.
-    idle: Mutex<Vec<Box<[u8]>>>,
+    idle: Mutex<Vec<Pages>>,
 }
 
 impl Pool {
@@ -40,11 +42,11 @@ impl Pool {
     fn take(&'static self) -> Buffer {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         self.lent.fetch_add(1, Ordering::Relaxed);
-        let bytes = idle.unwrap_or_else(|| vec![0; self.size].into_boxed_slice());
+        let bytes = idle.unwrap_or_else(|| Pages::new(self.size));
         Buffer { bytes, filled: 0, pool: self }
     }
 
-    fn give_back(&self, bytes: Box<[u8]>) {
+    fn give_back(&self, bytes: Pages) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < self.keep {
             idle.push(bytes);
@@ -55,7 +57,7 @@ impl Pool {
 
 /// A buffer on loan from its pool.
 pub(super) struct Buffer {
-    bytes: Box<[u8]>,
+    bytes: Pages,
     /// How much of it, from its beginning, has been read into.
     filled: usize,
     pool: &'static Pool,

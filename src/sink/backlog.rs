@@ -1,25 +1,40 @@
 //! Bytes a socket refused: a bounded buffer that exists only while it holds something.
 
 use std::io::IoSlice;
+use std::sync::{Mutex, PoisonError};
+
+use crate::rt::Pages;
+
+/// The memory of buffers that drained, for the next ones: a fast reader's socket refuses bytes again and
+/// again too, and most of a process' buffers are of one size.
+static SPARE: Spare = Spare(Mutex::new(Vec::new()));
+
+/// The most bytes that are kept so in all, and in how many pieces. What a crowd of slow readers had beyond
+/// that goes back to the system.
+const MOST_SPARE: usize = 1024 * 1024;
+const MOST_SPARES: usize = 16;
 
 /// A first-in-first-out buffer of at most `cap` bytes.
 ///
-/// Its memory is allocated when the first byte comes and given back when the last has gone.
+/// Its memory is taken when the first byte comes and given back when the last has gone.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    bytes: Vec<u8>,
-    /// Bytes at the front that have gone already.
+    /// None, or `cap` bytes.
+    memory: Pages,
+    /// Bytes at the front that have been written to.
+    filled: usize,
+    /// Of these, how many have gone already.
     gone: usize,
     cap: usize,
 }
 
 impl Backlog {
     pub(super) fn new(cap: usize) -> Self {
-        Self { bytes: Vec::new(), gone: 0, cap: cap.max(1) }
+        Self { memory: Pages::default(), filled: 0, gone: 0, cap: cap.max(1) }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.gone
+        self.filled - self.gone
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -32,7 +47,7 @@ impl Backlog {
 
     /// What is held, in order.
     pub(super) fn as_slice(&self) -> &[u8] {
-        &self.bytes[self.gone..]
+        &self.memory[self.gone..self.filled]
     }
 
     /// Appends at most `most` bytes of `bufs`, as far as there is room, and says how many.
@@ -40,16 +55,17 @@ impl Backlog {
         let offered = bufs.iter().map(|buf| buf.len()).sum::<usize>();
         let mut left = most.min(self.room()).min(offered);
         let taken = left;
-        if left > 0 && self.bytes.capacity() == 0 {
-            self.bytes.reserve_exact(self.cap);
+        if left > 0 && !self.is_allocated() {
+            self.memory = SPARE.take(self.cap);
         }
-        if self.bytes.len() + left > self.cap {
-            self.bytes.drain(..self.gone);
-            self.gone = 0;
+        if self.filled + left > self.cap {
+            self.memory.copy_within(self.gone..self.filled, 0);
+            (self.filled, self.gone) = (self.len(), 0);
         }
         for buf in bufs {
             let n = left.min(buf.len());
-            self.bytes.extend_from_slice(&buf[..n]);
+            self.memory[self.filled..self.filled + n].copy_from_slice(&buf[..n]);
+            self.filled += n;
             left -= n;
         }
         taken
@@ -59,14 +75,45 @@ impl Backlog {
     pub(super) fn advance(&mut self, n: usize) {
         self.gone += n.min(self.len());
         if self.is_empty() {
-            *self = Self::new(self.cap);
+            self.give_back();
         }
     }
 
     /// Whether it holds memory.
-    #[cfg(test)]
     pub(super) fn is_allocated(&self) -> bool {
-        self.bytes.capacity() > 0
+        !self.memory.is_empty()
+    }
+
+    fn give_back(&mut self) {
+        (self.filled, self.gone) = (0, 0);
+        if self.is_allocated() {
+            SPARE.keep(std::mem::take(&mut self.memory));
+        }
+    }
+}
+
+impl Drop for Backlog {
+    fn drop(&mut self) {
+        self.give_back();
+    }
+}
+
+/// Memory nobody uses now. What it held is still in it.
+struct Spare(Mutex<Vec<Pages>>);
+
+impl Spare {
+    /// `len` bytes.
+    fn take(&self, len: usize) -> Pages {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        last.filter(|pages| pages.len() == len).unwrap_or_else(|| Pages::new(len))
+    }
+
+    fn keep(&self, pages: Pages) {
+        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sum: usize = kept.iter().map(|pages| pages.len()).sum();
+        if kept.len() < MOST_SPARES && sum + pages.len() <= MOST_SPARE {
+            kept.push(pages);
+        }
     }
 }
 
@@ -85,6 +132,21 @@ mod tests {
             backlog.advance(taken);
             assert!(backlog.is_empty() && !backlog.is_allocated());
         }
+    }
+
+    #[test]
+    fn memory_that_is_kept_fits_and_is_bounded() {
+        let spare = Spare(Mutex::default());
+        let kept = || spare.0.lock().unwrap().len();
+        for (len, most) in [(1, 16), (64 * 1024, 16), (300_000, 3), (MOST_SPARE, 1), (MOST_SPARE + 1, 0)] {
+            (0..20).for_each(|_| spare.keep(Pages::new(len)));
+            assert_eq!(kept(), most, "of {len}");
+            while kept() > 0 {
+                assert_eq!(spare.take(len).len(), len);
+            }
+        }
+        spare.keep(Pages::new(7));
+        assert_eq!((spare.take(5).len(), kept()), (5, 0), "one of another size is of no use");
     }
 
     proptest! {
