@@ -21,7 +21,6 @@ use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use argh::FromArgs;
 use tempfile::TempDir;
@@ -50,10 +49,6 @@ struct Options {
     #[argh(option, default = "5")]
     readings: usize,
 
-    /// seconds that the fast clients are measured for each time; default 2
-    #[argh(option, default = "2")]
-    seconds: u64,
-
     /// exit with 1 if the median of the readings is above 1.05 × without slow readers, at p50
     #[argh(switch)]
     check: bool,
@@ -78,8 +73,8 @@ fn main() -> ExitCode {
         return roles::run(&args.collect::<Vec<_>>());
     }
     let options: Options = argh::from_env();
-    if options.readings == 0 || options.seconds == 0 {
-        eprintln!("--readings and --seconds: at least 1 is meant");
+    if options.readings == 0 {
+        eprintln!("--readings 0: at least 1 is meant");
         return ExitCode::from(2);
     }
     match bench(&options) {
@@ -110,7 +105,7 @@ fn bench(options: &Options) -> Outcome<bool> {
     for (number, readers) in (1..=options.readings).flat_map(|number| CROWDS.map(|readers| (number, readers)))
     {
         eprintln!("reading {number} of {}: {readers} slow readers", options.readings);
-        match reading::measure(&site, readers, Duration::from_secs(options.seconds)) {
+        match reading::measure(&site, readers) {
             Ok(reading) => readings.push(reading),
             // What was read before is worth its time too.
             Err(error) => {

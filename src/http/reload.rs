@@ -205,6 +205,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("sink on_full", spell_on_full(sink.on_full).to_owned()),
         ("sink stall_timeout", duration::spell(sink.stall_timeout)),
         ("sink min_drain_rate", RateOrOff(sink.min_drain_rate).to_string()),
+        ("sink unsent", Size::new(sink.unsent as u64).to_string()),
         ("sink send_buffer", or_none(sink.send_buffer.map(|bytes| Size::new(bytes as u64).to_string()))),
     ]
 }
@@ -266,7 +267,7 @@ mod tests {
              header_timeout='3s'\nidle_timeout='4s'\ntrusted_proxies='10.0.0.0/8'\n\
              [limits]\nclient={rate='1m',key='header:x-key'}\n\
              [sink]\nbuffer='1m'\ntotal='2m'\non_full='close'\nstall_timeout='5s'\n\
-             min_drain_rate='6k'\nsend_buffer='7k'\n[[route]]\npath='/'\nfiles='src'\nrate='1m'",
+             min_drain_rate='6k'\nunsent='7k'\nsend_buffer='8k'\n[[route]]\npath='/'\nfiles='src'\nrate='1m'",
         );
         let told = setting_changes(&before, &after);
         assert_eq!(told.len(), settings(&before).len(), "{told:?}");

@@ -17,7 +17,7 @@ use crate::{SMALL, request};
 const CLIENTS: usize = 8;
 
 /// Connections, caches and the processor's clock come to speed before the window begins.
-const WARM_UP: Duration = Duration::from_millis(500);
+const WARM_UP: Duration = Duration::from_millis(200);
 
 /// A server that gives nothing for so long has failed.
 const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
