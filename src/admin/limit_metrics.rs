@@ -46,7 +46,7 @@ impl LimitMetrics {
         };
         let (server, connection) = (budgets.server(), budgets.connection());
         let mut samples = vec![
-            shared("server", ALL_ROUTES, server.budget(), server.passed()),
+            shared("server", ALL_ROUTES, server.in_force(), server.passed()),
             shared("client", ALL_ROUTES, budgets.clients().budget(), server.passed_below()),
             Sample {
                 kind: "connection_rate",

@@ -13,10 +13,10 @@ mod key;
 mod seat;
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, Instant};
-use crate::limit::{Budget, NodeId, Passed, Tree, Weight};
+use crate::limit::{Budget, NodeId, Passed, Rate, Tree, Weight};
 
 pub use clients::Clients;
 pub use each::Each;
@@ -50,6 +50,33 @@ struct Inner {
     id: NodeId,
     parent: Option<Node>,
     name: Arc<str>,
+    /// Held while it is applied to the tree, so that two changes come there in the same order.
+    setting: Mutex<Setting>,
+}
+
+/// What a node was told to be. In force is the smaller of both rates.
+#[derive(Clone, Copy)]
+struct Setting {
+    own: Budget,
+    ceiling: Option<Rate>,
+}
+
+impl Setting {
+    fn of(own: Budget) -> Mutex<Self> {
+        Mutex::new(Self { own, ceiling: None })
+    }
+
+    fn in_force(self) -> Budget {
+        let Some(ceiling) = self.ceiling else { return self.own };
+        // A ceiling is kept also where the own rate only reports; that one then delays nothing.
+        let rate = binding(self.own).map_or(ceiling, |own| own.min(ceiling));
+        Budget { rate: Some(rate), report_only: false, ..self.own }
+    }
+}
+
+/// The rate that a budget keeps, if it has one and does not only report.
+fn binding(budget: Budget) -> Option<Rate> {
+    budget.rate.filter(|_| !budget.report_only)
 }
 
 impl Node {
@@ -57,7 +84,8 @@ impl Node {
     pub fn root(name: &str, budget: Budget, clock: Arc<dyn Clock>) -> Self {
         let tree = Driven::new(Tree::new(budget, clock.now()), clock);
         tree.limits_changed(None, budget.rate);
-        Self(Arc::new(Inner { tree, id: Tree::ROOT, parent: None, name: name.into() }))
+        let setting = Setting::of(budget);
+        Self(Arc::new(Inner { tree, id: Tree::ROOT, parent: None, name: name.into(), setting }))
     }
 
     /// A new node below this one, with a full burst.
@@ -70,7 +98,8 @@ impl Node {
         let tree = Arc::clone(&self.0.tree);
         let id = tree.with(|tree, now| tree.add(self.0.id, budget, now));
         tree.limits_changed(None, budget.rate);
-        Self(Arc::new(Inner { tree, id, parent: Some(self.clone()), name }))
+        let setting = Setting::of(budget);
+        Self(Arc::new(Inner { tree, id, parent: Some(self.clone()), name, setting }))
     }
 
     /// A place for one stream below this node.
@@ -89,13 +118,34 @@ impl Node {
         self.0.parent.as_ref()
     }
 
-    /// The limits in force.
+    /// The limits it was given.
     pub fn budget(&self) -> Budget {
+        self.setting().own
+    }
+
+    /// The limits in force: those it was given, under the ceiling if there is one.
+    pub fn in_force(&self) -> Budget {
         self.0.tree.read(|tree| tree.budget(self.0.id))
     }
 
-    /// Changes the limits for all below, from now on.
+    /// Changes the limits for all below, from now on. A ceiling stays.
     pub fn set(&self, budget: Budget) {
+        self.change(|setting| setting.own = budget);
+    }
+
+    /// Puts a ceiling on the rate, whatever the limits are or are changed to; `None` takes it away.
+    pub fn set_ceiling(&self, ceiling: Option<Rate>) {
+        self.change(|setting| setting.ceiling = ceiling);
+    }
+
+    fn setting(&self) -> MutexGuard<'_, Setting> {
+        self.0.setting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Setting)) {
+        let mut setting = self.setting();
+        change(&mut setting);
+        let budget = setting.in_force();
         let tree = &self.0.tree;
         let old = tree.with(|tree, now| {
             let old = tree.budget(self.0.id);
@@ -168,5 +218,43 @@ impl Drop for Inner {
 impl fmt::Debug for Node {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Node").field("name", &self.name()).field("budget", &self.budget()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    fn rate(bytes_per_second: u64) -> Option<Rate> {
+        Rate::new(bytes_per_second)
+    }
+
+    // The admin API set a rate above the share of a fleet's limit, and that was in force.
+    #[test]
+    fn a_ceiling_holds_whatever_the_limits_are_changed_to() {
+        let node = Node::root("server", Budget::of(rate(400)).with_burst(7), Arc::new(ManualClock::new()));
+        node.set_ceiling(rate(500));
+        for (own, ceiling, expected) in
+            [(400, 500, 400), (600, 500, 500), (0, 500, 500), (600, 1, 1), (600, 0, 600), (0, 0, 0)]
+        {
+            node.set_ceiling(rate(ceiling));
+            node.set(Budget::of(rate(own)).with_burst(7));
+            assert_eq!(node.in_force(), Budget::of(rate(expected)).with_burst(7), "{own} under {ceiling}");
+            assert_eq!(node.budget().rate, rate(own), "what was asked for is remembered");
+            assert_eq!(node.is_limited(), expected != 0);
+        }
+    }
+
+    #[test]
+    fn under_a_ceiling_a_rate_that_only_reports_delays_nothing() {
+        let reporting = Budget::of(rate(600)).reporting_only();
+        let node = Node::root("server", reporting, Arc::new(ManualClock::new()));
+        for ceiling in [500, 900] {
+            node.set_ceiling(rate(ceiling));
+            assert_eq!(node.in_force(), Budget::of(rate(ceiling)));
+        }
+        node.set_ceiling(None);
+        assert_eq!(node.in_force(), reporting);
     }
 }

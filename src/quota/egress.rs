@@ -11,7 +11,7 @@ use crate::admin::Token;
 use crate::budget::Node;
 use crate::clock::{Clock, Sleep};
 use crate::config::QuotaSource;
-use crate::limit::{Budget, Rate};
+use crate::limit::Rate;
 use crate::tls::{ClientTls, Identity};
 
 /// How often the demand is looked at.
@@ -29,8 +29,6 @@ pub struct Egress {
     client: QuotaClient,
     share: Allocation,
     node: Node,
-    /// The server's own rate.
-    own: Option<Rate>,
 }
 
 /// Why a server cannot be bound.
@@ -39,7 +37,7 @@ pub struct EgressError(String);
 
 impl Egress {
     /// Binds `node`, the server's, to the share that `source` describes. From now on the node's rate is the
-    /// smaller of the one it has and the share; a share of zero lets a byte a second pass.
+    /// smaller of its own, also if that is changed, and the share; a share of zero lets a byte a second pass.
     ///
     /// # Errors
     /// A token or certificate cannot be read.
@@ -60,10 +58,9 @@ impl Egress {
         let share = client
             .allocation(source.resource.as_str())
             .ok_or_else(|| EgressError("the client does not use its resource".to_owned()))?;
-        let budget = node.budget();
         let bound = node.clone();
-        share.on_change(move |share| bound.set(limited(budget, share)));
-        Ok(Self { client, share, node, own: binding(budget) })
+        share.on_change(move |share| bound.set_ceiling(ceiling(share)));
+        Ok(Self { client, share, node })
     }
 
     /// The client's counters.
@@ -88,8 +85,9 @@ impl Egress {
             let nanos = (now - since).as_nanos().max(1);
             let rate = u128::from(passed.bytes - before.bytes) * 1_000_000_000 / nanos;
             let wants = demand.look(u64::try_from(rate).unwrap_or(u64::MAX), passed.waits > before.waits);
-            // Its own limit holds it back, not the share.
-            let wants = match (wants, self.own) {
+            // Its own limit, which may be changed at any time, holds it back and not the share.
+            let own = self.node.budget();
+            let wants = match (wants, own.rate.filter(|_| !own.report_only)) {
                 (None, own) => own.map(Rate::bytes_per_second),
                 (Some(wants), own) => Some(own.map_or(wants, |own| wants.min(own.bytes_per_second()))),
             };
@@ -105,15 +103,9 @@ impl Egress {
     }
 }
 
-/// The server's own budget under a share. A share is kept also where the server's own limit only reports.
-fn limited(own: Budget, share: Share) -> Budget {
-    let share = Rate::new(share.per_second().max(1));
-    Budget { rate: binding(own).into_iter().chain(share).min(), report_only: false, ..own }
-}
-
-/// The rate that a budget keeps, if it has one and does not only report.
-fn binding(budget: Budget) -> Option<Rate> {
-    budget.rate.filter(|_| !budget.report_only)
+/// The rate that a share puts a ceiling at. There is none of zero: that would be none at all.
+fn ceiling(share: Share) -> Option<Rate> {
+    Rate::new(share.per_second().max(1))
 }
 
 /// How much a server can use, by what it was seen to use.
@@ -164,21 +156,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_the_smaller_of_the_servers_own_and_the_share_and_never_off() {
-        let share = |bytes: u64| Share { rate_micros: bytes * MICRO, state: ShareState::Leased };
-        for (own, bytes, expected) in
-            [(0, 500, 500), (400, 500, 400), (600, 500, 500), (600, 0, 1), (0, 0, 1)]
-        {
-            let budget = limited(Budget::of(Rate::new(own)).with_burst(7), share(bytes));
-            assert_eq!((budget.rate, budget.burst), (Rate::new(expected), 7), "{own} {bytes}");
-        }
-        let reporting = Budget::of(Rate::new(600)).reporting_only();
-        for bytes in [500, 900] {
-            assert_eq!(
-                limited(reporting, share(bytes)),
-                Budget::of(Rate::new(bytes)),
-                "reporting delays nothing"
-            );
+    fn a_share_of_zero_is_no_lack_of_a_ceiling() {
+        let share = |rate_micros| Share { rate_micros, state: ShareState::Leased };
+        for (micros, expected) in [(500 * MICRO, 500), (1_999_999, 1), (1, 1), (0, 1)] {
+            assert_eq!(ceiling(share(micros)), Rate::new(expected), "{micros}");
         }
     }
 
