@@ -1,4 +1,4 @@
-//! Shared budgets, driven: handles to the nodes of a [`Tree`](crate::limit::Tree), and places in its line.
+//! Shared budgets, driven: handles to the nodes of a [`Tree`], and places in its line.
 //!
 //! The tree itself is pure and knows who comes next; here are its lock, its one timer and the wake-ups.
 //! While streams wait, one alarm is set on the clock for the instant at which the next turn can be paid.
