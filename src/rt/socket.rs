@@ -112,18 +112,6 @@ impl Socket {
         }
     }
 
-    /// Bounds what waits in the kernel because the reader's window is shut (`TCP_NOTSENT_LOWAT`): with
-    /// so many unsent bytes the socket takes no more. The write that reaches the bound may go beyond it,
-    /// by less than 64 KiB. What is on its way to the reader does not count, so no speed is lost. A Unix
-    /// socket sends nothing ahead of its reader but what `SO_SNDBUF` lets it.
-    pub fn set_unsent(&self, bytes: usize) {
-        if let Stream::Tcp(stream) = &self.stream {
-            let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            // Refused only on a socket that is dead already.
-            let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes);
-        }
-    }
-
     /// Our own address; `None` on a Unix socket, or if it is unknown.
     pub fn local(&self) -> Option<SocketAddr> {
         match &self.stream {
