@@ -17,6 +17,7 @@ mod socket;
 mod socket_io;
 mod stdout;
 mod tasks;
+mod unsent;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -36,6 +37,7 @@ pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;
 pub use tasks::{spawn, tasks};
+pub use unsent::unsent;
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///
