@@ -19,3 +19,4 @@ mod program;
 mod proxied;
 mod quota;
 mod sluicegate;
+mod streams;
