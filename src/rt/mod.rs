@@ -12,11 +12,13 @@ mod inotify;
 mod listener;
 mod pages;
 mod process;
+mod random;
 mod signals;
 mod socket;
 mod socket_io;
 mod stdout;
 mod tasks;
+mod unsent;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -32,10 +34,12 @@ pub use inotify::FileWatch;
 pub use listener::Listener;
 pub use pages::Pages;
 pub use process::{memory_limit, raise_descriptor_limit};
+pub use random::random;
 pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;
 pub use tasks::{spawn, tasks};
+pub use unsent::unsent;
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///
