@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use http::header::{HOST, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode, Version, request};
 
-use super::token::Token;
+use crate::http::Token;
 use crate::http::answer;
 use crate::http::content::Content;
 

@@ -17,7 +17,7 @@ use super::format::Format;
 use super::limit_metrics::LimitMetrics;
 use super::process_metrics::ProcessMetrics;
 use super::server_metrics::ServerMetrics;
-use super::token::Token;
+use crate::http::Token;
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;

@@ -39,7 +39,6 @@ mod format;
 mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
-mod token;
 
 use std::collections::HashSet;
 use std::fmt;
@@ -56,7 +55,7 @@ use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
 
-pub use token::{Token, TokenError};
+pub use crate::http::{Token, TokenError};
 
 /// Shows what a server does to those who ask on the admin listener.
 pub struct Admin {

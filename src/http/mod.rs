@@ -10,11 +10,13 @@ pub mod proxy;
 mod reload;
 pub mod route;
 pub mod server;
+mod token;
 
 pub(crate) use assembly::bind;
 pub use assembly::{AssemblyError, FilterKinds};
 pub use budgets::Budgets;
 pub use reload::Reloaded;
+pub use token::{Token, TokenError};
 
 /// The largest message head that passes, start line and end included: 32 KiB, requests and responses
 /// alike. A larger request is answered 431, a larger response of an upstream 502.

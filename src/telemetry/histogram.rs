@@ -26,20 +26,53 @@ const BOUNDS: [u64; 16] = [
     3_600_000_000,
 ];
 
+/// Bounds for what should take no time at all, in microseconds: an event's way to its subscriber.
+const FINE: [u64; BOUNDS.len()] = [
+    100,
+    250,
+    500,
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    5_000_000,
+    30_000_000,
+    300_000_000,
+];
+
 /// Durations, counted by size and summed.
 ///
 /// The sum is in whole microseconds: ten thousand responses that never end fill it in 58 years.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Durations {
+    bounds: &'static [u64; BOUNDS.len()],
     /// One for each bound, and one for what is above the last.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
 }
 
+impl Default for Durations {
+    /// Told apart from 5 ms to an hour.
+    fn default() -> Self {
+        Self { bounds: &BOUNDS, buckets: Default::default(), micros: AtomicU64::new(0) }
+    }
+}
+
 impl Durations {
-    pub(super) fn observe(&self, duration: Duration) {
+    /// Told apart from a tenth of a millisecond to five minutes.
+    pub(crate) fn fine() -> Self {
+        Self { bounds: &FINE, ..Self::default() }
+    }
+
+    pub(crate) fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let bucket = BOUNDS.partition_point(|bound| *bound < micros);
+        let bucket = self.bounds.partition_point(|bound| *bound < micros);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.micros.fetch_add(micros, Ordering::Relaxed);
     }
@@ -53,7 +86,7 @@ impl Durations {
     /// into none before it. The last bound is infinite.
     pub fn buckets(&self) -> [(f64, u64); BOUNDS.len() + 1] {
         std::array::from_fn(|at| {
-            let bound = BOUNDS.get(at).map_or(f64::INFINITY, |micros| *micros as f64 / 1e6);
+            let bound = self.bounds.get(at).map_or(f64::INFINITY, |micros| *micros as f64 / 1e6);
             (bound, self.buckets[at].load(Ordering::Relaxed))
         })
     }
@@ -84,6 +117,6 @@ mod tests {
 
     #[test]
     fn bounds_rise() {
-        assert!(BOUNDS.is_sorted_by(|a, b| a < b));
+        assert!(BOUNDS.is_sorted_by(|a, b| a < b) && FINE.is_sorted_by(|a, b| a < b));
     }
 }

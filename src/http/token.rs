@@ -1,4 +1,4 @@
-//! The secret that admits to the admin listener, and the file it comes from.
+//! The secret that admits to the admin listener or to publishing, and the file it comes from.
 
 use std::fmt;
 use std::fs::File;
@@ -133,7 +133,7 @@ impl fmt::Display for TokenError {
         const MAKE: &str = "`openssl rand -hex 32` makes a good one";
         match &self.path {
             Some(path) => write!(f, "token file {}: ", path.display())?,
-            None => f.write_str("admin token: ")?,
+            None => f.write_str("token: ")?,
         }
         match &self.fault {
             Fault::Unreadable(error) => f.write_str(error),
