@@ -46,6 +46,7 @@ pub mod brigade;
 pub mod budget;
 pub mod clock;
 pub mod config;
+pub mod events;
 mod excerpt;
 pub mod filter;
 pub mod generator;

@@ -18,10 +18,12 @@
 mod admin;
 pub mod duration;
 mod error;
+mod events;
 mod filters;
 mod limits;
 mod listen;
 mod network;
+mod places;
 mod quota;
 mod raw;
 mod resolve;
@@ -43,6 +45,7 @@ use log::LevelFilter;
 
 pub use admin::AdminSource;
 pub use error::ConfigError;
+pub use events::{EventFault, EventSettings, Suspend};
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use limits::{KeySource, RouteLimits, SharedLimits, budget_of};
 pub use listen::{ListenAddr, ListenError};

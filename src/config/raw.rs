@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny, SeqAccess, Visitor};
 use toml::Spanned;
 
+use super::events::RawEvents;
 use super::limits::{RawBudget, RawClient, RawRouteLimits};
 use super::tcp::RawTcp;
 use super::{ListenAddr, Network, OnFull, RoutePath, duration, words};
@@ -105,6 +106,7 @@ pub(super) struct RawRoute {
     pub(super) path: Spanned<Parsed<RoutePath>>,
     pub(super) files: Option<Spanned<String>>,
     pub(super) proxy: Option<Spanned<String>>,
+    pub(super) events: Option<Spanned<RawEvents>>,
     pub(super) rate: Option<Spanned<RateOrOff>>,
     pub(super) burst: Option<Spanned<Burst>>,
     pub(super) end_of_stream: Option<Spanned<EndOfStreamWord>>,
@@ -125,12 +127,12 @@ pub(super) struct RawRoute {
 }
 
 impl RawRoute {
-    /// The keys given that mean something only for the other kind of source, with their places.
-    pub(super) fn misplaced(&self, is_files: bool) -> Vec<(&'static str, Range<usize>)> {
+    /// The keys given that mean something only for other kinds of source, with their places.
+    pub(super) fn misplaced(&self, source: &str) -> Vec<(&'static str, Range<usize>)> {
         fn place<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
             value.as_ref().map(Spanned::span)
         }
-        let keys = if is_files {
+        let proxys = || {
             vec![
                 ("host", place(&self.host)),
                 ("connect_timeout", place(&self.connect_timeout)),
@@ -140,8 +142,12 @@ impl RawRoute {
                 ("idle_connection_timeout", place(&self.idle_connection_timeout)),
                 ("honour_accel", place(&self.honour_accel)),
             ]
-        } else {
-            vec![("index", place(&self.index)), ("list", place(&self.list))]
+        };
+        let files = || vec![("index", place(&self.index)), ("list", place(&self.list))];
+        let keys = match source {
+            "files" => proxys(),
+            "proxy" => files(),
+            _ => [files(), proxys()].concat(),
         };
         keys.into_iter().filter_map(|(key, place)| Some((key, place?))).collect()
     }

@@ -11,8 +11,9 @@ use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
+use super::places::Places;
 use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
-use super::route::{Route, RouteDraft, RouteFault};
+use super::route::{Route, RouteDraft};
 use super::sink::{MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::{HostPolicy, UpstreamUrl};
@@ -124,8 +125,10 @@ impl Resolver<'_> {
             warnings: Vec::new(),
         };
         if config.routes.is_empty() && config.tcp.is_empty() && self.problems.is_empty() {
-            self.problems
-                .push(Problem::new(None, "nothing to serve; add a [[route]] with a path and files or proxy"));
+            self.problems.push(Problem::new(
+                None,
+                "nothing to serve; add a [[route]] with a path and files, proxy or events",
+            ));
         }
         config
     }
@@ -184,7 +187,11 @@ impl Resolver<'_> {
         })
     }
 
-    fn size(&mut self, key: &str, value: &Option<Spanned<Size>>, most: Size) -> Option<usize> {
+    pub(super) fn base(&self) -> &Path {
+        self.base
+    }
+
+    pub(super) fn size(&mut self, key: &str, value: &Option<Spanned<Size>>, most: Size) -> Option<usize> {
         let value = value.as_ref()?;
         size_up_to(*value.get_ref(), most)
             .map_err(|error| self.problem(value.span(), format!("{key}: {error}")))
@@ -218,15 +225,24 @@ impl Resolver<'_> {
     ) -> Option<Route> {
         let name = format!("[[route]] {:?}", shorten(raw.path.get_ref().0.as_str()));
         let before = self.problems.len();
-        let source = match (&raw.files, &raw.proxy) {
-            (Some(files), None) => self.files(&name, files, &raw),
-            (None, Some(proxy)) => self.proxy(&name, proxy, &raw)?,
-            (Some(_), Some(proxy)) => {
+        let events = raw.events.take();
+        let source = match (&raw.files, &raw.proxy, events) {
+            (Some(files), None, None) => self.files(&name, files, &raw),
+            (None, Some(proxy), None) => self.proxy(&name, proxy, &raw)?,
+            (None, None, Some(events)) => {
+                self.misplaced(&name, "events", &raw);
+                self.events(&name, events)
+            }
+            (Some(_), Some(proxy), None) => {
                 self.problem(proxy.span(), format!("{name} has both files and proxy; leave one out"));
                 return None;
             }
-            (None, None) => {
-                let text = format!("{name} has neither files nor proxy; say where its content comes from");
+            (_, _, Some(events)) => {
+                self.problem(events.span(), format!("{name} has events and another source; leave one out"));
+                return None;
+            }
+            (None, None, None) => {
+                let text = format!("{name} has no files, proxy or events; say where its content comes from");
                 self.problem(whole, text);
                 return None;
             }
@@ -324,8 +340,8 @@ impl Resolver<'_> {
 
     /// Keys that do nothing for this kind of source.
     fn misplaced(&mut self, name: &str, source: &str, raw: &RawRoute) {
-        let other = if source == "files" { "proxy" } else { "files" };
-        for (key, at) in raw.misplaced(source == "files") {
+        for (key, at) in raw.misplaced(source) {
+            let other = if matches!(key, "index" | "list") { "files" } else { "proxy" };
             let text =
                 format!("{key} in {name}: does nothing with {source}, only with {other}; leave it out");
             self.problem(at, text);
@@ -345,7 +361,13 @@ impl Resolver<'_> {
         })
     }
 
-    fn count(&mut self, key: &str, value: Option<Spanned<i64>>, default: usize, least: usize) -> usize {
+    pub(super) fn count(
+        &mut self,
+        key: &str,
+        value: Option<Spanned<i64>>,
+        default: usize,
+        least: usize,
+    ) -> usize {
         let Some(value) = value else { return default };
         match usize::try_from(*value.get_ref()) {
             Ok(number) if (least..=MOST_CONNECTIONS).contains(&number) => number,
@@ -356,27 +378,6 @@ impl Resolver<'_> {
                 );
                 default
             }
-        }
-    }
-}
-
-/// Where the keys stand that the check of a whole route may find at fault.
-struct Places {
-    path: Range<usize>,
-    files: Option<Range<usize>>,
-    burst: Option<Range<usize>>,
-    end_of_stream: Option<Range<usize>>,
-    filters: Vec<Range<usize>>,
-}
-
-impl Places {
-    fn of(&self, fault: &RouteFault) -> Option<Range<usize>> {
-        match fault.key {
-            "path" => Some(self.path.clone()),
-            "files" => self.files.clone(),
-            "burst" => self.burst.clone(),
-            "end_of_stream" => self.end_of_stream.clone(),
-            _ => fault.index.and_then(|index| self.filters.get(index)).cloned(),
         }
     }
 }

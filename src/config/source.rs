@@ -1,9 +1,10 @@
-//! Where a route's content comes from: a folder or a backend.
+//! Where a route's content comes from: a folder, a backend, or streams of events.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use super::error::shorten;
+use super::events::EventSettings;
 use super::upstream::{HostPolicy, UpstreamUrl};
 use crate::excerpt::excerpt;
 
@@ -14,6 +15,8 @@ pub enum Source {
     Files(FilesSource),
     /// A backend.
     Proxy(ProxySource),
+    /// Streams of events.
+    Events(Box<EventSettings>),
 }
 
 /// A folder of files.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use log::LevelFilter;
 
-use super::OnFull;
 use super::error::{shorten, suggestion};
+use super::{OnFull, Suspend};
 use crate::filter::EndOfStream;
 
 const LOG_LEVELS: &[(&str, LevelFilter)] = &[
@@ -19,6 +19,8 @@ const LOG_LEVELS: &[(&str, LevelFilter)] = &[
 
 const ENDS_OF_STREAM: &[(&str, EndOfStream)] =
     &[("immediate", EndOfStream::Immediate), ("paced", EndOfStream::Paced)];
+
+const SUSPENDS: &[(&str, Suspend)] = &[("stream", Suspend::Stream), ("429", Suspend::TooManyRequests)];
 
 const ON_FULL: &[(&str, OnFull)] = &[("wait", OnFull::Wait), ("close", OnFull::Close)];
 
@@ -77,6 +79,19 @@ pub fn spell_on_full(rule: OnFull) -> &'static str {
     spell(rule, ON_FULL)
 }
 
+/// Reads `stream` or `429`.
+///
+/// # Errors
+/// Another word.
+pub fn parse_suspend(text: &str) -> Result<Suspend, WordError> {
+    parse(text, "what a suspended subscriber can get", SUSPENDS)
+}
+
+/// The answer as [`parse_suspend`] reads it.
+pub fn spell_suspend(answer: Suspend) -> &'static str {
+    spell(answer, SUSPENDS)
+}
+
 fn parse<T: Copy>(text: &str, what: &'static str, words: &[(&str, T)]) -> Result<T, WordError> {
     words.iter().find(|(word, _)| *word == text).map(|(_, value)| *value).ok_or_else(|| {
         let known: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
@@ -101,6 +116,10 @@ mod tests {
         for (word, rule) in ENDS_OF_STREAM {
             assert_eq!(parse_end_of_stream(word), Ok(*rule));
             assert_eq!(spell_end_of_stream(*rule), *word);
+        }
+        for (word, answer) in SUSPENDS {
+            assert_eq!(parse_suspend(word), Ok(*answer));
+            assert_eq!(spell_suspend(*answer), *word);
         }
         for (word, rule) in ON_FULL {
             assert_eq!(parse_on_full(word), Ok(*rule));

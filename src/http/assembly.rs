@@ -8,7 +8,9 @@ use super::files::Files;
 use super::proxy::Proxy;
 use super::route::Route;
 use super::server::{Server, Settings};
+use super::token::Token;
 use crate::config::{self, Config, FilterKind, ListenAddr, Source, TcpSource};
+use crate::events::Events;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
@@ -152,6 +154,11 @@ fn route(
             let files = Files::new(&source.root)
                 .map_err(|error| failed(&format!("folder {}: {error}", source.root.display())))?;
             Route::folder(path, files.index(source.index.as_str()).list(source.list))
+        }
+        Source::Events(settings) => {
+            let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose();
+            let token = token.map_err(|error| failed(&error))?;
+            Route::events(path, Events::new(path, (**settings).clone(), token, rt::clock()))
         }
         Source::Proxy(source) => Route::proxy(path, Proxy::new(source.clone(), given.pace.rate, rt::clock())),
     };

@@ -12,6 +12,7 @@ use super::content::Content;
 use super::files::Files;
 use super::proxy::{Client, Proxy};
 use crate::budget::{ClientKey, Clients, Gate, Node};
+use crate::events::Events;
 use crate::filter::{EndOfStream, FilterFactory};
 use crate::limit::{Budget, Limit, Rate, Weight};
 use crate::rt;
@@ -56,6 +57,7 @@ pub(super) enum Source {
     Files(Files),
     Proxy(Box<Proxy>),
     Handler(Box<dyn Handler>),
+    Events(Box<Events>),
 }
 
 /// A place in a route's order of filters.
@@ -113,6 +115,19 @@ impl Route {
     /// Paths below `path` are answered by the caller's own code.
     pub fn handler(path: &str, handler: impl Handler + 'static) -> Self {
         Self::new(path, Source::Handler(Box::new(handler)))
+    }
+
+    /// Below `path` are streams of events.
+    pub fn events(path: &str, events: Events) -> Self {
+        Self::new(path, Source::Events(Box::new(events)))
+    }
+
+    /// The streams of events, if that is what it has.
+    pub fn event_streams(&self) -> Option<&Events> {
+        match &self.source {
+            Source::Events(events) => Some(events),
+            _ => None,
+        }
     }
 
     /// Paces each response at `rate`; `None` is unlimited, the default.

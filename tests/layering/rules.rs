@@ -8,8 +8,14 @@ const PURE: &[&str] = &[
     "brigade/",
     "limit/",
     "filter/",
+    "events/cap.rs",
     "events/encoding.rs",
-    "events/encoding/",
+    "events/event.rs",
+    "events/log.rs",
+    "events/queue.rs",
+    "events/stream/",
+    "events/subscriber.rs",
+    "events/trace.rs",
     "quota/book/",
     "quota/endpoint.rs",
     "quota/id.rs",
@@ -194,6 +200,23 @@ pub const RULES: &[Rule] = &[
         kept_by: &[
             ("quota/server/status.rs", "use tonic::Status;"),
             ("quota/wire.rs", "tonic::include_proto!(\"x\");"),
+        ],
+    },
+    Rule {
+        name: "the streams of events know nothing of HTTP but in their own part of it",
+        check: |source| {
+            let below = ["brigade", "budget", "clock", "config", "events", "generator", "limit", "rt", "telemetry"];
+            let below: Vec<_> = below.iter().map(std::slice::from_ref).collect();
+            let allowed = [&below[..], &[&["sink", "SinkState"]]].concat();
+            (!source.is_in("events/http/")).then(|| imports_but(source, "events/", &allowed))?
+        },
+        broken_by: &[
+            ("events/hub.rs", "use crate::http::content::Content;"),
+            ("events/stream/mod.rs", "use crate::sink::Sink;"),
+        ],
+        kept_by: &[
+            ("events/http/mod.rs", "use crate::http::content::Content;"),
+            ("events/source.rs", "use crate::{generator::Generator, sink::SinkState};"),
         ],
     },
     Rule {

@@ -14,6 +14,7 @@ use super::transfer::Tracked;
 use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::budget::Gate;
+use crate::events::Visitor;
 use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
 use crate::http::content::Content;
@@ -105,6 +106,11 @@ async fn filtered(
         Source::Files(files) => files.respond(&head, rest).await,
         Source::Proxy(proxy) => {
             proxy.respond(Request::from_parts(head, body), rest, &connection.client()).await
+        }
+        Source::Events(events) => {
+            let client = exchange.client().clone();
+            let visitor = Visitor { peer: connection.peer, client, sink: Arc::clone(&connection.sink) };
+            events.respond(Request::from_parts(head, body), rest, visitor).await
         }
         Source::Handler(handler) => {
             handler.respond(Request::from_parts(head, body), &connection.client()).await

@@ -1,0 +1,241 @@
+//! A route of event streams: how much is held, for how long, for whom, and who may publish.
+
+mod raw;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub(super) use raw::RawEvents;
+
+use super::error::shorten;
+use crate::limit::Rate;
+
+/// What a subscriber that is suspended gets instead of its stream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Suspend {
+    /// A stream of one `pause` event, with status 200: a browser gives up for good on any other.
+    #[default]
+    Stream,
+    /// 429 with `Retry-After`, for clients that read status.
+    TooManyRequests,
+}
+
+/// Event streams below a route's path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventSettings {
+    /// Streams that are there from the start; others come with their first event.
+    pub names: Vec<String>,
+    /// The most streams. Default 1000.
+    pub streams: usize,
+    /// The most subscribers of all streams together, those that are away for a moment included. Default
+    /// 10 000.
+    pub subscribers: usize,
+    /// The most streams of one client at a time. Default 100.
+    pub client_streams: usize,
+    /// The most events that wait for one subscriber. Default 1000.
+    pub queue: usize,
+    /// The most bytes of them. Default 1 MiB.
+    pub queue_bytes: usize,
+    /// How long an event waits for a subscriber, and how long one that is away, or suspended and silent, is
+    /// remembered. Default 30 s.
+    pub ttl: Duration,
+    /// The largest window that a subscriber may ask for. Default 1000.
+    pub window: usize,
+    /// The most events kept for those who resume or poll, in each stream. Default 10 000.
+    pub log: usize,
+    /// The most bytes of them. Default 16 MiB.
+    pub log_bytes: usize,
+    /// How long. Default 5 min.
+    pub log_ttl: Duration,
+    /// The most bytes of an event's data. Default 64 KiB.
+    pub event_size: usize,
+    /// The most events published at a time. Default 500.
+    pub batch: usize,
+    /// Events per second to one subscriber. Default none.
+    pub rate: Option<Rate>,
+    /// Events to one subscriber at once. Default 100.
+    pub burst: u64,
+    /// Events per second to all subscribers together. Default none.
+    pub total_rate: Option<Rate>,
+    /// Events to all of them at once. Default 1000.
+    pub total_burst: u64,
+    /// The longest silence on a stream. Default 15 s: gateways give up after 30 to 60.
+    pub heartbeat: Duration,
+    /// When a client that lost its stream is to come again, a fifth more or less. Default 3 s.
+    pub retry: Duration,
+    /// When one that is suspended is. Default 30 s.
+    pub suspend_retry: Duration,
+    /// What one that is suspended gets.
+    pub suspend: Suspend,
+    /// Origins whose pages may read the streams, beside the server's own. Default none.
+    pub origins: Vec<String>,
+    /// The file with the token that publishers bring. Without one only this machine may publish.
+    pub publish_token_file: Option<PathBuf>,
+}
+
+impl Default for EventSettings {
+    fn default() -> Self {
+        Self {
+            names: Vec::new(),
+            streams: 1000,
+            subscribers: 10_000,
+            client_streams: 100,
+            queue: 1000,
+            queue_bytes: 1 << 20,
+            ttl: Duration::from_secs(30),
+            window: 1000,
+            log: 10_000,
+            log_bytes: 16 << 20,
+            log_ttl: Duration::from_secs(300),
+            event_size: 64 * 1024,
+            batch: 500,
+            rate: None,
+            burst: 100,
+            total_rate: None,
+            total_burst: 1000,
+            heartbeat: Duration::from_secs(15),
+            retry: Duration::from_secs(3),
+            suspend_retry: Duration::from_secs(30),
+            suspend: Suspend::Stream,
+            origins: Vec::new(),
+            publish_token_file: None,
+        }
+    }
+}
+
+/// Why the settings of event streams do not go together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventFault {
+    /// The setting that is at fault.
+    pub key: &'static str,
+    /// What is wrong, and what to do.
+    pub text: String,
+}
+
+/// What an event may become on the wire, at most, for each byte of its data: a line end takes seven, and
+/// its data may be held apart.
+const SWELL: usize = 9;
+
+impl EventSettings {
+    /// The same, checked.
+    ///
+    /// # Errors
+    /// A queue that a batch or an event does not fit, a log that a queue does not fit, a name or an origin
+    /// that is none, bounds of zero.
+    pub fn checked(self) -> Result<Self, Vec<EventFault>> {
+        let mut faults = Vec::new();
+        let mut fault = |key, text: String| faults.push(EventFault { key, text });
+        for (key, number) in [
+            ("streams", self.streams),
+            ("subscribers", self.subscribers),
+            ("client_streams", self.client_streams),
+            ("queue", self.queue),
+            ("window", self.window),
+            ("log", self.log),
+            ("event_size", self.event_size),
+            ("batch", self.batch),
+        ] {
+            if number == 0 {
+                fault(key, "with none nothing could be done; give at least 1".to_owned());
+            }
+        }
+        if self.batch > self.queue {
+            let text = format!("a batch of {} would overflow it; raise it, or lower batch", self.batch);
+            fault("queue", text);
+        }
+        if self.queue > self.log {
+            fault("log", format!("it must hold a queue of {}; raise it, or lower queue", self.queue));
+        }
+        let largest = self.event_size.saturating_mul(SWELL).saturating_add(1024);
+        if self.queue_bytes < largest {
+            let text = format!(
+                "one event of {} bytes may take {largest}; raise it, or lower event_size",
+                self.event_size
+            );
+            fault("queue_bytes", text);
+        }
+        if self.log_bytes < self.queue_bytes {
+            let text =
+                format!("it must hold a queue of {} bytes; raise it, or lower queue_bytes", self.queue_bytes);
+            fault("log_bytes", text);
+        }
+        if self.names.len() > self.streams {
+            fault("names", format!("there are more than streams allows, {}", self.streams));
+        }
+        for name in &self.names {
+            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+            if !is_plain || !(1..=64).contains(&name.len()) || matches!(name.as_str(), "." | "..") {
+                let name = shorten(name);
+                fault(
+                    "names",
+                    format!("{name:?} is no name of a stream; take 1 to 64 letters, digits and -._~"),
+                );
+            }
+        }
+        for origin in &self.origins {
+            if !is_origin(origin) {
+                let origin = shorten(origin);
+                fault(
+                    "origins",
+                    format!("{origin:?} is no origin; write https://app.example, without a path"),
+                );
+            }
+        }
+        if faults.is_empty() { Ok(self) } else { Err(faults) }
+    }
+}
+
+/// Whether a text is an origin as browsers send it.
+fn is_origin(text: &str) -> bool {
+    let Some((scheme, authority)) = text.split_once("://") else { return false };
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]".contains(c);
+    matches!(scheme, "http" | "https") && !authority.is_empty() && authority.chars().all(is_plain)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(settings: EventSettings) -> Vec<&'static str> {
+        settings.checked().err().into_iter().flatten().map(|fault| fault.key).collect()
+    }
+
+    #[test]
+    fn the_defaults_go_together_and_what_does_not_is_named() {
+        let default = EventSettings::default;
+        for (settings, expected) in [
+            (default(), &[][..]),
+            (EventSettings { window: 0, ..default() }, &["window"]),
+            (EventSettings { batch: 1001, ..default() }, &["queue"]),
+            (EventSettings { batch: 1000, ..default() }, &[]),
+            (EventSettings { log: 999, ..default() }, &["log"]),
+            (EventSettings { log: 1000, ..default() }, &[]),
+            (EventSettings { event_size: 116_394, ..default() }, &[]),
+            (EventSettings { event_size: 116_395, ..default() }, &["queue_bytes"]),
+            (EventSettings { log_bytes: (1 << 20) - 1, ..default() }, &["log_bytes"]),
+            (
+                EventSettings { names: vec!["a/b".into(), String::new(), "..".into()], ..default() },
+                &["names"; 3],
+            ),
+            (EventSettings { names: vec!["a".into(), "b".into()], streams: 1, ..default() }, &["names"]),
+        ] {
+            assert_eq!(faults(settings.clone()), expected, "{settings:?}");
+        }
+    }
+
+    #[test]
+    fn origins_are_as_browsers_send_them() {
+        for (text, good) in [
+            ("https://app.example", true),
+            ("http://[::1]:8080", true),
+            ("https://app.example/", false),
+            ("https://App.example", false),
+            ("app.example", false),
+            ("*", false),
+            ("null", false),
+            ("https://", false),
+        ] {
+            assert_eq!(is_origin(text), good, "{text}");
+        }
+    }
+}

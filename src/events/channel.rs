@@ -1,0 +1,257 @@
+//! A stream behind a lock, with the wakers of those who wait for it. Holds the lock for arithmetic only;
+//! wakes outside it.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Waker};
+
+use super::counts::EventGauges;
+use super::event::Draft;
+use super::log::NotPublished;
+use super::stream::{After, Around, Fresh, Judged, NotHeard, Polled, Stream, Subscribed, Take, Visit};
+use super::subscriber::Phase;
+use crate::sink::SinkState;
+
+pub(super) struct Channel(Mutex<State>);
+
+struct State {
+    stream: Stream,
+    /// By the places of subscribers.
+    readers: Vec<Reader>,
+    /// Who waits for anything to be published, by number.
+    pollers: HashMap<u64, Waker>,
+    next_poller: u64,
+}
+
+/// What is known of a subscriber's connection.
+#[derive(Default)]
+pub(super) struct Reader {
+    waker: Option<Waker>,
+    waits: Waits,
+    sink: Option<Arc<SinkState>>,
+}
+
+/// What a connection waits for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Waits {
+    /// For nothing of ours: its sink is at it, or its own timer.
+    #[default]
+    Elsewhere,
+    /// For an event.
+    Event,
+    /// For an acknowledgement.
+    Ack,
+}
+
+/// What a sweep found.
+pub(super) struct Swept {
+    pub(super) forgotten: usize,
+    pub(super) filling: u64,
+    pub(super) suspended: u64,
+}
+
+impl Reader {
+    pub(super) fn of(sink: Option<&Arc<SinkState>>) -> Self {
+        Self { sink: sink.map(Arc::clone), ..Self::default() }
+    }
+}
+
+impl Channel {
+    pub(super) fn new(incarnation: &str) -> Self {
+        let stream = Stream::new(incarnation);
+        Self(Mutex::new(State { stream, readers: Vec::new(), pollers: HashMap::new(), next_poller: 0 }))
+    }
+
+    /// Publishes, and wakes those who waited for it. Gives the ids, how many queues went above 80 %, and how
+    /// many subscribers were suspended.
+    pub(super) fn publish(
+        &self,
+        batch: Vec<Draft>,
+        around: &Around<'_>,
+    ) -> Result<(Vec<Box<str>>, u64, u64), NotPublished> {
+        let mut state = self.lock();
+        let (ids, judged) = state.stream.publish(batch, around)?;
+        let mut due = state.woken(&judged, |waits| waits == Waits::Event);
+        due.extend(state.pollers.drain().map(|(_, waker)| waker));
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+        Ok((ids, judged.filling.len() as u64, judged.suspended.len() as u64))
+    }
+
+    pub(super) fn sweep(&self, around: &Around<'_>) -> Swept {
+        let mut state = self.lock();
+        let (judged, forgotten) = state.stream.sweep(around);
+        let due = state.woken(&judged, |_| false);
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+        Swept { forgotten, filling: judged.filling.len() as u64, suspended: judged.suspended.len() as u64 }
+    }
+
+    pub(super) fn is_new(&self, visit: &Visit) -> bool {
+        self.lock().stream.is_new(visit)
+    }
+
+    pub(super) fn subscribe(
+        &self,
+        visit: &Visit,
+        fresh: Fresh,
+        reader: Reader,
+        around: &Around<'_>,
+    ) -> Subscribed {
+        let mut state = self.lock();
+        let subscribed = state.stream.subscribe(visit, fresh, around);
+        let mut before = None;
+        if let Subscribed::Stream { key, .. } = subscribed {
+            if state.readers.len() <= key {
+                state.readers.resize_with(key + 1, Reader::default);
+            }
+            before = std::mem::replace(&mut state.readers[key], reader).waker;
+        }
+        drop(state);
+        // A connection that was taken over ends.
+        before.into_iter().for_each(Waker::wake);
+        subscribed
+    }
+
+    /// Takes what there is for a subscriber's connection; the task is woken when there may be more.
+    pub(super) fn take(
+        &self,
+        at: (usize, u64),
+        path: &str,
+        random: u64,
+        cx: &mut Context<'_>,
+        around: &Around<'_>,
+    ) -> Take {
+        let mut state = self.lock();
+        let take = state.stream.take(at, path, random, around);
+        let waits = match take {
+            Take::Idle => Waits::Event,
+            Take::Window => Waits::Ack,
+            Take::Bytes(_) | Take::End(_) | Take::Until(_) => Waits::Elsewhere,
+        };
+        if let (Some(reader), false) = (state.readers.get_mut(at.0), matches!(take, Take::End(_))) {
+            reader.waits = waits;
+            if reader.waker.as_ref().is_none_or(|waker| !waker.will_wake(cx.waker())) {
+                reader.waker = Some(cx.waker().clone());
+            }
+        }
+        take
+    }
+
+    /// See [`Stream::asked`].
+    pub(super) fn asked(&self, at: (usize, u64), flushes: u64, depth: u64, around: &Around<'_>) {
+        self.lock().stream.asked(at, flushes, depth, around);
+    }
+
+    pub(super) fn disconnected(&self, at: (usize, u64), around: &Around<'_>) {
+        let mut state = self.lock();
+        if state.stream.disconnected(at, around.now) {
+            state.readers[at.0] = Reader::default();
+        }
+    }
+
+    pub(super) fn ack(&self, token: &str, id: &str, around: &Around<'_>) -> Result<(), NotHeard> {
+        let mut state = self.lock();
+        let key = state.stream.ack(token, id, around)?;
+        let waker =
+            state.readers.get_mut(key).filter(|reader| reader.waits == Waits::Ack).and_then(Reader::wake);
+        drop(state);
+        waker.into_iter().for_each(Waker::wake);
+        Ok(())
+    }
+
+    /// Answers a poll.
+    pub(super) fn poll(
+        &self,
+        token: Option<&str>,
+        after: &After,
+        max: usize,
+        around: &Around<'_>,
+    ) -> Result<Polled, NotHeard> {
+        self.lock().stream.poll(token, after, max, around)
+    }
+
+    /// A number to wait under.
+    pub(super) fn waiting(&self) -> u64 {
+        let mut state = self.lock();
+        state.next_poller += 1;
+        state.next_poller
+    }
+
+    /// Has the task woken by the next event.
+    pub(super) fn wait(&self, number: u64, cx: &mut Context<'_>) {
+        self.lock().pollers.insert(number, cx.waker().clone());
+    }
+
+    pub(super) fn wait_no_more(&self, number: u64) {
+        self.lock().pollers.remove(&number);
+    }
+
+    /// See [`Stream::forget_one`].
+    pub(super) fn forget_one(&self, around: &Around<'_>) -> bool {
+        self.lock().stream.forget_one(around.cap)
+    }
+
+    pub(super) fn wake_all(&self) {
+        let mut state = self.lock();
+        let mut due: Vec<Waker> = state.readers.iter_mut().filter_map(Reader::wake).collect();
+        due.extend(state.pollers.drain().map(|(_, waker)| waker));
+        drop(state);
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// Whether nothing would be lost with it.
+    pub(super) fn is_idle(&self) -> bool {
+        let state = self.lock();
+        state.stream.log().len() == 0 && state.stream.subscribers().next().is_none()
+    }
+
+    /// Adds to `gauges` how it stands.
+    pub(super) fn measure(&self, around: &Around<'_>, gauges: &mut EventGauges) {
+        let mut state = self.lock();
+        let State { stream, readers, .. } = &mut *state;
+        gauges.logged += stream.log().len() as u64;
+        gauges.logged_bytes += stream.log().bytes();
+        for (key, subscriber) in stream.subscribers() {
+            match subscriber.phase {
+                Phase::Live => gauges.subscribers += 1,
+                Phase::Away { .. } => gauges.away += 1,
+                Phase::Suspended(_) => gauges.suspended += 1,
+            }
+            if let Some(sink) = readers.get(key).and_then(|reader| reader.sink.as_ref()) {
+                gauges.sink_buffered += sink.counts().buffered();
+                gauges.would_block += sink.counts().would_block();
+            }
+            if let Some(oldest) = subscriber.queue.oldest() {
+                gauges.oldest_unacknowledged = gauges.oldest_unacknowledged.max(around.now - oldest);
+            }
+            if matches!(subscriber.phase, Phase::Live) {
+                let saturation = subscriber.saturation(stream.log(), around.settings);
+                gauges.queued += subscriber.queue.depth(stream.log());
+                gauges.saturation = gauges.saturation.max(saturation);
+                gauges.saturated += u64::from(saturation > 0.8);
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Reader {
+    fn wake(&mut self) -> Option<Waker> {
+        self.waits = Waits::Elsewhere;
+        self.waker.take()
+    }
+}
+
+impl State {
+    /// The wakers of those who were suspended, and of those who wait for what has come.
+    fn woken(&mut self, judged: &Judged, comes: impl Fn(Waits) -> bool) -> Vec<Waker> {
+        let mut due: Vec<Waker> =
+            self.readers.iter_mut().filter(|reader| comes(reader.waits)).filter_map(Reader::wake).collect();
+        due.extend(judged.suspended.iter().filter_map(|key| self.readers.get_mut(*key)?.wake()));
+        due
+    }
+}

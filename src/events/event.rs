@@ -1,0 +1,320 @@
+//! Events: what a publisher gives, checked, and what becomes of it.
+
+use std::fmt;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::encoding;
+use super::trace::TraceParent;
+use crate::clock::Instant;
+
+/// The longest id or type, in bytes: both come back in headers and in each event.
+pub(super) const MOST_NAME: usize = 128;
+
+/// Types of events that the server says itself; a subscriber must be able to believe them.
+pub(super) const RESERVED: [&str; 4] = ["open", "pause", "resume", "gap"];
+
+/// The name of a stream: 1 to 64 letters, digits and `-._~`; not `.`, `..`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct StreamName(Box<str>);
+
+impl StreamName {
+    /// The longest name, in bytes.
+    pub const MOST: usize = 64;
+
+    /// The name `text`, if it is one.
+    pub fn new(text: &str) -> Option<Self> {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+        let good = is_plain && (1..=Self::MOST).contains(&text.len()) && !matches!(text, "." | "..");
+        good.then(|| Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for StreamName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// An event that is to be published, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Draft {
+    data: String,
+    kind: Option<String>,
+    id: Option<String>,
+    ttl: Option<Duration>,
+    trace: Option<TraceParent>,
+}
+
+/// Why there can be no such event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadDraft {
+    /// More bytes of data than may be.
+    TooLarge {
+        /// How many it has.
+        bytes: usize,
+        /// How many it may have.
+        most: usize,
+    },
+    /// The id is empty, longer than 128 bytes, or has a control character: NUL and line ends would break
+    /// the stream, and a header that brings it back can hold none.
+    BadId,
+    /// The type is empty, longer than 128 bytes, or has a control character.
+    BadKind,
+    /// The type is one that the server says itself.
+    ReservedKind(String),
+    /// It would be gone at once.
+    ZeroTtl,
+}
+
+impl Draft {
+    /// An event of `data`, which may have at most `most` bytes. Line ends of any spelling become LF, as the
+    /// format has no other.
+    ///
+    /// # Errors
+    /// [`BadDraft::TooLarge`].
+    pub fn new(data: impl Into<String>, most: usize) -> Result<Self, BadDraft> {
+        let mut data = data.into();
+        if data.len() > most {
+            return Err(BadDraft::TooLarge { bytes: data.len(), most });
+        }
+        if data.contains('\r') {
+            data = data.replace("\r\n", "\n").replace('\r', "\n");
+        }
+        Ok(Self { data, kind: None, id: None, ttl: None, trace: None })
+    }
+
+    /// The same of a type, which `EventSource` has listeners for; without one it is a `message`.
+    ///
+    /// # Errors
+    /// It cannot be a type.
+    pub fn kind(mut self, kind: impl Into<String>) -> Result<Self, BadDraft> {
+        let kind = kind.into();
+        if !is_name(&kind) {
+            return Err(BadDraft::BadKind);
+        }
+        if RESERVED.contains(&kind.as_str()) {
+            return Err(BadDraft::ReservedKind(kind));
+        }
+        self.kind = Some(kind);
+        Ok(self)
+    }
+
+    /// The same with an id of the publisher's own.
+    ///
+    /// # Errors
+    /// It cannot be an id.
+    pub fn id(mut self, id: impl Into<String>) -> Result<Self, BadDraft> {
+        let id = id.into();
+        if !is_name(&id) {
+            return Err(BadDraft::BadId);
+        }
+        self.id = Some(id);
+        Ok(self)
+    }
+
+    /// The same with a life of its own instead of the log's.
+    ///
+    /// # Errors
+    /// It is zero.
+    pub fn ttl(mut self, ttl: Duration) -> Result<Self, BadDraft> {
+        if ttl.is_zero() {
+            return Err(BadDraft::ZeroTtl);
+        }
+        self.ttl = Some(ttl);
+        Ok(self)
+    }
+
+    /// The same with its publisher's trace.
+    #[must_use]
+    pub fn trace(mut self, trace: Option<TraceParent>) -> Self {
+        self.trace = trace;
+        self
+    }
+
+    pub(super) fn given_id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Whether publishing it again would say the same.
+    pub(super) fn says(&self, event: &Event) -> bool {
+        self.data.as_bytes() == &event.data[..] && self.kind.as_deref() == event.kind.as_deref()
+    }
+
+    pub(super) fn publish(self, seq: u64, id: String, before: u64, now: Instant, ttl: Duration) -> Event {
+        let wire = encoding::event(&id, self.kind.as_deref(), &self.data, self.trace);
+        // Most data has one line and stands in the wire form as it is: then it is held once.
+        let at = wire.len() - 2 - self.data.len().min(wire.len() - 2);
+        let data = match wire.get(at..at + self.data.len()) {
+            Some(same) if same == self.data.as_bytes() => wire.slice(at..at + self.data.len()),
+            _ => Bytes::from(self.data),
+        };
+        Event {
+            seq,
+            id: id.into(),
+            kind: self.kind.map(Into::into),
+            data,
+            wire,
+            before,
+            born: now,
+            expires: now + self.ttl.unwrap_or(ttl),
+            trace: self.trace,
+        }
+    }
+}
+
+/// Whether a text can be an id or a type.
+pub(super) fn is_name(text: &str) -> bool {
+    (1..=MOST_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
+}
+
+/// A published event.
+#[derive(Debug)]
+pub(super) struct Event {
+    /// Its number in the stream, from 1.
+    pub(super) seq: u64,
+    pub(super) id: Box<str>,
+    pub(super) kind: Option<Box<str>>,
+    pub(super) data: Bytes,
+    /// As it goes to subscribers.
+    pub(super) wire: Bytes,
+    /// The cost of all events published before.
+    pub(super) before: u64,
+    pub(super) born: Instant,
+    pub(super) expires: Instant,
+    pub(super) trace: Option<TraceParent>,
+}
+
+/// What an event costs beside its bytes: its own fields and its place in the log.
+const OVERHEAD: usize = 200;
+
+impl Event {
+    /// Bytes that the log holds for it.
+    pub(super) fn cost(&self) -> u64 {
+        let apart = if self.data.is_empty() || self.wire.ends_with(b"\n\n") && self.is_inside() {
+            0
+        } else {
+            self.data.len()
+        };
+        (self.wire.len() + apart + self.id.len() + OVERHEAD) as u64
+    }
+
+    /// Whether the data is a piece of the wire form.
+    fn is_inside(&self) -> bool {
+        let (wire, data) = (self.wire.as_ptr() as usize, self.data.as_ptr() as usize);
+        (wire..wire + self.wire.len()).contains(&data)
+    }
+
+    pub(super) fn is_live(&self, now: Instant) -> bool {
+        now < self.expires
+    }
+}
+
+impl fmt::Display for BadDraft {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLarge { bytes, most } => {
+                write!(f, "an event's data may have {most} bytes, and this has {bytes}")
+            }
+            Self::BadId => {
+                write!(f, "an id has 1 to {MOST_NAME} bytes and no control characters")
+            }
+            Self::BadKind => {
+                write!(
+                    f,
+                    "a type has 1 to {MOST_NAME} bytes and no control characters; leave it out for `message`"
+                )
+            }
+            Self::ReservedKind(kind) => {
+                write!(f, "{kind:?} is said by the server alone; choose another type")
+            }
+            Self::ZeroTtl => {
+                f.write_str("a ttl of nothing would be the end of it; leave it out, or give more")
+            }
+        }
+    }
+}
+
+impl std::error::Error for BadDraft {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn published(data: &str) -> Event {
+        Draft::new(data, 1000).unwrap().publish(1, "i".into(), 0, Instant::ZERO, Duration::from_secs(1))
+    }
+
+    #[test]
+    fn names_of_streams_are_plain_and_short() {
+        for (text, good) in [
+            ("news", true),
+            ("a.b-c_d~1", true),
+            ("", false),
+            (".", false),
+            ("..", false),
+            ("a/b", false),
+            ("a b", false),
+            ("é", false),
+            ("%41", false),
+        ] {
+            assert_eq!(StreamName::new(text).is_some(), good, "{text:?}");
+        }
+        let longest = "n".repeat(StreamName::MOST);
+        assert!(StreamName::new(&longest).is_some() && StreamName::new(&format!("{longest}n")).is_none());
+    }
+
+    #[test]
+    fn data_has_a_bound_and_one_kind_of_line_end() {
+        assert_eq!(Draft::new("abc", 2), Err(BadDraft::TooLarge { bytes: 3, most: 2 }));
+        assert!(Draft::new("ab", 2).is_ok());
+        assert_eq!(&published("a\r\nb\rc\n\r\rd").data[..], b"a\nb\nc\n\n\nd");
+    }
+
+    #[test]
+    fn ids_and_types_are_short_and_without_control_characters() {
+        let draft = || Draft::new("", 1).unwrap();
+        let longest = "x".repeat(MOST_NAME);
+        for (text, good) in [
+            ("a", true),
+            ("ü 1", true),
+            (longest.as_str(), true),
+            ("", false),
+            ("a\0", false),
+            ("a\nb", false),
+            ("a\rb", false),
+            (&format!("{longest}x"), false),
+        ] {
+            assert_eq!(draft().id(text).is_ok(), good, "{text:?}");
+            assert_eq!(draft().kind(text).is_ok(), good, "{text:?}");
+        }
+        for kind in RESERVED {
+            assert_eq!(draft().kind(kind), Err(BadDraft::ReservedKind(kind.into())));
+        }
+        assert_eq!(draft().ttl(Duration::ZERO), Err(BadDraft::ZeroTtl));
+    }
+
+    #[test]
+    fn data_of_one_line_is_held_once() {
+        for (data, inside) in [("one line", true), ("two\nlines", false), ("", false), ("\n", false)] {
+            let event = published(data);
+            assert_eq!(&event.data[..], data.as_bytes());
+            let apart = if inside { 0 } else { data.len() };
+            assert_eq!(event.cost() as usize, event.wire.len() + apart + 1 + OVERHEAD, "{data:?}");
+        }
+    }
+
+    #[test]
+    fn an_event_lives_to_the_nanosecond() {
+        let event = published("a");
+        assert!(
+            event.is_live(Instant::from_nanos(999_999_999)) && !event.is_live(Instant::from_millis(1000))
+        );
+    }
+}

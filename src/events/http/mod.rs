@@ -1,0 +1,224 @@
+//! Event streams over HTTP: publish, subscribe, acknowledge, poll.
+//!
+//! | request | does |
+//! |---|---|
+//! | `POST /{stream}` | publishes an event or a batch |
+//! | `GET /{stream}` | subscribes |
+//! | `POST /{stream}/ack` | acknowledges |
+//! | `GET /{stream}/poll` | asks for what came since |
+//!
+//! Paths are below the route's. Whatever cannot be done is answered with a problem (RFC 9457).
+
+mod answer;
+mod origin;
+mod problem;
+mod publish;
+mod query;
+mod read;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Method, Request, Response};
+use hyper::body::Incoming;
+
+use self::origin::Origins;
+use self::problem::Problem;
+use self::publish::Publishers;
+use self::query::Query;
+use super::event::{StreamName, is_name};
+use super::hub::Hub;
+use super::source::{self, Asked, Subscribing, Subscription, Wire};
+use super::stream::{After, Visit};
+use crate::budget::ClientKey;
+use crate::clock::Clock;
+use crate::config::{EventSettings, Suspend};
+use crate::http::Token;
+use crate::http::content::Content;
+use crate::http::peer::PeerAddr;
+use crate::sink::SinkState;
+
+/// The longest that a poll waits.
+const MOST_WAIT: Duration = Duration::from_secs(60);
+
+/// The most events in an answer to a poll.
+const MOST_POLLED: usize = 1000;
+
+/// Who asks, as the server knows it.
+pub struct Visitor {
+    /// The other end of the connection.
+    pub peer: PeerAddr,
+    /// Who is charged.
+    pub client: ClientKey,
+    /// Where its stream goes.
+    pub sink: Arc<SinkState>,
+}
+
+/// The event streams of a route, as a source of responses.
+pub struct Events {
+    hub: Arc<Hub>,
+    publishers: Publishers,
+}
+
+impl Events {
+    /// Streams below the path `route`. Publishers bring `token`, or without one come from this machine.
+    pub fn new(route: &str, settings: EventSettings, token: Option<Token>, clock: Arc<dyn Clock>) -> Self {
+        let hub = Hub::new(route, settings, clock);
+        hub.tend();
+        Self { hub, publishers: Publishers::new(token) }
+    }
+
+    /// The streams.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.hub
+    }
+
+    /// Goes on with the streams and subscribers of `old`, in whose place it comes, as it is itself set.
+    pub fn take_over(&mut self, old: &Self) {
+        old.hub.set((*self.hub.settings()).clone());
+        self.hub = Arc::clone(&old.hub);
+    }
+
+    /// Answers a request for `rest` below the route.
+    pub(crate) async fn respond(
+        &self,
+        request: Request<Incoming>,
+        rest: &str,
+        visitor: Visitor,
+    ) -> Response<Content> {
+        let settings = self.hub.settings();
+        let origins = Origins::of(&settings.origins, request.headers(), request.uri());
+        let is_head = request.method() == Method::HEAD;
+        let answered = match origins.admits() {
+            true => self.answer(request, rest, visitor, &settings, &origins).await,
+            false => Err(Problem::foreign_origin()),
+        };
+        let mut response = answered.unwrap_or_else(Problem::respond);
+        origins.mark(response.headers_mut());
+        if is_head { crate::http::answer::without_content(response) } else { response }
+    }
+
+    async fn answer(
+        &self,
+        request: Request<Incoming>,
+        rest: &str,
+        visitor: Visitor,
+        settings: &EventSettings,
+        origins: &Origins,
+    ) -> Result<Response<Content>, Problem> {
+        let (name, below) = match rest.split_once('/') {
+            None => (rest, None),
+            Some((name, below)) => (name, Some(below)),
+        };
+        let allowed = match below {
+            None => "GET, HEAD, POST, OPTIONS",
+            Some("ack") => "POST, OPTIONS",
+            Some("poll") => "GET, HEAD, OPTIONS",
+            Some(_) => return Err(Problem::nothing_here()),
+        };
+        let name = StreamName::new(name).ok_or_else(Problem::bad_stream_name)?;
+        let method = request.method().clone();
+        match (below, method) {
+            (None, Method::POST) => self.publish(request, &name, visitor, settings).await,
+            (None, Method::GET) => self.subscribe(&request, &name, visitor, settings),
+            (Some("ack"), Method::POST) => self.ack(request, &name).await,
+            (Some("poll"), Method::GET) => self.poll(&request, &name, visitor).await,
+            (None, Method::HEAD) => {
+                self.hub.channel(&name).map_err(Problem::of_hub)?;
+                Ok(answer::stream(Content::Empty))
+            }
+            (Some("poll"), Method::HEAD) => {
+                self.hub.channel(&name).map_err(Problem::of_hub)?;
+                Ok(answer::json("{}".into()))
+            }
+            (_, Method::OPTIONS) => Ok(origins.preflight(allowed)),
+            _ => Err(Problem::method_not_allowed(allowed)),
+        }
+    }
+
+    async fn publish(
+        &self,
+        request: Request<Incoming>,
+        name: &StreamName,
+        visitor: Visitor,
+        settings: &EventSettings,
+    ) -> Result<Response<Content>, Problem> {
+        self.publishers.admit(request.headers(), &visitor.peer)?;
+        let batch = publish::read(request, settings, &self.hub.clock).await?;
+        let published = self.hub.publish(name, batch).map_err(Problem::of_hub)?;
+        Ok(answer::published(&published))
+    }
+
+    fn subscribe(
+        &self,
+        request: &Request<Incoming>,
+        name: &StreamName,
+        visitor: Visitor,
+        settings: &EventSettings,
+    ) -> Result<Response<Content>, Problem> {
+        let query = Query::of(request.uri())?;
+        let wire = Wire {
+            sink: visitor.sink,
+            depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
+        };
+        let visit = Visit {
+            client: visitor.client,
+            token: query.token()?,
+            last_id: last_id(request.headers(), &query)?,
+            window: query.number("window", 1, u32::MAX as usize)?,
+            path: request.uri().path().to_owned(),
+        };
+        match Subscription::new(&self.hub, name, visit, Some(wire)).map_err(Problem::of_hub)? {
+            Subscribing::Stream(stream) => Ok(answer::stream(Content::Stream(stream))),
+            Subscribing::Suspended(_) if settings.suspend == Suspend::TooManyRequests => {
+                Err(Problem::suspended(settings.suspend_retry))
+            }
+            Subscribing::Suspended(pause) => Ok(answer::paused(pause)),
+        }
+    }
+
+    async fn ack(&self, request: Request<Incoming>, name: &StreamName) -> Result<Response<Content>, Problem> {
+        let ack = read::ack(request, &self.hub.clock).await?;
+        self.hub.ack(name, &ack.token, &ack.id).map_err(Problem::of_hub)?;
+        Ok(answer::nothing())
+    }
+
+    async fn poll(
+        &self,
+        request: &Request<Incoming>,
+        name: &StreamName,
+        visitor: Visitor,
+    ) -> Result<Response<Content>, Problem> {
+        let query = Query::of(request.uri())?;
+        let asked = Asked {
+            client: visitor.client,
+            token: query.token()?,
+            after: match last_id(request.headers(), &query)? {
+                Some(id) => After::Id(id),
+                None => After::Known,
+            },
+            max: query.number("max", 1, MOST_POLLED)?.unwrap_or(100),
+            wait: query.seconds("wait")?.unwrap_or_default().min(MOST_WAIT),
+        };
+        let polled = source::poll(&self.hub, name, asked).await.map_err(Problem::of_hub)?;
+        Ok(answer::polled(&polled))
+    }
+}
+
+/// The id a client has: the header's, which its browser sets, before that of the address it came by.
+fn last_id(headers: &http::HeaderMap, query: &Query) -> Result<Option<String>, Problem> {
+    let header = match headers.get("last-event-id") {
+        None => None,
+        Some(value) => {
+            Some(std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::bad_last_id())?.to_owned())
+        }
+    };
+    let given =
+        header.filter(|id| !id.is_empty()).or_else(|| query.text("after").or(query.text("last_event_id")));
+    match given {
+        None => Ok(None),
+        Some(id) if id.is_empty() => Ok(None),
+        Some(id) if is_name(&id) => Ok(Some(id)),
+        Some(_) => Err(Problem::bad_last_id()),
+    }
+}

@@ -1,0 +1,383 @@
+//! The streams of one route, driven: who publishes wakes exactly those who have something to take.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::time::Duration;
+
+use super::cap::Cap;
+use super::channel::{Channel, Reader};
+use super::counts::{Count, EventCounts, EventGauges};
+use super::event::{Draft, StreamName};
+use super::log::NotPublished;
+use super::stream::{Around, Fresh, NotHeard, Subscribed, Visit};
+use crate::budget::ClientKey;
+use crate::clock::{Clock, Instant, Sleep};
+use crate::config::EventSettings;
+use crate::rt;
+use crate::sink::SinkState;
+
+/// How often a hub looks at what time brings.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// How long the log is silent about queues that fill.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// Event streams by name.
+pub struct Hub {
+    /// The route's path, for the log.
+    route: String,
+    settings: RwLock<Arc<EventSettings>>,
+    streams: RwLock<HashMap<StreamName, Arc<Channel>>>,
+    /// Streams and waiting polls of each client.
+    clients: Mutex<HashMap<ClientKey, usize>>,
+    /// Places of subscribers that are taken, and of waiting polls.
+    places: AtomicUsize,
+    pub(super) counts: EventCounts,
+    cap: Cap,
+    pub(super) clock: Arc<dyn Clock>,
+    closing: AtomicBool,
+    /// For jitter, where anything that differs will do.
+    dice: AtomicU64,
+    /// When the log was told of queues last, and how many filled or overflowed since.
+    told: Mutex<(Option<Instant>, u64, u64)>,
+}
+
+/// Why a hub did not do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubError {
+    /// Nobody has published there.
+    UnknownStream,
+    /// There are all the streams there may be.
+    TooManyStreams,
+    /// All places of subscribers are taken.
+    Full,
+    /// The client has all the streams it may have.
+    ClientFull,
+    /// The server is about to end.
+    Closing,
+    /// More events than may be published at a time.
+    BatchTooLarge,
+    /// Nothing to publish.
+    EmptyBatch,
+    /// The event at this place of the batch has the id of another one.
+    Conflict(usize),
+    /// The event at this place of the batch has an id that only the server gives.
+    ReservedId(usize),
+    /// The token is nobody's here.
+    Stranger,
+    /// The event was never sent to this subscriber.
+    NeverSent,
+}
+
+/// What was published.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// The events' ids, in order.
+    pub ids: Vec<String>,
+}
+
+/// A place of a client's among those it may have. Given back when dropped.
+pub(super) struct Seat {
+    hub: Arc<Hub>,
+    client: ClientKey,
+}
+
+impl Hub {
+    /// A hub of streams below the path `route`.
+    pub fn new(route: &str, settings: EventSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let mut seed = [0; 8];
+        rt::random(&mut seed);
+        let hub = Arc::new(Self {
+            route: route.to_owned(),
+            settings: RwLock::default(),
+            streams: RwLock::default(),
+            clients: Mutex::default(),
+            places: AtomicUsize::new(0),
+            counts: EventCounts::default(),
+            cap: Cap::default(),
+            clock,
+            closing: AtomicBool::new(false),
+            dice: AtomicU64::new(u64::from_ne_bytes(seed)),
+            told: Mutex::default(),
+        });
+        hub.set(settings);
+        hub
+    }
+
+    /// Has time do its work until nobody has the hub any more.
+    pub(super) fn tend(self: &Arc<Self>) {
+        let (hub, clock): (Weak<Self>, _) = (Arc::downgrade(self), Arc::clone(&self.clock));
+        rt::spawn(async move {
+            loop {
+                Sleep::lasting(Arc::clone(&clock), SWEEP).await;
+                let Some(hub) = hub.upgrade() else { return };
+                hub.sweep();
+            }
+        });
+    }
+
+    /// Goes over to other settings, for subscribers that are there too.
+    pub fn set(&self, settings: EventSettings) {
+        self.cap.set(settings.total_rate, settings.total_burst);
+        let mut streams = write(&self.streams);
+        for name in &settings.names {
+            if let Some(name) = StreamName::new(name) {
+                streams.entry(name).or_insert_with(|| Arc::new(Channel::new(&hex::<5>())));
+            }
+        }
+        drop(streams);
+        *write(&self.settings) = Arc::new(settings);
+    }
+
+    /// How it is set.
+    pub fn settings(&self) -> Arc<EventSettings> {
+        Arc::clone(&read(&self.settings))
+    }
+
+    /// What it counted so far.
+    pub fn counts(&self) -> &EventCounts {
+        &self.counts
+    }
+
+    /// The path of the route.
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// Ends all streams with a `retry:`, and takes no more.
+    pub fn close(&self) {
+        self.closing.store(true, Ordering::SeqCst);
+        read(&self.streams).values().for_each(|channel| channel.wake_all());
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn with_around<T>(&self, then: impl FnOnce(&Around<'_>) -> T) -> T {
+        let settings = self.settings();
+        let now = self.clock.now();
+        then(&Around { now, settings: &settings, counts: &self.counts, cap: &self.cap })
+    }
+
+    /// A number for jitter.
+    pub(super) fn roll(&self) -> u64 {
+        // SplitMix64.
+        let mut x = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        x ^ (x >> 31)
+    }
+
+    pub(super) fn channel(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {
+        read(&self.streams).get(name).map(Arc::clone).ok_or(HubError::UnknownStream)
+    }
+
+    /// Publishes a batch on a stream, all of it or nothing; the stream comes into being by it.
+    ///
+    /// # Errors
+    /// The batch is empty or too large, an id in it is taken or reserved, there are too many streams, or the
+    /// hub is closing.
+    pub fn publish(&self, name: &StreamName, batch: Vec<Draft>) -> Result<Published, HubError> {
+        let settings = self.settings();
+        if self.is_closing() {
+            return Err(HubError::Closing);
+        }
+        if batch.is_empty() {
+            return Err(HubError::EmptyBatch);
+        }
+        if batch.len() > settings.batch {
+            return Err(HubError::BatchTooLarge);
+        }
+        let known = read(&self.streams).get(name).map(Arc::clone);
+        let channel = match known {
+            Some(channel) => channel,
+            None => {
+                let mut streams = write(&self.streams);
+                let full = streams.len() >= settings.streams;
+                match streams.entry(name.clone()) {
+                    Entry::Occupied(entry) => Arc::clone(entry.get()),
+                    Entry::Vacant(_) if full => return Err(HubError::TooManyStreams),
+                    Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Channel::new(&hex::<5>())))),
+                }
+            }
+        };
+        let (ids, filling, suspended) = self.with_around(|around| channel.publish(batch, around))?;
+        self.tell(filling, suspended);
+        Ok(Published { ids: ids.into_iter().map(Into::into).collect() })
+    }
+
+    /// A place for one more stream or waiting poll of a client.
+    pub(super) fn seat(self: &Arc<Self>, client: &ClientKey) -> Result<Seat, HubError> {
+        if self.is_closing() {
+            return Err(HubError::Closing);
+        }
+        let mut clients = lock(&self.clients);
+        let taken = clients.entry(client.clone()).or_default();
+        if *taken >= self.settings().client_streams {
+            self.counts.add(Count::refused, 1);
+            return Err(HubError::ClientFull);
+        }
+        *taken += 1;
+        Ok(Seat { hub: Arc::clone(self), client: client.clone() })
+    }
+
+    /// Takes one of the places that all subscribers and waiting polls share.
+    pub(super) fn place(&self, channel: &Channel) -> Result<(), HubError> {
+        let most = self.settings().subscribers;
+        while self.places.fetch_add(1, Ordering::SeqCst) >= most {
+            self.places.fetch_sub(1, Ordering::SeqCst);
+            // One that is away makes room for one that is here.
+            if !self.with_around(|around| channel.forget_one(around)) {
+                self.counts.add(Count::refused, 1);
+                return Err(HubError::Full);
+            }
+            self.leave(1);
+        }
+        Ok(())
+    }
+
+    pub(super) fn leave(&self, places: usize) {
+        self.places.fetch_sub(places, Ordering::SeqCst);
+    }
+
+    /// Subscribes to a channel, or finds that the subscriber is suspended.
+    pub(super) fn subscribe(
+        &self,
+        channel: &Channel,
+        visit: &Visit,
+        sink: Option<&Arc<SinkState>>,
+    ) -> Result<Subscribed, HubError> {
+        let fresh = Fresh { id: hex::<4>(), token: hex::<16>(), random: self.roll() };
+        let is_new = channel.is_new(visit);
+        if is_new {
+            self.place(channel)?;
+        }
+        let reader = Reader::of(sink);
+        let subscribed = self.with_around(|around| channel.subscribe(visit, fresh, reader, around));
+        // It may have come, or been forgotten, in between.
+        match (is_new, matches!(subscribed, Subscribed::Stream { is_new: true, .. })) {
+            (true, false) => self.leave(1),
+            (false, true) => _ = self.places.fetch_add(1, Ordering::SeqCst),
+            _ => {}
+        }
+        Ok(subscribed)
+    }
+
+    /// Acknowledges for the subscriber with `token` everything up to the event `id`.
+    ///
+    /// # Errors
+    /// There is no such stream, no such subscriber, or the event was not sent to it.
+    pub fn ack(&self, name: &StreamName, token: &str, id: &str) -> Result<(), HubError> {
+        let channel = self.channel(name)?;
+        Ok(self.with_around(|around| channel.ack(token, id, around))?)
+    }
+
+    /// Does what time brings; returns how many subscribers were forgotten.
+    pub fn sweep(&self) -> usize {
+        let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
+        let mut gone = 0;
+        let (mut filling, mut suspended) = (0, 0);
+        for channel in channels {
+            let swept = self.with_around(|around| channel.sweep(around));
+            gone += swept.forgotten;
+            filling += swept.filling;
+            suspended += swept.suspended;
+        }
+        self.leave(gone);
+        self.tell(filling, suspended);
+        let settings = self.settings();
+        // Nobody else has it: who publishes or subscribes holds it while that goes on.
+        write(&self.streams).retain(|name, channel| {
+            let is_named = || settings.names.iter().any(|given| given == name.as_str());
+            Arc::strong_count(channel) > 1 || !channel.is_idle() || is_named()
+        });
+        gone
+    }
+
+    /// Tells the log of queues that fill, now and then.
+    fn tell(&self, filling: u64, suspended: u64) {
+        if filling + suspended == 0 {
+            return;
+        }
+        let now = self.clock.now();
+        let mut told = lock(&self.told);
+        told.1 += filling;
+        told.2 += suspended;
+        if told.0.is_some_and(|last| now - last < QUIET) {
+            return;
+        }
+        let (_, filling, suspended) = std::mem::replace(&mut *told, (Some(now), 0, 0));
+        drop(told);
+        log::warn!(
+            route = self.route.as_str(), filling, suspended;
+            "subscribers are slower than their streams: queues above 80 %, and those moved to polling"
+        );
+    }
+
+    /// How the streams stand.
+    pub fn gauges(&self) -> EventGauges {
+        let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
+        let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
+        channels.iter().for_each(|channel| self.with_around(|around| channel.measure(around, &mut gauges)));
+        gauges
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut clients = lock(&self.hub.clients);
+        if let Some(taken) = clients.get_mut(&self.client) {
+            *taken -= 1;
+            if *taken == 0 {
+                clients.remove(&self.client);
+            }
+        }
+    }
+}
+
+impl From<NotPublished> for HubError {
+    fn from(error: NotPublished) -> Self {
+        match error {
+            NotPublished::Conflict(at) => Self::Conflict(at),
+            NotPublished::Reserved(at) => Self::ReservedId(at),
+        }
+    }
+}
+
+impl From<NotHeard> for HubError {
+    fn from(error: NotHeard) -> Self {
+        match error {
+            NotHeard::Stranger => Self::Stranger,
+            NotHeard::NeverSent => Self::NeverSent,
+        }
+    }
+}
+
+impl fmt::Debug for Hub {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hub").field("route", &self.route).finish_non_exhaustive()
+    }
+}
+
+/// As many random bytes, in hexadecimal digits.
+fn hex<const N: usize>() -> String {
+    let mut bytes = [0; N];
+    rt::random(&mut bytes);
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(of: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
+    of.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(of: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
+    of.write().unwrap_or_else(PoisonError::into_inner)
+}

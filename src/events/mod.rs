@@ -1,0 +1,33 @@
+//! Event streams (server-sent events): published once, delivered to each subscriber at its own pace.
+//!
+//! There is one queue for each stream: a [`Log`](log) bounded by count, bytes and age. A subscriber holds
+//! no events, only its place in the log, what it was sent and has not acknowledged, and its own bounds. So
+//! a reader that takes nothing costs the others nothing, and memory is what the logs are allowed.
+//!
+//! The pure part is told the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `cap`, `stream`. The
+//! [`Hub`] drives it (wakes exactly those who have something to take), `source` is a subscriber's stream as
+//! a [generator](crate::generator), and `http` is what clients see.
+
+mod cap;
+mod channel;
+mod counts;
+mod encoding;
+mod event;
+mod http;
+mod hub;
+mod log;
+mod queue;
+mod source;
+mod stream;
+mod subscriber;
+mod trace;
+
+pub use counts::{EventCounts, EventGauges};
+pub use event::{BadDraft, Draft, StreamName};
+pub use http::{Events, Visitor};
+pub use hub::{Hub, HubError, Published};
+pub use queue::{Gap, Lost};
+pub use trace::{BadTrace, TraceParent};
+
+#[cfg(test)]
+mod tests;

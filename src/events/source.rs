@@ -1,0 +1,209 @@
+//! A subscriber's stream as a generator, and a poll that waits.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::channel::Channel;
+use super::counts::Count;
+use super::encoding;
+use super::event::StreamName;
+use super::hub::{Hub, HubError, Seat};
+use super::stream::{After, Polled, Subscribed, Take, Visit};
+use crate::brigade::{Brigade, Bucket};
+use crate::budget::ClientKey;
+use crate::clock::{Instant, Sleep};
+use crate::generator::Generator;
+use crate::sink::SinkState;
+use bytes::Bytes;
+
+/// How a subscriber's connection tells what went on.
+#[derive(Clone)]
+pub(super) struct Wire {
+    pub(super) sink: Arc<SinkState>,
+    /// How many flushes of it mean that all before has gone on: one for a connection that has one response
+    /// at a time; over HTTP/2 one may have begun before.
+    pub(super) depth: u64,
+}
+
+/// A subscriber's stream. Dropping it is its disconnection.
+pub(super) struct Subscription {
+    hub: Arc<Hub>,
+    channel: Arc<Channel>,
+    /// Its place among the subscribers, and the number of its connection.
+    at: (usize, u64),
+    path: String,
+    wire: Option<Wire>,
+    sleep: Sleep,
+    /// When silence has lasted long enough.
+    heartbeat: Instant,
+    _seat: Seat,
+}
+
+/// What a wish to subscribe leads to.
+pub(super) enum Subscribing {
+    Stream(Box<Subscription>),
+    /// It is suspended: the `pause` event.
+    Suspended(Bytes),
+}
+
+impl Subscription {
+    /// Subscribes to a stream.
+    pub(super) fn new(
+        hub: &Arc<Hub>,
+        name: &StreamName,
+        visit: Visit,
+        wire: Option<Wire>,
+    ) -> Result<Subscribing, HubError> {
+        let channel = hub.channel(name)?;
+        let seat = hub.seat(&visit.client)?;
+        let (key, connection) = match hub.subscribe(&channel, &visit, wire.as_ref().map(|wire| &wire.sink))? {
+            Subscribed::Stream { key, connection, .. } => (key, connection),
+            Subscribed::Suspended(pause) => return Ok(Subscribing::Suspended(pause)),
+        };
+        let now = hub.clock.now();
+        Ok(Subscribing::Stream(Box::new(Self {
+            hub: Arc::clone(hub),
+            channel,
+            at: (key, connection),
+            path: visit.path,
+            wire,
+            sleep: Sleep::until(Arc::clone(&hub.clock), now),
+            heartbeat: now + hub.settings().heartbeat,
+            _seat: seat,
+        })))
+    }
+
+    /// Puts what there is into `brigade`; when to look again, if nothing was there.
+    fn fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Option<Instant> {
+        let mut until = self.heartbeat;
+        let mut is_filled = false;
+        let random = self.hub.roll();
+        self.hub.with_around(|around| {
+            if let Some(wire) = &self.wire {
+                self.channel.asked(self.at, wire.sink.flushes(), wire.depth, around);
+            }
+            while brigade.room() > 0 {
+                match self.channel.take(self.at, &self.path, random, cx, around) {
+                    Take::Bytes(bytes) => {
+                        brigade.push(Bucket::Data(bytes));
+                        is_filled = true;
+                        continue;
+                    }
+                    Take::End(last) => {
+                        if !last.is_empty() {
+                            brigade.push(Bucket::Data(last));
+                        }
+                        brigade.push(Bucket::Eos);
+                        is_filled = true;
+                    }
+                    Take::Until(due) => until = until.min(due),
+                    Take::Idle | Take::Window => {}
+                }
+                break;
+            }
+            if self.hub.is_closing() && !brigade.ends() {
+                self.hub.counts.add(Count::retries, 1);
+                brigade
+                    .push(Bucket::Data(encoding::retry(encoding::jittered(around.settings.retry, random))));
+                brigade.push(Bucket::Eos);
+                is_filled = true;
+            }
+            if !is_filled && around.now >= self.heartbeat {
+                self.hub.counts.add(Count::heartbeats, 1);
+                brigade.push(Bucket::Data(encoding::HEARTBEAT));
+                is_filled = true;
+            }
+            if is_filled {
+                self.heartbeat = around.now + around.settings.heartbeat;
+                if !brigade.ends() {
+                    // A coder must not keep an event back.
+                    brigade.push(Bucket::Flush);
+                }
+            }
+        });
+        (!is_filled).then_some(until)
+    }
+}
+
+impl Generator for Subscription {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
+        loop {
+            let Some(until) = self.fill(cx, brigade) else { return Poll::Ready(()) };
+            // Set anew only when it would ring too late: a busy stream does not touch the wheel.
+            if !self.sleep.is_armed() || until < self.sleep.deadline() {
+                self.sleep.reset(until);
+            }
+            if Pin::new(&mut self.sleep).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if self.hub.clock.now() < until {
+                self.sleep.reset(until);
+                if Pin::new(&mut self.sleep).poll(cx).is_pending() {
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.hub.with_around(|around| self.channel.disconnected(self.at, around));
+    }
+}
+
+/// What a poll asks for.
+pub(super) struct Asked {
+    pub(super) client: ClientKey,
+    pub(super) token: Option<String>,
+    pub(super) after: After,
+    pub(super) max: usize,
+    /// How long it waits if there is nothing.
+    pub(super) wait: Duration,
+}
+
+/// Answers a poll: at once if there is something to tell, else when something is published, or when it has
+/// waited long enough.
+pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) -> Result<Polled, HubError> {
+    let channel = hub.channel(name)?;
+    let answer = |asked: &Asked| {
+        hub.with_around(|around| channel.poll(asked.token.as_deref(), &asked.after, asked.max, around))
+    };
+    let has_something = |polled: &Polled| !polled.events.is_empty() || polled.gap.is_some();
+    let first = answer(&asked)?;
+    hub.counts.add(Count::polls, 1);
+    if asked.wait.is_zero() || has_something(&first) {
+        return Ok(first);
+    }
+    // What is waited for is what comes behind this.
+    asked.after = After::Number(first.position);
+    let _seat = hub.seat(&asked.client)?;
+    hub.place(&channel)?;
+    let waiting = Waiting { hub, channel: &channel, number: channel.waiting() };
+    let mut patience = Sleep::lasting(Arc::clone(&hub.clock), asked.wait);
+    std::future::poll_fn(|cx| {
+        // Before it is looked: what is published in between wakes.
+        channel.wait(waiting.number, cx);
+        let polled = answer(&asked)?;
+        let is_over = Pin::new(&mut patience).poll(cx).is_ready() || hub.is_closing();
+        if is_over || has_something(&polled) { Poll::Ready(Ok(polled)) } else { Poll::Pending }
+    })
+    .await
+}
+
+/// A poll that waits: it has a place, and a waker in the channel.
+struct Waiting<'a> {
+    hub: &'a Arc<Hub>,
+    channel: &'a Channel,
+    number: u64,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.channel.wait_no_more(self.number);
+        self.hub.leave(1);
+    }
+}

@@ -1,0 +1,264 @@
+//! One stream: its log and its subscribers, and what each may do. Pure: told the time and, where something
+//! must not be guessed, what chance said.
+
+mod joining;
+mod polling;
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+use slab::Slab;
+
+use self::joining::paused;
+use super::cap::Cap;
+use super::counts::{Count, EventCounts};
+use super::encoding;
+use super::event::Draft;
+use super::log::{Located, Log, LogBounds, NotPublished};
+use super::queue::{Lost, Next};
+use super::subscriber::{Judgement, Phase, Subscriber};
+use crate::clock::Instant;
+use crate::config::EventSettings;
+
+pub(super) use joining::{Fresh, Subscribed, Visit};
+pub(super) use polling::{After, Polled};
+
+/// What does not come from the stream itself.
+pub(in crate::events) struct Around<'a> {
+    pub(in crate::events) now: Instant,
+    pub(in crate::events) settings: &'a EventSettings,
+    pub(in crate::events) counts: &'a EventCounts,
+    pub(in crate::events) cap: &'a Cap,
+}
+
+/// What a subscriber's stream does next.
+#[derive(Debug)]
+pub(in crate::events) enum Take {
+    Bytes(Bytes),
+    /// The last bytes of the stream.
+    End(Bytes),
+    /// Nothing until something is published or changed.
+    Idle,
+    /// Nothing until an acknowledgement.
+    Window,
+    /// Nothing before this instant, for want of tokens.
+    Until(Instant),
+}
+
+/// What was found when queues were looked at, by the places of their subscribers.
+#[derive(Debug, Default)]
+pub(in crate::events) struct Judged {
+    /// Above 80 %, and not before.
+    pub(in crate::events) filling: Vec<usize>,
+    /// Full for too long: moved to polling.
+    pub(in crate::events) suspended: Vec<usize>,
+}
+
+/// Why a subscriber was not obeyed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::events) enum NotHeard {
+    /// The token is nobody's here.
+    Stranger,
+    /// The event was never sent to this subscriber.
+    NeverSent,
+}
+
+#[derive(Debug)]
+pub(in crate::events) struct Stream {
+    log: Log,
+    subscribers: Slab<Subscriber>,
+    tokens: HashMap<String, usize>,
+}
+
+impl Stream {
+    pub(in crate::events) fn new(incarnation: &str) -> Self {
+        Self { log: Log::new(incarnation), subscribers: Slab::new(), tokens: HashMap::new() }
+    }
+
+    /// Publishes a batch. Gives the ids, and who was suspended by it.
+    pub(in crate::events) fn publish(
+        &mut self,
+        batch: Vec<Draft>,
+        around: &Around<'_>,
+    ) -> Result<(Vec<Box<str>>, Judged), NotPublished> {
+        let before = self.log.head();
+        let ids = self.log.publish(batch, around.now, &bounds(around.settings))?;
+        around.counts.add(Count::published, self.log.head() - before);
+        Ok((ids, self.judge(around)))
+    }
+
+    /// Suspends those whose queue is full for too long.
+    fn judge(&mut self, around: &Around<'_>) -> Judged {
+        let Around { now, settings, counts, .. } = around;
+        let mut judged = Judged::default();
+        for (key, subscriber) in &mut self.subscribers {
+            if subscriber.queue.depth(&self.log) as usize > settings.queue / 2 {
+                subscriber.queue.pass(*now, &self.log, settings.ttl);
+            }
+            match subscriber.judge(&self.log, settings, *now) {
+                Judgement::Fine => {}
+                Judgement::Filling => judged.filling.push(key),
+                Judgement::Full(why) => {
+                    subscriber.suspend(why, *now);
+                    counts.add(Count::suspensions, 1);
+                    judged.suspended.push(key);
+                }
+            }
+        }
+        judged
+    }
+
+    /// What time brings: events that grow old, queues that stay full, subscribers that are forgotten.
+    /// Gives what was found, and how many were forgotten.
+    pub(in crate::events) fn sweep(&mut self, around: &Around<'_>) -> (Judged, usize) {
+        self.log.trim(around.now, &bounds(around.settings));
+        let judged = self.judge(around);
+        let forgotten: Vec<usize> = self
+            .subscribers
+            .iter()
+            .filter(|(_, subscriber)| subscriber.is_forgotten(around.settings, around.now))
+            .map(|(key, _)| key)
+            .collect();
+        forgotten.iter().for_each(|key| self.forget(*key, around.cap));
+        (judged, forgotten.len())
+    }
+
+    /// Makes room by forgetting one that is away. False if nobody is.
+    pub(in crate::events) fn forget_one(&mut self, cap: &Cap) -> bool {
+        let away = |subscriber: &Subscriber| matches!(subscriber.phase, Phase::Away { .. });
+        let found = self.subscribers.iter().find(|(_, subscriber)| away(subscriber)).map(|(key, _)| key);
+        found.map(|key| self.forget(key, cap)).is_some()
+    }
+
+    fn forget(&mut self, key: usize, cap: &Cap) {
+        let subscriber = self.subscribers.remove(key);
+        self.tokens.remove(&subscriber.token);
+        if subscriber.turn.is_some() {
+            cap.hand_back();
+        }
+    }
+
+    /// The subscriber at `key`, if this connection is still its.
+    fn of(&mut self, key: usize, connection: u64) -> Option<&mut Subscriber> {
+        self.subscribers.get_mut(key).filter(|subscriber| subscriber.connection == connection)
+    }
+
+    /// The connection of a subscriber asks for more, with so many flushes seen by its sink, where `depth` of
+    /// them mean that all before went on.
+    pub(in crate::events) fn asked(
+        &mut self,
+        at: (usize, u64),
+        flushes: u64,
+        depth: u64,
+        around: &Around<'_>,
+    ) {
+        if let Some(subscriber) = self.of(at.0, at.1) {
+            around.counts.note_acknowledged(subscriber.queue.asked(flushes, depth, around.now));
+        }
+    }
+
+    /// What goes next on a connection of a subscriber. `path` is where it asked.
+    pub(in crate::events) fn take(
+        &mut self,
+        at: (usize, u64),
+        path: &str,
+        random: u64,
+        around: &Around<'_>,
+    ) -> Take {
+        let Around { now, settings, counts, cap } = around;
+        let Some(subscriber) =
+            self.subscribers.get_mut(at.0).filter(|subscriber| subscriber.connection == at.1)
+        else {
+            return Take::End(Bytes::new());
+        };
+        if let Some(opening) = subscriber.opening.take() {
+            return Take::Bytes(opening);
+        }
+        if let Phase::Suspended(suspension) = &mut subscriber.phase {
+            suspension.untold = false;
+            suspension.since = *now;
+            counts.add(Count::retries, 1);
+            let sent = suspension.sent;
+            return Take::End(paused(subscriber, &self.log, sent, path, around, random));
+        }
+        let gap = subscriber.unknown.take();
+        let next = match gap {
+            Some(gap) => Next::Gap(gap),
+            None => subscriber.queue.next(*now, &self.log, settings.ttl),
+        };
+        match next {
+            Next::Gap(gap) => {
+                let missing = gap.missing.unwrap_or(0);
+                let lost = if gap.reason == Lost::Expired { Count::expired } else { Count::dropped };
+                counts.add(lost, missing);
+                counts.add(Count::gaps, 1);
+                Take::Bytes(encoding::control("gap", &gap))
+            }
+            Next::Event(event) => {
+                let ready = subscriber.ready_at(settings, *now);
+                if ready > *now {
+                    return Take::Until(ready);
+                }
+                let turn = *subscriber.turn.get_or_insert_with(|| cap.turn(*now));
+                if turn > *now {
+                    return Take::Until(turn);
+                }
+                subscriber.spend();
+                subscriber.queue.sent(&event, *now);
+                counts.add(Count::delivered, 1);
+                counts.written_now(*now - event.born);
+                Take::Bytes(event.wire.clone())
+            }
+            Next::WindowFull => Take::Window,
+            Next::Nothing => Take::Idle,
+        }
+    }
+
+    /// A connection of a subscriber ended. False if another one has taken it over, or it is forgotten.
+    pub(in crate::events) fn disconnected(&mut self, at: (usize, u64), now: Instant) -> bool {
+        let Some(subscriber) = self.of(at.0, at.1) else { return false };
+        match &mut subscriber.phase {
+            Phase::Suspended(suspension) => {
+                suspension.untold = false;
+                suspension.since = now;
+            }
+            phase => *phase = Phase::Away { since: now },
+        }
+        true
+    }
+
+    /// Acknowledges for the subscriber with this token. Gives who may have more now.
+    pub(in crate::events) fn ack(
+        &mut self,
+        token: &str,
+        id: &str,
+        around: &Around<'_>,
+    ) -> Result<usize, NotHeard> {
+        let key = *self.tokens.get(token).ok_or(NotHeard::Stranger)?;
+        let Located::At(seq) = self.log.locate(id) else { return Err(NotHeard::NeverSent) };
+        let subscriber = &mut self.subscribers[key];
+        if let Phase::Suspended(suspension) = &mut subscriber.phase {
+            suspension.since = around.now;
+            if seq > suspension.position.max(suspension.sent) {
+                return Err(NotHeard::NeverSent);
+            }
+            suspension.position = suspension.position.max(seq);
+        }
+        let took = subscriber.queue.ack(seq, around.now).ok_or(NotHeard::NeverSent)?;
+        around.counts.add(Count::acks, 1);
+        around.counts.note_acknowledged(took);
+        Ok(key)
+    }
+
+    pub(in crate::events) fn log(&self) -> &Log {
+        &self.log
+    }
+
+    pub(in crate::events) fn subscribers(&self) -> impl Iterator<Item = (usize, &Subscriber)> {
+        self.subscribers.iter()
+    }
+}
+
+fn bounds(settings: &EventSettings) -> LogBounds {
+    LogBounds { count: settings.log, bytes: settings.log_bytes, ttl: settings.log_ttl }
+}

@@ -1,0 +1,101 @@
+//! Polls: what those get who have no stream.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::event::Event;
+use super::super::log::Located;
+use super::super::queue::{Gap, Lost, Next, Queue};
+use super::super::subscriber::Phase;
+use super::{Around, NotHeard, Stream};
+
+/// The answer to a poll.
+#[derive(Debug)]
+pub(in crate::events) struct Polled {
+    pub(in crate::events) events: Vec<Arc<Event>>,
+    pub(in crate::events) gap: Option<Gap>,
+    pub(in crate::events) last_id: Option<String>,
+    /// The number of the event with this id.
+    pub(in crate::events) position: u64,
+    pub(in crate::events) suspended: bool,
+    pub(in crate::events) may_resume: bool,
+}
+
+/// From where a poll goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::events) enum After {
+    /// From where the subscriber is known to be; for who is none, from now.
+    Known,
+    /// Behind the event with this id.
+    Id(String),
+    /// Behind the event with this number.
+    Number(u64),
+}
+
+impl Stream {
+    /// Events behind `after`, or behind what the subscriber has, or none that are old: at most `max`, and
+    /// about a mebibyte.
+    pub(in crate::events) fn poll(
+        &mut self,
+        token: Option<&str>,
+        after: &After,
+        max: usize,
+        around: &Around<'_>,
+    ) -> Result<Polled, NotHeard> {
+        const MOST_BYTES: usize = 1 << 20;
+        let key = match token {
+            Some(token) => Some(*self.tokens.get(token).ok_or(NotHeard::Stranger)?),
+            None => None,
+        };
+        let mut gap = None;
+        let mut from = match after {
+            After::Known => None,
+            After::Number(seq) => Some(*seq),
+            After::Id(id) => match self.log.locate(id) {
+                Located::At(seq) => Some(seq),
+                Located::Unknown => {
+                    let before = self.log.id_of(self.log.first());
+                    gap = Some(Gap { after: Some(id.clone()), before, missing: None, reason: Lost::Unknown });
+                    Some(self.log.first() - 1)
+                }
+            },
+        };
+        if let Some(Phase::Suspended(suspension)) = key.map(|key| &mut self.subscribers[key].phase) {
+            suspension.since = around.now;
+            // What it asks to go on from, it has.
+            suspension.position = suspension.position.max(from.unwrap_or(0));
+            from = from.or(Some(suspension.position));
+        }
+        let mut position = from.unwrap_or(self.log.head());
+        let mut queue = Queue::new(position, None, &self.log);
+        let (mut events, mut bytes) = (Vec::new(), 0);
+        while events.len() < max && bytes < MOST_BYTES {
+            match queue.next(around.now, &self.log, Duration::MAX) {
+                Next::Event(event) => {
+                    queue.sent(&event, around.now);
+                    position = event.seq;
+                    bytes += event.wire.len();
+                    events.push(event);
+                }
+                // One gap for each answer: a later one begins the next.
+                Next::Gap(found) if events.is_empty() => {
+                    position = queue.position();
+                    match &mut gap {
+                        Some(gap) => gap.before = found.before,
+                        None => gap = Some(found),
+                    }
+                }
+                _ => break,
+            }
+        }
+        let at_head = position >= self.log.head();
+        let mut suspended = false;
+        if let Some(Phase::Suspended(suspension)) = key.map(|key| &mut self.subscribers[key].phase) {
+            suspended = true;
+            suspension.may_resume = at_head;
+            suspension.sent = suspension.sent.max(position);
+        }
+        let last_id = self.log.id_of(position);
+        Ok(Polled { events, gap, last_id, position, suspended, may_resume: suspended && at_head })
+    }
+}

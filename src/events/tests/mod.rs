@@ -1,0 +1,5 @@
+//! Streams and their subscribers, without a runtime, on instants that tests name.
+
+mod interleavings;
+mod parser;
+mod rules;

@@ -1,0 +1,400 @@
+//! Rules of a stream, one by one.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::cap::Cap;
+use super::super::counts::EventCounts;
+use super::super::event::Draft;
+use super::super::stream::{After, Around, Fresh, NotHeard, Stream, Subscribed, Take, Visit};
+use super::parser::{Parser, Read};
+use crate::budget::ClientKey;
+use crate::clock::Instant;
+use crate::config::EventSettings;
+use crate::limit::Rate;
+
+pub(super) struct Scene {
+    pub(super) stream: Stream,
+    pub(super) settings: EventSettings,
+    pub(super) counts: EventCounts,
+    pub(super) cap: Cap,
+    pub(super) now: Instant,
+    fresh: u64,
+}
+
+/// A subscriber's connection as its client has it.
+pub(super) struct Connection {
+    pub(super) at: (usize, u64),
+    parser: Parser,
+    /// The first event: `open` or `resume`.
+    pub(super) opened: Read,
+    pub(super) token: String,
+}
+
+/// What came on a connection, up to what it waits for.
+pub(super) struct Came {
+    pub(super) events: Vec<Read>,
+    /// What it waits for; none at its end.
+    pub(super) then: Option<Take>,
+}
+
+impl Came {
+    /// The data of ordinary events, and the others by their kind.
+    pub(super) fn said(&self) -> Vec<&str> {
+        self.events
+            .iter()
+            .map(|read| if read.kind == "message" { &*read.data } else { &*read.kind })
+            .collect()
+    }
+}
+
+impl Scene {
+    pub(super) fn new(settings: EventSettings) -> Self {
+        let cap = Cap::default();
+        cap.set(settings.total_rate, settings.total_burst);
+        Self {
+            stream: Stream::new("x"),
+            settings,
+            counts: EventCounts::default(),
+            cap,
+            now: Instant::from_millis(1),
+            fresh: 0,
+        }
+    }
+
+    pub(super) fn with<T>(&mut self, then: impl FnOnce(&mut Stream, &Around<'_>) -> T) -> T {
+        let Self { stream, settings, counts, cap, now, .. } = self;
+        then(stream, &Around { now: *now, settings, counts, cap })
+    }
+
+    pub(super) fn pass(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+    }
+
+    pub(super) fn publish(&mut self, data: &[&str]) {
+        let batch = data.iter().map(|data| Draft::new(*data, 10_000).unwrap()).collect();
+        self.with(|stream, around| stream.publish(batch, around).unwrap());
+    }
+
+    pub(super) fn visit(&self) -> Visit {
+        let client = ClientKey::Local;
+        Visit { client, token: None, last_id: None, window: None, path: "/events/s".to_owned() }
+    }
+
+    /// Subscribes; the `pause` event for who is suspended.
+    pub(super) fn subscribe(&mut self, visit: &Visit) -> Result<Connection, Read> {
+        self.fresh += 1;
+        let fresh =
+            Fresh { id: format!("s{}", self.fresh), token: format!("token-{}", self.fresh), random: 600 };
+        let subscribed = self.with(|stream, around| stream.subscribe(visit, fresh, around));
+        let mut parser = Parser::default();
+        match subscribed {
+            Subscribed::Suspended(pause) => Err(parser.read(std::str::from_utf8(&pause).unwrap()).remove(0)),
+            Subscribed::Stream { key, connection, .. } => {
+                let at = (key, connection);
+                let Take::Bytes(opening) =
+                    self.with(|stream, around| stream.take(at, &visit.path, 600, around))
+                else {
+                    panic!("no opening")
+                };
+                let opened = parser.read(std::str::from_utf8(&opening).unwrap()).remove(0);
+                let token = json(&opened)["token"].as_str().unwrap().to_owned();
+                Ok(Connection { at, parser, opened, token })
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, visit: &Visit) -> Connection {
+        self.subscribe(visit).unwrap_or_else(|pause| panic!("suspended: {pause:?}"))
+    }
+
+    /// Takes at most `most` pieces, at once on their way.
+    pub(super) fn take(&mut self, connection: &mut Connection, most: usize) -> Came {
+        let at = connection.at;
+        let mut came = Came { events: Vec::new(), then: None };
+        for _ in 0..most {
+            let take = self.with(|stream, around| {
+                let flushes = around.now.as_nanos();
+                stream.asked(at, flushes, 1, around);
+                stream.take(at, "/events/s", 600, around)
+            });
+            match take {
+                Take::Bytes(bytes) => {
+                    came.events.extend(connection.parser.read(std::str::from_utf8(&bytes).unwrap()));
+                }
+                Take::End(bytes) => {
+                    came.events.extend(connection.parser.read(std::str::from_utf8(&bytes).unwrap()));
+                    break;
+                }
+                wait => {
+                    came.then = Some(wait);
+                    break;
+                }
+            }
+        }
+        came
+    }
+
+    pub(super) fn leave(&mut self, connection: &Connection) {
+        let now = self.now;
+        self.with(|stream, _| stream.disconnected(connection.at, now));
+    }
+}
+
+pub(super) fn json(read: &Read) -> Value {
+    serde_json::from_str(&read.data).unwrap()
+}
+
+/// Small enough that tests reach the bounds.
+pub(super) fn small() -> EventSettings {
+    EventSettings { queue: 4, batch: 4, log: 8, ..EventSettings::default() }
+}
+
+#[test]
+fn a_subscriber_gets_what_is_published_from_then_on() {
+    let mut scene = Scene::new(small());
+    scene.publish(&["before"]);
+    let mut one = scene.open(&scene.visit());
+    assert_eq!(one.opened.kind, "open");
+    assert_eq!(json(&one.opened)["last_id"], "x-1");
+    assert!(matches!(scene.take(&mut one, 9).then, Some(Take::Idle)));
+    scene.publish(&["a", "b"]);
+    let came = scene.take(&mut one, 9);
+    assert_eq!((came.said(), came.events[1].last_id.as_str()), (vec!["a", "b"], "x-3"));
+}
+
+#[test]
+fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
+    let mut scene = Scene::new(EventSettings { queue: 40, ..small() });
+    let visit = Visit { window: Some(2), ..scene.visit() };
+    let mut one = scene.open(&visit);
+    scene.publish(&["a", "b", "c"]);
+    let came = scene.take(&mut one, 9);
+    assert_eq!(came.said(), ["a", "b"]);
+    assert!(matches!(came.then, Some(Take::Window)));
+    let token = one.token.clone();
+    let ack =
+        |scene: &mut Scene, token: &str, id: &str| scene.with(|stream, around| stream.ack(token, id, around));
+    assert_eq!(ack(&mut scene, &token, "x-3"), Err(NotHeard::NeverSent), "it was not sent yet");
+    assert_eq!(ack(&mut scene, &token, "x-9"), Err(NotHeard::NeverSent));
+    assert_eq!(ack(&mut scene, &token, "y-1"), Err(NotHeard::NeverSent));
+    assert_eq!(ack(&mut scene, "somebody else's token", "x-1"), Err(NotHeard::Stranger));
+    assert!(ack(&mut scene, &token, "x-1").is_ok());
+    assert_eq!(scene.take(&mut one, 9).said(), ["c"]);
+    assert!(ack(&mut scene, &token, "x-1").is_ok(), "once more is no error");
+    scene.leave(&one);
+    let again = Visit { token: Some(token.clone()), last_id: Some("x-3".into()), ..visit };
+    let mut two = scene.open(&again);
+    assert_eq!(
+        (json(&two.opened)["known"].as_bool(), json(&two.opened)["last_id"].as_str()),
+        (Some(true), Some("x-1"))
+    );
+    assert_eq!(scene.take(&mut two, 9).said(), ["b", "c"], "neither was acknowledged");
+    assert!(ack(&mut scene, &token, "x-3").is_ok());
+    assert!(matches!(scene.take(&mut two, 9).then, Some(Take::Idle)));
+}
+
+#[test]
+fn an_acknowledgement_from_the_connection_before_spares_the_second_delivery() {
+    let mut scene = Scene::new(small());
+    let visit = Visit { window: Some(4), ..scene.visit() };
+    let mut one = scene.open(&visit);
+    scene.publish(&["a", "b", "c"]);
+    scene.take(&mut one, 9);
+    let mut two = scene.open(&Visit { token: Some(one.token.clone()), ..visit });
+    assert!(scene.take(&mut one, 9).then.is_none(), "the old connection ends");
+    scene.with(|stream, around| stream.ack(&two.token, "x-2", around).unwrap());
+    assert_eq!(scene.take(&mut two, 9).said(), ["c"]);
+    scene.leave(&one);
+    scene.publish(&["d"]);
+    assert_eq!(scene.take(&mut two, 9).said(), ["d"], "the old connection's end is not the new one's");
+}
+
+#[test]
+fn an_id_that_is_gone_is_a_gap_and_one_that_was_never_there_too() {
+    let mut scene = Scene::new(EventSettings { log: 4, ..small() });
+    scene.publish(&["a", "b"]);
+    scene.publish(&["c", "d", "e", "f"]);
+    let mut one = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
+    let came = scene.take(&mut one, 9);
+    assert_eq!(came.said(), ["gap", "c", "d", "e", "f"]);
+    let gap = serde_json::json!({"after": "x-1", "before": "x-3", "missing": 1, "reason": "evicted"});
+    assert_eq!(json(&came.events[0]), gap);
+    let mut two = scene.open(&Visit { last_id: Some("x-2".into()), ..scene.visit() });
+    assert_eq!(scene.take(&mut two, 9).said(), ["c", "d", "e", "f"], "nothing is missing");
+    let mut three = scene.open(&Visit { last_id: Some("of-another-time".into()), ..scene.visit() });
+    let came = scene.take(&mut three, 9);
+    assert_eq!(came.said(), ["gap", "c", "d", "e", "f"]);
+    let gap = serde_json::json!({"after": "of-another-time", "before": "x-3", "missing": null, "reason": "unknown"});
+    assert_eq!(json(&came.events[0]), gap);
+}
+
+#[test]
+fn what_waits_too_long_is_passed_over_and_named() {
+    let mut scene = Scene::new(small());
+    let mut one = scene.open(&scene.visit());
+    scene.publish(&["a", "b"]);
+    scene.pass(20_000);
+    scene.publish(&["c"]);
+    scene.pass(9_999);
+    assert_eq!(scene.take(&mut one, 1).said(), ["a"], "not yet 30 s");
+    scene.pass(1);
+    let came = scene.take(&mut one, 9);
+    assert_eq!(came.said(), ["gap", "c"]);
+    let gap = serde_json::json!({"after": "x-1", "before": "x-3", "missing": 1, "reason": "expired"});
+    assert_eq!(json(&came.events[0]), gap);
+    assert_eq!((scene.counts.expired(), scene.counts.gaps(), scene.counts.dropped()), (1, 1, 0));
+    let mut late = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
+    assert_eq!(scene.take(&mut late, 9).said(), ["b", "c"], "a replay is not old, the log is");
+}
+
+#[test]
+fn a_full_queue_is_suspended_polls_and_comes_back() {
+    let mut scene = Scene::new(EventSettings { queue: 4, log: 100, ..small() });
+    let (mut slow, mut other) = (scene.open(&scene.visit()), scene.open(&scene.visit()));
+    scene.publish(&["a"]);
+    assert_eq!(scene.take(&mut slow, 9).said(), ["a"]);
+    scene.publish(&["b", "c", "d", "e"]);
+    scene.publish(&["f"]);
+    assert_eq!(scene.counts.suspensions(), 0, "a burst is no stall");
+    scene.take(&mut other, 9);
+    scene.pass(200);
+    scene.publish(&["g"]);
+    assert_eq!(scene.counts.suspensions(), 1);
+    let came = scene.take(&mut slow, 9);
+    assert_eq!((came.said(), came.then.is_none()), (vec!["pause"], true));
+    let pause = json(&came.events[0]);
+    assert_eq!((pause["reason"].as_str(), pause["last_id"].as_str()), (Some("queue_full"), Some("x-1")));
+    assert_eq!(pause["poll"], format!("/events/s/poll?token={}&after=x%2D1", slow.token));
+    assert_eq!(slow.parser.retry, Some(24_600), "long, and with jitter");
+    assert_eq!(scene.take(&mut other, 9).said(), ["g"], "others feel nothing");
+    scene.leave(&slow);
+
+    // Its browser comes again by the same address, without a token.
+    let again = Visit { last_id: Some("x-1".into()), ..scene.visit() };
+    let pause = scene.subscribe(&again).err().expect("still suspended");
+    assert_eq!((pause.kind.as_str(), json(&pause)["last_id"].as_str()), ("pause", Some("x-1")));
+    let stranger = Visit { client: ClientKey::address([192, 0, 2, 1].into()), ..again.clone() };
+    assert_eq!(scene.open(&stranger).opened.kind, "open", "another client is another");
+
+    let token = slow.token.clone();
+    let poll = |scene: &mut Scene, after: &str, max| {
+        let polled =
+            scene.with(|stream, around| stream.poll(Some(&token), &After::Id(after.into()), max, around));
+        let polled = polled.unwrap();
+        let data: Vec<String> =
+            polled.events.iter().map(|event| String::from_utf8(event.data.to_vec()).unwrap()).collect();
+        (data.concat(), polled.last_id.unwrap(), polled.suspended, polled.may_resume)
+    };
+    assert_eq!(poll(&mut scene, "x-1", 4), ("bcde".into(), "x-5".into(), true, false));
+    assert!(scene.subscribe(&again).is_err(), "not at the head");
+    assert_eq!(poll(&mut scene, "x-5", 4), ("fg".into(), "x-7".into(), true, true));
+    assert_eq!(poll(&mut scene, "x-7", 4), (String::new(), "x-7".into(), true, true));
+    scene.publish(&["h"]);
+    let mut back = scene.open(&again);
+    assert_eq!(back.opened.kind, "resume");
+    assert_eq!(scene.take(&mut back, 9).said(), ["h"], "what was polled is not sent again");
+    assert_eq!(scene.counts.resumes(), 1);
+    let polled =
+        scene.with(|stream, around| stream.poll(Some(&back.token), &After::Known, 9, around)).unwrap();
+    assert!(!polled.suspended);
+}
+
+#[test]
+fn bytes_fill_a_queue_too() {
+    let settings = EventSettings { queue: 100, queue_bytes: 5_000, ..small() };
+    let mut scene = Scene::new(settings);
+    let mut one = scene.open(&scene.visit());
+    scene.publish(&["x".repeat(4_000).as_str(), "y".repeat(1_000).as_str()]);
+    scene.pass(200);
+    scene.publish(&["z"]);
+    scene.pass(200);
+    scene.publish(&["z"]);
+    assert_eq!(json(&scene.take(&mut one, 9).events[0])["reason"], "queue_bytes_full");
+}
+
+#[test]
+fn a_replay_of_any_length_fills_no_queue() {
+    let mut scene = Scene::new(EventSettings { queue: 4, log: 100, ..small() });
+    for _ in 0..10 {
+        scene.publish(&["a", "b", "c", "d"]);
+    }
+    let mut one = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
+    for _ in 0..3 {
+        scene.pass(300);
+        scene.publish(&["e"]);
+    }
+    assert_eq!(scene.take(&mut one, 99).events.len(), 39 + 3);
+    assert_eq!(scene.counts.suspensions(), 0);
+}
+
+#[test]
+fn the_rate_lets_a_burst_go_and_then_one_by_one_to_the_nanosecond() {
+    let settings = EventSettings { queue: 100, rate: Rate::new(2), burst: 2, ..small() };
+    let mut scene = Scene::new(settings);
+    let mut one = scene.open(&scene.visit());
+    scene.publish(&["a", "b", "c", "d"]);
+    let came = scene.take(&mut one, 9);
+    assert_eq!(came.said(), ["a", "b"]);
+    let Some(Take::Until(due)) = came.then else { panic!("{:?}", came.then) };
+    assert_eq!(due, scene.now + Duration::from_millis(500));
+    scene.now = Instant::from_nanos(due.as_nanos() - 1);
+    assert!(scene.take(&mut one, 9).events.is_empty());
+    scene.now = due;
+    assert_eq!(scene.take(&mut one, 9).said(), ["c"]);
+}
+
+#[test]
+fn the_cap_for_all_gives_each_its_turn() {
+    let settings = EventSettings { total_rate: Rate::new(10), total_burst: 1, ..small() };
+    let mut scene = Scene::new(settings);
+    let mut all = [scene.open(&scene.visit()), scene.open(&scene.visit()), scene.open(&scene.visit())];
+    scene.publish(&["a"]);
+    let begin = scene.now;
+    let mut dues = Vec::new();
+    for one in &mut all {
+        match scene.take(one, 9).then {
+            Some(Take::Until(due)) => dues.push(due),
+            Some(Take::Idle) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(dues, [100, 200].map(|millis| begin + Duration::from_millis(millis)));
+    scene.now = dues[0];
+    assert!(scene.take(&mut all[2], 9).events.is_empty(), "it is not its turn");
+    assert_eq!(scene.take(&mut all[1], 9).said(), ["a"]);
+}
+
+#[test]
+fn who_is_away_or_silent_for_too_long_is_forgotten() {
+    let mut scene = Scene::new(small());
+    let one = scene.open(&scene.visit());
+    scene.leave(&one);
+    scene.pass(29_999);
+    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), 0);
+    scene.pass(1);
+    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), 1);
+    assert_eq!(scene.with(|stream, around| stream.ack(&one.token, "x-1", around)), Err(NotHeard::Stranger));
+    assert_eq!(scene.stream.subscribers().count(), 0);
+}
+
+#[test]
+fn without_a_window_what_the_sink_flushed_is_acknowledged() {
+    let mut scene = Scene::new(small());
+    let visit = Visit { token: Some("t".repeat(22)), ..scene.visit() };
+    let one = scene.open(&visit);
+    scene.publish(&["a", "b"]);
+    let take = |scene: &mut Scene, flushes| {
+        scene.with(|stream, around| {
+            stream.asked(one.at, flushes, 1, around);
+            stream.take(one.at, "/", 0, around)
+        })
+    };
+    assert!(matches!(take(&mut scene, 5), Take::Bytes(_)));
+    assert!(matches!(take(&mut scene, 5), Take::Bytes(_)), "the first is on its way");
+    assert!(matches!(take(&mut scene, 6), Take::Idle), "the first is through");
+    scene.leave(&one);
+    let mut two = scene.open(&visit);
+    assert_eq!(scene.take(&mut two, 9).said(), ["b"]);
+}

@@ -1,0 +1,64 @@
+//! Polling: the same events under the same ids, at once or when they come.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::client::{assert_problem, body, named, publish, serve};
+
+#[test]
+fn a_poll_gives_what_came_since() {
+    let served = serve(named());
+    let ids = publish(&served, "s", &json!([{"data": "a"}, {"data": "b\nc", "type": "t"}, {"data": "d"}]));
+    let poll = |query: &str| served.get(&format!("/events/s/poll{query}"), "");
+    assert_eq!(
+        body(&poll("")),
+        json!({"events": [], "last_id": ids[2], "suspended": false, "may_resume": false})
+    );
+    let answer = body(&poll(&format!("?after={}&max=1", ids[0])));
+    assert_eq!(answer["events"], json!([{"id": ids[1], "type": "t", "data": "b\nc"}]));
+    assert_eq!(answer["last_id"], ids[1].as_str());
+    let answer = body(&poll("?after=unknown"));
+    assert_eq!(
+        answer["gap"],
+        json!({"after": "unknown", "before": ids[0], "missing": null, "reason": "unknown"})
+    );
+    assert_eq!(answer["events"].as_array().unwrap().len(), 3);
+    for (query, status, code) in [
+        ("?max=0", 400, "bad_parameter"),
+        ("?wait=-1", 400, "bad_parameter"),
+        ("?after=%00", 400, "bad_id"),
+        ("?token=short", 400, "bad_token"),
+        ("?token=nobodys-token-nobodys-token", 403, "stranger"),
+    ] {
+        assert_problem(&poll(query), status, code);
+    }
+}
+
+#[test]
+fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
+    let served = serve(named());
+    let begin = Instant::now();
+    assert_eq!(body(&served.get("/events/s/poll?wait=0.2", ""))["events"], json!([]));
+    assert!(begin.elapsed() >= Duration::from_millis(200));
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=20s", "")));
+        // It counts as answered once it was found to have nothing.
+        crate::client::until("the poll", || (hub.counts().polls() == 2).then_some(()));
+        publish(&served, "s", &json!({"data": "a"}));
+        assert_eq!(waiting.join().unwrap()["events"][0]["data"], "a");
+    });
+}
+
+#[test]
+fn a_server_that_drains_answers_polls_that_wait() {
+    let served = serve(named());
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=60s", "")));
+        crate::client::until("the poll", || (hub.counts().polls() == 1).then_some(()));
+        served.handle.drain();
+        assert_eq!(waiting.join().unwrap()["events"], json!([]));
+    });
+}
