@@ -159,7 +159,7 @@ fn every_default_is_in_the_help() {
 #[test]
 fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
-        (&[][..], "a command is missing: serve, proxy, tcp, run, check, limits, connections or quota"),
+        (&[][..], "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota"),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
         (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),
@@ -170,6 +170,7 @@ fn what_is_typed_wrong_ends_with_2() {
             "--rate: \"60x\" is not a rate: the unit \"x\" is not known; write 60 (KiB/s)",
         ),
         (&["serve", ".", "--rate=0"], "for unlimited use `off`"),
+        (&["events", "a/b"], "\"a/b\" is no name of a stream"),
         (&["proxy", "127.0.0.1:9000"], "\"127.0.0.1:9000\" is not a backend: http:// is missing"),
         (
             &["proxy", "http://h", "--trusted-proxy", "h"],

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::config::{
-    Config, FilterKind, GzipSettings, HostPolicy, KeySource, LONGEST_FILE, ListenAddr, Loader, Pace,
+    Config, EventSettings, FilterKind, GzipSettings, HostPolicy, KeySource, LONGEST_FILE, ListenAddr, Loader, Pace,
     ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
@@ -54,7 +54,7 @@ fn the_example_means_what_its_comments_say() {
     assert!(config.trusted_proxies[1].contains("::1".parse().unwrap()));
 
     let paths: Vec<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
-    assert_eq!(paths, ["/", "/slow/", "/api/"]);
+    assert_eq!(paths, ["/", "/slow/", "/api/", "/events/"]);
     let filters = |index: usize| -> Vec<&str> {
         config.routes[index].filters.iter().map(|filter| filter.name.as_str()).collect()
     };
@@ -76,6 +76,11 @@ fn the_example_means_what_its_comments_say() {
         report_only: false,
     };
     assert_eq!((slow.limits, config.routes[0].limits), (limits, RouteLimits::default()));
+    let Source::Events(events) = &config.routes[3].source else { panic!() };
+    assert_eq!(
+        (events.names.as_slice(), events.rate, events.total_rate),
+        (&["news".to_owned()][..], Rate::new(50), Rate::new(100_000))
+    );
 
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
     assert_eq!(proxy.upstream.to_string(), "http://127.0.0.1:9000");
@@ -97,6 +102,10 @@ fn what_the_example_spells_out_is_the_default() {
     assert_eq!(sink, default.sink);
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
     assert_eq!(*proxy, sluicegate::config::ProxySource::new(proxy.upstream.clone()));
+    let Source::Events(events) = &config.routes[3].source else { panic!() };
+    let (names, origins) = (Vec::new(), Vec::new());
+    let events = EventSettings { names, origins, rate: None, total_rate: None, ..(**events).clone() };
+    assert_eq!(events, EventSettings::default());
     let FilterKind::Gzip(gzip) = &config.routes[0].filters[0].kind else { panic!() };
     let GzipSettings { level, min_size, .. } = GzipSettings::default();
     assert_eq!((gzip.level, gzip.min_size), (level, min_size));

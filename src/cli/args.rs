@@ -9,7 +9,7 @@ use argh::FromArgs;
 
 use super::admin_args::{Connections, Limits};
 
-/// Lets bytes out at a set pace: serves files and backends through filters.
+/// Lets bytes out at a set pace: files, backends and events, through filters.
 #[derive(FromArgs, Debug, PartialEq)]
 #[argh(
     example = "{command_name} serve site --rate 60\n\
@@ -39,6 +39,7 @@ pub(super) enum Command {
     Serve(Serve),
     Proxy(Proxy),
     Tcp(Tcp),
+    Events(super::events::Events),
     Run(Run),
     Check(Check),
     Quota(super::quota::Quota),

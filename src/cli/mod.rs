@@ -5,12 +5,15 @@
 
 mod admin_args;
 mod admin_client;
+#[macro_use]
 mod args;
 mod connections;
 mod limits;
 mod quota;
 mod reload;
+#[macro_use]
 mod resolve;
+mod events;
 mod server;
 mod summary;
 mod table;
@@ -85,6 +88,7 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, None, start_log),
         Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, None, start_log),
         Some(Command::Tcp(tcp)) => serve_with(&resolve::tcp(&tcp)?, None, start_log),
+        Some(Command::Events(typed)) => serve_with(&events::events(&typed)?, None, start_log),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
             let config = resolve::load(&check.file)?;
@@ -95,7 +99,7 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
         None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, tcp, run, check, limits, connections or quota".to_owned(),
+            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota".to_owned(),
         )),
     }
 }

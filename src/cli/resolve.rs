@@ -77,13 +77,13 @@ pub(super) use tcp::tcp;
 
 /// The same for the flags about the route.
 macro_rules! route_from {
-    ($source:expr, $typed:ident) => {
+    ($draft:expr, $typed:ident) => {
         route(RouteDraft {
             rate: flag("rate", &$typed.rate, Rate::parse_or_off)?.flatten(),
             burst: flag("burst", &$typed.burst, str::parse)?,
             end_of_stream: flag("end-of-stream", &$typed.end_of_stream, parse_end_of_stream)?,
             filters: $typed.filter.clone(),
-            ..RouteDraft::new($source)
+            ..$draft
         })?
     };
 }
@@ -97,7 +97,10 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
     {
         files.index = index;
     }
-    let mut config = Config { routes: vec![route_from!(Source::Files(files), typed)], ..Config::default() };
+    let mut config = Config {
+        routes: vec![route_from!(RouteDraft::new(Source::Files(files)), typed)],
+        ..Config::default()
+    };
     set_http_flags!(config, typed);
     Ok(config)
 }
@@ -117,7 +120,10 @@ pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
     let kept = flag("idle-connection-timeout", &typed.idle_connection_timeout, timeout)?;
     set(&mut proxy.idle_connection_timeout, kept);
 
-    let mut config = Config { routes: vec![route_from!(Source::Proxy(proxy), typed)], ..Config::default() };
+    let mut config = Config {
+        routes: vec![route_from!(RouteDraft::new(Source::Proxy(proxy)), typed)],
+        ..Config::default()
+    };
     config.trusted_proxies = all("trusted-proxy", &typed.trusted_proxy, str::parse)?;
     set_http_flags!(config, typed);
     Ok(config)
@@ -145,7 +151,7 @@ pub(super) fn load(file: &str) -> Result<Config, CliError> {
 }
 
 /// The route of a command that has one: for every path.
-fn route(draft: RouteDraft) -> Result<Route, CliError> {
+pub(super) fn route(draft: RouteDraft) -> Result<Route, CliError> {
     draft.finish(&BTreeMap::new()).map_err(|faults| {
         let (root, typed): (Vec<_>, Vec<_>) = faults.into_iter().partition(|fault| fault.key == "files");
         match typed.first() {
@@ -158,7 +164,7 @@ fn route(draft: RouteDraft) -> Result<Route, CliError> {
 }
 
 /// The sink of a command's connections.
-fn sink(draft: SinkDraft, routes: &[Route], tcp: &[Tcp]) -> Result<SinkSettings, CliError> {
+pub(super) fn sink(draft: SinkDraft, routes: &[Route], tcp: &[Tcp]) -> Result<SinkSettings, CliError> {
     draft.finish(routes, tcp).map_err(|faults| {
         let texts = faults.iter().map(|fault| {
             let flag = match fault.key {
@@ -173,7 +179,7 @@ fn sink(draft: SinkDraft, routes: &[Route], tcp: &[Tcp]) -> Result<SinkSettings,
 }
 
 /// The admin listener, if one was typed.
-fn admin(
+pub(super) fn admin(
     addr: &Option<String>,
     token_file: &Option<String>,
     clients: &[ListenAddr],
@@ -191,7 +197,7 @@ fn admin(
 }
 
 /// The addresses typed, if any were.
-fn listen(typed: &[String]) -> Result<Option<Vec<ListenAddr>>, CliError> {
+pub(super) fn listen(typed: &[String]) -> Result<Option<Vec<ListenAddr>>, CliError> {
     let addrs: Vec<ListenAddr> = all("listen", typed, str::parse)?;
     for (index, addr) in addrs.iter().enumerate() {
         if addrs[..index].iter().any(|other| addr.clashes_with(other)) {
@@ -202,7 +208,7 @@ fn listen(typed: &[String]) -> Result<Option<Vec<ListenAddr>>, CliError> {
 }
 
 /// The value of a flag, if it was typed.
-fn flag<T, E: Display>(
+pub(super) fn flag<T, E: Display>(
     name: &str,
     typed: &Option<String>,
     parse: impl Fn(&str) -> Result<T, E>,
@@ -220,21 +226,21 @@ fn all<T, E: Display>(
     values.map_err(|error| CliError::Usage(format!("--{name}: {error}")))
 }
 
-fn set<T>(setting: &mut T, typed: Option<T>) {
+pub(super) fn set<T>(setting: &mut T, typed: Option<T>) {
     if let Some(typed) = typed {
         *setting = typed;
     }
 }
 
-fn timeout(text: &str) -> Result<std::time::Duration, duration::DurationError> {
+pub(super) fn timeout(text: &str) -> Result<std::time::Duration, duration::DurationError> {
     duration::parse(text).and_then(duration::positive)
 }
 
-fn size(text: &str, most: Size) -> Result<usize, String> {
+pub(super) fn size(text: &str, most: Size) -> Result<usize, String> {
     text.parse().map_err(|error: UnitError| error.to_string()).and_then(|size| size_up_to(size, most))
 }
 
-fn count(text: &str, least: usize) -> Result<usize, String> {
+pub(super) fn count(text: &str, least: usize) -> Result<usize, String> {
     let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
     let number = text.parse().ok().filter(|number| is_plain && (least..=MOST_CONNECTIONS).contains(number));
     number.ok_or_else(|| format!("{text:?} is not a number from {least} to {MOST_CONNECTIONS}"))

@@ -108,6 +108,26 @@ pub(super) fn source(source: &Source) -> String {
             let listed = if files.list { ", folders without it listed" } else { "" };
             format!("files in {}, index {}{listed}", files.root.display(), files.index)
         }
+        Source::Events(events) => {
+            let publishers = match &events.publish_token_file {
+                Some(file) => format!("who has the token in {}", file.display()),
+                None => "this machine".to_owned(),
+            };
+            let rate = events.rate.map_or(String::new(), |rate| {
+                format!("; {} a second, {} at once", rate.bytes_per_second(), events.burst)
+            });
+            let sizes = [events.queue_bytes, events.log_bytes].map(|bytes| Size::new(bytes as u64));
+            format!(
+                "streams of events, published by {publishers}; {} ({}) and {} wait for a subscriber, {} ({}) and {} \
+                 are kept{rate}",
+                events.queue,
+                sizes[0],
+                duration::spell(events.ttl),
+                events.log,
+                sizes[1],
+                duration::spell(events.log_ttl)
+            )
+        }
         Source::Proxy(proxy) => format!(
             "backend {}, Host {}, timeouts: connect {}, response {}, read {}",
             proxy.upstream,
