@@ -52,12 +52,12 @@ impl Families<'_> {
     }
 
     /// A gauge with labels; nothing at all without samples.
-    pub(super) fn gauges<L: EncodeLabelSet>(
+    pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
         help: &str,
         unit: Option<Unit>,
-        samples: impl IntoIterator<Item = (L, u64)>,
+        samples: impl IntoIterator<Item = (L, V)>,
     ) -> fmt::Result {
         let mut samples = samples.into_iter().peekable();
         if samples.peek().is_none() {

@@ -34,6 +34,7 @@ mod admission;
 mod answer;
 mod api;
 mod connection;
+mod event_metrics;
 mod families;
 mod format;
 mod limit_metrics;

@@ -6,6 +6,7 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
+use super::event_metrics;
 use super::families::Families;
 use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
@@ -198,7 +199,8 @@ impl Collector for ServerMetrics {
         self.connections(&mut to)?;
         self.responses(&mut to)?;
         self.egress(&mut to)?;
-        self.filters(&mut to)
+        self.filters(&mut to)?;
+        event_metrics::write(&mut to, &self.server.routes())
     }
 }
 

@@ -1,16 +1,17 @@
 //! A stream behind a lock, with the wakers of those who wait for it. Holds the lock for arithmetic only;
 //! wakes outside it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use super::counts::EventGauges;
 use super::event::Draft;
 use super::log::NotPublished;
+use super::source::Wire;
 use super::stream::{After, Around, Fresh, Judged, NotHeard, Polled, Stream, Subscribed, Take, Visit};
 use super::subscriber::Phase;
-use crate::sink::SinkState;
 
 pub(super) struct Channel(Mutex<State>);
 
@@ -28,7 +29,7 @@ struct State {
 pub(super) struct Reader {
     waker: Option<Waker>,
     waits: Waits,
-    sink: Option<Arc<SinkState>>,
+    wire: Option<Wire>,
 }
 
 /// What a connection waits for.
@@ -51,8 +52,8 @@ pub(super) struct Swept {
 }
 
 impl Reader {
-    pub(super) fn of(sink: Option<&Arc<SinkState>>) -> Self {
-        Self { sink: sink.map(Arc::clone), ..Self::default() }
+    pub(super) fn of(wire: Option<&Wire>) -> Self {
+        Self { wire: wire.cloned(), ..Self::default() }
     }
 }
 
@@ -206,8 +207,13 @@ impl Channel {
         state.stream.log().len() == 0 && state.stream.subscribers().next().is_none()
     }
 
-    /// Adds to `gauges` how it stands.
-    pub(super) fn measure(&self, around: &Around<'_>, gauges: &mut EventGauges) {
+    /// Adds to `gauges` how it stands, and to `peers` where its connections lead.
+    pub(super) fn measure(
+        &self,
+        around: &Around<'_>,
+        gauges: &mut EventGauges,
+        peers: &mut HashSet<SocketAddr>,
+    ) {
         let mut state = self.lock();
         let State { stream, readers, .. } = &mut *state;
         gauges.logged += stream.log().len() as u64;
@@ -218,9 +224,10 @@ impl Channel {
                 Phase::Away { .. } => gauges.away += 1,
                 Phase::Suspended(_) => gauges.suspended += 1,
             }
-            if let Some(sink) = readers.get(key).and_then(|reader| reader.sink.as_ref()) {
-                gauges.sink_buffered += sink.counts().buffered();
-                gauges.would_block += sink.counts().would_block();
+            if let Some(wire) = readers.get(key).and_then(|reader| reader.wire.as_ref()) {
+                gauges.sink_buffered += wire.sink.counts().buffered();
+                gauges.would_block += wire.sink.counts().would_block();
+                peers.extend(wire.peer);
             }
             if let Some(oldest) = subscriber.queue.oldest() {
                 gauges.oldest_unacknowledged = gauges.oldest_unacknowledged.max(around.now - oldest);

@@ -1,7 +1,7 @@
 //! The streams of one route, driven: who publishes wakes exactly those who have something to take.
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
@@ -12,12 +12,12 @@ use super::channel::{Channel, Reader};
 use super::counts::{Count, EventCounts, EventGauges};
 use super::event::{Draft, StreamName};
 use super::log::NotPublished;
+use super::source::Wire;
 use super::stream::{Around, Fresh, NotHeard, Subscribed, Visit};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::config::EventSettings;
 use crate::rt;
-use crate::sink::SinkState;
 
 /// How often a hub looks at what time brings.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -249,14 +249,14 @@ impl Hub {
         &self,
         channel: &Channel,
         visit: &Visit,
-        sink: Option<&Arc<SinkState>>,
+        wire: Option<&Wire>,
     ) -> Result<Subscribed, HubError> {
         let fresh = Fresh { id: hex::<4>(), token: hex::<16>(), random: self.roll() };
         let is_new = channel.is_new(visit);
         if is_new {
             self.place(channel)?;
         }
-        let reader = Reader::of(sink);
+        let reader = Reader::of(wire);
         let subscribed = self.with_around(|around| channel.subscribe(visit, fresh, reader, around));
         // It may have come, or been forgotten, in between.
         match (is_new, matches!(subscribed, Subscribed::Stream { is_new: true, .. })) {
@@ -318,11 +318,15 @@ impl Hub {
         );
     }
 
-    /// How the streams stand.
+    /// How the streams stand. Asks the kernel for its table of connections: not for the way of an event.
     pub fn gauges(&self) -> EventGauges {
         let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
         let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
-        channels.iter().for_each(|channel| self.with_around(|around| channel.measure(around, &mut gauges)));
+        let mut peers = HashSet::new();
+        for channel in &channels {
+            self.with_around(|around| channel.measure(around, &mut gauges, &mut peers));
+        }
+        gauges.unsent = rt::unsent(&peers).unwrap_or(0);
         gauges
     }
 }

@@ -1,6 +1,7 @@
 //! A subscriber's stream as a generator, and a poll that waits.
 
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -23,6 +24,8 @@ use bytes::Bytes;
 #[derive(Clone)]
 pub(super) struct Wire {
     pub(super) sink: Arc<SinkState>,
+    /// The other end, if it has an address.
+    pub(super) peer: Option<SocketAddr>,
     /// How many flushes of it mean that all before has gone on: one for a connection that has one response
     /// at a time; over HTTP/2 one may have begun before.
     pub(super) depth: u64,
@@ -51,7 +54,7 @@ pub(super) enum Subscribing {
 
 impl Subscription {
     /// Subscribes to a stream.
-    pub(super) fn new(
+    pub(super) fn begin(
         hub: &Arc<Hub>,
         name: &StreamName,
         visit: Visit,
@@ -59,7 +62,7 @@ impl Subscription {
     ) -> Result<Subscribing, HubError> {
         let channel = hub.channel(name)?;
         let seat = hub.seat(&visit.client)?;
-        let (key, connection) = match hub.subscribe(&channel, &visit, wire.as_ref().map(|wire| &wire.sink))? {
+        let (key, connection) = match hub.subscribe(&channel, &visit, wire.as_ref())? {
             Subscribed::Stream { key, connection, .. } => (key, connection),
             Subscribed::Suspended(pause) => return Ok(Subscribing::Suspended(pause)),
         };

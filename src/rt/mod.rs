@@ -18,6 +18,7 @@ mod socket;
 mod socket_io;
 mod stdout;
 mod tasks;
+mod unsent;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -38,6 +39,7 @@ pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;
 pub use tasks::{spawn, tasks};
+pub use unsent::unsent;
 
 /// The process's clock, with the thread that turns its wheel. Started by the first call.
 ///

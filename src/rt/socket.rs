@@ -50,6 +50,14 @@ impl PeerAddr {
             Self::Unix => None,
         }
     }
+
+    /// Address and port; `None` on a Unix socket.
+    pub fn addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(addr) => Some(SocketAddr::new(addr.ip().to_canonical(), addr.port())),
+            Self::Unix => None,
+        }
+    }
 }
 
 impl Socket {

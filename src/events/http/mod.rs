@@ -158,8 +158,9 @@ impl Events {
     ) -> Result<Response<Content>, Problem> {
         let query = Query::of(request.uri())?;
         let wire = Wire {
-            sink: visitor.sink,
+            peer: visitor.peer.addr(),
             depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
+            sink: visitor.sink,
         };
         let visit = Visit {
             client: visitor.client,
@@ -168,7 +169,7 @@ impl Events {
             window: query.number("window", 1, u32::MAX as usize)?,
             path: request.uri().path().to_owned(),
         };
-        match Subscription::new(&self.hub, name, visit, Some(wire)).map_err(Problem::of_hub)? {
+        match Subscription::begin(&self.hub, name, visit, Some(wire)).map_err(Problem::of_hub)? {
             Subscribing::Stream(stream) => Ok(answer::stream(Content::Stream(stream))),
             Subscribing::Suspended(_) if settings.suspend == Suspend::TooManyRequests => {
                 Err(Problem::suspended(settings.suspend_retry))

@@ -135,7 +135,7 @@ impl World {
             .map(|at| {
                 let number = self.published + at;
                 let mut draft = Draft::new(number.to_string(), 100).unwrap();
-                if let Some(millis) = ttl.filter(|_| number % 2 == 0) {
+                if let Some(millis) = ttl.filter(|_| number.is_multiple_of(2)) {
                     draft = draft.ttl(Duration::from_millis(millis)).unwrap();
                 }
                 if own { draft.id(format!("own {number}")).unwrap() } else { draft }
