@@ -14,12 +14,17 @@ mod served;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
+use sluicegate::config::EventSettings;
+use sluicegate::events::Events;
 use sluicegate::http::route::Route;
+use sluicegate::rt;
 
 #[test]
 fn promtool_finds_nothing() {
     let folder = fixture::folder();
-    let watched = fixture::Watched::new(vec![Route::files("/", folder.path()).unwrap()]);
+    let events = Events::new("/events/", EventSettings::default(), None, rt::clock());
+    let routes = vec![Route::files("/", folder.path()).unwrap(), Route::events("/events/", events)];
+    let watched = fixture::Watched::new(routes);
     for target in ["/small.bin", "/none.bin"] {
         watched.served.get(target, "");
     }
@@ -36,4 +41,14 @@ fn promtool_finds_nothing() {
     let said = promtool.wait_with_output().unwrap();
     let words = format!("{}{}", String::from_utf8_lossy(&said.stdout), String::from_utf8_lossy(&said.stderr));
     assert!(said.status.success() && words.is_empty(), "{}: {words}\n{text}", said.status);
+}
+
+#[test]
+fn the_alerts_are_good_and_fire_when_they_should() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/prometheus");
+    for args in [["check", "rules", "events.rules.yml"], ["test", "rules", "events.test.yml"]] {
+        let said = Command::new("promtool").args(args).current_dir(&folder).output().unwrap();
+        let words = [said.stdout, said.stderr].concat();
+        assert!(said.status.success(), "{args:?}: {}", String::from_utf8_lossy(&words));
+    }
 }

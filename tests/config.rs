@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, GzipSettings, HostPolicy, KeySource, LONGEST_FILE, ListenAddr, Loader, Pace,
-    ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    Config, EventSettings, FilterKind, GzipSettings, HostPolicy, KeySource, LONGEST_FILE, ListenAddr, Loader,
+    Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
 use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};

@@ -7,6 +7,7 @@ use prometheus_client::registry::Unit;
 use super::families::Families;
 use crate::events::{EventCounts, EventGauges, Hub};
 use crate::http::route::Route;
+use crate::telemetry::Durations;
 
 /// Writes the families of all `routes` that have event streams; nothing if none has.
 pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> fmt::Result {
@@ -18,11 +19,12 @@ pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> 
     counters(to, &hubs)?;
     let gauges: Vec<(&str, EventGauges)> = hubs.iter().map(|hub| (hub.route(), hub.gauges())).collect();
     write_gauges(to, &gauges)?;
+    type Histogram = fn(&EventCounts) -> &Durations;
     for (name, help, durations) in [
         (
             "events_write_delay",
             "Time from an event's publication to its being handed on for a subscriber.",
-            EventCounts::written as fn(&EventCounts) -> _,
+            EventCounts::written as Histogram,
         ),
         (
             "events_acknowledgement_delay",

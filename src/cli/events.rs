@@ -8,8 +8,8 @@ use sluicegate::config::{
 };
 use sluicegate::limit::{Budget, Rate};
 
-use super::CliError;
 use super::resolve::{admin, count, flag, listen, route, set, sink, size, timeout};
+use super::{CliError, quota};
 
 /// Where the streams are.
 const PATH: &str = "/events/";

@@ -187,10 +187,6 @@ impl Resolver<'_> {
         })
     }
 
-    pub(super) fn base(&self) -> &Path {
-        self.base
-    }
-
     pub(super) fn size(&mut self, key: &str, value: &Option<Spanned<Size>>, most: Size) -> Option<usize> {
         let value = value.as_ref()?;
         size_up_to(*value.get_ref(), most)

@@ -4,6 +4,7 @@
 mod served;
 
 mod access;
+mod events;
 mod exposition;
 mod fixture;
 mod metrics;

@@ -128,9 +128,9 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
     },
     Rule {
-        name: "only the admin API and its client in cli/ speak JSON",
+        name: "only the admin API, its client in cli/ and the streams of events speak JSON",
         check: |source| {
-            let speaks = source.is_in("admin/api/") || source.is_in("cli/");
+            let speaks = ["admin/api/", "cli/", "events/"].iter().any(|room| source.is_in(room));
             (!speaks).then(|| any_word(source, &["serde_json"]))?
         },
         broken_by: &[("admin/answer.rs", "fn f(v: serde_json::Value) {}")],
@@ -205,7 +205,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "the streams of events know nothing of HTTP but in their own part of it",
         check: |source| {
-            let below = ["brigade", "budget", "clock", "config", "events", "generator", "limit", "rt", "telemetry"];
+            let below =
+                ["brigade", "budget", "clock", "config", "events", "generator", "limit", "rt", "telemetry"];
             let below: Vec<_> = below.iter().map(std::slice::from_ref).collect();
             let allowed = [&below[..], &[&["sink", "SinkState"]]].concat();
             (!source.is_in("events/http/")).then(|| imports_but(source, "events/", &allowed))?

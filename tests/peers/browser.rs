@@ -11,7 +11,7 @@ use crate::program::{PATIENCE, loud, program, site, succeeded};
 use crate::sluicegate::Sluicegate;
 
 /// The document at `url` as the browser has it when all of the page is loaded.
-fn dump(url: &str) -> String {
+pub fn dump(url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let dom = succeeded(
         Command::new(program("chromium"))

@@ -22,3 +22,4 @@ mod proxied;
 mod quota;
 mod slow_clients;
 mod sluicegate;
+mod streams;

@@ -109,7 +109,7 @@ async fn filtered(
         }
         Source::Events(events) => {
             let client = exchange.client().clone();
-            let visitor = Visitor { peer: connection.peer, client, sink: Arc::clone(&connection.sink) };
+            let visitor = Visitor { peer: connection.ends.peer, client, sink: Arc::clone(&connection.sink) };
             events.respond(Request::from_parts(head, body), rest, visitor).await
         }
         Source::Handler(handler) => {
