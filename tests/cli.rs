@@ -159,7 +159,10 @@ fn every_default_is_in_the_help() {
 #[test]
 fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
-        (&[][..], "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota"),
+        (
+            &[][..],
+            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota",
+        ),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
         (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),

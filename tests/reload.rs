@@ -250,3 +250,41 @@ fn requests_are_answered_while_one_reload_follows_the_other() {
     let counted = served.handle.telemetry().routes();
     assert_eq!(counted.len(), 2, "a route keeps its number: {counted:?}");
 }
+
+/// Reads to what is looked for.
+fn read_to(stream: &mut TcpStream, wanted: &str) -> String {
+    let mut seen = String::new();
+    let mut piece = [0; 4096];
+    while !seen.contains(wanted) {
+        let len = stream.read(&mut piece).unwrap();
+        assert!(len > 0, "no {wanted:?} in {seen:?}");
+        seen.push_str(std::str::from_utf8(&piece[..len]).unwrap());
+    }
+    seen
+}
+
+#[test]
+fn streams_of_events_go_on_and_end_with_their_route() {
+    let site = site();
+    let events = |more: &str| format!("[[route]]\npath = '/e/'\nevents = {{ names = ['s'], {more} }}\n");
+    let served = serving(&config(&site, &events("")));
+    let mut stream = served.connect();
+    stream.write_all(b"GET /e/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    read_to(&mut stream, "event: open");
+    reload(&served, &config(&site, &events("event_size = '1k', heartbeat = '20s'")));
+    let publish = |data: &str| {
+        let mut publisher = served.connect();
+        let head = format!(
+            "POST /e/s HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+            data.len()
+        );
+        publisher.write_all(format!("{head}{data}").as_bytes()).unwrap();
+        served::Response::read(&mut publisher).unwrap().status()
+    };
+    assert_eq!(publish("after"), 200);
+    read_to(&mut stream, "data: after\n\n");
+    assert_eq!(publish(&"x".repeat(1025)), 413, "the new bound holds");
+    reload(&served, &config(&site, "[[route]]\npath = '/'\nfiles = '.'\n"));
+    let rest = read_to(&mut stream, "\r\n0\r\n\r\n");
+    assert!(rest.contains("retry: "), "{rest}");
+}

@@ -11,8 +11,7 @@ use crate::telemetry::Durations;
 
 /// Writes the families of all `routes` that have event streams; nothing if none has.
 pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> fmt::Result {
-    let hubs: Vec<&Hub> =
-        routes.iter().filter_map(|route| route.event_streams()).map(|events| &**events.hub()).collect();
+    let hubs: Vec<&Hub> = routes.iter().filter_map(|route| route.hub()).map(|hub| &**hub).collect();
     if hubs.is_empty() {
         return Ok(());
     }

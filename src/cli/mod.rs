@@ -99,7 +99,8 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
         None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota".to_owned(),
+            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota"
+                .to_owned(),
         )),
     }
 }

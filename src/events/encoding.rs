@@ -33,8 +33,14 @@ pub(super) fn event(id: &str, kind: Option<&str>, data: &str, trace: Option<Trac
 }
 
 /// An event that the server says itself. It has no id: the last one of the stream stays the client's.
-pub(super) fn control(kind: &str, data: &impl Serialize) -> Bytes {
+///
+/// With it goes when a client that lost the stream is to come again. Alone this would be an event without data,
+/// which browsers pass over, and some other clients do not.
+pub(super) fn control(kind: &str, data: &impl Serialize, retry: Option<Duration>) -> Bytes {
     let mut text = String::new();
+    if let Some(retry) = retry {
+        field(&mut text, "retry", &retry.as_millis().to_string());
+    }
     field(&mut text, "event", kind);
     // Only maps with odd keys fail, and there are none.
     let json = serde_json::to_string(data).unwrap_or_default();
@@ -43,9 +49,10 @@ pub(super) fn control(kind: &str, data: &impl Serialize) -> Bytes {
     text.into()
 }
 
-/// When a client that lost the stream is to come again.
+/// When a client that loses the stream is to come again, as the last there is of it: a line that nothing
+/// follows is heard, and no event.
 pub(super) fn retry(after: Duration) -> Bytes {
-    format!("retry: {}\n\n", after.as_millis()).into()
+    format!("retry: {}\n", after.as_millis()).into()
 }
 
 /// `around`, a fifth more or less, as `random` has it: clients that lost a server together do not come back
@@ -87,8 +94,13 @@ mod tests {
             let trace = trace.map(|text: &str| text.parse().unwrap());
             assert_eq!(event(id, kind, data, trace), expected, "{data:?}");
         }
-        assert_eq!(control("gap", &serde_json::json!({"a": "\n"})), "event: gap\ndata: {\"a\":\"\\n\"}\n\n");
-        assert_eq!(retry(Duration::from_secs(3)), "retry: 3000\n\n");
+        assert_eq!(
+            control("gap", &serde_json::json!({"a": "\n"}), None),
+            "event: gap\ndata: {\"a\":\"\\n\"}\n\n"
+        );
+        let second = Some(Duration::from_secs(1));
+        assert_eq!(control("open", &1, second), "retry: 1000\nevent: open\ndata: 1\n\n");
+        assert_eq!(retry(Duration::from_secs(3)), "retry: 3000\n");
     }
 
     #[test]

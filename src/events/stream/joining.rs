@@ -152,8 +152,8 @@ impl Stream {
             window,
             known: known.is_some(),
         };
-        let retry = encoding::retry(encoding::jittered(settings.retry, fresh.random));
-        subscriber.opening = Some([retry, encoding::control(kind, &opening)].concat().into());
+        let retry = Some(encoding::jittered(settings.retry, fresh.random));
+        subscriber.opening = Some(encoding::control(kind, &opening, retry));
         counts.add(Count::retries, 1);
         Subscribed::Stream { key, connection: subscriber.connection, is_new: known.is_none() }
     }
@@ -177,6 +177,6 @@ pub(super) fn paused(
         poll.extend(percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC));
     }
     let event = Paused { reason: suspension.why, subscriber: &subscriber.id, last_id, poll };
-    let retry = encoding::retry(encoding::jittered(around.settings.suspend_retry, random));
-    [retry, encoding::control("pause", &event)].concat().into()
+    let retry = Some(encoding::jittered(around.settings.suspend_retry, random));
+    encoding::control("pause", &event, retry)
 }

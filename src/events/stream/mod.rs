@@ -192,7 +192,7 @@ impl Stream {
                 let lost = if gap.reason == Lost::Expired { Count::expired } else { Count::dropped };
                 counts.add(lost, missing);
                 counts.add(Count::gaps, 1);
-                Take::Bytes(encoding::control("gap", &gap))
+                Take::Bytes(encoding::control("gap", &gap, None))
             }
             Next::Event(event) => {
                 let ready = subscriber.ready_at(settings, *now);

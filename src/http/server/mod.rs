@@ -322,7 +322,7 @@ impl Shared {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
         self.stage_changed.notify(usize::MAX);
         // Streams of events would not end by themselves.
-        self.routes.iter().filter_map(|route| route.event_streams()).for_each(|events| events.hub().close());
+        self.setup().routes.iter().filter_map(|route| route.hub()).for_each(|hub| hub.close());
     }
 
     /// Waits until the server is at `stage` or beyond.

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::super::route::{Route, Routes};
 use super::{Handle, Settings, Shared};
 use crate::config::Config;
+use crate::events::Hub;
 use crate::filter::Counts;
 use crate::sink::SinkSettings;
 
@@ -59,6 +60,11 @@ impl Handle {
         self.0.budgets.connection().set(settings.sink.limit().budget());
         let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
         let setup = Setup::new(settings, routes, counts);
-        *self.0.setup.write().unwrap_or_else(PoisonError::into_inner) = setup;
+        *self.0.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&setup);
+        // Streams of events on a route that is gone would never end by themselves.
+        let is_kept = |hub: &Arc<Hub>| {
+            setup.routes.iter().filter_map(|route| route.hub()).any(|kept| Arc::ptr_eq(kept, hub))
+        };
+        old.iter().filter_map(|route| route.hub()).filter(|hub| !is_kept(hub)).for_each(|hub| hub.close());
     }
 }
