@@ -49,6 +49,11 @@ impl Version {
         }
     }
 
+    /// What lets so many bytes more of the first request's stream be on their way, over HTTP/2.
+    pub fn window(bytes: u32) -> Vec<u8> {
+        frame(WINDOW_UPDATE, 0, 1, &bytes.to_be_bytes())
+    }
+
     /// A request with a body of `len` bytes, of which none is there yet.
     pub fn post(self, target: &str, len: usize) -> Vec<u8> {
         match self {

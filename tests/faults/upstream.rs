@@ -74,19 +74,30 @@ fn a_slow_reader_loses_nothing_of_what_came_before_a_failure() {
     }
 }
 
-// What the window holds back can never be sent, and nothing makes the connection write.
+// What came before the failure is the client's, as long as it takes it; what it leaves is lost.
 #[test]
-fn a_stream_whose_backend_fails_behind_a_shut_window_is_reset() {
-    let ground = Ground::backed_by(0, |stream, _| {
+fn a_stream_whose_backend_fails_behind_a_shut_window_is_reset_when_that_opens_or_patience_ends() {
+    let script = |stream: &mut TcpStream, _: &str| {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 70000\r\n\r\n")?;
         stream.write_all(&content(2000))
-    });
-    let mut stream = ground.served.connect();
-    stream.write_all(&Version::Http2.get_through("/proxied/page", 1000)).unwrap();
-    let answer = Version::Http2.answer(&mut stream);
-    assert_eq!((answer.body.len(), answer.end), (1000, End::StreamReset));
-    drop(stream);
-    ground.assert_forgotten();
+    };
+    for (opens, stall_timeout, len) in
+        [(true, Duration::from_secs(60), 2000), (false, Duration::from_millis(300), 1000)]
+    {
+        let sink = SinkSettings { stall_timeout, ..SinkSettings::default() };
+        let ground = Ground::with(sink, 0, script, |backend| backend.route(0));
+        let mut stream = ground.served.connect();
+        stream.write_all(&Version::Http2.get_through("/proxied/page", 1000)).unwrap();
+        ground.until("the first thousand", |_| ground.served.handle.egress().bytes_written() > 1000);
+        if opens {
+            stream.write_all(&Version::window(1000)).unwrap();
+        }
+        let answer = Version::Http2.answer(&mut stream);
+        assert_eq!((answer.body.len(), answer.end), (len, End::StreamReset));
+        assert!(content(70_000).starts_with(&answer.body));
+        drop(stream);
+        ground.assert_forgotten();
+    }
 }
 
 // What the neighbour gives keeps the buffer full as long as it lasts, which is for ever.
