@@ -167,3 +167,63 @@ fn rates_are_met_within_a_per_cent_and_shares_within_two_also_after_a_change() {
         parts.iter().for_each(|part| part.check(half, began, ended));
     }
 }
+
+/// Streams of the test of changes, as far as the system's descriptors go: two for each, both ends being here.
+const STREAMS: usize = 5_000;
+
+/// Reads what has come on each of `streams`, and says on how many something did for the first time.
+fn read_all(streams: &mut [TcpStream], seen: &mut [bool], buf: &mut [u8]) -> usize {
+    let mut first = 0;
+    for (stream, seen) in streams.iter_mut().zip(seen) {
+        while let Ok(n) = stream.read(buf) {
+            assert!(n > 0, "a stream ended");
+            first += usize::from(!std::mem::replace(seen, true));
+        }
+    }
+    first
+}
+
+#[test]
+#[ignore = "takes 15 s; .ci/run runs it"]
+fn a_change_is_seen_by_five_thousand_streams_at_once() {
+    let descriptors = sluicegate::rt::raise_descriptor_limit().unwrap_or(u64::MAX);
+    let count = STREAMS.min((descriptors as usize).saturating_sub(200) / 2);
+    let rate = |per_stream: u64| Budget::of(Rate::new(per_stream * count as u64));
+    let limits = SharedLimits { server: rate(4 * KIB), ..SharedLimits::default() };
+    let (_folder, served) = serving(Settings { limits, max_connections: count + 10, ..Settings::default() });
+    let mut streams: Vec<TcpStream> = (0..count)
+        .map(|_| {
+            let mut stream = served.connect();
+            stream.write_all(b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            stream.set_nonblocking(true).unwrap();
+            stream
+        })
+        .collect();
+    let mut buf = vec![0; 65_536];
+    // So little for all that a turn of all takes two seconds: most of them wait when the change comes.
+    let began = Instant::now();
+    let mut seen = vec![false; count];
+    while seen.contains(&false) {
+        read_all(&mut streams, &mut seen, &mut buf);
+        assert!(began.elapsed() < PATIENCE, "not all of {count} streams began");
+    }
+    served.handle.budgets().server().set(rate(512));
+    std::thread::sleep(Duration::from_millis(500));
+    read_all(&mut streams, &mut vec![false; count], &mut buf);
+
+    let changed = Instant::now();
+    served.handle.budgets().server().set(rate(16 * KIB));
+    let (mut seen, mut left) = (vec![false; count], count);
+    let mut half = None;
+    while left > 0 {
+        left -= read_all(&mut streams, &mut seen, &mut buf);
+        if left <= count / 2 {
+            half.get_or_insert(changed.elapsed());
+        }
+        assert!(changed.elapsed() < PATIENCE, "{left} of {count} streams saw nothing of the change");
+    }
+    let all = changed.elapsed();
+    println!("{count} streams: half had bytes {:?} after the change, all {all:?}", half.unwrap_or(all));
+    // One interval on a machine that has time; without the change it would have been two seconds.
+    assert!(all < Duration::from_secs(1), "{all:?}");
+}
