@@ -241,7 +241,7 @@ with httpx.Client(timeout=20) as client:
                 last = event.id
         time.sleep(0.05)
 "#;
-    reads_through_cuts(Command::new(installed("python/bin/python")).args(["-I", "-c", script]));
+    reads_through_cuts(Command::new(installed("bin/python")).args(["-I", "-c", script]));
 }
 
 #[test]
