@@ -56,7 +56,7 @@ fn the_source() {
     let url = format!("http://{}", backend.local_addr().unwrap());
     let answering = std::thread::spawn(move || {
         let (mut stream, _) = backend.accept().unwrap();
-        stream.read(&mut [0; 1000]).unwrap();
+        assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").unwrap();
         std::thread::sleep(HELD);
         stream.write_all(b"67890").unwrap();
