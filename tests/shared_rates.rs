@@ -1,7 +1,8 @@
 //! The long test: shared and own rates on real sockets over half a minute, changed half way.
 //!
 //! Real time, because it is the system's clock, wheel, sockets and executor together that must keep the
-//! rates. `cargo test --test shared_rates -- --ignored --nocapture` runs it and prints the table.
+//! rates. `cargo test --test shared_rates -- --ignored --nocapture --test-threads=1` runs it and prints
+//! the table; with `--release` a change is tried on five thousand streams.
 
 mod served;
 
@@ -168,8 +169,9 @@ fn rates_are_met_within_a_per_cent_and_shares_within_two_also_after_a_change() {
     }
 }
 
-/// Streams of the test of changes, as far as the system's descriptors go: two for each, both ends being here.
-const STREAMS: usize = 5_000;
+/// Streams of the test of changes, as far as the system's descriptors go: two for each, both ends being
+/// here. A debug build has no time for five thousand on two cores, and it is not its time that is measured.
+const STREAMS: usize = if cfg!(debug_assertions) { 1_000 } else { 5_000 };
 
 /// Reads what has come on each of `streams`, and says on how many something did for the first time.
 fn read_all(streams: &mut [TcpStream], seen: &mut [bool], buf: &mut [u8]) -> usize {
@@ -185,11 +187,13 @@ fn read_all(streams: &mut [TcpStream], seen: &mut [bool], buf: &mut [u8]) -> usi
 
 #[test]
 #[ignore = "takes 15 s; .ci/run runs it"]
-fn a_change_is_seen_by_five_thousand_streams_at_once() {
+fn a_change_is_seen_by_thousands_of_streams_at_once() {
     let descriptors = sluicegate::rt::raise_descriptor_limit().unwrap_or(u64::MAX);
     let count = STREAMS.min((descriptors as usize).saturating_sub(200) / 2);
     let rate = |per_stream: u64| Budget::of(Rate::new(per_stream * count as u64));
-    let limits = SharedLimits { server: rate(4 * KIB), ..SharedLimits::default() };
+    // Hardly anything while they come: nobody is to have had more than the others when the test begins, or
+    // it would have to wait until these have caught up.
+    let limits = SharedLimits { server: Budget::of(Rate::new(4 * KIB)), ..SharedLimits::default() };
     let (_folder, served) = serving(Settings { limits, max_connections: count + 10, ..Settings::default() });
     let mut streams: Vec<TcpStream> = (0..count)
         .map(|_| {
@@ -200,19 +204,19 @@ fn a_change_is_seen_by_five_thousand_streams_at_once() {
         })
         .collect();
     let mut buf = vec![0; 65_536];
-    // So little for all that a turn of all takes two seconds: most of them wait when the change comes.
+    // So little that a turn of all takes two seconds: most of them wait when the change comes.
+    served.handle.budgets().server().set(rate(512));
     let began = Instant::now();
     let mut seen = vec![false; count];
     while seen.contains(&false) {
         read_all(&mut streams, &mut seen, &mut buf);
         assert!(began.elapsed() < PATIENCE, "not all of {count} streams began");
     }
-    served.handle.budgets().server().set(rate(512));
     std::thread::sleep(Duration::from_millis(500));
     read_all(&mut streams, &mut vec![false; count], &mut buf);
 
     let changed = Instant::now();
-    served.handle.budgets().server().set(rate(16 * KIB));
+    served.handle.budgets().server().set(rate(8 * KIB));
     let (mut seen, mut left) = (vec![false; count], count);
     let mut half = None;
     while left > 0 {
