@@ -1,6 +1,6 @@
 //! Event streams (server-sent events): published once, delivered to each subscriber at its own pace.
 //!
-//! There is one queue for each stream: a [`Log`](log) bounded by count, bytes and age. A subscriber holds
+//! There is one queue for each stream: a log bounded by count, bytes and age. A subscriber holds
 //! no events, only its place in the log, what it was sent and has not acknowledged, and its own bounds. So
 //! a reader that takes nothing costs the others nothing, and memory is what the logs are allowed.
 //!

@@ -60,7 +60,7 @@ pub struct Proxy {
 impl Proxy {
     /// A proxy to the upstream of `source`, with no connections yet. Its timeouts run on `clock`.
     ///
-    /// `pace` is the route's for each response; it sizes the [`Buffers`] before it and paces nothing.
+    /// `pace` is the route's for each response; it sizes the buffers before it and paces nothing.
     pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
         let pool = Pool::new(&source, pace, Arc::clone(&clock));
         Self { name: source.upstream.to_string().into(), pool, clock, source }
