@@ -6,9 +6,10 @@ use std::io::{ErrorKind, Read, Write};
 use std::time::{Duration, Instant};
 
 use served::{Response, Served};
+use sluicegate::config::SharedLimits;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
-use sluicegate::limit::Rate;
+use sluicegate::limit::{Budget, Rate};
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -228,4 +229,31 @@ fn a_second_word_stops_at_once_and_a_cut_transfer_is_a_reset() {
         assert_eq!(stream.read_to_end(&mut rest).unwrap_err().kind(), ErrorKind::ConnectionReset);
         served.join();
     }
+}
+
+// Answers without content pass no gate. A flood of them must not be free.
+#[test]
+fn heads_are_charged_to_the_server_and_the_client() {
+    let limits = SharedLimits { server: Budget::of(Rate::new(1 << 20)), ..SharedLimits::default() };
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("page"), vec![0; 10_000]).unwrap();
+    let served = Served::with(
+        Settings { limits, ..Settings::default() },
+        vec![Route::files("/", folder.path()).unwrap()],
+    );
+    let mut stream = served.connect();
+    let mut heads = 0;
+    for _ in 0..50 {
+        stream.write_all(b"HEAD /page HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        heads += Response::read_for(&mut stream, "HEAD").unwrap().head.len() as u64;
+    }
+    let passed = || served.handle.budgets().server().passed().bytes;
+    // The last one's bytes are charged when the next answer ends.
+    assert!((heads * 49 / 50..=heads).contains(&passed()), "{} of {heads}", passed());
+    stream.write_all(b"GET /page HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(Response::read(&mut stream).unwrap().body.len(), 10_000);
+    let due = heads * 49 / 50 + 10_000..=heads * 51 / 50 + 10_100;
+    assert!(due.contains(&passed()), "{} of {due:?}", passed());
+    let (_, client) = &served.handle.budgets().clients().known(10)[0];
+    assert_eq!(client.passed().bytes, passed());
 }
