@@ -14,6 +14,7 @@ use served::{PATIENCE, Served};
 use sluicegate::config::{Config, Loader};
 use sluicegate::http::FilterKinds;
 use sluicegate::http::server::Server;
+use sluicegate::limit::Rate;
 
 /// The size of the file that is downloaded: sparse, and more than all buffers on the way hold.
 const LEN: u64 = 64 << 20;
@@ -115,6 +116,21 @@ fn a_limit_goes_up_and_away_under_a_live_transfer() {
         assert!(told.starts_with(&format!("limit of {of}: 1m → ")), "{told}");
         assert!(reading.join().unwrap(), "{of}: not all came");
     }
+}
+
+/// A share of a fleet's limit is a ceiling above the file's limit, and not the file's to change.
+#[test]
+fn the_servers_own_limit_changes_below_the_ceiling_of_its_share() {
+    let site = site();
+    let at = |rate: &str| config(&site, &LIMITS[3].0.replace("RATE", rate));
+    let served = serving(&at("10m"));
+    let budgets = served.handle.budgets();
+    let server = budgets.server();
+    server.set_ceiling(Rate::new(1 << 20));
+    assert_eq!(reload(&served, &at("20m")), ["limit of the server: 10m → 20m"]);
+    assert_eq!((server.budget().rate, server.in_force().rate), (Rate::new(20 << 20), Rate::new(1 << 20)));
+    server.set_ceiling(None);
+    assert_eq!(server.in_force().rate, Rate::new(20 << 20));
 }
 
 /// Real time: that bytes do not come can be seen only by waiting. A late machine only makes the bound wider.

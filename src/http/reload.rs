@@ -49,11 +49,7 @@ impl Handle {
             let mut counts = self.counts();
             let routes = assembly::routes(config, kinds, &mut counts)?;
             let before = self.limits();
-            let mut settings = assembly::settings(config);
-            if is_bound(origin) {
-                settings.limits.server = self.budgets().server().budget();
-            }
-            self.replace(settings, routes, counts);
+            self.replace(assembly::settings(config), routes, counts);
             if let Some(old) = &origin {
                 self.set_ports(&old.tcp, config);
             }
@@ -124,11 +120,6 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
         (port.listen, source, port.pace.end_of_stream)
     };
     fixed(old) == fixed(new)
-}
-
-/// Whether the server's limit is a share of a fleet's, which is not the file's to set.
-fn is_bound(origin: &Option<Config>) -> bool {
-    origin.as_ref().is_some_and(|config| config.quota.is_some())
 }
 
 /// Limits that are there before and after, and not the same.
@@ -214,13 +205,11 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
 fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let stays = |port: &Tcp| new.tcp.iter().any(|new| is_same(port, new));
     let tcp = old.tcp.len() != new.tcp.len() || !old.tcp.iter().all(stays);
-    let server = old.quota.is_some() && old.limits.server != new.limits.server;
     let fixed = [
         ("listen", old.listen != new.listen),
         ("admin", old.admin != new.admin),
         ("tcp", tcp),
         ("quota", old.quota != new.quota),
-        ("limits.server", server),
     ];
     fixed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::client::{Allocation, Dial, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share};
-use super::limit::MICRO;
+use super::limit::{MICRO, Unit};
 use crate::admin::Token;
 use crate::budget::Node;
 use crate::clock::{Clock, Sleep};
@@ -49,6 +49,7 @@ impl Egress {
         let tls = source.tls_ca.as_deref().map(|authorities| ClientTls::new(authorities, identity.as_ref()));
         dial.tls = tls.transpose().map_err(|error| EgressError(error.to_string()))?;
         let mut resource = ResourceUse::new(source.resource.clone());
+        resource.unit = Some(Unit::Bytes);
         resource.safe_share_micros =
             source.safe_share.map(|rate| rate.bytes_per_second().saturating_mul(MICRO));
         let mut settings =

@@ -7,6 +7,15 @@ tonic::include_proto!("sluicegate.quota.v1");
 /// The .proto and what it imports, compiled, with its comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quota.binpb"));
 
+/// What a limit counts, from the wire; `None` if it does not say, or something that is not known here.
+pub(super) fn read_unit(unit: i32) -> Option<super::Unit> {
+    match Unit::try_from(unit).ok()? {
+        Unit::Requests => Some(super::Unit::Requests),
+        Unit::Bytes => Some(super::Unit::Bytes),
+        Unit::Unspecified => None,
+    }
+}
+
 /// A duration on the wire. None that is told here is too long for it.
 pub(super) fn duration(duration: std::time::Duration) -> prost_types::Duration {
     prost_types::Duration {

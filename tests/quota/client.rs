@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use sluicegate::quota::client::{QuotaClient, QuotaClientSettings, ResourceUse, ShareState};
 use sluicegate::quota::server::QuotaServerSettings;
-use sluicegate::quota::{Endpoint, MICRO};
+use sluicegate::quota::{Endpoint, MICRO, Unit, wire};
 use sluicegate::rt;
 
 use crate::fixture::{Served, settings, soon};
@@ -145,6 +145,30 @@ fn a_client_may_start_before_its_server_and_live_on_a_configured_safe_share() {
     let served = Served::at(addr, settings());
     soon("the share is there", || share(&a) == (100, ShareState::Leased));
     drop(served);
+}
+
+#[test]
+fn a_limit_of_the_other_unit_is_left_to_those_who_spend_it() {
+    let served = Served::new(settings());
+    let mut spends_bytes = uses(served.endpoint(), "a");
+    spends_bytes.resources[0].unit = Some(Unit::Bytes);
+    spends_bytes.resources[0].safe_share_micros = Some(7 * MICRO);
+    let a = QuotaClient::start(spends_bytes).unwrap();
+    soon("it is refused", || share(&a) == (7, ShareState::SafeShare));
+    let b = start(&served, "b");
+    soon("the other has all", || share(&b) == (100, ShareState::Leased));
+    assert_eq!(share(&a), (7, ShareState::SafeShare), "no share of requests is taken for one of bytes");
+    rt::block_on(async {
+        let mut calls = served.calls().await;
+        let message = wire::DeleteResourceLimitRequest { resource_id: "api".into() };
+        calls.delete_resource_limit(message).await.unwrap();
+        let rate_limit = Some(wire::RateLimit { per_second: 4096, unit: wire::Unit::Bytes.into() });
+        let message = wire::SetResourceLimitRequest { resource_id: "api".into(), rate_limit };
+        calls.set_resource_limit(message).await.unwrap();
+    });
+    rt::block_on(b.close());
+    a.allocation("api").unwrap().set_wants(Some(4096 * MICRO));
+    soon("bytes are what it spends", || share(&a) == (4096, ShareState::Leased));
 }
 
 #[test]

@@ -11,11 +11,11 @@ use event_listener::Event;
 
 use super::purse::{Attempt, Purse};
 use super::settings::ResourceUse;
-use super::standing::{Share, ShareState, Standing, Word};
+use super::standing::{Lack, Share, ShareState, Standing, Word};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::id::Id;
-use crate::quota::limit::MICRO;
+use crate::quota::limit::{MICRO, Unit};
 
 /// A client's share of one resource. Clones are the same share.
 #[derive(Clone)]
@@ -30,6 +30,7 @@ type Callback = Box<dyn Fn(Share) + Send + Sync>;
 /// What an allocation is made of.
 pub(super) struct Held {
     pub(super) id: Id,
+    unit: Option<Unit>,
     weight: u32,
     /// Micro-units a second; [`ALL`] is as much as there is.
     wants: AtomicU64,
@@ -60,6 +61,7 @@ impl Held {
         purse.set(now, share.rate_micros, None);
         Self {
             id: resource.id.clone(),
+            unit: resource.unit,
             weight: resource.weight,
             wants: AtomicU64::new(resource.wants_micros.unwrap_or(ALL)),
             purse: Mutex::new(purse),
@@ -74,7 +76,9 @@ impl Held {
     /// What a heartbeat says of it.
     pub(super) fn interest(&self, now: Instant) -> Interest {
         let state = self.state();
-        let wants = self.wants.load(Ordering::Relaxed);
+        // Nothing of a limit that cannot be spent; the interest stays, to hear when it is another one.
+        let is_other = matches!(state.standing.lack(), Some(Lack::OtherUnit { .. }));
+        let wants = if is_other { 0 } else { self.wants.load(Ordering::Relaxed) };
         Interest {
             resource: self.id.clone(),
             weight: self.weight,
@@ -98,9 +102,15 @@ impl Held {
         lower
     }
 
-    pub(super) fn hear_no_limit(&self) {
-        self.change(Standing::hear_no_limit);
+    /// There is no share to be had.
+    pub(super) fn hear_lack(&self, lack: Lack) {
+        self.change(|standing| standing.hear_lack(lack));
         self.tell();
+    }
+
+    /// Whether a limit of `unit` is not what is spent here.
+    pub(super) fn is_other_than(&self, unit: Option<Unit>) -> bool {
+        self.unit.is_some() && self.unit != unit
     }
 
     pub(super) fn close(&self) {
@@ -131,25 +141,25 @@ impl Held {
         }
         let before = std::mem::replace(&mut state.told, share);
         state.changes += 1;
-        let unlimited = state.standing.is_unlimited();
+        let lack = state.standing.lack();
         drop(state);
-        self.log(before, share, unlimited);
+        self.log(before, share, lack);
         for callback in &*self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) {
             callback(share);
         }
         self.changed.notify(usize::MAX);
     }
 
-    fn log(&self, before: Share, share: Share, unlimited: bool) {
+    fn log(&self, before: Share, share: Share, lack: Option<Lack>) {
         let (resource, rate) = (&self.id, share.rate_micros as f64 / MICRO as f64);
+        let why = match lack {
+            Some(Lack::NoLimit) => "the quota server has no limit for this resource",
+            Some(Lack::OtherUnit { .. }) => "the quota server's limit of this resource is of the other unit",
+            None => "the quota server is lost and the lease has run out",
+        };
         match share.state {
             ShareState::SafeShare if before.state == share.state => {}
-            ShareState::SafeShare if unlimited => {
-                log::warn!(resource:%, rate; "the quota server has no limit for this resource: the safe share holds");
-            }
-            ShareState::SafeShare => {
-                log::warn!(resource:%, rate; "the quota server is lost and the lease has run out: the safe share holds");
-            }
+            ShareState::SafeShare => log::warn!(resource:%, rate; "{why}: the safe share holds"),
             ShareState::Learning if before.state == share.state => {}
             ShareState::Learning => {
                 log::info!(resource:%, rate; "the quota server learns: the safe share holds until it tells one");

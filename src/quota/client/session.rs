@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use super::Shared;
 use super::backoff::Backoff;
 use super::channel::Calls;
-use super::standing::Word;
+use super::standing::{Lack, Word};
 use crate::clock::{Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::wire::{self, AllocationChanges};
@@ -194,7 +194,7 @@ impl Session<'_> {
         let lower = self.hear(&answer.allocations, answer.epoch, Some(sent + lease));
         for resource in &answer.unlimited_resource_ids {
             if let Some(held) = shared.find(resource) {
-                held.hear_no_limit();
+                held.hear_lack(Lack::NoLimit);
             }
         }
         shared.heard(sent + lease);
@@ -211,6 +211,12 @@ impl Session<'_> {
         let mut lower = false;
         for allocation in allocations {
             let Some(held) = self.shared.find(&allocation.resource_id) else { continue };
+            if held.is_other_than(wire::read_unit(allocation.unit)) {
+                held.hear_lack(Lack::OtherUnit { version: allocation.version });
+                // Given back at once.
+                lower |= allocation.rate_micros > 0;
+                continue;
+            }
             let word = Word {
                 epoch,
                 version: allocation.version,

@@ -8,6 +8,7 @@ use super::purse::Depth;
 use crate::quota::Endpoint;
 use crate::quota::book::MOST_WEIGHT;
 use crate::quota::id::Id;
+use crate::quota::limit::Unit;
 
 /// A client and the resources it uses.
 #[derive(Clone, Debug)]
@@ -59,6 +60,9 @@ impl QuotaClientSettings {
 pub struct ResourceUse {
     /// Which.
     pub id: Id,
+    /// What is spent. A limit that counts the other unit is left alone, and the safe share holds. `None`, the
+    /// default, is whatever the limit counts.
+    pub unit: Option<Unit>,
     /// Its part where all want more than there is, 1 to 1000. Default 1.
     pub weight: u32,
     /// Millionths of a unit a second that it can use; `None`, the default, is as much as there is. Can be
@@ -74,7 +78,8 @@ pub struct ResourceUse {
 impl ResourceUse {
     /// Use of `id` at weight 1, wanting as much as there is.
     pub fn new(id: Id) -> Self {
-        Self { id, weight: 1, wants_micros: None, burst: Depth::default(), safe_share_micros: None }
+        let (unit, wants_micros, safe_share_micros) = (None, None, None);
+        Self { id, unit, weight: 1, wants_micros, burst: Depth::default(), safe_share_micros }
     }
 }
 

@@ -63,6 +63,18 @@ pub struct Word {
     pub learning: bool,
 }
 
+/// Why a server that is there gives no share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lack {
+    /// It has no limit for the resource.
+    NoLimit,
+    /// Its limit counts something else than what is spent: requests, where these are bytes.
+    OtherUnit {
+        /// The version of the share that is not spent, to be acknowledged so that others have it.
+        version: u64,
+    },
+}
+
 /// What a client knows of its share of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct Standing {
@@ -74,8 +86,7 @@ pub struct Standing {
     lease_until: Instant,
     /// The word is a zero of a server that learns, and nothing was held before it.
     waits: bool,
-    /// The server has no limit for it.
-    unlimited: bool,
+    lack: Option<Lack>,
 }
 
 impl Standing {
@@ -100,7 +111,7 @@ impl Standing {
             self.known = Some((word.limit.saturating_mul(MICRO), word.clients));
         }
         self.word = Some(word);
-        self.unlimited = false;
+        self.lack = None;
         word.rate < before
     }
 
@@ -109,21 +120,24 @@ impl Standing {
         self.lease_until = self.lease_until.max(until);
     }
 
-    /// The server has no limit for this resource.
-    pub fn hear_no_limit(&mut self) {
-        self.unlimited = true;
+    /// The server has nothing to share out for this resource.
+    pub fn hear_lack(&mut self, lack: Lack) {
+        self.lack = Some(lack);
         self.word = None;
         self.waits = false;
     }
 
-    /// Whether the server has no limit for this resource.
-    pub fn is_unlimited(&self) -> bool {
-        self.unlimited
+    /// Why the server gives no share, if that is why there is none.
+    pub fn lack(&self) -> Option<Lack> {
+        self.lack
     }
 
     /// The version applied, for acknowledgements; 0 is none.
     pub fn applied(&self) -> u64 {
-        self.word.map_or(0, |word| word.version)
+        match (self.word, self.lack) {
+            (Some(Word { version, .. }), _) | (None, Some(Lack::OtherUnit { version })) => version,
+            (None, Some(Lack::NoLimit) | None) => 0,
+        }
     }
 
     /// What is spent under a lease that runs, in micro-units a second.
@@ -136,7 +150,7 @@ impl Standing {
         let (rate_micros, state) = match self.word {
             Some(word) if now < self.lease_until && !self.waits => (word.rate, ShareState::Leased),
             Some(_) if now < self.lease_until => (self.safe_share(), ShareState::Learning),
-            None if !self.unlimited && self.known.is_none() => (self.safe_share(), ShareState::Learning),
+            None if self.lack.is_none() && self.known.is_none() => (self.safe_share(), ShareState::Learning),
             _ => (self.safe_share(), ShareState::SafeShare),
         };
         Share { rate_micros, state }
@@ -232,12 +246,12 @@ mod tests {
     #[test]
     fn a_limit_that_was_deleted_leaves_the_safe_share() {
         let mut standing = Standing::new(None);
-        standing.hear_no_limit();
+        standing.hear_lack(Lack::NoLimit);
         assert_eq!(share(&standing, at(0)), (0, ShareState::SafeShare), "nothing is known: nothing passes");
         standing.hear(at(0), word(1, 1, 40));
         standing.renew(at(30_000));
         assert_eq!(share(&standing, at(0)), (40, ShareState::Leased));
-        standing.hear_no_limit();
+        standing.hear_lack(Lack::NoLimit);
         assert_eq!(share(&standing, at(0)), (25, ShareState::SafeShare));
     }
 }

@@ -29,13 +29,8 @@ pub(super) fn interests(beat: &wire::HeartbeatRequest) -> Result<Vec<Interest>, 
 
 pub(super) fn limit(limit: Option<wire::RateLimit>) -> Result<ResourceLimit, Status> {
     let limit = limit.ok_or_else(|| status::invalid("BAD_LIMIT", "rate_limit", "it is missing"))?;
-    let unit = match limit.unit() {
-        wire::Unit::Requests => Unit::Requests,
-        wire::Unit::Bytes => Unit::Bytes,
-        wire::Unit::Unspecified => {
-            return Err(status::invalid("BAD_LIMIT", "rate_limit.unit", "say UNIT_REQUESTS or UNIT_BYTES"));
-        }
-    };
+    let unit = wire::read_unit(limit.unit)
+        .ok_or_else(|| status::invalid("BAD_LIMIT", "rate_limit.unit", "say UNIT_REQUESTS or UNIT_BYTES"))?;
     ResourceLimit::new(unit, limit.per_second).map_err(|error: LimitError| status::of_limit(&error))
 }
 
