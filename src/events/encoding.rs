@@ -32,12 +32,25 @@ pub(super) fn event(id: &str, kind: Option<&str>, data: &str, trace: Option<Trac
     text.into()
 }
 
+/// The first event of a stream. Its id is the place from which the stream goes on: a client that loses the
+/// connection before it has read anything else comes again with that, and misses nothing.
+pub(super) fn opening(kind: &str, at: Option<&str>, data: &impl Serialize, retry: Duration) -> Bytes {
+    let mut text = String::new();
+    if let Some(at) = at {
+        field(&mut text, "id", at);
+    }
+    said(text, kind, data, Some(retry))
+}
+
 /// An event that the server says itself. It has no id: the last one of the stream stays the client's.
 ///
 /// With it goes when a client that lost the stream is to come again. Alone this would be an event without data,
 /// which browsers pass over, and some other clients do not.
 pub(super) fn control(kind: &str, data: &impl Serialize, retry: Option<Duration>) -> Bytes {
-    let mut text = String::new();
+    said(String::new(), kind, data, retry)
+}
+
+fn said(mut text: String, kind: &str, data: &impl Serialize, retry: Option<Duration>) -> Bytes {
     if let Some(retry) = retry {
         field(&mut text, "retry", &retry.as_millis().to_string());
     }
@@ -99,7 +112,11 @@ mod tests {
             "event: gap\ndata: {\"a\":\"\\n\"}\n\n"
         );
         let second = Some(Duration::from_secs(1));
-        assert_eq!(control("open", &1, second), "retry: 1000\nevent: open\ndata: 1\n\n");
+        assert_eq!(control("pause", &1, second), "retry: 1000\nevent: pause\ndata: 1\n\n");
+        let second = Duration::from_secs(1);
+        let open = "retry: 1000\nevent: open\ndata: 1\n\n";
+        assert_eq!(opening("open", None, &1, second), open);
+        assert_eq!(opening("open", Some("x-0"), &1, second), format!("id: x-0\n{open}"));
         assert_eq!(retry(Duration::from_secs(3)), "retry: 3000\n");
     }
 

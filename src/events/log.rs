@@ -21,7 +21,7 @@ pub(super) struct LogBounds {
 /// Where an id stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Located {
-    /// It is, or was, the event with this number.
+    /// It is, or was, the event with this number; 0 is before the first one.
     At(u64),
     /// Nobody knows: never published, or so long ago that nothing is left of it.
     Unknown,
@@ -138,10 +138,11 @@ impl Log {
         (evicted, expired)
     }
 
-    /// The number of an event, if its id is of the server's making.
+    /// The number of an event, if its id is of the server's making; 0 is the place before the first one.
     fn number(&self, id: &str) -> Option<u64> {
         let digits = id.strip_prefix(&*self.incarnation)?.strip_prefix('-')?;
-        let plain = digits.bytes().all(|byte| byte.is_ascii_digit()) && !digits.starts_with('0');
+        let plain =
+            digits.bytes().all(|byte| byte.is_ascii_digit()) && (digits == "0" || !digits.starts_with('0'));
         digits.parse().ok().filter(|_| plain)
     }
 
@@ -174,11 +175,12 @@ impl Log {
     }
 
     /// The id of the event with this number, as far as it can be told: ids of publishers' own leave with
-    /// their events.
+    /// their events. The place before the first event has one too, so that whoever came before there was
+    /// anything can say where it was.
     pub(super) fn id_of(&self, seq: u64) -> Option<String> {
         match self.get(seq) {
             Some(event) => Some(event.id.to_string()),
-            None if seq == 0 || seq > self.head => None,
+            None if seq > self.head => None,
             None => Some(format!("{}-{seq}", self.incarnation)),
         }
     }
@@ -227,6 +229,8 @@ mod tests {
             ("x-1", Located::At(1)),
             ("x-4", Located::At(4)),
             ("x-5", Located::Unknown),
+            ("x-0", Located::At(0)),
+            ("x-00", Located::Unknown),
             ("x-04", Located::Unknown),
             ("x-+4", Located::Unknown),
             ("y-4", Located::Unknown),
@@ -273,6 +277,7 @@ mod tests {
             (vec![draft("4"), own("a", "other")], NotPublished::Conflict(1)),
             (vec![own("c", "1"), own("c", "1")], NotPublished::Conflict(1)),
             (vec![own("x-9", "1")], NotPublished::Reserved(0)),
+            (vec![own("x-0", "1")], NotPublished::Reserved(0)),
         ] {
             assert_eq!(ids(&mut log, batch, at(0)), Err(error));
             assert_eq!(log.head(), 3, "nothing of it");

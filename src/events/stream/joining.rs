@@ -43,7 +43,7 @@ pub(in crate::events) enum Subscribed {
 struct Opening<'a> {
     subscriber: &'a str,
     token: &'a str,
-    last_id: Option<String>,
+    last_id: Option<&'a str>,
     window: Option<usize>,
     known: bool,
 }
@@ -145,15 +145,16 @@ impl Stream {
             }
         };
         let subscriber = &mut self.subscribers[key];
+        let last_id = self.log.id_of(subscriber.queue.position());
         let opening = Opening {
             subscriber: &subscriber.id,
             token: &subscriber.token,
-            last_id: self.log.id_of(subscriber.queue.position()),
+            last_id: last_id.as_deref(),
             window,
             known: known.is_some(),
         };
-        let retry = Some(encoding::jittered(settings.retry, fresh.random));
-        subscriber.opening = Some(encoding::control(kind, &opening, retry));
+        let retry = encoding::jittered(settings.retry, fresh.random);
+        subscriber.opening = Some(encoding::opening(kind, last_id.as_deref(), &opening, retry));
         counts.add(Count::retries, 1);
         Subscribed::Stream { key, connection: subscriber.connection, is_new: known.is_none() }
     }

@@ -114,15 +114,16 @@ impl World {
             let window = [None, Some(2), Some(5)][n];
             let token = format!("{n}").repeat(30);
             let visit = Visit { window, token: Some(token.clone()), ..scene.visit() };
-            let connection = Some(scene.open(&visit));
+            let connection = scene.open(&visit);
+            let last_id = Some(connection.opened.last_id.clone());
             Client {
                 window,
                 token,
-                connection,
+                connection: Some(connection),
                 suspended: false,
                 position: 0,
                 acked: 0,
-                last_id: None,
+                last_id,
                 lost_count: false,
             }
         });
@@ -208,6 +209,7 @@ impl World {
                 client.position = from;
                 client.lost_count = false;
                 client.acked = client.acked.max(from);
+                client.last_id = Some(connection.opened.last_id.clone());
                 client.connection = Some(connection);
             }
         }

@@ -165,6 +165,23 @@ fn a_subscriber_gets_what_is_published_from_then_on() {
 }
 
 #[test]
+fn who_loses_the_stream_before_its_first_event_misses_nothing() {
+    let mut scene = Scene::new(small());
+    for (before, published) in [("x-0", "a"), ("x-1", "b")] {
+        let one = scene.open(&scene.visit());
+        assert_eq!(one.opened.last_id, before, "the place it begins at");
+        scene.publish(&[published]);
+        // The connection breaks; a browser says the last id it heard, and no token.
+        scene.leave(&one);
+        let again = Visit { last_id: Some(one.opened.last_id), ..scene.visit() };
+        let mut two = scene.open(&again);
+        assert_eq!(scene.take(&mut two, 9).said(), [published]);
+        assert_eq!(two.opened.last_id, before);
+        scene.leave(&two);
+    }
+}
+
+#[test]
 fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
     let mut scene = Scene::new(EventSettings { queue: 40, ..small() });
     let visit = Visit { window: Some(2), ..scene.visit() };
