@@ -78,6 +78,38 @@ fn a_small_answer_is_not_stuck_behind_a_thousand_downloads() {
     }
 }
 
+/// What a stream took while the others were quiet it has had ahead of them, so it may be no more than it can
+/// wait for once they are not.
+#[test]
+fn who_took_a_turn_while_all_were_quiet_does_not_wait_long_when_they_are_not() {
+    const RATE: u64 = 1 << 20;
+    for streams in [2, 20, 200, 1_000, 10_000] {
+        let mut tree = Tree::new(Budget::of(Rate::new(RATE)), ms(0));
+        let all: Vec<NodeId> = (0..streams).map(|_| stream(&mut tree)).collect();
+        let first = tree.ask(all[0], 65_536, ms(0)).unwrap();
+        assert_eq!(first, (RATE / streams).clamp(4_096, 65_536), "of {streams}");
+        for id in &all {
+            while tree.ask(*id, 65_536, ms(0)).is_some() {}
+        }
+        let mut now = ms(0);
+        loop {
+            let turns: Vec<NodeId> = tree.granted().collect();
+            for id in &turns {
+                assert!(tree.ask(*id, 0, now).is_some(), "its turn came");
+                while tree.ask(*id, 65_536, now).is_some() {}
+            }
+            if turns.contains(&all[0]) {
+                break;
+            }
+            now = tree.next_due().unwrap();
+            tree.dispatch(now);
+        }
+        // The others have as much each, and one turn of all of them comes behind it.
+        let fair = Duration::from_secs_f64((2 * first * streams) as f64 / RATE as f64 + 0.2);
+        assert!(now <= Instant::ZERO + fair, "of {streams}: {now:?}, {fair:?}");
+    }
+}
+
 #[test]
 fn no_flood_of_newcomers_stops_one_who_waits() {
     let mut simulation = Simulation::new(Tree::new(Budget::of(Rate::new(MIB)), Instant::ZERO));

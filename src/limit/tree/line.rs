@@ -4,6 +4,19 @@ use super::node::Ask;
 use super::{LEAST_QUANTUM, NodeId, Tree};
 use crate::clock::Instant;
 
+/// How much a turn may be for while the others are quiet: its share, if they were not, of so many intervals.
+/// Once they want something too, it waits until they have had as much.
+const MOST_INTERVALS: u64 = 5;
+
+/// But at least so many bytes: a few packets.
+const LEAST_AHEAD: u64 = 4 * 1024;
+
+/// What is due of `bytes` to one of `weight` among all of `weights`.
+fn share(bytes: u64, weight: u64, weights: u64) -> u64 {
+    let share = u128::from(bytes) * u128::from(weight) / u128::from(weights.max(1));
+    u64::try_from(share).unwrap_or(bytes)
+}
+
 impl Tree {
     /// Gives all the turns that can be paid at `now`. Those who got one are told by
     /// [`granted`](Self::granted).
@@ -37,21 +50,23 @@ impl Tree {
 
     /// The stream to be served next, and its share of an interval of what it asked for.
     fn first_in_line(&self) -> (NodeId, u64) {
-        let mut quantum = u64::MAX;
+        // Of those in line, and of all there are: what one takes while the others are quiet it waits for later.
+        let (mut quantum, mut ahead) = (u64::MAX, u64::MAX);
         let mut at = Self::ROOT;
         loop {
             let node = self.node(at);
             let Some(&(_, _, child)) = node.line.first() else {
                 let Ask::Waiting(wanted) = node.ask else { unreachable!("who stands in line waits") };
-                return (at, wanted.min(quantum));
+                return (at, wanted.min(quantum).min(ahead.max(LEAST_AHEAD)));
             };
             if let (Some(meter), false) = (&node.meter, node.budget.report_only) {
                 quantum = quantum.min(meter.quantum());
+                ahead = ahead.min(meter.quantum().saturating_mul(MOST_INTERVALS));
             }
             if quantum != u64::MAX {
-                let least = quantum.min(LEAST_QUANTUM);
-                let share = u128::from(quantum) * u128::from(self.node(child).weight());
-                quantum = u64::try_from(share / u128::from(node.line_weight)).unwrap_or(quantum).max(least);
+                let weight = self.node(child).weight();
+                quantum = share(quantum, weight, node.line_weight).max(quantum.min(LEAST_QUANTUM));
+                ahead = share(ahead, weight, node.children_weight);
             }
             at = child;
         }

@@ -13,7 +13,8 @@
 //! under way. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
 //!
 //! A grant is at most the stream's share of one interval, so a full turn of all waiting streams takes about
-//! one interval. Costs O(depth × log n) for a grant. Nobody is told before the tokens are there: the driver
+//! one interval; and while most are quiet it is at most what would be its share of a second, so that nobody
+//! is long ahead of them when they are not. Costs O(depth × log n) for a grant. Nobody is told before the tokens are there: the driver
 //! calls [`Tree::dispatch`] at [`Tree::next_due`], and wakes exactly those whose turn came.
 //!
 //! Pure: takes `now`, knows no clock, no task, no lock.
