@@ -1,6 +1,7 @@
 //! A clock that stands still until it is told to move.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -27,6 +28,8 @@ use super::{Clock, Instant, TimerKey};
 #[derive(Default)]
 pub struct ManualClock {
     state: Mutex<State>,
+    /// The latest it ever was, in nanoseconds: up to there all that was set has fired.
+    latest: AtomicU64,
 }
 
 #[derive(Default)]
@@ -62,6 +65,7 @@ impl ManualClock {
         let mut due = Vec::new();
         {
             let mut state = self.lock();
+            self.latest.fetch_max(now.as_nanos(), Ordering::SeqCst);
             state.now = now;
             while let Some(entry) = state.sleepers.first_entry() {
                 if entry.key().0 > now {
@@ -115,6 +119,10 @@ impl Clock for ManualClock {
         if let Some(deadline) = state.deadlines.remove(&key.generation) {
             state.sleepers.remove(&(deadline, key.generation));
         }
+    }
+
+    fn may_have_fired(&self, deadline: Instant) -> bool {
+        deadline.as_nanos() <= self.latest.load(Ordering::SeqCst)
     }
 }
 
@@ -189,6 +197,15 @@ mod tests {
         assert_eq!(scene.woken(), [(2, 5)]);
         scene.clock.cancel(second);
         assert_eq!(scene.clock.advance_to_next(), None);
+    }
+
+    #[test]
+    fn what_was_set_may_have_fired_up_to_the_latest_it_ever_was() {
+        let clock = ManualClock::new();
+        clock.set(Instant::from_nanos(10));
+        clock.set(Instant::from_nanos(2));
+        let fired = |nanos| clock.may_have_fired(Instant::from_nanos(nanos));
+        assert_eq!([2, 10, 11].map(fired), [true, true, false]);
     }
 
     #[test]

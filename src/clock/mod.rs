@@ -33,6 +33,13 @@ pub trait Clock: Send + Sync + 'static {
 
     /// Takes a wake-up back. One that fired already is no error.
     fn cancel(&self, key: TimerKey);
+
+    /// Whether a wake-up set for `deadline` may have fired by now. No lock: who waits asks this at each poll,
+    /// and sets a wake-up anew only if there may be none. A clock that cannot tell says yes.
+    fn may_have_fired(&self, deadline: Instant) -> bool {
+        let _ = deadline;
+        true
+    }
 }
 
 /// Names a wake-up of one clock.

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::{Clock, Instant, TimerKey};
@@ -15,7 +15,8 @@ use super::{Clock, Instant, TimerKey};
 pub struct Sleep {
     clock: Arc<dyn Clock>,
     deadline: Instant,
-    armed: Option<TimerKey>,
+    /// The wake-up that is set, and for whom.
+    armed: Option<(TimerKey, Waker)>,
 }
 
 impl Sleep {
@@ -55,7 +56,7 @@ impl Sleep {
 
     /// Takes the wake-up back. The next poll arms it again.
     pub fn disarm(&mut self) {
-        if let Some(key) = self.armed.take() {
+        if let Some((key, _)) = self.armed.take() {
             self.clock.cancel(key);
         }
     }
@@ -70,10 +71,14 @@ impl Future for Sleep {
             this.disarm();
             return Poll::Ready(());
         }
-        // Set anew by each poll, also of the same task: the wake-up may have fired, and then the clock have
-        // stepped back.
-        this.disarm();
-        this.armed = Some(this.clock.wake_at(this.deadline, cx.waker().clone()));
+        // The wake-up may have fired, and then the clock have stepped back.
+        let is_set = this.armed.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker()))
+            && !this.clock.may_have_fired(this.deadline);
+        if !is_set {
+            this.disarm();
+            let key = this.clock.wake_at(this.deadline, cx.waker().clone());
+            this.armed = Some((key, cx.waker().clone()));
+        }
         Poll::Pending
     }
 }

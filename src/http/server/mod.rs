@@ -325,6 +325,11 @@ impl Shared {
         self.setup().routes.iter().filter_map(|route| route.hub()).for_each(|hub| hub.close());
     }
 
+    /// Whether it takes connections: it was told nothing else.
+    fn is_running(&self) -> bool {
+        self.stage.load(Ordering::SeqCst) == Stage::Running as u8
+    }
+
     /// Waits until the server is at `stage` or beyond.
     fn reached(&self, stage: Stage) -> impl Future<Output = ()> + '_ {
         wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
