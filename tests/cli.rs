@@ -161,7 +161,7 @@ fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
         (
             &[][..],
-            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota",
+            "a command is missing: serve, proxy, tcp, events, run, check, probe, limits, connections or quota",
         ),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
