@@ -2,7 +2,8 @@
 //!
 //! Pure. Bytes over time would count one chunk too many: of chunks at 0, 200 and 400 ms, two came in those
 //! 400 ms. So the first chunk only starts the clock, whatever burst came with it; and the last chunk of a
-//! response that ended is left out, because it may bring a remainder along.
+//! response that ended is left out, because it may bring a remainder along. With four chunks or more the clock
+//! starts with the second: nginx begins with half a chunk and half a pause.
 
 use std::time::Duration;
 
@@ -32,6 +33,7 @@ pub fn rate(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option<f6
                 End::Whole => &chunks.all[..chunks.all.len() - 1],
                 End::At(_) => &chunks.all[..],
             };
+            let kept = if kept.len() > 3 { &kept[1..] } else { kept };
             first = kept.first()?.at;
             last = kept.last()?.at;
             bytes = kept[1..].iter().map(|chunk| chunk.bytes).sum::<u64>();
@@ -78,12 +80,14 @@ mod tests {
         assert_eq!(told([(0, 12_288), (200, 12_288), (400, 13_824)], None), Some(61_440));
         let nginx = (0..30).flat_map(|n| (0..5).map(move |piece| (n * 1000 + piece, 12_288)));
         assert_eq!(told(nginx, Some(30_000)), Some(61_440));
+        let half_at_first = (0..9).map(|n| if n == 0 { (0, 30_720) } else { (n * 1000 - 500, 61_440) });
+        assert_eq!(told(half_at_first, Some(8_000)), Some(61_440));
     }
 
     #[test]
     fn a_silence_at_the_end_counts() {
         let stopped = (0..51).map(|n| (n * 200, 12_288));
-        assert_eq!(told(stopped, Some(20_300)), Some(30_720));
+        assert_eq!(told(stopped, Some(20_300)), Some(30_410));
         assert_eq!(told((0..1000).map(|n| (n, 100)), Some(100_000)), Some(999));
     }
 

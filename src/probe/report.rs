@@ -235,6 +235,14 @@ impl Outcome {
     }
 }
 
+impl Summary {
+    /// The usual time between chunks, the longest of all connections; zero where there are none.
+    pub fn usual_interval(&self) -> Duration {
+        let chunks = self.connections.iter().filter_map(|measures| measures.chunks.as_ref());
+        chunks.map(|chunks| chunks.usual).max().unwrap_or_default()
+    }
+}
+
 impl Measures {
     /// Bytes per second of all the time, the first chunk and the wait for it included.
     pub fn overall(&self) -> f64 {

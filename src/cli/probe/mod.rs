@@ -38,7 +38,7 @@ pub(super) fn run(typed: &Probe) -> Result<(), CliError> {
         print(&text::text(&outcome, &report, &goal, columns()))?;
     }
     if let (Some(path), true) = (&typed.svg, outcome.has_content()) {
-        let plot = plot::plot(&outcome, &goal);
+        let plot = plot::plot(&outcome, &report, &goal);
         std::fs::write(path, plot).map_err(|error| unwritable(path, &error))?;
     }
     judge(&outcome, &goal, report.misses.unwrap_or_default(), typed.repeat)

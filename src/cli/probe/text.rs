@@ -6,8 +6,9 @@ use std::time::Duration;
 use sluicegate::limit::Rate;
 use sluicegate::probe::chunks::{grouped, pause};
 use sluicegate::probe::compare::Comparison;
+use sluicegate::probe::pace::End;
 use sluicegate::probe::report::{Goal, Measures, Outcome, Probed, Report, Summary, error};
-use sluicegate::probe::sparkline::sparkline;
+use sluicegate::probe::sparkline::parts;
 
 use crate::cli::table::{Align, Table, size};
 
@@ -39,7 +40,7 @@ pub(super) fn text(outcome: &Outcome, report: &Report, goal: &Goal, columns: usi
     }
     paragraph(
         &mut text,
-        "Measured at this end of the wire, with what kernels and proxies buffered on the way.",
+        "As read off the wire: what kernels and proxies buffered on the way is in it.",
         columns,
     );
     text
@@ -69,7 +70,7 @@ fn one_url(
             let wished = goal.rate.filter(|_| !goal.shared);
             let off = wished.map_or(String::new(), |wished| {
                 format!(
-                    ", {:+.2} % to {:+.2} % off {}",
+                    ", {:+.2} % to {:+.2} % from {}",
                     error(low, wished),
                     error(high, wished),
                     per_second(wished)
@@ -95,7 +96,7 @@ fn one_url(
     if let Some(seconds) = together.seconds {
         line("any second", format!("best {}, worst {}", size(seconds.best), size(seconds.worst)));
     }
-    if let Some(gap) = together.gap {
+    if let Some(gap) = together.gap.filter(|gap| !gap.lasting.is_zero()) {
         line("longest gap", format!("{}, from {:.1} s on", pause(gap.lasting), gap.at.as_secs_f64()));
     }
     if let Some(first) = together.first_byte {
@@ -104,7 +105,7 @@ fn one_url(
     if let Some(jain) = summary.jain {
         line("fairness", format!("{jain:.4} (Jain: 1 is even, {:.4} is all to one)", 1.0 / count as f64));
     }
-    bars(text, outcome, summary, columns);
+    bars(text, outcome, probed, summary, columns);
     if count > 1 {
         text.push_str(&connections(summary, goal));
     }
@@ -116,7 +117,7 @@ fn rate(measures: &Measures, wished: Option<Rate>) -> String {
     };
     let mut told = format!("{} B/s ({}/s)", grouped(rate.round() as u64), size(rate.round() as u64));
     if let Some(wished) = wished {
-        let _ = write!(told, ", {:+.2} % off {}", error(rate, wished), per_second(wished));
+        let _ = write!(told, ", {} {}", beside(rate, wished), per_second(wished));
     }
     told
 }
@@ -136,14 +137,18 @@ fn came(measures: &Measures, probed: &Probed) -> String {
     told
 }
 
-fn bars(text: &mut String, outcome: &Outcome, summary: &Summary, columns: usize) {
-    let Some(first) = summary.timeline.first() else { return };
-    let grain = summary.together.chunks.as_ref().map_or(Duration::ZERO, |chunks| chunks.usual);
-    let until = outcome.lasted.max(first);
-    let width = columns.saturating_sub(2).clamp(10, 120);
-    let line = sparkline(&summary.timeline, first, until, width, grain);
-    let _ = writeln!(text, "  {}", line.bars.trim_end());
-    paragraph_at(text, &format!("each bar {}, the tallest {}", pause(line.part), size(line.most)), columns);
+fn bars(text: &mut String, outcome: &Outcome, probed: &Probed, summary: &Summary, columns: usize) {
+    let whole = probed.connections.iter().all(|seen| seen.end == End::Whole);
+    let until = if whole { summary.timeline.last().unwrap_or_default() } else { outcome.lasted };
+    let width = columns.saturating_sub(3).clamp(10, 120);
+    let parts = parts(&summary.timeline, until, whole, width, summary.usual_interval());
+    let _ = writeln!(text, "  {}", parts.bars().trim_end());
+    wrapped(
+        text,
+        &format!("one bar is {}, the tallest {}", pause(parts.part), size(parts.most())),
+        "  ",
+        columns,
+    );
 }
 
 /// A line for each connection, or for some of many.
@@ -237,10 +242,6 @@ fn paragraph(text: &mut String, words: &str, columns: usize) {
     wrapped(text, words, "", columns);
 }
 
-fn paragraph_at(text: &mut String, words: &str, columns: usize) {
-    wrapped(text, words, "  ", columns);
-}
-
 fn wrapped(text: &mut String, words: &str, indent: &str, columns: usize) {
     let mut used = 0;
     for word in words.split(' ') {
@@ -255,6 +256,15 @@ fn wrapped(text: &mut String, words: &str, indent: &str, columns: usize) {
         used += before.len() + len;
     }
     text.push('\n');
+}
+
+/// How a rate stands to the one wished for.
+fn beside(rate: f64, wished: Rate) -> String {
+    let error = error(rate, wished);
+    match format!("{:.2}", error.abs()).as_str() {
+        "0.00" => "exactly".to_owned(),
+        off => format!("{off} % {}", if error < 0.0 { "below" } else { "above" }),
+    }
 }
 
 fn per_second(rate: Rate) -> String {

@@ -112,9 +112,8 @@ impl Connection {
         let mut stream = dialled?;
         let begin = self.crew.begun().await;
         let mut slow = self.plan.slow.map(|rate| {
-            // A twentieth of a second at once: a reader that takes what it is given in small sips.
-            let sip = (rate.bytes_per_second() / 20).max(1);
-            TokenBucket::new(rate, sip, begin).starting_with(0)
+            // What a wake-up that is late does not read in time it may read then, up to a fifth of a second's.
+            TokenBucket::new(rate, rate.bytes_per_second() / 5, begin).starting_with(0)
         });
         let request = request(&self.plan, self.target());
         // Responses on the connection that stands.
@@ -254,16 +253,17 @@ impl Connection {
     }
 }
 
-/// Waits until some bytes may be read, and says how many.
+/// Waits until a twentieth of a second's bytes may be read, one at least, and says how many may be.
 async fn sip(bucket: &mut TokenBucket) -> usize {
     let clock = rt::clock();
+    let least = (bucket.rate().bytes_per_second() / 20).max(1);
     loop {
         bucket.refill(clock.now());
         let there = bucket.available();
-        if there > 0 {
+        if there >= least {
             return usize::try_from(there).unwrap_or(usize::MAX);
         }
-        Sleep::until(rt::clock(), bucket.available_at(bucket.max_burst())).await;
+        Sleep::until(rt::clock(), bucket.available_at(least)).await;
     }
 }
 
