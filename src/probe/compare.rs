@@ -3,8 +3,9 @@
 //! Pure. Each timeline is reckoned from its own first byte, up to the first end of the two. At each instant the
 //! lead of one is the bytes it had, less what the other had [`LATE`] later: so wake-ups that are some
 //! milliseconds late on either side do not count. **They agree if neither ever leads by more than one chunk**,
-//! the larger of the two's usual ones, and, where both ended, they were of the same length. A rate that is 1 %
-//! off leads by a chunk after 100 chunks; a phase of the grid that differs never does.
+//! the larger of the two's usual ones, **and what the rate gives in that time** (a first chunk that came in two
+//! pieces earns as much); and, where both ended, if they were of the same length. A rate that is 1 % off leads by
+//! a chunk after 100 chunks; a grid whose phase differs never does.
 
 use std::time::Duration;
 
@@ -38,8 +39,10 @@ pub struct Comparison {
     pub lead: u64,
     /// When, since the first byte.
     pub at: Duration,
-    /// What one may lead by: a chunk.
+    /// A chunk: the larger of the two's usual ones.
     pub chunk: u64,
+    /// What one may lead by: a chunk, and what comes in [`LATE`] at the higher rate.
+    pub allowed: u64,
     /// How much later, in the median, the second had as many bytes; negative if it was earlier. Nanoseconds.
     pub shift: i64,
     /// For how long both were there, since the first byte.
@@ -51,7 +54,7 @@ pub struct Comparison {
 impl Comparison {
     /// Whether they agree.
     pub fn agree(&self) -> bool {
-        self.lead <= self.chunk && self.lengths.is_none()
+        self.lead <= self.allowed && self.lengths.is_none()
     }
 }
 
@@ -71,10 +74,13 @@ pub fn compare(one: Side<'_>, other: Side<'_>) -> Option<Comparison> {
         .unwrap_or_default();
     let totals = (one.timeline.total(), other.timeline.total());
     let whole = one.end == End::Whole && other.end == End::Whole;
+    let chunk = one.chunk().max(other.chunk());
+    let fastest = one.rate.unwrap_or(0.0).max(other.rate.unwrap_or(0.0));
     Some(Comparison {
         lead,
         at,
-        chunk: one.chunk().max(other.chunk()),
+        chunk,
+        allowed: chunk.saturating_add((fastest * LATE.as_secs_f64()) as u64),
         shift: shift(&sums, over),
         over,
         lengths: (whole && totals.0 != totals.1).then_some(totals),

@@ -36,7 +36,7 @@ pub fn rate(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option<f6
             let kept = if kept.len() > 3 { &kept[1..] } else { kept };
             first = kept.first()?.at;
             last = kept.last()?.at;
-            bytes = kept[1..].iter().map(|chunk| chunk.bytes).sum::<u64>();
+            bytes = kept[1..].iter().fold(0u64, |sum, chunk| sum.saturating_add(chunk.bytes));
             usual = chunks.interval.high;
         }
         None => {

@@ -20,7 +20,7 @@ pub struct Parts {
     pub bytes: Vec<u64>,
 }
 
-/// The time from the first byte to `until` in parts of a round length, `most` of them at most.
+/// The time from the first byte to `until` in parts of a round length, `most` of them, or up to four more.
 ///
 /// Parts are no shorter than `grain`: where there are chunks, parts shorter than their interval would show a
 /// comb and not the pace. At the end of a response (`whole`) the last part may be less than full; otherwise
@@ -36,7 +36,7 @@ pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, gra
     let span = until.saturating_sub(from).as_nanos();
     let count =
         if whole { span / part.as_nanos() + 1 } else { (span + part.as_nanos() / 20) / part.as_nanos() };
-    let mut bytes = vec![0u64; (count.max(1) as usize).min(most as usize + 1)];
+    let mut bytes = vec![0u64; (count.max(1) as usize).min(most as usize + 4)];
     for arrival in timeline.arrivals() {
         let place = ((arrival.at.saturating_sub(from)).as_nanos() / part.as_nanos()) as usize;
         if let Some(sum) = bytes.get_mut(place) {

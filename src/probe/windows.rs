@@ -50,7 +50,7 @@ pub fn seconds(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option
     }
     let events = sums.clone();
     for (_, bytes) in &mut sums {
-        sum += *bytes;
+        sum = bytes.saturating_add(sum);
         *bytes = sum;
     }
     // Bytes that came before an instant, and up to it.

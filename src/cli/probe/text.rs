@@ -140,7 +140,7 @@ fn came(measures: &Measures, probed: &Probed) -> String {
 fn bars(text: &mut String, outcome: &Outcome, probed: &Probed, summary: &Summary, columns: usize) {
     let whole = probed.connections.iter().all(|seen| seen.end == End::Whole);
     let until = if whole { summary.timeline.last().unwrap_or_default() } else { outcome.lasted };
-    let width = columns.saturating_sub(3).clamp(10, 120);
+    let width = columns.saturating_sub(6).clamp(10, 120);
     let parts = parts(&summary.timeline, until, whole, width, summary.usual_interval());
     let _ = writeln!(text, "  {}", parts.bars().trim_end());
     wrapped(
@@ -198,9 +198,10 @@ fn compared(text: &mut String, comparison: &Comparison, report: &Report, columns
     line(
         "largest lead",
         format!(
-            "{} B, {part:.2} of a chunk of {} B, {:.1} s after the first byte",
+            "{} B, {part:.2} of a chunk of {} B, {} B would be allowed, {:.1} s after the first byte",
             grouped(comparison.lead),
             grouped(comparison.chunk),
+            grouped(comparison.allowed),
             comparison.at.as_secs_f64()
         ),
     );

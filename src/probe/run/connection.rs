@@ -88,7 +88,8 @@ impl Connection {
             seen.end = End::At(end.min(lasted));
         }
         if seen.failure.is_none() && seen.answered.is_none() && !self.crew_ended_early(lasted) {
-            seen.failure = Some(format!("no byte came within {} s", lasted.as_secs_f64().round()));
+            seen.failure =
+                Some(format!("no byte came within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
         }
         seen
     }
