@@ -135,7 +135,7 @@ impl fmt::Display for Chunks {
 pub fn pause(time: Duration) -> String {
     match (time + Duration::from_micros(500)).as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
-        millis if millis % 1000 == 0 => format!("{} s", millis / 1000),
+        millis if millis.is_multiple_of(1000) => format!("{} s", millis / 1000),
         millis => format!("{}.{:03} s", millis / 1000, millis % 1000),
     }
 }
@@ -145,7 +145,7 @@ pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
     for (place, digit) in digits.char_indices() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             text.push(' ');
         }
         text.push(digit);

@@ -2,7 +2,7 @@
 
 use argh::FromArgs;
 
-/// Measure the pace of any HTTP server: rate, chunks, gaps and fairness, as its reader sees them.
+/// Measure the pace of any HTTP server, as its reader sees it.
 #[derive(FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(
     subcommand,
@@ -10,7 +10,7 @@ use argh::FromArgs;
     usage = "[options] [--] URL",
     example = "{command_name} http://127.0.0.1:8080/file --rate 60\n\
         {command_name} http://127.0.0.1:8080/file --rate 60 --tolerance 1\n\
-        {command_name} http://127.0.0.1:8080/file --compare http://127.0.0.1:8081/file\n\
+        {command_name} http://127.0.0.1:8080/a --compare http://127.0.0.1:8081/a\n\
         {command_name} http://127.0.0.1:8080/small --repeat --rate 60 --svg pace.svg",
     note = "The figures are of the wire: what kernels and proxies buffered is in them.\n\
         Ctrl-C ends a run early and reports what came.\n\

@@ -35,7 +35,7 @@ impl Axis {
             }
             (scale, unit) = (scale * 1024.0, *larger);
         }
-        let count = if (zero - end).abs() > 200.0 { 5.0 } else { 3.0 };
+        let count = if (zero - end).abs() > 200.0 { 5.0 } else { 4.0 };
         let top = most * 1.06 / scale;
         let ticks = ticks(round_step(top / count), top);
         let ticks = ticks.into_iter().map(|(value, words)| (value * scale, words)).collect();

@@ -190,10 +190,10 @@ impl Connection {
         let clock = rt::clock();
         self.lock().asked.get_or_insert(clock.now() - begin);
         send(stream, request).await.map_err(|error| Stop::Failed(format!("it cannot be asked: {error}")))?;
-        let mut reads = 0;
+        let mut reads = 0usize;
         while !response.is_whole() {
             reads += 1;
-            if reads % READS_IN_A_ROW == 0 {
+            if reads.is_multiple_of(READS_IN_A_ROW) {
                 future::yield_now().await;
             }
             let want = match slow {
