@@ -54,7 +54,7 @@ pub(in crate::cli) struct Probe {
     #[argh(option, arg_name = "rate")]
     pub(super) slow: Option<String>,
 
-    /// a field for all requests: 'Name: value'; repeatable (default none)
+    /// a field to add: 'Name: value'; repeatable (default none)
     #[argh(option, arg_name = "field")]
     pub(super) header: Vec<String>,
 
