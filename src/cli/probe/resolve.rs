@@ -81,7 +81,7 @@ fn tolerance(text: &str) -> Result<f64, CliError> {
 fn header(text: &str) -> Result<(String, String), CliError> {
     let bad = |why: &str| CliError::Usage(format!("--header: {text:?} {why}; write 'Name: value'"));
     let (name, value) = text.split_once(':').ok_or_else(|| bad("has no colon"))?;
-    let value = value.trim();
+    let value = value.trim_matches([' ', '\t']);
     name.parse::<HeaderName>().map_err(|_| bad("has no name of a field before its colon"))?;
     HeaderValue::from_str(value).map_err(|_| bad("has characters that no field may have"))?;
     // A connection that is given away, or a body that does not follow, would be another protocol.
