@@ -52,6 +52,7 @@ pub mod filter;
 pub mod generator;
 pub mod http;
 pub mod limit;
+pub mod probe;
 pub mod quota;
 pub mod rt;
 pub mod sink;

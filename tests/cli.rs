@@ -46,6 +46,7 @@ fn help_and_version_are_answers() {
         &["serve", "--help"],
         &["proxy", "--help"],
         &["run", "--help"],
+        &["probe", "--help"],
         &["limits", "--help"],
         &["limits", "list", "-h"],
         &["limits", "set", "help"],
@@ -65,6 +66,7 @@ fn help_and_version_are_answers() {
         "tcp",
         "run",
         "check",
+        "probe",
         "limits",
         "connections",
         "--version",
@@ -85,6 +87,7 @@ fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
         &["tcp", "--help"],
         &["run", "--help"],
         &["check", "-h"],
+        &["probe", "-h"],
         &["limits", "-h"],
         &["limits", "list", "-h"],
         &["limits", "set", "-h"],
@@ -147,6 +150,7 @@ fn every_default_is_in_the_help() {
                 "64",
             ],
         ),
+        ("probe", &["none", "no", "30", "1", "off", "those of the machine"]),
         ("run", &["what the file says, else 127.0.0.1:8080", "what the file says, else info"]),
     ] {
         let help = prints(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
@@ -161,7 +165,7 @@ fn what_is_typed_wrong_ends_with_2() {
     for (args, expected) in [
         (
             &[][..],
-            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota",
+            "a command is missing: serve, proxy, tcp, events, run, check, probe, limits, connections or quota",
         ),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),

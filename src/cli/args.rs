@@ -15,7 +15,8 @@ use super::admin_args::{Connections, Limits};
     example = "{command_name} serve site --rate 60\n\
         {command_name} proxy http://127.0.0.1:9000 --rate 1.5m --burst 256\n\
         {command_name} tcp --file app.log --follow --rate 60\n\
-        {command_name} check sluicegate.toml",
+        {command_name} check sluicegate.toml\n\
+        {command_name} probe http://127.0.0.1:8080/file --rate 60",
     note = "Rates: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s, multiples of 1024),\n\
         8mbit (bits/s) or off. Bursts: 256 (KiB), 64k, 1.5m.\n\
         Durations: 500ms, 30s, 2m, 1h.\n\
@@ -42,6 +43,7 @@ pub(super) enum Command {
     Events(super::events::Events),
     Run(Run),
     Check(Check),
+    Probe(super::probe::Probe),
     Quota(super::quota::Quota),
     Limits(Limits),
     Connections(Connections),

@@ -9,6 +9,7 @@ mod admin_client;
 mod args;
 mod connections;
 mod limits;
+mod probe;
 mod quota;
 mod reload;
 #[macro_use]
@@ -95,11 +96,12 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
             warn(&config);
             print(&summary::of(&config, &check.file))
         }
+        Some(Command::Probe(typed)) => probe::run(&typed),
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
         None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, tcp, events, run, check, limits, connections or quota"
+            "a command is missing: serve, proxy, tcp, events, run, check, probe, limits, connections or quota"
                 .to_owned(),
         )),
     }

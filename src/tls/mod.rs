@@ -1,6 +1,7 @@
 //! TLS on our sockets: rustls, with certificates and keys from PEM files.
 //!
-//! Knows `rt` and nothing else of the crate. What is spoken inside is HTTP/2 alone (ALPN `h2`).
+//! Knows `rt` and nothing else of the crate. What is spoken inside is HTTP/2 alone (ALPN `h2`), but for a client
+//! that asks for HTTP/1.1.
 
 mod stream;
 
@@ -111,6 +112,23 @@ impl ClientTls {
         Ok(Self(TlsConnector::from(Arc::new(config))))
     }
 
+    /// A client of HTTP/1.1 that believes servers whose certificates an authority in the file `authorities` has
+    /// signed, or without such a file those that the machine believes. Reads files; meant for the start.
+    ///
+    /// # Errors
+    /// A file cannot be read or does not hold what it should, or the machine believes nobody.
+    pub fn for_http1(authorities: Option<&Path>) -> Result<Self, TlsError> {
+        let builder = ClientConfig::builder_with_provider(provider());
+        let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
+        let roots = match authorities {
+            Some(file) => self::authorities(file)?,
+            None => machine_authorities()?,
+        };
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self(TlsConnector::from(Arc::new(config))))
+    }
+
     /// Shakes hands with the server `host`, a name or an address without brackets.
     ///
     /// # Errors
@@ -146,6 +164,19 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     let mut store = RootCertStore::empty();
     for certificate in certificates(path)? {
         store.add(certificate).map_err(|error| TlsError::in_file(path, &error))?;
+    }
+    Ok(store)
+}
+
+/// Whom the system's own folder of certificates names.
+fn machine_authorities() -> Result<RootCertStore, TlsError> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut store = RootCertStore::empty();
+    // One that cannot be read takes nothing from the others.
+    store.add_parsable_certificates(found.certs);
+    if store.is_empty() {
+        let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
+        return Err(TlsError(format!("the machine's certificates of authorities cannot be used: {why}")));
     }
     Ok(store)
 }

@@ -29,6 +29,15 @@ impl Stream {
     pub(super) fn tls(stream: TlsStream<Socket>) -> Self {
         Self::Tls(Box::new(stream))
     }
+
+    /// Reads what is there into `buf`. Within TLS a peer that hangs up without TLS's own farewell is an
+    /// `UnexpectedEof`: somebody on the way may have cut the stream.
+    pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
+            Self::Plain(socket) => socket.poll_read_slice(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
 }
 
 impl hyper::rt::Read for Stream {

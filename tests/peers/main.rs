@@ -17,6 +17,7 @@ mod events;
 mod load;
 mod nginx;
 mod pace;
+mod probe;
 mod program;
 mod proxied;
 mod quota;

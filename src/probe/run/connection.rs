@@ -1,0 +1,300 @@
+//! One connection of a run: dials, asks, and takes down when which bytes came.
+//!
+//! The instant of a read is taken right behind it, before anything is made of what was read.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Poll, ready};
+use std::time::Duration;
+
+use futures_lite::{FutureExt, future};
+use hyper::rt::Write;
+
+use super::Plan;
+use super::crew::Crew;
+use crate::clock::{Clock, Instant, Sleep};
+use crate::limit::TokenBucket;
+use crate::probe::pace::End;
+use crate::probe::report::Seen;
+use crate::probe::response::{Response, ResponseError};
+use crate::probe::target::Target;
+use crate::probe::timeline::Timeline;
+use crate::rt::{self, Connect};
+use crate::tls::Stream;
+
+/// How long connecting may take, the handshake of TLS included.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Of a reader that is slow on purpose: the kernel must not take much for it. Linux doubles this.
+const SLOW_RECEIVE_BUFFER: usize = 4096;
+
+/// Reads after which other tasks get their turn, however much there is.
+const READS_IN_A_ROW: usize = 32;
+
+thread_local! {
+    /// What one read takes at most, one for each thread of the executor.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
+}
+
+/// A connection of a run, and what it has seen so far.
+pub(super) struct Connection {
+    plan: Arc<Plan>,
+    target: usize,
+    crew: Arc<Crew>,
+    seen: Mutex<Seen>,
+}
+
+/// Why a connection has come to its end.
+enum Stop {
+    /// The time is over, or the run.
+    Over,
+    Failed(String),
+}
+
+impl Connection {
+    /// Starts its task.
+    pub(super) fn start(plan: &Arc<Plan>, target: usize, most: usize, crew: &Arc<Crew>) -> Arc<Self> {
+        let seen = Seen {
+            timeline: Timeline::new(most),
+            asked: None,
+            answered: None,
+            responses: 0,
+            dials: 0,
+            end: End::At(plan.lasting),
+            failure: None,
+        };
+        let (plan, crew) = (Arc::clone(plan), Arc::clone(crew));
+        let connection = Arc::new(Self { plan, target, crew, seen: Mutex::new(seen) });
+        let own = Arc::clone(&connection);
+        rt::spawn(async move {
+            let over = async {
+                own.crew.over().await;
+                Err(Stop::Over)
+            };
+            let result = own.work().or(over).await;
+            own.finish(result);
+            own.crew.is_done();
+        });
+        connection
+    }
+
+    /// What it has seen, at the end of a run that took `lasted`.
+    pub(super) fn seen(&self, lasted: Duration) -> Seen {
+        let mut seen = self.lock().clone();
+        if let End::At(end) = seen.end {
+            seen.end = End::At(end.min(lasted));
+        }
+        if seen.failure.is_none() && seen.answered.is_none() && !self.crew_ended_early(lasted) {
+            seen.failure =
+                Some(format!("no byte came within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
+        }
+        seen
+    }
+
+    fn crew_ended_early(&self, lasted: Duration) -> bool {
+        lasted < self.plan.lasting
+    }
+
+    fn finish(&self, result: Result<(), Stop>) {
+        let mut seen = self.lock();
+        match result {
+            Ok(()) => seen.end = End::Whole,
+            Err(Stop::Over) => {}
+            Err(Stop::Failed(why)) => seen.failure = Some(why),
+        }
+    }
+
+    async fn work(&self) -> Result<(), Stop> {
+        let dialled = self.dial().await;
+        self.crew.is_ready();
+        let mut stream = dialled?;
+        let begin = self.crew.begun().await;
+        let mut slow = self.plan.slow.map(|rate| {
+            // What a wake-up that is late does not read in time it may read then, up to a fifth of a second's.
+            TokenBucket::new(rate, rate.bytes_per_second() / 5, begin).starting_with(0)
+        });
+        let request = request(&self.plan, self.target());
+        // Responses on the connection that stands.
+        let mut before = 0;
+        loop {
+            let mut response = Response::new();
+            let asked = self.exchange(&mut stream, &request, &mut response, begin, &mut slow).await;
+            match asked {
+                Ok(()) => before += 1,
+                // The server closed it while the request was on its way: that is its right.
+                Err(Stop::Failed(_)) if before > 0 && response.is_untouched() => {
+                    (stream, before) = (self.dial().await?, 0);
+                    continue;
+                }
+                Err(Stop::Failed(why)) => {
+                    let at = rt::clock().now() - begin;
+                    self.lock().end = End::At(at);
+                    return Err(Stop::Failed(self.with_place(why, at)));
+                }
+                Err(over) => return Err(over),
+            }
+            self.lock().responses += 1;
+            if !self.plan.repeat {
+                return Ok(());
+            }
+            if !response.keeps_connection() {
+                (stream, before) = (self.dial().await?, 0);
+            }
+            future::yield_now().await;
+        }
+    }
+
+    fn target(&self) -> &Target {
+        &self.plan.targets[self.target]
+    }
+
+    async fn dial(&self) -> Result<Stream, Stop> {
+        let target = self.target();
+        let to = Connect {
+            host: target.host().to_owned(),
+            port: target.port(),
+            receive_buffer: self.plan.slow.map(|_| SLOW_RECEIVE_BUFFER),
+        };
+        let place = format!("cannot connect to {} port {}", target.host(), target.port());
+        let connecting = async {
+            let socket = rt::connect(&to).await.map_err(|error| format!("{place}: {error}"))?;
+            match (&self.plan.tls, target.is_tls()) {
+                (Some(tls), true) => {
+                    tls.connect(&to.host, socket).await.map_err(|error| format!("TLS: {error}"))
+                }
+                (None, true) => Err("TLS is not set up".to_owned()),
+                (_, false) => Ok(Stream::Plain(socket)),
+            }
+        };
+        let late = async {
+            Sleep::lasting(rt::clock(), CONNECT_TIMEOUT).await;
+            Err(format!("{place}: nobody answers within {} s", CONNECT_TIMEOUT.as_secs()))
+        };
+        let stream = connecting.or(late).await.map_err(Stop::Failed)?;
+        self.lock().dials += 1;
+        Ok(stream)
+    }
+
+    /// Asks, and reads the response to its end.
+    async fn exchange(
+        &self,
+        stream: &mut Stream,
+        request: &[u8],
+        response: &mut Response,
+        begin: Instant,
+        slow: &mut Option<TokenBucket>,
+    ) -> Result<(), Stop> {
+        let clock = rt::clock();
+        self.lock().asked.get_or_insert(clock.now() - begin);
+        send(stream, request).await.map_err(|error| Stop::Failed(format!("it cannot be asked: {error}")))?;
+        let mut reads = 0usize;
+        while !response.is_whole() {
+            reads += 1;
+            if reads.is_multiple_of(READS_IN_A_ROW) {
+                future::yield_now().await;
+            }
+            let want = match slow {
+                Some(bucket) => sip(bucket).await,
+                None => usize::MAX,
+            };
+            let (read, at) = poll_fn(|cx| {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    let want = want.min(scratch.len());
+                    let read = ready!(stream.poll_read_slice(cx, &mut scratch[..want]));
+                    let at = clock.now() - begin;
+                    let read = read.map_err(|error| Stop::Failed(error.to_string()));
+                    let read = read.and_then(|len| self.take(response, &scratch[..len], at).map(|()| len));
+                    Poll::Ready((read, at))
+                })
+            })
+            .await;
+            let len = read?;
+            if let Some(bucket) = slow {
+                bucket.consume(len as u64);
+            }
+            if at >= self.plan.lasting && !response.is_whole() || self.crew.is_over() {
+                return Err(Stop::Over);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes down what was read at `at`; nothing is the end of the connection.
+    fn take(&self, response: &mut Response, read: &[u8], at: Duration) -> Result<(), Stop> {
+        let failed = |error: ResponseError| Stop::Failed(error.to_string());
+        if read.is_empty() {
+            return response.ended().map_err(failed);
+        }
+        let taken = response.take(read).map_err(failed)?;
+        let mut seen = self.lock();
+        seen.answered.get_or_insert(at);
+        if at <= self.plan.lasting {
+            seen.timeline.record(at, taken.content);
+            self.crew.came(taken.content);
+        }
+        if taken.used < read.len() {
+            return Err(Stop::Failed("bytes came behind the end of the response".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// What went wrong, and after how much.
+    fn with_place(&self, why: String, at: Duration) -> String {
+        match self.lock().timeline.total() {
+            0 => why,
+            bytes => format!("after {bytes} bytes, at {:.1} s: {why}", at.as_secs_f64()),
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits until a twentieth of a second's bytes may be read, one at least, and says how many may be.
+async fn sip(bucket: &mut TokenBucket) -> usize {
+    let clock = rt::clock();
+    let least = (bucket.rate().bytes_per_second() / 20).max(1);
+    loop {
+        bucket.refill(clock.now());
+        let there = bucket.available();
+        if there >= least {
+            return usize::try_from(there).unwrap_or(usize::MAX);
+        }
+        Sleep::until(rt::clock(), bucket.available_at(least)).await;
+    }
+}
+
+async fn send(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let sent = poll_fn(|cx| Pin::new(&mut *stream).poll_write(cx, bytes)).await?;
+        if sent == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[sent..];
+    }
+    poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await
+}
+
+/// The bytes of a request.
+fn request(plan: &Plan, target: &Target) -> Vec<u8> {
+    let usual = [
+        ("Host", target.authority()),
+        ("User-Agent", concat!("sluicegate-probe/", env!("CARGO_PKG_VERSION"))),
+        ("Accept", "*/*"),
+        // What is measured is what a rate counts; a coding would hide how much that is of the content.
+        ("Accept-Encoding", "identity"),
+    ];
+    let given = |name: &str| plan.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
+    let mut text = format!("GET {} HTTP/1.1\r\n", target.path());
+    let usual = usual.into_iter().filter(|(name, _)| !given(name));
+    let own = plan.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+    for (name, value) in usual.chain(own) {
+        text.extend([name, ": ", value, "\r\n"]);
+    }
+    text.push_str("\r\n");
+    text.into_bytes()
+}

@@ -1,0 +1,116 @@
+//! What the connections of a run have in common: its beginning, its end, and how far it has come.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use event_listener::Event;
+
+use crate::clock::Instant;
+
+/// The connections of a run.
+pub(super) struct Crew {
+    all: usize,
+    /// Connections that stand, or never will.
+    ready: AtomicUsize,
+    done: AtomicUsize,
+    bytes: AtomicU64,
+    begin: OnceLock<Instant>,
+    over: AtomicBool,
+    changed: Event,
+}
+
+impl Crew {
+    pub(super) fn new(all: usize) -> Self {
+        Self {
+            all,
+            ready: AtomicUsize::new(0),
+            done: AtomicUsize::new(0),
+            bytes: AtomicU64::new(0),
+            begin: OnceLock::new(),
+            over: AtomicBool::new(false),
+            changed: Event::new(),
+        }
+    }
+
+    /// A connection stands, or has failed to.
+    pub(super) fn is_ready(&self) {
+        self.ready.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify(usize::MAX);
+    }
+
+    /// A connection has nothing more to do.
+    pub(super) fn is_done(&self) {
+        self.done.fetch_add(1, Ordering::AcqRel);
+        self.changed.notify(usize::MAX);
+    }
+
+    pub(super) fn came(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Bytes so far, and connections that are not done.
+    pub(super) fn progress(&self) -> (u64, usize) {
+        (self.bytes.load(Ordering::Relaxed), self.all - self.done.load(Ordering::Acquire))
+    }
+
+    pub(super) async fn all_ready(&self) {
+        self.until(|| (self.ready.load(Ordering::Acquire) == self.all).then_some(())).await;
+    }
+
+    pub(super) async fn all_done(&self) {
+        self.until(|| (self.done.load(Ordering::Acquire) == self.all).then_some(())).await;
+    }
+
+    /// The instant the run begins; the first call decides.
+    pub(super) fn begin(&self, now: Instant) -> Instant {
+        let begin = *self.begin.get_or_init(|| now);
+        self.changed.notify(usize::MAX);
+        begin
+    }
+
+    /// When the run begins.
+    pub(super) async fn begun(&self) -> Instant {
+        self.until(|| self.begin.get().copied()).await
+    }
+
+    /// Ends the run, and gives how long it took.
+    pub(super) fn end(&self, now: Instant) -> Duration {
+        self.over.store(true, Ordering::Release);
+        self.changed.notify(usize::MAX);
+        now - *self.begin.get().unwrap_or(&now)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
+    }
+
+    /// When the run is over.
+    pub(super) async fn over(&self) {
+        self.until(|| self.is_over().then_some(())).await;
+    }
+
+    /// Ends the run also where whoever waits for it is dropped.
+    pub(super) fn ends_when_dropped(self: &Arc<Self>) -> impl Drop + use<> {
+        Ending(Arc::clone(self))
+    }
+
+    async fn until<T>(&self, found: impl Fn() -> Option<T>) -> T {
+        loop {
+            let listener = self.changed.listen();
+            if let Some(found) = found() {
+                return found;
+            }
+            listener.await;
+        }
+    }
+}
+
+struct Ending(Arc<Crew>);
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.over.store(true, Ordering::Release);
+        self.0.changed.notify(usize::MAX);
+    }
+}

@@ -1,0 +1,109 @@
+//! The asking: connections to one URL or two, all asked at the same instant.
+//!
+//! Each connection is a task of its own. First all connect; the run begins with the requests, when every
+//! connection stands or has failed. It ends when every response has, at its time, or when it is told to.
+
+mod connection;
+mod crew;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_lite::FutureExt;
+
+use self::connection::Connection;
+use self::crew::Crew;
+use super::report::{Outcome, Probed};
+use super::target::Target;
+use crate::clock::{Clock, Sleep};
+use crate::limit::Rate;
+use crate::rt;
+use crate::tls::ClientTls;
+
+/// How often it is told how far the run has come.
+pub const TELL_EVERY: Duration = Duration::from_millis(200);
+
+/// Arrivals that are held in all: 16 MiB of them.
+const MOST_ARRIVALS: usize = 1 << 20;
+
+/// What is to be asked, and how.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// One URL, or two at the same time.
+    pub targets: Vec<Target>,
+    /// Connections to each.
+    pub connections: usize,
+    /// How long to read, from the requests on. A run never lasts longer, but for the time to connect.
+    pub lasting: Duration,
+    /// The fastest that each connection is read; its receive buffer is small then.
+    pub slow: Option<Rate>,
+    /// Whether to ask again on the same connection when a response has ended.
+    pub repeat: bool,
+    /// Fields of the request's head, each line with its end. `Host` and the usual ones are added where missing.
+    pub fields: Vec<(String, String)>,
+    /// For `https`.
+    pub tls: Option<ClientTls>,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Since the requests were sent.
+    pub elapsed: Duration,
+    /// Bytes of content on all connections.
+    pub bytes: u64,
+    /// Connections that are not done yet.
+    pub active: usize,
+}
+
+/// Asks, and gives what came. `tell` hears of it every [`TELL_EVERY`]; `stop` ends it early.
+///
+/// Not cancel safe in the sense that what came is lost; tasks end soon after it is dropped.
+pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<Output = ()>) -> Outcome {
+    let plan = Arc::new(plan.clone());
+    let clock = rt::clock();
+    let all = plan.targets.len() * plan.connections;
+    let most = (MOST_ARRIVALS / all.max(1)).clamp(256, 1 << 16);
+    let crew = Arc::new(Crew::new(all));
+    let _ending = crew.ends_when_dropped();
+    let connections: Vec<Vec<Arc<Connection>>> = (0..plan.targets.len())
+        .map(|target| {
+            let connections = (0..plan.connections).map(|_| Connection::start(&plan, target, most, &crew));
+            connections.collect()
+        })
+        .collect();
+
+    let stopped = async {
+        stop.await;
+        true
+    };
+    let running = async {
+        crew.all_ready().await;
+        let begin = crew.begin(clock.now());
+        let deadline = begin + plan.lasting;
+        let tell_until_deadline = async {
+            let clock: Arc<dyn Clock> = clock.clone();
+            let mut next = begin;
+            loop {
+                let (bytes, active) = crew.progress();
+                tell(Progress { elapsed: clock.now() - begin, bytes, active });
+                if clock.now() >= deadline {
+                    break;
+                }
+                next = (next + TELL_EVERY).max(clock.now()).min(deadline);
+                Sleep::until(Arc::clone(&clock), next).await;
+            }
+        };
+        tell_until_deadline.or(crew.all_done()).await;
+        false
+    };
+    // The stop is looked at first: bytes without end must not outvote it.
+    let interrupted = stopped.or(running).await;
+    let lasted = crew.end(clock.now()).min(plan.lasting);
+    let probed = plan.targets.iter().zip(connections).map(|(target, connections)| Probed {
+        target: target.clone(),
+        connections: connections.iter().map(|connection| connection.seen(lasted)).collect(),
+    });
+    Outcome { probed: probed.collect(), lasted, interrupted }
+}

@@ -1,0 +1,121 @@
+//! A timeline in equal parts: as one line of a terminal, and for the plot's rates.
+//!
+//! Pure.
+
+use std::time::Duration;
+
+use super::timeline::Timeline;
+
+const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+
+/// Bytes in equal parts of a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parts {
+    /// How long a part is.
+    pub part: Duration,
+    /// When the first one begins: a little before the first byte, so that chunks that come at the length of a
+    /// part do not lie on its edges.
+    pub from: Duration,
+    /// Bytes that came in each.
+    pub bytes: Vec<u64>,
+}
+
+/// The time from the first byte to `until` in parts of a round length, `most` of them, or up to four more.
+///
+/// Parts are no shorter than `grain`: where there are chunks, parts shorter than their interval would show a
+/// comb and not the pace. At the end of a response (`whole`) the last part may be less than full; otherwise
+/// only those are given that the time fills.
+pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, grain: Duration) -> Parts {
+    let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
+    let first = timeline.first().unwrap_or_default();
+    let span = until.saturating_sub(first).max(Duration::from_millis(1));
+    // The usual interval is a mean, and may be a hair longer than a round number.
+    let grain = grain.max(span / most).mul_f64(0.97);
+    let part = round_up(grain);
+    let from = first.saturating_sub(part / 20);
+    let span = until.saturating_sub(from).as_nanos();
+    let count =
+        if whole { span / part.as_nanos() + 1 } else { (span + part.as_nanos() / 20) / part.as_nanos() };
+    let mut bytes = vec![0u64; (count.max(1) as usize).min(most as usize + 4)];
+    for arrival in timeline.arrivals() {
+        let place = ((arrival.at.saturating_sub(from)).as_nanos() / part.as_nanos()) as usize;
+        if let Some(sum) = bytes.get_mut(place) {
+            *sum = sum.saturating_add(arrival.bytes);
+        }
+    }
+    Parts { part, from, bytes }
+}
+
+impl Parts {
+    /// Bytes in the fullest part.
+    pub fn most(&self) -> u64 {
+        self.bytes.iter().copied().max().unwrap_or(0)
+    }
+
+    /// A character for each part, higher for more; a blank where nothing came.
+    pub fn bars(&self) -> String {
+        let most = u128::from(self.most());
+        let bar = |sum: &u64| match u128::from(*sum) {
+            0 => ' ',
+            sum => BARS[((sum * 8).div_ceil(most) - 1) as usize],
+        };
+        self.bytes.iter().map(bar).collect()
+    }
+}
+
+/// The next of 1, 2, 4, 5 and 10 times a power of ten, in milliseconds.
+fn round_up(time: Duration) -> Duration {
+    let millis = time.as_micros().div_ceil(1000).max(1);
+    let mut power = 1;
+    loop {
+        for step in [1, 2, 4, 5] {
+            if step * power >= millis {
+                return Duration::from_millis(u64::try_from(step * power).unwrap_or(u64::MAX));
+            }
+        }
+        power *= 10;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(arrivals: impl IntoIterator<Item = (u64, u64)>) -> Timeline {
+        let mut timeline = Timeline::new(10_000);
+        for (millis, bytes) in arrivals {
+            timeline.record(Duration::from_millis(millis), bytes);
+        }
+        timeline
+    }
+
+    fn drawn(timeline: &Timeline, until: u64, whole: bool, most: usize, grain: u64) -> (String, u128, u64) {
+        let ms = Duration::from_millis;
+        let parts = parts(timeline, ms(until), whole, most, ms(grain));
+        (parts.bars(), parts.part.as_millis(), parts.most())
+    }
+
+    #[test]
+    fn an_even_pace_is_a_flat_line() {
+        let grid = of((0..50).map(|n| (3 + n * 200 + u64::from(n > 0) * 9, 12_288)));
+        for (until, bars) in [(10_003, 10), (10_200, 10), (9_700, 9)] {
+            assert_eq!(drawn(&grid, until, false, 10, 201), ("█".repeat(bars), 1000, 61_440), "{until}");
+        }
+        assert_eq!(drawn(&grid, 10_003, false, 80, 201), ("█".repeat(50), 200, 12_288));
+        let ended = of([(0, 8), (200, 8), (400, 9)]);
+        assert_eq!(drawn(&ended, 400, true, 80, 200), ("██▉".replace('▉', "█"), 200, 9));
+    }
+
+    #[test]
+    fn bursts_and_stalls_are_seen() {
+        let uneven = of([(0, 80), (100, 40), (200, 10), (400, 1), (480, 79)]);
+        assert_eq!(drawn(&uneven, 500, false, 5, 1), ("█▄▁ █".to_owned(), 100, 80));
+    }
+
+    #[test]
+    fn nothing_and_no_room_are_no_harm() {
+        assert_eq!(drawn(&of([]), 0, false, 0, 1), (" ".to_owned(), 1, 0));
+        assert_eq!(drawn(&of([(0, 5)]), 0, true, 40, 1), ("█".to_owned(), 1, 5));
+        assert_eq!(drawn(&of([(0, u64::MAX)]), 30_000, false, 1, 1).1, 40_000);
+    }
+}
