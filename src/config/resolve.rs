@@ -120,6 +120,7 @@ impl Resolver<'_> {
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
             quota: self.quota(raw.quota),
+            tracing: self.tracing(raw.tracing),
             routes,
             tcp,
             warnings: Vec::new(),

@@ -60,6 +60,14 @@ pub fn clock() -> Arc<SystemClock> {
     }))
 }
 
+/// Runs `work` on a thread of its own, detached.
+///
+/// # Errors
+/// The system does not start one.
+pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(work).map(drop)
+}
+
 /// Runs a future on this thread until it is done.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     async_std::task::block_on(future)

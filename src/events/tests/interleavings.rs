@@ -11,7 +11,7 @@ use super::super::event::Draft;
 use super::super::log::Located;
 use super::super::stream::{After, Visit};
 use super::parser::{Parser, Read};
-use super::rules::{Connection, Scene, json};
+use super::scene::{Connection, Scene, json};
 use crate::config::EventSettings;
 use crate::limit::Rate;
 
@@ -142,7 +142,7 @@ impl World {
                 if own { draft.id(format!("own {number}")).unwrap() } else { draft }
             })
             .collect();
-        let (ids, _) = self.scene.with(|stream, around| stream.publish(batch, around)).unwrap();
+        let ids = self.scene.with(|stream, around| stream.publish(batch, around)).unwrap().ids;
         for id in ids {
             self.published += 1;
             self.numbers.insert(id.into(), self.published);
