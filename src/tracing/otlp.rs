@@ -20,7 +20,10 @@ const SERVICE: &str = "sluicegate";
 
 /// Sends spans.
 #[derive(Debug)]
-pub(super) struct Exporter(SpanExporter);
+pub(super) struct Exporter {
+    exporter: SpanExporter,
+    post: Post,
+}
 
 impl Exporter {
     /// An exporter to `endpoint` for `service`; without one, what the environment says.
@@ -28,21 +31,23 @@ impl Exporter {
     /// The crate reads OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_SERVICE_NAME and
     /// OTEL_RESOURCE_ATTRIBUTES.
     pub(super) fn new(endpoint: &str, service: Option<&str>) -> Result<Self, TracingError> {
+        let post = Post::default();
         let exporter = SpanExporter::builder()
             .with_http()
-            .with_http_client(Post)
+            .with_http_client(post.clone())
             .with_endpoint(endpoint)
             .with_protocol(Protocol::HttpBinary)
             .build();
         let mut exporter = exporter.map_err(|error| TracingError(format!("spans of {endpoint}: {error}")))?;
         exporter.set_resource(&resource(service));
-        Ok(Self(exporter))
+        Ok(Self { exporter, post })
     }
 
     /// Sends spans, again for a while if the collector asks for that or cannot be reached. Blocks its thread
     /// between tries.
     pub(super) async fn export(&self, batch: Vec<SpanData>) -> Result<(), String> {
-        self.0.export(batch).await.map_err(|error| error.to_string())
+        let done = self.exporter.export(batch).await;
+        done.map_err(|error| self.post.fault().unwrap_or_else(|| error.to_string()))
     }
 }
 

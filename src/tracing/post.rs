@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -29,8 +29,15 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const MOST_ANSWER: usize = 64 * 1024;
 
 /// Sends batches over HTTP/1.1, without TLS.
-#[derive(Debug)]
-pub(super) struct Post;
+#[derive(Clone, Debug, Default)]
+pub(super) struct Post(Arc<Mutex<Option<String>>>);
+
+impl Post {
+    /// Why there was no answer last, if there was none. The exporter does not say.
+    pub(super) fn fault(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
 
 type Sent<'a> = Pin<Box<dyn Future<Output = Result<Response<Bytes>, HttpError>> + Send + 'a>>;
 
@@ -45,7 +52,12 @@ impl HttpClient for Post {
             Sleep::lasting(clock, TIMEOUT).await;
             Err(io::Error::new(io::ErrorKind::TimedOut, "the collector does not answer").into())
         };
-        Box::pin(send(request).or(late))
+        Box::pin(async move {
+            let answer = send(request).or(late).await;
+            let fault = answer.as_ref().err().map(ToString::to_string);
+            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+            answer
+        })
     }
 }
 

@@ -2,13 +2,8 @@
 
 use std::time::Duration;
 
-use serde_json::Value;
-
-use super::super::cap::Cap;
-use super::super::counts::EventCounts;
-use super::super::event::Draft;
-use super::super::stream::{After, Around, Fresh, NotHeard, Stream, Subscribed, Take, Visit};
-use super::scene::{Came, Scene, json};
+use super::super::stream::{After, NotHeard, Take, Visit};
+use super::scene::{Scene, json};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::config::EventSettings;

@@ -27,7 +27,7 @@ pub(super) struct Scene {
 /// A subscriber's connection as its client has it.
 pub(super) struct Connection {
     pub(super) at: (usize, u64),
-    parser: Parser,
+    pub(super) parser: Parser,
     /// The first event: `open` or `resume`.
     pub(super) opened: Read,
     pub(super) token: String,

@@ -16,7 +16,9 @@ const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00
 /// A scene whose spans wait for [`told`], at most `most` of them.
 fn traced(settings: EventSettings, most: usize) -> Scene {
     let tracer = Arc::new(Tracer::mute(most));
-    Scene { tracing: Some(Tracing { tracer, route: "/events/".into() }), ..Scene::new(settings) }
+    let mut scene = Scene::new(settings);
+    scene.tracing = Some(Tracing { tracer, route: "/events/".into() });
+    scene
 }
 
 fn publish(scene: &mut Scene, data: &str, trace: Option<&str>) -> Vec<Arc<Origin>> {
