@@ -61,7 +61,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) sink: RawSink,
     pub(super) quota: Option<super::quota::RawQuota>,
-    pub(super) tracing: Option<super::tracing::RawTracing>,
+    pub(super) tracing: Option<Spanned<super::tracing::RawTracing>>,
     #[serde(rename = "filter")]
     _filter: Option<IgnoredAny>,
     #[serde(default)]

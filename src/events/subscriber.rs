@@ -145,8 +145,10 @@ impl Subscriber {
     /// Has the tracer told of what its queue knows by now: acknowledged, or passed over.
     pub(super) fn settle(&mut self, around: &Around<'_>) {
         let told = told(&self.id, around);
-        for (seq, origin) in self.queue.missed() {
-            self.trail.missed(seq, &origin, Outcome::Expired, told);
+        // Who has no stream may have it yet, by poll or when it comes again.
+        let is_live = matches!(self.phase, Phase::Live);
+        for (seq, origin) in self.queue.missed().iter().filter(|_| is_live) {
+            self.trail.missed(*seq, origin, Outcome::Expired, told);
         }
         self.trail.acknowledged(self.queue.acked(), told);
     }
@@ -156,11 +158,16 @@ impl Subscriber {
         self.trail.acknowledged(position, told(&self.id, around));
     }
 
-    /// Has the tracer told of a traced event that left the log before it was written here.
-    pub(super) fn missed(&mut self, seq: u64, origin: &Arc<Origin>, outcome: Outcome, around: &Around<'_>) {
-        // One that is suspended has it by poll, or is told there.
-        if seq >= self.queue.ahead() && !matches!(self.phase, Phase::Suspended(_)) {
-            self.trail.missed(seq, origin, outcome, told(&self.id, around));
+    /// Has the tracer told of those traced events among `gone` that left the log before they were written here.
+    /// They are in order.
+    pub(super) fn missed(&mut self, gone: &[(u64, Arc<Origin>, Outcome)], around: &Around<'_>) {
+        // One that is suspended has them by poll, or is told there.
+        if matches!(self.phase, Phase::Suspended(_)) {
+            return;
+        }
+        let ahead = gone.partition_point(|(seq, ..)| *seq < self.queue.ahead());
+        for (seq, origin, outcome) in &gone[ahead..] {
+            self.trail.missed(*seq, origin, *outcome, told(&self.id, around));
         }
     }
 

@@ -269,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn spans_go_where_they_went_until_a_restart() {
+        let text = |tracing: &str| format!("{tracing}\n[[route]]\npath='/'\nevents={{}}");
+        let before = parse(&text("[tracing]\notlp='http://a:1'"));
+        for (after, expected) in [
+            ("[tracing]\notlp='http://a:1'", &[][..]),
+            ("[tracing]\notlp='http://b:1'", &["tracing"]),
+            ("", &["tracing"]),
+        ] {
+            assert_eq!(fixed_changes(&before, &parse(&text(after))), expected, "{after}");
+        }
+    }
+
+    #[test]
     fn the_line_has_an_end() {
         let many = Reloaded { changes: vec!["x".to_owned(); 52], needs_restart: Vec::new() };
         assert!(many.to_string().ends_with("x; x; and 2 more"));

@@ -116,10 +116,9 @@ impl Stream {
 
     /// Has the tracer told of traced events that left the log, for each subscriber that did not have them.
     fn tell_gone(&mut self, around: &Around<'_>) {
-        for (seq, origin, outcome) in self.log.gone() {
-            for (_, subscriber) in &mut self.subscribers {
-                subscriber.missed(seq, &origin, outcome, around);
-            }
+        let gone = self.log.gone();
+        if !gone.is_empty() {
+            self.subscribers.iter_mut().for_each(|(_, subscriber)| subscriber.missed(&gone, around));
         }
     }
 

@@ -241,6 +241,27 @@ fn one_that_is_suspended_has_what_it_polls_on_from() {
 }
 
 #[test]
+fn what_waits_too_long_for_who_has_no_stream_is_not_missed_yet() {
+    let ttl = Duration::from_millis(500);
+    let settings = EventSettings { queue: 2, batch: 2, ttl, ..EventSettings::default() };
+    let mut scene = traced(settings, 100);
+    let mut connection = scene.open(&scene.visit());
+    for data in ["a", "b", "c"] {
+        publish(&mut scene, data, Some(SAMPLED));
+    }
+    scene.pass(250);
+    scene.with(|stream, around| stream.sweep(around));
+    scene.pass(500);
+    // It is suspended, the events are older than its queue keeps them, and the log has them for its poll.
+    publish(&mut scene, "d", Some(SAMPLED));
+    assert_eq!(scene.take(&mut connection, 10).said(), ["pause"]);
+    assert_eq!(told(&scene), []);
+    let (token, after) = (connection.token.clone(), After::Known);
+    let polled = scene.with(|stream, around| stream.poll(Some(&token), &after, 10, around));
+    assert_eq!(polled.unwrap().events.len(), 4);
+}
+
+#[test]
 fn more_deliveries_than_may_be_waited_for_end_with_their_write() {
     let mut scene = traced(EventSettings::default(), 2);
     let mut connection = scene.open(&windowed(&scene, 10));
