@@ -10,11 +10,11 @@ use super::scene::{Connection, Scene};
 use crate::config::EventSettings;
 use crate::tracing::{Origin, Outcome, Record, Tracer};
 
-const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+pub(super) const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 const UNSAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-00";
 
 /// A scene whose spans wait for [`told`], at most `most` of them.
-fn traced(settings: EventSettings, most: usize) -> Scene {
+pub(super) fn traced(settings: EventSettings, most: usize) -> Scene {
     let tracer = Arc::new(Tracer::mute(most));
     let mut scene = Scene::new(settings);
     scene.tracing = Some(Tracing { tracer, route: "/events/".into() });
@@ -27,9 +27,9 @@ fn publish(scene: &mut Scene, data: &str, trace: Option<&str>) -> Vec<Arc<Origin
 }
 
 /// Deliveries told since this was asked last: event, subscriber, when written last and how often, end, outcome.
-type Told = (String, String, Option<(u64, u32)>, u64, Outcome);
+pub(super) type Told = (String, String, Option<(u64, u32)>, u64, Outcome);
 
-fn told(scene: &Scene) -> Vec<Told> {
+pub(super) fn told(scene: &Scene) -> Vec<Told> {
     let millis = |instant: crate::clock::Instant| instant.as_nanos() / 1_000_000;
     let records = scene.tracing.as_ref().unwrap().tracer.drain().into_iter();
     let delivered = records.map(|record| match record {
