@@ -36,11 +36,11 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 /// What spans cost event streams.
 #[derive(FromArgs)]
 struct Options {
-    /// how often everything is measured, in turn; default 7
-    #[argh(option, default = "7")]
+    /// how often everything is measured, in turn; default 5
+    #[argh(option, default = "5")]
     readings: usize,
-    /// batches of 25 events in a reading; default 80
-    #[argh(option, default = "80")]
+    /// batches of 25 events in a reading; default 400
+    #[argh(option, default = "400")]
     batches: u64,
     /// does it run at all?
     #[argh(switch)]
@@ -56,6 +56,7 @@ struct Server {
     name: &'static str,
     child: Child,
     addr: SocketAddr,
+    admin: SocketAddr,
     arrived: Arc<Arrived>,
     expected: u64,
     /// Microseconds for each delivery: of the clock, and of the processor.
@@ -84,15 +85,17 @@ impl Server {
     fn start(name: &'static str, collector: Option<SocketAddr>) -> Outcome<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
         command.args(["events", "bench", "--listen", "127.0.0.1:0", "--client-connections", "1000"]);
-        command.args(["--log-level", "error"]);
+        command.args(["--log-level", "error", "--admin", "127.0.0.1:0"]);
         if let Some(collector) = collector {
             command.arg("--otlp").arg(format!("http://{collector}"));
         }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
-        let addr = lines
-            .find_map(|line| line.ok()?.strip_prefix("listening on http://")?.parse().ok())
-            .ok_or("the server does not listen")?;
+        let mut addr = |words: &str| {
+            let found = lines.find_map(|line| line.ok()?.strip_prefix(words)?.parse().ok());
+            found.ok_or("the server does not listen")
+        };
+        let (addr, admin) = (addr("listening on http://")?, addr("admin on http://")?);
         // Nobody reads more of it, and the server is told so when it writes: it bears that.
         let arrived = Arc::new(Arrived::default());
         for _ in 0..SUBSCRIBERS {
@@ -108,7 +111,7 @@ impl Server {
             let arrived = Arc::clone(&arrived);
             std::thread::spawn(move || read(stream, &arrived));
         }
-        Ok(Self { name, child, addr, arrived, expected: 0, wall: Vec::new(), cpu: Vec::new() })
+        Ok(Self { name, child, addr, admin, arrived, expected: 0, wall: Vec::new(), cpu: Vec::new() })
     }
 
     /// Publishes so many batches, each when all have the one before.
@@ -122,6 +125,20 @@ impl Server {
         self.wall.push(began.elapsed().as_secs_f64() * 1e6 / deliveries);
         self.cpu.push((procfs::cpu_seconds(self.child.id())? - cpu) * 1e6 / deliveries);
         Ok(())
+    }
+
+    /// The share of spans that the collector took, of all that were made.
+    fn exported(&self) -> Outcome<Option<f64>> {
+        let mut stream = TcpStream::connect(self.admin)?;
+        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
+        let text = std::io::read_to_string(stream)?;
+        let count = |name: &str| -> Option<f64> {
+            let line = text.lines().find_map(|line| line.strip_prefix(name));
+            line?.trim().parse().ok()
+        };
+        let ends = ["exported", "dropped", "failed"];
+        let [exported, dropped, failed] = ends.map(|end| count(&format!("sluicegate_spans_{end}_total")));
+        Ok(exported.and_then(|exported| Some(exported / (exported + dropped? + failed?).max(1.0))))
     }
 
     fn publish(&mut self) -> Outcome<()> {
@@ -225,8 +242,14 @@ fn main() -> Outcome<()> {
             servers[(at + next) % len].measure(batches)?;
         }
     }
-    let mut table =
-        report::Table::new(&["events", "µs a delivery", "÷ no spans", "CPU µs a delivery", "÷ no spans"]);
+    let mut table = report::Table::new(&[
+        "events",
+        "µs a delivery",
+        "÷ no spans",
+        "CPU µs a delivery",
+        "÷ no spans",
+        "spans taken",
+    ]);
     let ratios = |of: &[f64], by: &[f64]| of.iter().zip(by).map(|(of, by)| of / by).collect::<Vec<_>>();
     for server in &servers {
         table.row([
@@ -235,6 +258,7 @@ fn main() -> Outcome<()> {
             report::show(&ratios(&server.wall, &servers[0].wall), 2),
             report::show(&server.cpu, 2),
             report::show(&ratios(&server.cpu, &servers[0].cpu), 2),
+            server.exported()?.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0)),
         ]);
     }
     table.print();

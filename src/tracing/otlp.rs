@@ -28,8 +28,7 @@ pub(super) struct Exporter {
 impl Exporter {
     /// An exporter to `endpoint` for `service`; without one, what the environment says.
     ///
-    /// The crate reads OTEL_EXPORTER_OTLP_HEADERS, OTEL_EXPORTER_OTLP_TIMEOUT, OTEL_SERVICE_NAME and
-    /// OTEL_RESOURCE_ATTRIBUTES.
+    /// The crate reads OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
     pub(super) fn new(endpoint: &str, service: Option<&str>) -> Result<Self, TracingError> {
         let post = Post::default();
         let exporter = SpanExporter::builder()

@@ -139,12 +139,14 @@ fn the_environment_says_what_the_configuration_does_not() {
     let mut command = command(&["run", file.to_str().unwrap()]);
     command.env("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url()).env("OTEL_SERVICE_NAME", "from outside");
     command.env("OTEL_EXPORTER_OTLP_HEADERS", "x-tenant=seven");
+    command.env("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test");
     let program = Program::start_command(command);
     publish(&program, "hello", Some(SAMPLED));
     let request = collector.request();
     assert!(request.head.starts_with("POST /v1/traces HTTP/1.1\r\n"), "{}", request.head);
     assert!(request.head.to_lowercase().contains("\r\nx-tenant: seven\r\n"), "{}", request.head);
     assert_eq!(request.resource("service.name").as_deref(), Some("from outside"));
+    assert_eq!(request.resource("deployment.environment.name").as_deref(), Some("test"));
     program.end();
 }
 
