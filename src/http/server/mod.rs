@@ -182,12 +182,6 @@ impl Server {
         Self { listeners, ports: Vec::new(), shared: Arc::new(shared) }
     }
 
-    /// The same, with what exports the spans of its streams of events.
-    pub(super) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
-        tracer.into_iter().for_each(|tracer| _ = self.shared.tracer.set(tracer));
-        self
-    }
-
     /// The TCP addresses listened on for HTTP, with their real ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()

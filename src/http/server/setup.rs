@@ -5,7 +5,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::super::route::{Route, Routes};
-use super::{Handle, Settings, Shared};
+use super::{Handle, Server, Settings, Shared};
 use crate::config::Config;
 use crate::events::Hub;
 use crate::filter::Counts;
@@ -34,6 +34,14 @@ impl Shared {
     /// The present state.
     pub(super) fn setup(&self) -> Arc<Setup> {
         Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Server {
+    /// The same, with what exports the spans of its streams of events.
+    pub(in crate::http) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
+        tracer.into_iter().for_each(|tracer| _ = self.shared.tracer.set(tracer));
+        self
     }
 }
 
