@@ -60,3 +60,4 @@ pub mod tcp;
 pub mod telemetry;
 pub mod throttle;
 pub mod tls;
+pub mod tracing;

@@ -5,6 +5,8 @@
 
 #[path = "layering/breaches.rs"]
 mod breaches;
+#[path = "layering/places.rs"]
+mod places;
 #[path = "layering/rules.rs"]
 mod rules;
 #[path = "layering/scan.rs"]
@@ -13,7 +15,8 @@ mod scan;
 use std::fs;
 use std::path::Path;
 
-use rules::{EXCEPTIONS, RULES};
+use places::EXCEPTIONS;
+use rules::RULES;
 use scan::Source;
 
 /// Every `.rs` file below `src`.

@@ -40,6 +40,7 @@ mod format;
 mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
+mod tracing_metrics;
 
 use std::collections::HashSet;
 use std::fmt;

@@ -8,6 +8,7 @@ use prometheus_client::registry::Unit;
 
 use super::event_metrics;
 use super::families::Families;
+use super::tracing_metrics;
 use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
 use crate::rt;
@@ -200,7 +201,8 @@ impl Collector for ServerMetrics {
         self.responses(&mut to)?;
         self.egress(&mut to)?;
         self.filters(&mut to)?;
-        event_metrics::write(&mut to, &self.server.routes())
+        event_metrics::write(&mut to, &self.server.routes())?;
+        self.server.tracer().map_or(Ok(()), |tracer| tracing_metrics::write(&mut to, tracer))
     }
 }
 

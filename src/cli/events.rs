@@ -4,7 +4,7 @@ use argh::FromArgs;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full, parse_suspend};
 use sluicegate::config::{
     Config, EventSettings, MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, RouteDraft, SharedLimits, SinkDraft,
-    Source, budget_of, duration,
+    Source, TracingSettings, budget_of, duration,
 };
 use sluicegate::limit::{Budget, Rate};
 
@@ -57,6 +57,10 @@ one_route_command! {
         /// what a subscriber that is suspended gets: stream (200, a stream of one pause event) or 429 (default stream)
         #[argh(option, arg_name = "answer")]
         pub(super) suspend: Option<String>,
+
+        /// the collector that spans of events with a sampled traceparent are exported to: http://HOST:4318 (default none)
+        #[argh(option, arg_name = "url")]
+        pub(super) otlp: Option<String>,
     }
 }
 
@@ -93,6 +97,8 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
     let path = PATH.parse().map_err(CliError::Usage)?;
     let draft = RouteDraft { path, ..RouteDraft::new(Source::Events(Box::new(settings))) };
     let mut config = Config { routes: vec![route_from!(draft, typed)], ..Config::default() };
+    let otlp = flag("otlp", &typed.otlp, str::parse)?;
+    config.tracing = otlp.map(|url| TracingSettings { otlp: Some(url), ..TracingSettings::default() });
     set_http_flags!(config, typed);
     Ok(config)
 }
@@ -123,7 +129,8 @@ mod tests {
         );
         let config = typed(
             "news alerts --publish-token-file token --origin https://a.example --origin https://b.example --queue 7 \
-             --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60",
+             --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60 \
+             --otlp http://127.0.0.1:4318",
         )
         .unwrap();
         let second = std::time::Duration::from_secs(1);
@@ -142,6 +149,8 @@ mod tests {
             ..EventSettings::default()
         };
         assert_eq!((settings(&config), config.routes[0].pace.rate), (expected, Rate::new(61_440)));
+        let otlp = "http://127.0.0.1:4318".parse().ok();
+        assert_eq!(config.tracing, Some(TracingSettings { otlp, ..TracingSettings::default() }));
     }
 
     #[test]
@@ -152,6 +161,7 @@ mod tests {
             ("--queue 20000", "--log: it must hold a queue of 20000"),
             ("--event-burst 5", "--event-burst: without a rate"),
             ("--event-rate 0", "--event-rate: \"0\" is not a number"),
+            ("--otlp https://a", "--otlp: \"https://a\" is not a collector: TLS to collectors is not spoken"),
             ("--suspend 503", "--suspend: \"503\" is not what a suspended subscriber can get"),
         ] {
             let Err(CliError::Usage(text)) = typed(args) else { panic!("{args}") };

@@ -1,6 +1,7 @@
 //! The commands that serve: from a configuration to a server that runs until it is told to stop.
 
 use std::fmt::Write;
+use std::time::Duration;
 
 use futures_lite::{FutureExt, future};
 use sluicegate::admin::Admin;
@@ -15,6 +16,9 @@ use super::{CliError, StartLog, print, reload, summary};
 
 /// Descriptors the program needs beside those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// How long spans that wait may take to be exported at the end.
+const SPANS_LEFT: Duration = Duration::from_secs(2);
 
 /// Serves what `config` says, until SIGTERM or SIGINT and the end of the transfers under way.
 /// SIGHUP reads the file of `typed` again, if there is one.
@@ -67,6 +71,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     if let Some(egress) = egress {
         rt::block_on(egress.close());
     }
+    handle.end_tracing(SPANS_LEFT);
     log::info!("stopped");
     stdout.finish();
     Ok(())
@@ -101,6 +106,9 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
             "at most its share of {} at {}, as {}",
             quota.resource, quota.server, quota.client
         );
+    }
+    if let Some(tracer) = server.handle().tracer() {
+        let _ = writeln!(text, "spans of traced events go to {}", tracer.endpoint());
     }
     if let Some(pace) = summary::shared(config.limits.server) {
         let _ = writeln!(text, "all responses together: {pace}");

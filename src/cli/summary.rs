@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use sluicegate::config::words::{spell_end_of_stream, spell_on_full};
-use sluicegate::config::{Config, FilterKind, Pace, Route, SinkSettings, Source, Tcp, TcpSource, duration};
+use sluicegate::config::{
+    CollectorUrl, Config, FilterKind, Pace, Route, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
+    duration,
+};
 use sluicegate::limit::{Budget, Burst, Rate, Size};
 
 /// All of `config`, which was read from `file`.
@@ -18,6 +21,9 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     }
     if let Some(quota) = &config.quota {
         line(&mut text, "quota", &format!("{} at {}, as {}", quota.resource, quota.server, quota.client));
+    }
+    if let Some(tracing) = &config.tracing {
+        line(&mut text, "tracing", &self::tracing(tracing));
     }
     let of_client =
         config.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
@@ -94,6 +100,13 @@ pub(super) fn tcp_pace(port: &Tcp) -> String {
         TcpSource::Relay { upload: Some(rate), .. } => format!("{down}; upload {}", rate_of(*rate)),
         _ => down,
     }
+}
+
+/// Where spans go.
+fn tracing(settings: &TracingSettings) -> String {
+    let to = settings.otlp.as_ref().map(CollectorUrl::for_traces);
+    let to = to.as_deref().unwrap_or("where OTEL_EXPORTER_OTLP_ENDPOINT says, or port 4318 here");
+    format!("spans of events to {to}, at most {} waiting", settings.queue)
 }
 
 fn line(text: &mut String, name: &str, value: &str) {

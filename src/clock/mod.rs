@@ -11,6 +11,7 @@ mod sleep;
 mod wheel;
 
 use std::task::Waker;
+use std::time::SystemTime;
 
 pub use instant::Instant;
 pub use manual::ManualClock;
@@ -25,6 +26,12 @@ pub use wheel::SystemClock;
 pub trait Clock: Send + Sync + 'static {
     /// The present instant. Never panics; may stay or step back, and callers bear it.
     fn now(&self) -> Instant;
+
+    /// The present time of the calendar, for those outside who are told when something happened; never to
+    /// measure by. A time line of its own begins in 1970.
+    fn calendar(&self) -> SystemTime {
+        SystemTime::UNIX_EPOCH + (self.now() - Instant::ZERO)
+    }
 
     /// Arranges that `waker` is woken once, at `deadline` or soon after, never before.
     ///

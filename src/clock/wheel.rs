@@ -140,6 +140,10 @@ impl Clock for SystemClock {
         Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
 
+    fn calendar(&self) -> std::time::SystemTime {
+        std::time::SystemTime::now()
+    }
+
     fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
         let mut wheel = self.lock();
         let tick = tick_after(deadline).max(wheel.fired + 1);

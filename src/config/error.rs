@@ -106,8 +106,8 @@ fn unknown(what: &str, rest: &str, place: &str) -> String {
     let (given, expected) =
         rest.strip_prefix('`').and_then(|rest| rest.split_once("`, ")).unwrap_or((rest, ""));
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let is_setting =
-        TOP_LEVEL.contains(&given) && !matches!(given, "limits" | "sink" | "quota" | "filter" | "route");
+    let is_setting = TOP_LEVEL.contains(&given)
+        && !matches!(given, "limits" | "sink" | "quota" | "tracing" | "filter" | "route");
     if what == "key" && is_setting {
         return format!("{given} cannot stand {place}; write it at the top, before the first [table]");
     }

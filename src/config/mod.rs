@@ -31,6 +31,7 @@ mod route;
 mod sink;
 mod source;
 mod tcp;
+mod tracing;
 mod upstream;
 pub mod words;
 
@@ -57,6 +58,7 @@ pub use sink::{
 };
 pub use source::{FilesSource, ProxySource, Source};
 pub use tcp::{HostPort, Tcp, TcpSource};
+pub use tracing::{CollectorUrl, TracingSettings};
 pub(crate) use upstream::climbs;
 pub use upstream::{HostPolicy, UpstreamUrl};
 
@@ -112,6 +114,8 @@ pub struct Config {
     pub admin: Option<AdminSource>,
     /// The fleet's limit that the whole server has its share of, beside its own. Default: none.
     pub quota: Option<QuotaSource>,
+    /// The export of spans of traced events. Default: none.
+    pub tracing: Option<TracingSettings>,
     /// What is served, in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
     /// Ports of raw TCP.
@@ -138,6 +142,7 @@ impl Default for Config {
             egress_total: None,
             admin: None,
             quota: None,
+            tracing: None,
             routes: Vec::new(),
             tcp: Vec::new(),
             warnings: Vec::new(),

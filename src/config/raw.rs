@@ -21,7 +21,7 @@ use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
-pub(super) const TOP_LEVEL: [&str; 17] = [
+pub(super) const TOP_LEVEL: [&str; 18] = [
     "listen",
     "log_level",
     "access_log",
@@ -36,6 +36,7 @@ pub(super) const TOP_LEVEL: [&str; 17] = [
     "limits",
     "sink",
     "quota",
+    "tracing",
     "filter",
     "route",
     "tcp",
@@ -60,6 +61,7 @@ pub(super) struct RawConfig {
     #[serde(default)]
     pub(super) sink: RawSink,
     pub(super) quota: Option<super::quota::RawQuota>,
+    pub(super) tracing: Option<Spanned<super::tracing::RawTracing>>,
     #[serde(rename = "filter")]
     _filter: Option<IgnoredAny>,
     #[serde(default)]

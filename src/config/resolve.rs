@@ -73,6 +73,10 @@ impl Resolver<'_> {
         self.problems.push(Problem::new(Some(at), text));
     }
 
+    pub(super) fn has_problems(&self) -> bool {
+        !self.problems.is_empty()
+    }
+
     /// What relative paths start from.
     pub(super) fn base(&self) -> &Path {
         self.base
@@ -120,6 +124,7 @@ impl Resolver<'_> {
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
             quota: self.quota(raw.quota),
+            tracing: self.tracing(raw.tracing, &routes),
             routes,
             tcp,
             warnings: Vec::new(),

@@ -10,7 +10,7 @@ use super::counts::EventGauges;
 use super::event::Draft;
 use super::log::NotPublished;
 use super::source::Wire;
-use super::stream::{After, Around, Fresh, Judged, NotHeard, Polled, Stream, Subscribed, Take, Visit};
+use super::stream::{After, Around, Done, Fresh, Judged, NotHeard, Polled, Stream, Subscribed, Take, Visit};
 use super::subscriber::Phase;
 
 pub(super) struct Channel(Mutex<State>);
@@ -58,25 +58,20 @@ impl Reader {
 }
 
 impl Channel {
-    pub(super) fn new(incarnation: &str) -> Self {
-        let stream = Stream::new(incarnation);
+    pub(super) fn new(name: &str, incarnation: &str) -> Self {
+        let stream = Stream::new(name, incarnation);
         Self(Mutex::new(State { stream, readers: Vec::new(), pollers: HashMap::new(), next_poller: 0 }))
     }
 
-    /// Publishes, and wakes those who waited for it. Gives the ids, how many queues went above 80 %, and how
-    /// many subscribers were suspended.
-    pub(super) fn publish(
-        &self,
-        batch: Vec<Draft>,
-        around: &Around<'_>,
-    ) -> Result<(Vec<Box<str>>, u64, u64), NotPublished> {
+    /// Publishes, and wakes those who waited for it.
+    pub(super) fn publish(&self, batch: Vec<Draft>, around: &Around<'_>) -> Result<Done, NotPublished> {
         let mut state = self.lock();
-        let (ids, judged) = state.stream.publish(batch, around)?;
-        let mut due = state.woken(&judged, |waits| waits == Waits::Event);
+        let done = state.stream.publish(batch, around)?;
+        let mut due = state.woken(&done.judged, |waits| waits == Waits::Event);
         due.extend(state.pollers.drain().map(|(_, waker)| waker));
         drop(state);
         due.into_iter().for_each(Waker::wake);
-        Ok((ids, judged.filling.len() as u64, judged.suspended.len() as u64))
+        Ok(done)
     }
 
     pub(super) fn sweep(&self, around: &Around<'_>) -> Swept {
@@ -188,9 +183,14 @@ impl Channel {
         self.lock().pollers.remove(&number);
     }
 
+    /// See [`Stream::give_up`].
+    pub(super) fn give_up(&self, around: &Around<'_>) {
+        self.lock().stream.give_up(around);
+    }
+
     /// See [`Stream::forget_one`].
     pub(super) fn forget_one(&self, around: &Around<'_>) -> bool {
-        self.lock().stream.forget_one(around.cap)
+        self.lock().stream.forget_one(around)
     }
 
     pub(super) fn wake_all(&self) {

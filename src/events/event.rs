@@ -1,6 +1,7 @@
 //! Events: what a publisher gives, checked, and what becomes of it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -8,6 +9,7 @@ use bytes::Bytes;
 use super::encoding;
 use super::trace::TraceParent;
 use crate::clock::Instant;
+use crate::tracing::Origin;
 
 /// The longest id or type, in bytes: both come back in headers and in each event.
 pub(super) const MOST_NAME: usize = 128;
@@ -165,6 +167,7 @@ impl Draft {
             born: now,
             expires: now + self.ttl.unwrap_or(ttl),
             trace: self.trace,
+            origin: None,
         }
     }
 }
@@ -189,6 +192,8 @@ pub(super) struct Event {
     pub(super) born: Instant,
     pub(super) expires: Instant,
     pub(super) trace: Option<TraceParent>,
+    /// What its spans are made of, if there are to be any.
+    pub(super) origin: Option<Arc<Origin>>,
 }
 
 /// What an event costs beside its bytes: its own fields and its place in the log.
@@ -202,7 +207,8 @@ impl Event {
         } else {
             self.data.len()
         };
-        (self.wire.len() + apart + self.id.len() + OVERHEAD) as u64
+        let traced = self.origin.as_ref().map_or(0, |origin| origin.cost());
+        (self.wire.len() + apart + self.id.len() + OVERHEAD) as u64 + traced
     }
 
     /// Whether the data is a piece of the wire form.

@@ -4,20 +4,22 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
 use super::cap::Cap;
 use super::channel::{Channel, Reader};
 use super::counts::{Count, EventCounts, EventGauges};
 use super::event::{Draft, StreamName};
-use super::log::NotPublished;
+use super::hub_error::HubError;
 use super::source::Wire;
-use super::stream::{Around, Fresh, NotHeard, Subscribed, Visit};
+use super::stream::{Around, Fresh, Subscribed, Visit};
+use super::trail::Tracing;
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::config::EventSettings;
 use crate::rt;
+use crate::tracing::{Record, Tracer};
 
 /// How often a hub looks at what time brings.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -37,39 +39,13 @@ pub struct Hub {
     places: AtomicUsize,
     pub(super) counts: EventCounts,
     cap: Cap,
+    tracing: OnceLock<Tracing>,
     pub(super) clock: Arc<dyn Clock>,
     closing: AtomicBool,
     /// For jitter, where anything that differs will do.
     dice: AtomicU64,
     /// When the log was told of queues last, and how many filled or overflowed since.
     told: Mutex<(Option<Instant>, u64, u64)>,
-}
-
-/// Why a hub did not do what was asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HubError {
-    /// Nobody has published there.
-    UnknownStream,
-    /// There are all the streams there may be.
-    TooManyStreams,
-    /// All places of subscribers are taken.
-    Full,
-    /// The client has all the streams it may have.
-    ClientFull,
-    /// The server is about to end.
-    Closing,
-    /// More events than may be published at a time.
-    BatchTooLarge,
-    /// Nothing to publish.
-    EmptyBatch,
-    /// The event at this place of the batch has the id of another one.
-    Conflict(usize),
-    /// The event at this place of the batch has an id that only the server gives.
-    ReservedId(usize),
-    /// The token is nobody's here.
-    Stranger,
-    /// The event was never sent to this subscriber.
-    NeverSent,
 }
 
 /// What was published.
@@ -98,6 +74,7 @@ impl Hub {
             places: AtomicUsize::new(0),
             counts: EventCounts::default(),
             cap: Cap::default(),
+            tracing: OnceLock::new(),
             clock,
             closing: AtomicBool::new(false),
             dice: AtomicU64::new(u64::from_ne_bytes(seed)),
@@ -119,13 +96,25 @@ impl Hub {
         });
     }
 
+    /// Has spans made of events whose publishers trace them, from now on. Only the first call does.
+    pub fn trace(&self, tracer: Arc<Tracer>) {
+        _ = self.tracing.set(Tracing { tracer, route: self.route.as_str().into() });
+    }
+
+    /// Has the tracer told of all deliveries as they stand: for the end, when no acknowledgement will come.
+    pub fn end_traces(&self) {
+        let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
+        channels.iter().for_each(|channel| self.with_around(|around| channel.give_up(around)));
+    }
+
     /// Goes over to other settings, for subscribers that are there too.
     pub fn set(&self, settings: EventSettings) {
         self.cap.set(settings.total_rate, settings.total_burst);
         let mut streams = write(&self.streams);
         for name in &settings.names {
             if let Some(name) = StreamName::new(name) {
-                streams.entry(name).or_insert_with(|| Arc::new(Channel::new(&hex::<5>())));
+                let channel = || Arc::new(Channel::new(name.as_str(), &hex::<5>()));
+                streams.entry(name.clone()).or_insert_with(channel);
             }
         }
         drop(streams);
@@ -160,7 +149,8 @@ impl Hub {
     pub(super) fn with_around<T>(&self, then: impl FnOnce(&Around<'_>) -> T) -> T {
         let settings = self.settings();
         let now = self.clock.now();
-        then(&Around { now, settings: &settings, counts: &self.counts, cap: &self.cap })
+        let tracing = self.tracing.get();
+        then(&Around { now, settings: &settings, counts: &self.counts, cap: &self.cap, tracing })
     }
 
     /// A number for jitter.
@@ -201,13 +191,22 @@ impl Hub {
                 match streams.entry(name.clone()) {
                     Entry::Occupied(entry) => Arc::clone(entry.get()),
                     Entry::Vacant(_) if full => return Err(HubError::TooManyStreams),
-                    Entry::Vacant(entry) => Arc::clone(entry.insert(Arc::new(Channel::new(&hex::<5>())))),
+                    Entry::Vacant(entry) => {
+                        let channel = Channel::new(name.as_str(), &hex::<5>());
+                        Arc::clone(entry.insert(Arc::new(channel)))
+                    }
                 }
             }
         };
-        let (ids, filling, suspended) = self.with_around(|around| channel.publish(batch, around))?;
-        self.tell(filling, suspended);
-        Ok(Published { ids: ids.into_iter().map(Into::into).collect() })
+        let done = self.with_around(|around| channel.publish(batch, around))?;
+        if let Some(tracing) = self.tracing.get().filter(|_| !done.traced.is_empty()) {
+            let end = self.clock.now();
+            done.traced
+                .into_iter()
+                .for_each(|origin| tracing.tracer.record(Record::Published { origin, end }));
+        }
+        self.tell(done.judged.filling.len() as u64, done.judged.suspended.len() as u64);
+        Ok(Published { ids: done.ids.into_iter().map(Into::into).collect() })
     }
 
     /// A place for one more stream or waiting poll of a client.
@@ -331,6 +330,13 @@ impl Hub {
     }
 }
 
+impl Drop for Hub {
+    /// Of a route that is gone too, spans are told.
+    fn drop(&mut self) {
+        self.end_traces();
+    }
+}
+
 impl Drop for Seat {
     fn drop(&mut self) {
         let mut clients = lock(&self.hub.clients);
@@ -339,24 +345,6 @@ impl Drop for Seat {
             if *taken == 0 {
                 clients.remove(&self.client);
             }
-        }
-    }
-}
-
-impl From<NotPublished> for HubError {
-    fn from(error: NotPublished) -> Self {
-        match error {
-            NotPublished::Conflict(at) => Self::Conflict(at),
-            NotPublished::Reserved(at) => Self::ReservedId(at),
-        }
-    }
-}
-
-impl From<NotHeard> for HubError {
-    fn from(error: NotHeard) -> Self {
-        match error {
-            NotHeard::Stranger => Self::Stranger,
-            NotHeard::NeverSent => Self::NeverSent,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::event::{Draft, Event};
 use crate::clock::Instant;
+use crate::tracing::{Origin, Outcome};
 
 /// How much a log may hold, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(super) struct Log {
     given: HashMap<Box<str>, u64>,
     /// Up to here events left because there was no room.
     evicted: u64,
+    /// Traced events that left, until [`gone`](Log::gone) is asked.
+    gone: Vec<(u64, Arc<Origin>, Outcome)>,
 }
 
 impl Log {
@@ -62,18 +65,20 @@ impl Log {
             left: 0,
             given: HashMap::new(),
             evicted: 0,
+            gone: Vec::new(),
         }
     }
 
     /// Publishes a batch, all of it or nothing. An event that is there already, the same to the letter under
     /// the same id, is not published again: publishers may repeat what they do not know to have arrived.
     ///
-    /// Gives the ids, in the order of the batch.
+    /// Each new event is shown to `mark` first. Gives the ids, in the order of the batch.
     pub(super) fn publish(
         &mut self,
         batch: Vec<Draft>,
         now: Instant,
         bounds: &LogBounds,
+        mut mark: impl FnMut(&mut Event),
     ) -> Result<Vec<Box<str>>, NotPublished> {
         self.check(&batch)?;
         let mut ids = Vec::with_capacity(batch.len());
@@ -90,7 +95,8 @@ impl Log {
             if draft.given_id().is_some() {
                 self.given.insert(id.as_str().into(), self.head);
             }
-            let event = draft.publish(self.head, id, self.published, now, bounds.ttl);
+            let mut event = draft.publish(self.head, id, self.published, now, bounds.ttl);
+            mark(&mut event);
             self.published += event.cost();
             ids.push(event.id.clone());
             self.events.push_back(Arc::new(event));
@@ -129,6 +135,10 @@ impl Log {
             } else {
                 expired += 1;
             }
+            if let Some(origin) = &event.origin {
+                let outcome = if live { Outcome::Dropped } else { Outcome::Expired };
+                self.gone.push((event.seq, Arc::clone(origin), outcome));
+            }
             self.left = event.before + event.cost();
             if self.given.get(&event.id) == Some(&event.seq) {
                 self.given.remove(&event.id);
@@ -136,6 +146,12 @@ impl Log {
             self.events.pop_front();
         }
         (evicted, expired)
+    }
+
+    /// Takes out what is known of the traced events that left since this was asked last: their numbers, and
+    /// why.
+    pub(super) fn gone(&mut self) -> Vec<(u64, Arc<Origin>, Outcome)> {
+        std::mem::take(&mut self.gone)
     }
 
     /// The number of an event, if its id is of the server's making; 0 is the place before the first one.
@@ -214,7 +230,7 @@ mod tests {
     }
 
     fn ids(log: &mut Log, batch: Vec<Draft>, now: Instant) -> Result<Vec<String>, NotPublished> {
-        log.publish(batch, now, &BOUNDS).map(|ids| ids.iter().map(ToString::to_string).collect())
+        log.publish(batch, now, &BOUNDS, |_| ()).map(|ids| ids.iter().map(ToString::to_string).collect())
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! no events, only its place in the log, what it was sent and has not acknowledged, and its own bounds. So
 //! a reader that takes nothing costs the others nothing, and memory is what the logs are allowed.
 //!
-//! The pure part is told the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `cap`, `stream`. The
+//! The pure part is told the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `trail`, `cap`, `stream`. The
 //! [`Hub`] drives it (wakes exactly those who have something to take), `source` is a subscriber's stream as
 //! a [generator](crate::generator), and `http` is what clients see.
 
@@ -15,17 +15,20 @@ mod encoding;
 mod event;
 mod http;
 mod hub;
+mod hub_error;
 mod log;
 mod queue;
 mod source;
 mod stream;
 mod subscriber;
 mod trace;
+mod trail;
 
 pub use counts::{EventCounts, EventGauges};
 pub use event::{BadDraft, Draft, StreamName};
 pub use http::{Events, Visitor};
-pub use hub::{Hub, HubError, Published};
+pub use hub::{Hub, Published};
+pub use hub_error::HubError;
 pub use queue::{Gap, Lost};
 pub use trace::{BadTrace, TraceParent};
 

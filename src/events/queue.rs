@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::event::Event;
 use super::log::Log;
 use crate::clock::Instant;
+use crate::tracing::Origin;
 
 /// Why events are missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -65,6 +66,8 @@ pub(super) struct Queue {
     measure: Measure,
     /// Passed over and not told yet: the first number, and why.
     lost: Option<(u64, Lost)>,
+    /// Traced events passed over in the log, until [`missed`](Queue::missed) is asked.
+    missed: Vec<(u64, Arc<Origin>)>,
 }
 
 #[derive(Debug)]
@@ -105,6 +108,7 @@ impl Queue {
             acked: position,
             measure,
             lost: None,
+            missed: Vec::new(),
         }
     }
 
@@ -137,6 +141,7 @@ impl Queue {
             if event.is_live(now) && !waits_too_long {
                 break;
             }
+            self.missed.extend(event.origin.iter().map(|origin| (event.seq, Arc::clone(origin))));
             self.next += 1;
         }
         self.settle_taken(log);
@@ -282,6 +287,16 @@ impl Queue {
     /// The number of the last event that was sent or told to be missing, or that the subscriber came with.
     pub(super) fn position(&self) -> u64 {
         self.lost.map_or(self.next, |(from, _)| from) - 1
+    }
+
+    /// The number of the next event to look at.
+    pub(super) fn ahead(&self) -> u64 {
+        self.next
+    }
+
+    /// Takes out the traced events that were passed over since this was asked last, because they were too old.
+    pub(super) fn missed(&mut self) -> Vec<(u64, Arc<Origin>)> {
+        std::mem::take(&mut self.missed)
     }
 
     pub(super) fn acked(&self) -> u64 {

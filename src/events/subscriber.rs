@@ -1,16 +1,21 @@
 //! One subscriber: connected, away for a moment, or suspended. Pure: told the time.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::event::Event;
 use super::log::Log;
 use super::queue::{Gap, Queue};
+use super::stream::Around;
+use super::trail::{Told, Trail};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::config::EventSettings;
 use crate::limit::{INTERVAL, TokenBucket};
+use crate::tracing::{Origin, Outcome};
 
 /// How long a queue may be over its bounds before its subscriber is suspended: one interval, as for the
 /// buffer of a sink. A burst that a reader takes as it comes is no stall.
@@ -73,6 +78,7 @@ pub(super) struct Subscriber {
     full_since: Option<Instant>,
     /// Above 80 %, and the log knows.
     pub(super) warned: bool,
+    trail: Trail,
 }
 
 /// What is to be said of a queue.
@@ -83,6 +89,10 @@ pub(super) enum Judgement {
     Filling,
     /// Full for too long.
     Full(Pause),
+}
+
+fn told<'a>(subscriber: &'a str, around: &Around<'a>) -> Told<'a> {
+    Told { subscriber, now: around.now, tracing: around.tracing }
 }
 
 impl Subscriber {
@@ -100,6 +110,7 @@ impl Subscriber {
             turn: None,
             full_since: None,
             warned: false,
+            trail: Trail::default(),
         }
     }
 
@@ -123,6 +134,46 @@ impl Subscriber {
         if let Some(bucket) = &mut self.bucket {
             bucket.consume(1);
         }
+    }
+
+    /// Notes that an event is on its way to it.
+    pub(super) fn sent(&mut self, event: &Event, around: &Around<'_>) {
+        self.queue.sent(event, around.now);
+        self.trail.written(event, told(&self.id, around));
+    }
+
+    /// Has the tracer told of what its queue knows by now: acknowledged, or passed over.
+    pub(super) fn settle(&mut self, around: &Around<'_>) {
+        let told = told(&self.id, around);
+        // Who has no stream may have it yet, by poll or when it comes again.
+        let is_live = matches!(self.phase, Phase::Live);
+        for (seq, origin) in self.queue.missed().iter().filter(|_| is_live) {
+            self.trail.missed(*seq, origin, Outcome::Expired, told);
+        }
+        self.trail.acknowledged(self.queue.acked(), told);
+    }
+
+    /// Has the tracer told that everything up to `position` arrived.
+    pub(super) fn has(&mut self, position: u64, around: &Around<'_>) {
+        self.trail.acknowledged(position, told(&self.id, around));
+    }
+
+    /// Has the tracer told of those traced events among `gone` that left the log before they were written here.
+    /// They are in order.
+    pub(super) fn missed(&mut self, gone: &[(u64, Arc<Origin>, Outcome)], around: &Around<'_>) {
+        // One that is suspended has them by poll, or is told there.
+        if matches!(self.phase, Phase::Suspended(_)) {
+            return;
+        }
+        let ahead = gone.partition_point(|(seq, ..)| *seq < self.queue.ahead());
+        for (seq, origin, outcome) in &gone[ahead..] {
+            self.trail.missed(*seq, origin, *outcome, told(&self.id, around));
+        }
+    }
+
+    /// Has the tracer wait no more for acknowledgements of what was written last before `before`.
+    pub(super) fn give_up(&mut self, before: Instant, around: &Around<'_>) {
+        self.trail.give_up(before, told(&self.id, around));
     }
 
     /// How full its queue is: 1 is full.

@@ -15,6 +15,7 @@ use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFac
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 use crate::tcp::Service;
+use crate::tracing::Tracer;
 
 /// Makes a filter from the keys of its table; the error's text says what is wrong with them.
 type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>;
@@ -75,9 +76,12 @@ impl Server {
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
         let mut counts = BTreeMap::new();
-        let routes = routes(config, kinds, &mut counts)?;
+        let tracer = config.tracing.as_ref().map(|given| Tracer::new(given, rt::clock()).map(Arc::new));
+        let tracer = tracer.transpose().map_err(|error| AssemblyError(error.to_string()))?;
+        let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let server = Self::of(settings(config), listeners, routes, counts, Some(config.clone()));
+        let server =
+            Self::of(settings(config), listeners, routes, counts, Some(config.clone())).with_tracer(tracer);
         config.tcp.iter().try_fold(server, |server, given| {
             Ok(server.with_port(bind(&ListenAddr::Tcp(given.listen))?, port(given)))
         })
@@ -89,8 +93,9 @@ pub(super) fn routes(
     config: &Config,
     kinds: &FilterKinds,
     counts: &mut BTreeMap<String, Counts>,
+    tracer: Option<&Arc<Tracer>>,
 ) -> Result<Vec<Route>, AssemblyError> {
-    config.routes.iter().map(|given| route(given, kinds, counts)).collect()
+    config.routes.iter().map(|given| route(given, kinds, counts, tracer)).collect()
 }
 
 pub(super) fn settings(config: &Config) -> Settings {
@@ -146,6 +151,7 @@ fn route(
     given: &config::Route,
     kinds: &FilterKinds,
     counts: &mut BTreeMap<String, Counts>,
+    tracer: Option<&Arc<Tracer>>,
 ) -> Result<Route, AssemblyError> {
     let path = given.path.as_str();
     let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {path}: {error}"));
@@ -158,7 +164,11 @@ fn route(
         Source::Events(settings) => {
             let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose();
             let token = token.map_err(|error| failed(&error))?;
-            Route::events(path, Events::new(path, (**settings).clone(), token, rt::clock()))
+            let events = Events::new(path, (**settings).clone(), token, rt::clock());
+            if let Some(tracer) = tracer {
+                events.hub().trace(Arc::clone(tracer));
+            }
+            Route::events(path, events)
         }
         Source::Proxy(source) => Route::proxy(path, Proxy::new(source.clone(), given.pace.rate, rt::clock())),
     };

@@ -47,7 +47,7 @@ impl Handle {
     pub fn reload(&self, config: &Config, kinds: &FilterKinds) -> Result<Reloaded, AssemblyError> {
         self.alone(|origin| {
             let mut counts = self.counts();
-            let routes = assembly::routes(config, kinds, &mut counts)?;
+            let routes = assembly::routes(config, kinds, &mut counts, self.tracer())?;
             let before = self.limits();
             self.replace(assembly::settings(config), routes, counts);
             if let Some(old) = &origin {
@@ -64,6 +64,7 @@ impl Handle {
                     admin: old.admin.clone(),
                     tcp: old.tcp.clone(),
                     quota: old.quota.clone(),
+                    tracing: old.tracing.clone(),
                     ..config.clone()
                 };
             }
@@ -210,6 +211,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
         ("admin", old.admin != new.admin),
         ("tcp", tcp),
         ("quota", old.quota != new.quota),
+        ("tracing", old.tracing != new.tracing),
     ];
     fixed.into_iter().filter(|(_, changed)| *changed).map(|(name, _)| name).collect()
 }
@@ -264,6 +266,19 @@ mod tests {
         assert!(told.contains(&"client_connections: none → 2".to_owned()));
         assert!(told.contains(&"trusted_proxies: [] → [10.0.0.0/8]".to_owned()));
         assert_eq!(fixed_changes(&before, &after), [""; 0]);
+    }
+
+    #[test]
+    fn spans_go_where_they_went_until_a_restart() {
+        let text = |tracing: &str| format!("{tracing}\n[[route]]\npath='/'\nevents={{}}");
+        let before = parse(&text("[tracing]\notlp='http://a:1'"));
+        for (after, expected) in [
+            ("[tracing]\notlp='http://a:1'", &[][..]),
+            ("[tracing]\notlp='http://b:1'", &["tracing"]),
+            ("", &["tracing"]),
+        ] {
+            assert_eq!(fixed_changes(&before, &parse(&text(after))), expected, "{after}");
+        }
     }
 
     #[test]

@@ -60,6 +60,23 @@ pub fn clock() -> Arc<SystemClock> {
     }))
 }
 
+/// The niceness of work that can wait.
+const BEHIND: i32 = 10;
+
+/// Runs `work` on a thread of its own, detached, behind all others: it has the processor when nobody else
+/// wants it, or a tenth of what they have.
+///
+/// # Errors
+/// The system does not start one.
+pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
+    let patient = move || {
+        // Linux keeps it for each thread. Where it cannot be set, the work is done all the same.
+        let _ = rustix::process::setpriority_process(None, BEHIND);
+        work();
+    };
+    std::thread::Builder::new().name(name.to_owned()).spawn(patient).map(drop)
+}
+
 /// Runs a future on this thread until it is done.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     async_std::task::block_on(future)

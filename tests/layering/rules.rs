@@ -1,36 +1,8 @@
 //! The rules: a table of what must not be found where.
 
 use crate::breaches::{any_path, any_word, imports_but};
+use crate::places::PURE;
 use crate::scan::Source;
-
-/// Rooms that are told the time and never wait: no runtime, no socket, no clock.
-const PURE: &[&str] = &[
-    "brigade/",
-    "limit/",
-    "filter/",
-    "events/cap.rs",
-    "events/encoding.rs",
-    "events/event.rs",
-    "events/log.rs",
-    "events/queue.rs",
-    "events/stream/",
-    "events/subscriber.rs",
-    "events/trace.rs",
-    "quota/book/",
-    "quota/endpoint.rs",
-    "quota/id.rs",
-    "quota/limit.rs",
-    "quota/client/backoff.rs",
-    "quota/client/purse.rs",
-    "quota/client/standing.rs",
-];
-
-/// Places a rule does not hold for, with the reason. An entry that is not needed any more fails.
-pub const EXCEPTIONS: &[(&str, &str, &str)] = &[(
-    "the system's clock is read in clock/wheel.rs only",
-    "http/files/mod.rs",
-    "a file's Last-Modified is compared with the calendar's time, which no monotonic clock tells",
-)];
 
 /// What a source breaks a rule with, if it does.
 pub type Check = fn(&Source) -> Option<String>;
@@ -220,10 +192,29 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "tracing imports clock, config and rt only",
+        check: |source| imports_but(source, "tracing/", &[&["tracing"], &["clock"], &["config"], &["rt"]]),
+        broken_by: &[("tracing/record.rs", "use crate::events::TraceParent;")],
+        kept_by: &[("tracing/post.rs", "use crate::{clock::Clock, rt};")],
+    },
+    Rule {
+        name: "only the exporter of spans and its client know OpenTelemetry",
+        check: |source| {
+            let known = ["tracing/otlp.rs", "tracing/post.rs"].iter().any(|file| source.is_in(file));
+            let found = |token: &&String| token.starts_with("opentelemetry");
+            (!known).then(|| source.tokens.iter().find(found).cloned())?
+        },
+        broken_by: &[
+            ("tracing/mod.rs", "use opentelemetry_sdk::trace::SpanData;"),
+            ("events/hub.rs", "fn f(span: opentelemetry::trace::SpanId) {}"),
+        ],
+        kept_by: &[("tracing/otlp.rs", "use opentelemetry::KeyValue;")],
+    },
+    Rule {
         name: "the streams of events know nothing of HTTP but in their own part of it",
         check: |source| {
-            let below =
-                ["brigade", "budget", "clock", "config", "events", "generator", "limit", "rt", "telemetry"];
+            let below = "brigade budget clock config events generator limit rt telemetry tracing".split(' ');
+            let below: Vec<_> = below.collect();
             let below: Vec<_> = below.iter().map(std::slice::from_ref).collect();
             let allowed = [&below[..], &[&["sink", "SinkState"]]].concat();
             (!source.is_in("events/http/")).then(|| imports_but(source, "events/", &allowed))?

@@ -30,8 +30,12 @@ pub fn command(args: &[&str]) -> Command {
 impl Program {
     /// Starts it on a free port and waits until it says that it serves.
     pub fn start(args: &[&str]) -> Self {
-        let mut child =
-            command(args).args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        Self::start_command(command(args))
+    }
+
+    /// The same of a command that is set up already.
+    pub fn start_command(mut command: Command) -> Self {
+        let mut child = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
         let mut started: Vec<String> = Vec::new();
         while !started.last().is_some_and(|line| line.starts_with("Ctrl-C stops")) {
@@ -39,7 +43,7 @@ impl Program {
             if log.read_line(&mut line).unwrap() == 0 {
                 let mut error = String::new();
                 child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-                panic!("{args:?} ended after {started:?}: {error}");
+                panic!("{command:?} ended after {started:?}: {error}");
             }
             started.push(line.trim_end().to_owned());
         }

@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::super::event::{BadDraft, StreamName};
-use super::super::hub::HubError;
+use super::super::hub_error::HubError;
 use crate::http::answer;
 use crate::http::content::Content;
 

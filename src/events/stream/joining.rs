@@ -117,6 +117,7 @@ impl Stream {
                     let position = received.unwrap_or(subscriber.queue.acked());
                     subscriber.queue = Queue::new(position, window, &self.log);
                 }
+                subscriber.settle(around);
                 subscriber.phase = Phase::Live;
                 subscriber.connection += 1;
                 key

@@ -5,6 +5,7 @@ mod joining;
 mod polling;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use slab::Slab;
@@ -17,8 +18,10 @@ use super::event::Draft;
 use super::log::{Located, Log, LogBounds, NotPublished};
 use super::queue::{Lost, Next};
 use super::subscriber::{Judgement, Phase, Subscriber};
+use super::trail::Tracing;
 use crate::clock::Instant;
 use crate::config::EventSettings;
+use crate::tracing::Origin;
 
 pub(super) use joining::{Fresh, Subscribed, Visit};
 pub(super) use polling::{After, Polled};
@@ -29,6 +32,7 @@ pub(in crate::events) struct Around<'a> {
     pub(in crate::events) settings: &'a EventSettings,
     pub(in crate::events) counts: &'a EventCounts,
     pub(in crate::events) cap: &'a Cap,
+    pub(in crate::events) tracing: Option<&'a Tracing>,
 }
 
 /// What a subscriber's stream does next.
@@ -54,6 +58,16 @@ pub(in crate::events) struct Judged {
     pub(in crate::events) suspended: Vec<usize>,
 }
 
+/// What publishing led to.
+#[derive(Debug)]
+pub(in crate::events) struct Done {
+    /// The events' ids, in the order of the batch.
+    pub(in crate::events) ids: Vec<Box<str>>,
+    pub(in crate::events) judged: Judged,
+    /// Those among the events that are traced.
+    pub(in crate::events) traced: Vec<Arc<Origin>>,
+}
+
 /// Why a subscriber was not obeyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::events) enum NotHeard {
@@ -65,26 +79,55 @@ pub(in crate::events) enum NotHeard {
 
 #[derive(Debug)]
 pub(in crate::events) struct Stream {
+    name: Box<str>,
     log: Log,
     subscribers: Slab<Subscriber>,
     tokens: HashMap<String, usize>,
 }
 
 impl Stream {
-    pub(in crate::events) fn new(incarnation: &str) -> Self {
-        Self { log: Log::new(incarnation), subscribers: Slab::new(), tokens: HashMap::new() }
+    pub(in crate::events) fn new(name: &str, incarnation: &str) -> Self {
+        Self {
+            name: name.into(),
+            log: Log::new(incarnation),
+            subscribers: Slab::new(),
+            tokens: HashMap::new(),
+        }
     }
 
-    /// Publishes a batch. Gives the ids, and who was suspended by it.
+    /// Publishes a batch.
     pub(in crate::events) fn publish(
         &mut self,
         batch: Vec<Draft>,
         around: &Around<'_>,
-    ) -> Result<(Vec<Box<str>>, Judged), NotPublished> {
+    ) -> Result<Done, NotPublished> {
         let before = self.log.head();
-        let ids = self.log.publish(batch, around.now, &bounds(around.settings))?;
+        let mut traced = Vec::new();
+        let ids = self.log.publish(batch, around.now, &bounds(around.settings), |event| {
+            if let Some(tracing) = around.tracing {
+                tracing.mark(event, &self.name);
+                traced.extend(event.origin.clone());
+            }
+        })?;
         around.counts.add(Count::published, self.log.head() - before);
-        Ok((ids, self.judge(around)))
+        self.tell_gone(around);
+        Ok(Done { ids, judged: self.judge(around), traced })
+    }
+
+    /// Has the tracer told of traced events that left the log, for each subscriber that did not have them.
+    fn tell_gone(&mut self, around: &Around<'_>) {
+        let gone = self.log.gone();
+        if !gone.is_empty() {
+            self.subscribers.iter_mut().for_each(|(_, subscriber)| subscriber.missed(&gone, around));
+        }
+    }
+
+    /// Has the tracer told of all deliveries as they stand: no acknowledgement is waited for any more.
+    pub(in crate::events) fn give_up(&mut self, around: &Around<'_>) {
+        for (_, subscriber) in &mut self.subscribers {
+            subscriber.settle(around);
+            subscriber.give_up(Instant::MAX, around);
+        }
     }
 
     /// Suspends those whose queue is full for too long.
@@ -94,6 +137,7 @@ impl Stream {
         for (key, subscriber) in &mut self.subscribers {
             if subscriber.queue.depth(&self.log) as usize > settings.queue / 2 {
                 subscriber.queue.pass(*now, &self.log, settings.ttl);
+                subscriber.settle(around);
             }
             match subscriber.judge(&self.log, settings, *now) {
                 Judgement::Fine => {}
@@ -112,6 +156,12 @@ impl Stream {
     /// Gives what was found, and how many were forgotten.
     pub(in crate::events) fn sweep(&mut self, around: &Around<'_>) -> (Judged, usize) {
         self.log.trim(around.now, &bounds(around.settings));
+        self.tell_gone(around);
+        // Who has not acknowledged for that long will not.
+        let patience = around.now - (Instant::ZERO + around.settings.ttl);
+        for (_, subscriber) in &mut self.subscribers {
+            subscriber.give_up(Instant::ZERO + patience, around);
+        }
         let judged = self.judge(around);
         let forgotten: Vec<usize> = self
             .subscribers
@@ -119,22 +169,23 @@ impl Stream {
             .filter(|(_, subscriber)| subscriber.is_forgotten(around.settings, around.now))
             .map(|(key, _)| key)
             .collect();
-        forgotten.iter().for_each(|key| self.forget(*key, around.cap));
+        forgotten.iter().for_each(|key| self.forget(*key, around));
         (judged, forgotten.len())
     }
 
     /// Makes room by forgetting one that is away. False if nobody is.
-    pub(in crate::events) fn forget_one(&mut self, cap: &Cap) -> bool {
+    pub(in crate::events) fn forget_one(&mut self, around: &Around<'_>) -> bool {
         let away = |subscriber: &Subscriber| matches!(subscriber.phase, Phase::Away { .. });
         let found = self.subscribers.iter().find(|(_, subscriber)| away(subscriber)).map(|(key, _)| key);
-        found.map(|key| self.forget(key, cap)).is_some()
+        found.map(|key| self.forget(key, around)).is_some()
     }
 
-    fn forget(&mut self, key: usize, cap: &Cap) {
-        let subscriber = self.subscribers.remove(key);
+    fn forget(&mut self, key: usize, around: &Around<'_>) {
+        let mut subscriber = self.subscribers.remove(key);
+        subscriber.give_up(Instant::MAX, around);
         self.tokens.remove(&subscriber.token);
         if subscriber.turn.is_some() {
-            cap.hand_back();
+            around.cap.hand_back();
         }
     }
 
@@ -154,6 +205,7 @@ impl Stream {
     ) {
         if let Some(subscriber) = self.of(at.0, at.1) {
             around.counts.note_acknowledged(subscriber.queue.asked(flushes, depth, around.now));
+            subscriber.settle(around);
         }
     }
 
@@ -165,7 +217,7 @@ impl Stream {
         random: u64,
         around: &Around<'_>,
     ) -> Take {
-        let Around { now, settings, counts, cap } = around;
+        let Around { now, settings, counts, cap, .. } = around;
         let Some(subscriber) =
             self.subscribers.get_mut(at.0).filter(|subscriber| subscriber.connection == at.1)
         else {
@@ -186,6 +238,7 @@ impl Stream {
             Some(gap) => Next::Gap(gap),
             None => subscriber.queue.next(*now, &self.log, settings.ttl),
         };
+        subscriber.settle(around);
         match next {
             Next::Gap(gap) => {
                 let missing = gap.missing.unwrap_or(0);
@@ -204,7 +257,7 @@ impl Stream {
                     return Take::Until(turn);
                 }
                 subscriber.spend();
-                subscriber.queue.sent(&event, *now);
+                subscriber.sent(&event, around);
                 counts.add(Count::delivered, 1);
                 counts.written_now(*now - event.born);
                 Take::Bytes(event.wire.clone())
@@ -247,6 +300,7 @@ impl Stream {
         let took = subscriber.queue.ack(seq, around.now).ok_or(NotHeard::NeverSent)?;
         around.counts.add(Count::acks, 1);
         around.counts.note_acknowledged(took);
+        subscriber.settle(around);
         Ok(key)
     }
 

@@ -60,11 +60,15 @@ impl Stream {
                 }
             },
         };
-        if let Some(Phase::Suspended(suspension)) = key.map(|key| &mut self.subscribers[key].phase) {
+        if let Some(key) = key
+            && let Phase::Suspended(suspension) = &mut self.subscribers[key].phase
+        {
             suspension.since = around.now;
             // What it asks to go on from, it has.
             suspension.position = suspension.position.max(from.unwrap_or(0));
             from = from.or(Some(suspension.position));
+            let position = suspension.position;
+            self.subscribers[key].has(position, around);
         }
         let mut position = from.unwrap_or(self.log.head());
         let mut queue = Queue::new(position, None, &self.log);

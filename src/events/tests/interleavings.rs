@@ -1,5 +1,6 @@
 //! Any interleaving of publishing, acknowledging, expiring, stalling, leaving and coming again: each live
-//! event arrives in order, once for each acknowledgement it was owed, or a gap names it.
+//! event arrives in order, once for each acknowledgement it was owed, or a gap names it. And what was written
+//! of traced events is in their spans, each write once.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,7 +12,8 @@ use super::super::event::Draft;
 use super::super::log::Located;
 use super::super::stream::{After, Visit};
 use super::parser::{Parser, Read};
-use super::rules::{Connection, Scene, json};
+use super::scene::{Connection, Scene, json};
+use super::traces::{SAMPLED, told, traced};
 use crate::config::EventSettings;
 use crate::limit::Rate;
 
@@ -105,11 +107,13 @@ struct World {
     clients: Vec<Client>,
     numbers: HashMap<String, u64>,
     published: u64,
+    /// Traced events read from streams, those that came again too.
+    traced: u32,
 }
 
 impl World {
     fn new(settings: EventSettings) -> Self {
-        let mut scene = Scene::new(settings);
+        let mut scene = traced(settings, 1 << 20);
         let clients = (0..CLIENTS).map(|n| {
             let window = [None, Some(2), Some(5)][n];
             let token = format!("{n}").repeat(30);
@@ -128,7 +132,7 @@ impl World {
             }
         });
         let clients = clients.collect();
-        Self { scene, clients, numbers: HashMap::new(), published: 0 }
+        Self { scene, clients, numbers: HashMap::new(), published: 0, traced: 0 }
     }
 
     fn publish(&mut self, n: usize, ttl: Option<u64>, own: bool) {
@@ -136,13 +140,16 @@ impl World {
             .map(|at| {
                 let number = self.published + at;
                 let mut draft = Draft::new(number.to_string(), 100).unwrap();
+                if is_traced(number) {
+                    draft = draft.trace(SAMPLED.parse().ok());
+                }
                 if let Some(millis) = ttl.filter(|_| number.is_multiple_of(2)) {
                     draft = draft.ttl(Duration::from_millis(millis)).unwrap();
                 }
                 if own { draft.id(format!("own {number}")).unwrap() } else { draft }
             })
             .collect();
-        let (ids, _) = self.scene.with(|stream, around| stream.publish(batch, around)).unwrap();
+        let ids = self.scene.with(|stream, around| stream.publish(batch, around)).unwrap().ids;
         for id in ids {
             self.published += 1;
             self.numbers.insert(id.into(), self.published);
@@ -159,6 +166,7 @@ impl World {
         client.connection = (!ended).then_some(connection);
         for read in &came.events {
             client.came(read, &self.numbers);
+            self.traced += u32::from(read.data.parse().is_ok_and(is_traced));
         }
         if let Some(window) = client.window {
             let out = client.position - client.acked;
@@ -278,6 +286,10 @@ impl Client {
     }
 }
 
+fn is_traced(number: u64) -> bool {
+    number % 3 == 1
+}
+
 /// The number of an event by its id, which may be the one the server gives when its own is gone.
 fn number_of(numbers: &HashMap<String, u64>, id: &str) -> u64 {
     let given = numbers.get(id).copied();
@@ -327,6 +339,11 @@ proptest! {
         world.scene.with(|stream, around| stream.sweep(around));
         prop_assert_eq!((world.scene.stream.log().len(), world.scene.stream.log().bytes()), (0, 0));
         prop_assert_eq!(world.scene.stream.subscribers().count(), 0);
+        let spans = told(&world.scene);
+        let writes: u32 = spans.iter().filter_map(|told| told.2).map(|(_, times)| times).sum();
+        prop_assert_eq!(writes, world.traced, "{:?}", spans);
+        prop_assert!(spans.iter().all(|told| told.2.is_some() || told.4.is_loss()), "{:?}", spans);
+        prop_assert_eq!(world.scene.tracing.as_ref().unwrap().tracer.open(), 0);
     }
 
     #[test]

@@ -3,3 +3,5 @@
 mod interleavings;
 mod parser;
 mod rules;
+mod scene;
+mod traces;

@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -38,6 +38,7 @@ use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
 use crate::sink::{SinkCounts, SinkSettings};
 use crate::telemetry::Telemetry;
+use crate::tracing::Tracer;
 pub use port::Port;
 
 use clients::Clients;
@@ -155,6 +156,7 @@ struct Shared {
     connection_ended: Event,
     next_connection: AtomicU64,
     registry: Registry,
+    tracer: OnceLock<Arc<Tracer>>,
 }
 
 /// Tells a running server to end. Clones tell the same server.
@@ -315,6 +317,7 @@ impl Shared {
             connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
             registry: Registry::default(),
+            tracer: OnceLock::new(),
         }
     }
 

@@ -1,0 +1,49 @@
+//! Why a hub does not do what it is asked.
+
+use super::log::NotPublished;
+use super::stream::NotHeard;
+
+/// Why a hub did not do what was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HubError {
+    /// Nobody has published there.
+    UnknownStream,
+    /// There are all the streams there may be.
+    TooManyStreams,
+    /// All places of subscribers are taken.
+    Full,
+    /// The client has all the streams it may have.
+    ClientFull,
+    /// The server is about to end.
+    Closing,
+    /// More events than may be published at a time.
+    BatchTooLarge,
+    /// Nothing to publish.
+    EmptyBatch,
+    /// The event at this place of the batch has the id of another one.
+    Conflict(usize),
+    /// The event at this place of the batch has an id that only the server gives.
+    ReservedId(usize),
+    /// The token is nobody's here.
+    Stranger,
+    /// The event was never sent to this subscriber.
+    NeverSent,
+}
+
+impl From<NotPublished> for HubError {
+    fn from(error: NotPublished) -> Self {
+        match error {
+            NotPublished::Conflict(at) => Self::Conflict(at),
+            NotPublished::Reserved(at) => Self::ReservedId(at),
+        }
+    }
+}
+
+impl From<NotHeard> for HubError {
+    fn from(error: NotHeard) -> Self {
+        match error {
+            NotHeard::Stranger => Self::Stranger,
+            NotHeard::NeverSent => Self::NeverSent,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A stream on a time of its own, and connections of subscribers to it.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::super::cap::Cap;
+use super::super::counts::EventCounts;
+use super::super::event::Draft;
+use super::super::stream::{Around, Fresh, Stream, Subscribed, Take, Visit};
+use super::super::trail::Tracing;
+use super::parser::{Parser, Read};
+use crate::budget::ClientKey;
+use crate::clock::Instant;
+use crate::config::EventSettings;
+
+pub(super) struct Scene {
+    pub(super) stream: Stream,
+    pub(super) settings: EventSettings,
+    pub(super) counts: EventCounts,
+    pub(super) cap: Cap,
+    pub(super) tracing: Option<Tracing>,
+    pub(super) now: Instant,
+    fresh: u64,
+}
+
+/// A subscriber's connection as its client has it.
+pub(super) struct Connection {
+    pub(super) at: (usize, u64),
+    pub(super) parser: Parser,
+    /// The first event: `open` or `resume`.
+    pub(super) opened: Read,
+    pub(super) token: String,
+}
+
+/// What came on a connection, up to what it waits for.
+pub(super) struct Came {
+    pub(super) events: Vec<Read>,
+    /// What it waits for; none at its end.
+    pub(super) then: Option<Take>,
+}
+
+impl Came {
+    /// The data of ordinary events, and the others by their kind.
+    pub(super) fn said(&self) -> Vec<&str> {
+        self.events
+            .iter()
+            .map(|read| if read.kind == "message" { &*read.data } else { &*read.kind })
+            .collect()
+    }
+}
+
+impl Scene {
+    pub(super) fn new(settings: EventSettings) -> Self {
+        let cap = Cap::default();
+        cap.set(settings.total_rate, settings.total_burst);
+        Self {
+            stream: Stream::new("s", "x"),
+            settings,
+            counts: EventCounts::default(),
+            cap,
+            tracing: None,
+            now: Instant::from_millis(1),
+            fresh: 0,
+        }
+    }
+
+    pub(super) fn with<T>(&mut self, then: impl FnOnce(&mut Stream, &Around<'_>) -> T) -> T {
+        let Self { stream, settings, counts, cap, tracing, now, .. } = self;
+        then(stream, &Around { now: *now, settings, counts, cap, tracing: tracing.as_ref() })
+    }
+
+    pub(super) fn pass(&mut self, millis: u64) {
+        self.now = self.now + Duration::from_millis(millis);
+    }
+
+    pub(super) fn publish(&mut self, data: &[&str]) {
+        let batch = data.iter().map(|data| Draft::new(*data, 10_000).unwrap()).collect();
+        self.with(|stream, around| stream.publish(batch, around).unwrap());
+    }
+
+    pub(super) fn visit(&self) -> Visit {
+        let client = ClientKey::Local;
+        Visit { client, token: None, last_id: None, window: None, path: "/events/s".to_owned() }
+    }
+
+    /// Subscribes; the `pause` event for who is suspended.
+    pub(super) fn subscribe(&mut self, visit: &Visit) -> Result<Connection, Read> {
+        self.fresh += 1;
+        let fresh =
+            Fresh { id: format!("s{}", self.fresh), token: format!("token-{}", self.fresh), random: 600 };
+        let subscribed = self.with(|stream, around| stream.subscribe(visit, fresh, around));
+        let mut parser = Parser::default();
+        match subscribed {
+            Subscribed::Suspended(pause) => Err(parser.read(std::str::from_utf8(&pause).unwrap()).remove(0)),
+            Subscribed::Stream { key, connection, .. } => {
+                let at = (key, connection);
+                let Take::Bytes(opening) =
+                    self.with(|stream, around| stream.take(at, &visit.path, 600, around))
+                else {
+                    panic!("no opening")
+                };
+                let opened = parser.read(std::str::from_utf8(&opening).unwrap()).remove(0);
+                let token = json(&opened)["token"].as_str().unwrap().to_owned();
+                Ok(Connection { at, parser, opened, token })
+            }
+        }
+    }
+
+    pub(super) fn open(&mut self, visit: &Visit) -> Connection {
+        self.subscribe(visit).unwrap_or_else(|pause| panic!("suspended: {pause:?}"))
+    }
+
+    /// Takes at most `most` pieces, at once on their way.
+    pub(super) fn take(&mut self, connection: &mut Connection, most: usize) -> Came {
+        let at = connection.at;
+        let mut came = Came { events: Vec::new(), then: None };
+        for _ in 0..most {
+            let take = self.with(|stream, around| {
+                let flushes = around.now.as_nanos();
+                stream.asked(at, flushes, 1, around);
+                stream.take(at, "/events/s", 600, around)
+            });
+            match take {
+                Take::Bytes(bytes) => {
+                    came.events.extend(connection.parser.read(std::str::from_utf8(&bytes).unwrap()));
+                }
+                Take::End(bytes) => {
+                    came.events.extend(connection.parser.read(std::str::from_utf8(&bytes).unwrap()));
+                    break;
+                }
+                wait => {
+                    came.then = Some(wait);
+                    break;
+                }
+            }
+        }
+        came
+    }
+
+    pub(super) fn leave(&mut self, connection: &Connection) {
+        let now = self.now;
+        self.with(|stream, _| stream.disconnected(connection.at, now));
+    }
+}
+
+pub(super) fn json(read: &Read) -> Value {
+    serde_json::from_str(&read.data).unwrap()
+}

@@ -1,0 +1,167 @@
+//! Spans of traced events, exported over OTLP. It fails open: nothing here ever waits for a collector.
+//!
+//! Who has a span to tell puts a [`Record`] into the bounded queue of a [`Tracer`]: a lock and a push. A
+//! thread of its own takes batches out, makes spans of them and sends them on; while it cannot, the queue
+//! fills, and what finds no room is dropped and counted.
+//!
+//! The queue is ours and not that of the SDK, which drops in silence and wants whole spans where here a few
+//! words will do. `otlp.rs` and `post.rs` are the only files that name OpenTelemetry.
+
+mod endpoint;
+mod exporting;
+mod otlp;
+mod post;
+mod queue;
+mod record;
+
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::time::Duration;
+
+use self::exporting::Exporting;
+use self::otlp::Exporter;
+use self::queue::Queue;
+use crate::clock::Clock;
+use crate::config::TracingSettings;
+use crate::rt;
+
+pub(crate) use self::queue::Place;
+pub use self::queue::TracingCounts;
+pub use self::record::{Origin, Outcome, Record};
+
+/// Takes records of spans, and has them exported. Dropped, it has exported what is there yet, if it can be.
+pub struct Tracer {
+    endpoint: String,
+    queue: Arc<Queue>,
+    dice: AtomicU64,
+    exporting: Mutex<Option<Exporting>>,
+    started: Once,
+}
+
+/// Why spans cannot be exported as it is set. Says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracingError(String);
+
+impl Tracer {
+    /// A tracer that exports as `settings` and the environment say. `clock` is the one that records are told
+    /// in. Its thread begins with the first record: where nothing is traced there is none.
+    ///
+    /// # Errors
+    /// What the environment says cannot be done.
+    pub fn new(settings: &TracingSettings, clock: Arc<dyn Clock>) -> Result<Self, TracingError> {
+        let endpoint = endpoint::of(settings, |name| std::env::var(name).ok())?;
+        let exporter = Exporter::new(&endpoint, settings.service.as_deref())?;
+        let exporting = Exporting::new(exporter, endpoint.clone(), clock);
+        Ok(Self::of(settings.queue, endpoint, Some(exporting)))
+    }
+
+    /// A tracer whose records stay where they are.
+    #[cfg(test)]
+    pub(crate) fn mute(most: usize) -> Self {
+        Self::of(most, String::new(), None)
+    }
+
+    fn of(most: usize, endpoint: String, exporting: Option<Exporting>) -> Self {
+        let mut seed = [0; 8];
+        rt::random(&mut seed);
+        Self {
+            queue: Arc::new(Queue::new(most)),
+            dice: AtomicU64::new(u64::from_ne_bytes(seed)),
+            exporting: Mutex::new(exporting),
+            endpoint,
+            started: Once::new(),
+        }
+    }
+
+    /// Has a span exported; counts it as dropped if there is no room. Never waits for a collector.
+    pub fn record(&self, record: Record) {
+        self.started.call_once(|| self.start());
+        self.queue.push(record);
+    }
+
+    /// The URL that spans are posted to.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// What became of spans so far.
+    pub fn counts(&self) -> &TracingCounts {
+        &self.queue.counts
+    }
+
+    /// Spans that wait for their export, those under way included.
+    pub fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Deliveries whose acknowledgements are waited for.
+    pub fn open(&self) -> usize {
+        self.queue.open()
+    }
+
+    /// Takes no more records, and waits at most `most` for those that are there to be exported. How many were
+    /// not, and are dropped. Blocks its thread.
+    pub fn close(&self, most: Duration) -> usize {
+        self.queue.close(most)
+    }
+
+    /// An id for a span.
+    pub(crate) fn span_id(&self) -> u64 {
+        span_id(&self.dice)
+    }
+
+    /// A place among the deliveries that are waited for, if there is one.
+    pub(crate) fn place(&self) -> Option<Place> {
+        self.queue.place()
+    }
+
+    /// Takes out the records that are there.
+    #[cfg(test)]
+    pub(crate) fn drain(&self) -> Vec<Record> {
+        self.queue.drain()
+    }
+
+    fn start(&self) {
+        let exporting = self.exporting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let Some(exporting) = exporting else { return };
+        let (queue, dice) = (Arc::clone(&self.queue), AtomicU64::new(self.span_id()));
+        queue.run(true);
+        let begun = rt::thread("spans", move || {
+            exporting.run(&queue, || span_id(&dice));
+            queue.run(false);
+        });
+        if let Err(error) = begun {
+            self.queue.run(false);
+            log::warn!(error:%; "no spans are exported: the system does not start a thread");
+        }
+    }
+}
+
+impl Drop for Tracer {
+    fn drop(&mut self) {
+        self.queue.shut();
+    }
+}
+
+impl fmt::Debug for Tracer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tracer").field("counts", self.counts()).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for TracingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TracingError {}
+
+/// The next of a row of numbers that look like chance (SplitMix64), and never 0, which is no id.
+fn span_id(dice: &AtomicU64) -> u64 {
+    let mut x = dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (x ^ (x >> 31)).max(1)
+}
