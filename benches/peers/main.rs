@@ -125,6 +125,10 @@ fn bench(options: &Options, scale: &Scale) -> Outcome<()> {
     if let Some(file) = &options.markdown {
         markdown::write(file, &text)?;
     }
+    // Others may fail at what they are asked, and that is worth a row. This one may not.
+    if bench.table.has_failed(Server::Sluicegate) {
+        return Err("Sluicegate failed: see above".into());
+    }
     done
 }
 

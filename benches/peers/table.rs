@@ -159,6 +159,11 @@ impl Table {
         }
     }
 
+    /// Whether something of a server could not be measured.
+    pub fn has_failed(&self, server: Server) -> bool {
+        self.failures.iter().any(|of| of.1 == server)
+    }
+
     /// The table as aligned text, which is Markdown too.
     pub fn text(&self, scale: &Scale) -> String {
         let mut headings = vec![""];
