@@ -40,8 +40,11 @@ pub enum Row {
 
 use Row::*;
 
+/// What stands above a part of the table.
+type Heading = fn(&Scale) -> String;
+
 /// The table's order.
-const PARTS: [(fn(&Scale) -> String, &[Row]); 5] = [
+const PARTS: [(Heading, &[Row]); 5] = [
     (
         |scale| format!("**A response of {} KiB/s, {} s**", pace::RATE, scale.seconds),
         &[

@@ -4,11 +4,8 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{LIFETIME, Result};
+use super::{LIFETIME, Result, STAMP};
 use crate::request;
-
-/// The first bytes of a brigade: nanoseconds since 1970, in decimal with leading zeroes.
-pub const STAMP: usize = 32;
 
 /// The length announced: more than anybody waits for.
 const LENGTH: u64 = 1 << 30;

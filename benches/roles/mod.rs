@@ -13,8 +13,6 @@ mod fast;
 mod floor;
 mod slow;
 
-pub use brigades::STAMP;
-
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
@@ -36,6 +34,9 @@ pub const FAST: &str = "fast";
 pub const FLOOR: &str = "floor";
 /// Readers of 1 KiB a second: port, path, and how many.
 pub const SLOW: &str = "slow";
+
+/// The first bytes of a brigade: when it was written, in nanoseconds since 1970, decimal with leading zeroes.
+pub const STAMP: usize = 32;
 
 /// No role outlives this, whatever happens to the others.
 const LIFETIME: Duration = Duration::from_secs(600);

@@ -25,7 +25,7 @@ fn configuration(folder: &Path, state: &Path, port: u16) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let (folder, state) = (folder.display(), state.display());
     format!(
-        "daemon off; worker_processes 1; {user} pid {state}/nginx.pid;
+        "daemon off; worker_processes 1; {user} pid {state}/nginx.pid; error_log stderr crit;
 events {{ worker_connections 1024; }}
 http {{
     access_log off;
