@@ -1,12 +1,13 @@
 //! Child processes of a benchmark: started, heard line by line, and ended whatever becomes of this process.
 //!
-//! Each is killed and reaped when its handle is dropped (also by a panic), by SIGINT and SIGTERM
-//! through a list of all, and by the kernel if this process is killed: see `role.rs`.
+//! Each is killed and reaped when its handle is dropped (also by a panic), with the children it has, by
+//! SIGINT and SIGTERM through a list of all, and by the kernel if this process is killed: see `role.rs`.
 //!
 //! Shared by the benchmarks; knows nothing of what they measure.
 
 #![allow(dead_code)] // each benchmark uses its part
 
+pub mod listener;
 pub mod procfs;
 pub mod role;
 
@@ -19,15 +20,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_lite::StreamExt;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Those that are alive, for the thread that waits for signals.
 static ALIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
-/// How long a child asked to end may take before it is killed.
-const PATIENCE: Duration = Duration::from_secs(3);
+/// How long a child asked to end may take to end its own children, and reap them, before all are killed.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// A child process with its standard output at hand.
 pub struct Process {
@@ -73,9 +74,20 @@ impl Process {
         Ok(Self { child, name: name.to_owned(), lines, gently })
     }
 
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The number the system has for it.
     pub fn id(&self) -> u32 {
         self.child.id()
+    }
+
+    /// Whether it has ended. It is not reaped by asking: until the drop nobody else gets its number.
+    pub fn has_ended(&self) -> bool {
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
+        let status = Pid::from_raw(self.child.id() as i32).map(|pid| waitid(WaitId::Pid(pid), ended));
+        !matches!(status, Some(Ok(None)))
     }
 
     /// Waits for a line that contains `mark`, and returns what follows the mark.
@@ -105,12 +117,12 @@ impl Drop for Process {
         if self.gently {
             signal(self.child.id(), Signal::TERM);
             let deadline = Instant::now() + PATIENCE;
-            while Instant::now() < deadline && matches!(self.child.try_wait(), Ok(None)) {
+            while Instant::now() < deadline && !self.has_ended() {
                 std::thread::sleep(Duration::from_millis(10));
             }
         }
-        // One that has ended already, and was reaped, is left alone by both.
-        let _ = self.child.kill();
+        // Its own children that did not end in time, or were left behind, too.
+        kill_all(self.child.id());
         let _ = self.child.wait();
         alive().retain(|&pid| pid != self.child.id());
     }
@@ -128,7 +140,7 @@ pub fn end_all_on_signals(folder: PathBuf) -> Outcome<()> {
         // Those that take no SIGTERM get the other; init reaps what is left, we reap what we can.
         std::thread::sleep(Duration::from_millis(300));
         for &pid in alive.iter() {
-            signal(pid, Signal::KILL);
+            kill_all(pid);
             let _ = Pid::from_raw(pid as i32)
                 .map(|pid| rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty()));
         }
@@ -140,6 +152,14 @@ pub fn end_all_on_signals(folder: PathBuf) -> Outcome<()> {
 
 fn alive() -> MutexGuard<'static, Vec<u32>> {
     ALIVE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills a process and the group it leads, if it leads one.
+fn kill_all(pid: u32) {
+    signal(pid, Signal::KILL);
+    if let Some(pid) = Pid::from_raw(pid as i32) {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
 }
 
 fn signal(pid: u32, signal: Signal) {

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fs;
+use std::ops::RangeInclusive;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -9,12 +10,40 @@ type Outcome<T> = Result<T, Box<dyn Error>>;
 ///
 /// The kernel tells them in ticks, mostly of 10 ms.
 pub fn cpu_seconds(pid: u32) -> Outcome<f64> {
+    // utime and stime.
+    ticks(pid, 11..=12)
+}
+
+/// The same of a process, all it started and all those started, the ones that ended too.
+pub fn tree_cpu_seconds(root: u32) -> Outcome<f64> {
+    // cutime and cstime: what children took that were waited for.
+    tree(root).into_iter().map(|pid| ticks(pid, 11..=14)).sum()
+}
+
+/// The sum of some fields of `/proc/PID/stat` behind the name, in seconds.
+fn ticks(pid: u32, fields: RangeInclusive<usize>) -> Outcome<f64> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat"))?;
-    // The name in parentheses may hold spaces. Behind it utime and stime are the 12th and 13th field.
+    // The name in parentheses may hold spaces.
     let behind_name = stat.rsplit_once(')').ok_or("no name in /proc/PID/stat")?.1;
-    let fields: Vec<&str> = behind_name.split_whitespace().collect();
-    let ticks = |at: usize| -> Outcome<u64> { Ok(fields.get(at).ok_or("a short /proc/PID/stat")?.parse()?) };
-    Ok((ticks(11)? + ticks(12)?) as f64 / rustix::param::clock_ticks_per_second() as f64)
+    let wanted: Vec<&str> =
+        behind_name.split_whitespace().skip(*fields.start()).take(fields.clone().count()).collect();
+    if wanted.len() < fields.count() {
+        return Err("a short /proc/PID/stat".into());
+    }
+    let ticks: Vec<u64> = wanted.iter().map(|field| field.parse()).collect::<Result<_, _>>()?;
+    Ok(ticks.iter().sum::<u64>() as f64 / rustix::param::clock_ticks_per_second() as f64)
+}
+
+/// A process, all it started and all those started.
+pub fn tree(root: u32) -> Vec<u32> {
+    let parents: Vec<(u32, u32)> = processes().map(|pid| (pid, parent(pid).unwrap_or(0))).collect();
+    let mut tree = vec![root];
+    let mut at = 0;
+    while let Some(&above) = tree.get(at) {
+        tree.extend(parents.iter().filter(|(_, parent)| *parent == above).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    tree
 }
 
 /// Proportional set size in KiB: private pages, and a share of those that others map too.
@@ -30,16 +59,19 @@ pub fn memory_kib(pid: u32, name: &str) -> Outcome<u64> {
     Ok(line.trim().trim_end_matches("kB").trim_end().parse()?)
 }
 
-/// The one child of `parent`, if it has one.
-pub fn child_of(parent: u32) -> Option<u32> {
-    fs::read_dir("/proc").ok()?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok()).find(
-        |pid| {
-            let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-            let ppid =
-                stat.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(1)?.parse().ok());
-            ppid == Some(parent)
-        },
-    )
+/// The one child of a process, if it has one.
+pub fn child_of(of: u32) -> Option<u32> {
+    processes().find(|&pid| parent(pid) == Some(of))
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+}
+
+fn parent(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// The machine's load average over a minute, as others left it when the benchmark began.

@@ -3,14 +3,20 @@
 use std::error::Error;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setpgid, setrlimit,
+};
 
 /// The first argument of a process that has a role.
 pub const MARKER: &str = "--role";
 
 /// The role of turning into another program.
 pub const LAUNCH: &str = "launch";
+
+/// Before the nanoseconds since 1970 at which a process turned into another program, on its standard output.
+pub const LAUNCHED: &str = "launched at ";
 
 type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
@@ -26,11 +32,16 @@ pub fn prepare() -> Result<()> {
 /// then, KILL, or TERM if it has children to end first; the program; and its arguments.
 ///
 /// The order to die with the parent stays with a process through `exec`, and setting it here, in the
-/// child, needs no code between fork and exec.
+/// child, needs no code between fork and exec. One with children gets a process group of its own, so that
+/// they can be ended with it.
 pub fn launch(args: &[String]) -> Result<()> {
     let [signal, program, args @ ..] = args else { return Err("nothing to launch".into()) };
     let signal = if signal == "TERM" { Signal::TERM } else { Signal::KILL };
     set_parent_process_death_signal(Some(signal))?;
+    if signal == Signal::TERM {
+        setpgid(None, None)?;
+    }
+    println!("{LAUNCHED}{}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos());
     let error = Command::new(program).args(args).exec();
     Err(format!("{program}: {error}").into())
 }

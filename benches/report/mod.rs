@@ -2,6 +2,8 @@
 //!
 //! Shared by the benchmarks; knows nothing of what they measure.
 
+#![allow(dead_code)] // each benchmark uses its part
+
 /// The middle one of several readings, or the mean of the two in the middle; `None` if there are none.
 pub fn median(readings: &[f64]) -> Option<f64> {
     let mut sorted = readings.to_vec();
@@ -38,34 +40,42 @@ impl Table {
         self.rows.push(cells.into_iter().map(Into::into).collect());
     }
 
-    /// Prints to standard output: the first column to the left, figures to the right.
+    /// Prints to standard output.
     pub fn print(&self) {
+        print!("{}", self.text());
+    }
+
+    /// The first column to the left, figures to the right.
+    pub fn text(&self) -> String {
         let columns = self.rows[0].len();
         let cell = |row: &'_ [String], column: usize| row.get(column).cloned().unwrap_or_default();
         let widths: Vec<usize> = (0..columns)
             .map(|column| self.rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or(0))
             .collect();
+        let mut text = String::new();
+        let mut line = |cells: Vec<String>| text.extend(["| ", &cells.join(" | "), " |\n"]);
         for (at, row) in self.rows.iter().enumerate() {
-            let cells: Vec<String> = widths
-                .iter()
-                .enumerate()
-                .map(|(column, &width)| match column {
-                    0 => format!("{:<width$}", cell(row, column)),
-                    _ => format!("{:>width$}", cell(row, column)),
-                })
-                .collect();
-            println!("| {} |", cells.join(" | "));
-            if at == 0 {
-                let rules: Vec<String> = widths
-                    .iter()
-                    .enumerate()
+            let cells = widths.iter().enumerate();
+            line(
+                cells
                     .map(|(column, &width)| match column {
-                        0 => "-".repeat(width),
-                        _ => format!("{}:", "-".repeat(width.saturating_sub(1))),
+                        0 => format!("{:<width$}", cell(row, column)),
+                        _ => format!("{:>width$}", cell(row, column)),
                     })
-                    .collect();
-                println!("| {} |", rules.join(" | "));
+                    .collect(),
+            );
+            if at == 0 {
+                let rules = widths.iter().enumerate();
+                line(
+                    rules
+                        .map(|(column, &width)| match column {
+                            0 => "-".repeat(width),
+                            _ => format!("{}:", "-".repeat(width.saturating_sub(1))),
+                        })
+                        .collect(),
+                );
             }
         }
+        text
     }
 }

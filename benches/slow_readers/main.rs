@@ -10,10 +10,11 @@ mod process;
 mod report;
 #[path = "../request/mod.rs"]
 mod request;
+#[path = "../roles/mod.rs"]
+mod roles;
 
 mod kernel;
 mod reading;
-mod roles;
 mod server;
 mod summary;
 

@@ -119,7 +119,12 @@ fn middle(of: &[Fast]) -> Fast {
 
 /// Lets fast clients come, ask for a while and leave.
 fn fast(server: &Server) -> Outcome<Fast> {
-    let orders = [server.port.to_string(), format!("/{}", SMALL.0), WINDOW.as_millis().to_string()];
+    let orders = [
+        server.port.to_string(),
+        format!("/{}", SMALL.0),
+        SMALL.1.to_string(),
+        WINDOW.as_millis().to_string(),
+    ];
     let client = Process::role(roles::FAST, &orders)?;
     let end = client.line_with("end ", WINDOW + PATIENCE)?;
     let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;

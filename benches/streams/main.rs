@@ -9,10 +9,11 @@ mod process;
 mod report;
 #[path = "../request/mod.rs"]
 mod request;
+#[path = "../roles/mod.rs"]
+mod roles;
 
 mod nginx;
 mod paced;
-mod roles;
 mod server;
 mod summary;
 mod unpaced;

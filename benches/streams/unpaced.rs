@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::process::{Process, procfs};
 use crate::server::{Kind, Running};
-use crate::{Outcome, Site, roles};
+use crate::{FILE_LEN, Outcome, Site, roles};
 
 /// How many downloads are measured, after one that warms up.
 const DOWNLOADS: u32 = 4;
@@ -23,7 +23,7 @@ pub fn measure(site: &Site, kind: Kind) -> Outcome<Option<Reading>> {
     let Some(server) = Running::start(site, kind, None)? else { return Ok(None) };
     let client = Process::role(
         roles::DOWNLOAD,
-        &[server.port.to_string(), server.path.clone(), DOWNLOADS.to_string()],
+        &[server.port.to_string(), server.path.clone(), FILE_LEN.to_string(), DOWNLOADS.to_string()],
     )?;
     client.line_with("begin", Duration::from_secs(60))?;
     let cpu_before = procfs::cpu_seconds(server.pid)?;

@@ -1,24 +1,45 @@
-//! The parts that run in processes of their own: this program again, told its role by arguments.
+//! The parts of a benchmark that run in processes of their own: this very program again, told its role by
+//! arguments. Clients, a backend, and the floor that servers are compared with.
+//!
+//! Shared by the benchmarks; each starts those it needs, through `process::Process::role`.
+
+#![allow(dead_code)] // each benchmark uses its part
 
 mod backend;
+mod brigades;
 mod client;
 mod download;
+mod fast;
 mod floor;
+mod slow;
 
 use std::error::Error;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::process::role;
 
+/// A fast upstream: the length of its body.
 pub const BACKEND: &str = "backend";
+/// A slow upstream: the length of each brigade, and the milliseconds between two.
+pub const BRIGADES: &str = "brigades";
+/// Many paced readers: port, path, streams, and the milliseconds to connect over, to warm up and to measure.
 pub const CLIENT: &str = "client";
+/// One unpaced reader: port, path, the body's length, and how often.
 pub const DOWNLOAD: &str = "download";
+/// Eight clients that ask again and again: port, path, the body's length, and the milliseconds to measure.
+pub const FAST: &str = "fast";
+/// The least work that sends the bytes: file, streams, and bytes a second of each.
 pub const FLOOR: &str = "floor";
+/// Readers of 1 KiB a second: port, path, and how many.
+pub const SLOW: &str = "slow";
+
+/// The first bytes of a brigade: when it was written, in nanoseconds since 1970, decimal with leading zeroes.
+pub const STAMP: usize = 32;
 
 /// No role outlives this, whatever happens to the others.
-pub const LIFETIME: Duration = Duration::from_secs(600);
+const LIFETIME: Duration = Duration::from_secs(600);
 
 /// Clients and backends of paced streams sleep so long between two looks at their sockets.
 ///
@@ -31,9 +52,10 @@ type Result<T> = std::result::Result<T, Box<dyn Error>>;
 
 /// Does what `args` say: a role's name, and what it is told.
 pub fn run(args: &[String]) -> ExitCode {
-    let Some((role, args)) = args.split_first() else { return ExitCode::from(2) };
-    let done = role::prepare().and_then(|()| match (role.as_str(), args) {
+    let Some((name, args)) = args.split_first() else { return ExitCode::from(2) };
+    let done = role::prepare().and_then(|()| match (name.as_str(), args) {
         (BACKEND, [length]) => backend::run(length.parse()?),
+        (BRIGADES, [length, every_ms]) => brigades::run(length.parse()?, millis(every_ms)?),
         (CLIENT, [port, path, streams, over_ms, warm_up_ms, window_ms]) => client::run(&client::Orders {
             port: port.parse()?,
             path,
@@ -42,15 +64,21 @@ pub fn run(args: &[String]) -> ExitCode {
             warm_up: millis(warm_up_ms)?,
             window: millis(window_ms)?,
         }),
-        (DOWNLOAD, [port, path, times]) => download::run(port.parse()?, path, times.parse()?),
+        (DOWNLOAD, [port, path, length, times]) => {
+            download::run(port.parse()?, path, length.parse()?, times.parse()?)
+        }
+        (FAST, [port, path, length, window_ms]) => {
+            fast::run(address(port)?, path, length.parse()?, millis(window_ms)?)
+        }
         (FLOOR, [file, streams, rate]) => floor::run(file.as_ref(), streams.parse()?, rate.parse()?),
+        (SLOW, [port, path, readers]) => slow::run(address(port)?, path, readers.parse()?),
         (role::LAUNCH, args) => role::launch(args),
-        _ => Err(format!("no role {role} with {} arguments", args.len()).into()),
+        _ => Err(format!("no such role with {} arguments", args.len()).into()),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("streams, {role}: {error}");
+            eprintln!("role {name}: {error}");
             ExitCode::FAILURE
         }
     }
@@ -64,6 +92,10 @@ fn listen() -> Result<TcpListener> {
     rustix::net::listen(&listener, 4096)?;
     println!("listening on http://{}", listener.local_addr()?);
     Ok(listener)
+}
+
+fn address(port: &str) -> Result<SocketAddr> {
+    Ok((Ipv4Addr::LOCALHOST, port.parse()?).into())
 }
 
 fn millis(text: &str) -> Result<Duration> {

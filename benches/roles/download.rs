@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{RecvFlags, recv};
 
 use super::Result;
-use crate::{FILE_LEN, request};
+use crate::request;
 
 /// The most one read takes. Bytes are thrown away in the kernel; see `client.rs`.
 const READ: usize = 1024 * 1024;
@@ -15,25 +15,25 @@ const READ: usize = 1024 * 1024;
 /// A server that gives nothing for so long has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Downloads once to warm up, prints `begin`, downloads `times` more and prints `end BYTES SECONDS`;
+/// Downloads `length` bytes once to warm up, prints `begin`, downloads `times` more and prints `end BYTES SECONDS`;
 /// then keeps the connection until it is killed.
-pub fn run(port: u16, path: &str, times: u32) -> Result<()> {
+pub fn run(port: u16, path: &str, length: u64, times: u32) -> Result<()> {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     socket.set_read_timeout(Some(PATIENCE))?;
     let request = request::request(port, path);
     let mut buf = vec![0; READ];
-    download(&mut socket, &request, &mut buf)?;
+    download(&mut socket, &request, length, &mut buf)?;
     println!("begin");
     let begin = Instant::now();
     for _ in 0..times {
-        download(&mut socket, &request, &mut buf)?;
+        download(&mut socket, &request, length, &mut buf)?;
     }
-    println!("end {} {}", FILE_LEN * u64::from(times), begin.elapsed().as_secs_f64());
+    println!("end {} {}", length * u64::from(times), begin.elapsed().as_secs_f64());
     std::thread::sleep(PATIENCE);
     Ok(())
 }
 
-fn download(socket: &mut TcpStream, request: &str, buf: &mut [u8]) -> Result<()> {
+fn download(socket: &mut TcpStream, request: &str, length: u64, buf: &mut [u8]) -> Result<()> {
     socket.write_all(request.as_bytes())?;
     let mut head = Vec::new();
     let mut left = loop {
@@ -48,7 +48,7 @@ fn download(socket: &mut TcpStream, request: &str, buf: &mut [u8]) -> Result<()>
                     format!("an answer that begins {:?}", String::from_utf8_lossy(&head[..40])).into()
                 );
             }
-            break FILE_LEN - (head.len() - end) as u64;
+            break length - (head.len() - end) as u64;
         }
     };
     while left > 0 {

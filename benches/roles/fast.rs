@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
 use super::Result;
-use crate::{SMALL, request};
+use crate::request;
 
 const CLIENTS: usize = 8;
 
@@ -38,18 +38,21 @@ struct Clients {
     poller: OwnedFd,
     clients: Vec<Client>,
     request: String,
+    /// Bytes of each answer's body.
+    length: u64,
     buf: Vec<u8>,
     events: Vec<Event>,
     /// Nanoseconds of each answer.
     took: Vec<u64>,
 }
 
-/// Prints `end P50 P99 REQUESTS`: microseconds of the median and of the slowest hundredth, and requests a second.
-pub fn run(server: SocketAddr, path: &str, window: Duration) -> Result<()> {
+/// Prints `begin` after a warm-up, then `end P50 P99 REQUESTS`: microseconds of the median and of the slowest hundredth, and requests a second.
+pub fn run(server: SocketAddr, path: &str, length: u64, window: Duration) -> Result<()> {
     let mut all = Clients {
         poller: epoll::create(CreateFlags::CLOEXEC)?,
         clients: Vec::with_capacity(CLIENTS),
         request: request::request(server.port(), path),
+        length,
         buf: vec![0; READ],
         events: Vec::with_capacity(CLIENTS),
         took: Vec::with_capacity(1 << 20),
@@ -64,6 +67,7 @@ pub fn run(server: SocketAddr, path: &str, window: Duration) -> Result<()> {
     }
     all.ask_until(Instant::now() + WARM_UP)?;
     all.took.clear();
+    println!("begin");
     let began = Instant::now();
     all.ask_until(began + window)?;
     let seconds = began.elapsed().as_secs_f64();
@@ -86,7 +90,7 @@ impl Clients {
             }
             for event in self.events.drain(..) {
                 let client = &mut self.clients[event.data.u64() as usize];
-                if client.read(&mut self.buf)? {
+                if client.read(self.length, &mut self.buf)? {
                     let now = Instant::now();
                     self.took.push((now - client.asked).as_nanos() as u64);
                     client.asked = now;
@@ -100,7 +104,7 @@ impl Clients {
 
 impl Client {
     /// Reads once, and says whether the answer is whole.
-    fn read(&mut self, buf: &mut [u8]) -> Result<bool> {
+    fn read(&mut self, length: u64, buf: &mut [u8]) -> Result<bool> {
         // What is body is thrown away in the kernel.
         let flags = if self.left.is_some() { RecvFlags::TRUNC } else { RecvFlags::empty() };
         let n = match recv(&self.socket, &mut *buf, flags) {
@@ -115,7 +119,7 @@ impl Client {
                 self.head.extend_from_slice(&buf[..n]);
                 let Some(end) = request::end_of_head(&self.head) else { return Ok(false) };
                 match request::status(&self.head) {
-                    Some(200) => self.left = Some(SMALL.1),
+                    Some(200) => self.left = Some(length),
                     status => return Err(format!("an answer with status {status:?}").into()),
                 }
                 let came = self.head.len() - end;

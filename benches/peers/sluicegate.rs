@@ -1,0 +1,16 @@
+//! Sluicegate as its user starts it: one command, nothing tuned but the number of connections.
+
+use crate::servers::{Place, Setup, Source};
+
+pub fn args(setup: &Setup<'_>, place: &Place<'_>) -> Vec<String> {
+    let (command, source) = match setup.source {
+        Source::File => ("serve", setup.site.folder().display().to_string()),
+        Source::Proxied(port) => ("proxy", format!("http://127.0.0.1:{port}")),
+    };
+    let listen = format!("127.0.0.1:{}", place.port);
+    let rate = setup.kib_per_second.map_or("off".to_owned(), |rate| rate.to_string());
+    let most = (setup.connections + 16).to_string();
+    [command, &source, "--listen", &listen, "--rate", &rate, "--max-connections", &most]
+        .map(str::to_owned)
+        .to_vec()
+}

@@ -1,0 +1,42 @@
+//! A slow upstream: one brigade after the other, each with the time it was written at its beginning.
+
+use std::io::Write;
+use std::net::TcpStream;
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
+use super::{LIFETIME, Result, STAMP};
+use crate::request;
+
+/// The length announced: more than anybody waits for.
+const LENGTH: u64 = 1 << 30;
+
+/// Answers every request with brigades of `length` bytes, one each `every`, until the client leaves.
+pub fn run(length: usize, every: Duration) -> Result<()> {
+    let listener = super::listen()?;
+    let end = Instant::now() + LIFETIME;
+    while Instant::now() < end {
+        let (socket, _) = listener.accept()?;
+        std::thread::spawn(move || {
+            // Fails when the client has what it wants.
+            let _ = answer(socket, length, every);
+        });
+    }
+    Ok(())
+}
+
+fn answer(mut socket: TcpStream, length: usize, every: Duration) -> Result<()> {
+    socket.set_nodelay(true)?;
+    if !request::read_head(&mut socket)? {
+        return Ok(());
+    }
+    socket.write_all(request::response_head(LENGTH).as_bytes())?;
+    let began = Instant::now();
+    let mut brigade = vec![b'.'; length];
+    for number in 0.. {
+        std::thread::sleep((began + every * number).saturating_duration_since(Instant::now()));
+        let stamp = format!("{:0STAMP$}", UNIX_EPOCH.elapsed()?.as_nanos());
+        brigade[..STAMP].copy_from_slice(stamp.as_bytes());
+        socket.write_all(&brigade)?;
+    }
+    Ok(())
+}
