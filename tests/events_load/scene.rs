@@ -128,7 +128,7 @@ impl Scene {
     fn metric(&self, name: &str) -> u64 {
         let page = get(self.program.admin(), "/metrics", "localhost");
         let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
+        value.unwrap_or_else(|| panic!("no {name} in {page}")).parse::<f64>().unwrap() as u64
     }
 
     /// Bytes of the program's process that are its own and no file's: what it allocated and touched.

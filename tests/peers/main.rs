@@ -7,12 +7,16 @@
 
 #[path = "../served/mod.rs"]
 mod served;
+#[path = "../sse/mod.rs"]
+mod sse;
 
 mod backend;
 mod browser;
 mod bystanders;
+mod chaos;
 mod clients;
 mod curl;
+mod cycles;
 mod events;
 mod load;
 mod nginx;

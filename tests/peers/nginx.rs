@@ -7,14 +7,14 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::program::{Running, program, until};
+use crate::program::{Running, descriptors, program, until};
 
 /// A running nginx.
 pub struct Nginx {
     pub addr: SocketAddr,
     /// Its configuration, log and temporary files.
     _state: TempDir,
-    _process: Running,
+    process: Running,
 }
 
 impl Nginx {
@@ -37,7 +37,7 @@ impl Nginx {
                 (listens || process.0.try_wait().unwrap().is_some()).then_some(listens)
             });
             if bound {
-                return Self { addr: free, _state: state, _process: process };
+                return Self { addr: free, _state: state, process };
             }
             let port_taken = TcpListener::bind(free).is_err();
             assert!(port_taken, "nginx refuses its configuration: see above");
@@ -47,6 +47,11 @@ impl Nginx {
     /// nginx as a server of the files in `folder`, with further directives.
     pub fn serve(folder: &Path, further: &str) -> Self {
         Self::start(&format!("root {}; {further}", folder.display()))
+    }
+
+    /// The descriptors that its process has open.
+    pub fn descriptors(&self) -> usize {
+        descriptors(&self.process)
     }
 
     /// The address of `target` as clients are given it.
