@@ -87,7 +87,10 @@ fn what_a_suspended_subscriber_is_told_to_be_missing_counts_as_dropped_once() {
     let target = format!("/events/s/poll?token={token}&after={}", first.id.unwrap());
     for _ in 0..2 {
         let answer = body(&served.get(&target, ""));
-        assert_eq!((answer["gap"]["missing"].as_u64(), answer["suspended"].as_bool()), (Some(missing), Some(true)));
+        assert_eq!(
+            (answer["gap"]["missing"].as_u64(), answer["suspended"].as_bool()),
+            (Some(missing), Some(true))
+        );
         assert_eq!((answer["events"].as_array().unwrap().len(), hub.counts().dropped()), (4, missing));
     }
 }

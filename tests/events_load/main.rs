@@ -72,7 +72,12 @@ fn stalled_subscribers_cost_themselves_and_nobody_else() {
     assert!(missing > 0, "the log holds less than they were to miss");
 
     let bound = (HEALTHY + STALLED) as u64 * (SINK + STATE) + LOG_BYTES + ONCE;
-    println!("memory: {} KiB before, {} at most, {} allowed", before >> 10, most >> 10, (before + bound) >> 10);
+    println!(
+        "memory: {} KiB before, {} at most, {} allowed",
+        before >> 10,
+        most >> 10,
+        (before + bound) >> 10
+    );
     assert!(most <= before + bound, "{most} bytes, {before} before, and {bound} are allowed more");
     ratios.sort_by(f64::total_cmp);
     let ratio = ratios[ROUNDS / 2];

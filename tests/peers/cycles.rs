@@ -19,7 +19,7 @@ const READERS: usize = 20;
 const ROUNDS: usize = 15;
 
 /// Bytes of an event.
-const SIZE: usize = 60_000;
+const SIZE: usize = 20_000;
 
 /// What the process may have grown by between the fifth round and the last: what the allocator does.
 const GROWTH: u64 = 4 << 20;
@@ -64,11 +64,14 @@ fn three_hundred_cycles_through_nginx_that_does_not_buffer_leave_nothing_behind(
 fn through_nginx(buffering: &str) {
     let (mut scene, _machine) = (Scene::new(), loud());
     // Without a file to hide in; and it is told not to heed what we say of buffering.
-    let nginx = Nginx::start(&format!(
+    let server = format!(
         "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_buffering {buffering}; \
-         proxy_ignore_headers X-Accel-Buffering; proxy_max_temp_file_size 0; }}",
+         proxy_ignore_headers X-Accel-Buffering; proxy_max_temp_file_size 0; \
+         send_timeout 600s; proxy_read_timeout 600s; }}",
         scene.server.addr
-    ));
+    );
+    // Small kernel buffers, so that a reader that stops is felt after kilobytes and not megabytes.
+    let nginx = Nginx::start_with("sndbuf=16k", &server);
     scene.front = nginx.addr;
     // It has opened what it keeps.
     get(nginx.addr, "/events/s/poll", "");
@@ -79,9 +82,10 @@ impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("gate.toml");
-        // Whoever left is forgotten 5 s later, so that it can be seen that all is.
+        // Whoever left is forgotten 20 s later, so that it can be seen that all is.
         let text = "admin = \"127.0.0.1:0\"\nlog_level = \"warn\"\n[[route]]\npath = \"/events/\"\n[route.events]\n\
-                    names = \"s\"\nqueue = 20\nbatch = 20\nttl = \"3s\"\nsuspend_retry = \"1s\"\n";
+                    names = \"s\"\nqueue = 20\nbatch = 20\nttl = \"10s\"\nsuspend_retry = \"5s\"\n\
+                    log_bytes = \"4m\"\n[sink]\nsend_buffer = \"16k\"\nstall_timeout = \"10m\"\n";
         std::fs::write(&config, text).unwrap();
         let server = Sluicegate::run(&config);
         Self { front: server.addr, server, published: 0, _folder: folder }
@@ -95,8 +99,8 @@ impl Scene {
             missed: 0,
         };
         let mut readers: Vec<Reader> = (0..READERS).map(readers).collect();
-        let before = (self.server.descriptors(), nginx.map(Nginx::descriptors));
-        let mut memory = 0;
+        let descriptors = |scene: &Self| (scene.server.descriptors(), nginx.map(Nginx::descriptors));
+        let (mut memory, mut before) = (0, (0, None));
         for round in 0..ROUNDS {
             let streams: Vec<TcpStream> = readers.iter().map(|reader| self.subscribe(reader)).collect();
             until("all to be subscribed", || (self.gauge("subscribers") == READERS as u64).then_some(()));
@@ -108,6 +112,11 @@ impl Scene {
                 reader.read_to_the_pause(stream, round);
                 reader.poll_to_the_head(self.front);
                 assert_eq!(reader.next, self.published, "it has each event, or the name of the gap");
+            }
+            if round == 0 {
+                // What it opens once it has opened by now.
+                self.no_connections();
+                before = descriptors(self);
             }
             if round == 4 {
                 memory = self.server.memory();
@@ -123,17 +132,22 @@ impl Scene {
         for name in ["subscribers", "suspended", "away", "queue_depth", "sink_buffered_bytes"] {
             until(&format!("no {name}"), || (self.gauge(name) == 0).then_some(()));
         }
-        // The one that asks is there.
-        until("no connections", || (self.server.metric("sluicegate_connections") == 0).then_some(()));
+        self.no_connections();
         assert_eq!(self.server.metric("sluicegate_egress_buffered_bytes"), 0);
-        let after = || (self.server.descriptors(), nginx.map(Nginx::descriptors));
-        until("no descriptors", || (after() == before).then_some(()));
+        until("as few descriptors as before", || (descriptors(self) == before).then_some(()));
         for addr in [Some(self.server.addr), nginx.map(|nginx| nginx.addr)].into_iter().flatten() {
             until("no sockets", || (sockets(addr) == 0).then_some(()));
         }
         let now = self.server.memory();
-        println!("{cycles} cycles, {} events, {missed} missed; {memory} bytes after 100, {now} at the end", self.published);
+        println!(
+            "{cycles} cycles, {} events, {missed} missed; {memory} bytes after 100, {now} at the end",
+            self.published
+        );
         assert!(now < memory + GROWTH, "{memory} bytes after a third, {now} in the end");
+    }
+
+    fn no_connections(&self) {
+        until("no connections", || (self.server.metric("sluicegate_connections") == 0).then_some(()));
     }
 
     /// Subscribes, and reads nothing.

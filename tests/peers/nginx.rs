@@ -20,6 +20,11 @@ pub struct Nginx {
 impl Nginx {
     /// Starts nginx with one server; `server` is the inside of its block. Waits until it listens.
     pub fn start(server: &str) -> Self {
+        Self::start_with("", server)
+    }
+
+    /// The same whose socket is listened on with options.
+    pub fn start_with(listen: &str, server: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
         let pid = state.path().join("nginx.pid");
         loop {
@@ -27,7 +32,7 @@ impl Nginx {
             // nginx does, nginx ends, and the next one is tried.
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
             let config = state.path().join("nginx.conf");
-            fs::write(&config, configuration(state.path(), free, server)).unwrap();
+            fs::write(&config, configuration(state.path(), &format!("{free} {listen}"), server)).unwrap();
             let mut command = Command::new(program("nginx"));
             command.arg("-p").arg(state.path()).arg("-c").arg(config).args(["-e", "stderr"]);
             let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
@@ -61,7 +66,7 @@ impl Nginx {
 }
 
 /// One process, in the foreground, as whoever runs the tests, with all it writes in its folder.
-fn configuration(state: &Path, listen: SocketAddr, server: &str) -> String {
+fn configuration(state: &Path, listen: &str, server: &str) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let state = state.display();
     format!(

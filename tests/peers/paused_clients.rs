@@ -10,14 +10,16 @@ use crate::relay::Relay;
 use crate::streams::{TOKEN, installed, numbers, publish, serve};
 
 /// Has a client subscribe with a window of four, acknowledge the first four events and no more, poll when it was
-/// paused a second time, and say what it saw: numbers, `gap:N`, `pause`, `paused:HOW` for an answer to a
-/// subscriber that is suspended, `resume`.
+/// paused a second time, and say what it saw: numbers, `gap:N:ID` for N behind the event ID, `pause`, `paused:HOW`
+/// for an answer to a subscriber that is suspended, `resume`.
 fn is_told_of_gaps_and_paused(client: &mut Command, suspend: Suspend, how: &str) {
     let millis = std::time::Duration::from_millis;
     let settings = EventSettings {
         queue: 5,
         batch: 5,
         log: 10,
+        // That it was cut off is noticed by what is written to it.
+        heartbeat: millis(100),
         retry: millis(100),
         suspend_retry: millis(300),
         suspend,
@@ -56,18 +58,27 @@ fn is_told_of_gaps_and_paused(client: &mut Command, suspend: Suspend, how: &str)
     // On a slow machine it comes again, and is told to wait, more than once before it has polled.
     assert!(words.contains(&"pause") && words.contains(&paused.as_str()), "{said}");
     let told: Vec<&str> = words.into_iter().filter(|word| *word != "pause" && *word != paused).collect();
-    assert_eq!(told[..9], ["1", "2", "3", "4", "gap:10", "15", "16", "17", "18"], "{said}");
+    assert_eq!(told[..4], ["1", "2", "3", "4"], "{said}");
+    assert_eq!(told[5..9], ["15", "16", "17", "18"], "{said}");
     assert_eq!(told.last(), Some(&"resume"), "{said}");
     let (mut next, mut missing) = (1, 0);
     for word in &told[..told.len() - 1] {
-        match word.strip_prefix("gap:") {
-            Some(gap) => missing += gap.parse::<u32>().unwrap(),
-            None => assert_eq!(word.parse(), Ok(next + missing), "{said}"),
+        if let Some(gap) = word.strip_prefix("gap:") {
+            // A gap may grow, and may be told again to who asks again from before it.
+            let (count, after) = gap.split_once(':').unwrap();
+            let after: u32 = after.rsplit_once('-').unwrap().1.parse().unwrap();
+            let before = after + count.parse::<u32>().unwrap() + 1;
+            assert!(after < next && next < before, "{word} at {next} in {said}");
+            missing += before - next;
+            next = before;
+        } else {
+            assert_eq!(word.parse(), Ok(next), "{said}");
+            next += 1;
         }
-        next += u32::from(!word.starts_with("gap:"));
     }
-    assert_eq!(next + missing, last + 1, "{said}");
-    assert_eq!(hub.counts().dropped(), u64::from(missing));
+    assert_eq!(next, last + 1, "{said}");
+    assert!(told[4].starts_with("gap:10:"), "{said}");
+    assert_eq!(hub.counts().dropped(), u64::from(missing), "{said}");
 }
 
 #[test]
@@ -84,7 +95,7 @@ const events = new EventSource(`${front}/events/s?window=4&token=${token}`, {
         return answer;
     },
 });
-const missing = gap => said.push(`gap:${gap.missing}`);
+const missing = gap => said.push(`gap:${gap.missing}:${gap.after}`);
 events.addEventListener("gap", event => missing(JSON.parse(event.data)));
 events.addEventListener("resume", () => said.push("resume"));
 events.addEventListener("pause", async event => {
@@ -133,7 +144,7 @@ def poll(client, at):
     while True:
         answer = client.get(server + at).raise_for_status().json()
         if gap := answer.get("gap"):
-            said.append(f"gap:{gap['missing']}")
+            said.append(f"gap:{gap['missing']}:{gap['after']}")
         said.extend(event["data"] for event in answer["events"])
         last = answer["last_id"]
         at = f"/events/s/poll?token={token}&after={last}"
@@ -157,7 +168,8 @@ def read(client):
             if event.event == "open":
                 continue
             elif event.event == "gap":
-                said.append(f"gap:{event.json()['missing']}")
+                gap = event.json()
+                said.append(f"gap:{gap['missing']}:{gap['after']}")
             elif event.event == "pause":
                 said.append("pause")
                 pauses += 1

@@ -33,9 +33,8 @@ const PAUSE: u64 = 120;
 fn whatever_is_killed_each_subscriber_has_all_or_is_told_what_is_missing() {
     let _machine = loud();
     let seconds = number("SLUICEGATE_CHAOS_SECONDS").unwrap_or(20);
-    let seed = number("SLUICEGATE_CHAOS_SEED").unwrap_or_else(|| {
-        std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64
-    });
+    let seed = number("SLUICEGATE_CHAOS_SEED")
+        .unwrap_or_else(|| std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos() as u64);
     println!("SLUICEGATE_CHAOS_SEED={seed} for {seconds} s");
     let mut dice = Dice(seed);
 
@@ -50,7 +49,9 @@ fn whatever_is_killed_each_subscriber_has_all_or_is_told_what_is_missing() {
     let mut publisher = Publisher::start(fronts);
     // Half of them have a token by which they are known again, and half are as browsers are.
     let subscribers: Vec<Arc<Subscriber>> = (0..SUBSCRIBERS)
-        .map(|at| Subscriber::start(proxy.addr, (at % 2 == 0).then(|| format!("subscriber-in-chaos-{at:02}"))))
+        .map(|at| {
+            Subscriber::start(proxy.addr, (at % 2 == 0).then(|| format!("subscriber-in-chaos-{at:02}")))
+        })
         .collect();
 
     let end = Instant::now() + Duration::from_secs(seconds);

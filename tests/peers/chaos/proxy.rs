@@ -38,7 +38,8 @@ impl Proxy {
     /// One of its workers is killed; the master sees to another one.
     pub fn loses_a_worker(&self, which: usize) -> bool {
         let master = self.master.id();
-        let children = fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
+        let children =
+            fs::read_to_string(format!("/proc/{master}/task/{master}/children")).unwrap_or_default();
         let pid = children.split_whitespace().nth(which).and_then(|pid| Pid::from_raw(pid.parse().unwrap()));
         // A child that the master has not reaped: the number is nobody else's.
         pid.is_some_and(|pid| kill_process(pid, Signal::KILL).is_ok())

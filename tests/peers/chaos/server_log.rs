@@ -57,7 +57,11 @@ impl Log {
         let (mut own, mut plain) = (0, HashMap::<&str, u32>::new());
         for (at, (id, data)) in self.events.iter().enumerate() {
             if let Some(number) = id.strip_prefix("own-") {
-                assert_eq!((number, data.split(' ').next()), (own.to_string().as_str(), Some(number)), "at {at}");
+                assert_eq!(
+                    (number, data.split(' ').next()),
+                    (own.to_string().as_str(), Some(number)),
+                    "at {at}"
+                );
                 // All three at once: nothing is between them.
                 let begin = at - own as usize % 3;
                 assert_eq!(self.events[begin].0, format!("own-{}", own - own % 3));
@@ -69,7 +73,11 @@ impl Log {
             }
         }
         assert!(own % 3 == 0, "a batch is cut: {own} events");
-        assert!((said.batches..=said.batches + 1).contains(&(own / 3)), "{own} events, {} batches", said.batches);
+        assert!(
+            (said.batches..=said.batches + 1).contains(&(own / 3)),
+            "{own} events, {} batches",
+            said.batches
+        );
         assert!(plain.values().all(|times| *times == 1), "{plain:?}");
         assert!(said.plain.iter().all(|name| plain.contains_key(name.as_str())), "{plain:?}");
     }
@@ -83,7 +91,12 @@ impl Log {
             match seen {
                 Seen::Event(id) => {
                     let at = self.places[id];
-                    assert_eq!(at, next.unwrap_or(at), "{id} came, expected {:?}", next.map(|at| &self.events[at]));
+                    assert_eq!(
+                        at,
+                        next.unwrap_or(at),
+                        "{id} came, expected {:?}",
+                        next.map(|at| &self.events[at])
+                    );
                     next = Some(at + 1);
                 }
                 Seen::Gap(missing) => {
