@@ -75,13 +75,15 @@ impl Running {
         let args = ["-p", &state.to_string_lossy(), "-e", "stderr", "-c", &config.to_string_lossy()];
         let process = Process::program(&program, &args.map(str::to_owned), true)?;
         let deadline = Instant::now() + PATIENCE;
-        while TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_err() {
-            if Instant::now() > deadline {
-                return Err("nginx does not listen".into());
+        // The master listens before it has its worker.
+        let pid = loop {
+            let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
+            match procfs::child_of(process.id()).filter(|_| listens) {
+                Some(pid) => break pid,
+                None if Instant::now() > deadline => return Err("nginx does not listen".into()),
+                None => std::thread::sleep(Duration::from_millis(20)),
             }
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        let pid = procfs::child_of(process.id()).ok_or("nginx has no worker")?;
+        };
         let target = Target { port, subscribe: "/subscribe".to_owned(), publish: "/publish".to_owned() };
         Ok(Some(Self { target, pid, _process: process }))
     }

@@ -56,7 +56,10 @@ impl Stalled {
             answer.push(&piece[..len]);
             while let Some(event) = answer.next() {
                 match event.kind.as_str() {
-                    "open" => assert_eq!(event.json()["token"], self.token.as_str()),
+                    "open" => {
+                        assert_eq!(event.json()["token"], self.token.as_str());
+                        last = event.id;
+                    }
                     "message" => {
                         assert!(pause.is_none(), "an event behind the pause");
                         assert!(event.data.starts_with(&format!("{next:08} ")), "{next}: {}", event.data);

@@ -219,9 +219,9 @@ impl Reader {
                     "gap" => self.miss(&event.json()),
                     "pause" => {
                         let pause = event.json();
-                        assert_eq!(pause["last_id"].as_str().unwrap_or_default(), self.last);
+                        assert_eq!(pause["last_id"], self.last.as_str());
                     }
-                    _ => {}
+                    _ => self.last = event.id.expect("where its stream begins"),
                 }
                 kinds.push(event.kind);
             }

@@ -85,27 +85,27 @@ impl Log {
     /// What a subscriber saw is the log from where it began to the end, without holes that nobody named.
     /// Gives how many were named.
     pub fn was_read_by(&self, seen: &[Seen]) -> u64 {
-        let mut next = None;
-        let mut gaps = 0;
+        let (mut next, mut gaps) = (0, 0);
         for seen in seen {
             match seen {
+                // The place before the first event is that of none.
+                Seen::Begin(id) => next = self.places.get(id).map_or(0, |at| at + 1),
                 Seen::Event(id) => {
-                    let at = self.places[id];
                     assert_eq!(
-                        at,
-                        next.unwrap_or(at),
+                        self.places.get(id),
+                        Some(&next),
                         "{id} came, expected {:?}",
-                        next.map(|at| &self.events[at])
+                        self.events.get(next)
                     );
-                    next = Some(at + 1);
+                    next += 1;
                 }
                 Seen::Gap(missing) => {
                     gaps += 1;
-                    next = next.map(|next| next + *missing as usize);
+                    next += *missing as usize;
                 }
             }
         }
-        assert_eq!(next, Some(self.len()), "it has not come to the end");
+        assert_eq!(next, self.len(), "it has not come to the end");
         gaps
     }
 }

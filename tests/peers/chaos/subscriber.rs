@@ -23,6 +23,8 @@ pub struct Subscriber {
 /// What it was given, in order.
 #[derive(Debug)]
 pub enum Seen {
+    /// Where its first stream began: behind the event with this id.
+    Begin(String),
     /// An event, by its id.
     Event(String),
     /// So many are missing.
@@ -96,6 +98,10 @@ impl Subscriber {
                     }
                     "gap" => seen.push(gap(&event.json())),
                     "pause" => pause = Some(event.json()),
+                    _ if last.is_empty() => {
+                        *last = event.id.expect("where its stream begins");
+                        seen.push(Seen::Begin(last.clone()));
+                    }
                     _ => {}
                 }
             }
