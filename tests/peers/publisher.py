@@ -1,7 +1,7 @@
 """A publisher that may be killed at any instant: by what it says, the next one knows what was acknowledged.
 
 Arguments: the number of the first batch, one for this very process, and the addresses it publishes at in turn.
-Prints `batch N` and `plain NAME` when these were acknowledged.
+Prints `begin` before the first, and `batch N` and `plain NAME` when these were acknowledged.
 
 A batch is three events with ids of its own; it is repeated until it is acknowledged. Between two batches is
 an event without an id, which nobody may repeat.
@@ -46,6 +46,7 @@ def post(events):
 
 
 plain = 0
+print("begin", flush=True)
 while True:
     batch = [{"id": f"own-{number * 3 + n}", "data": f"{number * 3 + n} " + "x" * 500} for n in range(3)]
     while not post(batch):
