@@ -11,8 +11,9 @@ use serde::Serialize;
 
 use super::trace::TraceParent;
 
-/// A line that says nothing, and keeps whatever stands between from giving the stream up.
-pub(super) const HEARTBEAT: Bytes = Bytes::from_static(b":\n\n");
+/// A line that says nothing, and keeps whatever stands between from giving the stream up. No empty line behind
+/// it: that ends an event, and a client that has an id already may make an empty one of it (httpx-sse does).
+pub(super) const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 
 /// An event for subscribers. A trace goes in a field of its own, which clients that do not know it ignore.
 pub(super) fn event(id: &str, kind: Option<&str>, data: &str, trace: Option<TraceParent>) -> Bytes {

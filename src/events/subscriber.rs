@@ -51,6 +51,8 @@ pub(super) struct Suspension {
     pub(super) position: u64,
     /// The last event that was put on its stream.
     pub(super) sent: u64,
+    /// Up to here it was told what is missing, and that was counted: it may poll the same again.
+    pub(super) told: u64,
     /// An answer to its poll went to the head.
     pub(super) may_resume: bool,
     /// Its stream is still there, and has not said so yet.
@@ -218,6 +220,7 @@ impl Subscriber {
             since: now,
             position: self.queue.acked(),
             sent: self.queue.position(),
+            told: self.queue.position(),
             may_resume: false,
             untold: true,
         });

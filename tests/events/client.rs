@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::ops::{Deref, DerefMut};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -13,6 +14,7 @@ use sluicegate::http::server::Settings;
 use sluicegate::rt;
 
 use crate::served::{Response, Served};
+use crate::sse::{Answer, Event};
 
 /// A server of event streams at `/events/`.
 pub fn serve(settings: EventSettings) -> Served {
@@ -82,31 +84,24 @@ pub fn assert_problem(response: &Response, status: u16, code: &str) {
     assert!(problem["detail"].as_str().unwrap().ends_with('.'), "{problem}");
 }
 
-/// An event as a client has it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Event {
-    pub kind: String,
-    pub data: String,
-    pub id: Option<String>,
-}
-
-impl Event {
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap()
-    }
-}
-
 /// A subscriber over HTTP/1.
 pub struct Subscriber {
     pub stream: TcpStream,
-    pub head: String,
-    is_chunked: bool,
-    raw: Vec<u8>,
-    text: String,
-    pub retry: Option<u64>,
-    pub comments: usize,
-    /// All lines came, with the end of the response.
-    pub ended: bool,
+    answer: Answer,
+}
+
+impl Deref for Subscriber {
+    type Target = Answer;
+
+    fn deref(&self) -> &Answer {
+        &self.answer
+    }
+}
+
+impl DerefMut for Subscriber {
+    fn deref_mut(&mut self) -> &mut Answer {
+        &mut self.answer
+    }
 }
 
 impl Subscriber {
@@ -117,66 +112,27 @@ impl Subscriber {
     pub fn asking(served: &Served, request: &str) -> Self {
         let mut stream = served.connect();
         stream.write_all(request.as_bytes()).unwrap();
-        let mut head = Vec::new();
+        let mut answer = Answer::default();
+        // Byte for byte: what is behind the head may not be text.
         let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
+        while answer.head.is_empty() {
             stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
+            answer.push(&byte);
         }
-        let head = String::from_utf8(head).unwrap();
-        let is_chunked = head.to_lowercase().contains("transfer-encoding: chunked");
-        Self {
-            stream,
-            head,
-            is_chunked,
-            raw: Vec::new(),
-            text: String::new(),
-            retry: None,
-            comments: 0,
-            ended: false,
-        }
+        Self { stream, answer }
     }
 
     /// The next event; none at the end.
     pub fn next(&mut self) -> Option<Event> {
         loop {
-            if let Some(end) = self.text.find("\n\n") {
-                let block: String = self.text.drain(..end + 2).collect();
-                if let Some(event) = self.block(&block) {
-                    return Some(event);
-                }
-                continue;
+            if let Some(event) = self.answer.next() {
+                return Some(event);
             }
             if self.ended {
-                let rest = std::mem::take(&mut self.text);
-                assert!(
-                    self.block(&rest).is_none() && (rest.is_empty() || rest.ends_with('\n')),
-                    "cut: {rest:?}"
-                );
                 return None;
             }
             self.read();
         }
-    }
-
-    fn block(&mut self, block: &str) -> Option<Event> {
-        let (mut kind, mut data, mut id) = (None, Vec::new(), None);
-        for line in block.lines().filter(|line| !line.is_empty()) {
-            match line.split_once(": ").unwrap_or((line.trim_end_matches(':'), "")) {
-                ("", _) => self.comments += 1,
-                ("retry", value) => self.retry = Some(value.parse().unwrap()),
-                ("event", value) => kind = Some(value.to_owned()),
-                ("data", value) => data.push(value.to_owned()),
-                ("id", value) => id = Some(value.to_owned()),
-                ("traceparent", _) => {}
-                other => panic!("{other:?}"),
-            }
-        }
-        (!data.is_empty()).then(|| Event {
-            kind: kind.unwrap_or("message".into()),
-            data: data.join("\n"),
-            id,
-        })
     }
 
     /// The next event, which must come.
@@ -201,22 +157,11 @@ impl Subscriber {
     pub fn read(&mut self) {
         let mut piece = [0; 65_536];
         let len = self.stream.read(&mut piece).unwrap();
-        self.raw.extend_from_slice(&piece[..len]);
-        if !self.is_chunked {
-            self.text.push_str(std::str::from_utf8(&self.raw).unwrap());
-            self.raw.clear();
-            self.ended = len == 0;
-            return;
-        }
-        assert!(len > 0, "the connection ended within a response");
-        while let Some(end) = self.raw.windows(2).position(|pair| pair == b"\r\n") {
-            let size = usize::from_str_radix(std::str::from_utf8(&self.raw[..end]).unwrap(), 16).unwrap();
-            if self.raw.len() < end + 2 + size + 2 {
-                break;
-            }
-            self.text.push_str(std::str::from_utf8(&self.raw[end + 2..end + 2 + size]).unwrap());
-            self.raw.drain(..end + 2 + size + 2);
-            self.ended |= size == 0;
+        self.answer.push(&piece[..len]);
+        if len == 0 {
+            let is_chunked = self.head.to_lowercase().contains("transfer-encoding: chunked");
+            assert!(!is_chunked, "the connection ended within a response");
+            self.ended = true;
         }
     }
 }

@@ -4,10 +4,14 @@
 
 mod access;
 mod client;
+mod http2;
 mod limits;
 mod polling;
 mod publishing;
 mod streaming;
+
+#[path = "../sse/mod.rs"]
+mod sse;
 
 #[path = "../served/mod.rs"]
 mod served;

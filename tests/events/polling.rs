@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::client::{assert_problem, body, named, publish, serve};
+use sluicegate::config::EventSettings;
+
+use crate::client::{Subscriber, assert_problem, body, named, publish, serve, until};
 
 #[test]
 fn a_poll_gives_what_came_since() {
@@ -45,7 +47,7 @@ fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=20s", "")));
         // It counts as answered once it was found to have nothing.
-        crate::client::until("the poll", || (hub.counts().polls() == 2).then_some(()));
+        until("the poll", || (hub.counts().polls() == 2).then_some(()));
         publish(&served, "s", &json!({"data": "a"}));
         assert_eq!(waiting.join().unwrap()["events"][0]["data"], "a");
     });
@@ -57,8 +59,38 @@ fn a_server_that_drains_answers_polls_that_wait() {
     let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=60s", "")));
-        crate::client::until("the poll", || (hub.counts().polls() == 1).then_some(()));
+        until("the poll", || (hub.counts().polls() == 1).then_some(()));
         served.handle.drain();
         assert_eq!(waiting.join().unwrap()["events"], json!([]));
     });
+}
+
+#[test]
+fn what_a_suspended_subscriber_is_told_to_be_missing_counts_as_dropped_once() {
+    let served = serve(EventSettings { window: 1, queue: 2, batch: 2, log: 4, ..named() });
+    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let token = "t".repeat(22);
+    let mut one = Subscriber::new(&served, &format!("/events/s?window=1&token={token}"), "");
+    one.event();
+    let mut published = 0;
+    until("the suspension", || {
+        published += publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}])).len();
+        (hub.gauges().suspended == 1).then_some(())
+    });
+    for _ in 0..4 {
+        published += publish(&served, "s", &json!({"data": "c"})).len();
+    }
+    let first = one.event();
+    assert_eq!((first.data.as_str(), hub.counts().dropped()), ("a", 0));
+    // It has the first; the log has the last four.
+    let missing = published as u64 - 5;
+    let target = format!("/events/s/poll?token={token}&after={}", first.id.unwrap());
+    for _ in 0..2 {
+        let answer = body(&served.get(&target, ""));
+        assert_eq!(
+            (answer["gap"]["missing"].as_u64(), answer["suspended"].as_bool()),
+            (Some(missing), Some(true))
+        );
+        assert_eq!((answer["events"].as_array().unwrap().len(), hub.counts().dropped()), (4, missing));
+    }
 }

@@ -7,20 +7,26 @@
 
 #[path = "../served/mod.rs"]
 mod served;
+#[path = "../sse/mod.rs"]
+mod sse;
 
 mod backend;
 mod browser;
 mod bystanders;
+mod chaos;
 mod clients;
 mod curl;
+mod cycles;
 mod events;
 mod load;
 mod nginx;
 mod pace;
+mod paused_clients;
 mod probe;
 mod program;
 mod proxied;
 mod quota;
+mod relay;
 mod slow_clients;
 mod sluicegate;
 mod streams;

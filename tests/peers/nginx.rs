@@ -7,19 +7,24 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::program::{Running, program, until};
+use crate::program::{Running, descriptors, program, until};
 
 /// A running nginx.
 pub struct Nginx {
     pub addr: SocketAddr,
     /// Its configuration, log and temporary files.
     _state: TempDir,
-    _process: Running,
+    process: Running,
 }
 
 impl Nginx {
     /// Starts nginx with one server; `server` is the inside of its block. Waits until it listens.
     pub fn start(server: &str) -> Self {
+        Self::start_with("", server)
+    }
+
+    /// The same whose socket is listened on with options.
+    pub fn start_with(listen: &str, server: &str) -> Self {
         let state = tempfile::tempdir().unwrap();
         let pid = state.path().join("nginx.pid");
         loop {
@@ -27,7 +32,7 @@ impl Nginx {
             // nginx does, nginx ends, and the next one is tried.
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
             let config = state.path().join("nginx.conf");
-            fs::write(&config, configuration(state.path(), free, server)).unwrap();
+            fs::write(&config, configuration(state.path(), &format!("{free} {listen}"), server)).unwrap();
             let mut command = Command::new(program("nginx"));
             command.arg("-p").arg(state.path()).arg("-c").arg(config).args(["-e", "stderr"]);
             let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
@@ -37,7 +42,7 @@ impl Nginx {
                 (listens || process.0.try_wait().unwrap().is_some()).then_some(listens)
             });
             if bound {
-                return Self { addr: free, _state: state, _process: process };
+                return Self { addr: free, _state: state, process };
             }
             let port_taken = TcpListener::bind(free).is_err();
             assert!(port_taken, "nginx refuses its configuration: see above");
@@ -49,6 +54,11 @@ impl Nginx {
         Self::start(&format!("root {}; {further}", folder.display()))
     }
 
+    /// The descriptors that its process has open.
+    pub fn descriptors(&self) -> usize {
+        descriptors(&self.process)
+    }
+
     /// The address of `target` as clients are given it.
     pub fn url(&self, target: &str) -> String {
         format!("http://{}{target}", self.addr)
@@ -56,7 +66,7 @@ impl Nginx {
 }
 
 /// One process, in the foreground, as whoever runs the tests, with all it writes in its folder.
-fn configuration(state: &Path, listen: SocketAddr, server: &str) -> String {
+fn configuration(state: &Path, listen: &str, server: &str) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let state = state.display();
     format!(

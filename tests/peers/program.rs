@@ -73,6 +73,11 @@ impl Drop for Running {
     }
 }
 
+/// The descriptors that a process has open.
+pub fn descriptors(process: &Running) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", process.0.id())).unwrap().count()
+}
+
 /// Runs a program to its end, and gives what it said. After [`PATIENCE`] it is killed with its
 /// children, and the test fails.
 pub fn ended(command: &mut Command) -> Output {

@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pace::get;
-use crate::program::{Running, until};
+use crate::program::{Running, descriptors, until};
 
 /// `sluicegate` on a free port.
 pub struct Sluicegate {
@@ -59,7 +59,7 @@ impl Sluicegate {
         format!("http://{}{target}", self.addr)
     }
 
-    /// The value of a metric without labels, from the admin listener.
+    /// The value of a metric, with its labels if it has any, from the admin listener.
     pub fn metric(&self, name: &str) -> u64 {
         let admin = until("the admin listener's address", || {
             let said = self.said.lock().unwrap();
@@ -67,7 +67,8 @@ impl Sluicegate {
         });
         let metrics = String::from_utf8(get(admin, "/metrics", "").body).unwrap();
         let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse().unwrap()
+        // Some gauges are written with a point.
+        value.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse::<f64>().unwrap() as u64
     }
 
     /// How many lines of what it said have `words` in them.
@@ -77,7 +78,15 @@ impl Sluicegate {
 
     /// The descriptors that its process has open.
     pub fn descriptors(&self) -> usize {
-        std::fs::read_dir(format!("/proc/{}/fd", self.process.0.id())).unwrap().count()
+        descriptors(&self.process)
+    }
+
+    /// Bytes of its process that are its own and no file's: what it allocated and touched.
+    pub fn memory(&self) -> u64 {
+        let path = format!("/proc/{}/smaps_rollup", self.process.0.id());
+        let rollup = std::fs::read_to_string(path).unwrap();
+        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
+        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
     }
 
     /// Waits for a record in the log that has all of these fields.

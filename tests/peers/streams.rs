@@ -19,7 +19,7 @@ use crate::nginx::Nginx;
 use crate::program::{PATIENCE, loud, program, succeeded, until};
 use crate::served::Served;
 
-const TOKEN: &str = "0123456789abcdef0123456789abcdef";
+pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 const EMPTY: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
@@ -28,7 +28,7 @@ fn name() -> StreamName {
 }
 
 /// A server of the stream `s`, with other routes beside it.
-fn serve(settings: EventSettings, others: Vec<Route>) -> (Served, Arc<Hub>) {
+pub fn serve(settings: EventSettings, others: Vec<Route>) -> (Served, Arc<Hub>) {
     let settings = EventSettings { names: vec!["s".to_owned()], ..settings }.checked().unwrap();
     let events = Events::new("/events/", settings, None, rt::clock());
     let hub = Arc::clone(events.hub());
@@ -38,12 +38,12 @@ fn serve(settings: EventSettings, others: Vec<Route>) -> (Served, Arc<Hub>) {
     (Served::with(Settings { sink, ..Settings::default() }, routes), hub)
 }
 
-fn publish(hub: &Hub, data: &[String]) {
+pub fn publish(hub: &Hub, data: &[String]) {
     let batch = data.iter().map(|data| Draft::new(data.clone(), 64 * 1024).unwrap()).collect();
     hub.publish(&name(), batch).unwrap();
 }
 
-fn numbers(numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {
+pub fn numbers(numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {
     numbers.map(|number| number.to_string()).collect()
 }
 
@@ -162,7 +162,7 @@ fn chromiums_event_source_is_dropped_paused_polls_and_comes_back() {
 }
 
 /// What `.ci/run` installs for other people's clients.
-fn installed(path: &str) -> PathBuf {
+pub fn installed(path: &str) -> PathBuf {
     let folder = std::env::var_os("PEER_CLIENTS")
         .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("target/peers"), PathBuf::from);
     let path = folder.join(path);

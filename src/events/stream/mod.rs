@@ -241,9 +241,7 @@ impl Stream {
         subscriber.settle(around);
         match next {
             Next::Gap(gap) => {
-                let missing = gap.missing.unwrap_or(0);
-                let lost = if gap.reason == Lost::Expired { Count::expired } else { Count::dropped };
-                counts.add(lost, missing);
+                note_lost(counts, gap.missing.unwrap_or(0), gap.reason);
                 counts.add(Count::gaps, 1);
                 Take::Bytes(encoding::control("gap", &gap, None))
             }
@@ -311,6 +309,12 @@ impl Stream {
     pub(in crate::events) fn subscribers(&self) -> impl Iterator<Item = (usize, &Subscriber)> {
         self.subscribers.iter()
     }
+}
+
+/// Counts events that a subscriber was told to be missing.
+fn note_lost(counts: &EventCounts, missing: u64, reason: Lost) {
+    let lost = if reason == Lost::Expired { Count::expired } else { Count::dropped };
+    counts.add(lost, missing);
 }
 
 fn bounds(settings: &EventSettings) -> LogBounds {

@@ -7,7 +7,7 @@ use super::super::event::Event;
 use super::super::log::Located;
 use super::super::queue::{Gap, Lost, Next, Queue};
 use super::super::subscriber::Phase;
-use super::{Around, NotHeard, Stream};
+use super::{Around, NotHeard, Stream, note_lost};
 
 /// The answer to a poll.
 #[derive(Debug)]
@@ -72,7 +72,7 @@ impl Stream {
         }
         let mut position = from.unwrap_or(self.log.head());
         let mut queue = Queue::new(position, None, &self.log);
-        let (mut events, mut bytes) = (Vec::new(), 0);
+        let (mut events, mut bytes, mut lost) = (Vec::new(), 0, None);
         while events.len() < max && bytes < MOST_BYTES {
             match queue.next(around.now, &self.log, Duration::MAX) {
                 Next::Event(event) => {
@@ -84,6 +84,7 @@ impl Stream {
                 // One gap for each answer: a later one begins the next.
                 Next::Gap(found) if events.is_empty() => {
                     position = queue.position();
+                    lost = Some((position, found.missing.unwrap_or(0), found.reason));
                     match &mut gap {
                         Some(gap) => gap.before = found.before,
                         None => gap = Some(found),
@@ -98,6 +99,11 @@ impl Stream {
             suspended = true;
             suspension.may_resume = at_head;
             suspension.sent = suspension.sent.max(position);
+            if let Some((through, missing, reason)) = lost {
+                let untold = missing.min(through.saturating_sub(suspension.told));
+                suspension.told = suspension.told.max(through);
+                note_lost(around.counts, untold, reason);
+            }
         }
         let last_id = self.log.id_of(position);
         Ok(Polled { events, gap, last_id, position, suspended, may_resume: suspended && at_head })

@@ -1,0 +1,275 @@
+//! Subscribers that stop reading, are paused, poll, and come back, hundreds of times: every event reaches each
+//! of them once, and nothing stays behind, neither here nor in nginx.
+//!
+//! `cargo test --features peers --test peers -- --ignored cycles`: a minute or so.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+use serde_json::Value;
+
+use crate::nginx::Nginx;
+use crate::pace::get;
+use crate::program::{PATIENCE, loud, until};
+use crate::sluicegate::Sluicegate;
+use crate::sse::Answer;
+
+/// Side by side, and so often each: three hundred cycles.
+const READERS: usize = 20;
+const ROUNDS: usize = 15;
+
+/// Bytes of an event.
+const SIZE: usize = 20_000;
+
+/// What the process may have grown by between the fifth round and the last: what the allocator does.
+const GROWTH: u64 = 4 << 20;
+
+struct Scene {
+    server: Sluicegate,
+    /// Where subscribers come to.
+    front: SocketAddr,
+    published: usize,
+    _folder: tempfile::TempDir,
+}
+
+/// One that stops reading.
+struct Reader {
+    token: String,
+    /// The number of the next event that it is to have.
+    next: usize,
+    /// The last one's id.
+    last: String,
+    missed: u64,
+}
+
+#[test]
+#[ignore = "takes a while; .ci/run runs it"]
+fn three_hundred_cycles_leave_nothing_behind() {
+    let (mut scene, _machine) = (Scene::new(), loud());
+    scene.cycle(None);
+}
+
+#[test]
+#[ignore = "takes a while; .ci/run runs it"]
+fn three_hundred_cycles_through_nginx_that_buffers_leave_nothing_behind() {
+    through_nginx("on");
+}
+
+#[test]
+#[ignore = "takes a while; .ci/run runs it"]
+fn three_hundred_cycles_through_nginx_that_does_not_buffer_leave_nothing_behind() {
+    through_nginx("off");
+}
+
+fn through_nginx(buffering: &str) {
+    let (mut scene, _machine) = (Scene::new(), loud());
+    // Without a file to hide in; and it is told not to heed what we say of buffering.
+    let server = format!(
+        "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_buffering {buffering}; \
+         proxy_ignore_headers X-Accel-Buffering; proxy_max_temp_file_size 0; \
+         send_timeout 600s; proxy_read_timeout 600s; }}",
+        scene.server.addr
+    );
+    // Small kernel buffers, so that a reader that stops is felt after kilobytes and not megabytes.
+    let nginx = Nginx::start_with("sndbuf=16k", &server);
+    scene.front = nginx.addr;
+    // It has opened what it keeps.
+    get(nginx.addr, "/events/s/poll", "");
+    scene.cycle(Some(&nginx));
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("gate.toml");
+        // Whoever left is forgotten 20 s later, so that it can be seen that all is.
+        let text = "admin = \"127.0.0.1:0\"\nlog_level = \"warn\"\n[[route]]\npath = \"/events/\"\n[route.events]\n\
+                    names = \"s\"\nqueue = 20\nbatch = 20\nttl = \"10s\"\nsuspend_retry = \"5s\"\n\
+                    log_bytes = \"4m\"\n[sink]\nsend_buffer = \"16k\"\nstall_timeout = \"10m\"\n";
+        std::fs::write(&config, text).unwrap();
+        let server = Sluicegate::run(&config);
+        Self { front: server.addr, server, published: 0, _folder: folder }
+    }
+
+    fn cycle(&mut self, nginx: Option<&Nginx>) {
+        let readers = |number| Reader {
+            token: format!("reader-of-many-cycles-{number:02}"),
+            next: 0,
+            last: String::new(),
+            missed: 0,
+        };
+        let mut readers: Vec<Reader> = (0..READERS).map(readers).collect();
+        // What is alive: descriptors here and there, tasks, timers.
+        let alive = |scene: &Self| {
+            let here = scene.server.descriptors() as u64;
+            let there = nginx.map_or(0, Nginx::descriptors) as u64;
+            [here, there, scene.server.metric("sluicegate_tasks"), scene.server.metric("sluicegate_timers")]
+        };
+        let (mut memory, mut before) = (0, [0; 4]);
+        for round in 0..ROUNDS {
+            let streams: Vec<TcpStream> = readers.iter().map(|reader| self.subscribe(reader)).collect();
+            until("all to be subscribed", || (self.gauge("subscribers") == READERS as u64).then_some(()));
+            until("all to be suspended", || {
+                self.publish();
+                (self.gauge("suspended") == READERS as u64).then_some(())
+            });
+            for (reader, stream) in readers.iter_mut().zip(streams) {
+                reader.read_to_the_pause(stream, round);
+                reader.poll_to_the_head(self.front);
+                assert_eq!(reader.next, self.published, "it has each event, or the name of the gap");
+            }
+            if round == 0 {
+                // What it opens once it has opened by now.
+                self.no_connections();
+                before = alive(self);
+            }
+            if round == 4 {
+                memory = self.server.memory();
+            }
+        }
+        let counted = |name: &str| self.counter(name);
+        let cycles = (READERS * ROUNDS) as u64;
+        assert_eq!((counted("suspensions"), counted("resumes")), (cycles, cycles - READERS as u64));
+        let missed: u64 = readers.iter().map(|reader| reader.missed).sum();
+        assert_eq!(counted("dropped") + counted("expired"), missed);
+
+        // Nothing is left: neither of subscribers nor of connections nor of what was held for them.
+        for name in ["subscribers", "suspended", "away", "queue_depth", "sink_buffered_bytes"] {
+            until(&format!("no {name}"), || (self.gauge(name) == 0).then_some(()));
+        }
+        self.no_connections();
+        assert_eq!(self.server.metric("sluicegate_egress_buffered_bytes"), 0);
+        // The connection that asked before may have been among them.
+        until(&format!("no more alive than {before:?}"), || {
+            alive(self).iter().zip(before).all(|(now, before)| *now <= before).then_some(())
+        });
+        for addr in [Some(self.server.addr), nginx.map(|nginx| nginx.addr)].into_iter().flatten() {
+            until("no sockets", || (sockets(addr) == 0).then_some(()));
+        }
+        let now = self.server.memory();
+        println!(
+            "{cycles} cycles, {} events, {missed} missed; {memory} bytes after 100, {now} at the end",
+            self.published
+        );
+        assert!(now < memory + GROWTH, "{memory} bytes after a third, {now} in the end");
+    }
+
+    fn no_connections(&self) {
+        until("no connections", || (self.server.metric("sluicegate_connections") == 0).then_some(()));
+    }
+
+    /// Subscribes, and reads nothing.
+    fn subscribe(&self, reader: &Reader) -> TcpStream {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        // Before connecting: the window is agreed on then.
+        socket.set_recv_buffer_size(2048).unwrap();
+        socket.connect(&self.front.into()).unwrap();
+        let mut stream = TcpStream::from(socket);
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        write!(stream, "GET /events/s?token={} HTTP/1.1\r\nHost: t\r\n\r\n", reader.token).unwrap();
+        stream
+    }
+
+    fn publish(&mut self) {
+        let padding = "x".repeat(SIZE);
+        let batch: Vec<Value> = (self.published..self.published + 5)
+            .map(|number| serde_json::json!({"data": format!("{number} {padding}")}))
+            .collect();
+        let body = Value::from(batch).to_string();
+        let mut stream = crate::served::connect(self.server.addr);
+        let length = body.len();
+        write!(
+            stream,
+            "POST /events/s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        self.published += 5;
+    }
+
+    fn gauge(&self, name: &str) -> u64 {
+        self.server.metric(&format!("sluicegate_events_{name}{{route=\"/events/\"}}"))
+    }
+
+    fn counter(&self, name: &str) -> u64 {
+        self.gauge(&format!("{name}_total"))
+    }
+}
+
+impl Reader {
+    /// Reads what was on its way, and why its stream ends.
+    fn read_to_the_pause(&mut self, mut stream: TcpStream, round: usize) {
+        let mut answer = Answer::default();
+        let mut piece = vec![0; 65_536];
+        let mut kinds = Vec::new();
+        while !answer.ended {
+            let len = stream.read(&mut piece).unwrap();
+            assert!(len > 0, "{}: cut", self.token);
+            answer.push(&piece[..len]);
+            while let Some(event) = answer.next() {
+                match event.kind.as_str() {
+                    "message" => {
+                        self.take(&event.data);
+                        self.last = event.id.unwrap();
+                        continue;
+                    }
+                    "gap" => self.miss(&event.json()),
+                    "pause" => {
+                        let pause = event.json();
+                        assert_eq!(pause["last_id"], self.last.as_str());
+                    }
+                    _ => self.last = event.id.expect("where its stream begins"),
+                }
+                kinds.push(event.kind);
+            }
+        }
+        kinds.retain(|kind| kind != "gap");
+        assert_eq!(kinds, [if round == 0 { "open" } else { "resume" }, "pause"]);
+    }
+
+    fn poll_to_the_head(&mut self, front: SocketAddr) {
+        loop {
+            let target = format!("/events/s/poll?token={}&max=1000&after={}", self.token, self.last);
+            let answer: Value = serde_json::from_slice(&get(front, &target, "").body).unwrap();
+            if answer["gap"].is_object() {
+                self.miss(&answer["gap"]);
+            }
+            let events = answer["events"].as_array().unwrap();
+            for event in events {
+                self.take(event["data"].as_str().unwrap());
+            }
+            if let Some(last) = answer["last_id"].as_str() {
+                self.last = last.to_owned();
+            }
+            assert_eq!(answer["suspended"], true);
+            if answer["may_resume"] == true && events.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn take(&mut self, data: &str) {
+        let number = data.split(' ').next().unwrap();
+        assert_eq!(number, self.next.to_string(), "{}", self.token);
+        self.next += 1;
+    }
+
+    fn miss(&mut self, gap: &Value) {
+        let missing = gap["missing"].as_u64().unwrap_or_else(|| panic!("{gap}"));
+        self.next += missing as usize;
+        self.missed += missing;
+    }
+}
+
+/// Sockets that hold something at this address: open, or half of them.
+fn sockets(addr: SocketAddr) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{:04X}", addr.port());
+    let ends = |line: &str| line.split_whitespace().skip(1).take(2).any(|end| end.ends_with(&port));
+    // 06 is TIME_WAIT, which is the kernel's own affair, and 0A listens.
+    let state = |line: &str| line.split_whitespace().nth(3).unwrap_or_default().to_owned();
+    table.lines().filter(|line| ends(line) && !matches!(state(line).as_str(), "06" | "0A")).count()
+}
