@@ -102,15 +102,16 @@ async fn filtered(
             factory.prepare(&mut head);
         }
     }
+    // Boxed where it is large: each exchange has room for the largest, and a file needs little.
     let response = match &route.source {
         Source::Files(files) => files.respond(&head, rest).await,
         Source::Proxy(proxy) => {
-            proxy.respond(Request::from_parts(head, body), rest, &connection.client()).await
+            Box::pin(proxy.respond(Request::from_parts(head, body), rest, &connection.client())).await
         }
         Source::Events(events) => {
             let client = exchange.client().clone();
             let visitor = Visitor { peer: connection.ends.peer, client, sink: Arc::clone(&connection.sink) };
-            events.respond(Request::from_parts(head, body), rest, visitor).await
+            Box::pin(events.respond(Request::from_parts(head, body), rest, visitor)).await
         }
         Source::Handler(handler) => {
             handler.respond(Request::from_parts(head, body), &connection.client()).await
