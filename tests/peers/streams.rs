@@ -38,9 +38,9 @@ pub fn serve(settings: EventSettings, others: Vec<Route>) -> (Served, Arc<Hub>) 
     (Served::with(Settings { sink, ..Settings::default() }, routes), hub)
 }
 
-pub fn publish(hub: &Hub, data: &[String]) {
+pub fn publish(hub: &Hub, data: &[String]) -> Vec<String> {
     let batch = data.iter().map(|data| Draft::new(data.clone(), 64 * 1024).unwrap()).collect();
-    hub.publish(&name(), batch).unwrap();
+    hub.publish(&name(), batch).unwrap().ids
 }
 
 pub fn numbers(numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {
@@ -103,6 +103,50 @@ events.addEventListener("pause", async event => {
 </script>
 <img src="/wait">
 "#;
+
+/// Comes again with the id of an event behind which others have left the log.
+const LATE_PAGE: &str = r#"<!doctype html>
+<p>waiting</p>
+<script>
+const said = [];
+const events = new EventSource("/events/s?after=LAST");
+events.addEventListener("gap", event => {
+    const { after, before, missing, reason } = JSON.parse(event.data);
+    said.push(`gap of ${missing} between ${after} and ${before}: ${reason}`);
+});
+events.onmessage = event => {
+    said.push(event.data);
+    if (event.data == "end") {
+        events.close();
+        document.querySelector("p").textContent = said.join("; ");
+        fetch("/done");
+    }
+};
+</script>
+<img src="/wait">
+"#;
+
+#[test]
+fn chromiums_event_source_is_told_of_a_gap() {
+    let _machine = loud();
+    let folder = tempfile::tempdir().unwrap();
+    let (done, is_done) = signal("/done");
+    let is_done = Arc::new(std::sync::Mutex::new(is_done));
+    let wait = backend::backend(move |stream| {
+        let _ = is_done.lock().unwrap().recv_timeout(PATIENCE);
+        stream.write_all(EMPTY)
+    });
+    let page = Route::files("/", folder.path()).unwrap();
+    let settings = EventSettings { queue: 4, batch: 4, log: 4, ..EventSettings::default() };
+    let (served, hub) = serve(settings, vec![page, done, proxied("/wait", wait)]);
+    let first = publish(&hub, &numbers(1..=1)).remove(0);
+    publish(&hub, &numbers(2..=5));
+    let last = publish(&hub, &["6", "7", "8", "end"].map(str::to_owned));
+    std::fs::write(folder.path().join("index.html"), LATE_PAGE.replace("LAST", &first)).unwrap();
+    let dom = dump(&format!("http://{}/", served.addr));
+    let said = dom.split_once("<p>").and_then(|(_, rest)| rest.split_once("</p>")).unwrap().0;
+    assert_eq!(said, format!("gap of 4 between {first} and {}: evicted; 6; 7; 8; end", last[0]));
+}
 
 #[test]
 fn chromiums_event_source_is_dropped_paused_polls_and_comes_back() {
