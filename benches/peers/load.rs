@@ -77,6 +77,7 @@ fn read(running: &Running, scale: &Scale) -> Outcome<Reading> {
         running.port.to_string(),
         LARGE.path.to_owned(),
         scale.streams.to_string(),
+        (RATE * 1024).to_string(),
         millis(connect_over),
         millis(scale.warm_up),
         millis(scale.window),
@@ -89,7 +90,7 @@ fn read(running: &Running, scale: &Scale) -> Outcome<Reading> {
     // After the window: the kernel's walk through the pages takes time of its own. The streams still run.
     let during = running.pss_kib()?;
     let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let [total, _, _, seconds] = figures[..] else { return Err("the client's last line".into()) };
+    let [total, _, _, seconds, _] = figures[..] else { return Err("the client's last line".into()) };
     if total == 0.0 {
         return Err("not a byte came in the measured time".into());
     }

@@ -20,6 +20,7 @@ mod load;
 mod markdown;
 mod nginx;
 mod pace;
+mod plot;
 mod scale;
 mod sequential;
 mod servers;
@@ -75,6 +76,10 @@ struct Options {
     #[argh(option)]
     timelines: Option<PathBuf>,
 
+    /// draw the same as SVG into this file, a plot for each server
+    #[argh(option)]
+    svg: Option<PathBuf>,
+
     /// passed by cargo bench
     #[argh(switch, hidden_help)]
     #[allow(dead_code)] // accepted, and of no use here
@@ -96,6 +101,10 @@ fn main() -> ExitCode {
     }
     if options.readings == 0 {
         eprintln!("--readings 0: at least 1 is meant");
+        return ExitCode::from(2);
+    }
+    if options.svg.is_some() && !options.only.is_empty() && !options.only.iter().any(|only| only == "pace") {
+        eprintln!("--svg: what it draws is measured by pace, which --only leaves out");
         return ExitCode::from(2);
     }
     match bench(&options, if options.quick { &scale::QUICK } else { &scale::WHOLE }) {
@@ -187,6 +196,9 @@ impl Bench<'_> {
             let timelines = pace::measure(&self.site, &servers, scale.seconds, &mut self.table)?;
             if let Some(folder) = &self.options.timelines {
                 timelines::write(folder, &timelines)?;
+            }
+            if let Some(file) = &self.options.svg {
+                plot::write(file, &timelines, Duration::from_secs(scale.seconds))?;
             }
             eprintln!("a backend slower than the limit, {} s", scale.seconds_of_backend);
             delay::measure(&self.site, &servers, scale.seconds_of_backend, &mut self.table)?;

@@ -11,7 +11,7 @@ use crate::Outcome;
 use crate::pace::{self, Timeline};
 
 /// What a plot shows.
-const SHOWN: Duration = Duration::from_secs(6);
+pub const SHOWN: Duration = Duration::from_secs(6);
 
 /// Writes `SERVER-SOURCE.json` for each into `folder`, which is made if it is missing.
 pub fn write(folder: &Path, timelines: &[Timeline]) -> Outcome<()> {

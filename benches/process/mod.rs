@@ -10,6 +10,7 @@
 pub mod listener;
 pub mod procfs;
 pub mod role;
+pub mod sockets;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};

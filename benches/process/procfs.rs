@@ -59,6 +59,14 @@ pub fn memory_kib(pid: u32, name: &str) -> Outcome<u64> {
     Ok(line.trim().trim_end_matches("kB").trim_end().parse()?)
 }
 
+/// How many files and sockets a process has open, and how many it may have; `None` where that is not told.
+pub fn open_files(pid: u32) -> Option<(usize, usize)> {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    Some((open, line.split_whitespace().next()?.parse().ok()?))
+}
+
 /// The one child of a process, if it has one.
 pub fn child_of(of: u32) -> Option<u32> {
     processes().find(|&pid| parent(pid) == Some(of))

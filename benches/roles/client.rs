@@ -24,11 +24,17 @@ const READ: usize = 256 * 1024;
 /// All streams must have begun so long after the last connection.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A stream whose bytes differ by more than this from what its pace gives is astray: one chunk of 200 ms. Bytes
+/// come in whole chunks; the 25 ms more are for the instants at which sockets are looked at, and no chunk.
+const CHUNK: f64 = 0.225;
+
 /// What the client is told.
 pub struct Orders<'a> {
     pub port: u16,
     pub path: &'a str,
     pub streams: usize,
+    /// Bytes a second that each of them should get.
+    pub rate: u64,
     /// Connections are opened evenly over this time, so that their intervals do not all begin at once.
     pub connect_over: Duration,
     /// From the last stream's first byte to the measured time.
@@ -54,8 +60,9 @@ struct Client {
     events: Vec<Event>,
 }
 
-/// Prints `begin`, then `end TOTAL MIN MAX SECONDS` (bytes of body in the measured time: of all, of the
-/// slowest, of the fastest stream), then goes on reading until it is killed.
+/// Prints `begin`, then `end TOTAL MIN MAX SECONDS ASTRAY` (bytes of body in the measured time: of all, of the
+/// slowest, of the fastest stream; and how many streams are further than a chunk from their pace), then goes on
+/// reading until it is killed.
 pub fn run(orders: &Orders<'_>) -> Result<()> {
     let mut client = Client {
         poller: epoll::create(CreateFlags::CLOEXEC)?,
@@ -93,7 +100,9 @@ pub fn run(orders: &Orders<'_>) -> Result<()> {
     let got = || client.streams.iter().zip(&before).map(|(stream, before)| stream.bytes - before);
     let (total, min, max) =
         (got().sum::<u64>(), got().min().unwrap_or_default(), got().max().unwrap_or_default());
-    println!("end {total} {min} {max} {seconds}");
+    let rate = orders.rate as f64;
+    let astray = got().filter(|bytes| (*bytes as f64 - rate * seconds).abs() > rate * CHUNK).count();
+    println!("end {total} {min} {max} {seconds} {astray}");
     client.read_until(Instant::now() + LIFETIME)
 }
 

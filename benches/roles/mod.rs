@@ -24,7 +24,8 @@ use crate::process::role;
 pub const BACKEND: &str = "backend";
 /// A slow upstream: the length of each brigade, and the milliseconds between two.
 pub const BRIGADES: &str = "brigades";
-/// Many paced readers: port, path, streams, and the milliseconds to connect over, to warm up and to measure.
+/// Many paced readers: port, path, streams, bytes a second of each, and the milliseconds to connect over, to warm
+/// up and to measure.
 pub const CLIENT: &str = "client";
 /// One unpaced reader: port, path, the body's length, and how often.
 pub const DOWNLOAD: &str = "download";
@@ -56,14 +57,17 @@ pub fn run(args: &[String]) -> ExitCode {
     let done = role::prepare().and_then(|()| match (name.as_str(), args) {
         (BACKEND, [length]) => backend::run(length.parse()?),
         (BRIGADES, [length, every_ms]) => brigades::run(length.parse()?, millis(every_ms)?),
-        (CLIENT, [port, path, streams, over_ms, warm_up_ms, window_ms]) => client::run(&client::Orders {
-            port: port.parse()?,
-            path,
-            streams: streams.parse()?,
-            connect_over: millis(over_ms)?,
-            warm_up: millis(warm_up_ms)?,
-            window: millis(window_ms)?,
-        }),
+        (CLIENT, [port, path, streams, rate, over_ms, warm_up_ms, window_ms]) => {
+            client::run(&client::Orders {
+                port: port.parse()?,
+                path,
+                streams: streams.parse()?,
+                rate: rate.parse()?,
+                connect_over: millis(over_ms)?,
+                warm_up: millis(warm_up_ms)?,
+                window: millis(window_ms)?,
+            })
+        }
         (DOWNLOAD, [port, path, length, times]) => {
             download::run(port.parse()?, path, length.parse()?, times.parse()?)
         }

@@ -1,13 +1,14 @@
 //! One reading of one server under a load of paced streams.
 
+use std::error::Error;
 use std::time::Duration;
 
-use crate::process::{Process, procfs};
+use crate::process::{Process, procfs, sockets};
 use crate::server::{Kind, Running};
 use crate::{Load, Outcome, Site, Timing, roles};
 
 /// What one reading gave.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Reading {
     /// CPU seconds of the server for each 10⁹ bytes of body its clients got.
     pub cpu_per_gb: f64,
@@ -19,6 +20,19 @@ pub struct Reading {
     pub slowest: f64,
     /// The same of the fastest stream.
     pub fastest: f64,
+    /// Streams that are further than one chunk from their pace.
+    pub astray: usize,
+    /// What waits in the kernel for a proxy to read it; `None` for servers without a backend.
+    pub queues: Option<Queues>,
+}
+
+/// Receive queues of a server's sockets to its backend, in KiB.
+#[derive(Clone, Debug)]
+pub struct Queues {
+    /// The mean of all.
+    pub mean: f64,
+    /// The fullest.
+    pub most: f64,
 }
 
 /// Starts a server, lets its clients come, measures for the window and ends all of them.
@@ -34,21 +48,27 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
             server.port.to_string(),
             server.path.clone(),
             load.streams.to_string(),
+            load.rate.to_string(),
             connect_over.as_millis().to_string(),
             timing.warm_up.as_millis().to_string(),
             timing.window.as_millis().to_string(),
         ],
     )?;
-    client.line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))?;
+    client
+        .line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))
+        .map_err(|error| explained(error, &server))?;
     let cpu_before = procfs::cpu_seconds(server.pid)?;
     let end = client.line_with("end ", timing.window + Duration::from_secs(30))?;
     let cpu = procfs::cpu_seconds(server.pid)? - cpu_before;
     // After the window, because the kernel's walk through the pages takes time of its own; the streams
     // are still running.
     let pss = procfs::pss_kib(server.pid)?;
+    let queues = server.upstream.map(|port| queues(port, load)).transpose()?;
 
     let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let [total, slowest, fastest, seconds] = figures[..] else { return Err("the client's last line".into()) };
+    let [total, slowest, fastest, seconds, astray] = figures[..] else {
+        return Err("the client's last line".into());
+    };
     let allowed = load.rate as f64 * seconds;
     Ok(Reading {
         cpu_per_gb: cpu / (total / 1e9),
@@ -56,5 +76,27 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
         achieved: total / (allowed * load.streams as f64),
         slowest: slowest / allowed,
         fastest: fastest / allowed,
+        astray: astray as usize,
+        queues,
     })
+}
+
+fn queues(port: u16, load: Load) -> Outcome<Queues> {
+    let queues = sockets::receive_queues(port)?;
+    if queues.len() != load.streams {
+        return Err(format!("{} connections to the backend of {} streams", queues.len(), load.streams).into());
+    }
+    let (sum, most) = (queues.iter().sum::<u64>(), queues.iter().max().copied().unwrap_or_default());
+    Ok(Queues { mean: sum as f64 / queues.len() as f64 / 1024.0, most: most as f64 / 1024.0 })
+}
+
+/// The usual reason why streams do not begin, where it is that.
+fn explained(error: Box<dyn Error>, server: &Running) -> Box<dyn Error> {
+    match procfs::open_files(server.pid) {
+        Some((open, most)) if open + 8 >= most => format!(
+            "{error}: the server has {open} of {most} files and sockets open; raise the hard limit (ulimit -Hn)"
+        )
+        .into(),
+        _ => error,
+    }
 }

@@ -52,6 +52,8 @@ pub struct Running {
     pub path: String,
     /// The process whose time and memory count.
     pub pid: u32,
+    /// The port of the backend, if it has one.
+    pub upstream: Option<u16>,
     /// Ended in this order when the server is dropped.
     _processes: Vec<Process>,
 }
@@ -67,6 +69,7 @@ impl Running {
             let args = [command, &source, "--listen", "127.0.0.1:0", limit, rate, "--max-connections", &max];
             Process::program(&site.sluicegate, &args.map(str::to_owned), false)
         };
+        let mut upstream = None;
         let processes = match kind {
             Kind::Floor => {
                 let rate = load.map_or(0, |load| load.rate);
@@ -81,16 +84,17 @@ impl Running {
             }
             Kind::Proxied => {
                 let backend = Process::role(roles::BACKEND, &[FILE_LEN.to_string()])?;
-                let upstream = format!("http://127.0.0.1:{}", backend.port()?);
-                vec![sluicegate("proxy", upstream, "--rate", &rate)?, backend]
+                let port = *upstream.insert(backend.port()?);
+                vec![sluicegate("proxy", format!("http://127.0.0.1:{port}"), "--rate", &rate)?, backend]
             }
             Kind::Nginx => {
                 let Some((nginx, port)) = nginx::start(site.folder())? else { return Ok(None) };
                 let pid = procfs::child_of(nginx.id()).ok_or("nginx has no worker")?;
-                return Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, _processes: vec![nginx] }));
+                let path = format!("/{FILE_NAME}");
+                return Ok(Some(Self { port, path, pid, upstream, _processes: vec![nginx] }));
             }
         };
         let (port, pid) = (processes[0].port()?, processes[0].id());
-        Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, _processes: processes }))
+        Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, upstream, _processes: processes }))
     }
 }

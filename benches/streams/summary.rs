@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::Load;
+use crate::paced::Queues;
 use crate::report::{Table, median, show};
 use crate::server::Kind;
 use crate::{paced, unpaced};
@@ -26,8 +27,8 @@ struct Goal {
 
 fn goal(kind: Kind) -> Option<Goal> {
     match kind {
-        Kind::File | Kind::Shared => Some(Goal { cpu_ratio: 1.8, kib: 18.0 }),
-        Kind::Proxied => Some(Goal { cpu_ratio: 4.0, kib: 60.0 }),
+        Kind::File | Kind::Shared => Some(Goal { cpu_ratio: 1.3, kib: 9.6 }),
+        Kind::Proxied => Some(Goal { cpu_ratio: 3.0, kib: 24.0 }),
         Kind::Floor | Kind::Nginx => None,
     }
 }
@@ -35,8 +36,13 @@ fn goal(kind: Kind) -> Option<Goal> {
 /// What one shared limit may cost against limits of the streams' own.
 const SHARED_GOAL: f64 = 1.3;
 
-/// Unpaced throughput at least this part of nginx's.
-const UNPACED_GOAL: f64 = 0.8;
+/// Unpaced CPU per GB at most so many times nginx's with `sendfile off`.
+const UNPACED_GOAL: f64 = 1.0;
+
+/// The most that may wait in the kernel for a proxied stream, in KiB: two chunks, and 64.
+fn queue_goal(load: Load) -> f64 {
+    2.0 * load.rate as f64 / 5.0 / 1024.0 + 64.0
+}
 
 impl Summary {
     /// A summary of nothing yet. `load_average` is the machine's, before the first reading.
@@ -84,6 +90,10 @@ impl Summary {
             "achieved ÷ set",
             "slowest",
             "fastest",
+            "within a chunk",
+            "upstream KiB",
+            "fullest",
+            "goal",
         ]);
         for (load, kind, readings) in &self.paced {
             let all = |figure: fn(&paced::Reading) -> f64| readings.iter().map(figure).collect::<Vec<_>>();
@@ -104,6 +114,18 @@ impl Summary {
                 one(|reading| reading.achieved),
                 one(|reading| reading.slowest),
                 one(|reading| reading.fastest),
+                // Of the worst reading.
+                match readings.iter().map(|reading| reading.astray).max().unwrap_or_default() {
+                    0 => "all".to_owned(),
+                    astray => format!("{} of {}", load.streams - astray, load.streams),
+                },
+                show(&queues(readings, |queues| queues.mean), 1),
+                show(&queues(readings, |queues| queues.most), 1),
+                if *kind == Kind::Proxied {
+                    format!("≤ {:.1}", queue_goal(*load))
+                } else {
+                    "–".to_owned()
+                },
             ]);
         }
         table
@@ -117,30 +139,37 @@ impl Summary {
     }
 
     fn unpaced_table(&self) -> Table {
-        let mut table =
-            Table::new(&["unpaced, one 1 GiB file", "GB/s", "÷ nginx, sendfile off", "goal", "CPU s/GB"]);
+        let mut table = Table::new(&[
+            "unpaced, one 1 GiB file",
+            "GB/s",
+            "÷ nginx, sendfile off",
+            "CPU s/GB",
+            "÷ nginx, sendfile off",
+            "goal",
+        ]);
         for (kind, readings) in &self.unpaced {
             let readings: Vec<unpaced::Reading> = readings.iter().flatten().copied().collect();
             if readings.is_empty() {
                 table.row([kind.to_string(), "nginx not found".to_owned()]);
                 continue;
             }
-            let goal = if *kind == Kind::File { format!("≥ {UNPACED_GOAL}") } else { "–".to_owned() };
+            let goal = if *kind == Kind::File { format!("≤ {UNPACED_GOAL}") } else { "–".to_owned() };
             table.row([
                 kind.to_string(),
                 show(&readings.iter().map(|reading| reading.gb_per_second).collect::<Vec<_>>(), 2),
-                show(&self.against_nginx(&readings), 2),
-                goal,
+                show(&self.against_nginx(&readings, |reading| reading.gb_per_second), 2),
                 show(&readings.iter().map(|reading| reading.cpu_per_gb).collect::<Vec<_>>(), 3),
+                show(&self.against_nginx(&readings, |reading| reading.cpu_per_gb), 2),
+                goal,
             ]);
         }
         table
     }
 
-    fn against_nginx(&self, readings: &[unpaced::Reading]) -> Vec<f64> {
+    fn against_nginx(&self, readings: &[unpaced::Reading], figure: fn(&unpaced::Reading) -> f64) -> Vec<f64> {
         let nginx = self.unpaced.iter().find(|of| of.0 == Kind::Nginx).map_or(&[][..], |of| &of.1);
         let pairs = readings.iter().zip(nginx.iter().flatten());
-        pairs.map(|(server, nginx)| server.gb_per_second / nginx.gb_per_second).collect()
+        pairs.map(|(server, nginx)| figure(server) / figure(nginx)).collect()
     }
 
     /// Every reading, one object.
@@ -149,7 +178,8 @@ impl Summary {
             readings.iter().map(move |reading| {
                 format!(
                     "{{\"streams\":{},\"rate\":{},\"server\":\"{}\",\"cpu_seconds_per_gb\":{:.4},\
-                     \"kib_per_stream\":{:.2},\"achieved\":{:.5},\"slowest\":{:.5},\"fastest\":{:.5}}}",
+                     \"kib_per_stream\":{:.2},\"achieved\":{:.5},\"slowest\":{:.5},\"fastest\":{:.5},\
+                     \"further_than_a_chunk\":{}{}}}",
                     load.streams,
                     load.rate,
                     kind.name(),
@@ -157,7 +187,9 @@ impl Summary {
                     reading.kib_per_stream,
                     reading.achieved,
                     reading.slowest,
-                    reading.fastest
+                    reading.fastest,
+                    reading.astray,
+                    upstream_json(reading.queues.as_ref()),
                 )
             })
         });
@@ -179,4 +211,15 @@ impl Summary {
         }
         json + "}"
     }
+}
+
+/// A figure of the upstream queues of each reading that has some.
+fn queues(readings: &[paced::Reading], figure: fn(&paced::Queues) -> f64) -> Vec<f64> {
+    readings.iter().filter_map(|reading| reading.queues.as_ref()).map(figure).collect()
+}
+
+fn upstream_json(queues: Option<&paced::Queues>) -> String {
+    queues.map_or(String::new(), |Queues { mean, most }| {
+        format!(",\"upstream_queue_kib\":{mean:.2},\"upstream_queue_most_kib\":{most:.2}")
+    })
 }

@@ -107,6 +107,14 @@ impl Timeline {
         })
     }
 
+    /// What had come at `end`, that of the very instant too.
+    pub fn until(&self, end: Duration) -> Self {
+        let come = self.arrivals.partition_point(|arrival| arrival.at <= end);
+        let arrivals = self.arrivals[..come].to_vec();
+        let total = arrivals.iter().fold(0u64, |sum, arrival| sum.saturating_add(arrival.bytes));
+        Self { arrivals, total, ..*self }
+    }
+
     /// All of them on one line.
     pub fn sum<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         let all: Vec<&Self> = all.into_iter().collect();
@@ -200,6 +208,17 @@ mod tests {
             assert_eq!(sums.when(bytes), when.map(ms), "{bytes}");
         }
         assert_eq!(Sums::default().by(ms(1)), 0);
+    }
+
+    #[test]
+    fn the_beginning_is_a_timeline_too() {
+        let timeline = of(9, &[(5000, 10), (205_000, 5), (405_000, 1)]);
+        let ms = Duration::from_millis;
+        for (end, arrivals, total) in [(4, 0, 0), (5, 1, 10), (204, 1, 10), (205, 2, 15), (9999, 3, 16)] {
+            let begun = timeline.until(ms(end));
+            assert_eq!((begun.arrivals().len(), begun.total()), (arrivals, total), "{end}");
+        }
+        assert_eq!(timeline.until(ms(405)), timeline);
     }
 
     #[test]

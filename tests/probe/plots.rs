@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use sluicegate::probe::pace::End;
-use sluicegate::probe::plot::plot;
+use sluicegate::probe::plot::{Panel, Series, beside, plot};
 use sluicegate::probe::report::{Goal, Outcome, Probed, Seen};
 use sluicegate::probe::timeline::Timeline;
 
@@ -25,11 +25,14 @@ fn outcome(urls: usize, connections: usize, one: &Seen) -> Outcome {
     Outcome { probed: vec![probed; urls], lasted: Duration::from_secs(10), interrupted: false }
 }
 
-/// How many elements of a class there are, in a plot that must be well-formed and without scripts.
+/// How many paths of a class there are, in a plot that must be well-formed and without scripts.
 fn classes(outcome: &Outcome) -> impl Fn(&str) -> usize + use<> {
     let goal = Goal { rate: "60".parse().ok(), shared: false, tolerance: None };
-    let text = plot(outcome, &outcome.report(&goal), &goal);
-    let document = roxmltree::Document::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    classes_of(&plot(outcome, &outcome.report(&goal), &goal))
+}
+
+fn classes_of(text: &str) -> impl Fn(&str) -> usize + use<> {
+    let document = roxmltree::Document::parse(text).unwrap_or_else(|error| panic!("{error}\n{text}"));
     let names: Vec<&str> = document.descendants().map(|node| node.tag_name().name()).collect();
     assert!(!names.contains(&"script") && text.contains("prefers-color-scheme: dark"));
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
@@ -68,4 +71,51 @@ fn a_long_run_is_no_large_plot() {
     let dense = outcome(1, 6, &seen(9_000, 1, 100));
     let goal = Goal::default();
     assert!(plot(&dense, &dense.report(&goal), &goal).len() < 300_000);
+}
+
+/// Bodies of `chunks`, 200 ms apart from zero on, in panels of a file and a backend each.
+fn panels(chunks: &[u64]) -> Vec<Panel> {
+    let panel = |chunks: &u64| {
+        let mut timeline = Timeline::new(10_000);
+        (0..*chunks).for_each(|n| timeline.record(Duration::from_millis(n * 200), 12_288));
+        let series = ["file", "proxied & more"];
+        let series = series.map(|name| Series { name: name.to_owned(), timeline: timeline.clone() });
+        Panel { title: format!("a server <{chunks}>"), series: series.into() }
+    };
+    chunks.iter().map(panel).collect()
+}
+
+#[test]
+fn servers_are_drawn_beside_one_another() {
+    let until = Duration::from_secs(6);
+    let text = beside("Of four & more", &panels(&[50, 31, 2, 0]), 61_440, until);
+    let count = classes_of(&text);
+    assert_eq!((count("line broad s0"), count("line s1")), (4, 4));
+    let document = roxmltree::Document::parse(&text).unwrap();
+    let texts = document.descendants().filter(|node| node.tag_name().name() == "text");
+    let texts: Vec<&str> = texts.filter_map(|node| node.text()).map(str::trim).collect();
+    for (words, times) in [
+        ("Of four & more", 1),
+        ("61 440 B/s from the first byte on", 1),
+        ("a server <50>", 1),
+        ("file: 12 288 B every 200 ms", 2),
+        ("proxied & more", 2),
+        ("KiB so far", 4),
+        ("seconds since the first byte", 2),
+    ] {
+        assert_eq!(texts.iter().filter(|text| **text == words).count(), times, "{words} in {texts:?}");
+    }
+    // What came after the time that is shown is not drawn: both have 31 chunks until then.
+    let paths = document.descendants().filter(|node| node.attribute("class") == Some("line broad s0"));
+    let heights = |path: &str| path.matches('V').count();
+    let steps: Vec<usize> = paths.filter_map(|node| node.attribute("d")).map(heights).collect();
+    assert_eq!(steps, [31, 31, 2, 0]);
+}
+
+#[test]
+fn no_server_and_one_are_drawn_too() {
+    for chunks in [&[][..], &[50], &[0]] {
+        let count = classes_of(&beside("", &panels(chunks), 1, Duration::ZERO));
+        assert_eq!(count("line s1"), chunks.len());
+    }
 }

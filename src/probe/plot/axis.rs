@@ -15,13 +15,13 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// Seconds from `zero` to `end`, to the end of the time.
-    pub(super) fn of_seconds(most: f64, zero: f64, end: f64) -> Self {
+    /// Seconds from `zero` to `end`, to the end of the time. `unit` says since when.
+    pub(super) fn of_seconds(most: f64, zero: f64, end: f64, unit: &'static str) -> Self {
         const STEPS: [f64; 13] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
         let most = most.max(0.01);
         let step =
             STEPS.into_iter().find(|step| most / step <= 10.5).unwrap_or_else(|| round_step(most / 10.0));
-        Self { zero, end, most, ticks: ticks(step, most), unit: "seconds since the request" }
+        Self { zero, end, most, ticks: ticks(step, most), unit }
     }
 
     /// Bytes, or bytes per second, with a little room above `most`.
@@ -45,6 +45,16 @@ impl Axis {
     /// Where a value lies; what is beyond the end lies at the end.
     pub(super) fn place(&self, value: f64) -> f64 {
         self.zero + (self.end - self.zero) * (value / self.most).clamp(0.0, 1.0)
+    }
+
+    /// Where zero lies.
+    pub(super) fn begin(&self) -> f64 {
+        self.zero
+    }
+
+    /// Where the end lies.
+    pub(super) fn end(&self) -> f64 {
+        self.end
     }
 
     /// The value at the end.
@@ -91,7 +101,7 @@ mod tests {
             (1.0, &["0.0", "0.1", "0.2", "0.3", "0.4", "0.5", "0.6", "0.7", "0.8", "0.9", "1.0"]),
             (86_400.0, &["0", "10000", "20000", "30000", "40000", "50000", "60000", "70000", "80000"]),
         ] {
-            assert_eq!(words(&Axis::of_seconds(most, 0.0, 100.0)), expected, "{most}");
+            assert_eq!(words(&Axis::of_seconds(most, 0.0, 100.0, "s")), expected, "{most}");
         }
         for (most, unit, expected) in [
             (1_843_200.0, "MiB", &["0.0", "0.5", "1.0", "1.5"][..]),
@@ -106,7 +116,7 @@ mod tests {
 
     #[test]
     fn places_stay_between_the_ends() {
-        let axis = Axis::of_seconds(10.0, 100.0, 200.0);
+        let axis = Axis::of_seconds(10.0, 100.0, 200.0, "s");
         for (value, place) in [(-1.0, 100.0), (0.0, 100.0), (5.0, 150.0), (11.0, 200.0)] {
             assert_eq!(axis.place(value), place);
         }

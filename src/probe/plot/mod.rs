@@ -2,30 +2,27 @@
 //!
 //! Pure, and without scripts. It has a style for light and one for dark. Few connections have a line each; many
 //! are the band that all of them lie in, with their mean, so that a hundred are as legible as one.
+//!
+//! [`beside`] draws timelines of any origin: a small plot for each server, all on the same axes.
 
 mod axis;
+mod beside;
 mod lines;
+mod sheet;
 mod style;
 
 use std::time::Duration;
 
-use svg::Document;
-use svg::node::Text as Words;
-use svg::node::element::{Element, Line, Path, Rectangle, Style, Text};
-
 use self::axis::Axis;
-use self::style::{COLOURS, STYLE};
+pub use self::beside::{Panel, Series, beside};
+use self::sheet::{Axes, BYTES, Entry, LEFT, RIGHT, ROW, Sheet};
+use self::style::COLOURS;
 use super::chunks::grouped;
 use super::pace::End;
 use super::report::{Goal, Outcome, Report, Summary};
 use super::sparkline::{Parts, parts};
 use crate::excerpt::excerpt;
 
-const WIDTH: f64 = 960.0;
-const LEFT: f64 = 70.0;
-const RIGHT: f64 = 936.0;
-/// The height of a line of the legend.
-const ROW: f64 = 22.0;
 const UPPER: f64 = 330.0;
 const LOWER: f64 = 120.0;
 /// Between the two: the name of the lower one's unit.
@@ -82,34 +79,30 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
     let most = outcome.probed.iter().flat_map(|probed| &probed.connections).map(|seen| seen.timeline.total());
     let most = most.max().unwrap_or(0) as f64;
 
-    let x = Axis::of_seconds(until.as_secs_f64(), LEFT, RIGHT);
-    let bytes = Axis::of_bytes(most, top + UPPER, top, &["B", "KiB", "MiB", "GiB", "TiB"]);
-    let rate =
+    let x = Axis::of_seconds(until.as_secs_f64(), LEFT, RIGHT, "seconds since the request");
+    let y = Axis::of_bytes(most, top + UPPER, top, &BYTES);
+    let bytes = Axes { x: &x, y: &y };
+    let y =
         Axis::of_bytes(fastest, lower_top + LOWER, lower_top, &["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"]);
+    let rate = Axes { x: &x, y: &y };
 
-    let mut drawn = Document::new()
-        .set("viewBox", format!("0 0 {WIDTH} {height}"))
-        .set("width", WIDTH)
-        .set("height", height)
-        .set("role", "img")
-        .add(titled("title", "Bytes over time, as sluicegate probe saw them"))
-        .add(Style::new(STYLE))
-        .add(Rectangle::new().set("class", "paper").set("width", WIDTH).set("height", height));
-    drawn = legend.into_iter().enumerate().fold(drawn, |drawn, (row, entry)| entry.draw(drawn, row));
+    let mut sheet = Sheet::new(height, "Bytes over time, as sluicegate probe saw them");
+    for (row, entry) in legend.iter().enumerate() {
+        sheet.entry(entry, LEFT, 26.0 + ROW * row as f64);
+    }
     let of = if report.summaries.iter().any(|summary| summary.connections.len() > 1) {
         " of a connection"
     } else {
         ""
     };
-    drawn = frame(drawn, &x, &bytes, top, UPPER, &format!("{} so far{of}", bytes.unit), false);
-    let per = pause_words(&rates);
-    drawn = frame(drawn, &x, &rate, lower_top, LOWER, &format!("{}{of}, {per}", rate.unit), true);
+    sheet.frame(bytes, &format!("{} so far{of}", bytes.y.unit), false);
+    sheet.frame(rate, &format!("{}{of}, {}", rate.y.unit, pause_words(&rates)), true);
     for (n, probed) in outcome.probed.iter().enumerate() {
         let timelines: Vec<_> = probed.connections.iter().map(|seen| &seen.timeline).collect();
         if matches!(drawing(outcome, n), Drawing::Band) {
-            let (band, mean) = lines::band(&timelines, until, &x, &bytes);
-            drawn = drawn.add(Path::new().set("class", format!("band s{n}")).set("d", band));
-            drawn = drawn.add(Path::new().set("class", format!("line s{n}")).set("d", mean));
+            let (band, mean) = lines::band(&timelines, until, &x, bytes.y);
+            sheet.path(&format!("band s{n}"), band);
+            sheet.path(&format!("line s{n}"), mean);
             continue;
         }
         for (place, seen) in probed.connections.iter().enumerate() {
@@ -123,18 +116,22 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
                 _ if timelines.len() > 1 => format!("line thin s{n}"),
                 _ => format!("line s{n}"),
             };
-            let path = lines::steps(&seen.timeline, end, &x, &bytes);
-            drawn = drawn.add(Path::new().set("class", class).set("d", path));
+            sheet.steps(&class, &seen.timeline, end, bytes);
         }
     }
     for (n, (parts, streams)) in rates.iter().enumerate() {
-        let path = lines::rates(parts, *streams, &x, &rate);
-        drawn = drawn.add(Path::new().set("class", format!("line s{n}")).set("d", path));
+        sheet.path(&format!("line s{n}"), lines::rates(parts, *streams, rate.x, rate.y));
     }
     if let Some(wished) = wished {
-        drawn = goals(drawn, outcome, wished, until, (&x, &bytes, &rate));
+        // Above from the first byte on.
+        let level = rate.y.place(wished);
+        sheet.straight("goal", (LEFT, level), (RIGHT, level));
+        let all = outcome.probed.iter().flat_map(|probed| &probed.connections);
+        if let Some(first) = all.filter_map(|seen| seen.timeline.first()).min() {
+            sheet.pace(wished, first, until, bytes);
+        }
     }
-    format!("{drawn}\n")
+    sheet.text()
 }
 
 /// The wished rate of one connection, in bytes per second.
@@ -151,13 +148,6 @@ fn drawing(outcome: &Outcome, n: usize) -> Drawing {
         (_, ..=2) => Drawing::Alike,
         _ => Drawing::Band,
     }
-}
-
-/// A line of the legend: a sample, and words.
-struct Entry {
-    /// Classes of the samples.
-    samples: Vec<String>,
-    words: String,
 }
 
 fn legend(outcome: &Outcome, report: &Report, goal: &Goal) -> Vec<Entry> {
@@ -197,88 +187,9 @@ fn figures(summary: &Summary) -> String {
     words
 }
 
-impl Entry {
-    fn draw(self, drawn: Document, row: usize) -> Document {
-        let middle = 26.0 + ROW * row as f64;
-        let mut drawn = drawn;
-        let mut at = LEFT;
-        let lines = self.samples.iter().filter(|class| !class.starts_with("band")).count().max(1);
-        let width = (60.0 / lines as f64).clamp(10.0, 28.0);
-        for class in self.samples {
-            if class.starts_with("band") {
-                let sample = Rectangle::new().set("class", class).set("x", at).set("y", middle - 6.0);
-                drawn = drawn.add(sample.set("width", width).set("height", 12));
-                continue;
-            }
-            drawn = drawn.add(straight(&class, (at, middle), (at + width - 3.0, middle)));
-            at += width;
-        }
-        drawn.add(words("", at + 8.0, middle + 4.5, "start", &self.words))
-    }
-}
-
-/// Grid, axes, ticks and units of one plot.
-fn frame(drawn: Document, x: &Axis, y: &Axis, top: f64, height: f64, unit: &str, is_last: bool) -> Document {
-    let bottom = top + height;
-    let mut drawn = drawn.add(words("unit", LEFT - 58.0, top - 10.0, "start", unit));
-    for (value, label) in &y.ticks {
-        let place = y.place(*value);
-        drawn = drawn.add(straight("grid", (LEFT, place), (RIGHT, place)));
-        drawn = drawn.add(words("tick", LEFT - 8.0, place + 4.0, "end", label));
-    }
-    for (value, label) in &x.ticks {
-        let place = x.place(*value);
-        drawn = drawn.add(straight("grid", (place, top), (place, bottom)));
-        if is_last {
-            drawn = drawn.add(words("tick", place, bottom + 18.0, "middle", label));
-        }
-    }
-    if is_last {
-        drawn = drawn.add(words("unit", (LEFT + RIGHT) / 2.0, bottom + 38.0, "middle", x.unit));
-    }
-    drawn.add(straight("axis", (LEFT, bottom), (RIGHT, bottom)))
-}
-
-/// The rate that was wished for: in both plots, above from the first byte on.
-fn goals(
-    drawn: Document,
-    outcome: &Outcome,
-    wished: f64,
-    until: Duration,
-    (x, bytes, rate): (&Axis, &Axis, &Axis),
-) -> Document {
-    let level = rate.place(wished);
-    let drawn = drawn.add(straight("goal", (LEFT, level), (RIGHT, level)));
-    let firsts = outcome.probed.iter().flat_map(|probed| &probed.connections);
-    let Some(first) = firsts.filter_map(|seen| seen.timeline.first()).min() else { return drawn };
-    // To the end of the time, or of the paper.
-    let lasting = until.saturating_sub(first).as_secs_f64().min(bytes.most() / wished);
-    let begin = (x.place(first.as_secs_f64()), bytes.place(0.0));
-    let end = (x.place(first.as_secs_f64() + lasting), bytes.place(wished * lasting));
-    drawn.add(straight("goal", begin, end))
-}
-
 fn pause_words(rates: &[(Parts, usize)]) -> String {
     let mut parts: Vec<Duration> = rates.iter().map(|(parts, _)| parts.part).collect();
     parts.dedup();
     let parts: Vec<String> = parts.into_iter().map(super::chunks::pause).collect();
     format!("in each {}", parts.join(" and "))
-}
-
-fn straight(class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) -> Line {
-    let tenths = |place: f64| (place * 10.0).round() / 10.0;
-    let line = Line::new().set("class", class);
-    line.set("x1", tenths(x1)).set("y1", tenths(y1)).set("x2", tenths(x2)).set("y2", tenths(y2))
-}
-
-fn words(class: &str, x: f64, y: f64, anchor: &str, words: &str) -> Text {
-    let text = Text::new(words).set("x", (x * 10.0).round() / 10.0).set("y", (y * 10.0).round() / 10.0);
-    let text = text.set("text-anchor", anchor);
-    if class.is_empty() { text } else { text.set("class", class) }
-}
-
-fn titled(name: &str, title: &str) -> Element {
-    let mut element = Element::new(name);
-    svg::Node::append(&mut element, Words::new(title));
-    element
 }

@@ -14,6 +14,7 @@ text { font: 13px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', s
 .axis { stroke: #8c959f; stroke-width: 1 }
 .line { fill: none; stroke-width: 2; stroke-linejoin: round }
 .thin { stroke-width: 1.3; stroke-opacity: .75 }
+.broad { stroke-width: 7; stroke-opacity: .5 }
 .band { stroke: none; fill-opacity: .22 }
 .goal { fill: none; stroke: #57606a; stroke-width: 1.5; stroke-dasharray: 6 4 }
 .s0 { stroke: #0969da } .s1 { stroke: #d1570a } .s2 { stroke: #1a7f5a }

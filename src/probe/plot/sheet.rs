@@ -1,0 +1,141 @@
+//! The sheet that plots are drawn on: its style, words and lines, legends, and the frame of one plot.
+
+use std::time::Duration;
+
+use svg::node::Text as Words;
+use svg::node::element::{Element, Line, Path, Rectangle, Style, Text};
+use svg::{Document, Node};
+
+use super::axis::Axis;
+use super::lines;
+use super::style::STYLE;
+use crate::probe::timeline::Timeline;
+
+pub(super) const WIDTH: f64 = 960.0;
+pub(super) const LEFT: f64 = 70.0;
+pub(super) const RIGHT: f64 = 936.0;
+/// The height of a line of a legend.
+pub(super) const ROW: f64 = 22.0;
+
+/// Units of bytes, by thousand and twenty-four.
+pub(super) const BYTES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+
+/// A line of a legend: samples of what is drawn, and words.
+pub(super) struct Entry {
+    /// Classes of the samples.
+    pub(super) samples: Vec<String>,
+    pub(super) words: String,
+}
+
+/// A plot's axes. Where they lie is where it lies.
+#[derive(Clone, Copy)]
+pub(super) struct Axes<'a> {
+    pub(super) x: &'a Axis,
+    pub(super) y: &'a Axis,
+}
+
+/// What has been drawn so far.
+pub(super) struct Sheet {
+    drawn: Document,
+}
+
+impl Sheet {
+    /// An empty sheet. `title` is what it is called by those who do not see it.
+    pub(super) fn new(height: f64, title: &str) -> Self {
+        let mut name = Element::new("title");
+        name.append(Words::new(title));
+        let drawn = Document::new()
+            .set("viewBox", format!("0 0 {WIDTH} {height}"))
+            .set("width", WIDTH)
+            .set("height", height)
+            .set("role", "img")
+            .add(name)
+            .add(Style::new(STYLE))
+            .add(Rectangle::new().set("class", "paper").set("width", WIDTH).set("height", height));
+        Self { drawn }
+    }
+
+    /// A path that [`lines`] made.
+    pub(super) fn path(&mut self, class: &str, path: String) {
+        self.drawn.append(Path::new().set("class", class).set("d", path));
+    }
+
+    pub(super) fn straight(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+        let line = Line::new().set("class", class);
+        let line = line.set("x1", tenths(x1)).set("y1", tenths(y1));
+        self.drawn.append(line.set("x2", tenths(x2)).set("y2", tenths(y2)));
+    }
+
+    pub(super) fn words(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, words: &str) {
+        let text = Text::new(words).set("x", tenths(x)).set("y", tenths(y)).set("text-anchor", anchor);
+        self.drawn.append(if class.is_empty() { text } else { text.set("class", class) });
+    }
+
+    /// A line of a legend, from `left` on, with its middle at `middle`.
+    pub(super) fn entry(&mut self, entry: &Entry, left: f64, middle: f64) {
+        let mut at = left;
+        let lines = entry.samples.iter().filter(|class| !class.starts_with("band")).count().max(1);
+        let width = (60.0 / lines as f64).clamp(10.0, 28.0);
+        for class in &entry.samples {
+            if class.starts_with("band") {
+                let sample = Rectangle::new().set("class", class.as_str()).set("x", at);
+                self.drawn.append(sample.set("y", middle - 6.0).set("width", width).set("height", 12));
+                continue;
+            }
+            self.straight(class, (at, middle), (at + width - 3.0, middle));
+            at += width;
+        }
+        self.words("", (at + 8.0, middle + 4.5), "start", &entry.words);
+    }
+
+    /// Grid, axes and ticks of one plot, with its unit above; below it those of the time, if it `has_time`.
+    pub(super) fn frame(&mut self, axes: Axes<'_>, unit: &str, has_time: bool) {
+        let Axes { x, y } = axes;
+        let (left, right, top, bottom) = (x.begin(), x.end(), y.end(), y.begin());
+        self.words("unit", (left - 58.0, top - 10.0), "start", unit);
+        for (value, label) in &y.ticks {
+            let place = y.place(*value);
+            self.straight("grid", (left, place), (right, place));
+            self.words("tick", (left - 8.0, place + 4.0), "end", label);
+        }
+        for (value, label) in &x.ticks {
+            let place = x.place(*value);
+            self.straight("grid", (place, top), (place, bottom));
+            if has_time {
+                self.words("tick", (place, bottom + 18.0), "middle", label);
+            }
+        }
+        if has_time {
+            self.words("unit", ((left + right) / 2.0, bottom + 38.0), "middle", x.unit);
+        }
+        self.straight("axis", (left, bottom), (right, bottom));
+    }
+
+    /// A timeline, to its last byte or to `until`.
+    pub(super) fn steps(
+        &mut self,
+        class: &str,
+        timeline: &Timeline,
+        until: Option<Duration>,
+        axes: Axes<'_>,
+    ) {
+        self.path(class, lines::steps(timeline, until, axes.x, axes.y));
+    }
+
+    /// What `pace` bytes a second would be from `first` on, to `until` or the end of the paper.
+    pub(super) fn pace(&mut self, pace: f64, first: Duration, until: Duration, Axes { x, y }: Axes<'_>) {
+        let lasting = until.saturating_sub(first).as_secs_f64().min(y.most() / pace);
+        let begin = (x.place(first.as_secs_f64()), y.place(0.0));
+        let end = (x.place(first.as_secs_f64() + lasting), y.place(pace * lasting));
+        self.straight("goal", begin, end);
+    }
+
+    /// The whole document.
+    pub(super) fn text(&self) -> String {
+        format!("{}\n", self.drawn)
+    }
+}
+
+fn tenths(place: f64) -> f64 {
+    (place * 10.0).round() / 10.0
+}
