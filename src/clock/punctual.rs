@@ -14,7 +14,10 @@ use super::Instant;
 /// more than the one chunk the allowance holds.
 ///
 /// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
-/// down in many pieces, and time is not to run ahead between them. Told time is never ahead of the clock,
+/// down in many pieces, and time is not to run ahead between them. And what comes within
+/// [`TOGETHER`](Self::TOGETHER) of a wake-up counts as having come with it: a backend's next bytes are read
+/// when a chunk has left, and the byte or two that those microseconds earn would leave by themselves and
+/// move the grid. Told time is never ahead of the clock,
 /// and never more than the tolerance behind it. The bounds of the pace are exact in told time; a window
 /// on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
 ///
@@ -24,7 +27,8 @@ use super::Instant;
 /// let mut punctual = Punctual::default();
 /// punctual.expect(Instant::from_millis(200));
 /// assert_eq!(punctual.tell(Instant::from_millis(207)), Instant::from_millis(200));
-/// assert_eq!(punctual.tell(Instant::from_millis(208)), Instant::from_millis(201));
+/// assert_eq!(punctual.tell(Instant::from_millis(209)), Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(212)), Instant::from_millis(205));
 /// punctual.expect(Instant::from_millis(400));
 /// assert_eq!(punctual.tell(Instant::from_millis(300)), Instant::from_millis(300));
 /// ```
@@ -33,6 +37,8 @@ pub struct Punctual {
     due: Option<Instant>,
     /// How late the last wake-up was, if it counts as on time.
     behind: Duration,
+    /// Up to then, on the clock, time stands still at the last wake-up.
+    still_until: Instant,
     told: Instant,
 }
 
@@ -40,11 +46,15 @@ impl Punctual {
     /// How late still counts as on time: a quarter of an interval.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
+    /// How soon after a wake-up what comes is taken for a part of it, within the tolerance.
+    pub const TOGETHER: Duration = Duration::from_millis(5);
+
     /// Remembers when the next step is due: the instant of the chain's
     /// [`Sleep`](crate::filter::Step::Sleep), also if the driver looks again sooner.
     pub fn expect(&mut self, due: Instant) {
         self.due = Some(due);
         self.behind = Duration::ZERO;
+        self.still_until = Instant::ZERO;
     }
 
     /// The instant to tell the chain when the clock says `now`. Never steps back.
@@ -53,8 +63,13 @@ impl Punctual {
             && now >= due
         {
             let late = now - due;
-            self.behind = if late <= Self::TOLERANCE { late } else { Duration::ZERO };
+            let is_on_time = late <= Self::TOLERANCE;
+            self.behind = if is_on_time { late } else { Duration::ZERO };
             self.due = None;
+            let together = now + Self::TOGETHER;
+            self.still_until = if is_on_time { together.min(due + Self::TOLERANCE) } else { together };
+        } else if now < self.still_until {
+            return self.told;
         }
         let on_time = Instant::from_nanos(now.nanos_since(Instant::ZERO + self.behind));
         self.told = self.told.max(on_time);
@@ -105,9 +120,40 @@ mod tests {
     fn what_was_too_late_is_told_as_it_is_and_so_is_what_follows() {
         let mut punctual = Punctual::default();
         punctual.expect(DUE);
-        for millis in [251, 252, 5000] {
-            assert_eq!(punctual.tell(Instant::from_millis(millis)), Instant::from_millis(millis));
+        for (millis, told) in [(251, 251), (252, 251), (256, 256), (257, 257), (5000, 5000)] {
+            assert_eq!(punctual.tell(Instant::from_millis(millis)), Instant::from_millis(told));
         }
+    }
+
+    #[test]
+    fn what_comes_just_after_a_wake_up_came_with_it_within_the_tolerance() {
+        let ns = Duration::from_nanos(1);
+        for (woken, still_for) in [
+            (DUE, Punctual::TOGETHER),
+            (DUE + Duration::from_millis(45), Punctual::TOGETHER),
+            (DUE + Duration::from_millis(47), Duration::from_millis(3)),
+            (DUE + Punctual::TOLERANCE, Duration::ZERO),
+        ] {
+            let mut punctual = Punctual::default();
+            punctual.expect(DUE);
+            assert_eq!(punctual.tell(woken), DUE);
+            let until = woken + still_for;
+            if still_for > Duration::ZERO {
+                assert_eq!(punctual.tell(Instant::from_nanos(until.as_nanos() - 1)), DUE, "{woken:?}");
+            }
+            assert_eq!(punctual.tell(until), DUE + still_for, "time has gone on");
+            assert_eq!(punctual.tell(until + ns), DUE + still_for + ns);
+        }
+    }
+
+    #[test]
+    fn a_sleep_ends_what_came_together() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        assert_eq!(punctual.tell(DUE), DUE);
+        punctual.expect(DUE + Duration::from_millis(2));
+        assert_eq!(punctual.tell(DUE + Duration::from_millis(1)), DUE + Duration::from_millis(1));
+        assert_eq!(punctual.tell(DUE + Duration::from_millis(3)), DUE + Duration::from_millis(2));
     }
 
     #[test]
