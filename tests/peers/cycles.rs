@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::nginx::Nginx;
 use crate::pace::get;
-use crate::program::{PATIENCE, loud, until};
+use crate::program::{PATIENCE, until};
 use crate::sluicegate::Sluicegate;
 use crate::sse::Answer;
 
@@ -45,7 +45,7 @@ struct Reader {
 #[test]
 #[ignore = "takes a while; .ci/run runs it"]
 fn three_hundred_cycles_leave_nothing_behind() {
-    let (mut scene, _machine) = (Scene::new(), loud());
+    let mut scene = Scene::new();
     scene.cycle(None);
 }
 
@@ -62,7 +62,7 @@ fn three_hundred_cycles_through_nginx_that_does_not_buffer_leave_nothing_behind(
 }
 
 fn through_nginx(buffering: &str) {
-    let (mut scene, _machine) = (Scene::new(), loud());
+    let mut scene = Scene::new();
     // Without a file to hide in; and it is told not to heed what we say of buffering.
     let server = format!(
         "location / {{ proxy_pass http://{}; proxy_http_version 1.1; proxy_buffering {buffering}; \

@@ -11,6 +11,7 @@ mod media_type;
 mod multipart;
 mod path;
 mod range;
+mod shared;
 mod validators;
 
 use std::fs::{File, Metadata};
@@ -34,6 +35,7 @@ pub use confine::Root;
 use confine::{Opened, Refused};
 use path::Below;
 use range::Selected;
+use shared::OpenFiles;
 use validators::Validators;
 
 /// The methods a file answers to. OPTIONS says this list.
@@ -48,6 +50,7 @@ pub struct Files {
     root: Root,
     index: String,
     list: bool,
+    open: Arc<OpenFiles>,
 }
 
 impl Files {
@@ -61,7 +64,7 @@ impl Files {
 
     /// Serves what lies below a root that is open already.
     pub fn below(root: Root) -> Self {
-        Self { root, index: "index.html".to_owned(), list: false }
+        Self { root, index: "index.html".to_owned(), list: false, open: Arc::default() }
     }
 
     /// The name of the file that is served for the folder it is in. Empty, or a name that is never
@@ -113,7 +116,7 @@ impl Files {
         let below = Below::parse(path).ok_or(Refused::NotFound)?;
         if !below.is_folder() {
             return match self.root.open(&below).await? {
-                Opened::File(file, metadata) => serve(request, &below, file, &metadata),
+                Opened::File(file, metadata) => self.serve(request, &below, file, &metadata),
                 Opened::Folder(_) => Ok(answer::add_slash(&request.method, &request.uri)),
             };
         }
@@ -123,7 +126,7 @@ impl Files {
         }
         if let Some(index) = below.child(self.index.as_bytes()) {
             match self.root.open(&index).await {
-                Ok(Opened::File(file, metadata)) => return serve(request, &index, file, &metadata),
+                Ok(Opened::File(file, metadata)) => return self.serve(request, &index, file, &metadata),
                 Ok(Opened::Folder(_)) | Err(Refused::NotFound) => {}
                 Err(refused) => return Err(refused),
             }
@@ -154,44 +157,45 @@ impl Files {
         *response.body_mut() = Content::text(page);
         Ok(response)
     }
-}
 
-/// The answer with a file, its ranges, or the news that the client has it.
-fn serve(
-    request: &request::Parts,
-    name: &Below,
-    file: File,
-    metadata: &Metadata,
-) -> Result<Response<Content>, Refused> {
-    let size = metadata.len();
-    // The wall clock, not the one that paces: validators are compared with dates.
-    let current = Validators::new(metadata.modified()?, size, SystemTime::now());
-    let mut response = match conditional::evaluate(&request.headers, &current) {
-        Verdict::Failed => answer::plain(
-            StatusCode::PRECONDITION_FAILED,
-            "The file is not in the state the request asked for.",
-        ),
-        Verdict::NotModified => answer::empty(StatusCode::NOT_MODIFIED),
-        Verdict::Serve { ranges } => {
-            let selected = match single(&request.headers) {
-                // Ranges are defined for GET only (RFC 9110 §14.2).
-                Some(field) if ranges && request.method == Method::GET => {
-                    range::select(field.as_bytes(), size)
-                }
-                _ => Selected::Whole,
-            };
-            let media_type = media_type::of(name.as_path());
-            let mut response = content(Arc::new(file), size, &media_type, selected);
-            response.headers_mut().typed_insert(AcceptRanges::bytes());
-            response
+    /// The answer with a file, its ranges, or the news that the client has it.
+    fn serve(
+        &self,
+        request: &request::Parts,
+        name: &Below,
+        file: File,
+        metadata: &Metadata,
+    ) -> Result<Response<Content>, Refused> {
+        let size = metadata.len();
+        // The wall clock, not the one that paces: validators are compared with dates.
+        let current = Validators::new(metadata.modified()?, size, SystemTime::now());
+        let mut response = match conditional::evaluate(&request.headers, &current) {
+            Verdict::Failed => answer::plain(
+                StatusCode::PRECONDITION_FAILED,
+                "The file is not in the state the request asked for.",
+            ),
+            Verdict::NotModified => answer::empty(StatusCode::NOT_MODIFIED),
+            Verdict::Serve { ranges } => {
+                let selected = match single(&request.headers) {
+                    // Ranges are defined for GET only (RFC 9110 §14.2).
+                    Some(field) if ranges && request.method == Method::GET => {
+                        range::select(field.as_bytes(), size)
+                    }
+                    _ => Selected::Whole,
+                };
+                let media_type = media_type::of(name.as_path());
+                let mut response = content(self.open.share(file, metadata), size, &media_type, selected);
+                response.headers_mut().typed_insert(AcceptRanges::bytes());
+                response
+            }
+        };
+        let headers = response.headers_mut();
+        headers.typed_insert(current.etag());
+        if let Some(date) = current.last_modified() {
+            headers.typed_insert(date);
         }
-    };
-    let headers = response.headers_mut();
-    headers.typed_insert(current.etag());
-    if let Some(date) = current.last_modified() {
-        headers.typed_insert(date);
+        Ok(response)
     }
-    Ok(response)
 }
 
 /// The `Range` field, if there is one and not several.
