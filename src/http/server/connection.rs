@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
 use http::{Request, Response};
@@ -282,8 +282,6 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
     let mut stopped = pin!(server.reached(Stage::Stopped));
     let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
-    // Whom the three would wake.
-    let mut known: Option<Waker> = None;
     let settings = &connection.settings;
     let patience = settings.header_timeout.min(settings.idle_timeout);
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
@@ -304,21 +302,14 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
         if closed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
         }
-        // While the server runs, nothing has told them anything: each poll would take a lock that all
-        // connections share.
-        let is_listening = known.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
-        let is_quiet = is_listening && server.is_running();
-        if !is_listening {
-            known = Some(cx.waker().clone());
-        }
-        if !is_quiet && stopped.as_mut().poll(cx).is_ready() {
+        if stopped.as_mut().poll(cx).is_ready() {
             // A response that is cut must not look complete, however its length was told.
             if connection.in_flight.load(Ordering::Acquire) > 0 || connection.sink.is_writing() {
                 connection.sink.abort();
             }
             return Poll::Ready(Ok(()));
         }
-        if !is_quiet && !drained && draining.as_mut().poll(cx).is_ready() {
+        if !drained && draining.as_mut().poll(cx).is_ready() {
             drained = true;
             serving.as_mut().drain();
             if let Poll::Ready(result) = serving.as_mut().poll(cx) {

@@ -17,6 +17,7 @@ mod shedding;
 mod streams;
 mod sweep;
 mod transfer;
+mod waiting;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -46,6 +47,7 @@ use drops::DropLog;
 use registry::Registry;
 use setup::Setup;
 use shedding::Shedding;
+use waiting::{wait_quietly, wait_until};
 
 pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
 
@@ -335,7 +337,8 @@ impl Shared {
 
     /// Waits until the server is at `stage` or beyond.
     fn reached(&self, stage: Stage) -> impl Future<Output = ()> + '_ {
-        wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
+        let has = move || self.stage.load(Ordering::SeqCst) >= stage as u8;
+        wait_quietly(&self.stage_changed, || self.is_running(), has)
     }
 
     /// Waits until no connection is left and none can come.
@@ -376,20 +379,6 @@ impl Shared {
 
     fn counter(&self, refused: Option<Refusal>) -> &AtomicUsize {
         if refused.is_some() { &self.refused } else { &self.connections }
-    }
-}
-
-async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
-    loop {
-        if holds() {
-            return;
-        }
-        let listener = event.listen();
-        // It may have come to hold before we listened.
-        if holds() {
-            return;
-        }
-        listener.await;
     }
 }
 
