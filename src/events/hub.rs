@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use super::trail::Tracing;
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::config::EventSettings;
-use crate::rt;
+use crate::rt::{self, Dice};
 use crate::tracing::{Record, Tracer};
 
 /// How often a hub looks at what time brings.
@@ -43,7 +43,7 @@ pub struct Hub {
     pub(super) clock: Arc<dyn Clock>,
     closing: AtomicBool,
     /// For jitter, where anything that differs will do.
-    dice: AtomicU64,
+    dice: Dice,
     /// When the log was told of queues last, and how many filled or overflowed since.
     told: Mutex<(Option<Instant>, u64, u64)>,
 }
@@ -64,8 +64,6 @@ pub(super) struct Seat {
 impl Hub {
     /// A hub of streams below the path `route`.
     pub fn new(route: &str, settings: EventSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let mut seed = [0; 8];
-        rt::random(&mut seed);
         let hub = Arc::new(Self {
             route: route.to_owned(),
             settings: RwLock::default(),
@@ -77,7 +75,7 @@ impl Hub {
             tracing: OnceLock::new(),
             clock,
             closing: AtomicBool::new(false),
-            dice: AtomicU64::new(u64::from_ne_bytes(seed)),
+            dice: Dice::new(),
             told: Mutex::default(),
         });
         hub.set(settings);
@@ -155,11 +153,7 @@ impl Hub {
 
     /// A number for jitter.
     pub(super) fn roll(&self) -> u64 {
-        // SplitMix64.
-        let mut x = self.dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-        x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        x ^ (x >> 31)
+        self.dice.roll()
     }
 
     pub(super) fn channel(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {

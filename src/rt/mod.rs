@@ -34,7 +34,7 @@ pub use inotify::FileWatch;
 pub use listener::Listener;
 pub use pages::Pages;
 pub use process::{memory_limit, raise_descriptor_limit};
-pub use random::random;
+pub use random::{Dice, random};
 pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;

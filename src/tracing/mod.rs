@@ -15,7 +15,6 @@ mod queue;
 mod record;
 
 use std::fmt;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -24,7 +23,7 @@ use self::otlp::Exporter;
 use self::queue::Queue;
 use crate::clock::Clock;
 use crate::config::TracingSettings;
-use crate::rt;
+use crate::rt::{self, Dice};
 
 pub(crate) use self::queue::Place;
 pub use self::queue::TracingCounts;
@@ -34,7 +33,7 @@ pub use self::record::{Origin, Outcome, Record};
 pub struct Tracer {
     endpoint: String,
     queue: Arc<Queue>,
-    dice: AtomicU64,
+    dice: Dice,
     exporting: Mutex<Option<Exporting>>,
     started: Once,
 }
@@ -63,11 +62,9 @@ impl Tracer {
     }
 
     fn of(most: usize, endpoint: String, exporting: Option<Exporting>) -> Self {
-        let mut seed = [0; 8];
-        rt::random(&mut seed);
         Self {
             queue: Arc::new(Queue::new(most)),
-            dice: AtomicU64::new(u64::from_ne_bytes(seed)),
+            dice: Dice::new(),
             exporting: Mutex::new(exporting),
             endpoint,
             started: Once::new(),
@@ -125,7 +122,7 @@ impl Tracer {
     fn start(&self) {
         let exporting = self.exporting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(exporting) = exporting else { return };
-        let (queue, dice) = (Arc::clone(&self.queue), AtomicU64::new(self.span_id()));
+        let (queue, dice) = (Arc::clone(&self.queue), Dice::new());
         queue.run(true);
         let begun = rt::thread("spans", move || {
             exporting.run(&queue, || span_id(&dice));
@@ -158,10 +155,7 @@ impl fmt::Display for TracingError {
 
 impl std::error::Error for TracingError {}
 
-/// The next of a row of numbers that look like chance (SplitMix64), and never 0, which is no id.
-fn span_id(dice: &AtomicU64) -> u64 {
-    let mut x = dice.fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
-    x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    x = (x ^ (x >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (x ^ (x >> 31)).max(1)
+/// An id for a span: never 0, which is none.
+fn span_id(dice: &Dice) -> u64 {
+    dice.roll().max(1)
 }
