@@ -2,6 +2,7 @@
 //!
 //! Real time where the server's own patience is what is tested; the bounds allow for a loaded machine.
 
+mod h2;
 mod served;
 
 use std::io::{ErrorKind, Read, Write};
@@ -10,15 +11,15 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_lite::future;
+use h2::{Sender, connect};
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
 use served::{PATIENCE, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
-use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::rt;
 use sluicegate::sink::{OnFull, SinkSettings};
 
 /// A server of one folder, each response at `rate`; 0 is unlimited.
@@ -34,21 +35,6 @@ fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {
 
 fn patient_for(stall_timeout: Duration) -> Settings {
     Settings { sink: SinkSettings { stall_timeout, ..SinkSettings::default() }, ..Settings::default() }
-}
-
-type Sender = SendRequest<Empty<Bytes>>;
-
-/// A connection of HTTP/2 whose streams may have `window` bytes on the way each.
-async fn connect(served: &Served, window: u32) -> Sender {
-    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-    let socket = rt::connect(&to).await.unwrap();
-    let mut builder = Builder::new(Executor);
-    builder.initial_stream_window_size(window).initial_connection_window_size(1 << 20);
-    let (sender, connection) = builder.handshake(socket).await.unwrap();
-    rt::spawn(async {
-        let _ = connection.await;
-    });
-    sender
 }
 
 async fn get(sender: &mut Sender, target: &str) -> hyper::Response<Incoming> {
@@ -87,7 +73,7 @@ fn wait_until(what: &str, holds: impl Fn() -> bool) {
 fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbour_is_not() {
     let (_folder, served) = serving(patient_for(Duration::from_millis(700)), 61_440);
     rt::block_on(async {
-        let mut sender = connect(&served, 1024).await;
+        let mut sender = connect(served.addr, 1024).await;
         let shut = get(&mut sender, "/large").await;
         let neighbour = get(&mut sender, "/96k").await;
         assert_eq!(read(neighbour).await, (98_304, true));
@@ -103,7 +89,7 @@ fn a_stream_whose_window_was_never_open_is_reset_too() {
     let (_folder, served) = serving(patient_for(Duration::from_millis(300)), 0);
     rt::block_on(async {
         for (window, expected) in [(0, 0), (1, 1)] {
-            let mut sender = connect(&served, window).await;
+            let mut sender = connect(served.addr, window).await;
             let shut = get(&mut sender, "/large").await;
             wait_until("the reset", || served.handle.telemetry().stalled_streams() > u64::from(window));
             assert_eq!(read(shut).await, (expected, false));
@@ -117,7 +103,7 @@ fn a_short_response_whose_window_stays_shut_is_reset_too() {
     let stall_timeout = Duration::from_millis(700);
     let (_folder, served) = serving(patient_for(stall_timeout), 0);
     rt::block_on(async {
-        let mut sender = connect(&served, 1024).await;
+        let mut sender = connect(served.addr, 1024).await;
         let began = Instant::now();
         let shut = get(&mut sender, "/small").await;
         wait_until("the reset", || aborted(&served) > 0);
@@ -132,7 +118,7 @@ fn a_stream_that_is_slow_at_its_end_is_not_taken_for_idle() {
     let settings = Settings { idle_timeout: Duration::from_millis(300), ..Settings::default() };
     let (_folder, served) = serving(settings, 0);
     rt::block_on(async {
-        let mut sender = connect(&served, 1024).await;
+        let mut sender = connect(served.addr, 1024).await;
         let slow = get(&mut sender, "/small").await;
         // Real time passes for the server; that is what is tested.
         std::thread::sleep(Duration::from_millis(900));
@@ -147,7 +133,7 @@ fn a_stream_that_waits_for_the_connections_own_rate_is_not_let_go() {
     (settings.sink.rate, settings.sink.burst) = (Rate::new(16_384), 1024);
     let (_folder, served) = serving(settings, 0);
     rt::block_on(async {
-        let mut sender = connect(&served, 1 << 20).await;
+        let mut sender = connect(served.addr, 1 << 20).await;
         let (one, other) = (get(&mut sender, "/small").await, get(&mut sender, "/96k").await);
         assert_eq!(future::zip(read(one), read(other)).await, ((15_000, true), (98_304, true)));
     });

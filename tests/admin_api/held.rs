@@ -193,19 +193,12 @@ fn by_the_source() {
 fn by_a_window_that_stays_shut() {
     use bytes::Bytes;
     use http_body_util::Empty;
-    use sluicegate::rt::{self, Connect, Executor};
+    use sluicegate::rt;
 
     let folder = folder();
     let watched = watched(Settings::default(), files(&folder));
-    let to = Connect { host: "127.0.0.1".into(), port: watched.served.addr.port(), receive_buffer: None };
     let response = rt::block_on(async {
-        let socket = rt::connect(&to).await.unwrap();
-        let mut builder = hyper::client::conn::http2::Builder::new(Executor);
-        builder.initial_stream_window_size(1024).initial_connection_window_size(1 << 20);
-        let (mut sender, connection) = builder.handshake(socket).await.unwrap();
-        rt::spawn(async {
-            let _ = connection.await;
-        });
+        let mut sender = crate::h2::connect(watched.served.addr, 1024).await;
         let request = Request::get(format!("http://{}/large.bin", watched.served.addr));
         sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap()
     });

@@ -1,5 +1,7 @@
 //! The admin API on real sockets: limits that are changed under running transfers, and why these are slow.
 
+#[path = "../h2/mod.rs"]
+mod h2;
 #[path = "../served/mod.rs"]
 mod served;
 

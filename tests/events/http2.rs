@@ -2,34 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
 use serde_json::{Value, json};
 use sluicegate::config::EventSettings;
-use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::rt;
 
 use crate::client::{named, publish, serve, until};
-use crate::served::Served;
+use crate::h2::{Sender, connect};
 use crate::sse::{Answer, Event};
-
-type Sender = SendRequest<Empty<Bytes>>;
-
-/// A connection whose streams may have `window` bytes on the way each.
-async fn connect(served: &Served, window: u32) -> Sender {
-    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-    let socket = rt::connect(&to).await.unwrap();
-    let mut builder = Builder::new(Executor);
-    builder.initial_stream_window_size(window).initial_connection_window_size(1 << 20);
-    let (sender, connection) = builder.handshake(socket).await.unwrap();
-    rt::spawn(async {
-        // What ends it, its streams tell.
-        let _ = connection.await;
-    });
-    sender
-}
 
 struct Stream {
     body: Incoming,
@@ -84,7 +66,7 @@ fn streams_share_a_connection_and_end_cleanly_with_their_server() {
     let served = serve(named());
     publish(&served, "other", &json!({"data": "before"}));
     rt::block_on(async {
-        let mut sender = connect(&served, 65_535).await;
+        let mut sender = connect(served.addr, 65_535).await;
         let mut one = Stream::new(&mut sender, "/events/s").await;
         let mut two = Stream::new(&mut sender, "/events/other").await;
         assert_eq!((one.event().await.kind, two.event().await.kind), ("open".into(), "open".into()));
@@ -105,7 +87,7 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
     let token = "t".repeat(22);
     let target = format!("/events/s?token={token}");
     rt::block_on(async {
-        let mut sender = connect(&served, 16_384).await;
+        let mut sender = connect(served.addr, 16_384).await;
         let mut stalled = Stream::new(&mut sender, &target).await;
         let mut neighbour = Stream::new(&mut sender, "/events/s").await;
         assert_eq!(neighbour.event().await.kind, "open");

@@ -9,10 +9,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use hyper::client::conn::http2::Builder;
-use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::rt;
 
 use crate::fixture::{PATIENCE, Program, get, site, text};
+use crate::h2::connect;
 use crate::logs::record;
 
 /// How long each is held, at least.
@@ -99,14 +99,7 @@ fn a_reader_that_keeps_its_window_shut() {
     let site = site(50_000);
     let (held_by, lasted) = held_by(&["serve", text(site.path())], |addr| {
         rt::block_on(async {
-            let to = Connect { host: "127.0.0.1".into(), port: addr.port(), receive_buffer: None };
-            let socket = rt::connect(&to).await.unwrap();
-            let mut builder = Builder::new(Executor);
-            builder.initial_stream_window_size(1024).initial_connection_window_size(1 << 20);
-            let (mut sender, connection) = builder.handshake(socket).await.unwrap();
-            rt::spawn(async {
-                let _ = connection.await;
-            });
+            let mut sender = connect(addr, 1024).await;
             let request = Request::get("http://t/a.bin").body(Empty::<Bytes>::new()).unwrap();
             let response = sender.send_request(request).await.unwrap();
             std::thread::sleep(HELD);

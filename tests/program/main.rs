@@ -4,6 +4,8 @@ mod custom;
 mod ends;
 mod fixture;
 mod given_up;
+#[path = "../h2/mod.rs"]
+mod h2;
 mod held;
 mod logs;
 mod memory;
