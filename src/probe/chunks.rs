@@ -182,21 +182,13 @@ fn cut(timeline: &Timeline, pause: Duration) -> Vec<Chunk> {
 mod tests {
     use super::*;
 
-    fn of(arrivals: impl IntoIterator<Item = (u64, u64)>) -> Timeline {
-        let mut timeline = Timeline::new(100_000);
-        for (millis, bytes) in arrivals {
-            timeline.record(Duration::from_millis(millis), bytes);
-        }
-        timeline
-    }
-
     /// Some number that looks like chance, below `most`.
     fn chance(n: u64, most: u64) -> u64 {
         (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % most
     }
 
     fn told(arrivals: impl IntoIterator<Item = (u64, u64)>) -> String {
-        Chunks::of(&of(arrivals)).map_or("none".to_owned(), |chunks| {
+        Chunks::of(&Timeline::of_millis(arrivals)).map_or("none".to_owned(), |chunks| {
             format!("{chunks} ({} of {})", chunks.regular, chunks.between())
         })
     }
@@ -229,7 +221,7 @@ mod tests {
             at += 200 + chance(n, 201);
             (at, 4096 + chance(n + 77, 3) * 4096)
         });
-        let chunks = Chunks::of(&of(apache)).unwrap();
+        let chunks = Chunks::of(&Timeline::of_millis(apache)).unwrap();
         assert!(!chunks.are_regular() && chunks.all.len() == 100, "{chunks:?}");
         assert_eq!((chunks.size.low, chunks.size.high), (4096, 12_288));
         assert!(chunks.to_string().starts_with("4 096 to 12 288 B every 2"), "{chunks}");

@@ -124,14 +124,6 @@ fn shift(sums: &[Sums; 2], over: Duration) -> i64 {
 mod tests {
     use super::*;
 
-    fn of(arrivals: impl IntoIterator<Item = (u64, u64)>) -> Timeline {
-        let mut timeline = Timeline::new(100_000);
-        for (millis, bytes) in arrivals {
-            timeline.record(Duration::from_millis(millis), bytes);
-        }
-        timeline
-    }
-
     /// Lead, chunk, shift in milliseconds, whether they agree; the other way round it must be the same.
     fn told(one: &Timeline, other: &Timeline, ends: [Option<u64>; 2]) -> (u64, u64, i64, bool) {
         let chunks = [Chunks::of(one), Chunks::of(other)];
@@ -148,7 +140,7 @@ mod tests {
     }
 
     fn grid(count: u64, from: u64, every: u64, bytes: u64) -> Timeline {
-        of((0..count).map(|n| (from + n * every, bytes)))
+        Timeline::of_millis((0..count).map(|n| (from + n * every, bytes)))
     }
 
     #[test]
@@ -157,9 +149,9 @@ mod tests {
         let direct = grid(151, 0, 200, 12_288);
         assert_eq!(told(&direct, &direct, run), (0, 12_288, 0, true));
         assert_eq!(told(&direct, &grid(150, 200, 200, 12_288), run), (0, 12_288, 0, true));
-        let late = of((0..151).map(|n| (n * 200 + n % 2 * 20, 12_288)));
+        let late = Timeline::of_millis((0..151).map(|n| (n * 200 + n % 2 * 20, 12_288)));
         assert_eq!(told(&direct, &late, run).0, 0);
-        let later = of((0..151).map(|n| (n * 200 + u64::from(n > 0) * 40, 12_288)));
+        let later = Timeline::of_millis((0..151).map(|n| (n * 200 + u64::from(n > 0) * 40, 12_288)));
         assert_eq!(told(&direct, &later, run), (12_288, 12_288, 40, true));
     }
 
@@ -167,17 +159,17 @@ mod tests {
     fn a_chunk_that_was_lost_or_a_rate_that_differs_does_not_agree() {
         let run = [Some(30_100), Some(30_100)];
         let direct = grid(151, 0, 200, 12_288);
-        let behind = of((0..150).map(|n| (n * 200 + u64::from(n > 50) * 400, 12_288)));
+        let behind = Timeline::of_millis((0..150).map(|n| (n * 200 + u64::from(n > 50) * 400, 12_288)));
         assert_eq!(told(&direct, &behind, run), (24_576, 12_288, 400, false));
         let slower = grid(149, 0, 203, 12_288);
         assert!(!told(&direct, &slower, run).3);
-        let doubled = of((0..151).map(|n| (n * 200, if n == 0 { 61_440 } else { 12_288 })));
+        let doubled = Timeline::of_millis((0..151).map(|n| (n * 200, if n == 0 { 61_440 } else { 12_288 })));
         assert_eq!(told(&direct, &doubled, run).0, 49_152);
     }
 
     #[test]
     fn smooth_beside_chunked_agrees_within_the_chunk() {
-        let smooth = of((0..5_000).map(|n| (n * 2, 123)));
+        let smooth = Timeline::of_millis((0..5_000).map(|n| (n * 2, 123)));
         let (lead, chunk, _, agree) = told(&grid(50, 0, 200, 12_288), &smooth, [Some(10_000), Some(10_000)]);
         assert!(agree && lead < chunk, "{lead} of {chunk}");
     }
@@ -191,10 +183,10 @@ mod tests {
 
     #[test]
     fn what_never_came_is_not_compared() {
-        let (one, none) = (grid(5, 0, 200, 100), of([]));
+        let (one, none) = (grid(5, 0, 200, 100), Timeline::of_millis([]));
         let side = |timeline| Side { timeline, chunks: None, rate: None, end: End::Whole };
         assert_eq!(compare(side(&one), side(&none)), None);
-        let at_once = of([(7, 500)]);
+        let at_once = Timeline::of_millis([(7, 500)]);
         let same = compare(side(&at_once), side(&at_once)).unwrap();
         assert_eq!((same.lead, same.chunk, same.over, same.agree()), (0, 500, Duration::ZERO, true));
     }

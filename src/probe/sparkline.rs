@@ -81,14 +81,6 @@ fn round_up(time: Duration) -> Duration {
 mod tests {
     use super::*;
 
-    fn of(arrivals: impl IntoIterator<Item = (u64, u64)>) -> Timeline {
-        let mut timeline = Timeline::new(10_000);
-        for (millis, bytes) in arrivals {
-            timeline.record(Duration::from_millis(millis), bytes);
-        }
-        timeline
-    }
-
     fn drawn(timeline: &Timeline, until: u64, whole: bool, most: usize, grain: u64) -> (String, u128, u64) {
         let ms = Duration::from_millis;
         let parts = parts(timeline, ms(until), whole, most, ms(grain));
@@ -97,25 +89,25 @@ mod tests {
 
     #[test]
     fn an_even_pace_is_a_flat_line() {
-        let grid = of((0..50).map(|n| (3 + n * 200 + u64::from(n > 0) * 9, 12_288)));
+        let grid = Timeline::of_millis((0..50).map(|n| (3 + n * 200 + u64::from(n > 0) * 9, 12_288)));
         for (until, bars) in [(10_003, 10), (10_200, 10), (9_700, 9)] {
             assert_eq!(drawn(&grid, until, false, 10, 201), ("█".repeat(bars), 1000, 61_440), "{until}");
         }
         assert_eq!(drawn(&grid, 10_003, false, 80, 201), ("█".repeat(50), 200, 12_288));
-        let ended = of([(0, 8), (200, 8), (400, 9)]);
+        let ended = Timeline::of_millis([(0, 8), (200, 8), (400, 9)]);
         assert_eq!(drawn(&ended, 400, true, 80, 200), ("██▉".replace('▉', "█"), 200, 9));
     }
 
     #[test]
     fn bursts_and_stalls_are_seen() {
-        let uneven = of([(0, 80), (100, 40), (200, 10), (400, 1), (480, 79)]);
+        let uneven = Timeline::of_millis([(0, 80), (100, 40), (200, 10), (400, 1), (480, 79)]);
         assert_eq!(drawn(&uneven, 500, false, 5, 1), ("█▄▁ █".to_owned(), 100, 80));
     }
 
     #[test]
     fn nothing_and_no_room_are_no_harm() {
-        assert_eq!(drawn(&of([]), 0, false, 0, 1), (" ".to_owned(), 1, 0));
-        assert_eq!(drawn(&of([(0, 5)]), 0, true, 40, 1), ("█".to_owned(), 1, 5));
-        assert_eq!(drawn(&of([(0, u64::MAX)]), 30_000, false, 1, 1).1, 40_000);
+        assert_eq!(drawn(&Timeline::of_millis([]), 0, false, 0, 1), (" ".to_owned(), 1, 0));
+        assert_eq!(drawn(&Timeline::of_millis([(0, 5)]), 0, true, 40, 1), ("█".to_owned(), 1, 5));
+        assert_eq!(drawn(&Timeline::of_millis([(0, u64::MAX)]), 30_000, false, 1, 1).1, 40_000);
     }
 }

@@ -162,6 +162,18 @@ impl Sums {
 }
 
 #[cfg(test)]
+impl Timeline {
+    /// Arrivals at milliseconds, none of which is merged for want of room.
+    pub(super) fn of_millis(arrivals: impl IntoIterator<Item = (u64, u64)>) -> Self {
+        let mut timeline = Self::new(100_000);
+        for (millis, bytes) in arrivals {
+            timeline.record(Duration::from_millis(millis), bytes);
+        }
+        timeline
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
