@@ -26,8 +26,8 @@ pub(super) fn of(
         // Said of traces alone, it is the whole of it.
         return read(OF_TRACES, &text).map(|url| url.to_string());
     }
-    let (name, text) = given(OF_ALL).map_or((OF_ALL, DEFAULT.to_owned()), |text| (OF_ALL, text));
-    read(name, &text).map(|url| url.for_traces())
+    let text = given(OF_ALL).unwrap_or_else(|| DEFAULT.to_owned());
+    read(OF_ALL, &text).map(|url| url.for_traces())
 }
 
 #[cfg(test)]
