@@ -51,6 +51,7 @@ mod excerpt;
 pub mod filter;
 pub mod generator;
 pub mod http;
+mod http1;
 pub mod limit;
 pub mod probe;
 pub mod quota;

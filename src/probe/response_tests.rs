@@ -39,7 +39,8 @@ fn content_is_counted_and_framing_is_not() {
             true,
             true,
         ),
-        ("Transfer-Encoding: gzip, chunked\r\nContent-Length: 3\r\n\r\n1\r\nh\r\n", 1, false, true),
+        ("Transfer-Encoding: gzip, chunked\r\n\r\n1\r\nh\r\n", 1, false, true),
+        ("Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n1\r\nh\r\n", 1, false, false),
         ("Transfer-Encoding: gzip\r\n\r\n1234", 4, false, false),
     ] {
         let text = format!("{OK}{rest}");

@@ -5,6 +5,7 @@ pub const PURE: &[&str] = &[
     "brigade/",
     "limit/",
     "filter/",
+    "http1/",
     "events/cap.rs",
     "events/encoding.rs",
     "events/event.rs",

@@ -151,10 +151,19 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("quota/book/grants.rs", "use super::fair::Demand; use crate::quota::id::Id;")],
     },
     Rule {
-        name: "probe imports limit and excerpt, and only its run the clock, rt and tls",
+        name: "http1 imports nothing of the crate",
+        check: |source| imports_but(source, "http1/", &[&["http1"]]),
+        broken_by: &[
+            ("http1/framing.rs", "use crate::rt::Socket;"),
+            ("http1/response.rs", "use crate::http::MAX_HEAD;"),
+        ],
+        kept_by: &[("http1/response.rs", "use super::framing::Framing; use http::Method;")],
+    },
+    Rule {
+        name: "probe imports limit, http1 and excerpt, and only its run the clock, rt and tls",
         check: |source| {
             let asking: &[&[&str]] = &[&["probe"], &["clock"], &["limit"], &["rt"], &["tls"]];
-            let pure: &[&[&str]] = &[&["probe"], &["limit"], &["excerpt"]];
+            let pure: &[&[&str]] = &[&["probe"], &["limit"], &["http1"], &["excerpt"]];
             imports_but(source, "probe/", if source.is_in("probe/run/") { asking } else { pure })
         },
         broken_by: &[

@@ -1,0 +1,348 @@
+//! Where a message's content ends, and which bytes between are not content (RFC 9112, sections 6 and 7).
+
+use std::fmt;
+
+use http::HeaderMap;
+use http::header::{HeaderName, HeaderValue};
+
+/// The most bytes of the trailer section.
+const MOST_TRAILER: usize = 32 * 1024;
+
+/// The most bytes behind the size of a chunk, on its line. Nobody uses them.
+const MOST_EXTENSION: u16 = 4 * 1024;
+
+/// The most fields in a trailer section.
+const MOST_FIELDS: usize = 128;
+
+/// How much of a message's content has come, and how the rest of it will.
+#[derive(Debug)]
+pub(crate) enum Framing {
+    /// All of it has come.
+    Whole,
+    /// So many bytes are yet to come.
+    Length(u64),
+    /// In chunks.
+    Chunked(Chunked),
+    /// All there is until the connection ends.
+    UntilClose,
+}
+
+/// A message in chunks.
+#[derive(Debug, Default)]
+pub(crate) struct Chunked {
+    place: Place,
+    /// What has come of the trailer section.
+    trailer: Vec<u8>,
+}
+
+/// Where in the framing of chunks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// In the size of a chunk: what it is so far, and of how many digits.
+    Size(u64, u8),
+    /// Behind the size, before the end of its line; and how many bytes of that have come.
+    Extension(u64, u16),
+    /// At the line feed behind the size.
+    SizeEnd(u64),
+    Data(u64),
+    /// At the carriage return behind a chunk's data.
+    DataEnd,
+    /// At the line feed behind that.
+    DataEndFeed,
+    /// In the trailer section.
+    Trailer,
+    /// Behind it.
+    Over,
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self::Size(0, 0)
+    }
+}
+
+/// What some bytes were.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Taken {
+    /// How many of them, from the first on, were framing.
+    pub(crate) framing: usize,
+    /// How many behind these are content.
+    pub(crate) content: usize,
+}
+
+/// The bytes break the rules of HTTP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Malformed(pub(crate) &'static str);
+
+impl Framing {
+    /// A message in chunks, of which nothing has come.
+    pub(crate) fn chunked() -> Self {
+        Self::Chunked(Chunked::default())
+    }
+
+    /// Whether all of it has come.
+    pub(crate) fn is_whole(&self) -> bool {
+        match self {
+            Self::Whole | Self::Length(0) => true,
+            Self::Chunked(chunked) => chunked.place == Place::Over,
+            Self::Length(_) | Self::UntilClose => false,
+        }
+    }
+
+    /// How many bytes of content are yet to come, if it is told.
+    pub(crate) fn remaining(&self) -> Option<u64> {
+        match self {
+            Self::Whole => Some(0),
+            Self::Length(left) => Some(*left),
+            Self::Chunked(_) | Self::UntilClose => None,
+        }
+    }
+
+    /// Takes what stands at the beginning of `input`: framing, and content up to the next framing. What is
+    /// behind these is for the next call; when the message is whole nothing is taken.
+    ///
+    /// # Errors
+    /// The bytes are no framing.
+    pub(crate) fn take(&mut self, input: &[u8]) -> Result<Taken, Malformed> {
+        match self {
+            Self::Whole => Ok(Taken::default()),
+            Self::Length(left) => Ok(Taken { framing: 0, content: count_down(left, input.len()) }),
+            Self::UntilClose => Ok(Taken { framing: 0, content: input.len() }),
+            Self::Chunked(chunked) => chunked.take(input),
+        }
+    }
+
+    /// The connection has ended. Whether that is how the message ends too.
+    pub(crate) fn end(&mut self) -> bool {
+        if matches!(self, Self::UntilClose) {
+            *self = Self::Whole;
+        }
+        self.is_whole()
+    }
+
+    /// The trailer fields, once; `None` if there are none, or they have not come yet.
+    ///
+    /// # Errors
+    /// They are no fields, or too many.
+    pub(crate) fn trailers(&mut self) -> Result<Option<HeaderMap>, Malformed> {
+        match self {
+            Self::Chunked(Chunked { place: Place::Over, trailer }) if !trailer.is_empty() => {
+                fields(&std::mem::take(trailer)).map(|fields| Some(fields).filter(|all| !all.is_empty()))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+impl Chunked {
+    fn take(&mut self, input: &[u8]) -> Result<Taken, Malformed> {
+        let mut taken = Taken::default();
+        while let Some(&byte) = input.get(taken.framing) {
+            match &mut self.place {
+                Place::Data(left) => {
+                    taken.content = count_down(left, input.len() - taken.framing);
+                    if *left == 0 {
+                        self.place = Place::DataEnd;
+                    }
+                    break;
+                }
+                Place::Over => break,
+                Place::Trailer => {
+                    self.trailer.push(byte);
+                    if self.trailer.ends_with(b"\r\n") && ends_section(&self.trailer) {
+                        self.place = Place::Over;
+                    } else if self.trailer.len() >= MOST_TRAILER {
+                        return Err(Malformed("its trailer section is too large"));
+                    }
+                }
+                place => *place = place.next(byte).ok_or(Malformed("its chunks are not framed as such"))?,
+            }
+            taken.framing += 1;
+        }
+        Ok(taken)
+    }
+}
+
+impl Place {
+    /// The place behind a byte of framing.
+    fn next(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+                let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
+                // Sixteen digits are all that fit.
+                if digits == 16 {
+                    return None;
+                }
+                Self::Size(size << 4 | digit, digits + 1)
+            }
+            (Self::Size(_, 0), _) => return None,
+            (Self::Size(size, _) | Self::Extension(size, _), b'\r') => Self::SizeEnd(size),
+            (Self::Size(size, _), b';' | b' ' | b'\t') => Self::Extension(size, 0),
+            // A line feed alone could be an end for others and none for us.
+            (Self::Extension(size, len), byte) if byte != b'\n' && len < MOST_EXTENSION => {
+                Self::Extension(size, len + 1)
+            }
+            (Self::SizeEnd(0), b'\n') => Self::Trailer,
+            (Self::SizeEnd(size), b'\n') => Self::Data(size),
+            (Self::DataEnd, b'\r') => Self::DataEndFeed,
+            (Self::DataEndFeed, b'\n') => Self::default(),
+            _ => return None,
+        })
+    }
+}
+
+/// Takes as many of `have` bytes as are left to take.
+fn count_down(left: &mut u64, have: usize) -> usize {
+    let taken = usize::try_from(*left).map_or(have, |left| left.min(have));
+    *left -= taken as u64;
+    taken
+}
+
+/// Whether the section, which ends in a line's end, ends in an empty line.
+fn ends_section(section: &[u8]) -> bool {
+    section.len() == 2 || section.ends_with(b"\r\n\r\n")
+}
+
+fn fields(section: &[u8]) -> Result<HeaderMap, Malformed> {
+    const BROKEN: Malformed = Malformed("its trailer section is no list of fields");
+    let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(section, &mut lines) else {
+        return Err(BROKEN);
+    };
+    let field = |line: &httparse::Header<'_>| {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BROKEN)?;
+        Ok((name, HeaderValue::from_bytes(line.value).map_err(|_| BROKEN)?))
+    };
+    let mut all = HeaderMap::new();
+    for line in lines {
+        let (name, value) = field(line)?;
+        all.append(name, value);
+    }
+    Ok(all)
+}
+
+impl fmt::Display for Malformed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0)
+    }
+}
+
+impl std::error::Error for Malformed {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Content, bytes taken, whether it is whole, and the trailers' names; the same for every cut in two.
+    type Told = Result<(String, usize, bool, Vec<String>), Malformed>;
+
+    fn read(new: impl Fn() -> Framing, input: &str) -> Told {
+        let mut seen: Option<Told> = None;
+        for cut in 0..=input.len() {
+            let told = in_pieces(new(), [&input.as_bytes()[..cut], &input.as_bytes()[cut..]]);
+            assert_eq!(seen.get_or_insert_with(|| told.clone()), &told, "{input:?} cut at {cut}");
+        }
+        seen.unwrap()
+    }
+
+    fn in_pieces<'a>(mut framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> Told {
+        let (mut content, mut used) = (Vec::new(), 0);
+        for mut rest in pieces {
+            while !rest.is_empty() && !framing.is_whole() {
+                let taken = framing.take(rest)?;
+                let (piece, behind) = rest[taken.framing..].split_at(taken.content);
+                assert!(behind.len() < rest.len(), "it gets on");
+                content.extend_from_slice(piece);
+                used += rest.len() - behind.len();
+                rest = behind;
+            }
+        }
+        let names = framing.trailers()?.unwrap_or_default();
+        let names = names.keys().map(|name| name.as_str().to_owned()).collect();
+        Ok((String::from_utf8(content).unwrap(), used, framing.is_whole(), names))
+    }
+
+    fn told(content: &str, used: usize, whole: bool, names: &[&str]) -> Told {
+        Ok((content.to_owned(), used, whole, names.iter().map(|&name| name.to_owned()).collect()))
+    }
+
+    #[test]
+    fn a_length_is_counted_and_what_follows_is_left() {
+        assert_eq!(read(|| Framing::Length(3), "abcd"), told("abc", 3, true, &[]));
+        assert_eq!(read(|| Framing::Length(5), "abcd"), told("abcd", 4, false, &[]));
+        assert_eq!(read(|| Framing::Length(u64::MAX), "abcd"), told("abcd", 4, false, &[]));
+        assert_eq!(read(|| Framing::Whole, "abcd"), told("", 0, true, &[]));
+        assert!(Framing::Length(0).is_whole());
+    }
+
+    #[test]
+    fn chunks_are_put_together() {
+        for (input, content, whole, names) in [
+            ("5\r\nhello\r\n0\r\n\r\n", "hello", true, &[][..]),
+            ("5\r\nhel", "hel", false, &[]),
+            ("5\r\nhello\r\n", "hello", false, &[]),
+            ("5\r\nhello\r\n0\r\n", "hello", false, &[]),
+            ("A;x=y\r\n0123456789\r\n0001 \r\n!\r\n000\r\n\r\n", "0123456789!", true, &[]),
+            ("1\r\na\r\n0\r\nExpires: never\r\nA: b\r\n\r\n", "a", true, &["expires", "a"]),
+            ("0\r\nA: \r\n\r\n", "", true, &["a"]),
+        ] {
+            assert_eq!(read(Framing::chunked, input), told(content, input.len(), whole, names), "{input:?}");
+        }
+        let two = "1\r\na\r\n0\r\n\r\nHTTP/1.1";
+        assert_eq!(read(Framing::chunked, two), told("a", two.len() - 8, true, &[]));
+    }
+
+    #[test]
+    fn chunks_that_are_none_are_refused() {
+        for input in [
+            "x",
+            "\r\n",
+            " 5\r\n",
+            "-1\r\n",
+            "0x5\r\n",
+            "1\na\r\n",
+            "1;\na\r\n",
+            "1\rx",
+            "1\r\nab\r\n",
+            "1\r\na\n0\r\n\r\n",
+            "1\r\na\rx",
+            "10000000000000000\r\n",
+            "0\r\nno field\r\n\r\n",
+            "0\r\n: x\r\n\r\n",
+        ] {
+            assert!(read(Framing::chunked, input).is_err(), "{input:?}");
+        }
+        let mut largest = Framing::chunked();
+        let size = "ffffffffffffffff\r\n";
+        assert_eq!(largest.take(size.as_bytes()), Ok(Taken { framing: size.len(), content: 0 }));
+        assert_eq!(largest.take(b"abc"), Ok(Taken { framing: 0, content: 3 }));
+    }
+
+    #[test]
+    fn what_is_not_content_has_a_bound() {
+        let extension = |len: usize| format!("1;{}\r\na", "x".repeat(len));
+        let bound = usize::from(MOST_EXTENSION);
+        assert!(read(Framing::chunked, &extension(bound)).is_ok());
+        assert!(read(Framing::chunked, &extension(bound + 1)).is_err());
+        let trailer = |len: usize| format!("0\r\na: {}\r\n\r\n", "x".repeat(len - "a: \r\n\r\n".len()));
+        let once = |input: &str| in_pieces(Framing::chunked(), [input.as_bytes()]);
+        assert!(once(&trailer(MOST_TRAILER)).is_ok());
+        assert!(once(&trailer(MOST_TRAILER + 1)).is_err());
+        let many = |count: usize| format!("0\r\n{}\r\n", "a: b\r\n".repeat(count));
+        assert!(once(&many(MOST_FIELDS)).is_ok());
+        assert!(once(&many(MOST_FIELDS + 1)).is_err());
+    }
+
+    #[test]
+    fn the_end_of_the_connection_ends_only_what_has_no_other_end() {
+        for (mut framing, input, ends) in [
+            (Framing::UntilClose, "hello", true),
+            (Framing::Length(2), "ab", true),
+            (Framing::Length(3), "ab", false),
+            (Framing::chunked(), "0\r\n", false),
+        ] {
+            assert!(framing.take(input.as_bytes()).is_ok());
+            assert_eq!(framing.end(), ends, "{input:?}");
+        }
+    }
+}

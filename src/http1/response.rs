@@ -1,0 +1,209 @@
+//! A response's head: reading it, and what it says about the content behind it.
+
+use std::mem::MaybeUninit;
+
+use bytes::Bytes;
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, Response, StatusCode, Version, response};
+
+use super::framing::{Framing, Malformed};
+use super::{has_token, tokens};
+
+/// The most fields of a head.
+const MOST_FIELDS: usize = 128;
+
+/// Why bytes are no head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum HeadError {
+    TooManyFields,
+    /// In what way they are no HTTP/1.
+    Malformed(&'static str),
+}
+
+/// A head that was read.
+#[derive(Debug)]
+pub(crate) struct Head {
+    /// Version, status and fields. Values are slices of the input.
+    pub(crate) parts: response::Parts,
+    /// The reason phrase, if it is another than the status's own.
+    pub(crate) reason: Option<Bytes>,
+    /// How many bytes it was.
+    pub(crate) len: usize,
+}
+
+/// The head that `input` begins with; `None` if its end is not there yet.
+///
+/// # Errors
+/// It is none, or has more than 128 fields.
+pub(crate) fn read_head(input: &Bytes) -> Result<Option<Head>, HeadError> {
+    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+    let mut read = httparse::Response::new(&mut []);
+    let parsed =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, input, &mut lines);
+    let len = match parsed {
+        Ok(httparse::Status::Complete(len)) => len,
+        Ok(httparse::Status::Partial) => return Ok(None),
+        Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
+        Err(error) => return Err(HeadError::Malformed(words(error))),
+    };
+    const NO_FIELD: HeadError = HeadError::Malformed("a field is none");
+    let (mut parts, ()) = Response::new(()).into_parts();
+    parts.status = StatusCode::from_u16(read.code.unwrap_or(0))
+        .map_err(|_| HeadError::Malformed("its status is none"))?;
+    parts.version = if read.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+    parts.headers.reserve(read.headers.len());
+    for line in read.headers.iter() {
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| NO_FIELD)?;
+        let value = HeaderValue::from_maybe_shared(input.slice_ref(line.value));
+        parts.headers.append(name, value.map_err(|_| NO_FIELD)?);
+    }
+    let reason = read.reason.filter(|&reason| Some(reason) != parts.status.canonical_reason());
+    let reason = reason.map(|reason| input.slice_ref(reason.as_bytes()));
+    Ok(Some(Head { parts, reason, len }))
+}
+
+fn words(error: httparse::Error) -> &'static str {
+    match error {
+        httparse::Error::HeaderName => "the name of a field is none",
+        httparse::Error::HeaderValue => "the value of a field is none",
+        httparse::Error::Status => "its status is none",
+        httparse::Error::Version => "it speaks another version",
+        _ => "it does not begin as a response does",
+    }
+}
+
+/// How the content behind the head of an answer to `method` is framed (RFC 9112, section 6.3).
+///
+/// # Errors
+/// The lengths it tells are none, or differ.
+pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Framing, Malformed> {
+    let status = head.status;
+    let bare = status.is_informational()
+        || status == StatusCode::NO_CONTENT
+        || status == StatusCode::NOT_MODIFIED
+        || method == Method::HEAD;
+    if bare {
+        return Ok(Framing::Whole);
+    }
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        let chunked = is_chunked(head);
+        return Ok(if chunked { Framing::chunked() } else { Framing::UntilClose });
+    }
+    Ok(match length(head)? {
+        Some(length) => Framing::Length(length),
+        None => Framing::UntilClose,
+    })
+}
+
+/// Whether the connection can be asked again when the content, if there is any, has come.
+pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
+    let said = |word| has_token(&head.headers, &CONNECTION, word);
+    let coded = head.headers.contains_key(TRANSFER_ENCODING);
+    if head.version == Version::HTTP_10 {
+        // Transfer codings came later: who sends one may mean something else by it.
+        return said("keep-alive") && !coded && head.headers.contains_key(CONTENT_LENGTH);
+    }
+    // With both a coding and a length, who wrote the head and who frames the content may not be one.
+    let doubtful = coded && (head.headers.contains_key(CONTENT_LENGTH) || !is_chunked(head));
+    !said("close") && !doubtful
+}
+
+/// Whether the last transfer coding is `chunked`.
+fn is_chunked(head: &response::Parts) -> bool {
+    tokens(&head.headers, &TRANSFER_ENCODING).last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"))
+}
+
+/// What `Content-Length` tells. Several that are equal are one.
+fn length(head: &response::Parts) -> Result<Option<u64>, Malformed> {
+    let mut told = None;
+    for value in head.headers.get_all(CONTENT_LENGTH) {
+        // An empty member is no length, so the members are not `tokens`.
+        for text in value.as_bytes().split(|&byte| byte == b',') {
+            let text = text.trim_ascii();
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            match number.filter(|_| digits) {
+                Some(number) if told.is_none_or(|told| told == number) => told = Some(number),
+                _ => return Err(Malformed("its Content-Length is no length")),
+            }
+        }
+    }
+    Ok(told)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(text: &str) -> response::Parts {
+        let head = read_head(&Bytes::copy_from_slice(text.as_bytes())).unwrap().unwrap();
+        assert_eq!(head.len, text.len());
+        head.parts
+    }
+
+    #[test]
+    fn a_head_is_there_when_its_end_is() {
+        let text = "HTTP/1.1 404 Gone fishing\r\nServer: x\r\nset-cookie: a\r\nSET-COOKIE:  b \r\n\r\n";
+        for cut in 0..text.len() {
+            assert!(matches!(read_head(&Bytes::copy_from_slice(&text.as_bytes()[..cut])), Ok(None)), "{cut}");
+        }
+        let Head { parts, reason, len } = read_head(&Bytes::from(format!("{text}content"))).unwrap().unwrap();
+        assert_eq!((parts.status.as_u16(), parts.version, len), (404, Version::HTTP_11, text.len()));
+        assert_eq!(reason.unwrap(), "Gone fishing");
+        assert_eq!(parts.headers["server"], "x");
+        assert_eq!(parts.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a", "b"]);
+        let usual = read_head(&Bytes::from_static(b"HTTP/1.0 200 OK\r\n\r\n")).unwrap().unwrap();
+        assert!(usual.parts.version == Version::HTTP_10 && usual.reason.is_none());
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for text in [
+            "SSH-2.0-OpenSSH\r\n",
+            "HTTP/1.1 20x OK\r\n\r\n",
+            "HTTP/1.1 099 X\r\n\r\n",
+            "HTTP/2.0 200 OK\r\n\r\n",
+        ] {
+            assert!(matches!(read_head(&Bytes::from(text)), Err(HeadError::Malformed(_))), "{text:?}");
+        }
+        for line in ["no colon", "na me: x", ": x", "a: \u{0}", " folded: x"] {
+            let text = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
+            assert!(matches!(read_head(&Bytes::from(text)), Err(HeadError::Malformed(_))), "{line:?}");
+        }
+        let many = |count: usize| Bytes::from(format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(count)));
+        assert_eq!(read_head(&many(MOST_FIELDS)).unwrap().unwrap().parts.headers.len(), MOST_FIELDS);
+        assert_eq!(read_head(&many(MOST_FIELDS + 1)).unwrap_err(), HeadError::TooManyFields);
+    }
+
+    #[test]
+    fn content_is_framed_as_the_head_says() {
+        let get = Method::GET;
+        for (method, start, fields, expected) in [
+            (&get, "1.1 200", "content-length: 5", "Length(5) true"),
+            (&get, "1.1 200", "content-length: 5, 5\r\ncontent-length: 5", "Length(5) true"),
+            (&get, "1.1 200", "content-length: 5\r\nconnection: x, Close", "Length(5) false"),
+            (&get, "1.0 200", "content-length: 5", "Length(5) false"),
+            (&get, "1.0 200", "content-length: 5\r\nconnection: Keep-Alive", "Length(5) true"),
+            (&get, "1.0 200", "connection: keep-alive", "UntilClose false"),
+            (&get, "1.1 200", "a: b", "UntilClose true"),
+            (&get, "1.1 200", "transfer-encoding: Chunked", "Chunked true"),
+            (&get, "1.1 200", "transfer-encoding: gzip, chunked", "Chunked true"),
+            (&get, "1.1 200", "transfer-encoding: chunked, gzip", "UntilClose false"),
+            (&get, "1.1 200", "transfer-encoding: chunked\r\ncontent-length: x", "Chunked false"),
+            (&get, "1.0 200", "transfer-encoding: chunked\r\nconnection: keep-alive", "Chunked false"),
+            (&Method::HEAD, "1.1 200", "content-length: 5", "Whole true"),
+            (&get, "1.1 204", "content-length: 5", "Whole true"),
+            (&get, "1.1 304", "content-length: 5", "Whole true"),
+            (&get, "1.1 103", "a: b", "Whole true"),
+        ] {
+            let head = head(&format!("HTTP/{start} X\r\n{fields}\r\n\r\n"));
+            let framing = format!("{:?}", framing_of(&head, method).unwrap());
+            let kind = framing.split_once("(Chunked").map_or(framing.as_str(), |(kind, _)| kind);
+            assert_eq!(format!("{kind} {}", keeps_connection(&head)), expected, "{method} {start} {fields}");
+        }
+        for length in ["x", "", "5,", "+5", "-1", "5, 6", "5\r\ncontent-length: 6", "99999999999999999999"] {
+            let head = head(&format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"));
+            assert!(framing_of(&head, &get).is_err(), "{length:?}");
+        }
+    }
+}
