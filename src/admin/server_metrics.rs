@@ -41,10 +41,10 @@ impl ServerMetrics {
         )?;
         to.gauge("timers", "Wake-ups that are set.", None, rt::clock().sleepers() as u64)?;
         to.gauge(
-            "file_buffers",
-            "Memory of the buffers with pieces of files on their way to sockets.",
+            "read_buffers",
+            "Memory of the buffers with pieces of files and of backends' content on their way to sockets.",
             Some(Unit::Bytes),
-            rt::file_buffers() as u64,
+            rt::read_buffers() as u64,
         )
     }
 

@@ -1,4 +1,4 @@
-//! Buffers for file reads, used again and again.
+//! Buffers for what is read from files and backends, used again and again.
 //!
 //! A buffer is zeroed once, when it is made, and goes back to its pool when the last [`Bytes`] made of
 //! it is dropped. So a chunk costs neither an allocation of its size nor a pass of zeroes, and a
@@ -11,16 +11,16 @@ use bytes::Bytes;
 
 use super::Pages;
 
-/// The two sizes, each with how many of it are kept: together at most 3 MiB in the process.
+/// The sizes, each with how many of it are kept: together at most 3.5 MiB in the process.
 ///
-/// 16 KiB holds the chunk of rates up to 80 KiB/s (12 288 bytes at 60 KiB/s), 64 KiB is the largest
-/// piece. As many are in use at one time as there are pieces on their way to sockets; what the pool
-/// does not keep is freed.
-static POOLS: [Pool; 2] = [Pool::new(16 * 1024, 64), Pool::new(64 * 1024, 32)];
+/// 4 KiB holds a message's head or the chunk of rates up to 20 KiB/s, 16 KiB that of rates up to 80 KiB/s
+/// (12 288 bytes at 60 KiB/s), 64 KiB is the largest piece. As many are in use at one time as there are
+/// pieces on their way to sockets; what the pool does not keep is freed.
+static POOLS: [Pool; 3] = [Pool::new(4 * 1024, 128), Pool::new(16 * 1024, 64), Pool::new(64 * 1024, 32)];
 
-/// Bytes of memory in all buffers that hold pieces of files on their way to sockets, or are being read
-/// into. Those that wait in their pools are not among them.
-pub fn file_buffers() -> usize {
+/// Bytes of memory in all buffers that hold pieces of files or of backends' content on their way to
+/// sockets, or are being read into. Those that wait in their pools are not among them.
+pub fn read_buffers() -> usize {
     POOLS.iter().map(|pool| pool.lent.load(Ordering::Relaxed) * pool.size).sum()
 }
 
@@ -68,14 +68,24 @@ impl Buffer {
     ///
     /// What it held before is still in it: only what a read filled may be shown to anyone.
     pub(super) fn take(want: usize) -> Self {
-        let [small, large] = &POOLS;
-        if want <= small.size { small.take() } else { large.take() }
+        let [small, middle, large] = &POOLS;
+        let fitting = [small, middle].into_iter().find(|pool| want <= pool.size);
+        fitting.unwrap_or(large).take()
     }
 
     /// The first `want` bytes, or all if there are fewer.
     pub(super) fn space(&mut self, want: usize) -> &mut [u8] {
         let end = want.min(self.bytes.len());
         &mut self.bytes[..end]
+    }
+
+    /// The first `filled` bytes. Without a copy, and the buffer goes home when they are dropped, if they fill
+    /// at least half of it: many small pieces that wait must not hold a large buffer each. Else a copy.
+    pub(super) fn freeze_or_copy(self, filled: usize) -> Bytes {
+        if filled < self.pool.size / 2 {
+            return Bytes::copy_from_slice(&self.bytes[..filled]);
+        }
+        self.freeze(filled)
     }
 
     /// The first `filled` bytes, without a copy. The buffer goes home when they are dropped.
@@ -131,9 +141,22 @@ mod tests {
     }
 
     #[test]
+    fn what_fills_less_than_half_of_a_buffer_does_not_hold_it() {
+        static OWN: Pool = Pool::new(8, 2);
+        let lent = || OWN.lent.load(Ordering::Relaxed);
+        let mut buffer = OWN.take();
+        buffer.space(8).copy_from_slice(b"abcdefgh");
+        let half = buffer.freeze_or_copy(4);
+        assert_eq!((&half[..], lent()), (&b"abcd"[..], 1));
+        let less = OWN.take().freeze_or_copy(3);
+        assert_eq!((less.len(), lent()), (3, 1));
+        assert!(OWN.take().freeze_or_copy(0).is_empty());
+    }
+
+    #[test]
     fn the_size_fits_what_is_wanted() {
         for (want, size) in
-            [(1, 16_384), (16_384, 16_384), (16_385, 65_536), (65_536, 65_536), (1 << 20, 65_536)]
+            [(1, 4096), (4096, 4096), (4097, 16_384), (16_384, 16_384), (16_385, 65_536), (1 << 20, 65_536)]
         {
             assert_eq!(Buffer::take(want).space(usize::MAX).len(), size, "{want}");
         }

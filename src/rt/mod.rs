@@ -26,7 +26,7 @@ use std::sync::{Arc, OnceLock};
 use crate::clock::SystemClock;
 
 pub use blocking::blocking;
-pub use buffers::file_buffers;
+pub use buffers::read_buffers;
 pub use connect::{Connect, connect, connect_unix};
 pub use file_read::FileReader;
 pub use hyper::{Executor, HyperTimer};

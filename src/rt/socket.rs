@@ -12,7 +12,10 @@ use std::time::Duration;
 use async_io::Async;
 use async_std::net::TcpStream;
 use async_std::os::unix::net::UnixStream;
+use bytes::Bytes;
 use futures_lite::io::{AsyncRead, AsyncWrite};
+
+use super::buffers::Buffer;
 
 thread_local! {
     /// What one read takes at most, one for each thread of the executor.
@@ -176,6 +179,31 @@ impl Socket {
             buf.put_slice(&scratch[..n]);
             Poll::Ready(Ok(n))
         })
+    }
+
+    /// Reads what is there, at most `want` bytes (and at most 64 KiB), into a buffer of the process's pool; no
+    /// bytes at the end of the stream. A socket that is waited for holds no buffer.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        let mut buffer = Buffer::take(want);
+        let read = ready!(self.poll_read_slice(cx, buffer.space(want)))?;
+        Poll::Ready(Ok(buffer.freeze_or_copy(read)))
+    }
+
+    /// Whether the peer is there and has said nothing that was not read yet.
+    pub fn is_quiet(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let looked = recv(self.as_fd(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
+        looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
+    }
+
+    /// The same connection once more: one task writes while another reads. It is closed when both are
+    /// dropped.
+    pub fn twin(&self) -> Self {
+        let stream = match &self.stream {
+            Stream::Tcp(stream) => Stream::Tcp(stream.clone()),
+            Stream::Unix(stream) => Stream::Unix(stream.clone()),
+        };
+        Self { stream, sending: None }
     }
 
     /// Reads what is there into `buf`, as [`AsyncRead`] does.

@@ -22,7 +22,7 @@ fn every_family_is_there_from_the_start() {
         ("sluicegate_uptime_seconds", "gauge"),
         ("sluicegate_tasks", "gauge"),
         ("sluicegate_timers", "gauge"),
-        ("sluicegate_file_buffers_bytes", "gauge"),
+        ("sluicegate_read_buffers_bytes", "gauge"),
         ("sluicegate_connections", "gauge"),
         ("sluicegate_connections_accepted", "counter"),
         ("sluicegate_connections_refused", "counter"),

@@ -14,7 +14,7 @@ pub struct Census {
     pub tasks: usize,
     pub timers: usize,
     /// Bytes of buffers with pieces of files.
-    pub file_buffers: usize,
+    pub read_buffers: usize,
     pub descriptors: usize,
     pub connections: usize,
     /// Bytes held by the sinks.
@@ -27,7 +27,7 @@ impl Census {
         Self {
             tasks: rt::tasks(),
             timers: rt::clock().sleepers(),
-            file_buffers: rt::file_buffers(),
+            read_buffers: rt::read_buffers(),
             // One of them is the folder being read.
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count() - 1,
             connections: server.map_or(0, Handle::connections),
@@ -51,7 +51,7 @@ impl Turn {
             warm_up();
             let began = Instant::now();
             // The clock's own task is the one that stays.
-            while (rt::tasks(), rt::clock().sleepers(), rt::file_buffers()) != (1, 0, 0) {
+            while (rt::tasks(), rt::clock().sleepers(), rt::read_buffers()) != (1, 0, 0) {
                 assert!(began.elapsed() < PATIENCE, "the warm-up leaves {:?}", Census::take(None));
                 std::thread::sleep(Duration::from_millis(1));
             }
