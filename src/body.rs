@@ -22,6 +22,9 @@ use crate::generator::Generator;
 use crate::limit::INTERVAL;
 use crate::rt::FileReader;
 
+/// Up to so many bytes that are left of a chunk are copied before a sleep, to let go of the buffer they are in.
+const REST: usize = 256;
+
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
 /// A failing source or filter ends the body with an error after the bytes before it went out; HTTP
@@ -73,6 +76,8 @@ pub struct PacedBody<G> {
     sleep: Sleep,
     /// What the chain sleeps for; `sleep` may look at it sooner.
     due: Instant,
+    /// The generator is asked when the chain wakes, and not before.
+    late: bool,
     punctual: Punctual,
     reader: FileReader,
     /// A slice the chain wants as bytes, being read.
@@ -123,6 +128,7 @@ impl<G: Generator> PacedBody<G> {
             clock,
             sleep,
             due: Instant::ZERO,
+            late: false,
             punctual: Punctual::default(),
             reader: FileReader::default(),
             wanted: None,
@@ -216,6 +222,13 @@ impl<G: Generator> PacedBody<G> {
         Poll::Ready(None)
     }
 
+    /// Whether what the generator still has cannot bring the end of the stream to hand, and so cannot change
+    /// what the sleeping chain does before it wakes. Then it is left where it is: a thousand bodies that
+    /// sleep hold no chunks.
+    fn is_end_far(&mut self) -> bool {
+        self.chain.sleeps_at_input() && self.generator.at_least() > self.chain.input().room()
+    }
+
     fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let input = self.chain.input();
         ready!(self.generator.poll_fill(cx, input));
@@ -245,6 +258,10 @@ impl<G: Generator> PacedBody<G> {
                 self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
             }
             let now = self.punctual.tell(self.clock.now());
+            if std::mem::take(&mut self.late) && now >= self.due {
+                // What is not there now leaves when it comes.
+                let _ = self.poll_generator(cx);
+            }
             match self.chain.step(now, &mut self.out) {
                 Ok(Step::Output) => {}
                 Ok(Step::Done) => self.ended = true,
@@ -259,9 +276,14 @@ impl<G: Generator> PacedBody<G> {
                     ready!(self.poll_generator(cx));
                 }
                 Ok(Step::Sleep(due)) => {
-                    // The end of the stream may come to hand meanwhile, and lets a remainder go.
-                    if !self.exhausted && self.chain.wants_input() && self.poll_generator(cx).is_ready() {
-                        continue;
+                    if !self.exhausted && self.chain.wants_input() {
+                        self.late = self.is_end_far();
+                        if self.late {
+                            self.chain.input().detach_front(REST);
+                        } else if self.poll_generator(cx).is_ready() {
+                            // The end of the stream may come to hand meanwhile, and lets a remainder go.
+                            continue;
+                        }
                     }
                     self.punctual.expect(due);
                     self.due = due;

@@ -104,8 +104,8 @@ fn what_is_out_does_not_wait_for_a_read() {
     let mut chain =
         Chain::new().then(Replace::new("x", "y").unwrap()).then(RateFilter::new(Limit::new(Rate::new(10))));
     let mut out = Brigade::new();
-    chain.input().extend([data("abcd"), Bucket::File(slice(10)), Bucket::Eos]);
-    // The rate filter looks two bytes ahead; when it has let them go, the filter before it has room.
+    chain.input().extend([data("abcdef"), Bucket::File(slice(10)), Bucket::Eos]);
+    // The rate filter looks four bytes ahead; when it has let two of them go, the filter before it has room.
     let mut steps = Vec::new();
     let mut now = Instant::ZERO;
     for _ in 0..12 {

@@ -158,6 +158,16 @@ impl Brigade {
         }
     }
 
+    /// Copies the data at the front if it is at most `most` bytes, so that a rest of some bytes does not keep
+    /// the large buffer it was cut from.
+    pub fn detach_front(&mut self, most: usize) {
+        if let Some(Bucket::Data(bytes)) = self.buckets.front_mut()
+            && bytes.len() <= most
+        {
+            *bytes = Bytes::copy_from_slice(bytes);
+        }
+    }
+
     /// Cuts off and returns the first `n` bytes with the marks before and between them.
     ///
     /// Marks that stand right behind the `n`th byte stay here.

@@ -139,6 +139,12 @@ impl Chain {
         !finished && input.room() > 0 && !input.is_closed()
     }
 
+    /// Whether the first filter sleeps. What it is given before it wakes, it keeps where it is, unless that
+    /// ends the stream.
+    pub fn sleeps_at_input(&self) -> bool {
+        self.links.first().is_some_and(|first| matches!(first.state, State::Asleep(_)))
+    }
+
     /// Whether end of stream or an error mark was put out.
     pub fn is_finished(&self) -> bool {
         self.finished

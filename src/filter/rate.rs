@@ -227,11 +227,13 @@ impl Filter for RateFilter {
         false
     }
 
-    /// One chunk, rounded up: enough to fill the next one, and with room for the end of stream behind
-    /// any remainder of less than a chunk.
+    /// One chunk and two bytes: enough to fill the next one, which may have a byte more than a chunk for the
+    /// fractions before it, and a byte behind it. So there is room for the end of stream behind any
+    /// remainder of less than a chunk; and of a source that has enough something is left when a chunk has
+    /// gone, for which this filter sleeps, so that a driver knows before what instant it need not ask.
     fn lookahead(&self) -> u64 {
         let intervals = (1000 / INTERVAL.as_millis()) as u64;
-        let chunk = |rate: Rate| rate.bytes_per_second().div_ceil(intervals);
+        let chunk = |rate: Rate| rate.bytes_per_second() / intervals + 2;
         self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).min(MAX_PIECE))
     }
 }

@@ -10,8 +10,7 @@ use crate::brigade::Brigade;
 
 pub use read::ReadGenerator;
 pub use stream::StreamGenerator;
-pub(crate) use upstream::with_causes;
-pub use upstream::{Activity, UpstreamBody};
+pub use upstream::{Activity, Pieces, UpstreamBody};
 
 /// A source of buckets, pulled by a driver.
 pub trait Generator: Send {
@@ -21,11 +20,25 @@ pub trait Generator: Send {
     /// The last bucket of a stream is `Eos`, or `Error` where the source failed; after it the
     /// generator is not polled again. Cancel safe: what was taken from the source is in `brigade`.
     fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()>;
+
+    /// How many bytes of data are yet to come at least, as far as is known; 0 unless the source says more.
+    /// Those of a source that has failed never come.
+    ///
+    /// Where it is more than a driver has room for, the end cannot be near, and the driver need not look
+    /// for it before its time: what it does not ask for stays where it is, in the kernel's buffers or with
+    /// the sender.
+    fn at_least(&self) -> u64 {
+        0
+    }
 }
 
 impl<G: Generator + ?Sized> Generator for Box<G> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
         (**self).poll_fill(cx, brigade)
+    }
+
+    fn at_least(&self) -> u64 {
+        (**self).at_least()
     }
 }
 

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http_body::Body;
+use http_body::{Body, Frame};
 
 use super::Generator;
 use crate::brigade::{Brigade, Bucket, SourceError};
@@ -36,7 +36,7 @@ impl Activity {
 }
 
 /// An error and what caused it, in one line for the log.
-pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {
@@ -47,7 +47,47 @@ pub(crate) fn with_causes(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// The buckets of an [`http_body::Body`], usually what an upstream answers.
+/// Content that comes piece by piece from the network, as large as it is asked for. Every
+/// [`http_body::Body`] is one, with pieces as large as they come.
+pub trait Pieces {
+    /// Why it ended before its end.
+    type Error;
+
+    /// The next frame, of about `want` bytes at most if it is data; `None` behind the last. Cancel safe.
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        want: usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>>;
+
+    /// Whether it is known that nothing more comes.
+    fn is_over(&self) -> bool;
+
+    /// How many bytes are yet to come at least, as far as is known.
+    fn at_least(&self) -> u64;
+}
+
+impl<B: Body<Data = Bytes> + Unpin> Pieces for B {
+    type Error = B::Error;
+
+    fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        _want: usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        Pin::new(self).poll_frame(cx)
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_end_stream()
+    }
+
+    fn at_least(&self) -> u64 {
+        self.size_hint().lower()
+    }
+}
+
+/// The buckets of [`Pieces`], usually what an upstream answers.
 ///
 /// The body is polled only when buckets are asked for, and for no more than there is room: a backend
 /// faster than the pace is held back by not being read. A body that fails, or that is silent for too
@@ -70,10 +110,7 @@ pub struct UpstreamBody<B> {
     sleep: Sleep,
 }
 
-impl<B> UpstreamBody<B>
-where
-    B: Body<Data = Bytes> + Unpin,
-{
+impl<B: Pieces> UpstreamBody<B> {
     /// The buckets of `body`, which may be silent for `timeout` between two frames; `name` is the
     /// upstream's, for the error.
     pub fn new(body: B, name: Arc<str>, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
@@ -108,8 +145,7 @@ where
 
     /// Hands on what there is room for of the frame in hand.
     fn give(&mut self, brigade: &mut Brigade) {
-        let room = usize::try_from(brigade.room().max(1)).unwrap_or(usize::MAX);
-        brigade.push(self.rest.split_to(room.min(self.rest.len())));
+        brigade.push(self.rest.split_to(room(brigade).min(self.rest.len())));
         if self.rest.is_empty() {
             // An empty piece of a large frame would keep all of the frame's memory.
             self.rest = Bytes::new();
@@ -148,7 +184,7 @@ where
 
 impl<B> Generator for UpstreamBody<B>
 where
-    B: Body<Data = Bytes> + Send + Unpin,
+    B: Pieces + Send,
     B::Error: std::error::Error,
 {
     fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
@@ -158,7 +194,7 @@ where
                 self.give(brigade);
                 given = true;
                 // A body of known length is known to be over before it says so.
-                if self.rest.is_empty() && self.body.is_end_stream() {
+                if self.rest.is_empty() && self.body.is_over() {
                     brigade.push(Bucket::Eos);
                     return Poll::Ready(());
                 }
@@ -166,7 +202,7 @@ where
             if given && brigade.room() == 0 {
                 return Poll::Ready(());
             }
-            match Pin::new(&mut self.body).poll_frame(cx) {
+            match self.body.poll_piece(cx, room(brigade)) {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.waiting = None;
                     match frame.into_data() {
@@ -192,6 +228,15 @@ where
             }
         }
     }
+
+    fn at_least(&self) -> u64 {
+        self.body.at_least().saturating_add(self.rest.len() as u64)
+    }
+}
+
+/// How much data is wanted, one byte at least.
+fn room(brigade: &Brigade) -> usize {
+    usize::try_from(brigade.room().max(1)).unwrap_or(usize::MAX)
 }
 
 #[cfg(test)]
@@ -199,7 +244,6 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use http::HeaderMap;
-    use http_body::Frame;
     use std::collections::VecDeque;
     use std::io;
     use std::task::Waker;

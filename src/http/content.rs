@@ -33,4 +33,12 @@ impl Generator for Content {
             Self::Stream(stream) => stream.poll_fill(cx, brigade),
         }
     }
+
+    fn at_least(&self) -> u64 {
+        match self {
+            // At hand, so that nothing is spared by leaving them.
+            Self::Empty | Self::Buckets(_) => 0,
+            Self::Stream(stream) => stream.at_least(),
+        }
+    }
 }

@@ -2,6 +2,7 @@
 
 mod fixture;
 mod golden;
+mod late;
 mod life;
 mod pace;
 
