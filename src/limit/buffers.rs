@@ -2,20 +2,18 @@
 
 use super::{INTERVAL, Rate};
 
-/// The buffers of a connection to an upstream, in bytes. All are `None` without a pace.
+/// The buffers of a connection to an upstream, in bytes. `None` without a pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Buffers {
     /// The kernel's receive buffer (`SO_RCVBUF`); `None` leaves it to the kernel.
     ///
-    /// Two chunks (0.4 s of the pace): one that leaves and one that comes. At least 16 KiB, below which
-    /// small segments fill the buffer with their bookkeeping. Above 2 MiB the kernel's own tuning is
-    /// better: it grows with what is read, while a fixed buffer is cut to `net.core.rmem_max` and binds
-    /// a distant upstream. (The kernel doubles the figure for its bookkeeping.)
+    /// Three chunks (0.6 s of the pace): one that leaves, one behind it, and one that comes. None is held in
+    /// this process meanwhile. A kernel opens the window for more when half of the buffer is free, and with
+    /// two chunks a read would often find the half of one. At least 16 KiB, below which small segments fill
+    /// the buffer with their bookkeeping. Above 2 MiB the kernel's own tuning is better: it grows with what
+    /// is read, while a fixed buffer is cut to `net.core.rmem_max` and binds a distant upstream. (The kernel
+    /// doubles the figure for its bookkeeping.)
     pub receive: Option<usize>,
-    /// The most taken from the socket at a time: a chunk, from 4 KiB to just below 8 KiB, at which hyper
-    /// doubles its buffer. Up to three such pieces are held for a stream: in the chain, before it, and
-    /// being read.
-    pub piece: Option<usize>,
 }
 
 impl Buffers {
@@ -23,12 +21,9 @@ impl Buffers {
     pub fn before(pace: Option<Rate>) -> Self {
         const LEAST: u64 = 16 * 1024;
         const MOST: u64 = 2 * 1024 * 1024;
-        let Some(chunk) = pace.map(chunk) else { return Self { receive: None, piece: None } };
-        let two_chunks = chunk.saturating_mul(2).max(LEAST);
-        Self {
-            receive: usize::try_from(two_chunks).ok().filter(|_| two_chunks <= MOST),
-            piece: Some(chunk.clamp(4 * 1024, 8 * 1024 - 1) as usize),
-        }
+        let Some(chunk) = pace.map(chunk) else { return Self { receive: None } };
+        let three_chunks = chunk.saturating_mul(3).max(LEAST);
+        Self { receive: usize::try_from(three_chunks).ok().filter(|_| three_chunks <= MOST) }
     }
 }
 
@@ -44,17 +39,17 @@ mod tests {
 
     #[test]
     fn buffers_follow_the_pace() {
-        for (bytes_per_second, receive, piece) in [
-            (0, None, None),
-            (1, Some(16_384), Some(4_096)),
-            (61_440, Some(24_576), Some(8_191)),
-            (1_048_576, Some(419_430), Some(8_191)),
-            (5_242_880, Some(2_097_152), Some(8_191)),
-            (5_242_885, None, Some(8_191)),
-            (u64::MAX, None, Some(8_191)),
+        for (bytes_per_second, receive) in [
+            (0, None),
+            (1, Some(16_384)),
+            (61_440, Some(36_864)),
+            (1_048_576, Some(629_145)),
+            (3_495_250, Some(2_097_150)),
+            (3_495_255, None),
+            (u64::MAX, None),
         ] {
             let pace = Rate::new(bytes_per_second);
-            assert_eq!(Buffers::before(pace), Buffers { receive, piece }, "{bytes_per_second}");
+            assert_eq!(Buffers::before(pace), Buffers { receive }, "{bytes_per_second}");
         }
     }
 }

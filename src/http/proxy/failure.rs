@@ -1,14 +1,12 @@
 //! What goes wrong with an upstream: what the client is told, and what the log.
 
-use std::error::Error as StdError;
 use std::io;
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
-use hyper_util::client::legacy;
 
+use super::asking::AskError;
 use super::sending::Turn;
-use crate::generator::with_causes;
 use crate::http::answer;
 use crate::http::content::Content;
 
@@ -51,22 +49,18 @@ impl Failure {
         Self { kind, detail: detail.to_owned() }
     }
 
-    /// The pool's error, while it was `turn`'s turn.
-    pub(super) fn of(error: &legacy::Error, turn: Turn) -> Self {
-        let hyper = causes(error).find_map(|cause| cause.downcast_ref::<hyper::Error>());
-        let io = causes(error).find_map(|cause| cause.downcast_ref::<io::Error>());
-        let kind = if turn == Turn::Nobody {
-            Kind::ClientBroke
-        } else if io.is_some_and(|error| error.kind() == io::ErrorKind::TimedOut) {
-            Kind::TooLate
-        } else if error.is_connect() {
-            Kind::Unreachable
-        } else if hyper.is_some_and(hyper::Error::is_parse_too_large) {
-            Kind::HeadTooLarge
-        } else {
-            Kind::Broken
+    /// No head came.
+    pub(super) fn of(error: &AskError) -> Self {
+        let kind = match error {
+            AskError::Connect(error) if error.kind() == io::ErrorKind::TimedOut => Kind::TooLate,
+            AskError::Connect(_) => Kind::Unreachable,
+            AskError::Client => Kind::ClientBroke,
+            AskError::HeadTooLarge => Kind::HeadTooLarge,
+            AskError::Unsent(_) | AskError::Unanswered(_) | AskError::Cut(_) | AskError::Malformed(_) => {
+                Kind::Broken
+            }
         };
-        Self { kind, detail: with_causes(error) }
+        Self { kind, detail: error.to_string() }
     }
 
     /// Writes the one line about it. What a client did is not the operator's business.
@@ -97,11 +91,6 @@ impl Failure {
         }
         response
     }
-}
-
-/// An error's causes, nearest first.
-fn causes<'a>(error: &'a (dyn StdError + 'static)) -> impl Iterator<Item = &'a (dyn StdError + 'static)> {
-    std::iter::successors(error.source(), |&error| error.source())
 }
 
 #[cfg(test)]

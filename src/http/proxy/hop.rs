@@ -5,6 +5,8 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
+use crate::http1::{has_token, tokens};
+
 /// Names that are hop-by-hop whether `Connection` lists them or not.
 const HOP_BY_HOP: [HeaderName; 10] = [
     CONNECTION,
@@ -27,22 +29,6 @@ pub(super) fn strip(fields: &mut HeaderMap) {
     for name in named.iter().chain(&HOP_BY_HOP) {
         fields.remove(name);
     }
-}
-
-/// The members of a comma-separated field, all its lines together.
-pub(super) fn tokens<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    fields
-        .get_all(name)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
-        .filter(|token| !token.is_empty())
-}
-
-/// Whether a comma-separated field has this member, whatever its case.
-pub(super) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(fields, name).any(|member| member.eq_ignore_ascii_case(token))
 }
 
 /// The protocols a message offers or accepts to change to, if it does. `h2c` does not count: HTTP/2

@@ -15,29 +15,34 @@
 //!
 //! Knows neither routes nor chains but for [`relay`], which paces a tunnel.
 
+mod asking;
 mod connector;
 mod failure;
 mod forwarded;
 mod hop;
+mod kept;
+mod link;
 mod pool;
+mod receiving;
 mod request;
 mod response;
 mod sending;
 mod target;
 mod tunnel;
+mod upload;
 
 use std::sync::Arc;
 
 use futures_lite::future;
 use http::{Method, Request, Response, StatusCode};
-use http_body::Body;
 use hyper::body::Incoming;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::ProxySource;
-use crate::generator::UpstreamBody;
+use crate::generator::{Pieces, UpstreamBody};
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::http1::{framing_of, keeps_connection};
 use crate::limit::Rate;
 
 pub use forwarded::Client;
@@ -45,7 +50,8 @@ pub use response::Accel;
 pub use tunnel::{Tunnel, relay};
 
 use failure::Failure;
-use pool::Pool;
+use pool::{Answer, Pool};
+use receiving::Receiving;
 use sending::{Progress, Sending};
 
 /// One route's upstream, with its kept connections.
@@ -62,6 +68,7 @@ impl Proxy {
     ///
     /// `pace` is the route's for each response; it sizes the buffers before it and paces nothing.
     pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
+        let clock: Arc<dyn Clock> = clock;
         let pool = Pool::new(&source, pace, Arc::clone(&clock));
         Self { name: source.upstream.to_string().into(), pool, clock, source }
     }
@@ -106,21 +113,25 @@ impl Proxy {
             failure.log(&self.name);
             failure.answer()
         };
+        let method = outgoing.head.method.clone();
         let answered = async {
-            let sent = self.pool.send(outgoing.head, body).await;
-            sent.map_err(|error| Failure::of(&error, progress.turn()))
+            let sent = self.pool.send(&outgoing.head, body).await;
+            sent.map_err(|error| Failure::of(&error))
         };
         let stalled = async { Err(Failure::stalled(progress.stalled(self.source.response_timeout).await)) };
-        let mut received = future::or(answered, stalled).await.map_err(fail)?;
+        let Answer { head, link, upload } = future::or(answered, stalled).await.map_err(fail)?;
 
-        let upstream = hyper::upgrade::on(&mut received);
-        let (head, body) = received.into_parts();
+        let framing =
+            framing_of(&head, &method).map_err(|error| fail(Failure::broken(&error.to_string())))?;
+        let back = keeps_connection(&head).then(|| self.pool.kept());
         let mut returning =
             response::returning(head, outgoing.upgrade, self.source.honour_accel).map_err(fail)?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
-            returning.head.extensions.insert(Tunnel::new(client, upstream));
+            returning.head.extensions.insert(Tunnel::new(client, link));
+            return Ok(Response::from_parts(returning.head, Content::Empty));
         }
-        let content = if body.is_end_stream() {
+        let body = Receiving::new(link, framing, back, upload);
+        let content = if body.is_over() {
             Content::Empty
         } else {
             let timeout = self.source.read_timeout;

@@ -1,84 +1,80 @@
-//! Kept connections to one upstream, and the one retry a stale one is worth.
+//! A request's way to a connection, and the one retry that a stale one is worth.
 
 use std::sync::Arc;
 
-use http::{Extensions, Request, Response, request};
-use hyper::body::Incoming;
-use hyper_util::client::legacy::{Builder, Client, Error};
+use http::{request, response};
 
-use super::connector::{Connector, Traffic};
+use super::asking::{AskError, ask};
+use super::connector::Connector;
+use super::kept::Kept;
+use super::link::Link;
 use super::request::is_idempotent;
 use super::sending::Sending;
-use crate::clock::{Clock, SystemClock};
+use super::upload::{Pump, Upload};
+use crate::clock::Clock;
 use crate::config::ProxySource;
-use crate::http::MAX_HEAD;
 use crate::limit::Rate;
-use crate::rt::{Executor, HyperTimer};
 
 /// The connections of one route to its upstream.
 pub(super) struct Pool {
-    kept: Client<Connector, Sending>,
-    /// Makes a connection for each request: a second try must not meet a second stale connection.
-    fresh: Client<Connector, Sending>,
+    connector: Connector,
+    kept: Arc<Kept>,
+}
+
+/// An answer whose head has come.
+pub(super) struct Answer {
+    pub(super) head: response::Parts,
+    /// Where the content comes.
+    pub(super) link: Link,
+    /// The request's body, if it is still on its way.
+    pub(super) upload: Option<Pump>,
 }
 
 impl Pool {
-    /// An empty pool. Unused connections are closed on `clock`.
-    pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
-        let connector = Connector::new(source, pace, Arc::clone(&clock) as Arc<dyn Clock>);
-        let timer = HyperTimer::new(clock);
-        let builder = |idle_connections| {
-            let mut builder: Builder = Client::builder(Executor);
-            builder
-                .timer(timer.clone())
-                .pool_timer(timer.clone())
-                .pool_idle_timeout(source.idle_connection_timeout)
-                .pool_max_idle_per_host(idle_connections)
-                .http1_max_buf_size(MAX_HEAD)
-                .set_host(false);
-            builder
-        };
-        Self {
-            kept: builder(source.idle_connections).build(connector.clone()),
-            fresh: builder(0).build(connector),
-        }
+    /// An empty pool. Its timeouts run on `clock`.
+    pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
+        let kept = Kept::new(source.idle_connections, source.idle_connection_timeout, Arc::clone(&clock));
+        Self { connector: Connector::new(source, pace, clock), kept }
+    }
+
+    /// Where a connection goes when its exchange is over.
+    pub(super) fn kept(&self) -> Arc<Kept> {
+        Arc::clone(&self.kept)
     }
 
     /// Sends a request and waits for the response's head.
     ///
-    /// A request of which no byte was written moves on to another connection as often as it must
-    /// (hyper's pool does that; nothing was said to anybody). One that met a connection the upstream
-    /// had closed, and got no byte in answer, is sent once more on a new connection if it has no body
-    /// and its method is idempotent (RFC 9110 §9.2.2); never twice.
+    /// A request of which no byte could be written moves on to another connection: nothing was said to
+    /// anybody. One that met a connection the upstream had closed, and got no byte in answer, is sent once
+    /// more on a new connection if it has no body and its method is idempotent (RFC 9110 §9.2.2); never
+    /// twice.
     ///
     /// Cancel safe: dropping the future closes the connection.
-    pub(super) async fn send(
-        &self,
-        head: request::Parts,
-        body: Sending,
-    ) -> Result<Response<Incoming>, Error> {
-        let again = body
-            .again()
-            .filter(|_| is_idempotent(&head.method))
-            .map(|body| Request::from_parts(head.clone(), body));
-        let error = match self.kept.request(Request::from_parts(head, body)).await {
-            Ok(response) => return Ok(response),
-            Err(error) => error,
-        };
-        match again {
-            Some(request) if met_stale_connection(&error) => {
-                log::debug!(error:% = error; "a kept connection was closed by the upstream; trying anew");
-                self.fresh.request(request).await
+    pub(super) async fn send(&self, head: &request::Parts, body: Sending) -> Result<Answer, AskError> {
+        let mut upload = Upload::new(head, body);
+        while let Some(link) = self.kept.take() {
+            let error = match ask(link, &mut upload).await {
+                Ok(answered) => return Ok(Answer::new(answered, upload)),
+                Err(error) => error,
+            };
+            match error {
+                AskError::Unsent(_) => {}
+                AskError::Unanswered(_) if is_idempotent(&head.method) && upload.begin_again() => {
+                    log::debug!(error:% = error; "a kept connection was closed by the upstream; trying anew");
+                    break;
+                }
+                _ => return Err(error),
             }
-            _ => Err(error),
         }
+        let link = self.connector.connect().await.map_err(AskError::Connect)?;
+        let answered = ask(link, &mut upload).await?;
+        Ok(Answer::new(answered, upload))
     }
 }
 
-fn met_stale_connection(error: &Error) -> bool {
-    let mut extras = Extensions::new();
-    if let Some(connected) = error.connect_info() {
-        connected.get_extras(&mut extras);
+impl Answer {
+    fn new((head, mut link): (response::Parts, Link), upload: Upload) -> Self {
+        let upload = (!upload.is_over()).then(|| Pump::start(upload, link.socket().twin()));
+        Self { head, link, upload }
     }
-    extras.get::<Traffic>().is_some_and(Traffic::is_stale)
 }

@@ -9,6 +9,7 @@ use super::forwarded::{self, Client};
 use super::hop;
 use super::target::{self, Unmappable};
 use crate::config::{HostPolicy, ProxySource};
+use crate::http1::has_token;
 
 /// A request's head as the upstream gets it.
 #[derive(Debug)]
@@ -46,7 +47,7 @@ pub(super) fn outgoing(
     let fields = &mut received.headers;
     // An upgrade with a body is not worth its traps: the server may answer in the old protocol first.
     let upgrade = hop::upgrade(fields).filter(|_| received.version == Version::HTTP_11 && !has_body);
-    let wants_trailers = hop::has_token(fields, &TE, "trailers");
+    let wants_trailers = has_token(fields, &TE, "trailers");
     // Where both are given the transfer coding counts, and the length must not go on (RFC 9112 §6.3).
     let chunked = fields.contains_key(TRANSFER_ENCODING) || !fields.contains_key(CONTENT_LENGTH);
     hop::strip(fields);

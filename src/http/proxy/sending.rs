@@ -90,11 +90,6 @@ impl Sending {
     pub(super) fn is_empty(&self) -> bool {
         self.body.is_none()
     }
-
-    /// The same for a request that is sent again, if it has no body.
-    pub(super) fn again(&self) -> Option<Self> {
-        self.is_empty().then(|| Self { body: None, progress: self.progress.clone() })
-    }
 }
 
 impl Body for Sending {

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use http_body::Body;
 use hyper::rt::{Read, ReadBuf, Write};
 use hyper::upgrade::{OnUpgrade, Upgraded};
 
+use super::link::Link;
 use crate::clock::{Clock, Sleep};
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
@@ -27,12 +28,13 @@ const UPSTREAM_BUFFER: usize = 8 * 1024;
 #[derive(Clone, Debug)]
 pub struct Tunnel {
     client: OnUpgrade,
-    upstream: OnUpgrade,
+    /// Extensions must be clones; there is one connection.
+    upstream: Arc<Mutex<Option<Link>>>,
 }
 
 impl Tunnel {
-    pub(super) fn new(client: OnUpgrade, upstream: OnUpgrade) -> Self {
-        Self { client, upstream }
+    pub(super) fn new(client: OnUpgrade, upstream: Link) -> Self {
+        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))) }
     }
 }
 
@@ -54,10 +56,11 @@ pub async fn relay<B>(
 {
     let activity = Activity::new(clock.now());
     let copying = async {
-        let (client, upstream) =
-            future::try_zip(tunnel.client, tunnel.upstream).await.map_err(io::Error::other)?;
+        let client = tunnel.client.await.map_err(io::Error::other)?;
+        let upstream = tunnel.upstream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel is another's"))?;
         let (from_client, to_client) = split(Stream(client));
-        let (from_upstream, to_upstream) = split(Stream(upstream));
+        let (from_upstream, to_upstream) = split(upstream);
         let content = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
         let body = paced(content, Arc::clone(&clock));
         let moved = || activity.touch(clock.now());
