@@ -11,6 +11,7 @@ mod client;
 mod download;
 mod fast;
 mod floor;
+mod relay;
 mod slow;
 
 use std::error::Error;
@@ -33,6 +34,8 @@ pub const DOWNLOAD: &str = "download";
 pub const FAST: &str = "fast";
 /// The least work that sends the bytes: file, streams, and bytes a second of each.
 pub const FLOOR: &str = "floor";
+/// The least work that brings them from a backend: its port, streams, and bytes a second of each.
+pub const RELAY: &str = "relay";
 /// Readers of 1 KiB a second: port, path, and how many.
 pub const SLOW: &str = "slow";
 
@@ -75,6 +78,7 @@ pub fn run(args: &[String]) -> ExitCode {
             fast::run(address(port)?, path, length.parse()?, millis(window_ms)?)
         }
         (FLOOR, [file, streams, rate]) => floor::run(file.as_ref(), streams.parse()?, rate.parse()?),
+        (RELAY, [port, streams, rate]) => relay::run(port.parse()?, streams.parse()?, rate.parse()?),
         (SLOW, [port, path, readers]) => slow::run(address(port)?, path, readers.parse()?),
         (role::LAUNCH, args) => role::launch(args),
         _ => Err(format!("no such role with {} arguments", args.len()).into()),

@@ -58,7 +58,7 @@ struct Options {
     #[argh(switch)]
     quick: bool,
 
-    /// only this: floor, file, shared, proxied or unpaced; repeatable
+    /// only this: floor, relay, file, shared, proxied or unpaced; repeatable
     #[argh(option)]
     only: Vec<String>,
 
@@ -85,9 +85,12 @@ struct Load {
     kinds: &'static [Kind],
 }
 
+/// What is measured under the loads of which all is measured.
+const ALL: &[Kind] = &[Kind::Floor, Kind::File, Kind::Shared, Kind::Relay, Kind::Proxied];
+
 const LOADS: [Load; 3] = [
-    Load { streams: 1_000, rate: 64 * 1024, kinds: &[Kind::Floor, Kind::File, Kind::Shared, Kind::Proxied] },
-    Load { streams: 5_000, rate: 16 * 1024, kinds: &[Kind::Floor, Kind::File, Kind::Shared, Kind::Proxied] },
+    Load { streams: 1_000, rate: 64 * 1024, kinds: ALL },
+    Load { streams: 5_000, rate: 16 * 1024, kinds: ALL },
     // Whether so many are held at all, each at its pace.
     Load { streams: 10_000, rate: 8 * 1024, kinds: &[Kind::Floor, Kind::File] },
 ];

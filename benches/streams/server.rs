@@ -10,6 +10,8 @@ use crate::{FILE_LEN, FILE_NAME, Load, Outcome, Site, nginx, roles};
 pub enum Kind {
     /// The bare loop.
     Floor,
+    /// The bare loop before the fast backend.
+    Relay,
     /// Sluicegate, from the file.
     File,
     /// Sluicegate, from the file, all streams under one limit of the whole server.
@@ -25,6 +27,7 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
+            Self::Relay => "relay",
             Self::File => "file",
             Self::Shared => "shared",
             Self::Proxied => "proxied",
@@ -37,6 +40,7 @@ impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Floor => "floor: bare loop, sendfile",
+            Self::Relay => "bare loop before the backend",
             Self::File => "sluicegate, file",
             Self::Shared => "sluicegate, file, one shared limit",
             Self::Proxied => "sluicegate, proxied",
@@ -82,9 +86,16 @@ impl Running {
                     load.map_or("off".to_owned(), |load| format!("{}B", load.rate * load.streams as u64));
                 vec![sluicegate("serve", folder, "--server-rate", &all)?]
             }
+            Kind::Relay => {
+                let (backend, port) = backend()?;
+                upstream = Some(port);
+                let rate = load.map_or(0, |load| load.rate);
+                let orders = [port.to_string(), connections.to_string(), rate.to_string()];
+                vec![Process::role(roles::RELAY, &orders)?, backend]
+            }
             Kind::Proxied => {
-                let backend = Process::role(roles::BACKEND, &[FILE_LEN.to_string()])?;
-                let port = *upstream.insert(backend.port()?);
+                let (backend, port) = backend()?;
+                upstream = Some(port);
                 vec![sluicegate("proxy", format!("http://127.0.0.1:{port}"), "--rate", &rate)?, backend]
             }
             Kind::Nginx => {
@@ -97,4 +108,11 @@ impl Running {
         let (port, pid) = (processes[0].port()?, processes[0].id());
         Ok(Some(Self { port, path: format!("/{FILE_NAME}"), pid, upstream, _processes: processes }))
     }
+}
+
+/// The fast backend, and its port.
+fn backend() -> Outcome<(Process, u16)> {
+    let backend = Process::role(roles::BACKEND, &[FILE_LEN.to_string()])?;
+    let port = backend.port()?;
+    Ok((backend, port))
 }

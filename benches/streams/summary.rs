@@ -9,7 +9,7 @@ use crate::server::Kind;
 use crate::{paced, unpaced};
 
 /// What `--only` takes.
-pub const PARTS: [&str; 5] = ["floor", "file", "shared", "proxied", "unpaced"];
+pub const PARTS: [&str; 6] = ["floor", "relay", "file", "shared", "proxied", "unpaced"];
 
 /// The readings so far.
 pub struct Summary {
@@ -29,7 +29,7 @@ fn goal(kind: Kind) -> Option<Goal> {
     match kind {
         Kind::File | Kind::Shared => Some(Goal { cpu_ratio: 1.3, kib: 9.6 }),
         Kind::Proxied => Some(Goal { cpu_ratio: 3.0, kib: 24.0 }),
-        Kind::Floor | Kind::Nginx => None,
+        Kind::Floor | Kind::Relay | Kind::Nginx => None,
     }
 }
 

@@ -1,0 +1,74 @@
+//! The floor of a proxy: the least work that brings the bytes from a backend and sends them. One thread, one loop
+//! over all pairs of sockets, one read and one write for each stream every 200 ms.
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+
+use super::{LIFETIME, Result};
+use crate::request;
+
+/// A stream gets its bytes on this grid.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+struct Stream {
+    backend: TcpStream,
+    client: TcpStream,
+    /// Bytes that went out, the head's included.
+    moved: u64,
+}
+
+/// Relays the answers of the backend at `port` to `streams` clients, at `rate` bytes a second each. What waits in
+/// the kernel is bounded as the proxies' that are measured beside it: by three chunks.
+pub fn run(port: u16, streams: usize, rate: u64) -> Result<()> {
+    let listener = super::listen()?;
+    let waiting = usize::try_from(rate / 5 * 3)?.max(16 * 1024);
+    let mut open = Vec::with_capacity(streams);
+    while open.len() < streams {
+        let (mut client, _) = listener.accept()?;
+        client.set_nodelay(true)?;
+        if request::read_head(&mut client)? {
+            open.push(Stream { backend: ask(port, waiting)?, client, moved: 0 });
+        }
+    }
+    let mut buf = vec![0; usize::try_from(rate)?];
+    let start = Instant::now();
+    let mut interval = 1u32;
+    while !open.is_empty() && start.elapsed() < LIFETIME {
+        let due = rate * u64::from(interval) / 5;
+        open.retain_mut(|stream| advance(stream, due, &mut buf).is_ok());
+        std::thread::sleep((start + INTERVAL * interval).saturating_duration_since(Instant::now()));
+        interval += 1;
+    }
+    Ok(())
+}
+
+/// Asks the backend. Its answer is handed on as it comes, head and all.
+fn ask(port: u16, waiting: usize) -> Result<TcpStream> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    // Before connecting: the window is agreed on then.
+    socket.set_recv_buffer_size(waiting)?;
+    socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
+    let mut backend = TcpStream::from(socket);
+    backend.set_nodelay(true)?;
+    backend.write_all(request::request(port, "/").as_bytes())?;
+    backend.set_nonblocking(true)?;
+    Ok(backend)
+}
+
+/// Moves bytes up to `due`, as far as they are there. Readers do not stall: a write that waited would stop the loop.
+fn advance(stream: &mut Stream, due: u64, buf: &mut [u8]) -> Result<()> {
+    while stream.moved < due {
+        let want = usize::try_from(due - stream.moved)?.min(buf.len());
+        match stream.backend.read(&mut buf[..want]) {
+            Ok(0) => return Err("the backend has gone".into()),
+            Ok(n) => {
+                stream.client.write_all(&buf[..n])?;
+                stream.moved += n as u64;
+            }
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
