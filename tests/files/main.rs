@@ -1,6 +1,7 @@
 //! The files room, asked directly: what comes back for which request, byte by byte.
 
 mod confined;
+mod kept;
 mod selected;
 mod site;
 

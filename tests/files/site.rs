@@ -49,6 +49,12 @@ impl Site {
         age(&path);
     }
 
+    /// The answer with a file that nobody asked for before.
+    pub fn answer_of(path: &Path, fields: &[(&str, &str)]) -> Answer {
+        let (folder, name) = (path.parent().unwrap(), path.file_name().unwrap().to_str().unwrap());
+        ask(&Files::new(folder).unwrap(), Method::GET, name, fields)
+    }
+
     pub fn get(&self, path: &str) -> Answer {
         self.ask(Method::GET, path, &[])
     }

@@ -119,6 +119,11 @@ impl Root {
         rt::blocking(move || opened(root.descriptor(&below, READ))).await
     }
 
+    /// The folder, to look names up in; `None` where `openat2` is missing.
+    pub(super) fn folder(&self) -> Option<BorrowedFd<'_>> {
+        (self.how == How::Cached).then(|| self.folder.as_fd())
+    }
+
     /// What is there under this name, without opening it for reading. May wait for a disk.
     pub(super) fn look(&self, below: &Below) -> Result<Metadata, Refused> {
         let file = File::from(self.descriptor(below, OFlags::PATH | OFlags::CLOEXEC)?);

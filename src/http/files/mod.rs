@@ -2,10 +2,12 @@
 //!
 //! The parts: `path` reads the URL's path, `confine` opens what lies below the root, `validators` and
 //! `conditional` decide whether the client has it already, `range` and `multipart` cut it, `listing`
-//! shows folders. Here they are put together. Nothing here reads a file's content, and nothing blocks.
+//! shows folders, `known` keeps open what is asked for again and again. Here they are put together.
+//! Nothing here reads a file's content, and nothing blocks.
 
 mod conditional;
 mod confine;
+mod known;
 mod listing;
 mod media_type;
 mod multipart;
@@ -13,16 +15,19 @@ mod path;
 mod range;
 mod shared;
 mod validators;
+mod version;
+mod way;
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use headers::{AcceptRanges, ContentLength, ContentRange, HeaderMapExt};
+use headers::{ContentLength, ContentRange, HeaderMapExt};
 use http::header::{
-    ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE,
+    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 
@@ -33,10 +38,11 @@ use crate::rt;
 use conditional::Verdict;
 pub use confine::Root;
 use confine::{Opened, Refused};
+use known::KnownFiles;
 use path::Below;
 use range::Selected;
 use shared::OpenFiles;
-use validators::Validators;
+use version::Version;
 
 /// The methods a file answers to. OPTIONS says this list.
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
@@ -51,6 +57,7 @@ pub struct Files {
     index: String,
     list: bool,
     open: Arc<OpenFiles>,
+    known: Arc<KnownFiles>,
 }
 
 impl Files {
@@ -64,7 +71,8 @@ impl Files {
 
     /// Serves what lies below a root that is open already.
     pub fn below(root: Root) -> Self {
-        Self { root, index: "index.html".to_owned(), list: false, open: Arc::default() }
+        let known = Arc::new(root.folder().map_or_else(KnownFiles::none, KnownFiles::below));
+        Self { root, index: "index.html".to_owned(), list: false, open: Arc::default(), known }
     }
 
     /// The name of the file that is served for the folder it is in. Empty, or a name that is never
@@ -115,9 +123,9 @@ impl Files {
     async fn find(&self, request: &request::Parts, path: &str) -> Result<Response<Content>, Refused> {
         let below = Below::parse(path).ok_or(Refused::NotFound)?;
         if !below.is_folder() {
-            return match self.root.open(&below).await? {
-                Opened::File(file, metadata) => self.serve(request, &below, file, &metadata),
-                Opened::Folder(_) => Ok(answer::add_slash(&request.method, &request.uri)),
+            return match self.file(request, &below).await? {
+                Some(response) => Ok(response),
+                None => Ok(answer::add_slash(&request.method, &request.uri)),
             };
         }
         if !request.uri.path().ends_with('/') {
@@ -125,9 +133,9 @@ impl Files {
             return Ok(answer::add_slash(&request.method, &request.uri));
         }
         if let Some(index) = below.child(self.index.as_bytes()) {
-            match self.root.open(&index).await {
-                Ok(Opened::File(file, metadata)) => return self.serve(request, &index, file, &metadata),
-                Ok(Opened::Folder(_)) | Err(Refused::NotFound) => {}
+            match self.file(request, &index).await {
+                Ok(Some(response)) => return Ok(response),
+                Ok(None) | Err(Refused::NotFound) => {}
                 Err(refused) => return Err(refused),
             }
         }
@@ -158,44 +166,57 @@ impl Files {
         Ok(response)
     }
 
-    /// The answer with a file, its ranges, or the news that the client has it.
-    fn serve(
+    /// The answer with the file of this name; `None` for a folder.
+    async fn file(
         &self,
         request: &request::Parts,
         name: &Below,
-        file: File,
-        metadata: &Metadata,
-    ) -> Result<Response<Content>, Refused> {
-        let size = metadata.len();
-        // The wall clock, not the one that paces: validators are compared with dates.
-        let current = Validators::new(metadata.modified()?, size, SystemTime::now());
-        let mut response = match conditional::evaluate(&request.headers, &current) {
-            Verdict::Failed => answer::plain(
-                StatusCode::PRECONDITION_FAILED,
-                "The file is not in the state the request asked for.",
-            ),
-            Verdict::NotModified => answer::empty(StatusCode::NOT_MODIFIED),
-            Verdict::Serve { ranges } => {
-                let selected = match single(&request.headers) {
-                    // Ranges are defined for GET only (RFC 9110 §14.2).
-                    Some(field) if ranges && request.method == Method::GET => {
-                        range::select(field.as_bytes(), size)
-                    }
-                    _ => Selected::Whole,
-                };
-                let media_type = media_type::of(name.as_path());
-                let mut response = content(self.open.share(file, metadata), size, &media_type, selected);
-                response.headers_mut().typed_insert(AcceptRanges::bytes());
-                response
-            }
-        };
-        let headers = response.headers_mut();
-        headers.typed_insert(current.etag());
-        if let Some(date) = current.last_modified() {
-            headers.typed_insert(date);
+    ) -> Result<Option<Response<Content>>, Refused> {
+        if let Some(root) = self.root.folder()
+            && let Some(known) = self.known.get(root, name)
+        {
+            return Ok(Some(with_file(request, &known.version, &known.file)));
         }
-        Ok(response)
+        let Opened::File(file, metadata) = self.root.open(name).await? else { return Ok(None) };
+        // The wall clock, not the one that paces: validators are compared with dates.
+        let now = SystemTime::now();
+        let version = Version::new(name, &metadata, now)?;
+        let file = self.open.share(file, &metadata);
+        let response = with_file(request, &version, &file);
+        if let Some(root) = self.root.folder() {
+            self.known.offer(root, name, (&file, &metadata), version, now);
+        }
+        Ok(Some(response))
     }
+}
+
+/// The answer with a file, its ranges, or the news that the client has it.
+fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> Response<Content> {
+    let mut response = match conditional::evaluate(&request.headers, &version.validators) {
+        Verdict::Failed => answer::plain(
+            StatusCode::PRECONDITION_FAILED,
+            "The file is not in the state the request asked for.",
+        ),
+        Verdict::NotModified => answer::empty(StatusCode::NOT_MODIFIED),
+        Verdict::Serve { ranges } => {
+            let selected = match single(&request.headers) {
+                // Ranges are defined for GET only (RFC 9110 §14.2).
+                Some(field) if ranges && request.method == Method::GET => {
+                    range::select(field.as_bytes(), version.size)
+                }
+                _ => Selected::Whole,
+            };
+            let mut response = content(Arc::clone(file), version.size, &version.media_type, selected);
+            response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            response
+        }
+    };
+    let headers = response.headers_mut();
+    headers.insert(ETAG, version.etag.clone());
+    if let Some(date) = &version.last_modified {
+        headers.insert(LAST_MODIFIED, date.clone());
+    }
+    response
 }
 
 /// The `Range` field, if there is one and not several.
@@ -240,7 +261,7 @@ fn content(file: Arc<File>, size: u64, media_type: &HeaderValue, selected: Selec
         },
     };
     response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response.headers_mut().typed_insert(ContentLength(body.bytes()));
+    response.headers_mut().insert(CONTENT_LENGTH, body.bytes().into());
     *response.body_mut() = Content::Buckets(body);
     response
 }

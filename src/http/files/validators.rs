@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use headers::{ETag, LastModified};
+use http::HeaderValue;
 
 /// How long a file must have been left alone before its validators are strong.
 ///
@@ -10,7 +10,7 @@ use headers::{ETag, LastModified};
 /// apart: some milliseconds on ext4 and xfs, up to two seconds on FAT. Until then the tag cannot
 /// promise that the bytes are the same (§8.8.1), so it is weak: caches may use it, ranges may not be
 /// put together by it. Apache does the same, with one second.
-const SETTLED: Duration = Duration::from_secs(2);
+pub(super) const SETTLED: Duration = Duration::from_secs(2);
 
 /// The first second of the year 10000, which an HTTP date cannot express.
 pub(super) const YEAR_10000: u64 = 253_402_300_800;
@@ -62,15 +62,15 @@ impl Validators {
     }
 
     /// The `ETag` field.
-    pub(super) fn etag(&self) -> ETag {
+    pub(super) fn etag(&self) -> HeaderValue {
         let weak = if self.strong { "" } else { "W/" };
-        // Quotes, hexadecimal digits and a minus are always a tag.
-        format!("{weak}{}", self.opaque).parse().expect("an entity tag")
+        format!("{weak}{}", self.opaque).try_into().expect("quotes, hexadecimal digits and a minus")
     }
 
     /// The `Last-Modified` field.
-    pub(super) fn last_modified(&self) -> Option<LastModified> {
-        self.modified.map(LastModified::from)
+    pub(super) fn last_modified(&self) -> Option<HeaderValue> {
+        let date = httpdate::fmt_http_date(self.modified?);
+        Some(date.try_into().expect("letters, digits, blanks, a comma and colons"))
     }
 }
 
@@ -88,9 +88,10 @@ mod tests {
         for (age, weak) in [(nanos(0), true), (SETTLED - nanos(1), true), (SETTLED, false)] {
             let validators = Validators::new(modified, 0xabc, modified + age);
             assert_eq!(validators.opaque(), "\"1234-abc\"");
-            assert_eq!((validators.etag().is_weak(), validators.are_strong()), (weak, !weak), "{age:?}");
+            assert_eq!(validators.are_strong(), !weak, "{age:?}");
+            assert_eq!(validators.etag(), if weak { "W/\"1234-abc\"" } else { "\"1234-abc\"" }, "{age:?}");
         }
-        assert!(Validators::new(modified, 1, UNIX_EPOCH).etag().is_weak(), "from the future");
+        assert!(!Validators::new(modified, 1, UNIX_EPOCH).are_strong(), "from the future");
     }
 
     #[test]
@@ -102,6 +103,7 @@ mod tests {
         assert_eq!(date(UNIX_EPOCH - nanos(1)), None);
         let late = UNIX_EPOCH + Duration::from_secs(YEAR_10000);
         assert_eq!(Validators::new(late, 1, late).modified(), None);
-        assert!(Validators::new(late - nanos(1), 1, late).last_modified().is_some());
+        let last = Validators::new(late - nanos(1), 1, late).last_modified();
+        assert_eq!(last.unwrap(), "Fri, 31 Dec 9999 23:59:59 GMT");
     }
 }

@@ -1,0 +1,335 @@
+//! Files that are asked for again and again are kept open.
+//!
+//! Only what a name leads to is remembered, and what the answers say of it. Content is read anew for each
+//! answer. And at each request the name is looked up anew: unless it leads to that file still, unchanged
+//! in size, times and permissions, the file is forgotten and what is there now is opened.
+//!
+//! A file is kept open from the second request on that came for it within a short time, and closed when
+//! there was none for 2 to 4 seconds: what was removed must not fill a disk much longer.
+
+use std::collections::HashMap;
+use std::ffi::{CStr, CString};
+use std::fmt;
+use std::fs::{File, Metadata};
+use std::hash::BuildHasher;
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::task::{Wake, Waker};
+use std::time::{Duration, SystemTime};
+
+use super::path::Below;
+use super::version::Version;
+use super::way::Way;
+use crate::clock::Clock;
+use crate::rt;
+
+/// Files kept open at most. Each takes a descriptor, and so does each folder they are in.
+const MOST: usize = 256;
+
+/// Names that are remembered to have been asked for once.
+const ASKED: usize = 1024;
+
+/// How often those are closed that were not asked for since.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// `f_type` of file systems that look up a name of an open file in memory, whatever is asked of them: no
+/// answer waits for a network. From the kernel's `linux/magic.h`, and ZFS's own.
+const LOCAL: [u64; 9] = [
+    0x0000_ef53, // ext2, ext3, ext4
+    0x5846_5342, // XFS
+    0x9123_683e, // btrfs
+    0xf2f5_2010, // F2FS
+    0xca45_1a4e, // bcachefs
+    0x2fc1_2fc1, // ZFS
+    0x794c_7630, // overlayfs
+    0x0102_1994, // tmpfs
+    0x8584_58f6, // ramfs
+];
+
+/// The files below one root that are kept open, by their names.
+pub(super) struct KnownFiles {
+    /// `None` if nothing is kept.
+    device: Option<u64>,
+    table: RwLock<Table>,
+    /// Of names that were asked for, in the place their hash says.
+    asked: Box<[AtomicU64]>,
+    clock: OnceLock<Arc<dyn Clock>>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    files: HashMap<CString, Arc<KnownFile>>,
+    /// A sweep is to come.
+    sweeps: bool,
+}
+
+/// A file kept open.
+#[derive(Debug)]
+pub(super) struct KnownFile {
+    way: Way,
+    pub(super) file: Arc<File>,
+    pub(super) version: Version,
+    /// It was asked for since the last sweep.
+    used: AtomicBool,
+}
+
+impl KnownFiles {
+    /// None so far. None ever, if the file system of `root` is not one that answers from memory.
+    pub(super) fn below(root: BorrowedFd<'_>) -> Self {
+        let is_local =
+            rustix::fs::fstatfs(root).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)));
+        let device = if is_local { rustix::fs::fstat(root).ok().map(|stat| stat.st_dev) } else { None };
+        Self {
+            device,
+            table: RwLock::default(),
+            asked: (0..ASKED).map(|_| AtomicU64::new(0)).collect(),
+            clock: OnceLock::new(),
+        }
+    }
+
+    /// None, ever.
+    pub(super) fn none() -> Self {
+        Self { device: None, table: RwLock::default(), asked: Box::default(), clock: OnceLock::new() }
+    }
+
+    /// The file that `name` led to before, if it leads to it now and the file was not changed since.
+    pub(super) fn get(&self, root: BorrowedFd<'_>, name: &Below) -> Option<Arc<KnownFile>> {
+        self.device?;
+        let name = name.as_c_str();
+        let known = self.read().files.get(name).map(Arc::clone)?;
+        if known.way.leads_from(root) {
+            if !known.used.load(Ordering::Relaxed) {
+                known.used.store(true, Ordering::Relaxed);
+            }
+            return Some(known);
+        }
+        let mut table = self.write();
+        // Another request may have put in what is there now.
+        if table.files.get(name).is_some_and(|there| Arc::ptr_eq(there, &known)) {
+            table.files.remove(name);
+        }
+        None
+    }
+
+    /// Keeps a file that was just opened by its `name`, if it is one to be kept. `metadata` and `version`
+    /// are of that moment.
+    pub(super) fn offer(
+        self: &Arc<Self>,
+        root: BorrowedFd<'_>,
+        name: &Below,
+        (file, metadata): (&Arc<File>, &Metadata),
+        version: Version,
+        now: SystemTime,
+    ) {
+        use std::os::unix::fs::MetadataExt;
+        let name = name.as_c_str();
+        if self.device != Some(metadata.dev())
+            || !version.validators.are_strong()
+            || !self.is_asked_again(name)
+        {
+            return;
+        }
+        if self.read().files.len() >= MOST {
+            return;
+        }
+        let near = |path: &[u8]| {
+            let table = self.read();
+            table.files.values().find_map(|known| known.way.folder(path).cloned())
+        };
+        let Some(way) = Way::new(root, name, metadata, now, near) else { return };
+        let known = KnownFile { way, file: Arc::clone(file), version, used: AtomicBool::new(true) };
+        let mut table = self.write();
+        // Others may have come meanwhile.
+        if table.files.len() < MOST {
+            table.files.insert(name.to_owned(), Arc::new(known));
+            self.see_to_sweep(&mut table);
+        }
+    }
+
+    /// Whether a name was asked for before, and not too many others since. The next time it was not.
+    fn is_asked_again(&self, name: &CStr) -> bool {
+        // Zero is no name's.
+        let hash = self.read().files.hasher().hash_one(name) | 1;
+        let Some(place) = self.asked.get(hash as usize / 2 % self.asked.len().max(1)) else { return false };
+        if place.load(Ordering::Relaxed) == hash {
+            place.store(0, Ordering::Relaxed);
+            return true;
+        }
+        place.store(hash, Ordering::Relaxed);
+        false
+    }
+
+    fn see_to_sweep(self: &Arc<Self>, table: &mut Table) {
+        if !table.sweeps {
+            table.sweeps = true;
+            let clock = self.clock.get_or_init(|| rt::clock());
+            clock.wake_at(clock.now() + SWEEP, Waker::from(Arc::new(Sweeper(Arc::downgrade(self)))));
+        }
+    }
+
+    /// Takes out what was not asked for since the last time.
+    fn sweep(self: &Arc<Self>) -> Vec<Arc<KnownFile>> {
+        let mut table = self.write();
+        let idle = table.files.extract_if(|_, known| !known.used.swap(false, Ordering::Relaxed));
+        let idle = idle.map(|(_, known)| known).collect();
+        table.sweeps = false;
+        if !table.files.is_empty() {
+            self.see_to_sweep(&mut table);
+        }
+        idle
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for KnownFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KnownFiles").field("device", &self.device).field("files", &self.read().files).finish()
+    }
+}
+
+/// What the clock wakes to sweep.
+struct Sweeper(Weak<KnownFiles>);
+
+impl Wake for Sweeper {
+    fn wake(self: Arc<Self>) {
+        let Some(files) = self.0.upgrade() else { return };
+        // Closing the last of a large file that was removed may wait for a disk.
+        rt::spawn(async move { rt::blocking(move || drop(files.sweep())).await });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Instant, ManualClock};
+    use crate::http::files::validators::SETTLED;
+    use std::os::fd::{AsFd, OwnedFd};
+
+    struct Scene {
+        dir: tempfile::TempDir,
+        root: OwnedFd,
+        clock: Arc<ManualClock>,
+        known: Arc<KnownFiles>,
+    }
+
+    impl Scene {
+        /// `None` on a file system of which nothing is known.
+        fn new() -> Option<Self> {
+            let dir = tempfile::tempdir().unwrap();
+            let root = OwnedFd::from(File::open(dir.path()).unwrap());
+            let clock = Arc::new(ManualClock::new());
+            let known = Arc::new(KnownFiles::below(root.as_fd()));
+            if known.device.is_none() {
+                println!("skipped: temporary files are on a file system that may wait for a network");
+                return None;
+            }
+            known.clock.set(Arc::clone(&clock) as _).ok().unwrap();
+            Some(Self { dir, root, clock, known })
+        }
+
+        fn write(&self, name: &str) {
+            std::fs::write(self.dir.path().join(name), name).unwrap();
+        }
+
+        /// As when a request comes for it: whether it was known.
+        fn ask(&self, name: &str) -> bool {
+            let below = Below::parse(name).unwrap();
+            if let Some(known) = self.known.get(self.root.as_fd(), &below) {
+                assert_eq!(known.version.size, name.len() as u64);
+                return true;
+            }
+            let file = Arc::new(File::open(self.dir.path().join(name)).unwrap());
+            let metadata = file.metadata().unwrap();
+            let later = SystemTime::now() + SETTLED + Duration::from_secs(1);
+            let version = Version::new(&below, &metadata, later).unwrap();
+            self.known.offer(self.root.as_fd(), &below, (&file, &metadata), version, later);
+            false
+        }
+
+        /// So often that it is kept.
+        fn ask_often(&self, name: &str) -> bool {
+            [0; 3].map(|_| self.ask(name))[2]
+        }
+
+        fn len(&self) -> usize {
+            self.known.read().files.len()
+        }
+    }
+
+    #[test]
+    fn a_file_is_kept_from_the_second_request_on() {
+        let Some(scene) = Scene::new() else { return };
+        scene.write("f");
+        assert_eq!([0; 4].map(|_| scene.ask("f")), [false, false, true, true]);
+        std::fs::rename(scene.dir.path().join("f"), scene.dir.path().join("g")).unwrap();
+        scene.write("f");
+        assert_eq!([0; 4].map(|_| scene.ask("f")), [false, false, true, true], "another one");
+        assert_eq!(scene.len(), 1);
+    }
+
+    #[test]
+    fn what_is_asked_for_once_is_not_kept_and_there_is_a_bound() {
+        let Some(scene) = Scene::new() else { return };
+        let names: Vec<String> = (0..3 * MOST).map(|n| n.to_string()).collect();
+        for name in &names {
+            scene.write(name);
+            assert!(!scene.ask(name));
+        }
+        assert_eq!((scene.len(), scene.clock.sleepers()), (0, 0));
+        for name in names.iter().cycle().take(10 * names.len()) {
+            scene.ask(name);
+        }
+        assert_eq!((scene.len(), scene.clock.sleepers()), (MOST, 1));
+    }
+
+    #[test]
+    fn what_is_not_asked_for_between_two_sweeps_is_closed() {
+        let Some(scene) = Scene::new() else { return };
+        for name in ["a", "b"] {
+            scene.write(name);
+            assert!(scene.ask_often(name));
+        }
+        assert_eq!(scene.clock.next_deadline(), Some(Instant::ZERO + SWEEP));
+        assert!(scene.known.sweep().is_empty(), "both were asked for since the last");
+        assert!(scene.ask("a"));
+        assert_eq!(scene.known.sweep().len(), 1);
+        assert!(scene.ask("a") && !scene.ask("b"));
+    }
+
+    #[test]
+    fn the_clock_has_them_closed_and_then_sleeps_no_more() {
+        let Some(scene) = Scene::new() else { return };
+        scene.write("f");
+        assert!(scene.ask_often("f"));
+        for (sweep, left) in [(1, 1), (2, 0)] {
+            assert_eq!(scene.clock.advance_to_next(), Some(Instant::ZERO + SWEEP * sweep));
+            // The sweep is a task's.
+            while scene.known.read().sweeps != (left > 0)
+                || scene.len() != left
+                || scene.clock.sleepers() != left
+            {
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    fn a_folder_that_is_dropped_has_its_files_closed() {
+        let Some(scene) = Scene::new() else { return };
+        scene.write("f");
+        assert!(scene.ask_often("f"));
+        let file = Arc::downgrade(&scene.known.read().files[c"f"].file);
+        drop(scene.known);
+        assert_eq!(file.strong_count(), 0);
+        scene.clock.advance_to_next();
+        assert_eq!(scene.clock.sleepers(), 0);
+    }
+}
