@@ -32,6 +32,9 @@ impl FromIterator<Network> for TrustedPeers {
 /// What stands further left was written by that client itself, or by somebody who is not believed.
 pub(super) fn client_ip(peer: &PeerAddr, fields: &HeaderMap, trusted: &TrustedPeers) -> Option<IpAddr> {
     let mut client = peer.ip()?;
+    if !trusted.contains(client) {
+        return Some(client);
+    }
     let hops = fields.get_all("x-forwarded-for").into_iter().rev();
     for hop in hops.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         if !trusted.contains(client) {

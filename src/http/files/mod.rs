@@ -226,12 +226,16 @@ fn single(headers: &HeaderMap) -> Option<&HeaderValue> {
     if values.next().is_some() { None } else { value }
 }
 
+/// The fields of an answer with a file.
+const FIELDS: usize = 6;
+
 /// The selected bytes of a file with the fields that describe them.
 fn content(file: Arc<File>, size: u64, media_type: &HeaderValue, selected: Selected) -> Response<Content> {
     let slice = |from, to| -> Brigade {
         [Bucket::File(FileSlice::new(Arc::clone(&file), from, to - from)), Bucket::Eos].into_iter().collect()
     };
     let mut response = answer::empty(StatusCode::PARTIAL_CONTENT);
+    response.headers_mut().reserve(FIELDS);
     let mut content_type = media_type.clone();
     let body = match selected {
         Selected::Nothing => {

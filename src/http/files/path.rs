@@ -3,6 +3,7 @@
 //! Pure. What the kernel would refuse as well is refused here first where it is cheap to see; the
 //! promise that nothing leaves the root is `confine`'s, not this module's.
 
+use std::borrow::Cow;
 use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -32,33 +33,24 @@ impl Below {
     /// A path that ends in a slash, or is empty, means a folder. A `%` without two hexadecimal digits
     /// stands for itself.
     pub(super) fn parse(path: &str) -> Option<Self> {
-        let mut below = Self { name: c".".to_owned(), folder: true };
         if path.is_empty() {
-            return Some(below);
+            return Some(Self { name: c".".to_owned(), folder: true });
         }
         let names = path.strip_suffix('/').unwrap_or(path);
+        // Its end mark too.
+        let mut name = Vec::with_capacity(names.len() + 1);
         for segment in names.split('/') {
-            let segment: Vec<u8> = percent_decode_str(segment).collect();
-            below = below.child(&segment)?;
+            push(&mut name, &Cow::from(percent_decode_str(segment)))?;
         }
-        below.folder = path.ends_with('/');
-        Some(below)
+        Some(Self { name: CString::new(name).ok()?, folder: path.ends_with('/') })
     }
 
     /// The file called `segment` in this folder; `None` for a name that is not served.
     pub(super) fn child(&self, segment: &[u8]) -> Option<Self> {
-        if segment.is_empty() || segment[0] == b'.' || segment.iter().any(|byte| b"/\\\0".contains(byte)) {
-            return None;
-        }
-        let mut name = Vec::new();
-        if self.name.as_bytes() != b"." {
-            name.extend_from_slice(self.name.as_bytes());
-            name.push(b'/');
-        }
-        name.extend_from_slice(segment);
-        if name.len() >= PATH_MAX {
-            return None;
-        }
+        let folder = if self.is_root() { b"" } else { self.name.as_bytes() };
+        let mut name = Vec::with_capacity(folder.len() + segment.len() + 2);
+        name.extend_from_slice(folder);
+        push(&mut name, segment)?;
         Some(Self { name: CString::new(name).ok()?, folder: false })
     }
 
@@ -81,6 +73,18 @@ impl Below {
     pub(super) fn as_path(&self) -> &Path {
         Path::new(OsStr::from_bytes(self.name.as_bytes()))
     }
+}
+
+/// Appends a segment to the name of a folder; `None` if it, or what comes of it, is not served.
+fn push(name: &mut Vec<u8>, segment: &[u8]) -> Option<()> {
+    if segment.is_empty() || segment[0] == b'.' || segment.iter().any(|byte| b"/\\\0".contains(byte)) {
+        return None;
+    }
+    if !name.is_empty() {
+        name.push(b'/');
+    }
+    name.extend_from_slice(segment);
+    (name.len() < PATH_MAX).then_some(())
 }
 
 #[cfg(test)]
