@@ -123,7 +123,7 @@ impl<W: Wire> Sink<W> {
             match write_most(&mut self.wire, cx, bufs, covered) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
-                    self.state.note_written(n);
+                    self.state.note_written(n, now);
                     taken = n;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -165,7 +165,7 @@ impl<W: Wire> Sink<W> {
             match self.wire.poll_write(cx, &[IoSlice::new(self.backlog.as_slice())]) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
-                    self.state.note_written(n);
+                    self.state.note_written(n, now);
                     self.state.note_buffered(self.backlog.len(), self.backlog.len() - n);
                     self.backlog.advance(n);
                     self.watch.took(n as u64, now);

@@ -265,9 +265,8 @@ impl SinkState {
         }
     }
 
-    pub(crate) fn note_written(&self, n: usize) {
+    pub(crate) fn note_written(&self, n: usize, now: Instant) {
         self.add(|counts| &counts.written, n as u64);
-        let now = self.clock.now();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).add(n as u64, now);
     }
 

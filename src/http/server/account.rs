@@ -46,12 +46,13 @@ pub(super) struct Account {
 }
 
 impl Exchange {
+    /// `logged`: the access log tells of it.
     pub(super) fn begin(
         connection: Arc<Connection>,
         request: &http::Request<hyper::body::Incoming>,
         client: ClientKey,
+        logged: bool,
     ) -> Self {
-        let logged = connection.server.setup().settings.access_log;
         let began = connection.now();
         let transfer = Arc::new(Transfer::new(request, client, logged, began));
         connection.exchange_began(&transfer);
@@ -149,18 +150,17 @@ impl Account {
         }
     }
 
-    /// Tells of it. `cut`: not all of what was handed on went to the socket.
-    pub(super) fn tell(mut self, connection: &Connection, cut: bool) {
+    /// Tells of it, which is over `now`. `cut`: not all of what was handed on went to the socket.
+    fn tell(mut self, connection: &Connection, cut: bool, now: Instant) {
         self.cut = cut;
-        let server = &connection.server;
         let (route, status, bytes) = {
             let flow = self.transfer.flow();
             (flow.route, flow.status, flow.bytes)
         };
-        let lasted = server.clock.now() - self.transfer.began;
+        let lasted = now - self.transfer.began;
         let ended = Ended { route, status, bytes, lasted, outcome: self.outcome(status) };
-        server.telemetry.response_ended(&ended);
-        if server.setup().settings.access_log {
+        connection.server.telemetry.response_ended(&ended);
+        if self.transfer.logged {
             self.log(&ended, connection);
         }
     }
@@ -236,9 +236,10 @@ impl Connection {
 
     fn conclude(&self, account: Account, cut: bool) {
         self.forget(&account.transfer);
-        account.tell(self, cut);
+        let now = self.now();
+        account.tell(self, cut, now);
         // Before the count: who sees no exchange in flight must see the time it ended.
-        self.idle_since.store(self.server.clock.now().as_nanos(), Ordering::Relaxed);
+        self.idle_since.store(now.as_nanos(), Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Release);
     }
 }

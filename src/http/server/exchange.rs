@@ -30,11 +30,12 @@ pub(super) async fn respond(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let client = server.budgets.key_of(request.headers(), &connection.ends.peer, &setup.settings.trusted);
-    let exchange = Exchange::begin(Arc::clone(&connection), &request, client);
+    let settings = &setup.settings;
+    let exchange = Exchange::begin(Arc::clone(&connection), &request, client, settings.access_log);
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, refused(refusal));
     }
-    if server.is_shedding() {
+    if server.shedding.is_shedding(&server.egress, settings.egress_total) {
         let text = "The server holds all the bytes for slow readers it may hold. Try again in some seconds.";
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
     }

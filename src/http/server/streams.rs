@@ -293,7 +293,7 @@ mod tests {
             bench.connection.note_offered(bench.clock.now());
             bench.watch().handed_over(bench.clock.now());
             assert!(bench.poll().is_pending());
-            bench.connection.note_written(sent as usize);
+            bench.connection.note_written(sent as usize, bench.clock.now());
             assert!(bench.advance(MINUTE - NANO).is_pending());
             assert_eq!(bench.advance(NANO), expected, "{sent} bytes");
         }

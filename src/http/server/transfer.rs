@@ -39,6 +39,8 @@ pub(super) struct Transfer {
     /// What the access log shows of the request's target.
     pub(super) target: String,
     pub(super) version: Version,
+    /// The access log tells of it.
+    pub(super) logged: bool,
     /// Who is charged for it.
     pub(super) client: ClientKey,
     pub(super) began: Instant,
@@ -79,6 +81,7 @@ impl Tracked {
             method: exchange.method.clone(),
             target: exchange.target.clone(),
             version: exchange.version,
+            logged: exchange.logged,
             client: exchange.client.clone(),
             began: exchange.began,
             flow: Mutex::new(Flow {
@@ -131,6 +134,7 @@ impl Transfer {
             method: request.method().clone(),
             target: target(request.uri(), most),
             version: request.version(),
+            logged,
             client,
             began,
             flow: Mutex::new(Flow {
