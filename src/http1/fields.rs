@@ -1,6 +1,8 @@
 //! Fields whose values are lists.
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+
+use super::Malformed;
 
 /// The members of a comma-separated field, all its lines together.
 pub(crate) fn tokens<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
@@ -11,6 +13,27 @@ pub(crate) fn tokens<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Itera
 /// Whether a comma-separated field has this member, whatever its case.
 pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
     tokens(fields, name).any(|member| member.eq_ignore_ascii_case(token))
+}
+
+/// What `Content-Length` tells. Several that are equal are one (RFC 9112, section 6.3).
+///
+/// # Errors
+/// One of them is no length, or they differ.
+pub(crate) fn content_length(fields: &HeaderMap) -> Result<Option<u64>, Malformed> {
+    let mut told = None;
+    for value in fields.get_all(CONTENT_LENGTH) {
+        // An empty member is no length, so the members are not `tokens`.
+        for text in value.as_bytes().split(|&byte| byte == b',') {
+            let text = text.trim_ascii();
+            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
+            match number.filter(|_| digits) {
+                Some(number) if told.is_none_or(|told| told == number) => told = Some(number),
+                _ => return Err(Malformed("its Content-Length is no length")),
+            }
+        }
+    }
+    Ok(told)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ mod framing;
 mod request;
 mod response;
 
-pub(crate) use fields::{has_token, tokens};
+pub(crate) use fields::{content_length, has_token, tokens};
 pub(crate) use framing::{Framing, Malformed};
 pub(crate) use request::{Chunks, write_head};
 pub(crate) use response::{Head, HeadError, framing_of, keeps_connection, read_head};

@@ -7,7 +7,7 @@ use http::header::{CONNECTION, CONTENT_LENGTH, HeaderName, HeaderValue, TRANSFER
 use http::{Method, Response, StatusCode, Version, response};
 
 use super::framing::{Framing, Malformed};
-use super::{has_token, tokens};
+use super::{content_length, has_token, tokens};
 
 /// The most fields of a head.
 const MOST_FIELDS: usize = 128;
@@ -89,7 +89,7 @@ pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Fram
         let chunked = is_chunked(head);
         return Ok(if chunked { Framing::chunked() } else { Framing::UntilClose });
     }
-    Ok(match length(head)? {
+    Ok(match content_length(&head.headers)? {
         Some(length) => Framing::Length(length),
         None => Framing::UntilClose,
     })
@@ -111,24 +111,6 @@ pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
 /// Whether the last transfer coding is `chunked`.
 fn is_chunked(head: &response::Parts) -> bool {
     tokens(&head.headers, &TRANSFER_ENCODING).last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"))
-}
-
-/// What `Content-Length` tells. Several that are equal are one.
-fn length(head: &response::Parts) -> Result<Option<u64>, Malformed> {
-    let mut told = None;
-    for value in head.headers.get_all(CONTENT_LENGTH) {
-        // An empty member is no length, so the members are not `tokens`.
-        for text in value.as_bytes().split(|&byte| byte == b',') {
-            let text = text.trim_ascii();
-            let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
-            let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
-            match number.filter(|_| digits) {
-                Some(number) if told.is_none_or(|told| told == number) => told = Some(number),
-                _ => return Err(Malformed("its Content-Length is no length")),
-            }
-        }
-    }
-    Ok(told)
 }
 
 #[cfg(test)]

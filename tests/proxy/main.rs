@@ -7,6 +7,7 @@
 mod bodies;
 mod failures;
 mod fixture;
+mod framing;
 mod heads;
 mod pool;
 mod upgrade;

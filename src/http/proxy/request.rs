@@ -9,7 +9,7 @@ use super::forwarded::{self, Client};
 use super::hop;
 use super::target::{self, Unmappable};
 use crate::config::{HostPolicy, ProxySource};
-use crate::http1::has_token;
+use crate::http1::{content_length, has_token};
 
 /// A request's head as the upstream gets it.
 #[derive(Debug)]
@@ -49,7 +49,11 @@ pub(super) fn outgoing(
     let upgrade = hop::upgrade(fields).filter(|_| received.version == Version::HTTP_11 && !has_body);
     let wants_trailers = has_token(fields, &TE, "trailers");
     // Where both are given the transfer coding counts, and the length must not go on (RFC 9112 §6.3).
-    let chunked = fields.contains_key(TRANSFER_ENCODING) || !fields.contains_key(CONTENT_LENGTH);
+    let coded = fields.contains_key(TRANSFER_ENCODING);
+    let length = content_length(fields).map_err(|_| Refusal::length())?.filter(|_| !coded);
+    if !has_body && length.is_some_and(|length| length > 0) {
+        return Err(Refusal::length());
+    }
     hop::strip(fields);
     // CGI programs would see it as HTTP_PROXY ("httpoxy").
     fields.remove("proxy");
@@ -72,9 +76,14 @@ pub(super) fn outgoing(
         fields.insert(HOST, host);
     }
 
-    if has_body && chunked {
-        fields.remove(CONTENT_LENGTH);
-        fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+    // The framing is ours and not the client's to take away: `Connection` may have named the length.
+    fields.remove(CONTENT_LENGTH);
+    match length {
+        Some(length) => drop(fields.insert(CONTENT_LENGTH, HeaderValue::from(length))),
+        None if has_body => {
+            fields.insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+        }
+        None => {}
     }
     if wants_trailers {
         fields.append(TE, HeaderValue::from_static("trailers"));
@@ -126,6 +135,10 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
 impl Refusal {
     fn new(status: StatusCode, text: &'static str) -> Self {
         Self { status, text }
+    }
+
+    fn length() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "The request's Content-Length is not that of its content.")
     }
 
     fn unmappable(why: Unmappable) -> Self {
@@ -209,6 +222,15 @@ mod tests {
             (true, &[], (None, Some("chunked"))),
             (true, &[("transfer-encoding", "chunked"), ("content-length", "3")], (None, Some("chunked"))),
             (false, &[("content-length", "0")], (Some("0"), None)),
+            // HTTP/2 lets these through.
+            (true, &[("content-length", "03"), ("content-length", "3")], (Some("3"), None)),
+            // What the client calls hop-by-hop is left out of its fields, and not out of the framing.
+            (true, &[("content-length", "3"), ("connection", "content-length")], (Some("3"), None)),
+            (
+                true,
+                &[("transfer-encoding", "chunked"), ("connection", "transfer-encoding")],
+                (None, Some("chunked")),
+            ),
         ] {
             let request = lines
                 .iter()
@@ -216,6 +238,7 @@ mod tests {
             let fields = pass(request, has_body).unwrap().head.headers;
             let text = |name| fields.get(name).map(|value: &HeaderValue| value.to_str().unwrap());
             assert_eq!((text(CONTENT_LENGTH), text(TRANSFER_ENCODING)), expected, "{lines:?}");
+            assert!(fields.get_all(CONTENT_LENGTH).iter().count() <= 1);
         }
     }
 
@@ -253,6 +276,10 @@ mod tests {
             (Request::post("/x").header(TRANSFER_ENCODING, "gzip, chunked"), 501),
             (Request::options("*"), 400),
             (Request::get("/../x"), 400),
+            // This one has no body.
+            (Request::post("/x").header(CONTENT_LENGTH, "3"), 400),
+            (Request::post("/x").header(CONTENT_LENGTH, ""), 400),
+            (Request::post("/x").header(CONTENT_LENGTH, "0").header(CONTENT_LENGTH, "1"), 400),
         ] {
             assert_eq!(pass(request, false).unwrap_err().status, status);
         }
