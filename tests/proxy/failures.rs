@@ -126,6 +126,19 @@ fn nonsense_is_a_bad_gateway() {
     }
 }
 
+// Such a backend was listened to for as long as it went on, and by a thread that had no time for others.
+#[test]
+fn interim_responses_without_end_are_no_answer() {
+    let backend = answering(|stream| {
+        let hints = "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n".repeat(100);
+        while stream.write_all(hints.as_bytes()).is_ok() {}
+    });
+    let (head, body) = Front::new(backend.source()).get();
+    assert_eq!(status(&head), "502");
+    assert_eq!(body, "The head of the upstream server's response is too large.\n");
+    backend.join();
+}
+
 #[test]
 fn a_path_that_climbs_is_refused_before_the_upstream_hears_of_it() {
     let front = Front::new(source(closed()));

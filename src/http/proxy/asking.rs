@@ -36,11 +36,11 @@ pub(super) enum AskError {
 }
 
 /// Sends a request and waits for the head of its answer. Interim answers are passed over, but for a change
-/// of protocols. The upload may have to go on afterwards.
+/// of protocols; all together they may be as large as one head. The upload may have to go on afterwards.
 ///
 /// Cancel safe: dropping the future closes the connection.
 pub(super) async fn ask(mut link: Link, upload: &mut Upload) -> Result<(response::Parts, Link), AskError> {
-    let (mut refused, mut heard) = (None, false);
+    let (mut refused, mut heard) = (None, 0);
     let head = poll_fn(|cx| {
         if refused.is_none()
             && let Poll::Ready(Err(error)) = upload.poll_send(cx, link.socket())
@@ -63,21 +63,21 @@ pub(super) async fn ask(mut link: Link, upload: &mut Upload) -> Result<(response
     Ok((head, link))
 }
 
+/// `heard` counts the bytes read.
 fn poll_head(
     cx: &mut Context<'_>,
     link: &mut Link,
-    heard: &mut bool,
+    heard: &mut usize,
 ) -> Poll<Result<response::Parts, AskError>> {
     loop {
-        let failed = match ready!(link.poll_more(cx, PIECE)) {
-            Ok(0) => Some(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
-            Ok(_) => None,
-            Err(error) => Some(error),
+        let read = match ready!(link.poll_more(cx, PIECE)) {
+            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
+            read => read,
         };
-        match failed {
-            Some(error) if *heard => return Poll::Ready(Err(AskError::Cut(error))),
-            Some(error) => return Poll::Ready(Err(AskError::Unanswered(error))),
-            None => *heard = true,
+        match read {
+            Ok(len) => *heard += len,
+            Err(error) if *heard > 0 => return Poll::Ready(Err(AskError::Cut(error))),
+            Err(error) => return Poll::Ready(Err(AskError::Unanswered(error))),
         }
         while let Some(Head { mut parts, reason, len }) = read_head(link.unread())? {
             if len > MAX_HEAD {
@@ -90,6 +90,9 @@ fn poll_head(
                     parts.extensions.insert(reason);
                 }
                 return Poll::Ready(Ok(parts));
+            }
+            if *heard - link.unread().len() > MAX_HEAD {
+                return Poll::Ready(Err(AskError::HeadTooLarge));
             }
         }
         if link.unread().len() >= MAX_HEAD {

@@ -5,8 +5,11 @@
 //!
 //! - **Host.** The upstream is told its own host, the client's is in `Forwarded` and
 //!   `X-Forwarded-Host`; see [`HostPolicy`](crate::config::HostPolicy).
-//! - **Interim responses** (103 Early Hints and the like) are not passed on; `100 Continue` is this
-//!   server's own, sent when the upstream is there to take the body.
+//! - **Interim responses** (103 Early Hints and the like) are not passed on, and all together may not be
+//!   larger than a head; `100 Continue` is this server's own, sent when the upstream is there to take the
+//!   body.
+//! - **Early answers.** An upload goes on beside an answer that has begun, and stops where the answer ends
+//!   first.
 //! - **Trailers** go on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
 //!   asked for them by `TE`; hyper drops others.
 //! - **`X-Accel-Limit-Rate` and `X-Accel-Buffering`** are nginx's fields, see [`Accel`]. Others of the
