@@ -5,6 +5,7 @@
 //! something; the few short timeouts under test are real time.
 
 mod bodies;
+mod early;
 mod failures;
 mod fixture;
 mod framing;
