@@ -346,3 +346,7 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "framing_properties.rs"]
+mod properties;

@@ -84,3 +84,7 @@ impl Kept {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+#[path = "kept_tests.rs"]
+mod tests;

@@ -1,0 +1,158 @@
+//! On real connections, for whether one was closed is the kernel's to say; time is the manual clock's.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+
+use super::*;
+use crate::clock::ManualClock;
+
+const LASTING: Duration = Duration::from_secs(10);
+
+struct Route {
+    kept: Arc<Kept>,
+    clock: Arc<ManualClock>,
+    upstream: TcpListener,
+}
+
+impl Route {
+    fn new(most: usize, lasting: Duration) -> Self {
+        let clock = Arc::new(ManualClock::new());
+        let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self { kept: Kept::new(most, lasting, clock.clone()), clock, upstream }
+    }
+
+    /// A connection, and the upstream's end of it.
+    fn connect(&self) -> (Link, TcpStream) {
+        let port = self.upstream.local_addr().unwrap().port();
+        let to = rt::Connect { host: "127.0.0.1".into(), port, receive_buffer: None };
+        let link = Link::new(rt::block_on(rt::connect(&to)).unwrap());
+        (link, self.upstream.accept().unwrap().0)
+    }
+
+    fn waiting(&self) -> usize {
+        self.kept.lock().links.len()
+    }
+
+    /// Waits for the sweep to sleep: it runs on the executor's threads.
+    fn asleep(&self) {
+        while self.clock.sleepers() == 0 {
+            std::thread::yield_now();
+        }
+    }
+
+    /// Turns the clock to the next sweep, and waits until it was.
+    fn sweep(&self) {
+        self.asleep();
+        self.clock.advance_to_next().unwrap();
+        while self.clock.sleepers() == 0 && self.kept.lock().is_swept {
+            std::thread::yield_now();
+        }
+    }
+}
+
+/// Waits for the kernel to have told the link's end what the other end did.
+fn until_unfit(link: &Link) {
+    while link.is_fit() {
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn the_last_that_came_goes_first_and_no_more_wait_than_may() {
+    let route = Route::new(2, LASTING);
+    let (links, _ends): (Vec<_>, Vec<_>) = (0..3).map(|_| route.connect()).unzip();
+    let names: Vec<_> = links.iter().map(|link| format!("{link:?}")).collect();
+    links.into_iter().for_each(|link| route.kept.put(link));
+    assert_eq!(route.waiting(), 2);
+    let take = || route.kept.take().map(|link| format!("{link:?}"));
+    assert_eq!([take(), take(), take()], [Some(names[1].clone()), Some(names[0].clone()), None]);
+
+    let none = Route::new(0, LASTING);
+    none.kept.put(none.connect().0);
+    assert_eq!((none.waiting(), none.clock.sleepers()), (0, 0));
+}
+
+#[test]
+fn one_waits_up_to_its_last_nanosecond() {
+    let nanosecond = Duration::from_nanos(1);
+    for (waited, is_there) in [(LASTING - nanosecond, true), (LASTING, false)] {
+        let route = Route::new(2, LASTING);
+        let (link, _end) = route.connect();
+        route.kept.put(link);
+        route.asleep();
+        route.clock.advance(waited);
+        assert_eq!(route.kept.take().is_some(), is_there, "{waited:?}");
+    }
+}
+
+#[test]
+fn what_the_upstream_closed_or_spoke_on_is_not_taken() {
+    let route = Route::new(3, LASTING);
+    let (sound, _end) = route.connect();
+    let (closed, end) = route.connect();
+    drop(end);
+    let (spoken, mut end) = route.connect();
+    end.write_all(b"HTTP/1.1 408 Request Timeout\r\n\r\n").unwrap();
+    until_unfit(&closed);
+    until_unfit(&spoken);
+    let name = format!("{sound:?}");
+    for link in [sound, closed, spoken] {
+        route.kept.put(link);
+    }
+    assert_eq!(route.waiting(), 3);
+    assert_eq!(route.kept.take().map(|link| format!("{link:?}")), Some(name));
+    assert_eq!(route.waiting(), 0);
+}
+
+#[test]
+fn the_next_sweep_closes_what_need_not_wait_and_the_last_one_ends() {
+    let route = Route::new(3, SWEEP * 2);
+    let (sound, _end) = route.connect();
+    let (closed, end) = route.connect();
+    drop(end);
+    until_unfit(&closed);
+    route.kept.put(sound);
+    route.kept.put(closed);
+    assert_eq!(route.waiting(), 2);
+    route.asleep();
+    assert_eq!(route.clock.next_deadline(), Some(Instant::ZERO + SWEEP));
+    route.sweep();
+    assert_eq!(route.waiting(), 1, "the closed one is gone");
+    route.sweep();
+    assert_eq!(route.waiting(), 0, "the other waited long enough");
+    assert_eq!((route.clock.sleepers(), route.kept.lock().is_swept), (0, false));
+
+    let (link, _end) = route.connect();
+    route.kept.put(link);
+    route.asleep();
+    assert!(route.kept.lock().is_swept, "it begins anew");
+}
+
+#[test]
+fn what_waits_for_less_than_a_sweep_is_swept_in_time() {
+    let lasting = SWEEP / 4;
+    let route = Route::new(1, lasting);
+    let (link, _end) = route.connect();
+    route.kept.put(link);
+    route.asleep();
+    assert_eq!(route.clock.next_deadline(), Some(Instant::ZERO + lasting));
+    route.sweep();
+    assert_eq!((route.waiting(), route.clock.sleepers()), (0, 0));
+}
+
+#[test]
+fn a_route_that_is_dropped_closes_its_connections_and_ends_its_sweep() {
+    let route = Route::new(1, LASTING);
+    let (link, mut end) = route.connect();
+    route.kept.put(link);
+    route.asleep();
+    let Route { kept, clock, .. } = route;
+    drop(kept);
+    assert_eq!(end.read(&mut [0]).unwrap(), 0, "closed at once");
+    clock.advance_to_next().unwrap();
+    // The task drops its clock when it ends.
+    while Arc::strong_count(&clock) > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(clock.sleepers(), 0);
+}
