@@ -272,6 +272,25 @@ fn a_backend_faster_than_the_pace_is_held_back() {
     assert!(written < kernel + 24 * 1024, "{written} bytes went into buffers of {kernel}");
 }
 
+#[test]
+fn content_in_thousands_of_tiny_chunks_is_whole_at_a_slow_pace() {
+    const LEN: usize = 30_000;
+    let text = |at: usize| char::from(b'a' + (at % 23) as u8);
+    let backend = answering(move |stream| {
+        let chunks: String = (0..LEN).map(|at| format!("1\r\n{}\r\n", text(at))).collect();
+        let head = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{head}{chunks}0\r\n\r\n").as_bytes()).unwrap();
+    });
+    // Three chunks of the pace, of which the first is there at once: 400 ms of real time.
+    let front = Front::paced(backend.source(), Rate::new(50_000));
+    // To a client of HTTP/1.0 content goes as it is.
+    let (head, body) = front.ask("GET / HTTP/1.0\r\nhost: f\r\n\r\n");
+    assert_eq!(status(&head), "200");
+    let expected: String = (0..LEN).map(text).collect();
+    assert!(body == expected, "{} bytes", body.len());
+    backend.join();
+}
+
 fn written_until_stuck(stream: &mut TcpStream) -> usize {
     let piece = [b'x'; 1000];
     let mut written = 0;
