@@ -105,6 +105,10 @@ pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
     }
     // With both a coding and a length, who wrote the head and who frames the content may not be one.
     let doubtful = coded && (head.headers.contains_key(CONTENT_LENGTH) || !is_chunked(head));
+    // There is none behind a 204; who tells of some may send it all the same.
+    let lengths = head.headers.contains_key(CONTENT_LENGTH);
+    let told = coded || (lengths && content_length(&head.headers) != Ok(Some(0)));
+    let doubtful = doubtful || (told && head.status == StatusCode::NO_CONTENT);
     !said("close") && !doubtful
 }
 
@@ -174,7 +178,10 @@ mod tests {
             (&get, "1.1 200", "transfer-encoding: chunked\r\ncontent-length: x", "Chunked false"),
             (&get, "1.0 200", "transfer-encoding: chunked\r\nconnection: keep-alive", "Chunked false"),
             (&Method::HEAD, "1.1 200", "content-length: 5", "Whole true"),
-            (&get, "1.1 204", "content-length: 5", "Whole true"),
+            (&get, "1.1 204", "content-length: 5", "Whole false"),
+            (&get, "1.1 204", "transfer-encoding: chunked", "Whole false"),
+            (&get, "1.1 204", "content-length: 0", "Whole true"),
+            (&get, "1.1 204", "a: b", "Whole true"),
             (&get, "1.1 304", "content-length: 5", "Whole true"),
             (&get, "1.1 103", "a: b", "Whole true"),
         ] {
