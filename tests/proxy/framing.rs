@@ -27,3 +27,21 @@ fn a_length_that_the_client_calls_hop_by_hop_is_no_way_to_hide_content() {
         assert_eq!(field(&head, "transfer-encoding"), None);
     }
 }
+
+#[test]
+fn a_length_that_is_told_twice_is_one() {
+    for told in ["2\r\ncontent-length: 2", "2, 2", "2\r\nconnection: content-length", "02"] {
+        let backend = answering(move |stream| {
+            let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {told}\r\n\r\nok");
+            stream.write_all(head.as_bytes()).unwrap();
+        });
+        let (head, body) = Front::new(backend.source()).get();
+        let lengths = head.lines().filter(|line| line.starts_with("content-length: ")).collect::<Vec<_>>();
+        assert_eq!(
+            (status(&head), lengths, body.as_str()),
+            ("200", vec!["content-length: 2"], "ok"),
+            "{told:?}"
+        );
+        backend.join();
+    }
+}

@@ -9,6 +9,7 @@ use hyper::ext::ReasonPhrase;
 use super::failure::Failure;
 use super::{forwarded, hop};
 use crate::http::MAX_HEAD;
+use crate::http1::content_length;
 use crate::limit::Rate;
 
 const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");
@@ -78,11 +79,18 @@ pub(super) fn returning(
     if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {
         return Err(Failure::broken("a change of protocols that was not asked for"));
     }
-    if fields.contains_key(TRANSFER_ENCODING) {
-        // The transfer coding counts, and the length must not go on (RFC 9112 §6.3).
-        fields.remove(CONTENT_LENGTH);
-    }
+    // The transfer coding counts, and the length must not go on (RFC 9112 §6.3).
+    let length = if fields.contains_key(TRANSFER_ENCODING) {
+        None
+    } else {
+        content_length(fields).map_err(|error| Failure::broken(&error.to_string()))?
+    };
     hop::strip(fields);
+    // Told once, whatever `Connection` named: the framing is ours.
+    fields.remove(CONTENT_LENGTH);
+    if let Some(length) = length {
+        fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    }
     forwarded::via(fields, received.version);
     let mut accel = Accel::take(fields);
     if !honour_accel {
