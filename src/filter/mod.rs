@@ -33,9 +33,10 @@ pub use replace::{Replace, ReplaceFactory};
 ///
 /// - [`Verdict::Ready`]: the input is empty, or the output has no room. The chain calls again when
 ///   there is more of what was missing.
-/// - [`Verdict::SleepUntil`]`(t)`: nothing can be done before `t`, which lies after `now`. Called
-///   earlier, with nothing new, the filter gives the same answer; called later, it has lost nothing.
-///   What waits may stay in `input`: whatever comes later is put behind it.
+/// - [`Verdict::SleepUntil`]`(t)`: nothing can be done before `t`, which lies after `now`, unless the end
+///   of the stream comes first. Called earlier, with nothing new, the filter gives the same answer; called
+///   later, it has lost nothing. What waits may stay in `input`: whatever comes later is put behind it. A
+///   driver that knows the end to be far may leave what comes where it is until `t`.
 /// - [`Verdict::Done`]: [`Bucket::Eos`](crate::brigade::Bucket::Eos) has been pushed. The filter is
 ///   not called again.
 ///
