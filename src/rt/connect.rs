@@ -10,6 +10,12 @@ use socket2::{Domain, Protocol, Type};
 
 use super::{Socket, blocking};
 
+/// The shortest segments that are asked for: those of an Ethernet, which are no longer anyway.
+const MIN_SEGMENT: u32 = 1448;
+
+/// The longest segments that can be asked for (`MAX_TCP_WINDOW`).
+const MAX_SEGMENT: u32 = 32_767;
+
 /// Where to connect, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Connect {
@@ -63,6 +69,12 @@ async fn connect_addr(addr: SocketAddr, receive_buffer: Option<usize>) -> io::Re
     )?;
     if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
+        // Within a machine a segment may be as long as 64 KiB. A sender waits for a window as large as its
+        // segments, and a reader opens one only when half of its buffer is free: with a small buffer both
+        // would wait for each other, until the sender's timer asks, a fifth of a second later or more.
+        // Refused only out of the kernel's range; then the peer's segments are as long as they are.
+        let _ =
+            socket.set_tcp_mss(u32::try_from(bytes / 4).unwrap_or(u32::MAX).clamp(MIN_SEGMENT, MAX_SEGMENT));
     }
     match socket.connect(&addr.into()) {
         Ok(()) => {}
@@ -75,5 +87,33 @@ async fn connect_addr(addr: SocketAddr, receive_buffer: Option<usize>) -> io::Re
     match stream.take_error()? {
         Some(error) => Err(error),
         None => Ok(Socket::tcp(TcpStream::from(stream))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::SockRef;
+    use std::net::TcpListener;
+
+    // With a buffer of 16 KiB and segments of 64 KiB one of thirty streams stood still for half a second or more.
+    #[test]
+    fn segments_are_at_most_a_quarter_of_a_small_buffer() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut usual = 0;
+        for (receive_buffer, most) in
+            [(None, u32::MAX), (Some(0), MIN_SEGMENT), (Some(16_384), 4096), (Some(10 << 20), MAX_SEGMENT)]
+        {
+            let to = Connect { host: "127.0.0.1".to_owned(), port, receive_buffer };
+            let socket = crate::rt::block_on(connect(&to)).unwrap();
+            let (accepted, _) = listener.accept().unwrap();
+            // What the sender was told.
+            let told = SockRef::from(&accepted).tcp_mss().unwrap();
+            usual = usual.max(told);
+            assert!(told <= most && told <= usual, "{receive_buffer:?}: {told}");
+            assert_eq!(told < usual, receive_buffer.is_some(), "{receive_buffer:?}: {told} of {usual}");
+            drop(socket);
+        }
     }
 }
