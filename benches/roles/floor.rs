@@ -40,17 +40,18 @@ pub fn run(file: &Path, streams: usize, rate: u64) -> Result<()> {
             open.push(Stream { socket, offset: 0 });
         }
     }
-    paced(&file, length, rate, &mut open);
+    on_a_grid(open, rate, |stream, due| send(stream, &file, due.min(length)) && stream.offset < length);
     Ok(())
 }
 
-fn paced(file: &File, length: u64, rate: u64, open: &mut Vec<Stream>) {
+/// Has each of the streams brought to what is due of it at `rate`, every interval; until it says that it is over.
+pub fn on_a_grid<S>(mut open: Vec<S>, rate: u64, mut bring: impl FnMut(&mut S, u64) -> bool) {
     let start = Instant::now();
     let mut interval = 1u32;
     while !open.is_empty() && start.elapsed() < LIFETIME {
         // Five intervals are a second: exact for every rate.
-        let due = (rate * u64::from(interval) / 5).min(length);
-        open.retain_mut(|stream| send(stream, file, due) && stream.offset < length);
+        let due = rate * u64::from(interval) / 5;
+        open.retain_mut(|stream| bring(stream, due));
         std::thread::sleep((start + INTERVAL * interval).saturating_duration_since(Instant::now()));
         interval += 1;
     }

@@ -3,13 +3,9 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
-use super::{LIFETIME, Result};
+use super::{Result, floor};
 use crate::request;
-
-/// A stream gets its bytes on this grid.
-const INTERVAL: Duration = Duration::from_millis(200);
 
 struct Stream {
     backend: TcpStream,
@@ -32,14 +28,7 @@ pub fn run(port: u16, streams: usize, rate: u64) -> Result<()> {
         }
     }
     let mut buf = vec![0; usize::try_from(rate)?];
-    let start = Instant::now();
-    let mut interval = 1u32;
-    while !open.is_empty() && start.elapsed() < LIFETIME {
-        let due = rate * u64::from(interval) / 5;
-        open.retain_mut(|stream| advance(stream, due, &mut buf).is_ok());
-        std::thread::sleep((start + INTERVAL * interval).saturating_duration_since(Instant::now()));
-        interval += 1;
-    }
+    floor::on_a_grid(open, rate, |stream, due| advance(stream, due, &mut buf).is_ok());
     Ok(())
 }
 

@@ -32,15 +32,15 @@ impl FromIterator<Network> for TrustedPeers {
 /// What stands further left was written by that client itself, or by somebody who is not believed.
 pub(super) fn client_ip(peer: &PeerAddr, fields: &HeaderMap, trusted: &TrustedPeers) -> Option<IpAddr> {
     let mut client = peer.ip()?;
-    if !trusted.contains(client) {
-        return Some(client);
-    }
-    let hops = fields.get_all("x-forwarded-for").into_iter().rev();
-    for hop in hops.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
-        if !trusted.contains(client) {
-            break;
-        }
-        let Some(ip) = std::str::from_utf8(hop).ok().and_then(hop_ip) else { break };
+    let mut hops = None;
+    while trusted.contains(client) {
+        // Looked for only where the peer is believed, which it mostly is not.
+        let hops = hops.get_or_insert_with(|| {
+            let lines = fields.get_all("x-forwarded-for").into_iter().rev();
+            lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
+        });
+        let hop = hops.next().and_then(|hop| std::str::from_utf8(hop).ok());
+        let Some(ip) = hop.and_then(hop_ip) else { break };
         client = ip;
     }
     Some(client)

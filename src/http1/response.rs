@@ -72,6 +72,11 @@ fn words(error: httparse::Error) -> &'static str {
     }
 }
 
+/// Whether another head follows, that of the answer itself. A change of protocols is an answer.
+pub(crate) fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
+}
+
 /// How the content behind the head of an answer to `method` is framed (RFC 9112, section 6.3).
 ///
 /// # Errors
@@ -99,16 +104,17 @@ pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Fram
 pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
     let said = |word| has_token(&head.headers, &CONNECTION, word);
     let coded = head.headers.contains_key(TRANSFER_ENCODING);
+    let measured = head.headers.contains_key(CONTENT_LENGTH);
     if head.version == Version::HTTP_10 {
         // Transfer codings came later: who sends one may mean something else by it.
-        return said("keep-alive") && !coded && head.headers.contains_key(CONTENT_LENGTH);
+        return said("keep-alive") && !coded && measured;
     }
-    // With both a coding and a length, who wrote the head and who frames the content may not be one.
-    let doubtful = coded && (head.headers.contains_key(CONTENT_LENGTH) || !is_chunked(head));
-    // There is none behind a 204; who tells of some may send it all the same.
-    let lengths = head.headers.contains_key(CONTENT_LENGTH);
-    let told = coded || (lengths && content_length(&head.headers) != Ok(Some(0)));
-    let doubtful = doubtful || (told && head.status == StatusCode::NO_CONTENT);
+    let doubtful = match head.status {
+        // There is no content behind it; who tells of some may send it all the same.
+        StatusCode::NO_CONTENT => coded || (measured && content_length(&head.headers) != Ok(Some(0))),
+        // With both a coding and a length, who wrote the head and who frames the content may not be one.
+        _ => coded && (measured || !is_chunked(head)),
+    };
     !said("close") && !doubtful
 }
 

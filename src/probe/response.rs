@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::LOCATION;
 use http::{Method, StatusCode, response};
 
-use crate::http1::{Framing, HeadError, Malformed, framing_of, keeps_connection, read_head};
+use crate::http1::{Framing, HeadError, Malformed, framing_of, is_interim, keeps_connection, read_head};
 
 /// The most bytes of a head.
 const MOST_HEAD: usize = 64 * 1024;
@@ -123,7 +123,7 @@ impl Response {
     /// A head has come.
     fn mean(&mut self, head: &response::Parts) -> Result<(), ResponseError> {
         let status = head.status;
-        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+        if is_interim(status) {
             return Ok(());
         }
         if !status.is_success() {

@@ -6,13 +6,13 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
-use http::{StatusCode, response};
+use http::response;
 use hyper::ext::ReasonPhrase;
 
 use super::link::Link;
 use super::upload::{Upload, UploadError};
 use crate::http::MAX_HEAD;
-use crate::http1::{Head, HeadError, read_head};
+use crate::http1::{Head, HeadError, is_interim, read_head};
 
 /// The most that one read takes while a head is looked for. What of it is content goes on as it is.
 const PIECE: usize = 4 * 1024;
@@ -84,8 +84,7 @@ fn poll_head(
                 return Poll::Ready(Err(AskError::HeadTooLarge));
             }
             link.unread().advance(len);
-            let status = parts.status;
-            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+            if !is_interim(parts.status) {
                 if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
                     parts.extensions.insert(reason);
                 }

@@ -136,11 +136,11 @@ impl Pieces for Receiving {
             }
             let Some(link) = &mut self.link else { return Poll::Ready(None) };
             if link.unread().is_empty() {
-                let want = match (&self.framing, self.framing.remaining()) {
+                let want = match &self.framing {
                     // What comes behind the end is not ours to read.
-                    (_, Some(left)) => usize::try_from(left).map_or(want, |left| left.min(want)),
-                    (Framing::Chunked(_), None) => want.saturating_add(FRAMING),
-                    (_, None) => want,
+                    Framing::Length(left) => usize::try_from(*left).map_or(want, |left| left.min(want)),
+                    Framing::Chunked(_) => want.saturating_add(FRAMING),
+                    Framing::Whole | Framing::UntilClose => want,
                 };
                 if ready!(link.poll_more(cx, want))? == 0 {
                     let whole = self.framing.end();

@@ -12,12 +12,11 @@ use bytes::{Buf, Bytes, BytesMut};
 use event_listener::Event;
 use futures_lite::future;
 use futures_lite::io::AsyncWrite;
-use http::header::{CONTENT_LENGTH, HeaderValue};
 use http::request;
 use http_body::{Body, Frame};
 
 use super::sending::Sending;
-use crate::http1::{Chunks, write_head};
+use crate::http1::{Chunks, content_length, write_head};
 use crate::rt::{self, Socket};
 
 /// The most pieces of one write: the head, and a piece of the body between its framing.
@@ -55,11 +54,10 @@ impl Upload {
     pub(super) fn new(head: &request::Parts, body: Sending) -> Self {
         let mut text = BytesMut::with_capacity(1024);
         write_head(head, &mut text);
-        let length = head.headers.get(CONTENT_LENGTH).map(HeaderValue::to_str);
-        let length = length.and_then(|length| length.ok()?.parse().ok());
-        let framing = match length {
-            Some(length) => Framing::Length(length),
-            None => Framing::Chunks(Chunks::behind(&head.headers)),
+        let framing = match content_length(&head.headers) {
+            Ok(Some(length)) => Framing::Length(length),
+            // A length that is none was refused before.
+            Ok(None) | Err(_) => Framing::Chunks(Chunks::behind(&head.headers)),
         };
         let head = text.freeze();
         let gathered = body.is_empty();
