@@ -2,9 +2,11 @@
 
 pub mod answer;
 mod assembly;
+pub mod body;
 mod budgets;
 pub mod content;
 pub mod files;
+pub mod interim;
 pub mod peer;
 pub mod proxy;
 mod reload;

@@ -5,8 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 
+use super::body::RequestBody;
 use super::budgets;
 use super::content::Content;
 use super::files::Files;
@@ -23,7 +23,7 @@ pub type Answer<'a> = Pin<Box<dyn Future<Output = Response<Content>> + Send + 'a
 /// A source of content that is neither a folder nor an upstream: the library user's own.
 pub trait Handler: Send + Sync {
     /// Answers one request. The content is filtered and paced by the route.
-    fn respond<'a>(&'a self, request: Request<Incoming>, client: &'a Client) -> Answer<'a>;
+    fn respond<'a>(&'a self, request: Request<RequestBody>, client: &'a Client) -> Answer<'a>;
 }
 
 /// A part of the URL space: paths below one prefix, with a source, a pace and filters.
@@ -341,7 +341,7 @@ mod tests {
     struct Nowhere;
 
     impl Handler for Nowhere {
-        fn respond<'a>(&'a self, _: Request<Incoming>, _: &'a Client) -> Answer<'a> {
+        fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
             Box::pin(async { Response::new(Content::Empty) })
         }
     }

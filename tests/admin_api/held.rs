@@ -6,12 +6,12 @@ use std::net::TcpStream;
 use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use hyper::body::Incoming;
 use serde_json::{Value, json};
 use sluicegate::admin::Admin;
 use sluicegate::brigade::Brigade;
 use sluicegate::config::SharedLimits;
 use sluicegate::generator::Generator;
+use sluicegate::http::body::RequestBody;
 use sluicegate::http::content::Content;
 use sluicegate::http::proxy::Client;
 use sluicegate::http::route::{Answer, Handler, Route};
@@ -155,7 +155,7 @@ impl Generator for Never {
 }
 
 impl Handler for Silent {
-    fn respond<'a>(&'a self, request: Request<Incoming>, _: &'a Client) -> Answer<'a> {
+    fn respond<'a>(&'a self, request: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
         Box::pin(async move {
             if request.uri().path() == "/head" {
                 std::future::pending::<()>().await;

@@ -16,6 +16,7 @@ use sluicegate::body::PacedBody;
 use sluicegate::clock::Clock;
 use sluicegate::config::ProxySource;
 use sluicegate::filter::{Chain, RateFilter};
+use sluicegate::http::body::RequestBody;
 use sluicegate::http::content::Content;
 use sluicegate::http::peer::PeerAddr;
 use sluicegate::http::proxy::{Client, Proxy, Tunnel, relay};
@@ -172,7 +173,7 @@ async fn respond(
     let chain = || Chain::new().then(RateFilter::new(Limit::new(pace)));
     let clock: Arc<dyn Clock> = rt::clock();
     let rest = request.uri().path().trim_start_matches('/').to_owned();
-    let mut response = proxy.respond(request, &rest, &from).await;
+    let mut response = proxy.respond(request.map(RequestBody::from), &rest, &from).await;
     if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
         let chain = chain();
         let paced = |content, clock| PacedBody::new(content, chain, clock);

@@ -20,7 +20,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::{Method, Request, Response};
-use hyper::body::Incoming;
 
 use self::origin::Origins;
 use self::problem::Problem;
@@ -34,6 +33,7 @@ use crate::budget::ClientKey;
 use crate::clock::Clock;
 use crate::config::{EventSettings, Suspend};
 use crate::http::Token;
+use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::sink::SinkState;
@@ -82,7 +82,7 @@ impl Events {
     /// Answers a request for `rest` below the route.
     pub(crate) async fn respond(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         rest: &str,
         visitor: Visitor,
     ) -> Response<Content> {
@@ -100,7 +100,7 @@ impl Events {
 
     async fn answer(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         rest: &str,
         visitor: Visitor,
         settings: &EventSettings,
@@ -138,7 +138,7 @@ impl Events {
 
     async fn publish(
         &self,
-        request: Request<Incoming>,
+        request: Request<RequestBody>,
         name: &StreamName,
         visitor: Visitor,
         settings: &EventSettings,
@@ -151,7 +151,7 @@ impl Events {
 
     fn subscribe(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
         name: &StreamName,
         visitor: Visitor,
         settings: &EventSettings,
@@ -178,7 +178,11 @@ impl Events {
         }
     }
 
-    async fn ack(&self, request: Request<Incoming>, name: &StreamName) -> Result<Response<Content>, Problem> {
+    async fn ack(
+        &self,
+        request: Request<RequestBody>,
+        name: &StreamName,
+    ) -> Result<Response<Content>, Problem> {
         let ack = read::ack(request, &self.hub.clock).await?;
         self.hub.ack(name, &ack.token, &ack.id).map_err(Problem::of_hub)?;
         Ok(answer::nothing())
@@ -186,7 +190,7 @@ impl Events {
 
     async fn poll(
         &self,
-        request: &Request<Incoming>,
+        request: &Request<RequestBody>,
         name: &StreamName,
         visitor: Visitor,
     ) -> Result<Response<Content>, Problem> {

@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
 use http::{HeaderName, Request, StatusCode};
-use hyper::body::Incoming;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -16,6 +15,7 @@ use super::read;
 use crate::clock::Clock;
 use crate::config::{EventSettings, duration};
 use crate::http::Token;
+use crate::http::body::RequestBody;
 use crate::http::peer::PeerAddr;
 
 /// Who may publish.
@@ -71,7 +71,7 @@ fn most_bytes(settings: &EventSettings) -> usize {
 
 /// What a request publishes: JSON, an event or a list; or a text, which is the data of one.
 pub(super) async fn read(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     settings: &EventSettings,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<Draft>, Problem> {

@@ -9,12 +9,12 @@ use std::time::Duration;
 use http::Request;
 use http::header::CONTENT_LENGTH;
 use http_body::Body;
-use hyper::body::Incoming;
 use serde::Deserialize;
 
 use super::problem::Problem;
 use super::query::{bad_token, is_token};
 use crate::clock::{Clock, Sleep};
+use crate::http::body::RequestBody;
 
 /// The longest time for a body to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -24,7 +24,7 @@ const MOST_ACK: usize = 4096;
 
 /// All of a body, if it has at most `most` bytes.
 pub(super) async fn whole(
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
     most: usize,
     clock: &Arc<dyn Clock>,
 ) -> Result<Vec<u8>, Problem> {
@@ -69,7 +69,7 @@ pub(super) struct Ack {
     pub(super) id: String,
 }
 
-pub(super) async fn ack(request: Request<Incoming>, clock: &Arc<dyn Clock>) -> Result<Ack, Problem> {
+pub(super) async fn ack(request: Request<RequestBody>, clock: &Arc<dyn Clock>) -> Result<Ack, Problem> {
     let bytes = whole(request, MOST_ACK, clock).await?;
     let ack: Ack = serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("An acknowledgement is {{\"token\": \"…\", \"id\": \"…\"}}: {error}.");

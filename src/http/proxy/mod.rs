@@ -38,12 +38,12 @@ use std::sync::Arc;
 
 use futures_lite::future;
 use http::{Method, Request, Response, StatusCode};
-use hyper::body::Incoming;
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::ProxySource;
 use crate::generator::{Pieces, UpstreamBody};
 use crate::http::answer;
+use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http1::{framing_of, keeps_connection};
 use crate::limit::Rate;
@@ -89,7 +89,12 @@ impl Proxy {
     /// In the response's extensions may be an [`Accel`], and with status 101 a [`Tunnel`].
     ///
     /// Cancel safe: dropping the future, or the response, closes the connection to the upstream.
-    pub async fn respond(&self, request: Request<Incoming>, rest: &str, from: &Client) -> Response<Content> {
+    pub async fn respond(
+        &self,
+        request: Request<RequestBody>,
+        rest: &str,
+        from: &Client,
+    ) -> Response<Content> {
         let is_head = request.method() == Method::HEAD;
         match self.exchange(request, rest, from).await {
             Ok(response) => response,
@@ -100,7 +105,7 @@ impl Proxy {
 
     async fn exchange(
         &self,
-        mut request: Request<Incoming>,
+        mut request: Request<RequestBody>,
         rest: &str,
         from: &Client,
     ) -> Result<Response<Content>, Response<Content>> {

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 
 use crate::clock::{Clock, Sleep};
 use crate::generator::Activity;
+use crate::http::body::{RequestBody, RequestBodyError};
 
 /// Whom an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,13 +76,13 @@ impl Progress {
 /// client is told to continue (`Expect: 100-continue`) only when there is an upstream to take it.
 pub(super) struct Sending {
     /// `None`: the request has no body, and can be sent again.
-    body: Option<Incoming>,
+    body: Option<RequestBody>,
     progress: Progress,
 }
 
 impl Sending {
     /// The body `body`, reporting to `progress`.
-    pub(super) fn new(body: Incoming, progress: Progress) -> Self {
+    pub(super) fn new(body: RequestBody, progress: Progress) -> Self {
         Self { body: Some(body).filter(|body| !body.is_end_stream()), progress }
     }
 
@@ -94,12 +94,12 @@ impl Sending {
 
 impl Body for Sending {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = RequestBodyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(cx);
         match &polled {

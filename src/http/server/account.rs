@@ -11,6 +11,7 @@ use super::transfer::{Tracked, Transfer};
 use crate::body::Waits;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
+use crate::http::body::RequestBody;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
 
@@ -49,7 +50,7 @@ impl Exchange {
     /// `logged`: the access log tells of it.
     pub(super) fn begin(
         connection: Arc<Connection>,
-        request: &http::Request<hyper::body::Incoming>,
+        request: &http::Request<RequestBody>,
         client: ClientKey,
         logged: bool,
     ) -> Self {

@@ -26,6 +26,7 @@ use super::transfer::Transfer;
 use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
+use crate::http::body::RequestBody;
 use crate::http::peer::PeerAddr;
 use crate::limit::Carryover;
 use crate::sink::{Sink, SinkState, Wire};
@@ -272,7 +273,7 @@ async fn answer(
 ) -> Result<Response<ResponseBody>, Infallible> {
     // Boxed: hyper keeps room for this future as long as the connection lives, also while the response's
     // body is sent and the future is long done.
-    Ok(Box::pin(exchange::respond(connection, request)).await)
+    Ok(Box::pin(exchange::respond(connection, request.map(RequestBody::from))).await)
 }
 
 /// Polls a connection to its end, watching the client's silence and the server's stage.

@@ -5,7 +5,6 @@ use std::sync::atomic::Ordering;
 
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Request, Response, StatusCode, request};
-use hyper::body::Incoming;
 
 use super::account::Exchange;
 use super::connection::{Connection, Place};
@@ -17,6 +16,7 @@ use crate::budget::Gate;
 use crate::events::Visitor;
 use crate::filter::{Chain, Filter, RateFilter};
 use crate::http::answer;
+use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::proxy::{Accel, Client, Tunnel, relay};
 use crate::http::route::{Found, Pacing, Route, Source, Stage};
@@ -25,7 +25,7 @@ use crate::limit::Limit;
 /// Answers one request.
 pub(super) async fn respond(
     connection: Arc<Connection>,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
@@ -90,7 +90,7 @@ async fn filtered(
     mut exchange: Exchange,
     route: &Route,
     rest: &str,
-    request: Request<Incoming>,
+    request: Request<RequestBody>,
 ) -> Response<ResponseBody> {
     exchange.routed(route.number);
     let connection = Arc::clone(exchange.connection());

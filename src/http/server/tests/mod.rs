@@ -19,11 +19,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, Response};
-use hyper::body::Incoming;
 
 use super::connection::{self, Connection, Ends};
 use super::{Handle, Settings, Shared};
 use crate::clock::{Clock, Instant, ManualClock};
+use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::proxy::Client as From;
@@ -63,7 +63,7 @@ struct Page {
 }
 
 impl Handler for Page {
-    fn respond<'a>(&'a self, _: Request<Incoming>, _: &'a From) -> Answer<'a> {
+    fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a From) -> Answer<'a> {
         let mut answer = Response::builder().status(self.status);
         if self.sized {
             answer = answer.header("content-length", self.bytes.len());

@@ -1,0 +1,121 @@
+//! The content of a request, whichever version of HTTP brought it.
+
+use std::fmt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// A request's content as it comes from the client: data, then trailers if there are any.
+///
+/// Nothing is read that is not asked for: what a handler leaves stays in the socket, and the client is
+/// pushed back on. With `Expect: 100-continue` the client is told to go on at the first
+/// [`poll_frame`](Body::poll_frame).
+///
+/// Cancel safe: dropping it in mid-read loses nothing but the content.
+///
+/// ```
+/// use std::task::{Context, Poll, Waker};
+/// use bytes::Bytes;
+/// use http_body::Body;
+/// use sluicegate::http::body::RequestBody;
+///
+/// let mut body = Box::pin(RequestBody::from(Bytes::from("hello")));
+/// assert_eq!(body.size_hint().exact(), Some(5));
+/// let Poll::Ready(Some(Ok(frame))) = body.as_mut().poll_frame(&mut Context::from_waker(Waker::noop()))
+/// else {
+///     panic!("it is there");
+/// };
+/// assert_eq!(frame.into_data().unwrap(), "hello");
+/// assert!(body.is_end_stream());
+/// ```
+pub struct RequestBody(Kind);
+
+enum Kind {
+    /// What is left of content that is in memory.
+    Bytes(Bytes),
+    Hyper(Incoming),
+}
+
+impl RequestBody {
+    /// No content.
+    pub const fn empty() -> Self {
+        Self(Kind::Bytes(Bytes::new()))
+    }
+}
+
+/// Content that is in memory.
+impl From<Bytes> for RequestBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(Kind::Bytes(bytes))
+    }
+}
+
+/// Content that hyper reads.
+impl From<Incoming> for RequestBody {
+    fn from(body: Incoming) -> Self {
+        Self(Kind::Hyper(body))
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = RequestBodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
+        match &mut self.get_mut().0 {
+            Kind::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Kind::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Kind::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(RequestBodyError::hyper),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.0 {
+            Kind::Bytes(bytes) => bytes.is_empty(),
+            Kind::Hyper(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.0 {
+            Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Kind::Hyper(body) => body.size_hint(),
+        }
+    }
+}
+
+impl fmt::Debug for RequestBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestBody").field("is_end_stream", &self.is_end_stream()).finish_non_exhaustive()
+    }
+}
+
+/// Why a request's content ended before its end: the client left, or broke HTTP's framing.
+#[derive(Debug)]
+pub struct RequestBodyError {
+    cause: hyper::Error,
+}
+
+impl RequestBodyError {
+    fn hyper(cause: hyper::Error) -> Self {
+        Self { cause }
+    }
+}
+
+impl fmt::Display for RequestBodyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the request's content broke off")
+    }
+}
+
+impl std::error::Error for RequestBodyError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.cause)
+    }
+}

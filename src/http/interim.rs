@@ -1,0 +1,130 @@
+//! Interim responses (1xx): heads that are sent ahead of the answer (RFC 9110, section 15.2).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use http::{HeaderMap, StatusCode};
+
+/// Interim responses that wait to be sent for one request, at most. A backend could send them faster than
+/// the client reads.
+const MAX_WAITING: usize = 16;
+
+/// Sends interim responses to the client of a request, such as 103 Early Hints.
+///
+/// The server puts one into the extensions of each request whose client takes interim responses: over
+/// HTTP/1.1. Where there is none, they are not sent.
+///
+/// ```
+/// use http::{HeaderMap, StatusCode};
+/// use sluicegate::http::interim::Interim;
+///
+/// let interim = Interim::default();
+/// let mut hints = HeaderMap::new();
+/// hints.insert("link", "</style.css>; rel=preload".parse()?);
+/// assert!(interim.send(StatusCode::EARLY_HINTS, hints.clone()));
+/// assert!(!interim.send(StatusCode::OK, hints), "that is an answer");
+/// # Ok::<(), http::header::InvalidHeaderValue>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Interim(Arc<Mutex<Waiting>>);
+
+#[derive(Debug, Default)]
+struct Waiting {
+    heads: VecDeque<(StatusCode, HeaderMap)>,
+    /// The connection's task.
+    task: Option<Waker>,
+    /// The answer has begun: nothing more is sent before it.
+    is_over: bool,
+}
+
+impl Interim {
+    /// Has a head sent ahead of the answer; its fields as they are. Does not wait. Returns false, and drops the
+    /// head, if it is too late, if 16 wait already, or if the status is not that of an interim response, or
+    /// is one that is the server's own to send (100, 101).
+    pub fn send(&self, status: StatusCode, fields: HeaderMap) -> bool {
+        let own = [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS];
+        let mut waiting = self.lock();
+        if !status.is_informational()
+            || own.contains(&status)
+            || waiting.is_over
+            || waiting.heads.len() >= MAX_WAITING
+        {
+            return false;
+        }
+        waiting.heads.push_back((status, fields));
+        let task = waiting.task.take();
+        drop(waiting);
+        task.into_iter().for_each(Waker::wake);
+        true
+    }
+
+    /// Takes the next head that is to be sent, or waits for one.
+    pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<(StatusCode, HeaderMap)> {
+        let mut waiting = self.lock();
+        if let Some(head) = waiting.heads.pop_front() {
+            return Poll::Ready(head);
+        }
+        if !waiting.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            waiting.task = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Says that the answer has begun; what still waits is dropped.
+    pub fn end(&self) {
+        let mut waiting = self.lock();
+        waiting.is_over = true;
+        waiting.heads.clear();
+        waiting.task = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Waiting> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    #[test]
+    fn heads_come_out_in_order_and_wake_who_waits() {
+        let interim = Interim::default();
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let mut cx = Context::from_waker(&waker);
+        assert!(interim.poll_next(&mut cx).is_pending());
+        for status in [StatusCode::EARLY_HINTS, StatusCode::PROCESSING] {
+            assert!(interim.send(status, HeaderMap::new()));
+        }
+        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(interim.poll_next(&mut cx), Poll::Ready((StatusCode::EARLY_HINTS, HeaderMap::new())));
+        assert_eq!(interim.poll_next(&mut cx), Poll::Ready((StatusCode::PROCESSING, HeaderMap::new())));
+        assert!(interim.poll_next(&mut cx).is_pending());
+    }
+
+    #[test]
+    fn only_what_may_go_ahead_is_taken_and_not_without_end() {
+        let interim = Interim::default();
+        for status in [100, 101, 200, 404] {
+            assert!(!interim.send(StatusCode::from_u16(status).unwrap(), HeaderMap::new()), "{status}");
+        }
+        let sent = (0..100).filter(|_| interim.send(StatusCode::EARLY_HINTS, HeaderMap::new())).count();
+        assert_eq!(sent, MAX_WAITING);
+        interim.end();
+        assert!(!interim.send(StatusCode::EARLY_HINTS, HeaderMap::new()), "too late");
+        assert!(interim.poll_next(&mut Context::from_waker(Waker::noop())).is_pending());
+    }
+}
