@@ -5,14 +5,28 @@ use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
 use super::Malformed;
 
 /// The members of a comma-separated field, all its lines together.
-pub(crate) fn tokens<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
-    let lines = fields.get_all(name).iter().map(HeaderValue::to_str).filter_map(Result::ok);
-    lines.flat_map(|line| line.split(',')).map(str::trim).filter(|token| !token.is_empty())
+///
+/// # Errors
+/// A line has a byte that is not printable ASCII. Such a line must not count as absent: the members beside
+/// that byte frame the message or name fields that concern one connection alone.
+pub(crate) fn tokens<'a>(
+    fields: &'a HeaderMap,
+    name: &HeaderName,
+) -> Result<impl Iterator<Item = &'a str>, Malformed> {
+    let lines = || fields.get_all(name).iter().map(HeaderValue::to_str);
+    if lines().any(|line| line.is_err()) {
+        return Err(Malformed("a field about framing or the connection is not ASCII"));
+    }
+    let members = lines().filter_map(Result::ok).flat_map(|line| line.split(','));
+    Ok(members.map(str::trim).filter(|token| !token.is_empty()))
 }
 
 /// Whether a comma-separated field has this member, whatever its case.
-pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> bool {
-    tokens(fields, name).any(|member| member.eq_ignore_ascii_case(token))
+///
+/// # Errors
+/// The field cannot be read; see [`tokens`].
+pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> Result<bool, Malformed> {
+    Ok(tokens(fields, name)?.any(|member| member.eq_ignore_ascii_case(token)))
 }
 
 /// What `Content-Length` tells. Several that are equal are one (RFC 9112, section 6.3).
@@ -46,7 +60,19 @@ mod tests {
         let lines = [" close ,, X-Hop", "", "Keep-Alive"];
         let fields: HeaderMap =
             lines.iter().map(|line| (CONNECTION, HeaderValue::from_static(line))).collect();
-        assert_eq!(tokens(&fields, &CONNECTION).collect::<Vec<_>>(), ["close", "X-Hop", "Keep-Alive"]);
-        assert!(has_token(&fields, &CONNECTION, "keep-alive") && !has_token(&fields, &CONNECTION, "hop"));
+        let members: Vec<_> = tokens(&fields, &CONNECTION).unwrap().collect();
+        assert_eq!(members, ["close", "X-Hop", "Keep-Alive"]);
+        assert_eq!(has_token(&fields, &CONNECTION, "keep-alive"), Ok(true));
+        assert_eq!(has_token(&fields, &CONNECTION, "hop"), Ok(false));
+    }
+
+    #[test]
+    fn a_line_that_is_not_ascii_is_an_error_and_not_absent() {
+        for lines in [&[&b"x-hop, \xff"[..]][..], &[b"close", b"\xff"], &[b"\xc3\xa4", b"close"]] {
+            let value = |line: &&[u8]| (CONNECTION, HeaderValue::from_bytes(line).unwrap());
+            let fields: HeaderMap = lines.iter().map(value).collect();
+            assert!(tokens(&fields, &CONNECTION).is_err(), "{lines:?}");
+            assert!(has_token(&fields, &CONNECTION, "close").is_err(), "{lines:?}");
+        }
     }
 }

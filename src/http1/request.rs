@@ -34,7 +34,9 @@ pub(crate) struct Chunks {
 impl Chunks {
     /// Chunks behind a head with these fields.
     pub(crate) fn behind(fields: &HeaderMap) -> Self {
-        let announced = tokens(fields, &TRAILER).map(str::as_bytes).map(HeaderName::from_bytes);
+        // An announcement that cannot be read announces nothing.
+        let announced = tokens(fields, &TRAILER).into_iter().flatten();
+        let announced = announced.map(str::as_bytes).map(HeaderName::from_bytes);
         Self { announced: announced.filter_map(Result::ok).filter(may_trail).collect() }
     }
 

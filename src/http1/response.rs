@@ -80,7 +80,7 @@ pub(crate) fn is_interim(status: StatusCode) -> bool {
 /// How the content behind the head of an answer to `method` is framed (RFC 9112, section 6.3).
 ///
 /// # Errors
-/// The lengths it tells are none, or differ.
+/// The lengths it tells are none, or differ, or its transfer coding cannot be read.
 pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Framing, Malformed> {
     let status = head.status;
     let bare = status.is_informational()
@@ -91,7 +91,7 @@ pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Fram
         return Ok(Framing::Whole);
     }
     if head.headers.contains_key(TRANSFER_ENCODING) {
-        let chunked = is_chunked(head);
+        let chunked = is_chunked(head)?;
         return Ok(if chunked { Framing::chunked() } else { Framing::UntilClose });
     }
     Ok(match content_length(&head.headers)? {
@@ -102,25 +102,31 @@ pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Fram
 
 /// Whether the connection can be asked again when the content, if there is any, has come.
 pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
+    // Where its end is in doubt nothing follows.
+    try_keeps_connection(head).unwrap_or(false)
+}
+
+fn try_keeps_connection(head: &response::Parts) -> Result<bool, Malformed> {
     let said = |word| has_token(&head.headers, &CONNECTION, word);
     let coded = head.headers.contains_key(TRANSFER_ENCODING);
     let measured = head.headers.contains_key(CONTENT_LENGTH);
     if head.version == Version::HTTP_10 {
         // Transfer codings came later: who sends one may mean something else by it.
-        return said("keep-alive") && !coded && measured;
+        return Ok(said("keep-alive")? && !coded && measured);
     }
     let doubtful = match head.status {
         // There is no content behind it; who tells of some may send it all the same.
         StatusCode::NO_CONTENT => coded || (measured && content_length(&head.headers) != Ok(Some(0))),
         // With both a coding and a length, who wrote the head and who frames the content may not be one.
-        _ => coded && (measured || !is_chunked(head)),
+        _ => coded && (measured || !is_chunked(head)?),
     };
-    !said("close") && !doubtful
+    Ok(!said("close")? && !doubtful)
 }
 
 /// Whether the last transfer coding is `chunked`.
-fn is_chunked(head: &response::Parts) -> bool {
-    tokens(&head.headers, &TRANSFER_ENCODING).last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"))
+fn is_chunked(head: &response::Parts) -> Result<bool, Malformed> {
+    let last = tokens(&head.headers, &TRANSFER_ENCODING)?.last();
+    Ok(last.is_some_and(|last| last.eq_ignore_ascii_case("chunked")))
 }
 
 #[cfg(test)]
@@ -199,6 +205,16 @@ mod tests {
         for length in ["x", "", "5,", "+5", "-1", "5, 6", "5\r\ncontent-length: 6", "99999999999999999999"] {
             let head = head(&format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n"));
             assert!(framing_of(&head, &get).is_err(), "{length:?}");
+        }
+        for (field, faulty) in
+            [("transfer-encoding: gzip\u{ff}, chunked", true), ("connection: \u{ff}", false)]
+        {
+            let head = head(&format!("HTTP/1.1 200 OK\r\n{field}\r\n\r\n"));
+            assert_eq!(
+                (framing_of(&head, &get).is_err(), keeps_connection(&head)),
+                (faulty, false),
+                "{field}"
+            );
         }
     }
 }

@@ -107,20 +107,30 @@ fn an_upload_that_goes_on_is_not_late() {
 #[test]
 fn nonsense_is_a_bad_gateway() {
     for nonsense in [
-        "",
-        "garbage\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
-        "HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
-        "HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-        "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: unasked\r\n\r\n",
-        "HTTP/1.1 200 OK\r\nhalf: a he",
+        &b""[..],
+        b"garbage\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nno colon\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nxx",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: unasked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nhalf: a he",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, chunked\r\n\r\n3\r\n0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: \r\n\r\n0\r\n\r\n",
+        // One byte that is not ASCII made the whole line vanish: the framing of the chunks was content then, and
+        // fields of one hop went on.
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\xff, chunked\r\n\r\n0\r\n\r\n",
+        b"HTTP/1.1 204 No Content\r\ntransfer-encoding: \xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\ncontent-length: 0\xff\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nconnection: x-hop, \xff\r\nx-hop: 1\r\ncontent-length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nupgrade: \xff\r\ncontent-length: 0\r\n\r\n",
     ] {
-        let backend = answering(move |stream| stream.write_all(nonsense.as_bytes()).unwrap());
+        let backend = answering(move |stream| stream.write_all(nonsense).unwrap());
         let (head, body) = Front::new(backend.source()).get();
         assert_eq!(
             (status(&head), body.as_str()),
             ("502", "The upstream server gave no valid response.\n"),
-            "{nonsense:?}"
+            "{:?}",
+            nonsense.escape_ascii().to_string()
         );
         backend.join();
     }

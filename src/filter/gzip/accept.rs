@@ -11,7 +11,8 @@ use http::header::ACCEPT_ENCODING;
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for value in headers.get_all(ACCEPT_ENCODING) {
-        let Ok(list) = value.to_str() else { continue };
+        // A byte that is not ASCII makes one member unknown, and not the line absent.
+        let list = String::from_utf8_lossy(value.as_bytes());
         for item in list.split(',') {
             let mut parts = item.split(';').map(str::trim);
             let coding = parts.next().unwrap_or_default().to_ascii_lowercase();

@@ -5,7 +5,7 @@ use http::header::{
     TRANSFER_ENCODING, UPGRADE,
 };
 
-use crate::http1::{has_token, tokens};
+use crate::http1::{Malformed, has_token, tokens};
 
 /// Names that are hop-by-hop whether `Connection` lists them or not.
 const HOP_BY_HOP: [HeaderName; 10] = [
@@ -22,29 +22,45 @@ const HOP_BY_HOP: [HeaderName; 10] = [
 ];
 
 /// Removes the hop-by-hop fields and those that `Connection` names.
-pub(super) fn strip(fields: &mut HeaderMap) {
-    let named: Vec<HeaderName> = tokens(fields, &CONNECTION)
+///
+/// # Errors
+/// `Connection` cannot be read; nothing was removed.
+pub(super) fn strip(fields: &mut HeaderMap) -> Result<(), Malformed> {
+    let named: Vec<HeaderName> = tokens(fields, &CONNECTION)?
         .filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok())
         .collect();
     for name in named.iter().chain(&HOP_BY_HOP) {
         fields.remove(name);
     }
+    Ok(())
 }
 
 /// The protocols a message offers or accepts to change to, if it does. `h2c` does not count: HTTP/2
 /// through a tunnel would pass by routes and limits.
-pub(super) fn upgrade(fields: &HeaderMap) -> Option<HeaderValue> {
-    if !has_token(fields, &CONNECTION, "upgrade") {
-        return None;
+///
+/// # Errors
+/// `Connection` or `Upgrade` cannot be read.
+pub(super) fn upgrade(fields: &HeaderMap) -> Result<Option<HeaderValue>, Malformed> {
+    let protocols = tokens(fields, &UPGRADE)?;
+    if !has_token(fields, &CONNECTION, "upgrade")? {
+        return Ok(None);
     }
     let offered: Vec<&str> =
-        tokens(fields, &UPGRADE).filter(|token| !token.to_ascii_lowercase().starts_with("h2")).collect();
-    if offered.is_empty() { None } else { HeaderValue::from_str(&offered.join(", ")).ok() }
+        protocols.filter(|token| !token.to_ascii_lowercase().starts_with("h2")).collect();
+    Ok(if offered.is_empty() { None } else { HeaderValue::from_str(&offered.join(", ")).ok() })
 }
 
-/// Whether the transfer coding is none or `chunked` alone, which is all that is undone here.
-pub(super) fn is_plain_transfer(fields: &HeaderMap) -> bool {
-    tokens(fields, &TRANSFER_ENCODING).all(|coding| coding.eq_ignore_ascii_case("chunked"))
+/// Whether there is no transfer coding, or `chunked` alone and once, which is all that is undone here.
+///
+/// # Errors
+/// The transfer coding cannot be read.
+pub(super) fn is_plain_transfer(fields: &HeaderMap) -> Result<bool, Malformed> {
+    if !fields.contains_key(TRANSFER_ENCODING) {
+        return Ok(true);
+    }
+    let mut codings = tokens(fields, &TRANSFER_ENCODING)?;
+    let chunked = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"));
+    Ok(chunked && codings.next().is_none())
 }
 
 #[cfg(test)]
@@ -74,7 +90,7 @@ mod tests {
             ("proxy-status", "edge"),
             ("x-kept", "1"),
         ]);
-        strip(&mut all);
+        assert_eq!(strip(&mut all), Ok(()));
         let mut left: Vec<_> = all.keys().map(HeaderName::as_str).collect();
         left.sort_unstable();
         assert_eq!(left, ["proxy-status", "trailer", "x-kept"]);
@@ -89,15 +105,31 @@ mod tests {
             (vec![("connection", "upgrade")], None),
             (vec![("upgrade", "websocket")], None),
         ] {
-            let offered = upgrade(&fields(&lines));
+            let offered = upgrade(&fields(&lines)).unwrap();
             assert_eq!(offered.as_ref().map(HeaderValue::as_bytes), expected.map(str::as_bytes), "{lines:?}");
         }
     }
 
     #[test]
     fn only_chunked_is_undone() {
-        assert!(is_plain_transfer(&HeaderMap::new()));
-        assert!(is_plain_transfer(&fields(&[("transfer-encoding", "Chunked")])));
-        assert!(!is_plain_transfer(&fields(&[("transfer-encoding", "gzip, chunked")])));
+        assert_eq!(is_plain_transfer(&HeaderMap::new()), Ok(true));
+        for (coding, plain) in
+            [("Chunked", true), ("gzip, chunked", false), ("chunked, chunked", false), (",", false)]
+        {
+            assert_eq!(is_plain_transfer(&fields(&[("transfer-encoding", coding)])), Ok(plain), "{coding:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_not_passed_over() {
+        for name in ["connection", "upgrade", "transfer-encoding"] {
+            let mut all = fields(&[("connection", "upgrade"), ("upgrade", "x"), ("x-hop", "1")]);
+            all.append(name, HeaderValue::from_bytes(b"x-hop, \xff").unwrap());
+            let before = all.clone();
+            assert_eq!(strip(&mut all).is_err(), name == "connection");
+            assert_eq!(all == before, name == "connection");
+            assert_eq!(upgrade(&before).is_err(), name != "transfer-encoding");
+            assert_eq!(is_plain_transfer(&before).is_err(), name == "transfer-encoding");
+        }
     }
 }

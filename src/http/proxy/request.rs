@@ -9,7 +9,7 @@ use super::forwarded::{self, Client};
 use super::hop;
 use super::target::{self, Unmappable};
 use crate::config::{HostPolicy, ProxySource};
-use crate::http1::{content_length, has_token};
+use crate::http1::{Malformed, content_length, has_token};
 
 /// A request's head as the upstream gets it.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub(super) fn outgoing(
     if received.method == Method::CONNECT {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."));
     }
-    if !hop::is_plain_transfer(&received.headers) {
+    if !hop::is_plain_transfer(&received.headers).map_err(Refusal::unreadable)? {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "Only the transfer coding chunked is known."));
     }
     let uri = target::map(&source.upstream, rest, &received.uri).map_err(Refusal::unmappable)?;
@@ -46,15 +46,16 @@ pub(super) fn outgoing(
 
     let fields = &mut received.headers;
     // An upgrade with a body is not worth its traps: the server may answer in the old protocol first.
-    let upgrade = hop::upgrade(fields).filter(|_| received.version == Version::HTTP_11 && !has_body);
-    let wants_trailers = has_token(fields, &TE, "trailers");
+    let upgrade = hop::upgrade(fields).map_err(Refusal::unreadable)?;
+    let upgrade = upgrade.filter(|_| received.version == Version::HTTP_11 && !has_body);
+    let wants_trailers = has_token(fields, &TE, "trailers").map_err(Refusal::unreadable)?;
     // Where both are given the transfer coding counts, and the length must not go on (RFC 9112 §6.3).
     let coded = fields.contains_key(TRANSFER_ENCODING);
     let length = content_length(fields).map_err(|_| Refusal::length())?.filter(|_| !coded);
     if !has_body && length.is_some_and(|length| length > 0) {
         return Err(Refusal::length());
     }
-    hop::strip(fields);
+    hop::strip(fields).map_err(Refusal::unreadable)?;
     // CGI programs would see it as HTTP_PROXY ("httpoxy").
     fields.remove("proxy");
     // The expectation is met here: the client is told to continue when its body is first asked for.
@@ -139,6 +140,11 @@ impl Refusal {
 
     fn length() -> Self {
         Self::new(StatusCode::BAD_REQUEST, "The request's Content-Length is not that of its content.")
+    }
+
+    fn unreadable(_: Malformed) -> Self {
+        let text = "A field that frames the request or concerns its connection alone is not ASCII.";
+        Self::new(StatusCode::BAD_REQUEST, text)
     }
 
     fn unmappable(why: Unmappable) -> Self {
@@ -274,6 +280,11 @@ mod tests {
         for (request, status) in [
             (Request::connect("a:1"), 501),
             (Request::post("/x").header(TRANSFER_ENCODING, "gzip, chunked"), 501),
+            (Request::post("/x").header(TRANSFER_ENCODING, "chunked, chunked"), 501),
+            (Request::post("/x").header(TRANSFER_ENCODING, &b"gzip\xff, chunked"[..]), 400),
+            (Request::get("/x").header(CONNECTION, &b"x-hop, \xff"[..]), 400),
+            (Request::get("/x").header(UPGRADE, &b"\xff"[..]), 400),
+            (Request::get("/x").header(TE, &b"trailers, \xff"[..]), 400),
             (Request::options("*"), 400),
             (Request::get("/../x"), 400),
             // This one has no body.

@@ -9,7 +9,7 @@ use hyper::ext::ReasonPhrase;
 use super::failure::Failure;
 use super::{forwarded, hop};
 use crate::http::MAX_HEAD;
-use crate::http1::content_length;
+use crate::http1::{Malformed, content_length};
 use crate::limit::Rate;
 
 const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");
@@ -72,20 +72,18 @@ pub(super) fn returning(
         return Err(Failure::head_too_large());
     }
     let fields = &mut received.headers;
-    if !hop::is_plain_transfer(fields) {
+    let broken = |error: Malformed| Failure::broken(&error.to_string());
+    if !hop::is_plain_transfer(fields).map_err(broken)? {
         return Err(Failure::broken("an unknown transfer coding"));
     }
-    let protocol = hop::upgrade(fields);
+    let protocol = hop::upgrade(fields).map_err(broken)?;
     if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {
         return Err(Failure::broken("a change of protocols that was not asked for"));
     }
     // The transfer coding counts, and the length must not go on (RFC 9112 §6.3).
-    let length = if fields.contains_key(TRANSFER_ENCODING) {
-        None
-    } else {
-        content_length(fields).map_err(|error| Failure::broken(&error.to_string()))?
-    };
-    hop::strip(fields);
+    let length =
+        if fields.contains_key(TRANSFER_ENCODING) { None } else { content_length(fields).map_err(broken)? };
+    hop::strip(fields).map_err(broken)?;
     // Told once, whatever `Connection` named: the framing is ours.
     fields.remove(CONTENT_LENGTH);
     if let Some(length) = length {
