@@ -11,5 +11,5 @@ mod response;
 
 pub(crate) use fields::{content_length, has_token, tokens};
 pub(crate) use framing::{Framing, Malformed};
-pub(crate) use request::{Chunks, write_head};
+pub(crate) use request::{Chunks, may_trail, write_head};
 pub(crate) use response::{Head, HeadError, framing_of, is_interim, keeps_connection, read_head};

@@ -57,8 +57,8 @@ impl Chunks {
 }
 
 /// Whether a field may stand behind the content: those that frame, route or authorise must be known before
-/// it (RFC 9110, section 6.5.1).
-fn may_trail(name: &HeaderName) -> bool {
+/// it, and those of one connection concern no content (RFC 9110, section 6.5.1).
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
     use http::header::*;
     let never = [
         AUTHORIZATION,
@@ -71,8 +71,12 @@ fn may_trail(name: &HeaderName) -> bool {
         COOKIE,
         EXPECT,
         HOST,
+        HeaderName::from_static("http2-settings"),
+        HeaderName::from_static("keep-alive"),
         MAX_FORWARDS,
+        PROXY_AUTHENTICATE,
         PROXY_AUTHORIZATION,
+        HeaderName::from_static("proxy-connection"),
         RANGE,
         SET_COOKIE,
         TE,

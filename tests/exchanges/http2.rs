@@ -18,9 +18,9 @@ use crate::backend::{Backend, routed};
 use crate::served::Served;
 use crate::wire::{CHUNK, GUIDE, content};
 
-type Sender = SendRequest<Empty<Bytes>>;
+pub type Sender = SendRequest<Empty<Bytes>>;
 
-async fn connect(served: &Served) -> Sender {
+pub async fn connect(served: &Served) -> Sender {
     let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
     let socket = rt::connect(&to).await.unwrap();
     let (sender, connection) = hyper::client::conn::http2::handshake(Executor, socket).await.unwrap();

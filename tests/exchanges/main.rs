@@ -6,6 +6,7 @@
 
 mod accel;
 mod backend;
+mod connection_fields;
 mod dying;
 mod filtered;
 mod http2;

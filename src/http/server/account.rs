@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::{Method, StatusCode};
 
 use super::connection::Connection;
+use super::connection_fields;
 use super::transfer::{Tracked, Transfer};
 use crate::body::Waits;
 use crate::budget::ClientKey;
@@ -84,9 +85,15 @@ impl Exchange {
         self.account.transfer.flow().route = Some(route);
     }
 
-    /// Notes the head of the answer, and the limit its body is under; whether that is the route's, and no
-    /// other filter of the answer waits.
-    pub(super) fn answered(&mut self, head: &http::response::Parts, limit: Option<Limit>, under_route: bool) {
+    /// Makes the head of the answer fit for the client, and notes it, with the limit its body is under; whether
+    /// that is the route's, and no other filter of the answer waits.
+    pub(super) fn answered(
+        &mut self,
+        head: &mut http::response::Parts,
+        limit: Option<Limit>,
+        under_route: bool,
+    ) {
+        connection_fields::conform(head, self.account.transfer.version);
         let mut flow = self.account.transfer.flow();
         flow.status = Some(head.status);
         flow.length = head
@@ -105,6 +112,11 @@ impl Exchange {
     /// What is told of the tunnel that the exchange becomes.
     pub(super) fn tunnel(&self) -> Tracked {
         Tracked::tunnel(Arc::clone(&self.connection), &self.account.transfer)
+    }
+
+    /// The version of HTTP that the request came by.
+    pub(super) fn version(&self) -> http::Version {
+        self.account.transfer.version
     }
 
     /// Whether the answer has no content, whatever its head and its source say (RFC 9110 section 6.4.1).

@@ -8,6 +8,7 @@ use http::{Request, Response, StatusCode, request};
 
 use super::account::Exchange;
 use super::connection::{Connection, Place};
+use super::connection_fields::is_no_answer;
 use super::response::ResponseBody;
 use super::transfer::Tracked;
 use super::{Refusal, Stage as ServerStage};
@@ -75,8 +76,8 @@ fn later(status: StatusCode, text: &str) -> Response<Content> {
 
 /// An answer that passes no filter: it belongs to no route.
 fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
-    let (head, content) = response.into_parts();
-    exchange.answered(&head, None, false);
+    let (mut head, content) = response.into_parts();
+    exchange.answered(&mut head, None, false);
     // Over HTTP/2 hyper would send the content to HEAD too.
     let content = if exchange.is_without_content() { Content::Empty } else { content };
     let clients = exchange.connection().server.budgets.clients();
@@ -118,6 +119,11 @@ async fn filtered(
             handler.respond(Request::from_parts(head, body), &connection.client()).await
         }
     };
+    if is_no_answer(response.status(), exchange.version()) {
+        log::error!(status = response.status().as_u16(); "a source answered with an interim status");
+        let text = "The source of this address gave no answer.";
+        return unfiltered(exchange, answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text));
+    }
     let (mut head, content) = response.into_parts();
     let (limit, is_routes) = limit_of(route, &mut head);
     let mut chain = Chain::new();
@@ -136,7 +142,7 @@ async fn filtered(
             chain = chain.then_boxed(filter);
         }
     }
-    exchange.answered(&head, Some(limit.clone()), is_routes && !route.has_other_paces());
+    exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
         let place = (route.number, route.stages.len());

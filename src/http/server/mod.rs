@@ -4,6 +4,7 @@ mod accept;
 mod account;
 mod clients;
 mod connection;
+mod connection_fields;
 mod connection_log;
 mod drops;
 mod exchange;

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
 use super::account::Exchange;
+use super::connection_fields;
 use super::pieces::Pieces;
 use super::streams::StreamWatch;
 use super::sweep;
@@ -142,7 +143,12 @@ impl Body for ResponseBody {
         let connection = this.exchange.connection();
         ready!(connection.sweeps.poll_clear(cx));
         match ready!(this.exchange.transfer().poll_frame(cx, connection)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    connection_fields::conform_trailers(trailers);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
             Some(Err(error)) => {
                 this.failed(error);
                 this.poll_failure(cx)
