@@ -286,7 +286,7 @@ fn streams_of_events_go_on_and_end_with_their_route() {
     let served = serving(&config(&site, &events("")));
     let mut stream = served.connect();
     stream.write_all(b"GET /e/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-    read_to(&mut stream, "event: open");
+    read_to(&mut stream, "event: sluicegate.open");
     reload(&served, &config(&site, &events("event_size = '1k', heartbeat = '20s'")));
     let publish = |data: &str| {
         let mut publisher = served.connect();

@@ -87,6 +87,7 @@ fn field(text: &mut String, name: &str, value: &str) {
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::{GAP, OPEN, PAUSE};
     use super::*;
 
     #[test]
@@ -109,15 +110,15 @@ mod tests {
             assert_eq!(event(id, kind, data, trace), expected, "{data:?}");
         }
         assert_eq!(
-            control("gap", &serde_json::json!({"a": "\n"}), None),
-            "event: gap\ndata: {\"a\":\"\\n\"}\n\n"
+            control(GAP, &serde_json::json!({"a": "\n"}), None),
+            "event: sluicegate.gap\ndata: {\"a\":\"\\n\"}\n\n"
         );
         let second = Some(Duration::from_secs(1));
-        assert_eq!(control("pause", &1, second), "retry: 1000\nevent: pause\ndata: 1\n\n");
+        assert_eq!(control(PAUSE, &1, second), "retry: 1000\nevent: sluicegate.pause\ndata: 1\n\n");
         let second = Duration::from_secs(1);
-        let open = "retry: 1000\nevent: open\ndata: 1\n\n";
-        assert_eq!(opening("open", None, &1, second), open);
-        assert_eq!(opening("open", Some("x-0"), &1, second), format!("id: x-0\n{open}"));
+        let open = "retry: 1000\nevent: sluicegate.open\ndata: 1\n\n";
+        assert_eq!(opening(OPEN, None, &1, second), open);
+        assert_eq!(opening(OPEN, Some("x-0"), &1, second), format!("id: x-0\n{open}"));
         assert_eq!(retry(Duration::from_secs(3)), "retry: 3000\n");
     }
 

@@ -14,8 +14,19 @@ use crate::tracing::Origin;
 /// The longest id or type, in bytes: both come back in headers and in each event.
 pub(super) const MOST_NAME: usize = 128;
 
-/// Types of events that the server says itself; a subscriber must be able to believe them.
-pub(super) const RESERVED: [&str; 4] = ["open", "pause", "resume", "gap"];
+/// What the types of the server's own events begin with; a subscriber must be able to believe them.
+const OWN: &str = "sluicegate.";
+
+/// The types of the server's own events: the first of a stream, the last of one that is suspended, the first of
+/// one that is no longer, and what cannot be had any more.
+pub(super) const OPEN: &str = "sluicegate.open";
+pub(super) const PAUSE: &str = "sluicegate.pause";
+pub(super) const RESUME: &str = "sluicegate.resume";
+pub(super) const GAP: &str = "sluicegate.gap";
+
+/// Types that an `EventSource` dispatches itself, or for events without a type: a listener could not tell these
+/// from a publisher's (WHATWG HTML, section 9.2).
+const DISPATCHED: [&str; 3] = ["open", "error", "message"];
 
 /// The name of a stream: 1 to 64 letters, digits and `-._~`; not `.`, `..`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -64,12 +75,12 @@ pub enum BadDraft {
         /// How many it may have.
         most: usize,
     },
-    /// The id is empty, longer than 128 bytes, or has a control character: NUL and line ends would break
-    /// the stream, and a header that brings it back can hold none.
+    /// The id is empty, longer than 128 bytes, has a control character, or a blank at an end: NUL and line
+    /// ends would break the stream, a header that brings it back can hold none, and loses blanks at its ends.
     BadId,
     /// The type is empty, longer than 128 bytes, or has a control character.
     BadKind,
-    /// The type is one that the server says itself.
+    /// The type is one that the server says itself, or that browsers dispatch themselves.
     ReservedKind(String),
     /// It would be gone at once.
     ZeroTtl,
@@ -101,7 +112,7 @@ impl Draft {
         if !is_name(&kind) {
             return Err(BadDraft::BadKind);
         }
-        if RESERVED.contains(&kind.as_str()) {
+        if kind.starts_with(OWN) || DISPATCHED.contains(&kind.as_str()) {
             return Err(BadDraft::ReservedKind(kind));
         }
         self.kind = Some(kind);
@@ -114,7 +125,7 @@ impl Draft {
     /// It cannot be an id.
     pub fn id(mut self, id: impl Into<String>) -> Result<Self, BadDraft> {
         let id = id.into();
-        if !is_name(&id) {
+        if !is_id(&id) {
             return Err(BadDraft::BadId);
         }
         self.id = Some(id);
@@ -172,8 +183,14 @@ impl Draft {
     }
 }
 
-/// Whether a text can be an id or a type.
-pub(super) fn is_name(text: &str) -> bool {
+/// Whether a text can be an id.
+pub(super) fn is_id(text: &str) -> bool {
+    // Optional whitespace of fields (RFC 9110 section 5.6.3); a tab is a control character.
+    is_name(text) && !text.starts_with(' ') && !text.ends_with(' ')
+}
+
+/// Whether a text can be an id, but for blanks, or a type.
+fn is_name(text: &str) -> bool {
     (1..=MOST_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
@@ -229,7 +246,7 @@ impl fmt::Display for BadDraft {
                 write!(f, "an event's data may have {most} bytes, and this has {bytes}")
             }
             Self::BadId => {
-                write!(f, "an id has 1 to {MOST_NAME} bytes and no control characters")
+                write!(f, "an id has 1 to {MOST_NAME} bytes, no control characters, and no blank at its ends")
             }
             Self::BadKind => {
                 write!(
@@ -238,7 +255,11 @@ impl fmt::Display for BadDraft {
                 )
             }
             Self::ReservedKind(kind) => {
-                write!(f, "{kind:?} is said by the server alone; choose another type")
+                write!(
+                    f,
+                    "a type may not be {kind:?}: the server's own events begin with {OWN:?}, and browsers dispatch \
+                     open, error and message themselves; choose another type"
+                )
             }
             Self::ZeroTtl => {
                 f.write_str("a ttl of nothing would be the end of it; leave it out, or give more")
@@ -289,6 +310,9 @@ mod tests {
         let longest = "x".repeat(MOST_NAME);
         for (text, good) in [
             ("a", true),
+            ("Open", true),
+            ("sluicegate", true),
+            ("pause", true),
             ("ü 1", true),
             (longest.as_str(), true),
             ("", false),
@@ -300,8 +324,13 @@ mod tests {
             assert_eq!(draft().id(text).is_ok(), good, "{text:?}");
             assert_eq!(draft().kind(text).is_ok(), good, "{text:?}");
         }
-        for kind in RESERVED {
+        for kind in [OPEN, PAUSE, RESUME, GAP, "sluicegate.", "sluicegate.x", "open", "error", "message"] {
             assert_eq!(draft().kind(kind), Err(BadDraft::ReservedKind(kind.into())));
+            assert!(draft().id(kind).is_ok(), "{kind}");
+        }
+        for (text, good) in [(" a", false), ("a ", false), (" ", false), ("a b", true), ("\u{a0}a", true)] {
+            assert_eq!(draft().id(text).is_ok(), good, "{text:?}: a field that brings it back loses blanks");
+            assert!(draft().kind(text).is_ok(), "{text:?}");
         }
         assert_eq!(draft().ttl(Duration::ZERO), Err(BadDraft::ZeroTtl));
     }

@@ -49,7 +49,7 @@ pub(super) struct Subscription {
 /// What a wish to subscribe leads to.
 pub(super) enum Subscribing {
     Stream(Box<Subscription>),
-    /// It is suspended: the `pause` event.
+    /// It is suspended: the `sluicegate.pause` event.
     Suspended(Bytes),
 }
 

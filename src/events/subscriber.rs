@@ -61,7 +61,7 @@ pub(super) struct Suspension {
 
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    /// What logs and its own `open` event call it.
+    /// What logs and its own `sluicegate.open` event call it.
     pub(super) id: String,
     /// What it proves itself with.
     pub(super) token: String,

@@ -69,7 +69,10 @@ fn streams_share_a_connection_and_end_cleanly_with_their_server() {
         let mut sender = connect(served.addr, 65_535).await;
         let mut one = Stream::new(&mut sender, "/events/s").await;
         let mut two = Stream::new(&mut sender, "/events/other").await;
-        assert_eq!((one.event().await.kind, two.event().await.kind), ("open".into(), "open".into()));
+        assert_eq!(
+            (one.event().await.kind, two.event().await.kind),
+            ("sluicegate.open".into(), "sluicegate.open".into())
+        );
         publish(&served, "s", &json!({"data": "a"}));
         publish(&served, "other", &json!({"data": "b"}));
         assert_eq!((one.event().await.data, two.event().await.data), ("a".into(), "b".into()));
@@ -90,7 +93,7 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
         let mut sender = connect(served.addr, 16_384).await;
         let mut stalled = Stream::new(&mut sender, &target).await;
         let mut neighbour = Stream::new(&mut sender, "/events/s").await;
-        assert_eq!(neighbour.event().await.kind, "open");
+        assert_eq!(neighbour.event().await.kind, "sluicegate.open");
         let data = "x".repeat(20_000);
         let mut published = 0;
         // With its window shut, nothing of the neighbour's may wait for it: each batch comes before the next.
@@ -107,11 +110,11 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
         assert_eq!(hub.gauges().subscribers, 1);
 
         // Now it reads: what was on its way, the pause, the end.
-        assert_eq!(stalled.event().await.kind, "open");
+        assert_eq!(stalled.event().await.kind, "sluicegate.open");
         let mut next = 0;
         let pause = loop {
             let event = stalled.event().await;
-            if event.kind == "pause" {
+            if event.kind == "sluicegate.pause" {
                 break event.json();
             }
             assert!(event.data.starts_with(&format!("{next} ")), "{next}: {}", &event.data[..20]);
@@ -135,7 +138,7 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
         }
         assert_eq!(next, published);
         let mut back = Stream::new(&mut sender, &target).await;
-        assert_eq!(back.event().await.kind, "resume");
+        assert_eq!(back.event().await.kind, "sluicegate.resume");
         publish(&served, "s", &json!({"data": "after"}));
         assert_eq!((back.event().await.data, neighbour.event().await.data), ("after".into(), "after".into()));
     });

@@ -36,7 +36,7 @@ fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
     let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
     until("it to be away", || (hub.gauges().away == 1).then_some(()));
     let mut three = Subscriber::new(&served, "/events/s", "");
-    assert_eq!(three.event().kind, "open");
+    assert_eq!(three.event().kind, "sluicegate.open");
     assert_eq!((hub.gauges().subscribers, hub.gauges().away), (2, 0));
     publish(&served, "s", &json!({"data": "a"}));
     assert_eq!((one.data(1), three.data(1)), (vec!["a".to_owned()], vec!["a".to_owned()]));
@@ -68,7 +68,7 @@ fn pausing_and_coming_back_again_and_again_leaves_nothing_behind() {
     let mut last = String::new();
     for round in 0..15 {
         let mut one = Subscriber::new(&served, &target, "");
-        assert_eq!(one.event().kind, if round == 0 { "open" } else { "resume" });
+        assert_eq!(one.event().kind, if round == 0 { "sluicegate.open" } else { "sluicegate.resume" });
         until("the suspension", || {
             last = publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}])).pop().unwrap();
             (hub.gauges().suspended == 1).then_some(())

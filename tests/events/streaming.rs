@@ -34,7 +34,7 @@ fn a_stream_has_its_fields_opens_and_goes_on() {
     let start = opened["last_id"].as_str();
     assert_eq!(
         (open.kind.as_str(), open.id.as_deref(), opened["known"].as_bool()),
-        ("open", start, Some(false))
+        ("sluicegate.open", start, Some(false))
     );
     assert!(start.unwrap().ends_with("-0"), "the place before the first event: {opened}");
     let ids = publish(&served, "s", &json!([{"data": "a\nb", "type": "t"}, {"data": {"x": 1}, "id": "own"}]));
@@ -48,7 +48,7 @@ fn http_1_0_gets_the_same_to_the_end_of_the_connection() {
     let served = serve(named());
     let mut one = Subscriber::asking(&served, "GET /events/s HTTP/1.0\r\n\r\n");
     assert!(!one.head.contains("transfer-encoding"), "{}", one.head);
-    assert_eq!(one.event().kind, "open");
+    assert_eq!(one.event().kind, "sluicegate.open");
     publish(&served, "s", &json!({"data": "a"}));
     assert_eq!(one.data(1), ["a"]);
     served.handle.drain();
@@ -96,13 +96,16 @@ fn a_client_that_lost_its_stream_goes_on_behind_what_it_has() {
     let served = serve(named());
     let ids = publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}, {"data": "c"}]));
     let mut one = Subscriber::new(&served, "/events/s", &format!("Last-Event-ID: {}\r\n", ids[0]));
-    assert_eq!((one.event().kind.as_str(), one.data(2)), ("open", vec!["b".to_owned(), "c".to_owned()]));
+    assert_eq!(
+        (one.event().kind.as_str(), one.data(2)),
+        ("sluicegate.open", vec!["b".to_owned(), "c".to_owned()])
+    );
     let mut two = Subscriber::new(&served, &format!("/events/s?last_event_id={}", ids[1]), "");
-    assert_eq!((two.event().kind.as_str(), two.data(1)), ("open", vec!["c".to_owned()]));
+    assert_eq!((two.event().kind.as_str(), two.data(1)), ("sluicegate.open", vec!["c".to_owned()]));
     let mut three = Subscriber::new(&served, "/events/s", "Last-Event-ID: before-the-restart\r\n");
     three.event();
     let gap = three.event();
-    assert_eq!((gap.kind.as_str(), gap.json()["reason"].as_str()), ("gap", Some("unknown")));
+    assert_eq!((gap.kind.as_str(), gap.json()["reason"].as_str()), ("sluicegate.gap", Some("unknown")));
     assert_eq!(three.data(3), ["a", "b", "c"]);
 }
 
@@ -221,7 +224,7 @@ fn a_stalled_reader_is_moved_to_polling_and_others_feel_nothing() {
     let mut last = None;
     let pause = loop {
         let event = stalled.event();
-        if event.kind == "pause" {
+        if event.kind == "sluicegate.pause" {
             break event.json();
         }
         assert_eq!(event.kind, "message");
@@ -250,7 +253,7 @@ fn a_stalled_reader_is_moved_to_polling_and_others_feel_nothing() {
     }
     assert!(polled > 0 && polled < published);
     let mut back = Subscriber::new(&served, &target, "");
-    assert_eq!(back.event().kind, "resume");
+    assert_eq!(back.event().kind, "sluicegate.resume");
     publish(&served, "s", &json!({"data": "after"}));
     assert_eq!(back.data(1), ["after"]);
     assert_eq!(hub.counts().resumes(), 1);

@@ -53,7 +53,7 @@ impl Crowd {
                 assert!(len > 0, "{}", reader.answer.head);
                 reader.answer.push(&buf[..len]);
             };
-            assert_eq!(opened.kind, "open");
+            assert_eq!(opened.kind, "sluicegate.open");
             reader.socket.set_nonblocking(true).unwrap();
         }
         Self { poller: Some(poller), readers, up_to_date: 0, buf, took: Vec::new() }

@@ -56,7 +56,7 @@ impl Stalled {
             answer.push(&piece[..len]);
             while let Some(event) = answer.next() {
                 match event.kind.as_str() {
-                    "open" => {
+                    "sluicegate.open" => {
                         assert_eq!(event.json()["token"], self.token.as_str());
                         last = event.id;
                     }
@@ -65,7 +65,7 @@ impl Stalled {
                         assert!(event.data.starts_with(&format!("{next:08} ")), "{next}: {}", event.data);
                         (next, given, last) = (next + 1, given + 1, event.id);
                     }
-                    "pause" => pause = Some(event.json()),
+                    "sluicegate.pause" => pause = Some(event.json()),
                     _ => panic!("{event:?}"),
                 }
             }

@@ -216,8 +216,8 @@ impl Reader {
                         self.last = event.id.unwrap();
                         continue;
                     }
-                    "gap" => self.miss(&event.json()),
-                    "pause" => {
+                    "sluicegate.gap" => self.miss(&event.json()),
+                    "sluicegate.pause" => {
                         let pause = event.json();
                         assert_eq!(pause["last_id"], self.last.as_str());
                     }
@@ -226,8 +226,11 @@ impl Reader {
                 kinds.push(event.kind);
             }
         }
-        kinds.retain(|kind| kind != "gap");
-        assert_eq!(kinds, [if round == 0 { "open" } else { "resume" }, "pause"]);
+        kinds.retain(|kind| kind != "sluicegate.gap");
+        assert_eq!(
+            kinds,
+            [if round == 0 { "sluicegate.open" } else { "sluicegate.resume" }, "sluicegate.pause"]
+        );
     }
 
     fn poll_to_the_head(&mut self, front: SocketAddr) {

@@ -96,9 +96,9 @@ const events = new EventSource(`${front}/events/s?window=4&token=${token}`, {
     },
 });
 const missing = gap => said.push(`gap:${gap.missing}:${gap.after}`);
-events.addEventListener("gap", event => missing(JSON.parse(event.data)));
-events.addEventListener("resume", () => said.push("resume"));
-events.addEventListener("pause", async event => {
+events.addEventListener("sluicegate.gap", event => missing(JSON.parse(event.data)));
+events.addEventListener("sluicegate.resume", () => said.push("resume"));
+events.addEventListener("sluicegate.pause", async event => {
     said.push("pause");
     if (++pauses != 2) return;
     let at = server + JSON.parse(event.data).poll;
@@ -165,18 +165,18 @@ def read(client):
             poll(client, f"/events/s/poll?token={token}&after={last}")
             return False
         for event in source.iter_sse():
-            if event.event == "open":
+            if event.event == "sluicegate.open":
                 continue
-            elif event.event == "gap":
+            elif event.event == "sluicegate.gap":
                 gap = event.json()
                 said.append(f"gap:{gap['missing']}:{gap['after']}")
-            elif event.event == "pause":
+            elif event.event == "sluicegate.pause":
                 said.append("pause")
                 pauses += 1
                 if pauses == 2:
                     poll(client, event.json()["poll"])
                 time.sleep(event.retry / 1000)
-            elif event.event == "resume":
+            elif event.event == "sluicegate.resume":
                 said.append("resume")
             elif event.data == "end":
                 return True

@@ -71,10 +71,12 @@ const PAGE: &str = r#"<!doctype html>
 const token = "TOKEN";
 const seen = [], kinds = [];
 const events = new EventSource(`/events/s?window=4&token=${token}`);
-const note = kind => events.addEventListener(kind, event => event.data && kinds.push(kind));
+const note = kind => events.addEventListener(`sluicegate.${kind}`, () => kinds.push(kind));
 ["open", "pause", "resume", "gap"].forEach(note);
-events.addEventListener("open", event => event.data && fetch("/opened"));
-events.addEventListener("resume", () => fetch("/resumed"));
+events.addEventListener("sluicegate.open", () => fetch("/opened"));
+events.addEventListener("sluicegate.resume", () => fetch("/resumed"));
+// Said by the browser alone.
+events.onopen = event => "data" in event && kinds.push("said");
 events.onmessage = event => {
     if (event.data == "end") {
         events.close();
@@ -89,7 +91,7 @@ events.onmessage = event => {
     }
 };
 let pauses = 0;
-events.addEventListener("pause", async event => {
+events.addEventListener("sluicegate.pause", async event => {
     if (++pauses != 2) return;
     let at = JSON.parse(event.data).poll;
     for (;;) {
@@ -110,7 +112,7 @@ const LATE_PAGE: &str = r#"<!doctype html>
 <script>
 const said = [];
 const events = new EventSource("/events/s?after=LAST");
-events.addEventListener("gap", event => {
+events.addEventListener("sluicegate.gap", event => {
     const { after, before, missing, reason } = JSON.parse(event.data);
     said.push(`gap of ${missing} between ${after} and ${before}: ${reason}`);
 });
@@ -274,7 +276,7 @@ with httpx.Client(timeout=20) as client:
         headers = {"Last-Event-ID": last} if last else {}
         with connect_sse(client, "GET", sys.argv[1], headers=headers) as source:
             for event in source.iter_sse():
-                if event.event == "open":
+                if event.event == "sluicegate.open":
                     assert event.json()["token"], event
                     continue
                 assert event.event == "message", event
@@ -301,7 +303,8 @@ fn curl_reads_a_stream_and_nginx_passes_each_event_on() {
         if !data.is_empty() {
             publish(&hub, &[data.to_owned()]);
         }
-        let wanted = if data.is_empty() { "event: open\n".to_owned() } else { format!("data: {data}\n\n") };
+        let wanted =
+            if data.is_empty() { "event: sluicegate.open\n".to_owned() } else { format!("data: {data}\n\n") };
         while !seen.contains(&wanted) {
             let len = stream.read(&mut piece).unwrap();
             assert!(len > 0, "{seen}");
@@ -314,7 +317,7 @@ fn curl_reads_a_stream_and_nginx_passes_each_event_on() {
         .output()
         .unwrap();
     let text = String::from_utf8(curl.stdout).unwrap();
-    assert!(text.contains("event: gap\n") && text.contains("data: third\n\n"), "{text}");
+    assert!(text.contains("event: sluicegate.gap\n") && text.contains("data: third\n\n"), "{text}");
 }
 
 #[test]
@@ -338,7 +341,7 @@ fn a_stalled_client_is_felt_through_nginx() {
         // It reads again: what was on its way, and why it ends.
         let mut rest = Vec::new();
         let mut piece = [0; 65_536];
-        while !rest.windows(12).any(|window| window == b"event: pause") {
+        while !rest.windows(23).any(|window| window == b"event: sluicegate.pause") {
             let len = stalled.read(&mut piece).unwrap();
             assert!(len > 0, "buffering {buffering}: no pause");
             rest.extend_from_slice(&piece[..len]);

@@ -25,7 +25,7 @@ use self::origin::Origins;
 use self::problem::Problem;
 use self::publish::Publishers;
 use self::query::Query;
-use super::event::{StreamName, is_name};
+use super::event::{StreamName, is_id};
 use super::hub::Hub;
 use super::source::{self, Asked, Subscribing, Subscription, Wire};
 use super::stream::{After, Visit};
@@ -223,7 +223,7 @@ fn last_id(headers: &http::HeaderMap, query: &Query) -> Result<Option<String>, P
     match given {
         None => Ok(None),
         Some(id) if id.is_empty() => Ok(None),
-        Some(id) if is_name(&id) => Ok(Some(id)),
+        Some(id) if is_id(&id) => Ok(Some(id)),
         Some(_) => Err(Problem::bad_last_id()),
     }
 }

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::super::counts::Count;
 use super::super::encoding;
+use super::super::event::{OPEN, PAUSE, RESUME};
 use super::super::log::{Located, Log};
 use super::super::queue::{Gap, Lost, Queue};
 use super::super::subscriber::{Pause, Phase, Subscriber};
@@ -35,7 +36,7 @@ pub(in crate::events) struct Visit {
 pub(in crate::events) enum Subscribed {
     /// A place among the subscribers, and the number of its connection.
     Stream { key: usize, connection: u64, is_new: bool },
-    /// It is suspended: the `pause` event.
+    /// It is suspended: the `sluicegate.pause` event.
     Suspended(Bytes),
 }
 
@@ -62,22 +63,10 @@ impl Stream {
         self.known(visit).is_none()
     }
 
-    /// Who comes again: by token, or without one as the client that was suspended with this last id on its
-    /// way, since a browser comes again by the same address and says no more than that.
+    /// The subscriber whose token `visit` brings. Nothing else makes one known: an address is shared and an id
+    /// can be guessed, and who is known is told the token.
     fn known(&self, visit: &Visit) -> Option<usize> {
-        if let Some(token) = &visit.token {
-            return self.tokens.get(token).copied();
-        }
-        let Located::At(last) = self.log.locate(visit.last_id.as_deref()?) else { return None };
-        let is_it = |subscriber: &Subscriber| match &subscriber.phase {
-            Phase::Suspended(suspension) => {
-                let acked = subscriber.queue.acked();
-                subscriber.client == visit.client
-                    && (acked.min(suspension.sent)..=suspension.sent).contains(&last)
-            }
-            _ => false,
-        };
-        self.subscribers.iter().find(|(_, subscriber)| is_it(subscriber)).map(|(key, _)| key)
+        self.tokens.get(visit.token.as_ref()?).copied()
     }
 
     /// Subscribes a new client, or one that comes again.
@@ -95,7 +84,7 @@ impl Stream {
             _ => None,
         };
         let known = self.known(visit);
-        let mut kind = "open";
+        let mut kind = OPEN;
         let key = match known {
             Some(key) => {
                 let subscriber = &mut self.subscribers[key];
@@ -110,7 +99,7 @@ impl Stream {
                     let position = suspension.position.max(received.unwrap_or(0));
                     subscriber.queue = Queue::new(position, window, &self.log);
                     counts.add(Count::resumes, 1);
-                    kind = "resume";
+                    kind = RESUME;
                 } else if subscriber.queue.window() == window {
                     subscriber.queue.rewind(received, &self.log);
                 } else {
@@ -180,5 +169,5 @@ pub(super) fn paused(
     }
     let event = Paused { reason: suspension.why, subscriber: &subscriber.id, last_id, poll };
     let retry = Some(encoding::jittered(around.settings.suspend_retry, random));
-    encoding::control("pause", &event, retry)
+    encoding::control(PAUSE, &event, retry)
 }

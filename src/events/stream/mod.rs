@@ -14,7 +14,7 @@ use self::joining::paused;
 use super::cap::Cap;
 use super::counts::{Count, EventCounts};
 use super::encoding;
-use super::event::Draft;
+use super::event::{Draft, GAP};
 use super::log::{Located, Log, LogBounds, NotPublished};
 use super::queue::{Lost, Next};
 use super::subscriber::{Judgement, Phase, Subscriber};
@@ -243,7 +243,7 @@ impl Stream {
             Next::Gap(gap) => {
                 note_lost(counts, gap.missing.unwrap_or(0), gap.reason);
                 counts.add(Count::gaps, 1);
-                Take::Bytes(encoding::control("gap", &gap, None))
+                Take::Bytes(encoding::control(GAP, &gap, None))
             }
             Next::Event(event) => {
                 let ready = subscriber.ready_at(settings, *now);

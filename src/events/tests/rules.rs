@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::super::stream::{After, NotHeard, Take, Visit};
 use super::scene::{Scene, json};
-use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::config::EventSettings;
 use crate::limit::Rate;
@@ -19,7 +18,7 @@ fn a_subscriber_gets_what_is_published_from_then_on() {
     let mut scene = Scene::new(small());
     scene.publish(&["before"]);
     let mut one = scene.open(&scene.visit());
-    assert_eq!(one.opened.kind, "open");
+    assert_eq!(one.opened.kind, "sluicegate.open");
     assert_eq!(json(&one.opened)["last_id"], "x-1");
     assert!(matches!(scene.take(&mut one, 9).then, Some(Take::Idle)));
     scene.publish(&["a", "b"]);
@@ -98,14 +97,14 @@ fn an_id_that_is_gone_is_a_gap_and_one_that_was_never_there_too() {
     scene.publish(&["c", "d", "e", "f"]);
     let mut one = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
     let came = scene.take(&mut one, 9);
-    assert_eq!(came.said(), ["gap", "c", "d", "e", "f"]);
+    assert_eq!(came.said(), ["sluicegate.gap", "c", "d", "e", "f"]);
     let gap = serde_json::json!({"after": "x-1", "before": "x-3", "missing": 1, "reason": "evicted"});
     assert_eq!(json(&came.events[0]), gap);
     let mut two = scene.open(&Visit { last_id: Some("x-2".into()), ..scene.visit() });
     assert_eq!(scene.take(&mut two, 9).said(), ["c", "d", "e", "f"], "nothing is missing");
     let mut three = scene.open(&Visit { last_id: Some("of-another-time".into()), ..scene.visit() });
     let came = scene.take(&mut three, 9);
-    assert_eq!(came.said(), ["gap", "c", "d", "e", "f"]);
+    assert_eq!(came.said(), ["sluicegate.gap", "c", "d", "e", "f"]);
     let gap = serde_json::json!({"after": "of-another-time", "before": "x-3", "missing": null, "reason": "unknown"});
     assert_eq!(json(&came.events[0]), gap);
 }
@@ -121,7 +120,7 @@ fn what_waits_too_long_is_passed_over_and_named() {
     assert_eq!(scene.take(&mut one, 1).said(), ["a"], "not yet 30 s");
     scene.pass(1);
     let came = scene.take(&mut one, 9);
-    assert_eq!(came.said(), ["gap", "c"]);
+    assert_eq!(came.said(), ["sluicegate.gap", "c"]);
     let gap = serde_json::json!({"after": "x-1", "before": "x-3", "missing": 1, "reason": "expired"});
     assert_eq!(json(&came.events[0]), gap);
     assert_eq!((scene.counts.expired(), scene.counts.gaps(), scene.counts.dropped()), (1, 1, 0));
@@ -143,7 +142,7 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     scene.publish(&["g"]);
     assert_eq!(scene.counts.suspensions(), 1);
     let came = scene.take(&mut slow, 9);
-    assert_eq!((came.said(), came.then.is_none()), (vec!["pause"], true));
+    assert_eq!((came.said(), came.then.is_none()), (vec!["sluicegate.pause"], true));
     let pause = json(&came.events[0]);
     assert_eq!((pause["reason"].as_str(), pause["last_id"].as_str()), (Some("queue_full"), Some("x-1")));
     assert_eq!(pause["poll"], format!("/events/s/poll?token={}&after=x%2D1", slow.token));
@@ -151,14 +150,11 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     assert_eq!(scene.take(&mut other, 9).said(), ["g"], "others feel nothing");
     scene.leave(&slow);
 
-    // Its browser comes again by the same address, without a token.
-    let again = Visit { last_id: Some("x-1".into()), ..scene.visit() };
-    let pause = scene.subscribe(&again).err().expect("still suspended");
-    assert_eq!((pause.kind.as_str(), json(&pause)["last_id"].as_str()), ("pause", Some("x-1")));
-    let stranger = Visit { client: ClientKey::address([192, 0, 2, 1].into()), ..again.clone() };
-    assert_eq!(scene.open(&stranger).opened.kind, "open", "another client is another");
-
     let token = slow.token.clone();
+    let again = Visit { token: Some(token.clone()), last_id: Some("x-1".into()), ..scene.visit() };
+    let pause = scene.subscribe(&again).err().expect("still suspended");
+    assert_eq!((pause.kind.as_str(), json(&pause)["last_id"].as_str()), ("sluicegate.pause", Some("x-1")));
+
     let poll = |scene: &mut Scene, after: &str, max| {
         let polled =
             scene.with(|stream, around| stream.poll(Some(&token), &After::Id(after.into()), max, around));
@@ -173,12 +169,40 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     assert_eq!(poll(&mut scene, "x-7", 4), (String::new(), "x-7".into(), true, true));
     scene.publish(&["h"]);
     let mut back = scene.open(&again);
-    assert_eq!(back.opened.kind, "resume");
+    assert_eq!(back.opened.kind, "sluicegate.resume");
     assert_eq!(scene.take(&mut back, 9).said(), ["h"], "what was polled is not sent again");
     assert_eq!(scene.counts.resumes(), 1);
     let polled =
         scene.with(|stream, around| stream.poll(Some(&back.token), &After::Known, 9, around)).unwrap();
     assert!(!polled.suspended);
+}
+
+#[test]
+fn only_its_token_makes_one_a_known_subscriber() {
+    let mut scene = Scene::new(EventSettings { queue: 4, log: 100, ..small() });
+    let slow = scene.open(&scene.visit());
+    scene.publish(&["a", "b", "c", "d"]);
+    scene.publish(&["e"]);
+    scene.pass(200);
+    scene.publish(&["f"]);
+    scene.pass(200);
+    scene.publish(&["g"]);
+    assert_eq!(scene.counts.suspensions(), 1);
+    scene.leave(&slow);
+    // From the same address, with each id that the suspended one may have seen, and without its token.
+    for (last, after) in [("x-0", "abcdefg"), ("x-1", "bcdefg"), ("x-7", "")] {
+        let guess = Visit { last_id: Some(last.into()), ..scene.visit() };
+        let mut other = scene.open(&guess);
+        let opened = json(&other.opened);
+        assert_eq!((other.opened.kind.as_str(), &opened["known"]), ("sluicegate.open", &false.into()));
+        assert_ne!(other.token, slow.token);
+        assert!(!other.opened.data.contains(&slow.token));
+        assert_eq!(scene.take(&mut other, 9).said().concat(), after, "it goes on from where it says it is");
+        scene.leave(&other);
+    }
+    let own = Visit { token: Some(slow.token.clone()), ..scene.visit() };
+    let pause = scene.subscribe(&own).err().expect("still suspended");
+    assert!(json(&pause)["poll"].as_str().unwrap().contains(&slow.token), "it brought that itself");
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub(super) struct Scene {
 pub(super) struct Connection {
     pub(super) at: (usize, u64),
     pub(super) parser: Parser,
-    /// The first event: `open` or `resume`.
+    /// The first event: `sluicegate.open` or `sluicegate.resume`.
     pub(super) opened: Read,
     pub(super) token: String,
 }
@@ -84,7 +84,7 @@ impl Scene {
         Visit { client, token: None, last_id: None, window: None, path: "/events/s".to_owned() }
     }
 
-    /// Subscribes; the `pause` event for who is suspended.
+    /// Subscribes; the `sluicegate.pause` event for who is suspended.
     pub(super) fn subscribe(&mut self, visit: &Visit) -> Result<Connection, Read> {
         self.fresh += 1;
         let fresh =

@@ -191,14 +191,14 @@ fn what_a_subscriber_misses_is_told_once_with_the_reason() {
     // Nobody takes it in time.
     publish(&mut scene, "old", Some(SAMPLED));
     scene.pass(100);
-    assert_eq!(scene.take(&mut connection, 1).said(), ["gap"]);
+    assert_eq!(scene.take(&mut connection, 1).said(), ["sluicegate.gap"]);
     assert_eq!(told(&scene), [of("x-1", "s1", None, 101, Outcome::Expired)]);
     // The log has no room for it.
     for data in ["out", "b", "c"] {
         publish(&mut scene, data, Some(SAMPLED));
     }
     assert_eq!(told(&scene), [of("x-2", "s1", None, 101, Outcome::Dropped)]);
-    assert_eq!(scene.take(&mut connection, 10).said(), ["gap", "b", "c"]);
+    assert_eq!(scene.take(&mut connection, 10).said(), ["sluicegate.gap", "b", "c"]);
     scene.pass(1);
     scene.take(&mut connection, 1);
     let told = told(&scene);
@@ -233,7 +233,7 @@ fn one_that_is_suspended_has_what_it_polls_on_from() {
     }
     scene.pass(250);
     scene.with(|stream, around| stream.sweep(around));
-    assert_eq!(scene.take(&mut connection, 10).said(), ["pause"]);
+    assert_eq!(scene.take(&mut connection, 10).said(), ["sluicegate.pause"]);
     assert_eq!(told(&scene), []);
     let (token, after) = (connection.token.clone(), After::Id("x-1".to_owned()));
     scene.with(|stream, around| stream.poll(Some(&token), &after, 10, around).map(drop)).unwrap();
@@ -254,7 +254,7 @@ fn what_waits_too_long_for_who_has_no_stream_is_not_missed_yet() {
     scene.pass(500);
     // It is suspended, the events are older than its queue keeps them, and the log has them for its poll.
     publish(&mut scene, "d", Some(SAMPLED));
-    assert_eq!(scene.take(&mut connection, 10).said(), ["pause"]);
+    assert_eq!(scene.take(&mut connection, 10).said(), ["sluicegate.pause"]);
     assert_eq!(told(&scene), []);
     let (token, after) = (connection.token.clone(), After::Known);
     let polled = scene.with(|stream, around| stream.poll(Some(&token), &after, 10, around));

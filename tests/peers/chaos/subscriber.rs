@@ -96,8 +96,8 @@ impl Subscriber {
                         *last = event.id.unwrap();
                         seen.push(Seen::Event(last.clone()));
                     }
-                    "gap" => seen.push(gap(&event.json())),
-                    "pause" => pause = Some(event.json()),
+                    "sluicegate.gap" => seen.push(gap(&event.json())),
+                    "sluicegate.pause" => pause = Some(event.json()),
                     _ if last.is_empty() => {
                         *last = event.id.expect("where its stream begins");
                         seen.push(Seen::Begin(last.clone()));
