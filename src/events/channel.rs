@@ -12,6 +12,7 @@ use super::log::NotPublished;
 use super::source::Wire;
 use super::stream::{After, Around, Done, Fresh, Judged, NotHeard, Polled, Stream, Subscribed, Take, Visit};
 use super::subscriber::Phase;
+use crate::budget::ClientKey;
 
 pub(super) struct Channel(Mutex<State>);
 
@@ -46,7 +47,8 @@ enum Waits {
 
 /// What a sweep found.
 pub(super) struct Swept {
-    pub(super) forgotten: usize,
+    /// The clients of subscribers that were forgotten.
+    pub(super) forgotten: Vec<ClientKey>,
     pub(super) filling: u64,
     pub(super) suspended: u64,
 }
@@ -189,8 +191,8 @@ impl Channel {
     }
 
     /// See [`Stream::forget_one`].
-    pub(super) fn forget_one(&self, around: &Around<'_>) -> bool {
-        self.lock().stream.forget_one(around)
+    pub(super) fn forget_one(&self, client: Option<&ClientKey>, around: &Around<'_>) -> Option<ClientKey> {
+        self.lock().stream.forget_one(client, around)
     }
 
     pub(super) fn wake_all(&self) {

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::channel::{Channel, Reader};
 use super::counts::{Count, EventCounts, EventGauges};
 use super::event::{Draft, StreamName};
 use super::hub_error::HubError;
+use super::places::{NoPlace, Places};
 use super::source::Wire;
 use super::stream::{Around, Fresh, Subscribed, Visit};
 use super::trail::Tracing;
@@ -33,10 +34,7 @@ pub struct Hub {
     route: String,
     settings: RwLock<Arc<EventSettings>>,
     streams: RwLock<HashMap<StreamName, Arc<Channel>>>,
-    /// Streams and waiting polls of each client.
-    clients: Mutex<HashMap<ClientKey, usize>>,
-    /// Places of subscribers that are taken, and of waiting polls.
-    places: AtomicUsize,
+    places: Places,
     pub(super) counts: EventCounts,
     cap: Cap,
     tracing: OnceLock<Tracing>,
@@ -55,12 +53,6 @@ pub struct Published {
     pub ids: Vec<String>,
 }
 
-/// A place of a client's among those it may have. Given back when dropped.
-pub(super) struct Seat {
-    hub: Arc<Hub>,
-    client: ClientKey,
-}
-
 impl Hub {
     /// A hub of streams below the path `route`.
     pub fn new(route: &str, settings: EventSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
@@ -68,8 +60,7 @@ impl Hub {
             route: route.to_owned(),
             settings: RwLock::default(),
             streams: RwLock::default(),
-            clients: Mutex::default(),
-            places: AtomicUsize::new(0),
+            places: Places::default(),
             counts: EventCounts::default(),
             cap: Cap::default(),
             tracing: OnceLock::new(),
@@ -203,38 +194,40 @@ impl Hub {
         Ok(Published { ids: done.ids.into_iter().map(Into::into).collect() })
     }
 
-    /// A place for one more stream or waiting poll of a client.
-    pub(super) fn seat(self: &Arc<Self>, client: &ClientKey) -> Result<Seat, HubError> {
+    /// Takes a place for one more subscriber or waiting poll of a client's. Where none is left, one that has no
+    /// connection makes room: of this client first, and of others only one that is away.
+    pub(super) fn place(&self, client: &ClientKey, channel: &Channel) -> Result<(), HubError> {
         if self.is_closing() {
             return Err(HubError::Closing);
         }
-        let mut clients = lock(&self.clients);
-        let taken = clients.entry(client.clone()).or_default();
-        if *taken >= self.settings().client_streams {
-            self.counts.add(Count::refused, 1);
-            return Err(HubError::ClientFull);
-        }
-        *taken += 1;
-        Ok(Seat { hub: Arc::clone(self), client: client.clone() })
-    }
-
-    /// Takes one of the places that all subscribers and waiting polls share.
-    pub(super) fn place(&self, channel: &Channel) -> Result<(), HubError> {
-        let most = self.settings().subscribers;
-        while self.places.fetch_add(1, Ordering::SeqCst) >= most {
-            self.places.fetch_sub(1, Ordering::SeqCst);
-            // One that is away makes room for one that is here.
-            if !self.with_around(|around| channel.forget_one(around)) {
+        let settings = self.settings();
+        loop {
+            let full = match self.places.take(client, settings.client_streams, settings.subscribers) {
+                Ok(()) => return Ok(()),
+                Err(full) => full,
+            };
+            let made = self.make_room(Some(client), channel)
+                || full == NoPlace::OfAll && self.make_room(None, channel);
+            if !made {
                 self.counts.add(Count::refused, 1);
-                return Err(HubError::Full);
+                return Err(if full == NoPlace::OfAll { HubError::Full } else { HubError::ClientFull });
             }
-            self.leave(1);
         }
-        Ok(())
     }
 
-    pub(super) fn leave(&self, places: usize) {
-        self.places.fetch_sub(places, Ordering::SeqCst);
+    /// Forgets an idle subscriber of `client`, or of any: of this channel, or of another one.
+    fn make_room(&self, client: Option<&ClientKey>, channel: &Channel) -> bool {
+        let forgotten = self.with_around(|around| {
+            channel.forget_one(client, around).or_else(|| {
+                read(&self.streams).values().find_map(|channel| channel.forget_one(client, around))
+            })
+        });
+        forgotten.map(|client| self.leave(&client)).is_some()
+    }
+
+    /// Gives a place back.
+    pub(super) fn leave(&self, client: &ClientKey) {
+        self.places.leave(client);
     }
 
     /// Subscribes to a channel, or finds that the subscriber is suspended.
@@ -247,14 +240,16 @@ impl Hub {
         let fresh = Fresh { id: hex::<4>(), token: hex::<16>(), random: self.roll() };
         let is_new = channel.is_new(visit);
         if is_new {
-            self.place(channel)?;
+            self.place(&visit.client, channel)?;
+        } else if self.is_closing() {
+            return Err(HubError::Closing);
         }
         let reader = Reader::of(wire);
         let subscribed = self.with_around(|around| channel.subscribe(visit, fresh, reader, around));
         // It may have come, or been forgotten, in between.
         match (is_new, matches!(subscribed, Subscribed::Stream { is_new: true, .. })) {
-            (true, false) => self.leave(1),
-            (false, true) => _ = self.places.fetch_add(1, Ordering::SeqCst),
+            (true, false) => self.leave(&visit.client),
+            (false, true) => self.places.force(&visit.client),
             _ => {}
         }
         Ok(subscribed)
@@ -276,11 +271,11 @@ impl Hub {
         let (mut filling, mut suspended) = (0, 0);
         for channel in channels {
             let swept = self.with_around(|around| channel.sweep(around));
-            gone += swept.forgotten;
+            gone += swept.forgotten.len();
+            swept.forgotten.iter().for_each(|client| self.leave(client));
             filling += swept.filling;
             suspended += swept.suspended;
         }
-        self.leave(gone);
         self.tell(filling, suspended);
         let settings = self.settings();
         // Nobody else has it: who publishes or subscribes holds it while that goes on.
@@ -328,18 +323,6 @@ impl Drop for Hub {
     /// Of a route that is gone too, spans are told.
     fn drop(&mut self) {
         self.end_traces();
-    }
-}
-
-impl Drop for Seat {
-    fn drop(&mut self) {
-        let mut clients = lock(&self.hub.clients);
-        if let Some(taken) = clients.get_mut(&self.client) {
-            *taken -= 1;
-            if *taken == 0 {
-                clients.remove(&self.client);
-            }
-        }
     }
 }
 

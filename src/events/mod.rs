@@ -17,6 +17,7 @@ mod http;
 mod hub;
 mod hub_error;
 mod log;
+mod places;
 mod queue;
 mod source;
 mod stream;

@@ -11,7 +11,7 @@ use super::channel::Channel;
 use super::counts::Count;
 use super::encoding;
 use super::event::StreamName;
-use super::hub::{Hub, Seat};
+use super::hub::Hub;
 use super::hub_error::HubError;
 use super::stream::{After, Polled, Subscribed, Take, Visit};
 use crate::brigade::{Brigade, Bucket};
@@ -43,7 +43,6 @@ pub(super) struct Subscription {
     sleep: Sleep,
     /// When silence has lasted long enough.
     heartbeat: Instant,
-    _seat: Seat,
 }
 
 /// What a wish to subscribe leads to.
@@ -62,7 +61,6 @@ impl Subscription {
         wire: Option<Wire>,
     ) -> Result<Subscribing, HubError> {
         let channel = hub.channel(name)?;
-        let seat = hub.seat(&visit.client)?;
         let (key, connection) = match hub.subscribe(&channel, &visit, wire.as_ref())? {
             Subscribed::Stream { key, connection, .. } => (key, connection),
             Subscribed::Suspended(pause) => return Ok(Subscribing::Suspended(pause)),
@@ -76,7 +74,6 @@ impl Subscription {
             wire,
             sleep: Sleep::until(Arc::clone(&hub.clock), now),
             heartbeat: now + hub.settings().heartbeat,
-            _seat: seat,
         })))
     }
 
@@ -184,9 +181,8 @@ pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) ->
     }
     // What is waited for is what comes behind this.
     asked.after = After::Number(first.position);
-    let _seat = hub.seat(&asked.client)?;
-    hub.place(&channel)?;
-    let waiting = Waiting { hub, channel: &channel, number: channel.waiting() };
+    hub.place(&asked.client, &channel)?;
+    let waiting = Waiting { hub, channel: &channel, client: asked.client.clone(), number: channel.waiting() };
     let mut patience = Sleep::lasting(Arc::clone(&hub.clock), asked.wait);
     std::future::poll_fn(|cx| {
         // Before it is looked: what is published in between wakes.
@@ -202,12 +198,13 @@ pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) ->
 struct Waiting<'a> {
     hub: &'a Arc<Hub>,
     channel: &'a Channel,
+    client: ClientKey,
     number: u64,
 }
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.channel.wait_no_more(self.number);
-        self.hub.leave(1);
+        self.hub.leave(&self.client);
     }
 }

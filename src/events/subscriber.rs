@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::event::Event;
 use super::log::Log;
 use super::queue::{Gap, Queue};
-use super::stream::Around;
+use super::stream::{Around, Rank};
 use super::trail::{Told, Trail};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -65,6 +65,7 @@ pub(super) struct Subscriber {
     pub(super) id: String,
     /// What it proves itself with.
     pub(super) token: String,
+    /// Whose place it has.
     pub(super) client: ClientKey,
     pub(super) queue: Queue,
     pub(super) phase: Phase,
@@ -80,6 +81,8 @@ pub(super) struct Subscriber {
     full_since: Option<Instant>,
     /// Above 80 %, and the log knows.
     pub(super) warned: bool,
+    /// Its rank among those without a connection, if it is one of them.
+    pub(super) idle: Option<Rank>,
     trail: Trail,
 }
 
@@ -112,6 +115,7 @@ impl Subscriber {
             turn: None,
             full_since: None,
             warned: false,
+            idle: None,
             trail: Trail::default(),
         }
     }

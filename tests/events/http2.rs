@@ -144,3 +144,23 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
     });
     until("its connection to end", || (served.handle.connections() == 0).then_some(()));
 }
+
+#[test]
+fn who_subscribes_and_resets_again_and_again_holds_no_more_places_than_one_client_may() {
+    let served = serve(EventSettings { subscribers: 20, client_streams: 5, ..named() });
+    let hub = Arc::clone(served.handle.routes()[0].hub().unwrap());
+    rt::block_on(async {
+        let mut sender = connect(served.addr, 65_535).await;
+        for _ in 0..40 {
+            // Reads the head; dropping what follows resets the stream.
+            drop(Stream::new(&mut sender, "/events/s").await);
+            until("the reset to be noticed", || (hub.gauges().subscribers == 0).then_some(()));
+        }
+        assert_eq!(hub.gauges().away, 5);
+        let mut kept = Vec::new();
+        for _ in 0..5 {
+            kept.push(Stream::new(&mut sender, "/events/s").await);
+        }
+        assert_eq!(get(&mut sender, "/events/s").await.status(), StatusCode::TOO_MANY_REQUESTS);
+    });
+}

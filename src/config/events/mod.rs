@@ -30,7 +30,7 @@ pub struct EventSettings {
     /// The most subscribers of all streams together, those that are away for a moment included. Default
     /// 10 000.
     pub subscribers: usize,
-    /// The most streams of one client at a time. Default 100.
+    /// The most subscribers of one client, those that are away for a moment included. Default 100.
     pub client_streams: usize,
     /// The most events that wait for one subscriber. Default 1000.
     pub queue: usize,

@@ -109,6 +109,7 @@ impl Stream {
                 subscriber.settle(around);
                 subscriber.phase = Phase::Live;
                 subscriber.connection += 1;
+                self.rouse(key);
                 key
             }
             None => {

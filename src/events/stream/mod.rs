@@ -1,6 +1,7 @@
 //! One stream: its log and its subscribers, and what each may do. Pure: told the time and, where something
 //! must not be guessed, what chance said.
 
+mod idle;
 mod joining;
 mod polling;
 
@@ -10,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use slab::Slab;
 
+use self::idle::Idle;
 use self::joining::paused;
 use super::cap::Cap;
 use super::counts::{Count, EventCounts};
@@ -19,10 +21,12 @@ use super::log::{Located, Log, LogBounds, NotPublished};
 use super::queue::{Lost, Next};
 use super::subscriber::{Judgement, Phase, Subscriber};
 use super::trail::Tracing;
+use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::config::EventSettings;
 use crate::tracing::Origin;
 
+pub(super) use idle::Rank;
 pub(super) use joining::{Fresh, Subscribed, Visit};
 pub(super) use polling::{After, Polled};
 
@@ -83,6 +87,8 @@ pub(in crate::events) struct Stream {
     log: Log,
     subscribers: Slab<Subscriber>,
     tokens: HashMap<String, usize>,
+    /// Those without a connection: exactly the subscribers whose `idle` is set.
+    idle: Idle,
 }
 
 impl Stream {
@@ -92,6 +98,7 @@ impl Stream {
             log: Log::new(incarnation),
             subscribers: Slab::new(),
             tokens: HashMap::new(),
+            idle: Idle::default(),
         }
     }
 
@@ -153,8 +160,8 @@ impl Stream {
     }
 
     /// What time brings: events that grow old, queues that stay full, subscribers that are forgotten.
-    /// Gives what was found, and how many were forgotten.
-    pub(in crate::events) fn sweep(&mut self, around: &Around<'_>) -> (Judged, usize) {
+    /// Gives what was found, and the clients of those that were forgotten.
+    pub(in crate::events) fn sweep(&mut self, around: &Around<'_>) -> (Judged, Vec<ClientKey>) {
         self.log.trim(around.now, &bounds(around.settings));
         self.tell_gone(around);
         // Who has not acknowledged for that long will not.
@@ -169,23 +176,44 @@ impl Stream {
             .filter(|(_, subscriber)| subscriber.is_forgotten(around.settings, around.now))
             .map(|(key, _)| key)
             .collect();
-        forgotten.iter().for_each(|key| self.forget(*key, around));
-        (judged, forgotten.len())
+        (judged, forgotten.into_iter().map(|key| self.forget(key, around)).collect())
     }
 
-    /// Makes room by forgetting one that is away. False if nobody is.
-    pub(in crate::events) fn forget_one(&mut self, around: &Around<'_>) -> bool {
-        let away = |subscriber: &Subscriber| matches!(subscriber.phase, Phase::Away { .. });
-        let found = self.subscribers.iter().find(|(_, subscriber)| away(subscriber)).map(|(key, _)| key);
-        found.map(|key| self.forget(key, around)).is_some()
+    /// Makes room by forgetting a subscriber without a connection: one of `client`'s if that is given, else any
+    /// that is away. Gives its client, or none if there is nobody to forget.
+    pub(in crate::events) fn forget_one(
+        &mut self,
+        client: Option<&ClientKey>,
+        around: &Around<'_>,
+    ) -> Option<ClientKey> {
+        self.idle.first(client).map(|key| self.forget(key, around))
     }
 
-    fn forget(&mut self, key: usize, around: &Around<'_>) {
+    fn forget(&mut self, key: usize, around: &Around<'_>) -> ClientKey {
+        self.rouse(key);
         let mut subscriber = self.subscribers.remove(key);
         subscriber.give_up(Instant::MAX, around);
         self.tokens.remove(&subscriber.token);
         if subscriber.turn.is_some() {
             around.cap.hand_back();
+        }
+        subscriber.client
+    }
+
+    /// Has a subscriber counted among those that have no connection.
+    fn rest(&mut self, key: usize, now: Instant) {
+        let subscriber = &mut self.subscribers[key];
+        let rank = (matches!(subscriber.phase, Phase::Suspended(_)), now);
+        if subscriber.idle.replace(rank).is_none() {
+            self.idle.add(&subscriber.client, rank, key);
+        }
+    }
+
+    /// Has a subscriber no longer counted among them.
+    fn rouse(&mut self, key: usize) {
+        let subscriber = &mut self.subscribers[key];
+        if let Some(rank) = subscriber.idle.take() {
+            self.idle.remove(&subscriber.client, rank, key);
         }
     }
 
@@ -275,6 +303,7 @@ impl Stream {
             }
             phase => *phase = Phase::Away { since: now },
         }
+        self.rest(at.0, now);
         true
     }
 

@@ -343,6 +343,11 @@ proptest! {
         world.scene.with(|stream, around| stream.sweep(around));
         prop_assert_eq!((world.scene.stream.log().len(), world.scene.stream.log().bytes()), (0, 0));
         prop_assert_eq!(world.scene.stream.subscribers().count(), 0);
+        let local = crate::budget::ClientKey::Local;
+        for client in [None, Some(&local)] {
+            let forgotten = world.scene.with(|stream, around| stream.forget_one(client, around));
+            prop_assert_eq!(forgotten, None, "nobody is idle who is not there");
+        }
         let spans = told(&world.scene);
         let writes: u32 = spans.iter().filter_map(|told| told.2).map(|(_, times)| times).sum();
         prop_assert_eq!(writes, world.traced, "{:?}", spans);

@@ -4,4 +4,5 @@ mod interleavings;
 mod parser;
 mod rules;
 mod scene;
+mod sharing;
 mod traces;

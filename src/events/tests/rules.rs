@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::super::stream::{After, NotHeard, Take, Visit};
 use super::scene::{Scene, json};
+use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::config::EventSettings;
 use crate::limit::Rate;
@@ -276,9 +277,9 @@ fn who_is_away_or_silent_for_too_long_is_forgotten() {
     let one = scene.open(&scene.visit());
     scene.leave(&one);
     scene.pass(29_999);
-    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), 0);
+    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), []);
     scene.pass(1);
-    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), 1);
+    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), [ClientKey::Local]);
     assert_eq!(scene.with(|stream, around| stream.ack(&one.token, "x-1", around)), Err(NotHeard::Stranger));
     assert_eq!(scene.stream.subscribers().count(), 0);
 }

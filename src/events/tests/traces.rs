@@ -170,7 +170,7 @@ fn who_is_forgotten_and_who_is_left_at_the_end_has_not_acknowledged() {
     publish(&mut scene, "a", Some(SAMPLED));
     connections.iter_mut().for_each(|connection| _ = scene.take(connection, 10));
     scene.leave(&connections[0]);
-    assert!(scene.with(|stream, around| stream.forget_one(around)));
+    assert!(scene.with(|stream, around| stream.forget_one(None, around)).is_some());
     assert_eq!(told(&scene), [of("x-1", "s1", Some((1, 1)), 1, Outcome::Unacknowledged)]);
     scene.with(|stream, around| stream.give_up(around));
     assert_eq!(told(&scene), [of("x-1", "s2", Some((1, 1)), 1, Outcome::Unacknowledged)]);
