@@ -7,10 +7,12 @@ mod budgets;
 pub mod content;
 pub mod files;
 pub mod interim;
+mod path;
 pub mod peer;
 pub mod proxy;
 mod reload;
 pub mod route;
+mod routing;
 pub mod server;
 mod token;
 

@@ -1,5 +1,6 @@
 //! Routes: which path is answered from where, at which pace, through which filters.
 
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::body::RequestBody;
 use super::budgets;
 use super::content::Content;
 use super::files::Files;
+use super::path;
 use super::proxy::{Client, Proxy};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::events::{Events, Hub};
@@ -43,6 +45,8 @@ pub trait Handler: Send + Sync {
 /// ```
 pub struct Route {
     path: String,
+    /// `path` in its normal form.
+    prefix: String,
     /// Set when it becomes a server's.
     pub(super) number: usize,
     /// Its clients, below the node that all its responses share.
@@ -81,6 +85,7 @@ impl Route {
     fn new(path: &str, source: Source) -> Self {
         Self {
             path: path.to_owned(),
+            prefix: path::normal(path).map_or_else(|| path.to_owned(), Cow::into_owned),
             number: usize::MAX,
             clients: Clients::below(
                 Node::root(budgets::ROUTE, Budget::default(), rt::clock()),
@@ -272,11 +277,16 @@ impl Route {
         self.stages.iter().any(|stage| matches!(stage, Stage::Named(_)))
     }
 
+    /// The path it answers, in its normal form.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// The rest of `path` behind this route's prefix; `None` if the path is not below it. The rest
     /// begins without a slash.
-    fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
-        let rest = path.strip_prefix(self.path.as_str())?;
-        if self.path.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
+    pub(super) fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.prefix.as_str())?;
+        if self.prefix.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
     }
 }
 
@@ -288,88 +298,5 @@ impl Pacing {
     fn take_over(&mut self, limit: &Limit) {
         limit.set(self.limit.budget());
         self.limit = limit.clone();
-    }
-}
-
-/// What a path leads to.
-pub(super) enum Found<'a> {
-    /// The route, and the path below it.
-    Route(Arc<Route>, &'a str),
-    /// The prefix of a route without its slash at the end.
-    MissingSlash,
-    Nothing,
-}
-
-/// The routes of a server; the longest prefix wins.
-pub(super) struct Routes(Vec<Arc<Route>>);
-
-impl Routes {
-    /// Routes that are told apart by the numbers that `number` gives to their paths.
-    pub(super) fn new(mut routes: Vec<Route>, number: impl Fn(&str) -> usize) -> Self {
-        // Longest first; of equal ones, the first given.
-        routes.sort_by_key(|route| std::cmp::Reverse(route.path.len()));
-        for route in &mut routes {
-            route.number = number(&route.path);
-            if !route.stages.iter().any(|stage| matches!(stage, Stage::RoutePace)) {
-                route.stages.push(Stage::RoutePace);
-            }
-        }
-        Self(routes.into_iter().map(Arc::new).collect())
-    }
-
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.0.iter()
-    }
-
-    pub(super) fn find<'a>(&self, path: &'a str) -> Found<'a> {
-        for route in &self.0 {
-            if let Some(rest) = route.rest(path) {
-                return Found::Route(Arc::clone(route), rest);
-            }
-            if route.path.strip_suffix('/') == Some(path) {
-                return Found::MissingSlash;
-            }
-        }
-        Found::Nothing
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    struct Nowhere;
-
-    impl Handler for Nowhere {
-        fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
-            Box::pin(async { Response::new(Content::Empty) })
-        }
-    }
-
-    #[test]
-    fn the_longest_prefix_wins_and_prefixes_end_at_slashes() {
-        let routes = Routes::new(
-            ["/", "/logs/", "/logs/old/", "/exact"].map(|path| Route::handler(path, Nowhere)).into(),
-            |_| 0,
-        );
-        let cases = [
-            ("/", "/", ""),
-            ("/a/b", "/", "a/b"),
-            ("/logs/a", "/logs/", "a"),
-            ("/logs/old/", "/logs/old/", ""),
-            ("/logs/older", "/logs/", "older"),
-            ("/logsx", "/", "logsx"),
-            ("/exact", "/exact", ""),
-            ("/exact/a", "/exact", "a"),
-            ("/exactly", "/", "exactly"),
-        ];
-        for (path, prefix, rest) in cases {
-            match routes.find(path) {
-                Found::Route(route, found) => assert_eq!((route.path(), found), (prefix, rest), "{path}"),
-                _ => panic!("{path} leads nowhere"),
-            }
-        }
-        assert!(matches!(routes.find("/logs"), Found::MissingSlash));
-        assert!(matches!(routes.find("*"), Found::Nothing));
     }
 }

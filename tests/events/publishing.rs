@@ -121,6 +121,17 @@ fn streams_come_with_their_first_event_up_to_their_bound() {
 }
 
 #[test]
+fn a_stream_has_one_name_however_its_path_is_spelt() {
+    let served = serve(named());
+    for target in ["/events/%73", "//events//s", "/events/x/../s", "/%65vents/./s"] {
+        let published = post(&served, target, &json!({"data": target}));
+        assert_eq!(published.status(), 200, "{target}");
+    }
+    let poll = body(&served.get("/events/%73/pol%6c?after=x", ""));
+    assert_eq!(poll["events"].as_array().map(Vec::len), Some(4));
+}
+
+#[test]
 fn the_trace_of_a_publisher_goes_with_its_events() {
     let served = serve(named());
     let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -30,7 +30,7 @@ pub async fn connect(served: &Served) -> Sender {
     sender
 }
 
-async fn ask(sender: &mut Sender, method: Method, target: &str) -> Response<Incoming> {
+pub async fn ask(sender: &mut Sender, method: Method, target: &str) -> Response<Incoming> {
     let uri = format!("http://t{target}");
     let request = Request::builder().method(method).uri(uri).body(Empty::new()).unwrap();
     sender.send_request(request).await.unwrap()

@@ -14,6 +14,7 @@ mod kept;
 mod known;
 mod listeners;
 mod messages;
+mod paths;
 mod tunnel;
 mod wire;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{Request, Response, StatusCode, request};
+use http::{Method, Request, Response, StatusCode, Uri, request};
 
 use super::account::Exchange;
 use super::connection::{Connection, Place};
@@ -20,13 +20,14 @@ use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::proxy::{Accel, Client, Tunnel, relay};
-use crate::http::route::{Found, Pacing, Route, Source, Stage};
+use crate::http::route::{Pacing, Route, Source, Stage};
+use crate::http::routing::Found;
 use crate::limit::Limit;
 
 /// Answers one request.
 pub(super) async fn respond(
     connection: Arc<Connection>,
-    request: Request<RequestBody>,
+    mut request: Request<RequestBody>,
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
@@ -40,14 +41,27 @@ pub(super) async fn respond(
         let text = "The server holds all the bytes for slow readers it may hold. Try again in some seconds.";
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
     }
-    let uri = request.uri().clone();
-    let found = setup.routes.find(uri.path());
+    let found = setup.routes.find(request.uri());
     // The exchange holds its route, not all that is replaced meanwhile.
     drop(setup);
     match found {
-        Found::Route(route, rest) => filtered(exchange, &route, rest, request).await,
-        Found::MissingSlash => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
+        Found::Route(route, target) => {
+            if target.is_rewritten {
+                *request.uri_mut() = target.uri().clone();
+            }
+            filtered(exchange, &route, target.rest(), request).await
+        }
+        Found::MissingSlash(uri) => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
         Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
+        Found::Ambiguous => {
+            let text = "The path has %2F or a backslash where some would read another route's path.";
+            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
+        }
+        Found::AboveRoot => {
+            let text = "The path leads above its root: it has more \"..\" than names before them.";
+            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
+        }
+        Found::NoPath => unfiltered(exchange, without_path(request.method(), request.uri())),
     }
 }
 
@@ -65,6 +79,20 @@ fn refused(refusal: Refusal) -> Response<Content> {
     };
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
+}
+
+/// The answer to a request whose target is no path.
+fn without_path(method: &Method, uri: &Uri) -> Response<Content> {
+    match *method {
+        // Of the server as a whole there is nothing to say (RFC 9110 §9.3.7).
+        Method::OPTIONS if uri.path() == "*" => answer::empty(StatusCode::NO_CONTENT),
+        Method::CONNECT => answer::plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."),
+        _ if uri.path().len() > 1 => answer::plain(StatusCode::URI_TOO_LONG, "The path is too long."),
+        _ => answer::plain(
+            StatusCode::BAD_REQUEST,
+            "The request's target is not a path: it begins with a slash.",
+        ),
+    }
 }
 
 /// An answer that asks to come back.

@@ -32,7 +32,8 @@ use futures_lite::FutureExt;
 
 pub use super::MAX_HEAD;
 use super::budgets::Budgets;
-use super::route::{Route, Routes};
+use super::route::Route;
+use super::routing::Routes;
 use crate::clock::{Clock, Sleep};
 use crate::config::{Config, SharedLimits};
 use crate::filter::Counts;

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::super::route::{Route, Routes};
+use super::super::route::Route;
+use super::super::routing::Routes;
 use super::{Handle, Server, Settings, Shared};
 use crate::config::Config;
 use crate::events::Hub;

@@ -1,0 +1,337 @@
+//! Which route answers a request, and what its source is asked for.
+
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::PathAndQuery;
+
+use super::path;
+use super::route::{Route, Source, Stage};
+
+/// Where a request's target leads.
+pub(super) enum Found {
+    /// To a route.
+    Route(Arc<Route>, Target),
+    /// To the prefix of a route without its slash at the end; the target in its normal form.
+    MissingSlash(Uri),
+    /// To another route for those who take `%2F` or `\` for a separator than for those who do not. Only for
+    /// sources of which it is not known which they are.
+    Ambiguous,
+    /// Nowhere: no route has this path.
+    Nothing,
+    /// Nowhere: the path leads above its root.
+    AboveRoot,
+    /// Nowhere: the target is no path but `*`, an authority, or too long.
+    NoPath,
+}
+
+/// What a route's source is asked for.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// In normal form; for an upstream as the client spelt it, where that means the same.
+    uri: Uri,
+    /// Where in its path what is behind the route's prefix begins.
+    rest: usize,
+    /// Whether `uri` is another than the request's.
+    pub(super) is_rewritten: bool,
+}
+
+impl Target {
+    pub(super) fn uri(&self) -> &Uri {
+        &self.uri
+    }
+
+    /// The path behind the route's prefix, without a slash before it.
+    pub(super) fn rest(&self) -> &str {
+        &self.uri.path()[self.rest..]
+    }
+}
+
+/// The routes of a server; the longest prefix wins.
+pub(super) struct Routes(Vec<Arc<Route>>);
+
+impl Routes {
+    /// Routes that are told apart by the numbers that `number` gives to their paths.
+    pub(super) fn new(mut routes: Vec<Route>, number: impl Fn(&str) -> usize) -> Self {
+        // Longest first; of equal ones, the first given.
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix().len()));
+        for route in &mut routes {
+            route.number = number(route.path());
+            if !route.stages.iter().any(|stage| matches!(stage, Stage::RoutePace)) {
+                route.stages.push(Stage::RoutePace);
+            }
+        }
+        Self(routes.into_iter().map(Arc::new).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.0.iter()
+    }
+
+    /// Where a request for `uri` leads: the route of the normal form of its path. Allocates only where the path
+    /// is not in normal form.
+    pub(super) fn find(&self, uri: &Uri) -> Found {
+        let given = uri.path();
+        if !given.starts_with('/') {
+            return Found::NoPath;
+        }
+        let Some(path) = path::normal(given) else { return Found::AboveRoot };
+        let route = match self.below(&path) {
+            Some((route, true)) => route,
+            Some((_, false)) => return with_path(uri, &path).map_or(Found::NoPath, Found::MissingSlash),
+            None => return Found::Nothing,
+        };
+        let decodes = matches!(route.source, Source::Proxy(_) | Source::Handler(_));
+        if decodes && self.is_ambiguous(route, &path) {
+            return Found::Ambiguous;
+        }
+        // As it is where nothing in it was taken out, so that encodings that mean something to an upstream stay.
+        let passes = matches!(route.source, Source::Proxy(_)) && path::is_unambiguous(given);
+        let (path, is_rewritten) = match route.rest(given) {
+            Some(_) if passes => (given, false),
+            _ => (&*path, *path != *given),
+        };
+        let rest = path.len() - route.rest(path).map_or(0, str::len);
+        let uri = if is_rewritten { with_path(uri, path) } else { Some(uri.clone()) };
+        match uri {
+            Some(uri) => Found::Route(Arc::clone(route), Target { uri, rest, is_rewritten }),
+            None => Found::NoPath,
+        }
+    }
+
+    /// The route of a normal form, and whether it is below it; if not, only its slash at the end is missing.
+    fn below(&self, path: &str) -> Option<(&Arc<Route>, bool)> {
+        self.0.iter().find_map(|route| match route.rest(path) {
+            Some(_) => Some((route, true)),
+            None => (route.prefix().strip_suffix('/') == Some(path)).then_some((route, false)),
+        })
+    }
+
+    /// Whether `path`, which is `route`'s, is another's for those who take other characters for separators.
+    fn is_ambiguous(&self, route: &Arc<Route>, path: &str) -> bool {
+        let Some(other) = path::with_other_separators(path) else { return false };
+        let found = path::normal(&other).and_then(|path| self.below(&path));
+        !found.is_some_and(|(found, _)| Arc::ptr_eq(found, route))
+    }
+}
+
+/// The same with another path; `None` if it becomes too long.
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    if uri.path() == path {
+        return Some(uri.clone());
+    }
+    let path_and_query = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::ProxySource;
+    use crate::http::body::RequestBody;
+    use crate::http::content::Content;
+    use crate::http::proxy::{Client, Proxy};
+    use crate::http::route::{Answer, Handler};
+    use crate::rt;
+    use http::{Request, Response};
+    use percent_encoding::percent_decode_str;
+    use proptest::prelude::*;
+
+    struct Nowhere;
+
+    impl Handler for Nowhere {
+        fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
+            Box::pin(async { Response::new(Content::Empty) })
+        }
+    }
+
+    fn handlers(paths: &[&str]) -> Routes {
+        Routes::new(paths.iter().map(|path| Route::handler(path, Nowhere)).collect(), |_| 0)
+    }
+
+    fn proxies(paths: &[&str]) -> Routes {
+        let proxy = || Proxy::new(ProxySource::new("http://b".parse().unwrap()), None, rt::clock());
+        Routes::new(paths.iter().map(|path| Route::proxy(path, proxy())).collect(), |_| 0)
+    }
+
+    /// The route, what its source is asked for, and the rest behind the route; or what else was found.
+    fn lead(routes: &Routes, target: &str) -> (String, String, String) {
+        let other = |what: &str, uri: &str| (what.to_owned(), uri.to_owned(), String::new());
+        match routes.find(&target.parse().unwrap()) {
+            Found::Route(route, target) => {
+                (route.path().to_owned(), target.uri().to_string(), target.rest().to_owned())
+            }
+            Found::MissingSlash(uri) => other("slash", &uri.to_string()),
+            Found::Ambiguous => other("ambiguous", ""),
+            Found::Nothing => other("nothing", ""),
+            Found::AboveRoot => other("above", ""),
+            Found::NoPath => other("no path", ""),
+        }
+    }
+
+    #[track_caller]
+    fn assert_leads(routes: &Routes, cases: &[(&str, (&str, &str, &str))]) {
+        for (target, (route, uri, rest)) in cases {
+            let expected = ((*route).to_owned(), (*uri).to_owned(), (*rest).to_owned());
+            assert_eq!(lead(routes, target), expected, "{target}");
+        }
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_and_prefixes_end_at_slashes() {
+        assert_leads(
+            &handlers(&["/", "/logs/", "/logs/old/", "/exact"]),
+            &[
+                ("/", ("/", "/", "")),
+                ("/a/b", ("/", "/a/b", "a/b")),
+                ("/logs/a", ("/logs/", "/logs/a", "a")),
+                ("/logs/old/", ("/logs/old/", "/logs/old/", "")),
+                ("/logs/older", ("/logs/", "/logs/older", "older")),
+                ("/logsx", ("/", "/logsx", "logsx")),
+                ("/exact", ("/exact", "/exact", "")),
+                ("/exact/a", ("/exact", "/exact/a", "a")),
+                ("/exactly", ("/", "/exactly", "exactly")),
+                ("/logs?a=/b", ("slash", "/logs?a=/b", "")),
+                ("*", ("no path", "", "")),
+                // As hyper reads `GET index.html`: an authority.
+                ("index.html", ("no path", "", "")),
+            ],
+        );
+        assert_leads(&handlers(&["/a/"]), &[("/b", ("nothing", "", ""))]);
+    }
+
+    #[test]
+    fn a_source_is_asked_for_the_normal_form() {
+        assert_leads(
+            &handlers(&["/", "/slow/"]),
+            &[
+                ("/%73low/x?%73=//", ("/slow/", "/slow/x?%73=//", "x")),
+                ("//slow//x", ("/slow/", "/slow/x", "x")),
+                ("/a/../slow/./x", ("/slow/", "/slow/x", "x")),
+                ("/slow/../x", ("/", "/x", "x")),
+                ("/slow/../../x", ("above", "", "")),
+                ("/%73low", ("slash", "/slow", "")),
+                ("http://h/%73low/x", ("/slow/", "http://h/slow/x", "x")),
+                ("/%%37%33low/x", ("/", "/%2573low/x", "%2573low/x")),
+                ("/a%2fb", ("/", "/a%2Fb", "a%2Fb")),
+            ],
+        );
+    }
+
+    #[test]
+    fn an_upstream_is_asked_in_the_clients_spelling_where_that_means_the_same() {
+        assert_leads(
+            &proxies(&["/", "/p/", "/p/admin/"]),
+            &[
+                ("/p/a%2bb;c%2Fd//e?f", ("/p/", "/p/a%2bb;c%2Fd//e?f", "a%2bb;c%2Fd//e")),
+                ("/p/%61dmin/x", ("/p/admin/", "/p/admin/x", "x")),
+                ("/p//admin/x", ("/p/admin/", "/p/admin/x", "x")),
+                ("/p/./x", ("/p/", "/p/x", "x")),
+                ("/p/%2e%2E/x", ("/", "/x", "x")),
+                ("//p/x", ("/p/", "/p/x", "x")),
+                ("//x", ("/", "//x", "/x")),
+                ("/p/100%", ("/p/", "/p/100%25", "100%25")),
+            ],
+        );
+    }
+
+    #[test]
+    fn what_some_take_for_another_routes_path_is_asked_of_none() {
+        let cases = ["/p/..%2f..%2fx", "/p/admin%2fx", "/p%2Fadmin/x", "/p/x/..%5Cadmin%5cx", "/p/admin%2F"];
+        for target in cases {
+            for routes in [proxies, handlers].map(|make| make(&["/", "/p/", "/p/admin/"])) {
+                assert_eq!(lead(&routes, target).0, "ambiguous", "{target}");
+            }
+        }
+        // Files have no such names.
+        let files =
+            Routes::new(vec![Route::files("/", "src").unwrap(), Route::files("/p/", "src").unwrap()], |_| 0);
+        assert_leads(&files, &[("/p%2Fx", ("/", "/p%2Fx", "p%2Fx"))]);
+    }
+
+    #[test]
+    fn a_route_is_found_by_its_own_normal_form() {
+        let routes = handlers(&["/caf\u{e9}/", "/%7eme/"]);
+        for (target, route) in
+            [("/caf%c3%a9/x", "/caf\u{e9}/"), ("/caf\u{e9}/x", "/caf\u{e9}/"), ("/~me/", "/%7eme/")]
+        {
+            assert_eq!(lead(&routes, target).0, route, "{target}");
+        }
+    }
+
+    /// The names that the laxest of sources reads from a path.
+    fn names(path: &str) -> String {
+        let decoded = percent_decode_str(path).decode_utf8_lossy().replace('\\', "/");
+        let mut names: Vec<&str> = Vec::new();
+        for name in decoded.split('/') {
+            match name {
+                "" | "." => {}
+                ".." => drop(names.pop()),
+                name => names.push(name),
+            }
+        }
+        names.iter().map(|name| format!("/{name}")).collect::<String>() + "/"
+    }
+
+    /// A character of a path in some spelling.
+    fn spelt() -> impl Strategy<Value = String> {
+        let letters = prop::sample::select("/padminslow.x".chars().collect::<Vec<_>>());
+        let odd =
+            prop::sample::select(vec!["//", "/./", "/x/../", "/%2e%2E/", "%2f", "\\", "%5c", "%", "%25"]);
+        prop_oneof![
+            6 => letters.clone().prop_map(String::from),
+            3 => letters.prop_map(|letter| format!("%{:02x}", u32::from(letter))),
+            1 => odd.prop_map(str::to_owned),
+        ]
+    }
+
+    /// Any path, and spellings of paths that routes are there for.
+    fn paths() -> impl Strategy<Value = String> {
+        let any = prop::collection::vec(spelt(), 0..20).prop_map(|parts| format!("/{}", parts.concat()));
+        let known = prop::sample::select(vec!["/slow/x", "/p/admin/x", "/p/x", "/exact", "/p/admin/../x"]);
+        let known = (known, prop::collection::vec(0..6_u8, 16)).prop_map(|(path, ways)| {
+            let spelt = path.chars().zip(ways).map(|(letter, way)| match (way, letter) {
+                (0, _) => format!("%{:02x}", u32::from(letter)),
+                (1, _) => format!("%{:02X}", u32::from(letter)),
+                (2, '/') => "//".to_owned(),
+                (3, '/') => "/./".to_owned(),
+                (4, '/') => "\\".to_owned(),
+                _ => letter.to_string(),
+            });
+            format!("/{}", spelt.collect::<String>())
+        });
+        prop_oneof![any, known]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+        #[test]
+        fn no_spelling_gets_to_a_source_except_by_the_route_of_its_normal_form(path in paths()) {
+            const ROUTES: [&str; 5] = ["/", "/slow/", "/p/", "/p/admin/", "/exact"];
+            let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
+            for routes in [handlers(&ROUTES), proxies(&ROUTES)] {
+                if let Found::Route(route, target) = routes.find(&uri) {
+                    let normal = path::normal(uri.path()).unwrap().into_owned();
+                    // The route of the normal form has what the source is asked for, read as laxly as may be.
+                    prop_assert!(route.rest(&normal).is_some(), "{} {}", path, normal);
+                    let asked = names(target.uri().path());
+                    if path::with_other_separators(&normal).is_none() {
+                        prop_assert_eq!(&asked, &names(&normal));
+                    }
+                    let deepest = ROUTES.into_iter().rev().find(|route| {
+                        asked.starts_with(&format!("{}/", route.trim_end_matches('/')))
+                    });
+                    // A route's prefix without its slash at the end is not below it.
+                    let bare = asked.trim_end_matches('/');
+                    let is_bare = route.path() != bare && ROUTES.contains(&&*format!("{bare}/"));
+                    prop_assert!(deepest == Some(route.path()) || is_bare, "{} {:?} {}", path, deepest, asked);
+                }
+            }
+        }
+    }
+}
