@@ -244,6 +244,14 @@ one_route_command! {
         #[argh(switch)]
         pub(super) ignore_accel: bool,
 
+        /// pass the backend's own origin in Location, Content-Location and Refresh on as it is, not as a path here (default no)
+        #[argh(switch)]
+        pub(super) keep_location: bool,
+
+        /// do not name this hop in Via (default no)
+        #[argh(switch)]
+        pub(super) no_via: bool,
+
         /// longest wait for a connection to the backend (default 5s)
         #[argh(option, arg_name = "time")]
         pub(super) connect_timeout: Option<String>,

@@ -108,7 +108,12 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
 /// The configuration of `sluicegate proxy`.
 pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
     let upstream = typed.url.parse().map_err(CliError::Usage)?;
-    let mut proxy = ProxySource { honour_accel: !typed.ignore_accel, ..ProxySource::new(upstream) };
+    let mut proxy = ProxySource {
+        honour_accel: !typed.ignore_accel,
+        map_location: !typed.keep_location,
+        via: !typed.no_via,
+        ..ProxySource::new(upstream)
+    };
     set(&mut proxy.host, flag("host", &typed.host, str::parse)?);
     set(&mut proxy.connect_timeout, flag("connect-timeout", &typed.connect_timeout, timeout)?);
     set(&mut proxy.response_timeout, flag("response-timeout", &typed.response_timeout, timeout)?);
@@ -275,6 +280,7 @@ mod tests {
     fn every_flag_sets_its_setting() {
         let config = proxy(&typed(
             "http://127.0.0.1:9000 --host client --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --ignore-accel \
+             --keep-location --no-via \
              --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
              --idle-connection-timeout 4s --rate 60 --burst 256 --end-of-stream paced --filter rate \
              --filter count --listen [::1]:0 --listen unix:a.sock --log-level debug --access-log --drain 0s \
@@ -287,7 +293,7 @@ mod tests {
         let seconds = Duration::from_secs;
         let Source::Proxy(source) = &config.routes[0].source else { panic!() };
         assert_eq!(source.host.to_string(), "client");
-        assert!(!source.honour_accel);
+        assert_eq!((source.honour_accel, source.map_location, source.via), (false, false, false));
         assert_eq!(
             [
                 source.connect_timeout,

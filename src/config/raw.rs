@@ -126,6 +126,8 @@ pub(super) struct RawRoute {
     pub(super) idle_connections: Option<Spanned<i64>>,
     pub(super) idle_connection_timeout: Option<Spanned<Timeout>>,
     pub(super) honour_accel: Option<Spanned<bool>>,
+    pub(super) map_location: Option<Spanned<bool>>,
+    pub(super) via: Option<Spanned<bool>>,
 }
 
 impl RawRoute {
@@ -143,6 +145,8 @@ impl RawRoute {
                 ("idle_connections", place(&self.idle_connections)),
                 ("idle_connection_timeout", place(&self.idle_connection_timeout)),
                 ("honour_accel", place(&self.honour_accel)),
+                ("map_location", place(&self.map_location)),
+                ("via", place(&self.via)),
             ]
         };
         let files = || vec![("index", place(&self.index)), ("list", place(&self.list))];

@@ -315,6 +315,8 @@ impl Resolver<'_> {
                 return None;
             }
         };
+        let switch =
+            |value: &Option<Spanned<bool>>, default| value.as_ref().map_or(default, |on| *on.get_ref());
         let mut timeout = |key, value: &Option<Spanned<Timeout>>, default| {
             self.timeout(&format!("{key} in {name}"), value.clone(), default)
         };
@@ -333,7 +335,9 @@ impl Resolver<'_> {
                 default.idle_connections,
                 0,
             ),
-            honour_accel: raw.honour_accel.as_ref().map_or(default.honour_accel, |value| *value.get_ref()),
+            honour_accel: switch(&raw.honour_accel, default.honour_accel),
+            map_location: switch(&raw.map_location, default.map_location),
+            via: switch(&raw.via, default.via),
             host,
             upstream: default.upstream,
         }))

@@ -95,6 +95,12 @@ pub struct ProxySource {
     /// Whether `X-Accel-Limit-Rate` and `X-Accel-Buffering` from the backend count. Default yes, as in
     /// nginx; where they do not, the fields are removed all the same.
     pub honour_accel: bool,
+    /// Whether the backend's own origin in `Location`, `Content-Location` and `Refresh` is mapped back to the
+    /// route's path. Default yes, as nginx's `proxy_redirect default`.
+    pub map_location: bool,
+    /// Whether `Via` names this hop, in requests and responses (RFC 9110, section 7.6.3). Default yes. Without
+    /// it loops are harder to see; but nginx, say, does not compress what it answers to a `Via`.
+    pub via: bool,
 }
 
 impl ProxySource {
@@ -109,6 +115,8 @@ impl ProxySource {
             idle_connections: 64,
             idle_connection_timeout: Duration::from_secs(4),
             honour_accel: true,
+            map_location: true,
+            via: true,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Route {
 
     /// Paths below `path` are asked of an upstream.
     pub fn proxy(path: &str, proxy: Proxy) -> Self {
-        Self::new(path, Source::Proxy(Box::new(proxy)))
+        Self::new(path, Source::Proxy(Box::new(proxy.at(path))))
     }
 
     /// Paths below `path` are answered by the caller's own code.

@@ -6,7 +6,7 @@ use std::sync::mpsc;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
-use crate::backend::Backend;
+use crate::backend::{Backend, routed};
 use crate::served::Served;
 use crate::wire::{CHUNK, Client, End, GUIDE, content};
 
@@ -105,4 +105,34 @@ fn a_refused_upload_does_not_become_a_request() {
     let all = String::from_utf8(all).unwrap();
     assert_eq!(all.matches("HTTP/1.1 ").count(), 1, "{all}");
     assert!(all.starts_with("HTTP/1.1 405 "), "{all}");
+}
+
+#[test]
+fn a_backends_own_address_leads_back_through_its_route() {
+    for (at, base, location, own) in [
+        ("/api/", "", "/api/x?y#z", "/api/x?y#z"),
+        ("/api/", "/inner/", "/inner/x", "/api/x"),
+        ("/api/", "/inner/", "/other/x", "http://ADDR/other/x"),
+    ] {
+        let backend = Backend::new(move |stream, head| {
+            let addr = stream.local_addr().unwrap();
+            let made = if head.starts_with("POST") {
+                "201 Created\r\nContent-Location"
+            } else {
+                "302 Found\r\nLocation"
+            };
+            let answer = format!("HTTP/1.1 {made}: http://{addr}{location}\r\ncontent-length: 0\r\n\r\n");
+            let _ = stream.write_all(answer.as_bytes());
+        });
+        let mut source = backend.source();
+        source.upstream = format!("http://{}{base}", backend.addr).parse().unwrap();
+        let own = own.replace("ADDR", &backend.addr.to_string());
+        let served = Served::new(vec![routed(at, source, None)]);
+        let answer = Client::new(served.connect()).get("/api/", "");
+        assert_eq!((answer.status(), answer.field("location")), (302, Some(own.as_str())));
+        let mut client = Client::new(served.connect());
+        client.send(b"POST /api/ HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n");
+        let answer = client.answer();
+        assert_eq!((answer.status(), answer.field("content-location")), (201, Some(own.as_str())));
+    }
 }

@@ -72,6 +72,8 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
         ("--idle-connections", proxy.idle_connections.to_string()),
         ("--idle-connection-timeout", spell(proxy.idle_connection_timeout)),
         ("--ignore-accel", if proxy.honour_accel { "no" } else { "yes" }.to_owned()),
+        ("--keep-location", if proxy.map_location { "no" } else { "yes" }.to_owned()),
+        ("--no-via", if proxy.via { "no" } else { "yes" }.to_owned()),
     ] {
         assert_eq!(default_of(&help, flag), default, "{flag}");
     }

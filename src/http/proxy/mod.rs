@@ -14,6 +14,8 @@
 //!   asked for them by `TE`; hyper drops others.
 //! - **`X-Accel-Limit-Rate` and `X-Accel-Buffering`** are nginx's fields, see [`Accel`]. Others of the
 //!   family (`-Redirect`, `-Expires`, `-Charset`) mean nothing here and pass.
+//! - **`Location`**, `Content-Location` and `Refresh` that name the upstream's own origin name the route's path
+//!   instead; see [`ProxySource::map_location`].
 //! - **Upgrades** work from HTTP/1.1 to HTTP/1.1, for every protocol but HTTP/2; see [`Tunnel`].
 //!
 //! Knows neither routes nor chains but for [`relay`], which paces a tunnel.
@@ -25,6 +27,7 @@ mod forwarded;
 mod hop;
 mod kept;
 mod link;
+mod location;
 mod pool;
 mod receiving;
 mod request;
@@ -60,6 +63,8 @@ use sending::{Progress, Sending};
 /// One route's upstream, with its kept connections.
 pub struct Proxy {
     source: ProxySource,
+    /// The path of the route, which is where the upstream's own path stands at this end.
+    route: String,
     /// The upstream's URL, for log lines.
     name: Arc<str>,
     pool: Pool,
@@ -73,7 +78,13 @@ impl Proxy {
     pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
         let clock: Arc<dyn Clock> = clock;
         let pool = Pool::new(&source, pace, Arc::clone(&clock));
-        Self { name: source.upstream.to_string().into(), pool, clock, source }
+        Self { name: source.upstream.to_string().into(), route: "/".to_owned(), pool, clock, source }
+    }
+
+    /// Has it stand at the route `path` instead of `/`, which is what the upstream's own addresses are mapped
+    /// back to.
+    pub(super) fn at(self, path: &str) -> Self {
+        Self { route: path.to_owned(), ..self }
     }
 
     /// Passes a request on and answers with what the upstream does, as soon as its head is there.
@@ -133,7 +144,7 @@ impl Proxy {
             framing_of(&head, &method).map_err(|error| fail(Failure::broken(&error.to_string())))?;
         let back = keeps_connection(&head).then(|| self.pool.kept());
         let mut returning =
-            response::returning(head, outgoing.upgrade, self.source.honour_accel).map_err(fail)?;
+            response::returning(head, outgoing.upgrade, &self.source, &self.route).map_err(fail)?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
             returning.head.extensions.insert(Tunnel::new(client, link));
             return Ok(Response::from_parts(returning.head, Content::Empty));

@@ -64,7 +64,9 @@ pub(super) fn outgoing(
     }
     join_cookies(fields);
     forwarded::tell(fields, client, host.as_ref().and_then(|host| host.to_str().ok()));
-    forwarded::via(fields, received.version);
+    if source.via {
+        forwarded::via(fields, received.version);
+    }
 
     let own = || HeaderValue::from_str(source.upstream.authority().as_str()).ok();
     let told = match &source.host {
@@ -216,6 +218,17 @@ mod tests {
             (&"trailers".parse().unwrap(), &"te".parse().unwrap())
         );
         assert_eq!(head.headers["via"], "2.0 sluicegate");
+    }
+
+    #[test]
+    fn a_source_may_leave_this_hop_out_of_via() {
+        for (via, told) in [(true, &["1.0 edge", "1.1 sluicegate"][..]), (false, &["1.0 edge"])] {
+            let client = Client { peer: PeerAddr::Unix, local: None, scheme: "http", trusted: false };
+            let source = ProxySource { via, ..ProxySource::new("http://b".parse().unwrap()) };
+            let received = Request::get("/").header("via", "1.0 edge").body(()).unwrap().into_parts().0;
+            let head = outgoing(received, "", false, &client, &source).unwrap().head;
+            assert_eq!(head.headers.get_all("via").iter().collect::<Vec<_>>(), told);
+        }
     }
 
     #[test]

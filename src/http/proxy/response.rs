@@ -7,7 +7,8 @@ use http::{Extensions, StatusCode, Version, response};
 use hyper::ext::ReasonPhrase;
 
 use super::failure::Failure;
-use super::{forwarded, hop};
+use super::{forwarded, hop, location};
+use crate::config::ProxySource;
 use crate::http::MAX_HEAD;
 use crate::http1::{Malformed, content_length};
 use crate::limit::Rate;
@@ -62,11 +63,13 @@ pub(super) struct Returning {
 
 /// Turns an upstream's head into the client's: without what concerns the upstream's connection alone.
 ///
-/// `upgrade` says whether a change of protocols was asked for; without that 101 is no answer.
+/// `upgrade` says whether a change of protocols was asked for; without that 101 is no answer. The upstream's
+/// own path stands at `route` here.
 pub(super) fn returning(
     mut received: response::Parts,
     upgrade: bool,
-    honour_accel: bool,
+    source: &ProxySource,
+    route: &str,
 ) -> Result<Returning, Failure> {
     if head_len(&received) > MAX_HEAD {
         return Err(Failure::head_too_large());
@@ -89,9 +92,14 @@ pub(super) fn returning(
     if let Some(length) = length {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
     }
-    forwarded::via(fields, received.version);
+    if source.via {
+        forwarded::via(fields, received.version);
+    }
+    if source.map_location {
+        location::map_back(fields, source, route);
+    }
     let mut accel = Accel::take(fields);
-    if !honour_accel {
+    if !source.honour_accel {
         accel = Accel::default();
     }
     let events = fields.get(CONTENT_TYPE).is_some_and(|kind| {
@@ -142,6 +150,11 @@ mod tests {
         response.body(()).unwrap().into_parts().0
     }
 
+    fn passed(head: response::Parts, upgrade: bool, honour_accel: bool) -> Result<Returning, Failure> {
+        let source = ProxySource { honour_accel, ..ProxySource::new("http://b:9000/two/".parse().unwrap()) };
+        returning(head, upgrade, &source, "/one/")
+    }
+
     #[test]
     fn wishes_are_read_and_always_taken_out() {
         let rate = |bytes| Some(Rate::new(bytes));
@@ -159,7 +172,7 @@ mod tests {
                     ("x-accel-buffering", buffering),
                     ("x-accel-expires", "1"),
                 ];
-                let returning = returning(head(200, &lines), false, honoured).unwrap();
+                let returning = passed(head(200, &lines), false, honoured).unwrap();
                 let expected = if honoured { expected } else { Accel::default() };
                 let told = returning.head.extensions.get::<Accel>().copied().unwrap_or_default();
                 assert_eq!(told, expected, "{limit} {buffering}");
@@ -176,32 +189,47 @@ mod tests {
         for (kind, flush) in
             [("text/event-stream", true), ("Text/Event-Stream; charset=utf-8", true), ("text/plain", false)]
         {
-            assert_eq!(returning(head(200, &[("content-type", kind)]), false, true).unwrap().flush, flush);
+            assert_eq!(passed(head(200, &[("content-type", kind)]), false, true).unwrap().flush, flush);
         }
     }
 
     #[test]
     fn a_length_beside_a_transfer_coding_goes_no_further() {
         let lines = [("transfer-encoding", "chunked"), ("content-length", "3"), ("connection", "close")];
-        let returning = returning(head(200, &lines), false, true).unwrap();
+        let returning = passed(head(200, &lines), false, true).unwrap();
         assert_eq!(returning.head.headers.len(), 1, "Via alone: {:?}", returning.head.headers);
     }
 
     #[test]
     fn a_coding_that_is_not_undone_here_is_a_failure() {
-        assert!(returning(head(200, &[("transfer-encoding", "gzip, chunked")]), false, true).is_err());
+        assert!(passed(head(200, &[("transfer-encoding", "gzip, chunked")]), false, true).is_err());
+    }
+
+    #[test]
+    fn a_source_may_leave_this_hop_out_of_via_and_locations_as_they_are() {
+        let lines = [("location", "http://b:9000/two/x"), ("via", "1.0 inner")];
+        for (on, location, via) in [
+            (true, "/one/x", &["1.0 inner", "1.1 sluicegate"][..]),
+            (false, "http://b:9000/two/x", &["1.0 inner"]),
+        ] {
+            let source = ProxySource::new("http://b:9000/two/".parse().unwrap());
+            let source = ProxySource { map_location: on, via: on, ..source };
+            let fields = returning(head(302, &lines), false, &source, "/one/").unwrap().head.headers;
+            assert_eq!(fields["location"], location);
+            assert_eq!(fields.get_all("via").iter().collect::<Vec<_>>(), via);
+        }
     }
 
     #[test]
     fn protocols_change_only_on_request() {
         let lines = [("connection", "Upgrade"), ("upgrade", "websocket"), ("keep-alive", "timeout=1")];
-        let changed = returning(head(101, &lines), true, true).unwrap();
+        let changed = passed(head(101, &lines), true, true).unwrap();
         assert_eq!(changed.head.headers[UPGRADE], "websocket");
         assert_eq!(changed.head.headers[CONNECTION], "upgrade");
         assert!(!changed.head.headers.contains_key("keep-alive"));
-        assert!(returning(head(101, &lines), false, true).is_err());
-        assert!(returning(head(101, &[]), true, true).is_err());
-        let refused = returning(head(426, &lines), true, true).unwrap();
+        assert!(passed(head(101, &lines), false, true).is_err());
+        assert!(passed(head(101, &[]), true, true).is_err());
+        let refused = passed(head(426, &lines), true, true).unwrap();
         assert!(!refused.head.headers.contains_key(UPGRADE));
     }
 

@@ -1,0 +1,207 @@
+//! The way back of `target`: where a backend's address of itself leads, as the client sees it.
+
+use http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH};
+use http::uri::Authority;
+
+use crate::config::{HostPolicy, ProxySource, climbs};
+
+/// Maps the upstream's own origin in `Location`, `Content-Location` and `Refresh` back to the route at
+/// `route`: nginx's `proxy_redirect default`. Other values stay as they are.
+///
+/// The result is a path without an origin, which the client resolves against the address it asked, and so
+/// does not depend on what is known of that.
+pub(super) fn map_back(fields: &mut HeaderMap, source: &ProxySource, route: &str) {
+    for name in [LOCATION, CONTENT_LOCATION] {
+        map_each(fields, &name, |value| mapped(value, source, route));
+    }
+    map_each(fields, &REFRESH, |value| {
+        let at = value.windows(4).position(|word| word.eq_ignore_ascii_case(b"url="))? + 4;
+        let at = at + value[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'')).count();
+        Some([&value[..at], &mapped(&value[at..], source, route)?].concat())
+    });
+}
+
+fn map_each(fields: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
+    let Ok(entry) = fields.try_entry(name) else { return };
+    if let http::header::Entry::Occupied(mut entry) = entry {
+        for value in entry.iter_mut() {
+            if let Some(mapped) = map(value.as_bytes()).and_then(|value| HeaderValue::from_bytes(&value).ok())
+            {
+                *value = mapped;
+            }
+        }
+    }
+}
+
+/// The path at our end that leads to `reference`, an address of the upstream; `None` if it is none, or none
+/// below the path that the route leads to.
+fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>> {
+    const SCHEME: &[u8] = b"http:";
+    // Browsers take out tabs before they read an address: what it then is is not ours to tell.
+    if reference.contains(&b'\t') {
+        return None;
+    }
+    let rest = match reference.get(..SCHEME.len()) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => &reference[SCHEME.len()..],
+        _ => reference,
+    };
+    let rest = rest.strip_prefix(b"//")?;
+    let authority_end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
+    let (authority, rest) = rest.split_at(authority_end);
+    if !is_own(&Authority::try_from(authority).ok()?, source) {
+        return None;
+    }
+    let path_end = rest.iter().position(|byte| b"?#".contains(byte)).unwrap_or(rest.len());
+    let (path, behind) = rest.split_at(path_end);
+    let path = if path.is_empty() { b"/" } else { path };
+    let (prefix, path) = match source.upstream.base() {
+        None => ("", path),
+        Some(base) => {
+            let below = path.strip_prefix(base.strip_suffix('/').unwrap_or(base).as_bytes())?;
+            let is_below = below.is_empty() || below.starts_with(b"/");
+            if !is_below || std::str::from_utf8(path).is_ok_and(climbs) {
+                return None;
+            }
+            (route.strip_suffix('/').unwrap_or(route), below)
+        }
+    };
+    let mut own = [prefix.as_bytes(), path].concat();
+    if own.is_empty() {
+        own.push(b'/');
+    }
+    // Two slashes would begin another host's name, and browsers take a backslash for a slash.
+    if matches!(own.get(1), Some(b'/' | b'\\')) {
+        own.splice(..0, *b"/.");
+    }
+    own.extend_from_slice(behind);
+    Some(own)
+}
+
+/// Whether this is the address by which the upstream knows itself: its own, or the name it is told.
+fn is_own(authority: &Authority, source: &ProxySource) -> bool {
+    let told = match &source.host {
+        HostPolicy::Literal(name) => Some(name),
+        HostPolicy::Upstream | HostPolicy::Client => None,
+    };
+    let port = |of: &Authority| of.port_u16().unwrap_or(80);
+    let is_same =
+        |own: &Authority| own.host().eq_ignore_ascii_case(authority.host()) && port(own) == port(authority);
+    // A user's name before the host, and a port that is none, make it no address of ours.
+    let plain = !authority.as_str().contains('@') && !authority.as_str().ends_with(':');
+    plain && (is_same(source.upstream.authority()) || told.is_some_and(is_same))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn back(upstream: &str, route: &str, reference: &str) -> Option<String> {
+        let source = ProxySource::new(upstream.parse().unwrap());
+        mapped(reference.as_bytes(), &source, route).map(|own| String::from_utf8(own).unwrap())
+    }
+
+    #[test]
+    fn the_upstreams_own_address_leads_back_to_the_route() {
+        for (upstream, route, reference, own) in [
+            // Without a path in the URL paths pass whole, both ways.
+            ("http://b:9000", "/api/", "http://b:9000/api/x?y=http://b:9000/#z", "/api/x?y=http://b:9000/#z"),
+            ("http://b:9000", "/api/", "http://b:9000/login", "/login"),
+            ("http://b:9000", "/api/", "http://b:9000", "/"),
+            ("http://b:9000", "/api/", "HTTP://B:9000?x", "/?x"),
+            ("http://b:9000", "/api/", "//b:9000/x", "/x"),
+            ("http://b", "/", "http://b:80/x", "/x"),
+            ("http://b:80", "/", "http://b/x", "/x"),
+            ("http://[::1]:9000", "/", "http://[::1]:9000/x", "/x"),
+            // With one, the route's takes its place.
+            ("http://b:9000/two/", "/one/", "http://b:9000/two/x?y", "/one/x?y"),
+            ("http://b:9000/two", "/one/", "http://b:9000/two/x", "/one/x"),
+            ("http://b:9000/two/", "/one/", "http://b:9000/two", "/one"),
+            ("http://b:9000/two", "/one", "http://b:9000/two#f", "/one#f"),
+            ("http://b:9000/", "/one/", "http://b:9000/x", "/one/x"),
+            ("http://b:9000/", "/one/", "http://b:9000", "/one/"),
+            ("http://b:9000/two/", "/", "http://b:9000/two/x", "/x"),
+            ("http://b:9000/two", "/", "http://b:9000/two", "/"),
+            // What would name another host does not.
+            ("http://b:9000", "/", "http://b:9000//evil.example/x", "/.//evil.example/x"),
+            ("http://b:9000/", "/", "http://b:9000//evil.example", "/.//evil.example"),
+            ("http://b:9000/two/", "/", "http://b:9000/two//evil.example", "/.//evil.example"),
+            ("http://b:9000", "/", "http://b:9000/\\evil.example", "/./\\evil.example"),
+        ] {
+            assert_eq!(back(upstream, route, reference).as_deref(), Some(own), "{upstream} {reference}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_stay() {
+        for (upstream, reference) in [
+            ("http://b:9000", "/x"),
+            ("http://b:9000", "x"),
+            ("http://b:9000", ""),
+            ("http://b:9000", "http:/x"),
+            ("http://b:9000", "http://"),
+            ("http://b:9000", "https://b:9000/x"),
+            ("http://b:9000", "http://b/x"),
+            ("http://b:9000", "http://b:9001/x"),
+            ("http://b:9000", "http://b:9000.evil.example/"),
+            ("http://b:9000", "http://bb:9000/x"),
+            ("http://b", "http://b:/x"),
+            ("http://b:9000", "http://user@b:9000/x"),
+            ("http://b:9000", "http://b:9000\\@evil.example/"),
+            ("http://b:9000", "http://b:9000/\t/evil.example"),
+            ("http://b:9000/two/", "http://b:9000/three"),
+            ("http://b:9000/two/", "http://b:9000/twofold"),
+            ("http://b:9000/two/", "http://b:9000/"),
+            ("http://b:9000/two/", "http://b:9000/two/../x"),
+            ("http://b:9000/two/", "http://b:9000/two/%2e%2e/x"),
+        ] {
+            assert_eq!(back(upstream, "/one/", reference), None, "{upstream} {reference:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_the_upstream_is_told_is_its_own() {
+        let mut source = ProxySource::new("http://b:9000".parse().unwrap());
+        source.host = "shop.example".parse().unwrap();
+        for (reference, own) in [
+            ("http://shop.example/x", Some("/x")),
+            ("http://Shop.Example:80/x", Some("/x")),
+            ("http://b:9000/x", Some("/x")),
+            ("http://shop.example:9000/x", None),
+        ] {
+            assert_eq!(mapped(reference.as_bytes(), &source, "/").as_deref(), own.map(str::as_bytes));
+        }
+        source.host = HostPolicy::Client;
+        assert_eq!(mapped(b"http://shop.example/x", &source, "/"), None);
+    }
+
+    #[test]
+    fn each_line_of_each_field_is_mapped() {
+        let source = ProxySource::new("http://b:9000/two/".parse().unwrap());
+        let mut fields = HeaderMap::new();
+        for (name, value) in [
+            ("location", &b"http://b:9000/two/x"[..]),
+            ("location", b"http://b:9000/two/\xe4"),
+            ("content-location", b"http://b:9000/two/y"),
+            ("refresh", b"5; URL=http://b:9000/two/z"),
+            ("refresh", b"5; url=\"http://b:9000/two/z\""),
+            ("refresh", b"5"),
+            ("link", b"<http://b:9000/two/x>"),
+        ] {
+            fields.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        map_back(&mut fields, &source, "/one/");
+        let lines: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
+        assert_eq!(
+            lines,
+            [
+                ("location", &b"/one/x"[..]),
+                ("location", b"/one/\xe4"),
+                ("content-location", b"/one/y"),
+                ("refresh", b"5; URL=/one/z"),
+                ("refresh", b"5; url=\"/one/z\""),
+                ("refresh", b"5"),
+                ("link", b"<http://b:9000/two/x>"),
+            ]
+        );
+    }
+}
