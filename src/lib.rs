@@ -53,6 +53,7 @@ pub mod generator;
 pub mod http;
 mod http1;
 pub mod limit;
+mod named_file;
 pub mod probe;
 pub mod quota;
 pub mod rt;

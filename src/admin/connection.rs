@@ -102,11 +102,21 @@ impl Drop for Place {
     }
 }
 
-/// Takes connections until the server has stopped; then its own end with it.
+/// Takes connections until the server has stopped, or while it drains until another process listens in our
+/// place. Connections end when the server has stopped.
 pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
     let task = Task::new(shared);
     rt::spawn(async move {
-        accept(&listener, &task.0).or(task.0.pages.server.stopped()).await;
+        let server = &task.0.pages.server;
+        let clock: Arc<dyn Clock> = rt::clock();
+        let handed_over = async {
+            server.draining().await;
+            listener.handed_over(&clock).await;
+        };
+        accept(&listener, &task.0).or(handed_over).or(server.stopped()).await;
+        while let Some(Ok(socket)) = listener.accept_queued().await {
+            begin(socket, &task.0);
+        }
         drop(listener);
         drop(task);
     });
@@ -115,22 +125,24 @@ pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
 async fn accept(listener: &Listener, shared: &Arc<Shared>) {
     loop {
         match listener.accept().await {
-            Ok(socket) => {
-                if let Some(place) = Place::find(shared) {
-                    let task = Task::new(shared);
-                    rt::spawn(async move {
-                        serve(socket, &task.0).or(task.0.pages.server.stopped()).await;
-                        drop(place);
-                        drop(task);
-                    });
-                }
-            }
+            Ok(socket) => begin(socket, shared),
             Err(error) => {
                 // The server's own listener says so in the log if it lasts.
                 log::debug!(error:%; "the admin listener could not take a connection");
                 Sleep::lasting(rt::clock(), EXHAUSTED_PAUSE).await;
             }
         }
+    }
+}
+
+fn begin(socket: Socket, shared: &Arc<Shared>) {
+    if let Some(place) = Place::find(shared) {
+        let task = Task::new(shared);
+        rt::spawn(async move {
+            serve(socket, &task.0).or(task.0.pages.server.stopped()).await;
+            drop(place);
+            drop(task);
+        });
     }
 }
 

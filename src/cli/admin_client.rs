@@ -112,7 +112,7 @@ impl AdminClient {
         let mut request = Request::builder().method(method).uri(path);
         request = match &self.addr {
             ListenAddr::Tcp(addr) => request.header(HOST, addr.to_string()),
-            ListenAddr::Unix(_) => request.header(HOST, "localhost"),
+            ListenAddr::Unix { .. } => request.header(HOST, "localhost"),
         };
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
@@ -153,7 +153,7 @@ impl AdminClient {
                 let to = Connect { host: addr.ip().to_string(), port: addr.port(), receive_buffer: None };
                 rt::connect(&to).await
             }
-            ListenAddr::Unix(path) => rt::connect_unix(path).await,
+            ListenAddr::Unix { path, .. } => rt::connect_unix(path).await,
         }
     }
 }

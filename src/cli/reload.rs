@@ -15,7 +15,11 @@ pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>,
     loop {
         let mut hung_up = match signals.next().await {
             Signal::Hangup => true,
-            ending => return ending,
+            ending if ending.ends() => return ending,
+            idle => {
+                ignored(idle);
+                continue;
+            }
         };
         let Some(typed) = &typed else {
             log::warn!(
@@ -29,15 +33,15 @@ pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>,
                 None
             };
             // A file that cannot be read for a dead disk must not keep the server from ending.
-            let others = async {
-                loop {
-                    match signals.next().await {
-                        Signal::Hangup => hung_up = true,
-                        ending => return Some(ending),
-                    }
+            let others = signals.next_end(|signal| match signal {
+                // Told once: the disk may stay dead while somebody tries again and again.
+                Signal::Hangup if !std::mem::replace(&mut hung_up, true) => {
+                    log::info!("SIGHUP: the configuration is being read; it will be read once more then");
                 }
-            };
-            if let Some(ending) = future::or(reloading, others).await {
+                Signal::Hangup => {}
+                idle => ignored(idle),
+            });
+            if let Some(ending) = future::or(reloading, async { Some(others.await) }).await {
                 return ending;
             }
         }
@@ -46,9 +50,16 @@ pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>,
 
 /// Waits for a signal that ends the server; it is too late for others.
 pub(super) async fn ending(signals: &mut Signals) {
-    while signals.next().await == Signal::Hangup {
-        log::warn!("not reloaded: the server is about to end");
-    }
+    let other = |signal| match signal {
+        Signal::Hangup => log::warn!("not reloaded: the server is about to end"),
+        idle => ignored(idle),
+    };
+    signals.next_end(other).await;
+}
+
+/// Says of a signal that it does nothing, rather than to end as the system would have it.
+pub(super) fn ignored(signal: Signal) {
+    log::warn!(signal:?; "this signal does nothing here; SIGTERM drains, SIGHUP reads the file again");
 }
 
 /// Reads the file and takes over what it says, or leaves all as it is; says in the log which.

@@ -88,7 +88,7 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
                 let addr = bound.next().unwrap_or(*addr);
                 writeln!(text, "listening on http://{addr}")
             }
-            ListenAddr::Unix(path) => writeln!(text, "listening on unix:{}", path.display()),
+            ListenAddr::Unix { path, .. } => writeln!(text, "listening on unix:{}", path.display()),
         };
     }
     match (&config.admin, admin.and_then(|admin| admin.local_addrs().pop())) {

@@ -12,7 +12,7 @@ use super::error::shorten;
 /// ```
 /// use sluicegate::config::ListenAddr;
 ///
-/// for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/sluicegate.sock"] {
+/// for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/sluicegate.sock", "unix:/run/a?mode=660"] {
 ///     assert_eq!(text.parse::<ListenAddr>()?.to_string(), text);
 /// }
 /// # Ok::<(), sluicegate::config::ListenError>(())
@@ -21,8 +21,13 @@ use super::error::shorten;
 pub enum ListenAddr {
     /// A TCP address. Port 0 lets the system choose one.
     Tcp(SocketAddr),
-    /// The path of a Unix socket.
-    Unix(PathBuf),
+    /// A Unix socket.
+    Unix {
+        /// Where it is.
+        path: PathBuf,
+        /// Its permission bits: who may connect. Default: what the process's mask leaves.
+        mode: Option<u32>,
+    },
 }
 
 impl ListenAddr {
@@ -30,14 +35,18 @@ impl ListenAddr {
     #[must_use]
     pub fn relative_to(self, base: &Path) -> Self {
         match self {
-            Self::Unix(path) => Self::Unix(base.join(path)),
+            Self::Unix { path, mode } => Self::Unix { path: base.join(path), mode },
             tcp => tcp,
         }
     }
 
     /// Whether two of these can never both be bound. Port 0 gives another port each time.
     pub fn clashes_with(&self, other: &Self) -> bool {
-        self == other && !matches!(self, Self::Tcp(addr) if addr.port() == 0)
+        match (self, other) {
+            (Self::Tcp(one), Self::Tcp(other)) => one == other && one.port() != 0,
+            (Self::Unix { path, .. }, Self::Unix { path: other, .. }) => path == other,
+            _ => false,
+        }
     }
 }
 
@@ -45,7 +54,8 @@ impl fmt::Display for ListenAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp(addr) => write!(f, "{addr}"),
-            Self::Unix(path) => write!(f, "unix:{}", path.display()),
+            Self::Unix { path, mode: None } => write!(f, "unix:{}", path.display()),
+            Self::Unix { path, mode: Some(mode) } => write!(f, "unix:{}?mode={mode:o}", path.display()),
         }
     }
 }
@@ -62,6 +72,7 @@ enum Fault {
     NoPath,
     PathTooLong,
     BadPath,
+    BadOption,
     NoHost(u16),
     NoPort(IpAddr),
     Name,
@@ -81,11 +92,15 @@ impl FromStr for ListenAddr {
 
 fn parse(text: &str) -> Result<ListenAddr, Fault> {
     if let Some(path) = text.strip_prefix("unix:") {
+        let (path, mode) = match path.split_once('?') {
+            Some((path, option)) => (path, Some(parse_mode(option)?)),
+            None => (path, None),
+        };
         return match path.len() {
             0 => Err(Fault::NoPath),
             _ if path.contains('\0') => Err(Fault::BadPath),
             len if len > LONGEST_UNIX_PATH => Err(Fault::PathTooLong),
-            _ => Ok(ListenAddr::Unix(PathBuf::from(path))),
+            _ => Ok(ListenAddr::Unix { path: PathBuf::from(path), mode }),
         };
     }
     text.parse().map(ListenAddr::Tcp).map_err(|_| {
@@ -103,6 +118,15 @@ fn parse(text: &str) -> Result<ListenAddr, Fault> {
     })
 }
 
+/// The permission bits in `mode=660`: octal, as chmod(1) takes them.
+fn parse_mode(option: &str) -> Result<u32, Fault> {
+    let digits = option
+        .strip_prefix("mode=")
+        .filter(|text| (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
+    let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok());
+    mode.filter(|mode| *mode <= 0o777).ok_or(Fault::BadOption)
+}
+
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
@@ -116,6 +140,9 @@ impl fmt::Display for ListenError {
             Fault::PathTooLong => {
                 write!(f, "the path is longer than the {LONGEST_UNIX_PATH} bytes a Unix socket's may have")
             }
+            Fault::BadOption => f.write_str(
+                "behind ? only permission bits can stand; write unix:/run/sluicegate.sock?mode=660",
+            ),
             Fault::BadPath => f.write_str("there is a NUL in the path"),
             Fault::NoHost(port) => {
                 write!(
@@ -151,6 +178,12 @@ mod tests {
             ("localhost:8080", "names are not looked up"),
             ("unix:", "the path is missing"),
             ("unix:a\0b", "there is a NUL"),
+            ("unix:a?mode=66", "only permission bits can stand; write unix:/run/sluicegate.sock?mode=660"),
+            ("unix:a?mode=1660", "only permission bits can stand"),
+            ("unix:a?mode=+60", "only permission bits can stand"),
+            ("unix:a?mode=668", "only permission bits can stand"),
+            ("unix:a?mod=660", "only permission bits can stand"),
+            ("unix:?mode=660", "the path is missing"),
         ] {
             let error = text.parse::<ListenAddr>().unwrap_err().to_string();
             assert!(error.contains(expected), "{text}: {error}");
@@ -166,5 +199,7 @@ mod tests {
         assert!(!parse("127.0.0.1:80").clashes_with(&parse("[::1]:80")));
         assert!(!parse("127.0.0.1:0").clashes_with(&parse("127.0.0.1:0")));
         assert!(parse("unix:a").clashes_with(&parse("unix:a")));
+        assert!(parse("unix:a").clashes_with(&parse("unix:a?mode=600")), "whatever their modes");
+        assert!(!parse("unix:a").clashes_with(&parse("unix:b")));
     }
 }

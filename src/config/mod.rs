@@ -36,13 +36,14 @@ mod upstream;
 pub mod words;
 
 use std::collections::BTreeSet;
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
 use log::LevelFilter;
+
+use crate::named_file;
 
 pub use admin::AdminSource;
 pub use error::ConfigError;
@@ -205,14 +206,14 @@ impl Loader {
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Config, ConfigError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let mut bytes = Vec::new();
-        File::open(path)
-            .and_then(|file| file.take(LONGEST_FILE + 1).read_to_end(&mut bytes))
-            .map_err(|error| ConfigError::new(format!("{name}: cannot be read: {error}")))?;
-        if bytes.len() as u64 > LONGEST_FILE {
-            let text = format!("{name}: is longer than 1 MiB; this is not a configuration file");
-            return Err(ConfigError::new(text));
-        }
+        let bytes = named_file::read(path, LONGEST_FILE).map_err(|error| {
+            ConfigError::new(match error.kind() {
+                ErrorKind::FileTooLarge => {
+                    format!("{name}: is longer than 1 MiB; this is not a configuration file")
+                }
+                _ => format!("{name}: cannot be read: {error}"),
+            })
+        })?;
         let text = String::from_utf8(bytes).map_err(|error| {
             let line = error.as_bytes()[..error.utf8_error().valid_up_to()].split(|b| *b == b'\n').count();
             ConfigError::new(format!("{name}:{line}: is not UTF-8 text; save it as UTF-8"))

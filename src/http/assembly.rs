@@ -130,14 +130,15 @@ pub(super) fn port(given: &config::Tcp) -> Service {
 
 /// Binds an address; the error says what to do.
 pub(crate) fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
-    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, NotFound, PermissionDenied};
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
     let bound = match addr {
         ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),
-        ListenAddr::Unix(path) => Listener::bind_unix(path),
+        ListenAddr::Unix { path, mode } => Listener::bind_unix_as(path, *mode),
     };
     bound.map_err(|error| {
         let remedy = match error.kind() {
             AddrInUse => "something listens there already; stop it, or choose another address or port 0",
+            AlreadyExists => "move it away, or choose another path",
             AddrNotAvailable => "no interface of this machine has that address",
             PermissionDenied => "ports below 1024 and other people's folders need privileges",
             NotFound => "the folder of the socket does not exist; create it",

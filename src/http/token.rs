@@ -1,7 +1,6 @@
 //! The secret that admits to the admin listener or to publishing, and the file it comes from.
 
 use std::fmt;
-use std::fs::File;
 use std::hint::black_box;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
@@ -9,6 +8,8 @@ use std::path::{Path, PathBuf};
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
+
+use crate::named_file;
 
 /// The fewest bytes of a token: those of 96 bits in base64.
 const LEAST: usize = 16;
@@ -95,7 +96,7 @@ impl Token {
 
 fn read(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
-    let file = File::open(path).map_err(unreadable)?;
+    let file = named_file::open(path).map_err(unreadable)?;
     let mode = file.metadata().map_err(unreadable)?.mode() & 0o7777;
     if mode & 0o006 != 0 {
         return Err(Fault::Exposed(mode));

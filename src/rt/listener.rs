@@ -2,19 +2,17 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::FileTypeExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 use async_std::net::TcpListener;
 use async_std::os::unix::net::UnixListener;
-use futures_lite::{Stream, stream};
-use socket2::{Domain, Protocol, Type};
+use futures_lite::{Stream, future, stream};
 
 use super::Socket;
-
-/// Connections the kernel completes ahead of us. Above it, clients of a full server wait in their
-/// connect instead of getting an answer; the kernel caps it at `net.core.somaxconn`.
-const BACKLOG: i32 = 4096;
+use super::tcp_port;
+use super::unix_path::UnixPath;
+use crate::clock::{Clock, Sleep};
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
@@ -25,50 +23,44 @@ pub struct Listener {
 #[derive(Debug)]
 enum Kind {
     Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, PathBuf),
+    Unix(UnixListener, UnixPath),
 }
 
 impl Listener {
     /// Listens on a TCP address. Port 0 lets the system choose; see [`local_addr`](Self::local_addr).
     ///
-    /// An IPv6 address takes IPv6 clients only, so that `0.0.0.0` and `[::]` can stand side by side.
+    /// An IPv6 address takes IPv6 clients only, so that `0.0.0.0` and `[::]` can stand side by side. An
+    /// address whose listener is [handed over](Self::handed_over) is waited for, at most two seconds: this
+    /// blocks.
     ///
     /// # Errors
     /// The system's: the address is in use, is not ours, or the port is reserved.
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
-        let socket = socket2::Socket::new(
-            Domain::for_address(addr),
-            Type::STREAM.nonblocking().cloexec(),
-            Some(Protocol::TCP),
-        )?;
-        // A restart must not wait for connections of the last run to leave TIME_WAIT.
-        socket.set_reuse_address(true)?;
-        if addr.is_ipv6() {
-            socket.set_only_v6(true)?;
-        }
-        socket.bind(&addr.into())?;
-        socket.listen(BACKLOG)?;
-        let listener = std::net::TcpListener::from(socket);
+        let listener = tcp_port::bind(addr)?;
         let bound = listener.local_addr()?;
         Ok(Self { kind: Kind::Tcp(TcpListener::from(listener), bound) })
     }
 
-    /// Listens on a Unix socket, which is removed when the listener is dropped.
+    /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
+    /// taken the path meanwhile. Its permission bits are what the process's mask leaves.
     ///
-    /// A socket file that nobody listens on any more, left by a killed process, is replaced.
+    /// A socket file that nobody listens on any more, left by a killed process, is replaced, and so is one
+    /// whose listener is [handed over](Self::handed_over).
     ///
     /// # Errors
-    /// The system's; `AddrInUse` if somebody listens there or the path is a file of another kind.
+    /// The system's; `AddrInUse` if somebody listens there, `AlreadyExists` if what is there is no socket.
     pub fn bind_unix(path: &Path) -> io::Result<Self> {
-        let listener = match std::os::unix::net::UnixListener::bind(path) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse && is_stale(path) => {
-                std::fs::remove_file(path)?;
-                std::os::unix::net::UnixListener::bind(path)?
-            }
-            result => result?,
-        };
-        listener.set_nonblocking(true)?;
-        Ok(Self { kind: Kind::Unix(UnixListener::from(listener), path.to_owned()) })
+        Self::bind_unix_as(path, None)
+    }
+
+    /// As [`bind_unix`](Self::bind_unix), with the permission bits `mode` if there are any. Nobody can
+    /// connect before they are set.
+    ///
+    /// # Errors
+    /// Those of `bind_unix`.
+    pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
+        let (listener, path) = UnixPath::bind(path, mode)?;
+        Ok(Self { kind: Kind::Unix(UnixListener::from(listener), path) })
     }
 
     /// The TCP address with its real port; `None` for a Unix socket.
@@ -91,6 +83,36 @@ impl Listener {
         }
     }
 
+    /// The next connection if one waits in the kernel's queue. Whoever stops accepting takes these too:
+    /// closing the listener resets them.
+    ///
+    /// # Errors
+    /// Those of [`accept`](Self::accept).
+    pub async fn accept_queued(&self) -> Option<io::Result<Socket>> {
+        future::poll_once(self.accept()).await
+    }
+
+    /// Lets another process of the same user listen here, and waits until it does, while this listener goes
+    /// on. Close it then: the other one waits for that.
+    ///
+    /// Cancel safe, but what was permitted stays so.
+    pub async fn handed_over(&self, clock: &Arc<dyn Clock>) {
+        match &self.kind {
+            Kind::Tcp(listener, _) => tcp_port::hand_over(listener),
+            Kind::Unix(_, path) => path.hand_over(),
+        }
+        while !self.has_successor() {
+            Sleep::lasting(Arc::clone(clock), tcp_port::LOOK).await;
+        }
+    }
+
+    fn has_successor(&self) -> bool {
+        match &self.kind {
+            Kind::Tcp(_, addr) => tcp_port::listeners(*addr).is_some_and(|listeners| listeners > 1),
+            Kind::Unix(_, path) => !path.is_ours(),
+        }
+    }
+
     /// One connection after the other; never ends. Errors are those of [`accept`](Self::accept), and the
     /// stream goes on after them.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Socket>> + Send + '_ {
@@ -98,40 +120,9 @@ impl Listener {
     }
 }
 
-impl Drop for Listener {
-    fn drop(&mut self) {
-        if let Kind::Unix(_, path) = &self.kind {
-            // Somebody may have removed it already; there is nothing else to do about it.
-            let _ = std::fs::remove_file(path);
-        }
-    }
-}
-
-/// Whether `path` is a socket that refuses connections because its process has gone.
-fn is_stale(path: &Path) -> bool {
-    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_socket());
-    is_socket
-        && std::os::unix::net::UnixStream::connect(path)
-            .is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_stale_unix_socket_is_replaced_and_a_live_one_or_a_file_is_not() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("s");
-        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
-        let live = Listener::bind_unix(&path).unwrap();
-        assert_eq!(Listener::bind_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        drop(live);
-        assert!(!path.exists(), "removed with its listener");
-        std::fs::write(&path, "a file").unwrap();
-        assert_eq!(Listener::bind_unix(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
-        assert_eq!(std::fs::read(&path).unwrap(), b"a file");
-    }
 
     #[test]
     fn port_zero_tells_the_real_port_and_both_families_share_it() {

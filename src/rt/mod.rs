@@ -18,6 +18,8 @@ mod socket;
 mod socket_io;
 mod stdout;
 mod tasks;
+mod tcp_port;
+mod unix_path;
 mod unsent;
 
 use std::future::Future;

@@ -36,7 +36,7 @@ fn held(table: &str, peers: &HashSet<SocketAddr>) -> u64 {
 }
 
 /// An address as the kernel writes it: 32-bit words in the machine's order, and the port.
-fn address(text: &str) -> Option<SocketAddr> {
+pub(super) fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes());
     let ip = match ip.len() {

@@ -14,6 +14,7 @@ use super::Drain;
 use super::watch::{FileId, Follower, id};
 use crate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use crate::generator::Generator;
+use crate::named_file;
 use crate::rt::{self, FileReader};
 
 /// The most of a followed file that is read at a time. What is read of it is held until it may leave, so
@@ -78,11 +79,8 @@ impl Tail {
 async fn open(path: &Path) -> io::Result<(Arc<File>, FileId, u64)> {
     let path = path.to_owned();
     rt::blocking(move || {
-        let file = File::open(path)?;
+        let file = named_file::open(&path)?;
         let meta = file.metadata()?;
-        if !meta.is_file() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a file"));
-        }
         Ok((Arc::new(file), id(&meta), meta.len()))
     })
     .await

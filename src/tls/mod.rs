@@ -17,12 +17,16 @@ use futures_rustls::rustls::server::WebPkiClientVerifier;
 use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsConnector};
 
+use crate::named_file;
 use crate::rt::Socket;
 
 pub use stream::Stream;
 
 /// The protocol inside, as TLS names it.
 const ALPN: &[u8] = b"h2";
+
+/// The most bytes of a file in PEM: a bundle of all public authorities has a quarter of a MiB.
+const MAX_FILE: u64 = 16 << 20;
 
 /// A certificate chain and its key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,7 +147,7 @@ impl ClientTls {
 impl Identity {
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let chain = certificates(&self.certificate)?;
-        let key = PrivateKeyDer::from_pem_file(&self.key).map_err(|error| match error {
+        let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| match error {
             pem::Error::NoItemsFound => TlsError::in_file(&self.key, &"it holds no private key in PEM"),
             error => TlsError::in_file(&self.key, &error),
         })?;
@@ -151,9 +155,13 @@ impl Identity {
     }
 }
 
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    named_file::read(path, MAX_FILE).map_err(|error| TlsError::in_file(path, &error))
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    let found = read.map_err(|error| TlsError::in_file(path, &error))?;
+    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&read(path)?).collect();
+    let found = found.map_err(|error| TlsError::in_file(path, &error))?;
     if found.is_empty() {
         return Err(TlsError::in_file(path, &"it holds no certificate in PEM"));
     }
@@ -170,6 +178,13 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
 
 /// Whom the system's own folder of certificates names.
 fn machine_authorities() -> Result<RootCertStore, TlsError> {
+    // The library would open what the variable names and wait there.
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)
+        && let Err(error) = named_file::open(&file)
+        && error.kind() == io::ErrorKind::InvalidInput
+    {
+        return Err(TlsError::in_file(&file, &error));
+    }
     let found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
     // One that cannot be read takes nothing from the others.

@@ -112,9 +112,10 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "config imports filter, limit, excerpt, and the quota's ids and addresses only",
+        name: "config imports filter, limit, excerpt, named_file, and the quota's ids and addresses only",
         check: |source| {
-            let allowed: [&[&str]; 6] = [
+            let allowed: [&[&str]; 7] = [
+                &["named_file"],
                 &["config"],
                 &["filter"],
                 &["limit"],
@@ -177,8 +178,8 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "tls imports rt only",
-        check: |source| imports_but(source, "tls/", &[&["tls"], &["rt"]]),
+        name: "tls imports rt and named_file only",
+        check: |source| imports_but(source, "tls/", &[&["tls"], &["rt"], &["named_file"]]),
         broken_by: &[("tls/mod.rs", "use crate::quota::Id;")],
         kept_by: &[("tls/stream.rs", "use crate::rt::Socket;")],
     },

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::fixture::{Program, site, soon, text};
+use crate::fixture::{Program, get, log_until, site, soon, text};
 
 /// Asks for the file and reads the first bytes of the answer.
 fn begin(program: &Program) -> (TcpStream, Vec<u8>) {
@@ -18,7 +18,7 @@ fn begin(program: &Program) -> (TcpStream, Vec<u8>) {
 
 #[test]
 fn the_first_signal_lets_transfers_finish_and_takes_no_more() {
-    for signal in [Signal::TERM, Signal::INT] {
+    for signal in [Signal::TERM, Signal::INT, Signal::QUIT] {
         // Seven chunks: 1.4 s.
         let site = site(28_000);
         let program = Program::start(&["serve", text(site.path()), "--rate", "20000B"]);
@@ -58,6 +58,19 @@ fn a_second_signal_stops_at_once_and_a_cut_transfer_is_a_reset() {
         assert_eq!((status.code(), error.as_str()), (Some(0), ""));
         assert!(log.contains("transfers under way are cut"), "{log}");
     }
+}
+
+#[test]
+fn signals_that_mean_something_elsewhere_do_not_end_it() {
+    let site = site(100);
+    let mut program = Program::start(&["serve", text(site.path())]);
+    for (signal, name) in [(Signal::USR1, "User1"), (Signal::USR2, "User2")] {
+        program.signal(signal);
+        let line = log_until(&mut program, name);
+        assert!(line.contains("this signal does nothing here; SIGTERM drains"), "{line}");
+        assert_eq!(get(program.connect(), "/a.bin", "").1.len(), 100);
+    }
+    program.end();
 }
 
 #[test]

@@ -35,7 +35,13 @@ impl Program {
 
     /// The same of a command that is set up already.
     pub fn start_command(mut command: Command) -> Self {
-        let mut child = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).spawn().unwrap();
+        command.args(["--listen", "127.0.0.1:0"]);
+        Self::start_where_told(command)
+    }
+
+    /// The same where the command itself says.
+    pub fn start_where_told(mut command: Command) -> Self {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
         let mut log = BufReader::new(child.stdout.take().unwrap());
         let mut started: Vec<String> = Vec::new();
         while !started.last().is_some_and(|line| line.starts_with("Ctrl-C stops")) {
@@ -158,6 +164,16 @@ pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         assert!(began.elapsed() < PATIENCE, "{what}");
         std::thread::yield_now();
     }
+}
+
+/// The rest of the log up to a line with `mark` in it, and that line.
+pub fn log_until(program: &mut Program, mark: &str) -> String {
+    let mut log = String::new();
+    while !log.contains(mark) {
+        let n = program.log.as_mut().unwrap().read_line(&mut log).unwrap();
+        assert_ne!(n, 0, "the log ended without {mark:?}: {log}");
+    }
+    log
 }
 
 /// A folder with a file of some size, and one of text.

@@ -10,6 +10,7 @@ mod held;
 mod logs;
 mod memory;
 mod reloads;
+mod restarts;
 mod stalled;
 mod starts;
 mod streams;

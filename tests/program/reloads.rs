@@ -1,21 +1,12 @@
 //! SIGHUP: the file is read again, or the log says why not.
 
-use std::io::{BufRead, Read, Write};
+use std::io::{Read, Write};
 use std::path::Path;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
-use crate::fixture::{Program, connect, get, site, soon, text};
-
-/// The rest of the log up to a line with `mark` in it, and that line.
-fn log_until(program: &mut Program, mark: &str) -> String {
-    let mut log = String::new();
-    while !log.contains(mark) {
-        let n = program.log.as_mut().unwrap().read_line(&mut log).unwrap();
-        assert_ne!(n, 0, "the log ended without {mark:?}: {log}");
-    }
-    log
-}
+use crate::fixture::{Program, connect, get, log_until, site, soon, text};
 
 fn write(file: &Path, text: &str) {
     // Renamed into place, as editors do: a hang-up never sees half of it.
@@ -71,6 +62,23 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_changes_nothing() {
     program.signal(Signal::HUP);
     log_until(&mut program, "site.toml: cannot be read");
     assert_eq!(get(program.connect(), "/a.bin", "").1.len(), 100);
+    write(&file, &route("/", "2m"));
+    program.signal(Signal::HUP);
+    log_until(&mut program, "limit of each response of /: 1m → 2m");
+    program.end();
+}
+
+#[test]
+fn a_fifo_in_the_place_of_the_file_is_told_and_the_next_hang_up_is_heard() {
+    let site = site(100);
+    let file = site.path().join("site.toml");
+    write(&file, &route("/", "1m"));
+    let mut program = Program::start(&["run", text(&file)]);
+    std::fs::remove_file(&file).unwrap();
+    mknodat(CWD, &file, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    program.signal(Signal::HUP);
+    let log = log_until(&mut program, "this is a FIFO");
+    assert!(log.contains("not reloaded"), "{log}");
     write(&file, &route("/", "2m"));
     program.signal(Signal::HUP);
     log_until(&mut program, "limit of each response of /: 1m → 2m");

@@ -12,7 +12,7 @@ use std::path::Path;
 use sluicegate::probe::plot;
 use sluicegate::probe::report::{Goal, Outcome};
 use sluicegate::probe::run::{self, Plan};
-use sluicegate::rt::{self, Signal, Signals};
+use sluicegate::rt::{self, Signals};
 
 use super::{CliError, print};
 use progress::Bar;
@@ -50,7 +50,7 @@ fn ask(plan: &Plan) -> Result<Outcome, CliError> {
         Signals::listen().map_err(|error| CliError::Failed(format!("signals cannot be heard: {error}")))?;
     rt::raise_descriptor_limit();
     let mut bar = Bar::new(plan.lasting);
-    let interrupted = async { while signals.next().await == Signal::Hangup {} };
+    let interrupted = async { _ = signals.next_end(|_| {}).await };
     let outcome = rt::block_on(run::run(plan, |progress| bar.tell(progress), interrupted));
     bar.finish();
     Ok(outcome)

@@ -9,7 +9,7 @@ use sluicegate::config::words::parse_log_level;
 use sluicegate::config::{ListenAddr, duration};
 use sluicegate::quota::NamedLimit;
 use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
-use sluicegate::rt::{self, Listener, ShieldedStdout, Signals};
+use sluicegate::rt::{self, Listener, ShieldedStdout, Signal, Signals};
 use sluicegate::tls::ServerTls;
 
 use super::args::Serve;
@@ -50,10 +50,10 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
 
     let handle = server.handle();
     rt::block_on(server.run().or(async {
-        let signal = signals.next().await;
+        let signal = signals.next_end(ignored).await;
         log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
         handle.drain();
-        signals.next().await;
+        signals.next_end(ignored).await;
         log::warn!("stopping: calls under way are cut");
         handle.stop();
         std::future::pending().await
@@ -61,6 +61,11 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     log::info!("stopped");
     stdout.finish();
     Ok(())
+}
+
+/// Says of a signal that it does nothing, rather than to end as the system would have it.
+fn ignored(signal: Signal) {
+    log::warn!(signal:?; "this signal does nothing here; SIGTERM drains");
 }
 
 fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
@@ -129,7 +134,7 @@ fn count(flag: &str, text: &str) -> Result<usize, CliError> {
 fn bind(addr: &ListenAddr) -> Result<Listener, CliError> {
     let bound = match addr {
         ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),
-        ListenAddr::Unix(path) => Listener::bind_unix(path),
+        ListenAddr::Unix { path, mode } => Listener::bind_unix_as(path, *mode),
     };
     bound.map_err(|error| CliError::Failed(format!("cannot listen on {addr}: {error}")))
 }
@@ -145,7 +150,9 @@ fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaSer
             ListenAddr::Tcp(addr) => {
                 writeln!(text, "quota server listening on {scheme}://{}", bound.next().unwrap_or(*addr))
             }
-            ListenAddr::Unix(path) => writeln!(text, "quota server listening on unix:{}", path.display()),
+            ListenAddr::Unix { path, .. } => {
+                writeln!(text, "quota server listening on unix:{}", path.display())
+            }
         };
     }
     for named in &settings.limits {

@@ -18,7 +18,7 @@ pub(in crate::cli) fn tcp(typed: &args::Tcp) -> Result<Config, CliError> {
     let listen = match flag("listen", &typed.listen, str::parse)? {
         None => SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
         Some(ListenAddr::Tcp(addr)) => addr,
-        Some(ListenAddr::Unix(_)) => {
+        Some(ListenAddr::Unix { .. }) => {
             return Err(usage("--listen: a Unix socket is not TCP; write 127.0.0.1:7070"));
         }
     };

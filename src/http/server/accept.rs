@@ -33,7 +33,7 @@ pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: 
             None
         };
         match accepted.or(draining).await {
-            None => return,
+            None => break,
             Some(Ok(socket)) => {
                 complained = false;
                 begin(socket, port.as_ref(), &server);
@@ -48,6 +48,10 @@ pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: 
                 Sleep::lasting(Arc::clone(&server.clock), EXHAUSTED_PAUSE).await;
             }
         }
+    }
+    // They came before the drain; closing the listener would reset them.
+    while let Some(Ok(socket)) = listener.accept_queued().await {
+        begin(socket, port.as_ref(), &server);
     }
 }
 

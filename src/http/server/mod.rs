@@ -267,6 +267,11 @@ impl Handle {
         self.0.stage.load(Ordering::SeqCst) >= Stage::Draining as u8
     }
 
+    /// Waits until the server takes no new connections any more.
+    pub fn draining(&self) -> impl Future<Output = ()> + '_ {
+        self.0.reached(Stage::Draining)
+    }
+
     /// Waits until the server ends its connections: told to, or drained.
     pub fn stopped(&self) -> impl Future<Output = ()> + '_ {
         self.0.reached(Stage::Stopped)

@@ -1,0 +1,92 @@
+//! Files that a person names: configurations, tokens, certificates, keys, files that are served raw.
+//!
+//! What stands at such a name is not always a file. A FIFO's open waits until somebody writes to it, which may
+//! be never; so nothing is opened here that could wait, and nothing is read but regular files. Any room may
+//! import this; it imports none.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::OFlags;
+
+/// Opens the regular file at `path` for reading. Links are followed.
+///
+/// # Errors
+/// The system's, or `InvalidInput` for what is there and is no regular file; the text says what it is.
+pub(crate) fn open(path: &Path) -> io::Result<File> {
+    // Neither waits for the other end of a FIFO or for a modem, nor takes a terminal over.
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
+        // What open(2) says of a socket.
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
+            return Err(not_regular("a socket or a device without its driver"));
+        }
+        opened => opened?,
+    };
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() {
+        return Ok(file);
+    }
+    if kind.is_dir() {
+        return Err(rustix::io::Errno::ISDIR.into());
+    }
+    Err(not_regular(if kind.is_fifo() { "a FIFO" } else { "a device" }))
+}
+
+/// Reads the regular file at `path`, which may have at most `most` bytes.
+///
+/// # Errors
+/// Those of [`open`], the system's, and `FileTooLarge`.
+pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > most {
+        let text = format!("it has more than {most} bytes; this is another file by mistake");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
+    }
+    Ok(bytes)
+}
+
+fn not_regular(what: &str) -> io::Error {
+    let text = format!("this is {what}, not a regular file; name a regular file, or a link to one");
+    io::Error::new(io::ErrorKind::InvalidInput, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+    #[test]
+    fn what_is_no_regular_file_is_refused_and_never_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let _socket = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
+        std::os::unix::fs::symlink(at("fifo"), at("link")).unwrap();
+        for (path, kind, text) in [
+            (at("fifo"), io::ErrorKind::InvalidInput, "this is a FIFO, not a regular file"),
+            (at("link"), io::ErrorKind::InvalidInput, "this is a FIFO"),
+            (at("socket"), io::ErrorKind::InvalidInput, "this is a socket"),
+            ("/dev/null".into(), io::ErrorKind::InvalidInput, "this is a device"),
+            (folder.path().to_owned(), io::ErrorKind::IsADirectory, "Is a directory"),
+            (at("none"), io::ErrorKind::NotFound, "No such file"),
+        ] {
+            let error = open(&path).unwrap_err();
+            assert_eq!(error.kind(), kind, "{path:?}");
+            assert!(error.to_string().contains(text), "{path:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_its_bound_and_not_a_byte_further() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("file"), folder.path().join("link"));
+        std::fs::write(&file, "12345").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert_eq!(read(&link, 5).unwrap(), b"12345");
+        assert_eq!(read(&file, 4).unwrap_err().kind(), io::ErrorKind::FileTooLarge);
+    }
+}

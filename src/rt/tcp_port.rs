@@ -1,0 +1,132 @@
+//! A TCP port that is listened on, and how one process takes it over from another that drains.
+//!
+//! While a listener is in service nobody else can have its address. One that leaves sets `SO_REUSEPORT`; only
+//! then can its successor, of the same user, bind beside it. The leaver looks for the successor in the
+//! kernel's table and closes; the successor waits for that, so that from then on all connections are its own.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::unsent::address;
+
+/// Connections the kernel completes ahead of us. Above it, clients of a full server wait in their
+/// connect instead of getting an answer; the kernel caps it at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// How long a successor waits for the one that leaves. That one looks every [`LOOK`].
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// How often one that leaves looks for its successor.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
+
+/// Listens on `addr`, beside a listener that leaves if there is one, until that has gone.
+pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
+    let in_use = match listen(addr, false) {
+        Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
+        result => return result,
+    };
+    let Ok(listener) = listen(addr, true) else { return Err(in_use) };
+    // What the kernel remembers of earlier successors may have let us beside a listener that stays.
+    let began = Instant::now();
+    while listeners(addr) != Some(1) {
+        if began.elapsed() > PATIENCE {
+            return Err(in_use);
+        }
+        std::thread::sleep(LOOK / 10);
+    }
+    SockRef::from(&listener).set_reuse_port(false)?;
+    Ok(listener)
+}
+
+/// Lets a successor bind beside `listener`. Where that fails it waits for its end.
+pub(super) fn hand_over(listener: &impl std::os::fd::AsFd) {
+    let _ = SockRef::from(listener).set_reuse_port(true);
+}
+
+/// How many sockets listen on `addr` or on what takes connections to it; `None` if the table cannot be read.
+pub(super) fn listeners(addr: SocketAddr) -> Option<usize> {
+    let table = if addr.is_ipv4() { "/proc/self/net/tcp" } else { "/proc/self/net/tcp6" };
+    File::open(table).ok().map(|table| count(BufReader::new(table), addr))
+}
+
+fn count(table: impl BufRead, addr: SocketAddr) -> usize {
+    /// `TCP_LISTEN` in the table's third column.
+    const LISTENS: &str = "0A";
+    let rows = table.lines().map_while(Result::ok).skip(1).map_while(|line| {
+        let mut columns = line.split_ascii_whitespace().skip(1);
+        let (local, state) = (columns.next().and_then(address)?, columns.nth(1)?);
+        // They stand before all connections, which may be many.
+        (state == LISTENS).then_some(local)
+    });
+    let any = |addr: SocketAddr| addr.ip().to_canonical().is_unspecified() || addr.ip().is_unspecified();
+    let ip = addr.ip().to_canonical();
+    rows.filter(|local| local.port() == addr.port() && (local.ip() == ip || any(*local) || any(addr))).count()
+}
+
+fn listen(addr: SocketAddr, beside: bool) -> io::Result<TcpListener> {
+    let kind = Type::STREAM.nonblocking().cloexec();
+    let socket = Socket::new(Domain::for_address(addr), kind, Some(Protocol::TCP))?;
+    // A restart must not wait for connections of the last run to leave TIME_WAIT.
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(beside)?;
+    if addr.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn local(listener: &TcpListener) -> SocketAddr {
+        listener.local_addr().unwrap()
+    }
+
+    #[test]
+    fn an_address_has_one_listener_until_that_one_leaves() {
+        for any in ["127.0.0.1:0", "[::1]:0"] {
+            let first = bind(any.parse().unwrap()).unwrap();
+            let addr = local(&first);
+            assert_eq!(listeners(addr), Some(1));
+            assert_eq!(bind(addr).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+            hand_over(&first);
+            let leaving = std::thread::spawn(move || {
+                while listeners(addr) != Some(2) {
+                    std::thread::yield_now();
+                }
+                drop(first);
+            });
+            let second = bind(addr).unwrap();
+            leaving.join().unwrap();
+            assert_eq!((local(&second), listeners(addr)), (addr, Some(1)));
+            // Also now that the kernel has seen them share it.
+            assert_eq!(bind(addr).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        }
+    }
+
+    #[test]
+    fn the_table_is_read_up_to_the_first_connection() {
+        let table = "  sl  local_address rem_address   st\n\
+            0: 0100007F:1F90 00000000:0000 0A 0\n\
+            1: 00000000:1F90 00000000:0000 0A 0\n\
+            2: 0100007F:1F91 00000000:0000 0A 0\n\
+            3: 0100007F:1F90 0100007F:9999 01 0\n\
+            4: 0100007F:1F90 00000000:0000 0A 0\n";
+        for (addr, expected) in [
+            ("127.0.0.1:8080", 2),
+            ("127.0.0.2:8080", 1),
+            ("0.0.0.0:8080", 2),
+            ("127.0.0.1:8081", 1),
+            ("127.0.0.1:1", 0),
+        ] {
+            assert_eq!(count(table.as_bytes(), addr.parse().unwrap()), expected, "{addr}");
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! The path of a Unix socket that is listened on: made, marked as about to be free, and removed.
+
+use std::fs::{Metadata, Permissions};
+use std::io;
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+
+/// Connections the kernel completes ahead of us; it caps them at `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// The sticky bit, which means nothing on a socket: its listener drains, and whoever comes next may have the
+/// path.
+const LEAVING: u32 = 0o1000;
+
+/// A path that a listener of ours was bound to.
+#[derive(Debug)]
+pub(super) struct UnixPath {
+    path: PathBuf,
+    /// Device and inode: another process may bind the path anew once we lost it.
+    id: (u64, u64),
+}
+
+impl UnixPath {
+    /// Listens at `path`, with the permission bits `mode` or those that the process's mask leaves.
+    pub(super) fn bind(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, Self)> {
+        let (listener, id) = match listen(path, mode) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
+                make_free(path, error)?;
+                listen(path, mode)?
+            }
+            result => result?,
+        };
+        Ok((listener, Self { path: path.to_owned(), id }))
+    }
+
+    /// Whether the path still leads to our socket.
+    pub(super) fn is_ours(&self) -> bool {
+        std::fs::symlink_metadata(&self.path).is_ok_and(|meta| id(&meta) == self.id)
+    }
+
+    /// Lets the next one who wants the path have it.
+    pub(super) fn hand_over(&self) {
+        let Ok(meta) = std::fs::symlink_metadata(&self.path) else { return };
+        if id(&meta) == self.id {
+            // Refused, the next one waits until we have gone, as it would have without.
+            let _ = std::fs::set_permissions(&self.path, Permissions::from_mode(meta.mode() | LEAVING));
+        }
+    }
+}
+
+impl Drop for UnixPath {
+    fn drop(&mut self) {
+        if self.is_ours() {
+            // Somebody may be removing it at the same time; there is nothing else to do about it.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn id(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
+}
+
+fn listen(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, (u64, u64))> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.bind(&SockAddr::unix(path)?)?;
+    let prepare = || {
+        if let Some(mode) = mode {
+            std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        }
+        // Until now nobody could connect, whatever the mode was.
+        socket.listen(BACKLOG)?;
+        std::fs::symlink_metadata(path)
+    };
+    match prepare() {
+        Ok(meta) => Ok((UnixListener::from(std::os::fd::OwnedFd::from(socket)), id(&meta))),
+        Err(error) => {
+            let _ = std::fs::remove_file(path);
+            Err(error)
+        }
+    }
+}
+
+/// Removes a socket that nobody listens on any more, or whose listener is leaving; `in_use` if it is neither.
+fn make_free(path: &Path, in_use: io::Error) -> io::Result<()> {
+    let meta = std::fs::symlink_metadata(path)?;
+    if !meta.file_type().is_socket() {
+        let text = "what is there is no socket";
+        return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
+    }
+    if meta.mode() & LEAVING == 0 && !is_deserted(path)? {
+        return Err(in_use);
+    }
+    // Another process may have been faster, and must not lose what it made.
+    match std::fs::symlink_metadata(path) {
+        Ok(now) if id(&now) == id(&meta) => std::fs::remove_file(path),
+        Ok(_) => Err(in_use),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the socket at `path` refuses connections because its process has gone. Never waits: a listener
+/// whose queue is full is one.
+fn is_deserted(path: &Path) -> io::Result<bool> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    let connected = socket.connect(&SockAddr::unix(path)?);
+    Ok(connected.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bind(path: &Path) -> io::Result<(UnixListener, UnixPath)> {
+        UnixPath::bind(path, None)
+    }
+
+    #[test]
+    fn a_deserted_socket_is_replaced_and_a_live_one_or_a_file_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        drop(UnixListener::bind(&path).unwrap());
+        let live = bind(&path).unwrap();
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop(live);
+        assert!(!path.exists(), "removed with its listener");
+        std::fs::write(&path, "a file").unwrap();
+        let error = bind(&path).unwrap_err();
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (io::ErrorKind::AlreadyExists, "what is there is no socket")
+        );
+        assert_eq!(std::fs::read(&path).unwrap(), b"a file");
+    }
+
+    #[test]
+    fn a_listener_with_a_full_queue_is_live_and_is_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let full = Socket::new(Domain::UNIX, Type::STREAM, None).unwrap();
+        full.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+        full.listen(0).unwrap();
+        let mut queued = Vec::new();
+        loop {
+            let client = Socket::new(Domain::UNIX, Type::STREAM.nonblocking(), None).unwrap();
+            if client.connect(&SockAddr::unix(&path).unwrap()).is_err() {
+                break;
+            }
+            queued.push(client);
+        }
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+    }
+
+    #[test]
+    fn only_the_socket_that_was_bound_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let first = bind(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let second = bind(&path).unwrap();
+        assert!(!first.1.is_ours());
+        drop(first);
+        assert!(second.1.is_ours(), "it is the second's");
+        drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn who_leaves_is_followed_while_it_still_answers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let first = bind(&path).unwrap();
+        first.1.hand_over();
+        let _queued = std::os::unix::net::UnixStream::connect(&path).unwrap();
+        let second = bind(&path).unwrap();
+        assert!(!first.1.is_ours() && second.1.is_ours());
+        first.1.hand_over();
+        assert_eq!(bind(&path).unwrap_err().kind(), io::ErrorKind::AddrInUse, "the second stays");
+    }
+
+    #[test]
+    fn the_mode_is_the_one_that_was_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        for mode in [0o660, 0o600, 0o777] {
+            let _bound = UnixPath::bind(&path, Some(mode)).unwrap();
+            assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o7777, mode);
+        }
+    }
+}
