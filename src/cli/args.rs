@@ -182,7 +182,7 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "name")]
                 pub(in crate::cli) filter: Vec<String>,
 
-                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH for a Unix socket (its file is made, and removed at the end); repeatable (default 127.0.0.1:8080)
+                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH for a Unix socket (its file is made, and removed at the end; with ?mode=660 behind it these may connect); repeatable (default 127.0.0.1:8080)
                 #[argh(option, arg_name = "addr")]
                 pub(in crate::cli) listen: Vec<String>,
 
