@@ -277,3 +277,22 @@ fn untouched_bytes_are_not_copied() {
     let [Bucket::Data(passed), Bucket::Eos] = &out[..] else { panic!("{out:?}") };
     assert_eq!(passed.as_ptr(), content.as_ptr());
 }
+
+// The depth was that of the rate and burst that were there at the first byte.
+#[test]
+fn a_limit_that_only_reports_follows_its_rate_and_burst() {
+    let limit = Limit::new(Rate::new(1_000)).with_burst(500);
+    limit.set_report_only(true);
+    let mut filter = RateFilter::new(limit.clone());
+    let mut over = |millis, bytes: usize| {
+        let before = limit.over();
+        let mut input: Brigade = [Bucket::Data(Bytes::from(vec![0; bytes]))].into_iter().collect();
+        filter.filter(Instant::from_millis(millis), &mut input, &mut Brigade::new()).unwrap();
+        limit.over() - before
+    };
+    assert_eq!(over(0, 1_000), 300, "a chunk of 200 and the burst would leave at once");
+    limit.set_rate(Rate::new(10_000));
+    assert_eq!(over(60_000, 3_000), 500, "a chunk of 2 000 and the burst");
+    limit.set_burst(0);
+    assert_eq!(over(120_000, 3_000), 1_000, "a chunk of 2 000");
+}

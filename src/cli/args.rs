@@ -74,7 +74,7 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "number")]
             pub(in crate::cli) max_connections: Option<String>,
 
-            /// connections of one client address (of IPv6, one /64) at a time; more get 429, raw TCP is closed (default none)
+            /// connections of one client address (of IPv6, one /64) at a time, behind a trusted proxy those on which it has a request under way; more get 429, raw TCP is closed (default none)
             #[argh(option, arg_name = "number")]
             pub(in crate::cli) client_connections: Option<String>,
 

@@ -95,8 +95,9 @@ pub struct Config {
     pub drain: Duration,
     /// Connections served at a time; those above get 503. Default 10 000.
     pub max_connections: usize,
-    /// Connections of one client address (of IPv6, one /64) at a time; those above get 429. Default: no
-    /// bound but `max_connections`.
+    /// Connections of one client address (of IPv6, one /64) at a time; those above get 429. A trusted proxy's
+    /// count for the clients it asks for, while a request of theirs is under way there. Default: no bound
+    /// but `max_connections`.
     pub client_connections: Option<usize>,
     /// The longest time a request's head may take to arrive. Default 30 s.
     pub header_timeout: Duration,

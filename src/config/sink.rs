@@ -6,7 +6,7 @@ use super::error::shorten;
 use super::filters::FilterKind;
 use super::route::Route;
 use super::tcp::Tcp;
-use crate::limit::{Burst, INTERVAL, Limit, Rate, Size};
+use crate::limit::{Burst, Limit, Rate, Size};
 
 /// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
 pub const MOST_BUFFER: Size = Size::new(64 << 20);
@@ -166,7 +166,7 @@ impl SinkDraft {
                 fault("on_full", text);
             }
             let fastest = paced.into_iter().filter_map(|(_, pace)| pace).max();
-            if let Some((rate, chunk)) = fastest.map(|rate| (rate, chunk(rate)))
+            if let Some((rate, chunk)) = fastest.map(|rate| (rate, rate.bytes_per_interval()))
                 && (settings.buffer as u64) < chunk
             {
                 let text = format!(
@@ -189,12 +189,6 @@ fn pace(route: &Route, connection: Option<Rate>) -> Option<Rate> {
         _ => None,
     });
     filters.chain(route.pace.rate).chain(connection).min()
-}
-
-/// What leaves at once at `rate`.
-fn chunk(rate: Rate) -> u64 {
-    let nanos = u128::from(rate.bytes_per_second()) * INTERVAL.as_nanos();
-    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).max(1)
 }
 
 /// Checks a size that must be from 1 byte to `most`.

@@ -7,7 +7,7 @@
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
-use crate::limit::{Allowance, Carryover, INTERVAL, Limit, Rate, TokenBucket};
+use crate::limit::{Allowance, Carryover, Limit, Rate, TokenBucket};
 
 /// What happens to the remainder of less than a chunk at the end of a stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -172,8 +172,10 @@ impl RateFilter {
 
     /// Counts bytes that left although the rate would have delayed them.
     fn report(&mut self, now: Instant, rate: Rate, bytes: u64) {
-        let depth = rate.bytes_per_second() / 5 + self.limit.burst();
+        let depth = rate.bytes_per_interval().saturating_add(self.limit.burst());
         let bucket = self.report.get_or_insert_with(|| TokenBucket::new(rate, depth, now));
+        // As an allowance does: the time until now counts at the rate it had, in the depth there is now.
+        bucket.set_max_burst(depth, now);
         bucket.set_rate(rate, now);
         self.limit.note_over(bytes - bucket.consume(bytes));
     }
@@ -232,9 +234,8 @@ impl Filter for RateFilter {
     /// remainder of less than a chunk; and of a source that has enough something is left when a chunk has
     /// gone, for which this filter sleeps, so that a driver knows before what instant it need not ask.
     fn lookahead(&self) -> u64 {
-        let intervals = (1000 / INTERVAL.as_millis()) as u64;
-        let chunk = |rate: Rate| rate.bytes_per_second() / intervals + 2;
-        self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).min(MAX_PIECE))
+        let chunk = |rate: Rate| rate.bytes_per_interval();
+        self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).saturating_add(2).min(MAX_PIECE))
     }
 }
 

@@ -4,7 +4,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderMap;
 
-use super::peer::{PeerAddr, TrustedPeers, client_ip};
+use super::peer::ClientAddr;
 use crate::budget::{ClientKey, Clients, Node};
 use crate::clock::Clock;
 use crate::config::{KeySource, SharedLimits};
@@ -60,14 +60,14 @@ impl Budgets {
         *self.key.write().unwrap_or_else(PoisonError::into_inner) = limits.key.clone();
     }
 
-    /// Whose a request is.
-    pub(crate) fn key_of(&self, fields: &HeaderMap, peer: &PeerAddr, trusted: &TrustedPeers) -> ClientKey {
+    /// Whose a request of `client` with these fields is.
+    pub(crate) fn key_of(&self, fields: &HeaderMap, client: &ClientAddr) -> ClientKey {
         if let KeySource::Header(name) = &*self.key.read().unwrap_or_else(PoisonError::into_inner)
             && let Some(key) = fields.get(name).and_then(|value| ClientKey::header(value.as_bytes()))
         {
             return key;
         }
-        client_ip(peer, fields, trusted).map_or(ClientKey::Local, ClientKey::address)
+        client.ip().map_or(ClientKey::Local, ClientKey::address)
     }
 }
 
@@ -80,17 +80,17 @@ mod tests {
     fn a_request_is_charged_to_its_header_or_else_to_its_address() {
         let limits = SharedLimits { key: "header:x-key".parse().unwrap(), ..SharedLimits::default() };
         let budgets = Budgets::new(&limits, Limit::new(None), Arc::new(ManualClock::new()));
-        let peer = PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap());
+        let client = ClientAddr::Named("192.0.2.1".parse().unwrap());
         let of = |value: &str| {
             let mut fields = HeaderMap::new();
             fields.insert("x-key", value.parse().unwrap());
-            budgets.key_of(&fields, &peer, &TrustedPeers::default())
+            budgets.key_of(&fields, &client)
         };
         let address = ClientKey::V4("192.0.2.1".parse().unwrap());
         assert_eq!(of("a"), ClientKey::Header("a".into()));
         assert_eq!(of(""), address);
         assert_eq!(of(&"k".repeat(ClientKey::MOST_HEADER + 1)), address);
-        assert_eq!(budgets.key_of(&HeaderMap::new(), &peer, &TrustedPeers::default()), address);
+        assert_eq!(budgets.key_of(&HeaderMap::new(), &client), address);
         budgets.set(&SharedLimits::default());
         assert_eq!(of("a"), address, "the key was changed");
     }

@@ -6,6 +6,7 @@ pub mod body;
 mod budgets;
 pub mod content;
 pub mod files;
+mod forwarded;
 pub mod interim;
 mod path;
 pub mod peer;

@@ -1,10 +1,12 @@
 //! Who is on the other end of a connection, whether it is believed, and for whom it asks.
 
-use std::net::{IpAddr, SocketAddr};
+use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::forwarded::{self, Contradiction};
 use crate::config::Network;
 
 pub use crate::rt::PeerAddr;
@@ -26,30 +28,47 @@ impl FromIterator<Network> for TrustedPeers {
     }
 }
 
-/// The address of the client a request is from: the peer's, or behind proxies that are believed the last
-/// one in `X-Forwarded-For` that none of them has. `None` for a client of a Unix socket.
-///
-/// What stands further left was written by that client itself, or by somebody who is not believed.
-pub(super) fn client_ip(peer: &PeerAddr, fields: &HeaderMap, trusted: &TrustedPeers) -> Option<IpAddr> {
-    let mut client = peer.ip()?;
-    let mut hops = None;
-    while trusted.contains(client) {
-        // Looked for only where the peer is believed, which it mostly is not.
-        let hops = hops.get_or_insert_with(|| {
-            let lines = fields.get_all("x-forwarded-for").into_iter().rev();
-            lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','))
-        });
-        let hop = hops.next().and_then(|hop| std::str::from_utf8(hop).ok());
-        let Some(ip) = hop.and_then(hop_ip) else { break };
-        client = ip;
-    }
-    Some(client)
+/// The client a request is from, as all that tell of it have it: log, limits, bounds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientAddr {
+    /// Whoever is at the other end of the connection.
+    Peer(PeerAddr),
+    /// Somebody for whom a trusted proxy at the other end asks.
+    Named(IpAddr),
 }
 
-/// An address, also with a port, as some proxies write it.
-fn hop_ip(text: &str) -> Option<IpAddr> {
-    let text = text.trim();
-    text.parse().ok().or_else(|| text.parse().ok().map(|addr: SocketAddr| addr.ip()))
+impl ClientAddr {
+    /// The client that `fields` of a request from `peer` tell of.
+    ///
+    /// Only a trusted peer is believed, and only as far as the proxies that it names are trusted too. If its
+    /// `Forwarded` and `X-Forwarded-*` contradict each other neither is: the client is the peer, and the
+    /// second value is true.
+    pub(super) fn resolve(peer: PeerAddr, fields: &HeaderMap, trusted: &TrustedPeers) -> (Self, bool) {
+        let Some(ip) = peer.ip().filter(|ip| trusted.contains(*ip)) else { return (Self::Peer(peer), false) };
+        match forwarded::client_of(ip, fields, trusted) {
+            Ok(client) if client != ip => (Self::Named(client), false),
+            Ok(_) => (Self::Peer(peer), false),
+            Err(Contradiction) => (Self::Peer(peer), true),
+        }
+    }
+
+    /// Its address; `None` for a client of a Unix socket.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match self {
+            Self::Peer(peer) => peer.ip(),
+            Self::Named(ip) => Some(*ip),
+        }
+    }
+}
+
+/// The peer with its port, or the address that a proxy named.
+impl fmt::Display for ClientAddr {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Peer(peer) => peer.fmt(f),
+            Self::Named(ip) => ip.fmt(f),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -57,28 +76,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_client_is_the_last_hop_that_is_not_a_proxy_of_ours() {
+    fn only_a_trusted_peer_names_a_client() {
         let trusted: TrustedPeers = ["10.0.0.0/8".parse().unwrap()].into_iter().collect();
+        let named = |text: &str| (text.to_owned(), false);
         for (peer, lines, expected) in [
-            ("192.0.2.1:1", &["203.0.113.9"][..], "192.0.2.1"),
-            ("10.0.0.1:1", &[], "10.0.0.1"),
-            ("10.0.0.1:1", &["203.0.113.9"], "203.0.113.9"),
-            ("10.0.0.1:1", &["203.0.113.9:4711"], "203.0.113.9"),
-            ("10.0.0.1:1", &["198.51.100.7, 203.0.113.9"], "203.0.113.9"),
-            ("10.0.0.1:1", &["198.51.100.7, 203.0.113.9, 10.0.0.2"], "203.0.113.9"),
-            ("10.0.0.1:1", &["198.51.100.7", "203.0.113.9"], "203.0.113.9"),
-            ("10.0.0.1:1", &["203.0.113.9, nonsense"], "10.0.0.1"),
-            ("10.0.0.1:1", &["203.0.113.9, nonsense, 10.0.0.2"], "10.0.0.2"),
-            ("10.0.0.1:1", &["10.0.0.3, 10.0.0.2"], "10.0.0.3"),
-            ("10.0.0.1:1", &["[2001:db8::1]:443"], "2001:db8::1"),
-            ("10.0.0.1:1", &["2001:db8::1"], "2001:db8::1"),
+            ("192.0.2.1:1", &[("x-forwarded-for", "203.0.113.9")][..], named("192.0.2.1:1")),
+            ("192.0.2.1:1", &[("forwarded", "for=203.0.113.9")], named("192.0.2.1:1")),
+            ("10.0.0.1:1", &[], named("10.0.0.1:1")),
+            ("10.0.0.1:1", &[("x-forwarded-for", "10.0.0.1")], named("10.0.0.1:1")),
+            ("10.0.0.1:1", &[("x-forwarded-for", "203.0.113.9")], named("203.0.113.9")),
+            ("10.0.0.1:1", &[("forwarded", "for=203.0.113.9")], named("203.0.113.9")),
+            (
+                "10.0.0.1:1",
+                &[("forwarded", "for=198.51.100.7"), ("x-forwarded-for", "203.0.113.9")],
+                ("10.0.0.1:1".to_owned(), true),
+            ),
+            ("unix", &[("forwarded", "for=203.0.113.9")], named("unix")),
         ] {
-            let mut fields = HeaderMap::new();
-            for line in lines {
-                fields.append("x-forwarded-for", line.parse().unwrap());
-            }
-            let ip = client_ip(&PeerAddr::Tcp(peer.parse().unwrap()), &fields, &trusted);
-            assert_eq!(ip, Some(expected.parse().unwrap()), "{peer} {lines:?}");
+            let fields: HeaderMap =
+                lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+            let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
+            let (client, contradicts) = ClientAddr::resolve(peer, &fields, &trusted);
+            assert_eq!((client.to_string(), contradicts), expected, "{peer} {lines:?}");
         }
     }
 }

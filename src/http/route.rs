@@ -15,8 +15,8 @@ use super::path;
 use super::proxy::{Client, Proxy};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::events::{Events, Hub};
-use crate::filter::{EndOfStream, FilterFactory};
-use crate::limit::{Budget, Limit, Rate, Weight};
+use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
+use crate::limit::{Budget, Carryovers, Limit, Rate, Weight};
 use crate::rt;
 
 /// An answer that is being prepared.
@@ -79,6 +79,8 @@ pub(super) struct Pacing {
     name: String,
     pub(super) limit: Limit,
     pub(super) end_of_stream: EndOfStream,
+    /// What its responses leave to the next ones of the same client.
+    carryovers: Carryovers,
 }
 
 impl Route {
@@ -222,8 +224,12 @@ impl Route {
 
     /// The limits of rate filters beside the route's that have names.
     pub(super) fn named_paces(&self) -> impl Iterator<Item = (&str, &Limit)> {
+        self.named().map(|pacing| (pacing.name.as_str(), &pacing.limit))
+    }
+
+    fn named(&self) -> impl Iterator<Item = &Pacing> {
         self.stages.iter().filter_map(|stage| match stage {
-            Stage::Pace(pacing) if !pacing.name.is_empty() => Some((pacing.name.as_str(), &pacing.limit)),
+            Stage::Pace(pacing) if !pacing.name.is_empty() => Some(pacing),
             _ => None,
         })
     }
@@ -234,15 +240,15 @@ impl Route {
         if let (Source::Events(events), Source::Events(old)) = (&mut self.source, &old.source) {
             events.take_over(old);
         }
-        self.pacing.take_over(&old.pacing.limit);
+        self.pacing.take_over(&old.pacing);
         old.clients.above().set(self.clients.above().budget());
         old.clients.set(self.clients.budget());
         self.clients = old.clients.clone();
         for stage in &mut self.stages {
             if let Stage::Pace(pacing) = stage
-                && let Some((_, limit)) = old.named_paces().find(|(name, _)| *name == pacing.name)
+                && let Some(old) = old.named().find(|old| old.name == pacing.name)
             {
-                pacing.take_over(limit);
+                pacing.take_over(old);
             }
         }
     }
@@ -292,11 +298,18 @@ impl Route {
 
 impl Pacing {
     fn new(name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
-        Self { name: name.to_owned(), limit, end_of_stream }
+        Self { name: name.to_owned(), limit, end_of_stream, carryovers: Carryovers::default() }
     }
 
-    fn take_over(&mut self, limit: &Limit) {
-        limit.set(self.limit.budget());
-        self.limit = limit.clone();
+    /// A filter for one response to `client`, under `limit`.
+    pub(super) fn boxed(&self, limit: &Limit, client: &ClientKey) -> Box<dyn Filter> {
+        let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
+        Box::new(filter.carried_by(self.carryovers.of(client)))
+    }
+
+    fn take_over(&mut self, old: &Self) {
+        old.limit.set(self.limit.budget());
+        self.limit = old.limit.clone();
+        self.carryovers = old.carryovers.clone();
     }
 }

@@ -3,7 +3,6 @@
 //! DESIGN's pacing rules 1–5 and 8 stand on this arithmetic; which bytes leave when is decided by
 //! the rate filter, which asks here.
 
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Rate;
@@ -17,8 +16,8 @@ pub const INTERVAL: Duration = Duration::from_millis(200);
 ///
 /// A token bucket one chunk deep (`rate × 200 ms`, at least one byte), full at the start, refilled
 /// continuously. The level is exact: no rounding is carried from one interval to the next, for any
-/// rate. It may be below zero: the end of a stream leaves on credit of less than one chunk, and a
-/// successor on the same connection waits for that.
+/// rate. It may be below zero: the end of a stream leaves on credit of less than one chunk, and the
+/// client's next response waits for that.
 ///
 /// A chunk need not be whole bytes (3 072 B/s: 614.4). Whole bytes leave, the fraction stays in the
 /// level, and the next chunk is due when the level is whole again: 614 bytes after 614 ÷ 3 072 s. Instants
@@ -27,8 +26,8 @@ pub const INTERVAL: Duration = Duration::from_millis(200);
 /// `w` plus that one nanosecond, the clock's resolution.
 ///
 /// The burst is a second bucket beside it. It is spent once within a response and earned back from
-/// what the allowance cannot hold, so a following response on the same connection finds as much of it
-/// as was earned, and the whole of it after `burst ÷ rate` of quiet.
+/// what the allowance cannot hold, so the client's next response finds as much of it as was earned, and
+/// the whole of it after `burst ÷ rate` of quiet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// One chunk deep. Invariant: above minus one chunk.
@@ -40,14 +39,14 @@ pub struct Allowance {
 impl Allowance {
     /// A full allowance.
     pub fn full(rate: Rate, now: Instant) -> Self {
-        Self { level: Level::new(rate, depth(rate), now), burst_debt: 0 }
+        Self { level: Level::new(rate, rate.nano_per_interval(), now), burst_debt: 0 }
     }
 
     /// Refills by the time since the last call, and goes over to `rate` if that is another one.
     ///
     /// A `now` before the last one changes nothing: time that did not pass earns nothing.
     pub fn settle(&mut self, rate: Rate, now: Instant) {
-        let depth = depth(rate);
+        let depth = rate.nano_per_interval();
         let over = self.level.settle(rate, depth, now);
         self.burst_debt = (self.burst_debt - over).max(0);
         // A lowered rate must not turn a small old credit into a long wait.
@@ -82,52 +81,33 @@ impl Allowance {
 
     /// Whether `bytes` are less than a chunk at the rate last settled for.
     pub fn is_less_than_chunk(&self, bytes: u64) -> bool {
-        i128::from(bytes) * NANO < depth(self.level.rate())
+        i128::from(bytes) * NANO < self.level.rate().nano_per_interval()
     }
 
     /// Whether a whole chunk may leave now.
     pub fn is_whole(&self) -> bool {
-        self.level.nano() >= depth(self.level.rate())
+        self.level.nano() >= self.level.rate().nano_per_interval()
     }
 
     /// The first instant at which a whole chunk may leave.
     pub fn whole_at(&self) -> Instant {
-        self.level.reaches(depth(self.level.rate()))
+        self.level.reaches(self.level.rate().nano_per_interval())
     }
 
     /// The first instant at which no credit is owed.
     pub fn out_of_debt_at(&self) -> Instant {
         self.level.reaches(0)
     }
-}
 
-/// The depth in nano-bytes: what the rate gives in one interval, at least one byte.
-fn depth(rate: Rate) -> i128 {
-    (i128::from(rate.bytes_per_second()) * INTERVAL.as_nanos() as i128).max(NANO)
-}
-
-/// The allowances that finished responses left on one connection and route, for the next ones there.
-///
-/// HTTP/1 has one at a time. Concurrent HTTP/2 streams each take one out and put it back; so however
-/// requests follow one another, the long-run rate is the configured one for each concurrent response.
-#[derive(Clone, Debug, Default)]
-pub struct Carryover(Arc<Mutex<std::collections::VecDeque<Allowance>>>);
-
-impl Carryover {
-    /// Most allowances kept; more concurrent responses than this on one connection and route start afresh.
-    const MOST: usize = 1024;
-
-    /// Takes the allowance that was left first, which time has refilled most.
-    pub fn take(&self) -> Option<Allowance> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    /// When it was last settled.
+    pub(super) fn settled_at(&self) -> Instant {
+        self.level.stamp()
     }
 
-    /// Leaves an allowance for the next response.
-    pub fn put(&self, allowance: Allowance) {
-        let mut left = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if left.len() < Self::MOST {
-            left.push_back(allowance);
-        }
+    /// The first instant from which on it is no other than a full one: no credit is owed, and all of the
+    /// burst is earned back.
+    pub(super) fn restored_at(&self) -> Instant {
+        self.level.reaches(self.level.rate().nano_per_interval() + self.burst_debt)
     }
 }
 
@@ -196,7 +176,7 @@ mod tests {
             let (now, sent) = run(Allowance::full(rate, Instant::ZERO), rate, 1_000_000);
             // All that was spent but the last chunk had to be earned first, exactly.
             let earned = i128::from(bytes_per_second) * i128::from(now.as_nanos());
-            let left = earned + depth(rate) - i128::from(sent) * NANO;
+            let left = earned + rate.nano_per_interval() - i128::from(sent) * NANO;
             assert!(left >= 0, "{rate:?} sent what it had not earned");
             assert!(left < NANO.max(i128::from(bytes_per_second)) + NANO, "{rate:?} lost {left} nano-bytes");
         }
@@ -318,19 +298,5 @@ mod tests {
         let mut slow = Allowance::full(Rate::new(1).unwrap(), Instant::from_nanos(u64::MAX - 5));
         slow.spend(u64::MAX);
         assert_eq!(slow.whole_at(), Instant::MAX, "later than a clock can tell");
-    }
-
-    #[test]
-    fn allowances_are_handed_on_first_in_first_out_and_no_more_than_the_most() {
-        let left = Carryover::default();
-        assert!(left.take().is_none());
-        let nth = |n| Allowance::full(rate(1), Instant::from_nanos(n));
-        for n in 0..=Carryover::MOST as u64 {
-            left.put(nth(n));
-        }
-        for n in 0..Carryover::MOST as u64 {
-            assert_eq!(left.clone().take(), Some(nth(n)));
-        }
-        assert!(left.take().is_none());
     }
 }

@@ -1,6 +1,6 @@
 //! How much is held before a pace: buffers in front of a slow reader are sized by what it takes.
 
-use super::{INTERVAL, Rate};
+use super::Rate;
 
 /// The buffers of a connection to an upstream, in bytes. `None` without a pace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,16 +21,10 @@ impl Buffers {
     pub fn before(pace: Option<Rate>) -> Self {
         const LEAST: u64 = 16 * 1024;
         const MOST: u64 = 2 * 1024 * 1024;
-        let Some(chunk) = pace.map(chunk) else { return Self { receive: None } };
+        let Some(chunk) = pace.map(Rate::bytes_per_interval) else { return Self { receive: None } };
         let three_chunks = chunk.saturating_mul(3).max(LEAST);
         Self { receive: usize::try_from(three_chunks).ok().filter(|_| three_chunks <= MOST) }
     }
-}
-
-/// What leaves in one interval, in whole bytes.
-fn chunk(pace: Rate) -> u64 {
-    let bytes = u128::from(pace.bytes_per_second()) * INTERVAL.as_millis() / 1000;
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -63,6 +63,11 @@ impl Level {
         self.nano
     }
 
+    /// When it was last settled.
+    pub(super) fn stamp(&self) -> Instant {
+        self.stamp
+    }
+
     pub(super) fn rate(&self) -> Rate {
         self.rate
     }

@@ -4,6 +4,7 @@
 
 mod allowance;
 mod buffers;
+mod carryover;
 mod level;
 mod live;
 mod spelling;
@@ -11,8 +12,9 @@ mod token_bucket;
 mod tree;
 mod units;
 
-pub use allowance::{Allowance, Carryover, INTERVAL};
+pub use allowance::{Allowance, INTERVAL};
 pub use buffers::Buffers;
+pub use carryover::{Carryover, Carryovers};
 pub use live::Limit;
 pub use spelling::UnitError;
 pub use token_bucket::{SharedTokenBucket, TokenBucket};

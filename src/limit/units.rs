@@ -18,6 +18,8 @@ use std::str::FromStr;
 
 use serde::de::{self, Deserialize, Deserializer};
 
+use super::INTERVAL;
+use super::level::NANO;
 use super::spelling::{Fault, Quantity, UnitError, spell};
 
 /// A rate in bytes per second, never zero. Unlimited is `Option::<Rate>::None`.
@@ -43,6 +45,24 @@ impl Rate {
     /// Bytes per second.
     pub fn bytes_per_second(self) -> u64 {
         self.0.get()
+    }
+
+    /// One chunk in whole bytes, at least one: what the rate gives in one [`INTERVAL`] of 200 ms.
+    ///
+    /// ```
+    /// use sluicegate::limit::Rate;
+    ///
+    /// let chunk = |rate: u64| Rate::new(rate).unwrap().bytes_per_interval();
+    /// assert_eq!((chunk(61_440), chunk(3_072), chunk(1)), (12_288, 614, 1));
+    /// ```
+    pub fn bytes_per_interval(self) -> u64 {
+        // An interval of any rate is less than the rate, and so fits.
+        u64::try_from(self.nano_per_interval() / NANO).unwrap_or(u64::MAX)
+    }
+
+    /// One chunk in nano-bytes, exactly; at least one byte.
+    pub(super) fn nano_per_interval(self) -> i128 {
+        (i128::from(self.bytes_per_second()) * INTERVAL.as_nanos() as i128).max(NANO)
     }
 
     /// Reads a rate or `off`, which is `None`: unlimited.

@@ -1,7 +1,7 @@
 //! The pace of one connection: its token bucket, told the time as the drivers tell their chains.
 
 use crate::clock::{Instant, Punctual};
-use crate::limit::{INTERVAL, Limit, TokenBucket};
+use crate::limit::{Limit, TokenBucket};
 
 /// Tokens that are asked for in pieces of one interval's worth, or of the burst if that is less.
 ///
@@ -82,8 +82,7 @@ impl Tokens {
 
 /// One interval's worth, or the burst if that is less; at least a byte.
 fn piece(bucket: &TokenBucket) -> u64 {
-    let nanos = u128::from(bucket.rate().bytes_per_second()) * INTERVAL.as_nanos();
-    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).clamp(1, bucket.max_burst())
+    bucket.rate().bytes_per_interval().min(bucket.max_burst())
 }
 
 #[cfg(test)]

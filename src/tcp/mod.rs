@@ -25,7 +25,7 @@ use futures_lite::future;
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::clock::{Clock, Sleep};
 use crate::filter::{Chain, EndOfStream, RateFilter};
-use crate::limit::{Budget, Buffers, Limit, Rate, Weight};
+use crate::limit::{Budget, Buffers, Carryovers, Limit, Rate, Weight};
 use crate::rt::{self, Connect, Socket};
 use crate::sink::Sink;
 
@@ -56,6 +56,8 @@ pub struct Service {
     upload: Limit,
     end_of_stream: EndOfStream,
     clients: Clients,
+    /// What streams leave to the next ones of the same client, down and up.
+    carryovers: [Carryovers; 2],
 }
 
 enum Source {
@@ -72,6 +74,7 @@ impl Service {
             upload: Limit::new(None),
             end_of_stream: EndOfStream::default(),
             clients: Clients::below(all, TCP_CLIENT, Budget::default()),
+            carryovers: Default::default(),
         }
     }
 
@@ -191,10 +194,12 @@ impl Service {
     ) -> Result<(), StreamError> {
         let state = Arc::clone(sink.state());
         let gate = Gate::of_client(Some(&self.clients), server, client, Weight::default());
-        let paced = |limit: &Limit| {
-            Chain::new().then(RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream))
+        let paced = |limit: &Limit, left: &Carryovers| {
+            let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
+            Chain::new().then(filter.carried_by(left.of(client)))
         };
-        let down = paced(&self.limit);
+        let [left_down, left_up] = &self.carryovers;
+        let down = paced(&self.limit, left_down);
         match &self.source {
             Source::File { path, watch } => match Tail::open(path).await {
                 Ok(tail) => {
@@ -210,9 +215,11 @@ impl Service {
                 }
             },
             Source::Relay { to, timeout } => match self.connect(to, *timeout, record.clock()).await {
-                Ok(upstream) => relay::relay(sink, upstream, (down, gate), paced(&self.upload), idle, record)
-                    .await
-                    .map_err(StreamError::from),
+                Ok(upstream) => {
+                    relay::relay(sink, upstream, (down, gate), paced(&self.upload, left_up), idle, record)
+                        .await
+                        .map_err(StreamError::from)
+                }
                 Err(error) => {
                     state.abort();
                     Err(StreamError::Source(format!("{}:{}: {error}", to.host, to.port)))

@@ -53,6 +53,7 @@ fn each_response_has_its_line_with_all_there_is_to_know() {
     };
     for (name, expected) in [
         ("client", client.as_str()),
+        ("peer", client.as_str()),
         ("method", "GET"),
         ("target", "/a.bin?q=1"),
         ("version", "HTTP/1.1"),

@@ -61,6 +61,7 @@ fn closed(version: Version) {
         ("client", client.clone()),
         ("connection", "1".to_owned()),
         ("fd", scene.fd.clone()),
+        ("peer", client.clone()),
         ("route", "/".to_owned()),
     ];
     assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)).into());

@@ -184,3 +184,20 @@ fn a_file_describes_ports_and_a_reload_sets_their_limits() {
     handle.stop();
     thread.join().unwrap();
 }
+
+#[test]
+fn a_client_has_its_burst_once_however_often_it_connects() {
+    const BURST: usize = 100_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a");
+    std::fs::write(&path, bytes(BURST + 10_000)).unwrap();
+    let ported = Ported::new(Service::file(&path).rate(Rate::new(50_000)).burst(BURST as u64));
+    let lasts = || {
+        let began = std::time::Instant::now();
+        assert_eq!(read_all(&mut ported.connect()), bytes(BURST + 10_000));
+        began.elapsed().as_millis()
+    };
+    lasts();
+    // 110 000 bytes at 50 000 a second, less what is whole by then or leaves on credit.
+    assert!(lasts() >= 1_700);
+}

@@ -66,12 +66,15 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     // Without a peer it left already.
     let Ok(peer) = socket.peer() else { return };
     let setup = server.setup();
+    let most = setup.settings.client_connections;
+    // Raw TCP has no words for whom a proxy asks either: there the client is the peer.
+    let trusted = port.is_none() && peer.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
     let refused = if server.connections.load(SeqCst) >= setup.settings.max_connections
         // Requests are told so one by one.
         || (port.is_some() && server.is_shedding())
     {
         Some(Refusal::ServerFull)
-    } else if peer.ip().is_some_and(|ip| !server.clients.admit(ip, setup.settings.client_connections)) {
+    } else if !trusted && peer.ip().is_some_and(|ip| !server.clients.admit(ip, most)) {
         Some(Refusal::ClientFull)
     } else {
         None
@@ -91,7 +94,7 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
             socket.set_receive_buffer(bytes);
         }
     }
-    let ends = Ends { fd: socket.raw_fd(), peer, local: socket.local() };
+    let ends = Ends { fd: socket.raw_fd(), peer, local: socket.local(), trusted };
     let clock = Arc::clone(&server.clock);
     let sink = Sink::new(socket, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
+use super::clients::Asker;
 use super::connection::Connection;
 use super::connection_fields;
 use super::transfer::{Tracked, Transfer};
@@ -13,6 +14,7 @@ use crate::body::Waits;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::http::body::RequestBody;
+use crate::http::peer::ClientAddr;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
 
@@ -52,11 +54,11 @@ impl Exchange {
     pub(super) fn begin(
         connection: Arc<Connection>,
         request: &http::Request<RequestBody>,
-        client: ClientKey,
+        asker: Asker,
         logged: bool,
     ) -> Self {
         let began = connection.now();
-        let transfer = Arc::new(Transfer::new(request, client, logged, began));
+        let transfer = Arc::new(Transfer::new(request, asker, logged, began));
         connection.exchange_began(&transfer);
         let account = Account {
             transfer,
@@ -77,7 +79,12 @@ impl Exchange {
 
     /// Who is charged for it.
     pub(super) fn client(&self) -> &ClientKey {
-        &self.account.transfer.client
+        &self.account.transfer.asker.key
+    }
+
+    /// Whose it is, as the log has it.
+    pub(super) fn addr(&self) -> ClientAddr {
+        self.account.transfer.asker.addr
     }
 
     /// Notes the number of the route that answers.
@@ -194,7 +201,8 @@ impl Account {
         let set = transfer.flow().limit.as_ref().and_then(Limit::rate);
         log::info!(
             target: "access",
-            client:% = connection.ends.peer,
+            client:% = self.transfer.asker.addr,
+            peer:% = connection.ends.peer,
             connection = connection.id,
             method:% = transfer.method,
             target = transfer.target.as_str(),
@@ -218,6 +226,7 @@ impl Connection {
         // Requests that were sent together: the last one's bytes and this one's may go as one.
         self.conclude_unsent(false);
         self.in_flight.fetch_add(1, Ordering::Relaxed);
+        self.note_client(transfer.asker.addr, transfer.is_multiplexed());
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
         self.track(number, transfer);
     }

@@ -1,21 +1,177 @@
-//! Clients by address: how many connections each has.
+//! Clients by address: on how many connections each is, and whose a request is.
+//!
+//! A client that connects itself is on its connection from the start to the end. A client for which a
+//! trusted proxy asks is on the proxy's connection while a request of it is under way there: several streams
+//! of HTTP/2 at once count once, as they do for a client that connects itself. The proxy's connection as such
+//! counts for nobody.
 
 use std::collections::HashMap;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-/// All clients of a server that have connections.
+use http::HeaderMap;
+
+use super::setup::Setup;
+use super::{Refusal, Shared};
+use crate::budget::ClientKey;
+use crate::clock::Instant;
+use crate::http::peer::{ClientAddr, PeerAddr};
+
+/// So many locks share the clients.
+const SHARDS: usize = 16;
+
+/// How often the log tells of contradicting fields at most.
+const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+
+/// All clients of a server that are on connections.
 #[derive(Default)]
 pub(super) struct Clients {
-    connections: Mutex<HashMap<IpAddr, usize>>,
+    hasher: RandomState,
+    connections: [Mutex<HashMap<IpAddr, usize>>; SHARDS],
+    complaints: Complaints,
+}
+
+/// Whose a request is.
+#[derive(Clone)]
+pub(super) struct Asker {
+    /// As the log has it.
+    pub(super) addr: ClientAddr,
+    /// Who is charged for it.
+    pub(super) key: ClientKey,
+    /// Its place among the client's connections, if a proxy's connection is what it came on and they are
+    /// bounded.
+    place: Option<Arc<Place>>,
+}
+
+impl Asker {
+    /// Who `fields` of a request from `peer` say it is from, under what the server is set up with.
+    pub(super) fn of(server: &Shared, setup: &Setup, fields: &HeaderMap, peer: PeerAddr) -> Self {
+        let (addr, contradicts) = ClientAddr::resolve(peer, fields, &setup.settings.trusted);
+        if contradicts {
+            server.clients.complaints.complain(peer, server.clock.now());
+        }
+        Self { addr, key: server.budgets.key_of(fields, &addr), place: None }
+    }
+
+    /// Takes a place for the request among its client's `most` connections, where it came on a trusted
+    /// proxy's; it is held as long as this or a clone is.
+    ///
+    /// # Errors
+    /// The client is on as many others.
+    pub(super) fn board(
+        &mut self,
+        server: &Arc<Shared>,
+        passengers: &Option<Arc<Passengers>>,
+        most: Option<usize>,
+    ) -> Result<(), Refusal> {
+        let (Some(passengers), Some(most), Some(ip)) = (passengers, most, self.addr.ip()) else {
+            return Ok(());
+        };
+        let client = network(ip);
+        let mut aboard = lock(&passengers.0);
+        match aboard.iter_mut().find(|(known, _)| *known == client) {
+            Some((_, requests)) => *requests += 1,
+            None if server.clients.admit(client, Some(most)) => aboard.push((client, 1)),
+            None => return Err(Refusal::ClientFull),
+        }
+        let place = Place { server: Arc::clone(server), passengers: Arc::clone(passengers), client };
+        self.place = Some(Arc::new(place));
+        Ok(())
+    }
+}
+
+/// The clients that have requests under way on one connection of a trusted proxy, and how many. There are
+/// never more than a connection has streams.
+#[derive(Default)]
+pub(super) struct Passengers(Mutex<Vec<(IpAddr, usize)>>);
+
+/// One request's part in its client's place on a connection.
+struct Place {
+    server: Arc<Shared>,
+    passengers: Arc<Passengers>,
+    client: IpAddr,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut aboard = lock(&self.passengers.0);
+        if let Some(at) = aboard.iter().position(|(known, _)| *known == self.client) {
+            aboard[at].1 -= 1;
+            if aboard[at].1 == 0 {
+                aboard.swap_remove(at);
+                self.server.clients.leave(self.client);
+            }
+        }
+    }
+}
+
+/// The clients that a connection was seen to carry, for what is told of the connection as a whole.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Carried {
+    /// None that a proxy named.
+    #[default]
+    Nobody,
+    One(IpAddr),
+    /// Several side by side, over HTTP/2.
+    Several,
+}
+
+impl Carried {
+    /// Another request came. Over HTTP/1 it is the only one under way.
+    pub(super) fn note(&mut self, client: ClientAddr, multiplexed: bool) {
+        let now = match client {
+            ClientAddr::Named(ip) => Self::One(ip),
+            ClientAddr::Peer(_) => Self::Nobody,
+        };
+        *self = match *self {
+            before if !multiplexed || before == now || before == Self::Nobody => now,
+            _ => Self::Several,
+        };
+    }
+}
+
+/// Lines about proxies whose fields contradict each other.
+#[derive(Default)]
+struct Complaints {
+    /// When the last was told, in nanoseconds; 0 is never.
+    told: AtomicU64,
+    /// Requests since.
+    requests: AtomicU64,
+}
+
+impl Complaints {
+    fn complain(&self, peer: PeerAddr, now: Instant) {
+        let requests = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
+        let told = self.told.load(Ordering::Relaxed);
+        if told != 0 && now - Instant::from_nanos(told) < COMPLAINT_PAUSE {
+            return;
+        }
+        let now = now.as_nanos().max(1);
+        if self.told.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
+            self.requests.fetch_sub(requests, Ordering::Relaxed);
+            log::warn!(
+                peer:%, requests;
+                "Forwarded and X-Forwarded-* of a trusted proxy contradict each other, and neither is believed: \
+                 have the proxy remove the one it does not write itself"
+            );
+        }
+    }
 }
 
 impl Clients {
     /// Counts a connection in, unless its client has `most` of them already.
     pub(super) fn admit(&self, client: IpAddr, most: Option<usize>) -> bool {
-        let mut connections = lock(&self.connections);
-        let count = connections.entry(network(client)).or_default();
+        let client = network(client);
+        let mut connections = self.shard(client);
+        let count = connections.entry(client).or_default();
         if most.is_some_and(|most| *count >= most) {
+            if *count == 0 {
+                connections.remove(&client);
+            }
             return false;
         }
         *count += 1;
@@ -24,11 +180,12 @@ impl Clients {
 
     /// Counts a connection out that was admitted.
     pub(super) fn leave(&self, client: IpAddr) {
-        let mut connections = lock(&self.connections);
-        if let Some(count) = connections.get_mut(&network(client)) {
+        let client = network(client);
+        let mut connections = self.shard(client);
+        if let Some(count) = connections.get_mut(&client) {
             *count -= 1;
             if *count == 0 {
-                connections.remove(&network(client));
+                connections.remove(&client);
                 // Many clients at once must not hold memory for ever.
                 if connections.capacity() > 4 * connections.len().max(64) {
                     connections.shrink_to_fit();
@@ -37,10 +194,14 @@ impl Clients {
         }
     }
 
+    fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
+        lock(&self.connections[self.hasher.hash_one(client) as usize % SHARDS])
+    }
+
     /// Whether no connection is counted.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        lock(&self.connections).is_empty()
+        self.connections.iter().all(|shard| lock(shard).is_empty())
     }
 }
 
@@ -78,7 +239,8 @@ mod tests {
             clients.leave(other);
             (0..admitted).for_each(|_| clients.leave(one));
         }
-        assert!(clients.admit(one, None) && lock(&clients.connections).len() == 1);
+        assert!(clients.is_empty());
+        assert!(clients.admit(one, None) && !clients.is_empty());
         clients.leave(one);
         clients.leave(one);
         assert!(clients.is_empty());
@@ -89,5 +251,23 @@ mod tests {
         assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff:1")));
         assert_ne!(network(ip("2001:db8::1")), network(ip("2001:db8:0:1::1")));
         assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
+    }
+
+    #[test]
+    fn a_connection_is_told_of_by_its_last_client_or_if_they_are_several_by_its_peer() {
+        let [one, other] = [ip("192.0.2.1"), ip("192.0.2.2")];
+        let peer = ClientAddr::Peer(PeerAddr::Unix);
+        for (multiplexed, clients, expected) in [
+            (false, &[ClientAddr::Named(one), ClientAddr::Named(other)][..], Carried::One(other)),
+            (false, &[ClientAddr::Named(one), peer], Carried::Nobody),
+            (true, &[ClientAddr::Named(one), ClientAddr::Named(one)], Carried::One(one)),
+            (true, &[peer, ClientAddr::Named(one)], Carried::One(one)),
+            (true, &[ClientAddr::Named(one), ClientAddr::Named(other)], Carried::Several),
+            (true, &[ClientAddr::Named(one), ClientAddr::Named(other), peer], Carried::Several),
+        ] {
+            let mut carried = Carried::default();
+            clients.iter().for_each(|client| carried.note(*client, multiplexed));
+            assert_eq!(carried, expected, "{clients:?}");
+        }
     }
 }

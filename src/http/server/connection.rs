@@ -16,6 +16,7 @@ use hyper::server::conn::{http1, http2};
 use hyper::service::{Service, service_fn};
 
 use super::account::{Account, NOTHING_UNSENT};
+use super::clients::{Carried, Passengers};
 use super::exchange;
 use super::registry::Closer;
 use super::report::Protocol;
@@ -27,8 +28,7 @@ use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
 use crate::http::body::RequestBody;
-use crate::http::peer::PeerAddr;
-use crate::limit::Carryover;
+use crate::http::peer::{ClientAddr, PeerAddr};
 use crate::sink::{Sink, SinkState, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
@@ -49,6 +49,8 @@ pub(super) struct Ends {
     pub(super) peer: PeerAddr,
     /// Our own address; `None` on a Unix socket.
     pub(super) local: Option<SocketAddr>,
+    /// The peer is a proxy that asks for others: the connection does not count as one of its own.
+    pub(super) trusted: bool,
 }
 
 /// A live connection. It counts as one of the server's until the last that works for it has gone:
@@ -85,12 +87,11 @@ pub(super) struct Connection {
     pub(super) unsent_since: AtomicU64,
     /// For failing streams of HTTP/2.
     pub(super) sweeps: Sweeps,
-    /// What responses left, by the place of their rate filter.
-    carryover: Mutex<Vec<(Place, Carryover)>>,
+    /// On a trusted proxy's connection, the clients with requests under way.
+    pub(super) passengers: Option<Arc<Passengers>>,
+    /// For what is told of the connection as a whole. Written where a proxy names clients only.
+    carried: Mutex<Carried>,
 }
-
-/// Where a rate filter stands: the route's number, and the place in its order of filters.
-pub(super) type Place = (usize, usize);
 
 impl Connection {
     pub(super) fn new(
@@ -122,7 +123,8 @@ impl Connection {
             unsent: Mutex::default(),
             unsent_since: AtomicU64::new(NOTHING_UNSENT),
             sweeps: Sweeps::default(),
-            carryover: Mutex::default(),
+            passengers: ends.trusted.then(Arc::default),
+            carried: Mutex::default(),
         });
         if refused.is_none() {
             connection.server.registry.add(id, Arc::downgrade(&connection));
@@ -133,6 +135,23 @@ impl Connection {
     /// The server's time.
     pub(super) fn now(&self) -> Instant {
         self.server.clock.now()
+    }
+
+    /// Who is at the other end, or for whom that asks.
+    pub(super) fn client_addr(&self) -> ClientAddr {
+        let carried = *self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+        match carried {
+            Carried::One(ip) => ClientAddr::Named(ip),
+            Carried::Nobody | Carried::Several => ClientAddr::Peer(self.ends.peer),
+        }
+    }
+
+    /// Notes whose the request is that just came.
+    pub(super) fn note_client(&self, client: ClientAddr, multiplexed: bool) {
+        if self.ends.trusted || matches!(client, ClientAddr::Named(_)) {
+            let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
+            carried.note(client, multiplexed);
+        }
     }
 
     /// Notes bytes of content that were handed over.
@@ -150,19 +169,6 @@ impl Connection {
         let beside = self.sink.counts().bytes_written().saturating_sub(self.content.load(Ordering::Relaxed));
         let before = self.charged.fetch_max(beside, Ordering::Relaxed);
         clients.node(client).debit(beside.saturating_sub(before));
-    }
-
-    /// The allowances that the rate filters at `place` left on this connection.
-    pub(super) fn carryover(&self, place: Place) -> Carryover {
-        let mut left = self.carryover.lock().unwrap_or_else(PoisonError::into_inner);
-        match left.iter().find(|(at, _)| *at == place) {
-            Some((_, carryover)) => carryover.clone(),
-            None => {
-                let carryover = Carryover::default();
-                left.push((place, carryover.clone()));
-                carryover
-            }
-        }
     }
 
     /// When the client will have been silent for too long; `None` while an exchange runs, or its last
@@ -192,7 +198,7 @@ impl Drop for Connection {
         self.tell_end();
         if self.refused.is_none() {
             self.server.registry.remove(self.id);
-            if let Some(ip) = self.ends.peer.ip() {
+            if let Some(ip) = self.ends.peer.ip().filter(|_| !self.ends.trusted) {
                 self.server.clients.leave(ip);
             }
         }
@@ -218,7 +224,8 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
         Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
         Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "no request came");
+            let peer = connection.ends.peer;
+            log::debug!(connection = connection.id, client:% = peer, peer:%, error:%; "no request came");
             return;
         }
     };
@@ -227,7 +234,8 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
         && connection.sink.given_up().is_none()
     {
         // A client that hung up is no fault of ours or of anybody's.
-        log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "connection ended early");
+        let (client, peer) = (connection.client_addr(), connection.ends.peer);
+        log::debug!(connection = connection.id, client:%, peer:%, error:%; "connection ended early");
     }
 }
 

@@ -16,7 +16,8 @@ impl Connection {
         let now = self.server.clock.now();
         log::debug!(
             connection = self.id,
-            client:% = self.ends.peer,
+            client:% = self.client_addr(),
+            peer:% = self.ends.peer,
             requests = self.requests.load(Ordering::Relaxed),
             bytes_read = counts.bytes_read(),
             bytes_written = counts.bytes_written(),
@@ -35,12 +36,13 @@ impl Connection {
     /// Says that the reader was given up and what it lost.
     fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
-        self.server.dropped(self.ends.peer.ip(), counts.bytes_dropped());
+        self.server.dropped(self.client_addr().ip(), counts.bytes_dropped());
         if self.server.drops.may_tell() {
             log::warn!(
                 fd = self.ends.fd,
                 connection = self.id,
-                client:% = self.ends.peer,
+                client:% = self.client_addr(),
+                peer:% = self.ends.peer,
                 route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
                 bytes_written = counts.bytes_written(),
                 bytes_dropped = counts.bytes_dropped(),

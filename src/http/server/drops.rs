@@ -94,6 +94,12 @@ impl DropLog {
         all
     }
 
+    /// Those that lost bytes since the last sweep.
+    #[cfg(test)]
+    pub(super) fn clients(&self) -> Vec<Option<IpAddr>> {
+        self.gathered().by_client.keys().copied().collect()
+    }
+
     fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

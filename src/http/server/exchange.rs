@@ -7,7 +7,8 @@ use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{Method, Request, Response, StatusCode, Uri, request};
 
 use super::account::Exchange;
-use super::connection::{Connection, Place};
+use super::clients::Asker;
+use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::response::ResponseBody;
 use super::transfer::Tracked;
@@ -15,12 +16,12 @@ use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::budget::Gate;
 use crate::events::Visitor;
-use crate::filter::{Chain, Filter, RateFilter};
+use crate::filter::Chain;
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::proxy::{Accel, Client, Tunnel, relay};
-use crate::http::route::{Pacing, Route, Source, Stage};
+use crate::http::route::{Route, Source, Stage};
 use crate::http::routing::Found;
 use crate::limit::Limit;
 
@@ -31,10 +32,16 @@ pub(super) async fn respond(
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
-    let client = server.budgets.key_of(request.headers(), &connection.ends.peer, &setup.settings.trusted);
     let settings = &setup.settings;
-    let exchange = Exchange::begin(Arc::clone(&connection), &request, client, settings.access_log);
+    let mut asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
+    let boarded = asker.board(&server, &connection.passengers, settings.client_connections);
+    let exchange = Exchange::begin(Arc::clone(&connection), &request, asker, settings.access_log);
     if let Some(refusal) = connection.refused {
+        let mut response = refused(refusal);
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        return unfiltered(exchange, response);
+    }
+    if let Err(refusal) = boarded {
         return unfiltered(exchange, refused(refusal));
     }
     if server.shedding.is_shedding(&server.egress, settings.egress_total) {
@@ -65,9 +72,9 @@ pub(super) async fn respond(
     }
 }
 
-/// The answer to whatever is asked on a connection that is not served.
+/// The answer to a request that is not served for want of room.
 fn refused(refusal: Refusal) -> Response<Content> {
-    let mut response = match refusal {
+    match refusal {
         Refusal::ServerFull => later(
             StatusCode::SERVICE_UNAVAILABLE,
             "The server has all the connections it may have. Try again in some seconds.",
@@ -76,9 +83,7 @@ fn refused(refusal: Refusal) -> Response<Content> {
             StatusCode::TOO_MANY_REQUESTS,
             "You have all the connections you may have. Use one of them, or try again in some seconds.",
         ),
-    };
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
+    }
 }
 
 /// The answer to a request whose target is no path.
@@ -155,16 +160,12 @@ async fn filtered(
     let (mut head, content) = response.into_parts();
     let (limit, is_routes) = limit_of(route, &mut head);
     let mut chain = Chain::new();
-    for (at, stage) in route.stages.iter().enumerate() {
+    for stage in &route.stages {
         let filter = match (stage, &asked) {
             (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
             (Stage::Named(_), None) => None,
-            (Stage::Pace(pacing), _) => {
-                Some(rate_filter(pacing, &pacing.limit, &connection, (route.number, at)))
-            }
-            (Stage::RoutePace, _) => {
-                Some(rate_filter(&route.pacing, &limit, &connection, (route.number, at)))
-            }
+            (Stage::Pace(pacing), _) => Some(pacing.boxed(&pacing.limit, exchange.client())),
+            (Stage::RoutePace, _) => Some(route.pacing.boxed(&limit, exchange.client())),
         };
         if let Some(filter) = filter {
             chain = chain.then_boxed(filter);
@@ -173,8 +174,7 @@ async fn filtered(
     exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
-        let place = (route.number, route.stages.len());
-        let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &connection, place));
+        let downstream = Chain::new().then_boxed(route.pacing.boxed(&limit, exchange.client()));
         let gate = route.gate(connection.server.budgets.clients(), exchange.client());
         crate::rt::spawn(tunnelled(tunnel, downstream, gate, exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
@@ -194,13 +194,6 @@ fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
         }
         None => (route.limit().clone(), true),
     }
-}
-
-fn rate_filter(pacing: &Pacing, limit: &Limit, connection: &Connection, place: Place) -> Box<dyn Filter> {
-    let filter = RateFilter::new(limit.clone())
-        .end_of_stream(pacing.end_of_stream)
-        .carried_by(connection.carryover(place));
-    Box::new(filter)
 }
 
 fn paced(content: Content, chain: Chain, gate: Gate, connection: &Connection) -> Option<PacedBody<Content>> {

@@ -73,7 +73,8 @@ pub struct Settings {
     /// Bytes held for the slow readers of all connections together above which new requests are answered
     /// 503, until it is below 80 % of that. Default: a quarter of the memory there is.
     pub egress_total: u64,
-    /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429.
+    /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429. A
+    /// trusted peer's count for the clients it asks for, while a request of theirs is under way there.
     /// Default: no bound but `max_connections`.
     pub client_connections: Option<usize>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.

@@ -96,14 +96,15 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
         // The connection tells of it when it has gone.
         return;
     }
+    let peer = connection.ends.peer;
     match ended {
         Ok(()) => {}
         Err(StreamError::Source(error)) => log::warn!(
-            connection = connection.id, client:% = connection.ends.peer, route = stream.port.name.as_str(), error;
+            connection = connection.id, client:% = peer, peer:%, route = stream.port.name.as_str(), error;
             "stream cut: its bytes could not be had"
         ),
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = connection.ends.peer, error:%; "stream ended early");
+            log::debug!(connection = connection.id, client:% = peer, peer:%, error:%; "stream ended early");
         }
     }
 }
@@ -127,6 +128,7 @@ impl Stream {
         log::info!(
             target: "access",
             client:% = self.connection.ends.peer,
+            peer:% = self.connection.ends.peer,
             connection = self.connection.id,
             route = self.port.name.as_str(),
             bytes,

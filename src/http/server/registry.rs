@@ -70,7 +70,8 @@ impl Handle {
             let route = connection.server.telemetry.path(connection.last_route.load(Ordering::Relaxed));
             log::warn!(
                 connection = id,
-                client:% = connection.ends.peer,
+                client:% = connection.client_addr(),
+                peer:% = connection.ends.peer,
                 route = route.as_str(),
                 bytes_written = connection.sink.counts().bytes_written(),
                 by;

@@ -63,7 +63,8 @@ impl ResponseBody {
         let connection = self.exchange.connection();
         let bytes = self.exchange.transfer().flow().bytes;
         log::warn!(
-            connection = connection.id, client:% = connection.ends.peer, bytes, error:%;
+            connection = connection.id, client:% = self.exchange.addr(), peer:% = connection.ends.peer, bytes,
+            error:%;
             "response aborted: its content could not be given to the end"
         );
         self.failure = if self.exchange.is_multiplexed() {

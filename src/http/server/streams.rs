@@ -152,8 +152,9 @@ where
         rt::spawn(async move {
             if watched.await.is_none() {
                 connection.server.telemetry.stream_stalled();
+                let (client, peer) = (connection.client_addr(), connection.ends.peer);
                 log::debug!(
-                    connection = connection.id, client:% = connection.ends.peer;
+                    connection = connection.id, client:%, peer:%;
                     "stream reset: its client took nothing for too long"
                 );
             }

@@ -13,11 +13,11 @@ use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame};
 
+use super::clients::Asker;
 use super::connection::Connection;
 use super::pieces::Pieces;
 use super::report::{HeldBy, Holding, TransferReport};
 use crate::body::{BodyError, Held, PacedBody};
-use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
@@ -41,8 +41,7 @@ pub(super) struct Transfer {
     pub(super) version: Version,
     /// The access log tells of it.
     pub(super) logged: bool,
-    /// Who is charged for it.
-    pub(super) client: ClientKey,
+    pub(super) asker: Asker,
     pub(super) began: Instant,
     flow: Mutex<Flow>,
 }
@@ -82,7 +81,7 @@ impl Tracked {
             target: exchange.target.clone(),
             version: exchange.version,
             logged: exchange.logged,
-            client: exchange.client.clone(),
+            asker: exchange.asker.clone(),
             began: exchange.began,
             flow: Mutex::new(Flow {
                 route: flow.route,
@@ -123,19 +122,14 @@ impl Body for Tracked {
 }
 
 impl Transfer {
-    pub(super) fn new<B>(
-        request: &http::Request<B>,
-        client: ClientKey,
-        logged: bool,
-        began: Instant,
-    ) -> Self {
+    pub(super) fn new<B>(request: &http::Request<B>, asker: Asker, logged: bool, began: Instant) -> Self {
         let most = if logged { 2048 } else { MOST_TARGET };
         Self {
             method: request.method().clone(),
             target: target(request.uri(), most),
             version: request.version(),
             logged,
-            client,
+            asker,
             began,
             flow: Mutex::new(Flow {
                 route: None,
@@ -239,7 +233,7 @@ impl Transfer {
             number,
             method: self.method.clone(),
             target: excerpt(&self.target, MOST_TARGET),
-            client: self.client.clone(),
+            client: self.asker.key.clone(),
             route: None,
             status: None,
             is_tunnel: false,

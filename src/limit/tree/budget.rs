@@ -3,8 +3,8 @@
 use std::num::NonZeroU16;
 
 use crate::clock::Instant;
+use crate::limit::Rate;
 use crate::limit::level::{Level, NANO};
-use crate::limit::{INTERVAL, Rate};
 
 /// How large a part of what is shared a node gets beside its siblings. 1, the default, to 65 535.
 ///
@@ -99,7 +99,7 @@ impl Meter {
 
     /// What the rate gives in one interval in whole bytes, at least one: the most that one grant may be.
     pub(super) fn quantum(&self) -> u64 {
-        u64::try_from(depth(self.level.rate(), 0) / NANO).unwrap_or(u64::MAX)
+        self.level.rate().bytes_per_interval()
     }
 
     pub(super) fn rate(&self) -> Rate {
@@ -145,6 +145,5 @@ impl Meter {
 
 /// The depth in nano-bytes.
 fn depth(rate: Rate, burst: u64) -> i128 {
-    let interval = i128::from(rate.bytes_per_second()) * INTERVAL.as_nanos() as i128;
-    interval.max(i128::from(burst) * NANO).max(NANO)
+    rate.nano_per_interval().max(i128::from(burst) * NANO)
 }

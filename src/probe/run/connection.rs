@@ -113,8 +113,8 @@ impl Connection {
         let mut stream = dialled?;
         let begin = self.crew.begun().await;
         let mut slow = self.plan.slow.map(|rate| {
-            // What a wake-up that is late does not read in time it may read then, up to a fifth of a second's.
-            TokenBucket::new(rate, rate.bytes_per_second() / 5, begin).starting_with(0)
+            // What a wake-up that is late does not read in time it may read then, up to one interval's worth.
+            TokenBucket::new(rate, rate.bytes_per_interval(), begin).starting_with(0)
         });
         let request = request(&self.plan, self.target());
         // Responses on the connection that stands.

@@ -4,6 +4,7 @@
 //! Over HTTP/1 nothing here runs on a thread of its own, so each scene goes the same way each time.
 
 mod accounts;
+mod clients;
 mod faults;
 mod pipe;
 mod record;
@@ -110,8 +111,9 @@ impl World {
         let (wire, client) = pipe(road);
         let number = self.connections.len() + 1;
         let peer = PeerAddr::Tcp(([192, 0, 2, 1], 9000 + number as u16).into());
-        let ends = Ends { fd: 70 + number as i32, peer, local: None };
         let server = &self.server;
+        let trusted = peer.ip().is_some_and(|ip| server.setup().settings.trusted.contains(ip));
+        let ends = Ends { fd: 70 + number as i32, peer, local: None, trusted };
         let clock = Arc::clone(&server.clock);
         let setup = server.setup();
         let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);

@@ -101,6 +101,7 @@ fn with_close_it_is_reset_when_the_buffer_stays_full() {
         ("client", "192.0.2.1:9001".to_owned()),
         ("connection", "1".to_owned()),
         ("fd", "71".to_owned()),
+        ("peer", "192.0.2.1:9001".to_owned()),
         ("route", "/".to_owned()),
     ];
     let fields = expected.map(|(name, value)| (name.to_owned(), value)).into();
