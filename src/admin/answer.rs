@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use headers::{ContentLength, HeaderMapExt};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
-use http::{HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::text;
@@ -83,6 +83,12 @@ impl Pages {
     /// Shows what this collector has to say too.
     pub(super) fn collect(&mut self, collector: Box<dyn Collector>) {
         self.registry.sub_registry_with_prefix(OWN).register_collector(collector);
+    }
+
+    /// Whether a request with these fields proves that its sender may ask all there is: by the token or, if there
+    /// is none, by the permissions of a Unix socket's path.
+    pub(super) fn trusts(&self, headers: &HeaderMap, peer: &PeerAddr) -> bool {
+        self.token.as_ref().map_or(*peer == PeerAddr::Unix, |token| token.admits(headers))
     }
 
     /// Answers a request. Only the API reads content.

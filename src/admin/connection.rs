@@ -1,25 +1,29 @@
 //! The connections of the admin listener: few, small, and ended when they hang.
 
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use event_listener::Event;
 use futures_lite::FutureExt;
 use http::{Request, Response};
+use http_body::{Body, Frame, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
 use super::answer::Pages;
 use crate::body::PacedBody;
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
 use crate::filter::Chain;
 use crate::http::content::Content;
-use crate::rt::{self, HyperTimer, Listener, Socket};
+use crate::rt::{self, Exchange, HyperTimer, Listener, Place, Places, Socket};
 use crate::sink::{Sink, SinkCounts, SinkSettings};
 
-/// Connections at a time; further ones are closed at once. A scraper needs one.
+/// Connections at a time; a scraper needs one. The next one takes the place of one that is silent, or has not
+/// brought the token.
 const MOST_CONNECTIONS: usize = 64;
 
 /// How long a head may take to come, the pause before it included. Above the 15 s between the scrapes of
@@ -32,15 +36,12 @@ const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 /// Bytes of a head, and of hyper's buffers.
 const MAX_BUFFER: usize = 16 * 1024;
 
-/// How long to wait when the system has no descriptors or memory for another connection.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(200);
-
 /// What the tasks of one admin listener share.
 pub(super) struct Shared {
     pub(super) pages: Arc<Pages>,
     sink: Arc<SinkSettings>,
     counts: Arc<SinkCounts>,
-    connections: AtomicUsize,
+    places: Arc<Places>,
     tasks: AtomicUsize,
     task_ended: Event,
 }
@@ -48,16 +49,13 @@ pub(super) struct Shared {
 /// A task that works for the listener. Counts while it lives.
 struct Task(Arc<Shared>);
 
-/// One of the connections that may be open at a time.
-struct Place(Arc<Shared>);
-
 impl Shared {
     pub(super) fn new(pages: Pages) -> Self {
         Self {
             pages: Arc::new(pages),
             sink: Arc::new(SinkSettings { stall_timeout: STALL_TIMEOUT, ..SinkSettings::default() }),
             counts: Arc::default(),
-            connections: AtomicUsize::new(0),
+            places: Places::new(MOST_CONNECTIONS),
             tasks: AtomicUsize::new(0),
             task_ended: Event::new(),
         }
@@ -89,19 +87,6 @@ impl Drop for Task {
     }
 }
 
-impl Place {
-    fn find(shared: &Arc<Shared>) -> Option<Self> {
-        let place = Self(Arc::clone(shared));
-        (shared.connections.fetch_add(1, Ordering::Relaxed) < MOST_CONNECTIONS).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 /// Takes connections until the server has stopped, or while it drains until another process listens in our
 /// place. Connections end when the server has stopped.
 pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
@@ -114,7 +99,7 @@ pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
             listener.handed_over(&clock).await;
         };
         accept(&listener, &task.0).or(handed_over).or(server.stopped()).await;
-        while let Some(Ok(socket)) = listener.accept_queued().await {
+        while let Some(socket) = listener.next_queued(&clock).await {
             begin(socket, &task.0);
         }
         drop(listener);
@@ -123,38 +108,37 @@ pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
 }
 
 async fn accept(listener: &Listener, shared: &Arc<Shared>) {
+    let clock: Arc<dyn Clock> = rt::clock();
     loop {
-        match listener.accept().await {
-            Ok(socket) => begin(socket, shared),
-            Err(error) => {
-                // The server's own listener says so in the log if it lasts.
-                log::debug!(error:%; "the admin listener could not take a connection");
-                Sleep::lasting(rt::clock(), EXHAUSTED_PAUSE).await;
-            }
-        }
+        begin(listener.next(&clock).await, shared);
     }
 }
 
 fn begin(socket: Socket, shared: &Arc<Shared>) {
-    if let Some(place) = Place::find(shared) {
+    if let Some(place) = shared.places.take() {
         let task = Task::new(shared);
         rt::spawn(async move {
-            serve(socket, &task.0).or(task.0.pages.server.stopped()).await;
+            let ended = task.0.pages.server.stopped().or(place.given_up());
+            serve(socket, &task.0, &place).or(ended).await;
             drop(place);
             drop(task);
         });
     }
 }
 
-async fn serve(socket: Socket, shared: &Arc<Shared>) {
+async fn serve(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
     let Ok(peer) = socket.peer() else { return };
     let clock: Arc<dyn Clock> = rt::clock();
     let sink = Sink::new(socket, Arc::clone(&shared.sink), Arc::clone(&shared.counts), Arc::clone(&clock));
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let clock = Arc::clone(&clock);
+        let exchange = place.begin();
         async move {
+            if shared.pages.trusts(request.headers(), &peer) {
+                place.prove();
+            }
             let response = shared.pages.answer(request, &peer).await;
-            Ok::<_, Infallible>(with_body(response, clock))
+            Ok::<_, Infallible>(with_body(response, clock, exchange))
         }
     });
     let served = http1::Builder::new()
@@ -171,7 +155,34 @@ async fn serve(socket: Socket, shared: &Arc<Shared>) {
     }
 }
 
-/// The response as hyper takes it, at no pace.
-fn with_body(response: Response<Content>, clock: Arc<dyn Clock>) -> Response<PacedBody<Content>> {
-    response.map(|content| PacedBody::new(content, Chain::new(), clock))
+/// The response as hyper takes it, at no pace. The exchange lasts until all of it has been taken.
+fn with_body(response: Response<Content>, clock: Arc<dyn Clock>, exchange: Exchange) -> Response<Answering> {
+    response
+        .map(|content| Answering { body: PacedBody::new(content, Chain::new(), clock), _exchange: exchange })
+}
+
+/// A response's body, and the exchange that it is the end of.
+struct Answering {
+    body: PacedBody<Content>,
+    _exchange: Exchange,
+}
+
+impl Body for Answering {
+    type Data = <PacedBody<Content> as Body>::Data;
+    type Error = <PacedBody<Content> as Body>::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        Pin::new(&mut self.body).poll_frame(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }

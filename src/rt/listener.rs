@@ -10,6 +10,7 @@ use async_std::os::unix::net::UnixListener;
 use futures_lite::{Stream, future, stream};
 
 use super::Socket;
+use super::accept::{self, Complaint};
 use super::tcp_port;
 use super::unix_path::UnixPath;
 use crate::clock::{Clock, Sleep};
@@ -18,6 +19,7 @@ use crate::clock::{Clock, Sleep};
 #[derive(Debug)]
 pub struct Listener {
     kind: Kind,
+    complaint: Complaint,
 }
 
 #[derive(Debug)]
@@ -38,7 +40,7 @@ impl Listener {
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
         let listener = tcp_port::bind(addr)?;
         let bound = listener.local_addr()?;
-        Ok(Self { kind: Kind::Tcp(TcpListener::from(listener), bound) })
+        Ok(Self { kind: Kind::Tcp(TcpListener::from(listener), bound), complaint: Complaint::default() })
     }
 
     /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
@@ -60,7 +62,8 @@ impl Listener {
     /// Those of `bind_unix`.
     pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let (listener, path) = UnixPath::bind(path, mode)?;
-        Ok(Self { kind: Kind::Unix(UnixListener::from(listener), path) })
+        let kind = Kind::Unix(UnixListener::from(listener), path);
+        Ok(Self { kind, complaint: Complaint::default() })
     }
 
     /// The TCP address with its real port; `None` for a Unix socket.
@@ -83,13 +86,16 @@ impl Listener {
         }
     }
 
+    /// The next connection, whatever errors come before it: those of one connection are passed over, and behind
+    /// any other it is tried again every 100 ms of `clock`, which the log is told once. Cancel safe.
+    pub async fn next(&self, clock: &Arc<dyn Clock>) -> Socket {
+        accept::next(|| self.accept(), &self.complaint, || self.name(), clock).await
+    }
+
     /// The next connection if one waits in the kernel's queue. Whoever stops accepting takes these too:
-    /// closing the listener resets them.
-    ///
-    /// # Errors
-    /// Those of [`accept`](Self::accept).
-    pub async fn accept_queued(&self) -> Option<io::Result<Socket>> {
-        future::poll_once(self.accept()).await
+    /// closing the listener resets them. Errors are judged as by [`next`](Self::next), and nothing is waited for.
+    pub async fn next_queued(&self, clock: &Arc<dyn Clock>) -> Option<Socket> {
+        future::poll_once(self.next(clock)).await
     }
 
     /// Lets another process of the same user listen here, and waits until it does, while this listener goes
@@ -110,6 +116,14 @@ impl Listener {
         match &self.kind {
             Kind::Tcp(_, addr) => tcp_port::listeners(*addr).is_some_and(|listeners| listeners > 1),
             Kind::Unix(_, path) => !path.is_ours(),
+        }
+    }
+
+    /// What the log calls it.
+    fn name(&self) -> String {
+        match &self.kind {
+            Kind::Tcp(_, addr) => addr.to_string(),
+            Kind::Unix(_, path) => path.as_path().display().to_string(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! The only room that names async-std and its reactor, and the only one that spawns. Nothing here
 //! knows brigades or limits, but for reading the piece of a file that a bucket names.
 
+mod accept;
 mod blocking;
 mod buffers;
 mod connect;
@@ -11,6 +12,7 @@ mod hyper;
 mod inotify;
 mod listener;
 mod pages;
+mod places;
 mod process;
 mod random;
 mod signals;
@@ -35,6 +37,7 @@ pub use hyper::{Executor, HyperTimer};
 pub use inotify::FileWatch;
 pub use listener::Listener;
 pub use pages::Pages;
+pub use places::{Exchange, Place, Places};
 pub use process::{memory_limit, raise_descriptor_limit};
 pub use random::{Dice, random};
 pub use signals::{Signal, Signals};

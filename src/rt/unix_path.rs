@@ -36,6 +36,10 @@ impl UnixPath {
         Ok((listener, Self { path: path.to_owned(), id }))
     }
 
+    pub(super) fn as_path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether the path still leads to our socket.
     pub(super) fn is_ours(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|meta| id(&meta) == self.id)

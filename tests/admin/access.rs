@@ -8,7 +8,7 @@ use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::{self, Listener};
 
 use crate::fixture::{TOKEN, Watched, ask, text};
-use crate::served::{PATIENCE, connect};
+use crate::served::{PATIENCE, Response, connect};
 
 #[test]
 fn a_page_on_another_name_cannot_read_through_a_browser() {
@@ -113,8 +113,66 @@ fn a_unix_socket_needs_neither_name_nor_token() {
     assert!(!path.exists());
 }
 
+/// Connections at a time.
+const MOST: usize = 64;
+
+/// Sends `request` on a connection that stays, and reads the answer if there is to be one.
+fn keep(addr: std::net::SocketAddr, request: &str, is_answered: bool) -> std::net::TcpStream {
+    let mut stream = connect(addr);
+    // It may have been given up for another already.
+    let _ = stream.write_all(request.as_bytes());
+    if is_answered {
+        assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+    }
+    stream
+}
+
 #[test]
-fn scrapers_that_hang_are_bounded_and_keep_nobody_else_waiting() {
+fn neither_silent_connections_nor_requests_without_the_token_keep_anybody_out() {
+    let watched = Watched::with_token(Vec::new());
+    let scrape = format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {TOKEN}\r\n\r\n");
+    let mut scraper = keep(watched.admin, &scrape, true);
+    let mut held = Vec::new();
+    for (request, is_answered) in
+        [("", false), ("GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", true), ("GET /hea", false)]
+    {
+        held.extend((0..2 * MOST).map(|_| keep(watched.admin, request, is_answered)));
+        for path in ["/healthz", "/readyz"] {
+            assert_eq!(watched.get(path, "").status(), 200, "{path} beside {request:?}");
+        }
+        assert_eq!(watched.ask(&scrape).status(), 200, "beside {request:?}");
+        scraper.write_all(scrape.as_bytes()).unwrap();
+        assert_eq!(Response::read(&mut scraper).unwrap().status(), 200, "on the connection that it keeps");
+    }
+    // All but those that have a place are closed.
+    let began = std::time::Instant::now();
+    loop {
+        held.retain_mut(|stream| {
+            stream.set_nonblocking(true).unwrap();
+            let read = stream.read(&mut [0; 1]);
+            matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
+        });
+        if held.len() < MOST {
+            break;
+        }
+        assert!(began.elapsed() < PATIENCE, "{} are still there", held.len());
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn without_a_token_requests_that_do_not_end_keep_nobody_out_either() {
+    let watched = Watched::new(Vec::new());
+    let slow = "PUT /v1/limits/server HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
+                Content-Length: 100\r\n\r\n{";
+    let _slow: Vec<_> = (0..2 * MOST).map(|_| keep(watched.admin, slow, false)).collect();
+    for path in ["/healthz", "/readyz", "/metrics"] {
+        assert_eq!(watched.get(path, "").status(), 200, "{path}");
+    }
+}
+
+#[test]
+fn scrapers_that_hang_keep_nobody_else_waiting() {
     let watched = Watched::new(Vec::new());
     // One that asks again and again and never reads: more than the sockets' buffers hold.
     let mut deaf = connect(watched.admin);
@@ -122,19 +180,4 @@ fn scrapers_that_hang_are_bounded_and_keep_nobody_else_waiting() {
     let request = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(1000);
     let _ = deaf.write(&request);
     assert_eq!(watched.get("/healthz", "").status(), 200);
-
-    let mut silent: Vec<_> = (0..63).map(|_| connect(watched.admin)).collect();
-    let mut one_more = connect(watched.admin);
-    assert!(!matches!(one_more.read(&mut [0; 1]), Ok(n) if n > 0), "closed at once");
-    silent.clear();
-    let began = std::time::Instant::now();
-    loop {
-        let mut stream = connect(watched.admin);
-        let _ = stream.write_all(b"GET /healthz HTTP/1.0\r\n\r\n");
-        let mut answer = Vec::new();
-        if stream.read_to_end(&mut answer).is_ok() && answer.starts_with(b"HTTP/1.0 200") {
-            break;
-        }
-        assert!(began.elapsed() < PATIENCE, "no room was found again");
-    }
 }

@@ -265,3 +265,74 @@ fn a_connection_that_speaks_something_else_hurts_nobody() {
         register(&mut served.calls().await, "a").await.unwrap();
     });
 }
+
+#[test]
+fn silent_connections_and_callers_without_the_token_keep_nobody_out() {
+    let token = Token::new("0123456789abcdef0123456789abcdef").unwrap();
+    let mut settings = settings();
+    settings.token = Some(token.clone());
+    settings.max_connections = 3;
+    let served = Served::new(settings);
+    let mut dial = Dial::new(served.endpoint());
+    dial.token = Some(token);
+    rt::block_on(async {
+        let mut client = dial.connect().await.unwrap();
+        register(&mut client, "a").await.unwrap();
+        let watch = wire::WatchAllocationsRequest::default();
+        let mut changes = client.watch_allocations(watch.clone()).await.unwrap().into_inner();
+        changes.message().await.unwrap();
+        let mut held = Vec::new();
+        for round in 0..6 {
+            held.push(std::net::TcpStream::connect(served.addr).unwrap());
+            let mut stranger = served.calls().await;
+            // It may have lost its place to the next one already.
+            if let Err(refused) = register(&mut stranger, "b").await {
+                assert_ne!(refused.code(), Code::Ok);
+            }
+            register(&mut dial.connect().await.unwrap(), &format!("c{round}")).await.unwrap();
+        }
+        beat(&mut client, "a", &["api"]).await.unwrap();
+        assert!(changes.message().await.unwrap().is_some(), "the stream goes on");
+        // Who is being served with the token is never given up: a fourth is closed unheard.
+        let mut more = Vec::new();
+        for _ in 0..2 {
+            let mut calls = dial.connect().await.unwrap();
+            let stream = calls.watch_allocations(watch.clone()).await.unwrap().into_inner();
+            more.push((calls, stream));
+        }
+        let mut fourth = std::net::TcpStream::connect(served.addr).unwrap();
+        fourth.set_read_timeout(Some(crate::fixture::PATIENCE)).unwrap();
+        assert_eq!(std::io::Read::read(&mut fourth, &mut [0; 1]).unwrap(), 0);
+        for (_, stream) in &mut more {
+            assert!(stream.message().await.unwrap().is_some());
+        }
+    });
+}
+
+#[test]
+fn only_calls_of_grpc_are_taken() {
+    let served = Served::new(settings());
+    let path = "/sluicegate.quota.v1.Quota/ListClients";
+    rt::block_on(async {
+        let mut sender = crate::h2::connect(served.addr, 65_535).await;
+        for (method, fields, status) in [
+            ("POST", &[("content-type", "application/grpc"), ("te", "trailers")][..], 200),
+            ("POST", &[("content-type", "text/plain"), ("te", "trailers")], 415),
+            ("POST", &[("te", "trailers")], 415),
+            ("POST", &[("content-type", "application/grpc")], 400),
+            ("GET", &[("content-type", "application/grpc"), ("te", "trailers")], 405),
+        ] {
+            for path in [path, "/grpc.health.v1.Health/Check"] {
+                let mut request = http::Request::builder().method(method).uri(format!("http://t{path}"));
+                for (name, value) in fields {
+                    request = request.header(*name, *value);
+                }
+                let request = request.body(http_body_util::Empty::new()).unwrap();
+                let response = sender.send_request(request).await.unwrap();
+                assert_eq!(response.status(), status, "{method} {path} {fields:?}");
+                // Who does not speak gRPC is told in the words of HTTP.
+                assert!(status == 200 || !response.headers().contains_key("grpc-status"), "{method} {path}");
+            }
+        }
+    });
+}

@@ -7,6 +7,8 @@ mod client;
 mod egress;
 mod fixture;
 mod fleet;
+#[path = "../h2/mod.rs"]
+mod h2;
 mod histories;
 mod program;
 mod simulation;

@@ -1,6 +1,5 @@
 //! Accepting connections, up to the server's bound.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +8,11 @@ use futures_lite::FutureExt;
 use super::connection::{self, Connection, Ends};
 use super::port::{self, Port};
 use super::{Refusal, Shared, Stage};
-use crate::clock::Sleep;
 use crate::rt::{self, Listener, Socket};
 use crate::sink::Sink;
 
 /// Connections above the bound that are told so at a time; further ones are closed unheard.
 const MOST_REFUSALS: usize = 256;
-
-/// How long to wait when the system has no descriptors or memory for another connection.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
 /// After how long without a byte the kernel looks whether a raw TCP client is still there. Nothing else
 /// would tell of one that vanished while a followed file is quiet.
@@ -25,40 +20,21 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Accepts until the server drains: HTTP, or the streams of a port.
 pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: Arc<Shared>) {
-    let mut complained = false;
     loop {
-        let accepted = async { Some(listener.accept().await) };
+        let accepted = async { Some(listener.next(&server.clock).await) };
         let draining = async {
             server.reached(Stage::Draining).await;
             None
         };
         match accepted.or(draining).await {
             None => break,
-            Some(Ok(socket)) => {
-                complained = false;
-                begin(socket, port.as_ref(), &server);
-            }
-            Some(Err(error)) if is_of_one_connection(&error) => {}
-            Some(Err(error)) => {
-                // Once for each spell: the log must not fill the disk while descriptors are short.
-                if !complained {
-                    log::error!(error:%; "cannot accept connections; trying again every 100 ms");
-                    complained = true;
-                }
-                Sleep::lasting(Arc::clone(&server.clock), EXHAUSTED_PAUSE).await;
-            }
+            Some(socket) => begin(socket, port.as_ref(), &server),
         }
     }
     // They came before the drain; closing the listener would reset them.
-    while let Some(Ok(socket)) = listener.accept_queued().await {
+    while let Some(socket) = listener.next_queued(&server.clock).await {
         begin(socket, port.as_ref(), &server);
     }
-}
-
-/// Whether the error says something of a connection that ended before we took it, not of us.
-fn is_of_one_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
 fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {

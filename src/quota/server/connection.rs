@@ -9,12 +9,14 @@ use std::task::Poll;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 
-use super::{Shared, Stage};
+use super::{Shared, Stage, Task};
 use crate::clock::{Clock, Sleep};
-use crate::rt::{self, Executor, HyperTimer, Listener, Socket};
+use crate::rt::{self, Executor, HyperTimer, Listener, Place, Socket};
 use crate::tls::Stream;
 
 /// How long a connection may take for TLS, and again until its first call.
@@ -31,42 +33,29 @@ const MOST_STREAMS: u32 = 256;
 const MOST_HEAD: u32 = 16 * 1024;
 const MOST_HELD: usize = 64 * 1024;
 
-/// How long to wait when the system has no descriptors or memory for another connection.
-const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
-
 /// Accepts until the server drains.
 pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
-    let mut complained = false;
+    let clock: Arc<dyn Clock> = rt::clock();
     loop {
-        let accepted = async { Some(listener.accept().await) };
+        let accepted = async { Some(listener.next(&clock).await) };
         let draining = async {
             shared.reached(Stage::Draining).await;
             None
         };
-        match accepted.or(draining).await {
-            None => return,
-            Some(Ok(socket)) => {
-                complained = false;
-                // Above the bound it is closed unheard; a client comes again after a while.
-                if let Some(place) = shared.place() {
-                    rt::spawn(async move {
-                        serve(socket, &place.0).await;
-                        drop(place);
-                    });
-                }
-            }
-            Some(Err(error)) => {
-                if !complained {
-                    log::error!(error:%; "cannot accept connections; trying again every 100 ms");
-                    complained = true;
-                }
-                Sleep::lasting(rt::clock(), EXHAUSTED_PAUSE).await;
-            }
+        let Some(socket) = accepted.or(draining).await else { return };
+        // If all who are there are being served it is closed unheard; a client comes again after a while.
+        if let Some(place) = shared.places.take() {
+            let task = Task::new(&shared);
+            rt::spawn(async move {
+                serve(socket, &task.0, &place).or(place.given_up()).await;
+                drop(place);
+                drop(task);
+            });
         }
     }
 }
 
-async fn serve(socket: Socket, shared: &Arc<Shared>) {
+async fn serve(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
     let Ok(peer) = socket.peer() else { return };
     let shaking = async {
         match &shared.tls {
@@ -79,7 +68,7 @@ async fn serve(socket: Socket, shared: &Arc<Shared>) {
         Err(io::Error::from(io::ErrorKind::TimedOut))
     };
     let ended = match shaking.or(late).await {
-        Ok(stream) => drive(stream, shared).await.map_err(|error| error.to_string()),
+        Ok(stream) => drive(stream, shared, place).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = ended {
@@ -88,14 +77,20 @@ async fn serve(socket: Socket, shared: &Arc<Shared>) {
     }
 }
 
-async fn drive(stream: Stream, shared: &Arc<Shared>) -> hyper::Result<()> {
+async fn drive(stream: Stream, shared: &Arc<Shared>, place: &Arc<Place>) -> hyper::Result<()> {
+    if shared.trusts_connections {
+        place.prove();
+    }
     let called = Arc::new(AtomicBool::new(false));
     let service = service_fn({
-        let (shared, called) = (Arc::clone(shared), Arc::clone(&called));
-        move |request| {
+        let (shared, called, place) = (Arc::clone(shared), Arc::clone(&called), Arc::clone(place));
+        move |request: Request<Incoming>| {
             called.store(true, Ordering::Relaxed);
-            let shared = Arc::clone(&shared);
-            async move { Ok::<_, Infallible>(shared.router.answer(request).await) }
+            if shared.router.trusts(request.headers()) {
+                place.prove();
+            }
+            let (shared, exchange) = (Arc::clone(&shared), place.begin());
+            async move { Ok::<_, Infallible>(shared.router.answer(request, exchange).await) }
         }
     });
     let mut builder = http2::Builder::new(Executor);

@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use tonic::Status;
 
 use crate::clock::Sleep;
+use crate::rt::Exchange;
 
 /// How long the caller waits; `None` if it does not say, or nothing that can be understood.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
@@ -41,11 +42,12 @@ pub(super) struct UntilDeadline<B> {
     body: B,
     deadline: Option<Sleep>,
     over: bool,
+    _exchange: Exchange,
 }
 
 impl<B> UntilDeadline<B> {
-    pub(super) fn new(body: B, deadline: Option<Sleep>) -> Self {
-        Self { body, deadline, over: false }
+    pub(super) fn new(body: B, deadline: Option<Sleep>, exchange: Exchange) -> Self {
+        Self { body, deadline, over: false, _exchange: exchange }
     }
 }
 

@@ -14,6 +14,7 @@ mod connection;
 mod deadline;
 mod ledger;
 mod messages;
+mod preface;
 mod reflection;
 mod router;
 mod service;
@@ -35,7 +36,7 @@ use super::book::{Book, BookError, BookSettings};
 use super::limit::NamedLimit;
 use crate::admin::Token;
 use crate::clock::{Clock, Sleep};
-use crate::rt::{self, Listener};
+use crate::rt::{self, Listener, Places};
 use crate::tls::ServerTls;
 use ledger::Ledger;
 use router::Router;
@@ -53,7 +54,8 @@ pub struct QuotaServerSettings {
     pub tls: Option<ServerTls>,
     /// How long calls may go on after the server was told to drain. Default 5 s.
     pub drain: Duration,
-    /// Connections at a time; further ones are closed unheard. Default 11 000.
+    /// Connections at a time. The next one takes the place of one that is silent, or has not brought the token; if
+    /// there is none of these, it is closed unheard. Default 11 000.
     pub max_connections: usize,
 }
 
@@ -107,17 +109,26 @@ struct Shared {
     ledger: Arc<Ledger>,
     tls: Option<ServerTls>,
     drain: Duration,
-    max_connections: usize,
+    /// Callers need no token, or show a certificate before they call.
+    trusts_connections: bool,
+    places: Arc<Places>,
     stage: AtomicU8,
     stage_changed: Event,
     connections: AtomicUsize,
     connection_ended: Event,
 }
 
-/// One of the connections that may be open at a time.
-struct Place(Arc<Shared>);
+/// The task of a connection. Counts while it lives.
+struct Task(Arc<Shared>);
 
-impl Drop for Place {
+impl Task {
+    fn new(shared: &Arc<Shared>) -> Self {
+        shared.connections.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
+    }
+}
+
+impl Drop for Task {
     fn drop(&mut self) {
         self.0.connections.fetch_sub(1, Ordering::SeqCst);
         self.0.connection_ended.notify(usize::MAX);
@@ -159,6 +170,8 @@ impl QuotaServer {
             book.set_limit(now, &named.resource, named.limit).map_err(QuotaServerError::Limit)?;
         }
         let ledger = Arc::new(Ledger::new(book, clock));
+        let asks_clients = settings.tls.as_ref().is_some_and(ServerTls::asks_clients);
+        let trusts_connections = settings.token.is_none() || asks_clients;
         let router =
             Router::new(Arc::clone(&ledger), settings.token).map_err(|_| QuotaServerError::Description)?;
         let shared = Shared {
@@ -166,7 +179,8 @@ impl QuotaServer {
             ledger,
             tls: settings.tls,
             drain: settings.drain,
-            max_connections: settings.max_connections,
+            trusts_connections,
+            places: Places::new(settings.max_connections),
             stage: AtomicU8::new(Stage::Running as u8),
             stage_changed: Event::new(),
             connections: AtomicUsize::new(0),
@@ -193,11 +207,10 @@ impl QuotaServer {
         shared.router.set_serving(true).await;
         for listener in self.listeners {
             // Counts as a connection: while it accepts, the server is not idle.
-            shared.connections.fetch_add(1, Ordering::SeqCst);
-            let place = Place(Arc::clone(&shared));
+            let task = Task::new(&shared);
             rt::spawn(async move {
-                connection::accept(listener, Arc::clone(&place.0)).await;
-                drop(place);
+                connection::accept(listener, Arc::clone(&task.0)).await;
+                drop(task);
             });
         }
         let draining = shared.reached(Stage::Draining);
@@ -233,11 +246,6 @@ impl QuotaServerHandle {
 }
 
 impl Shared {
-    fn place(self: &Arc<Self>) -> Option<Place> {
-        let place = Place(Arc::clone(self));
-        (self.connections.fetch_add(1, Ordering::SeqCst) < self.max_connections).then_some(place)
-    }
-
     fn reach(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
         self.stage_changed.notify(usize::MAX);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_lite::FutureExt;
-use http::{Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use hyper::body::Incoming;
 use tonic::body::Body;
 use tonic::codegen::Service as _;
@@ -15,12 +15,14 @@ use tonic_types::{ErrorDetails, StatusExt};
 
 use super::deadline::{self, UntilDeadline};
 use super::ledger::Ledger;
+use super::preface;
 use super::reflection::Reflection;
 use super::service::Service;
 use crate::admin::Token;
 use crate::clock::Sleep;
 use crate::quota::wire;
 use crate::quota::wire::quota_server::QuotaServer;
+use crate::rt::Exchange;
 
 /// The most bytes of a request: 256 resources with ids of 128 bytes, and room.
 const MOST_BYTES: usize = 256 * 1024;
@@ -72,8 +74,17 @@ impl Router {
         self.reporter.set_service_status(QuotaServer::<Service>::NAME, status).await;
     }
 
-    /// Answers a request; what goes wrong is a gRPC status.
-    pub(super) async fn answer(&self, mut request: Request<Incoming>) -> Response<UntilDeadline<Body>> {
+    /// Whether a request with these fields brings the token.
+    pub(super) fn trusts(&self, headers: &HeaderMap) -> bool {
+        self.token.as_ref().is_some_and(|token| token.admits(headers))
+    }
+
+    /// Answers a request; what goes wrong is a gRPC status. The exchange lasts until the answer's end.
+    pub(super) async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        exchange: Exchange,
+    ) -> Response<UntilDeadline<Body>> {
         let timeout = deadline::timeout(request.headers());
         let mut deadline = timeout.map(|timeout| Sleep::lasting(Arc::clone(self.ledger.clock()), timeout));
         if let Some(rest) = request.uri().path().strip_prefix(OLD_REFLECTION) {
@@ -88,10 +99,13 @@ impl Router {
             deadline::exceeded().into_http()
         };
         let response = self.route(request).or(late).await;
-        response.map(|body| UntilDeadline::new(body, deadline))
+        response.map(|body| UntilDeadline::new(body, deadline, exchange))
     }
 
     async fn route(&self, request: Request<Incoming>) -> Response<Body> {
+        if let Err(no_call) = preface::check(request.method(), request.headers()) {
+            return no_call.into_response();
+        }
         let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
         // A probe has no token, and learns nothing but that the server serves.
         let is_public = service == tonic_health::pb::health_server::SERVICE_NAME;
