@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, GzipSettings, HostPolicy, KeySource, LONGEST_FILE, ListenAddr, Loader,
-    Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    Config, EventSettings, FilterKind, FollowLinks, GzipSettings, HostPolicy, KeySource, LONGEST_FILE,
+    ListenAddr, Loader, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
 use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};
@@ -66,6 +66,10 @@ fn the_example_means_what_its_comments_say() {
     let Source::Files(files) = &slow.source else { panic!("{slow:?}") };
     assert_eq!(files.root, folder.path().join("config/../site"));
     assert!(files.list && files.index == "index.html");
+    assert_eq!((files.dot_files, files.follow_links), (false, FollowLinks::Inside));
+    let types: Vec<(&str, &str)> =
+        files.types.iter().map(|(name, media)| (name.as_str(), media.as_str())).collect();
+    assert_eq!(types, [("gpx", "application/gpx+xml"), ("ts", "text/x-typescript")]);
     let burst = Burst::new(262_144);
     assert_eq!(slow.pace, Pace { rate: Rate::new(61_440), burst, end_of_stream: EndOfStream::Immediate });
 

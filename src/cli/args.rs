@@ -221,6 +221,18 @@ one_route_command! {
         /// the file that answers for a folder (default index.html)
         #[argh(option, arg_name = "name")]
         pub(super) index: Option<String>,
+
+        /// serve names that begin with a dot (default no, only /.well-known)
+        #[argh(switch)]
+        pub(super) dot_files: bool,
+
+        /// how far symbolic links lead: inside (the folder) or anywhere (default inside)
+        #[argh(option, arg_name = "where")]
+        pub(super) follow_links: Option<String>,
+
+        /// the media type of an extension: ts=video/mp2t; repeatable (default by a table)
+        #[argh(option, arg_name = "ext=type")]
+        pub(super) media_type: Vec<String>,
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use sluicegate::config::words::{spell_end_of_stream, spell_on_full};
 use sluicegate::config::{
-    CollectorUrl, Config, FilterKind, Pace, Route, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
-    duration,
+    CollectorUrl, Config, FilterKind, FollowLinks, Pace, Route, SinkSettings, Source, Tcp, TcpSource,
+    TracingSettings, duration,
 };
 use sluicegate::limit::{Budget, Burst, Rate, Size};
 
@@ -119,7 +119,12 @@ pub(super) fn source(source: &Source) -> String {
     match source {
         Source::Files(files) => {
             let listed = if files.list { ", folders without it listed" } else { "" };
-            format!("files in {}, index {}{listed}", files.root.display(), files.index)
+            let dotted = if files.dot_files { ", dot files too" } else { "" };
+            let links = match files.follow_links {
+                FollowLinks::Inside => "",
+                FollowLinks::Anywhere => ", links followed anywhere",
+            };
+            format!("files in {}, index {}{listed}{dotted}{links}", files.root.display(), files.index)
         }
         Source::Events(events) => {
             let publishers = match &events.publish_token_file {

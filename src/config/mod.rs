@@ -57,7 +57,7 @@ pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
     MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
-pub use source::{FilesSource, ProxySource, Source};
+pub use source::{FilesSource, FollowLinks, ProxySource, Source};
 pub use tcp::{HostPort, Tcp, TcpSource};
 pub use tracing::{CollectorUrl, TracingSettings};
 pub(crate) use upstream::climbs;

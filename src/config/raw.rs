@@ -2,6 +2,7 @@
 //!
 //! What they mean together is decided in `resolve.rs`. Tables `[filter.NAME]` are read in `filters.rs`.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -16,7 +17,7 @@ use toml::Spanned;
 use super::events::RawEvents;
 use super::limits::{RawBudget, RawClient, RawRouteLimits};
 use super::tcp::RawTcp;
-use super::{ListenAddr, Network, OnFull, RoutePath, duration, words};
+use super::{FollowLinks, ListenAddr, Network, OnFull, RoutePath, duration, words};
 use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 
@@ -118,6 +119,9 @@ pub(super) struct RawRoute {
     // For `files`.
     pub(super) index: Option<Spanned<String>>,
     pub(super) list: Option<Spanned<bool>>,
+    pub(super) dot_files: Option<Spanned<bool>>,
+    pub(super) follow_links: Option<Spanned<Parsed<FollowLinks>>>,
+    pub(super) types: Option<Spanned<BTreeMap<String, Spanned<String>>>>,
     // For `proxy`.
     pub(super) host: Option<Spanned<String>>,
     pub(super) connect_timeout: Option<Spanned<Timeout>>,
@@ -131,8 +135,8 @@ pub(super) struct RawRoute {
 }
 
 impl RawRoute {
-    /// The keys given that mean something only for other kinds of source, with their places.
-    pub(super) fn misplaced(&self, source: &str) -> Vec<(&'static str, Range<usize>)> {
+    /// The keys given that mean something only for another kind of source, with that and their places.
+    pub(super) fn misplaced(&self, source: &str) -> Vec<(&'static str, &'static str, Range<usize>)> {
         fn place<T>(value: &Option<Spanned<T>>) -> Option<Range<usize>> {
             value.as_ref().map(Spanned::span)
         }
@@ -149,13 +153,19 @@ impl RawRoute {
                 ("via", place(&self.via)),
             ]
         };
-        let files = || vec![("index", place(&self.index)), ("list", place(&self.list))];
-        let keys = match source {
-            "files" => proxys(),
-            "proxy" => files(),
-            _ => [files(), proxys()].concat(),
+        let files = || {
+            vec![
+                ("index", place(&self.index)),
+                ("list", place(&self.list)),
+                ("dot_files", place(&self.dot_files)),
+                ("follow_links", place(&self.follow_links)),
+                ("types", place(&self.types)),
+            ]
         };
-        keys.into_iter().filter_map(|(key, place)| Some((key, place?))).collect()
+        let kinds = [("files", files()), ("proxy", proxys())].into_iter().filter(|(kind, _)| *kind != source);
+        let keys =
+            kinds.flat_map(|(kind, keys)| keys.into_iter().map(move |(key, place)| (key, kind, place)));
+        keys.filter_map(|(key, kind, place)| Some((key, kind, place?))).collect()
     }
 }
 

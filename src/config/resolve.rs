@@ -294,6 +294,17 @@ impl Resolver<'_> {
         if let Some(list) = &raw.list {
             source.list = *list.get_ref();
         }
+        if let Some(dot_files) = &raw.dot_files {
+            source.dot_files = *dot_files.get_ref();
+        }
+        if let Some(links) = &raw.follow_links {
+            source.follow_links = links.get_ref().0;
+        }
+        for (extension, media_type) in raw.types.iter().flat_map(|types| types.get_ref()) {
+            if let Err(error) = source.add_type(extension, media_type.get_ref()) {
+                self.problem(media_type.span(), format!("types in {name}: {error}"));
+            }
+        }
         Source::Files(source)
     }
 
@@ -345,8 +356,7 @@ impl Resolver<'_> {
 
     /// Keys that do nothing for this kind of source.
     fn misplaced(&mut self, name: &str, source: &str, raw: &RawRoute) {
-        for (key, at) in raw.misplaced(source) {
-            let other = if matches!(key, "index" | "list") { "files" } else { "proxy" };
+        for (key, other, at) in raw.misplaced(source) {
             let text =
                 format!("{key} in {name}: does nothing with {source}, only with {other}; leave it out");
             self.problem(at, text);

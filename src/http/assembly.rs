@@ -160,7 +160,10 @@ fn route(
         Source::Files(source) => {
             let files = Files::new(&source.root)
                 .map_err(|error| failed(&format!("folder {}: {error}", source.root.display())))?;
-            Route::folder(path, files.index(source.index.as_str()).list(source.list))
+            let files = files.index(source.index.as_str()).list(source.list);
+            let files = files.dot_files(source.dot_files).follow_links(source.follow_links);
+            let types = source.types.iter();
+            Route::folder(path, types.fold(files, |files, (name, media)| files.media_type(name, media)))
         }
         Source::Events(settings) => {
             let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose();

@@ -6,6 +6,7 @@ use std::os::unix::net::UnixListener;
 
 use http::Method;
 use proptest::prelude::*;
+use sluicegate::config::FollowLinks;
 use sluicegate::http::files::{Files, Root};
 
 use crate::site::{Site, ask};
@@ -58,6 +59,65 @@ fn what_is_not_served_is_not_there() {
     }
     // Followed by the kernel's resolver, not by the walker; see `confine`.
     assert!([200, 404].contains(&site.get("inside").status()));
+}
+
+#[test]
+fn names_with_a_dot_are_hidden_but_the_well_known_one_however_they_are_reached() {
+    let mut site = Site::new();
+    let root = site.dir.path().join("root");
+    fs::create_dir_all(root.join(".well-known/acme-challenge")).unwrap();
+    fs::create_dir_all(root.join(".git")).unwrap();
+    site.write("root/.well-known/acme-challenge/token", "proof");
+    site.write("root/.well-known/security.txt", "Contact: mailto:a@example.org");
+    site.write("root/.well-known/.hidden", "hidden");
+    site.write("root/.git/config", "hidden");
+    symlink(".secret", root.join("secret-link")).unwrap();
+    symlink("../.git/config", root.join("sub/config")).unwrap();
+    symlink(".git", root.join("git")).unwrap();
+    let hidden =
+        [".secret", ".git/config", ".well-known/.hidden", "secret-link", "sub/config", "git/config", "git/"];
+    assert_eq!(site.get(".well-known/acme-challenge/token").text(), "proof");
+    assert_eq!(site.get("%2ewell-known/security.txt").field("content-type"), "text/plain; charset=utf-8");
+    for path in hidden {
+        // Asked for again and again it is kept open, which must not change that.
+        for _ in 0..3 {
+            assert_eq!(site.get(path).status(), 404, "{path}");
+        }
+    }
+    site.files = site.files.list(true).index("none");
+    let page = site.get("").text().to_owned();
+    for name in [".well-known", ".git", ".secret", "secret-link", "git/"] {
+        assert!(!page.contains(name), "{name}\n{page}");
+    }
+
+    site.files = site.files.dot_files(true);
+    for path in hidden {
+        assert_eq!(site.get(path).status(), 200, "{path}");
+    }
+    let page = site.get("").text().to_owned();
+    for name in [".well-known/", ".git/", ".secret", "secret-link", "git/"] {
+        assert!(page.contains(&format!("href=\"{name}\"")), "{name}\n{page}");
+    }
+    for path in ["..", "sub/../.secret", "../outside/secret.txt", ".git/../../outside/secret.txt"] {
+        assert_eq!(site.get(path).status(), 404, "{path}");
+    }
+}
+
+#[test]
+fn links_lead_out_of_the_root_only_where_they_may() {
+    let mut site = Site::new();
+    let root = site.dir.path().join("root");
+    symlink("../outside", root.join("out")).unwrap();
+    symlink(site.dir.path().join("outside/secret.txt"), root.join("absolute")).unwrap();
+    symlink(".secret", root.join("dotted")).unwrap();
+    for (links, statuses) in [(FollowLinks::Inside, [404; 3]), (FollowLinks::Anywhere, [200, 200, 404])] {
+        site.files = site.files.clone().follow_links(links);
+        let found = ["out/secret.txt", "absolute", "dotted"].map(|path| site.get(path).status());
+        assert_eq!(found, statuses, "{links:?}");
+    }
+    for path in ["../outside/secret.txt", "out/../../outside/secret.txt"] {
+        assert_eq!(site.get(path).status(), 404, "{path}");
+    }
 }
 
 #[test]

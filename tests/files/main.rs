@@ -2,6 +2,7 @@
 
 mod confined;
 mod kept;
+mod replaced;
 mod selected;
 mod site;
 
@@ -33,6 +34,24 @@ fn a_file_comes_whole_and_described() {
     let empty = site.get("empty");
     assert_eq!((empty.status(), empty.text(), empty.field("content-length")), (200, "", "0"));
     assert_eq!(site.get("caf%C3%A9.txt").text(), "coffee");
+}
+
+#[test]
+fn segments_of_streams_have_the_types_that_players_know_and_ones_own_come_first() {
+    let mut site = Site::new();
+    for name in ["a.ts", "a.m3u8", "a.m4s", "a.gpx"] {
+        site.write(&format!("root/{name}"), name);
+    }
+    let types = |site: &Site| {
+        ["a.ts", "a.m3u8", "a.m4s", "a.gpx"].map(|name| site.get(name).field("content-type").to_owned())
+    };
+    let [ts, m3u8, m4s] = ["video/mp2t", "application/vnd.apple.mpegurl", "video/iso.segment"];
+    assert_eq!(types(&site)[..3], [ts, m3u8, m4s]);
+    site.files = site.files.media_type("ts", "text/x-typescript").media_type("GPX", "application/gpx+xml");
+    assert_eq!(
+        types(&site),
+        ["text/x-typescript; charset=utf-8", m3u8, m4s, "application/gpx+xml; charset=utf-8"]
+    );
 }
 
 #[test]

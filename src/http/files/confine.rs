@@ -2,16 +2,18 @@
 //!
 //! The kernel does the confining: `openat2` with `RESOLVE_BENEATH` follows no `..`, no absolute path
 //! and no symbolic link out of the root, at no instant, whatever is renamed meanwhile. Links that
-//! stay inside are followed. `RESOLVE_CACHED` says whether the answer is at hand: if it is, the file
+//! stay inside are followed, but not to what a name would not lead to either: where dot files are not
+//! served, what was reached by a link is looked at for its real path (`/proc/self/fd`; without `/proc` no link
+//! is followed then). `RESOLVE_CACHED` says whether the answer is at hand: if it is, the file
 //! is opened on the spot, else on the blocking pool.
 //!
 //! Where `openat2` is missing (Linux before 5.6, some sandboxes) the path is walked segment by
-//! segment, and no symbolic link is followed at all.
+//! segment, and no symbolic link is followed at all, unless links may lead anywhere.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -19,7 +21,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
-use super::path::Below;
+use super::path::{Below, is_hidden};
+use crate::config::FollowLinks;
 use crate::rt;
 
 /// For reading. Opening a FIFO must not wait for its writer, nor make a terminal ours.
@@ -28,10 +31,18 @@ const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY
 /// How often an open is tried again that raced with a rename. Each try races anew, so a few are many.
 const TRIES: usize = 8;
 
+/// What is served of what lies below a root.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Shown {
+    /// All names that begin with a dot.
+    pub(super) dot_files: bool,
+    /// How far symbolic links lead.
+    pub(super) links: FollowLinks,
+}
+
 /// A folder, opened once, below which files are opened.
 ///
-/// It is the folder that was there then: if its name is given to another one later, this one is still
-/// served.
+/// It is the folder that was there then, whatever its name leads to later.
 #[derive(Clone, Debug)]
 pub struct Root {
     folder: Arc<OwnedFd>,
@@ -80,7 +91,8 @@ impl Root {
     pub fn new(path: &Path) -> io::Result<Self> {
         static SAID: AtomicBool = AtomicBool::new(false);
         let root = Self::walking(path)?;
-        let how = match beneath(root.folder.as_fd(), c".", OFlags::PATH, ResolveFlags::CACHED) {
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::CACHED;
+        let how = match openat2(root.folder.as_fd(), c".", OFlags::PATH, resolve) {
             Err(error @ (Errno::NOSYS | Errno::PERM)) => {
                 if !SAID.swap(true, Ordering::Relaxed) {
                     log::warn!(
@@ -108,15 +120,15 @@ impl Root {
     }
 
     /// Opens a file or folder for reading. Does not block the executor.
-    pub(super) async fn open(&self, below: &Below) -> Result<Opened, Refused> {
+    pub(super) async fn open(&self, below: &Below, shown: Shown) -> Result<Opened, Refused> {
         if self.how == How::Cached {
-            match beneath(self.folder.as_fd(), below.as_c_str(), READ, ResolveFlags::CACHED) {
+            match self.resolved(below, READ, shown, ResolveFlags::CACHED) {
                 Err(Errno::AGAIN) => {}
                 result => return opened(result),
             }
         }
         let (root, below) = (self.clone(), below.clone());
-        rt::blocking(move || opened(root.descriptor(&below, READ))).await
+        rt::blocking(move || opened(root.descriptor(&below, READ, shown))).await
     }
 
     /// The folder, to look names up in; `None` where `openat2` is missing.
@@ -125,29 +137,78 @@ impl Root {
     }
 
     /// What is there under this name, without opening it for reading. May wait for a disk.
-    pub(super) fn look(&self, below: &Below) -> Result<Metadata, Refused> {
-        let file = File::from(self.descriptor(below, OFlags::PATH | OFlags::CLOEXEC)?);
+    pub(super) fn look(&self, below: &Below, shown: Shown) -> Result<Metadata, Refused> {
+        let file = File::from(self.descriptor(below, OFlags::PATH | OFlags::CLOEXEC, shown)?);
         Ok(file.metadata()?)
     }
 
-    fn descriptor(&self, below: &Below, flags: OFlags) -> Result<OwnedFd, Errno> {
-        match self.how {
-            How::Walk => walk(self.folder.as_fd(), below.as_c_str(), flags),
-            How::Cached | How::Kernel => {
-                beneath(self.folder.as_fd(), below.as_c_str(), flags, ResolveFlags::empty())
+    fn descriptor(&self, below: &Below, flags: OFlags, shown: Shown) -> Result<OwnedFd, Errno> {
+        match (self.how, shown.links) {
+            (How::Walk, FollowLinks::Inside) => walk(self.folder.as_fd(), below.as_c_str(), flags),
+            (How::Walk, FollowLinks::Anywhere) => {
+                let flags = flags | OFlags::CLOEXEC;
+                let file = rustix::fs::openat(&self.folder, below.as_c_str(), flags, Mode::empty())?;
+                self.unless_hidden(file, shown)
             }
+            (How::Cached | How::Kernel, _) => self.resolved(below, flags, shown, ResolveFlags::empty()),
         }
+    }
+
+    /// By `openat2`. A name without links needs no second look: its own segments were looked at.
+    fn resolved(
+        &self,
+        below: &Below,
+        flags: OFlags,
+        shown: Shown,
+        resolve: ResolveFlags,
+    ) -> Result<OwnedFd, Errno> {
+        let open = |how| openat2(self.folder.as_fd(), below.as_c_str(), flags, resolve | how);
+        let following = match shown.links {
+            FollowLinks::Inside => ResolveFlags::BENEATH,
+            FollowLinks::Anywhere => ResolveFlags::empty(),
+        };
+        if shown.dot_files {
+            return open(following);
+        }
+        match open(ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS) {
+            Err(Errno::LOOP) => self.unless_hidden(open(following)?, shown),
+            result => result,
+        }
+    }
+
+    /// The file, which a link may have led to, unless a name that is not served would lead to it. What lies
+    /// outside of the root has no name that could be asked for.
+    fn unless_hidden(&self, file: OwnedFd, shown: Shown) -> Result<OwnedFd, Errno> {
+        if shown.dot_files {
+            return Ok(file);
+        }
+        let (root, path) = (real_path(self.folder.as_fd())?, real_path(file.as_fd())?);
+        let is_hidden = match path.strip_prefix(root.strip_suffix(b"/").unwrap_or(&root)) {
+            Some([b'/', inside @ ..]) => inside
+                .split(|byte| *byte == b'/')
+                .enumerate()
+                .any(|(depth, name)| is_hidden(name, depth == 0)),
+            Some([]) => false,
+            _ => shown.links == FollowLinks::Inside,
+        };
+        if is_hidden { Err(Errno::NOENT) } else { Ok(file) }
     }
 }
 
-/// `openat2` that stays below `folder`.
-fn beneath(
+/// Where an open file is now.
+fn real_path(file: BorrowedFd<'_>) -> Result<Vec<u8>, Errno> {
+    let link = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::readlink(link, Vec::new()).map(CString::into_bytes)
+}
+
+/// `openat2` that follows none of the kernel's magic links.
+fn openat2(
     folder: BorrowedFd<'_>,
     name: &CStr,
     flags: OFlags,
     resolve: ResolveFlags,
 ) -> Result<OwnedFd, Errno> {
-    let resolve = resolve | ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    let resolve = resolve | ResolveFlags::NO_MAGICLINKS;
     let mut tries = TRIES;
     loop {
         match rustix::fs::openat2(folder, name, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
@@ -226,114 +287,5 @@ impl From<io::Error> for Refused {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use futures_lite::future::block_on;
-    use proptest::prelude::*;
-    use std::fs;
-    use std::io::Read;
-    use std::os::unix::fs::symlink;
-
-    /// A root whose files all say "inside", next to a folder whose files say "outside".
-    fn tree() -> tempfile::TempDir {
-        let dir = tempfile::tempdir().unwrap();
-        let at = |name: &str| dir.path().join(name);
-        fs::create_dir_all(at("root/a/b")).unwrap();
-        fs::create_dir_all(at("outside/a")).unwrap();
-        for name in ["root/f", "root/a/f", "root/a/b/f"] {
-            fs::write(at(name), "inside").unwrap();
-        }
-        for name in ["f", "outside/f", "outside/a/f"] {
-            fs::write(at(name), "outside").unwrap();
-        }
-        for (name, target) in [
-            ("root/out", "../outside"),
-            ("root/up", ".."),
-            ("root/a/in", "../a/b"),
-            ("root/a/g", "../../outside/f"),
-            ("root/loop", "loop"),
-            ("root/proc", "/proc/self/root"),
-        ] {
-            symlink(target, at(name)).unwrap();
-        }
-        symlink(at("outside"), at("root/abs")).unwrap();
-        symlink(at("root/a"), at("root/absin")).unwrap();
-        dir
-    }
-
-    fn content(root: &Root, path: &str) -> Option<String> {
-        let below = Below::parse(path)?;
-        match block_on(root.open(&below)) {
-            Ok(Opened::File(mut file, _)) => {
-                let mut text = String::new();
-                file.read_to_string(&mut text).unwrap();
-                Some(text)
-            }
-            Ok(Opened::Folder(_)) | Err(Refused::NotFound) => None,
-            Err(refused) => panic!("{path}: {refused:?}"),
-        }
-    }
-
-    #[test]
-    fn links_are_followed_inside_and_never_out() {
-        let dir = tree();
-        let root = Root::new(&dir.path().join("root")).unwrap();
-        let walking = Root::walking(&dir.path().join("root")).unwrap();
-        for (path, followed, walked) in [
-            ("f", true, true),
-            ("a/b/f", true, true),
-            ("a/in/f", root.how != How::Walk, false),
-            ("out/f", false, false),
-            ("up/f", false, false),
-            ("a/g", false, false),
-            ("abs/f", false, false),
-            ("absin/f", false, false),
-            ("loop", false, false),
-            ("proc/etc/passwd", false, false),
-            ("f/f", false, false),
-            ("nothing", false, false),
-        ] {
-            for (root, expected) in [(&root, followed), (&walking, walked)] {
-                let expected = expected.then(|| "inside".to_owned());
-                assert_eq!(content(root, path), expected, "{path}, {:?}", root.how);
-            }
-        }
-    }
-
-    #[test]
-    fn the_walker_does_not_rest_on_its_caller() {
-        let dir = tree();
-        let root = Root::walking(&dir.path().join("root")).unwrap();
-        for name in [c"../f", c"a/../../f", c"..", c"/etc/passwd", c"a//f", c""] {
-            let error = walk(root.folder.as_fd(), name, READ).unwrap_err();
-            assert_eq!(error, Errno::NOENT, "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_root_is_a_folder() {
-        let dir = tree();
-        for (name, error) in [("f", io::ErrorKind::NotADirectory), ("none", io::ErrorKind::NotFound)] {
-            assert_eq!(Root::new(&dir.path().join(name)).unwrap_err().kind(), error);
-        }
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 64, ..ProptestConfig::default() })]
-        #[test]
-        fn no_path_reaches_what_lies_outside(paths in prop::collection::vec(prop::collection::vec(
-            prop::sample::select(vec![
-                "f", "a", "b", "in", "out", "up", "g", "abs", "absin", "outside", "root", "..", ".", "", "%2e%2e",
-                "..%2f..", "%00", "proc", "loop",
-            ]), 1..7), 32))
-        {
-            let dir = tree();
-            for root in [Root::new(&dir.path().join("root")).unwrap(), Root::walking(&dir.path().join("root")).unwrap()] {
-                for path in &paths {
-                    let path = path.join("/");
-                    prop_assert_ne!(content(&root, &path), Some("outside".to_owned()), "{}", path);
-                }
-            }
-        }
-    }
-}
+#[path = "confine_tests.rs"]
+mod tests;

@@ -210,6 +210,7 @@ impl Wake for Sweeper {
 mod tests {
     use super::*;
     use crate::clock::{Instant, ManualClock};
+    use crate::http::files::media_type::Types;
     use crate::http::files::validators::SETTLED;
     use std::os::fd::{AsFd, OwnedFd};
 
@@ -241,7 +242,7 @@ mod tests {
 
         /// As when a request comes for it: whether it was known.
         fn ask(&self, name: &str) -> bool {
-            let below = Below::parse(name).unwrap();
+            let below = Below::parse(name, false).unwrap();
             if let Some(known) = self.known.get(self.root.as_fd(), &below) {
                 assert_eq!(known.version.size, name.len() as u64);
                 return true;
@@ -249,7 +250,7 @@ mod tests {
             let file = Arc::new(File::open(self.dir.path().join(name)).unwrap());
             let metadata = file.metadata().unwrap();
             let later = SystemTime::now() + SETTLED + Duration::from_secs(1);
-            let version = Version::new(&below, &metadata, later).unwrap();
+            let version = Version::new(&below, &metadata, later, &Types::default()).unwrap();
             self.known.offer(self.root.as_fd(), &below, (&file, &metadata), version, later);
             false
         }

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use rustix::fs::{Dir, FileType};
 
-use super::confine::Root;
+use super::confine::{Root, Shown};
 use super::path::Below;
 
 /// The most entries on one page: about 400 KB of HTML. More are left out, and the page says so.
@@ -42,17 +42,20 @@ pub(super) struct Listing {
 
 /// Reads the open `folder`, which is `below` the root. May wait for a disk.
 ///
-/// Hidden files are left out, and so is all that would not be served anyway: devices, FIFOs, and
-/// links that lead out of the root.
+/// Unless dot files are `shown`, they are left out, and so is all that would not be served anyway: devices, FIFOs,
+/// and links to either, or out of the root.
 ///
 /// # Errors
 /// If the folder cannot be read. What vanishes meanwhile is no error.
-pub(super) fn read(root: &Root, folder: File, below: &Below) -> io::Result<Listing> {
+pub(super) fn read(root: &Root, folder: File, below: &Below, shown: Shown) -> io::Result<Listing> {
     let mut first = Smallest::default();
     let mut names = 0;
     for entry in Dir::new(folder)? {
         let entry = entry?;
         let name = entry.file_name().to_bytes();
+        if name.starts_with(b".") && !shown.dot_files {
+            continue;
+        }
         let Some(child) = below.child(name) else { continue };
         names += 1;
         if names > MOST_NAMES {
@@ -62,7 +65,7 @@ pub(super) fn read(root: &Root, folder: File, below: &Below) -> io::Result<Listi
         let folder = match entry.file_type() {
             FileType::Directory => true,
             FileType::RegularFile => false,
-            FileType::Symlink | FileType::Unknown => match root.look(&child) {
+            FileType::Symlink | FileType::Unknown => match root.look(&child, shown) {
                 Ok(metadata) if metadata.is_dir() => true,
                 Ok(metadata) if metadata.is_file() => false,
                 _ => continue,
@@ -73,7 +76,7 @@ pub(super) fn read(root: &Root, folder: File, below: &Below) -> io::Result<Listi
     }
     let mut listing = Listing { entries: Vec::new(), cut: first.cut };
     for Key { file, name, .. } in first.keys.into_sorted_vec() {
-        let looked = below.child(&name).map(|child| root.look(&child));
+        let looked = below.child(&name).map(|child| root.look(&child, shown));
         if let Some(Ok(metadata)) = looked {
             listing.entries.push(Entry::new(name, !file, &metadata));
         }
@@ -265,13 +268,13 @@ mod tests {
     #[test]
     fn a_page_says_where_it_is_and_how_much_it_shows() {
         let mut listing = Listing { entries: vec![entry("f", false)], cut: false };
-        let deep = page(&listing, &Below::parse("a%3Cb/c/").unwrap());
+        let deep = page(&listing, &Below::parse("a%3Cb/c/", false).unwrap());
         assert!(deep.contains(
             "<h1><a href=\"../../\">Files</a><i>/</i><a href=\"../\">a&lt;b</a><i>/</i><strong>c</strong></h1>"
         ));
         assert!(deep.contains("<a href=\"../\">Up one folder</a>") && deep.contains("<p>1 entry</p>"));
 
-        let root = Below::parse("").unwrap();
+        let root = Below::parse("", false).unwrap();
         assert!(!page(&listing, &root).contains("Up one folder"));
         listing.cut = true;
         assert!(page(&listing, &root).contains("only 1 entries are listed"));
@@ -298,18 +301,25 @@ mod tests {
     #[test]
     fn a_folder_is_read_in_order_without_what_is_not_served() {
         let dir = tempfile::tempdir().unwrap();
-        for name in ["b.txt", "A.txt", ".hidden", "back\\slash", "ä.txt"] {
+        for name in ["b.txt", "A.txt", ".hidden", ".well-known", "back\\slash", "ä.txt"] {
             fs::write(dir.path().join(name), name).unwrap();
         }
         fs::create_dir(dir.path().join("zoo")).unwrap();
         std::os::unix::fs::symlink("zoo", dir.path().join("link")).unwrap();
         std::os::unix::fs::symlink("/etc/passwd", dir.path().join("leaves")).unwrap();
+        std::os::unix::fs::symlink(".hidden", dir.path().join("shows")).unwrap();
         std::os::unix::fs::symlink("gone", dir.path().join("dangling")).unwrap();
         let mode = rustix::fs::Mode::RUSR;
         rustix::fs::mknodat(rustix::fs::CWD, dir.path().join("fifo"), FileType::Fifo, mode, 0).unwrap();
 
         let names = |root: Root| {
-            let listing = read(&root, File::open(dir.path()).unwrap(), &Below::parse("").unwrap()).unwrap();
+            let listing = read(
+                &root,
+                File::open(dir.path()).unwrap(),
+                &Below::parse("", false).unwrap(),
+                Shown::default(),
+            )
+            .unwrap();
             assert!(!listing.cut);
             let names: Vec<_> = listing
                 .entries

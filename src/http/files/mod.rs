@@ -34,11 +34,13 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 use super::answer;
 use super::content::Content;
 use crate::brigade::{Brigade, Bucket, FileSlice};
-use crate::rt;
+use crate::config::FollowLinks;
+use crate::rt::{self, Fresh};
 use conditional::Verdict;
 pub use confine::Root;
-use confine::{Opened, Refused};
+use confine::{Opened, Refused, Shown};
 use known::KnownFiles;
+use media_type::Types;
 use path::Below;
 use range::Selected;
 use shared::OpenFiles;
@@ -49,30 +51,92 @@ const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 
 /// A folder of files, served over HTTP.
 ///
-/// Served are regular files below the root, and for a folder the index in it. Hidden files, and what
-/// only a symbolic link out of the root leads to, are as good as not there.
+/// Served are regular files below the root, and for a folder the index in it. Names that begin with a dot, and what
+/// only a symbolic link out of the root or to such a name leads to, are as good as not there.
 #[derive(Clone, Debug)]
 pub struct Files {
-    root: Root,
+    tree: Arc<Fresh<Option<Tree>>>,
+    shown: Shown,
     index: String,
     list: bool,
+    types: Arc<Types>,
     open: Arc<OpenFiles>,
+}
+
+/// A root that is open, and the files below it that are kept open. Where there is no folder by the root's name there
+/// is none.
+#[derive(Debug)]
+struct Tree {
+    root: Root,
     known: Arc<KnownFiles>,
 }
 
+impl Tree {
+    fn new(root: Root) -> Self {
+        let known = Arc::new(root.folder().map_or_else(KnownFiles::none, KnownFiles::below));
+        Self { root, known }
+    }
+
+    /// What a name leads to now, if that is a folder.
+    fn at(path: &Path) -> io::Result<Option<Self>> {
+        match Root::new(path) {
+            Ok(root) => Ok(Some(Self::new(root))),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
 impl Files {
-    /// Serves what lies below the folder `root`, with `index.html` as the index and without lists.
+    /// Serves what lies below the folder that the name `root` leads to, with `index.html` as the index and without
+    /// lists. If it leads to another folder later, that one is served within a second.
     ///
     /// # Errors
     /// If there is no such folder, or it may not be entered.
     pub fn new(root: &Path) -> io::Result<Self> {
-        Root::new(root).map(Self::below)
+        Root::new(root)?;
+        let path = root.to_owned();
+        Ok(Self::of(Fresh::new([path.clone()], move || Tree::at(&path))?))
     }
 
-    /// Serves what lies below a root that is open already.
+    /// Serves what lies below a root that is open already, whatever its name leads to later.
     pub fn below(root: Root) -> Self {
-        let known = Arc::new(root.folder().map_or_else(KnownFiles::none, KnownFiles::below));
-        Self { root, index: "index.html".to_owned(), list: false, open: Arc::default(), known }
+        Self::of(Fresh::fixed(Some(Tree::new(root))))
+    }
+
+    fn of(tree: Fresh<Option<Tree>>) -> Self {
+        Self {
+            tree: Arc::new(tree),
+            shown: Shown::default(),
+            index: "index.html".to_owned(),
+            list: false,
+            types: Arc::default(),
+            open: Arc::default(),
+        }
+    }
+
+    /// Whether all names that begin with a dot are served. Default: only `/.well-known` is (RFC 8615).
+    #[must_use]
+    pub fn dot_files(mut self, dot_files: bool) -> Self {
+        self.shown.dot_files = dot_files;
+        self
+    }
+
+    /// How far symbolic links lead. Default: to what lies below the root and is served by its own name.
+    #[must_use]
+    pub fn follow_links(mut self, links: FollowLinks) -> Self {
+        self.shown.links = links;
+        self
+    }
+
+    /// The media type of files whose names end in a dot and `extension`, whatever its letters' case. A type without a
+    /// parameter has `charset=utf-8` added if it is text.
+    #[must_use]
+    pub fn media_type(mut self, extension: &str, media_type: &str) -> Self {
+        Arc::make_mut(&mut self.types).insert(extension, media_type);
+        self
     }
 
     /// The name of the file that is served for the folder it is in. Empty, or a name that is never
@@ -121,9 +185,11 @@ impl Files {
     }
 
     async fn find(&self, request: &request::Parts, path: &str) -> Result<Response<Content>, Refused> {
-        let below = Below::parse(path).ok_or(Refused::NotFound)?;
+        let below = Below::parse(path, self.shown.dot_files).ok_or(Refused::NotFound)?;
+        let tree = self.tree.get().await;
+        let tree = Option::as_ref(&tree).ok_or(Refused::NotFound)?;
         if !below.is_folder() {
-            return match self.file(request, &below).await? {
+            return match self.file(tree, request, &below).await? {
                 Some(response) => Ok(response),
                 None => Ok(answer::add_slash(&request.method, &request.uri)),
             };
@@ -133,7 +199,7 @@ impl Files {
             return Ok(answer::add_slash(&request.method, &request.uri));
         }
         if let Some(index) = below.child(self.index.as_bytes()) {
-            match self.file(request, &index).await {
+            match self.file(tree, request, &index).await {
                 Ok(Some(response)) => return Ok(response),
                 Ok(None) | Err(Refused::NotFound) => {}
                 Err(refused) => return Err(refused),
@@ -142,16 +208,21 @@ impl Files {
         if !self.list {
             return Err(Refused::NotFound);
         }
-        match self.root.open(&below).await? {
+        match tree.root.open(&below, self.shown).await? {
             Opened::File(..) => Err(Refused::NotFound),
-            Opened::Folder(folder) => self.list_folder(folder, below).await,
+            Opened::Folder(folder) => self.list_folder(&tree.root, folder, below).await,
         }
     }
 
-    async fn list_folder(&self, folder: File, below: Below) -> Result<Response<Content>, Refused> {
-        let root = self.root.clone();
+    async fn list_folder(
+        &self,
+        root: &Root,
+        folder: File,
+        below: Below,
+    ) -> Result<Response<Content>, Refused> {
+        let (root, shown) = (root.clone(), self.shown);
         let page = rt::blocking(move || {
-            listing::read(&root, folder, &below).map(|listing| listing::page(&listing, &below))
+            listing::read(&root, folder, &below, shown).map(|listing| listing::page(&listing, &below))
         });
         let page = page.await?;
         let mut response = answer::empty(StatusCode::OK);
@@ -169,22 +240,23 @@ impl Files {
     /// The answer with the file of this name; `None` for a folder.
     async fn file(
         &self,
+        tree: &Tree,
         request: &request::Parts,
         name: &Below,
     ) -> Result<Option<Response<Content>>, Refused> {
-        if let Some(root) = self.root.folder()
-            && let Some(known) = self.known.get(root, name)
+        if let Some(root) = tree.root.folder()
+            && let Some(known) = tree.known.get(root, name)
         {
             return Ok(Some(with_file(request, &known.version, &known.file)));
         }
-        let Opened::File(file, metadata) = self.root.open(name).await? else { return Ok(None) };
+        let Opened::File(file, metadata) = tree.root.open(name, self.shown).await? else { return Ok(None) };
         // The wall clock, not the one that paces: validators are compared with dates.
         let now = SystemTime::now();
-        let version = Version::new(name, &metadata, now)?;
+        let version = Version::new(name, &metadata, now, &self.types)?;
         let file = self.open.share(file, &metadata);
         let response = with_file(request, &version, &file);
-        if let Some(root) = self.root.folder() {
-            self.known.offer(root, name, (&file, &metadata), version, now);
+        if let Some(root) = tree.root.folder() {
+            tree.known.offer(root, name, (&file, &metadata), version, now);
         }
         Ok(Some(response))
     }

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use http::HeaderValue;
 
-use super::media_type;
+use super::media_type::Types;
 use super::path::Below;
 use super::validators::Validators;
 
@@ -26,14 +26,14 @@ impl Version {
     ///
     /// # Errors
     /// If the file system keeps no modification time.
-    pub(super) fn new(name: &Below, metadata: &Metadata, now: SystemTime) -> io::Result<Self> {
+    pub(super) fn new(name: &Below, metadata: &Metadata, now: SystemTime, types: &Types) -> io::Result<Self> {
         let size = metadata.len();
         let validators = Validators::new(metadata.modified()?, size, now);
         Ok(Self {
             size,
             etag: validators.etag(),
             last_modified: validators.last_modified(),
-            media_type: media_type::of(name.as_path()),
+            media_type: types.of(name.as_path()),
             validators,
         })
     }
