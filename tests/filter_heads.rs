@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, request, response};
 use sluicegate::filter::{
-    CountFactory, FilterFactory, GzipFactory, GzipLevel, MediaTypes, OptionError, ReplaceFactory,
+    CountFactory, FilterFactory, GzipFactory, GzipLevel, MediaTypes, NotSent, OptionError, ReplaceFactory,
 };
 
 type Fields<'a> = &'a [(&'static str, &'a str)];
@@ -137,7 +137,9 @@ fn a_304_has_the_tag_of_the_variant_the_client_holds() {
         ("W/\"x\"", "text/html", "W/\"x\"", true),
         ("\"y\", W/\"x\"", "", "W/\"x\"", true),
         ("\"x\"", "text/html", "\"x\"", true),
-        ("\"x\"", "", "\"x\"", false),
+        // A type that is not told may be a listed one.
+        ("\"x\"", "", "\"x\"", true),
+        ("", "", "\"x\"", true),
         ("*", "text/html", "W/\"x\"", true),
         ("", "text/html", "W/\"x\"", true),
         ("", "image/png", "\"x\"", false),
@@ -150,6 +152,28 @@ fn a_304_has_the_tag_of_the_variant_the_client_holds() {
         assert_eq!(field(&response, "etag"), tag, "{asked} {kind}");
         assert_eq!(field(&response, "vary") == "Accept-Encoding", varies, "{asked} {kind}");
         assert_eq!(field(&response, "content-encoding"), "");
+    }
+}
+
+#[test]
+fn a_304_is_judged_by_the_type_and_length_that_its_source_knows() {
+    let table = [
+        // If-None-Match, type and length that are not sent, the tag, and whether it says Vary.
+        ("\"x\"", "text/html", 1000, "\"x\"", true),
+        ("W/\"x\"", "text/html", 1000, "W/\"x\"", true),
+        ("", "text/html", 1000, "W/\"x\"", true),
+        // Too short to be coded: the 200 has the plain tag, and Vary all the same.
+        ("", "text/html", 255, "\"x\"", true),
+        ("", "image/png", 1000, "\"x\"", false),
+        ("W/\"x\"", "image/png", 1000, "\"x\"", false),
+    ];
+    for (asked, kind, length, tag, varies) in table {
+        let mut response = page(304, &[("content-type", ""), ("content-length", "")]);
+        response.extensions.insert(NotSent { content_type: HeaderValue::from_static(kind), length });
+        let filter = GzipFactory::new().attach(&request(&[("if-none-match", asked)]), &mut response);
+        assert!(filter.is_none());
+        assert_eq!(field(&response, "etag"), tag, "{asked} {kind} {length}");
+        assert_eq!(field(&response, "vary") == "Accept-Encoding", varies, "{asked} {kind} {length}");
     }
 }
 

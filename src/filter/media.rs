@@ -2,8 +2,8 @@
 
 use std::str::FromStr;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
 
 use super::OptionError;
 
@@ -37,6 +37,16 @@ enum Pattern {
     Exactly(String),
     /// With the plus sign: `+json`.
     Suffix(String),
+}
+
+/// What a 304 would say of its content if it had any: put among a response's extensions by a source that knows, for
+/// filters that decide by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotSent {
+    /// The value of `Content-Type`.
+    pub content_type: HeaderValue,
+    /// In bytes.
+    pub length: u64,
 }
 
 impl MediaTypes {

@@ -22,7 +22,7 @@ pub use chain::{Chain, Step};
 pub use count::{Count, CountFactory, Counts};
 pub use factory::{FilterFactory, OptionError, named};
 pub use gzip::{Gzip, GzipFactory, GzipLevel};
-pub use media::{MediaRange, MediaTypes};
+pub use media::{MediaRange, MediaTypes, NotSent};
 pub use rate::{EndOfStream, RateFilter};
 pub use replace::{Replace, ReplaceFactory};
 

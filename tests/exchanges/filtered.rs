@@ -115,6 +115,37 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
     }
 }
 
+// Caches that are told of no Vary give one client's variant to another (RFC 9110 §15.4.5).
+#[test]
+fn a_304_varies_as_the_200_does() {
+    let folder = folder("a.txt", &text(10_000));
+    std::fs::write(folder.path().join("a.png"), text(10_000)).unwrap();
+    let served = Served::new(vec![Route::files("/", folder.path()).unwrap().filter(GzipFactory::new())]);
+    let mut client = Client::new(served.connect());
+    let mut ask = |target: &str, fields: &str| {
+        let answer = client.get(target, fields);
+        let field = |name: &str| answer.field(name).map(str::to_owned);
+        (answer.status(), field("vary"), field("etag"), field("last-modified"))
+    };
+    for (target, varies) in [("/a.txt", Some("Accept-Encoding".to_owned())), ("/a.png", None)] {
+        for accept in ["Accept-Encoding: gzip\r\n", ""] {
+            let (status, vary, etag, modified) = ask(target, accept);
+            assert_eq!((status, &vary), (200, &varies), "{target}");
+            let (etag, modified) = (etag.unwrap(), modified.unwrap());
+            let plain = etag.trim_start_matches("W/").to_owned();
+            for condition in [
+                format!("If-None-Match: {etag}\r\n"),
+                format!("If-None-Match: {plain}\r\n"),
+                format!("If-None-Match: W/{plain}\r\n"),
+                format!("If-Modified-Since: {modified}\r\n"),
+            ] {
+                let (status, vary, ..) = ask(target, &format!("{accept}{condition}"));
+                assert_eq!((status, &vary), (304, &varies), "{target} {accept} {condition}");
+            }
+        }
+    }
+}
+
 #[test]
 fn replaced_text_has_no_ranges_no_length_and_no_validators() {
     let folder = folder("a.txt", &"a secret and ".repeat(1_000));

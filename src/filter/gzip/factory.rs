@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, request, response};
 use super::accept::takes_gzip;
 use super::{Gzip, GzipLevel};
 use crate::filter::fields::{forget_bytes, is_coded, is_whole, vary_on, weaken_etag};
-use crate::filter::media::{content_type, essence};
+use crate::filter::media::{NotSent, content_type, essence};
 use crate::filter::{Filter, FilterFactory, MediaTypes};
 
 /// An event stream: `text/*` does not take it here.
@@ -20,8 +20,9 @@ const EVENTS: &str = "text/event-stream";
 /// has `Content-Encoding: gzip`, no length, no `Accept-Ranges`, no digests (RFC 9530: they count the
 /// coding in) and a weak entity tag, because the bytes are not the file's.
 ///
-/// Every response of a listed type gets `Vary: Accept-Encoding`, coded or not. A 304 has the entity tag of the
-/// variant the client holds: weak if that is the form it asked with.
+/// Every response of a listed type gets `Vary: Accept-Encoding`, coded or not, and so does a 304 of which neither its
+/// head nor a [`NotSent`] tells the type. A 304 has the entity tag of the variant the client holds: weak if that is
+/// the form it asked with.
 ///
 /// `text/event-stream` is coded only if listed by its own name, not by `text/*`: each subscriber would hold a
 /// coder's 300 KiB for as long as it listens, and each event would pay a flush of its own.
@@ -85,11 +86,11 @@ impl GzipFactory {
         let is_events = content_type.is_some_and(|value| essence(value) == EVENTS);
         if is_events { self.types.name(EVENTS) } else { self.types.take(content_type) }
     }
+}
 
-    fn is_long_enough(&self, headers: &HeaderMap) -> bool {
-        let length = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-        length.is_none_or(|length| length >= self.min_size)
-    }
+/// The length that a head tells.
+fn length_of(headers: &HeaderMap) -> Option<u64> {
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
 impl Default for GzipFactory {
@@ -104,22 +105,25 @@ impl FilterFactory for GzipFactory {
         if is_coded(headers) || forbids_transforms(headers) {
             return None;
         }
-        let kind = content_type(headers);
+        let not_sent = response.extensions.get::<NotSent>();
+        let kind = content_type(headers).or_else(|| not_sent?.content_type.to_str().ok());
         let listed = self.takes(kind);
         // A 304 need not name its type; it is then judged by what the client holds.
         let unknown = kind.is_none() && response.status == StatusCode::NOT_MODIFIED;
+        let length = length_of(headers).or_else(|| not_sent.map(|not_sent| not_sent.length));
+        let is_long_enough = length.is_none_or(|length| length >= self.min_size);
         let wanted = takes_gzip(&request.headers) && !request.headers.contains_key(RANGE);
-        if listed {
+        // RFC 9110 §15.4.5: a 304 has the Vary of the 200. If its type is not known it may be a listed one.
+        if listed || unknown {
             vary_on(headers, "Accept-Encoding");
         }
         if response.status == StatusCode::NOT_MODIFIED {
             match held_variant(&request.headers, headers) {
                 Held::Coded if listed || unknown => {
-                    vary_on(headers, "Accept-Encoding");
                     forget_bytes(headers);
                     weaken_etag(headers);
                 }
-                Held::Unsaid if listed && wanted && self.is_long_enough(headers) => {
+                Held::Unsaid if listed && wanted && is_long_enough => {
                     forget_bytes(headers);
                     weaken_etag(headers);
                 }
@@ -128,7 +132,7 @@ impl FilterFactory for GzipFactory {
             return None;
         }
         let codable = is_whole(response.status) && request.method != Method::CONNECT;
-        if !(listed && wanted && codable && self.is_long_enough(headers)) {
+        if !(listed && wanted && codable && is_long_enough) {
             return None;
         }
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));

@@ -35,6 +35,7 @@ use super::answer;
 use super::content::Content;
 use crate::brigade::{Brigade, Bucket, FileSlice};
 use crate::config::FollowLinks;
+use crate::filter::NotSent;
 use crate::rt::{self, Fresh};
 use conditional::Verdict;
 pub use confine::Root;
@@ -269,7 +270,12 @@ fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> R
             StatusCode::PRECONDITION_FAILED,
             "The file is not in the state the request asked for.",
         ),
-        Verdict::NotModified => answer::empty(StatusCode::NOT_MODIFIED),
+        Verdict::NotModified => {
+            let mut response = answer::empty(StatusCode::NOT_MODIFIED);
+            let not_sent = NotSent { content_type: version.media_type.clone(), length: version.size };
+            response.extensions_mut().insert(not_sent);
+            response
+        }
         Verdict::Serve { ranges } => {
             let selected = match single(&request.headers) {
                 // Ranges are defined for GET only (RFC 9110 §14.2).
