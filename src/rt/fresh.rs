@@ -46,9 +46,18 @@ struct State<T> {
 struct Identity {
     device: u64,
     inode: u64,
-    /// Size, and seconds and nanoseconds of the last change of content and of anything. `None` of a folder, in which
-    /// names come and go.
-    content: Option<(u64, (i64, i64), (i64, i64))>,
+    /// `None` of a folder, in which names come and go.
+    content: Option<Content>,
+}
+
+/// The state of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Content {
+    size: u64,
+    /// Seconds and nanoseconds.
+    modified: (i64, i64),
+    /// When anything of the inode was changed last.
+    changed: (i64, i64),
 }
 
 impl<T: Send + Sync + 'static> Fresh<T> {
@@ -151,11 +160,11 @@ impl Identity {
     }
 
     fn of_metadata(metadata: &Metadata) -> Self {
-        let content = (
-            metadata.len(),
-            (metadata.mtime(), metadata.mtime_nsec()),
-            (metadata.ctime(), metadata.ctime_nsec()),
-        );
+        let content = Content {
+            size: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        };
         let content = (!metadata.is_dir()).then_some(content);
         Self { device: metadata.dev(), inode: metadata.ino(), content }
     }
