@@ -146,7 +146,7 @@ impl Server {
         let event = format!("{{\"data\":\"{mark}{}\"}}", "x".repeat(63));
         let body = format!("[{}]", vec![event; BATCH as usize].join(","));
         let request = format!(
-            "POST /events/bench HTTP/1.1\r\nHost: t\r\nConnection: close\r\nContent-Type: application/json\r\n\
+            "POST /events/bench HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
              traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
              Content-Length: {}\r\n\r\n{body}",
             body.len()

@@ -107,8 +107,9 @@ fn what_the_example_spells_out_is_the_default() {
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
     assert_eq!(*proxy, sluicegate::config::ProxySource::new(proxy.upstream.clone()));
     let Source::Events(events) = &config.routes[3].source else { panic!() };
-    let (names, origins) = (Vec::new(), Vec::new());
-    let events = EventSettings { names, origins, rate: None, total_rate: None, ..(**events).clone() };
+    let (names, origins, server_names) = (Vec::new(), Vec::new(), Vec::new());
+    let events =
+        EventSettings { names, origins, server_names, rate: None, total_rate: None, ..(**events).clone() };
     assert_eq!(events, EventSettings::default());
     let FilterKind::Gzip(gzip) = &config.routes[0].filters[0].kind else { panic!() };
     let GzipSettings { level, min_size, .. } = GzipSettings::default();

@@ -285,13 +285,13 @@ fn streams_of_events_go_on_and_end_with_their_route() {
     let events = |more: &str| format!("[[route]]\npath = '/e/'\nevents = {{ names = ['s'], {more} }}\n");
     let served = serving(&config(&site, &events("")));
     let mut stream = served.connect();
-    stream.write_all(b"GET /e/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    stream.write_all(b"GET /e/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     read_to(&mut stream, "event: sluicegate.open");
     reload(&served, &config(&site, &events("event_size = '1k', heartbeat = '20s'")));
     let publish = |data: &str| {
         let mut publisher = served.connect();
         let head = format!(
-            "POST /e/s HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
+            "POST /e/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
             data.len()
         );
         publisher.write_all(format!("{head}{data}").as_bytes()).unwrap();

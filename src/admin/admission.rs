@@ -5,14 +5,13 @@
 //! the Host field, which still has its name. A token is better than that check and takes its place: no
 //! page knows it. A browser does not reach a Unix socket at all.
 
-use std::net::IpAddr;
-
-use http::header::{HOST, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode, Version, request};
+use http::header::WWW_AUTHENTICATE;
+use http::{HeaderValue, Response, StatusCode, request};
 
 use crate::http::Token;
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::http::host::{self, HostFault};
 
 /// What the listener asks of those who ask it.
 #[derive(Clone, Copy, Debug)]
@@ -45,39 +44,10 @@ impl Admission<'_> {
 }
 
 fn check_host(head: &request::Parts) -> Result<(), Refusal> {
-    let ours = |host: Option<&str>| host.is_some_and(is_loopback).then_some(()).ok_or(Refusal::ForeignHost);
-    // The absolute form of a target names the host too, and goes before the field.
-    if let Some(authority) = head.uri.authority() {
-        ours(Some(authority.as_str()))?;
-    }
-    let mut fields = head.headers.get_all(HOST).iter();
-    match (fields.next(), fields.next()) {
-        (Some(field), None) => ours(field.to_str().ok()),
-        (None, None) if head.version < Version::HTTP_11 => Ok(()),
-        _ => Err(Refusal::NotOneHost),
-    }
-}
-
-/// Whether the host, with or without a port, can only be this machine as it calls itself.
-fn is_loopback(host: &str) -> bool {
-    let (name, port) = match host.strip_prefix('[') {
-        Some(rest) => match rest.split_once(']') {
-            Some((name, port)) => (name, port),
-            None => return false,
-        },
-        None => host.split_at(host.find(':').unwrap_or(host.len())),
-    };
-    let port_is_fine = match port.strip_prefix(':') {
-        Some(digits) => digits.bytes().all(|digit| digit.is_ascii_digit()),
-        None => port.is_empty(),
-    };
-    let name_is_fine = match name.parse::<IpAddr>() {
-        Ok(ip) => ip.is_ipv6() == host.starts_with('[') && ip.to_canonical().is_loopback(),
-        Err(_) => {
-            !host.starts_with('[') && name.strip_suffix('.').unwrap_or(name).eq_ignore_ascii_case("localhost")
-        }
-    };
-    port_is_fine && name_is_fine
+    host::check(&head.uri, &head.headers, head.version, host::is_loopback).map_err(|fault| match fault {
+        HostFault::NotOne => Refusal::NotOneHost,
+        HostFault::Foreign => Refusal::ForeignHost,
+    })
 }
 
 impl Refusal {
@@ -116,8 +86,10 @@ impl Refusal {
 
 #[cfg(test)]
 mod tests {
+    use http::header::HOST;
+    use http::{Request, Version};
+
     use super::*;
-    use http::Request;
 
     const TOKEN: &str = "0123456789abcdef";
 
@@ -135,41 +107,9 @@ mod tests {
     #[test]
     fn without_a_token_only_names_that_nobody_else_can_bind_are_answered() {
         let admission = Admission { token: None, over_unix: false };
-        let names = [
-            ("127.0.0.1", true),
-            ("127.0.0.1:9180", true),
-            ("127.255.0.9:1", true),
-            ("[::1]", true),
-            ("[::1]:9180", true),
-            ("[::ffff:127.0.0.1]:9180", true),
-            ("localhost", true),
-            ("LocalHost:9180", true),
-            ("localhost.:9180", true),
-            ("localhost:", true),
-            ("evil.example", false),
-            ("evil.example:9180", false),
-            ("localhost.evil.example", false),
-            ("127.0.0.1.evil.example", false),
-            ("evil.example:127.0.0.1", false),
-            ("notlocalhost", false),
-            ("localhost..", false),
-            ("localhost:80x", false),
-            ("evil@localhost", false),
-            ("localhost@evil.example", false),
-            ("0.0.0.0:9180", false),
-            ("[::]:9180", false),
-            ("10.0.0.1", false),
-            ("192.168.0.1:9180", false),
-            ("::1", false),
-            ("[127.0.0.1]", false),
-            ("[localhost]", false),
-            ("[::1", false),
-            ("[::1]evil.example", false),
-            ("2130706433", false),
-            ("", false),
-            (" ", false),
-        ];
-        for (host, ours) in names {
+        for (host, ours) in
+            [("localhost:9180", true), ("127.0.0.1", true), ("evil.example", false), ("", false)]
+        {
             let asked = admission.check(&head(Version::HTTP_11, "/metrics", &[host], None), false);
             assert_eq!(asked, if ours { Ok(()) } else { Err(Refusal::ForeignHost) }, "{host:?}");
         }

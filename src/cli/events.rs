@@ -26,9 +26,14 @@ one_route_command! {
         #[argh(option, arg_name = "file")]
         pub(super) publish_token_file: Option<String>,
 
-        /// an origin whose pages may use the streams, such as https://app.example; repeatable (default none)
+        /// an origin whose pages may use the streams, such as https://app.example, or * for any; repeatable (default none)
         #[argh(option, arg_name = "origin")]
         pub(super) origin: Vec<String>,
+
+        /// a name by which the streams may be asked for; without it a loopback address answers to localhost alone; repeatable
+        /// (default none)
+        #[argh(option, arg_name = "name")]
+        pub(super) server_name: Vec<String>,
 
         /// events that may wait for one subscriber; more, and it is moved to polling (default 1000)
         #[argh(option, arg_name = "number")]
@@ -69,6 +74,7 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
     let mut settings = EventSettings {
         names: typed.names.clone(),
         origins: typed.origin.clone(),
+        server_names: typed.server_name.clone(),
         publish_token_file: typed.publish_token_file.as_ref().map(Into::into),
         ..EventSettings::default()
     };
@@ -90,6 +96,7 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
         let texts = faults.iter().map(|fault| match fault.key {
             "names" => fault.text.clone(),
             "origins" => format!("--origin: {}", fault.text),
+            "server_names" => format!("--server-name: {}", fault.text),
             key => format!("--{}: {}", key.replace('_', "-"), fault.text),
         });
         CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
@@ -128,8 +135,8 @@ mod tests {
             (EventSettings::default(), "/events/")
         );
         let config = typed(
-            "news alerts --publish-token-file token --origin https://a.example --origin https://b.example --queue 7 \
-             --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60 \
+            "news alerts --publish-token-file token --origin https://a.example --origin https://b.example \
+             --server-name c.example --queue 7 --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60 \
              --otlp http://127.0.0.1:4318",
         )
         .unwrap();
@@ -138,6 +145,7 @@ mod tests {
             names: vec!["news".into(), "alerts".into()],
             publish_token_file: Some("token".into()),
             origins: vec!["https://a.example".into(), "https://b.example".into()],
+            server_names: vec!["c.example".into()],
             queue: 7,
             batch: 7,
             ttl: second,
@@ -158,6 +166,7 @@ mod tests {
         for (args, expected) in [
             ("a/b", "\"a/b\" is no name of a stream"),
             ("--origin app", "--origin: \"app\" is no origin"),
+            ("--server-name a:1", "--server-name: \"a:1\" is no name of a server"),
             ("--queue 20000", "--log: it must hold a queue of 20000"),
             ("--event-burst 5", "--event-burst: without a rate"),
             ("--event-rate 0", "--event-rate: \"0\" is not a number"),

@@ -7,6 +7,7 @@ mod budgets;
 pub mod content;
 pub mod files;
 mod forwarded;
+pub(crate) mod host;
 pub mod interim;
 mod path;
 pub mod peer;

@@ -8,7 +8,11 @@ use sluicegate::rt;
 use crate::fixture::Watched;
 
 fn watched() -> (Watched, std::sync::Arc<sluicegate::events::Hub>) {
-    let settings = EventSettings { names: vec!["s".to_owned()], ..EventSettings::default() };
+    let settings = EventSettings {
+        names: vec!["s".to_owned()],
+        server_names: vec!["t".to_owned()],
+        ..EventSettings::default()
+    };
     let events = Events::new("/events/", settings, None, rt::clock());
     let hub = std::sync::Arc::clone(events.hub());
     (Watched::new(vec![Route::events("/events/", events)]), hub)

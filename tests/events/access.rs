@@ -1,10 +1,11 @@
 //! Who may publish, and whose pages may read.
 
-use serde_json::json;
+use std::io::Write;
+
 use sluicegate::config::EventSettings;
 
 use crate::client::{ask, assert_problem, named, route, serve};
-use crate::served::Served;
+use crate::served::{Response, Served};
 
 const EVENT: &str = "{\"data\": \"a\"}";
 
@@ -59,13 +60,87 @@ fn pages_of_other_origins_are_told_by_a_list() {
     assert_problem(&foreign, 403, "foreign_origin");
     assert_eq!(foreign.field("access-control-allow-origin"), None);
 
-    let preflight = |origin: &str| {
-        let fields = format!("Origin: {origin}\r\nAccess-Control-Request-Method: POST\r\n");
-        ask(&served, "OPTIONS", "/events/s/ack", &fields, "")
-    };
-    let allowed = preflight("https://app.example");
+    let allowed = preflight(&served, "https://app.example", "X-Tenant, X-Forwarded-For");
     assert_eq!((allowed.status(), allowed.field("access-control-allow-methods")), (204, Some("GET, POST")));
-    assert!(allowed.field("access-control-allow-headers").unwrap().contains("content-type"));
-    assert_eq!(preflight("https://evil.example").status(), 403);
-    let _ = json!(null);
+    assert_eq!(
+        (allowed.field("access-control-allow-headers"), allowed.field("access-control-allow-credentials")),
+        (
+            Some("authorization, cache-control, content-type, last-event-id, traceparent, x-tenant"),
+            Some("true")
+        )
+    );
+    let own = preflight(&served, "http://t", "x-tenant");
+    assert_eq!((own.status(), own.field("access-control-allow-headers")), (204, None));
+    assert_eq!(preflight(&served, "https://evil.example", "x-tenant").status(), 403);
+}
+
+fn preflight(served: &Served, origin: &str, asked: &str) -> Response {
+    let fields = format!(
+        "Origin: {origin}\r\nAccess-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: {asked}\r\n"
+    );
+    ask(served, "OPTIONS", "/events/s", &fields, "")
+}
+
+#[test]
+fn pages_of_any_origin_read_where_all_may_but_not_with_credentials() {
+    let served = serve(EventSettings { origins: vec!["*".to_owned()], ..named() });
+    let read = served.get("/events/s/poll", "Origin: https://any.example\r\n");
+    assert_eq!(
+        (
+            read.status(),
+            read.field("access-control-allow-origin"),
+            read.field("access-control-allow-credentials")
+        ),
+        (200, Some("*"), None)
+    );
+    let allowed = preflight(&served, "https://any.example", "cache-control,last-event-id,authorization");
+    assert_eq!(
+        (
+            allowed.status(),
+            allowed.field("access-control-allow-headers"),
+            allowed.field("access-control-allow-credentials")
+        ),
+        (204, Some("authorization, cache-control, content-type, last-event-id, traceparent"), None)
+    );
+    let fields = "Content-Type: application/json\r\nOrigin: https://any.example\r\n";
+    assert_problem(&ask(&served, "POST", "/events/s", fields, EVENT), 403, "not_local");
+}
+
+#[test]
+fn a_page_that_has_its_name_bound_to_this_machine_gets_nothing() {
+    let send = |served: &Served, request: &str| {
+        let mut stream = served.connect();
+        stream.write_all(request.as_bytes()).unwrap();
+        let method = request.split(' ').next().unwrap();
+        Response::read_for(&mut stream, method).unwrap()
+    };
+    let [near, named_one] = [vec!["unused.example".to_owned()], vec!["app.example".to_owned()]]
+        .map(|server_names| serve(EventSettings { server_names, ..named() }));
+    let json = "Content-Type: application/json\r\nContent-Length: 13\r\n\r\n{\"data\": \"a\"}";
+    for (what, fine) in [
+        ("POST /events/s", 200),
+        ("GET /events/s/poll", 200),
+        ("HEAD /events/s", 200),
+        ("OPTIONS /events/s", 204),
+    ] {
+        let rest = if what.starts_with("POST") { json } else { "\r\n" };
+        for (served, host, expected) in [
+            (&near, "localhost:8080", fine),
+            (&near, "127.0.0.1", fine),
+            (&near, "[::1]:80", fine),
+            (&near, "evil.example", 421),
+            (&near, "localhost.evil.example", 421),
+            (&near, "app.example", 421),
+            (&named_one, "localhost", fine),
+            (&named_one, "App.Example:8080", fine),
+            (&named_one, "evil.example", 421),
+        ] {
+            let request = format!("{what} HTTP/1.1\r\nHost: {host}\r\nOrigin-Trial: x\r\n{rest}");
+            assert_eq!(send(served, &request).status(), expected, "{what} for {host}");
+        }
+    }
+    let refused =
+        send(&near, "GET /events/s HTTP/1.1\r\nHost: evil.example\r\nOrigin: http://evil.example\r\n\r\n");
+    assert_problem(&refused, 421, "foreign_host");
+    assert_eq!(refused.field("access-control-allow-origin"), None);
 }

@@ -38,7 +38,7 @@ impl Crowd {
         let poller = epoll::create(CreateFlags::CLOEXEC).unwrap();
         let readers = (0..count).map(|at| {
             let mut socket = connect(addr);
-            write!(socket, "GET /events/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            write!(socket, "GET /events/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
             epoll::add(&poller, &socket, EventData::new_u64(at as u64), EventFlags::IN).unwrap();
             Reader { socket, answer: Answer::default(), next: 0 }
         });

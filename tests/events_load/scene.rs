@@ -96,7 +96,7 @@ impl Scene {
             (first..first + BURST).map(|number| format!("{{\"data\":\"{number:08} {padding}\"}}")).collect();
         let body = format!("[{}]", events.join(","));
         let head = format!(
-            "POST /events/s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+            "POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
         self.published.resize(first + BURST, Instant::now());

@@ -32,7 +32,7 @@ pub fn come(scene: &Scene, round: usize) -> Vec<Stalled> {
         let mut socket = TcpStream::from(socket);
         socket.set_read_timeout(Some(PATIENCE)).unwrap();
         let token = format!("stalled-{round:08}-{number:08}");
-        write!(socket, "GET /events/s?token={token} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        write!(socket, "GET /events/s?token={token} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         // The status line says that it is subscribed; more it does not read.
         let mut begin = [0; 12];
         socket.read_exact(&mut begin).unwrap();

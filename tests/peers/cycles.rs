@@ -166,7 +166,7 @@ impl Scene {
         socket.connect(&self.front.into()).unwrap();
         let mut stream = TcpStream::from(socket);
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        write!(stream, "GET /events/s?token={} HTTP/1.1\r\nHost: t\r\n\r\n", reader.token).unwrap();
+        write!(stream, "GET /events/s?token={} HTTP/1.1\r\nHost: localhost\r\n\r\n", reader.token).unwrap();
         stream
     }
 
@@ -180,7 +180,7 @@ impl Scene {
         let length = body.len();
         write!(
             stream,
-            "POST /events/s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nConnection: close\r\n\
+            "POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
              Content-Length: {length}\r\n\r\n{body}"
         )
         .unwrap();

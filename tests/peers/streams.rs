@@ -184,7 +184,7 @@ fn chromiums_event_source_is_dropped_paused_polls_and_comes_back() {
     }
     // Somebody takes its stream and leaves: the browser comes again, and gets what came meanwhile.
     let mut thief = crate::served::connect(served.addr);
-    write!(thief, "GET /events/s?window=4&token={TOKEN} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    write!(thief, "GET /events/s?window=4&token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut piece = [0; 4096];
     assert!(thief.read(&mut piece).unwrap() > 0);
     drop(thief);
@@ -231,7 +231,7 @@ fn reads_through_cuts(client: &mut Command) {
                 until("the client", || (hub.gauges().subscribers == 1).then_some(()));
                 publish(&hub, &numbers(cut * 20 + 1..=cut * 20 + 20));
                 let mut thief = TcpStream::connect(addr).unwrap();
-                write!(thief, "GET /events/s?token={TOKEN} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+                write!(thief, "GET /events/s?token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
                 assert!(thief.read(&mut [0; 4096]).unwrap() > 0);
                 drop(thief);
             }
@@ -296,7 +296,7 @@ fn curl_reads_a_stream_and_nginx_passes_each_event_on() {
     // As nginx comes: buffering, HTTP/1.0 to what is behind it.
     let nginx = Nginx::start(&format!("location / {{ proxy_pass http://{}; }}", served.addr));
     let mut stream = crate::served::connect(nginx.addr);
-    write!(stream, "GET /events/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    write!(stream, "GET /events/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut seen = String::new();
     let mut piece = [0; 4096];
     for data in ["", "first", "second"] {
@@ -332,7 +332,7 @@ fn a_stalled_client_is_felt_through_nginx() {
             served.addr
         ));
         let mut stalled = crate::served::connect(nginx.addr);
-        write!(stalled, "GET /events/s HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        write!(stalled, "GET /events/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         until("the stalled client", || (hub.gauges().subscribers == 1).then_some(()));
         until(&format!("the pressure, buffering {buffering}"), || {
             publish(&hub, &vec!["x".repeat(60_000); 5]);

@@ -34,7 +34,7 @@ fn post(program: &Program, target: &str, fields: &str, body: &str) -> Value {
     let mut stream = program.connect();
     let length = body.len();
     let head = format!(
-        "POST {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{fields}Content-Length: {length}\r\n\r\n"
+        "POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: {length}\r\n\r\n"
     );
     stream.write_all((head + body).as_bytes()).unwrap();
     let answer = std::io::read_to_string(stream).unwrap();

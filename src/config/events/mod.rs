@@ -67,8 +67,13 @@ pub struct EventSettings {
     pub suspend_retry: Duration,
     /// What one that is suspended gets.
     pub suspend: Suspend,
-    /// Origins whose pages may read the streams, beside the server's own. Default none.
+    /// Origins whose pages may read the streams, beside the server's own; `*` is any, without credentials.
+    /// Default none.
     pub origins: Vec<String>,
+    /// Names by which the streams may be asked for, without ports: requests for others are refused. Over a loopback
+    /// address `localhost` and loopback addresses may be used too, and if this is empty nothing else: a page in a
+    /// browser on this machine could have its own name bound there (DNS rebinding). Default empty.
+    pub server_names: Vec<String>,
     /// The file with the token that publishers bring. Without one only this machine may publish.
     pub publish_token_file: Option<PathBuf>,
 }
@@ -98,6 +103,7 @@ impl Default for EventSettings {
             suspend_retry: Duration::from_secs(30),
             suspend: Suspend::Stream,
             origins: Vec::new(),
+            server_names: Vec::new(),
             publish_token_file: None,
         }
     }
@@ -177,7 +183,18 @@ impl EventSettings {
                 let origin = shorten(origin);
                 fault(
                     "origins",
-                    format!("{origin:?} is no origin; write https://app.example, without a path"),
+                    format!("{origin:?} is no origin; write https://app.example, without a path, or *"),
+                );
+            }
+        }
+        for name in &self.server_names {
+            if !is_server_name(name) {
+                let name = shorten(name);
+                fault(
+                    "server_names",
+                    format!(
+                        "{name:?} is no name of a server; write app.example, without scheme, port and path"
+                    ),
                 );
             }
         }
@@ -185,8 +202,20 @@ impl EventSettings {
     }
 }
 
-/// Whether a text is an origin as browsers send it.
+/// Whether a text is a host's name or address, an IPv6 address in brackets.
+fn is_server_name(text: &str) -> bool {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
+    match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
+        Some(address) => address.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => (1..=253).contains(&text.len()) && text.chars().all(is_plain),
+    }
+}
+
+/// Whether a text is an origin as browsers send it, or `*` for any.
 fn is_origin(text: &str) -> bool {
+    if text == "*" {
+        return true;
+    }
     let Some((scheme, authority)) = text.split_once("://") else { return false };
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-.:[]".contains(c);
     matches!(scheme, "http" | "https") && !authority.is_empty() && authority.chars().all(is_plain)
@@ -231,11 +260,36 @@ mod tests {
             ("https://app.example/", false),
             ("https://App.example", false),
             ("app.example", false),
-            ("*", false),
+            ("*", true),
+            ("**", false),
+            ("https://*", false),
             ("null", false),
             ("https://", false),
         ] {
             assert_eq!(is_origin(text), good, "{text}");
+        }
+    }
+
+    #[test]
+    fn server_names_are_names_or_addresses_alone() {
+        let longest = "n".repeat(253);
+        for (text, good) in [
+            ("app.example", true),
+            ("App.example.", true),
+            ("localhost", true),
+            ("192.0.2.1", true),
+            ("[2001:db8::1]", true),
+            (longest.as_str(), true),
+            ("", false),
+            ("app.example:8080", false),
+            ("https://app.example", false),
+            ("app.example/", false),
+            ("*.example", false),
+            ("2001:db8::1", false),
+            ("[app.example]", false),
+            (&format!("{longest}n"), false),
+        ] {
+            assert_eq!(is_server_name(text), good, "{text}");
         }
     }
 }

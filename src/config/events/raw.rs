@@ -36,6 +36,7 @@ pub(in crate::config) struct RawEvents {
     suspend_retry: Option<Spanned<Timeout>>,
     suspend: Option<Spanned<String>>,
     origins: Option<Spanned<OneOrMany<String>>>,
+    server_names: Option<Spanned<OneOrMany<String>>>,
     publish_token_file: Option<String>,
 }
 
@@ -82,6 +83,7 @@ impl Resolver<'_> {
             suspend,
             names: raw.names.map_or(default.names, texts),
             origins: raw.origins.map_or(default.origins, texts),
+            server_names: raw.server_names.map_or(default.server_names, texts),
             publish_token_file: raw.publish_token_file.map(|file| self.base().join(file)),
             queue_bytes: self
                 .size(&key("queue_bytes"), &raw.queue_bytes, MOST_BYTES)
@@ -129,6 +131,7 @@ impl Places {
             ("log_bytes", place(&raw.log_bytes).or(place(&raw.queue_bytes))),
             ("event_size", place(&raw.event_size)),
             ("origins", place(&raw.origins)),
+            ("server_names", place(&raw.server_names)),
         ];
         Self { known: keys.into_iter().filter_map(|(key, place)| Some((key, place?))).collect(), whole }
     }

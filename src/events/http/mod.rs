@@ -16,6 +16,7 @@ mod publish;
 mod query;
 mod read;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,6 +36,7 @@ use crate::config::{EventSettings, Suspend};
 use crate::http::Token;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
+use crate::http::host::{self, HostFault};
 use crate::http::peer::PeerAddr;
 use crate::sink::SinkState;
 
@@ -48,6 +50,8 @@ const MOST_POLLED: usize = 1000;
 pub struct Visitor {
     /// The other end of the connection.
     pub peer: PeerAddr,
+    /// This end, if it has an address.
+    pub local: Option<SocketAddr>,
     /// Who is charged.
     pub client: ClientKey,
     /// Where its stream goes.
@@ -89,9 +93,10 @@ impl Events {
         let settings = self.hub.settings();
         let origins = Origins::of(&settings.origins, request.headers(), request.uri());
         let is_head = request.method() == Method::HEAD;
-        let answered = match origins.admits() {
-            true => self.answer(request, rest, visitor, &settings, &origins).await,
-            false => Err(Problem::foreign_origin()),
+        let answered = match check_host(&request, &settings.server_names, visitor.local) {
+            Err(fault) => Err(Problem::of_host(fault)),
+            Ok(()) if !origins.admits() => Err(Problem::foreign_origin()),
+            Ok(()) => self.answer(request, rest, visitor, &settings, &origins).await,
         };
         let mut response = answered.unwrap_or_else(Problem::respond);
         origins.mark(response.headers_mut());
@@ -131,7 +136,7 @@ impl Events {
                 self.hub.channel(&name).map_err(Problem::of_hub)?;
                 Ok(answer::json("{}".into()))
             }
-            (_, Method::OPTIONS) => Ok(origins.preflight(allowed)),
+            (_, Method::OPTIONS) => Ok(origins.preflight(allowed, request.headers())),
             _ => Err(Problem::method_not_allowed(allowed)),
         }
     }
@@ -208,6 +213,20 @@ impl Events {
         let polled = source::poll(&self.hub, name, asked).await.map_err(Problem::of_hub)?;
         Ok(answer::polled(&polled))
     }
+}
+
+/// Checks the name that a request has for this server. Over a Unix socket, which no browser reaches, it is not
+/// looked at.
+fn check_host<B>(request: &Request<B>, names: &[String], local: Option<SocketAddr>) -> Result<(), HostFault> {
+    let Some(local) = local else { return Ok(()) };
+    let is_near = local.ip().to_canonical().is_loopback();
+    if names.is_empty() && !is_near {
+        return Ok(());
+    }
+    let is_ours = |host: &str| {
+        is_near && host::is_loopback(host) || names.iter().any(|name| host::is_named(host, name))
+    };
+    host::check(request.uri(), request.headers(), request.version(), is_ours)
 }
 
 /// The id a client has: the header's, which its browser sets, before that of the address it came by.

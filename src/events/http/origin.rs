@@ -1,13 +1,21 @@
 //! Pages of other origins: which may read the streams (the Fetch standard's CORS protocol).
 
 use http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, HOST, HeaderMap, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ALLOW, HOST, HeaderMap, ORIGIN, VARY,
 };
-use http::{HeaderValue, Response, StatusCode, Uri};
+use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
 
 use crate::http::answer;
 use crate::http::content::Content;
+
+/// What pages of other origins may send beside what every page may.
+const FIELDS: [&str; 5] = ["authorization", "cache-control", "content-type", "last-event-id", "traceparent"];
+
+/// Fields that a page may ask for beside these, and bytes of their names.
+const MOST_ASKED: usize = 32;
+const MOST_ASKED_BYTES: usize = 1024;
 
 /// Where a request says it comes from.
 pub(super) struct Origins {
@@ -20,6 +28,8 @@ enum From {
     /// No page of another origin: from a program, or a page of ours.
     Own,
     Listed(HeaderValue),
+    /// Another one, and any may.
+    Any,
     Foreign,
 }
 
@@ -32,6 +42,7 @@ impl Origins {
                 From::Listed(origin.clone())
             }
             (Some(origin), None) if is_own(origin, headers, uri) => From::Own,
+            (Some(_), None) if listed.iter().any(|listed| listed == "*") => From::Any,
             _ => From::Foreign,
         };
         Self { has_any: !listed.is_empty(), from }
@@ -41,33 +52,65 @@ impl Origins {
         !matches!(self.from, From::Foreign)
     }
 
-    /// Says in an answer's head who may read it.
+    /// Says in an answer's head who may read it. Only an origin that is named may have been sent with
+    /// credentials: browsers take no others for `*`, and no page that nobody named shall use its visitor's.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
         if self.has_any {
             headers.append(VARY, HeaderValue::from_static("origin"));
         }
-        if let From::Listed(origin) = &self.from {
-            headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
-            headers.insert(
-                ACCESS_CONTROL_EXPOSE_HEADERS,
-                HeaderValue::from_static("retry-after, x-stream-pause"),
-            );
-        }
+        let origin = match &self.from {
+            From::Own | From::Foreign => return,
+            From::Any => HeaderValue::from_static("*"),
+            From::Listed(origin) => {
+                headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+                origin.clone()
+            }
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        let exposed = HeaderValue::from_static("retry-after, x-stream-pause");
+        headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
 
-    /// The answer to OPTIONS: what an address can do, and a listed page may ask.
-    pub(super) fn preflight(&self, allowed: &'static str) -> Response<Content> {
+    /// The answer to OPTIONS: what an address can do, and a page of another origin may ask.
+    pub(super) fn preflight(&self, allowed: &'static str, asked: &HeaderMap) -> Response<Content> {
         let mut response = answer::empty(StatusCode::NO_CONTENT);
         let headers = response.headers_mut();
         headers.insert(ALLOW, HeaderValue::from_static(allowed));
-        if let From::Listed(_) = &self.from {
+        if let From::Listed(_) | From::Any = &self.from {
             headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, POST"));
-            let fields = "authorization, content-type, last-event-id, traceparent";
-            headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static(fields));
+            if let Ok(fields) = HeaderValue::from_str(&fields(asked)) {
+                headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, fields);
+            }
             headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
         }
         response
     }
+}
+
+/// The fields that a page may send: ours, and what it asks for, but for what proxies tell of a request.
+fn fields(asked: &HeaderMap) -> String {
+    let mut fields = FIELDS.map(str::to_owned).to_vec();
+    let lines = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
+    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).take(MOST_ASKED);
+    let mut bytes = 0;
+    for name in names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
+        bytes += name.as_str().len();
+        if bytes > MOST_ASKED_BYTES {
+            break;
+        }
+        if !is_proxys(&name) && !fields.iter().any(|field| field == name.as_str()) {
+            fields.push(name.as_str().to_owned());
+        }
+    }
+    fields.join(", ")
+}
+
+/// Whether a field tells what a proxy knows of a request, or concerns its connection: no page has such.
+fn is_proxys(name: &HeaderName) -> bool {
+    // Some backends take one for the other.
+    let name = &*name.as_str().replace('_', "-");
+    ["x-forwarded", "x-real-ip", "proxy-", "sec-"].iter().any(|start| name.starts_with(start))
+        || ["forwarded", "via", "host", "origin", "connection", "te", "upgrade"].contains(&name)
 }
 
 /// Whether a page's origin is the host it asks. The scheme may differ: TLS may end before us.
@@ -109,6 +152,52 @@ mod tests {
             assert_eq!(answer[VARY], "origin");
             let none = Origins::of(&[], &headers, &Uri::default());
             assert_eq!(none.admits(), admitted && !marked, "{origins:?}: none are listed");
+        }
+    }
+
+    #[test]
+    fn any_origin_is_admitted_where_all_are_without_credentials() {
+        let listed = ["*".to_owned(), "https://app.example".to_owned()];
+        for (origin, expected) in [
+            ("https://other.example", Some(("*", None))),
+            ("null", Some(("*", None))),
+            ("https://app.example", Some(("https://app.example", Some("true")))),
+            ("http://h.example", None),
+        ] {
+            let headers = [(ORIGIN, origin), (HOST, "h.example")];
+            let headers = headers.into_iter().map(|(name, value)| (name, value.parse().unwrap())).collect();
+            let found = Origins::of(&listed, &headers, &Uri::default());
+            assert!(found.admits(), "{origin}");
+            let mut answer = HeaderMap::new();
+            found.mark(&mut answer);
+            let text =
+                |name: &HeaderName| answer.get(name).map(|value: &HeaderValue| value.to_str().unwrap());
+            let marked = text(&ACCESS_CONTROL_ALLOW_ORIGIN)
+                .map(|origin| (origin, text(&ACCESS_CONTROL_ALLOW_CREDENTIALS)));
+            assert_eq!(marked, expected, "{origin}");
+        }
+    }
+
+    #[test]
+    fn a_page_may_send_what_it_asks_for_within_reason() {
+        let ours = "authorization, cache-control, content-type, last-event-id, traceparent";
+        let long = "x".repeat(MOST_ASKED_BYTES);
+        let many = (0..100).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
+        for (lines, more) in [
+            (&[][..], String::new()),
+            (&["cache-control,last-event-id"], String::new()),
+            (&["X-Tenant, authorization", "x-other,, x-tenant"], ", x-tenant, x-other".to_owned()),
+            (&["x-forwarded-for,x_real-ip,forwarded,via,proxy-x,sec-fetch-site,te,x"], ", x".to_owned()),
+            (&["a b, c\"d, x"], ", x".to_owned()),
+            (&[long.as_str(), "x"], format!(", {long}")),
+            (&[&*format!("{long}x")], String::new()),
+            (&[&*many], (0..MOST_ASKED).map(|n| format!(", x-{n}")).collect()),
+        ] {
+            let mut asked = HeaderMap::new();
+            for line in lines {
+                asked.append(ACCESS_CONTROL_REQUEST_HEADERS, line.parse().unwrap());
+            }
+            assert_eq!(fields(&asked), format!("{ours}{more}"), "{lines:?}");
         }
     }
 }

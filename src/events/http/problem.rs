@@ -11,6 +11,7 @@ use super::super::event::{BadDraft, StreamName};
 use super::super::hub_error::HubError;
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::http::host::HostFault;
 
 /// Whether the stream is suspended, for clients that read heads.
 pub(super) const PAUSE: HeaderName = HeaderName::from_static("x-stream-pause");
@@ -93,6 +94,18 @@ impl Problem {
         let detail =
             "Pages of this origin may not use these streams; the route's `origins` name those that may.";
         Self::new(StatusCode::FORBIDDEN, "foreign_origin", detail)
+    }
+
+    pub(super) fn of_host(fault: HostFault) -> Self {
+        match fault {
+            HostFault::NotOne => Self::bad_request("bad_host", "A request has exactly one Host field."),
+            HostFault::Foreign => {
+                let detail = "These streams do not answer to the name in Host: over a loopback address only to localhost and \
+                              loopback addresses, as another name could be a page's that reads them through a browser; \
+                              the route's `server_names` name others.";
+                Self::new(StatusCode::MISDIRECTED_REQUEST, "foreign_host", detail)
+            }
+        }
     }
 
     pub(super) fn method_not_allowed(allowed: &'static str) -> Self {

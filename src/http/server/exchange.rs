@@ -145,7 +145,9 @@ async fn filtered(
         }
         Source::Events(events) => {
             let client = exchange.client().clone();
-            let visitor = Visitor { peer: connection.ends.peer, client, sink: Arc::clone(&connection.sink) };
+            let ends = &connection.ends;
+            let sink = Arc::clone(&connection.sink);
+            let visitor = Visitor { peer: ends.peer, local: ends.local, client, sink };
             Box::pin(events.respond(Request::from_parts(head, body), rest, visitor)).await
         }
         Source::Handler(handler) => {

@@ -21,7 +21,8 @@ impl Log {
     /// Publishes what tells subscribers that nothing follows.
     pub fn publish_end(addr: SocketAddr) {
         let mut stream = crate::served::connect(addr);
-        let head = "POST /events/s HTTP/1.1\r\nHost: t\r\nContent-Type: text/plain\r\nConnection: close\r\n";
+        let head =
+            "POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nConnection: close\r\n";
         write!(stream, "{head}Content-Length: 3\r\n\r\nend").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();

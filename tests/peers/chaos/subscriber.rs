@@ -142,7 +142,7 @@ impl Subscriber {
     /// An answer in JSON, if the proxy lives long enough.
     fn ask(&self, target: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(self.front).ok()?;
-        write!(stream, "GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").ok()?;
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
         let answer = Response::read(&mut stream).ok()?;
         if answer.status() == 200 { serde_json::from_slice(&answer.body).ok() } else { None }
     }
