@@ -70,6 +70,8 @@ pub struct PacedBody<G> {
     chain: Chain,
     /// What came out of the chain and is on its way to the reader.
     out: Brigade,
+    /// The most bytes of one frame.
+    most: u64,
     /// The shared budgets that what came out passes.
     gate: Gate,
     clock: Arc<dyn Clock>,
@@ -124,6 +126,7 @@ impl<G: Generator> PacedBody<G> {
             exhausted: false,
             chain,
             out: Brigade::with_budget(MAX_PIECE),
+            most: MAX_PIECE,
             gate: Gate::default(),
             clock,
             sleep,
@@ -143,6 +146,28 @@ impl<G: Generator> PacedBody<G> {
     pub fn through(mut self, gate: Gate) -> Self {
         self.gate = gate;
         self
+    }
+
+    /// Hands over at most `most` bytes in a frame from now on, at least one and at most [`MAX_PIECE`], which is
+    /// the default; and takes no more from the source, and makes no more of it, than that needs. For a reader of
+    /// whom it is not known yet whether it takes anything.
+    pub fn frames_of_at_most(&mut self, most: u64) {
+        let most = most.clamp(1, MAX_PIECE);
+        if most != self.most {
+            self.most = most;
+            self.out.set_budget(most);
+            self.chain.gather_at_most(Some(most).filter(|most| *most < MAX_PIECE));
+        }
+    }
+
+    /// Bytes of content in memory that wait in the chain and behind it.
+    pub fn bytes_held(&self) -> u64 {
+        self.out.bytes_in_memory() + self.chain.bytes_held()
+    }
+
+    /// Bytes of memory that the filters' own state takes.
+    pub fn filters_held(&self) -> u64 {
+        self.chain.filters_held()
     }
 
     /// The shared budgets it passes.
@@ -192,7 +217,7 @@ impl<G: Generator> PacedBody<G> {
             if len > 0 && self.gate.granted() == 0 {
                 ready!(self.gate.poll_turn(cx, self.out.bytes()));
             }
-            let granted = self.gate.granted();
+            let granted = self.gate.granted().min(self.most);
             if let Bucket::File(slice) = bucket {
                 let slice = slice.clone().split_to(granted);
                 let read = ready!(self.reader.poll_read(cx, &slice));
@@ -276,6 +301,10 @@ impl<G: Generator> PacedBody<G> {
                     ready!(self.poll_generator(cx));
                 }
                 Ok(Step::Sleep(due)) => {
+                    if self.most == 1 {
+                        // Whether the end comes to hand decides when the first byte leaves.
+                        self.chain.gather_at_most(None);
+                    }
                     if !self.exhausted && self.chain.wants_input() {
                         self.late = self.is_end_far();
                         if self.late {

@@ -12,6 +12,7 @@ use super::tracing_metrics;
 use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
 use crate::rt;
+use crate::sink::HeldAs;
 use crate::telemetry::RouteCounts;
 
 /// The label of answers that belong to no route. No route has this path: paths begin with a slash.
@@ -154,6 +155,13 @@ impl ServerMetrics {
             "Bytes held for sockets that refused them.",
             Some(Unit::Bytes),
             egress.buffered(),
+        )?;
+        let held = egress.held();
+        to.gauges(
+            "held",
+            "Bytes in memory for readers and of requests by where they are: what [sink] total bounds.",
+            Some(Unit::Bytes),
+            HeldAs::ALL.into_iter().map(|what| ([("what", what.name())], held.of(what))),
         )?;
         to.gauge(
             "egress_buffer_high_water",

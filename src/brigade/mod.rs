@@ -36,6 +36,8 @@ pub struct Brigade {
     buckets: VecDeque<Bucket>,
     /// Invariant: the sum of the buckets' lengths.
     bytes: u64,
+    /// Invariant: of these, the bytes that lie in memory.
+    in_memory: u64,
     /// How many bytes this brigade may hold; `None` is no budget.
     budget: Option<u64>,
     /// Whether data was pushed when there was no room. The chain's contract check looks at it.
@@ -66,6 +68,11 @@ impl Brigade {
     /// The bytes held, in memory and in files.
     pub fn bytes(&self) -> u64 {
         self.bytes
+    }
+
+    /// The bytes held in memory: those of [`Bucket::Data`].
+    pub fn bytes_in_memory(&self) -> u64 {
+        self.in_memory
     }
 
     /// The number of buckets held, marks included.
@@ -109,7 +116,7 @@ impl Brigade {
             return;
         }
         self.overrun |= !bucket.is_mark() && self.room() == 0;
-        self.bytes += bucket.len();
+        self.count_in(&bucket);
         let bucket = match (self.buckets.back_mut(), bucket) {
             (Some(Bucket::File(last)), Bucket::File(next)) => match last.join(next) {
                 None => return,
@@ -124,7 +131,7 @@ impl Brigade {
     pub fn push_front(&mut self, bucket: impl Into<Bucket>) {
         let bucket = bucket.into();
         if !bucket.is_empty() {
-            self.bytes += bucket.len();
+            self.count_in(&bucket);
             self.buckets.push_front(bucket);
         }
     }
@@ -133,6 +140,7 @@ impl Brigade {
     pub fn pop(&mut self) -> Option<Bucket> {
         let bucket = self.buckets.pop_front()?;
         self.bytes -= bucket.len();
+        self.in_memory -= in_memory(&bucket);
         self.give_back_memory();
         Some(bucket)
     }
@@ -152,7 +160,10 @@ impl Brigade {
         self.bytes -= max;
         match front {
             // `max` is smaller than the bytes' length here, so it is a usize.
-            Bucket::Data(bytes) => Some(Bucket::Data(bytes.split_to(max as usize))),
+            Bucket::Data(bytes) => {
+                self.in_memory -= max;
+                Some(Bucket::Data(bytes.split_to(max as usize)))
+            }
             Bucket::File(slice) => Some(Bucket::File(slice.split_to(max))),
             _ => unreachable!("a mark was taken above"),
         }
@@ -206,7 +217,7 @@ impl Brigade {
     /// Drops everything held.
     pub fn clear(&mut self) {
         self.buckets = VecDeque::new();
-        self.bytes = 0;
+        (self.bytes, self.in_memory) = (0, 0);
     }
 
     /// Copies all data in memory into one piece; for tests and small bodies. File slices and marks
@@ -226,6 +237,11 @@ impl Brigade {
         std::mem::take(&mut self.overrun)
     }
 
+    fn count_in(&mut self, bucket: &Bucket) {
+        self.bytes += bucket.len();
+        self.in_memory += in_memory(bucket);
+    }
+
     /// An idle stream holds no memory: an empty brigade keeps only a small run of slots.
     fn give_back_memory(&mut self) {
         if self.buckets.is_empty() && self.buckets.capacity() > 4 {
@@ -239,6 +255,13 @@ impl Extend<Bucket> for Brigade {
         for bucket in buckets {
             self.push(bucket);
         }
+    }
+}
+
+fn in_memory(bucket: &Bucket) -> u64 {
+    match bucket {
+        Bucket::Data(bytes) => bytes.len() as u64,
+        _ => 0,
     }
 }
 
@@ -307,7 +330,7 @@ mod tests {
         let mut brigade = Brigade::new();
         brigade.push(whole.split_to(40));
         brigade.push(whole);
-        assert_eq!((brigade.len(), brigade.bytes()), (1, 100));
+        assert_eq!((brigade.len(), brigade.bytes(), brigade.bytes_in_memory()), (1, 100, 0));
     }
 
     proptest! {
@@ -324,6 +347,7 @@ mod tests {
                 let before = brigade.bytes();
                 let head = brigade.split_to(cut);
                 prop_assert_eq!(head.bytes(), cut.min(before));
+                prop_assert_eq!(head.bytes_in_memory(), head.bytes());
                 prop_assert_eq!(brigade.bytes(), before - head.bytes());
                 seen.extend_from_slice(&head.to_bytes());
             }

@@ -130,7 +130,7 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) egress_buffer: Option<String>,
 
-            /// bytes held for all readers together above which new requests get 503, and raw TCP is closed (default a quarter of the memory there is)
+            /// bytes held in memory for all readers together above which new requests get 503, and raw TCP is closed (default a quarter of the memory there is)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) egress_total: Option<String>,
 

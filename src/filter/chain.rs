@@ -5,6 +5,9 @@ use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
 
+/// What is gathered at least: reads of less would cost more than they spare.
+const LEAST_GATHERED: u64 = 512;
+
 /// What the driver of a [`Chain`] must do next.
 #[derive(Clone, Debug)]
 pub enum Step {
@@ -67,6 +70,8 @@ pub struct Chain {
     due: Option<Instant>,
     /// End of stream or an error mark came out of the last filter.
     finished: bool,
+    /// The most that is gathered before each filter; `None` leaves it to them.
+    most: Option<u64>,
 }
 
 struct Link {
@@ -75,6 +80,7 @@ struct Link {
     state: State,
     /// Called in this step, and nothing new came since.
     called: bool,
+    begun: bool,
     contract: Contract,
 }
 
@@ -112,6 +118,7 @@ impl Chain {
             input,
             state: State::Idle,
             called: false,
+            begun: false,
             contract: Contract::default(),
         });
         self
@@ -121,14 +128,32 @@ impl Chain {
     pub fn input(&mut self) -> &mut Brigade {
         match self.links.first_mut() {
             Some(first) => {
-                first.input.set_budget(if first.state == State::Done { 0 } else { first.lookahead() });
+                // One that sleeps must see whether the end comes to hand meanwhile.
+                let most = if matches!(first.state, State::Asleep(_)) { None } else { self.most };
+                first.input.set_budget(if first.state == State::Done { 0 } else { first.lookahead(most) });
                 &mut first.input
             }
             None => {
-                self.bare.set_budget(MAX_PIECE);
+                self.bare.set_budget(self.most.unwrap_or(MAX_PIECE));
                 &mut self.bare
             }
         }
+    }
+
+    /// Has the chain gather at most `most` bytes (at least some hundred) before each filter from now on, and stop
+    /// when the output is full; `None` leaves it to the filters. The end of a stream may come to hand later.
+    pub fn gather_at_most(&mut self, most: Option<u64>) {
+        self.most = most.map(|most| most.max(LEAST_GATHERED));
+    }
+
+    /// Bytes of content in memory that wait in the chain.
+    pub fn bytes_held(&self) -> u64 {
+        self.links.iter().fold(self.bare.bytes_in_memory(), |sum, link| sum + link.input.bytes_in_memory())
+    }
+
+    /// Bytes of memory that the filters' own state takes.
+    pub fn filters_held(&self) -> u64 {
+        self.links.iter().map(|link| link.filter.held()).sum()
     }
 
     /// Whether more input would be taken now, also while the chain sleeps: the end of a stream that
@@ -184,9 +209,12 @@ impl Chain {
         // into a link that cannot pass it on.
         let mut at = self.links.len();
         while at > 0 && self.links[at - 1].state != State::Done {
+            if self.most.is_some() && out.room() == 0 {
+                break;
+            }
             at -= 1;
             // A filter may have bytes of its own to put out: those come before a read.
-            let pending = self.links[at].may_hold_bytes();
+            let pending = self.links[at].may_hold_bytes() || self.speaks_first(at);
             if !pending && let Some(slice) = self.slice_to_read(at, out) {
                 self.due = self.earliest(at + 1, out);
                 if !out.is_empty() {
@@ -243,7 +271,7 @@ impl Chain {
         let link = &self.links[at];
         match link.input.front() {
             Some(Bucket::File(slice)) if link.filter.reads_bytes() && self.room_behind(at, out) > 0 => {
-                Some(slice.clone().split_to(MAX_PIECE))
+                Some(slice.clone().split_to(self.most.unwrap_or(MAX_PIECE)))
             }
             _ => None,
         }
@@ -253,7 +281,7 @@ impl Chain {
     fn room_behind(&self, at: usize, out: &Brigade) -> u64 {
         match self.links.get(at + 1) {
             Some(next) if next.input.is_closed() => 0,
-            Some(next) => next.lookahead().saturating_sub(next.input.bytes()),
+            Some(next) => next.lookahead(self.most).saturating_sub(next.input.bytes()),
             None => out.room(),
         }
     }
@@ -272,8 +300,14 @@ impl Chain {
             State::Done => false,
             State::Full => self.room_behind(at, out) > 0,
             State::Asleep(_) => !link.called && self.may_move(at, out),
-            State::Idle => !link.input.is_empty() && self.may_move(at, out),
+            State::Idle => (!link.input.is_empty() || self.speaks_first(at)) && self.may_move(at, out),
         }
+    }
+
+    /// Whether the filter at `at` is to put out what it can before it sees anything.
+    fn speaks_first(&self, at: usize) -> bool {
+        let link = &self.links[at];
+        self.most.is_some() && !link.begun && link.input.is_empty() && link.filter.speaks_first()
     }
 
     /// The earliest instant a filter of those from `first` on sleeps for. One that could not move
@@ -290,11 +324,11 @@ impl Chain {
 
     /// Calls the filter at `at`. True if something came out.
     fn call(&mut self, at: usize, now: Instant, out: &mut Brigade) -> Result<bool, FilterError> {
-        let (front, behind) = self.links.split_at_mut(at + 1);
+        let (most, (front, behind)) = (self.most, self.links.split_at_mut(at + 1));
         let link = &mut front[at];
         let output = match behind.first_mut() {
             Some(next) => {
-                next.input.set_budget(next.lookahead());
+                next.input.set_budget(next.lookahead(most));
                 &mut next.input
             }
             None => out,
@@ -309,7 +343,7 @@ impl Chain {
         while let Some(bucket) = unread.pop() {
             link.input.push(bucket);
         }
-        link.called = true;
+        (link.called, link.begun) = (true, true);
         link.state = match result? {
             Verdict::Done => State::Done,
             _ if output.is_closed() => State::Done,
@@ -340,8 +374,8 @@ impl Link {
     }
 
     /// At least one byte: a filter that asks for none would never see data.
-    fn lookahead(&self) -> u64 {
-        self.filter.lookahead().max(1)
+    fn lookahead(&self, most: Option<u64>) -> u64 {
+        self.filter.lookahead().max(1).min(most.unwrap_or(u64::MAX))
     }
 
     /// Puts an error mark in the place of all that waits here.

@@ -90,6 +90,23 @@ pub trait Filter: Send {
     fn lookahead(&self) -> u64 {
         MAX_PIECE
     }
+
+    /// Bytes of memory that the filter's own state takes at the moment, beside what waits before and behind it:
+    /// a coder's windows, say. The default, 0, is for filters whose state is small.
+    fn held(&self) -> u64 {
+        0
+    }
+
+    /// The most that [`held`](Self::held) may come to.
+    fn most_held(&self) -> u64 {
+        0
+    }
+
+    /// Whether the filter puts something out whatever its input will be, and before it sees any of it. A chain
+    /// that is to hold little calls it so once, with an empty input. The default is false.
+    fn speaks_first(&self) -> bool {
+        false
+    }
 }
 
 /// What a filter needs next. See [`Filter`].

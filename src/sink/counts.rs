@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::held::{HeldAs, HeldBytes};
+
 /// Counters of one sink, or the sums over many. All of them only grow, but for
-/// [`buffered`](Self::buffered).
+/// [`buffered`](Self::buffered) and [`held`](Self::held).
 #[derive(Debug, Default)]
 pub struct SinkCounts {
     pub(super) written: AtomicU64,
@@ -13,7 +15,7 @@ pub struct SinkCounts {
     pub(super) overflow_closes: AtomicU64,
     pub(super) stall_closes: AtomicU64,
     pub(super) would_block: AtomicU64,
-    pub(super) buffered: AtomicU64,
+    pub(super) held: HeldBytes,
     pub(super) high_water: AtomicU64,
     pub(super) token_wait: AtomicU64,
     pub(super) reader_wait: AtomicU64,
@@ -51,9 +53,14 @@ impl SinkCounts {
         self.would_block.load(Ordering::Relaxed)
     }
 
-    /// Bytes held now.
+    /// Bytes held now because a socket refused them.
     pub fn buffered(&self) -> u64 {
-        self.buffered.load(Ordering::Relaxed)
+        self.held.of(HeldAs::Sink)
+    }
+
+    /// All bytes held now for readers and of requests, these included.
+    pub fn held(&self) -> &HeldBytes {
+        &self.held
     }
 
     /// The most bytes one sink held at a time.

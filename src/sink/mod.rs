@@ -13,6 +13,7 @@
 
 mod backlog;
 mod counts;
+mod held;
 mod quiet;
 mod state;
 mod stopwatch;
@@ -35,6 +36,7 @@ use crate::rt::Socket;
 
 pub use crate::config::{OnFull, SinkSettings};
 pub use counts::SinkCounts;
+pub use held::{Charge, HeldAs, HeldBytes};
 pub use state::{GivenUp, SinkHeld, SinkState};
 pub use wire::Wire;
 
@@ -311,6 +313,7 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let taken = self.poll_take(cx, bufs);
+        self.state.note_waiting(if taken.is_pending() { bufs.iter().map(|buf| buf.len()).sum() } else { 0 });
         self.state.note_waited(taken)
     }
 
@@ -353,6 +356,7 @@ impl<W: Wire> Drop for Sink<W> {
         self.state.note_tokens_there(now);
         self.state.note_let_go(now);
         self.state.note_buffered(self.backlog.len(), 0);
+        self.state.note_waiting(0);
         // What has not gone on is missing, or not even here yet: the end must not look clean.
         if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {
             self.wire.reset_on_close();

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::counts::SinkCounts;
+use super::held::HeldAs;
 use super::quiet::Quiet;
 use super::stopwatch::Stopwatch;
 use crate::clock::{Clock, Instant};
@@ -275,11 +276,25 @@ impl SinkState {
     }
 
     pub(super) fn note_buffered(&self, before: usize, after: usize) {
-        self.counts.buffered.store(after as u64, Ordering::Relaxed);
         self.counts.high_water.fetch_max(after as u64, Ordering::Relaxed);
         self.totals.high_water.fetch_max(after as u64, Ordering::Relaxed);
-        // The sum wraps on the way down, which is what subtraction is.
-        self.totals.buffered.fetch_add((after as u64).wrapping_sub(before as u64), Ordering::Relaxed);
+        self.counts.held.set(HeldAs::Sink, after as u64);
+        self.totals.held.change(HeldAs::Sink, before as u64, after as u64);
+    }
+
+    /// `bytes` were offered, and none of them can be taken now; 0 if none wait.
+    pub(super) fn note_waiting(&self, bytes: usize) {
+        let (before, after) = (self.counts.held.of(HeldAs::Framing), bytes as u64);
+        if before != after {
+            self.counts.held.set(HeldAs::Framing, after);
+            self.totals.held.change(HeldAs::Framing, before, after);
+        }
+    }
+
+    /// Changes what is charged to the connection.
+    pub(super) fn change_held(&self, held: HeldAs, before: u64, after: u64) {
+        self.counts.held.change(held, before, after);
+        self.totals.held.change(held, before, after);
     }
 
     /// Tokens are waited for, from now on or still; there will be enough when they are `due`.

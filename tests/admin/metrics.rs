@@ -40,6 +40,7 @@ fn every_family_is_there_from_the_start() {
         ("sluicegate_egress_would_block", "counter"),
         ("sluicegate_egress_buffered_bytes", "gauge"),
         ("sluicegate_egress_buffer_high_water_bytes", "gauge"),
+        ("sluicegate_held_bytes", "gauge"),
         ("sluicegate_egress_token_wait_seconds", "counter"),
         ("sluicegate_egress_reader_wait_seconds", "counter"),
         ("sluicegate_shedding", "gauge"),

@@ -11,6 +11,7 @@ mod logs;
 mod memory;
 mod reloads;
 mod restarts;
+mod shut_windows;
 mod stalled;
 mod starts;
 mod streams;

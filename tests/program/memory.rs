@@ -38,7 +38,7 @@ fn stalled(addr: SocketAddr) -> TcpStream {
 }
 
 /// A figure of the program's own metrics.
-fn metric(admin: SocketAddr, name: &str) -> u64 {
+pub fn metric(admin: SocketAddr, name: &str) -> u64 {
     let mut stream = connect(admin);
     stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     let mut page = String::new();
@@ -48,7 +48,7 @@ fn metric(admin: SocketAddr, name: &str) -> u64 {
 }
 
 /// Bytes of a process that are its own and no file's: what it allocated and touched.
-fn anonymous_memory(pid: u32) -> u64 {
+pub fn anonymous_memory(pid: u32) -> u64 {
     // The kernel counts these pages one by one, while VmRSS may lag behind by some hundred KiB.
     let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
     let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();

@@ -7,8 +7,8 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
 use super::super::hub::Published;
-use super::super::queue::Gap;
 use super::super::stream::Polled;
+use super::polled::PolledText;
 use super::problem::PAUSE;
 use crate::http::answer;
 use crate::http::content::Content;
@@ -32,13 +32,20 @@ pub(super) fn paused(pause: Bytes) -> Response<Content> {
     response
 }
 
-pub(super) fn json(text: String) -> Response<Content> {
+pub(super) fn json(text: impl Into<Bytes>) -> Response<Content> {
+    let text = text.into();
+    let length = ContentLength(text.len() as u64);
+    let mut response = json_head(Content::text(text));
+    response.headers_mut().typed_insert(length);
+    response
+}
+
+fn json_head(content: Content) -> Response<Content> {
     let mut response = answer::empty(StatusCode::OK);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.typed_insert(ContentLength(text.len() as u64));
-    *response.body_mut() = Content::text(text);
+    *response.body_mut() = content;
     response
 }
 
@@ -57,39 +64,14 @@ pub(super) fn published(published: &Published) -> Response<Content> {
     serialized(&Body { ids: &published.ids, last_id: published.ids.last() })
 }
 
-pub(super) fn polled(polled: &Polled) -> Response<Content> {
-    #[derive(Serialize)]
-    struct Event<'a> {
-        id: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        r#type: Option<&'a str>,
-        data: &'a str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        traceparent: Option<String>,
+/// The answer to a poll. A long one is made piece by piece as it goes, of events that the stream's log holds anyway,
+/// and its length is not told.
+pub(super) fn polled(polled: Polled) -> Response<Content> {
+    let mut text = PolledText::new(polled);
+    match text.short() {
+        Some(text) => json(text),
+        None => json_head(Content::Stream(Box::new(text))),
     }
-    #[derive(Serialize)]
-    struct Body<'a> {
-        events: Vec<Event<'a>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        gap: Option<&'a Gap>,
-        last_id: Option<&'a str>,
-        suspended: bool,
-        may_resume: bool,
-    }
-    let events = polled.events.iter().map(|event| Event {
-        id: &event.id,
-        r#type: event.kind.as_deref(),
-        // It was a text when it was published.
-        data: std::str::from_utf8(&event.data).unwrap_or_default(),
-        traceparent: event.trace.map(|trace| trace.to_string()),
-    });
-    serialized(&Body {
-        events: events.collect(),
-        gap: polled.gap.as_ref(),
-        last_id: polled.last_id.as_deref(),
-        suspended: polled.suspended,
-        may_resume: polled.may_resume,
-    })
 }
 
 fn serialized(body: &impl Serialize) -> Response<Content> {

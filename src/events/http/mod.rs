@@ -11,6 +11,7 @@
 
 mod answer;
 mod origin;
+mod polled;
 mod problem;
 mod publish;
 mod query;
@@ -134,7 +135,7 @@ impl Events {
             }
             (Some("poll"), Method::HEAD) => {
                 self.hub.channel(&name).map_err(Problem::of_hub)?;
-                Ok(answer::json("{}".into()))
+                Ok(answer::json("{}"))
             }
             (_, Method::OPTIONS) => Ok(origins.preflight(allowed, request.headers())),
             _ => Err(Problem::method_not_allowed(allowed)),
@@ -149,7 +150,7 @@ impl Events {
         settings: &EventSettings,
     ) -> Result<Response<Content>, Problem> {
         self.publishers.admit(request.headers(), &visitor.peer)?;
-        let batch = publish::read(request, settings, &self.hub.clock).await?;
+        let batch = publish::read(request, settings, &self.hub.clock, &visitor.sink).await?;
         let published = self.hub.publish(name, batch).map_err(Problem::of_hub)?;
         Ok(answer::published(&published))
     }
@@ -211,7 +212,7 @@ impl Events {
             wait: query.seconds("wait")?.unwrap_or_default().min(MOST_WAIT),
         };
         let polled = source::poll(&self.hub, name, asked).await.map_err(Problem::of_hub)?;
-        Ok(answer::polled(&polled))
+        Ok(answer::polled(polled))
     }
 }
 

@@ -17,6 +17,7 @@ use crate::config::{EventSettings, duration};
 use crate::http::Token;
 use crate::http::body::RequestBody;
 use crate::http::peer::PeerAddr;
+use crate::sink::{Charge, HeldAs, SinkState};
 
 /// Who may publish.
 pub(super) enum Publishers {
@@ -74,19 +75,21 @@ pub(super) async fn read(
     request: Request<RequestBody>,
     settings: &EventSettings,
     clock: &Arc<dyn Clock>,
+    sink: &Arc<SinkState>,
 ) -> Result<Vec<Draft>, Problem> {
     let kind =
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let trace = trace_of(request.headers());
     let query = Query::of(request.uri())?;
+    let charge = Charge::new(sink, HeldAs::Request);
     match kind.as_str() {
         "application/json" => {
-            let bytes = read::whole(request, most_bytes(settings), clock).await?;
+            let bytes = read::whole(request, most_bytes(settings), clock, Some(charge)).await?;
             drafts(&bytes, trace, settings)
         }
         "text/plain" => {
-            let bytes = read::whole(request, settings.event_size, clock).await?;
+            let bytes = read::whole(request, settings.event_size, clock, Some(charge)).await?;
             let text = String::from_utf8(bytes)
                 .map_err(|_| Problem::bad_request("not_utf8", "The text is not UTF-8."))?;
             let given = Given {

@@ -15,6 +15,7 @@ use super::problem::Problem;
 use super::query::{bad_token, is_token};
 use crate::clock::{Clock, Sleep};
 use crate::http::body::RequestBody;
+use crate::sink::Charge;
 
 /// The longest time for a body to arrive.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -22,11 +23,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The most bytes of an acknowledgement.
 const MOST_ACK: usize = 4096;
 
-/// All of a body, if it has at most `most` bytes.
+/// All of a body, if it has at most `most` bytes. While it is gathered, they are on `charge`.
 pub(super) async fn whole(
     request: Request<RequestBody>,
     most: usize,
     clock: &Arc<dyn Clock>,
+    mut charge: Option<Charge>,
 ) -> Result<Vec<u8>, Problem> {
     let told =
         request.headers().get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
@@ -49,6 +51,9 @@ pub(super) async fn whole(
                         return Poll::Ready(Err(Problem::too_large(most)));
                     }
                     bytes.extend_from_slice(data);
+                    if let Some(charge) = &mut charge {
+                        charge.set(bytes.capacity() as u64);
+                    }
                 }
                 Poll::Pending => {
                     return Pin::new(&mut patience).poll(cx).map(|()| Err(Problem::too_slow()));
@@ -70,7 +75,7 @@ pub(super) struct Ack {
 }
 
 pub(super) async fn ack(request: Request<RequestBody>, clock: &Arc<dyn Clock>) -> Result<Ack, Problem> {
-    let bytes = whole(request, MOST_ACK, clock).await?;
+    let bytes = whole(request, MOST_ACK, clock, None).await?;
     let ack: Ack = serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("An acknowledgement is {{\"token\": \"…\", \"id\": \"…\"}}: {error}.");
         Problem::bad_request("bad_json", detail)

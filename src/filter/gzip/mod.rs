@@ -20,6 +20,12 @@ pub use factory::GzipFactory;
 /// The most coded bytes a filter holds besides the coder's own state: 16 KiB.
 const CODED: usize = 16 * 1024;
 
+/// Bytes that the coder's state takes: its window, its hash chains, and its symbols.
+const STATE: u64 = 300 * 1024;
+
+/// What every gzip stream begins with (RFC 1952 section 2.3.1), whatever comes behind it.
+const MAGIC: [u8; 2] = [0x1f, 0x8b];
+
 /// How hard the coder tries: 1 (fast) to 9 (small).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GzipLevel(u8);
@@ -55,7 +61,8 @@ impl Default for GzipLevel {
 /// is never taken for the whole. `Trailers` stay behind the last coded byte, without digests of the bytes
 /// that were.
 ///
-/// A stream holds the coder's state (some 300 KiB, from its first byte to its last) and 16 KiB of coded
+/// A stream holds the coder's state (some 300 KiB, from its first byte to its last, but for the two that every
+/// such stream begins with) and 16 KiB of coded
 /// bytes at most, whatever comes in and however slowly it leaves.
 ///
 /// ```
@@ -78,6 +85,8 @@ pub struct Gzip {
     /// Coded bytes; those before `given` have been put out. Invariant: at most `CODED` of them.
     coded: Vec<u8>,
     given: usize,
+    /// The first bytes were put out before there was a coder.
+    spoke: bool,
     /// Bytes went in that no sync flush has pushed out since.
     unflushed: bool,
     /// The gzip trailer is written.
@@ -87,7 +96,15 @@ pub struct Gzip {
 impl Gzip {
     /// A filter for one stream.
     pub fn new(level: GzipLevel) -> Self {
-        Self { level, coder: None, coded: Vec::new(), given: 0, unflushed: false, finished: false }
+        Self {
+            level,
+            coder: None,
+            coded: Vec::new(),
+            given: 0,
+            spoke: false,
+            unflushed: false,
+            finished: false,
+        }
     }
 
     /// Puts out what is coded, as far as there is room. True if nothing is left.
@@ -108,6 +125,7 @@ impl Gzip {
         let coder = self.coder.get_or_insert_with(|| Box::new(Compress::new_gzip(level, 15)));
         self.coded.clear();
         self.given = 0;
+        let is_first = coder.total_out() == 0;
         // The whole buffer for each call: zlib repeats a flush marker that meets less than six bytes.
         self.coded.reserve_exact(CODED);
         let before = coder.total_in();
@@ -115,6 +133,13 @@ impl Gzip {
             .compress_vec(bytes, &mut self.coded, flush)
             .map_err(|error| FilterError::Failed(format!("gzip: {error}")))?;
         let taken = coder.total_in() - before;
+        if is_first && self.spoke {
+            debug_assert!(
+                self.coded.is_empty() || self.coded.starts_with(&MAGIC),
+                "what was said is coded first"
+            );
+            self.given = MAGIC.len().min(self.coded.len());
+        }
         let spare = self.coded.len() < self.coded.capacity();
         // Never more than were given.
         Ok((taken as usize, spare || status == Status::StreamEnd))
@@ -145,6 +170,10 @@ impl Filter for Gzip {
         input: &mut Brigade,
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
+        if input.is_empty() && self.speaks_first() {
+            self.spoke = true;
+            self.coded = MAGIC.to_vec();
+        }
         while !output.is_closed() && self.give(output) {
             match input.front() {
                 None => break,
@@ -174,5 +203,18 @@ impl Filter for Gzip {
             }
         }
         Ok(Verdict::after(output))
+    }
+
+    fn held(&self) -> u64 {
+        let coder = if self.coder.is_some() { STATE } else { 0 };
+        coder + self.coded.capacity() as u64
+    }
+
+    fn most_held(&self) -> u64 {
+        STATE + CODED as u64
+    }
+
+    fn speaks_first(&self) -> bool {
+        !self.spoke && self.coder.is_none() && !self.finished
     }
 }

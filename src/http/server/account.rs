@@ -9,11 +9,15 @@ use http::{Method, StatusCode};
 use super::clients::Asker;
 use super::connection::Connection;
 use super::connection_fields;
+use super::held::{MAX_CODERS, is_crowded};
 use super::transfer::{Tracked, Transfer};
 use crate::body::Waits;
+use crate::brigade::MAX_PIECE;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
+use crate::filter::Filter;
 use crate::http::body::RequestBody;
+use crate::http::content::Content;
 use crate::http::peer::ClientAddr;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
@@ -27,6 +31,8 @@ pub(super) const NOTHING_UNSENT: u64 = u64::MAX;
 pub(super) struct Exchange {
     connection: Arc<Connection>,
     pub(super) account: Account,
+    /// Filters of the answer whose state is large.
+    coders: usize,
 }
 
 /// What is known of an exchange.
@@ -70,11 +76,31 @@ impl Exchange {
             given_up: false,
             waited_before: waited(&connection, began),
         };
-        Self { connection, account }
+        Self { connection, account, coders: 0 }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
         &self.connection
+    }
+
+    /// Whether the connection has as many answers under way whose filters' state is large as it may have.
+    pub(super) fn may_not_code(&self) -> bool {
+        self.is_multiplexed() && self.connection.coders.load(Ordering::Relaxed) >= MAX_CODERS
+    }
+
+    /// Whether `content` is a long answer made whole, and the connection's streams hold as much as they may
+    /// already. What comes piece by piece waits instead.
+    pub(super) fn may_not_hold(&self, content: &Content) -> bool {
+        let is_long = matches!(content, Content::Buckets(whole) if whole.bytes_in_memory() > MAX_PIECE);
+        is_long && self.is_multiplexed() && is_crowded(&self.connection.sink)
+    }
+
+    /// Counts a filter of the answer.
+    pub(super) fn attached(&mut self, filter: &dyn Filter) {
+        if filter.most_held() > 0 {
+            self.coders += 1;
+            self.connection.coders.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// Who is charged for it.
@@ -141,6 +167,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
+        self.connection.coders.fetch_sub(self.coders, Ordering::Relaxed);
         self.connection.charge(self.client());
         let account = Account {
             transfer: Arc::clone(&self.account.transfer),

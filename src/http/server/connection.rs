@@ -20,7 +20,7 @@ use super::clients::{Carried, Passengers};
 use super::exchange;
 use super::registry::Closer;
 use super::report::Protocol;
-use super::response::ResponseBody;
+use super::response::{ResponseBody, StreamBody};
 use super::streams::StreamExecutor;
 use super::sweep::Sweeps;
 use super::transfer::Transfer;
@@ -39,6 +39,9 @@ pub(super) const MAX_STREAMS: u32 = 100;
 
 /// Bytes hyper may hold for one HTTP/2 stream.
 pub(super) const MAX_STREAM_BUFFER: usize = 64 * 1024;
+
+/// Bytes of requests' content that hyper may hold for one HTTP/2 connection before they are asked for.
+const UPLOAD_WINDOW: u32 = 512 * 1024;
 
 /// The ends of a connection, as it was accepted.
 #[derive(Clone, Copy)]
@@ -76,6 +79,8 @@ pub(super) struct Connection {
     /// When the last response ended, its last bytes included, or the connection began, in nanoseconds.
     pub(super) idle_since: AtomicU64,
     pub(super) requests: AtomicU64,
+    /// Filters of answers under way whose state is large.
+    pub(super) coders: AtomicUsize,
     /// Bytes of content handed over, which passed the shared budgets.
     content: AtomicU64,
     /// Bytes beside it that were charged to them.
@@ -118,6 +123,7 @@ impl Connection {
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),
             requests: AtomicU64::new(0),
+            coders: AtomicUsize::new(0),
             content: AtomicU64::new(0),
             charged: AtomicU64::new(0),
             unsent: Mutex::default(),
@@ -270,8 +276,14 @@ fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) 
     builder
         .max_concurrent_streams(MAX_STREAMS)
         .max_send_buf_size(MAX_STREAM_BUFFER)
+        .initial_stream_window_size(UPLOAD_WINDOW)
+        .initial_connection_window_size(UPLOAD_WINDOW)
+        .max_local_error_reset_streams(MAX_STREAMS as usize)
         .max_header_list_size(MAX_HEAD as u32);
-    let service = service_fn(move |request| answer(Arc::clone(&connection), request));
+    let service = service_fn(move |request| {
+        let connection = Arc::clone(&connection);
+        async move { answer(connection, request).await.map(|response| response.map(StreamBody)) }
+    });
     builder.serve_connection(sink, service)
 }
 
@@ -358,7 +370,7 @@ where
 impl<W, S> Serving for http2::Connection<Sink<W>, S, StreamExecutor>
 where
     W: Wire,
-    S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
+    S: Service<Request<Incoming>, Response = Response<StreamBody>, Error = Infallible>,
     S::Future: Send + 'static,
 {
     const MULTIPLEXED: bool = true;

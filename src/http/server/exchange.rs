@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::header::{CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{Method, Request, Response, StatusCode, Uri, request};
+use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
 
 use super::account::Exchange;
 use super::clients::Asker;
@@ -24,6 +24,7 @@ use crate::http::proxy::{Accel, Client, Tunnel, relay};
 use crate::http::route::{Route, Source, Stage};
 use crate::http::routing::Found;
 use crate::limit::Limit;
+use crate::sink::{Charge, HeldAs};
 
 /// Answers one request.
 pub(super) async fn respond(
@@ -36,6 +37,7 @@ pub(super) async fn respond(
     let mut asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
     let boarded = asker.board(&server, &connection.passengers, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, asker, settings.access_log);
+    let _head = charge_for_head(&connection, request.headers());
     if let Some(refusal) = connection.refused {
         let mut response = refused(refusal);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -70,6 +72,17 @@ pub(super) async fn respond(
         }
         Found::NoPath => unfiltered(exchange, without_path(request.method(), request.uri())),
     }
+}
+
+/// A charge for a large head, which is held until there is an answer.
+fn charge_for_head(connection: &Connection, fields: &HeaderMap) -> Option<Charge> {
+    const LARGE: usize = 4096;
+    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    (bytes > LARGE).then(|| {
+        let mut charge = Charge::new(&connection.sink, HeldAs::Request);
+        charge.set(bytes as u64);
+        charge
+    })
 }
 
 /// The answer to a request that is not served for want of room.
@@ -131,7 +144,13 @@ async fn filtered(
     connection.last_route.store(route.number, Ordering::Relaxed);
     let (mut head, body) = request.into_parts();
     // What the client asked, for the filters that decide by it; the source sees what they leave.
-    let asked = route.has_named_filters().then(|| asked(&head));
+    let mut asked = route.has_named_filters().then(|| asked(&head));
+    if let Some(asked) = &mut asked
+        && exchange.may_not_code()
+    {
+        // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
+        asked.headers.remove(ACCEPT_ENCODING);
+    }
     for stage in &route.stages {
         if let Stage::Named(factory) = stage {
             factory.prepare(&mut head);
@@ -159,6 +178,10 @@ async fn filtered(
         let text = "The source of this address gave no answer.";
         return unfiltered(exchange, answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text));
     }
+    if exchange.may_not_hold(response.body()) {
+        let text = "This connection's streams hold all the bytes they may. Try again when they have gone.";
+        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
     let (mut head, content) = response.into_parts();
     let (limit, is_routes) = limit_of(route, &mut head);
     let mut chain = Chain::new();
@@ -170,6 +193,7 @@ async fn filtered(
             (Stage::RoutePace, _) => Some(route.pacing.boxed(&limit, exchange.client())),
         };
         if let Some(filter) = filter {
+            exchange.attached(&*filter);
             chain = chain.then_boxed(filter);
         }
     }

@@ -8,6 +8,7 @@ mod connection_fields;
 mod connection_log;
 mod drops;
 mod exchange;
+mod held;
 mod pieces;
 mod port;
 mod registry;

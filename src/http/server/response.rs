@@ -9,7 +9,8 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::account::Exchange;
 use super::connection_fields;
-use super::pieces::Pieces;
+use super::held::StreamHeld;
+use super::pieces::{Piece, Pieces};
 use super::streams::StreamWatch;
 use super::sweep;
 use crate::body::{BodyError, PacedBody};
@@ -25,6 +26,8 @@ pub(super) struct ResponseBody {
     failure: Failure,
     /// Over HTTP/2, what watches over this stream's client.
     watch: Option<Arc<StreamWatch>>,
+    /// Over HTTP/2, what this stream has with the framing.
+    held: Option<Arc<StreamHeld>>,
 }
 
 /// A failed body tells hyper only when the bytes before the failure went on, or they would be lost
@@ -46,10 +49,12 @@ impl ResponseBody {
             exchange.connection().sink.expect_more();
         }
         let is_empty = content.is_none();
+        let held = watch.as_ref().map(|_| StreamHeld::new(&exchange.connection().sink));
         if let Some(content) = content {
-            exchange.transfer().begin(content, watch.clone().map(Pieces::new));
+            let pieces = watch.clone().zip(held.clone()).map(|(watch, held)| Pieces::new(watch, held));
+            exchange.transfer().begin(content, pieces);
         }
-        Self { is_empty, exchange, expected: !is_empty, failure: Failure::None, watch }
+        Self { is_empty, exchange, expected: !is_empty, failure: Failure::None, watch, held }
     }
 
     /// Tells the sink that nothing more is to come of this.
@@ -78,7 +83,7 @@ impl ResponseBody {
     }
 
     /// Waits until the bytes before the failure went on; then the error.
-    fn poll_failure(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_failure<D>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<D>, BodyError>>> {
         let connection = self.exchange.connection();
         match &self.failure {
             Failure::None | Failure::Told => return Poll::Ready(None),
@@ -123,6 +128,46 @@ impl Drop for ResponseBody {
     }
 }
 
+impl ResponseBody {
+    /// The next frame, with what is charged for it.
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
+        if let Some(held) = &self.held
+            && held.is_crowded()
+            && self.exchange.transfer().is_between_chunks()
+        {
+            // The client is waited for as before: it has not taken what there is.
+            ready!(held.poll_empty(cx));
+        }
+        if let Some(watch) = &self.watch {
+            watch.asked_for(self.exchange.connection().now());
+        }
+        if !matches!(self.failure, Failure::None) {
+            return self.poll_failure(cx);
+        }
+        if self.is_empty {
+            return Poll::Ready(None);
+        }
+        let connection = self.exchange.connection();
+        ready!(connection.sweeps.poll_clear(cx));
+        match ready!(self.exchange.transfer().poll_frame(cx, connection)) {
+            Some(Ok(mut frame)) => {
+                if let Some(trailers) = frame.trailers_mut() {
+                    connection_fields::conform_trailers(trailers);
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                self.failed(error);
+                self.poll_failure(cx)
+            }
+            None => {
+                self.exchange.account.ended = true;
+                Poll::Ready(None)
+            }
+        }
+    }
+}
+
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
@@ -131,34 +176,8 @@ impl Body for ResponseBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        if let Some(watch) = &this.watch {
-            watch.asked_for(this.exchange.connection().now());
-        }
-        if !matches!(this.failure, Failure::None) {
-            return this.poll_failure(cx);
-        }
-        if this.is_empty {
-            return Poll::Ready(None);
-        }
-        let connection = this.exchange.connection();
-        ready!(connection.sweeps.poll_clear(cx));
-        match ready!(this.exchange.transfer().poll_frame(cx, connection)) {
-            Some(Ok(mut frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    connection_fields::conform_trailers(trailers);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                this.failed(error);
-                this.poll_failure(cx)
-            }
-            None => {
-                this.exchange.account.ended = true;
-                Poll::Ready(None)
-            }
-        }
+        let frame = ready!(self.get_mut().poll_piece(cx));
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::into_bytes))))
     }
 
     fn is_end_stream(&self) -> bool {
@@ -168,5 +187,28 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         // Of others the head says what there is to say.
         if self.is_empty { SizeHint::with_exact(0) } else { SizeHint::default() }
+    }
+}
+
+/// The same for HTTP/2, whose framing drops a piece when it is written: until then the piece is charged.
+pub(super) struct StreamBody(pub(super) ResponseBody);
+
+impl Body for StreamBody {
+    type Data = Piece;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
+        self.get_mut().0.poll_piece(cx)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.0.size_hint()
     }
 }

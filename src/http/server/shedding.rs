@@ -1,4 +1,4 @@
-//! Shedding load: when slow readers hold too many bytes in all, new requests are turned away.
+//! Shedding load: when too many bytes are held for slow readers in all, new requests are turned away.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -14,19 +14,19 @@ impl Shedding {
     /// Looks at what is held and says whether requests are turned away: from above `most` bytes for all
     /// readers together on, until below 80 % of that.
     pub(super) fn is_shedding(&self, egress: &SinkCounts, most: u64) -> bool {
-        self.judge(egress.buffered(), most)
+        self.judge(egress.held().total(), most)
     }
 
-    fn judge(&self, buffered: u64, most: u64) -> bool {
+    fn judge(&self, held: u64, most: u64) -> bool {
         let was = self.shedding.load(Ordering::Relaxed);
         // Wide, so that four fifths are exact for any bound.
-        let four_fifths = || u128::from(buffered) * 5 >= u128::from(most) * 4;
-        let is = if was { buffered > 0 && four_fifths() } else { buffered > most };
+        let four_fifths = || u128::from(held) * 5 >= u128::from(most) * 4;
+        let is = if was { held > 0 && four_fifths() } else { held > most };
         if is != was && self.shedding.swap(is, Ordering::Relaxed) != is {
             if is {
-                log::warn!(buffered, most; "shedding: slow readers hold too much; new requests get 503");
+                log::warn!(held, most; "shedding: slow readers hold too much; new requests get 503");
             } else {
-                log::info!(buffered, most; "no longer shedding");
+                log::info!(held, most; "no longer shedding");
             }
         }
         is
@@ -50,8 +50,8 @@ mod tests {
             (u64::MAX, &[(u64::MAX, false)]),
         ] {
             let shedding = Shedding::default();
-            for (buffered, expected) in steps {
-                assert_eq!(shedding.judge(*buffered, most), *expected, "{buffered} of {most}");
+            for (held, expected) in steps {
+                assert_eq!(shedding.judge(*held, most), *expected, "{held} of {most}");
             }
         }
     }

@@ -58,7 +58,7 @@ struct Waiting {
 }
 
 impl StreamWatch {
-    fn new(connection: Arc<SinkState>) -> Arc<Self> {
+    pub(super) fn new(connection: Arc<SinkState>) -> Arc<Self> {
         Arc::new(Self { connection, waits: Mutex::default(), given_up: AtomicBool::new(false) })
     }
 

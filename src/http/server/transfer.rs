@@ -9,20 +9,20 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame};
 
 use super::clients::Asker;
 use super::connection::Connection;
-use super::pieces::Pieces;
+use super::pieces::{Piece, Pieces};
 use super::report::{HeldBy, Holding, TransferReport};
 use crate::body::{BodyError, Held, PacedBody};
 use crate::clock::Instant;
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
 use crate::limit::Limit;
-use crate::sink::SinkHeld;
+use crate::sink::{Charge, HeldAs, SinkHeld};
 use crate::telemetry::Recent;
 
 /// Characters of a target that are kept when no access log wants more.
@@ -62,6 +62,8 @@ pub(super) struct Flow {
     pub(super) bytes: u64,
     recent: Recent,
     body: Option<PacedBody<Content>>,
+    /// What is charged for the content in the body, and for the state of its filters.
+    held: Option<[Charge; 2]>,
     /// Over HTTP/2, what of the body is here and not yet with the framing.
     pieces: Option<Pieces>,
 }
@@ -92,6 +94,7 @@ impl Tracked {
                 bytes: 0,
                 recent: Recent::since(connection.now()),
                 body: None,
+                held: None,
                 pieces: None,
             }),
         });
@@ -117,7 +120,8 @@ impl Body for Tracked {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.transfer.poll_frame(cx, &self.connection)
+        let frame = ready!(self.transfer.poll_frame(cx, &self.connection));
+        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::into_bytes))))
     }
 }
 
@@ -140,6 +144,7 @@ impl Transfer {
                 bytes: 0,
                 recent: Recent::since(began),
                 body: None,
+                held: None,
                 pieces: None,
             }),
         }
@@ -176,7 +181,14 @@ impl Transfer {
 
     /// Takes the body out; nothing more is given on.
     pub(super) fn end(&self) -> Option<PacedBody<Content>> {
-        self.flow().body.take()
+        let mut flow = self.flow();
+        flow.held = None;
+        flow.body.take()
+    }
+
+    /// Whether the next frame needs more of the body, and is no piece of what came out of it already.
+    pub(super) fn is_between_chunks(&self) -> bool {
+        self.flow().pieces.as_ref().is_none_or(Pieces::is_empty)
     }
 
     /// The next frame of the body, and bytes counted. `Ready(None)` without a body.
@@ -184,11 +196,11 @@ impl Transfer {
         &self,
         cx: &mut Context<'_>,
         connection: &Connection,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
         let mut flow = self.flow();
-        let frame = ready!(flow.poll_frame(cx));
+        let frame = ready!(flow.poll_frame(cx, connection));
         if let Some(Ok(frame)) = &frame {
-            let bytes = frame.data_ref().map_or(0, |bytes| bytes.len() as u64);
+            let bytes = frame.data_ref().map_or(0, |piece| piece.remaining() as u64);
             let now = connection.now();
             flow.bytes += bytes;
             flow.recent.add(bytes, now);
@@ -269,15 +281,29 @@ impl Transfer {
 
 impl Flow {
     /// The next frame of the body; over HTTP/2 the next piece.
-    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &Connection,
+    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
         if let Some(piece) = self.pieces.as_mut().and_then(Pieces::next) {
             return Poll::Ready(Some(Ok(Frame::data(piece))));
         }
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        let frame = ready!(Pin::new(body).poll_frame(cx));
-        Poll::Ready(match (frame, &mut self.pieces) {
+        if let Some(pieces) = &self.pieces {
+            body.frames_of_at_most(pieces.most());
+        }
+        let frame = Pin::new(&mut *body).poll_frame(cx);
+        let held = [body.bytes_held(), body.filters_held()];
+        if self.held.is_some() || held != [0; 2] {
+            let charges = self.held.get_or_insert_with(|| {
+                [HeldAs::Content, HeldAs::Filter].map(|held| Charge::new(&connection.sink, held))
+            });
+            charges.iter_mut().zip(held).for_each(|(charge, bytes)| charge.set(bytes));
+        }
+        Poll::Ready(match (ready!(frame), &mut self.pieces) {
             (Some(Ok(frame)), Some(pieces)) => Some(Ok(pieces.first_of(frame))),
-            (frame, _) => frame,
+            (frame, _) => frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))),
         })
     }
 }
