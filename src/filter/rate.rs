@@ -116,13 +116,13 @@ impl RateFilter {
                 allowance
             }
             unused => {
-                let mut allowance = self
-                    .carryover
-                    .as_ref()
-                    .and_then(Carryover::take)
-                    .unwrap_or_else(|| Allowance::full(rate, now));
+                let carried = self.carryover.as_ref();
+                let left = carried.and_then(Carryover::take);
+                let mut allowance = left.unwrap_or_else(|| Allowance::full(rate, now));
                 allowance.settle(rate, now);
-                self.burst_left = allowance.burst_left(self.limit.burst()).saturating_sub(self.unpaced);
+                let burst = self.limit.burst();
+                let burst = carried.map_or(burst, |carried| carried.burst_left(&allowance, burst));
+                self.burst_left = burst.saturating_sub(self.unpaced);
                 unused.insert(allowance)
             }
         };

@@ -16,7 +16,7 @@ use super::proxy::{Client, Proxy};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::events::{Events, Hub};
 use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
-use crate::limit::{Budget, Carryovers, Limit, Rate, Weight};
+use crate::limit::{Budget, Carryover, Carryovers, Limit, Rate, Weight};
 use crate::rt;
 
 /// An answer that is being prepared.
@@ -80,7 +80,7 @@ pub(super) struct Pacing {
     pub(super) limit: Limit,
     pub(super) end_of_stream: EndOfStream,
     /// What its responses leave to the next ones of the same client.
-    carryovers: Carryovers,
+    pub(super) carryovers: Carryovers,
 }
 
 impl Route {
@@ -301,10 +301,10 @@ impl Pacing {
         Self { name: name.to_owned(), limit, end_of_stream, carryovers: Carryovers::default() }
     }
 
-    /// A filter for one response to `client`, under `limit`.
-    pub(super) fn boxed(&self, limit: &Limit, client: &ClientKey) -> Box<dyn Filter> {
+    /// A filter for one response, under `limit`.
+    pub(super) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
         let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
-        Box::new(filter.carried_by(self.carryovers.of(client)))
+        Box::new(filter.carried_by(carryover))
     }
 
     fn take_over(&mut self, old: &Self) {

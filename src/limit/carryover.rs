@@ -18,6 +18,10 @@ use crate::clock::Instant;
 /// whatever connections, the long-run rate is the configured one for each *concurrent* response of a
 /// client, and a burst is had once for each of them, until it is earned back.
 ///
+/// The first response on a [new connection](Carryover::on_new_connection) may have a burst before that: who
+/// comes back from another network, or shares an address with somebody, is not made to wait. But then
+/// [`MAX_BURSTS`](Self::MAX_BURSTS) are owed, and no connection gets more.
+///
 /// Memory is bounded: an allowance that time has made whole again is forgotten, and of the others the
 /// oldest beyond [`MAX_KEPT`](Self::MAX_KEPT). Whose is forgotten early starts with a full one.
 ///
@@ -49,6 +53,9 @@ impl Carryovers {
     /// takes about 130 bytes.
     pub const MAX_KEPT: usize = 65_536;
 
+    /// How many bursts an allowance may owe, by responses on new connections.
+    pub const MAX_BURSTS: u64 = 2;
+
     /// The most allowances of one client; more concurrent responses than this start afresh.
     pub const MAX_PER_CLIENT: usize = 1024;
 
@@ -57,7 +64,7 @@ impl Carryovers {
 
     /// What one client leaves and finds. Takes no lock and allocates nothing.
     pub fn of(&self, client: &impl Hash) -> Carryover {
-        Carryover { key: self.0.hasher.hash_one(client), book: self.clone() }
+        Carryover { key: self.0.hasher.hash_one(client), book: self.clone(), is_new: false }
     }
 
     /// Allowances kept at the moment, those that time has made whole included as long as nobody looked.
@@ -81,9 +88,27 @@ impl fmt::Debug for Carryovers {
 pub struct Carryover {
     book: Carryovers,
     key: u64,
+    is_new: bool,
 }
 
 impl Carryover {
+    /// The same for the client's first response on a connection.
+    #[must_use]
+    pub fn on_new_connection(self) -> Self {
+        Self { is_new: true, ..self }
+    }
+
+    /// What tells client and place from others; another run has another.
+    pub(crate) fn key(&self) -> u64 {
+        self.key
+    }
+
+    /// How much of a burst of `burst` bytes a response may use that starts with `allowance`.
+    pub fn burst_left(&self, allowance: &Allowance, burst: u64) -> u64 {
+        let bursts = if self.is_new { Carryovers::MAX_BURSTS } else { 1 };
+        allowance.burst_left(burst.saturating_mul(bursts)).min(burst)
+    }
+
     /// Takes the allowance that was left first.
     pub fn take(&self) -> Option<Allowance> {
         let mut shard = self.book.shard(self.key);
@@ -199,6 +224,19 @@ mod tests {
         assert_eq!(other.of(&"one").take(), None);
         assert_eq!(place.clone().of(&"one").take(), Some(spent(1, 2, Instant::ZERO)));
         assert_eq!(place.of(&"one").take(), None);
+    }
+
+    #[test]
+    fn a_new_connection_may_have_a_burst_before_the_last_is_earned_back_and_no_third() {
+        let known = Carryover::default();
+        let new = known.clone().on_new_connection();
+        for (owed, on_known, on_new) in
+            [(0, 100, 100), (30, 70, 100), (100, 0, 100), (130, 0, 70), (200, 0, 0), (300, 0, 0)]
+        {
+            let allowance = spent(0, owed, Instant::ZERO);
+            let left = [&known, &new].map(|carryover| carryover.burst_left(&allowance, 100));
+            assert_eq!(left, [on_known, on_new], "{owed} are owed");
+        }
     }
 
     // A chunk of a byte is whole after a second, and five bytes of burst take five more.

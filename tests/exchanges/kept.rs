@@ -41,7 +41,7 @@ fn pipelined_requests_keep_the_pace_and_their_order() {
 }
 
 #[test]
-fn a_burst_is_given_once_to_a_client() {
+fn a_burst_is_given_once_to_a_connection_and_twice_to_a_client() {
     const BURST: usize = 30_000;
     let folder = folder(BURST + CHUNK);
     let served = Served::new(vec![files(&folder).burst(BURST as u64)]);
@@ -57,11 +57,12 @@ fn a_burst_is_given_once_to_a_client() {
     let least = (2 * (BURST + CHUNK) - 2 * CHUNK) as f64 / GUIDE as f64;
     assert!(began.elapsed().as_secs_f64() >= least, "{:?} of {least} s", began.elapsed());
 
-    // A new connection is no new client.
-    let answer = Client::new(served.connect()).get("/a.bin", "");
+    // A new connection is no new client: it may be ahead by a second burst, and by no third.
+    let anew = || Client::new(served.connect()).get("/a.bin", "");
+    (0..2).for_each(|_| _ = anew());
+    let answer = anew();
     assert!(answer.body == content(BURST + CHUNK));
-    answer.assert_paced(GUIDE, 0);
-    let least = (BURST - CHUNK) as f64 / GUIDE as f64;
+    let least = (BURST - 2 * CHUNK) as f64 / GUIDE as f64;
     assert!(answer.lasted().as_secs_f64() >= least, "{:?} of {least} s", answer.lasted());
 }
 

@@ -186,7 +186,7 @@ fn a_file_describes_ports_and_a_reload_sets_their_limits() {
 }
 
 #[test]
-fn a_client_has_its_burst_once_however_often_it_connects() {
+fn a_client_has_its_burst_twice_and_then_what_it_earned_however_often_it_connects() {
     const BURST: usize = 100_000;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
@@ -197,6 +197,7 @@ fn a_client_has_its_burst_once_however_often_it_connects() {
         assert_eq!(read_all(&mut ported.connect()), bytes(BURST + 10_000));
         began.elapsed().as_millis()
     };
+    lasts();
     lasts();
     // 110 000 bytes at 50 000 a second, less what is whole by then or leaves on credit.
     assert!(lasts() >= 1_700);

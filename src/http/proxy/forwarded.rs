@@ -6,11 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use http::Version;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
 
+use crate::http::forwarded::{
+    Claims, Hop, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_token,
+};
 use crate::http::peer::PeerAddr;
-
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// Who sends a request, and over which connection.
 #[derive(Clone, Debug)]
@@ -27,22 +26,80 @@ pub struct Client {
 }
 
 /// Writes who sent the request, for the host `host`, into its fields.
+///
+/// `Forwarded` and `X-Forwarded-For`, `-Proto` and `-Host` are written anew from one set of facts: what a
+/// trusted peer says in either, this hop, and for the host and scheme of the client what this hop saw if
+/// nobody before told them. `Forwarded` has them in one element only.
 pub(super) fn tell(fields: &mut HeaderMap, client: &Client, host: Option<&str>) {
-    if !client.trusted {
+    let told = if client.trusted { Claims::read(fields).ok() } else { None };
+    let claims = told.unwrap_or_else(|| {
         forget(fields);
+        Claims::default()
+    });
+    let proto = claims.proto.as_deref().unwrap_or(client.scheme);
+    let shown_host = claims.host.as_deref().or(host);
+
+    let mut elements: Vec<String> = claims.hops.iter().map(|hop| pairs(&all_of(hop))).collect();
+    let mut own = vec![("for".to_owned(), node_of(client))];
+    if let Some(local) = client.local {
+        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
+        own.push(("by".to_owned(), local.to_string()));
     }
-    append(fields, FORWARDED, &element(client, host));
-    let address = client.peer.ip().map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
-    append(fields, X_FORWARDED_FOR, &address);
-    // A trusted proxy has said what its own client used; that is what counts.
-    if !fields.contains_key(X_FORWARDED_PROTO) {
-        insert(fields, X_FORWARDED_PROTO, client.scheme);
-    }
-    if let Some(host) = host
-        && !fields.contains_key(X_FORWARDED_HOST)
+    elements.push(pairs(&own));
+    // A hop that told them has them; else they are the client's where they are known to be, or ours.
+    let is_told = |name| claims.hops.iter().flat_map(|hop| &hop.pairs).any(|(found, _)| found == name);
+    let last = elements.len() - 1;
+    for (name, claimed, value) in
+        [("host", claims.host.is_some(), shown_host), ("proto", claims.proto.is_some(), Some(proto))]
     {
-        insert(fields, X_FORWARDED_HOST, host);
+        if let Some(value) = value.filter(|_| !is_told(name)) {
+            let element = &mut elements[if claimed { 0 } else { last }];
+            // Writing to a string does not fail.
+            let _ = write!(element, ";{name}={}", quoted(value));
+        }
     }
+    let hops = claims.hops.iter().map(|hop| match &hop.node {
+        Node::Ip(ip) => ip.to_string(),
+        Node::Hidden(name) => name.clone(),
+    });
+    let own = client.peer.ip().map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
+    let hops: Vec<String> = hops.chain([own]).collect();
+    let (proto, shown_host) = (proto.to_owned(), shown_host.map(str::to_owned));
+    insert(fields, FORWARDED, &elements.join(", "));
+    insert(fields, X_FORWARDED_FOR, &hops.join(", "));
+    insert(fields, X_FORWARDED_PROTO, &proto);
+    match shown_host {
+        Some(host) => insert(fields, X_FORWARDED_HOST, &host),
+        None => _ = fields.remove(X_FORWARDED_HOST),
+    }
+}
+
+/// What `Forwarded` has of an earlier hop.
+fn all_of(hop: &Hop) -> Vec<(String, String)> {
+    if !hop.pairs.is_empty() {
+        return hop.pairs.clone();
+    }
+    let node = match &hop.node {
+        Node::Ip(ip) => bracketed(*ip),
+        Node::Hidden(name) => name.clone(),
+    };
+    vec![("for".to_owned(), node)]
+}
+
+fn node_of(client: &Client) -> String {
+    client.peer.ip().map_or_else(|| "unknown".to_owned(), bracketed)
+}
+
+fn bracketed(ip: IpAddr) -> String {
+    match ip {
+        IpAddr::V4(ip) => ip.to_string(),
+        IpAddr::V6(ip) => format!("[{ip}]"),
+    }
+}
+
+fn pairs(pairs: &[(String, String)]) -> String {
+    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
+    pairs.join(";")
 }
 
 /// Adds this hop to `Via`; `version` is that of the message that was received (RFC 9110 §7.6.3).
@@ -73,45 +130,12 @@ fn forget(fields: &mut HeaderMap) {
     }
 }
 
-/// One element of `Forwarded`.
-fn element(client: &Client, host: Option<&str>) -> String {
-    let mut element = match client.peer.ip() {
-        Some(IpAddr::V4(ip)) => format!("for={ip}"),
-        Some(IpAddr::V6(ip)) => format!("for=\"[{ip}]\""),
-        None => "for=unknown".to_owned(),
-    };
-    if let Some(local) = client.local {
-        let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-        // Writing to a string does not fail.
-        let _ = write!(element, ";by=\"{local}\"");
-    }
-    if let Some(host) = host {
-        let _ = write!(element, ";host={}", quoted(host));
-    }
-    let _ = write!(element, ";proto={}", client.scheme);
-    element
-}
-
 /// A token as it is, anything else as a quoted string (RFC 9110 §5.6).
 fn quoted(text: &str) -> String {
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte);
     if !text.is_empty() && text.bytes().all(is_token) {
         return text.to_owned();
     }
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-/// Puts `element` behind the members the field has, all in one line.
-fn append(fields: &mut HeaderMap, name: HeaderName, element: &str) {
-    let mut line = Vec::new();
-    for value in fields.get_all(&name) {
-        line.extend_from_slice(value.as_bytes());
-        line.extend_from_slice(b", ");
-    }
-    line.extend_from_slice(element.as_bytes());
-    if let Ok(value) = HeaderValue::from_bytes(&line) {
-        fields.insert(name, value);
-    }
 }
 
 fn insert(fields: &mut HeaderMap, name: HeaderName, text: &str) {
@@ -165,22 +189,123 @@ mod tests {
         );
     }
 
+    /// What `Forwarded`, `X-Forwarded-For`, `-Host` and `-Proto` are for a backend, behind a trusted proxy at
+    /// 192.0.2.1 that sent `lines`.
+    fn behind_proxy(lines: &[(&'static str, &'static str)]) -> [String; 4] {
+        let mut fields = HeaderMap::new();
+        for (name, value) in lines {
+            fields.append(*name, value.parse().unwrap());
+        }
+        tell(&mut fields, &client("192.0.2.1:5000", true), Some("shop.example:8080"));
+        ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"].map(|name| {
+            assert!(fields.get_all(name).iter().count() <= 1);
+            fields.get(name).map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
+        })
+    }
+
     #[test]
-    fn a_trusted_proxy_is_added_to() {
-        let mut fields = spoofed();
-        tell(&mut fields, &client("[2001:db8::1]:5000", true), Some("example.com:8080"));
-        assert_eq!(
-            lines(&fields),
-            [
-                "forwarded: for=1.1.1.1, for=2.2.2.2, for=\"[2001:db8::1]\";by=\"[2001:db8::9]:443\";\
-                 host=\"example.com:8080\";proto=https",
-                "x-forwarded-for: 1.1.1.1, 2.2.2.2, 2001:db8::1",
-                "x-forwarded-host: old.example",
-                "x-forwarded-port: 70",
-                "x-forwarded-proto: gopher",
-                "x-real-ip: 1.1.1.1",
-            ]
-        );
+    fn what_a_trusted_proxy_says_in_either_kind_of_field_is_in_both() {
+        let by = "by=\"[2001:db8::9]:443\"";
+        let own_host = "host=\"shop.example:8080\"";
+        for (lines, forwarded, x_for, host, proto) in [
+            (
+                &[("x-forwarded-for", "198.51.100.7"), ("x-forwarded-proto", "http")][..],
+                format!("for=198.51.100.7;proto=http, for=192.0.2.1;{by};{own_host}"),
+                "198.51.100.7, 192.0.2.1",
+                "shop.example:8080",
+                "http",
+            ),
+            (
+                &[("forwarded", "for=198.51.100.7;proto=http")],
+                format!("for=198.51.100.7;proto=http, for=192.0.2.1;{by};{own_host}"),
+                "198.51.100.7, 192.0.2.1",
+                "shop.example:8080",
+                "http",
+            ),
+            (
+                &[
+                    ("forwarded", "For=\"[2001:db8::7]:80\";HOST=a.example;secret=\"x y\", for=_b"),
+                    ("forwarded", "for=10.0.0.1"),
+                ],
+                format!(
+                    "for=\"[2001:db8::7]:80\";host=a.example;secret=\"x y\", for=_b, for=10.0.0.1, \
+                     for=192.0.2.1;{by};proto=https"
+                ),
+                "2001:db8::7, _b, 10.0.0.1, 192.0.2.1",
+                "a.example",
+                "https",
+            ),
+            (
+                &[
+                    ("x-forwarded-for", "2001:db8::7:1, junk"),
+                    ("x-forwarded-host", "a.example, b"),
+                    ("x-forwarded-proto", "wss,http"),
+                ],
+                format!("for=\"[2001:db8::7:1]\";host=a.example;proto=wss, for=unknown, for=192.0.2.1;{by}"),
+                "2001:db8::7:1, unknown, 192.0.2.1",
+                "a.example",
+                "wss",
+            ),
+            (
+                &[("x-forwarded-for", "198.51.100.7, 10.0.0.1"), ("forwarded", "for=10.0.0.1;host=a")],
+                format!("for=198.51.100.7, for=10.0.0.1;host=a, for=192.0.2.1;{by};proto=https"),
+                "198.51.100.7, 10.0.0.1, 192.0.2.1",
+                "a",
+                "https",
+            ),
+            // It names no client, but the scheme and host that it was asked by.
+            (
+                &[("x-forwarded-proto", "http"), ("x-forwarded-host", "a")],
+                format!("for=192.0.2.1;{by};host=a;proto=http"),
+                "192.0.2.1",
+                "a",
+                "http",
+            ),
+            (
+                &[],
+                format!("for=192.0.2.1;{by};{own_host};proto=https"),
+                "192.0.2.1",
+                "shop.example:8080",
+                "https",
+            ),
+            // Two stories: none is told on.
+            (
+                &[
+                    ("x-forwarded-for", "198.51.100.7"),
+                    ("x-forwarded-proto", "http"),
+                    ("forwarded", "for=203.0.113.9"),
+                ],
+                format!("for=192.0.2.1;{by};{own_host};proto=https"),
+                "192.0.2.1",
+                "shop.example:8080",
+                "https",
+            ),
+            // What is not well formed says nothing.
+            (
+                &[("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=\"1.1.1.1, for=2.2.2.2")],
+                format!("for=198.51.100.7, for=192.0.2.1;{by};{own_host};proto=https"),
+                "198.51.100.7, 192.0.2.1",
+                "shop.example:8080",
+                "https",
+            ),
+        ] {
+            let expected = [forwarded, x_for.to_owned(), host.to_owned(), proto.to_owned()];
+            assert_eq!(behind_proxy(lines), expected, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn other_fields_of_a_trusted_proxy_pass_unless_it_contradicts_itself() {
+        for (contradicts, port) in [(false, Some("70")), (true, None)] {
+            let mut fields = spoofed();
+            fields.remove("forwarded");
+            if contradicts {
+                fields.insert("forwarded", "for=203.0.113.9".parse().unwrap());
+            }
+            tell(&mut fields, &client("192.0.2.1:5000", true), None);
+            let text = |name: &str| fields.get(name).map(|value| value.to_str().unwrap());
+            assert_eq!((text("x-forwarded-port"), text("x-real-ip")), (port, port.map(|_| "1.1.1.1")));
+        }
     }
 
     #[test]
@@ -193,7 +318,10 @@ mod tests {
             lines(&fields),
             ["forwarded: for=unknown;proto=https", "x-forwarded-for: unknown", "x-forwarded-proto: https"]
         );
-        assert!(element(&client("[::ffff:192.0.2.1]:1", false), None).starts_with("for=192.0.2.1;"));
+        let mut fields = HeaderMap::new();
+        tell(&mut fields, &client("[::ffff:192.0.2.1]:1", false), None);
+        assert_eq!(fields["x-forwarded-for"], "192.0.2.1");
+        assert!(fields["forwarded"].as_bytes().starts_with(b"for=192.0.2.1;"));
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::connection::Connection;
 use super::setup::Setup;
 use super::{Refusal, Shared};
 use crate::budget::ClientKey;
@@ -23,6 +24,9 @@ use crate::http::peer::{ClientAddr, PeerAddr};
 
 /// So many locks share the clients.
 const SHARDS: usize = 16;
+
+/// Clients and places that a connection remembers.
+const MAX_SEEN: usize = 256;
 
 /// How often the log tells of contradicting fields at most.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
@@ -131,6 +135,39 @@ impl Carried {
             before if !multiplexed || before == now || before == Self::Nobody => now,
             _ => Self::Several,
         };
+    }
+}
+
+impl Connection {
+    /// Who is at the other end, or for whom that asks.
+    pub(super) fn client_addr(&self) -> ClientAddr {
+        let carried = *lock(&self.carried);
+        match carried {
+            Carried::One(ip) => ClientAddr::Named(ip),
+            Carried::Nobody | Carried::Several => ClientAddr::Peer(self.ends.peer),
+        }
+    }
+
+    /// Notes whose the request is that just came.
+    pub(super) fn note_client(&self, client: ClientAddr, multiplexed: bool) {
+        if self.ends.trusted || matches!(client, ClientAddr::Named(_)) {
+            let mut carried = lock(&self.carried);
+            carried.note(client, multiplexed);
+        }
+    }
+
+    /// Whether a client and place have had no response here; from now on they have. Of more than
+    /// [`MAX_SEEN`] the first is forgotten.
+    pub(super) fn is_new_to(&self, key: u64) -> bool {
+        let mut seen = lock(&self.seen);
+        let is_new = !seen.contains(&key);
+        if is_new {
+            if seen.len() >= MAX_SEEN {
+                seen.remove(0);
+            }
+            seen.push(key);
+        }
+        is_new
     }
 }
 

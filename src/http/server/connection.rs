@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
@@ -28,7 +28,7 @@ use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
 use crate::http::body::RequestBody;
-use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::http::peer::PeerAddr;
 use crate::sink::{Sink, SinkState, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
@@ -94,8 +94,10 @@ pub(super) struct Connection {
     pub(super) sweeps: Sweeps,
     /// On a trusted proxy's connection, the clients with requests under way.
     pub(super) passengers: Option<Arc<Passengers>>,
+    /// Clients and places that had a response here, the latest at the end.
+    pub(super) seen: Mutex<Vec<u64>>,
     /// For what is told of the connection as a whole. Written where a proxy names clients only.
-    carried: Mutex<Carried>,
+    pub(super) carried: Mutex<Carried>,
 }
 
 impl Connection {
@@ -130,6 +132,7 @@ impl Connection {
             unsent_since: AtomicU64::new(NOTHING_UNSENT),
             sweeps: Sweeps::default(),
             passengers: ends.trusted.then(Arc::default),
+            seen: Mutex::default(),
             carried: Mutex::default(),
         });
         if refused.is_none() {
@@ -141,23 +144,6 @@ impl Connection {
     /// The server's time.
     pub(super) fn now(&self) -> Instant {
         self.server.clock.now()
-    }
-
-    /// Who is at the other end, or for whom that asks.
-    pub(super) fn client_addr(&self) -> ClientAddr {
-        let carried = *self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-        match carried {
-            Carried::One(ip) => ClientAddr::Named(ip),
-            Carried::Nobody | Carried::Several => ClientAddr::Peer(self.ends.peer),
-        }
-    }
-
-    /// Notes whose the request is that just came.
-    pub(super) fn note_client(&self, client: ClientAddr, multiplexed: bool) {
-        if self.ends.trusted || matches!(client, ClientAddr::Named(_)) {
-            let mut carried = self.carried.lock().unwrap_or_else(PoisonError::into_inner);
-            carried.note(client, multiplexed);
-        }
     }
 
     /// Notes bytes of content that were handed over.

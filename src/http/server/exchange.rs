@@ -16,12 +16,12 @@ use super::{Refusal, Stage as ServerStage};
 use crate::body::PacedBody;
 use crate::budget::Gate;
 use crate::events::Visitor;
-use crate::filter::Chain;
+use crate::filter::{Chain, Filter};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::proxy::{Accel, Client, Tunnel, relay};
-use crate::http::route::{Route, Source, Stage};
+use crate::http::route::{Pacing, Route, Source, Stage};
 use crate::http::routing::Found;
 use crate::limit::Limit;
 use crate::sink::{Charge, HeldAs};
@@ -189,8 +189,8 @@ async fn filtered(
         let filter = match (stage, &asked) {
             (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
             (Stage::Named(_), None) => None,
-            (Stage::Pace(pacing), _) => Some(pacing.boxed(&pacing.limit, exchange.client())),
-            (Stage::RoutePace, _) => Some(route.pacing.boxed(&limit, exchange.client())),
+            (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &exchange)),
+            (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &exchange)),
         };
         if let Some(filter) = filter {
             exchange.attached(&*filter);
@@ -200,7 +200,7 @@ async fn filtered(
     exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
-        let downstream = Chain::new().then_boxed(route.pacing.boxed(&limit, exchange.client()));
+        let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));
         let gate = route.gate(connection.server.budgets.clients(), exchange.client());
         crate::rt::spawn(tunnelled(tunnel, downstream, gate, exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
@@ -220,6 +220,13 @@ fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
         }
         None => (route.limit().clone(), true),
     }
+}
+
+fn rate_filter(pacing: &Pacing, limit: &Limit, exchange: &Exchange) -> Box<dyn Filter> {
+    let carryover = pacing.carryovers.of(exchange.client());
+    // Nothing is written down for a route without a rate.
+    let is_new = limit.rate().is_some() && exchange.connection().is_new_to(carryover.key());
+    pacing.boxed(limit, if is_new { carryover.on_new_connection() } else { carryover })
 }
 
 fn paced(content: Content, chain: Chain, gate: Gate, connection: &Connection) -> Option<PacedBody<Content>> {

@@ -3,6 +3,8 @@
 //!
 //! Who the client is and what a backend is told are both made from these facts, so they cannot differ.
 
+mod element;
+
 use std::net::{IpAddr, SocketAddr};
 
 use http::HeaderMap;
@@ -10,9 +12,16 @@ use http::header::{FORWARDED, HeaderName};
 
 use super::peer::TrustedPeers;
 
+use element::element;
+pub(super) use element::is_token;
+
 pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// The most hops that are kept of each kind of field, the nearest ones: what stands before is any client's to
+/// write, and must not grow a request.
+const MAX_HOPS: usize = 64;
 
 /// What one hop is known by.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,12 +85,12 @@ impl Claims {
 
     fn of_x_fields(fields: &HeaderMap) -> Self {
         let hop = |text| Hop { node: Node::read(text), pairs: Vec::new() };
-        let first = |name| members(fields, name).next().filter(|text| is_plain(text)).map(str::to_owned);
-        Self {
-            hops: members(fields, &X_FORWARDED_FOR).map(hop).collect(),
-            proto: first(&X_FORWARDED_PROTO),
-            host: first(&X_FORWARDED_HOST),
-        }
+        let first =
+            |name| members_from_last(fields, name).last().filter(|text| is_plain(text)).map(str::to_owned);
+        let mut hops: Vec<Hop> =
+            members_from_last(fields, &X_FORWARDED_FOR).take(MAX_HOPS).map(hop).collect();
+        hops.reverse();
+        Self { hops, proto: first(&X_FORWARDED_PROTO), host: first(&X_FORWARDED_HOST) }
     }
 
     fn of_forwarded(fields: &HeaderMap) -> Option<Self> {
@@ -95,9 +104,13 @@ impl Claims {
                     let node = pairs.iter().find(|(name, _)| name == "for");
                     let node = node.map_or_else(Node::unknown, |(_, value)| Node::read(value));
                     hops.push(Hop { node, pairs });
+                    if hops.len() >= 2 * MAX_HOPS {
+                        hops.drain(..MAX_HOPS);
+                    }
                 }
             }
         }
+        hops.drain(..hops.len().saturating_sub(MAX_HOPS));
         let first = |name: &str| {
             let mut pairs = hops.iter().flat_map(|hop| &hop.pairs);
             pairs.find(|(found, _)| found == name).map(|(_, value)| value.clone())
@@ -127,10 +140,7 @@ pub(super) fn client_of(
         return Ok(Claims::read(fields)?.client(peer, trusted));
     }
     // The usual case allocates nothing.
-    let lines = fields.get_all(X_FORWARDED_FOR).into_iter().rev();
-    let hops = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
-    let hops = hops.map(|hop| std::str::from_utf8(hop).unwrap_or("?").trim()).filter(|hop| !hop.is_empty());
-    Ok(last_untrusted(peer, hops.map(ip_of), trusted))
+    Ok(last_untrusted(peer, members_from_last(fields, &X_FORWARDED_FOR).map(ip_of), trusted))
 }
 
 fn last_untrusted(
@@ -193,73 +203,20 @@ fn merge(one: Option<String>, other: Option<String>) -> Result<Option<String>, C
     }
 }
 
-/// The members of a list of plain values, all its lines together. One that is no text is `?`.
-fn members<'a>(fields: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
-    let lines = fields.get_all(name).into_iter();
-    let members = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
+/// The members of a list of plain values, all its lines together, the last one first. One that is no text is
+/// `?`.
+fn members_from_last<'a>(
+    fields: &'a HeaderMap,
+    name: &HeaderName,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let lines = fields.get_all(name).into_iter().rev();
+    let members = lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b','));
     members.map(|text| std::str::from_utf8(text).unwrap_or("?").trim()).filter(|text| !text.is_empty())
 }
 
 /// Whether a scheme or a host can go on: visible ASCII without what would end a value.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\,;".contains(&byte))
-}
-
-/// The element that `text` begins with, and what stands behind it and its comma; `None` if it is none.
-fn element(text: &str) -> Option<(Vec<(String, String)>, &str)> {
-    let mut pairs: Vec<(String, String)> = Vec::new();
-    let mut rest = text.trim_start_matches([' ', '\t']);
-    loop {
-        match rest.as_bytes().first() {
-            None => return Some((pairs, rest)),
-            Some(b',') => return Some((pairs, rest[1..].trim_start_matches([' ', '\t']))),
-            Some(b';') => rest = rest[1..].trim_start_matches([' ', '\t']),
-            Some(_) => {
-                let (name, behind) = rest.split_once('=')?;
-                let name = name.to_ascii_lowercase();
-                let is_new = pairs.iter().all(|(known, _)| *known != name);
-                if !is_new || name.is_empty() || !name.bytes().all(is_token) {
-                    return None;
-                }
-                let (value, behind) = value(behind)?;
-                pairs.push((name, value));
-                rest = behind.trim_start_matches([' ', '\t']);
-                if !matches!(rest.as_bytes().first(), None | Some(b';' | b',')) {
-                    return None;
-                }
-            }
-        }
-    }
-}
-
-/// The value that `text` begins with, unquoted, and what stands behind it. Addresses of IPv6 are taken
-/// without their quotes too.
-fn value(text: &str) -> Option<(String, &str)> {
-    let Some(quoted) = text.strip_prefix('"') else {
-        let end = text.find([';', ',', ' ', '\t']).unwrap_or(text.len());
-        let (value, behind) = text.split_at(end);
-        let is_value =
-            !value.is_empty() && value.bytes().all(|byte| is_token(byte) || b"[]:".contains(&byte));
-        return is_value.then(|| (value.to_owned(), behind));
-    };
-    let (mut value, mut escaped) = (String::new(), false);
-    for (at, char) in quoted.char_indices() {
-        match char {
-            _ if escaped => {
-                value.push(char);
-                escaped = false;
-            }
-            '\\' => escaped = true,
-            '"' => return Some((value, &quoted[at + 1..])),
-            char => value.push(char),
-        }
-    }
-    None
-}
-
-/// Whether a byte may stand in a token (RFC 9110, section 5.6.2).
-pub(super) fn is_token(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte)
 }
 
 #[cfg(test)]
@@ -365,6 +322,16 @@ mod tests {
                 ("x-forwarded-host", host),
             ]);
             assert_eq!(Claims::read(&lines).is_ok(), is_one, "{proto} {host}");
+        }
+    }
+
+    #[test]
+    fn of_hops_without_number_the_nearest_are_kept() {
+        let many = |hop: &str| format!("{}, 203.0.113.9", vec![hop; 1000].join(","));
+        for (name, hop) in [("x-forwarded-for", "1"), ("forwarded", "for=_a")] {
+            let fields = [(name.parse().unwrap(), many(hop).replace(", 203", ", for=203").parse().unwrap())];
+            let claims = Claims::read(&fields.into_iter().collect()).unwrap();
+            assert_eq!(claims.hops.len(), MAX_HOPS, "{name}");
         }
     }
 
