@@ -264,6 +264,18 @@ one_route_command! {
         #[argh(switch)]
         pub(super) no_via: bool,
 
+        /// largest head of a response, with the interim responses before it: 1k to 1m (default 32k)
+        #[argh(option, arg_name = "size")]
+        pub(super) max_response_head: Option<String>,
+
+        /// most fields of a response's head, 1 to 4096 (default 128)
+        #[argh(option, arg_name = "number")]
+        pub(super) max_response_fields: Option<String>,
+
+        /// longest silence in both directions of a WebSocket or another changed protocol (default 1h)
+        #[argh(option, arg_name = "time")]
+        pub(super) tunnel_timeout: Option<String>,
+
         /// longest wait for a connection to the backend (default 5s)
         #[argh(option, arg_name = "time")]
         pub(super) connect_timeout: Option<String>,

@@ -130,6 +130,17 @@ pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
         &mut proxy.idle_connections,
         flag("idle-connections", &typed.idle_connections, |text| count(text, 0))?,
     );
+    let head = flag("max-response-head", &typed.max_response_head, |text| {
+        let size = text.parse().map_err(|error: UnitError| error.to_string())?;
+        ProxySource::check_response_head(size)
+    })?;
+    set(&mut proxy.max_response_head, head);
+    let fields = flag("max-response-fields", &typed.max_response_fields, |text| {
+        let number = text.parse().map_err(|_| format!("{text:?} is not a number from 1 to 4096"))?;
+        ProxySource::check_response_fields(number)
+    })?;
+    set(&mut proxy.max_response_fields, fields);
+    set(&mut proxy.tunnel_timeout, flag("tunnel-timeout", &typed.tunnel_timeout, timeout)?);
     let kept = flag("idle-connection-timeout", &typed.idle_connection_timeout, timeout)?;
     set(&mut proxy.idle_connection_timeout, kept);
 

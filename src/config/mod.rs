@@ -24,6 +24,7 @@ mod limits;
 mod listen;
 mod network;
 mod places;
+mod proxy;
 mod quota;
 mod raw;
 mod resolve;

@@ -132,6 +132,9 @@ pub(super) struct RawRoute {
     pub(super) honour_accel: Option<Spanned<bool>>,
     pub(super) map_location: Option<Spanned<bool>>,
     pub(super) via: Option<Spanned<bool>>,
+    pub(super) max_response_head: Option<Spanned<Size>>,
+    pub(super) max_response_fields: Option<Spanned<i64>>,
+    pub(super) tunnel_timeout: Option<Spanned<Timeout>>,
 }
 
 impl RawRoute {
@@ -151,6 +154,9 @@ impl RawRoute {
                 ("honour_accel", place(&self.honour_accel)),
                 ("map_location", place(&self.map_location)),
                 ("via", place(&self.via)),
+                ("max_response_head", place(&self.max_response_head)),
+                ("max_response_fields", place(&self.max_response_fields)),
+                ("tunnel_timeout", place(&self.tunnel_timeout)),
             ]
         };
         let files = || {

@@ -15,8 +15,7 @@ use super::places::Places;
 use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
 use super::route::{Route, RouteDraft};
 use super::sink::{MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
-use super::source::{FilesSource, ProxySource, Source};
-use super::upstream::{HostPolicy, UpstreamUrl};
+use super::source::{FilesSource, Source};
 use super::{Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
 use crate::limit::{RateOrOff, Size};
 
@@ -308,54 +307,8 @@ impl Resolver<'_> {
         Source::Files(source)
     }
 
-    fn proxy(&mut self, name: &str, proxy: &Spanned<String>, raw: &RawRoute) -> Option<Source> {
-        self.misplaced(name, "proxy", raw);
-        let upstream = match proxy.get_ref().parse::<UpstreamUrl>() {
-            Ok(upstream) => upstream,
-            Err(error) => {
-                self.problem(proxy.span(), format!("proxy in {name}: {error}"));
-                return None;
-            }
-        };
-        let default = ProxySource::new(upstream);
-        let host = match raw.host.as_ref().map(|host| (host.span(), host.get_ref().parse::<HostPolicy>())) {
-            None => default.host,
-            Some((_, Ok(host))) => host,
-            Some((at, Err(error))) => {
-                self.problem(at, format!("host in {name}: {error}"));
-                return None;
-            }
-        };
-        let switch =
-            |value: &Option<Spanned<bool>>, default| value.as_ref().map_or(default, |on| *on.get_ref());
-        let mut timeout = |key, value: &Option<Spanned<Timeout>>, default| {
-            self.timeout(&format!("{key} in {name}"), value.clone(), default)
-        };
-        Some(Source::Proxy(ProxySource {
-            connect_timeout: timeout("connect_timeout", &raw.connect_timeout, default.connect_timeout),
-            response_timeout: timeout("response_timeout", &raw.response_timeout, default.response_timeout),
-            read_timeout: timeout("read_timeout", &raw.read_timeout, default.read_timeout),
-            idle_connection_timeout: timeout(
-                "idle_connection_timeout",
-                &raw.idle_connection_timeout,
-                default.idle_connection_timeout,
-            ),
-            idle_connections: self.count(
-                &format!("idle_connections in {name}"),
-                raw.idle_connections.clone(),
-                default.idle_connections,
-                0,
-            ),
-            honour_accel: switch(&raw.honour_accel, default.honour_accel),
-            map_location: switch(&raw.map_location, default.map_location),
-            via: switch(&raw.via, default.via),
-            host,
-            upstream: default.upstream,
-        }))
-    }
-
     /// Keys that do nothing for this kind of source.
-    fn misplaced(&mut self, name: &str, source: &str, raw: &RawRoute) {
+    pub(super) fn misplaced(&mut self, name: &str, source: &str, raw: &RawRoute) {
         for (key, other, at) in raw.misplaced(source) {
             let text =
                 format!("{key} in {name}: does nothing with {source}, only with {other}; leave it out");

@@ -9,6 +9,7 @@ pub mod files;
 mod forwarded;
 pub(crate) mod host;
 pub mod interim;
+mod log_bound;
 mod path;
 pub mod peer;
 pub mod proxy;

@@ -6,10 +6,12 @@
 
 mod fields;
 mod framing;
+mod head_scan;
 mod request;
 mod response;
 
 pub(crate) use fields::{content_length, has_token, tokens};
 pub(crate) use framing::{Framing, Malformed};
+pub(crate) use head_scan::HeadScan;
 pub(crate) use request::{Chunks, may_trail, write_head};
-pub(crate) use response::{Head, HeadError, framing_of, is_interim, keeps_connection, read_head};
+pub(crate) use response::{Head, HeadError, MAX_FIELDS, framing_of, is_interim, keeps_connection, read_head};

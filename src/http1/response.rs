@@ -9,8 +9,8 @@ use http::{Method, Response, StatusCode, Version, response};
 use super::framing::{Framing, Malformed};
 use super::{content_length, has_token, tokens};
 
-/// The most fields of a head.
-const MOST_FIELDS: usize = 128;
+/// The most fields of a head, where no other bound is set.
+pub(crate) const MAX_FIELDS: usize = 128;
 
 /// Why bytes are no head.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,12 +34,19 @@ pub(crate) struct Head {
 /// The head that `input` begins with; `None` if its end is not there yet.
 ///
 /// # Errors
-/// It is none, or has more than 128 fields.
-pub(crate) fn read_head(input: &Bytes) -> Result<Option<Head>, HeadError> {
-    let mut lines = [const { MaybeUninit::uninit() }; MOST_FIELDS];
+/// It is none, or has more than `max_fields` fields.
+pub(crate) fn read_head(input: &Bytes, max_fields: usize) -> Result<Option<Head>, HeadError> {
+    let (mut few, mut many) = ([const { MaybeUninit::uninit() }; MAX_FIELDS], Vec::new());
+    let lines = match few.get_mut(..max_fields) {
+        Some(lines) => lines,
+        None => {
+            many.resize_with(max_fields, MaybeUninit::uninit);
+            &mut many[..]
+        }
+    };
     let mut read = httparse::Response::new(&mut []);
     let parsed =
-        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, input, &mut lines);
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut read, input, lines);
     let len = match parsed {
         Ok(httparse::Status::Complete(len)) => len,
         Ok(httparse::Status::Partial) => return Ok(None),
@@ -133,8 +140,12 @@ fn is_chunked(head: &response::Parts) -> Result<bool, Malformed> {
 mod tests {
     use super::*;
 
+    fn read(input: &Bytes) -> Result<Option<Head>, HeadError> {
+        read_head(input, MAX_FIELDS)
+    }
+
     fn head(text: &str) -> response::Parts {
-        let head = read_head(&Bytes::copy_from_slice(text.as_bytes())).unwrap().unwrap();
+        let head = read(&Bytes::copy_from_slice(text.as_bytes())).unwrap().unwrap();
         assert_eq!(head.len, text.len());
         head.parts
     }
@@ -143,14 +154,14 @@ mod tests {
     fn a_head_is_there_when_its_end_is() {
         let text = "HTTP/1.1 404 Gone fishing\r\nServer: x\r\nset-cookie: a\r\nSET-COOKIE:  b \r\n\r\n";
         for cut in 0..text.len() {
-            assert!(matches!(read_head(&Bytes::copy_from_slice(&text.as_bytes()[..cut])), Ok(None)), "{cut}");
+            assert!(matches!(read(&Bytes::copy_from_slice(&text.as_bytes()[..cut])), Ok(None)), "{cut}");
         }
-        let Head { parts, reason, len } = read_head(&Bytes::from(format!("{text}content"))).unwrap().unwrap();
+        let Head { parts, reason, len } = read(&Bytes::from(format!("{text}content"))).unwrap().unwrap();
         assert_eq!((parts.status.as_u16(), parts.version, len), (404, Version::HTTP_11, text.len()));
         assert_eq!(reason.unwrap(), "Gone fishing");
         assert_eq!(parts.headers["server"], "x");
         assert_eq!(parts.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a", "b"]);
-        let usual = read_head(&Bytes::from_static(b"HTTP/1.0 200 OK\r\n\r\n")).unwrap().unwrap();
+        let usual = read(&Bytes::from_static(b"HTTP/1.0 200 OK\r\n\r\n")).unwrap().unwrap();
         assert!(usual.parts.version == Version::HTTP_10 && usual.reason.is_none());
     }
 
@@ -162,15 +173,19 @@ mod tests {
             "HTTP/1.1 099 X\r\n\r\n",
             "HTTP/2.0 200 OK\r\n\r\n",
         ] {
-            assert!(matches!(read_head(&Bytes::from(text)), Err(HeadError::Malformed(_))), "{text:?}");
+            assert!(matches!(read(&Bytes::from(text)), Err(HeadError::Malformed(_))), "{text:?}");
         }
         for line in ["no colon", "na me: x", ": x", "a: \u{0}", " folded: x"] {
             let text = format!("HTTP/1.1 200 OK\r\n{line}\r\n\r\n");
-            assert!(matches!(read_head(&Bytes::from(text)), Err(HeadError::Malformed(_))), "{line:?}");
+            assert!(matches!(read(&Bytes::from(text)), Err(HeadError::Malformed(_))), "{line:?}");
         }
         let many = |count: usize| Bytes::from(format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(count)));
-        assert_eq!(read_head(&many(MOST_FIELDS)).unwrap().unwrap().parts.headers.len(), MOST_FIELDS);
-        assert_eq!(read_head(&many(MOST_FIELDS + 1)).unwrap_err(), HeadError::TooManyFields);
+        assert_eq!(read(&many(MAX_FIELDS)).unwrap().unwrap().parts.headers.len(), MAX_FIELDS);
+        assert_eq!(read(&many(MAX_FIELDS + 1)).unwrap_err(), HeadError::TooManyFields);
+        for max in [1, 3, MAX_FIELDS - 1, MAX_FIELDS, 1000] {
+            assert_eq!(read_head(&many(max), max).unwrap().unwrap().parts.headers.len(), max);
+            assert_eq!(read_head(&many(max + 1), max).unwrap_err(), HeadError::TooManyFields);
+        }
     }
 
     #[test]

@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use http::header::LOCATION;
 use http::{Method, StatusCode, response};
 
-use crate::http1::{Framing, HeadError, Malformed, framing_of, is_interim, keeps_connection, read_head};
+use crate::http1::{
+    Framing, HeadError, HeadScan, MAX_FIELDS, Malformed, framing_of, is_interim, keeps_connection, read_head,
+};
 
 /// The most bytes of a head.
 const MOST_HEAD: usize = 64 * 1024;
@@ -20,6 +22,7 @@ const MOST_HEAD: usize = 64 * 1024;
 pub struct Response {
     /// What has come of a head that is not whole yet.
     head: Bytes,
+    scan: HeadScan,
     /// `None` before the head is whole.
     framing: Option<Framing>,
     keeps: bool,
@@ -48,7 +51,7 @@ pub enum ResponseError {
 impl Response {
     /// A response of which nothing has come yet, to a GET.
     pub fn new() -> Self {
-        Self { head: Bytes::new(), framing: None, keeps: false }
+        Self { head: Bytes::new(), scan: HeadScan::default(), framing: None, keeps: false }
     }
 
     /// Whether its head has come.
@@ -107,8 +110,10 @@ impl Response {
         let room = MOST_HEAD.saturating_sub(before);
         gathered.extend_from_slice(&input[..input.len().min(room)]);
         let gathered = gathered.freeze();
-        match read_head(&gathered)? {
+        let read = if self.scan.is_due(&gathered) { read_head(&gathered, MAX_FIELDS)? } else { None };
+        match read {
             Some(head) => {
+                self.scan = HeadScan::default();
                 self.mean(&head.parts)?;
                 Ok(head.len - before)
             }

@@ -251,6 +251,8 @@ pub(crate) enum StreamError {
     Source(String),
     /// The client left, or took nothing.
     Client(io::Error),
+    /// Nothing moved in either direction for as long as may be.
+    Idle,
 }
 
 impl From<Fault> for StreamError {
@@ -258,6 +260,7 @@ impl From<Fault> for StreamError {
         match fault {
             Fault::Source(error) => Self::Source(error.to_string()),
             Fault::Reader(error) => Self::Client(error),
+            Fault::Idle => Self::Idle,
         }
     }
 }
@@ -267,6 +270,7 @@ impl fmt::Display for StreamError {
         match self {
             Self::Source(text) => f.write_str(text),
             Self::Client(error) => error.fmt(f),
+            Self::Idle => f.write_str("nothing moved for idle_timeout"),
         }
     }
 }

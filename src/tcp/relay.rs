@@ -1,6 +1,5 @@
 //! A relay: bytes both ways between a client and an upstream, until both have said all.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,8 +73,7 @@ async fn silence(idle: Duration, record: &Record) -> Result<(), Fault> {
     loop {
         let due = record.activity().last() + idle;
         if record.clock().now() >= due {
-            let error = io::Error::new(io::ErrorKind::TimedOut, "nothing moved for idle_timeout");
-            return Err(Fault::Reader(error));
+            return Err(Fault::Idle);
         }
         Sleep::until(Arc::clone(record.clock()), due).await;
     }

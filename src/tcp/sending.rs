@@ -25,6 +25,8 @@ pub(super) enum Fault {
     Source(BodyError),
     /// They could not be written.
     Reader(io::Error),
+    /// Nothing moved in either direction for too long.
+    Idle,
 }
 
 /// Sends all of a body, then closes that direction. What the reader does not take, [`Sink`] judges, where

@@ -5,8 +5,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use sluicegate::http::server::Settings;
+use sluicegate::limit::Rate;
 
-use crate::backend::{Backend, read_head};
+use crate::backend::{Backend, read_head, routed};
 use crate::served::Served;
 
 const RATE: u64 = 50_000;
@@ -84,9 +85,11 @@ fn a_drain_leaves_tunnels_their_time_and_no_more() {
 }
 
 #[test]
-fn a_tunnel_in_which_nothing_moves_is_closed() {
-    let settings = Settings { idle_timeout: Duration::from_millis(200), ..Settings::default() };
-    let served = Served::with(settings, vec![echoing(0).route(RATE)]);
+fn a_tunnel_in_which_nothing_moves_is_closed_after_a_time_of_its_own() {
+    let settings = Settings { idle_timeout: Duration::from_millis(20), ..Settings::default() };
+    let mut source = echoing(0).source();
+    source.tunnel_timeout = Duration::from_millis(200);
+    let served = Served::with(settings, vec![routed("/", source, Rate::new(RATE))]);
     let mut stream = upgraded(&served);
     say(&mut stream, "hello");
     let began = Instant::now();

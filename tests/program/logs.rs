@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, Read, Write};
+use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
@@ -142,5 +143,44 @@ fn a_standard_output_that_is_full_or_closed_does_not_stop_the_serving() {
         let (status, _, error) = program.wait();
         assert_eq!(status.code(), Some(0), "{error}");
         assert!(!socket.exists());
+    }
+}
+
+// A backend that is down, and clients that ask on: at 20 000 requests a second it was as many lines.
+#[test]
+fn a_dead_backend_has_twenty_lines_however_often_it_is_asked() {
+    let dead = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let program = Program::start(&["proxy", &format!("http://{dead}")]);
+    for _ in 0..25 {
+        assert!(get(program.connect(), "/", "").0.starts_with("HTTP/1.1 502 "));
+    }
+    let log = program.end();
+    let lines = records(&log, "no response to pass on");
+    assert_eq!(lines.len(), 20, "{log}");
+    let upstream = ("upstream".to_owned(), format!("http://{dead}"));
+    assert!(lines.iter().all(|line| line.contains(&upstream)), "{lines:?}");
+}
+
+#[test]
+fn a_tunnel_that_is_cut_for_its_silence_says_so() {
+    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("http://{}", backend.local_addr().unwrap());
+    let program = Program::start(&["proxy", &upstream, "--tunnel-timeout", "100ms", "--idle-timeout", "1h"]);
+    let mut stream = program.connect();
+    let client = stream.local_addr().unwrap().to_string();
+    stream
+        .write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n")
+        .unwrap();
+    let mut behind = backend.accept().unwrap().0;
+    let head = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
+    behind.write_all(head).unwrap();
+    let mut seen = Vec::new();
+    // To the cut, which may be a reset.
+    let _ = stream.read_to_end(&mut seen);
+    assert!(seen.starts_with(b"HTTP/1.1 101 "));
+    let lines = records(&program.end(), "tunnel cut: no traffic for tunnel_timeout");
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    for (name, value) in [("client", client.as_str()), ("route", "/"), ("timeout", "100ms")] {
+        assert!(lines[0].contains(&(name.to_owned(), value.to_owned())), "{name}: {lines:?}");
     }
 }

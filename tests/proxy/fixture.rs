@@ -177,7 +177,8 @@ async fn respond(
     if let Some(tunnel) = response.extensions_mut().remove::<Tunnel>() {
         let chain = chain();
         let paced = |content, clock| PacedBody::new(content, chain, clock);
-        rt::spawn(relay(tunnel, paced, Arc::clone(&clock), PATIENCE));
+        let relaying = relay(tunnel, paced, Arc::clone(&clock));
+        rt::spawn(async { drop(relaying.await) });
     }
     response.map(|content| match content {
         Content::Empty => Either::Left(Empty::new()),

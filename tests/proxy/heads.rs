@@ -40,6 +40,34 @@ fn a_response_head_passes_up_to_its_limit() {
 }
 
 #[test]
+fn a_source_sets_the_bounds_of_a_response_head() {
+    const LARGER: usize = 64 * 1024;
+    for (len, expected) in [(LARGER, "200"), (LARGER + 1, "502")] {
+        let response = response(len);
+        let backend = answering(move |stream| {
+            let _ = stream.write_all(response.as_bytes());
+        });
+        let mut source = backend.source();
+        source.max_response_head = LARGER;
+        assert_eq!(status(&Front::new(source).get().0), expected, "{len} bytes");
+        backend.join();
+    }
+    for (bound, fields, expected) in
+        [(128, 128, "200"), (128, 129, "502"), (200, 200, "200"), (200, 201, "502")]
+    {
+        let lines = "a: b\r\n".repeat(fields - 1);
+        let backend = answering(move |stream| {
+            let _ =
+                stream.write_all(format!("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n{lines}\r\n").as_bytes());
+        });
+        let mut source = backend.source();
+        source.max_response_fields = bound;
+        assert_eq!(status(&Front::new(source).get().0), expected, "{fields} fields of {bound}");
+        backend.join();
+    }
+}
+
+#[test]
 fn a_request_head_of_the_limit_passes() {
     let backend = answering(|stream| stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap());
     let (start, end) = ("GET / HTTP/1.1\r\nhost: f\r\nconnection: close\r\nx-long: ", "\r\n\r\n");

@@ -10,5 +10,6 @@ mod failures;
 mod fixture;
 mod framing;
 mod heads;
+mod interim;
 mod pool;
 mod upgrade;

@@ -27,7 +27,7 @@ fn nothing_typed_is_the_default() {
 fn every_flag_sets_its_setting() {
     let config = proxy(&typed(
         "http://127.0.0.1:9000 --host client --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --ignore-accel \
-         --keep-location --no-via \
+         --keep-location --no-via --max-response-head 64k --max-response-fields 200 --tunnel-timeout 9s \
          --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
          --idle-connection-timeout 4s --rate 60 --burst 256 --end-of-stream paced --filter rate \
          --filter count --listen [::1]:0 --listen unix:a.sock --log-level debug --access-log --drain 0s \
@@ -51,6 +51,8 @@ fn every_flag_sets_its_setting() {
         [seconds(1), seconds(2), seconds(3), seconds(4)]
     );
     assert_eq!(source.idle_connections, 0);
+    assert_eq!((source.max_response_head, source.max_response_fields), (65_536, 200));
+    assert_eq!(source.tunnel_timeout, seconds(9));
     let pace = config.routes[0].pace;
     assert_eq!((pace.rate, pace.burst.bytes()), (Rate::new(61_440), 262_144));
     assert_eq!(sluicegate::config::words::spell_end_of_stream(pace.end_of_stream), "paced");

@@ -21,7 +21,7 @@ mod way;
 use std::fs::File;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
 use headers::{ContentLength, ContentRange, HeaderMapExt};
@@ -33,6 +33,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
 
 use super::answer;
 use super::content::Content;
+use super::log_bound::LogBound;
 use crate::brigade::{Brigade, Bucket, FileSlice};
 use crate::config::FollowLinks;
 use crate::filter::NotSent;
@@ -348,20 +349,28 @@ fn content(file: Arc<File>, size: u64, media_type: &HeaderValue, selected: Selec
     response
 }
 
+/// Says that a file cannot be opened, as far as the log takes such lines: clients cause them.
+fn log_unopened(level: log::Level, path: &str, error: &io::Error) {
+    static BOUND: LazyLock<Arc<LogBound>> = LazyLock::new(|| LogBound::new(rt::clock()));
+    if BOUND.admits(|left_out| log::warn!(left_out; "cannot open files, more often")) {
+        log::log!(level, "cannot open {path}: {error}");
+    }
+}
+
 /// The answer when nothing could be opened.
 fn refuse(refused: Refused, path: &str) -> Response<Content> {
     match refused {
         Refused::NotFound => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
         Refused::Forbidden => answer::plain(StatusCode::FORBIDDEN, "This file may not be read."),
         Refused::Exhausted(error) => {
-            log::warn!("cannot open {path}: {error}");
+            log_unopened(log::Level::Warn, path, &error);
             let text = "Too many files are open just now. Try again in a second.";
             let mut response = answer::plain(StatusCode::SERVICE_UNAVAILABLE, text);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             response
         }
         Refused::Failed(error) => {
-            log::error!("cannot open {path}: {error}");
+            log_unopened(log::Level::Error, path, &error);
             answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "This file cannot be read.")
         }
     }

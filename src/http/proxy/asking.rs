@@ -6,13 +6,16 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
-use http::response;
+use http::response::Parts;
 use hyper::ext::ReasonPhrase;
 
 use super::link::Link;
+use super::response;
+use super::sending::Progress;
 use super::upload::{Upload, UploadError};
-use crate::http::MAX_HEAD;
-use crate::http1::{Head, HeadError, is_interim, read_head};
+use crate::config::ProxySource;
+use crate::http::interim::Interim;
+use crate::http1::{Head, HeadError, HeadScan, Malformed, is_interim, read_head};
 
 /// The most that one read takes while a head is looked for. What of it is content goes on as it is.
 const PIECE: usize = 4 * 1024;
@@ -35,12 +38,44 @@ pub(super) enum AskError {
     Malformed(&'static str),
 }
 
-/// Sends a request and waits for the head of its answer. Interim answers are passed over, but for a change
-/// of protocols; all together they may be as large as one head. The upload may have to go on afterwards.
+/// How the answer to one request is listened for.
+pub(super) struct Listening {
+    /// The most bytes of a head, and of all interim heads together.
+    pub(super) max_head: usize,
+    pub(super) max_fields: usize,
+    /// Where interim responses go, if the client takes any.
+    pub(super) interim: Option<Interim>,
+    /// An interim response is a sign of life.
+    pub(super) progress: Progress,
+}
+
+impl Listening {
+    /// As `source` says, for a client that takes interim responses by `interim`.
+    pub(super) fn new(source: &ProxySource, interim: Option<Interim>, progress: Progress) -> Self {
+        let (max_head, max_fields) = (source.max_response_head, source.max_response_fields);
+        Self { max_head, max_fields, interim, progress }
+    }
+
+    fn heard_interim(&self, head: Parts) -> Result<(), Malformed> {
+        self.progress.heard();
+        let (status, fields) = response::interim(head)?;
+        if let Some(interim) = &self.interim {
+            interim.send(status, fields);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a request and waits for the head of its answer. Interim answers, but for a change of protocols, are
+/// passed on; all together they may be as large as one head. The upload may have to go on afterwards.
 ///
 /// Cancel safe: dropping the future closes the connection.
-pub(super) async fn ask(mut link: Link, upload: &mut Upload) -> Result<(response::Parts, Link), AskError> {
-    let (mut refused, mut heard) = (None, 0);
+pub(super) async fn ask(
+    mut link: Link,
+    upload: &mut Upload,
+    listening: &Listening,
+) -> Result<(Parts, Link), AskError> {
+    let (mut refused, mut reading) = (None, HeadReading { listening, scan: HeadScan::default(), heard: 0 });
     let head = poll_fn(|cx| {
         if refused.is_none()
             && let Poll::Ready(Err(error)) = upload.poll_send(cx, link.socket())
@@ -54,7 +89,7 @@ pub(super) async fn ask(mut link: Link, upload: &mut Upload) -> Result<(response
                 UploadError::Upstream(error) => refused = Some(error),
             }
         }
-        poll_head(cx, &mut link, &mut heard).map_err(|error| match (error, refused.take()) {
+        reading.poll_head(cx, &mut link).map_err(|error| match (error, refused.take()) {
             (AskError::Unanswered(_), Some(refused)) => AskError::Unanswered(refused),
             (error, _) => error,
         })
@@ -63,39 +98,49 @@ pub(super) async fn ask(mut link: Link, upload: &mut Upload) -> Result<(response
     Ok((head, link))
 }
 
-/// `heard` counts the bytes read.
-fn poll_head(
-    cx: &mut Context<'_>,
-    link: &mut Link,
-    heard: &mut usize,
-) -> Poll<Result<response::Parts, AskError>> {
-    loop {
-        let read = match ready!(link.poll_more(cx, PIECE)) {
-            Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
-            read => read,
-        };
-        match read {
-            Ok(len) => *heard += len,
-            Err(error) if *heard > 0 => return Poll::Ready(Err(AskError::Cut(error))),
-            Err(error) => return Poll::Ready(Err(AskError::Unanswered(error))),
-        }
-        while let Some(Head { mut parts, reason, len }) = read_head(link.unread())? {
-            if len > MAX_HEAD {
-                return Poll::Ready(Err(AskError::HeadTooLarge));
+/// A head that is being read, and the interim ones before it.
+struct HeadReading<'a> {
+    listening: &'a Listening,
+    scan: HeadScan,
+    /// The bytes read of all heads.
+    heard: usize,
+}
+
+impl HeadReading<'_> {
+    fn poll_head(&mut self, cx: &mut Context<'_>, link: &mut Link) -> Poll<Result<Parts, AskError>> {
+        let Listening { max_head, max_fields, .. } = *self.listening;
+        loop {
+            let read = match ready!(link.poll_more(cx, PIECE)) {
+                Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
+                read => read,
+            };
+            match read {
+                Ok(len) => self.heard += len,
+                Err(error) if self.heard > 0 => return Poll::Ready(Err(AskError::Cut(error))),
+                Err(error) => return Poll::Ready(Err(AskError::Unanswered(error))),
             }
-            link.unread().advance(len);
-            if !is_interim(parts.status) {
-                if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
-                    parts.extensions.insert(reason);
+            while self.scan.is_due(link.unread())
+                && let Some(Head { mut parts, reason, len }) = read_head(link.unread(), max_fields)?
+            {
+                if len > max_head {
+                    return Poll::Ready(Err(AskError::HeadTooLarge));
                 }
-                return Poll::Ready(Ok(parts));
+                link.unread().advance(len);
+                self.scan = HeadScan::default();
+                if !is_interim(parts.status) {
+                    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+                        parts.extensions.insert(reason);
+                    }
+                    return Poll::Ready(Ok(parts));
+                }
+                if self.heard - link.unread().len() > max_head {
+                    return Poll::Ready(Err(AskError::HeadTooLarge));
+                }
+                self.listening.heard_interim(parts).map_err(|error| AskError::Malformed(error.0))?;
             }
-            if *heard - link.unread().len() > MAX_HEAD {
+            if link.unread().len() >= max_head {
                 return Poll::Ready(Err(AskError::HeadTooLarge));
             }
-        }
-        if link.unread().len() >= MAX_HEAD {
-            return Poll::Ready(Err(AskError::HeadTooLarge));
         }
     }
 }

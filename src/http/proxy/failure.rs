@@ -1,6 +1,7 @@
 //! What goes wrong with an upstream: what the client is told, and what the log.
 
 use std::io;
+use std::sync::Arc;
 
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
@@ -9,6 +10,7 @@ use super::asking::AskError;
 use super::sending::Turn;
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::http::log_bound::LogBound;
 
 /// Why there is no response to pass on.
 #[derive(Debug)]
@@ -32,11 +34,6 @@ impl Failure {
     /// An answer that breaks the rules of HTTP.
     pub(super) fn broken(detail: &str) -> Self {
         Self { kind: Kind::Broken, detail: detail.to_owned() }
-    }
-
-    /// An answer whose head is larger than passes.
-    pub(super) fn head_too_large() -> Self {
-        Self { kind: Kind::HeadTooLarge, detail: "the response's head is too large".to_owned() }
     }
 
     /// Nothing moved for too long, while it was `turn`'s turn.
@@ -63,13 +60,21 @@ impl Failure {
         Self { kind, detail: error.to_string() }
     }
 
-    /// Writes the one line about it. What a client did is not the operator's business.
-    pub(super) fn log(&self, upstream: &str) {
+    /// Writes the one line about it, as far as `bound` lets it: each request to a dead upstream fails. What a
+    /// client did is not the operator's business.
+    pub(super) fn log(&self, upstream: &Arc<str>, bound: &Arc<LogBound>) {
         let level = match self.kind {
             Kind::ClientTooLate | Kind::ClientBroke => log::Level::Debug,
             _ => log::Level::Warn,
         };
-        log::log!(level, upstream = upstream, error = self.detail.as_str(); "no response to pass on");
+        let summary = {
+            let upstream = Arc::clone(upstream);
+            move |left_out| log::warn!(upstream = &*upstream, left_out; "no response to pass on, more often")
+        };
+        if level == log::Level::Warn && !bound.admits(summary) {
+            return;
+        }
+        log::log!(level, upstream = &**upstream, error = self.detail.as_str(); "no response to pass on");
     }
 
     /// What the client is told.

@@ -35,8 +35,12 @@ impl Link {
         if self.unread.is_empty() {
             self.unread = more;
         } else if len > 0 {
-            let mut both = BytesMut::with_capacity(self.unread.len() + len);
-            both.extend_from_slice(&self.unread);
+            // Where nobody else holds them they grow in place: what comes byte by byte is not copied each time.
+            let mut both = std::mem::take(&mut self.unread).try_into_mut().unwrap_or_else(|shared| {
+                let mut own = BytesMut::with_capacity(shared.len() + len);
+                own.extend_from_slice(&shared);
+                own
+            });
             both.extend_from_slice(&more);
             self.unread = both.freeze();
         }

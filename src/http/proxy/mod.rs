@@ -5,9 +5,9 @@
 //!
 //! - **Host.** The upstream is told its own host, the client's is in `Forwarded` and
 //!   `X-Forwarded-Host`; see [`HostPolicy`](crate::config::HostPolicy).
-//! - **Interim responses** (103 Early Hints and the like) are not passed on, and all together may not be
-//!   larger than a head; `100 Continue` is this server's own, sent when the upstream is there to take the
-//!   body.
+//! - **Interim responses** (103 Early Hints, 102 Processing and the like) are passed on to clients that take
+//!   them, see [`Interim`]; each begins the time for the answer anew, and all together may not be larger than a
+//!   head. `100 Continue` is this server's own, sent when the upstream is there to take the body.
 //! - **Early answers.** An upload goes on beside an answer that has begun, and stops where the answer ends
 //!   first.
 //! - **Trailers** go on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
@@ -48,13 +48,16 @@ use crate::generator::{Pieces, UpstreamBody};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
+use crate::http::interim::Interim;
+use crate::http::log_bound::LogBound;
 use crate::http1::{framing_of, keeps_connection};
 use crate::limit::Rate;
 
 pub use forwarded::Client;
 pub use response::Accel;
-pub use tunnel::{Tunnel, relay};
+pub use tunnel::{Tunnel, TunnelEnd, relay};
 
+use asking::Listening;
 use failure::Failure;
 use pool::{Answer, Pool};
 use receiving::Receiving;
@@ -68,6 +71,8 @@ pub struct Proxy {
     /// The upstream's URL, for log lines.
     name: Arc<str>,
     pool: Pool,
+    /// For the lines about requests that failed.
+    failures: Arc<LogBound>,
     clock: Arc<dyn Clock>,
 }
 
@@ -78,7 +83,8 @@ impl Proxy {
     pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
         let clock: Arc<dyn Clock> = clock;
         let pool = Pool::new(&source, pace, Arc::clone(&clock));
-        Self { name: source.upstream.to_string().into(), route: "/".to_owned(), pool, clock, source }
+        let (name, failures) = (source.upstream.to_string().into(), LogBound::new(Arc::clone(&clock)));
+        Self { name, route: "/".to_owned(), pool, failures, clock, source }
     }
 
     /// Has it stand at the route `path` instead of `/`, which is what the upstream's own addresses are mapped
@@ -121,7 +127,8 @@ impl Proxy {
         from: &Client,
     ) -> Result<Response<Content>, Response<Content>> {
         let client = hyper::upgrade::on(&mut request);
-        let (head, body) = request.into_parts();
+        let (mut head, body) = request.into_parts();
+        let interim = head.extensions.remove::<Interim>();
         let progress = Progress::new(Arc::clone(&self.clock));
         let body = Sending::new(body, progress.clone());
         let uploads = !body.is_empty();
@@ -129,12 +136,13 @@ impl Proxy {
             .map_err(|refusal| answer::plain(refusal.status, refusal.text))?;
 
         let fail = |failure: Failure| {
-            failure.log(&self.name);
+            failure.log(&self.name, &self.failures);
             failure.answer()
         };
         let method = outgoing.head.method.clone();
         let answered = async {
-            let sent = self.pool.send(&outgoing.head, body).await;
+            let listening = Listening::new(&self.source, interim, progress.clone());
+            let sent = self.pool.send(&outgoing.head, body, &listening).await;
             sent.map_err(|error| Failure::of(&error))
         };
         let stalled = async { Err(Failure::stalled(progress.stalled(self.source.response_timeout).await)) };
@@ -146,7 +154,7 @@ impl Proxy {
         let mut returning =
             response::returning(head, outgoing.upgrade, &self.source, &self.route).map_err(fail)?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
-            returning.head.extensions.insert(Tunnel::new(client, link));
+            returning.head.extensions.insert(Tunnel::new(client, link, self.source.tunnel_timeout));
             return Ok(Response::from_parts(returning.head, Content::Empty));
         }
         let body = Receiving::new(link, framing, back, upload);

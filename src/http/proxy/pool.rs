@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::{request, response};
 
-use super::asking::{AskError, ask};
+use super::asking::{AskError, Listening, ask};
 use super::connector::Connector;
 use super::kept::Kept;
 use super::link::Link;
@@ -50,10 +50,15 @@ impl Pool {
     /// twice.
     ///
     /// Cancel safe: dropping the future closes the connection.
-    pub(super) async fn send(&self, head: &request::Parts, body: Sending) -> Result<Answer, AskError> {
+    pub(super) async fn send(
+        &self,
+        head: &request::Parts,
+        body: Sending,
+        listening: &Listening,
+    ) -> Result<Answer, AskError> {
         let mut upload = Upload::new(head, body);
         while let Some(link) = self.kept.take() {
-            let error = match ask(link, &mut upload).await {
+            let error = match ask(link, &mut upload, listening).await {
                 Ok(answered) => return Ok(Answer::new(answered, upload)),
                 Err(error) => error,
             };
@@ -67,7 +72,7 @@ impl Pool {
             }
         }
         let link = self.connector.connect().await.map_err(AskError::Connect)?;
-        let answered = ask(link, &mut upload).await?;
+        let answered = ask(link, &mut upload, listening).await?;
         Ok(Answer::new(answered, upload))
     }
 }

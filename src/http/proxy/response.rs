@@ -9,7 +9,6 @@ use hyper::ext::ReasonPhrase;
 use super::failure::Failure;
 use super::{forwarded, hop, location};
 use crate::config::ProxySource;
-use crate::http::MAX_HEAD;
 use crate::http1::{Malformed, content_length};
 use crate::limit::Rate;
 
@@ -71,9 +70,6 @@ pub(super) fn returning(
     source: &ProxySource,
     route: &str,
 ) -> Result<Returning, Failure> {
-    if head_len(&received) > MAX_HEAD {
-        return Err(Failure::head_too_large());
-    }
     let fields = &mut received.headers;
     let broken = |error: Malformed| Failure::broken(&error.to_string());
     if !hop::is_plain_transfer(fields).map_err(broken)? {
@@ -124,18 +120,17 @@ pub(super) fn returning(
     Ok(Returning { head: received, flush: events || accel.buffering == Some(false) })
 }
 
-/// The head's length on the wire, with one blank in front of each value.
+/// What goes on of an interim head. Its fields mean nothing for the answer (RFC 9110, section 15.2), so those
+/// about its framing and its pace do not go on.
 ///
-/// hyper bounds what it gathers while a head is incomplete, but one read may bring more than that;
-/// this bound is the same for every cut.
-fn head_len(head: &response::Parts) -> usize {
-    let reason = match head.extensions.get::<ReasonPhrase>() {
-        Some(reason) => reason.as_bytes().len(),
-        None => head.status.canonical_reason().map_or(0, str::len),
-    };
-    let fields: usize =
-        head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + ": \r\n".len()).sum();
-    "HTTP/1.1 200 \r\n".len() + reason + fields + "\r\n".len()
+/// # Errors
+/// `Connection` cannot be read.
+pub(super) fn interim(mut received: response::Parts) -> Result<(StatusCode, HeaderMap), Malformed> {
+    let fields = &mut received.headers;
+    hop::strip(fields)?;
+    fields.remove(CONTENT_LENGTH);
+    Accel::take(fields);
+    Ok((received.status, received.headers))
 }
 
 #[cfg(test)]
@@ -234,8 +229,19 @@ mod tests {
     }
 
     #[test]
-    fn the_head_is_measured_as_it_was_on_the_wire() {
-        let wire = "HTTP/1.1 404 Not Found\r\nserver: x\r\netag: \"y\"\r\n\r\n";
-        assert_eq!(head_len(&head(404, &[("server", "x"), ("etag", "\"y\"")])), wire.len());
+    fn an_interim_head_goes_on_without_what_concerns_the_upstreams_connection() {
+        let lines = [
+            ("link", "</x>; rel=preload"),
+            ("connection", "x-hop"),
+            ("x-hop", "1"),
+            ("content-length", "5"),
+            ("transfer-encoding", "chunked"),
+            ("x-accel-limit-rate", "1"),
+        ];
+        let (status, fields) = interim(head(103, &lines)).unwrap();
+        assert_eq!((status.as_u16(), fields), (103, head(103, &lines[..1]).headers));
+        let mut unreadable = head(103, &lines);
+        unreadable.headers.insert(CONNECTION, HeaderValue::from_bytes(b"\xff").unwrap());
+        assert!(interim(unreadable).is_err());
     }
 }

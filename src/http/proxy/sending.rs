@@ -65,6 +65,11 @@ impl Progress {
         }
     }
 
+    /// The upstream gave a sign of life: the time for the next move begins, and the turn stays.
+    pub(super) fn heard(&self) {
+        self.activity.touch(self.clock.now());
+    }
+
     /// Something moved, or the turn went over: the time for the next move begins.
     fn moved(&self, turn: Turn) {
         self.activity.touch(self.clock.now());
@@ -139,6 +144,9 @@ mod tests {
         clock.advance(Duration::from_secs(1) - Duration::from_nanos(1));
         assert_eq!(block_on(poll_once(&mut stalled)), None);
         clock.advance(Duration::from_nanos(1));
+        progress.heard();
+        assert_eq!(block_on(poll_once(&mut stalled)), None);
+        clock.advance(Duration::from_secs(10));
         assert_eq!(block_on(poll_once(&mut stalled)), Some(Turn::Client));
         drop(stalled);
         assert_eq!(clock.sleepers(), 0);

@@ -30,15 +30,34 @@ pub struct Tunnel {
     client: OnUpgrade,
     /// Extensions must be clones; there is one connection.
     upstream: Arc<Mutex<Option<Link>>>,
+    /// How long it may be without traffic.
+    idle: Duration,
+}
+
+/// How a tunnel ended.
+#[derive(Debug)]
+pub enum TunnelEnd {
+    /// Both sides closed; the bytes that went down to the client, and up to the upstream.
+    Closed {
+        /// Bytes to the client.
+        down: u64,
+        /// Bytes to the upstream.
+        up: u64,
+    },
+    /// It was cut, as nothing moved in either direction for so long.
+    Idle(Duration),
+    /// One side failed.
+    Failed(io::Error),
 }
 
 impl Tunnel {
-    pub(super) fn new(client: OnUpgrade, upstream: Link) -> Self {
-        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))) }
+    pub(super) fn new(client: OnUpgrade, upstream: Link, idle: Duration) -> Self {
+        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle }
     }
 }
 
-/// Copies bytes both ways until both sides have closed, one fails, or nothing moves for `idle`.
+/// Copies bytes both ways until both sides have closed, one fails, or nothing moves for the source's
+/// [`tunnel_timeout`](crate::config::ProxySource::tunnel_timeout); says which.
 ///
 /// What the upstream sends becomes the body that `paced` makes of it, and goes at its pace; what the client
 /// sends goes straight on. A side that closes only its sending half is heard to the end of the other's.
@@ -49,12 +68,12 @@ pub async fn relay<B>(
     tunnel: Tunnel,
     paced: impl FnOnce(Content, Arc<dyn Clock>) -> B,
     clock: Arc<dyn Clock>,
-    idle: Duration,
-) where
+) -> TunnelEnd
+where
     B: Body<Data = bytes::Bytes> + Unpin,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
-    let activity = Activity::new(clock.now());
+    let (activity, idle) = (Activity::new(clock.now()), tunnel.idle);
     let copying = async {
         let client = tunnel.client.await.map_err(io::Error::other)?;
         let upstream = tunnel.upstream.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -66,19 +85,22 @@ pub async fn relay<B>(
         let moved = || activity.touch(clock.now());
         future::try_zip(send(body, to_client, moved), copy(from_client, to_upstream, moved)).await
     };
+    let copying = async {
+        match copying.await {
+            Ok((down, up)) => TunnelEnd::Closed { down, up },
+            Err(error) => TunnelEnd::Failed(error),
+        }
+    };
     let idling = async {
         loop {
             let due = activity.last() + idle;
             if clock.now() >= due {
-                return Err(io::Error::new(io::ErrorKind::TimedOut, "nothing moved for too long"));
+                return TunnelEnd::Idle(idle);
             }
             Sleep::until(Arc::clone(&clock), due).await;
         }
     };
-    match future::or(copying, idling).await {
-        Ok((down, up)) => log::debug!(down = down, up = up; "a tunnel ended"),
-        Err(error) => log::debug!(error:% = error; "a tunnel was cut"),
-    }
+    future::or(copying, idling).await
 }
 
 /// Sends a body's bytes, closes behind them, and says how many they were.

@@ -1,11 +1,69 @@
-//! What the log says of a connection when the last that worked for it has gone.
+//! What the log says of a connection: how its exchanges failed, and how it ended.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use super::connection::Connection;
+use crate::body::BodyError;
+use crate::clock::Clock;
+use crate::config::duration;
+use crate::http::log_bound::LogBound;
+use crate::http::peer::ClientAddr;
 use crate::sink::GivenUp;
 
+/// Bounds of the lines that clients and backends can cause as often as they like, beside those about readers.
+pub(super) struct LogBounds {
+    aborted: Arc<LogBound>,
+    tunnels: Arc<LogBound>,
+    cut: Arc<LogBound>,
+}
+
+impl LogBounds {
+    pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
+        let bound = || LogBound::new(Arc::clone(clock));
+        Self { aborted: bound(), tunnels: bound(), cut: bound() }
+    }
+}
+
 impl Connection {
+    /// Says that a response to `client` broke off behind `bytes` of its content, as its source failed.
+    pub(super) fn tell_aborted(&self, client: ClientAddr, bytes: u64, error: &BodyError) {
+        const WHAT: &str = "response aborted: its content could not be given to the end";
+        if self.server.log_bounds.aborted.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
+            log::warn!(connection = self.id, client:%, peer:% = self.ends.peer, bytes, error:%; "{WHAT}");
+        }
+    }
+
+    /// Says that a tunnel, or a relay of raw TCP, was cut after `idle` without traffic, which `key` sets.
+    pub(super) fn tell_idle_tunnel(&self, key: &'static str, idle: Duration) {
+        const WHAT: &str = "tunnel cut: no traffic for";
+        if self
+            .server
+            .log_bounds
+            .tunnels
+            .admits(move |left_out| log::info!(left_out; "{WHAT} {key}, more often"))
+        {
+            log::info!(
+                connection = self.id,
+                client:% = self.client_addr(),
+                peer:% = self.ends.peer,
+                route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
+                timeout = duration::spell(idle).as_str();
+                "{WHAT} {key}"
+            );
+        }
+    }
+
+    /// Says that a raw TCP stream of the port `route` was cut, and why.
+    pub(super) fn tell_cut(&self, route: &str, error: &str) {
+        const WHAT: &str = "stream cut: its bytes could not be had";
+        if self.server.log_bounds.cut.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
+            let peer = self.ends.peer;
+            log::warn!(connection = self.id, client:% = peer, peer:%, route, error; "{WHAT}");
+        }
+    }
+
     /// Tells of a reader that was given up, as far as the log takes such lines, and at level debug of
     /// every connection.
     pub(super) fn tell_end(&self) {

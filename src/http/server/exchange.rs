@@ -20,7 +20,7 @@ use crate::filter::{Chain, Filter};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
-use crate::http::proxy::{Accel, Client, Tunnel, relay};
+use crate::http::proxy::{Accel, Client, Tunnel, TunnelEnd, relay};
 use crate::http::route::{Pacing, Route, Source, Stage};
 use crate::http::routing::Found;
 use crate::limit::Limit;
@@ -259,11 +259,19 @@ async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, tracked: Track
         tracked.transfer.begin(PacedBody::new(content, downstream, clock).through(gate), None);
         tracked
     };
-    relay(tunnel, paced, Arc::clone(&server.clock), connection.settings.idle_timeout)
-        .or(server.reached(ServerStage::Stopped))
-        .or(connection.closer.closed())
-        .await;
-    drop(connection);
+    let relayed = async { Some(relay(tunnel, paced, Arc::clone(&server.clock)).await) };
+    let ended = async {
+        server.reached(ServerStage::Stopped).or(connection.closer.closed()).await;
+        None
+    };
+    match relayed.or(ended).await {
+        Some(TunnelEnd::Idle(idle)) => connection.tell_idle_tunnel("tunnel_timeout", idle),
+        Some(end) => {
+            log::debug!(connection = connection.id, client:% = connection.client_addr(), peer:% = connection.ends.peer, end:?; "tunnel ended")
+        }
+        // The stop, or who closed the connection, has been told of.
+        None => {}
+    }
 }
 
 impl Connection {

@@ -46,6 +46,7 @@ use crate::tracing::Tracer;
 pub use port::Port;
 
 use clients::Clients;
+use connection_log::LogBounds;
 use drops::DropLog;
 use registry::Registry;
 use setup::Setup;
@@ -148,6 +149,7 @@ struct Shared {
     shedding: Shedding,
     clients: Clients,
     drops: DropLog,
+    log_bounds: LogBounds,
     budgets: Budgets,
     ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
@@ -314,6 +316,7 @@ impl Shared {
             shedding: Shedding::default(),
             clients: Clients::default(),
             drops: DropLog::default(),
+            log_bounds: LogBounds::new(&clock),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             ports: RwLock::default(),
             setup: RwLock::new(Setup::new(settings, routes, counts)),

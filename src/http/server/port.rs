@@ -99,10 +99,8 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
     let peer = connection.ends.peer;
     match ended {
         Ok(()) => {}
-        Err(StreamError::Source(error)) => log::warn!(
-            connection = connection.id, client:% = peer, peer:%, route = stream.port.name.as_str(), error;
-            "stream cut: its bytes could not be had"
-        ),
+        Err(StreamError::Source(error)) => connection.tell_cut(&stream.port.name, &error),
+        Err(StreamError::Idle) => connection.tell_idle_tunnel("idle_timeout", idle),
         Err(error) => {
             log::debug!(connection = connection.id, client:% = peer, peer:%, error:%; "stream ended early");
         }

@@ -67,11 +67,7 @@ impl ResponseBody {
     fn failed(&mut self, error: BodyError) {
         let connection = self.exchange.connection();
         let bytes = self.exchange.transfer().flow().bytes;
-        log::warn!(
-            connection = connection.id, client:% = self.exchange.addr(), peer:% = connection.ends.peer, bytes,
-            error:%;
-            "response aborted: its content could not be given to the end"
-        );
+        connection.tell_aborted(self.exchange.addr(), bytes, &error);
         self.failure = if self.exchange.is_multiplexed() {
             Failure::Sweeping(error, connection.sweeps.begin())
         } else {
