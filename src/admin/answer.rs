@@ -99,6 +99,9 @@ impl Pages {
     ) -> Response<Content> {
         let (head, content) = request.into_parts();
         let page = Page::of(head.uri.path());
+        if let Some(token) = &self.token {
+            token.renew().await;
+        }
         let admission = Admission { token: self.token.as_ref(), over_unix: *peer == PeerAddr::Unix };
         let of_api = api::has(head.uri.path());
         let mut response = match (admission.check(&head, page.is_some_and(Page::is_public)), page) {

@@ -5,11 +5,14 @@ use std::hint::black_box;
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
 
+use crate::clock::Clock;
 use crate::named_file;
+use crate::rt::Fresh;
 
 /// The fewest bytes of a token: those of 96 bits in base64.
 const LEAST: usize = 16;
@@ -25,8 +28,8 @@ const MOST: usize = 4096;
 /// assert!(Token::new("c2VjcmV0LXNlY3JldC1zZWNyZXQ=").is_ok());
 /// assert!(Token::new("short").unwrap_err().to_string().contains("at least 16"));
 /// ```
-#[derive(Clone, PartialEq, Eq)]
-pub struct Token(String);
+#[derive(Clone)]
+pub struct Token(Arc<Fresh<String>>);
 
 /// Why there is no token. Says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,10 +58,11 @@ impl Token {
     /// It is shorter, or has another character.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         check(text).map_err(|fault| TokenError { path: None, fault })?;
-        Ok(Self(text.to_owned()))
+        Ok(Self(Arc::new(Fresh::fixed(text.to_owned()))))
     }
 
-    /// The token in a file, white space around it left out.
+    /// The token in a file, white space around it left out. If the file is replaced, the token in the new one counts,
+    /// within a second; if there is none to be had from it, the one before does.
     ///
     /// A file that anyone beside its owner and group may read or write is refused: on the machines where
     /// a token is needed, what everyone can read is no secret. Blocks; meant for the start.
@@ -66,17 +70,33 @@ impl Token {
     /// # Errors
     /// The file cannot be read, is open to everyone, or holds no token as [`new`](Self::new) wants it.
     pub fn from_file(path: &Path) -> Result<Self, TokenError> {
-        let failed = |fault| TokenError { path: Some(path.to_owned()), fault };
-        let text = read(path).map_err(failed)?;
-        let text = text.trim_ascii();
-        check(text).map_err(failed)?;
-        Ok(Self(text.to_owned()))
+        let file = path.to_owned();
+        let make = move || {
+            let failed = |fault| TokenError { path: Some(file.clone()), fault };
+            let text = read(&file).map_err(failed)?;
+            let text = text.trim_ascii();
+            check(text).map_err(failed)?;
+            Ok(text.to_owned())
+        };
+        Fresh::new([path.to_owned()], make).map(|token| Self(Arc::new(token)))
+    }
+
+    /// Has `clock` say when the file is looked at anew, and not the process's. Meant for tests.
+    #[must_use]
+    pub fn run_on(self, clock: Arc<dyn Clock>) -> Self {
+        self.0.run_on(clock);
+        self
+    }
+
+    /// Has the token be that of its file now, if it was not looked at within a second. Cancel safe.
+    pub(crate) async fn renew(&self) {
+        self.0.get().await;
     }
 
     /// The field that brings this token.
     pub fn authorization(&self) -> HeaderValue {
-        let mut field =
-            HeaderValue::try_from(format!("Bearer {}", self.0)).unwrap_or(HeaderValue::from_static(""));
+        let mut field = HeaderValue::try_from(format!("Bearer {}", self.0.last()))
+            .unwrap_or(HeaderValue::from_static(""));
         field.set_sensitive(true);
         field
     }
@@ -90,7 +110,7 @@ impl Token {
         let Some((scheme, brought)) = field.as_bytes().split_at_checked("Bearer ".len()) else {
             return false;
         };
-        scheme.eq_ignore_ascii_case(b"Bearer ") && is_same(brought.trim_ascii(), self.0.as_bytes())
+        scheme.eq_ignore_ascii_case(b"Bearer ") && is_same(brought.trim_ascii(), self.0.last().as_bytes())
     }
 }
 
@@ -122,6 +142,14 @@ fn is_same(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |differing, (a, b)| black_box(differing | (a ^ b)));
     a.len() == b.len() && differing == 0
 }
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        is_same(self.0.last().as_bytes(), other.0.last().as_bytes())
+    }
+}
+
+impl Eq for Token {}
 
 impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -233,5 +261,39 @@ mod tests {
         let error = Token::from_file(&folder.path().join("none")).unwrap_err().to_string();
         assert!(error.contains("none: No such file"), "{error}");
         assert!(Token::from_file(folder.path()).is_err());
+    }
+
+    #[test]
+    fn the_token_of_a_replaced_file_counts_within_a_second() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let replace = |text: &str, mode| {
+            std::fs::write(folder.path().join("new"), text).unwrap();
+            std::fs::set_permissions(folder.path().join("new"), std::fs::Permissions::from_mode(mode))
+                .unwrap();
+            std::fs::rename(folder.path().join("new"), &path).unwrap();
+        };
+        replace("first-0123456789", 0o600);
+        let clock = Arc::new(crate::clock::ManualClock::new());
+        let token = Token::from_file(&path).unwrap().run_on(Arc::clone(&clock) as _);
+        let admits = |text: &str| {
+            futures_lite::future::block_on(token.renew());
+            let mut headers = HeaderMap::new();
+            headers.insert(AUTHORIZATION, HeaderValue::try_from(format!("Bearer {text}")).unwrap());
+            token.admits(&headers)
+        };
+        replace("second-0123456789", 0o600);
+        assert!(admits("first-0123456789"), "it was looked at a moment ago");
+        clock.advance(std::time::Duration::from_secs(1));
+        assert!(admits("second-0123456789") && !admits("first-0123456789"));
+        assert_eq!(token.authorization(), "Bearer second-0123456789");
+        for (text, mode) in [("short", 0o600), ("third-0123456789", 0o644)] {
+            replace(text, mode);
+            clock.advance(std::time::Duration::from_secs(1));
+            assert!(admits("second-0123456789") && !admits(text), "{text} {mode:o} is no token");
+        }
+        std::fs::remove_file(&path).unwrap();
+        clock.advance(std::time::Duration::from_secs(1));
+        assert!(admits("second-0123456789"));
     }
 }

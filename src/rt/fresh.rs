@@ -86,6 +86,12 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         Self { source, clock: OnceLock::new(), looked: AtomicU64::new(0), state: RwLock::new(state) }
     }
 
+    /// Has `clock` say when it is time to look, and not the process's. Meant for tests; the first time before the value
+    /// is asked for counts.
+    pub fn run_on(&self, clock: Arc<dyn Clock>) {
+        let _ = self.clock.set(clock);
+    }
+
     /// The value, which is of what the paths led to at most [`MOST_AGE`] ago; older only while another task looks.
     /// Does not block the executor. Cancel safe.
     pub async fn get(self: &Arc<Self>) -> Arc<T> {
@@ -199,7 +205,7 @@ mod tests {
         };
         let fresh = Arc::new(Fresh::new([path], make).unwrap());
         let clock = Arc::new(ManualClock::new());
-        fresh.clock.set(Arc::clone(&clock) as _).ok().unwrap();
+        fresh.run_on(Arc::clone(&clock) as _);
         (folder, clock, fresh)
     }
 
@@ -255,7 +261,7 @@ mod tests {
         let make = move || Ok::<_, String>(count.fetch_add(1, Ordering::Relaxed));
         let fresh = Arc::new(Fresh::new([path.clone()], make).unwrap());
         let clock = Arc::new(ManualClock::new());
-        fresh.clock.set(Arc::clone(&clock) as _).ok().unwrap();
+        fresh.run_on(Arc::clone(&clock) as _);
         let ask = || {
             clock.advance(MOST_AGE);
             *futures_lite::future::block_on(fresh.get())

@@ -18,7 +18,7 @@ use futures_rustls::rustls::{ClientConfig, RootCertStore, ServerConfig};
 use futures_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::named_file;
-use crate::rt::Socket;
+use crate::rt::{Fresh, Socket};
 
 pub use stream::Stream;
 
@@ -40,13 +40,13 @@ pub struct Identity {
 /// What a server needs to speak TLS.
 #[derive(Clone)]
 pub struct ServerTls {
-    acceptor: TlsAcceptor,
+    acceptor: Arc<Fresh<TlsAcceptor>>,
     asks_clients: bool,
 }
 
 /// What a client needs to speak TLS.
 #[derive(Clone)]
-pub struct ClientTls(TlsConnector);
+pub struct ClientTls(Arc<Fresh<TlsConnector>>);
 
 /// Why TLS cannot be spoken. Says which file is no good.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,27 +56,17 @@ impl ServerTls {
     /// A server with this identity. With `clients`, a file of certificates of authorities, only clients are
     /// heard whose certificates one of these has signed: mutual TLS. Reads files; meant for the start.
     ///
+    /// Files that are replaced hold for who connects later, within a second. A new certificate counts when the key that
+    /// goes with it is there.
+    ///
     /// # Errors
     /// A file cannot be read or does not hold what it should.
     pub fn new(identity: &Identity, clients: Option<&Path>) -> Result<Self, TlsError> {
-        let builder = ServerConfig::builder_with_provider(provider());
-        let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
-        let builder = match clients {
-            Some(path) => {
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(path)?), provider());
-                builder.with_client_cert_verifier(
-                    verifier.build().map_err(|error| TlsError::in_file(path, &error))?,
-                )
-            }
-            None => builder.with_no_client_auth(),
-        };
-        let (chain, key) = identity.read()?;
-        let mut config = builder
-            .with_single_cert(chain, key)
-            .map_err(|error| TlsError::in_file(&identity.certificate, &error))?;
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self { acceptor: TlsAcceptor::from(Arc::new(config)), asks_clients: clients.is_some() })
+        let asks_clients = clients.is_some();
+        let (identity, clients) = (identity.clone(), clients.map(Path::to_owned));
+        let paths = identity.paths().into_iter().chain(clients.clone());
+        let acceptor = Fresh::new(paths, move || acceptor(&identity, clients.as_deref()))?;
+        Ok(Self { acceptor: Arc::new(acceptor), asks_clients })
     }
 
     /// Whether clients must show a certificate.
@@ -89,31 +79,23 @@ impl ServerTls {
     /// # Errors
     /// The client went away, speaks something else, or shows no certificate that is good enough.
     pub async fn accept(&self, socket: Socket) -> io::Result<Stream> {
-        self.acceptor.accept(socket).await.map(|tls| Stream::tls(tls.into()))
+        self.acceptor.get().await.accept(socket).await.map(|tls| Stream::tls(tls.into()))
     }
 }
 
 impl ClientTls {
     /// A client that believes servers whose certificates an authority in `authorities` has signed, and shows
-    /// them its own identity if it has one. Reads files; meant for the start.
+    /// them its own identity if it has one. Reads files; meant for the start. Files that are replaced hold for later
+    /// connections, within a second.
     ///
     /// # Errors
     /// A file cannot be read or does not hold what it should.
     pub fn new(authorities: &Path, identity: Option<&Identity>) -> Result<Self, TlsError> {
-        let builder = ClientConfig::builder_with_provider(provider());
-        let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
-        let builder = builder.with_root_certificates(self::authorities(authorities)?);
-        let mut config = match identity {
-            Some(identity) => {
-                let (chain, key) = identity.read()?;
-                builder
-                    .with_client_auth_cert(chain, key)
-                    .map_err(|error| TlsError::in_file(&identity.certificate, &error))?
-            }
-            None => builder.with_no_client_auth(),
-        };
-        config.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        let (authorities, identity) = (authorities.to_owned(), identity.cloned());
+        let paths =
+            identity.iter().flat_map(Identity::paths).chain([authorities.clone()]).collect::<Vec<_>>();
+        let connector = Fresh::new(paths, move || connector(&authorities, identity.as_ref()))?;
+        Ok(Self(Arc::new(connector)))
     }
 
     /// A client of HTTP/1.1 that believes servers whose certificates an authority in the file `authorities` has
@@ -130,7 +112,7 @@ impl ClientTls {
         };
         let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self(TlsConnector::from(Arc::new(config))))
+        Ok(Self(Arc::new(Fresh::fixed(TlsConnector::from(Arc::new(config))))))
     }
 
     /// Shakes hands with the server `host`, a name or an address without brackets.
@@ -140,11 +122,15 @@ impl ClientTls {
     pub async fn connect(&self, host: &str, socket: Socket) -> io::Result<Stream> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
-        self.0.connect(name, socket).await.map(|tls| Stream::tls(tls.into()))
+        self.0.get().await.connect(name, socket).await.map(|tls| Stream::tls(tls.into()))
     }
 }
 
 impl Identity {
+    fn paths(&self) -> [PathBuf; 2] {
+        [self.certificate.clone(), self.key.clone()]
+    }
+
     fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
         let chain = certificates(&self.certificate)?;
         let key = PrivateKeyDer::from_pem_slice(&read(&self.key)?).map_err(|error| match error {
@@ -157,6 +143,45 @@ impl Identity {
 
 fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
     named_file::read(path, MAX_FILE).map_err(|error| TlsError::in_file(path, &error))
+}
+
+/// What [`ServerTls::new`] is made of.
+fn acceptor(identity: &Identity, clients: Option<&Path>) -> Result<TlsAcceptor, TlsError> {
+    let builder = ServerConfig::builder_with_provider(provider());
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
+    let builder = match clients {
+        Some(path) => {
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(Arc::new(authorities(path)?), provider());
+            builder
+                .with_client_cert_verifier(verifier.build().map_err(|error| TlsError::in_file(path, &error))?)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    let (chain, key) = identity.read()?;
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|error| TlsError::in_file(&identity.certificate, &error))?;
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(config)))
+}
+
+/// What [`ClientTls::new`] is made of.
+fn connector(authorities: &Path, identity: Option<&Identity>) -> Result<TlsConnector, TlsError> {
+    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
+    let builder = builder.with_root_certificates(self::authorities(authorities)?);
+    let mut config = match identity {
+        Some(identity) => {
+            let (chain, key) = identity.read()?;
+            builder
+                .with_client_auth_cert(chain, key)
+                .map_err(|error| TlsError::in_file(&identity.certificate, &error))?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
@@ -227,5 +252,68 @@ impl fmt::Debug for ServerTls {
 impl fmt::Debug for ClientTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientTls").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::rt::{self, Connect, Listener};
+    use rcgen::{CertificateParams, KeyPair};
+    use std::time::Duration;
+
+    /// A certificate for this address that is its own authority, and its key.
+    fn made() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    #[test]
+    fn a_certificate_that_is_replaced_with_its_key_needs_no_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| std::fs::write(at(name), text).unwrap();
+        let [(first, first_key), (second, second_key)] = [made(), made()];
+        write("server.pem", &first);
+        write("server.key", &first_key);
+        write("first.pem", &first);
+        write("second.pem", &second);
+        write("believed.pem", &first);
+        let identity = Identity { certificate: at("server.pem"), key: at("server.key") };
+        let server = ServerTls::new(&identity, None).unwrap();
+        let [first, second, renewed] =
+            ["first.pem", "second.pem", "believed.pem"].map(|name| ClientTls::new(&at(name), None).unwrap());
+        let clock = Arc::new(ManualClock::new());
+        server.acceptor.run_on(Arc::clone(&clock) as _);
+        renewed.0.run_on(Arc::clone(&clock) as _);
+
+        let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        let to = Connect {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            receive_buffer: None,
+        };
+        let shakes = |client: &ClientTls| {
+            rt::block_on(async {
+                let socket = rt::connect(&to).await.unwrap();
+                let accepted = listener.accept().await.unwrap();
+                let accepting = server.accept(accepted);
+                futures_lite::future::zip(client.connect("127.0.0.1", socket), accepting).await.0.is_ok()
+            })
+        };
+        let all = || [shakes(&first), shakes(&second), shakes(&renewed)];
+        assert_eq!(all(), [true, false, true]);
+        // The key of the new certificate is not there yet.
+        write("server.pem", &std::fs::read_to_string(at("second.pem")).unwrap());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all(), [true, false, true]);
+        write("server.key", &second_key);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all(), [false, true, false]);
+        write("believed.pem", &std::fs::read_to_string(at("second.pem")).unwrap());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all(), [false, true, true]);
     }
 }

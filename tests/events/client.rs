@@ -26,11 +26,14 @@ pub fn serve_with(server: Settings, settings: EventSettings) -> Served {
 }
 
 pub fn route(settings: EventSettings, token: Option<&str>) -> Route {
+    guarded(settings, token.map(|token| Token::new(token).unwrap()))
+}
+
+pub fn guarded(settings: EventSettings, token: Option<Token>) -> Route {
     // What requests of these tests have in Host.
     let server_names =
         if settings.server_names.is_empty() { vec!["t".to_owned()] } else { settings.server_names };
     let settings = EventSettings { server_names, ..settings }.checked().unwrap();
-    let token = token.map(|token| Token::new(token).unwrap());
     Route::events("/events/", Events::new("/events/", settings, token, rt::clock()))
 }
 

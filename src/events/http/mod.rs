@@ -149,7 +149,7 @@ impl Events {
         visitor: Visitor,
         settings: &EventSettings,
     ) -> Result<Response<Content>, Problem> {
-        self.publishers.admit(request.headers(), &visitor.peer)?;
+        self.publishers.admit(request.headers(), &visitor.peer).await?;
         let batch = publish::read(request, settings, &self.hub.clock, &visitor.sink).await?;
         let published = self.hub.publish(name, batch).map_err(Problem::of_hub)?;
         Ok(answer::published(&published))

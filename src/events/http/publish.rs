@@ -36,7 +36,10 @@ impl Publishers {
     ///
     /// From this machine means: over loopback or a Unix socket, not passed on by a proxy that says so, and not
     /// by a page in a browser.
-    pub(super) fn admit(&self, headers: &HeaderMap, peer: &PeerAddr) -> Result<(), Problem> {
+    pub(super) async fn admit(&self, headers: &HeaderMap, peer: &PeerAddr) -> Result<(), Problem> {
+        if let Self::Bearer(token) = self {
+            token.renew().await;
+        }
         match self {
             Self::Bearer(token) if token.admits(headers) => Ok(()),
             Self::Bearer(_) => Err(Problem::no_token()),

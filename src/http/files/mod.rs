@@ -14,6 +14,7 @@ mod multipart;
 mod path;
 mod range;
 mod shared;
+mod tree;
 mod validators;
 mod version;
 mod way;
@@ -35,17 +36,18 @@ use super::answer;
 use super::content::Content;
 use super::log_bound::LogBound;
 use crate::brigade::{Brigade, Bucket, FileSlice};
+use crate::clock::Clock;
 use crate::config::FollowLinks;
 use crate::filter::NotSent;
 use crate::rt::{self, Fresh};
 use conditional::Verdict;
 pub use confine::Root;
 use confine::{Opened, Refused, Shown};
-use known::KnownFiles;
 use media_type::Types;
 use path::Below;
 use range::Selected;
 use shared::OpenFiles;
+use tree::Tree;
 use version::Version;
 
 /// The methods a file answers to. OPTIONS says this list.
@@ -63,32 +65,6 @@ pub struct Files {
     list: bool,
     types: Arc<Types>,
     open: Arc<OpenFiles>,
-}
-
-/// A root that is open, and the files below it that are kept open. Where there is no folder by the root's name there
-/// is none.
-#[derive(Debug)]
-struct Tree {
-    root: Root,
-    known: Arc<KnownFiles>,
-}
-
-impl Tree {
-    fn new(root: Root) -> Self {
-        let known = Arc::new(root.folder().map_or_else(KnownFiles::none, KnownFiles::below));
-        Self { root, known }
-    }
-
-    /// What a name leads to now, if that is a folder.
-    fn at(path: &Path) -> io::Result<Option<Self>> {
-        match Root::new(path) {
-            Ok(root) => Ok(Some(Self::new(root))),
-            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                Ok(None)
-            }
-            Err(error) => Err(error),
-        }
-    }
 }
 
 impl Files {
@@ -138,6 +114,13 @@ impl Files {
     #[must_use]
     pub fn media_type(mut self, extension: &str, media_type: &str) -> Self {
         Arc::make_mut(&mut self.types).insert(extension, media_type);
+        self
+    }
+
+    /// Has `clock` say when the root's name is looked at anew, and not the process's. Meant for tests.
+    #[must_use]
+    pub fn run_on(self, clock: Arc<dyn Clock>) -> Self {
+        self.tree.run_on(clock);
         self
     }
 

@@ -1,6 +1,7 @@
 //! Connecting to the upstream, within its timeout and with its receive buffer.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,10 +13,15 @@ use crate::config::ProxySource;
 use crate::limit::{Buffers, Rate};
 use crate::rt::{self, Connect};
 
+/// How long a connection to an upstream with a name is kept in use: what the name leads to may have changed since.
+const MOST_AGE: Duration = Duration::from_secs(60);
+
 /// Connects to one route's upstream.
 pub(super) struct Connector {
     to: Connect,
     timeout: Duration,
+    /// The host is a name that is resolved, and not an address.
+    is_named: bool,
     clock: Arc<dyn Clock>,
 }
 
@@ -27,19 +33,45 @@ impl Connector {
             port: source.upstream.port(),
             receive_buffer: Buffers::before(pace).receive,
         };
-        Self { to, timeout: source.connect_timeout, clock }
+        let is_named = to.host.parse::<IpAddr>().is_err();
+        Self { to, timeout: source.connect_timeout, is_named, clock }
     }
 
-    /// A new connection. Cancel safe.
+    /// A new connection; a name is resolved anew. Cancel safe.
     ///
     /// # Errors
     /// The system's, or [`io::ErrorKind::TimedOut`].
     pub(super) async fn connect(&self) -> io::Result<Link> {
-        let connecting = async { rt::connect(&self.to).await.map(Link::new) };
+        let connecting = async {
+            let link = Link::new(rt::connect(&self.to).await?);
+            Ok(if self.is_named { link.until(self.clock.now() + MOST_AGE) } else { link })
+        };
         let late = async {
             Sleep::lasting(Arc::clone(&self.clock), self.timeout).await;
             Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))
         };
         future::or(connecting, late).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use std::net::TcpListener;
+
+    #[test]
+    fn a_connection_to_a_name_is_in_use_for_a_minute_and_one_to_an_address_for_ever() {
+        let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = upstream.local_addr().unwrap().port();
+        for (host, is_named) in [("127.0.0.1", false), ("localhost", true)] {
+            let source = ProxySource::new(format!("http://{host}:{port}").parse().unwrap());
+            let clock = Arc::new(ManualClock::new());
+            let connector = Connector::new(&source, None, Arc::clone(&clock) as _);
+            let link = rt::block_on(connector.connect()).unwrap();
+            let _other = upstream.accept().unwrap();
+            assert!(link.is_fit(clock.now() + (MOST_AGE - Duration::from_nanos(1))), "{host}");
+            assert_eq!(link.is_fit(clock.now() + MOST_AGE), !is_named, "{host}");
+        }
     }
 }

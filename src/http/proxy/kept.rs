@@ -37,7 +37,8 @@ impl Kept {
         loop {
             // Looked at without the lock.
             let (link, since) = self.lock().links.pop()?;
-            if self.clock.now() < since + self.lasting && link.is_fit() {
+            let now = self.clock.now();
+            if now < since + self.lasting && link.is_fit(now) {
                 return Some(link);
             }
         }
@@ -75,7 +76,7 @@ impl Kept {
     fn sweep(&self) -> bool {
         let mut waiting = self.lock();
         let now = self.clock.now();
-        waiting.links.retain(|(link, since)| now < *since + self.lasting && link.is_fit());
+        waiting.links.retain(|(link, since)| now < *since + self.lasting && link.is_fit(now));
         waiting.is_swept = !waiting.links.is_empty();
         waiting.is_swept
     }

@@ -7,6 +7,7 @@ use std::task::{Context, Poll, ready};
 use bytes::{Bytes, BytesMut};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
+use crate::clock::Instant;
 use crate::rt::Socket;
 
 /// A connection. Dropping it closes it.
@@ -14,12 +15,19 @@ use crate::rt::Socket;
 pub(super) struct Link {
     socket: Socket,
     unread: Bytes,
+    /// Until when it may be kept for another exchange; `None` is for ever.
+    until: Option<Instant>,
 }
 
 impl Link {
     /// A connection on which nothing was said yet.
     pub(super) fn new(socket: Socket) -> Self {
-        Self { socket, unread: Bytes::new() }
+        Self { socket, unread: Bytes::new(), until: None }
+    }
+
+    /// The same, to be kept for another exchange only until then.
+    pub(super) fn until(self, until: Instant) -> Self {
+        Self { until: Some(until), ..self }
     }
 
     /// What was read and not used yet.
@@ -52,10 +60,10 @@ impl Link {
         &mut self.socket
     }
 
-    /// Whether it can carry another exchange: the upstream has not closed it, and has said nothing that
-    /// nobody asked for.
-    pub(super) fn is_fit(&self) -> bool {
-        self.unread.is_empty() && self.socket.is_quiet()
+    /// Whether it can carry another exchange: it may be kept so long, the upstream has not closed it, and has said
+    /// nothing that nobody asked for.
+    pub(super) fn is_fit(&self, now: Instant) -> bool {
+        self.until.is_none_or(|until| now < until) && self.unread.is_empty() && self.socket.is_quiet()
     }
 }
 

@@ -96,6 +96,9 @@ impl Dial {
                 log::debug!(error:%; "the connection to the quota server ended");
             }
         });
+        if let Some(token) = &self.token {
+            token.renew().await;
+        }
         Ok(Channel { sender, authorization: self.token.as_ref().map(Token::authorization) })
     }
 }

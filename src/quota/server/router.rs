@@ -109,8 +109,11 @@ impl Router {
         let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
         // A probe has no token, and learns nothing but that the server serves.
         let is_public = service == tonic_health::pb::health_server::SERVICE_NAME;
-        if !is_public && self.token.as_ref().is_some_and(|token| !token.admits(request.headers())) {
-            return unauthenticated().into_http();
+        if let Some(token) = self.token.as_ref().filter(|_| !is_public) {
+            token.renew().await;
+            if !token.admits(request.headers()) {
+                return unauthenticated().into_http();
+            }
         }
         let response = match service.as_str() {
             wire::quota_server::SERVICE_NAME => self.quota.clone().call(request).await,
