@@ -102,6 +102,7 @@ fn what_the_example_spells_out_is_the_default() {
     assert_eq!(config.max_connections, default.max_connections);
     assert_eq!(config.header_timeout, default.header_timeout);
     assert_eq!(config.idle_timeout, default.idle_timeout);
+    assert_eq!(config.half_close, default.half_close);
     let sink = SinkSettings { rate: None, burst: default.sink.burst, send_buffer: None, ..config.sink };
     assert_eq!(sink, default.sink);
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };

@@ -67,6 +67,10 @@ macro_rules! set_http_flags {
         set(&mut $config.listen, listen(&$typed.listen)?);
         set_server_flags!($config, $typed, &$config.listen);
         set(&mut $config.limits.key, flag("client-key", &$typed.client_key, str::parse)?);
+        set(
+            &mut $config.half_close,
+            flag("half-close", &$typed.half_close, sluicegate::config::words::parse_half_close)?,
+        );
         set(&mut $config.header_timeout, flag("header-timeout", &$typed.header_timeout, timeout)?);
     };
 }

@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use sluicegate::config::words::{spell_end_of_stream, spell_on_full};
+use sluicegate::config::words::{spell_end_of_stream, spell_half_close, spell_on_full};
 use sluicegate::config::{
-    CollectorUrl, Config, FilterKind, FollowLinks, Pace, Route, SinkSettings, Source, Tcp, TcpSource,
-    TracingSettings, duration,
+    CollectorUrl, Config, FilterKind, FollowLinks, HalfClose, Pace, Route, SinkSettings, Source, Tcp,
+    TcpSource, TracingSettings, duration,
 };
 use sluicegate::limit::{Budget, Burst, Rate, Size};
 
@@ -49,6 +49,9 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         duration::spell(config.drain)
     );
     line(&mut text, "timeouts", &timeouts);
+    if config.half_close != HalfClose::default() {
+        line(&mut text, "half-closed", spell_half_close(config.half_close));
+    }
     if !config.trusted_proxies.is_empty() {
         let peers: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
         line(&mut text, "trusted", &peers.join(", "));

@@ -63,6 +63,7 @@ pub use tcp::{HostPort, Tcp, TcpSource};
 pub use tracing::{CollectorUrl, TracingSettings};
 pub(crate) use upstream::climbs;
 pub use upstream::{HostPolicy, UpstreamUrl};
+pub use words::HalfClose;
 
 /// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
 pub const LONGEST_FILE: u64 = 1 << 20;
@@ -104,6 +105,9 @@ pub struct Config {
     pub header_timeout: Duration,
     /// How long a connection may stay without a request. Default 60 s.
     pub idle_timeout: Duration,
+    /// What is done for a client of HTTP/1 that closes its half while its answer is under way. Default: it is
+    /// served.
+    pub half_close: HalfClose,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default: nobody.
     pub trusted_proxies: Vec<Network>,
     /// What all responses share, and those of each client.
@@ -139,6 +143,7 @@ impl Default for Config {
             client_connections: None,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            half_close: HalfClose::default(),
             trusted_proxies: Vec::new(),
             limits: SharedLimits::default(),
             sink: SinkSettings::default(),

@@ -17,12 +17,12 @@ use toml::Spanned;
 use super::events::RawEvents;
 use super::limits::{RawBudget, RawClient, RawRouteLimits};
 use super::tcp::RawTcp;
-use super::{FollowLinks, ListenAddr, Network, OnFull, RoutePath, duration, words};
+use super::{FollowLinks, HalfClose, ListenAddr, Network, OnFull, RoutePath, duration, words};
 use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
-pub(super) const TOP_LEVEL: [&str; 18] = [
+pub(super) const TOP_LEVEL: [&str; 19] = [
     "listen",
     "log_level",
     "access_log",
@@ -31,6 +31,7 @@ pub(super) const TOP_LEVEL: [&str; 18] = [
     "client_connections",
     "header_timeout",
     "idle_timeout",
+    "half_close",
     "trusted_proxies",
     "admin",
     "admin_token_file",
@@ -54,6 +55,7 @@ pub(super) struct RawConfig {
     pub(super) client_connections: Option<Spanned<i64>>,
     pub(super) header_timeout: Option<Spanned<Timeout>>,
     pub(super) idle_timeout: Option<Spanned<Timeout>>,
+    pub(super) half_close: Option<HalfCloseWord>,
     pub(super) trusted_proxies: Option<OneOrMany<Network>>,
     pub(super) admin: Option<Spanned<Parsed<ListenAddr>>>,
     pub(super) admin_token_file: Option<Spanned<String>>,
@@ -277,6 +279,17 @@ impl<'de> Deserialize<'de> for EndOfStreamWord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
         words::parse_end_of_stream(&word).map(Self).map_err(de::Error::custom)
+    }
+}
+
+/// A word that [`words::parse_half_close`] reads.
+#[derive(Clone, Copy)]
+pub(super) struct HalfCloseWord(pub(super) HalfClose);
+
+impl<'de> Deserialize<'de> for HalfCloseWord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let word = String::deserialize(deserializer)?;
+        words::parse_half_close(&word).map(Self).map_err(de::Error::custom)
     }
 }
 

@@ -114,6 +114,7 @@ impl Resolver<'_> {
             max_connections: self.count("max_connections", raw.max_connections, default.max_connections, 1),
             header_timeout: self.timeout("header_timeout", raw.header_timeout, default.header_timeout),
             idle_timeout: self.timeout("idle_timeout", raw.idle_timeout, default.idle_timeout),
+            half_close: raw.half_close.map_or(default.half_close, |word| word.0),
             trusted_proxies: raw.trusted_proxies.map_or(default.trusted_proxies, |list| {
                 list.0.into_iter().map(|(_, network)| network).collect()
             }),

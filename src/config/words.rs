@@ -24,6 +24,20 @@ const SUSPENDS: &[(&str, Suspend)] = &[("stream", Suspend::Stream), ("429", Susp
 
 const ON_FULL: &[(&str, OnFull)] = &[("wait", OnFull::Wait), ("close", OnFull::Close)];
 
+const HALF_CLOSES: &[(&str, HalfClose)] = &[("serve", HalfClose::Serve), ("abort", HalfClose::Abort)];
+
+/// What is done for a client of HTTP/1 that closes its half of the connection while its answer is under way.
+/// It may be one that has said all it will and still reads, or one that has gone: a browser whose user left
+/// closes both halves, and only what is sent to it then finds that out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// The answer goes on, until a write finds nobody, or for `idle_timeout` without a byte for the client.
+    #[default]
+    Serve,
+    /// The answer is given up at once and the connection reset, as nginx does for clients of its backends.
+    Abort,
+}
+
 /// A word that is none of the few. Says which was meant, or which there are.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WordError {
@@ -64,6 +78,19 @@ pub fn parse_end_of_stream(text: &str) -> Result<EndOfStream, WordError> {
 /// The rule as [`parse_end_of_stream`] reads it.
 pub fn spell_end_of_stream(rule: EndOfStream) -> &'static str {
     spell(rule, ENDS_OF_STREAM)
+}
+
+/// Reads `serve` or `abort`.
+///
+/// # Errors
+/// Another word.
+pub fn parse_half_close(text: &str) -> Result<HalfClose, WordError> {
+    parse(text, "a rule for clients that close their half", HALF_CLOSES)
+}
+
+/// The rule as [`parse_half_close`] reads it.
+pub fn spell_half_close(rule: HalfClose) -> &'static str {
+    spell(rule, HALF_CLOSES)
 }
 
 /// Reads `wait` or `close`.
@@ -116,6 +143,10 @@ mod tests {
         for (word, rule) in ENDS_OF_STREAM {
             assert_eq!(parse_end_of_stream(word), Ok(*rule));
             assert_eq!(spell_end_of_stream(*rule), *word);
+        }
+        for (word, rule) in HALF_CLOSES {
+            assert_eq!(parse_half_close(word), Ok(*rule));
+            assert_eq!(spell_half_close(*rule), *word);
         }
         for (word, answer) in SUSPENDS {
             assert_eq!(parse_suspend(word), Ok(*answer));

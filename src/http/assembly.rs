@@ -105,6 +105,7 @@ pub(super) fn settings(config: &Config) -> Settings {
         max_connections: config.max_connections,
         header_timeout: config.header_timeout,
         idle_timeout: config.idle_timeout,
+        half_close: config.half_close,
         access_log: config.access_log,
         limits: config.limits.clone(),
         sink: config.sink.clone(),

@@ -18,6 +18,7 @@ pub mod route;
 mod routing;
 pub mod server;
 mod token;
+pub mod upgrade;
 
 pub(crate) use assembly::bind;
 pub use assembly::{AssemblyError, FilterKinds};

@@ -5,7 +5,7 @@ use std::fmt;
 use super::assembly::{self, AssemblyError, FilterKinds};
 use super::budgets::{CLIENT, SERVER};
 use super::server::Handle;
-use crate::config::words::spell_on_full;
+use crate::config::words::{spell_half_close, spell_on_full};
 use crate::config::{Config, Route, Tcp, TcpSource, duration};
 use crate::limit::{Budget, Burst, RateOrOff, Size};
 
@@ -190,6 +190,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("client_connections", or_none(config.client_connections.map(|most| most.to_string()))),
         ("header_timeout", duration::spell(config.header_timeout)),
         ("idle_timeout", duration::spell(config.idle_timeout)),
+        ("half_close", spell_half_close(config.half_close).to_owned()),
         ("trusted_proxies", format!("[{}]", trusted.join(", "))),
         ("client key", config.limits.key.to_string()),
         ("sink buffer", Size::new(sink.buffer as u64).to_string()),
@@ -255,7 +256,7 @@ mod tests {
         let before = parse("[[route]]\npath='/'\nfiles='src'");
         let after = parse(
             "log_level='warn'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
-             header_timeout='3s'\nidle_timeout='4s'\ntrusted_proxies='10.0.0.0/8'\n\
+             header_timeout='3s'\nidle_timeout='4s'\nhalf_close='abort'\ntrusted_proxies='10.0.0.0/8'\n\
              [limits]\nclient={rate='1m',key='header:x-key'}\n\
              [sink]\nbuffer='1m'\ntotal='2m'\non_full='close'\nstall_timeout='5s'\n\
              min_drain_rate='6k'\nunsent='7k'\nsend_buffer='8k'\n[[route]]\npath='/'\nfiles='src'\nrate='1m'",

@@ -196,6 +196,14 @@ impl Socket {
         looked.is_err_and(|error| error == rustix::io::Errno::AGAIN)
     }
 
+    /// Whether the connection is over in both directions: it was reset, or each side has closed its half.
+    pub fn is_gone(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let mut watched = [PollFd::new(self, PollFlags::empty())];
+        let looked = poll(&mut watched, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        looked.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
+    }
+
     /// The same connection once more: one task writes while another reads. It is closed when both are
     /// dropped.
     pub fn twin(&self) -> Self {

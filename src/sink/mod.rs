@@ -284,6 +284,19 @@ impl<W: Wire> Sink<W> {
     }
 }
 
+impl<W: Wire> Sink<W> {
+    /// Reads what is there, at most about `want` bytes; no bytes at the end of the stream. Holds no memory
+    /// while it waits.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        if !self.prefix.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.prefix)));
+        }
+        let bytes = ready!(self.wire.poll_read_bytes(cx, want))?;
+        self.state.note_read(bytes.len());
+        Poll::Ready(Ok(bytes))
+    }
+}
+
 impl<W: Wire> hyper::rt::Read for Sink<W> {
     fn poll_read(
         mut self: Pin<&mut Self>,

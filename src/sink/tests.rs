@@ -45,6 +45,14 @@ impl Wire for Fake {
         Poll::Pending
     }
 
+    fn poll_read_bytes(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Bytes>> {
+        Poll::Pending
+    }
+
+    fn is_gone(&self) -> bool {
+        false
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let mut script = self.0.borrow_mut();
         script.calls += 1;

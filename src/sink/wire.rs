@@ -4,6 +4,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
+use bytes::Bytes;
 use hyper::rt::ReadBufCursor;
 
 use crate::rt::Socket;
@@ -12,6 +13,13 @@ use crate::rt::Socket;
 pub trait Wire: Unpin {
     /// Reads what is there into hyper's buffer and says how many bytes that was.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>>;
+
+    /// Reads what is there, at most `want` bytes; no bytes at the end of the stream. Holds no memory while it
+    /// waits.
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>>;
+
+    /// Whether the connection is over in both directions, as after a reset. Without a wake-up if not.
+    fn is_gone(&self) -> bool;
 
     /// Writes what can be written at once. `Pending` arranges a wake-up when more can be.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
@@ -29,6 +37,14 @@ pub trait Wire: Unpin {
 impl Wire for Socket {
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
         self.poll_read_into(cx, buf)
+    }
+
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        Self::poll_read_bytes(self, cx, want)
+    }
+
+    fn is_gone(&self) -> bool {
+        Self::is_gone(self)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -1,7 +1,7 @@
 //! The help tells the defaults of the configuration.
 
 use sluicegate::config::duration::spell;
-use sluicegate::config::words::{spell_end_of_stream, spell_log_level, spell_on_full};
+use sluicegate::config::words::{spell_end_of_stream, spell_half_close, spell_log_level, spell_on_full};
 use sluicegate::config::{Config, DEFAULT_RESOURCE, FilesSource, Pace, ProxySource};
 use sluicegate::limit::{Burst, RateOrOff, Size};
 
@@ -46,6 +46,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
             ("--unsent", Size::new(config.sink.unsent as u64).to_string()),
             ("--header-timeout", spell(config.header_timeout)),
             ("--idle-timeout", spell(config.idle_timeout)),
+            ("--half-close", spell_half_close(config.half_close).to_owned()),
         ] {
             assert_eq!(default_of(&help, flag), default, "{command} {flag}");
         }

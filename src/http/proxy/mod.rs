@@ -50,6 +50,7 @@ use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::interim::Interim;
 use crate::http::log_bound::LogBound;
+use crate::http::upgrade::Upgrade;
 use crate::http1::{framing_of, keeps_connection};
 use crate::limit::Rate;
 
@@ -126,7 +127,7 @@ impl Proxy {
         rest: &str,
         from: &Client,
     ) -> Result<Response<Content>, Response<Content>> {
-        let client = hyper::upgrade::on(&mut request);
+        let client = Upgrade::of(&mut request);
         let (mut head, body) = request.into_parts();
         let interim = head.extensions.remove::<Interim>();
         let progress = Progress::new(Arc::clone(&self.clock));

@@ -1,22 +1,20 @@
 //! Tunnels: what a connection becomes when both sides agreed to change protocols.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use futures_lite::future;
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use http_body::Body;
-use hyper::rt::{Read, ReadBuf, Write};
-use hyper::upgrade::{OnUpgrade, Upgraded};
 
 use super::link::Link;
 use crate::clock::{Clock, Sleep};
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
+use crate::http::upgrade::Upgrade;
 
 /// Most bytes on their way from the client to the upstream.
 const UPSTREAM_BUFFER: usize = 8 * 1024;
@@ -27,7 +25,7 @@ const UPSTREAM_BUFFER: usize = 8 * 1024;
 /// response has gone out.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
-    client: OnUpgrade,
+    client: Upgrade,
     /// Extensions must be clones; there is one connection.
     upstream: Arc<Mutex<Option<Link>>>,
     /// How long it may be without traffic.
@@ -51,7 +49,7 @@ pub enum TunnelEnd {
 }
 
 impl Tunnel {
-    pub(super) fn new(client: OnUpgrade, upstream: Link, idle: Duration) -> Self {
+    pub(super) fn new(client: Upgrade, upstream: Link, idle: Duration) -> Self {
         Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle }
     }
 }
@@ -75,10 +73,10 @@ where
 {
     let (activity, idle) = (Activity::new(clock.now()), tunnel.idle);
     let copying = async {
-        let client = tunnel.client.await.map_err(io::Error::other)?;
+        let client = tunnel.client.await?;
         let upstream = tunnel.upstream.lock().unwrap_or_else(PoisonError::into_inner).take();
         let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel is another's"))?;
-        let (from_client, to_client) = split(Stream(client));
+        let (from_client, to_client) = split(client);
         let (from_upstream, to_upstream) = split(upstream);
         let content = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
         let body = paced(content, Arc::clone(&clock));
@@ -140,38 +138,5 @@ async fn copy(
         to.flush().await?;
         copied += len as u64;
         moved();
-    }
-}
-
-/// hyper's connection as the `futures` traits have it.
-struct Stream(Upgraded);
-
-impl AsyncRead for Stream {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut self.0).poll_read(cx, buf.unfilled()))?;
-        Poll::Ready(Ok(buf.filled().len()))
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
     }
 }

@@ -6,18 +6,19 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
-use http::{Request, Response};
+use http::{HeaderMap, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::server::conn::{http1, http2};
+use hyper::server::conn::http2;
 use hyper::service::{Service, service_fn};
 
 use super::account::{Account, NOTHING_UNSENT};
 use super::clients::{Carried, Passengers};
 use super::exchange;
+use super::h1::Http1;
 use super::registry::Closer;
 use super::report::Protocol;
 use super::response::{ResponseBody, StreamBody};
@@ -28,6 +29,7 @@ use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
 use crate::http::body::RequestBody;
+use crate::http::interim::Interim;
 use crate::http::peer::PeerAddr;
 use crate::sink::{Sink, SinkState, Wire};
 
@@ -90,6 +92,8 @@ pub(super) struct Connection {
     pub(super) unsent: Mutex<Option<Box<Account>>>,
     /// The sink's flushes when it was handed on.
     pub(super) unsent_since: AtomicU64,
+    /// What the source of an answer over HTTP/1 that is being prepared sends ahead of it.
+    interim: Mutex<Option<Interim>>,
     /// For failing streams of HTTP/2.
     pub(super) sweeps: Sweeps,
     /// On a trusted proxy's connection, the clients with requests under way.
@@ -130,6 +134,7 @@ impl Connection {
             charged: AtomicU64::new(0),
             unsent: Mutex::default(),
             unsent_since: AtomicU64::new(NOTHING_UNSENT),
+            interim: Mutex::default(),
             sweeps: Sweeps::default(),
             passengers: ends.trusted.then(Arc::default),
             seen: Mutex::default(),
@@ -161,6 +166,27 @@ impl Connection {
         let beside = self.sink.counts().bytes_written().saturating_sub(self.content.load(Ordering::Relaxed));
         let before = self.charged.fetch_max(beside, Ordering::Relaxed);
         clients.node(client).debit(beside.saturating_sub(before));
+    }
+
+    /// What the source of an answer over HTTP/1 sends interim responses by.
+    pub(super) fn offer_interim(&self) -> Interim {
+        let interim = Interim::default();
+        *self.interim.lock().unwrap_or_else(PoisonError::into_inner) = Some(interim.clone());
+        interim
+    }
+
+    /// The next interim response to send. Pending where there is none.
+    pub(super) fn poll_interim(&self, cx: &mut Context<'_>) -> Poll<(StatusCode, HeaderMap)> {
+        let interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner);
+        interim.as_ref().map_or(Poll::Pending, |interim| interim.poll_next(cx))
+    }
+
+    /// The answer has begun: nothing more is sent ahead of it.
+    pub(super) fn interims_end(&self) {
+        let interim = self.interim.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(interim) = interim {
+            interim.end();
+        }
     }
 
     /// When the client will have been silent for too long; `None` while an exchange runs, or its last
@@ -213,7 +239,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
         let _ = connection.protocol.set(if http2 { Protocol::Http2 } else { Protocol::Http1 });
     }
     let ended = match version {
-        Ok(false) => drive(pin!(http1(sink, &connection)), &connection).await,
+        Ok(false) => drive(pin!(Http1::new(sink, Arc::clone(&connection))), &connection).await,
         Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
         Err(error) => {
             let peer = connection.ends.peer;
@@ -232,27 +258,20 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
 }
 
 /// A connection of either version, as far as its driver must know.
-trait Serving: Future<Output = hyper::Result<()>> {
+pub(super) trait Serving {
     /// Whether requests are answered side by side.
     const MULTIPLEXED: bool;
 
-    fn drain(self: Pin<&mut Self>);
-}
+    /// Serves it as far as it can be at the moment. Ready when it is over.
+    fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-fn http1<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
-    let connection = Arc::clone(connection);
-    let mut builder = http1::Builder::new();
-    builder
-        // Ours covers the first bytes and an idle connection too. So hyper needs no timer.
-        .header_read_timeout(None)
-        // A client may have said all it will and still read. So one that left is noticed when something is
-        // written to it, and while a source is silent only by the source's timeouts.
-        .half_close(true)
-        .pipeline_flush(false)
-        .max_header_size(MAX_HEAD)
-        .max_buf_size(MAX_HEAD + 8 * 1024);
-    let service = service_fn(move |request| answer(Arc::clone(&connection), request));
-    builder.serve_connection(sink, service).with_upgrades()
+    /// Takes no further requests; those under way are answered.
+    fn drain(self: Pin<&mut Self>);
+
+    /// The client has been silent for too long. Whether that is to be answered.
+    fn head_is_late(self: Pin<&mut Self>) -> bool {
+        false
+    }
 }
 
 fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
@@ -283,7 +302,7 @@ async fn answer(
 }
 
 /// Polls a connection to its end, watching the client's silence and the server's stage.
-async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) -> hyper::Result<()> {
+async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) -> io::Result<()> {
     let server = &connection.server;
     let mut draining = pin!(server.reached(Stage::Draining));
     let mut stopped = pin!(server.reached(Stage::Stopped));
@@ -297,7 +316,7 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
             connection.sink.take_waited();
             connection.sweeps.polled_by(cx);
         }
-        if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+        if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
             return Poll::Ready(result);
         }
         if S::MULTIPLEXED && !connection.sink.take_waited() {
@@ -319,7 +338,7 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
         if !drained && draining.as_mut().poll(cx).is_ready() {
             drained = true;
             serving.as_mut().drain();
-            if let Poll::Ready(result) = serving.as_mut().poll(cx) {
+            if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
                 return Poll::Ready(result);
             }
         }
@@ -331,7 +350,15 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
         while Pin::new(&mut silence).poll(cx).is_ready() {
             let now = server.clock.now();
             match connection.silent_too_long_at() {
-                Some(due) if due <= now => return Poll::Ready(Ok(())),
+                Some(due) if due <= now => {
+                    if !serving.as_mut().head_is_late() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
+                        return Poll::Ready(result);
+                    }
+                    silence.reset(now + patience);
+                }
                 Some(due) => silence.reset(due),
                 None => silence.reset(now + patience),
             }
@@ -341,18 +368,6 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
     .await
 }
 
-impl<W, S> Serving for http1::UpgradeableConnection<Sink<W>, S>
-where
-    W: Wire + Send + 'static,
-    S: Service<Request<Incoming>, Response = Response<ResponseBody>, Error = Infallible>,
-{
-    const MULTIPLEXED: bool = false;
-
-    fn drain(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
-}
-
 impl<W, S> Serving for http2::Connection<Sink<W>, S, StreamExecutor>
 where
     W: Wire,
@@ -360,6 +375,10 @@ where
     S::Future: Send + 'static,
 {
     const MULTIPLEXED: bool = true;
+
+    fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll(cx).map_err(io::Error::other)
+    }
 
     fn drain(self: Pin<&mut Self>) {
         self.graceful_shutdown();

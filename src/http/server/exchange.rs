@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, request};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 
 use super::account::Exchange;
 use super::clients::Asker;
@@ -23,6 +23,7 @@ use crate::http::content::Content;
 use crate::http::proxy::{Accel, Client, Tunnel, TunnelEnd, relay};
 use crate::http::route::{Pacing, Route, Source, Stage};
 use crate::http::routing::Found;
+use crate::http1::Refused;
 use crate::limit::Limit;
 use crate::sink::{Charge, HeldAs};
 
@@ -83,6 +84,24 @@ fn charge_for_head(connection: &Connection, fields: &HeaderMap) -> Option<Charge
         charge.set(bytes as u64);
         charge
     })
+}
+
+/// The answer to what is no request.
+pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<ResponseBody> {
+    let server = Arc::clone(&connection.server);
+    let setup = server.setup();
+    // What the log shows where nothing could be read.
+    let mut request = Request::new(RequestBody::empty());
+    let unread = || (Method::from_bytes(b"-").unwrap_or_default(), Uri::from_static("-"), Version::HTTP_11);
+    let (method, uri, version) = refused.line.map_or_else(unread, |line| *line);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.version_mut() = version;
+    let asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
+    let exchange = Exchange::begin(connection, &request, asker, setup.settings.access_log);
+    let mut response = answer::plain(refused.status, refused.text);
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    unfiltered(exchange, response)
 }
 
 /// The answer to a request that is not served for want of room.
@@ -155,6 +174,10 @@ async fn filtered(
         if let Stage::Named(factory) = stage {
             factory.prepare(&mut head);
         }
+    }
+    if exchange.version() == Version::HTTP_11 && matches!(route.source, Source::Proxy(_) | Source::Handler(_))
+    {
+        head.extensions.insert(connection.offer_interim());
     }
     // Boxed where it is large: each exchange has room for the largest, and a file needs little.
     let response = match &route.source {

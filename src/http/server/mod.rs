@@ -8,6 +8,7 @@ mod connection_fields;
 mod connection_log;
 mod drops;
 mod exchange;
+mod h1;
 mod held;
 mod pieces;
 mod port;
@@ -36,7 +37,7 @@ use super::budgets::Budgets;
 use super::route::Route;
 use super::routing::Routes;
 use crate::clock::{Clock, Sleep};
-use crate::config::{Config, SharedLimits};
+use crate::config::{Config, HalfClose, SharedLimits};
 use crate::filter::Counts;
 use crate::http::peer::TrustedPeers;
 use crate::rt::{self, Listener};
@@ -66,6 +67,9 @@ pub struct Settings {
     pub header_timeout: Duration,
     /// How long a connection may stay open between two requests. Default 60 s.
     pub idle_timeout: Duration,
+    /// What is done for a client of HTTP/1 that closes its half while its answer is under way. Default: it is
+    /// served.
+    pub half_close: HalfClose,
     /// Whether each response gets a line in the log, of target `access`. Default false.
     pub access_log: bool,
     /// What all responses share, and those of each client. Default: no limit.
@@ -90,6 +94,7 @@ impl Default for Settings {
             max_connections: 10_000,
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
+            half_close: HalfClose::default(),
             access_log: false,
             limits: SharedLimits::default(),
             sink: SinkSettings::default(),

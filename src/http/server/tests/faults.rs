@@ -20,9 +20,9 @@ fn paced() -> World {
 }
 
 /// A world, one connection of it, and how many timers it has set.
-struct Scene {
-    world: World,
-    client: Client,
+pub(super) struct Scene {
+    pub(super) world: World,
+    pub(super) client: Client,
     timers: usize,
     /// Bytes of an answer are missing.
     is_cut: bool,
@@ -49,7 +49,7 @@ fn shared(rate: u64) -> World {
 }
 
 /// All that a connection can wait for; the silence of its client is waited for besides.
-fn waiting() -> [(&'static str, Scene); 8] {
+pub(super) fn waiting() -> [(&'static str, Scene); 8] {
     let whole = |mut scene: Scene| {
         assert!(scene.client.read(usize::MAX).ends_with(&content(LEN)));
         scene.is_cut = false;
@@ -80,11 +80,10 @@ fn dropped_whatever_it_waits_for_it_leaves_nothing_and_no_answer_looks_complete(
 }
 
 #[test]
-fn a_client_that_resets_is_noticed_at_the_next_byte_for_it() {
+fn a_client_that_resets_is_noticed_at_once() {
     for (what, mut scene) in waiting() {
         scene.client.reset();
-        // No answer is written sooner than that, and over HTTP/1 only a write finds it out.
-        scene.world.pass(Duration::from_millis(200));
+        scene.world.settle();
         assert!(!scene.world.lives(1), "{what}");
         assert_eq!(scene.world.clock.sleepers(), 0, "{what}");
     }

@@ -6,8 +6,10 @@
 mod accounts;
 mod clients;
 mod faults;
+mod gone;
 mod pipe;
 mod record;
+mod requests;
 mod slow_reader;
 
 use std::collections::BTreeMap;
@@ -91,8 +93,8 @@ impl World {
         Self::of(settings, Page { status: 200, bytes: content(len), sized: true }, rate)
     }
 
-    fn of(settings: Settings, page: Page, rate: u64) -> Self {
-        let route = Route::handler("/", page).rate(Rate::new(rate));
+    fn of(settings: Settings, handler: impl Handler + 'static, rate: u64) -> Self {
+        let route = Route::handler("/", handler).rate(Rate::new(rate));
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));

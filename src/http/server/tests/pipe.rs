@@ -3,9 +3,10 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 
-use hyper::rt::ReadBufCursor;
+use bytes::Bytes;
+use hyper::rt::{ReadBuf, ReadBufCursor};
 
 use crate::sink::Wire;
 
@@ -129,6 +130,11 @@ impl Client {
         lock(&self.0).to_client.len()
     }
 
+    /// Bytes that were sent and not taken by the server.
+    pub(super) fn untaken(&self) -> usize {
+        lock(&self.0).to_server.len()
+    }
+
     /// How often a write was refused.
     pub(super) fn refusals(&self) -> u64 {
         lock(&self.0).refusals
@@ -153,6 +159,17 @@ impl Wire for Pipe {
         let read: Vec<u8> = state.to_server.drain(..n).collect();
         buf.put_slice(&read);
         Poll::Ready(Ok(n))
+    }
+
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        let mut buf = vec![0; want];
+        let mut buf = ReadBuf::new(&mut buf);
+        ready!(self.poll_read(cx, &mut buf.unfilled()))?;
+        Poll::Ready(Ok(Bytes::copy_from_slice(buf.filled())))
+    }
+
+    fn is_gone(&self) -> bool {
+        lock(&self.0).error().is_some()
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

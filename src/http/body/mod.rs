@@ -1,5 +1,7 @@
 //! The content of a request, whichever version of HTTP brought it.
 
+mod feed;
+
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -7,6 +9,10 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+
+pub(crate) use feed::{Feed, feed};
+
+use feed::Reader;
 
 /// A request's content as it comes from the client: data, then trailers if there are any.
 ///
@@ -37,12 +43,21 @@ enum Kind {
     /// What is left of content that is in memory.
     Bytes(Bytes),
     Hyper(Incoming),
+    /// HTTP/1's, from its connection.
+    Fed(Reader),
 }
 
 impl RequestBody {
     /// No content.
     pub const fn empty() -> Self {
         Self(Kind::Bytes(Bytes::new()))
+    }
+}
+
+/// Content that a connection reads when it is asked for.
+impl From<Reader> for RequestBody {
+    fn from(reader: Reader) -> Self {
+        Self(Kind::Fed(reader))
     }
 }
 
@@ -72,6 +87,7 @@ impl Body for RequestBody {
             Kind::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(RequestBodyError::hyper),
+            Kind::Fed(reader) => reader.poll_frame(cx).map_err(|_| RequestBodyError { cause: None }),
         }
     }
 
@@ -79,6 +95,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::Hyper(body) => body.is_end_stream(),
+            Kind::Fed(reader) => reader.is_end_stream(),
         }
     }
 
@@ -86,6 +103,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Hyper(body) => body.size_hint(),
+            Kind::Fed(reader) => reader.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -99,12 +117,12 @@ impl fmt::Debug for RequestBody {
 /// Why a request's content ended before its end: the client left, or broke HTTP's framing.
 #[derive(Debug)]
 pub struct RequestBodyError {
-    cause: hyper::Error,
+    cause: Option<hyper::Error>,
 }
 
 impl RequestBodyError {
     fn hyper(cause: hyper::Error) -> Self {
-        Self { cause }
+        Self { cause: Some(cause) }
     }
 }
 
@@ -116,6 +134,6 @@ impl fmt::Display for RequestBodyError {
 
 impl std::error::Error for RequestBodyError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.cause)
+        self.cause.as_ref().map(|cause| cause as _)
     }
 }

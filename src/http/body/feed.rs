@@ -1,0 +1,240 @@
+//! What stands between a connection that reads a request's content and whoever takes it: one frame at most,
+//! which is read only when it is asked for.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Waker};
+
+use bytes::Bytes;
+use http_body::Frame;
+
+/// Both ends, for content of `length` bytes, if that was told.
+pub(crate) fn feed(length: Option<u64>) -> (Feed, Reader) {
+    let state =
+        State { frame: None, end: End::Open, left: length, reader: None, connection: None, gone: false };
+    let shared = Arc::new(Shared { wanted: AtomicBool::new(false), state: Mutex::new(state) });
+    (Feed { shared: Arc::clone(&shared), task: None }, Reader(shared))
+}
+
+struct Shared {
+    /// A frame is waited for. Spares the lock where none is.
+    wanted: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    frame: Option<Frame<Bytes>>,
+    end: End,
+    /// Bytes of the length that were not taken yet.
+    left: Option<u64>,
+    reader: Option<Waker>,
+    connection: Option<Waker>,
+    /// The reader was dropped.
+    gone: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    Open,
+    Whole,
+    /// It never becomes whole.
+    Broken,
+    /// And that was said.
+    Told,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The connection's end. Dropped before the content is whole, the content breaks off.
+pub(crate) struct Feed {
+    shared: Arc<Shared>,
+    /// The task that was noted last.
+    task: Option<Waker>,
+}
+
+impl Feed {
+    /// Whether a frame is asked for.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.shared.wanted.load(Ordering::Acquire)
+    }
+
+    /// Notes whose task is to be woken when a frame is asked for.
+    pub(crate) fn note_task(&mut self, cx: &Context<'_>) {
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            self.shared.lock().connection.clone_from(&self.task);
+        }
+    }
+
+    /// Hands over the frame that was asked for. `is_last`: the content is whole with it.
+    pub(crate) fn push(&self, frame: Frame<Bytes>, is_last: bool) {
+        self.hand_over(Some(frame), if is_last { End::Whole } else { End::Open });
+    }
+
+    /// Says that the content is whole.
+    pub(crate) fn finish(&self) {
+        self.hand_over(None, End::Whole);
+    }
+
+    /// Says that the content breaks off.
+    pub(crate) fn fail(&self) {
+        self.hand_over(None, End::Broken);
+    }
+
+    /// Whether nobody is left who would take anything.
+    pub(crate) fn is_abandoned(&self) -> bool {
+        self.shared.lock().gone
+    }
+
+    fn hand_over(&self, frame: Option<Frame<Bytes>>, end: End) {
+        let mut state = self.shared.lock();
+        debug_assert!(frame.is_none() || state.frame.is_none(), "it was not asked for");
+        state.frame = frame.or(state.frame.take());
+        state.end = end;
+        self.shared.wanted.store(false, Ordering::Release);
+        let reader = state.reader.take();
+        drop(state);
+        reader.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Feed {
+    fn drop(&mut self) {
+        if self.shared.lock().end == End::Open {
+            self.fail();
+        }
+    }
+}
+
+/// The end of whoever takes the content.
+pub(crate) struct Reader(Arc<Shared>);
+
+/// The content broke off.
+#[derive(Debug)]
+pub(crate) struct Broken;
+
+impl Reader {
+    pub(crate) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut state = self.0.lock();
+        if let Some(frame) = state.frame.take() {
+            let len = frame.data_ref().map_or(0, |data| data.len() as u64);
+            state.left = state.left.map(|left| left.saturating_sub(len));
+            return Poll::Ready(Some(Ok(frame)));
+        }
+        match state.end {
+            End::Whole | End::Told => return Poll::Ready(None),
+            End::Broken => {
+                state.end = End::Told;
+                return Poll::Ready(Some(Err(Broken)));
+            }
+            End::Open => {}
+        }
+        if !state.reader.as_ref().is_some_and(|reader| reader.will_wake(cx.waker())) {
+            state.reader = Some(cx.waker().clone());
+        }
+        self.0.wanted.store(true, Ordering::Release);
+        // The connection's own task looks anyway, behind what it polls.
+        let connection = state.connection.clone().filter(|task| !task.will_wake(cx.waker()));
+        drop(state);
+        connection.into_iter().for_each(Waker::wake);
+        Poll::Pending
+    }
+
+    pub(crate) fn is_end_stream(&self) -> bool {
+        let state = self.0.lock();
+        state.frame.is_none() && matches!(state.end, End::Whole | End::Told)
+    }
+
+    /// Bytes that are yet to be taken, if the length was told.
+    pub(crate) fn left(&self) -> Option<u64> {
+        self.0.lock().left
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.gone = true;
+        state.frame = None;
+        state.reader = None;
+        self.0.wanted.store(false, Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+
+    fn data(text: &'static str) -> Frame<Bytes> {
+        Frame::data(Bytes::from_static(text.as_bytes()))
+    }
+
+    fn told(polled: Poll<Option<Result<Frame<Bytes>, Broken>>>) -> String {
+        match polled {
+            Poll::Pending => "pending".to_owned(),
+            Poll::Ready(None) => "end".to_owned(),
+            Poll::Ready(Some(Err(Broken))) => "broken".to_owned(),
+            Poll::Ready(Some(Ok(frame))) => String::from_utf8(frame.into_data().unwrap().to_vec()).unwrap(),
+        }
+    }
+
+    #[test]
+    fn a_frame_is_read_when_it_is_asked_for_and_another_task_is_woken() {
+        let (mut feed, reader) = feed(Some(5));
+        let (connection, other) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        let (task, taker) = (Waker::from(Arc::clone(&connection)), Waker::from(Arc::clone(&other)));
+        feed.note_task(&Context::from_waker(&task));
+        assert!(!feed.is_wanted());
+        let mut cx = Context::from_waker(&taker);
+        assert_eq!((told(reader.poll_frame(&mut cx)), feed.is_wanted()), ("pending".into(), true));
+        feed.push(data("hel"), false);
+        assert_eq!((connection.0.load(Ordering::SeqCst), other.0.load(Ordering::SeqCst)), (1, 1));
+        assert_eq!(
+            (told(reader.poll_frame(&mut cx)), feed.is_wanted(), reader.left()),
+            ("hel".into(), false, Some(2))
+        );
+        // The connection's own task needs no wake-up.
+        assert_eq!(told(reader.poll_frame(&mut Context::from_waker(&task))), "pending");
+        assert_eq!(connection.0.load(Ordering::SeqCst), 1);
+        feed.push(data("lo"), true);
+        assert!(!reader.is_end_stream());
+        assert_eq!(told(reader.poll_frame(&mut cx)), "lo");
+        assert!(reader.is_end_stream());
+        drop(feed);
+        assert_eq!(told(reader.poll_frame(&mut cx)), "end");
+    }
+
+    #[test]
+    fn content_that_is_not_whole_breaks_off_with_its_connection() {
+        let (feed, reader) = feed(None);
+        let mut cx = Context::from_waker(Waker::noop());
+        assert_eq!(told(reader.poll_frame(&mut cx)), "pending");
+        feed.push(data("a"), false);
+        assert!(!feed.is_abandoned());
+        drop(feed);
+        assert_eq!(["a", "broken", "end"].map(|_| told(reader.poll_frame(&mut cx))), ["a", "broken", "end"]);
+    }
+
+    #[test]
+    fn what_nobody_takes_is_not_wanted() {
+        let (feed, reader) = feed(None);
+        assert_eq!(told(reader.poll_frame(&mut Context::from_waker(Waker::noop()))), "pending");
+        drop(reader);
+        assert!(feed.is_abandoned() && !feed.is_wanted());
+    }
+}

@@ -1,0 +1,33 @@
+//! The `Date` of answers.
+
+use std::cell::RefCell;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+thread_local! {
+    /// The last one and its second: most answers are given within the second of another.
+    static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
+}
+
+/// Gives `take` the present time as a header field has it.
+pub(super) fn with_date<T>(take: impl FnOnce(&[u8]) -> T) -> T {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    LAST.with_borrow_mut(|(last, text)| {
+        if *last != seconds {
+            *text = httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+            *last = seconds;
+        }
+        take(text.as_bytes())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_a_date_of_now() {
+        let text = with_date(|date| String::from_utf8(date.to_vec()).unwrap());
+        let told = httpdate::parse_http_date(&text).unwrap();
+        assert!(SystemTime::now().duration_since(told).unwrap() < Duration::from_secs(60), "{text}");
+    }
+}

@@ -1,0 +1,239 @@
+//! What came from the client and was not used yet, and its interest in more.
+
+use std::io;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Wake, Waker, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::StatusCode;
+
+use super::super::MAX_HEAD;
+use crate::http1::{Progress, Refused, check_beginning, empty_lines};
+use crate::sink::{Sink, Wire};
+
+/// Bytes that were read ahead, and whether more can be read.
+///
+/// The wire is asked again only when it has said that there is something: a connection that is polled for
+/// other reasons, at each chunk of its answer, makes no system call and takes no lock for this.
+pub(super) struct Input {
+    /// In order: `whole`, or `partial` where a head came in several pieces. One of them is empty.
+    whole: Bytes,
+    partial: BytesMut,
+    progress: Progress,
+    /// The request line in front was looked at.
+    checked: bool,
+    /// The client says nothing more.
+    ended: bool,
+    readable: Arc<Readable>,
+    waker: Waker,
+    /// The wire will wake `readable`.
+    armed: bool,
+    /// The task that `readable` wakes.
+    task: Option<Waker>,
+}
+
+/// Woken when the wire can be read.
+#[derive(Default)]
+struct Readable {
+    is_ready: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Wake for Readable {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_ready.store(true, Ordering::Release);
+        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        task.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        let readable = Arc::new(Readable::default());
+        Self {
+            whole: Bytes::new(),
+            partial: BytesMut::new(),
+            progress: Progress::default(),
+            checked: false,
+            ended: false,
+            waker: Waker::from(Arc::clone(&readable)),
+            readable,
+            armed: false,
+            task: None,
+        }
+    }
+}
+
+impl Input {
+    pub(super) fn len(&self) -> usize {
+        self.whole.len() + self.partial.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the client has closed its half.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// Reads what is there, about `want` bytes, and returns how many came; none when the client has closed
+    /// its half. Waiting, it holds no memory.
+    pub(super) fn poll_more<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut Sink<W>,
+        want: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.ended {
+            return Poll::Ready(Ok(0));
+        }
+        if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            self.readable.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.task);
+        }
+        if self.armed && !self.readable.is_ready.load(Ordering::Acquire) {
+            return Poll::Pending;
+        }
+        self.readable.is_ready.store(false, Ordering::Release);
+        self.armed = true;
+        let bytes = ready!(sink.poll_read_bytes(&mut Context::from_waker(&self.waker), want))?;
+        self.armed = false;
+        let len = bytes.len();
+        self.ended = len == 0;
+        self.append(bytes);
+        Poll::Ready(Ok(len))
+    }
+
+    fn append(&mut self, bytes: Bytes) {
+        if self.is_empty() {
+            self.whole = bytes;
+            return;
+        }
+        if self.partial.is_empty() {
+            self.partial.extend_from_slice(&std::mem::take(&mut self.whole));
+        }
+        self.partial.extend_from_slice(&bytes);
+    }
+
+    /// What is unread, to be taken from its front.
+    pub(super) fn content(&mut self) -> &mut Bytes {
+        if !self.partial.is_empty() {
+            self.whole = std::mem::take(&mut self.partial).freeze();
+        }
+        &mut self.whole
+    }
+
+    /// Takes the head of a request; `None` if all of it is not there yet.
+    ///
+    /// # Errors
+    /// It is too large, or cannot be one.
+    pub(super) fn take_head(&mut self) -> Result<Option<Bytes>, Refused> {
+        if self.progress == Progress::default() {
+            let skipped = empty_lines(self.content());
+            self.whole.advance(skipped);
+            if &self.whole[..] == b"\r" {
+                return Ok(None);
+            }
+        }
+        let bytes = if self.partial.is_empty() { &self.whole[..] } else { &self.partial[..] };
+        if let Some(len) = self.progress.end_of_head(bytes) {
+            if len > MAX_HEAD {
+                return Err(self.too_large());
+            }
+            (self.progress, self.checked) = (Progress::default(), false);
+            let content = self.content();
+            let head = content.split_to(len);
+            if content.is_empty() {
+                *content = Bytes::new();
+            }
+            return Ok(Some(head));
+        }
+        if bytes.len() >= MAX_HEAD {
+            return Err(self.too_large());
+        }
+        if !self.checked && !bytes.is_empty() {
+            check_beginning(bytes, &self.progress)?;
+            self.checked = self.progress.has_line();
+        }
+        Ok(None)
+    }
+
+    fn too_large(&self) -> Refused {
+        if self.progress.has_line() {
+            let text = "The request's head is larger than 32 KiB.";
+            Refused::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, text)
+        } else {
+            Refused::new(StatusCode::URI_TOO_LONG, "The request's target is too long.")
+        }
+    }
+
+    /// Throws away what is unread.
+    pub(super) fn clear(&mut self) {
+        self.content().clear();
+        (self.progress, self.checked) = (Progress::default(), false);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heads(input: &mut Input, text: &[u8]) -> Vec<Bytes> {
+        input.append(Bytes::copy_from_slice(text));
+        std::iter::from_fn(|| input.take_head().unwrap()).collect()
+    }
+
+    #[test]
+    fn heads_are_taken_one_by_one_whatever_pieces_they_came_in() {
+        let text = b"\r\n\r\nGET /1 HTTP/1.1\r\nA: b\r\n\r\nGET /2 HTTP/1.1\r\n\r\n\nGET /3 HTTP/1.1\r\n";
+        for step in 1..=text.len() {
+            let mut input = Input::default();
+            let came: Vec<Bytes> = text.chunks(step).flat_map(|piece| heads(&mut input, piece)).collect();
+            assert_eq!(
+                came,
+                [&b"GET /1 HTTP/1.1\r\nA: b\r\n\r\n"[..], b"GET /2 HTTP/1.1\r\n\r\n"],
+                "by {step}"
+            );
+            assert_eq!(input.content(), &b"GET /3 HTTP/1.1\r\n"[..]);
+        }
+    }
+
+    #[test]
+    fn a_head_has_a_bound_to_the_byte() {
+        let start = b"GET / HTTP/1.1\r\na: ";
+        for (len, status) in [(MAX_HEAD, None), (MAX_HEAD + 1, Some(431))] {
+            let head = [&start[..], &vec![b'x'; len - start.len() - 4], b"\r\n\r\n"].concat();
+            for step in [1000, len] {
+                let mut input = Input::default();
+                let refused = head.chunks(step).find_map(|piece| {
+                    input.append(Bytes::copy_from_slice(piece));
+                    input.take_head().err()
+                });
+                assert_eq!(refused.map(|refused| refused.status.as_u16()), status, "{len} by {step}");
+            }
+        }
+        let mut input = Input::default();
+        input.append([b"GET /", vec![b'x'; MAX_HEAD].as_slice()].concat().into());
+        assert_eq!(input.take_head().unwrap_err().status.as_u16(), 414);
+    }
+
+    // Each byte is copied, and looked at, a bounded number of times.
+    #[test]
+    fn a_head_that_drips_costs_no_more_than_its_bytes() {
+        let mut input = Input::default();
+        input.append(Bytes::from_static(b"GET / HTTP/1.1\r\na: "));
+        for _ in 0..MAX_HEAD - 100 {
+            input.append(Bytes::from_static(b"x"));
+            assert_eq!(input.take_head(), Ok(None));
+        }
+        input.append(Bytes::from_static(b"\r\n\r\n"));
+        assert!(input.take_head().unwrap().is_some() && input.is_empty());
+    }
+}

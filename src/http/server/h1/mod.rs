@@ -1,0 +1,389 @@
+//! HTTP/1 on one connection: reads requests, has them answered in order, writes the answers.
+//!
+//! What the bytes mean is for [`crate::http1`]; here they are read and written. While an answer waits, for its
+//! source, its pace or a turn, the connection holds no buffers, and it sees at once that its client has gone.
+
+mod date;
+mod input;
+mod output;
+mod presence;
+mod sending;
+mod stream;
+mod upload;
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::EXPECT;
+use http::{Request, Response, StatusCode, Version};
+
+use super::connection::{Connection, Serving};
+use super::exchange;
+use super::response::ResponseBody;
+use crate::clock::Sleep;
+use crate::http::upgrade::{Handover, Upgrade};
+use crate::http1::{
+    self, Asked, Framing, Outgoing, Refused, client_keeps_connection, read_request, request_framing,
+};
+use crate::sink::{Sink, Wire};
+
+use input::Input;
+use output::Output;
+use presence::Presence;
+use stream::ClientStream;
+use upload::{Next, Upload};
+
+/// What one read takes at most of heads, and of content.
+const HEAD_PIECE: usize = 4 * 1024;
+const CONTENT_PIECE: usize = 16 * 1024;
+
+/// Bytes of a request's content that are read and thrown away, so that its connection can be kept, when its
+/// answer was whole without them.
+const MAX_DRAINED: usize = 64 * 1024;
+
+/// How long, and how many bytes, a client may go on sending behind the end of its connection: closed at
+/// once, the kernel would reset it, and the answer could be lost on its way.
+const LINGER: Duration = Duration::from_secs(5);
+const MAX_LINGERED: usize = 16 * 1024 * 1024;
+
+/// Steps of one poll, after which other tasks have their turn.
+const MAX_STEPS: usize = 16;
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// A connection that is served.
+pub(super) struct Http1<W: Wire> {
+    // What is given up must have told the sink before the sink goes: fields are dropped in this order.
+    state: State,
+    upload: Option<Upload>,
+    handover: Option<Handover>,
+    output: Output,
+    input: Input,
+    presence: Presence,
+    /// `None` when it was handed over.
+    sink: Option<Sink<W>>,
+    asked: Asked,
+    /// The connection is kept behind the answer under way.
+    keeps: bool,
+    /// What the client still sends is not to be read as a request.
+    spoiled: bool,
+    draining: bool,
+    connection: Arc<Connection>,
+}
+
+type Answering = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
+enum State {
+    /// Between requests, or within a head.
+    Head,
+    /// A source is asked.
+    Answering(Answering),
+    /// The answer's content is sent.
+    Sending(Box<ResponseBody>, Outgoing),
+    /// All of the answer is here; the rest of it goes to the socket.
+    Flushing,
+    /// The rest of a request's content is thrown away; so much was.
+    Skipping(usize),
+    /// Nothing more is answered.
+    Closing,
+    /// What the client still sends is thrown away: so much was, and until then.
+    Lingering(usize, Box<Sleep>),
+    Over,
+}
+
+impl<W: Wire + Send + 'static> Http1<W> {
+    pub(super) fn new(sink: Sink<W>, connection: Arc<Connection>) -> Self {
+        Self {
+            state: State::Head,
+            upload: None,
+            handover: None,
+            output: Output::default(),
+            input: Input::default(),
+            presence: Presence::new(&connection),
+            sink: Some(sink),
+            asked: Asked { is_head: false, version: Version::HTTP_11, keeps: false, takes_trailers: false },
+            keeps: false,
+            spoiled: false,
+            draining: false,
+            connection,
+        }
+    }
+
+    /// Goes on until it has to wait, or for some steps.
+    fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        for _ in 0..MAX_STEPS {
+            ready!(match &self.state {
+                State::Head => self.poll_head(cx),
+                State::Answering(_) => self.poll_answering(cx),
+                State::Sending(..) => self.poll_sending(cx),
+                State::Flushing => self.poll_flushing(cx),
+                State::Skipping(_) => self.poll_skipping(cx),
+                State::Closing => self.poll_closing(cx),
+                State::Lingering(..) => self.poll_lingering(cx),
+                State::Over => return Poll::Ready(Ok(())),
+            })?;
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.input.take_head() {
+                Ok(Some(head)) => {
+                    self.begin(&head);
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(None) => {}
+                Err(refused) => {
+                    self.refuse(refused);
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            if self.input.has_ended() || (self.draining && self.input.is_empty()) {
+                self.state = State::Closing;
+                return Poll::Ready(Ok(()));
+            }
+            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+            ready!(self.input.poll_more(cx, sink, HEAD_PIECE))?;
+        }
+    }
+
+    /// Has a request answered.
+    fn begin(&mut self, head: &Bytes) {
+        let read = read_request(head).and_then(|head| {
+            let framing = request_framing(&head)?;
+            let unreadable = |_| {
+                Refused::new(StatusCode::BAD_REQUEST, "The request's Connection cannot be read.").of(&head)
+            };
+            let keeps = client_keeps_connection(&head).map_err(unreadable)?;
+            Ok((head, framing, keeps))
+        });
+        match read {
+            Ok((head, framing, keeps)) => self.ask(head, framing, keeps),
+            Err(refused) => self.refuse(refused),
+        }
+    }
+
+    fn ask(&mut self, mut head: http::request::Parts, framing: Framing, keeps: bool) {
+        self.asked = http1::asked(&head.method, head.version, &head.headers, keeps);
+        let is_http11 = head.version == Version::HTTP_11;
+        // What else it may say is judged with the rest of the head.
+        let expects = is_http11 && head.headers.contains_key(EXPECT);
+        let (upload, body) = Upload::new(framing, expects);
+        self.upload = upload;
+        if is_http11 && http1::offers_upgrade(&head.headers) {
+            let (upgrade, handover) = Upgrade::new();
+            head.extensions.insert(upgrade);
+            self.handover = Some(handover);
+        }
+        let request = Request::from_parts(head, body);
+        let connection = Arc::clone(&self.connection);
+        self.state = State::Answering(Box::pin(exchange::respond(connection, request)));
+    }
+
+    /// Answers what is no request, and ends the connection behind it.
+    fn refuse(&mut self, refused: Refused) {
+        let method = refused.line.as_ref().map(|line| &line.0);
+        let is_head = method.is_some_and(|method| *method == http::Method::HEAD);
+        let version = refused.line.as_ref().map_or(Version::HTTP_11, |line| line.2);
+        self.asked = Asked { is_head, version, keeps: false, takes_trailers: false };
+        self.spoiled = true;
+        let response = exchange::refuse(Arc::clone(&self.connection), refused);
+        self.answer(response);
+    }
+
+    fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let State::Answering(answering) = &mut self.state else { return Poll::Ready(Ok(())) };
+            if let Poll::Ready(response) = answering.as_mut().poll(cx) {
+                self.connection.interims_end();
+                self.answer(response);
+                return Poll::Ready(Ok(()));
+            }
+            let fed = self.poll_upload(cx, true)?;
+            while let Poll::Ready((status, fields)) = self.connection.poll_interim(cx) {
+                let mut head = Vec::new();
+                http1::write_interim(status, &fields, &mut head);
+                self.output.push(head.into());
+            }
+            if !self.output.is_empty() {
+                let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+                if self.output.poll_write(cx, sink)?.is_ready() {
+                    let _ = sending::poll_flush(cx, sink)?;
+                }
+            }
+            if !fed {
+                self.notice(cx)?;
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Hands over what is asked for of the request's content. True if a frame was.
+    fn poll_upload(&mut self, cx: &mut Context<'_>, may_continue: bool) -> io::Result<bool> {
+        let Some(upload) = &mut self.upload else { return Ok(false) };
+        upload.feed().note_task(cx);
+        if !upload.feed().is_wanted() {
+            return Ok(false);
+        }
+        if upload.expects() {
+            upload.expect_no_more();
+            if may_continue && self.input.is_empty() {
+                self.output.push(Bytes::from_static(CONTINUE));
+            }
+        }
+        loop {
+            match upload.next(self.input.content()) {
+                Ok(Next::Frame(frame, is_last)) => {
+                    upload.feed().push(frame, is_last);
+                    if is_last {
+                        self.upload = None;
+                    }
+                    return Ok(true);
+                }
+                Ok(Next::End) => {
+                    upload.feed().finish();
+                    self.upload = None;
+                    return Ok(true);
+                }
+                Ok(Next::More) if !self.input.has_ended() => {}
+                Ok(Next::More) | Err(_) => {
+                    // Dropped, it says that the content breaks off.
+                    self.upload = None;
+                    (self.spoiled, self.keeps, self.asked.keeps) = (true, false, false);
+                    return Ok(true);
+                }
+            }
+            let Some(sink) = &mut self.sink else { return Ok(false) };
+            if self.input.poll_more(cx, sink, CONTENT_PIECE)?.is_pending() {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Looks whether the client is still there, when there is nothing to do but to wait.
+    fn notice(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        let Some(sink) = &mut self.sink else { return Ok(()) };
+        // What an upload's source does not take is not read; what it waits for is.
+        let reads = match &self.upload {
+            None => presence::Reads::Ahead,
+            Some(upload) if upload.is_wanted() => return Ok(()),
+            Some(_) => presence::Reads::Nothing,
+        };
+        self.presence.notice(cx, &mut self.input, sink, reads)
+    }
+
+    /// Throws away what is left of a request's content, so that the next request can be read.
+    fn poll_skipping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let (State::Skipping(skipped), Some(upload)) = (&mut self.state, &mut self.upload) else {
+                self.state = State::Head;
+                return Poll::Ready(Ok(()));
+            };
+            match upload.next(self.input.content()) {
+                Ok(Next::End | Next::Frame(_, true)) => {
+                    self.upload = None;
+                    self.state = State::Head;
+                    return Poll::Ready(Ok(()));
+                }
+                Ok(Next::Frame(frame, false)) => {
+                    *skipped += frame.data_ref().map_or(0, Bytes::len);
+                    if *skipped > MAX_DRAINED {
+                        self.state = State::Closing;
+                        return Poll::Ready(Ok(()));
+                    }
+                    continue;
+                }
+                Ok(Next::More) if !self.input.has_ended() => {}
+                Ok(Next::More) | Err(_) => {
+                    self.state = State::Closing;
+                    return Poll::Ready(Ok(()));
+                }
+            }
+            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+            ready!(self.input.poll_more(cx, sink, CONTENT_PIECE))?;
+        }
+    }
+
+    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        ready!(hyper::rt::Write::poll_shutdown(Pin::new(sink), cx))?;
+        let lingers = (self.spoiled || self.upload.is_some() || !self.input.is_empty())
+            && !self.input.has_ended()
+            && !self.connection.sink.is_aborted();
+        self.upload = None;
+        self.state = if lingers {
+            let clock = Arc::clone(&self.connection.server.clock);
+            State::Lingering(0, Box::new(Sleep::lasting(clock, LINGER)))
+        } else {
+            State::Over
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (State::Lingering(lingered, patience), Some(sink)) = (&mut self.state, &mut self.sink) else {
+            return Poll::Ready(Ok(()));
+        };
+        if Pin::new(&mut **patience).poll(cx).is_pending() && *lingered < MAX_LINGERED {
+            self.input.clear();
+            // A client that resets the connection now has what it wanted.
+            if let Ok(len @ 1..) = ready!(self.input.poll_more(cx, sink, CONTENT_PIECE)) {
+                *lingered += len;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.state = State::Over;
+        Poll::Ready(Ok(()))
+    }
+
+    /// What follows an answer that has gone to the socket.
+    fn go_on(&mut self) {
+        self.presence.rest();
+        if let Some(handover) = self.handover.take() {
+            if let Some(sink) = self.sink.take() {
+                let unread = std::mem::take(self.input.content());
+                handover.complete(ClientStream::new(unread, sink));
+            }
+            self.state = State::Over;
+        } else if !self.keeps || self.draining {
+            self.state = State::Closing;
+        } else if let Some(upload) = &self.upload {
+            let is_hopeless = upload.expects() || upload.is_longer_than(MAX_DRAINED);
+            self.state = if is_hopeless { State::Closing } else { State::Skipping(0) };
+        } else {
+            self.state = State::Head;
+        }
+    }
+}
+
+impl<W: Wire + Send + 'static> Serving for Http1<W> {
+    const MULTIPLEXED: bool = false;
+
+    fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.get_mut().poll_steps(cx)
+    }
+
+    fn drain(self: Pin<&mut Self>) {
+        self.get_mut().draining = true;
+    }
+
+    fn head_is_late(self: Pin<&mut Self>) -> bool {
+        let this = self.get_mut();
+        let is_within_head = matches!(this.state, State::Head) && !this.input.is_empty();
+        if is_within_head {
+            let text = "The request's head did not come in time.";
+            this.refuse(Refused::new(StatusCode::REQUEST_TIMEOUT, text));
+            // Nothing is on its way from a client that is silent.
+            this.spoiled = false;
+            this.input.clear();
+        }
+        is_within_head
+    }
+}

@@ -1,0 +1,192 @@
+//! What of answers is on its way to the sink: heads and content, as they are, with chunks framed around it.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice, Write as _};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::rt::Write;
+
+use crate::sink::{Sink, Wire};
+
+/// Pieces that are gathered for one write.
+const MAX_PIECES: usize = 16;
+
+/// Bytes above which no more are gathered: small pieces go together, a large one goes alone.
+const MAX_GATHERED: usize = 40 * 1024;
+
+/// Pieces whose place is kept while there are none.
+const KEPT: usize = 4;
+
+/// A queue of pieces.
+#[derive(Default)]
+pub(super) struct Output {
+    pieces: VecDeque<Piece>,
+    /// Bytes of content and heads among them.
+    len: usize,
+}
+
+/// Bytes, and the framing around them.
+struct Piece {
+    before: SizeLine,
+    data: Bytes,
+    after: &'static [u8],
+}
+
+/// The line in front of a chunk, or nothing.
+#[derive(Default)]
+struct SizeLine {
+    text: [u8; 18],
+    at: u8,
+    end: u8,
+}
+
+impl SizeLine {
+    fn of(len: usize) -> Self {
+        let mut line = Self::default();
+        let mut rest = &mut line.text[..];
+        // Sixteen digits and the line's end fit.
+        let _ = write!(rest, "{len:x}\r\n");
+        line.end = 18 - rest.len() as u8;
+        line
+    }
+
+    fn as_slice(&self) -> &[u8] {
+        &self.text[usize::from(self.at)..usize::from(self.end)]
+    }
+
+    fn advance(&mut self, len: usize) {
+        // At most 18.
+        self.at += len as u8;
+    }
+}
+
+impl Piece {
+    fn len(&self) -> usize {
+        self.before.as_slice().len() + self.data.len() + self.after.len()
+    }
+
+    /// Forgets the first `len` bytes, or all, and returns how many of them it did not have.
+    fn advance(&mut self, mut len: usize) -> usize {
+        let before = len.min(self.before.as_slice().len());
+        self.before.advance(before);
+        len -= before;
+        let data = len.min(self.data.len());
+        self.data.advance(data);
+        len -= data;
+        let after = len.min(self.after.len());
+        self.after = &self.after[after..];
+        len - after
+    }
+}
+
+impl Output {
+    /// Whether more may be gathered before the next write.
+    pub(super) fn has_room(&self) -> bool {
+        self.pieces.len() < MAX_PIECES && self.len < MAX_GATHERED
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    /// Adds bytes as they are.
+    pub(super) fn push(&mut self, data: Bytes) {
+        self.add(Piece { before: SizeLine::default(), data, after: b"" });
+    }
+
+    /// Adds a chunk. An empty one would be the end, and must not be added.
+    pub(super) fn push_chunk(&mut self, data: Bytes) {
+        self.add(Piece { before: SizeLine::of(data.len()), data, after: b"\r\n" });
+    }
+
+    fn add(&mut self, piece: Piece) {
+        self.len += piece.data.len();
+        self.pieces.push_back(piece);
+    }
+
+    /// Writes all there is. What waits is offered to the sink each time it is asked.
+    pub(super) fn poll_write<W: Wire>(
+        &mut self,
+        cx: &mut Context<'_>,
+        sink: &mut Sink<W>,
+    ) -> Poll<io::Result<()>> {
+        while !self.pieces.is_empty() {
+            let mut slices = [IoSlice::new(&[]); MAX_PIECES];
+            let parts =
+                self.pieces.iter().flat_map(|piece| [piece.before.as_slice(), &piece.data, piece.after]);
+            let mut used = 0;
+            for (slice, part) in slices.iter_mut().zip(parts.filter(|part| !part.is_empty())) {
+                *slice = IoSlice::new(part);
+                used += 1;
+            }
+            let written = ready!(Pin::new(&mut *sink).poll_write_vectored(cx, &slices[..used]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.advance(written);
+        }
+        if self.pieces.capacity() > 2 * KEPT {
+            self.pieces.shrink_to(KEPT);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn advance(&mut self, mut len: usize) {
+        while let Some(first) = self.pieces.front_mut() {
+            let before = first.data.len();
+            len = first.advance(len);
+            self.len -= before - first.data.len();
+            if first.len() > 0 {
+                return;
+            }
+            self.pieces.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_are_framed_and_any_part_of_them_may_be_written_first() {
+        let whole = b"head\r\n\r\n3\r\nabc\r\n12\r\n0123456789abcdefgh\r\n0\r\n\r\n";
+        for step in 1..=whole.len() {
+            let mut output = Output::default();
+            output.push(Bytes::from_static(b"head\r\n\r\n"));
+            output.push_chunk(Bytes::from_static(b"abc"));
+            output.push_chunk(Bytes::from_static(b"0123456789abcdefgh"));
+            output.push(Bytes::from_static(b"0\r\n\r\n"));
+            assert_eq!(output.len, 8 + 3 + 18 + 5);
+            let mut came = Vec::new();
+            while !output.is_empty() {
+                let parts = output
+                    .pieces
+                    .iter()
+                    .flat_map(|piece| [piece.before.as_slice(), &piece.data, piece.after]);
+                let bytes: Vec<u8> = parts.flatten().copied().take(step).collect();
+                output.advance(bytes.len());
+                came.extend(bytes);
+            }
+            assert_eq!((came.as_slice(), output.len), (&whole[..], 0), "{step} at a time");
+        }
+        assert_eq!(SizeLine::of(usize::MAX).as_slice(), b"ffffffffffffffff\r\n");
+    }
+
+    #[test]
+    fn what_is_gathered_has_a_bound() {
+        let mut output = Output::default();
+        for _ in 0..MAX_PIECES {
+            assert!(output.has_room());
+            output.push(Bytes::from_static(b"x"));
+        }
+        assert!(!output.has_room());
+        let mut output = Output::default();
+        output.push(vec![0; MAX_GATHERED - 1].into());
+        assert!(output.has_room());
+        output.push_chunk(Bytes::from_static(b"x"));
+        assert!(!output.has_room());
+    }
+}

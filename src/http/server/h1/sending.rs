@@ -1,0 +1,159 @@
+//! An answer on its way to the client.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http::{HeaderMap, Response, StatusCode};
+use http_body::Body;
+use hyper::ext::ReasonPhrase;
+
+use super::date::with_date;
+use super::{Http1, MAX_DRAINED, State};
+use crate::http::server::response::ResponseBody;
+use crate::http1::{Outgoing, write_answer};
+use crate::sink::{Sink, Wire};
+
+/// What a field takes in a head, about.
+const USUAL_FIELD: usize = 48;
+
+/// The end of content in chunks, without trailers.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+
+/// How far the content of an answer has come.
+enum Gathered {
+    /// There is more, when there is room.
+    Full,
+    /// More comes later.
+    Waiting,
+    /// All of it is here.
+    Whole,
+}
+
+impl<W: Wire + Send + 'static> Http1<W> {
+    /// Begins to send an answer.
+    pub(super) fn answer(&mut self, response: Response<ResponseBody>) {
+        let (head, body) = response.into_parts();
+        let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        if !switches {
+            self.handover = None;
+        }
+        let mut asked = self.asked;
+        let is_last = self.draining
+            || self.spoiled
+            || (self.input.has_ended() && self.input.is_empty())
+            || switches && self.handover.is_none()
+            || self.upload.as_mut().is_some_and(|upload| {
+                upload.expects() || upload.is_longer_than(MAX_DRAINED) && upload.feed().is_abandoned()
+            });
+        asked.keeps &= !is_last;
+        let is_empty = body.size_hint().exact() == Some(0);
+        let reason = head.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
+        let mut bytes = Vec::with_capacity(96 + head.headers.len() * USUAL_FIELD);
+        let (outgoing, keeps) =
+            with_date(|date| write_answer(&head, &asked, is_empty, reason, date, &mut bytes));
+        self.keeps = keeps;
+        self.output.push(bytes.into());
+        self.state = State::Sending(Box::new(body), outgoing);
+    }
+
+    pub(super) fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let gathered = self.gather(cx)?;
+            if let Gathered::Whole = gathered {
+                // The body is dropped: what is known of it is told with the flush of these bytes.
+                self.state = State::Flushing;
+                return Poll::Ready(Ok(()));
+            }
+            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+            let written = self.output.poll_write(cx, sink)?;
+            if let Gathered::Waiting = gathered
+                && written.is_ready()
+            {
+                let _ = poll_flush(cx, sink)?;
+            } else if written.is_ready() {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.poll_upload(cx, false)? {
+                self.notice(cx)?;
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Takes from the body what it has, up to a bound.
+    fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<Gathered> {
+        let State::Sending(body, outgoing) = &mut self.state else { return Ok(Gathered::Whole) };
+        while self.output.has_room() {
+            if matches!(outgoing, Outgoing::Nothing | Outgoing::Length(0)) {
+                return Ok(Gathered::Whole);
+            }
+            let frame = match Pin::new(&mut **body).poll_frame(cx) {
+                Poll::Pending => return Ok(Gathered::Waiting),
+                Poll::Ready(frame) => frame.transpose().map_err(io::Error::other)?,
+            };
+            let (mut is_last, mut trailers) = (frame.is_none(), None);
+            match frame.map(http_body::Frame::into_data) {
+                Some(Ok(data)) => {
+                    is_last = body.is_end_stream();
+                    match outgoing {
+                        _ if data.is_empty() => {}
+                        Outgoing::Length(left) => {
+                            let len = usize::try_from(*left).map_or(data.len(), |left| left.min(data.len()));
+                            *left -= len as u64;
+                            self.output.push(data.slice(..len));
+                        }
+                        Outgoing::Chunked(_) => self.output.push_chunk(data),
+                        Outgoing::UntilClose | Outgoing::Nothing => self.output.push(data),
+                    }
+                }
+                Some(Err(frame)) => (is_last, trailers) = (true, frame.into_trailers().ok()),
+                None => {}
+            }
+            if is_last {
+                self.output_end(trailers.as_ref())?;
+                return Ok(Gathered::Whole);
+            }
+        }
+        Ok(Gathered::Full)
+    }
+
+    /// Says that the content is over, if it is as long as its head said.
+    fn output_end(&mut self, trailers: Option<&HeaderMap>) -> io::Result<()> {
+        let State::Sending(_, outgoing) = &self.state else { return Ok(()) };
+        match outgoing {
+            Outgoing::Chunked(Some(chunks)) => self.output.push(chunks.end(trailers)),
+            Outgoing::Chunked(None) => self.output.push(Bytes::from_static(LAST_CHUNK)),
+            Outgoing::Length(1..) => {
+                // It must not look complete.
+                self.connection.sink.abort();
+                return Err(io::Error::other("an answer is shorter than its head says"));
+            }
+            Outgoing::Length(0) | Outgoing::Nothing | Outgoing::UntilClose => {}
+        }
+        Ok(())
+    }
+
+    pub(super) fn poll_flushing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        let mut sent = self.output.poll_write(cx, sink)?;
+        if sent.is_ready() {
+            sent = poll_flush(cx, sink)?;
+        }
+        if sent.is_pending() {
+            self.notice(cx)?;
+            return Poll::Pending;
+        }
+        self.go_on();
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Has the sink write what it holds.
+pub(super) fn poll_flush<W: Wire>(cx: &mut Context<'_>, sink: &mut Sink<W>) -> io::Result<Poll<()>> {
+    match hyper::rt::Write::poll_flush(Pin::new(sink), cx) {
+        Poll::Pending => Ok(Poll::Pending),
+        Poll::Ready(flushed) => flushed.map(Poll::Ready),
+    }
+}

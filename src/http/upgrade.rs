@@ -1,0 +1,200 @@
+//! A connection that changes protocols: it is handed over to whoever asked for it, behind the answer that
+//! says so (RFC 9110, section 7.8).
+
+use std::fmt;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker, ready};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use http::Request;
+use hyper::rt::{Read, ReadBuf, Write};
+
+/// The client's connection when it has changed protocols. Completes when the answer, of status 101, has gone
+/// out; with an error if there is no such answer.
+#[derive(Clone)]
+pub struct Upgrade(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Ours(Arc<Mutex<Slot>>),
+    Hyper(hyper::upgrade::OnUpgrade),
+}
+
+#[derive(Default)]
+struct Slot {
+    stream: Option<Upgraded>,
+    /// There is or was a stream, or none will come.
+    is_over: bool,
+    waiting: Option<Waker>,
+}
+
+/// What hands a connection over. Dropped before that, there is none.
+pub(crate) struct Handover(Arc<Mutex<Slot>>);
+
+impl Upgrade {
+    /// The connection that `request` came on, as a server of this crate or one of hyper has put it there.
+    pub fn of<B>(request: &mut Request<B>) -> Self {
+        match request.extensions_mut().remove::<Self>() {
+            Some(upgrade) => upgrade,
+            None => Self(Kind::Hyper(hyper::upgrade::on(request))),
+        }
+    }
+
+    /// An upgrade of ours and what completes it.
+    pub(crate) fn new() -> (Self, Handover) {
+        let slot = Arc::new(Mutex::default());
+        (Self(Kind::Ours(Arc::clone(&slot))), Handover(slot))
+    }
+}
+
+impl Future for Upgrade {
+    type Output = io::Result<Upgraded>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
+        match &mut self.get_mut().0 {
+            Kind::Hyper(upgrade) => Pin::new(upgrade).poll(cx).map(|upgraded| match upgraded {
+                Ok(stream) => Ok(Upgraded(Box::new(OfHyper(stream)))),
+                Err(error) => Err(io::Error::other(error)),
+            }),
+            Kind::Ours(slot) => {
+                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                match slot.stream.take() {
+                    Some(stream) => Poll::Ready(Ok(stream)),
+                    None if slot.is_over => {
+                        Poll::Ready(Err(io::Error::other("the connection did not change protocols")))
+                    }
+                    None => {
+                        slot.waiting = Some(cx.waker().clone());
+                        Poll::Pending
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade").finish_non_exhaustive()
+    }
+}
+
+impl Handover {
+    /// Hands the connection over.
+    pub(crate) fn complete(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
+        self.end(Some(Upgraded(Box::new(stream))));
+    }
+
+    fn end(&self, stream: Option<Upgraded>) {
+        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.stream = stream.or(slot.stream.take());
+        slot.is_over = true;
+        let waiting = slot.waiting.take();
+        drop(slot);
+        waiting.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl Drop for Handover {
+    fn drop(&mut self) {
+        self.end(None);
+    }
+}
+
+/// A connection that changed protocols, from the first byte behind the request's head on.
+pub struct Upgraded(Box<dyn Stream>);
+
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+impl AsyncRead for Upgraded {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Upgraded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.0).poll_close(cx)
+    }
+}
+
+impl fmt::Debug for Upgraded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgraded").finish_non_exhaustive()
+    }
+}
+
+/// hyper's connection as the `futures` traits have it.
+struct OfHyper(hyper::upgrade::Upgraded);
+
+impl AsyncRead for OfHyper {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.0).poll_read(cx, buf.unfilled()))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl AsyncWrite for OfHyper {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write_vectored(cx, bufs)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_lite::future::{block_on, poll_once};
+    use futures_lite::io::Cursor;
+
+    #[test]
+    fn a_connection_is_handed_over_once_or_there_is_none() {
+        let (mut upgrade, handover) = Upgrade::new();
+        assert!(block_on(poll_once(&mut upgrade)).is_none());
+        handover.complete(Cursor::new(Vec::new()));
+        let mut twin = upgrade.clone();
+        assert!(block_on(&mut upgrade).is_ok());
+        assert!(block_on(&mut twin).is_err(), "it is another's");
+        let (mut upgrade, handover) = Upgrade::new();
+        drop(handover);
+        assert!(block_on(&mut upgrade).is_err());
+        assert!(block_on(Upgrade::of(&mut Request::new(()))).is_err(), "hyper knows of none either");
+    }
+}

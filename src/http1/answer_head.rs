@@ -1,0 +1,258 @@
+//! An answer's head as bytes, and how its content is framed behind it (RFC 9112, sections 4 and 6).
+
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::{Method, StatusCode, Version, response};
+
+use super::{Chunks, content_length, has_token};
+
+/// What of a request its answer's framing depends on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) is_head: bool,
+    pub(crate) version: Version,
+    /// The client keeps its connection.
+    pub(crate) keeps: bool,
+    /// The client reads trailers.
+    pub(crate) takes_trailers: bool,
+}
+
+/// How an answer's content goes out.
+#[derive(Debug)]
+pub(crate) enum Outgoing {
+    /// There is none.
+    Nothing,
+    /// So many bytes are left of the length that was told.
+    Length(u64),
+    /// In chunks; with trailers if the client takes them.
+    Chunked(Option<Chunks>),
+    /// Up to the end of the connection.
+    UntilClose,
+}
+
+/// Appends an answer's head and returns how its content is framed, and whether the connection is kept behind
+/// it.
+///
+/// `is_empty`: it is known that there is no content. `reason` is written in place of the status's own, and
+/// `date` where the answer has no date. Fields that frame the content or concern the connection are ours to
+/// write; of the answer's own only `Connection: close` counts, and with a change of protocols (101) all do.
+pub(crate) fn write_answer(
+    head: &response::Parts,
+    asked: &Asked,
+    is_empty: bool,
+    reason: Option<&[u8]>,
+    date: &[u8],
+    to: &mut Vec<u8>,
+) -> (Outgoing, bool) {
+    let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
+    let outgoing = outgoing(head, asked, is_empty);
+    // A field that cannot be read may say it.
+    let closes = has_token(&head.headers, &CONNECTION, "close").unwrap_or(true);
+    let keeps = asked.keeps && !closes && !matches!(outgoing, Outgoing::UntilClose);
+
+    write_status(asked.version, head.status, reason, to);
+    let is_ours = |name: &HeaderName| {
+        *name == TRANSFER_ENCODING
+            || name == "keep-alive"
+            || name == "proxy-connection"
+            || *name == CONTENT_LENGTH && !asked.is_head
+            || *name == CONNECTION && !switches
+    };
+    write_lines(&head.headers, |name| !is_ours(name), to);
+    match &outgoing {
+        Outgoing::Length(length) => {
+            to.extend_from_slice(b"content-length: ");
+            to.extend_from_slice(length.to_string().as_bytes());
+            to.extend_from_slice(b"\r\n");
+        }
+        Outgoing::Chunked(_) => to.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+        Outgoing::Nothing | Outgoing::UntilClose => {}
+    }
+    match (keeps, asked.version) {
+        _ if switches => {}
+        (false, _) => to.extend_from_slice(b"connection: close\r\n"),
+        (true, Version::HTTP_10) => to.extend_from_slice(b"connection: keep-alive\r\n"),
+        (true, _) => {}
+    }
+    if !head.headers.contains_key(DATE) {
+        to.extend_from_slice(b"date: ");
+        to.extend_from_slice(date);
+        to.extend_from_slice(b"\r\n");
+    }
+    to.extend_from_slice(b"\r\n");
+    (outgoing, keeps)
+}
+
+/// Appends an interim head with these fields.
+pub(crate) fn write_interim(status: StatusCode, fields: &HeaderMap, to: &mut Vec<u8>) {
+    write_status(Version::HTTP_11, status, None, to);
+    let passes = |name: &HeaderName| {
+        ![CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) && name != "keep-alive"
+    };
+    write_lines(fields, passes, to);
+    to.extend_from_slice(b"\r\n");
+}
+
+fn write_status(version: Version, status: StatusCode, reason: Option<&[u8]>, to: &mut Vec<u8>) {
+    to.extend_from_slice(if version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    to.extend_from_slice(status.as_str().as_bytes());
+    to.push(b' ');
+    to.extend_from_slice(reason.unwrap_or_else(|| status.canonical_reason().unwrap_or("").as_bytes()));
+    to.extend_from_slice(b"\r\n");
+}
+
+fn write_lines(fields: &HeaderMap, passes: impl Fn(&HeaderName) -> bool, to: &mut Vec<u8>) {
+    for (name, value) in fields.iter().filter(|(name, _)| passes(name)) {
+        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+            to.extend_from_slice(part);
+        }
+    }
+}
+
+fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {
+    let status = head.status;
+    let bare = asked.is_head
+        || status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED);
+    if bare {
+        return Outgoing::Nothing;
+    }
+    // A source's own fault; without it the content is framed all the same.
+    match content_length(&head.headers).ok().flatten() {
+        Some(length) => Outgoing::Length(length),
+        None if is_empty => Outgoing::Length(0),
+        None if asked.version == Version::HTTP_10 => Outgoing::UntilClose,
+        None => Outgoing::Chunked(asked.takes_trailers.then(|| Chunks::behind(&head.headers))),
+    }
+}
+
+/// What the head of a request says about its answer's framing.
+pub(crate) fn asked(method: &Method, version: Version, fields: &HeaderMap, keeps: bool) -> Asked {
+    let is_http11 = version != Version::HTTP_10;
+    let takes = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.split(',').any(is_trailers));
+    Asked {
+        is_head: method == Method::HEAD,
+        version,
+        keeps,
+        takes_trailers: is_http11 && fields.get_all(http::header::TE).iter().any(takes),
+    }
+}
+
+fn is_trailers(member: &str) -> bool {
+    member.trim().eq_ignore_ascii_case("trailers")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Response;
+
+    fn written(status: u16, lines: &[(&str, &str)], asked: Asked, is_empty: bool) -> (String, String) {
+        let response = lines.iter().fold(Response::builder().status(status), |response, (name, value)| {
+            response.header(*name, *value)
+        });
+        let head = response.body(()).unwrap().into_parts().0;
+        let mut bytes = Vec::new();
+        let (outgoing, keeps) = write_answer(&head, &asked, is_empty, None, b"now", &mut bytes);
+        let outgoing = format!("{outgoing:?}");
+        let kind = outgoing.split('(').next().unwrap().to_owned();
+        (String::from_utf8(bytes).unwrap(), format!("{kind} {keeps}"))
+    }
+
+    const GET: Asked =
+        Asked { is_head: false, version: Version::HTTP_11, keeps: true, takes_trailers: false };
+    const HEAD: Asked = Asked { is_head: true, ..GET };
+    const OLD: Asked = Asked { version: Version::HTTP_10, ..GET };
+    const LAST: Asked = Asked { keeps: false, ..GET };
+
+    #[test]
+    fn an_answer_is_framed_as_its_client_reads_it() {
+        for (status, lines, asked, is_empty, head, kind) in [
+            (200, &[("content-length", "5")][..], GET, false, "content-length: 5\r\n", "Length true"),
+            (
+                200,
+                &[("content-length", "5")],
+                LAST,
+                false,
+                "content-length: 5\r\nconnection: close\r\n",
+                "Length false",
+            ),
+            (
+                200,
+                &[("content-length", "5")],
+                OLD,
+                false,
+                "content-length: 5\r\nconnection: keep-alive\r\n",
+                "Length true",
+            ),
+            (200, &[], GET, false, "transfer-encoding: chunked\r\n", "Chunked true"),
+            (
+                200,
+                &[("transfer-encoding", "gzip")],
+                GET,
+                false,
+                "transfer-encoding: chunked\r\n",
+                "Chunked true",
+            ),
+            (200, &[("content-length", "x")], GET, false, "transfer-encoding: chunked\r\n", "Chunked true"),
+            (200, &[], OLD, false, "connection: close\r\n", "UntilClose false"),
+            (200, &[], GET, true, "content-length: 0\r\n", "Length true"),
+            (
+                200,
+                &[("connection", "Close")],
+                GET,
+                true,
+                "content-length: 0\r\nconnection: close\r\n",
+                "Length false",
+            ),
+            (200, &[("connection", "x-hop")], GET, true, "content-length: 0\r\n", "Length true"),
+            (200, &[("content-length", "5")], HEAD, true, "content-length: 5\r\n", "Nothing true"),
+            (200, &[], HEAD, true, "", "Nothing true"),
+            (204, &[("content-length", "5")], GET, true, "", "Nothing true"),
+            (304, &[], GET, true, "", "Nothing true"),
+            (
+                101,
+                &[("connection", "upgrade"), ("upgrade", "x")],
+                GET,
+                true,
+                "connection: upgrade\r\nupgrade: x\r\n",
+                "Nothing true",
+            ),
+        ] {
+            let (text, told) = written(status, lines, asked, is_empty);
+            let (line, rest) = text.split_once("\r\n").unwrap();
+            let version = if asked.version == Version::HTTP_10 { "0" } else { "1" };
+            assert!(line.starts_with(&format!("HTTP/1.{version} {status} ")), "{line}");
+            assert_eq!(
+                (rest, told.as_str()),
+                (&*format!("{head}date: now\r\n\r\n"), kind),
+                "{status} {lines:?} {asked:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_date_and_a_reason_of_its_own_are_kept() {
+        let head = Response::builder().status(599).header("date", "then").body(()).unwrap().into_parts().0;
+        let mut bytes = Vec::new();
+        write_answer(&head, &GET, true, Some(b"Gone fishing"), b"now", &mut bytes);
+        assert_eq!(bytes, b"HTTP/1.1 599 Gone fishing\r\ndate: then\r\ncontent-length: 0\r\n\r\n");
+        let mut hints = Vec::new();
+        let fields = [("link", "</x>"), ("connection", "x")];
+        let fields =
+            fields.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        write_interim(StatusCode::EARLY_HINTS, &fields, &mut hints);
+        assert_eq!(hints, b"HTTP/1.1 103 Early Hints\r\nlink: </x>\r\n\r\n");
+    }
+
+    #[test]
+    fn trailers_are_for_those_who_ask() {
+        for (version, te, takes) in [
+            (Version::HTTP_11, "gzip, Trailers", true),
+            (Version::HTTP_11, "gzip", false),
+            (Version::HTTP_10, "trailers", false),
+        ] {
+            let fields = [(http::header::TE, HeaderValue::from_static(te))].into_iter().collect();
+            assert_eq!(asked(&Method::GET, version, &fields, true).takes_trailers, takes, "{version:?} {te}");
+        }
+    }
+}
