@@ -135,6 +135,51 @@ fn the_servers_own_limit_changes_below_the_ceiling_of_its_share() {
 
 /// Real time: that bytes do not come can be seen only by waiting. A late machine only makes the bound wider.
 #[test]
+fn the_file_goes_before_every_limit_that_was_set_by_hand() {
+    let site = site();
+    let text = |rate: &str| {
+        let of = |what: &str| format!("{what}={{rate='{rate}'}}\n");
+        let route =
+            format!("[[route]]\npath='/'\nfiles='.'\nrate='{rate}'\nlimits.total={{rate='{rate}'}}\n");
+        format!(
+            "[limits]\n{}{}{}{route}limits.client={{rate='{rate}'}}",
+            of("server"),
+            of("client"),
+            of("connection")
+        )
+    };
+    let config = config(&site, &text("1m"));
+    let served = serving(&config);
+    let budgets = served.handle.budgets();
+    let route = served.handle.routes().remove(0);
+    let client = |n: u8| sluicegate::budget::ClientKey::address([192, 0, 2, n].into());
+    // One is known, one is not yet.
+    let (known, of_route) = (budgets.clients().node(&client(1)), route.clients().node(&client(1)));
+    let by_hand = sluicegate::limit::Budget::of(Rate::new(7));
+    budgets.server().set(by_hand);
+    budgets.clients().set(by_hand);
+    budgets.connection().set(by_hand);
+    route.limit().set(by_hand);
+    route.clients().above().set(by_hand);
+    route.clients().set(by_hand);
+    for n in [1, 2] {
+        budgets.clients().set_own(&client(n), Some(by_hand)).unwrap();
+        route.clients().set_own(&client(n), Some(by_hand)).unwrap();
+    }
+    let told = reload(&served, &config);
+    let rate = Rate::new(1 << 20);
+    let node = |clients: &sluicegate::budget::Clients, n| clients.node(&client(n)).budget().rate;
+    assert_eq!([known.budget().rate, of_route.budget().rate], [rate; 2]);
+    assert_eq!([node(budgets.clients(), 2), node(route.clients(), 2)], [rate; 2]);
+    assert_eq!([budgets.server().budget().rate, budgets.clients().budget().rate], [rate; 2]);
+    assert_eq!([budgets.connection().budget().rate, route.limit().budget().rate], [rate; 2]);
+    assert_eq!([route.clients().above().budget().rate, route.clients().budget().rate], [rate; 2]);
+    assert_eq!(budgets.clients().own(), []);
+    assert_eq!(told.len(), 8, "{told:?}");
+    assert!(told.contains(&"limit of client 192.0.2.2: 7B → that of each client".to_owned()), "{told:?}");
+}
+
+#[test]
 fn a_limit_comes_down_and_to_life_under_a_live_transfer() {
     let site = site();
     for (text, of) in LIMITS {

@@ -86,6 +86,18 @@ impl Clients {
         }
     }
 
+    /// Changes it for all of them, those that were given their own included: none has its own then.
+    pub fn reset(&self, budget: Budget) {
+        let mut keyed = self.lock();
+        let tree = &self.0.above.0.tree;
+        for own in std::mem::take(&mut keyed.own).into_values() {
+            tree.limits_changed(own.rate, None);
+        }
+        tree.limits_changed(keyed.budget.rate, budget.rate);
+        keyed.budget = budget;
+        keyed.nodes.values().for_each(|node| node.set(budget));
+    }
+
     /// Gives one client a budget of its own, or with `None` what the others have.
     ///
     /// # Errors

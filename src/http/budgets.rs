@@ -56,7 +56,7 @@ impl Budgets {
     /// Changes all of it, for responses under way too; the key for requests from now on.
     pub(crate) fn set(&self, limits: &SharedLimits) {
         self.server().set(limits.server);
-        self.clients.set(limits.client);
+        self.clients.reset(limits.client);
         *self.key.write().unwrap_or_else(PoisonError::into_inner) = limits.key.clone();
     }
 

@@ -36,7 +36,8 @@ impl Handle {
     /// Has the running server do what `config` says, but for the addresses it listens on.
     ///
     /// Limits change for transfers under way, at once: a route whose path stays keeps its live limits, set
-    /// to what `config` says, also where they were set by hand meanwhile. Everything else (routes, sources,
+    /// to what `config` says, also where they were set by hand meanwhile, and clients lose those that they were
+    /// given of their own. Everything else (routes, sources,
     /// filters, keys) holds for new requests, timeouts and the sink's settings for new connections. What
     /// began goes on as it began, on routes that are gone too.
     ///
@@ -48,13 +49,18 @@ impl Handle {
         self.alone(|origin| {
             let mut counts = self.counts();
             let routes = assembly::routes(config, kinds, &mut counts, self.tracer())?;
-            let before = self.limits();
-            self.replace(assembly::settings(config), routes, counts);
-            if let Some(old) = &origin {
-                self.set_ports(&old.tcp, config);
-            }
-            let mut reloaded =
-                Reloaded { changes: limit_changes(&before, &self.limits()), needs_restart: vec![] };
+            // Folders are open by now: nothing is waited for while limits stand still.
+            let changes = self.changing(|| {
+                let (before, own) = (self.limits(), self.own_limits());
+                self.replace(assembly::settings(config), routes, counts);
+                if let Some(old) = &origin {
+                    self.set_ports(&old.tcp, config);
+                }
+                let mut changes = limit_changes(&before, &self.limits());
+                changes.extend(own);
+                changes
+            });
+            let mut reloaded = Reloaded { changes, needs_restart: vec![] };
             if let Some(old) = origin {
                 reloaded.changes.extend(route_changes(&old.routes, &config.routes));
                 reloaded.changes.extend(setting_changes(old, config));
@@ -79,6 +85,17 @@ impl Handle {
                 live.service().take_over(&assembly::port(new));
             }
         }
+    }
+
+    /// That clients lose the limits of their own, in the order of their names.
+    fn own_limits(&self) -> Vec<String> {
+        let mut lost: Vec<String> = (self.budgets().clients().own().into_iter())
+            .map(|(client, budget)| {
+                format!("limit of client {client}: {} → that of each {CLIENT}", spell(budget))
+            })
+            .collect();
+        lost.sort();
+        lost
     }
 
     /// All limits in force, by what they are of.

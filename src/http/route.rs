@@ -242,7 +242,7 @@ impl Route {
         }
         self.pacing.take_over(&old.pacing);
         old.clients.above().set(self.clients.above().budget());
-        old.clients.set(self.clients.budget());
+        old.clients.reset(self.clients.budget());
         self.clients = old.clients.clone();
         for stage in &mut self.stages {
             if let Stage::Pace(pacing) = stage

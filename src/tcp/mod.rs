@@ -171,7 +171,7 @@ impl Service {
         self.limit.set(other.limit.budget());
         self.upload.set(other.upload.budget());
         self.clients.above().set(other.clients.above().budget());
-        self.clients.set(other.clients.budget());
+        self.clients.reset(other.clients.budget());
     }
 
     /// What the kernel may hold of what a client sends, if that is paced.

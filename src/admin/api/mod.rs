@@ -20,8 +20,6 @@ mod limits;
 mod problem;
 mod request;
 
-use std::sync::{Mutex, PoisonError};
-
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
@@ -45,8 +43,6 @@ const MOST_ID: u64 = (1 << 53) - 1;
 
 pub(super) struct Api {
     server: Handle,
-    /// A change reads what is and writes what is to be: one at a time.
-    changing: Mutex<()>,
 }
 
 /// What a path names.
@@ -72,7 +68,7 @@ pub(super) fn refused(refusal: Refusal) -> Response<Content> {
 
 impl Api {
     pub(super) fn new(server: Handle) -> Self {
-        Self { server, changing: Mutex::new(()) }
+        Self { server }
     }
 
     /// Answers a request of somebody who may ask.
@@ -120,14 +116,14 @@ impl Api {
             (Resource::Limits, _) => Ok(limits::list(&self.server)),
             (Resource::Limit(name), &Method::GET | &Method::HEAD) => limits::one(&self.server, &name),
             (Resource::Limit(name), &Method::DELETE) => {
-                let removed = self.alone(|| limits::remove(&self.server, &name))?;
+                let removed = self.server.changing(|| limits::remove(&self.server, &name))?;
                 log::info!(limit:% = name, by:% = peer; "limit removed by the admin listener");
                 Ok(removed)
             }
             (Resource::Limit(name), method) => {
                 let object = request::object(head, content).await?;
                 let change = Change::of(&object, limits::is_weighted(&name))?;
-                self.alone(|| limits::change(&self.server, &name, method, change, peer))
+                self.server.changing(|| limits::change(&self.server, &name, method, change, peer))
             }
             (Resource::Connection(id), &Method::DELETE) => {
                 connections::close(&self.server, id, &peer.to_string())
@@ -135,11 +131,6 @@ impl Api {
             (Resource::Connection(id), _) => connections::one(&self.server, id),
             (Resource::Connections | Resource::OwnLimits, _) => unreachable!("answered above"),
         }
-    }
-
-    fn alone<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _alone = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        change()
     }
 
     fn resource(&self, path: &str) -> Result<Resource, Problem> {
@@ -185,5 +176,56 @@ impl Resource {
         };
         let allowed = allow.split(", ").any(|allowed| allowed == method.as_str());
         if allowed { Ok(()) } else { Err(Problem::method(allow)) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::Loader;
+    use crate::http::FilterKinds;
+    use crate::http::server::Server;
+    use crate::limit::Rate;
+    use crate::rt;
+
+    /// A change reads a limit and writes it anew, which would undo what another one, or a reload, set in between.
+    #[test]
+    fn changes_and_reloads_go_one_by_one() {
+        let text = "listen='127.0.0.1:0'\n[limits]\nserver={rate='7B'}\n[[route]]\npath='/'\nfiles='src'";
+        let config = Loader::new().parse(text, "test.toml", env!("CARGO_MANIFEST_DIR")).unwrap();
+        let handle = Server::from_config(&config, &FilterKinds::default()).unwrap().handle();
+        let change = {
+            let api = Api::new(handle.clone());
+            move || {
+                let request =
+                    http::Request::patch("/v1/limits/server").header("content-type", "application/json");
+                let head = request.body(()).unwrap().into_parts().0;
+                let content = "{\"burst\": 5}".to_owned();
+                let answer = rt::block_on(api.answer(&head, content, &PeerAddr::Unix));
+                assert_eq!(answer.status(), StatusCode::OK);
+            }
+        };
+        let reload = {
+            let handle = handle.clone();
+            move || assert!(handle.reload(&config, &FilterKinds::default()).is_ok())
+        };
+        let server = handle.budgets().server();
+        for (other, expected) in
+            [(Box::new(reload) as Box<dyn FnOnce() + Send>, (7, 0)), (Box::new(change), (9, 5))]
+        {
+            let other = handle.changing(|| {
+                let other = std::thread::spawn(other);
+                // In real time: nothing tells that a thread waits for a lock. Without one it takes a tenth of that.
+                std::thread::sleep(Duration::from_millis(100));
+                assert!(!other.is_finished(), "it goes on while another change is under way");
+                server.set(crate::limit::Budget::of(Rate::new(9)));
+                other
+            });
+            other.join().unwrap();
+            let budget = server.budget();
+            assert_eq!((budget.rate, budget.burst), (Rate::new(expected.0), expected.1));
+        }
     }
 }

@@ -147,8 +147,10 @@ enum Refusal {
 /// What all connections of one server share.
 struct Shared {
     setup: RwLock<Arc<Setup>>,
-    /// What it was made from. Locked while that changes.
+    /// What it was made from. Locked while that changes, which may wait for a disk.
     origin: Mutex<Option<Config>>,
+    /// Locked while limits are changed by what they are, after `origin` where both are.
+    changing: Mutex<()>,
     /// The sums over all connections' sinks.
     egress: Arc<SinkCounts>,
     shedding: Shedding,
@@ -326,6 +328,7 @@ impl Shared {
             ports: RwLock::default(),
             setup: RwLock::new(Setup::new(settings, routes, counts)),
             origin: Mutex::default(),
+            changing: Mutex::default(),
             telemetry,
             clock,
             stage: AtomicU8::new(Stage::Running as u8),

@@ -53,6 +53,13 @@ impl Handle {
         reload(&mut self.0.origin.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
+    /// Runs `change`, which looks at limits and sets others, while nobody else does: neither a reload nor another
+    /// call. It must not wait for anything.
+    pub(crate) fn changing<T>(&self, change: impl FnOnce() -> T) -> T {
+        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        change()
+    }
+
     /// What exports the spans of its streams of events, if anything does.
     pub fn tracer(&self) -> Option<&Arc<Tracer>> {
         self.0.tracer.get()
