@@ -19,6 +19,8 @@ use sluicegate::events::Events;
 use sluicegate::http::route::Route;
 use sluicegate::rt;
 
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
+
 #[test]
 fn promtool_finds_nothing() {
     let folder = fixture::folder();
@@ -28,8 +30,11 @@ fn promtool_finds_nothing() {
     for target in ["/small.bin", "/none.bin"] {
         watched.served.get(target, "");
     }
-    // It reads the older format only; of OpenMetrics it says that counters have no help.
-    let text = fixture::text(watched.get("/metrics", "Accept: text/plain\r\n"));
+    // As curl asks, and as who says nothing does.
+    assert_eq!(watched.get("/metrics", "Accept: */*\r\n").field("content-type"), Some(PLAIN));
+    let response = watched.get("/metrics", "");
+    assert_eq!(response.field("content-type"), Some(PLAIN));
+    let text = fixture::text(response);
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

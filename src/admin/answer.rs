@@ -48,7 +48,7 @@ enum Page {
 /// What the names of our own metrics begin with.
 const OWN: &str = "sluicegate";
 
-const INDEX: &str = "Sluicegate\n\n/metrics          counters, in OpenMetrics or as plain text\n\
+const INDEX: &str = "Sluicegate\n\n/metrics          counters, as plain text or in OpenMetrics\n\
                      /healthz          whether the process serves\n\
                      /readyz           whether it should be sent new requests\n\
                      /v1/openapi.json  the API to look at limits and connections and to change them";

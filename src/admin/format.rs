@@ -2,7 +2,8 @@
 //!
 //! They differ in little but in where a counter's `_total` stands: OpenMetrics has it at the samples
 //! only, the older format at the family's HELP and TYPE too. `promtool check metrics` reads the older one
-//! and misses those texts in OpenMetrics, so both are served, as the client's Accept field says.
+//! and misses those texts in OpenMetrics, so both are served, as the client's Accept field says, and the older one
+//! to who has none.
 
 use std::fmt::Write;
 
@@ -17,15 +18,11 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What a client with these fields prefers. OpenMetrics unless it says that it would rather have
-    /// plain text.
+    /// What a client with these fields prefers. Plain text unless it says that it would rather have OpenMetrics: who
+    /// says nothing, as curl, may be `promtool` or an older scraper.
     pub(super) fn asked_for(headers: &HeaderMap) -> Self {
-        let classic = weight(headers, "text", "plain");
-        if classic > weight(headers, "application", "openmetrics-text") {
-            Self::Classic
-        } else {
-            Self::OpenMetrics
-        }
+        let open = weight(headers, "application", "openmetrics-text");
+        if open > weight(headers, "text", "plain") { Self::OpenMetrics } else { Self::Classic }
     }
 
     pub(super) fn content_type(self) -> &'static str {
@@ -98,27 +95,29 @@ mod tests {
     use super::*;
 
     #[test]
-    fn openmetrics_unless_plain_text_is_preferred() {
+    fn plain_text_unless_openmetrics_is_preferred() {
         // What Prometheus 2.42 sends.
         let prometheus = "application/openmetrics-text;version=1.0.0,application/openmetrics-text;\
                           version=0.0.1;q=0.75,text/plain;version=0.0.4;q=0.5,*/*;q=0.1";
         let browser = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
         for (fields, expected) in [
-            (&[][..], Format::OpenMetrics),
-            (&["*/*"], Format::OpenMetrics),
+            (&[][..], Format::Classic),
+            (&["*/*"], Format::Classic),
             (&[prometheus], Format::OpenMetrics),
-            (&[browser], Format::OpenMetrics),
-            (&["application/json"], Format::OpenMetrics),
-            (&["text/plain, application/openmetrics-text"], Format::OpenMetrics),
+            (&[browser], Format::Classic),
+            (&["application/json"], Format::Classic),
+            (&["application/openmetrics-text"], Format::OpenMetrics),
+            (&["Application/*"], Format::OpenMetrics),
+            (&["text/plain, application/openmetrics-text"], Format::Classic),
             (&["TEXT/PLAIN"], Format::Classic),
             (&["text/*"], Format::Classic),
             (&["text/plain; version=0.0.4"], Format::Classic),
             (&["text/plain", "application/openmetrics-text; q=0.9"], Format::Classic),
             (&["application/openmetrics-text; q=0, */*"], Format::Classic),
             (&["application/*;q=0.2, text/plain;q=0.1"], Format::OpenMetrics),
-            (&["text/plain; q=x"], Format::OpenMetrics),
-            (&["text/plain; q=2"], Format::OpenMetrics),
-            (&["text/plain; q=nan, nonsense, /"], Format::OpenMetrics),
+            (&["application/openmetrics-text; q=x"], Format::Classic),
+            (&["application/openmetrics-text; q=2"], Format::Classic),
+            (&["application/openmetrics-text; q=nan, nonsense, /"], Format::Classic),
         ] {
             let headers = fields.iter().map(|field| (ACCEPT, field.parse().unwrap())).collect();
             assert_eq!(Format::asked_for(&headers), expected, "{fields:?}");

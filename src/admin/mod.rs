@@ -2,7 +2,7 @@
 //!
 //! | path | answer |
 //! |---|---|
-//! | `/metrics` | the counters, in OpenMetrics 1.0; in Prometheus' older text format if Accept prefers `text/plain` |
+//! | `/metrics` | the counters, in Prometheus' text format; in OpenMetrics 1.0 if Accept prefers `application/openmetrics-text` |
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
 //! | `/v1/…` | the API: limits and live connections, to look at and to change; `/v1/openapi.json` describes it |

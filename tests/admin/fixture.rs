@@ -57,9 +57,9 @@ impl Watched {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
     }
 
-    /// The metrics now, checked to the letter.
+    /// The metrics now, in OpenMetrics, checked to the letter.
     pub fn metrics(&self) -> Exposition {
-        Exposition::parse(&text(self.get("/metrics", "")))
+        Exposition::parse(&text(self.get("/metrics", "Accept: application/openmetrics-text\r\n")))
     }
 
     /// The metrics as soon as they are as wished. What ends is counted a moment after its last byte.

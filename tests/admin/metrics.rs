@@ -211,7 +211,7 @@ fn count_filters_have_their_names() {
         rt::block_on(futures_lite::future::zip(server.run(), admin.run()));
     });
     text(ask(addr, "GET /small.bin HTTP/1.1\r\nHost: t\r\n\r\n"));
-    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let request = "GET /metrics HTTP/1.1\r\nHost: localhost\r\nAccept: application/openmetrics-text\r\n\r\n";
     let metrics = Exposition::parse(&text(ask(admin_addr, request)));
     assert_eq!(metrics.value("sluicegate_filter_streams_total{filter=\"seen\"}"), 1.0);
     assert_eq!(metrics.value("sluicegate_filter_bytes_total{filter=\"seen\"}"), 1000.0);

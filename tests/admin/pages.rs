@@ -20,12 +20,8 @@ fn each_page_answers_get_and_head_and_nothing_else() {
         ("/", plain, "Sluicegate\n"),
         ("/healthz", plain, "ok\n"),
         ("/readyz", plain, "ready\n"),
-        (
-            "/metrics",
-            "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            "# HELP process_cpu_seconds ",
-        ),
-        ("/metrics?x=y", "application/openmetrics-text; version=1.0.0; charset=utf-8", "# HELP "),
+        ("/metrics", "text/plain; version=0.0.4; charset=utf-8", "# HELP process_cpu_seconds_total "),
+        ("/metrics?x=y", "text/plain; version=0.0.4; charset=utf-8", "# HELP "),
     ] {
         let got = watched.get(path, "");
         assert_eq!((got.status(), got.field("content-type")), (200, Some(kind)), "{path}");
@@ -58,16 +54,35 @@ fn a_connection_is_kept_and_heads_do_not_get_out_of_step() {
 }
 
 #[test]
-fn plain_text_for_those_who_prefer_it() {
+fn openmetrics_for_those_who_prefer_it() {
     let watched = Watched::new(Vec::new());
-    let response = watched.get("/metrics", "Accept: text/plain\r\n");
-    assert_eq!(response.field("content-type"), Some("text/plain; version=0.0.4; charset=utf-8"));
-    assert_eq!(response.field("vary"), Some("accept"));
+    let counter = "sluicegate_egress_bytes_total counter\nsluicegate_egress_bytes_total 0\n";
+    // What curl, promtool's users, and Prometheus 2.42 send.
+    for fields in ["", "Accept: */*\r\n", "Accept: text/plain\r\n"] {
+        let response = watched.get("/metrics", fields);
+        assert_eq!(
+            response.field("content-type"),
+            Some("text/plain; version=0.0.4; charset=utf-8"),
+            "{fields}"
+        );
+        assert_eq!(response.field("vary"), Some("accept"));
+        let text = text(response);
+        assert!(text.contains(&format!("\n# TYPE {counter}")));
+        assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
+        // promtool: each family has its help, by the name that it has.
+        let of = |keyword: &str| -> Vec<String> {
+            let names = text.lines().filter_map(|line| line.strip_prefix(keyword)?.split_once(' '));
+            names.map(|(name, _)| name.to_owned()).collect()
+        };
+        assert_eq!(of("# HELP "), of("# TYPE "));
+    }
+    let fields =
+        "Accept: application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5,*/*;q=0.1\r\n";
+    let response = watched.get("/metrics", fields);
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    assert_eq!((response.field("content-type"), response.field("vary")), (Some(kind), Some("accept")));
     let text = text(response);
-    assert!(
-        text.contains("\n# TYPE sluicegate_egress_bytes_total counter\nsluicegate_egress_bytes_total 0\n")
-    );
-    assert!(!text.contains("# EOF") && !text.contains("# UNIT"));
+    assert!(text.ends_with("\n# EOF\n") && !text.contains(counter), "{text}");
 }
 
 #[test]
