@@ -72,8 +72,8 @@ pub(super) fn is_unambiguous(path: &str) -> bool {
 
 /// What `path`, a normal form, is for those who take `%2F` or `\` for a separator; `None` if there is neither in it.
 pub(super) fn with_other_separators(path: &str) -> Option<String> {
-    let other = path.replace("%2F", "/").replace("%5C", "/");
-    (other != path).then_some(other)
+    let has_some = path.contains("%2F") || path.contains("%5C");
+    has_some.then(|| path.replace("%2F", "/").replace("%5C", "/"))
 }
 
 fn is_normal(path: &[u8]) -> bool {

@@ -5,7 +5,7 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, TryLockError};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
@@ -27,6 +27,8 @@ pub struct Fresh<T> {
     clock: OnceLock<Arc<dyn Clock>>,
     /// When the paths were looked at last, in the clock's nanoseconds.
     looked: AtomicU64,
+    /// Held by who looks: a disk that does not answer holds one thread, and not one more each second.
+    looking: Mutex<()>,
     state: RwLock<State<T>>,
 }
 
@@ -83,7 +85,13 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     }
 
     fn of(source: Option<Source<T>>, state: State<T>) -> Self {
-        Self { source, clock: OnceLock::new(), looked: AtomicU64::new(0), state: RwLock::new(state) }
+        Self {
+            source,
+            clock: OnceLock::new(),
+            looked: AtomicU64::new(0),
+            looking: Mutex::new(()),
+            state: RwLock::new(state),
+        }
     }
 
     /// Has `clock` say when it is time to look, and not the process's. Meant for tests; the first time before the value
@@ -131,6 +139,11 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     /// Looks at the paths, and makes the value anew if they changed. May wait for a disk.
     fn look(&self) {
         let Some(source) = &self.source else { return };
+        let _looking = match self.looking.try_lock() {
+            Ok(looking) => looking,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let now: Vec<_> = source.paths.iter().map(|path| Identity::of(path)).collect();
         if self.state.read().unwrap_or_else(PoisonError::into_inner).seen == now {
             return;
