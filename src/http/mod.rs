@@ -26,6 +26,6 @@ pub use budgets::Budgets;
 pub use reload::Reloaded;
 pub use token::{Token, TokenError};
 
-/// The largest message head that passes, start line and end included: 32 KiB, requests and responses
-/// alike. A larger request is answered 431, a larger response of an upstream 502.
+/// The largest head of a request that passes, start line and end included: 32 KiB. A larger one is answered 431.
+/// That of a response of an upstream is [`ProxySource::max_response_head`](crate::config::ProxySource).
 pub const MAX_HEAD: usize = 32 * 1024;
