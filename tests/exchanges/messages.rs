@@ -136,3 +136,40 @@ fn a_backends_own_address_leads_back_through_its_route() {
         assert_eq!((answer.status(), answer.field("content-location")), (201, Some(own.as_str())));
     }
 }
+
+const HINTS: &str =
+    "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
+
+#[test]
+fn hints_of_a_backend_go_ahead_of_its_answer() {
+    let (seen, may_answer) = mpsc::sync_channel::<()>(0);
+    let may_answer = std::sync::Mutex::new(may_answer);
+    let backend = Backend::new(move |stream, _| {
+        stream.write_all(HINTS.as_bytes()).unwrap();
+        // Not before the client has the hints.
+        may_answer.lock().unwrap().recv().unwrap();
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
+    });
+    let served = Served::new(vec![backend.route(0)]);
+    let mut client = Client::new(served.connect());
+    let hints = client.get("/", "");
+    assert_eq!(hints.head, "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n");
+    seen.send(()).unwrap();
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.field("link"), answer.body.as_slice()), (200, None, &b"ok"[..]));
+}
+
+#[test]
+fn hints_that_come_with_the_answer_go_ahead_of_it_to_who_takes_them() {
+    let backend = Backend::saying(format!("{HINTS}{HINTS}HTTP/1.1 204 No Content\r\n\r\n"));
+    let served = Served::new(vec![backend.route(0)]);
+    let mut client = Client::new(served.connect());
+    assert_eq!(client.get("/", "").status(), 103);
+    assert_eq!(client.answer().status(), 103);
+    assert_eq!(client.answer().status(), 204);
+    assert_eq!(client.get("/", "").status(), 103, "the connection goes on");
+    // HTTP/1.0 knows of none.
+    let mut client = Client::new(served.connect());
+    client.send(b"GET / HTTP/1.0\r\nHost: t\r\n\r\n");
+    assert_eq!(client.answer().status(), 204);
+}

@@ -201,17 +201,19 @@ impl<W: Wire + Send + 'static> Http1<W> {
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let State::Answering(answering) = &mut self.state else { return Poll::Ready(Ok(())) };
-            if let Poll::Ready(response) = answering.as_mut().poll(cx) {
-                self.connection.interims_end();
-                self.answer(response);
-                return Poll::Ready(Ok(()));
-            }
-            let fed = self.poll_upload(cx, true)?;
+            let answered = answering.as_mut().poll(cx);
+            // Also those that came together with the answer go ahead of it.
             while let Poll::Ready((status, fields)) = self.connection.poll_interim(cx) {
                 let mut head = Vec::new();
                 http1::write_interim(status, &fields, &mut head);
                 self.output.push(head.into());
             }
+            if let Poll::Ready(response) = answered {
+                self.connection.interims_end();
+                self.answer(response);
+                return Poll::Ready(Ok(()));
+            }
+            let fed = self.poll_upload(cx, true)?;
             if !self.output.is_empty() {
                 let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
                 if self.output.poll_write(cx, sink)?.is_ready() {
