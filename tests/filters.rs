@@ -296,3 +296,45 @@ fn a_limit_that_only_reports_follows_its_rate_and_burst() {
     limit.set_burst(0);
     assert_eq!(over(120_000, 3_000), 1_000, "a chunk of 2 000");
 }
+
+/// All that comes out of a chain into which `content` is put, `most` at a time.
+fn coded(mut chain: Chain, out: &mut Brigade, content: &Bytes) -> Vec<u8> {
+    let mut coded = Vec::new();
+    let mut input = VecDeque::from([Bucket::Data(content.clone()), Bucket::Eos]);
+    loop {
+        match chain.step(Instant::ZERO, out).unwrap() {
+            Step::Output => {
+                coded.extend_from_slice(&out.to_bytes());
+                out.clear();
+            }
+            Step::NeedInput => chain.input().extend(input.pop_front()),
+            Step::Done => return coded,
+            step => unreachable!("nothing is paced or read: {step:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_chain_that_gathers_little_says_the_first_byte_without_its_source_or_a_coder() {
+    let chains: [fn() -> Chain; 2] = [
+        || Chain::new().then(Gzip::new(GzipLevel::default())),
+        || Chain::new().then(Gzip::new(GzipLevel::default())).then(RateFilter::new(Limit::new(None))),
+    ];
+    for make in chains {
+        for content in [Bytes::new(), Bytes::from("some text ".repeat(20_000))] {
+            let mut chain = make();
+            chain.gather_at_most(Some(1));
+            let mut out = Brigade::with_budget(1);
+            assert!(matches!(chain.step(Instant::ZERO, &mut out).unwrap(), Step::Output));
+            assert_eq!(out.to_bytes(), &[0x1f][..]);
+            assert!(chain.filters_held() < 100 && chain.bytes_held() < 100);
+            let mut all = out.to_bytes().to_vec();
+
+            out.clear();
+            out.set_budget(65_536);
+            chain.gather_at_most(None);
+            all.extend_from_slice(&coded(chain, &mut out, &content));
+            assert!(all == coded(make(), &mut Brigade::with_budget(65_536), &content));
+        }
+    }
+}

@@ -37,6 +37,25 @@ fn a_poll_gives_what_came_since() {
     }
 }
 
+// What is long is made piece by piece: its length is not told.
+#[test]
+fn a_long_poll_is_the_same_text_as_a_short_one() {
+    let served = serve(named());
+    let data = |at: usize| format!("{at} \"{}\"\n\u{1}", "long ".repeat(400));
+    let batch: Vec<_> = (0..100).map(|at| json!({"data": data(at)})).collect();
+    let ids = publish(&served, "s", &json!(batch));
+    for (max, is_long) in [(1, false), (7, false), (9, true), (100, true)] {
+        let answer = served.get(&format!("/events/s/poll?after=unknown&max={max}"), "");
+        assert_eq!(answer.field("content-length").is_none(), is_long, "{max}");
+        let events: Vec<_> = (0..max).map(|at| json!({"id": ids[at], "data": data(at)})).collect();
+        let gap = json!({"after": "unknown", "before": ids[0], "missing": null, "reason": "unknown"});
+        let expected = json!({
+            "events": events, "gap": gap, "last_id": ids[max - 1], "suspended": false, "may_resume": false
+        });
+        assert!(body(&answer) == expected, "{max}");
+    }
+}
+
 #[test]
 fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
     let served = serve(named());

@@ -13,6 +13,7 @@ mod http2;
 mod kept;
 mod known;
 mod listeners;
+mod many_streams;
 mod messages;
 mod paths;
 mod tunnel;
