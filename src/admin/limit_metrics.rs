@@ -88,7 +88,7 @@ impl Collector for LimitMetrics {
         };
         to.counters(
             "limit_passed",
-            "Bytes that passed a shared limit while it or another of its tree had a rate.",
+            "Bytes that passed a shared limit, whether or not it has a rate.",
             Some(Unit::Bytes),
             passed(|passed| passed.bytes),
         )?;

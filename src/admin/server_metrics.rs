@@ -13,7 +13,7 @@ use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
 use crate::rt;
 use crate::sink::HeldAs;
-use crate::telemetry::RouteCounts;
+use crate::telemetry::{RouteCounts, Telemetry};
 
 /// The label of answers that belong to no route. No route has this path: paths begin with a slash.
 const NO_ROUTE: &str = "none";
@@ -49,8 +49,7 @@ impl ServerMetrics {
         )
     }
 
-    fn connections(&self, to: &mut Families<'_>) -> fmt::Result {
-        let telemetry = self.server.telemetry();
+    fn connections(&self, to: &mut Families<'_>, telemetry: &Telemetry) -> fmt::Result {
         to.gauge(
             "connections",
             "Connections being served, those refused excepted.",
@@ -74,8 +73,8 @@ impl ServerMetrics {
         )
     }
 
-    fn responses(&self, to: &mut Families<'_>) -> fmt::Result {
-        let routes = self.server.telemetry().routes();
+    fn responses(to: &mut Families<'_>, telemetry: &Telemetry) -> fmt::Result {
+        let routes = telemetry.routes();
         let routes: Vec<(&str, &RouteCounts)> =
             routes.iter().map(|counts| (counts.path().unwrap_or(NO_ROUTE), &**counts)).collect();
         let by_route = |count: fn(&RouteCounts) -> u64| {
@@ -103,7 +102,7 @@ impl ServerMetrics {
         )?;
         to.counters(
             "http_response_body",
-            "Content of responses after content coding, without framing; added when they end.",
+            "Content of responses after content coding, without framing; of those under way, so far.",
             Some(Unit::Bytes),
             by_route(RouteCounts::bytes),
         )?;
@@ -205,8 +204,9 @@ impl Collector for ServerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut to = Families(encoder);
         self.process(&mut to)?;
-        self.connections(&mut to)?;
-        self.responses(&mut to)?;
+        let telemetry = self.server.telemetry();
+        self.connections(&mut to, telemetry)?;
+        Self::responses(&mut to, telemetry)?;
         self.egress(&mut to)?;
         self.filters(&mut to)?;
         event_metrics::write(&mut to, &self.server.routes())?;

@@ -98,8 +98,11 @@ impl Gate {
     pub fn sent(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.ready, "no more is sent than was granted");
         self.ready = self.ready.saturating_sub(bytes);
-        for seat in self.seats_mut() {
-            seat.sent(bytes);
+        for lane in self.lanes.iter_mut().flatten() {
+            match &mut lane.seat {
+                Some(seat) => seat.sent(bytes),
+                None => lane.pass_unasked(bytes),
+            }
         }
     }
 
@@ -150,6 +153,14 @@ impl Lane {
         match &self.under {
             Under::Node(node) => node.is_limited(),
             Under::Client(clients, _) => clients.above().is_limited(),
+        }
+    }
+
+    fn pass_unasked(&self, bytes: u64) {
+        match &self.under {
+            Under::Node(node) => node.pass_unasked(bytes),
+            // What clients had without a limit is not remembered of each.
+            Under::Client(clients, _) => clients.above().pass_unasked(bytes),
         }
     }
 

@@ -13,6 +13,7 @@ mod key;
 mod seat;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::clock::{Clock, Instant};
@@ -52,6 +53,8 @@ struct Inner {
     name: Arc<str>,
     /// Held while it is applied to the tree, so that two changes come there in the same order.
     setting: Mutex<Setting>,
+    /// Bytes that passed without asking, while no node of the tree had a rate.
+    unasked: AtomicU64,
 }
 
 /// What a node was told to be. In force is the smaller of both rates.
@@ -85,7 +88,14 @@ impl Node {
         let tree = Driven::new(Tree::new(budget, clock.now()), clock);
         tree.limits_changed(None, budget.rate);
         let setting = Setting::of(budget);
-        Self(Arc::new(Inner { tree, id: Tree::ROOT, parent: None, name: name.into(), setting }))
+        Self(Arc::new(Inner {
+            tree,
+            id: Tree::ROOT,
+            parent: None,
+            name: name.into(),
+            setting,
+            unasked: AtomicU64::new(0),
+        }))
     }
 
     /// A new node below this one, with a full burst.
@@ -99,7 +109,14 @@ impl Node {
         let id = tree.with(|tree, now| tree.add(self.0.id, budget, now));
         tree.limits_changed(None, budget.rate);
         let setting = Setting::of(budget);
-        Self(Arc::new(Inner { tree, id, parent: Some(self.clone()), name, setting }))
+        Self(Arc::new(Inner {
+            tree,
+            id,
+            parent: Some(self.clone()),
+            name,
+            setting,
+            unasked: AtomicU64::new(0),
+        }))
     }
 
     /// A place for one stream below this node.
@@ -157,15 +174,28 @@ impl Node {
         tree.limits_changed(old.rate, budget.rate);
     }
 
-    /// What has passed while there was some limit in the tree.
+    /// What has passed, also while there was no limit in the tree.
     pub fn passed(&self) -> Passed {
-        self.0.tree.read(|tree| tree.passed(self.0.id))
+        self.with_unasked(self.0.tree.read(|tree| tree.passed(self.0.id)))
     }
 
     /// The same of the nodes directly below, all together, those that are gone too; the bytes are this
     /// node's own.
     pub fn passed_below(&self) -> Passed {
-        self.0.tree.read(|tree| tree.passed_below(self.0.id))
+        self.with_unasked(self.0.tree.read(|tree| tree.passed_below(self.0.id)))
+    }
+
+    fn with_unasked(&self, passed: Passed) -> Passed {
+        Passed { bytes: passed.bytes + self.0.unasked.load(Ordering::Relaxed), ..passed }
+    }
+
+    /// Counts bytes that pass, here and above, while no node has a rate: nobody is asked then, and no lock taken.
+    fn pass_unasked(&self, bytes: u64) {
+        let mut node = Some(self);
+        while let Some(at) = node {
+            at.0.unasked.fetch_add(bytes, Ordering::Relaxed);
+            node = at.parent();
+        }
     }
 
     /// Books bytes that were sent without asking, here and above. The next turn waits for them; for no

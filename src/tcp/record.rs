@@ -17,6 +17,8 @@ pub(crate) struct Record {
     clock: Arc<dyn Clock>,
     activity: Activity,
     down: AtomicU64,
+    /// Of these, how many were taken by [`take_uncounted`](Self::take_uncounted).
+    counted: AtomicU64,
     up: AtomicU64,
     complete: AtomicBool,
     waited: Mutex<Waited>,
@@ -29,6 +31,7 @@ impl Record {
             clock,
             activity,
             down: AtomicU64::new(0),
+            counted: AtomicU64::new(0),
             up: AtomicU64::new(0),
             complete: AtomicBool::new(false),
             waited: Mutex::default(),
@@ -38,6 +41,12 @@ impl Record {
     /// Bytes written to the client.
     pub(crate) fn down(&self) -> u64 {
         self.down.load(Ordering::Relaxed)
+    }
+
+    /// Bytes written to the client since this was last asked.
+    pub(crate) fn take_uncounted(&self) -> u64 {
+        let down = self.down();
+        down.saturating_sub(self.counted.fetch_max(down, Ordering::Relaxed))
     }
 
     /// Bytes passed on from the client.

@@ -1,4 +1,4 @@
-//! What the HTTP server counts: connections as they come, responses as they end.
+//! What the HTTP server counts: connections as they come, responses as they end, their content also before.
 //!
 //! Plain atomics, added to once for each connection and each response and read when somebody asks.
 //! Knows no exposition format (that is `admin`) and no socket; what goes over sockets, the
@@ -58,6 +58,8 @@ pub(crate) struct Ended {
     pub(crate) status: Option<StatusCode>,
     /// Bytes of content that were handed on, framing excepted.
     pub(crate) bytes: u64,
+    /// Of these, how many were counted while it was under way.
+    pub(crate) counted: u64,
     /// From the request's head to the last byte or the abort.
     pub(crate) lasted: Duration,
     pub(crate) outcome: Outcome,
@@ -106,6 +108,13 @@ impl Telemetry {
         self.stalled_streams.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts content of a response that is under way.
+    pub(crate) fn content_passed(&self, route: Option<usize>, bytes: u64) {
+        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let route = route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);
+        route.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// Counts a response.
     pub(crate) fn response_ended(&self, ended: &Ended) {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
@@ -119,7 +128,7 @@ impl Telemetry {
         if ended.outcome == Outcome::Abandoned {
             route.abandoned.fetch_add(1, Ordering::Relaxed);
         }
-        route.bytes.fetch_add(ended.bytes, Ordering::Relaxed);
+        route.bytes.fetch_add(ended.bytes - ended.counted, Ordering::Relaxed);
         route.durations.observe(ended.lasted);
     }
 
@@ -146,7 +155,8 @@ impl Telemetry {
     }
 }
 
-/// The responses of one route, or those that belong to none. Counted when they end.
+/// The responses of one route, or those that belong to none. Counted when they end; their content when somebody
+/// asks for it.
 #[derive(Debug)]
 pub struct RouteCounts {
     path: Option<String>,
@@ -219,6 +229,7 @@ mod tests {
             route,
             status: status.map(|status| StatusCode::from_u16(status).unwrap()),
             bytes: 10,
+            counted: 0,
             lasted: Duration::from_millis(1),
             outcome,
         }

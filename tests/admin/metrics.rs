@@ -155,6 +155,42 @@ fn cut_responses_and_refused_connections_are_counted() {
     assert!((20_000.0..1_000_000.0).contains(&bytes), "{bytes}");
 }
 
+#[test]
+fn bytes_are_counted_while_they_move_and_once() {
+    let folder = folder();
+    let routes =
+        ["/a/", "/b/"].map(|path| Route::files(path, folder.path()).unwrap().rate(Rate::new(500_000)));
+    let watched = Watched::new(routes.into());
+    let body = |route: &str| format!("sluicegate_http_response_body_bytes_total{{route=\"{route}\"}}");
+    let passed = |limit: &str, route: &str| {
+        format!("sluicegate_limit_passed_bytes_total{{limit=\"{limit}\",route=\"{route}\"}}")
+    };
+    let mut stream = watched.served.connect();
+    stream.write_all(b"GET /a/large.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut before = 0.0;
+    for part in 1..=4 {
+        // Two seconds in all, at the route's pace: what is there so far has been counted.
+        stream.read_exact(&mut vec![0; 200_000]).unwrap();
+        let metrics = watched.metrics();
+        let now = metrics.value(&body("/a/"));
+        let least = f64::from(part) * 200_000.0 - 1_000.0;
+        assert!(now > before && (least..1_000_000.0).contains(&now), "{now} after {least}");
+        for limit in [passed("route", "/a/"), passed("route_client", "/a/"), passed("server", "all")] {
+            assert!(metrics.value(&limit) >= least, "{limit}: {metrics:?}");
+        }
+        assert_eq!(metrics.value("sluicegate_http_responses_total{route=\"/a/\",code=\"2xx\"}"), 0.0);
+        before = now;
+    }
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    let metrics = watched.metrics_when(|metrics| metrics.sum("sluicegate_http_responses_total") == 1.0);
+    for name in [body("/a/"), passed("route", "/a/"), passed("client", "all"), passed("server", "all")] {
+        assert_eq!(metrics.value(&name), 1_000_000.0, "{name}");
+    }
+    for name in [body("/b/"), passed("route", "/b/"), passed("route_client", "/b/")] {
+        assert_eq!(metrics.value(&name), 0.0, "{name}");
+    }
+}
+
 // The process's, so those of the tests beside this one may be among them.
 #[test]
 fn tasks_and_timers_of_sleeping_streams_are_counted() {

@@ -91,6 +91,29 @@ fn the_limits_of_a_port_are_its_own_and_live() {
 }
 
 #[test]
+fn bytes_are_counted_while_they_move_and_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.bin");
+    File::create(&path).unwrap().set_len(600_000).unwrap();
+    let ported = Ported::new(Service::file(&path).rate(Rate::new(500_000)));
+    let mut stream = ported.connect();
+    let mut before = 0;
+    for part in 1..=3 {
+        stream.read_exact(&mut vec![0; 100_000]).unwrap();
+        // The client may have them a moment before they are written down.
+        let (bytes, ended, _) =
+            soon("the count", || Some(ported.counted()).filter(|(bytes, ..)| *bytes >= part * 100_000));
+        assert!(bytes > before && bytes < 600_000, "{bytes} after {part}");
+        assert_eq!(ended, 0);
+        before = bytes;
+    }
+    stream.read_to_end(&mut Vec::new()).unwrap();
+    drop(stream);
+    ported.quiet();
+    assert_eq!(ported.counted(), (600_000, 1, 0));
+}
+
+#[test]
 fn a_reader_that_cannot_hold_the_pace_is_reset_and_counted() {
     let (_folder, path) = site();
     let sink = SinkSettings {

@@ -200,12 +200,13 @@ impl Account {
     /// Tells of it, which is over `now`. `cut`: not all of what was handed on went to the socket.
     fn tell(mut self, connection: &Connection, cut: bool, now: Instant) {
         self.cut = cut;
-        let (route, status, bytes) = {
-            let flow = self.transfer.flow();
-            (flow.route, flow.status, flow.bytes)
+        let (route, status, bytes, counted) = {
+            let mut flow = self.transfer.flow();
+            let bytes = flow.bytes;
+            (flow.route, flow.status, bytes, std::mem::replace(&mut flow.counted, bytes))
         };
         let lasted = now - self.transfer.began;
-        let ended = Ended { route, status, bytes, lasted, outcome: self.outcome(status) };
+        let ended = Ended { route, status, bytes, counted, lasted, outcome: self.outcome(status) };
         connection.server.telemetry.response_ended(&ended);
         if self.transfer.logged {
             self.log(&ended, connection);

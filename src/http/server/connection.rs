@@ -32,6 +32,7 @@ use crate::http::body::RequestBody;
 use crate::http::interim::Interim;
 use crate::http::peer::PeerAddr;
 use crate::sink::{Sink, SinkState, Wire};
+use crate::tcp::Record;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -75,6 +76,8 @@ pub(super) struct Connection {
     pub(super) closer: Closer,
     /// Under way, with their numbers.
     pub(super) transfers: Mutex<Vec<(u64, Arc<Transfer>)>>,
+    /// What is known of the stream, if it is one of raw TCP.
+    pub(super) raw: OnceLock<Arc<Record>>,
     /// The number of the last request's route, for the log.
     pub(super) last_route: AtomicUsize,
     pub(super) in_flight: AtomicUsize,
@@ -125,6 +128,7 @@ impl Connection {
             protocol: OnceLock::new(),
             closer: Closer::default(),
             transfers: Mutex::default(),
+            raw: OnceLock::new(),
             last_route: AtomicUsize::new(usize::MAX),
             in_flight: AtomicUsize::new(0),
             idle_since: AtomicU64::new(now.as_nanos()),

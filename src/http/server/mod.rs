@@ -298,8 +298,10 @@ impl Handle {
         self.0.setup().routes.iter().map(Arc::clone).collect()
     }
 
-    /// What the server counts of its connections and responses.
+    /// What the server counts of its connections and responses; the content so far of those under way is added
+    /// first. Looks at all of them: meant for some calls in a second.
     pub fn telemetry(&self) -> &Telemetry {
+        self.0.registry.count_content();
         &self.0.telemetry
     }
 

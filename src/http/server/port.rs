@@ -79,6 +79,7 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
         Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
     let drain = Arc::new(Drain::default());
     let idle = connection.settings.idle_timeout;
+    let _ = connection.raw.set(Arc::clone(&stream.record));
     let serving =
         stream.port.service.serve(sink, &client, server.budgets.clients(), idle, &drain, &stream.record);
     let ending = async {
@@ -146,7 +147,8 @@ impl Drop for Stream {
         let server = &self.connection.server;
         let (bytes, lasted) = (self.record.down(), server.clock.now() - self.began);
         let outcome = if self.record.is_complete() { Outcome::Complete } else { Outcome::Aborted };
-        let ended = Ended { route: Some(self.port.number), status: None, bytes, lasted, outcome };
+        let counted = bytes - self.record.take_uncounted();
+        let ended = Ended { route: Some(self.port.number), status: None, bytes, counted, lasted, outcome };
         server.telemetry.response_ended(&ended);
         if server.setup().settings.access_log {
             self.log(bytes, lasted, outcome);

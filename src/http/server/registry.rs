@@ -35,6 +35,11 @@ impl Registry {
         live.range((Excluded(after), Unbounded)).filter_map(|(_, weak)| weak.upgrade()).take(most).collect()
     }
 
+    /// Adds the content so far of responses and streams under way to what their routes counted.
+    pub(super) fn count_content(&self) {
+        self.behind(0, usize::MAX).iter().for_each(|connection| connection.count_content());
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<Connection>>> {
         lock(&self.0)
     }
@@ -107,6 +112,19 @@ impl Connection {
     fn close(&self) -> bool {
         self.sink.abort();
         self.closer.close()
+    }
+
+    fn count_content(&self) {
+        let telemetry = &self.server.telemetry;
+        if let Some(raw) = self.raw.get() {
+            telemetry.content_passed(Some(self.last_route.load(Ordering::Relaxed)), raw.take_uncounted());
+        }
+        for (_, transfer) in &*lock(&self.transfers) {
+            // One that its task works on has its content counted the next time.
+            if let Some((route, bytes)) = transfer.take_uncounted() {
+                telemetry.content_passed(route, bytes);
+            }
+        }
     }
 
     fn report(&self) -> ConnectionReport {

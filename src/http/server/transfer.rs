@@ -60,6 +60,8 @@ pub(super) struct Flow {
     pub(super) under_route: bool,
     /// Bytes of content handed on.
     pub(super) bytes: u64,
+    /// Of these, how many the route has counted.
+    pub(super) counted: u64,
     recent: Recent,
     body: Option<PacedBody<Content>>,
     /// What is charged for the content in the body, and for the state of its filters.
@@ -92,6 +94,7 @@ impl Tracked {
                 limit: flow.limit.clone(),
                 under_route: flow.under_route,
                 bytes: 0,
+                counted: 0,
                 recent: Recent::since(connection.now()),
                 body: None,
                 held: None,
@@ -142,6 +145,7 @@ impl Transfer {
                 limit: None,
                 under_route: false,
                 bytes: 0,
+                counted: 0,
                 recent: Recent::since(began),
                 body: None,
                 held: None,
@@ -166,6 +170,18 @@ impl Transfer {
             }
         }
         None
+    }
+
+    /// The bytes of content that the route has not counted yet, with its number. `None` if its task is busy with
+    /// it, if there are none, or if it is a tunnel's: those are no content.
+    pub(super) fn take_uncounted(&self) -> Option<(Option<usize>, u64)> {
+        let mut flow = self.flow.try_lock().ok()?;
+        if flow.status == Some(StatusCode::SWITCHING_PROTOCOLS) {
+            return None;
+        }
+        let bytes = flow.bytes - flow.counted;
+        flow.counted = flow.bytes;
+        (bytes > 0).then_some((flow.route, bytes))
     }
 
     pub(super) fn is_multiplexed(&self) -> bool {
