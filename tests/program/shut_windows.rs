@@ -36,7 +36,7 @@ fn get_frame(stream: u32, path: &str) -> Vec<u8> {
     // numbers of their names in the static table, literal and not indexed.
     let mut block = vec![0x82, 0x86, 0x04, path.len() as u8];
     block.extend_from_slice(path.as_bytes());
-    block.extend_from_slice(b"\x01\x01t\x0f\x01\x04gzip");
+    block.extend_from_slice(b"\x01\x09localhost\x0f\x01\x04gzip");
     let mut frame = (block.len() as u32).to_be_bytes()[1..].to_vec();
     // HEADERS, with END_STREAM and END_HEADERS.
     frame.extend_from_slice(&[1, 5]);
