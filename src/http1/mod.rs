@@ -8,6 +8,7 @@
 mod answer_head;
 mod fields;
 mod framing;
+mod guarded;
 mod head_scan;
 mod request;
 mod request_head;
@@ -16,8 +17,9 @@ mod response;
 pub(crate) use answer_head::{Asked, Outgoing, asked, write_answer, write_interim};
 pub(crate) use fields::{content_length, has_token, tokens};
 pub(crate) use framing::{Framing, Malformed};
+pub(crate) use guarded::{is_claim, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;
-pub(crate) use request::{Chunks, may_trail, write_head};
+pub(crate) use request::{Chunks, write_head};
 pub(crate) use request_head::{
     Progress, Refused, check_beginning, client_keeps_connection, empty_lines, offers_upgrade, read_request,
     request_framing,

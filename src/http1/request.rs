@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, TRAILER};
 use http::request;
 
-use super::tokens;
+use super::{may_trail, tokens};
 
 /// Appends the head's bytes: origin form, HTTP/1.1, the fields as they are.
 pub(crate) fn write_head(head: &request::Parts, to: &mut BytesMut) {
@@ -54,37 +54,6 @@ impl Chunks {
         end.extend_from_slice(b"\r\n");
         end.freeze()
     }
-}
-
-/// Whether a field may stand behind the content: those that frame, route or authorise must be known before
-/// it, and those of one connection concern no content (RFC 9110, section 6.5.1).
-pub(crate) fn may_trail(name: &HeaderName) -> bool {
-    use http::header::*;
-    let never = [
-        AUTHORIZATION,
-        CACHE_CONTROL,
-        CONNECTION,
-        CONTENT_ENCODING,
-        CONTENT_LENGTH,
-        CONTENT_RANGE,
-        CONTENT_TYPE,
-        COOKIE,
-        EXPECT,
-        HOST,
-        HeaderName::from_static("http2-settings"),
-        HeaderName::from_static("keep-alive"),
-        MAX_FORWARDS,
-        PROXY_AUTHENTICATE,
-        PROXY_AUTHORIZATION,
-        HeaderName::from_static("proxy-connection"),
-        RANGE,
-        SET_COOKIE,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-    ];
-    !never.contains(name)
 }
 
 #[cfg(test)]

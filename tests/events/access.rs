@@ -62,6 +62,8 @@ fn without_a_token_only_programs_on_this_machine_publish() {
     assert_eq!(publish("").status(), 200);
     for fields in [
         "X-Forwarded-For: 192.0.2.1\r\n",
+        "X_Forwarded-For: 192.0.2.1\r\n",
+        "X-Forwarded-Proto: https\r\n",
         "Forwarded: for=192.0.2.1\r\n",
         "Via: 1.1 proxy\r\n",
         "Origin: http://t\r\n",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
-use http::{HeaderName, Request, StatusCode};
+use http::{Request, StatusCode};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -17,6 +17,7 @@ use crate::config::{EventSettings, duration};
 use crate::http::Token;
 use crate::http::body::RequestBody;
 use crate::http::peer::PeerAddr;
+use crate::http1::is_claim;
 use crate::sink::{Charge, HeldAs, SinkState};
 
 /// Who may publish.
@@ -45,10 +46,9 @@ impl Publishers {
             Self::Bearer(_) => Err(Problem::no_token()),
             Self::Local => {
                 let is_near = peer.ip().is_none_or(|ip| ip.to_canonical().is_loopback());
-                let passed_on = ["forwarded", "x-forwarded-for", "x-real-ip", "via", "sec-fetch-site"];
+                let passed_on = ["via", "sec-fetch-site", ORIGIN.as_str()];
                 let is_direct =
-                    !passed_on.map(HeaderName::from_static).iter().any(|name| headers.contains_key(name));
-                let is_direct = is_direct && !headers.contains_key(ORIGIN);
+                    !headers.keys().any(|name| is_claim(name) || passed_on.contains(&name.as_str()));
                 if is_near && is_direct { Ok(()) } else { Err(Problem::not_local()) }
             }
         }

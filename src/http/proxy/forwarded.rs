@@ -25,17 +25,19 @@ pub struct Client {
     pub trusted: bool,
 }
 
-/// Writes who sent the request, for the host `host`, into its fields.
+/// What a trusted peer tells of its own client; `None` if it is not believed, because it is not trusted or
+/// contradicts itself.
+pub(super) fn claims(fields: &HeaderMap, client: &Client) -> Option<Claims> {
+    if client.trusted { Claims::read(fields).ok() } else { None }
+}
+
+/// Writes who sent the request, for the host `host`, into its fields, from which claims that are not believed
+/// were removed.
 ///
-/// `Forwarded` and `X-Forwarded-For`, `-Proto` and `-Host` are written anew from one set of facts: what a
-/// trusted peer says in either, this hop, and for the host and scheme of the client what this hop saw if
-/// nobody before told them. `Forwarded` has them in one element only.
-pub(super) fn tell(fields: &mut HeaderMap, client: &Client, host: Option<&str>) {
-    let told = if client.trusted { Claims::read(fields).ok() } else { None };
-    let claims = told.unwrap_or_else(|| {
-        forget(fields);
-        Claims::default()
-    });
+/// `Forwarded` and `X-Forwarded-For`, `-Proto` and `-Host` are written anew from one set of facts: `claims`,
+/// this hop, and for the host and scheme of the client what this hop saw if nobody before told them.
+/// `Forwarded` has them in one element only.
+pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, host: Option<&str>) {
     let proto = claims.proto.as_deref().unwrap_or(client.scheme);
     let shown_host = claims.host.as_deref().or(host);
 
@@ -115,21 +117,6 @@ pub(super) fn via(fields: &mut HeaderMap, version: Version) {
     );
 }
 
-/// Removes all by which a client can claim to be somebody else.
-fn forget(fields: &mut HeaderMap) {
-    let claims: Vec<HeaderName> = fields
-        .keys()
-        .filter(|name| {
-            let name = name.as_str();
-            name == FORWARDED.as_str() || name == "x-real-ip" || name.starts_with("x-forwarded-")
-        })
-        .cloned()
-        .collect();
-    for name in claims {
-        fields.remove(name);
-    }
-}
-
 /// A token as it is, anything else as a quoted string (RFC 9110 §5.6).
 fn quoted(text: &str) -> String {
     if !text.is_empty() && text.bytes().all(is_token) {
@@ -147,10 +134,18 @@ fn insert(fields: &mut HeaderMap, name: HeaderName, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::strip_request;
 
     fn client(peer: &str, trusted: bool) -> Client {
         let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
         Client { peer, local: "[2001:db8::9]:443".parse().ok(), scheme: "https", trusted }
+    }
+
+    /// As a request's head is treated on its way to a backend.
+    fn told(fields: &mut HeaderMap, client: &Client, host: Option<&str>) {
+        let claims = claims(fields, client);
+        strip_request(fields, claims.is_some());
+        tell(fields, client, &claims.unwrap_or_default(), host);
     }
 
     fn spoofed() -> HeaderMap {
@@ -177,7 +172,7 @@ mod tests {
     #[test]
     fn strangers_cannot_speak_for_others() {
         let mut fields = spoofed();
-        tell(&mut fields, &client("192.0.2.1:5000", false), Some("example.com"));
+        told(&mut fields, &client("192.0.2.1:5000", false), Some("example.com"));
         assert_eq!(
             lines(&fields),
             [
@@ -196,7 +191,7 @@ mod tests {
         for (name, value) in lines {
             fields.append(*name, value.parse().unwrap());
         }
-        tell(&mut fields, &client("192.0.2.1:5000", true), Some("shop.example:8080"));
+        told(&mut fields, &client("192.0.2.1:5000", true), Some("shop.example:8080"));
         ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-forwarded-proto"].map(|name| {
             assert!(fields.get_all(name).iter().count() <= 1);
             fields.get(name).map_or_else(String::new, |value| value.to_str().unwrap().to_owned())
@@ -302,7 +297,7 @@ mod tests {
             if contradicts {
                 fields.insert("forwarded", "for=203.0.113.9".parse().unwrap());
             }
-            tell(&mut fields, &client("192.0.2.1:5000", true), None);
+            told(&mut fields, &client("192.0.2.1:5000", true), None);
             let text = |name: &str| fields.get(name).map(|value| value.to_str().unwrap());
             assert_eq!((text("x-forwarded-port"), text("x-real-ip")), (port, port.map(|_| "1.1.1.1")));
         }
@@ -313,13 +308,13 @@ mod tests {
         let mut fields = HeaderMap::new();
         let mut from = client("a unix socket", false);
         from.local = None;
-        tell(&mut fields, &from, None);
+        told(&mut fields, &from, None);
         assert_eq!(
             lines(&fields),
             ["forwarded: for=unknown;proto=https", "x-forwarded-for: unknown", "x-forwarded-proto: https"]
         );
         let mut fields = HeaderMap::new();
-        tell(&mut fields, &client("[::ffff:192.0.2.1]:1", false), None);
+        told(&mut fields, &client("[::ffff:192.0.2.1]:1", false), None);
         assert_eq!(fields["x-forwarded-for"], "192.0.2.1");
         assert!(fields["forwarded"].as_bytes().starts_with(b"for=192.0.2.1;"));
     }

@@ -10,6 +10,8 @@
 //!   head. `100 Continue` is this server's own, sent when the upstream is there to take the body.
 //! - **Early answers.** An upload goes on beside an answer that has begun, and stops where the answer ends
 //!   first.
+//! - **Claims.** `Forwarded`, `X-Forwarded-*` and `X-Real-IP` pass from a trusted peer only, look-alikes with
+//!   `_` from nobody, and in trailers none.
 //! - **Trailers** go on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
 //!   asked for them by `TE`; hyper drops others.
 //! - **`X-Accel-Limit-Rate` and `X-Accel-Buffering`** are nginx's fields, see [`Accel`]. Others of the

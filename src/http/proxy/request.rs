@@ -9,7 +9,7 @@ use super::forwarded::{self, Client};
 use super::hop;
 use super::target::{self, Unmappable};
 use crate::config::{HostPolicy, ProxySource};
-use crate::http1::{Malformed, content_length, has_token};
+use crate::http1::{Malformed, content_length, has_token, strip_request};
 
 /// A request's head as the upstream gets it.
 #[derive(Debug)]
@@ -55,15 +55,17 @@ pub(super) fn outgoing(
     if !has_body && length.is_some_and(|length| length > 0) {
         return Err(Refusal::length());
     }
+    // Before `Connection` is obeyed: it may name them, and who asks is told to the backend all the same.
+    let claims = forwarded::claims(fields, client);
     hop::strip(fields).map_err(Refusal::unreadable)?;
-    // CGI programs would see it as HTTP_PROXY ("httpoxy").
-    fields.remove("proxy");
+    strip_request(fields, claims.is_some());
     // The expectation is met here: the client is told to continue when its body is first asked for.
     if fields.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         fields.remove(EXPECT);
     }
     join_cookies(fields);
-    forwarded::tell(fields, client, host.as_ref().and_then(|host| host.to_str().ok()));
+    let asked = host.as_ref().and_then(|host| host.to_str().ok());
+    forwarded::tell(fields, client, &claims.unwrap_or_default(), asked);
     if source.via {
         forwarded::via(fields, received.version);
     }
@@ -286,6 +288,46 @@ mod tests {
         let head = pass(request, true).unwrap().head;
         assert!(!head.headers.contains_key(EXPECT) && !head.headers.contains_key("proxy"));
         assert_eq!(head.headers["x"], "y");
+    }
+
+    #[test]
+    fn nobody_but_a_trusted_peer_says_whom_it_asks_for_in_any_spelling() {
+        for name in
+            ["x-forwarded-for", "forwarded", "x-real-ip", "x_forwarded_for", "x-real_ip", "x_forwarded-proto"]
+        {
+            // Also where `Connection` would have it taken off before it is looked at.
+            for connection in ["close", name] {
+                let request = Request::get("/x").header(name, "for=1.1.1.1").header(CONNECTION, connection);
+                let head = pass(request, false).unwrap().head;
+                let said =
+                    head.headers.values().any(|value| value.as_bytes().windows(7).any(|at| at == b"1.1.1.1"));
+                assert!(!said, "{name}: {:?}", head.headers);
+            }
+        }
+    }
+
+    #[test]
+    fn a_trusted_peer_is_heard_also_where_connection_names_what_it_says() {
+        let client = Client {
+            peer: PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()),
+            local: None,
+            scheme: "http",
+            trusted: true,
+        };
+        for connection in ["close", "x-forwarded-for, x-forwarded-proto"] {
+            let request = Request::get("/x")
+                .header("x-forwarded-for", "198.51.100.7")
+                .header("x-forwarded-proto", "https")
+                .header("x_forwarded_for", "1.1.1.1")
+                .header(CONNECTION, connection);
+            let received = request.body(()).unwrap().into_parts().0;
+            let source = ProxySource::new("http://backend".parse().unwrap());
+            let fields = outgoing(received, "x", false, &client, &source).unwrap().head.headers;
+            assert_eq!(fields["x-forwarded-for"], "198.51.100.7, 192.0.2.1");
+            assert_eq!(fields["x-forwarded-proto"], "https");
+            assert_eq!(fields["forwarded"], "for=198.51.100.7;proto=https, for=192.0.2.1");
+            assert!(!fields.contains_key("x_forwarded_for"));
+        }
     }
 
     #[test]

@@ -1,0 +1,199 @@
+//! Which fields do not pass through a proxy, in heads and in trailers, however they are spelt.
+//!
+//! CGI, WSGI and the like make `X_Forwarded_For` and `X-Forwarded-For` one variable. So a name with `_` is
+//! compared as if it had `-`, and what looks like a guarded field without being it never passes.
+
+use http::header::{HeaderMap, HeaderName};
+
+/// Fields by which a request claims whom it is from; also all that begin with `x-forwarded-`.
+const CLAIMS: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
+
+/// What this hop reads, writes or takes off a request's head itself.
+const HOPS_OWN: [&str; 19] = [
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "http2-settings",
+    "keep-alive",
+    "max-forwards",
+    // CGI programs would see it as HTTP_PROXY ("httpoxy").
+    "proxy",
+    "proxy-authenticate",
+    "proxy-authentication-info",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "via",
+];
+
+/// What else must be known before the content (RFC 9110, section 6.5.1): it changes what the request means,
+/// or how the answer is to be taken.
+const BEFORE_CONTENT: [&str; 20] = [
+    "age",
+    "authorization",
+    "cache-control",
+    "content-range",
+    "cookie",
+    "date",
+    "expires",
+    "if-match",
+    "if-modified-since",
+    "if-none-match",
+    "if-range",
+    "if-unmodified-since",
+    "location",
+    "pragma",
+    "range",
+    "retry-after",
+    "set-cookie",
+    "vary",
+    "warning",
+    "www-authenticate",
+];
+
+/// Whether a field claims whom a request is from, in any spelling.
+pub(crate) fn is_claim(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    CLAIMS.iter().any(|claim| is_alike(name, claim)) || begins_alike(name, "x-forwarded-")
+}
+
+/// Removes from a request's head what a client may not say to a backend: `Proxy`, spellings with `_` of any
+/// field that means something to this hop, and unless the peer is `trusted` all claims.
+pub(crate) fn strip_request(fields: &mut HeaderMap, trusted: bool) {
+    let passes = |name: &HeaderName| match name.as_str() {
+        "proxy" => false,
+        text if text.contains('_') => !is_claim(name) && !is_hops_own(text),
+        _ => trusted || !is_claim(name),
+    };
+    // Mostly there is nothing to remove, and then nothing is allocated.
+    let unfit: Vec<HeaderName> = fields.keys().filter(|name| !passes(name)).cloned().collect();
+    for name in unfit {
+        fields.remove(name);
+    }
+}
+
+/// Whether a field may stand behind the content of a request or an answer: what frames, routes, authorises
+/// or tells of the hops on the way must be known before it, and what concerns one connection concerns no
+/// content. From nobody, also not from a trusted peer.
+pub(crate) fn may_trail(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    let must_lead = BEFORE_CONTENT.iter().any(|field| is_alike(text, field));
+    !must_lead && !is_claim(name) && !is_hops_own(text)
+}
+
+fn is_hops_own(name: &str) -> bool {
+    HOPS_OWN.iter().any(|field| is_alike(name, field)) || begins_alike(name, "x-accel-")
+}
+
+/// Whether `name`, in lower case, is `field` with `_` for `-`.
+fn is_alike(name: &str, field: &str) -> bool {
+    name.len() == field.len() && begins_alike(name, field)
+}
+
+fn begins_alike(name: &str, field: &str) -> bool {
+    let spelt = |byte| if byte == b'_' { b'-' } else { byte };
+    name.len() >= field.len() && name.bytes().zip(field.bytes()).all(|(one, other)| spelt(one) == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn fields(names: &[&str]) -> HeaderMap {
+        names.iter().map(|name| (name.parse().unwrap(), "1".parse().unwrap())).collect()
+    }
+
+    fn left(names: &[&str], trusted: bool) -> Vec<String> {
+        let mut fields = fields(names);
+        strip_request(&mut fields, trusted);
+        let mut left: Vec<String> = fields.keys().map(|name| name.as_str().to_owned()).collect();
+        left.sort();
+        left
+    }
+
+    #[test]
+    fn claims_pass_from_a_trusted_peer_only_and_look_alikes_from_nobody() {
+        let claims = ["Forwarded", "X-Forwarded-For", "x-forwarded-port", "X-REAL-IP"];
+        assert_eq!(left(&claims, false), [""; 0]);
+        assert_eq!(left(&claims, true), ["forwarded", "x-forwarded-for", "x-forwarded-port", "x-real-ip"]);
+        let never = [
+            "X_Forwarded_For",
+            "X-Forwarded_Proto",
+            "x_forwarded-host",
+            "X_Real_IP",
+            "X-Real_IP",
+            "X_Forwarded",
+            "Proxy",
+            "Content_Length",
+            "Transfer_Encoding",
+            "Keep_Alive",
+            "Proxy_Authorization",
+            "X_Accel_Redirect",
+            "X-Accel_Limit_Rate",
+        ];
+        for trusted in [false, true] {
+            assert_eq!(left(&never, trusted), [""; 0]);
+        }
+        // What only begins or ends alike, or is nobody's here, passes.
+        let kept = ["forwarded-by", "proxys", "x-forward", "x-real-ip-2", "x_request_id", "xforwardedfor"];
+        for trusted in [false, true] {
+            assert_eq!(left(&kept, trusted), kept);
+        }
+    }
+
+    #[test]
+    fn trailers_tell_of_the_content_and_of_nothing_else() {
+        for name in
+            ["x-sum", "grpc-status", "grpc-message", "etag", "server-timing", "content-digest", "x_sum"]
+        {
+            assert!(may_trail(&name.parse().unwrap()), "{name}");
+        }
+        for name in [
+            "Content-Length",
+            "content_length",
+            "Transfer-Encoding",
+            "transfer_encoding",
+            "Host",
+            "Trailer",
+            "TE",
+            "Connection",
+            "Keep-Alive",
+            "Upgrade",
+            "Via",
+            "X-Accel-Redirect",
+            "x_accel_limit_rate",
+            "Forwarded",
+            "X-Forwarded-For",
+            "X_Forwarded_For",
+            "X-Real_IP",
+            "Proxy",
+            "Authorization",
+            "Proxy-Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "set_cookie",
+            "Content-Type",
+            "Content-Encoding",
+            "Content-Range",
+            "Cache-Control",
+            "Range",
+            "If-Range",
+            "Expect",
+            "Max-Forwards",
+            "Location",
+            "Vary",
+            "WWW-Authenticate",
+            "http2-settings",
+            "proxy-connection",
+            "proxy-authenticate",
+        ] {
+            assert!(!may_trail(&name.parse().unwrap()), "{name}");
+        }
+    }
+}
