@@ -127,7 +127,10 @@ pub(super) fn source(source: &Source) -> String {
                 FollowLinks::Inside => "",
                 FollowLinks::Anywhere => ", links followed anywhere",
             };
-            format!("files in {}, index {}{listed}{dotted}{links}", files.root.display(), files.index)
+            let types: Vec<&str> = files.types.keys().map(String::as_str).collect();
+            let types =
+                if types.is_empty() { String::new() } else { format!(", types of {}", types.join(", ")) };
+            format!("files in {}, index {}{listed}{dotted}{links}{types}", files.root.display(), files.index)
         }
         Source::Events(events) => {
             let publishers = match &events.publish_token_file {

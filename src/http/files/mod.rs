@@ -1,8 +1,8 @@
 //! Static files: from a request to a response whose content are slices of an open file.
 //!
-//! The parts: `path` reads the URL's path, `confine` opens what lies below the root, `validators` and
-//! `conditional` decide whether the client has it already, `range` and `multipart` cut it, `listing`
-//! shows folders, `known` keeps open what is asked for again and again. Here they are put together.
+//! The parts: `path` reads the URL's path, `tree` is the folder that the root's name leads to, `confine` opens what
+//! lies below it, `validators` and `conditional` decide whether the client has it already, `range` and `multipart`
+//! cut it, `listing` shows folders, `known` keeps open what is asked for again and again. Here they are put together.
 //! Nothing here reads a file's content, and nothing blocks.
 
 mod conditional;
