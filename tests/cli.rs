@@ -30,7 +30,8 @@ fn fails(code: i32, args: &[&str]) -> String {
 /// A folder with the example in `config/` and the `site/` it serves beside it.
 fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("site")).unwrap();
+    fs::create_dir_all(folder.path().join("site/logs")).unwrap();
+    fs::write(folder.path().join("site/logs/app.log"), "one line\n").unwrap();
     fs::create_dir(folder.path().join("config")).unwrap();
     fs::copy("fixtures/config/sluicegate.toml", folder.path().join("config/sluicegate.toml")).unwrap();
     folder
@@ -238,6 +239,58 @@ fn check_tells_what_a_good_file_means() {
     ] {
         assert!(summary.contains(line), "{line:?} in\n{summary}");
     }
+}
+
+#[test]
+fn what_is_not_there_is_a_warning_of_check_an_error_of_the_start_and_unseen_offline() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("site.toml");
+    let text = "admin = 'unix:run/admin.sock'\nadmin_token_file = 'token'\n\
+                [filter.idle]\nkind = 'count'\n\
+                [[route]]\npath = '/'\nfiles = 'site'\n\
+                [[tcp]]\nlisten = '127.0.0.1:0'\nfile = 'app.log'\nfollow = true\n";
+    fs::write(&file, text).unwrap();
+    let (name, base) = (file.to_str().unwrap(), folder.path().to_str().unwrap());
+    let absent = [
+        format!("{name}:1:9: admin: there is no folder \"{base}/run\"; create it or correct the path"),
+        format!(
+            "{name}:2:20: admin_token_file: there is no file \"{base}/token\"; create it or correct the path"
+        ),
+        format!(
+            "{name}:7:9: files in [[route]] \"/\": there is no folder \"{base}/site\"; create it or correct the path"
+        ),
+        format!(
+            "{name}:10:8: file in [[tcp]] 127.0.0.1:0: there is no file \"{base}/app.log\"; create it or correct the path"
+        ),
+    ];
+    let unused = format!("{name}:3:9: [filter.idle] is not used; name it in the filters of a [[route]]");
+    let warned = |warnings: &[&String]| -> String {
+        warnings.iter().map(|warning| format!("sluicegate: warning: {warning}\n")).collect()
+    };
+
+    let output = sluicegate(&["check", name]);
+    let expected = warned(&[&absent[0], &absent[1], &unused, &absent[2], &absent[3]]);
+    assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), expected));
+    assert!(output.stdout.starts_with(format!("{name} is good.\n").as_bytes()));
+    let output = sluicegate(&["check", "--offline", name]);
+    assert_eq!(
+        (output.status.code(), String::from_utf8(output.stderr).unwrap()),
+        (Some(0), warned(&[&unused]))
+    );
+    assert_eq!(fails(1, &["run", name]), format!("sluicegate: {}\n", absent.join("\n")));
+
+    // Flags name files too.
+    let missing = folder.path().join("none");
+    let message = fails(1, &["tcp", "--file", missing.to_str().unwrap(), "--listen", "127.0.0.1:0"]);
+    let expected = format!("there is no file \"{base}/none\"; create it or correct the path\n");
+    assert!(message.ends_with(&expected), "{message}");
+    let message = fails(1, &["tcp", "--file", base, "--listen", "127.0.0.1:0"]);
+    assert!(message.ends_with("is a folder; give a file in it\n"), "{message}");
+}
+
+#[test]
+fn the_example_names_only_what_is_there() {
+    prints(&["check", "fixtures/config/sluicegate.toml"]);
 }
 
 #[test]

@@ -17,7 +17,8 @@ const GOOD: &str = include_str!("../fixtures/config/sluicegate.toml");
 /// A folder with what the good file needs: itself in `config/`, and `site/` beside it.
 fn workplace() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    fs::create_dir(folder.path().join("site")).unwrap();
+    fs::create_dir_all(folder.path().join("site/logs")).unwrap();
+    fs::write(folder.path().join("site/logs/app.log"), "one line\n").unwrap();
     fs::create_dir(folder.path().join("config")).unwrap();
     fs::write(folder.path().join("config/sluicegate.toml"), GOOD).unwrap();
     folder

@@ -182,7 +182,7 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "name")]
                 pub(in crate::cli) filter: Vec<String>,
 
-                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH for a Unix socket (its file is made, and removed at the end; with ?mode=660 behind it these may connect); repeatable (default 127.0.0.1:8080)
+                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH or unix:PATH?mode=660 for a Unix socket (its file is made, and removed at the end); repeatable (default 127.0.0.1:8080)
                 #[argh(option, arg_name = "addr")]
                 pub(in crate::cli) listen: Vec<String>,
 
@@ -328,8 +328,19 @@ pub(super) struct Run {
 
 /// Tell what a configuration file means, or what is wrong with it.
 #[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "check", usage = "[--] FILE", help_triggers("-h", "--help", "help"))]
+#[argh(
+    subcommand,
+    name = "check",
+    usage = "[options] [--] FILE",
+    note = "Files and folders that it names and that are not there are warnings here;\n\
+        a start does not go without them.",
+    help_triggers("-h", "--help", "help")
+)]
 pub(super) struct Check {
+    /// look at no file but FILE: what it names may be on another machine
+    #[argh(switch)]
+    pub(super) offline: bool,
+
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]
     pub(super) file: String,

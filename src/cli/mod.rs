@@ -24,7 +24,7 @@ use std::fmt;
 use std::io::Write;
 
 use argh::FromArgs;
-use sluicegate::config::Config;
+use sluicegate::config::{Absent, Config};
 
 use args::{Command, Run, Sluicegate};
 
@@ -92,7 +92,8 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         Some(Command::Events(typed)) => serve_with(&events::events(&typed)?, None, start_log),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
-            let config = resolve::load(&check.file)?;
+            let absent = if check.offline { Absent::Unseen } else { Absent::Warning };
+            let config = resolve::load(&check.file, absent)?;
             warn(&config);
             print(&summary::of(&config, &check.file))
         }

@@ -5,9 +5,9 @@ use std::fmt::Display;
 
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    AdminSource, Config, FilesSource, ListenAddr, MOST_BUFFER, MOST_CONNECTIONS, MOST_IN_KERNEL, MOST_TOTAL,
-    ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of, duration,
-    size_up_to,
+    Absent, AdminSource, Config, FilesSource, ListenAddr, Loader, MOST_BUFFER, MOST_CONNECTIONS,
+    MOST_IN_KERNEL, MOST_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings,
+    Source, Tcp, budget_of, duration, size_up_to,
 };
 use sluicegate::limit::{Budget, Rate, Size, UnitError};
 
@@ -109,11 +109,14 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
             .add_type(extension, media_type)
             .map_err(|error| CliError::Usage(format!("--media-type: {error}")))?;
     }
+    let root = files.clone();
     let mut config = Config {
         routes: vec![route_from!(RouteDraft::new(Source::Files(files)), typed)],
         ..Config::default()
     };
     set_http_flags!(config, typed);
+    // The command is right; the folder may not be.
+    root.check_root().map_err(CliError::Failed)?;
     Ok(config)
 }
 
@@ -162,7 +165,7 @@ pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
     // What was typed is looked at first: a wrong flag is a wrong flag, whatever the file is like.
     let log_level = flag("log-level", &typed.log_level, parse_log_level)?;
     let listen = listen(&typed.listen)?;
-    let mut config = load(&typed.file)?;
+    let mut config = load(&typed.file, Absent::Fault)?;
     if listen.is_some() && config.routes.is_empty() {
         let text =
             "--listen: it is for HTTP, and the file has no [[route]]; set listen of its [[tcp]] instead";
@@ -174,20 +177,16 @@ pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
 }
 
 /// The configuration in `file`.
-pub(super) fn load(file: &str) -> Result<Config, CliError> {
-    Config::load(file).map_err(|error| CliError::Failed(error.to_string()))
+pub(super) fn load(file: &str, absent: Absent) -> Result<Config, CliError> {
+    Loader::new().absent(absent).load(file).map_err(|error| CliError::Failed(error.to_string()))
 }
 
 /// The route of a command that has one: for every path.
 pub(super) fn route(draft: RouteDraft) -> Result<Route, CliError> {
     draft.finish(&BTreeMap::new()).map_err(|faults| {
-        let (root, typed): (Vec<_>, Vec<_>) = faults.into_iter().partition(|fault| fault.key == "files");
-        match typed.first() {
-            Some(fault) if fault.key == "filters" => CliError::Usage(format!("--filter: {}", fault.text)),
-            Some(fault) => CliError::Usage(format!("--{}: {}", fault.key.replace('_', "-"), fault.text)),
-            // The command is right; the folder is not.
-            None => CliError::Failed(root.first().map_or_else(String::new, |fault| fault.text.clone())),
-        }
+        let flag = |key: &str| if key == "filters" { "filter".to_owned() } else { key.replace('_', "-") };
+        let texts = faults.iter().map(|fault| format!("--{}: {}", flag(fault.key), fault.text));
+        CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
     })
 }
 

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use toml::Spanned;
 
 use super::ListenAddr;
+use super::on_disk::Kind;
 use super::raw::Parsed;
 use super::resolve::Resolver;
 
@@ -72,8 +73,8 @@ impl Resolver<'_> {
             return None;
         };
         let place = listen.span();
-        let addr = listen.into_inner().0.relative_to(self.base);
-        let file = token_file.map(|file| self.base.join(file.into_inner()));
+        let addr = self.address("admin", place.clone(), listen.into_inner().0);
+        let file = token_file.map(|file| self.path("admin_token_file", file, Kind::File));
         AdminSource::new(addr, file, clients)
             .map_err(|text| self.problem(place, format!("admin: {text}")))
             .ok()

@@ -1,13 +1,16 @@
 //! Named filters: the tables `[filter.NAME]`, and the kinds that need none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::ops::Range;
 
 use serde::Deserialize;
 use toml::Spanned;
-use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::de::{DeTable, DeValue};
 
 use super::error::{Problem, shorten, suggestion};
 use super::raw::{EndOfStreamWord, Parsed};
+use super::recover::{self, Faults};
 use super::route::Pace;
 use crate::filter::{GzipFactory, GzipLevel, MediaRange, MediaTypes};
 use crate::limit::{Burst, Rate, Size};
@@ -107,7 +110,7 @@ struct RawCount {}
 struct RawGzip {
     level: Option<Spanned<i64>>,
     min_size: Option<Size>,
-    types: Option<Vec<Parsed<MediaRange>>>,
+    types: Option<Spanned<Vec<Parsed<MediaRange>>>>,
 }
 
 #[derive(Deserialize)]
@@ -115,147 +118,131 @@ struct RawGzip {
 struct RawReplace {
     from: Spanned<String>,
     to: String,
-    types: Option<Vec<Parsed<MediaRange>>>,
+    types: Option<Spanned<Vec<Parsed<MediaRange>>>>,
 }
 
 const KINDS: [&str; 4] = [RATE, "count", "gzip", "replace"];
 
 /// Reads the tables of the file `text`, parsed as `tree`, in which also the kinds `custom` are known.
 ///
-/// Read apart from the rest, because which keys a table has depends on its `kind`.
-pub(super) fn read(
-    text: &str,
-    tree: &DeTable<'_>,
-    custom: &BTreeSet<String>,
-    problems: &mut Vec<Problem>,
-) -> Named {
+/// Read apart from the rest, because which keys a table has depends on its `kind`. One that is wrong is known
+/// all the same: routes that name it have no mistake.
+pub(super) fn read(text: &str, tree: &DeTable<'_>, custom: &BTreeSet<String>, faults: &mut Faults) -> Named {
     let mut named = Named { kinds: BTreeMap::new(), places: BTreeMap::new() };
     let Some(filters) = tree.get("filter") else { return named };
     let DeValue::Table(filters) = filters.get_ref() else {
         let text = "filter is not a table; write a [filter.NAME] for each";
-        problems.push(Problem::new(Some(filters.span()), text));
+        faults.push(Problem::new(Some(filters.span()), text));
         return named;
     };
-    for (name, table) in filters.iter() {
-        let place = name.span();
-        match read_one(name.get_ref(), table, custom) {
-            Ok(kind) => {
-                named.kinds.insert(name.get_ref().to_string(), kind);
-                named.places.insert(name.get_ref().to_string(), place);
-            }
-            Err(Fault::Ours(at, text)) => {
-                let text = format!("[filter.{}]: {text}", shorten(name.get_ref()));
-                problems.push(Problem::new(Some(at.unwrap_or(place)), text));
-            }
-            Err(Fault::Toml(error)) => problems.push(Problem::from_toml(&error, text, Some(tree))),
-        }
+    for (key, table) in filters.iter() {
+        let name = key.get_ref().to_string();
+        let mut reader = Reader { name: &name, place: key.span(), file: (text, tree), faults: &mut *faults };
+        let kind = reader.kind(table, custom).unwrap_or(FilterKind::Count);
+        named.places.insert(name.clone(), key.span());
+        named.kinds.insert(name, kind);
     }
     named
 }
 
-enum Fault {
-    Ours(Option<std::ops::Range<usize>>, String),
-    Toml(toml::de::Error),
+/// Reads one table.
+struct Reader<'a> {
+    name: &'a str,
+    /// Where the name stands.
+    place: Range<usize>,
+    file: (&'a str, &'a DeTable<'a>),
+    faults: &'a mut Faults,
 }
 
-impl From<toml::de::Error> for Fault {
-    fn from(error: toml::de::Error) -> Self {
-        Self::Toml(error)
+impl Reader<'_> {
+    fn fault(&mut self, at: Range<usize>, text: impl fmt::Display) {
+        let text = format!("[filter.{}]: {text}", shorten(self.name));
+        self.faults.push(Problem::new(Some(at), text));
     }
-}
 
-fn read_one(
-    name: &str,
-    table: &Spanned<DeValue<'_>>,
-    custom: &BTreeSet<String>,
-) -> Result<FilterKind, Fault> {
-    let ours = |at, text: String| Err(Fault::Ours(at, text));
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    if name.is_empty() || !name.chars().all(is_plain) {
-        return ours(None, "a filter's name has letters, digits, `-` and `_` only".to_owned());
-    }
-    let DeValue::Table(keys) = table.get_ref() else {
-        return ours(None, "this is not a table; write its `kind` and settings as keys".to_owned());
-    };
-    let known: Vec<&str> = KINDS.into_iter().chain(custom.iter().map(String::as_str)).collect();
-    let Some(kind) = keys.get("kind") else {
-        return ours(None, format!("its kind is missing; write one of {}", known.join(", ")));
-    };
-    let at = Some(kind.span());
-    let Some(kind) = kind.get_ref().as_str() else {
-        return ours(at, format!("its kind is not a text; write one of {}", known.join(", ")));
-    };
-    if !known.contains(&kind) {
-        return ours(at, format!("no kind is called {:?}; {}", shorten(kind), suggestion(kind, &known)));
-    }
-    if name == RATE {
-        return ours(None, "\"rate\" is the pace a route sets itself; choose another name".to_owned());
-    }
-    if name != kind && known.contains(&name) {
-        return ours(at, format!("{name:?} is the name of another kind; choose another name"));
-    }
-    let mut keys = keys.clone();
-    keys.remove("kind");
-    let rest = ValueDeserializer::from(Spanned::new(table.span(), DeValue::Table(keys)));
-    Ok(match kind {
-        RATE => {
-            let raw = RawRate::deserialize(rest)?;
-            let end_of_stream = raw.end_of_stream.map(|word| word.0).unwrap_or_default();
-            let burst = raw.burst.unwrap_or_default();
-            FilterKind::Rate(Pace { rate: Some(raw.rate), burst, end_of_stream })
+    fn kind(&mut self, table: &Spanned<DeValue<'_>>, custom: &BTreeSet<String>) -> Option<FilterKind> {
+        let place = self.place.clone();
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+        if self.name.is_empty() || !self.name.chars().all(is_plain) {
+            self.fault(place.clone(), "a filter's name has letters, digits, `-` and `_` only");
         }
-        "count" => {
-            RawCount::deserialize(rest)?;
-            FilterKind::Count
+        let DeValue::Table(keys) = table.get_ref() else {
+            self.fault(place, "this is not a table; write its `kind` and settings as keys");
+            return None;
+        };
+        let known: Vec<&str> = KINDS.into_iter().chain(custom.iter().map(String::as_str)).collect();
+        let Some(kind) = keys.get("kind") else {
+            self.fault(place, format!("its kind is missing; write one of {}", known.join(", ")));
+            return None;
+        };
+        let at = kind.span();
+        let Some(kind) = kind.get_ref().as_str() else {
+            self.fault(at, format!("its kind is not a text; write one of {}", known.join(", ")));
+            return None;
+        };
+        if !known.contains(&kind) {
+            self.fault(at, format!("no kind is called {:?}; {}", shorten(kind), suggestion(kind, &known)));
+            return None;
         }
-        "gzip" => {
-            let raw = RawGzip::deserialize(rest)?;
-            let default = GzipSettings::default();
-            let level = match raw.level {
-                None => default.level,
-                Some(level) => {
-                    let read =
-                        u8::try_from(*level.get_ref()).ok().and_then(|level| GzipLevel::new(level).ok());
-                    match read {
-                        Some(level) => level,
-                        None => {
-                            return ours(
-                                Some(level.span()),
-                                "level is not one of 1 (quick) to 9 (small)".to_owned(),
-                            );
-                        }
-                    }
-                }
-            };
-            let types = media_types(raw.types)?;
-            FilterKind::Gzip(GzipSettings {
-                level,
-                min_size: raw.min_size.unwrap_or(default.min_size),
-                types,
-            })
+        if self.name == RATE {
+            self.fault(place, "\"rate\" is the pace a route sets itself; choose another name");
+        } else if self.name != kind && known.contains(&self.name) {
+            self.fault(at, format!("{:?} is the name of another kind; choose another name", self.name));
         }
-        "replace" => {
-            let raw = RawReplace::deserialize(rest)?;
-            if raw.from.get_ref().is_empty() {
-                return ours(
-                    Some(raw.from.span()),
-                    "from is empty; write the text to be replaced".to_owned(),
-                );
+        let mut keys = keys.clone();
+        keys.remove("kind");
+        self.settings(kind, &keys, table.span())
+    }
+
+    fn settings(&mut self, kind: &str, keys: &DeTable<'_>, span: Range<usize>) -> Option<FilterKind> {
+        Some(match kind {
+            RATE => {
+                let raw: RawRate = recover::read(keys, span, self.file, self.faults)?;
+                let end_of_stream = raw.end_of_stream.map(|word| word.0).unwrap_or_default();
+                let burst = raw.burst.unwrap_or_default();
+                FilterKind::Rate(Pace { rate: Some(raw.rate), burst, end_of_stream })
             }
-            let types = media_types(raw.types)?;
-            FilterKind::Replace(ReplaceSettings { from: raw.from.into_inner(), to: raw.to, types })
-        }
-        custom => FilterKind::Custom { kind: custom.to_owned(), options: toml::Table::deserialize(rest)? },
-    })
-}
+            "count" => {
+                let RawCount {} = recover::read(keys, span, self.file, self.faults)?;
+                FilterKind::Count
+            }
+            "gzip" => {
+                let raw: RawGzip = recover::read(keys, span, self.file, self.faults)?;
+                let default = GzipSettings::default();
+                let level = raw.level.map(|level| (level.span(), u8::try_from(level.into_inner())));
+                let level =
+                    level.map(|(at, level)| (at, level.ok().and_then(|level| GzipLevel::new(level).ok())));
+                if let Some((at, None)) = &level {
+                    self.fault(at.clone(), "level is not one of 1 (quick) to 9 (small)");
+                }
+                FilterKind::Gzip(GzipSettings {
+                    level: level.and_then(|(_, level)| level).unwrap_or(default.level),
+                    min_size: raw.min_size.unwrap_or(default.min_size),
+                    types: self.media_types(raw.types),
+                })
+            }
+            "replace" => {
+                let raw: RawReplace = recover::read(keys, span, self.file, self.faults)?;
+                if raw.from.get_ref().is_empty() {
+                    self.fault(raw.from.span(), "from is empty; write the text to be replaced");
+                }
+                let types = self.media_types(raw.types);
+                FilterKind::Replace(ReplaceSettings { from: raw.from.into_inner(), to: raw.to, types })
+            }
+            custom => {
+                let options = recover::read(keys, span, self.file, self.faults)?;
+                FilterKind::Custom { kind: custom.to_owned(), options }
+            }
+        })
+    }
 
-fn media_types(types: Option<Vec<Parsed<MediaRange>>>) -> Result<MediaTypes, Fault> {
-    match types {
-        None => Ok(MediaTypes::text()),
-        Some(types) if types.is_empty() => {
-            Err(Fault::Ours(None, "types is empty; name some, or leave it out for texts".to_owned()))
+    fn media_types(&mut self, types: Option<Spanned<Vec<Parsed<MediaRange>>>>) -> MediaTypes {
+        let Some(types) = types else { return MediaTypes::text() };
+        // What could not be read is no longer in it.
+        if types.get_ref().is_empty() && !self.faults.is_told(&types.span()) {
+            self.fault(self.place.clone(), "types is empty; name some, or leave it out for texts");
         }
-        Some(types) => Ok(types.into_iter().map(|range| range.0).collect()),
+        types.into_inner().into_iter().map(|range| range.0).collect()
     }
 }
 

@@ -23,10 +23,12 @@ mod filters;
 mod limits;
 mod listen;
 mod network;
+mod on_disk;
 mod places;
 mod proxy;
 mod quota;
 mod raw;
+mod recover;
 mod resolve;
 mod route;
 mod sink;
@@ -53,6 +55,7 @@ pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use limits::{KeySource, RouteLimits, SharedLimits, budget_of};
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
+pub use on_disk::Absent;
 pub use quota::{DEFAULT_RESOURCE, QuotaSource};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
@@ -191,6 +194,7 @@ impl Config {
 #[derive(Clone, Debug, Default)]
 pub struct Loader {
     custom_kinds: BTreeSet<String>,
+    absent: Absent,
 }
 
 impl Loader {
@@ -203,6 +207,13 @@ impl Loader {
     #[must_use]
     pub fn filter_kind(mut self, name: impl Into<String>) -> Self {
         self.custom_kinds.insert(name.into());
+        self
+    }
+
+    /// The same, for which files and folders that are named and not there are what `absent` says.
+    #[must_use]
+    pub fn absent(mut self, absent: Absent) -> Self {
+        self.absent = absent;
         self
     }
 
@@ -233,6 +244,6 @@ impl Loader {
     /// # Errors
     /// Something in it is wrong.
     pub fn parse(&self, text: &str, name: &str, base: impl AsRef<Path>) -> Result<Config, ConfigError> {
-        resolve::parse(text, name, base.as_ref(), &self.custom_kinds)
+        resolve::parse(text, name, base.as_ref(), &self.custom_kinds, self.absent)
     }
 }

@@ -9,22 +9,19 @@ use super::upstream::{HostPolicy, UpstreamUrl};
 
 impl Resolver<'_> {
     /// The source that `proxy` and the keys beside it in the route `name` make.
-    pub(super) fn proxy(&mut self, name: &str, proxy: &Spanned<String>, raw: &RawRoute) -> Option<Source> {
+    pub(super) fn proxy(&mut self, name: &str, proxy: &Spanned<String>, raw: &RawRoute) -> Source {
         self.misplaced(name, "proxy", raw);
-        let upstream = match proxy.get_ref().parse::<UpstreamUrl>() {
-            Ok(upstream) => upstream,
-            Err(error) => {
-                self.problem(proxy.span(), format!("proxy in {name}: {error}"));
-                return None;
-            }
-        };
+        let upstream = proxy.get_ref().parse::<UpstreamUrl>().unwrap_or_else(|error| {
+            self.problem(proxy.span(), format!("proxy in {name}: {error}"));
+            UpstreamUrl::unknown()
+        });
         let default = ProxySource::new(upstream);
         let host = match raw.host.as_ref().map(|host| (host.span(), host.get_ref().parse::<HostPolicy>())) {
             None => default.host,
             Some((_, Ok(host))) => host,
             Some((at, Err(error))) => {
                 self.problem(at, format!("host in {name}: {error}"));
-                return None;
+                default.host
             }
         };
         let switch =
@@ -45,7 +42,7 @@ impl Resolver<'_> {
         let mut timeout = |key, value: &Option<Spanned<Timeout>>, default| {
             self.timeout(&format!("{key} in {name}"), value.clone(), default)
         };
-        Some(Source::Proxy(ProxySource {
+        Source::Proxy(ProxySource {
             connect_timeout: timeout("connect_timeout", &raw.connect_timeout, default.connect_timeout),
             response_timeout: timeout("response_timeout", &raw.response_timeout, default.response_timeout),
             read_timeout: timeout("read_timeout", &raw.read_timeout, default.read_timeout),
@@ -68,6 +65,6 @@ impl Resolver<'_> {
             max_response_fields: bounds.1,
             host,
             upstream: default.upstream,
-        }))
+        })
     }
 }

@@ -1,10 +1,11 @@
 //! The fleet's quota that the server's rate is bound to: where it is, and as whom we ask.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::on_disk::Kind;
 use super::raw::Parsed;
 use super::resolve::Resolver;
 use crate::limit::Rate;
@@ -57,8 +58,8 @@ pub(super) struct RawQuota {
     server: Spanned<Parsed<Endpoint>>,
     resource: Option<Parsed<Id>>,
     client_id: Parsed<Id>,
-    token_file: Option<String>,
-    tls_ca: Option<String>,
+    token_file: Option<Spanned<String>>,
+    tls_ca: Option<Spanned<String>>,
     tls_cert: Option<Spanned<String>>,
     tls_key: Option<Spanned<String>>,
     safe_share: Option<Rate>,
@@ -67,11 +68,12 @@ pub(super) struct RawQuota {
 impl Resolver<'_> {
     pub(super) fn quota(&mut self, raw: Option<RawQuota>) -> Option<QuotaSource> {
         let raw = raw?;
-        let base = self.base().to_owned();
-        let path = |file: String| Path::new(&base).join(file);
+        let mut path = |key: &str, file| self.path(format!("{key} in [quota]"), file, Kind::File);
+        let token_file = raw.token_file.map(|file| path("token_file", file));
+        let tls_ca = raw.tls_ca.map(|file| path("tls_ca", file));
         let place = raw.server.span();
         let tls_identity = match (raw.tls_cert, raw.tls_key) {
-            (Some(cert), Some(key)) => Some((path(cert.into_inner()), path(key.into_inner()))),
+            (Some(cert), Some(key)) => Some((path("tls_cert", cert), path("tls_key", key))),
             (Some(alone), None) | (None, Some(alone)) => {
                 self.problem(alone.span(), "tls_cert and tls_key in [quota] belong together; set both");
                 None
@@ -80,8 +82,8 @@ impl Resolver<'_> {
         };
         let resource = raw.resource.map(|resource| resource.0).or_else(|| DEFAULT_RESOURCE.parse().ok())?;
         let source = QuotaSource {
-            token_file: raw.token_file.map(path),
-            tls_ca: raw.tls_ca.map(path),
+            token_file,
+            tls_ca,
             tls_identity,
             safe_share: raw.safe_share,
             ..QuotaSource::new(raw.server.into_inner().0, resource, raw.client_id.0)

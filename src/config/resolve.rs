@@ -2,22 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
 use toml::Spanned;
-use toml::de::DeTable;
 
 use super::error::{ConfigError, Problem, shorten};
 use super::filters::{self, FilterKind};
+use super::on_disk::{Absent, Kind, NamedPath};
 use super::places::Places;
-use super::raw::{OneOrMany, RawConfig, RawLimit, RawRoute, RawSink, Timeout};
+use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
+use super::recover::{self, Faults};
 use super::route::{Route, RouteDraft};
-use super::sink::{MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, SinkDraft, SinkSettings, size_up_to};
-use super::source::{FilesSource, Source};
-use super::{Config, ListenAddr, MOST_CONNECTIONS, Tcp, duration};
-use crate::limit::{RateOrOff, Size};
+use super::sink::{MOST_TOTAL, size_up_to};
+use super::source::{FilesSource, ProxySource, Source};
+use super::upstream::UpstreamUrl;
+use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
+use crate::limit::Size;
 
 /// See [`Loader::parse`](super::Loader::parse).
 pub(super) fn parse(
@@ -25,67 +26,85 @@ pub(super) fn parse(
     name: &str,
     base: &Path,
     custom_kinds: &BTreeSet<String>,
+    absent: Absent,
 ) -> Result<Config, ConfigError> {
-    let fail = |problems| ConfigError::at(name, text, problems);
-    let tree = DeTable::parse(text).map_err(|error| fail(vec![Problem::from_toml(&error, text, None)]))?;
-    let raw = RawConfig::deserialize(toml::Deserializer::from(tree.clone()))
-        .map_err(|error| fail(vec![Problem::from_toml(&error, text, Some(tree.get_ref()))]))?;
-
-    let mut resolver = Resolver { base, problems: Vec::new() };
-    let named = filters::read(text, tree.get_ref(), custom_kinds, &mut resolver.problems);
-    let has_broken_filter = !resolver.problems.is_empty();
-    let mut kinds = named.kinds;
+    let mut faults = Faults::default();
+    let tree = recover::parse(text, &mut faults);
+    let whole = (text, tree.get_ref());
+    let raw: Option<RawConfig> = recover::read(tree.get_ref(), tree.span(), whole, &mut faults);
+    let mut named = filters::read(text, tree.get_ref(), custom_kinds, &mut faults);
+    let Some(raw) = raw.filter(|_| faults.readable_to.is_none()) else {
+        return Err(ConfigError::at(name, text, faults.into_problems()));
+    };
     for kind in custom_kinds {
         let options = toml::Table::new();
-        kinds.entry(kind.clone()).or_insert_with(|| FilterKind::Custom { kind: kind.clone(), options });
+        named.kinds.entry(kind.clone()).or_insert_with(|| FilterKind::Custom { kind: kind.clone(), options });
     }
-    if has_broken_filter {
-        // Routes that name it would be reported too, for a mistake they do not have.
-        return Err(fail(resolver.problems));
+    let mut resolver = Resolver { base, faults, on_disk: Vec::new() };
+    let mut config = resolver.config(raw, &named.kinds);
+    let mut warnings = Vec::new();
+    if absent != Absent::Unseen {
+        for path in std::mem::take(&mut resolver.on_disk) {
+            match path.fault() {
+                Some(text) if absent == Absent::Warning => warnings.push(Problem::new(Some(path.at), text)),
+                Some(text) => resolver.problem(path.at, text),
+                None => {}
+            }
+        }
     }
-    let mut config = resolver.config(raw, &kinds);
-    if !resolver.problems.is_empty() {
-        return Err(fail(resolver.problems));
+    if !resolver.faults.is_empty() {
+        return Err(ConfigError::at(name, text, resolver.faults.into_problems()));
     }
     let used: BTreeSet<&str> =
         config.routes.iter().flat_map(|route| &route.filters).map(|filter| filter.name.as_str()).collect();
-    let mut unused: Vec<_> = named.places.iter().filter(|(name, _)| !used.contains(name.as_str())).collect();
-    unused.sort_by_key(|(_, place)| place.start);
-    config.warnings = unused
-        .into_iter()
-        .map(|(filter, place)| {
-            let advice = format!("[filter.{filter}] is not used; name it in the filters of a [[route]]");
-            Problem::new(Some(place.clone()), advice).render(name, text)
-        })
-        .collect();
+    let unused = named.places.iter().filter(|(name, _)| !used.contains(name.as_str()));
+    warnings.extend(unused.map(|(filter, place)| {
+        let advice = format!("[filter.{filter}] is not used; name it in the filters of a [[route]]");
+        Problem::new(Some(place.clone()), advice)
+    }));
+    warnings.sort_by_key(|warning| warning.at.as_ref().map(|at| at.start));
+    config.warnings = warnings.iter().map(|warning| warning.render(name, text)).collect();
     Ok(config)
 }
 
 /// Collects what is wrong and goes on, so that all of it is told at once.
 pub(super) struct Resolver<'a> {
     pub(super) base: &'a Path,
-    problems: Vec<Problem>,
+    pub(super) faults: Faults,
+    /// What must be there when the server starts.
+    on_disk: Vec<NamedPath>,
 }
 
 impl Resolver<'_> {
     pub(super) fn problem(&mut self, at: Range<usize>, text: impl Into<String>) {
-        self.problems.push(Problem::new(Some(at), text));
+        self.faults.push(Problem::new(Some(at), text));
     }
 
-    pub(super) fn has_problems(&self) -> bool {
-        !self.problems.is_empty()
+    /// The path `named`, which must be there when the server starts; `key` says where it stands.
+    pub(super) fn path(&mut self, key: impl Into<String>, named: Spanned<String>, kind: Kind) -> PathBuf {
+        let at = named.span();
+        let path = self.base.join(named.into_inner());
+        self.on_disk.push(NamedPath { at, key: key.into(), path: path.clone(), kind });
+        path
     }
 
-    /// What relative paths start from.
-    pub(super) fn base(&self) -> &Path {
-        self.base
+    /// The address `addr`, whose folder must be there when the server starts.
+    pub(super) fn address(&mut self, key: &str, at: Range<usize>, addr: ListenAddr) -> ListenAddr {
+        let addr = addr.relative_to(self.base);
+        if let ListenAddr::Unix { path, .. } = &addr {
+            self.on_disk.push(NamedPath { at, key: key.to_owned(), path: path.clone(), kind: Kind::Socket });
+        }
+        addr
     }
 
     /// The configuration; of no worth if there are problems afterwards.
     fn config(&mut self, raw: RawConfig, kinds: &BTreeMap<String, FilterKind>) -> Config {
         let default = Config::default();
         let tcp_alone = raw.route.is_empty() && !raw.tcp.is_empty();
-        if let Some(listen) = raw.listen.as_ref().filter(|_| tcp_alone) {
+        let serves_nothing = raw.route.is_empty() && raw.tcp.is_empty();
+        let has_events = raw.route.iter().any(|route| route.get_ref().events.is_some());
+        let lost_routes = self.faults.has_lost(&["route", "tcp", "events"]);
+        if let Some(listen) = raw.listen.as_ref().filter(|_| tcp_alone && !lost_routes) {
             let text = "listen is for HTTP, and there is no [[route]]; leave it out, or add one";
             self.problem(listen.span(), text);
         }
@@ -94,13 +113,10 @@ impl Resolver<'_> {
             None => default.listen,
             Some(listen) => self.listen(listen),
         };
-        let before = self.problems.len();
         let routes = self.routes(raw.route, kinds);
         let tcp = self.tcp(raw.tcp, &listen);
-        // Routes with mistakes are not there; what is missed then is no mistake of the sink.
-        let all = self.problems.len() == before;
         let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
-        let sink = self.sink(raw.limits.connection, raw.sink, all.then_some((&routes, &tcp)));
+        let sink = self.sink(raw.limits.connection, raw.sink, &routes, &tcp);
         let limits = self.shared_limits(raw.limits.server, raw.limits.client);
         let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
         let taken = tcp.iter().map(|port| ListenAddr::Tcp(port.listen));
@@ -124,13 +140,13 @@ impl Resolver<'_> {
             egress_total: egress_total.map(|bytes| bytes as u64),
             admin,
             quota: self.quota(raw.quota),
-            tracing: self.tracing(raw.tracing, &routes),
+            tracing: self.tracing(raw.tracing, has_events || lost_routes),
             routes,
             tcp,
             warnings: Vec::new(),
         };
-        if config.routes.is_empty() && config.tcp.is_empty() && self.problems.is_empty() {
-            self.problems.push(Problem::new(
+        if serves_nothing && self.faults.is_empty() {
+            self.faults.push(Problem::new(
                 None,
                 "nothing to serve; add a [[route]] with a path and files, proxy or events",
             ));
@@ -142,7 +158,7 @@ impl Resolver<'_> {
         let whole = listen.span();
         let mut addrs: Vec<ListenAddr> = Vec::new();
         for (at, addr) in listen.into_inner().0 {
-            let addr = addr.relative_to(self.base);
+            let addr = self.address("listen", at.clone().unwrap_or(whole.clone()), addr);
             if addrs.iter().any(|other| addr.clashes_with(other)) {
                 self.problem(at.unwrap_or(whole.clone()), format!("listen has {addr} twice; leave one out"));
             } else {
@@ -153,43 +169,6 @@ impl Resolver<'_> {
             self.problem(whole, "listen is empty; give an address, or leave it out for 127.0.0.1:8080");
         }
         addrs
-    }
-
-    /// The sink of connections, checked against what is `served`, if that is known.
-    fn sink(
-        &mut self,
-        limit: RawLimit,
-        raw: RawSink,
-        served: Option<(&Vec<Route>, &Vec<Tcp>)>,
-    ) -> SinkSettings {
-        let burst = limit.burst.as_ref().map(Spanned::span);
-        let buffer = raw.buffer.as_ref().map(Spanned::span);
-        let on_full = raw.on_full.as_ref().map(Spanned::span);
-        let default = SinkSettings::default().stall_timeout;
-        let draft = SinkDraft {
-            rate: limit.rate.and_then(|RateOrOff(rate)| rate),
-            burst: limit.burst.map(Spanned::into_inner),
-            report_only: limit.report_only,
-            buffer: self.size("buffer in [sink]", &raw.buffer, MOST_BUFFER),
-            on_full: raw.on_full.map(|word| word.into_inner().0),
-            stall_timeout: Some(self.timeout("stall_timeout in [sink]", raw.stall_timeout, default)),
-            min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
-            unsent: self.size("unsent in [sink]", &raw.unsent, MOST_IN_KERNEL),
-            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_IN_KERNEL),
-        };
-        let (routes, tcp) = served.map_or((&[][..], &[][..]), |(routes, tcp)| (routes, tcp));
-        draft.finish(routes, tcp).unwrap_or_else(|faults| {
-            for fault in faults {
-                let (table, at) = match fault.key {
-                    "burst" => ("[limits.connection]", &burst),
-                    "buffer" => ("[sink]", if buffer.is_some() { &buffer } else { &on_full }),
-                    _ => ("[sink]", &on_full),
-                };
-                let text = format!("{} in {table}: {}", fault.key, fault.text);
-                self.problems.push(Problem::new(at.clone(), text));
-            }
-            SinkSettings::default()
-        })
     }
 
     pub(super) fn size(&mut self, key: &str, value: &Option<Spanned<Size>>, most: Size) -> Option<usize> {
@@ -224,30 +203,11 @@ impl Resolver<'_> {
         mut raw: RawRoute,
         kinds: &BTreeMap<String, FilterKind>,
     ) -> Option<Route> {
-        let name = format!("[[route]] {:?}", shorten(raw.path.get_ref().0.as_str()));
-        let before = self.problems.len();
-        let events = raw.events.take();
-        let source = match (&raw.files, &raw.proxy, events) {
-            (Some(files), None, None) => self.files(&name, files, &raw),
-            (None, Some(proxy), None) => self.proxy(&name, proxy, &raw)?,
-            (None, None, Some(events)) => {
-                self.misplaced(&name, "events", &raw);
-                self.events(&name, events)
-            }
-            (Some(_), Some(proxy), None) => {
-                self.problem(proxy.span(), format!("{name} has both files and proxy; leave one out"));
-                return None;
-            }
-            (_, _, Some(events)) => {
-                self.problem(events.span(), format!("{name} has events and another source; leave one out"));
-                return None;
-            }
-            (None, None, None) => {
-                let text = format!("{name} has no files, proxy or events; say where its content comes from");
-                self.problem(whole, text);
-                return None;
-            }
+        let name = match self.faults.is_told(&raw.path.span()) {
+            true => "[[route]]".to_owned(),
+            false => format!("[[route]] {:?}", shorten(raw.path.get_ref().0.as_str())),
         };
+        let source = self.source(&name, &whole, &mut raw);
         let mut limits = std::mem::take(&mut raw.limits);
         // Two spellings of the same.
         let rate = self.one_of(&name, "rate", raw.rate.take(), limits.response.rate.take());
@@ -256,14 +216,15 @@ impl Resolver<'_> {
         let filters = raw.filters.unwrap_or_default();
         let places = Places {
             path: raw.path.span(),
-            files: raw.files.as_ref().map(Spanned::span),
             burst: burst.as_ref().map(Spanned::span),
             end_of_stream: raw.end_of_stream.as_ref().map(Spanned::span),
             filters: filters.iter().map(Spanned::span).collect(),
         };
+        // What has no source could have had one that may set a rate: that it needs one is not said.
+        let is_known = source.is_some();
         let draft = RouteDraft {
             path: raw.path.into_inner().0,
-            source,
+            source: source.unwrap_or_else(|| Source::Proxy(ProxySource::new(UpstreamUrl::unknown()))),
             rate: rate.and_then(|rate| rate.into_inner().0),
             burst: burst.map(Spanned::into_inner),
             limits,
@@ -271,7 +232,7 @@ impl Resolver<'_> {
             filters: filters.into_iter().map(Spanned::into_inner).collect(),
         };
         match draft.finish(kinds) {
-            Ok(route) => (self.problems.len() == before).then_some(route),
+            Ok(route) => is_known.then_some(route),
             Err(faults) => {
                 for fault in faults {
                     let at = places.of(&fault).unwrap_or(whole.clone());
@@ -282,9 +243,34 @@ impl Resolver<'_> {
         }
     }
 
-    fn files(&mut self, name: &str, files: &Spanned<String>, raw: &RawRoute) -> Source {
+    /// Where a route's content comes from, if it says so, and once.
+    fn source(&mut self, name: &str, whole: &Range<usize>, raw: &mut RawRoute) -> Option<Source> {
+        match (raw.files.clone(), raw.proxy.clone(), raw.events.take()) {
+            (Some(files), None, None) => Some(self.files(name, files, raw)),
+            (None, Some(proxy), None) => Some(self.proxy(name, &proxy, raw)),
+            (None, None, Some(events)) => {
+                self.misplaced(name, "events", raw);
+                Some(self.events(name, events))
+            }
+            (Some(_), Some(proxy), None) => {
+                self.problem(proxy.span(), format!("{name} has both files and proxy; leave one out"));
+                None
+            }
+            (_, _, Some(events)) => {
+                self.problem(events.span(), format!("{name} has events and another source; leave one out"));
+                None
+            }
+            (None, None, None) => {
+                let text = format!("{name} has no files, proxy or events; say where its content comes from");
+                self.problem(whole.clone(), text);
+                None
+            }
+        }
+    }
+
+    fn files(&mut self, name: &str, files: Spanned<String>, raw: &RawRoute) -> Source {
         self.misplaced(name, "files", raw);
-        let mut source = FilesSource::new(self.base.join(files.get_ref()));
+        let mut source = FilesSource::new(self.path(format!("files in {name}"), files, Kind::Folder));
         if let Some(index) = &raw.index {
             match FilesSource::check_index(index.get_ref()) {
                 Ok(()) => source.index.clone_from(index.get_ref()),

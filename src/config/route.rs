@@ -142,20 +142,17 @@ impl RouteDraft {
     /// The route. `named` are the filters that were given names; those that need no table are known besides.
     ///
     /// # Errors
-    /// A filter that is not known, a setting that would do nothing, a folder that cannot be served.
+    /// A filter that is not known, a setting that would do nothing, a folder's path without a slash at its end.
     pub fn finish(self, named: &BTreeMap<String, FilterKind>) -> Result<Route, Vec<RouteFault>> {
         let mut faults = Vec::new();
         let mut fault = |key, index, text: String| faults.push(RouteFault { key, index, text });
 
         let backend_may_limit = matches!(&self.source, Source::Proxy(proxy) if proxy.honour_accel);
         let can_have_rate = self.rate.is_some() || backend_may_limit;
-        if let Source::Files(files) = &self.source {
+        if let Source::Files(_) = &self.source {
             if !self.path.as_str().ends_with('/') {
                 let good = format!("{}/", shorten(self.path.as_str()));
                 fault("path", None, format!("a folder's path ends with a slash; write {good:?}"));
-            }
-            if let Err(text) = files.check_root() {
-                fault("files", None, text);
             }
         }
         if self.burst.is_some() && !can_have_rate {

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use super::error::shorten;
+use toml::Spanned;
+
+use super::error::{Problem, shorten};
 use super::filters::FilterKind;
+use super::raw::{RawLimit, RawSink};
+use super::resolve::Resolver;
 use super::route::Route;
 use super::tcp::Tcp;
-use crate::limit::{Burst, Limit, Rate, Size};
+use crate::limit::{Burst, Limit, Rate, RateOrOff, Size};
 
 /// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
 pub const MOST_BUFFER: Size = Size::new(64 << 20);
@@ -178,6 +182,45 @@ impl SinkDraft {
             }
         }
         if faults.is_empty() { Ok(settings) } else { Err(faults) }
+    }
+}
+
+impl Resolver<'_> {
+    /// The sink of connections, checked against what is served.
+    pub(super) fn sink(
+        &mut self,
+        limit: RawLimit,
+        raw: RawSink,
+        routes: &[Route],
+        tcp: &[Tcp],
+    ) -> SinkSettings {
+        let burst = limit.burst.as_ref().map(Spanned::span);
+        let buffer = raw.buffer.as_ref().map(Spanned::span);
+        let on_full = raw.on_full.as_ref().map(Spanned::span);
+        let default = SinkSettings::default().stall_timeout;
+        let draft = SinkDraft {
+            rate: limit.rate.and_then(|RateOrOff(rate)| rate),
+            burst: limit.burst.map(Spanned::into_inner),
+            report_only: limit.report_only,
+            buffer: self.size("buffer in [sink]", &raw.buffer, MOST_BUFFER),
+            on_full: raw.on_full.map(|word| word.into_inner().0),
+            stall_timeout: Some(self.timeout("stall_timeout in [sink]", raw.stall_timeout, default)),
+            min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
+            unsent: self.size("unsent in [sink]", &raw.unsent, MOST_IN_KERNEL),
+            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_IN_KERNEL),
+        };
+        draft.finish(routes, tcp).unwrap_or_else(|faults| {
+            for fault in faults {
+                let (table, at) = match fault.key {
+                    "burst" => ("[limits.connection]", &burst),
+                    "buffer" => ("[sink]", if buffer.is_some() { &buffer } else { &on_full }),
+                    _ => ("[sink]", &on_full),
+                };
+                let text = format!("{} in {table}: {}", fault.key, fault.text);
+                self.faults.push(Problem::new(at.clone(), text));
+            }
+            SinkSettings::default()
+        })
     }
 }
 

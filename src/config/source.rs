@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use super::error::shorten;
 use super::events::EventSettings;
+use super::on_disk;
 use super::upstream::{HostPolicy, UpstreamUrl};
-use crate::excerpt::excerpt;
 use crate::limit::Size;
 
 /// Where a route's content comes from.
@@ -79,22 +79,7 @@ impl FilesSource {
     /// # Errors
     /// The text says which it is not, and what to do.
     pub fn check_root(&self) -> Result<(), String> {
-        let root = excerpt(&self.root.display().to_string(), 300);
-        match std::fs::read_dir(&self.root) {
-            Ok(_) => Ok(()),
-            Err(error) => Err(match error.kind() {
-                std::io::ErrorKind::NotFound => {
-                    format!("there is no folder {root:?}; create it or correct the path")
-                }
-                std::io::ErrorKind::NotADirectory => {
-                    format!("{root:?} is not a folder; give the folder it is in")
-                }
-                std::io::ErrorKind::PermissionDenied => {
-                    format!("the folder {root:?} may not be read; change its permissions or the user")
-                }
-                _ => format!("the folder {root:?} cannot be read: {error}"),
-            }),
-        }
+        on_disk::folder(&self.root)
     }
 
     /// Gives files whose names end in a dot and `extension` a media type.
@@ -259,21 +244,5 @@ mod tests {
         for (fields, good) in [(-1, false), (0, false), (1, true), (4096, true), (4097, false)] {
             assert_eq!(ProxySource::check_response_fields(fields).is_ok(), good, "{fields}");
         }
-    }
-
-    #[test]
-    fn a_root_must_be_a_folder() {
-        let folder = tempfile::tempdir().unwrap();
-        assert_eq!(FilesSource::new(folder.path()).check_root(), Ok(()));
-        let file = folder.path().join("file");
-        std::fs::write(&file, "").unwrap();
-        assert!(FilesSource::new(file).check_root().unwrap_err().contains("is not a folder"));
-        assert!(
-            FilesSource::new(folder.path().join("none"))
-                .check_root()
-                .unwrap_err()
-                .contains("there is no folder")
-        );
-        assert!(FilesSource::new("nul\0").check_root().is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! `[[tcp]]`: raw TCP at a pace, a file for whoever connects or a relay.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -12,6 +12,7 @@ use toml::Spanned;
 
 use super::error::shorten;
 use super::limits::{RawBudget, RouteLimits};
+use super::on_disk::{self, Kind};
 use super::raw::{EndOfStreamWord, Parsed, Timeout};
 use super::resolve::Resolver;
 use super::{ListenAddr, Pace};
@@ -35,7 +36,7 @@ pub struct Tcp {
 pub enum TcpSource {
     /// A file, sent to each client from its start.
     File {
-        /// The file. It need not be there before a client is.
+        /// The file, which is there at the start. It may come and go afterwards.
         path: PathBuf,
         /// Whether it goes on as it grows, and with the file that takes its place.
         follow: bool,
@@ -52,6 +53,17 @@ pub enum TcpSource {
 }
 
 impl TcpSource {
+    /// Whether its file, if it has one, is there, is a regular file, and can be read.
+    ///
+    /// # Errors
+    /// The text says which it is not, and what to do.
+    pub fn check_file(&self) -> Result<(), String> {
+        match self {
+            Self::File { path, .. } => on_disk::file(path),
+            Self::Relay { .. } => Ok(()),
+        }
+    }
+
     /// The default of `connect_timeout`: a backend is near.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 }
@@ -157,11 +169,14 @@ impl Resolver<'_> {
 
     fn port(&mut self, whole: Range<usize>, raw: RawTcp) -> Option<Tcp> {
         let at = raw.listen.span();
-        let ListenAddr::Tcp(listen) = raw.listen.into_inner().0 else {
-            self.problem(at, "listen in [[tcp]]: a Unix socket is not TCP; write 127.0.0.1:7070");
-            return None;
+        let (listen, name) = match raw.listen.into_inner().0 {
+            ListenAddr::Unix { .. } => {
+                self.problem(at, "listen in [[tcp]]: a Unix socket is not TCP; write 127.0.0.1:7070");
+                (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "[[tcp]]".to_owned())
+            }
+            ListenAddr::Tcp(listen) if self.faults.is_told(&at) => (listen, "[[tcp]]".to_owned()),
+            ListenAddr::Tcp(listen) => (listen, format!("[[tcp]] {listen}")),
         };
-        let name = format!("[[tcp]] {listen}");
         let is_file = raw.file.is_some();
         let misplaced = [
             ("follow", "file", raw.follow.as_ref().map(Spanned::span).filter(|_| !is_file)),
@@ -174,11 +189,11 @@ impl Resolver<'_> {
             }
         }
         let source = match (raw.file, raw.to) {
-            (Some(file), None) => TcpSource::File {
-                path: self.base.join(file.into_inner()),
+            (Some(file), None) => Some(TcpSource::File {
+                path: self.path(format!("file in {name}"), file, Kind::File),
                 follow: raw.follow.is_some_and(Spanned::into_inner),
-            },
-            (None, Some(to)) => TcpSource::Relay {
+            }),
+            (None, Some(to)) => Some(TcpSource::Relay {
                 to: to.into_inner().0,
                 upload: raw.upload_rate.and_then(|rate| rate.into_inner().0),
                 connect_timeout: self.timeout(
@@ -186,14 +201,14 @@ impl Resolver<'_> {
                     raw.connect_timeout,
                     TcpSource::CONNECT_TIMEOUT,
                 ),
-            },
+            }),
             (Some(_), Some(to)) => {
                 self.problem(to.span(), format!("{name} has both file and to; leave one out"));
-                return None;
+                None
             }
             (None, None) => {
                 self.problem(whole, format!("{name} has neither file nor to; say where its bytes come from"));
-                return None;
+                None
             }
         };
         let rate = raw.rate.and_then(|RateOrOff(rate)| rate);
@@ -215,7 +230,7 @@ impl Resolver<'_> {
             client: self.budget(&format!("limits.client of {name}"), raw.limits.client),
             ..RouteLimits::default()
         };
-        Some(Tcp { listen, source, pace, limits })
+        Some(Tcp { listen, source: source?, pace, limits })
     }
 }
 

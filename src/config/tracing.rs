@@ -6,10 +6,10 @@ use std::str::FromStr;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::UpstreamUrl;
 use super::error::shorten;
 use super::raw::Parsed;
 use super::resolve::Resolver;
-use super::{Route, Source, UpstreamUrl};
 
 /// The URL of a collector of OTLP over HTTP: `http://HOST[:PORT][/PATH]`.
 ///
@@ -82,17 +82,16 @@ pub(super) struct RawTracing {
 }
 
 impl Resolver<'_> {
-    /// What `[tracing]` means beside these routes.
+    /// What `[tracing]` means; `has_events` is whether a route has streams of events.
     pub(super) fn tracing(
         &mut self,
         raw: Option<Spanned<RawTracing>>,
-        routes: &[Route],
+        has_events: bool,
     ) -> Option<TracingSettings> {
         let raw = raw?;
         let place = raw.span();
         let raw = raw.into_inner();
-        let has_events = |route: &Route| matches!(route.source, Source::Events(_));
-        if !self.has_problems() && !routes.iter().any(has_events) {
+        if !has_events {
             self.problem(place, "[tracing] is for streams of events, and no [[route]] has any; leave it out");
         }
         if let Some(service) = raw.service.as_ref().filter(|service| service.get_ref().trim().is_empty()) {

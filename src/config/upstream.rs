@@ -39,6 +39,11 @@ impl UpstreamUrl {
         self.authority.port_u16().unwrap_or(80)
     }
 
+    /// What stands for one that could not be read, in a configuration that is not used.
+    pub(super) fn unknown() -> Self {
+        Self { authority: Authority::from_static("unknown.invalid"), base: None }
+    }
+
     /// Host and port as they were written.
     pub fn authority(&self) -> &Authority {
         &self.authority

@@ -72,7 +72,7 @@ impl Server {
     /// The server that `config` describes, its addresses bound, not yet running.
     ///
     /// # Errors
-    /// An address cannot be listened on, a folder cannot be opened, or a filter of `kinds` refuses its
+    /// An address cannot be listened on, a folder or a file cannot be opened, or a filter of `kinds` refuses its
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
         let mut counts = BTreeMap::new();
@@ -83,6 +83,8 @@ impl Server {
         let server =
             Self::of(settings(config), listeners, routes, counts, Some(config.clone())).with_tracer(tracer);
         config.tcp.iter().try_fold(server, |server, given| {
+            let faulty = |error| AssemblyError(format!("tcp:{}: {error}", given.listen));
+            given.source.check_file().map_err(faulty)?;
             Ok(server.with_port(bind(&ListenAddr::Tcp(given.listen))?, port(given)))
         })
     }

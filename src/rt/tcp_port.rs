@@ -7,7 +7,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
 use std::net::{SocketAddr, TcpListener};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
@@ -17,8 +17,10 @@ use super::unsent::address;
 /// connect instead of getting an answer; the kernel caps it at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// How long a successor waits for the one that leaves. That one looks every [`LOOK`].
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How often a successor looks whether the one that leaves has gone, and how long it waits in between: two
+/// seconds in all. The leaver looks every [`LOOK`].
+const MAX_LOOKS: usize = 400;
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// How often one that leaves looks for its successor.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
@@ -31,12 +33,13 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     };
     let Ok(listener) = listen(addr, true) else { return Err(in_use) };
     // What the kernel remembers of earlier successors may have let us beside a listener that stays.
-    let began = Instant::now();
+    let mut looks = 0;
     while listeners(addr) != Some(1) {
-        if began.elapsed() > PATIENCE {
+        if looks == MAX_LOOKS {
             return Err(in_use);
         }
-        std::thread::sleep(LOOK / 10);
+        looks += 1;
+        std::thread::sleep(PAUSE);
     }
     SockRef::from(&listener).set_reuse_port(false)?;
     Ok(listener)

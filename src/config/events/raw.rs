@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::super::on_disk::Kind;
 use super::super::raw::{OneOrMany, Timeout};
 use super::super::resolve::Resolver;
 use super::super::{Source, words};
@@ -37,7 +38,7 @@ pub(in crate::config) struct RawEvents {
     suspend: Option<Spanned<String>>,
     origins: Option<Spanned<OneOrMany<String>>>,
     server_names: Option<Spanned<OneOrMany<String>>>,
-    publish_token_file: Option<String>,
+    publish_token_file: Option<Spanned<String>>,
 }
 
 /// The largest size of a log or a queue.
@@ -66,6 +67,8 @@ impl Resolver<'_> {
                 Suspend::default()
             }),
         };
+        let token_file =
+            raw.publish_token_file.map(|file| self.path(key("publish_token_file"), file, Kind::File));
         let mut count =
             |name, value: Option<Spanned<i64>>, default| self.count(&key(name), value, default, 1);
         let settings = EventSettings {
@@ -84,7 +87,7 @@ impl Resolver<'_> {
             names: raw.names.map_or(default.names, texts),
             origins: raw.origins.map_or(default.origins, texts),
             server_names: raw.server_names.map_or(default.server_names, texts),
-            publish_token_file: raw.publish_token_file.map(|file| self.base().join(file)),
+            publish_token_file: token_file,
             queue_bytes: self
                 .size(&key("queue_bytes"), &raw.queue_bytes, MOST_BYTES)
                 .unwrap_or(default.queue_bytes),
@@ -100,7 +103,11 @@ impl Resolver<'_> {
         };
         let unchecked = settings.clone();
         Source::Events(Box::new(settings.checked().unwrap_or_else(|faults| {
-            for fault in faults {
+            // One that could not be read is not what the others do not go with.
+            const RELATED: [&str; 8] =
+                ["names", "streams", "queue", "queue_bytes", "log", "log_bytes", "event_size", "batch"];
+            let lost = self.faults.has_lost(&RELATED);
+            for fault in faults.into_iter().filter(|fault| !lost || fault.key == "origins") {
                 self.problem(places.get(fault.key), format!("{}: {}", key(fault.key), fault.text));
             }
             unchecked

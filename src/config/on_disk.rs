@@ -1,0 +1,128 @@
+//! What a configuration names and must be there when the server starts.
+
+use std::io::{Error, ErrorKind};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use crate::excerpt::excerpt;
+use crate::named_file;
+
+/// What becomes of a file or folder that a configuration names and that is not there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Absent {
+    /// The configuration is wrong: it is about to be served. The default.
+    #[default]
+    Fault,
+    /// The configuration is good, with a [warning](super::Config::warnings): it may be for another machine.
+    Warning,
+    /// Nobody knows: no file system is looked at.
+    Unseen,
+}
+
+/// A path that stands in the file.
+pub(super) struct NamedPath {
+    pub(super) at: Range<usize>,
+    /// The key with its table, for the message.
+    pub(super) key: String,
+    pub(super) path: PathBuf,
+    pub(super) kind: Kind,
+}
+
+/// What must be at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A folder whose files are served.
+    Folder,
+    /// A regular file.
+    File,
+    /// A folder in which a socket can be made; the path is the socket's.
+    Socket,
+}
+
+impl NamedPath {
+    /// What is wrong with what is there.
+    pub(super) fn fault(&self) -> Option<String> {
+        let looked = match self.kind {
+            Kind::Folder => folder(&self.path),
+            Kind::File => file(&self.path),
+            Kind::Socket => match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                Some(parent) => folder(parent),
+                None => Ok(()),
+            },
+        };
+        looked.err().map(|text| format!("{}: {text}", self.key))
+    }
+}
+
+/// Whether a folder is there and can be read.
+///
+/// # Errors
+/// The text says what it is instead, and what to do.
+pub(super) fn folder(path: &Path) -> Result<(), String> {
+    std::fs::read_dir(path).map(drop).map_err(|error| {
+        let shown = shown(path);
+        match error.kind() {
+            ErrorKind::NotFound => format!("there is no folder {shown}; create it or correct the path"),
+            ErrorKind::NotADirectory => format!("{shown} is not a folder; give the folder it is in"),
+            ErrorKind::PermissionDenied => {
+                format!("the folder {shown} may not be read; change its permissions or the user")
+            }
+            _ => format!("the folder {shown} cannot be read: {error}"),
+        }
+    })
+}
+
+/// Whether a regular file is there and can be read.
+///
+/// # Errors
+/// The text says what it is instead, and what to do.
+pub(super) fn file(path: &Path) -> Result<(), String> {
+    named_file::open(path).map(drop).map_err(|error: Error| {
+        let shown = shown(path);
+        match error.kind() {
+            ErrorKind::NotFound => format!("there is no file {shown}; create it or correct the path"),
+            ErrorKind::IsADirectory => format!("{shown} is a folder; give a file in it"),
+            ErrorKind::PermissionDenied => {
+                format!("the file {shown} may not be read; change its permissions or the user")
+            }
+            _ => format!("the file {shown} cannot be read: {error}"),
+        }
+    })
+}
+
+fn shown(path: &Path) -> String {
+    format!("{:?}", excerpt(&path.display().to_string(), 300))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_there_or_something_else_is_told() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        std::fs::write(at("file"), "").unwrap();
+        for (kind, path, expected) in [
+            (Kind::Folder, place.path().to_owned(), None),
+            (Kind::Folder, at("none"), Some("there is no folder")),
+            (Kind::Folder, at("file"), Some("is not a folder; give the folder it is in")),
+            (Kind::Folder, "nul\0".into(), Some("cannot be read")),
+            (Kind::File, at("file"), None),
+            (Kind::File, at("none"), Some("there is no file")),
+            (Kind::File, place.path().to_owned(), Some("is a folder; give a file in it")),
+            (Kind::File, "/dev/null".into(), Some("this is a device, not a regular file")),
+            (Kind::Socket, at("s"), None),
+            (Kind::Socket, "s".into(), None),
+            (Kind::Socket, at("none/s"), Some("there is no folder")),
+        ] {
+            let named = NamedPath { at: 0..0, key: "key".to_owned(), path, kind };
+            let fault = named.fault();
+            let as_expected = match (&fault, expected) {
+                (Some(fault), Some(expected)) => fault.starts_with("key: ") && fault.contains(expected),
+                (fault, expected) => fault.is_none() && expected.is_none(),
+            };
+            assert!(as_expected, "{kind:?} {:?}: {fault:?}", named.path);
+        }
+    }
+}
