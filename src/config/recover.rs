@@ -192,6 +192,17 @@ impl Mend<'_> {
         self.descend(table, span) || self.fill(table, span)
     }
 
+    /// The same for what is a table itself.
+    fn within(&mut self, value: &mut Spanned<DeValue<'_>>) -> bool {
+        let span = value.span();
+        match value.get_mut() {
+            DeValue::Table(table) => {
+                self.descend(table, &span) || (*self.at == span && self.fill(table, &span))
+            }
+            _ => false,
+        }
+    }
+
     fn descend(&mut self, table: &mut DeTable<'_>, span: &Range<usize>) -> bool {
         let mut out = None;
         for (key, value) in table.iter_mut() {
@@ -200,34 +211,20 @@ impl Mend<'_> {
                 break;
             }
             let place = value.span();
-            match value.get_mut() {
-                DeValue::Table(inner) => {
-                    if self.descend(inner, &place) || (*self.at == place && self.fill(inner, &place)) {
-                        return true;
-                    }
+            if self.within(value) {
+                return true;
+            }
+            if let DeValue::Array(items) = value.get_mut() {
+                if items.iter_mut().any(|item| self.within(item)) {
+                    return true;
                 }
-                DeValue::Array(items) => {
-                    let found = items.iter_mut().position(|item| {
-                        let place = item.span();
-                        match item.get_mut() {
-                            DeValue::Table(inner) => {
-                                self.descend(inner, &place) || (*self.at == place && self.fill(inner, &place))
-                            }
-                            _ => false,
-                        }
-                    });
-                    if found.is_some() {
-                        return true;
-                    }
-                    if let Some(bad) = items.iter().position(|item| self.holds(&item.span())) {
-                        let good = items.clone().into_iter().enumerate();
-                        *items = good.filter(|(index, _)| *index != bad).map(|(_, item)| item).collect();
-                        // It may be empty now.
-                        self.faults.told.insert((place.start, place.end));
-                        return true;
-                    }
+                if let Some(bad) = items.iter().position(|item| self.holds(&item.span())) {
+                    let good = items.clone().into_iter().enumerate();
+                    *items = good.filter(|(index, _)| *index != bad).map(|(_, item)| item).collect();
+                    // It may be empty now.
+                    self.faults.told.insert((place.start, place.end));
+                    return true;
                 }
-                _ => {}
             }
             let may_miss = matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
             if self.holds(&place) && (self.missing.is_none() || may_miss) {

@@ -149,11 +149,9 @@ impl RouteDraft {
 
         let backend_may_limit = matches!(&self.source, Source::Proxy(proxy) if proxy.honour_accel);
         let can_have_rate = self.rate.is_some() || backend_may_limit;
-        if let Source::Files(_) = &self.source {
-            if !self.path.as_str().ends_with('/') {
-                let good = format!("{}/", shorten(self.path.as_str()));
-                fault("path", None, format!("a folder's path ends with a slash; write {good:?}"));
-            }
+        if matches!(self.source, Source::Files(_)) && !self.path.as_str().ends_with('/') {
+            let good = format!("{}/", shorten(self.path.as_str()));
+            fault("path", None, format!("a folder's path ends with a slash; write {good:?}"));
         }
         if self.burst.is_some() && !can_have_rate {
             fault("burst", None, "without a rate there is nothing to be ahead of; set a rate too".to_owned());
