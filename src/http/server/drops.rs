@@ -10,7 +10,9 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use super::clients::network;
+use super::{Shared, Stage};
 use crate::clock::{Clock, Sleep};
+use crate::rt;
 
 /// How long drops are gathered before the log tells of them.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -102,6 +104,19 @@ impl DropLog {
 
     fn gathered(&self) -> MutexGuard<'_, Gathered> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shared {
+    /// Notes that a reader was given up, and has the log told of it in a while, together with others.
+    pub(super) fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
+        if self.drops.note(client, bytes) {
+            let shared = Arc::clone(self);
+            rt::spawn(async move {
+                let clock = Arc::clone(&shared.clock);
+                shared.drops.sweep_later(clock, shared.reached(Stage::Stopped)).await;
+            });
+        }
     }
 }
 

@@ -24,7 +24,7 @@ mod waiting;
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -371,17 +371,6 @@ impl Shared {
 
     fn is_shedding(&self) -> bool {
         self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
-    }
-
-    /// Notes that a reader was given up, and has the log told of it in a while, together with others.
-    fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
-        if self.drops.note(client, bytes) {
-            let shared = Arc::clone(self);
-            rt::spawn(async move {
-                let clock = Arc::clone(&shared.clock);
-                shared.drops.sweep_later(clock, shared.reached(Stage::Stopped)).await;
-            });
-        }
     }
 
     /// Counts a connection in and gives it its number.
