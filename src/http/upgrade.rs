@@ -5,6 +5,7 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
@@ -15,7 +16,11 @@ use hyper::rt::{Read, ReadBuf, Write};
 /// The client's connection when it has changed protocols. Completes when the answer, of status 101, has gone
 /// out; with an error if there is no such answer.
 #[derive(Clone)]
-pub struct Upgrade(Kind);
+pub struct Upgrade {
+    kind: Kind,
+    /// What is read of the connection is added to it.
+    read: Option<Arc<AtomicU64>>,
+}
 
 #[derive(Clone)]
 enum Kind {
@@ -39,24 +44,25 @@ impl Upgrade {
     pub fn of<B>(request: &mut Request<B>) -> Self {
         match request.extensions_mut().remove::<Self>() {
             Some(upgrade) => upgrade,
-            None => Self(Kind::Hyper(hyper::upgrade::on(request))),
+            None => Self { kind: Kind::Hyper(hyper::upgrade::on(request)), read: None },
         }
     }
 
     /// An upgrade of ours and what completes it.
     pub(crate) fn new() -> (Self, Handover) {
         let slot = Arc::new(Mutex::default());
-        (Self(Kind::Ours(Arc::clone(&slot))), Handover(slot))
+        (Self { kind: Kind::Ours(Arc::clone(&slot)), read: None }, Handover(slot))
     }
-}
 
-impl Future for Upgrade {
-    type Output = io::Result<Upgraded>;
+    /// The same, adding what is read of the connection to `read`.
+    pub(crate) fn counting(self, read: Arc<AtomicU64>) -> Self {
+        Self { read: Some(read), ..self }
+    }
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
-        match &mut self.get_mut().0 {
+    fn poll_stream(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
+        match &mut self.kind {
             Kind::Hyper(upgrade) => Pin::new(upgrade).poll(cx).map(|upgraded| match upgraded {
-                Ok(stream) => Ok(Upgraded(Box::new(OfHyper(stream)))),
+                Ok(stream) => Ok(Upgraded::new(OfHyper(stream))),
                 Err(error) => Err(io::Error::other(error)),
             }),
             Kind::Ours(slot) => {
@@ -76,6 +82,15 @@ impl Future for Upgrade {
     }
 }
 
+impl Future for Upgrade {
+    type Output = io::Result<Upgraded>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
+        let this = self.get_mut();
+        this.poll_stream(cx).map_ok(|stream| Upgraded { read: this.read.take(), ..stream })
+    }
+}
+
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Upgrade").finish_non_exhaustive()
@@ -85,7 +100,7 @@ impl fmt::Debug for Upgrade {
 impl Handover {
     /// Hands the connection over.
     pub(crate) fn complete(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
-        self.end(Some(Upgraded(Box::new(stream))));
+        self.end(Some(Upgraded::new(stream)));
     }
 
     fn end(&self, stream: Option<Upgraded>) {
@@ -105,7 +120,16 @@ impl Drop for Handover {
 }
 
 /// A connection that changed protocols, from the first byte behind the request's head on.
-pub struct Upgraded(Box<dyn Stream>);
+pub struct Upgraded {
+    stream: Box<dyn Stream>,
+    read: Option<Arc<AtomicU64>>,
+}
+
+impl Upgraded {
+    fn new(stream: impl Stream + 'static) -> Self {
+        Self { stream: Box::new(stream), read: None }
+    }
+}
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -113,13 +137,17 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl AsyncRead for Upgraded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_read(cx, buf)
+        let len = ready!(Pin::new(&mut *self.stream).poll_read(cx, buf))?;
+        if let Some(read) = &self.read {
+            read.fetch_add(len as u64, Ordering::Relaxed);
+        }
+        Poll::Ready(Ok(len))
     }
 }
 
 impl AsyncWrite for Upgraded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write(cx, buf)
+        Pin::new(&mut *self.stream).poll_write(cx, buf)
     }
 
     fn poll_write_vectored(
@@ -127,15 +155,15 @@ impl AsyncWrite for Upgraded {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.0).poll_write_vectored(cx, bufs)
+        Pin::new(&mut *self.stream).poll_write_vectored(cx, bufs)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_flush(cx)
+        Pin::new(&mut *self.stream).poll_flush(cx)
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0).poll_close(cx)
+        Pin::new(&mut *self.stream).poll_close(cx)
     }
 }
 

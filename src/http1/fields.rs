@@ -1,6 +1,6 @@
 //! Fields whose values are lists.
 
-use http::header::{CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue};
 
 use super::Malformed;
 
@@ -27,6 +27,14 @@ pub(crate) fn tokens<'a>(
 /// The field cannot be read; see [`tokens`].
 pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> Result<bool, Malformed> {
     Ok(tokens(fields, name)?.any(|member| member.eq_ignore_ascii_case(token)))
+}
+
+/// Whether the client expects to be told to go on with its content (RFC 9110, section 10.1.1), and nothing else;
+/// all lines of `Expect` together.
+pub(crate) fn expects_continue(fields: &HeaderMap) -> bool {
+    let Ok(mut members) = tokens(fields, &EXPECT) else { return false };
+    let is_one = |member: &str| member.eq_ignore_ascii_case("100-continue");
+    members.next().is_some_and(is_one) && members.all(is_one)
 }
 
 /// What `Content-Length` tells. Several that are equal are one (RFC 9112, section 6.3).

@@ -16,6 +16,7 @@ mod listeners;
 mod many_streams;
 mod messages;
 mod paths;
+mod requests;
 mod trailers;
 mod tunnel;
 mod wire;

@@ -184,3 +184,42 @@ fn a_tunnel_that_is_cut_for_its_silence_says_so() {
         assert!(lines[0].contains(&(name.to_owned(), value.to_owned())), "{name}: {lines:?}");
     }
 }
+
+#[test]
+fn a_tunnel_has_its_line_at_its_end_with_the_bytes_of_both_ways() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    let program = Program::start(&["proxy", &upstream, "--access-log"]);
+    let backend = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        let switching = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello";
+        stream.write_all(switching.as_bytes()).unwrap();
+        stream.read_exact(&mut [0; 3]).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    });
+    let mut stream = program.connect();
+    stream.write_all(b"GET /chat HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").unwrap();
+    let mut came = Vec::new();
+    while !came.ends_with(b"hello") {
+        let mut byte = [0];
+        stream.read_exact(&mut byte).unwrap();
+        came.push(byte[0]);
+    }
+    stream.write_all(b"bye").unwrap();
+    stream.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0);
+    backend.join().unwrap();
+    let log = program.end();
+    let [record] = &records(&log, "response")[..] else { panic!("{log}") };
+    for (name, expected) in
+        [("status", "101"), ("target", "/chat"), ("bytes", "5"), ("bytes_up", "3"), ("outcome", "complete")]
+    {
+        assert!(record.contains(&(name.into(), expected.into())), "{name} in {record:?}");
+    }
+}

@@ -30,6 +30,7 @@ mod hop;
 mod kept;
 mod link;
 mod location;
+mod max_forwards;
 mod pool;
 mod receiving;
 mod request;
@@ -135,8 +136,11 @@ impl Proxy {
         let progress = Progress::new(Arc::clone(&self.clock));
         let body = Sending::new(body, progress.clone());
         let uploads = !body.is_empty();
-        let outgoing = request::outgoing(head, rest, uploads, from, &self.source)
-            .map_err(|refusal| answer::plain(refusal.status, refusal.text))?;
+        let refused = |refusal: request::Refusal| answer::plain(refusal.status, refusal.text);
+        if let Some(answer) = max_forwards::count_down(&mut head).map_err(refused)? {
+            return Ok(answer);
+        }
+        let outgoing = request::outgoing(head, rest, uploads, from, &self.source).map_err(refused)?;
 
         let fail = |failure: Failure| {
             failure.log(&self.name, &self.failures);

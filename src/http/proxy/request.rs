@@ -9,7 +9,7 @@ use super::forwarded::{self, Client};
 use super::hop;
 use super::target::{self, Unmappable};
 use crate::config::{HostPolicy, ProxySource};
-use crate::http1::{Malformed, content_length, has_token, strip_request};
+use crate::http1::{Malformed, content_length, expects_continue, has_token, strip_request};
 
 /// A request's head as the upstream gets it.
 #[derive(Debug)]
@@ -59,10 +59,13 @@ pub(super) fn outgoing(
     let claims = forwarded::claims(fields, client);
     hop::strip(fields).map_err(Refusal::unreadable)?;
     strip_request(fields, claims.is_some());
-    // The expectation is met here: the client is told to continue when its body is first asked for.
-    if fields.get(EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
-        fields.remove(EXPECT);
+    // The expectation is met here: the client is told to continue when its body is first asked for. One of
+    // HTTP/1.0 cannot mean it.
+    if fields.contains_key(EXPECT) && !expects_continue(fields) && received.version != Version::HTTP_10 {
+        let text = "The request expects something else than 100-continue.";
+        return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, text));
     }
+    fields.remove(EXPECT);
     join_cookies(fields);
     let asked = host.as_ref().and_then(|host| host.to_str().ok());
     forwarded::tell(fields, client, &claims.unwrap_or_default(), asked);
@@ -140,6 +143,10 @@ pub(super) fn is_idempotent(method: &Method) -> bool {
 impl Refusal {
     fn new(status: StatusCode, text: &'static str) -> Self {
         Self { status, text }
+    }
+
+    pub(super) fn max_forwards() -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "The request's Max-Forwards is not one number.")
     }
 
     fn length() -> Self {

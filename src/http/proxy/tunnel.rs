@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -51,6 +52,12 @@ pub enum TunnelEnd {
 impl Tunnel {
     pub(super) fn new(client: Upgrade, upstream: Link, idle: Duration) -> Self {
         Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle }
+    }
+
+    /// Adds what the client sends to `read`.
+    pub(crate) fn counting(mut self, read: Arc<AtomicU64>) -> Self {
+        self.client = self.client.counting(read);
+        self
     }
 }
 

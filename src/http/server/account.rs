@@ -10,7 +10,8 @@ use super::clients::Asker;
 use super::connection::Connection;
 use super::connection_fields;
 use super::held::{MAX_CODERS, is_crowded};
-use super::transfer::{Tracked, Transfer};
+use super::transfer::Transfer;
+use super::tunnel::Tracked;
 use crate::body::Waits;
 use crate::brigade::MAX_PIECE;
 use crate::budget::ClientKey;
@@ -53,6 +54,10 @@ pub(super) struct Account {
     pub(super) given_up: bool,
     /// What the connection had waited for, for tokens and for its reader, when the exchange began.
     waited_before: (Duration, Duration),
+    /// It became a tunnel, which is told of in its place.
+    is_tunnel: bool,
+    /// Of a tunnel: bytes that came from the client.
+    up: Option<u64>,
 }
 
 impl Exchange {
@@ -75,6 +80,8 @@ impl Exchange {
             window_wait: Duration::ZERO,
             given_up: false,
             waited_before: waited(&connection, began),
+            is_tunnel: false,
+            up: None,
         };
         Self { connection, account, coders: 0 }
     }
@@ -142,9 +149,11 @@ impl Exchange {
         &self.account.transfer
     }
 
-    /// What is told of the tunnel that the exchange becomes.
-    pub(super) fn tunnel(&self) -> Tracked {
-        Tracked::tunnel(Arc::clone(&self.connection), &self.account.transfer)
+    /// The tunnel that the exchange becomes, and that is told of in its place.
+    pub(super) fn tunnel(&mut self) -> Tracked {
+        self.account.is_tunnel = true;
+        let waited_before = self.account.waited_before;
+        Tracked::new(Arc::clone(&self.connection), &self.account.transfer, waited_before)
     }
 
     /// The version of HTTP that the request came by.
@@ -179,6 +188,28 @@ impl Drop for Exchange {
 }
 
 impl Account {
+    /// That of a tunnel which is over.
+    pub(super) fn of_tunnel(
+        transfer: Arc<Transfer>,
+        waits: Waits,
+        turns: Vec<(Arc<str>, Duration)>,
+        waited_before: (Duration, Duration),
+        up: u64,
+    ) -> Self {
+        Self {
+            transfer,
+            ended: true,
+            cut: false,
+            waits,
+            turns,
+            window_wait: Duration::ZERO,
+            given_up: false,
+            waited_before,
+            is_tunnel: false,
+            up: Some(up),
+        }
+    }
+
     pub(super) fn is_multiplexed(&self) -> bool {
         self.transfer.is_multiplexed()
     }
@@ -198,7 +229,10 @@ impl Account {
     }
 
     /// Tells of it, which is over `now`. `cut`: not all of what was handed on went to the socket.
-    fn tell(mut self, connection: &Connection, cut: bool, now: Instant) {
+    pub(super) fn tell(mut self, connection: &Connection, cut: bool, now: Instant) {
+        if self.is_tunnel {
+            return;
+        }
         self.cut = cut;
         let (route, status, bytes, counted) = {
             let mut flow = self.transfer.flow();
@@ -227,7 +261,8 @@ impl Account {
         let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
         let transfer = &self.transfer;
         let set = transfer.flow().limit.as_ref().and_then(Limit::rate);
-        log::info!(
+        macro_rules! line {
+            ($($up:tt)*) => { log::info!(
             target: "access",
             client:% = self.transfer.asker.addr,
             peer:% = connection.ends.peer,
@@ -237,13 +272,19 @@ impl Account {
             version:? = transfer.version,
             status = ended.status.map_or(0, |status| status.as_u16()),
             bytes = ended.bytes,
+            $($up)*
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
             held_by,
             outcome = ended.outcome.as_str();
             "response"
-        );
+            ) };
+        }
+        match self.up {
+            None => line!(),
+            Some(up) => line!(bytes_up = up,),
+        }
     }
 }
 

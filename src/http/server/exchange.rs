@@ -6,13 +6,14 @@ use std::sync::atomic::Ordering;
 use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
 use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
 
+use super::Refusal;
 use super::account::Exchange;
 use super::clients::Asker;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
+use super::request_rules;
 use super::response::ResponseBody;
-use super::transfer::Tracked;
-use super::{Refusal, Stage as ServerStage};
+use super::tunnel;
 use crate::body::PacedBody;
 use crate::budget::Gate;
 use crate::events::Visitor;
@@ -20,7 +21,7 @@ use crate::filter::{Chain, Filter};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
-use crate::http::proxy::{Accel, Client, Tunnel, TunnelEnd, relay};
+use crate::http::proxy::{Accel, Client, Tunnel};
 use crate::http::route::{Pacing, Route, Source, Stage};
 use crate::http::routing::Found;
 use crate::http1::Refused;
@@ -40,9 +41,10 @@ pub(super) async fn respond(
     let exchange = Exchange::begin(Arc::clone(&connection), &request, asker, settings.access_log);
     let _head = charge_for_head(&connection, request.headers());
     if let Some(refusal) = connection.refused {
-        let mut response = refused(refusal);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        return unfiltered(exchange, response);
+        return unfiltered(exchange, last(refused(refusal)));
+    }
+    if let Err(breach) = request_rules::check(&request) {
+        return unfiltered(exchange, last(answer::plain(breach.status, breach.text)));
     }
     if let Err(refusal) = boarded {
         return unfiltered(exchange, refused(refusal));
@@ -99,9 +101,13 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.version_mut() = version;
     let asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
     let exchange = Exchange::begin(connection, &request, asker, setup.settings.access_log);
-    let mut response = answer::plain(refused.status, refused.text);
+    unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
+}
+
+/// An answer behind which the connection ends, over HTTP/1.
+fn last(mut response: Response<Content>) -> Response<Content> {
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    unfiltered(exchange, response)
+    response
 }
 
 /// The answer to a request that is not served for want of room.
@@ -225,7 +231,7 @@ async fn filtered(
         // Filters are for content; a tunnel has none that is known. Its pace is the route's.
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));
         let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-        crate::rt::spawn(tunnelled(tunnel, downstream, gate, exchange.tunnel()));
+        crate::rt::spawn(tunnel::relayed(tunnel, downstream, gate, exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     let gate = route.gate(connection.server.budgets.clients(), exchange.client());
@@ -270,31 +276,6 @@ fn asked(head: &request::Parts) -> request::Parts {
     *copy.version_mut() = head.version;
     *copy.headers_mut() = head.headers.clone();
     copy.into_parts().0
-}
-
-/// Relays an upgraded connection until it ends or the server stops. It counts as the server's while
-/// it lasts.
-async fn tunnelled(tunnel: Tunnel, downstream: Chain, gate: Gate, tracked: Tracked) {
-    use futures_lite::FutureExt;
-    let connection = Arc::clone(&tracked.connection);
-    let server = Arc::clone(&connection.server);
-    let paced = |content, clock| {
-        tracked.transfer.begin(PacedBody::new(content, downstream, clock).through(gate), None);
-        tracked
-    };
-    let relayed = async { Some(relay(tunnel, paced, Arc::clone(&server.clock)).await) };
-    let ended = async {
-        server.reached(ServerStage::Stopped).or(connection.closer.closed()).await;
-        None
-    };
-    match relayed.or(ended).await {
-        Some(TunnelEnd::Idle(idle)) => connection.tell_idle_tunnel("tunnel_timeout", idle),
-        Some(end) => {
-            log::debug!(connection = connection.id, client:% = connection.client_addr(), peer:% = connection.ends.peer, end:?; "tunnel ended")
-        }
-        // The stop, or who closed the connection, has been told of.
-        None => {}
-    }
 }
 
 impl Connection {

@@ -5,11 +5,11 @@
 //! need be written down for each chunk, and what is told is true at that moment.
 
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
+use bytes::Buf;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame};
 
@@ -70,64 +70,6 @@ pub(super) struct Flow {
     pieces: Option<Pieces>,
 }
 
-/// A tunnel, a transfer that its connection tells of until this is dropped.
-pub(super) struct Tracked {
-    pub(super) connection: Arc<Connection>,
-    pub(super) transfer: Arc<Transfer>,
-}
-
-impl Tracked {
-    /// What an exchange became. It outlives it.
-    pub(super) fn tunnel(connection: Arc<Connection>, exchange: &Arc<Transfer>) -> Self {
-        let flow = exchange.flow();
-        let transfer = Arc::new(Transfer {
-            method: exchange.method.clone(),
-            target: exchange.target.clone(),
-            version: exchange.version,
-            logged: exchange.logged,
-            asker: exchange.asker.clone(),
-            began: exchange.began,
-            flow: Mutex::new(Flow {
-                route: flow.route,
-                status: flow.status,
-                length: None,
-                limit: flow.limit.clone(),
-                under_route: flow.under_route,
-                bytes: 0,
-                counted: 0,
-                recent: Recent::since(connection.now()),
-                body: None,
-                held: None,
-                pieces: None,
-            }),
-        });
-        drop(flow);
-        connection.track(connection.number_of(exchange), &transfer);
-        Self { connection, transfer }
-    }
-}
-
-impl Drop for Tracked {
-    fn drop(&mut self) {
-        drop(self.transfer.end());
-        self.connection.forget(&self.transfer);
-    }
-}
-
-/// Driven by a tunnel.
-impl Body for Tracked {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.transfer.poll_frame(cx, &self.connection));
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::into_bytes))))
-    }
-}
-
 impl Transfer {
     pub(super) fn new<B>(request: &http::Request<B>, asker: Asker, logged: bool, began: Instant) -> Self {
         let most = if logged { 2048 } else { MOST_TARGET };
@@ -147,6 +89,32 @@ impl Transfer {
                 bytes: 0,
                 counted: 0,
                 recent: Recent::since(began),
+                body: None,
+                held: None,
+                pieces: None,
+            }),
+        }
+    }
+
+    /// The tunnel that an exchange became. It outlives it.
+    pub(super) fn tunnel(exchange: &Self, now: Instant) -> Self {
+        let flow = exchange.flow();
+        Self {
+            method: exchange.method.clone(),
+            target: exchange.target.clone(),
+            version: exchange.version,
+            logged: exchange.logged,
+            asker: exchange.asker.clone(),
+            began: exchange.began,
+            flow: Mutex::new(Flow {
+                route: flow.route,
+                status: flow.status,
+                length: None,
+                limit: flow.limit.clone(),
+                under_route: flow.under_route,
+                bytes: 0,
+                counted: 0,
+                recent: Recent::since(now),
                 body: None,
                 held: None,
                 pieces: None,

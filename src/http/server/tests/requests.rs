@@ -111,6 +111,56 @@ fn http_1_0_is_told_that_its_connection_is_kept_only_if_it_is() {
     }
 }
 
+/// A GET of `/page` over HTTP/2 with an authority, and `Host` if there is one.
+fn get_2(authority: Option<&str>, host: Option<&str>) -> Vec<u8> {
+    let literal = |name: &[u8], value: &str| [name, &[value.len() as u8], value.as_bytes()].concat();
+    let mut block = [&b"\x82\x86"[..], &literal(b"\x04", "/page")].concat();
+    block.extend(authority.iter().flat_map(|authority| literal(b"\x01", authority)));
+    block.extend(host.iter().flat_map(|host| literal(b"\x0f\x17", host)));
+    let preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0";
+    [&preface[..], &[0, 0, block.len() as u8], b"\x01\x05\0\0\0\x01", &block].concat()
+}
+
+#[test]
+fn over_http2_the_authority_is_the_host_and_there_is_one() {
+    // In HPACK's static table, what the head of an answer begins with.
+    const OK: u8 = 0x88;
+    const BAD_REQUEST: u8 = 0x8c;
+    for (authority, host, status) in [
+        (Some("t"), None, OK),
+        (Some("t"), Some("T:80"), OK),
+        (None, Some("t"), OK),
+        (Some("t"), Some("u"), BAD_REQUEST),
+        (Some("t"), Some("a b"), BAD_REQUEST),
+        (None, None, BAD_REQUEST),
+    ] {
+        let mut world = World::of(logged(), page(10), 0);
+        let client = world.connect(Road::WIDE);
+        client.send(&get_2(authority, host));
+        let came = std::cell::RefCell::new(Vec::new());
+        let head = || {
+            let came = came.borrow();
+            let mut frames = &came[..];
+            while let Some((head, rest)) = frames.split_first_chunk::<9>() {
+                let len = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
+                let (payload, rest) = rest.split_at_checked(len)?;
+                if head[3] == 1 {
+                    return Some(payload[0]);
+                }
+                frames = rest;
+            }
+            None
+        };
+        world.until("a head", |_| {
+            came.borrow_mut().extend(client.read(usize::MAX));
+            head().is_some()
+        });
+        assert_eq!(head(), Some(status), "{authority:?} {host:?}");
+        client.half_close();
+        world.until("its end", |world| (world.lives(1), world.handle.connections()) == (false, 0));
+    }
+}
+
 /// Answers with the content of the request, when all of it has come; or without asking for it.
 struct Echo {
     asks: bool,

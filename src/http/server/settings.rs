@@ -1,0 +1,57 @@
+//! What a server is set to.
+
+use std::time::Duration;
+
+use crate::config::{HalfClose, SharedLimits};
+use crate::http::peer::TrustedPeers;
+use crate::rt;
+use crate::sink::SinkSettings;
+
+/// What holds for all of a server's connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How long transfers may go on after the server was told to drain. Default 30 s.
+    pub drain: Duration,
+    /// Connections served at a time; further ones are answered 503. Default 10 000.
+    pub max_connections: usize,
+    /// How long a head may take, from its first byte or from the start of the connection. Default 30 s.
+    pub header_timeout: Duration,
+    /// How long a connection may stay open between two requests. Default 60 s.
+    pub idle_timeout: Duration,
+    /// What is done for a client of HTTP/1 that closes its half while its answer is under way. Default: it is
+    /// served.
+    pub half_close: HalfClose,
+    /// Whether each response gets a line in the log, of target `access`. Default false.
+    pub access_log: bool,
+    /// What all responses share, and those of each client. Default: no limit.
+    pub limits: SharedLimits,
+    /// What a connection may hold, how fast it may write, and when its reader is given up.
+    pub sink: SinkSettings,
+    /// Bytes held for the slow readers of all connections together above which new requests are answered
+    /// 503, until it is below 80 % of that. Default: a quarter of the memory there is.
+    pub egress_total: u64,
+    /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429. A
+    /// trusted peer's count for the clients it asks for, while a request of theirs is under way there.
+    /// Default: no bound but `max_connections`.
+    pub client_connections: Option<usize>,
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.
+    pub trusted: TrustedPeers,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            drain: Duration::from_secs(30),
+            max_connections: 10_000,
+            header_timeout: Duration::from_secs(30),
+            idle_timeout: Duration::from_secs(60),
+            half_close: HalfClose::default(),
+            access_log: false,
+            limits: SharedLimits::default(),
+            sink: SinkSettings::default(),
+            egress_total: rt::memory_limit() / 4,
+            client_connections: None,
+            trusted: TrustedPeers::default(),
+        }
+    }
+}
