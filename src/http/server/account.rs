@@ -177,7 +177,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         self.connection.coders.fetch_sub(self.coders, Ordering::Relaxed);
-        self.connection.charge(self.client());
         let account = Account {
             transfer: Arc::clone(&self.account.transfer),
             turns: std::mem::take(&mut self.account.turns),
@@ -327,6 +326,8 @@ impl Connection {
 
     fn conclude(&self, account: Account, cut: bool) {
         self.forget(&account.transfer);
+        // Over HTTP/1 it is written by now, and the next answer's head is not: that may be another client's.
+        self.charge(&account.transfer.asker.key);
         let now = self.now();
         account.tell(self, cut, now);
         // Before the count: who sees no exchange in flight must see the time it ended.

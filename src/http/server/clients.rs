@@ -15,9 +15,9 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::Shared;
 use super::connection::Connection;
 use super::setup::Setup;
-use super::{Refusal, Shared};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::http::peer::{ClientAddr, PeerAddr};
@@ -30,6 +30,15 @@ const MAX_SEEN: usize = 256;
 
 /// How often the log tells of contradicting fields at most.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
+
+/// Why a connection is told to come back later, and not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// The server has all the connections it may have: 503.
+    ServerFull,
+    /// The client has: 429.
+    ClientFull,
+}
 
 /// All clients of a server that are on connections.
 #[derive(Default)]

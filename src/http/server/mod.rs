@@ -47,7 +47,7 @@ use crate::telemetry::Telemetry;
 use crate::tracing::Tracer;
 pub use port::Port;
 
-use clients::Clients;
+use clients::{Clients, Refusal};
 use connection_log::LogBounds;
 use drops::DropLog;
 use registry::Registry;
@@ -87,15 +87,6 @@ enum Stage {
     Draining,
     /// Ends every connection.
     Stopped,
-}
-
-/// Why a connection is told to come back later, and not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Refusal {
-    /// The server has all the connections it may have: 503.
-    ServerFull,
-    /// The client has: 429.
-    ClientFull,
 }
 
 /// What all connections of one server share.

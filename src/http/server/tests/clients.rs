@@ -6,9 +6,10 @@ use std::time::Duration;
 use super::pipe::{Client, Road};
 use super::record::{self, Record};
 use super::{World, content};
+use crate::budget::ClientKey;
 use crate::http::peer::TrustedPeers;
 use crate::http::server::Settings;
-use crate::limit::Rate;
+use crate::limit::{Budget, Rate};
 use crate::sink::SinkSettings;
 
 const PACE: u64 = 61_440;
@@ -243,4 +244,26 @@ fn a_proxy_that_contradicts_itself_is_not_believed_and_told_of_now_and_then() {
     }
     let peer = || "192.0.2.1:9001".to_owned();
     assert_eq!(told, [(0, 1, peer()), (10, 10, peer()), (20, 10, peer())]);
+}
+
+// What was written beside content was charged to whoever's answer ended next on the connection.
+#[test]
+fn each_client_is_charged_for_its_own_heads() {
+    let mut settings = behind_a_proxy(Settings::default());
+    settings.limits.client = Budget::of(Rate::new(1 << 30));
+    let mut world = World::new(settings, 100, 0);
+    let proxy = world.connect(Road::WIDE);
+    for client in ["198.51.100.1", "198.51.100.2", "198.51.100.1"] {
+        let key = ClientKey::address(client.parse().unwrap());
+        let passed = |world: &World| {
+            let passed = world.handle.budgets().clients().look_at(&key).1;
+            passed.map_or(0, |passed| passed.bytes)
+        };
+        let before = passed(&world);
+        get(&proxy, &format!("X-Forwarded-For: {client}\r\n"));
+        world.settle();
+        let came = proxy.read(usize::MAX).len() as u64;
+        assert!(came > 150);
+        assert_eq!(passed(&world) - before, came, "{client}");
+    }
 }
