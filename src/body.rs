@@ -25,6 +25,9 @@ use crate::rt::FileReader;
 /// Up to so many bytes that are left of a chunk are copied before a sleep, to let go of the buffer they are in.
 const REST: usize = 256;
 
+/// The most bytes that are read of a file for the first byte of a response.
+const LEAST_READ: u64 = 2048;
+
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
 /// A failing source or filter ends the body with an error after the bytes before it went out; HTTP
@@ -219,11 +222,18 @@ impl<G: Generator> PacedBody<G> {
             }
             let granted = self.gate.granted().min(self.most);
             if let Bucket::File(slice) = bucket {
-                let slice = slice.clone().split_to(granted);
+                // A read of one byte costs what one of some more does: those wait here, in memory of their size.
+                let want = if self.most == 1 { LEAST_READ } else { granted };
+                let slice = slice.clone().split_to(want);
                 let read = ready!(self.reader.poll_read(cx, &slice));
                 return Poll::Ready(Some(match read {
-                    Ok(bytes) => {
+                    Ok(mut bytes) => {
                         let _read = self.out.pop_within(bytes.len() as u64);
+                        if bytes.len() as u64 > granted {
+                            bytes = Bytes::copy_from_slice(&bytes);
+                            // Less than the length, so it is a usize.
+                            self.out.push_front(bytes.split_off(granted as usize));
+                        }
                         self.gate.sent(bytes.len() as u64);
                         Ok(Frame::data(bytes))
                     }

@@ -12,7 +12,7 @@ use served::{PATIENCE, Response, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::rt::{self, Connect, Executor};
-use sluicegate::sink::SinkSettings;
+use sluicegate::sink::{HeldAs, SinkSettings};
 
 /// Bytes held for each of the readers here.
 const BUFFER: usize = 20_000;
@@ -118,4 +118,29 @@ fn over_http2_it_is_the_same() {
         assert!(refused.into_body().collect().await.is_ok());
     });
     drop(readers);
+}
+
+#[test]
+fn heads_that_never_end_are_held_too() {
+    const PART: usize = 30_000;
+    let (_folder, served) = serving();
+    let head = [b"GET /small HTTP/1.1\r\nHost: t\r\nX: ".as_slice(), &vec![b'x'; PART]].concat();
+    let held = || served.handle.egress().held().of(HeldAs::Request);
+    let mut writers: Vec<TcpStream> = Vec::new();
+    while !served.handle.is_shedding() {
+        assert!(writers.len() as u64 * PART as u64 <= TOTAL, "{:?}", served.handle.egress());
+        let mut stream = served.connect();
+        stream.write_all(&head).unwrap();
+        writers.push(stream);
+        let least = writers.len() as u64 * PART as u64;
+        wait_until("the head", || held() >= least, &served);
+    }
+    assert_eq!(served.get("/small", "").status(), 503);
+    // One that ends is answered as any other, and no longer held.
+    let mut whole = writers.pop().unwrap();
+    whole.write_all(b"\r\n\r\n").unwrap();
+    assert_eq!(Response::read(&mut whole).unwrap().status(), 503);
+    drop(writers);
+    wait_until("their end", || held() == 0, &served);
+    assert_eq!(served.get("/small", "").status(), 200);
 }

@@ -2,8 +2,10 @@
 
 use serde_json::json;
 use sluicegate::config::EventSettings;
+use sluicegate::sink::HeldAs;
 
-use crate::client::{Subscriber, ask, assert_problem, body, named, post, publish, serve};
+use crate::client::{Subscriber, ask, assert_problem, body, named, post, publish, serve, until};
+use crate::served::Response;
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -139,4 +141,22 @@ fn the_trace_of_a_publisher_goes_with_its_events() {
     ask(&served, "POST", "/events/s", &fields, "{\"data\": \"a\"}");
     let poll = body(&served.get("/events/s/poll?after=x", ""));
     assert_eq!(poll["events"][0]["traceparent"], trace);
+}
+
+#[test]
+fn a_batch_is_held_while_it_is_read() {
+    use std::io::Write;
+    let served = serve(named());
+    let held = || served.handle.egress().held().of(HeldAs::Request);
+    let batch = json!(vec![json!({"data": "x".repeat(1000)}); 400]).to_string();
+    let mut stream = served.connect();
+    let head = format!("POST /events/s HTTP/1.1\r\nHost: t\r\n{JSON}Content-Length: {}\r\n\r\n", batch.len());
+    stream.write_all(head.as_bytes()).unwrap();
+    let (first, last) = batch.split_at(400_000);
+    stream.write_all(first.as_bytes()).unwrap();
+    until("the batch", || (held() >= 400_000).then_some(()));
+    assert!(held() <= 1 << 20, "no more than twice");
+    stream.write_all(last.as_bytes()).unwrap();
+    assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+    assert_eq!(held(), 0);
 }

@@ -10,7 +10,10 @@ use http::StatusCode;
 
 use super::super::MAX_HEAD;
 use crate::http1::{Progress, Refused, check_beginning, empty_lines};
-use crate::sink::{Sink, Wire};
+use crate::sink::{Charge, HeldAs, Sink, Wire};
+
+/// Heads that come in pieces are charged from this size on; most are smaller.
+const LARGE: usize = 4 * 1024;
 
 /// Bytes that were read ahead, and whether more can be read.
 ///
@@ -20,6 +23,8 @@ pub(super) struct Input {
     /// In order: `whole`, or `partial` where a head came in several pieces. One of them is empty.
     whole: Bytes,
     partial: BytesMut,
+    /// For `partial`, if that is large.
+    charge: Option<Charge>,
     progress: Progress,
     /// The request line in front was looked at.
     checked: bool,
@@ -58,6 +63,7 @@ impl Default for Input {
         Self {
             whole: Bytes::new(),
             partial: BytesMut::new(),
+            charge: None,
             progress: Progress::default(),
             checked: false,
             ended: false,
@@ -108,6 +114,10 @@ impl Input {
         let len = bytes.len();
         self.ended = len == 0;
         self.append(bytes);
+        if self.partial.len() > LARGE {
+            let charge = self.charge.get_or_insert_with(|| Charge::new(sink.state(), HeldAs::Request));
+            charge.set(self.partial.capacity() as u64);
+        }
         Poll::Ready(Ok(len))
     }
 
@@ -126,6 +136,7 @@ impl Input {
     pub(super) fn content(&mut self) -> &mut Bytes {
         if !self.partial.is_empty() {
             self.whole = std::mem::take(&mut self.partial).freeze();
+            self.charge = None;
         }
         &mut self.whole
     }
