@@ -156,7 +156,7 @@ fn an_admin_listener_shows_what_the_server_did_and_asks_for_its_token() {
     crate::fixture::soon("the response is counted", || {
         let (head, body) =
             get(connect(admin), "/metrics", "Authorization: Bearer a-token-of-some-length\r\n");
-        assert!(head.contains("application/openmetrics-text"), "{head}");
+        assert!(head.contains("text/plain; version=0.0.4"), "{head}");
         let body = String::from_utf8(body).unwrap();
         body.contains("\nsluicegate_http_response_body_bytes_total{route=\"/\"} 5000\n").then_some(())
     });

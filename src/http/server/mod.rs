@@ -203,16 +203,6 @@ impl Handle {
         self.0.reach(Stage::Stopped);
     }
 
-    /// What the server's connections wrote, hold and dropped, summed.
-    pub fn egress(&self) -> &SinkCounts {
-        &self.0.egress
-    }
-
-    /// Whether new requests are turned away because slow readers hold too much.
-    pub fn is_shedding(&self) -> bool {
-        self.0.is_shedding()
-    }
-
     /// See [`Server::counts`].
     pub fn counts(&self) -> BTreeMap<String, Counts> {
         self.0.setup().counts.clone()
@@ -312,10 +302,6 @@ impl Shared {
     fn idle(&self) -> impl Future<Output = ()> + '_ {
         let left = [&self.accepting, &self.connections, &self.refused];
         wait_until(&self.connection_ended, move || left.iter().all(|count| count.load(Ordering::SeqCst) == 0))
-    }
-
-    fn is_shedding(&self) -> bool {
-        self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
     }
 
     /// Counts a connection in and gives it its number.

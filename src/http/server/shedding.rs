@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::{Handle, Shared};
 use crate::sink::SinkCounts;
 
 /// Whether a server turns requests away, with a distance between starting and stopping.
@@ -30,6 +31,24 @@ impl Shedding {
             }
         }
         is
+    }
+}
+
+impl Handle {
+    /// What the server's connections wrote, hold and dropped, summed.
+    pub fn egress(&self) -> &SinkCounts {
+        &self.0.egress
+    }
+
+    /// Whether new requests are turned away because too much is held for slow readers.
+    pub fn is_shedding(&self) -> bool {
+        self.0.is_shedding()
+    }
+}
+
+impl Shared {
+    pub(super) fn is_shedding(&self) -> bool {
+        self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
     }
 }
 
