@@ -1,6 +1,6 @@
 //! The way back of `target`: where a backend's address of itself leads, as the client sees it.
 
-use http::header::{CONTENT_LOCATION, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH};
+use http::header::{CONTENT_LOCATION, Entry, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH};
 use http::uri::Authority;
 
 use crate::config::{HostPolicy, ProxySource, climbs};
@@ -22,8 +22,10 @@ pub(super) fn map_back(fields: &mut HeaderMap, source: &ProxySource, route: &str
 }
 
 fn map_each(fields: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-    let Ok(entry) = fields.try_entry(name) else { return };
-    if let http::header::Entry::Occupied(mut entry) = entry {
+    // An entry makes room for a field, also where there is none.
+    if fields.contains_key(name)
+        && let Ok(Entry::Occupied(mut entry)) = fields.try_entry(name)
+    {
         for value in entry.iter_mut() {
             if let Some(mapped) = map(value.as_bytes()).and_then(|value| HeaderValue::from_bytes(&value).ok())
             {
