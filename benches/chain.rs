@@ -183,17 +183,20 @@ fn allowance(plan: Plan) -> Vec<f64> {
     })
 }
 
-/// A wheel that nobody turns: registration alone, with `others` in it.
+/// So far away that nothing fires while it is measured.
+const FAR: Instant = Instant::from_millis(3_600_000);
+
+/// A wheel in which nothing fires: registration alone, with `others` in it.
 fn wheel(plan: Plan, others: u64) -> Vec<f64> {
     let clock = SystemClock::new();
     for other in 0..others {
-        let due = Instant::from_millis(1 + other % 200);
+        let due = FAR + Duration::from_millis(other % 200);
         let _fires_never = clock.wake_at(due, Waker::noop().clone());
     }
     let mut turn = 0;
     plan.nanos(|| {
         turn = (turn + 7) % 200;
-        let key = clock.wake_at(Instant::from_millis(1 + turn), Waker::noop().clone());
+        let key = clock.wake_at(FAR + Duration::from_millis(turn), Waker::noop().clone());
         clock.cancel(black_box(key));
     })
 }

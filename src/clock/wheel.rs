@@ -5,7 +5,7 @@
 //! 10 ms, and one thread wakes the due ones together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -22,11 +22,13 @@ const SLOT: Duration = Duration::from_millis(10);
 /// Slots in the ring: 5.12 s. A longer sleep stays in its slot for as many turns as it needs.
 const SLOTS: usize = 512;
 
-/// Monotonic system time with one timer wheel.
+/// Monotonic system time with one timer wheel, and the thread that turns it for as long as the clock lives.
 ///
-/// Somebody must turn the wheel: [`turn`](Self::turn) does it on the thread that calls it.
-/// [`rt::clock`](crate::rt::clock) is the process's shared one, with its thread running.
-pub struct SystemClock {
+/// [`rt::clock`](crate::rt::clock) is the process's shared one.
+pub struct SystemClock(Arc<Turned>);
+
+/// The clock, without the thread.
+struct Turned {
     origin: std::time::Instant,
     wheel: Mutex<Wheel>,
     changed: Condvar,
@@ -57,9 +59,67 @@ struct Timer {
 }
 
 impl SystemClock {
-    /// A clock whose origin is now.
+    /// A clock whose origin is now, with its thread, which does not run at all while no timer is set.
+    ///
+    /// # Panics
+    /// If the operating system refuses to start one thread: without it nobody who sleeps would be woken.
     #[allow(clippy::new_without_default)] // reading the system's clock is no default value
     pub fn new() -> Self {
+        let clock = Arc::new(Turned::new());
+        let turned = Arc::clone(&clock);
+        let started = std::thread::Builder::new().name("clock".into()).spawn(move || turned.turn());
+        started.expect("the system can start one thread");
+        Self(clock)
+    }
+
+    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
+    pub fn instant_of(&self, time: std::time::Instant) -> Instant {
+        Instant::ZERO + time.saturating_duration_since(self.0.origin)
+    }
+
+    /// Wakes what is due from a task of the executor; never completes. Without one that runs this, the
+    /// turning thread wakes.
+    pub async fn herald(&self) {
+        self.0.herald.serve().await
+    }
+
+    /// How many wake-ups are set.
+    pub fn sleepers(&self) -> usize {
+        self.0.sleepers()
+    }
+}
+
+impl Drop for SystemClock {
+    /// Ends the thread. Who still sleeps holds the clock, so nobody does.
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Clock for SystemClock {
+    fn now(&self) -> Instant {
+        self.0.now()
+    }
+
+    fn calendar(&self) -> std::time::SystemTime {
+        self.0.calendar()
+    }
+
+    fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        self.0.wake_at(deadline, waker)
+    }
+
+    fn cancel(&self, key: TimerKey) {
+        self.0.cancel(key);
+    }
+
+    fn may_have_fired(&self, deadline: Instant) -> bool {
+        self.0.may_have_fired(deadline)
+    }
+}
+
+impl Turned {
+    fn new() -> Self {
         Self {
             origin: std::time::Instant::now(),
             wheel: Mutex::new(Wheel {
@@ -77,15 +137,10 @@ impl SystemClock {
         }
     }
 
-    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
-    pub fn instant_of(&self, time: std::time::Instant) -> Instant {
-        Instant::ZERO + time.saturating_duration_since(self.origin)
-    }
-
     /// Turns the wheel until [`stop`](Self::stop): sleeps to the next occupied slot, wakes what is due.
     ///
     /// Blocks its thread, which does not run at all while no timer is set.
-    pub fn turn(&self) {
+    fn turn(&self) {
         let mut due = Vec::new();
         let mut wheel = self.lock();
         while !wheel.stopped {
@@ -113,20 +168,13 @@ impl SystemClock {
         }
     }
 
-    /// Wakes what is due from a task of the executor; never completes. Without one that runs this, the
-    /// turning thread wakes.
-    pub async fn herald(&self) {
-        self.herald.serve().await
-    }
-
     /// Ends [`turn`](Self::turn). Wake-ups still set do not fire any more.
-    pub fn stop(&self) {
+    fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// How many wake-ups are set.
-    pub fn sleepers(&self) -> usize {
+    fn sleepers(&self) -> usize {
         self.lock().timers.len()
     }
 
@@ -135,7 +183,7 @@ impl SystemClock {
     }
 }
 
-impl Clock for SystemClock {
+impl Clock for Turned {
     fn now(&self) -> Instant {
         Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -258,7 +306,6 @@ fn slot_of(tick: u64) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Wake;
 
@@ -271,12 +318,12 @@ mod tests {
         }
     }
 
-    fn wheel() -> SystemClock {
-        SystemClock::new()
+    fn wheel() -> Turned {
+        Turned::new()
     }
 
     /// Fires everything due at `tick` and says how many.
-    fn fire(clock: &SystemClock, tick: u64) -> usize {
+    fn fire(clock: &Turned, tick: u64) -> usize {
         let mut due = Vec::new();
         clock.lock().take_due(tick, &mut due);
         due.len()
@@ -375,12 +422,8 @@ mod tests {
     // Real time: the thread that turns the wheel is what is tested. No upper bound on lateness is
     // asserted, only that it fires and is never early.
     #[test]
-    fn the_turning_thread_wakes_sleepers_and_never_early() {
-        let clock = Arc::new(wheel());
-        let turning = std::thread::spawn({
-            let clock = Arc::clone(&clock);
-            move || clock.turn()
-        });
+    fn a_clock_wakes_sleepers_by_itself_never_early_and_its_thread_ends_with_it() {
+        let clock = Arc::new(SystemClock::new());
         let count = Arc::new(Count::default());
         for millis in [35u64, 15, 25] {
             let deadline = clock.now() + Duration::from_millis(millis);
@@ -392,8 +435,11 @@ mod tests {
         while count.0.load(Ordering::SeqCst) == 0 {
             std::thread::yield_now();
         }
-        clock.stop();
-        turning.join().unwrap();
         assert_eq!(clock.sleepers(), 0);
+        let turned = Arc::downgrade(&clock.0);
+        drop(clock);
+        while turned.strong_count() > 0 {
+            std::thread::yield_now();
+        }
     }
 }

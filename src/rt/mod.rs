@@ -48,7 +48,7 @@ pub use stdout::ShieldedStdout;
 pub use tasks::{spawn, tasks};
 pub use unsent::unsent;
 
-/// The process's clock, with the thread that turns its wheel. Started by the first call.
+/// The process's clock. Started by the first call.
 ///
 /// # Panics
 /// If the operating system refuses to start one thread.
@@ -56,11 +56,6 @@ pub fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
     Arc::clone(CLOCK.get_or_init(|| {
         let clock = Arc::new(SystemClock::new());
-        let turning = Arc::clone(&clock);
-        std::thread::Builder::new()
-            .name("clock".into())
-            .spawn(move || turning.turn())
-            .expect("the system can start one thread");
         let heralding = Arc::clone(&clock);
         spawn(async move { heralding.herald().await });
         clock

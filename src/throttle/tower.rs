@@ -29,9 +29,8 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// use sluicegate::limit::{Budget, Rate};
 /// use sluicegate::throttle::PaceLayer;
 ///
-/// // A clock without this crate's runtime: one thread that wakes who is due.
+/// // A clock without this crate's runtime: it has a thread that wakes who is due.
 /// let clock = Arc::new(SystemClock::new());
-/// std::thread::spawn({ let clock = clock.clone(); move || clock.turn() });
 ///
 /// let server = Node::root("server", Budget::of(Rate::new(10 << 20)), clock);
 /// let clients = Clients::below(server, "client", Budget::of(Rate::new(1 << 20)));

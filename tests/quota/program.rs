@@ -96,13 +96,23 @@ fn limits_are_listed_set_and_deleted_and_clients_shown() {
         serde_json::from_str(program.says(&["clients", "--json"]).lines().next().unwrap()).unwrap();
     assert_eq!((&json["client"], &json["shares"][0]["share"]), (&"web-1".into(), &(100 << 20).into()));
 
+    let set = program.says(&["set", "egress=8mbit"]);
+    let lines: Vec<&str> = set.lines().collect();
+    assert_eq!((lines.len(), lines[1].split_whitespace().next()), (3, Some("egress")));
     assert_eq!(
-        program.says(&["set", "egress=8mbit"]).lines().nth(1).unwrap().split_whitespace().next(),
-        Some("egress")
+        lines[2],
+        "until the quota server restarts: `quota serve --limit egress=8mbit` sets it at each start"
     );
+    let json = program.ask(&["set", "egress=8mbit", "--json"]);
+    assert!(String::from_utf8(json.stderr).unwrap().contains("until the quota server restarts"));
+    serde_json::from_slice::<serde_json::Value>(&json.stdout).unwrap();
     let list = program.says(&["list", "--json"]);
     assert!(list.contains(r#""limit":1000000,"resource":"egress","unit":"bytes""#), "{list}");
-    assert_eq!(program.says(&["delete", "api"]), "api has no limit any more\n");
+    assert_eq!(
+        program.says(&["delete", "api"]),
+        "api has no limit any more\n\
+         until the quota server restarts: what its --limit flags say comes back then\n"
+    );
     fails(&program.ask(&["delete", "api"]), 1, "resource api has no limit");
     fails(&program.ask(&["set", "egress=5/s"]), 1, "counts bytes; delete its limit");
 }

@@ -36,14 +36,6 @@ fn client() -> Budget {
     Budget::of(Rate::new(300 * KIB)).with_burst(100 * KIB)
 }
 
-/// The system's time, with a thread that wakes whose turn has come.
-fn clock() -> Arc<SystemClock> {
-    let clock = Arc::new(SystemClock::new());
-    let turning = Arc::clone(&clock);
-    std::thread::spawn(move || turning.turn());
-    clock
-}
-
 /// An API key tells a client, or else its address.
 fn key(request: &axum::http::request::Parts) -> ClientKey {
     let key = request.headers.get("x-api-key").and_then(|key| ClientKey::header(key.as_bytes()));
@@ -82,7 +74,7 @@ async fn downloads<const N: usize>(from: SocketAddr, keys: [&'static str; N]) ->
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let server = Node::root("server", Budget::of(Rate::new(10 * 1024 * KIB)), clock());
+    let server = Node::root("server", Budget::of(Rate::new(10 * 1024 * KIB)), Arc::new(SystemClock::new()));
     let clients = Clients::below(server, "client", client());
     let each = Each::new("response", response());
     let layer = PaceLayer::by_client(&clients, key, each.clone());

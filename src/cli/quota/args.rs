@@ -147,8 +147,15 @@ asking_command! {
 }
 
 asking_command! {
-    /// Set a limit, or make one.
-    #[argh(subcommand, name = "set", usage = "[options] [--] RESOURCE=LIMIT", help_triggers("-h", "--help", "help"))]
+    /// Set a limit, or make one, until the quota server restarts.
+    #[argh(
+        subcommand,
+        name = "set",
+        usage = "[options] [--] RESOURCE=LIMIT",
+        note = "Nothing is stored: at a restart the limits are those that `quota serve --limit`\n\
+            names. Set it there too, if it is to stay.",
+        help_triggers("-h", "--help", "help")
+    )]
     Set {
         /// the limit: egress=100m (bytes/s) or api=100/s (requests)
         #[argh(positional, arg_name = "RESOURCE=LIMIT")]
@@ -157,7 +164,7 @@ asking_command! {
 }
 
 asking_command! {
-    /// Take a limit away.
+    /// Take a limit away, until the quota server restarts.
     #[argh(subcommand, name = "delete", usage = "[options] [--] RESOURCE", help_triggers("-h", "--help", "help"))]
     Delete {
         /// the resource

@@ -49,7 +49,12 @@ pub(super) fn set(typed: &Set) -> Result<(), CliError> {
     asking(typed.asking(), async |calls: &mut Calls| {
         let resource = calls.set_resource_limit(within(message.clone())).await?.into_inner();
         Ok(show::resources(&[resource], json))
-    })
+    })?;
+    let kept = format!(
+        "until the quota server restarts: `quota serve --limit {}` sets it at each start\n",
+        typed.limit
+    );
+    tell(&kept, json)
 }
 
 pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
@@ -58,7 +63,18 @@ pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
         let message = wire::DeleteResourceLimitRequest { resource_id: resource.clone() };
         calls.delete_resource_limit(within(message)).await?;
         Ok(show::deleted(&resource, json))
-    })
+    })?;
+    tell("until the quota server restarts: what its --limit flags say comes back then\n", json)
+}
+
+/// Says what a person must know behind an answer: to one who reads text in the answer, beside one in JSON.
+fn tell(text: &str, json: bool) -> Result<(), CliError> {
+    if json {
+        // Nobody to tell is no failure.
+        let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
+        return Ok(());
+    }
+    print(text)
 }
 
 pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
