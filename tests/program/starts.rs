@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 use std::process::Stdio;
 
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
 use crate::fixture::{Program, command, connect, get, site, text};
 
 #[test]
@@ -161,4 +163,63 @@ fn an_admin_listener_shows_what_the_server_did_and_asks_for_its_token() {
         body.contains("\nsluicegate_http_response_body_bytes_total{route=\"/\"} 5000\n").then_some(())
     });
     program.end();
+}
+
+#[test]
+fn a_fifo_in_the_place_of_a_named_file_ends_the_start_at_once() {
+    let site = site(100);
+    let at = |name: &str| site.path().join(name);
+    mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+    let (fifo, file) = (at("fifo"), at("site.toml"));
+    let (fifo, file) = (text(&fifo), text(&file));
+    let route = "[[route]]\npath = '/'\nfiles = '.'\n";
+    let quota = "[quota]\nserver = 'https://127.0.0.1:1'\nclient_id = 'a'\n";
+    for (configuration, place) in [
+        (format!("admin = '127.0.0.1:0'\nadmin_token_file = 'fifo'\n{route}"), "site.toml:2:20"),
+        ("[[route]]\npath = '/'\nevents = { publish_token_file = 'fifo' }\n".to_owned(), "site.toml:3:33"),
+        ("[[tcp]]\nlisten = '127.0.0.1:0'\nfile = 'fifo'\n".to_owned(), "site.toml:3:8"),
+        (format!("{quota}tls_ca = 'fifo'\n{route}"), "site.toml:4:10"),
+        (format!("{quota}tls_ca = 'a.txt'\ntls_cert = 'a.txt'\ntls_key = 'fifo'\n{route}"), "site.toml:6:11"),
+        (format!("{quota}tls_ca = 'a.txt'\ntoken_file = 'fifo'\n{route}"), "site.toml:5:14"),
+    ] {
+        std::fs::write(file, &configuration).unwrap();
+        let (status, _, error) = Program::start_with(&["run", file], Stdio::piped()).wait();
+        assert_eq!(status.code(), Some(1), "{configuration}: {error}");
+        assert!(error.contains(place) && error.contains("this is a FIFO"), "{configuration}: {error}");
+    }
+    for args in [
+        &["run", fifo][..],
+        &["check", fifo],
+        &["tcp", "--file", fifo, "--listen", "127.0.0.1:0"],
+        &["serve", ".", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--admin-token-file", fifo],
+        &["quota", "serve", "--listen", "127.0.0.1:0", "--token-file", fifo],
+        &["quota", "serve", "--listen", "127.0.0.1:0", "--tls-cert", fifo, "--tls-key", fifo],
+        &["quota", "list", "--token-file", fifo],
+        &["limits", "list", "--token-file", fifo],
+    ] {
+        let (status, _, error) = Program::start_with(args, Stdio::piped()).wait();
+        assert_eq!(status.code(), Some(1), "{args:?}: {error}");
+        assert!(error.contains("this is a FIFO, not a regular file"), "{args:?}: {error}");
+    }
+}
+
+#[test]
+fn what_stands_at_a_unix_sockets_path_is_told_apart_and_never_waited_for() {
+    let site = site(100);
+    let at = |name: &str| site.path().join(name);
+    let full = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();
+    full.bind(&socket2::SockAddr::unix(at("full")).unwrap()).unwrap();
+    full.listen(0).unwrap();
+    let _queued = UnixStream::connect(at("full")).unwrap();
+    for (name, expected) in [
+        ("full", "something listens there already"),
+        ("a.txt", "what is there is no socket: move it away, or choose another path"),
+        ("none/s", "the folder of the socket does not exist"),
+    ] {
+        let listen = format!("unix:{}", text(&at(name)));
+        let args = ["serve", text(site.path()), "--listen", &listen];
+        let (status, _, error) = Program::start_with(&args, Stdio::piped()).wait();
+        assert!(status.code() == Some(1) && error.contains(expected), "{name}: {error}");
+    }
+    assert_eq!(std::fs::read(at("a.txt")).unwrap().len(), 1600, "it is still there");
 }
