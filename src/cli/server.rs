@@ -61,8 +61,9 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     };
     rt::block_on(serving.or(telling).or(async {
         let signal = reload::until_told_to_end(&mut signals, typed, &handle).await;
-        log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
+        // Before it is told: who reads it may start the next server.
         handle.drain();
+        log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
         reload::ending(&mut signals).await;
         log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");
         handle.stop();

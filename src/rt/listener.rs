@@ -4,6 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_std::net::TcpListener;
 use async_std::os::unix::net::UnixListener;
@@ -32,13 +33,13 @@ impl Listener {
     /// Listens on a TCP address. Port 0 lets the system choose; see [`local_addr`](Self::local_addr).
     ///
     /// An IPv6 address takes IPv6 clients only, so that `0.0.0.0` and `[::]` can stand side by side. An
-    /// address whose listener is [handed over](Self::handed_over) is waited for, at most two seconds: this
-    /// blocks.
+    /// address whose listener is [handed over](Self::handed_over) is waited for, at most two seconds, and one
+    /// that is in use half a second, for a process that was just told to end: this blocks.
     ///
     /// # Errors
     /// The system's: the address is in use, is not ours, or the port is reserved.
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
-        let listener = tcp_port::bind(addr)?;
+        let listener = patiently(|| tcp_port::bind(addr))?;
         let bound = listener.local_addr()?;
         Ok(Self { kind: Kind::Tcp(TcpListener::from(listener), bound), complaint: Complaint::default() })
     }
@@ -47,7 +48,7 @@ impl Listener {
     /// taken the path meanwhile. Its permission bits are what the process's mask leaves.
     ///
     /// A socket file that nobody listens on any more, left by a killed process, is replaced, and so is one
-    /// whose listener is [handed over](Self::handed_over).
+    /// whose listener is [handed over](Self::handed_over). One that is in use is waited for, half a second.
     ///
     /// # Errors
     /// The system's; `AddrInUse` if somebody listens there, `AlreadyExists` if what is there is no socket.
@@ -61,7 +62,7 @@ impl Listener {
     /// # Errors
     /// Those of `bind_unix`.
     pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
-        let (listener, path) = UnixPath::bind(path, mode)?;
+        let (listener, path) = patiently(|| UnixPath::bind(path, mode))?;
         let kind = Kind::Unix(UnixListener::from(listener), path);
         Ok(Self { kind, complaint: Complaint::default() })
     }
@@ -134,9 +135,32 @@ impl Listener {
     }
 }
 
+/// Tries again for a while as long as the address is in use: a process that was told to end a moment ago
+/// needs that moment to let go of it.
+fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
+    const MAX_TRIES: usize = 50;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 1..MAX_TRIES {
+        match bind() {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => std::thread::sleep(PAUSE),
+            result => return result,
+        }
+    }
+    bind()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_about_to_be_free_is_waited_for() {
+        let first = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+        let addr = first.local_addr().unwrap();
+        let ending = std::thread::spawn(move || drop(first));
+        assert_eq!(Listener::bind_tcp(addr).unwrap().local_addr(), Some(addr));
+        ending.join().unwrap();
+    }
 
     #[test]
     fn port_zero_tells_the_real_port_and_both_families_share_it() {

@@ -51,8 +51,8 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     let handle = server.handle();
     rt::block_on(server.run().or(async {
         let signal = signals.next_end(ignored).await;
-        log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
         handle.drain();
+        log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
         signals.next_end(ignored).await;
         log::warn!("stopping: calls under way are cut");
         handle.stop();
