@@ -135,6 +135,7 @@ fn insert(fields: &mut HeaderMap, name: HeaderName, text: &str) {
 mod tests {
     use super::*;
     use crate::http1::strip_request;
+    use proptest::prelude::*;
 
     fn client(peer: &str, trusted: bool) -> Client {
         let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
@@ -339,5 +340,28 @@ mod tests {
         via(&mut fields, Version::HTTP_11);
         via(&mut fields, Version::HTTP_2);
         assert_eq!(lines(&fields), ["via: 1.0 sluicegate", "via: 1.1 sluicegate", "via: 2.0 sluicegate"]);
+    }
+
+    proptest! {
+        // What comes from outside is read without a panic, and the next hop reads what this one wrote.
+        #[test]
+        fn what_is_written_is_read_again(
+            forwarded in "([fF]or=|by=|proto=|host=|[;, =\"\\\\]|\\[::1\\]|1\\.1\\.1\\.1|_a|:80|h|\u{e4}){0,12}",
+            x_for in "(1\\.1\\.1\\.1|::1|,|[ x]|\u{e4}){0,6}",
+            proto in "(https?|,| |\"|;){0,3}",
+        ) {
+            let mut fields = HeaderMap::new();
+            for (name, text) in [("forwarded", forwarded), ("x-forwarded-for", x_for), ("x-forwarded-proto", proto)] {
+                fields.insert(name, HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            }
+            let from = client("192.0.2.1:5000", true);
+            let before = claims(&fields, &from);
+            told(&mut fields, &from, Some("h"));
+            let after = claims(&fields, &from).expect("one story");
+            let nodes = |claims: Claims| claims.hops.into_iter().map(|hop| hop.node).collect::<Vec<_>>();
+            let mut expected = nodes(before.unwrap_or_default());
+            expected.push(Node::Ip("192.0.2.1".parse().unwrap()));
+            prop_assert_eq!(nodes(after), expected);
+        }
     }
 }

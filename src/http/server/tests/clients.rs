@@ -1,14 +1,18 @@
 //! What is promised of clients holds for the client a request is from, whatever connection it came on.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
+
+use http::HeaderMap;
 
 use super::pipe::{Client, Road};
 use super::record::{self, Record};
 use super::{World, content};
 use crate::budget::ClientKey;
-use crate::http::peer::TrustedPeers;
+use crate::http::peer::{PeerAddr, TrustedPeers};
 use crate::http::server::Settings;
+use crate::http::server::clients::{Asker, Passengers, Refusal};
 use crate::limit::{Budget, Rate};
 use crate::sink::SinkSettings;
 
@@ -266,4 +270,30 @@ fn each_client_is_charged_for_its_own_heads() {
         assert!(came > 150);
         assert_eq!(passed(&world) - before, came, "{client}");
     }
+}
+
+// As many streams as one likes on one connection are one place, as they are for a client that connects itself.
+#[test]
+fn requests_side_by_side_on_one_connection_take_one_place() {
+    let world = World::new(behind_a_proxy(Settings::default()), 10, 0);
+    let (server, setup) = (&world.server, world.server.setup());
+    let proxies: Vec<Option<Arc<Passengers>>> = (0..3).map(|_| Some(Arc::default())).collect();
+    let ask = |client: &str, at: usize| {
+        let mut fields = HeaderMap::new();
+        fields.insert("x-forwarded-for", client.parse().unwrap());
+        let mut asker = Asker::of(server, &setup, &fields, PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()));
+        asker.board(server, &proxies[at], Some(2)).map(|()| asker)
+    };
+    let mut first: Vec<Asker> = (0..100).map(|_| ask("198.51.100.1", 0).unwrap()).collect();
+    let second = ask("198.51.100.1", 1).unwrap();
+    assert_eq!(ask("198.51.100.1", 2).err(), Some(Refusal::ClientFull));
+    assert!(ask("198.51.100.2", 2).is_ok());
+    // What became of a request, a tunnel for example, keeps its place.
+    let tunnel = first[0].clone();
+    first.clear();
+    assert_eq!(ask("198.51.100.1", 2).err(), Some(Refusal::ClientFull));
+    drop(tunnel);
+    let third = ask("198.51.100.1", 2).unwrap();
+    drop((second, third));
+    assert!(server.clients.is_empty());
 }
