@@ -136,7 +136,7 @@ impl Drop for Bench {
         self.sink = None;
         if !std::thread::panicking() {
             assert_eq!(self.clock.sleepers(), 0, "a timer is left");
-            assert_eq!(self.totals.buffered(), 0, "bytes are left");
+            assert_eq!(self.totals.held().total(), 0, "bytes are left");
         }
     }
 }
@@ -186,6 +186,17 @@ fn what_the_socket_refuses_is_held_up_to_the_cap_and_goes_out_in_order() {
         assert!(!bench.sink().backlog.is_allocated(), "given back when drained");
         assert_eq!(bench.totals.high_water(), taken as u64);
     }
+}
+
+#[test]
+fn what_is_offered_and_waits_is_held_by_the_framing() {
+    let mut bench = Bench::new(settings());
+    let held = |bench: &Bench| HeldAs::ALL.map(|held| bench.totals.held().of(held));
+    assert_eq!((bench.write(&[1; 12]), held(&bench)), (Poll::Ready(Ok(10)), [10, 0, 0, 0, 0, 0]));
+    assert_eq!((bench.write(&[2; 7]), held(&bench)), (Poll::Pending, [10, 7, 0, 0, 0, 0]));
+    assert_eq!((bench.write(&[2; 5]), held(&bench)), (Poll::Pending, [10, 5, 0, 0, 0, 0]));
+    bench.script(&[], Act::Take(usize::MAX));
+    assert_eq!((bench.write(&[2; 5]), held(&bench)), (Poll::Ready(Ok(5)), [0; 6]));
 }
 
 #[test]

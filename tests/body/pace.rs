@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::body::Waits;
-use sluicegate::brigade::{Brigade, Bucket};
+use sluicegate::brigade::{Brigade, Bucket, FileSlice};
 use sluicegate::clock::{Clock, Instant, ManualClock};
 use sluicegate::limit::{Limit, Rate};
 
@@ -22,6 +22,53 @@ fn page(bytes: u64) -> Brigade {
 
 fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::new())
+}
+
+// Over HTTP/2 a stream's first byte goes alone, to see whether its window is open.
+#[test]
+fn a_first_byte_alone_changes_no_instant() {
+    for len in [1, 2, 5_000, CHUNK, CHUNK + 1, 2 * CHUNK - 1, 38_400, 200_000] {
+        let expected = Reading::new(&clock(), &limit(GUIDE), page(len)).timeline();
+        let mut reading = Reading::new(&clock(), &limit(GUIDE), page(len));
+        reading.body.frames_of_at_most(1);
+        let Poll::Ready(Some(Ok(first))) = reading.poll() else { panic!("a byte is due") };
+        assert_eq!(first.data_ref().map(|data| data.len()), Some(1));
+        reading.body.frames_of_at_most(u64::MAX);
+        let mut timeline = reading.timeline();
+        match timeline.first_mut() {
+            Some((0, bytes)) => *bytes += 1,
+            _ => timeline.insert(0, (0, 1)),
+        }
+        assert_eq!(timeline, expected, "{len}");
+    }
+}
+
+#[test]
+fn of_a_file_no_more_is_held_for_the_first_byte_than_one_read_gives() {
+    let content: Vec<u8> = (0..100_000).map(|at| (at % 251) as u8).collect();
+    let mut file = tempfile::tempfile().unwrap();
+    std::io::Write::write_all(&mut file, &content).unwrap();
+    let slice = FileSlice::new(Arc::new(file), 0, content.len() as u64);
+    let page: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
+    let mut reading = Reading::new(&clock(), &Limit::new(None), page);
+    reading.body.frames_of_at_most(1);
+    let mut came = Vec::new();
+    loop {
+        match reading.poll() {
+            Poll::Pending => reading.wakes.wait(),
+            Poll::Ready(None) => break,
+            Poll::Ready(Some(frame)) => {
+                let data = frame.unwrap().into_data().unwrap();
+                if came.is_empty() {
+                    assert_eq!(data.len(), 1);
+                    assert!(reading.body.bytes_held() < 2048, "{}", reading.body.bytes_held());
+                    reading.body.frames_of_at_most(65_536);
+                }
+                came.extend_from_slice(&data);
+            }
+        }
+    }
+    assert!(came == content);
 }
 
 #[test]
