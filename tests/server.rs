@@ -175,12 +175,13 @@ fn a_file_that_shrinks_while_it_is_served_ends_in_a_reset() {
 fn connections_above_the_bound_are_told_so_and_room_is_found_again() {
     let folder = folder();
     let settings = Settings { max_connections: 2, ..Settings::default() };
-    let served = Served::with(settings, vec![Route::files("/", folder.path()).unwrap()]);
-    let mut kept: Vec<_> = (0..2)
+    let served =
+        Served::with(settings, vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(61_440))]);
+    let mut busy: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = served.connect();
-            stream.write_all(b"GET /small.txt HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-            assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+            stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            stream.read_exact(&mut [0; 100]).unwrap();
             stream
         })
         .collect();
@@ -189,11 +190,54 @@ fn connections_above_the_bound_are_told_so_and_room_is_found_again() {
         answer.starts_with("HTTP/1.1 503 ") && answer.to_lowercase().contains("\r\nretry-after: "),
         "{answer}"
     );
-    kept.pop();
+    busy.pop();
     while served.handle.connections() == 2 {
         std::thread::yield_now();
     }
     assert_eq!(served.get("/small.txt", "").status(), 200);
+}
+
+#[test]
+fn on_a_full_server_the_connection_that_was_idle_for_longest_makes_room() {
+    let folder = folder();
+    let settings = Settings { max_connections: 4, ..Settings::default() };
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(61_440));
+    let served = Served::with(settings, vec![route]);
+    let request = b"GET /small.txt HTTP/1.1\r\nHost: t\r\n\r\n";
+    let mut busy = served.connect();
+    busy.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    busy.read_exact(&mut [0; 100]).unwrap();
+    let connect = |bytes: &[u8]| {
+        let before = served.handle.telemetry().connections_accepted();
+        let mut stream = served.connect();
+        stream.write_all(bytes).unwrap();
+        while served.handle.telemetry().connections_accepted() == before {
+            std::thread::yield_now();
+        }
+        stream
+    };
+    // One that says nothing, one that sends a head bit by bit, one that is kept after its answer.
+    let (mut silent, mut slow, mut kept) = (connect(b""), connect(b"GET /sm"), connect(request));
+    assert_eq!(Response::read(&mut kept).unwrap().status(), 200);
+    let mut more = Vec::new();
+    for idle in [&mut silent, &mut slow] {
+        let mut next = connect(request);
+        assert_eq!(Response::read(&mut next).unwrap().status(), 200);
+        let ended = idle.read(&mut [0; 1]);
+        assert!(
+            matches!(ended, Ok(0)) || ended.is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+        );
+        more.push(next);
+    }
+    kept.write_all(request).unwrap();
+    assert_eq!(Response::read(&mut kept).unwrap().status(), 200, "it is not its turn");
+    for _ in 0..20 {
+        let mut next = connect(request);
+        assert_eq!(Response::read(&mut next).unwrap().status(), 200);
+        more.push(next);
+    }
+    busy.read_exact(&mut [0; 100]).unwrap();
+    assert_eq!(served.handle.telemetry().connections_refused(), 0);
 }
 
 #[test]

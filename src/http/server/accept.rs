@@ -45,7 +45,8 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     let most = setup.settings.client_connections;
     // Raw TCP has no words for whom a proxy asks either: there the client is the peer.
     let trusted = port.is_none() && peer.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
-    let refused = if server.connections.load(SeqCst) >= setup.settings.max_connections
+    let is_full = || server.connections.load(SeqCst) >= setup.settings.max_connections && !server.make_room();
+    let refused = if is_full()
         // Requests are told so one by one.
         || (port.is_some() && server.is_shedding())
     {

@@ -235,7 +235,10 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
     let version = sink
         .begins_with(HTTP2_PREFACE)
         .or(async {
-            patience.or(connection.server.reached(Stage::Draining)).or(connection.closer.closed()).await;
+            patience
+                .or(connection.server.reached(Stage::Draining))
+                .or(connection.closer.closed_or_asked())
+                .await;
             Err(io::ErrorKind::TimedOut.into())
         })
         .await;
@@ -330,6 +333,10 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
             connection.conclude_unsent(false);
         }
         if closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        // Another connection takes its place, unless a request came meanwhile.
+        if connection.closer.take_asked() && connection.idle_since().is_some() {
             return Poll::Ready(Ok(()));
         }
         if stopped.as_mut().poll(cx).is_ready() {

@@ -16,6 +16,7 @@ mod registry;
 mod report;
 mod request_rules;
 mod response;
+mod room;
 mod settings;
 mod setup;
 mod shedding;
@@ -51,6 +52,7 @@ use clients::{Clients, Refusal};
 use connection_log::LogBounds;
 use drops::DropLog;
 use registry::Registry;
+use room::Room;
 use setup::Setup;
 use shedding::Shedding;
 use waiting::{wait_quietly, wait_until};
@@ -116,6 +118,7 @@ struct Shared {
     connection_ended: Event,
     next_connection: AtomicU64,
     registry: Registry,
+    room: Room,
     tracer: OnceLock<Arc<Tracer>>,
 }
 
@@ -276,6 +279,7 @@ impl Shared {
             connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
             registry: Registry::default(),
+            room: Room::default(),
             tracer: OnceLock::new(),
         }
     }
@@ -302,25 +306,6 @@ impl Shared {
     fn idle(&self) -> impl Future<Output = ()> + '_ {
         let left = [&self.accepting, &self.connections, &self.refused];
         wait_until(&self.connection_ended, move || left.iter().all(|count| count.load(Ordering::SeqCst) == 0))
-    }
-
-    /// Counts a connection in and gives it its number.
-    fn connection_began(&self, refused: Option<Refusal>) -> u64 {
-        self.counter(refused).fetch_add(1, Ordering::SeqCst);
-        match refused {
-            Some(_) => self.telemetry.connection_refused(),
-            None => self.telemetry.connection_accepted(),
-        }
-        self.next_connection.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn connection_ended(&self, refused: Option<Refusal>) {
-        self.counter(refused).fetch_sub(1, Ordering::SeqCst);
-        self.connection_ended.notify(usize::MAX);
-    }
-
-    fn counter(&self, refused: Option<Refusal>) -> &AtomicUsize {
-        if refused.is_some() { &self.refused } else { &self.connections }
     }
 }
 

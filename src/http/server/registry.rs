@@ -8,8 +8,9 @@ use std::task::{Context, Poll, Waker};
 
 use super::Handle;
 use super::connection::Connection;
-use super::report::ConnectionReport;
+use super::report::{ConnectionReport, Protocol};
 use super::transfer::Transfer;
+use crate::clock::Instant;
 
 /// All connections that are served.
 #[derive(Default)]
@@ -37,7 +38,12 @@ impl Registry {
 
     /// Adds the content so far of responses and streams under way to what their routes counted.
     pub(super) fn count_content(&self) {
-        self.behind(0, usize::MAX).iter().for_each(|connection| connection.count_content());
+        self.all().iter().for_each(|connection| connection.count_content());
+    }
+
+    /// All connections.
+    pub(super) fn all(&self) -> Vec<Arc<Connection>> {
+        self.behind(0, usize::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<Connection>>> {
@@ -127,6 +133,20 @@ impl Connection {
         }
     }
 
+    /// Since when it has had no request under way and no bytes that wait; `None` if it has, and for raw TCP.
+    pub(super) fn idle_since(&self) -> Option<Instant> {
+        let is_idle = self.in_flight.load(Ordering::Acquire) == 0
+            && !self.sink.is_writing()
+            && self.protocol.get() != Some(&Protocol::Tcp);
+        is_idle.then(|| Instant::from_nanos(self.idle_since.load(Ordering::Relaxed)))
+    }
+
+    /// Makes it end if it is idle now, and still when its task learns of it. False if it is not, or was told so
+    /// before.
+    pub(super) fn end_if_idle(&self) -> bool {
+        self.idle_since().is_some() && self.closer.ask()
+    }
+
     fn report(&self) -> ConnectionReport {
         let transfers = lock(&self.transfers).clone();
         let counts = self.sink.counts();
@@ -155,6 +175,8 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 #[derive(Default)]
 pub(super) struct Closer {
     closed: AtomicBool,
+    /// To end if it is idle.
+    asked: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
 
@@ -167,6 +189,33 @@ impl Closer {
             task.wake();
         }
         first
+    }
+
+    /// Asks the task to end the connection if it is idle, and wakes it. False if it was asked before.
+    fn ask(&self) -> bool {
+        let first = !self.asked.swap(true, Ordering::SeqCst);
+        // It stays there for who closes: the task may find that it is not idle.
+        let task = lock(&self.task).clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+        first
+    }
+
+    /// Whether the task was asked to end the connection if it is idle, since this was called last.
+    pub(super) fn take_asked(&self) -> bool {
+        // Looked at for each poll, and mostly not set.
+        self.asked.load(Ordering::SeqCst) && self.asked.swap(false, Ordering::SeqCst)
+    }
+
+    /// Waits to be closed, or to be asked to end.
+    pub(super) async fn closed_or_asked(&self) {
+        let asked = std::future::poll_fn(|_| match self.take_asked() {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        });
+        // In this order: the task is known before it is looked.
+        futures_lite::future::or(self.closed(), asked).await;
     }
 
     /// Waits to be told.
@@ -200,6 +249,29 @@ mod tests {
         fn wake(self: Arc<Self>) {
             self.0.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    #[test]
+    fn who_is_asked_to_end_may_go_on_and_be_closed_later() {
+        let closer = Closer::default();
+        let wakes = Arc::new(Counting::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut cx = Context::from_waker(&waker);
+        let mut closed = pin!(closer.closed());
+        assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
+        assert!(closer.ask() && !closer.ask());
+        assert!(closer.take_asked() && !closer.take_asked());
+        assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
+        closer.close();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 3);
+        assert_eq!(closed.as_mut().poll(&mut cx), Poll::Ready(()));
+
+        let closer = Closer::default();
+        let mut told = pin!(closer.closed_or_asked());
+        assert_eq!(told.as_mut().poll(&mut cx), Poll::Pending);
+        closer.ask();
+        assert_eq!(wakes.0.load(Ordering::Relaxed), 4);
+        assert_eq!(told.as_mut().poll(&mut cx), Poll::Ready(()));
     }
 
     #[test]
