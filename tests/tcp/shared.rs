@@ -202,6 +202,7 @@ fn a_file_describes_ports_and_a_reload_sets_their_limits() {
     assert_eq!(reloaded.changes.len(), 3, "{told}");
     assert!(told.starts_with(&format!("limit of each stream of tcp:{addr}: 100B → 1g; ")), "{told}");
     soon("all of it", || (seen.load(Ordering::Relaxed) == 64 << 20).then_some(()));
+    File::create(folder.path().join("b.bin")).unwrap();
     let reloaded = handle.reload(&parse("1k", "b.bin"), &kinds).unwrap();
     assert_eq!((reloaded.to_string().as_str(), reloaded.needs_restart), ("nothing changed", vec!["tcp"]));
     handle.stop();
