@@ -242,6 +242,36 @@ fn check_tells_what_a_good_file_means() {
 }
 
 #[test]
+fn all_flags_that_are_typed_wrong_are_told_and_no_other_for_their_sake() {
+    let typed = [
+        "serve",
+        "none-such",
+        "--rate",
+        "10x",
+        "--burst",
+        "1m",
+        "--drain",
+        "soon",
+        "--listen",
+        "nowhere",
+        "--admin",
+        "0.0.0.0:1",
+        "--egress-buffer",
+        "7",
+    ];
+    let message = fails(2, &typed);
+    let flags: Vec<&str> =
+        message.lines().filter_map(|line| line.split(": ").find(|part| part.starts_with("--"))).collect();
+    assert_eq!(flags, ["--rate", "--listen", "--drain", "--egress-buffer"], "{message}");
+    // Each good in itself: then what does not go together.
+    let message =
+        fails(2, &["serve", "none-such", "--burst", "1m", "--client-burst", "1m", "--admin", "0.0.0.0:1"]);
+    let flags: Vec<&str> =
+        message.lines().filter_map(|line| line.split(": ").find(|part| part.starts_with("--"))).collect();
+    assert_eq!(flags, ["--burst", "--admin", "--client-burst"], "{message}");
+}
+
+#[test]
 fn what_is_not_there_is_a_warning_of_check_an_error_of_the_start_and_unseen_offline() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("site.toml");

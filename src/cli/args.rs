@@ -198,7 +198,7 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "time")]
                 pub(in crate::cli) idle_timeout: Option<String>,
 
-                /// what a client that closes its half of an HTTP/1 connection gets of an answer under way: serve (all of it, while it is there) or abort (nothing more; default serve)
+                /// what a client that closes its half of an HTTP/1 connection gets of an answer under way: serve (all of it, while it is there) or abort (nothing more) (default serve)
                 #[argh(option, arg_name = "rule")]
                 pub(in crate::cli) half_close: Option<String>,
             }

@@ -8,7 +8,7 @@ use sluicegate::config::{
 };
 use sluicegate::limit::{Budget, Rate};
 
-use super::resolve::{admin, count, flag, listen, route, set, sink, size, timeout};
+use super::resolve::{Flags, admin, count, listen, route, set, sink, size, timeout};
 use super::{CliError, quota};
 
 /// Where the streams are.
@@ -71,6 +71,7 @@ one_route_command! {
 
 /// The configuration of `sluicegate events`.
 pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
+    let flags = Flags::default();
     let mut settings = EventSettings {
         names: typed.names.clone(),
         origins: typed.origin.clone(),
@@ -79,20 +80,20 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
         ..EventSettings::default()
     };
     let most = |text: &str| count(text, 1);
-    set(&mut settings.queue, flag("queue", &typed.queue, most)?);
-    set(&mut settings.ttl, flag("ttl", &typed.ttl, timeout)?);
-    set(&mut settings.log, flag("log", &typed.log, most)?);
-    set(&mut settings.log_ttl, flag("log-ttl", &typed.log_ttl, timeout)?);
-    settings.rate = flag("event-rate", &typed.event_rate, most)?.and_then(|rate| Rate::new(rate as u64));
+    set(&mut settings.queue, flags.read("queue", &typed.queue, most));
+    set(&mut settings.ttl, flags.read("ttl", &typed.ttl, timeout));
+    set(&mut settings.log, flags.read("log", &typed.log, most));
+    set(&mut settings.log_ttl, flags.read("log-ttl", &typed.log_ttl, timeout));
+    settings.rate = flags.read("event-rate", &typed.event_rate, most).and_then(|rate| Rate::new(rate as u64));
     if typed.event_burst.is_some() && settings.rate.is_none() {
         let text = "--event-burst: without a rate there is nothing to be ahead of; give --event-rate too";
-        return Err(CliError::Usage(text.to_owned()));
+        flags.together::<()>(Err(CliError::Usage(text.to_owned())));
     }
-    set(&mut settings.burst, flag("event-burst", &typed.event_burst, most)?.map(|burst| burst as u64));
-    set(&mut settings.suspend, flag("suspend", &typed.suspend, parse_suspend)?);
+    set(&mut settings.burst, flags.read("event-burst", &typed.event_burst, most).map(|burst| burst as u64));
+    set(&mut settings.suspend, flags.read("suspend", &typed.suspend, parse_suspend));
     // No flag says how large a batch is: it is no larger than the queue.
     settings.batch = settings.batch.min(settings.queue);
-    let settings = settings.checked().map_err(|faults| {
+    let checked = settings.checked().map_err(|faults| {
         let texts = faults.iter().map(|fault| match fault.key {
             "names" => fault.text.clone(),
             "origins" => format!("--origin: {}", fault.text),
@@ -100,14 +101,16 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
             key => format!("--{}: {}", key.replace('_', "-"), fault.text),
         });
         CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
-    })?;
+    });
+    let settings = flags.together(checked).unwrap_or_default();
     let path = PATH.parse().map_err(CliError::Usage)?;
     let draft = RouteDraft { path, ..RouteDraft::new(Source::Events(Box::new(settings))) };
-    let mut config = Config { routes: vec![route_from!(draft, typed)], ..Config::default() };
-    let otlp = flag("otlp", &typed.otlp, str::parse)?;
+    let mut config =
+        Config { routes: route_from!(flags, draft, typed).into_iter().collect(), ..Config::default() };
+    let otlp = flags.read("otlp", &typed.otlp, str::parse);
     config.tracing = otlp.map(|url| TracingSettings { otlp: Some(url), ..TracingSettings::default() });
-    set_http_flags!(config, typed);
-    Ok(config)
+    set_http_flags!(flags, config, typed);
+    flags.finish(config)
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! From what was typed to a configuration: the flags are the short form of the file.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
@@ -17,111 +16,118 @@ use super::quota;
 
 /// Sets what is the same for all commands that serve: argh has no flags that two commands share.
 macro_rules! set_server_flags {
-    ($config:ident, $typed:ident, $taken:expr) => {
+    ($flags:ident, $config:ident, $typed:ident, $taken:expr) => {
         $config.access_log = $typed.access_log;
-        set(&mut $config.log_level, flag("log-level", &$typed.log_level, parse_log_level)?);
-        set(&mut $config.drain, flag("drain", &$typed.drain, duration::parse)?);
+        set(&mut $config.log_level, $flags.read("log-level", &$typed.log_level, parse_log_level));
+        set(&mut $config.drain, $flags.read("drain", &$typed.drain, duration::parse));
         set(
             &mut $config.max_connections,
-            flag("max-connections", &$typed.max_connections, |text| count(text, 1))?,
+            $flags.read("max-connections", &$typed.max_connections, |text| count(text, 1)),
         );
         $config.client_connections =
-            flag("client-connections", &$typed.client_connections, |text| count(text, 1))?;
-        $config.admin = admin(&$typed.admin, &$typed.admin_token_file, $taken)?;
-        $config.quota = quota::source(quota::Typed {
+            $flags.read("client-connections", &$typed.client_connections, |text| count(text, 1));
+        $config.admin = admin(&$flags, &$typed.admin, &$typed.admin_token_file, $taken);
+        let quota = quota::source(quota::Typed {
             server: $typed.quota.as_deref(),
             resource: $typed.quota_resource.as_deref(),
             client: $typed.client_id.as_deref(),
             token_file: $typed.quota_token_file.as_deref(),
             safe_share: $typed.quota_safe_share.as_deref(),
-        })?;
-        let client_burst = flag("client-burst", &$typed.client_burst, str::parse)?;
-        let client_rate = flag("client-rate", &$typed.client_rate, Rate::parse_or_off)?.flatten();
+        });
+        $config.quota = $flags.together(quota).flatten();
+        let client_burst = $flags.read("client-burst", &$typed.client_burst, str::parse);
+        let client_rate = $flags.read("client-rate", &$typed.client_rate, Rate::parse_or_off).flatten();
+        let client = budget_of(client_rate, client_burst)
+            .map_err(|error| CliError::Usage(format!("--client-burst: {error}")));
         $config.limits = SharedLimits {
-            server: Budget::of(flag("server-rate", &$typed.server_rate, Rate::parse_or_off)?.flatten()),
-            client: budget_of(client_rate, client_burst)
-                .map_err(|error| CliError::Usage(format!("--client-burst: {error}")))?,
+            server: Budget::of($flags.read("server-rate", &$typed.server_rate, Rate::parse_or_off).flatten()),
+            client: $flags.together(client).unwrap_or_default(),
             key: Default::default(),
         };
         let draft = SinkDraft {
             report_only: false,
-            rate: flag("connection-rate", &$typed.connection_rate, Rate::parse_or_off)?.flatten(),
-            burst: flag("connection-burst", &$typed.connection_burst, str::parse)?,
-            buffer: flag("egress-buffer", &$typed.egress_buffer, |text| size(text, MOST_BUFFER))?,
-            on_full: flag("on-full", &$typed.on_full, parse_on_full)?,
-            stall_timeout: flag("stall-timeout", &$typed.stall_timeout, timeout)?,
-            min_drain_rate: flag("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)?.flatten(),
-            unsent: flag("unsent", &$typed.unsent, |text| size(text, MOST_IN_KERNEL))?,
-            send_buffer: flag("send-buffer", &$typed.send_buffer, |text| size(text, MOST_IN_KERNEL))?,
+            rate: $flags.read("connection-rate", &$typed.connection_rate, Rate::parse_or_off).flatten(),
+            burst: $flags.read("connection-burst", &$typed.connection_burst, str::parse),
+            buffer: $flags.read("egress-buffer", &$typed.egress_buffer, |text| size(text, MOST_BUFFER)),
+            on_full: $flags.read("on-full", &$typed.on_full, parse_on_full),
+            stall_timeout: $flags.read("stall-timeout", &$typed.stall_timeout, timeout),
+            min_drain_rate: $flags
+                .read("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)
+                .flatten(),
+            unsent: $flags.read("unsent", &$typed.unsent, |text| size(text, MOST_IN_KERNEL)),
+            send_buffer: $flags.read("send-buffer", &$typed.send_buffer, |text| size(text, MOST_IN_KERNEL)),
         };
-        $config.sink = sink(draft, &$config.routes, &$config.tcp)?;
-        let total = flag("egress-total", &$typed.egress_total, |text| size(text, MOST_TOTAL))?;
+        $config.sink = $flags.together(sink(draft, &$config.routes, &$config.tcp)).unwrap_or_default();
+        let total = $flags.read("egress-total", &$typed.egress_total, |text| size(text, MOST_TOTAL));
         $config.egress_total = total.map(|bytes| bytes as u64);
-        set(&mut $config.idle_timeout, flag("idle-timeout", &$typed.idle_timeout, timeout)?);
+        set(&mut $config.idle_timeout, $flags.read("idle-timeout", &$typed.idle_timeout, timeout));
     };
 }
 
 /// And what is the same for `serve` and `proxy`.
 macro_rules! set_http_flags {
-    ($config:ident, $typed:ident) => {
-        set(&mut $config.listen, listen(&$typed.listen)?);
-        set_server_flags!($config, $typed, &$config.listen);
-        set(&mut $config.limits.key, flag("client-key", &$typed.client_key, str::parse)?);
+    ($flags:ident, $config:ident, $typed:ident) => {
+        set(&mut $config.listen, listen(&$flags, &$typed.listen));
+        set_server_flags!($flags, $config, $typed, &$config.listen);
+        set(&mut $config.limits.key, $flags.read("client-key", &$typed.client_key, str::parse));
         set(
             &mut $config.half_close,
-            flag("half-close", &$typed.half_close, sluicegate::config::words::parse_half_close)?,
+            $flags.read("half-close", &$typed.half_close, sluicegate::config::words::parse_half_close),
         );
-        set(&mut $config.header_timeout, flag("header-timeout", &$typed.header_timeout, timeout)?);
+        set(&mut $config.header_timeout, $flags.read("header-timeout", &$typed.header_timeout, timeout));
     };
 }
 
+mod flags;
 mod tcp;
 
+pub(super) use flags::Flags;
 pub(super) use tcp::tcp;
 
 /// The same for the flags about the route.
 macro_rules! route_from {
-    ($draft:expr, $typed:ident) => {
-        route(RouteDraft {
-            rate: flag("rate", &$typed.rate, Rate::parse_or_off)?.flatten(),
-            burst: flag("burst", &$typed.burst, str::parse)?,
-            end_of_stream: flag("end-of-stream", &$typed.end_of_stream, parse_end_of_stream)?,
+    ($flags:ident, $draft:expr, $typed:ident) => {
+        $flags.together(route(RouteDraft {
+            rate: $flags.read("rate", &$typed.rate, Rate::parse_or_off).flatten(),
+            burst: $flags.read("burst", &$typed.burst, str::parse),
+            end_of_stream: $flags.read("end-of-stream", &$typed.end_of_stream, parse_end_of_stream),
             filters: $typed.filter.clone(),
             ..$draft
-        })?
+        }))
     };
 }
 
 /// The configuration of `sluicegate serve`.
 pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
+    let flags = Flags::default();
     let mut files = FilesSource::new(&typed.dir);
     files.list = typed.list;
     if let Some(index) =
-        flag("index", &typed.index, |name| FilesSource::check_index(name).map(|()| name.to_owned()))?
+        flags.read("index", &typed.index, |name| FilesSource::check_index(name).map(|()| name.to_owned()))
     {
         files.index = index;
     }
     files.dot_files = typed.dot_files;
-    set(&mut files.follow_links, flag("follow-links", &typed.follow_links, str::parse)?);
+    set(&mut files.follow_links, flags.read("follow-links", &typed.follow_links, str::parse));
     for text in &typed.media_type {
         let (extension, media_type) = text.split_once('=').unwrap_or((text, ""));
-        files
-            .add_type(extension, media_type)
-            .map_err(|error| CliError::Usage(format!("--media-type: {error}")))?;
+        let added = files.add_type(extension, media_type);
+        flags.together(added.map_err(|error| CliError::Usage(format!("--media-type: {error}"))));
     }
     let root = files.clone();
     let mut config = Config {
-        routes: vec![route_from!(RouteDraft::new(Source::Files(files)), typed)],
+        routes: route_from!(flags, RouteDraft::new(Source::Files(files)), typed).into_iter().collect(),
         ..Config::default()
     };
-    set_http_flags!(config, typed);
+    set_http_flags!(flags, config, typed);
     // The command is right; the folder may not be.
-    root.check_root().map_err(CliError::Failed)?;
-    Ok(config)
+    flags.together(root.check_root().map_err(CliError::Failed));
+    flags.finish(config)
 }
 
 /// The configuration of `sluicegate proxy`.
 pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
+    let flags = Flags::default();
     let upstream = typed.url.parse().map_err(CliError::Usage)?;
     let mut proxy = ProxySource {
         honour_accel: !typed.ignore_accel,
@@ -129,42 +135,44 @@ pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
         via: !typed.no_via,
         ..ProxySource::new(upstream)
     };
-    set(&mut proxy.host, flag("host", &typed.host, str::parse)?);
-    set(&mut proxy.connect_timeout, flag("connect-timeout", &typed.connect_timeout, timeout)?);
-    set(&mut proxy.response_timeout, flag("response-timeout", &typed.response_timeout, timeout)?);
-    set(&mut proxy.read_timeout, flag("read-timeout", &typed.read_timeout, timeout)?);
+    set(&mut proxy.host, flags.read("host", &typed.host, str::parse));
+    set(&mut proxy.connect_timeout, flags.read("connect-timeout", &typed.connect_timeout, timeout));
+    set(&mut proxy.response_timeout, flags.read("response-timeout", &typed.response_timeout, timeout));
+    set(&mut proxy.read_timeout, flags.read("read-timeout", &typed.read_timeout, timeout));
     set(
         &mut proxy.idle_connections,
-        flag("idle-connections", &typed.idle_connections, |text| count(text, 0))?,
+        flags.read("idle-connections", &typed.idle_connections, |text| count(text, 0)),
     );
-    let head = flag("max-response-head", &typed.max_response_head, |text| {
+    let head = flags.read("max-response-head", &typed.max_response_head, |text| {
         let size = text.parse().map_err(|error: UnitError| error.to_string())?;
         ProxySource::check_response_head(size)
-    })?;
+    });
     set(&mut proxy.max_response_head, head);
-    let fields = flag("max-response-fields", &typed.max_response_fields, |text| {
+    let fields = flags.read("max-response-fields", &typed.max_response_fields, |text| {
         let number = text.parse().map_err(|_| format!("{text:?} is not a number from 1 to 4096"))?;
         ProxySource::check_response_fields(number)
-    })?;
+    });
     set(&mut proxy.max_response_fields, fields);
-    set(&mut proxy.tunnel_timeout, flag("tunnel-timeout", &typed.tunnel_timeout, timeout)?);
-    let kept = flag("idle-connection-timeout", &typed.idle_connection_timeout, timeout)?;
+    set(&mut proxy.tunnel_timeout, flags.read("tunnel-timeout", &typed.tunnel_timeout, timeout));
+    let kept = flags.read("idle-connection-timeout", &typed.idle_connection_timeout, timeout);
     set(&mut proxy.idle_connection_timeout, kept);
 
     let mut config = Config {
-        routes: vec![route_from!(RouteDraft::new(Source::Proxy(proxy)), typed)],
+        routes: route_from!(flags, RouteDraft::new(Source::Proxy(proxy)), typed).into_iter().collect(),
         ..Config::default()
     };
-    config.trusted_proxies = all("trusted-proxy", &typed.trusted_proxy, str::parse)?;
-    set_http_flags!(config, typed);
-    Ok(config)
+    config.trusted_proxies = flags.all("trusted-proxy", &typed.trusted_proxy, str::parse);
+    set_http_flags!(flags, config, typed);
+    flags.finish(config)
 }
 
 /// The configuration of `sluicegate run`.
 pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
     // What was typed is looked at first: a wrong flag is a wrong flag, whatever the file is like.
-    let log_level = flag("log-level", &typed.log_level, parse_log_level)?;
-    let listen = listen(&typed.listen)?;
+    let flags = Flags::default();
+    let log_level = flags.read("log-level", &typed.log_level, parse_log_level);
+    let listen = listen(&flags, &typed.listen);
+    flags.finish(())?;
     let mut config = load(&typed.file, Absent::Fault)?;
     if listen.is_some() && config.routes.is_empty() {
         let text =
@@ -207,50 +215,32 @@ pub(super) fn sink(draft: SinkDraft, routes: &[Route], tcp: &[Tcp]) -> Result<Si
 
 /// The admin listener, if one was typed.
 pub(super) fn admin(
+    flags: &Flags,
     addr: &Option<String>,
     token_file: &Option<String>,
     clients: &[ListenAddr],
-) -> Result<Option<AdminSource>, CliError> {
-    let Some(listen) = flag("admin", addr, str::parse)? else {
-        return match token_file {
-            None => Ok(None),
-            Some(_) => Err(CliError::Usage(
-                "--admin-token-file: it protects nothing; give --admin too, or leave it out".to_owned(),
-            )),
-        };
+) -> Option<AdminSource> {
+    let Some(listen) = flags.read("admin", addr, str::parse) else {
+        if token_file.is_some() {
+            let text = "--admin-token-file: it protects nothing; give --admin too, or leave it out";
+            flags.together::<()>(Err(CliError::Usage(text.to_owned())));
+        }
+        return None;
     };
     let source = AdminSource::new(listen, token_file.as_ref().map(Into::into), clients);
-    source.map(Some).map_err(|error| CliError::Usage(format!("--admin: {error}")))
+    flags.together(source.map_err(|error| CliError::Usage(format!("--admin: {error}"))))
 }
 
 /// The addresses typed, if any were.
-pub(super) fn listen(typed: &[String]) -> Result<Option<Vec<ListenAddr>>, CliError> {
-    let addrs: Vec<ListenAddr> = all("listen", typed, str::parse)?;
+pub(super) fn listen(flags: &Flags, typed: &[String]) -> Option<Vec<ListenAddr>> {
+    let addrs: Vec<ListenAddr> = flags.all("listen", typed, str::parse);
     for (index, addr) in addrs.iter().enumerate() {
         if addrs[..index].iter().any(|other| addr.clashes_with(other)) {
-            return Err(CliError::Usage(format!("--listen: {addr} stands here twice; leave one out")));
+            let text = format!("--listen: {addr} stands here twice; leave one out");
+            flags.together::<()>(Err(CliError::Usage(text)));
         }
     }
-    Ok((!addrs.is_empty()).then_some(addrs))
-}
-
-/// The value of a flag, if it was typed.
-pub(super) fn flag<T, E: Display>(
-    name: &str,
-    typed: &Option<String>,
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<Option<T>, CliError> {
-    typed.as_deref().map(parse).transpose().map_err(|error| CliError::Usage(format!("--{name}: {error}")))
-}
-
-/// The values of a flag that may be typed several times.
-fn all<T, E: Display>(
-    name: &str,
-    typed: &[String],
-    parse: impl Fn(&str) -> Result<T, E>,
-) -> Result<Vec<T>, CliError> {
-    let values = typed.iter().map(|text| parse(text)).collect::<Result<_, E>>();
-    values.map_err(|error| CliError::Usage(format!("--{name}: {error}")))
+    (!addrs.is_empty()).then_some(addrs)
 }
 
 pub(super) fn set<T>(setting: &mut T, typed: Option<T>) {

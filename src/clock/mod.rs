@@ -8,6 +8,7 @@ mod instant;
 mod manual;
 mod punctual;
 mod sleep;
+mod system;
 mod wheel;
 
 use std::task::Waker;
@@ -17,7 +18,7 @@ pub use instant::Instant;
 pub use manual::ManualClock;
 pub use punctual::Punctual;
 pub use sleep::Sleep;
-pub use wheel::SystemClock;
+pub use system::SystemClock;
 
 /// A time line, and wake-ups on it.
 ///

@@ -5,7 +5,7 @@
 //! 10 ms, and one thread wakes the due ones together.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -22,17 +22,12 @@ const SLOT: Duration = Duration::from_millis(10);
 /// Slots in the ring: 5.12 s. A longer sleep stays in its slot for as many turns as it needs.
 const SLOTS: usize = 512;
 
-/// Monotonic system time with one timer wheel, and the thread that turns it for as long as the clock lives.
-///
-/// [`rt::clock`](crate::rt::clock) is the process's shared one.
-pub struct SystemClock(Arc<Turned>);
-
-/// The clock, without the thread.
-struct Turned {
+/// Monotonic system time with one timer wheel that somebody turns.
+pub(super) struct Turned {
+    pub(super) herald: Herald,
     origin: std::time::Instant,
     wheel: Mutex<Wheel>,
     changed: Condvar,
-    herald: Herald,
     /// What the wheel knows as `fired`, to be read without its lock. Never behind it.
     fired: AtomicU64,
 }
@@ -58,68 +53,9 @@ struct Timer {
     waker: Waker,
 }
 
-impl SystemClock {
-    /// A clock whose origin is now, with its thread, which does not run at all while no timer is set.
-    ///
-    /// # Panics
-    /// If the operating system refuses to start one thread: without it nobody who sleeps would be woken.
-    #[allow(clippy::new_without_default)] // reading the system's clock is no default value
-    pub fn new() -> Self {
-        let clock = Arc::new(Turned::new());
-        let turned = Arc::clone(&clock);
-        let started = std::thread::Builder::new().name("clock".into()).spawn(move || turned.turn());
-        started.expect("the system can start one thread");
-        Self(clock)
-    }
-
-    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
-    pub fn instant_of(&self, time: std::time::Instant) -> Instant {
-        Instant::ZERO + time.saturating_duration_since(self.0.origin)
-    }
-
-    /// Wakes what is due from a task of the executor; never completes. Without one that runs this, the
-    /// turning thread wakes.
-    pub async fn herald(&self) {
-        self.0.herald.serve().await
-    }
-
-    /// How many wake-ups are set.
-    pub fn sleepers(&self) -> usize {
-        self.0.sleepers()
-    }
-}
-
-impl Drop for SystemClock {
-    /// Ends the thread. Who still sleeps holds the clock, so nobody does.
-    fn drop(&mut self) {
-        self.0.stop();
-    }
-}
-
-impl Clock for SystemClock {
-    fn now(&self) -> Instant {
-        self.0.now()
-    }
-
-    fn calendar(&self) -> std::time::SystemTime {
-        self.0.calendar()
-    }
-
-    fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        self.0.wake_at(deadline, waker)
-    }
-
-    fn cancel(&self, key: TimerKey) {
-        self.0.cancel(key);
-    }
-
-    fn may_have_fired(&self, deadline: Instant) -> bool {
-        self.0.may_have_fired(deadline)
-    }
-}
-
 impl Turned {
-    fn new() -> Self {
+    /// A clock whose origin is now.
+    pub(super) fn new() -> Self {
         Self {
             origin: std::time::Instant::now(),
             wheel: Mutex::new(Wheel {
@@ -137,10 +73,15 @@ impl Turned {
         }
     }
 
+    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
+    pub(super) fn instant_of(&self, time: std::time::Instant) -> Instant {
+        Instant::ZERO + time.saturating_duration_since(self.origin)
+    }
+
     /// Turns the wheel until [`stop`](Self::stop): sleeps to the next occupied slot, wakes what is due.
     ///
     /// Blocks its thread, which does not run at all while no timer is set.
-    fn turn(&self) {
+    pub(super) fn turn(&self) {
         let mut due = Vec::new();
         let mut wheel = self.lock();
         while !wheel.stopped {
@@ -169,12 +110,13 @@ impl Turned {
     }
 
     /// Ends [`turn`](Self::turn). Wake-ups still set do not fire any more.
-    fn stop(&self) {
+    pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    fn sleepers(&self) -> usize {
+    /// How many wake-ups are set.
+    pub(super) fn sleepers(&self) -> usize {
         self.lock().timers.len()
     }
 
@@ -306,17 +248,6 @@ fn slot_of(tick: u64) -> usize {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
 
     fn wheel() -> Turned {
         Turned::new()
@@ -416,30 +347,6 @@ mod tests {
                 prop_assert_eq!(next.is_some(), earliest.is_some());
                 prop_assert!(next <= earliest && next.is_none_or(|next| next > now));
             }
-        }
-    }
-
-    // Real time: the thread that turns the wheel is what is tested. No upper bound on lateness is
-    // asserted, only that it fires and is never early.
-    #[test]
-    fn a_clock_wakes_sleepers_by_itself_never_early_and_its_thread_ends_with_it() {
-        let clock = Arc::new(SystemClock::new());
-        let count = Arc::new(Count::default());
-        for millis in [35u64, 15, 25] {
-            let deadline = clock.now() + Duration::from_millis(millis);
-            let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
-            futures_lite::future::block_on(super::super::Sleep::until(shared, deadline));
-            assert!(clock.now() >= deadline);
-        }
-        clock.wake_at(Instant::ZERO, Arc::clone(&count).into());
-        while count.0.load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
-        }
-        assert_eq!(clock.sleepers(), 0);
-        let turned = Arc::downgrade(&clock.0);
-        drop(clock);
-        while turned.strong_count() > 0 {
-            std::thread::yield_now();
         }
     }
 }

@@ -1,6 +1,6 @@
 //! `sluicegate tcp`: what it means.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
@@ -9,30 +9,37 @@ use sluicegate::config::{
 };
 use sluicegate::limit::{Budget, Rate};
 
-use super::{CliError, admin, count, flag, set, sink, size, timeout};
+use super::{CliError, Flags, admin, count, set, sink, size, timeout};
 use crate::cli::{args, quota};
+
+/// Where `tcp` listens unless told otherwise.
+const DEFAULT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070);
 
 /// The configuration of `sluicegate tcp`.
 pub(in crate::cli) fn tcp(typed: &args::Tcp) -> Result<Config, CliError> {
-    let usage = |text: &str| CliError::Usage(text.to_owned());
-    let listen = match flag("listen", &typed.listen, str::parse)? {
-        None => SocketAddr::from((Ipv4Addr::LOCALHOST, 7070)),
+    let flags = Flags::default();
+    let listen = match flags.read("listen", &typed.listen, str::parse) {
+        None => DEFAULT,
         Some(ListenAddr::Tcp(addr)) => addr,
         Some(ListenAddr::Unix { .. }) => {
-            return Err(usage("--listen: a Unix socket is not TCP; write 127.0.0.1:7070"));
+            let text = "--listen: a Unix socket is not TCP; write 127.0.0.1:7070";
+            flags.together::<()>(Err(CliError::Usage(text.to_owned())));
+            DEFAULT
         }
     };
-    let port = Tcp { listen, source: source(typed)?, pace: pace(typed)?, limits: RouteLimits::default() };
-    let mut config = Config { listen: Vec::new(), tcp: vec![port], ..Config::default() };
-    set_server_flags!(config, typed, &[ListenAddr::Tcp(listen)]);
-    Ok(config)
+    let source = flags.together(source(&flags, typed));
+    let pace = flags.together(pace(&flags, typed)).unwrap_or_default();
+    let port = source.map(|source| Tcp { listen, source, pace, limits: RouteLimits::default() });
+    let mut config = Config { listen: Vec::new(), tcp: port.into_iter().collect(), ..Config::default() };
+    set_server_flags!(flags, config, typed, &[ListenAddr::Tcp(listen)]);
+    flags.finish(config)
 }
 
-fn source(typed: &args::Tcp) -> Result<TcpSource, CliError> {
+fn source(flags: &Flags, typed: &args::Tcp) -> Result<TcpSource, CliError> {
     let usage = |text: &str| Err(CliError::Usage(text.to_owned()));
-    let upload = flag("upload-rate", &typed.upload_rate, Rate::parse_or_off)?;
-    let connect_timeout = flag("connect-timeout", &typed.connect_timeout, timeout)?;
-    match (&typed.file, flag("to", &typed.to, str::parse)?) {
+    let upload = flags.read("upload-rate", &typed.upload_rate, Rate::parse_or_off);
+    let connect_timeout = flags.read("connect-timeout", &typed.connect_timeout, timeout);
+    match (&typed.file, flags.read("to", &typed.to, str::parse)) {
         (Some(_), Some(_)) => usage("--file and --to: give one of them, not both"),
         (None, None) => usage("nothing to serve: give --file FILE or --to HOST:PORT"),
         (None, Some(_)) if typed.follow => usage("--follow: does something with --file only"),
@@ -52,10 +59,10 @@ fn source(typed: &args::Tcp) -> Result<TcpSource, CliError> {
     }
 }
 
-fn pace(typed: &args::Tcp) -> Result<Pace, CliError> {
-    let rate = flag("rate", &typed.rate, Rate::parse_or_off)?.flatten();
-    let burst = flag("burst", &typed.burst, str::parse)?;
-    let end_of_stream = flag("end-of-stream", &typed.end_of_stream, parse_end_of_stream)?;
+fn pace(flags: &Flags, typed: &args::Tcp) -> Result<Pace, CliError> {
+    let rate = flags.read("rate", &typed.rate, Rate::parse_or_off).flatten();
+    let burst = flags.read("burst", &typed.burst, str::parse);
+    let end_of_stream = flags.read("end-of-stream", &typed.end_of_stream, parse_end_of_stream);
     for (name, is_typed) in [("burst", burst.is_some()), ("end-of-stream", end_of_stream.is_some())] {
         if is_typed && rate.is_none() {
             return Err(CliError::Usage(format!(
