@@ -54,7 +54,7 @@ pub(super) struct Account {
     pub(super) given_up: bool,
     /// What the connection had waited for, for tokens and for its reader, when the exchange began.
     waited_before: (Duration, Duration),
-    /// It became a tunnel, which is told of in its place.
+    /// It became a tunnel, which has the line in the log in its place.
     is_tunnel: bool,
     /// Of a tunnel: bytes that came from the client.
     up: Option<u64>,
@@ -229,9 +229,6 @@ impl Account {
 
     /// Tells of it, which is over `now`. `cut`: not all of what was handed on went to the socket.
     pub(super) fn tell(mut self, connection: &Connection, cut: bool, now: Instant) {
-        if self.is_tunnel {
-            return;
-        }
         self.cut = cut;
         let (route, status, bytes, counted) = {
             let mut flow = self.transfer.flow();
@@ -240,8 +237,11 @@ impl Account {
         };
         let lasted = now - self.transfer.began;
         let ended = Ended { route, status, bytes, counted, lasted, outcome: self.outcome(status) };
-        connection.server.telemetry.response_ended(&ended);
-        if self.transfer.logged {
+        // A tunnel is counted as the answer that it began with, and has one line, at its end.
+        if self.up.is_none() {
+            connection.server.telemetry.response_ended(&ended);
+        }
+        if self.transfer.logged && !self.is_tunnel {
             self.log(&ended, connection);
         }
     }
