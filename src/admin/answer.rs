@@ -123,7 +123,7 @@ impl Pages {
     fn ready(&self) -> Response<Content> {
         let draining = self.server.is_draining().then(|| "draining: no new connections are taken".to_owned());
         let shedding = (self.server.is_shedding())
-            .then(|| "shedding: slow readers hold all the bytes that may be held".to_owned());
+            .then(|| "shedding: all the bytes that may be held for clients are held".to_owned());
         let failed = self.checks.iter().filter_map(|check| check().err());
         let reasons: Vec<String> = draining.into_iter().chain(shedding).chain(failed).collect();
         if reasons.is_empty() {

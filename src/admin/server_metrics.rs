@@ -170,7 +170,7 @@ impl ServerMetrics {
         )?;
         to.gauge(
             "shedding",
-            "1 while new requests are turned away because slow readers hold too much, else 0.",
+            "1 while new requests are turned away because too much is held for clients, else 0.",
             None,
             u64::from(self.server.is_shedding()),
         )?;

@@ -1,8 +1,35 @@
 //! Fields whose values are lists.
 
-use http::header::{CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
+    UPGRADE,
+};
 
 use super::Malformed;
+
+/// Fields that frame a message or concern one connection: what cannot be read of them, somebody else may read.
+pub(crate) const FRAMING_FIELDS: [HeaderName; 8] = [
+    CONNECTION,
+    CONTENT_LENGTH,
+    TE,
+    TRAILER,
+    TRANSFER_ENCODING,
+    UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+];
+
+const UNREADABLE: Malformed = Malformed("a field about framing or the connection is not ASCII");
+
+/// Checks that each of [`FRAMING_FIELDS`] can be read.
+///
+/// # Errors
+/// One cannot.
+pub(crate) fn check_framing_fields(fields: &HeaderMap) -> Result<(), Malformed> {
+    let is_unreadable =
+        |(name, value): (&HeaderName, &HeaderValue)| value.to_str().is_err() && FRAMING_FIELDS.contains(name);
+    if fields.iter().any(is_unreadable) { Err(UNREADABLE) } else { Ok(()) }
+}
 
 /// The members of a comma-separated field, all its lines together.
 ///
@@ -15,7 +42,7 @@ pub(crate) fn tokens<'a>(
 ) -> Result<impl Iterator<Item = &'a str>, Malformed> {
     let lines = || fields.get_all(name).iter().map(HeaderValue::to_str);
     if lines().any(|line| line.is_err()) {
-        return Err(Malformed("a field about framing or the connection is not ASCII"));
+        return Err(UNREADABLE);
     }
     let members = lines().filter_map(Result::ok).flat_map(|line| line.split(','));
     Ok(members.map(str::trim).filter(|token| !token.is_empty()))

@@ -148,6 +148,10 @@ impl Chunked {
                 }
                 Place::Over => break,
                 Place::Trailer => {
+                    if byte == b'\n' && self.trailer.last() != Some(&b'\r') {
+                        // As behind a size: an end for others and none for us.
+                        return Err(BROKEN_TRAILERS);
+                    }
                     self.trailer.push(byte);
                     if self.trailer.ends_with(b"\r\n") && ends_section(&self.trailer) {
                         self.place = Place::Over;
@@ -203,15 +207,19 @@ fn ends_section(section: &[u8]) -> bool {
     section.len() == 2 || section.ends_with(b"\r\n\r\n")
 }
 
+const BROKEN_TRAILERS: Malformed = Malformed("its trailer section is no list of fields");
+
 fn fields(section: &[u8]) -> Result<HeaderMap, Malformed> {
-    const BROKEN: Malformed = Malformed("its trailer section is no list of fields");
     let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
-    let Ok(httparse::Status::Complete((_, lines))) = httparse::parse_headers(section, &mut lines) else {
-        return Err(BROKEN);
+    let Ok(httparse::Status::Complete((len, lines))) = httparse::parse_headers(section, &mut lines) else {
+        return Err(BROKEN_TRAILERS);
     };
+    if len != section.len() {
+        return Err(BROKEN_TRAILERS);
+    }
     let field = |line: &httparse::Header<'_>| {
-        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BROKEN)?;
-        Ok((name, HeaderValue::from_bytes(line.value).map_err(|_| BROKEN)?))
+        let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| BROKEN_TRAILERS)?;
+        Ok((name, HeaderValue::from_bytes(line.value).map_err(|_| BROKEN_TRAILERS)?))
     };
     let mut all = HeaderMap::new();
     for line in lines {
@@ -309,6 +317,10 @@ mod tests {
             "10000000000000000\r\n",
             "0\r\nno field\r\n\r\n",
             "0\r\n: x\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\n\r\n",
+            "0\r\nA: b\n\n",
+            "0\r\nA: b\r\n\n",
         ] {
             assert!(read(Framing::chunked, input).is_err(), "{input:?}");
         }

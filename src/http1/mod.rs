@@ -15,7 +15,9 @@ mod request_head;
 mod response;
 
 pub(crate) use answer_head::{Asked, Outgoing, asked, write_answer, write_interim};
-pub(crate) use fields::{content_length, expects_continue, has_token, tokens};
+#[cfg(test)]
+pub(crate) use fields::FRAMING_FIELDS;
+pub(crate) use fields::{check_framing_fields, content_length, expects_continue, has_token, tokens};
 pub(crate) use framing::{Framing, Malformed};
 pub(crate) use guarded::{is_claim, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;

@@ -151,8 +151,13 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         let made = (source.make)();
         let path = source.paths.first().map(|path| path.display().to_string()).unwrap_or_default();
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let is_gone = now.first().is_some_and(Option::is_none);
         state.seen = now;
         match made {
+            Ok(value) if is_gone => {
+                state.value = Arc::new(value);
+                log::warn!(path = path.as_str(); "gone from disk: nothing is there by this name any more");
+            }
             Ok(value) => {
                 state.value = Arc::new(value);
                 log::info!(path = path.as_str(); "replaced on disk, taken anew");

@@ -122,6 +122,13 @@ impl SinkState {
         self.heard.store(0, Ordering::Relaxed);
     }
 
+    /// Notes that the next message has begun: some of its bytes came with the last one.
+    pub fn note_bytes(&self) {
+        if self.heard.load(Ordering::Relaxed) == 0 {
+            self.heard.store(self.clock.now().as_nanos().max(1), Ordering::Relaxed);
+        }
+    }
+
     /// When the first byte since [`await_bytes`](Self::await_bytes) came.
     pub fn heard_at(&self) -> Option<Instant> {
         match self.heard.load(Ordering::Relaxed) {

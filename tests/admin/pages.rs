@@ -120,7 +120,7 @@ fn while_the_server_sheds_load_it_is_not_ready() {
     assert!(metrics.value("sluicegate_egress_buffer_high_water_bytes") <= 65_536.0);
     let ready = watched.get("/readyz", "");
     assert_eq!(ready.status(), 503);
-    assert_eq!(ready.body, b"shedding: slow readers hold all the bytes that may be held\n");
+    assert_eq!(ready.body, b"shedding: all the bytes that may be held for clients are held\n");
     assert_eq!(Response::read(&mut slow).unwrap().body.len(), 1_000_000);
     watched.metrics_when(|metrics| metrics.value("sluicegate_shedding") == 0.0);
     assert_eq!(watched.get("/readyz", "").status(), 200);

@@ -50,7 +50,8 @@ pub(super) async fn respond(
         return unfiltered(exchange, refused(refusal));
     }
     if server.shedding.is_shedding(&server.egress, settings.egress_total) {
-        let text = "The server holds all the bytes for slow readers it may hold. Try again in some seconds.";
+        let text =
+            "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
     }
     let found = setup.routes.find(request.uri());

@@ -2,26 +2,11 @@
 
 use std::net::Ipv6Addr;
 
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
-};
+use http::header::{EXPECT, HOST};
 use http::uri::Authority;
 use http::{Method, Request, StatusCode, Version};
 
-use crate::http1::expects_continue;
-
-/// Fields that frame a message or concern one connection: what cannot be read of them, somebody else may read.
-const FRAMING: [HeaderName; 8] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+use crate::http1::{check_framing_fields, expects_continue};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,11 +26,8 @@ const fn bad(text: &'static str) -> Breach {
 /// can be one; or it expects what is not offered.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Breach> {
     let fields = request.headers();
-    let is_unreadable =
-        |(name, value): (&HeaderName, &HeaderValue)| value.to_str().is_err() && FRAMING.contains(name);
-    if fields.iter().any(is_unreadable) {
-        return Err(bad("A field about the request's framing or its connection cannot be read."));
-    }
+    check_framing_fields(fields)
+        .map_err(|_| bad("A field about the request's framing or its connection cannot be read."))?;
     check_host(request)?;
     if request.version() != Version::HTTP_10 && fields.contains_key(EXPECT) && !expects_continue(fields) {
         let text = "The request expects something else than 100-continue.";
@@ -66,16 +48,20 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Breach> {
     if host.is_some_and(|host| !is_host(host.as_bytes())) {
         return Err(BAD_HOST);
     }
+    // Of a target that is an address, the authority is the host, and no place for a password
+    // (RFC 9110, sections 4.2.1 and 4.2.4).
+    let authority = request.uri().authority();
+    if authority.is_some_and(|told| told.host().is_empty() || !is_host(told.as_str().as_bytes())) {
+        return Err(BAD_HOST);
+    }
     if request.version() < Version::HTTP_2 {
         // HTTP/1.0 knew one host for each address.
         let may_lack = request.version() < Version::HTTP_11;
         return if host.is_some() || may_lack { Ok(()) } else { Err(NO_HOST) };
     }
-    match (request.uri().authority(), host) {
+    match (authority, host) {
         (None, None) => Err(NO_HOST),
-        (None, Some(_)) => Ok(()),
-        (Some(authority), _) if !is_host(authority.as_str().as_bytes()) => Err(BAD_HOST),
-        (Some(_), None) => Ok(()),
+        (None, Some(_)) | (Some(_), None) => Ok(()),
         (Some(authority), Some(host)) => {
             let default = request
                 .uri()
@@ -139,6 +125,8 @@ fn is_name(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http1::FRAMING_FIELDS;
+    use http::header::{HeaderName, HeaderValue};
 
     fn told(version: Version, uri: &str, lines: &[(&str, &[u8])]) -> u16 {
         let mut request = Request::builder().version(version).uri(uri).body(()).unwrap();
@@ -186,6 +174,12 @@ mod tests {
             (V::HTTP_11, "http://h/", &[], 400),
             // The target counts (RFC 9112, section 3.2.2).
             (V::HTTP_11, "http://h/", &["t"], 200),
+            (V::HTTP_11, "http://u@h/", &["t"], 400),
+            (V::HTTP_11, "http://u:p@h/", &["t"], 400),
+            (V::HTTP_11, "http://:80/", &["t"], 400),
+            (V::HTTP_11, "http://a:99999/", &["t"], 400),
+            (V::HTTP_11, "http://[::1]:80/", &["t"], 200),
+            (V::HTTP_10, "http://u@h/", &[], 400),
             (V::HTTP_10, "/", &[], 200),
             (V::HTTP_10, "/", &["t"], 200),
             (V::HTTP_10, "/", &["t", "u"], 400),
@@ -210,8 +204,8 @@ mod tests {
 
     #[test]
     fn framing_that_cannot_be_read_is_refused_and_other_fields_may_be_anything() {
-        for name in FRAMING {
-            for version in [Version::HTTP_10, Version::HTTP_11] {
+        for name in FRAMING_FIELDS {
+            for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
                 let lines: &[(&str, &[u8])] = &[("host", b"t"), (name.as_str(), b"x-hop, \xff")];
                 assert_eq!(told(version, "/", lines), 400, "{name}");
             }

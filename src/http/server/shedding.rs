@@ -25,7 +25,7 @@ impl Shedding {
         let is = if was { held > 0 && four_fifths() } else { held > most };
         if is != was && self.shedding.swap(is, Ordering::Relaxed) != is {
             if is {
-                log::warn!(held, most; "shedding: slow readers hold too much; new requests get 503");
+                log::warn!(held, most; "shedding: too much is held for clients; new requests get 503");
             } else {
                 log::info!(held, most; "no longer shedding");
             }

@@ -15,6 +15,9 @@ use crate::sink::{Charge, HeldAs, Sink, Wire};
 /// Heads that come in pieces are charged from this size on; most are smaller.
 const LARGE: usize = 4 * 1024;
 
+/// Bytes of empty lines that may stand in front of a request.
+const MAX_EMPTY: usize = 64;
+
 /// Bytes that were read ahead, and whether more can be read.
 ///
 /// The wire is asked again only when it has said that there is something: a connection that is polled for
@@ -26,6 +29,8 @@ pub(super) struct Input {
     /// For `partial`, if that is large.
     charge: Option<Charge>,
     progress: Progress,
+    /// Bytes of empty lines in front of the head that is to come.
+    empty: usize,
     /// The request line in front was looked at.
     checked: bool,
     /// The client says nothing more.
@@ -65,6 +70,7 @@ impl Default for Input {
             partial: BytesMut::new(),
             charge: None,
             progress: Progress::default(),
+            empty: 0,
             checked: false,
             ended: false,
             waker: Waker::from(Arc::clone(&readable)),
@@ -82,6 +88,11 @@ impl Input {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether nothing came but perhaps half of an empty line.
+    pub(super) fn is_blank(&self) -> bool {
+        self.is_empty() || self.whole[..] == b"\r"[..]
     }
 
     /// Whether the client has closed its half.
@@ -149,6 +160,11 @@ impl Input {
         if self.progress == Progress::default() {
             let skipped = empty_lines(self.content());
             self.whole.advance(skipped);
+            self.empty += skipped;
+            if self.empty > MAX_EMPTY {
+                let text = "There are nothing but empty lines where a request should begin.";
+                return Err(Refused::new(StatusCode::BAD_REQUEST, text));
+            }
             if &self.whole[..] == b"\r" {
                 return Ok(None);
             }
@@ -158,7 +174,7 @@ impl Input {
             if len > MAX_HEAD {
                 return Err(self.too_large());
             }
-            (self.progress, self.checked) = (Progress::default(), false);
+            self.forget_head();
             let content = self.content();
             let head = content.split_to(len);
             if content.is_empty() {
@@ -188,7 +204,11 @@ impl Input {
     /// Throws away what is unread.
     pub(super) fn clear(&mut self) {
         self.content().clear();
-        (self.progress, self.checked) = (Progress::default(), false);
+        self.forget_head();
+    }
+
+    fn forget_head(&mut self) {
+        (self.progress, self.empty, self.checked) = (Progress::default(), 0, false);
     }
 }
 
@@ -214,6 +234,25 @@ mod tests {
             );
             assert_eq!(input.content(), &b"GET /3 HTTP/1.1\r\n"[..]);
         }
+    }
+
+    #[test]
+    fn empty_lines_in_front_of_a_request_have_a_bound() {
+        for (lines, is_refused) in [(MAX_EMPTY, false), (MAX_EMPTY + 1, true)] {
+            for step in [1, 7, MAX_EMPTY + 1] {
+                let mut input = Input::default();
+                let refused = vec![b'\n'; lines].chunks(step).find_map(|piece| {
+                    input.append(Bytes::copy_from_slice(piece));
+                    input.take_head().err()
+                });
+                let status = refused.map(|refused| refused.status.as_u16());
+                assert_eq!(status, is_refused.then_some(400), "{lines} by {step}");
+            }
+        }
+        // Each request has its own.
+        let mut input = Input::default();
+        let text = ["\r\n".repeat(MAX_EMPTY / 2).as_str(), "GET / HTTP/1.1\r\n\r\n"].concat();
+        assert_eq!(heads(&mut input, text.repeat(3).as_bytes()).len(), 3);
     }
 
     #[test]

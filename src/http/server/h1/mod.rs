@@ -4,6 +4,7 @@
 //! source, its pace or a turn, the connection holds no buffers, and it sees at once that its client has gone.
 
 mod date;
+mod ending;
 mod input;
 mod output;
 mod presence;
@@ -16,7 +17,6 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::EXPECT;
@@ -32,6 +32,7 @@ use crate::http1::{
 };
 use crate::sink::{Sink, Wire};
 
+use ending::{MAX_DRAINED, Skipped};
 use input::Input;
 use output::Output;
 use presence::Presence;
@@ -41,15 +42,6 @@ use upload::{Next, Upload};
 /// What one read takes at most of heads, and of content.
 const HEAD_PIECE: usize = 4 * 1024;
 const CONTENT_PIECE: usize = 16 * 1024;
-
-/// Bytes of a request's content that are read and thrown away, so that its connection can be kept, when its
-/// answer was whole without them.
-const MAX_DRAINED: usize = 64 * 1024;
-
-/// How long, and how many bytes, a client may go on sending behind the end of its connection: closed at
-/// once, the kernel would reset it, and the answer could be lost on its way.
-const LINGER: Duration = Duration::from_secs(5);
-const MAX_LINGERED: usize = 16 * 1024 * 1024;
 
 /// Steps of one poll, after which other tasks have their turn.
 const MAX_STEPS: usize = 16;
@@ -88,7 +80,7 @@ enum State {
     /// All of the answer is here; the rest of it goes to the socket.
     Flushing,
     /// The rest of a request's content is thrown away; so much was.
-    Skipping(usize),
+    Skipping(Skipped),
     /// Nothing more is answered.
     Closing,
     /// What the client still sends is thrown away: so much was, and until then.
@@ -132,26 +124,29 @@ impl<W: Wire + Send + 'static> Http1<W> {
         Poll::Pending
     }
 
+    /// One step: a client that is faster than this server must not keep it from other tasks.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            match self.input.take_head() {
-                Ok(Some(head)) => {
-                    self.begin(&head);
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(None) => {}
-                Err(refused) => {
-                    self.refuse(refused);
-                    return Poll::Ready(Ok(()));
-                }
-            }
-            if self.input.has_ended() || (self.draining && self.input.is_empty()) {
-                self.state = State::Closing;
+        match self.input.take_head() {
+            Ok(Some(head)) => {
+                self.begin(&head);
                 return Poll::Ready(Ok(()));
             }
-            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-            ready!(self.input.poll_more(cx, sink, HEAD_PIECE))?;
+            Ok(None) => {}
+            Err(refused) => {
+                self.refuse(refused);
+                return Poll::Ready(Ok(()));
+            }
         }
+        if self.input.has_ended() || (self.draining && self.input.is_blank()) {
+            self.state = State::Closing;
+            return Poll::Ready(Ok(()));
+        }
+        if self.input.is_empty() {
+            // What came were empty lines at most: the head is yet to begin.
+            self.connection.sink.await_bytes();
+        }
+        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        self.input.poll_more(cx, sink, HEAD_PIECE).map_ok(drop)
     }
 
     /// Has a request answered.
@@ -198,33 +193,34 @@ impl<W: Wire + Send + 'static> Http1<W> {
         self.answer(response);
     }
 
+    /// One step: an upload of small chunks is faster than whoever takes it, and must not keep this server from
+    /// other tasks.
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let State::Answering(answering) = &mut self.state else { return Poll::Ready(Ok(())) };
-            let answered = answering.as_mut().poll(cx);
-            // Also those that came together with the answer go ahead of it.
-            while let Poll::Ready((status, fields)) = self.connection.poll_interim(cx) {
-                let mut head = Vec::new();
-                http1::write_interim(status, &fields, &mut head);
-                self.output.push(head.into());
-            }
-            if let Poll::Ready(response) = answered {
-                self.connection.interims_end();
-                self.answer(response);
-                return Poll::Ready(Ok(()));
-            }
-            let fed = self.poll_upload(cx, true)?;
-            if !self.output.is_empty() {
-                let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-                if self.output.poll_write(cx, sink)?.is_ready() {
-                    let _ = sending::poll_flush(cx, sink)?;
-                }
-            }
-            if !fed {
-                self.notice(cx)?;
-                return Poll::Pending;
+        let State::Answering(answering) = &mut self.state else { return Poll::Ready(Ok(())) };
+        let answered = answering.as_mut().poll(cx);
+        // Also those that came together with the answer go ahead of it.
+        while let Poll::Ready((status, fields)) = self.connection.poll_interim(cx) {
+            let mut head = Vec::new();
+            http1::write_interim(status, &fields, &mut head);
+            self.output.push(head.into());
+        }
+        if let Poll::Ready(response) = answered {
+            self.connection.interims_end();
+            self.answer(response);
+            return Poll::Ready(Ok(()));
+        }
+        let fed = self.poll_upload(cx, true)?;
+        if !self.output.is_empty() {
+            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+            if self.output.poll_write(cx, sink)?.is_ready() {
+                let _ = sending::poll_flush(cx, sink)?;
             }
         }
+        if fed {
+            return Poll::Ready(Ok(()));
+        }
+        self.notice(cx)?;
+        Poll::Pending
     }
 
     /// Hands over what is asked for of the request's content. True if a frame was.
@@ -281,70 +277,6 @@ impl<W: Wire + Send + 'static> Http1<W> {
         self.presence.notice(cx, &mut self.input, sink, reads)
     }
 
-    /// Throws away what is left of a request's content, so that the next request can be read.
-    fn poll_skipping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let (State::Skipping(skipped), Some(upload)) = (&mut self.state, &mut self.upload) else {
-                self.state = State::Head;
-                return Poll::Ready(Ok(()));
-            };
-            match upload.next(self.input.content()) {
-                Ok(Next::End | Next::Frame(_, true)) => {
-                    self.upload = None;
-                    self.state = State::Head;
-                    return Poll::Ready(Ok(()));
-                }
-                Ok(Next::Frame(frame, false)) => {
-                    *skipped += frame.data_ref().map_or(0, Bytes::len);
-                    if *skipped > MAX_DRAINED {
-                        self.state = State::Closing;
-                        return Poll::Ready(Ok(()));
-                    }
-                    continue;
-                }
-                Ok(Next::More) if !self.input.has_ended() => {}
-                Ok(Next::More) | Err(_) => {
-                    self.state = State::Closing;
-                    return Poll::Ready(Ok(()));
-                }
-            }
-            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-            ready!(self.input.poll_more(cx, sink, CONTENT_PIECE))?;
-        }
-    }
-
-    fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-        ready!(hyper::rt::Write::poll_shutdown(Pin::new(sink), cx))?;
-        let lingers = (self.spoiled || self.upload.is_some() || !self.input.is_empty())
-            && !self.input.has_ended()
-            && !self.connection.sink.is_aborted();
-        self.upload = None;
-        self.state = if lingers {
-            let clock = Arc::clone(&self.connection.server.clock);
-            State::Lingering(0, Box::new(Sleep::lasting(clock, LINGER)))
-        } else {
-            State::Over
-        };
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let (State::Lingering(lingered, patience), Some(sink)) = (&mut self.state, &mut self.sink) else {
-            return Poll::Ready(Ok(()));
-        };
-        if Pin::new(&mut **patience).poll(cx).is_pending() && *lingered < MAX_LINGERED {
-            self.input.clear();
-            // A client that resets the connection now has what it wanted.
-            if let Ok(len @ 1..) = ready!(self.input.poll_more(cx, sink, CONTENT_PIECE)) {
-                *lingered += len;
-                return Poll::Ready(Ok(()));
-            }
-        }
-        self.state = State::Over;
-        Poll::Ready(Ok(()))
-    }
-
     /// What follows an answer that has gone to the socket.
     fn go_on(&mut self) {
         self.presence.rest();
@@ -358,9 +290,9 @@ impl<W: Wire + Send + 'static> Http1<W> {
             self.state = State::Closing;
         } else if let Some(upload) = &self.upload {
             let is_hopeless = upload.expects() || upload.is_longer_than(MAX_DRAINED);
-            self.state = if is_hopeless { State::Closing } else { State::Skipping(0) };
+            self.state = if is_hopeless { State::Closing } else { State::Skipping(Skipped::default()) };
         } else {
-            self.state = State::Head;
+            self.begin_head();
         }
     }
 }

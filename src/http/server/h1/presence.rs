@@ -86,6 +86,9 @@ impl Presence {
             self.state.abort();
             return Err(ErrorKind::ConnectionAborted.into());
         }
+        if input.has_ended() && self.look.is_none() && sink.get_ref().is_gone() {
+            return Err(ErrorKind::ConnectionReset.into());
+        }
         let written = self.state.counts().bytes_written();
         let now = self.clock.now();
         let look = self.look.get_or_insert_with(|| {

@@ -10,7 +10,8 @@ use http_body::Body;
 use hyper::ext::ReasonPhrase;
 
 use super::date::with_date;
-use super::{Http1, MAX_DRAINED, State};
+use super::ending::MAX_DRAINED;
+use super::{Http1, State};
 use crate::http::server::response::ResponseBody;
 use crate::http1::{Outgoing, write_answer};
 use crate::sink::{Sink, Wire};
@@ -58,28 +59,28 @@ impl<W: Wire + Send + 'static> Http1<W> {
         self.state = State::Sending(Box::new(body), outgoing);
     }
 
+    /// One step, as in `poll_answering`.
     pub(super) fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        loop {
-            let gathered = self.gather(cx)?;
-            if let Gathered::Whole = gathered {
-                // The body is dropped: what is known of it is told with the flush of these bytes.
-                self.state = State::Flushing;
-                return Poll::Ready(Ok(()));
-            }
-            let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-            let written = self.output.poll_write(cx, sink)?;
-            if let Gathered::Waiting = gathered
-                && written.is_ready()
-            {
-                let _ = poll_flush(cx, sink)?;
-            } else if written.is_ready() {
-                return Poll::Ready(Ok(()));
-            }
-            if !self.poll_upload(cx, false)? {
-                self.notice(cx)?;
-                return Poll::Pending;
-            }
+        let gathered = self.gather(cx)?;
+        if let Gathered::Whole = gathered {
+            // The body is dropped: what is known of it is told with the flush of these bytes.
+            self.state = State::Flushing;
+            return Poll::Ready(Ok(()));
         }
+        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        let written = self.output.poll_write(cx, sink)?;
+        if let Gathered::Waiting = gathered
+            && written.is_ready()
+        {
+            let _ = poll_flush(cx, sink)?;
+        } else if written.is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        if self.poll_upload(cx, false)? {
+            return Poll::Ready(Ok(()));
+        }
+        self.notice(cx)?;
+        Poll::Pending
     }
 
     /// Takes from the body what it has, up to a bound.

@@ -8,6 +8,7 @@ mod clients;
 mod faults;
 mod gone;
 mod pipe;
+mod pushing;
 mod record;
 mod requests;
 mod slow_reader;
@@ -129,16 +130,23 @@ impl World {
 
     /// Polls each connection that was woken, until none is.
     fn settle(&mut self) {
-        for task in &mut self.connections {
-            while let Some(future) = &mut task.future
-                && task.woken.0.swap(false, Ordering::SeqCst)
-            {
-                let waker = Waker::from(Arc::clone(&task.woken));
-                if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
-                    task.future = None;
-                }
-            }
+        for number in 1..=self.connections.len() {
+            while self.poll(number) {}
         }
+    }
+
+    /// Polls a connection once, if it was woken. The first is 1.
+    fn poll(&mut self, number: usize) -> bool {
+        let task = &mut self.connections[number - 1];
+        let Some(future) = &mut task.future else { return false };
+        if !task.woken.0.swap(false, Ordering::SeqCst) {
+            return false;
+        }
+        let waker = Waker::from(Arc::clone(&task.woken));
+        if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+            task.future = None;
+        }
+        true
     }
 
     /// Lets time pass, deadline by deadline.

@@ -1,0 +1,116 @@
+//! What is behind an answer: the rest of its request's content, the next request, or the connection's end.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::upload::Next;
+use super::{CONTENT_PIECE, Http1, State};
+use crate::clock::Sleep;
+use crate::sink::Wire;
+
+/// Bytes of a request's content that are read and thrown away, so that its connection can be kept, when its
+/// answer was whole without them.
+pub(super) const MAX_DRAINED: usize = 64 * 1024;
+
+/// How long, and how many bytes, a client may go on sending behind the end of its connection: closed at
+/// once, the kernel would reset it, and the answer could be lost on its way.
+const LINGER: Duration = Duration::from_secs(5);
+const MAX_LINGERED: usize = 16 * 1024 * 1024;
+
+/// What of a request was thrown away.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Skipped {
+    content: usize,
+    /// With the framing.
+    bytes: usize,
+}
+
+impl Skipped {
+    /// Framing may be as much again: chunks can be made of hardly anything else.
+    fn is_too_much(self) -> bool {
+        self.content > MAX_DRAINED || self.bytes > 2 * MAX_DRAINED
+    }
+}
+
+impl<W: Wire + Send + 'static> Http1<W> {
+    /// Throws away what is left of a request's content, so that the next request can be read.
+    pub(super) fn poll_skipping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            let (State::Skipping(skipped), Some(upload)) = (&mut self.state, &mut self.upload) else {
+                self.begin_head();
+                return Poll::Ready(Ok(()));
+            };
+            let had = self.input.len();
+            let next = upload.next(self.input.content());
+            skipped.content += match &next {
+                Ok(Next::Frame(frame, _)) => frame.data_ref().map_or(0, Bytes::len),
+                _ => 0,
+            };
+            skipped.bytes += had - self.input.len();
+            match next {
+                Ok(Next::End | Next::Frame(_, true)) => {
+                    self.upload = None;
+                    self.begin_head();
+                    return Poll::Ready(Ok(()));
+                }
+                _ if skipped.is_too_much() || self.draining => break,
+                Ok(Next::Frame(_, false)) => {}
+                Ok(Next::More) if !self.input.has_ended() => {
+                    let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+                    return self.input.poll_more(cx, sink, CONTENT_PIECE).map_ok(drop);
+                }
+                Ok(Next::More) | Err(_) => break,
+            }
+        }
+        self.state = State::Closing;
+        Poll::Ready(Ok(()))
+    }
+
+    /// Goes on with the next request, some of which may have come.
+    pub(super) fn begin_head(&mut self) {
+        self.state = State::Head;
+        if self.input.is_empty() {
+            self.connection.sink.await_bytes();
+        } else {
+            self.connection.sink.note_bytes();
+        }
+    }
+
+    pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        ready!(hyper::rt::Write::poll_shutdown(Pin::new(sink), cx))?;
+        let lingers = (self.spoiled || self.upload.is_some() || !self.input.is_empty())
+            && !self.input.has_ended()
+            && !self.connection.sink.is_aborted();
+        self.upload = None;
+        self.state = if lingers {
+            let clock = Arc::clone(&self.connection.server.clock);
+            State::Lingering(0, Box::new(Sleep::lasting(clock, LINGER)))
+        } else {
+            State::Over
+        };
+        Poll::Ready(Ok(()))
+    }
+
+    pub(super) fn poll_lingering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let (State::Lingering(lingered, patience), Some(sink)) = (&mut self.state, &mut self.sink) else {
+            return Poll::Ready(Ok(()));
+        };
+        if Pin::new(&mut **patience).poll(cx).is_pending() && *lingered < MAX_LINGERED {
+            self.input.clear();
+            // A client that resets the connection now has what it wanted.
+            if let Ok(len @ 1..) = ready!(self.input.poll_more(cx, sink, CONTENT_PIECE)) {
+                *lingered += len;
+                return Poll::Ready(Ok(()));
+            }
+        }
+        self.state = State::Over;
+        Poll::Ready(Ok(()))
+    }
+}
