@@ -95,7 +95,8 @@ fn main() {
 
 /// Fills a chain with copies of `bucket`, steps it and empties the output: nanoseconds a bucket.
 fn unpaced(plan: Plan, bucket: &Bucket) -> (String, Vec<f64>) {
-    let mut chain = Chain::new().then(Count::new(Counts::default())).then(RateFilter::new(Limit::new(None)));
+    let mut chain =
+        Chain::new().then(Count::new(Counts::default())).then(RateFilter::new(Limit::unlimited()));
     let mut out = Brigade::with_budget(MAX_PIECE);
     let per_fill = (MAX_PIECE / bucket.len()).max(1);
     let nanos = plan.nanos(|| {
@@ -114,7 +115,7 @@ fn unpaced(plan: Plan, bucket: &Bucket) -> (String, Vec<f64>) {
 }
 
 fn rate() -> Option<Rate> {
-    Rate::new(64 * 1024)
+    Rate::or_unlimited(64 * 1024)
 }
 
 /// A paced chain over a file that never ends, and the instant its next chunk is due.

@@ -88,7 +88,7 @@ pub fn timeline(pieces: &[&'static str], counts: &Counts) -> Result<Vec<(Instant
     let mut chain = Chain::new()
         .then(MaskDigits::default())
         .then(Count::new(counts.clone()))
-        .then(RateFilter::new(Limit::new(Rate::new(100))));
+        .then(RateFilter::new(Limit::new(Rate::or_unlimited(100))));
     let mut pieces = pieces.iter();
     let mut out = Brigade::new();
     let mut left = Vec::new();

@@ -43,7 +43,7 @@ impl Filter for Shout {
 /// The filter put on a route by code.
 pub fn by_code(root: &str) -> Result<Server, Box<dyn Error>> {
     let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into())?;
-    let route = Route::files("/", root)?.rate(Rate::new(60 * 1024)).filter(named(|| Shout));
+    let route = Route::files("/", root)?.rate(Rate::new(60 * 1024)?).filter(named(|| Shout));
     Ok(Server::new(Settings::default(), vec![listener], vec![route]))
 }
 

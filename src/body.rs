@@ -48,7 +48,7 @@ const LEAST_READ: u64 = 2048;
 ///
 /// let clock = Arc::new(ManualClock::new());
 /// let page: Brigade = [Bucket::Data(vec![0; 2_000].into())].into_iter().collect();
-/// let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(5_000))));
+/// let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(5_000))));
 /// let mut body = Box::pin(PacedBody::new(page, chain, clock.clone()));
 ///
 /// let mut cx = Context::from_waker(Waker::noop());

@@ -17,7 +17,7 @@
 //! use sluicegate::limit::{Limit, Rate};
 //!
 //! // mod_ratelimit's own example: 60 KiB/s, and a brigade of 38 400 bytes.
-//! let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(60 * 1024))));
+//! let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(60 * 1024)?)));
 //! chain.input().extend([Bucket::Data(vec![0; 38_400].into()), Bucket::Eos]);
 //!
 //! let (mut now, mut out, mut timeline) = (Instant::ZERO, Brigade::new(), Vec::new());
@@ -32,7 +32,7 @@
 //!     }
 //! }
 //! assert_eq!(timeline, [(0, 12_288), (200, 12_288), (400, 13_824)]);
-//! # Ok::<(), sluicegate::filter::FilterError>(())
+//! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
 /// The README's code is compiled.

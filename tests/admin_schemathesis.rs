@@ -48,7 +48,7 @@ fn schemathesis_finds_nothing() {
     let program = schemathesis();
     let folder = fixture::folder();
     let routes = || {
-        let files = |path| Route::files(path, folder.path()).unwrap().rate(Rate::new(1_000));
+        let files = |path| Route::files(path, folder.path()).unwrap().rate(Rate::or_unlimited(1_000));
         vec![files("/"), files("/a b/é/")]
     };
     for (watched, fields) in [

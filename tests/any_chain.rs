@@ -22,8 +22,8 @@ fn filter(kind: u8) -> Box<dyn Filter> {
         1 => Box::new(Replace::new("ab", "ab").unwrap()),
         2 => Box::new(Keep::new(Duration::from_millis(30), 1000)),
         3 => Box::new(OneEach::new(Duration::from_millis(7))),
-        4 => Box::new(RateFilter::new(Limit::new(Rate::new(9_999)))),
-        _ => Box::new(RateFilter::new(Limit::new(Rate::new(777))).end_of_stream(EndOfStream::Paced)),
+        4 => Box::new(RateFilter::new(Limit::new(Rate::or_unlimited(9_999)))),
+        _ => Box::new(RateFilter::new(Limit::new(Rate::or_unlimited(777))).end_of_stream(EndOfStream::Paced)),
     }
 }
 

@@ -82,7 +82,8 @@ fn called_late_a_sleeper_has_lost_nothing() {
 
 #[test]
 fn of_two_sleepers_the_earlier_is_waited_for() {
-    let mut chain = Chain::new().then(one_a_second()).then(RateFilter::new(Limit::new(Rate::new(5))));
+    let mut chain =
+        Chain::new().then(one_a_second()).then(RateFilter::new(Limit::new(Rate::or_unlimited(5))));
     let mut out = Brigade::new();
     chain.input().extend([data("aaa"), data("b"), Bucket::Eos]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
@@ -101,8 +102,9 @@ fn of_two_sleepers_the_earlier_is_waited_for() {
 
 #[test]
 fn what_is_out_does_not_wait_for_a_read() {
-    let mut chain =
-        Chain::new().then(Replace::new("x", "y").unwrap()).then(RateFilter::new(Limit::new(Rate::new(10))));
+    let mut chain = Chain::new()
+        .then(Replace::new("x", "y").unwrap())
+        .then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
     let mut out = Brigade::new();
     chain.input().extend([data("abcdef"), Bucket::File(slice(10)), Bucket::Eos]);
     // The rate filter looks four bytes ahead; when it has let two of them go, the filter before it has room.
@@ -175,7 +177,7 @@ fn nothing_comes_behind_an_error_in_the_middle() {
     let mut chain = Chain::new()
         .then(Count::new(counts.clone()))
         .then(Replace::new("x", "y").unwrap())
-        .then(RateFilter::new(Limit::new(Rate::new(10))));
+        .then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
     let mut out = Brigade::new();
     chain.input().extend([Bucket::File(slice(1 << 20)), Bucket::Flush, Bucket::Eos]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Read(_))));
@@ -188,7 +190,7 @@ fn nothing_comes_behind_an_error_in_the_middle() {
 
 #[test]
 fn bytes_before_an_error_go_out_at_their_pace() {
-    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(10))));
+    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
     let mut out = Brigade::new();
     chain.input().extend([data("abc"), failed()]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
@@ -210,8 +212,10 @@ fn a_filter_that_ends_the_stream_early_ends_the_asking_too() {
         }
         Verdict::after(output)
     });
-    let mut chain =
-        Chain::new().then(one_a_second()).then(first).then(RateFilter::new(Limit::new(Rate::new(10))));
+    let mut chain = Chain::new()
+        .then(one_a_second())
+        .then(first)
+        .then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
     let mut out = Brigade::new();
     chain.input().extend([data("1234567"), data("more"), data("and more")]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));

@@ -44,7 +44,8 @@ fn line(table: &str, begins: &str) -> String {
 #[test]
 fn limits_are_listed_and_set() {
     let folder = folder();
-    let watched = Watched::new(vec![Route::files("/a b/", folder.path()).unwrap().rate(Rate::new(61_440))]);
+    let watched =
+        Watched::new(vec![Route::files("/a b/", folder.path()).unwrap().rate(Rate::or_unlimited(61_440))]);
     let admin = watched.admin.to_string();
     let set = |args: &[&str]| prints(&[&["limits", "set", "--admin", &admin], args].concat());
 
@@ -87,7 +88,8 @@ fn limits_are_listed_and_set() {
 #[test]
 fn a_slow_transfer_is_found_sped_up_or_closed() {
     let folder = folder();
-    let watched = Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(5_000))]);
+    let watched =
+        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(5_000))]);
     let admin = watched.admin.to_string();
     let mut streams: Vec<_> = (0..2).map(|_| watched.served.connect()).collect();
     for stream in &mut streams {

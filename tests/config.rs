@@ -44,12 +44,12 @@ fn the_example_means_what_its_comments_say() {
     assert!(config.access_log && config.warnings.is_empty());
     assert_eq!(config.client_connections, Some(200));
     let limits = SharedLimits {
-        server: Budget::of(Rate::new(100 << 20)),
-        client: Budget::of(Rate::new(4 << 20)).with_burst(1 << 20),
+        server: Budget::of(Rate::or_unlimited(100 << 20)),
+        client: Budget::of(Rate::or_unlimited(4 << 20)).with_burst(1 << 20),
         key: KeySource::Address,
     };
     assert_eq!(config.limits, limits);
-    assert_eq!((config.sink.rate, config.sink.burst), (Rate::new(2 << 20), 512 << 10));
+    assert_eq!((config.sink.rate, config.sink.burst), (Rate::or_unlimited(2 << 20), 512 << 10));
     assert_eq!((config.egress_total, config.sink.send_buffer), (Some(256 << 20), Some(256 << 10)));
     assert_eq!((config.sink.buffer, config.sink.unsent), (64 << 10, 128 << 10));
     assert!(config.trusted_proxies[1].contains("::1".parse().unwrap()));
@@ -72,11 +72,14 @@ fn the_example_means_what_its_comments_say() {
         files.types.iter().map(|(name, media)| (name.as_str(), media.as_str())).collect();
     assert_eq!(types, [("gpx", "application/gpx+xml"), ("ts", "text/x-typescript")]);
     let burst = Burst::new(262_144);
-    assert_eq!(slow.pace, Pace { rate: Rate::new(61_440), burst, end_of_stream: EndOfStream::Immediate });
+    assert_eq!(
+        slow.pace,
+        Pace { rate: Rate::or_unlimited(61_440), burst, end_of_stream: EndOfStream::Immediate }
+    );
 
     let limits = RouteLimits {
-        total: Budget::of(Rate::new(20 << 20)),
-        client: Budget::of(Rate::new(1 << 20)),
+        total: Budget::of(Rate::or_unlimited(20 << 20)),
+        client: Budget::of(Rate::or_unlimited(1 << 20)),
         weight: Weight::new(2).unwrap(),
         report_only: false,
     };
@@ -84,7 +87,7 @@ fn the_example_means_what_its_comments_say() {
     let Source::Events(events) = &config.routes[3].source else { panic!() };
     assert_eq!(
         (events.names.as_slice(), events.rate, events.total_rate),
-        (&["news".to_owned()][..], Rate::new(50), Rate::new(100_000))
+        (&["news".to_owned()][..], Rate::or_unlimited(50), Rate::or_unlimited(100_000))
     );
 
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
@@ -169,7 +172,7 @@ fn a_rate_of_its_own_may_stand_beside_the_routes() {
         + &route("rate = 60\nfilters = [\"early\", \"gzip\"]");
     let config = parse(&text).unwrap();
     let kinds: Vec<&FilterKind> = config.routes[0].filters.iter().map(|filter| &filter.kind).collect();
-    let early = Pace { rate: Rate::new(1 << 20), burst: Burst::new(65_536), ..Pace::default() };
+    let early = Pace { rate: Rate::or_unlimited(1 << 20), burst: Burst::new(65_536), ..Pace::default() };
     assert_eq!(*kinds[0], FilterKind::Rate(early));
     assert_eq!(*kinds[2], FilterKind::RoutePace);
 }

@@ -147,10 +147,10 @@ fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
     let upstream = backend(body.clone());
     let routes = rates.into_iter().flat_map(|rate| {
         let source = ProxySource::new(upstream.parse().unwrap());
-        let proxy = Proxy::new(source, Rate::new(rate), rt::clock());
+        let proxy = Proxy::new(source, Rate::or_unlimited(rate), rt::clock());
         let proxied = Route::proxy(&format!("/proxied/{rate}/"), proxy);
         let direct = Route::files(&format!("/direct/{rate}/"), folder.path()).unwrap();
-        [proxied.rate(Rate::new(rate)), direct.rate(Rate::new(rate))]
+        [proxied.rate(Rate::or_unlimited(rate)), direct.rate(Rate::or_unlimited(rate))]
     });
     let served = Served::new(routes.collect());
     // Real time: a machine that stands still for a quarter of the time, five times on end, is no place for this.

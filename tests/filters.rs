@@ -168,7 +168,7 @@ proptest! {
         let chain = Chain::new()
             .then(Replace::new("ab", "secret").unwrap())
             .then(Gzip::new(GzipLevel::default()))
-            .then(RateFilter::new(Limit::new(Rate::new(500))));
+            .then(RateFilter::new(Limit::new(Rate::or_unlimited(500))));
         let out = run(chain, input.collect(), &rooms);
         let (instants, out): (Vec<_>, Vec<_>) = out.into_iter().unzip();
         let coded = bytes(&out);
@@ -281,7 +281,7 @@ fn untouched_bytes_are_not_copied() {
 // The depth was that of the rate and burst that were there at the first byte.
 #[test]
 fn a_limit_that_only_reports_follows_its_rate_and_burst() {
-    let limit = Limit::new(Rate::new(1_000)).with_burst(500);
+    let limit = Limit::new(Rate::or_unlimited(1_000)).with_burst(500);
     limit.set_report_only(true);
     let mut filter = RateFilter::new(limit.clone());
     let mut over = |millis, bytes: usize| {
@@ -291,7 +291,7 @@ fn a_limit_that_only_reports_follows_its_rate_and_burst() {
         limit.over() - before
     };
     assert_eq!(over(0, 1_000), 300, "a chunk of 200 and the burst would leave at once");
-    limit.set_rate(Rate::new(10_000));
+    limit.set_rate(Rate::or_unlimited(10_000));
     assert_eq!(over(60_000, 3_000), 500, "a chunk of 2 000 and the burst");
     limit.set_burst(0);
     assert_eq!(over(120_000, 3_000), 1_000, "a chunk of 2 000");
@@ -318,7 +318,7 @@ fn coded(mut chain: Chain, out: &mut Brigade, content: &Bytes) -> Vec<u8> {
 fn a_chain_that_gathers_little_says_the_first_byte_without_its_source_or_a_coder() {
     let chains: [fn() -> Chain; 2] = [
         || Chain::new().then(Gzip::new(GzipLevel::default())),
-        || Chain::new().then(Gzip::new(GzipLevel::default())).then(RateFilter::new(Limit::new(None))),
+        || Chain::new().then(Gzip::new(GzipLevel::default())).then(RateFilter::new(Limit::unlimited())),
     ];
     for make in chains {
         for content in [Bytes::new(), Bytes::from("some text ".repeat(20_000))] {

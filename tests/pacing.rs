@@ -46,7 +46,7 @@ fn arrival(items: &[Item]) -> Vec<Arrival> {
 
 /// A chain with nothing but the rate filter, and `bytes` of a file that nobody reads in it.
 fn chain(rate: u64, bytes: u64) -> Chain {
-    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(rate))));
+    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(rate))));
     let file = Arc::new(tempfile::tempfile().unwrap());
     chain.input().push(FileSlice::new(file, 0, bytes));
     chain
@@ -146,7 +146,7 @@ fn however_late_the_step_the_next_instant_lies_ahead() {
 #[test]
 fn the_end_of_stream_is_never_ahead_of_bytes() {
     for rule in [EndOfStream::Immediate, EndOfStream::Paced] {
-        let filter = RateFilter::new(Limit::new(Rate::new(GUIDE))).end_of_stream(rule);
+        let filter = RateFilter::new(Limit::new(Rate::or_unlimited(GUIDE))).end_of_stream(rule);
         let mut chain = Chain::new().then(filter);
         chain.input().extend([Bucket::Data(vec![0; 38_400].into()), Bucket::Flush, Bucket::Eos]);
         let mut out = Brigade::with_budget(5000);
@@ -170,7 +170,7 @@ fn the_end_of_stream_is_never_ahead_of_bytes() {
 // httpd slept for HEAD, and sent an empty chunk for it.
 #[test]
 fn an_end_without_bytes_takes_one_step_and_no_time() {
-    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(1))));
+    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(1))));
     chain.input().push(Bucket::Eos);
     let mut out = Brigade::new();
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));

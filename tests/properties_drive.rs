@@ -50,7 +50,7 @@ proptest! {
         steps in prop::collection::vec((0u64..400 * MS, 0u64..400 * MS), 1..40),
     ) {
         let total = (rate / 5).max(1) * chunks;
-        let mut filter = RateFilter::new(Limit::new(Rate::new(rate)));
+        let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(rate)));
         let mut input: Brigade = [unread(total), Bucket::Eos].into_iter().collect();
         let (mut now, mut latest, mut sent) = (0, 0, 0);
         for (forth, back) in steps {
@@ -85,7 +85,7 @@ proptest! {
         intervals in 10u64..200,
     ) {
         let total = (rate / 5).max(1) * intervals;
-        let mut filter = RateFilter::new(Limit::new(Rate::new(rate))).end_of_stream(EndOfStream::Paced);
+        let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(rate))).end_of_stream(EndOfStream::Paced);
         let mut input: Brigade = [unread(total), Bucket::Eos].into_iter().collect();
         let mut punctual = Punctual::default();
         let (mut now, mut sent) = (0, 0);
@@ -181,7 +181,7 @@ proptest! {
 #[test]
 fn a_late_wake_up_is_on_time_for_all_pieces_of_its_chunk() {
     const RATE: u64 = 100_000_000;
-    let mut filter = RateFilter::new(Limit::new(Rate::new(RATE)));
+    let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(RATE)));
     let mut input: Brigade = [unread(1 << 40)].into_iter().collect();
     let mut punctual = Punctual::default();
     let (mut now, mut sent, mut sleeps) = (0, 0, 0);

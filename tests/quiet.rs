@@ -38,7 +38,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn files(folder: &tempfile::TempDir, rate: u64) -> Route {
-    Route::files("/", folder.path()).unwrap().rate(Rate::new(rate))
+    Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))
 }
 
 /// A route to a backend that has no end of bytes to give.
@@ -55,7 +55,8 @@ fn endless(rate: u64) -> Route {
         }
     });
     let source = ProxySource::new(upstream.parse().unwrap());
-    Route::proxy("/", Proxy::new(source, Rate::new(rate), rt::clock())).rate(Rate::new(rate))
+    Route::proxy("/", Proxy::new(source, Rate::or_unlimited(rate), rt::clock()))
+        .rate(Rate::or_unlimited(rate))
 }
 
 /// Asks, and reads the first bytes of the answer.

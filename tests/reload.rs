@@ -126,11 +126,14 @@ fn the_servers_own_limit_changes_below_the_ceiling_of_its_share() {
     let served = serving(&at("10m"));
     let budgets = served.handle.budgets();
     let server = budgets.server();
-    server.set_ceiling(Rate::new(1 << 20));
+    server.set_ceiling(Rate::or_unlimited(1 << 20));
     assert_eq!(reload(&served, &at("20m")), ["limit of the server: 10m → 20m"]);
-    assert_eq!((server.budget().rate, server.in_force().rate), (Rate::new(20 << 20), Rate::new(1 << 20)));
+    assert_eq!(
+        (server.budget().rate, server.in_force().rate),
+        (Rate::or_unlimited(20 << 20), Rate::or_unlimited(1 << 20))
+    );
     server.set_ceiling(None);
-    assert_eq!(server.in_force().rate, Rate::new(20 << 20));
+    assert_eq!(server.in_force().rate, Rate::or_unlimited(20 << 20));
 }
 
 /// Real time: that bytes do not come can be seen only by waiting. A late machine only makes the bound wider.
@@ -155,7 +158,7 @@ fn the_file_goes_before_every_limit_that_was_set_by_hand() {
     let client = |n: u8| sluicegate::budget::ClientKey::address([192, 0, 2, n].into());
     // One is known, one is not yet.
     let (known, of_route) = (budgets.clients().node(&client(1)), route.clients().node(&client(1)));
-    let by_hand = sluicegate::limit::Budget::of(Rate::new(7));
+    let by_hand = sluicegate::limit::Budget::of(Rate::or_unlimited(7));
     budgets.server().set(by_hand);
     budgets.clients().set(by_hand);
     budgets.connection().set(by_hand);
@@ -167,7 +170,7 @@ fn the_file_goes_before_every_limit_that_was_set_by_hand() {
         route.clients().set_own(&client(n), Some(by_hand)).unwrap();
     }
     let told = reload(&served, &config);
-    let rate = Rate::new(1 << 20);
+    let rate = Rate::or_unlimited(1 << 20);
     let node = |clients: &sluicegate::budget::Clients, n| clients.node(&client(n)).budget().rate;
     assert_eq!([known.budget().rate, of_route.budget().rate], [rate; 2]);
     assert_eq!([node(budgets.clients(), 2), node(route.clients(), 2)], [rate; 2]);

@@ -28,7 +28,7 @@ fn unpaced() -> (tempfile::TempDir, Served) {
 
 fn paced(rate: u64) -> (tempfile::TempDir, Served) {
     let folder = folder();
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(rate));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate));
     (folder, Served::new(vec![route]))
 }
 
@@ -175,8 +175,10 @@ fn a_file_that_shrinks_while_it_is_served_ends_in_a_reset() {
 fn connections_above_the_bound_are_told_so_and_room_is_found_again() {
     let folder = folder();
     let settings = Settings { max_connections: 2, ..Settings::default() };
-    let served =
-        Served::with(settings, vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(61_440))]);
+    let served = Served::with(
+        settings,
+        vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(61_440))],
+    );
     let mut busy: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = served.connect();
@@ -201,7 +203,7 @@ fn connections_above_the_bound_are_told_so_and_room_is_found_again() {
 fn on_a_full_server_the_connection_that_was_idle_for_longest_makes_room() {
     let folder = folder();
     let settings = Settings { max_connections: 4, ..Settings::default() };
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(61_440));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(61_440));
     let served = Served::with(settings, vec![route]);
     let request = b"GET /small.txt HTTP/1.1\r\nHost: t\r\n\r\n";
     let mut busy = served.connect();
@@ -278,7 +280,7 @@ fn a_second_word_stops_at_once_and_a_cut_transfer_is_a_reset() {
 // Answers without content pass no gate. A flood of them must not be free.
 #[test]
 fn heads_are_charged_to_the_server_and_the_client() {
-    let limits = SharedLimits { server: Budget::of(Rate::new(1 << 20)), ..SharedLimits::default() };
+    let limits = SharedLimits { server: Budget::of(Rate::or_unlimited(1 << 20)), ..SharedLimits::default() };
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("page"), vec![0; 10_000]).unwrap();
     let served = Served::with(

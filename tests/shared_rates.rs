@@ -119,9 +119,11 @@ impl Part {
 #[test]
 #[ignore = "takes 33 s; .ci/run runs it"]
 fn rates_are_met_within_a_per_cent_and_shares_within_two_also_after_a_change() {
-    let limited =
-        |server: u64| SharedLimits { server: Budget::of(Rate::new(server)), ..SharedLimits::default() };
-    let own = SinkSettings { rate: Rate::new(200 * KIB), ..SinkSettings::default() };
+    let limited = |server: u64| SharedLimits {
+        server: Budget::of(Rate::or_unlimited(server)),
+        ..SharedLimits::default()
+    };
+    let own = SinkSettings { rate: Rate::or_unlimited(200 * KIB), ..SinkSettings::default() };
     let (_a, shared) = serving(Settings { limits: limited(1024 * KIB), ..Settings::default() });
     let (_b, single) = serving(Settings { sink: own, ..Settings::default() });
     let (_c, keyed) = serving(Settings { limits: limited(1024 * KIB), ..Settings::default() });
@@ -156,9 +158,9 @@ fn rates_are_met_within_a_per_cent_and_shares_within_two_also_after_a_change() {
     println!("{:<34} {:>9} {:>9} {:>10} {:>10}", "", "KiB/s due", "came", "error", "shares");
     for half in 0..2 {
         if half == 1 {
-            shared.handle.budgets().server().set(Budget::of(Rate::new(parts[0].due[1])));
-            single.handle.budgets().connection().set_rate(Rate::new(parts[1].due[1]));
-            keyed.handle.budgets().server().set(Budget::of(Rate::new(parts[2].due[1])));
+            shared.handle.budgets().server().set(Budget::of(Rate::or_unlimited(parts[0].due[1])));
+            single.handle.budgets().connection().set_rate(Rate::or_unlimited(parts[1].due[1]));
+            keyed.handle.budgets().server().set(Budget::of(Rate::or_unlimited(parts[2].due[1])));
         }
         // After a change one interval may pass; then the rate is the new one.
         std::thread::sleep(if half == 0 { WARM_UP } else { Duration::from_millis(500) });
@@ -190,10 +192,10 @@ fn read_all(streams: &mut [TcpStream], seen: &mut [bool], buf: &mut [u8]) -> usi
 fn a_change_is_seen_by_thousands_of_streams_at_once() {
     let descriptors = sluicegate::rt::raise_descriptor_limit().unwrap_or(u64::MAX);
     let count = STREAMS.min((descriptors as usize).saturating_sub(200) / 2);
-    let rate = |per_stream: u64| Budget::of(Rate::new(per_stream * count as u64));
+    let rate = |per_stream: u64| Budget::of(Rate::or_unlimited(per_stream * count as u64));
     // Hardly anything while they come: nobody is to have had more than the others when the test begins, or
     // it would have to wait until these have caught up.
-    let limits = SharedLimits { server: Budget::of(Rate::new(4 * KIB)), ..SharedLimits::default() };
+    let limits = SharedLimits { server: Budget::of(Rate::or_unlimited(4 * KIB)), ..SharedLimits::default() };
     let (_folder, served) = serving(Settings { limits, max_connections: count + 10, ..Settings::default() });
     let mut streams: Vec<TcpStream> = (0..count)
         .map(|_| {

@@ -23,7 +23,7 @@ fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {
         let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
         std::fs::write(folder.path().join(name), content).unwrap();
     }
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(rate));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate));
     (folder, Served::with(settings, vec![route]))
 }
 
@@ -91,7 +91,7 @@ fn one_after_another(served: &Served, times: usize) -> Vec<(Duration, u64)> {
 fn small_bodies_do_not_escape_the_rate_of_their_connection() {
     const RATE: u64 = 300_000;
     const BURST: u64 = 65_536;
-    let sink = SinkSettings { rate: Rate::new(RATE), burst: BURST, ..SinkSettings::default() };
+    let sink = SinkSettings { rate: Rate::or_unlimited(RATE), burst: BURST, ..SinkSettings::default() };
     let (_folder, served) = serving(Settings { sink, ..Settings::default() }, 0);
     let timeline = one_after_another(&served, 16);
     for (at, bytes) in &timeline {

@@ -29,7 +29,7 @@ fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {
         let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
         std::fs::write(folder.path().join(name), content).unwrap();
     }
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(rate));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate));
     (folder, Served::with(settings, vec![route]))
 }
 
@@ -130,7 +130,7 @@ fn a_stream_that_is_slow_at_its_end_is_not_taken_for_idle() {
 #[test]
 fn a_stream_that_waits_for_the_connections_own_rate_is_not_let_go() {
     let mut settings = patient_for(Duration::from_millis(500));
-    (settings.sink.rate, settings.sink.burst) = (Rate::new(16_384), 1024);
+    (settings.sink.rate, settings.sink.burst) = (Rate::or_unlimited(16_384), 1024);
     let (_folder, served) = serving(settings, 0);
     rt::block_on(async {
         let mut sender = connect(served.addr, 1 << 20).await;

@@ -56,7 +56,7 @@ fn where_a_rate_is_needed_off_and_zero_are_errors() {
     assert!(!off.contains("or off"), "not offered as a good spelling: {off}");
     assert!("0".parse::<Rate>().is_err());
     assert_eq!(Rate::parse_or_off("off"), Ok(None));
-    assert_eq!(Rate::parse_or_off("1k"), Ok(Rate::new(1024)));
+    assert_eq!(Rate::parse_or_off("1k"), Ok(Rate::or_unlimited(1024)));
 }
 
 #[test]
@@ -76,7 +76,7 @@ struct Keys {
 #[test]
 fn a_toml_value_may_be_an_integer_a_decimal_or_a_text() {
     let read = |text: &str| toml::from_str::<Keys>(text).map(|keys| (keys.rate, keys.burst));
-    let expected = (RateOrOff(Rate::new(1536)), Burst::new(2048));
+    let expected = (RateOrOff(Rate::or_unlimited(1536)), Burst::new(2048));
     for text in ["rate = 1.5\nburst = 2", "rate = \"1.5k\"\nburst = 2.0", "rate = '12.288kbit'\nburst = '2'"]
     {
         assert_eq!(read(text).unwrap(), expected, "{text}");
@@ -104,7 +104,7 @@ proptest! {
     fn what_is_printed_reads_back_to_the_same(bytes in any_bytes()) {
         prop_assert_eq!(Burst::new(bytes).to_string().parse(), Ok(Burst::new(bytes)));
         prop_assert_eq!(Size::new(bytes).to_string().parse(), Ok(Size::new(bytes)));
-        let rate = RateOrOff(Rate::new(bytes));
+        let rate = RateOrOff(Rate::or_unlimited(bytes));
         prop_assert_eq!(rate.to_string().parse(), Ok(rate));
     }
 

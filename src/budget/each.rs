@@ -15,10 +15,10 @@ use crate::limit::Budget;
 /// use sluicegate::limit::{Budget, Rate};
 ///
 /// let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
-/// let each = Each::new("connection", Budget::of(Rate::new(1_000)));
+/// let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
 /// let (one, two) = (each.below(&server), each.below(&server));
-/// each.set(Budget::of(Rate::new(2_000)));
-/// assert_eq!((one.budget().rate, two.budget().rate), (Rate::new(2_000), Rate::new(2_000)));
+/// each.set(Budget::of(Rate::or_unlimited(2_000)));
+/// assert_eq!((one.budget().rate, two.budget().rate), (Rate::or_unlimited(2_000), Rate::or_unlimited(2_000)));
 /// ```
 #[derive(Clone)]
 pub struct Each(Arc<Alike>);

@@ -38,10 +38,11 @@ use alarm::Driven;
 /// use sluicegate::clock::ManualClock;
 /// use sluicegate::limit::{Budget, Rate};
 ///
-/// let server = Node::root("server", Budget::of(Rate::new(1 << 20)), Arc::new(ManualClock::new()));
+/// let server = Node::root("server", Budget::of(Rate::new(1 << 20)?), Arc::new(ManualClock::new()));
 /// let client = server.child("client", Budget::default());
-/// client.set(Budget::of(Rate::new(100 * 1024)));
-/// assert_eq!(client.budget().rate, Rate::new(102_400));
+/// client.set(Budget::of(Rate::new(100 * 1024)?));
+/// assert_eq!(client.budget().rate, Some(Rate::new(102_400)?));
+/// # Ok::<(), sluicegate::limit::ZeroRate>(())
 /// ```
 #[derive(Clone)]
 pub struct Node(Arc<Inner>);
@@ -257,7 +258,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     fn rate(bytes_per_second: u64) -> Option<Rate> {
-        Rate::new(bytes_per_second)
+        Rate::or_unlimited(bytes_per_second)
     }
 
     // The admin API set a rate above the share of a fleet's limit, and that was in force.

@@ -22,7 +22,7 @@ use crate::limit::{NodeId, Weight};
 /// use sluicegate::limit::{Budget, Rate};
 ///
 /// let clock = Arc::new(ManualClock::new());
-/// let root = Node::root("server", Budget::of(Rate::new(10_000)), clock.clone());
+/// let root = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.clone());
 /// let mut seat = root.seat(Default::default());
 /// let mut cx = Context::from_waker(Waker::noop());
 ///

@@ -108,7 +108,7 @@ fn table(connections: &[Connection]) -> String {
                 time(transfer.age_ms),
                 size(transfer.bytes),
                 per_second(transfer.rate_now),
-                RateOrOff(transfer.rate_set.and_then(Rate::new)).to_string(),
+                RateOrOff(transfer.rate_set.and_then(Rate::or_unlimited)).to_string(),
                 transfer.held.held_by.clone(),
                 next(&transfer.held),
                 transfer.held.limit.as_deref().map(words).unwrap_or_default(),

@@ -84,7 +84,8 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
     set(&mut settings.ttl, flags.read("ttl", &typed.ttl, timeout));
     set(&mut settings.log, flags.read("log", &typed.log, most));
     set(&mut settings.log_ttl, flags.read("log-ttl", &typed.log_ttl, timeout));
-    settings.rate = flags.read("event-rate", &typed.event_rate, most).and_then(|rate| Rate::new(rate as u64));
+    settings.rate =
+        flags.read("event-rate", &typed.event_rate, most).and_then(|rate| Rate::new(rate as u64).ok());
     if typed.event_burst.is_some() && settings.rate.is_none() {
         let text = "--event-burst: without a rate there is nothing to be ahead of; give --event-rate too";
         flags.together::<()>(Err(CliError::Usage(text.to_owned())));
@@ -154,12 +155,12 @@ mod tests {
             ttl: second,
             log: 8,
             log_ttl: second * 2,
-            rate: Rate::new(9),
+            rate: Rate::or_unlimited(9),
             burst: 10,
             suspend: Suspend::TooManyRequests,
             ..EventSettings::default()
         };
-        assert_eq!((settings(&config), config.routes[0].pace.rate), (expected, Rate::new(61_440)));
+        assert_eq!((settings(&config), config.routes[0].pace.rate), (expected, Rate::or_unlimited(61_440)));
         let otlp = "http://127.0.0.1:4318".parse().ok();
         assert_eq!(config.tracing, Some(TracingSettings { otlp, ..TracingSettings::default() }));
     }

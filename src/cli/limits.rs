@@ -80,7 +80,7 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
         let known = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
         table.row([
             words(&limit.href),
-            RateOrOff(limit.rate.and_then(Rate::new)).to_string(),
+            RateOrOff(limit.rate.and_then(Rate::or_unlimited)).to_string(),
             if limit.burst == 0 { "-".to_owned() } else { Burst::new(limit.burst).to_string() },
             known(limit.weight.map(|weight| weight.to_string())),
             known(limit.bytes.map(size)),

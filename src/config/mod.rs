@@ -81,7 +81,7 @@ pub const MOST_CONNECTIONS: usize = 10_000_000;
 /// use sluicegate::limit::Rate;
 ///
 /// let files = Source::Files(FilesSource::new("src"));
-/// let draft = RouteDraft { rate: Rate::new(61_440), ..RouteDraft::new(files) };
+/// let draft = RouteDraft { rate: Rate::or_unlimited(61_440), ..RouteDraft::new(files) };
 /// let route = draft.finish(&Default::default()).map_err(|faults| faults[0].text.clone())?;
 /// let config = Config { routes: vec![route], ..Config::default() };
 /// assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");

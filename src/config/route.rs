@@ -225,7 +225,7 @@ mod tests {
     fn rate_is_last_unless_it_is_named_elsewhere() {
         let with = |filters: &[&str]| {
             let filters = filters.iter().map(|name| (*name).to_owned()).collect();
-            finish(RouteDraft { rate: Rate::new(1000), filters, ..files() }).unwrap()
+            finish(RouteDraft { rate: Rate::or_unlimited(1000), filters, ..files() }).unwrap()
         };
         assert_eq!(names(&with(&[])), ["rate"]);
         assert_eq!(names(&with(&["gzip", "count"])), ["gzip", "count", "rate"]);
@@ -255,7 +255,7 @@ mod tests {
         );
         assert!(faults[3].text.ends_with("did you mean \"rate\"?"), "{}", faults[3].text);
         let twice = vec!["rate".to_owned(), "rate".to_owned()];
-        assert!(finish(RouteDraft { rate: Rate::new(1), filters: twice, ..files() }).is_err());
+        assert!(finish(RouteDraft { rate: Rate::or_unlimited(1), filters: twice, ..files() }).is_err());
     }
 
     #[test]

@@ -250,8 +250,9 @@ mod tests {
 
     fn routes(rates: &[u64]) -> Vec<Route> {
         let draft = RouteDraft::new(Source::Files(FilesSource::new(".")));
-        let finish =
-            |rate: &u64| RouteDraft { rate: Rate::new(*rate), ..draft.clone() }.finish(&Default::default());
+        let finish = |rate: &u64| {
+            RouteDraft { rate: Rate::or_unlimited(*rate), ..draft.clone() }.finish(&Default::default())
+        };
         rates.iter().map(|rate| finish(rate).unwrap()).collect()
     }
 
@@ -273,7 +274,7 @@ mod tests {
         assert_eq!(faults(close(), &[0]), ["on_full"]);
         assert_eq!(faults(close(), &[1000, 0]), ["on_full"]);
         assert_eq!(faults(close(), &[1000, 2000]), [""; 0]);
-        assert_eq!(faults(SinkDraft { rate: Rate::new(1000), ..close() }, &[1000, 0]), [""; 0]);
+        assert_eq!(faults(SinkDraft { rate: Rate::or_unlimited(1000), ..close() }, &[1000, 0]), [""; 0]);
     }
 
     #[test]
@@ -281,7 +282,7 @@ mod tests {
         let close = |buffer, rate| SinkDraft {
             on_full: Some(OnFull::Close),
             buffer: Some(buffer),
-            rate: Rate::new(rate),
+            rate: Rate::or_unlimited(rate),
             ..SinkDraft::default()
         };
         for (draft, rates, expected) in [
@@ -300,7 +301,7 @@ mod tests {
     #[test]
     fn a_burst_goes_with_a_rate_and_is_something() {
         let draft = |rate, burst| SinkDraft {
-            rate: Rate::new(rate),
+            rate: Rate::or_unlimited(rate),
             burst: Some(Burst::new(burst)),
             ..SinkDraft::default()
         };

@@ -65,7 +65,7 @@ mod tests {
     fn a_burst_leaves_at_once_and_then_one_by_one_without_drift() {
         let cap = Cap::default();
         assert_eq!(cap.turn(Instant::ZERO), Instant::ZERO, "no bound");
-        cap.set(Rate::new(3), 2);
+        cap.set(Rate::or_unlimited(3), 2);
         let turns: Vec<u64> = (0..5).map(|_| cap.turn(Instant::ZERO).as_nanos()).collect();
         assert_eq!(turns, [0, 0, 333_333_334, 666_666_667, 1_000_000_000]);
         cap.hand_back();
@@ -78,14 +78,14 @@ mod tests {
     #[test]
     fn a_rate_that_is_taken_off_holds_nobody() {
         let cap = Cap::default();
-        cap.set(Rate::new(1), 1);
+        cap.set(Rate::or_unlimited(1), 1);
         assert_eq!(
             [cap.turn(Instant::ZERO), cap.turn(Instant::ZERO)].map(Instant::as_nanos),
             [0, 1_000_000_000]
         );
         cap.set(None, 1);
         assert_eq!(cap.turn(Instant::ZERO), Instant::ZERO);
-        cap.set(Rate::new(1), 1);
+        cap.set(Rate::or_unlimited(1), 1);
         assert_eq!(cap.turn(Instant::ZERO), Instant::ZERO, "what was owed under the old rate is forgotten");
     }
 }

@@ -38,7 +38,7 @@ pub enum Step {
 /// let counts = Counts::default();
 /// let mut chain = Chain::new()
 ///     .then(Count::new(counts.clone()))
-///     .then(RateFilter::new(Limit::new(Rate::new(5_000))));
+///     .then(RateFilter::new(Limit::new(Rate::or_unlimited(5_000))));
 /// let mut out = Brigade::new();
 ///
 /// chain.input().extend([Bucket::Data(Bytes::from_static(&[7; 2_500])), Bucket::Eos]);

@@ -47,7 +47,7 @@ pub enum EndOfStream {
 /// use sluicegate::filter::{Filter, RateFilter, Verdict};
 /// use sluicegate::limit::{Limit, Rate};
 ///
-/// let mut filter = RateFilter::new(Limit::new(Rate::new(60 * 1024)));
+/// let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(60 * 1024)));
 /// let mut input: Brigade = [Bucket::Data(Bytes::from(vec![0; 38_400])), Bucket::Eos].into_iter().collect();
 /// let mut out = Brigade::new();
 ///
@@ -256,7 +256,7 @@ mod tests {
     const GUIDE: u64 = 60 * 1024;
 
     fn filter(bytes_per_second: u64) -> RateFilter {
-        RateFilter::new(Limit::new(Rate::new(bytes_per_second)))
+        RateFilter::new(Limit::new(Rate::or_unlimited(bytes_per_second)))
     }
 
     fn body(bytes: usize) -> Brigade {
@@ -302,7 +302,7 @@ mod tests {
         assert_eq!(step(&mut filter, 0, &mut input).0, 12_288);
         filter.limit.set_rate(None);
         assert_eq!(step(&mut filter, 100, &mut input), (1_000_000 - 12_288, Verdict::Ready));
-        filter.limit.set_rate(Rate::new(GUIDE));
+        filter.limit.set_rate(Rate::or_unlimited(GUIDE));
         let mut input = body(30_000);
         assert_eq!(step(&mut filter, 1000, &mut input).0, 12_288, "time without a rate earned a chunk");
         assert_eq!(step(&mut filter, 1100, &mut input), (0, Verdict::SleepUntil(Instant::from_millis(1200))));
@@ -312,13 +312,13 @@ mod tests {
     #[test]
     fn a_response_that_began_without_a_rate_gets_no_burst_in_its_middle() {
         for paced_first in [false, true] {
-            let mut filter = RateFilter::new(Limit::new(Rate::new(GUIDE)).with_burst(50_000));
+            let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(GUIDE)).with_burst(50_000));
             if paced_first {
                 assert_eq!(step(&mut filter, 0, &mut body(1)).0, 1);
             }
             filter.limit.set_rate(None);
             step(&mut filter, 0, &mut body(40_000));
-            filter.limit.set_rate(Rate::new(GUIDE));
+            filter.limit.set_rate(Rate::or_unlimited(GUIDE));
             let left = 10_000 - u64::from(paced_first);
             assert_eq!(step(&mut filter, 0, &mut body(100_000)).0, left + 12_288);
         }
@@ -338,7 +338,7 @@ mod tests {
         let mut filter = filter(1);
         let mut input = body(100_000);
         step(&mut filter, 0, &mut input);
-        filter.limit.set_rate(Rate::new(1_000_000));
+        filter.limit.set_rate(Rate::or_unlimited(1_000_000));
         // 0.2 bytes are there; 199 999.8 more take 199 999 800 ns.
         let due = Instant::from_nanos(200_000_000 + 199_999_800);
         assert_eq!(step(&mut filter, 200, &mut input), (0, Verdict::SleepUntil(due)));
@@ -352,20 +352,20 @@ mod tests {
         let mut filter = filter(1_000_000);
         let mut input = body(1_000_000);
         assert_eq!(step(&mut filter, 0, &mut input).0, 200_000);
-        filter.limit.set_rate(Rate::new(10));
+        filter.limit.set_rate(Rate::or_unlimited(10));
         assert_eq!(step(&mut filter, 100, &mut input), (2, Verdict::SleepUntil(Instant::from_millis(300))));
     }
 
     #[test]
     fn a_lowered_rate_shortens_a_debt_to_its_own_chunk() {
         let carryover = Carryover::default();
-        let limit = Limit::new(Rate::new(1_000_000));
+        let limit = Limit::new(Rate::or_unlimited(1_000_000));
         let mut first = RateFilter::new(limit.clone()).carried_by(carryover.clone());
         let mut input = body(250_000);
         input.push(Bucket::Eos);
         assert_eq!(step(&mut first, 0, &mut input), (250_000, Verdict::Done), "50 000 on credit");
         drop(first);
-        limit.set_rate(Rate::new(1000));
+        limit.set_rate(Rate::or_unlimited(1000));
         let mut second = RateFilter::new(limit).carried_by(carryover);
         assert_eq!(
             step(&mut second, 0, &mut body(1000)),
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn a_filter_that_saw_no_bytes_leaves_the_allowance_to_the_next() {
         let carryover = Carryover::default();
-        let limit = Limit::new(Rate::new(GUIDE));
+        let limit = Limit::new(Rate::or_unlimited(GUIDE));
         let new = || RateFilter::new(limit.clone()).carried_by(carryover.clone());
         assert_eq!(step(&mut new(), 0, &mut body(12_288)).0, 12_288);
         let mut head: Brigade = [Bucket::Eos].into_iter().collect();
@@ -389,7 +389,7 @@ mod tests {
     #[test]
     fn a_response_dropped_in_mid_sleep_leaves_what_it_had() {
         let carryover = Carryover::default();
-        let limit = Limit::new(Rate::new(GUIDE));
+        let limit = Limit::new(Rate::or_unlimited(GUIDE));
         for (millis, leaves) in [(0, 12_288), (100, 6144), (100, 0)] {
             let mut filter = RateFilter::new(limit.clone()).carried_by(carryover.clone());
             assert_eq!(step(&mut filter, millis, &mut body(50_000)).0, leaves, "at {millis} ms");

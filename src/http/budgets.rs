@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_request_is_charged_to_its_header_or_else_to_its_address() {
         let limits = SharedLimits { key: "header:x-key".parse().unwrap(), ..SharedLimits::default() };
-        let budgets = Budgets::new(&limits, Limit::new(None), Arc::new(ManualClock::new()));
+        let budgets = Budgets::new(&limits, Limit::unlimited(), Arc::new(ManualClock::new()));
         let client = ClientAddr::Named("192.0.2.1".parse().unwrap());
         let of = |value: &str| {
             let mut fields = HeaderMap::new();

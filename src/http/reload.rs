@@ -246,7 +246,7 @@ mod tests {
 
     #[test]
     fn limits_are_told_with_all_that_changed() {
-        let budget = |rate, burst| Budget::of(Rate::new(rate)).with_burst(burst);
+        let budget = |rate, burst| Budget::of(Rate::or_unlimited(rate)).with_burst(burst);
         let of = |name: &str, budget| (name.to_owned(), budget);
         let before = [of("a", budget(1024, 0)), of("b", budget(0, 65_536)), of("gone", budget(1, 0))];
         let reported = Budget { report_only: true, ..budget(2048, 1024) };

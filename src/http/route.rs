@@ -37,10 +37,10 @@ pub trait Handler: Send + Sync {
 ///
 /// let counts = Counts::default();
 /// let route = Route::files("/", "fixtures/site")?
-///     .rate(Rate::new(60 * 1024))
+///     .rate(Rate::new(60 * 1024)?)
 ///     .burst(256 * 1024)
 ///     .filter(named(move || Count::new(counts.clone())));
-/// assert_eq!(route.limit().rate(), Rate::new(61_440));
+/// assert_eq!(route.limit().rate(), Rate::or_unlimited(61_440));
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct Route {
@@ -96,7 +96,7 @@ impl Route {
             ),
             weight: Weight::default(),
             source,
-            pacing: Pacing::new("", Limit::new(None), EndOfStream::default()),
+            pacing: Pacing::new("", Limit::unlimited(), EndOfStream::default()),
             stages: Vec::new(),
         }
     }
@@ -139,8 +139,8 @@ impl Route {
 
     /// Paces each response at `rate`; `None` is unlimited, the default.
     #[must_use]
-    pub fn rate(self, rate: Option<Rate>) -> Self {
-        self.pacing.limit.set_rate(rate);
+    pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
+        self.pacing.limit.set_rate(rate.into());
         self
     }
 

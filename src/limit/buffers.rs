@@ -42,7 +42,7 @@ mod tests {
             (3_495_255, None),
             (u64::MAX, None),
         ] {
-            let pace = Rate::new(bytes_per_second);
+            let pace = Rate::or_unlimited(bytes_per_second);
             assert_eq!(Buffers::before(pace), Buffers { receive }, "{bytes_per_second}");
         }
     }

@@ -15,7 +15,7 @@ use super::{Budget, Rate};
 /// ```
 /// use sluicegate::limit::{Limit, Rate};
 ///
-/// let limit = Limit::new(Rate::new(61_440));
+/// let limit = Limit::new(Rate::or_unlimited(61_440));
 /// let same = limit.clone();
 /// same.set_rate(None);
 /// assert_eq!(limit.rate(), None, "unlimited");
@@ -34,10 +34,15 @@ struct Setting {
 }
 
 impl Limit {
+    /// A limit that limits nothing until it has a rate.
+    pub fn unlimited() -> Self {
+        Self::new(None::<Rate>)
+    }
+
     /// A limit of `rate` bytes per second, `None` for unlimited, without a burst.
-    pub fn new(rate: Option<Rate>) -> Self {
+    pub fn new(rate: impl Into<Option<Rate>>) -> Self {
         Self(Arc::new(Setting {
-            rate: AtomicU64::new(encode(rate)),
+            rate: AtomicU64::new(encode(rate.into())),
             burst: AtomicU64::new(0),
             report_only: AtomicBool::new(false),
             over: AtomicU64::new(0),
@@ -53,7 +58,7 @@ impl Limit {
 
     /// Bytes per second now in force; `None` is unlimited.
     pub fn rate(&self) -> Option<Rate> {
-        Rate::new(self.0.rate.load(Ordering::Relaxed))
+        Rate::or_unlimited(self.0.rate.load(Ordering::Relaxed))
     }
 
     /// Changes the rate for all streams under this limit.

@@ -19,4 +19,4 @@ pub use live::Limit;
 pub use spelling::UnitError;
 pub use token_bucket::{SharedTokenBucket, TokenBucket};
 pub use tree::{Budget, LEAST_QUANTUM, NodeId, Passed, Tree, Weight};
-pub use units::{Burst, Rate, RateOrOff, Size};
+pub use units::{Burst, Rate, RateOrOff, Size, ZeroRate};

@@ -36,10 +36,48 @@ use super::spelling::{Fault, Quantity, UnitError, spell};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Rate(NonZeroU64);
 
+/// A rate of zero bytes per second, which [`Rate`] does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroRate;
+
+impl fmt::Display for ZeroRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rate is at least 1 byte per second; leave it out where there is no limit")
+    }
+}
+
+impl std::error::Error for ZeroRate {}
+
+/// For `?` where bytes are read and written: [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+impl From<ZeroRate> for std::io::Error {
+    fn from(error: ZeroRate) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
 impl Rate {
-    /// `bytes_per_second` as a rate; `None` for zero, which reads as "unlimited" where a rate is optional.
-    pub fn new(bytes_per_second: u64) -> Option<Self> {
-        NonZeroU64::new(bytes_per_second).map(Self)
+    /// A rate of `bytes_per_second`.
+    ///
+    /// ```
+    /// use sluicegate::limit::{Budget, Rate, ZeroRate};
+    ///
+    /// let share = |total: u64, parts: u64| Rate::new(total / parts).map(Budget::of);
+    /// assert_eq!(share(1_000, 4).map(|budget| budget.rate), Ok(Rate::or_unlimited(250)));
+    /// // Nothing to share is not a share without a limit.
+    /// assert_eq!(share(3, 4), Err(ZeroRate));
+    /// ```
+    ///
+    /// # Errors
+    /// [`ZeroRate`] for zero: no rate lets nothing through for ever. A caller that computed it must decide what
+    /// it means; see [`or_unlimited`](Self::or_unlimited).
+    pub fn new(bytes_per_second: u64) -> Result<Self, ZeroRate> {
+        NonZeroU64::new(bytes_per_second).map(Self).ok_or(ZeroRate)
+    }
+
+    /// A rate of `bytes_per_second`, or `None`, which is unlimited, for zero: for settings in which 0 says that
+    /// there is no limit. For what is computed, such as a share, take [`new`](Self::new).
+    pub fn or_unlimited(bytes_per_second: u64) -> Option<Self> {
+        Self::new(bytes_per_second).ok()
     }
 
     /// Bytes per second.
@@ -118,7 +156,7 @@ impl FromStr for Rate {
     /// Reads a rate; `off` is an error here.
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let bytes = Quantity::Rate.read(text)?;
-        Self::new(bytes).ok_or_else(|| Quantity::Rate.error(text, Fault::Zero))
+        Self::new(bytes).map_err(|ZeroRate| Quantity::Rate.error(text, Fault::Zero))
     }
 }
 
@@ -130,7 +168,7 @@ impl FromStr for RateOrOff {
             return Ok(Self(None));
         }
         let bytes = Quantity::RateOrOff.read(text)?;
-        Ok(Self(Rate::new(bytes)))
+        Ok(Self(Rate::or_unlimited(bytes)))
     }
 }
 

@@ -106,7 +106,7 @@ impl Egress {
 
 /// The rate that a share puts a ceiling at. There is none of zero: that would be none at all.
 fn ceiling(share: Share) -> Option<Rate> {
-    Rate::new(share.per_second().max(1))
+    Rate::new(share.per_second().max(1)).ok()
 }
 
 /// How much a server can use, by what it was seen to use.
@@ -160,7 +160,7 @@ mod tests {
     fn a_share_of_zero_is_no_lack_of_a_ceiling() {
         let share = |rate_micros| Share { rate_micros, state: ShareState::Leased };
         for (micros, expected) in [(500 * MICRO, 500), (1_999_999, 1), (1, 1), (0, 1)] {
-            assert_eq!(ceiling(share(micros)), Rate::new(expected), "{micros}");
+            assert_eq!(ceiling(share(micros)), Rate::or_unlimited(expected), "{micros}");
         }
     }
 

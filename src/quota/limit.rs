@@ -146,7 +146,7 @@ impl FromStr for NamedLimit {
 impl fmt::Display for ResourceLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.unit, Rate::new(self.per_second)) {
-            (Unit::Bytes, Some(rate)) => rate.fmt(f),
+            (Unit::Bytes, Ok(rate)) => rate.fmt(f),
             _ => f.pad(&format!("{}/s", self.per_second)),
         }
     }

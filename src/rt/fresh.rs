@@ -19,7 +19,7 @@ pub const MOST_AGE: Duration = Duration::from_secs(1);
 /// A value that is made of what some paths lead to, and made anew when they lead to something else: another file
 /// or folder, and of a file another content.
 ///
-/// The paths are looked at when the value is asked for, at most each [`MOST_AGE`]; between, asking costs a read
+/// The paths are looked at when the value is asked for, at most once a second; between, asking costs a read
 /// of the clock and an uncontended lock. What cannot be made anew is logged once, and the value before stays.
 pub struct Fresh<T> {
     /// `None` for a value that stays.
@@ -100,7 +100,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         let _ = self.clock.set(clock);
     }
 
-    /// The value, which is of what the paths led to at most [`MOST_AGE`] ago; older only while another task looks.
+    /// The value, which is of what the paths led to at most a second ago; older only while another task looks.
     /// Does not block the executor. Cancel safe.
     pub async fn get(self: &Arc<Self>) -> Arc<T> {
         if let Some(source) = &self.source

@@ -159,7 +159,7 @@ fn what_the_socket_takes_is_never_held() {
 
 #[test]
 fn the_socket_is_given_the_very_bytes_that_are_offered() {
-    let mut bench = Bench::new(SinkSettings { rate: Rate::new(1_000), burst: 30, ..settings() });
+    let mut bench = Bench::new(SinkSettings { rate: Rate::or_unlimited(1_000), burst: 30, ..settings() });
     bench.script(&[], Act::Take(usize::MAX));
     let text = *b"of these fifty bytes there are tokens for thirty...";
     let pieces = [&text[..5], &text[5..5], &text[5..20], &text[20..]];
@@ -250,7 +250,7 @@ fn a_buffer_that_stays_full_for_an_interval_closes_if_that_is_the_policy() {
 
 #[test]
 fn a_wait_is_told_while_it_lasts_and_booked_when_it_breaks_off() {
-    let limit = SinkSettings { rate: Rate::new(10), burst: 10, ..settings() };
+    let limit = SinkSettings { rate: Rate::or_unlimited(10), burst: 10, ..settings() };
     let mut bench = Bench::new(limit);
     assert_eq!(bench.write(&[1; 12]), Poll::Ready(Ok(10)));
     assert_eq!(bench.flush(), Poll::Pending);
@@ -354,7 +354,7 @@ fn a_write_of_nothing_and_a_wire_that_writes_nothing_do_not_spin() {
 
 #[test]
 fn without_tokens_nothing_is_taken_and_nothing_is_held() {
-    let limit = SinkSettings { rate: Rate::new(1_000), burst: 500, ..settings() };
+    let limit = SinkSettings { rate: Rate::or_unlimited(1_000), burst: 500, ..settings() };
     let mut bench = Bench::new(limit);
     bench.script(&[], Act::Take(usize::MAX));
     assert_eq!(bench.write(&[0; 700]), Poll::Ready(Ok(500)), "the burst");
@@ -371,7 +371,7 @@ fn without_tokens_nothing_is_taken_and_nothing_is_held() {
 
 #[test]
 fn tokens_are_spent_once_on_what_the_socket_took_or_the_buffer_holds() {
-    let limit = SinkSettings { rate: Rate::new(1_000), burst: 500, ..settings() };
+    let limit = SinkSettings { rate: Rate::or_unlimited(1_000), burst: 500, ..settings() };
     let mut bench = Bench::new(limit);
     bench.script(&[Act::Take(100), Act::Refuse], Act::Take(usize::MAX));
     assert_eq!(bench.write(&[0; 500]), Poll::Ready(Ok(100)));
@@ -383,7 +383,7 @@ fn tokens_are_spent_once_on_what_the_socket_took_or_the_buffer_holds() {
 
 #[test]
 fn dropped_while_it_waits_it_leaves_no_timer_and_no_bytes() {
-    let limit = SinkSettings { rate: Rate::new(1), burst: 5, ..settings() };
+    let limit = SinkSettings { rate: Rate::or_unlimited(1), burst: 5, ..settings() };
     let mut bench = Bench::new(limit);
     assert_eq!(bench.write(&[0; 9]), Poll::Ready(Ok(5)));
     assert_eq!((bench.flush(), bench.write(&[0; 4])), (Poll::Pending, Poll::Pending));

@@ -91,7 +91,7 @@ mod tests {
     use crate::limit::Rate;
 
     fn tokens(rate: u64, burst: u64) -> Tokens {
-        Tokens::new(Limit::new(Rate::new(rate)).with_burst(burst), Instant::ZERO)
+        Tokens::new(Limit::new(Rate::or_unlimited(rate)).with_burst(burst), Instant::ZERO)
     }
 
     // 64 KiB at 100 MiB/s are earned back in 0.6 ms; the wheel wakes each 10 ms.
@@ -125,14 +125,14 @@ mod tests {
         let mut tokens = tokens(1_000, 1_000);
         assert_eq!(tokens.take(Instant::ZERO, 5_000), Ok(1_000));
         assert_eq!(tokens.take(Instant::ZERO, 5_000), Err(Instant::from_millis(200)));
-        tokens.limit.set_rate(Rate::new(10_000));
+        tokens.limit.set_rate(Rate::or_unlimited(10_000));
         let now = Instant::from_millis(100);
         assert_eq!(tokens.take(now, 5_000), Err(Instant::from_millis(190)), "100 are there of 1 000");
         tokens.limit.set_burst(50_000);
         assert_eq!(tokens.take(now, 5_000), Err(Instant::from_millis(290)), "100 are there of 2 000");
         tokens.limit.set_rate(None);
         assert_eq!(tokens.take(now, 1 << 30), Ok(1 << 30));
-        tokens.limit.set_rate(Rate::new(10_000));
+        tokens.limit.set_rate(Rate::or_unlimited(10_000));
         assert_eq!(tokens.take(now, 5_000), Ok(2_000), "one interval's worth");
         assert_eq!(tokens.take(now, 5_000), Err(Instant::from_millis(300)));
     }

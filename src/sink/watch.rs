@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn a_trickle_below_the_least_rate_is_a_stall_and_one_at_it_is_not() {
         for (taken, patience) in [(599, Patience::Stalled), (600, Patience::Until(Some(at(110))))] {
-            let settings = SinkSettings { min_drain_rate: Rate::new(10), ..SinkSettings::default() };
+            let settings = SinkSettings { min_drain_rate: Rate::or_unlimited(10), ..SinkSettings::default() };
             let mut watch = Watch::default();
             watch.refused(at(0));
             watch.took(taken, at(50));

@@ -45,10 +45,11 @@ const TCP_CLIENT: &str = "tcp_client";
 /// use sluicegate::limit::Rate;
 /// use sluicegate::tcp::Service;
 ///
-/// let logs = Service::file("app.log").follow().rate(Rate::new(60 * 1024));
-/// let database = Service::relay("127.0.0.1", 5432).upload_rate(Rate::new(1 << 20));
-/// assert_eq!(logs.limit().rate(), Rate::new(61_440));
-/// assert_eq!(database.upload().rate(), Rate::new(1_048_576));
+/// let logs = Service::file("app.log").follow().rate(Rate::new(60 * 1024)?);
+/// let database = Service::relay("127.0.0.1", 5432).upload_rate(Rate::new(1 << 20)?);
+/// assert_eq!(logs.limit().rate(), Some(Rate::new(61_440)?));
+/// assert_eq!(database.upload().rate(), Some(Rate::new(1_048_576)?));
+/// # Ok::<(), sluicegate::limit::ZeroRate>(())
 /// ```
 pub struct Service {
     source: Source,
@@ -70,8 +71,8 @@ impl Service {
         let all = Node::root(TCP, Budget::default(), rt::clock());
         Self {
             source,
-            limit: Limit::new(None),
-            upload: Limit::new(None),
+            limit: Limit::unlimited(),
+            upload: Limit::unlimited(),
             end_of_stream: EndOfStream::default(),
             clients: Clients::below(all, TCP_CLIENT, Budget::default()),
             carryovers: Default::default(),
@@ -110,8 +111,8 @@ impl Service {
 
     /// Paces what each client gets; `None` is unlimited, the default.
     #[must_use]
-    pub fn rate(self, rate: Option<Rate>) -> Self {
-        self.limit.set_rate(rate);
+    pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
+        self.limit.set_rate(rate.into());
         self
     }
 
@@ -132,8 +133,8 @@ impl Service {
     /// Paces what is taken from each client of a relay, by not reading it: TCP pushes back on the sender.
     /// Default: unlimited.
     #[must_use]
-    pub fn upload_rate(self, rate: Option<Rate>) -> Self {
-        self.upload.set_rate(rate);
+    pub fn upload_rate(self, rate: impl Into<Option<Rate>>) -> Self {
+        self.upload.set_rate(rate.into());
         self
     }
 

@@ -179,7 +179,7 @@ mod tests {
     fn drive(source: Brigade, refuses: bool) -> Driven {
         let clock = Arc::new(ManualClock::new());
         let record = Record::new(clock.clone());
-        let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(61_440))));
+        let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(61_440))));
         let body = PacedBody::new(source, chain, clock.clone());
         let taker = Taker { clock: Some(clock.clone()), refuses, ..Taker::default() };
         let direction = Direction { record: Arc::clone(&record), down: true };

@@ -31,8 +31,8 @@ pin_project_lite::pin_project! {
     /// rt::block_on(async {
     ///     let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into())?;
     ///     # let client = std::net::TcpStream::connect(listener.local_addr().unwrap())?;
-    ///     let server = Node::root("server", Budget::of(Rate::new(1 << 20)), rt::clock());
-    ///     let each = Each::new("connection", Budget::of(Rate::new(200 << 10)));
+    ///     let server = Node::root("server", Budget::of(Rate::or_unlimited(1 << 20)), rt::clock());
+    ///     let each = Each::new("connection", Budget::of(Rate::or_unlimited(200 << 10)));
     ///     let mut incoming = Box::pin(Incoming::below(listener.incoming(), &server, each));
     ///     // For each of them:
     ///     let mut connection = incoming.next().await.expect("it never ends")?;

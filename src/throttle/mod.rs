@@ -20,7 +20,7 @@
 //!
 //! // A program takes `rt::clock()` instead, and just awaits.
 //! let clock = Arc::new(ManualClock::new());
-//! let budget = Budget::of(Rate::new(100 * KIB)).with_burst(100 * KIB);
+//! let budget = Budget::of(Rate::or_unlimited(100 * KIB)).with_burst(100 * KIB);
 //! let download = Node::root("download", budget, clock.clone());
 //!
 //! let mut reader = Throttle::below(Cursor::new(vec![7; 200 * 1024]), &download);
@@ -50,8 +50,8 @@
 //! # const KIB: u64 = 1024;
 //! for (downloads, expected) in [(2, 200 * KIB), (8, 128 * KIB)] {
 //!     let clock = Arc::new(ManualClock::new());
-//!     let server = Node::root("server", Budget::of(Rate::new(1024 * KIB)), clock.clone());
-//!     let each = Each::new("download", Budget::of(Rate::new(200 * KIB)));
+//!     let server = Node::root("server", Budget::of(Rate::or_unlimited(1024 * KIB)), clock.clone());
+//!     let each = Each::new("download", Budget::of(Rate::or_unlimited(200 * KIB)));
 //!     let mut readers: Vec<_> =
 //!         (0..downloads).map(|_| Throttle::below(io::repeat(0), &each.below(&server))).collect();
 //!
@@ -123,7 +123,7 @@ pin_project_lite::pin_project! {
     /// use sluicegate::rt;
     /// use sluicegate::throttle::Throttle;
     ///
-    /// let limit = Node::root("file", Budget::of(Rate::new(1 << 20)), rt::clock());
+    /// let limit = Node::root("file", Budget::of(Rate::or_unlimited(1 << 20)), rt::clock());
     /// let mut file = Throttle::below(std::fs::File::open("Cargo.toml")?, &limit);
     /// let mut text = String::new();
     /// file.read_to_string(&mut text)?;

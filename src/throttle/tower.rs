@@ -32,9 +32,9 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// // A clock without this crate's runtime: it has a thread that wakes who is due.
 /// let clock = Arc::new(SystemClock::new());
 ///
-/// let server = Node::root("server", Budget::of(Rate::new(10 << 20)), clock);
-/// let clients = Clients::below(server, "client", Budget::of(Rate::new(1 << 20)));
-/// let each = Each::new("response", Budget::of(Rate::new(200 << 10)).with_burst(64 << 10));
+/// let server = Node::root("server", Budget::of(Rate::or_unlimited(10 << 20)), clock);
+/// let clients = Clients::below(server, "client", Budget::of(Rate::or_unlimited(1 << 20)));
+/// let each = Each::new("response", Budget::of(Rate::or_unlimited(200 << 10)).with_burst(64 << 10));
 /// let layer = PaceLayer::by_client(&clients, |request| {
 ///     let key = request.headers.get("x-api-key").and_then(|key| ClientKey::header(key.as_bytes()));
 ///     key.unwrap_or(ClientKey::Local)

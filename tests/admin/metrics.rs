@@ -132,7 +132,7 @@ fn known_traffic_is_counted_exactly() {
 fn cut_responses_and_refused_connections_are_counted() {
     let folder = folder();
     let settings = Settings { max_connections: 1, ..Settings::default() };
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(100_000));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(100_000));
     let watched = Watched::with(settings, vec![route], |listener, handle| {
         Admin::new(vec![listener], None, handle).unwrap()
     });
@@ -158,8 +158,8 @@ fn cut_responses_and_refused_connections_are_counted() {
 #[test]
 fn bytes_are_counted_while_they_move_and_once() {
     let folder = folder();
-    let routes =
-        ["/a/", "/b/"].map(|path| Route::files(path, folder.path()).unwrap().rate(Rate::new(500_000)));
+    let routes = ["/a/", "/b/"]
+        .map(|path| Route::files(path, folder.path()).unwrap().rate(Rate::or_unlimited(500_000)));
     let watched = Watched::new(routes.into());
     let body = |route: &str| format!("sluicegate_http_response_body_bytes_total{{route=\"{route}\"}}");
     let passed = |limit: &str, route: &str| {
@@ -195,7 +195,7 @@ fn bytes_are_counted_while_they_move_and_once() {
 #[test]
 fn tasks_and_timers_of_sleeping_streams_are_counted() {
     let folder = folder();
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(1_000));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(1_000));
     let watched = Watched::new(vec![route]);
     let streams: Vec<_> = (0..5)
         .map(|_| {
@@ -215,7 +215,7 @@ fn tasks_and_timers_of_sleeping_streams_are_counted() {
 fn time_spent_waiting_for_tokens_is_counted() {
     let folder = folder();
     let mut settings = Settings::default();
-    settings.sink.rate = Rate::new(500_000);
+    settings.sink.rate = Rate::or_unlimited(500_000);
     settings.sink.burst = 100_000;
     let watched =
         Watched::with(settings, vec![Route::files("/", folder.path()).unwrap()], |listener, handle| {

@@ -129,7 +129,8 @@ fn while_the_server_sheds_load_it_is_not_ready() {
 #[test]
 fn while_the_server_drains_it_is_alive_and_not_ready_and_at_the_end_it_is_gone() {
     let folder = folder();
-    let watched = Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(1_000_000))]);
+    let watched =
+        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(1_000_000))]);
     let mut transfer = watched.served.connect();
     transfer.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     transfer.read_exact(&mut [0; 100]).unwrap();

@@ -11,7 +11,8 @@ use crate::fixture::{Watched, folder};
 
 fn watched(rate: u64) -> (tempfile::TempDir, Watched) {
     let folder = folder();
-    let watched = Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(rate))]);
+    let watched =
+        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))]);
     (folder, watched)
 }
 

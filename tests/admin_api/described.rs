@@ -51,7 +51,8 @@ fn conforms(value: &Value, schema: &Value, document: &Value) {
 #[test]
 fn what_is_described_is_there_and_looks_as_described() {
     let folder = folder();
-    let watched = Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::new(10_000))]);
+    let watched =
+        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(10_000))]);
     let mut stream = watched.served.connect();
     stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     let told = connection_when(&watched, |told| told["transfers"][0]["held_by"] == "pace");

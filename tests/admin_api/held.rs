@@ -28,7 +28,7 @@ const SLOW: u64 = 10_000;
 const LARGE: usize = 1_000_000;
 
 fn slow() -> Budget {
-    Budget::of(Rate::new(SLOW))
+    Budget::of(Rate::or_unlimited(SLOW))
 }
 
 fn watched(settings: Settings, route: Route) -> Watched {
@@ -80,7 +80,7 @@ fn is_held_by(by: &str, limit: &str, shared: bool, settings: Settings, route: Ro
 #[test]
 fn by_the_pace_of_the_response() {
     let folder = folder();
-    let route = files(&folder).rate(Rate::new(SLOW));
+    let route = files(&folder).rate(Rate::or_unlimited(SLOW));
     is_held_by("pace", "/v1/limits/routes/%2F/response", false, Settings::default(), route);
 }
 
@@ -117,7 +117,7 @@ fn by_what_the_client_may_have_of_the_route() {
 #[test]
 fn by_the_rate_of_the_connection() {
     let folder = folder();
-    let sink = SinkSettings { rate: Rate::new(SLOW), burst: 2_000, ..SinkSettings::default() };
+    let sink = SinkSettings { rate: Rate::or_unlimited(SLOW), burst: 2_000, ..SinkSettings::default() };
     let settings = Settings { sink, ..Settings::default() };
     is_held_by("connection_rate", "/v1/limits/connection", false, settings, files(&folder));
 }
@@ -168,7 +168,8 @@ impl Handler for Silent {
 #[test]
 fn by_the_source() {
     for (path, status) in [("/head", Value::Null), ("/content", json!(200))] {
-        let watched = watched(Settings::default(), Route::handler("/", Silent).rate(Rate::new(SLOW)));
+        let watched =
+            watched(Settings::default(), Route::handler("/", Silent).rate(Rate::or_unlimited(SLOW)));
         let stream = asked(&watched, path);
         let told = held(&watched, "source");
         let told = if told["status"] == status {

@@ -13,8 +13,8 @@ use crate::fixture::{Watched, folder};
 fn watched(settings: Settings) -> (tempfile::TempDir, Watched) {
     let folder = folder();
     let routes = vec![
-        Route::files("/", folder.path()).unwrap().rate(Rate::new(500_000)).burst(1_000),
-        Route::files("/a b/", folder.path()).unwrap().total(Budget::of(Rate::new(7))),
+        Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(500_000)).burst(1_000),
+        Route::files("/a b/", folder.path()).unwrap().total(Budget::of(Rate::or_unlimited(7))),
     ];
     let watched =
         Watched::with(settings, routes, |listener, handle| Admin::new(vec![listener], None, handle).unwrap());
@@ -24,8 +24,8 @@ fn watched(settings: Settings) -> (tempfile::TempDir, Watched) {
 #[test]
 fn all_limits_are_listed_with_what_they_did() {
     let limits = SharedLimits {
-        server: Budget::of(Rate::new(1 << 30)),
-        client: Budget::of(Rate::new(1_000)).reporting_only(),
+        server: Budget::of(Rate::or_unlimited(1 << 30)),
+        client: Budget::of(Rate::or_unlimited(1_000)).reporting_only(),
         key: "header:x-key".parse().unwrap(),
     };
     let (_folder, watched) = watched(Settings { limits, ..Settings::default() });
@@ -143,7 +143,7 @@ fn a_client_known_by_a_header_is_named_by_its_fingerprint() {
     let told = patch(&watched, &path, "{\"rate\": 9}");
     assert_eq!((&told["client"], &told["rate"]), (&json!(key.to_string()), &json!(9)));
     let own = watched.served.handle.budgets().clients().own();
-    assert_eq!(own, [(key, Budget::of(Rate::new(9)))]);
+    assert_eq!(own, [(key, Budget::of(Rate::or_unlimited(9)))]);
     let all = get(&watched, "/v1/limits/clients").to_string();
     assert!(all.contains("key-") && !all.contains("hunter2"), "{all}");
     assert_eq!(watched.get("/v1/limits/clients/key-0123456789abcdef", "").status(), 404);

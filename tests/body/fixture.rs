@@ -184,5 +184,5 @@ pub fn broken() -> Bucket {
 }
 
 pub fn limit(bytes_per_second: u64) -> Limit {
-    Limit::new(Rate::new(bytes_per_second))
+    Limit::new(Rate::or_unlimited(bytes_per_second))
 }

@@ -26,7 +26,7 @@ struct BodyRunner {
 impl Runner for BodyRunner {
     fn run(&self, case: &Case) -> Vec<Event> {
         let clock = Arc::new(ManualClock::new());
-        let limit = Limit::new(case.rate.and_then(Rate::new)).with_burst(case.burst);
+        let limit = Limit::new(case.rate.and_then(Rate::or_unlimited)).with_burst(case.burst);
         let carryover = Carryover::default();
         let mut events = Vec::new();
         for response in &case.responses {
@@ -74,7 +74,7 @@ impl BodyRunner {
             clock.set(Instant::from_nanos(case.awake(clock.now().as_nanos())));
             let at = clock.now().as_nanos();
             if let Some((_, rate)) = case.changes.iter().rfind(|(from, _)| *from <= at) {
-                limit.set_rate(rate.and_then(Rate::new));
+                limit.set_rate(rate.and_then(Rate::or_unlimited));
             }
             reading.wakes.take();
             let mut tell = |what| events.push(Event { at, what });

@@ -50,7 +50,7 @@ fn of_a_file_no_more_is_held_for_the_first_byte_than_one_read_gives() {
     std::io::Write::write_all(&mut file, &content).unwrap();
     let slice = FileSlice::new(Arc::new(file), 0, content.len() as u64);
     let page: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
-    let mut reading = Reading::new(&clock(), &Limit::new(None), page);
+    let mut reading = Reading::new(&clock(), &Limit::unlimited(), page);
     reading.body.frames_of_at_most(1);
     let mut came = Vec::new();
     loop {
@@ -136,7 +136,7 @@ fn a_new_rate_reaches_a_body_that_sleeps_for_long_within_an_interval() {
         let seen_at = changed_at.div_ceil(200) * 200;
         assert_eq!(left_at(None), seen_at, "changed at {changed_at} ms");
         let earned_by = seen_at..=seen_at + 200;
-        assert!(earned_by.contains(&left_at(Rate::new(100_000))), "changed at {changed_at} ms");
+        assert!(earned_by.contains(&left_at(Rate::or_unlimited(100_000))), "changed at {changed_at} ms");
     }
 }
 
@@ -148,7 +148,7 @@ fn a_lowered_rate_holds_from_the_next_chunk_on() {
     assert_eq!(reading.take().0, 20_000);
     clock.advance_to_next();
     assert_eq!((reading.millis(), reading.take().0), (200, 20_000));
-    shared.set_rate(Rate::new(10_000));
+    shared.set_rate(Rate::or_unlimited(10_000));
     // 25 000 bytes at 10 000 B/s: chunks of 2 000, one an interval, the last with what is less than one.
     let mut rest: Vec<_> = (0..12).map(|n| (400 + n * 200, 2_000)).collect();
     rest[11].1 = 3_000;
@@ -247,7 +247,7 @@ impl sluicegate::generator::Generator for Endless {
 #[test]
 fn an_unlimited_body_never_sleeps() {
     let clock = clock();
-    let mut reading = Reading::new(&clock, &Limit::new(None), page(10_000_000));
+    let mut reading = Reading::new(&clock, &Limit::unlimited(), page(10_000_000));
     assert_eq!(reading.timeline(), [(0, 10_000_000)]);
     assert_eq!(reading.wakes.count(), 0);
 }

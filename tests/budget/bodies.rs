@@ -41,7 +41,7 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
     let expected = [(0, 2_000), (200, 2_000), (400, 2_000), (500, 1_000)];
     for file in [false, true] {
         let clock = CleanClock::default();
-        let server = Node::root("server", Budget::of(Rate::new(10_000)), clock.0.clone());
+        let server = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.0.clone());
         let page: Brigade = if file {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&content(7_000)).unwrap();
@@ -50,7 +50,7 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
             [Bucket::Data(content(7_000).into()), Bucket::Eos].into_iter().collect()
         };
         // Its own pace is twice the server's.
-        let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(20_000))));
+        let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(20_000))));
         let body = PacedBody::new(page, chain, clock.0.clone())
             .through(Gate::below(server.clone(), Default::default()));
         let (timeline, all) = drain(body, &clock.0);
@@ -72,7 +72,7 @@ fn a_gate_that_limits_nothing_leaves_the_timeline_as_it_is() {
     let clock = CleanClock::default();
     let server = Node::root("server", Budget::default(), clock.0.clone());
     let page: Brigade = [Bucket::Data(content(38_400).into()), Bucket::Eos].into_iter().collect();
-    let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::new(60 * 1024))));
+    let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(60 * 1024))));
     let body = PacedBody::new(page, chain, clock.0.clone()).through(Gate::below(server, Default::default()));
     assert_eq!(drain(body, &clock.0).0, [(0, 12_288), (200, 12_288), (400, 13_824)]);
 }
@@ -80,7 +80,7 @@ fn a_gate_that_limits_nothing_leaves_the_timeline_as_it_is() {
 #[test]
 fn a_body_dropped_while_it_waits_for_a_turn_leaves_nothing_behind() {
     let clock = CleanClock::default();
-    let server = Node::root("server", Budget::of(Rate::new(10_000)), clock.0.clone());
+    let server = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.0.clone());
     let page: Brigade = [Bucket::Data(content(7_000).into()), Bucket::Eos].into_iter().collect();
     let mut body = PacedBody::new(page, Chain::new(), clock.0.clone())
         .through(Gate::below(server.clone(), Default::default()));

@@ -19,7 +19,7 @@ fn key(n: u32) -> ClientKey {
 #[test]
 fn one_who_leaves_and_comes_back_finds_what_was_left() {
     let clock = CleanClock::default();
-    let clients = clients(&clock, Budget::of(Rate::new(1_000)).with_burst(5_000));
+    let clients = clients(&clock, Budget::of(Rate::or_unlimited(1_000)).with_burst(5_000));
     let mut sitter = Sitter::new(clients.node(&key(1)).seat(Default::default()));
     assert_eq!(sitter.send(10_000), 5_000);
     drop(sitter);
@@ -32,7 +32,7 @@ fn one_who_leaves_and_comes_back_finds_what_was_left() {
 #[test]
 fn idle_clients_are_forgotten_when_their_burst_is_whole_again() {
     let clock = CleanClock::default();
-    let clients = clients(&clock, Budget::of(Rate::new(1_000)).with_burst(5_000));
+    let clients = clients(&clock, Budget::of(Rate::or_unlimited(1_000)).with_burst(5_000));
     for n in 0..1_000 {
         Sitter::new(clients.node(&key(n)).seat(Default::default())).send(10_000);
     }
@@ -47,7 +47,7 @@ fn idle_clients_are_forgotten_when_their_burst_is_whole_again() {
 #[test]
 fn memory_is_bounded_however_many_come() {
     let clock = CleanClock::default();
-    let clients = clients(&clock, Budget::of(Rate::new(1)).with_burst(1 << 40));
+    let clients = clients(&clock, Budget::of(Rate::or_unlimited(1)).with_burst(1 << 40));
     for n in 0..(Clients::MOST_IDLE as u32 + 10_000) {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let mut seat = clients.node(&key(n)).seat(Default::default());
@@ -62,7 +62,7 @@ fn all_have_the_same_budget_and_some_their_own() {
     let clock = CleanClock::default();
     let clients = clients(&clock, Budget::default());
     let (one, two) = (clients.node(&key(1)), clients.node(&key(2)));
-    let (all, own) = (Budget::of(Rate::new(1_000)), Budget::of(Rate::new(2_000)));
+    let (all, own) = (Budget::of(Rate::or_unlimited(1_000)), Budget::of(Rate::or_unlimited(2_000)));
     clients.set_own(&key(2), Some(own)).unwrap();
     clients.set(all);
     assert_eq!((one.budget(), two.budget(), clients.node(&key(3)).budget()), (all, own, all));
@@ -83,7 +83,7 @@ fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
     let clock = CleanClock::default();
     let server = clients(&clock, Budget::default());
     let route = Clients::below(
-        Node::root("route", Budget::of(Rate::new(100_000)), clock.0.clone()),
+        Node::root("route", Budget::of(Rate::or_unlimited(100_000)), clock.0.clone()),
         "route client",
         Budget::default(),
     );
@@ -92,8 +92,8 @@ fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
     assert_eq!(gate.poll_turn(&mut cx, 50_000), Poll::Ready(20_000));
     assert_eq!((route.len(), server.len()), (1, 0));
     gate.sent(20_000);
-    server.set(Budget::of(Rate::new(10_000)));
-    server.above().set(Budget::of(Rate::new(1_000_000)));
+    server.set(Budget::of(Rate::or_unlimited(10_000)));
+    server.above().set(Budget::of(Rate::or_unlimited(1_000_000)));
     clock.0.advance(Duration::from_millis(200));
     assert_eq!(gate.poll_turn(&mut cx, 50_000), Poll::Ready(2_000), "the less of both");
     gate.sent(2_000);
@@ -115,7 +115,7 @@ fn a_limit_of_clients_alone_holds_for_the_first() {
         Poll::Ready(turn) => turn,
         Poll::Pending => 0,
     };
-    let limit = Budget::of(Rate::new(10_000));
+    let limit = Budget::of(Rate::or_unlimited(10_000));
     let of = |clients: &Clients, n| Gate::of_client(None, clients, &key(n), Default::default());
 
     let limited = clients(&clock, limit);

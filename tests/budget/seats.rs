@@ -12,7 +12,7 @@ use crate::tasks::{CleanClock, Sitter};
 const MIB: u64 = 1 << 20;
 
 fn root(clock: &CleanClock, rate: u64) -> Node {
-    Node::root("server", Budget::of(Rate::new(rate)), clock.0.clone())
+    Node::root("server", Budget::of(Rate::or_unlimited(rate)), clock.0.clone())
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn a_change_reaches_those_who_wait_at_once() {
     let root = root(&clock, 1);
     let mut sitter = Sitter::new(root.seat(Default::default()));
     assert_eq!(sitter.send(100_000), 1);
-    root.set(Budget::of(Rate::new(1_000_000)));
+    root.set(Budget::of(Rate::or_unlimited(1_000_000)));
     clock.0.advance(Duration::from_millis(200));
     assert_eq!(sitter.woken(), 1);
     assert!(sitter.send(100_000) >= 100_000, "raised");
@@ -83,7 +83,7 @@ fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
 fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
     let clock = CleanClock::default();
     let root = root(&clock, 1_000_000);
-    let client = root.child("client", Budget::of(Rate::new(1_000)));
+    let client = root.child("client", Budget::of(Rate::or_unlimited(1_000)));
     let mut sitter = Sitter::new(client.seat(Default::default()));
     assert_eq!(sitter.send(200), 200);
     let (by, until) = sitter.seat.held().unwrap();

@@ -173,7 +173,7 @@ fn events_pass_filters_at_once() {
 // 2 KiB/s has a chunk of 409 bytes: six events of 60 bytes fit it, and none waits for a tick.
 #[test]
 fn a_rate_holds_no_event_that_its_tokens_cover() {
-    let served = Served::new(vec![route(named(), None).rate(Rate::new(2048))]);
+    let served = Served::new(vec![route(named(), None).rate(Rate::or_unlimited(2048))]);
     let mut one = Subscriber::new(&served, "/events/s", "");
     one.event();
     // The opening is spent and earned back.

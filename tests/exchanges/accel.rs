@@ -41,7 +41,7 @@ fn a_route_may_refuse_a_backends_wishes_and_keeps_them_to_itself() {
     let backend = answering(40_000, "X-Accel-Limit-Rate: 0\r\nX-Accel-Buffering: no\r\n");
     let mut source = backend.source();
     source.honour_accel = false;
-    let served = Served::new(vec![routed("/", source, sluicegate::limit::Rate::new(GUIDE))]);
+    let served = Served::new(vec![routed("/", source, sluicegate::limit::Rate::or_unlimited(GUIDE))]);
     let answer = Client::new(served.connect()).get("/", "");
     assert!(answer.body == content(40_000) && !answer.head.to_lowercase().contains("x-accel"));
     answer.assert_paced(GUIDE, 0);

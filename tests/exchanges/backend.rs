@@ -52,7 +52,7 @@ impl Backend {
 
     /// A route for all paths to this backend, at a pace in bytes per second; 0 is unlimited.
     pub fn route(&self, rate: u64) -> Route {
-        routed("/", self.source(), Rate::new(rate))
+        routed("/", self.source(), Rate::or_unlimited(rate))
     }
 }
 

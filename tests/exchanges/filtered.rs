@@ -39,7 +39,8 @@ fn the_rate_counts_coded_bytes() {
     const RATE: u64 = 40_000;
     let text = text(60_000);
     let folder = folder("a.txt", &text);
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(RATE)).filter(GzipFactory::new());
+    let route =
+        Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(RATE)).filter(GzipFactory::new());
     let served = Served::new(vec![route]);
     let answer = Client::new(served.connect()).get("/a.txt", "Accept-Encoding: gzip\r\n");
     assert_eq!((answer.end, answer.field("content-encoding")), (End::Complete, Some("gzip")));
@@ -55,7 +56,7 @@ fn a_rate_before_the_coder_counts_plain_bytes() {
     const RATE: u64 = 40_000;
     let text = "a".repeat(40_000);
     let folder = folder("a.txt", &text);
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(RATE));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(RATE));
     let served = Served::new(vec![route.pace_here().filter(GzipFactory::new())]);
     let answer = Client::new(served.connect()).get("/a.txt", "Accept-Encoding: gzip\r\n");
     assert_eq!(unzip(&answer.body), text);
@@ -81,7 +82,10 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
         let _ = std::io::Write::write_all(stream, &head_only.as_bytes()[..end]);
     });
     let routes = vec![
-        Route::files("/files/", folder.path()).unwrap().rate(Rate::new(1)).filter(GzipFactory::new()),
+        Route::files("/files/", folder.path())
+            .unwrap()
+            .rate(Rate::or_unlimited(1))
+            .filter(GzipFactory::new()),
         crate::backend::routed("/", backend.source(), None).filter(GzipFactory::new()),
     ];
     let served = Served::new(routes);
@@ -150,7 +154,7 @@ fn a_304_varies_as_the_200_does() {
 fn replaced_text_has_no_ranges_no_length_and_no_validators() {
     let folder = folder("a.txt", &"a secret and ".repeat(1_000));
     let redact = ReplaceFactory::new("secret", "******!").unwrap();
-    let route = Route::files("/", folder.path()).unwrap().filter(redact).rate(Rate::new(1_000_000));
+    let route = Route::files("/", folder.path()).unwrap().filter(redact).rate(Rate::or_unlimited(1_000_000));
     let served = Served::new(vec![route]);
     let mut client = Client::new(served.connect());
     let fields = "Range: bytes=0-9\r\nIf-None-Match: *\r\nAccept-Encoding: gzip\r\n";

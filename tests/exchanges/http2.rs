@@ -77,7 +77,7 @@ fn folder() -> tempfile::TempDir {
 }
 
 fn files(folder: &tempfile::TempDir, path: &str) -> Route {
-    Route::files(path, folder.path()).unwrap().rate(Rate::new(GUIDE))
+    Route::files(path, folder.path()).unwrap().rate(Rate::or_unlimited(GUIDE))
 }
 
 #[test]
@@ -122,7 +122,8 @@ fn a_failed_source_resets_its_stream_alone() {
     let folder = folder();
     let dying =
         Backend::saying([b"HTTP/1.1 200 OK\r\ncontent-length: 40000\r\n\r\n", &content(20_000)[..]].concat());
-    let served = Served::new(vec![files(&folder, "/"), routed("/dying/", dying.source(), Rate::new(GUIDE))]);
+    let served =
+        Served::new(vec![files(&folder, "/"), routed("/dying/", dying.source(), Rate::or_unlimited(GUIDE))]);
     rt::block_on(async {
         let mut sender = connect(&served).await;
         let began = Instant::now();

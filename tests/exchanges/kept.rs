@@ -16,7 +16,7 @@ fn folder(len: usize) -> tempfile::TempDir {
 }
 
 fn files(folder: &tempfile::TempDir) -> Route {
-    Route::files("/", folder.path()).unwrap().rate(Rate::new(GUIDE))
+    Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(GUIDE))
 }
 
 /// Bytes out by `at` under a pace that began at zero, and what is less than a chunk at the end.

@@ -72,8 +72,8 @@ fn the_answer_to_head_is_there_at_once_and_the_connection_goes_on() {
     std::fs::write(folder.path().join("a.bin"), content(100_000)).unwrap();
     let backend = Backend::saying("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\nx-from: backend\r\n\r\n");
     let routes = vec![
-        Route::files("/files/", folder.path()).unwrap().rate(Rate::new(1)),
-        crate::backend::routed("/", backend.source(), Rate::new(1)),
+        Route::files("/files/", folder.path()).unwrap().rate(Rate::or_unlimited(1)),
+        crate::backend::routed("/", backend.source(), Rate::or_unlimited(1)),
     ];
     let served = Served::new(routes);
     let mut client = Client::new(served.connect());

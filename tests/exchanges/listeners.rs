@@ -27,7 +27,7 @@ fn serve(listener: Listener, asks: impl FnOnce(&str)) {
     });
     let upstream = echo.addr.to_string();
     let routes = vec![
-        Route::files("/", folder.path()).unwrap().rate(Rate::new(GUIDE)),
+        Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(GUIDE)),
         routed("/echo/", echo.source(), None),
     ];
     let server = Server::new(Settings::default(), vec![listener], routes);

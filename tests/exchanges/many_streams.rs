@@ -97,10 +97,10 @@ fn long_answers_made_whole_are_refused_on_a_connection_that_holds_enough_of_them
 fn streams_of_a_connection_whose_socket_takes_nothing_hold_a_bounded_sum() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("a.bin"), vec![b'x'; 300_000]).unwrap();
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(50_000_000));
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(50_000_000));
     let mut settings = sluicegate::http::server::Settings::default();
     // Its tokens are slow to come, while all windows are open.
-    settings.sink.rate = Rate::new(2_000_000);
+    settings.sink.rate = Rate::or_unlimited(2_000_000);
     let served = Served::with(settings, vec![route]);
     rt::block_on(async {
         let mut sender = connect(&served, 1 << 20).await;

@@ -89,7 +89,7 @@ fn a_tunnel_in_which_nothing_moves_is_closed_after_a_time_of_its_own() {
     let settings = Settings { idle_timeout: Duration::from_millis(20), ..Settings::default() };
     let mut source = echoing(0).source();
     source.tunnel_timeout = Duration::from_millis(200);
-    let served = Served::with(settings, vec![routed("/", source, Rate::new(RATE))]);
+    let served = Served::with(settings, vec![routed("/", source, Rate::or_unlimited(RATE))]);
     let mut stream = upgraded(&served);
     say(&mut stream, "hello");
     let began = Instant::now();

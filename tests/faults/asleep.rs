@@ -33,7 +33,7 @@ fn stopped_while_bodies_sleep_on_their_pace() {
 #[test]
 fn stopped_while_connections_wait_for_tokens() {
     for (version, source) in each() {
-        let sink = SinkSettings { rate: Rate::new(1), burst: 1000, ..SinkSettings::default() };
+        let sink = SinkSettings { rate: Rate::or_unlimited(1), burst: 1000, ..SinkSettings::default() };
         let ground = Ground::new(sink, 0);
         let mut stream = ground.served.connect();
         stream.write_all(&version.get(&Ground::target(source, "page"))).unwrap();

@@ -66,7 +66,7 @@ impl Backend {
 
 /// A route to the backend of `source` for paths below `/proxied/`.
 pub fn routed(source: ProxySource, rate: u64) -> Route {
-    let pace = Rate::new(rate);
+    let pace = Rate::or_unlimited(rate);
     Route::proxy("/proxied/", Proxy::new(source, pace, rt::clock())).rate(pace)
 }
 

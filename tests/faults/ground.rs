@@ -66,7 +66,7 @@ impl Ground {
         let turn = Turn::begin(warm_up);
         let site = site();
         let backend = Backend::new(script);
-        let files = Route::files("/files/", site.path()).unwrap().rate(Rate::new(rate));
+        let files = Route::files("/files/", site.path()).unwrap().rate(Rate::or_unlimited(rate));
         let tasks = rt::tasks();
         // Not before the turn: the default reads files, which would be counted in another scene.
         let settings = Settings { sink, ..Settings::default() };

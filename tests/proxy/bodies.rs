@@ -261,7 +261,7 @@ fn a_backend_faster_than_the_pace_is_held_back() {
         stream.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
         written_until_stuck(&mut stream)
     });
-    let pace = Rate::new(10_000);
+    let pace = Rate::or_unlimited(10_000);
     let kernel = 2 * (Buffers::before(pace).receive.unwrap() + SEND_BUFFER);
     let front = Front::paced(backend.source(), pace);
     let mut stream = front.connect();
@@ -282,7 +282,7 @@ fn content_in_thousands_of_tiny_chunks_is_whole_at_a_slow_pace() {
         stream.write_all(format!("{head}{chunks}0\r\n\r\n").as_bytes()).unwrap();
     });
     // Three chunks of the pace, of which the first is there at once: 400 ms of real time.
-    let front = Front::paced(backend.source(), Rate::new(50_000));
+    let front = Front::paced(backend.source(), Rate::or_unlimited(50_000));
     // To a client of HTTP/1.0 content goes as it is.
     let (head, body) = front.ask("GET / HTTP/1.0\r\nhost: f\r\n\r\n");
     assert_eq!(status(&head), "200");

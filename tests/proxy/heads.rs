@@ -18,7 +18,7 @@ fn response(head_len: usize) -> String {
 fn a_response_head_passes_up_to_its_limit() {
     for (len, expected) in [(HEAD_MAX - 1, "200"), (HEAD_MAX, "200"), (HEAD_MAX + 1, "502")] {
         for piece in [usize::MAX, 5_000] {
-            for pace in [None, Rate::new(10_000_000)] {
+            for pace in [None, Rate::or_unlimited(10_000_000)] {
                 let response = response(len);
                 let backend = answering(move |stream| {
                     for piece in response.as_bytes().chunks(piece) {

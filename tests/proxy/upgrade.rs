@@ -71,7 +71,7 @@ fn a_tunnel_is_paced_towards_the_client() {
         stream.write_all(&[b'x'; 30_000]).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
-    let front = Front::paced(backend.source(), Rate::new(RATE));
+    let front = Front::paced(backend.source(), Rate::or_unlimited(RATE));
     let mut stream = front.connect();
     stream.write_all(UPGRADE).unwrap();
     read_head(&mut stream);

@@ -72,7 +72,7 @@ impl Scene {
             ..SinkSettings::default()
         };
         let settings = Settings { sink, access_log: true, ..Settings::default() };
-        let route = Route::files("/", folder.path()).unwrap().rate(Rate::new(PACE));
+        let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(PACE));
         let served = Served::with(settings, vec![route]);
         let connected = Instant::now();
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

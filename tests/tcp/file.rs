@@ -38,7 +38,7 @@ fn it_leaves_at_its_pace() {
     let folder = tempfile::tempdir().unwrap();
     let (path, content) = (folder.path().join("a"), bytes(61_440));
     std::fs::write(&path, &content).unwrap();
-    let service = Service::file(&path).rate(Rate::new(61_440));
+    let service = Service::file(&path).rate(Rate::or_unlimited(61_440));
     // The other rule may let the last bytes out an interval sooner.
     let ported = Ported::new(service.end_of_stream(EndOfStream::Paced));
     let began = Instant::now();
@@ -52,7 +52,7 @@ fn what_it_holds_when_the_client_comes_is_what_the_client_gets() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     std::fs::write(&path, "").unwrap();
-    let ported = Ported::new(Service::file(&path).rate(Rate::new(1000)));
+    let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(1000)));
     assert_eq!(read_all(&mut ported.connect()), b"");
     std::fs::write(&path, [b'x'; 400]).unwrap();
     let mut stream = ported.connect();
@@ -81,7 +81,7 @@ fn a_file_cut_short_while_it_is_sent_ends_in_a_reset_behind_its_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     std::fs::write(&path, bytes(4_000)).unwrap();
-    let ported = Ported::new(Service::file(&path).rate(Rate::new(1_000)));
+    let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(1_000)));
     let mut stream = ported.connect();
     let mut first = [0; 200];
     stream.read_exact(&mut first).unwrap();

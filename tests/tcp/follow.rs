@@ -101,7 +101,7 @@ fn a_file_in_its_place_is_gone_on_with_when_the_old_one_is_read() {
 fn a_truncation_under_a_slow_reader_does_not_end_its_stream() {
     let (_folder, path) = log();
     std::fs::write(&path, bytes(1 << 20)).unwrap();
-    let ported = Ported::new(Service::file(&path).follow().rate(Rate::new(10_000)));
+    let ported = Ported::new(Service::file(&path).follow().rate(Rate::or_unlimited(10_000)));
     let mut stream = ported.connect();
     expect(&mut stream, &bytes(1 << 20)[..1000]);
     std::fs::write(&path, "new\n").unwrap();

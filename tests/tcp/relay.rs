@@ -81,7 +81,7 @@ fn an_upload_above_its_pace_is_pushed_back_on_the_sender() {
         }
     });
     const RATE: u64 = 100_000;
-    let ported = Ported::new(relay_to(sink).upload_rate(Rate::new(RATE)));
+    let ported = Ported::new(relay_to(sink).upload_rate(Rate::or_unlimited(RATE)));
     let began = Instant::now();
     let mut stream = ported.connect();
     stream.set_write_timeout(Some(Duration::from_millis(600))).unwrap();
@@ -106,7 +106,8 @@ fn an_upload_above_its_pace_is_pushed_back_on_the_sender() {
 fn what_the_client_gets_has_a_pace_of_its_own() {
     let source = upstream(|mut stream| drop(stream.write_all(&[7; 600])));
     // Paced to its end: the other rule may let the last bytes out an interval sooner.
-    let ported = Ported::new(relay_to(source).rate(Rate::new(1_000)).end_of_stream(EndOfStream::Paced));
+    let ported =
+        Ported::new(relay_to(source).rate(Rate::or_unlimited(1_000)).end_of_stream(EndOfStream::Paced));
     let began = Instant::now();
     assert_eq!(read_all(&mut ported.connect()), [7; 600]);
     assert!(began.elapsed() >= Duration::from_millis(390), "{:?}", began.elapsed());

@@ -42,7 +42,7 @@ fn a_stream_and_a_response_share_the_servers_rate_and_are_alike() {
     const RATE: u64 = 500_000;
     let (folder, path) = site();
     let mut settings = Settings::default();
-    settings.limits.server = Budget::of(Rate::new(RATE));
+    settings.limits.server = Budget::of(Rate::or_unlimited(RATE));
     let routes = vec![Route::files("/", folder.path()).unwrap()];
     let ported = Ported::with(settings, Service::file(&path), routes);
     let mut http = ported.served.connect();
@@ -65,21 +65,21 @@ fn a_stream_and_a_response_share_the_servers_rate_and_are_alike() {
 fn one_client_is_bounded_whatever_it_speaks() {
     let (folder, path) = site();
     let mut settings = Settings::default();
-    settings.limits.client = Budget::of(Rate::new(1));
+    settings.limits.client = Budget::of(Rate::or_unlimited(1));
     let routes = vec![Route::files("/", folder.path()).unwrap()];
     let ported = Ported::with(settings, Service::file(&path), routes);
     let streams = [ported.connect(), ported.connect()].map(counting);
     let sent = || streams.iter().map(|seen| seen.load(Ordering::Relaxed)).sum::<u64>();
     soon("the first byte", || (sent() > 0).then_some(()));
     assert!(sent() <= 4, "{} bytes", sent());
-    ported.served.handle.budgets().clients().set(Budget::of(Rate::new(1 << 20)));
+    ported.served.handle.budgets().clients().set(Budget::of(Rate::or_unlimited(1 << 20)));
     soon("a limit that was raised", || (sent() > 100_000).then_some(()));
 }
 
 #[test]
 fn the_limits_of_a_port_are_its_own_and_live() {
     let (_folder, path) = site();
-    let slow = Budget::of(Rate::new(1));
+    let slow = Budget::of(Rate::or_unlimited(1));
     let ported = Ported::new(Service::file(&path).total(slow).per_client(slow));
     let seen = counting(ported.connect());
     soon("the first byte", || (seen.load(Ordering::Relaxed) > 0).then_some(()));
@@ -95,7 +95,7 @@ fn bytes_are_counted_while_they_move_and_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.bin");
     File::create(&path).unwrap().set_len(600_000).unwrap();
-    let ported = Ported::new(Service::file(&path).rate(Rate::new(500_000)));
+    let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(500_000)));
     let mut stream = ported.connect();
     let mut before = 0;
     for part in 1..=3 {
@@ -122,7 +122,7 @@ fn a_reader_that_cannot_hold_the_pace_is_reset_and_counted() {
         send_buffer: Some(4096),
         ..SinkSettings::default()
     };
-    let service = Service::file(&path).rate(Rate::new(4 << 20));
+    let service = Service::file(&path).rate(Rate::or_unlimited(4 << 20));
     let ported = Ported::with(Settings { sink, ..Settings::default() }, service, Vec::new());
     let mut stream = ported.connect();
     let egress = ported.served.handle.egress();
@@ -163,7 +163,7 @@ fn a_drain_lets_streams_finish_and_a_stop_resets_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     std::fs::write(&path, bytes(3_000)).unwrap();
-    let ported = Ported::new(Service::file(&path).rate(Rate::new(5_000)));
+    let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(5_000)));
     let mut stream = ported.connect();
     let mut all = vec![0; 100];
     stream.read_exact(&mut all).unwrap();
@@ -173,7 +173,7 @@ fn a_drain_lets_streams_finish_and_a_stop_resets_them() {
     drop(stream);
     ported.served.join();
 
-    let ported = Ported::new(Service::file(&path).rate(Rate::new(500)));
+    let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(500)));
     let mut stream = ported.connect();
     stream.read_exact(&mut [0; 100]).unwrap();
     ported.served.handle.stop();
@@ -215,7 +215,7 @@ fn a_client_has_its_burst_twice_and_then_what_it_earned_however_often_it_connect
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a");
     std::fs::write(&path, bytes(BURST + 10_000)).unwrap();
-    let ported = Ported::new(Service::file(&path).rate(Rate::new(50_000)).burst(BURST as u64));
+    let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(50_000)).burst(BURST as u64));
     let lasts = || {
         let began = std::time::Instant::now();
         assert_eq!(read_all(&mut ported.connect()), bytes(BURST + 10_000));

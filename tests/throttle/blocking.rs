@@ -22,7 +22,7 @@ fn run<T: Send + 'static>(clock: &CleanClock, work: impl FnOnce() -> T + Send + 
 }
 
 fn download(clock: &CleanClock) -> Node {
-    Node::root("download", Budget::of(Rate::new(102_400)).with_burst(102_400), clock.0.clone())
+    Node::root("download", Budget::of(Rate::or_unlimited(102_400)).with_burst(102_400), clock.0.clone())
 }
 
 #[test]

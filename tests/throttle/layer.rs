@@ -58,7 +58,7 @@ fn read(body: &mut Paced<Full<Bytes>>) -> usize {
 fn each_response_has_its_own_limit_below_that_of_all() {
     let clock = CleanClock::default();
     let server = clock.node(25_000);
-    let each = Each::new("response", Budget::of(Rate::new(10_000)));
+    let each = Each::new("response", Budget::of(Rate::or_unlimited(10_000)));
     let layer = PaceLayer::below(&server, each);
     let mut bodies = [ask(&layer, "a", 50_000), ask(&layer, "a", 50_000), ask(&layer, "a", 50_000)];
     assert_eq!(bodies.each_mut().map(read), [2_000, 2_000, 0], "all have less left than its turn is");
@@ -78,7 +78,7 @@ fn each_response_has_its_own_limit_below_that_of_all() {
 #[test]
 fn by_client_the_responses_of_one_share_what_is_its() {
     let clock = CleanClock::default();
-    let clients = Clients::below(clock.node(1 << 20), "client", Budget::of(Rate::new(10_000)));
+    let clients = Clients::below(clock.node(1 << 20), "client", Budget::of(Rate::or_unlimited(10_000)));
     let layer = PaceLayer::by_client(
         &clients,
         |request| ClientKey::header(request.headers["x-api-key"].as_bytes()).unwrap(),

@@ -60,7 +60,7 @@ fn bounded(before: u64, timeline: &[(Instant, u64)], rate: u64, depth: u64) {
 fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_way() {
     let clock = CleanClock::default();
     let server = clock.node(1024 * KIB);
-    let each = Each::new("download", Budget::of(Rate::new(200 * KIB)));
+    let each = Each::new("download", Budget::of(Rate::or_unlimited(200 * KIB)));
     let mut readers: Vec<_> =
         (0..8).map(|_| Throttle::below(Script::default(), &each.below(&server))).collect();
 
@@ -72,8 +72,8 @@ fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_wa
     let due = 30 * 1024 * KIB;
     assert!((due..=due + 1024 * KIB / 5).contains(&total), "{total}");
 
-    server.set(Budget::of(Rate::new(512 * KIB)));
-    each.set(Budget::of(Rate::new(300 * KIB)));
+    server.set(Budget::of(Rate::or_unlimited(512 * KIB)));
+    each.set(Budget::of(Rate::or_unlimited(300 * KIB)));
     let before = bytes(&readers);
     let timeline = run(&clock, &mut readers, 60_000);
     bounded(before.iter().sum(), &timeline, 512 * KIB, 1024 * KIB / 5);
@@ -83,7 +83,7 @@ fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_wa
     assert!(total.abs_diff(30 * 512 * KIB) * 100 < total, "{total}");
 
     // Six leave, and what they had is used: each of two gets what is its own.
-    server.set(Budget::of(Rate::new(1024 * KIB)));
+    server.set(Budget::of(Rate::or_unlimited(1024 * KIB)));
     readers.truncate(2);
     let before = bytes(&readers);
     run(&clock, &mut readers, 90_000);
@@ -100,7 +100,7 @@ fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_wa
 fn a_burst_of_its_own_does_not_break_the_total() {
     let clock = CleanClock::default();
     let server = clock.node(100 * KIB);
-    let each = Each::new("download", Budget::of(Rate::new(50 * KIB)).with_burst(1024 * KIB));
+    let each = Each::new("download", Budget::of(Rate::or_unlimited(50 * KIB)).with_burst(1024 * KIB));
     let mut readers: Vec<_> =
         (0..4).map(|_| Throttle::below(Script::default(), &each.below(&server))).collect();
     let timeline = run(&clock, &mut readers, 60_000);

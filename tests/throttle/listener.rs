@@ -73,13 +73,13 @@ fn connections_share_equally_however_much_one_does() {
 fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
     let clock = CleanClock::default();
     let server = clock.node(1 << 20);
-    let each = Each::new("connection", Budget::of(Rate::new(10_000)));
+    let each = Each::new("connection", Budget::of(Rate::or_unlimited(10_000)));
     let mut incoming = Incoming::below(connections(2), &server, each.clone());
     let mut accepted = accept(&mut incoming);
     run(&clock, &mut accepted, Duration::from_secs(10));
     let before: Vec<u64> = accepted.iter().map(|one| one.reads().report().bytes).collect();
     assert!(before.iter().all(|bytes| bytes.abs_diff(100_000) <= 2_000), "{before:?}");
-    incoming.each().set(Budget::of(Rate::new(50_000)));
+    incoming.each().set(Budget::of(Rate::or_unlimited(50_000)));
     run(&clock, &mut accepted, Duration::from_secs(20));
     for (one, before) in accepted.iter().zip(before) {
         let report = one.reads().report();
@@ -87,7 +87,7 @@ fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
         assert!(report.rate.abs_diff(50_000) <= 10_000, "{report:?}");
     }
     let mut late = accept(&mut Incoming::below(connections(1), &server, each));
-    assert_eq!(late.pop().unwrap().reads_below().budget().rate, Rate::new(50_000));
+    assert_eq!(late.pop().unwrap().reads_below().budget().rate, Rate::or_unlimited(50_000));
 }
 
 #[test]

@@ -67,7 +67,7 @@ proptest! {
         burst in 0u64..50_000,
     ) {
         let clock = CleanClock::default();
-        let limited = Budget::of(Rate::new(rate)).with_burst(burst);
+        let limited = Budget::of(Rate::or_unlimited(rate)).with_burst(burst);
         let server = Node::root("server", limited, clock.0.clone());
         let task = Task::default();
         let mut streams: Vec<Stream> = (0..3).map(|_| Stream::new(&server, limited, &steps)).collect();
@@ -94,8 +94,8 @@ proptest! {
                 Op::ToNext => drop(clock.0.advance_to_next()),
                 Op::Set(all, at, own) => {
                     changed = true;
-                    server.set(Budget::of(all.and_then(Rate::new)));
-                    streams[at].own.set(Budget::of(own.and_then(Rate::new)));
+                    server.set(Budget::of(all.and_then(Rate::or_unlimited)));
+                    streams[at].own.set(Budget::of(own.and_then(Rate::or_unlimited)));
                 }
                 Op::Replace(at) => streams[at] = Stream::new(&server, limited, &steps),
             }

@@ -57,7 +57,7 @@ fn each_read_waits_for_just_what_it_gives() {
 fn two_hundred_kib_take_exactly_a_second_whatever_the_buffer() {
     for len in [7, 100, 4_096, 8_191, 8_192, 20_480, 65_536, 1 << 20] {
         let clock = CleanClock::default();
-        let budget = Budget::of(Rate::new(102_400)).with_burst(102_400);
+        let budget = Budget::of(Rate::or_unlimited(102_400)).with_burst(102_400);
         let node = Node::root("download", budget, clock.0.clone());
         let mut reader = Throttle::below(Cursor::new(content(0..204_800)), &node);
         let (all, timeline) = drain(&mut reader, &clock, len);
@@ -181,7 +181,7 @@ fn a_limit_is_changed_while_it_waits() {
     let mut read = |len| task.read(&mut reader, len).map(|bytes| bytes.unwrap().len());
     assert_eq!(read(1_000), Poll::Ready(1));
     assert!(read(1_000).is_pending());
-    node.set(Budget::of(Rate::new(10_000)));
+    node.set(Budget::of(Rate::or_unlimited(10_000)));
     clock.0.advance(Duration::from_millis(200));
     assert_eq!(task.woken(), 1, "raised");
     assert_eq!(read(1_000), Poll::Ready(999));
@@ -191,10 +191,10 @@ fn a_limit_is_changed_while_it_waits() {
     assert_eq!(read(50_000), Poll::Ready(50_000));
     assert_eq!(read(50_000), Poll::Ready(50_000));
     assert_eq!(node.children(), 0, "without a limit it stands in no line");
-    node.set(Budget::of(Rate::new(10_000)));
+    node.set(Budget::of(Rate::or_unlimited(10_000)));
     assert_eq!(read(50_000), Poll::Ready(2_000), "and on again");
     assert!(read(50_000).is_pending());
-    assert_eq!(reader.reads_below().budget().rate, Rate::new(10_000));
+    assert_eq!(reader.reads_below().budget().rate, Rate::or_unlimited(10_000));
     assert_eq!(reader.reads().report().bytes, 103_000, "counted with and without a limit");
 }
 
@@ -202,7 +202,7 @@ fn a_limit_is_changed_while_it_waits() {
 fn it_tells_what_holds_it_and_how_fast_it_is() {
     let clock = CleanClock::default();
     let server = clock.node(1_000_000);
-    let own = server.child("download", Budget::of(Rate::new(10_000)));
+    let own = server.child("download", Budget::of(Rate::or_unlimited(10_000)));
     let (task, mut reader) = (Task::default(), Throttle::below(Script::default(), &own));
     let meter = reader.reads().clone();
     assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);
@@ -217,7 +217,7 @@ fn it_tells_what_holds_it_and_how_fast_it_is() {
     }
     let expected = Report { bytes: 22_000, waits: 11, waited: Duration::from_secs(2), rate: 10_000 };
     assert_eq!(meter.report(), expected);
-    server.set(Budget::of(Rate::new(100)));
+    server.set(Budget::of(Rate::or_unlimited(100)));
     clock.0.set(Instant::from_millis(2_999));
     assert_eq!(meter.report().rate, 2_000, "the last chunk is not a second ago");
     clock.0.set(Instant::from_millis(3_000));

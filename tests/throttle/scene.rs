@@ -18,7 +18,7 @@ pub struct CleanClock(pub Arc<ManualClock>);
 
 impl CleanClock {
     pub fn node(&self, rate: u64) -> Node {
-        Node::root("server", Budget::of(Rate::new(rate)), self.0.clone())
+        Node::root("server", Budget::of(Rate::or_unlimited(rate)), self.0.clone())
     }
 
     pub fn millis(&self) -> u64 {

@@ -66,8 +66,8 @@ fn a_listener_of_this_crate_on_the_clock_of_the_system() {
     let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
     let addr = listener.local_addr().unwrap();
     let clock = rt::clock();
-    let server = sluicegate::budget::Node::root("server", Budget::of(Rate::new(100_000)), clock);
-    let each = Each::new("connection", Budget::of(Rate::new(50_000)));
+    let server = sluicegate::budget::Node::root("server", Budget::of(Rate::or_unlimited(100_000)), clock);
+    let each = Each::new("connection", Budget::of(Rate::or_unlimited(50_000)));
     let client = std::thread::spawn(move || {
         let mut stream = TcpStream::connect(addr).unwrap();
         let begin = std::time::Instant::now();

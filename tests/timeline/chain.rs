@@ -84,7 +84,7 @@ impl ChainRunner {
     /// If the chain errs, spins, holds too much, answers otherwise when asked early, or leaves a sleeper.
     pub fn drive(&self, case: &Case, sink: &mut dyn FnMut(u64, &Brigade)) {
         let clock = ManualClock::new();
-        let limit = Limit::new(case.rate.and_then(Rate::new)).with_burst(case.burst);
+        let limit = Limit::new(case.rate.and_then(Rate::or_unlimited)).with_burst(case.burst);
         let carryover = Carryover::default();
         for response in &case.responses {
             advance(&clock, now(&clock) + response.after);
@@ -118,7 +118,7 @@ impl ChainRunner {
             assert!(steps_here < 1_000_000, "spins at {here}");
             advance(clock, here);
             if let Some((_, rate)) = case.changes.iter().rfind(|(at, _)| *at <= here) {
-                limit.set_rate(rate.and_then(Rate::new));
+                limit.set_rate(rate.and_then(Rate::or_unlimited));
             }
             source.feed(here, &mut chain);
             let held = in_memory(chain.input());

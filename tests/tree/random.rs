@@ -22,8 +22,8 @@ enum Operation {
 fn rates() -> impl Strategy<Value = Option<Rate>> {
     prop_oneof![
         1 => Just(None),
-        3 => (1u64..100_000).prop_map(Rate::new),
-        2 => (100_000u64..50_000_000).prop_map(Rate::new),
+        3 => (1u64..100_000).prop_map(Rate::or_unlimited),
+        2 => (100_000u64..50_000_000).prop_map(Rate::or_unlimited),
     ]
 }
 

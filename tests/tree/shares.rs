@@ -11,7 +11,7 @@ const MIB: u64 = 1 << 20;
 const SECOND: Duration = Duration::from_secs(1);
 
 fn under(rate: u64) -> Simulation {
-    Simulation::new(Tree::new(Budget::of(Rate::new(rate)), Instant::ZERO))
+    Simulation::new(Tree::new(Budget::of(Rate::or_unlimited(rate)), Instant::ZERO))
 }
 
 fn greedy(simulation: &mut Simulation, parent: NodeId, streams: usize) -> Vec<NodeId> {
@@ -129,7 +129,7 @@ fn streams_that_want_less_get_all_they_want_and_the_rest_goes_to_the_greedy() {
 #[test]
 fn a_client_limited_below_its_share_leaves_the_rest_to_others() {
     let mut simulation = under(MIB);
-    let slow = simulation.tree.add(Tree::ROOT, Budget::of(Rate::new(100_000)), Instant::ZERO);
+    let slow = simulation.tree.add(Tree::ROOT, Budget::of(Rate::or_unlimited(100_000)), Instant::ZERO);
     let fast = simulation.tree.add(Tree::ROOT, Budget::default(), Instant::ZERO);
     let in_slow = greedy(&mut simulation, slow, 10);
     let in_fast = greedy(&mut simulation, fast, 3);
@@ -149,7 +149,7 @@ fn changes_hold_from_the_next_interval_also_for_those_who_wait() {
     for (rate, per_second) in
         [(Some(MIB / 8), MIB / 8), (Some(4 * MIB), 4 * MIB), (Some(1_000), 1_000), (Some(MIB), MIB)]
     {
-        simulation.tree.set_budget(Tree::ROOT, Budget::of(rate.and_then(Rate::new)), simulation.now);
+        simulation.tree.set_budget(Tree::ROOT, Budget::of(rate.and_then(Rate::or_unlimited)), simulation.now);
         simulation.settle();
         simulation.run_for(Duration::from_millis(200));
         let from = simulation.now;
@@ -166,16 +166,16 @@ fn a_change_is_felt_by_all_of_five_thousand_who_wait_within_one_interval() {
     let mut simulation = under(200 * MIB);
     let ids = greedy(&mut simulation, Tree::ROOT, 5_000);
     simulation.run_for(7 * SECOND);
-    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(MIB)), simulation.now);
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(MIB)), simulation.now);
     simulation.run_for(7 * SECOND);
     let changed = simulation.now;
-    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(200 * MIB)), changed);
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(200 * MIB)), changed);
     simulation.settle();
     simulation.run_for(Duration::from_millis(200));
     let shares = simulation.sent_since(changed, &ids);
     assert_eq!(shares.iter().filter(|share| **share == 0).count(), 0, "all had a turn");
     // And lowered again: what was under way at the old rate is over with the interval.
-    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(MIB)), simulation.now);
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(MIB)), simulation.now);
     simulation.run_for(Duration::from_millis(200));
     let lowered = simulation.now;
     simulation.run_for(SECOND);
@@ -191,7 +191,7 @@ fn a_limit_taken_off_frees_those_who_wait_at_once_and_one_put_on_holds_them() {
     simulation.tree.set_budget(Tree::ROOT, Budget::default(), simulation.now);
     simulation.settle();
     assert_eq!(simulation.streams[&id].done, Some(simulation.now), "to unlimited");
-    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::new(1_000)), simulation.now);
+    simulation.tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(1_000)), simulation.now);
     let id = simulation.join(Tree::ROOT, Demand::Once(1_000_000));
     simulation.run_for(5 * SECOND);
     assert_eq!(simulation.streams[&id].sent, 200 + 5_000, "an interval's worth, and the rate");

@@ -19,7 +19,7 @@ fn stream(tree: &mut Tree) -> NodeId {
 
 #[test]
 fn a_turn_is_there_at_its_nanosecond_and_not_one_before() {
-    let mut tree = Tree::new(Budget::of(Rate::new(3_000)), Instant::ZERO);
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(3_000)), Instant::ZERO);
     let a = stream(&mut tree);
     assert_eq!(tree.ask(a, 10_000, Instant::ZERO), Some(600));
     assert_eq!(tree.ask(a, 100, Instant::ZERO), None);
@@ -40,11 +40,11 @@ fn the_edges_of_asking() {
     assert_eq!(tree.ask(a, 0, Instant::ZERO), Some(0));
     assert_eq!(tree.ask(a, 1, Instant::ZERO), Some(1));
     assert_eq!(tree.ask(a, u64::MAX, Instant::ZERO), Some(u64::MAX), "unlimited");
-    tree.set_budget(Tree::ROOT, Budget::of(Rate::new(1)), Instant::ZERO);
+    tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(1)), Instant::ZERO);
     assert_eq!(tree.ask(a, u64::MAX, Instant::ZERO), Some(1), "at least a byte");
     assert_eq!(tree.ask(a, u64::MAX, Instant::ZERO), None);
     assert_eq!(tree.next_due(), Some(ms(1_000)));
-    tree.set_budget(Tree::ROOT, Budget::of(Rate::new(u64::MAX)), Instant::MAX);
+    tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(u64::MAX)), Instant::MAX);
     assert_eq!(tree.ask(a, 1, Instant::MAX), Some(1), "and no sum overflows");
     tree.debit(a, u64::MAX, Instant::MAX);
     tree.give_back(a, u64::MAX, Instant::MAX);
@@ -52,8 +52,10 @@ fn the_edges_of_asking() {
 
 #[test]
 fn a_burst_leaves_at_once_and_then_the_rate_holds() {
-    let mut simulation =
-        Simulation::new(Tree::new(Budget::of(Rate::new(102_400)).with_burst(102_400), Instant::ZERO));
+    let mut simulation = Simulation::new(Tree::new(
+        Budget::of(Rate::or_unlimited(102_400)).with_burst(102_400),
+        Instant::ZERO,
+    ));
     let id = simulation.join(Tree::ROOT, Demand::Once(204_800));
     assert_eq!(simulation.streams[&id].sent, 102_400);
     simulation.run_for(Duration::from_secs(60));
@@ -64,7 +66,7 @@ fn a_burst_leaves_at_once_and_then_the_rate_holds() {
 #[test]
 fn a_small_answer_is_not_stuck_behind_a_thousand_downloads() {
     // Its own client: 1/1001 of the rate is due to it, but one turn comes within an interval.
-    let mut simulation = Simulation::new(Tree::new(Budget::of(Rate::new(100 * MIB)), Instant::ZERO));
+    let mut simulation = Simulation::new(Tree::new(Budget::of(Rate::or_unlimited(100 * MIB)), Instant::ZERO));
     for _ in 0..1_000 {
         simulation.join(Tree::ROOT, Demand::Greedy(65_536));
     }
@@ -84,7 +86,7 @@ fn a_small_answer_is_not_stuck_behind_a_thousand_downloads() {
 fn who_took_a_turn_while_all_were_quiet_does_not_wait_long_when_they_are_not() {
     const RATE: u64 = 1 << 20;
     for streams in [2, 20, 200, 1_000, 10_000] {
-        let mut tree = Tree::new(Budget::of(Rate::new(RATE)), ms(0));
+        let mut tree = Tree::new(Budget::of(Rate::or_unlimited(RATE)), ms(0));
         let all: Vec<NodeId> = (0..streams).map(|_| stream(&mut tree)).collect();
         let first = tree.ask(all[0], 65_536, ms(0)).unwrap();
         assert_eq!(first, (RATE / streams).clamp(4_096, 65_536), "of {streams}");
@@ -112,7 +114,7 @@ fn who_took_a_turn_while_all_were_quiet_does_not_wait_long_when_they_are_not() {
 
 #[test]
 fn no_flood_of_newcomers_stops_one_who_waits() {
-    let mut simulation = Simulation::new(Tree::new(Budget::of(Rate::new(MIB)), Instant::ZERO));
+    let mut simulation = Simulation::new(Tree::new(Budget::of(Rate::or_unlimited(MIB)), Instant::ZERO));
     let patient = simulation.join(Tree::ROOT, Demand::Greedy(65_536));
     // A thousand newcomers a second, each for a whole turn.
     let mut newcomers = Vec::new();
@@ -129,7 +131,7 @@ fn no_flood_of_newcomers_stops_one_who_waits() {
 
 #[test]
 fn what_is_given_back_goes_to_those_who_wait() {
-    let mut tree = Tree::new(Budget::of(Rate::new(10_000)), Instant::ZERO);
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(10_000)), Instant::ZERO);
     let (a, b) = (stream(&mut tree), stream(&mut tree));
     assert_eq!(tree.ask(a, 2_000, Instant::ZERO), Some(2_000));
     assert_eq!(tree.ask(b, 2_000, Instant::ZERO), None);
@@ -143,7 +145,7 @@ fn what_is_given_back_goes_to_those_who_wait() {
 
 #[test]
 fn who_leaves_with_a_turn_in_hand_leaves_it_to_the_others() {
-    let mut tree = Tree::new(Budget::of(Rate::new(100_000)), Instant::ZERO);
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), Instant::ZERO);
     let (a, b, c) = (stream(&mut tree), stream(&mut tree), stream(&mut tree));
     assert_eq!(tree.ask(a, 20_000, Instant::ZERO), Some(20_000));
     assert_eq!(tree.ask(b, 20_000, Instant::ZERO), None);
@@ -162,20 +164,20 @@ fn who_leaves_with_a_turn_in_hand_leaves_it_to_the_others() {
 
 #[test]
 fn a_node_that_only_reports_delays_nothing_and_counts_the_excess() {
-    let mut tree = Tree::new(Budget::of(Rate::new(1_000)).reporting_only(), Instant::ZERO);
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(1_000)).reporting_only(), Instant::ZERO);
     let a = stream(&mut tree);
     assert_eq!(tree.ask(a, 150, Instant::ZERO), Some(150));
     assert_eq!(tree.ask(a, 1_000, Instant::ZERO), Some(1_000));
     assert_eq!(tree.ask(a, 50, Instant::ZERO), Some(50));
     assert_eq!(tree.passed(Tree::ROOT), Passed { bytes: 1_200, waits: 0, over: 1_000 });
-    tree.set_budget(Tree::ROOT, Budget::of(Rate::new(1_000)), Instant::ZERO);
+    tree.set_budget(Tree::ROOT, Budget::of(Rate::or_unlimited(1_000)), Instant::ZERO);
     assert_eq!(tree.ask(a, 50, Instant::ZERO), None, "and in earnest it delays");
     assert_eq!(tree.next_due(), Some(ms(50)));
 }
 
 #[test]
 fn debited_bytes_are_waited_for_by_the_next_and_for_no_more_than_a_second() {
-    let mut tree = Tree::new(Budget::of(Rate::new(1_000)), Instant::ZERO);
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(1_000)), Instant::ZERO);
     let (a, b) = (stream(&mut tree), stream(&mut tree));
     tree.debit(a, 300, Instant::ZERO);
     assert_eq!(tree.ask(b, 100, Instant::ZERO), None);
@@ -189,8 +191,8 @@ fn debited_bytes_are_waited_for_by_the_next_and_for_no_more_than_a_second() {
 
 #[test]
 fn what_binds_is_named_and_when_the_turn_comes() {
-    let mut tree = Tree::new(Budget::of(Rate::new(100_000)), Instant::ZERO);
-    let client = tree.add(Tree::ROOT, Budget::of(Rate::new(1_000)), Instant::ZERO);
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), Instant::ZERO);
+    let client = tree.add(Tree::ROOT, Budget::of(Rate::or_unlimited(1_000)), Instant::ZERO);
     let (slow, fast) = (tree.add_stream(client, Weight::default()), stream(&mut tree));
     assert_eq!((tree.binding(slow), tree.expected(slow)), (None, None));
     assert_eq!(tree.ask(slow, 200, Instant::ZERO), Some(200));
@@ -203,7 +205,7 @@ fn what_binds_is_named_and_when_the_turn_comes() {
 
 #[test]
 fn a_clock_that_steps_back_earns_nothing_and_loses_nobody() {
-    let mut tree = Tree::new(Budget::of(Rate::new(1_000)), ms(10_000));
+    let mut tree = Tree::new(Budget::of(Rate::or_unlimited(1_000)), ms(10_000));
     let a = stream(&mut tree);
     assert_eq!(tree.ask(a, 200, ms(10_000)), Some(200));
     assert_eq!(tree.ask(a, 100, Instant::ZERO), None);

@@ -28,12 +28,12 @@ const DOWNLOAD: usize = 300 * 1024;
 
 /// Each response: 200 KiB/s, and 100 KiB ahead of it.
 fn response() -> Budget {
-    Budget::of(Rate::new(200 * KIB)).with_burst(100 * KIB)
+    Budget::of(Rate::or_unlimited(200 * KIB)).with_burst(100 * KIB)
 }
 
 /// All responses of one client: 300 KiB/s.
 fn client() -> Budget {
-    Budget::of(Rate::new(300 * KIB)).with_burst(100 * KIB)
+    Budget::of(Rate::or_unlimited(300 * KIB)).with_burst(100 * KIB)
 }
 
 /// An API key tells a client, or else its address.
@@ -74,7 +74,7 @@ async fn downloads<const N: usize>(from: SocketAddr, keys: [&'static str; N]) ->
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
-    let server = Node::root("server", Budget::of(Rate::new(10 * 1024 * KIB)), Arc::new(SystemClock::new()));
+    let server = Node::root("server", Budget::of(Rate::or_unlimited(10 * 1024 * KIB)), Arc::new(SystemClock::new()));
     let clients = Clients::below(server, "client", client());
     let each = Each::new("response", response());
     let layer = PaceLayer::by_client(&clients, key, each.clone());
@@ -101,7 +101,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     assert!(other >= Duration::from_secs(1), "{other:?}");
 
     // Limits are handles: 1 KiB/s, and after the first of it no limit, while the download waits.
-    each.set(Budget::of(Rate::new(KIB)));
+    each.set(Budget::of(Rate::or_unlimited(KIB)));
     let before = sent.report();
     let running = tokio::spawn(downloads(addr, ["dora"]));
     while sent.report().waits == before.waits {

@@ -81,7 +81,7 @@ fn rate(value: &Value) -> Result<Option<Rate>, Problem> {
     match value {
         Value::Null => Ok(None),
         Value::Number(number) => {
-            let rate = whole(number).and_then(Rate::new);
+            let rate = whole(number).and_then(|rate| Rate::new(rate).ok());
             rate.map(Some).ok_or_else(|| wrong(format!("{number} is not a rate: {good}")))
         }
         Value::String(text) => {
@@ -183,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_change_leaves_the_rest_and_a_replacement_does_not() {
-        let old = Budget { burst: 7, report_only: true, ..Budget::of(Rate::new(5)) };
+        let old = Budget { burst: 7, report_only: true, ..Budget::of(Rate::or_unlimited(5)) };
         let changed = change("{\"burst\": \"1k\", \"weight\": 3}").unwrap();
         let expected = Budget { burst: 1024, weight: Weight::new(3).unwrap(), ..old };
         assert_eq!(changed.changes(old), expected);

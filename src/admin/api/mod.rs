@@ -220,12 +220,12 @@ mod tests {
                 // In real time: nothing tells that a thread waits for a lock. Without one it takes a tenth of that.
                 std::thread::sleep(Duration::from_millis(100));
                 assert!(!other.is_finished(), "it goes on while another change is under way");
-                server.set(crate::limit::Budget::of(Rate::new(9)));
+                server.set(crate::limit::Budget::of(Rate::or_unlimited(9)));
                 other
             });
             other.join().unwrap();
             let budget = server.budget();
-            assert_eq!((budget.rate, budget.burst), (Rate::new(expected.0), expected.1));
+            assert_eq!((budget.rate, budget.burst), (Rate::or_unlimited(expected.0), expected.1));
         }
     }
 }

@@ -138,8 +138,11 @@ mod tests {
         .unwrap();
         assert_eq!(plan.targets[1].to_string(), "http://h:81/y");
         assert_eq!((plan.connections, plan.lasting, plan.repeat), (20, Duration::from_millis(500), true));
-        assert_eq!((plan.slow, plan.fields), (Rate::new(500), vec![("X-A".to_owned(), "b: c".to_owned())]));
-        assert_eq!(goal, Goal { rate: Rate::new(61_440), shared: true, tolerance: Some(1.5) });
+        assert_eq!(
+            (plan.slow, plan.fields),
+            (Rate::or_unlimited(500), vec![("X-A".to_owned(), "b: c".to_owned())])
+        );
+        assert_eq!(goal, Goal { rate: Rate::or_unlimited(61_440), shared: true, tolerance: Some(1.5) });
     }
 
     #[test]

@@ -99,12 +99,12 @@ mod tests {
         .unwrap();
         let port = &config.tcp[0];
         let to = "[::1]:22".parse().unwrap();
-        let (upload, connect_timeout) = (Rate::new(65_536), Duration::from_secs(2));
+        let (upload, connect_timeout) = (Rate::or_unlimited(65_536), Duration::from_secs(2));
         assert_eq!(port.source, TcpSource::Relay { to, upload, connect_timeout });
-        assert_eq!((port.pace.rate, port.pace.burst.bytes()), (Rate::new(61_440), 262_144));
+        assert_eq!((port.pace.rate, port.pace.burst.bytes()), (Rate::or_unlimited(61_440), 262_144));
         assert_eq!(port.listen.to_string(), "[::1]:0");
         assert_eq!(config.idle_timeout, Duration::from_secs(3));
-        assert_eq!(config.limits.server.rate, Rate::new(1 << 20));
+        assert_eq!(config.limits.server.rate, Rate::or_unlimited(1 << 20));
         let source = resolve("--file a --follow").unwrap().tcp.remove(0).source;
         assert_eq!(source, TcpSource::File { path: "a".into(), follow: true });
     }

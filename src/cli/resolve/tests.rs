@@ -54,7 +54,7 @@ fn every_flag_sets_its_setting() {
     assert_eq!((source.max_response_head, source.max_response_fields), (65_536, 200));
     assert_eq!(source.tunnel_timeout, seconds(9));
     let pace = config.routes[0].pace;
-    assert_eq!((pace.rate, pace.burst.bytes()), (Rate::new(61_440), 262_144));
+    assert_eq!((pace.rate, pace.burst.bytes()), (Rate::or_unlimited(61_440), 262_144));
     assert_eq!(sluicegate::config::words::spell_end_of_stream(pace.end_of_stream), "paced");
     let filters: Vec<&str> = config.routes[0].filters.iter().map(|filter| filter.name.as_str()).collect();
     assert_eq!(filters, ["rate", "count"]);
@@ -69,20 +69,20 @@ fn every_flag_sets_its_setting() {
     assert_eq!((config.max_connections, config.trusted_proxies.len()), (7, 2));
     let sink = SinkSettings {
         buffer: 32_768,
-        rate: Rate::new(1 << 20),
+        rate: Rate::or_unlimited(1 << 20),
         burst: 131_072,
         report_only: false,
         on_full: OnFull::Close,
         stall_timeout: seconds(7),
-        min_drain_rate: Rate::new(1024),
+        min_drain_rate: Rate::or_unlimited(1024),
         unsent: 8192,
         send_buffer: Some(16_384),
     };
     assert_eq!((config.sink, config.egress_total), (sink, Some(10 << 20)));
     assert_eq!(config.client_connections, Some(3));
     let limits = SharedLimits {
-        server: Budget::of(Rate::new(10 << 20)),
-        client: Budget::of(Rate::new(2 << 20)).with_burst(1 << 20),
+        server: Budget::of(Rate::or_unlimited(10 << 20)),
+        client: Budget::of(Rate::or_unlimited(2 << 20)).with_burst(1 << 20),
         key: "header:x-key".parse().unwrap(),
     };
     assert_eq!(config.limits, limits);

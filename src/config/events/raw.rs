@@ -58,7 +58,9 @@ impl Resolver<'_> {
 
         let rates = [("rate", raw.rate.take()), ("total_rate", raw.total_rate.take())];
         let [rate, total_rate] = rates.map(|(name, value)| {
-            value.map(|value| self.count(&key(name), Some(value), 1, 1) as u64).and_then(Rate::new)
+            value
+                .map(|value| self.count(&key(name), Some(value), 1, 1) as u64)
+                .and_then(|rate| Rate::new(rate).ok())
         });
         let suspend = match &raw.suspend {
             None => default.suspend,

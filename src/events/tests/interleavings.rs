@@ -313,7 +313,7 @@ proptest! {
             log_ttl: Duration::from_secs(20),
             ttl: Duration::from_secs(5),
             suspend_retry: Duration::from_secs(100),
-            rate: Rate::new(50).filter(|_| paced),
+            rate: Rate::or_unlimited(50).filter(|_| paced),
             burst: 3,
             ..EventSettings::default()
         };

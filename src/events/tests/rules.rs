@@ -236,7 +236,7 @@ fn a_replay_of_any_length_fills_no_queue() {
 
 #[test]
 fn the_rate_lets_a_burst_go_and_then_one_by_one_to_the_nanosecond() {
-    let settings = EventSettings { queue: 100, rate: Rate::new(2), burst: 2, ..small() };
+    let settings = EventSettings { queue: 100, rate: Rate::or_unlimited(2), burst: 2, ..small() };
     let mut scene = Scene::new(settings);
     let mut one = scene.open(&scene.visit());
     scene.publish(&["a", "b", "c", "d"]);
@@ -252,7 +252,7 @@ fn the_rate_lets_a_burst_go_and_then_one_by_one_to_the_nanosecond() {
 
 #[test]
 fn the_cap_for_all_gives_each_its_turn() {
-    let settings = EventSettings { total_rate: Rate::new(10), total_burst: 1, ..small() };
+    let settings = EventSettings { total_rate: Rate::or_unlimited(10), total_burst: 1, ..small() };
     let mut scene = Scene::new(settings);
     let mut all = [scene.open(&scene.visit()), scene.open(&scene.visit()), scene.open(&scene.visit())];
     scene.publish(&["a"]);

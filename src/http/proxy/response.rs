@@ -32,7 +32,7 @@ impl Accel {
         Self {
             limit_rate: wish(fields, X_ACCEL_LIMIT_RATE, |text| {
                 let digits = text.bytes().all(|byte| byte.is_ascii_digit());
-                text.parse().ok().filter(|_| digits).map(Rate::new)
+                text.parse().ok().filter(|_| digits).map(Rate::or_unlimited)
             }),
             buffering: wish(fields, X_ACCEL_BUFFERING, |text| match text.to_ascii_lowercase().as_str() {
                 "yes" => Some(true),
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn wishes_are_read_and_always_taken_out() {
-        let rate = |bytes| Some(Rate::new(bytes));
+        let rate = |bytes| Some(Rate::or_unlimited(bytes));
         for (limit, buffering, expected) in [
             ("1024", "no", Accel { limit_rate: rate(1024), buffering: Some(false) }),
             ("0", "YES", Accel { limit_rate: Some(None), buffering: Some(true) }),

@@ -70,7 +70,7 @@ pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
 /// use sluicegate::rt::{self, Listener};
 ///
 /// let listener = Listener::bind_tcp("127.0.0.1:8080".parse()?)?;
-/// let route = Route::files("/", "fixtures/site")?.rate(Rate::new(60 * 1024));
+/// let route = Route::files("/", "fixtures/site")?.rate(Rate::new(60 * 1024)?);
 /// let server = Server::new(Settings::default(), vec![listener], vec![route]);
 /// rt::block_on(server.run());
 /// # Ok::<(), Box<dyn std::error::Error>>(())

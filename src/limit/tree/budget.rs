@@ -48,9 +48,22 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// A budget of `rate`, without a burst.
-    pub fn of(rate: Option<Rate>) -> Self {
-        Self { rate, ..Self::default() }
+    /// A budget of `rate`, without a burst; with `None` it limits nothing.
+    ///
+    /// A rate is never zero, so that a share which was computed to be nothing does not lift the limit:
+    ///
+    /// ```compile_fail
+    /// use sluicegate::limit::{Budget, Rate};
+    ///
+    /// let budget = Budget::of(Rate::new(0));
+    /// ```
+    pub fn of(rate: impl Into<Option<Rate>>) -> Self {
+        Self { rate: rate.into(), ..Self::default() }
+    }
+
+    /// A budget that limits nothing: the default.
+    pub fn unlimited() -> Self {
+        Self::default()
     }
 
     /// The same with a burst of `bytes`.

@@ -57,7 +57,7 @@ impl NodeId {
 ///
 /// // Two streams under one root of 10 000 B/s: 2 000 bytes an interval, shared.
 /// let now = Instant::ZERO;
-/// let mut tree = Tree::new(Budget::of(Rate::new(10_000)), now);
+/// let mut tree = Tree::new(Budget::of(Rate::or_unlimited(10_000)), now);
 /// let (a, b) = (tree.add_stream(Tree::ROOT, Default::default()), tree.add_stream(Tree::ROOT, Default::default()));
 ///
 /// assert_eq!(tree.ask(a, 5_000, now), Some(2_000), "all the root holds");

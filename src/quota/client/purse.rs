@@ -137,7 +137,7 @@ impl Purse {
 
     fn go_over(&mut self, at: Instant, rate: u64) {
         let depth = self.depth_at(rate);
-        let Some(rate) = Rate::new(rate) else {
+        let Ok(rate) = Rate::new(rate) else {
             if let Some(bucket) = self.bucket.as_mut().filter(|_| !self.dry) {
                 bucket.refill(at);
             }

@@ -39,7 +39,7 @@ proptest! {
     ) {
         // Patience is endless here: what it does has its own tests.
         let stall_timeout = Duration::from_secs(1 << 30);
-        let limit = rate.and_then(Rate::new);
+        let limit = rate.and_then(Rate::or_unlimited);
         let mut bench = Bench::new(SinkSettings { rate: limit, burst, buffer, stall_timeout, ..SinkSettings::default() });
         let mut taken = 0;
         for event in events {

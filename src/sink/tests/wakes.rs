@@ -99,7 +99,7 @@ fn a_slow_reader_costs_a_poll_for_each_time_it_reads_and_a_call_or_two() {
 
 #[test]
 fn an_empty_bucket_waits_for_the_clock_and_does_not_ask_the_socket() {
-    let limit = SinkSettings { rate: Rate::new(1_000), burst: 200, ..settings() };
+    let limit = SinkSettings { rate: Rate::or_unlimited(1_000), burst: 200, ..settings() };
     let mut task = Task::begin(limit, 2_000, Act::Take(usize::MAX));
     for piece in 0..10 {
         // One piece and one call each 200 ms.

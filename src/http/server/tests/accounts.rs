@@ -86,7 +86,7 @@ fn an_answer_lasts_until_its_last_byte_went_to_the_socket() {
 
 #[test]
 fn the_rate_of_the_connection_is_what_held_a_small_answer() {
-    let sink = SinkSettings { rate: Rate::new(1_000), burst: 5_000, ..SinkSettings::default() };
+    let sink = SinkSettings { rate: Rate::or_unlimited(1_000), burst: 5_000, ..SinkSettings::default() };
     let mut world = World::new(Settings { sink, ..logged() }, 15_000, 0);
     let client = world.connect(Road::WIDE);
     client.send(GET);

@@ -140,7 +140,7 @@ fn what_a_client_left_outlives_a_reload_of_the_same_route() {
         "/",
         super::Page { status: 200, bytes: content(LEN), sized: true },
     );
-    let route = route.rate(Rate::new(PACE)).burst(BURST);
+    let route = route.rate(Rate::or_unlimited(PACE)).burst(BURST);
     world.handle.replace(Settings::default(), vec![route], Default::default());
     let lasted = lasts(&mut world, &client, "");
     assert!(WITHOUT.contains(&lasted), "{lasted} ms");
@@ -254,7 +254,7 @@ fn a_proxy_that_contradicts_itself_is_not_believed_and_told_of_now_and_then() {
 #[test]
 fn each_client_is_charged_for_its_own_heads() {
     let mut settings = behind_a_proxy(Settings::default());
-    settings.limits.client = Budget::of(Rate::new(1 << 30));
+    settings.limits.client = Budget::of(Rate::or_unlimited(1 << 30));
     let mut world = World::new(settings, 100, 0);
     let proxy = world.connect(Road::WIDE);
     for client in ["198.51.100.1", "198.51.100.2", "198.51.100.1"] {

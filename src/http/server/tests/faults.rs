@@ -39,12 +39,12 @@ impl Scene {
 }
 
 fn limited(rate: u64, burst: u64) -> World {
-    let sink = SinkSettings { rate: Rate::new(rate), burst, ..SinkSettings::default() };
+    let sink = SinkSettings { rate: Rate::or_unlimited(rate), burst, ..SinkSettings::default() };
     World::new(Settings { sink, ..Settings::default() }, LEN, 0)
 }
 
 fn shared(rate: u64) -> World {
-    let limits = SharedLimits { server: Budget::of(Rate::new(rate)), ..SharedLimits::default() };
+    let limits = SharedLimits { server: Budget::of(Rate::or_unlimited(rate)), ..SharedLimits::default() };
     World::new(Settings { limits, ..Settings::default() }, LEN, 0)
 }
 

@@ -182,7 +182,7 @@ fn with_abort_an_answer_that_is_over_for_its_source_still_goes_out_whole() {
 
 #[test]
 fn what_a_client_that_has_gone_waited_for_is_there_for_others_at_once() {
-    let limits = SharedLimits { server: Budget::of(Rate::new(10_000)), ..SharedLimits::default() };
+    let limits = SharedLimits { server: Budget::of(Rate::or_unlimited(10_000)), ..SharedLimits::default() };
     let mut world = World::new(Settings { limits, ..Settings::default() }, 1_000_000, 0);
     let stays = world.connect(Road::WIDE);
     stays.send(GET);

@@ -95,7 +95,7 @@ impl World {
     }
 
     fn of(settings: Settings, handler: impl Handler + 'static, rate: u64) -> Self {
-        let route = Route::handler("/", handler).rate(Rate::new(rate));
+        let route = Route::handler("/", handler).rate(Rate::or_unlimited(rate));
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));

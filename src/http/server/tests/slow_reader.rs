@@ -162,7 +162,7 @@ fn with_wait_it_gets_every_byte() {
 // The turn it is given it does not take, and then it asks for no more.
 #[test]
 fn what_it_leaves_of_a_shared_rate_others_use() {
-    let limits = SharedLimits { server: Budget::of(Rate::new(PACE)), ..SharedLimits::default() };
+    let limits = SharedLimits { server: Budget::of(Rate::or_unlimited(PACE)), ..SharedLimits::default() };
     let mut world = World::new(Settings { limits, ..Settings::default() }, LEN as usize, 0);
     let slow = world.connect(Road { capacity: KERNEL as usize, ..Road::WIDE });
     slow.send(GET);
