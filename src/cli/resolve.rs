@@ -110,8 +110,10 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
     files.dot_files = typed.dot_files;
     set(&mut files.follow_links, flags.read("follow-links", &typed.follow_links, str::parse));
     for text in &typed.media_type {
-        let (extension, media_type) = text.split_once('=').unwrap_or((text, ""));
-        let added = files.add_type(extension, media_type);
+        let added = match text.split_once('=') {
+            Some((extension, media_type)) => files.add_type(extension, media_type),
+            None => Err(format!("{text:?} gives no type: write EXTENSION=TYPE, as in ts=video/mp2t")),
+        };
         flags.together(added.map_err(|error| CliError::Usage(format!("--media-type: {error}"))));
     }
     let root = files.clone();

@@ -138,7 +138,11 @@ fn a_bad_value_names_its_flag_and_is_a_usage_error() {
         (". --min-drain-rate 0", "--min-drain-rate: \"0\" is not a rate"),
         (". --log-level loud", "--log-level: \"loud\" is not a log level"),
         (". --follow-links up", "--follow-links: \"up\" is neither"),
-        (". --media-type ts", "--media-type: \"\" is no media type"),
+        (
+            ". --media-type ts",
+            "--media-type: \"ts\" gives no type: write EXTENSION=TYPE, as in ts=video/mp2t",
+        ),
+        (". --media-type ts=", "--media-type: \"\" is no media type"),
         (". --index a/b", "--index: \"a/b\" is not a plain file name"),
     ] {
         match serve(&typed(args)) {
