@@ -157,6 +157,11 @@ impl<G: Generator> PacedBody<G> {
     pub fn frames_of_at_most(&mut self, most: u64) {
         let most = most.clamp(1, MAX_PIECE);
         if most != self.most {
+            if self.most == 1 {
+                // The byte alone was our wish: what belongs to it would else find what the time until now has
+                // earned, a byte perhaps, and the grid would begin there.
+                self.punctual.expect_rest();
+            }
             self.most = most;
             self.out.set_budget(most);
             self.chain.gather_at_most(Some(most).filter(|most| *most < MAX_PIECE));

@@ -57,6 +57,12 @@ impl Punctual {
         self.still_until = Instant::ZERO;
     }
 
+    /// Takes the next step for a part of the last one, if it comes within the tolerance: what held it up was
+    /// the driver, and no instant of the chain's.
+    pub fn expect_rest(&mut self) {
+        self.expect(self.told);
+    }
+
     /// The instant to tell the chain when the clock says `now`. Never steps back.
     pub fn tell(&mut self, now: Instant) -> Instant {
         if let Some(due) = self.due
@@ -82,6 +88,7 @@ mod tests {
     use super::*;
 
     const DUE: Instant = Instant::from_millis(200);
+    const NANO: Duration = Duration::from_nanos(1);
 
     fn told(now: Instant) -> Instant {
         let mut punctual = Punctual::default();
@@ -95,6 +102,17 @@ mod tests {
         assert_eq!(told(DUE), DUE);
         assert_eq!(told(edge), DUE);
         assert_eq!(told(edge + Duration::from_nanos(1)), edge + Duration::from_nanos(1));
+    }
+
+    #[test]
+    fn the_rest_of_a_step_is_told_its_instant_within_the_tolerance() {
+        let edge = DUE + Punctual::TOLERANCE;
+        for (now, expected) in [(DUE, DUE), (edge, DUE), (edge + NANO, edge + NANO)] {
+            let mut punctual = Punctual::default();
+            assert_eq!(punctual.tell(DUE), DUE);
+            punctual.expect_rest();
+            assert_eq!(punctual.tell(now), expected, "{now:?}");
+        }
     }
 
     #[test]
