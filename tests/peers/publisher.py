@@ -23,7 +23,7 @@ def post(events):
     host, port = chance.choice(fronts)
     body = json.dumps(events).encode()
     head = (
-        f"POST /events/s HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+        f"POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         f"Connection: close\r\nContent-Length: {len(body)}\r\n\r\n"
     ).encode()
     cut = chance.randrange(len(body))
