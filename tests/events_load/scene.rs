@@ -142,7 +142,8 @@ impl Scene {
 /// The body of an answer, on a connection of its own.
 pub fn get(addr: SocketAddr, target: &str, host: &str) -> String {
     let mut stream = connect(addr);
-    write!(stream, "GET {target} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").unwrap();
+    // Of HTTP/1.0, which has no chunks to be undone.
+    write!(stream, "GET {target} HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
     let mut page = String::new();
     stream.read_to_string(&mut page).unwrap();
     page.split_once("\r\n\r\n").unwrap().1.to_owned()

@@ -76,7 +76,7 @@ impl Stalled {
         let mut missing = 0;
         while next < scene.published() {
             let polled: serde_json::Value =
-                serde_json::from_str(&get(scene.program.addr(), &at, "t")).unwrap();
+                serde_json::from_str(&get(scene.program.addr(), &at, "localhost")).unwrap();
             assert_eq!(polled["suspended"], true);
             if let Some(gap) = polled["gap"]["missing"].as_u64() {
                 assert_eq!(polled["gap"]["reason"], "evicted");
