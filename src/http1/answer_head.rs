@@ -1,6 +1,6 @@
 //! An answer's head as bytes, and how its content is framed behind it (RFC 9112, sections 4 and 6).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
+use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TE, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version, response};
 
 use super::{Chunks, content_length, has_token};
@@ -128,23 +128,19 @@ fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {
 /// What the head of a request says about its answer's framing.
 pub(crate) fn asked(method: &Method, version: Version, fields: &HeaderMap, keeps: bool) -> Asked {
     let is_http11 = version != Version::HTTP_10;
-    let takes = |value: &HeaderValue| value.to_str().is_ok_and(|text| text.split(',').any(is_trailers));
     Asked {
         is_head: method == Method::HEAD,
         version,
         keeps,
-        takes_trailers: is_http11 && fields.get_all(http::header::TE).iter().any(takes),
+        takes_trailers: is_http11 && has_token(fields, &TE, "trailers").unwrap_or(false),
     }
-}
-
-fn is_trailers(member: &str) -> bool {
-    member.trim().eq_ignore_ascii_case("trailers")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use http::Response;
+    use http::header::HeaderValue;
 
     fn written(status: u16, lines: &[(&str, &str)], asked: Asked, is_empty: bool) -> (String, String) {
         let response = lines.iter().fold(Response::builder().status(status), |response, (name, value)| {
@@ -251,7 +247,7 @@ mod tests {
             (Version::HTTP_11, "gzip", false),
             (Version::HTTP_10, "trailers", false),
         ] {
-            let fields = [(http::header::TE, HeaderValue::from_static(te))].into_iter().collect();
+            let fields = [(TE, HeaderValue::from_static(te))].into_iter().collect();
             assert_eq!(asked(&Method::GET, version, &fields, true).takes_trailers, takes, "{version:?} {te}");
         }
     }

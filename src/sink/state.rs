@@ -122,7 +122,7 @@ impl SinkState {
         self.heard.store(0, Ordering::Relaxed);
     }
 
-    /// Notes that the next message has begun: some of its bytes came with the last one.
+    /// Notes that bytes of a message are here, if they are its first; some may have come with the message before.
     pub fn note_bytes(&self) {
         if self.heard.load(Ordering::Relaxed) == 0 {
             self.heard.store(self.clock.now().as_nanos().max(1), Ordering::Relaxed);
@@ -267,9 +267,7 @@ impl SinkState {
     pub(super) fn note_read(&self, n: usize) {
         if n > 0 {
             self.add(|counts| &counts.read, n as u64);
-            if self.heard.load(Ordering::Relaxed) == 0 {
-                self.heard.store(self.clock.now().as_nanos().max(1), Ordering::Relaxed);
-            }
+            self.note_bytes();
         }
     }
 
