@@ -26,7 +26,7 @@ use crate::rt::FileReader;
 const REST: usize = 256;
 
 /// The most bytes that are read of a file for the first byte of a response.
-const LEAST_READ: u64 = 2048;
+const MIN_READ: u64 = 2048;
 
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
@@ -228,7 +228,7 @@ impl<G: Generator> PacedBody<G> {
             let granted = self.gate.granted().min(self.most);
             if let Bucket::File(slice) = bucket {
                 // A read of one byte costs what one of some more does: those wait here, in memory of their size.
-                let want = if self.most == 1 { LEAST_READ } else { granted };
+                let want = if self.most == 1 { MIN_READ } else { granted };
                 let slice = slice.clone().split_to(want);
                 let read = ready!(self.reader.poll_read(cx, &slice));
                 return Poll::Ready(Some(match read {

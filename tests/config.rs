@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, FollowLinks, GzipSettings, HostPolicy, KeySource, LONGEST_FILE,
-    ListenAddr, Loader, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    Config, EventSettings, FilterKind, FollowLinks, GzipSettings, HostPolicy, KeySource, ListenAddr, Loader,
+    MAX_FILE, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
 use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};
@@ -237,9 +237,9 @@ fn a_file_may_have_a_mebibyte_and_not_a_byte_more() {
     let folder = workplace();
     let long = folder.path().join("config/long.toml");
     let padded = |len: usize| format!("{}#{}", GOOD, " ".repeat(len - GOOD.len() - 1));
-    fs::write(&long, padded(LONGEST_FILE as usize)).unwrap();
+    fs::write(&long, padded(MAX_FILE as usize)).unwrap();
     assert!(Config::load(&long).is_ok());
-    fs::write(&long, padded(LONGEST_FILE as usize + 1)).unwrap();
+    fs::write(&long, padded(MAX_FILE as usize + 1)).unwrap();
     assert!(Config::load(&long).unwrap_err().to_string().contains("longer than 1 MiB"));
 }
 

@@ -6,7 +6,7 @@ use crate::report::{Table, median, show};
 use crate::server::Kind;
 
 /// The most that a delay at p99 may be of nchan's.
-const MOST_DELAY: f64 = 2.0;
+const MAX_DELAY: f64 = 2.0;
 
 pub fn print(readings: &[Reading]) {
     let mut table = Table::new(&[
@@ -49,7 +49,7 @@ pub fn check(readings: &[Reading]) -> bool {
     for subscribers in CROWDS {
         for (what, figure, most) in [
             ("CPU for a delivery", (|reading| reading.cpu) as fn(&Reading) -> f64, 1.0),
-            ("delay at p99", |reading| reading.p99, MOST_DELAY),
+            ("delay at p99", |reading| reading.p99, MAX_DELAY),
         ] {
             let [ours, theirs] =
                 [Kind::Sluicegate, Kind::Nchan].map(|kind| median(&of(readings, kind, subscribers, figure)));

@@ -24,7 +24,7 @@ use crate::sink::{Sink, SinkCounts, SinkSettings};
 
 /// Connections at a time; a scraper needs one. The next one takes the place of one that is silent, or has not
 /// brought the token.
-const MOST_CONNECTIONS: usize = 64;
+const MAX_CONNECTIONS: usize = 64;
 
 /// How long a head may take to come, the pause before it included. Above the 15 s between the scrapes of
 /// a common set-up, so that its connection is kept.
@@ -55,7 +55,7 @@ impl Shared {
             pages: Arc::new(pages),
             sink: Arc::new(SinkSettings { stall_timeout: STALL_TIMEOUT, ..SinkSettings::default() }),
             counts: Arc::default(),
-            places: Places::new(MOST_CONNECTIONS),
+            places: Places::new(MAX_CONNECTIONS),
             tasks: AtomicUsize::new(0),
             task_ended: Event::new(),
         }

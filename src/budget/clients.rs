@@ -11,7 +11,7 @@ use crate::limit::{Budget, Passed};
 ///
 /// A client's node is kept until nothing of its past counts any more (its burst is whole, no debt is
 /// left), so leaving and coming back is no way round a limit. Memory is bounded: of those kept for their
-/// past alone, the oldest are forgotten beyond [`MOST_IDLE`](Self::MOST_IDLE).
+/// past alone, the oldest are forgotten beyond [`MAX_IDLE`](Self::MAX_IDLE).
 #[derive(Clone)]
 pub struct Clients(Arc<Book>);
 
@@ -35,10 +35,10 @@ pub struct TooManyOwn;
 
 impl Clients {
     /// The most clients that are remembered for their past alone.
-    pub const MOST_IDLE: usize = 65_536;
+    pub const MAX_IDLE: usize = 65_536;
 
     /// The most clients that may have a budget of their own.
-    pub const MOST_OWN: usize = 10_000;
+    pub const MAX_OWN: usize = 10_000;
 
     /// Nodes looked at for each new one, so that more are forgotten than come.
     const LOOKS: usize = 4;
@@ -101,12 +101,12 @@ impl Clients {
     /// Gives one client a budget of its own, or with `None` what the others have.
     ///
     /// # Errors
-    /// [`MOST_OWN`](Self::MOST_OWN) have one already.
+    /// [`MAX_OWN`](Self::MAX_OWN) have one already.
     pub fn set_own(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOwn> {
         let mut keyed = self.lock();
         let old = match budget {
             Some(budget) => {
-                if keyed.own.len() >= Self::MOST_OWN && !keyed.own.contains_key(key) {
+                if keyed.own.len() >= Self::MAX_OWN && !keyed.own.contains_key(key) {
                     return Err(TooManyOwn);
                 }
                 keyed.own.insert(key.clone(), budget)
@@ -172,7 +172,7 @@ impl Drop for Book {
 impl Keyed {
     /// Looks at some nodes, and forgets those of which nothing counts any more.
     fn forget(&mut self, now: crate::clock::Instant) {
-        let crowded = self.nodes.len() >= Clients::MOST_IDLE;
+        let crowded = self.nodes.len() >= Clients::MAX_IDLE;
         for _ in 0..Clients::LOOKS.min(self.round.len()) {
             let Some(key) = self.round.pop_front() else { return };
             let idle = self

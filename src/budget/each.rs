@@ -36,11 +36,11 @@ struct State {
 }
 
 impl Each {
-    const LEAST_ROOM: usize = 64;
+    const MIN_ROOM: usize = 64;
 
     /// Nodes to be called `name`, each with `budget`.
     pub fn new(name: &str, budget: Budget) -> Self {
-        let state = State { budget, nodes: Vec::new(), room: Self::LEAST_ROOM };
+        let state = State { budget, nodes: Vec::new(), room: Self::MIN_ROOM };
         Self(Arc::new(Alike { name: name.into(), state: Mutex::new(state) }))
     }
 
@@ -50,7 +50,7 @@ impl Each {
         let mut state = self.lock();
         if state.nodes.len() >= state.room {
             state.nodes.retain(|node| node.strong_count() > 0);
-            state.room = (state.nodes.len() * 2).max(Self::LEAST_ROOM);
+            state.room = (state.nodes.len() * 2).max(Self::MIN_ROOM);
         }
         let node = above.child_named(Arc::clone(&self.0.name), state.budget);
         state.nodes.push(Arc::downgrade(&node.0));

@@ -30,13 +30,13 @@ impl ClientKey {
 
     /// The longest header that is a key, in bytes. A longer one is not: whoever sends it is told apart by
     /// the address.
-    pub const MOST_HEADER: usize = 256;
+    pub const MAX_HEADER: usize = 256;
 
     /// The key of a header's value; `None` if it is empty or longer than
-    /// [`MOST_HEADER`](Self::MOST_HEADER).
+    /// [`MAX_HEADER`](Self::MAX_HEADER).
     pub fn header(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
-        (!text.is_empty() && text.len() <= Self::MOST_HEADER).then(|| Self::Header(text.into()))
+        (!text.is_empty() && text.len() <= Self::MAX_HEADER).then(|| Self::Header(text.into()))
     }
 }
 
@@ -80,7 +80,7 @@ mod tests {
 
     #[test]
     fn headers_are_keys_up_to_their_longest_and_are_not_shown() {
-        let longest = "k".repeat(ClientKey::MOST_HEADER);
+        let longest = "k".repeat(ClientKey::MAX_HEADER);
         assert!(ClientKey::header(longest.as_bytes()).is_some());
         assert!(ClientKey::header(format!("{longest}k").as_bytes()).is_none());
         assert!(ClientKey::header(b"").is_none() && ClientKey::header(b"\xff").is_none());

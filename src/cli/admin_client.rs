@@ -27,7 +27,7 @@ const DEFAULT: &str = "127.0.0.1:9180";
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most bytes of an answer that are read.
-const MOST_ANSWER: usize = 16 << 20;
+const MAX_ANSWER: usize = 16 << 20;
 
 /// An admin listener that is asked.
 pub(super) struct AdminClient {
@@ -138,7 +138,7 @@ impl AdminClient {
             while let Some(frame) = future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
                 let piece = frame.map_err(broke_off)?.into_data().unwrap_or_else(|_| Bytes::new());
                 answer.extend_from_slice(&piece);
-                if answer.len() > MOST_ANSWER {
+                if answer.len() > MAX_ANSWER {
                     return Err(self.failed("it answers without end"));
                 }
             }

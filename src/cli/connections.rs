@@ -11,7 +11,7 @@ use super::limits::words;
 use super::table::{Align, Table, size, time};
 
 /// Characters of a target that are shown.
-const MOST_TARGET: usize = 48;
+const MAX_TARGET: usize = 48;
 
 #[derive(Deserialize)]
 struct Page {
@@ -140,7 +140,7 @@ fn next(held: &Held) -> String {
 }
 
 fn cut(target: &str) -> String {
-    match target.char_indices().nth(MOST_TARGET) {
+    match target.char_indices().nth(MAX_TARGET) {
         Some((end, _)) => format!("{}…", &target[..end]),
         None => target.to_owned(),
     }

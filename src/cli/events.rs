@@ -3,8 +3,8 @@
 use argh::FromArgs;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full, parse_suspend};
 use sluicegate::config::{
-    Config, EventSettings, MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, RouteDraft, SharedLimits, SinkDraft,
-    Source, TracingSettings, budget_of, duration,
+    Config, EventSettings, MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, RouteDraft, SharedLimits, SinkDraft, Source,
+    TracingSettings, budget_of, duration,
 };
 use sluicegate::limit::{Budget, Rate};
 

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    Absent, AdminSource, Config, FilesSource, ListenAddr, Loader, MOST_BUFFER, MOST_CONNECTIONS,
-    MOST_IN_KERNEL, MOST_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings,
-    Source, Tcp, budget_of, duration, size_up_to,
+    Absent, AdminSource, Config, FilesSource, ListenAddr, Loader, MAX_BUFFER, MAX_CONNECTIONS, MAX_IN_KERNEL,
+    MAX_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of,
+    duration, size_up_to,
 };
 use sluicegate::limit::{Budget, Rate, Size, UnitError};
 
@@ -48,17 +48,17 @@ macro_rules! set_server_flags {
             report_only: false,
             rate: $flags.read("connection-rate", &$typed.connection_rate, Rate::parse_or_off).flatten(),
             burst: $flags.read("connection-burst", &$typed.connection_burst, str::parse),
-            buffer: $flags.read("egress-buffer", &$typed.egress_buffer, |text| size(text, MOST_BUFFER)),
+            buffer: $flags.read("egress-buffer", &$typed.egress_buffer, |text| size(text, MAX_BUFFER)),
             on_full: $flags.read("on-full", &$typed.on_full, parse_on_full),
             stall_timeout: $flags.read("stall-timeout", &$typed.stall_timeout, timeout),
             min_drain_rate: $flags
                 .read("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)
                 .flatten(),
-            unsent: $flags.read("unsent", &$typed.unsent, |text| size(text, MOST_IN_KERNEL)),
-            send_buffer: $flags.read("send-buffer", &$typed.send_buffer, |text| size(text, MOST_IN_KERNEL)),
+            unsent: $flags.read("unsent", &$typed.unsent, |text| size(text, MAX_IN_KERNEL)),
+            send_buffer: $flags.read("send-buffer", &$typed.send_buffer, |text| size(text, MAX_IN_KERNEL)),
         };
         $config.sink = $flags.together(sink(draft, &$config.routes, &$config.tcp)).unwrap_or_default();
-        let total = $flags.read("egress-total", &$typed.egress_total, |text| size(text, MOST_TOTAL));
+        let total = $flags.read("egress-total", &$typed.egress_total, |text| size(text, MAX_TOTAL));
         $config.egress_total = total.map(|bytes| bytes as u64);
         set(&mut $config.idle_timeout, $flags.read("idle-timeout", &$typed.idle_timeout, timeout));
     };
@@ -261,8 +261,8 @@ pub(super) fn size(text: &str, most: Size) -> Result<usize, String> {
 
 pub(super) fn count(text: &str, least: usize) -> Result<usize, String> {
     let is_plain = !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
-    let number = text.parse().ok().filter(|number| is_plain && (least..=MOST_CONNECTIONS).contains(number));
-    number.ok_or_else(|| format!("{text:?} is not a number from {least} to {MOST_CONNECTIONS}"))
+    let number = text.parse().ok().filter(|number| is_plain && (least..=MAX_CONNECTIONS).contains(number));
+    number.ok_or_else(|| format!("{text:?} is not a number from {least} to {MAX_CONNECTIONS}"))
 }
 
 #[cfg(test)]

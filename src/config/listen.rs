@@ -80,7 +80,7 @@ enum Fault {
 }
 
 /// What fits into the kernel's `sockaddr_un`, its closing NUL left out (unix(7)).
-const LONGEST_UNIX_PATH: usize = 107;
+const MAX_UNIX_PATH_LEN: usize = 107;
 
 impl FromStr for ListenAddr {
     type Err = ListenError;
@@ -99,7 +99,7 @@ fn parse(text: &str) -> Result<ListenAddr, Fault> {
         return match path.len() {
             0 => Err(Fault::NoPath),
             _ if path.contains('\0') => Err(Fault::BadPath),
-            len if len > LONGEST_UNIX_PATH => Err(Fault::PathTooLong),
+            len if len > MAX_UNIX_PATH_LEN => Err(Fault::PathTooLong),
             _ => Ok(ListenAddr::Unix { path: PathBuf::from(path), mode }),
         };
     }
@@ -138,7 +138,7 @@ impl fmt::Display for ListenError {
         match &self.fault {
             Fault::NoPath => f.write_str("the path is missing; write unix:/run/sluicegate.sock"),
             Fault::PathTooLong => {
-                write!(f, "the path is longer than the {LONGEST_UNIX_PATH} bytes a Unix socket's may have")
+                write!(f, "the path is longer than the {MAX_UNIX_PATH_LEN} bytes a Unix socket's may have")
             }
             Fault::BadOption => f.write_str(
                 "behind ? only permission bits can stand; write unix:/run/sluicegate.sock?mode=660",

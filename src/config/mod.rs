@@ -59,7 +59,7 @@ pub use on_disk::Absent;
 pub use quota::{DEFAULT_RESOURCE, QuotaSource};
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
-    MOST_BUFFER, MOST_IN_KERNEL, MOST_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
+    MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
 pub use source::{FilesSource, FollowLinks, ProxySource, Source};
 pub use tcp::{HostPort, Tcp, TcpSource};
@@ -69,10 +69,10 @@ pub use upstream::{HostPolicy, UpstreamUrl};
 pub use words::HalfClose;
 
 /// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
-pub const LONGEST_FILE: u64 = 1 << 20;
+pub const MAX_FILE: u64 = 1 << 20;
 
 /// The largest number of connections that can be set: more than any machine has descriptors for.
-pub const MOST_CONNECTIONS: usize = 10_000_000;
+pub const MAX_CONNECTIONS: usize = 10_000_000;
 
 /// What a server does.
 ///
@@ -220,11 +220,11 @@ impl Loader {
     /// Reads the file at `path`. Relative paths in it start from the folder it is in.
     ///
     /// # Errors
-    /// The file cannot be read, is longer than [`LONGEST_FILE`], is not UTF-8, or something in it is wrong.
+    /// The file cannot be read, is longer than [`MAX_FILE`], is not UTF-8, or something in it is wrong.
     pub fn load(&self, path: impl AsRef<Path>) -> Result<Config, ConfigError> {
         let path = path.as_ref();
         let name = path.display().to_string();
-        let bytes = named_file::read(path, LONGEST_FILE).map_err(|error| {
+        let bytes = named_file::read(path, MAX_FILE).map_err(|error| {
             ConfigError::new(match error.kind() {
                 ErrorKind::FileTooLarge => {
                     format!("{name}: is longer than 1 MiB; this is not a configuration file")

@@ -14,10 +14,10 @@ use super::places::Places;
 use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
 use super::recover::{self, Faults};
 use super::route::{Route, RouteDraft};
-use super::sink::{MOST_TOTAL, size_up_to};
+use super::sink::{MAX_TOTAL, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
 use super::upstream::UpstreamUrl;
-use super::{Config, ListenAddr, MOST_CONNECTIONS, duration};
+use super::{Config, ListenAddr, MAX_CONNECTIONS, duration};
 use crate::limit::Size;
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -115,7 +115,7 @@ impl Resolver<'_> {
         };
         let routes = self.routes(raw.route, kinds);
         let tcp = self.tcp(raw.tcp, &listen);
-        let egress_total = self.size("total in [sink]", &raw.sink.total, MOST_TOTAL);
+        let egress_total = self.size("total in [sink]", &raw.sink.total, MAX_TOTAL);
         let sink = self.sink(raw.limits.connection, raw.sink, &routes, &tcp);
         let limits = self.shared_limits(raw.limits.server, raw.limits.client);
         let most = self.count("client_connections", raw.client_connections.clone(), 0, 1);
@@ -325,11 +325,11 @@ impl Resolver<'_> {
     ) -> usize {
         let Some(value) = value else { return default };
         match usize::try_from(*value.get_ref()) {
-            Ok(number) if (least..=MOST_CONNECTIONS).contains(&number) => number,
+            Ok(number) if (least..=MAX_CONNECTIONS).contains(&number) => number,
             _ => {
                 self.problem(
                     value.span(),
-                    format!("{key}: is not a number from {least} to {MOST_CONNECTIONS}"),
+                    format!("{key}: is not a number from {least} to {MAX_CONNECTIONS}"),
                 );
                 default
             }

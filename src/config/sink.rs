@@ -13,13 +13,13 @@ use super::tcp::Tcp;
 use crate::limit::{Burst, Limit, Rate, RateOrOff, Size};
 
 /// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
-pub const MOST_BUFFER: Size = Size::new(64 << 20);
+pub const MAX_BUFFER: Size = Size::new(64 << 20);
 
 /// The largest sum of all buffers that can be set: 16 TiB.
-pub const MOST_TOTAL: Size = Size::new(16 << 40);
+pub const MAX_TOTAL: Size = Size::new(16 << 40);
 
 /// The most that can be set for what the kernel holds of one connection: 1 GiB, above what kernels give.
-pub const MOST_IN_KERNEL: Size = Size::new(1 << 30);
+pub const MAX_IN_KERNEL: Size = Size::new(1 << 30);
 
 /// How the connections of a server are bounded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -202,12 +202,12 @@ impl Resolver<'_> {
             rate: limit.rate.and_then(|RateOrOff(rate)| rate),
             burst: limit.burst.map(Spanned::into_inner),
             report_only: limit.report_only,
-            buffer: self.size("buffer in [sink]", &raw.buffer, MOST_BUFFER),
+            buffer: self.size("buffer in [sink]", &raw.buffer, MAX_BUFFER),
             on_full: raw.on_full.map(|word| word.into_inner().0),
             stall_timeout: Some(self.timeout("stall_timeout in [sink]", raw.stall_timeout, default)),
             min_drain_rate: raw.min_drain_rate.and_then(|RateOrOff(rate)| rate),
-            unsent: self.size("unsent in [sink]", &raw.unsent, MOST_IN_KERNEL),
-            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MOST_IN_KERNEL),
+            unsent: self.size("unsent in [sink]", &raw.unsent, MAX_IN_KERNEL),
+            send_buffer: self.size("send_buffer in [sink]", &raw.send_buffer, MAX_IN_KERNEL),
         };
         draft.finish(routes, tcp).unwrap_or_else(|faults| {
             for fault in faults {
@@ -312,7 +312,7 @@ mod tests {
 
     #[test]
     fn sizes_have_bounds() {
-        let size = |bytes| size_up_to(Size::new(bytes), MOST_BUFFER);
+        let size = |bytes| size_up_to(Size::new(bytes), MAX_BUFFER);
         assert_eq!((size(1), size(64 << 20)), (Ok(1), Ok(64 << 20)));
         assert_eq!(size(0), Err("0B is not a size from 1B to 64m".to_owned()));
         assert!(size((64 << 20) + 1).is_err());

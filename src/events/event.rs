@@ -12,7 +12,7 @@ use crate::clock::Instant;
 use crate::tracing::Origin;
 
 /// The longest id or type, in bytes: both come back in headers and in each event.
-pub(super) const MOST_NAME: usize = 128;
+pub(super) const MAX_NAME: usize = 128;
 
 /// What the types of the server's own events begin with; a subscriber must be able to believe them.
 const OWN: &str = "sluicegate.";
@@ -191,7 +191,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 /// Whether a text can be an id, but for blanks, or a type.
 fn is_name(text: &str) -> bool {
-    (1..=MOST_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
+    (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
 /// A published event.
@@ -246,12 +246,12 @@ impl fmt::Display for BadDraft {
                 write!(f, "an event's data may have {most} bytes, and this has {bytes}")
             }
             Self::BadId => {
-                write!(f, "an id has 1 to {MOST_NAME} bytes, no control characters, and no blank at its ends")
+                write!(f, "an id has 1 to {MAX_NAME} bytes, no control characters, and no blank at its ends")
             }
             Self::BadKind => {
                 write!(
                     f,
-                    "a type has 1 to {MOST_NAME} bytes and no control characters; leave it out for `message`"
+                    "a type has 1 to {MAX_NAME} bytes and no control characters; leave it out for `message`"
                 )
             }
             Self::ReservedKind(kind) => {
@@ -307,7 +307,7 @@ mod tests {
     #[test]
     fn ids_and_types_are_short_and_without_control_characters() {
         let draft = || Draft::new("", 1).unwrap();
-        let longest = "x".repeat(MOST_NAME);
+        let longest = "x".repeat(MAX_NAME);
         for (text, good) in [
             ("a", true),
             ("Open", true),

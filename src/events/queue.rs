@@ -51,7 +51,7 @@ pub(super) enum Next {
 }
 
 /// Runs of writes whose way is told apart: more are told together.
-const MOST_RUNS: usize = 32;
+const MAX_RUNS: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Queue {
@@ -182,7 +182,7 @@ impl Queue {
             Measure::Writes(runs) => match runs.back_mut() {
                 Some(last) if last.flushes.is_none() => last.through = event.seq,
                 _ => {
-                    if runs.len() == MOST_RUNS {
+                    if runs.len() == MAX_RUNS {
                         // The older one's time is kept: age must not look younger than it is.
                         let newest = runs.pop_back();
                         if let (Some(last), Some(newest)) = (runs.back_mut(), newest) {

@@ -6,7 +6,7 @@ use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
 
 /// What is gathered at least: reads of less would cost more than they spare.
-const LEAST_GATHERED: u64 = 512;
+const MIN_GATHERED: u64 = 512;
 
 /// What the driver of a [`Chain`] must do next.
 #[derive(Clone, Debug)]
@@ -143,7 +143,7 @@ impl Chain {
     /// Has the chain gather at most `most` bytes (at least some hundred) before each filter from now on, and stop
     /// when the output is full; `None` leaves it to the filters. The end of a stream may come to hand later.
     pub fn gather_at_most(&mut self, most: Option<u64>) {
-        self.most = most.map(|most| most.max(LEAST_GATHERED));
+        self.most = most.map(|most| most.max(MIN_GATHERED));
     }
 
     /// Bytes of content in memory that wait in the chain.

@@ -89,7 +89,7 @@ mod tests {
         let address = ClientKey::V4("192.0.2.1".parse().unwrap());
         assert_eq!(of("a"), ClientKey::Header("a".into()));
         assert_eq!(of(""), address);
-        assert_eq!(of(&"k".repeat(ClientKey::MOST_HEADER + 1)), address);
+        assert_eq!(of(&"k".repeat(ClientKey::MAX_HEADER + 1)), address);
         assert_eq!(budgets.key_of(&HeaderMap::new(), &client), address);
         budgets.set(&SharedLimits::default());
         assert_eq!(of("a"), address, "the key was changed");

@@ -10,7 +10,7 @@ use crate::config::{Config, Route, Tcp, TcpSource, duration};
 use crate::limit::{Budget, Burst, RateOrOff, Size};
 
 /// The most changes that are told one by one.
-const MOST_TOLD: usize = 50;
+const MAX_TOLD: usize = 50;
 
 /// What a reload changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -26,8 +26,8 @@ impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.changes.len() {
             0 => f.write_str("nothing changed"),
-            n if n <= MOST_TOLD => f.write_str(&self.changes.join("; ")),
-            n => write!(f, "{}; and {} more", self.changes[..MOST_TOLD].join("; "), n - MOST_TOLD),
+            n if n <= MAX_TOLD => f.write_str(&self.changes.join("; ")),
+            n => write!(f, "{}; and {} more", self.changes[..MAX_TOLD].join("; "), n - MAX_TOLD),
         }
     }
 }

@@ -6,13 +6,13 @@ use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
 /// The most bytes of the trailer section.
-const MOST_TRAILER: usize = 32 * 1024;
+const MAX_TRAILER: usize = 32 * 1024;
 
 /// The most bytes behind the size of a chunk, on its line. Nobody uses them.
-const MOST_EXTENSION: u16 = 4 * 1024;
+const MAX_EXTENSION: u16 = 4 * 1024;
 
 /// The most fields in a trailer section.
-const MOST_FIELDS: usize = 128;
+const MAX_FIELDS: usize = 128;
 
 /// How much of a message's content has come, and how the rest of it will.
 #[derive(Debug)]
@@ -155,7 +155,7 @@ impl Chunked {
                     self.trailer.push(byte);
                     if self.trailer.ends_with(b"\r\n") && ends_section(&self.trailer) {
                         self.place = Place::Over;
-                    } else if self.trailer.len() >= MOST_TRAILER {
+                    } else if self.trailer.len() >= MAX_TRAILER {
                         return Err(Malformed("its trailer section is too large"));
                     }
                 }
@@ -183,7 +183,7 @@ impl Place {
             (Self::Size(size, _) | Self::Extension(size, _), b'\r') => Self::SizeEnd(size),
             (Self::Size(size, _), b';' | b' ' | b'\t') => Self::Extension(size, 0),
             // A line feed alone could be an end for others and none for us.
-            (Self::Extension(size, len), byte) if byte != b'\n' && len < MOST_EXTENSION => {
+            (Self::Extension(size, len), byte) if byte != b'\n' && len < MAX_EXTENSION => {
                 Self::Extension(size, len + 1)
             }
             (Self::SizeEnd(0), b'\n') => Self::Trailer,
@@ -210,7 +210,7 @@ fn ends_section(section: &[u8]) -> bool {
 const BROKEN_TRAILERS: Malformed = Malformed("its trailer section is no list of fields");
 
 fn fields(section: &[u8]) -> Result<HeaderMap, Malformed> {
-    let mut lines = [httparse::EMPTY_HEADER; MOST_FIELDS];
+    let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let Ok(httparse::Status::Complete((len, lines))) = httparse::parse_headers(section, &mut lines) else {
         return Err(BROKEN_TRAILERS);
     };
@@ -333,16 +333,16 @@ mod tests {
     #[test]
     fn what_is_not_content_has_a_bound() {
         let extension = |len: usize| format!("1;{}\r\na", "x".repeat(len));
-        let bound = usize::from(MOST_EXTENSION);
+        let bound = usize::from(MAX_EXTENSION);
         assert!(read(Framing::chunked, &extension(bound)).is_ok());
         assert!(read(Framing::chunked, &extension(bound + 1)).is_err());
         let trailer = |len: usize| format!("0\r\na: {}\r\n\r\n", "x".repeat(len - "a: \r\n\r\n".len()));
         let once = |input: &str| in_pieces(Framing::chunked(), [input.as_bytes()]);
-        assert!(once(&trailer(MOST_TRAILER)).is_ok());
-        assert!(once(&trailer(MOST_TRAILER + 1)).is_err());
+        assert!(once(&trailer(MAX_TRAILER)).is_ok());
+        assert!(once(&trailer(MAX_TRAILER + 1)).is_err());
         let many = |count: usize| format!("0\r\n{}\r\n", "a: b\r\n".repeat(count));
-        assert!(once(&many(MOST_FIELDS)).is_ok());
-        assert!(once(&many(MOST_FIELDS + 1)).is_err());
+        assert!(once(&many(MAX_FIELDS)).is_ok());
+        assert!(once(&many(MAX_FIELDS + 1)).is_err());
     }
 
     #[test]

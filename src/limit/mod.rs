@@ -18,5 +18,5 @@ pub use carryover::{Carryover, Carryovers};
 pub use live::Limit;
 pub use spelling::UnitError;
 pub use token_bucket::{SharedTokenBucket, TokenBucket};
-pub use tree::{Budget, LEAST_QUANTUM, NodeId, Passed, Tree, Weight};
+pub use tree::{Budget, MIN_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, Rate, RateOrOff, Size, ZeroRate};

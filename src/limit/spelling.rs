@@ -102,7 +102,7 @@ fn parse(text: &str, quantity: Quantity) -> Result<u64, Fault> {
 /// `whole.fraction × unit`, exactly.
 fn multiply(whole: &str, fraction: &str, unit: u64) -> Result<u64, Fault> {
     /// More decimals than these never give whole bytes: 2³⁰, the largest power in a unit, has 30.
-    const MOST_DECIMALS: usize = 30;
+    const MAX_DECIMALS: usize = 30;
 
     let unit = u128::from(unit);
     let whole: u64 = match whole.trim_start_matches('0') {
@@ -112,7 +112,7 @@ fn multiply(whole: &str, fraction: &str, unit: u64) -> Result<u64, Fault> {
     let mut bytes = u128::from(whole) * unit;
     let fraction = fraction.trim_end_matches('0');
     if !fraction.is_empty() {
-        if fraction.len() > MOST_DECIMALS {
+        if fraction.len() > MAX_DECIMALS {
             return Err(Fault::PartOfAByte);
         }
         let digits: u128 = fraction.parse().map_err(|_| Fault::NotANumber)?;

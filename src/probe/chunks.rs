@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::timeline::Timeline;
 
 /// Pauses shorter than this are the network's and the scheduler's: the timeline is smooth.
-const SHORTEST_PAUSE: Duration = Duration::from_millis(5);
+const MIN_PAUSE: Duration = Duration::from_millis(5);
 
 /// Chunks below which no regularity is spoken of.
 const FEWEST: usize = 3;
@@ -63,7 +63,7 @@ impl Chunks {
         let span = timeline.last()? - timeline.first()?;
         loop {
             let typical = half_time(&pauses)?;
-            if typical < SHORTEST_PAUSE.max(4 * timeline.grain()) {
+            if typical < MIN_PAUSE.max(4 * timeline.grain()) {
                 return None;
             }
             let all = cut(timeline, typical * 2 / 5);

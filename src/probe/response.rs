@@ -15,7 +15,7 @@ use crate::http1::{
 };
 
 /// The most bytes of a head.
-const MOST_HEAD: usize = 64 * 1024;
+const MAX_HEAD: usize = 64 * 1024;
 
 /// A response that is being read.
 #[derive(Debug)]
@@ -107,7 +107,7 @@ impl Response {
     fn take_head(&mut self, input: &[u8]) -> Result<usize, ResponseError> {
         let before = self.head.len();
         let mut gathered = BytesMut::from(std::mem::take(&mut self.head));
-        let room = MOST_HEAD.saturating_sub(before);
+        let room = MAX_HEAD.saturating_sub(before);
         gathered.extend_from_slice(&input[..input.len().min(room)]);
         let gathered = gathered.freeze();
         let read = if self.scan.is_due(&gathered) { read_head(&gathered, MAX_FIELDS)? } else { None };
@@ -117,7 +117,7 @@ impl Response {
                 self.mean(&head.parts)?;
                 Ok(head.len - before)
             }
-            None if gathered.len() < MOST_HEAD => {
+            None if gathered.len() < MAX_HEAD => {
                 self.head = gathered;
                 Ok(input.len())
             }

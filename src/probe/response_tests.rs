@@ -94,7 +94,7 @@ fn what_is_broken_is_refused() {
         result = result.and_then(|()| endless.take(line.as_bytes()).map(drop));
     }
     assert_eq!(result, Err(ResponseError::Malformed("its head is larger than 64 KiB".to_owned())));
-    assert!(endless.head.len() <= MOST_HEAD);
+    assert!(endless.head.len() <= MAX_HEAD);
 }
 
 #[test]

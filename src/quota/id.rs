@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::excerpt::excerpt;
 
 /// The most bytes of an id.
-pub const LONGEST_ID: usize = 128;
+pub const MAX_ID_LEN: usize = 128;
 
 /// The name of a client or of a resource: 1 to 128 letters, digits and `-._:/@`.
 ///
@@ -46,7 +46,7 @@ impl FromStr for Id {
         if text.is_empty() {
             return Err(IdError::Empty);
         }
-        if text.len() > LONGEST_ID {
+        if text.len() > MAX_ID_LEN {
             return Err(IdError::TooLong(text.len()));
         }
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/@".contains(&byte);
@@ -76,7 +76,7 @@ impl fmt::Display for IdError {
             Self::TooLong(len) => write!(f, "an id of {len} bytes is too long")?,
             Self::Odd(text) => write!(f, "{text:?} has a character that ids do not have")?,
         }
-        write!(f, "; write 1 to {LONGEST_ID} letters, digits and -._:/@")
+        write!(f, "; write 1 to {MAX_ID_LEN} letters, digits and -._:/@")
     }
 }
 
@@ -88,12 +88,12 @@ mod tests {
 
     #[test]
     fn ids_are_short_and_printable() {
-        let longest = "x".repeat(LONGEST_ID);
+        let longest = "x".repeat(MAX_ID_LEN);
         for good in ["a", "web-1", "eu/west:web.1@rack_2", longest.as_str()] {
             assert_eq!(good.parse::<Id>().unwrap().to_string(), good);
         }
         assert_eq!("".parse::<Id>(), Err(IdError::Empty));
-        assert_eq!(format!("{longest}x").parse::<Id>(), Err(IdError::TooLong(LONGEST_ID + 1)));
+        assert_eq!(format!("{longest}x").parse::<Id>(), Err(IdError::TooLong(MAX_ID_LEN + 1)));
         for odd in ["a b", "a\n", "a=b", "ä", "a\0", "a,b", "\u{202e}a"] {
             assert!(matches!(odd.parse::<Id>(), Err(IdError::Odd(_))), "{odd:?}");
         }

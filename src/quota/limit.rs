@@ -8,7 +8,7 @@ use crate::excerpt::excerpt;
 use crate::limit::{Rate, UnitError};
 
 /// The highest limit: 10^13 units a second (10 TB/s). In micro-units it just fits into 64 bits.
-pub const MOST_PER_SECOND: u64 = 10_000_000_000_000;
+pub const MAX_PER_SECOND: u64 = 10_000_000_000_000;
 
 /// Shares are reckoned in millionths of a unit a second, so that a limit of 1/s can be divided.
 pub const MICRO: u64 = 1_000_000;
@@ -70,11 +70,11 @@ impl ResourceLimit {
     /// `per_second` units a second.
     ///
     /// # Errors
-    /// Zero, or above [`MOST_PER_SECOND`].
+    /// Zero, or above [`MAX_PER_SECOND`].
     pub fn new(unit: Unit, per_second: u64) -> Result<Self, LimitError> {
         match per_second {
             0 => Err(LimitError::Zero),
-            1..=MOST_PER_SECOND => Ok(Self { unit, per_second }),
+            1..=MAX_PER_SECOND => Ok(Self { unit, per_second }),
             _ => Err(LimitError::TooLarge),
         }
     }
@@ -162,7 +162,7 @@ impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zero => f.write_str("a limit of zero lets nothing pass; write at least 1 a second"),
-            Self::TooLarge => write!(f, "the limit is above {MOST_PER_SECOND} a second; write less"),
+            Self::TooLarge => write!(f, "the limit is above {MAX_PER_SECOND} a second; write less"),
             Self::Bytes(error) => write!(f, "{error}; for requests write 100/s"),
             Self::Requests(text) => {
                 write!(f, "{text:?} is not a rate of requests; write a whole number: 100/s")
@@ -186,7 +186,7 @@ mod tests {
         for (text, unit, per_second) in [
             ("api=100/s", Unit::Requests, 100),
             ("api=1/s", Unit::Requests, 1),
-            ("api=10000000000000/s", Unit::Requests, MOST_PER_SECOND),
+            ("api=10000000000000/s", Unit::Requests, MAX_PER_SECOND),
             ("egress=100m", Unit::Bytes, 100 << 20),
             ("egress=500B", Unit::Bytes, 500),
             ("egress=8mbit", Unit::Bytes, 1_000_000),

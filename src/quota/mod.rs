@@ -10,5 +10,5 @@ pub mod server;
 pub mod wire;
 
 pub use endpoint::{Endpoint, EndpointError};
-pub use id::{Id, IdError, LONGEST_ID};
-pub use limit::{LimitError, MICRO, MOST_PER_SECOND, NamedLimit, ResourceLimit, Unit, spell_micros};
+pub use id::{Id, IdError, MAX_ID_LEN};
+pub use limit::{LimitError, MAX_PER_SECOND, MICRO, NamedLimit, ResourceLimit, Unit, spell_micros};

@@ -14,7 +14,7 @@ use super::{blocking, clock};
 use crate::clock::Clock;
 
 /// How old a look at the names may be when what was made of them is given out.
-pub const MOST_AGE: Duration = Duration::from_secs(1);
+pub const MAX_AGE: Duration = Duration::from_secs(1);
 
 /// A value that is made of what some paths lead to, and made anew when they lead to something else: another file
 /// or folder, and of a file another content.
@@ -122,7 +122,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     fn is_due(&self) -> bool {
         let now = self.clock.get_or_init(|| clock()).now().as_nanos();
         let looked = self.looked.load(Ordering::Relaxed);
-        now.saturating_sub(looked) >= MOST_AGE.as_nanos() as u64
+        now.saturating_sub(looked) >= MAX_AGE.as_nanos() as u64
             && self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
     }
 
@@ -239,16 +239,16 @@ mod tests {
             fs::rename(folder.path().join("new"), folder.path().join("name")).unwrap();
         };
         fs::write(folder.path().join("two"), "two").unwrap();
-        clock.advance(MOST_AGE);
+        clock.advance(MAX_AGE);
         assert_eq!(get(&fresh), "one");
         relink("two");
-        clock.advance(MOST_AGE - Duration::from_nanos(1));
+        clock.advance(MAX_AGE - Duration::from_nanos(1));
         assert_eq!(get(&fresh), "one", "it was looked at not a second ago");
         clock.advance(Duration::from_nanos(1));
         assert_eq!(get(&fresh), "two");
         // The same name, another content.
         fs::write(folder.path().join("two"), "zwo").unwrap();
-        clock.advance(MOST_AGE);
+        clock.advance(MAX_AGE);
         assert_eq!(get(&fresh), "zwo");
         assert_eq!(*fresh.last(), "zwo");
     }
@@ -263,7 +263,7 @@ mod tests {
                 fs::write(&name, text).unwrap();
             }
             for _ in 0..2 {
-                clock.advance(MOST_AGE);
+                clock.advance(MAX_AGE);
                 assert_eq!(get(&fresh), expected, "{text:?}");
             }
         }
@@ -281,7 +281,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new());
         fresh.run_on(Arc::clone(&clock) as _);
         let ask = || {
-            clock.advance(MOST_AGE);
+            clock.advance(MAX_AGE);
             *futures_lite::future::block_on(fresh.get())
         };
         fs::write(path.join("x"), "").unwrap();

@@ -10,11 +10,11 @@ use std::ops::{Deref, DerefMut};
 use memmap2::{MmapMut, MmapOptions};
 
 /// Below this the allocator is cheaper than a system call and faults, and what it keeps is little.
-const LEAST_MAPPED: usize = 32 * 1024;
+const MIN_MAPPED: usize = 32 * 1024;
 
 /// Up to this all pages are there from the beginning, which spares a fault for each; larger memory may
 /// never be used to its end.
-const MOST_POPULATED: usize = 64 * 1024;
+const MAX_POPULATED: usize = 64 * 1024;
 
 /// Bytes that can be written to, zeroes at first. None by default.
 pub struct Pages(Memory);
@@ -28,10 +28,10 @@ impl Pages {
     /// `len` bytes. Allocated if they are few, or if the system has no further mapping for us
     /// (`vm.max_map_count`).
     pub fn new(len: usize) -> Self {
-        let mapped = (len >= LEAST_MAPPED).then(|| {
+        let mapped = (len >= MIN_MAPPED).then(|| {
             let mut options = MmapOptions::new();
             options.len(len);
-            if len <= MOST_POPULATED {
+            if len <= MAX_POPULATED {
                 options.populate();
             }
             options.map_anon().ok()
@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn they_are_as_many_bytes_as_asked_for_whatever_they_are_made_of() {
-        for (len, mapped) in [(1, false), (LEAST_MAPPED - 1, false), (LEAST_MAPPED, true), (100_001, true)] {
+        for (len, mapped) in [(1, false), (MIN_MAPPED - 1, false), (MIN_MAPPED, true), (100_001, true)] {
             let mut pages = Pages::new(len);
             assert_eq!(matches!(pages.0, Memory::Mapped(_)), mapped, "{len}");
             assert!(pages.len() == len && pages.iter().all(|&byte| byte == 0));

@@ -11,8 +11,8 @@ static SPARE: Spare = Spare(Mutex::new(Vec::new()));
 
 /// The most bytes that are kept so in all, and in how many pieces. What a crowd of slow readers had beyond
 /// that goes back to the system.
-const MOST_SPARE: usize = 1024 * 1024;
-const MOST_SPARES: usize = 16;
+const MAX_SPARE: usize = 1024 * 1024;
+const MAX_SPARES: usize = 16;
 
 /// A first-in-first-out buffer of at most `cap` bytes.
 ///
@@ -111,7 +111,7 @@ impl Spare {
     fn keep(&self, pages: Pages) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sum: usize = kept.iter().map(|pages| pages.len()).sum();
-        if kept.len() < MOST_SPARES && sum + pages.len() <= MOST_SPARE {
+        if kept.len() < MAX_SPARES && sum + pages.len() <= MAX_SPARE {
             kept.push(pages);
         }
     }
@@ -138,7 +138,7 @@ mod tests {
     fn memory_that_is_kept_fits_and_is_bounded() {
         let spare = Spare(Mutex::default());
         let kept = || spare.0.lock().unwrap().len();
-        for (len, most) in [(1, 16), (64 * 1024, 16), (300_000, 3), (MOST_SPARE, 1), (MOST_SPARE + 1, 0)] {
+        for (len, most) in [(1, 16), (64 * 1024, 16), (300_000, 3), (MAX_SPARE, 1), (MAX_SPARE + 1, 0)] {
             (0..20).for_each(|_| spare.keep(Pages::new(len)));
             assert_eq!(kept(), most, "of {len}");
             while kept() > 0 {

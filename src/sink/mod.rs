@@ -45,7 +45,7 @@ use tokens::Tokens;
 use watch::{Patience, Watch};
 
 /// Pieces of one vectored write that are passed on; the rest waits for the next write.
-const MOST_PIECES: usize = 16;
+const MAX_PIECES: usize = 16;
 
 /// The most [`Sink::begins_with`] reads at a time: the heads of most requests.
 const READ_AHEAD: usize = 2048;
@@ -233,9 +233,9 @@ fn write_most(
     bufs: &[IoSlice<'_>],
     most: usize,
 ) -> Poll<io::Result<usize>> {
-    let mut pieces = [IoSlice::new(&[]); MOST_PIECES];
+    let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
     let (mut used, mut left) = (0, most);
-    for buf in bufs.iter().filter(|buf| !buf.is_empty()).take(MOST_PIECES) {
+    for buf in bufs.iter().filter(|buf| !buf.is_empty()).take(MAX_PIECES) {
         let n = left.min(buf.len());
         if n == 0 {
             break;

@@ -20,7 +20,7 @@ use crate::sink::Sink;
 
 /// What a client may say though nobody asked it; it is thrown away. One that says more is not read any
 /// further.
-const MOST_HEARD: usize = 64 * 1024;
+const MAX_HEARD: usize = 64 * 1024;
 
 /// How long a client has to close after the last byte. Closing first with something unread would be a
 /// reset, which may destroy bytes that are still on their way.
@@ -69,7 +69,7 @@ async fn hear(mut client: Half<Sink>) -> Result<(), Fault> {
             0 => return Ok(()),
             n => heard += n,
         }
-        if heard > MOST_HEARD {
+        if heard > MAX_HEARD {
             future::pending::<()>().await;
         }
     }

@@ -94,7 +94,7 @@ use read::Reading;
 pub use body::Paced;
 pub use listener::Incoming;
 pub use meter::{Meter, Report};
-pub use read::MOST_AHEAD;
+pub use read::MAX_AHEAD;
 #[cfg(feature = "tower")]
 pub use tower::{PaceFuture, PaceLayer, PaceService};
 
@@ -106,7 +106,7 @@ pin_project_lite::pin_project! {
     ///
     /// **Reading** is limited too: what is not read stays in the socket, and TCP holds its sender back. What
     /// was read waits in memory for its turn, as much as the caller's buffer took and at most
-    /// [`MOST_AHEAD`] bytes. A reader that has nothing takes no turn; the end of the stream needs none.
+    /// [`MAX_AHEAD`] bytes. A reader that has nothing takes no turn; the end of the stream needs none.
     /// **Writing** asks for the bytes in hand, and goes down in pieces as the turns come. A writer
     /// that would block gives its turn back, and asks again when it is ready. Bytes that were not read or
     /// written cost nothing; flush and close pass through.

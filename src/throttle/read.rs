@@ -13,7 +13,7 @@ use super::Throttle;
 use super::pace::Pace;
 
 /// The most that is read ahead of the pace, in bytes.
-pub const MOST_AHEAD: usize = 64 * 1024;
+pub const MAX_AHEAD: usize = 64 * 1024;
 
 /// The reading direction of a stream.
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Reading {
         if !self.ahead.is_empty() {
             return self.poll_ahead(cx, buf).map(Ok);
         }
-        let room = buf.len().min(MOST_AHEAD);
+        let room = buf.len().min(MAX_AHEAD);
         let read = ready!(read(cx, &mut buf[..room]))?;
         let Some(here) = buf[..room].get(..read) else {
             return Poll::Ready(Err(io::Error::other("the reader says it read more than there is room for")));

@@ -13,7 +13,7 @@ use super::Throttle;
 use super::pace::Pace;
 
 /// The most slices that go down in one write.
-const MOST_SLICES: usize = 16;
+const MAX_SLICES: usize = 16;
 
 /// Writes by `write`, which is told how many bytes it may.
 pub(super) fn poll_write(
@@ -51,9 +51,9 @@ pub(super) fn cut<'a, T>(
     mut most: usize,
     write: impl FnOnce(&[IoSlice<'a>]) -> T,
 ) -> T {
-    let mut cut = [IoSlice::new(&[]); MOST_SLICES];
+    let mut cut = [IoSlice::new(&[]); MAX_SLICES];
     let mut used = 0;
-    for slice in slices.iter().filter(|slice| !slice.is_empty()).take(MOST_SLICES) {
+    for slice in slices.iter().filter(|slice| !slice.is_empty()).take(MAX_SLICES) {
         if most == 0 {
             break;
         }
@@ -116,6 +116,6 @@ mod tests {
         ] {
             assert_eq!(cut_to(&texts, most), expected, "{most}");
         }
-        assert_eq!(cut_to(&["x"; 20], 20).len(), MOST_SLICES, "the rest is for the next write");
+        assert_eq!(cut_to(&["x"; 20], 20).len(), MAX_SLICES, "the rest is for the next write");
     }
 }

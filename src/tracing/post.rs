@@ -26,7 +26,7 @@ use crate::rt::{self, Connect};
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// The most bytes of an answer that are read.
-const MOST_ANSWER: usize = 64 * 1024;
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// Sends batches over HTTP/1.1, without TLS.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ async fn whole(mut body: Incoming) -> Result<Bytes, HttpError> {
     let mut bytes = BytesMut::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         if let Ok(data) = frame?.into_data() {
-            if bytes.len() + data.len() > MOST_ANSWER {
+            if bytes.len() + data.len() > MAX_ANSWER {
                 return Err("the collector's answer is longer than 64 KiB".into());
             }
             bytes.extend_from_slice(&data);

@@ -163,7 +163,7 @@ fn what_there_is_not_is_told_so_and_how_one_may_ask() {
 fn no_more_clients_have_limits_of_their_own_than_may() {
     let (_folder, watched) = watched();
     let clients = watched.served.handle.budgets().clients();
-    for n in 0..Clients::MOST_OWN as u32 {
+    for n in 0..Clients::MAX_OWN as u32 {
         clients
             .set_own(&ClientKey::address(std::net::Ipv4Addr::from_bits(n).into()), Some(Budget::default()))
             .unwrap();

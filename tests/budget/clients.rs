@@ -48,13 +48,13 @@ fn idle_clients_are_forgotten_when_their_burst_is_whole_again() {
 fn memory_is_bounded_however_many_come() {
     let clock = CleanClock::default();
     let clients = clients(&clock, Budget::of(Rate::or_unlimited(1)).with_burst(1 << 40));
-    for n in 0..(Clients::MOST_IDLE as u32 + 10_000) {
+    for n in 0..(Clients::MAX_IDLE as u32 + 10_000) {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
         let mut seat = clients.node(&key(n)).seat(Default::default());
         assert_eq!(seat.poll_turn(&mut cx, 1), Poll::Ready(1));
         seat.sent(1);
     }
-    assert!(clients.len() <= Clients::MOST_IDLE);
+    assert!(clients.len() <= Clients::MAX_IDLE);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn all_have_the_same_budget_and_some_their_own() {
     clients.set_own(&key(4), Some(own)).unwrap();
     assert_eq!(clients.node(&key(4)).budget(), own, "also one that comes later");
     assert_eq!(clients.own(), [(key(4), own)]);
-    for n in 5..(4 + Clients::MOST_OWN as u32) {
+    for n in 5..(4 + Clients::MAX_OWN as u32) {
         clients.set_own(&key(n), Some(own)).unwrap();
     }
     assert!(clients.set_own(&key(1 << 20), Some(own)).is_err());

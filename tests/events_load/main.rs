@@ -25,7 +25,7 @@ const ROUNDS: usize = 7;
 
 /// And at most, where the ratio is too large after those: on a machine that others use a window of a second may
 /// meet anything. What stalled ones cost they cost each time, and the median shows it however many there are.
-const MOST_ROUNDS: usize = 15;
+const MAX_ROUNDS: usize = 15;
 
 /// Two hundred more are a fifth more to do while they still take something; as much again and a half is what
 /// 99 of 100 deliveries vary by on a machine that others use too. A publisher or reader that had to wait for a
@@ -50,7 +50,7 @@ fn stalled_subscribers_cost_themselves_and_nobody_else() {
     let mut alone = vec![scene.window()];
     let mut ratios = Vec::new();
     let (mut most, mut given, mut missing) = (0, 0, 0);
-    for round in 1..=MOST_ROUNDS {
+    for round in 1..=MAX_ROUNDS {
         let mut stalled = stalled::come(&scene, round);
         let beside = scene.window();
         scene.fill(round);

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::quota::book::{
-    Allocation, Answer, Beat, Book, BookError, BookSettings, Interest, MOST_WEIGHT,
+    Allocation, Answer, Beat, Book, BookError, BookSettings, Interest, MAX_WEIGHT,
 };
-use sluicegate::quota::{Id, LONGEST_ID, MICRO, ResourceLimit, Unit};
+use sluicegate::quota::{Id, MAX_ID_LEN, MICRO, ResourceLimit, Unit};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
 const EPOCH: u64 = 7;
@@ -266,13 +266,13 @@ fn bad_calls_are_refused_and_disturb_nobody() {
     assert_eq!(book.register(at(1000), &id("a"), ""), Err(other()), "two places without a name");
     assert_eq!(book.register(at(1000), &id("a"), "second"), Err(other()));
     assert_eq!(book.unregister(at(1000), &id("a"), "second"), Err(other()));
-    let long = "i".repeat(LONGEST_ID + 1);
-    assert_eq!(book.register(at(1000), &id("x"), &long), Err(BookError::LongInstance(LONGEST_ID + 1)));
+    let long = "i".repeat(MAX_ID_LEN + 1);
+    assert_eq!(book.register(at(1000), &id("x"), &long), Err(BookError::LongInstance(MAX_ID_LEN + 1)));
     let api = || Interest::new(id("api"));
     for (interests, expected) in [
         (vec![api(), api()], BookError::NamedTwice(id("api"))),
         (vec![Interest { weight: 0, ..api() }], BookError::BadWeight(0)),
-        (vec![Interest { weight: MOST_WEIGHT + 1, ..api() }], BookError::BadWeight(MOST_WEIGHT + 1)),
+        (vec![Interest { weight: MAX_WEIGHT + 1, ..api() }], BookError::BadWeight(MAX_WEIGHT + 1)),
         (["x", "y", "z"].map(|name| Interest::new(id(name))).to_vec(), BookError::TooManyInterests(2)),
     ] {
         assert_eq!(try_beat(&mut book, at(1000), "a", &interests), Err(expected));

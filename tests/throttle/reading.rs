@@ -8,7 +8,7 @@ use futures_lite::io::{AsyncRead, Cursor};
 use sluicegate::budget::Node;
 use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
-use sluicegate::throttle::{MOST_AHEAD, Report, Throttle};
+use sluicegate::throttle::{MAX_AHEAD, Report, Throttle};
 
 use crate::scene::{CleanClock, Script, Step, Task, content, ready};
 
@@ -130,8 +130,8 @@ fn no_more_than_its_bound_is_ever_in_hand_and_the_source_is_left_alone_meanwhile
     for _ in 0..10 {
         assert!(task.read(&mut reader, 1 << 20).is_pending());
     }
-    assert_eq!(reader.buffer().len(), MOST_AHEAD - 1);
-    assert_eq!((reader.get_ref().given, reader.get_ref().most_asked), (MOST_AHEAD, MOST_AHEAD));
+    assert_eq!(reader.buffer().len(), MAX_AHEAD - 1);
+    assert_eq!((reader.get_ref().given, reader.get_ref().most_asked), (MAX_AHEAD, MAX_AHEAD));
     assert_eq!(clock.0.sleepers(), 1);
 }
 

@@ -7,7 +7,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, StreamExt};
 use sluicegate::budget::Each;
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::rt::{self, Listener};
-use sluicegate::throttle::{Incoming, MOST_AHEAD, Throttle};
+use sluicegate::throttle::{Incoming, MAX_AHEAD, Throttle};
 
 use crate::scene::{CleanClock, content};
 
@@ -53,7 +53,7 @@ fn who_does_not_read_holds_the_sender_back() {
         }
         // Read after the write: what was sent meanwhile is not more than was there to be read.
         let ahead = sent.saturating_sub(meter.report().bytes as usize);
-        assert!(ahead <= held_by_kernels + MOST_AHEAD, "{ahead} bytes were sent that nobody read");
+        assert!(ahead <= held_by_kernels + MAX_AHEAD, "{ahead} bytes were sent that nobody read");
     }
     reading.join().unwrap();
     assert_eq!((sent, meter.report().bytes), (total, total as u64));

@@ -13,7 +13,7 @@ use crate::http::server::{ConnectionReport, Handle, HeldBy, Holding, Protocol, T
 use crate::limit::Rate;
 
 /// Transfers after which a page ends.
-const MOST_TRANSFERS: usize = 1000;
+const MAX_TRANSFERS: usize = 1000;
 
 #[derive(Serialize)]
 struct Page {
@@ -71,9 +71,9 @@ struct Held {
 /// The connections behind `after`.
 pub(super) fn page(server: &Handle, after: u64, most: usize) -> Response<Content> {
     // One more tells whether there is a next page.
-    let mut reports = server.connections_after(after, most + 1, MOST_TRANSFERS);
+    let mut reports = server.connections_after(after, most + 1, MAX_TRANSFERS);
     let transfers: usize = reports.iter().map(|report| report.transfers.len()).sum();
-    let more = reports.len() > most || transfers >= MOST_TRANSFERS;
+    let more = reports.len() > most || transfers >= MAX_TRANSFERS;
     reports.truncate(most);
     let next = reports.last().filter(|_| more).map(|report| report.id);
     let connections = reports.into_iter().map(|report| of(server, report)).collect();

@@ -214,7 +214,7 @@ fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Probl
         Name::Client => budgets.clients().set(new),
         Name::Connection => budgets.connection().set(new),
         Name::Own(key) => budgets.clients().set_own(key, budget).map_err(|_| {
-            let detail = format!("{} clients have a limit of their own, as many as may.", Clients::MOST_OWN);
+            let detail = format!("{} clients have a limit of their own, as many as may.", Clients::MAX_OWN);
             Problem::new(StatusCode::CONFLICT, detail)
         })?,
         Name::Route(path, part) => {

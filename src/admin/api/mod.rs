@@ -36,10 +36,10 @@ const OPENAPI: &str = include_str!("openapi.json");
 
 /// Entries of a page, unless the query says otherwise, and the most it may say.
 const PAGE: u64 = 100;
-const MOST_PAGE: u64 = 500;
+const MAX_PAGE: u64 = 500;
 
 /// The highest number of a connection that a query may have: every program reads it exactly.
-const MOST_ID: u64 = (1 << 53) - 1;
+const MAX_ID: u64 = (1 << 53) - 1;
 
 pub(super) struct Api {
     server: Handle,
@@ -100,13 +100,13 @@ impl Api {
         match resource {
             Resource::Connections => {
                 let [limit, after] = request::query(head, paged)?;
-                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MOST_PAGE)?;
-                let after = request::number("after", after.as_deref(), 0, 0..=MOST_ID)?;
+                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
+                let after = request::number("after", after.as_deref(), 0, 0..=MAX_ID)?;
                 return Ok(connections::page(&self.server, after, limit as usize));
             }
             Resource::OwnLimits => {
                 let [limit, after] = request::query(head, paged)?;
-                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MOST_PAGE)?;
+                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
                 return Ok(limits::page(&self.server, after.as_deref().unwrap_or_default(), limit as usize));
             }
             _ => _ = request::query(head, plain)?,

@@ -20,7 +20,7 @@ use crate::excerpt::excerpt;
 use crate::rt;
 
 /// Bytes of content that are read. A change of a limit has a hundred.
-const MOST_CONTENT: usize = 16 * 1024;
+const MAX_CONTENT: usize = 16 * 1024;
 
 /// How long the content may take.
 const CONTENT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -82,18 +82,18 @@ where
     B: Body<Data = bytes::Bytes> + Unpin,
 {
     let too_large = || {
-        let detail = format!("The content has more than {MOST_CONTENT} bytes.");
+        let detail = format!("The content has more than {MAX_CONTENT} bytes.");
         Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail)
     };
     let told = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if told.is_some_and(|told| told > MOST_CONTENT as u64) {
+    if told.is_some_and(|told| told > MAX_CONTENT as u64) {
         return Err(too_large());
     }
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut content).poll_frame(cx)).await {
         let frame = frame.map_err(|_| Problem::new(StatusCode::BAD_REQUEST, "The content broke off."))?;
         let piece = frame.into_data().unwrap_or_default();
-        if bytes.len() + piece.len() > MOST_CONTENT {
+        if bytes.len() + piece.len() > MAX_CONTENT {
             return Err(too_large());
         }
         bytes.extend_from_slice(&piece);

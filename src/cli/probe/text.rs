@@ -16,7 +16,7 @@ use crate::cli::table::{Align, Table, size};
 const INDENT: usize = 15;
 
 /// Connections that each have a line of their own; of more the slowest, the middle and the fastest have one.
-const MOST_LINES: usize = 10;
+const MAX_LINES: usize = 10;
 
 /// The report, in lines of at most `columns` where words allow it.
 pub(super) fn text(outcome: &Outcome, report: &Report, goal: &Goal, columns: usize) -> String {
@@ -163,7 +163,7 @@ fn connections(summary: &Summary, goal: &Goal) -> String {
     ]);
     let mut order: Vec<usize> = (0..summary.connections.len()).collect();
     let mut names: Vec<String> = order.iter().map(|n| format!("  #{}", n + 1)).collect();
-    if order.len() > MOST_LINES {
+    if order.len() > MAX_LINES {
         let overall = |n: &usize| summary.connections[*n].rate.unwrap_or(0.0);
         order.sort_by(|a, b| overall(a).total_cmp(&overall(b)));
         let (slowest, middle, fastest) = (order[0], order[order.len() / 2], order[order.len() - 1]);

@@ -42,10 +42,10 @@ pub(in crate::config) struct RawEvents {
 }
 
 /// The largest size of a log or a queue.
-const MOST_BYTES: Size = Size::new(64 << 30);
+const MAX_BYTES: Size = Size::new(64 << 30);
 
 /// The largest event: publishers send it in one piece, and it is held while it is read.
-const MOST_EVENT: Size = Size::new(16 << 20);
+const MAX_EVENT: Size = Size::new(16 << 20);
 
 impl Resolver<'_> {
     /// The event streams of the route `name`; what is wrong is noted.
@@ -91,11 +91,11 @@ impl Resolver<'_> {
             server_names: raw.server_names.map_or(default.server_names, texts),
             publish_token_file: token_file,
             queue_bytes: self
-                .size(&key("queue_bytes"), &raw.queue_bytes, MOST_BYTES)
+                .size(&key("queue_bytes"), &raw.queue_bytes, MAX_BYTES)
                 .unwrap_or(default.queue_bytes),
-            log_bytes: self.size(&key("log_bytes"), &raw.log_bytes, MOST_BYTES).unwrap_or(default.log_bytes),
+            log_bytes: self.size(&key("log_bytes"), &raw.log_bytes, MAX_BYTES).unwrap_or(default.log_bytes),
             event_size: self
-                .size(&key("event_size"), &raw.event_size, MOST_EVENT)
+                .size(&key("event_size"), &raw.event_size, MAX_EVENT)
                 .unwrap_or(default.event_size),
             ttl: self.timeout(&key("ttl"), raw.ttl, default.ttl),
             log_ttl: self.timeout(&key("log_ttl"), raw.log_ttl, default.log_ttl),

@@ -42,10 +42,10 @@ use crate::http::peer::PeerAddr;
 use crate::sink::SinkState;
 
 /// The longest that a poll waits.
-const MOST_WAIT: Duration = Duration::from_secs(60);
+const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The most events in an answer to a poll.
-const MOST_POLLED: usize = 1000;
+const MAX_POLLED: usize = 1000;
 
 /// Who asks, as the server knows it.
 pub struct Visitor {
@@ -208,8 +208,8 @@ impl Events {
                 Some(id) => After::Id(id),
                 None => After::Known,
             },
-            max: query.number("max", 1, MOST_POLLED)?.unwrap_or(100),
-            wait: query.seconds("wait")?.unwrap_or_default().min(MOST_WAIT),
+            max: query.number("max", 1, MAX_POLLED)?.unwrap_or(100),
+            wait: query.seconds("wait")?.unwrap_or_default().min(MAX_WAIT),
         };
         let polled = source::poll(&self.hub, name, asked).await.map_err(Problem::of_hub)?;
         Ok(answer::polled(polled))

@@ -14,8 +14,8 @@ use crate::http::content::Content;
 const FIELDS: [&str; 5] = ["authorization", "cache-control", "content-type", "last-event-id", "traceparent"];
 
 /// Fields that a page may ask for beside these, and bytes of their names.
-const MOST_ASKED: usize = 32;
-const MOST_ASKED_BYTES: usize = 1024;
+const MAX_ASKED: usize = 32;
+const MAX_ASKED_BYTES: usize = 1024;
 
 /// Where a request says it comes from.
 pub(super) struct Origins {
@@ -91,11 +91,11 @@ impl Origins {
 fn fields(asked: &HeaderMap) -> String {
     let mut fields = FIELDS.map(str::to_owned).to_vec();
     let lines = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
-    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).take(MOST_ASKED);
+    let names = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).take(MAX_ASKED);
     let mut bytes = 0;
     for name in names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok()) {
         bytes += name.as_str().len();
-        if bytes > MOST_ASKED_BYTES {
+        if bytes > MAX_ASKED_BYTES {
             break;
         }
         if !is_proxys(&name) && !fields.iter().any(|field| field == name.as_str()) {
@@ -181,7 +181,7 @@ mod tests {
     #[test]
     fn a_page_may_send_what_it_asks_for_within_reason() {
         let ours = "authorization, cache-control, content-type, last-event-id, traceparent";
-        let long = "x".repeat(MOST_ASKED_BYTES);
+        let long = "x".repeat(MAX_ASKED_BYTES);
         let many = (0..100).map(|n| format!("x-{n}")).collect::<Vec<_>>().join(",");
         for (lines, more) in [
             (&[][..], String::new()),
@@ -191,7 +191,7 @@ mod tests {
             (&["a b, c\"d, x"], ", x".to_owned()),
             (&[long.as_str(), "x"], format!(", {long}")),
             (&[&*format!("{long}x")], String::new()),
-            (&[&*many], (0..MOST_ASKED).map(|n| format!(", x-{n}")).collect()),
+            (&[&*many], (0..MAX_ASKED).map(|n| format!(", x-{n}")).collect()),
         ] {
             let mut asked = HeaderMap::new();
             for line in lines {

@@ -8,10 +8,10 @@ use percent_encoding::percent_decode_str;
 use super::problem::Problem;
 
 /// The shortest token of a subscriber's own choice: as hard to guess as 128 bits in base64.
-const LEAST_TOKEN: usize = 22;
+const MIN_TOKEN: usize = 22;
 
 /// The longest.
-const MOST_TOKEN: usize = 128;
+const MAX_TOKEN: usize = 128;
 
 /// The parameters of a request. Unknown ones are nobody's business.
 pub(super) struct Query(Vec<(String, String)>);
@@ -59,12 +59,12 @@ impl Query {
 /// Whether a text can be the token of a subscriber.
 pub(super) fn is_token(text: &str) -> bool {
     let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-    is_plain && (LEAST_TOKEN..=MOST_TOKEN).contains(&text.len())
+    is_plain && (MIN_TOKEN..=MAX_TOKEN).contains(&text.len())
 }
 
 pub(super) fn bad_token() -> Problem {
     let detail =
-        format!("A token is {LEAST_TOKEN} to {MOST_TOKEN} letters, digits and -._~ that nobody can guess.");
+        format!("A token is {MIN_TOKEN} to {MAX_TOKEN} letters, digits and -._~ that nobody can guess.");
     Problem::bad_request("bad_token", detail)
 }
 
@@ -105,9 +105,9 @@ mod tests {
     #[test]
     fn tokens_cannot_be_short() {
         let token = |len: usize| format!("token={}", "t".repeat(len));
-        assert!(query(&token(LEAST_TOKEN)).token().unwrap().is_some());
+        assert!(query(&token(MIN_TOKEN)).token().unwrap().is_some());
         assert!(
-            query(&token(LEAST_TOKEN - 1)).token().is_err() && query(&token(MOST_TOKEN + 1)).token().is_err()
+            query(&token(MIN_TOKEN - 1)).token().is_err() && query(&token(MAX_TOKEN + 1)).token().is_err()
         );
         assert!(query(&format!("{}%00", token(30))).token().is_err());
     }

@@ -21,7 +21,7 @@ use crate::sink::Charge;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The most bytes of an acknowledgement.
-const MOST_ACK: usize = 4096;
+const MAX_ACK: usize = 4096;
 
 /// All of a body, if it has at most `most` bytes. While it is gathered, they are on `charge`.
 pub(super) async fn whole(
@@ -75,7 +75,7 @@ pub(super) struct Ack {
 }
 
 pub(super) async fn ack(request: Request<RequestBody>, clock: &Arc<dyn Clock>) -> Result<Ack, Problem> {
-    let bytes = whole(request, MOST_ACK, clock, None).await?;
+    let bytes = whole(request, MAX_ACK, clock, None).await?;
     let ack: Ack = serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("An acknowledgement is {{\"token\": \"…\", \"id\": \"…\"}}: {error}.");
         Problem::bad_request("bad_json", detail)

@@ -42,7 +42,7 @@ impl Stream {
         max: usize,
         around: &Around<'_>,
     ) -> Result<Polled, NotHeard> {
-        const MOST_BYTES: usize = 1 << 20;
+        const MAX_BYTES: usize = 1 << 20;
         let key = match token {
             Some(token) => Some(*self.tokens.get(token).ok_or(NotHeard::Stranger)?),
             None => None,
@@ -73,7 +73,7 @@ impl Stream {
         let mut position = from.unwrap_or(self.log.head());
         let mut queue = Queue::new(position, None, &self.log);
         let (mut events, mut bytes, mut lost) = (Vec::new(), 0, None);
-        while events.len() < max && bytes < MOST_BYTES {
+        while events.len() < max && bytes < MAX_BYTES {
             match queue.next(around.now, &self.log, Duration::MAX) {
                 Next::Event(event) => {
                     queue.sent(&event, around.now);

@@ -12,10 +12,10 @@ use super::confine::{Root, Shown};
 use super::path::Below;
 
 /// The most entries on one page: about 400 KB of HTML. More are left out, and the page says so.
-const MOST_ENTRIES: usize = 2_000;
+const MAX_ENTRIES: usize = 2_000;
 
 /// The most names read for one page. A folder with more would hold a thread of the pool too long.
-const MOST_NAMES: usize = 100_000;
+const MAX_NAMES: usize = 100_000;
 
 /// What stays as it is in a link: RFC 3986 calls these unreserved.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -58,7 +58,7 @@ pub(super) fn read(root: &Root, folder: File, below: &Below, shown: Shown) -> io
         }
         let Some(child) = below.child(name) else { continue };
         names += 1;
-        if names > MOST_NAMES {
+        if names > MAX_NAMES {
             first.cut = true;
             break;
         }
@@ -114,7 +114,7 @@ struct Smallest {
 impl Smallest {
     fn add(&mut self, key: Key) {
         self.keys.push(key);
-        if self.keys.len() > MOST_ENTRIES {
+        if self.keys.len() > MAX_ENTRIES {
             let _largest = self.keys.pop();
             self.cut = true;
         }
@@ -339,11 +339,11 @@ mod tests {
     #[test]
     fn a_large_folder_is_cut_behind_its_first_names() {
         let mut first = Smallest::default();
-        for at in (0..MOST_ENTRIES * 2).rev() {
+        for at in (0..MAX_ENTRIES * 2).rev() {
             first.add(Key::new(format!("{at:05}").as_bytes(), false));
         }
         let keys = first.keys.into_sorted_vec();
-        assert!(first.cut && keys.len() == MOST_ENTRIES);
-        assert_eq!((&keys[0].name[..], &keys[MOST_ENTRIES - 1].name[..]), (&b"00000"[..], &b"01999"[..]));
+        assert!(first.cut && keys.len() == MAX_ENTRIES);
+        assert_eq!((&keys[0].name[..], &keys[MAX_ENTRIES - 1].name[..]), (&b"00000"[..], &b"01999"[..]));
     }
 }

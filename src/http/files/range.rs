@@ -7,7 +7,7 @@ use std::ops::Range;
 
 /// The most ranges in one field that are answered as such. More are taken as an attack, or an
 /// accident, and get the whole file (§14.2 allows to ignore the field, §17.15 advises to).
-const MOST_RANGES: usize = 16;
+const MAX_RANGES: usize = 16;
 
 /// What is to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(super) enum Selected {
 /// bytes to select, but its last `n` bytes are all of it.
 pub(super) fn select(field: &[u8], size: u64) -> Selected {
     let Some(asked) = parse(field) else { return Selected::Whole };
-    if asked.len() > MOST_RANGES {
+    if asked.len() > MAX_RANGES {
         return Selected::Whole;
     }
     let mut parts: Vec<Range<u64>> = Vec::new();
@@ -76,7 +76,7 @@ fn parse(field: &[u8]) -> Option<Vec<Spec>> {
     }
     let mut specs = Vec::new();
     for element in set.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-        if specs.len() > MOST_RANGES {
+        if specs.len() > MAX_RANGES {
             break;
         }
         if !element.is_empty() {
@@ -192,7 +192,7 @@ mod tests {
             size in prop_oneof![0_u64..1200, Just(u64::MAX)],
         ) {
             if let Selected::Parts(parts) = select(field.as_bytes(), size) {
-                prop_assert!(!parts.is_empty() && parts.len() <= MOST_RANGES);
+                prop_assert!(!parts.is_empty() && parts.len() <= MAX_RANGES);
                 for (at, part) in parts.iter().enumerate() {
                     prop_assert!(part.start < part.end && part.end <= size);
                     prop_assert!(parts[at + 1..].iter().all(|other| other.start > part.end || other.end < part.start));

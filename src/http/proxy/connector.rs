@@ -14,7 +14,7 @@ use crate::limit::{Buffers, Rate};
 use crate::rt::{self, Connect};
 
 /// How long a connection to an upstream with a name is kept in use: what the name leads to may have changed since.
-const MOST_AGE: Duration = Duration::from_secs(60);
+const MAX_AGE: Duration = Duration::from_secs(60);
 
 /// Connects to one route's upstream.
 pub(super) struct Connector {
@@ -44,7 +44,7 @@ impl Connector {
     pub(super) async fn connect(&self) -> io::Result<Link> {
         let connecting = async {
             let link = Link::new(rt::connect(&self.to).await?);
-            Ok(if self.is_named { link.until(self.clock.now() + MOST_AGE) } else { link })
+            Ok(if self.is_named { link.until(self.clock.now() + MAX_AGE) } else { link })
         };
         let late = async {
             Sleep::lasting(Arc::clone(&self.clock), self.timeout).await;
@@ -70,8 +70,8 @@ mod tests {
             let connector = Connector::new(&source, None, Arc::clone(&clock) as _);
             let link = rt::block_on(connector.connect()).unwrap();
             let _other = upstream.accept().unwrap();
-            assert!(link.is_fit(clock.now() + (MOST_AGE - Duration::from_nanos(1))), "{host}");
-            assert_eq!(link.is_fit(clock.now() + MOST_AGE), !is_named, "{host}");
+            assert!(link.is_fit(clock.now() + (MAX_AGE - Duration::from_nanos(1))), "{host}");
+            assert_eq!(link.is_fit(clock.now() + MAX_AGE), !is_named, "{host}");
         }
     }
 }

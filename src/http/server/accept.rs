@@ -12,7 +12,7 @@ use crate::rt::{self, Listener, Socket};
 use crate::sink::Sink;
 
 /// Connections above the bound that are told so at a time; further ones are closed unheard.
-const MOST_REFUSALS: usize = 256;
+const MAX_REFUSALS: usize = 256;
 
 /// After how long without a byte the kernel looks whether a raw TCP client is still there. Nothing else
 /// would tell of one that vanished while a followed file is quiet.
@@ -57,7 +57,7 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
         None
     };
     // Raw TCP has no words for a refusal.
-    if refused.is_some() && (port.is_some() || server.refused.load(SeqCst) >= MOST_REFUSALS) {
+    if refused.is_some() && (port.is_some() || server.refused.load(SeqCst) >= MAX_REFUSALS) {
         server.telemetry.connection_refused();
         return;
     }

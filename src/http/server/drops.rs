@@ -18,10 +18,10 @@ use crate::rt;
 const SWEEP: Duration = Duration::from_secs(10);
 
 /// Clients whose drops are told apart between two sweeps; those of further ones are told together.
-const MOST_TOLD: usize = 100;
+const MAX_TOLD: usize = 100;
 
 /// Lines about single connections between two sweeps; the sweep tells of all.
-const MOST_LINES: usize = 20;
+const MAX_LINES: usize = 20;
 
 /// What one client lost since the last sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl DropLog {
         let mut gathered = self.gathered();
         let first = gathered.by_client.is_empty();
         let client = client.map(network);
-        if gathered.by_client.len() < MOST_TOLD || gathered.by_client.contains_key(&client) {
+        if gathered.by_client.len() < MAX_TOLD || gathered.by_client.contains_key(&client) {
             gathered.by_client.entry(client).or_default().add(bytes);
         } else {
             gathered.others.add(bytes);
@@ -68,7 +68,7 @@ impl DropLog {
     pub(super) fn may_tell(&self) -> bool {
         let mut gathered = self.gathered();
         gathered.lines += 1;
-        gathered.lines <= MOST_LINES
+        gathered.lines <= MAX_LINES
     }
 
     /// Sweeps when it is time for it, or when `over` comes.
@@ -161,16 +161,16 @@ mod tests {
             log.note(ip("0.0.0.0"), 1);
         }
         let told = log.take();
-        assert_eq!(told.len(), MOST_TOLD + 1);
+        assert_eq!(told.len(), MAX_TOLD + 1);
         assert_eq!(told[0], ("0.0.0.0".to_owned(), drops(1001, 1002)));
-        assert_eq!(told[MOST_TOLD], ("others".to_owned(), drops(900, 1800)));
+        assert_eq!(told[MAX_TOLD], ("others".to_owned(), drops(900, 1800)));
     }
 
     #[test]
     fn of_single_connections_twenty_lines_are_told_between_two_sweeps() {
         let log = DropLog::default();
         for _ in 0..2 {
-            assert_eq!((0..1000).filter(|_| log.may_tell()).count(), MOST_LINES);
+            assert_eq!((0..1000).filter(|_| log.may_tell()).count(), MAX_LINES);
             log.sweep();
         }
     }

@@ -26,10 +26,10 @@ use crate::sink::{Charge, HeldAs, SinkHeld};
 use crate::telemetry::Recent;
 
 /// Characters of a target that are kept when no access log wants more.
-const MOST_TARGET: usize = 256;
+const MAX_TARGET: usize = 256;
 
 /// How often who looks on tries to, a task's turn with its body being short.
-const MOST_TRIES: u32 = 10_000;
+const MAX_TRIES: u32 = 10_000;
 
 /// How long a stream of HTTP/2 may be busy with what it was given before its client is what holds it.
 const WINDOW_PATIENCE: Duration = Duration::from_millis(1);
@@ -72,7 +72,7 @@ pub(super) struct Flow {
 
 impl Transfer {
     pub(super) fn new<B>(request: &http::Request<B>, asker: Asker, logged: bool, began: Instant) -> Self {
-        let most = if logged { 2048 } else { MOST_TARGET };
+        let most = if logged { 2048 } else { MAX_TARGET };
         Self {
             method: request.method().clone(),
             target: target(request.uri(), most),
@@ -130,7 +130,7 @@ impl Transfer {
     /// The same for who looks on. `None` if its task does not let go of it: then it may be the body itself
     /// that asks, and must not wait for itself.
     fn flow_soon(&self) -> Option<MutexGuard<'_, Flow>> {
-        for _ in 0..MOST_TRIES {
+        for _ in 0..MAX_TRIES {
             match self.flow.try_lock() {
                 Ok(flow) => return Some(flow),
                 Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
@@ -228,7 +228,7 @@ impl Transfer {
         TransferReport {
             number,
             method: self.method.clone(),
-            target: excerpt(&self.target, MOST_TARGET),
+            target: excerpt(&self.target, MAX_TARGET),
             client: self.asker.key.clone(),
             route: None,
             status: None,

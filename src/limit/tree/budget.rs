@@ -86,7 +86,7 @@ impl Budget {
 }
 
 /// The longest that debited bytes may silence a node, in seconds of its rate.
-const MOST_DEBT_SECONDS: i128 = 1;
+const MAX_DEBT_SECONDS: i128 = 1;
 
 /// The token bucket of a node with a rate.
 ///
@@ -141,7 +141,7 @@ impl Meter {
     /// Books bytes that left without asking.
     pub(super) fn debit(&mut self, bytes: u64) {
         self.level.spend(bytes);
-        self.level.raise_to(-MOST_DEBT_SECONDS * i128::from(self.rate().bytes_per_second()) * NANO);
+        self.level.raise_to(-MAX_DEBT_SECONDS * i128::from(self.rate().bytes_per_second()) * NANO);
     }
 
     pub(super) fn give_back(&mut self, bytes: u64) {

@@ -1,15 +1,15 @@
 //! Standing in line and being served: the scheduler of the tree.
 
 use super::node::Ask;
-use super::{LEAST_QUANTUM, NodeId, Tree};
+use super::{MIN_QUANTUM, NodeId, Tree};
 use crate::clock::Instant;
 
 /// How much a turn may be for while the others are quiet: its share, if they were not, of so many intervals.
 /// Once they want something too, it waits until they have had as much.
-const MOST_INTERVALS: u64 = 5;
+const MAX_INTERVALS: u64 = 5;
 
 /// But at least so many bytes: a few packets.
-const LEAST_AHEAD: u64 = 4 * 1024;
+const MIN_AHEAD: u64 = 4 * 1024;
 
 /// What is due of `bytes` to one of `weight` among all of `weights`.
 fn share(bytes: u64, weight: u64, weights: u64) -> u64 {
@@ -57,15 +57,15 @@ impl Tree {
             let node = self.node(at);
             let Some(&(_, _, child)) = node.line.first() else {
                 let Ask::Waiting(wanted) = node.ask else { unreachable!("who stands in line waits") };
-                return (at, wanted.min(quantum).min(ahead.max(LEAST_AHEAD)));
+                return (at, wanted.min(quantum).min(ahead.max(MIN_AHEAD)));
             };
             if let (Some(meter), false) = (&node.meter, node.budget.report_only) {
                 quantum = quantum.min(meter.quantum());
-                ahead = ahead.min(meter.quantum().saturating_mul(MOST_INTERVALS));
+                ahead = ahead.min(meter.quantum().saturating_mul(MAX_INTERVALS));
             }
             if quantum != u64::MAX {
                 let weight = self.node(child).weight();
-                quantum = share(quantum, weight, node.line_weight).max(quantum.min(LEAST_QUANTUM));
+                quantum = share(quantum, weight, node.line_weight).max(quantum.min(MIN_QUANTUM));
                 ahead = share(ahead, weight, node.children_weight);
             }
             at = child;

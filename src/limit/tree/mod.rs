@@ -36,7 +36,7 @@ use node::Node;
 
 /// The least a grant is cut down to by sharing, in bytes: with very many streams under a small rate a turn
 /// takes longer, and packets keep a sensible size.
-pub const LEAST_QUANTUM: u64 = 1024;
+pub const MIN_QUANTUM: u64 = 1024;
 
 /// Names a node or a stream of one tree. It must not be used after it was removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

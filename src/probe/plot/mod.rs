@@ -33,10 +33,10 @@ const BELOW: f64 = 52.0;
 const PART: Duration = Duration::from_millis(200);
 
 /// Parts of the time that the lower plot has at most.
-const MOST_PARTS: usize = 150;
+const MAX_PARTS: usize = 150;
 
 /// Characters of a URL in the legend.
-const MOST_URL: usize = 66;
+const MAX_URL: usize = 66;
 
 /// What is drawn of the connections to one URL.
 enum Drawing {
@@ -67,7 +67,7 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
         .map(|(probed, summary)| {
             let whole = probed.connections.iter().all(|seen| seen.end == End::Whole);
             let until = if whole { summary.timeline.last().unwrap_or_default() } else { until };
-            let parts = parts(&summary.timeline, until, whole, MOST_PARTS, PART);
+            let parts = parts(&summary.timeline, until, whole, MAX_PARTS, PART);
             (parts, probed.connections.len())
         })
         .collect();
@@ -159,7 +159,7 @@ fn legend(outcome: &Outcome, report: &Report, goal: &Goal) -> Vec<Entry> {
             Drawing::Alike => vec![format!("line s{n}")],
             Drawing::Band => vec![format!("band s{n}"), format!("line s{n}")],
         };
-        let mut words = excerpt(&probed.target.to_string(), MOST_URL);
+        let mut words = excerpt(&probed.target.to_string(), MAX_URL);
         words.push_str(&figures(summary));
         if matches!(drawing(outcome, n), Drawing::Band) {
             words.push_str(", least to most, mean");

@@ -25,7 +25,7 @@ use crate::tls::ClientTls;
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Arrivals that are held in all: 16 MiB of them.
-const MOST_ARRIVALS: usize = 1 << 20;
+const MAX_ARRIVALS: usize = 1 << 20;
 
 /// What is to be asked, and how.
 #[derive(Clone, Debug)]
@@ -64,7 +64,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
     let plan = Arc::new(plan.clone());
     let clock = rt::clock();
     let all = plan.targets.len() * plan.connections;
-    let most = (MOST_ARRIVALS / all.max(1)).clamp(256, 1 << 16);
+    let most = (MAX_ARRIVALS / all.max(1)).clamp(256, 1 << 16);
     let crew = Arc::new(Crew::new(all));
     let _ending = crew.ends_when_dropped();
     let connections: Vec<Vec<Arc<Connection>>> = (0..plan.targets.len())

@@ -9,7 +9,7 @@ use crate::quota::id::Id;
 use crate::quota::limit::{ResourceLimit, Unit};
 
 /// The highest weight.
-pub const MOST_WEIGHT: u32 = 1000;
+pub const MAX_WEIGHT: u32 = 1000;
 
 /// A live client.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) struct Client {
 pub struct Interest {
     /// The resource.
     pub resource: Id,
-    /// Its part where all want more than there is, 1 to [`MOST_WEIGHT`].
+    /// Its part where all want more than there is, 1 to [`MAX_WEIGHT`].
     pub weight: u32,
     /// Micro-units a second that it can use; `None` is as much as there is.
     pub wants: Option<u64>,

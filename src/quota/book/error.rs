@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::client::MOST_WEIGHT;
-use crate::quota::id::{Id, LONGEST_ID};
+use super::client::MAX_WEIGHT;
+use crate::quota::id::{Id, MAX_ID_LEN};
 use crate::quota::limit::Unit;
 
 /// Why a call is refused.
@@ -86,9 +86,9 @@ impl fmt::Display for BookError {
             Self::TooManyResources(most) => write!(f, "{most} resources have a limit, and no more may have"),
             Self::TooManyInterests(most) => write!(f, "a client may use {most} resources, not more"),
             Self::NamedTwice(resource) => write!(f, "resource {resource} is named twice"),
-            Self::BadWeight(weight) => write!(f, "a weight of {weight} is not between 1 and {MOST_WEIGHT}"),
+            Self::BadWeight(weight) => write!(f, "a weight of {weight} is not between 1 and {MAX_WEIGHT}"),
             Self::LongInstance(len) => {
-                write!(f, "an instance's name of {len} bytes is too long; at most {LONGEST_ID}")
+                write!(f, "an instance's name of {len} bytes is too long; at most {MAX_ID_LEN}")
             }
         }
     }

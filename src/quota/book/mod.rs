@@ -20,12 +20,12 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::id::{Id, LONGEST_ID};
+use super::id::{Id, MAX_ID_LEN};
 use crate::clock::Instant;
 use client::Client;
 use resource::{Resource, Told};
 
-pub use client::{Allocation, Answer, Beat, ClientView, Interest, MOST_WEIGHT, ResourceView, ShareView};
+pub use client::{Allocation, Answer, Beat, ClientView, Interest, MAX_WEIGHT, ResourceView, ShareView};
 pub use error::BookError;
 
 /// What bounds a book.
@@ -105,7 +105,7 @@ impl Book {
     /// Another instance holds the id (an empty name is never the same one), or there is no room.
     pub fn register(&mut self, now: Instant, client: &Id, instance: &str) -> Result<(), BookError> {
         self.advance(now);
-        if instance.len() > LONGEST_ID {
+        if instance.len() > MAX_ID_LEN {
             return Err(BookError::LongInstance(instance.len()));
         }
         if let Some(&key) = self.names.get(client) {
@@ -256,7 +256,7 @@ impl Book {
         }
         let mut seen = BTreeSet::new();
         for interest in interests {
-            if !(1..=MOST_WEIGHT).contains(&interest.weight) {
+            if !(1..=MAX_WEIGHT).contains(&interest.weight) {
                 return Err(BookError::BadWeight(interest.weight));
             }
             if !seen.insert(&interest.resource) {

@@ -24,7 +24,7 @@ const PING: Duration = Duration::from_secs(10);
 const PONG: Duration = Duration::from_secs(5);
 
 /// The most bytes of an answer: a page of a thousand clients that use many resources.
-const MOST_BYTES: usize = 16 * 1024 * 1024;
+const MAX_BYTES: usize = 16 * 1024 * 1024;
 
 /// The calls of the service, on one connection.
 pub type Calls = QuotaClient<Channel>;
@@ -55,7 +55,7 @@ impl Dial {
     pub async fn connect(&self) -> io::Result<Calls> {
         let channel = self.open().await?;
         let calls = QuotaClient::with_origin(channel, self.endpoint.uri().clone());
-        Ok(calls.max_decoding_message_size(MOST_BYTES))
+        Ok(calls.max_decoding_message_size(MAX_BYTES))
     }
 
     /// Connects, for calls of other services of the same server too.

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::channel::Dial;
 use super::purse::Depth;
 use crate::quota::Endpoint;
-use crate::quota::book::MOST_WEIGHT;
+use crate::quota::book::MAX_WEIGHT;
 use crate::quota::id::Id;
 use crate::quota::limit::Unit;
 
@@ -44,7 +44,7 @@ impl QuotaClientSettings {
 
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         for (at, resource) in self.resources.iter().enumerate() {
-            if !(1..=MOST_WEIGHT).contains(&resource.weight) {
+            if !(1..=MAX_WEIGHT).contains(&resource.weight) {
                 return Err(SettingsError::Weight(resource.weight));
             }
             if self.resources[..at].iter().any(|other| other.id == resource.id) {
@@ -95,7 +95,7 @@ pub enum SettingsError {
 impl fmt::Display for SettingsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Weight(weight) => write!(f, "a weight of {weight} is not between 1 and {MOST_WEIGHT}"),
+            Self::Weight(weight) => write!(f, "a weight of {weight} is not between 1 and {MAX_WEIGHT}"),
             Self::Twice(id) => write!(f, "resource {id} is named twice"),
         }
     }

@@ -27,11 +27,11 @@ const PING: Duration = Duration::from_secs(20);
 const PONG: Duration = Duration::from_secs(10);
 
 /// Calls and streams at a time on one connection.
-const MOST_STREAMS: u32 = 256;
+const MAX_STREAMS: u32 = 256;
 
 /// Bytes of a head, and of what is held for one stream.
-const MOST_HEAD: u32 = 16 * 1024;
-const MOST_HELD: usize = 64 * 1024;
+const MAX_HEAD: u32 = 16 * 1024;
+const MAX_HELD: usize = 64 * 1024;
 
 /// Accepts until the server drains.
 pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
@@ -98,9 +98,9 @@ async fn drive(stream: Stream, shared: &Arc<Shared>, place: &Arc<Place>) -> hype
         .timer(HyperTimer::new(rt::clock()))
         .keep_alive_interval(PING)
         .keep_alive_timeout(PONG)
-        .max_concurrent_streams(MOST_STREAMS)
-        .max_send_buf_size(MOST_HELD)
-        .max_header_list_size(MOST_HEAD);
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_send_buf_size(MAX_HELD)
+        .max_header_list_size(MAX_HEAD);
     let mut serving = pin!(builder.serve_connection(stream, service));
     let mut draining = pin!(shared.reached(Stage::Draining));
     let mut stopped = pin!(shared.reached(Stage::Stopped));

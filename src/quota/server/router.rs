@@ -25,7 +25,7 @@ use crate::quota::wire::quota_server::QuotaServer;
 use crate::rt::Exchange;
 
 /// The most bytes of a request: 256 resources with ids of 128 bytes, and room.
-const MOST_BYTES: usize = 256 * 1024;
+const MAX_BYTES: usize = 256 * 1024;
 
 /// What tools ask that are older than the reflection service's first version. The messages are the same.
 const OLD_REFLECTION: &str = "/grpc.reflection.v1alpha.ServerReflection/";
@@ -53,9 +53,9 @@ impl Router {
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         ];
         Ok(Self {
-            quota: QuotaServer::new(Service::new(Arc::clone(&ledger))).max_decoding_message_size(MOST_BYTES),
+            quota: QuotaServer::new(Service::new(Arc::clone(&ledger))).max_decoding_message_size(MAX_BYTES),
             reflection: ServerReflectionServer::new(Reflection::new(&sets)?)
-                .max_decoding_message_size(MOST_BYTES),
+                .max_decoding_message_size(MAX_BYTES),
             health: Box::new(move |request| health.clone().call(request)),
             reporter,
             token,

@@ -14,10 +14,10 @@ use crate::quota::id::Id;
 use crate::quota::wire::{self, quota_server::Quota};
 
 /// The most entries of one page of a list.
-const MOST_ENTRIES: usize = 1000;
+const MAX_ENTRIES: usize = 1000;
 
 /// Streams for those who look on; each holds all the shares it told.
-const MOST_OBSERVERS: usize = 32;
+const MAX_OBSERVERS: usize = 32;
 
 /// Answers calls out of the book.
 pub(super) struct Service {
@@ -30,7 +30,7 @@ impl Service {
     pub(super) fn new(ledger: Arc<Ledger>) -> Self {
         let clients = ledger.with(|book, _| book.settings().most_clients);
         // A client that was cut off may have a second one before the first is found dead.
-        Self { ledger, watchers: Places::new(clients * 2), observers: Places::new(MOST_OBSERVERS) }
+        Self { ledger, watchers: Places::new(clients * 2), observers: Places::new(MAX_OBSERVERS) }
     }
 }
 
@@ -185,6 +185,6 @@ impl Quota for Service {
 /// What a list begins behind, and how many entries it has at most.
 fn page(token: &str, size: u32) -> Result<(Option<Id>, usize), Status> {
     let after = if token.is_empty() { None } else { Some(messages::id("page_token", token)?) };
-    let most = usize::try_from(size).unwrap_or(MOST_ENTRIES);
-    Ok((after, if most == 0 { MOST_ENTRIES } else { most.min(MOST_ENTRIES) }))
+    let most = usize::try_from(size).unwrap_or(MAX_ENTRIES);
+    Ok((after, if most == 0 { MAX_ENTRIES } else { most.min(MAX_ENTRIES) }))
 }
