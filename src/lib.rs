@@ -40,19 +40,16 @@
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+pub use sluicegate_core::{brigade, budget, clock, filter, generator, limit, throttle};
+
+use sluicegate_core::excerpt;
+
 pub mod admin;
 pub mod body;
-pub mod brigade;
-pub mod budget;
-pub mod clock;
 pub mod config;
 pub mod events;
-mod excerpt;
-pub mod filter;
-pub mod generator;
 pub mod http;
 mod http1;
-pub mod limit;
 mod named_file;
 pub mod probe;
 pub mod quota;
@@ -60,6 +57,5 @@ pub mod rt;
 pub mod sink;
 pub mod tcp;
 pub mod telemetry;
-pub mod throttle;
 pub mod tls;
 pub mod tracing;

@@ -1,0 +1,111 @@
+//! What each of many nodes has, set once for all of them.
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use super::{Inner, Node};
+use crate::limit::Budget;
+
+/// The budget that each of many nodes has: connections, responses. Clones are the same one.
+///
+/// ```
+/// use std::sync::Arc;
+/// use sluicegate_core::budget::{Each, Node};
+/// use sluicegate_core::clock::ManualClock;
+/// use sluicegate_core::limit::{Budget, Rate};
+///
+/// let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
+/// let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
+/// let (one, two) = (each.below(&server), each.below(&server));
+/// each.set(Budget::of(Rate::or_unlimited(2_000)));
+/// assert_eq!((one.budget().rate, two.budget().rate), (Rate::or_unlimited(2_000), Rate::or_unlimited(2_000)));
+/// ```
+#[derive(Clone)]
+pub struct Each(Arc<Alike>);
+
+struct Alike {
+    name: Arc<str>,
+    state: Mutex<State>,
+}
+
+struct State {
+    budget: Budget,
+    nodes: Vec<Weak<Inner>>,
+    /// How many there may be until those are looked for that are gone.
+    room: usize,
+}
+
+impl Each {
+    const MIN_ROOM: usize = 64;
+
+    /// Nodes to be called `name`, each with `budget`.
+    pub fn new(name: &str, budget: Budget) -> Self {
+        let state = State { budget, nodes: Vec::new(), room: Self::MIN_ROOM };
+        Self(Arc::new(Alike { name: name.into(), state: Mutex::new(state) }))
+    }
+
+    /// One more of them, below `above`, with a full burst.
+    #[must_use]
+    pub fn below(&self, above: &Node) -> Node {
+        let mut state = self.lock();
+        if state.nodes.len() >= state.room {
+            state.nodes.retain(|node| node.strong_count() > 0);
+            state.room = (state.nodes.len() * 2).max(Self::MIN_ROOM);
+        }
+        let node = above.child_named(Arc::clone(&self.0.name), state.budget);
+        state.nodes.push(Arc::downgrade(&node.0));
+        node
+    }
+
+    /// What each has that was not changed by itself.
+    pub fn budget(&self) -> Budget {
+        self.lock().budget
+    }
+
+    /// Changes it for all there are and all that come, from now on; also for one that was changed by itself.
+    pub fn set(&self, budget: Budget) {
+        let mut state = self.lock();
+        state.budget = budget;
+        state.nodes.iter().filter_map(Weak::upgrade).for_each(|node| Node(node).set(budget));
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.lock().nodes.iter().filter(|node| node.strong_count() > 0).count()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Each {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Each").field("name", &self.0.name).field("budget", &self.budget()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn those_that_are_gone_take_no_memory() {
+        let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
+        let each = Each::new("connection", Budget::default());
+        let kept: Vec<Node> = (0..100).map(|_| each.below(&server)).collect();
+        for _ in 0..10_000 {
+            drop(each.below(&server));
+        }
+        assert_eq!((each.len(), server.children()), (100, 100));
+        assert!(each.lock().nodes.len() <= 201, "{} are kept", each.lock().nodes.len());
+        drop(kept);
+        assert!(each.is_empty());
+    }
+}

@@ -1,0 +1,223 @@
+//! A clock that stands still until it is told to move.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
+use std::time::Duration;
+
+use super::{Clock, Instant, TimerKey};
+
+/// A clock for tests and simulations: time passes only by [`advance`](Self::advance) and its like.
+///
+/// ```
+/// use std::sync::Arc;
+/// use std::time::Duration;
+/// use futures_lite::future;
+/// use sluicegate_core::clock::{Clock, ManualClock, Sleep};
+///
+/// let clock = Arc::new(ManualClock::new());
+/// let mut sleep = Sleep::lasting(clock.clone(), Duration::from_millis(200));
+/// assert!(future::block_on(future::poll_once(&mut sleep)).is_none());
+///
+/// clock.advance_to_next();
+/// assert_eq!(clock.now().as_nanos(), 200_000_000);
+/// assert!(future::block_on(future::poll_once(&mut sleep)).is_some());
+/// assert_eq!(clock.sleepers(), 0);
+/// ```
+#[derive(Default)]
+pub struct ManualClock {
+    state: Mutex<State>,
+    /// The latest it ever was, in nanoseconds: up to there all that was set has fired.
+    latest: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    now: Instant,
+    /// By deadline, then by order of asking.
+    sleepers: BTreeMap<(Instant, u64), Waker>,
+    deadlines: BTreeMap<u64, Instant>,
+    asked: u64,
+}
+
+impl ManualClock {
+    /// A clock at [`Instant::ZERO`].
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Moves on by `duration`, and fires all that came due, in order. Who is woken finds the clock where
+    /// it was moved to, as after a late wake-up; [`advance_to_next`](Self::advance_to_next) is punctual.
+    pub fn advance(&self, duration: Duration) {
+        self.set(self.now() + duration);
+    }
+
+    /// Moves on to the earliest deadline and fires it. `None`, and no move, if nobody sleeps.
+    pub fn advance_to_next(&self) -> Option<Instant> {
+        let next = self.next_deadline()?;
+        self.set(next.max(self.now()));
+        Some(next)
+    }
+
+    /// Sets the time, also backwards, and fires what is due.
+    pub fn set(&self, now: Instant) {
+        let mut due = Vec::new();
+        {
+            let mut state = self.lock();
+            self.latest.fetch_max(now.as_nanos(), Ordering::SeqCst);
+            state.now = now;
+            while let Some(entry) = state.sleepers.first_entry() {
+                if entry.key().0 > now {
+                    break;
+                }
+                let (key, waker) = entry.remove_entry();
+                state.deadlines.remove(&key.1);
+                due.push(waker);
+            }
+        }
+        // Outside the lock: a waker may poll its task at once, and that asks the clock.
+        due.into_iter().for_each(Waker::wake);
+    }
+
+    /// The earliest instant somebody sleeps for.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.lock().sleepers.keys().next().map(|(deadline, _)| *deadline)
+    }
+
+    /// How many wake-ups are outstanding. A test that ends with one has leaked it.
+    pub fn sleepers(&self) -> usize {
+        self.lock().sleepers.len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Instant {
+        self.lock().now
+    }
+
+    fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
+        let mut state = self.lock();
+        state.asked += 1;
+        let generation = state.asked;
+        if deadline <= state.now {
+            drop(state);
+            waker.wake();
+        } else {
+            state.sleepers.insert((deadline, generation), waker);
+            state.deadlines.insert(generation, deadline);
+        }
+        TimerKey { slot: 0, generation }
+    }
+
+    fn cancel(&self, key: TimerKey) {
+        let mut state = self.lock();
+        if let Some(deadline) = state.deadlines.remove(&key.generation) {
+            state.sleepers.remove(&(deadline, key.generation));
+        }
+    }
+
+    fn may_have_fired(&self, deadline: Instant) -> bool {
+        deadline.as_nanos() <= self.latest.load(Ordering::SeqCst)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+    use std::task::Wake;
+
+    /// Notes in a shared list that it was woken, and what time its clock told then.
+    struct Note {
+        name: u32,
+        clock: Arc<ManualClock>,
+        notes: Arc<Mutex<Vec<(u32, u64)>>>,
+    }
+
+    impl Wake for Note {
+        fn wake(self: Arc<Self>) {
+            // Asks the clock and sets another wake-up, as a task that is polled at once would.
+            let now = self.clock.now();
+            self.notes.lock().unwrap().push((self.name, now.as_nanos()));
+            self.clock.cancel(TimerKey { slot: 0, generation: u64::MAX });
+        }
+    }
+
+    #[derive(Default)]
+    struct Scene {
+        clock: Arc<ManualClock>,
+        notes: Arc<Mutex<Vec<(u32, u64)>>>,
+    }
+
+    impl Scene {
+        fn wake_at(&self, nanos: u64, name: u32) -> TimerKey {
+            let note = Note { name, clock: Arc::clone(&self.clock), notes: Arc::clone(&self.notes) };
+            self.clock.wake_at(Instant::from_nanos(nanos), Arc::new(note).into())
+        }
+
+        /// Who was woken since the last call, and when.
+        fn woken(&self) -> Vec<(u32, u64)> {
+            std::mem::take(&mut *self.notes.lock().unwrap())
+        }
+    }
+
+    #[test]
+    fn wakes_in_order_of_deadline_then_of_asking() {
+        let scene = Scene::default();
+        for (nanos, name) in [(5, 1), (3, 2), (5, 3), (4, 4), (6, 5)] {
+            scene.wake_at(nanos, name);
+        }
+        scene.clock.set(Instant::from_nanos(5));
+        assert_eq!(scene.woken(), [(2, 5), (4, 5), (1, 5), (3, 5)]);
+        assert_eq!((scene.clock.sleepers(), scene.clock.next_deadline()), (1, Some(Instant::from_nanos(6))));
+    }
+
+    #[test]
+    fn a_deadline_that_has_passed_wakes_at_once() {
+        let scene = Scene::default();
+        scene.clock.set(Instant::from_nanos(7));
+        let key = scene.wake_at(7, 1);
+        assert_eq!(scene.woken(), [(1, 7)]);
+        scene.clock.cancel(key);
+        assert_eq!(scene.clock.sleepers(), 0);
+    }
+
+    #[test]
+    fn a_wake_up_taken_back_does_not_fire_and_one_that_fired_is_no_error() {
+        let scene = Scene::default();
+        let (first, second) = (scene.wake_at(5, 1), scene.wake_at(5, 2));
+        scene.clock.cancel(first);
+        scene.clock.cancel(first);
+        assert_eq!(scene.clock.advance_to_next(), Some(Instant::from_nanos(5)));
+        assert_eq!(scene.woken(), [(2, 5)]);
+        scene.clock.cancel(second);
+        assert_eq!(scene.clock.advance_to_next(), None);
+    }
+
+    #[test]
+    fn what_was_set_may_have_fired_up_to_the_latest_it_ever_was() {
+        let clock = ManualClock::new();
+        clock.set(Instant::from_nanos(10));
+        clock.set(Instant::from_nanos(2));
+        let fired = |nanos| clock.may_have_fired(Instant::from_nanos(nanos));
+        assert_eq!([2, 10, 11].map(fired), [true, true, false]);
+    }
+
+    #[test]
+    fn set_back_it_keeps_its_sleepers() {
+        let scene = Scene::default();
+        scene.clock.set(Instant::from_nanos(10));
+        scene.wake_at(15, 1);
+        scene.clock.set(Instant::from_nanos(2));
+        assert_eq!((scene.clock.now().as_nanos(), scene.clock.sleepers()), (2, 1));
+        scene.clock.advance(Duration::from_nanos(12));
+        assert_eq!(scene.woken(), []);
+        scene.clock.advance(Duration::from_nanos(1));
+        assert_eq!(scene.woken(), [(1, 15)]);
+    }
+}

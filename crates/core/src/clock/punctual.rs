@@ -1,0 +1,186 @@
+//! A wake-up a little late counts as on time.
+
+use std::time::Duration;
+
+use super::Instant;
+
+/// Turns the instants at which a driver was woken into those it tells its chain.
+///
+/// Timers fire late: by a slot of the wheel, by the executor's queue, by a socket that was busy. If
+/// the pace were reckoned from then, every interval would lose those milliseconds, for good. So a
+/// step that comes at most [`TOLERANCE`](Self::TOLERANCE) after the instant it was due is told that
+/// instant: the grid of the pace stays where the first spend put it. A step later than that is told
+/// the true time, because then it was the reader or the source that stalled, and a stall earns no
+/// more than the one chunk the allowance holds.
+///
+/// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
+/// down in many pieces, and time is not to run ahead between them. And what comes within
+/// [`TOGETHER`](Self::TOGETHER) of a wake-up counts as having come with it: a backend's next bytes are read
+/// when a chunk has left, and the byte or two that those microseconds earn would leave by themselves and
+/// move the grid. Told time is never ahead of the clock,
+/// and never more than the tolerance behind it. The bounds of the pace are exact in told time; a window
+/// on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
+///
+/// ```
+/// use sluicegate_core::clock::{Instant, Punctual};
+///
+/// let mut punctual = Punctual::default();
+/// punctual.expect(Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(207)), Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(209)), Instant::from_millis(200));
+/// assert_eq!(punctual.tell(Instant::from_millis(212)), Instant::from_millis(205));
+/// punctual.expect(Instant::from_millis(400));
+/// assert_eq!(punctual.tell(Instant::from_millis(300)), Instant::from_millis(300));
+/// ```
+#[derive(Debug, Default)]
+pub struct Punctual {
+    due: Option<Instant>,
+    /// How late the last wake-up was, if it counts as on time.
+    behind: Duration,
+    /// Up to then, on the clock, time stands still at the last wake-up.
+    still_until: Instant,
+    told: Instant,
+}
+
+impl Punctual {
+    /// How late still counts as on time: a quarter of an interval.
+    pub const TOLERANCE: Duration = Duration::from_millis(50);
+
+    /// How soon after a wake-up what comes is taken for a part of it, within the tolerance.
+    pub const TOGETHER: Duration = Duration::from_millis(5);
+
+    /// Remembers when the next step is due: the instant of the chain's
+    /// [`Sleep`](crate::filter::Step::Sleep), also if the driver looks again sooner.
+    pub fn expect(&mut self, due: Instant) {
+        self.due = Some(due);
+        self.behind = Duration::ZERO;
+        self.still_until = Instant::ZERO;
+    }
+
+    /// Takes the next step for a part of the last one, if it comes within the tolerance: what held it up was
+    /// the driver, and no instant of the chain's.
+    pub fn expect_rest(&mut self) {
+        self.expect(self.told);
+    }
+
+    /// The instant to tell the chain when the clock says `now`. Never steps back.
+    pub fn tell(&mut self, now: Instant) -> Instant {
+        if let Some(due) = self.due
+            && now >= due
+        {
+            let late = now - due;
+            let is_on_time = late <= Self::TOLERANCE;
+            self.behind = if is_on_time { late } else { Duration::ZERO };
+            self.due = None;
+            let together = now + Self::TOGETHER;
+            self.still_until = if is_on_time { together.min(due + Self::TOLERANCE) } else { together };
+        } else if now < self.still_until {
+            return self.told;
+        }
+        let on_time = Instant::from_nanos(now.nanos_since(Instant::ZERO + self.behind));
+        self.told = self.told.max(on_time);
+        self.told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUE: Instant = Instant::from_millis(200);
+    const NANO: Duration = Duration::from_nanos(1);
+
+    fn told(now: Instant) -> Instant {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        punctual.tell(now)
+    }
+
+    #[test]
+    fn late_within_the_tolerance_is_on_time_and_a_nanosecond_more_is_late() {
+        let edge = DUE + Punctual::TOLERANCE;
+        assert_eq!(told(DUE), DUE);
+        assert_eq!(told(edge), DUE);
+        assert_eq!(told(edge + Duration::from_nanos(1)), edge + Duration::from_nanos(1));
+    }
+
+    #[test]
+    fn the_rest_of_a_step_is_told_its_instant_within_the_tolerance() {
+        let edge = DUE + Punctual::TOLERANCE;
+        for (now, expected) in [(DUE, DUE), (edge, DUE), (edge + NANO, edge + NANO)] {
+            let mut punctual = Punctual::default();
+            assert_eq!(punctual.tell(DUE), DUE);
+            punctual.expect_rest();
+            assert_eq!(punctual.tell(now), expected, "{now:?}");
+        }
+    }
+
+    #[test]
+    fn early_is_early_and_the_due_instant_stays_expected() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(199)), Instant::from_millis(199));
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+    }
+
+    #[test]
+    fn lateness_stays_off_until_the_next_sleep_and_time_goes_on_meanwhile() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(897));
+        punctual.expect(Instant::from_millis(1000));
+        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(900));
+    }
+
+    #[test]
+    fn what_was_too_late_is_told_as_it_is_and_so_is_what_follows() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        for (millis, told) in [(251, 251), (252, 251), (256, 256), (257, 257), (5000, 5000)] {
+            assert_eq!(punctual.tell(Instant::from_millis(millis)), Instant::from_millis(told));
+        }
+    }
+
+    #[test]
+    fn what_comes_just_after_a_wake_up_came_with_it_within_the_tolerance() {
+        let ns = Duration::from_nanos(1);
+        for (woken, still_for) in [
+            (DUE, Punctual::TOGETHER),
+            (DUE + Duration::from_millis(45), Punctual::TOGETHER),
+            (DUE + Duration::from_millis(47), Duration::from_millis(3)),
+            (DUE + Punctual::TOLERANCE, Duration::ZERO),
+        ] {
+            let mut punctual = Punctual::default();
+            punctual.expect(DUE);
+            assert_eq!(punctual.tell(woken), DUE);
+            let until = woken + still_for;
+            if still_for > Duration::ZERO {
+                assert_eq!(punctual.tell(Instant::from_nanos(until.as_nanos() - 1)), DUE, "{woken:?}");
+            }
+            assert_eq!(punctual.tell(until), DUE + still_for, "time has gone on");
+            assert_eq!(punctual.tell(until + ns), DUE + still_for + ns);
+        }
+    }
+
+    #[test]
+    fn a_sleep_ends_what_came_together() {
+        let mut punctual = Punctual::default();
+        punctual.expect(DUE);
+        assert_eq!(punctual.tell(DUE), DUE);
+        punctual.expect(DUE + Duration::from_millis(2));
+        assert_eq!(punctual.tell(DUE + Duration::from_millis(1)), DUE + Duration::from_millis(1));
+        assert_eq!(punctual.tell(DUE + Duration::from_millis(3)), DUE + Duration::from_millis(2));
+    }
+
+    #[test]
+    fn a_clock_that_steps_back_is_not_followed() {
+        let mut punctual = Punctual::default();
+        assert_eq!(punctual.tell(DUE), DUE);
+        assert_eq!(punctual.tell(Instant::ZERO), DUE);
+        punctual.expect(Instant::from_millis(210));
+        assert_eq!(punctual.tell(Instant::ZERO), DUE);
+        assert_eq!(punctual.tell(Instant::from_millis(205)), Instant::from_millis(205));
+    }
+}

@@ -1,0 +1,24 @@
+//! The beginning of a text: messages and log lines are no place for a long one.
+//!
+//! Pure. Any room may import this; it imports none.
+
+/// The first `most` characters of `text`, with an ellipsis where more were cut off.
+pub fn excerpt(text: &str, most: usize) -> String {
+    match text.char_indices().nth(most) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_longer_is_cut_and_between_characters() {
+        for (text, expected) in [("", ""), ("äöü", "äöü"), ("äöü.", "äöü…"), ("äöüß.", "äöü…")]
+        {
+            assert_eq!(excerpt(text, 3), expected);
+        }
+    }
+}

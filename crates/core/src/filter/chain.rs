@@ -1,0 +1,400 @@
+//! The chain: filters one behind the other, stepped without I/O.
+
+use super::contract::Contract;
+use super::{Filter, FilterError, Verdict};
+use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
+use crate::clock::Instant;
+
+/// What is gathered at least: reads of less would cost more than they spare.
+const MIN_GATHERED: u64 = 512;
+
+/// What the driver of a [`Chain`] must do next.
+#[derive(Clone, Debug)]
+pub enum Step {
+    /// Take what is in the output, make room, and step again.
+    Output,
+    /// Put more buckets into [`Chain::input`], and step again.
+    NeedInput,
+    /// Step again at this instant; sooner only if [`Chain::wants_input`] was satisfied, or to see
+    /// whether a live limit changed.
+    Sleep(Instant),
+    /// Read this slice, or its beginning, hand the bytes to [`Chain::supply`], and step again. What is
+    /// due earlier than a slow read ends is known by [`Chain::due`]: stepping in between is allowed, and
+    /// asks for the same slice again.
+    Read(FileSlice),
+    /// The end of the stream has been put out, or an error mark has: nothing follows.
+    Done,
+}
+
+/// Filters in a row, each with a holding brigade before it.
+///
+/// ```
+/// use bytes::Bytes;
+/// use sluicegate_core::brigade::{Brigade, Bucket};
+/// use sluicegate_core::clock::Instant;
+/// use sluicegate_core::filter::{Chain, Count, Counts, RateFilter, Step};
+/// use sluicegate_core::limit::{Limit, Rate};
+///
+/// let counts = Counts::default();
+/// let mut chain = Chain::new()
+///     .then(Count::new(counts.clone()))
+///     .then(RateFilter::new(Limit::new(Rate::or_unlimited(5_000))));
+/// let mut out = Brigade::new();
+///
+/// chain.input().extend([Bucket::Data(Bytes::from_static(&[7; 2_500])), Bucket::Eos]);
+/// let mut timeline = Vec::new();
+/// let mut now = Instant::ZERO;
+/// loop {
+///     match chain.step(now, &mut out)? {
+///         Step::Output => {
+///             timeline.push((now.as_nanos() / 1_000_000, out.bytes()));
+///             out.clear();
+///         }
+///         Step::Sleep(due) => now = due,
+///         Step::Done => break,
+///         step => unreachable!("no file and all input given: {step:?}"),
+///     }
+/// }
+/// assert_eq!(timeline, [(0, 1000), (200, 1500)]);
+/// assert_eq!(counts.bytes(), 2_500);
+/// # Ok::<(), sluicegate_core::filter::FilterError>(())
+/// ```
+#[derive(Default)]
+pub struct Chain {
+    links: Vec<Link>,
+    /// Input of a chain that has no filter yet.
+    bare: Brigade,
+    /// The link whose input begins with a file slice that the driver is reading.
+    reading: Option<usize>,
+    /// The earliest instant a filter sleeps for, as of the last step.
+    due: Option<Instant>,
+    /// End of stream or an error mark came out of the last filter.
+    finished: bool,
+    /// The most that is gathered before each filter; `None` leaves it to them.
+    most: Option<u64>,
+}
+
+struct Link {
+    filter: Box<dyn Filter>,
+    input: Brigade,
+    state: State,
+    /// Called in this step, and nothing new came since.
+    called: bool,
+    begun: bool,
+    contract: Contract,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// To be called when its input is not empty.
+    Idle,
+    /// Its output was full: to be called when there is room, whatever its input holds.
+    Full,
+    /// To be called at the instant, whatever its input holds, and in each step before: a live limit may
+    /// have changed.
+    Asleep(Instant),
+    /// It ended, or what ended the stream passed it. So are all links before it.
+    Done,
+}
+
+impl Chain {
+    /// A chain without filters: what goes in comes out.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The same chain with `filter` behind the others. Filters are added before the first step.
+    #[must_use]
+    pub fn then(self, filter: impl Filter + 'static) -> Self {
+        self.then_boxed(Box::new(filter))
+    }
+
+    /// The same as [`then`](Self::then), for a filter made by a [`FilterFactory`](super::FilterFactory).
+    #[must_use]
+    pub fn then_boxed(mut self, filter: Box<dyn Filter>) -> Self {
+        let input = if self.links.is_empty() { std::mem::take(&mut self.bare) } else { Brigade::new() };
+        self.links.push(Link {
+            filter,
+            input,
+            state: State::Idle,
+            called: false,
+            begun: false,
+            contract: Contract::default(),
+        });
+        self
+    }
+
+    /// Where a generator puts its buckets. Its [`room`](Brigade::room) says how much is wanted.
+    pub fn input(&mut self) -> &mut Brigade {
+        match self.links.first_mut() {
+            Some(first) => {
+                // One that sleeps must see whether the end comes to hand meanwhile.
+                let most = if matches!(first.state, State::Asleep(_)) { None } else { self.most };
+                first.input.set_budget(if first.state == State::Done { 0 } else { first.lookahead(most) });
+                &mut first.input
+            }
+            None => {
+                self.bare.set_budget(self.most.unwrap_or(MAX_PIECE));
+                &mut self.bare
+            }
+        }
+    }
+
+    /// Has the chain gather at most `most` bytes (at least some hundred) before each filter from now on, and stop
+    /// when the output is full; `None` leaves it to the filters. The end of a stream may come to hand later.
+    pub fn gather_at_most(&mut self, most: Option<u64>) {
+        self.most = most.map(|most| most.max(MIN_GATHERED));
+    }
+
+    /// Bytes of content in memory that wait in the chain.
+    pub fn bytes_held(&self) -> u64 {
+        self.links.iter().fold(self.bare.bytes_in_memory(), |sum, link| sum + link.input.bytes_in_memory())
+    }
+
+    /// Bytes of memory that the filters' own state takes.
+    pub fn filters_held(&self) -> u64 {
+        self.links.iter().map(|link| link.filter.held()).sum()
+    }
+
+    /// Whether more input would be taken now, also while the chain sleeps: the end of a stream that
+    /// comes to hand in time lets the remainder go.
+    pub fn wants_input(&mut self) -> bool {
+        let finished = self.finished;
+        let input = self.input();
+        !finished && input.room() > 0 && !input.is_closed()
+    }
+
+    /// Whether the first filter sleeps. What it is given before it wakes, it keeps where it is, unless that
+    /// ends the stream.
+    pub fn sleeps_at_input(&self) -> bool {
+        self.links.first().is_some_and(|first| matches!(first.state, State::Asleep(_)))
+    }
+
+    /// Whether end of stream or an error mark was put out.
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
+    /// The earliest instant a filter sleeps for, as of the last step; also when that step answered
+    /// something other than [`Step::Sleep`]. A driver whose read or whose source is slow steps again then.
+    pub fn due(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Moves what can be moved at `now`, and says what is needed next.
+    ///
+    /// `out` has room for at least one byte, or holds something for the driver to take.
+    ///
+    /// # Errors
+    /// A filter's own error, or [`FilterError::Contract`] if one broke its contract. The stream cannot
+    /// go on after it.
+    ///
+    /// # Panics
+    /// In debug builds, if a filter broke its contract. To find that out they call a filter that sleeps a
+    /// second time at once: its answer must be the same.
+    pub fn step(&mut self, now: Instant, out: &mut Brigade) -> Result<Step, FilterError> {
+        self.due = None;
+        if self.finished {
+            return Ok(if out.is_empty() { Step::Done } else { Step::Output });
+        }
+        if self.links.is_empty() {
+            while let Some(bucket) = self.bare.pop_within(out.room()) {
+                out.push(bucket);
+            }
+        }
+        for link in &mut self.links {
+            link.called = false;
+        }
+        // From the end to the front: what is nearest to the client goes first, and nothing is pulled
+        // into a link that cannot pass it on.
+        let mut at = self.links.len();
+        while at > 0 && self.links[at - 1].state != State::Done {
+            if self.most.is_some() && out.room() == 0 {
+                break;
+            }
+            at -= 1;
+            // A filter may have bytes of its own to put out: those come before a read.
+            let pending = self.links[at].may_hold_bytes() || self.speaks_first(at);
+            if !pending && let Some(slice) = self.slice_to_read(at, out) {
+                self.due = self.earliest(at + 1, out);
+                if !out.is_empty() {
+                    // What is out already must not wait for a disk.
+                    return Ok(Step::Output);
+                }
+                self.reading = Some(at);
+                return Ok(Step::Read(slice));
+            }
+            if !self.may_call(at, out) {
+                continue;
+            }
+            let moved = self.call(at, now, out)?;
+            if moved && at + 1 < self.links.len() {
+                // The link behind has new input: back to it, and go on from there.
+                self.links[at + 1].called = false;
+                at += 2;
+            } else if !moved && self.slice_to_read(at, out).is_some() {
+                // It took what it was given, or had nothing of its own that is due: it can read on.
+                at += 1;
+            }
+        }
+        self.finished = out.is_closed();
+        self.due = if self.finished { None } else { self.earliest(0, out) };
+        Ok(match self.due {
+            _ if !out.is_empty() || out.room() == 0 => Step::Output,
+            Some(due) => Step::Sleep(due),
+            None => Step::NeedInput,
+        })
+    }
+
+    /// Answers [`Step::Read`]: the bytes at the slice's beginning as `Data`, or an `Error` mark.
+    ///
+    /// Fewer bytes than asked for are fine: what is missing is asked for again. No bytes at all mean
+    /// that the file has become shorter, and are taken for an error mark that says so.
+    pub fn supply(&mut self, bucket: impl Into<Bucket>) {
+        let Some(link) = self.reading.take().and_then(|at| self.links.get_mut(at)) else { return };
+        let Some(Bucket::File(slice)) = link.input.front() else { return };
+        let asked = slice.len();
+        match bucket.into() {
+            Bucket::Data(mut bytes) if !bytes.is_empty() => {
+                // `asked` fits into a usize where it is less than the bytes' length.
+                bytes.truncate(usize::try_from(asked).unwrap_or(usize::MAX));
+                let _read = link.input.pop_within(bytes.len() as u64);
+                link.input.push_front(bytes);
+            }
+            Bucket::Error(cause) => link.fail(cause),
+            _ => link.fail(SourceError::new("the file ended before its expected length")),
+        }
+    }
+
+    /// The next piece of a file slice that the filter at `at` wants as bytes.
+    fn slice_to_read(&self, at: usize, out: &Brigade) -> Option<FileSlice> {
+        let link = &self.links[at];
+        match link.input.front() {
+            Some(Bucket::File(slice)) if link.filter.reads_bytes() && self.room_behind(at, out) > 0 => {
+                Some(slice.clone().split_to(self.most.unwrap_or(MAX_PIECE)))
+            }
+            _ => None,
+        }
+    }
+
+    /// How much data the filter at `at` may put out.
+    fn room_behind(&self, at: usize, out: &Brigade) -> u64 {
+        match self.links.get(at + 1) {
+            Some(next) if next.input.is_closed() => 0,
+            Some(next) => next.lookahead(self.most).saturating_sub(next.input.bytes()),
+            None => out.room(),
+        }
+    }
+
+    /// Whether the filter at `at` could put out what comes next: there is room, or a mark comes next.
+    fn may_move(&self, at: usize, out: &Brigade) -> bool {
+        // Nothing is put behind an error that came up in the middle of the chain, not even marks.
+        let closed = self.links.get(at + 1).is_some_and(|next| next.input.is_closed());
+        let mark = self.links[at].input.front().is_some_and(Bucket::is_mark);
+        self.room_behind(at, out) > 0 || (mark && !closed)
+    }
+
+    fn may_call(&self, at: usize, out: &Brigade) -> bool {
+        let link = &self.links[at];
+        match link.state {
+            State::Done => false,
+            State::Full => self.room_behind(at, out) > 0,
+            State::Asleep(_) => !link.called && self.may_move(at, out),
+            State::Idle => (!link.input.is_empty() || self.speaks_first(at)) && self.may_move(at, out),
+        }
+    }
+
+    /// Whether the filter at `at` is to put out what it can before it sees anything.
+    fn speaks_first(&self, at: usize) -> bool {
+        let link = &self.links[at];
+        self.most.is_some() && !link.begun && link.input.is_empty() && link.filter.speaks_first()
+    }
+
+    /// The earliest instant a filter of those from `first` on sleeps for. One that could not move
+    /// anything then is left out: it is the one behind it that must act first.
+    fn earliest(&self, first: usize, out: &Brigade) -> Option<Instant> {
+        let sleepers = self.links.iter().enumerate().skip(first);
+        sleepers
+            .filter_map(|(at, link)| match link.state {
+                State::Asleep(due) if self.may_move(at, out) => Some(due),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// Calls the filter at `at`. True if something came out.
+    fn call(&mut self, at: usize, now: Instant, out: &mut Brigade) -> Result<bool, FilterError> {
+        let (most, (front, behind)) = (self.most, self.links.split_at_mut(at + 1));
+        let link = &mut front[at];
+        let output = match behind.first_mut() {
+            Some(next) => {
+                next.input.set_budget(next.lookahead(most));
+                &mut next.input
+            }
+            None => out,
+        };
+        // A filter that reads bytes sees them up to the first file slice; the rest waits for the driver.
+        let mut unread = Brigade::new();
+        if link.filter.reads_bytes() {
+            set_files_aside(&mut link.input, &mut unread);
+        }
+        let before = (output.len(), output.bytes());
+        let result = link.contract.call(&mut *link.filter, now, &mut link.input, output);
+        while let Some(bucket) = unread.pop() {
+            link.input.push(bucket);
+        }
+        (link.called, link.begun) = (true, true);
+        link.state = match result? {
+            Verdict::Done => State::Done,
+            _ if output.is_closed() => State::Done,
+            Verdict::SleepUntil(due) => State::Asleep(due),
+            Verdict::Ready if output.room() == 0 => State::Full,
+            Verdict::Ready => State::Idle,
+        };
+        let moved = (output.len(), output.bytes()) != before;
+        if link.state == State::Done {
+            // The stream ends here: what those before it still hold reaches nobody.
+            for link in front {
+                link.state = State::Done;
+                link.input.clear();
+            }
+        }
+        Ok(moved)
+    }
+}
+
+impl Link {
+    /// Whether the filter must be asked for what it may have kept to itself.
+    fn may_hold_bytes(&self) -> bool {
+        match self.state {
+            State::Full => true,
+            State::Asleep(_) => !self.called,
+            State::Idle | State::Done => false,
+        }
+    }
+
+    /// At least one byte: a filter that asks for none would never see data.
+    fn lookahead(&self, most: Option<u64>) -> u64 {
+        self.filter.lookahead().max(1).min(most.unwrap_or(u64::MAX))
+    }
+
+    /// Puts an error mark in the place of all that waits here.
+    fn fail(&mut self, cause: SourceError) {
+        self.input.clear();
+        self.input.push(Bucket::Error(cause));
+    }
+}
+
+/// Moves the first file slice and all behind it to `unread`.
+fn set_files_aside(input: &mut Brigade, unread: &mut Brigade) {
+    if !input.iter().any(|bucket| matches!(bucket, Bucket::File(_))) {
+        return;
+    }
+    let mut seen = Brigade::new();
+    while let Some(bucket) = input.pop() {
+        let target =
+            if matches!(bucket, Bucket::File(_)) || !unread.is_empty() { &mut *unread } else { &mut seen };
+        target.push(bucket);
+    }
+    std::mem::swap(input, &mut seen);
+}

@@ -1,0 +1,209 @@
+//! The tree of budgets: who may send how much next, when many share one rate.
+//!
+//! Hierarchical start-time fair queueing over token buckets. A stream is a leaf; it asks for as much as it
+//! has and gets a *grant* when every node above it can pay. At a shared node the turn belongs to the child:
+//! a client with twenty streams waits there once and passes its turn round among its own. So the rates are
+//! met, what one child leaves the others use, and shares are equal (or by weight) whatever the number of
+//! streams below a child.
+//!
+//! Each node keeps a virtual time, in bytes per unit of weight. A child that begins to wait is put in line
+//! at that time, or where its last grant ended if that is later; the child that stands first is served
+//! next. Virtual time moves on with every grant by what it took, divided by the weights of all children (as
+//! in WF²Q+, so that no flood of newcomers can stop it), and a newcomer waits for little more than the grant
+//! under way. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
+//!
+//! A grant is at most the stream's share of one interval, so a full turn of all waiting streams takes about
+//! one interval; and while most are quiet it is at most what would be its share of a second, so that nobody
+//! is long ahead of them when they are not. Costs O(depth × log n) for a grant. Nobody is told before the tokens are there: the driver
+//! calls [`Tree::dispatch`] at [`Tree::next_due`], and wakes exactly those whose turn came.
+//!
+//! Pure: takes `now`, knows no clock, no task, no lock.
+
+mod budget;
+mod leaves;
+mod line;
+mod node;
+
+use std::collections::BTreeSet;
+
+use slab::Slab;
+
+pub use budget::{Budget, Weight};
+pub use node::Passed;
+
+use crate::clock::Instant;
+use node::Node;
+
+/// The least a grant is cut down to by sharing, in bytes: with very many streams under a small rate a turn
+/// takes longer, and packets keep a sensible size.
+pub const MIN_QUANTUM: u64 = 1024;
+
+/// Names a node or a stream of one tree. It must not be used after it was removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(usize);
+
+impl NodeId {
+    /// A small number, unique among the living ones of a tree: fit to index a table.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// A tree of budgets.
+///
+/// ```
+/// use sluicegate_core::clock::Instant;
+/// use sluicegate_core::limit::{Budget, Rate, Tree};
+///
+/// // Two streams under one root of 10 000 B/s: 2 000 bytes an interval, shared.
+/// let now = Instant::ZERO;
+/// let mut tree = Tree::new(Budget::of(Rate::or_unlimited(10_000)), now);
+/// let (a, b) = (tree.add_stream(Tree::ROOT, Default::default()), tree.add_stream(Tree::ROOT, Default::default()));
+///
+/// assert_eq!(tree.ask(a, 5_000, now), Some(2_000), "all the root holds");
+/// assert_eq!(tree.ask(b, 5_000, now), None, "waits in line");
+/// assert_eq!(tree.next_due(), Some(Instant::from_millis(200)));
+/// tree.dispatch(Instant::from_millis(200));
+/// assert_eq!(tree.granted().collect::<Vec<_>>(), [b]);
+/// assert_eq!(tree.ask(b, 5_000, Instant::from_millis(200)), Some(2_000));
+/// ```
+#[derive(Debug)]
+pub struct Tree {
+    nodes: Slab<Node>,
+    /// Nodes that cannot pay what is asked below them, by the instant at which they can.
+    parked: BTreeSet<(Instant, NodeId)>,
+    /// Streams whose turn came since [`granted`](Self::granted) was read.
+    granted: Vec<NodeId>,
+    /// Tells apart those who began to wait at the same virtual time: first come, first served.
+    arrivals: u64,
+}
+
+impl Tree {
+    /// The node above all others.
+    pub const ROOT: NodeId = NodeId(0);
+
+    /// A tree of one node.
+    pub fn new(root: Budget, now: Instant) -> Self {
+        let mut nodes = Slab::new();
+        let at = nodes.insert(Node::inner(None, root, now));
+        debug_assert_eq!(at, Self::ROOT.0);
+        Self { nodes, parked: BTreeSet::new(), granted: Vec::new(), arrivals: 0 }
+    }
+
+    /// Adds a node that bounds what is put below it, with a full burst.
+    pub fn add(&mut self, parent: NodeId, budget: Budget, now: Instant) -> NodeId {
+        self.insert(parent, Node::inner(Some(parent), budget, now))
+    }
+
+    /// Adds a stream: one that asks.
+    pub fn add_stream(&mut self, parent: NodeId, weight: Weight) -> NodeId {
+        self.insert(parent, Node::stream(parent, weight))
+    }
+
+    fn insert(&mut self, parent: NodeId, node: Node) -> NodeId {
+        let above = self.node_mut(parent);
+        above.children += 1;
+        above.children_weight += node.weight();
+        NodeId(self.nodes.insert(node))
+    }
+
+    /// Takes a node or a stream out. What was granted to a stream and not [given
+    /// back](Self::give_back) counts as sent.
+    ///
+    /// # Panics
+    /// If the node still has children, or is the root.
+    pub fn remove(&mut self, id: NodeId, now: Instant) {
+        assert_eq!(self.node(id).children, 0, "a node with children cannot be removed");
+        let parent = self.node(id).parent.expect("the root cannot be removed");
+        self.leave_line(id);
+        self.unpark(id);
+        self.granted.retain(|granted| *granted != id);
+        let weight = self.nodes.remove(id.0).weight();
+        let above = self.node_mut(parent);
+        above.children -= 1;
+        above.children_weight -= weight;
+        self.dispatch(now);
+    }
+
+    /// The budget of a node.
+    pub fn budget(&self, id: NodeId) -> Budget {
+        self.node(id).budget
+    }
+
+    /// Changes a node's budget for all that is below it, from `now` on: also for those who wait.
+    pub fn set_budget(&mut self, id: NodeId, budget: Budget, now: Instant) {
+        self.leave_line(id);
+        self.unpark(id);
+        if let Some(parent) = self.node(id).parent {
+            let (old, new) = (self.node(id).weight(), u64::from(budget.weight.get()));
+            let above = self.node_mut(parent);
+            above.children_weight = above.children_weight - old + new;
+        }
+        self.node_mut(id).change(budget, now);
+        self.stand_in_line(id);
+        self.dispatch(now);
+    }
+
+    /// Books bytes that passed without asking (heads, framing) on a stream or a node and on all above it.
+    /// No node gets into more than a second's debt that way.
+    pub fn debit(&mut self, id: NodeId, bytes: u64, now: Instant) {
+        let mut at = id;
+        loop {
+            let node = self.node_mut(at);
+            let over = node.debit(bytes, now);
+            let Some(parent) = node.parent else { return };
+            node.finish_later(bytes);
+            self.note_over(at, over);
+            at = parent;
+        }
+    }
+
+    /// What passed through a node so far, and what kept it waiting.
+    pub fn passed(&self, id: NodeId) -> Passed {
+        self.node(id).passed
+    }
+
+    /// The same of the nodes directly below one, all together, those that are gone too. The bytes are those
+    /// that passed the node itself: what streams directly below it had is among them.
+    pub fn passed_below(&self, id: NodeId) -> Passed {
+        let node = self.node(id);
+        Passed { bytes: node.passed.bytes, waits: node.below.waits, over: node.below.over }
+    }
+
+    /// Has the node above `id` know what `id` only reported.
+    fn note_over(&mut self, id: NodeId, over: u64) {
+        if let (1.., Some(above)) = (over, self.node(id).parent) {
+            let below = &mut self.node_mut(above).below;
+            below.over = below.over.saturating_add(over);
+        }
+    }
+
+    /// How many nodes and streams stand below a node, directly.
+    pub fn children(&self, id: NodeId) -> usize {
+        self.node(id).children
+    }
+
+    /// When a node without children has nothing to remember any more: its burst is whole again. `now` or
+    /// earlier if that is so already.
+    pub fn forgettable_at(&self, id: NodeId) -> Instant {
+        self.node(id).meter.as_ref().map_or(Instant::ZERO, budget::Meter::full_at)
+    }
+
+    /// How many nodes and streams there are.
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
+    /// Never true: there is a root.
+    pub fn is_empty(&self) -> bool {
+        self.nodes.is_empty()
+    }
+
+    fn node(&self, id: NodeId) -> &Node {
+        &self.nodes[id.0]
+    }
+
+    fn node_mut(&mut self, id: NodeId) -> &mut Node {
+        &mut self.nodes[id.0]
+    }
+}

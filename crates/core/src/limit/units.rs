@@ -1,0 +1,275 @@
+//! Rates, bursts and sizes: their spellings, one parser, one way to print them.
+//!
+//! | spelling | means | where |
+//! |---|---|---|
+//! | `60` | 60 KiB (mod_ratelimit's `rate-limit 60`) | rates, bursts |
+//! | `500B` | bytes | everywhere |
+//! | `64k`, `1.5m`, `1g` | multiples of 1024 bytes (nginx's letters) | everywhere |
+//! | `8mbit`, `64kbit`, `1gbit` | multiples of 1000 bits | rates |
+//! | `off` | unlimited | where a rate is optional |
+//!
+//! Letters may be large or small. All arithmetic is in whole bytes and exact: a spelling that is not a
+//! whole number of bytes is an error, never rounded.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
+use std::str::FromStr;
+
+use serde::de::{self, Deserialize, Deserializer};
+
+use super::INTERVAL;
+use super::level::NANO;
+use super::spelling::{Fault, Quantity, UnitError, spell};
+
+/// A rate in bytes per second, never zero. Unlimited is `Option::<Rate>::None`.
+///
+/// ```
+/// use sluicegate_core::limit::Rate;
+///
+/// let rate: Rate = "60".parse()?;
+/// assert_eq!(rate.bytes_per_second(), 61_440);
+/// assert_eq!(rate.to_string(), "60k");
+/// assert_eq!(Rate::parse_or_off("off")?, None);
+/// # Ok::<(), sluicegate_core::limit::UnitError>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rate(NonZeroU64);
+
+/// A rate of zero bytes per second, which [`Rate`] does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroRate;
+
+impl fmt::Display for ZeroRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rate is at least 1 byte per second; leave it out where there is no limit")
+    }
+}
+
+impl std::error::Error for ZeroRate {}
+
+/// For `?` where bytes are read and written: [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+impl From<ZeroRate> for std::io::Error {
+    fn from(error: ZeroRate) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
+impl Rate {
+    /// A rate of `bytes_per_second`.
+    ///
+    /// ```
+    /// use sluicegate_core::limit::{Budget, Rate, ZeroRate};
+    ///
+    /// let share = |total: u64, parts: u64| Rate::new(total / parts).map(Budget::of);
+    /// assert_eq!(share(1_000, 4).map(|budget| budget.rate), Ok(Rate::or_unlimited(250)));
+    /// // Nothing to share is not a share without a limit.
+    /// assert_eq!(share(3, 4), Err(ZeroRate));
+    /// ```
+    ///
+    /// # Errors
+    /// [`ZeroRate`] for zero: no rate lets nothing through for ever. A caller that computed it must decide what
+    /// it means; see [`or_unlimited`](Self::or_unlimited).
+    pub fn new(bytes_per_second: u64) -> Result<Self, ZeroRate> {
+        NonZeroU64::new(bytes_per_second).map(Self).ok_or(ZeroRate)
+    }
+
+    /// A rate of `bytes_per_second`, or `None`, which is unlimited, for zero: for settings in which 0 says that
+    /// there is no limit. For what is computed, such as a share, take [`new`](Self::new).
+    pub fn or_unlimited(bytes_per_second: u64) -> Option<Self> {
+        Self::new(bytes_per_second).ok()
+    }
+
+    /// Bytes per second.
+    pub fn bytes_per_second(self) -> u64 {
+        self.0.get()
+    }
+
+    /// One chunk in whole bytes, at least one: what the rate gives in one [`INTERVAL`] of 200 ms.
+    ///
+    /// ```
+    /// use sluicegate_core::limit::Rate;
+    ///
+    /// let chunk = |rate: u64| Rate::new(rate).unwrap().bytes_per_interval();
+    /// assert_eq!((chunk(61_440), chunk(3_072), chunk(1)), (12_288, 614, 1));
+    /// ```
+    pub fn bytes_per_interval(self) -> u64 {
+        // An interval of any rate is less than the rate, and so fits.
+        u64::try_from(self.nano_per_interval() / NANO).unwrap_or(u64::MAX)
+    }
+
+    /// One chunk in nano-bytes, exactly; at least one byte.
+    pub(super) fn nano_per_interval(self) -> i128 {
+        (i128::from(self.bytes_per_second()) * INTERVAL.as_nanos() as i128).max(NANO)
+    }
+
+    /// Reads a rate or `off`, which is `None`: unlimited.
+    ///
+    /// # Errors
+    /// A text that is neither. Zero is not `off`: a rate lowered by mistake must not lift the limit.
+    pub fn parse_or_off(text: &str) -> Result<Option<Self>, UnitError> {
+        text.parse().map(|RateOrOff(rate)| rate)
+    }
+}
+
+/// A rate, or unlimited where `None`; spelt `off`.
+///
+/// A place where a rate is optional is read and printed through this.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RateOrOff(pub Option<Rate>);
+
+/// So many bytes may leave ahead of the pace, once. Zero, the default, is no burst.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Burst(u64);
+
+impl Burst {
+    /// A burst of `bytes`.
+    pub fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// Bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+/// A size in bytes that is neither a rate nor a burst, so that a plain number would be ambiguous.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Size(u64);
+
+impl Size {
+    /// A size of `bytes`.
+    pub const fn new(bytes: u64) -> Self {
+        Self(bytes)
+    }
+
+    /// Bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Rate {
+    type Err = UnitError;
+
+    /// Reads a rate; `off` is an error here.
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        let bytes = Quantity::Rate.read(text)?;
+        Self::new(bytes).map_err(|ZeroRate| Quantity::Rate.error(text, Fault::Zero))
+    }
+}
+
+impl FromStr for RateOrOff {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text.eq_ignore_ascii_case("off") {
+            return Ok(Self(None));
+        }
+        let bytes = Quantity::RateOrOff.read(text)?;
+        Ok(Self(Rate::or_unlimited(bytes)))
+    }
+}
+
+impl FromStr for Burst {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        Quantity::Burst.read(text).map(Self)
+    }
+}
+
+impl FromStr for Size {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        Quantity::Size.read(text).map(Self)
+    }
+}
+
+impl fmt::Display for Rate {
+    /// The shortest spelling that reads back to the same rate.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&spell(self.bytes_per_second(), Quantity::Rate))
+    }
+}
+
+impl fmt::Display for RateOrOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(rate) => rate.fmt(f),
+            None => f.pad("off"),
+        }
+    }
+}
+
+impl fmt::Display for Burst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&spell(self.0, Quantity::Burst))
+    }
+}
+
+impl fmt::Display for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&spell(self.0, Quantity::Size))
+    }
+}
+
+impl fmt::Debug for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rate({} B/s)", self.0)
+    }
+}
+
+impl fmt::Debug for Burst {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Burst({} B)", self.0)
+    }
+}
+
+impl fmt::Debug for Size {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Size({} B)", self.0)
+    }
+}
+
+/// Takes a string, and the two kinds of number that configuration formats have.
+struct Spelling<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = UnitError>> de::Visitor<'_> for Spelling<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, or a text such as \"64k\"")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        self.visit_str(&number.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        // The shortest decimal that is this number: what was written, without an exponent.
+        self.visit_str(&number.to_string())
+    }
+}
+
+macro_rules! deserialize_as_spelled {
+    ($($type:ty),*) => {$(
+        impl<'de> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Spelling(PhantomData))
+            }
+        }
+    )*};
+}
+
+deserialize_as_spelled!(Rate, RateOrOff, Burst, Size);
