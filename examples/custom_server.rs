@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::Instant;
+use sluicegate::config::FilterKinds;
 use sluicegate::filter::{Filter, FilterError, Verdict, named};
-use sluicegate::http::FilterKinds;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::limit::Rate;

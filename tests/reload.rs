@@ -11,8 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use served::{PATIENCE, Served};
-use sluicegate::config::{Config, Loader};
-use sluicegate::http::FilterKinds;
+use sluicegate::config::{Config, FilterKinds, Loader};
 use sluicegate::http::server::Server;
 use sluicegate::limit::Rate;
 

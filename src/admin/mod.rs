@@ -51,8 +51,7 @@ use answer::Pages;
 use connection::Shared;
 use prometheus_client::collector::Collector;
 
-use crate::config::{AdminSource, Config};
-use crate::http::AssemblyError;
+use crate::config::{AdminSource, AssemblyError, Config};
 use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
@@ -95,7 +94,7 @@ impl Admin {
         let Some(source) = &config.admin else { return Ok(None) };
         let token = source.token_file().map(|file| Token::from_file(file)).transpose();
         let token = token.map_err(|error| AssemblyError(error.to_string()))?;
-        let listener = crate::http::bind(source.listen())?;
+        let listener = crate::config::bind(source.listen())?;
         Self::new(vec![listener], token, server).map(Some).map_err(|error| AssemblyError(error.to_string()))
     }
 

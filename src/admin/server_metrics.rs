@@ -1,6 +1,7 @@
 //! The server's counters as metric families. Read when asked for; nothing is counted twice.
 
 use std::fmt;
+use std::sync::Arc;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
@@ -14,6 +15,7 @@ use crate::http::server::Handle;
 use crate::rt;
 use crate::sink::HeldAs;
 use crate::telemetry::{RouteCounts, Telemetry};
+use crate::tracing::Tracer;
 
 /// The label of answers that belong to no route. No route has this path: paths begin with a slash.
 const NO_ROUTE: &str = "none";
@@ -210,7 +212,10 @@ impl Collector for ServerMetrics {
         self.egress(&mut to)?;
         self.filters(&mut to)?;
         event_metrics::write(&mut to, &self.server.routes())?;
-        self.server.tracer().map_or(Ok(()), |tracer| tracing_metrics::write(&mut to, tracer))
+        match self.server.extension::<Arc<Tracer>>() {
+            Some(tracer) => tracing_metrics::write(&mut to, &tracer),
+            None => Ok(()),
+        }
     }
 }
 

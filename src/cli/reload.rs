@@ -1,8 +1,8 @@
 //! SIGHUP: the configuration is read again while the server runs.
 
 use futures_lite::future;
+use sluicegate::config::{FilterKinds, Reloaded};
 use sluicegate::http::server::Handle;
-use sluicegate::http::{FilterKinds, Reloaded};
 use sluicegate::rt::{self, Signal, Signals};
 
 use super::args::Run;

@@ -1,15 +1,16 @@
 //! The commands that serve: from a configuration to a server that runs until it is told to stop.
 
 use std::fmt::Write;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::{FutureExt, future};
 use sluicegate::admin::Admin;
-use sluicegate::config::{Config, ListenAddr, duration};
-use sluicegate::http::FilterKinds;
-use sluicegate::http::server::Server;
+use sluicegate::config::{Config, FilterKinds, ListenAddr, duration};
+use sluicegate::http::server::{Handle, Server};
 use sluicegate::quota::egress::Egress;
 use sluicegate::rt::{self, ShieldedStdout, Signals};
+use sluicegate::tracing::Tracer;
 
 use super::args::Run;
 use super::{CliError, StartLog, print, reload, summary};
@@ -72,10 +73,20 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     if let Some(egress) = egress {
         rt::block_on(egress.close());
     }
-    handle.end_tracing(SPANS_LEFT);
+    end_tracing(&handle);
     log::info!("stopped");
     stdout.finish();
     Ok(())
+}
+
+/// Exports the spans of deliveries that are still open, and drops those that take too long. Blocks its thread.
+fn end_tracing(handle: &Handle) {
+    let Some(tracer) = handle.extension::<Arc<Tracer>>() else { return };
+    handle.routes().iter().filter_map(|route| route.hub()).for_each(|hub| hub.end_traces());
+    let dropped = tracer.close(SPANS_LEFT);
+    if dropped > 0 {
+        log::warn!(dropped; "spans were not exported in time");
+    }
 }
 
 /// What a person wants to know of a server that starts: where it listens, what it serves, how fast.
@@ -108,7 +119,7 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
             quota.resource, quota.server, quota.client
         );
     }
-    if let Some(tracer) = server.handle().tracer() {
+    if let Some(tracer) = server.handle().extension::<Arc<Tracer>>() {
         let _ = writeln!(text, "spans of traced events go to {}", tracer.endpoint());
     }
     if let Some(pace) = summary::shared(config.limits.server) {

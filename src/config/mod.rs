@@ -12,10 +12,11 @@
 //! What was written (`raw.rs`) is kept apart from what it means: a [`Config`] holds addresses, rates and
 //! durations, never texts that could still be wrong. Programs without a file build one from its parts.
 //!
-//! Plain data: may import `filter` and `limit`, for what they have parsed and checked already, and never
-//! `http`, `sink`, `rt` or the command line. Those that need its settings import it.
+//! Settings are plain data: they may import `filter` and `limit`, for what these have parsed and checked, and never
+//! `http`, `sink`, `rt` or the command line. Only [`assembly`] and [`reload`] know what is made of them.
 
 mod admin;
+mod assembly;
 pub mod duration;
 mod error;
 mod events;
@@ -29,6 +30,7 @@ mod proxy;
 mod quota;
 mod raw;
 mod recover;
+mod reload;
 mod resolve;
 mod route;
 mod sink;
@@ -49,6 +51,8 @@ use log::LevelFilter;
 use crate::named_file;
 
 pub use admin::AdminSource;
+pub(crate) use assembly::bind;
+pub use assembly::{AssemblyError, FilterKinds};
 pub use error::ConfigError;
 pub use events::{EventFault, EventSettings, Suspend};
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
@@ -57,6 +61,7 @@ pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub use on_disk::Absent;
 pub use quota::{DEFAULT_RESOURCE, QuotaSource};
+pub use reload::Reloaded;
 pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
 pub use sink::{
     MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,

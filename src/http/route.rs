@@ -217,13 +217,13 @@ impl Route {
     }
 
     /// The same with a name, by which a reload finds it again.
-    pub(super) fn named_pace(mut self, name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
+    pub(crate) fn named_pace(mut self, name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
         self.stages.push(Stage::Pace(Pacing::new(name, limit, end_of_stream)));
         self
     }
 
     /// The limits of rate filters beside the route's that have names.
-    pub(super) fn named_paces(&self) -> impl Iterator<Item = (&str, &Limit)> {
+    pub(crate) fn named_paces(&self) -> impl Iterator<Item = (&str, &Limit)> {
         self.named().map(|pacing| (pacing.name.as_str(), &pacing.limit))
     }
 

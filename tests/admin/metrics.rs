@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::time::Duration;
 
 use sluicegate::admin::Admin;
-use sluicegate::http::FilterKinds;
+use sluicegate::config::FilterKinds;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::limit::Rate;

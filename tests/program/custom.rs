@@ -5,8 +5,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::Instant;
+use sluicegate::config::FilterKinds;
 use sluicegate::filter::{Filter, FilterError, FilterFactory, Verdict, named};
-use sluicegate::http::FilterKinds;
 use sluicegate::http::server::Server;
 use sluicegate::rt;
 

@@ -6,8 +6,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use sluicegate::config::Loader;
-use sluicegate::http::FilterKinds;
+use sluicegate::config::{FilterKinds, Loader};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::limit::{Budget, Rate};

@@ -184,8 +184,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::Loader;
-    use crate::http::FilterKinds;
+    use crate::config::{FilterKinds, Loader};
     use crate::http::server::Server;
     use crate::limit::Rate;
     use crate::rt;

@@ -30,22 +30,21 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 
 use event_listener::Event;
 use futures_lite::FutureExt;
+use http::Extensions;
 
 pub use super::MAX_HEAD;
 use super::budgets::Budgets;
 use super::route::Route;
 use super::routing::Routes;
 use crate::clock::{Clock, Sleep};
-use crate::config::Config;
 use crate::filter::Counts;
 use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
 use crate::telemetry::Telemetry;
-use crate::tracing::Tracer;
 pub use port::Port;
 
 use clients::{Clients, Refusal};
@@ -94,9 +93,9 @@ enum Stage {
 /// What all connections of one server share.
 struct Shared {
     setup: RwLock<Arc<Setup>>,
-    /// What it was made from. Locked while that changes, which may wait for a disk.
-    origin: Mutex<Option<Config>>,
-    /// Locked while limits are changed by what they are, after `origin` where both are.
+    /// Locked for the whole of a reload, which may wait for a disk.
+    reloading: Mutex<()>,
+    /// Locked while limits are read and set, after `reloading` where both are.
     changing: Mutex<()>,
     /// The sums over all connections' sinks.
     egress: Arc<SinkCounts>,
@@ -119,7 +118,8 @@ struct Shared {
     next_connection: AtomicU64,
     registry: Registry,
     room: Room,
-    tracer: OnceLock<Arc<Tracer>>,
+    /// Values of the program's own, found by their types.
+    extensions: RwLock<Extensions>,
 }
 
 /// Tells a running server to end. Clones tell the same server.
@@ -129,19 +129,17 @@ pub struct Handle(Arc<Shared>);
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
-        Self::of(settings, listeners, routes, BTreeMap::new(), None)
+        Self::with_counts(settings, listeners, routes, BTreeMap::new())
     }
 
-    /// The same for routes with filters that add to `counts`, as `origin` says.
-    pub(super) fn of(
+    /// A server of `routes` whose filters add to `counts`.
+    pub(crate) fn with_counts(
         settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
-        origin: Option<Config>,
     ) -> Self {
         let shared = Shared::new(settings, routes, counts, rt::clock());
-        *shared.origin.lock().unwrap_or_else(PoisonError::into_inner) = origin;
         Self { listeners, ports: Vec::new(), shared: Arc::new(shared) }
     }
 
@@ -267,7 +265,7 @@ impl Shared {
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             ports: RwLock::default(),
             setup: RwLock::new(Setup::new(settings, routes, counts)),
-            origin: Mutex::default(),
+            reloading: Mutex::default(),
             changing: Mutex::default(),
             telemetry,
             clock,
@@ -280,7 +278,7 @@ impl Shared {
             next_connection: AtomicU64::new(1),
             registry: Registry::default(),
             room: Room::default(),
-            tracer: OnceLock::new(),
+            extensions: RwLock::default(),
         }
     }
 

@@ -2,16 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
-use std::time::Duration;
 
 use super::super::route::Route;
 use super::super::routing::Routes;
 use super::{Handle, Server, Settings, Shared};
-use crate::config::Config;
 use crate::events::Hub;
 use crate::filter::Counts;
 use crate::sink::SinkSettings;
-use crate::tracing::Tracer;
 
 /// One state of it. Who has begun with it goes on with it.
 pub(super) struct Setup {
@@ -39,46 +36,36 @@ impl Shared {
 }
 
 impl Server {
-    /// The same, with what exports the spans of its streams of events.
-    pub(in crate::http) fn with_tracer(self, tracer: Option<Arc<Tracer>>) -> Self {
-        tracer.into_iter().for_each(|tracer| _ = self.shared.tracer.set(tracer));
+    /// Keeps `value` with the server; [`Handle::extension`] finds it by its type. Replaces one of the same type.
+    #[must_use]
+    pub fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
+        self.shared.extensions.write().unwrap_or_else(PoisonError::into_inner).insert(value);
         self
     }
 }
 
 impl Handle {
-    /// Runs `reload` while no other runs. It is given the configuration that the server has, if it was made
-    /// from one, and leaves there the one it has then.
-    pub(in crate::http) fn alone<T>(&self, reload: impl FnOnce(&mut Option<Config>) -> T) -> T {
-        reload(&mut self.0.origin.lock().unwrap_or_else(PoisonError::into_inner))
+    /// The value of type `T` that was kept with the server by [`Server::with_extension`].
+    pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
+        self.0.extensions.read().unwrap_or_else(PoisonError::into_inner).get().cloned()
     }
 
-    /// Runs `change`, which looks at limits and sets others, while nobody else does: neither a reload nor another
-    /// call. It must not wait for anything.
+    /// Runs `reload` while no other reload runs.
+    pub(crate) fn reloading<T>(&self, reload: impl FnOnce() -> T) -> T {
+        let _reloading = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        reload()
+    }
+
+    /// Runs `change`, which reads limits and sets others, while neither a reload nor another call does. It must not
+    /// wait for anything.
     pub(crate) fn changing<T>(&self, change: impl FnOnce() -> T) -> T {
         let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
         change()
     }
 
-    /// What exports the spans of its streams of events, if anything does.
-    pub fn tracer(&self) -> Option<&Arc<Tracer>> {
-        self.0.tracer.get()
-    }
-
-    /// Ends the export of spans: has those told that are open, and waits at most `most` until all are exported.
-    /// What is not by then is dropped. Blocks its thread; meant for the end, when the server has stopped.
-    pub fn end_tracing(&self, most: Duration) {
-        let Some(tracer) = self.tracer() else { return };
-        self.routes().iter().filter_map(|route| route.hub()).for_each(|hub| hub.end_traces());
-        let dropped = tracer.close(most);
-        if dropped > 0 {
-            log::warn!(dropped; "spans were not exported in time");
-        }
-    }
-
     /// Sets all limits, for transfers under way too, and everything else for what begins from now on. A
     /// route at a path that was there before takes over the limits of the one before.
-    pub(in crate::http) fn replace(
+    pub(crate) fn replace(
         &self,
         settings: Settings,
         mut routes: Vec<Route>,

@@ -1,17 +1,18 @@
-//! From a configuration to a server: opens the folders, makes the filters, binds the addresses.
+//! Makes a server from a configuration: opens folders, makes filters, binds addresses.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::files::Files;
-use super::proxy::Proxy;
-use super::route::Route;
-use super::server::{Server, Settings};
-use super::token::Token;
+use super::reload::Origin;
 use crate::config::{self, Config, FilterKind, ListenAddr, Source, TcpSource};
 use crate::events::Events;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
+use crate::http::Token;
+use crate::http::files::Files;
+use crate::http::proxy::Proxy;
+use crate::http::route::Route;
+use crate::http::server::{Server, Settings};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 use crate::tcp::Service;
@@ -27,7 +28,7 @@ type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>
 /// ```
 /// use std::sync::Arc;
 /// use sluicegate::filter::{Count, Counts, named};
-/// use sluicegate::http::FilterKinds;
+/// use sluicegate::config::FilterKinds;
 ///
 /// let kinds = FilterKinds::default().with("tally", |_options| {
 ///     Ok(Arc::new(named(|| Count::new(Counts::default()))))
@@ -80,8 +81,12 @@ impl Server {
         let tracer = tracer.transpose().map_err(|error| AssemblyError(error.to_string()))?;
         let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let server =
-            Self::of(settings(config), listeners, routes, counts, Some(config.clone())).with_tracer(tracer);
+        let server = Self::with_counts(settings(config), listeners, routes, counts);
+        let server = server.with_extension(Origin::new(config));
+        let server = match tracer {
+            Some(tracer) => server.with_extension(tracer),
+            None => server,
+        };
         config.tcp.iter().try_fold(server, |server, given| {
             let faulty = |error| AssemblyError(format!("tcp:{}: {error}", given.listen));
             given.source.check_file().map_err(faulty)?;

@@ -1,13 +1,15 @@
-//! A running server takes a new configuration: what can be changed is, and all of it is told.
+//! Applies a new configuration to a running server, and lists what changed.
 
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::assembly::{self, AssemblyError, FilterKinds};
-use super::budgets::{CLIENT, SERVER};
-use super::server::Handle;
 use crate::config::words::{spell_half_close, spell_on_full};
 use crate::config::{Config, Route, Tcp, TcpSource, duration};
+use crate::http::budgets::{CLIENT, SERVER};
+use crate::http::server::Handle;
 use crate::limit::{Budget, Burst, RateOrOff, Size};
+use crate::tracing::Tracer;
 
 /// The most changes that are told one by one.
 const MAX_TOLD: usize = 50;
@@ -32,6 +34,16 @@ impl fmt::Display for Reloaded {
     }
 }
 
+/// The configuration that a server was made from, or took last.
+#[derive(Clone)]
+pub(super) struct Origin(Arc<Mutex<Config>>);
+
+impl Origin {
+    pub(super) fn new(config: &Config) -> Self {
+        Self(Arc::new(Mutex::new(config.clone())))
+    }
+}
+
 impl Handle {
     /// Has the running server do what `config` says, but for the addresses it listens on.
     ///
@@ -46,14 +58,18 @@ impl Handle {
     /// # Errors
     /// A folder cannot be opened, or a filter of `kinds` refuses its options. Nothing is changed then.
     pub fn reload(&self, config: &Config, kinds: &FilterKinds) -> Result<Reloaded, AssemblyError> {
-        self.alone(|origin| {
+        self.reloading(|| {
             let mut counts = self.counts();
-            let routes = assembly::routes(config, kinds, &mut counts, self.tracer())?;
+            let tracer = self.extension::<Arc<Tracer>>();
+            let routes = assembly::routes(config, kinds, &mut counts, tracer.as_ref())?;
+            let origin = self.extension::<Origin>();
+            let mut origin =
+                origin.as_ref().map(|origin| origin.0.lock().unwrap_or_else(PoisonError::into_inner));
             // Folders are open by now: nothing is waited for while limits stand still.
             let changes = self.changing(|| {
                 let (before, own) = (self.limits(), self.own_limits());
                 self.replace(assembly::settings(config), routes, counts);
-                if let Some(old) = &origin {
+                if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
                 let mut changes = limit_changes(&before, &self.limits());
@@ -61,7 +77,7 @@ impl Handle {
                 changes
             });
             let mut reloaded = Reloaded { changes, needs_restart: vec![] };
-            if let Some(old) = origin {
+            if let Some(old) = origin.as_deref_mut() {
                 reloaded.changes.extend(route_changes(&old.routes, &config.routes));
                 reloaded.changes.extend(setting_changes(old, config));
                 reloaded.needs_restart = fixed_changes(old, config);
