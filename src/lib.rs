@@ -44,6 +44,7 @@ pub use sluicegate_core::{brigade, budget, clock, filter, generator, limit, thro
 
 use sluicegate_core::excerpt;
 
+pub mod address;
 pub mod admin;
 pub mod body;
 pub mod config;
@@ -58,4 +59,5 @@ pub mod sink;
 pub mod tcp;
 pub mod telemetry;
 pub mod tls;
+pub mod token;
 pub mod tracing;

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use proptest::prelude::*;
+use sluicegate::address::ListenAddr;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, FollowLinks, GzipSettings, HostPolicy, KeySource, ListenAddr, Loader,
-    MAX_FILE, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    Config, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Loader, MAX_FILE, Pace,
+    ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
+use sluicegate::http::proxy::HostPolicy;
 use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};
 
 const GOOD: &str = include_str!("../fixtures/config/sluicegate.toml");

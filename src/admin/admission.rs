@@ -8,10 +8,10 @@
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Response, StatusCode, request};
 
-use crate::http::Token;
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http::host::{self, HostFault};
+use crate::token::Token;
 
 /// What the listener asks of those who ask it.
 #[derive(Clone, Copy, Debug)]

@@ -17,12 +17,12 @@ use super::format::Format;
 use super::limit_metrics::LimitMetrics;
 use super::process_metrics::ProcessMetrics;
 use super::server_metrics::ServerMetrics;
-use crate::http::Token;
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
 use crate::rt;
+use crate::token::Token;
 
 /// Says why the process is not ready, if it is not.
 pub(super) type Check = dyn Fn() -> Result<(), String> + Send + Sync;

@@ -55,8 +55,7 @@ use crate::config::{AdminSource, AssemblyError, Config};
 use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
-
-pub use crate::http::{Token, TokenError};
+use crate::token::Token;
 
 /// Shows what a server does to those who ask on the admin listener.
 pub struct Admin {

@@ -13,10 +13,10 @@ use http::{Method, Request, StatusCode};
 use http_body::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sluicegate::admin::Token;
+use sluicegate::address::ListenAddr;
 use sluicegate::clock::{Clock, Sleep};
-use sluicegate::config::ListenAddr;
 use sluicegate::rt::{self, Connect, Socket};
+use sluicegate::token::Token;
 
 use super::CliError;
 

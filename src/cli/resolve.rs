@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use sluicegate::address::ListenAddr;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    Absent, AdminSource, Config, FilesSource, ListenAddr, Loader, MAX_BUFFER, MAX_CONNECTIONS, MAX_IN_KERNEL,
-    MAX_TOTAL, ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of,
-    duration, size_up_to,
+    Absent, AdminSource, Config, FilesSource, Loader, MAX_BUFFER, MAX_CONNECTIONS, MAX_IN_KERNEL, MAX_TOTAL,
+    ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of, duration,
+    size_up_to,
 };
 use sluicegate::limit::{Budget, Rate, Size, UnitError};
 

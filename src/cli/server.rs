@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::{FutureExt, future};
+use sluicegate::address::ListenAddr;
 use sluicegate::admin::Admin;
-use sluicegate::config::{Config, FilterKinds, ListenAddr, duration};
+use sluicegate::config::{Config, FilterKinds, duration};
 use sluicegate::http::server::{Handle, Server};
 use sluicegate::quota::egress::Egress;
 use sluicegate::rt::{self, ShieldedStdout, Signals};

@@ -4,10 +4,11 @@ use std::fmt::Write;
 
 use sluicegate::config::words::{spell_end_of_stream, spell_half_close, spell_on_full};
 use sluicegate::config::{
-    CollectorUrl, Config, FilterKind, FollowLinks, HalfClose, Pace, Route, SinkSettings, Source, Tcp,
-    TcpSource, TracingSettings, duration,
+    Config, FilterKind, FollowLinks, HalfClose, Pace, Route, SinkSettings, Source, Tcp, TcpSource,
+    TracingSettings, duration,
 };
 use sluicegate::limit::{Budget, Burst, Rate, Size};
+use sluicegate::tracing::CollectorUrl;
 
 /// All of `config`, which was read from `file`.
 pub(super) fn of(config: &Config, file: &str) -> String {

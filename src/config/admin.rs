@@ -5,10 +5,10 @@ use std::path::PathBuf;
 
 use toml::Spanned;
 
-use super::ListenAddr;
 use super::on_disk::Kind;
 use super::raw::Parsed;
 use super::resolve::Resolver;
+use crate::address::ListenAddr;
 
 /// Where the admin listener stands. Always loopback, a Unix socket, or behind a token.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use super::reload::Origin;
-use crate::config::{self, Config, FilterKind, ListenAddr, Source, TcpSource};
+use crate::address::ListenAddr;
+use crate::config::{self, Config, FilterKind, Source, TcpSource};
 use crate::events::Events;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
-use crate::http::Token;
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
@@ -16,6 +16,7 @@ use crate::http::server::{Server, Settings};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 use crate::tcp::Service;
+use crate::token::Token;
 use crate::tracing::Tracer;
 
 /// Makes a filter from the keys of its table; the error's text says what is wrong with them.

@@ -22,8 +22,6 @@ mod error;
 mod events;
 mod filters;
 mod limits;
-mod listen;
-mod network;
 mod on_disk;
 mod places;
 mod proxy;
@@ -37,7 +35,6 @@ mod sink;
 mod source;
 mod tcp;
 mod tracing;
-mod upstream;
 pub mod words;
 
 use std::collections::BTreeSet;
@@ -48,6 +45,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use crate::address::{ListenAddr, Network};
 use crate::named_file;
 
 pub use admin::AdminSource;
@@ -57,8 +55,6 @@ pub use error::ConfigError;
 pub use events::{EventFault, EventSettings, Suspend};
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use limits::{KeySource, RouteLimits, SharedLimits, budget_of};
-pub use listen::{ListenAddr, ListenError};
-pub use network::{Network, NetworkError};
 pub use on_disk::Absent;
 pub use quota::{DEFAULT_RESOURCE, QuotaSource};
 pub use reload::Reloaded;
@@ -67,10 +63,8 @@ pub use sink::{
     MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
 };
 pub use source::{FilesSource, FollowLinks, ProxySource, Source};
-pub use tcp::{HostPort, Tcp, TcpSource};
-pub use tracing::{CollectorUrl, TracingSettings};
-pub(crate) use upstream::climbs;
-pub use upstream::{HostPolicy, UpstreamUrl};
+pub use tcp::{Tcp, TcpSource};
+pub use tracing::TracingSettings;
 pub use words::HalfClose;
 
 /// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.

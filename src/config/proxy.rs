@@ -5,7 +5,7 @@ use toml::Spanned;
 use super::raw::{RawRoute, Timeout};
 use super::resolve::Resolver;
 use super::source::{ProxySource, Source};
-use super::upstream::{HostPolicy, UpstreamUrl};
+use crate::http::proxy::{HostPolicy, UpstreamUrl};
 
 impl Resolver<'_> {
     /// The source that `proxy` and the keys beside it in the route `name` make.

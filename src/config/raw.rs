@@ -17,7 +17,8 @@ use toml::Spanned;
 use super::events::RawEvents;
 use super::limits::{RawBudget, RawClient, RawRouteLimits};
 use super::tcp::RawTcp;
-use super::{FollowLinks, HalfClose, ListenAddr, Network, OnFull, RoutePath, duration, words};
+use super::{FollowLinks, HalfClose, OnFull, RoutePath, duration, words};
+use crate::address::{ListenAddr, Network};
 use crate::filter::EndOfStream;
 use crate::limit::{Burst, RateOrOff, Size};
 

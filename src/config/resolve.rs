@@ -16,8 +16,8 @@ use super::recover::{self, Faults};
 use super::route::{Route, RouteDraft};
 use super::sink::{MAX_TOTAL, size_up_to};
 use super::source::{FilesSource, ProxySource, Source};
-use super::upstream::UpstreamUrl;
-use super::{Config, ListenAddr, MAX_CONNECTIONS, duration};
+use super::{Config, MAX_CONNECTIONS, duration};
+use crate::address::ListenAddr;
 use crate::limit::Size;
 
 /// See [`Loader::parse`](super::Loader::parse).
@@ -224,7 +224,9 @@ impl Resolver<'_> {
         let is_known = source.is_some();
         let draft = RouteDraft {
             path: raw.path.into_inner().0,
-            source: source.unwrap_or_else(|| Source::Proxy(ProxySource::new(UpstreamUrl::unknown()))),
+            source: source.unwrap_or_else(|| {
+                Source::Proxy(ProxySource::new(crate::http::proxy::UpstreamUrl::unknown()))
+            }),
             rate: rate.and_then(|rate| rate.into_inner().0),
             burst: burst.map(Spanned::into_inner),
             limits,

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::error::shorten;
 use super::events::EventSettings;
 use super::on_disk;
-use super::upstream::{HostPolicy, UpstreamUrl};
+use crate::http::proxy::{HostPolicy, UpstreamUrl};
 use crate::limit::Size;
 
 /// Where a route's content comes from.

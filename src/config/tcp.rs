@@ -1,21 +1,19 @@
 //! `[[tcp]]`: raw TCP at a pace, a file for whoever connects or a relay.
 
-use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
 
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::error::shorten;
+use super::Pace;
 use super::limits::{RawBudget, RouteLimits};
 use super::on_disk::{self, Kind};
 use super::raw::{EndOfStreamWord, Parsed, Timeout};
 use super::resolve::Resolver;
-use super::{ListenAddr, Pace};
+use crate::address::{HostPort, ListenAddr};
 use crate::limit::{Burst, Rate, RateOrOff};
 
 /// A TCP port and what it serves.
@@ -66,54 +64,6 @@ impl TcpSource {
 
     /// The default of `connect_timeout`: a backend is near.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-}
-
-/// A host with a port: `db:5432`, `127.0.0.1:22`, `[::1]:22`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostPort {
-    /// A name or an address, without brackets.
-    pub host: String,
-    /// The TCP port.
-    pub port: u16,
-}
-
-impl FromStr for HostPort {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| {
-            Err(format!(
-                "{:?} is not a host with a port: {why}; write 127.0.0.1:5432 or [::1]:5432",
-                shorten(text)
-            ))
-        };
-        let Some((host, port)) = text.rsplit_once(':') else { return bad("the port is missing") };
-        let Some(port) = port.parse().ok().filter(|port| *port != 0) else {
-            return bad("the port is not a number from 1 to 65535");
-        };
-        let inner = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
-        let is_name = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
-        match inner {
-            Some(inner) if inner.parse::<std::net::Ipv6Addr>().is_ok() => {
-                Ok(Self { host: inner.to_owned(), port })
-            }
-            Some(_) => bad("in the brackets is no IPv6 address"),
-            None if host.is_empty() => bad("the host is missing"),
-            None if host.contains(':') => bad("an IPv6 address stands in brackets"),
-            None if host.chars().all(is_name) => Ok(Self { host: host.to_owned(), port }),
-            None => bad("the host has characters that no name has"),
-        }
-    }
-}
-
-impl fmt::Display for HostPort {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
-    }
 }
 
 /// `[[tcp]]` as it is written.
@@ -231,31 +181,5 @@ impl Resolver<'_> {
             ..RouteLimits::default()
         };
         Some(Tcp { listen, source: source?, pace, limits })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hosts_have_ports() {
-        for good in ["db:5432", "127.0.0.1:22", "[::1]:22", "a-b.c_d:1"] {
-            assert_eq!(good.parse::<HostPort>().map(|host| host.to_string()), Ok(good.to_owned()));
-        }
-        for (bad, expected) in [
-            ("db", "the port is missing"),
-            ("db:", "not a number from 1"),
-            ("db:0", "not a number from 1"),
-            ("db:99999", "not a number from 1"),
-            (":22", "the host is missing"),
-            ("::1:22", "stands in brackets"),
-            ("[db]:22", "no IPv6 address"),
-            ("http://db:22", "stands in brackets"),
-            ("d b:22", "no name has"),
-        ] {
-            let error = bad.parse::<HostPort>().unwrap_err();
-            assert!(error.contains(expected), "{bad}: {error}");
-        }
     }
 }

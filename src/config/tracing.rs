@@ -1,58 +1,11 @@
 //! Where spans of traced events are exported to, and as whose.
 
-use std::fmt;
-use std::str::FromStr;
-
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::UpstreamUrl;
-use super::error::shorten;
 use super::raw::Parsed;
 use super::resolve::Resolver;
-
-/// The URL of a collector of OTLP over HTTP: `http://HOST[:PORT][/PATH]`.
-///
-/// ```
-/// use sluicegate::config::CollectorUrl;
-///
-/// let url: CollectorUrl = "http://127.0.0.1:4318".parse()?;
-/// assert_eq!(url.for_traces(), "http://127.0.0.1:4318/v1/traces");
-/// assert!("https://example.com".parse::<CollectorUrl>().is_err());
-/// # Ok::<(), String>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CollectorUrl(UpstreamUrl);
-
-impl CollectorUrl {
-    /// Where it takes spans: below it, as OTLP has it.
-    pub fn for_traces(&self) -> String {
-        format!("{}/v1/traces", self.to_string().trim_end_matches('/'))
-    }
-}
-
-impl FromStr for CollectorUrl {
-    type Err = String;
-
-    /// Reads a URL; the error says what is wrong with it, and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
-        text.parse().map(Self).map_err(|_| {
-            let why = match text.split_once("://") {
-                Some((scheme, _)) if scheme.eq_ignore_ascii_case("https") => {
-                    "TLS to collectors is not spoken, have an agent on this machine pass spans on"
-                }
-                _ => "it is no URL that begins with http://",
-            };
-            format!("{:?} is not a collector: {why}; write http://127.0.0.1:4318", shorten(text))
-        })
-    }
-}
-
-impl fmt::Display for CollectorUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
+use crate::tracing::CollectorUrl;
 
 /// Spans of events whose publishers trace them, exported over OTLP.
 #[derive(Clone, Debug, PartialEq, Eq)]

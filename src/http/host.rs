@@ -8,6 +8,8 @@ use std::net::IpAddr;
 use http::header::{HOST, HeaderMap};
 use http::{Uri, Version};
 
+use crate::address::AuthorityParts;
+
 /// Why a request's names are refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostFault {
@@ -41,19 +43,10 @@ pub(crate) fn check(
     }
 }
 
-/// A host's name without its port and without the dot of the root; `None` if it is none.
-fn name(host: &str) -> Option<&str> {
-    let end = match host.strip_prefix('[') {
-        Some(rest) => rest.find(']')? + 2,
-        None => host.find(':').unwrap_or(host.len()),
-    };
-    let (name, port) = host.split_at(end);
-    let port_is_fine = port.is_empty() || port.strip_prefix(':').is_some_and(is_digits);
-    port_is_fine.then(|| name.strip_suffix('.').unwrap_or(name))
-}
-
-fn is_digits(text: &str) -> bool {
-    text.bytes().all(|byte| byte.is_ascii_digit())
+/// The host without its port and without the dot of the root, brackets kept; `None` if `text` is not a host.
+fn name(text: &str) -> Option<&str> {
+    let host = AuthorityParts::parse(text).ok()?.host();
+    Some(host.strip_suffix('.').unwrap_or(host))
 }
 
 /// Whether the host, with or without a port, can only be this machine as it calls itself.

@@ -15,11 +15,9 @@ pub mod proxy;
 pub mod route;
 mod routing;
 pub mod server;
-mod token;
 pub mod upgrade;
 
 pub use budgets::Budgets;
-pub use token::{Token, TokenError};
 
 /// The largest head of a request that passes, start line and end included: 32 KiB. A larger one is answered 431.
 /// That of a response of an upstream is [`ProxySource::max_response_head`](crate::config::ProxySource).

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::forwarded::{self, Contradiction};
-use crate::config::Network;
+use crate::address::Network;
 
 pub use crate::rt::PeerAddr;
 

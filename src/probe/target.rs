@@ -1,18 +1,17 @@
-//! The URL that is asked: `http://` or `https://`, host, port, path and query.
+//! The URL that is probed: `http://` or `https://`, host, port, path and query.
 //!
 //! Pure.
 
 use std::fmt;
 use std::str::FromStr;
 
-use http::Uri;
-
+use crate::address::{AuthorityError, HttpUrl, UrlError};
 use crate::excerpt::excerpt;
 
 /// Characters of a bad URL that a message shows.
 const SHOWN: usize = 60;
 
-/// A URL that can be asked.
+/// A URL to probe.
 ///
 /// ```
 /// use sluicegate::probe::target::Target;
@@ -24,35 +23,33 @@ const SHOWN: usize = 60;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    tls: bool,
-    authority: String,
-    host: String,
-    port: u16,
+    url: HttpUrl,
+    /// Begins with `/`.
     path: String,
 }
 
 impl Target {
     /// The host name or address, without brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        self.url.host()
     }
 
     /// The TCP port; 80 or 443 if the URL names none.
     pub fn port(&self) -> u16 {
-        self.port
+        self.url.port_or_default()
     }
 
-    /// Whether TLS is spoken.
+    /// Whether the connection is TLS.
     pub fn is_tls(&self) -> bool {
-        self.tls
+        self.url.is_tls()
     }
 
     /// Host and port as they were written: the value of `Host`.
     pub fn authority(&self) -> &str {
-        &self.authority
+        self.url.authority().as_str()
     }
 
-    /// Path and query, as a request has them.
+    /// Path and query: the target of the request.
     pub fn path(&self) -> &str {
         &self.path
     }
@@ -60,51 +57,33 @@ impl Target {
 
 impl fmt::Display for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http{}://{}{}", if self.tls { "s" } else { "" }, self.authority, self.path)
+        write!(f, "http{}://{}{}", if self.is_tls() { "s" } else { "" }, self.authority(), self.path)
     }
 }
 
 impl FromStr for Target {
     type Err = String;
 
-    /// Reads a URL; the error says what is wrong with it, and what to write.
+    /// Reads a URL. The error says what is wrong with it and what to write.
     fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| {
-            format!("{:?} cannot be asked: {why}; write http://127.0.0.1:8080/file", excerpt(text, SHOWN))
-        };
-        if !text.contains("://") {
-            return Err(bad("http:// or https:// is missing"));
-        }
-        let uri: Uri = text.parse().map_err(|error| bad(&format!("{error}")))?;
-        let tls = match uri.scheme_str() {
-            Some("http") => false,
-            Some("https") => true,
-            _ => return Err(bad("it begins with neither http:// nor https://")),
-        };
-        let authority = uri.authority().ok_or_else(|| bad("its host is missing"))?.as_str();
-        if authority.contains('@') {
-            return Err(bad("it has a user or password in it, which --header 'Authorization: …' can say"));
-        }
-        let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
-        if host.is_empty() {
-            return Err(bad("its host is missing"));
-        }
-        // `http` reads "host:" and ports above 65535 as no port.
-        let has_port = authority.rsplit_once(':').is_some_and(|(_, port)| !port.ends_with(']'));
-        let port = match uri.port_u16() {
-            Some(port) if port > 0 => port,
-            None if !has_port => {
-                if tls {
-                    443
-                } else {
-                    80
+        let url = HttpUrl::parse(text).map_err(|error| {
+            let why = match error {
+                UrlError::Authority(AuthorityError::User) => {
+                    "it has a user or password in it; send them with --header 'Authorization: …'"
                 }
-            }
-            _ => return Err(bad("its port is not one of 1 to 65535")),
+                error => error.text(),
+            };
+            format!(
+                "{:?} is not a URL to probe: {why}; write http://127.0.0.1:8080/file",
+                excerpt(text, SHOWN)
+            )
+        })?;
+        let path = match url.path_and_query() {
+            None => "/".to_owned(),
+            Some(query) if query.starts_with('?') => format!("/{query}"),
+            Some(path) => path.to_owned(),
         };
-        let path = uri.path_and_query().map_or("/", |path| path.as_str());
-        let path = if path.starts_with('?') { format!("/{path}") } else { path.to_owned() };
-        Ok(Self { tls, authority: authority.to_owned(), host: host.to_owned(), port, path })
+        Ok(Self { url, path })
     }
 }
 
@@ -113,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_url_says_whom_to_ask_for_what() {
+    fn a_url_is_split_into_host_port_and_request_target() {
         for (text, host, port, path) in [
             ("http://h", "h", 80, "/"),
             ("http://h:81/a/b?c=d", "h", 81, "/a/b?c=d"),
@@ -128,19 +107,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_refused_with_the_reason() {
+    fn a_url_that_cannot_be_probed_is_refused_with_the_reason() {
         for (text, why) in [
             ("", "is missing"),
             ("127.0.0.1:8080/", "http:// or https:// is missing"),
             ("ftp://h/", "neither http:// nor https://"),
-            ("http://", "cannot be asked"),
-            ("http://:80/", "cannot be asked"),
+            ("http://", "is not a URL to probe"),
+            ("http://:80/", "is not a URL to probe"),
             ("http://h:0/", "port"),
             ("http://h:/", "port"),
             ("http://h:65536/", "port"),
             ("http://u:p@h/", "user or password"),
-            ("http://h/a b", "cannot be asked"),
-            ("http://h/\r\nX: y", "cannot be asked"),
+            ("http://h/a b", "is not a URL to probe"),
+            ("http://h/\r\nX: y", "is not a URL to probe"),
         ] {
             let error = text.parse::<Target>().unwrap_err();
             assert!(error.contains(why) && error.contains("write http://"), "{text:?}: {error}");

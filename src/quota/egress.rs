@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use super::client::{Allocation, Dial, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share};
 use super::limit::{MICRO, Unit};
-use crate::admin::Token;
 use crate::budget::Node;
 use crate::clock::{Clock, Sleep};
 use crate::config::QuotaSource;
 use crate::limit::Rate;
 use crate::tls::{ClientTls, Identity};
+use crate::token::Token;
 
 /// How often the demand is looked at.
 const LOOK: Duration = Duration::from_millis(500);

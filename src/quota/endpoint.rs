@@ -4,21 +4,21 @@ use std::fmt;
 use std::str::FromStr;
 
 use http::Uri;
+use http::uri::Scheme;
 
+use crate::address::{AuthorityError, HttpUrl, UrlError};
 use crate::excerpt::excerpt;
 
-/// The address of a quota server.
+/// The URL of a quota server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Without a path.
+    /// Invariant: has a port, and no path but `/`.
+    url: HttpUrl,
+    /// Scheme and authority of `url`.
     uri: Uri,
-    /// A name, or an address without brackets.
-    host: String,
-    port: u16,
-    is_tls: bool,
 }
 
-/// Why a text is no address of a quota server. Says what to write.
+/// Why a text is not the URL of a quota server. Says what to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndpointError {
     text: String,
@@ -26,22 +26,22 @@ pub struct EndpointError {
 }
 
 impl Endpoint {
-    /// The host: a name, or an address without brackets.
+    /// The host name or address, without brackets.
     pub fn host(&self) -> &str {
-        &self.host
+        self.url.host()
     }
 
     /// The TCP port.
     pub fn port(&self) -> u16 {
-        self.port
+        self.url.port_or_default()
     }
 
-    /// Whether TLS is spoken there.
+    /// Whether the connection is TLS.
     pub fn is_tls(&self) -> bool {
-        self.is_tls
+        self.url.is_tls()
     }
 
-    /// The address as the scheme and authority of requests.
+    /// Scheme and authority of requests.
     pub fn uri(&self) -> &Uri {
         &self.uri
     }
@@ -56,26 +56,21 @@ impl FromStr for Endpoint {
 }
 
 fn parse(text: &str) -> Result<Endpoint, &'static str> {
-    let uri: Uri = text.parse().map_err(|_| "it is no URL")?;
-    let is_tls = match uri.scheme_str() {
-        Some("http") => false,
-        Some("https") => true,
-        _ => return Err("it does not begin with http:// or https://"),
-    };
-    let authority = uri.authority().ok_or("the host is missing")?;
-    if authority.as_str().contains('@') {
-        return Err("a user has no place in it; the token is a setting of its own");
-    }
-    if !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+    let url = HttpUrl::parse(text).map_err(|error| match error {
+        UrlError::Authority(AuthorityError::User) => {
+            "it has a user or password in it; the token is a setting of its own"
+        }
+        error => error.text(),
+    })?;
+    if url.path_and_query().is_some_and(|path| path != "/") {
         return Err("it has a path; gRPC has its own");
     }
-    let port = authority.port_u16().filter(|port| *port > 0).ok_or("the port is missing")?;
-    let host = authority.host();
-    let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
-    if host.is_empty() {
-        return Err("the host is missing");
+    if url.port().is_none() {
+        return Err("the port is missing");
     }
-    Ok(Endpoint { host: host.to_owned(), port, is_tls, uri })
+    let scheme = if url.is_tls() { Scheme::HTTPS } else { Scheme::HTTP };
+    let uri = Uri::builder().scheme(scheme).authority(url.authority().clone()).path_and_query("/").build();
+    Ok(Endpoint { uri: uri.map_err(|_| "it is not a URL")?, url })
 }
 
 impl fmt::Display for Endpoint {
@@ -87,7 +82,7 @@ impl fmt::Display for Endpoint {
 impl fmt::Display for EndpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { text, fault } = self;
-        write!(f, "{text:?} is not the address of a quota server: {fault}; write http://127.0.0.1:9190")
+        write!(f, "{text:?} is not the URL of a quota server: {fault}; write http://127.0.0.1:9190")
     }
 }
 
@@ -98,7 +93,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn addresses_are_read() {
+    fn urls_are_read() {
         for (text, host, port, is_tls) in [
             ("http://127.0.0.1:9190", "127.0.0.1", 9190, false),
             ("https://quota.example:443/", "quota.example", 443, true),
@@ -109,13 +104,13 @@ mod tests {
             assert_eq!(endpoint.to_string(), text.trim_end_matches('/'));
         }
         for (text, expected) in [
-            ("", "it is no URL"),
-            ("127.0.0.1:9190", "does not begin with http://"),
-            ("ftp://a:1", "does not begin with http://"),
+            ("", "http:// or https:// is missing"),
+            ("127.0.0.1:9190", "http:// or https:// is missing"),
+            ("ftp://a:1", "it begins with neither http:// nor https://"),
             ("http://127.0.0.1", "the port is missing"),
-            ("http://a:0", "the port is missing"),
+            ("http://a:0", "its port is not a number from 1 to 65535"),
             ("http://a:1/x", "it has a path"),
-            ("http://u@a:1", "a user has no place"),
+            ("http://u@a:1", "it has a user or password in it"),
         ] {
             let error = text.parse::<Endpoint>().unwrap_err().to_string();
             assert!(

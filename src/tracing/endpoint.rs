@@ -1,14 +1,70 @@
-//! Where the collector is: as it is set, else as the environment says, else on this machine.
+//! The collector's URL: the setting, else the environment's, else this machine's port 4318.
+
+use std::fmt;
+use std::str::FromStr;
 
 use super::TracingError;
-use crate::config::{CollectorUrl, TracingSettings};
+use crate::address::{HttpUrl, UrlError};
+use crate::config::TracingSettings;
+use crate::excerpt::excerpt;
 
-/// The endpoint of all signals, and that of traces alone (OpenTelemetry's "OTLP Exporter Configuration").
+/// Characters of a text that is refused, in the message that refuses it.
+const SHOWN: usize = 60;
+
+/// The variables for all signals and for traces alone (OpenTelemetry's "OTLP Exporter Configuration").
 const OF_ALL: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const OF_TRACES: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 
-/// Where that specification has a collector listen.
+/// The default of that specification.
 const DEFAULT: &str = "http://localhost:4318";
+
+/// The base URL of an OTLP collector: `http://HOST[:PORT][/PATH]`.
+///
+/// ```
+/// use sluicegate::tracing::CollectorUrl;
+///
+/// let url: CollectorUrl = "http://127.0.0.1:4318".parse()?;
+/// assert_eq!(url.for_traces(), "http://127.0.0.1:4318/v1/traces");
+/// assert!("https://example.com".parse::<CollectorUrl>().is_err());
+/// # Ok::<(), String>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CollectorUrl(
+    /// Invariant: `http`, without a query.
+    HttpUrl,
+);
+
+impl CollectorUrl {
+    /// The URL that traces are posted to: `/v1/traces` below the base (OTLP/HTTP).
+    pub fn for_traces(&self) -> String {
+        format!("{}/v1/traces", self.to_string().trim_end_matches('/'))
+    }
+}
+
+impl FromStr for CollectorUrl {
+    type Err = String;
+
+    /// Reads a URL. The error says what is wrong with it and what to write.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let why = match HttpUrl::parse(text) {
+            Ok(url) if url.is_tls() => {
+                "TLS to collectors is not supported, have an agent on this machine forward spans"
+            }
+            Ok(_) if text.contains(['?', '#']) => "it has a query or a fragment",
+            Ok(url) => return Ok(Self(url)),
+            Err(UrlError::NoScheme) => "http:// is missing",
+            Err(UrlError::Scheme) => "it does not begin with http://",
+            Err(error) => error.text(),
+        };
+        Err(format!("{:?} is not a collector: {why}; write http://127.0.0.1:4318", excerpt(text, SHOWN)))
+    }
+}
+
+impl fmt::Display for CollectorUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
 
 /// The URL that spans are posted to. `variable` reads the environment.
 pub(super) fn of(
@@ -23,7 +79,7 @@ pub(super) fn of(
         text.parse::<CollectorUrl>().map_err(|error| TracingError(format!("{name}: {error}")))
     };
     if let Some(text) = given(OF_TRACES) {
-        // Said of traces alone, it is the whole of it.
+        // This variable holds the full URL: nothing is appended.
         return read(OF_TRACES, &text).map(|url| url.to_string());
     }
     let text = given(OF_ALL).unwrap_or_else(|| DEFAULT.to_owned());

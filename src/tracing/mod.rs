@@ -25,6 +25,7 @@ use crate::clock::Clock;
 use crate::config::TracingSettings;
 use crate::rt::{self, Dice};
 
+pub use self::endpoint::CollectorUrl;
 pub(crate) use self::queue::Place;
 pub use self::queue::TracingCounts;
 pub use self::record::{Origin, Outcome, Record};

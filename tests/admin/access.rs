@@ -6,10 +6,11 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sluicegate::admin::{Admin, AdminError, Token};
+use sluicegate::admin::{Admin, AdminError};
 use sluicegate::clock::ManualClock;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::{self, Listener};
+use sluicegate::token::Token;
 
 use crate::fixture::{TOKEN, Watched, ask, text};
 use crate::served::{PATIENCE, Response, connect};

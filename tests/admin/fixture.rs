@@ -4,10 +4,11 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
 
-use sluicegate::admin::{Admin, Token};
+use sluicegate::admin::Admin;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::rt::{self, Listener};
+use sluicegate::token::Token;
 
 use crate::exposition::Exposition;
 use crate::served::{Response, Served, connect};

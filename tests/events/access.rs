@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sluicegate::clock::ManualClock;
 use sluicegate::config::EventSettings;
-use sluicegate::http::Token;
+use sluicegate::token::Token;
 
 use crate::client::{ask, assert_problem, guarded, named, route, serve};
 use crate::served::{Response, Served};

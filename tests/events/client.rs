@@ -8,10 +8,10 @@ use std::time::Instant;
 use serde_json::Value;
 use sluicegate::config::EventSettings;
 use sluicegate::events::Events;
-use sluicegate::http::Token;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::rt;
+use sluicegate::token::Token;
 
 use crate::served::{Response, Served};
 use crate::sse::{Answer, Event};

@@ -9,7 +9,7 @@ use futures_lite::{future, stream};
 use http::{HeaderMap, Request};
 use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
-use sluicegate::config::Network;
+use sluicegate::address::Network;
 use sluicegate::http::server::Settings;
 use sluicegate::rt::{self, Connect, Executor};
 

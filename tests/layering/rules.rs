@@ -60,6 +60,12 @@ pub const RULES: &[Rule] = &[
         )],
     },
     Rule {
+        name: "address imports excerpt only",
+        check: |source| imports_but(source, "address/", &[&["address"], &["excerpt"]]),
+        broken_by: &[("address/network.rs", "use crate::config::Config;")],
+        kept_by: &[("address/url.rs", "use super::AuthorityParts; use crate::excerpt::excerpt;")],
+    },
+    Rule {
         name: "raw TCP knows no HTTP",
         check: |source| {
             source.is_in("tcp/").then(|| {
@@ -112,9 +118,13 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "config imports filter, limit, excerpt, named_file, and the quota's ids and addresses only, but for its assembly",
+        name: "config imports address, filter, limit, excerpt, named_file, and the quota's ids and addresses only, but for its assembly",
         check: |source| {
-            let allowed: [&[&str]; 7] = [
+            let allowed: [&[&str]; 11] = [
+                &["address"],
+                &["http", "proxy", "HostPolicy"],
+                &["http", "proxy", "UpstreamUrl"],
+                &["tracing", "CollectorUrl"],
                 &["named_file"],
                 &["config"],
                 &["filter"],
@@ -162,10 +172,10 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("http1/response.rs", "use super::framing::Framing; use http::Method;")],
     },
     Rule {
-        name: "probe imports limit, http1 and excerpt, and only its run the clock, rt and tls",
+        name: "probe imports address, limit, http1 and excerpt, and only its run the clock, rt and tls",
         check: |source| {
             let asking: &[&[&str]] = &[&["probe"], &["clock"], &["limit"], &["rt"], &["tls"]];
-            let pure: &[&[&str]] = &[&["probe"], &["limit"], &["http1"], &["excerpt"]];
+            let pure: &[&[&str]] = &[&["probe"], &["address"], &["limit"], &["http1"], &["excerpt"]];
             imports_but(source, "probe/", if source.is_in("probe/run/") { asking } else { pure })
         },
         broken_by: &[
@@ -203,8 +213,12 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "tracing imports clock, config and rt only",
-        check: |source| imports_but(source, "tracing/", &[&["tracing"], &["clock"], &["config"], &["rt"]]),
+        name: "tracing imports address, clock, config, excerpt and rt only",
+        check: |source| {
+            let allowed: [&[&str]; 6] =
+                [&["tracing"], &["address"], &["clock"], &["config"], &["excerpt"], &["rt"]];
+            imports_but(source, "tracing/", &allowed)
+        },
         broken_by: &[("tracing/record.rs", "use crate::events::TraceParent;")],
         kept_by: &[("tracing/post.rs", "use crate::{clock::Clock, rt};")],
     },

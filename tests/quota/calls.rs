@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use sluicegate::admin::Token;
 use sluicegate::quota::client::Dial;
 use sluicegate::quota::server::{QuotaServer, QuotaServerError};
 use sluicegate::quota::wire::{self, Unit};
 use sluicegate::rt::{self, Listener};
+use sluicegate::token::Token;
 use tonic::{Code, Request};
 use tonic_types::StatusExt;
 

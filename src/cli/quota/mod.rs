@@ -8,8 +8,8 @@ mod source;
 
 use std::path::Path;
 
-use sluicegate::admin::Token;
 use sluicegate::tls::Identity;
+use sluicegate::token::Token;
 
 use super::{CliError, StartLog};
 use args::Command;

@@ -5,8 +5,9 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use futures_lite::FutureExt;
+use sluicegate::address::ListenAddr;
+use sluicegate::config::duration;
 use sluicegate::config::words::parse_log_level;
-use sluicegate::config::{ListenAddr, duration};
 use sluicegate::quota::NamedLimit;
 use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
 use sluicegate::rt::{self, Listener, ShieldedStdout, Signal, Signals};

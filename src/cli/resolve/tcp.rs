@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+use sluicegate::address::ListenAddr;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
 use sluicegate::config::{
-    Config, ListenAddr, MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, Pace, RouteLimits, SharedLimits, SinkDraft,
-    Tcp, TcpSource, budget_of, duration,
+    Config, MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, Pace, RouteLimits, SharedLimits, SinkDraft, Tcp, TcpSource,
+    budget_of, duration,
 };
 use sluicegate::limit::{Budget, Rate};
 

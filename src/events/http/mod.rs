@@ -34,12 +34,12 @@ use super::stream::{After, Visit};
 use crate::budget::ClientKey;
 use crate::clock::Clock;
 use crate::config::{EventSettings, Suspend};
-use crate::http::Token;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::host::{self, HostFault};
 use crate::http::peer::PeerAddr;
 use crate::sink::SinkState;
+use crate::token::Token;
 
 /// The longest that a poll waits.
 const MAX_WAIT: Duration = Duration::from_secs(60);

@@ -14,11 +14,11 @@ use super::query::Query;
 use super::read;
 use crate::clock::Clock;
 use crate::config::{EventSettings, duration};
-use crate::http::Token;
 use crate::http::body::RequestBody;
 use crate::http::peer::PeerAddr;
 use crate::http1::is_claim;
 use crate::sink::{Charge, HeldAs, SinkState};
+use crate::token::Token;
 
 /// Who may publish.
 pub(super) enum Publishers {

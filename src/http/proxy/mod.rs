@@ -4,7 +4,7 @@
 //! for. The pace is not made here: a slow reader is felt by the upstream because its socket is not read.
 //!
 //! - **Host.** The upstream is told its own host, the client's is in `Forwarded` and
-//!   `X-Forwarded-Host`; see [`HostPolicy`](crate::config::HostPolicy).
+//!   `X-Forwarded-Host`; see [`HostPolicy`].
 //! - **Interim responses** (103 Early Hints, 102 Processing and the like) are passed on to clients that take
 //!   them, see [`Interim`]; each begins the time for the answer anew, and all together may not be larger than a
 //!   head. `100 Continue` is this server's own, sent when the upstream is there to take the body.
@@ -39,6 +39,7 @@ mod sending;
 mod target;
 mod tunnel;
 mod upload;
+mod upstream;
 
 use std::sync::Arc;
 
@@ -60,6 +61,7 @@ use crate::limit::Rate;
 pub use forwarded::Client;
 pub use response::Accel;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
+pub use upstream::{HostPolicy, UpstreamUrl};
 
 use asking::Listening;
 use failure::Failure;

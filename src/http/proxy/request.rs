@@ -8,7 +8,8 @@ use http::{Method, Request, StatusCode, Version, request};
 use super::forwarded::{self, Client};
 use super::hop;
 use super::target::{self, Unmappable};
-use crate::config::{HostPolicy, ProxySource};
+use super::upstream::HostPolicy;
+use crate::config::ProxySource;
 use crate::http1::{Malformed, content_length, expects_continue, has_token, strip_request};
 
 /// A request's head as the upstream gets it.

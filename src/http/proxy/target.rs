@@ -3,7 +3,7 @@
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
-use crate::config::{UpstreamUrl, climbs};
+use super::upstream::{UpstreamUrl, climbs};
 
 /// The URI to ask `upstream` for when a client asks for `uri`, of which `rest` is the path behind
 /// the route's prefix, without the slash between them.

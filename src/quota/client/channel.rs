@@ -12,12 +12,12 @@ use hyper::body::Incoming;
 use hyper::client::conn::http2;
 use tonic::body::Body;
 
-use crate::admin::Token;
 use crate::clock::{Clock, Sleep};
 use crate::quota::Endpoint;
 use crate::quota::wire::quota_client::QuotaClient;
 use crate::rt::{self, Connect, Executor, HyperTimer};
 use crate::tls::{ClientTls, Stream};
+use crate::token::Token;
 
 /// How often a silent connection is asked whether it lives, and how long it has for the answer.
 const PING: Duration = Duration::from_secs(10);

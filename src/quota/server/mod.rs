@@ -34,10 +34,10 @@ use futures_lite::FutureExt;
 
 use super::book::{Book, BookError, BookSettings};
 use super::limit::NamedLimit;
-use crate::admin::Token;
 use crate::clock::{Clock, Sleep};
 use crate::rt::{self, Listener, Places};
 use crate::tls::ServerTls;
+use crate::token::Token;
 use ledger::Ledger;
 use router::Router;
 

@@ -18,11 +18,11 @@ use super::ledger::Ledger;
 use super::preface;
 use super::reflection::Reflection;
 use super::service::Service;
-use crate::admin::Token;
 use crate::clock::Sleep;
 use crate::quota::wire;
 use crate::quota::wire::quota_server::QuotaServer;
 use crate::rt::Exchange;
+use crate::token::Token;
 
 /// The most bytes of a request: 256 resources with ids of 128 bytes, and room.
 const MAX_BYTES: usize = 256 * 1024;

@@ -5,17 +5,18 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use super::error::shorten;
+use super::SHOWN;
+use crate::excerpt::excerpt;
 
-/// An address to listen on.
+/// An address to listen on: `127.0.0.1:8080`, `[::1]:8080` or `unix:/run/sluicegate.sock`.
 ///
 /// ```
-/// use sluicegate::config::ListenAddr;
+/// use sluicegate::address::ListenAddr;
 ///
 /// for text in ["127.0.0.1:8080", "[::1]:0", "unix:/run/sluicegate.sock", "unix:/run/a?mode=660"] {
 ///     assert_eq!(text.parse::<ListenAddr>()?.to_string(), text);
 /// }
-/// # Ok::<(), sluicegate::config::ListenError>(())
+/// # Ok::<(), sluicegate::address::ListenError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ListenAddr {
@@ -23,15 +24,15 @@ pub enum ListenAddr {
     Tcp(SocketAddr),
     /// A Unix socket.
     Unix {
-        /// Where it is.
+        /// The path of the socket's file; at most 107 bytes.
         path: PathBuf,
-        /// Its permission bits: who may connect. Default: what the process's mask leaves.
+        /// Permission bits of that file, which decide who may connect. Default: those that the process's umask leaves.
         mode: Option<u32>,
     },
 }
 
 impl ListenAddr {
-    /// The same address, a relative Unix path taken from `base`.
+    /// Joins a relative Unix path to `base`; other addresses stay as they are.
     #[must_use]
     pub fn relative_to(self, base: &Path) -> Self {
         match self {
@@ -40,7 +41,7 @@ impl ListenAddr {
         }
     }
 
-    /// Whether two of these can never both be bound. Port 0 gives another port each time.
+    /// Whether binding both must fail. Port 0 never clashes: the system chooses another port each time.
     pub fn clashes_with(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Tcp(one), Self::Tcp(other)) => one == other && one.port() != 0,
@@ -79,14 +80,14 @@ enum Fault {
     Other,
 }
 
-/// What fits into the kernel's `sockaddr_un`, its closing NUL left out (unix(7)).
+/// The size of `sun_path` in the kernel's `sockaddr_un`, without the closing NUL (unix(7)).
 const MAX_UNIX_PATH_LEN: usize = 107;
 
 impl FromStr for ListenAddr {
     type Err = ListenError;
 
     fn from_str(text: &str) -> Result<Self, ListenError> {
-        parse(text).map_err(|fault| ListenError { text: shorten(text), fault })
+        parse(text).map_err(|fault| ListenError { text: excerpt(text, SHOWN), fault })
     }
 }
 
@@ -138,12 +139,12 @@ impl fmt::Display for ListenError {
         match &self.fault {
             Fault::NoPath => f.write_str("the path is missing; write unix:/run/sluicegate.sock"),
             Fault::PathTooLong => {
-                write!(f, "the path is longer than the {MAX_UNIX_PATH_LEN} bytes a Unix socket's may have")
+                write!(f, "the path of a Unix socket must not be longer than {MAX_UNIX_PATH_LEN} bytes")
             }
-            Fault::BadOption => f.write_str(
-                "behind ? only permission bits can stand; write unix:/run/sluicegate.sock?mode=660",
-            ),
-            Fault::BadPath => f.write_str("there is a NUL in the path"),
+            Fault::BadOption => {
+                f.write_str("the only option after ? is mode; write unix:/run/sluicegate.sock?mode=660")
+            }
+            Fault::BadPath => f.write_str("the path has a NUL in it"),
             Fault::NoHost(port) => {
                 write!(
                     f,
@@ -152,7 +153,9 @@ impl fmt::Display for ListenError {
                 )
             }
             Fault::NoPort(ip) => write!(f, "the port is missing; write {}", SocketAddr::new(*ip, 8080)),
-            Fault::Name => f.write_str("names are not looked up; write its address, such as 127.0.0.1:8080"),
+            Fault::Name => {
+                f.write_str("names are not looked up; write an IP address, such as 127.0.0.1:8080")
+            }
             Fault::Other => f.write_str("write 127.0.0.1:8080, [::1]:8080 or unix:/run/sluicegate.sock"),
         }
     }
@@ -177,12 +180,12 @@ mod tests {
             ("[::1]", "the port is missing; write [::1]:8080"),
             ("localhost:8080", "names are not looked up"),
             ("unix:", "the path is missing"),
-            ("unix:a\0b", "there is a NUL"),
-            ("unix:a?mode=66", "only permission bits can stand; write unix:/run/sluicegate.sock?mode=660"),
-            ("unix:a?mode=1660", "only permission bits can stand"),
-            ("unix:a?mode=+60", "only permission bits can stand"),
-            ("unix:a?mode=668", "only permission bits can stand"),
-            ("unix:a?mod=660", "only permission bits can stand"),
+            ("unix:a\0b", "the path has a NUL"),
+            ("unix:a?mode=66", "the only option after ? is mode; write unix:/run/sluicegate.sock?mode=660"),
+            ("unix:a?mode=1660", "the only option after ? is mode"),
+            ("unix:a?mode=+60", "the only option after ? is mode"),
+            ("unix:a?mode=668", "the only option after ? is mode"),
+            ("unix:a?mod=660", "the only option after ? is mode"),
             ("unix:?mode=660", "the path is missing"),
         ] {
             let error = text.parse::<ListenAddr>().unwrap_err().to_string();

@@ -1,69 +1,49 @@
-//! Networks: the peers whose word about the client is believed.
+//! Networks: ranges of addresses that share a prefix.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use super::error::shorten;
+use ipnet::IpNet;
+
+use super::SHOWN;
+use crate::excerpt::excerpt;
 
 /// An address, or all addresses that share its first bits (CIDR, RFC 4632 and RFC 4291 section 2.3).
 ///
 /// ```
-/// use sluicegate::config::Network;
+/// use sluicegate::address::Network;
 ///
 /// let network: Network = "10.0.0.0/8".parse()?;
 /// assert!(network.contains("10.1.2.3".parse().unwrap()));
-/// assert!(network.contains("::ffff:10.1.2.3".parse().unwrap()), "IPv4 in IPv6 clothes");
+/// assert!(network.contains("::ffff:10.1.2.3".parse().unwrap()), "IPv4-mapped IPv6");
 /// assert!(!network.contains("11.0.0.1".parse().unwrap()));
-/// # Ok::<(), sluicegate::config::NetworkError>(())
+/// # Ok::<(), sluicegate::address::NetworkError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Network {
-    /// Bits behind the prefix are zero.
-    addr: IpAddr,
-    /// At most 32 for IPv4, 128 for IPv6.
-    prefix: u8,
-}
+pub struct Network(
+    /// Invariant: bits after the prefix are zero.
+    IpNet,
+);
 
 impl Network {
-    /// The network of this one address.
+    /// The network of `addr` alone. An IPv4-mapped IPv6 address is taken as IPv4.
     pub fn of(addr: IpAddr) -> Self {
-        let addr = addr.to_canonical();
-        Self { addr, prefix: bits(addr) }
+        Self(IpNet::from(addr.to_canonical()))
     }
 
-    /// Whether `addr` belongs to it. An IPv4 address in IPv6 clothes is taken as IPv4.
+    /// Whether `addr` is in it. An IPv4-mapped IPv6 address is taken as IPv4.
     pub fn contains(&self, addr: IpAddr) -> bool {
-        let addr = addr.to_canonical();
-        addr.is_ipv4() == self.addr.is_ipv4() && masked(addr, self.prefix) == self.addr
-    }
-}
-
-fn bits(addr: IpAddr) -> u8 {
-    if addr.is_ipv4() { 32 } else { 128 }
-}
-
-/// `addr` with zeros behind its first `prefix` bits.
-fn masked(addr: IpAddr, prefix: u8) -> IpAddr {
-    let prefix = u32::from(prefix);
-    match addr {
-        IpAddr::V4(v4) => {
-            let mask = u32::MAX.checked_shl(32 - prefix).unwrap_or(0);
-            IpAddr::V4((u32::from(v4) & mask).into())
-        }
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX.checked_shl(128 - prefix).unwrap_or(0);
-            IpAddr::V6((u128::from(v6) & mask).into())
-        }
+        self.0.contains(&addr.to_canonical())
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.prefix == bits(self.addr) {
-            write!(f, "{}", self.addr)
+        if self.0.prefix_len() == self.0.max_prefix_len() {
+            write!(f, "{}", self.0.addr())
         } else {
-            write!(f, "{}/{}", self.addr, self.prefix)
+            write!(f, "{}", self.0)
         }
     }
 }
@@ -78,30 +58,32 @@ pub struct NetworkError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fault {
     NotAnAddress,
-    Prefix(u8),
-    /// Bits are set behind the prefix; this is the network without them.
-    BitsBehind(Network),
+    /// The prefix length is no number, or above this.
+    PrefixLength(u8),
+    /// Bits after the prefix are set; this is the network without them.
+    BitsAfterPrefix(Network),
 }
 
 impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        parse(text).map_err(|fault| NetworkError { text: shorten(text), fault })
+        parse(text).map_err(|fault| NetworkError { text: excerpt(text, SHOWN), fault })
     }
 }
 
 fn parse(text: &str) -> Result<Network, Fault> {
-    let Some((addr, prefix)) = text.split_once('/') else {
+    let Some((addr, _)) = text.split_once('/') else {
         return text.parse().map(Network::of).map_err(|_| Fault::NotAnAddress);
     };
     let addr: IpAddr = addr.parse().map_err(|_| Fault::NotAnAddress)?;
-    let most = bits(addr);
-    let is_plain = !prefix.is_empty() && prefix.chars().all(|c| c.is_ascii_digit());
-    let prefix =
-        prefix.parse().ok().filter(|prefix| is_plain && *prefix <= most).ok_or(Fault::Prefix(most))?;
-    let network = Network { addr: masked(addr, prefix), prefix };
-    if network.addr == addr { Ok(network) } else { Err(Fault::BitsBehind(network)) }
+    let network: IpNet =
+        text.parse().map_err(|_| Fault::PrefixLength(if addr.is_ipv4() { 32 } else { 128 }))?;
+    if network.trunc() == network {
+        Ok(Network(network))
+    } else {
+        Err(Fault::BitsAfterPrefix(Network(network.trunc())))
+    }
 }
 
 impl fmt::Display for NetworkError {
@@ -109,9 +91,9 @@ impl fmt::Display for NetworkError {
         write!(f, "{:?} is not an address or network: ", self.text)?;
         match &self.fault {
             Fault::NotAnAddress => f.write_str("write 127.0.0.1, ::1, 10.0.0.0/8 or fd00::/8"),
-            Fault::Prefix(most) => write!(f, "after the slash goes a number of bits from 0 to {most}"),
-            Fault::BitsBehind(network) => {
-                write!(f, "it has bits set behind its prefix; write {network} if all of that is meant")
+            Fault::PrefixLength(max) => write!(f, "the prefix length must be from 0 to {max}"),
+            Fault::BitsAfterPrefix(network) => {
+                write!(f, "bits after the prefix are set; write {network} for the whole network")
             }
         }
     }
@@ -152,10 +134,10 @@ mod tests {
             ("", "write 127.0.0.1"),
             ("localhost", "write 127.0.0.1"),
             ("10/8", "write 127.0.0.1"),
-            ("10.0.0.0/", "from 0 to 32"),
-            ("10.0.0.0/33", "from 0 to 32"),
-            ("10.0.0.0/+8", "from 0 to 32"),
-            ("fd00::/129", "from 0 to 128"),
+            ("10.0.0.0/", "must be from 0 to 32"),
+            ("10.0.0.0/33", "must be from 0 to 32"),
+            ("10.0.0.0/+8", "must be from 0 to 32"),
+            ("fd00::/129", "must be from 0 to 128"),
             ("10.1.2.3/8", "write 10.0.0.0/8"),
             ("fd12::1/8", "write fd00::/8"),
         ] {

@@ -1,4 +1,4 @@
-//! The secret that admits to the admin listener or to publishing, and the file it comes from.
+//! Bearer tokens of the admin listener, of publishers and of the quota server, and the files they are read from.
 
 use std::fmt;
 use std::hint::black_box;
@@ -14,16 +14,16 @@ use crate::clock::Clock;
 use crate::named_file;
 use crate::rt::Fresh;
 
-/// The fewest bytes of a token: those of 96 bits in base64.
-const LEAST: usize = 16;
+/// Bytes of the shortest token: 96 bits in base64.
+const MIN_LEN: usize = 16;
 
-/// The most bytes of a token's file. A larger one is something else, given by mistake.
-const MOST: usize = 4096;
+/// Bytes of the largest token file. A larger file is refused: it is another one, named by mistake.
+const MAX_FILE_LEN: usize = 4096;
 
-/// A bearer token (RFC 6750): who sends it is admitted.
+/// A bearer token (RFC 6750). A request that carries it is admitted.
 ///
 /// ```
-/// use sluicegate::admin::Token;
+/// use sluicegate::token::Token;
 ///
 /// assert!(Token::new("c2VjcmV0LXNlY3JldC1zZWNyZXQ=").is_ok());
 /// assert!(Token::new("short").unwrap_err().to_string().contains("at least 16"));
@@ -31,10 +31,10 @@ const MOST: usize = 4096;
 #[derive(Clone)]
 pub struct Token(Arc<Fresh<String>>);
 
-/// Why there is no token. Says what to do.
+/// Why a token cannot be used. Says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenError {
-    /// `None` if the token came from elsewhere.
+    /// The token's file; `None` if the token was passed as text.
     path: Option<PathBuf>,
     fault: Fault,
 }
@@ -42,33 +42,33 @@ pub struct TokenError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Fault {
     Unreadable(String),
-    /// Others than owner and group may read or write it; its permission bits.
+    /// Others than owner and group may read or write the file; its permission bits.
     Exposed(u32),
     TooLarge,
     TooShort(usize),
-    /// A byte that an Authorization field cannot carry in a token.
-    Odd,
+    /// It has a byte that RFC 6750 does not allow in a token.
+    BadByte,
 }
 
 impl Token {
-    /// The token `text`: at least 16 characters, of those RFC 6750 allows (letters, digits, `-._~+/`, and
-    /// `=` at the end).
+    /// Creates a token from `text`: at least 16 characters that RFC 6750 allows (letters, digits, `-._~+/`, and `=`
+    /// at the end).
     ///
     /// # Errors
-    /// It is shorter, or has another character.
+    /// `text` is shorter, or has another character.
     pub fn new(text: &str) -> Result<Self, TokenError> {
         check(text).map_err(|fault| TokenError { path: None, fault })?;
         Ok(Self(Arc::new(Fresh::fixed(text.to_owned()))))
     }
 
-    /// The token in a file, white space around it left out. If the file is replaced, the token in the new one counts,
-    /// within a second; if there is none to be had from it, the one before does.
+    /// Reads the token from a file, without white space around it. A replaced file is read again within a second; if
+    /// it cannot be used, the token before stays valid.
     ///
-    /// A file that anyone beside its owner and group may read or write is refused: on the machines where
-    /// a token is needed, what everyone can read is no secret. Blocks; meant for the start.
+    /// A file that others than its owner and group may read or write is refused: it keeps no secret. Blocks; meant
+    /// for the start of the program.
     ///
     /// # Errors
-    /// The file cannot be read, is open to everyone, or holds no token as [`new`](Self::new) wants it.
+    /// The file cannot be read, is open to everyone, or holds no token that [`new`](Self::new) accepts.
     pub fn from_file(path: &Path) -> Result<Self, TokenError> {
         let file = path.to_owned();
         let make = move || {
@@ -81,19 +81,19 @@ impl Token {
         Fresh::new([path.to_owned()], make).map(|token| Self(Arc::new(token)))
     }
 
-    /// Has `clock` say when the file is looked at anew, and not the process's. Meant for tests.
+    /// Uses `clock` instead of the process's to decide when to check the file again. Meant for tests.
     #[must_use]
     pub fn run_on(self, clock: Arc<dyn Clock>) -> Self {
         self.0.run_on(clock);
         self
     }
 
-    /// Has the token be that of its file now, if it was not looked at within a second. Cancel safe.
+    /// Reads the file again if it changed; checks at most once a second. Cancel safe.
     pub(crate) async fn renew(&self) {
         self.0.get().await;
     }
 
-    /// The field that brings this token.
+    /// The value of the `Authorization` field with this token.
     pub fn authorization(&self) -> HeaderValue {
         let mut field = HeaderValue::try_from(format!("Bearer {}", self.0.last()))
             .unwrap_or(HeaderValue::from_static(""));
@@ -101,16 +101,16 @@ impl Token {
         field
     }
 
-    /// Whether the request with these fields brought this token, in its one Authorization field.
+    /// Whether a request with these fields has exactly one `Authorization` field, and this token in it.
     ///
-    /// How long the comparison takes tells nothing of where a guess went wrong, only its length.
+    /// The time of the comparison depends on the length of what was sent, not on where it differs.
     pub(crate) fn admits(&self, headers: &HeaderMap) -> bool {
         let mut fields = headers.get_all(AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else { return false };
-        let Some((scheme, brought)) = field.as_bytes().split_at_checked("Bearer ".len()) else {
+        let Some((scheme, sent)) = field.as_bytes().split_at_checked("Bearer ".len()) else {
             return false;
         };
-        scheme.eq_ignore_ascii_case(b"Bearer ") && is_same(brought.trim_ascii(), self.0.last().as_bytes())
+        scheme.eq_ignore_ascii_case(b"Bearer ") && is_same(sent.trim_ascii(), self.0.last().as_bytes())
     }
 }
 
@@ -122,22 +122,22 @@ fn read(path: &Path) -> Result<String, Fault> {
         return Err(Fault::Exposed(mode));
     }
     let mut bytes = Vec::new();
-    file.take(MOST as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
-    if bytes.len() > MOST {
+    file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() > MAX_FILE_LEN {
         return Err(Fault::TooLarge);
     }
-    String::from_utf8(bytes).map_err(|_| Fault::Odd)
+    String::from_utf8(bytes).map_err(|_| Fault::BadByte)
 }
 
 fn check(text: &str) -> Result<(), Fault> {
     let body = text.trim_end_matches('=');
     if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte)) {
-        return Err(Fault::Odd);
+        return Err(Fault::BadByte);
     }
-    if text.len() < LEAST { Err(Fault::TooShort(text.len())) } else { Ok(()) }
+    if text.len() < MIN_LEN { Err(Fault::TooShort(text.len())) } else { Ok(()) }
 }
 
-/// Compares all bytes, wherever the first difference is.
+/// Compares in time that does not depend on where the first difference is.
 fn is_same(a: &[u8], b: &[u8]) -> bool {
     let differing = a.iter().zip(b).fold(0, |differing, (a, b)| black_box(differing | (a ^ b)));
     a.len() == b.len() && differing == 0
@@ -169,13 +169,15 @@ impl fmt::Display for TokenError {
             Fault::Exposed(mode) => {
                 write!(
                     f,
-                    "its mode {mode:03o} opens it to everyone on this machine; take that away: chmod o-rw"
+                    "its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw"
                 )
             }
-            Fault::TooLarge => write!(f, "it has more than {MOST} bytes; it must hold the token alone"),
-            Fault::TooShort(len) => write!(f, "{len} characters are too few, take at least {LEAST}; {MAKE}"),
-            Fault::Odd => {
-                write!(f, "only letters, digits, -._~+/ and = at the end can be sent in a token; {MAKE}")
+            Fault::TooLarge => {
+                write!(f, "it has more than {MAX_FILE_LEN} bytes; it must hold only the token")
+            }
+            Fault::TooShort(len) => write!(f, "{len} characters are too few, use at least {MIN_LEN}; {MAKE}"),
+            Fault::BadByte => {
+                write!(f, "a token has only letters, digits, -._~+/ and = at the end; {MAKE}")
             }
         }
     }
@@ -195,12 +197,12 @@ mod tests {
         for (text, expected) in [
             (GOOD, None),
             ("AZaz09-._~+/xxxx==", None),
-            ("0123456789abcde", Some("15 characters are too few, take at least 16")),
+            ("0123456789abcde", Some("15 characters are too few, use at least 16")),
             ("", Some("0 characters are too few")),
-            ("0123456789 abcdef", Some("only letters, digits")),
-            ("0123456789abcdef\n", Some("only letters, digits")),
-            ("=0123456789abcdef", Some("only letters, digits")),
-            ("0123456789abcdéf", Some("only letters, digits")),
+            ("0123456789 abcdef", Some("has only letters, digits")),
+            ("0123456789abcdef\n", Some("has only letters, digits")),
+            ("=0123456789abcdef", Some("has only letters, digits")),
+            ("0123456789abcdéf", Some("has only letters, digits")),
         ] {
             match (Token::new(text), expected) {
                 (Ok(token), None) => assert_eq!(format!("{token:?}"), "Token(..)"),
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn only_the_whole_token_in_one_field_admits() {
+    fn only_the_whole_token_in_one_field_is_admitted() {
         let token = Token::new(GOOD).unwrap();
         for (fields, admitted) in [
             (&["Bearer 0123456789abcdef"][..], true),
@@ -234,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_must_be_ours_alone_and_hold_a_token_alone() {
+    fn a_token_file_is_closed_to_others_and_holds_only_a_token() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let with = |text: &[u8], mode| {
@@ -246,25 +248,25 @@ mod tests {
             assert_eq!(with(b"\n 0123456789abcdef\r\n", mode), Ok(Token::new(GOOD).unwrap()), "{mode:o}");
         }
         for (text, mode, expected) in [
-            (&b"0123456789abcdef"[..], 0o644, "mode 644 opens it to everyone on this machine"),
+            (&b"0123456789abcdef"[..], 0o644, "mode 644 lets everyone on this machine"),
             (b"0123456789abcdef", 0o602, "chmod o-rw"),
             (b"", 0o600, "0 characters are too few"),
             (b" short ", 0o600, "5 characters are too few"),
-            (b"0123456789abcdef 0123456789abcdef", 0o600, "only letters"),
-            (b"0123456789abcdef\xff", 0o600, "only letters"),
-            (&[b'x'; MOST + 1], 0o600, "more than 4096 bytes"),
+            (b"0123456789abcdef 0123456789abcdef", 0o600, "has only letters"),
+            (b"0123456789abcdef\xff", 0o600, "has only letters"),
+            (&[b'x'; MAX_FILE_LEN + 1], 0o600, "more than 4096 bytes"),
         ] {
             let error = with(text, mode).unwrap_err();
             assert!(error.contains(expected) && error.contains("token: "), "{error}");
         }
-        assert!(with(&[b'x'; MOST], 0o600).is_ok());
+        assert!(with(&[b'x'; MAX_FILE_LEN], 0o600).is_ok());
         let error = Token::from_file(&folder.path().join("none")).unwrap_err().to_string();
         assert!(error.contains("none: No such file"), "{error}");
         assert!(Token::from_file(folder.path()).is_err());
     }
 
     #[test]
-    fn the_token_of_a_replaced_file_counts_within_a_second() {
+    fn a_replaced_token_file_is_read_within_a_second() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         let replace = |text: &str, mode| {
@@ -283,14 +285,14 @@ mod tests {
             token.admits(&headers)
         };
         replace("second-0123456789", 0o600);
-        assert!(admits("first-0123456789"), "it was looked at a moment ago");
+        assert!(admits("first-0123456789"), "the file was checked less than a second ago");
         clock.advance(std::time::Duration::from_secs(1));
         assert!(admits("second-0123456789") && !admits("first-0123456789"));
         assert_eq!(token.authorization(), "Bearer second-0123456789");
         for (text, mode) in [("short", 0o600), ("third-0123456789", 0o644)] {
             replace(text, mode);
             clock.advance(std::time::Duration::from_secs(1));
-            assert!(admits("second-0123456789") && !admits(text), "{text} {mode:o} is no token");
+            assert!(admits("second-0123456789") && !admits(text), "{text} {mode:o} is not a token");
         }
         std::fs::remove_file(&path).unwrap();
         clock.advance(std::time::Duration::from_secs(1));
