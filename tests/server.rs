@@ -3,6 +3,7 @@
 mod served;
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use served::{Response, Served};
@@ -240,6 +241,38 @@ fn on_a_full_server_the_connection_that_was_idle_for_longest_makes_room() {
     }
     busy.read_exact(&mut [0; 100]).unwrap();
     assert_eq!(served.handle.telemetry().connections_refused(), 0);
+}
+
+/// A connection from `ip`, one of this machine's own.
+fn connect_from(ip: [u8; 4], to: SocketAddr) -> TcpStream {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    bind(&socket, &SocketAddr::from((ip, 0))).unwrap();
+    connect(&socket, &to).unwrap();
+    socket.into()
+}
+
+#[test]
+fn the_last_places_are_kept_for_clients_that_have_less_than_their_share() {
+    let folder = folder();
+    let settings = Settings { max_connections: 16, ..Settings::default() };
+    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(61_440));
+    let served = Served::with(settings, vec![route]);
+    // Asks for what lasts, and returns the answer's status.
+    let ask = |ip: [u8; 4]| {
+        let mut stream = connect_from(ip, served.addr);
+        stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        (stream, String::from_utf8_lossy(&line[9..]).into_owned())
+    };
+    let (first, second) = ([127, 0, 0, 1], [127, 0, 0, 2]);
+    let busy: Vec<_> = (0..14).map(|_| ask(first)).collect();
+    assert!(busy.iter().all(|(_, status)| status == "200"));
+    assert_eq!(ask(first).1, "429");
+    let more = [ask(second), ask(second)];
+    assert_eq!([&more[0].1, &more[1].1], ["200", "200"]);
+    assert_eq!(ask(second).1, "503");
 }
 
 #[test]

@@ -196,7 +196,7 @@ fn a_change_is_seen_by_thousands_of_streams_at_once() {
     // Hardly anything while they come: nobody is to have had more than the others when the test begins, or
     // it would have to wait until these have caught up.
     let limits = SharedLimits { server: Budget::of(Rate::or_unlimited(4 * KIB)), ..SharedLimits::default() };
-    let (_folder, served) = serving(Settings { limits, max_connections: count + 10, ..Settings::default() });
+    let (_folder, served) = serving(Settings { limits, max_connections: 2 * count, ..Settings::default() });
     let mut streams: Vec<TcpStream> = (0..count)
         .map(|_| {
             let mut stream = served.connect();

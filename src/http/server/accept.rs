@@ -45,13 +45,13 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     let most = setup.settings.client_connections;
     // Raw TCP has no words for whom a proxy asks either: there the client is the peer.
     let trusted = port.is_none() && peer.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
-    let is_full = || server.connections.load(SeqCst) >= setup.settings.max_connections && !server.make_room();
-    let refused = if is_full()
-        // Requests are told so one by one.
-        || (port.is_some() && server.is_shedding())
-    {
+    let client = peer.ip().filter(|_| !trusted);
+    let refused = if let Some(refusal) = server.has_no_room(client, setup.settings.max_connections) {
+        Some(refusal)
+    } else if port.is_some() && server.sheds(client, setup.settings.egress_total) {
+        // Over HTTP, requests are told so one by one.
         Some(Refusal::ServerFull)
-    } else if !trusted && peer.ip().is_some_and(|ip| !server.clients.admit(ip, most)) {
+    } else if client.is_some_and(|ip| !server.clients.admit(ip, most)) {
         Some(Refusal::ClientFull)
     } else {
         None

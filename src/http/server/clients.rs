@@ -240,6 +240,14 @@ impl Clients {
         }
     }
 
+    /// Whether a client is on its fair share of `most` connections or more: what each would have with one client more.
+    pub(super) fn has_share(&self, client: IpAddr, most: usize) -> bool {
+        let client = network(client);
+        let clients: usize = self.connections.iter().map(|shard| lock(shard).len()).sum();
+        let count = self.shard(client).get(&client).copied().unwrap_or(0);
+        count * (clients + 1) >= most
+    }
+
     fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
         lock(&self.connections[self.hasher.hash_one(client) as usize % SHARDS])
     }
@@ -290,6 +298,21 @@ mod tests {
         clients.leave(one);
         clients.leave(one);
         assert!(clients.is_empty());
+    }
+
+    #[test]
+    fn a_share_is_what_each_would_have_with_one_client_more() {
+        let clients = Clients::default();
+        let [one, other, third] = [ip("192.0.2.1"), ip("192.0.2.2"), ip("192.0.2.3")];
+        let share = |client: IpAddr| {
+            let count = (0..12).take_while(|_| !clients.has_share(client, 12) && clients.admit(client, None));
+            count.count()
+        };
+        assert_eq!([share(one), share(other), share(third)], [6, 4, 3]);
+        (0..6).for_each(|_| clients.leave(one));
+        (0..4).for_each(|_| clients.leave(other));
+        (0..3).for_each(|_| clients.leave(third));
+        assert!(clients.is_empty() && !clients.has_share(one, 1));
     }
 
     #[test]

@@ -28,6 +28,10 @@ use crate::http1::Refused;
 use crate::limit::Limit;
 use crate::sink::{Charge, HeldAs};
 
+/// What a client is told whose request is turned away while too much is held.
+pub(super) const SHED: &str =
+    "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
+
 /// Answers one request.
 pub(super) async fn respond(
     connection: Arc<Connection>,
@@ -49,10 +53,8 @@ pub(super) async fn respond(
     if let Err(refusal) = boarded {
         return unfiltered(exchange, refused(refusal));
     }
-    if server.shedding.is_shedding(&server.egress, settings.egress_total) {
-        let text =
-            "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
-        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+    if server.sheds(exchange.addr().ip(), settings.egress_total) {
+        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, SHED));
     }
     let found = setup.routes.find(request.uri());
     // The exchange holds its route, not all that is replaced meanwhile.

@@ -2,6 +2,7 @@
 //! the next.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
@@ -14,9 +15,12 @@ use crate::clock::Instant;
 /// to serve it.
 const FOUND: usize = 64;
 
-/// How long it is not looked again, for each connection there is: several times what looking at one takes. So a
+/// How long all connections are not looked at again, for each of them: several times what looking at one takes. So a
 /// server that is full of connections at work refuses those that come for little.
-const PAUSE: Duration = Duration::from_micros(1);
+pub(super) const LOOK_PAUSE: Duration = Duration::from_micros(1);
+
+/// One in so many places is kept for clients that have less than their fair share of all.
+const RESERVED: usize = 8;
 
 /// What was found idle when it was looked last.
 #[derive(Default)]
@@ -50,6 +54,25 @@ impl Shared {
         if refused.is_some() { &self.refused } else { &self.connections }
     }
 
+    /// Whether one more connection of `client` is refused under a bound of `most`, and why. On a full server the one
+    /// that has been idle for longest is ended for it.
+    ///
+    /// The last eighth of the places is for clients with less than their fair share, so that no address alone takes
+    /// them all. `None` as the client is bounded by `most` alone: a trusted proxy, or a Unix socket.
+    pub(super) fn has_no_room(&self, client: Option<IpAddr>, most: usize) -> Option<Refusal> {
+        let connections = self.connections.load(Ordering::SeqCst);
+        let unreserved = most - most / RESERVED;
+        if connections < unreserved {
+            return None;
+        }
+        let is_full = connections >= most;
+        if !is_full && !client.is_some_and(|client| self.clients.has_share(client, most)) {
+            return None;
+        }
+        let refusal = if is_full { Refusal::ServerFull } else { Refusal::ClientFull };
+        (!self.make_room()).then_some(refusal)
+    }
+
     /// Has the HTTP connection end that has been idle for longest: no request under way, nor bytes of an answer
     /// waiting. False if none was found.
     pub(super) fn make_room(&self) -> bool {
@@ -62,7 +85,7 @@ impl Shared {
             }
             let now = self.clock.now();
             let connections = self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX);
-            if found.looked.is_some_and(|looked| now - looked < PAUSE * connections) {
+            if found.looked.is_some_and(|looked| now - looked < LOOK_PAUSE * connections) {
                 return false;
             }
             found.looked = Some(now);

@@ -12,7 +12,8 @@ use crate::sink::SinkSettings;
 pub struct Settings {
     /// How long transfers may go on after the server was told to drain. Default 30 s.
     pub drain: Duration,
-    /// Connections served at a time; further ones are answered 503. Default 10 000.
+    /// Connections served at a time; further ones are answered 503. Default 10 000. The last eighth is for clients that
+    /// have less than their fair share, which is what each would have with one client more; others are answered 429.
     pub max_connections: usize,
     /// How long a head may take, from its first byte or from the start of the connection. Default 30 s.
     pub header_timeout: Duration,
@@ -27,8 +28,9 @@ pub struct Settings {
     pub limits: SharedLimits,
     /// What a connection may hold, how fast it may write, and when its reader is given up.
     pub sink: SinkSettings,
-    /// Bytes held for the slow readers of all connections together above which new requests are answered
-    /// 503, until it is below 80 % of that. Default: a quarter of the memory there is.
+    /// Bytes held for all clients together above which new requests are answered 503, until it is below 80 % of that.
+    /// Clients that hold less than their fair share of it are served, until twice as much is held. Default: a quarter of
+    /// the memory there is.
     pub egress_total: u64,
     /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429. A
     /// trusted peer's count for the clients it asks for, while a request of theirs is under way there.

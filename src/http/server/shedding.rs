@@ -1,20 +1,41 @@
-//! Shedding load: when too many bytes are held for slow readers in all, new requests are turned away.
+//! Load shedding: while too many bytes are held for clients in all, requests are turned away, those of the clients
+//! that hold most first.
+//!
+//! The account of held bytes is one for each connection. What each *client* holds is added up only while the server
+//! sheds: a request on a server that does not costs one load and one comparison.
 
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use super::clients::network;
+use super::connection::Connection;
+use super::room::LOOK_PAUSE;
 use super::{Handle, Shared};
+use crate::clock::Instant;
 use crate::sink::SinkCounts;
 
 /// Whether a server turns requests away, with a distance between starting and stopping.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Shedding {
     shedding: AtomicBool,
+    shares: Mutex<Shares>,
+}
+
+/// What each client held when it was added up last.
+#[derive(Default)]
+struct Shares {
+    /// When that was; `None` if shedding has begun anew since.
+    looked: Option<Instant>,
+    /// By address, of IPv6 by the /64; `None` is all clients of Unix sockets.
+    held: HashMap<Option<IpAddr>, u64>,
 }
 
 impl Shedding {
-    /// Looks at what is held and says whether requests are turned away: from above `most` bytes for all
-    /// readers together on, until below 80 % of that.
-    pub(super) fn is_shedding(&self, egress: &SinkCounts, most: u64) -> bool {
+    /// Updates the state from what is held, and returns it: on above `most` bytes for all clients together, off
+    /// below 80 % of that.
+    fn is_shedding(&self, egress: &SinkCounts, most: u64) -> bool {
         self.judge(egress.held().total(), most)
     }
 
@@ -25,6 +46,7 @@ impl Shedding {
         let is = if was { held > 0 && four_fifths() } else { held > most };
         if is != was && self.shedding.swap(is, Ordering::Relaxed) != is {
             if is {
+                self.shares.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
                 log::warn!(held, most; "shedding: too much is held for clients; new requests get 503");
             } else {
                 log::info!(held, most; "no longer shedding");
@@ -34,21 +56,91 @@ impl Shedding {
     }
 }
 
+impl Shares {
+    /// Whether `client` holds its fair share of `most` bytes or more: four fifths of them, where shedding ends, divided
+    /// by the clients that hold any.
+    fn is_used_up(&self, client: Option<IpAddr>, most: u64) -> bool {
+        let held = self.held.get(&client).copied().unwrap_or(0);
+        is_above_share(held, self.held.len(), most)
+    }
+}
+
+fn is_above_share(held: u64, clients: usize, most: u64) -> bool {
+    u128::from(held) * 5 * clients.max(1) as u128 >= u128::from(most) * 4
+}
+
 impl Handle {
     /// What the server's connections wrote, hold and dropped, summed.
     pub fn egress(&self) -> &SinkCounts {
         &self.0.egress
     }
 
-    /// Whether new requests are turned away because too much is held for slow readers.
+    /// Whether new requests are turned away because too much is held for clients: those of clients that hold less
+    /// than their fair share of it are served.
     pub fn is_shedding(&self) -> bool {
         self.0.is_shedding()
     }
 }
 
 impl Shared {
-    pub(super) fn is_shedding(&self) -> bool {
+    fn is_shedding(&self) -> bool {
         self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
+    }
+
+    /// Whether a request of `client` is turned away because clients hold more than `most` bytes.
+    ///
+    /// While the server sheds, a client that holds less than its fair share is served, until twice `most` are held.
+    /// From those that hold more, the heads they are sending are taken: their connections end.
+    pub(super) fn sheds(&self, client: Option<IpAddr>, most: u64) -> bool {
+        if !self.shedding.is_shedding(&self.egress, most) {
+            return false;
+        }
+        if self.egress.held().total() / 2 > most {
+            return true;
+        }
+        let mut shares = self.shedding.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.clock.now();
+        let connections = self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX);
+        if shares.looked.is_none_or(|looked| now - looked >= LOOK_PAUSE * connections) {
+            shares.looked = Some(now);
+            self.add_up(&mut shares.held, most);
+        }
+        shares.is_used_up(client.map(network), most)
+    }
+
+    /// Adds up what each client holds, and ends idle connections of those that hold more than their share, until they
+    /// do not. A connection whose client sends a head is idle: no request of it is under way.
+    fn add_up(&self, held: &mut HashMap<Option<IpAddr>, u64>, most: u64) {
+        *held = HashMap::new();
+        let mut holding: Vec<(Option<IpAddr>, u64, Arc<Connection>)> = Vec::new();
+        for connection in self.registry.all() {
+            let bytes = connection.sink.counts().held().total();
+            if bytes > 0 {
+                let client = connection.client_addr().ip().map(network);
+                *held.entry(client).or_default() += bytes;
+                holding.push((client, bytes, connection));
+            }
+        }
+        let (clients, mut ended) = (held.len(), 0_usize);
+        for (client, bytes, connection) in holding {
+            if let Some(held) = held.get_mut(&client)
+                && is_above_share(*held, clients, most)
+                && connection.end_if_idle()
+            {
+                *held -= bytes.min(*held);
+                ended += 1;
+            }
+        }
+        if ended > 0 {
+            log::info!(connections = ended; "shedding: ended idle connections of clients that hold most");
+        }
+    }
+}
+
+impl Connection {
+    /// Whether a request that its client is still sending is turned away.
+    pub(super) fn is_shed(&self) -> bool {
+        self.server.sheds(self.client_addr().ip(), self.server.setup().settings.egress_total)
     }
 }
 
@@ -72,6 +164,24 @@ mod tests {
             for (held, expected) in steps {
                 assert_eq!(shedding.judge(*held, most), *expected, "{held} of {most}");
             }
+        }
+    }
+
+    #[test]
+    fn a_share_is_what_ends_shedding_divided_by_those_that_hold_any() {
+        for (held, clients, most, expected) in [
+            (799, 1, 1000, false),
+            (800, 1, 1000, true),
+            (399, 2, 1000, false),
+            (400, 2, 1000, true),
+            (266, 3, 1000, false),
+            (267, 3, 1000, true),
+            (0, 0, 1000, false),
+            (0, 7, 1, false),
+            (0, 1, 0, true),
+            (u64::MAX, 10_000, u64::MAX, true),
+        ] {
+            assert_eq!(is_above_share(held, clients, most), expected, "{held} of {most}, {clients} clients");
         }
     }
 }

@@ -100,6 +100,11 @@ impl Input {
         self.ended
     }
 
+    /// Whether what is unread is so large that it is on the account of held bytes.
+    pub(super) fn is_charged(&self) -> bool {
+        self.charge.is_some()
+    }
+
     /// Reads what is there, about `want` bytes, and returns how many came; none when the client has closed
     /// its half. Waiting, it holds no memory.
     pub(super) fn poll_more<W: Wire>(
@@ -203,7 +208,7 @@ impl Input {
 
     /// Throws away what is unread.
     pub(super) fn clear(&mut self) {
-        self.content().clear();
+        *self.content() = Bytes::new();
         self.forget_head();
     }
 

@@ -146,7 +146,12 @@ impl<W: Wire + Send + 'static> Http1<W> {
             self.connection.sink.await_bytes();
         }
         let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-        self.input.poll_more(cx, sink, HEAD_PIECE).map_ok(drop)
+        ready!(self.input.poll_more(cx, sink, HEAD_PIECE))?;
+        if self.input.is_charged() && self.connection.is_shed() {
+            self.refuse(Refused::new(StatusCode::SERVICE_UNAVAILABLE, exchange::SHED));
+            self.input.clear();
+        }
+        Poll::Ready(Ok(()))
     }
 
     /// Has a request answered.

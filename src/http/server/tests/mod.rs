@@ -11,6 +11,7 @@ mod pipe;
 mod pushing;
 mod record;
 mod requests;
+mod shedding;
 mod slow_reader;
 
 use std::collections::BTreeMap;
@@ -111,9 +112,14 @@ impl World {
 
     /// A connection over `road`; its peer has the port `9000 +` its number, which begins at 1.
     fn connect(&mut self, road: Road) -> Client {
+        self.connect_from([192, 0, 2, 1], road)
+    }
+
+    /// The same from another address.
+    fn connect_from(&mut self, ip: [u8; 4], road: Road) -> Client {
         let (wire, client) = pipe(road);
         let number = self.connections.len() + 1;
-        let peer = PeerAddr::Tcp(([192, 0, 2, 1], 9000 + number as u16).into());
+        let peer = PeerAddr::Tcp((ip, 9000 + number as u16).into());
         let server = &self.server;
         let trusted = peer.ip().is_some_and(|ip| server.setup().settings.trusted.contains(ip));
         let ends = Ends { fd: 70 + number as i32, peer, local: None, trusted };
