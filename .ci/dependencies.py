@@ -30,6 +30,22 @@ BANNED = {
 TOKIO_RUNTIME = {"rt-multi-thread", "process", "signal", "fs", "macros", "full"}
 
 
+# How many crates a package may need with these features alone, itself included. A number that grows is a
+# decision: change it here, and say why.
+MOST_CRATES = [
+    ("sluicegate-core", "", 15),
+    ("sluicegate-core", "tower", 17),
+]
+
+
+def crates(package, features):
+    """The crates that are linked into `package` on Linux, itself included."""
+    tree = subprocess.check_output(
+        ["cargo", "tree", "--locked", "--package", package, "--no-default-features", "--features", features,
+         "--edges", "normal", "--target", "x86_64-unknown-linux-gnu", "--prefix", "none", "--format", "{p}"], text=True)
+    return {line.split(" (")[0] for line in tree.splitlines() if line}
+
+
 def licence_is_fine(expression):
     """Whether an SPDX expression can be met with LICENCES alone: any side of an OR, all of an AND."""
     expression = expression.replace("/", " OR ")
@@ -91,6 +107,11 @@ def main():
         if package["name"] == "tokio":
             for feature in sorted(TOKIO_RUNTIME.intersection(used[package["id"]]["features"])):
                 breaches.append(f"{name}: feature {feature!r} brings the tokio runtime")
+    for package, features, most in MOST_CRATES:
+        count = len(crates(package, features))
+        print(f"{package} with features [{features}]: {count} crates")
+        if count > most:
+            breaches.append(f"{package} with features [{features}]: more than {most} crates")
     for breach in breaches:
         print(breach)
     print(f"dependencies: {len(used) - len(own)} crates checked, {len(breaches)} breaches")

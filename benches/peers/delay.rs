@@ -47,7 +47,7 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
         }
     }
     for (server, _running, thread) in reading {
-        match thread.join().map_err(|_| "the reader panicked".to_owned()).flatten() {
+        match thread.join().unwrap_or_else(|_| Err("the reader panicked".to_owned())) {
             Ok(brigades) => {
                 // Of many, because one may meet a busy machine. The first one came with the head.
                 let middle = |end: fn(&Brigade) -> f64| {

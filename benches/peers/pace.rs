@@ -56,7 +56,7 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
     let reading: Vec<_> = reading.collect();
     let mut timelines = Vec::new();
     for (server, source, thread) in reading {
-        match thread.join().map_err(|_| "the reader panicked".to_owned()).flatten() {
+        match thread.join().unwrap_or_else(|_| Err("the reader panicked".to_owned())) {
             Ok(points) => timelines.push(Timeline { server, source, points }),
             Err(error) => table.fail(rows(source)[0], server, error),
         }

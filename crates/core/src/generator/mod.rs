@@ -1,7 +1,6 @@
 //! Generators: where buckets come from.
 
 mod read;
-mod stream;
 mod upstream;
 
 use std::task::{Context, Poll};
@@ -9,7 +8,6 @@ use std::task::{Context, Poll};
 use crate::brigade::Brigade;
 
 pub use read::ReadGenerator;
-pub use stream::StreamGenerator;
 pub use upstream::{Activity, Pieces, UpstreamBody};
 
 /// A source of buckets, pulled by a driver.

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_lite::io::AsyncRead;
+use futures_io::AsyncRead;
 
 use super::Generator;
 use crate::brigade::{Brigade, Bucket, SourceError};

@@ -17,6 +17,6 @@ pub use buffers::Buffers;
 pub use carryover::{Carryover, Carryovers};
 pub use live::Limit;
 pub use spelling::UnitError;
-pub use token_bucket::{SharedTokenBucket, TokenBucket};
+pub use token_bucket::TokenBucket;
 pub use tree::{Budget, MIN_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, Rate, RateOrOff, Size, ZeroRate};

@@ -1,7 +1,5 @@
 //! Token buckets: so many bytes at once, so many a second in the long run.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use super::Rate;
 use super::level::{Level, NANO};
 use crate::clock::Instant;
@@ -127,45 +125,6 @@ fn depth(bytes: u64) -> i128 {
     i128::from(bytes) * NANO
 }
 
-/// A token bucket that threads share: clones take from the same one.
-///
-/// Each call refills to `now` first. Its lock is held for the arithmetic only.
-#[derive(Clone, Debug)]
-pub struct SharedTokenBucket(Arc<Mutex<TokenBucket>>);
-
-impl SharedTokenBucket {
-    /// Shares `bucket`.
-    pub fn new(bucket: TokenBucket) -> Self {
-        Self(Arc::new(Mutex::new(bucket)))
-    }
-
-    /// Takes as many tokens as there are at `now`, at most `requested`, and says how many.
-    pub fn consume(&self, requested: u64, now: Instant) -> u64 {
-        self.refilled(now).consume(requested)
-    }
-
-    /// Takes `n` tokens if there are as many at `now`; else takes none and says false.
-    pub fn try_consume(&self, n: u64, now: Instant) -> bool {
-        self.refilled(now).try_consume(n)
-    }
-
-    /// Puts back tokens that were taken and not used.
-    pub fn give_back(&self, tokens: u64, now: Instant) {
-        self.refilled(now).give_back(tokens);
-    }
-
-    /// The first instant at which `n` tokens are there, if nobody takes any.
-    pub fn available_at(&self, n: u64, now: Instant) -> Instant {
-        self.refilled(now).available_at(n)
-    }
-
-    fn refilled(&self, now: Instant) -> MutexGuard<'_, TokenBucket> {
-        let mut bucket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.refill(now);
-        bucket
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,18 +225,6 @@ mod tests {
         assert_eq!(bucket.available(), 9);
         bucket.give_back(u64::MAX);
         assert_eq!(bucket.available(), 10);
-    }
-
-    #[test]
-    fn threads_that_share_a_bucket_get_its_tokens_once() {
-        let shared = SharedTokenBucket::new(bucket(100_000, 100_000, 1));
-        let takers: Vec<_> = (0..4)
-            .map(|_| {
-                let shared = shared.clone();
-                std::thread::spawn(move || (0..50_000).map(|_| shared.consume(1, Instant::ZERO)).sum::<u64>())
-            })
-            .collect();
-        assert_eq!(takers.into_iter().map(|taker| taker.join().unwrap()).sum::<u64>(), 100_000);
     }
 
     proptest! {

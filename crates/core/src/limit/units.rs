@@ -16,7 +16,7 @@ use std::marker::PhantomData;
 use std::num::NonZeroU64;
 use std::str::FromStr;
 
-use serde::de::{self, Deserialize, Deserializer};
+use serde_core::de::{self, Deserialize, Deserializer};
 
 use super::INTERVAL;
 use super::level::NANO;

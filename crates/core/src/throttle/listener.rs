@@ -4,7 +4,7 @@ use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_lite::Stream;
+use futures_core::Stream;
 
 use super::place::Place;
 use super::{Meter, Throttle};

@@ -7,7 +7,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_lite::io::AsyncRead;
+use futures_io::AsyncRead;
 
 use super::Throttle;
 use super::pace::Pace;

@@ -7,7 +7,7 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_lite::io::AsyncWrite;
+use futures_io::AsyncWrite;
 
 use super::Throttle;
 use super::pace::Pace;
