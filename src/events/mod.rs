@@ -27,7 +27,7 @@ mod trail;
 
 pub use counts::{EventCounts, EventGauges};
 pub use event::{BadDraft, Draft, StreamName};
-pub use http::{Events, Visitor};
+pub use http::Events;
 pub use hub::{Hub, Published};
 pub use hub_error::HubError;
 pub use queue::{Gap, Lost};

@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod route;
 mod routing;
 pub mod server;
+pub mod source;
 pub mod upgrade;
 
 pub use budgets::Budgets;

@@ -1,32 +1,20 @@
 //! Routes: which path is answered from where, at which pace, through which filters.
 
+use std::any::Any;
 use std::borrow::Cow;
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 
-use http::{Request, Response};
-
-use super::body::RequestBody;
 use super::budgets;
-use super::content::Content;
 use super::files::Files;
 use super::path;
-use super::proxy::{Client, Proxy};
+use super::proxy::Proxy;
+use super::source::{Paths, Source};
 use crate::budget::{ClientKey, Clients, Gate, Node};
-use crate::events::{Events, Hub};
 use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
 use crate::limit::{Budget, Carryover, Carryovers, Limit, Rate, Weight};
 use crate::rt;
 
-/// An answer that is being prepared.
-pub type Answer<'a> = Pin<Box<dyn Future<Output = Response<Content>> + Send + 'a>>;
-
-/// A source of content that is neither a folder nor an upstream: the library user's own.
-pub trait Handler: Send + Sync {
-    /// Answers one request. The content is filtered and paced by the route.
-    fn respond<'a>(&'a self, request: Request<RequestBody>, client: &'a Client) -> Answer<'a>;
-}
+pub use super::source::{Answer, Handler};
 
 /// A part of the URL space: paths below one prefix, with a source, a pace and filters.
 ///
@@ -52,16 +40,15 @@ pub struct Route {
     /// Its clients, below the node that all its responses share.
     clients: Clients,
     weight: Weight,
-    pub(super) source: Source,
+    pub(super) source: RouteSource,
     pub(super) pacing: Pacing,
     pub(super) stages: Vec<Stage>,
 }
 
-pub(super) enum Source {
+/// Where a route's content comes from. Files are apart: their future is small and needs no box.
+pub(super) enum RouteSource {
     Files(Files),
-    Proxy(Box<Proxy>),
-    Handler(Box<dyn Handler>),
-    Events(Box<Events>),
+    Other(Box<dyn Source>),
 }
 
 /// A place in a route's order of filters.
@@ -84,7 +71,7 @@ pub(super) struct Pacing {
 }
 
 impl Route {
-    fn new(path: &str, source: Source) -> Self {
+    fn new(path: &str, source: RouteSource) -> Self {
         Self {
             path: path.to_owned(),
             prefix: path::normal(path).map_or_else(|| path.to_owned(), Cow::into_owned),
@@ -106,35 +93,33 @@ impl Route {
     /// # Errors
     /// The folder cannot be opened.
     pub fn files(path: &str, root: impl AsRef<std::path::Path>) -> std::io::Result<Self> {
-        Ok(Self::new(path, Source::Files(Files::new(root.as_ref())?)))
+        Ok(Self::new(path, RouteSource::Files(Files::new(root.as_ref())?)))
     }
 
     /// Paths below `path` are files as `files` says.
     pub fn folder(path: &str, files: Files) -> Self {
-        Self::new(path, Source::Files(files))
+        Self::new(path, RouteSource::Files(files))
     }
 
     /// Paths below `path` are asked of an upstream.
     pub fn proxy(path: &str, proxy: Proxy) -> Self {
-        Self::new(path, Source::Proxy(Box::new(proxy.at(path))))
+        Self::of(path, proxy.at(path))
     }
 
     /// Paths below `path` are answered by the caller's own code.
     pub fn handler(path: &str, handler: impl Handler + 'static) -> Self {
-        Self::new(path, Source::Handler(Box::new(handler)))
+        Self::of(path, handler)
     }
 
-    /// Below `path` are streams of events.
-    pub fn events(path: &str, events: Events) -> Self {
-        Self::new(path, Source::Events(Box::new(events)))
+    /// Paths below `path` are answered by `source`.
+    pub fn of(path: &str, source: impl Source) -> Self {
+        Self::new(path, RouteSource::Other(Box::new(source)))
     }
 
-    /// Its streams of events, if that is what it has.
-    pub fn hub(&self) -> Option<&Arc<Hub>> {
-        match &self.source {
-            Source::Events(events) => Some(events.hub()),
-            _ => None,
-        }
+    /// Its source, if that is a `T`. Never one of files.
+    pub fn source<T: Source>(&self) -> Option<&T> {
+        let source: &dyn Any = self.source.other()?;
+        source.downcast_ref()
     }
 
     /// Paces each response at `rate`; `None` is unlimited, the default.
@@ -234,13 +219,14 @@ impl Route {
         })
     }
 
-    /// Goes on with the live limits of a route whose place it takes, set to its own: transfers that run
-    /// there see them at once. So do streams of events and their subscribers.
-    pub(super) fn take_over(&mut self, old: &Self) {
-        if let (Source::Events(events), Source::Events(old)) = (&mut self.source, &old.source) {
-            events.take_over(old);
-        }
-        self.pacing.take_over(&old.pacing);
+    /// Adopts the live limits of `old`, the route at this path before a reload, set to its own: transfers under way
+    /// there see them at once. Returns whether its source adopted that of `old`.
+    pub(super) fn adopt(&mut self, old: &Self) -> bool {
+        let is_source_adopted = match (&mut self.source, old.source.other()) {
+            (RouteSource::Other(source), Some(old)) => source.adopt(old),
+            _ => false,
+        };
+        self.pacing.adopt(&old.pacing);
         old.clients.above().set(self.clients.above().budget());
         old.clients.reset(self.clients.budget());
         self.clients = old.clients.clone();
@@ -248,9 +234,27 @@ impl Route {
             if let Stage::Pace(pacing) = stage
                 && let Some(old) = old.named().find(|old| old.name == pacing.name)
             {
-                pacing.take_over(old);
+                pacing.adopt(old);
             }
         }
+        is_source_adopted
+    }
+
+    /// Ends responses of its source that would not end by themselves.
+    pub(super) fn close(&self) {
+        if let Some(source) = self.source.other() {
+            source.close();
+        }
+    }
+
+    /// How its source reads paths.
+    pub(super) fn paths(&self) -> Paths {
+        self.source.other().map_or(Paths::Normal, Source::paths)
+    }
+
+    /// Whether its source sends interim responses.
+    pub(super) fn takes_interim(&self) -> bool {
+        self.source.other().is_some_and(Source::takes_interim)
     }
 
     /// The prefix of the paths this route answers.
@@ -296,6 +300,15 @@ impl Route {
     }
 }
 
+impl RouteSource {
+    fn other(&self) -> Option<&dyn Source> {
+        match self {
+            Self::Files(_) => None,
+            Self::Other(source) => Some(&**source),
+        }
+    }
+}
+
 impl Pacing {
     fn new(name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
         Self { name: name.to_owned(), limit, end_of_stream, carryovers: Carryovers::default() }
@@ -307,7 +320,7 @@ impl Pacing {
         Box::new(filter.carried_by(carryover))
     }
 
-    fn take_over(&mut self, old: &Self) {
+    fn adopt(&mut self, old: &Self) {
         old.limit.set(self.limit.budget());
         self.limit = old.limit.clone();
         self.carryovers = old.carryovers.clone();

@@ -6,7 +6,8 @@ use http::Uri;
 use http::uri::PathAndQuery;
 
 use super::path;
-use super::route::{Route, Source, Stage};
+use super::route::{Route, Stage};
+use super::source::Paths;
 
 /// Where a request's target leads.
 pub(super) enum Found {
@@ -81,12 +82,12 @@ impl Routes {
             Some((_, false)) => return with_path(uri, &path).map_or(Found::NoPath, Found::MissingSlash),
             None => return Found::Nothing,
         };
-        let decodes = matches!(route.source, Source::Proxy(_) | Source::Handler(_));
-        if decodes && self.is_ambiguous(route, &path) {
+        let paths = route.paths();
+        if paths != Paths::Normal && self.is_ambiguous(route, &path) {
             return Found::Ambiguous;
         }
         // As it is where nothing in it was taken out, so that encodings that mean something to an upstream stay.
-        let passes = matches!(route.source, Source::Proxy(_)) && path::is_unambiguous(given);
+        let passes = paths == Paths::AsGiven && path::is_unambiguous(given);
         let (path, is_rewritten) = match route.rest(given) {
             Some(_) if passes => (given, false),
             _ => (&*path, *path != *given),

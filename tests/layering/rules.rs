@@ -80,6 +80,18 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("tcp/relay.rs", "use super::Record; use crate::{body::PacedBody, sink::Sink};")],
     },
     Rule {
+        name: "http names no feature above it",
+        check: |source| {
+            let above = ["crate::admin", "crate::events", "crate::probe", "crate::quota", "crate::tracing"];
+            source.is_in("http/").then(|| any_path(source, &above))?
+        },
+        broken_by: &[
+            ("http/route.rs", "use crate::events::Events;"),
+            ("http/server/mod.rs", "fn f(tracer: &crate::tracing::Tracer) {}"),
+        ],
+        kept_by: &[("http/route.rs", "use super::source::Source; use crate::budget::Clients;")],
+    },
+    Rule {
         name: "budget imports clock and limit only",
         check: |source| imports_but(source, "budget/", &[&["budget"], &["clock"], &["limit"]]),
         broken_by: &[

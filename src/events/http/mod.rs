@@ -17,6 +17,7 @@ mod publish;
 mod query;
 mod read;
 
+use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,14 +32,13 @@ use super::event::{StreamName, is_id};
 use super::hub::Hub;
 use super::source::{self, Asked, Subscribing, Subscription, Wire};
 use super::stream::{After, Visit};
-use crate::budget::ClientKey;
 use crate::clock::Clock;
 use crate::config::{EventSettings, Suspend};
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::host::{self, HostFault};
-use crate::http::peer::PeerAddr;
-use crate::sink::SinkState;
+use crate::http::route::Route;
+use crate::http::source::{Answer, Source, Visitor};
 use crate::token::Token;
 
 /// The longest that a poll waits.
@@ -46,18 +46,6 @@ const MAX_WAIT: Duration = Duration::from_secs(60);
 
 /// The most events in an answer to a poll.
 const MAX_POLLED: usize = 1000;
-
-/// Who asks, as the server knows it.
-pub struct Visitor {
-    /// The other end of the connection.
-    pub peer: PeerAddr,
-    /// This end, if it has an address.
-    pub local: Option<SocketAddr>,
-    /// Who is charged.
-    pub client: ClientKey,
-    /// Where its stream goes.
-    pub sink: Arc<SinkState>,
-}
 
 /// The event streams of a route, as a source of responses.
 pub struct Events {
@@ -78,23 +66,17 @@ impl Events {
         &self.hub
     }
 
-    /// Goes on with the streams and subscribers of `old`, in whose place it comes, as it is itself set.
-    pub fn take_over(&mut self, old: &Self) {
-        old.hub.set((*self.hub.settings()).clone());
-        self.hub = Arc::clone(&old.hub);
-    }
-
     /// Answers a request for `rest` below the route.
-    pub(crate) async fn respond(
+    async fn respond(
         &self,
         request: Request<RequestBody>,
         rest: &str,
-        visitor: Visitor,
+        visitor: Visitor<'_>,
     ) -> Response<Content> {
         let settings = self.hub.settings();
         let origins = Origins::of(&settings.origins, request.headers(), request.uri());
         let is_head = request.method() == Method::HEAD;
-        let answered = match check_host(&request, &settings.server_names, visitor.local) {
+        let answered = match check_host(&request, &settings.server_names, visitor.client.local) {
             Err(fault) => Err(Problem::of_host(fault)),
             Ok(()) if !origins.admits() => Err(Problem::foreign_origin()),
             Ok(()) => self.answer(request, rest, visitor, &settings, &origins).await,
@@ -108,7 +90,7 @@ impl Events {
         &self,
         request: Request<RequestBody>,
         rest: &str,
-        visitor: Visitor,
+        visitor: Visitor<'_>,
         settings: &EventSettings,
         origins: &Origins,
     ) -> Result<Response<Content>, Problem> {
@@ -146,11 +128,11 @@ impl Events {
         &self,
         request: Request<RequestBody>,
         name: &StreamName,
-        visitor: Visitor,
+        visitor: Visitor<'_>,
         settings: &EventSettings,
     ) -> Result<Response<Content>, Problem> {
-        self.publishers.admit(request.headers(), &visitor.peer).await?;
-        let batch = publish::read(request, settings, &self.hub.clock, &visitor.sink).await?;
+        self.publishers.admit(request.headers(), &visitor.client.peer).await?;
+        let batch = publish::read(request, settings, &self.hub.clock, visitor.sink).await?;
         let published = self.hub.publish(name, batch).map_err(Problem::of_hub)?;
         Ok(answer::published(&published))
     }
@@ -159,17 +141,17 @@ impl Events {
         &self,
         request: &Request<RequestBody>,
         name: &StreamName,
-        visitor: Visitor,
+        visitor: Visitor<'_>,
         settings: &EventSettings,
     ) -> Result<Response<Content>, Problem> {
         let query = Query::of(request.uri())?;
         let wire = Wire {
-            peer: visitor.peer.addr(),
+            peer: visitor.client.peer.addr(),
             depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
-            sink: visitor.sink,
+            sink: Arc::clone(visitor.sink),
         };
         let visit = Visit {
-            client: visitor.client,
+            client: visitor.key.clone(),
             token: query.token()?,
             last_id: last_id(request.headers(), &query)?,
             window: query.number("window", 1, u32::MAX as usize)?,
@@ -198,11 +180,11 @@ impl Events {
         &self,
         request: &Request<RequestBody>,
         name: &StreamName,
-        visitor: Visitor,
+        visitor: Visitor<'_>,
     ) -> Result<Response<Content>, Problem> {
         let query = Query::of(request.uri())?;
         let asked = Asked {
-            client: visitor.client,
+            client: visitor.key.clone(),
             token: query.token()?,
             after: match last_id(request.headers(), &query)? {
                 Some(id) => After::Id(id),
@@ -213,6 +195,41 @@ impl Events {
         };
         let polled = source::poll(&self.hub, name, asked).await.map_err(Problem::of_hub)?;
         Ok(answer::polled(polled))
+    }
+}
+
+impl Source for Events {
+    fn respond<'a>(
+        &'a self,
+        request: Request<RequestBody>,
+        rest: &'a str,
+        visitor: Visitor<'a>,
+    ) -> Answer<'a> {
+        Box::pin(self.respond(request, rest, visitor))
+    }
+
+    fn adopt(&mut self, old: &dyn Source) -> bool {
+        let old: &dyn Any = old;
+        let Some(old) = old.downcast_ref::<Self>() else { return false };
+        old.hub.set((*self.hub.settings()).clone());
+        self.hub = Arc::clone(&old.hub);
+        true
+    }
+
+    fn close(&self) {
+        self.hub.close();
+    }
+}
+
+impl Route {
+    /// Paths below `path` are event streams.
+    pub fn events(path: &str, events: Events) -> Self {
+        Self::of(path, events)
+    }
+
+    /// Its event streams, if it has any.
+    pub fn hub(&self) -> Option<&Arc<Hub>> {
+        self.source().map(Events::hub)
     }
 }
 

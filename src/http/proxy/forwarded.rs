@@ -9,21 +9,7 @@ use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
 use crate::http::forwarded::{
     Claims, Hop, Node, X_FORWARDED_FOR, X_FORWARDED_HOST, X_FORWARDED_PROTO, is_token,
 };
-use crate::http::peer::PeerAddr;
-
-/// Who sends a request, and over which connection.
-#[derive(Clone, Debug)]
-pub struct Client {
-    /// The other end of the connection.
-    pub peer: PeerAddr,
-    /// Our end of it; `None` on a Unix socket.
-    pub local: Option<SocketAddr>,
-    /// `http` or `https`.
-    pub scheme: &'static str,
-    /// Whether the peer is a proxy that may speak for others: what it says in `Forwarded` and
-    /// `X-Forwarded-*` is kept and added to. Any other peer's is thrown away.
-    pub trusted: bool,
-}
+use crate::http::source::Client;
 
 /// What a trusted peer tells of its own client; `None` if it is not believed, because it is not trusted or
 /// contradicts itself.
@@ -134,6 +120,7 @@ fn insert(fields: &mut HeaderMap, name: HeaderName, text: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::peer::PeerAddr;
     use crate::http1::strip_request;
     use proptest::prelude::*;
 

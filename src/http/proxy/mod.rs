@@ -54,11 +54,12 @@ use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::interim::Interim;
 use crate::http::log_bound::LogBound;
+use crate::http::source::{self, Paths, Source, Visitor};
 use crate::http::upgrade::Upgrade;
 use crate::http1::{framing_of, keeps_connection};
 use crate::limit::Rate;
 
-pub use forwarded::Client;
+pub use crate::http::source::Client;
 pub use response::Accel;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
 pub use upstream::{HostPolicy, UpstreamUrl};
@@ -179,5 +180,24 @@ impl Proxy {
             Content::Stream(Box::new(body))
         };
         Ok(Response::from_parts(returning.head, content))
+    }
+}
+
+impl Source for Proxy {
+    fn respond<'a>(
+        &'a self,
+        request: Request<RequestBody>,
+        rest: &'a str,
+        visitor: Visitor<'a>,
+    ) -> source::Answer<'a> {
+        Box::pin(self.respond(request, rest, visitor.client))
+    }
+
+    fn paths(&self) -> Paths {
+        Paths::AsGiven
+    }
+
+    fn takes_interim(&self) -> bool {
+        true
     }
 }

@@ -5,11 +5,12 @@ use http::header::{
 };
 use http::{Method, Request, StatusCode, Version, request};
 
-use super::forwarded::{self, Client};
+use super::forwarded;
 use super::hop;
 use super::target::{self, Unmappable};
 use super::upstream::HostPolicy;
 use crate::config::ProxySource;
+use crate::http::source::Client;
 use crate::http1::{Malformed, content_length, expects_continue, has_token, strip_request};
 
 /// A request's head as the upstream gets it.

@@ -16,14 +16,14 @@ use super::response::ResponseBody;
 use super::tunnel;
 use crate::body::PacedBody;
 use crate::budget::Gate;
-use crate::events::Visitor;
 use crate::filter::{Chain, Filter};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
-use crate::http::proxy::{Accel, Client, Tunnel};
-use crate::http::route::{Pacing, Route, Source, Stage};
+use crate::http::proxy::{Accel, Tunnel};
+use crate::http::route::{Pacing, Route, RouteSource, Stage};
 use crate::http::routing::Found;
+use crate::http::source::{Client, Visitor};
 use crate::http1::Refused;
 use crate::limit::Limit;
 use crate::sink::{Charge, HeldAs};
@@ -184,25 +184,15 @@ async fn filtered(
             factory.prepare(&mut head);
         }
     }
-    if exchange.version() == Version::HTTP_11 && matches!(route.source, Source::Proxy(_) | Source::Handler(_))
-    {
+    if exchange.version() == Version::HTTP_11 && route.takes_interim() {
         head.extensions.insert(connection.offer_interim());
     }
-    // Boxed where it is large: each exchange has room for the largest, and a file needs little.
     let response = match &route.source {
-        Source::Files(files) => files.respond(&head, rest).await,
-        Source::Proxy(proxy) => {
-            Box::pin(proxy.respond(Request::from_parts(head, body), rest, &connection.client())).await
-        }
-        Source::Events(events) => {
-            let client = exchange.client().clone();
-            let ends = &connection.ends;
-            let sink = Arc::clone(&connection.sink);
-            let visitor = Visitor { peer: ends.peer, local: ends.local, client, sink };
-            Box::pin(events.respond(Request::from_parts(head, body), rest, visitor)).await
-        }
-        Source::Handler(handler) => {
-            handler.respond(Request::from_parts(head, body), &connection.client()).await
+        RouteSource::Files(files) => files.respond(&head, rest).await,
+        RouteSource::Other(source) => {
+            let client = connection.client();
+            let visitor = Visitor { client: &client, key: exchange.client(), sink: &connection.sink };
+            source.respond(Request::from_parts(head, body), rest, visitor).await
         }
     };
     if is_no_answer(response.status(), exchange.version()) {
@@ -282,7 +272,7 @@ fn asked(head: &request::Parts) -> request::Parts {
 }
 
 impl Connection {
-    /// What a proxy tells its upstream of this connection's client.
+    /// What sources are passed of this connection.
     fn client(&self) -> Client {
         Client {
             peer: self.ends.peer,

@@ -285,8 +285,9 @@ impl Shared {
     fn reach(&self, stage: Stage) {
         self.stage.fetch_max(stage as u8, Ordering::SeqCst);
         self.stage_changed.notify(usize::MAX);
-        // Streams of events would not end by themselves.
-        self.setup().routes.iter().filter_map(|route| route.hub()).for_each(|hub| hub.close());
+        for route in self.setup().routes.iter() {
+            route.close();
+        }
     }
 
     /// Whether it takes connections: it was told nothing else.

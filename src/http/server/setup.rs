@@ -6,7 +6,6 @@ use std::sync::{Arc, PoisonError};
 use super::super::route::Route;
 use super::super::routing::Routes;
 use super::{Handle, Server, Settings, Shared};
-use crate::events::Hub;
 use crate::filter::Counts;
 use crate::sink::SinkSettings;
 
@@ -72,9 +71,10 @@ impl Handle {
         counts: BTreeMap<String, Counts>,
     ) {
         let old = self.routes();
+        let mut adopted = vec![false; old.len()];
         for route in &mut routes {
-            if let Some(old) = old.iter().find(|old| old.path() == route.path()) {
-                route.take_over(old);
+            if let Some(at) = old.iter().position(|old| old.path() == route.path()) {
+                adopted[at] |= route.adopt(&old[at]);
             }
         }
         self.0.budgets.set(&settings.limits);
@@ -82,10 +82,8 @@ impl Handle {
         let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
         let setup = Setup::new(settings, routes, counts);
         *self.0.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&setup);
-        // Streams of events on a route that is gone would never end by themselves.
-        let is_kept = |hub: &Arc<Hub>| {
-            setup.routes.iter().filter_map(|route| route.hub()).any(|kept| Arc::ptr_eq(kept, hub))
-        };
-        old.iter().filter_map(|route| route.hub()).filter(|hub| !is_kept(hub)).for_each(|hub| hub.close());
+        for (old, _) in old.iter().zip(adopted).filter(|(_, adopted)| !adopted) {
+            old.close();
+        }
     }
 }

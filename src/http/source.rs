@@ -1,0 +1,109 @@
+//! Where a route's content comes from: the contract of a source, who it is asked by, and handlers of a program's own.
+
+use std::any::Any;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use http::{Request, Response};
+
+use super::body::RequestBody;
+use super::content::Content;
+use super::peer::PeerAddr;
+use crate::budget::ClientKey;
+use crate::sink::SinkState;
+
+/// An answer that is being prepared.
+pub type Answer<'a> = Pin<Box<dyn Future<Output = Response<Content>> + Send + 'a>>;
+
+/// A source of content for a [`Route`](super::route::Route), which filters and paces what it answers.
+pub trait Source: Any + Send + Sync {
+    /// Answers one request. `rest` is the path behind the route's prefix, without a slash before it.
+    ///
+    /// The future is dropped when the client goes away.
+    fn respond<'a>(
+        &'a self,
+        request: Request<RequestBody>,
+        rest: &'a str,
+        visitor: Visitor<'a>,
+    ) -> Answer<'a>;
+
+    /// How it reads paths. Default: [`Paths::Normal`].
+    fn paths(&self) -> Paths {
+        Paths::Normal
+    }
+
+    /// Whether HTTP/1.1 requests bring it an [`Interim`](super::interim::Interim) to send interim responses by.
+    /// Default: no.
+    fn takes_interim(&self) -> bool {
+        false
+    }
+
+    /// Takes over the live state of `old`, the source of the same path before a reload, and keeps its own settings.
+    /// Returns whether it did; if not, `old` is closed. Default: no.
+    fn adopt(&mut self, old: &dyn Source) -> bool {
+        _ = old;
+        false
+    }
+
+    /// Ends responses that would not end by themselves. Called when the server drains, and when a reload has removed
+    /// the route. Default: nothing.
+    fn close(&self) {}
+}
+
+/// How a source reads the paths it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Paths {
+    /// In normal form, with `/` as the only separator.
+    Normal,
+    /// In normal form, perhaps with `%2F` or `\` as separators: paths that lead elsewhere when read so are refused.
+    Decoded,
+    /// As the client spelt them, where that means the same. Otherwise as [`Decoded`](Self::Decoded).
+    AsGiven,
+}
+
+/// The connection that a request came by.
+#[derive(Clone, Debug)]
+pub struct Client {
+    /// The other end of the connection.
+    pub peer: PeerAddr,
+    /// Our end of it; `None` on a Unix socket.
+    pub local: Option<SocketAddr>,
+    /// `http` or `https`.
+    pub scheme: &'static str,
+    /// Whether the peer is a trusted proxy: its `Forwarded` and `X-Forwarded-*` are kept and added to. Those of any
+    /// other peer are removed.
+    pub trusted: bool,
+}
+
+/// The sender of a request.
+#[derive(Clone, Copy)]
+pub struct Visitor<'a> {
+    /// The connection.
+    pub client: &'a Client,
+    /// The client that is charged.
+    pub key: &'a ClientKey,
+    /// The sink that the response is written to.
+    pub sink: &'a Arc<SinkState>,
+}
+
+/// A program's own source of content, for [`Route::handler`](super::route::Route::handler).
+pub trait Handler: Send + Sync {
+    /// Answers one request. The content is filtered and paced by the route.
+    fn respond<'a>(&'a self, request: Request<RequestBody>, client: &'a Client) -> Answer<'a>;
+}
+
+impl<H: Handler + 'static> Source for H {
+    fn respond<'a>(&'a self, request: Request<RequestBody>, _: &'a str, visitor: Visitor<'a>) -> Answer<'a> {
+        Handler::respond(self, request, visitor.client)
+    }
+
+    fn paths(&self) -> Paths {
+        Paths::Decoded
+    }
+
+    fn takes_interim(&self) -> bool {
+        true
+    }
+}
