@@ -3,14 +3,6 @@
 
 #![cfg(feature = "peers")]
 
-#[path = "admin/exposition.rs"]
-#[allow(dead_code)] // this file uses its part
-mod exposition;
-#[path = "admin/fixture.rs"]
-#[allow(dead_code)]
-mod fixture;
-mod served;
-
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -23,10 +15,10 @@ const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 #[test]
 fn promtool_finds_nothing() {
-    let folder = fixture::folder();
+    let folder = testkit::watched::folder();
     let events = Events::new("/events/", EventSettings::default(), None, rt::clock());
     let routes = vec![Route::files("/", folder.path()).unwrap(), Route::events("/events/", events)];
-    let watched = fixture::Watched::new(routes);
+    let watched = testkit::watched::Watched::new(routes);
     for target in ["/small.bin", "/none.bin"] {
         watched.served.get(target, "");
     }
@@ -34,7 +26,7 @@ fn promtool_finds_nothing() {
     assert_eq!(watched.get("/metrics", "Accept: */*\r\n").field("content-type"), Some(PLAIN));
     let response = watched.get("/metrics", "");
     assert_eq!(response.field("content-type"), Some(PLAIN));
-    let text = fixture::text(response);
+    let text = testkit::watched::text(response);
     let mut promtool = Command::new("promtool")
         .args(["check", "metrics"])
         .stdin(Stdio::piped())

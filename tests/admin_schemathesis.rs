@@ -3,21 +3,13 @@
 
 #![cfg(feature = "peers")]
 
-#[path = "admin/exposition.rs"]
-#[allow(dead_code)] // this file uses its part
-mod exposition;
-#[path = "admin/fixture.rs"]
-#[allow(dead_code)]
-mod fixture;
-mod served;
-
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use fixture::{TOKEN, Watched};
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
+use testkit::watched::{TOKEN, Watched};
 
 /// Another version may look for more, and fail on a day when nothing was changed here.
 const SCHEMATHESIS: &str = "schemathesis==4.32.5";
@@ -46,7 +38,7 @@ fn schemathesis() -> PathBuf {
 #[test]
 fn schemathesis_finds_nothing() {
     let program = schemathesis();
-    let folder = fixture::folder();
+    let folder = testkit::watched::folder();
     let routes = || {
         let files = |path| Route::files(path, folder.path()).unwrap().rate(Rate::or_unlimited(1_000));
         vec![files("/"), files("/a b/é/")]

@@ -1,20 +1,18 @@
 //! Any filters in any order: the stream ends, its bytes and marks are all there, and nothing spins.
 
-mod by;
-
 use std::collections::VecDeque;
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use by::sleepers::{Keep, OneEach};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Count, Counts, EndOfStream, Filter, RateFilter, Replace, Step};
 use sluicegate::limit::{Limit, Rate};
+use testkit::filters::sleepers::{Keep, OneEach};
 
 fn filter(kind: u8) -> Box<dyn Filter> {
     match kind {

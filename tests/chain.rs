@@ -1,20 +1,18 @@
 //! The chain: what it asks of its driver, and that nothing is lost, out of place or late on the way.
 
-mod by;
-
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use by::sleepers::{Keep, OneEach};
-use by::{by, data, failed, pass};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Count, Counts, Filter, FilterError, RateFilter, Replace, Step, Verdict};
 use sluicegate::limit::{Limit, Rate};
+use testkit::filters::sleepers::{Keep, OneEach};
+use testkit::filters::{by, data, failed, pass};
 
 const SECOND: Duration = Duration::from_secs(1);
 

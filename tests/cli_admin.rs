@@ -1,21 +1,13 @@
 //! `limits` and `connections` as they are typed, against a running server.
 
-#[path = "admin/exposition.rs"]
-#[allow(dead_code)] // this file uses its part
-mod exposition;
-#[path = "admin/fixture.rs"]
-#[allow(dead_code)]
-mod fixture;
-mod served;
-
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output};
 
-use fixture::{TOKEN, Watched, folder};
 use serde_json::Value;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
+use testkit::watched::{TOKEN, Watched, folder};
 
 fn sluicegate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()
@@ -102,7 +94,7 @@ fn a_slow_transfer_is_found_sped_up_or_closed() {
         if list.matches(" pace ").count() == 2 {
             break list;
         }
-        assert!(began.elapsed() < served::PATIENCE, "{list}");
+        assert!(began.elapsed() < testkit::wait::PATIENCE, "{list}");
     };
     let peer = streams[0].local_addr().unwrap().to_string();
     let slow = list.lines().find(|line| line.contains(&peer)).unwrap();

@@ -1,17 +1,15 @@
 //! The contract: a filter that breaks a rule of it is found out, and one that keeps them all is not.
 
-mod by;
-
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use by::{by, data, failed, pass};
 use bytes::Bytes;
 use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Count, Counts, Filter, FilterError, Step, Verdict};
+use testkit::filters::{by, data, failed, pass};
 
 const SECOND: Duration = Duration::from_secs(1);
 

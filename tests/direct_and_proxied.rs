@@ -6,19 +6,17 @@
 //! Such pauses are seen by the client, or by a thread that does nothing but look out for them; they are taken
 //! off what is asked, as long as they are few. Where they are many, nothing was seen, and it is looked at anew.
 
-mod served;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use served::Served;
 use sluicegate::config::ProxySource;
 use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
+use testkit::served::Served;
 
 /// How long each stream is watched.
 const WATCHED: Duration = Duration::from_millis(3_300);

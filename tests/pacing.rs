@@ -1,18 +1,16 @@
 //! The golden timelines of `fixtures/pacing`, on the bare chain and on the model; and what no line of a
 //! golden can tell: pieces, very long runs, clocks at their end, late and idle steps.
 
-mod timeline;
-
 use std::sync::Arc;
 
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
 use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, EndOfStream, RateFilter, Step};
 use sluicegate::limit::{Limit, Rate};
-use timeline::chain::ChainRunner;
-use timeline::golden::check_all;
-use timeline::model::Model;
-use timeline::{Arrival, Case, GUIDE, Item, Mark, Runner, What};
+use testkit::timeline::chain::ChainRunner;
+use testkit::timeline::golden::check_all;
+use testkit::timeline::model::Model;
+use testkit::timeline::{Arrival, Case, GUIDE, Item, Mark, Runner, What};
 
 #[test]
 fn the_chain_keeps_every_golden_timeline() {
@@ -29,11 +27,12 @@ fn the_rules_written_down_a_second_time_give_the_same() {
 #[test]
 fn room_and_looks_do_not_show_in_a_timeline() {
     for (room, look_every) in [(7, 200), (4096, 1), (65_536, 7), (12_288, 60_000)] {
-        let runner = ChainRunner { room, look_every: look_every * timeline::MS, ..ChainRunner::default() };
-        for golden in timeline::golden::all() {
+        let runner =
+            ChainRunner { room, look_every: look_every * testkit::timeline::MS, ..ChainRunner::default() };
+        for golden in testkit::timeline::golden::all() {
             // When a live change is seen depends on when one looks.
             if golden.case.changes.is_empty() {
-                let is = timeline::lines(&runner, &runner.run(&golden.case));
+                let is = testkit::timeline::lines(&runner, &runner.run(&golden.case));
                 assert_eq!(is, golden.lines, "{} with {room} bytes of room", golden.name);
             }
         }

@@ -3,12 +3,10 @@
 //! All of it on a manual clock. That nothing leaves one nanosecond before it is due, and that a filter
 //! asked early gives the same answer, is checked in every run by [`ChainRunner`].
 
-mod timeline;
-
 use proptest::prelude::*;
-use timeline::chain::ChainRunner;
-use timeline::model::Model;
-use timeline::{Arrival, Case, Event, Item, Line, MS, Mark, Response, Runner, What, lines};
+use testkit::timeline::chain::ChainRunner;
+use testkit::timeline::model::Model;
+use testkit::timeline::{Arrival, Case, Event, Item, Line, MS, Mark, Response, Runner, What, lines};
 
 const NANO: i128 = 1_000_000_000;
 
@@ -17,7 +15,7 @@ fn rate() -> impl Strategy<Value = u64> {
     prop_oneof![
         1u64..12,
         12u64..70_000,
-        Just(timeline::GUIDE),
+        Just(testkit::timeline::GUIDE),
         320_000u64..340_000,
         1_000_000u64..2_000_000,
         Just(9_999_999_999),

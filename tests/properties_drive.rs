@@ -1,10 +1,6 @@
 //! The guarantees of the core under clocks that step back, wake-ups that are late, limits that change,
 //! and filters of users before the rate filter.
 
-mod by;
-mod timeline;
-
-use by::{by, map};
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
@@ -13,9 +9,10 @@ use sluicegate::filter::{EndOfStream, Filter, RateFilter, Verdict};
 use sluicegate::limit::{Limit, Rate};
 use std::sync::Arc;
 use std::time::Duration;
-use timeline::chain::{ChainRunner, MakeFilters, content};
-use timeline::model::Model;
-use timeline::{Arrival, Case, GUIDE, Item, MS, Mark, Runner, lines};
+use testkit::filters::{by, map};
+use testkit::timeline::chain::{ChainRunner, MakeFilters, content};
+use testkit::timeline::model::Model;
+use testkit::timeline::{Arrival, Case, GUIDE, Item, MS, Mark, Runner, lines};
 
 const NANO: i128 = 1_000_000_000;
 

@@ -2,19 +2,17 @@
 //!
 //! These look at all of the process (its processor time), so they take turns.
 
-mod served;
-
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use served::Served;
 use sluicegate::config::ProxySource;
 use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
+use testkit::served::Served;
 
 fn alone() -> MutexGuard<'static, ()> {
     static TURN: Mutex<()> = Mutex::new(());

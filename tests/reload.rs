@@ -1,8 +1,6 @@
 //! A new configuration for a running server: limits on live transfers, routes for new requests, and a
 //! server that stays as it is if something is wrong.
 
-mod served;
-
 use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -10,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use served::{PATIENCE, Served};
 use sluicegate::config::{Config, FilterKinds, Loader};
 use sluicegate::http::server::Server;
 use sluicegate::limit::Rate;
+use testkit::served::Served;
+use testkit::wait::PATIENCE;
 
 /// The size of the file that is downloaded: sparse, and more than all buffers on the way hold.
 const LEN: u64 = 64 << 20;
@@ -216,7 +215,7 @@ fn routes_come_and_go_and_what_began_goes_on() {
     let (mut kept, stream) = (served.connect(), begin(&served));
     let mut ask = |target: &str| {
         write!(kept, "GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-        let answer = served::Response::read(&mut kept).unwrap();
+        let answer = testkit::served::Response::read(&mut kept).unwrap();
         (answer.status(), String::from_utf8(answer.body).unwrap())
     };
     assert_eq!(ask("/a.txt"), (200, "first".into()));
@@ -342,7 +341,7 @@ fn streams_of_events_go_on_and_end_with_their_route() {
             data.len()
         );
         publisher.write_all(format!("{head}{data}").as_bytes()).unwrap();
-        served::Response::read(&mut publisher).unwrap().status()
+        testkit::served::Response::read(&mut publisher).unwrap().status()
     };
     assert_eq!(publish("after"), 200);
     read_to(&mut stream, "data: after\n\n");

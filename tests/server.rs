@@ -1,16 +1,14 @@
 //! The server on real sockets: what HTTP promises, and what becomes of connections.
 
-mod served;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use served::{Response, Served};
 use sluicegate::config::SharedLimits;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Rate};
+use testkit::served::{Response, Served};
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -4,8 +4,6 @@
 //! rates. `cargo test --test shared_rates -- --ignored --nocapture --test-threads=1` runs it and prints
 //! the table; with `--release` a change is tried on five thousand streams.
 
-mod served;
-
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,12 +11,13 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use served::{PATIENCE, Served};
 use sluicegate::config::SharedLimits;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::sink::SinkSettings;
+use testkit::served::Served;
+use testkit::wait::PATIENCE;
 
 const KIB: u64 = 1024;
 const WARM_UP: Duration = Duration::from_secs(2);

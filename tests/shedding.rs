@@ -1,18 +1,17 @@
 //! When slow readers hold too much in all: who is turned away, for how long, and who is not.
 
-mod served;
-
 use std::io::Write;
 use std::net::TcpStream;
 use std::time::Instant;
 
 use http::Request;
 use http_body_util::{BodyExt, Empty};
-use served::{PATIENCE, Response, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::rt::{self, Connect, Executor};
 use sluicegate::sink::{HeldAs, SinkSettings};
+use testkit::served::{Response, Served};
+use testkit::wait::PATIENCE;
 
 /// Bytes held for each of the readers here.
 const BUFFER: usize = 20_000;

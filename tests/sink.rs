@@ -2,17 +2,16 @@
 //!
 //! Real time where the server's own patience is what is tested; the bounds allow for a loaded machine.
 
-mod served;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use served::{PATIENCE, Response, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::sink::SinkSettings;
+use testkit::served::{Response, Served};
+use testkit::wait::PATIENCE;
 
 const LARGE: usize = 256 * 1024;
 

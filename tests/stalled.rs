@@ -1,16 +1,15 @@
 //! What readers that take nothing may hold: in the sinks' buffers by the server's exact gauge, and in the
 //! kernel on its side of the connection. What the whole process holds is in `tests/program/memory.rs`.
 
-mod served;
-
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use served::{PATIENCE, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::sink::SinkSettings;
+use testkit::served::Served;
+use testkit::wait::PATIENCE;
 
 /// Far more than anything here may hold.
 const LARGE: u64 = 16 << 20;

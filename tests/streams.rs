@@ -2,25 +2,23 @@
 //!
 //! Real time where the server's own patience is what is tested; the bounds allow for a loaded machine.
 
-mod h2;
-mod served;
-
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use futures_lite::future;
-use h2::{Sender, connect};
 use http::Request;
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use served::{PATIENCE, Served};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 use sluicegate::sink::{OnFull, SinkSettings};
+use testkit::h2::{Sender, connect};
+use testkit::served::Served;
+use testkit::wait::PATIENCE;
 
 /// A server of one folder, each response at `rate`; 0 is unlimited.
 fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {

@@ -12,8 +12,9 @@ use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::{self, Listener};
 use sluicegate::token::Token;
 
-use crate::fixture::{TOKEN, Watched, ask, text};
-use crate::served::{PATIENCE, Response, connect};
+use testkit::served::{Response, connect};
+use testkit::wait::PATIENCE;
+use testkit::watched::{TOKEN, Watched, ask, text};
 
 #[test]
 fn a_page_on_another_name_cannot_read_through_a_browser() {

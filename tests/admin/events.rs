@@ -5,7 +5,7 @@ use sluicegate::events::{Draft, Events, StreamName};
 use sluicegate::http::route::Route;
 use sluicegate::rt;
 
-use crate::fixture::Watched;
+use testkit::watched::Watched;
 
 fn watched() -> (Watched, std::sync::Arc<sluicegate::events::Hub>) {
     let settings = EventSettings {

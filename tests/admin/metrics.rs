@@ -10,8 +10,8 @@ use sluicegate::http::server::{Server, Settings};
 use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Listener};
 
-use crate::exposition::Exposition;
-use crate::fixture::{Watched, ask, folder, text};
+use testkit::exposition::Exposition;
+use testkit::watched::{Watched, ask, folder, text};
 
 #[test]
 fn every_family_is_there_from_the_start() {

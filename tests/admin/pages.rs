@@ -9,8 +9,8 @@ use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 
-use crate::fixture::{Watched, folder, text};
-use crate::served::{Response, connect};
+use testkit::served::{Response, connect};
+use testkit::watched::{Watched, folder, text};
 
 #[test]
 fn each_page_answers_get_and_head_and_nothing_else() {

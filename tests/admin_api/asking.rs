@@ -4,8 +4,9 @@ use std::time::Instant;
 
 use serde_json::Value;
 
-use crate::fixture::Watched;
-use crate::served::{PATIENCE, Response};
+use testkit::served::Response;
+use testkit::wait::PATIENCE;
+use testkit::watched::Watched;
 
 /// Sends a request with JSON, and further header lines.
 pub fn send(watched: &Watched, method: &str, path: &str, fields: &str, content: &str) -> Response {

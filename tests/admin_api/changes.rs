@@ -8,7 +8,7 @@ use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 
 use crate::asking::{patch, transfer_when};
-use crate::fixture::Watched;
+use testkit::watched::Watched;
 
 const RATE: u64 = 100_000;
 

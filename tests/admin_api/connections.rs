@@ -7,7 +7,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
 use crate::asking::{connection_when, get, json};
-use crate::fixture::{Watched, folder};
+use testkit::watched::{Watched, folder};
 
 fn watched(rate: u64) -> (tempfile::TempDir, Watched) {
     let folder = folder();
@@ -76,7 +76,7 @@ fn a_connection_is_told_with_its_transfer() {
 fn connection_gone(watched: &Watched, id: &Value) {
     let began = std::time::Instant::now();
     while watched.get(&format!("/v1/connections/{id}"), "").status() == 200 {
-        assert!(began.elapsed() < crate::served::PATIENCE, "it does not end");
+        assert!(began.elapsed() < testkit::wait::PATIENCE, "it does not end");
         std::thread::yield_now();
     }
 }

@@ -9,7 +9,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
 use crate::asking::{connection_when, get, send};
-use crate::fixture::{Watched, folder};
+use testkit::watched::{Watched, folder};
 
 /// Checks that an object has exactly the members its schema has, of the types it says.
 fn conforms(value: &Value, schema: &Value, document: &Value) {

@@ -20,8 +20,8 @@ use sluicegate::limit::{Budget, Rate};
 use sluicegate::sink::SinkSettings;
 
 use crate::asking::{patch, transfer_when};
-use crate::fixture::{Watched, folder};
-use crate::served;
+use testkit::served;
+use testkit::watched::{Watched, folder};
 
 /// At this rate the large file takes 100 s: five times a test's patience.
 const SLOW: u64 = 10_000;
@@ -199,7 +199,7 @@ fn by_a_window_that_stays_shut() {
     let folder = folder();
     let watched = watched(Settings::default(), files(&folder));
     let response = rt::block_on(async {
-        let mut sender = crate::h2::connect(watched.served.addr, 1024).await;
+        let mut sender = testkit::h2::connect(watched.served.addr, 1024).await;
         let request = Request::get(format!("http://{}/large.bin", watched.served.addr));
         sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap()
     });

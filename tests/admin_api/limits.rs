@@ -8,7 +8,7 @@ use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Rate};
 
 use crate::asking::{get, json, patch, send};
-use crate::fixture::{Watched, folder};
+use testkit::watched::{Watched, folder};
 
 fn watched(settings: Settings) -> (tempfile::TempDir, Watched) {
     let folder = folder();
@@ -155,7 +155,7 @@ fn metrics_tell_the_limits_by_kind_and_route_and_never_by_client() {
     patch(&watched, "/v1/limits/client", "{\"rate\": 1000, \"report_only\": true}");
     patch(&watched, "/v1/limits/clients/192.0.2.1", "{\"rate\": 5}");
     assert_eq!(watched.served.get("/large.bin", "").status(), 200);
-    let text = crate::fixture::text(watched.get("/metrics", ""));
+    let text = testkit::watched::text(watched.get("/metrics", ""));
     let value = |sample: &str| -> Option<f64> {
         let line = text.lines().find_map(|line| line.strip_prefix(sample))?;
         line.trim().parse().ok()

@@ -6,7 +6,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Budget;
 
 use crate::asking::{get, json, send};
-use crate::fixture::{TOKEN, Watched, folder};
+use testkit::watched::{TOKEN, Watched, folder};
 
 fn watched() -> (tempfile::TempDir, Watched) {
     let folder = folder();
@@ -15,7 +15,7 @@ fn watched() -> (tempfile::TempDir, Watched) {
 }
 
 /// The problem of an answer, which has all it must have.
-fn problem(response: &crate::served::Response, status: u16) -> Value {
+fn problem(response: &testkit::served::Response, status: u16) -> Value {
     let problem = json(response, status);
     assert_eq!((&problem["type"], &problem["status"]), (&json!("about:blank"), &json!(status)));
     assert!(

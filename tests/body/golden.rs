@@ -13,9 +13,9 @@ use sluicegate::filter::{Chain, EndOfStream, RateFilter};
 use sluicegate::limit::{Carryover, INTERVAL, Limit, Rate};
 
 use crate::fixture::{Reading, Timed};
-use crate::timeline::chain::content;
-use crate::timeline::golden::check_all;
-use crate::timeline::{Case, Event, Item, Mark, Response, Runner, What};
+use testkit::timeline::chain::content;
+use testkit::timeline::golden::check_all;
+use testkit::timeline::{Case, Event, Item, Mark, Response, Runner, What};
 
 /// Runs a case as an HTTP body whose reader takes what there is, at once, but for stalls.
 struct BodyRunner {

@@ -5,7 +5,3 @@ mod golden;
 mod late;
 mod life;
 mod pace;
-
-#[allow(unused)]
-#[path = "../timeline/mod.rs"]
-mod timeline;

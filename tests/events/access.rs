@@ -10,7 +10,7 @@ use sluicegate::config::EventSettings;
 use sluicegate::token::Token;
 
 use crate::client::{ask, assert_problem, guarded, named, route, serve};
-use crate::served::{Response, Served};
+use testkit::served::{Response, Served};
 
 const EVENT: &str = "{\"data\": \"a\"}";
 

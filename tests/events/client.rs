@@ -13,8 +13,8 @@ use sluicegate::http::server::Settings;
 use sluicegate::rt;
 use sluicegate::token::Token;
 
-use crate::served::{Response, Served};
-use crate::sse::{Answer, Event};
+use testkit::served::{Response, Served};
+use testkit::sse::{Answer, Event};
 
 /// A server of event streams at `/events/`.
 pub fn serve(settings: EventSettings) -> Served {
@@ -179,7 +179,7 @@ pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         if let Some(found) = look() {
             return found;
         }
-        assert!(begin.elapsed() < crate::served::PATIENCE, "waited in vain for {what}");
+        assert!(begin.elapsed() < testkit::wait::PATIENCE, "waited in vain for {what}");
         std::thread::sleep(std::time::Duration::from_millis(2));
     }
 }

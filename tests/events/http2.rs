@@ -10,8 +10,8 @@ use sluicegate::config::EventSettings;
 use sluicegate::rt;
 
 use crate::client::{named, publish, serve, until};
-use crate::h2::{Sender, connect};
-use crate::sse::{Answer, Event};
+use testkit::h2::{Sender, connect};
+use testkit::sse::{Answer, Event};
 
 struct Stream {
     body: Incoming,

@@ -4,16 +4,8 @@
 
 mod access;
 mod client;
-#[path = "../h2/mod.rs"]
-mod h2;
 mod http2;
 mod limits;
 mod polling;
 mod publishing;
 mod streaming;
-
-#[path = "../sse/mod.rs"]
-mod sse;
-
-#[path = "../served/mod.rs"]
-mod served;

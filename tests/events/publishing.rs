@@ -5,7 +5,7 @@ use sluicegate::config::EventSettings;
 use sluicegate::sink::HeldAs;
 
 use crate::client::{Subscriber, ask, assert_problem, body, named, post, publish, serve, until};
-use crate::served::Response;
+use testkit::served::Response;
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -60,7 +60,7 @@ fn a_body_of_any_length_is_not_read_beyond_its_bound() {
     use std::io::Write;
     let head = format!("POST /events/s HTTP/1.1\r\nHost: t\r\n{JSON}Content-Length: {}\r\n\r\n", long.len());
     stream.write_all(head.as_bytes()).unwrap();
-    let response = crate::served::Response::read(&mut stream).unwrap();
+    let response = testkit::served::Response::read(&mut stream).unwrap();
     assert_problem(&response, 413, "too_large");
 }
 

@@ -11,7 +11,7 @@ use sluicegate::limit::Rate;
 use crate::client::{
     Subscriber, ask, assert_problem, named, post, publish, route, serve, serve_with, text, until,
 };
-use crate::served::Served;
+use testkit::served::Served;
 
 #[test]
 fn a_stream_has_its_fields_opens_and_goes_on() {
@@ -148,7 +148,7 @@ fn events_pass_filters_at_once() {
     let mut stream = Subscriber::new(&served, "/events/s", "Accept-Encoding: gzip\r\n");
     assert!(stream.head.contains("content-encoding: gzip"), "{}", stream.head);
     // What is flushed for each event decodes to it without more.
-    stream.stream.set_read_timeout(Some(crate::served::PATIENCE)).unwrap();
+    stream.stream.set_read_timeout(Some(testkit::wait::PATIENCE)).unwrap();
     publish(&served, "s", &json!({"data": "squeezed"}));
     let mut raw = Vec::new();
     until("the event", || {

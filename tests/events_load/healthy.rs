@@ -11,8 +11,9 @@ use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use crate::fixture::{PATIENCE, connect};
-use crate::sse::Answer;
+use testkit::served::connect;
+use testkit::sse::Answer;
+use testkit::wait::PATIENCE;
 
 #[derive(Default)]
 pub struct Crowd {

@@ -12,12 +12,6 @@ mod healthy;
 mod scene;
 mod stalled;
 
-#[path = "../program/fixture.rs"]
-#[allow(dead_code)] // each test uses its part
-mod fixture;
-#[path = "../sse/mod.rs"]
-mod sse;
-
 use scene::{HEALTHY, LOG_BYTES, SINK, STALLED, Scene};
 
 /// How often the stalled ones come and go.

@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::fixture::{Program, connect, soon};
 use crate::healthy::Crowd;
+use testkit::program::Program;
+use testkit::served::connect;
+use testkit::wait::soon;
 
 pub const HEALTHY: usize = 1_000;
 pub const STALLED: usize = 200;

@@ -3,9 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use crate::fixture::PATIENCE;
 use crate::scene::{STALLED, Scene, get};
-use crate::sse::Answer;
+use testkit::sse::Answer;
+use testkit::wait::PATIENCE;
 
 pub struct Stalled {
     socket: TcpStream,

@@ -4,9 +4,9 @@ use std::io::Write;
 use std::sync::mpsc;
 use std::time::Duration;
 
-use crate::backend::{Backend, routed};
-use crate::served::Served;
-use crate::wire::{CHUNK, Client, End, GUIDE, content};
+use testkit::backend::{Backend, routed};
+use testkit::served::Served;
+use testkit::wire::{CHUNK, Client, End, GUIDE, content};
 
 /// Answers `len` bytes, with further header lines (each with its CRLF).
 fn answering(len: usize, fields: &str) -> Backend {
@@ -78,7 +78,7 @@ fn an_unbuffered_response_goes_on_piece_by_piece_and_is_paced_all_the_same() {
     let served = Served::new(vec![backend.route(GUIDE)]);
     let mut stream = served.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
-    let head = crate::backend::read_head(&mut stream);
+    let head = testkit::backend::read_head(&mut stream);
     assert!(!head.to_lowercase().contains("x-accel"), "{head}");
     let mut first = [0; 10];
     std::io::Read::read_exact(&mut stream, &mut first).unwrap();

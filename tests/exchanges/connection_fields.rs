@@ -10,10 +10,10 @@ use sluicegate::http::proxy::Client as Asking;
 use sluicegate::http::route::{Answer, Handler, Route};
 use sluicegate::rt;
 
-use crate::backend::Backend;
 use crate::http2::connect;
-use crate::served::Served;
-use crate::wire::{Client, End};
+use testkit::backend::Backend;
+use testkit::served::Served;
+use testkit::wire::{Client, End};
 
 /// What a client of HTTP/2 gets: status, fields without `Date` and `Via`, content, trailers.
 type Got = (u16, Vec<String>, Bytes, Vec<String>);

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use sluicegate::http::server::Settings;
 
-use crate::backend::Backend;
-use crate::served::Served;
-use crate::wire::{Client, End, GUIDE, content};
+use testkit::backend::Backend;
+use testkit::served::Served;
+use testkit::wire::{Client, End, GUIDE, content};
 
 /// Sends 30 000 bytes of more at once and goes away.
 fn dying(framing: &str) -> Backend {
@@ -103,7 +103,7 @@ fn a_reader_that_lags_loses_nothing_of_what_came_before_a_death() {
         }
     };
     assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
-    let head = crate::wire::find(&seen, b"\r\n\r\n").unwrap() + 4;
+    let head = testkit::wire::find(&seen, b"\r\n\r\n").unwrap() + 4;
     assert_eq!(seen.len() - head, SENT, "bytes of the body");
 }
 
@@ -115,7 +115,7 @@ fn an_upstream_that_falls_silent_in_mid_body_ends_in_a_reset() {
     });
     let mut source = backend.source();
     source.read_timeout = Duration::from_millis(50);
-    let served = Served::with(Settings::default(), vec![crate::backend::routed("/", source, None)]);
+    let served = Served::with(Settings::default(), vec![testkit::backend::routed("/", source, None)]);
     let answer = Client::new(served.connect()).get("/", "");
     assert_eq!((answer.body.as_slice(), answer.end), (&b"12345"[..], End::Reset));
 }

@@ -8,9 +8,9 @@ use sluicegate::filter::{GzipFactory, ReplaceFactory};
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
-use crate::backend::Backend;
-use crate::served::Served;
-use crate::wire::{Client, End};
+use testkit::backend::Backend;
+use testkit::served::Served;
+use testkit::wire::{Client, End};
 
 /// Text that gzip makes shorter, but not by much.
 fn text(len: usize) -> String {
@@ -75,7 +75,7 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
     let head_only = proxied.clone();
     let backend = Backend::new(move |stream, head| {
         let end = if head.starts_with("HEAD") {
-            crate::wire::find(head_only.as_bytes(), b"\r\n\r\n").unwrap() + 4
+            testkit::wire::find(head_only.as_bytes(), b"\r\n\r\n").unwrap() + 4
         } else {
             head_only.len()
         };
@@ -86,7 +86,7 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
             .unwrap()
             .rate(Rate::or_unlimited(1))
             .filter(GzipFactory::new()),
-        crate::backend::routed("/", backend.source(), None).filter(GzipFactory::new()),
+        testkit::backend::routed("/", backend.source(), None).filter(GzipFactory::new()),
     ];
     let served = Served::new(routes);
     let mut client = Client::new(served.connect());
@@ -98,7 +98,7 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
             client.send(
                 format!("GET {target} HTTP/1.1\r\nHost: t\r\n{fields}Connection: close\r\n\r\n").as_bytes(),
             );
-            let get = crate::backend::read_head(&mut client.stream);
+            let get = testkit::backend::read_head(&mut client.stream);
             let fields_of = |head: &str| {
                 let mut lines: Vec<String> = head
                     .lines()

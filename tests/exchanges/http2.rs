@@ -14,9 +14,9 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Connect, Executor};
 
-use crate::backend::{Backend, routed};
-use crate::served::Served;
-use crate::wire::{CHUNK, GUIDE, content};
+use testkit::backend::{Backend, routed};
+use testkit::served::Served;
+use testkit::wire::{CHUNK, GUIDE, content};
 
 pub type Sender = SendRequest<Empty<Bytes>>;
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
-use crate::served::Served;
-use crate::wire::{CHUNK, Client, End, GUIDE, content};
+use testkit::served::Served;
+use testkit::wire::{CHUNK, Client, End, GUIDE, content};
 
 fn folder(len: usize) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
-use crate::backend::Backend;
-use crate::served::{PATIENCE, Served};
-use crate::wire::{CHUNK, Client, End, GUIDE, content};
+use testkit::backend::Backend;
+use testkit::served::Served;
+use testkit::wait::PATIENCE;
+use testkit::wire::{CHUNK, Client, End, GUIDE, content};
 
 /// Answers in pieces of odd sizes, as fast as they are taken, then closes.
 fn in_odd_pieces(head: &'static str, body: Vec<u8>, chunked: bool) -> Backend {
@@ -73,7 +74,7 @@ fn the_answer_to_head_is_there_at_once_and_the_connection_goes_on() {
     let backend = Backend::saying("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\nx-from: backend\r\n\r\n");
     let routes = vec![
         Route::files("/files/", folder.path()).unwrap().rate(Rate::or_unlimited(1)),
-        crate::backend::routed("/", backend.source(), Rate::or_unlimited(1)),
+        testkit::backend::routed("/", backend.source(), Rate::or_unlimited(1)),
     ];
     let served = Served::new(routes);
     let mut client = Client::new(served.connect());
@@ -128,7 +129,7 @@ fn the_first_byte_of_a_proxied_body_does_not_wait() {
     let served = Served::new(vec![backend.route(1)]);
     let mut stream = served.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-    crate::backend::read_head(&mut stream);
+    testkit::backend::read_head(&mut stream);
     let began = Instant::now();
     send.send(()).unwrap();
     stream.read_exact(&mut [0]).unwrap();

@@ -7,9 +7,9 @@ use sluicegate::http::server::{Server, Settings};
 use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Listener};
 
-use crate::backend::{Backend, routed};
-use crate::served::PATIENCE;
-use crate::wire::{Client, End, GUIDE, content, field};
+use testkit::backend::{Backend, routed};
+use testkit::wait::PATIENCE;
+use testkit::wire::{Client, End, GUIDE, content, field};
 
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -67,7 +67,7 @@ fn ipv6_is_as_good_as_any() {
     let addr = listener.local_addr().unwrap();
     assert!(addr.is_ipv6() && addr.port() != 0);
     serve(listener, |_| {
-        let mut client = Client::new(crate::served::connect(addr));
+        let mut client = Client::new(testkit::served::connect(addr));
         let answer = client.get("/a.bin", "");
         assert!(answer.end == End::Complete && answer.body == content(20_000));
         let told = String::from_utf8(client.get("/echo/x", "").body).unwrap();

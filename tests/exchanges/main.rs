@@ -5,7 +5,6 @@
 //! that is about hanging and not about pace; the pace itself is asserted on the manual clock elsewhere.
 
 mod accel;
-mod backend;
 mod connection_fields;
 mod dying;
 mod filtered;
@@ -19,7 +18,3 @@ mod paths;
 mod requests;
 mod trailers;
 mod tunnel;
-mod wire;
-
-#[path = "../served/mod.rs"]
-mod served;

@@ -11,7 +11,8 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Connect, Executor};
 
-use crate::served::{PATIENCE, Served};
+use testkit::served::Served;
+use testkit::wait::PATIENCE;
 
 /// A connection whose streams may have `window` bytes on the way each.
 async fn connect(served: &Served, window: u32) -> SendRequest<Empty<Bytes>> {

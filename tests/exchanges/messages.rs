@@ -6,9 +6,9 @@ use std::sync::mpsc;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 
-use crate::backend::{Backend, routed};
-use crate::served::Served;
-use crate::wire::{CHUNK, Client, End, GUIDE, content};
+use testkit::backend::{Backend, routed};
+use testkit::served::Served;
+use testkit::wire::{CHUNK, Client, End, GUIDE, content};
 
 #[test]
 fn trailers_come_behind_paced_bytes() {
@@ -50,7 +50,7 @@ fn an_upload_streams_to_the_backend_as_it_comes_and_continue_comes_first() {
     for piece in ["5\r\nfirst\r\n", "6\r\nsecond\r\n", "0\r\n\r\n"] {
         client.send(piece.as_bytes());
         // The backend has this piece before the next one is sent.
-        sees.recv_timeout(crate::served::PATIENCE).unwrap();
+        sees.recv_timeout(testkit::wait::PATIENCE).unwrap();
     }
     let answer = client.answer();
     assert_eq!((answer.status(), answer.body.as_slice()), (200, &b"thx!"[..]));

@@ -8,10 +8,10 @@ use sluicegate::config::ProxySource;
 use sluicegate::http::route::Route;
 use sluicegate::rt;
 
-use crate::backend::{Backend, routed};
 use crate::http2::{ask, connect};
-use crate::served::Served;
-use crate::wire::Client;
+use testkit::backend::{Backend, routed};
+use testkit::served::Served;
+use testkit::wire::Client;
 
 /// Spellings of `/slow/x`.
 const SPELLINGS: [&str; 8] = [

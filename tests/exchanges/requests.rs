@@ -6,9 +6,9 @@ use std::sync::mpsc::{self, Receiver};
 
 use sluicegate::http::route::Route;
 
-use crate::backend::{Backend, routed};
-use crate::served::Served;
-use crate::wire::Client;
+use testkit::backend::{Backend, routed};
+use testkit::served::Served;
+use testkit::wire::Client;
 
 /// Files at `/files/`, a backend at `/proxied/`, and the heads that the backend gets.
 fn served() -> (tempfile::TempDir, Served, Receiver<String>) {

@@ -13,9 +13,9 @@ use sluicegate::address::Network;
 use sluicegate::http::server::Settings;
 use sluicegate::rt::{self, Connect, Executor};
 
-use crate::backend::Backend;
-use crate::served::Served;
-use crate::wire::Client;
+use testkit::backend::Backend;
+use testkit::served::Served;
+use testkit::wire::Client;
 
 /// Names that say something of the message, of the way it went, or of who asks.
 const NEVER: [&str; 12] = [

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 
-use crate::backend::{Backend, read_head, routed};
-use crate::served::Served;
+use testkit::backend::{Backend, read_head, routed};
+use testkit::served::Served;
 
 const RATE: u64 = 50_000;
 const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";

@@ -9,8 +9,8 @@ use sluicegate::limit::Rate;
 use sluicegate::sink::SinkSettings;
 
 use crate::backend::until_closed;
-use crate::client::{BOTH, End, Version};
 use crate::ground::{Ground, each};
+use testkit::versions::{BOTH, End, Version};
 
 /// Stops the server and says how the answer ended for the client.
 fn stop(ground: &Ground, version: Version, stream: &mut TcpStream) -> End {

@@ -13,7 +13,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 
-use crate::served::PATIENCE;
+use testkit::wait::PATIENCE;
 
 /// What is done with a connection once the head of its request came.
 pub type Script = dyn Fn(&mut TcpStream, &str) -> io::Result<()> + Send + Sync;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use sluicegate::http::server::Handle;
 use sluicegate::rt;
 
-use crate::served::PATIENCE;
+use testkit::wait::PATIENCE;
 
 /// What lives. All of it is the whole process's, but for what one server counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -14,9 +14,10 @@ use sluicegate::sink::SinkSettings;
 
 use crate::backend::{Backend, endless};
 use crate::census::{Census, Turn, wait_for};
-use crate::client::{BOTH, Version};
-use crate::served::{PATIENCE, Served};
-use crate::wire::content;
+use testkit::served::Served;
+use testkit::versions::{BOTH, Version};
+use testkit::wait::PATIENCE;
+use testkit::wire::content;
 
 /// Where a response's content comes from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

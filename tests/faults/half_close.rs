@@ -6,9 +6,9 @@ use std::net::Shutdown;
 use sluicegate::sink::SinkSettings;
 
 use crate::backend::until_closed;
-use crate::client::{BOTH, End, Version};
 use crate::ground::{Ground, PAGE, Source};
-use crate::wire::content;
+use testkit::versions::{BOTH, End, Version};
+use testkit::wire::content;
 
 #[test]
 fn a_client_that_half_closes_after_its_request_gets_its_answer_whole() {

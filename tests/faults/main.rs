@@ -8,7 +8,6 @@
 mod asleep;
 mod backend;
 mod census;
-mod client;
 mod ground;
 mod half_close;
 mod one_byte;
@@ -16,9 +15,3 @@ mod panics;
 mod resets;
 mod upstream;
 mod zero_window;
-
-#[path = "../served/mod.rs"]
-mod served;
-#[allow(dead_code)] // what is about paces is for others
-#[path = "../exchanges/wire.rs"]
-mod wire;

@@ -5,9 +5,9 @@ use std::net::TcpStream;
 
 use sluicegate::sink::SinkSettings;
 
-use crate::client::{End, Version};
 use crate::ground::{Ground, Source, each};
-use crate::wire::content;
+use testkit::versions::{End, Version};
+use testkit::wire::content;
 
 /// Writes and reads a byte a call.
 struct Drip<'a>(&'a TcpStream);

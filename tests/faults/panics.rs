@@ -7,8 +7,8 @@ use sluicegate::clock::Instant;
 use sluicegate::filter::{Filter, FilterError, Verdict, named};
 use sluicegate::sink::SinkSettings;
 
-use crate::client::{BOTH, End, Version};
 use crate::ground::{Ground, by_path};
+use testkit::versions::{BOTH, End, Version};
 
 /// Passes some bytes on, and has had enough then.
 #[derive(Default)]

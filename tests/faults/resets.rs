@@ -6,8 +6,8 @@ use std::net::Shutdown;
 use sluicegate::sink::SinkSettings;
 
 use crate::backend::until_closed;
-use crate::client::BOTH;
 use crate::ground::{Ground, Source, each, reset};
+use testkit::versions::BOTH;
 
 /// Slow enough to be asleep for most of the time, and unpaced: as fast as the kernel takes it.
 const RATES: [u64; 2] = [50_000, 0];

@@ -7,9 +7,9 @@ use std::time::Duration;
 use sluicegate::sink::SinkSettings;
 
 use crate::backend::{endless, reset, routed, until_closed};
-use crate::client::{BOTH, End, Version};
 use crate::ground::{Ground, reset as reset_client};
-use crate::wire::{self, content};
+use testkit::versions::{BOTH, End, Version};
+use testkit::wire::{self, content};
 
 /// What a client gets of a failing answer: over HTTP/2 only its stream is reset.
 fn cut(version: Version) -> End {

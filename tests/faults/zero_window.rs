@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use sluicegate::sink::{OnFull, SinkSettings};
 
-use crate::client::{End, Version};
 use crate::ground::{Ground, PAGE, Source, each, reset};
-use crate::wire::content;
+use testkit::versions::{End, Version};
+use testkit::wire::content;
 
 const CAP: usize = 16 * 1024;
 

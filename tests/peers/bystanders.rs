@@ -9,7 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::pace::{CHUNK, RATE};
-use crate::served::{PATIENCE, Response};
+use testkit::served::Response;
+use testkit::wait::PATIENCE;
 
 /// How long an answer may take from before the connect to its last byte, or a download more than its pace
 /// wants. Alone they take a millisecond; the rest is for a machine of two cores that is busy with others.

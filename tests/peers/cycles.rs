@@ -12,7 +12,7 @@ use crate::nginx::Nginx;
 use crate::pace::get;
 use crate::program::{PATIENCE, until};
 use crate::sluicegate::Sluicegate;
-use crate::sse::Answer;
+use testkit::sse::Answer;
 
 /// Side by side, and so often each: three hundred cycles.
 const READERS: usize = 20;
@@ -176,7 +176,7 @@ impl Scene {
             .map(|number| serde_json::json!({"data": format!("{number} {padding}")}))
             .collect();
         let body = Value::from(batch).to_string();
-        let mut stream = crate::served::connect(self.server.addr);
+        let mut stream = testkit::served::connect(self.server.addr);
         let length = body.len();
         write!(
             stream,

@@ -5,11 +5,6 @@
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
 //! killed when its test ends.
 
-#[path = "../served/mod.rs"]
-mod served;
-#[path = "../sse/mod.rs"]
-mod sse;
-
 mod backend;
 mod browser;
 mod bystanders;

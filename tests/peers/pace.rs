@@ -10,7 +10,7 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::served::{self, Response};
+use testkit::served::{self, Response};
 
 /// The rate of most tests here: mod_ratelimit's `rate-limit 60`.
 pub const RATE: usize = 60 * 1024;

@@ -17,7 +17,7 @@ use crate::backend;
 use crate::browser::dump;
 use crate::nginx::Nginx;
 use crate::program::{PATIENCE, loud, program, succeeded, until};
-use crate::served::Served;
+use testkit::served::Served;
 
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -183,7 +183,7 @@ fn chromiums_event_source_is_dropped_paused_polls_and_comes_back() {
         was_acked.recv_timeout(PATIENCE).unwrap();
     }
     // Somebody takes its stream and leaves: the browser comes again, and gets what came meanwhile.
-    let mut thief = crate::served::connect(served.addr);
+    let mut thief = testkit::served::connect(served.addr);
     write!(thief, "GET /events/s?window=4&token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut piece = [0; 4096];
     assert!(thief.read(&mut piece).unwrap() > 0);
@@ -295,7 +295,7 @@ fn curl_reads_a_stream_and_nginx_passes_each_event_on() {
     let (served, hub) = serve(EventSettings::default(), Vec::new());
     // As nginx comes: buffering, HTTP/1.0 to what is behind it.
     let nginx = Nginx::start(&format!("location / {{ proxy_pass http://{}; }}", served.addr));
-    let mut stream = crate::served::connect(nginx.addr);
+    let mut stream = testkit::served::connect(nginx.addr);
     write!(stream, "GET /events/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut seen = String::new();
     let mut piece = [0; 4096];
@@ -331,7 +331,7 @@ fn a_stalled_client_is_felt_through_nginx() {
              proxy_ignore_headers X-Accel-Buffering; proxy_max_temp_file_size 0; }}",
             served.addr
         ));
-        let mut stalled = crate::served::connect(nginx.addr);
+        let mut stalled = testkit::served::connect(nginx.addr);
         write!(stalled, "GET /events/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         until("the stalled client", || (hub.gauges().subscribers == 1).then_some(()));
         until(&format!("the pressure, buffering {buffering}"), || {

@@ -13,9 +13,9 @@ use futures_rustls::rustls::{self, ServerConfig, ServerConnection};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
 
-use crate::certificates::Certificates;
-use crate::fixture::command;
 use crate::server::{Scripted, document, ends, pour, read_head};
+use testkit::certificates::Certificates;
+use testkit::program::command;
 
 /// Answers with this and closes; the probe must end with `code`. Gives the first connection's figures.
 fn answered(code: i32, answer: &'static str) -> (Value, String) {

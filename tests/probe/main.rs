@@ -3,12 +3,6 @@
 //! Real time: a rate over a socket has no other. What is asserted of instants is wide (a rate half as high, a
 //! chunk that is missing), what is asserted of bytes is exact or is a bound that no late thread can break.
 
-#[path = "../quota/certificates.rs"]
-mod certificates;
-#[path = "../program/fixture.rs"]
-#[allow(dead_code)] // each test program uses its part
-mod fixture;
-
 mod asked;
 mod plots;
 mod properties;

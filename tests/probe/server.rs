@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-use crate::fixture::command;
+use testkit::program::command;
 
 /// Serves a number of connections, one after the other, and ends.
 pub struct Scripted {

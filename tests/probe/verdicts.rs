@@ -5,8 +5,8 @@ use std::path::Path;
 
 use serde_json::json;
 
-use crate::fixture::Program;
 use crate::server::{document, ends};
+use testkit::program::Program;
 
 /// A folder with a large file and a small one.
 fn site() -> tempfile::TempDir {

@@ -10,7 +10,8 @@ use sluicegate::filter::{Filter, FilterError, FilterFactory, Verdict, named};
 use sluicegate::http::server::Server;
 use sluicegate::rt;
 
-use crate::fixture::{connect, get, site};
+use testkit::program::{get, site};
+use testkit::served::connect;
 
 /// Puts one letter in the place of another.
 struct Swap(u8, u8);

@@ -5,7 +5,8 @@ use std::net::TcpStream;
 
 use rustix::process::Signal;
 
-use crate::fixture::{Program, get, log_until, site, soon, text};
+use testkit::program::{Program, get, log_until, site, text};
+use testkit::wait::soon;
 
 /// Asks for the file and reads the first bytes of the answer.
 fn begin(program: &Program) -> (TcpStream, Vec<u8>) {

@@ -3,8 +3,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use crate::fixture::{Program, get, site, soon, text};
 use crate::logs::records;
+use testkit::program::{Program, get, site, text};
+use testkit::wait::soon;
 
 /// One that asks with further header lines and does not read, from an address of this machine.
 fn deaf(from: [u8; 4], addr: SocketAddr, fields: &str) -> TcpStream {

@@ -11,9 +11,10 @@ use http::Request;
 use http_body_util::{BodyExt, Empty};
 use sluicegate::rt;
 
-use crate::fixture::{PATIENCE, Program, get, site, text};
-use crate::h2::connect;
 use crate::logs::record;
+use testkit::h2::connect;
+use testkit::program::{Program, get, site, text};
+use testkit::wait::PATIENCE;
 
 /// How long each is held, at least.
 const HELD: Duration = Duration::from_millis(300);

@@ -8,7 +8,9 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
-use crate::fixture::{Program, connect, get, site, soon, text};
+use testkit::program::{Program, get, site, text};
+use testkit::served::connect;
+use testkit::wait::soon;
 
 /// What the access log says of one response.
 pub fn record(log: &str) -> Vec<(String, String)> {

@@ -2,10 +2,7 @@
 
 mod custom;
 mod ends;
-mod fixture;
 mod given_up;
-#[path = "../h2/mod.rs"]
-mod h2;
 mod held;
 mod logs;
 mod memory;

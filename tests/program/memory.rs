@@ -3,7 +3,9 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::fixture::{Program, connect, site, soon, text};
+use testkit::program::{Program, site, text};
+use testkit::served::connect;
+use testkit::wait::soon;
 
 /// What each asks for: more than all of them may cost together.
 const ASKED: usize = 256 << 20;

@@ -6,7 +6,9 @@ use std::path::Path;
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::Signal;
 
-use crate::fixture::{Program, connect, get, log_until, site, soon, text};
+use testkit::program::{Program, get, log_until, site, text};
+use testkit::served::connect;
+use testkit::wait::soon;
 
 fn write(file: &Path, text: &str) {
     // Renamed into place, as editors do: a hang-up never sees half of it.

@@ -8,7 +8,8 @@ use std::time::Instant;
 
 use rustix::process::Signal;
 
-use crate::fixture::{Program, command, connect, log_until, site, text};
+use testkit::program::{Program, command, log_until, site, text};
+use testkit::served::connect;
 
 /// Addresses that are free now.
 fn free<const N: usize>() -> [SocketAddr; N] {

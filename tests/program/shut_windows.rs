@@ -3,8 +3,10 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::fixture::{Program, connect, get, soon, text};
 use crate::memory::{anonymous_memory, metric};
+use testkit::program::{Program, get, text};
+use testkit::served::connect;
+use testkit::wait::soon;
 
 const CONNECTIONS: usize = 100;
 

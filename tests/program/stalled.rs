@@ -5,7 +5,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
-use crate::fixture::{PATIENCE, Program, site, soon, text};
+use testkit::program::{Program, site, text};
+use testkit::wait::{PATIENCE, soon};
 
 /// How long nothing must happen. Real time: a poll more than there is reason for would come in it.
 const LOOKED_AT: Duration = Duration::from_secs(1);

@@ -7,7 +7,8 @@ use std::process::Stdio;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
-use crate::fixture::{Program, command, connect, get, site, text};
+use testkit::program::{Program, command, get, site, text};
+use testkit::served::connect;
 
 #[test]
 fn serve_says_where_what_and_how_fast() {
@@ -136,7 +137,7 @@ fn connections_above_the_bound_are_told_to_come_back() {
     let (head, _) = get(connect(program.addr()), "/a.bin", "");
     assert!(head.starts_with("HTTP/1.1 503 ") && head.to_lowercase().contains("\r\nretry-after: "), "{head}");
     drop(kept);
-    crate::fixture::soon("room again", || {
+    testkit::wait::soon("room again", || {
         let mut next = connect(program.addr());
         next.write_all(b"HEAD /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
         let mut head = String::new();
@@ -161,7 +162,7 @@ fn an_admin_listener_shows_what_the_server_did_and_asks_for_its_token() {
     assert!(get(connect(admin), "/healthz", "").0.starts_with("HTTP/1.1 200 "));
     assert!(get(connect(admin), "/metrics", "").0.starts_with("HTTP/1.1 401 "));
     // Counted when the last byte has gone, which the client may have before that.
-    crate::fixture::soon("the response is counted", || {
+    testkit::wait::soon("the response is counted", || {
         let (head, body) =
             get(connect(admin), "/metrics", "Authorization: Bearer a-token-of-some-length\r\n");
         assert!(head.contains("text/plain; version=0.0.4"), "{head}");

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 
 use rustix::process::Signal;
 
-use crate::fixture::{Program, connect, site, text};
+use testkit::program::{Program, site, text};
+use testkit::served::connect;
 
 fn port(program: &Program) -> SocketAddr {
     let line = program.started.iter().find_map(|line| line.strip_prefix("listening on tcp:")).unwrap();

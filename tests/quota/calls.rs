@@ -314,7 +314,7 @@ fn only_calls_of_grpc_are_taken() {
     let served = Served::new(settings());
     let path = "/sluicegate.quota.v1.Quota/ListClients";
     rt::block_on(async {
-        let mut sender = crate::h2::connect(served.addr, 65_535).await;
+        let mut sender = testkit::h2::connect(served.addr, 65_535).await;
         for (method, fields, status) in [
             ("POST", &[("content-type", "application/grpc"), ("te", "trailers")][..], 200),
             ("POST", &[("content-type", "text/plain"), ("te", "trailers")], 415),

@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::certificates::Certificates;
 use crate::fixture::{PATIENCE, soon};
+use testkit::certificates::Certificates;
 
 /// The limit of all together, bytes a second.
 const LIMIT: f64 = 3.0 * 1024.0 * 1024.0;

@@ -2,13 +2,10 @@
 
 mod book;
 mod calls;
-mod certificates;
 mod client;
 mod egress;
 mod fixture;
 mod fleet;
-#[path = "../h2/mod.rs"]
-mod h2;
 mod histories;
 mod program;
 mod simulation;

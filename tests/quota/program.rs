@@ -7,8 +7,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use sluicegate::quota::client::Dial;
 use sluicegate::rt;
 
-use crate::certificates::Certificates;
 use crate::fixture::{beat, register};
+use testkit::certificates::Certificates;
 
 /// A quota server as a process. Dropping it kills it.
 struct Program {

@@ -9,21 +9,12 @@
 mod record;
 mod scene;
 
-#[path = "../faults/client.rs"]
-#[allow(dead_code)] // what is about faults is for others
-mod client;
-#[path = "../served/mod.rs"]
-mod served;
-#[path = "../exchanges/wire.rs"]
-#[allow(dead_code)] // what is about paces is for others
-mod wire;
-
 use std::time::Duration;
 
-use client::{End, Version};
 use scene::{CAP, LARGE, Scene, wait_until};
 use sluicegate::sink::OnFull;
-use wire::content;
+use testkit::versions::{End, Version};
+use testkit::wire::content;
 
 /// Resident memory in KiB.
 fn rss() -> u64 {

@@ -12,10 +12,11 @@ use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::sink::{OnFull, SinkSettings};
 
-use crate::client::{Answer, Version};
 use crate::record;
-use crate::served::{PATIENCE, Served};
-use crate::wire::content;
+use testkit::served::Served;
+use testkit::versions::{Answer, Version};
+use testkit::wait::PATIENCE;
+use testkit::wire::content;
 
 pub const LARGE: u64 = 256 * 1024;
 pub const PACE: u64 = 64 * 1024;

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
-use crate::fixture::PATIENCE;
+use testkit::wait::PATIENCE;
 
 /// Listens until the test ends. The threads end with the process.
 pub struct Collector {

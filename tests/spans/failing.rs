@@ -4,8 +4,9 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use crate::collector::Collector;
-use crate::fixture::{Program, soon};
 use crate::{SAMPLED, Subscriber, metric, publish};
+use testkit::program::Program;
+use testkit::wait::soon;
 
 /// How long the end may take: 2 s for spans, and the rest for a busy machine. An answer is waited for 5 s.
 const ENDED: Duration = Duration::from_secs(4);

@@ -7,15 +7,11 @@ mod collector;
 mod failing;
 mod whole;
 
-#[allow(dead_code)] // its part is used
-#[path = "../program/fixture.rs"]
-mod fixture;
-
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 
-use fixture::Program;
 use serde_json::Value;
+use testkit::program::Program;
 
 /// A trace whose publisher records it, and its parts.
 const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
@@ -81,7 +77,7 @@ impl Subscriber {
 
 /// A figure of /metrics.
 fn metric(program: &Program, name: &str) -> Option<u64> {
-    let mut stream = fixture::connect(program.admin());
+    let mut stream = testkit::served::connect(program.admin());
     // Without a token that listener answers to its own names alone.
     stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
     let text = std::io::read_to_string(stream).unwrap();

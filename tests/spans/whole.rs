@@ -5,8 +5,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
 
 use crate::collector::{Collector, attributes};
-use crate::fixture::{Program, command, soon};
 use crate::{PARENT, SAMPLED, Subscriber, TRACE, UNSAMPLED, has_thread, metric, publish};
+use testkit::program::{Program, command};
+use testkit::wait::soon;
 
 fn start(collector: &Collector, more: &[&str]) -> Program {
     let url = collector.url();

@@ -9,7 +9,8 @@ use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::Listener;
 use sluicegate::tcp::Service;
 
-use crate::served::{PATIENCE, Served, connect};
+use testkit::served::{Served, connect};
+use testkit::wait::PATIENCE;
 
 /// A server with one port, and maybe routes.
 pub struct Ported {

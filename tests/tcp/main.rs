@@ -1,8 +1,5 @@
 //! Raw TCP: files, followed files and relays, under the same limits and in the same books as responses.
 
-#[path = "../served/mod.rs"]
-mod served;
-
 mod file;
 mod fixture;
 mod follow;

@@ -13,7 +13,7 @@ use sluicegate::limit::Rate;
 use sluicegate::tcp::Service;
 
 use crate::fixture::{Ported, bytes, read_all, read_to_reset, relay_to, reset, soon, upstream};
-use crate::served::PATIENCE;
+use testkit::wait::PATIENCE;
 
 const LEN: usize = 12 << 20;
 

@@ -194,7 +194,7 @@ fn a_file_describes_ports_and_a_reload_sets_their_limits() {
     let handle = server.handle();
     let addr = handle.ports()[0].addr();
     let thread = std::thread::spawn(move || sluicegate::rt::block_on(server.run()));
-    let seen = counting(crate::served::connect(addr));
+    let seen = counting(testkit::served::connect(addr));
     soon("the first byte", || (seen.load(Ordering::Relaxed) > 0).then_some(()));
     let reloaded = handle.reload(&parse("1g", "a.bin"), &kinds).unwrap();
     let told = reloaded.to_string();

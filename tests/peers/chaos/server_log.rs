@@ -20,7 +20,7 @@ pub struct Log {
 impl Log {
     /// Publishes what tells subscribers that nothing follows.
     pub fn publish_end(addr: SocketAddr) {
-        let mut stream = crate::served::connect(addr);
+        let mut stream = testkit::served::connect(addr);
         let head =
             "POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nConnection: close\r\n";
         write!(stream, "{head}Content-Length: 3\r\n\r\nend").unwrap();

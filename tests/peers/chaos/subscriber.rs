@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::program::{PATIENCE, program};
-use crate::served::Response;
-use crate::sse::Answer;
+use testkit::served::Response;
+use testkit::sse::Answer;
 
 pub struct Subscriber {
     front: SocketAddr,

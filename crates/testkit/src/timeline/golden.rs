@@ -9,13 +9,16 @@ use super::{Case, Line, MS, Mark, Response, Runner, lines};
 
 /// A case and the timeline it must give.
 pub struct Golden {
+    /// The name of its file in `fixtures/pacing`.
     pub name: String,
+    /// What runs.
     pub case: Case,
+    /// What must come out.
     pub lines: Vec<Line>,
 }
 
 fn fixtures(folder: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures").join(folder)
 }
 
 /// All goldens, by name.

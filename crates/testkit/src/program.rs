@@ -3,14 +3,13 @@
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
-use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// How long is waited for what must come. Only a failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::served::connect;
+use crate::wire::{Framing, dechunk, find};
 
 /// A program that serves. Dropping it kills it.
 pub struct Program {
@@ -21,8 +20,21 @@ pub struct Program {
     pub log: Option<BufReader<ChildStdout>>,
 }
 
+/// The program that cargo built for this test or benchmark.
+///
+/// Only the package's own targets have `CARGO_BIN_EXE_sluicegate` at compile time; for all others it is two
+/// folders up from them: `target/debug/sluicegate` beside `target/debug/deps/http-0123456789abcdef`.
+pub fn path() -> PathBuf {
+    if let Some(path) = std::env::var_os("CARGO_BIN_EXE_sluicegate") {
+        return path.into();
+    }
+    let test = std::env::current_exe().unwrap();
+    test.ancestors().nth(2).unwrap().join("sluicegate")
+}
+
+/// The program with these arguments, its standard error kept.
 pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
+    let mut command = Command::new(path());
     command.args(args).stdin(Stdio::null()).stderr(Stdio::piped());
     command
 }
@@ -82,10 +94,12 @@ impl Program {
         self.child.id()
     }
 
+    /// Connects to the address it listens on.
     pub fn connect(&self) -> TcpStream {
         connect(self.addr())
     }
 
+    /// Sends it a signal.
     pub fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -121,49 +135,20 @@ impl Drop for Program {
     }
 }
 
-pub fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream
-}
-
 /// Asks on a connection that ends with its answer, and gives head and body.
 pub fn get(mut stream: impl Read + Write, target: &str, fields: &str) -> (String, Vec<u8>) {
     let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut all = Vec::new();
     stream.read_to_end(&mut all).unwrap();
-    let head = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
-    let body = all.split_off(head);
+    let raw = all.split_off(find(&all, b"\r\n\r\n").unwrap() + 4);
     let head = String::from_utf8(all).unwrap();
-    let chunked = head.to_lowercase().contains("\r\ntransfer-encoding: chunked\r\n");
-    (head, if chunked { dechunk(&body) } else { body })
-}
-
-fn dechunk(mut raw: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    loop {
-        let line = raw.windows(2).position(|window| window == b"\r\n").unwrap();
-        let size = usize::from_str_radix(std::str::from_utf8(&raw[..line]).unwrap(), 16).unwrap();
-        body.extend_from_slice(&raw[line + 2..line + 2 + size]);
-        raw = &raw[line + 2 + size + 2..];
-        if size == 0 {
-            assert!(raw.is_empty());
-            return body;
-        }
+    if !matches!(Framing::of("GET", &head), Framing::Chunked) {
+        return (head, raw);
     }
-}
-
-/// Tries until it works: for what another process is about to make possible.
-pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = attempt() {
-            return value;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}");
-        std::thread::yield_now();
-    }
+    let body = dechunk(&raw);
+    assert_eq!(body.end, Some(raw.len()), "where the last chunk ends");
+    (head, body.bytes)
 }
 
 /// The rest of the log up to a line with `mark` in it, and that line.
@@ -184,6 +169,7 @@ pub fn site(len: usize) -> tempfile::TempDir {
     folder
 }
 
+/// A path as an argument.
 pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }

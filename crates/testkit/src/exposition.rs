@@ -15,6 +15,10 @@ pub struct Exposition {
 }
 
 impl Exposition {
+    /// Reads a page of metrics.
+    ///
+    /// # Panics
+    /// At the first thing that is not to the letter.
     pub fn parse(text: &str) -> Self {
         let body = text.strip_suffix("# EOF\n").unwrap_or_else(|| panic!("no EOF at the end of {text}"));
         let mut parsed = Self { families: BTreeMap::new(), samples: BTreeMap::new() };

@@ -10,15 +10,17 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 
-use crate::served::PATIENCE;
+use crate::wait::PATIENCE;
 
 /// A backend that runs a script for each connection, with the head of its first request. The
 /// connection is closed when the script ends.
 pub struct Backend {
+    /// Where it listens.
     pub addr: SocketAddr,
 }
 
 impl Backend {
+    /// Listens on a free port and runs `script` on a thread for each connection.
     pub fn new(script: impl Fn(&mut TcpStream, &str) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
@@ -46,6 +48,7 @@ impl Backend {
         })
     }
 
+    /// The backend as a proxy's source, with default settings.
     pub fn source(&self) -> ProxySource {
         ProxySource::new(format!("http://{}", self.addr).parse().unwrap())
     }

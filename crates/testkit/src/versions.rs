@@ -5,12 +5,16 @@ use std::net::TcpStream;
 
 use crate::wire;
 
+/// A version of HTTP, as a way to ask and to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
+    /// HTTP/1.1.
     Http1,
+    /// HTTP/2 with prior knowledge.
     Http2,
 }
 
+/// Both versions, for tests that hold for either.
 pub const BOTH: [Version; 2] = [Version::Http1, Version::Http2];
 
 /// How an answer ended.
@@ -26,9 +30,12 @@ pub enum End {
     StreamReset,
 }
 
+/// An answer as far as it came.
 #[derive(Debug)]
 pub struct Answer {
+    /// Its body, without framing.
     pub body: Vec<u8>,
+    /// How it ended.
     pub end: End,
 }
 

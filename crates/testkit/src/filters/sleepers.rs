@@ -15,6 +15,7 @@ pub struct Keep {
 }
 
 impl Keep {
+    /// Holds at most `most` bytes, each for `pause` after the last arrival.
     pub fn new(pause: Duration, most: u64) -> Self {
         Self { pause, most, kept: Brigade::new(), due: Instant::ZERO }
     }
@@ -51,6 +52,7 @@ pub struct OneEach {
 }
 
 impl OneEach {
+    /// Lets a bucket out every `pause`.
     pub fn new(pause: Duration) -> Self {
         Self { pause, next: Instant::ZERO }
     }

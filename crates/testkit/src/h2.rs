@@ -7,6 +7,7 @@ use http_body_util::Empty;
 use hyper::client::conn::http2::{Builder, SendRequest};
 use sluicegate::rt::{self, Connect, Executor};
 
+/// Sends requests without bodies on one connection.
 pub type Sender = SendRequest<Empty<Bytes>>;
 
 /// A connection whose streams may have `window` bytes on the way each.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 /// The pace most tests run at, mod_ratelimit's `rate-limit 60`, and its chunk in 200 ms.
 pub const GUIDE: u64 = 61_440;
+/// What [`GUIDE`] lets out in 200 ms.
 pub const CHUNK: usize = 12_288;
 
 /// How an answer ended.
@@ -22,18 +23,22 @@ pub enum End {
 /// An answer as it came.
 #[derive(Debug)]
 pub struct Answer {
+    /// Status line and fields, with the empty line behind them.
     pub head: String,
+    /// The body, without framing.
     pub body: Vec<u8>,
     /// Header lines behind the last chunk.
     pub trailers: String,
+    /// How it ended.
     pub end: End,
     /// After each read: time since before the request was sent, and bytes of the body so far.
     pub arrivals: Vec<(Duration, usize)>,
 }
 
 impl Answer {
+    /// The status; 0 if there is no head.
     pub fn status(&self) -> u16 {
-        self.head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+        status(&self.head)
     }
 
     /// The value of the first header field of this name.
@@ -68,6 +73,11 @@ impl Answer {
     }
 }
 
+/// The status in a response's head; 0 if there is none.
+pub fn status(head: &str) -> u16 {
+    head.split(' ').nth(1).and_then(|status| status.parse().ok()).unwrap_or(0)
+}
+
 /// The value of the first field of this name in a head.
 pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().skip(1).find_map(|line| {
@@ -78,19 +88,70 @@ pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 /// One connection of a client. What came behind one answer is kept for the next.
 pub struct Client<S = TcpStream> {
+    /// The connection.
     pub stream: S,
     unread: Vec<u8>,
     asked: Instant,
 }
 
-enum Framing {
+/// How a response's body ends (RFC 9112 section 6.3).
+pub enum Framing {
+    /// It has none.
     None,
+    /// After so many bytes.
     Length(usize),
+    /// With the last chunk and the trailers behind it.
     Chunked,
+    /// With the connection.
     Close,
 }
 
+/// A body as far as it is there.
+#[derive(Default)]
+pub struct Body {
+    /// The bytes of it, without framing.
+    pub bytes: Vec<u8>,
+    /// Header lines behind the last chunk.
+    pub trailers: String,
+    /// Where it ends in the raw bytes, if it does.
+    pub end: Option<usize>,
+}
+
+impl Framing {
+    /// The framing of the response to a request with `method`, from the response's head.
+    ///
+    /// # Panics
+    /// If the head claims two framings at once, or one that does not exist.
+    pub fn of(method: &str, head: &str) -> Self {
+        if method == "HEAD" || matches!(status(head), 100..=199 | 204 | 304) {
+            return Self::None;
+        }
+        let length = field(head, "content-length").map(|length| length.parse().unwrap());
+        match (field(head, "transfer-encoding"), length) {
+            (Some("chunked"), None) => Self::Chunked,
+            (None, Some(length)) => Self::Length(length),
+            (None, None) => Self::Close,
+            both => panic!("{both:?}"),
+        }
+    }
+
+    /// What `raw`, the bytes behind the head, holds of the body.
+    pub fn body(&self, raw: &[u8]) -> Body {
+        match *self {
+            Self::None => Body { end: Some(0), ..Body::default() },
+            Self::Length(length) => Body {
+                bytes: raw[..length.min(raw.len())].to_vec(),
+                end: (raw.len() >= length).then_some(length),
+                ..Body::default()
+            },
+            Self::Chunked => dechunk(raw),
+            Self::Close => Body { bytes: raw.to_vec(), ..Body::default() },
+        }
+    }
+}
+
 impl<S: Read + Write> Client<S> {
+    /// A client of a connection that is open.
     pub fn new(stream: S) -> Self {
         Self { stream, unread: Vec::new(), asked: Instant::now() }
     }
@@ -107,11 +168,13 @@ impl<S: Read + Write> Client<S> {
         self.answer()
     }
 
+    /// Sends HEAD for `target`, with further header lines (each with its CRLF).
     pub fn head(&mut self, target: &str, fields: &str) -> Answer {
         self.send(format!("HEAD {target} HTTP/1.1\r\nHost: t\r\n{fields}\r\n").as_bytes());
         self.answer_to("HEAD")
     }
 
+    /// Reads the answer to a GET.
     pub fn answer(&mut self) -> Answer {
         self.answer_to("GET")
     }
@@ -139,27 +202,13 @@ impl<S: Read + Write> Client<S> {
                 return answer;
             }
         }
-        let framing = framing(method, &answer);
+        let framing = Framing::of(method, &answer.head);
         let mut raw = std::mem::take(&mut self.unread);
         loop {
-            let complete = match framing {
-                Framing::None => Some(0),
-                Framing::Length(length) => {
-                    answer.body = raw[..length.min(raw.len())].to_vec();
-                    (raw.len() >= length).then_some(length)
-                }
-                Framing::Chunked => {
-                    let chunks = dechunk(&raw);
-                    (answer.body, answer.trailers) = (chunks.body, chunks.trailers);
-                    chunks.end
-                }
-                Framing::Close => {
-                    answer.body.clone_from(&raw);
-                    None
-                }
-            };
+            let body = framing.body(&raw);
+            (answer.body, answer.trailers) = (body.bytes, body.trailers);
             answer.arrivals.push((self.asked.elapsed(), answer.body.len()));
-            if let Some(end) = complete {
+            if let Some(end) = body.end {
                 self.unread = raw.split_off(end);
                 return answer;
             }
@@ -192,29 +241,9 @@ impl<S: Read + Write> Client<S> {
     }
 }
 
-fn framing(method: &str, answer: &Answer) -> Framing {
-    if method == "HEAD" || matches!(answer.status(), 100..=199 | 204 | 304) {
-        return Framing::None;
-    }
-    let length = answer.field("content-length").map(|length| length.parse().unwrap());
-    match (answer.field("transfer-encoding"), length) {
-        (Some("chunked"), None) => Framing::Chunked,
-        (None, Some(length)) => Framing::Length(length),
-        (None, None) => Framing::Close,
-        both => panic!("{both:?}"),
-    }
-}
-
-pub struct Chunks {
-    pub body: Vec<u8>,
-    pub trailers: String,
-    /// Where the last chunk and the trailers ended, if they did.
-    pub end: Option<usize>,
-}
-
 /// Reads the chunked coding to the letter (RFC 9112 section 7.1).
-fn dechunk(raw: &[u8]) -> Chunks {
-    let mut chunks = Chunks { body: Vec::new(), trailers: String::new(), end: None };
+pub fn dechunk(raw: &[u8]) -> Body {
+    let mut chunks = Body::default();
     let mut at = 0;
     loop {
         let Some(line) = find(&raw[at..], b"\r\n") else { return chunks };
@@ -234,7 +263,7 @@ fn dechunk(raw: &[u8]) -> Chunks {
             return chunks;
         }
         let there = size.min(raw.len() - at);
-        chunks.body.extend_from_slice(&raw[at..at + there]);
+        chunks.bytes.extend_from_slice(&raw[at..at + there]);
         at += size;
         if raw.len() < at + 2 {
             return chunks;
@@ -244,6 +273,7 @@ fn dechunk(raw: &[u8]) -> Chunks {
     }
 }
 
+/// Where `needle` is first in `haystack`.
 pub fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
     haystack.windows(needle.len()).position(|window| window == needle)
 }

@@ -1,7 +1,5 @@
 //! Small parts of the tests of chains: filters from closures, filters that sleep, buckets.
 
-#![allow(dead_code)] // each test file uses its part
-
 pub mod sleepers;
 
 use bytes::Bytes;
@@ -23,10 +21,12 @@ impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send> Filter for
     }
 }
 
+/// A filter that runs `f` at each step.
 pub fn by(f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
     By(f)
 }
 
+/// Moves everything that fits from `input` to `output`.
 pub fn pass(input: &mut Brigade, output: &mut Brigade) -> Verdict {
     while let Some(bucket) = input.pop_within(output.room()) {
         output.push(bucket);
@@ -45,10 +45,12 @@ pub fn map(input: &mut Brigade, output: &mut Brigade, mut f: impl FnMut(&[u8]) -
     Verdict::after(output)
 }
 
+/// A bucket of text.
 pub fn data(text: &'static str) -> Bucket {
     Bucket::Data(Bytes::from_static(text.as_bytes()))
 }
 
+/// The mark of a source that failed.
 pub fn failed() -> Bucket {
     Bucket::Error(SourceError::new("the disk is gone"))
 }

@@ -6,6 +6,7 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 pub struct Certificates(tempfile::TempDir);
 
 impl Certificates {
+    /// Makes an authority and signs a server's and a client's certificate.
     pub fn make() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let write = |name: &str, text: String| std::fs::write(folder.path().join(name), text).unwrap();
@@ -23,6 +24,7 @@ impl Certificates {
         Self(folder)
     }
 
+    /// The path of one of the files: `ca.pem`, `server.pem`, `server.key`, `client.pem`, `client.key`.
     pub fn path(&self, name: &str) -> String {
         self.0.path().join(name).to_str().unwrap().to_owned()
     }

@@ -4,8 +4,6 @@
 //! [`Runner`] turns it into events: which bytes and marks came out, and when. [`Line`]s are these events
 //! summed up for each instant, which is what goldens hold and what does not depend on any cut.
 
-#![allow(dead_code)] // each test program uses its own part
-
 pub mod chain;
 pub mod golden;
 pub mod model;
@@ -22,13 +20,18 @@ pub const GUIDE: u64 = 60 * 1024;
 /// A mark between bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mark {
+    /// What came before it is to leave now.
     Flush,
+    /// Header fields behind the body.
     Trailers,
+    /// The source failed.
     Error,
+    /// The end of the stream.
     Eos,
 }
 
 impl Mark {
+    /// All of them, in the order of their declaration.
     pub const ALL: [Self; 4] = [Self::Flush, Self::Trailers, Self::Error, Self::Eos];
 
     /// The word for it in recordings and goldens.
@@ -41,6 +44,7 @@ impl Mark {
         }
     }
 
+    /// The mark that is written so.
     pub fn from_word(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|mark| mark.word() == word)
     }
@@ -58,10 +62,12 @@ pub enum Item {
     Data(u64),
     /// So many bytes in a file.
     File(u64),
+    /// No bytes.
     Mark(Mark),
 }
 
 impl Item {
+    /// How many bytes it stands for.
     pub fn bytes(self) -> u64 {
         match self {
             Self::Data(bytes) | Self::File(bytes) => bytes,
@@ -75,6 +81,7 @@ impl Item {
 pub struct Arrival {
     /// Nanoseconds after the response was asked for.
     pub at: u64,
+    /// What comes, in order.
     pub items: Vec<Item>,
 }
 
@@ -83,6 +90,7 @@ pub struct Arrival {
 pub struct Response {
     /// Nanoseconds between the end of the response before it and the request for this one.
     pub after: u64,
+    /// What its source gives, in order of time.
     pub arrivals: Vec<Arrival>,
 }
 
@@ -127,17 +135,22 @@ impl Case {
 pub struct Event {
     /// Nanoseconds on the clock, which starts at zero with the first request.
     pub at: u64,
+    /// What came out then.
     pub what: What,
 }
 
+/// Bytes or a mark.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum What {
+    /// So many bytes.
     Bytes(u64),
+    /// A mark.
     Mark(Mark),
 }
 
 /// A thing that runs a case and says what came out when.
 pub trait Runner {
+    /// Runs `case` from its first request to its last event.
     fn run(&self, case: &Case) -> Vec<Event>;
 
     /// Whether its events tell of this mark. An HTTP body, for example, has no flushes.
@@ -154,7 +167,9 @@ pub trait Runner {
 /// All that came out at one instant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
+    /// Nanoseconds on the clock.
     pub at: u64,
+    /// Bytes out at this instant.
     pub bytes: u64,
     /// Bytes out up to and with this instant, over the connection's life.
     pub cumulative: u64,

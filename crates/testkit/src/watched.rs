@@ -18,24 +18,29 @@ pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running server and its admin listener. Dropping it stops both and checks that they end.
 pub struct Watched {
+    /// The server.
     pub served: Served,
+    /// Where its admin listener is.
     pub admin: SocketAddr,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Watched {
+    /// Serves `routes`, with an admin listener that needs no token.
     pub fn new(routes: Vec<Route>) -> Self {
         Self::with(Settings::default(), routes, |listener, handle| {
             Admin::new(vec![listener], None, handle).unwrap()
         })
     }
 
+    /// Serves `routes`, with an admin listener that wants [`TOKEN`].
     pub fn with_token(routes: Vec<Route>) -> Self {
         Self::with(Settings::default(), routes, |listener, handle| {
             Admin::new(vec![listener], Some(Token::new(TOKEN).unwrap()), handle).unwrap()
         })
     }
 
+    /// Serves `routes`, with the admin listener that `make` makes of a socket and the server's handle.
     pub fn with(
         settings: Settings,
         routes: Vec<Route>,
@@ -71,7 +76,7 @@ impl Watched {
             if wished(&metrics) {
                 return metrics;
             }
-            assert!(began.elapsed() < crate::served::PATIENCE, "it never came to be: {metrics:#?}");
+            assert!(began.elapsed() < crate::wait::PATIENCE, "it never came to be: {metrics:#?}");
             std::thread::yield_now();
         }
     }
@@ -92,7 +97,7 @@ impl Drop for Watched {
                 // A process that another test begins meanwhile has all our sockets for a moment.
                 let began = std::time::Instant::now();
                 while TcpStream::connect(self.admin).is_ok() {
-                    let late = began.elapsed() >= crate::served::PATIENCE;
+                    let late = began.elapsed() >= crate::wait::PATIENCE;
                     assert!(!late, "the admin listener outlived its server");
                     std::thread::yield_now();
                 }
@@ -101,6 +106,7 @@ impl Drop for Watched {
     }
 }
 
+/// Sends `request` to `addr`, on a connection of its own, and reads the response.
 pub fn ask(addr: SocketAddr, request: &str) -> Response {
     let mut stream = connect(addr);
     stream.write_all(request.as_bytes()).unwrap();

@@ -246,6 +246,10 @@ pub fn content(position: u64, len: u64) -> Bytes {
     PERIODS.iter().cycle().skip(from).take(len).copied().collect()
 }
 
+/// The mark that a bucket is.
+///
+/// # Panics
+/// If it is data.
 pub fn mark_of(bucket: &Bucket) -> Mark {
     match bucket {
         Bucket::Flush => Mark::Flush,

@@ -1,7 +1,5 @@
 //! A server of this crate on a free port, and the plainest of clients: bytes out, bytes in.
 
-#![allow(dead_code)] // each test file uses its part
-
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::thread::JoinHandle;
@@ -11,32 +9,38 @@ use sluicegate::http::route::Route;
 use sluicegate::http::server::{Handle, Server, Settings};
 use sluicegate::rt::{self, Listener};
 
-/// How long a client waits for something that must come. Only a failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+use crate::wait::PATIENCE;
+use crate::wire::{Framing, field, find};
 
 /// A running server. Dropping it stops it and checks that no connection is left.
 pub struct Served {
+    /// Where it listens.
     pub addr: SocketAddr,
+    /// The handle of the server.
     pub handle: Handle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Served {
+    /// Serves `routes` on a free port with default settings.
     pub fn new(routes: Vec<Route>) -> Self {
         Self::with(Settings::default(), routes)
     }
 
+    /// Serves `routes` on a free port.
     pub fn with(settings: Settings, routes: Vec<Route>) -> Self {
         let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
         Self::running(Server::new(settings, vec![listener], routes))
     }
 
+    /// Runs a server on a thread of its own. `addr` is the first it listens on.
     pub fn running(server: Server) -> Self {
         let (addr, handle) = (server.local_addrs()[0], server.handle());
         let thread = std::thread::spawn(move || rt::block_on(server.run()));
         Self { addr, handle, thread: Some(thread) }
     }
 
+    /// Connects to it.
     pub fn connect(&self) -> TcpStream {
         connect(self.addr)
     }
@@ -77,6 +81,7 @@ impl Drop for Served {
     }
 }
 
+/// Connects with Nagle's algorithm off and a read timeout of [`PATIENCE`].
 pub fn connect(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -87,7 +92,9 @@ pub fn connect(addr: SocketAddr) -> TcpStream {
 /// A response as it came: its head as text, its body, and when which bytes of it came.
 #[derive(Debug)]
 pub struct Response {
+    /// Status line and fields, with the empty line behind them.
     pub head: String,
+    /// The body, without framing.
     pub body: Vec<u8>,
     /// After each read: time since the first byte of the head, and bytes of the body so far.
     pub timeline: Vec<(Duration, usize)>,
@@ -115,44 +122,33 @@ impl Response {
         let head = String::from_utf8_lossy(&seen[..head_end]).into_owned();
         let mut raw = seen.split_off(head_end);
         let mut response = Self { head, body: Vec::new(), timeline: vec![(Duration::ZERO, raw.len())] };
-        let bodyless = method == "HEAD" || matches!(response.status(), 204 | 304 | 101);
-        let length = response.field("content-length").map(|value| value.parse::<usize>().unwrap());
-        let chunked = response.field("transfer-encoding").is_some_and(|value| value == "chunked");
+        let framing = Framing::of(method, &response.head);
         loop {
-            let done = match (bodyless, chunked, length) {
-                (true, ..) => true,
-                (_, true, _) => {
-                    find(&raw, b"\r\n0\r\n").is_some_and(|at| find(&raw[at..], b"\r\n\r\n").is_some())
-                        || (raw.starts_with(b"0\r\n") && find(&raw, b"\r\n\r\n").is_some())
-                }
-                (_, _, Some(length)) => raw.len() >= length,
-                (_, _, None) => false,
-            };
-            if done {
-                break;
+            let body = framing.body(&raw);
+            if body.end.is_some() {
+                // With whatever follows a body that should be all there is.
+                response.body = if matches!(framing, Framing::Length(_)) { raw } else { body.bytes };
+                return Ok(response);
             }
             if !read_some(stream, &mut raw)? {
-                if chunked || length.is_some() {
+                if !matches!(framing, Framing::Close) {
                     return Err(io::ErrorKind::UnexpectedEof.into());
                 }
-                break;
+                response.body = raw;
+                return Ok(response);
             }
             response.timeline.push((began.elapsed(), raw.len()));
         }
-        response.body = if chunked && !bodyless { unchunk(&raw) } else { raw };
-        Ok(response)
     }
 
+    /// The status; 0 if the head has none.
     pub fn status(&self) -> u16 {
         self.head.split(' ').nth(1).unwrap().parse().unwrap()
     }
 
     /// The value of the first header field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
-        self.head.lines().skip(1).find_map(|line| {
-            let (field, value) = line.split_once(':')?;
-            field.eq_ignore_ascii_case(name).then(|| value.trim())
-        })
+        field(&self.head, name)
     }
 }
 
@@ -161,22 +157,4 @@ fn read_some(stream: &mut TcpStream, into: &mut Vec<u8>) -> io::Result<bool> {
     let n = stream.read(&mut buf)?;
     into.extend_from_slice(&buf[..n]);
     Ok(n > 0)
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-fn unchunk(mut raw: &[u8]) -> Vec<u8> {
-    let mut body = Vec::new();
-    loop {
-        let end = find(raw, b"\r\n").unwrap();
-        let size = usize::from_str_radix(std::str::from_utf8(&raw[..end]).unwrap(), 16).unwrap();
-        raw = &raw[end + 2..];
-        if size == 0 {
-            return body;
-        }
-        body.extend_from_slice(&raw[..size]);
-        raw = &raw[size + 2..];
-    }
 }

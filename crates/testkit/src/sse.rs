@@ -2,19 +2,21 @@
 //!
 //! Strict: what our server does not write, and nginx does not make of it, is a failure. Knows no socket.
 
-#![allow(dead_code)] // each test file uses its part
-
 use std::io::BufRead;
 
 /// An event as a client has it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Event {
+    /// Its `event:`, or `message`.
     pub kind: String,
+    /// Its `data:` lines, joined.
     pub data: String,
+    /// Its `id:`.
     pub id: Option<String>,
 }
 
 impl Event {
+    /// The data as JSON.
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(&self.data).unwrap_or_else(|_| panic!("{self:?}"))
     }
@@ -129,30 +131,6 @@ impl Answer {
         &bytes[at + 1..]
     }
 
-    /// The next event that is whole.
-    pub fn next(&mut self) -> Option<Event> {
-        loop {
-            // Not by hand: what looks for a byte in the standard library is fast in debug builds too.
-            let line = (&self.text[self.seen..]).skip_until(b'\n').unwrap();
-            let end = self.seen + line;
-            if line == 0 || self.text[end - 1] != b'\n' {
-                if self.ended {
-                    self.last_lines();
-                }
-                return None;
-            }
-            self.seen = end;
-            if line == 1 {
-                let event = self.block(end);
-                self.text.drain(..end);
-                self.seen = 0;
-                if event.is_some() {
-                    return event;
-                }
-            }
-        }
-    }
-
     /// A response may end with a `retry:` that no empty line follows.
     fn last_lines(&mut self) {
         let end = self.text.len();
@@ -177,5 +155,33 @@ impl Answer {
             }
         }
         data.map(|data| Event { kind: kind.unwrap_or_else(|| "message".to_owned()), data, id })
+    }
+}
+
+/// The events that are whole. None is not the end: more may come with the next [`push`](Answer::push).
+impl Iterator for Answer {
+    type Item = Event;
+
+    fn next(&mut self) -> Option<Event> {
+        loop {
+            // Not by hand: what looks for a byte in the standard library is fast in debug builds too.
+            let line = (&self.text[self.seen..]).skip_until(b'\n').unwrap();
+            let end = self.seen + line;
+            if line == 0 || self.text[end - 1] != b'\n' {
+                if self.ended {
+                    self.last_lines();
+                }
+                return None;
+            }
+            self.seen = end;
+            if line == 1 {
+                let event = self.block(end);
+                self.text.drain(..end);
+                self.seen = 0;
+                if event.is_some() {
+                    return event;
+                }
+            }
+        }
     }
 }

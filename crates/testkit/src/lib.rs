@@ -1,0 +1,19 @@
+//! What the tests and benchmarks of Sluicegate share: servers, backends, clients, timelines.
+//!
+//! Everything here panics where a test would assert. A client waits at most [`wait::PATIENCE`] for what must
+//! come, so a server that hangs fails a test instead of stopping it. Unit tests inside `sluicegate` cannot use
+//! this crate: they would see a second copy of the types under test.
+
+pub mod backend;
+pub mod certificates;
+pub mod exposition;
+pub mod filters;
+pub mod h2;
+pub mod program;
+pub mod served;
+pub mod sse;
+pub mod timeline;
+pub mod versions;
+pub mod wait;
+pub mod watched;
+pub mod wire;
