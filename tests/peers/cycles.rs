@@ -209,7 +209,7 @@ impl Reader {
             let len = stream.read(&mut piece).unwrap();
             assert!(len > 0, "{}: cut", self.token);
             answer.push(&piece[..len]);
-            while let Some(event) = answer.next() {
+            for event in answer.by_ref() {
                 match event.kind.as_str() {
                     "message" => {
                         self.take(&event.data);

@@ -89,7 +89,7 @@ impl Subscriber {
                 break;
             }
             answer.push(&piece[..len]);
-            while let Some(event) = answer.next() {
+            for event in answer.by_ref() {
                 match event.kind.as_str() {
                     "message" => {
                         ended |= event.data == "end";
