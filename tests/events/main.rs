@@ -4,6 +4,7 @@
 
 mod access;
 mod client;
+mod events_load;
 mod http2;
 mod limits;
 mod polling;

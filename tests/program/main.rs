@@ -1,14 +1,20 @@
 //! The program as a user runs it: what it says when it starts, how it serves, how it ends.
 
+mod cli;
+mod cli_admin;
+mod config;
 mod custom;
 mod ends;
+mod examples;
 mod given_up;
 mod held;
 mod logs;
 mod memory;
+mod probe;
 mod reloads;
 mod restarts;
 mod shut_windows;
+mod spans;
 mod stalled;
 mod starts;
 mod streams;

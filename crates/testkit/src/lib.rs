@@ -13,6 +13,7 @@ pub mod program;
 pub mod served;
 pub mod sse;
 pub mod timeline;
+pub mod turn;
 pub mod versions;
 pub mod wait;
 pub mod watched;

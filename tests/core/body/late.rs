@@ -1,0 +1,105 @@
+//! A source that tells how much is yet to come is asked when the chain wakes, and not before.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use proptest::prelude::*;
+use sluicegate::brigade::{Brigade, Bucket};
+use sluicegate::clock::ManualClock;
+use sluicegate::generator::Generator;
+
+use super::fixture::{Reading, Timed, data, limit};
+
+/// `rate-limit 60`: a chunk is 12 288 bytes.
+const GUIDE: u64 = 61_440;
+const CHUNK: usize = 12_288;
+
+/// What the rate filter has room for beyond a chunk.
+const BEYOND: usize = 2;
+
+/// Buckets by script, with or without telling how many bytes are left.
+struct Told {
+    source: Timed,
+    left: u64,
+    tells: bool,
+}
+
+impl Told {
+    fn new(clock: &Arc<ManualClock>, coming: &[(u64, usize)], end: u64, tells: bool) -> Self {
+        let left = coming.iter().map(|(_, len)| *len as u64).sum();
+        let buckets = coming.iter().map(|&(at, len)| (at, data(len))).chain([(end, Bucket::Eos)]);
+        Self { source: Timed::new(clock, buckets.collect::<Vec<_>>()), left, tells }
+    }
+}
+
+impl Generator for Told {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
+        let before = brigade.bytes();
+        let polled = self.source.poll_fill(cx, brigade);
+        self.left -= brigade.bytes() - before;
+        polled
+    }
+
+    fn at_least(&self) -> u64 {
+        if self.tells { self.left } else { 0 }
+    }
+}
+
+#[test]
+fn a_body_that_sleeps_takes_no_chunk_before_its_time() {
+    for (tells, ahead) in [(true, BEYOND), (false, CHUNK + BEYOND)] {
+        let clock = Arc::new(ManualClock::new());
+        let source = Told::new(&clock, &[(0, 5 * CHUNK)], 0, tells);
+        let given = Arc::clone(&source.source.given);
+        let mut reading = Reading::new(&clock, &limit(GUIDE), source);
+        for sent in 1..=3 {
+            assert_eq!(reading.take().0, CHUNK as u64);
+            assert_eq!(given.load(Ordering::SeqCst), sent * CHUNK + ahead, "{tells}");
+            clock.advance_to_next();
+        }
+        // Less than a chunk and what there is room for is left: the end could be near, and is looked for.
+        assert_eq!(reading.take().0, CHUNK as u64);
+        assert_eq!(given.load(Ordering::SeqCst), 5 * CHUNK, "{tells}");
+        clock.advance_to_next();
+        assert!(matches!(reading.take(), (len, Some(Ok(()))) if len == CHUNK as u64));
+        assert_eq!(clock.sleepers(), 0);
+    }
+}
+
+#[test]
+fn what_is_left_of_a_chunk_does_not_keep_the_buffer_it_was_read_into() {
+    let whole = bytes::Bytes::from(vec![b'x'; CHUNK + BEYOND]);
+    let mut brigade: Brigade = [Bucket::Data(whole.clone())].into_iter().collect();
+    assert!(!whole.is_unique());
+    drop(brigade.pop_within(CHUNK as u64));
+    brigade.detach_front(1);
+    assert!(!whole.is_unique(), "two bytes are more than one");
+    brigade.detach_front(2);
+    assert!(whole.is_unique() && brigade.to_bytes() == "xx");
+}
+
+proptest! {
+    /// Whatever comes when: that the source is asked later changes nothing that leaves.
+    #[test]
+    fn the_timeline_is_the_same(
+        rate in prop::sample::select(vec![7, 3_072, GUIDE, 64 * 1024, 1_000_003, 400_000]),
+        coming in prop::collection::vec((0u64..700, 1usize..40_000), 1..12),
+        end_after in 0u64..500,
+    ) {
+        let scale = if rate < 1_000 { 1_000 } else { 1 };
+        let mut at = 0;
+        let coming: Vec<_> = coming.into_iter().map(|(after, len)| {
+            at += after;
+            (at, len.div_ceil(scale))
+        }).collect();
+        let timeline = |tells| {
+            let clock = Arc::new(ManualClock::new());
+            let source = Told::new(&clock, &coming, at + end_after, tells);
+            let timeline = Reading::new(&clock, &limit(rate), source).timeline();
+            assert_eq!(clock.sleepers(), 0);
+            timeline
+        };
+        prop_assert_eq!(timeline(true), timeline(false));
+    }
+}

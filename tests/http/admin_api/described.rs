@@ -1,0 +1,91 @@
+//! The OpenAPI document and the answers agree: the same paths, methods, and members.
+//!
+//! schemathesis looks closer, where packages can be installed (`tests/peers/admin_schemathesis.rs`).
+
+use std::io::Write;
+
+use serde_json::Value;
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+
+use super::asking::{connection_when, get, send};
+use testkit::watched::{Watched, folder};
+
+/// Checks that an object has exactly the members its schema has, of the types it says.
+fn conforms(value: &Value, schema: &Value, document: &Value) {
+    let schema = match schema["$ref"].as_str() {
+        Some(reference) => {
+            document.pointer(&reference[1..]).unwrap_or_else(|| panic!("{reference} leads nowhere"))
+        }
+        None => schema,
+    };
+    let types: Vec<&str> = match &schema["type"] {
+        Value::String(kind) => vec![kind],
+        Value::Array(kinds) => kinds.iter().map(|kind| kind.as_str().unwrap()).collect(),
+        _ => Vec::new(),
+    };
+    let kind = match value {
+        Value::Null => "null",
+        Value::Bool(_) => "boolean",
+        Value::Number(_) => "integer",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    };
+    assert!(types.is_empty() || types.contains(&kind), "{value} is not of {types:?}");
+    if let Some(known) = schema["enum"].as_array() {
+        assert!(known.contains(value), "{value} is not one of {known:?}");
+    }
+    if let (Some(object), Some(members)) = (value.as_object(), schema["properties"].as_object()) {
+        let required = schema["required"].as_array().unwrap();
+        assert!(required.iter().all(|name| object.contains_key(name.as_str().unwrap())), "{value:#}");
+        for (name, value) in object {
+            conforms(value, members.get(name).unwrap_or_else(|| panic!("{name} is not told of")), document);
+        }
+    }
+    for value in value.as_array().into_iter().flatten() {
+        conforms(value, &schema["items"], document);
+    }
+}
+
+#[test]
+fn what_is_described_is_there_and_looks_as_described() {
+    let folder = folder();
+    let watched =
+        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(10_000))]);
+    let mut stream = watched.served.connect();
+    stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let told = connection_when(&watched, |told| told["transfers"][0]["held_by"] == "pace");
+    send(&watched, "PATCH", "/v1/limits/clients/192.0.2.1", "", "{\"rate\": 1}");
+
+    let document = get(&watched, "/v1/openapi.json");
+    assert_eq!(document["openapi"], "3.1.0");
+    let mut operations = 0;
+    for (path, item) in document["paths"].as_object().unwrap() {
+        let real = path
+            .replace("{key}", "192.0.2.1")
+            .replace("{route}", "%2F")
+            .replace("{id}", &told["id"].to_string());
+        let allow = send(&watched, "FOO", &real, "", "")
+            .field("allow")
+            .unwrap_or_else(|| panic!("{path}"))
+            .to_owned();
+        let described: Vec<&str> = item.as_object().unwrap().keys().map(String::as_str).collect();
+        for method in allow.split(", ").filter(|method| *method != "HEAD") {
+            assert!(described.contains(&method.to_lowercase().as_str()), "{method} {path} is not described");
+            let operation = &item[method.to_lowercase()];
+            operations += 1;
+            for status in ["400", "401", "405", "421"] {
+                assert!(!operation["responses"][status].is_null(), "{method} {path}: {status}");
+            }
+        }
+        for method in described.iter().filter(|name| **name != "parameters") {
+            assert!(allow.contains(&method.to_uppercase()), "{method} {path} is not there");
+        }
+        let schema = &item["get"]["responses"]["200"]["content"]["application/json"]["schema"];
+        conforms(&get(&watched, &real), schema, &document);
+    }
+    assert_eq!(operations, 28);
+    let problem: Value = serde_json::from_slice(&watched.get("/v1/none", "").body).unwrap();
+    conforms(&problem, &document["components"]["schemas"]["Problem"], &document);
+}

@@ -1,0 +1,19 @@
+//! The HTTP and TCP server on real sockets, its files, its proxy, its admin listener and reloads.
+//!
+//! Time is real where patience or a pace is what is tested: what must not come early is asserted without
+//! tolerance, what must come is waited for. Pace itself is asserted on the manual clock in `core`.
+
+mod admin;
+mod admin_api;
+mod direct_and_proxied;
+mod exchanges;
+mod files;
+mod proxy;
+mod reload;
+mod server;
+mod shared_rates;
+mod shedding;
+mod sink;
+mod stalled;
+mod streams;
+mod tcp;

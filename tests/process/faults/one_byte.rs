@@ -1,0 +1,96 @@
+//! One byte at a time: from the client, to the client, from the backend.
+
+use std::io::{self, Read, Write};
+use std::net::TcpStream;
+
+use sluicegate::sink::SinkSettings;
+
+use super::ground::{Ground, Source, each};
+use testkit::versions::{End, Version};
+use testkit::wire::content;
+
+/// Writes and reads a byte a call.
+struct Drip<'a>(&'a TcpStream);
+
+impl Read for Drip<'_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let len = buf.len().min(1);
+        self.0.read(&mut buf[..len])
+    }
+}
+
+impl Write for Drip<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.write(&buf[..buf.len().min(1)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Enough for some chunks, and not for a minute of single reads.
+const LEN: usize = 20_000;
+
+fn drip(stream: &mut TcpStream, _: &str) -> io::Result<()> {
+    let mut answer =
+        format!("HTTP/1.1 200 OK\r\ncontent-length: {LEN}\r\nconnection: close\r\n\r\n").into_bytes();
+    answer.extend(content(LEN));
+    Drip(stream).write_all(&answer)
+}
+
+#[test]
+fn one_byte_at_a_time_is_whole_whoever_drips() {
+    for (version, source) in each() {
+        for rate in [100_000, 0] {
+            let ground = Ground::with(SinkSettings::default(), rate, drip, |backend| backend.route(rate));
+            let stream = ground.served.connect();
+            Drip(&stream).write_all(&version.get(&Ground::target(source, "page"))).unwrap();
+            let answer = version.answer_through(Drip(&stream));
+            let expected = if source == Source::File { super::ground::PAGE } else { LEN };
+            assert_eq!((answer.body.len(), answer.end), (expected, End::Complete), "{version:?} {source:?}");
+            assert!(answer.body == content(expected));
+            drop(stream);
+            ground.assert_forgotten();
+        }
+    }
+}
+
+// Each byte of the upload is a frame or a segment of its own; the backend gets them in order.
+#[test]
+fn an_upload_of_single_bytes_is_whole() {
+    const BODY: &[u8] = b"one byte at a time";
+    for version in [Version::Http1, Version::Http2] {
+        let ground = Ground::backed_by(0, move |stream, head| {
+            let mut body = Vec::new();
+            if head.to_lowercase().contains("content-length") {
+                body.resize(BODY.len(), 0);
+                stream.read_exact(&mut body)?;
+            } else {
+                while body.iter().filter(|byte| BODY.contains(byte)).count() < BODY.len() {
+                    let mut line = Vec::new();
+                    while !line.ends_with(b"\r\n") {
+                        let mut byte = [0];
+                        stream.read_exact(&mut byte)?;
+                        line.push(byte[0]);
+                    }
+                    let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
+                    let mut chunk = vec![0; size + 2];
+                    stream.read_exact(&mut chunk)?;
+                    body.extend_from_slice(&chunk[..size]);
+                }
+            }
+            assert_eq!(body, BODY);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
+        });
+        let mut stream = ground.served.connect();
+        Drip(&stream).write_all(&version.post("/proxied/", BODY.len())).unwrap();
+        for byte in BODY {
+            Drip(&stream).write_all(&version.piece(&[*byte])).unwrap();
+        }
+        let answer = version.answer(&mut stream);
+        assert_eq!((answer.body.as_slice(), answer.end), (&b"ok"[..], End::Complete), "{version:?}");
+        drop(stream);
+        ground.assert_forgotten();
+    }
+}

@@ -1,0 +1,8 @@
+//! What a whole process holds: descriptors, tasks, processor time, its log.
+//!
+//! A program of its own, because the tests of another would count here too; for the same reason its tests run one
+//! after another, in [turns](testkit::turn).
+
+mod faults;
+mod quiet;
+mod slow_reader;

@@ -1,0 +1,104 @@
+//! What a server does when there is nothing to do: nothing.
+//!
+//! These look at all of the process (its processor time), so they take turns.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+use sluicegate::config::ProxySource;
+use sluicegate::http::proxy::Proxy;
+use sluicegate::http::route::Route;
+use sluicegate::limit::Rate;
+use sluicegate::rt;
+use testkit::served::Served;
+use testkit::turn;
+
+/// Processor time that this process used so far, all its threads together.
+fn cpu_time() -> Duration {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // Behind the name in brackets, which may hold anything: fields 3 and on; 14 and 15 are the times.
+    let (_, fields) = stat.rsplit_once(')').unwrap();
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
+    Duration::from_millis(ticks * 10) // Linux counts them in hundredths of a second
+}
+
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("large.bin"), vec![b'z'; 3_000_000]).unwrap();
+    folder
+}
+
+fn files(folder: &tempfile::TempDir, rate: u64) -> Route {
+    Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))
+}
+
+/// A route to a backend that has no end of bytes to give.
+fn endless(rate: u64) -> Route {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let upstream = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        while let Ok((mut stream, _)) = listener.accept() {
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 1000]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
+                while stream.write_all(&[b'x'; 10_000]).is_ok() {}
+            });
+        }
+    });
+    let source = ProxySource::new(upstream.parse().unwrap());
+    Route::proxy("/", Proxy::new(source, Rate::or_unlimited(rate), rt::clock()))
+        .rate(Rate::or_unlimited(rate))
+}
+
+/// Asks, and reads the first bytes of the answer.
+fn begin(served: &Served, request: &str) -> TcpStream {
+    let mut stream = served.connect();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_exact(&mut [0; 20]).unwrap();
+    stream
+}
+
+const GET: &str = "GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
+
+// Others' filters left a timer in the past behind, and the event loop came round for it at full speed. Here
+// bodies sleep, for long and short, and readers take nothing: none of them is a reason to run.
+#[test]
+fn bodies_that_sleep_and_readers_that_stall_cost_no_processor_time() {
+    let _turn = turn::alone();
+    let folder = folder();
+    let served = [
+        Served::new(vec![files(&folder, 1)]),
+        Served::new(vec![files(&folder, 60_000)]),
+        Served::new(vec![endless(10_000)]),
+        Served::new(vec![files(&folder, 100_000_000)]),
+    ];
+    // The last is as good as unpaced: it fills all buffers and waits for a reader that never comes.
+    let streams: Vec<_> = served.iter().flat_map(|served| (0..5).map(|_| begin(served, GET))).collect();
+    let (began, used) = (Instant::now(), cpu_time());
+    // Real time: how long is looked at. Each stream has a few wake-ups a second; a spin takes all there is.
+    while began.elapsed() < Duration::from_secs(1) {
+        std::thread::park_timeout(Duration::from_secs(1));
+    }
+    let used = cpu_time() - used;
+    assert!(used < Duration::from_millis(300), "{used:?} in a second");
+    drop(streams);
+}
+
+#[test]
+fn idle_connections_cost_no_processor_time() {
+    let _turn = turn::alone();
+    let folder = folder();
+    let served = Served::new(vec![files(&folder, 0)]);
+    let ask = "HEAD /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
+    let streams: Vec<_> = (0..50).map(|_| begin(&served, ask)).collect();
+    let (began, used) = (Instant::now(), cpu_time());
+    while began.elapsed() < Duration::from_millis(500) {
+        std::thread::park_timeout(Duration::from_millis(500));
+    }
+    let used = cpu_time() - used;
+    assert!(used < Duration::from_millis(100), "{used:?} in half a second");
+    assert_eq!(served.handle.connections(), 50);
+    drop(streams);
+}
