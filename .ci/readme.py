@@ -36,13 +36,16 @@ def commands(markdown):
     """The commands of all ```sh blocks, in order: comments dropped, continued lines joined."""
     found = []
     fence = None
+    skip = False
     for line in markdown.splitlines():
         text = line.strip()
         if fence is None:
             opening = re.match(r"(`{3,})([^`]*)$", text)
             if opening:
-                fence, language = opening.group(1), opening.group(2).strip()
+                fence, language = opening.group(1), "skipped" if skip else opening.group(2).strip()
                 block = []
+            # A block that cannot be run has the reason right above it.
+            skip = bool(re.match(r"<!-- not run: .+ -->$", text))
         elif text.startswith(fence) and not text.strip("`"):
             if language == "sh":
                 found.extend(split(block))
@@ -265,6 +268,10 @@ cargo nested
    ```sh
    curl http://127.0.0.1:8080/x
    ```
+<!-- not run: for a reason -->
+```sh
+cargo install
+```
 """
     expected = ["cargo run -- serve a   # says where", "cargo run --example b     -- c", "curl http://127.0.0.1:8080/x"]
     assert commands(markdown) == expected, commands(markdown)

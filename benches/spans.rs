@@ -1,7 +1,7 @@
 //! What spans cost event streams: the same traced events through a server that exports none, one whose
 //! collector is dead, and one whose collector takes all.
 //!
-//! The servers are processes of their own, read in turn. `benches/README.md` says what each figure is.
+//! The servers are processes of their own, read in turn. `docs/benchmarks.md` says what each figure is.
 
 #[allow(dead_code)] // CPU time is the part of it that is used
 #[path = "process/procfs.rs"]

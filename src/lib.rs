@@ -3,7 +3,7 @@
 //! Content generators emit [brigades](brigade) of any size into a [chain](filter::Chain) of filters, the
 //! last of which is the [rate filter](filter::RateFilter): a chunk for each 200 ms, exactly and without
 //! drift, whatever the cuts of the input. The model is Apache httpd's output filters and its mod_ratelimit;
-//! the README says where this differs.
+//! `docs/pacing.md` says where this differs.
 //!
 //! Filters are sans-I/O: they are told the time and answer what must happen next. Drivers do it:
 //! [`body::PacedBody`] pulls a chain as an HTTP body, and [`http::server::Server`] serves files and
@@ -35,11 +35,6 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-/// The README's code is compiled.
-#[cfg(all(doctest, feature = "tower"))]
-#[doc = include_str!("../README.md")]
-pub struct Readme;
-
 pub use sluicegate_core::{brigade, budget, clock, filter, generator, limit, throttle};
 
 use sluicegate_core::excerpt;
@@ -49,6 +44,8 @@ pub mod admin;
 pub mod body;
 pub mod config;
 pub mod events;
+#[cfg(any(doc, doctest))]
+pub mod guide;
 pub mod http;
 mod http1;
 mod named_file;
@@ -61,3 +58,29 @@ pub mod telemetry;
 pub mod tls;
 pub mod token;
 pub mod tracing;
+
+/// Compiles the Rust of the README and of `docs/`.
+#[cfg(doctest)]
+mod pages {
+    macro_rules! pages {
+        ($($name:ident $file:literal)*) => {
+            $(#[doc = include_str!(concat!("../", $file))] struct $name;)*
+        };
+    }
+    pages! {
+        Readme "README.md"
+        Architecture "docs/architecture.md"
+        Benchmarks "docs/benchmarks.md"
+        Configuration "docs/configuration.md"
+        Events "docs/events.md"
+        Http "docs/http.md"
+        Index "docs/README.md"
+        Limits "docs/limits.md"
+        Operations "docs/operations.md"
+        Pacing "docs/pacing.md"
+        Probe "docs/probe.md"
+        Quota "docs/quota.md"
+        SlowReaders "docs/slow-readers.md"
+        Tcp "docs/tcp.md"
+    }
+}

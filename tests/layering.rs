@@ -1,4 +1,4 @@
-//! DESIGN's "Rooms and who may import whom", held by reading the sources.
+//! Who may import whom (`docs/architecture.md`), held by reading the sources.
 //!
 //! Each rule is a row: where it holds, and what must not be found there. For each there is a snippet that
 //! breaks it, so that a rule that cannot fail is found out.

@@ -1,7 +1,7 @@
 //! One stream of events to thousands of subscribers over loopback, beside nginx with nchan.
 //!
 //! Every part runs in a process of its own: the server, and its subscribers with the publisher; this one starts
-//! them, reads their clocks and prints one table. `benches/README.md` says what each figure is.
+//! them, reads their clocks and prints one table. `docs/benchmarks.md` says what each figure is.
 
 #[path = "../process/mod.rs"]
 mod process;

@@ -1,7 +1,7 @@
 //! Servers of today side by side with this one: the same content, limits and load, over loopback, one table.
 //!
 //! Every server runs as a program of its own, as its user would configure it; so do clients and backend. This
-//! process starts them in turn, reads their clocks and prints. `benches/README.md` says what each row is.
+//! process starts them in turn, reads their clocks and prints. `docs/benchmarks.md` says what each row is.
 
 #[path = "../process/mod.rs"]
 mod process;
@@ -72,6 +72,10 @@ struct Options {
     #[argh(option)]
     markdown: Option<PathBuf>,
 
+    /// write four of its rows into this page, between <!-- peers summary: begin --> and <!-- peers summary: end -->
+    #[argh(option)]
+    summary: Option<PathBuf>,
+
     /// write the first 6 s of every paced response as JSON into this folder, to be drawn
     #[argh(option)]
     timelines: Option<PathBuf>,
@@ -132,7 +136,10 @@ fn bench(options: &Options, scale: &Scale) -> Outcome<()> {
     let text = bench.report(&load_average);
     println!("{text}");
     if let Some(file) = &options.markdown {
-        markdown::write(file, &text)?;
+        markdown::write(file, "peers", &text)?;
+    }
+    if let Some(file) = &options.summary {
+        markdown::write(file, "peers summary", &bench.table.summary(scale))?;
     }
     // Others may fail at what they are asked, and that is worth a row. This one may not.
     if bench.table.has_failed(Server::Sluicegate) {

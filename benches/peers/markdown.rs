@@ -1,4 +1,4 @@
-//! The table's way into a page such as the README: between two marks, so that the next run replaces it.
+//! Writes tables into pages of documentation, between two marks, so that the next run replaces them.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -6,24 +6,24 @@ use std::path::Path;
 
 use crate::Outcome;
 
-const BEGIN: &str = "<!-- peers: begin -->";
-const END: &str = "<!-- peers: end -->";
-
-/// Replaces what is between the marks in `file`; makes a file that is not there. A file without marks is left
-/// alone, and that is an error.
-pub fn write(file: &Path, text: &str) -> Outcome<()> {
+/// Replaces what is between `<!-- NAME: begin -->` and `<!-- NAME: end -->` in `file`, or creates it.
+///
+/// # Errors
+/// The file has no such marks (it is left unchanged), or cannot be read or written.
+pub fn write(file: &Path, name: &str, text: &str) -> Outcome<()> {
+    let (begin, end) = (format!("<!-- {name}: begin -->"), format!("<!-- {name}: end -->"));
     let page = match fs::read_to_string(file) {
-        Err(error) if error.kind() == ErrorKind::NotFound => format!("{BEGIN}\n{END}\n"),
+        Err(error) if error.kind() == ErrorKind::NotFound => format!("{begin}\n{end}\n"),
         page => page?,
     };
-    let replaced = replace(&page, text).ok_or_else(|| {
-        format!("{} has no \"{BEGIN}\" with \"{END}\" after it; it is left as it was", file.display())
+    let replaced = replace(&page, &begin, &end, text).ok_or_else(|| {
+        format!("{} has no \"{begin}\" with \"{end}\" after it; it is left as it was", file.display())
     })?;
     Ok(fs::write(file, replaced)?)
 }
 
-fn replace(page: &str, text: &str) -> Option<String> {
-    let (before, rest) = page.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{text}{END}{after}"))
+fn replace(page: &str, begin: &str, end: &str, text: &str) -> Option<String> {
+    let (before, rest) = page.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{text}{end}{after}"))
 }

@@ -4,7 +4,7 @@ use std::fmt::Display;
 
 use crate::report::{self, median};
 use crate::scale::Scale;
-use crate::servers::{COLUMNS, Server};
+use crate::servers::{COLUMNS, SERVERS, Server};
 use crate::{Outcome, load, pace};
 
 /// A figure of every server.
@@ -77,6 +77,9 @@ const PARTS: [(Heading, &[Row]); 5] = [
     (|_| "**Without a pace**".to_owned(), &[Throughput, ThroughputCpu, Requests, RequestsToCpu]),
     (|_| "**Others and oneself**".to_owned(), &[Beside, Start]),
 ];
+
+/// What the README has of it: evenness, what escapes the limit, processor time and memory.
+const SUMMARY: [Row; 4] = [GapFile, Sequential, CpuFile, MemoryProxied];
 
 /// What has been measured so far.
 pub struct Table {
@@ -185,6 +188,18 @@ impl Table {
                 let cells = COLUMNS.map(|server| self.cell(*row, server));
                 table.row([row.label(scale)].into_iter().chain(cells));
             }
+        }
+        table.text()
+    }
+
+    /// Four rows of the table, for the servers that differ in more than how they copy.
+    pub fn summary(&self, scale: &Scale) -> String {
+        let mut headings = vec![""];
+        headings.extend(SERVERS.map(Server::name));
+        let mut table = report::Table::new(&headings);
+        for row in SUMMARY {
+            let cells = SERVERS.map(|server| self.cell(row, server));
+            table.row([row.label(scale)].into_iter().chain(cells));
         }
         table.text()
     }

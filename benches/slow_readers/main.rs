@@ -2,7 +2,7 @@
 //!
 //! Every part runs in a process of its own: this one starts them, reads their clocks and prints one table.
 //! `--check` makes a verdict of it. `--kernel` measures instead what the kernel holds of one connection whose
-//! reader has stopped. `benches/README.md` says what each figure is.
+//! reader has stopped. `docs/benchmarks.md` says what each figure is.
 
 #[path = "../process/mod.rs"]
 mod process;

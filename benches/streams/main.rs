@@ -1,7 +1,7 @@
 //! Thousands of paced streams over loopback, next to a bare loop that sends the same bytes.
 //!
 //! Every part runs in a process of its own: this one starts them, reads their clocks and prints one
-//! table. It asserts nothing about time. `benches/README.md` says what each figure is.
+//! table. It asserts nothing about time. `docs/benchmarks.md` says what each figure is.
 
 #[path = "../process/mod.rs"]
 mod process;

@@ -118,7 +118,7 @@ fn a_client_that_does_not_finish_a_head_is_let_go() {
     assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
 }
 
-// Real time, against DESIGN's vector: 12 288 bytes at 0 and 200 ms, the rest at 400 ms. The bounds
+// Real time, against the vector of `docs/pacing.md`: 12 288 bytes at 0 and 200 ms, the rest at 400 ms. The bounds
 // allow for a loaded machine, not for another pace.
 #[test]
 fn a_paced_file_leaves_chunk_by_chunk() {

@@ -17,7 +17,7 @@ const STREAMS: usize = 100;
 const TOTAL: u64 = 8 << 20;
 
 /// What a connection of HTTP/2 may cost whose streams wait for their windows: "What a connection may hold" in
-/// the README. (Measured: 0.5 to 0.6 MiB.)
+/// `docs/slow-readers.md`. (Measured: 0.5 to 0.6 MiB.)
 const WAITING_CONNECTION: u64 = 1 << 20;
 
 /// What any may cost.

@@ -1,6 +1,6 @@
 //! `probe --json`: one document of whole numbers with their units in their names.
 //!
-//! The README describes it. Fields may be added; those there are keep their names and meanings for as long as
+//! `docs/probe.md` describes it. Fields may be added; those there are keep their names and meanings for as long as
 //! `schema` is 1. What is not known is `null`.
 
 use std::time::Duration;

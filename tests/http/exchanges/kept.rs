@@ -36,7 +36,7 @@ fn pipelined_requests_keep_the_pace_and_their_order() {
         assert!(answer.end == End::Complete && answer.body == content(10_240));
         assert!(n * 10_240 <= most(began.elapsed(), 0), "{n} after {:?}", began.elapsed());
     }
-    // DESIGN: 0, 0, 133.3, 300 ms, then one each 166.7 ms.
+    // Rules 4, 6 and 8 of `docs/pacing.md`: 0, 0, 133.3, 300 ms, then one each 166.7 ms.
     assert!(began.elapsed() >= Duration::from_millis(966), "{:?}", began.elapsed());
 }
 

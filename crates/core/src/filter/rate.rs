@@ -1,7 +1,7 @@
 //! The rate filter: lets bytes out at a set pace, one chunk for each 200 ms, as mod_ratelimit does,
 //! without what is wrong there.
 //!
-//! The rules are numbered in the README ("How it differs from mod_ratelimit"); the comments here name
+//! The rules are numbered in `docs/pacing.md` ("The rules"); the comments here name
 //! them by number. The arithmetic is [`Allowance`]'s.
 
 use super::{Filter, FilterError, Verdict};

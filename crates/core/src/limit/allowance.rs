@@ -1,6 +1,6 @@
 //! The allowance of one paced stream: a token bucket one chunk deep, in integer nano-bytes.
 //!
-//! DESIGN's pacing rules 1–5 and 8 stand on this arithmetic; which bytes leave when is decided by
+//! The pacing rules 1–5 and 8 (`docs/pacing.md`) stand on this arithmetic; which bytes leave when is decided by
 //! the rate filter, which asks here.
 
 use std::time::Duration;

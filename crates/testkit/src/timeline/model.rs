@@ -1,4 +1,4 @@
-//! A second opinion: DESIGN's pacing rules as a model of their own, which shares no code with the crate.
+//! A second opinion: the pacing rules of `docs/pacing.md` as a model of their own, which shares no code with the crate.
 //!
 //! Where the crate keeps a level that rises, this keeps, as GCRA does, the one instant at which the
 //! allowance will be whole, as an exact fraction of a nanosecond. It has no look-ahead, no room, no
