@@ -3,11 +3,9 @@
 use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use event_listener::Event;
 use futures_lite::FutureExt;
 use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
@@ -19,6 +17,7 @@ use crate::body::PacedBody;
 use crate::clock::Clock;
 use crate::filter::Chain;
 use crate::http::content::Content;
+use crate::rt::serve::{self, Tasks};
 use crate::rt::{self, Exchange, HyperTimer, Listener, Place, Places, Socket};
 use crate::sink::{Sink, SinkCounts, SinkSettings};
 
@@ -42,12 +41,9 @@ pub(super) struct Shared {
     sink: Arc<SinkSettings>,
     counts: Arc<SinkCounts>,
     places: Arc<Places>,
-    tasks: AtomicUsize,
-    task_ended: Event,
+    /// Listeners and connections.
+    pub(super) tasks: Arc<Tasks>,
 }
-
-/// A task that works for the listener. Counts while it lives.
-struct Task(Arc<Shared>);
 
 impl Shared {
     pub(super) fn new(pages: Pages) -> Self {
@@ -56,77 +52,42 @@ impl Shared {
             sink: Arc::new(SinkSettings { stall_timeout: STALL_TIMEOUT, ..SinkSettings::default() }),
             counts: Arc::default(),
             places: Places::new(MAX_CONNECTIONS),
-            tasks: AtomicUsize::new(0),
-            task_ended: Event::new(),
+            tasks: Arc::default(),
         }
-    }
-
-    /// Waits until all tasks have ended.
-    pub(super) async fn idle(&self) {
-        loop {
-            let ended = self.task_ended.listen();
-            if self.tasks.load(Ordering::SeqCst) == 0 {
-                return;
-            }
-            ended.await;
-        }
-    }
-}
-
-impl Task {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.tasks.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.tasks.fetch_sub(1, Ordering::SeqCst);
-        self.0.task_ended.notify(usize::MAX);
     }
 }
 
 /// Takes connections until the server has stopped, or while it drains until another process listens in our
 /// place. Connections end when the server has stopped.
 pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
-    let task = Task::new(shared);
+    let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
     rt::spawn(async move {
-        let server = &task.0.pages.server;
+        let server = &shared.pages.server;
         let clock: Arc<dyn Clock> = rt::clock();
         let handed_over = async {
             server.draining().await;
             listener.handed_over(&clock).await;
         };
-        accept(&listener, &task.0).or(handed_over).or(server.stopped()).await;
-        while let Some(socket) = listener.next_queued(&clock).await {
-            begin(socket, &task.0);
-        }
+        let ended = handed_over.or(server.stopped());
+        serve::accept(&listener, &clock, ended, |socket| begin(socket, &shared)).await;
         drop(listener);
         drop(task);
     });
 }
 
-async fn accept(listener: &Listener, shared: &Arc<Shared>) {
-    let clock: Arc<dyn Clock> = rt::clock();
-    loop {
-        begin(listener.next(&clock).await, shared);
-    }
-}
-
 fn begin(socket: Socket, shared: &Arc<Shared>) {
     if let Some(place) = shared.places.take() {
-        let task = Task::new(shared);
+        let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
         rt::spawn(async move {
-            let ended = task.0.pages.server.stopped().or(place.given_up());
-            serve(socket, &task.0, &place).or(ended).await;
+            let ended = shared.pages.server.stopped().or(place.given_up());
+            answer(socket, &shared, &place).or(ended).await;
             drop(place);
             drop(task);
         });
     }
 }
 
-async fn serve(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
+async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
     let Ok(peer) = socket.peer() else { return };
     let clock: Arc<dyn Clock> = rt::clock();
     let sink = Sink::new(socket, Arc::clone(&shared.sink), Arc::clone(&shared.counts), Arc::clone(&clock));

@@ -131,7 +131,7 @@ impl Admin {
             connection::listen(listener, &shared);
         }
         shared.pages.server.stopped().await;
-        shared.idle().await;
+        shared.tasks.idle().await;
     }
 }
 

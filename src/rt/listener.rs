@@ -8,20 +8,16 @@ use std::time::Duration;
 
 use async_std::net::TcpListener;
 use async_std::os::unix::net::UnixListener;
-use futures_lite::{Stream, future, stream};
+use futures_lite::{Stream, stream};
 
 use super::Socket;
-use super::accept::{self, Complaint};
 use super::tcp_port;
 use super::unix_path::UnixPath;
 use crate::clock::{Clock, Sleep};
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
-pub struct Listener {
-    kind: Kind,
-    complaint: Complaint,
-}
+pub struct Listener(Kind);
 
 #[derive(Debug)]
 enum Kind {
@@ -41,7 +37,7 @@ impl Listener {
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
         let listener = patiently(|| tcp_port::bind(addr))?;
         let bound = listener.local_addr()?;
-        Ok(Self { kind: Kind::Tcp(TcpListener::from(listener), bound), complaint: Complaint::default() })
+        Ok(Self(Kind::Tcp(TcpListener::from(listener), bound)))
     }
 
     /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
@@ -63,13 +59,12 @@ impl Listener {
     /// Those of `bind_unix`.
     pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let (listener, path) = patiently(|| UnixPath::bind(path, mode))?;
-        let kind = Kind::Unix(UnixListener::from(listener), path);
-        Ok(Self { kind, complaint: Complaint::default() })
+        Ok(Self(Kind::Unix(UnixListener::from(listener), path)))
     }
 
     /// The TCP address with its real port; `None` for a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        match &self.kind {
+        match &self.0 {
             Kind::Tcp(_, addr) => Some(*addr),
             Kind::Unix(..) => None,
         }
@@ -81,22 +76,10 @@ impl Listener {
     /// The system's. Those of one connection (it was reset before we took it) may be passed over; out
     /// of descriptors or memory, wait before trying again.
     pub async fn accept(&self) -> io::Result<Socket> {
-        match &self.kind {
+        match &self.0 {
             Kind::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Socket::tcp(stream)),
             Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Socket::unix(stream)),
         }
-    }
-
-    /// The next connection, whatever errors come before it: those of one connection are passed over, and behind
-    /// any other it is tried again every 100 ms of `clock`, which the log is told once. Cancel safe.
-    pub async fn next(&self, clock: &Arc<dyn Clock>) -> Socket {
-        accept::next(|| self.accept(), &self.complaint, || self.name(), clock).await
-    }
-
-    /// The next connection if one waits in the kernel's queue. Whoever stops accepting takes these too:
-    /// closing the listener resets them. Errors are judged as by [`next`](Self::next), and nothing is waited for.
-    pub async fn next_queued(&self, clock: &Arc<dyn Clock>) -> Option<Socket> {
-        future::poll_once(self.next(clock)).await
     }
 
     /// Lets another process of the same user listen here, and waits until it does, while this listener goes
@@ -104,7 +87,7 @@ impl Listener {
     ///
     /// Cancel safe, but what was permitted stays so.
     pub async fn handed_over(&self, clock: &Arc<dyn Clock>) {
-        match &self.kind {
+        match &self.0 {
             Kind::Tcp(listener, _) => tcp_port::hand_over(listener),
             Kind::Unix(_, path) => path.hand_over(),
         }
@@ -114,15 +97,15 @@ impl Listener {
     }
 
     fn has_successor(&self) -> bool {
-        match &self.kind {
+        match &self.0 {
             Kind::Tcp(_, addr) => tcp_port::listeners(*addr).is_some_and(|listeners| listeners > 1),
             Kind::Unix(_, path) => !path.is_ours(),
         }
     }
 
     /// What the log calls it.
-    fn name(&self) -> String {
-        match &self.kind {
+    pub(super) fn name(&self) -> String {
+        match &self.0 {
             Kind::Tcp(_, addr) => addr.to_string(),
             Kind::Unix(_, path) => path.as_path().display().to_string(),
         }

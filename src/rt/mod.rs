@@ -3,7 +3,6 @@
 //! The only room that names async-std and its reactor, and the only one that spawns. Nothing here
 //! knows brigades or limits, but for reading the piece of a file that a bucket names.
 
-mod accept;
 mod blocking;
 mod buffers;
 mod connect;
@@ -16,6 +15,7 @@ mod pages;
 mod places;
 mod process;
 mod random;
+pub mod serve;
 mod signals;
 mod socket;
 mod socket_io;

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::FutureExt;
-
 use super::connection::{self, Connection, Ends};
 use super::port::{self, Port};
 use super::{Refusal, Shared, Stage};
-use crate::rt::{self, Listener, Socket};
+use crate::rt::{self, Listener, Socket, serve};
 use crate::sink::Sink;
 
 /// Connections above the bound that are told so at a time; further ones are closed unheard.
@@ -20,21 +18,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
 /// Accepts until the server drains: HTTP, or the streams of a port.
 pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: Arc<Shared>) {
-    loop {
-        let accepted = async { Some(listener.next(&server.clock).await) };
-        let draining = async {
-            server.reached(Stage::Draining).await;
-            None
-        };
-        match accepted.or(draining).await {
-            None => break,
-            Some(socket) => begin(socket, port.as_ref(), &server),
-        }
-    }
-    // They came before the drain; closing the listener would reset them.
-    while let Some(socket) = listener.next_queued(&server.clock).await {
-        begin(socket, port.as_ref(), &server);
-    }
+    let begin = |socket| begin(socket, port.as_ref(), &server);
+    serve::accept(&listener, &server.clock, server.reached(Stage::Draining), begin).await;
 }
 
 fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {

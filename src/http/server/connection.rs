@@ -31,6 +31,7 @@ use crate::clock::{Instant, Sleep};
 use crate::http::body::RequestBody;
 use crate::http::interim::Interim;
 use crate::http::peer::PeerAddr;
+use crate::rt::serve::Task;
 use crate::sink::{Sink, SinkState, Wire};
 use crate::tcp::Record;
 
@@ -105,6 +106,7 @@ pub(super) struct Connection {
     pub(super) seen: Mutex<Vec<u64>>,
     /// For what is told of the connection as a whole. Written where a proxy names clients only.
     pub(super) carried: Mutex<Carried>,
+    _task: Task,
 }
 
 impl Connection {
@@ -116,7 +118,7 @@ impl Connection {
         refused: Option<Refusal>,
     ) -> Arc<Self> {
         let id = server.connection_began(refused);
-        let now = server.clock.now();
+        let (now, task) = (server.clock.now(), server.tasks.begin());
         let connection = Arc::new(Self {
             id,
             ends,
@@ -143,6 +145,7 @@ impl Connection {
             passengers: ends.trusted.then(Arc::default),
             seen: Mutex::default(),
             carried: Mutex::default(),
+            _task: task,
         });
         if refused.is_none() {
             connection.server.registry.add(id, Arc::downgrade(&connection));

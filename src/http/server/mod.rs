@@ -24,24 +24,22 @@ mod streams;
 mod sweep;
 mod transfer;
 mod tunnel;
-mod waiting;
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use event_listener::Event;
-use futures_lite::FutureExt;
 use http::Extensions;
 
 pub use super::MAX_HEAD;
 use super::budgets::Budgets;
 use super::route::Route;
 use super::routing::Routes;
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
 use crate::filter::Counts;
+use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
 use crate::telemetry::Telemetry;
@@ -54,7 +52,6 @@ use registry::Registry;
 use room::Room;
 use setup::Setup;
 use shedding::Shedding;
-use waiting::{wait_quietly, wait_until};
 
 pub use settings::Settings;
 
@@ -80,16 +77,6 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// How far a server is on its way down. It never goes back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Running,
-    /// Takes no new connections; those it has finish their transfers.
-    Draining,
-    /// Ends every connection.
-    Stopped,
-}
-
 /// What all connections of one server share.
 struct Shared {
     setup: RwLock<Arc<Setup>>,
@@ -107,14 +94,11 @@ struct Shared {
     ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
-    stage: AtomicU8,
-    stage_changed: Event,
+    stages: Stages,
+    /// Listeners and connections.
+    tasks: Arc<Tasks>,
     connections: AtomicUsize,
     refused: AtomicUsize,
-    /// Tasks that accept connections, each with its listener.
-    accepting: AtomicUsize,
-    /// A connection ended, or a listener.
-    connection_ended: Event,
     next_connection: AtomicU64,
     registry: Registry,
     room: Room,
@@ -169,20 +153,18 @@ impl Server {
         let http = self.listeners.into_iter().map(|listener| (listener, None));
         let ports = self.ports.into_iter().map(|(listener, port)| (listener, Some(port)));
         for (listener, port) in http.chain(ports) {
-            self.shared.accepting.fetch_add(1, Ordering::SeqCst);
-            let shared = Arc::clone(&self.shared);
+            let (shared, task) = (Arc::clone(&self.shared), self.shared.tasks.begin());
             rt::spawn(async move {
-                accept::accept(listener, port, Arc::clone(&shared)).await;
-                shared.accepting.fetch_sub(1, Ordering::SeqCst);
-                shared.connection_ended.notify(usize::MAX);
+                accept::accept(listener, port, shared).await;
+                drop(task);
             });
         }
         let shared = self.shared;
         shared.reached(Stage::Draining).await;
-        let patience = Sleep::lasting(Arc::clone(&shared.clock), shared.setup().settings.drain);
-        shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
+        let patience = shared.setup().settings.drain;
+        shared.stages.drained(&shared.tasks, Arc::clone(&shared.clock), patience).await;
         shared.reach(Stage::Stopped);
-        shared.idle().await;
+        shared.tasks.idle().await;
         shared.drops.sweep();
         for (name, counts) in &shared.setup().counts {
             log::info!(
@@ -211,7 +193,7 @@ impl Handle {
 
     /// Whether the server takes no new connections any more: it was told to drain, or stopped.
     pub fn is_draining(&self) -> bool {
-        self.0.stage.load(Ordering::SeqCst) >= Stage::Draining as u8
+        self.0.stages.has_reached(Stage::Draining)
     }
 
     /// Waits until the server takes no new connections any more.
@@ -269,12 +251,10 @@ impl Shared {
             changing: Mutex::default(),
             telemetry,
             clock,
-            stage: AtomicU8::new(Stage::Running as u8),
-            stage_changed: Event::new(),
+            stages: Stages::default(),
+            tasks: Arc::default(),
             connections: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
-            accepting: AtomicUsize::new(0),
-            connection_ended: Event::new(),
             next_connection: AtomicU64::new(1),
             registry: Registry::default(),
             room: Room::default(),
@@ -283,28 +263,15 @@ impl Shared {
     }
 
     fn reach(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::SeqCst);
-        self.stage_changed.notify(usize::MAX);
+        self.stages.reach(stage);
         for route in self.setup().routes.iter() {
             route.close();
         }
     }
 
-    /// Whether it takes connections: it was told nothing else.
-    fn is_running(&self) -> bool {
-        self.stage.load(Ordering::SeqCst) == Stage::Running as u8
-    }
-
     /// Waits until the server is at `stage` or beyond.
     fn reached(&self, stage: Stage) -> impl Future<Output = ()> + '_ {
-        let has = move || self.stage.load(Ordering::SeqCst) >= stage as u8;
-        wait_quietly(&self.stage_changed, || self.is_running(), has)
-    }
-
-    /// Waits until no connection is left and none can come.
-    fn idle(&self) -> impl Future<Output = ()> + '_ {
-        let left = [&self.accepting, &self.connections, &self.refused];
-        wait_until(&self.connection_ended, move || left.iter().all(|count| count.load(Ordering::SeqCst) == 0))
+        self.stages.reached(stage)
     }
 }
 

@@ -47,7 +47,6 @@ impl Shared {
     /// Counts it out.
     pub(super) fn connection_ended(&self, refused: Option<Refusal>) {
         self.counter(refused).fetch_sub(1, Ordering::SeqCst);
-        self.connection_ended.notify(usize::MAX);
     }
 
     fn counter(&self, refused: Option<Refusal>) -> &AtomicUsize {

@@ -14,8 +14,9 @@ use hyper::body::Incoming;
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
 
-use super::{Shared, Stage, Task};
+use super::{Shared, Stage};
 use crate::clock::{Clock, Sleep};
+use crate::rt::serve;
 use crate::rt::{self, Executor, HyperTimer, Listener, Place, Socket};
 use crate::tls::Stream;
 
@@ -36,26 +37,23 @@ const MAX_HELD: usize = 64 * 1024;
 /// Accepts until the server drains.
 pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
     let clock: Arc<dyn Clock> = rt::clock();
-    loop {
-        let accepted = async { Some(listener.next(&clock).await) };
-        let draining = async {
-            shared.reached(Stage::Draining).await;
-            None
-        };
-        let Some(socket) = accepted.or(draining).await else { return };
-        // If all who are there are being served it is closed unheard; a client comes again after a while.
-        if let Some(place) = shared.places.take() {
-            let task = Task::new(&shared);
-            rt::spawn(async move {
-                serve(socket, &task.0, &place).or(place.given_up()).await;
-                drop(place);
-                drop(task);
-            });
-        }
+    let draining = shared.stages.reached(Stage::Draining);
+    serve::accept(&listener, &clock, draining, |socket| begin(socket, &shared)).await;
+}
+
+fn begin(socket: Socket, shared: &Arc<Shared>) {
+    // If all connections are being served it is closed unheard; a client comes again after a while.
+    if let Some(place) = shared.places.take() {
+        let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
+        rt::spawn(async move {
+            answer(socket, &shared, &place).or(place.given_up()).await;
+            drop(place);
+            drop(task);
+        });
     }
 }
 
-async fn serve(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
+async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
     let Ok(peer) = socket.peer() else { return };
     let shaking = async {
         match &shared.tls {
@@ -64,7 +62,7 @@ async fn serve(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
         }
     };
     let late = async {
-        Sleep::lasting(rt::clock(), FIRST_CALL).or(shared.reached(Stage::Draining)).await;
+        Sleep::lasting(rt::clock(), FIRST_CALL).or(shared.stages.reached(Stage::Draining)).await;
         Err(io::Error::from(io::ErrorKind::TimedOut))
     };
     let ended = match shaking.or(late).await {
@@ -102,8 +100,8 @@ async fn drive(stream: Stream, shared: &Arc<Shared>, place: &Arc<Place>) -> hype
         .max_send_buf_size(MAX_HELD)
         .max_header_list_size(MAX_HEAD);
     let mut serving = pin!(builder.serve_connection(stream, service));
-    let mut draining = pin!(shared.reached(Stage::Draining));
-    let mut stopped = pin!(shared.reached(Stage::Stopped));
+    let mut draining = pin!(shared.stages.reached(Stage::Draining));
+    let mut stopped = pin!(shared.stages.reached(Stage::Stopped));
     let clock: Arc<dyn Clock> = rt::clock();
     let mut silent = Some(Sleep::lasting(clock, FIRST_CALL));
     let mut drains = false;

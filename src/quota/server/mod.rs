@@ -22,19 +22,17 @@ mod status;
 mod watch;
 
 use std::fmt;
-use std::future::Future;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use event_listener::Event;
 use futures_lite::FutureExt;
 
 use super::book::{Book, BookError, BookSettings};
 use super::limit::NamedLimit;
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
+use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener, Places};
 use crate::tls::ServerTls;
 use crate::token::Token;
@@ -95,14 +93,6 @@ pub struct QuotaServer {
 #[derive(Clone)]
 pub struct QuotaServerHandle(Arc<Shared>);
 
-/// How far a server is on its way down. It never goes back.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Running,
-    Draining,
-    Stopped,
-}
-
 /// What all connections share.
 struct Shared {
     router: Router,
@@ -112,27 +102,9 @@ struct Shared {
     /// Callers need no token, or show a certificate before they call.
     trusts_connections: bool,
     places: Arc<Places>,
-    stage: AtomicU8,
-    stage_changed: Event,
-    connections: AtomicUsize,
-    connection_ended: Event,
-}
-
-/// The task of a connection. Counts while it lives.
-struct Task(Arc<Shared>);
-
-impl Task {
-    fn new(shared: &Arc<Shared>) -> Self {
-        shared.connections.fetch_add(1, Ordering::SeqCst);
-        Self(Arc::clone(shared))
-    }
-}
-
-impl Drop for Task {
-    fn drop(&mut self) {
-        self.0.connections.fetch_sub(1, Ordering::SeqCst);
-        self.0.connection_ended.notify(usize::MAX);
-    }
+    stages: Stages,
+    /// Listeners and connections.
+    tasks: Arc<Tasks>,
 }
 
 /// Checks that a quota server may stand at `addr`: a loopback address, or any with a token or mutual TLS.
@@ -181,10 +153,8 @@ impl QuotaServer {
             drain: settings.drain,
             trusts_connections,
             places: Places::new(settings.max_connections),
-            stage: AtomicU8::new(Stage::Running as u8),
-            stage_changed: Event::new(),
-            connections: AtomicUsize::new(0),
-            connection_ended: Event::new(),
+            stages: Stages::default(),
+            tasks: Arc::default(),
         };
         Ok(Self { listeners, shared: Arc::new(shared) })
     }
@@ -206,21 +176,19 @@ impl QuotaServer {
         let shared = self.shared;
         shared.router.set_serving(true).await;
         for listener in self.listeners {
-            // Counts as a connection: while it accepts, the server is not idle.
-            let task = Task::new(&shared);
+            let (shared, task) = (Arc::clone(&shared), shared.tasks.begin());
             rt::spawn(async move {
-                connection::accept(listener, Arc::clone(&task.0)).await;
+                connection::accept(listener, shared).await;
                 drop(task);
             });
         }
-        let draining = shared.reached(Stage::Draining);
+        let draining = shared.stages.reached(Stage::Draining);
         shared.ledger.sweep().or(draining).await;
         shared.router.set_serving(false).await;
         shared.ledger.ending.notify(usize::MAX);
-        let patience = Sleep::lasting(rt::clock(), shared.drain);
-        shared.idle().or(patience).or(shared.reached(Stage::Stopped)).await;
-        shared.reach(Stage::Stopped);
-        shared.idle().await;
+        shared.stages.drained(&shared.tasks, rt::clock(), shared.drain).await;
+        shared.stages.reach(Stage::Stopped);
+        shared.tasks.idle().await;
     }
 }
 
@@ -228,12 +196,12 @@ impl QuotaServerHandle {
     /// Takes no new connections, ends streams with UNAVAILABLE, lets calls go on for the drain time, then
     /// stops.
     pub fn drain(&self) {
-        self.0.reach(Stage::Draining);
+        self.0.stages.reach(Stage::Draining);
     }
 
     /// Ends all connections now.
     pub fn stop(&self) {
-        self.0.reach(Stage::Stopped);
+        self.0.stages.reach(Stage::Stopped);
     }
 
     /// How many clients live.
@@ -242,32 +210,6 @@ impl QuotaServerHandle {
             book.advance(now);
             book.live()
         })
-    }
-}
-
-impl Shared {
-    fn reach(&self, stage: Stage) {
-        self.stage.fetch_max(stage as u8, Ordering::SeqCst);
-        self.stage_changed.notify(usize::MAX);
-    }
-
-    fn reached(&self, stage: Stage) -> impl Future<Output = ()> + '_ {
-        wait_until(&self.stage_changed, move || self.stage.load(Ordering::SeqCst) >= stage as u8)
-    }
-
-    fn idle(&self) -> impl Future<Output = ()> + '_ {
-        wait_until(&self.connection_ended, move || self.connections.load(Ordering::SeqCst) == 0)
-    }
-}
-
-async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
-    while !holds() {
-        let listener = event.listen();
-        // It may have come to hold before we listened.
-        if holds() {
-            return;
-        }
-        listener.await;
     }
 }
 
