@@ -2,22 +2,22 @@
 //!
 //! The parts: `path` reads the URL's path, `tree` is the folder that the root's name leads to, `confine` opens what
 //! lies below it, `validators` and `conditional` decide whether the client has it already, `range` and `multipart`
-//! cut it, `listing` shows folders, `known` keeps open what is asked for again and again. Here they are put together.
+//! cut it, `listing` shows folders, `file_cache` keeps open what is asked for again and again. Here they are put together.
 //! Nothing here reads a file's content, and nothing blocks.
 
 mod conditional;
 mod confine;
-mod known;
+mod file_cache;
 mod listing;
 mod media_type;
 mod multipart;
 mod path;
+mod path_walk;
 mod range;
 mod shared;
 mod tree;
 mod validators;
 mod version;
-mod way;
 
 use std::fs::File;
 use std::io;
@@ -230,9 +230,9 @@ impl Files {
         name: &Below,
     ) -> Result<Option<Response<Content>>, Refused> {
         if let Some(root) = tree.root.folder()
-            && let Some(known) = tree.known.get(root, name)
+            && let Some(cached) = tree.cache.get(root, name)
         {
-            return Ok(Some(with_file(request, &known.version, &known.file)));
+            return Ok(Some(with_file(request, &cached.version, &cached.file)));
         }
         let Opened::File(file, metadata) = tree.root.open(name, self.shown).await? else { return Ok(None) };
         // The wall clock, not the one that paces: validators are compared with dates.
@@ -241,7 +241,7 @@ impl Files {
         let file = self.open.share(file, &metadata);
         let response = with_file(request, &version, &file);
         if let Some(root) = tree.root.folder() {
-            tree.known.offer(root, name, (&file, &metadata), version, now);
+            tree.cache.offer(root, name, (&file, &metadata), version, now);
         }
         Ok(Some(response))
     }

@@ -5,20 +5,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::confine::Root;
-use super::known::KnownFiles;
+use super::file_cache::FileCache;
 
 /// A root that is open, and the files below it that are kept open. Where there is no folder by the root's name there
 /// is none.
 #[derive(Debug)]
 pub(super) struct Tree {
     pub(super) root: Root,
-    pub(super) known: Arc<KnownFiles>,
+    pub(super) cache: Arc<FileCache>,
 }
 
 impl Tree {
     pub(super) fn new(root: Root) -> Self {
-        let known = Arc::new(root.folder().map_or_else(KnownFiles::none, KnownFiles::below));
-        Self { root, known }
+        let cache = Arc::new(root.folder().map_or_else(FileCache::none, FileCache::below));
+        Self { root, cache }
     }
 
     /// What a name leads to now, if that is a folder.

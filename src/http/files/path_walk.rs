@@ -1,8 +1,8 @@
-//! The way of names from the root to a file that is open, and whether it still leads to it.
+//! Walks a path from the root to an open file again, and checks that it still leads there.
 //!
-//! No symbolic link is followed: each name is looked up in the folder before it, which is open. So a way
-//! stays below the root as a walk does that opens one segment after the other, and what is renamed
-//! meanwhile cannot lead it out. A file that is reached by a link has no way.
+//! A walk follows no symbolic links and looks each name up in the folder before it, which is kept open. So it stays
+//! below the root, as opening one segment after the other does, and a rename meanwhile cannot lead it out. A file that is
+//! reached by a link has no walk.
 
 use std::ffi::{CStr, CString};
 use std::fs::{File, Metadata};
@@ -16,22 +16,22 @@ use rustix::io::Errno;
 
 use super::validators::SETTLED;
 
-/// Folders on a way at most. For more, opening the file anew is as cheap as looking at each.
-const DEEPEST: usize = 4;
+/// The most folders of a walk. For more, opening the file anew is as cheap as looking at each.
+const MAX_FOLDERS: usize = 4;
 
-/// A file as it was when it was opened, and the names that led to it.
+/// The names that led to a file, and the file's state when it was opened.
 #[derive(Debug)]
-pub(super) struct Way {
+pub(super) struct PathWalk {
     folders: Vec<Arc<Folder>>,
     /// In the last of the folders, or in the root.
     name: CString,
     file: State,
 }
 
-/// A folder on the way. It is kept open, so that no other can have its inode.
+/// A folder of a walk. It is kept open, so that no other can have its inode.
 #[derive(Debug)]
 pub(super) struct Folder {
-    /// All of its name below the root.
+    /// Its path below the root.
     path: Box<[u8]>,
     /// In the folder before it.
     name: CString,
@@ -39,14 +39,14 @@ pub(super) struct Folder {
     place: Place,
 }
 
-/// Which file or folder it is, while it is open.
+/// Identifies a file or folder while it is open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
     device: u64,
     inode: u64,
 }
 
-/// Which file it is, and in which state. Another content, other permissions: the state is another.
+/// Identifies a file with its content and permissions: when one of them changes, the state does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct State {
     place: Place,
@@ -58,12 +58,12 @@ struct State {
     changed: (i64, i64),
 }
 
-impl Way {
-    /// The way by which `path`, a name below `root` that is served, leads to the open `file`. `None` if it
-    /// does not, or only by symbolic links, or is too long; or if the file was changed so short a time
-    /// before `now` that a later change may not show.
+impl PathWalk {
+    /// The walk by which `path`, a name below `root` that is served, leads to the open `file`. `None` if it does not, or
+    /// only by symbolic links, or has too many folders; or if the file was changed so short a time before `now` that a
+    /// later change may not show.
     ///
-    /// `near` knows folders on other ways by their names below the root.
+    /// `near` finds folders of other walks by their paths below the root.
     pub(super) fn new(
         root: BorrowedFd<'_>,
         path: &CStr,
@@ -73,7 +73,7 @@ impl Way {
     ) -> Option<Self> {
         let path = path.to_bytes();
         let file = State::of(file);
-        if !file.is_settled(now) || path.iter().filter(|byte| **byte == b'/').count() > DEEPEST {
+        if !file.is_settled(now) || path.iter().filter(|byte| **byte == b'/').count() > MAX_FOLDERS {
             return None;
         }
         let mut folders: Vec<Arc<Folder>> = Vec::new();
@@ -87,11 +87,11 @@ impl Way {
             folders.push(folder);
             from = slash + 1;
         }
-        let way = Self { folders, name: CString::new(&path[from..]).ok()?, file };
-        way.leads_from(root).then_some(way)
+        let walk = Self { folders, name: CString::new(&path[from..]).ok()?, file };
+        walk.leads_from(root).then_some(walk)
     }
 
-    /// Whether each name still leads where it led from this root, and the file was not changed since.
+    /// Whether each name still leads where it led from this root, and the file has not changed since.
     pub(super) fn leads_from(&self, root: BorrowedFd<'_>) -> bool {
         let mut at = root;
         for folder in &self.folders {
@@ -103,7 +103,7 @@ impl Way {
         look(at, &self.name).is_ok_and(|found| State::found(&found) == self.file)
     }
 
-    /// The folder on it that has this name below the root.
+    /// Its folder that has this path below the root.
     pub(super) fn folder(&self, path: &[u8]) -> Option<&Arc<Folder>> {
         self.folders.iter().find(|folder| *folder.path == *path)
     }
@@ -119,7 +119,7 @@ impl Folder {
     }
 }
 
-/// What is there under one name in a folder, a symbolic link itself.
+/// The metadata of one name in a folder; of a symbolic link, its own.
 fn look(folder: BorrowedFd<'_>, name: &CStr) -> Result<Statx, Errno> {
     let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
     loop {
@@ -179,21 +179,21 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::Path;
 
-    /// A root with one file below some folders, and the way to it.
+    /// A root with one file below some folders, and the walk to it.
     struct Scene {
         dir: tempfile::TempDir,
         root: OwnedFd,
-        way: Way,
+        walk: PathWalk,
     }
 
     fn root(dir: &Path) -> OwnedFd {
         File::open(dir.join("root")).unwrap().into()
     }
 
-    fn way(root: &OwnedFd, dir: &Path, path: &str) -> Option<Way> {
+    fn walk(root: &OwnedFd, dir: &Path, path: &str) -> Option<PathWalk> {
         let file = File::open(dir.join("root").join(path)).unwrap().metadata().unwrap();
         let later = SystemTime::now() + SETTLED + Duration::from_secs(1);
-        Way::new(root.as_fd(), &CString::new(path).unwrap(), &file, later, |_| None)
+        PathWalk::new(root.as_fd(), &CString::new(path).unwrap(), &file, later, |_| None)
     }
 
     impl Scene {
@@ -203,8 +203,8 @@ mod tests {
             fs::create_dir_all(dir.path().join("outside")).unwrap();
             fs::write(dir.path().join("root/a/b/f"), "0123456789").unwrap();
             let root = root(dir.path());
-            let way = way(&root, dir.path(), "a/b/f").unwrap();
-            Self { dir, root, way }
+            let walk = walk(&root, dir.path(), "a/b/f").unwrap();
+            Self { dir, root, walk }
         }
 
         fn at(&self, name: &str) -> std::path::PathBuf {
@@ -212,7 +212,7 @@ mod tests {
         }
 
         fn leads(&self) -> bool {
-            self.way.leads_from(self.root.as_fd())
+            self.walk.leads_from(self.root.as_fd())
         }
     }
 
@@ -278,11 +278,11 @@ mod tests {
         for (age, is_settled) in
             [(SETTLED, true), (SETTLED - Duration::from_nanos(1), false), (Duration::ZERO, false)]
         {
-            let way = Way::new(scene.root.as_fd(), c"a/b/f", &file, changed + age, |_| None);
-            assert_eq!(way.is_some(), is_settled, "{age:?}");
+            let walk = PathWalk::new(scene.root.as_fd(), c"a/b/f", &file, changed + age, |_| None);
+            assert_eq!(walk.is_some(), is_settled, "{age:?}");
         }
         assert!(
-            Way::new(scene.root.as_fd(), c"a/b/f", &file, UNIX_EPOCH, |_| None).is_none(),
+            PathWalk::new(scene.root.as_fd(), c"a/b/f", &file, UNIX_EPOCH, |_| None).is_none(),
             "in the future"
         );
     }
@@ -293,13 +293,13 @@ mod tests {
         fs::write(scene.at("root/a/b/g"), "other").unwrap();
         let metadata = fs::metadata(scene.at("root/a/b/g")).unwrap();
         let later = SystemTime::now() + SETTLED + Duration::from_secs(1);
-        let near = |path: &[u8]| scene.way.folder(path).cloned();
-        let other = || Way::new(scene.root.as_fd(), c"a/b/g", &metadata, later, near);
-        let way = other().unwrap();
+        let near = |path: &[u8]| scene.walk.folder(path).cloned();
+        let other = || PathWalk::new(scene.root.as_fd(), c"a/b/g", &metadata, later, near);
+        let walk = other().unwrap();
         for path in [&b"a"[..], b"a/b"] {
-            assert!(Arc::ptr_eq(way.folder(path).unwrap(), scene.way.folder(path).unwrap()));
+            assert!(Arc::ptr_eq(walk.folder(path).unwrap(), scene.walk.folder(path).unwrap()));
         }
-        assert!(way.folder(b"b").is_none());
+        assert!(walk.folder(b"b").is_none());
         fs::rename(scene.at("root/a/b"), scene.at("root/a/c")).unwrap();
         fs::create_dir(scene.at("root/a/b")).unwrap();
         fs::rename(scene.at("root/a/c/g"), scene.at("root/a/b/g")).unwrap();
@@ -309,18 +309,18 @@ mod tests {
     #[test]
     fn links_and_depths_have_no_way() {
         let dir = tempfile::tempdir().unwrap();
-        let deep: Vec<String> = (0..=DEEPEST + 1).map(|depth| "d/".repeat(depth)).collect();
-        fs::create_dir_all(dir.path().join("root").join(&deep[DEEPEST + 1])).unwrap();
+        let deep: Vec<String> = (0..=MAX_FOLDERS + 1).map(|depth| "d/".repeat(depth)).collect();
+        fs::create_dir_all(dir.path().join("root").join(&deep[MAX_FOLDERS + 1])).unwrap();
         let root = root(dir.path());
         for (depth, folder) in deep.iter().enumerate() {
             let path = format!("{folder}f");
             fs::write(dir.path().join("root").join(&path), "").unwrap();
-            assert_eq!(way(&root, dir.path(), &path).is_some(), depth <= DEEPEST, "{path}");
+            assert_eq!(walk(&root, dir.path(), &path).is_some(), depth <= MAX_FOLDERS, "{path}");
         }
         symlink("f", dir.path().join("root/link")).unwrap();
         symlink("d", dir.path().join("root/e")).unwrap();
         for path in ["link", "e/f", "d/../f"] {
-            assert_eq!(way(&root, dir.path(), path).is_some(), path == "d/../f", "{path}");
+            assert_eq!(walk(&root, dir.path(), path).is_some(), path == "d/../f", "{path}");
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Files that are asked for again and again are kept open.
+//! A cache of open files, for those that are asked for again and again.
 //!
-//! Only what a name leads to is remembered, and what the answers say of it. Content is read anew for each
-//! answer. And at each request the name is looked up anew: unless it leads to that file still, unchanged
-//! in size, times and permissions, the file is forgotten and what is there now is opened.
+//! It remembers which file a name leads to and what answers say of it, never content: that is read for each answer. Each
+//! request looks the name up again. Unless it still leads to that file, unchanged in size, times and permissions, the
+//! entry is dropped and what is there now is opened.
 //!
-//! A file is kept open from the second request on that came for it within a short time, and closed when
-//! there was none for 2 to 4 seconds: what was removed must not fill a disk much longer.
+//! A file enters with the second request for it within a short time, and is closed after 2 to 4 seconds without one:
+//! what was removed must not fill a disk much longer.
 
 use std::collections::HashMap;
 use std::ffi::{CStr, CString};
@@ -19,22 +19,21 @@ use std::task::{Wake, Waker};
 use std::time::{Duration, SystemTime};
 
 use super::path::Below;
+use super::path_walk::PathWalk;
 use super::version::Version;
-use super::way::Way;
 use crate::clock::Clock;
 use crate::rt;
 
-/// Files kept open at most. Each takes a descriptor, and so does each folder they are in.
-const MOST: usize = 256;
+/// The most files kept open. Each takes a descriptor, and so does each folder they are in.
+const MAX_FILES: usize = 256;
 
-/// Names that are remembered to have been asked for once.
+/// How many names are remembered that were asked for once.
 const ASKED: usize = 1024;
 
-/// How often those are closed that were not asked for since.
+/// The time between sweeps, which close what was not asked for since the last.
 const SWEEP: Duration = Duration::from_secs(2);
 
-/// `f_type` of file systems that look up a name of an open file in memory, whatever is asked of them: no
-/// answer waits for a network. From the kernel's `linux/magic.h`, and ZFS's own.
+/// `f_type` of file systems that look up the name of an open file in memory, without waiting for a network. From the kernel's `linux/magic.h`, and ZFS's own.
 const LOCAL: [u64; 9] = [
     0x0000_ef53, // ext2, ext3, ext4
     0x5846_5342, // XFS
@@ -47,35 +46,35 @@ const LOCAL: [u64; 9] = [
     0x8584_58f6, // ramfs
 ];
 
-/// The files below one root that are kept open, by their names.
-pub(super) struct KnownFiles {
-    /// `None` if nothing is kept.
+/// The open files below one root, by their names.
+pub(super) struct FileCache {
+    /// The root's device: files on others are not kept. `None` if none are.
     device: Option<u64>,
     table: RwLock<Table>,
-    /// Of names that were asked for, in the place their hash says.
+    /// Hashes of names that were asked for once, each at the index that it says.
     asked: Box<[AtomicU64]>,
     clock: OnceLock<Arc<dyn Clock>>,
 }
 
 #[derive(Debug, Default)]
 struct Table {
-    files: HashMap<CString, Arc<KnownFile>>,
-    /// A sweep is to come.
+    files: HashMap<CString, Arc<CachedFile>>,
+    /// A sweep is scheduled.
     sweeps: bool,
 }
 
-/// A file kept open.
+/// An open file with what answers say of it.
 #[derive(Debug)]
-pub(super) struct KnownFile {
-    way: Way,
+pub(super) struct CachedFile {
+    walk: PathWalk,
     pub(super) file: Arc<File>,
     pub(super) version: Version,
-    /// It was asked for since the last sweep.
+    /// A request came for it since the last sweep.
     used: AtomicBool,
 }
 
-impl KnownFiles {
-    /// None so far. None ever, if the file system of `root` is not one that answers from memory.
+impl FileCache {
+    /// An empty cache of what lies below `root`. It stays empty unless the file system answers from memory.
     pub(super) fn below(root: BorrowedFd<'_>) -> Self {
         let is_local =
             rustix::fs::fstatfs(root).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)));
@@ -88,32 +87,32 @@ impl KnownFiles {
         }
     }
 
-    /// None, ever.
+    /// A cache that stays empty.
     pub(super) fn none() -> Self {
         Self { device: None, table: RwLock::default(), asked: Box::default(), clock: OnceLock::new() }
     }
 
-    /// The file that `name` led to before, if it leads to it now and the file was not changed since.
-    pub(super) fn get(&self, root: BorrowedFd<'_>, name: &Below) -> Option<Arc<KnownFile>> {
+    /// The file that `name` led to before, if it still does and the file has not changed. Drops the entry if not.
+    pub(super) fn get(&self, root: BorrowedFd<'_>, name: &Below) -> Option<Arc<CachedFile>> {
         self.device?;
         let name = name.as_c_str();
-        let known = self.read().files.get(name).map(Arc::clone)?;
-        if known.way.leads_from(root) {
-            if !known.used.load(Ordering::Relaxed) {
-                known.used.store(true, Ordering::Relaxed);
+        let cached = self.read().files.get(name).map(Arc::clone)?;
+        if cached.walk.leads_from(root) {
+            if !cached.used.load(Ordering::Relaxed) {
+                cached.used.store(true, Ordering::Relaxed);
             }
-            return Some(known);
+            return Some(cached);
         }
         let mut table = self.write();
-        // Another request may have put in what is there now.
-        if table.files.get(name).is_some_and(|there| Arc::ptr_eq(there, &known)) {
+        // Another request may have added what is there now.
+        if table.files.get(name).is_some_and(|there| Arc::ptr_eq(there, &cached)) {
             table.files.remove(name);
         }
         None
     }
 
-    /// Keeps a file that was just opened by its `name`, if it is one to be kept. `metadata` and `version`
-    /// are of that moment.
+    /// Adds a file that was just opened by its `name`, unless it was not asked for lately, may have changed meanwhile, or
+    /// there is no room. `metadata` and `version` are of that moment.
     pub(super) fn offer(
         self: &Arc<Self>,
         root: BorrowedFd<'_>,
@@ -130,24 +129,24 @@ impl KnownFiles {
         {
             return;
         }
-        if self.read().files.len() >= MOST {
+        if self.read().files.len() >= MAX_FILES {
             return;
         }
         let near = |path: &[u8]| {
             let table = self.read();
-            table.files.values().find_map(|known| known.way.folder(path).cloned())
+            table.files.values().find_map(|cached| cached.walk.folder(path).cloned())
         };
-        let Some(way) = Way::new(root, name, metadata, now, near) else { return };
-        let known = KnownFile { way, file: Arc::clone(file), version, used: AtomicBool::new(true) };
+        let Some(walk) = PathWalk::new(root, name, metadata, now, near) else { return };
+        let cached = CachedFile { walk, file: Arc::clone(file), version, used: AtomicBool::new(true) };
         let mut table = self.write();
         // Others may have come meanwhile.
-        if table.files.len() < MOST {
-            table.files.insert(name.to_owned(), Arc::new(known));
-            self.see_to_sweep(&mut table);
+        if table.files.len() < MAX_FILES {
+            table.files.insert(name.to_owned(), Arc::new(cached));
+            self.schedule_sweep(&mut table);
         }
     }
 
-    /// Whether a name was asked for before, and not too many others since. The next time it was not.
+    /// Whether a name was asked for before, with not too many others since. Forgets that it was.
     fn is_asked_again(&self, name: &CStr) -> bool {
         // Zero is no name's.
         let hash = self.read().files.hasher().hash_one(name) | 1;
@@ -160,7 +159,7 @@ impl KnownFiles {
         false
     }
 
-    fn see_to_sweep(self: &Arc<Self>, table: &mut Table) {
+    fn schedule_sweep(self: &Arc<Self>, table: &mut Table) {
         if !table.sweeps {
             table.sweeps = true;
             let clock = self.clock.get_or_init(|| rt::clock());
@@ -168,14 +167,14 @@ impl KnownFiles {
         }
     }
 
-    /// Takes out what was not asked for since the last time.
-    fn sweep(self: &Arc<Self>) -> Vec<Arc<KnownFile>> {
+    /// Takes out and returns what was not asked for since the last sweep.
+    fn sweep(self: &Arc<Self>) -> Vec<Arc<CachedFile>> {
         let mut table = self.write();
-        let idle = table.files.extract_if(|_, known| !known.used.swap(false, Ordering::Relaxed));
-        let idle = idle.map(|(_, known)| known).collect();
+        let idle = table.files.extract_if(|_, cached| !cached.used.swap(false, Ordering::Relaxed));
+        let idle = idle.map(|(_, cached)| cached).collect();
         table.sweeps = false;
         if !table.files.is_empty() {
-            self.see_to_sweep(&mut table);
+            self.schedule_sweep(&mut table);
         }
         idle
     }
@@ -189,14 +188,14 @@ impl KnownFiles {
     }
 }
 
-impl fmt::Debug for KnownFiles {
+impl fmt::Debug for FileCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("KnownFiles").field("device", &self.device).field("files", &self.read().files).finish()
+        f.debug_struct("FileCache").field("device", &self.device).field("files", &self.read().files).finish()
     }
 }
 
-/// What the clock wakes to sweep.
-struct Sweeper(Weak<KnownFiles>);
+/// The waker of a scheduled sweep.
+struct Sweeper(Weak<FileCache>);
 
 impl Wake for Sweeper {
     fn wake(self: Arc<Self>) {
@@ -218,40 +217,40 @@ mod tests {
         dir: tempfile::TempDir,
         root: OwnedFd,
         clock: Arc<ManualClock>,
-        known: Arc<KnownFiles>,
+        cache: Arc<FileCache>,
     }
 
     impl Scene {
-        /// `None` on a file system of which nothing is known.
+        /// `None` on a file system whose look-ups may wait.
         fn new() -> Option<Self> {
             let dir = tempfile::tempdir().unwrap();
             let root = OwnedFd::from(File::open(dir.path()).unwrap());
             let clock = Arc::new(ManualClock::new());
-            let known = Arc::new(KnownFiles::below(root.as_fd()));
-            if known.device.is_none() {
+            let cache = Arc::new(FileCache::below(root.as_fd()));
+            if cache.device.is_none() {
                 println!("skipped: temporary files are on a file system that may wait for a network");
                 return None;
             }
-            known.clock.set(Arc::clone(&clock) as _).ok().unwrap();
-            Some(Self { dir, root, clock, known })
+            cache.clock.set(Arc::clone(&clock) as _).ok().unwrap();
+            Some(Self { dir, root, clock, cache })
         }
 
         fn write(&self, name: &str) {
             std::fs::write(self.dir.path().join(name), name).unwrap();
         }
 
-        /// As when a request comes for it: whether it was known.
+        /// As when a request comes for it: whether it was in the cache.
         fn ask(&self, name: &str) -> bool {
             let below = Below::parse(name, false).unwrap();
-            if let Some(known) = self.known.get(self.root.as_fd(), &below) {
-                assert_eq!(known.version.size, name.len() as u64);
+            if let Some(cached) = self.cache.get(self.root.as_fd(), &below) {
+                assert_eq!(cached.version.size, name.len() as u64);
                 return true;
             }
             let file = Arc::new(File::open(self.dir.path().join(name)).unwrap());
             let metadata = file.metadata().unwrap();
             let later = SystemTime::now() + SETTLED + Duration::from_secs(1);
             let version = Version::new(&below, &metadata, later, &Types::default()).unwrap();
-            self.known.offer(self.root.as_fd(), &below, (&file, &metadata), version, later);
+            self.cache.offer(self.root.as_fd(), &below, (&file, &metadata), version, later);
             false
         }
 
@@ -261,7 +260,7 @@ mod tests {
         }
 
         fn len(&self) -> usize {
-            self.known.read().files.len()
+            self.cache.read().files.len()
         }
     }
 
@@ -279,7 +278,7 @@ mod tests {
     #[test]
     fn what_is_asked_for_once_is_not_kept_and_there_is_a_bound() {
         let Some(scene) = Scene::new() else { return };
-        let names: Vec<String> = (0..3 * MOST).map(|n| n.to_string()).collect();
+        let names: Vec<String> = (0..3 * MAX_FILES).map(|n| n.to_string()).collect();
         for name in &names {
             scene.write(name);
             assert!(!scene.ask(name));
@@ -288,7 +287,7 @@ mod tests {
         for name in names.iter().cycle().take(10 * names.len()) {
             scene.ask(name);
         }
-        assert_eq!((scene.len(), scene.clock.sleepers()), (MOST, 1));
+        assert_eq!((scene.len(), scene.clock.sleepers()), (MAX_FILES, 1));
     }
 
     #[test]
@@ -299,9 +298,9 @@ mod tests {
             assert!(scene.ask_often(name));
         }
         assert_eq!(scene.clock.next_deadline(), Some(Instant::ZERO + SWEEP));
-        assert!(scene.known.sweep().is_empty(), "both were asked for since the last");
+        assert!(scene.cache.sweep().is_empty(), "both were asked for since the last");
         assert!(scene.ask("a"));
-        assert_eq!(scene.known.sweep().len(), 1);
+        assert_eq!(scene.cache.sweep().len(), 1);
         assert!(scene.ask("a") && !scene.ask("b"));
     }
 
@@ -313,7 +312,7 @@ mod tests {
         for (sweep, left) in [(1, 1), (2, 0)] {
             assert_eq!(scene.clock.advance_to_next(), Some(Instant::ZERO + SWEEP * sweep));
             // The sweep is a task's.
-            while scene.known.read().sweeps != (left > 0)
+            while scene.cache.read().sweeps != (left > 0)
                 || scene.len() != left
                 || scene.clock.sleepers() != left
             {
@@ -327,8 +326,8 @@ mod tests {
         let Some(scene) = Scene::new() else { return };
         scene.write("f");
         assert!(scene.ask_often("f"));
-        let file = Arc::downgrade(&scene.known.read().files[c"f"].file);
-        drop(scene.known);
+        let file = Arc::downgrade(&scene.cache.read().files[c"f"].file);
+        drop(scene.cache);
         assert_eq!(file.strong_count(), 0);
         scene.clock.advance_to_next();
         assert_eq!(scene.clock.sleepers(), 0);
