@@ -4,7 +4,8 @@
 //! source before the chain wants it, and nothing is read from a file before it may leave, so a body
 //! that sleeps holds at most what one filter's lookahead is.
 
-use std::fmt;
+mod error;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
+use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use crate::budget::{Gate, Hold};
 use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
@@ -22,11 +23,16 @@ use crate::generator::Generator;
 use crate::limit::INTERVAL;
 use crate::rt::FileReader;
 
+pub use error::BodyError;
+
 /// Up to so many bytes that are left of a chunk are copied before a sleep, to let go of the buffer they are in.
 const REST: usize = 256;
 
 /// The most bytes that are read of a file for the first byte of a response.
 const MIN_READ: u64 = 2048;
+
+/// Bytes given to filters after which other tasks have their turn: to code a piece takes a millisecond or two.
+const MAX_WORK: u64 = 32 * 1024;
 
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
@@ -88,6 +94,13 @@ pub struct PacedBody<G> {
     /// A slice the chain wants as bytes, being read.
     wanted: Option<FileSlice>,
     ended: bool,
+    /// A filter looks at the bytes: then what the generator gave beyond the chain's room waits in `ahead`.
+    works: bool,
+    ahead: Brigade,
+    /// Bytes given to such a chain since the last time that the task had to wait.
+    worked: u64,
+    /// It waits for nothing but its next turn.
+    yields: bool,
     waits: Waits,
     /// What is being waited for, and since when.
     waiting: Option<(Wait, Instant)>,
@@ -127,6 +140,10 @@ impl<G: Generator> PacedBody<G> {
         Self {
             generator,
             exhausted: false,
+            works: chain.reads_bytes(),
+            ahead: Brigade::new(),
+            worked: 0,
+            yields: false,
             chain,
             out: Brigade::with_budget(MAX_PIECE),
             most: MAX_PIECE,
@@ -170,7 +187,7 @@ impl<G: Generator> PacedBody<G> {
 
     /// Bytes of content in memory that wait in the chain and behind it.
     pub fn bytes_held(&self) -> u64 {
-        self.out.bytes_in_memory() + self.chain.bytes_held()
+        self.ahead.bytes_in_memory() + self.chain.bytes_held() + self.out.bytes_in_memory()
     }
 
     /// Bytes of memory that the filters' own state takes.
@@ -212,7 +229,7 @@ impl<G: Generator> PacedBody<G> {
             None => {}
         }
         // The gate keeps a book of its own.
-        if polled.is_pending() && !self.gate.is_waiting() {
+        if polled.is_pending() && !self.gate.is_waiting() && !self.yields {
             let wait = if self.sleep.is_armed() { Wait::Pace(self.due) } else { Wait::Source };
             self.waiting = Some((wait, began));
         }
@@ -271,7 +288,20 @@ impl<G: Generator> PacedBody<G> {
 
     fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let input = self.chain.input();
-        ready!(self.generator.poll_fill(cx, input));
+        if self.works {
+            // What is in memory already may come all at once; it is handed on by what there is room for.
+            if self.ahead.is_empty() {
+                self.ahead.set_budget(input.room());
+                ready!(self.generator.poll_fill(cx, &mut self.ahead));
+            }
+            let before = input.bytes_in_memory();
+            while let Some(bucket) = self.ahead.pop_within(input.room()) {
+                input.push(bucket);
+            }
+            self.worked += input.bytes_in_memory() - before;
+        } else {
+            ready!(self.generator.poll_fill(cx, input));
+        }
         self.exhausted = input.is_closed();
         Poll::Ready(())
     }
@@ -292,9 +322,15 @@ impl<G: Generator> PacedBody<G> {
             if self.ended {
                 return Poll::Ready(None);
             }
+            if self.worked >= MAX_WORK {
+                self.yields = true;
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let Some(slice) = &self.wanted {
                 let read = ready!(self.reader.poll_read(cx, slice));
                 self.wanted = None;
+                self.worked += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
                 self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
             }
             let now = self.punctual.tell(self.clock.now());
@@ -351,8 +387,10 @@ impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let began = this.clock.now();
+        this.yields = false;
         let polled = this.poll_next(cx);
         this.note_wait(began, &polled);
+        this.worked *= u64::from(polled.is_ready());
         polled
     }
 
@@ -360,41 +398,3 @@ impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
         self.ended || matches!(self.out.front(), Some(Bucket::Eos))
     }
 }
-
-/// Why a body ended before its end.
-#[derive(Debug)]
-pub struct BodyError {
-    cause: Cause,
-}
-
-#[derive(Debug)]
-enum Cause {
-    Source(SourceError),
-    Filter(FilterError),
-}
-
-impl BodyError {
-    fn source(error: SourceError) -> Self {
-        Self { cause: Cause::Source(error) }
-    }
-
-    fn filter(error: FilterError) -> Self {
-        Self { cause: Cause::Filter(error) }
-    }
-
-    /// Whether the source of the content failed, and not a filter.
-    pub fn is_source(&self) -> bool {
-        matches!(self.cause, Cause::Source(_))
-    }
-}
-
-impl fmt::Display for BodyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
-            Cause::Source(error) => error.fmt(f),
-            Cause::Filter(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for BodyError {}

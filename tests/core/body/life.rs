@@ -3,14 +3,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use futures_lite::io::AsyncRead;
 use http::HeaderMap;
 use http_body::Body;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
-use sluicegate::clock::ManualClock;
+use sluicegate::clock::{Instant, ManualClock};
 use sluicegate::filter::{Chain, Filter, FilterError, RateFilter, Verdict};
 use sluicegate::generator::ReadGenerator;
 
@@ -218,4 +219,58 @@ fn an_empty_body_ends_at_once() {
     assert!(matches!(reading.poll(), Poll::Ready(None)));
     assert!(reading.body.is_end_stream() && reading.body.is_ended());
     assert_eq!((clock.sleepers(), reading.wakes.count()), (0, 0));
+}
+
+/// Notes how many bytes it was given, and puts out one in a hundred, as a coder may.
+struct Coder(Arc<AtomicU64>);
+
+impl Filter for Coder {
+    fn filter(&mut self, _: Instant, input: &mut Brigade, out: &mut Brigade) -> Result<Verdict, FilterError> {
+        while out.room() > 0
+            && let Some(bucket) = input.pop()
+        {
+            self.0.fetch_add(bucket.len(), Ordering::Relaxed);
+            out.push(match bucket {
+                Bucket::Data(bytes) => Bucket::Data(bytes.slice(..bytes.len() / 100)),
+                mark => mark,
+            });
+        }
+        Ok(Verdict::after(out))
+    }
+}
+
+#[test]
+fn in_one_poll_filters_that_look_at_bytes_are_given_one_piece_and_others_have_their_turn() {
+    const PIECE: usize = 64 * 1024;
+    let clock = clock();
+    let file = tempfile::tempfile().unwrap();
+    file.set_len(10 * PIECE as u64).unwrap();
+    let memory: Brigade = (0..10).map(|_| data(PIECE)).chain([Bucket::Eos]).collect();
+    let slice = FileSlice::new(Arc::new(file), 0, 10 * PIECE as u64);
+    let disk: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
+    for (page, is_memory) in [(memory, true), (disk, false)] {
+        let given = Arc::new(AtomicU64::new(0));
+        let chain = Chain::new().then(Coder(Arc::clone(&given))).then(RateFilter::new(limit(0)));
+        let mut reading = Reading::through(&clock, chain, page);
+        let (mut turns, mut before, mut came) = (0, 0, 0);
+        loop {
+            let polled = reading.poll();
+            let given = given.load(Ordering::Relaxed);
+            assert!(given - before <= PIECE as u64, "{} bytes in one turn", given - before);
+            match polled {
+                Poll::Ready(None) => break,
+                Poll::Ready(Some(frame)) => came += frame.unwrap().data_ref().map_or(0, |data| data.len()),
+                Poll::Pending => {
+                    // By itself, or by the thread that reads the file.
+                    reading.wakes.wait();
+                    reading.wakes.take();
+                    assert!(!is_memory || reading.body.held().is_none(), "it waits for nothing");
+                    (turns, before) = (turns + 1, given);
+                }
+            }
+        }
+        assert_eq!((came, clock.sleepers(), given.load(Ordering::Relaxed)), (6_550, 0, 655_360));
+        assert!(turns >= 9, "{turns}");
+        assert_eq!(reading.body.waits().pace, Duration::ZERO);
+    }
 }

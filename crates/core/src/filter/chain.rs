@@ -151,6 +151,11 @@ impl Chain {
         self.links.iter().fold(self.bare.bytes_in_memory(), |sum, link| sum + link.input.bytes_in_memory())
     }
 
+    /// Whether one of the filters [looks at the bytes](Filter::reads_bytes): what passes costs time by its length then.
+    pub fn reads_bytes(&self) -> bool {
+        self.links.iter().any(|link| link.filter.reads_bytes())
+    }
+
     /// Bytes of memory that the filters' own state takes.
     pub fn filters_held(&self) -> u64 {
         self.links.iter().map(|link| link.filter.held()).sum()
