@@ -35,6 +35,13 @@ TOKIO_RUNTIME = {"rt-multi-thread", "process", "signal", "fs", "macros", "full"}
 MOST_CRATES = [
     ("sluicegate-core", "", 15),
     ("sluicegate-core", "tower", 17),
+    ("sluicegate", "", 105),
+    ("sluicegate", "events", 105),
+    ("sluicegate", "tls", 117),
+    ("sluicegate", "probe", 118),
+    ("sluicegate", "otlp", 130),
+    ("sluicegate", "quota", 140),
+    ("sluicegate", "cli", 170),
 ]
 
 

@@ -34,6 +34,7 @@ mod admission;
 mod answer;
 mod api;
 mod connection;
+#[cfg(feature = "events")]
 mod event_metrics;
 mod families;
 mod format;

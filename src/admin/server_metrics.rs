@@ -7,7 +7,6 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
-use super::event_metrics;
 use super::families::Families;
 use super::tracing_metrics;
 use crate::clock::{Clock, Instant};
@@ -211,7 +210,8 @@ impl Collector for ServerMetrics {
         Self::responses(&mut to, telemetry)?;
         self.egress(&mut to)?;
         self.filters(&mut to)?;
-        event_metrics::write(&mut to, &self.server.routes())?;
+        #[cfg(feature = "events")]
+        super::event_metrics::write(&mut to, &self.server.routes())?;
         match self.server.extension::<Arc<Tracer>>() {
             Some(tracer) => tracing_metrics::write(&mut to, &tracer),
             None => Ok(()),

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use super::reload::Origin;
 use crate::address::ListenAddr;
 use crate::config::{self, Config, FilterKind, Source, TcpSource};
-use crate::events::Events;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
@@ -16,7 +15,6 @@ use crate::http::server::{Server, Settings};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 use crate::tcp::Service;
-use crate::token::Token;
 use crate::tracing::Tracer;
 
 /// Makes a filter from the keys of its table; the error's text says what is wrong with them.
@@ -174,15 +172,7 @@ fn route(
             let types = source.types.iter();
             Route::folder(path, types.fold(files, |files, (name, media)| files.media_type(name, media)))
         }
-        Source::Events(settings) => {
-            let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose();
-            let token = token.map_err(|error| failed(&error))?;
-            let events = Events::new(path, (**settings).clone(), token, rt::clock());
-            if let Some(tracer) = tracer {
-                events.hub().trace(Arc::clone(tracer));
-            }
-            Route::events(path, events)
-        }
+        Source::Events(settings) => events(path, settings, tracer).map_err(|error| failed(&error))?,
         Source::Proxy(source) => Route::proxy(path, Proxy::new(source.clone(), given.pace.rate, rt::clock())),
     };
     route =
@@ -218,6 +208,28 @@ fn route(
         };
     }
     Ok(route)
+}
+
+#[cfg(feature = "events")]
+fn events(
+    path: &str,
+    settings: &config::EventSettings,
+    tracer: Option<&Arc<Tracer>>,
+) -> Result<Route, crate::token::TokenError> {
+    use crate::events::Events;
+    use crate::token::Token;
+
+    let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose()?;
+    let events = Events::new(path, settings.clone(), token, rt::clock());
+    if let Some(tracer) = tracer {
+        events.hub().trace(Arc::clone(tracer));
+    }
+    Ok(Route::events(path, events))
+}
+
+#[cfg(not(feature = "events"))]
+fn events(_: &str, _: &config::EventSettings, _: Option<&Arc<Tracer>>) -> Result<Route, &'static str> {
+    Err("this build has no streams of events: build it with the feature events")
 }
 
 #[cfg(test)]

@@ -1,12 +1,20 @@
 //! Fleet quota: one limit shared fairly by many servers, over gRPC.
+//!
+//! Names, addresses and limits are always here, so that every build reads the same configuration; the feature
+//! `quota` has the rest.
 
+#[cfg(feature = "quota")]
 pub mod book;
+#[cfg(feature = "quota")]
 pub mod client;
+#[cfg(feature = "quota")]
 pub mod egress;
 mod endpoint;
 mod id;
 mod limit;
+#[cfg(feature = "quota")]
 pub mod server;
+#[cfg(feature = "quota")]
 pub mod wire;
 
 pub use endpoint::{Endpoint, EndpointError};

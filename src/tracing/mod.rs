@@ -9,7 +9,12 @@
 
 mod endpoint;
 mod exporting;
+#[cfg(feature = "otlp")]
 mod otlp;
+#[cfg(not(feature = "otlp"))]
+#[path = "no_otlp.rs"]
+mod otlp;
+#[cfg(feature = "otlp")]
 mod post;
 mod queue;
 mod record;
