@@ -16,7 +16,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
-use crate::budget::{Gate, Hold};
+use crate::budget::{Gate, Held, HeldBy};
 use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
@@ -115,17 +115,6 @@ pub struct Waits {
     pub source: Duration,
 }
 
-/// What a body waits for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Held {
-    /// The pace, or another filter that sleeps: until then, if no limit is changed.
-    Pace(Instant),
-    /// The source: an upstream, or a disk.
-    Source,
-    /// A shared budget.
-    Budget(Hold),
-}
-
 #[derive(Clone, Copy, Debug)]
 enum Wait {
     /// For the pace, until this instant: whoever asks later than that kept us waiting, not the pace.
@@ -212,13 +201,10 @@ impl<G: Generator> PacedBody<G> {
 
     /// What it waits for at the moment; `None` if for nothing: it is being polled, or not asked for more.
     pub fn held(&self) -> Option<Held> {
-        if let Some(hold) = self.gate.held() {
-            return Some(Held::Budget(hold));
-        }
-        match self.waiting? {
-            (Wait::Pace(due), _) => Some(Held::Pace(due)),
-            (Wait::Source, _) => Some(Held::Source),
-        }
+        self.gate.held().or_else(|| match self.waiting?.0 {
+            Wait::Pace(due) => Some(Held::until(HeldBy::Pace, due)),
+            Wait::Source => Some(Held::by(HeldBy::Source)),
+        })
     }
 
     /// Books the wait that ends, and the next one that begins if `polled` is pending.

@@ -37,7 +37,7 @@ use crate::rt::Socket;
 pub use crate::config::{OnFull, SinkSettings};
 pub use counts::SinkCounts;
 pub use held::{Charge, HeldAs, HeldBytes};
-pub use state::{GivenUp, SinkHeld, SinkState};
+pub use state::{GivenUp, SinkState};
 pub use wire::Wire;
 
 use backlog::Backlog;

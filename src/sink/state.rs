@@ -10,6 +10,7 @@ use super::counts::SinkCounts;
 use super::held::HeldAs;
 use super::quiet::Quiet;
 use super::stopwatch::Stopwatch;
+use crate::budget::{Held, HeldBy};
 use crate::clock::{Clock, Instant};
 use crate::telemetry::Recent;
 
@@ -29,15 +30,6 @@ impl fmt::Display for GivenUp {
             Self::Stalled => "the reader takes nothing, or too little",
         })
     }
-}
-
-/// What keeps bytes from the socket.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SinkHeld {
-    /// The connection's own rate: there are tokens again then, if it is not changed.
-    Tokens(Instant),
-    /// The reader does not take what there is for it.
-    Reader,
 }
 
 /// What a connection's sink knows, shared with those who write through it.
@@ -148,10 +140,10 @@ impl SinkState {
     }
 
     /// What keeps bytes from the socket at the moment, if there are any and something does.
-    pub fn held(&self) -> Option<SinkHeld> {
+    pub fn held(&self) -> Option<Held> {
         match self.tokens_due.load(Ordering::Relaxed) {
-            0 => self.reader.is_running().then_some(SinkHeld::Reader),
-            due => Some(SinkHeld::Tokens(Instant::from_nanos(due))),
+            0 => self.reader.is_running().then(|| Held::by(HeldBy::Reader)),
+            due => Some(Held::until(HeldBy::ConnectionRate, Instant::from_nanos(due))),
         }
     }
 

@@ -7,9 +7,12 @@ use serde::Serialize;
 
 use super::limits::{Name, Part};
 use super::problem::{Problem, json, written};
+use crate::budget::{Held, HeldBy};
+use crate::clock::Instant;
 use crate::http::answer;
+use crate::http::budgets::{CLIENT, ROUTE, ROUTE_CLIENT, SERVER};
 use crate::http::content::Content;
-use crate::http::server::{ConnectionReport, Handle, HeldBy, Holding, Protocol, TransferReport};
+use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};
 use crate::limit::Rate;
 
 /// Transfers after which a page ends.
@@ -35,7 +38,7 @@ struct Connection {
     rate_now: u64,
     buffered: u64,
     #[serde(flatten)]
-    held: Held,
+    held: Holding,
     transfers: Vec<Transfer>,
 }
 
@@ -55,13 +58,13 @@ struct Transfer {
     rate_now: u64,
     rate_mean: u64,
     #[serde(flatten)]
-    held: Held,
+    held: Holding,
 }
 
 /// What holds it, and until when.
 #[derive(Serialize)]
-struct Held {
-    held_by: &'static str,
+struct Holding {
+    held_by: String,
     /// The address of the limit that is to be changed, if a known one is what holds it.
     limit: Option<String>,
     next_send_ms: Option<u64>,
@@ -100,8 +103,8 @@ pub(super) fn none() -> Problem {
 }
 
 fn of(server: &Handle, report: ConnectionReport) -> Connection {
-    let limit =
-        report.holding.filter(|holding| holding.by == HeldBy::ConnectionRate).map(|_| Name::Connection);
+    let is_rate = report.held.as_ref().is_some_and(|held| held.by == HeldBy::ConnectionRate);
+    let limit = is_rate.then_some(Name::Connection);
     Connection {
         id: report.id,
         peer: report.peer.to_string(),
@@ -117,13 +120,13 @@ fn of(server: &Handle, report: ConnectionReport) -> Connection {
         bytes_written: report.bytes_written,
         rate_now: report.bytes_per_second,
         buffered: report.buffered,
-        held: held(report.holding, limit),
+        held: shown(report.held.as_ref(), limit, report.at),
         transfers: report.transfers.into_iter().map(|transfer| of_transfer(server, transfer)).collect(),
     }
 }
 
 fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
-    let limit = report.holding.and_then(|holding| binding(server, &report, holding.by));
+    let limit = binding(server, &report);
     Transfer {
         number: report.number,
         method: report.method.to_string(),
@@ -137,36 +140,38 @@ fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
         rate_set: report.pace.map(Rate::bytes_per_second),
         rate_now: report.bytes_per_second,
         rate_mean: report.mean_bytes_per_second,
-        held: held(report.holding, limit),
+        held: shown(report.held.as_ref(), limit, report.at),
         route: report.route,
     }
 }
 
 /// The limit that would have to be changed.
-fn binding(server: &Handle, report: &TransferReport, by: HeldBy) -> Option<Name> {
+fn binding(server: &Handle, report: &TransferReport) -> Option<Name> {
     let of_route = |part| report.route.clone().map(|path| Name::Route(path, part));
-    match by {
+    match &report.held.as_ref()?.by {
         HeldBy::Pace if report.pace_is_routes => of_route(Part::Response),
         HeldBy::Pace | HeldBy::Source | HeldBy::Reader => None,
         HeldBy::ConnectionRate => Some(Name::Connection),
-        HeldBy::Server => Some(Name::Server),
-        HeldBy::Client if server.budgets().clients().look_at(&report.client).0.is_some() => {
-            Some(Name::Own(report.client.clone()))
-        }
-        HeldBy::Client => Some(Name::Client),
-        HeldBy::Route => of_route(Part::Total),
-        HeldBy::RouteClient => of_route(Part::Client),
+        HeldBy::Budget(node) => match &**node {
+            SERVER => Some(Name::Server),
+            ROUTE => of_route(Part::Total),
+            ROUTE_CLIENT => of_route(Part::Client),
+            CLIENT if server.budgets().clients().look_at(&report.client).0.is_some() => {
+                Some(Name::Own(report.client.clone()))
+            }
+            CLIENT => Some(Name::Client),
+            _ => None,
+        },
     }
 }
 
-fn held(holding: Option<Holding>, limit: Option<Name>) -> Held {
-    let next_send_ms = holding.and_then(|holding| holding.until).map(|until| millis(round_up(until)));
-    Held {
-        held_by: holding.map_or("nothing", |holding| holding.by.as_str()),
+fn shown(held: Option<&Held>, limit: Option<Name>, now: Instant) -> Holding {
+    let next_send_ms = held.and_then(|held| held.until).map(|until| millis(round_up(until - now)));
+    Holding {
+        held_by: held.map_or("nothing", |held| held.by.as_str()).to_owned(),
         limit: limit.map(|name| name.to_string()),
         next_send_ms,
-        next_send_is_estimate: next_send_ms.is_some()
-            && holding.is_some_and(|holding| holding.by.is_shared()),
+        next_send_is_estimate: next_send_ms.is_some() && held.is_some_and(|held| held.by.is_shared()),
     }
 }
 

@@ -14,7 +14,7 @@ use super::transfer::Transfer;
 use super::tunnel::Tracked;
 use crate::body::Waits;
 use crate::brigade::MAX_PIECE;
-use crate::budget::ClientKey;
+use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
 use crate::filter::Filter;
 use crate::http::body::RequestBody;
@@ -22,6 +22,9 @@ use crate::http::content::Content;
 use crate::http::peer::ClientAddr;
 use crate::limit::{Limit, Rate, RateOrOff};
 use crate::telemetry::{Ended, Outcome};
+
+/// What the access log shows where nothing held a response.
+pub(super) const NOTHING: &str = "nothing";
 
 /// Says that there is no answer to conclude: there are never so many flushes.
 pub(super) const NOTHING_UNSENT: u64 = u64::MAX;
@@ -252,12 +255,12 @@ impl Account {
         let (tokens_before, reader_before) = self.waited_before;
         let (tokens, reader) = waited(connection, self.transfer.began + lasted);
         let own = [
-            ("pace", self.waits.pace),
-            ("source", self.waits.source),
-            ("connection_rate", tokens.saturating_sub(tokens_before)),
-            ("reader", reader.saturating_sub(reader_before).max(self.window_wait)),
+            (HeldBy::Pace, self.waits.pace),
+            (HeldBy::Source, self.waits.source),
+            (HeldBy::ConnectionRate, tokens.saturating_sub(tokens_before)),
+            (HeldBy::Reader, reader.saturating_sub(reader_before).max(self.window_wait)),
         ];
-        let held_by = held_by(own.into_iter().chain(self.turns.iter().map(|(by, waited)| (&**by, *waited))));
+        let held_by = longest_held(own, &self.turns);
         let transfer = &self.transfer;
         let set = transfer.flow().limit.as_ref().and_then(Limit::rate);
         macro_rules! line {
@@ -275,7 +278,7 @@ impl Account {
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(set),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
-            held_by,
+            held_by = held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
             outcome = ended.outcome.as_str();
             "response"
             ) };
@@ -341,8 +344,10 @@ pub(super) fn waited(connection: &Connection, now: Instant) -> (Duration, Durati
     (connection.sink.token_wait(now), connection.sink.reader_wait(now))
 }
 
-/// What held a response longest; `nothing` if none did for a millisecond.
-pub(super) fn held_by<'a>(waits: impl Iterator<Item = (&'a str, Duration)>) -> &'a str {
-    let longest = waits.max_by_key(|(_, waited)| *waited);
-    longest.filter(|(_, waited)| *waited >= Duration::from_millis(1)).map_or("nothing", |(what, _)| what)
+/// What held a response longest; `None` if nothing did for a millisecond. `turns` were waited for in shared budgets,
+/// by the names of their nodes.
+pub(super) fn longest_held(own: [(HeldBy, Duration); 4], turns: &[(Arc<str>, Duration)]) -> Option<HeldBy> {
+    let turns = turns.iter().map(|(node, waited)| (HeldBy::Budget(Arc::clone(node)), *waited));
+    let (by, waited) = own.into_iter().chain(turns).max_by_key(|(_, waited)| *waited)?;
+    (waited >= Duration::from_millis(1)).then_some(by)
 }

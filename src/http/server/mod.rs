@@ -55,7 +55,7 @@ use shedding::Shedding;
 
 pub use settings::Settings;
 
-pub use report::{ConnectionReport, HeldBy, Holding, Protocol, TransferReport};
+pub use report::{ConnectionReport, Protocol, TransferReport};
 
 /// An HTTP server: HTTP/1.0, HTTP/1.1, and HTTP/2 by prior knowledge.
 ///

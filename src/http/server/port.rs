@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::account::{held_by, waited};
+use super::account::{NOTHING, longest_held, waited};
 use super::connection::Connection;
 use super::{Handle, Protocol, Server, Stage};
-use crate::budget::ClientKey;
+use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
 use crate::limit::{Rate, RateOrOff};
 use crate::rt::Listener;
@@ -120,9 +120,13 @@ impl Stream {
     fn log(&self, bytes: u64, lasted: Duration, outcome: Outcome) {
         let (waits, turns) = self.record.waited();
         let (tokens, reader) = waited(&self.connection, self.connection.now());
-        let own =
-            [("pace", waits.pace), ("source", waits.source), ("connection_rate", tokens), ("reader", reader)];
-        let held_by = held_by(own.into_iter().chain(turns.iter().map(|(by, waited)| (&**by, *waited))));
+        let own = [
+            (HeldBy::Pace, waits.pace),
+            (HeldBy::Source, waits.source),
+            (HeldBy::ConnectionRate, tokens),
+            (HeldBy::Reader, reader),
+        ];
+        let held_by = longest_held(own, &turns);
         let pace = Rate::new((u128::from(bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         log::info!(
             target: "access",
@@ -135,7 +139,7 @@ impl Stream {
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(self.port.service.limit().rate()),
             bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
-            held_by,
+            held_by = held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
             outcome = outcome.as_str();
             "stream"
         );

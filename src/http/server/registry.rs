@@ -150,18 +150,20 @@ impl Connection {
     fn report(&self) -> ConnectionReport {
         let transfers = lock(&self.transfers).clone();
         let counts = self.sink.counts();
+        let now = self.now();
         ConnectionReport {
+            at: now,
             id: self.id,
             peer: self.ends.peer,
             local: self.ends.local,
             protocol: self.protocol.get().copied(),
-            age: self.now() - self.began,
+            age: now - self.began,
             requests: self.requests.load(Ordering::Relaxed),
             bytes_read: counts.bytes_read(),
             bytes_written: counts.bytes_written(),
             bytes_per_second: self.sink.bytes_per_second(),
             buffered: counts.buffered(),
-            holding: self.held(self.now()),
+            held: self.sink.held(),
             transfers: transfers.iter().map(|(number, transfer)| transfer.report(self, *number)).collect(),
         }
     }

@@ -5,14 +5,16 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-use crate::budget::ClientKey;
-use crate::http::budgets::{CLIENT, ROUTE, ROUTE_CLIENT, SERVER};
+use crate::budget::{ClientKey, Held};
+use crate::clock::Instant;
 use crate::http::peer::PeerAddr;
 use crate::limit::Rate;
 
 /// One live connection.
 #[derive(Clone, Debug)]
 pub struct ConnectionReport {
+    /// The instant that this is true of, on the server's clock.
+    pub at: Instant,
     /// Its number; those of later connections are higher. The log has the same.
     pub id: u64,
     /// Who is at the other end.
@@ -34,7 +36,7 @@ pub struct ConnectionReport {
     /// Bytes held because the socket refuses them.
     pub buffered: u64,
     /// What keeps bytes from the socket, if something does.
-    pub holding: Option<Holding>,
+    pub held: Option<Held>,
     /// Those under way, in the order in which they began.
     pub transfers: Vec<TransferReport>,
 }
@@ -53,6 +55,8 @@ pub enum Protocol {
 /// One request and its answer under way.
 #[derive(Clone, Debug)]
 pub struct TransferReport {
+    /// The instant that this is true of, on the server's clock.
+    pub at: Instant,
     /// Its number on the connection, from 1.
     pub number: u64,
     /// The request's method.
@@ -82,70 +86,5 @@ pub struct TransferReport {
     /// And on the average since the request's head.
     pub mean_bytes_per_second: u64,
     /// What holds it; `None` if nothing does at this moment.
-    pub holding: Option<Holding>,
-}
-
-/// What keeps bytes from going on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Holding {
-    /// What it is: the binding budget, or another cause.
-    pub by: HeldBy,
-    /// For how long yet, if that can be known: zero if it is over already. For a shared budget it is an
-    /// estimate, which is right if nobody comes or goes.
-    pub until: Option<Duration>,
-}
-
-/// What may hold a transfer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum HeldBy {
-    /// The rate of the response, or another filter that sleeps.
-    Pace,
-    /// The source: a backend, or a disk.
-    Source,
-    /// The rate of the connection.
-    ConnectionRate,
-    /// The client, which does not take what there is for it.
-    Reader,
-    /// What all responses of the server share.
-    Server,
-    /// What all responses to the client share.
-    Client,
-    /// What all responses of the route share.
-    Route,
-    /// What all responses of the route to the client share.
-    RouteClient,
-}
-
-impl HeldBy {
-    /// By the name of a node in the trees of budgets.
-    pub(super) fn of_node(name: &str) -> Self {
-        match name {
-            CLIENT => Self::Client,
-            ROUTE => Self::Route,
-            ROUTE_CLIENT => Self::RouteClient,
-            name => {
-                debug_assert_eq!(name, SERVER, "a node that is not known here");
-                Self::Server
-            }
-        }
-    }
-
-    /// As the access log and the admin listener have it.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Pace => "pace",
-            Self::Source => "source",
-            Self::ConnectionRate => "connection_rate",
-            Self::Reader => "reader",
-            Self::Server => SERVER,
-            Self::Client => CLIENT,
-            Self::Route => ROUTE,
-            Self::RouteClient => ROUTE_CLIENT,
-        }
-    }
-
-    /// Whether the time until it goes on is an estimate: others wait for the same.
-    pub const fn is_shared(self) -> bool {
-        matches!(self, Self::Server | Self::Client | Self::Route | Self::RouteClient)
-    }
+    pub held: Option<Held>,
 }

@@ -16,13 +16,14 @@ use http_body::{Body, Frame};
 use super::clients::Asker;
 use super::connection::Connection;
 use super::pieces::{Piece, Pieces};
-use super::report::{HeldBy, Holding, TransferReport};
-use crate::body::{BodyError, Held, PacedBody};
+use super::report::TransferReport;
+use crate::body::{BodyError, PacedBody};
+use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
 use crate::limit::Limit;
-use crate::sink::{Charge, HeldAs, SinkHeld};
+use crate::sink::{Charge, HeldAs};
 use crate::telemetry::Recent;
 
 /// Characters of a target that are kept when no access log wants more.
@@ -218,7 +219,7 @@ impl Transfer {
             pace_is_routes: flow.under_route,
             bytes_per_second: flow.recent.bytes_per_second(now),
             mean_bytes_per_second: per_second(flow.bytes, age),
-            holding: self.holding(&flow, connection, now),
+            held: self.held(&flow, connection, now),
             ..self.busy(number, now)
         }
     }
@@ -226,6 +227,7 @@ impl Transfer {
     /// What can be told while its task works on it: it waits for nothing.
     fn busy(&self, number: u64, now: Instant) -> TransferReport {
         TransferReport {
+            at: now,
             number,
             method: self.method.clone(),
             target: excerpt(&self.target, MAX_TARGET),
@@ -240,24 +242,24 @@ impl Transfer {
             pace_is_routes: false,
             bytes_per_second: 0,
             mean_bytes_per_second: 0,
-            holding: None,
+            held: None,
         }
     }
 
     /// What holds it. Bytes that are on their way already come first; but over HTTP/2 those may be another
     /// stream's.
-    fn holding(&self, flow: &Flow, connection: &Connection, now: Instant) -> Option<Holding> {
+    fn held(&self, flow: &Flow, connection: &Connection, now: Instant) -> Option<Held> {
         if flow.status.is_none() {
-            return Some(Holding { by: HeldBy::Source, until: None });
+            return Some(Held::by(HeldBy::Source));
         }
-        let body = || flow.body.as_ref().and_then(PacedBody::held).map(|held| held_in_body(held, now));
-        let socket = || connection.held(now);
+        let body = || flow.body.as_ref().and_then(PacedBody::held);
+        let socket = || connection.sink.held();
         if !self.is_multiplexed() {
             return socket().or_else(body);
         }
         let window = || {
             let since = flow.pieces.as_ref()?.watch().waiting_since()?;
-            (now - since >= WINDOW_PATIENCE).then_some(Holding { by: HeldBy::Reader, until: None })
+            (now - since >= WINDOW_PATIENCE).then(|| Held::by(HeldBy::Reader))
         };
         body().or_else(socket).or_else(window)
     }
@@ -288,26 +290,6 @@ impl Flow {
         Poll::Ready(match (ready!(frame), &mut self.pieces) {
             (Some(Ok(frame)), Some(pieces)) => Some(Ok(pieces.first_of(frame))),
             (frame, _) => frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))),
-        })
-    }
-}
-
-fn held_in_body(held: Held, now: Instant) -> Holding {
-    match held {
-        Held::Pace(due) => Holding { by: HeldBy::Pace, until: Some(due - now) },
-        Held::Source => Holding { by: HeldBy::Source, until: None },
-        Held::Budget(hold) => {
-            Holding { by: HeldBy::of_node(&hold.by), until: hold.until.map(|until| until - now) }
-        }
-    }
-}
-
-impl Connection {
-    /// What keeps bytes from its socket.
-    pub(super) fn held(&self, now: Instant) -> Option<Holding> {
-        self.sink.held().map(|held| match held {
-            SinkHeld::Tokens(due) => Holding { by: HeldBy::ConnectionRate, until: Some(due - now) },
-            SinkHeld::Reader => Holding { by: HeldBy::Reader, until: None },
         })
     }
 }

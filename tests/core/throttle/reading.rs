@@ -209,7 +209,7 @@ fn it_tells_what_holds_it_and_how_fast_it_is() {
     assert_eq!((reader.held(), meter.report().rate), (None, 2_000));
     assert!(task.read(&mut reader, 2_000).is_pending());
     let held = reader.held().unwrap();
-    assert_eq!((&*held.by, held.until), ("download", Some(Instant::from_millis(200))));
+    assert_eq!((held.by.as_str(), held.until), ("download", Some(Instant::from_millis(200))));
     for _ in 0..10 {
         clock.0.advance_to_next();
         assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);

@@ -5,18 +5,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::{ClientKey, Clients, Node, Seat};
-use crate::clock::Instant;
+use super::{ClientKey, Clients, Held, HeldBy, Node, Seat};
 use crate::limit::Weight;
-
-/// What holds a stream at the moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// The name of the node that cannot pay, or for whose turn it waits.
-    pub by: Arc<str>,
-    /// When its turn comes, about, if nobody comes or goes.
-    pub until: Option<Instant>,
-}
 
 /// Where a stream stands in the trees that bound it. The default is bounded by nothing.
 ///
@@ -134,9 +124,9 @@ impl Gate {
     }
 
     /// What makes it wait at the moment.
-    pub fn held(&self) -> Option<Hold> {
+    pub fn held(&self) -> Option<Held> {
         let seat = self.lanes[self.waiting?].as_ref()?.seat.as_ref()?;
-        seat.held().map(|(by, until)| Hold { by, until })
+        seat.held().map(|(node, until)| Held { by: HeldBy::Budget(node), until })
     }
 
     fn seats(&self) -> impl Iterator<Item = &Seat> {

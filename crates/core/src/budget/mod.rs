@@ -9,6 +9,7 @@ mod alarm;
 mod clients;
 mod each;
 mod gate;
+mod held;
 mod key;
 mod seat;
 
@@ -21,7 +22,8 @@ use crate::limit::{Budget, NodeId, Passed, Rate, Tree, Weight};
 
 pub use clients::Clients;
 pub use each::Each;
-pub use gate::{Gate, Hold};
+pub use gate::Gate;
+pub use held::{Held, HeldBy};
 pub use key::ClientKey;
 pub use seat::Seat;
 

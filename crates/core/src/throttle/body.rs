@@ -9,7 +9,7 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::Meter;
 use super::pace::Pace;
-use crate::budget::{Hold, Node};
+use crate::budget::{Held, Node};
 
 pin_project_lite::pin_project! {
     /// An [`http_body::Body`] at the pace of the node it stands below, with all nodes above.
@@ -48,7 +48,7 @@ impl<B> Paced<B> {
     }
 
     /// What makes it wait at the moment.
-    pub fn held(&self) -> Option<Hold> {
+    pub fn held(&self) -> Option<Held> {
         self.pace.held()
     }
 

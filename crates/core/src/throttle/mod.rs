@@ -86,7 +86,7 @@ mod write;
 
 use std::pin::Pin;
 
-use crate::budget::{Hold, Node};
+use crate::budget::{Held, Node};
 use pace::Pace;
 use read::Reading;
 
@@ -182,7 +182,7 @@ impl<IO> Throttle<IO> {
     }
 
     /// What makes it wait at the moment: its read, or else its write.
-    pub fn held(&self) -> Option<Hold> {
+    pub fn held(&self) -> Option<Held> {
         self.reading.pace.held().or_else(|| self.writing.held())
     }
 

@@ -4,7 +4,7 @@ use std::fmt;
 use std::task::{Context, Poll};
 
 use super::Meter;
-use crate::budget::{Gate, Hold, Node};
+use crate::budget::{Gate, Held, Node};
 use crate::clock::Instant;
 
 /// Asks for turns, and counts.
@@ -60,7 +60,7 @@ impl Pace {
         &self.meter
     }
 
-    pub(super) fn held(&self) -> Option<Hold> {
+    pub(super) fn held(&self) -> Option<Held> {
         self.gate.held()
     }
 }
