@@ -1,4 +1,4 @@
-//! Answers that are the server's own: short texts that say what is the matter.
+//! The server's own responses: short texts that say what is wrong.
 
 use headers::{ContentLength, HeaderMapExt};
 use http::header::{CONTENT_TYPE, LOCATION, X_CONTENT_TYPE_OPTIONS};
@@ -40,12 +40,10 @@ pub fn without_content(response: Response<Content>) -> Response<Content> {
     response.map(|_| Content::Empty)
 }
 
-/// Sends the client to the same address with a slash behind the path: the address of a folder, or of
-/// a route.
+/// Redirects to the same address with a slash after the path: the address of a folder or of a route.
 ///
-/// GET and HEAD get 301, which every client there is understands; other methods 308, so that they stay
-/// what they are. The address is a path with one slash before it: more, or a backslash, would name
-/// another host.
+/// GET and HEAD get 301, which every client understands; other methods get 308, which keeps the method. The address
+/// is a path with one leading slash: more, or a backslash, would name another host.
 pub fn add_slash(method: &Method, uri: &Uri) -> Response<Content> {
     let path = uri.path().trim_start_matches(['/', '\\']);
     let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -56,7 +54,7 @@ pub fn add_slash(method: &Method, uri: &Uri) -> Response<Content> {
     let mut response = plain(status, "This is a folder: its address ends in a slash.");
     match HeaderValue::from_str(&format!("/{path}/{query}")) {
         Ok(location) => response.headers_mut().insert(LOCATION, location),
-        // A `Uri` has no character that a field cannot have.
+        // Every character of a `Uri` may stand in a field value.
         Err(_) => return plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
     };
     response

@@ -1,4 +1,4 @@
-//! The budgets that a server's responses share, and whose budget a request is charged to.
+//! The budgets that a server's responses share, and the client whose budget a request is charged to.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -10,7 +10,7 @@ use crate::clock::Clock;
 use crate::config::{KeySource, SharedLimits};
 use crate::limit::Limit;
 
-/// The names of the nodes, as logs and the admin listener have them.
+/// Names of the nodes, as logs and the admin listener show them.
 pub(crate) const SERVER: &str = "server";
 pub(crate) const CLIENT: &str = "client";
 pub(crate) const ROUTE: &str = "route";
@@ -33,12 +33,12 @@ impl Budgets {
         }
     }
 
-    /// The node of the whole server: what all its responses share.
+    /// The node of the server, which all its responses share.
     pub fn server(&self) -> &Node {
         self.clients.above()
     }
 
-    /// The clients, by their keys.
+    /// The nodes of clients, by key.
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
@@ -48,19 +48,19 @@ impl Budgets {
         &self.connection
     }
 
-    /// By what clients are told apart.
+    /// What identifies a client.
     pub fn key(&self) -> KeySource {
         self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes all of it, for responses under way too; the key for requests from now on.
+    /// Sets all limits, also for responses under way, and the key for new requests.
     pub(crate) fn set(&self, limits: &SharedLimits) {
         self.server().set(limits.server);
         self.clients.reset(limits.client);
         *self.key.write().unwrap_or_else(PoisonError::into_inner) = limits.key.clone();
     }
 
-    /// Whose a request of `client` with these fields is.
+    /// The key that a request of `client` with these fields is charged to.
     pub(crate) fn key_of(&self, fields: &HeaderMap, client: &ClientAddr) -> ClientKey {
         if let KeySource::Header(name) = &*self.key.read().unwrap_or_else(PoisonError::into_inner)
             && let Some(key) = fields.get(name).and_then(|value| ClientKey::header(value.as_bytes()))

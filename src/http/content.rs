@@ -1,4 +1,4 @@
-//! What a route's source answers with, before filters: a head and a generator of buckets.
+//! The content of a response before filters: none, buckets at hand, or a generator of buckets.
 
 use std::task::{Context, Poll};
 
@@ -9,14 +9,14 @@ use crate::generator::Generator;
 pub enum Content {
     /// No bytes: the answer to HEAD, 204, 304 and their like.
     Empty,
-    /// Buckets at hand: a page, an error text, the slices of a file. `Eos` is added if it is missing.
+    /// Buckets at hand: a page, an error text, slices of a file. `Eos` is added if it is missing.
     Buckets(Brigade),
-    /// Buckets that come by and by: an upstream's body.
+    /// Buckets that arrive over time: an upstream's body.
     Stream(Box<dyn Generator>),
 }
 
 impl Content {
-    /// One piece of text or bytes.
+    /// One bucket of text or bytes.
     pub fn text(text: impl Into<bytes::Bytes>) -> Self {
         Self::Buckets([Bucket::Data(text.into())].into_iter().collect())
     }

@@ -1,5 +1,5 @@
-//! Log lines that somebody outside can cause as often as they like: some of a kind in ten seconds, and then how
-//! many were left out. A line for each would be an attack on the disk.
+//! Bounds log lines that a client can cause at will: a few of each kind in ten seconds, then one line with the number
+//! that was left out. Without a bound a client could fill the disk.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
 
-/// How long lines are counted together.
+/// The period of a bound.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Lines of one kind in a period, as for readers that were given up.
+/// Lines of one kind in a period.
 const MAX_LINES: usize = 20;
 
 /// Bounds the lines of one kind.
@@ -21,25 +21,25 @@ pub(crate) struct LogBound {
 
 #[derive(Default)]
 struct Period {
-    /// `None`: no line was asked for yet.
+    /// `None` before the first line.
     began: Option<Instant>,
     lines: usize,
     left_out: u64,
 }
 
 impl LogBound {
-    /// A bound of which nothing is used. Periods run on `clock`.
+    /// An unused bound. Periods are measured on `clock`.
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { clock, period: Mutex::default() })
     }
 
-    /// Whether one more line may be written now. Where lines are left out, `summary` writes one about their
-    /// number at the end of the period.
+    /// Whether one more line may be written now. If lines were left out, `summary` is called with their number at the
+    /// end of the period.
     pub(crate) fn admits(self: &Arc<Self>, summary: impl FnOnce(u64) + Send + 'static) -> bool {
         let now = self.clock.now();
         let mut period = self.period();
         let began = match period.began {
-            // A period of which lines were left out lasts until its summary takes them.
+            // A period with lines left out lasts until its summary is written.
             Some(began) if now < began + PERIOD || period.left_out > 0 => began,
             _ => {
                 *period = Period { began: Some(now), ..Period::default() };
@@ -91,14 +91,14 @@ mod tests {
         clock.advance(PERIOD - Duration::from_nanos(1));
         assert_eq!(ask(1), 0);
         assert!(summaries.try_recv().is_err());
-        // The task that sums up has to be asleep before its time can come.
+        // The task that writes the summary must be asleep before its time can come.
         while clock.sleepers() == 0 {
             std::thread::yield_now();
         }
         clock.advance(Duration::from_nanos(1));
         assert_eq!(summaries.recv_timeout(Duration::from_secs(10)), Ok(986));
         assert_eq!(ask(MAX_LINES - 1), MAX_LINES - 1);
-        // Nothing was left out of this period: there is nothing to sum up.
+        // Nothing was left out of this period: no summary.
         clock.advance(PERIOD);
         assert_eq!((ask(MAX_LINES), clock.sleepers()), (MAX_LINES, 0));
         assert!(summaries.try_recv().is_err());

@@ -1,18 +1,18 @@
-//! The normal form of a request's path, by which a request is routed and its source asked.
+//! The normal form of a request's path: what requests are routed by and sources are asked for.
 //!
 //! Pure. RFC 3986 §6.2.2: characters that need no percent-encoding have none, all others have one with
-//! large letters, and dot segments are removed. Two rules are ours:
+//! capital letters, and dot segments are removed. Two rules are ours:
 //!
 //! - **An empty segment means nothing.** `/a//b` is `/a/b`, as in a file system and as in nginx.
 //! - **`%2F` is a character of a name and never a separator**, nor is `\`.
 //!
-//! Beyond the RFC, sub-delimiters, `:` and `@` are decoded too: a path may have them as they are, and files and
-//! most backends take both spellings for one name. A `%` without two hexadecimal digits stands for itself,
+//! Beyond the RFC, sub-delimiters, `:` and `@` are decoded too: a path may contain them literally, and files and
+//! most backends treat both spellings as one name. A `%` without two hexadecimal digits stands for itself,
 //! which is `%25`, so that no second reading finds an encoding in it.
 
 use std::borrow::Cow;
 
-/// Whether a character stands in a path as it is: `pchar` of RFC 3986 without percent-encodings.
+/// Whether a character may stand in a path literally: `pchar` of RFC 3986 without percent-encodings.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
     let characters = *b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,;=:@";
@@ -24,10 +24,10 @@ const PLAIN: [bool; 256] = {
     plain
 };
 
-/// The normal form of `path`, which begins with a slash; what does not is no path, and comes back as it is. `None`
-/// if the path leads above its root: RFC 3986 §5.2.4 has it stop there, but no client means that.
+/// Returns the normal form of `path`. A text without a leading slash is no path and is returned unchanged. `None` if
+/// the path leads above its root: RFC 3986 §5.2.4 would clip it, but no client means that.
 ///
-/// Allocates only where the path is not normal. Normal forms are their own normal forms.
+/// Allocates only if the path is not in normal form. Idempotent.
 pub(super) fn normal(path: &str) -> Option<Cow<'_, str>> {
     if !path.starts_with('/') || is_normal(path.as_bytes()) {
         return Some(Cow::Borrowed(path));
@@ -53,8 +53,8 @@ pub(super) fn normal(path: &str) -> Option<Cow<'_, str>> {
     Some(Cow::Owned(normal))
 }
 
-/// Whether all who decode the path once read the same names from it: no segment is `.` or `..`, however its dots
-/// are spelt, and each `%` begins an encoding.
+/// Whether every reader that decodes the path once gets the same names: no segment is `.` or `..`, however its dots
+/// are encoded, and each `%` begins an encoding.
 pub(super) fn is_unambiguous(path: &str) -> bool {
     path.split('/').all(|segment| {
         let mut rest = segment;
@@ -70,7 +70,7 @@ pub(super) fn is_unambiguous(path: &str) -> bool {
     })
 }
 
-/// What `path`, a normal form, is for those who take `%2F` or `\` for a separator; `None` if there is neither in it.
+/// Returns how `path`, a normal form, is read where `%2F` and `\` are separators; `None` if it contains neither.
 pub(super) fn with_other_separators(path: &str) -> Option<String> {
     let has_some = path.contains("%2F") || path.contains("%5C");
     has_some.then(|| path.replace("%2F", "/").replace("%5C", "/"))
@@ -97,7 +97,7 @@ fn is_normal(path: &[u8]) -> bool {
     true
 }
 
-/// Appends a segment with its characters in their normal form.
+/// Appends a segment in normal form.
 fn push_segment(normal: &mut String, segment: &str) {
     let segment = segment.as_bytes();
     let mut at = 0;
@@ -167,7 +167,7 @@ mod tests {
             ("/caf%c3%a9", "/caf%C3%A9"),
             ("/%ff", "/%FF"),
             ("/\"{|}^`<>", "/%22%7B%7C%7D%5E%60%3C%3E"),
-            // What no encoding is does not become one.
+            // A text that is no encoding does not become one.
             ("/100%", "/100%25"),
             ("/%zz%4", "/%25zz%254"),
             ("/%%37%33", "/%2573"),

@@ -1,4 +1,4 @@
-//! Who is on the other end of a connection, whether it is believed, and for whom it asks.
+//! The peer of a connection, trusted proxies, and the client that a request comes from.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -11,12 +11,12 @@ use crate::address::Network;
 
 pub use crate::rt::PeerAddr;
 
-/// The peers whose word about their own clients is believed: proxies of ours in front of this server.
+/// Trusted peers: our own proxies in front of this server, whose `Forwarded` and `X-Forwarded-*` are believed.
 #[derive(Clone, Debug, Default)]
 pub struct TrustedPeers(Arc<[Network]>);
 
 impl TrustedPeers {
-    /// Whether a peer with this address is believed.
+    /// Whether a peer with this address is trusted.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(ip))
     }
@@ -28,20 +28,20 @@ impl FromIterator<Network> for TrustedPeers {
     }
 }
 
-/// The client a request is from, as all that tell of it have it: log, limits, bounds.
+/// The client of a request, the same for log, limits and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ClientAddr {
-    /// Whoever is at the other end of the connection.
+    /// The peer of the connection.
     Peer(PeerAddr),
-    /// Somebody for whom a trusted proxy at the other end asks.
+    /// The client that a trusted proxy, the peer, asks for.
     Named(IpAddr),
 }
 
 impl ClientAddr {
-    /// The client that `fields` of a request from `peer` tell of.
+    /// Resolves the client of a request from `peer` with these `fields`.
     ///
     /// Only a trusted peer is believed, and only as far as the proxies that it names are trusted too. If its
-    /// `Forwarded` and `X-Forwarded-*` contradict each other neither is: the client is the peer, and the
+    /// `Forwarded` and `X-Forwarded-*` contradict each other, neither is believed: the client is the peer, and the
     /// second value is true.
     pub(super) fn resolve(peer: PeerAddr, fields: &HeaderMap, trusted: &TrustedPeers) -> (Self, bool) {
         let Some(ip) = peer.ip().filter(|ip| trusted.contains(*ip)) else { return (Self::Peer(peer), false) };

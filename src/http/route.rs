@@ -1,4 +1,4 @@
-//! Routes: which path is answered from where, at which pace, through which filters.
+//! Routes: a path prefix with a source, a pace and filters.
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -16,7 +16,7 @@ use crate::rt;
 
 pub use super::source::{Answer, Handler};
 
-/// A part of the URL space: paths below one prefix, with a source, a pace and filters.
+/// A part of the URL space: the paths below one prefix, with a source, a pace and filters.
 ///
 /// ```
 /// use sluicegate::filter::{Count, Counts, named};
@@ -35,9 +35,9 @@ pub struct Route {
     path: String,
     /// `path` in its normal form.
     prefix: String,
-    /// Set when it becomes a server's.
+    /// Its number in telemetry; set by the server.
     pub(super) number: usize,
-    /// Its clients, below the node that all its responses share.
+    /// Nodes of its clients, below the node that all its responses share.
     clients: Clients,
     weight: Weight,
     pub(super) source: RouteSource,
@@ -51,22 +51,22 @@ pub(super) enum RouteSource {
     Other(Box<dyn Source>),
 }
 
-/// A place in a route's order of filters.
+/// A stage in a route's chain of filters.
 pub(super) enum Stage {
     Named(Arc<dyn FilterFactory>),
-    /// A pace of its own, beside the route's.
+    /// A rate filter beside the route's.
     Pace(Pacing),
-    /// The route's pace.
+    /// The route's rate filter.
     RoutePace,
 }
 
-/// What a rate filter is made of.
+/// What rate filters of responses are made from.
 pub(super) struct Pacing {
-    /// The filter's; empty if it has none.
+    /// The filter's name; empty if it has none.
     name: String,
     pub(super) limit: Limit,
     pub(super) end_of_stream: EndOfStream,
-    /// What its responses leave to the next ones of the same client.
+    /// What a response leaves to the next one of the same client.
     pub(super) carryovers: Carryovers,
 }
 
@@ -88,7 +88,7 @@ impl Route {
         }
     }
 
-    /// Paths below `path` are files in the folder `root`, with the defaults of [`Files`].
+    /// Serves files of the folder `root` below `path`, with the defaults of [`Files`].
     ///
     /// # Errors
     /// The folder cannot be opened.
@@ -96,27 +96,27 @@ impl Route {
         Ok(Self::new(path, RouteSource::Files(Files::new(root.as_ref())?)))
     }
 
-    /// Paths below `path` are files as `files` says.
+    /// Serves `files` below `path`.
     pub fn folder(path: &str, files: Files) -> Self {
         Self::new(path, RouteSource::Files(files))
     }
 
-    /// Paths below `path` are asked of an upstream.
+    /// Passes requests below `path` to an upstream.
     pub fn proxy(path: &str, proxy: Proxy) -> Self {
         Self::of(path, proxy.at(path))
     }
 
-    /// Paths below `path` are answered by the caller's own code.
+    /// Passes requests below `path` to `handler`.
     pub fn handler(path: &str, handler: impl Handler + 'static) -> Self {
         Self::of(path, handler)
     }
 
-    /// Paths below `path` are answered by `source`.
+    /// Passes requests below `path` to `source`.
     pub fn of(path: &str, source: impl Source) -> Self {
         Self::new(path, RouteSource::Other(Box::new(source)))
     }
 
-    /// Its source, if that is a `T`. Never one of files.
+    /// Returns its source if that is a `T`; never one of files.
     pub fn source<T: Source>(&self) -> Option<&T> {
         let source: &dyn Any = self.source.other()?;
         source.downcast_ref()
@@ -129,49 +129,49 @@ impl Route {
         self
     }
 
-    /// Lets `bytes` of each response leave ahead of the pace. Default 0.
+    /// Lets `bytes` of each response pass ahead of the rate. Default 0.
     #[must_use]
     pub fn burst(self, bytes: u64) -> Self {
         self.pacing.limit.set_burst(bytes);
         self
     }
 
-    /// Has the pace of each response delay nothing, and count what it would have delayed.
+    /// If set, the rate delays nothing and only counts what it would have delayed. Default false.
     #[must_use]
     pub fn report_only(self, report_only: bool) -> Self {
         self.pacing.limit.set_report_only(report_only);
         self
     }
 
-    /// What all responses of the route share. Default: no limit.
+    /// Limits all responses of the route together. Default: no limit.
     #[must_use]
     pub fn total(self, budget: Budget) -> Self {
         self.clients.above().set(budget);
         self
     }
 
-    /// What all its responses to one client share. Default: no limit.
+    /// Limits all responses of the route to one client together. Default: no limit.
     #[must_use]
     pub fn per_client(self, budget: Budget) -> Self {
         self.clients.set(budget);
         self
     }
 
-    /// The share of a response beside the others of its client. Default 1.
+    /// The weight of a response among the others of its client. Default 1.
     #[must_use]
     pub fn weight(mut self, weight: Weight) -> Self {
         self.weight = weight;
         self
     }
 
-    /// What happens to the remainder of less than a chunk at the end of a response.
+    /// Sets what happens to the last part of a response, which is less than a chunk.
     #[must_use]
     pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
         self.pacing.end_of_stream = rule;
         self
     }
 
-    /// Adds a filter behind those added before. The rate filter comes last, unless
+    /// Adds a filter after those added before. The rate filter comes last, unless
     /// [`pace_here`](Self::pace_here) puts it elsewhere.
     #[must_use]
     pub fn filter(self, factory: impl FilterFactory + 'static) -> Self {
@@ -185,8 +185,8 @@ impl Route {
         self
     }
 
-    /// Puts the rate filter at this place in the order: what it lets out at the pace is what the
-    /// filters behind it get, not what they make of it.
+    /// Puts the rate filter at this place in the order. It then limits the input of the filters after it, not
+    /// their output.
     #[must_use]
     pub fn pace_here(mut self) -> Self {
         self.stages.retain(|stage| !matches!(stage, Stage::RoutePace));
@@ -194,20 +194,19 @@ impl Route {
         self
     }
 
-    /// Adds a rate filter with a limit of its own, beside the route's: of what passes here, whatever
-    /// later filters make of it.
+    /// Adds a rate filter with its own limit, beside the route's, at this place in the order.
     #[must_use]
     pub fn pace(self, limit: Limit, end_of_stream: EndOfStream) -> Self {
         self.named_pace("", limit, end_of_stream)
     }
 
-    /// The same with a name, by which a reload finds it again.
+    /// Adds a [`pace`](Self::pace) with a name, by which a reload finds it.
     pub(crate) fn named_pace(mut self, name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
         self.stages.push(Stage::Pace(Pacing::new(name, limit, end_of_stream)));
         self
     }
 
-    /// The limits of rate filters beside the route's that have names.
+    /// Names and limits of the named rate filters beside the route's.
     pub(crate) fn named_paces(&self) -> impl Iterator<Item = (&str, &Limit)> {
         self.named().map(|pacing| (pacing.name.as_str(), &pacing.limit))
     }
@@ -267,33 +266,32 @@ impl Route {
         &self.pacing.limit
     }
 
-    /// The clients of the route, below the node that all its responses share; live.
+    /// The live nodes of its clients, below the node that all its responses share.
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
 
-    /// Where a response to one client stands, in the route's tree and in the server's.
+    /// The budgets of a response to one client: in the route's tree and in the server's.
     pub(super) fn gate(&self, server: &Clients, key: &ClientKey) -> Gate {
         Gate::of_client(Some(&self.clients), server, key, self.weight)
     }
 
-    /// Whether filters with a pace of their own stand beside the route's.
+    /// Whether it has rate filters beside its own.
     pub(super) fn has_other_paces(&self) -> bool {
         self.stages.iter().any(|stage| matches!(stage, Stage::Pace(_)))
     }
 
-    /// Whether some filter reads heads, so that the request's must be kept.
+    /// Whether a filter reads the request's head, which must be kept then.
     pub(super) fn has_named_filters(&self) -> bool {
         self.stages.iter().any(|stage| matches!(stage, Stage::Named(_)))
     }
 
-    /// The path it answers, in its normal form.
+    /// Its path in normal form.
     pub(super) fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The rest of `path` behind this route's prefix; `None` if the path is not below it. The rest
-    /// begins without a slash.
+    /// Returns `path` without this route's prefix and the slash after it; `None` if it is not below the route.
     pub(super) fn rest<'a>(&self, path: &'a str) -> Option<&'a str> {
         let rest = path.strip_prefix(self.prefix.as_str())?;
         if self.prefix.ends_with('/') || rest.is_empty() { Some(rest) } else { rest.strip_prefix('/') }
@@ -314,7 +312,7 @@ impl Pacing {
         Self { name: name.to_owned(), limit, end_of_stream, carryovers: Carryovers::default() }
     }
 
-    /// A filter for one response, under `limit`.
+    /// Makes the filter of one response, under `limit`.
     pub(super) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
         let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
         Box::new(filter.carried_by(carryover))

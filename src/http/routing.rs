@@ -1,4 +1,4 @@
-//! Which route answers a request, and what its source is asked for.
+//! Finds the route of a request, and the target that its source is asked for.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use super::source::Paths;
 pub(super) enum Found {
     /// To a route.
     Route(Arc<Route>, Target),
-    /// To the prefix of a route without its slash at the end; the target in its normal form.
+    /// To the prefix of a route but for its trailing slash; the target in normal form.
     MissingSlash(Uri),
-    /// To another route for those who take `%2F` or `\` for a separator than for those who do not. Only for
-    /// sources of which it is not known which they are.
+    /// To one route if `%2F` and `\` are separators, and to another if they are not. Only for sources that may read
+    /// them either way.
     Ambiguous,
     /// Nowhere: no route has this path.
     Nothing,
@@ -29,11 +29,11 @@ pub(super) enum Found {
 /// What a route's source is asked for.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// In normal form; for an upstream as the client spelt it, where that means the same.
+    /// In normal form, or for an upstream as the client spelt it, where that means the same.
     uri: Uri,
-    /// Where in its path what is behind the route's prefix begins.
+    /// The offset in its path at which the rest after the route's prefix begins.
     rest: usize,
-    /// Whether `uri` is another than the request's.
+    /// Whether `uri` differs from the request's.
     pub(super) is_rewritten: bool,
 }
 
@@ -42,7 +42,7 @@ impl Target {
         &self.uri
     }
 
-    /// The path behind the route's prefix, without a slash before it.
+    /// The path after the route's prefix, without a leading slash.
     pub(super) fn rest(&self) -> &str {
         &self.uri.path()[self.rest..]
     }
@@ -52,7 +52,7 @@ impl Target {
 pub(super) struct Routes(Vec<Arc<Route>>);
 
 impl Routes {
-    /// Routes that are told apart by the numbers that `number` gives to their paths.
+    /// Sorts `routes`, and numbers them by their paths with `number`.
     pub(super) fn new(mut routes: Vec<Route>, number: impl Fn(&str) -> usize) -> Self {
         // Longest first; of equal ones, the first given.
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix().len()));
@@ -69,8 +69,7 @@ impl Routes {
         self.0.iter()
     }
 
-    /// Where a request for `uri` leads: the route of the normal form of its path. Allocates only where the path
-    /// is not in normal form.
+    /// Finds the route of the normal form of `uri`'s path. Allocates only if the path is not in normal form.
     pub(super) fn find(&self, uri: &Uri) -> Found {
         let given = uri.path();
         if !given.starts_with('/') {
@@ -86,7 +85,7 @@ impl Routes {
         if paths != Paths::Normal && self.is_ambiguous(route, &path) {
             return Found::Ambiguous;
         }
-        // As it is where nothing in it was taken out, so that encodings that mean something to an upstream stay.
+        // Unchanged if nothing was removed, so that encodings that mean something to an upstream stay.
         let passes = paths == Paths::AsGiven && path::is_unambiguous(given);
         let (path, is_rewritten) = match route.rest(given) {
             Some(_) if passes => (given, false),
@@ -100,7 +99,7 @@ impl Routes {
         }
     }
 
-    /// The route of a normal form, and whether it is below it; if not, only its slash at the end is missing.
+    /// The route of a normal form, and whether the path is below it; if not, only its trailing slash is missing.
     fn below(&self, path: &str) -> Option<(&Arc<Route>, bool)> {
         self.0.iter().find_map(|route| match route.rest(path) {
             Some(_) => Some((route, true)),
@@ -108,7 +107,7 @@ impl Routes {
         })
     }
 
-    /// Whether `path`, which is `route`'s, is another's for those who take other characters for separators.
+    /// Whether `path`, which belongs to `route`, belongs to another where `%2F` and `\` are separators.
     fn is_ambiguous(&self, route: &Arc<Route>, path: &str) -> bool {
         let Some(other) = path::with_other_separators(path) else { return false };
         let found = path::normal(&other).and_then(|path| self.below(&path));
@@ -116,7 +115,7 @@ impl Routes {
     }
 }
 
-/// The same with another path; `None` if it becomes too long.
+/// Returns `uri` with another path; `None` if it becomes too long.
 fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
     if uri.path() == path {
         return Some(uri.clone());

@@ -1,5 +1,4 @@
-//! A connection that changes protocols: it is handed over to whoever asked for it, behind the answer that
-//! says so (RFC 9110, section 7.8).
+//! Connections that change protocols: passed to whoever asked for them, after the 101 response (RFC 9110, section 7.8).
 
 use std::fmt;
 use std::future::Future;
@@ -13,12 +12,12 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use http::Request;
 use hyper::rt::{Read, ReadBuf, Write};
 
-/// The client's connection when it has changed protocols. Completes when the answer, of status 101, has gone
-/// out; with an error if there is no such answer.
+/// The client's connection once it has changed protocols. Completes when the 101 response has been sent; fails if
+/// there is no such response.
 #[derive(Clone)]
 pub struct Upgrade {
     kind: Kind,
-    /// What is read of the connection is added to it.
+    /// Counts bytes read from the connection.
     read: Option<Arc<AtomicU64>>,
 }
 
@@ -31,16 +30,16 @@ enum Kind {
 #[derive(Default)]
 struct Slot {
     stream: Option<Upgraded>,
-    /// There is or was a stream, or none will come.
+    /// The stream was passed on, or none will come.
     is_over: bool,
     waiting: Option<Waker>,
 }
 
-/// What hands a connection over. Dropped before that, there is none.
+/// Passes a connection to its [`Upgrade`], which fails if this is dropped before.
 pub(crate) struct Handover(Arc<Mutex<Slot>>);
 
 impl Upgrade {
-    /// The connection that `request` came on, as a server of this crate or one of hyper has put it there.
+    /// Takes the upgrade out of `request`, where a server of this crate or hyper's has put it.
     pub fn of<B>(request: &mut Request<B>) -> Self {
         match request.extensions_mut().remove::<Self>() {
             Some(upgrade) => upgrade,
@@ -48,13 +47,13 @@ impl Upgrade {
         }
     }
 
-    /// An upgrade of ours and what completes it.
+    /// An upgrade and its other half, which completes it.
     pub(crate) fn new() -> (Self, Handover) {
         let slot = Arc::new(Mutex::default());
         (Self { kind: Kind::Ours(Arc::clone(&slot)), read: None }, Handover(slot))
     }
 
-    /// The same, adding what is read of the connection to `read`.
+    /// Adds the number of bytes read from the connection to `read`.
     pub(crate) fn counting(self, read: Arc<AtomicU64>) -> Self {
         Self { read: Some(read), ..self }
     }
@@ -98,7 +97,7 @@ impl fmt::Debug for Upgrade {
 }
 
 impl Handover {
-    /// Hands the connection over.
+    /// Passes the connection on.
     pub(crate) fn complete(self, stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) {
         self.end(Some(Upgraded::new(stream)));
     }
@@ -119,7 +118,7 @@ impl Drop for Handover {
     }
 }
 
-/// A connection that changed protocols, from the first byte behind the request's head on.
+/// A connection that changed protocols, from the first byte after the request's head.
 pub struct Upgraded {
     stream: Box<dyn Stream>,
     read: Option<Arc<AtomicU64>>,
@@ -173,7 +172,7 @@ impl fmt::Debug for Upgraded {
     }
 }
 
-/// hyper's connection as the `futures` traits have it.
+/// hyper's connection with the `futures` traits.
 struct OfHyper(hyper::upgrade::Upgraded);
 
 impl AsyncRead for OfHyper {

@@ -3,10 +3,10 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in microseconds; what is longer goes into one more.
+/// Upper bounds of the buckets, in microseconds; a last bucket takes longer durations.
 ///
-/// From a small file over loopback to a paced download of an hour: the pace makes long responses
-/// the rule here, so there are more bounds above a second than elsewhere.
+/// From a small file over loopback to a paced download of an hour. Paced responses are long, so there are more bounds
+/// above a second than elsewhere.
 const BOUNDS: [u64; 16] = [
     5_000,
     10_000,
@@ -26,7 +26,7 @@ const BOUNDS: [u64; 16] = [
     3_600_000_000,
 ];
 
-/// Bounds for what should take no time at all, in microseconds: an event's way to its subscriber.
+/// Bounds for short delays, in microseconds: from an event's publication to its subscriber.
 const FINE: [u64; BOUNDS.len()] = [
     100,
     250,
@@ -58,14 +58,14 @@ pub struct Durations {
 }
 
 impl Default for Durations {
-    /// Told apart from 5 ms to an hour.
+    /// Resolves 5 ms to an hour.
     fn default() -> Self {
         Self { bounds: &BOUNDS, buckets: Default::default(), micros: AtomicU64::new(0) }
     }
 }
 
 impl Durations {
-    /// Told apart from a tenth of a millisecond to five minutes.
+    /// Resolves 0.1 ms to five minutes.
     pub(crate) fn fine() -> Self {
         Self { bounds: &FINE, ..Self::default() }
     }
@@ -82,8 +82,8 @@ impl Durations {
         Duration::from_micros(self.micros.load(Ordering::Relaxed))
     }
 
-    /// Each bucket's upper bound in seconds, itself included, and how many durations fell into it and
-    /// into none before it. The last bound is infinite.
+    /// Each bucket's inclusive upper bound in seconds, and the number of durations in it and in no bucket before. The
+    /// last bound is infinite.
     pub fn buckets(&self) -> [(f64, u64); BOUNDS.len() + 1] {
         std::array::from_fn(|at| {
             let bound = self.bounds.get(at).map_or(f64::INFINITY, |micros| *micros as f64 / 1e6);

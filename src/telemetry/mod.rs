@@ -1,8 +1,7 @@
 //! What the HTTP server counts: connections as they come, responses as they end, their content also before.
 //!
-//! Plain atomics, added to once for each connection and each response and read when somebody asks.
-//! Knows no exposition format (that is `admin`) and no socket; what goes over sockets, the
-//! [sinks](crate::sink::SinkCounts) count.
+//! Plain atomics, updated once for each connection and each response, and read on request. Knows no exposition format
+//! (that is `admin`) and no socket; [sinks](crate::sink::SinkCounts) count the bytes of sockets.
 
 mod histogram;
 mod recent;
@@ -22,7 +21,7 @@ pub struct Telemetry {
     accepted: AtomicU64,
     refused: AtomicU64,
     stalled_streams: AtomicU64,
-    /// By their numbers. Only ever added to: a route that is gone keeps what it counted.
+    /// Indexed by number. Never shrinks: a removed route keeps its counts.
     routes: RwLock<Vec<Arc<RouteCounts>>>,
     unrouted: Arc<RouteCounts>,
 }
@@ -34,12 +33,12 @@ pub enum Outcome {
     Complete,
     /// Not all of its content did.
     Aborted,
-    /// The client left before there was a head.
+    /// The client left before the response had a head.
     Abandoned,
 }
 
 impl Outcome {
-    /// As the access log has it.
+    /// The name in the access log.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Complete => "complete",
@@ -54,9 +53,9 @@ impl Outcome {
 pub(crate) struct Ended {
     /// The route's [number](Telemetry::route); `None` if no route answered.
     pub(crate) route: Option<usize>,
-    /// `None` if the client left before there was one.
+    /// `None` if the client left before.
     pub(crate) status: Option<StatusCode>,
-    /// Bytes of content that were handed on, framing excepted.
+    /// Bytes of content passed on, without framing.
     pub(crate) bytes: u64,
     /// Of these, how many were counted while it was under way.
     pub(crate) counted: u64,
@@ -66,7 +65,7 @@ pub(crate) struct Ended {
 }
 
 impl Telemetry {
-    /// Nothing counted yet.
+    /// All counts at zero.
     pub(crate) fn new() -> Self {
         Self {
             accepted: AtomicU64::new(0),
@@ -77,7 +76,7 @@ impl Telemetry {
         }
     }
 
-    /// The number of the route at `path`; always the same, also for one that comes later in its place.
+    /// The number of the route at `path`. Stable: a route that replaces it has the same.
     pub(crate) fn route(&self, path: &str) -> usize {
         let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
         let known = routes.iter().position(|route| route.path() == Some(path));
@@ -98,12 +97,12 @@ impl Telemetry {
         self.accepted.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a connection that is told to come again, or closed unheard.
+    /// Counts a connection that is refused, with a response or without.
     pub(crate) fn connection_refused(&self) {
         self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a stream of HTTP/2 that was reset because its client took nothing.
+    /// Counts an HTTP/2 stream that was reset because its client took nothing.
     pub(crate) fn stream_stalled(&self) {
         self.stalled_streams.fetch_add(1, Ordering::Relaxed);
     }
@@ -132,31 +131,30 @@ impl Telemetry {
         route.durations.observe(ended.lasted);
     }
 
-    /// Connections served so far, those refused excepted.
+    /// Connections served so far, without refused ones.
     pub fn connections_accepted(&self) -> u64 {
         self.accepted.load(Ordering::Relaxed)
     }
 
-    /// Connections so far that were told to come again, or closed unheard, for want of room.
+    /// Connections refused so far, with a response or without, because a limit of connections was reached.
     pub fn connections_refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Streams of HTTP/2 that were reset because their client took nothing for too long, while their
-    /// connection lived on.
+    /// HTTP/2 streams that were reset because their client took nothing for too long, while the connection went on.
     pub fn stalled_streams(&self) -> u64 {
         self.stalled_streams.load(Ordering::Relaxed)
     }
 
-    /// What each route answered; last, what no route did.
+    /// The counts of each route, then those of responses without a route.
     pub fn routes(&self) -> Vec<Arc<RouteCounts>> {
         let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
         routes.iter().chain([&self.unrouted]).map(Arc::clone).collect()
     }
 }
 
-/// The responses of one route, or those that belong to none. Counted when they end; their content when somebody
-/// asks for it.
+/// The counts of one route, or of responses without a route. Responses are counted when they end; their content also
+/// before, when counts are read.
 #[derive(Debug)]
 pub struct RouteCounts {
     path: Option<String>,
@@ -171,7 +169,7 @@ pub struct RouteCounts {
 /// The classes of status codes (RFC 9110 section 15).
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
 
-/// A status's place in [`CLASSES`]. One that HTTP does not know counts as an error of the server.
+/// A status's index in [`CLASSES`]. A status unknown to HTTP counts as a server error.
 fn class(status: StatusCode) -> usize {
     usize::from(status.as_u16() / 100).clamp(1, CLASSES.len()) - 1
 }
@@ -188,8 +186,7 @@ impl RouteCounts {
         }
     }
 
-    /// The route's path; `None` for answers that belong to none: no route led there, or the server
-    /// had no room.
+    /// The route's path; `None` for responses without a route: no route matched, or the server was full.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
     }
@@ -199,17 +196,17 @@ impl RouteCounts {
         CLASSES.into_iter().zip(&self.by_class).map(|(class, count)| (class, count.load(Ordering::Relaxed)))
     }
 
-    /// Responses whose content was not handed on to its end.
+    /// Responses whose content was not passed on to its end.
     pub fn aborted(&self) -> u64 {
         self.aborted.load(Ordering::Relaxed)
     }
 
-    /// Requests whose client left before there was an answer.
+    /// Requests whose client left before the response had a head.
     pub fn abandoned(&self) -> u64 {
         self.abandoned.load(Ordering::Relaxed)
     }
 
-    /// Bytes of content handed on, after content coding, framing excepted.
+    /// Bytes of content passed on, after content coding, without framing.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
     }

@@ -1,6 +1,6 @@
 //! The syntax of one element of `Forwarded` (RFC 7239, section 4).
 
-/// The element that `text` begins with, and what stands behind it and its comma; `None` if it is none.
+/// Splits off the element that `text` begins with; returns it and the text after its comma. `None` if malformed.
 pub(super) fn element(text: &str) -> Option<(Vec<(String, String)>, &str)> {
     let mut pairs: Vec<(String, String)> = Vec::new();
     let mut rest = text.trim_start_matches([' ', '\t']);
@@ -27,8 +27,7 @@ pub(super) fn element(text: &str) -> Option<(Vec<(String, String)>, &str)> {
     }
 }
 
-/// The value that `text` begins with, unquoted, and what stands behind it. Addresses of IPv6 are taken
-/// without their quotes too.
+/// Splits off the value that `text` begins with, unquoted. IPv6 addresses are accepted without quotes too.
 fn value(text: &str) -> Option<(String, &str)> {
     let Some(quoted) = text.strip_prefix('"') else {
         let end = text.find([';', ',', ' ', '\t']).unwrap_or(text.len());

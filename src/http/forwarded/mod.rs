@@ -1,7 +1,6 @@
-//! What trusted proxies tell of the clients they ask for: `Forwarded` (RFC 7239) and `X-Forwarded-For`,
-//! `-Proto` and `-Host`, read into one set of facts.
+//! Reads `Forwarded` (RFC 7239) and `X-Forwarded-For`, `-Proto` and `-Host` of trusted proxies into one set of claims.
 //!
-//! Who the client is and what a backend is told are both made from these facts, so they cannot differ.
+//! The client's address and the fields sent to a backend are both made from these claims, so they cannot differ.
 
 mod element;
 
@@ -19,11 +18,11 @@ pub(super) const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwar
 pub(super) const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
-/// The most hops that are kept of each kind of field, the nearest ones: what stands before is any client's to
-/// write, and must not grow a request.
+/// Hops kept of each kind of field, the nearest ones: any client can write those before, and they must not grow a
+/// request.
 const MAX_HOPS: usize = 64;
 
-/// What one hop is known by.
+/// The identity of one hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Ip(IpAddr),
@@ -31,16 +30,16 @@ pub(super) enum Node {
     Hidden(String),
 }
 
-/// One hop of a request: what its proxy saw, and said of it.
+/// One hop of a request, as its proxy described it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Hop {
-    /// Who asked the proxy.
+    /// The peer of the proxy.
     pub(super) node: Node,
-    /// All that `Forwarded` has of it, in its order; names in lower case, values without their quotes.
+    /// Its parameters in `Forwarded`, in order; names in lower case, values unquoted.
     pub(super) pairs: Vec<(String, String)>,
 }
 
-/// The facts, the client's own hop first. The default knows nothing.
+/// The claims, the client's own hop first. Empty by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Claims {
     pub(super) hops: Vec<Hop>,
@@ -50,17 +49,16 @@ pub(super) struct Claims {
     pub(super) host: Option<String>,
 }
 
-/// `Forwarded` and `X-Forwarded-*` tell two different stories. One of them may be the client's own
-/// invention, which a proxy that writes only the other let through; which one is not known here. So
-/// neither is believed.
+/// `Forwarded` and `X-Forwarded-*` contradict each other. One of them may be forged by the client and passed by a
+/// proxy that writes only the other; which one is not known, so neither is believed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Contradiction;
 
 impl Claims {
-    /// What the fields tell. `Forwarded` that is not well formed tells nothing.
+    /// Reads the claims in `fields`. A malformed `Forwarded` is ignored.
     ///
-    /// Both kinds may be there: then one list of hops must end as the other does, and scheme and host be
-    /// the same where both tell them.
+    /// If both kinds are present, one list of hops must be the end of the other, and scheme and host must agree where
+    /// both state them.
     ///
     /// # Errors
     /// They are not.
@@ -77,7 +75,7 @@ impl Claims {
         }
         let proto = merge(new.proto, old.proto)?;
         let host = merge(new.host, old.host)?;
-        // The longer one knows more; of the hops that both have `Forwarded` tells more.
+        // The longer list has more hops; of hops in both, `Forwarded` says more.
         let before = also.len().saturating_sub(said.len());
         let hops = old.hops.into_iter().take(before).chain(new.hops).collect();
         Ok(Self { hops, proto, host })
@@ -118,8 +116,8 @@ impl Claims {
         Some(Self { proto: first("proto"), host: first("host"), hops })
     }
 
-    /// The client's address for a trusted `peer`: the last hop that is no trusted proxy, or the trusted proxy
-    /// that does not tell who asked it.
+    /// The client's address for a trusted `peer`: the last hop that is no trusted proxy, or the trusted proxy that
+    /// does not name its peer.
     pub(super) fn client(&self, peer: IpAddr, trusted: &TrustedPeers) -> IpAddr {
         last_untrusted(peer, self.hops.iter().rev().map(|hop| hop.node.ip()), trusted)
     }
@@ -127,7 +125,7 @@ impl Claims {
 
 /// The address of the client that a trusted `peer` asks for; the peer's if it names none.
 ///
-/// What stands further left was written by that client itself, or by somebody who is not believed.
+/// Anything further left was written by that client itself or by an untrusted hop.
 ///
 /// # Errors
 /// The fields contradict each other.
@@ -139,7 +137,7 @@ pub(super) fn client_of(
     if fields.contains_key(FORWARDED) {
         return Ok(Claims::read(fields)?.client(peer, trusted));
     }
-    // The usual case allocates nothing.
+    // The common case allocates nothing.
     Ok(last_untrusted(peer, members_from_last(fields, &X_FORWARDED_FOR).map(ip_of), trusted))
 }
 
@@ -195,7 +193,7 @@ fn ip_of(text: &str) -> Option<IpAddr> {
     whole().or_else(with_port).or_else(bracketed).or_else(named_port).map(|ip| ip.to_canonical())
 }
 
-/// What two sources tell of one thing, if they tell the same.
+/// Merges two claims about one thing; `Err` if they differ.
 fn merge(one: Option<String>, other: Option<String>) -> Result<Option<String>, Contradiction> {
     match (one, other) {
         (Some(one), Some(other)) if !one.eq_ignore_ascii_case(&other) => Err(Contradiction),
@@ -203,8 +201,7 @@ fn merge(one: Option<String>, other: Option<String>) -> Result<Option<String>, C
     }
 }
 
-/// The members of a list of plain values, all its lines together, the last one first. One that is no text is
-/// `?`.
+/// The members of a list of plain values in all lines of a field, last first. One that is not text is `?`.
 fn members_from_last<'a>(
     fields: &'a HeaderMap,
     name: &HeaderName,
@@ -214,7 +211,7 @@ fn members_from_last<'a>(
     members.map(|text| std::str::from_utf8(text).unwrap_or("?").trim()).filter(|text| !text.is_empty())
 }
 
-/// Whether a scheme or a host can go on: visible ASCII without what would end a value.
+/// Whether a scheme or host can be passed on: visible ASCII without characters that would end a value.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\,;".contains(&byte))
 }

@@ -1,4 +1,4 @@
-//! Accepting connections, up to the server's bound.
+//! Admits connections up to the server's limits, and starts their tasks.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use super::{Refusal, Shared, Stage};
 use crate::rt::{self, Listener, Socket, serve};
 use crate::sink::Sink;
 
-/// Connections above the bound that are told so at a time; further ones are closed unheard.
+/// Connections above the limit that are answered with a refusal at a time; further ones are closed at once.
 const MAX_REFUSALS: usize = 256;
 
-/// After how long without a byte the kernel looks whether a raw TCP client is still there. Nothing else
-/// would tell of one that vanished while a followed file is quiet.
+/// Idle time after which the kernel probes a raw TCP client. Nothing else would notice one that vanished while a
+/// followed file does not grow.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Accepts until the server drains: HTTP, or the streams of a port.
+/// Accepts until the server drains: HTTP, or raw TCP on a port.
 pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: Arc<Shared>) {
     let begin = |socket| begin(socket, port.as_ref(), &server);
     serve::accept(&listener, &server.clock, server.reached(Stage::Draining), begin).await;
@@ -24,24 +24,24 @@ pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: 
 
 fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     use std::sync::atomic::Ordering::SeqCst;
-    // Without a peer it left already.
+    // Without a peer address the client left already.
     let Ok(peer) = socket.peer() else { return };
     let setup = server.setup();
     let most = setup.settings.client_connections;
-    // Raw TCP has no words for whom a proxy asks either: there the client is the peer.
+    // Raw TCP cannot name the client of a proxy: there the client is the peer.
     let trusted = port.is_none() && peer.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
     let client = peer.ip().filter(|_| !trusted);
     let refused = if let Some(refusal) = server.has_no_room(client, setup.settings.max_connections) {
         Some(refusal)
     } else if port.is_some() && server.sheds(client, setup.settings.egress_total) {
-        // Over HTTP, requests are told so one by one.
+        // Over HTTP each request is refused instead.
         Some(Refusal::ServerFull)
     } else if client.is_some_and(|ip| !server.clients.admit(ip, most)) {
         Some(Refusal::ClientFull)
     } else {
         None
     };
-    // Raw TCP has no words for a refusal.
+    // Raw TCP cannot express a refusal.
     if refused.is_some() && (port.is_some() || server.refused.load(SeqCst) >= MAX_REFUSALS) {
         server.telemetry.connection_refused();
         return;

@@ -1,4 +1,4 @@
-//! What the log says of a connection: how its exchanges failed, and how it ended.
+//! Log lines of a connection: how its exchanges failed, and how it ended.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,7 +12,7 @@ use crate::http::log_bound::LogBound;
 use crate::http::peer::ClientAddr;
 use crate::sink::GivenUp;
 
-/// Bounds of the lines that clients and backends can cause as often as they like, beside those about readers.
+/// Bounds of lines that clients and backends can cause at will, except those about slow readers.
 pub(super) struct LogBounds {
     aborted: Arc<LogBound>,
     tunnels: Arc<LogBound>,
@@ -27,7 +27,7 @@ impl LogBounds {
 }
 
 impl Connection {
-    /// Says that a response to `client` broke off behind `bytes` of its content, as its source failed.
+    /// Logs that the source of a response to `client` failed after `bytes` of its content.
     pub(super) fn tell_aborted(&self, client: ClientAddr, bytes: u64, error: &BodyError) {
         const WHAT: &str = "response aborted: its content could not be given to the end";
         if self.server.log_bounds.aborted.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
@@ -35,7 +35,7 @@ impl Connection {
         }
     }
 
-    /// Says that a tunnel, or a relay of raw TCP, was cut after `idle` without traffic, which `key` sets.
+    /// Logs that a tunnel or TCP relay was closed after `idle` without traffic, which the setting `key` allows.
     pub(super) fn tell_idle_tunnel(&self, key: &'static str, idle: Duration) {
         const WHAT: &str = "tunnel cut: no traffic for";
         if self
@@ -55,7 +55,7 @@ impl Connection {
         }
     }
 
-    /// Says that a raw TCP stream of the port `route` was cut, and why.
+    /// Logs that a TCP stream of the port `route` was cut, and why.
     pub(super) fn tell_cut(&self, route: &str, error: &str) {
         const WHAT: &str = "stream cut: its bytes could not be had";
         if self.server.log_bounds.cut.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
@@ -64,8 +64,7 @@ impl Connection {
         }
     }
 
-    /// Tells of a reader that was given up, as far as the log takes such lines, and at level debug of
-    /// every connection.
+    /// Logs a slow reader that was given up, within the bound of such lines, and every connection at level debug.
     pub(super) fn tell_end(&self) {
         if let Some(why) = self.sink.given_up() {
             self.tell_given_up(why);
@@ -91,7 +90,7 @@ impl Connection {
         );
     }
 
-    /// Says that the reader was given up and what it lost.
+    /// Logs that the reader was given up, and the bytes it lost.
     fn tell_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
         self.server.dropped(self.client_addr().ip(), counts.bytes_dropped());

@@ -77,14 +77,14 @@ pub struct Server {
     shared: Arc<Shared>,
 }
 
-/// What all connections of one server share.
+/// State shared by all connections of a server.
 struct Shared {
     setup: RwLock<Arc<Setup>>,
     /// Locked for the whole of a reload, which may wait for a disk.
     reloading: Mutex<()>,
     /// Locked while limits are read and set, after `reloading` where both are.
     changing: Mutex<()>,
-    /// The sums over all connections' sinks.
+    /// Sums over the sinks of all connections.
     egress: Arc<SinkCounts>,
     shedding: Shedding,
     clients: Clients,
@@ -106,7 +106,7 @@ struct Shared {
     extensions: RwLock<Extensions>,
 }
 
-/// Tells a running server to end. Clones tell the same server.
+/// A handle to a running server: drains and stops it, and reports on it. Clones are of the same server.
 #[derive(Clone)]
 pub struct Handle(Arc<Shared>);
 
@@ -132,23 +132,22 @@ impl Server {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
 
-    /// What the `count` filters of its configuration see, by the filters' names; live.
+    /// Live counts of the configuration's `count` filters, by name.
     ///
-    /// Routes that name the same filter are counted together. Each has its line in the log when the
-    /// server ends.
+    /// Routes that name the same filter are counted together. Each filter has a line in the log when the server ends.
     pub fn counts(&self) -> BTreeMap<String, Counts> {
         self.handle().counts()
     }
 
-    /// What tells this server to end.
+    /// A handle to this server.
     pub fn handle(&self) -> Handle {
         Handle(Arc::clone(&self.shared))
     }
 
-    /// Serves until a [`Handle`] says to drain or stop and all connections have ended. By then the
-    /// listeners are closed, and the sockets of Unix ones removed.
+    /// Serves until a [`Handle`] drains or stops the server and all connections have ended. The listeners are closed by
+    /// then, and Unix sockets removed.
     ///
-    /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
+    /// *Cancel safety*: none. Dropped while it runs, the listeners and connections go on.
     pub async fn run(self) {
         let http = self.listeners.into_iter().map(|listener| (listener, None));
         let ports = self.ports.into_iter().map(|(listener, port)| (listener, Some(port)));
@@ -176,7 +175,7 @@ impl Server {
 }
 
 impl Handle {
-    /// Takes no new connections, lets transfers go on for the drain time, then stops.
+    /// Accepts no new connections, lets transfers go on for the drain time, then stops.
     pub fn drain(&self) {
         self.0.reach(Stage::Draining);
     }
@@ -191,39 +190,39 @@ impl Handle {
         self.0.setup().counts.clone()
     }
 
-    /// Whether the server takes no new connections any more: it was told to drain, or stopped.
+    /// Whether the server drains or has stopped, and accepts no new connections.
     pub fn is_draining(&self) -> bool {
         self.0.stages.has_reached(Stage::Draining)
     }
 
-    /// Waits until the server takes no new connections any more.
+    /// Waits until the server drains or stops.
     pub fn draining(&self) -> impl Future<Output = ()> + '_ {
         self.0.reached(Stage::Draining)
     }
 
-    /// Waits until the server ends its connections: told to, or drained.
+    /// Waits until the server ends its connections: stopped, or drained.
     pub fn stopped(&self) -> impl Future<Output = ()> + '_ {
         self.0.reached(Stage::Stopped)
     }
 
-    /// What the server's responses share; live.
+    /// The live budgets that the server's responses share.
     pub fn budgets(&self) -> &Budgets {
         &self.0.budgets
     }
 
-    /// The routes of requests from now on, whose limits are live.
+    /// The routes of new requests; their limits are live.
     pub fn routes(&self) -> Vec<Arc<Route>> {
         self.0.setup().routes.iter().map(Arc::clone).collect()
     }
 
-    /// What the server counts of its connections and responses; the content so far of those under way is added
-    /// first. Looks at all of them: meant for some calls in a second.
+    /// The server's counts, with the content so far of responses under way. Visits all connections: meant for a few
+    /// calls per second.
     pub fn telemetry(&self) -> &Telemetry {
         self.0.registry.count_content();
         &self.0.telemetry
     }
 
-    /// Connections being served, those refused excepted.
+    /// The number of connections being served, without refused ones.
     pub fn connections(&self) -> usize {
         self.0.connections.load(Ordering::Relaxed)
     }

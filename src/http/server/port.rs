@@ -1,4 +1,4 @@
-//! Raw TCP streams among the server's connections: listeners of their own, the same books.
+//! Raw TCP ports: their streams are counted, limited and drained with the server's other connections.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::sink::Sink;
 use crate::tcp::{Drain, Record, Service, StreamError};
 use crate::telemetry::{Ended, Outcome};
 
-/// A TCP port with what it serves.
+/// A TCP port and its service.
 pub struct Port {
     addr: SocketAddr,
     name: String,
@@ -27,28 +27,27 @@ pub struct Port {
 }
 
 impl Port {
-    /// As logs and metrics call it: `tcp:127.0.0.1:7070`.
+    /// Its name in logs and metrics: `tcp:127.0.0.1:7070`.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// Where it listens, with its real port.
+    /// The address that it listens on, with its real port.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// What it serves; its limits are live.
+    /// Its service, whose limits are live.
     pub fn service(&self) -> &Service {
         &self.service
     }
 }
 
 impl Server {
-    /// The same, serving raw TCP on one more listener. Its connections are counted, bounded, drained and
-    /// told of with the others.
+    /// Adds a listener of raw TCP. Its connections are counted, limited, drained and reported with the others.
     ///
     /// # Panics
-    /// If the listener is one of a Unix socket, whose clients have no addresses.
+    /// If the listener is a Unix socket, whose clients have no addresses.
     #[must_use]
     pub fn with_port(mut self, listener: Listener, service: Service) -> Self {
         let addr = listener.local_addr().expect("a port is one of TCP");
@@ -94,7 +93,7 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
     };
     let ended = future::or(future::or(serving, ending), closed).await;
     if connection.sink.given_up().is_some() {
-        // The connection tells of it when it has gone.
+        // The connection logs it when it ends.
         return;
     }
     let peer = connection.ends.peer;
@@ -108,7 +107,7 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
     }
 }
 
-/// A stream under way. Dropping it tells of it.
+/// A stream under way. Counts and logs it when dropped.
 struct Stream {
     connection: Arc<Connection>,
     port: Arc<Port>,

@@ -1,4 +1,4 @@
-//! The live connections of a server, by number: to be looked at, and to be closed.
+//! The live connections of a server by number, to report and to close.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -29,14 +29,14 @@ impl Registry {
         self.lock().get(&id)?.upgrade()
     }
 
-    /// The first `most` connections behind `after`.
+    /// The first `most` connections with numbers above `after`.
     fn behind(&self, after: u64, most: usize) -> Vec<Arc<Connection>> {
         let live = self.lock();
         // Collected under the lock and dropped outside it: dropping the last takes the lock again.
         live.range((Excluded(after), Unbounded)).filter_map(|(_, weak)| weak.upgrade()).take(most).collect()
     }
 
-    /// Adds the content so far of responses and streams under way to what their routes counted.
+    /// Adds the content so far of responses and streams under way to the counts of their routes.
     pub(super) fn count_content(&self) {
         self.all().iter().for_each(|connection| connection.count_content());
     }
@@ -52,8 +52,8 @@ impl Registry {
 }
 
 impl Handle {
-    /// The live connections whose numbers are above `after`, the lowest first; at most `most`, and no more
-    /// once they have `most_transfers` under way together. Those refused for want of room are not told of.
+    /// Reports live connections with numbers above `after` in ascending order: at most `most`, and no more once they
+    /// have `most_transfers` under way together. Refused connections are left out.
     pub fn connections_after(&self, after: u64, most: usize, most_transfers: usize) -> Vec<ConnectionReport> {
         let mut transfers = 0;
         let mut reports = Vec::new();
@@ -68,13 +68,13 @@ impl Handle {
         reports
     }
 
-    /// The live connection with this number.
+    /// Reports the live connection with this number.
     pub fn connection(&self, id: u64) -> Option<ConnectionReport> {
         self.0.registry.get(id).map(|connection| connection.report())
     }
 
-    /// Resets a connection: its client can take nothing that is under way for complete. The log says that
-    /// `by` wanted it. False if there is none with this number.
+    /// Resets a connection, so that its client cannot take a response under way for complete. Logs `by` as who asked.
+    /// False if there is no such connection.
     pub fn close_connection(&self, id: u64, by: &str) -> bool {
         let Some(connection) = self.0.registry.get(id) else { return false };
         if connection.close() {
@@ -94,12 +94,12 @@ impl Handle {
 }
 
 impl Connection {
-    /// Has it told of until it is [forgotten](Self::forget).
+    /// Lists `transfer` in reports until [`forget`](Self::forget) is called.
     pub(super) fn track(&self, number: u64, transfer: &Arc<Transfer>) {
         lock(&self.transfers).push((number, Arc::clone(transfer)));
     }
 
-    /// The number of a transfer that is told of.
+    /// The number of a listed transfer.
     pub(super) fn number_of(&self, transfer: &Arc<Transfer>) -> u64 {
         let transfers = lock(&self.transfers);
         let tracked = transfers.iter().find(|(_, tracked)| Arc::ptr_eq(tracked, transfer));
@@ -114,7 +114,7 @@ impl Connection {
         drop(forgotten);
     }
 
-    /// Makes it end with a reset. False if it was told so before.
+    /// Ends it with a reset. False if it was closed before.
     fn close(&self) -> bool {
         self.sink.abort();
         self.closer.close()
@@ -126,14 +126,15 @@ impl Connection {
             telemetry.content_passed(Some(self.last_route.load(Ordering::Relaxed)), raw.take_uncounted());
         }
         for (_, transfer) in &*lock(&self.transfers) {
-            // One that its task works on has its content counted the next time.
+            // Of a transfer that is being polled, content is counted the next time.
             if let Some((route, bytes)) = transfer.take_uncounted() {
                 telemetry.content_passed(route, bytes);
             }
         }
     }
 
-    /// Since when it has had no request under way and no bytes that wait; `None` if it has, and for raw TCP.
+    /// The instant since which it has no request under way and no bytes waiting; `None` if it has some, and for raw
+    /// TCP.
     pub(super) fn idle_since(&self) -> Option<Instant> {
         let is_idle = self.in_flight.load(Ordering::Acquire) == 0
             && !self.sink.is_writing()
@@ -141,8 +142,8 @@ impl Connection {
         is_idle.then(|| Instant::from_nanos(self.idle_since.load(Ordering::Relaxed)))
     }
 
-    /// Makes it end if it is idle now, and still when its task learns of it. False if it is not, or was told so
-    /// before.
+    /// Asks its task to end it if it is idle now and still idle when the task runs. False if it is not idle, or was
+    /// asked before.
     pub(super) fn end_if_idle(&self) -> bool {
         self.idle_since().is_some() && self.closer.ask()
     }
@@ -173,17 +174,17 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Tells a connection's task to end it.
+/// Asks a connection's task to end it.
 #[derive(Default)]
 pub(super) struct Closer {
     closed: AtomicBool,
-    /// To end if it is idle.
+    /// Asked to end if idle.
     asked: AtomicBool,
     task: Mutex<Option<Waker>>,
 }
 
 impl Closer {
-    /// Wakes the task. False if it was told before.
+    /// Closes it and wakes the task. False if it was closed before.
     pub(super) fn close(&self) -> bool {
         let first = !self.closed.swap(true, Ordering::SeqCst);
         let task = lock(&self.task).take();
@@ -196,7 +197,7 @@ impl Closer {
     /// Asks the task to end the connection if it is idle, and wakes it. False if it was asked before.
     fn ask(&self) -> bool {
         let first = !self.asked.swap(true, Ordering::SeqCst);
-        // It stays there for who closes: the task may find that it is not idle.
+        // Left there for `close`: the task may find that it is not idle.
         let task = lock(&self.task).clone();
         if let Some(task) = task {
             task.wake();
@@ -204,9 +205,9 @@ impl Closer {
         first
     }
 
-    /// Whether the task was asked to end the connection if it is idle, since this was called last.
+    /// Whether the task was asked to end the connection if idle, since the last call.
     pub(super) fn take_asked(&self) -> bool {
-        // Looked at for each poll, and mostly not set.
+        // Read at each poll, and mostly not set.
         self.asked.load(Ordering::SeqCst) && self.asked.swap(false, Ordering::SeqCst)
     }
 
@@ -216,13 +217,13 @@ impl Closer {
             true => Poll::Ready(()),
             false => Poll::Pending,
         });
-        // In this order: the task is known before it is looked.
+        // In this order: the waker is registered before the flag is read.
         futures_lite::future::or(self.closed(), asked).await;
     }
 
-    /// Waits to be told.
+    /// Waits to be closed.
     pub(super) async fn closed(&self) {
-        // Whom it has to wake is written down again only when that is another: no lock for each poll.
+        // The waker is registered again only if it changed: no lock at each poll.
         let mut known: Option<Waker> = None;
         std::future::poll_fn(move |cx: &mut Context<'_>| {
             if !known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {

@@ -1,4 +1,4 @@
-//! What is told of live connections and their transfers, at one moment.
+//! Reports of live connections and their transfers at one instant.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -15,21 +15,21 @@ use crate::limit::Rate;
 pub struct ConnectionReport {
     /// The instant that this is true of, on the server's clock.
     pub at: Instant,
-    /// Its number; those of later connections are higher. The log has the same.
+    /// Its number, as in the log; later connections have higher ones.
     pub id: u64,
-    /// Who is at the other end.
+    /// The peer.
     pub peer: PeerAddr,
     /// Our own address; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
-    /// What is spoken; `None` while the client has not said a word.
+    /// `None` before the client's first bytes.
     pub protocol: Option<Protocol>,
-    /// Since it was taken.
+    /// Time since it was accepted.
     pub age: Duration,
     /// Requests so far.
     pub requests: u64,
-    /// Bytes that came from its socket.
+    /// Bytes read from its socket.
     pub bytes_read: u64,
-    /// Bytes that its socket took, heads and framing included.
+    /// Bytes written to its socket, heads and framing included.
     pub bytes_written: u64,
     /// Of these, in about the last second.
     pub bytes_per_second: u64,
@@ -37,11 +37,11 @@ pub struct ConnectionReport {
     pub buffered: u64,
     /// What keeps bytes from the socket, if something does.
     pub held: Option<Held>,
-    /// Those under way, in the order in which they began.
+    /// Transfers under way, in the order in which they began.
     pub transfers: Vec<TransferReport>,
 }
 
-/// What is spoken on a connection.
+/// The protocol of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     /// HTTP/1.0 or HTTP/1.1.
@@ -61,29 +61,29 @@ pub struct TransferReport {
     pub number: u64,
     /// The request's method.
     pub method: Method,
-    /// What was asked for; a long one is cut.
+    /// The request's target; a long one is cut.
     pub target: String,
-    /// Who is charged for it.
+    /// The client that is charged.
     pub client: ClientKey,
-    /// The path of the route that answers; `None` if none does, or not yet.
+    /// The path of the route; `None` if there is none, or not yet.
     pub route: Option<String>,
-    /// `None` while there is no answer.
+    /// `None` before the response's head.
     pub status: Option<StatusCode>,
-    /// The connection changed protocols; what the upstream sends is the transfer.
+    /// The connection changed protocols; the transfer is what the upstream sends.
     pub is_tunnel: bool,
-    /// Since the request's head.
+    /// Time since the request's head.
     pub age: Duration,
-    /// Bytes of content handed on, framing excepted.
+    /// Bytes of content passed on, without framing.
     pub bytes: u64,
-    /// What the head promises.
+    /// The length that the head states.
     pub length: Option<u64>,
-    /// The rate that is set for the response.
+    /// The rate set for the response.
     pub pace: Option<Rate>,
-    /// That is the route's limit for responses, and the only pace on the way.
+    /// Whether that is the route's, and no other rate filter is in the chain.
     pub pace_is_routes: bool,
-    /// Bytes handed on in about the last second.
+    /// Bytes passed on in about the last second.
     pub bytes_per_second: u64,
-    /// And on the average since the request's head.
+    /// The average since the request's head.
     pub mean_bytes_per_second: u64,
     /// What holds it; `None` if nothing does at this moment.
     pub held: Option<Held>,

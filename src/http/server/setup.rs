@@ -1,4 +1,4 @@
-//! What a server is set up with and a reload replaces as one: settings, routes, what their filters count.
+//! What a reload replaces as one: settings, routes, and the counts of their filters.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -9,14 +9,14 @@ use super::{Handle, Server, Settings, Shared};
 use crate::filter::Counts;
 use crate::sink::SinkSettings;
 
-/// One state of it. Who has begun with it goes on with it.
+/// One such state. Connections and exchanges keep the one they began with.
 pub(super) struct Setup {
-    /// Of connections that begin now, but for the limits, which are live.
+    /// For new connections, except limits, which are live.
     pub(super) settings: Arc<Settings>,
     pub(super) sink: Arc<SinkSettings>,
     pub(super) routes: Routes,
-    /// What filters of the routes count, by the filters' names. Those of filters that are gone stay:
-    /// transfers under way still add to them, and they are told when the server ends.
+    /// Counts of the routes' filters, by name. Those of removed filters stay: transfers under way still add to them,
+    /// and they are logged when the server ends.
     pub(super) counts: BTreeMap<String, Counts>,
 }
 
@@ -28,7 +28,7 @@ impl Setup {
 }
 
 impl Shared {
-    /// The present state.
+    /// The current state.
     pub(super) fn setup(&self) -> Arc<Setup> {
         Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
     }
@@ -62,8 +62,8 @@ impl Handle {
         change()
     }
 
-    /// Sets all limits, for transfers under way too, and everything else for what begins from now on. A
-    /// route at a path that was there before takes over the limits of the one before.
+    /// Sets all limits, also for transfers under way, and everything else for what begins from now on. A route adopts
+    /// the live limits of the route that had its path before.
     pub(crate) fn replace(
         &self,
         settings: Settings,
