@@ -3,16 +3,17 @@
 //! These look at all of the process (its processor time), so they take turns.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use sluicegate::config::ProxySource;
 use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 use testkit::served::Served;
 use testkit::turn;
+
+use crate::backend::{Backend, endless};
 
 /// Processor time that this process used so far, all its threads together.
 fn cpu_time() -> Duration {
@@ -34,22 +35,10 @@ fn files(folder: &tempfile::TempDir, rate: u64) -> Route {
     Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))
 }
 
-/// A route to a backend that has no end of bytes to give.
-fn endless(rate: u64) -> Route {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        while let Ok((mut stream, _)) = listener.accept() {
-            std::thread::spawn(move || {
-                let _ = stream.read(&mut [0; 1000]);
-                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n");
-                while stream.write_all(&[b'x'; 10_000]).is_ok() {}
-            });
-        }
-    });
-    let source = ProxySource::new(upstream.parse().unwrap());
-    Route::proxy("/", Proxy::new(source, Rate::or_unlimited(rate), rt::clock()))
-        .rate(Rate::or_unlimited(rate))
+/// All paths, from a backend.
+fn all_from(backend: &Backend, rate: u64) -> Route {
+    let pace = Rate::or_unlimited(rate);
+    Route::proxy("/", Proxy::new(backend.source(), pace, rt::clock())).rate(pace)
 }
 
 /// Asks, and reads the first bytes of the answer.
@@ -68,10 +57,11 @@ const GET: &str = "GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
 fn bodies_that_sleep_and_readers_that_stall_cost_no_processor_time() {
     let _turn = turn::alone();
     let folder = folder();
+    let backend = Backend::new(|stream, _| endless(stream));
     let served = [
         Served::new(vec![files(&folder, 1)]),
         Served::new(vec![files(&folder, 60_000)]),
-        Served::new(vec![endless(10_000)]),
+        Served::new(vec![all_from(&backend, 10_000)]),
         Served::new(vec![files(&folder, 100_000_000)]),
     ];
     // The last is as good as unpaced: it fills all buffers and waits for a reader that never comes.

@@ -8,8 +8,8 @@ use std::net::TcpStream;
 use sluicegate::limit::Rate;
 use sluicegate::sink::SinkSettings;
 
-use super::backend::until_closed;
 use super::ground::{Ground, each};
+use crate::backend::until_closed;
 use testkit::versions::{BOTH, End, Version};
 
 /// Stops the server and says how the answer ended for the client.

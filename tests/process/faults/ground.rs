@@ -12,8 +12,8 @@ use sluicegate::limit::Rate;
 use sluicegate::rt;
 use sluicegate::sink::SinkSettings;
 
-use super::backend::{Backend, endless};
 use super::census::{Census, Turn, wait_for};
+use crate::backend::{Backend, endless};
 use testkit::served::Served;
 use testkit::versions::{BOTH, Version};
 use testkit::wait::PATIENCE;
@@ -152,7 +152,7 @@ impl Ground {
 
 /// Makes the coming close a reset, and closes.
 pub fn reset(stream: TcpStream) {
-    super::backend::reset(&stream);
+    crate::backend::reset(&stream);
 }
 
 /// A folder with `page` and `endless`.

@@ -5,8 +5,8 @@ use std::net::Shutdown;
 
 use sluicegate::sink::SinkSettings;
 
-use super::backend::until_closed;
 use super::ground::{Ground, PAGE, Source};
+use crate::backend::until_closed;
 use testkit::versions::{BOTH, End, Version};
 use testkit::wire::content;
 

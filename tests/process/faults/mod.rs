@@ -6,7 +6,6 @@
 //! are only about hanging.
 
 mod asleep;
-mod backend;
 mod census;
 mod ground;
 mod half_close;

@@ -5,8 +5,8 @@ use std::net::Shutdown;
 
 use sluicegate::sink::SinkSettings;
 
-use super::backend::until_closed;
 use super::ground::{Ground, Source, each, reset};
+use crate::backend::until_closed;
 use testkit::versions::BOTH;
 
 /// Slow enough to be asleep for most of the time, and unpaced: as fast as the kernel takes it.
@@ -98,7 +98,7 @@ fn a_tunnel_ends_with_either_side() {
             if client_resets {
                 return until_closed(stream);
             }
-            super::backend::reset(stream);
+            crate::backend::reset(stream);
             Ok(())
         });
         let mut stream = ground.served.connect();

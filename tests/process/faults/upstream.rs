@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use sluicegate::sink::SinkSettings;
 
-use super::backend::{endless, reset, routed, until_closed};
 use super::ground::{Ground, reset as reset_client};
+use crate::backend::{endless, reset, routed, until_closed};
 use testkit::versions::{BOTH, End, Version};
 use testkit::wire::{self, content};
 
