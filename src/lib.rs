@@ -46,8 +46,16 @@ pub mod address;
 pub mod admin;
 pub mod body;
 pub mod config;
+pub mod duration;
 #[cfg(feature = "events")]
 pub mod events;
+/// Settings of event streams; the feature `events` has the rest. Every build reads the same configuration.
+#[cfg(not(feature = "events"))]
+pub mod events {
+    mod settings;
+
+    pub use settings::{EventFault, EventSettings, Suspend};
+}
 #[cfg(any(doc, doctest))]
 pub mod guide;
 pub mod http;
@@ -64,6 +72,7 @@ pub mod telemetry;
 pub mod tls;
 pub mod token;
 pub mod tracing;
+pub mod words;
 
 /// Compiles the Rust of the README and of `docs/`.
 #[cfg(doctest)]

@@ -41,6 +41,7 @@ mod format;
 mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
+mod settings;
 mod tracing_metrics;
 
 use std::collections::HashSet;
@@ -52,11 +53,12 @@ use answer::Pages;
 use connection::Shared;
 use prometheus_client::collector::Collector;
 
-use crate::config::{AdminSource, AssemblyError, Config};
 use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
 use crate::token::Token;
+
+pub use settings::AdminSource;
 
 /// Shows what a server does to those who ask on the admin listener.
 pub struct Admin {
@@ -84,18 +86,6 @@ impl Admin {
             return Err(AdminError::Unprotected(addr));
         }
         Ok(Self { listeners, pages: Pages::new(server, token) })
-    }
-
-    /// The admin listener that `config` describes, bound, not yet running; `None` if it has none.
-    ///
-    /// # Errors
-    /// The address cannot be listened on, or the token file is no good.
-    pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
-        let Some(source) = &config.admin else { return Ok(None) };
-        let token = source.token_file().map(|file| Token::from_file(file)).transpose();
-        let token = token.map_err(|error| AssemblyError(error.to_string()))?;
-        let listener = crate::config::bind(source.listen())?;
-        Self::new(vec![listener], token, server).map(Some).map_err(|error| AssemblyError(error.to_string()))
     }
 
     /// Makes `/readyz` fail, with the reason, whenever `check` does.

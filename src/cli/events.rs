@@ -1,12 +1,14 @@
 //! `sluicegate events`: streams of events at `/events/`.
 
 use argh::FromArgs;
-use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full, parse_suspend};
+use sluicegate::config::words::{parse_end_of_stream, parse_log_level};
 use sluicegate::config::{
-    Config, EventSettings, MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, RouteDraft, SharedLimits, SinkDraft, Source,
-    TracingSettings, budget_of, duration,
+    Config, EventSettings, RouteDraft, SharedLimits, SinkDraft, Source, TracingSettings, budget_of,
 };
+use sluicegate::duration;
+use sluicegate::http::server::MAX_TOTAL;
 use sluicegate::limit::{Budget, Rate};
+use sluicegate::sink::{MAX_BUFFER, MAX_IN_KERNEL};
 
 use super::resolve::{Flags, admin, count, listen, route, set, sink, size, timeout};
 use super::{CliError, quota};
@@ -91,7 +93,7 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
         flags.together::<()>(Err(CliError::Usage(text.to_owned())));
     }
     set(&mut settings.burst, flags.read("event-burst", &typed.event_burst, most).map(|burst| burst as u64));
-    set(&mut settings.suspend, flags.read("suspend", &typed.suspend, parse_suspend));
+    set(&mut settings.suspend, flags.read("suspend", &typed.suspend, str::parse));
     // No flag says how large a batch is: it is no larger than the queue.
     settings.batch = settings.batch.min(settings.queue);
     let checked = settings.checked().map_err(|faults| {
@@ -116,7 +118,8 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
 
 #[cfg(test)]
 mod tests {
-    use sluicegate::config::{Suspend, duration::spell, words::spell_suspend};
+    use sluicegate::config::Suspend;
+    use sluicegate::duration::spell;
 
     use super::super::args::Sluicegate;
     use super::*;
@@ -193,7 +196,7 @@ mod tests {
             ("--log", default.log.to_string()),
             ("--log-ttl", spell(default.log_ttl)),
             ("--event-burst", default.burst.to_string()),
-            ("--suspend", spell_suspend(default.suspend).to_owned()),
+            ("--suspend", default.suspend.to_string()),
         ] {
             let (_, rest) = help.split_once(&format!(" {flag} ")).unwrap();
             let (_, told) = rest.split_once("(default ").unwrap();

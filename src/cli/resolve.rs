@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 
 use sluicegate::address::ListenAddr;
-use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
+use sluicegate::config::words::{parse_end_of_stream, parse_log_level};
 use sluicegate::config::{
-    Absent, AdminSource, Config, FilesSource, Loader, MAX_BUFFER, MAX_CONNECTIONS, MAX_IN_KERNEL, MAX_TOTAL,
-    ProxySource, Route, RouteDraft, SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of, duration,
-    size_up_to,
+    Absent, AdminSource, Config, FilesSource, Loader, ProxySource, Route, RouteDraft, SharedLimits,
+    SinkDraft, SinkSettings, Source, Tcp, budget_of, check_folder, size_up_to,
 };
+use sluicegate::duration;
+use sluicegate::http::server::{MAX_CONNECTIONS, MAX_TOTAL};
 use sluicegate::limit::{Budget, Rate, Size, UnitError};
+use sluicegate::sink::{MAX_BUFFER, MAX_IN_KERNEL};
 
 use super::CliError;
 use super::args::{Proxy, Run, Serve};
@@ -50,7 +52,7 @@ macro_rules! set_server_flags {
             rate: $flags.read("connection-rate", &$typed.connection_rate, Rate::parse_or_off).flatten(),
             burst: $flags.read("connection-burst", &$typed.connection_burst, str::parse),
             buffer: $flags.read("egress-buffer", &$typed.egress_buffer, |text| size(text, MAX_BUFFER)),
-            on_full: $flags.read("on-full", &$typed.on_full, parse_on_full),
+            on_full: $flags.read("on-full", &$typed.on_full, str::parse),
             stall_timeout: $flags.read("stall-timeout", &$typed.stall_timeout, timeout),
             min_drain_rate: $flags
                 .read("min-drain-rate", &$typed.min_drain_rate, Rate::parse_or_off)
@@ -71,10 +73,7 @@ macro_rules! set_http_flags {
         set(&mut $config.listen, listen(&$flags, &$typed.listen));
         set_server_flags!($flags, $config, $typed, &$config.listen);
         set(&mut $config.limits.key, $flags.read("client-key", &$typed.client_key, str::parse));
-        set(
-            &mut $config.half_close,
-            $flags.read("half-close", &$typed.half_close, sluicegate::config::words::parse_half_close),
-        );
+        set(&mut $config.half_close, $flags.read("half-close", &$typed.half_close, str::parse));
         set(&mut $config.header_timeout, $flags.read("header-timeout", &$typed.header_timeout, timeout));
     };
 }
@@ -117,14 +116,14 @@ pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
         };
         flags.together(added.map_err(|error| CliError::Usage(format!("--media-type: {error}"))));
     }
-    let root = files.clone();
+    let root = files.root.clone();
     let mut config = Config {
         routes: route_from!(flags, RouteDraft::new(Source::Files(files)), typed).into_iter().collect(),
         ..Config::default()
     };
     set_http_flags!(flags, config, typed);
     // The command is right; the folder may not be.
-    flags.together(root.check_root().map_err(CliError::Failed));
+    flags.together(check_folder(&root).map_err(CliError::Failed));
     flags.finish(config)
 }
 

@@ -2,11 +2,12 @@
 
 use std::fmt::Write;
 
-use sluicegate::config::words::{spell_end_of_stream, spell_half_close, spell_on_full};
+use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{
     Config, FilterKind, FollowLinks, HalfClose, Pace, Route, SinkSettings, Source, Tcp, TcpSource,
-    TracingSettings, duration,
+    TracingSettings,
 };
+use sluicegate::duration;
 use sluicegate::limit::{Budget, Burst, Rate, Size};
 use sluicegate::tracing::CollectorUrl;
 
@@ -51,7 +52,7 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     );
     line(&mut text, "timeouts", &timeouts);
     if config.half_close != HalfClose::default() {
-        line(&mut text, "half-closed", spell_half_close(config.half_close));
+        line(&mut text, "half-closed", &config.half_close.to_string());
     }
     if !config.trusted_proxies.is_empty() {
         let peers: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
@@ -190,7 +191,7 @@ fn sink(sink: &SinkSettings, total: &str) -> String {
         sink.min_drain_rate.map_or_else(String::new, |rate| format!(" or takes less than {}", rate_of(rate)));
     format!(
         "buffer {buffer}{total}, unsent {unsent}{kernel}, on full {}, closed if nothing goes for {}{least}",
-        spell_on_full(sink.on_full),
+        sink.on_full,
         duration::spell(sink.stall_timeout)
     )
 }

@@ -1,7 +1,4 @@
-//! The admin listener: where it is, and who may ask it.
-
-use std::net::SocketAddr;
-use std::path::PathBuf;
+//! The keys `admin` and `admin_token_file`.
 
 use toml::Spanned;
 
@@ -9,51 +6,7 @@ use super::on_disk::Kind;
 use super::raw::Parsed;
 use super::resolve::Resolver;
 use crate::address::ListenAddr;
-
-/// Where the admin listener stands. Always loopback, a Unix socket, or behind a token.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AdminSource {
-    listen: ListenAddr,
-    token_file: Option<PathBuf>,
-}
-
-impl AdminSource {
-    /// An admin listener at `listen`; who asks must know the token in `token_file`, if there is one.
-    ///
-    /// # Errors
-    /// Other machines can reach the address and there is no token, or clients are listened for there.
-    pub fn new(
-        listen: ListenAddr,
-        token_file: Option<PathBuf>,
-        clients: &[ListenAddr],
-    ) -> Result<Self, String> {
-        if let Some(taken) = clients.iter().find(|addr| listen.clashes_with(addr)) {
-            return Err(format!("{taken} is where clients are listened for; choose another port"));
-        }
-        match &listen {
-            ListenAddr::Tcp(addr) if token_file.is_none() && Self::needs_token(*addr) => Err(format!(
-                "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
-                 (--admin-token-file)"
-            )),
-            _ => Ok(Self { listen, token_file }),
-        }
-    }
-
-    /// Whether an admin listener at `addr` needs a token, because other machines can reach it.
-    pub fn needs_token(addr: SocketAddr) -> bool {
-        !addr.ip().to_canonical().is_loopback()
-    }
-
-    /// Where it listens.
-    pub fn listen(&self) -> &ListenAddr {
-        &self.listen
-    }
-
-    /// The file with the token.
-    pub fn token_file(&self) -> Option<&PathBuf> {
-        self.token_file.as_ref()
-    }
-}
+use crate::admin::AdminSource;
 
 impl Resolver<'_> {
     /// The admin listener, which must be none of those that `clients` are listened for on.
@@ -78,37 +31,5 @@ impl Resolver<'_> {
         AdminSource::new(addr, file, clients)
             .map_err(|text| self.problem(place, format!("admin: {text}")))
             .ok()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn without_a_token_it_is_for_this_machine_alone() {
-        for (listen, good) in [
-            ("127.0.0.1:9180", true),
-            ("127.9.9.9:0", true),
-            ("[::1]:0", true),
-            ("[::ffff:127.0.0.1]:9180", true),
-            ("unix:/run/a.sock", true),
-            ("0.0.0.0:9180", false),
-            ("192.0.2.1:9180", false),
-            ("[::]:9180", false),
-            ("[fe80::1]:9180", false),
-            ("[::ffff:10.0.0.1]:9180", false),
-        ] {
-            let listen: ListenAddr = listen.parse().unwrap();
-            assert_eq!(AdminSource::new(listen.clone(), None, &[]).is_ok(), good, "{listen}");
-            assert!(AdminSource::new(listen, Some("token".into()), &[]).is_ok());
-        }
-    }
-
-    #[test]
-    fn it_stands_beside_the_listeners_for_clients() {
-        let addr: ListenAddr = "127.0.0.1:8080".parse().unwrap();
-        let error = AdminSource::new(addr.clone(), None, &[addr]).unwrap_err();
-        assert!(error.contains("choose another port"), "{error}");
     }
 }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 
 use super::reload::Origin;
 use crate::address::ListenAddr;
+use crate::admin::Admin;
 use crate::config::{self, Config, FilterKind, Source, TcpSource};
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
-use crate::http::server::{Server, Settings};
+use crate::http::server::{Handle, Server, Settings};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 use crate::tcp::Service;
@@ -94,6 +95,20 @@ impl Server {
     }
 }
 
+impl Admin {
+    /// Binds the admin listener that `config` describes; `None` if it has none.
+    ///
+    /// # Errors
+    /// The address cannot be listened on, or the token file cannot be used.
+    pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
+        let Some(source) = &config.admin else { return Ok(None) };
+        let token = source.token_file().map(|file| Token::from_file(file)).transpose();
+        let token = token.map_err(|error| AssemblyError(error.to_string()))?;
+        let listener = bind(source.listen())?;
+        Self::new(vec![listener], token, server).map(Some).map_err(|error| AssemblyError(error.to_string()))
+    }
+}
+
 /// The routes of `config`; what their filters count is added to `counts`, by their names.
 pub(super) fn routes(
     config: &Config,
@@ -136,7 +151,7 @@ pub(super) fn port(given: &config::Tcp) -> Service {
 }
 
 /// Binds an address; the error says what to do.
-pub(crate) fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
+fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
     let bound = match addr {
         ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),

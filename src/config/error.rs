@@ -7,6 +7,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::raw::TOP_LEVEL;
 use crate::excerpt::excerpt;
+use crate::words::{shorten, suggestion};
 
 /// Why a configuration cannot be used.
 ///
@@ -114,36 +115,6 @@ fn unknown(what: &str, rest: &str, place: &str) -> String {
     format!("unknown {what} {:?} {place}; {}", shorten(given), suggestion(given, &known))
 }
 
-/// "did you mean …?" if one of `known` is near to `given`, else all of them.
-pub(super) fn suggestion(given: &str, known: &[&str]) -> String {
-    match nearest(given, known) {
-        Some(name) => format!("did you mean {name:?}?"),
-        None if known.is_empty() => "nothing can be set here".to_owned(),
-        None => format!("known here: {}", known.join(", ")),
-    }
-}
-
-/// The known name that `given` was probably meant to be.
-pub(super) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
-    const LONGEST: usize = 64;
-    if given.len() > LONGEST {
-        return None;
-    }
-    let given = given.to_lowercase().replace('-', "_");
-    let near_enough = (given.chars().count() / 3).max(1);
-    known
-        .iter()
-        .map(|name| (strsim::damerau_levenshtein(&given, &name.to_lowercase().replace('-', "_")), *name))
-        .filter(|(distance, _)| *distance <= near_enough)
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name)
-}
-
-/// The beginning of `text`, as messages show it.
-pub(super) fn shorten(text: &str) -> String {
-    excerpt(text, 60)
-}
-
 /// A place in the file by its names.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Place {
@@ -222,24 +193,6 @@ impl fmt::Display for Place {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_nearest_name_is_found_or_none() {
-        let known = ["path", "rate", "end_of_stream", "files"];
-        for (given, expected) in [
-            ("rats", Some("rate")),
-            ("Rate", Some("rate")),
-            ("end-of-stream", Some("end_of_stream")),
-            ("endofstream", Some("end_of_stream")),
-            ("file", Some("files")),
-            ("flies", Some("files")),
-            ("x", None),
-            ("colour", None),
-        ] {
-            assert_eq!(nearest(given, &known), expected, "{given}");
-        }
-        assert_eq!(nearest(&"r".repeat(1_000_000), &known), None);
-    }
 
     #[test]
     fn columns_count_characters_from_one() {

@@ -8,12 +8,14 @@ use serde::Deserialize;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Problem, shorten, suggestion};
+use super::error::Problem;
 use super::raw::{EndOfStreamWord, Parsed};
 use super::recover::{self, Faults};
 use super::route::Pace;
 use crate::filter::{GzipFactory, GzipLevel, MediaRange, MediaTypes};
 use crate::limit::{Burst, Rate, Size};
+use crate::words::shorten;
+use crate::words::suggestion;
 
 /// The name under which a route's own pace stands among its filters.
 pub(super) const RATE: &str = "rate";

@@ -9,15 +9,14 @@
 //! rate  = 60
 //! ```
 //!
-//! What was written (`raw.rs`) is kept apart from what it means: a [`Config`] holds addresses, rates and
-//! durations, never texts that could still be wrong. Programs without a file build one from its parts.
+//! What was written is kept apart from what it means: a [`Config`] holds addresses, rates and durations, never
+//! texts that could still be wrong. Programs without a file build one from its parts.
 //!
-//! Settings are plain data: they may import `filter` and `limit`, for what these have parsed and checked, and never
-//! `http`, `sink`, `rt` or the command line. Only [`assembly`] and [`reload`] know what is made of them.
+//! Settings live in the modules they set (`sink`, `events`, `http::proxy`, …) and are re-exported here. This
+//! module is the roof: it may import every other one, and only the command line imports it.
 
 mod admin;
 mod assembly;
-pub mod duration;
 mod error;
 mod events;
 mod filters;
@@ -32,7 +31,6 @@ mod reload;
 mod resolve;
 mod route;
 mod sink;
-mod source;
 mod tcp;
 mod tracing;
 pub mod words;
@@ -48,30 +46,27 @@ use log::LevelFilter;
 use crate::address::{ListenAddr, Network};
 use crate::named_file;
 
-pub use admin::AdminSource;
-pub(crate) use assembly::bind;
+pub use crate::admin::AdminSource;
+pub use crate::events::{EventFault, EventSettings, Suspend};
+pub use crate::http::files::{FilesSource, FollowLinks};
+pub use crate::http::proxy::ProxySource;
+pub use crate::http::server::HalfClose;
+pub use crate::http::{KeySource, SharedLimits};
+pub use crate::quota::QuotaSource;
+pub use crate::sink::{OnFull, SinkSettings};
+pub use crate::tracing::TracingSettings;
 pub use assembly::{AssemblyError, FilterKinds};
 pub use error::ConfigError;
-pub use events::{EventFault, EventSettings, Suspend};
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
-pub use limits::{KeySource, RouteLimits, SharedLimits, budget_of};
-pub use on_disk::Absent;
-pub use quota::{DEFAULT_RESOURCE, QuotaSource};
+pub use limits::{RouteLimits, budget_of};
+pub use on_disk::{Absent, check_folder};
 pub use reload::Reloaded;
-pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath};
-pub use sink::{
-    MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, OnFull, SinkDraft, SinkFault, SinkSettings, size_up_to,
-};
-pub use source::{FilesSource, FollowLinks, ProxySource, Source};
+pub use route::{Pace, Route, RouteDraft, RouteFault, RouteFilter, RoutePath, Source};
+pub use sink::{SinkDraft, SinkFault, size_up_to};
 pub use tcp::{Tcp, TcpSource};
-pub use tracing::TracingSettings;
-pub use words::HalfClose;
 
 /// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
 pub const MAX_FILE: u64 = 1 << 20;
-
-/// The largest number of connections that can be set: more than any machine has descriptors for.
-pub const MAX_CONNECTIONS: usize = 10_000_000;
 
 /// What a server does.
 ///

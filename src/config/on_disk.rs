@@ -43,10 +43,10 @@ impl NamedPath {
     /// What is wrong with what is there.
     pub(super) fn fault(&self) -> Option<String> {
         let looked = match self.kind {
-            Kind::Folder => folder(&self.path),
+            Kind::Folder => check_folder(&self.path),
             Kind::File => file(&self.path),
             Kind::Socket => match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                Some(parent) => folder(parent),
+                Some(parent) => check_folder(parent),
                 None => Ok(()),
             },
         };
@@ -54,11 +54,11 @@ impl NamedPath {
     }
 }
 
-/// Whether a folder is there and can be read.
+/// Checks that `path` is a folder that can be read.
 ///
 /// # Errors
 /// The text says what it is instead, and what to do.
-pub(super) fn folder(path: &Path) -> Result<(), String> {
+pub fn check_folder(path: &Path) -> Result<(), String> {
     std::fs::read_dir(path).map(drop).map_err(|error| {
         let shown = shown(path);
         match error.kind() {

@@ -4,8 +4,8 @@ use toml::Spanned;
 
 use super::raw::{RawRoute, Timeout};
 use super::resolve::Resolver;
-use super::source::{ProxySource, Source};
-use crate::http::proxy::{HostPolicy, UpstreamUrl};
+use super::route::Source;
+use crate::http::proxy::{HostPolicy, ProxySource, UpstreamUrl};
 
 impl Resolver<'_> {
     /// The source that `proxy` and the keys beside it in the route `name` make.

@@ -17,10 +17,14 @@ use toml::Spanned;
 use super::events::RawEvents;
 use super::limits::{RawBudget, RawClient, RawRouteLimits};
 use super::tcp::RawTcp;
-use super::{FollowLinks, HalfClose, OnFull, RoutePath, duration, words};
+use super::{RoutePath, words};
 use crate::address::{ListenAddr, Network};
+use crate::duration;
 use crate::filter::EndOfStream;
+use crate::http::files::FollowLinks;
+use crate::http::server::HalfClose;
 use crate::limit::{Burst, RateOrOff, Size};
+use crate::sink::OnFull;
 
 /// The keys of the top level. TOML takes one that follows a `[table]` as the table's: a common slip.
 pub(super) const TOP_LEVEL: [&str; 19] = [
@@ -56,7 +60,7 @@ pub(super) struct RawConfig {
     pub(super) client_connections: Option<Spanned<i64>>,
     pub(super) header_timeout: Option<Spanned<Timeout>>,
     pub(super) idle_timeout: Option<Spanned<Timeout>>,
-    pub(super) half_close: Option<HalfCloseWord>,
+    pub(super) half_close: Option<Parsed<HalfClose>>,
     pub(super) trusted_proxies: Option<OneOrMany<Network>>,
     pub(super) admin: Option<Spanned<Parsed<ListenAddr>>>,
     pub(super) admin_token_file: Option<Spanned<String>>,
@@ -99,7 +103,7 @@ pub(super) struct RawLimit {
 pub(super) struct RawSink {
     pub(super) buffer: Option<Spanned<Size>>,
     pub(super) total: Option<Spanned<Size>>,
-    pub(super) on_full: Option<Spanned<OnFullWord>>,
+    pub(super) on_full: Option<Spanned<Parsed<OnFull>>>,
     pub(super) stall_timeout: Option<Spanned<Timeout>>,
     pub(super) min_drain_rate: Option<RateOrOff>,
     pub(super) unsent: Option<Spanned<Size>>,
@@ -280,28 +284,6 @@ impl<'de> Deserialize<'de> for EndOfStreamWord {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let word = String::deserialize(deserializer)?;
         words::parse_end_of_stream(&word).map(Self).map_err(de::Error::custom)
-    }
-}
-
-/// A word that [`words::parse_half_close`] reads.
-#[derive(Clone, Copy)]
-pub(super) struct HalfCloseWord(pub(super) HalfClose);
-
-impl<'de> Deserialize<'de> for HalfCloseWord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        words::parse_half_close(&word).map(Self).map_err(de::Error::custom)
-    }
-}
-
-/// A word that [`words::parse_on_full`] reads.
-#[derive(Clone, Copy)]
-pub(super) struct OnFullWord(pub(super) OnFull);
-
-impl<'de> Deserialize<'de> for OnFullWord {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let word = String::deserialize(deserializer)?;
-        words::parse_on_full(&word).map(Self).map_err(de::Error::custom)
     }
 }
 

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::assembly::{self, AssemblyError, FilterKinds};
-use crate::config::words::{spell_half_close, spell_on_full};
-use crate::config::{Config, Route, Tcp, TcpSource, duration};
+use super::{Config, Route, Tcp, TcpSource};
+use crate::duration;
 use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::Handle;
 use crate::limit::{Budget, Burst, RateOrOff, Size};
@@ -223,12 +223,12 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("client_connections", or_none(config.client_connections.map(|most| most.to_string()))),
         ("header_timeout", duration::spell(config.header_timeout)),
         ("idle_timeout", duration::spell(config.idle_timeout)),
-        ("half_close", spell_half_close(config.half_close).to_owned()),
+        ("half_close", config.half_close.to_string()),
         ("trusted_proxies", format!("[{}]", trusted.join(", "))),
         ("client key", config.limits.key.to_string()),
         ("sink buffer", Size::new(sink.buffer as u64).to_string()),
         ("sink total", or_none(config.egress_total.map(|total| Size::new(total).to_string()))),
-        ("sink on_full", spell_on_full(sink.on_full).to_owned()),
+        ("sink on_full", sink.on_full.to_string()),
         ("sink stall_timeout", duration::spell(sink.stall_timeout)),
         ("sink min_drain_rate", RateOrOff(sink.min_drain_rate).to_string()),
         ("sink unsent", Size::new(sink.unsent as u64).to_string()),

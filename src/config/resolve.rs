@@ -7,18 +7,22 @@ use std::time::Duration;
 
 use toml::Spanned;
 
-use super::error::{ConfigError, Problem, shorten};
+use super::Config;
+use super::error::{ConfigError, Problem};
 use super::filters::{self, FilterKind};
 use super::on_disk::{Absent, Kind, NamedPath};
 use super::places::Places;
 use super::raw::{OneOrMany, RawConfig, RawRoute, Timeout};
 use super::recover::{self, Faults};
-use super::route::{Route, RouteDraft};
-use super::sink::{MAX_TOTAL, size_up_to};
-use super::source::{FilesSource, ProxySource, Source};
-use super::{Config, MAX_CONNECTIONS, duration};
+use super::route::{Route, RouteDraft, Source};
+use super::sink::size_up_to;
 use crate::address::ListenAddr;
+use crate::duration;
+use crate::http::files::FilesSource;
+use crate::http::proxy::ProxySource;
+use crate::http::server::{MAX_CONNECTIONS, MAX_TOTAL};
 use crate::limit::Size;
+use crate::words::shorten;
 
 /// See [`Loader::parse`](super::Loader::parse).
 pub(super) fn parse(

@@ -4,12 +4,26 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
-use super::error::{shorten, suggestion};
 use super::filters::{FilterKind, RATE};
 use super::limits::RouteLimits;
-use super::source::Source;
+use crate::events::EventSettings;
 use crate::filter::EndOfStream;
+use crate::http::files::FilesSource;
+use crate::http::proxy::ProxySource;
 use crate::limit::{Burst, Rate};
+use crate::words::shorten;
+use crate::words::suggestion;
+
+/// Where a route's content comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A folder.
+    Files(FilesSource),
+    /// A backend.
+    Proxy(ProxySource),
+    /// Streams of events.
+    Events(Box<EventSettings>),
+}
 
 /// One route.
 #[derive(Clone, Debug, PartialEq)]
@@ -202,7 +216,6 @@ impl RouteFilter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::{FilesSource, ProxySource};
     use super::*;
 
     fn names(route: &Route) -> Vec<&str> {

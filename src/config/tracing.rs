@@ -1,29 +1,11 @@
-//! Where spans of traced events are exported to, and as whose.
+//! The table `[tracing]`.
 
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::raw::Parsed;
 use super::resolve::Resolver;
-use crate::tracing::CollectorUrl;
-
-/// Spans of events whose publishers trace them, exported over OTLP.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TracingSettings {
-    /// The collector. Default: what OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT say, else
-    /// port 4318 of this machine.
-    pub otlp: Option<CollectorUrl>,
-    /// What the service is called. Default: what OTEL_SERVICE_NAME says, else `sluicegate`.
-    pub service: Option<String>,
-    /// The most spans that wait for their export, and the most deliveries that are waited for. Default 8192.
-    pub queue: usize,
-}
-
-impl Default for TracingSettings {
-    fn default() -> Self {
-        Self { otlp: None, service: None, queue: 8192 }
-    }
-}
+use crate::tracing::{CollectorUrl, TracingSettings};
 
 /// `[tracing]` as it is written.
 #[derive(Deserialize)]

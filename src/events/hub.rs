@@ -18,7 +18,7 @@ use super::stream::{Around, Fresh, Subscribed, Visit};
 use super::trail::Tracing;
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 use crate::rt::{self, Dice};
 use crate::tracing::{Record, Tracer};
 

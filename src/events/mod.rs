@@ -19,6 +19,7 @@ mod hub_error;
 mod log;
 mod places;
 mod queue;
+mod settings;
 mod source;
 mod stream;
 mod subscriber;
@@ -31,6 +32,7 @@ pub use http::Events;
 pub use hub::{Hub, Published};
 pub use hub_error::HubError;
 pub use queue::{Gap, Lost};
+pub use settings::{EventFault, EventSettings, Suspend};
 pub use trace::{BadTrace, TraceParent};
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use super::stream::{Around, Rank};
 use super::trail::{Told, Trail};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 use crate::limit::{INTERVAL, TokenBucket};
 use crate::tracing::{Origin, Outcome};
 

@@ -4,10 +4,10 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use http::HeaderMap;
 
+use super::limits::{KeySource, SharedLimits};
 use super::peer::ClientAddr;
 use crate::budget::{ClientKey, Clients, Node};
 use crate::clock::Clock;
-use crate::config::{KeySource, SharedLimits};
 use crate::limit::Limit;
 
 /// Names of the nodes, as logs and the admin listener show them.

@@ -8,6 +8,7 @@ pub mod files;
 mod forwarded;
 pub(crate) mod host;
 pub mod interim;
+mod limits;
 mod log_bound;
 mod path;
 pub mod peer;
@@ -19,7 +20,8 @@ pub mod source;
 pub mod upgrade;
 
 pub use budgets::Budgets;
+pub use limits::{KeySource, SharedLimits};
 
 /// The largest head of a request that passes, start line and end included: 32 KiB. A larger one is answered 431.
-/// That of a response of an upstream is [`ProxySource::max_response_head`](crate::config::ProxySource).
+/// That of a response of an upstream is [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).
 pub const MAX_HEAD: usize = 32 * 1024;

@@ -132,9 +132,9 @@ fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::ProxySource;
     use crate::http::body::RequestBody;
     use crate::http::content::Content;
+    use crate::http::proxy::ProxySource;
     use crate::http::proxy::{Client, Proxy};
     use crate::http::route::{Answer, Handler};
     use crate::rt;

@@ -5,11 +5,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::QuotaSource;
 use super::client::{Allocation, Dial, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share};
 use super::limit::{MICRO, Unit};
 use crate::budget::Node;
 use crate::clock::{Clock, Sleep};
-use crate::config::QuotaSource;
 use crate::limit::Rate;
 use crate::tls::{ClientTls, Identity};
 use crate::token::Token;

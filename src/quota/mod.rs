@@ -14,9 +14,11 @@ mod id;
 mod limit;
 #[cfg(feature = "quota")]
 pub mod server;
+mod settings;
 #[cfg(feature = "quota")]
 pub mod wire;
 
 pub use endpoint::{Endpoint, EndpointError};
 pub use id::{Id, IdError, MAX_ID_LEN};
 pub use limit::{LimitError, MAX_PER_SECOND, MICRO, NamedLimit, ResourceLimit, Unit, spell_micros};
+pub use settings::{DEFAULT_RESOURCE, QuotaSource};

@@ -8,13 +8,12 @@
 //!
 //! Textbook throttles drop bytes when tokens run out. Here that only makes them wait, because dropping
 //! bytes of a response would corrupt it.
-//!
-//! Its settings are a part of the configuration's plain data; nothing else of `config` is known here.
 
 mod backlog;
 mod counts;
 mod held;
 mod quiet;
+mod settings;
 mod state;
 mod stopwatch;
 mod tokens;
@@ -34,9 +33,9 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, Limit};
 use crate::rt::Socket;
 
-pub use crate::config::{OnFull, SinkSettings};
 pub use counts::SinkCounts;
 pub use held::{Charge, HeldAs, HeldBytes};
+pub use settings::{MAX_BUFFER, MAX_IN_KERNEL, OnFull, SinkSettings};
 pub use state::{GivenUp, SinkState};
 pub use wire::Wire;
 

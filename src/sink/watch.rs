@@ -1,8 +1,8 @@
 //! The patience with a reader: since when it has had something to take, what it took, and when that is
 //! too little. Pure: it is told the time.
 
+use super::{OnFull, SinkSettings};
 use crate::clock::Instant;
-use crate::config::{OnFull, SinkSettings};
 use crate::limit::INTERVAL;
 
 /// Watches one reader while the socket refuses bytes.

@@ -4,8 +4,8 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::TracingError;
+use super::TracingSettings;
 use crate::address::{HttpUrl, UrlError};
-use crate::config::TracingSettings;
 use crate::excerpt::excerpt;
 
 /// Characters of a text that is refused, in the message that refuses it.

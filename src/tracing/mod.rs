@@ -18,6 +18,7 @@ mod otlp;
 mod post;
 mod queue;
 mod record;
+mod settings;
 
 use std::fmt;
 use std::sync::{Arc, Mutex, Once, PoisonError};
@@ -27,13 +28,13 @@ use self::exporting::Exporting;
 use self::otlp::Exporter;
 use self::queue::Queue;
 use crate::clock::Clock;
-use crate::config::TracingSettings;
 use crate::rt::{self, Dice};
 
 pub use self::endpoint::CollectorUrl;
 pub(crate) use self::queue::Place;
 pub use self::queue::TracingCounts;
 pub use self::record::{Origin, Outcome, Record};
+pub use self::settings::TracingSettings;
 
 /// Takes records of spans, and has them exported. Dropped, it has exported what is there yet, if it can be.
 pub struct Tracer {

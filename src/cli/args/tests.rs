@@ -1,9 +1,10 @@
 //! The help tells the defaults of the configuration.
 
-use sluicegate::config::duration::spell;
-use sluicegate::config::words::{spell_end_of_stream, spell_half_close, spell_log_level, spell_on_full};
-use sluicegate::config::{Config, DEFAULT_RESOURCE, FilesSource, Pace, ProxySource};
+use sluicegate::config::words::{spell_end_of_stream, spell_log_level};
+use sluicegate::config::{Config, FilesSource, Pace, ProxySource};
+use sluicegate::duration::spell;
 use sluicegate::limit::{Burst, RateOrOff, Size};
+use sluicegate::quota::DEFAULT_RESOURCE;
 
 use super::*;
 
@@ -40,13 +41,13 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
             ("--connection-rate", RateOrOff(config.sink.rate).to_string()),
             ("--connection-burst", Burst::new(config.sink.burst).to_string()),
             ("--egress-buffer", Size::new(config.sink.buffer as u64).to_string()),
-            ("--on-full", spell_on_full(config.sink.on_full).to_owned()),
+            ("--on-full", config.sink.on_full.to_string()),
             ("--stall-timeout", spell(config.sink.stall_timeout)),
             ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
             ("--unsent", Size::new(config.sink.unsent as u64).to_string()),
             ("--header-timeout", spell(config.header_timeout)),
             ("--idle-timeout", spell(config.idle_timeout)),
-            ("--half-close", spell_half_close(config.half_close).to_owned()),
+            ("--half-close", config.half_close.to_string()),
         ] {
             assert_eq!(default_of(&help, flag), default, "{command} {flag}");
         }

@@ -191,7 +191,7 @@ asking_command! {
 
 #[cfg(test)]
 mod tests {
-    use sluicegate::config::duration::spell;
+    use sluicegate::duration::spell;
     use sluicegate::quota::server::QuotaServerSettings;
 
     use super::*;

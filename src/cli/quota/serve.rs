@@ -6,8 +6,8 @@ use std::path::Path;
 
 use futures_lite::FutureExt;
 use sluicegate::address::ListenAddr;
-use sluicegate::config::duration;
 use sluicegate::config::words::parse_log_level;
+use sluicegate::duration;
 use sluicegate::quota::NamedLimit;
 use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
 use sluicegate::rt::{self, Listener, ShieldedStdout, Signal, Signals};

@@ -1,8 +1,8 @@
 //! The flags by which a server is bound to a share of a fleet's limit.
 
-use sluicegate::config::{DEFAULT_RESOURCE, QuotaSource};
 use sluicegate::limit::Rate;
 use sluicegate::quota::Id;
+use sluicegate::quota::{DEFAULT_RESOURCE, QuotaSource};
 
 use super::{CliError, bad};
 

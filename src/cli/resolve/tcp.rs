@@ -3,12 +3,12 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use sluicegate::address::ListenAddr;
-use sluicegate::config::words::{parse_end_of_stream, parse_log_level, parse_on_full};
-use sluicegate::config::{
-    Config, MAX_BUFFER, MAX_IN_KERNEL, MAX_TOTAL, Pace, RouteLimits, SharedLimits, SinkDraft, Tcp, TcpSource,
-    budget_of, duration,
-};
+use sluicegate::config::words::{parse_end_of_stream, parse_log_level};
+use sluicegate::config::{Config, Pace, RouteLimits, SharedLimits, SinkDraft, Tcp, TcpSource, budget_of};
+use sluicegate::duration;
+use sluicegate::http::server::MAX_TOTAL;
 use sluicegate::limit::{Budget, Rate};
+use sluicegate::sink::{MAX_BUFFER, MAX_IN_KERNEL};
 
 use super::{CliError, Flags, admin, count, set, sink, size, timeout};
 use crate::cli::{args, quota};

@@ -33,7 +33,7 @@ use super::hub::Hub;
 use super::source::{self, Asked, Subscribing, Subscription, Wire};
 use super::stream::{After, Visit};
 use crate::clock::Clock;
-use crate::config::{EventSettings, Suspend};
+use crate::events::{EventSettings, Suspend};
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::host::{self, HostFault};

@@ -23,7 +23,7 @@ use super::subscriber::{Judgement, Phase, Subscriber};
 use super::trail::Tracing;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 use crate::tracing::Origin;
 
 pub(super) use idle::Rank;

@@ -14,7 +14,7 @@ use super::super::stream::{After, Visit};
 use super::parser::{Parser, Read};
 use super::scene::{Connection, Scene, json};
 use super::traces::{SAMPLED, told, traced};
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 use crate::limit::Rate;
 
 #[derive(Clone, Debug)]

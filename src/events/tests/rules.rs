@@ -6,7 +6,7 @@ use super::super::stream::{After, NotHeard, Take, Visit};
 use super::scene::{Scene, json};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 use crate::limit::Rate;
 
 /// Small enough that tests reach the bounds.

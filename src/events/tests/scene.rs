@@ -12,7 +12,7 @@ use super::super::trail::Tracing;
 use super::parser::{Parser, Read};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 
 pub(super) struct Scene {
     pub(super) stream: Stream,

@@ -9,7 +9,7 @@ use super::super::source::{Subscribing, Subscription};
 use super::super::stream::Visit;
 use crate::budget::ClientKey;
 use crate::clock::ManualClock;
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 
 fn hub(settings: EventSettings) -> Arc<Hub> {
     let names = vec!["s".to_owned(), "t".to_owned()];

@@ -7,7 +7,7 @@ use super::super::event::Draft;
 use super::super::stream::{After, Visit};
 use super::super::trail::Tracing;
 use super::scene::{Connection, Scene};
-use crate::config::EventSettings;
+use crate::events::EventSettings;
 use crate::tracing::{Origin, Outcome, Record, Tracer};
 
 pub(super) const SAMPLED: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

@@ -22,7 +22,7 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::path::{Below, is_hidden};
-use crate::config::FollowLinks;
+use crate::http::files::FollowLinks;
 use crate::rt;
 
 /// For reading. Opening a FIFO must not wait for its writer, nor make a terminal ours.

@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use super::ProxySource;
 use super::link::Link;
 use crate::clock::{Clock, Sleep};
-use crate::config::ProxySource;
 use crate::limit::{Buffers, Rate};
 use crate::rt::{self, Connect};
 

@@ -3,8 +3,8 @@
 use http::header::{CONTENT_LOCATION, Entry, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH};
 use http::uri::Authority;
 
+use super::ProxySource;
 use super::upstream::{HostPolicy, climbs};
-use crate::config::ProxySource;
 
 /// Maps the upstream's own origin in `Location`, `Content-Location` and `Refresh` back to the route at
 /// `route`: nginx's `proxy_redirect default`. Other values stay as they are.

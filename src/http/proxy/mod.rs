@@ -36,6 +36,7 @@ mod receiving;
 mod request;
 mod response;
 mod sending;
+mod settings;
 mod target;
 mod tunnel;
 mod upload;
@@ -47,7 +48,6 @@ use futures_lite::future;
 use http::{Method, Request, Response, StatusCode};
 
 use crate::clock::{Clock, SystemClock};
-use crate::config::ProxySource;
 use crate::generator::{Pieces, UpstreamBody};
 use crate::http::answer;
 use crate::http::body::RequestBody;
@@ -61,6 +61,7 @@ use crate::limit::Rate;
 
 pub use crate::http::source::Client;
 pub use response::Accel;
+pub use settings::ProxySource;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
 pub use upstream::{HostPolicy, UpstreamUrl};
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use http::{request, response};
 
+use super::ProxySource;
 use super::asking::{AskError, Listening, ask};
 use super::connector::Connector;
 use super::kept::Kept;
@@ -12,7 +13,6 @@ use super::request::is_idempotent;
 use super::sending::Sending;
 use super::upload::{Pump, Upload};
 use crate::clock::Clock;
-use crate::config::ProxySource;
 use crate::limit::Rate;
 
 /// The connections of one route to its upstream.

@@ -5,11 +5,11 @@ use http::header::{
 };
 use http::{Method, Request, StatusCode, Version, request};
 
+use super::ProxySource;
 use super::forwarded;
 use super::hop;
 use super::target::{self, Unmappable};
 use super::upstream::HostPolicy;
-use crate::config::ProxySource;
 use crate::http::source::Client;
 use crate::http1::{Malformed, content_length, expects_continue, has_token, strip_request};
 

@@ -6,9 +6,9 @@ use http::header::{
 use http::{Extensions, StatusCode, Version, response};
 use hyper::ext::ReasonPhrase;
 
+use super::ProxySource;
 use super::failure::Failure;
 use super::{forwarded, hop, location};
-use crate::config::ProxySource;
 use crate::http1::{Malformed, content_length};
 use crate::limit::Rate;
 

@@ -62,7 +62,7 @@ impl Tunnel {
 }
 
 /// Copies bytes both ways until both sides have closed, one fails, or nothing moves for the source's
-/// [`tunnel_timeout`](crate::config::ProxySource::tunnel_timeout); says which.
+/// [`tunnel_timeout`](super::ProxySource::tunnel_timeout); says which.
 ///
 /// What the upstream sends becomes the body that `paced` makes of it, and goes at its pace; what the client
 /// sends goes straight on. A side that closes only its sending half is heard to the end of the other's.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::connection::Connection;
 use crate::body::BodyError;
 use crate::clock::Clock;
-use crate::config::duration;
+use crate::duration;
 use crate::http::log_bound::LogBound;
 use crate::http::peer::ClientAddr;
 use crate::sink::GivenUp;

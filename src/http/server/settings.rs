@@ -2,10 +2,37 @@
 
 use std::time::Duration;
 
-use crate::config::{HalfClose, SharedLimits};
+use crate::http::SharedLimits;
 use crate::http::peer::TrustedPeers;
+use crate::limit::Size;
 use crate::rt;
 use crate::sink::SinkSettings;
+use crate::words::spelt;
+
+/// The largest number of connections that can be set: more than any machine has descriptors for.
+pub const MAX_CONNECTIONS: usize = 10_000_000;
+
+/// The largest [`egress_total`](Settings::egress_total) that can be set: 16 TiB.
+pub const MAX_TOTAL: Size = Size::new(16 << 40);
+
+/// What happens when an HTTP/1 client closes its half of the connection while its response is under way.
+///
+/// The client may have sent all it will and still read, or be gone: a browser whose user left closes both
+/// halves, and only a write to it finds that out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum HalfClose {
+    /// The response continues until a write fails, or no byte was sent for `idle_timeout`.
+    #[default]
+    Serve,
+    /// The response is given up at once and the connection reset, as nginx does for clients of its backends.
+    Abort,
+}
+
+spelt!(
+    HalfClose,
+    "a rule for clients that close their half",
+    [("serve", HalfClose::Serve), ("abort", HalfClose::Abort)]
+);
 
 /// What holds for all of a server's connections.
 #[derive(Clone, Debug)]

@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::HEAD_PIECE;
 use super::input::Input;
 use crate::clock::{Clock, Instant, Sleep};
-use crate::config::HalfClose;
+use crate::http::server::HalfClose;
 use crate::http::server::connection::Connection;
 use crate::sink::{Sink, SinkState, Wire};
 

@@ -11,11 +11,12 @@ use http::{Request, Response};
 use super::pipe::{Client, End, Road};
 use super::{From, GET, Page, World, content};
 use crate::brigade::{Brigade, Bucket};
-use crate::config::{HalfClose, SharedLimits};
 use crate::generator::Generator;
+use crate::http::SharedLimits;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::route::{Answer, Handler};
+use crate::http::server::HalfClose;
 use crate::http::server::Settings;
 use crate::limit::{Budget, Rate};
 

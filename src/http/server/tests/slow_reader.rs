@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::pipe::{Client, End, Road};
 use super::record::{self, Record};
 use super::{GET, World, content};
-use crate::config::SharedLimits;
+use crate::http::SharedLimits;
 use crate::http::server::Settings;
 use crate::limit::{Budget, Rate};
 use crate::sink::{OnFull, SinkSettings};

@@ -5,16 +5,17 @@ use std::ops::Range;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::super::on_disk::Kind;
-use super::super::raw::{OneOrMany, Timeout};
-use super::super::resolve::Resolver;
-use super::super::{Source, words};
-use super::{EventSettings, Suspend};
+use super::on_disk::Kind;
+use super::raw::{OneOrMany, Timeout};
+use super::resolve::Resolver;
+use super::route::Source;
+use crate::events::{EventSettings, Suspend};
 use crate::limit::{Rate, Size};
+use crate::words::WordError;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, expecting = "a table such as { window = 64, ttl = \"30s\" }, or {}")]
-pub(in crate::config) struct RawEvents {
+pub(super) struct RawEvents {
     names: Option<Spanned<OneOrMany<String>>>,
     streams: Option<Spanned<i64>>,
     subscribers: Option<Spanned<i64>>,
@@ -49,7 +50,7 @@ const MAX_EVENT: Size = Size::new(16 << 20);
 
 impl Resolver<'_> {
     /// The event streams of the route `name`; what is wrong is noted.
-    pub(in crate::config) fn events(&mut self, name: &str, raw: Spanned<RawEvents>) -> Source {
+    pub(super) fn events(&mut self, name: &str, raw: Spanned<RawEvents>) -> Source {
         let whole = raw.span();
         let mut raw = raw.into_inner();
         let default = EventSettings::default();
@@ -64,7 +65,7 @@ impl Resolver<'_> {
         });
         let suspend = match &raw.suspend {
             None => default.suspend,
-            Some(word) => words::parse_suspend(word.get_ref()).unwrap_or_else(|error| {
+            Some(word) => word.get_ref().parse().unwrap_or_else(|error: WordError| {
                 self.problem(word.span(), format!("{}: {error}", key("suspend")));
                 Suspend::default()
             }),

@@ -1,15 +1,17 @@
-//! Durations: how timeouts are spelt in the file and on the command line.
+//! Durations as configuration files, flags and logs spell them: `500ms`, `30s`, `2m`, `1h`.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The longest duration that can be configured; a deadline that far away never overflows a clock.
-pub const LONGEST: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+use crate::words::shorten;
 
-/// In the order in which they are tried when a duration is printed.
+/// The longest duration that can be set: 365 days. A deadline that far away never overflows a clock.
+pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+/// Units with their milliseconds. The first that divides a duration is the one it is printed in.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Why a text is not a duration. Says what was wrong and which spelling is good.
+/// Why a text is not a duration. Displays what is wrong and which spellings are accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DurationError {
     text: String,
@@ -26,11 +28,11 @@ enum Fault {
     Zero,
 }
 
-/// Reads `30s`, `500ms`, `2m` or `1h`.
+/// Parses a whole number with a unit: `500ms`, `30s`, `2m` or `1h`.
 ///
 /// ```
 /// use std::time::Duration;
-/// use sluicegate::config::duration;
+/// use sluicegate::duration;
 ///
 /// assert_eq!(duration::parse("2m"), Ok(Duration::from_secs(120)));
 /// assert_eq!(duration::spell(Duration::from_millis(1500)), "1500ms");
@@ -38,11 +40,11 @@ enum Fault {
 /// ```
 ///
 /// # Errors
-/// Anything else: no unit, a fraction, a space, a sign, more than a year.
+/// The text has no unit, a fraction, a space or a sign, or is longer than [`MAX`].
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
     parse_millis(text)
         .map(Duration::from_millis)
-        .map_err(|fault| DurationError { text: super::error::shorten(text), fault })
+        .map_err(|fault| DurationError { text: shorten(text), fault })
 }
 
 fn parse_millis(text: &str) -> Result<u64, Fault> {
@@ -64,13 +66,13 @@ fn parse_millis(text: &str) -> Result<u64, Fault> {
         digits => digits.parse().map_err(|_| Fault::TooLong)?,
     };
     let millis = number.checked_mul(*millis).ok_or(Fault::TooLong)?;
-    if u128::from(millis) > LONGEST.as_millis() { Err(Fault::TooLong) } else { Ok(millis) }
+    if u128::from(millis) > MAX.as_millis() { Err(Fault::TooLong) } else { Ok(millis) }
 }
 
-/// The same duration, for a timeout.
+/// Returns `duration` if it can serve as a timeout.
 ///
 /// # Errors
-/// It is zero: then everything would be late.
+/// `duration` is zero: everything would be late at once.
 pub fn positive(duration: Duration) -> Result<Duration, DurationError> {
     if duration.is_zero() {
         return Err(DurationError { text: spell(duration), fault: Fault::Zero });
@@ -78,7 +80,7 @@ pub fn positive(duration: Duration) -> Result<Duration, DurationError> {
     Ok(duration)
 }
 
-/// `duration` in its largest whole unit, as [`parse`] reads it; what is below a millisecond is cut off.
+/// Formats `duration` in its largest whole unit, as [`parse`] reads it. Fractions of a millisecond are cut off.
 pub fn spell(duration: Duration) -> String {
     let millis = duration.as_millis();
     if millis == 0 {

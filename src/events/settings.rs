@@ -1,14 +1,11 @@
-//! A route of event streams: how much is held, for how long, for whom, and who may publish.
-
-mod raw;
+//! Settings of event streams: how much is held, for how long, for whom, and who may publish.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub(super) use raw::RawEvents;
-
-use super::error::shorten;
 use crate::limit::Rate;
+use crate::words::shorten;
+use crate::words::spelt;
 
 /// What a subscriber that is suspended gets instead of its stream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,6 +16,12 @@ pub enum Suspend {
     /// 429 with `Retry-After`, for clients that read status.
     TooManyRequests,
 }
+
+spelt!(
+    Suspend,
+    "what a suspended subscriber can get",
+    [("stream", Suspend::Stream), ("429", Suspend::TooManyRequests)]
+);
 
 /// Event streams below a route's path.
 #[derive(Clone, Debug, PartialEq, Eq)]

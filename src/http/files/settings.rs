@@ -1,0 +1,132 @@
+//! Settings of a route that serves a folder of files.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::words::shorten;
+
+/// A folder of files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilesSource {
+    /// The folder that stands at the route's path.
+    pub root: PathBuf,
+    /// The file that answers for a folder: `index.html`.
+    pub index: String,
+    /// Whether a folder without that file is listed. Default: no, it is 404.
+    pub list: bool,
+    /// Whether names that begin with a dot are served. Default: no, only `/.well-known` is.
+    pub dot_files: bool,
+    /// How far symbolic links lead.
+    pub follow_links: FollowLinks,
+    /// Media types by the extensions of names, before those that are known anyway.
+    pub types: BTreeMap<String, String>,
+}
+
+/// How far symbolic links in a folder lead.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FollowLinks {
+    /// To what lies in the folder, and is served by its own name: not to names with a dot where they are hidden.
+    #[default]
+    Inside,
+    /// Wherever they lead: for folders in which nobody makes links who should not.
+    Anywhere,
+}
+
+impl FromStr for FollowLinks {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "inside" => Ok(Self::Inside),
+            "anywhere" => Ok(Self::Anywhere),
+            _ => Err(format!("{:?} is neither \"inside\" nor \"anywhere\"", shorten(text))),
+        }
+    }
+}
+
+impl FilesSource {
+    /// The folder `root` with the default index and without listings.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self {
+            root: root.into(),
+            index: "index.html".to_owned(),
+            list: false,
+            dot_files: false,
+            follow_links: FollowLinks::default(),
+            types: BTreeMap::new(),
+        }
+    }
+
+    /// Gives files whose names end in a dot and `extension` a media type.
+    ///
+    /// # Errors
+    /// The text says which of the two is none.
+    pub fn add_type(&mut self, extension: &str, media_type: &str) -> Result<(), String> {
+        check_type(extension, media_type)?;
+        self.types.insert(extension.to_ascii_lowercase(), media_type.to_owned());
+        Ok(())
+    }
+
+    /// Whether `name` can be the name of an index file.
+    ///
+    /// # Errors
+    /// The text says why not.
+    pub fn check_index(name: &str) -> Result<(), String> {
+        let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
+        if plain {
+            Ok(())
+        } else {
+            Err(format!("{:?} is not a plain file name; write index.html", shorten(name)))
+        }
+    }
+}
+
+/// Whether files whose names end in a dot and `extension` can be told to have this media type.
+fn check_type(extension: &str, media_type: &str) -> Result<(), String> {
+    let is_name = |part: &str| {
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
+    };
+    if extension.is_empty() || extension.contains(['.', '/', '\0']) {
+        return Err(format!("{:?} is no extension; write it without a dot, as in ts", shorten(extension)));
+    }
+    let essence = media_type.split(';').next().unwrap_or_default().trim_end();
+    let is_type = essence.split_once('/').is_some_and(|(tree, name)| is_name(tree) && is_name(name));
+    if is_type && media_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        Ok(())
+    } else {
+        Err(format!("{:?} is no media type; write one such as video/mp2t", shorten(media_type)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_has_an_extension_without_a_dot_and_two_halves() {
+        let mut files = FilesSource::new(".");
+        for (extension, media_type) in [
+            ("TS", "video/mp2t"),
+            ("log", "text/plain; charset=latin1"),
+            ("7z", "application/x-7z-compressed"),
+        ] {
+            assert_eq!(files.add_type(extension, media_type), Ok(()), "{extension}");
+        }
+        assert_eq!(files.types["ts"], "video/mp2t");
+        for (extension, media_type, expected) in [
+            (".ts", "video/mp2t", "\".ts\" is no extension; write it without a dot"),
+            ("tar.gz", "video/mp2t", "is no extension"),
+            ("", "video/mp2t", "is no extension"),
+            ("ts", "video", "\"video\" is no media type; write one such as video/mp2t"),
+            ("ts", "", "is no media type"),
+            ("ts", "video/", "is no media type"),
+            ("ts", "video/mp2t\r\nx: y", "is no media type"),
+            ("ts", "text/plain; charset=\u{e9}", "is no media type"),
+        ] {
+            let error = files.add_type(extension, media_type).unwrap_err();
+            assert!(error.contains(expected), "{extension} {media_type}: {error}");
+        }
+        assert_eq!(files.types.len(), 3);
+    }
+}
