@@ -69,7 +69,7 @@ pub(crate) fn suggestion(given: &str, known: &[&str]) -> String {
 }
 
 /// Returns the known name that `given` is probably a slip of: at most a third of its characters differ.
-pub(crate) fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(given: &str, known: &[&'a str]) -> Option<&'a str> {
     const MAX_LEN: usize = 64;
     if given.len() > MAX_LEN {
         return None;

@@ -177,7 +177,10 @@ mod tests {
             ("--queue 20000", "--log: it must hold a queue of 20000"),
             ("--event-burst 5", "--event-burst: without a rate"),
             ("--event-rate 0", "--event-rate: \"0\" is not a number"),
-            ("--otlp https://a", "--otlp: \"https://a\" is not a collector: TLS to collectors is not spoken"),
+            (
+                "--otlp https://a",
+                "--otlp: \"https://a\" is not a collector: TLS to collectors is not supported",
+            ),
             ("--suspend 503", "--suspend: \"503\" is not what a suspended subscriber can get"),
         ] {
             let Err(CliError::Usage(text)) = typed(args) else { panic!("{args}") };

@@ -148,7 +148,9 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
     let usage = |text: String| Err(CliError::Usage(text));
     let of_route = |part: &str| match of {
         Some(path) => Ok(format!("/v1/limits/routes/{}/{part}", utf8_percent_encode(path, SEGMENT))),
-        None => usage(format!("of which route? limits set {limit} /logs/ --rate 20m")),
+        None => usage(format!(
+            "the path of the route is missing behind {limit}: write limits set {limit} /logs/ --rate 20m"
+        )),
     };
     match (limit, of) {
         ("server" | "connection", None) => Ok(format!("/v1/limits/{limit}")),
@@ -207,7 +209,7 @@ mod tests {
         }
         for (limit, of, expected) in [
             ("server", Some("/"), "there is one limit server"),
-            ("route", None, "of which route?"),
+            ("route-client", None, "the path of the route is missing behind route-client"),
             ("pace", None, "\"pace\" is not a limit; known: server"),
         ] {
             assert!(matches!(path(limit, of), Err(CliError::Usage(text)) if text.contains(expected)));

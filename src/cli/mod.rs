@@ -18,6 +18,7 @@ mod events;
 mod server;
 mod summary;
 mod table;
+mod usage;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -52,8 +53,7 @@ impl CliError {
 impl fmt::Display for CliError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Usage(text) => write!(f, "{NAME}: {text}\nRun `{NAME} --help` for what there is."),
-            Self::Failed(text) => write!(f, "{NAME}: {text}"),
+            Self::Usage(text) | Self::Failed(text) => write!(f, "{NAME}: {text}"),
         }
     }
 }
@@ -63,24 +63,32 @@ pub type StartLog = fn(log::LevelFilter);
 
 /// Runs the program with what was typed behind its name; gives the exit code.
 pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
-    match run(typed, start_log) {
-        Ok(()) => 0,
-        Err(error) => {
-            // Nobody to tell is no reason to panic.
-            let _ = writeln!(std::io::stderr(), "{error}");
-            error.exit_code()
+    let (typed, result) = match args::split_equals(typed) {
+        Ok(typed) => {
+            let result = run(&typed, start_log);
+            (typed, result)
         }
-    }
+        Err(odd) => {
+            let text = format!("{odd:?} is not UTF-8 text; rename what it names");
+            (Vec::new(), Err(CliError::Usage(text)))
+        }
+    };
+    let Err(error) = result else { return 0 };
+    let hint = match error {
+        CliError::Usage(_) => format!("\n{}", usage::hint(&typed)),
+        CliError::Failed(_) => String::new(),
+    };
+    // Nobody to tell is no reason to panic.
+    let _ = writeln!(std::io::stderr(), "{error}{hint}");
+    error.exit_code()
 }
 
-fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(), CliError> {
-    let typed = args::split_equals(typed)
-        .map_err(|odd| CliError::Usage(format!("{odd:?} is not UTF-8 text; rename what it names")))?;
-    let typed: Vec<&str> = typed.iter().map(String::as_str).collect();
-    let parsed = match Sluicegate::from_args(&[NAME], &typed) {
+fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
+    let words: Vec<&str> = typed.iter().map(String::as_str).collect();
+    let parsed = match Sluicegate::from_args(&[NAME], &words) {
         Ok(parsed) => parsed,
         Err(early) if early.status.is_ok() => return print(&early.output),
-        Err(early) => return Err(CliError::Usage(early.output.trim_end().to_owned())),
+        Err(early) => return Err(CliError::Usage(usage::explain(typed, &early.output))),
     };
     if parsed.version {
         return print(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n"));
@@ -93,8 +101,11 @@ fn run(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> Result<(),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
             let absent = if check.offline { Absent::Unseen } else { Absent::Warning };
-            let config = resolve::load(&check.file, absent)?;
+            let mut config = resolve::load(&check.file, absent)?;
             warn(&config);
+            if !check.offline {
+                summary::normalise_paths(&mut config);
+            }
             print(&summary::of(&config, &check.file))
         }
         Some(Command::Probe(typed)) => probe::run(&typed),

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use sluicegate::address::ListenAddr;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level};
 use sluicegate::config::{
-    Absent, AdminSource, Config, FilesSource, Loader, ProxySource, Route, RouteDraft, SharedLimits,
-    SinkDraft, SinkSettings, Source, Tcp, budget_of, check_folder, size_up_to,
+    Absent, AdminSource, Config, FilesSource, Loader, ProxySource, Route, RouteDraft, RouteFault,
+    SharedLimits, SinkDraft, SinkSettings, Source, Tcp, budget_of, check_folder, size_up_to,
 };
 use sluicegate::duration;
 use sluicegate::http::server::{MAX_CONNECTIONS, MAX_TOTAL};
@@ -193,11 +193,14 @@ pub(super) fn load(file: &str, absent: Absent) -> Result<Config, CliError> {
 
 /// The route of a command that has one: for every path.
 pub(super) fn route(draft: RouteDraft) -> Result<Route, CliError> {
-    draft.finish(&BTreeMap::new()).map_err(|faults| {
-        let flag = |key: &str| if key == "filters" { "filter".to_owned() } else { key.replace('_', "-") };
-        let texts = faults.iter().map(|fault| format!("--{}: {}", flag(fault.key), fault.text));
-        CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
-    })
+    draft.finish(&BTreeMap::new()).map_err(route_faults)
+}
+
+/// The faults of a route or a port, each with its flag.
+fn route_faults(faults: Vec<RouteFault>) -> CliError {
+    let flag = |key: &str| if key == "filters" { "filter".to_owned() } else { key.replace('_', "-") };
+    let texts = faults.iter().map(|fault| format!("--{}: {}", flag(fault.key), fault.text));
+    CliError::Usage(texts.collect::<Vec<_>>().join("\n"))
 }
 
 /// The sink of a command's connections.

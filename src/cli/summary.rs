@@ -1,6 +1,7 @@
 //! What a configuration means, in words for people.
 
 use std::fmt::Write;
+use std::path::{Component, Path, PathBuf};
 
 use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{
@@ -84,6 +85,34 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         }
     }
     text
+}
+
+/// Takes `.` and `folder/..` out of the paths of `config`. A `..` behind a symbolic link stays: it leads elsewhere.
+pub(super) fn normalise_paths(config: &mut Config) {
+    let roots = config.routes.iter_mut().filter_map(|route| match &mut route.source {
+        Source::Files(files) => Some(&mut files.root),
+        _ => None,
+    });
+    let files = config.tcp.iter_mut().filter_map(|port| match &mut port.source {
+        TcpSource::File { path, .. } => Some(path),
+        TcpSource::Relay { .. } => None,
+    });
+    for path in roots.chain(files) {
+        *path = normalised(path);
+    }
+}
+
+fn normalised(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        let is_folder = matches!(plain.components().next_back(), Some(Component::Normal(_)));
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if is_folder && !plain.is_symlink() => _ = plain.pop(),
+            part => plain.push(part),
+        }
+    }
+    if plain.as_os_str().is_empty() { PathBuf::from(".") } else { plain }
 }
 
 /// Where a port's bytes come from.
@@ -232,4 +261,26 @@ fn with_kind(name: &str, kind: &FilterKind) -> String {
         FilterKind::Custom { kind, .. } => kind.clone(),
     };
     if kind == name { kind } else { format!("{name} ({kind})") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_loses_its_dots_but_not_those_behind_a_link() {
+        for (path, expected) in [
+            ("config/../site", "site"),
+            ("./a/./b/../c/", "a/c"),
+            ("../../site", "../../site"),
+            ("a/..", "."),
+            ("/srv/config/../site", "/srv/site"),
+        ] {
+            assert_eq!(normalised(Path::new(path)), Path::new(expected), "{path}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink("/usr/bin", &link).unwrap();
+        assert_eq!(normalised(&link.join("../x")), link.join("../x"));
+    }
 }

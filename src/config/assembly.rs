@@ -102,7 +102,7 @@ impl Admin {
     /// The address cannot be listened on, or the token file cannot be used.
     pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
         let Some(source) = &config.admin else { return Ok(None) };
-        let token = source.token_file().map(|file| Token::from_file(file)).transpose();
+        let token = source.token_file().map(|file| crate::token::Token::from_file(file)).transpose();
         let token = token.map_err(|error| AssemblyError(error.to_string()))?;
         let listener = bind(source.listen())?;
         Self::new(vec![listener], token, server).map(Some).map_err(|error| AssemblyError(error.to_string()))

@@ -113,23 +113,25 @@ impl Resolver<'_> {
 
     pub(super) fn budget(&mut self, place: &str, raw: RawBudget) -> Budget {
         let rate = raw.rate.and_then(|RateOrOff(rate)| rate);
-        if let (None, Some(burst)) = (rate, &raw.burst) {
-            let text =
-                format!("burst in {place}: without a rate there is nothing to be ahead of; set a rate too");
-            self.problem(burst.span(), text);
-        }
-        let burst = raw.burst.map_or(0, |burst| burst.get_ref().bytes());
-        Budget { rate, burst, report_only: raw.report_only, ..Budget::default() }
+        let (at, burst) = (raw.burst.as_ref().map(Spanned::span), raw.burst.map(Spanned::into_inner));
+        let budget = budget_of(rate, burst).unwrap_or_else(|error| {
+            self.problem(at.unwrap_or_default(), format!("burst in {place}: {error}"));
+            Budget::default()
+        });
+        Budget { report_only: raw.report_only, ..budget }
     }
 }
 
-/// A budget of flags.
+/// Why a burst alone is refused, and what to do.
+pub(super) const BURST_NEEDS_RATE: &str = "without a rate there is nothing to be ahead of; set a rate too";
+
+/// Returns the budget of a rate and a burst, as a file or flags gave them.
 ///
 /// # Errors
-/// A burst without a rate; the text says what to do.
+/// There is a burst and no rate.
 pub fn budget_of(rate: Option<crate::limit::Rate>, burst: Option<Burst>) -> Result<Budget, String> {
     if rate.is_none() && burst.is_some() {
-        return Err("without a rate there is nothing to be ahead of; set a rate too".to_owned());
+        return Err(BURST_NEEDS_RATE.to_owned());
     }
     Ok(Budget::of(rate).with_burst(burst.unwrap_or_default().bytes()))
 }

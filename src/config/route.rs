@@ -5,14 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::filters::{FilterKind, RATE};
-use super::limits::RouteLimits;
+use super::limits::{BURST_NEEDS_RATE, RouteLimits};
 use crate::events::EventSettings;
 use crate::filter::EndOfStream;
 use crate::http::files::FilesSource;
 use crate::http::proxy::ProxySource;
 use crate::limit::{Burst, Rate};
-use crate::words::shorten;
-use crate::words::suggestion;
+use crate::words::{shorten, suggestion};
 
 /// Where a route's content comes from.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +60,31 @@ pub struct Pace {
     pub burst: Burst,
     /// What becomes of the last bytes.
     pub end_of_stream: EndOfStream,
+}
+
+impl Pace {
+    /// Puts together what was given of a pace. `can_have_rate` is whether there can be one, if not by `rate` then
+    /// by a backend.
+    ///
+    /// # Errors
+    /// `burst` or `end_of_stream` was given and would do nothing, because there can be no rate.
+    pub fn given(
+        rate: Option<Rate>,
+        burst: Option<Burst>,
+        end_of_stream: Option<EndOfStream>,
+        can_have_rate: bool,
+    ) -> Result<Self, Vec<RouteFault>> {
+        let rules = [
+            ("burst", burst.is_some(), BURST_NEEDS_RATE),
+            ("end_of_stream", end_of_stream.is_some(), "without a rate nothing is paced; set a rate too"),
+        ];
+        let idle = rules.into_iter().filter(|(_, is_given, _)| *is_given && !can_have_rate);
+        let faults: Vec<_> =
+            idle.map(|(key, _, text)| RouteFault { key, index: None, text: text.to_owned() }).collect();
+        let pace =
+            Self { rate, burst: burst.unwrap_or_default(), end_of_stream: end_of_stream.unwrap_or_default() };
+        if faults.is_empty() { Ok(pace) } else { Err(faults) }
+    }
 }
 
 /// The path of a route: begins with a slash, and stands for everything below it.
@@ -158,20 +182,15 @@ impl RouteDraft {
     /// # Errors
     /// A filter that is not known, a setting that would do nothing, a folder's path without a slash at its end.
     pub fn finish(self, named: &BTreeMap<String, FilterKind>) -> Result<Route, Vec<RouteFault>> {
-        let mut faults = Vec::new();
-        let mut fault = |key, index, text: String| faults.push(RouteFault { key, index, text });
-
         let backend_may_limit = matches!(&self.source, Source::Proxy(proxy) if proxy.honour_accel);
         let can_have_rate = self.rate.is_some() || backend_may_limit;
+        let mut faults = Vec::new();
+        let pace = Pace::given(self.rate, self.burst, self.end_of_stream, can_have_rate);
+        let pace = pace.map_err(|idle| faults.extend(idle)).unwrap_or_default();
+        let mut fault = |key, index, text: String| faults.push(RouteFault { key, index, text });
         if matches!(self.source, Source::Files(_)) && !self.path.as_str().ends_with('/') {
             let good = format!("{}/", shorten(self.path.as_str()));
             fault("path", None, format!("a folder's path ends with a slash; write {good:?}"));
-        }
-        if self.burst.is_some() && !can_have_rate {
-            fault("burst", None, "without a rate there is nothing to be ahead of; set a rate too".to_owned());
-        }
-        if self.end_of_stream.is_some() && !can_have_rate {
-            fault("end_of_stream", None, "without a rate nothing is paced; set a rate too".to_owned());
         }
 
         let mut filters = Vec::new();
@@ -199,11 +218,6 @@ impl RouteDraft {
         if !faults.is_empty() {
             return Err(faults);
         }
-        let pace = Pace {
-            rate: self.rate,
-            burst: self.burst.unwrap_or_default(),
-            end_of_stream: self.end_of_stream.unwrap_or_default(),
-        };
         Ok(Route { path: self.path, source: self.source, pace, limits: self.limits, filters })
     }
 }

@@ -162,19 +162,17 @@ impl Resolver<'_> {
             }
         };
         let rate = raw.rate.and_then(|RateOrOff(rate)| rate);
-        for (key, at) in [
-            ("burst", raw.burst.as_ref().map(Spanned::span)),
-            ("end_of_stream", raw.end_of_stream.as_ref().map(Spanned::span)),
-        ] {
-            if let (None, Some(at)) = (rate, at) {
-                self.problem(at, format!("{key} in {name}: without a rate nothing is paced; set a rate too"));
+        let (at_burst, burst) = (raw.burst.as_ref().map(Spanned::span), raw.burst.map(Spanned::into_inner));
+        let at_end = raw.end_of_stream.as_ref().map(Spanned::span);
+        let end_of_stream = raw.end_of_stream.map(|word| word.into_inner().0);
+        let pace = Pace::given(rate, burst, end_of_stream, rate.is_some()).unwrap_or_else(|faults| {
+            for fault in faults {
+                let at = if fault.key == "burst" { &at_burst } else { &at_end };
+                let text = format!("{} in {name}: {}", fault.key, fault.text);
+                self.problem(at.clone().unwrap_or_default(), text);
             }
-        }
-        let pace = Pace {
-            rate,
-            burst: raw.burst.map_or_else(Burst::default, Spanned::into_inner),
-            end_of_stream: raw.end_of_stream.map_or_else(Default::default, |word| word.into_inner().0),
-        };
+            Pace::default()
+        });
         let limits = RouteLimits {
             total: self.budget(&format!("limits.total of {name}"), raw.limits.total),
             client: self.budget(&format!("limits.client of {name}"), raw.limits.client),

@@ -170,7 +170,7 @@ fn what_is_typed_wrong_ends_with_2() {
         ),
         (&["sreve", "."], "Unrecognized argument: sreve"),
         (&["serve"], "DIR"),
-        (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats"),
+        (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats; did you mean --rate?"),
         (&["serve", ".", "--rate"], "No value provided for option '--rate'"),
         (&["serve", ".", "--rate", "60", "--rate", "61"], "duplicate values provided"),
         (
@@ -196,7 +196,9 @@ fn what_is_typed_wrong_ends_with_2() {
     ] {
         let message = fails(2, args);
         assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
-        assert!(message.ends_with("Run `sluicegate --help` for what there is.\n"), "{message}");
+        let command = args.first().filter(|command| **command != "sreve");
+        let command = command.map_or("sluicegate".to_owned(), |command| format!("sluicegate {command}"));
+        assert!(message.ends_with(&format!("\nRun `{command} --help` for what there is.\n")), "{message}");
     }
 }
 

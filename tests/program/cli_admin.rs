@@ -146,7 +146,10 @@ fn what_goes_wrong_says_what_to_do() {
     let admin = watched.admin.to_string();
     for (args, expected) in [
         (&["limits", "set", "server"][..], "nothing to change: give --rate"),
-        (&["limits", "set", "route", "--rate", "1m"], "of which route? limits set route /logs/ --rate 20m"),
+        (
+            &["limits", "set", "route", "--rate", "1m"],
+            "the path of the route is missing behind route: write limits set route /logs/ --rate 20m",
+        ),
         (&["limits", "set", "server", "/", "--rate", "1m"], "there is one limit server"),
         (
             &["limits", "set", "pace", "--rate", "1m"],

@@ -151,9 +151,9 @@ mod tests {
         for (text, why) in [
             (
                 refused(|typed| typed.url = "h".to_owned()),
-                "\"h\" cannot be asked: http:// or https:// is missing",
+                "\"h\" is not a URL to probe: http:// or https:// is missing",
             ),
-            (refused(|typed| typed.compare = some("ftp://h")), "\"ftp://h\" cannot be asked"),
+            (refused(|typed| typed.compare = some("ftp://h")), "\"ftp://h\" is not a URL to probe"),
             (refused(|typed| typed.rate = some("60x")), "--rate: \"60x\" is not a rate"),
             (refused(|typed| typed.slow = some("0")), "--slow: "),
             (refused(|typed| typed.shared = true), "give --rate too"),

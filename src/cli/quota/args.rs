@@ -7,6 +7,7 @@ use argh::FromArgs;
 #[argh(
     subcommand,
     name = "quota",
+    usage = "<command> [<args>]",
     example = "{command_name} serve --limit egress=100m --limit api=100/s\n\
         {command_name} list\n\
         {command_name} set egress=200m",
@@ -32,7 +33,7 @@ pub(super) enum Command {
 
 /// Run a quota server.
 #[derive(FromArgs, Debug, Default, PartialEq)]
-#[argh(subcommand, name = "serve", help_triggers("-h", "--help", "help"))]
+#[argh(subcommand, name = "serve", usage = "[options]", help_triggers("-h", "--help", "help"))]
 pub(super) struct Serve {
     /// where to listen: 127.0.0.1:9190 or [::1]:9190 for TCP, unix:PATH for a Unix socket; repeatable (default 127.0.0.1:9190)
     #[argh(option, arg_name = "addr")]
@@ -142,7 +143,7 @@ pub(super) struct Asking<'a> {
 
 asking_command! {
     /// Tell the limits, and how much of each is granted to how many clients.
-    #[argh(subcommand, name = "list", help_triggers("-h", "--help", "help"))]
+    #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
     List {}
 }
 
@@ -175,7 +176,7 @@ asking_command! {
 
 asking_command! {
     /// Tell the live clients and their shares.
-    #[argh(subcommand, name = "clients", help_triggers("-h", "--help", "help"))]
+    #[argh(subcommand, name = "clients", usage = "[options]", help_triggers("-h", "--help", "help"))]
     Clients {}
 }
 

@@ -10,7 +10,7 @@ use sluicegate::http::server::MAX_TOTAL;
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::sink::{MAX_BUFFER, MAX_IN_KERNEL};
 
-use super::{CliError, Flags, admin, count, set, sink, size, timeout};
+use super::{CliError, Flags, admin, count, route_faults, set, sink, size, timeout};
 use crate::cli::{args, quota};
 
 /// Where `tcp` listens unless told otherwise.
@@ -64,15 +64,7 @@ fn pace(flags: &Flags, typed: &args::Tcp) -> Result<Pace, CliError> {
     let rate = flags.read("rate", &typed.rate, Rate::parse_or_off).flatten();
     let burst = flags.read("burst", &typed.burst, str::parse);
     let end_of_stream = flags.read("end-of-stream", &typed.end_of_stream, parse_end_of_stream);
-    for (name, is_typed) in [("burst", burst.is_some()), ("end-of-stream", end_of_stream.is_some())] {
-        if is_typed && rate.is_none() {
-            return Err(CliError::Usage(format!(
-                "--{name}: without a rate nothing is paced; set --rate too"
-            )));
-        }
-    }
-    let (burst, end_of_stream) = (burst.unwrap_or_default(), end_of_stream.unwrap_or_default());
-    Ok(Pace { rate, burst, end_of_stream })
+    Pace::given(rate, burst, end_of_stream, rate.is_some()).map_err(route_faults)
 }
 
 #[cfg(test)]

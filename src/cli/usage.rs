@@ -1,0 +1,95 @@
+//! What a usage error says beside the error itself: the nearest known word, and whose `--help` to read.
+
+use argh::FromArgs;
+use sluicegate::words::nearest;
+
+use super::NAME;
+use super::args::Sluicegate;
+
+/// Returns what argh says is wrong with `typed`; a word that it does not know gets the nearest one it knows.
+pub(super) fn explain(typed: &[String], error: &str) -> String {
+    let error = error.trim_end();
+    let Some(word) = error.strip_prefix("Unrecognized argument: ") else { return error.to_owned() };
+    let known = known(&command(typed)[1..]);
+    let is_flag = word.starts_with('-');
+    let alike: Vec<&str> =
+        known.iter().map(String::as_str).filter(|known| known.starts_with('-') == is_flag).collect();
+    match nearest(word, &alike) {
+        Some(name) => format!("{error}; did you mean {name}?"),
+        None => error.to_owned(),
+    }
+}
+
+/// Returns the line that says which command's help to read.
+pub(super) fn hint(typed: &[String]) -> String {
+    format!("Run `{} --help` for what there is.", command(typed).join(" "))
+}
+
+/// Returns the program's name and the commands that `typed` begins with, such as `sluicegate quota list`.
+fn command(typed: &[String]) -> Vec<&str> {
+    let mut words = vec![NAME];
+    for word in typed.iter().take_while(|word| !word.starts_with('-')) {
+        if !known(&words[1..]).contains(word) {
+            break;
+        }
+        words.push(word);
+    }
+    words
+}
+
+/// Lists the flags and subcommands of the command `path`, from its help. argh tells them nowhere else.
+fn known(path: &[&str]) -> Vec<String> {
+    let Err(help) = Sluicegate::from_args(&[NAME], &[path, &["--help"]].concat()) else { return Vec::new() };
+    let lists = help
+        .output
+        .split("\n\n")
+        .filter(|part| ["Options:", "Commands:"].iter().any(|title| part.trim_start().starts_with(title)));
+    // A name has two spaces before it, and its explanation as many or a line of its own behind it.
+    let names = lists.flat_map(str::lines).filter_map(|line| line.strip_prefix("  "));
+    let names = names.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split("  ").next());
+    names.flat_map(|names| names.split(", ")).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(text: &str) -> Vec<String> {
+        text.split_whitespace().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_slip_gets_the_nearest_flag_or_command_of_its_own_command() {
+        for (text, word, expected) in [
+            ("serve . --rats 60", "--rats", "; did you mean --rate?"),
+            ("serve . --min_drain_rate 1k", "--min_drain_rate", "; did you mean --min-drain-rate?"),
+            ("quota list --josn", "--josn", "; did you mean --json?"),
+            (
+                "quota serve --heartbeat-timeot 1s",
+                "--heartbeat-timeot",
+                "; did you mean --heartbeat-timeout?",
+            ),
+            ("quota lits", "lits", "; did you mean list?"),
+            ("sreve .", "sreve", "; did you mean serve?"),
+            ("serve . --colour red", "--colour", ""),
+            ("check a.toml b.toml", "b.toml", ""),
+        ] {
+            let error = format!("Unrecognized argument: {word}");
+            assert_eq!(explain(&typed(text), &format!("{error}\n")), error + expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_hint_names_the_command_that_was_typed() {
+        for (text, expected) in [
+            ("", "sluicegate"),
+            ("sreve .", "sluicegate"),
+            ("serve serve --rate", "sluicegate serve"),
+            ("quota", "sluicegate quota"),
+            ("quota set --server u list", "sluicegate quota set"),
+            ("limits set route-client --rate 1m", "sluicegate limits set"),
+        ] {
+            assert_eq!(hint(&typed(text)), format!("Run `{expected} --help` for what there is."));
+        }
+    }
+}
