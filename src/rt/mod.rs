@@ -56,8 +56,8 @@ pub fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
     Arc::clone(CLOCK.get_or_init(|| {
         let clock = Arc::new(SystemClock::new());
-        let heralding = Arc::clone(&clock);
-        spawn(async move { heralding.herald().await });
+        let waking = Arc::clone(&clock);
+        spawn(async move { waking.run_wake_task().await });
         clock
     }))
 }

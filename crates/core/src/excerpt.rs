@@ -1,8 +1,6 @@
-//! The beginning of a text: messages and log lines are no place for a long one.
-//!
-//! Pure. Any room may import this; it imports none.
+//! Shortens text for messages and log lines.
 
-/// The first `most` characters of `text`, with an ellipsis where more were cut off.
+/// Returns the first `most` characters of `text`, with an ellipsis if more were cut off.
 pub fn excerpt(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         Some((end, _)) => format!("{}…", &text[..end]),

@@ -1,4 +1,4 @@
-//! A stream's place below a node.
+//! A stream's handle to the tree: asks for turns.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,8 +11,8 @@ use crate::limit::{NodeId, Weight};
 
 /// One stream's place below a [`Node`]: asks for turns to send.
 ///
-/// Cancel safe: a wait that is given up keeps its place in line, and a turn that comes meanwhile is there
-/// at the next call. Dropping the seat gives back what was granted and not sent.
+/// Cancel safe: an abandoned wait keeps its place in the queue, and a turn that comes meanwhile is returned by the
+/// next call. Dropping the seat gives back what was granted and not sent.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -35,9 +35,9 @@ use crate::limit::{NodeId, Weight};
 pub struct Seat {
     node: Node,
     stream: NodeId,
-    /// Granted and not sent.
+    /// Bytes granted and not sent.
     turn: u64,
-    /// For which node it waits, and since when.
+    /// The node that it waits for, and since when.
     waiting: Option<(Arc<str>, Instant)>,
     waited: Vec<(Arc<str>, Duration)>,
     waits: u64,
@@ -49,10 +49,10 @@ impl Seat {
         Self { node, stream, turn: 0, waiting: None, waited: Vec::new(), waits: 0 }
     }
 
-    /// Ready with how many bytes may be sent now, at least one and at most `wanted`; or waits for the
-    /// turn, and the task is woken when it has come. `wanted` of zero is ready with zero.
+    /// Ready with how many bytes may be sent now, at least one and at most `wanted`; else the task is woken when the
+    /// turn comes. Ready with zero if `wanted` is zero.
     ///
-    /// Say what was [`sent`](Self::sent) of it before asking again.
+    /// Call [`sent`](Self::sent) with what was sent of it before asking again.
     pub fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: u64) -> Poll<u64> {
         if self.turn == 0 && wanted > 0 {
             match self.node.0.tree.ask(self.stream, wanted, cx.waker()) {

@@ -1,17 +1,16 @@
-//! A wake-up a little late counts as on time.
+//! Hides the lateness of timers from the pace.
 
 use std::time::Duration;
 
 use super::Instant;
 
-/// Turns the instants at which a driver was woken into those it tells its chain.
+/// Maps the instants at which a driver was woken to those that it passes to its chain.
 ///
-/// Timers fire late: by a slot of the wheel, by the executor's queue, by a socket that was busy. If
-/// the pace were reckoned from then, every interval would lose those milliseconds, for good. So a
-/// step that comes at most [`TOLERANCE`](Self::TOLERANCE) after the instant it was due is told that
-/// instant: the grid of the pace stays where the first spend put it. A step later than that is told
-/// the true time, because then it was the reader or the source that stalled, and a stall earns no
-/// more than the one chunk the allowance holds.
+/// Timers fire late: by a slot of the wheel, by the executor's queue, by a busy socket. If the pace were computed
+/// from then, every interval would lose those milliseconds for good. So a step at most
+/// [`TOLERANCE`](Self::TOLERANCE) after its due instant is passed that instant: the grid of the pace stays where
+/// the first spend put it. A later step is passed the true time, because then the reader or the source stalled, and
+/// a stall earns no more than the one chunk the allowance holds.
 ///
 /// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
 /// down in many pieces, and time is not to run ahead between them. And what comes within
@@ -37,16 +36,16 @@ pub struct Punctual {
     due: Option<Instant>,
     /// How late the last wake-up was, if it counts as on time.
     behind: Duration,
-    /// Up to then, on the clock, time stands still at the last wake-up.
+    /// Until then, on the clock, time stands still at the last wake-up.
     still_until: Instant,
     told: Instant,
 }
 
 impl Punctual {
-    /// How late still counts as on time: a quarter of an interval.
+    /// The greatest lateness that counts as on time: a quarter of an interval.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
-    /// How soon after a wake-up what comes is taken for a part of it, within the tolerance.
+    /// How long after a wake-up a step counts as part of it, within the tolerance.
     pub const TOGETHER: Duration = Duration::from_millis(5);
 
     /// Remembers when the next step is due: the instant of the chain's

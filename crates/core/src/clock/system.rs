@@ -1,4 +1,4 @@
-//! The system's clock with the thread that turns its wheel.
+//! The system's clock with its timer thread.
 
 use std::sync::Arc;
 use std::task::Waker;
@@ -6,16 +6,16 @@ use std::task::Waker;
 use super::wheel::Turned;
 use super::{Clock, Instant, TimerKey};
 
-/// Monotonic system time with one timer wheel, and the thread that turns it for as long as the clock lives.
+/// Monotonic system time with one timer wheel and one timer thread, which ends with the clock.
 ///
 /// A program usually has one, which everything shares.
 pub struct SystemClock(Arc<Turned>);
 
 impl SystemClock {
-    /// A clock whose origin is now, with its thread, which does not run at all while no timer is set.
+    /// Creates a clock whose origin is now, and starts its thread, which sleeps while no timer is set.
     ///
     /// # Panics
-    /// If the operating system refuses to start one thread: without it nobody who sleeps would be woken.
+    /// If the operating system refuses to start a thread: without it no timer would fire.
     #[allow(clippy::new_without_default)] // reading the system's clock is no default value
     pub fn new() -> Self {
         let clock = Arc::new(Turned::new());
@@ -25,25 +25,25 @@ impl SystemClock {
         Self(clock)
     }
 
-    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
+    /// Converts a monotonic system time to this clock; times before its origin are the origin.
     pub fn instant_of(&self, time: std::time::Instant) -> Instant {
         self.0.instant_of(time)
     }
 
-    /// Wakes what is due from a task of the executor; never completes. Without one that runs this, the
-    /// turning thread wakes.
-    pub async fn herald(&self) {
-        self.0.herald.serve().await
+    /// Wakes what is due from a task of the executor; never completes. While no task runs this, the timer thread
+    /// wakes what is due itself.
+    pub async fn run_wake_task(&self) {
+        self.0.wake_task.run().await
     }
 
-    /// How many wake-ups are set.
+    /// Returns the number of timers that are set.
     pub fn sleepers(&self) -> usize {
         self.0.sleepers()
     }
 }
 
 impl Drop for SystemClock {
-    /// Ends the thread. Who still sleeps holds the clock, so nobody does.
+    /// Ends the thread. Every sleep holds an `Arc` of its clock, so none is left.
     fn drop(&mut self) {
         self.0.stop();
     }

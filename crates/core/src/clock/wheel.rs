@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use slab::Slab;
 
-use super::herald::Herald;
+use super::wake_task::WakeTask;
 use super::{Clock, Instant, TimerKey};
 
 /// How finely wake-ups are told apart. One is late by less than this (plus what the scheduler adds),
@@ -24,7 +24,7 @@ const SLOTS: usize = 512;
 
 /// Monotonic system time with one timer wheel that somebody turns.
 pub(super) struct Turned {
-    pub(super) herald: Herald,
+    pub(super) wake_task: WakeTask,
     origin: std::time::Instant,
     wheel: Mutex<Wheel>,
     changed: Condvar,
@@ -68,7 +68,7 @@ impl Turned {
                 stopped: false,
             }),
             changed: Condvar::new(),
-            herald: Herald::default(),
+            wake_task: WakeTask::default(),
             fired: AtomicU64::new(0),
         }
     }
@@ -94,7 +94,7 @@ impl Turned {
                 // Not asleep: nobody needs to notify, the ring is looked at again below.
                 wheel.asleep_until = 0;
                 drop(wheel);
-                self.herald.wake(&mut due);
+                self.wake_task.wake(&mut due);
                 wheel = self.lock();
                 continue;
             }

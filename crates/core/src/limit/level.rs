@@ -1,4 +1,4 @@
-//! The level of a token bucket in integer nano-bytes: what allowances and token buckets are made of.
+//! The level of a token bucket in integer nano-tokens: the arithmetic below allowances and token buckets.
 
 use std::time::Duration;
 
@@ -10,15 +10,14 @@ pub(super) const NANO: i128 = 1_000_000_000;
 
 /// A level that a rate raises, up to a brim, and spending lowers.
 ///
-/// Exact: no rounding is carried on. Time that did not pass raises nothing, so a clock that steps back
-/// is borne.
+/// Exact: no rounding error accumulates. A clock that stands still or steps back raises nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Level {
     /// Nano-bytes; below zero is debt. Invariant after [`settle`](Self::settle): below `depth + rate`.
     /// One nanosecond's refill may stand above the brim, so that a wake-up rounded up to a whole
     /// nanosecond loses nothing.
     nano: i128,
-    /// When `nano` was true.
+    /// When `nano` was computed.
     stamp: Instant,
     /// The rate `nano` was kept under.
     rate: Rate,
@@ -30,8 +29,8 @@ impl Level {
         Self { nano, stamp: now, rate }
     }
 
-    /// Refills by the time since the last call up to `depth`, and goes over to `rate` if that is another
-    /// one. Gives what did not fit, in nano-bytes.
+    /// Refills by the time since the last call up to `depth`, then switches to `rate`. Returns what did not fit,
+    /// in nano-bytes.
     pub(super) fn settle(&mut self, rate: Rate, depth: i128, now: Instant) -> i128 {
         let elapsed = now.nanos_since(self.stamp);
         if elapsed > 0 {
@@ -49,7 +48,7 @@ impl Level {
         over
     }
 
-    /// Lets time pass that raises nothing.
+    /// Moves the time on without a refill.
     pub(super) fn skip_to(&mut self, now: Instant) {
         self.stamp = self.stamp.max(now);
     }

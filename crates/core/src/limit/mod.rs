@@ -1,13 +1,13 @@
 //! Limits: rates and sizes with their spellings, shared live settings, and the arithmetic of allowances.
 //!
-//! Pure: takes `now`, never asks a clock, never waits. Knows neither brigades nor filters.
+//! Pure: takes `now`, reads no clock, never waits. Imports neither brigades nor filters.
 
 mod allowance;
 mod buffers;
 mod carryover;
 mod level;
 mod live;
-mod spelling;
+mod notation;
 mod token_bucket;
 mod tree;
 mod units;
@@ -16,7 +16,7 @@ pub use allowance::{Allowance, INTERVAL};
 pub use buffers::Buffers;
 pub use carryover::{Carryover, Carryovers};
 pub use live::Limit;
-pub use spelling::UnitError;
+pub use notation::UnitError;
 pub use token_bucket::TokenBucket;
 pub use tree::{Budget, MIN_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, Rate, RateOrOff, Size, ZeroRate};

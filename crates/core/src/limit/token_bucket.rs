@@ -1,4 +1,4 @@
-//! Token buckets: so many bytes at once, so many a second in the long run.
+//! Token buckets: a burst at once, a rate in the long run.
 
 use super::Rate;
 use super::level::{Level, NANO};
@@ -37,7 +37,7 @@ impl TokenBucket {
         Self { level: Level::new(rate, depth(max_burst), now), max_burst }
     }
 
-    /// The same bucket with `tokens` in it, or `max_burst` if that is less.
+    /// Starts with `tokens` in the bucket, or `max_burst` if that is less.
     #[must_use]
     pub fn starting_with(mut self, tokens: u64) -> Self {
         let surplus = self.available().saturating_sub(tokens);
@@ -50,14 +50,14 @@ impl TokenBucket {
         self.level.settle(self.level.rate(), depth(self.max_burst), now);
     }
 
-    /// Takes as many tokens as there are, at most `requested`, and says how many.
+    /// Takes as many tokens as there are, at most `requested`; returns how many.
     pub fn consume(&mut self, requested: u64) -> u64 {
         let allowed = requested.min(self.available());
         self.level.spend(allowed);
         allowed
     }
 
-    /// Takes `n` tokens if there are as many; else takes none and says false.
+    /// Takes `n` tokens and returns true, or takes none and returns false if there are fewer.
     pub fn try_consume(&mut self, n: u64) -> bool {
         let enough = n <= self.max_burst && self.level.covers(n);
         if enough {
@@ -94,18 +94,18 @@ impl TokenBucket {
         self.level.reaches(depth(n.min(self.max_burst)))
     }
 
-    /// Goes over to another rate from `now` on. What is in the bucket stays.
+    /// Changes the rate from `now` on. The tokens in the bucket stay.
     pub fn set_rate(&mut self, rate: Rate, now: Instant) {
         self.level.settle(rate, depth(self.max_burst), now);
     }
 
-    /// Holds at most `max_burst` tokens from now on; zero counts as one. What is over is lost.
+    /// Changes the capacity to `max_burst`; zero counts as one. Tokens above it are lost.
     pub fn set_max_burst(&mut self, max_burst: u64, now: Instant) {
         self.max_burst = max_burst.max(1);
         self.refill(now);
     }
 
-    /// Lets the time until `now` pass without a refill.
+    /// Moves the time on to `now` without a refill.
     pub fn skip_to(&mut self, now: Instant) {
         self.level.skip_to(now);
     }

@@ -20,7 +20,7 @@ use serde_core::de::{self, Deserialize, Deserializer};
 
 use super::INTERVAL;
 use super::level::NANO;
-use super::spelling::{Fault, Quantity, UnitError, spell};
+use super::notation::{Fault, Quantity, UnitError, spell};
 
 /// A rate in bytes per second, never zero. Unlimited is `Option::<Rate>::None`.
 ///

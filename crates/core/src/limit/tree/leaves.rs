@@ -1,4 +1,4 @@
-//! What a stream does: ask, give back, find out what holds it.
+//! What a stream calls: ask, give back, withdraw, find out what it waits for.
 
 use super::node::Ask;
 use super::{NodeId, Tree};
@@ -6,11 +6,10 @@ use crate::clock::Instant;
 use std::time::Duration;
 
 impl Tree {
-    /// Asks for a turn to send `bytes`, and stands in line if it is not there.
+    /// Asks for a turn to send `bytes`; queues the stream and returns `None` if none can be granted now.
     ///
-    /// A turn that came since the last call is given at once: it may be less than is asked for, and also
-    /// more if that was more; what is not sent is to be [given back](Self::give_back). Asked for nothing,
-    /// it gives nothing.
+    /// A turn granted since the last call is returned at once. It may be for less than `bytes`, or for more if more
+    /// was asked for then; [give back](Self::give_back) what is not sent. Asking for zero bytes grants zero.
     pub fn ask(&mut self, stream: NodeId, bytes: u64, now: Instant) -> Option<u64> {
         let waited = matches!(self.node(stream).ask, Ask::Waiting(_));
         match self.node(stream).ask {
@@ -22,7 +21,7 @@ impl Tree {
             Ask::Quiet if bytes == 0 => return Some(0),
             Ask::Quiet => {
                 self.node_mut(stream).ask = Ask::Waiting(bytes);
-                self.stand_in_line(stream);
+                self.enqueue(stream);
             }
         }
         self.dispatch(now);
@@ -36,17 +35,17 @@ impl Tree {
             return None;
         };
         self.node_mut(stream).ask = Ask::Quiet;
-        // It is told here and now.
+        // Returned here, so not listed too.
         self.granted.retain(|granted| *granted != stream);
         Some(granted)
     }
 
-    /// Takes back what a stream asked for, and what it was granted and did not come for.
+    /// Withdraws what a stream asked for, and gives back a grant that it has not collected.
     pub fn withdraw(&mut self, stream: NodeId, now: Instant) {
         let asked = std::mem::replace(&mut self.node_mut(stream).ask, Ask::Quiet);
         match asked {
             Ask::Quiet => {}
-            Ask::Waiting(_) => self.leave_line(stream),
+            Ask::Waiting(_) => self.dequeue(stream),
             Ask::Granted(bytes) => {
                 self.granted.retain(|granted| *granted != stream);
                 self.give_back(stream, bytes, now);
@@ -54,7 +53,7 @@ impl Tree {
         }
     }
 
-    /// Puts back `bytes` of a turn that were not sent: others may have them.
+    /// Returns `bytes` of a turn that were not sent, for others to use.
     pub fn give_back(&mut self, stream: NodeId, bytes: u64, now: Instant) {
         if bytes == 0 {
             return;
@@ -70,14 +69,14 @@ impl Tree {
         }
         let mut at = self.node(stream).parent;
         while let Some(id) = at {
-            self.stand_in_line(id);
+            self.enqueue(id);
             at = self.node(id).parent;
         }
         self.dispatch(now);
     }
 
-    /// The node that makes a waiting stream wait: the lowest above it that cannot pay, or the root for
-    /// whose turn it waits. `None` if the stream waits for nothing.
+    /// Returns the node that a waiting stream is held by: the lowest above it that cannot pay, else the root, whose
+    /// turn it waits for. `None` if the stream is not waiting.
     pub fn binding(&self, stream: NodeId) -> Option<NodeId> {
         if !matches!(self.node(stream).ask, Ask::Waiting(_)) {
             return None;
@@ -92,7 +91,7 @@ impl Tree {
         Some(at)
     }
 
-    /// When a waiting stream's turn comes, about, if nobody comes or goes. `None` if it waits for nothing.
+    /// Estimates when a waiting stream's turn comes if no stream joins or leaves. `None` if it is not waiting.
     pub fn expected(&self, stream: NodeId) -> Option<Instant> {
         let binding = self.binding(stream)?;
         let due = self.node(binding).parked?;

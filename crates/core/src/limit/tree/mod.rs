@@ -6,23 +6,23 @@
 //! met, what one child leaves the others use, and shares are equal (or by weight) whatever the number of
 //! streams below a child.
 //!
-//! Each node keeps a virtual time, in bytes per unit of weight. A child that begins to wait is put in line
-//! at that time, or where its last grant ended if that is later; the child that stands first is served
+//! Each node keeps a virtual time, in bytes per unit of weight. A child that begins to wait is queued
+//! at that time, or where its last grant ended if that is later; the first in the queue is served
 //! next. Virtual time moves on with every grant by what it took, divided by the weights of all children (as
 //! in WF²Q+, so that no flood of newcomers can stop it), and a newcomer waits for little more than the grant
 //! under way. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
 //!
 //! A grant is at most the stream's share of one interval, so a full turn of all waiting streams takes about
-//! one interval; and while most are quiet it is at most what would be its share of a second, so that nobody
-//! is long ahead of them when they are not. Costs O(depth × log n) for a grant. Nobody is told before the tokens are there: the driver
-//! calls [`Tree::dispatch`] at [`Tree::next_due`], and wakes exactly those whose turn came.
+//! one interval; while most are idle it is at most what would be its share of a second, so that no stream is
+//! long ahead of them when they start. A grant costs O(depth × log n). No grant is made before its tokens are
+//! there: the driver calls [`Tree::dispatch`] at [`Tree::next_due`], and wakes exactly the streams granted.
 //!
-//! Pure: takes `now`, knows no clock, no task, no lock.
+//! Pure: takes `now`, has no clock, task or lock.
 
 mod budget;
 mod leaves;
-mod line;
 mod node;
+mod scheduler;
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,7 @@ impl NodeId {
 /// let (a, b) = (tree.add_stream(Tree::ROOT, Default::default()), tree.add_stream(Tree::ROOT, Default::default()));
 ///
 /// assert_eq!(tree.ask(a, 5_000, now), Some(2_000), "all the root holds");
-/// assert_eq!(tree.ask(b, 5_000, now), None, "waits in line");
+/// assert_eq!(tree.ask(b, 5_000, now), None, "waits");
 /// assert_eq!(tree.next_due(), Some(Instant::from_millis(200)));
 /// tree.dispatch(Instant::from_millis(200));
 /// assert_eq!(tree.granted().collect::<Vec<_>>(), [b]);
@@ -74,7 +74,7 @@ pub struct Tree {
     parked: BTreeSet<(Instant, NodeId)>,
     /// Streams whose turn came since [`granted`](Self::granted) was read.
     granted: Vec<NodeId>,
-    /// Tells apart those who began to wait at the same virtual time: first come, first served.
+    /// Orders children that began to wait at the same virtual time: first come, first served.
     arrivals: u64,
 }
 
@@ -107,7 +107,7 @@ impl Tree {
         NodeId(self.nodes.insert(node))
     }
 
-    /// Takes a node or a stream out. What was granted to a stream and not [given
+    /// Removes a node or a stream. What was granted to a stream and not [given
     /// back](Self::give_back) counts as sent.
     ///
     /// # Panics
@@ -115,7 +115,7 @@ impl Tree {
     pub fn remove(&mut self, id: NodeId, now: Instant) {
         assert_eq!(self.node(id).children, 0, "a node with children cannot be removed");
         let parent = self.node(id).parent.expect("the root cannot be removed");
-        self.leave_line(id);
+        self.dequeue(id);
         self.unpark(id);
         self.granted.retain(|granted| *granted != id);
         let weight = self.nodes.remove(id.0).weight();
@@ -130,9 +130,9 @@ impl Tree {
         self.node(id).budget
     }
 
-    /// Changes a node's budget for all that is below it, from `now` on: also for those who wait.
+    /// Changes a node's budget from `now` on, also for streams that wait.
     pub fn set_budget(&mut self, id: NodeId, budget: Budget, now: Instant) {
-        self.leave_line(id);
+        self.dequeue(id);
         self.unpark(id);
         if let Some(parent) = self.node(id).parent {
             let (old, new) = (self.node(id).weight(), u64::from(budget.weight.get()));
@@ -140,11 +140,11 @@ impl Tree {
             above.children_weight = above.children_weight - old + new;
         }
         self.node_mut(id).change(budget, now);
-        self.stand_in_line(id);
+        self.enqueue(id);
         self.dispatch(now);
     }
 
-    /// Books bytes that passed without asking (heads, framing) on a stream or a node and on all above it.
+    /// Charges bytes that passed without asking (heads, framing) to a stream or a node and to all above it.
     /// No node gets into more than a second's debt that way.
     pub fn debit(&mut self, id: NodeId, bytes: u64, now: Instant) {
         let mut at = id;
@@ -158,19 +158,19 @@ impl Tree {
         }
     }
 
-    /// What passed through a node so far, and what kept it waiting.
+    /// Returns what passed through a node so far, and how often streams waited for it.
     pub fn passed(&self, id: NodeId) -> Passed {
         self.node(id).passed
     }
 
-    /// The same of the nodes directly below one, all together, those that are gone too. The bytes are those
-    /// that passed the node itself: what streams directly below it had is among them.
+    /// Returns the sums of the nodes directly below one, removed ones included. The bytes are those of the node
+    /// itself, so that streams directly below it are counted.
     pub fn passed_below(&self, id: NodeId) -> Passed {
         let node = self.node(id);
         Passed { bytes: node.passed.bytes, waits: node.below.waits, over: node.below.over }
     }
 
-    /// Has the node above `id` know what `id` only reported.
+    /// Adds what `id` only reported to the sums of the node above it.
     fn note_over(&mut self, id: NodeId, over: u64) {
         if let (1.., Some(above)) = (over, self.node(id).parent) {
             let below = &mut self.node_mut(above).below;
@@ -178,13 +178,13 @@ impl Tree {
         }
     }
 
-    /// How many nodes and streams stand below a node, directly.
+    /// Returns the number of nodes and streams directly below a node.
     pub fn children(&self, id: NodeId) -> usize {
         self.node(id).children
     }
 
-    /// When a node without children has nothing to remember any more: its burst is whole again. `now` or
-    /// earlier if that is so already.
+    /// Returns when a node without children may be removed without loss: its burst is full again. An instant that
+    /// has passed if it is already.
     pub fn forgettable_at(&self, id: NodeId) -> Instant {
         self.node(id).meter.as_ref().map_or(Instant::ZERO, budget::Meter::full_at)
     }

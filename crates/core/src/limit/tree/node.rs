@@ -1,4 +1,4 @@
-//! One node of the tree: its budget, its place in its parent's line, and the line of its own children.
+//! One node of the tree: its budget, its place in its parent's queue, and the queue of its own children.
 
 use std::collections::BTreeSet;
 
@@ -30,14 +30,14 @@ pub(super) struct Below {
     pub(super) over: u64,
 }
 
-/// Where a stream stands.
+/// What a stream has asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
-    /// It asked for nothing.
+    /// Nothing.
     Quiet,
-    /// It waits for its turn with so many bytes.
+    /// A turn to send this many bytes.
     Waiting(u64),
-    /// Its turn came; it has not come for it.
+    /// Granted this many bytes, and not collected yet.
     Granted(u64),
 }
 
@@ -56,19 +56,19 @@ pub(super) struct Node {
 
     /// Where its last grant ended in the parent's virtual time.
     pub(super) finish: Virtual,
-    /// Its place in the parent's line: where it begins, and its number.
+    /// Its place in the parent's queue: virtual start time and arrival number.
     pub(super) place: Option<(Virtual, u64)>,
-    /// Out of the parent's line until then, because it cannot pay.
+    /// Out of the parent's queue until then, because it cannot pay.
     pub(super) parked: Option<Instant>,
 
-    /// The children that wait, those to be served first in front.
-    pub(super) line: BTreeSet<(Virtual, u64, NodeId)>,
-    /// The sum of the weights in line.
-    pub(super) line_weight: u64,
-    /// The virtual time of the line.
+    /// The children that wait, in the order of service.
+    pub(super) queue: BTreeSet<(Virtual, u64, NodeId)>,
+    /// The sum of the queued weights.
+    pub(super) queued_weight: u64,
+    /// The virtual time of the queue.
     pub(super) time: Virtual,
 
-    /// Of a stream.
+    /// Of a stream only.
     pub(super) ask: Ask,
 }
 
@@ -85,8 +85,8 @@ impl Node {
             finish: 0,
             place: None,
             parked: None,
-            line: BTreeSet::new(),
-            line_weight: 0,
+            queue: BTreeSet::new(),
+            queued_weight: 0,
             time: 0,
             ask: Ask::Quiet,
         }
@@ -115,12 +115,13 @@ impl Node {
         }
     }
 
-    /// Whether a child of its own waits below it, or it waits itself.
+    /// Returns whether it waits, or a child of it does.
     pub(super) fn wants(&self) -> bool {
-        !self.line.is_empty() || matches!(self.ask, Ask::Waiting(_))
+        !self.queue.is_empty() || matches!(self.ask, Ask::Waiting(_))
     }
 
-    /// Books a grant that was paid below. Says how much of it would have been delayed, if this only reports.
+    /// Charges a grant that was paid below. Returns how much of it would have been delayed, if this node only
+    /// reports.
     pub(super) fn pay(&mut self, bytes: u64, now: Instant) -> u64 {
         self.passed.bytes = self.passed.bytes.saturating_add(bytes);
         let report_only = self.budget.report_only;
@@ -135,7 +136,7 @@ impl Node {
         0
     }
 
-    /// Books bytes that were sent without asking; the rest as for [`pay`](Self::pay).
+    /// Charges bytes that were sent without asking; otherwise like [`pay`](Self::pay).
     pub(super) fn debit(&mut self, bytes: u64, now: Instant) -> u64 {
         if self.budget.report_only {
             return self.pay(bytes, now);
@@ -156,27 +157,27 @@ impl Node {
         }
     }
 
-    /// Ends later in the parent's virtual time by what `bytes` cost at its weight.
+    /// Moves its finish later in the parent's virtual time by what `bytes` cost at its weight.
     pub(super) fn finish_later(&mut self, bytes: u64) {
         self.finish = self.finish.saturating_add(per_weight(bytes, self.weight()));
     }
 
-    /// And earlier again.
+    /// Reverts [`finish_later`](Self::finish_later).
     pub(super) fn finish_earlier(&mut self, bytes: u64) {
         self.finish = self.finish.saturating_sub(per_weight(bytes, self.weight()));
     }
 
-    /// Moves the line's time on by a grant to a child that began at `began`.
+    /// Advances the virtual time by a grant to a child that began at `began`.
     ///
-    /// Divided by all the weights there are, so that it never overtakes what those in line are owed.
+    /// Divides by the weights of all children, so that it never overtakes what queued ones are owed.
     pub(super) fn served(&mut self, bytes: u64, began: Virtual) {
         self.time = self.time.saturating_add(per_weight(bytes, self.children_weight.max(1))).max(began);
     }
 
-    /// Bytes to be served in this line before the child that has this place, about.
+    /// Estimates the bytes to be served before the child at `place`.
     pub(super) fn ahead_of(&self, place: Option<(Virtual, u64)>) -> u64 {
-        let (Some((start, _)), Some((first, _, _))) = (place, self.line.first()) else { return 0 };
-        let distance = (start - first).saturating_mul(self.line_weight.into());
+        let (Some((start, _)), Some((first, _, _))) = (place, self.queue.first()) else { return 0 };
+        let distance = (start - first).saturating_mul(self.queued_weight.into());
         u64::try_from(distance / FRACTIONS).unwrap_or(u64::MAX)
     }
 }

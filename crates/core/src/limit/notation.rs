@@ -1,12 +1,12 @@
-//! The one parser of rates, bursts and sizes, the one printer, and what they say about a bad text.
+//! Parses and prints rates, bursts and sizes, and explains what is wrong with a bad text.
 //!
-//! Works on bytes as plain numbers; the types stand in `units.rs`.
+//! Works on bytes as plain numbers; the types are in `units.rs`.
 
 use std::fmt;
 
 use crate::excerpt::excerpt;
 
-/// So many characters of a bad text are shown.
+/// Characters of a bad text that a message quotes.
 const SHOWN: usize = 40;
 
 /// Why a text is not a rate, burst or size. Says what was wrong and which spelling is good.
