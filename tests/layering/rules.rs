@@ -92,26 +92,6 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("http/route.rs", "use super::source::Source; use crate::budget::Clients;")],
     },
     Rule {
-        name: "budget imports clock and limit only",
-        check: |source| imports_but(source, "budget/", &[&["budget"], &["clock"], &["limit"]]),
-        broken_by: &[
-            ("budget/key.rs", "use crate::http::peer::PeerAddr;"),
-            ("budget/alarm.rs", "fn f() { crate::rt::spawn(g()) }"),
-        ],
-        kept_by: &[("budget/seat.rs", "use super::Node; use crate::{clock::Clock, limit::NodeId};")],
-    },
-    Rule {
-        name: "throttle imports budget, clock and limit only",
-        check: |source| {
-            imports_but(source, "throttle/", &[&["throttle"], &["budget"], &["clock"], &["limit"]])
-        },
-        broken_by: &[
-            ("throttle/body.rs", "use crate::body::PacedBody;"),
-            ("throttle/tower.rs", "fn f() { crate::rt::clock(); }"),
-        ],
-        kept_by: &[("throttle/read.rs", "use super::pace::Pace; use crate::{budget::Gate, clock::Clock};")],
-    },
-    Rule {
         name: "telemetry imports clock::Instant only",
         check: |source| imports_but(source, "telemetry/", &[&["telemetry"], &["clock", "Instant"]]),
         broken_by: &[("telemetry/recent.rs", "use crate::clock::Clock;")],
