@@ -12,8 +12,8 @@ const MAX_WAITING: usize = 16;
 
 /// Sends interim responses to the client of a request, such as 103 Early Hints.
 ///
-/// The server puts one into the extensions of each request whose client takes interim responses: over
-/// HTTP/1.1. Where there is none, they are not sent.
+/// The server puts one into the extensions of each request of HTTP/1.1 and HTTP/2, whose clients take interim
+/// responses. Where there is none, they are not sent.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};

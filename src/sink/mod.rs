@@ -326,7 +326,7 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
     ) -> Poll<io::Result<usize>> {
         let taken = self.poll_take(cx, bufs);
         self.state.note_waiting(if taken.is_pending() { bufs.iter().map(|buf| buf.len()).sum() } else { 0 });
-        self.state.note_waited(taken)
+        taken
     }
 
     // Without this hyper copies every body into its flat buffer.
@@ -341,11 +341,11 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
             if this.poll_drain(cx, now)?.is_pending() {
                 let given_up = this.poll_patience(cx, now, 0);
                 let goes_on = given_up.is_pending() && this.state.expects_more();
-                return if goes_on { Poll::Ready(Ok(())) } else { this.state.note_waited(given_up) };
+                return if goes_on { Poll::Ready(Ok(())) } else { given_up };
             }
         }
         if this.state.sends_before_flushed() {
-            ready!(this.state.note_waited(this.wire.poll_sent(cx)));
+            ready!(this.wire.poll_sent(cx));
         }
         this.state.flushed();
         Poll::Ready(Ok(()))

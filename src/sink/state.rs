@@ -56,8 +56,6 @@ pub struct SinkState {
     more: AtomicUsize,
     /// Nothing more is taken, whatever the sources have.
     closing: AtomicBool,
-    /// A write or a flush had to wait since it was last asked.
-    waited: AtomicBool,
     /// A flush lasts until the kernel has sent all it took.
     sends: AtomicBool,
     /// Someone waits for a flush. Spares the lock on the data path.
@@ -86,7 +84,6 @@ impl SinkState {
             quiet: Quiet::since(now),
             more: AtomicUsize::new(0),
             closing: AtomicBool::new(false),
-            waited: AtomicBool::new(false),
             sends: AtomicBool::new(false),
             awaited: AtomicBool::new(false),
             waiting: Mutex::new(Vec::new()),
@@ -195,8 +192,8 @@ impl SinkState {
     }
 
     /// Says that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more) takes it
-    /// back. While one has, a flush that has to wait for the reader is said to be done: hyper asks neither
-    /// a body of HTTP/1 for more while it flushes, nor a stream of HTTP/2 for its next frame, and so the
+    /// back. While one has, a flush that has to wait for the reader is said to be done: the framing of
+    /// HTTP/2 asks no stream for its next frame while it flushes, and so the
     /// buffer could not be filled, nor would a reader that cannot hold the pace be found out.
     /// [`flushes`](Self::flushes) does not count it.
     pub fn expect_more(&self) {
@@ -215,18 +212,6 @@ impl SinkState {
     /// From now on every flush waits.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
-    }
-
-    /// Whether a write or a flush had to wait since this was last asked.
-    pub fn take_waited(&self) -> bool {
-        self.waited.swap(false, Ordering::Relaxed)
-    }
-
-    pub(super) fn note_waited<T>(&self, polled: Poll<T>) -> Poll<T> {
-        if polled.is_pending() {
-            self.waited.store(true, Ordering::Relaxed);
-        }
-        polled
     }
 
     pub(crate) fn note_offered(&self, now: Instant) {

@@ -1,18 +1,23 @@
 //! The content of a request, whichever version of HTTP brought it.
 
 mod feed;
+mod received;
 
+use std::error::Error;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use h2::RecvStream;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
 pub(crate) use feed::{Feed, feed};
 
 use feed::Reader;
+use received::Received;
 
 /// A request's content as it comes from the client: data, then trailers if there are any.
 ///
@@ -42,7 +47,10 @@ pub struct RequestBody(Kind);
 enum Kind {
     /// What is left of content that is in memory.
     Bytes(Bytes),
+    /// From a server of hyper's.
     Hyper(Incoming),
+    /// HTTP/2's, from its stream.
+    Received(Received),
     /// HTTP/1's, from its connection.
     Fed(Reader),
 }
@@ -51,6 +59,11 @@ impl RequestBody {
     /// No content.
     pub const fn empty() -> Self {
         Self(Kind::Bytes(Bytes::new()))
+    }
+
+    /// What comes on a stream of HTTP/2 behind a head with these fields.
+    pub(crate) fn received(stream: RecvStream, fields: &HeaderMap) -> Self {
+        Self(Kind::Received(Received::new(stream, fields)))
     }
 }
 
@@ -68,7 +81,7 @@ impl From<Bytes> for RequestBody {
     }
 }
 
-/// Content that hyper reads.
+/// Content that a server of hyper's reads.
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {
         Self(Kind::Hyper(body))
@@ -86,7 +99,8 @@ impl Body for RequestBody {
         match &mut self.get_mut().0 {
             Kind::Bytes(bytes) if bytes.is_empty() => Poll::Ready(None),
             Kind::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Kind::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(RequestBodyError::hyper),
+            Kind::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(RequestBodyError::caused_by),
+            Kind::Received(body) => body.poll_frame(cx).map_err(RequestBodyError::caused_by),
             Kind::Fed(reader) => reader.poll_frame(cx).map_err(|_| RequestBodyError { cause: None }),
         }
     }
@@ -95,6 +109,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Bytes(bytes) => bytes.is_empty(),
             Kind::Hyper(body) => body.is_end_stream(),
+            Kind::Received(body) => body.is_end_stream(),
             Kind::Fed(reader) => reader.is_end_stream(),
         }
     }
@@ -103,6 +118,7 @@ impl Body for RequestBody {
         match &self.0 {
             Kind::Bytes(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Kind::Hyper(body) => body.size_hint(),
+            Kind::Received(body) => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
             Kind::Fed(reader) => reader.left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
@@ -117,12 +133,12 @@ impl fmt::Debug for RequestBody {
 /// Why a request's content ended before its end: the client left, or broke HTTP's framing.
 #[derive(Debug)]
 pub struct RequestBodyError {
-    cause: Option<hyper::Error>,
+    cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
 impl RequestBodyError {
-    fn hyper(cause: hyper::Error) -> Self {
-        Self { cause: Some(cause) }
+    fn caused_by(cause: impl Error + Send + Sync + 'static) -> Self {
+        Self { cause: Some(Box::new(cause)) }
     }
 }
 
@@ -132,8 +148,8 @@ impl fmt::Display for RequestBodyError {
     }
 }
 
-impl std::error::Error for RequestBodyError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        self.cause.as_ref().map(|cause| cause as _)
+impl Error for RequestBodyError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_ref().map(|cause| &**cause as _)
     }
 }

@@ -9,7 +9,7 @@ use http::{Method, StatusCode};
 use super::clients::Asker;
 use super::connection::Connection;
 use super::connection_fields;
-use super::held::{MAX_CODERS, is_crowded};
+use super::h2::{MAX_CODERS, is_crowded};
 use super::transfer::Transfer;
 use super::tunnel::Tracked;
 use crate::body::Waits;
@@ -103,6 +103,16 @@ impl Exchange {
     pub(super) fn may_not_hold(&self, content: &Content) -> bool {
         let is_long = matches!(content, Content::Buckets(whole) if whole.bytes_in_memory() > MAX_PIECE);
         is_long && self.is_multiplexed() && is_crowded(&self.connection.sink)
+    }
+
+    /// Over HTTP/2, where an answer may wait for long before it is asked for: charges the connection for one that
+    /// is made whole.
+    pub(super) fn hold(&self, content: &Content) {
+        if let Content::Buckets(whole) = content
+            && self.is_multiplexed()
+        {
+            self.account.transfer.charge_whole(whole.bytes_in_memory(), &self.connection);
+        }
     }
 
     /// Counts a filter of the answer.

@@ -1,6 +1,5 @@
 //! One connection: what is known of it, and the task that serves it until it ends.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
@@ -10,25 +9,18 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 
 use futures_lite::FutureExt;
-use http::{HeaderMap, Request, Response, StatusCode};
-use hyper::body::Incoming;
-use hyper::server::conn::http2;
-use hyper::service::{Service, service_fn};
+use http::{HeaderMap, StatusCode};
 
 use super::account::{Account, NOTHING_UNSENT};
 use super::clients::{Carried, Passengers};
-use super::exchange;
 use super::h1::Http1;
+use super::h2::Http2;
 use super::registry::Closer;
 use super::report::Protocol;
-use super::response::{ResponseBody, StreamBody};
-use super::streams::StreamExecutor;
-use super::sweep::Sweeps;
 use super::transfer::Transfer;
-use super::{MAX_HEAD, Refusal, Settings, Shared, Stage};
+use super::{Refusal, Settings, Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
-use crate::http::body::RequestBody;
 use crate::http::interim::Interim;
 use crate::http::peer::PeerAddr;
 use crate::rt::serve::Task;
@@ -37,15 +29,6 @@ use crate::tcp::Record;
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// Concurrent requests on one HTTP/2 connection; each may hold a response's buffers.
-pub(super) const MAX_STREAMS: u32 = 100;
-
-/// Bytes hyper may hold for one HTTP/2 stream.
-pub(super) const MAX_STREAM_BUFFER: usize = 64 * 1024;
-
-/// Bytes of requests' content that hyper may hold for one HTTP/2 connection before they are asked for.
-const UPLOAD_WINDOW: u32 = 512 * 1024;
 
 /// The ends of a connection, as it was accepted.
 #[derive(Clone, Copy)]
@@ -98,8 +81,6 @@ pub(super) struct Connection {
     pub(super) unsent_since: AtomicU64,
     /// What the source of an answer over HTTP/1 that is being prepared sends ahead of it.
     interim: Mutex<Option<Interim>>,
-    /// For failing streams of HTTP/2.
-    pub(super) sweeps: Sweeps,
     /// On a trusted proxy's connection, the clients with requests under way.
     pub(super) passengers: Option<Arc<Passengers>>,
     /// Clients and places that had a response here, the latest at the end.
@@ -141,7 +122,6 @@ impl Connection {
             unsent: Mutex::default(),
             unsent_since: AtomicU64::new(NOTHING_UNSENT),
             interim: Mutex::default(),
-            sweeps: Sweeps::default(),
             passengers: ends.trusted.then(Arc::default),
             seen: Mutex::default(),
             carried: Mutex::default(),
@@ -250,7 +230,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
     }
     let ended = match version {
         Ok(false) => drive(pin!(Http1::new(sink, Arc::clone(&connection))), &connection).await,
-        Ok(true) => drive(Box::pin(http2(sink, &connection)).as_mut(), &connection).await,
+        Ok(true) => drive(Box::pin(Http2::new(sink, Arc::clone(&connection))).as_mut(), &connection).await,
         Err(error) => {
             let peer = connection.ends.peer;
             log::debug!(connection = connection.id, client:% = peer, peer:%, error:%; "no request came");
@@ -269,9 +249,6 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
 
 /// A connection of either version, as far as its driver must know.
 pub(super) trait Serving {
-    /// Whether requests are answered side by side.
-    const MULTIPLEXED: bool;
-
     /// Serves it as far as it can be at the moment. Ready when it is over.
     fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
@@ -282,33 +259,6 @@ pub(super) trait Serving {
     fn head_is_late(self: Pin<&mut Self>) -> bool {
         false
     }
-}
-
-fn http2<W: Wire + Send + 'static>(sink: Sink<W>, connection: &Arc<Connection>) -> impl Serving {
-    let connection = Arc::clone(connection);
-    let executor = StreamExecutor::new(Arc::clone(&connection));
-    let mut builder = http2::Builder::new(executor);
-    builder
-        .max_concurrent_streams(MAX_STREAMS)
-        .max_send_buf_size(MAX_STREAM_BUFFER)
-        .initial_stream_window_size(UPLOAD_WINDOW)
-        .initial_connection_window_size(UPLOAD_WINDOW)
-        .max_local_error_reset_streams(MAX_STREAMS as usize)
-        .max_header_list_size(MAX_HEAD as u32);
-    let service = service_fn(move |request| {
-        let connection = Arc::clone(&connection);
-        async move { answer(connection, request).await.map(|response| response.map(StreamBody)) }
-    });
-    builder.serve_connection(sink, service)
-}
-
-async fn answer(
-    connection: Arc<Connection>,
-    request: Request<Incoming>,
-) -> Result<Response<ResponseBody>, Infallible> {
-    // Boxed: hyper keeps room for this future as long as the connection lives, also while the response's
-    // body is sent and the future is long done.
-    Ok(Box::pin(exchange::respond(connection, request.map(RequestBody::from))).await)
 }
 
 /// Polls a connection to its end, watching the client's silence and the server's stage.
@@ -322,15 +272,8 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
     let patience = settings.header_timeout.min(settings.idle_timeout);
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
-        if S::MULTIPLEXED {
-            connection.sink.take_waited();
-            connection.sweeps.polled_by(cx);
-        }
         if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
             return Poll::Ready(result);
-        }
-        if S::MULTIPLEXED && !connection.sink.take_waited() {
-            connection.sweeps.swept();
         }
         if connection.is_sent() {
             connection.conclude_unsent(false);
@@ -380,21 +323,4 @@ async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) ->
         Poll::Pending
     })
     .await
-}
-
-impl<W, S> Serving for http2::Connection<Sink<W>, S, StreamExecutor>
-where
-    W: Wire,
-    S: Service<Request<Incoming>, Response = Response<StreamBody>, Error = Infallible>,
-    S::Future: Send + 'static,
-{
-    const MULTIPLEXED: bool = true;
-
-    fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.poll(cx).map_err(io::Error::other)
-    }
-
-    fn drain(self: Pin<&mut Self>) {
-        self.graceful_shutdown();
-    }
 }

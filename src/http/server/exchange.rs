@@ -20,6 +20,7 @@ use crate::filter::{Chain, Filter};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
+use crate::http::interim::Interim;
 use crate::http::proxy::{Accel, Tunnel};
 use crate::http::route::{Pacing, Route, RouteSource, Stage};
 use crate::http::routing::Found;
@@ -32,10 +33,11 @@ use crate::sink::{Charge, HeldAs};
 pub(super) const SHED: &str =
     "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
 
-/// Answers one request.
+/// Answers one request. `interim`: over HTTP/2, what its stream sends interim responses from.
 pub(super) async fn respond(
     connection: Arc<Connection>,
     mut request: Request<RequestBody>,
+    interim: Option<Interim>,
 ) -> Response<ResponseBody> {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
@@ -64,7 +66,7 @@ pub(super) async fn respond(
             if target.is_rewritten {
                 *request.uri_mut() = target.uri().clone();
             }
-            filtered(exchange, &route, target.rest(), request).await
+            filtered(exchange, &route, target.rest(), request, interim).await
         }
         Found::MissingSlash(uri) => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
         Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
@@ -152,7 +154,6 @@ fn later(status: StatusCode, text: &str) -> Response<Content> {
 fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     exchange.answered(&mut head, None, false);
-    // Over HTTP/2 hyper would send the content to HEAD too.
     let content = if exchange.is_without_content() { Content::Empty } else { content };
     let clients = exchange.connection().server.budgets.clients();
     let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
@@ -166,6 +167,7 @@ async fn filtered(
     route: &Route,
     rest: &str,
     request: Request<RequestBody>,
+    interim: Option<Interim>,
 ) -> Response<ResponseBody> {
     exchange.routed(route.number);
     let connection = Arc::clone(exchange.connection());
@@ -184,8 +186,11 @@ async fn filtered(
             factory.prepare(&mut head);
         }
     }
-    if exchange.version() == Version::HTTP_11 && route.takes_interim() {
-        head.extensions.insert(connection.offer_interim());
+    if route.takes_interim() {
+        let of_http1 = || (exchange.version() == Version::HTTP_11).then(|| connection.offer_interim());
+        if let Some(interim) = interim.or_else(of_http1) {
+            head.extensions.insert(interim);
+        }
     }
     let response = match &route.source {
         RouteSource::Files(files) => files.respond(&head, rest).await,
@@ -228,7 +233,11 @@ async fn filtered(
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-    let body = if exchange.is_without_content() { None } else { paced(content, chain, gate, &connection) };
+    if exchange.is_without_content() {
+        return Response::from_parts(head, ResponseBody::new(None, exchange));
+    }
+    exchange.hold(&content);
+    let body = paced(content, chain, gate, &connection);
     Response::from_parts(head, ResponseBody::new(body, exchange))
 }
 

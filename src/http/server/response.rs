@@ -1,4 +1,4 @@
-//! The body of a response on its way to hyper: paced content, and how it fails.
+//! The body of a response on its way to HTTP framing: paced content, and how it fails.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -9,14 +9,14 @@ use http_body::{Body, Frame, SizeHint};
 
 use super::account::Exchange;
 use super::connection_fields;
-use super::held::StreamHeld;
-use super::pieces::{Piece, Pieces};
-use super::streams::StreamWatch;
-use super::sweep;
+use super::h2::StreamWatch;
 use crate::body::{BodyError, PacedBody};
 use crate::http::content::Content;
 
-/// What hyper pulls a response's bytes from.
+/// A frame of content, or why there is none.
+type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+
+/// What framing pulls a response's bytes from: over HTTP/1 as a [`Body`], over HTTP/2 chunk by chunk.
 pub(super) struct ResponseBody {
     /// The answer has no bytes.
     is_empty: bool,
@@ -24,37 +24,34 @@ pub(super) struct ResponseBody {
     /// The sink was told that more is to come.
     expected: bool,
     failure: Failure,
-    /// Over HTTP/2, what watches over this stream's client.
+    /// Over HTTP/2, how long the stream waits for its client.
     watch: Option<Arc<StreamWatch>>,
-    /// Over HTTP/2, what this stream has with the framing.
-    held: Option<Arc<StreamHeld>>,
 }
 
-/// A failed body tells hyper only when the bytes before the failure went on, or they would be lost
-/// with the connection or the stream.
+/// Over HTTP/1 a failed body reports it only when the bytes before the failure went on, or they would be lost with
+/// the connection.
 enum Failure {
     None,
-    /// Over HTTP/1: the error, kept until the sink was flushed once more than so often.
+    /// The error, kept until the sink was flushed once more than so often.
     Flushing(BodyError, u64),
-    /// Over HTTP/2: the error, kept until the connection was swept.
-    Sweeping(BodyError, sweep::Wait),
     Told,
 }
 
 impl ResponseBody {
     pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
         exchange.account.ended = content.is_none();
-        let watch = content.as_ref().and_then(|_| StreamWatch::current());
-        if content.is_some() {
-            exchange.connection().sink.expect_more();
-        }
         let is_empty = content.is_none();
-        let held = watch.as_ref().map(|_| StreamHeld::new(&exchange.connection().sink));
         if let Some(content) = content {
-            let pieces = watch.clone().zip(held.clone()).map(|(watch, held)| Pieces::new(watch, held));
-            exchange.transfer().begin(content, pieces);
+            exchange.connection().sink.expect_more();
+            exchange.transfer().begin(content);
         }
-        Self { is_empty, exchange, expected: !is_empty, failure: Failure::None, watch, held }
+        Self { is_empty, exchange, expected: !is_empty, failure: Failure::None, watch: None }
+    }
+
+    /// Notes what watches over the client of a stream of HTTP/2.
+    pub(super) fn watched_by(&mut self, watch: Arc<StreamWatch>) {
+        self.exchange.transfer().watched_by(Arc::clone(&watch));
+        self.watch = Some(watch);
     }
 
     /// Tells the sink that nothing more is to come of this.
@@ -64,51 +61,62 @@ impl ResponseBody {
         }
     }
 
-    fn failed(&mut self, error: BodyError) {
-        let connection = self.exchange.connection();
+    fn failed(&mut self, error: &BodyError) {
         let bytes = self.exchange.transfer().flow().bytes;
-        connection.tell_aborted(self.exchange.addr(), bytes, &error);
-        self.failure = if self.exchange.is_multiplexed() {
-            Failure::Sweeping(error, connection.sweeps.begin())
-        } else {
-            // The reset will be the connection's: it must not overtake what the kernel holds.
-            connection.sink.send_before_flushed();
-            Failure::Flushing(error, connection.sink.flushes())
-        };
+        self.exchange.connection().tell_aborted(self.exchange.addr(), bytes, error);
         self.no_more();
     }
 
     /// Waits until the bytes before the failure went on; then the error.
-    fn poll_failure<D>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<D>, BodyError>>> {
-        let connection = self.exchange.connection();
-        match &self.failure {
-            Failure::None | Failure::Told => return Poll::Ready(None),
+    fn poll_failure(&mut self, cx: &mut Context<'_>) -> Polled {
+        if let Failure::Flushing(_, seen) = &self.failure {
             // The reset is the connection's.
-            Failure::Flushing(_, seen) => {
-                ready!(connection.sink.poll_flushed(cx, *seen));
-                connection.sink.abort();
-            }
-            // hyper resets the stream alone.
-            Failure::Sweeping(_, wait) => {
-                ready!(connection.sweeps.poll_wait(cx, wait));
-                connection.sweeps.end();
-            }
+            let connection = self.exchange.connection();
+            ready!(connection.sink.poll_flushed(cx, *seen));
+            connection.sink.abort();
         }
         match std::mem::replace(&mut self.failure, Failure::Told) {
-            Failure::Flushing(error, _) | Failure::Sweeping(error, _) => Poll::Ready(Some(Err(error))),
+            Failure::Flushing(error, _) => Poll::Ready(Some(Err(error))),
             Failure::None | Failure::Told => Poll::Ready(None),
         }
+    }
+
+    /// The next chunk of at most `most` bytes, or the trailers. What is sent of it is [counted](Self::sent) then. An
+    /// error is reported at once.
+    pub(super) fn poll_chunk(&mut self, cx: &mut Context<'_>, most: u64) -> Polled {
+        let mut polled = ready!(self.exchange.transfer().poll_chunk(cx, self.exchange.connection(), most));
+        match &mut polled {
+            Some(Ok(frame)) => conform(frame),
+            Some(Err(error)) => self.failed(error),
+            None => {}
+        }
+        Poll::Ready(polled)
+    }
+
+    /// Counts bytes of a chunk that the framing has.
+    pub(super) fn sent(&self, bytes: u64) {
+        self.exchange.transfer().handed_on(bytes, self.exchange.connection());
+    }
+
+    /// The framing has all of it, and its end.
+    pub(super) fn end(&mut self) {
+        self.exchange.account.ended = true;
+    }
+}
+
+fn conform(frame: &mut Frame<Bytes>) {
+    if let Some(trailers) = frame.trailers_mut() {
+        connection_fields::conform_trailers(trailers);
     }
 }
 
 impl Drop for ResponseBody {
     fn drop(&mut self) {
-        // Who was told that the last bytes are the last does not ask for more.
-        self.exchange.account.ended |= self.is_end_stream();
-        self.no_more();
-        if matches!(self.failure, Failure::Sweeping(..)) {
-            self.exchange.connection().sweeps.end();
+        if !self.exchange.is_multiplexed() {
+            // Who was told that the last bytes are the last does not ask for more.
+            self.exchange.account.ended |= self.is_end_stream();
         }
+        self.no_more();
         if let Some(content) = self.exchange.transfer().end() {
             if !self.exchange.is_multiplexed() && !self.exchange.account.is_whole() {
                 self.exchange.connection().sink.abort();
@@ -124,56 +132,37 @@ impl Drop for ResponseBody {
     }
 }
 
-impl ResponseBody {
-    /// The next frame, with what is charged for it.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
-        if let Some(held) = &self.held
-            && held.is_crowded()
-            && self.exchange.transfer().is_between_chunks()
-        {
-            // The client is waited for as before: it has not taken what there is.
-            ready!(held.poll_empty(cx));
-        }
-        if let Some(watch) = &self.watch {
-            watch.asked_for(self.exchange.connection().now());
-        }
-        if !matches!(self.failure, Failure::None) {
-            return self.poll_failure(cx);
-        }
-        if self.is_empty {
-            return Poll::Ready(None);
-        }
-        let connection = self.exchange.connection();
-        ready!(connection.sweeps.poll_clear(cx));
-        match ready!(self.exchange.transfer().poll_frame(cx, connection)) {
-            Some(Ok(mut frame)) => {
-                if let Some(trailers) = frame.trailers_mut() {
-                    connection_fields::conform_trailers(trailers);
-                }
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                self.failed(error);
-                self.poll_failure(cx)
-            }
-            None => {
-                self.exchange.account.ended = true;
-                Poll::Ready(None)
-            }
-        }
-    }
-}
-
+/// As HTTP/1 pulls it.
 impl Body for ResponseBody {
     type Data = Bytes;
     type Error = BodyError;
 
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.get_mut().poll_piece(cx));
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::into_bytes))))
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
+        let this = self.get_mut();
+        if !matches!(this.failure, Failure::None) {
+            return this.poll_failure(cx);
+        }
+        if this.is_empty {
+            return Poll::Ready(None);
+        }
+        match ready!(this.exchange.transfer().poll_frame(cx, this.exchange.connection())) {
+            Some(Ok(mut frame)) => {
+                conform(&mut frame);
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Some(Err(error)) => {
+                this.failed(&error);
+                // The reset must not overtake what the kernel holds.
+                let sink = &this.exchange.connection().sink;
+                sink.send_before_flushed();
+                this.failure = Failure::Flushing(error, sink.flushes());
+                this.poll_failure(cx)
+            }
+            None => {
+                this.exchange.account.ended = true;
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {
@@ -183,28 +172,5 @@ impl Body for ResponseBody {
     fn size_hint(&self) -> SizeHint {
         // Of others the head says what there is to say.
         if self.is_empty { SizeHint::with_exact(0) } else { SizeHint::default() }
-    }
-}
-
-/// The same for HTTP/2, whose framing drops a piece when it is written: until then the piece is charged.
-pub(super) struct StreamBody(pub(super) ResponseBody);
-
-impl Body for StreamBody {
-    type Data = Piece;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
-        self.get_mut().0.poll_piece(cx)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
     }
 }

@@ -5,17 +5,17 @@
 //! need be written down for each chunk, and what is told is true at that moment.
 
 use std::pin::Pin;
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Buf;
+use bytes::Bytes;
 use http::{Method, StatusCode, Uri, Version};
 use http_body::{Body, Frame};
 
 use super::clients::Asker;
 use super::connection::Connection;
-use super::pieces::{Piece, Pieces};
+use super::h2::StreamWatch;
 use super::report::TransferReport;
 use crate::body::{BodyError, PacedBody};
 use crate::budget::{Held, HeldBy};
@@ -67,8 +67,8 @@ pub(super) struct Flow {
     body: Option<PacedBody<Content>>,
     /// What is charged for the content in the body, and for the state of its filters.
     held: Option<[Charge; 2]>,
-    /// Over HTTP/2, what of the body is here and not yet with the framing.
-    pieces: Option<Pieces>,
+    /// Over HTTP/2, how long the stream waits for its client.
+    watch: Option<Arc<StreamWatch>>,
 }
 
 impl Transfer {
@@ -92,7 +92,7 @@ impl Transfer {
                 recent: Recent::since(began),
                 body: None,
                 held: None,
-                pieces: None,
+                watch: None,
             }),
         }
     }
@@ -118,7 +118,7 @@ impl Transfer {
                 recent: Recent::since(now),
                 body: None,
                 held: None,
-                pieces: None,
+                watch: None,
             }),
         }
     }
@@ -158,10 +158,18 @@ impl Transfer {
     }
 
     /// Puts the body in place that is given on from now on.
-    pub(super) fn begin(&self, body: PacedBody<Content>, pieces: Option<Pieces>) {
-        let mut flow = self.flow();
-        flow.body = Some(body);
-        flow.pieces = pieces;
+    pub(super) fn begin(&self, body: PacedBody<Content>) {
+        self.flow().body = Some(body);
+    }
+
+    /// Charges `connection` for an answer that was made whole, until its body is asked for the first time.
+    pub(super) fn charge_whole(&self, bytes: u64, connection: &Connection) {
+        self.flow().charge([bytes, 0], connection);
+    }
+
+    /// Notes what watches over the client of a stream of HTTP/2.
+    pub(super) fn watched_by(&self, watch: Arc<StreamWatch>) {
+        self.flow().watch = Some(watch);
     }
 
     /// Takes the body out; nothing more is given on.
@@ -171,37 +179,42 @@ impl Transfer {
         flow.body.take()
     }
 
-    /// Whether the next frame needs more of the body, and is no piece of what came out of it already.
-    pub(super) fn is_between_chunks(&self) -> bool {
-        self.flow().pieces.as_ref().is_none_or(Pieces::is_empty)
-    }
-
-    /// The next frame of the body, and bytes counted. `Ready(None)` without a body.
+    /// The next frame of the body, and its bytes counted. `Ready(None)` without a body.
     pub(super) fn poll_frame(
         &self,
         cx: &mut Context<'_>,
         connection: &Connection,
-    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut flow = self.flow();
         let frame = ready!(flow.poll_frame(cx, connection));
         if let Some(Ok(frame)) = &frame {
-            let bytes = frame.data_ref().map_or(0, |piece| piece.remaining() as u64);
-            let now = connection.now();
-            flow.bytes += bytes;
-            flow.recent.add(bytes, now);
-            connection.handed_over(bytes);
-            if let Some(pieces) = &flow.pieces {
-                pieces.watch().handed_over(now);
-            }
+            flow.handed_on(frame.data_ref().map_or(0, |data| data.len() as u64), connection);
         }
         Poll::Ready(frame)
     }
 
+    /// The next frame of the body, of at most `most` bytes, which are not counted yet. `Ready(None)` without a body.
+    pub(super) fn poll_chunk(
+        &self,
+        cx: &mut Context<'_>,
+        connection: &Connection,
+        most: u64,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let mut flow = self.flow();
+        if let Some(body) = &mut flow.body {
+            body.frames_of_at_most(most);
+        }
+        flow.poll_frame(cx, connection)
+    }
+
+    /// Counts bytes of a chunk that were handed on.
+    pub(super) fn handed_on(&self, bytes: u64, connection: &Connection) {
+        self.flow().handed_on(bytes, connection);
+    }
+
     /// Whether the body has nothing more to give.
     pub(super) fn is_end_stream(&self) -> bool {
-        let flow = self.flow();
-        flow.pieces.as_ref().is_none_or(Pieces::is_empty)
-            && flow.body.as_ref().is_none_or(Body::is_end_stream)
+        self.flow().body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     /// What is to be told of it now.
@@ -258,7 +271,7 @@ impl Transfer {
             return socket().or_else(body);
         }
         let window = || {
-            let since = flow.pieces.as_ref()?.watch().waiting_since()?;
+            let since = flow.watch.as_ref()?.waiting_since()?;
             (now - since >= WINDOW_PATIENCE).then(|| Held::by(HeldBy::Reader))
         };
         body().or_else(socket).or_else(window)
@@ -266,31 +279,32 @@ impl Transfer {
 }
 
 impl Flow {
-    /// The next frame of the body; over HTTP/2 the next piece.
     fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,
         connection: &Connection,
-    ) -> Poll<Option<Result<Frame<Piece>, BodyError>>> {
-        if let Some(piece) = self.pieces.as_mut().and_then(Pieces::next) {
-            return Poll::Ready(Some(Ok(Frame::data(piece))));
-        }
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
-        if let Some(pieces) = &self.pieces {
-            body.frames_of_at_most(pieces.most());
-        }
         let frame = Pin::new(&mut *body).poll_frame(cx);
         let held = [body.bytes_held(), body.filters_held()];
+        self.charge(held, connection);
+        frame
+    }
+
+    /// Charges `connection` for content in the body, and for the state of its filters.
+    fn charge(&mut self, held: [u64; 2], connection: &Connection) {
         if self.held.is_some() || held != [0; 2] {
             let charges = self.held.get_or_insert_with(|| {
                 [HeldAs::Content, HeldAs::Filter].map(|held| Charge::new(&connection.sink, held))
             });
             charges.iter_mut().zip(held).for_each(|(charge, bytes)| charge.set(bytes));
         }
-        Poll::Ready(match (ready!(frame), &mut self.pieces) {
-            (Some(Ok(frame)), Some(pieces)) => Some(Ok(pieces.first_of(frame))),
-            (frame, _) => frame.map(|frame| frame.map(|frame| frame.map_data(Piece::from))),
-        })
+    }
+
+    fn handed_on(&mut self, bytes: u64, connection: &Connection) {
+        self.bytes += bytes;
+        self.recent.add(bytes, connection.now());
+        connection.handed_over(bytes);
     }
 }
 

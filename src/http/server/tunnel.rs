@@ -3,7 +3,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +13,6 @@ use http_body::{Body, Frame};
 use super::Stage;
 use super::account::Account;
 use super::connection::Connection;
-use super::pieces::Piece;
 use super::transfer::Transfer;
 use crate::body::{BodyError, PacedBody};
 use crate::budget::Gate;
@@ -79,8 +78,7 @@ impl Body for Downstream {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(self.transfer.poll_frame(cx, &self.connection));
-        Poll::Ready(frame.map(|frame| frame.map(|frame| frame.map_data(Piece::into_bytes))))
+        self.transfer.poll_frame(cx, &self.connection)
     }
 }
 
@@ -91,7 +89,7 @@ pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracke
     let server = Arc::clone(&connection.server);
     let downstream = tracked.downstream();
     let paced = |content, clock| {
-        downstream.transfer.begin(PacedBody::new(content, chain, clock).through(gate), None);
+        downstream.transfer.begin(PacedBody::new(content, chain, clock).through(gate));
         downstream
     };
     let tunnel = tunnel.counting(Arc::clone(&tracked.up));

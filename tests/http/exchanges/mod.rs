@@ -8,6 +8,7 @@ mod accel;
 mod connection_fields;
 mod dying;
 mod filtered;
+mod hints;
 mod http2;
 mod kept;
 mod known;

@@ -3,7 +3,6 @@
 //! What the bytes mean is for [`crate::http1`]; here they are read and written. While an answer waits, for its
 //! source, its pace or a turn, the connection holds no buffers, and it sees at once that its client has gone.
 
-mod date;
 mod ending;
 mod input;
 mod output;
@@ -184,7 +183,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         }
         let request = Request::from_parts(head, body);
         let connection = Arc::clone(&self.connection);
-        self.state = State::Answering(Box::pin(exchange::respond(connection, request)));
+        self.state = State::Answering(Box::pin(exchange::respond(connection, request, None)));
     }
 
     /// Answers what is no request, and ends the connection behind it.
@@ -303,8 +302,6 @@ impl<W: Wire + Send + 'static> Http1<W> {
 }
 
 impl<W: Wire + Send + 'static> Serving for Http1<W> {
-    const MULTIPLEXED: bool = false;
-
     fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.get_mut().poll_steps(cx)
     }

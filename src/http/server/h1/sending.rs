@@ -9,9 +9,9 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 
-use super::date::with_date;
 use super::ending::MAX_DRAINED;
 use super::{Http1, State};
+use crate::http::server::date::with_date;
 use crate::http::server::response::ResponseBody;
 use crate::http1::{Outgoing, write_answer};
 use crate::sink::{Sink, Wire};

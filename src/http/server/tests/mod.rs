@@ -13,6 +13,7 @@ mod record;
 mod requests;
 mod shedding;
 mod slow_reader;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::future::Future;

@@ -1,29 +1,63 @@
-//! What one stream of HTTP/2 has with the framing, and how much its connection may have there in all.
+//! What one stream has in the framing, and how much its connection may have there in all.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
+use bytes::{Buf, Bytes};
+
 use crate::sink::{Charge, HeldAs, SinkState};
 
-/// Bytes that streams of one connection may hold together, content and pieces with the framing, before each gets
-/// no more than [`CROWDED_PIECE`] at a time, and no more at all before that has left.
-pub(super) const MAX_HELD: u64 = 1024 * 1024;
+/// Bytes that the streams of one connection may hold together, content and pieces in the framing. Above that each
+/// gets at most [`CROWDED_CHUNK`] at a time, and no more before these have left.
+const MAX_HELD: u64 = 1024 * 1024;
 
-/// The most bytes of a piece while the connection holds more than [`MAX_HELD`].
-pub(super) const CROWDED_PIECE: u64 = 4096;
+/// The most bytes a stream asks its body for at a time while its connection holds more than [`MAX_HELD`].
+pub(super) const CROWDED_CHUNK: u64 = 4096;
 
-/// Responses of one HTTP/2 connection that are coded at a time; further ones go as they are. A coder has some
+/// Responses of one connection that are coded at a time; further ones are sent uncoded. A coder holds some
 /// 300 KiB for as long as its response lasts.
-pub(super) const MAX_CODERS: usize = 8;
+pub(in crate::http::server) const MAX_CODERS: usize = 8;
 
 /// Whether a connection's streams hold more than they may together.
-pub(super) fn is_crowded(sink: &SinkState) -> bool {
+pub(in crate::http::server) fn is_crowded(sink: &SinkState) -> bool {
     let held = sink.counts().held();
     held.of(HeldAs::Http2) + held.of(HeldAs::Content) > MAX_HELD
 }
 
-/// The pieces of one stream that are with the framing.
+/// Some bytes of a response in the framing, which drops them once they are written.
+pub(super) struct Piece {
+    bytes: Bytes,
+    /// For the chunk that this is the last piece of.
+    _charge: Option<StreamCharge>,
+}
+
+impl Piece {
+    pub(super) fn new(bytes: Bytes, charge: Option<StreamCharge>) -> Self {
+        Self { bytes, _charge: charge }
+    }
+
+    /// No bytes: the end of a stream.
+    pub(super) fn end() -> Self {
+        Self::new(Bytes::new(), None)
+    }
+}
+
+impl Buf for Piece {
+    fn remaining(&self) -> usize {
+        self.bytes.remaining()
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.bytes.chunk()
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.bytes.advance(n);
+    }
+}
+
+/// The pieces of one stream that are in the framing.
 pub(super) struct StreamHeld {
     sink: Arc<SinkState>,
     /// Bytes that were charged and are not dropped.
@@ -47,14 +81,14 @@ impl StreamHeld {
         is_crowded(&self.sink)
     }
 
-    /// Ready when nothing of this stream is with the framing.
+    /// Ready when nothing of this stream is in the framing.
     pub(super) fn poll_empty(&self, cx: &Context<'_>) -> Poll<()> {
         if self.bytes.load(Ordering::SeqCst) == 0 {
             return Poll::Ready(());
         }
         *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
         self.is_awaited.store(true, Ordering::SeqCst);
-        // The last may have gone before we said that we wait.
+        // The last may have been dropped before the flag was set.
         if self.bytes.load(Ordering::SeqCst) == 0 { Poll::Ready(()) } else { Poll::Pending }
     }
 

@@ -1,0 +1,59 @@
+//! A request's content as a stream of HTTP/2 brings it.
+
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use h2::{Error, Reason, RecvStream};
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use http_body::Frame;
+
+/// Content whose window is given back as it is read: a client whose content is not read is held back.
+pub(super) struct Received {
+    stream: RecvStream,
+    /// Bytes of the length that were not taken yet, if the head told it.
+    left: Option<u64>,
+    /// The data is over; trailers may follow.
+    is_data_over: bool,
+}
+
+impl Received {
+    pub(super) fn new(stream: RecvStream, fields: &HeaderMap) -> Self {
+        let told = fields.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+        let left = told.or_else(|| stream.is_end_stream().then_some(0));
+        Self { stream, left, is_data_over: false }
+    }
+
+    pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
+        if !self.is_data_over {
+            match ready!(self.stream.poll_data(cx)) {
+                Some(Ok(data)) => {
+                    // Fails where the stream is over, which is told with what comes next.
+                    let _ = self.stream.flow_control().release_capacity(data.len());
+                    self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
+                    return Poll::Ready(Some(Ok(Frame::data(data))));
+                }
+                Some(Err(error)) => return Poll::Ready(broken_off(error)),
+                None => self.is_data_over = true,
+            }
+        }
+        Poll::Ready(match ready!(self.stream.poll_trailers(cx)) {
+            Ok(trailers) => trailers.map(|fields| Ok(Frame::trailers(fields))),
+            Err(error) => broken_off(error),
+        })
+    }
+
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.stream.is_end_stream()
+    }
+
+    /// Bytes that are yet to be taken, if the length is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        self.left
+    }
+}
+
+/// A client that has what it wants may reset its stream without an error (RFC 9113, section 8.1).
+fn broken_off(error: Error) -> Option<Result<Frame<Bytes>, Error>> {
+    (error.reason() != Some(Reason::NO_ERROR)).then_some(Err(error))
+}

@@ -1,0 +1,62 @@
+//! A sink as the `h2` crate reads and writes it: by tokio's traits, without its runtime.
+
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::sink::{Sink, Wire};
+
+/// The most bytes of one read: a frame of the size that peers begin with, and its head.
+const MAX_READ: usize = 16 * 1024 + 9;
+
+pub(super) struct Io<W: Wire>(Sink<W>);
+
+impl<W: Wire> Io<W> {
+    pub(super) fn new(sink: Sink<W>) -> Self {
+        Self(sink)
+    }
+}
+
+impl<W: Wire> AsyncRead for Io<W> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let space = buf.initialize_unfilled_to(buf.remaining().min(MAX_READ));
+        let mut read = hyper::rt::ReadBuf::new(space);
+        ready!(hyper::rt::Read::poll_read(Pin::new(&mut self.0), cx, read.unfilled()))?;
+        let len = read.filled().len();
+        buf.advance(len);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<W: Wire> AsyncWrite for Io<W> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        hyper::rt::Write::poll_write(Pin::new(&mut self.0), cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.0), cx, bufs)
+    }
+
+    // Otherwise small frames are copied together.
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        hyper::rt::Write::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.0), cx)
+    }
+}

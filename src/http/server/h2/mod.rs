@@ -1,0 +1,97 @@
+//! HTTP/2 on one connection: accepts its streams and has each served by a task of its own.
+//!
+//! Framing, HPACK, flow control and the bounds on a peer's frames are the `h2` crate's. What it refuses by itself
+//! does not come here, so it has no line in the access log and is not counted: a malformed head (among these a
+//! `:path` with `"`, `<`, `>` or a byte that is not ASCII) is a `PROTOCOL_ERROR` of its stream, a head above
+//! [`MAX_HEAD`] is answered 431, and a stream above [`MAX_STREAMS`] is a `REFUSED_STREAM`. An error of the whole
+//! connection is logged when it ends.
+
+mod held;
+mod io;
+mod patience;
+mod sending;
+mod stream;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use ::h2::server::{Builder, Connection as Framing, Handshake};
+
+use super::MAX_HEAD;
+use super::connection::{Connection, Serving};
+use crate::rt;
+use crate::sink::{Sink, Wire};
+
+pub(super) use held::{MAX_CODERS, is_crowded};
+pub(super) use patience::StreamWatch;
+
+use held::Piece;
+use io::Io;
+
+/// Concurrent requests on one connection; each may hold a response's buffers.
+const MAX_STREAMS: u32 = 100;
+
+/// Bytes of one stream that wait in the framing for the socket.
+const MAX_STREAM_BUFFER: usize = 64 * 1024;
+
+/// Bytes of requests' content that a client may send on one connection before they are asked for.
+const UPLOAD_WINDOW: u32 = 512 * 1024;
+
+/// A connection that is served.
+pub(super) struct Http2<W: Wire> {
+    state: State<W>,
+    is_draining: bool,
+    connection: Arc<Connection>,
+}
+
+enum State<W: Wire> {
+    /// The settings are sent and the preface is read.
+    Greeting(Handshake<Io<W>, Piece>),
+    Serving(Framing<Io<W>, Piece>),
+}
+
+impl<W: Wire> Http2<W> {
+    pub(super) fn new(sink: Sink<W>, connection: Arc<Connection>) -> Self {
+        let mut builder = Builder::new();
+        builder
+            .max_concurrent_streams(MAX_STREAMS)
+            .max_send_buffer_size(MAX_STREAM_BUFFER)
+            .initial_window_size(UPLOAD_WINDOW)
+            .initial_connection_window_size(UPLOAD_WINDOW)
+            .max_local_error_reset_streams(Some(MAX_STREAMS as usize))
+            .max_header_list_size(MAX_HEAD as u32);
+        Self { state: State::Greeting(builder.handshake(Io::new(sink))), is_draining: false, connection }
+    }
+}
+
+impl<W: Wire> Serving for Http2<W> {
+    fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        let this = self.get_mut();
+        loop {
+            match &mut this.state {
+                State::Greeting(handshake) => {
+                    let mut framing = ready!(Pin::new(handshake).poll(cx)).map_err(std::io::Error::other)?;
+                    if this.is_draining {
+                        framing.graceful_shutdown();
+                    }
+                    this.state = State::Serving(framing);
+                }
+                State::Serving(framing) => {
+                    let Some(accepted) = ready!(framing.poll_accept(cx)) else { return Poll::Ready(Ok(())) };
+                    let (request, respond) = accepted.map_err(std::io::Error::other)?;
+                    rt::spawn(stream::serve(Arc::clone(&this.connection), request, respond));
+                }
+            }
+        }
+    }
+
+    fn drain(self: Pin<&mut Self>) {
+        let this = self.get_mut();
+        this.is_draining = true;
+        if let State::Serving(framing) = &mut this.state {
+            framing.graceful_shutdown();
+        }
+    }
+}

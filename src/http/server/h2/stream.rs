@@ -1,0 +1,101 @@
+//! One stream of HTTP/2: has its request answered, and sends interim responses and the answer's head.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use ::h2::server::SendResponse;
+use ::h2::{Reason, RecvStream, SendStream};
+use http::header::{DATE, HeaderValue};
+use http::{HeaderMap, Request, Response, StatusCode, Version, response};
+use http_body::Body;
+
+use super::held::Piece;
+use super::sending::{End, Sending};
+use crate::http::body::RequestBody;
+use crate::http::interim::Interim;
+use crate::http::server::connection::Connection;
+use crate::http::server::connection_fields;
+use crate::http::server::date::with_date;
+use crate::http::server::exchange;
+use crate::http::server::response::ResponseBody;
+
+/// Serves one stream to its end, or until its client resets it.
+pub(super) async fn serve(
+    connection: Arc<Connection>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Piece>,
+) {
+    let interim = Interim::default();
+    let (head, content) = request.into_parts();
+    let request = Request::from_parts(head, ());
+    let body = RequestBody::received(content, request.headers());
+    let answering = exchange::respond(Arc::clone(&connection), request.map(|()| body), Some(interim.clone()));
+    let Some(response) = answered(Box::pin(answering), &interim, &mut respond).await else { return };
+    interim.end();
+    let (head, body) = response.into_parts();
+    let Some(stream) = send_head(head, &body, &mut respond) else { return };
+    drop(respond);
+    if let End::GivenUp = Sending::new(stream, body, &connection).await {
+        connection.server.telemetry.stream_stalled();
+        let (client, peer) = (connection.client_addr(), connection.ends.peer);
+        log::debug!(
+            connection = connection.id, client:%, peer:%;
+            "stream reset: its client took nothing for too long"
+        );
+    }
+}
+
+/// Waits for the answer and sends interim responses meanwhile. `None` if the client reset the stream.
+async fn answered<F>(
+    mut answering: Pin<Box<F>>,
+    interim: &Interim,
+    respond: &mut SendResponse<Piece>,
+) -> Option<Response<ResponseBody>>
+where
+    F: Future<Output = Response<ResponseBody>>,
+{
+    std::future::poll_fn(|cx| {
+        let answered = answering.as_mut().poll(cx);
+        // Those that came together with the answer are sent before it too.
+        while let Poll::Ready((status, fields)) = interim.poll_next(cx) {
+            send_interim(status, fields, respond);
+        }
+        match answered {
+            Poll::Ready(response) => Poll::Ready(Some(response)),
+            Poll::Pending => respond.poll_reset(cx).map(|_| None),
+        }
+    })
+    .await
+}
+
+fn send_interim(status: StatusCode, fields: HeaderMap, respond: &mut SendResponse<Piece>) {
+    let mut head = Response::new(()).into_parts().0;
+    (head.status, head.headers) = (status, fields);
+    connection_fields::conform(&mut head, Version::HTTP_2);
+    // Of a stream that was reset meanwhile, which the answer's head finds out too.
+    let _ = respond.send_informational(Response::from_parts(head, ()));
+}
+
+/// Sends the head of the answer. `None` if nothing follows it.
+fn send_head(
+    mut head: response::Parts,
+    body: &ResponseBody,
+    respond: &mut SendResponse<Piece>,
+) -> Option<SendStream<Piece>> {
+    if !head.headers.contains_key(DATE)
+        && let Ok(date) = with_date(HeaderValue::from_bytes)
+    {
+        head.headers.insert(DATE, date);
+    }
+    let is_last = body.is_end_stream();
+    match respond.send_response(Response::from_parts(head, ()), is_last) {
+        Ok(stream) => (!is_last).then_some(stream),
+        Err(error) => {
+            log::debug!(error:%; "an answer's head cannot be sent over HTTP/2");
+            respond.send_reset(Reason::INTERNAL_ERROR);
+            None
+        }
+    }
+}
