@@ -35,7 +35,7 @@
 //!
 //! # On a route, and by name
 //!
-//! By code, a filter goes on a route; by name, [`FilterKinds`](crate::http::FilterKinds) makes it known to configuration files. Filters run in order,
+//! By code, a filter goes on a route; by name, [`FilterKinds`](crate::config::FilterKinds) makes it known to configuration files. Filters run in order,
 //! and the route's pace is last.
 //!
 //! ```
@@ -49,7 +49,8 @@
 //! # }
 //! use std::sync::Arc;
 //! use sluicegate::filter::named;
-//! use sluicegate::http::{FilterKinds, route::Route};
+//! use sluicegate::config::FilterKinds;
+//! use sluicegate::http::route::Route;
 //! use sluicegate::limit::Rate;
 //!
 //! let by_code = Route::files("/", "src")?.rate(Rate::new(60 * 1024)?).filter(named(|| Shout));
