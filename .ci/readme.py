@@ -1,12 +1,15 @@
 #!/usr/bin/env python3
-"""Does what the README says: runs each command of its ```sh blocks as it is written there.
+"""Does what the README and the pages in docs/ say: runs each command of their ```sh blocks as written.
 
-Only the ports differ: servers get `--listen 127.0.0.1:0`, and later lines of the README that ask a
-server at its default address are sent to where it really listens. A server is waited for, fetched
-from once, told to end by SIGTERM, and must end with 0. A backend that a command names is started
-here. What another step of `.ci/run` has done already (`cargo test`) is not done twice, and of
-benchmarks only the target is looked for. Fails if there is nothing to run, or a command of a kind
-that is not known here.
+Each page starts afresh, in a folder that holds links to the checkout and the page's configuration files: a ```toml
+block whose first line is `# NAME.toml` is saved under that name and checked. Servers run until their
+page ends, or until another one takes their default port; they are ended by SIGTERM and must exit with 0. Backends that a
+command names are started here. Only ports differ from what is written: each default port of Sluicegate is replaced by a
+free one. Commands that end in `&` run beside those after them.
+
+What another step of `.ci/run` has done (`cargo test`) is not done twice, and of benchmarks only the target is looked
+up. A block that cannot be run has `<!-- not run: REASON -->` on the line above it. It is a failure if the pages have no
+command, or one of a kind that is not known here.
 """
 
 import contextlib
@@ -17,47 +20,53 @@ import pathlib
 import re
 import shlex
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
+import urllib.error
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # Long enough for a cold release build.
-BUILD_PATIENCE = 1500
-# For a server that is to start or to end, and for any answer.
-PATIENCE = 60
-DEFAULT_ADDRESS = "127.0.0.1:8080"
-LISTENING = re.compile(r"listening on http://(\S+)")
+BUILD_TIMEOUT = 1500
+# For a server to start or to end, and for any answer.
+TIMEOUT = 60
+HTTP, TCP, ADMIN, QUOTA = 8080, 7070, 9180, 9190
+SERVERS = {"serve": HTTP, "proxy": HTTP, "events": HTTP, "run": HTTP, "tcp": TCP}
+# Flags by which commands that query a server are given its address.
+CLIENTS = {"limits": ("--admin", "127.0.0.1:{}", ADMIN), "connections": ("--admin", "127.0.0.1:{}", ADMIN),
+           "quota": ("--server", "http://127.0.0.1:{}", QUOTA)}
+NAMED = re.compile(r"# (\S+\.toml)$")
 
 
-def commands(markdown):
-    """The commands of all ```sh blocks, in order: comments dropped, continued lines joined."""
+def blocks(markdown):
+    """The language and the lines of each block of code, in order, and the reason why it is not run, if any."""
     found = []
     fence = None
-    skip = False
+    reason = None
     for line in markdown.splitlines():
         text = line.strip()
         if fence is None:
             opening = re.match(r"(`{3,})([^`]*)$", text)
             if opening:
-                fence, language = opening.group(1), "skipped" if skip else opening.group(2).strip()
-                block = []
-            # A block that cannot be run has the reason right above it.
-            skip = bool(re.match(r"<!-- not run: .+ -->$", text))
+                fence, block = opening.group(1), (opening.group(2).strip(), [], reason)
+            not_run = re.match(r"<!-- not run: (.+) -->$", text)
+            reason = not_run.group(1) if not_run else None
         elif text.startswith(fence) and not text.strip("`"):
-            if language == "sh":
-                found.extend(split(block))
+            found.append(block)
             fence = None
         else:
-            block.append(line)
+            block[1].append(line)
     if fence is not None:
         raise ValueError("a block of code has no end")
     return found
 
 
-def split(lines):
+def commands(lines):
+    """The commands of a block: comments dropped, continued lines joined."""
     whole = []
     joined = ""
     for line in lines:
@@ -73,23 +82,37 @@ def split(lines):
     return whole
 
 
+def ours(words):
+    """The arguments of Sluicegate in a command, or None if the command is another one."""
+    if words[:1] == ["sluicegate"]:
+        return words[1:]
+    if words[:2] == ["cargo", "run"] and "--example" not in words and "--manifest-path" not in words:
+        return words[words.index("--") + 1:] if "--" in words else []
+    return None
+
+
 def kind(command):
-    """What is to be done with a command: `done`, `bench`, `server`, `quota`, `ends`; None if it is not known."""
+    """How a command is run: `done`, `bench`, `server`, `beside`, `ends`; None if it is not known."""
     words = shlex.split(command, comments=True)
+    arguments = ours(words)
+    if arguments is not None:
+        return "server" if default_port(arguments) else "ends"
     if words[:2] == ["cargo", "test"]:
-        return "done" if len(words) == 2 else "ends"
+        return "done" if "--features" not in words else "ends"
     if words[:2] == ["cargo", "bench"]:
         return "bench"
-    if words[:2] == ["cargo", "run"] and "--manifest-path" in words:
-        return "done"
     if words[:2] == ["cargo", "run"]:
-        ours = words[words.index("--") + 1:] if "--" in words else []
-        if ours[:2] == ["quota", "serve"]:
-            return "quota"
-        return "server" if ours[:1] in (["serve"], ["proxy"], ["run"]) else "ends"
-    if words[0] in ("curl", "cargo"):
-        return "ends"
+        return "done" if "--manifest-path" in words else "ends"
+    if words[0] == "curl":
+        return "beside" if words[-1] == "&" else "ends"
     return None
+
+
+def default_port(arguments):
+    """Where a command of Sluicegate listens by default; None if it does not."""
+    if arguments[:2] == ["quota", "serve"]:
+        return QUOTA
+    return SERVERS.get(arguments[0]) if arguments else None
 
 
 def bench_target(command):
@@ -97,10 +120,17 @@ def bench_target(command):
     return words[words.index("--bench") + 1] if "--bench" in words else None
 
 
-def named_backends(command):
+def bench_targets():
+    metadata = json.loads(subprocess.check_output(
+        ["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"], cwd=ROOT))
+    targets = [target for package in metadata["packages"] for target in package["targets"]]
+    return {target["name"] for target in targets if "bench" in target["kind"]}
+
+
+def named_backends(command, folder):
     """Addresses on this machine that a command takes for a backend's."""
     words = shlex.split(command, comments=True)
-    texts = [pathlib.Path(ROOT, word).read_text() for word in words if word.endswith(".toml")] + [command]
+    texts = [(folder / word).read_text() for word in words if word.endswith(".toml")] + [command]
     proxied = re.compile(r"(?:^\s*proxy\s*=\s*\"|\bproxy\s+)http://127\.0\.0\.1:(\d+)", re.MULTILINE)
     return sorted({int(port) for text in texts for port in proxied.findall(text)})
 
@@ -138,111 +168,177 @@ def backends(ports):
             server.server_close()
 
 
+def free_port():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return listener.getsockname()[1]
+
+
 @contextlib.contextmanager
-def running(command):
-    """A server by its command; gives its address once it listens. Ends it, and looks how it ended."""
-    words = shlex.split(command, comments=True)
-    if "--listen" not in words:
-        words += ["--listen", "127.0.0.1:0"]
+def running(words, cwd):
+    """A server by its command, once it listens. Ends it, and looks how it ended."""
     # cargo gives its place to the program that it runs, so this child is the server itself.
-    process = subprocess.Popen(
-        words, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, start_new_session=True)
-    addresses = []
-    heard = threading.Event()
+    process = subprocess.Popen(words, cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                               text=True, start_new_session=True)
+    listens = threading.Event()
 
     def read():
         for line in process.stdout:
-            addresses.extend(LISTENING.findall(line))
-            if addresses:
-                heard.set()
-        heard.set()
+            if "listening on" in line:
+                listens.set()
+        listens.set()
 
     reader = threading.Thread(target=read, daemon=True)
     reader.start()
     try:
-        if not heard.wait(BUILD_PATIENCE) or not addresses:
-            raise RuntimeError(f"it does not say where it listens (exit code {process.poll()})")
-        yield addresses[0]
+        if not listens.wait(BUILD_TIMEOUT) or process.poll() is not None:
+            raise RuntimeError(f"it does not listen (exit code {process.poll()})")
+        yield
         process.send_signal(signal.SIGTERM)
-        code = process.wait(PATIENCE)
+        code = process.wait(TIMEOUT)
         if code != 0:
-            raise RuntimeError(f"it ends with {code} after SIGTERM")
+            raise RuntimeError(f"{shlex.join(words)}: exit code {code} after SIGTERM")
     finally:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        reader.join(PATIENCE)
+        reader.join(TIMEOUT)
 
 
-def fetch(address):
-    request = urllib.request.Request(f"http://{address}/", headers={"Connection": "close"})
-    with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=PATIENCE) as response:
-        return response.status, len(response.read())
+def environment():
+    return os.environ | {"PATH": f"{ROOT / 'target' / 'release'}:{os.environ['PATH']}"}
 
 
-def asks_quota(command):
-    """Whether a command asks a quota server at its default address."""
-    words = shlex.split(command, comments=True)
-    ours = words[words.index("--") + 1:] if "--" in words else []
-    return ours[:1] == ["quota"] and ours[1:2] != ["serve"] and "--server" not in ours
+def fetch(port):
+    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Connection": "close"})
+    try:
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=TIMEOUT) as response:
+            return f"answers {response.status} with {len(response.read())} bytes"
+    except urllib.error.HTTPError as error:
+        # A page may serve below another path only.
+        if error.code != 404:
+            raise
+        return "answers 404"
 
 
-def run(command, address, quota=None):
-    """Runs a command that ends by itself, at most with another address in it."""
-    if asks_quota(command):
-        if quota is None:
-            raise RuntimeError("it asks a quota server, and none was started before it")
-        command = f"{command.split(' #')[0]} --server http://{quota}"
-    if address:
-        command = command.replace(DEFAULT_ADDRESS, address)
-    elif DEFAULT_ADDRESS in command:
-        raise RuntimeError("it asks a server, and none was started before it")
-    done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=ROOT, stdin=subprocess.DEVNULL,
-                          stdout=subprocess.PIPE, text=True, timeout=BUILD_PATIENCE)
-    if done.returncode != 0:
-        raise RuntimeError(f"it ends with {done.returncode}: {done.stdout[-2000:]}")
-    return f"ends with 0, {len(done.stdout)} characters printed"
+class Page:
+    """One page, its folder, its ports and what runs for it."""
+
+    def __init__(self, name, folder):
+        self.name = name
+        self.folder = folder
+        self.ports = {port: free_port() for port in (HTTP, TCP, ADMIN, QUOTA)}
+        self.servers = {}
+        self.beside = []
+        for entry in ROOT.iterdir():
+            (folder / entry.name).symlink_to(entry)
+
+    def moved(self, text):
+        for port, free in self.ports.items():
+            text = text.replace(f"127.0.0.1:{port}", f"127.0.0.1:{free}")
+        return text
+
+    def save(self, lines):
+        """Saves a configuration file and has it checked."""
+        named = NAMED.match(lines[0]) if lines else None
+        if not named:
+            raise RuntimeError("a toml block does not begin with its name, `# NAME.toml`")
+        (self.folder / named.group(1)).write_text(self.moved("\n".join(lines) + "\n"))
+        return self.run(f"sluicegate check --offline {named.group(1)}")
+
+    def cwd(self, words):
+        return ROOT if words[0] == "cargo" else self.folder
+
+    def serve(self, command):
+        words = shlex.split(self.moved(command), comments=True)
+        arguments = ours(words)
+        port = default_port(arguments)
+        if port in self.servers:
+            self.servers.pop(port).close()
+        if "--listen" not in words:
+            words += ["--listen", f"127.0.0.1:{self.ports[port]}"]
+        stack = self.servers[port] = contextlib.ExitStack()
+        stack.enter_context(backends(named_backends(command, self.folder)))
+        stack.enter_context(running(words, self.cwd(words)))
+        return "listens" if port != HTTP else f"listens, {fetch(self.ports[port])}"
+
+    def run(self, command):
+        """Runs a command that ends by itself."""
+        command = self.moved(command)
+        words = shlex.split(command, comments=True)
+        arguments = ours(words)
+        if arguments and arguments[0] in CLIENTS:
+            flag, address, port = CLIENTS[arguments[0]]
+            if flag not in arguments:
+                command = shlex.join(words + [flag, address.format(self.ports[port])])
+        done = subprocess.run(["bash", "-euo", "pipefail", "-c", command], cwd=self.cwd(words), env=environment(),
+                              stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, timeout=BUILD_TIMEOUT)
+        if done.returncode != 0:
+            raise RuntimeError(f"exit code {done.returncode}: {done.stdout[-2000:]}")
+        return f"exits with 0, prints {len(done.stdout)} characters"
+
+    def start_beside(self, command):
+        command = self.moved(command.split(" #")[0]).rstrip("& ")
+        self.beside.append(subprocess.Popen(["bash", "-c", command], cwd=self.folder, env=environment(),
+                                            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE))
+        return "runs beside"
+
+    def do(self, command):
+        what = kind(command)
+        if what == "server":
+            return self.serve(command)
+        if what == "ends":
+            return self.run(command)
+        if what == "beside":
+            return self.start_beside(command)
+        if what == "bench":
+            target = bench_target(command)
+            if target is not None and target not in bench_targets():
+                raise RuntimeError(f"there is no benchmark {target!r}")
+            return "not run here; there is such a benchmark"
+        if what == "done":
+            return "not run here; .ci/run has done so"
+        raise RuntimeError("unknown kind of command; teach .ci/readme.py")
+
+    def close(self):
+        for process in self.beside:
+            output, _ = process.communicate(timeout=TIMEOUT)
+            if not output:
+                raise RuntimeError("what ran beside has printed nothing")
+        for stack in self.servers.values():
+            stack.close()
+
+    def abandon(self):
+        """Ends everything, however it ends."""
+        for process in self.beside:
+            process.kill()
+        for stack in self.servers.values():
+            with contextlib.suppress(Exception):
+                stack.close()
 
 
-def bench_targets():
-    metadata = json.loads(subprocess.check_output(
-        ["cargo", "metadata", "--format-version", "1", "--no-deps", "--locked"], cwd=ROOT))
-    targets = [target for package in metadata["packages"] for target in package["targets"]]
-    return {target["name"] for target in targets if "bench" in target["kind"]}
-
-
-def do_all(found):
-    """Does every command; the last server started serves those after it. Gives the number done."""
+def do_page(path):
+    """Does all of a page; returns the number of commands."""
     number = 0
-    with contextlib.ExitStack() as server, contextlib.ExitStack() as quota_server:
-        address = quota = None
-        for command in found:
-            print(f"$ {command}", flush=True)
-            begin = time.monotonic()
-            what = kind(command)
-            if what == "server":
-                server.close()
-                server.enter_context(backends(named_backends(command)))
-                address = server.enter_context(running(command))
-                status, length = fetch(address)
-                outcome = f"listens, answers {status} with {length} bytes"
-            elif what == "quota":
-                quota_server.close()
-                quota = quota_server.enter_context(running(command))
-                outcome = "listens"
-            elif what == "ends":
-                outcome = run(command, address, quota)
-            elif what == "bench":
-                target = bench_target(command)
-                if target is not None and target not in bench_targets():
-                    raise RuntimeError(f"there is no benchmark {target!r}")
-                outcome = "not run here; there is such a benchmark"
-            elif what == "done":
-                outcome = "not run here; .ci/run has done so"
-            else:
-                raise RuntimeError("no way is known here to run such a command; teach .ci/readme.py")
-            number += 1
-            print(f"  {outcome} ({time.monotonic() - begin:.1f} s)", flush=True)
+    print(f"-- {path.relative_to(ROOT)}", flush=True)
+    with tempfile.TemporaryDirectory(prefix="sluicegate-page-") as folder:
+        page = Page(path.name, pathlib.Path(folder))
+        try:
+            for language, lines, reason in blocks(path.read_text(encoding="utf-8")):
+                if language == "toml":
+                    print(f"{lines[0]}: {page.save(lines)}", flush=True)
+                elif language == "sh" and reason:
+                    print(f"not run: {reason}: {'; '.join(commands(lines))}", flush=True)
+                elif language == "sh":
+                    for command in commands(lines):
+                        print(f"$ {command}", flush=True)
+                        begin = time.monotonic()
+                        outcome = page.do(command)
+                        number += 1
+                        print(f"  {outcome} ({time.monotonic() - begin:.1f} s)", flush=True)
+            page.close()
+        finally:
+            page.abandon()
     return number
 
 
@@ -273,18 +369,23 @@ cargo nested
 cargo install
 ```
 """
-    expected = ["cargo run -- serve a   # says where", "cargo run --example b     -- c", "curl http://127.0.0.1:8080/x"]
-    assert commands(markdown) == expected, commands(markdown)
-    assert commands("no code\n```rust\nfn sh() {}\n```\n") == []
+    found = [(commands(lines), reason) for language, lines, reason in blocks(markdown) if language == "sh"]
+    assert found == [
+        (["cargo run -- serve a   # says where", "cargo run --example b     -- c"], None),
+        (["curl http://127.0.0.1:8080/x"], None),
+        (["cargo install"], "for a reason"),
+    ], found
     for broken in ["```sh\ncargo test\n", "```sh\ncargo \\\n```\n"]:
         try:
-            commands(broken)
+            for _, lines, _ in blocks(broken):
+                commands(lines)
         except ValueError:
             continue
         raise AssertionError(f"{broken!r} passes")
     for command, expected in [
         ("cargo test", "done"),
         ("cargo test # all", "done"),
+        ("cargo test --test layering", "done"),
         ("cargo test --features peers", "ends"),
         ("cargo bench --bench chain -- --quick", "bench"),
         ("cargo run --release -- serve x --rate 60", "server"),
@@ -293,27 +394,34 @@ cargo install
         ("cargo run --example custom_filter", "ends"),
         ("cargo run --manifest-path examples/axum/Cargo.toml", "done"),
         ("curl -s x | head", "ends"),
-        ("cargo run -- quota serve --limit a=1m", "quota"),
-        ("cargo run -- quota list", "ends"),
+        ("curl -N x &   # beside", "beside"),
+        ("sluicegate quota serve --limit a=1m", "server"),
+        ("sluicegate tcp --file a", "server"),
+        ("sluicegate quota list", "ends"),
+        ("sluicegate limits list # all", "ends"),
         ("rm -rf /", None),
     ]:
         assert kind(command) == expected, command
-    assert asks_quota("cargo run -- quota list # all") and not asks_quota("cargo run -- serve quota")
-    assert not asks_quota("cargo run -- quota serve") and not asks_quota("cargo run -- quota list --server http://a:1")
+    assert default_port(["quota", "serve"]) == QUOTA and default_port(["quota", "list"]) is None
     assert bench_target("cargo bench --bench chain -- --quick") == "chain"
-    assert named_backends("cargo run -- proxy http://127.0.0.1:9000 --rate 60") == [9000]
-    assert named_backends("cargo run -- serve proxy") == []
+    assert named_backends("cargo run -- proxy http://127.0.0.1:9000 --rate 60", ROOT) == [9000]
+    assert named_backends("cargo run -- serve proxy", ROOT) == []
 
 
 def main():
     self_test()
-    found = commands((ROOT / "README.md").read_text(encoding="utf-8"))
-    if not found:
-        sys.exit("README.md has no command in a ```sh block")
-    try:
-        number = do_all(found)
-    except (RuntimeError, OSError, subprocess.SubprocessError) as error:
-        sys.exit(f"  FAILED: {error}")
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+    if len(sys.argv) > 1:
+        pages = [pathlib.Path(name).resolve() for name in sys.argv[1:]]
+    subprocess.run(["cargo", "build", "--release", "--locked", "--quiet"], cwd=ROOT, check=True)
+    number = 0
+    for page in pages:
+        try:
+            number += do_page(page)
+        except (RuntimeError, ValueError, OSError, subprocess.SubprocessError) as error:
+            sys.exit(f"  FAILED: {page.relative_to(ROOT)}: {error}")
+    if number == 0:
+        sys.exit("no page has a command in a ```sh block")
     print(f"readme: {number} commands done as they are written")
 
 

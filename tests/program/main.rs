@@ -4,6 +4,7 @@ mod cli;
 mod cli_admin;
 mod config;
 mod custom;
+mod documented_keys;
 mod ends;
 mod examples;
 mod given_up;
