@@ -75,7 +75,7 @@ pub mod tracing;
 pub mod words;
 
 /// Compiles the Rust of the README and of `docs/`.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "cli"))]
 mod pages {
     macro_rules! pages {
         ($($name:ident $file:literal)*) => {
