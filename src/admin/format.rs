@@ -10,6 +10,8 @@ use std::fmt::Write;
 use http::HeaderMap;
 use http::header::ACCEPT;
 
+use crate::filter::weight_of;
+
 /// How metrics are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
@@ -41,10 +43,10 @@ impl Format {
     }
 }
 
-/// The weight that the Accept fields give to a media type, 0 to 1 (RFC 9110 section 12.5.1); that of the
-/// most specific range counts. Parameters of a range, its version among them, are not looked at.
-fn weight(headers: &HeaderMap, kind: &str, subtype: &str) -> f32 {
-    let (mut best, mut found) = (0, 0.0);
+/// The weight in thousandths that the Accept fields give to a media type (RFC 9110 section 12.5.1): that of the most
+/// specific range. Other parameters of a range, its version among them, are ignored.
+fn weight(headers: &HeaderMap, kind: &str, subtype: &str) -> u16 {
+    let (mut best, mut found) = (0, 0);
     let fields = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
     for range in fields.flat_map(|value| value.split(',')) {
         let mut parts = range.split(';').map(str::trim);
@@ -56,11 +58,7 @@ fn weight(headers: &HeaderMap, kind: &str, subtype: &str) -> f32 {
             (false, _) if of == "*" && below == "*" => 1,
             _ => continue,
         };
-        let weight = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            is(name.trim(), "q").then(|| value.trim().parse().ok().filter(|q| (0.0..=1.0).contains(q)))
-        });
-        let weight = weight.unwrap_or(Some(1.0)).unwrap_or(0.0);
+        let weight = weight_of(parts);
         if specific > best || specific == best && weight > found {
             (best, found) = (specific, weight);
         }

@@ -12,6 +12,7 @@ mod gzip;
 mod media;
 mod rate;
 mod replace;
+mod weight;
 
 use std::fmt;
 
@@ -25,6 +26,7 @@ pub use gzip::{Gzip, GzipFactory, GzipLevel};
 pub use media::{MediaRange, MediaTypes, NotSent};
 pub use rate::{EndOfStream, RateFilter};
 pub use replace::{Replace, ReplaceFactory};
+pub use weight::weight_of;
 
 /// A sans-I/O transform of a stream of buckets.
 ///

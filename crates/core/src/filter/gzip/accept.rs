@@ -3,6 +3,8 @@
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
+use crate::filter::weight_of;
+
 /// Whether the fields allow gzip, and do not ask for the content as it is rather than that.
 ///
 /// Weights count: `gzip;q=0` forbids it, `*` stands for what is not named, and an `identity` named with
@@ -16,7 +18,7 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
         for item in list.split(',') {
             let mut parts = item.split(';').map(str::trim);
             let coding = parts.next().unwrap_or_default().to_ascii_lowercase();
-            let weight = parts.find_map(weight_of).unwrap_or(Some(1000)).unwrap_or(0);
+            let weight = weight_of(parts);
             let seen = match coding.as_str() {
                 "gzip" | "x-gzip" => &mut gzip,
                 "identity" => &mut identity,
@@ -28,25 +30,6 @@ pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     }
     let gzip = gzip.or(any).unwrap_or(0);
     gzip > 0 && gzip >= identity.unwrap_or(0)
-}
-
-/// The weight in thousandths if the parameter is one; the inner `None` is one that is misspelt.
-fn weight_of(parameter: &str) -> Option<Option<u16>> {
-    let (name, value) = parameter.split_once('=')?;
-    name.trim().eq_ignore_ascii_case("q").then(|| thousandths(value.trim()))
-}
-
-fn thousandths(value: &str) -> Option<u16> {
-    let (whole, fraction) = value.split_once('.').unwrap_or((value, ""));
-    if fraction.len() > 3 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {
-        return None;
-    }
-    let fraction: u16 = format!("{fraction:0<3}").parse().ok()?;
-    match whole {
-        "0" => Some(fraction),
-        "1" if fraction == 0 => Some(1000),
-        _ => None,
-    }
 }
 
 #[cfg(test)]
