@@ -1,9 +1,12 @@
 //! An answer's head as bytes, and how its content is framed behind it (RFC 9112, sections 4 and 6).
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TE, TRANSFER_ENCODING};
-use http::{Method, StatusCode, Version, response};
+use http::{Method, StatusCode, Version, request, response};
 
-use super::{Chunks, content_length, has_token};
+use super::{Chunks, FramingFields, content_length, has_token};
+
+const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
+const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
 /// What of a request its answer's framing depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,8 +55,8 @@ pub(crate) fn write_answer(
     write_status(asked.version, head.status, reason, to);
     let is_ours = |name: &HeaderName| {
         *name == TRANSFER_ENCODING
-            || name == "keep-alive"
-            || name == "proxy-connection"
+            || *name == KEEP_ALIVE
+            || *name == PROXY_CONNECTION
             || *name == CONTENT_LENGTH && !asked.is_head
             || *name == CONNECTION && !switches
     };
@@ -126,13 +129,14 @@ fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {
 }
 
 /// What the head of a request says about its answer's framing.
-pub(crate) fn asked(method: &Method, version: Version, fields: &HeaderMap, keeps: bool) -> Asked {
-    let is_http11 = version != Version::HTTP_10;
+pub(crate) fn asked(head: &request::Parts, has: FramingFields, keeps: bool) -> Asked {
+    let request::Parts { method, version, headers, .. } = head;
+    let may_take_trailers = has.te && *version != Version::HTTP_10;
     Asked {
         is_head: method == Method::HEAD,
-        version,
+        version: *version,
         keeps,
-        takes_trailers: is_http11 && has_token(fields, &TE, "trailers").unwrap_or(false),
+        takes_trailers: may_take_trailers && has_token(headers, &TE, "trailers").unwrap_or(false),
     }
 }
 
@@ -140,7 +144,6 @@ pub(crate) fn asked(method: &Method, version: Version, fields: &HeaderMap, keeps
 mod tests {
     use super::*;
     use http::Response;
-    use http::header::HeaderValue;
 
     fn written(status: u16, lines: &[(&str, &str)], asked: Asked, is_empty: bool) -> (String, String) {
         let response = lines.iter().fold(Response::builder().status(status), |response, (name, value)| {
@@ -247,8 +250,10 @@ mod tests {
             (Version::HTTP_11, "gzip", false),
             (Version::HTTP_10, "trailers", false),
         ] {
-            let fields = [(TE, HeaderValue::from_static(te))].into_iter().collect();
-            assert_eq!(asked(&Method::GET, version, &fields, true).takes_trailers, takes, "{version:?} {te}");
+            let request = http::Request::get("/").version(version).header(TE, te).body(()).unwrap();
+            let (head, ()) = request.into_parts();
+            let asked = asked(&head, FramingFields::of(&head.headers), true);
+            assert_eq!(asked, Asked { is_head: false, version, keeps: true, takes_trailers: takes }, "{te}");
         }
     }
 }

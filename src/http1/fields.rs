@@ -19,6 +19,38 @@ pub(crate) const FRAMING_FIELDS: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
+/// Which of the fields that decide how a request is framed, and what is done for it before it is answered, its head has.
+///
+/// Found in one walk over the names: to look each of them up costs a small request more than to write its answer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FramingFields {
+    pub(crate) connection: bool,
+    pub(crate) content_length: bool,
+    pub(crate) expect: bool,
+    pub(crate) te: bool,
+    pub(crate) transfer_encoding: bool,
+    pub(crate) upgrade: bool,
+}
+
+impl FramingFields {
+    /// Those among `fields`.
+    pub(crate) fn of(fields: &HeaderMap) -> Self {
+        let mut found = Self::default();
+        for name in fields.keys() {
+            match name {
+                name if *name == CONNECTION => found.connection = true,
+                name if *name == CONTENT_LENGTH => found.content_length = true,
+                name if *name == EXPECT => found.expect = true,
+                name if *name == TE => found.te = true,
+                name if *name == TRANSFER_ENCODING => found.transfer_encoding = true,
+                name if *name == UPGRADE => found.upgrade = true,
+                _ => {}
+            }
+        }
+        found
+    }
+}
+
 const UNREADABLE: Malformed = Malformed("a field about framing or the connection is not ASCII");
 
 /// Checks that each of [`FRAMING_FIELDS`] can be read.
@@ -89,6 +121,29 @@ pub(crate) fn content_length(fields: &HeaderMap) -> Result<Option<u64>, Malforme
 mod tests {
     use super::*;
     use http::header::CONNECTION;
+
+    #[test]
+    fn the_fields_that_frame_a_request_are_found_whatever_stands_between_them() {
+        let name = |name: &str| name.parse::<HeaderName>().unwrap();
+        let all = ["connection", "content-length", "expect", "te", "transfer-encoding", "upgrade"];
+        for at in 0..all.len() {
+            let fields: HeaderMap = ["host", all[at], "x", all[at], "keep-alive"]
+                .map(|field| (name(field), HeaderValue::from_static("a")))
+                .into_iter()
+                .collect();
+            let found = FramingFields::of(&fields);
+            let told = [
+                found.connection,
+                found.content_length,
+                found.expect,
+                found.te,
+                found.transfer_encoding,
+                found.upgrade,
+            ];
+            assert_eq!(told, std::array::from_fn(|other| other == at), "{}", all[at]);
+        }
+        assert_eq!(FramingFields::of(&HeaderMap::new()), FramingFields::default());
+    }
 
     #[test]
     fn members_are_found_on_all_lines_and_in_any_case() {

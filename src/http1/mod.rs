@@ -17,7 +17,9 @@ mod response;
 pub(crate) use answer_head::{Asked, Outgoing, asked, write_answer, write_interim};
 #[cfg(test)]
 pub(crate) use fields::FRAMING_FIELDS;
-pub(crate) use fields::{check_framing_fields, content_length, expects_continue, has_token, tokens};
+pub(crate) use fields::{
+    FramingFields, check_framing_fields, content_length, expects_continue, has_token, tokens,
+};
 pub(crate) use framing::{Framing, Malformed};
 pub(crate) use guarded::{is_claim, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;

@@ -1,14 +1,12 @@
 //! A request's head: reading it, and what it says about the content behind it and about the connection.
 
 use bytes::Bytes;
-use http::header::{
-    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery};
 use http::{Method, Request, StatusCode, Uri, Version, request};
 
 use super::framing::{Framing, Malformed};
-use super::{content_length, has_token, tokens};
+use super::{FramingFields, content_length, has_token, tokens};
 
 /// Fields of most heads, and of any.
 const USUAL_FIELDS: usize = 32;
@@ -244,14 +242,17 @@ fn collect(
 ///
 /// # Errors
 /// It cannot be known, or in a way that is not undone here.
-pub(crate) fn request_framing(head: &request::Parts) -> Result<Framing, Refused> {
+pub(crate) fn request_framing(head: &request::Parts, has: FramingFields) -> Result<Framing, Refused> {
     let fields = &head.headers;
+    if !has.content_length && !has.transfer_encoding {
+        return Ok(Framing::Whole);
+    }
     let refused = |refused: Refused| refused.of(head);
     let unreadable = |_| refused(Refused::bad("The request's framing cannot be read."));
     let length = content_length(fields).map_err(|_: Malformed| {
         refused(Refused::bad("The request's Content-Length is no length, or says different ones."))
     })?;
-    if !fields.contains_key(TRANSFER_ENCODING) {
+    if !has.transfer_encoding {
         return Ok(match length {
             None | Some(0) => Framing::Whole,
             Some(length) => Framing::Length(length),
@@ -275,16 +276,16 @@ pub(crate) fn request_framing(head: &request::Parts) -> Result<Framing, Refused>
 }
 
 /// Whether the client offers to change protocols.
-pub(crate) fn offers_upgrade(fields: &HeaderMap) -> bool {
-    fields.contains_key(UPGRADE) && has_token(fields, &CONNECTION, "upgrade").unwrap_or(false)
+pub(crate) fn offers_upgrade(fields: &HeaderMap, has: FramingFields) -> bool {
+    has.upgrade && has.connection && has_token(fields, &CONNECTION, "upgrade").unwrap_or(false)
 }
 
 /// Whether the client keeps its connection for another request behind this one.
 ///
 /// # Errors
 /// `Connection` cannot be read.
-pub(crate) fn client_keeps_connection(head: &request::Parts) -> Result<bool, Malformed> {
-    let said = |word| has_token(&head.headers, &CONNECTION, word);
+pub(crate) fn client_keeps_connection(head: &request::Parts, has: FramingFields) -> Result<bool, Malformed> {
+    let said = |word| Ok(has.connection && has_token(&head.headers, &CONNECTION, word)?);
     if said("close")? {
         return Ok(false);
     }
@@ -293,8 +294,7 @@ pub(crate) fn client_keeps_connection(head: &request::Parts) -> Result<bool, Mal
     }
     // With both a coding and a length, who wrote the head and who frames the content may not be one
     // (RFC 9112, section 6.1).
-    let doubtful = head.headers.contains_key(TRANSFER_ENCODING) && head.headers.contains_key(CONTENT_LENGTH);
-    Ok(!doubtful)
+    Ok(!(has.transfer_encoding && has.content_length))
 }
 
 #[cfg(test)]

@@ -158,7 +158,7 @@ fn content_is_framed_as_the_head_says_and_the_connection_kept_as_it_says() {
         ("1.1", "content-length: 99999999999999999999", "400"),
     ] {
         let head = head_of(format!("POST / HTTP/{start}\r\n{fields}\r\n\r\n").as_bytes()).unwrap();
-        let told = match request_framing(&head) {
+        let told = match request_framing(&head, FramingFields::of(&head.headers)) {
             Err(refused) => {
                 assert!(refused.line.is_some());
                 refused.status.as_str().to_owned()
@@ -166,11 +166,14 @@ fn content_is_framed_as_the_head_says_and_the_connection_kept_as_it_says() {
             Ok(framing) => {
                 let framing = format!("{framing:?}");
                 let kind = framing.split_once("(Chunked").map_or(framing.as_str(), |(kind, _)| kind);
-                format!("{kind} {}", client_keeps_connection(&head).unwrap())
+                format!(
+                    "{kind} {}",
+                    client_keeps_connection(&head, FramingFields::of(&head.headers)).unwrap()
+                )
             }
         };
         assert_eq!(told, expected, "{start} {fields}");
     }
     let head = head_of("GET / HTTP/1.1\r\nconnection: x-hop, \u{ff}\r\n\r\n".as_bytes()).unwrap();
-    assert!(client_keeps_connection(&head).is_err());
+    assert!(client_keeps_connection(&head, FramingFields::of(&head.headers)).is_err());
 }

@@ -18,7 +18,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::header::EXPECT;
 use http::{Request, Response, StatusCode, Version};
 
 use super::connection::{Connection, Serving};
@@ -27,7 +26,8 @@ use super::response::ResponseBody;
 use crate::clock::Sleep;
 use crate::http::upgrade::{Handover, Upgrade};
 use crate::http1::{
-    self, Asked, Framing, Outgoing, Refused, client_keeps_connection, read_request, request_framing,
+    self, Asked, Framing, FramingFields, Outgoing, Refused, client_keeps_connection, read_request,
+    request_framing,
 };
 use crate::sink::{Sink, Wire};
 
@@ -156,27 +156,28 @@ impl<W: Wire + Send + 'static> Http1<W> {
     /// Has a request answered.
     fn begin(&mut self, head: &Bytes) {
         let read = read_request(head).and_then(|head| {
-            let framing = request_framing(&head)?;
+            let has = FramingFields::of(&head.headers);
+            let framing = request_framing(&head, has)?;
             let unreadable = |_| {
                 Refused::new(StatusCode::BAD_REQUEST, "The request's Connection cannot be read.").of(&head)
             };
-            let keeps = client_keeps_connection(&head).map_err(unreadable)?;
-            Ok((head, framing, keeps))
+            let keeps = client_keeps_connection(&head, has).map_err(unreadable)?;
+            Ok((head, has, framing, keeps))
         });
         match read {
-            Ok((head, framing, keeps)) => self.ask(head, framing, keeps),
+            Ok((head, has, framing, keeps)) => self.ask(head, has, framing, keeps),
             Err(refused) => self.refuse(refused),
         }
     }
 
-    fn ask(&mut self, mut head: http::request::Parts, framing: Framing, keeps: bool) {
-        self.asked = http1::asked(&head.method, head.version, &head.headers, keeps);
+    fn ask(&mut self, mut head: http::request::Parts, has: FramingFields, framing: Framing, keeps: bool) {
+        self.asked = http1::asked(&head, has, keeps);
         let is_http11 = head.version == Version::HTTP_11;
         // What else it may say is judged with the rest of the head.
-        let expects = is_http11 && head.headers.contains_key(EXPECT);
+        let expects = is_http11 && has.expect;
         let (upload, body) = Upload::new(framing, expects);
         self.upload = upload;
-        if is_http11 && http1::offers_upgrade(&head.headers) {
+        if is_http11 && http1::offers_upgrade(&head.headers, has) {
             let (upgrade, handover) = Upgrade::new();
             head.extensions.insert(upgrade);
             self.handover = Some(handover);
