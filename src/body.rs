@@ -31,8 +31,8 @@ const REST: usize = 256;
 /// The most bytes that are read of a file for the first byte of a response.
 const MIN_READ: u64 = 2048;
 
-/// Bytes given to filters after which other tasks have their turn: to code a piece takes a millisecond or two.
-const MAX_WORK: u64 = 32 * 1024;
+/// Bytes given to a coder after which other tasks have their turn: to code them takes half a millisecond.
+const MAX_WORK: u64 = 16 * 1024;
 
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
@@ -94,7 +94,7 @@ pub struct PacedBody<G> {
     /// A slice the chain wants as bytes, being read.
     wanted: Option<FileSlice>,
     ended: bool,
-    /// A filter looks at the bytes: then what the generator gave beyond the chain's room waits in `ahead`.
+    /// A filter codes: what the generator gives beyond a turn's work, as all at once, waits in `ahead`.
     works: bool,
     ahead: Brigade,
     /// Bytes given to such a chain since the last time that the task had to wait.
@@ -129,7 +129,7 @@ impl<G: Generator> PacedBody<G> {
         Self {
             generator,
             exhausted: false,
-            works: chain.reads_bytes(),
+            works: chain.codes(),
             ahead: Brigade::new(),
             worked: 0,
             yields: false,
@@ -275,13 +275,13 @@ impl<G: Generator> PacedBody<G> {
     fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let input = self.chain.input();
         if self.works {
-            // What is in memory already may come all at once; it is handed on by what there is room for.
             if self.ahead.is_empty() {
                 self.ahead.set_budget(input.room());
                 ready!(self.generator.poll_fill(cx, &mut self.ahead));
             }
-            let before = input.bytes_in_memory();
-            while let Some(bucket) = self.ahead.pop_within(input.room()) {
+            let (before, mut left) = (input.bytes_in_memory(), MAX_WORK);
+            while let Some(bucket) = self.ahead.pop_within(input.room().min(left)) {
+                left -= bucket.len();
                 input.push(bucket);
             }
             self.worked += input.bytes_in_memory() - before;

@@ -151,9 +151,9 @@ impl Chain {
         self.links.iter().fold(self.bare.bytes_in_memory(), |sum, link| sum + link.input.bytes_in_memory())
     }
 
-    /// Whether one of the filters [looks at the bytes](Filter::reads_bytes): what passes costs time by its length then.
-    pub fn reads_bytes(&self) -> bool {
-        self.links.iter().any(|link| link.filter.reads_bytes())
+    /// Whether one of the filters is a coder, whose [state](Filter::most_held) is large and whose work is long.
+    pub fn codes(&self) -> bool {
+        self.links.iter().any(|link| link.filter.most_held() > 0)
     }
 
     /// Bytes of memory that the filters' own state takes.
