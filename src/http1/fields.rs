@@ -126,8 +126,8 @@ mod tests {
     fn the_fields_that_frame_a_request_are_found_whatever_stands_between_them() {
         let name = |name: &str| name.parse::<HeaderName>().unwrap();
         let all = ["connection", "content-length", "expect", "te", "transfer-encoding", "upgrade"];
-        for at in 0..all.len() {
-            let fields: HeaderMap = ["host", all[at], "x", all[at], "keep-alive"]
+        for (at, field) in all.into_iter().enumerate() {
+            let fields: HeaderMap = ["host", field, "x", field, "keep-alive"]
                 .map(|field| (name(field), HeaderValue::from_static("a")))
                 .into_iter()
                 .collect();
@@ -140,7 +140,7 @@ mod tests {
                 found.transfer_encoding,
                 found.upgrade,
             ];
-            assert_eq!(told, std::array::from_fn(|other| other == at), "{}", all[at]);
+            assert_eq!(told, std::array::from_fn(|other| other == at), "{field}");
         }
         assert_eq!(FramingFields::of(&HeaderMap::new()), FramingFields::default());
     }
