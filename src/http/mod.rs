@@ -1,6 +1,7 @@
 //! HTTP: the server, its routes, and the two sources of content: files and upstreams.
 
 pub mod answer;
+pub(crate) mod api;
 pub mod body;
 pub(crate) mod budgets;
 pub mod content;

@@ -5,9 +5,8 @@
 
 use serde_json::{Map, Number, Value};
 
-use super::problem::Problem;
-use super::request::SHOWN;
 use crate::excerpt::excerpt;
+use crate::http::api::{Problem, SHOWN};
 use crate::limit::{Budget, Burst, Rate, UnitError, Weight};
 
 /// The most a number may be: above it not every program reads JSON's numbers exactly (RFC 7493 section 2.2).
@@ -33,11 +32,11 @@ impl Change {
                 "weight" if weighted => change.weight = Some(weight(value)?),
                 "weight" => {
                     let detail = "this limit has no weight: it shares nothing with others of its kind";
-                    return Err(Problem::with_member(name, detail));
+                    return Err(Problem::bad_member(name, detail));
                 }
                 "report_only" => {
                     let known = value.as_bool();
-                    let wrong = || Problem::with_member(name, "report_only is to be true or false");
+                    let wrong = || Problem::bad_member(name, "report_only is to be true or false");
                     change.report_only = Some(known.ok_or_else(wrong)?);
                 }
                 _ => {
@@ -47,7 +46,7 @@ impl Change {
                         "rate, burst, report_only"
                     };
                     let detail = format!("{:?} is not known here; known: {known}", excerpt(name, SHOWN));
-                    return Err(Problem::with_member(&excerpt(name, SHOWN), detail));
+                    return Err(Problem::bad_member(&excerpt(name, SHOWN), detail));
                 }
             }
         }
@@ -58,7 +57,7 @@ impl Change {
     pub(super) fn replaces(&self) -> Result<Budget, Problem> {
         if self.rate.is_none() {
             let detail = "rate is missing; \"off\" is unlimited. PATCH changes a part and leaves the rest";
-            return Err(Problem::with_member("rate", detail));
+            return Err(Problem::bad_member("rate", detail));
         }
         Ok(self.changes(Budget::default()))
     }
@@ -75,7 +74,7 @@ impl Change {
 }
 
 fn rate(value: &Value) -> Result<Option<Rate>, Problem> {
-    let wrong = |detail: String| Problem::with_member("rate", detail);
+    let wrong = |detail: String| Problem::bad_member("rate", detail);
     let good = "write bytes per second as a number from 1, a text with a unit (\"500B\", \"64k\", \"1.5m\", \
                 \"8mbit\"), or \"off\" or null for unlimited";
     match value {
@@ -98,7 +97,7 @@ fn rate(value: &Value) -> Result<Option<Rate>, Problem> {
 }
 
 fn burst(value: &Value) -> Result<u64, Problem> {
-    let wrong = |detail: String| Problem::with_member("burst", detail);
+    let wrong = |detail: String| Problem::bad_member("burst", detail);
     let good = "write bytes as a number from 0, or a text with a unit (\"500B\", \"64k\", \"1.5m\")";
     match value {
         Value::Number(number) => {
@@ -115,7 +114,7 @@ fn burst(value: &Value) -> Result<u64, Problem> {
 
 fn weight(value: &Value) -> Result<Weight, Problem> {
     let number = value.as_number().and_then(whole).and_then(|number| u16::try_from(number).ok());
-    let wrong = || Problem::with_member("weight", format!("a weight is a number from 1 to {}", u16::MAX));
+    let wrong = || Problem::bad_member("weight", format!("a weight is a number from 1 to {}", u16::MAX));
     number.and_then(Weight::new).ok_or_else(wrong)
 }
 

@@ -6,10 +6,10 @@ use http::{Response, StatusCode};
 use serde::Serialize;
 
 use super::limits::{Name, Part};
-use super::problem::{Problem, json, written};
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::http::answer;
+use crate::http::api::{Problem, json, written};
 use crate::http::budgets::{CLIENT, ROUTE, ROUTE_CLIENT, SERVER};
 use crate::http::content::Content;
 use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};

@@ -7,8 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::change::Change;
-use super::problem::{Problem, json, written};
 use crate::budget::{ClientKey, Clients, Node};
+use crate::http::api::{Problem, json, written};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::route::Route;
@@ -161,7 +161,7 @@ pub(super) fn change(
     log::info!(
         limit:% = name, rate:% = RateOrOff(new.rate), burst = new.burst, weight = new.weight.get(),
         report_only = new.report_only, by:% = by;
-        "limit changed by the admin listener"
+        "limit changed over the admin API"
     );
     one(server, name)
 }

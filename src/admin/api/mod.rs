@@ -1,44 +1,45 @@
-//! The API: JSON over HTTP below `/v1/`, to look at limits and connections and to change them.
+//! The API: JSON over HTTP below `/v1/`, to list and change limits and connections.
 //!
 //! | path | methods |
 //! |---|---|
-//! | `/v1/openapi.json` | GET: what there is (OpenAPI 3.1) |
-//! | `/v1/limits` | GET: all limits but clients' own |
+//! | `/v1/openapi.json` | GET: the description of the API (OpenAPI 3.1) |
+//! | `/v1/limits` | GET: all limits but those of single clients |
 //! | `/v1/limits/server`, `…/client`, `…/connection` | GET, PUT, PATCH |
-//! | `/v1/limits/clients` | GET: the limits that clients have of their own |
+//! | `/v1/limits/clients` | GET: the limits of single clients |
 //! | `/v1/limits/clients/{key}` | GET, PUT, PATCH, DELETE |
 //! | `/v1/limits/routes/{path}/response`, `…/total`, `…/client` | GET, PUT, PATCH |
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
 //!
-//! What is changed holds at once, also for transfers under way, and until the configuration is read anew or
-//! the process ends: nothing is written down. What cannot be met is answered with problem details (RFC 9457).
+//! A change takes effect at once, also for transfers under way, and lasts until the configuration is reloaded or the
+//! process ends: nothing is stored. Errors are problem details (RFC 9457).
 
 mod change;
 mod connections;
 mod limits;
-mod problem;
 mod request;
 
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
 
 use super::admission::Refusal;
+use crate::http::api::{Problem, Query, written};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::server::Handle;
 use change::Change;
 use limits::{Name, Part};
-use problem::{Problem, written};
 
-/// What there is below `/v1/`, for programs.
+/// The description of the API.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// Entries of a page, unless the query says otherwise, and the most it may say.
-const PAGE: u64 = 100;
+/// Entries of a page if the query has no `limit`.
+const DEFAULT_PAGE: u64 = 100;
+
+/// The largest `limit`.
 const MAX_PAGE: u64 = 500;
 
-/// The highest number of a connection that a query may have: every program reads it exactly.
+/// The highest connection number: the largest integer that a JSON number holds exactly in every language.
 const MAX_ID: u64 = (1 << 53) - 1;
 
 pub(super) struct Api {
@@ -56,14 +57,19 @@ enum Resource {
     Connection(u64),
 }
 
-/// Whether the API answers for this path, or says that there is nothing.
+/// Whether `path` is the API's, also where it has no resource.
 pub(super) fn has(path: &str) -> bool {
     path == "/v1" || path.starts_with("/v1/")
 }
 
-/// The answer to who may not ask.
+/// The answer to a request that is not admitted.
 pub(super) fn refused(refusal: Refusal) -> Response<Content> {
-    Problem::from(refusal).into_response()
+    let problem = Problem::new(refusal.status(), refusal.text());
+    let problem = match refusal {
+        Refusal::NoToken => problem.with_challenge(Refusal::CHALLENGE),
+        Refusal::NotOneHost | Refusal::ForeignHost => problem,
+    };
+    problem.into_response()
 }
 
 impl Api {
@@ -71,7 +77,7 @@ impl Api {
         Self { server }
     }
 
-    /// Answers a request of somebody who may ask.
+    /// Answers a request that was admitted.
     pub(super) async fn answer<B>(&self, head: &Parts, content: B, peer: &PeerAddr) -> Response<Content>
     where
         B: Body<Data = bytes::Bytes> + Unpin,
@@ -96,28 +102,23 @@ impl Api {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             request::check_origin(head)?;
         }
-        let (paged, plain) = (["limit", "after"], []);
-        match resource {
-            Resource::Connections => {
-                let [limit, after] = request::query(head, paged)?;
-                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
-                let after = request::number("after", after.as_deref(), 0, 0..=MAX_ID)?;
-                return Ok(connections::page(&self.server, after, limit as usize));
-            }
-            Resource::OwnLimits => {
-                let [limit, after] = request::query(head, paged)?;
-                let limit = request::number("limit", limit.as_deref(), PAGE, 1..=MAX_PAGE)?;
-                return Ok(limits::page(&self.server, after.as_deref().unwrap_or_default(), limit as usize));
-            }
-            _ => _ = request::query(head, plain)?,
-        }
+        let is_paged = matches!(resource, Resource::Connections | Resource::OwnLimits);
+        let query = Query::parse(&head.uri)?.only(if is_paged { &["limit", "after"] } else { &[] })?;
+        let limit = query.number("limit", 1..=MAX_PAGE)?.unwrap_or(DEFAULT_PAGE) as usize;
         match (resource, &head.method) {
             (Resource::OpenApi, _) => Ok(written(StatusCode::OK, OPENAPI)),
+            (Resource::Connections, _) => {
+                let after = query.number("after", 0..=MAX_ID)?.unwrap_or(0);
+                Ok(connections::page(&self.server, after, limit))
+            }
+            (Resource::OwnLimits, _) => {
+                Ok(limits::page(&self.server, query.text("after").unwrap_or_default(), limit))
+            }
             (Resource::Limits, _) => Ok(limits::list(&self.server)),
             (Resource::Limit(name), &Method::GET | &Method::HEAD) => limits::one(&self.server, &name),
             (Resource::Limit(name), &Method::DELETE) => {
                 let removed = self.server.changing(|| limits::remove(&self.server, &name))?;
-                log::info!(limit:% = name, by:% = peer; "limit removed by the admin listener");
+                log::info!(limit:% = name, by:% = peer; "limit removed over the admin API");
                 Ok(removed)
             }
             (Resource::Limit(name), method) => {
@@ -129,17 +130,16 @@ impl Api {
                 connections::close(&self.server, id, &peer.to_string())
             }
             (Resource::Connection(id), _) => connections::one(&self.server, id),
-            (Resource::Connections | Resource::OwnLimits, _) => unreachable!("answered above"),
         }
     }
 
     fn resource(&self, path: &str) -> Result<Resource, Problem> {
         let nothing = || {
-            let detail = "There is nothing here by this name; /v1/openapi.json tells what there is.";
+            let detail = "There is no such resource; /v1/openapi.json lists them.";
             Problem::new(StatusCode::NOT_FOUND, detail)
         };
         let segments = request::segments(path).ok_or_else(nothing)?;
-        // The first is the nothing before the first slash.
+        // The first segment is the empty text before the first slash.
         let segments: Vec<&str> = segments.iter().skip(1).map(String::as_str).collect();
         Ok(match segments[..] {
             ["v1", "openapi.json"] => Resource::OpenApi,
@@ -175,7 +175,7 @@ impl Resource {
             Self::Connection(_) => "GET, HEAD, DELETE",
         };
         let allowed = allow.split(", ").any(|allowed| allowed == method.as_str());
-        if allowed { Ok(()) } else { Err(Problem::method(allow)) }
+        if allowed { Ok(()) } else { Err(Problem::method_not_allowed(allow)) }
     }
 }
 
@@ -189,7 +189,7 @@ mod tests {
     use crate::limit::Rate;
     use crate::rt;
 
-    /// A change reads a limit and writes it anew, which would undo what another one, or a reload, set in between.
+    /// A change reads a limit and writes it back, which would undo another change or a reload in between.
     #[test]
     fn changes_and_reloads_go_one_by_one() {
         let text = "listen='127.0.0.1:0'\n[limits]\nserver={rate='7B'}\n[[route]]\npath='/'\nfiles='src'";
@@ -216,7 +216,7 @@ mod tests {
         {
             let other = handle.changing(|| {
                 let other = std::thread::spawn(other);
-                // In real time: nothing tells that a thread waits for a lock. Without one it takes a tenth of that.
+                // In real time: nothing shows that a thread waits for a lock. Without the lock it takes a tenth of that.
                 std::thread::sleep(Duration::from_millis(100));
                 assert!(!other.is_finished(), "it goes on while another change is under way");
                 server.set(crate::limit::Budget::of(Rate::or_unlimited(9)));

@@ -9,31 +9,29 @@
 //!
 //! Paths are below the route's. Whatever cannot be done is answered with a problem (RFC 9457).
 
+mod ack;
 mod answer;
 mod origin;
 mod polled;
 mod problem;
 mod publish;
-mod query;
-mod read;
 
 use std::any::Any;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 
 use self::origin::Origins;
-use self::problem::Problem;
 use self::publish::Publishers;
-use self::query::Query;
 use super::event::{StreamName, is_id};
 use super::hub::Hub;
 use super::source::{self, Asked, Subscribing, Subscription, Wire};
 use super::stream::{After, Visit};
 use crate::clock::Clock;
 use crate::events::{EventSettings, Suspend};
+use crate::http::api::{Problem, Query, written};
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::host::{self, HostFault};
@@ -41,11 +39,14 @@ use crate::http::route::Route;
 use crate::http::source::{Answer, Source, Visitor};
 use crate::token::Token;
 
-/// The longest that a poll waits.
+/// The longest time that a poll waits for an event.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// The most events in an answer to a poll.
-const MAX_POLLED: usize = 1000;
+/// Events in the answer to a poll, at most, if the query has no `max`.
+const DEFAULT_POLLED: u64 = 100;
+
+/// The largest `max` of a poll; a larger one is taken as this.
+const MAX_POLLED: u64 = 1000;
 
 /// The event streams of a route, as a source of responses.
 pub struct Events {
@@ -81,7 +82,7 @@ impl Events {
             Ok(()) if !origins.admits() => Err(Problem::foreign_origin()),
             Ok(()) => self.answer(request, rest, visitor, &settings, &origins).await,
         };
-        let mut response = answered.unwrap_or_else(Problem::respond);
+        let mut response = answered.unwrap_or_else(Problem::into_response);
         origins.mark(response.headers_mut());
         if is_head { crate::http::answer::without_content(response) } else { response }
     }
@@ -117,10 +118,10 @@ impl Events {
             }
             (Some("poll"), Method::HEAD) => {
                 self.hub.channel(&name).map_err(Problem::of_hub)?;
-                Ok(answer::json("{}"))
+                Ok(written(StatusCode::OK, "{}"))
             }
             (_, Method::OPTIONS) => Ok(origins.preflight(allowed, request.headers())),
-            _ => Err(Problem::method_not_allowed(allowed)),
+            _ => Err(Problem::method_not_allowed(allowed).with_code("method_not_allowed")),
         }
     }
 
@@ -144,7 +145,7 @@ impl Events {
         visitor: Visitor<'_>,
         settings: &EventSettings,
     ) -> Result<Response<Content>, Problem> {
-        let query = Query::of(request.uri())?;
+        let query = Query::parse(request.uri())?;
         let wire = Wire {
             peer: visitor.client.peer.addr(),
             depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
@@ -152,9 +153,9 @@ impl Events {
         };
         let visit = Visit {
             client: visitor.key.clone(),
-            token: query.token()?,
+            token: ack::token_of(&query)?,
             last_id: last_id(request.headers(), &query)?,
-            window: query.number("window", 1, u32::MAX as usize)?,
+            window: query.number_up_to("window", 1, u32::MAX.into())?.map(|window| window as usize),
             path: request.uri().path().to_owned(),
         };
         match Subscription::begin(&self.hub, name, visit, Some(wire)).map_err(Problem::of_hub)? {
@@ -171,7 +172,7 @@ impl Events {
         request: Request<RequestBody>,
         name: &StreamName,
     ) -> Result<Response<Content>, Problem> {
-        let ack = read::ack(request, &self.hub.clock).await?;
+        let ack = ack::read(request, &self.hub.clock).await?;
         self.hub.ack(name, &ack.token, &ack.id).map_err(Problem::of_hub)?;
         Ok(answer::nothing())
     }
@@ -182,15 +183,15 @@ impl Events {
         name: &StreamName,
         visitor: Visitor<'_>,
     ) -> Result<Response<Content>, Problem> {
-        let query = Query::of(request.uri())?;
+        let query = Query::parse(request.uri())?;
         let asked = Asked {
             client: visitor.key.clone(),
-            token: query.token()?,
+            token: ack::token_of(&query)?,
             after: match last_id(request.headers(), &query)? {
                 Some(id) => After::Id(id),
                 None => After::Known,
             },
-            max: query.number("max", 1, MAX_POLLED)?.unwrap_or(100),
+            max: query.number_up_to("max", 1, MAX_POLLED)?.unwrap_or(DEFAULT_POLLED) as usize,
             wait: query.seconds("wait")?.unwrap_or_default().min(MAX_WAIT),
         };
         let polled = source::poll(&self.hub, name, asked).await.map_err(Problem::of_hub)?;
@@ -255,8 +256,9 @@ fn last_id(headers: &http::HeaderMap, query: &Query) -> Result<Option<String>, P
             Some(std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::bad_last_id())?.to_owned())
         }
     };
-    let given =
-        header.filter(|id| !id.is_empty()).or_else(|| query.text("after").or(query.text("last_event_id")));
+    let given = header
+        .filter(|id| !id.is_empty())
+        .or_else(|| query.text("after").or(query.text("last_event_id")).map(str::to_owned));
     match given {
         None => Ok(None),
         Some(id) if id.is_empty() => Ok(None),

@@ -1,4 +1,4 @@
-//! Publishing: who may, and what they send.
+//! Publishing: who may publish, and reading what is published.
 
 use std::sync::Arc;
 
@@ -9,12 +9,11 @@ use serde_json::Value;
 
 use super::super::event::{BadDraft, Draft};
 use super::super::trace::TraceParent;
-use super::problem::Problem;
-use super::query::Query;
-use super::read;
+use super::ack::CONTENT_TIMEOUT;
 use crate::clock::Clock;
 use crate::duration;
 use crate::events::EventSettings;
+use crate::http::api::{Problem, Query, read_content};
 use crate::http::body::RequestBody;
 use crate::http::peer::PeerAddr;
 use crate::http1::is_claim;
@@ -23,7 +22,7 @@ use crate::token::Token;
 
 /// Who may publish.
 pub(super) enum Publishers {
-    /// Who brings the token.
+    /// Requests with this token.
     Bearer(Token),
     /// Programs on this machine.
     Local,
@@ -34,10 +33,10 @@ impl Publishers {
         token.map_or(Self::Local, Self::Bearer)
     }
 
-    /// Whether a request may publish.
+    /// Checks that a request may publish.
     ///
-    /// From this machine means: over loopback or a Unix socket, not passed on by a proxy that says so, and not
-    /// by a page in a browser.
+    /// A program on this machine connects over loopback or a Unix socket, and its request has no field that a proxy
+    /// or a browser adds.
     pub(super) async fn admit(&self, headers: &HeaderMap, peer: &PeerAddr) -> Result<(), Problem> {
         if let Self::Bearer(token) = self {
             token.renew().await;
@@ -56,11 +55,11 @@ impl Publishers {
     }
 }
 
-/// An event as publishers write it.
+/// An event in JSON.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Given {
-    /// A text goes out as it is, anything else as JSON.
+    /// A string is sent as it is, any other value as JSON.
     data: Value,
     #[serde(rename = "type", alias = "event")]
     kind: Option<String>,
@@ -69,12 +68,12 @@ struct Given {
     traceparent: Option<String>,
 }
 
-/// The most bytes of a request that publishes: a full event whose every character is escaped, or a batch.
-fn most_bytes(settings: &EventSettings) -> usize {
+/// Bytes of the largest content: an event of full size with every character escaped, or a batch.
+fn max_content(settings: &EventSettings) -> usize {
     settings.event_size.saturating_mul(6).saturating_add(4096).max(1 << 20)
 }
 
-/// What a request publishes: JSON, an event or a list; or a text, which is the data of one.
+/// Reads what a request publishes: JSON of an event or a list of events, or text that is the data of one event.
 pub(super) async fn read(
     request: Request<RequestBody>,
     settings: &EventSettings,
@@ -85,29 +84,31 @@ pub(super) async fn read(
         request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("").to_owned();
     let kind = kind.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     let trace = trace_of(request.headers());
-    let query = Query::of(request.uri())?;
-    let charge = Charge::new(sink, HeldAs::Request);
+    let query = Query::parse(request.uri())?;
+    let charge = Some(Charge::new(sink, HeldAs::Request));
+    let (head, body) = request.into_parts();
+    let whole = |max| read_content(&head.headers, body, max, CONTENT_TIMEOUT, clock, charge);
     match kind.as_str() {
         "application/json" => {
-            let bytes = read::whole(request, most_bytes(settings), clock, Some(charge)).await?;
+            let bytes = whole(max_content(settings)).await?;
             drafts(&bytes, trace, settings)
         }
         "text/plain" => {
-            let bytes = read::whole(request, settings.event_size, clock, Some(charge)).await?;
+            let bytes = whole(settings.event_size).await?;
             let text = String::from_utf8(bytes)
-                .map_err(|_| Problem::bad_request("not_utf8", "The text is not UTF-8."))?;
+                .map_err(|_| Problem::bad_request("The text is not UTF-8.").with_code("not_utf8"))?;
             let given = Given {
                 data: Value::String(text),
-                kind: query.text("type"),
-                id: query.text("id"),
-                ttl: query.text("ttl"),
+                kind: query.text("type").map(str::to_owned),
+                id: query.text("id").map(str::to_owned),
+                ttl: query.text("ttl").map(str::to_owned),
                 traceparent: None,
             };
             draft(given, 0, trace, settings).map(|draft| vec![draft])
         }
         _ => Err(Problem::unsupported(
             "Send application/json, {\"data\": \"…\", \"type\": \"…\", \"id\": \"…\", \"ttl\": \"30s\"} or a list \
-             of such, or text/plain, with type, id and ttl in the query.",
+             of these, or text/plain with type, id and ttl in the query.",
         )),
     }
 }
@@ -119,10 +120,10 @@ fn trace_of(headers: &HeaderMap) -> Option<TraceParent> {
 fn drafts(bytes: &[u8], trace: Option<TraceParent>, settings: &EventSettings) -> Result<Vec<Draft>, Problem> {
     let bad = |error: serde_json::Error| {
         let detail = format!(
-            "An event is {{\"data\": …}}, with type, id, ttl and traceparent if it has them, and a batch a list \
-             of such: {error}. Nothing was published."
+            "An event is {{\"data\": …}} with optional type, id, ttl and traceparent, and a batch is a list of \
+             events: {error}. Nothing was published."
         );
-        Problem::bad_request("bad_json", detail)
+        Problem::bad_request(detail).with_code("bad_json")
     };
     let is_list = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'[');
     let given: Vec<Given> = match is_list {
@@ -130,8 +131,8 @@ fn drafts(bytes: &[u8], trace: Option<TraceParent>, settings: &EventSettings) ->
         false => vec![serde_json::from_slice(bytes).map_err(bad)?],
     };
     if given.len() > settings.batch {
-        let detail = format!("A batch may have {} events, and this has {}.", settings.batch, given.len());
-        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "batch_too_large", detail));
+        let detail = format!("A batch has at most {} events, this one has {}.", settings.batch, given.len());
+        return Err(Problem::new(StatusCode::PAYLOAD_TOO_LARGE, detail).with_code("batch_too_large"));
     }
     given.into_iter().enumerate().map(|(at, given)| draft(given, at, trace, settings)).collect()
 }
@@ -148,7 +149,7 @@ fn draft(
     };
     let refused = |code, error: &dyn std::fmt::Display| {
         let detail = format!("Event {at} of the batch: {error}. Nothing was published.");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_code(code)
     };
     let ttl =
         given.ttl.as_deref().map(duration::parse).transpose().map_err(|error| refused("bad_ttl", &error))?;

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -84,7 +84,7 @@ impl Asker {
         let (Some(passengers), Some(most), Some(ip)) = (passengers, most, self.addr.ip()) else {
             return Ok(());
         };
-        let client = network(ip);
+        let client = ClientKey::network(ip);
         let mut aboard = lock(&passengers.0);
         match aboard.iter_mut().find(|(known, _)| *known == client) {
             Some((_, requests)) => *requests += 1,
@@ -211,7 +211,7 @@ impl Complaints {
 impl Clients {
     /// Counts a connection in, unless its client has `most` of them already.
     pub(super) fn admit(&self, client: IpAddr, most: Option<usize>) -> bool {
-        let client = network(client);
+        let client = ClientKey::network(client);
         let mut connections = self.shard(client);
         let count = connections.entry(client).or_default();
         if most.is_some_and(|most| *count >= most) {
@@ -226,7 +226,7 @@ impl Clients {
 
     /// Counts a connection out that was admitted.
     pub(super) fn leave(&self, client: IpAddr) {
-        let client = network(client);
+        let client = ClientKey::network(client);
         let mut connections = self.shard(client);
         if let Some(count) = connections.get_mut(&client) {
             *count -= 1;
@@ -242,7 +242,7 @@ impl Clients {
 
     /// Whether a client is on its fair share of `most` connections or more: what each would have with one client more.
     pub(super) fn has_share(&self, client: IpAddr, most: usize) -> bool {
-        let client = network(client);
+        let client = ClientKey::network(client);
         let clients: usize = self.connections.iter().map(|shard| lock(shard).len()).sum();
         let count = self.shard(client).get(&client).copied().unwrap_or(0);
         count * (clients + 1) >= most
@@ -256,17 +256,6 @@ impl Clients {
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
         self.connections.iter().all(|shard| lock(shard).is_empty())
-    }
-}
-
-/// The address a client is known by: of IPv6, the /64 that one customer has.
-pub(super) fn network(client: IpAddr) -> IpAddr {
-    match client.to_canonical() {
-        IpAddr::V6(v6) => {
-            let mask = u128::MAX << 64;
-            IpAddr::V6(Ipv6Addr::from(u128::from(v6) & mask))
-        }
-        v4 => v4,
     }
 }
 
@@ -313,13 +302,6 @@ mod tests {
         (0..4).for_each(|_| clients.leave(other));
         (0..3).for_each(|_| clients.leave(third));
         assert!(clients.is_empty() && !clients.has_share(one, 1));
-    }
-
-    #[test]
-    fn a_64_is_one_client_and_ipv4_in_ipv6_clothes_is_ipv4() {
-        assert_eq!(network(ip("2001:db8::1")), network(ip("2001:db8::ffff:1")));
-        assert_ne!(network(ip("2001:db8::1")), network(ip("2001:db8:0:1::1")));
-        assert_eq!(network(ip("::ffff:192.0.2.1")), ip("192.0.2.1"));
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::clients::network;
 use super::{Shared, Stage};
+use crate::budget::ClientKey;
 use crate::clock::{Clock, Sleep};
 use crate::rt;
 
@@ -55,7 +55,7 @@ impl DropLog {
     pub(super) fn note(&self, client: Option<IpAddr>, bytes: u64) -> bool {
         let mut gathered = self.gathered();
         let first = gathered.by_client.is_empty();
-        let client = client.map(network);
+        let client = client.map(ClientKey::network);
         if gathered.by_client.len() < MAX_TOLD || gathered.by_client.contains_key(&client) {
             gathered.by_client.entry(client).or_default().add(bytes);
         } else {

@@ -9,10 +9,10 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::clients::network;
 use super::connection::Connection;
 use super::room::LOOK_PAUSE;
 use super::{Handle, Shared};
+use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::sink::SinkCounts;
 
@@ -105,7 +105,7 @@ impl Shared {
             shares.looked = Some(now);
             self.add_up(&mut shares.held, most);
         }
-        shares.is_used_up(client.map(network), most)
+        shares.is_used_up(client.map(ClientKey::network), most)
     }
 
     /// Adds up what each client holds, and ends idle connections of those that hold more than their share, until they
@@ -116,7 +116,7 @@ impl Shared {
         for connection in self.registry.all() {
             let bytes = connection.sink.counts().held().total();
             if bytes > 0 {
-                let client = connection.client_addr().ip().map(network);
+                let client = connection.client_addr().ip().map(ClientKey::network);
                 *held.entry(client).or_default() += bytes;
                 holding.push((client, bytes, connection));
             }

@@ -20,11 +20,19 @@ pub enum ClientKey {
 }
 
 impl ClientKey {
-    /// The key of an address; one of IPv4 in IPv6's spelling is that of the IPv4 address.
+    /// The key of an address. An IPv4-mapped IPv6 address has the key of the IPv4 address.
     pub fn address(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip),
             IpAddr::V6(ip) => Self::V6((ip.to_bits() >> 64) as u64),
+        }
+    }
+
+    /// The first address with the same key as `ip`: itself, or the start of its IPv6 /64.
+    pub fn network(ip: IpAddr) -> IpAddr {
+        match Self::address(ip) {
+            Self::V6(prefix) => IpAddr::V6(Ipv6Addr::from_bits(u128::from(prefix) << 64)),
+            _ => ip.to_canonical(),
         }
     }
 
@@ -76,6 +84,18 @@ mod tests {
         assert_eq!(key("::ffff:192.0.2.1"), key("192.0.2.1"));
         assert_eq!(key("2001:db8::7").to_string(), "2001:db8::/64");
         assert_eq!(key("192.0.2.1").to_string(), "192.0.2.1");
+    }
+
+    #[test]
+    fn a_network_is_the_first_address_of_its_client() {
+        for (ip, first) in [
+            ("2001:db8::ffff:1", "2001:db8::"),
+            ("2001:db8:0:1::1", "2001:db8:0:1::"),
+            ("::ffff:192.0.2.1", "192.0.2.1"),
+            ("192.0.2.1", "192.0.2.1"),
+        ] {
+            assert_eq!(ClientKey::network(ip.parse().unwrap()), first.parse::<IpAddr>().unwrap(), "{ip}");
+        }
     }
 
     #[test]
