@@ -10,7 +10,10 @@ use super::counts::EventGauges;
 use super::event::Draft;
 use super::log::NotPublished;
 use super::source::Wire;
-use super::stream::{After, Around, Done, Fresh, Judged, NotHeard, Polled, Stream, Subscribed, Take, Visit};
+use super::stream::{
+    After, Polled, PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed,
+    SubscriberError, Take,
+};
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
 
@@ -66,9 +69,13 @@ impl Channel {
     }
 
     /// Publishes, and wakes those who waited for it.
-    pub(super) fn publish(&self, batch: Vec<Draft>, around: &Around<'_>) -> Result<Done, NotPublished> {
+    pub(super) fn publish(
+        &self,
+        batch: Vec<Draft>,
+        context: &StreamContext<'_>,
+    ) -> Result<PublishResult, NotPublished> {
         let mut state = self.lock();
-        let done = state.stream.publish(batch, around)?;
+        let done = state.stream.publish(batch, context)?;
         let mut due = state.woken(&done.judged, |waits| waits == Waits::Event);
         due.extend(state.pollers.drain().map(|(_, waker)| waker));
         drop(state);
@@ -76,28 +83,28 @@ impl Channel {
         Ok(done)
     }
 
-    pub(super) fn sweep(&self, around: &Around<'_>) -> Swept {
+    pub(super) fn sweep(&self, context: &StreamContext<'_>) -> Swept {
         let mut state = self.lock();
-        let (judged, forgotten) = state.stream.sweep(around);
+        let (judged, forgotten) = state.stream.sweep(context);
         let due = state.woken(&judged, |_| false);
         drop(state);
         due.into_iter().for_each(Waker::wake);
         Swept { forgotten, filling: judged.filling.len() as u64, suspended: judged.suspended.len() as u64 }
     }
 
-    pub(super) fn is_new(&self, visit: &Visit) -> bool {
+    pub(super) fn is_new(&self, visit: &SubscribeRequest) -> bool {
         self.lock().stream.is_new(visit)
     }
 
     pub(super) fn subscribe(
         &self,
-        visit: &Visit,
-        fresh: Fresh,
+        visit: &SubscribeRequest,
+        fresh: RandomIds,
         reader: Reader,
-        around: &Around<'_>,
+        context: &StreamContext<'_>,
     ) -> Subscribed {
         let mut state = self.lock();
-        let subscribed = state.stream.subscribe(visit, fresh, around);
+        let subscribed = state.stream.subscribe(visit, fresh, context);
         let mut before = None;
         if let Subscribed::Stream { key, .. } = subscribed {
             if state.readers.len() <= key {
@@ -118,10 +125,10 @@ impl Channel {
         path: &str,
         random: u64,
         cx: &mut Context<'_>,
-        around: &Around<'_>,
+        context: &StreamContext<'_>,
     ) -> Take {
         let mut state = self.lock();
-        let take = state.stream.take(at, path, random, around);
+        let take = state.stream.take(at, path, random, context);
         let waits = match take {
             Take::Idle => Waits::Event,
             Take::Window => Waits::Ack,
@@ -137,20 +144,25 @@ impl Channel {
     }
 
     /// See [`Stream::asked`].
-    pub(super) fn asked(&self, at: (usize, u64), flushes: u64, depth: u64, around: &Around<'_>) {
-        self.lock().stream.asked(at, flushes, depth, around);
+    pub(super) fn asked(&self, at: (usize, u64), flushes: u64, depth: u64, context: &StreamContext<'_>) {
+        self.lock().stream.asked(at, flushes, depth, context);
     }
 
-    pub(super) fn disconnected(&self, at: (usize, u64), around: &Around<'_>) {
+    pub(super) fn disconnected(&self, at: (usize, u64), context: &StreamContext<'_>) {
         let mut state = self.lock();
-        if state.stream.disconnected(at, around.now) {
+        if state.stream.disconnected(at, context.now) {
             state.readers[at.0] = Reader::default();
         }
     }
 
-    pub(super) fn ack(&self, token: &str, id: &str, around: &Around<'_>) -> Result<(), NotHeard> {
+    pub(super) fn ack(
+        &self,
+        token: &str,
+        id: &str,
+        context: &StreamContext<'_>,
+    ) -> Result<(), SubscriberError> {
         let mut state = self.lock();
-        let key = state.stream.ack(token, id, around)?;
+        let key = state.stream.ack(token, id, context)?;
         let waker =
             state.readers.get_mut(key).filter(|reader| reader.waits == Waits::Ack).and_then(Reader::wake);
         drop(state);
@@ -164,9 +176,9 @@ impl Channel {
         token: Option<&str>,
         after: &After,
         max: usize,
-        around: &Around<'_>,
-    ) -> Result<Polled, NotHeard> {
-        self.lock().stream.poll(token, after, max, around)
+        context: &StreamContext<'_>,
+    ) -> Result<Polled, SubscriberError> {
+        self.lock().stream.poll(token, after, max, context)
     }
 
     /// A number to wait under.
@@ -186,13 +198,17 @@ impl Channel {
     }
 
     /// See [`Stream::give_up`].
-    pub(super) fn give_up(&self, around: &Around<'_>) {
-        self.lock().stream.give_up(around);
+    pub(super) fn give_up(&self, context: &StreamContext<'_>) {
+        self.lock().stream.give_up(context);
     }
 
     /// See [`Stream::forget_one`].
-    pub(super) fn forget_one(&self, client: Option<&ClientKey>, around: &Around<'_>) -> Option<ClientKey> {
-        self.lock().stream.forget_one(client, around)
+    pub(super) fn forget_one(
+        &self,
+        client: Option<&ClientKey>,
+        context: &StreamContext<'_>,
+    ) -> Option<ClientKey> {
+        self.lock().stream.forget_one(client, context)
     }
 
     pub(super) fn wake_all(&self) {
@@ -212,7 +228,7 @@ impl Channel {
     /// Adds to `gauges` how it stands, and to `peers` where its connections lead.
     pub(super) fn measure(
         &self,
-        around: &Around<'_>,
+        context: &StreamContext<'_>,
         gauges: &mut EventGauges,
         peers: &mut HashSet<SocketAddr>,
     ) {
@@ -232,10 +248,10 @@ impl Channel {
                 peers.extend(wire.peer);
             }
             if let Some(oldest) = subscriber.queue.oldest() {
-                gauges.oldest_unacknowledged = gauges.oldest_unacknowledged.max(around.now - oldest);
+                gauges.oldest_unacknowledged = gauges.oldest_unacknowledged.max(context.now - oldest);
             }
             if matches!(subscriber.phase, Phase::Live) {
-                let saturation = subscriber.saturation(stream.log(), around.settings);
+                let saturation = subscriber.saturation(stream.log(), context.settings);
                 gauges.queued += subscriber.queue.depth(stream.log());
                 gauges.saturation = gauges.saturation.max(saturation);
                 gauges.saturated += u64::from(saturation > 0.8);
@@ -257,7 +273,7 @@ impl Reader {
 
 impl State {
     /// The wakers of those who were suspended, and of those who wait for what has come.
-    fn woken(&mut self, judged: &Judged, comes: impl Fn(Waits) -> bool) -> Vec<Waker> {
+    fn woken(&mut self, judged: &QueueCheck, comes: impl Fn(Waits) -> bool) -> Vec<Waker> {
         let mut due: Vec<Waker> =
             self.readers.iter_mut().filter(|reader| comes(reader.waits)).filter_map(Reader::wake).collect();
         due.extend(judged.suspended.iter().filter_map(|key| self.readers.get_mut(*key)?.wake()));

@@ -71,10 +71,10 @@ pub(super) fn retry(after: Duration) -> Bytes {
 
 /// `around`, a fifth more or less, as `random` has it: clients that lost a server together do not come back
 /// together.
-pub(super) fn jittered(around: Duration, random: u64) -> Duration {
-    let fifth = (around.as_millis() / 5) as u64;
-    let around = around.as_millis() as u64;
-    Duration::from_millis(around - fifth + random % (2 * fifth + 1))
+pub(super) fn jittered(context: Duration, random: u64) -> Duration {
+    let fifth = (context.as_millis() / 5) as u64;
+    let context = context.as_millis() as u64;
+    Duration::from_millis(context - fifth + random % (2 * fifth + 1))
 }
 
 fn field(text: &mut String, name: &str, value: &str) {
@@ -124,9 +124,9 @@ mod tests {
 
     #[test]
     fn jitter_is_a_fifth_to_either_side() {
-        let around = Duration::from_secs(3);
+        let context = Duration::from_secs(3);
         for (random, millis) in [(0, 2400), (1, 2401), (1200, 3600), (1201, 2400), (u64::MAX, 3074)] {
-            assert_eq!(jittered(around, random).as_millis(), millis, "{random}");
+            assert_eq!(jittered(context, random).as_millis(), millis, "{random}");
         }
         assert_eq!(jittered(Duration::ZERO, 7), Duration::ZERO);
     }

@@ -7,19 +7,19 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use super::cap::Cap;
 use super::channel::{Channel, Reader};
 use super::counts::{Count, EventCounts, EventGauges};
+use super::delivery_trace::Tracing;
 use super::event::{Draft, StreamName};
 use super::hub_error::HubError;
-use super::places::{NoPlace, Places};
+use super::shared_rate::SharedRate;
+use super::slots::{NoSlot, Slots};
 use super::source::Wire;
-use super::stream::{Around, Fresh, Subscribed, Visit};
-use super::trail::Tracing;
+use super::stream::{RandomIds, StreamContext, SubscribeRequest, Subscribed};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::EventSettings;
-use crate::rt::{self, Dice};
+use crate::rt::{self, SplitMix64};
 use crate::tracing::{Record, Tracer};
 
 /// How often a hub looks at what time brings.
@@ -34,14 +34,14 @@ pub struct Hub {
     route: String,
     settings: RwLock<Arc<EventSettings>>,
     streams: RwLock<HashMap<StreamName, Arc<Channel>>>,
-    places: Places,
+    slots: Slots,
     pub(super) counts: EventCounts,
-    cap: Cap,
+    shared_rate: SharedRate,
     tracing: OnceLock<Tracing>,
     pub(super) clock: Arc<dyn Clock>,
     closing: AtomicBool,
     /// For jitter, where anything that differs will do.
-    dice: Dice,
+    rng: SplitMix64,
     /// When the log was told of queues last, and how many filled or overflowed since.
     told: Mutex<(Option<Instant>, u64, u64)>,
 }
@@ -60,13 +60,13 @@ impl Hub {
             route: route.to_owned(),
             settings: RwLock::default(),
             streams: RwLock::default(),
-            places: Places::default(),
+            slots: Slots::default(),
             counts: EventCounts::default(),
-            cap: Cap::default(),
+            shared_rate: SharedRate::default(),
             tracing: OnceLock::new(),
             clock,
             closing: AtomicBool::new(false),
-            dice: Dice::new(),
+            rng: SplitMix64::new(),
             told: Mutex::default(),
         });
         hub.set(settings);
@@ -93,12 +93,12 @@ impl Hub {
     /// Has the tracer told of all deliveries as they stand: for the end, when no acknowledgement will come.
     pub fn end_traces(&self) {
         let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
-        channels.iter().for_each(|channel| self.with_around(|around| channel.give_up(around)));
+        channels.iter().for_each(|channel| self.with_context(|context| channel.give_up(context)));
     }
 
     /// Goes over to other settings, for subscribers that are there too.
     pub fn set(&self, settings: EventSettings) {
-        self.cap.set(settings.total_rate, settings.total_burst);
+        self.shared_rate.set(settings.total_rate, settings.total_burst);
         let mut streams = write(&self.streams);
         for name in &settings.names {
             if let Some(name) = StreamName::new(name) {
@@ -135,16 +135,22 @@ impl Hub {
         self.closing.load(Ordering::SeqCst)
     }
 
-    pub(super) fn with_around<T>(&self, then: impl FnOnce(&Around<'_>) -> T) -> T {
+    pub(super) fn with_context<T>(&self, then: impl FnOnce(&StreamContext<'_>) -> T) -> T {
         let settings = self.settings();
         let now = self.clock.now();
         let tracing = self.tracing.get();
-        then(&Around { now, settings: &settings, counts: &self.counts, cap: &self.cap, tracing })
+        then(&StreamContext {
+            now,
+            settings: &settings,
+            counts: &self.counts,
+            shared_rate: &self.shared_rate,
+            tracing,
+        })
     }
 
     /// A number for jitter.
     pub(super) fn roll(&self) -> u64 {
-        self.dice.roll()
+        self.rng.next_u64()
     }
 
     pub(super) fn channel(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {
@@ -183,7 +189,7 @@ impl Hub {
                 }
             }
         };
-        let done = self.with_around(|around| channel.publish(batch, around))?;
+        let done = self.with_context(|context| channel.publish(batch, context))?;
         if let Some(tracing) = self.tracing.get().filter(|_| !done.traced.is_empty()) {
             let end = self.clock.now();
             done.traced
@@ -202,24 +208,24 @@ impl Hub {
         }
         let settings = self.settings();
         loop {
-            let full = match self.places.take(client, settings.client_streams, settings.subscribers) {
+            let full = match self.slots.take(client, settings.client_streams, settings.subscribers) {
                 Ok(()) => return Ok(()),
                 Err(full) => full,
             };
             let made = self.make_room(Some(client), channel)
-                || full == NoPlace::OfAll && self.make_room(None, channel);
+                || full == NoSlot::OfAll && self.make_room(None, channel);
             if !made {
                 self.counts.add(Count::refused, 1);
-                return Err(if full == NoPlace::OfAll { HubError::Full } else { HubError::ClientFull });
+                return Err(if full == NoSlot::OfAll { HubError::Full } else { HubError::ClientFull });
             }
         }
     }
 
     /// Forgets an idle subscriber of `client`, or of any: of this channel, or of another one.
     fn make_room(&self, client: Option<&ClientKey>, channel: &Channel) -> bool {
-        let forgotten = self.with_around(|around| {
-            channel.forget_one(client, around).or_else(|| {
-                read(&self.streams).values().find_map(|channel| channel.forget_one(client, around))
+        let forgotten = self.with_context(|context| {
+            channel.forget_one(client, context).or_else(|| {
+                read(&self.streams).values().find_map(|channel| channel.forget_one(client, context))
             })
         });
         forgotten.map(|client| self.leave(&client)).is_some()
@@ -227,17 +233,17 @@ impl Hub {
 
     /// Gives a place back.
     pub(super) fn leave(&self, client: &ClientKey) {
-        self.places.leave(client);
+        self.slots.leave(client);
     }
 
     /// Subscribes to a channel, or finds that the subscriber is suspended.
     pub(super) fn subscribe(
         &self,
         channel: &Channel,
-        visit: &Visit,
+        visit: &SubscribeRequest,
         wire: Option<&Wire>,
     ) -> Result<Subscribed, HubError> {
-        let fresh = Fresh { id: hex::<4>(), token: hex::<16>(), random: self.roll() };
+        let fresh = RandomIds { id: hex::<4>(), token: hex::<16>(), random: self.roll() };
         let is_new = channel.is_new(visit);
         if is_new {
             self.place(&visit.client, channel)?;
@@ -245,11 +251,11 @@ impl Hub {
             return Err(HubError::Closing);
         }
         let reader = Reader::of(wire);
-        let subscribed = self.with_around(|around| channel.subscribe(visit, fresh, reader, around));
+        let subscribed = self.with_context(|context| channel.subscribe(visit, fresh, reader, context));
         // It may have come, or been forgotten, in between.
         match (is_new, matches!(subscribed, Subscribed::Stream { is_new: true, .. })) {
             (true, false) => self.leave(&visit.client),
-            (false, true) => self.places.force(&visit.client),
+            (false, true) => self.slots.force(&visit.client),
             _ => {}
         }
         Ok(subscribed)
@@ -261,7 +267,7 @@ impl Hub {
     /// There is no such stream, no such subscriber, or the event was not sent to it.
     pub fn ack(&self, name: &StreamName, token: &str, id: &str) -> Result<(), HubError> {
         let channel = self.channel(name)?;
-        Ok(self.with_around(|around| channel.ack(token, id, around))?)
+        Ok(self.with_context(|context| channel.ack(token, id, context))?)
     }
 
     /// Does what time brings; returns how many subscribers were forgotten.
@@ -270,7 +276,7 @@ impl Hub {
         let mut gone = 0;
         let (mut filling, mut suspended) = (0, 0);
         for channel in channels {
-            let swept = self.with_around(|around| channel.sweep(around));
+            let swept = self.with_context(|context| channel.sweep(context));
             gone += swept.forgotten.len();
             swept.forgotten.iter().for_each(|client| self.leave(client));
             filling += swept.filling;
@@ -312,7 +318,7 @@ impl Hub {
         let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
         let mut peers = HashSet::new();
         for channel in &channels {
-            self.with_around(|around| channel.measure(around, &mut gauges, &mut peers));
+            self.with_context(|context| channel.measure(context, &mut gauges, &mut peers));
         }
         gauges.unsent = rt::unsent(&peers).unwrap_or(0);
         gauges

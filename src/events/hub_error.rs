@@ -1,7 +1,7 @@
 //! Why a hub does not do what it is asked.
 
 use super::log::NotPublished;
-use super::stream::NotHeard;
+use super::stream::SubscriberError;
 
 /// Why a hub did not do what was asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ pub enum HubError {
     /// The event at this place of the batch has an id that only the server gives.
     ReservedId(usize),
     /// The token is nobody's here.
-    Stranger,
+    UnknownToken,
     /// The event was never sent to this subscriber.
     NeverSent,
 }
@@ -39,11 +39,11 @@ impl From<NotPublished> for HubError {
     }
 }
 
-impl From<NotHeard> for HubError {
-    fn from(error: NotHeard) -> Self {
+impl From<SubscriberError> for HubError {
+    fn from(error: SubscriberError) -> Self {
         match error {
-            NotHeard::Stranger => Self::Stranger,
-            NotHeard::NeverSent => Self::NeverSent,
+            SubscriberError::UnknownToken => Self::UnknownToken,
+            SubscriberError::NeverSent => Self::NeverSent,
         }
     }
 }

@@ -8,23 +8,23 @@
 //! [`Hub`] drives it (wakes exactly those who have something to take), `source` is a subscriber's stream as
 //! a [generator](crate::generator), and `http` is what clients see.
 
-mod cap;
 mod channel;
 mod counts;
+mod delivery_trace;
 mod encoding;
 mod event;
 mod http;
 mod hub;
 mod hub_error;
 mod log;
-mod places;
 mod queue;
 mod settings;
+mod shared_rate;
+mod slots;
 mod source;
 mod stream;
 mod subscriber;
 mod trace;
-mod trail;
 
 pub use counts::{EventCounts, EventGauges};
 pub use event::{BadDraft, Draft, StreamName};

@@ -13,7 +13,7 @@ use super::encoding;
 use super::event::StreamName;
 use super::hub::Hub;
 use super::hub_error::HubError;
-use super::stream::{After, Polled, Subscribed, Take, Visit};
+use super::stream::{After, Polled, SubscribeRequest, Subscribed, Take};
 use crate::brigade::{Brigade, Bucket};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
@@ -57,7 +57,7 @@ impl Subscription {
     pub(super) fn begin(
         hub: &Arc<Hub>,
         name: &StreamName,
-        visit: Visit,
+        visit: SubscribeRequest,
         wire: Option<Wire>,
     ) -> Result<Subscribing, HubError> {
         let channel = hub.channel(name)?;
@@ -82,12 +82,12 @@ impl Subscription {
         let mut until = self.heartbeat;
         let mut is_filled = false;
         let random = self.hub.roll();
-        self.hub.with_around(|around| {
+        self.hub.with_context(|context| {
             if let Some(wire) = &self.wire {
-                self.channel.asked(self.at, wire.sink.flushes(), wire.depth, around);
+                self.channel.asked(self.at, wire.sink.flushes(), wire.depth, context);
             }
             while brigade.room() > 0 {
-                match self.channel.take(self.at, &self.path, random, cx, around) {
+                match self.channel.take(self.at, &self.path, random, cx, context) {
                     Take::Bytes(bytes) => {
                         brigade.push(Bucket::Data(bytes));
                         is_filled = true;
@@ -108,17 +108,17 @@ impl Subscription {
             if self.hub.is_closing() && !brigade.ends() {
                 self.hub.counts.add(Count::retries, 1);
                 brigade
-                    .push(Bucket::Data(encoding::retry(encoding::jittered(around.settings.retry, random))));
+                    .push(Bucket::Data(encoding::retry(encoding::jittered(context.settings.retry, random))));
                 brigade.push(Bucket::Eos);
                 is_filled = true;
             }
-            if !is_filled && around.now >= self.heartbeat {
+            if !is_filled && context.now >= self.heartbeat {
                 self.hub.counts.add(Count::heartbeats, 1);
                 brigade.push(Bucket::Data(encoding::HEARTBEAT));
                 is_filled = true;
             }
             if is_filled {
-                self.heartbeat = around.now + around.settings.heartbeat;
+                self.heartbeat = context.now + context.settings.heartbeat;
                 if !brigade.ends() {
                     // A coder must not keep an event back.
                     brigade.push(Bucket::Flush);
@@ -152,7 +152,7 @@ impl Generator for Subscription {
 
 impl Drop for Subscription {
     fn drop(&mut self) {
-        self.hub.with_around(|around| self.channel.disconnected(self.at, around));
+        self.hub.with_context(|context| self.channel.disconnected(self.at, context));
     }
 }
 
@@ -171,7 +171,7 @@ pub(super) struct Asked {
 pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) -> Result<Polled, HubError> {
     let channel = hub.channel(name)?;
     let answer = |asked: &Asked| {
-        hub.with_around(|around| channel.poll(asked.token.as_deref(), &asked.after, asked.max, around))
+        hub.with_context(|context| channel.poll(asked.token.as_deref(), &asked.after, asked.max, context))
     };
     let has_something = |polled: &Polled| !polled.events.is_empty() || polled.gap.is_some();
     let first = answer(&asked)?;

@@ -6,11 +6,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::delivery_trace::{DeliveryTrace, TraceContext};
 use super::event::Event;
 use super::log::Log;
 use super::queue::{Gap, Queue};
-use super::stream::{Around, Rank};
-use super::trail::{Told, Trail};
+use super::stream::{Rank, StreamContext};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::events::EventSettings;
@@ -83,12 +83,12 @@ pub(super) struct Subscriber {
     pub(super) warned: bool,
     /// Its rank among those without a connection, if it is one of them.
     pub(super) idle: Option<Rank>,
-    trail: Trail,
+    delivery_trace: DeliveryTrace,
 }
 
 /// What is to be said of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
+pub(super) enum QueueState {
     Fine,
     /// Above 80 %, and it was not before.
     Filling,
@@ -96,8 +96,8 @@ pub(super) enum Judgement {
     Full(Pause),
 }
 
-fn told<'a>(subscriber: &'a str, around: &Around<'a>) -> Told<'a> {
-    Told { subscriber, now: around.now, tracing: around.tracing }
+fn told<'a>(subscriber: &'a str, context: &StreamContext<'a>) -> TraceContext<'a> {
+    TraceContext { subscriber, now: context.now, tracing: context.tracing }
 }
 
 impl Subscriber {
@@ -116,7 +116,7 @@ impl Subscriber {
             full_since: None,
             warned: false,
             idle: None,
-            trail: Trail::default(),
+            delivery_trace: DeliveryTrace::default(),
         }
     }
 
@@ -143,43 +143,43 @@ impl Subscriber {
     }
 
     /// Notes that an event is on its way to it.
-    pub(super) fn sent(&mut self, event: &Event, around: &Around<'_>) {
-        self.queue.sent(event, around.now);
-        self.trail.written(event, told(&self.id, around));
+    pub(super) fn sent(&mut self, event: &Event, context: &StreamContext<'_>) {
+        self.queue.sent(event, context.now);
+        self.delivery_trace.written(event, told(&self.id, context));
     }
 
     /// Has the tracer told of what its queue knows by now: acknowledged, or passed over.
-    pub(super) fn settle(&mut self, around: &Around<'_>) {
-        let told = told(&self.id, around);
+    pub(super) fn settle(&mut self, context: &StreamContext<'_>) {
+        let told = told(&self.id, context);
         // Who has no stream may have it yet, by poll or when it comes again.
         let is_live = matches!(self.phase, Phase::Live);
         for (seq, origin) in self.queue.missed().iter().filter(|_| is_live) {
-            self.trail.missed(*seq, origin, Outcome::Expired, told);
+            self.delivery_trace.missed(*seq, origin, Outcome::Expired, told);
         }
-        self.trail.acknowledged(self.queue.acked(), told);
+        self.delivery_trace.acknowledged(self.queue.acked(), told);
     }
 
     /// Has the tracer told that everything up to `position` arrived.
-    pub(super) fn has(&mut self, position: u64, around: &Around<'_>) {
-        self.trail.acknowledged(position, told(&self.id, around));
+    pub(super) fn has(&mut self, position: u64, context: &StreamContext<'_>) {
+        self.delivery_trace.acknowledged(position, told(&self.id, context));
     }
 
     /// Has the tracer told of those traced events among `gone` that left the log before they were written here.
     /// They are in order.
-    pub(super) fn missed(&mut self, gone: &[(u64, Arc<Origin>, Outcome)], around: &Around<'_>) {
+    pub(super) fn missed(&mut self, gone: &[(u64, Arc<Origin>, Outcome)], context: &StreamContext<'_>) {
         // One that is suspended has them by poll, or is told there.
         if matches!(self.phase, Phase::Suspended(_)) {
             return;
         }
         let ahead = gone.partition_point(|(seq, ..)| *seq < self.queue.ahead());
         for (seq, origin, outcome) in &gone[ahead..] {
-            self.trail.missed(*seq, origin, *outcome, told(&self.id, around));
+            self.delivery_trace.missed(*seq, origin, *outcome, told(&self.id, context));
         }
     }
 
     /// Has the tracer wait no more for acknowledgements of what was written last before `before`.
-    pub(super) fn give_up(&mut self, before: Instant, around: &Around<'_>) {
-        self.trail.give_up(before, told(&self.id, around));
+    pub(super) fn give_up(&mut self, before: Instant, context: &StreamContext<'_>) {
+        self.delivery_trace.give_up(before, told(&self.id, context));
     }
 
     /// How full its queue is: 1 is full.
@@ -190,9 +190,9 @@ impl Subscriber {
     }
 
     /// Looks at its queue, if it has a stream.
-    pub(super) fn judge(&mut self, log: &Log, settings: &EventSettings, now: Instant) -> Judgement {
+    pub(super) fn judge(&mut self, log: &Log, settings: &EventSettings, now: Instant) -> QueueState {
         if !matches!(self.phase, Phase::Live) {
-            return Judgement::Fine;
+            return QueueState::Fine;
         }
         let why = if self.queue.depth(log) > settings.queue as u64 {
             Some(Pause::QueueFull)
@@ -206,13 +206,13 @@ impl Subscriber {
             Some(why) => {
                 let since = *self.full_since.get_or_insert(now);
                 if now - since >= PATIENCE {
-                    return Judgement::Full(why);
+                    return QueueState::Full(why);
                 }
             }
         }
         let filling = self.saturation(log, settings) > 0.8;
         let was = std::mem::replace(&mut self.warned, filling);
-        if filling && !was { Judgement::Filling } else { Judgement::Fine }
+        if filling && !was { QueueState::Filling } else { QueueState::Fine }
     }
 
     /// Moves it to polling.

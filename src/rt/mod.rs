@@ -41,7 +41,7 @@ pub use listener::Listener;
 pub use pages::Pages;
 pub use places::{Exchange, Place, Places};
 pub use process::{memory_limit, raise_descriptor_limit};
-pub use random::{Dice, random};
+pub use random::{SplitMix64, random};
 pub use signals::{Signal, Signals};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;

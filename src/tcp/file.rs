@@ -1,4 +1,4 @@
-//! A file for whoever connects.
+//! Sends a file to a client.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,10 +7,9 @@ use std::time::Duration;
 use futures_lite::future;
 use futures_lite::io::AsyncReadExt;
 
-use super::cut::Cut;
-use super::half::Half;
 use super::record::{Direction, Record};
 use super::sending::{Fault, Sending};
+use super::shared_conn::{ResetGuard, SharedConn};
 use super::tail::Tail;
 use crate::body::PacedBody;
 use crate::budget::Gate;
@@ -18,12 +17,11 @@ use crate::clock::Sleep;
 use crate::filter::Chain;
 use crate::sink::Sink;
 
-/// What a client may say though nobody asked it; it is thrown away. One that says more is not read any
-/// further.
-const MAX_HEARD: usize = 64 * 1024;
+/// Bytes read from a client and discarded. Of a client that sends more, the rest stays unread.
+const MAX_DISCARDED: usize = 64 * 1024;
 
-/// How long a client has to close after the last byte. Closing first with something unread would be a
-/// reset, which may destroy bytes that are still on their way.
+/// Time for a client to close after the last byte. Closing first, with bytes of the client unread, would send a reset,
+/// which can destroy bytes still in flight.
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Sends a file to its end.
@@ -35,15 +33,16 @@ pub(super) async fn serve(
     record: &Arc<Record>,
 ) -> Result<(), Fault> {
     let state = Arc::clone(sink.state());
-    let client = Half::new(sink);
-    let _cut = Cut::new(Arc::clone(&state), &client, record);
+    let client = SharedConn::new(sink);
+    let _guard = ResetGuard::new(Arc::clone(&state), &client, record);
     let body = PacedBody::new(tail, chain, Arc::clone(record.clock())).through(gate);
     let direction = Direction { record: Arc::clone(record), down: true };
     let sending = Sending::new(body, client.clone(), Some(state), direction);
     let closed = AtomicBool::new(false);
-    // Also a quiet file's client is missed when it goes. One that closes its half only, may read on.
+    // Notices that a client has left, also while the file does not grow. One that closed only its sending half is
+    // still sent the file.
     let watching = async {
-        hear(client.clone()).await?;
+        discard(client.clone()).await?;
         closed.store(true, Ordering::Relaxed);
         future::pending().await
     };
@@ -54,22 +53,22 @@ pub(super) async fn serve(
             Sleep::lasting(Arc::clone(record.clock()), LINGER).await;
             Ok(())
         };
-        // It has all there is; how it leaves does not matter.
-        let _ = future::or(hear(client), linger).await;
+        // The client has everything; how it closes does not matter.
+        let _ = future::or(discard(client), linger).await;
     }
     Ok(())
 }
 
-/// Throws away what a client says, to its end.
-async fn hear(mut client: Half<Sink>) -> Result<(), Fault> {
+/// Reads and discards what the client sends, until it closes its half.
+async fn discard(mut client: SharedConn<Sink>) -> Result<(), Fault> {
     let mut buf = [0; 1024];
-    let mut heard = 0;
+    let mut discarded = 0;
     loop {
         match client.read(&mut buf).await.map_err(Fault::Reader)? {
             0 => return Ok(()),
-            n => heard += n,
+            n => discarded += n,
         }
-        if heard > MAX_HEARD {
+        if discarded > MAX_DISCARDED {
             future::pending::<()>().await;
         }
     }

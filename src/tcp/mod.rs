@@ -1,14 +1,13 @@
-//! Raw TCP: a file for whoever connects, or a relay to an upstream, at a pace.
+//! Raw TCP at a pace: a file for each client, or a relay to an upstream.
 //!
-//! A stream walks the way of a response without its framing: source, chain, gate, body, sink. What accepts
-//! connections and counts them is the [server](crate::http::server)'s. Knows no HTTP.
+//! A stream takes the path of a response without its framing: source, chain, gate, body, sink. The
+//! [server](crate::http::server) accepts and counts connections. Knows no HTTP.
 
-mod cut;
 mod file;
-mod half;
 mod record;
 mod relay;
 mod sending;
+mod shared_conn;
 mod tail;
 mod watch;
 
@@ -35,11 +34,11 @@ use sending::Fault;
 use tail::Tail;
 use watch::Watch;
 
-/// The names of the nodes, as logs and the admin listener have them.
+/// Names of the nodes in logs and on the admin listener.
 const TCP: &str = "tcp";
 const TCP_CLIENT: &str = "tcp_client";
 
-/// What a TCP listener does with those who connect, and at which pace.
+/// What a TCP listener serves, and at which pace.
 ///
 /// ```
 /// use sluicegate::limit::Rate;
@@ -57,7 +56,7 @@ pub struct Service {
     upload: Limit,
     end_of_stream: EndOfStream,
     clients: Clients,
-    /// What streams leave to the next ones of the same client, down and up.
+    /// Allowance carried over to the next stream of the same client, down and up.
     carryovers: [Carryovers; 2],
 }
 
@@ -79,13 +78,13 @@ impl Service {
         }
     }
 
-    /// Sends each client the file at `path`, as long as it is when the client comes.
+    /// Sends each client the file at `path`, up to its length when the client connects.
     pub fn file(path: impl Into<PathBuf>) -> Self {
         Self::new(Source::File { path: path.into(), watch: None })
     }
 
-    /// Has a file go on as it grows, as `tail -F` does, also when it is truncated or another takes its
-    /// place. Of a relay it means nothing.
+    /// Keeps sending as the file grows, like `tail -F`, also after it is truncated or replaced. Has no effect on a
+    /// relay.
     #[must_use]
     pub fn follow(mut self) -> Self {
         if let Source::File { path, watch } = &mut self.source {
@@ -94,13 +93,13 @@ impl Service {
         self
     }
 
-    /// Connects each client to `host` (a name or an address) and passes bytes both ways.
+    /// Connects each client to `host` (a name or an address) and relays bytes both ways.
     pub fn relay(host: &str, port: u16) -> Self {
         let to = Connect { host: host.to_owned(), port, receive_buffer: None };
         Self::new(Source::Relay { to, timeout: Duration::from_secs(5) })
     }
 
-    /// How long resolving and connecting may take. Default 5 s.
+    /// Sets the timeout of resolving and connecting. Default 5 s.
     #[must_use]
     pub fn connect_timeout(mut self, most: Duration) -> Self {
         if let Source::Relay { timeout, .. } = &mut self.source {
@@ -109,65 +108,65 @@ impl Service {
         self
     }
 
-    /// Paces what each client gets; `None` is unlimited, the default.
+    /// Sets the pace of what each client is sent; `None` is unlimited, the default.
     #[must_use]
     pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
         self.limit.set_rate(rate.into());
         self
     }
 
-    /// Lets `bytes` of each stream leave ahead of the pace. Default 0.
+    /// Lets the first `bytes` of each stream leave ahead of the pace. Default 0.
     #[must_use]
     pub fn burst(self, bytes: u64) -> Self {
         self.limit.set_burst(bytes);
         self
     }
 
-    /// What happens to the remainder of less than a chunk at the end.
+    /// Sets when the remainder of less than a chunk leaves at the end of the stream.
     #[must_use]
     pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
         self.end_of_stream = rule;
         self
     }
 
-    /// Paces what is taken from each client of a relay, by not reading it: TCP pushes back on the sender.
-    /// Default: unlimited.
+    /// Sets the pace of what each client of a relay sends. Bytes above it stay unread, so TCP flow control slows the
+    /// sender. Default: unlimited.
     #[must_use]
     pub fn upload_rate(self, rate: impl Into<Option<Rate>>) -> Self {
         self.upload.set_rate(rate.into());
         self
     }
 
-    /// What all streams here share. Default: no limit.
+    /// Sets the budget of all streams together. Default: no limit.
     #[must_use]
     pub fn total(self, budget: Budget) -> Self {
         self.clients.above().set(budget);
         self
     }
 
-    /// What all streams to one client share. Default: no limit.
+    /// Sets the budget of all streams to one client. Default: no limit.
     #[must_use]
     pub fn per_client(self, budget: Budget) -> Self {
         self.clients.set(budget);
         self
     }
 
-    /// The live limit of what each client gets.
+    /// The live limit of what each client is sent.
     pub fn limit(&self) -> &Limit {
         &self.limit
     }
 
-    /// The live limit of what is taken from each client of a relay.
+    /// The live limit of what each client of a relay sends.
     pub fn upload(&self) -> &Limit {
         &self.upload
     }
 
-    /// The clients, below the node that all streams here share; live.
+    /// The live nodes of clients, below the node of all streams.
     pub fn clients(&self) -> &Clients {
         &self.clients
     }
 
-    /// Sets its limits to those of `other`, for streams under way too.
+    /// Copies the limits of `other`, also for streams under way.
     pub(crate) fn take_over(&self, other: &Self) {
         self.limit.set(other.limit.budget());
         self.upload.set(other.upload.budget());
@@ -175,15 +174,15 @@ impl Service {
         self.clients.reset(other.clients.budget());
     }
 
-    /// What the kernel may hold of what a client sends, if that is paced.
+    /// Size of the kernel's receive buffer for a client, if its upload is paced.
     pub(crate) fn receive_buffer(&self) -> Option<usize> {
         Buffers::before(self.upload.rate()).receive
     }
 
-    /// Serves one client to the end of its stream. `server` are the clients of the server as a whole.
+    /// Serves one client to the end of its stream. `server` are the nodes of clients of the whole server.
     ///
-    /// An error, or dropping it in mid-stream, resets the connection unless the client was given all there
-    /// was.
+    /// On an error, or if the future is dropped before the end, the connection is reset unless the client was sent
+    /// everything.
     pub(crate) async fn serve(
         &self,
         sink: Sink,
@@ -245,14 +244,14 @@ impl fmt::Debug for Service {
     }
 }
 
-/// Why a stream ended before its end.
+/// Why a stream was cut short.
 #[derive(Debug)]
 pub(crate) enum StreamError {
-    /// Its bytes could not be had.
+    /// The source failed.
     Source(String),
-    /// The client left, or took nothing.
+    /// The client closed the connection, or did not read.
     Client(io::Error),
-    /// Nothing moved in either direction for as long as may be.
+    /// Nothing moved in either direction for the idle timeout.
     Idle,
 }
 
@@ -276,7 +275,7 @@ impl fmt::Display for StreamError {
     }
 }
 
-/// Tells streams without an end of their own that the server wants to end.
+/// Tells endless streams that the server is shutting down.
 #[derive(Default)]
 pub(crate) struct Drain {
     begun: AtomicBool,

@@ -1,4 +1,4 @@
-//! What is known of one stream, for those who tell of it when it ends.
+//! Counters of one stream, for the log line at its end and for the admin listener.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -9,15 +9,15 @@ use crate::budget::Gate;
 use crate::clock::Clock;
 use crate::generator::Activity;
 
-/// What a stream waited for: the pace and the source, and turns in shared budgets by their names.
+/// Times a stream waited: for the pace and the source, and for turns in shared budgets by their names.
 pub(crate) type Waited = (Waits, Vec<(Arc<str>, Duration)>);
 
-/// The sums of one stream, live.
+/// Live counters of one stream.
 pub(crate) struct Record {
     clock: Arc<dyn Clock>,
     activity: Activity,
     down: AtomicU64,
-    /// Of these, how many were taken by [`take_uncounted`](Self::take_uncounted).
+    /// How many of `down` were taken by [`take_uncounted`](Self::take_uncounted).
     counted: AtomicU64,
     up: AtomicU64,
     complete: AtomicBool,
@@ -43,18 +43,18 @@ impl Record {
         self.down.load(Ordering::Relaxed)
     }
 
-    /// Bytes written to the client since this was last asked.
+    /// Bytes written to the client since the last call.
     pub(crate) fn take_uncounted(&self) -> u64 {
         let down = self.down();
         down.saturating_sub(self.counted.fetch_max(down, Ordering::Relaxed))
     }
 
-    /// Bytes passed on from the client.
+    /// Bytes of the client written to the upstream.
     pub(crate) fn up(&self) -> u64 {
         self.up.load(Ordering::Relaxed)
     }
 
-    /// Whether the client was given all there was.
+    /// Whether the client was sent everything.
     pub(crate) fn is_complete(&self) -> bool {
         self.complete.load(Ordering::Relaxed)
     }
@@ -63,7 +63,7 @@ impl Record {
         self.complete.store(true, Ordering::Relaxed);
     }
 
-    /// What the client waited for, once its direction ended.
+    /// Times the client waited; known once its direction ended.
     pub(crate) fn waited(&self) -> Waited {
         self.waited.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -78,7 +78,7 @@ impl Record {
     }
 }
 
-/// One direction of a stream, as its driver adds to the record.
+/// One direction of a stream: what its driver adds to the record.
 pub(super) struct Direction {
     pub(super) record: Arc<Record>,
     pub(super) down: bool,

@@ -1,14 +1,13 @@
-//! A relay: bytes both ways between a client and an upstream, until both have said all.
+//! The relay: passes bytes both ways between a client and an upstream until both have closed.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future;
 
-use super::cut::Cut;
-use super::half::Half;
 use super::record::{Direction, Record};
 use super::sending::{Fault, Sending};
+use super::shared_conn::{ResetGuard, SharedConn};
 use crate::body::PacedBody;
 use crate::budget::Gate;
 use crate::clock::Sleep;
@@ -19,10 +18,10 @@ use crate::sink::Sink;
 
 /// Relays until both sides have closed, one fails, or nothing moves for `idle`.
 ///
-/// `down` and `gate` pace what the client gets, `up` what the upstream gets; either side is then not read,
-/// so that TCP pushes back on it. A side that closes its sending half alone is heard to the end of the
-/// other's. A stream cut on one side is reset on the other: bytes without framing have no other way to say
-/// that some are missing.
+/// `down` and `gate` pace what the client is sent, `up` what the upstream is sent; a side whose bytes are not due is
+/// not read, so TCP flow control slows it. When one side closes its sending half, the other direction goes on to its
+/// own end. A stream cut short on one side is reset on the other: without framing nothing else shows that bytes are
+/// missing.
 pub(super) async fn relay(
     sink: Sink,
     upstream: Socket,
@@ -32,9 +31,9 @@ pub(super) async fn relay(
     record: &Arc<Record>,
 ) -> Result<(), Fault> {
     let state = Arc::clone(sink.state());
-    let (client, upstream) = (Half::new(sink), Half::new(upstream));
-    let mut cut = Cut::new(Arc::clone(&state), &client, record);
-    cut.and(&upstream);
+    let (client, upstream) = (SharedConn::new(sink), SharedConn::new(upstream));
+    let mut reset_guard = ResetGuard::new(Arc::clone(&state), &client, record);
+    reset_guard.and(&upstream);
     let down = Sending::new(
         PacedBody::new(ReadGenerator::new(upstream.clone()), down, Arc::clone(record.clock())).through(gate),
         client.clone(),
@@ -54,22 +53,22 @@ pub(super) async fn relay(
     };
     let up = async {
         match up.await {
-            // It takes no more; what it has yet to say, the other direction hears.
+            // The upstream reads no more; the other direction may still deliver what it sends.
             Err(Fault::Reader(error)) => {
-                log::debug!(error:%; "an upstream took no more");
+                log::debug!(error:%; "upstream stopped reading");
                 Ok(())
             }
             ended => ended,
         }
     };
     let both = async { future::try_zip(down, up).await.map(|_| ()) };
-    future::or(both, silence(idle, record)).await?;
-    cut.ended();
+    future::or(both, idle_timeout(idle, record)).await?;
+    reset_guard.ended();
     Ok(())
 }
 
-/// An error when nothing has moved for `idle`.
-async fn silence(idle: Duration, record: &Record) -> Result<(), Fault> {
+/// Fails when nothing has moved for `idle`.
+async fn idle_timeout(idle: Duration, record: &Record) -> Result<(), Fault> {
     loop {
         let due = record.activity().last() + idle;
         if record.clock().now() >= due {

@@ -15,38 +15,36 @@ use crate::body::{BodyError, PacedBody};
 use crate::generator::Generator;
 use crate::sink::SinkState;
 
-/// Pieces after which others get their turn.
+/// Pieces after which the task yields.
 const PIECES: usize = 16;
 
 /// Which side failed.
 #[derive(Debug)]
 pub(super) enum Fault {
-    /// The bytes could not be had; those before went on.
+    /// The source failed; the bytes before were written.
     Source(BodyError),
-    /// They could not be written.
+    /// The reader failed.
     Reader(io::Error),
     /// Nothing moved in either direction for too long.
     Idle,
 }
 
-/// Sends all of a body, then closes that direction. What the reader does not take, [`Sink`] judges, where
-/// it stands before the reader.
-///
-/// [`Sink`]: crate::sink::Sink
+/// Sends a body to its end, then closes that direction. If `to` is a [`Sink`](crate::sink::Sink), it decides how long a
+/// slow reader is waited for.
 pub(super) struct Sending<G: Generator, W> {
     body: PacedBody<G>,
     to: W,
-    /// Of the sink written to, if it is one.
+    /// The state of `to` if it is a sink.
     sink: Option<Arc<SinkState>>,
     direction: Direction,
-    /// On its way.
+    /// What is left of the piece being written.
     piece: Bytes,
     stage: Stage,
 }
 
 enum Stage {
     Giving,
-    /// What was written before is to arrive before the failure does.
+    /// Flushes what was written before the failure.
     Failing(Option<BodyError>),
     Closing,
 }
@@ -54,13 +52,13 @@ enum Stage {
 impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
     pub(super) fn new(body: PacedBody<G>, to: W, sink: Option<Arc<SinkState>>, direction: Direction) -> Self {
         if let Some(sink) = &sink {
-            // Or a reader that cannot hold the pace would not be found out.
+            // Otherwise a reader slower than the pace would not be noticed.
             sink.expect_more();
         }
         Self { body, to, sink, direction, piece: Bytes::new(), stage: Stage::Giving }
     }
 
-    /// Writes what is in hand and takes the next piece. `Pending` if that has to wait.
+    /// Writes the current piece and takes the next one.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
         while self.piece.has_remaining() {
             let written =
@@ -72,7 +70,7 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
             Poll::Ready(Some(Ok(frame))) => self.piece = frame.into_data().unwrap_or_default(),
             Poll::Ready(Some(Err(error))) => {
                 if let Some(sink) = &self.sink {
-                    // A reset must not overtake what the kernel holds.
+                    // A reset must not discard what the kernel still holds.
                     sink.send_before_flushed();
                 }
                 self.no_more();
@@ -83,7 +81,7 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
                 self.stage = Stage::Closing;
             }
             Poll::Pending => {
-                // What the sink holds goes on meanwhile.
+                // The sink may hold bytes that can be sent meanwhile.
                 let _ = Pin::new(&mut self.to).poll_flush(cx).map_err(Fault::Reader)?;
                 return Poll::Pending;
             }
@@ -91,7 +89,7 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
         Poll::Ready(Ok(()))
     }
 
-    /// Called once, when there is nothing more to give.
+    /// Tells the sink that nothing more will be written.
     fn no_more(&self) {
         if let Some(sink) = &self.sink {
             sink.expect_no_more();
@@ -138,7 +136,7 @@ mod tests {
     use crate::tcp::Record;
     use std::task::Waker;
 
-    /// Takes all and notes when.
+    /// Accepts everything and records when.
     #[derive(Default)]
     struct Taker {
         clock: Option<Arc<ManualClock>>,
@@ -154,7 +152,7 @@ mod tests {
                 return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
             }
             let at = self.clock.as_ref().map_or(0, |clock| clock.now().as_nanos() / 1_000_000);
-            // Small writes, so that pieces are written on.
+            // Partial writes, so that a piece takes several.
             let n = buf.len().min(10_000);
             match self.taken.last_mut() {
                 Some((last, sum)) if *last == at => *sum += n,
@@ -173,7 +171,7 @@ mod tests {
         }
     }
 
-    /// What was taken and when, whether the end was told, how it ended, and what the record says.
+    /// What was written and when (ms), whether it was closed, how it ended, and bytes in the record.
     type Driven = (Vec<(u64, usize)>, bool, Result<(), Fault>, u64);
 
     fn drive(source: Brigade, refuses: bool) -> Driven {
@@ -206,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_fails_is_no_end_and_its_bytes_go_on_before() {
+    fn a_failed_source_is_not_an_end_and_the_bytes_before_are_sent() {
         let mut source = data(20_000);
         source.push(Bucket::Error(SourceError::new("gone")));
         let (taken, closed, ended, down) = drive(source, false);
@@ -215,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_refuses_ends_it() {
+    fn a_failed_reader_ends_the_stream() {
         let (taken, closed, ended, down) = drive(data(20_000), true);
         assert!(matches!(ended, Err(Fault::Reader(_))) && !closed && taken.is_empty() && down == 0);
     }

@@ -28,7 +28,7 @@ use self::exporting::Exporting;
 use self::otlp::Exporter;
 use self::queue::Queue;
 use crate::clock::Clock;
-use crate::rt::{self, Dice};
+use crate::rt::{self, SplitMix64};
 
 pub use self::endpoint::CollectorUrl;
 pub(crate) use self::queue::Place;
@@ -40,7 +40,7 @@ pub use self::settings::TracingSettings;
 pub struct Tracer {
     endpoint: String,
     queue: Arc<Queue>,
-    dice: Dice,
+    rng: SplitMix64,
     exporting: Mutex<Option<Exporting>>,
     started: Once,
 }
@@ -71,7 +71,7 @@ impl Tracer {
     fn of(most: usize, endpoint: String, exporting: Option<Exporting>) -> Self {
         Self {
             queue: Arc::new(Queue::new(most)),
-            dice: Dice::new(),
+            rng: SplitMix64::new(),
             exporting: Mutex::new(exporting),
             endpoint,
             started: Once::new(),
@@ -112,7 +112,7 @@ impl Tracer {
 
     /// An id for a span.
     pub(crate) fn span_id(&self) -> u64 {
-        span_id(&self.dice)
+        span_id(&self.rng)
     }
 
     /// A place among the deliveries that are waited for, if there is one.
@@ -129,10 +129,10 @@ impl Tracer {
     fn start(&self) {
         let exporting = self.exporting.lock().unwrap_or_else(PoisonError::into_inner).take();
         let Some(exporting) = exporting else { return };
-        let (queue, dice) = (Arc::clone(&self.queue), Dice::new());
+        let (queue, rng) = (Arc::clone(&self.queue), SplitMix64::new());
         queue.run(true);
         let begun = rt::thread("spans", move || {
-            exporting.run(&queue, || span_id(&dice));
+            exporting.run(&queue, || span_id(&rng));
             queue.run(false);
         });
         if let Err(error) = begun {
@@ -163,6 +163,6 @@ impl fmt::Display for TracingError {
 impl std::error::Error for TracingError {}
 
 /// An id for a span: never 0, which is none.
-fn span_id(dice: &Dice) -> u64 {
-    dice.roll().max(1)
+fn span_id(rng: &SplitMix64) -> u64 {
+    rng.next_u64().max(1)
 }

@@ -240,7 +240,7 @@ pub const RULES: &[Rule] = &[
             ("filter/rate.rs", "fn f() { std::thread::sleep(d) }"),
             ("events/encoding.rs", "use hyper::body::Frame;"),
             ("quota/book/mod.rs", "use async_std::task;"),
-            ("quota/client/standing.rs", "async fn f() {}"),
+            ("quota/client/share.rs", "async fn f() {}"),
             ("probe/report.rs", "use std::task::Context;"),
         ],
         kept_by: &[

@@ -157,7 +157,7 @@ fn a_dead_backend_has_twenty_lines_however_often_it_is_asked() {
         assert!(get(program.connect(), "/", "").0.starts_with("HTTP/1.1 502 "));
     }
     let log = program.end();
-    let lines = records(&log, "no response to pass on");
+    let lines = records(&log, "upstream failed");
     assert_eq!(lines.len(), 20, "{log}");
     let upstream = ("upstream".to_owned(), format!("http://{dead}"));
     assert!(lines.iter().all(|line| line.contains(&upstream)), "{lines:?}");

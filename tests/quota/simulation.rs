@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sluicegate::clock::Instant;
 use sluicegate::quota::book::{Allocation, Beat, Book, BookError, BookSettings, Interest};
-use sluicegate::quota::client::{ShareState, Standing, Word};
+use sluicegate::quota::client::{Grant, LeasedShare, ShareState};
 use sluicegate::quota::{Id, MICRO};
 
 use crate::book::{id, requests};
@@ -44,7 +44,7 @@ enum Event {
 
 struct Client {
     name: Id,
-    standing: Standing,
+    standing: LeasedShare,
     epoch: u64,
     /// Of the heartbeat that is under way.
     sent: Instant,
@@ -133,7 +133,7 @@ impl Fleet {
     fn join(&mut self, at: usize) {
         self.born += 1;
         let name = id(&format!("c{}", self.born));
-        let standing = Standing::new(None);
+        let standing = LeasedShare::new(None);
         let (sent, turn) = (self.now, self.born << 20);
         let cut_off_until = Instant::ZERO;
         self.clients[at] = Some(Client {
@@ -319,8 +319,8 @@ impl Fleet {
     }
 }
 
-fn word(epoch: u64, allocation: &Allocation) -> Word {
-    Word {
+fn word(epoch: u64, allocation: &Allocation) -> Grant {
+    Grant {
         epoch,
         version: allocation.version,
         rate: allocation.rate,

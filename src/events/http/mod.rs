@@ -28,7 +28,7 @@ use self::publish::Publishers;
 use super::event::{StreamName, is_id};
 use super::hub::Hub;
 use super::source::{self, Asked, Subscribing, Subscription, Wire};
-use super::stream::{After, Visit};
+use super::stream::{After, SubscribeRequest};
 use crate::clock::Clock;
 use crate::events::{EventSettings, Suspend};
 use crate::http::api::{Problem, Query, written};
@@ -151,7 +151,7 @@ impl Events {
             depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
             sink: Arc::clone(visitor.sink),
         };
-        let visit = Visit {
+        let visit = SubscribeRequest {
             client: visitor.key.clone(),
             token: ack::token_of(&query)?,
             last_id: last_id(request.headers(), &query)?,

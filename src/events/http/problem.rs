@@ -136,7 +136,7 @@ impl Problem {
                     "Event {at} of the batch has an id of the form that the server assigns. Nothing was published."
                 ),
             ),
-            HubError::Stranger => {
+            HubError::UnknownToken => {
                 (S::FORBIDDEN, "stranger", "No subscriber of this stream has this token.".to_owned())
             }
             HubError::NeverSent => {

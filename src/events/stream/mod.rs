@@ -2,8 +2,8 @@
 //! must not be guessed, what chance said.
 
 mod idle;
-mod joining;
 mod polling;
+mod subscribing;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,30 +12,30 @@ use bytes::Bytes;
 use slab::Slab;
 
 use self::idle::Idle;
-use self::joining::paused;
-use super::cap::Cap;
+use self::subscribing::paused;
 use super::counts::{Count, EventCounts};
+use super::delivery_trace::Tracing;
 use super::encoding;
 use super::event::{Draft, GAP};
 use super::log::{Located, Log, LogBounds, NotPublished};
 use super::queue::{Lost, Next};
-use super::subscriber::{Judgement, Phase, Subscriber};
-use super::trail::Tracing;
+use super::shared_rate::SharedRate;
+use super::subscriber::{Phase, QueueState, Subscriber};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::events::EventSettings;
 use crate::tracing::Origin;
 
 pub(super) use idle::Rank;
-pub(super) use joining::{Fresh, Subscribed, Visit};
 pub(super) use polling::{After, Polled};
+pub(super) use subscribing::{RandomIds, SubscribeRequest, Subscribed};
 
 /// What does not come from the stream itself.
-pub(in crate::events) struct Around<'a> {
+pub(in crate::events) struct StreamContext<'a> {
     pub(in crate::events) now: Instant,
     pub(in crate::events) settings: &'a EventSettings,
     pub(in crate::events) counts: &'a EventCounts,
-    pub(in crate::events) cap: &'a Cap,
+    pub(in crate::events) shared_rate: &'a SharedRate,
     pub(in crate::events) tracing: Option<&'a Tracing>,
 }
 
@@ -55,7 +55,7 @@ pub(in crate::events) enum Take {
 
 /// What was found when queues were looked at, by the places of their subscribers.
 #[derive(Debug, Default)]
-pub(in crate::events) struct Judged {
+pub(in crate::events) struct QueueCheck {
     /// Above 80 %, and not before.
     pub(in crate::events) filling: Vec<usize>,
     /// Full for too long: moved to polling.
@@ -64,19 +64,19 @@ pub(in crate::events) struct Judged {
 
 /// What publishing led to.
 #[derive(Debug)]
-pub(in crate::events) struct Done {
+pub(in crate::events) struct PublishResult {
     /// The events' ids, in the order of the batch.
     pub(in crate::events) ids: Vec<Box<str>>,
-    pub(in crate::events) judged: Judged,
+    pub(in crate::events) judged: QueueCheck,
     /// Those among the events that are traced.
     pub(in crate::events) traced: Vec<Arc<Origin>>,
 }
 
 /// Why a subscriber was not obeyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::events) enum NotHeard {
+pub(in crate::events) enum SubscriberError {
     /// The token is nobody's here.
-    Stranger,
+    UnknownToken,
     /// The event was never sent to this subscriber.
     NeverSent,
 }
@@ -106,50 +106,50 @@ impl Stream {
     pub(in crate::events) fn publish(
         &mut self,
         batch: Vec<Draft>,
-        around: &Around<'_>,
-    ) -> Result<Done, NotPublished> {
+        context: &StreamContext<'_>,
+    ) -> Result<PublishResult, NotPublished> {
         let before = self.log.head();
         let mut traced = Vec::new();
-        let ids = self.log.publish(batch, around.now, &bounds(around.settings), |event| {
-            if let Some(tracing) = around.tracing {
+        let ids = self.log.publish(batch, context.now, &bounds(context.settings), |event| {
+            if let Some(tracing) = context.tracing {
                 tracing.mark(event, &self.name);
                 traced.extend(event.origin.clone());
             }
         })?;
-        around.counts.add(Count::published, self.log.head() - before);
-        self.tell_gone(around);
-        Ok(Done { ids, judged: self.judge(around), traced })
+        context.counts.add(Count::published, self.log.head() - before);
+        self.tell_gone(context);
+        Ok(PublishResult { ids, judged: self.judge(context), traced })
     }
 
     /// Has the tracer told of traced events that left the log, for each subscriber that did not have them.
-    fn tell_gone(&mut self, around: &Around<'_>) {
+    fn tell_gone(&mut self, context: &StreamContext<'_>) {
         let gone = self.log.gone();
         if !gone.is_empty() {
-            self.subscribers.iter_mut().for_each(|(_, subscriber)| subscriber.missed(&gone, around));
+            self.subscribers.iter_mut().for_each(|(_, subscriber)| subscriber.missed(&gone, context));
         }
     }
 
     /// Has the tracer told of all deliveries as they stand: no acknowledgement is waited for any more.
-    pub(in crate::events) fn give_up(&mut self, around: &Around<'_>) {
+    pub(in crate::events) fn give_up(&mut self, context: &StreamContext<'_>) {
         for (_, subscriber) in &mut self.subscribers {
-            subscriber.settle(around);
-            subscriber.give_up(Instant::MAX, around);
+            subscriber.settle(context);
+            subscriber.give_up(Instant::MAX, context);
         }
     }
 
     /// Suspends those whose queue is full for too long.
-    fn judge(&mut self, around: &Around<'_>) -> Judged {
-        let Around { now, settings, counts, .. } = around;
-        let mut judged = Judged::default();
+    fn judge(&mut self, context: &StreamContext<'_>) -> QueueCheck {
+        let StreamContext { now, settings, counts, .. } = context;
+        let mut judged = QueueCheck::default();
         for (key, subscriber) in &mut self.subscribers {
             if subscriber.queue.depth(&self.log) as usize > settings.queue / 2 {
                 subscriber.queue.pass(*now, &self.log, settings.ttl);
-                subscriber.settle(around);
+                subscriber.settle(context);
             }
             match subscriber.judge(&self.log, settings, *now) {
-                Judgement::Fine => {}
-                Judgement::Filling => judged.filling.push(key),
-                Judgement::Full(why) => {
+                QueueState::Fine => {}
+                QueueState::Filling => judged.filling.push(key),
+                QueueState::Full(why) => {
                     subscriber.suspend(why, *now);
                     counts.add(Count::suspensions, 1);
                     judged.suspended.push(key);
@@ -161,22 +161,22 @@ impl Stream {
 
     /// What time brings: events that grow old, queues that stay full, subscribers that are forgotten.
     /// Gives what was found, and the clients of those that were forgotten.
-    pub(in crate::events) fn sweep(&mut self, around: &Around<'_>) -> (Judged, Vec<ClientKey>) {
-        self.log.trim(around.now, &bounds(around.settings));
-        self.tell_gone(around);
+    pub(in crate::events) fn sweep(&mut self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
+        self.log.trim(context.now, &bounds(context.settings));
+        self.tell_gone(context);
         // Who has not acknowledged for that long will not.
-        let patience = around.now - (Instant::ZERO + around.settings.ttl);
+        let patience = context.now - (Instant::ZERO + context.settings.ttl);
         for (_, subscriber) in &mut self.subscribers {
-            subscriber.give_up(Instant::ZERO + patience, around);
+            subscriber.give_up(Instant::ZERO + patience, context);
         }
-        let judged = self.judge(around);
+        let judged = self.judge(context);
         let forgotten: Vec<usize> = self
             .subscribers
             .iter()
-            .filter(|(_, subscriber)| subscriber.is_forgotten(around.settings, around.now))
+            .filter(|(_, subscriber)| subscriber.is_forgotten(context.settings, context.now))
             .map(|(key, _)| key)
             .collect();
-        (judged, forgotten.into_iter().map(|key| self.forget(key, around)).collect())
+        (judged, forgotten.into_iter().map(|key| self.forget(key, context)).collect())
     }
 
     /// Makes room by forgetting a subscriber without a connection: one of `client`'s if that is given, else any
@@ -184,18 +184,18 @@ impl Stream {
     pub(in crate::events) fn forget_one(
         &mut self,
         client: Option<&ClientKey>,
-        around: &Around<'_>,
+        context: &StreamContext<'_>,
     ) -> Option<ClientKey> {
-        self.idle.first(client).map(|key| self.forget(key, around))
+        self.idle.first(client).map(|key| self.forget(key, context))
     }
 
-    fn forget(&mut self, key: usize, around: &Around<'_>) -> ClientKey {
-        self.rouse(key);
+    fn forget(&mut self, key: usize, context: &StreamContext<'_>) -> ClientKey {
+        self.leave_idle(key);
         let mut subscriber = self.subscribers.remove(key);
-        subscriber.give_up(Instant::MAX, around);
+        subscriber.give_up(Instant::MAX, context);
         self.tokens.remove(&subscriber.token);
         if subscriber.turn.is_some() {
-            around.cap.hand_back();
+            context.shared_rate.give_back();
         }
         subscriber.client
     }
@@ -210,7 +210,7 @@ impl Stream {
     }
 
     /// Has a subscriber no longer counted among them.
-    fn rouse(&mut self, key: usize) {
+    fn leave_idle(&mut self, key: usize) {
         let subscriber = &mut self.subscribers[key];
         if let Some(rank) = subscriber.idle.take() {
             self.idle.remove(&subscriber.client, rank, key);
@@ -229,11 +229,11 @@ impl Stream {
         at: (usize, u64),
         flushes: u64,
         depth: u64,
-        around: &Around<'_>,
+        context: &StreamContext<'_>,
     ) {
         if let Some(subscriber) = self.of(at.0, at.1) {
-            around.counts.note_acknowledged(subscriber.queue.asked(flushes, depth, around.now));
-            subscriber.settle(around);
+            context.counts.note_acknowledged(subscriber.queue.asked(flushes, depth, context.now));
+            subscriber.settle(context);
         }
     }
 
@@ -243,9 +243,9 @@ impl Stream {
         at: (usize, u64),
         path: &str,
         random: u64,
-        around: &Around<'_>,
+        context: &StreamContext<'_>,
     ) -> Take {
-        let Around { now, settings, counts, cap, .. } = around;
+        let StreamContext { now, settings, counts, shared_rate, .. } = context;
         let Some(subscriber) =
             self.subscribers.get_mut(at.0).filter(|subscriber| subscriber.connection == at.1)
         else {
@@ -259,14 +259,14 @@ impl Stream {
             suspension.since = *now;
             counts.add(Count::retries, 1);
             let sent = suspension.sent;
-            return Take::End(paused(subscriber, &self.log, sent, path, around, random));
+            return Take::End(paused(subscriber, &self.log, sent, path, context, random));
         }
         let gap = subscriber.unknown.take();
         let next = match gap {
             Some(gap) => Next::Gap(gap),
             None => subscriber.queue.next(*now, &self.log, settings.ttl),
         };
-        subscriber.settle(around);
+        subscriber.settle(context);
         match next {
             Next::Gap(gap) => {
                 note_lost(counts, gap.missing.unwrap_or(0), gap.reason);
@@ -278,12 +278,12 @@ impl Stream {
                 if ready > *now {
                     return Take::Until(ready);
                 }
-                let turn = *subscriber.turn.get_or_insert_with(|| cap.turn(*now));
+                let turn = *subscriber.turn.get_or_insert_with(|| shared_rate.turn(*now));
                 if turn > *now {
                     return Take::Until(turn);
                 }
                 subscriber.spend();
-                subscriber.sent(&event, around);
+                subscriber.sent(&event, context);
                 counts.add(Count::delivered, 1);
                 counts.written_now(*now - event.born);
                 Take::Bytes(event.wire.clone())
@@ -312,22 +312,22 @@ impl Stream {
         &mut self,
         token: &str,
         id: &str,
-        around: &Around<'_>,
-    ) -> Result<usize, NotHeard> {
-        let key = *self.tokens.get(token).ok_or(NotHeard::Stranger)?;
-        let Located::At(seq) = self.log.locate(id) else { return Err(NotHeard::NeverSent) };
+        context: &StreamContext<'_>,
+    ) -> Result<usize, SubscriberError> {
+        let key = *self.tokens.get(token).ok_or(SubscriberError::UnknownToken)?;
+        let Located::At(seq) = self.log.locate(id) else { return Err(SubscriberError::NeverSent) };
         let subscriber = &mut self.subscribers[key];
         if let Phase::Suspended(suspension) = &mut subscriber.phase {
-            suspension.since = around.now;
+            suspension.since = context.now;
             if seq > suspension.position.max(suspension.sent) {
-                return Err(NotHeard::NeverSent);
+                return Err(SubscriberError::NeverSent);
             }
             suspension.position = suspension.position.max(seq);
         }
-        let took = subscriber.queue.ack(seq, around.now).ok_or(NotHeard::NeverSent)?;
-        around.counts.add(Count::acks, 1);
-        around.counts.note_acknowledged(took);
-        subscriber.settle(around);
+        let took = subscriber.queue.ack(seq, context.now).ok_or(SubscriberError::NeverSent)?;
+        context.counts.add(Count::acks, 1);
+        context.counts.note_acknowledged(took);
+        subscriber.settle(context);
         Ok(key)
     }
 

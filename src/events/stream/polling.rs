@@ -7,7 +7,7 @@ use super::super::event::Event;
 use super::super::log::Located;
 use super::super::queue::{Gap, Lost, Next, Queue};
 use super::super::subscriber::Phase;
-use super::{Around, NotHeard, Stream, note_lost};
+use super::{Stream, StreamContext, SubscriberError, note_lost};
 
 /// The answer to a poll.
 #[derive(Debug)]
@@ -40,11 +40,11 @@ impl Stream {
         token: Option<&str>,
         after: &After,
         max: usize,
-        around: &Around<'_>,
-    ) -> Result<Polled, NotHeard> {
+        context: &StreamContext<'_>,
+    ) -> Result<Polled, SubscriberError> {
         const MAX_BYTES: usize = 1 << 20;
         let key = match token {
-            Some(token) => Some(*self.tokens.get(token).ok_or(NotHeard::Stranger)?),
+            Some(token) => Some(*self.tokens.get(token).ok_or(SubscriberError::UnknownToken)?),
             None => None,
         };
         let mut gap = None;
@@ -63,20 +63,20 @@ impl Stream {
         if let Some(key) = key
             && let Phase::Suspended(suspension) = &mut self.subscribers[key].phase
         {
-            suspension.since = around.now;
+            suspension.since = context.now;
             // What it asks to go on from, it has.
             suspension.position = suspension.position.max(from.unwrap_or(0));
             from = from.or(Some(suspension.position));
             let position = suspension.position;
-            self.subscribers[key].has(position, around);
+            self.subscribers[key].has(position, context);
         }
         let mut position = from.unwrap_or(self.log.head());
         let mut queue = Queue::new(position, None, &self.log);
         let (mut events, mut bytes, mut lost) = (Vec::new(), 0, None);
         while events.len() < max && bytes < MAX_BYTES {
-            match queue.next(around.now, &self.log, Duration::MAX) {
+            match queue.next(context.now, &self.log, Duration::MAX) {
                 Next::Event(event) => {
-                    queue.sent(&event, around.now);
+                    queue.sent(&event, context.now);
                     position = event.seq;
                     bytes += event.wire.len();
                     events.push(event);
@@ -102,7 +102,7 @@ impl Stream {
             if let Some((through, missing, reason)) = lost {
                 let untold = missing.min(through.saturating_sub(suspension.told));
                 suspension.told = suspension.told.max(through);
-                note_lost(around.counts, untold, reason);
+                note_lost(context.counts, untold, reason);
             }
         }
         let last_id = self.log.id_of(position);

@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use super::super::encoding;
 use super::super::event::Draft;
 use super::super::log::Located;
-use super::super::stream::{After, Visit};
+use super::super::stream::{After, SubscribeRequest};
 use super::parser::{Parser, Read};
 use super::scene::{Connection, Scene, json};
 use super::traces::{SAMPLED, told, traced};
@@ -117,7 +117,7 @@ impl World {
         let clients = (0..CLIENTS).map(|n| {
             let window = [None, Some(2), Some(5)][n];
             let token = format!("{n}").repeat(30);
-            let visit = Visit { window, token: Some(token.clone()), ..scene.visit() };
+            let visit = SubscribeRequest { window, token: Some(token.clone()), ..scene.visit() };
             let connection = scene.open(&visit);
             let last_id = Some(connection.opened.last_id.clone());
             Client {
@@ -149,7 +149,7 @@ impl World {
                 if own { draft.id(format!("own {number}")).unwrap() } else { draft }
             })
             .collect();
-        let ids = self.scene.with(|stream, around| stream.publish(batch, around)).unwrap().ids;
+        let ids = self.scene.with(|stream, context| stream.publish(batch, context)).unwrap().ids;
         for id in ids {
             self.published += 1;
             self.numbers.insert(id.into(), self.published);
@@ -180,7 +180,7 @@ impl World {
 
     fn come(&mut self, at: usize) {
         let client = &mut self.clients[at];
-        let visit = Visit {
+        let visit = SubscribeRequest {
             window: client.window,
             token: Some(client.token.clone()),
             last_id: client.last_id.clone(),
@@ -237,7 +237,8 @@ impl World {
             return;
         }
         let after = client.last_id.clone().map_or(After::Known, After::Id);
-        let polled = self.scene.with(|stream, around| stream.poll(Some(&client.token), &after, max, around));
+        let polled =
+            self.scene.with(|stream, context| stream.poll(Some(&client.token), &after, max, context));
         let Ok(polled) = polled else { return };
         if let After::Id(id) = &after {
             client.position = number_of(&self.numbers, id);
@@ -264,7 +265,7 @@ impl World {
             Op::Ack(at) => {
                 let client = &mut self.clients[at];
                 if let Some(id) = client.last_id.clone().filter(|_| client.window.is_some()) {
-                    let acked = self.scene.with(|stream, around| stream.ack(&client.token, &id, around));
+                    let acked = self.scene.with(|stream, context| stream.ack(&client.token, &id, context));
                     if acked.is_ok() {
                         client.acked = client.acked.max(number_of(&self.numbers, &id));
                         // It may have come on the connection before: then it does not come again.
@@ -279,7 +280,7 @@ impl World {
             }
             Op::Come(at) => self.come(at),
             Op::Poll(at, max) => self.poll(at, max),
-            Op::Sweep => _ = self.scene.with(|stream, around| stream.sweep(around)),
+            Op::Sweep => _ = self.scene.with(|stream, context| stream.sweep(context)),
         }
     }
 }
@@ -340,12 +341,12 @@ proptest! {
         let left: Vec<_> = world.clients.iter_mut().filter_map(|client| client.connection.take()).collect();
         left.iter().for_each(|connection| world.scene.leave(connection));
         world.scene.pass(600_000);
-        world.scene.with(|stream, around| stream.sweep(around));
+        world.scene.with(|stream, context| stream.sweep(context));
         prop_assert_eq!((world.scene.stream.log().len(), world.scene.stream.log().bytes()), (0, 0));
         prop_assert_eq!(world.scene.stream.subscribers().count(), 0);
         let local = crate::budget::ClientKey::Local;
         for client in [None, Some(&local)] {
-            let forgotten = world.scene.with(|stream, around| stream.forget_one(client, around));
+            let forgotten = world.scene.with(|stream, context| stream.forget_one(client, context));
             prop_assert_eq!(forgotten, None, "nobody is idle who is not there");
         }
         let spans = told(&world.scene);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::stream::{After, NotHeard, Take, Visit};
+use super::super::stream::{After, SubscribeRequest, SubscriberError, Take};
 use super::scene::{Scene, json};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -36,7 +36,7 @@ fn who_loses_the_stream_before_its_first_event_misses_nothing() {
         scene.publish(&[published]);
         // The connection breaks; a browser says the last id it heard, and no token.
         scene.leave(&one);
-        let again = Visit { last_id: Some(one.opened.last_id), ..scene.visit() };
+        let again = SubscribeRequest { last_id: Some(one.opened.last_id), ..scene.visit() };
         let mut two = scene.open(&again);
         assert_eq!(scene.take(&mut two, 9).said(), [published]);
         assert_eq!(two.opened.last_id, before);
@@ -47,24 +47,25 @@ fn who_loses_the_stream_before_its_first_event_misses_nothing() {
 #[test]
 fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
     let mut scene = Scene::new(EventSettings { queue: 40, ..small() });
-    let visit = Visit { window: Some(2), ..scene.visit() };
+    let visit = SubscribeRequest { window: Some(2), ..scene.visit() };
     let mut one = scene.open(&visit);
     scene.publish(&["a", "b", "c"]);
     let came = scene.take(&mut one, 9);
     assert_eq!(came.said(), ["a", "b"]);
     assert!(matches!(came.then, Some(Take::Window)));
     let token = one.token.clone();
-    let ack =
-        |scene: &mut Scene, token: &str, id: &str| scene.with(|stream, around| stream.ack(token, id, around));
-    assert_eq!(ack(&mut scene, &token, "x-3"), Err(NotHeard::NeverSent), "it was not sent yet");
-    assert_eq!(ack(&mut scene, &token, "x-9"), Err(NotHeard::NeverSent));
-    assert_eq!(ack(&mut scene, &token, "y-1"), Err(NotHeard::NeverSent));
-    assert_eq!(ack(&mut scene, "somebody else's token", "x-1"), Err(NotHeard::Stranger));
+    let ack = |scene: &mut Scene, token: &str, id: &str| {
+        scene.with(|stream, context| stream.ack(token, id, context))
+    };
+    assert_eq!(ack(&mut scene, &token, "x-3"), Err(SubscriberError::NeverSent), "it was not sent yet");
+    assert_eq!(ack(&mut scene, &token, "x-9"), Err(SubscriberError::NeverSent));
+    assert_eq!(ack(&mut scene, &token, "y-1"), Err(SubscriberError::NeverSent));
+    assert_eq!(ack(&mut scene, "somebody else's token", "x-1"), Err(SubscriberError::UnknownToken));
     assert!(ack(&mut scene, &token, "x-1").is_ok());
     assert_eq!(scene.take(&mut one, 9).said(), ["c"]);
     assert!(ack(&mut scene, &token, "x-1").is_ok(), "once more is no error");
     scene.leave(&one);
-    let again = Visit { token: Some(token.clone()), last_id: Some("x-3".into()), ..visit };
+    let again = SubscribeRequest { token: Some(token.clone()), last_id: Some("x-3".into()), ..visit };
     let mut two = scene.open(&again);
     assert_eq!(
         (json(&two.opened)["known"].as_bool(), json(&two.opened)["last_id"].as_str()),
@@ -78,13 +79,13 @@ fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
 #[test]
 fn an_acknowledgement_from_the_connection_before_spares_the_second_delivery() {
     let mut scene = Scene::new(small());
-    let visit = Visit { window: Some(4), ..scene.visit() };
+    let visit = SubscribeRequest { window: Some(4), ..scene.visit() };
     let mut one = scene.open(&visit);
     scene.publish(&["a", "b", "c"]);
     scene.take(&mut one, 9);
-    let mut two = scene.open(&Visit { token: Some(one.token.clone()), ..visit });
+    let mut two = scene.open(&SubscribeRequest { token: Some(one.token.clone()), ..visit });
     assert!(scene.take(&mut one, 9).then.is_none(), "the old connection ends");
-    scene.with(|stream, around| stream.ack(&two.token, "x-2", around).unwrap());
+    scene.with(|stream, context| stream.ack(&two.token, "x-2", context).unwrap());
     assert_eq!(scene.take(&mut two, 9).said(), ["c"]);
     scene.leave(&one);
     scene.publish(&["d"]);
@@ -96,14 +97,15 @@ fn an_id_that_is_gone_is_a_gap_and_one_that_was_never_there_too() {
     let mut scene = Scene::new(EventSettings { log: 4, ..small() });
     scene.publish(&["a", "b"]);
     scene.publish(&["c", "d", "e", "f"]);
-    let mut one = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
+    let mut one = scene.open(&SubscribeRequest { last_id: Some("x-1".into()), ..scene.visit() });
     let came = scene.take(&mut one, 9);
     assert_eq!(came.said(), ["sluicegate.gap", "c", "d", "e", "f"]);
     let gap = serde_json::json!({"after": "x-1", "before": "x-3", "missing": 1, "reason": "evicted"});
     assert_eq!(json(&came.events[0]), gap);
-    let mut two = scene.open(&Visit { last_id: Some("x-2".into()), ..scene.visit() });
+    let mut two = scene.open(&SubscribeRequest { last_id: Some("x-2".into()), ..scene.visit() });
     assert_eq!(scene.take(&mut two, 9).said(), ["c", "d", "e", "f"], "nothing is missing");
-    let mut three = scene.open(&Visit { last_id: Some("of-another-time".into()), ..scene.visit() });
+    let mut three =
+        scene.open(&SubscribeRequest { last_id: Some("of-another-time".into()), ..scene.visit() });
     let came = scene.take(&mut three, 9);
     assert_eq!(came.said(), ["sluicegate.gap", "c", "d", "e", "f"]);
     let gap = serde_json::json!({"after": "of-another-time", "before": "x-3", "missing": null, "reason": "unknown"});
@@ -125,7 +127,7 @@ fn what_waits_too_long_is_passed_over_and_named() {
     let gap = serde_json::json!({"after": "x-1", "before": "x-3", "missing": 1, "reason": "expired"});
     assert_eq!(json(&came.events[0]), gap);
     assert_eq!((scene.counts.expired(), scene.counts.gaps(), scene.counts.dropped()), (1, 1, 0));
-    let mut late = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
+    let mut late = scene.open(&SubscribeRequest { last_id: Some("x-1".into()), ..scene.visit() });
     assert_eq!(scene.take(&mut late, 9).said(), ["b", "c"], "a replay is not old, the log is");
 }
 
@@ -152,13 +154,13 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     scene.leave(&slow);
 
     let token = slow.token.clone();
-    let again = Visit { token: Some(token.clone()), last_id: Some("x-1".into()), ..scene.visit() };
+    let again = SubscribeRequest { token: Some(token.clone()), last_id: Some("x-1".into()), ..scene.visit() };
     let pause = scene.subscribe(&again).err().expect("still suspended");
     assert_eq!((pause.kind.as_str(), json(&pause)["last_id"].as_str()), ("sluicegate.pause", Some("x-1")));
 
     let poll = |scene: &mut Scene, after: &str, max| {
         let polled =
-            scene.with(|stream, around| stream.poll(Some(&token), &After::Id(after.into()), max, around));
+            scene.with(|stream, context| stream.poll(Some(&token), &After::Id(after.into()), max, context));
         let polled = polled.unwrap();
         let data: Vec<String> =
             polled.events.iter().map(|event| String::from_utf8(event.data.to_vec()).unwrap()).collect();
@@ -174,7 +176,7 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     assert_eq!(scene.take(&mut back, 9).said(), ["h"], "what was polled is not sent again");
     assert_eq!(scene.counts.resumes(), 1);
     let polled =
-        scene.with(|stream, around| stream.poll(Some(&back.token), &After::Known, 9, around)).unwrap();
+        scene.with(|stream, context| stream.poll(Some(&back.token), &After::Known, 9, context)).unwrap();
     assert!(!polled.suspended);
 }
 
@@ -192,7 +194,7 @@ fn only_its_token_makes_one_a_known_subscriber() {
     scene.leave(&slow);
     // From the same address, with each id that the suspended one may have seen, and without its token.
     for (last, after) in [("x-0", "abcdefg"), ("x-1", "bcdefg"), ("x-7", "")] {
-        let guess = Visit { last_id: Some(last.into()), ..scene.visit() };
+        let guess = SubscribeRequest { last_id: Some(last.into()), ..scene.visit() };
         let mut other = scene.open(&guess);
         let opened = json(&other.opened);
         assert_eq!((other.opened.kind.as_str(), &opened["known"]), ("sluicegate.open", &false.into()));
@@ -201,7 +203,7 @@ fn only_its_token_makes_one_a_known_subscriber() {
         assert_eq!(scene.take(&mut other, 9).said().concat(), after, "it goes on from where it says it is");
         scene.leave(&other);
     }
-    let own = Visit { token: Some(slow.token.clone()), ..scene.visit() };
+    let own = SubscribeRequest { token: Some(slow.token.clone()), ..scene.visit() };
     let pause = scene.subscribe(&own).err().expect("still suspended");
     assert!(json(&pause)["poll"].as_str().unwrap().contains(&slow.token), "it brought that itself");
 }
@@ -225,7 +227,7 @@ fn a_replay_of_any_length_fills_no_queue() {
     for _ in 0..10 {
         scene.publish(&["a", "b", "c", "d"]);
     }
-    let mut one = scene.open(&Visit { last_id: Some("x-1".into()), ..scene.visit() });
+    let mut one = scene.open(&SubscribeRequest { last_id: Some("x-1".into()), ..scene.visit() });
     for _ in 0..3 {
         scene.pass(300);
         scene.publish(&["e"]);
@@ -277,23 +279,26 @@ fn who_is_away_or_silent_for_too_long_is_forgotten() {
     let one = scene.open(&scene.visit());
     scene.leave(&one);
     scene.pass(29_999);
-    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), []);
+    assert_eq!(scene.with(|stream, context| stream.sweep(context).1), []);
     scene.pass(1);
-    assert_eq!(scene.with(|stream, around| stream.sweep(around).1), [ClientKey::Local]);
-    assert_eq!(scene.with(|stream, around| stream.ack(&one.token, "x-1", around)), Err(NotHeard::Stranger));
+    assert_eq!(scene.with(|stream, context| stream.sweep(context).1), [ClientKey::Local]);
+    assert_eq!(
+        scene.with(|stream, context| stream.ack(&one.token, "x-1", context)),
+        Err(SubscriberError::UnknownToken)
+    );
     assert_eq!(scene.stream.subscribers().count(), 0);
 }
 
 #[test]
 fn without_a_window_what_the_sink_flushed_is_acknowledged() {
     let mut scene = Scene::new(small());
-    let visit = Visit { token: Some("t".repeat(22)), ..scene.visit() };
+    let visit = SubscribeRequest { token: Some("t".repeat(22)), ..scene.visit() };
     let one = scene.open(&visit);
     scene.publish(&["a", "b"]);
     let take = |scene: &mut Scene, flushes| {
-        scene.with(|stream, around| {
-            stream.asked(one.at, flushes, 1, around);
-            stream.take(one.at, "/", 0, around)
+        scene.with(|stream, context| {
+            stream.asked(one.at, flushes, 1, context);
+            stream.take(one.at, "/", 0, context)
         })
     };
     assert!(matches!(take(&mut scene, 5), Take::Bytes(_)));

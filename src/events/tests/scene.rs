@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::super::cap::Cap;
 use super::super::counts::EventCounts;
+use super::super::delivery_trace::Tracing;
 use super::super::event::Draft;
-use super::super::stream::{Around, Fresh, Stream, Subscribed, Take, Visit};
-use super::super::trail::Tracing;
+use super::super::shared_rate::SharedRate;
+use super::super::stream::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take};
 use super::parser::{Parser, Read};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -18,7 +18,7 @@ pub(super) struct Scene {
     pub(super) stream: Stream,
     pub(super) settings: EventSettings,
     pub(super) counts: EventCounts,
-    pub(super) cap: Cap,
+    pub(super) shared_rate: SharedRate,
     pub(super) tracing: Option<Tracing>,
     pub(super) now: Instant,
     fresh: u64,
@@ -52,22 +52,22 @@ impl Came {
 
 impl Scene {
     pub(super) fn new(settings: EventSettings) -> Self {
-        let cap = Cap::default();
-        cap.set(settings.total_rate, settings.total_burst);
+        let shared_rate = SharedRate::default();
+        shared_rate.set(settings.total_rate, settings.total_burst);
         Self {
             stream: Stream::new("s", "x"),
             settings,
             counts: EventCounts::default(),
-            cap,
+            shared_rate,
             tracing: None,
             now: Instant::from_millis(1),
             fresh: 0,
         }
     }
 
-    pub(super) fn with<T>(&mut self, then: impl FnOnce(&mut Stream, &Around<'_>) -> T) -> T {
-        let Self { stream, settings, counts, cap, tracing, now, .. } = self;
-        then(stream, &Around { now: *now, settings, counts, cap, tracing: tracing.as_ref() })
+    pub(super) fn with<T>(&mut self, then: impl FnOnce(&mut Stream, &StreamContext<'_>) -> T) -> T {
+        let Self { stream, settings, counts, shared_rate, tracing, now, .. } = self;
+        then(stream, &StreamContext { now: *now, settings, counts, shared_rate, tracing: tracing.as_ref() })
     }
 
     pub(super) fn pass(&mut self, millis: u64) {
@@ -76,27 +76,27 @@ impl Scene {
 
     pub(super) fn publish(&mut self, data: &[&str]) {
         let batch = data.iter().map(|data| Draft::new(*data, 10_000).unwrap()).collect();
-        self.with(|stream, around| stream.publish(batch, around).unwrap());
+        self.with(|stream, context| stream.publish(batch, context).unwrap());
     }
 
-    pub(super) fn visit(&self) -> Visit {
+    pub(super) fn visit(&self) -> SubscribeRequest {
         let client = ClientKey::Local;
-        Visit { client, token: None, last_id: None, window: None, path: "/events/s".to_owned() }
+        SubscribeRequest { client, token: None, last_id: None, window: None, path: "/events/s".to_owned() }
     }
 
     /// Subscribes; the `sluicegate.pause` event for who is suspended.
-    pub(super) fn subscribe(&mut self, visit: &Visit) -> Result<Connection, Read> {
+    pub(super) fn subscribe(&mut self, visit: &SubscribeRequest) -> Result<Connection, Read> {
         self.fresh += 1;
         let fresh =
-            Fresh { id: format!("s{}", self.fresh), token: format!("token-{}", self.fresh), random: 600 };
-        let subscribed = self.with(|stream, around| stream.subscribe(visit, fresh, around));
+            RandomIds { id: format!("s{}", self.fresh), token: format!("token-{}", self.fresh), random: 600 };
+        let subscribed = self.with(|stream, context| stream.subscribe(visit, fresh, context));
         let mut parser = Parser::default();
         match subscribed {
             Subscribed::Suspended(pause) => Err(parser.read(std::str::from_utf8(&pause).unwrap()).remove(0)),
             Subscribed::Stream { key, connection, .. } => {
                 let at = (key, connection);
                 let Take::Bytes(opening) =
-                    self.with(|stream, around| stream.take(at, &visit.path, 600, around))
+                    self.with(|stream, context| stream.take(at, &visit.path, 600, context))
                 else {
                     panic!("no opening")
                 };
@@ -107,7 +107,7 @@ impl Scene {
         }
     }
 
-    pub(super) fn open(&mut self, visit: &Visit) -> Connection {
+    pub(super) fn open(&mut self, visit: &SubscribeRequest) -> Connection {
         self.subscribe(visit).unwrap_or_else(|pause| panic!("suspended: {pause:?}"))
     }
 
@@ -116,10 +116,10 @@ impl Scene {
         let at = connection.at;
         let mut came = Came { events: Vec::new(), then: None };
         for _ in 0..most {
-            let take = self.with(|stream, around| {
-                let flushes = around.now.as_nanos();
-                stream.asked(at, flushes, 1, around);
-                stream.take(at, "/events/s", 600, around)
+            let take = self.with(|stream, context| {
+                let flushes = context.now.as_nanos();
+                stream.asked(at, flushes, 1, context);
+                stream.take(at, "/events/s", 600, context)
             });
             match take {
                 Take::Bytes(bytes) => {

@@ -6,7 +6,7 @@ use super::super::event::StreamName;
 use super::super::hub::Hub;
 use super::super::hub_error::HubError;
 use super::super::source::{Subscribing, Subscription};
-use super::super::stream::Visit;
+use super::super::stream::SubscribeRequest;
 use crate::budget::ClientKey;
 use crate::clock::ManualClock;
 use crate::events::EventSettings;
@@ -21,7 +21,7 @@ fn client(n: u8) -> ClientKey {
 }
 
 fn begin(hub: &Arc<Hub>, stream: &str, n: u8, token: Option<&str>) -> Result<Box<Subscription>, HubError> {
-    let visit = Visit {
+    let visit = SubscribeRequest {
         client: client(n),
         token: token.map(str::to_owned),
         last_id: None,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::delivery_trace::Tracing;
 use super::super::event::Draft;
-use super::super::stream::{After, Visit};
-use super::super::trail::Tracing;
+use super::super::stream::{After, SubscribeRequest};
 use super::scene::{Connection, Scene};
 use crate::events::EventSettings;
 use crate::tracing::{Origin, Outcome, Record, Tracer};
@@ -23,13 +23,13 @@ pub(super) fn traced(settings: EventSettings, most: usize) -> Scene {
 
 fn publish(scene: &mut Scene, data: &str, trace: Option<&str>) -> Vec<Arc<Origin>> {
     let draft = Draft::new(data, 10_000).unwrap().trace(trace.map(|trace| trace.parse().unwrap()));
-    scene.with(|stream, around| stream.publish(vec![draft], around).unwrap()).traced
+    scene.with(|stream, context| stream.publish(vec![draft], context).unwrap()).traced
 }
 
 /// Deliveries told since this was asked last: event, subscriber, when written last and how often, end, outcome.
-pub(super) type Told = (String, String, Option<(u64, u32)>, u64, Outcome);
+pub(super) type TraceContext = (String, String, Option<(u64, u32)>, u64, Outcome);
 
-pub(super) fn told(scene: &Scene) -> Vec<Told> {
+pub(super) fn told(scene: &Scene) -> Vec<TraceContext> {
     let millis = |instant: crate::clock::Instant| instant.as_nanos() / 1_000_000;
     let records = scene.tracing.as_ref().unwrap().tracer.drain().into_iter();
     let delivered = records.map(|record| match record {
@@ -42,17 +42,23 @@ pub(super) fn told(scene: &Scene) -> Vec<Told> {
     delivered.collect()
 }
 
-fn of(event: &str, subscriber: &str, written: Option<(u64, u32)>, end: u64, outcome: Outcome) -> Told {
+fn of(
+    event: &str,
+    subscriber: &str,
+    written: Option<(u64, u32)>,
+    end: u64,
+    outcome: Outcome,
+) -> TraceContext {
     (event.to_owned(), subscriber.to_owned(), written, end, outcome)
 }
 
-fn windowed(scene: &Scene, window: usize) -> Visit {
-    Visit { window: Some(window), ..scene.visit() }
+fn windowed(scene: &Scene, window: usize) -> SubscribeRequest {
+    SubscribeRequest { window: Some(window), ..scene.visit() }
 }
 
 fn ack(scene: &mut Scene, connection: &Connection, id: &str) {
     let token = connection.token.clone();
-    scene.with(|stream, around| stream.ack(&token, id, around).map(drop)).unwrap();
+    scene.with(|stream, context| stream.ack(&token, id, context).map(drop)).unwrap();
 }
 
 #[test]
@@ -77,7 +83,7 @@ fn only_events_of_sampled_traces_are_traced() {
     // The same again under its own id is not published again, and has no span.
     let draft = || Draft::new("a", 10).unwrap().id("own").unwrap().trace(SAMPLED.parse().ok());
     let publish = |scene: &mut Scene| {
-        scene.with(|stream, around| stream.publish(vec![draft()], around).unwrap()).traced.len()
+        scene.with(|stream, context| stream.publish(vec![draft()], context).unwrap()).traced.len()
     };
     assert_eq!((publish(&mut scene), publish(&mut scene)), (1, 0));
     assert_eq!(told(&scene), []);
@@ -138,7 +144,7 @@ fn what_is_written_again_is_one_delivery() {
     scene.take(&mut connection, 10);
     scene.leave(&connection);
     scene.pass(10);
-    let again = Visit { token: Some(connection.token.clone()), ..windowed(&scene, 10) };
+    let again = SubscribeRequest { token: Some(connection.token.clone()), ..windowed(&scene, 10) };
     let mut connection = scene.open(&again);
     scene.take(&mut connection, 10);
     scene.pass(10);
@@ -154,10 +160,10 @@ fn acknowledgements_are_waited_for_as_long_as_an_event_waits() {
     publish(&mut scene, "a", Some(SAMPLED));
     scene.take(&mut connection, 10);
     scene.pass(100);
-    scene.with(|stream, around| stream.sweep(around));
+    scene.with(|stream, context| stream.sweep(context));
     assert_eq!(told(&scene), []);
     scene.pass(1);
-    scene.with(|stream, around| stream.sweep(around));
+    scene.with(|stream, context| stream.sweep(context));
     assert_eq!(told(&scene), [of("x-1", "s1", Some((1, 1)), 102, Outcome::Unacknowledged)]);
     ack(&mut scene, &connection, "x-1");
     assert_eq!(told(&scene), [], "once told is told");
@@ -170,9 +176,9 @@ fn who_is_forgotten_and_who_is_left_at_the_end_has_not_acknowledged() {
     publish(&mut scene, "a", Some(SAMPLED));
     connections.iter_mut().for_each(|connection| _ = scene.take(connection, 10));
     scene.leave(&connections[0]);
-    assert!(scene.with(|stream, around| stream.forget_one(None, around)).is_some());
+    assert!(scene.with(|stream, context| stream.forget_one(None, context)).is_some());
     assert_eq!(told(&scene), [of("x-1", "s1", Some((1, 1)), 1, Outcome::Unacknowledged)]);
-    scene.with(|stream, around| stream.give_up(around));
+    scene.with(|stream, context| stream.give_up(context));
     assert_eq!(told(&scene), [of("x-1", "s2", Some((1, 1)), 1, Outcome::Unacknowledged)]);
     assert_eq!(scene.tracing.as_ref().unwrap().tracer.open(), 0);
 }
@@ -232,11 +238,11 @@ fn one_that_is_suspended_has_what_it_polls_on_from() {
         scene.take(&mut connection, 1);
     }
     scene.pass(250);
-    scene.with(|stream, around| stream.sweep(around));
+    scene.with(|stream, context| stream.sweep(context));
     assert_eq!(scene.take(&mut connection, 10).said(), ["sluicegate.pause"]);
     assert_eq!(told(&scene), []);
     let (token, after) = (connection.token.clone(), After::Id("x-1".to_owned()));
-    scene.with(|stream, around| stream.poll(Some(&token), &after, 10, around).map(drop)).unwrap();
+    scene.with(|stream, context| stream.poll(Some(&token), &after, 10, context).map(drop)).unwrap();
     assert_eq!(told(&scene), [of("x-1", "s1", Some((1, 1)), 251, Outcome::Acknowledged)]);
 }
 
@@ -250,14 +256,14 @@ fn what_waits_too_long_for_who_has_no_stream_is_not_missed_yet() {
         publish(&mut scene, data, Some(SAMPLED));
     }
     scene.pass(250);
-    scene.with(|stream, around| stream.sweep(around));
+    scene.with(|stream, context| stream.sweep(context));
     scene.pass(500);
     // It is suspended, the events are older than its queue keeps them, and the log has them for its poll.
     publish(&mut scene, "d", Some(SAMPLED));
     assert_eq!(scene.take(&mut connection, 10).said(), ["sluicegate.pause"]);
     assert_eq!(told(&scene), []);
     let (token, after) = (connection.token.clone(), After::Known);
-    let polled = scene.with(|stream, around| stream.poll(Some(&token), &after, 10, around));
+    let polled = scene.with(|stream, context| stream.poll(Some(&token), &after, 10, context));
     assert_eq!(polled.unwrap().events.len(), 4);
 }
 

@@ -1,4 +1,4 @@
-//! Telling the upstream who asks: `Forwarded` (RFC 7239), `X-Forwarded-*` and `Via`.
+//! Fields that tell the upstream who the client is: `Forwarded` (RFC 7239), `X-Forwarded-*` and `Via`.
 
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
@@ -11,18 +11,16 @@ use crate::http::forwarded::{
 };
 use crate::http::source::Client;
 
-/// What a trusted peer tells of its own client; `None` if it is not believed, because it is not trusted or
-/// contradicts itself.
+/// What a trusted peer says about its client; `None` if the peer is not trusted or contradicts itself.
 pub(super) fn claims(fields: &HeaderMap, client: &Client) -> Option<Claims> {
     if client.trusted { Claims::read(fields).ok() } else { None }
 }
 
-/// Writes who sent the request, for the host `host`, into its fields, from which claims that are not believed
-/// were removed.
+/// Writes the sender of a request for `host` into its fields, from which untrusted claims were removed.
 ///
-/// `Forwarded` and `X-Forwarded-For`, `-Proto` and `-Host` are written anew from one set of facts: `claims`,
-/// this hop, and for the host and scheme of the client what this hop saw if nobody before told them.
-/// `Forwarded` has them in one element only.
+/// `Forwarded` and `X-Forwarded-For`, `-Proto` and `-Host` are rewritten from one set of facts: `claims`, this hop, and
+/// for the client's host and scheme what this hop saw unless an earlier hop said them. `Forwarded` has host and scheme
+/// in one element only.
 pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, host: Option<&str>) {
     let proto = claims.proto.as_deref().unwrap_or(client.scheme);
     let shown_host = claims.host.as_deref().or(host);
@@ -42,7 +40,7 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, hos
     {
         if let Some(value) = value.filter(|_| !is_told(name)) {
             let element = &mut elements[if claimed { 0 } else { last }];
-            // Writing to a string does not fail.
+            // Writing to a String cannot fail.
             let _ = write!(element, ";{name}={}", quoted(value));
         }
     }
@@ -62,7 +60,7 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, hos
     }
 }
 
-/// What `Forwarded` has of an earlier hop.
+/// The `Forwarded` element of an earlier hop.
 fn all_of(hop: &Hop) -> Vec<(String, String)> {
     if !hop.pairs.is_empty() {
         return hop.pairs.clone();
@@ -90,7 +88,7 @@ fn pairs(pairs: &[(String, String)]) -> String {
     pairs.join(";")
 }
 
-/// Adds this hop to `Via`; `version` is that of the message that was received (RFC 9110 §7.6.3).
+/// Adds this hop to `Via`; `version` is that of the received message (RFC 9110 §7.6.3).
 pub(super) fn via(fields: &mut HeaderMap, version: Version) {
     fields.append(
         VIA,
@@ -103,7 +101,7 @@ pub(super) fn via(fields: &mut HeaderMap, version: Version) {
     );
 }
 
-/// A token as it is, anything else as a quoted string (RFC 9110 §5.6).
+/// Writes a token as it is and anything else as a quoted string (RFC 9110 §5.6).
 fn quoted(text: &str) -> String {
     if !text.is_empty() && text.bytes().all(is_token) {
         return text.to_owned();
@@ -236,7 +234,7 @@ mod tests {
                 "a",
                 "https",
             ),
-            // It names no client, but the scheme and host that it was asked by.
+            // It names no client, only the scheme and host of its request.
             (
                 &[("x-forwarded-proto", "http"), ("x-forwarded-host", "a")],
                 format!("for=192.0.2.1;{by};host=a;proto=http"),
@@ -251,7 +249,7 @@ mod tests {
                 "shop.example:8080",
                 "https",
             ),
-            // Two stories: none is told on.
+            // The fields contradict each other: neither is forwarded.
             (
                 &[
                     ("x-forwarded-for", "198.51.100.7"),
@@ -263,7 +261,7 @@ mod tests {
                 "shop.example:8080",
                 "https",
             ),
-            // What is not well formed says nothing.
+            // A malformed field is ignored.
             (
                 &[("x-forwarded-for", "198.51.100.7"), ("forwarded", "for=\"1.1.1.1, for=2.2.2.2")],
                 format!("for=198.51.100.7, for=192.0.2.1;{by};{own_host};proto=https"),

@@ -1,4 +1,4 @@
-//! The way back of `target`: where a backend's address of itself leads, as the client sees it.
+//! The reverse of `target`: rewrites URLs of the upstream in response fields to paths of the route.
 
 use http::header::{CONTENT_LOCATION, Entry, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH};
 use http::uri::Authority;
@@ -6,11 +6,10 @@ use http::uri::Authority;
 use super::ProxySource;
 use super::upstream::{HostPolicy, climbs};
 
-/// Maps the upstream's own origin in `Location`, `Content-Location` and `Refresh` back to the route at
-/// `route`: nginx's `proxy_redirect default`. Other values stay as they are.
+/// Rewrites the upstream's own origin in `Location`, `Content-Location` and `Refresh` to the route at `route`, like
+/// nginx's `proxy_redirect default`. Other values stay as they are.
 ///
-/// The result is a path without an origin, which the client resolves against the address it asked, and so
-/// does not depend on what is known of that.
+/// The result is a path without an origin, which the client resolves against the URL it requested.
 pub(super) fn map_back(fields: &mut HeaderMap, source: &ProxySource, route: &str) {
     for name in [LOCATION, CONTENT_LOCATION] {
         map_each(fields, &name, |value| mapped(value, source, route));
@@ -23,7 +22,7 @@ pub(super) fn map_back(fields: &mut HeaderMap, source: &ProxySource, route: &str
 }
 
 fn map_each(fields: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Option<Vec<u8>>) {
-    // An entry makes room for a field, also where there is none.
+    // `try_entry` reserves space even for a field that is absent.
     if fields.contains_key(name)
         && let Ok(Entry::Occupied(mut entry)) = fields.try_entry(name)
     {
@@ -36,11 +35,10 @@ fn map_each(fields: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Op
     }
 }
 
-/// The path at our end that leads to `reference`, an address of the upstream; `None` if it is none, or none
-/// below the path that the route leads to.
+/// The route's path for `reference`; `None` if that is not a URL of the upstream below its base.
 fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>> {
     const SCHEME: &[u8] = b"http:";
-    // Browsers take out tabs before they read an address: what it then is is not ours to tell.
+    // Browsers remove tabs before they parse a URL: leave such a value alone.
     if reference.contains(&b'\t') {
         return None;
     }
@@ -72,7 +70,7 @@ fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>
     if own.is_empty() {
         own.push(b'/');
     }
-    // Two slashes would begin another host's name, and browsers take a backslash for a slash.
+    // Two slashes would begin an authority, and browsers read a backslash as a slash.
     if matches!(own.get(1), Some(b'/' | b'\\')) {
         own.splice(..0, *b"/.");
     }
@@ -80,7 +78,7 @@ fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>
     Some(own)
 }
 
-/// Whether this is the address by which the upstream knows itself: its own, or the name it is told.
+/// Whether `authority` is the upstream's own: that of its URL, or the `Host` it is sent.
 fn is_own(authority: &Authority, source: &ProxySource) -> bool {
     let told = match &source.host {
         HostPolicy::Literal(name) => Some(name),
@@ -89,7 +87,7 @@ fn is_own(authority: &Authority, source: &ProxySource) -> bool {
     let port = |of: &Authority| of.port_u16().unwrap_or(80);
     let is_same =
         |own: &Authority| own.host().eq_ignore_ascii_case(authority.host()) && port(own) == port(authority);
-    // A user's name before the host, and a port that is none, make it no address of ours.
+    // With a user name or an empty port it is not one that this server would produce.
     let plain = !authority.as_str().contains('@') && !authority.as_str().ends_with(':');
     plain && (is_same(source.upstream.authority()) || told.is_some_and(is_same))
 }
@@ -188,7 +186,7 @@ mod tests {
             ("refresh", b"5; URL=http://b:9000/two/z"),
             ("refresh", b"5; url=\"http://b:9000/two/z\""),
             ("refresh", b"5"),
-            ("link", b"<http://b:9000/two/x>"),
+            ("connection", b"<http://b:9000/two/x>"),
         ] {
             fields.append(name, HeaderValue::from_bytes(value).unwrap());
         }
@@ -203,7 +201,7 @@ mod tests {
                 ("refresh", b"5; URL=/one/z"),
                 ("refresh", b"5; url=\"/one/z\""),
                 ("refresh", b"5"),
-                ("link", b"<http://b:9000/two/x>"),
+                ("connection", b"<http://b:9000/two/x>"),
             ]
         );
     }

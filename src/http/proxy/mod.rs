@@ -1,41 +1,38 @@
 //! Proxied backends: a request goes to an upstream over HTTP/1.1, its response comes back as content.
 //!
-//! Both bodies stream, with their trailers; nothing is collected and nothing is read that is not asked
-//! for. The pace is not made here: a slow reader is felt by the upstream because its socket is not read.
+//! Both bodies stream, with their trailers; nothing is collected, and nothing is read ahead of demand. Pacing is done
+//! elsewhere: it slows the upstream because its socket is then not read.
 //!
-//! - **Host.** The upstream is told its own host, the client's is in `Forwarded` and
-//!   `X-Forwarded-Host`; see [`HostPolicy`].
-//! - **Interim responses** (103 Early Hints, 102 Processing and the like) are passed on to clients that take
-//!   them, see [`Interim`]; each begins the time for the answer anew, and all together may not be larger than a
-//!   head. `100 Continue` is this server's own, sent when the upstream is there to take the body.
-//! - **Early answers.** An upload goes on beside an answer that has begun, and stops where the answer ends
-//!   first.
-//! - **Claims.** `Forwarded`, `X-Forwarded-*` and `X-Real-IP` pass from a trusted peer only, look-alikes with
-//!   `_` from nobody, and in trailers none.
-//! - **Trailers** go on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
+//! - **Host.** The upstream is sent its own host; the client's is in `Forwarded` and `X-Forwarded-Host`; see [`HostPolicy`].
+//! - **Interim responses** (103 Early Hints, 102 Processing and others) are passed on to clients that accept them, see
+//!   [`Interim`]; each restarts the response timeout, and together they may not be larger than a head.
+//!   `100 Continue` is sent by this server, when the upstream is ready for the body.
+//! - **Early responses.** An upload continues while a response arrives, and stops if the response ends first.
+//! - **Claims.** `Forwarded`, `X-Forwarded-*` and `X-Real-IP` are passed on from trusted peers only; spellings with `_`
+//!   never, and none in trailers.
+//! - **Trailers** are passed on if the message announced them by `Trailer`, and to an HTTP/1.1 client if it
 //!   asked for them by `TE`; hyper drops others.
-//! - **`X-Accel-Limit-Rate` and `X-Accel-Buffering`** are nginx's fields, see [`Accel`]. Others of the
-//!   family (`-Redirect`, `-Expires`, `-Charset`) mean nothing here and pass.
-//! - **`Location`**, `Content-Location` and `Refresh` that name the upstream's own origin name the route's path
-//!   instead; see [`ProxySource::map_location`].
-//! - **Upgrades** work from HTTP/1.1 to HTTP/1.1, for every protocol but HTTP/2; see [`Tunnel`].
+//! - **`X-Accel-Limit-Rate` and `X-Accel-Buffering`** are nginx's fields, see [`Accel`]. Other `X-Accel-` fields
+//!   (`-Redirect`, `-Expires`, `-Charset`) are passed on unread.
+//! - **`Location`**, `Content-Location` and `Refresh` with the upstream's own origin are rewritten to the route's path; see [`ProxySource::map_location`].
+//! - **Upgrades** are relayed from HTTP/1.1 to HTTP/1.1, for every protocol but HTTP/2; see [`Tunnel`].
 //!
-//! Knows neither routes nor chains but for [`relay`], which paces a tunnel.
+//! Knows neither routes nor chains, except that [`relay`] paces a tunnel.
 
-mod asking;
+mod connection;
 mod connector;
 mod failure;
 mod forwarded;
 mod hop;
-mod kept;
-mod link;
+mod idle_pool;
 mod location;
 mod max_forwards;
 mod pool;
-mod receiving;
 mod request;
+mod request_body;
 mod response;
-mod sending;
+mod response_body;
+mod round_trip;
 mod settings;
 mod target;
 mod tunnel;
@@ -65,29 +62,29 @@ pub use settings::ProxySource;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
 pub use upstream::{HostPolicy, UpstreamUrl};
 
-use asking::Listening;
 use failure::Failure;
 use pool::{Answer, Pool};
-use receiving::Receiving;
-use sending::{Progress, Sending};
+use request_body::{Progress, TrackedBody};
+use response_body::ResponseBody;
+use round_trip::HeadOptions;
 
-/// One route's upstream, with its kept connections.
+/// One route's upstream, with its idle connections.
 pub struct Proxy {
     source: ProxySource,
-    /// The path of the route, which is where the upstream's own path stands at this end.
+    /// The path of the route, which `Location`s of the upstream are mapped to.
     route: String,
     /// The upstream's URL, for log lines.
     name: Arc<str>,
     pool: Pool,
-    /// For the lines about requests that failed.
+    /// Bounds the log lines about failed requests.
     failures: Arc<LogBound>,
     clock: Arc<dyn Clock>,
 }
 
 impl Proxy {
-    /// A proxy to the upstream of `source`, with no connections yet. Its timeouts run on `clock`.
+    /// Creates a proxy to the upstream of `source`. Its timeouts run on `clock`.
     ///
-    /// `pace` is the route's for each response; it sizes the buffers before it and paces nothing.
+    /// `pace` is the route's pace of a response. It only sizes receive buffers; nothing is paced here.
     pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
         let clock: Arc<dyn Clock> = clock;
         let pool = Pool::new(&source, pace, Arc::clone(&clock));
@@ -95,23 +92,21 @@ impl Proxy {
         Self { name, route: "/".to_owned(), pool, failures, clock, source }
     }
 
-    /// Has it stand at the route `path` instead of `/`, which is what the upstream's own addresses are mapped
-    /// back to.
+    /// Sets the route's path, to which the upstream's own `Location`s are mapped. Default `/`.
     pub(super) fn at(self, path: &str) -> Self {
         Self { route: path.to_owned(), ..self }
     }
 
-    /// Passes a request on and answers with what the upstream does, as soon as its head is there.
+    /// Forwards a request and returns the upstream's response once its head was read.
     ///
-    /// `rest` is the path behind the route's prefix, without the slash between them; it counts where the
-    /// upstream's URL has a path.
+    /// `rest` is the path after the route's prefix, without the slash between them; it is used if the upstream's URL has
+    /// a path.
     ///
-    /// Never fails: what goes wrong before the head is a response too (502, 504, or 400, 408 and 501
-    /// where it is the client's fault), with one log line. What goes wrong later is
-    /// [`Bucket::Error`](crate::brigade::Bucket::Error) in the content, never a short end; whoever sends
-    /// the content logs that.
+    /// Never fails: an error before the head becomes a response (502 or 504, or 400, 408 and 501 for errors of the
+    /// client) and one log line. A later error is a [`Bucket::Error`](crate::brigade::Bucket::Error) in the content,
+    /// never a short end; the task that sends the content logs it.
     ///
-    /// In the response's extensions may be an [`Accel`], and with status 101 a [`Tunnel`].
+    /// The response's extensions may have an [`Accel`], and with status 101 have a [`Tunnel`].
     ///
     /// Cancel safe: dropping the future, or the response, closes the connection to the upstream.
     pub async fn respond(
@@ -138,7 +133,7 @@ impl Proxy {
         let (mut head, body) = request.into_parts();
         let interim = head.extensions.remove::<Interim>();
         let progress = Progress::new(Arc::clone(&self.clock));
-        let body = Sending::new(body, progress.clone());
+        let body = TrackedBody::new(body, progress.clone());
         let uploads = !body.is_empty();
         let refused = |refusal: request::Refusal| answer::plain(refusal.status, refusal.text);
         if let Some(answer) = max_forwards::count_down(&mut head).map_err(refused)? {
@@ -152,23 +147,23 @@ impl Proxy {
         };
         let method = outgoing.head.method.clone();
         let answered = async {
-            let listening = Listening::new(&self.source, interim, progress.clone());
-            let sent = self.pool.send(&outgoing.head, body, &listening).await;
+            let options = HeadOptions::new(&self.source, interim, progress.clone());
+            let sent = self.pool.send(&outgoing.head, body, &options).await;
             sent.map_err(|error| Failure::of(&error))
         };
         let stalled = async { Err(Failure::stalled(progress.stalled(self.source.response_timeout).await)) };
-        let Answer { head, link, upload } = future::or(answered, stalled).await.map_err(fail)?;
+        let Answer { head, connection, upload } = future::or(answered, stalled).await.map_err(fail)?;
 
         let framing =
             framing_of(&head, &method).map_err(|error| fail(Failure::broken(&error.to_string())))?;
-        let back = keeps_connection(&head).then(|| self.pool.kept());
+        let back = keeps_connection(&head).then(|| self.pool.idle_pool());
         let mut returning =
             response::returning(head, outgoing.upgrade, &self.source, &self.route).map_err(fail)?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
-            returning.head.extensions.insert(Tunnel::new(client, link, self.source.tunnel_timeout));
+            returning.head.extensions.insert(Tunnel::new(client, connection, self.source.tunnel_timeout));
             return Ok(Response::from_parts(returning.head, Content::Empty));
         }
-        let body = Receiving::new(link, framing, back, upload);
+        let body = ResponseBody::new(connection, framing, back, upload);
         let content = if body.is_over() {
             Content::Empty
         } else {

@@ -1,16 +1,16 @@
-//! A request's way to a connection, and the one retry that a stale one is worth.
+//! Chooses a connection for a request, and retries once if an idle one turns out to be closed.
 
 use std::sync::Arc;
 
 use http::{request, response};
 
 use super::ProxySource;
-use super::asking::{AskError, Listening, ask};
+use super::connection::Connection;
 use super::connector::Connector;
-use super::kept::Kept;
-use super::link::Link;
+use super::idle_pool::IdlePool;
 use super::request::is_idempotent;
-use super::sending::Sending;
+use super::request_body::TrackedBody;
+use super::round_trip::{HeadOptions, RoundTripError, round_trip};
 use super::upload::{Pump, Upload};
 use crate::clock::Clock;
 use crate::limit::Rate;
@@ -18,68 +18,67 @@ use crate::limit::Rate;
 /// The connections of one route to its upstream.
 pub(super) struct Pool {
     connector: Connector,
-    kept: Arc<Kept>,
+    idle: Arc<IdlePool>,
 }
 
-/// An answer whose head has come.
+/// A response whose head was read.
 pub(super) struct Answer {
     pub(super) head: response::Parts,
-    /// Where the content comes.
-    pub(super) link: Link,
-    /// The request's body, if it is still on its way.
+    /// The connection that the content comes on.
+    pub(super) connection: Connection,
+    /// The rest of the request's body, if it is still being sent.
     pub(super) upload: Option<Pump>,
 }
 
 impl Pool {
     /// An empty pool. Its timeouts run on `clock`.
     pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
-        let kept = Kept::new(source.idle_connections, source.idle_connection_timeout, Arc::clone(&clock));
-        Self { connector: Connector::new(source, pace, clock), kept }
+        let idle = IdlePool::new(source.idle_connections, source.idle_connection_timeout, Arc::clone(&clock));
+        Self { connector: Connector::new(source, pace, clock), idle }
     }
 
-    /// Where a connection goes when its exchange is over.
-    pub(super) fn kept(&self) -> Arc<Kept> {
-        Arc::clone(&self.kept)
+    /// The pool that a connection returns to after its exchange.
+    pub(super) fn idle_pool(&self) -> Arc<IdlePool> {
+        Arc::clone(&self.idle)
     }
 
     /// Sends a request and waits for the response's head.
     ///
-    /// A request of which no byte could be written moves on to another connection: nothing was said to
-    /// anybody. One that met a connection the upstream had closed, and got no byte in answer, is sent once
-    /// more on a new connection if it has no body and its method is idempotent (RFC 9110 §9.2.2); never
-    /// twice.
+    /// A request of which no byte was written moves on to another connection. A request on an idle connection that got
+    /// no byte of a response is sent once more, on a new connection, if it has no body and its method is idempotent
+    /// (RFC 9110 §9.2.2).
     ///
     /// Cancel safe: dropping the future closes the connection.
     pub(super) async fn send(
         &self,
         head: &request::Parts,
-        body: Sending,
-        listening: &Listening,
-    ) -> Result<Answer, AskError> {
+        body: TrackedBody,
+        options: &HeadOptions,
+    ) -> Result<Answer, RoundTripError> {
         let mut upload = Upload::new(head, body);
-        while let Some(link) = self.kept.take() {
-            let error = match ask(link, &mut upload, listening).await {
+        while let Some(connection) = self.idle.take() {
+            let error = match round_trip(connection, &mut upload, options).await {
                 Ok(answered) => return Ok(Answer::new(answered, upload)),
                 Err(error) => error,
             };
             match error {
-                AskError::Unsent(_) => {}
-                AskError::Unanswered(_) if is_idempotent(&head.method) && upload.begin_again() => {
-                    log::debug!(error:% = error; "a kept connection was closed by the upstream; trying anew");
+                RoundTripError::Unsent(_) => {}
+                RoundTripError::Unanswered(_) if is_idempotent(&head.method) && upload.try_restart() => {
+                    log::debug!(error:% = error; "upstream closed an idle connection; retrying on a new one");
                     break;
                 }
                 _ => return Err(error),
             }
         }
-        let link = self.connector.connect().await.map_err(AskError::Connect)?;
-        let answered = ask(link, &mut upload, listening).await?;
+        let connection = self.connector.connect().await.map_err(RoundTripError::Connect)?;
+        let answered = round_trip(connection, &mut upload, options).await?;
         Ok(Answer::new(answered, upload))
     }
 }
 
 impl Answer {
-    fn new((head, mut link): (response::Parts, Link), upload: Upload) -> Self {
-        let upload = (!upload.is_over()).then(|| Pump::start(upload, link.socket().twin()));
-        Self { head, link, upload }
+    fn new((head, mut connection): (response::Parts, Connection), upload: Upload) -> Self {
+        let upload = (!upload.is_over()).then(|| Pump::start(upload, connection.socket().twin()));
+        Self { head, connection, upload }
     }
 }

@@ -1,4 +1,4 @@
-//! The request's head on its way to the upstream.
+//! Turns the client's request head into the upstream's.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, HOST, HeaderMap, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
@@ -13,23 +13,23 @@ use super::upstream::HostPolicy;
 use crate::http::source::Client;
 use crate::http1::{Malformed, content_length, expects_continue, has_token, strip_request};
 
-/// A request's head as the upstream gets it.
+/// A request's head for the upstream.
 #[derive(Debug)]
 pub(super) struct Outgoing {
     pub(super) head: request::Parts,
-    /// Whether the client offered to change protocols, and the upstream is told.
+    /// Whether the client's offer to change protocols is forwarded.
     pub(super) upgrade: bool,
 }
 
-/// Why a request is not passed on, with words for the client.
+/// Why a request is not forwarded, with a text for the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Refusal {
     pub(super) status: StatusCode,
     pub(super) text: &'static str,
 }
 
-/// Turns a client's head into the upstream's: HTTP/1.1, other target and host, without what concerns
-/// the client's connection alone, with who asked. `rest` is the path behind the route's prefix.
+/// Turns a client's head into the upstream's: HTTP/1.1, with the upstream's target and host, without hop-by-hop fields,
+/// and with `Forwarded`. `rest` is the path after the route's prefix.
 pub(super) fn outgoing(
     mut received: request::Parts,
     rest: &str,
@@ -38,31 +38,34 @@ pub(super) fn outgoing(
     source: &ProxySource,
 ) -> Result<Outgoing, Refusal> {
     if received.method == Method::CONNECT {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."));
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported."));
     }
     if !hop::is_plain_transfer(&received.headers).map_err(Refusal::unreadable)? {
-        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "Only the transfer coding chunked is known."));
+        return Err(Refusal::new(
+            StatusCode::NOT_IMPLEMENTED,
+            "The only supported transfer coding is chunked.",
+        ));
     }
     let uri = target::map(&source.upstream, rest, &received.uri).map_err(Refusal::unmappable)?;
     let host = asked_host(&received);
 
     let fields = &mut received.headers;
-    // An upgrade with a body is not worth its traps: the server may answer in the old protocol first.
+    // An upgrade with a body is not forwarded: the upstream may respond in the old protocol first.
     let upgrade = hop::upgrade(fields).map_err(Refusal::unreadable)?;
     let upgrade = upgrade.filter(|_| received.version == Version::HTTP_11 && !has_body);
     let wants_trailers = has_token(fields, &TE, "trailers").map_err(Refusal::unreadable)?;
-    // Where both are given the transfer coding counts, and the length must not go on (RFC 9112 §6.3).
+    // The transfer coding overrides the length, which must not be forwarded (RFC 9112 §6.3).
     let coded = fields.contains_key(TRANSFER_ENCODING);
     let length = content_length(fields).map_err(|_| Refusal::length())?.filter(|_| !coded);
     if !has_body && length.is_some_and(|length| length > 0) {
         return Err(Refusal::length());
     }
-    // Before `Connection` is obeyed: it may name them, and who asks is told to the backend all the same.
+    // Read before `Connection` is obeyed, which may name them: the upstream learns the client in any case.
     let claims = forwarded::claims(fields, client);
     hop::strip(fields).map_err(Refusal::unreadable)?;
     strip_request(fields, claims.is_some());
-    // The expectation is met here: the client is told to continue when its body is first asked for. One of
-    // HTTP/1.0 cannot mean it.
+    // This hop meets the expectation: 100 Continue is sent when the body is first polled. A client of HTTP/1.0 cannot
+    // mean it.
     if fields.contains_key(EXPECT) && !expects_continue(fields) && received.version != Version::HTTP_10 {
         let text = "The request expects something else than 100-continue.";
         return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, text));
@@ -86,7 +89,7 @@ pub(super) fn outgoing(
         fields.insert(HOST, host);
     }
 
-    // The framing is ours and not the client's to take away: `Connection` may have named the length.
+    // The framing is this hop's: `Connection` may have named the length.
     fields.remove(CONTENT_LENGTH);
     match length {
         Some(length) => drop(fields.insert(CONTENT_LENGTH, HeaderValue::from(length))),
@@ -117,7 +120,7 @@ pub(super) fn outgoing(
 /// (RFC 9112 §3.2.2, RFC 9113 §8.3.1).
 fn asked_host(received: &request::Parts) -> Option<HeaderValue> {
     match received.uri.authority() {
-        // User names are no part of a host.
+        // A user name is not part of the host.
         Some(authority) => {
             let host = authority.as_str().rsplit('@').next()?;
             HeaderValue::from_str(host).ok()
@@ -126,7 +129,7 @@ fn asked_host(received: &request::Parts) -> Option<HeaderValue> {
     }
 }
 
-/// HTTP/2 may cut cookies into crumbs; HTTP/1.1 knows one line (RFC 9113 §8.2.3).
+/// Joins `Cookie` fields: HTTP/2 may split them, HTTP/1.1 has one (RFC 9113 §8.2.3).
 fn join_cookies(fields: &mut HeaderMap) {
     if fields.get_all(COOKIE).iter().nth(1).is_none() {
         return;
@@ -148,7 +151,7 @@ impl Refusal {
     }
 
     pub(super) fn max_forwards() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "The request's Max-Forwards is not one number.")
+        Self::new(StatusCode::BAD_REQUEST, "The request's Max-Forwards is not a number.")
     }
 
     fn length() -> Self {

@@ -1,4 +1,4 @@
-//! The response's head on its way to the client.
+//! Turns the upstream's response head into the client's.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
@@ -15,55 +15,56 @@ use crate::limit::Rate;
 const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 
-/// What an upstream asked for this one response by nginx's `X-Accel-*` fields. The server finds it in
-/// the response's extensions, where the route honours such wishes and the upstream had one.
+/// What an upstream set for one response by nginx's `X-Accel-*` fields. It is in the response's extensions if the
+/// route honours these fields and the upstream sent one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Accel {
-    /// `X-Accel-Limit-Rate`, bytes per second: `Some(None)`, spelled `0`, is no limit; `None` is no wish.
+    /// `X-Accel-Limit-Rate`, bytes per second: `Some(None)`, sent as `0`, is no limit; `None` is no such field.
     pub limit_rate: Option<Option<Rate>>,
-    /// `X-Accel-Buffering`: `no` wants each piece to go on at once. Nothing is buffered here anyway, but
-    /// filters are told to hand on what they have after each piece.
+    /// `X-Accel-Buffering`: with `no` each piece is forwarded at once. Nothing is buffered here in any case, but filters
+    /// are flushed after each piece.
     pub buffering: Option<bool>,
 }
 
 impl Accel {
-    /// Takes the wishes out of the fields. Those that cannot be read are none.
+    /// Removes these fields and reads them. Invalid ones are ignored.
     fn take(fields: &mut HeaderMap) -> Self {
         Self {
-            limit_rate: wish(fields, X_ACCEL_LIMIT_RATE, |text| {
+            limit_rate: read_field(fields, X_ACCEL_LIMIT_RATE, |text| {
                 let digits = text.bytes().all(|byte| byte.is_ascii_digit());
                 text.parse().ok().filter(|_| digits).map(Rate::or_unlimited)
             }),
-            buffering: wish(fields, X_ACCEL_BUFFERING, |text| match text.to_ascii_lowercase().as_str() {
-                "yes" => Some(true),
-                "no" => Some(false),
-                _ => None,
+            buffering: read_field(fields, X_ACCEL_BUFFERING, |text| {
+                match text.to_ascii_lowercase().as_str() {
+                    "yes" => Some(true),
+                    "no" => Some(false),
+                    _ => None,
+                }
             }),
         }
     }
 }
 
-fn wish<T>(fields: &mut HeaderMap, name: HeaderName, read: impl Fn(&str) -> Option<T>) -> Option<T> {
+fn read_field<T>(fields: &mut HeaderMap, name: HeaderName, read: impl Fn(&str) -> Option<T>) -> Option<T> {
     let value = fields.remove(&name)?;
     let wish = value.to_str().ok().and_then(read);
     if wish.is_none() {
-        log::debug!(field = name.as_str(), value:? = value; "an upstream's wish cannot be read and is ignored");
+        log::debug!(field = name.as_str(), value:? = value; "invalid X-Accel field ignored");
     }
     wish
 }
 
-/// A response's head as the client gets it.
+/// A response's head for the client.
 #[derive(Debug)]
 pub(super) struct Returning {
     pub(super) head: response::Parts,
-    /// Whether pieces are to go on one by one: an event stream, or the upstream's wish.
+    /// Whether to flush after each piece: for an event stream, or if the upstream asked for it.
     pub(super) flush: bool,
 }
 
-/// Turns an upstream's head into the client's: without what concerns the upstream's connection alone.
+/// Turns an upstream's head into the client's: removes hop-by-hop fields, and maps `Location` to `route`.
 ///
-/// `upgrade` says whether a change of protocols was asked for; without that 101 is no answer. The upstream's
-/// own path stands at `route` here.
+/// `upgrade` says whether the request asked to change protocols; if not, 101 is an error.
 pub(super) fn returning(
     mut received: response::Parts,
     upgrade: bool,
@@ -77,13 +78,13 @@ pub(super) fn returning(
     }
     let protocol = hop::upgrade(fields).map_err(broken)?;
     if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {
-        return Err(Failure::broken("a change of protocols that was not asked for"));
+        return Err(Failure::broken("101 without a request to upgrade"));
     }
-    // The transfer coding counts, and the length must not go on (RFC 9112 §6.3).
+    // The transfer coding overrides the length, which must not be forwarded (RFC 9112 §6.3).
     let length =
         if fields.contains_key(TRANSFER_ENCODING) { None } else { content_length(fields).map_err(broken)? };
     hop::strip(fields).map_err(broken)?;
-    // Told once, whatever `Connection` named: the framing is ours.
+    // Sent once, even if `Connection` named it: the framing is this hop's.
     fields.remove(CONTENT_LENGTH);
     if let Some(length) = length {
         fields.insert(CONTENT_LENGTH, HeaderValue::from(length));
@@ -120,8 +121,8 @@ pub(super) fn returning(
     Ok(Returning { head: received, flush: events || accel.buffering == Some(false) })
 }
 
-/// What goes on of an interim head. Its fields mean nothing for the answer (RFC 9110, section 15.2), so those
-/// about its framing and its pace do not go on.
+/// Prepares an interim head for the client. It has no bearing on the final response (RFC 9110, section 15.2), so fields
+/// about framing and pace are removed.
 ///
 /// # Errors
 /// `Connection` cannot be read.
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn wishes_are_read_and_always_taken_out() {
+    fn accel_fields_are_read_and_always_removed() {
         let rate = |bytes| Some(Rate::or_unlimited(bytes));
         for (limit, buffering, expected) in [
             ("1024", "no", Accel { limit_rate: rate(1024), buffering: Some(false) }),
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_an_event_stream_go_on_one_by_one() {
+    fn an_event_stream_is_flushed_after_each_piece() {
         for (kind, flush) in
             [("text/event-stream", true), ("Text/Event-Stream; charset=utf-8", true), ("text/plain", false)]
         {
@@ -189,14 +190,14 @@ mod tests {
     }
 
     #[test]
-    fn a_length_beside_a_transfer_coding_goes_no_further() {
+    fn a_length_beside_a_transfer_coding_is_not_forwarded() {
         let lines = [("transfer-encoding", "chunked"), ("content-length", "3"), ("connection", "close")];
         let returning = passed(head(200, &lines), false, true).unwrap();
         assert_eq!(returning.head.headers.len(), 1, "Via alone: {:?}", returning.head.headers);
     }
 
     #[test]
-    fn a_coding_that_is_not_undone_here_is_a_failure() {
+    fn an_unknown_transfer_coding_is_a_failure() {
         assert!(passed(head(200, &[("transfer-encoding", "gzip, chunked")]), false, true).is_err());
     }
 
@@ -229,9 +230,9 @@ mod tests {
     }
 
     #[test]
-    fn an_interim_head_goes_on_without_what_concerns_the_upstreams_connection() {
+    fn an_interim_head_is_forwarded_without_hop_by_hop_fields() {
         let lines = [
-            ("link", "</x>; rel=preload"),
+            ("connection", "</x>; rel=preload"),
             ("connection", "x-hop"),
             ("x-hop", "1"),
             ("content-length", "5"),

@@ -1,20 +1,20 @@
-//! Where a request goes: how its path is mapped onto the upstream's URL.
+//! Maps a request's path onto the upstream's URL.
 
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
 use super::upstream::{UpstreamUrl, climbs};
 
-/// The URI to ask `upstream` for when a client asks for `uri`, of which `rest` is the path behind
-/// the route's prefix, without the slash between them.
+/// The upstream's URI for a request for `uri`, of which `rest` is the path after the route's prefix, without the slash
+/// between them.
 ///
-/// nginx's rule for `proxy_pass`: where the upstream's URL has a path, and be it `/`, the prefix is
-/// replaced by it; else the path passes whole. The query passes, and nothing is decoded or encoded
-/// anew. Unlike nginx, which pastes letter for letter, one slash always stands between path and rest:
-/// `/api/x` is `/base/x` also where the URL ends in `/base`.
+/// nginx's rule for `proxy_pass`: a path in the upstream's URL, even `/`, replaces the route's prefix; without one the
+/// path is passed on whole. The query is passed on, and nothing is decoded or re-encoded. Unlike nginx, which
+/// concatenates, there is always one slash between base and rest: `/api/x` becomes `/base/x` also if the URL ends in
+/// `/base`.
 ///
-/// A path that climbs (`..` in whatever spelling) is refused: what it means differs from server
-/// to server, and it could leave the base or the route.
+/// A path with a `..` segment in any spelling is refused: servers differ in what it means, and it could leave the base
+/// or the route.
 pub(super) fn map(upstream: &UpstreamUrl, rest: &str, uri: &Uri) -> Result<Uri, Unmappable> {
     let path = uri.path();
     if !path.starts_with('/') {
@@ -41,7 +41,7 @@ pub(super) fn map(upstream: &UpstreamUrl, rest: &str, uri: &Uri) -> Result<Uri, 
         .map_err(|_| Unmappable::NoPath)
 }
 
-/// Why a request has no place at the upstream. The client's fault: 400.
+/// Why a path cannot be mapped. The client's fault: 400.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Unmappable {
     /// The target is not a path: `*`, or an authority.
@@ -60,7 +60,7 @@ mod tests {
     }
 
     #[test]
-    fn a_path_in_the_url_takes_the_prefixs_place_and_without_one_paths_stay() {
+    fn a_path_in_the_url_replaces_the_prefix_and_without_one_paths_stay() {
         for (upstream, rest, target, expected) in [
             ("http://b:9000", "", "/", "http://b:9000/"),
             ("http://b:9000", "x", "/api/x?y=1", "http://b:9000/api/x?y=1"),

@@ -1,4 +1,4 @@
-//! Tunnels: what a connection becomes when both sides agreed to change protocols.
+//! Tunnels: both connections after the sides agreed to change protocols (101).
 
 use std::future::poll_fn;
 use std::io;
@@ -11,50 +11,50 @@ use futures_lite::future;
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
 use http_body::Body;
 
-use super::link::Link;
+use super::connection::Connection;
 use crate::clock::{Clock, Sleep};
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
 use crate::http::upgrade::Upgrade;
 
-/// Most bytes on their way from the client to the upstream.
+/// Bytes buffered from the client to the upstream.
 const UPSTREAM_BUFFER: usize = 8 * 1024;
 
 /// The two connections of a change of protocols (101), found in the response's extensions.
 ///
-/// Whoever sends the response takes it and runs [`relay`]; both connections are handed over when the
-/// response has gone out.
+/// The task that sends the response takes it and runs [`relay`]; both connections are handed over once the response was
+/// sent.
 #[derive(Clone, Debug)]
 pub struct Tunnel {
     client: Upgrade,
-    /// Extensions must be clones; there is one connection.
-    upstream: Arc<Mutex<Option<Link>>>,
-    /// How long it may be without traffic.
+    /// Shared, since extensions must be `Clone` and there is one connection.
+    upstream: Arc<Mutex<Option<Connection>>>,
+    /// The idle timeout.
     idle: Duration,
 }
 
 /// How a tunnel ended.
 #[derive(Debug)]
 pub enum TunnelEnd {
-    /// Both sides closed; the bytes that went down to the client, and up to the upstream.
+    /// Both sides closed.
     Closed {
         /// Bytes to the client.
         down: u64,
         /// Bytes to the upstream.
         up: u64,
     },
-    /// It was cut, as nothing moved in either direction for so long.
+    /// Closed because nothing moved in either direction for this long.
     Idle(Duration),
     /// One side failed.
     Failed(io::Error),
 }
 
 impl Tunnel {
-    pub(super) fn new(client: Upgrade, upstream: Link, idle: Duration) -> Self {
+    pub(super) fn new(client: Upgrade, upstream: Connection, idle: Duration) -> Self {
         Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle }
     }
 
-    /// Adds what the client sends to `read`.
+    /// Adds the bytes that the client sends to `read`.
     pub(crate) fn counting(mut self, read: Arc<AtomicU64>) -> Self {
         self.client = self.client.counting(read);
         self
@@ -62,13 +62,13 @@ impl Tunnel {
 }
 
 /// Copies bytes both ways until both sides have closed, one fails, or nothing moves for the source's
-/// [`tunnel_timeout`](super::ProxySource::tunnel_timeout); says which.
+/// [`tunnel_timeout`](super::ProxySource::tunnel_timeout); returns which.
 ///
-/// What the upstream sends becomes the body that `paced` makes of it, and goes at its pace; what the client
-/// sends goes straight on. A side that closes only its sending half is heard to the end of the other's.
+/// What the upstream sends is paced by the body that `paced` makes of it; what the client sends is not paced. When one
+/// side closes its sending half, the other direction goes on to its own end.
 ///
-/// A tunnel has no framing, so a failure looks to the other side like an early close; the protocol
-/// inside must tell (WebSocket does).
+/// A tunnel has no framing, so a failure looks to the other side like an early close; the protocol inside must detect
+/// it (WebSocket does).
 pub async fn relay<B>(
     tunnel: Tunnel,
     paced: impl FnOnce(Content, Arc<dyn Clock>) -> B,
@@ -82,7 +82,7 @@ where
     let copying = async {
         let client = tunnel.client.await?;
         let upstream = tunnel.upstream.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel is another's"))?;
+        let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel was already taken"))?;
         let (from_client, to_client) = split(client);
         let (from_upstream, to_upstream) = split(upstream);
         let content = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
@@ -108,7 +108,7 @@ where
     future::or(copying, idling).await
 }
 
-/// Sends a body's bytes, closes behind them, and says how many they were.
+/// Sends a body, then closes. Returns the number of bytes.
 async fn send<B>(mut body: B, mut to: impl AsyncWrite + Unpin, moved: impl Fn()) -> io::Result<u64>
 where
     B: Body<Data = bytes::Bytes> + Unpin,
@@ -127,7 +127,7 @@ where
     Ok(sent)
 }
 
-/// Copies bytes to the end, closes behind them, and says how many they were.
+/// Copies bytes to the end, then closes. Returns their number.
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

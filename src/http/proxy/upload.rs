@@ -1,4 +1,4 @@
-//! A request on its way to the upstream: its head, and its body as it comes.
+//! Writes a request to the upstream: its head, and its body as it arrives.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -15,48 +15,48 @@ use futures_lite::io::AsyncWrite;
 use http::request;
 use http_body::{Body, Frame};
 
-use super::sending::Sending;
+use super::request_body::TrackedBody;
 use crate::http1::{Chunks, content_length, write_head};
 use crate::rt::{self, Socket};
 
-/// The most pieces of one write: the head, and a piece of the body between its framing.
+/// Pieces of one write: the head, and a piece of the body between its framing.
 const PIECES: usize = 4;
 
 /// A request that is being written.
 pub(super) struct Upload {
     head: Bytes,
-    body: Sending,
+    body: TrackedBody,
     framing: Framing,
-    /// What is written before more of the body is asked for.
+    /// Written before more of the body is polled for.
     pieces: VecDeque<Bytes>,
-    /// Whether all of the body is among the pieces, or was.
+    /// Whether the whole body is among the pieces or written.
     gathered: bool,
     written: u64,
 }
 
 enum Framing {
-    /// There are so many bytes left of the length that was told.
+    /// Bytes left of `Content-Length`.
     Length(u64),
     Chunks(Chunks),
 }
 
-/// Why a request did not go out.
+/// Why a request was not sent.
 #[derive(Debug)]
 pub(super) enum UploadError {
-    /// The client's body broke off, or is not as long as it said.
+    /// The client's body ended early, or is not as long as its `Content-Length`.
     Client,
-    /// The upstream does not take it.
+    /// Writing to the upstream failed.
     Upstream(io::Error),
 }
 
 impl Upload {
-    /// A request that has not begun. The head tells how its body is framed.
-    pub(super) fn new(head: &request::Parts, body: Sending) -> Self {
+    /// A request that has not begun. Its head says how the body is framed.
+    pub(super) fn new(head: &request::Parts, body: TrackedBody) -> Self {
         let mut text = BytesMut::with_capacity(1024);
         write_head(head, &mut text);
         let framing = match content_length(&head.headers) {
             Ok(Some(length)) => Framing::Length(length),
-            // A length that is none was refused before.
+            // An invalid length was refused before.
             Ok(None) | Err(_) => Framing::Chunks(Chunks::behind(&head.headers)),
         };
         let head = text.freeze();
@@ -64,18 +64,18 @@ impl Upload {
         Self { pieces: [head.clone()].into(), head, body, framing, gathered, written: 0 }
     }
 
-    /// Whether all of it has been written.
+    /// Whether the whole request was written.
     pub(super) fn is_over(&self) -> bool {
         self.gathered && self.pieces.is_empty()
     }
 
-    /// Whether any of it has been written.
+    /// Whether any byte was written.
     pub(super) fn has_begun(&self) -> bool {
         self.written > 0
     }
 
-    /// Begins anew, if the request has no body. Whether it does.
-    pub(super) fn begin_again(&mut self) -> bool {
+    /// Starts over if the request has no body. Returns whether it does.
+    pub(super) fn try_restart(&mut self) -> bool {
         let can = self.body.is_empty();
         if can {
             self.pieces = [self.head.clone()].into();
@@ -84,15 +84,15 @@ impl Upload {
         can
     }
 
-    /// Writes it, and asks for the body as it goes. Ready when all has been written. What was not written
-    /// yet when it fails can be written to another connection, if it has not begun.
+    /// Writes the request, polling for the body as it goes. Ready when all was written. After a failure before the first
+    /// byte the request can be written to another connection.
     pub(super) fn poll_send(
         &mut self,
         cx: &mut Context<'_>,
         to: &mut Socket,
     ) -> Poll<Result<(), UploadError>> {
         loop {
-            // The first piece of the body goes with the head, if it is there.
+            // A first piece of the body that is there is written together with the head.
             let pending = self.pieces.len() < 2 && !self.gathered && self.poll_gather(cx)?.is_pending();
             if self.pieces.is_empty() {
                 match (pending, self.gathered) {
@@ -115,7 +115,7 @@ impl Upload {
         }
     }
 
-    /// Puts the next frame of the body among the pieces.
+    /// Adds the next frame of the body to the pieces.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
         let frame = frame.transpose().map_err(|_| UploadError::Client)?;
@@ -161,14 +161,14 @@ impl Upload {
     }
 }
 
-/// An upload that goes on while the answer comes already. Dropping it stops the upload.
+/// An upload that continues while the response is read. Dropping it stops the upload.
 pub(super) struct Pump {
     over: Arc<AtomicBool>,
     stop: Event,
 }
 
 impl Pump {
-    /// Sends the rest to the upstream, in a task of its own: the answer may be waiting for its pace.
+    /// Sends the rest of the request in a task of its own, since the response may be waiting for its pace.
     pub(super) fn start(mut upload: Upload, mut to: Socket) -> Self {
         let pump = Self { over: Arc::default(), stop: Event::new() };
         let (over, stopped) = (Arc::clone(&pump.over), pump.stop.listen());
@@ -185,7 +185,7 @@ impl Pump {
         pump
     }
 
-    /// Whether all has been sent.
+    /// Whether the whole request was sent.
     pub(super) fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
     }

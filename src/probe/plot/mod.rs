@@ -6,16 +6,16 @@
 //! [`beside`] draws timelines of any origin: a small plot for each server, all on the same axes.
 
 mod axis;
-mod beside;
+mod canvas;
 mod lines;
-mod sheet;
+mod side_by_side;
 mod style;
 
 use std::time::Duration;
 
 use self::axis::Axis;
-pub use self::beside::{Panel, Series, beside};
-use self::sheet::{Axes, BYTES, Entry, LEFT, RIGHT, ROW, Sheet};
+use self::canvas::{Axes, BYTES, Canvas, Entry, LEFT, RIGHT, ROW};
+pub use self::side_by_side::{Panel, Series, beside};
 use self::style::COLOURS;
 use super::chunks::grouped;
 use super::pace::End;
@@ -86,23 +86,23 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
         Axis::of_bytes(fastest, lower_top + LOWER, lower_top, &["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"]);
     let rate = Axes { x: &x, y: &y };
 
-    let mut sheet = Sheet::new(height, "Bytes over time, as sluicegate probe saw them");
+    let mut canvas = Canvas::new(height, "Bytes over time, as sluicegate probe saw them");
     for (row, entry) in legend.iter().enumerate() {
-        sheet.entry(entry, LEFT, 26.0 + ROW * row as f64);
+        canvas.entry(entry, LEFT, 26.0 + ROW * row as f64);
     }
     let of = if report.summaries.iter().any(|summary| summary.connections.len() > 1) {
         " of a connection"
     } else {
         ""
     };
-    sheet.frame(bytes, &format!("{} so far{of}", bytes.y.unit), false);
-    sheet.frame(rate, &format!("{}{of}, {}", rate.y.unit, pause_words(&rates)), true);
+    canvas.frame(bytes, &format!("{} so far{of}", bytes.y.unit), false);
+    canvas.frame(rate, &format!("{}{of}, {}", rate.y.unit, pause_words(&rates)), true);
     for (n, probed) in outcome.probed.iter().enumerate() {
         let timelines: Vec<_> = probed.connections.iter().map(|seen| &seen.timeline).collect();
         if matches!(drawing(outcome, n), Drawing::Band) {
             let (band, mean) = lines::band(&timelines, until, &x, bytes.y);
-            sheet.path(&format!("band s{n}"), band);
-            sheet.path(&format!("line s{n}"), mean);
+            canvas.path(&format!("band s{n}"), band);
+            canvas.path(&format!("line s{n}"), mean);
             continue;
         }
         for (place, seen) in probed.connections.iter().enumerate() {
@@ -116,22 +116,22 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
                 _ if timelines.len() > 1 => format!("line thin s{n}"),
                 _ => format!("line s{n}"),
             };
-            sheet.steps(&class, &seen.timeline, end, bytes);
+            canvas.steps(&class, &seen.timeline, end, bytes);
         }
     }
     for (n, (parts, streams)) in rates.iter().enumerate() {
-        sheet.path(&format!("line s{n}"), lines::rates(parts, *streams, rate.x, rate.y));
+        canvas.path(&format!("line s{n}"), lines::rates(parts, *streams, rate.x, rate.y));
     }
     if let Some(wished) = wished {
         // Above from the first byte on.
         let level = rate.y.place(wished);
-        sheet.straight("goal", (LEFT, level), (RIGHT, level));
+        canvas.straight("goal", (LEFT, level), (RIGHT, level));
         let all = outcome.probed.iter().flat_map(|probed| &probed.connections);
         if let Some(first) = all.filter_map(|seen| seen.timeline.first()).min() {
-            sheet.pace(wished, first, until, bytes);
+            canvas.pace(wished, first, until, bytes);
         }
     }
-    sheet.text()
+    canvas.text()
 }
 
 /// The wished rate of one connection, in bytes per second.

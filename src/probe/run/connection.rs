@@ -14,7 +14,7 @@ use futures_lite::{FutureExt, future};
 use hyper::rt::Write;
 
 use super::Plan;
-use super::crew::Crew;
+use super::run_state::RunState;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::TokenBucket;
 use crate::probe::pace::End;
@@ -43,7 +43,7 @@ thread_local! {
 pub(super) struct Connection {
     plan: Arc<Plan>,
     target: usize,
-    crew: Arc<Crew>,
+    run_state: Arc<RunState>,
     seen: Mutex<Seen>,
 }
 
@@ -56,7 +56,12 @@ enum Stop {
 
 impl Connection {
     /// Starts its task.
-    pub(super) fn start(plan: &Arc<Plan>, target: usize, most: usize, crew: &Arc<Crew>) -> Arc<Self> {
+    pub(super) fn start(
+        plan: &Arc<Plan>,
+        target: usize,
+        most: usize,
+        run_state: &Arc<RunState>,
+    ) -> Arc<Self> {
         let seen = Seen {
             timeline: Timeline::new(most),
             asked: None,
@@ -66,17 +71,17 @@ impl Connection {
             end: End::At(plan.lasting),
             failure: None,
         };
-        let (plan, crew) = (Arc::clone(plan), Arc::clone(crew));
-        let connection = Arc::new(Self { plan, target, crew, seen: Mutex::new(seen) });
+        let (plan, run_state) = (Arc::clone(plan), Arc::clone(run_state));
+        let connection = Arc::new(Self { plan, target, run_state, seen: Mutex::new(seen) });
         let own = Arc::clone(&connection);
         rt::spawn(async move {
             let over = async {
-                own.crew.over().await;
+                own.run_state.over().await;
                 Err(Stop::Over)
             };
             let result = own.work().or(over).await;
             own.finish(result);
-            own.crew.is_done();
+            own.run_state.note_done();
         });
         connection
     }
@@ -89,7 +94,7 @@ impl Connection {
         }
         if seen.failure.is_none() && seen.answered.is_none() && !self.crew_ended_early(lasted) {
             seen.failure =
-                Some(format!("no byte came within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
+                Some(format!("no byte add_bytes within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
         }
         seen
     }
@@ -109,9 +114,9 @@ impl Connection {
 
     async fn work(&self) -> Result<(), Stop> {
         let dialled = self.dial().await;
-        self.crew.is_ready();
+        self.run_state.note_ready();
         let mut stream = dialled?;
-        let begin = self.crew.begun().await;
+        let begin = self.run_state.begun().await;
         let mut slow = self.plan.slow.map(|rate| {
             // What a wake-up that is late does not read in time it may read then, up to one interval's worth.
             TokenBucket::new(rate, rate.bytes_per_interval(), begin).starting_with(0)
@@ -215,7 +220,7 @@ impl Connection {
             if let Some(bucket) = slow {
                 bucket.consume(len as u64);
             }
-            if at >= self.plan.lasting && !response.is_whole() || self.crew.is_over() {
+            if at >= self.plan.lasting && !response.is_whole() || self.run_state.is_over() {
                 return Err(Stop::Over);
             }
         }
@@ -233,10 +238,10 @@ impl Connection {
         seen.answered.get_or_insert(at);
         if at <= self.plan.lasting {
             seen.timeline.record(at, taken.content);
-            self.crew.came(taken.content);
+            self.run_state.add_bytes(taken.content);
         }
         if taken.used < read.len() {
-            return Err(Stop::Failed("bytes came behind the end of the response".to_owned()));
+            return Err(Stop::Failed("bytes add_bytes behind the end of the response".to_owned()));
         }
         Ok(())
     }

@@ -4,7 +4,7 @@
 //! connection stands or has failed. It ends when every response has, at its time, or when it is told to.
 
 mod connection;
-mod crew;
+mod run_state;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use futures_lite::FutureExt;
 
 use self::connection::Connection;
-use self::crew::Crew;
+use self::run_state::RunState;
 use super::report::{Outcome, Probed};
 use super::target::Target;
 use crate::clock::{Clock, Sleep};
@@ -65,11 +65,12 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
     let clock = rt::clock();
     let all = plan.targets.len() * plan.connections;
     let most = (MAX_ARRIVALS / all.max(1)).clamp(256, 1 << 16);
-    let crew = Arc::new(Crew::new(all));
-    let _ending = crew.ends_when_dropped();
+    let run_state = Arc::new(RunState::new(all));
+    let _ending = run_state.ends_when_dropped();
     let connections: Vec<Vec<Arc<Connection>>> = (0..plan.targets.len())
         .map(|target| {
-            let connections = (0..plan.connections).map(|_| Connection::start(&plan, target, most, &crew));
+            let connections =
+                (0..plan.connections).map(|_| Connection::start(&plan, target, most, &run_state));
             connections.collect()
         })
         .collect();
@@ -79,14 +80,14 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
         true
     };
     let running = async {
-        crew.all_ready().await;
-        let begin = crew.begin(clock.now());
+        run_state.all_ready().await;
+        let begin = run_state.begin(clock.now());
         let deadline = begin + plan.lasting;
         let tell_until_deadline = async {
             let clock: Arc<dyn Clock> = clock.clone();
             let mut next = begin;
             loop {
-                let (bytes, active) = crew.progress();
+                let (bytes, active) = run_state.progress();
                 tell(Progress { elapsed: clock.now() - begin, bytes, active });
                 if clock.now() >= deadline {
                     break;
@@ -95,12 +96,12 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
                 Sleep::until(Arc::clone(&clock), next).await;
             }
         };
-        tell_until_deadline.or(crew.all_done()).await;
+        tell_until_deadline.or(run_state.all_done()).await;
         false
     };
     // The stop is looked at first: bytes without end must not outvote it.
     let interrupted = stopped.or(running).await;
-    let lasted = crew.end(clock.now()).min(plan.lasting);
+    let lasted = run_state.end(clock.now()).min(plan.lasting);
     let probed = plan.targets.iter().zip(connections).map(|(target, connections)| Probed {
         target: target.clone(),
         connections: connections.iter().map(|connection| connection.seen(lasted)).collect(),

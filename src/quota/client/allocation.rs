@@ -9,9 +9,9 @@ use std::task::{Context, Poll};
 
 use event_listener::Event;
 
-use super::purse::{Attempt, Purse};
+use super::local_bucket::{Attempt, LocalBucket};
 use super::settings::ResourceUse;
-use super::standing::{Lack, Share, ShareState, Standing, Word};
+use super::share::{Grant, LeasedShare, NoShare, Share, ShareState};
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::id::Id;
@@ -34,7 +34,7 @@ pub(super) struct Held {
     weight: u32,
     /// Micro-units a second; [`ALL`] is as much as there is.
     wants: AtomicU64,
-    purse: Mutex<Purse>,
+    tokens: Mutex<LocalBucket>,
     state: Mutex<State>,
     callbacks: Mutex<Vec<Callback>>,
     changed: Event,
@@ -44,7 +44,7 @@ pub(super) struct Held {
 }
 
 struct State {
-    standing: Standing,
+    leased: LeasedShare,
     /// What was told last to those who look on, and how often that was something new.
     told: Share,
     changes: u64,
@@ -54,18 +54,18 @@ const ALL: u64 = u64::MAX;
 
 impl Held {
     pub(super) fn new(resource: &ResourceUse, bell: Arc<Event>, clock: Arc<dyn Clock>) -> Self {
-        let standing = Standing::new(resource.safe_share_micros);
+        let leased = LeasedShare::new(resource.safe_share_micros);
         let now = clock.now();
-        let share = standing.share(now);
-        let mut purse = Purse::new(resource.burst);
-        purse.set(now, share.rate_micros, None);
+        let share = leased.share(now);
+        let mut tokens = LocalBucket::new(resource.burst);
+        tokens.set(now, share.rate_micros, None);
         Self {
             id: resource.id.clone(),
             unit: resource.unit,
             weight: resource.weight,
             wants: AtomicU64::new(resource.wants_micros.unwrap_or(ALL)),
-            purse: Mutex::new(purse),
-            state: Mutex::new(State { standing, told: share, changes: 0 }),
+            tokens: Mutex::new(tokens),
+            state: Mutex::new(State { leased, told: share, changes: 0 }),
             callbacks: Mutex::default(),
             changed: Event::new(),
             bell,
@@ -77,24 +77,24 @@ impl Held {
     pub(super) fn interest(&self, now: Instant) -> Interest {
         let state = self.state();
         // Nothing of a limit that cannot be spent; the interest stays, to hear when it is another one.
-        let is_other = matches!(state.standing.lack(), Some(Lack::OtherUnit { .. }));
+        let is_other = matches!(state.leased.no_share(), Some(NoShare::OtherUnit { .. }));
         let wants = if is_other { 0 } else { self.wants.load(Ordering::Relaxed) };
         Interest {
             resource: self.id.clone(),
             weight: self.weight,
             wants: (wants != ALL).then_some(wants),
-            applied: state.standing.applied(),
-            held: state.standing.held(now),
+            applied: state.leased.applied(),
+            held: state.leased.held(now),
         }
     }
 
     /// Applies a word of the server, and the lease it came with. Says whether to acknowledge it at once.
-    pub(super) fn hear(&self, word: Word, lease_until: Option<Instant>) -> bool {
+    pub(super) fn apply(&self, grant: Grant, lease_until: Option<Instant>) -> bool {
         let now = self.clock.now();
-        let lower = self.change(|standing| {
-            let lower = standing.hear(now, word);
+        let lower = self.change(|leased| {
+            let lower = leased.apply(now, grant);
             if let Some(until) = lease_until {
-                standing.renew(until);
+                leased.renew(until);
             }
             lower
         });
@@ -103,8 +103,8 @@ impl Held {
     }
 
     /// There is no share to be had.
-    pub(super) fn hear_lack(&self, lack: Lack) {
-        self.change(|standing| standing.hear_lack(lack));
+    pub(super) fn apply_no_share(&self, no_share: NoShare) {
+        self.change(|leased| leased.apply_no_share(no_share));
         self.tell();
     }
 
@@ -114,47 +114,49 @@ impl Held {
     }
 
     pub(super) fn close(&self) {
-        self.purse().close();
+        self.tokens().close();
     }
 
     /// When the share lapses.
     pub(super) fn lapses_at(&self) -> Option<Instant> {
-        self.state().standing.lapses(self.clock.now()).map(|(at, _)| at)
+        self.state().leased.lapses(self.clock.now()).map(|(at, _)| at)
     }
 
-    fn change<T>(&self, change: impl FnOnce(&mut Standing) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut LeasedShare) -> T) -> T {
         let mut state = self.state();
-        let result = change(&mut state.standing);
+        let result = change(&mut state.leased);
         let now = self.clock.now();
-        let (share, lapses) = (state.standing.share(now), state.standing.lapses(now));
+        let (share, lapses) = (state.leased.share(now), state.leased.lapses(now));
         // Within the state's lock, so that two changes do not come in another order here.
-        self.purse().set(now, share.rate_micros, lapses);
+        self.tokens().set(now, share.rate_micros, lapses);
         result
     }
 
     /// Tells those who look on if the share is another one.
     pub(super) fn tell(&self) {
         let mut state = self.state();
-        let share = state.standing.share(self.clock.now());
+        let share = state.leased.share(self.clock.now());
         if share == state.told {
             return;
         }
         let before = std::mem::replace(&mut state.told, share);
         state.changes += 1;
-        let lack = state.standing.lack();
+        let no_share = state.leased.no_share();
         drop(state);
-        self.log(before, share, lack);
+        self.log(before, share, no_share);
         for callback in &*self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) {
             callback(share);
         }
         self.changed.notify(usize::MAX);
     }
 
-    fn log(&self, before: Share, share: Share, lack: Option<Lack>) {
+    fn log(&self, before: Share, share: Share, no_share: Option<NoShare>) {
         let (resource, rate) = (&self.id, share.rate_micros as f64 / MICRO as f64);
-        let why = match lack {
-            Some(Lack::NoLimit) => "the quota server has no limit for this resource",
-            Some(Lack::OtherUnit { .. }) => "the quota server's limit of this resource is of the other unit",
+        let why = match no_share {
+            Some(NoShare::NoLimit) => "the quota server has no limit for this resource",
+            Some(NoShare::OtherUnit { .. }) => {
+                "the quota server's limit of this resource is of the other unit"
+            }
             None => "the quota server is lost and the lease has run out",
         };
         match share.state {
@@ -171,8 +173,8 @@ impl Held {
         }
     }
 
-    fn purse(&self) -> MutexGuard<'_, Purse> {
-        self.purse.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tokens(&self) -> MutexGuard<'_, LocalBucket> {
+        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -188,7 +190,7 @@ impl Allocation {
 
     /// The rate to spend at now, and why it is that.
     pub fn share(&self) -> Share {
-        self.0.state().standing.share(self.0.clock.now())
+        self.0.state().leased.share(self.0.clock.now())
     }
 
     /// Takes `n` units if they are there now and nobody waits for some; else takes none and says false.
@@ -196,7 +198,7 @@ impl Allocation {
     /// No call to the server: a lock and some arithmetic.
     pub fn try_acquire(&self, n: u64) -> bool {
         let now = self.0.clock.now();
-        self.0.purse().try_take(now, n.saturating_mul(MICRO))
+        self.0.tokens().try_take(now, n.saturating_mul(MICRO))
     }
 
     /// Takes `n` units, waiting for them behind those who came before. More than the burst pass once it is
@@ -271,7 +273,7 @@ impl Future for Acquire {
         let this = self.get_mut();
         loop {
             let now = this.held.clock.now();
-            let due = match this.held.purse().attempt(now, this.n, &mut this.ticket, cx.waker()) {
+            let due = match this.held.tokens().attempt(now, this.n, &mut this.ticket, cx.waker()) {
                 Attempt::Taken => return Poll::Ready(Ok(())),
                 Attempt::Closed => return Poll::Ready(Err(Closed)),
                 Attempt::NotYet(due) => due,
@@ -291,7 +293,7 @@ impl Future for Acquire {
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        self.held.purse().leave(&mut self.ticket);
+        self.held.tokens().leave(&mut self.ticket);
     }
 }
 

@@ -66,7 +66,7 @@ impl Dial {
         let clock: Arc<dyn Clock> = rt::clock();
         let late = async {
             Sleep::lasting(clock, self.timeout).await;
-            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting took too long"))
+            Err(io::Error::new(io::ErrorKind::TimedOut, "connecting to the quota server timed out"))
         };
         self.shake_hands().or(late).await
     }

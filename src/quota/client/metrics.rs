@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::gauge::ConstGauge;
 
-use super::standing::ShareState;
+use super::share::ShareState;
 use super::{Allocation, Shared};
 use crate::quota::limit::MICRO;
 

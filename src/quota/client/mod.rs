@@ -20,11 +20,11 @@
 mod allocation;
 mod backoff;
 mod channel;
+mod local_bucket;
 mod metrics;
-mod purse;
 mod session;
 mod settings;
-mod standing;
+mod share;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -41,10 +41,10 @@ use backoff::Chance;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Dial};
+pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
-pub use purse::Depth;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
-pub use standing::{Share, ShareState, Standing, Word};
+pub use share::{Grant, LeasedShare, Share, ShareState};
 
 /// A client of a quota server. Clones are the same client; when the last is dropped, it says farewell to
 /// the server in the background.

@@ -10,7 +10,7 @@ use tonic_types::StatusExt;
 use super::Shared;
 use super::backoff::Backoff;
 use super::channel::Calls;
-use super::standing::{Lack, Word};
+use super::share::{Grant, NoShare};
 use crate::clock::{Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::wire::{self, AllocationChanges};
@@ -163,7 +163,7 @@ impl Session<'_> {
                     Woken::Time => break,
                     Woken::Changes(None) => self.changes = None,
                     Woken::Changes(Some(changes)) => {
-                        if self.hear(&changes.allocations, changes.epoch, None) {
+                        if self.apply(&changes.allocations, changes.epoch, None) {
                             // The others wait for this acknowledgement.
                             pause = Duration::ZERO;
                         }
@@ -191,10 +191,10 @@ impl Session<'_> {
         let interval = wire::read_duration(answer.heartbeat_interval.as_ref()).max(LEAST);
         self.timeout = interval;
         self.epoch = answer.epoch;
-        let lower = self.hear(&answer.allocations, answer.epoch, Some(sent + lease));
+        let lower = self.apply(&answer.allocations, answer.epoch, Some(sent + lease));
         for resource in &answer.unlimited_resource_ids {
             if let Some(held) = shared.find(resource) {
-                held.hear_lack(Lack::NoLimit);
+                held.apply_no_share(NoShare::NoLimit);
             }
         }
         shared.heard(sent + lease);
@@ -207,17 +207,17 @@ impl Session<'_> {
     }
 
     /// Applies what the server says; says whether any share went down.
-    fn hear(&self, allocations: &[wire::Allocation], epoch: u64, lease_until: Option<Instant>) -> bool {
+    fn apply(&self, allocations: &[wire::Allocation], epoch: u64, lease_until: Option<Instant>) -> bool {
         let mut lower = false;
         for allocation in allocations {
             let Some(held) = self.shared.find(&allocation.resource_id) else { continue };
             if held.is_other_than(wire::read_unit(allocation.unit)) {
-                held.hear_lack(Lack::OtherUnit { version: allocation.version });
+                held.apply_no_share(NoShare::OtherUnit { version: allocation.version });
                 // Given back at once.
                 lower |= allocation.rate_micros > 0;
                 continue;
             }
-            let word = Word {
+            let grant = Grant {
                 epoch,
                 version: allocation.version,
                 rate: allocation.rate_micros,
@@ -225,7 +225,7 @@ impl Session<'_> {
                 clients: allocation.clients,
                 learning: allocation.learning,
             };
-            lower |= held.hear(word, lease_until);
+            lower |= held.apply(grant, lease_until);
         }
         lower
     }
@@ -253,7 +253,7 @@ impl Session<'_> {
             false
         };
         if !told.or(late).await {
-            log::debug!("the quota server did not hear the farewell; the lease runs out");
+            log::debug!("the quota server did not apply the farewell; the lease runs out");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::channel::Dial;
-use super::purse::Depth;
+use super::local_bucket::Depth;
 use crate::quota::Endpoint;
 use crate::quota::book::MAX_WEIGHT;
 use crate::quota::id::Id;

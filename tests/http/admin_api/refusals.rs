@@ -33,7 +33,7 @@ fn content_is_json_short_and_strict() {
         ("", 400, None, "not JSON"),
         ("{", 400, None, "not JSON"),
         ("{} {}", 400, None, "not JSON"),
-        ("[]", 422, None, "is to be an object"),
+        ("[]", 422, None, "must be an object"),
         ("{\"rate\": 0}", 422, Some("#/rate"), "not a rate"),
         ("{\"rate\": \"60\"}", 422, Some("#/rate"), "does not say its unit"),
         ("{\"rate\": \"fast\"}", 422, Some("#/rate"), "is not a rate"),

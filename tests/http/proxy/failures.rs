@@ -1,4 +1,4 @@
-//! What the client is told when there is no response to pass on.
+//! What the client is told when the upstream fails.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -128,7 +128,7 @@ fn nonsense_is_a_bad_gateway() {
         let (head, body) = Front::new(backend.source()).get();
         assert_eq!(
             (status(&head), body.as_str()),
-            ("502", "The upstream server gave no valid response.\n"),
+            ("502", "The upstream server sent an invalid response.\n"),
             "{:?}",
             nonsense.escape_ascii().to_string()
         );

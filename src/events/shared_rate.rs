@@ -10,7 +10,7 @@ use crate::limit::Rate;
 
 /// Events per second for all, and how many may leave at once.
 #[derive(Debug, Default)]
-pub(super) struct Cap(Mutex<State>);
+pub(super) struct SharedRate(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,7 +21,7 @@ struct State {
     arrival: u128,
 }
 
-impl Cap {
+impl SharedRate {
     /// Goes over to another rate; turns that were given stay.
     pub(super) fn set(&self, rate: Option<Rate>, burst: u64) {
         let mut state = self.lock();
@@ -45,7 +45,7 @@ impl Cap {
     }
 
     /// Takes a turn back that was not used.
-    pub(super) fn hand_back(&self) {
+    pub(super) fn give_back(&self) {
         let mut state = self.lock();
         state.arrival = state.arrival.saturating_sub(NANOS);
     }
@@ -63,29 +63,37 @@ mod tests {
 
     #[test]
     fn a_burst_leaves_at_once_and_then_one_by_one_without_drift() {
-        let cap = Cap::default();
-        assert_eq!(cap.turn(Instant::ZERO), Instant::ZERO, "no bound");
-        cap.set(Rate::or_unlimited(3), 2);
-        let turns: Vec<u64> = (0..5).map(|_| cap.turn(Instant::ZERO).as_nanos()).collect();
+        let shared_rate = SharedRate::default();
+        assert_eq!(shared_rate.turn(Instant::ZERO), Instant::ZERO, "no bound");
+        shared_rate.set(Rate::or_unlimited(3), 2);
+        let turns: Vec<u64> = (0..5).map(|_| shared_rate.turn(Instant::ZERO).as_nanos()).collect();
         assert_eq!(turns, [0, 0, 333_333_334, 666_666_667, 1_000_000_000]);
-        cap.hand_back();
-        assert_eq!(cap.turn(Instant::from_millis(100)).as_nanos(), 1_000_000_000);
+        shared_rate.give_back();
+        assert_eq!(shared_rate.turn(Instant::from_millis(100)).as_nanos(), 1_000_000_000);
         let later = Instant::from_millis(10_000);
-        assert_eq!([cap.turn(later), cap.turn(later)], [later; 2], "quiet time earns one burst");
-        assert!(cap.turn(later) > later);
+        assert_eq!(
+            [shared_rate.turn(later), shared_rate.turn(later)],
+            [later; 2],
+            "quiet time earns one burst"
+        );
+        assert!(shared_rate.turn(later) > later);
     }
 
     #[test]
     fn a_rate_that_is_taken_off_holds_nobody() {
-        let cap = Cap::default();
-        cap.set(Rate::or_unlimited(1), 1);
+        let shared_rate = SharedRate::default();
+        shared_rate.set(Rate::or_unlimited(1), 1);
         assert_eq!(
-            [cap.turn(Instant::ZERO), cap.turn(Instant::ZERO)].map(Instant::as_nanos),
+            [shared_rate.turn(Instant::ZERO), shared_rate.turn(Instant::ZERO)].map(Instant::as_nanos),
             [0, 1_000_000_000]
         );
-        cap.set(None, 1);
-        assert_eq!(cap.turn(Instant::ZERO), Instant::ZERO);
-        cap.set(Rate::or_unlimited(1), 1);
-        assert_eq!(cap.turn(Instant::ZERO), Instant::ZERO, "what was owed under the old rate is forgotten");
+        shared_rate.set(None, 1);
+        assert_eq!(shared_rate.turn(Instant::ZERO), Instant::ZERO);
+        shared_rate.set(Rate::or_unlimited(1), 1);
+        assert_eq!(
+            shared_rate.turn(Instant::ZERO),
+            Instant::ZERO,
+            "what was owed under the old rate is forgotten"
+        );
     }
 }

@@ -1,4 +1,4 @@
-//! A connection to the upstream, with what was read of it and belongs to what comes next.
+//! A connection to the upstream, with bytes that were read and not used yet.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,40 +10,39 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use crate::clock::Instant;
 use crate::rt::Socket;
 
-/// A connection. Dropping it closes it.
+/// A connection to the upstream. Dropping it closes it.
 #[derive(Debug)]
-pub(super) struct Link {
+pub(super) struct Connection {
     socket: Socket,
     unread: Bytes,
-    /// Until when it may be kept for another exchange; `None` is for ever.
+    /// When it must no longer be reused; `None` is never.
     until: Option<Instant>,
 }
 
-impl Link {
-    /// A connection on which nothing was said yet.
+impl Connection {
+    /// A connection without an exchange so far.
     pub(super) fn new(socket: Socket) -> Self {
         Self { socket, unread: Bytes::new(), until: None }
     }
 
-    /// The same, to be kept for another exchange only until then.
-    pub(super) fn until(self, until: Instant) -> Self {
+    /// Forbids reuse from `until` on.
+    pub(super) fn reusable_until(self, until: Instant) -> Self {
         Self { until: Some(until), ..self }
     }
 
-    /// What was read and not used yet.
+    /// Bytes that were read and not used yet.
     pub(super) fn unread(&mut self) -> &mut Bytes {
         &mut self.unread
     }
 
-    /// Reads at most `want` bytes more, behind what was read and not used; says how many, and none at the
-    /// end of the stream.
+    /// Reads at most `want` more bytes behind [`unread`](Self::unread). Returns how many; 0 at the end of the stream.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<usize>> {
         let more = ready!(self.socket.poll_read_bytes(cx, want))?;
         let len = more.len();
         if self.unread.is_empty() {
             self.unread = more;
         } else if len > 0 {
-            // Where nobody else holds them they grow in place: what comes byte by byte is not copied each time.
+            // Grows in place if nothing else holds the bytes, so that input byte by byte is not copied each time.
             let mut both = std::mem::take(&mut self.unread).try_into_mut().unwrap_or_else(|shared| {
                 let mut own = BytesMut::with_capacity(shared.len() + len);
                 own.extend_from_slice(&shared);
@@ -55,20 +54,20 @@ impl Link {
         Poll::Ready(Ok(len))
     }
 
-    /// Where requests are written.
+    /// The socket that requests are written to.
     pub(super) fn socket(&mut self) -> &mut Socket {
         &mut self.socket
     }
 
-    /// Whether it can carry another exchange: it may be kept so long, the upstream has not closed it, and has said
-    /// nothing that nobody asked for.
-    pub(super) fn is_fit(&self, now: Instant) -> bool {
+    /// Whether another exchange can use it: it has not expired, and the upstream neither closed it nor sent anything
+    /// unasked.
+    pub(super) fn is_reusable(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now < until) && self.unread.is_empty() && self.socket.is_quiet()
     }
 }
 
-/// For a tunnel, which begins with what came behind the head.
-impl AsyncRead for Link {
+/// For a tunnel, whose first bytes may have been read with the head.
+impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.unread.is_empty() {
             return self.socket.poll_read_slice(cx, buf);
@@ -79,7 +78,7 @@ impl AsyncRead for Link {
     }
 }
 
-impl AsyncWrite for Link {
+impl AsyncWrite for Connection {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         AsyncWrite::poll_write(Pin::new(&mut self.socket), cx, buf)
     }

@@ -1,4 +1,4 @@
-//! An answer's content as it comes from the upstream.
+//! The content of a response, read from the upstream.
 
 use std::io;
 use std::sync::Arc;
@@ -8,46 +8,52 @@ use bytes::{Buf, Bytes};
 use http::HeaderMap;
 use http_body::Frame;
 
-use super::kept::Kept;
-use super::link::Link;
+use super::connection::Connection;
+use super::idle_pool::IdlePool;
 use super::upload::Pump;
 use crate::generator::Pieces;
 use crate::http1::{Framing, Malformed};
 
-/// What one read takes beyond what is wanted where content comes in chunks: their framing is read with it.
+/// Bytes that one read of chunked content takes beyond what is wanted, for the chunks' framing.
 const FRAMING: usize = 32;
 
-/// Less than this of a chunk is put together with what else was read: content in tiny chunks must not cost
-/// a bucket for each, nor hold all it was read with.
+/// Parts smaller than this are copied together with what else was read: content in tiny chunks must not cost a bucket
+/// each, nor keep whole read buffers alive.
 const SMALL: usize = 512;
 
-/// The content behind a head. Dropping it before its end closes the connection.
-pub(super) struct Receiving {
-    /// `None`: all has come.
-    link: Option<Link>,
+/// The content after a head. Dropping it before its end closes the connection.
+pub(super) struct ResponseBody {
+    /// `None` once all was read.
+    connection: Option<Connection>,
     framing: Framing,
-    /// How many of the bytes read and not used are content.
+    /// How many of the unread bytes are known to be content.
     content: usize,
-    /// What came behind the content, and was not told yet.
+    /// Trailers that were read and not returned yet.
     trailers: Option<HeaderMap>,
-    /// What came behind the content was no framing, and that was not told yet.
+    /// A framing error after content, not returned yet.
     malformed: Option<Malformed>,
-    /// Where the connection goes at the end, if it can be asked again.
-    back: Option<Arc<Kept>>,
-    /// The request's body, if it is still on its way.
+    /// The pool that the connection returns to, if it can be reused.
+    back: Option<Arc<IdlePool>>,
+    /// The rest of the request's body, if it is still being sent.
     upload: Option<Pump>,
 }
 
-impl Receiving {
+impl ResponseBody {
     /// The content that comes on `link`, framed as the head says.
-    pub(super) fn new(link: Link, framing: Framing, back: Option<Arc<Kept>>, upload: Option<Pump>) -> Self {
+    pub(super) fn new(
+        connection: Connection,
+        framing: Framing,
+        back: Option<Arc<IdlePool>>,
+        upload: Option<Pump>,
+    ) -> Self {
         let (trailers, malformed) = (None, None);
-        let mut receiving = Self { link: Some(link), framing, content: 0, trailers, malformed, back, upload };
-        receiving.end_if_whole();
-        receiving
+        let mut response_body =
+            Self { connection: Some(connection), framing, content: 0, trailers, malformed, back, upload };
+        response_body.end_if_whole();
+        response_body
     }
 
-    /// When all has come the connection is free for others, before what came is used.
+    /// Returns the connection to the pool once all content was read.
     fn end_if_whole(&mut self) {
         if self.content > 0 || !self.framing.is_whole() {
             return;
@@ -60,14 +66,14 @@ impl Receiving {
             }
         }
         let sent = self.upload.take().is_none_or(|upload| upload.is_over());
-        if let (Some(link), Some(kept)) = (self.link.take(), self.back.take())
+        if let (Some(connection), Some(idle)) = (self.connection.take(), self.back.take())
             && sent
         {
-            kept.put(link);
+            idle.put(connection);
         }
     }
 
-    /// The next content in what was read, at most `most` bytes of it; empty if there is none.
+    /// The next content among the unread bytes, at most `most` bytes; empty if there is none.
     fn take(&mut self, most: usize) -> Result<Bytes, Malformed> {
         let first = self.take_part(most, usize::MAX)?;
         if first.is_empty() || first.len() >= SMALL {
@@ -84,21 +90,21 @@ impl Receiving {
                     }
                     gathered.extend_from_slice(&part);
                 }
-                // It is told behind what came before.
+                // Returned after the content before it.
                 Err(malformed) => {
                     self.malformed = Some(malformed);
                     break;
                 }
             }
         }
-        // A boxed slice has no spare room.
+        // A boxed slice has no spare capacity.
         Ok(if gathered.is_empty() { first } else { gathered.into_boxed_slice().into() })
     }
 
-    /// The next content of one chunk, if no more than `largest` is left of what was read of that.
+    /// The next content of one chunk, if at most `largest` unread bytes of it are left.
     fn take_part(&mut self, most: usize, largest: usize) -> Result<Bytes, Malformed> {
-        let Some(link) = &mut self.link else { return Ok(Bytes::new()) };
-        let unread = link.unread();
+        let Some(connection) = &mut self.connection else { return Ok(Bytes::new()) };
+        let unread = connection.unread();
         if self.content == 0 {
             let taken = self.framing.take(unread)?;
             unread.advance(taken.framing);
@@ -110,7 +116,7 @@ impl Receiving {
         let part = unread.split_to(self.content.min(most));
         self.content -= part.len();
         if unread.len() <= FRAMING {
-            // A rest of some bytes would keep a large buffer.
+            // A few bytes would keep a large buffer alive.
             *unread = Bytes::copy_from_slice(unread);
         }
         self.end_if_whole();
@@ -118,7 +124,7 @@ impl Receiving {
     }
 }
 
-impl Pieces for Receiving {
+impl Pieces for ResponseBody {
     type Error = io::Error;
 
     fn poll_piece(
@@ -134,18 +140,18 @@ impl Pieces for Receiving {
             if let Some(fields) = self.trailers.take() {
                 return Poll::Ready(Some(Ok(Frame::trailers(fields))));
             }
-            let Some(link) = &mut self.link else { return Poll::Ready(None) };
-            if link.unread().is_empty() {
+            let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+            if connection.unread().is_empty() {
                 let want = match &self.framing {
-                    // What comes behind the end is not ours to read.
+                    // Bytes after the end are not this response's.
                     Framing::Length(left) => usize::try_from(*left).map_or(want, |left| left.min(want)),
                     Framing::Chunked(_) => want.saturating_add(FRAMING),
                     Framing::Whole | Framing::UntilClose => want,
                 };
-                if ready!(link.poll_more(cx, want))? == 0 {
+                if ready!(connection.poll_more(cx, want))? == 0 {
                     let whole = self.framing.end();
-                    // An end is told, and nobody can ask again.
-                    self.link = None;
+                    // The connection is closed and cannot be reused.
+                    self.connection = None;
                     if whole {
                         return Poll::Ready(None);
                     }
@@ -160,9 +166,9 @@ impl Pieces for Receiving {
         }
     }
 
-    /// Trailers are not known to be none before they were asked for.
+    /// Chunked content may still have trailers.
     fn is_over(&self) -> bool {
-        self.link.is_none() && !matches!(self.framing, Framing::Chunked(_))
+        self.connection.is_none() && !matches!(self.framing, Framing::Chunked(_))
     }
 
     fn at_least(&self) -> u64 {
@@ -171,5 +177,5 @@ impl Pieces for Receiving {
 }
 
 #[cfg(test)]
-#[path = "receiving_tests.rs"]
+#[path = "response_body_tests.rs"]
 mod tests;

@@ -35,11 +35,11 @@ pub(super) struct Axes<'a> {
 }
 
 /// What has been drawn so far.
-pub(super) struct Sheet {
+pub(super) struct Canvas {
     drawn: Document,
 }
 
-impl Sheet {
+impl Canvas {
     /// An empty sheet. `title` is what it is called by those who do not see it.
     pub(super) fn new(height: f64, title: &str) -> Self {
         let mut name = Element::new("title");

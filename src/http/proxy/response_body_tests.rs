@@ -7,29 +7,29 @@ use super::*;
 use crate::rt;
 
 /// Content of which `read` was read already. The upstream has closed its end.
-fn receiving(framing: Framing, read: impl Into<Bytes>) -> Receiving {
+fn response_body(framing: Framing, read: impl Into<Bytes>) -> ResponseBody {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = upstream.local_addr().unwrap().port();
     let to = rt::Connect { host: "127.0.0.1".into(), port, receive_buffer: None };
-    let mut link = Link::new(rt::block_on(rt::connect(&to)).unwrap());
-    *link.unread() = read.into();
-    Receiving::new(link, framing, None, None)
+    let mut connection = Connection::new(rt::block_on(rt::connect(&to)).unwrap());
+    *connection.unread() = read.into();
+    ResponseBody::new(connection, framing, None, None)
 }
 
-fn next(receiving: &mut Receiving, want: usize) -> Option<io::Result<Bytes>> {
-    let frame = rt::block_on(poll_fn(|cx| receiving.poll_piece(cx, want)));
+fn next(response_body: &mut ResponseBody, want: usize) -> Option<io::Result<Bytes>> {
+    let frame = rt::block_on(poll_fn(|cx| response_body.poll_piece(cx, want)));
     frame.map(|frame| frame.map(|frame| frame.into_data().unwrap()))
 }
 
-fn data(receiving: &mut Receiving, want: usize) -> Bytes {
-    next(receiving, want).unwrap().unwrap()
+fn data(response_body: &mut ResponseBody, want: usize) -> Bytes {
+    next(response_body, want).unwrap().unwrap()
 }
 
 // A slow pace held a bucket for each byte of such content, and all the buffers it was read into.
 #[test]
 fn tiny_chunks_are_put_together() {
     let text = format!("{}0\r\n\r\n", "1;x=y\r\na\r\n".repeat(4000));
-    let mut content = receiving(Framing::chunked(), text);
+    let mut content = response_body(Framing::chunked(), text);
     for _ in 0..3 {
         assert_eq!(data(&mut content, 1200), "a".repeat(1200));
     }
@@ -41,7 +41,7 @@ fn tiny_chunks_are_put_together() {
 fn a_chunk_that_is_not_small_is_not_copied() {
     let large = "b".repeat(SMALL);
     let text = Bytes::from(format!("1\r\na\r\n1\r\na\r\n{SMALL:x}\r\n{large}\r\n1\r\nc\r\n0\r\n\r\n"));
-    let mut content = receiving(Framing::chunked(), text.clone());
+    let mut content = response_body(Framing::chunked(), text.clone());
     assert_eq!(data(&mut content, 10_000), "aa");
     let piece = data(&mut content, 10_000);
     assert_eq!(piece, large);
@@ -49,20 +49,20 @@ fn a_chunk_that_is_not_small_is_not_copied() {
     assert_eq!(data(&mut content, 10_000), "c");
     assert!(next(&mut content, 10_000).is_none());
     // And what is wanted in small pieces is no small chunk.
-    let mut content = receiving(Framing::Length(10), text.slice(..10));
+    let mut content = response_body(Framing::Length(10), text.slice(..10));
     let piece = data(&mut content, 4);
     assert!(piece.len() == 4 && text.as_ptr_range().contains(&piece.as_ptr()));
 }
 
 #[test]
 fn what_breaks_off_or_is_no_framing_comes_behind_what_came_before() {
-    let mut broken = receiving(Framing::chunked(), "1\r\na\r\n1\r\nb\r\nno chunk");
+    let mut broken = response_body(Framing::chunked(), "1\r\na\r\n1\r\nb\r\nno chunk");
     assert_eq!(data(&mut broken, 100), "ab");
     assert_eq!(next(&mut broken, 100).unwrap().unwrap_err().kind(), io::ErrorKind::InvalidData);
-    let mut broken = receiving(Framing::chunked(), "1\r\na\r\n0\r\nno field\r\n\r\n");
+    let mut broken = response_body(Framing::chunked(), "1\r\na\r\n0\r\nno field\r\n\r\n");
     assert_eq!(data(&mut broken, 100), "a");
     assert_eq!(next(&mut broken, 100).unwrap().unwrap_err().kind(), io::ErrorKind::InvalidData);
-    let mut short = receiving(Framing::chunked(), "1\r\na\r\n1\r\nb\r\n0\r\n");
+    let mut short = response_body(Framing::chunked(), "1\r\na\r\n1\r\nb\r\n0\r\n");
     assert_eq!(data(&mut short, 100), "ab");
     assert!(next(&mut short, 100).unwrap().is_err());
 }
@@ -70,7 +70,7 @@ fn what_breaks_off_or_is_no_framing_comes_behind_what_came_before() {
 #[test]
 fn trailers_come_behind_content_and_are_asked_for() {
     let text = "1\r\na\r\n1\r\nb\r\n0\r\nx-sum: 3\r\n\r\n";
-    let mut content = receiving(Framing::chunked(), text);
+    let mut content = response_body(Framing::chunked(), text);
     assert_eq!(data(&mut content, 100), "ab");
     assert!(!content.is_over());
     let frame = rt::block_on(poll_fn(|cx| content.poll_piece(cx, 100))).unwrap().unwrap();

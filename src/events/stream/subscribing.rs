@@ -9,11 +9,11 @@ use super::super::event::{OPEN, PAUSE, RESUME};
 use super::super::log::{Located, Log};
 use super::super::queue::{Gap, Lost, Queue};
 use super::super::subscriber::{Pause, Phase, Subscriber};
-use super::{Around, Stream};
+use super::{Stream, StreamContext};
 use crate::budget::ClientKey;
 
 /// What chance gives a subscriber.
-pub(in crate::events) struct Fresh {
+pub(in crate::events) struct RandomIds {
     pub(in crate::events) id: String,
     pub(in crate::events) token: String,
     pub(in crate::events) random: u64,
@@ -21,7 +21,7 @@ pub(in crate::events) struct Fresh {
 
 /// A wish to subscribe.
 #[derive(Clone)]
-pub(in crate::events) struct Visit {
+pub(in crate::events) struct SubscribeRequest {
     pub(in crate::events) client: ClientKey,
     /// Given to it before, or of its own choice.
     pub(in crate::events) token: Option<String>,
@@ -59,24 +59,24 @@ struct Paused<'a> {
 
 impl Stream {
     /// Whether a wish to subscribe needs a place that is not there yet.
-    pub(in crate::events) fn is_new(&self, visit: &Visit) -> bool {
+    pub(in crate::events) fn is_new(&self, visit: &SubscribeRequest) -> bool {
         self.known(visit).is_none()
     }
 
     /// The subscriber whose token `visit` brings. Nothing else makes one known: an address is shared and an id
     /// can be guessed, and who is known is told the token.
-    fn known(&self, visit: &Visit) -> Option<usize> {
+    fn known(&self, visit: &SubscribeRequest) -> Option<usize> {
         self.tokens.get(visit.token.as_ref()?).copied()
     }
 
     /// Subscribes a new client, or one that comes again.
     pub(in crate::events) fn subscribe(
         &mut self,
-        visit: &Visit,
-        fresh: Fresh,
-        around: &Around<'_>,
+        visit: &SubscribeRequest,
+        fresh: RandomIds,
+        context: &StreamContext<'_>,
     ) -> Subscribed {
-        let Around { now, settings, counts, .. } = around;
+        let StreamContext { now, settings, counts, .. } = context;
         let window = visit.window.map(|window| window.clamp(1, settings.window));
         let last = visit.last_id.as_deref().map(|id| self.log.locate(id));
         let received = match last {
@@ -93,7 +93,7 @@ impl Stream {
                     if !suspension.may_resume {
                         counts.add(Count::retries, 1);
                         let known = suspension.position.max(received.unwrap_or(0));
-                        let pause = paused(subscriber, &self.log, known, &visit.path, around, fresh.random);
+                        let pause = paused(subscriber, &self.log, known, &visit.path, context, fresh.random);
                         return Subscribed::Suspended(pause);
                     }
                     let position = suspension.position.max(received.unwrap_or(0));
@@ -106,10 +106,10 @@ impl Stream {
                     let position = received.unwrap_or(subscriber.queue.acked());
                     subscriber.queue = Queue::new(position, window, &self.log);
                 }
-                subscriber.settle(around);
+                subscriber.settle(context);
                 subscriber.phase = Phase::Live;
                 subscriber.connection += 1;
-                self.rouse(key);
+                self.leave_idle(key);
                 key
             }
             None => {
@@ -158,7 +158,7 @@ pub(super) fn paused(
     log: &Log,
     known: u64,
     path: &str,
-    around: &Around<'_>,
+    context: &StreamContext<'_>,
     random: u64,
 ) -> Bytes {
     let Phase::Suspended(suspension) = &subscriber.phase else { return Bytes::new() };
@@ -169,6 +169,6 @@ pub(super) fn paused(
         poll.extend(percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC));
     }
     let event = Paused { reason: suspension.why, subscriber: &subscriber.id, last_id, poll };
-    let retry = Some(encoding::jittered(around.settings.suspend_retry, random));
+    let retry = Some(encoding::jittered(context.settings.suspend_retry, random));
     encoding::control(PAUSE, &event, retry)
 }

@@ -9,7 +9,7 @@ use crate::clock::ManualClock;
 const LASTING: Duration = Duration::from_secs(10);
 
 struct Route {
-    kept: Arc<Kept>,
+    idle: Arc<IdlePool>,
     clock: Arc<ManualClock>,
     upstream: TcpListener,
 }
@@ -18,19 +18,19 @@ impl Route {
     fn new(most: usize, lasting: Duration) -> Self {
         let clock = Arc::new(ManualClock::new());
         let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
-        Self { kept: Kept::new(most, lasting, clock.clone()), clock, upstream }
+        Self { idle: IdlePool::new(most, lasting, clock.clone()), clock, upstream }
     }
 
     /// A connection, and the upstream's end of it.
-    fn connect(&self) -> (Link, TcpStream) {
+    fn connect(&self) -> (Connection, TcpStream) {
         let port = self.upstream.local_addr().unwrap().port();
         let to = rt::Connect { host: "127.0.0.1".into(), port, receive_buffer: None };
-        let link = Link::new(rt::block_on(rt::connect(&to)).unwrap());
-        (link, self.upstream.accept().unwrap().0)
+        let connection = Connection::new(rt::block_on(rt::connect(&to)).unwrap());
+        (connection, self.upstream.accept().unwrap().0)
     }
 
     fn waiting(&self) -> usize {
-        self.kept.lock().links.len()
+        self.idle.lock().links.len()
     }
 
     /// Waits for the sweep to sleep: it runs on the executor's threads.
@@ -44,15 +44,15 @@ impl Route {
     fn sweep(&self) {
         self.asleep();
         self.clock.advance_to_next().unwrap();
-        while self.clock.sleepers() == 0 && self.kept.lock().is_swept {
+        while self.clock.sleepers() == 0 && self.idle.lock().is_swept {
             std::thread::yield_now();
         }
     }
 }
 
 /// Waits for the kernel to have told the link's end what the other end did.
-fn until_unfit(link: &Link) {
-    while link.is_fit(Instant::ZERO) {
+fn until_unfit(connection: &Connection) {
+    while connection.is_reusable(Instant::ZERO) {
         std::thread::yield_now();
     }
 }
@@ -61,14 +61,14 @@ fn until_unfit(link: &Link) {
 fn the_last_that_came_goes_first_and_no_more_wait_than_may() {
     let route = Route::new(2, LASTING);
     let (links, _ends): (Vec<_>, Vec<_>) = (0..3).map(|_| route.connect()).unzip();
-    let names: Vec<_> = links.iter().map(|link| format!("{link:?}")).collect();
-    links.into_iter().for_each(|link| route.kept.put(link));
+    let names: Vec<_> = links.iter().map(|connection| format!("{connection:?}")).collect();
+    links.into_iter().for_each(|connection| route.idle.put(connection));
     assert_eq!(route.waiting(), 2);
-    let take = || route.kept.take().map(|link| format!("{link:?}"));
+    let take = || route.idle.take().map(|connection| format!("{connection:?}"));
     assert_eq!([take(), take(), take()], [Some(names[1].clone()), Some(names[0].clone()), None]);
 
     let none = Route::new(0, LASTING);
-    none.kept.put(none.connect().0);
+    none.idle.put(none.connect().0);
     assert_eq!((none.waiting(), none.clock.sleepers()), (0, 0));
 }
 
@@ -77,11 +77,11 @@ fn one_waits_up_to_its_last_nanosecond() {
     let nanosecond = Duration::from_nanos(1);
     for (waited, is_there) in [(LASTING - nanosecond, true), (LASTING, false)] {
         let route = Route::new(2, LASTING);
-        let (link, _end) = route.connect();
-        route.kept.put(link);
+        let (connection, _end) = route.connect();
+        route.idle.put(connection);
         route.asleep();
         route.clock.advance(waited);
-        assert_eq!(route.kept.take().is_some(), is_there, "{waited:?}");
+        assert_eq!(route.idle.take().is_some(), is_there, "{waited:?}");
     }
 }
 
@@ -96,11 +96,11 @@ fn what_the_upstream_closed_or_spoke_on_is_not_taken() {
     until_unfit(&closed);
     until_unfit(&spoken);
     let name = format!("{sound:?}");
-    for link in [sound, closed, spoken] {
-        route.kept.put(link);
+    for connection in [sound, closed, spoken] {
+        route.idle.put(connection);
     }
     assert_eq!(route.waiting(), 3);
-    assert_eq!(route.kept.take().map(|link| format!("{link:?}")), Some(name));
+    assert_eq!(route.idle.take().map(|connection| format!("{connection:?}")), Some(name));
     assert_eq!(route.waiting(), 0);
 }
 
@@ -111,8 +111,8 @@ fn the_next_sweep_closes_what_need_not_wait_and_the_last_one_ends() {
     let (closed, end) = route.connect();
     drop(end);
     until_unfit(&closed);
-    route.kept.put(sound);
-    route.kept.put(closed);
+    route.idle.put(sound);
+    route.idle.put(closed);
     assert_eq!(route.waiting(), 2);
     route.asleep();
     assert_eq!(route.clock.next_deadline(), Some(Instant::ZERO + SWEEP));
@@ -120,20 +120,20 @@ fn the_next_sweep_closes_what_need_not_wait_and_the_last_one_ends() {
     assert_eq!(route.waiting(), 1, "the closed one is gone");
     route.sweep();
     assert_eq!(route.waiting(), 0, "the other waited long enough");
-    assert_eq!((route.clock.sleepers(), route.kept.lock().is_swept), (0, false));
+    assert_eq!((route.clock.sleepers(), route.idle.lock().is_swept), (0, false));
 
-    let (link, _end) = route.connect();
-    route.kept.put(link);
+    let (connection, _end) = route.connect();
+    route.idle.put(connection);
     route.asleep();
-    assert!(route.kept.lock().is_swept, "it begins anew");
+    assert!(route.idle.lock().is_swept, "it begins anew");
 }
 
 #[test]
 fn what_waits_for_less_than_a_sweep_is_swept_in_time() {
     let lasting = SWEEP / 4;
     let route = Route::new(1, lasting);
-    let (link, _end) = route.connect();
-    route.kept.put(link);
+    let (connection, _end) = route.connect();
+    route.idle.put(connection);
     route.asleep();
     assert_eq!(route.clock.next_deadline(), Some(Instant::ZERO + lasting));
     route.sweep();
@@ -143,11 +143,11 @@ fn what_waits_for_less_than_a_sweep_is_swept_in_time() {
 #[test]
 fn a_route_that_is_dropped_closes_its_connections_and_ends_its_sweep() {
     let route = Route::new(1, LASTING);
-    let (link, mut end) = route.connect();
-    route.kept.put(link);
+    let (connection, mut end) = route.connect();
+    route.idle.put(connection);
     route.asleep();
-    let Route { kept, clock, .. } = route;
-    drop(kept);
+    let Route { idle, clock, .. } = route;
+    drop(idle);
     assert_eq!(end.read(&mut [0]).unwrap(), 0, "closed at once");
     clock.advance_to_next().unwrap();
     // The task drops its clock when it ends.

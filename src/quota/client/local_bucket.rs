@@ -27,7 +27,7 @@ impl Default for Depth {
 }
 
 /// A token bucket of micro-units.
-pub(super) struct Purse {
+pub(super) struct LocalBucket {
     depth: Depth,
     /// `None` until there was a share.
     bucket: Option<TokenBucket>,
@@ -53,7 +53,7 @@ pub(super) enum Attempt {
     NotYet(Option<Instant>),
 }
 
-impl Purse {
+impl LocalBucket {
     pub(super) fn new(depth: Depth) -> Self {
         let line = VecDeque::new();
         Self { depth, bucket: None, dry: true, lapses: None, line, next_ticket: 0, closed: false }
@@ -184,60 +184,60 @@ mod tests {
 
     #[test]
     fn a_second_of_the_share_may_be_spent_at_once_and_the_rest_as_it_comes() {
-        let mut purse = Purse::new(Depth::default());
-        assert!(!purse.try_take(at(0), 1), "there is no share yet");
-        purse.set(at(0), 10 * MICRO, None);
-        assert!(purse.try_take(at(0), 10 * MICRO) && !purse.try_take(at(0), 1));
+        let mut tokens = LocalBucket::new(Depth::default());
+        assert!(!tokens.try_take(at(0), 1), "there is no share yet");
+        tokens.set(at(0), 10 * MICRO, None);
+        assert!(tokens.try_take(at(0), 10 * MICRO) && !tokens.try_take(at(0), 1));
         let early = Instant::from_nanos(at(100).as_nanos() - 1);
-        assert!(!purse.try_take(early, MICRO) && purse.try_take(at(100), MICRO));
+        assert!(!tokens.try_take(early, MICRO) && tokens.try_take(at(100), MICRO));
     }
 
     #[test]
     fn what_is_larger_than_the_bucket_passes_when_it_is_full_and_is_owed() {
-        let mut purse = Purse::new(Depth::Units(5));
-        purse.set(at(0), 10 * MICRO, None);
-        assert!(purse.try_take(at(0), 20 * MICRO));
+        let mut tokens = LocalBucket::new(Depth::Units(5));
+        tokens.set(at(0), 10 * MICRO, None);
+        assert!(tokens.try_take(at(0), 20 * MICRO));
         let early = Instant::from_nanos(at(2000).as_nanos() - 1);
         assert!(
-            !purse.try_take(early, 5 * MICRO) && purse.try_take(at(2000), 5 * MICRO),
+            !tokens.try_take(early, 5 * MICRO) && tokens.try_take(at(2000), 5 * MICRO),
             "15 owed, 5 to fill"
         );
     }
 
     #[test]
     fn the_share_lapses_at_its_instant_whenever_that_is_noticed() {
-        let mut purse = Purse::new(Depth::Units(1000));
-        purse.set(at(0), 100 * MICRO, Some((at(1000), MICRO)));
-        assert!(purse.try_take(at(0), 1000 * MICRO));
+        let mut tokens = LocalBucket::new(Depth::Units(1000));
+        tokens.set(at(0), 100 * MICRO, Some((at(1000), MICRO)));
+        assert!(tokens.try_take(at(0), 1000 * MICRO));
         // 100 until 1 s, and 10 in the 10 s after it.
-        assert!(!purse.try_take(at(11_000), 110 * MICRO + 1) && purse.try_take(at(11_000), 110 * MICRO));
+        assert!(!tokens.try_take(at(11_000), 110 * MICRO + 1) && tokens.try_take(at(11_000), 110 * MICRO));
     }
 
     #[test]
     fn a_share_of_zero_earns_nothing_and_takes_nothing_away() {
-        let mut purse = Purse::new(Depth::default());
-        purse.set(at(0), 10 * MICRO, None);
-        assert!(purse.try_take(at(0), 10 * MICRO));
-        purse.set(at(500), 0, None);
-        assert!(!purse.try_take(at(60_000), 5 * MICRO + 1), "not even by waiting for long");
-        purse.set(at(60_000), 10 * MICRO, None);
-        assert!(purse.try_take(at(60_000), 5 * MICRO) && !purse.try_take(at(60_000), 1));
+        let mut tokens = LocalBucket::new(Depth::default());
+        tokens.set(at(0), 10 * MICRO, None);
+        assert!(tokens.try_take(at(0), 10 * MICRO));
+        tokens.set(at(500), 0, None);
+        assert!(!tokens.try_take(at(60_000), 5 * MICRO + 1), "not even by waiting for long");
+        tokens.set(at(60_000), 10 * MICRO, None);
+        assert!(tokens.try_take(at(60_000), 5 * MICRO) && !tokens.try_take(at(60_000), 1));
     }
 
     #[test]
     fn those_who_wait_have_their_turn_in_order() {
-        let mut purse = Purse::new(Depth::default());
-        purse.set(at(0), 10 * MICRO, None);
-        assert!(purse.try_take(at(0), 10 * MICRO));
+        let mut tokens = LocalBucket::new(Depth::default());
+        tokens.set(at(0), 10 * MICRO, None);
+        assert!(tokens.try_take(at(0), 10 * MICRO));
         let (mut first, mut second) = (None, None);
         let waker = Waker::noop();
         let ready = |attempt| matches!(attempt, Attempt::NotYet(Some(due)) if due == at(300));
-        assert!(ready(purse.attempt(at(0), 3 * MICRO, &mut first, waker)));
-        assert!(matches!(purse.attempt(at(0), 1, &mut second, waker), Attempt::NotYet(None)));
-        assert!(!purse.try_take(at(200), 1), "no third goes before them");
-        assert!(matches!(purse.attempt(at(200), 1, &mut second, waker), Attempt::NotYet(None)));
-        purse.leave(&mut first);
-        assert!(matches!(purse.attempt(at(200), 1, &mut second, waker), Attempt::Taken));
-        assert!(purse.line.is_empty() && second.is_none());
+        assert!(ready(tokens.attempt(at(0), 3 * MICRO, &mut first, waker)));
+        assert!(matches!(tokens.attempt(at(0), 1, &mut second, waker), Attempt::NotYet(None)));
+        assert!(!tokens.try_take(at(200), 1), "no third goes before them");
+        assert!(matches!(tokens.attempt(at(200), 1, &mut second, waker), Attempt::NotYet(None)));
+        tokens.leave(&mut first);
+        assert!(matches!(tokens.attempt(at(200), 1, &mut second, waker), Attempt::Taken));
+        assert!(tokens.line.is_empty() && second.is_none());
     }
 }

@@ -9,7 +9,7 @@ use event_listener::Event;
 use crate::clock::Instant;
 
 /// The connections of a run.
-pub(super) struct Crew {
+pub(super) struct RunState {
     all: usize,
     /// Connections that stand, or never will.
     ready: AtomicUsize,
@@ -20,7 +20,7 @@ pub(super) struct Crew {
     changed: Event,
 }
 
-impl Crew {
+impl RunState {
     pub(super) fn new(all: usize) -> Self {
         Self {
             all,
@@ -34,18 +34,18 @@ impl Crew {
     }
 
     /// A connection stands, or has failed to.
-    pub(super) fn is_ready(&self) {
+    pub(super) fn note_ready(&self) {
         self.ready.fetch_add(1, Ordering::AcqRel);
         self.changed.notify(usize::MAX);
     }
 
     /// A connection has nothing more to do.
-    pub(super) fn is_done(&self) {
+    pub(super) fn note_done(&self) {
         self.done.fetch_add(1, Ordering::AcqRel);
         self.changed.notify(usize::MAX);
     }
 
-    pub(super) fn came(&self, bytes: u64) {
+    pub(super) fn add_bytes(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
@@ -106,7 +106,7 @@ impl Crew {
     }
 }
 
-struct Ending(Arc<Crew>);
+struct Ending(Arc<RunState>);
 
 impl Drop for Ending {
     fn drop(&mut self) {

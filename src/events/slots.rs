@@ -10,7 +10,7 @@ use crate::budget::ClientKey;
 
 /// Counts places that are taken.
 #[derive(Debug, Default)]
-pub(super) struct Places(Mutex<State>);
+pub(super) struct Slots(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -21,20 +21,20 @@ struct State {
 
 /// Which bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoPlace {
+pub(super) enum NoSlot {
     OfClient,
     OfAll,
 }
 
-impl Places {
+impl Slots {
     /// Takes a place for `client` if that leaves it with at most `of_client`, and all with at most `of_all`.
-    pub(super) fn take(&self, client: &ClientKey, of_client: usize, of_all: usize) -> Result<(), NoPlace> {
+    pub(super) fn take(&self, client: &ClientKey, of_client: usize, of_all: usize) -> Result<(), NoSlot> {
         let mut state = self.lock();
         if state.clients.get(client).is_some_and(|taken| *taken >= of_client) || of_client == 0 {
-            return Err(NoPlace::OfClient);
+            return Err(NoSlot::OfClient);
         }
         if state.taken >= of_all {
-            return Err(NoPlace::OfAll);
+            return Err(NoSlot::OfAll);
         }
         state.add(client);
         Ok(())
@@ -74,18 +74,18 @@ mod tests {
 
     #[test]
     fn a_place_is_one_of_all_and_one_of_its_clients() {
-        let places = Places::default();
+        let slots = Slots::default();
         let [one, two] = [1, 2].map(|n| ClientKey::address([192, 0, 2, n].into()));
-        assert_eq!([places.take(&one, 2, 3), places.take(&one, 2, 3)], [Ok(()); 2]);
-        assert_eq!(places.take(&one, 2, 3), Err(NoPlace::OfClient));
-        assert_eq!([places.take(&two, 2, 3), places.take(&two, 2, 3)], [Ok(()), Err(NoPlace::OfAll)]);
-        places.leave(&one);
-        assert_eq!([places.take(&two, 2, 3), places.take(&one, 2, 3)], [Ok(()), Err(NoPlace::OfAll)]);
-        places.force(&one);
+        assert_eq!([slots.take(&one, 2, 3), slots.take(&one, 2, 3)], [Ok(()); 2]);
+        assert_eq!(slots.take(&one, 2, 3), Err(NoSlot::OfClient));
+        assert_eq!([slots.take(&two, 2, 3), slots.take(&two, 2, 3)], [Ok(()), Err(NoSlot::OfAll)]);
+        slots.leave(&one);
+        assert_eq!([slots.take(&two, 2, 3), slots.take(&one, 2, 3)], [Ok(()), Err(NoSlot::OfAll)]);
+        slots.force(&one);
         for client in [&one, &one, &one, &two, &two] {
-            places.leave(client);
+            slots.leave(client);
         }
-        let state = places.lock();
+        let state = slots.lock();
         assert_eq!((state.taken, state.clients.len()), (0, 0), "and one too many is none");
     }
 }

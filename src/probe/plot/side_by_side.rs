@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::axis::Axis;
-use super::sheet::{Axes, BYTES, Entry, LEFT, RIGHT, ROW, Sheet};
+use super::canvas::{Axes, BYTES, Canvas, Entry, LEFT, RIGHT, ROW};
 use super::style::COLOURS;
 use crate::probe::chunks::{Chunks, grouped};
 use crate::probe::timeline::Timeline;
@@ -58,13 +58,13 @@ pub fn beside(title: &str, panels: &[Panel], pace: u64, until: Duration) -> Stri
     let most = shown.iter().flatten().map(Timeline::total).max().unwrap_or(0) as f64;
     let most = most.max(pace as f64 * until.as_secs_f64());
 
-    let mut sheet = Sheet::new(bottom + BELOW, title);
-    sheet.words("title", (LEFT - 58.0, 30.0), "start", title);
+    let mut canvas = Canvas::new(bottom + BELOW, title);
+    canvas.words("title", (LEFT - 58.0, 30.0), "start", title);
     let target = Entry {
         samples: vec!["goal".to_owned()],
         words: format!("{} B/s from the first byte on", grouped(pace)),
     };
-    sheet.entry(&target, LEFT - 58.0, 52.0);
+    canvas.entry(&target, LEFT - 58.0, 52.0);
     let width = (RIGHT - LEFT - GUTTER * (COLUMNS - 1) as f64) / COLUMNS as f64;
     for (n, (panel, shown)) in panels.iter().zip(&shown).enumerate() {
         let (left, top) = (LEFT + (width + GUTTER) * (n % COLUMNS) as f64, tops[n / COLUMNS]);
@@ -72,22 +72,22 @@ pub fn beside(title: &str, panels: &[Panel], pace: u64, until: Duration) -> Stri
         let y = Axis::of_bytes(most, top + HEIGHT, top, &BYTES);
         let axes = Axes { x: &x, y: &y };
         let mut middle = top - above + TITLE;
-        sheet.words("title", (left - 58.0, middle - 9.0), "start", &panel.title);
+        canvas.words("title", (left - 58.0, middle - 9.0), "start", &panel.title);
         for (series, class) in panel.series.iter().zip(classes()) {
             let mut words = series.name.clone();
             if let Some(chunks) = Chunks::of(&series.timeline) {
                 words.push_str(&format!(": {chunks}"));
             }
-            sheet.entry(&Entry { samples: vec![class], words }, left - 58.0, middle + ROW / 2.0 - 3.0);
+            canvas.entry(&Entry { samples: vec![class], words }, left - 58.0, middle + ROW / 2.0 - 3.0);
             middle += ROW;
         }
-        sheet.frame(axes, &format!("{} so far", y.unit), n + COLUMNS >= panels.len());
-        sheet.pace(pace as f64, Duration::ZERO, until, axes);
+        canvas.frame(axes, &format!("{} so far", y.unit), n + COLUMNS >= panels.len());
+        canvas.pace(pace as f64, Duration::ZERO, until, axes);
         for (timeline, class) in shown.iter().zip(classes()) {
-            sheet.steps(&class, timeline, Some(until), axes);
+            canvas.steps(&class, timeline, Some(until), axes);
         }
     }
-    sheet.text()
+    canvas.text()
 }
 
 /// How each series is drawn.

@@ -1,4 +1,4 @@
-//! The request's body on its way to the upstream, and whose turn it is meanwhile.
+//! The client's body, and which side an exchange waits for while it is sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,19 +13,19 @@ use crate::clock::{Clock, Sleep};
 use crate::generator::Activity;
 use crate::http::body::{RequestBody, RequestBodyError};
 
-/// Whom an exchange waits for.
+/// The side that an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Turn {
-    /// The upstream: it has all that came of the request, or does not take it.
+    /// The upstream: to read the request or to respond.
     Upstream,
-    /// The client: the next piece of its body.
+    /// The client: for the next piece of its body.
     Client,
-    /// Nobody any more: the client's body broke off.
+    /// Neither: the client's body ended early.
     Nobody,
 }
 
-/// How far a request's body has come. Clones share it.
+/// Progress of an exchange: when something last moved, and whose turn it is. Clones share it.
 #[derive(Clone)]
 pub(super) struct Progress {
     activity: Activity,
@@ -34,7 +34,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// A request that begins now.
+    /// Progress of an exchange that begins now.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let activity = Activity::new(clock.now());
         Self { activity, turn: Arc::new(AtomicU8::new(Turn::Upstream as u8)), clock }
@@ -54,7 +54,7 @@ impl Progress {
         }
     }
 
-    /// Completes when nothing has moved for `timeout`, with whose fault that is.
+    /// Completes when nothing has moved for `timeout`; returns the side that was waited for.
     pub(super) async fn stalled(&self, timeout: Duration) -> Turn {
         loop {
             let due = self.activity.last() + timeout;
@@ -65,27 +65,27 @@ impl Progress {
         }
     }
 
-    /// The upstream gave a sign of life: the time for the next move begins, and the turn stays.
+    /// Notes an interim response: restarts the timeout, and keeps the turn.
     pub(super) fn heard(&self) {
         self.activity.touch(self.clock.now());
     }
 
-    /// Something moved, or the turn went over: the time for the next move begins.
+    /// Notes that something moved or the turn changed: restarts the timeout.
     fn moved(&self, turn: Turn) {
         self.activity.touch(self.clock.now());
         self.turn.store(turn as u8, Ordering::Relaxed);
     }
 }
 
-/// A client's body as it is, with its trailers. Asked for only when the upstream takes more, so the
-/// client is told to continue (`Expect: 100-continue`) only when there is an upstream to take it.
-pub(super) struct Sending {
+/// A client's body with its trailers, which reports its progress. It is polled only when the upstream reads more, so
+/// that `100 Continue` is sent only when there is an upstream for the body.
+pub(super) struct TrackedBody {
     /// `None`: the request has no body, and can be sent again.
     body: Option<RequestBody>,
     progress: Progress,
 }
 
-impl Sending {
+impl TrackedBody {
     /// The body `body`, reporting to `progress`.
     pub(super) fn new(body: RequestBody, progress: Progress) -> Self {
         Self { body: Some(body).filter(|body| !body.is_end_stream()), progress }
@@ -97,7 +97,7 @@ impl Sending {
     }
 }
 
-impl Body for Sending {
+impl Body for TrackedBody {
     type Data = Bytes;
     type Error = RequestBodyError;
 
@@ -132,7 +132,7 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     #[test]
-    fn a_stall_is_the_fault_of_whose_turn_it_is_and_each_move_begins_it_anew() {
+    fn a_stall_is_the_fault_of_whose_turn_it_is_and_each_move_restarts_the_timeout() {
         let clock = Arc::new(ManualClock::new());
         let progress = Progress::new(clock.clone());
         let mut stalled = Box::pin(progress.stalled(Duration::from_secs(10)));

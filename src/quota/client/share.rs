@@ -48,7 +48,7 @@ impl Share {
 
 /// What a server says of a share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Word {
+pub struct Grant {
     /// The run of the server.
     pub epoch: u64,
     /// Grows with each change within a run.
@@ -65,7 +65,7 @@ pub struct Word {
 
 /// Why a server that is there gives no share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Lack {
+pub enum NoShare {
     /// It has no limit for the resource.
     NoLimit,
     /// Its limit counts something else than what is spent: requests, where these are bytes.
@@ -77,19 +77,19 @@ pub enum Lack {
 
 /// What a client knows of its share of one resource.
 #[derive(Clone, Debug, Default)]
-pub struct Standing {
+pub struct LeasedShare {
     /// As configured, in micro-units a second.
     safe: Option<u64>,
     /// What a safe share is made of: the limit in micro-units a second, and the clients.
     known: Option<(u64, u32)>,
-    word: Option<Word>,
+    grant: Option<Grant>,
     lease_until: Instant,
     /// The word is a zero of a server that learns, and nothing was held before it.
     waits: bool,
-    lack: Option<Lack>,
+    no_share: Option<NoShare>,
 }
 
-impl Standing {
+impl LeasedShare {
     /// Nothing known but the safe share in micro-units a second, if one is configured.
     pub fn new(safe: Option<u64>) -> Self {
         Self { safe, ..Self::default() }
@@ -97,22 +97,22 @@ impl Standing {
 
     /// Takes a word of the server over, unless a later one of the same run is known. Says whether it lets
     /// less pass than before, so that it should be acknowledged at once.
-    pub fn hear(&mut self, now: Instant, word: Word) -> bool {
+    pub fn apply(&mut self, now: Instant, grant: Grant) -> bool {
         let before = self.held(now);
-        let is_late = |known: &Word| known.epoch == word.epoch && known.version > word.version;
-        if self.word.as_ref().is_some_and(is_late) {
+        let is_late = |known: &Grant| known.epoch == grant.epoch && known.version > grant.version;
+        if self.grant.as_ref().is_some_and(is_late) {
             return false;
         }
-        let is_new_run = self.word.is_none_or(|known| known.epoch != word.epoch);
-        let zero = word.learning && word.rate == 0;
+        let is_new_run = self.grant.is_none_or(|known| known.epoch != grant.epoch);
+        let zero = grant.learning && grant.rate == 0;
         self.waits = zero && (self.waits || (is_new_run && before == 0));
         // One that learns does not know yet how many there are.
-        if !word.learning && word.clients > 0 {
-            self.known = Some((word.limit.saturating_mul(MICRO), word.clients));
+        if !grant.learning && grant.clients > 0 {
+            self.known = Some((grant.limit.saturating_mul(MICRO), grant.clients));
         }
-        self.word = Some(word);
-        self.lack = None;
-        word.rate < before
+        self.grant = Some(grant);
+        self.no_share = None;
+        grant.rate < before
     }
 
     /// The lease runs until then.
@@ -121,36 +121,38 @@ impl Standing {
     }
 
     /// The server has nothing to share out for this resource.
-    pub fn hear_lack(&mut self, lack: Lack) {
-        self.lack = Some(lack);
-        self.word = None;
+    pub fn apply_no_share(&mut self, no_share: NoShare) {
+        self.no_share = Some(no_share);
+        self.grant = None;
         self.waits = false;
     }
 
     /// Why the server gives no share, if that is why there is none.
-    pub fn lack(&self) -> Option<Lack> {
-        self.lack
+    pub fn no_share(&self) -> Option<NoShare> {
+        self.no_share
     }
 
     /// The version applied, for acknowledgements; 0 is none.
     pub fn applied(&self) -> u64 {
-        match (self.word, self.lack) {
-            (Some(Word { version, .. }), _) | (None, Some(Lack::OtherUnit { version })) => version,
-            (None, Some(Lack::NoLimit) | None) => 0,
+        match (self.grant, self.no_share) {
+            (Some(Grant { version, .. }), _) | (None, Some(NoShare::OtherUnit { version })) => version,
+            (None, Some(NoShare::NoLimit) | None) => 0,
         }
     }
 
     /// What is spent under a lease that runs, in micro-units a second.
     pub fn held(&self, now: Instant) -> u64 {
-        self.word.filter(|_| now < self.lease_until && !self.waits).map_or(0, |word| word.rate)
+        self.grant.filter(|_| now < self.lease_until && !self.waits).map_or(0, |grant| grant.rate)
     }
 
     /// The rate to spend at.
     pub fn share(&self, now: Instant) -> Share {
-        let (rate_micros, state) = match self.word {
-            Some(word) if now < self.lease_until && !self.waits => (word.rate, ShareState::Leased),
+        let (rate_micros, state) = match self.grant {
+            Some(grant) if now < self.lease_until && !self.waits => (grant.rate, ShareState::Leased),
             Some(_) if now < self.lease_until => (self.safe_share(), ShareState::Learning),
-            None if self.lack.is_none() && self.known.is_none() => (self.safe_share(), ShareState::Learning),
+            None if self.no_share.is_none() && self.known.is_none() => {
+                (self.safe_share(), ShareState::Learning)
+            }
             _ => (self.safe_share(), ShareState::SafeShare),
         };
         Share { rate_micros, state }
@@ -158,7 +160,7 @@ impl Standing {
 
     /// When the share changes by itself, and to which rate; `None` if it does not.
     pub fn lapses(&self, now: Instant) -> Option<(Instant, u64)> {
-        let runs = self.word.is_some() && now < self.lease_until;
+        let runs = self.grant.is_some() && now < self.lease_until;
         runs.then(|| (self.lease_until, self.safe_share()))
     }
 
@@ -176,27 +178,27 @@ mod tests {
         Instant::from_millis(millis)
     }
 
-    fn word(epoch: u64, version: u64, per_second: u64) -> Word {
-        Word { epoch, version, rate: per_second * MICRO, limit: 100, clients: 4, learning: false }
+    fn grant(epoch: u64, version: u64, per_second: u64) -> Grant {
+        Grant { epoch, version, rate: per_second * MICRO, limit: 100, clients: 4, learning: false }
     }
 
-    fn share(standing: &Standing, now: Instant) -> (u64, ShareState) {
-        let share = standing.share(now);
+    fn share(leased: &LeasedShare, now: Instant) -> (u64, ShareState) {
+        let share = leased.share(now);
         (share.per_second(), share.state)
     }
 
     #[test]
     fn a_lease_holds_to_its_last_nanosecond_and_then_comes_the_safe_share() {
-        let mut standing = Standing::new(None);
-        assert_eq!(share(&standing, at(0)), (0, ShareState::Learning));
-        standing.hear(at(0), word(1, 1, 40));
-        standing.renew(at(30_000));
-        assert_eq!(standing.lapses(at(0)), Some((at(30_000), 25 * MICRO)));
+        let mut leased = LeasedShare::new(None);
+        assert_eq!(share(&leased, at(0)), (0, ShareState::Learning));
+        leased.apply(at(0), grant(1, 1, 40));
+        leased.renew(at(30_000));
+        assert_eq!(leased.lapses(at(0)), Some((at(30_000), 25 * MICRO)));
         let last = Instant::from_nanos(at(30_000).as_nanos() - 1);
-        assert_eq!(share(&standing, last), (40, ShareState::Leased));
-        assert_eq!(share(&standing, at(30_000)), (25, ShareState::SafeShare), "limit by clients");
-        assert_eq!((standing.lapses(at(30_000)), standing.held(at(30_000))), (None, 0));
-        let mut configured = Standing { safe: Some(7 * MICRO), ..standing };
+        assert_eq!(share(&leased, last), (40, ShareState::Leased));
+        assert_eq!(share(&leased, at(30_000)), (25, ShareState::SafeShare), "limit by clients");
+        assert_eq!((leased.lapses(at(30_000)), leased.held(at(30_000))), (None, 0));
+        let mut configured = LeasedShare { safe: Some(7 * MICRO), ..leased };
         assert_eq!(share(&configured, at(30_000)), (7, ShareState::SafeShare));
         configured.renew(at(31_000));
         assert_eq!(share(&configured, at(30_000)), (40, ShareState::Leased));
@@ -204,28 +206,28 @@ mod tests {
 
     #[test]
     fn words_come_in_any_order_and_the_latest_counts() {
-        let mut standing = Standing::new(None);
-        standing.renew(at(30_000));
-        assert!(!standing.hear(at(0), word(1, 5, 40)));
-        assert!(!standing.hear(at(0), word(1, 4, 10)), "late");
-        assert_eq!((standing.held(at(0)), standing.applied()), (40 * MICRO, 5));
-        assert!(standing.hear(at(0), word(1, 6, 30)), "less: to be acknowledged at once");
-        assert!(standing.hear(at(0), word(2, 1, 20)), "another run begins anew");
-        assert_eq!(standing.applied(), 1);
+        let mut leased = LeasedShare::new(None);
+        leased.renew(at(30_000));
+        assert!(!leased.apply(at(0), grant(1, 5, 40)));
+        assert!(!leased.apply(at(0), grant(1, 4, 10)), "late");
+        assert_eq!((leased.held(at(0)), leased.applied()), (40 * MICRO, 5));
+        assert!(leased.apply(at(0), grant(1, 6, 30)), "less: to be acknowledged at once");
+        assert!(leased.apply(at(0), grant(2, 1, 20)), "another run begins anew");
+        assert_eq!(leased.applied(), 1);
     }
 
     #[test]
     fn a_server_that_learns_does_not_stop_those_who_live_on_their_safe_share() {
-        let learning = Word { learning: true, clients: 1, ..word(2, 1, 0) };
-        let mut fresh = Standing::new(None);
-        fresh.hear(at(0), learning);
+        let learning = Grant { learning: true, clients: 1, ..grant(2, 1, 0) };
+        let mut fresh = LeasedShare::new(None);
+        fresh.apply(at(0), learning);
         fresh.renew(at(30_000));
         assert_eq!(share(&fresh, at(1)), (0, ShareState::Learning), "it waits for the others");
 
-        let mut lost = Standing::new(None);
-        lost.hear(at(0), word(1, 9, 40));
+        let mut lost = LeasedShare::new(None);
+        lost.apply(at(0), grant(1, 9, 40));
         lost.renew(at(30_000));
-        lost.hear(at(40_000), learning);
+        lost.apply(at(40_000), learning);
         lost.renew(at(70_000));
         assert_eq!(
             share(&lost, at(40_000)),
@@ -233,25 +235,25 @@ mod tests {
             "four were known, whatever the one says"
         );
         assert_eq!(lost.held(at(40_000)), 0);
-        lost.hear(at(50_000), word(2, 2, 50));
+        lost.apply(at(50_000), grant(2, 2, 50));
         assert_eq!(share(&lost, at(50_000)), (50, ShareState::Leased));
 
-        let mut holding = Standing::new(None);
-        holding.hear(at(0), word(1, 9, 40));
+        let mut holding = LeasedShare::new(None);
+        holding.apply(at(0), grant(1, 9, 40));
         holding.renew(at(30_000));
-        assert!(holding.hear(at(10_000), learning), "a claim that was not honoured is given up");
+        assert!(holding.apply(at(10_000), learning), "a claim that was not honoured is given up");
         assert_eq!(share(&holding, at(10_000)), (0, ShareState::Leased));
     }
 
     #[test]
     fn a_limit_that_was_deleted_leaves_the_safe_share() {
-        let mut standing = Standing::new(None);
-        standing.hear_lack(Lack::NoLimit);
-        assert_eq!(share(&standing, at(0)), (0, ShareState::SafeShare), "nothing is known: nothing passes");
-        standing.hear(at(0), word(1, 1, 40));
-        standing.renew(at(30_000));
-        assert_eq!(share(&standing, at(0)), (40, ShareState::Leased));
-        standing.hear_lack(Lack::NoLimit);
-        assert_eq!(share(&standing, at(0)), (25, ShareState::SafeShare));
+        let mut leased = LeasedShare::new(None);
+        leased.apply_no_share(NoShare::NoLimit);
+        assert_eq!(share(&leased, at(0)), (0, ShareState::SafeShare), "nothing is known: nothing passes");
+        leased.apply(at(0), grant(1, 1, 40));
+        leased.renew(at(30_000));
+        assert_eq!(share(&leased, at(0)), (40, ShareState::Leased));
+        leased.apply_no_share(NoShare::NoLimit);
+        assert_eq!(share(&leased, at(0)), (25, ShareState::SafeShare));
     }
 }

@@ -1,0 +1,93 @@
+//! Idle connections to an upstream, kept for the next request.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::connection::Connection;
+use crate::clock::{Clock, Instant, Sleep};
+use crate::rt;
+
+/// How often idle connections are checked: those the upstream closed, or that timed out, are dropped.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The idle connections of one route.
+pub(super) struct IdlePool {
+    state: Mutex<State>,
+    max: usize,
+    /// How long a connection may be idle.
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+#[derive(Default)]
+struct State {
+    /// With the instant each became idle. The latest is last and taken first, so that under light load the rest time out.
+    connections: Vec<(Connection, Instant)>,
+    is_swept: bool,
+}
+
+impl IdlePool {
+    /// A pool of at most `max` connections, each idle for at most `timeout`.
+    pub(super) fn new(max: usize, timeout: Duration, clock: Arc<dyn Clock>) -> Arc<Self> {
+        Arc::new(Self { state: Mutex::default(), max, timeout, clock })
+    }
+
+    /// Takes a connection that the upstream has not closed, as far as the kernel knows.
+    pub(super) fn take(&self) -> Option<Connection> {
+        loop {
+            // The system call of the check is made without the lock.
+            let (connection, since) = self.lock().connections.pop()?;
+            let now = self.clock.now();
+            if now < since + self.timeout && connection.is_reusable(now) {
+                return Some(connection);
+            }
+        }
+    }
+
+    /// Keeps a connection whose exchange is over, unless the pool is full. Whether it can be reused is checked when it
+    /// is taken.
+    pub(super) fn put(self: &Arc<Self>, connection: Connection) {
+        let mut state = self.lock();
+        if state.connections.len() >= self.max {
+            return;
+        }
+        state.connections.push((connection, self.clock.now()));
+        if !std::mem::replace(&mut state.is_swept, true) {
+            drop(state);
+            self.start_sweeping();
+        }
+    }
+
+    /// Spawns the sweep; it ends when the pool is empty or dropped.
+    fn start_sweeping(self: &Arc<Self>) {
+        let (pool, clock) = (Arc::downgrade(self), Arc::clone(&self.clock));
+        let interval = SWEEP.min(self.timeout);
+        rt::spawn(async move {
+            loop {
+                Sleep::lasting(Arc::clone(&clock), interval).await;
+                if pool.upgrade().is_none_or(|pool| !pool.sweep()) {
+                    return;
+                }
+            }
+        });
+    }
+
+    /// Closes connections that timed out or cannot be reused. Returns whether any are left.
+    fn sweep(&self) -> bool {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state
+            .connections
+            .retain(|(connection, since)| now < *since + self.timeout && connection.is_reusable(now));
+        state.is_swept = !state.connections.is_empty();
+        state.is_swept
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+#[path = "idle_pool_tests.rs"]
+mod tests;

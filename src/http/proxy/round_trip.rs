@@ -1,0 +1,173 @@
+//! Sends one request on one connection and reads the head of the response.
+
+use std::fmt;
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use bytes::Buf;
+use http::response::Parts;
+use hyper::ext::ReasonPhrase;
+
+use super::connection::Connection;
+use super::request_body::Progress;
+use super::response;
+use super::upload::{Upload, UploadError};
+use super::ProxySource;
+use crate::http::interim::Interim;
+use crate::http1::{Head, HeadError, HeadScan, Malformed, is_interim, read_head};
+
+/// Bytes of one read of the head. What is read beyond the head is content.
+const READ_SIZE: usize = 4 * 1024;
+
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) enum RoundTripError {
+    /// Connecting failed.
+    Connect(io::Error),
+    /// No byte of the request was written.
+    Unsent(io::Error),
+    /// No byte of a response arrived.
+    Unanswered(io::Error),
+    /// The connection failed within the response's head.
+    Cut(io::Error),
+    /// The client's body ended early.
+    Client,
+    HeadTooLarge,
+    /// The head is not HTTP/1.
+    Malformed(&'static str),
+}
+
+/// Bounds of response heads, and what to do with interim ones.
+pub(super) struct HeadOptions {
+    /// Bytes of the largest head, and of all interim heads together.
+    pub(super) max_head: usize,
+    pub(super) max_fields: usize,
+    /// Where interim responses go, if the client accepts them.
+    pub(super) interim: Option<Interim>,
+    /// An interim response restarts the response timeout.
+    pub(super) progress: Progress,
+}
+
+impl HeadOptions {
+    /// The options of `source`, for a client that accepts interim responses through `interim`.
+    pub(super) fn new(source: &ProxySource, interim: Option<Interim>, progress: Progress) -> Self {
+        let (max_head, max_fields) = (source.max_response_head, source.max_response_fields);
+        Self { max_head, max_fields, interim, progress }
+    }
+
+    fn on_interim(&self, head: Parts) -> Result<(), Malformed> {
+        self.progress.heard();
+        let (status, fields) = response::interim(head)?;
+        if let Some(interim) = &self.interim {
+            interim.send(status, fields);
+        }
+        Ok(())
+    }
+}
+
+/// Sends a request and waits for the head of its response. Interim responses other than 101 are passed on; together
+/// they may be as large as one head. The upload may still be under way afterwards.
+///
+/// Cancel safe: dropping the future closes the connection.
+pub(super) async fn round_trip(
+    mut connection: Connection,
+    upload: &mut Upload,
+    options: &HeadOptions,
+) -> Result<(Parts, Connection), RoundTripError> {
+    let (mut refused, mut reading) = (None, HeadReader { options, scan: HeadScan::default(), read: 0 });
+    let head = poll_fn(|cx| {
+        if refused.is_none()
+            && let Poll::Ready(Err(error)) = upload.poll_send(cx, connection.socket())
+        {
+            match error {
+                UploadError::Client => return Poll::Ready(Err(RoundTripError::Client)),
+                UploadError::Upstream(error) if !upload.has_begun() => {
+                    return Poll::Ready(Err(RoundTripError::Unsent(error)));
+                }
+                // The upstream may have answered before it closed: read that.
+                UploadError::Upstream(error) => refused = Some(error),
+            }
+        }
+        reading.poll_head(cx, &mut connection).map_err(|error| match (error, refused.take()) {
+            (RoundTripError::Unanswered(_), Some(refused)) => RoundTripError::Unanswered(refused),
+            (error, _) => error,
+        })
+    });
+    let head = head.await?;
+    Ok((head, connection))
+}
+
+/// Reads a head, and the interim heads before it.
+struct HeadReader<'a> {
+    options: &'a HeadOptions,
+    scan: HeadScan,
+    /// Bytes read of all heads.
+    read: usize,
+}
+
+impl HeadReader<'_> {
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &mut Connection,
+    ) -> Poll<Result<Parts, RoundTripError>> {
+        let HeadOptions { max_head, max_fields, .. } = *self.options;
+        loop {
+            let read = match ready!(connection.poll_more(cx, READ_SIZE)) {
+                Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
+                read => read,
+            };
+            match read {
+                Ok(len) => self.read += len,
+                Err(error) if self.read > 0 => return Poll::Ready(Err(RoundTripError::Cut(error))),
+                Err(error) => return Poll::Ready(Err(RoundTripError::Unanswered(error))),
+            }
+            while self.scan.is_due(connection.unread())
+                && let Some(Head { mut parts, reason, len }) = read_head(connection.unread(), max_fields)?
+            {
+                if len > max_head {
+                    return Poll::Ready(Err(RoundTripError::HeadTooLarge));
+                }
+                connection.unread().advance(len);
+                self.scan = HeadScan::default();
+                if !is_interim(parts.status) {
+                    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
+                        parts.extensions.insert(reason);
+                    }
+                    return Poll::Ready(Ok(parts));
+                }
+                if self.read - connection.unread().len() > max_head {
+                    return Poll::Ready(Err(RoundTripError::HeadTooLarge));
+                }
+                self.options.on_interim(parts).map_err(|error| RoundTripError::Malformed(error.0))?;
+            }
+            if connection.unread().len() >= max_head {
+                return Poll::Ready(Err(RoundTripError::HeadTooLarge));
+            }
+        }
+    }
+}
+
+impl From<HeadError> for RoundTripError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::TooManyFields => Self::HeadTooLarge,
+            HeadError::Malformed(how) => Self::Malformed(how),
+        }
+    }
+}
+
+impl fmt::Display for RoundTripError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Unsent(error) => write!(f, "the request could not be sent: {error}"),
+            Self::Unanswered(error) => write!(f, "no answer: {error}"),
+            Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),
+            Self::Client => f.write_str("the request's body ended early"),
+            Self::HeadTooLarge => f.write_str("the response's head is too large"),
+            Self::Malformed(how) => write!(f, "not an HTTP/1 response: {how}"),
+        }
+    }
+}

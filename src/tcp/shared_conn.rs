@@ -1,0 +1,93 @@
+//! A connection shared by the two directions of a stream, and the guard that resets it if the stream fails.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use futures_lite::io::{AsyncRead, AsyncWrite};
+use hyper::rt::{Read, ReadBuf, Write};
+
+use super::record::Record;
+use crate::rt::Socket;
+use crate::sink::{Sink, SinkState};
+
+/// A handle to a connection; clones are the same connection, which is closed with the last of them. Both directions
+/// run in one task, so the lock is never contended.
+pub(super) struct SharedConn<T>(Arc<Mutex<T>>);
+
+impl<T> SharedConn<T> {
+    pub(super) fn new(connection: T) -> Self {
+        Self(Arc::new(Mutex::new(connection)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<T> Clone for SharedConn<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T: Read + Unpin> AsyncRead for SharedConn<T> {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut *self.lock()).poll_read(cx, buf.unfilled()))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl<T: Write + Unpin> AsyncWrite for SharedConn<T> {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut *self.lock()).poll_write(cx, buf)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_flush(cx)
+    }
+
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.lock()).poll_shutdown(cx)
+    }
+}
+
+/// Resets connections when dropped before the stream's end, so that a stream cut short does not look complete: the
+/// client's unless it was sent everything, the upstream's unless both directions ended.
+///
+/// Holds the connections, so that they are not closed before.
+pub(super) struct ResetGuard {
+    sink: Arc<SinkState>,
+    record: Arc<Record>,
+    _client: SharedConn<Sink>,
+    upstream: Option<SharedConn<Socket>>,
+}
+
+impl ResetGuard {
+    pub(super) fn new(sink: Arc<SinkState>, client: &SharedConn<Sink>, record: &Arc<Record>) -> Self {
+        Self { sink, record: Arc::clone(record), _client: client.clone(), upstream: None }
+    }
+
+    /// Adds the upstream's connection.
+    pub(super) fn and(&mut self, upstream: &SharedConn<Socket>) {
+        self.upstream = Some(upstream.clone());
+    }
+
+    /// Notes that both directions ended: the upstream is not reset.
+    pub(super) fn ended(&mut self) {
+        self.upstream = None;
+    }
+}
+
+impl Drop for ResetGuard {
+    fn drop(&mut self) {
+        if !self.record.is_complete() {
+            self.sink.abort();
+        }
+        if let Some(upstream) = &self.upstream {
+            upstream.lock().reset_on_close();
+        }
+    }
+}
