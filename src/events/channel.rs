@@ -1,5 +1,5 @@
-//! A stream behind a lock, with the wakers of those who wait for it. Holds the lock for arithmetic only;
-//! wakes outside it.
+//! A stream behind a lock, with the wakers of its connections and polls. The lock is held for arithmetic only; wakers
+//! are called without it.
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
@@ -21,14 +21,14 @@ pub(super) struct Channel(Mutex<State>);
 
 struct State {
     stream: Stream,
-    /// By the places of subscribers.
+    /// By the keys of subscribers.
     readers: Vec<Reader>,
-    /// Who waits for anything to be published, by number.
+    /// Polls that wait for an event, by number.
     pollers: HashMap<u64, Waker>,
     next_poller: u64,
 }
 
-/// What is known of a subscriber's connection.
+/// A subscriber's connection.
 #[derive(Default)]
 pub(super) struct Reader {
     waker: Option<Waker>,
@@ -39,7 +39,7 @@ pub(super) struct Reader {
 /// What a connection waits for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Waits {
-    /// For nothing of ours: its sink is at it, or its own timer.
+    /// For its sink or its own timer.
     #[default]
     Elsewhere,
     /// For an event.
@@ -48,9 +48,9 @@ enum Waits {
     Ack,
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 pub(super) struct Swept {
-    /// The clients of subscribers that were forgotten.
+    /// Clients of forgotten subscribers.
     pub(super) forgotten: Vec<ClientKey>,
     pub(super) filling: u64,
     pub(super) suspended: u64,
@@ -68,7 +68,7 @@ impl Channel {
         Self(Mutex::new(State { stream, readers: Vec::new(), pollers: HashMap::new(), next_poller: 0 }))
     }
 
-    /// Publishes, and wakes those who waited for it.
+    /// Publishes a batch, and wakes the connections and polls that wait for events.
     pub(super) fn publish(
         &self,
         batch: Vec<Draft>,
@@ -76,7 +76,7 @@ impl Channel {
     ) -> Result<PublishResult, NotPublished> {
         let mut state = self.lock();
         let done = state.stream.publish(batch, context)?;
-        let mut due = state.woken(&done.judged, |waits| waits == Waits::Event);
+        let mut due = state.woken(&done.checked, |waits| waits == Waits::Event);
         due.extend(state.pollers.drain().map(|(_, waker)| waker));
         drop(state);
         due.into_iter().for_each(Waker::wake);
@@ -85,26 +85,26 @@ impl Channel {
 
     pub(super) fn sweep(&self, context: &StreamContext<'_>) -> Swept {
         let mut state = self.lock();
-        let (judged, forgotten) = state.stream.sweep(context);
-        let due = state.woken(&judged, |_| false);
+        let (checked, forgotten) = state.stream.sweep(context);
+        let due = state.woken(&checked, |_| false);
         drop(state);
         due.into_iter().for_each(Waker::wake);
-        Swept { forgotten, filling: judged.filling.len() as u64, suspended: judged.suspended.len() as u64 }
+        Swept { forgotten, filling: checked.filling.len() as u64, suspended: checked.suspended.len() as u64 }
     }
 
-    pub(super) fn is_new(&self, visit: &SubscribeRequest) -> bool {
-        self.lock().stream.is_new(visit)
+    pub(super) fn is_new(&self, request: &SubscribeRequest) -> bool {
+        self.lock().stream.is_new(request)
     }
 
     pub(super) fn subscribe(
         &self,
-        visit: &SubscribeRequest,
-        fresh: RandomIds,
+        request: &SubscribeRequest,
+        random_ids: RandomIds,
         reader: Reader,
         context: &StreamContext<'_>,
     ) -> Subscribed {
         let mut state = self.lock();
-        let subscribed = state.stream.subscribe(visit, fresh, context);
+        let subscribed = state.stream.subscribe(request, random_ids, context);
         let mut before = None;
         if let Subscribed::Stream { key, .. } = subscribed {
             if state.readers.len() <= key {
@@ -113,12 +113,12 @@ impl Channel {
             before = std::mem::replace(&mut state.readers[key], reader).waker;
         }
         drop(state);
-        // A connection that was taken over ends.
+        // A replaced connection ends.
         before.into_iter().for_each(Waker::wake);
         subscribed
     }
 
-    /// Takes what there is for a subscriber's connection; the task is woken when there may be more.
+    /// Takes what a subscriber's connection sends next; wakes the task when there may be more.
     pub(super) fn take(
         &self,
         at: (usize, u64),
@@ -181,14 +181,14 @@ impl Channel {
         self.lock().stream.poll(token, after, max, context)
     }
 
-    /// A number to wait under.
+    /// Assigns a number to a waiting poll.
     pub(super) fn waiting(&self) -> u64 {
         let mut state = self.lock();
         state.next_poller += 1;
         state.next_poller
     }
 
-    /// Has the task woken by the next event.
+    /// Wakes the task at the next event.
     pub(super) fn wait(&self, number: u64, cx: &mut Context<'_>) {
         self.lock().pollers.insert(number, cx.waker().clone());
     }
@@ -219,13 +219,13 @@ impl Channel {
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// Whether nothing would be lost with it.
+    /// Whether it has neither events nor subscribers.
     pub(super) fn is_idle(&self) -> bool {
         let state = self.lock();
         state.stream.log().len() == 0 && state.stream.subscribers().next().is_none()
     }
 
-    /// Adds to `gauges` how it stands, and to `peers` where its connections lead.
+    /// Adds its state to `gauges`, and the peers of its connections to `peers`.
     pub(super) fn measure(
         &self,
         context: &StreamContext<'_>,
@@ -272,11 +272,11 @@ impl Reader {
 }
 
 impl State {
-    /// The wakers of those who were suspended, and of those who wait for what has come.
-    fn woken(&mut self, judged: &QueueCheck, comes: impl Fn(Waits) -> bool) -> Vec<Waker> {
+    /// Takes the wakers of suspended subscribers and of connections that wait for what happened.
+    fn woken(&mut self, checked: &QueueCheck, comes: impl Fn(Waits) -> bool) -> Vec<Waker> {
         let mut due: Vec<Waker> =
             self.readers.iter_mut().filter(|reader| comes(reader.waits)).filter_map(Reader::wake).collect();
-        due.extend(judged.suspended.iter().filter_map(|key| self.readers.get_mut(*key)?.wake()));
+        due.extend(checked.suspended.iter().filter_map(|key| self.readers.get_mut(*key)?.wake()));
         due
     }
 }

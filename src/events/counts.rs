@@ -1,4 +1,4 @@
-//! What the event streams of a route count. Plain atomics, read when somebody asks.
+//! Counters of a route's event streams: plain atomics.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use crate::telemetry::Durations;
 
 macro_rules! counters {
     ($($(#[$about:meta])* $name:ident,)*) => {
-        /// Sums since the server began.
+        /// Totals since the server started.
         #[derive(Debug)]
         pub struct EventCounts {
             $($name: AtomicU64,)*
@@ -21,7 +21,7 @@ macro_rules! counters {
             }
         }
 
-        /// The counters that can be added to.
+        /// Names of the counters.
         #[derive(Clone, Copy, Debug)]
         #[allow(non_camel_case_types)]
         pub(super) enum Count { $($name,)* }
@@ -38,39 +38,39 @@ macro_rules! counters {
 }
 
 counters! {
-    /// Events taken from publishers.
+    /// Events published.
     published,
-    /// Events handed to subscribers, each time it was done.
+    /// Events sent to subscribers, repetitions included.
     delivered,
-    /// Events that subscribers did not get because the log had no room for them any more.
+    /// Events that subscribers did not get because the log was full.
     dropped,
-    /// Events that subscribers did not get because they grew too old.
+    /// Events that subscribers did not get because they expired.
     expired,
-    /// Gaps that subscribers were told of.
+    /// Gaps reported to subscribers.
     gaps,
     /// `retry:` lines sent.
     retries,
     /// Heartbeats sent.
     heartbeats,
-    /// Subscribers moved to polling because their queue was full.
+    /// Subscribers suspended because their queue was full.
     suspensions,
-    /// Subscribers that came back from polling.
+    /// Suspended subscribers that resumed their stream.
     resumes,
-    /// Acknowledgements taken.
+    /// Acknowledgements received.
     acks,
     /// Polls answered.
     polls,
-    /// Subscriptions and polls refused for want of room.
+    /// Subscriptions and polls refused because a limit was reached.
     refused,
 }
 
 impl EventCounts {
-    /// From an event's publication to its being handed on for a subscriber.
+    /// Time from an event's publication to its write to a subscriber.
     pub fn written(&self) -> &Durations {
         &self.written
     }
 
-    /// From there to its acknowledgement: the subscriber's, or without a window the sink's.
+    /// Time from the write of an event to its acknowledgement: by the subscriber, or without a window by the sink.
     pub fn acknowledged(&self) -> &Durations {
         &self.acknowledged
     }
@@ -84,7 +84,7 @@ impl EventCounts {
     }
 }
 
-/// How the event streams of a route stand at the moment.
+/// The current state of a route's event streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct EventGauges {
     /// Streams.
@@ -93,24 +93,24 @@ pub struct EventGauges {
     pub logged: u64,
     /// Bytes of the logs.
     pub logged_bytes: u64,
-    /// Subscribers with a stream.
+    /// Connected subscribers.
     pub subscribers: u64,
-    /// Subscribers that are suspended.
+    /// Suspended subscribers.
     pub suspended: u64,
-    /// Subscribers that are away for a moment.
+    /// Subscribers that lost their connection and may return.
     pub away: u64,
-    /// Events that wait for subscribers, summed over them.
+    /// Queued events, summed over all subscribers.
     pub queued: u64,
-    /// The fullest queue, by count or bytes: 1 is full.
+    /// Fill level of the fullest queue, by count or bytes: 1 is full.
     pub saturation: f64,
     /// Subscribers whose queue is above 80 %.
     pub saturated: u64,
-    /// Bytes that the sinks of subscribers hold for sockets that refused them.
+    /// Bytes in the sinks of subscribers whose sockets are full.
     pub sink_buffered: u64,
-    /// Bytes of subscribers that the kernel has taken and not yet had acknowledged by the peer.
+    /// Bytes in the kernel's send buffers of subscribers, not yet acknowledged by the peer.
     pub unsent: u64,
-    /// How often sockets of subscribers refused bytes.
+    /// How often sockets of subscribers were full.
     pub would_block: u64,
-    /// The age of the oldest event written and not acknowledged.
+    /// Age of the oldest event that was written and not acknowledged.
     pub oldest_unacknowledged: Duration,
 }

@@ -1,7 +1,7 @@
-//! What becomes of traced events on their way to one subscriber, told to the tracer. Pure: told the time.
+//! Delivery spans of traced events to one subscriber. Pure: passed the time.
 //!
-//! A delivery is waited for from its write to its acknowledgement, and its span told then. Only events that
-//! came with a sampled trace are here; for others nothing is done and nothing held.
+//! A delivery lasts from the write of an event to its acknowledgement; its span is recorded then. Only events with a
+//! sampled trace are kept here; others cost nothing.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::event::Event;
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome, Place, Record, Tracer};
 
-/// Where the spans of a hub go.
+/// The tracer of a hub.
 #[derive(Debug)]
 pub(super) struct Tracing {
     pub(super) tracer: Arc<Tracer>,
@@ -18,7 +18,7 @@ pub(super) struct Tracing {
     pub(super) route: Arc<str>,
 }
 
-/// Who tells, when, and to whom.
+/// What a span is recorded with: subscriber, time and tracer.
 #[derive(Clone, Copy)]
 pub(super) struct TraceContext<'a> {
     pub(super) subscriber: &'a str,
@@ -26,7 +26,7 @@ pub(super) struct TraceContext<'a> {
     pub(super) tracing: Option<&'a Tracing>,
 }
 
-/// The traced events that were written to a subscriber and are not acknowledged, in their order.
+/// Traced events that were written to a subscriber and not acknowledged, in order.
 #[derive(Debug, Default)]
 pub(super) struct DeliveryTrace(VecDeque<Unacknowledged>);
 
@@ -34,13 +34,13 @@ pub(super) struct DeliveryTrace(VecDeque<Unacknowledged>);
 struct Unacknowledged {
     seq: u64,
     origin: Arc<Origin>,
-    /// When it was written last, and how often.
+    /// When it was last written, and how often.
     written: (Instant, u32),
     _place: Place,
 }
 
 impl Tracing {
-    /// Marks an event that is published on `stream` if its publisher records the trace.
+    /// Sets the origin of an event published on `stream` if its trace is sampled.
     pub(super) fn mark(&self, event: &mut Event, stream: &str) {
         let Some(trace) = event.trace.filter(|trace| trace.is_sampled()) else { return };
         event.origin = Some(Arc::new(Origin {
@@ -57,7 +57,7 @@ impl Tracing {
 }
 
 impl TraceContext<'_> {
-    fn tell(&self, origin: &Arc<Origin>, written: Option<(Instant, u32)>, outcome: Outcome) {
+    fn record(&self, origin: &Arc<Origin>, written: Option<(Instant, u32)>, outcome: Outcome) {
         if let Some(tracing) = self.tracing {
             tracing.tracer.record(Record::Delivered {
                 origin: Arc::clone(origin),
@@ -71,51 +71,45 @@ impl TraceContext<'_> {
 }
 
 impl DeliveryTrace {
-    /// Notes that an event is on its way, for the first time or again.
-    pub(super) fn written(&mut self, event: &Event, told: TraceContext<'_>) {
-        let (Some(origin), Some(tracing)) = (&event.origin, told.tracing) else { return };
+    /// Notes that an event was written, for the first time or again.
+    pub(super) fn written(&mut self, event: &Event, trace: TraceContext<'_>) {
+        let (Some(origin), Some(tracing)) = (&event.origin, trace.tracing) else { return };
         match self.0.binary_search_by_key(&event.seq, |awaited| awaited.seq) {
-            Ok(at) => self.0[at].written = (told.now, self.0[at].written.1.saturating_add(1)),
+            Ok(at) => self.0[at].written = (trace.now, self.0[at].written.1.saturating_add(1)),
             Err(at) => match tracing.tracer.place() {
                 Some(place) => {
-                    let (origin, written) = (Arc::clone(origin), (told.now, 1));
+                    let (origin, written) = (Arc::clone(origin), (trace.now, 1));
                     self.0.insert(at, Unacknowledged { seq: event.seq, origin, written, _place: place });
                 }
-                None => told.tell(origin, Some((told.now, 1)), Outcome::Written),
+                None => trace.record(origin, Some((trace.now, 1)), Outcome::Written),
             },
         }
     }
 
-    /// Notes that everything up to `through` is acknowledged.
-    pub(super) fn acknowledged(&mut self, through: u64, told: TraceContext<'_>) {
+    /// Notes that everything up to `through` was acknowledged.
+    pub(super) fn acknowledged(&mut self, through: u64, trace: TraceContext<'_>) {
         while self.0.front().is_some_and(|awaited| awaited.seq <= through) {
-            self.end_first(Outcome::Acknowledged, told);
+            self.end_first(Outcome::Acknowledged, trace);
         }
     }
 
-    /// Notes that an event cannot be had any more, by who never had it, or was to have it again.
-    pub(super) fn missed(
-        &mut self,
-        seq: u64,
-        origin: &Arc<Origin>,
-        outcome: Outcome,
-        told: TraceContext<'_>,
-    ) {
+    /// Notes that an event is lost to this subscriber, which never had it or was to be sent it again.
+    pub(super) fn lost(&mut self, seq: u64, origin: &Arc<Origin>, outcome: Outcome, trace: TraceContext<'_>) {
         let at = self.0.binary_search_by_key(&seq, |awaited| awaited.seq).ok();
         let written = at.and_then(|at| self.0.remove(at)).map(|awaited| awaited.written);
-        told.tell(origin, written, outcome);
+        trace.record(origin, written, outcome);
     }
 
-    /// Waits no more for what was written last before `before`.
-    pub(super) fn give_up(&mut self, before: Instant, told: TraceContext<'_>) {
+    /// Records events last written before `before` as unacknowledged.
+    pub(super) fn give_up(&mut self, before: Instant, trace: TraceContext<'_>) {
         while self.0.front().is_some_and(|awaited| awaited.written.0 < before) {
-            self.end_first(Outcome::Unacknowledged, told);
+            self.end_first(Outcome::Unacknowledged, trace);
         }
     }
 
-    fn end_first(&mut self, outcome: Outcome, told: TraceContext<'_>) {
+    fn end_first(&mut self, outcome: Outcome, trace: TraceContext<'_>) {
         if let Some(awaited) = self.0.pop_front() {
-            told.tell(&awaited.origin, Some(awaited.written), outcome);
+            trace.record(&awaited.origin, Some(awaited.written), outcome);
         }
     }
 }

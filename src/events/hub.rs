@@ -1,4 +1,4 @@
-//! The streams of one route, driven: who publishes wakes exactly those who have something to take.
+//! The streams of one route. Publishing wakes exactly the connections that have something to send.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -22,10 +22,10 @@ use crate::events::EventSettings;
 use crate::rt::{self, SplitMix64};
 use crate::tracing::{Record, Tracer};
 
-/// How often a hub looks at what time brings.
+/// Interval of the periodic sweep.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// How long the log is silent about queues that fill.
+/// Shortest time between two log lines about filling queues.
 const QUIET: Duration = Duration::from_secs(10);
 
 /// Event streams by name.
@@ -40,21 +40,21 @@ pub struct Hub {
     tracing: OnceLock<Tracing>,
     pub(super) clock: Arc<dyn Clock>,
     closing: AtomicBool,
-    /// For jitter, where anything that differs will do.
+    /// For jitter.
     rng: SplitMix64,
-    /// When the log was told of queues last, and how many filled or overflowed since.
-    told: Mutex<(Option<Instant>, u64, u64)>,
+    /// When filling queues were last logged, and how many filled and were suspended since.
+    logged: Mutex<(Option<Instant>, u64, u64)>,
 }
 
-/// What was published.
+/// The result of publishing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The events' ids, in order.
+    /// Ids of the events, in order.
     pub ids: Vec<String>,
 }
 
 impl Hub {
-    /// A hub of streams below the path `route`.
+    /// Creates a hub for streams below the path `route`.
     pub fn new(route: &str, settings: EventSettings, clock: Arc<dyn Clock>) -> Arc<Self> {
         let hub = Arc::new(Self {
             route: route.to_owned(),
@@ -67,14 +67,14 @@ impl Hub {
             clock,
             closing: AtomicBool::new(false),
             rng: SplitMix64::new(),
-            told: Mutex::default(),
+            logged: Mutex::default(),
         });
         hub.set(settings);
         hub
     }
 
-    /// Has time do its work until nobody has the hub any more.
-    pub(super) fn tend(self: &Arc<Self>) {
+    /// Spawns the periodic sweep; it ends with the last `Arc`.
+    pub(super) fn start_sweeping(self: &Arc<Self>) {
         let (hub, clock): (Weak<Self>, _) = (Arc::downgrade(self), Arc::clone(&self.clock));
         rt::spawn(async move {
             loop {
@@ -85,18 +85,18 @@ impl Hub {
         });
     }
 
-    /// Has spans made of events whose publishers trace them, from now on. Only the first call does.
+    /// Sets the tracer: from now on traced events get spans. Only the first call has an effect.
     pub fn trace(&self, tracer: Arc<Tracer>) {
         _ = self.tracing.set(Tracing { tracer, route: self.route.as_str().into() });
     }
 
-    /// Has the tracer told of all deliveries as they stand: for the end, when no acknowledgement will come.
+    /// Records all deliveries as they stand, for the shutdown: no more acknowledgements will come.
     pub fn end_traces(&self) {
         let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
         channels.iter().for_each(|channel| self.with_context(|context| channel.give_up(context)));
     }
 
-    /// Goes over to other settings, for subscribers that are there too.
+    /// Changes the settings, also for current subscribers.
     pub fn set(&self, settings: EventSettings) {
         self.shared_rate.set(settings.total_rate, settings.total_burst);
         let mut streams = write(&self.streams);
@@ -110,12 +110,12 @@ impl Hub {
         *write(&self.settings) = Arc::new(settings);
     }
 
-    /// How it is set.
+    /// The current settings.
     pub fn settings(&self) -> Arc<EventSettings> {
         Arc::clone(&read(&self.settings))
     }
 
-    /// What it counted so far.
+    /// The counters.
     pub fn counts(&self) -> &EventCounts {
         &self.counts
     }
@@ -125,7 +125,7 @@ impl Hub {
         &self.route
     }
 
-    /// Ends all streams with a `retry:`, and takes no more.
+    /// Ends all streams with a `retry:`, and refuses new ones.
     pub fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
         read(&self.streams).values().for_each(|channel| channel.wake_all());
@@ -148,8 +148,8 @@ impl Hub {
         })
     }
 
-    /// A number for jitter.
-    pub(super) fn roll(&self) -> u64 {
+    /// A random number for jitter.
+    pub(super) fn jitter(&self) -> u64 {
         self.rng.next_u64()
     }
 
@@ -157,11 +157,11 @@ impl Hub {
         read(&self.streams).get(name).map(Arc::clone).ok_or(HubError::UnknownStream)
     }
 
-    /// Publishes a batch on a stream, all of it or nothing; the stream comes into being by it.
+    /// Publishes a batch on a stream, all of it or nothing. Creates the stream if it does not exist.
     ///
     /// # Errors
-    /// The batch is empty or too large, an id in it is taken or reserved, there are too many streams, or the
-    /// hub is closing.
+    /// The batch is empty or too large, an id in it is taken or reserved, the limit of streams is reached, or the hub is
+    /// closing.
     pub fn publish(&self, name: &StreamName, batch: Vec<Draft>) -> Result<Published, HubError> {
         let settings = self.settings();
         if self.is_closing() {
@@ -196,13 +196,13 @@ impl Hub {
                 .into_iter()
                 .for_each(|origin| tracing.tracer.record(Record::Published { origin, end }));
         }
-        self.tell(done.judged.filling.len() as u64, done.judged.suspended.len() as u64);
+        self.log_queues(done.checked.filling.len() as u64, done.checked.suspended.len() as u64);
         Ok(Published { ids: done.ids.into_iter().map(Into::into).collect() })
     }
 
-    /// Takes a place for one more subscriber or waiting poll of a client's. Where none is left, one that has no
-    /// connection makes room: of this client first, and of others only one that is away.
-    pub(super) fn place(&self, client: &ClientKey, channel: &Channel) -> Result<(), HubError> {
+    /// Takes a slot for a subscriber or waiting poll of `client`. If none is free, evicts a subscriber without a
+    /// connection: of this client first, of others only one that is away.
+    pub(super) fn take_slot(&self, client: &ClientKey, channel: &Channel) -> Result<(), HubError> {
         if self.is_closing() {
             return Err(HubError::Closing);
         }
@@ -212,8 +212,8 @@ impl Hub {
                 Ok(()) => return Ok(()),
                 Err(full) => full,
             };
-            let made = self.make_room(Some(client), channel)
-                || full == NoSlot::OfAll && self.make_room(None, channel);
+            let made =
+                self.evict(Some(client), channel) || full == NoSlot::OfAll && self.evict(None, channel);
             if !made {
                 self.counts.add(Count::refused, 1);
                 return Err(if full == NoSlot::OfAll { HubError::Full } else { HubError::ClientFull });
@@ -221,47 +221,47 @@ impl Hub {
         }
     }
 
-    /// Forgets an idle subscriber of `client`, or of any: of this channel, or of another one.
-    fn make_room(&self, client: Option<&ClientKey>, channel: &Channel) -> bool {
+    /// Evicts an idle subscriber of `client`, or of any client; of this channel first.
+    fn evict(&self, client: Option<&ClientKey>, channel: &Channel) -> bool {
         let forgotten = self.with_context(|context| {
             channel.forget_one(client, context).or_else(|| {
                 read(&self.streams).values().find_map(|channel| channel.forget_one(client, context))
             })
         });
-        forgotten.map(|client| self.leave(&client)).is_some()
+        forgotten.map(|client| self.release_slot(&client)).is_some()
     }
 
-    /// Gives a place back.
-    pub(super) fn leave(&self, client: &ClientKey) {
-        self.slots.leave(client);
+    /// Returns a slot.
+    pub(super) fn release_slot(&self, client: &ClientKey) {
+        self.slots.release(client);
     }
 
-    /// Subscribes to a channel, or finds that the subscriber is suspended.
+    /// Subscribes to a channel, unless the subscriber is suspended.
     pub(super) fn subscribe(
         &self,
         channel: &Channel,
-        visit: &SubscribeRequest,
+        request: &SubscribeRequest,
         wire: Option<&Wire>,
     ) -> Result<Subscribed, HubError> {
-        let fresh = RandomIds { id: hex::<4>(), token: hex::<16>(), random: self.roll() };
-        let is_new = channel.is_new(visit);
+        let random_ids = RandomIds { id: hex::<4>(), token: hex::<16>(), random: self.jitter() };
+        let is_new = channel.is_new(request);
         if is_new {
-            self.place(&visit.client, channel)?;
+            self.take_slot(&request.client, channel)?;
         } else if self.is_closing() {
             return Err(HubError::Closing);
         }
         let reader = Reader::of(wire);
-        let subscribed = self.with_context(|context| channel.subscribe(visit, fresh, reader, context));
-        // It may have come, or been forgotten, in between.
+        let subscribed = self.with_context(|context| channel.subscribe(request, random_ids, reader, context));
+        // The subscriber may have been added or forgotten in between.
         match (is_new, matches!(subscribed, Subscribed::Stream { is_new: true, .. })) {
-            (true, false) => self.leave(&visit.client),
-            (false, true) => self.slots.force(&visit.client),
+            (true, false) => self.release_slot(&request.client),
+            (false, true) => self.slots.force(&request.client),
             _ => {}
         }
         Ok(subscribed)
     }
 
-    /// Acknowledges for the subscriber with `token` everything up to the event `id`.
+    /// Acknowledges everything up to the event `id` for the subscriber with `token`.
     ///
     /// # Errors
     /// There is no such stream, no such subscriber, or the event was not sent to it.
@@ -270,7 +270,7 @@ impl Hub {
         Ok(self.with_context(|context| channel.ack(token, id, context))?)
     }
 
-    /// Does what time brings; returns how many subscribers were forgotten.
+    /// Does what is due by now. Returns how many subscribers were forgotten.
     pub fn sweep(&self) -> usize {
         let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
         let mut gone = 0;
@@ -278,13 +278,13 @@ impl Hub {
         for channel in channels {
             let swept = self.with_context(|context| channel.sweep(context));
             gone += swept.forgotten.len();
-            swept.forgotten.iter().for_each(|client| self.leave(client));
+            swept.forgotten.iter().for_each(|client| self.release_slot(client));
             filling += swept.filling;
             suspended += swept.suspended;
         }
-        self.tell(filling, suspended);
+        self.log_queues(filling, suspended);
         let settings = self.settings();
-        // Nobody else has it: who publishes or subscribes holds it while that goes on.
+        // A strong count of 1 is the map's alone: publishers and subscribers hold the channel while they use it.
         write(&self.streams).retain(|name, channel| {
             let is_named = || settings.names.iter().any(|given| given == name.as_str());
             Arc::strong_count(channel) > 1 || !channel.is_idle() || is_named()
@@ -292,27 +292,27 @@ impl Hub {
         gone
     }
 
-    /// Tells the log of queues that fill, now and then.
-    fn tell(&self, filling: u64, suspended: u64) {
+    /// Logs filling queues and suspensions, at most every 10 s.
+    fn log_queues(&self, filling: u64, suspended: u64) {
         if filling + suspended == 0 {
             return;
         }
         let now = self.clock.now();
-        let mut told = lock(&self.told);
-        told.1 += filling;
-        told.2 += suspended;
-        if told.0.is_some_and(|last| now - last < QUIET) {
+        let mut logged = lock(&self.logged);
+        logged.1 += filling;
+        logged.2 += suspended;
+        if logged.0.is_some_and(|last| now - last < QUIET) {
             return;
         }
-        let (_, filling, suspended) = std::mem::replace(&mut *told, (Some(now), 0, 0));
-        drop(told);
+        let (_, filling, suspended) = std::mem::replace(&mut *logged, (Some(now), 0, 0));
+        drop(logged);
         log::warn!(
             route = self.route.as_str(), filling, suspended;
-            "subscribers are slower than their streams: queues above 80 %, and those moved to polling"
+            "subscribers are too slow"
         );
     }
 
-    /// How the streams stand. Asks the kernel for its table of connections: not for the way of an event.
+    /// The state of the streams. Reads the kernel's table of connections, so it is slow: not for the path of an event.
     pub fn gauges(&self) -> EventGauges {
         let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
         let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
@@ -326,7 +326,7 @@ impl Hub {
 }
 
 impl Drop for Hub {
-    /// Of a route that is gone too, spans are told.
+    /// Records the spans of a removed route too.
     fn drop(&mut self) {
         self.end_traces();
     }
@@ -338,7 +338,7 @@ impl fmt::Debug for Hub {
     }
 }
 
-/// As many random bytes, in hexadecimal digits.
+/// `N` random bytes in hexadecimal.
 fn hex<const N: usize>() -> String {
     let mut bytes = [0; N];
     rt::random(&mut bytes);

@@ -1,30 +1,30 @@
-//! Why a hub does not do what it is asked.
+//! Errors of a hub.
 
 use super::log::NotPublished;
 use super::stream::SubscriberError;
 
-/// Why a hub did not do what was asked.
+/// Why a hub refused a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HubError {
-    /// Nobody has published there.
+    /// Nothing was published on this stream.
     UnknownStream,
-    /// There are all the streams there may be.
+    /// The limit of streams is reached.
     TooManyStreams,
-    /// All places of subscribers are taken.
+    /// The limit of subscribers is reached.
     Full,
-    /// The client has all the streams it may have.
+    /// The limit of one client's subscribers is reached.
     ClientFull,
-    /// The server is about to end.
+    /// The server is shutting down.
     Closing,
-    /// More events than may be published at a time.
+    /// The batch has too many events.
     BatchTooLarge,
-    /// Nothing to publish.
+    /// The batch is empty.
     EmptyBatch,
-    /// The event at this place of the batch has the id of another one.
+    /// The event at this index of the batch has the id of another event.
     Conflict(usize),
-    /// The event at this place of the batch has an id that only the server gives.
+    /// The event at this index of the batch has an id of the form that the server assigns.
     ReservedId(usize),
-    /// The token is nobody's here.
+    /// No subscriber has this token.
     UnknownToken,
     /// The event was never sent to this subscriber.
     NeverSent,

@@ -1,20 +1,20 @@
-//! A rate that many subscribers share, each served in turn.
+//! The rate that all subscribers of a route share.
 //!
-//! The generic cell rate algorithm: who asks is given the instant of its turn, and sleeps until then. So
-//! nobody wakes to find the turn gone to another.
+//! The generic cell rate algorithm (GCRA): a caller reserves the instant of its turn and sleeps until then, so no
+//! sleeper wakes to find its turn taken.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Instant;
 use crate::limit::Rate;
 
-/// Events per second for all, and how many may leave at once.
+/// Events per second of all subscribers, and how many may leave at once.
 #[derive(Debug, Default)]
 pub(super) struct SharedRate(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// Events per second; `None` is no bound.
+    /// Events per second; `None` is unlimited.
     rate: Option<Rate>,
     burst: u64,
     /// The theoretical arrival time of the next event, in units of 1/rate nanoseconds: exact.
@@ -22,7 +22,7 @@ struct State {
 }
 
 impl SharedRate {
-    /// Goes over to another rate; turns that were given stay.
+    /// Changes the rate. Turns already reserved stay.
     pub(super) fn set(&self, rate: Option<Rate>, burst: u64) {
         let mut state = self.lock();
         if state.rate != rate {
@@ -31,8 +31,8 @@ impl SharedRate {
         (state.rate, state.burst) = (rate, burst.max(1));
     }
 
-    /// The instant of one more event's turn.
-    pub(super) fn turn(&self, now: Instant) -> Instant {
+    /// Reserves the turn of one event. Returns its instant, not before `now`.
+    pub(super) fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.lock();
         let Some(rate) = state.rate else { return now };
         let rate = u128::from(rate.bytes_per_second());
@@ -44,7 +44,7 @@ impl SharedRate {
         Instant::from_nanos(u64::try_from(due).unwrap_or(u64::MAX))
     }
 
-    /// Takes a turn back that was not used.
+    /// Returns a turn that was not used.
     pub(super) fn give_back(&self) {
         let mut state = self.lock();
         state.arrival = state.arrival.saturating_sub(NANOS);
@@ -62,38 +62,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_burst_leaves_at_once_and_then_one_by_one_without_drift() {
-        let shared_rate = SharedRate::default();
-        assert_eq!(shared_rate.turn(Instant::ZERO), Instant::ZERO, "no bound");
-        shared_rate.set(Rate::or_unlimited(3), 2);
-        let turns: Vec<u64> = (0..5).map(|_| shared_rate.turn(Instant::ZERO).as_nanos()).collect();
+    fn a_burst_leaves_at_once_and_the_rest_at_the_rate_without_drift() {
+        let limiter = SharedRate::default();
+        assert_eq!(limiter.reserve(Instant::ZERO), Instant::ZERO, "unlimited");
+        limiter.set(Rate::or_unlimited(3), 2);
+        let turns: Vec<u64> = (0..5).map(|_| limiter.reserve(Instant::ZERO).as_nanos()).collect();
         assert_eq!(turns, [0, 0, 333_333_334, 666_666_667, 1_000_000_000]);
-        shared_rate.give_back();
-        assert_eq!(shared_rate.turn(Instant::from_millis(100)).as_nanos(), 1_000_000_000);
+        limiter.give_back();
+        assert_eq!(limiter.reserve(Instant::from_millis(100)).as_nanos(), 1_000_000_000);
         let later = Instant::from_millis(10_000);
-        assert_eq!(
-            [shared_rate.turn(later), shared_rate.turn(later)],
-            [later; 2],
-            "quiet time earns one burst"
-        );
-        assert!(shared_rate.turn(later) > later);
+        assert_eq!([limiter.reserve(later), limiter.reserve(later)], [later; 2], "idle time earns one burst");
+        assert!(limiter.reserve(later) > later);
     }
 
     #[test]
-    fn a_rate_that_is_taken_off_holds_nobody() {
-        let shared_rate = SharedRate::default();
-        shared_rate.set(Rate::or_unlimited(1), 1);
+    fn removing_the_rate_delays_nothing() {
+        let limiter = SharedRate::default();
+        limiter.set(Rate::or_unlimited(1), 1);
         assert_eq!(
-            [shared_rate.turn(Instant::ZERO), shared_rate.turn(Instant::ZERO)].map(Instant::as_nanos),
+            [limiter.reserve(Instant::ZERO), limiter.reserve(Instant::ZERO)].map(Instant::as_nanos),
             [0, 1_000_000_000]
         );
-        shared_rate.set(None, 1);
-        assert_eq!(shared_rate.turn(Instant::ZERO), Instant::ZERO);
-        shared_rate.set(Rate::or_unlimited(1), 1);
-        assert_eq!(
-            shared_rate.turn(Instant::ZERO),
-            Instant::ZERO,
-            "what was owed under the old rate is forgotten"
-        );
+        limiter.set(None, 1);
+        assert_eq!(limiter.reserve(Instant::ZERO), Instant::ZERO);
+        limiter.set(Rate::or_unlimited(1), 1);
+        assert_eq!(limiter.reserve(Instant::ZERO), Instant::ZERO, "turns under the old rate are forgotten");
     }
 }

@@ -1,21 +1,21 @@
-//! The places of subscribers and of waiting polls: how many are taken, and by which clients.
+//! Slots of subscribers and of waiting polls, bounded in all and per client.
 //!
-//! A place is one of all and one of its client's, for the same time: what a client leaves behind (a subscriber that is
-//! away until its `ttl` is over) counts against that client too, so no client can fill what all share.
+//! A slot counts against both bounds for the same time. A subscriber that is away until its `ttl` ends still counts
+//! against its client, so no client can use up what all share.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::budget::ClientKey;
 
-/// Counts places that are taken.
+/// Counts slots in use.
 #[derive(Debug, Default)]
 pub(super) struct Slots(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
     taken: usize,
-    /// The sum of these is `taken`; none is 0.
+    /// Invariant: they add up to `taken`, and none is 0.
     clients: HashMap<ClientKey, usize>,
 }
 
@@ -27,7 +27,7 @@ pub(super) enum NoSlot {
 }
 
 impl Slots {
-    /// Takes a place for `client` if that leaves it with at most `of_client`, and all with at most `of_all`.
+    /// Takes a slot for `client` if it then has at most `of_client` and all have at most `of_all`.
     pub(super) fn take(&self, client: &ClientKey, of_client: usize, of_all: usize) -> Result<(), NoSlot> {
         let mut state = self.lock();
         if state.clients.get(client).is_some_and(|taken| *taken >= of_client) || of_client == 0 {
@@ -40,13 +40,13 @@ impl Slots {
         Ok(())
     }
 
-    /// Counts a place that is taken already, whatever the bounds.
+    /// Takes a slot regardless of the bounds, for a subscriber that exists already.
     pub(super) fn force(&self, client: &ClientKey) {
         self.lock().add(client);
     }
 
-    /// Gives a place of `client` back.
-    pub(super) fn leave(&self, client: &ClientKey) {
+    /// Returns a slot of `client`.
+    pub(super) fn release(&self, client: &ClientKey) {
         let mut state = self.lock();
         let Some(taken) = state.clients.get_mut(client) else { return };
         *taken -= 1;
@@ -73,19 +73,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_one_of_all_and_one_of_its_clients() {
+    fn a_slot_counts_in_all_and_for_its_client() {
         let slots = Slots::default();
         let [one, two] = [1, 2].map(|n| ClientKey::address([192, 0, 2, n].into()));
         assert_eq!([slots.take(&one, 2, 3), slots.take(&one, 2, 3)], [Ok(()); 2]);
         assert_eq!(slots.take(&one, 2, 3), Err(NoSlot::OfClient));
         assert_eq!([slots.take(&two, 2, 3), slots.take(&two, 2, 3)], [Ok(()), Err(NoSlot::OfAll)]);
-        slots.leave(&one);
+        slots.release(&one);
         assert_eq!([slots.take(&two, 2, 3), slots.take(&one, 2, 3)], [Ok(()), Err(NoSlot::OfAll)]);
         slots.force(&one);
         for client in [&one, &one, &one, &two, &two] {
-            slots.leave(client);
+            slots.release(client);
         }
         let state = slots.lock();
-        assert_eq!((state.taken, state.clients.len()), (0, 0), "and one too many is none");
+        assert_eq!((state.taken, state.clients.len()), (0, 0), "one release too many has no effect");
     }
 }

@@ -1,4 +1,4 @@
-//! A subscriber's stream as a generator, and a poll that waits.
+//! A subscriber's connection as a generator of buckets, and polls that wait.
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -21,34 +21,34 @@ use crate::generator::Generator;
 use crate::sink::SinkState;
 use bytes::Bytes;
 
-/// How a subscriber's connection tells what went on.
+/// What is known of a subscriber's connection to the client.
 #[derive(Clone)]
 pub(super) struct Wire {
     pub(super) sink: Arc<SinkState>,
-    /// The other end, if it has an address.
+    /// The peer's address; `None` on a Unix socket.
     pub(super) peer: Option<SocketAddr>,
-    /// How many flushes of it mean that all before has gone on: one for a connection that has one response
-    /// at a time; over HTTP/2 one may have begun before.
+    /// Flushes of the sink after which everything before was sent: 1 for a connection with one response at a time, 2 over
+    /// HTTP/2, where a flush may have begun before.
     pub(super) depth: u64,
 }
 
-/// A subscriber's stream. Dropping it is its disconnection.
+/// A subscriber's connection. Dropping it disconnects the subscriber.
 pub(super) struct Subscription {
     hub: Arc<Hub>,
     channel: Arc<Channel>,
-    /// Its place among the subscribers, and the number of its connection.
+    /// The subscriber's key, and the number of its connection.
     at: (usize, u64),
     path: String,
     wire: Option<Wire>,
     sleep: Sleep,
-    /// When silence has lasted long enough.
+    /// Due when a heartbeat is.
     heartbeat: Instant,
 }
 
-/// What a wish to subscribe leads to.
+/// The result of a request to subscribe.
 pub(super) enum Subscribing {
     Stream(Box<Subscription>),
-    /// It is suspended: the `sluicegate.pause` event.
+    /// The subscriber is suspended: the `sluicegate.pause` event.
     Suspended(Bytes),
 }
 
@@ -77,11 +77,11 @@ impl Subscription {
         })))
     }
 
-    /// Puts what there is into `brigade`; when to look again, if nothing was there.
+    /// Moves what is due into `brigade`. If nothing is, returns when to try again.
     fn fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Option<Instant> {
         let mut until = self.heartbeat;
         let mut is_filled = false;
-        let random = self.hub.roll();
+        let random = self.hub.jitter();
         self.hub.with_context(|context| {
             if let Some(wire) = &self.wire {
                 self.channel.asked(self.at, wire.sink.flushes(), wire.depth, context);
@@ -120,7 +120,7 @@ impl Subscription {
             if is_filled {
                 self.heartbeat = context.now + context.settings.heartbeat;
                 if !brigade.ends() {
-                    // A coder must not keep an event back.
+                    // Filters must not hold an event back.
                     brigade.push(Bucket::Flush);
                 }
             }
@@ -133,7 +133,7 @@ impl Generator for Subscription {
     fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
         loop {
             let Some(until) = self.fill(cx, brigade) else { return Poll::Ready(()) };
-            // Set anew only when it would ring too late: a busy stream does not touch the wheel.
+            // Reset only if it would fire too late, so that a busy stream does not touch the timer wheel.
             if !self.sleep.is_armed() || until < self.sleep.deadline() {
                 self.sleep.reset(until);
             }
@@ -156,21 +156,24 @@ impl Drop for Subscription {
     }
 }
 
-/// What a poll asks for.
-pub(super) struct Asked {
+/// A poll's request.
+pub(super) struct PollRequest {
     pub(super) client: ClientKey,
     pub(super) token: Option<String>,
     pub(super) after: After,
     pub(super) max: usize,
-    /// How long it waits if there is nothing.
+    /// How long to wait if there is nothing.
     pub(super) wait: Duration,
 }
 
-/// Answers a poll: at once if there is something to tell, else when something is published, or when it has
-/// waited long enough.
-pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) -> Result<Polled, HubError> {
+/// Answers a poll: at once if there is something, else at the next event or when the wait is over.
+pub(super) async fn poll(
+    hub: &Arc<Hub>,
+    name: &StreamName,
+    mut asked: PollRequest,
+) -> Result<Polled, HubError> {
     let channel = hub.channel(name)?;
-    let answer = |asked: &Asked| {
+    let answer = |asked: &PollRequest| {
         hub.with_context(|context| channel.poll(asked.token.as_deref(), &asked.after, asked.max, context))
     };
     let has_something = |polled: &Polled| !polled.events.is_empty() || polled.gap.is_some();
@@ -179,13 +182,13 @@ pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) ->
     if asked.wait.is_zero() || has_something(&first) {
         return Ok(first);
     }
-    // What is waited for is what comes behind this.
+    // Wait for events after this.
     asked.after = After::Number(first.position);
-    hub.place(&asked.client, &channel)?;
+    hub.take_slot(&asked.client, &channel)?;
     let waiting = Waiting { hub, channel: &channel, client: asked.client.clone(), number: channel.waiting() };
     let mut patience = Sleep::lasting(Arc::clone(&hub.clock), asked.wait);
     std::future::poll_fn(|cx| {
-        // Before it is looked: what is published in between wakes.
+        // Registered before the poll, so that an event in between wakes.
         channel.wait(waiting.number, cx);
         let polled = answer(&asked)?;
         let is_over = Pin::new(&mut patience).poll(cx).is_ready() || hub.is_closing();
@@ -194,7 +197,7 @@ pub(super) async fn poll(hub: &Arc<Hub>, name: &StreamName, mut asked: Asked) ->
     .await
 }
 
-/// A poll that waits: it has a place, and a waker in the channel.
+/// A waiting poll: holds a slot, and a waker in the channel.
 struct Waiting<'a> {
     hub: &'a Arc<Hub>,
     channel: &'a Channel,
@@ -205,6 +208,6 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.channel.wait_no_more(self.number);
-        self.hub.leave(&self.client);
+        self.hub.release_slot(&self.client);
     }
 }

@@ -1,4 +1,4 @@
-//! One subscriber: connected, away for a moment, or suspended. Pure: told the time.
+//! One subscriber: connected, away, or suspended. Pure: passed the time.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,86 +17,86 @@ use crate::events::EventSettings;
 use crate::limit::{INTERVAL, TokenBucket};
 use crate::tracing::{Origin, Outcome};
 
-/// How long a queue may be over its bounds before its subscriber is suspended: one interval, as for the
-/// buffer of a sink. A burst that a reader takes as it comes is no stall.
+/// How long a queue may exceed its bounds before its subscriber is suspended: one interval, as for the buffer of a
+/// sink. A burst that the reader keeps up with is not a stall.
 pub(super) const PATIENCE: Duration = INTERVAL;
 
 /// Why a subscriber is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Pause {
-    /// More events wait for it than may.
+    /// Its queue has too many events.
     QueueFull,
-    /// More bytes do.
+    /// Its queue has too many bytes.
     QueueBytesFull,
 }
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Has a stream.
+    /// Connected.
     Live,
-    /// Lost its stream; what it has not acknowledged is kept for it.
+    /// Lost its connection; unacknowledged events are kept for it.
     Away { since: Instant },
-    /// Was too slow, and polls.
+    /// Was too slow; it must poll.
     Suspended(Suspension),
 }
 
-/// A subscriber that polls until it is at the head.
+/// State of a subscriber that must poll until it has caught up.
 #[derive(Debug)]
 pub(super) struct Suspension {
     pub(super) why: Pause,
-    /// When it was last heard of.
+    /// When it last sent a request.
     pub(super) since: Instant,
-    /// What it is known to have.
+    /// The last event that it is known to have.
     pub(super) position: u64,
-    /// The last event that was put on its stream.
+    /// The last event that it was sent.
     pub(super) sent: u64,
-    /// Up to here it was told what is missing, and that was counted: it may poll the same again.
+    /// Up to here gaps were reported and counted: it may poll the same range again.
     pub(super) told: u64,
-    /// An answer to its poll went to the head.
+    /// A poll reached the head.
     pub(super) may_resume: bool,
-    /// Its stream is still there, and has not said so yet.
+    /// Its connection is still open, and has not sent the pause event yet.
     pub(super) untold: bool,
 }
 
 #[derive(Debug)]
 pub(super) struct Subscriber {
-    /// What logs and its own `sluicegate.open` event call it.
+    /// Its name in logs and in its `sluicegate.open` event.
     pub(super) id: String,
-    /// What it proves itself with.
+    /// The secret that identifies it.
     pub(super) token: String,
-    /// Whose place it has.
+    /// The client whose slot it has.
     pub(super) client: ClientKey,
     pub(super) queue: Queue,
     pub(super) phase: Phase,
-    /// Counts its connections: an older one that is still there has been taken over.
+    /// Number of its current connection; one with a lower number was replaced.
     pub(super) connection: u64,
-    /// What it is told before anything else.
+    /// The first event of its connection, until it is sent.
     pub(super) opening: Option<Bytes>,
-    /// What it came asking for and is not to be had.
+    /// A gap to report first: the id that it resumed after is unknown.
     pub(super) unknown: Option<Gap>,
     bucket: Option<TokenBucket>,
-    /// The turn it was given under the cap for all.
+    /// Its reserved turn under the shared rate.
     pub(super) turn: Option<Instant>,
     full_since: Option<Instant>,
-    /// Above 80 %, and the log knows.
+    /// Whether its queue is above 80 %, which was logged.
     pub(super) warned: bool,
-    /// Its rank among those without a connection, if it is one of them.
+    /// Its eviction rank, if it has no connection.
     pub(super) idle: Option<Rank>,
     delivery_trace: DeliveryTrace,
 }
 
-/// What is to be said of a queue.
+/// The state of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueueState {
     Fine,
-    /// Above 80 %, and it was not before.
+    /// Newly above 80 %.
     Filling,
     /// Full for too long.
     Full(Pause),
 }
 
-fn told<'a>(subscriber: &'a str, context: &StreamContext<'a>) -> TraceContext<'a> {
+fn trace_context<'a>(subscriber: &'a str, context: &StreamContext<'a>) -> TraceContext<'a> {
     TraceContext { subscriber, now: context.now, tracing: context.tracing }
 }
 
@@ -120,7 +120,7 @@ impl Subscriber {
         }
     }
 
-    /// When its own rate lets one more event go: now, if that is not later than `now`.
+    /// When its own rate allows one more event; `now` at the earliest.
     pub(super) fn ready_at(&mut self, settings: &EventSettings, now: Instant) -> Instant {
         let Some(rate) = settings.rate else {
             self.bucket = None;
@@ -134,7 +134,7 @@ impl Subscriber {
         if bucket.available() > 0 { now } else { bucket.available_at(1) }
     }
 
-    /// Takes the token of an event that goes.
+    /// Consumes the token of an event that is sent.
     pub(super) fn spend(&mut self) {
         self.turn = None;
         if let Some(bucket) = &mut self.bucket {
@@ -142,55 +142,54 @@ impl Subscriber {
         }
     }
 
-    /// Notes that an event is on its way to it.
+    /// Notes that an event is sent to it.
     pub(super) fn sent(&mut self, event: &Event, context: &StreamContext<'_>) {
         self.queue.sent(event, context.now);
-        self.delivery_trace.written(event, told(&self.id, context));
+        self.delivery_trace.written(event, trace_context(&self.id, context));
     }
 
-    /// Has the tracer told of what its queue knows by now: acknowledged, or passed over.
+    /// Records deliveries that its queue knows to be acknowledged or passed over.
     pub(super) fn settle(&mut self, context: &StreamContext<'_>) {
-        let told = told(&self.id, context);
-        // Who has no stream may have it yet, by poll or when it comes again.
+        let trace = trace_context(&self.id, context);
+        // Without a connection it may still get them, by poll or when it reconnects.
         let is_live = matches!(self.phase, Phase::Live);
         for (seq, origin) in self.queue.missed().iter().filter(|_| is_live) {
-            self.delivery_trace.missed(*seq, origin, Outcome::Expired, told);
+            self.delivery_trace.lost(*seq, origin, Outcome::Expired, trace);
         }
-        self.delivery_trace.acknowledged(self.queue.acked(), told);
+        self.delivery_trace.acknowledged(self.queue.acked(), trace);
     }
 
-    /// Has the tracer told that everything up to `position` arrived.
+    /// Records that everything up to `position` arrived.
     pub(super) fn has(&mut self, position: u64, context: &StreamContext<'_>) {
-        self.delivery_trace.acknowledged(position, told(&self.id, context));
+        self.delivery_trace.acknowledged(position, trace_context(&self.id, context));
     }
 
-    /// Has the tracer told of those traced events among `gone` that left the log before they were written here.
-    /// They are in order.
+    /// Records those traced events of `gone`, which is in order, that left the log before they were written here.
     pub(super) fn missed(&mut self, gone: &[(u64, Arc<Origin>, Outcome)], context: &StreamContext<'_>) {
-        // One that is suspended has them by poll, or is told there.
+        // A suspended one gets them by poll, or a gap there.
         if matches!(self.phase, Phase::Suspended(_)) {
             return;
         }
         let ahead = gone.partition_point(|(seq, ..)| *seq < self.queue.ahead());
         for (seq, origin, outcome) in &gone[ahead..] {
-            self.delivery_trace.missed(*seq, origin, *outcome, told(&self.id, context));
+            self.delivery_trace.lost(*seq, origin, *outcome, trace_context(&self.id, context));
         }
     }
 
-    /// Has the tracer wait no more for acknowledgements of what was written last before `before`.
+    /// Records events last written before `before` as unacknowledged.
     pub(super) fn give_up(&mut self, before: Instant, context: &StreamContext<'_>) {
-        self.delivery_trace.give_up(before, told(&self.id, context));
+        self.delivery_trace.give_up(before, trace_context(&self.id, context));
     }
 
-    /// How full its queue is: 1 is full.
+    /// Fill level of its queue: 1 is full.
     pub(super) fn saturation(&self, log: &Log, settings: &EventSettings) -> f64 {
         let share = |held: u64, most: usize| held as f64 / most.max(1) as f64;
         share(self.queue.depth(log), settings.queue)
             .max(share(self.queue.depth_bytes(log), settings.queue_bytes))
     }
 
-    /// Looks at its queue, if it has a stream.
-    pub(super) fn judge(&mut self, log: &Log, settings: &EventSettings, now: Instant) -> QueueState {
+    /// Checks its queue, if it is connected.
+    pub(super) fn check_queue(&mut self, log: &Log, settings: &EventSettings, now: Instant) -> QueueState {
         if !matches!(self.phase, Phase::Live) {
             return QueueState::Fine;
         }
@@ -215,7 +214,7 @@ impl Subscriber {
         if filling && !was { QueueState::Filling } else { QueueState::Fine }
     }
 
-    /// Moves it to polling.
+    /// Suspends it: from now on it must poll.
     pub(super) fn suspend(&mut self, why: Pause, now: Instant) {
         self.full_since = None;
         self.warned = false;
@@ -230,13 +229,13 @@ impl Subscriber {
         });
     }
 
-    /// Whether nobody will ask for it any more: it has been away, or suspended and silent, for too long.
+    /// Whether it can be forgotten: it was away, or suspended and silent, for too long.
     pub(super) fn is_forgotten(&self, settings: &EventSettings, now: Instant) -> bool {
         match &self.phase {
             Phase::Live => false,
             Phase::Away { since } => now - *since >= settings.ttl,
             Phase::Suspended(suspension) => {
-                // It comes again after its `retry:`, and must find itself known then.
+                // It reconnects after its `retry:` and must still be known then.
                 let patience = settings.ttl + settings.suspend_retry * 2;
                 !suspension.untold && now - suspension.since >= patience
             }

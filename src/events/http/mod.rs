@@ -27,7 +27,7 @@ use self::origin::Origins;
 use self::publish::Publishers;
 use super::event::{StreamName, is_id};
 use super::hub::Hub;
-use super::source::{self, Asked, Subscribing, Subscription, Wire};
+use super::source::{self, PollRequest, Subscribing, Subscription, Wire};
 use super::stream::{After, SubscribeRequest};
 use crate::clock::Clock;
 use crate::events::{EventSettings, Suspend};
@@ -58,7 +58,7 @@ impl Events {
     /// Streams below the path `route`. Publishers bring `token`, or without one come from this machine.
     pub fn new(route: &str, settings: EventSettings, token: Option<Token>, clock: Arc<dyn Clock>) -> Self {
         let hub = Hub::new(route, settings, clock);
-        hub.tend();
+        hub.start_sweeping();
         Self { hub, publishers: Publishers::new(token) }
     }
 
@@ -184,7 +184,7 @@ impl Events {
         visitor: Visitor<'_>,
     ) -> Result<Response<Content>, Problem> {
         let query = Query::parse(request.uri())?;
-        let asked = Asked {
+        let asked = PollRequest {
             client: visitor.key.clone(),
             token: ack::token_of(&query)?,
             after: match last_id(request.headers(), &query)? {

@@ -1,20 +1,20 @@
-//! Subscribers without a connection, in the order in which they make room for others.
+//! Subscribers without a connection, in the order in which they are evicted.
 
 use std::collections::{BTreeSet, HashMap};
 
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 
-/// Where a subscriber stands among those of its client: one that polls goes after those that are away, and of each
-/// kind the one that lost its stream first goes first.
+/// Eviction order among a client's idle subscribers: those that are away before those that poll (`true`), and of each
+/// kind the one that lost its stream first.
 pub(in crate::events) type Rank = (bool, Instant);
 
-/// An index of idle subscribers by their keys. What it costs to find one does not grow with their number.
+/// An index of idle subscribers by key. Finding the first is O(log n).
 #[derive(Debug, Default)]
 pub(super) struct Idle {
-    /// Those that are away.
+    /// Subscribers that are away.
     away: BTreeSet<(Instant, usize)>,
-    /// Those that poll, too. No set is empty.
+    /// Subscribers that are away or poll, by client. Invariant: no set is empty.
     clients: HashMap<ClientKey, BTreeSet<(Rank, usize)>>,
 }
 
@@ -36,7 +36,7 @@ impl Idle {
         }
     }
 
-    /// The first to make room: for its own client whoever is idle, for others only one that is away.
+    /// The first to be evicted: any idle one for its own client, only one that is away for other clients.
     pub(super) fn first(&self, client: Option<&ClientKey>) -> Option<usize> {
         match client {
             Some(client) => self.clients.get(client)?.first().map(|(_, key)| *key),

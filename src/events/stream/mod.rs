@@ -1,5 +1,4 @@
-//! One stream: its log and its subscribers, and what each may do. Pure: told the time and, where something
-//! must not be guessed, what chance said.
+//! One stream: its log, its subscribers, and what each is sent next. Pure: passed the time and random values.
 
 mod idle;
 mod polling;
@@ -30,7 +29,7 @@ pub(super) use idle::Rank;
 pub(super) use polling::{After, Polled};
 pub(super) use subscribing::{RandomIds, SubscribeRequest, Subscribed};
 
-/// What does not come from the stream itself.
+/// What a stream is passed with each call: time, settings, counters, shared rate and tracer.
 pub(in crate::events) struct StreamContext<'a> {
     pub(in crate::events) now: Instant,
     pub(in crate::events) settings: &'a EventSettings,
@@ -39,43 +38,43 @@ pub(in crate::events) struct StreamContext<'a> {
     pub(in crate::events) tracing: Option<&'a Tracing>,
 }
 
-/// What a subscriber's stream does next.
+/// What a subscriber's connection does next.
 #[derive(Debug)]
 pub(in crate::events) enum Take {
     Bytes(Bytes),
     /// The last bytes of the stream.
     End(Bytes),
-    /// Nothing until something is published or changed.
+    /// Wait until an event is published or something changes.
     Idle,
-    /// Nothing until an acknowledgement.
+    /// Wait for an acknowledgement.
     Window,
-    /// Nothing before this instant, for want of tokens.
+    /// Wait for a token until this instant.
     Until(Instant),
 }
 
-/// What was found when queues were looked at, by the places of their subscribers.
+/// The result of checking all queues: keys of subscribers.
 #[derive(Debug, Default)]
 pub(in crate::events) struct QueueCheck {
-    /// Above 80 %, and not before.
+    /// Newly above 80 %.
     pub(in crate::events) filling: Vec<usize>,
-    /// Full for too long: moved to polling.
+    /// Full for too long: suspended.
     pub(in crate::events) suspended: Vec<usize>,
 }
 
-/// What publishing led to.
+/// The result of publishing.
 #[derive(Debug)]
 pub(in crate::events) struct PublishResult {
     /// The events' ids, in the order of the batch.
     pub(in crate::events) ids: Vec<Box<str>>,
-    pub(in crate::events) judged: QueueCheck,
-    /// Those among the events that are traced.
+    pub(in crate::events) checked: QueueCheck,
+    /// Origins of the traced events among them.
     pub(in crate::events) traced: Vec<Arc<Origin>>,
 }
 
-/// Why a subscriber was not obeyed.
+/// Why a subscriber's request was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::events) enum SubscriberError {
-    /// The token is nobody's here.
+    /// No subscriber has this token.
     UnknownToken,
     /// The event was never sent to this subscriber.
     NeverSent,
@@ -87,7 +86,7 @@ pub(in crate::events) struct Stream {
     log: Log,
     subscribers: Slab<Subscriber>,
     tokens: HashMap<String, usize>,
-    /// Those without a connection: exactly the subscribers whose `idle` is set.
+    /// Invariant: exactly the subscribers whose `idle` is set.
     idle: Idle,
 }
 
@@ -117,19 +116,19 @@ impl Stream {
             }
         })?;
         context.counts.add(Count::published, self.log.head() - before);
-        self.tell_gone(context);
-        Ok(PublishResult { ids, judged: self.judge(context), traced })
+        self.record_lost(context);
+        Ok(PublishResult { ids, checked: self.check_queues(context), traced })
     }
 
-    /// Has the tracer told of traced events that left the log, for each subscriber that did not have them.
-    fn tell_gone(&mut self, context: &StreamContext<'_>) {
+    /// Records the loss of traced events that left the log, for each subscriber that did not have them.
+    fn record_lost(&mut self, context: &StreamContext<'_>) {
         let gone = self.log.gone();
         if !gone.is_empty() {
             self.subscribers.iter_mut().for_each(|(_, subscriber)| subscriber.missed(&gone, context));
         }
     }
 
-    /// Has the tracer told of all deliveries as they stand: no acknowledgement is waited for any more.
+    /// Records all deliveries as they stand; acknowledgements are no longer waited for.
     pub(in crate::events) fn give_up(&mut self, context: &StreamContext<'_>) {
         for (_, subscriber) in &mut self.subscribers {
             subscriber.settle(context);
@@ -137,50 +136,50 @@ impl Stream {
         }
     }
 
-    /// Suspends those whose queue is full for too long.
-    fn judge(&mut self, context: &StreamContext<'_>) -> QueueCheck {
+    /// Checks all queues; suspends subscribers whose queue was full for too long.
+    fn check_queues(&mut self, context: &StreamContext<'_>) -> QueueCheck {
         let StreamContext { now, settings, counts, .. } = context;
-        let mut judged = QueueCheck::default();
+        let mut checked = QueueCheck::default();
         for (key, subscriber) in &mut self.subscribers {
             if subscriber.queue.depth(&self.log) as usize > settings.queue / 2 {
                 subscriber.queue.pass(*now, &self.log, settings.ttl);
                 subscriber.settle(context);
             }
-            match subscriber.judge(&self.log, settings, *now) {
+            match subscriber.check_queue(&self.log, settings, *now) {
                 QueueState::Fine => {}
-                QueueState::Filling => judged.filling.push(key),
+                QueueState::Filling => checked.filling.push(key),
                 QueueState::Full(why) => {
                     subscriber.suspend(why, *now);
                     counts.add(Count::suspensions, 1);
-                    judged.suspended.push(key);
+                    checked.suspended.push(key);
                 }
             }
         }
-        judged
+        checked
     }
 
-    /// What time brings: events that grow old, queues that stay full, subscribers that are forgotten.
-    /// Gives what was found, and the clients of those that were forgotten.
+    /// Does what is due: drops old events, suspends subscribers whose queues stay full, forgets subscribers. Returns the
+    /// check of the queues, and the clients of forgotten subscribers.
     pub(in crate::events) fn sweep(&mut self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
         self.log.trim(context.now, &bounds(context.settings));
-        self.tell_gone(context);
-        // Who has not acknowledged for that long will not.
+        self.record_lost(context);
+        // A subscriber that has not acknowledged for so long will not.
         let patience = context.now - (Instant::ZERO + context.settings.ttl);
         for (_, subscriber) in &mut self.subscribers {
             subscriber.give_up(Instant::ZERO + patience, context);
         }
-        let judged = self.judge(context);
+        let checked = self.check_queues(context);
         let forgotten: Vec<usize> = self
             .subscribers
             .iter()
             .filter(|(_, subscriber)| subscriber.is_forgotten(context.settings, context.now))
             .map(|(key, _)| key)
             .collect();
-        (judged, forgotten.into_iter().map(|key| self.forget(key, context)).collect())
+        (checked, forgotten.into_iter().map(|key| self.forget(key, context)).collect())
     }
 
-    /// Makes room by forgetting a subscriber without a connection: one of `client`'s if that is given, else any
-    /// that is away. Gives its client, or none if there is nobody to forget.
+    /// Evicts one subscriber without a connection: of `client` if that is given, else any that is away. Returns its
+    /// client, or `None` if there is none.
     pub(in crate::events) fn forget_one(
         &mut self,
         client: Option<&ClientKey>,
@@ -200,8 +199,8 @@ impl Stream {
         subscriber.client
     }
 
-    /// Has a subscriber counted among those that have no connection.
-    fn rest(&mut self, key: usize, now: Instant) {
+    /// Adds a subscriber to the idle ones.
+    fn enter_idle(&mut self, key: usize, now: Instant) {
         let subscriber = &mut self.subscribers[key];
         let rank = (matches!(subscriber.phase, Phase::Suspended(_)), now);
         if subscriber.idle.replace(rank).is_none() {
@@ -209,7 +208,7 @@ impl Stream {
         }
     }
 
-    /// Has a subscriber no longer counted among them.
+    /// Removes a subscriber from the idle ones.
     fn leave_idle(&mut self, key: usize) {
         let subscriber = &mut self.subscribers[key];
         if let Some(rank) = subscriber.idle.take() {
@@ -217,13 +216,13 @@ impl Stream {
         }
     }
 
-    /// The subscriber at `key`, if this connection is still its.
+    /// The subscriber at `key`, if `connection` is still its current one.
     fn of(&mut self, key: usize, connection: u64) -> Option<&mut Subscriber> {
         self.subscribers.get_mut(key).filter(|subscriber| subscriber.connection == connection)
     }
 
-    /// The connection of a subscriber asks for more, with so many flushes seen by its sink, where `depth` of
-    /// them mean that all before went on.
+    /// Notes that a subscriber's connection polled for more after `flushes` flushes of its sink; `depth` further flushes
+    /// mean that everything before was sent.
     pub(in crate::events) fn asked(
         &mut self,
         at: (usize, u64),
@@ -237,7 +236,7 @@ impl Stream {
         }
     }
 
-    /// What goes next on a connection of a subscriber. `path` is where it asked.
+    /// Takes what a subscriber's connection sends next. `path` is that of its request.
     pub(in crate::events) fn take(
         &mut self,
         at: (usize, u64),
@@ -278,7 +277,7 @@ impl Stream {
                 if ready > *now {
                     return Take::Until(ready);
                 }
-                let turn = *subscriber.turn.get_or_insert_with(|| shared_rate.turn(*now));
+                let turn = *subscriber.turn.get_or_insert_with(|| shared_rate.reserve(*now));
                 if turn > *now {
                     return Take::Until(turn);
                 }
@@ -293,7 +292,8 @@ impl Stream {
         }
     }
 
-    /// A connection of a subscriber ended. False if another one has taken it over, or it is forgotten.
+    /// Notes the end of a subscriber's connection. Returns false if another connection replaced it, or the subscriber
+    /// was forgotten.
     pub(in crate::events) fn disconnected(&mut self, at: (usize, u64), now: Instant) -> bool {
         let Some(subscriber) = self.of(at.0, at.1) else { return false };
         match &mut subscriber.phase {
@@ -303,11 +303,11 @@ impl Stream {
             }
             phase => *phase = Phase::Away { since: now },
         }
-        self.rest(at.0, now);
+        self.enter_idle(at.0, now);
         true
     }
 
-    /// Acknowledges for the subscriber with this token. Gives who may have more now.
+    /// Acknowledges for the subscriber with this token. Returns its key: it may be sent more now.
     pub(in crate::events) fn ack(
         &mut self,
         token: &str,
@@ -340,7 +340,7 @@ impl Stream {
     }
 }
 
-/// Counts events that a subscriber was told to be missing.
+/// Counts events that a subscriber was told are missing.
 fn note_lost(counts: &EventCounts, missing: u64, reason: Lost) {
     let lost = if reason == Lost::Expired { Count::expired } else { Count::dropped };
     counts.add(lost, missing);

@@ -1,4 +1,4 @@
-//! Polls: what those get who have no stream.
+//! Polls, for subscribers without a stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,20 +21,19 @@ pub(in crate::events) struct Polled {
     pub(in crate::events) may_resume: bool,
 }
 
-/// From where a poll goes on.
+/// Where a poll continues.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::events) enum After {
-    /// From where the subscriber is known to be; for who is none, from now.
+    /// After what the subscriber is known to have; without a subscriber, from now.
     Known,
-    /// Behind the event with this id.
+    /// After the event with this id.
     Id(String),
-    /// Behind the event with this number.
+    /// After the event with this number.
     Number(u64),
 }
 
 impl Stream {
-    /// Events behind `after`, or behind what the subscriber has, or none that are old: at most `max`, and
-    /// about a mebibyte.
+    /// Returns events after `after`: at most `max`, and about 1 MiB.
     pub(in crate::events) fn poll(
         &mut self,
         token: Option<&str>,
@@ -64,7 +63,7 @@ impl Stream {
             && let Phase::Suspended(suspension) = &mut self.subscribers[key].phase
         {
             suspension.since = context.now;
-            // What it asks to go on from, it has.
+            // The subscriber has the event that it continues after.
             suspension.position = suspension.position.max(from.unwrap_or(0));
             from = from.or(Some(suspension.position));
             let position = suspension.position;
@@ -81,7 +80,7 @@ impl Stream {
                     bytes += event.wire.len();
                     events.push(event);
                 }
-                // One gap for each answer: a later one begins the next.
+                // One gap per answer: a later one begins the next answer.
                 Next::Gap(found) if events.is_empty() => {
                     position = queue.position();
                     lost = Some((position, found.missing.unwrap_or(0), found.reason));

@@ -1,4 +1,4 @@
-//! Subscribers that come: new ones, those that come again, and those that are suspended and stay so.
+//! Subscribing: new subscribers, reconnecting ones, and suspended ones.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -12,31 +12,31 @@ use super::super::subscriber::{Pause, Phase, Subscriber};
 use super::{Stream, StreamContext};
 use crate::budget::ClientKey;
 
-/// What chance gives a subscriber.
+/// Random values for a new subscriber.
 pub(in crate::events) struct RandomIds {
     pub(in crate::events) id: String,
     pub(in crate::events) token: String,
     pub(in crate::events) random: u64,
 }
 
-/// A wish to subscribe.
+/// A request to subscribe.
 #[derive(Clone)]
 pub(in crate::events) struct SubscribeRequest {
     pub(in crate::events) client: ClientKey,
-    /// Given to it before, or of its own choice.
+    /// The token that the server gave it before, or one of its own choice.
     pub(in crate::events) token: Option<String>,
     pub(in crate::events) last_id: Option<String>,
     pub(in crate::events) window: Option<usize>,
-    /// The path it asked for, under which it finds `poll` and `ack`.
+    /// The path of the request; `poll` and `ack` are below it.
     pub(in crate::events) path: String,
 }
 
-/// What became of it.
+/// The result of a request to subscribe.
 #[derive(Debug)]
 pub(in crate::events) enum Subscribed {
-    /// A place among the subscribers, and the number of its connection.
+    /// The subscriber's key, and the number of its connection.
     Stream { key: usize, connection: u64, is_new: bool },
-    /// It is suspended: the `sluicegate.pause` event.
+    /// The subscriber is suspended: the `sluicegate.pause` event.
     Suspended(Bytes),
 }
 
@@ -58,32 +58,32 @@ struct Paused<'a> {
 }
 
 impl Stream {
-    /// Whether a wish to subscribe needs a place that is not there yet.
-    pub(in crate::events) fn is_new(&self, visit: &SubscribeRequest) -> bool {
-        self.known(visit).is_none()
+    /// Whether a request to subscribe needs a new slot.
+    pub(in crate::events) fn is_new(&self, request: &SubscribeRequest) -> bool {
+        self.known(request).is_none()
     }
 
-    /// The subscriber whose token `visit` brings. Nothing else makes one known: an address is shared and an id
-    /// can be guessed, and who is known is told the token.
-    fn known(&self, visit: &SubscribeRequest) -> Option<usize> {
-        self.tokens.get(visit.token.as_ref()?).copied()
+    /// The subscriber with the token of `request`. Only the token identifies one: addresses are shared and ids can be
+    /// guessed, while a known subscriber is sent its token.
+    fn known(&self, request: &SubscribeRequest) -> Option<usize> {
+        self.tokens.get(request.token.as_ref()?).copied()
     }
 
-    /// Subscribes a new client, or one that comes again.
+    /// Subscribes a new client, or reconnects one.
     pub(in crate::events) fn subscribe(
         &mut self,
-        visit: &SubscribeRequest,
-        fresh: RandomIds,
+        request: &SubscribeRequest,
+        random_ids: RandomIds,
         context: &StreamContext<'_>,
     ) -> Subscribed {
         let StreamContext { now, settings, counts, .. } = context;
-        let window = visit.window.map(|window| window.clamp(1, settings.window));
-        let last = visit.last_id.as_deref().map(|id| self.log.locate(id));
+        let window = request.window.map(|window| window.clamp(1, settings.window));
+        let last = request.last_id.as_deref().map(|id| self.log.locate(id));
         let received = match last {
             Some(Located::At(seq)) => Some(seq),
             _ => None,
         };
-        let known = self.known(visit);
+        let known = self.known(request);
         let mut kind = OPEN;
         let key = match known {
             Some(key) => {
@@ -93,7 +93,8 @@ impl Stream {
                     if !suspension.may_resume {
                         counts.add(Count::retries, 1);
                         let known = suspension.position.max(received.unwrap_or(0));
-                        let pause = paused(subscriber, &self.log, known, &visit.path, context, fresh.random);
+                        let pause =
+                            paused(subscriber, &self.log, known, &request.path, context, random_ids.random);
                         return Subscribed::Suspended(pause);
                     }
                     let position = suspension.position.max(received.unwrap_or(0));
@@ -113,18 +114,19 @@ impl Stream {
                 key
             }
             None => {
-                let token = visit.token.clone().unwrap_or(fresh.token);
+                let token = request.token.clone().unwrap_or(random_ids.token);
                 let position = match last {
                     None => self.log.head(),
                     Some(Located::At(seq)) => seq,
                     Some(Located::Unknown) => self.log.first() - 1,
                 };
                 let queue = Queue::new(position, window, &self.log);
-                let mut subscriber = Subscriber::new(fresh.id, token.clone(), visit.client.clone(), queue);
+                let mut subscriber =
+                    Subscriber::new(random_ids.id, token.clone(), request.client.clone(), queue);
                 if last == Some(Located::Unknown) {
                     let before = self.log.id_of(self.log.first());
                     subscriber.unknown = Some(Gap {
-                        after: visit.last_id.clone(),
+                        after: request.last_id.clone(),
                         before,
                         missing: None,
                         reason: Lost::Unknown,
@@ -144,15 +146,15 @@ impl Stream {
             window,
             known: known.is_some(),
         };
-        let retry = encoding::jittered(settings.retry, fresh.random);
+        let retry = encoding::jittered(settings.retry, random_ids.random);
         subscriber.opening = Some(encoding::opening(kind, last_id.as_deref(), &opening, retry));
         counts.add(Count::retries, 1);
         Subscribed::Stream { key, connection: subscriber.connection, is_new: known.is_none() }
     }
 }
 
-/// The last of a suspended subscriber's stream: why, where to poll what comes behind `known`, and when to
-/// come again.
+/// The last event of a suspended subscriber's stream: the reason, where to poll for events after `known`, and when to
+/// reconnect.
 pub(super) fn paused(
     subscriber: &Subscriber,
     log: &Log,

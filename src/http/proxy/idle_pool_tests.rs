@@ -30,7 +30,7 @@ impl Route {
     }
 
     fn waiting(&self) -> usize {
-        self.idle.lock().links.len()
+        self.idle.lock().connections.len()
     }
 
     /// Waits for the sweep to sleep: it runs on the executor's threads.
