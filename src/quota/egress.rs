@@ -1,5 +1,5 @@
-//! A server bound to its share of a fleet's limit: its rate is the smaller of its own and the share, and
-//! its demand is told to the quota server, so that an idle one lends.
+//! Binds a server to its share of a fleet's limit: its rate is the smaller of its own and the share, and its demand is
+//! reported to the quota server, so that idle servers leave their part to others.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,14 +14,13 @@ use crate::limit::Rate;
 use crate::tls::{ClientTls, Identity};
 use crate::token::Token;
 
-/// How often the demand is looked at.
+/// Interval at which demand is measured.
 const LOOK: Duration = Duration::from_millis(500);
 
-/// How many looks without waiting make a server one that does not want all it can get: 3 s.
+/// Measurements without waiting after which demand is bounded: 3 s.
 const QUIET_LOOKS: usize = 6;
 
-/// What an idle server still wants, bytes a second: enough for the first responses until it is heard that
-/// it wants more.
+/// Demand of an idle server in bytes a second: enough for the first responses until more is granted.
 const IDLE: u64 = 64 * 1024;
 
 /// A server's share of a fleet's limit.
@@ -31,13 +30,13 @@ pub struct Egress {
     node: Node,
 }
 
-/// Why a server cannot be bound.
+/// Why a server cannot be bound to a share.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EgressError(String);
 
 impl Egress {
-    /// Binds `node`, the server's, to the share that `source` describes. From now on the node's rate is the
-    /// smaller of its own, also if that is changed, and the share; a share of zero lets a byte a second pass.
+    /// Binds the server's node to the share that `source` describes. From now on the node's rate is the smaller of its own,
+    /// also after changes, and the share; a share of zero admits one byte a second.
     ///
     /// # Errors
     /// A token or certificate cannot be read.
@@ -74,7 +73,7 @@ impl Egress {
         &self.share
     }
 
-    /// Tells the quota server how much the server can use; never completes.
+    /// Reports the server's demand to the quota server; never completes.
     pub async fn tell_demand(&self) {
         let clock: Arc<dyn Clock> = Arc::clone(self.node.clock());
         let mut demand = Demand::default();
@@ -86,7 +85,7 @@ impl Egress {
             let nanos = (now - since).as_nanos().max(1);
             let rate = u128::from(passed.bytes - before.bytes) * 1_000_000_000 / nanos;
             let wants = demand.look(u64::try_from(rate).unwrap_or(u64::MAX), passed.waits > before.waits);
-            // Its own limit, which may be changed at any time, holds it back and not the share.
+            // Demand is bounded by the server's own limit, which can change at any time.
             let own = self.node.budget();
             let wants = match (wants, own.rate.filter(|_| !own.report_only)) {
                 (None, own) => own.map(Rate::bytes_per_second),
@@ -97,31 +96,31 @@ impl Egress {
         }
     }
 
-    /// Says farewell to the quota server.
+    /// Unregisters from the quota server.
     pub async fn close(self) {
         drop(self.share);
         self.client.close().await;
     }
 }
 
-/// The rate that a share puts a ceiling at. There is none of zero: that would be none at all.
+/// The ceiling of a share: at least one byte a second, since a rate of zero is no ceiling.
 fn ceiling(share: Share) -> Option<Rate> {
     Rate::new(share.per_second().max(1)).ok()
 }
 
-/// How much a server can use, by what it was seen to use.
+/// Estimates a server's demand from what it used.
 #[derive(Debug, Default)]
 struct Demand {
-    /// The rates of the last looks, the latest last.
+    /// Rates of the last measurements, the latest last.
     rates: Vec<u64>,
-    /// Looks since something waited.
+    /// Measurements since something waited.
     quiet: usize,
     told: Option<u64>,
 }
 
 impl Demand {
-    /// Takes in what passed since the last look, in bytes a second, and whether some of it had to wait. Gives
-    /// what is wanted: `None` is as much as there is.
+    /// Takes the rate since the last measurement, in bytes a second, and whether something waited. Returns the demand;
+    /// `None` is as much as there is.
     fn look(&mut self, rate: u64, waited: bool) -> Option<u64> {
         if self.rates.len() >= QUIET_LOOKS {
             self.rates.remove(0);
@@ -129,11 +128,11 @@ impl Demand {
         self.rates.push(rate);
         self.quiet = if waited { 0 } else { self.quiet + 1 };
         if self.quiet < QUIET_LOOKS {
-            // Also at the start: a server that has just begun may be about to be busy.
+            // Also at the start: a server that was just started may be about to be busy.
             self.told = None;
             return None;
         }
-        // Twice the most of late, so that it can grow until something waits.
+        // Twice the recent maximum, so that it can grow until something waits.
         let wants = self.rates.iter().max().copied().unwrap_or(0).saturating_mul(2).max(IDLE);
         let near = |told: u64| wants <= told && wants >= told / 2;
         if !self.told.is_some_and(near) {
@@ -157,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_share_of_zero_is_no_lack_of_a_ceiling() {
+    fn a_share_of_zero_is_still_a_ceiling() {
         let share = |rate_micros| Share { rate_micros, state: ShareState::Leased };
         for (micros, expected) in [(500 * MICRO, 500), (1_999_999, 1), (1, 1), (0, 1)] {
             assert_eq!(ceiling(share(micros)), Rate::or_unlimited(expected), "{micros}");
@@ -165,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn who_waits_wants_all_and_who_is_quiet_twice_what_it_used() {
+    fn demand_is_unbounded_while_something_waits_and_else_twice_the_use() {
         let mut demand = Demand::default();
         for _ in 1..QUIET_LOOKS {
             assert_eq!(demand.look(0, false), None, "it may be about to begin");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::excerpt::excerpt;
 
-/// The most bytes of an id.
+/// Bytes of the longest id.
 pub const MAX_ID_LEN: usize = 128;
 
 /// The name of a client or of a resource: 1 to 128 letters, digits and `-._:/@`.
@@ -21,14 +21,14 @@ pub const MAX_ID_LEN: usize = 128;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(Arc<str>);
 
-/// Why a text is no id. Says what to write.
+/// Why a text is not an id. Says what to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum IdError {
     /// It is empty.
     Empty,
-    /// It has more than 128 bytes; so many.
+    /// It has more than 128 bytes; its length.
     TooLong(usize),
-    /// It has another character; its beginning.
+    /// It has a character that is not allowed; its beginning.
     Odd(String),
 }
 

@@ -1,4 +1,4 @@
-//! What a resource's limit is and how it is spelt: requests or bytes, so many a second. Pure.
+//! Limits of resources, in requests or bytes a second, and their spelling. Pure.
 
 use std::fmt;
 use std::str::FromStr;
@@ -10,19 +10,19 @@ use crate::limit::{Rate, UnitError};
 /// The highest limit: 10^13 units a second (10 TB/s). In micro-units it just fits into 64 bits.
 pub const MAX_PER_SECOND: u64 = 10_000_000_000_000;
 
-/// Shares are reckoned in millionths of a unit a second, so that a limit of 1/s can be divided.
+/// Micro-units per unit: shares are counted in millionths of a unit a second, so that a limit of 1/s can be divided.
 pub const MICRO: u64 = 1_000_000;
 
 /// What a limit counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// Requests, or anything else that comes one by one. Spelt `100/s`.
+    /// Requests, or anything else that is counted one by one. Spelled `100/s`.
     Requests,
-    /// Bytes. Spelt as every rate of bytes: `100m`, `8mbit`.
+    /// Bytes. Spelled like every rate of bytes: `100m`, `8mbit`.
     Bytes,
 }
 
-/// So many units a second, shared by all clients of a resource: 1 to 10^13.
+/// Units a second shared by all clients of a resource: 1 to 10^13.
 ///
 /// ```
 /// use sluicegate::quota::{ResourceLimit, Unit};
@@ -40,7 +40,7 @@ pub struct ResourceLimit {
     per_second: u64,
 }
 
-/// A resource and its limit, spelt `api=100/s` or `egress=100m`.
+/// A resource and its limit, spelled `api=100/s` or `egress=100m`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NamedLimit {
     /// The resource.
@@ -49,14 +49,14 @@ pub struct NamedLimit {
     pub limit: ResourceLimit,
 }
 
-/// Why a text or a number is no limit. Says what to write.
+/// Why a text or number is not a limit. Says what to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LimitError {
-    /// Nothing would ever pass.
+    /// It is zero.
     Zero,
     /// Above 10^13 units a second.
     TooLarge,
-    /// No rate of bytes.
+    /// It is not a rate of bytes.
     Bytes(UnitError),
     /// Not `NUMBER/s`; the text.
     Requests(String),
@@ -95,7 +95,7 @@ impl ResourceLimit {
     }
 }
 
-/// `micros` millionths of a unit a second as people read it: `33.333m`, `12.5/s`.
+/// Formats millionths of a unit a second for people: `33.333m`, `12.5/s`.
 pub fn spell_micros(unit: Unit, micros: u64) -> String {
     match unit {
         Unit::Requests => {
@@ -107,7 +107,7 @@ pub fn spell_micros(unit: Unit, micros: u64) -> String {
             let scales = [("g", 1u64 << 30), ("m", 1 << 20), ("k", 1 << 10)];
             match scales.into_iter().find(|(_, scale)| bytes >= *scale) {
                 Some((letter, scale)) => {
-                    // Cut off, not rounded: a share is not shown larger than it is.
+                    // Truncated, not rounded: a share is not shown larger than it is.
                     let thousandths = u128::from(bytes) * 1000 / u128::from(scale);
                     let text = format!("{}.{:03}", thousandths / 1000, thousandths % 1000);
                     format!("{}{letter}", text.trim_end_matches('0').trim_end_matches('.'))
@@ -161,7 +161,7 @@ impl fmt::Display for NamedLimit {
 impl fmt::Display for LimitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Zero => f.write_str("a limit of zero lets nothing pass; write at least 1 a second"),
+            Self::Zero => f.write_str("a limit of zero admits nothing; write at least 1 a second"),
             Self::TooLarge => write!(f, "the limit is above {MAX_PER_SECOND} a second; write less"),
             Self::Bytes(error) => write!(f, "{error}; for requests write 100/s"),
             Self::Requests(text) => {

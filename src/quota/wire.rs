@@ -1,13 +1,13 @@
-//! The messages and the service as `proto/sluicegate/quota/v1/quota.proto` has them, generated.
+//! Messages and service generated from `proto/sluicegate/quota/v1/quota.proto`.
 
 #![allow(missing_docs, clippy::all)]
 
 tonic::include_proto!("sluicegate.quota.v1");
 
-/// The .proto and what it imports, compiled, with its comments.
+/// The compiled .proto and its imports, with comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quota.binpb"));
 
-/// What a limit counts, from the wire; `None` if it does not say, or something that is not known here.
+/// The unit of a message; `None` if it is unspecified or unknown.
 pub(super) fn read_unit(unit: i32) -> Option<super::Unit> {
     match Unit::try_from(unit).ok()? {
         Unit::Requests => Some(super::Unit::Requests),
@@ -16,7 +16,7 @@ pub(super) fn read_unit(unit: i32) -> Option<super::Unit> {
     }
 }
 
-/// A duration on the wire. None that is told here is too long for it.
+/// A duration as a message. None that is sent is too long for it.
 pub(super) fn duration(duration: std::time::Duration) -> prost_types::Duration {
     prost_types::Duration {
         seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
@@ -24,7 +24,7 @@ pub(super) fn duration(duration: std::time::Duration) -> prost_types::Duration {
     }
 }
 
-/// A duration from the wire; one that is absent or negative is zero.
+/// The duration of a message; zero if absent or negative.
 pub(super) fn read_duration(duration: Option<&prost_types::Duration>) -> std::time::Duration {
     let Some(duration) = duration else { return std::time::Duration::ZERO };
     match (u64::try_from(duration.seconds), u32::try_from(duration.nanos)) {

@@ -285,7 +285,7 @@ impl Fleet {
         client.epoch = epoch;
         let mut lower = false;
         for allocation in allocations {
-            lower |= client.standing.hear(now, word(epoch, &allocation));
+            lower |= client.standing.apply(now, word(epoch, &allocation));
         }
         client.standing.renew(client.sent + TIMEOUT);
         let lapses = client.standing.lapses(now).map(|(lapse, _)| lapse - now);

@@ -1,4 +1,4 @@
-//! One live client, and what callers say and are told.
+//! A live client, and the values of calls and answers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -16,30 +16,30 @@ pub const MAX_WEIGHT: u32 = 1000;
 pub(super) struct Client {
     pub(super) id: Id,
     pub(super) instance: Box<str>,
-    /// The end of its life and of its leases, excluded, unless it beats again.
+    /// When it and its leases expire (exclusive), unless it sends a heartbeat.
     pub(super) expires: Instant,
     /// Of its last heartbeat.
     pub(super) sequence: u64,
     pub(super) interests: BTreeMap<Id, Demand>,
 }
 
-/// A resource that a client uses, and what it says of it.
+/// A client's interest in a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interest {
     /// The resource.
     pub resource: Id,
-    /// Its part where all want more than there is, 1 to [`MAX_WEIGHT`].
+    /// Its weight where demand exceeds the limit, 1 to [`MAX_WEIGHT`].
     pub weight: u32,
-    /// Micro-units a second that it can use; `None` is as much as there is.
+    /// Demand in micro-units a second; `None` is as much as there is.
     pub wants: Option<u64>,
-    /// The version of the allocation that it has applied; 0 is none.
+    /// The version of the grant that it has applied; 0 is none.
     pub applied: u64,
-    /// Micro-units a second that it spends under a lease that runs, whoever granted it.
+    /// Micro-units a second that it spends under a running lease of any run of the server.
     pub held: u64,
 }
 
 impl Interest {
-    /// Interest in `resource` at weight 1, in as much as there is, holding nothing.
+    /// Interest in `resource` at weight 1, with unbounded demand, holding nothing.
     pub fn new(resource: Id) -> Self {
         Self { resource, weight: 1, wants: None, applied: 0, held: 0 }
     }
@@ -52,20 +52,19 @@ impl Interest {
 /// A heartbeat.
 #[derive(Clone, Copy, Debug)]
 pub struct Beat<'a> {
-    /// Who.
+    /// The client.
     pub client: &'a Id,
-    /// Which run of it, as registered.
+    /// Its registered instance.
     pub instance: &'a str,
-    /// The run of the server that the acknowledgements are for.
+    /// The run of the server that acknowledgements are for.
     pub epoch: u64,
-    /// Grows with each heartbeat of an instance, so that one that was delayed counts for nothing; 0 is not
-    /// looked at.
+    /// Increases with each heartbeat of an instance, so that a delayed one is ignored; 0 is not checked.
     pub sequence: u64,
-    /// What it uses from now on; nothing else.
+    /// All its interests from now on.
     pub interests: &'a [Interest],
 }
 
-/// What a heartbeat is answered.
+/// The answer to a heartbeat.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
     /// The shares, for resources with a limit.
@@ -77,25 +76,25 @@ pub struct Answer {
 /// A client's share of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allocation {
-    /// Of what.
+    /// The resource.
     pub resource: Id,
     /// The share in micro-units a second.
     pub rate: u64,
-    /// Grows with each change.
+    /// Increases with each change.
     pub version: u64,
-    /// What is fair, in micro-units a second.
+    /// The fair share, in micro-units a second.
     pub target: u64,
-    /// When to ask again; `None` if the share is the fair one.
+    /// When to ask again; `None` if the share is fair.
     pub retry_after: Option<Duration>,
-    /// What is shared.
+    /// The limit that is shared.
     pub limit: ResourceLimit,
     /// Live clients that share it.
     pub clients: usize,
-    /// The server honours what clients hold and hands out nothing else yet.
+    /// The server is learning: it grants only what clients already hold.
     pub learning: bool,
 }
 
-/// A resource, for those who look on.
+/// A resource, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceView {
     /// Its id.
@@ -104,34 +103,34 @@ pub struct ResourceView {
     pub limit: ResourceLimit,
     /// Live clients that share it.
     pub clients: usize,
-    /// The sum of what may be spent now, in micro-units a second.
+    /// What all clients may spend now, in micro-units a second.
     pub granted: u128,
 }
 
-/// A client, for those who look on.
+/// A client, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClientView {
     /// Its id.
     pub client: Id,
-    /// Until it expires, unless it beats again.
+    /// Time until it expires, unless it sends a heartbeat.
     pub expires_in: Duration,
-    /// What it has.
+    /// Its shares.
     pub shares: Vec<ShareView>,
 }
 
-/// A client's share, for those who look on.
+/// A client's share, for observers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ShareView {
-    /// Of what.
+    /// The resource.
     pub resource: Id,
-    /// What is counted.
+    /// The unit.
     pub unit: Unit,
-    /// Its part where all want more than there is.
+    /// Its weight where demand exceeds the limit.
     pub weight: u32,
-    /// Micro-units a second that it can use; `None` is as much as there is.
+    /// Demand in micro-units a second; `None` is as much as there is.
     pub wants: Option<u64>,
-    /// The share told last, in micro-units a second.
+    /// Its last granted share, in micro-units a second.
     pub rate: u64,
-    /// What is fair, in micro-units a second.
+    /// The fair share, in micro-units a second.
     pub target: u64,
 }

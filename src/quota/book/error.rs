@@ -1,4 +1,4 @@
-//! Why the book refuses a call. Nothing is changed by a call that is refused.
+//! Why the book refuses a call. A refused call changes nothing.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,44 +10,44 @@ use crate::quota::limit::Unit;
 /// Why a call is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BookError {
-    /// Never registered, unregistered, or its lease has run out.
+    /// The client was never registered, has unregistered, or its lease expired.
     UnknownClient(Id),
-    /// The id is held by another instance, for so long at most unless it beats again.
+    /// Another instance holds the id.
     OtherInstance {
         /// The id.
         client: Id,
-        /// Until its lease ends.
+        /// Time until its lease ends, unless it sends a heartbeat.
         expires_in: Duration,
     },
-    /// A heartbeat came after a later one of the same instance.
+    /// A later heartbeat of the same instance has arrived before.
     StaleHeartbeat(Id),
-    /// A share was asked for without interest in the resource.
+    /// The client has declared no interest in the resource.
     NoInterest {
-        /// Who asked.
+        /// The client.
         client: Id,
-        /// For what.
+        /// The resource.
         resource: Id,
     },
     /// The resource has no limit.
     NoLimit(Id),
-    /// The limit counts something else.
+    /// The limit counts the other unit.
     OtherUnit {
         /// The resource.
         resource: Id,
         /// What it counts.
         unit: Unit,
     },
-    /// So many clients live, and no more may.
+    /// The limit of clients is reached; its value.
     TooManyClients(usize),
-    /// So many limits there are, and no more may be.
+    /// The limit of resources is reached; its value.
     TooManyResources(usize),
-    /// More resources than this in one heartbeat.
+    /// A heartbeat has more resources than this.
     TooManyInterests(usize),
-    /// A resource is named twice in one heartbeat.
+    /// A heartbeat names a resource twice.
     NamedTwice(Id),
-    /// A weight of zero or above the most.
+    /// A weight is not from 1 to the maximum.
     BadWeight(u32),
-    /// The instance's name is too long; its bytes.
+    /// The instance's name is too long; its length.
     LongInstance(usize),
 }
 
@@ -55,19 +55,16 @@ impl fmt::Display for BookError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::UnknownClient(client) => {
-                write!(f, "client {client} is not registered, or its lease has run out; register it")
+                write!(f, "client {client} is not registered, or its lease expired; register it")
             }
             Self::OtherInstance { client, expires_in } => write!(
                 f,
-                "client {client} is registered by another instance, which lives for {:.1} s more unless it beats; \
+                "client {client} is registered by another instance, whose lease ends in {:.1} s; \
                  give each client an id of its own",
                 expires_in.as_secs_f64()
             ),
             Self::StaleHeartbeat(client) => {
-                write!(
-                    f,
-                    "a later heartbeat of client {client} was here already; this one counts for nothing"
-                )
+                write!(f, "a later heartbeat of client {client} has arrived before; this one is ignored")
             }
             Self::NoInterest { client, resource } => {
                 write!(
@@ -77,18 +74,18 @@ impl fmt::Display for BookError {
             }
             Self::NoLimit(resource) => write!(f, "resource {resource} has no limit; set one"),
             Self::OtherUnit { resource, unit: Unit::Bytes } => {
-                write!(f, "resource {resource} counts bytes; delete its limit before it is to count requests")
+                write!(f, "resource {resource} counts bytes; delete its limit first to count requests")
             }
             Self::OtherUnit { resource, unit: Unit::Requests } => {
-                write!(f, "resource {resource} counts requests; delete its limit before it is to count bytes")
+                write!(f, "resource {resource} counts requests; delete its limit first to count bytes")
             }
-            Self::TooManyClients(most) => write!(f, "{most} clients are registered, and no more may be"),
-            Self::TooManyResources(most) => write!(f, "{most} resources have a limit, and no more may have"),
-            Self::TooManyInterests(most) => write!(f, "a client may use {most} resources, not more"),
+            Self::TooManyClients(most) => write!(f, "the limit of {most} clients is reached"),
+            Self::TooManyResources(most) => write!(f, "the limit of {most} resources is reached"),
+            Self::TooManyInterests(most) => write!(f, "a client may use at most {most} resources"),
             Self::NamedTwice(resource) => write!(f, "resource {resource} is named twice"),
-            Self::BadWeight(weight) => write!(f, "a weight of {weight} is not between 1 and {MAX_WEIGHT}"),
+            Self::BadWeight(weight) => write!(f, "a weight must be from 1 to {MAX_WEIGHT}, not {weight}"),
             Self::LongInstance(len) => {
-                write!(f, "an instance's name of {len} bytes is too long; at most {MAX_ID_LEN}")
+                write!(f, "an instance's name of {len} bytes is too long; write at most {MAX_ID_LEN}")
             }
         }
     }

@@ -1,14 +1,13 @@
-//! Max–min fair division of one limit: who wants less than a fair part gets what it wants, and the others
-//! share what is left by weight.
+//! Max–min fair division of one limit: a client that wants less than its fair part gets what it wants, and the others
+//! share the rest by weight.
 //!
-//! The demands stand in a balanced tree (a treap) by `wants ÷ weight`, with sums below each node. The
-//! water level, at which the limit is just used up, is found by walking down once: O(log n), however many
-//! rounds a naive division would need.
+//! Demands are kept in a treap ordered by `wants ÷ weight`, with sums of each subtree. The water level, at which the limit
+//! is just used up, is found by one descent: O(log n), however many rounds a naive division would need.
 
-/// No demand is above this one: as much as there is.
+/// The largest demand: as much as there is.
 pub(super) const UNBOUNDED: u64 = u64::MAX;
 
-/// What one client asks of a resource.
+/// One client's demand for a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Demand {
     /// Micro-units a second; [`UNBOUNDED`] is as much as there is.
@@ -17,7 +16,7 @@ pub(super) struct Demand {
     pub(super) weight: u32,
 }
 
-/// The demands of all clients of a resource.
+/// Demands of all clients of a resource.
 #[derive(Debug, Default)]
 pub(super) struct Demands {
     nodes: Vec<Node>,
@@ -29,18 +28,18 @@ pub(super) struct Demands {
 #[derive(Debug)]
 struct Node {
     demand: Demand,
-    /// Tells equal demands apart.
+    /// Orders equal demands.
     client: usize,
-    /// A treap is a heap by these; random ones balance it.
+    /// The heap order of the treap; random, for balance.
     priority: u64,
     left: Option<usize>,
     right: Option<usize>,
-    /// Over the node and all below it.
+    /// Over the node's subtree.
     wants: u128,
     weight: u64,
 }
 
-/// What is left for those who want more than their fair part, and their weights' sum.
+/// What is left for clients that want more than their fair part, and the sum of their weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Level {
     left: u64,
@@ -48,17 +47,17 @@ pub(super) struct Level {
 }
 
 impl Level {
-    /// The fair share of `demand`, which is one of those the level was found for.
+    /// The fair share of `demand`, one of those that the level was computed for.
     pub(super) fn share(self, demand: Demand) -> u64 {
         let (left, weight) = (u128::from(self.left), u128::from(self.weight));
         let part = (left * u128::from(demand.weight)).checked_div(weight);
-        // Never more than is left, which fits.
+        // At most `left`, which fits.
         part.map_or(demand.wants, |part| demand.wants.min(u64::try_from(part).unwrap_or(UNBOUNDED)))
     }
 }
 
 impl Demands {
-    /// Adds the demand of `client`, which has none.
+    /// Adds the demand of `client`, which must have none.
     pub(super) fn insert(&mut self, demand: Demand, client: usize) {
         self.inserted += 1;
         let node = Node {
@@ -85,13 +84,13 @@ impl Demands {
         self.root = self.merge(before, after);
     }
 
-    /// Takes the demand of `client` out, which was inserted so.
+    /// Removes the demand of `client`, exactly as inserted.
     pub(super) fn remove(&mut self, demand: Demand, client: usize) {
         let (before, rest) = self.split(self.root, demand, client);
         let (gone, after) = self.cut_first(rest);
         debug_assert!(
             gone.is_some_and(|gone| self.nodes[gone].client == client),
-            "removed what was not there"
+            "removed a demand that was not inserted"
         );
         self.free.extend(gone);
         self.root = self.merge(before, after);
@@ -100,14 +99,14 @@ impl Demands {
     /// The water level for `limit`.
     pub(super) fn level(&self, limit: u64) -> Level {
         let (limit, total) = (u128::from(limit), self.root.map_or(0, |root| self.nodes[root].weight));
-        // Of those that stand before the place looked at: all of them get what they want.
+        // Sums of the demands before the current node: all of them get what they want.
         let (mut wants, mut weight) = (0, 0);
         let mut at = self.root;
         while let Some(node) = at.map(|at| &self.nodes[at]) {
             let (wants_before, weight_before) = node.left.map_or((0, 0), |left| self.sums(left));
             let (wants_before, weight_before) = (wants + wants_before, weight + weight_before);
             let left = limit.saturating_sub(wants_before);
-            // Is what it wants no more than its part of what those before it leave?
+            // Does it want no more than its part of what those before it leave?
             let needed = u128::from(node.demand.wants) * u128::from(total - weight_before);
             let satisfied = wants_before <= limit && needed <= u128::from(node.demand.weight) * left;
             if satisfied {
@@ -126,7 +125,7 @@ impl Demands {
         (self.nodes[at].wants, self.nodes[at].weight)
     }
 
-    /// Splits a tree into what stands before the demand of `client`, and the rest.
+    /// Splits a tree into what is before the demand of `client`, and the rest.
     fn split(&mut self, at: Option<usize>, demand: Demand, client: usize) -> (Option<usize>, Option<usize>) {
         let Some(at) = at else { return (None, None) };
         if is_before(&self.nodes[at], demand, client) {
@@ -156,7 +155,7 @@ impl Demands {
         Some(top)
     }
 
-    /// Cuts the first node off a tree.
+    /// Removes the first node of a tree.
     fn cut_first(&mut self, at: Option<usize>) -> (Option<usize>, Option<usize>) {
         let Some(at) = at else { return (None, None) };
         if self.nodes[at].left.is_none() {
@@ -179,14 +178,14 @@ impl Demands {
     }
 }
 
-/// Whether `node` stands before the demand of `client`: by `wants ÷ weight`, then by client.
+/// Whether `node` is before the demand of `client`: by `wants ÷ weight`, then by client.
 fn is_before(node: &Node, demand: Demand, client: usize) -> bool {
     let ours = u128::from(node.demand.wants) * u128::from(demand.weight);
     let other = u128::from(demand.wants) * u128::from(node.demand.weight);
     (ours, node.client) < (other, client)
 }
 
-/// SplitMix64: numbers that look random, the same in each run.
+/// SplitMix64 with a fixed seed: pseudo-random numbers, the same in each run.
 fn mix(n: u64) -> u64 {
     let mut z = n.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

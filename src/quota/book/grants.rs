@@ -1,30 +1,30 @@
-//! What one client was granted of one resource and may still be spending.
+//! Grants of one resource to one client that it may still be spending.
 //!
-//! A client that was told a smaller share may not have heard it. So a grant counts until its lease runs
-//! out, or the client has acknowledged a later one.
+//! A client may not have received a smaller grant yet. So a grant counts until its lease expires or the client has
+//! acknowledged a later one.
 
 use std::collections::VecDeque;
 
 use crate::clock::Instant;
 
-/// Grants of one client that are remembered one beside the other. A client that never acknowledges gets
-/// no further smaller ones until the oldest has run out.
+/// Largest number of grants kept for one client. A client that never acknowledges gets no further smaller ones until the
+/// oldest has expired.
 const MOST: usize = 8;
 
-/// A share told to a client.
+/// A granted share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Grant {
     /// Micro-units a second.
     pub(super) rate: u64,
     pub(super) version: u64,
-    /// The end of its lease, excluded.
+    /// The end of its lease (exclusive).
     pub(super) until: Instant,
 }
 
-/// The grants that may still be spent.
+/// Grants that may still be spent.
 ///
-/// Invariant: rates fall and versions grow from front to back, and no lease ends before that of the grant
-/// in front of it. A grant that a later one covers, in rate and in time, is not kept.
+/// Invariant: from front to back rates decrease and versions increase, and no lease ends before that of the grant in front
+/// of it. A grant that a later one covers in rate and time is not kept.
 #[derive(Debug, Default)]
 pub(super) struct Grants(VecDeque<Grant>);
 
@@ -34,54 +34,54 @@ impl Grants {
         self.0.front().map_or(0, |grant| grant.rate)
     }
 
-    /// The same, of grants with this version or a later one.
+    /// The highest rate among grants of this version or later.
     pub(super) fn committed_since(&self, version: u64) -> u64 {
         self.0.iter().find(|grant| grant.version >= version).map_or(0, |grant| grant.rate)
     }
 
-    /// The share told last.
+    /// The last granted share.
     pub(super) fn newest(&self) -> Option<Grant> {
         self.0.back().copied()
     }
 
-    /// When the client is bound to spend less than it may now, heard or not; `None` while the newest grant
-    /// is the only one.
+    /// When the client must spend less than it may now, even if it received nothing; `None` if the newest grant is the
+    /// only one.
     pub(super) fn shrinks_at(&self) -> Option<Instant> {
         (self.0.len() > 1).then(|| self.0[0].until)
     }
 
-    /// When the first of all grants runs out.
+    /// When the first grant expires.
     pub(super) fn ends_at(&self) -> Option<Instant> {
         self.0.front().map(|grant| grant.until)
     }
 
-    /// The client has applied `version`: what came before it counts no more.
+    /// Notes that the client has applied `version`: earlier grants no longer count.
     pub(super) fn acknowledge(&mut self, version: u64) {
         while self.0.len() > 1 && self.0[0].version < version {
             self.0.pop_front();
         }
     }
 
-    /// Forgets what has run out.
+    /// Removes expired grants.
     pub(super) fn expire(&mut self, now: Instant) {
         while self.0.front().is_some_and(|grant| grant.until <= now) {
             self.0.pop_front();
         }
     }
 
-    /// Whether a smaller share can be noted beside those that count.
+    /// Whether another smaller grant can be added.
     pub(super) fn can_shrink(&self) -> bool {
         self.0.len() < MOST
     }
 
-    /// Prolongs the newest grant.
+    /// Extends the newest grant.
     pub(super) fn renew(&mut self, until: Instant) {
         if let Some(newest) = self.0.back_mut() {
             newest.until = newest.until.max(until);
         }
     }
 
-    /// Notes a new grant. Its version is above all others', its lease ends no sooner.
+    /// Adds a grant, with the highest version and a lease that ends no earlier than the others.
     pub(super) fn push(&mut self, grant: Grant) {
         while self.0.back().is_some_and(|last| last.rate <= grant.rate) {
             self.0.pop_back();

@@ -1,4 +1,4 @@
-//! Limits are set, changed and deleted, while leases run.
+//! Setting, changing and deleting limits while leases run.
 
 use super::resource::Resource;
 use super::{Book, BookError, ResourceView};
@@ -10,7 +10,7 @@ impl Book {
     /// Sets a resource's limit.
     ///
     /// # Errors
-    /// It counts something else, or there are too many limits.
+    /// It counts the other unit, or the number of limits is reached.
     pub fn set_limit(
         &mut self,
         now: Instant,
@@ -29,7 +29,7 @@ impl Book {
             None => {}
         }
         self.put_limit(resource, Some(limit));
-        // Those who used it before it had a limit.
+        // Clients that used the resource before it had a limit.
         for (key, client) in &self.clients {
             if let (Some(demand), Some(entry)) =
                 (client.interests.get(resource), self.resources.get_mut(resource))
@@ -42,7 +42,7 @@ impl Book {
         self.view(resource).ok_or_else(|| BookError::NoLimit(resource.clone()))
     }
 
-    /// Takes a resource's limit away. Leases that run are remembered, should it get another one.
+    /// Deletes a resource's limit. Running leases are kept, in case it gets another one.
     ///
     /// # Errors
     /// It has none.
@@ -71,7 +71,7 @@ impl Book {
         }
     }
 
-    /// Drops a resource without a limit of which nothing can be spent any more.
+    /// Removes a resource that has no limit and no running lease.
     pub(super) fn drop_spent(&mut self, resource: &Id) {
         if self.resources.get(resource).is_some_and(|entry| entry.limit().is_none() && entry.committed() == 0)
         {

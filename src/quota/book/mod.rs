@@ -1,11 +1,10 @@
-//! The book of a quota server: who lives, who uses what, and what each may spend.
+//! The state of a quota server: live clients, limits, and what each client may spend.
 //!
-//! Pure: it is told the time and waits for nothing. Its promise is that the sum of what clients may be
-//! spending of a resource never exceeds its limit. A client may be spending what it was told last, and
-//! also what it was told before, until it has acknowledged the later word or the lease of the earlier one
-//! has run out. So a share shrinks first, and only then is it handed on.
+//! Pure: passed the time, and never waits. It guarantees that what clients may be spending of a resource never adds up to
+//! more than its limit. A client may be spending its last grant, and also an earlier one until it has acknowledged the
+//! later or the earlier one's lease has expired. So a share shrinks first, and only then is granted to others.
 //!
-//! Time that steps back is taken for time that stands still.
+//! Time that steps back is taken as time that stands still.
 
 mod client;
 mod error;
@@ -28,19 +27,19 @@ use resource::{Resource, Told};
 pub use client::{Allocation, Answer, Beat, ClientView, Interest, MAX_WEIGHT, ResourceView, ShareView};
 pub use error::BookError;
 
-/// What bounds a book.
+/// Bounds of a book.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BookSettings {
-    /// How long a client lives, and a lease lasts, after a heartbeat. Default 30 s.
+    /// How long a client lives, and its leases last, after a heartbeat. Default 30 s.
     pub heartbeat_timeout: Duration,
-    /// How long after its start the server hands out nothing but what clients say they hold, so that no
-    /// lease of an earlier run is handed on. Default 30 s: a lease.
+    /// How long after its start the server grants only what clients say they hold, so that no lease of an earlier run is
+    /// granted twice. Default 30 s: a lease.
     pub learning: Duration,
-    /// Live clients. Default 10 000.
+    /// Largest number of live clients. Default 10 000.
     pub most_clients: usize,
-    /// Limits. Default 1 000.
+    /// Largest number of limits. Default 1 000.
     pub most_resources: usize,
-    /// Resources that one client uses. Default 256.
+    /// Largest number of resources of one client. Default 256.
     pub most_interests: usize,
 }
 
@@ -61,7 +60,7 @@ impl Default for BookSettings {
 pub struct Book {
     settings: BookSettings,
     epoch: u64,
-    /// The latest instant it was told.
+    /// The latest instant it was passed.
     now: Instant,
     learns_until: Instant,
     clients: Slab<Client>,
@@ -72,17 +71,17 @@ pub struct Book {
     freed: u64,
 }
 
-/// Something that ends by itself.
+/// An expiry.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Due {
     at: Instant,
     client: usize,
-    /// A grant of this resource; `None` is the client.
+    /// Of a grant of this resource; `None` is of the client.
     resource: Option<Id>,
 }
 
 impl Book {
-    /// An empty book. `epoch` tells this run of the server from others; it should be random.
+    /// Creates an empty book. `epoch` distinguishes this run of the server from others; it should be random.
     pub fn new(settings: BookSettings, epoch: u64, now: Instant) -> Self {
         let learns_until = now + settings.learning;
         Self {
@@ -99,10 +98,10 @@ impl Book {
         }
     }
 
-    /// Makes a client known for one heartbeat timeout. Again by the same named instance: changes nothing.
+    /// Registers a client for one heartbeat timeout. Registering the same named instance again changes nothing.
     ///
     /// # Errors
-    /// Another instance holds the id (an empty name is never the same one), or there is no room.
+    /// Another instance holds the id (an empty name is never the same one), or the limit of clients is reached.
     pub fn register(&mut self, now: Instant, client: &Id, instance: &str) -> Result<(), BookError> {
         self.advance(now);
         if instance.len() > MAX_ID_LEN {
@@ -132,10 +131,10 @@ impl Book {
         Ok(())
     }
 
-    /// Renews a client's life and leases, takes its interests over, and tells it its shares.
+    /// Renews a client and its leases, updates its interests, and returns its shares.
     ///
     /// # Errors
-    /// It does not live, the call is not its instance's or a late one, or what it says is no good.
+    /// The client is not live, the call is another instance's or late, or an interest is invalid.
     pub fn heartbeat(&mut self, now: Instant, beat: Beat<'_>) -> Result<Answer, BookError> {
         self.advance(now);
         self.check_interests(beat.interests)?;
@@ -174,7 +173,7 @@ impl Book {
     /// A client's share of one resource now. Does not renew its lease.
     ///
     /// # Errors
-    /// The client does not live, has no interest in the resource, or that has no limit.
+    /// The client is not live or has no interest in the resource, or the resource has no limit.
     pub fn allocation(
         &mut self,
         now: Instant,
@@ -193,7 +192,7 @@ impl Book {
     /// All of a client's shares now. Does not renew its lease.
     ///
     /// # Errors
-    /// The client does not live, or the call is not its instance's.
+    /// The client is not live, or the call is another instance's.
     pub fn allocations(
         &mut self,
         now: Instant,
@@ -206,7 +205,7 @@ impl Book {
         Ok(resources.iter().filter_map(|resource| self.grant(resource, key)).collect())
     }
 
-    /// Counts a client out: it has stopped. Says whether it was there.
+    /// Unregisters a client. Returns whether it was registered.
     ///
     /// # Errors
     /// The id is held by another instance.
@@ -222,7 +221,7 @@ impl Book {
         }
     }
 
-    /// Lets time pass: what has run out by `now` ends.
+    /// Ends what has expired by `now`.
     pub fn advance(&mut self, now: Instant) {
         let was_learning = self.is_learning();
         self.now = self.now.max(now);
@@ -240,7 +239,7 @@ impl Book {
         self.freed += u64::from(was_learning && !self.is_learning());
     }
 
-    /// When something ends next by itself, and somebody may get more for it.
+    /// The next expiry after which a client may get more.
     pub fn next_due(&self) -> Option<Instant> {
         let learning = self.is_learning().then_some(self.learns_until);
         self.due.first().map(|due| due.at).into_iter().chain(learning).min()
@@ -277,7 +276,7 @@ impl Book {
         Ok(key)
     }
 
-    /// Takes over what a client says of a resource. Its acknowledgement counts if it is for this epoch.
+    /// Updates a client's interest in a resource. Its acknowledgement counts if it is for this epoch.
     fn declare(&mut self, key: usize, interest: &Interest, is_ours: bool) {
         let claim = if self.is_learning() { interest.held } else { 0 };
         let Some(entry) = self.resources.get_mut(&interest.resource) else { return };
@@ -320,7 +319,7 @@ impl Book {
         })
     }
 
-    /// Changes what a client has of a resource, and keeps in mind when that ends by itself.
+    /// Changes a client's grants of a resource, and notes their expiry.
     fn change(&mut self, resource: &Id, key: usize, change: impl FnOnce(&mut Resource) -> bool) {
         let Some(entry) = self.resources.get_mut(resource) else { return };
         let before = entry.due(key);

@@ -1,4 +1,4 @@
-//! One resource: its limit, who shares it, and what each of them may be spending.
+//! One resource: its limit, its clients, and what each may be spending.
 
 use std::collections::BTreeMap;
 
@@ -7,39 +7,39 @@ use super::grants::{Grant, Grants};
 use crate::clock::Instant;
 use crate::quota::limit::ResourceLimit;
 
-/// A limit and those who share it.
+/// A limit and the clients that share it.
 #[derive(Debug, Default)]
 pub(super) struct Resource {
     /// `None` after the limit was deleted, while leases still run.
     limit: Option<ResourceLimit>,
     demands: Demands,
     holdings: BTreeMap<usize, Holding>,
-    /// The sum of all that may be spent now.
+    /// Sum of what may be spent now.
     committed: u128,
-    /// The same, of grants made since the limit was lowered.
+    /// Sum of grants made since the limit was lowered.
     recent: u128,
-    /// The first version after the limit was lowered. Grants before it may stand above the limit together.
+    /// The first version after the limit was lowered. Earlier grants may add up to more than the limit.
     lowered_at: u64,
-    /// While the server learns: more was claimed than there is.
+    /// While the server is learning: clients claimed more than the limit.
     claims_short: bool,
 }
 
-/// What one client has of the resource.
+/// One client's part of the resource.
 #[derive(Debug)]
 struct Holding {
     demand: Demand,
     grants: Grants,
-    /// What it said it held when it came.
+    /// What it said it held when it registered.
     claim: u64,
-    /// Its grants are from before the limit was deleted: they end by themselves, whatever its heartbeats.
+    /// Its grants are from before the limit was deleted: heartbeats do not extend them.
     lapses: bool,
 }
 
-/// A share that was told to a client.
+/// A share granted to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Told {
     pub(super) grant: Grant,
-    /// What is fair.
+    /// The fair share.
     pub(super) target: u64,
 }
 
@@ -48,12 +48,12 @@ impl Resource {
         self.limit
     }
 
-    /// The sum of all that may be spent now, in micro-units a second.
+    /// Sum of what may be spent now, in micro-units a second.
     pub(super) fn committed(&self) -> u128 {
         self.committed
     }
 
-    /// How many clients share it.
+    /// Number of clients that share it.
     pub(super) fn clients(&self) -> usize {
         self.holdings.len()
     }
@@ -66,13 +66,13 @@ impl Resource {
         self.holdings.keys().copied()
     }
 
-    /// When the client is bound to spend less than it may now, whatever it hears.
+    /// When the client must spend less than it may now, even if it receives nothing.
     pub(super) fn due(&self, client: usize) -> Option<Instant> {
         let Holding { grants, lapses, .. } = self.holdings.get(&client)?;
         if *lapses { grants.ends_at().filter(|_| grants.committed() > 0) } else { grants.shrinks_at() }
     }
 
-    /// Sets the limit. `next` is the version of the grant that comes next.
+    /// Sets the limit. `next` is the version of the next grant.
     pub(super) fn set_limit(&mut self, limit: Option<ResourceLimit>, next: u64) {
         let is_lower = match (self.limit, limit) {
             (Some(old), Some(new)) => new.per_second() < old.per_second(),
@@ -88,13 +88,13 @@ impl Resource {
         self.limit = limit;
     }
 
-    /// Counts a client in. What it claims matters only while the server learns.
+    /// Adds a client. What it claims matters only while the server is learning.
     pub(super) fn join(&mut self, client: usize, demand: Demand, claim: u64) {
         self.demands.insert(demand, client);
         self.holdings.insert(client, Holding { demand, grants: Grants::default(), claim, lapses: false });
     }
 
-    /// Counts a client out: it spends nothing any more.
+    /// Removes a client: it spends nothing any more.
     pub(super) fn leave(&mut self, client: usize) {
         self.change(client, |holding| holding.grants = Grants::default());
         if let Some(holding) = self.holdings.remove(&client) {
@@ -102,7 +102,7 @@ impl Resource {
         }
     }
 
-    /// Sets what a client asks for; says whether that is new.
+    /// Sets a client's demand. Returns whether it changed.
     pub(super) fn demand(&mut self, client: usize, demand: Demand) -> bool {
         let Some(holding) = self.holdings.get_mut(&client) else { return false };
         let old = std::mem::replace(&mut holding.demand, demand);
@@ -113,28 +113,27 @@ impl Resource {
         old != demand
     }
 
-    /// The client has applied `version`. Says whether that frees anything.
+    /// Notes that the client has applied `version`. Returns whether that frees anything.
     pub(super) fn acknowledge(&mut self, client: usize, version: u64) -> bool {
         self.change(client, |holding| holding.grants.acknowledge(version))
     }
 
-    /// Forgets what has run out. Says whether that frees anything.
+    /// Removes expired grants. Returns whether that frees anything.
     pub(super) fn expire(&mut self, client: usize, now: Instant) -> bool {
         self.change(client, |holding| holding.grants.expire(now))
     }
 
-    /// What a client was told last, and what is fair now.
+    /// A client's last grant, and its fair share now.
     pub(super) fn share(&self, client: usize) -> Option<(Demand, u64, u64)> {
         let holding = self.holdings.get(&client)?;
         let target = self.demands.level(self.limit?.micros()).share(holding.demand);
         Some((holding.demand, holding.grants.newest().map_or(0, |grant| grant.rate), target))
     }
 
-    /// Tells a client its share: the fair one as far as there is room, with a lease that ends at `until`.
+    /// Grants a client its share: the fair one as far as the limit allows, with a lease that ends at `until`.
     ///
-    /// What others may be spending, heard or not, is never handed on. Where the limit was lowered under
-    /// running leases, the sum of what may be spent does not grow until it fits, and grants made since
-    /// then fit by themselves.
+    /// What others may still be spending is never granted. If the limit was lowered under running leases, the sum of what
+    /// may be spent does not grow until it is below the limit, and grants made since then stay below it by themselves.
     pub(super) fn grant(
         &mut self,
         client: usize,
@@ -173,7 +172,7 @@ impl Resource {
         Some(Told { grant, target })
     }
 
-    /// Changes a client's grants, with the sums. Says whether less may be spent than before.
+    /// Changes a client's grants and the sums. Returns whether less may be spent than before.
     fn change(&mut self, client: usize, change: impl FnOnce(&mut Holding)) -> bool {
         let Some(holding) = self.holdings.get_mut(&client) else { return false };
         let lowered_at = self.lowered_at;

@@ -1,4 +1,4 @@
-//! What the book shows to those who look on. Changes nothing but what time changes.
+//! The book's state for observers.
 
 use std::ops::Bound;
 
@@ -8,27 +8,27 @@ use super::{Book, Id};
 use crate::clock::Instant;
 
 impl Book {
-    /// Which run of the server this is.
+    /// Identifies this run of the server.
     pub fn epoch(&self) -> u64 {
         self.epoch
     }
 
-    /// What bounds it.
+    /// Its bounds.
     pub fn settings(&self) -> &super::BookSettings {
         &self.settings
     }
 
-    /// Grows whenever somebody may get another share than it was told.
+    /// Increases whenever a client may get another share than it was granted.
     pub fn freed(&self) -> u64 {
         self.freed
     }
 
-    /// Grows whenever somebody was told another share, or came or went.
+    /// Increases whenever a client was granted another share, registered or left.
     pub fn changed(&self) -> u64 {
         self.freed + self.next_version
     }
 
-    /// How many clients live.
+    /// Number of live clients.
     pub fn live(&self) -> usize {
         self.clients.len()
     }

@@ -1,4 +1,4 @@
-//! A client's handle to its share of one resource: spend it, watch it, say how much is wanted.
+//! A client's handle to its share of one resource: to spend it, watch it, and declare demand.
 
 use std::fmt;
 use std::future::Future;
@@ -21,32 +21,32 @@ use crate::quota::limit::{MICRO, Unit};
 #[derive(Clone)]
 pub struct Allocation(pub(super) Arc<Held>);
 
-/// A client that was closed gives no tokens any more.
+/// The error of a closed client: it grants no tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Closed;
 
 type Callback = Box<dyn Fn(Share) + Send + Sync>;
 
-/// What an allocation is made of.
+/// State of an allocation.
 pub(super) struct Held {
     pub(super) id: Id,
     unit: Option<Unit>,
     weight: u32,
-    /// Micro-units a second; [`ALL`] is as much as there is.
+    /// Demand in micro-units a second; [`ALL`] is as much as there is.
     wants: AtomicU64,
     tokens: Mutex<LocalBucket>,
     state: Mutex<State>,
     callbacks: Mutex<Vec<Callback>>,
     changed: Event,
-    /// Rings when the server should hear something soon.
+    /// Notified when the next heartbeat should be sent soon.
     bell: Arc<Event>,
     clock: Arc<dyn Clock>,
 }
 
 struct State {
     leased: LeasedShare,
-    /// What was told last to those who look on, and how often that was something new.
-    told: Share,
+    /// The share last reported to callbacks and readers, and how often it changed.
+    reported: Share,
     changes: u64,
 }
 
@@ -65,7 +65,7 @@ impl Held {
             weight: resource.weight,
             wants: AtomicU64::new(resource.wants_micros.unwrap_or(ALL)),
             tokens: Mutex::new(tokens),
-            state: Mutex::new(State { leased, told: share, changes: 0 }),
+            state: Mutex::new(State { leased, reported: share, changes: 0 }),
             callbacks: Mutex::default(),
             changed: Event::new(),
             bell,
@@ -73,10 +73,10 @@ impl Held {
         }
     }
 
-    /// What a heartbeat says of it.
+    /// What a heartbeat declares about it.
     pub(super) fn interest(&self, now: Instant) -> Interest {
         let state = self.state();
-        // Nothing of a limit that cannot be spent; the interest stays, to hear when it is another one.
+        // Wants nothing of a limit of the other unit, but stays interested, to learn when the limit changes.
         let is_other = matches!(state.leased.no_share(), Some(NoShare::OtherUnit { .. }));
         let wants = if is_other { 0 } else { self.wants.load(Ordering::Relaxed) };
         Interest {
@@ -88,7 +88,7 @@ impl Held {
         }
     }
 
-    /// Applies a word of the server, and the lease it came with. Says whether to acknowledge it at once.
+    /// Applies a grant of the server and its lease. Returns whether to acknowledge it at once.
     pub(super) fn apply(&self, grant: Grant, lease_until: Option<Instant>) -> bool {
         let now = self.clock.now();
         let lower = self.change(|leased| {
@@ -98,17 +98,17 @@ impl Held {
             }
             lower
         });
-        self.tell();
+        self.notify();
         lower
     }
 
-    /// There is no share to be had.
+    /// Notes that the server grants no share.
     pub(super) fn apply_no_share(&self, no_share: NoShare) {
         self.change(|leased| leased.apply_no_share(no_share));
-        self.tell();
+        self.notify();
     }
 
-    /// Whether a limit of `unit` is not what is spent here.
+    /// Whether `unit` is not what is spent here.
     pub(super) fn is_other_than(&self, unit: Option<Unit>) -> bool {
         self.unit.is_some() && self.unit != unit
     }
@@ -127,19 +127,19 @@ impl Held {
         let result = change(&mut state.leased);
         let now = self.clock.now();
         let (share, lapses) = (state.leased.share(now), state.leased.lapses(now));
-        // Within the state's lock, so that two changes do not come in another order here.
+        // Under the state's lock, so that two changes arrive here in order.
         self.tokens().set(now, share.rate_micros, lapses);
         result
     }
 
-    /// Tells those who look on if the share is another one.
-    pub(super) fn tell(&self) {
+    /// Reports the share to callbacks and readers if it changed.
+    pub(super) fn notify(&self) {
         let mut state = self.state();
         let share = state.leased.share(self.clock.now());
-        if share == state.told {
+        if share == state.reported {
             return;
         }
-        let before = std::mem::replace(&mut state.told, share);
+        let before = std::mem::replace(&mut state.reported, share);
         state.changes += 1;
         let no_share = state.leased.no_share();
         drop(state);
@@ -153,23 +153,21 @@ impl Held {
     fn log(&self, before: Share, share: Share, no_share: Option<NoShare>) {
         let (resource, rate) = (&self.id, share.rate_micros as f64 / MICRO as f64);
         let why = match no_share {
-            Some(NoShare::NoLimit) => "the quota server has no limit for this resource",
-            Some(NoShare::OtherUnit { .. }) => {
-                "the quota server's limit of this resource is of the other unit"
-            }
-            None => "the quota server is lost and the lease has run out",
+            Some(NoShare::NoLimit) => "quota server has no limit for this resource",
+            Some(NoShare::OtherUnit { .. }) => "quota server's limit of this resource counts the other unit",
+            None => "quota server lost and lease expired",
         };
         match share.state {
             ShareState::SafeShare if before.state == share.state => {}
-            ShareState::SafeShare => log::warn!(resource:%, rate; "{why}: the safe share holds"),
+            ShareState::SafeShare => log::warn!(resource:%, rate; "{why}: using the safe share"),
             ShareState::Learning if before.state == share.state => {}
             ShareState::Learning => {
-                log::info!(resource:%, rate; "the quota server learns: the safe share holds until it tells one");
+                log::info!(resource:%, rate; "quota server is learning: using the safe share until it grants one");
             }
             ShareState::Leased if before.state == share.state => {
-                log::debug!(resource:%, rate; "another share");
+                log::debug!(resource:%, rate; "share changed");
             }
-            ShareState::Leased => log::info!(resource:%, rate; "the quota server's share holds"),
+            ShareState::Leased => log::info!(resource:%, rate; "using the share granted by the quota server"),
         }
     }
 
@@ -188,23 +186,23 @@ impl Allocation {
         &self.0.id
     }
 
-    /// The rate to spend at now, and why it is that.
+    /// The current rate, and its reason.
     pub fn share(&self) -> Share {
         self.0.state().leased.share(self.0.clock.now())
     }
 
-    /// Takes `n` units if they are there now and nobody waits for some; else takes none and says false.
+    /// Takes `n` units if they are available and no caller waits; otherwise takes none and returns false.
     ///
-    /// No call to the server: a lock and some arithmetic.
+    /// Does not call the server: a lock and some arithmetic.
     pub fn try_acquire(&self, n: u64) -> bool {
         let now = self.0.clock.now();
         self.0.tokens().try_take(now, n.saturating_mul(MICRO))
     }
 
-    /// Takes `n` units, waiting for them behind those who came before. More than the burst pass once it is
-    /// full, and are refilled before anything else.
+    /// Takes `n` units, waiting in order of arrival. More than the burst are taken once the bucket is full, and are
+    /// refilled before the next caller.
     ///
-    /// Cancel safe: dropped while it waits it has taken nothing and gives its place up.
+    /// Cancel safe: if dropped while waiting it has taken nothing and leaves the queue.
     ///
     /// # Errors
     /// The client was closed.
@@ -212,8 +210,8 @@ impl Allocation {
         Acquire { held: Arc::clone(&self.0), n: n.saturating_mul(MICRO), ticket: None, sleep: None }
     }
 
-    /// Says how much can be used from now on, in micro-units a second; `None` is as much as there is. The
-    /// server hears it at once; what is not wanted others have.
+    /// Declares demand in micro-units a second; `None` is as much as there is. Sent to the server at once; others get what
+    /// is not wanted.
     pub fn set_wants(&self, micros: Option<u64>) {
         let wants = micros.unwrap_or(ALL);
         if self.0.wants.swap(wants, Ordering::Relaxed) != wants {
@@ -221,33 +219,33 @@ impl Allocation {
         }
     }
 
-    /// Calls `callback` with each new share, from the client's background task: it must not block. The first
-    /// call is at once, with the share as it is.
+    /// Calls `callback` with the current share at once, and with each new share from the client's background task. It
+    /// must not block.
     pub fn on_change(&self, callback: impl Fn(Share) + Send + Sync + 'static) {
         callback(self.share());
         self.0.callbacks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
     }
 
-    /// The shares as they change.
+    /// Watches the share for changes.
     pub fn changes(&self) -> Changes {
         Changes { held: Arc::clone(&self.0), seen: None }
     }
 }
 
-/// The changes of a share. A reader that is late sees the last one only.
+/// Changes of a share. A late reader sees only the latest.
 pub struct Changes {
     held: Arc<Held>,
     seen: Option<u64>,
 }
 
 impl Changes {
-    /// The share, at once the first time, then as soon as it is another one. Cancel safe.
+    /// Returns the share: at once the first time, then once it changed. Cancel safe.
     pub async fn next(&mut self) -> Share {
         loop {
             let listener = self.held.changed.listen();
             let (told, changes) = {
                 let state = self.held.state();
-                (state.told, state.changes)
+                (state.reported, state.changes)
             };
             if self.seen != Some(changes) {
                 self.seen = Some(changes);

@@ -1,4 +1,4 @@
-//! Pauses between attempts, and a little chance in them, so that a fleet does not come all at once. Pure.
+//! Pauses between attempts, with jitter so that a fleet does not reconnect at once. Pure.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 /// The first pause.
 const FIRST: Duration = Duration::from_millis(100);
 
-/// Numbers that nobody else has in the same order. Xorshift; for spreading, not for secrets.
+/// A pseudo-random generator for jitter: xorshift. Predictable, not for secrets.
 #[derive(Debug)]
-pub(super) struct Chance(u64);
+pub(super) struct Jitter(u64);
 
-impl Chance {
+impl Jitter {
     pub(super) fn new() -> Self {
         Self(RandomState::new().build_hasher().finish() | 1)
     }
 
-    /// Any number.
+    /// The next number.
     pub(super) fn next(&mut self) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
@@ -23,24 +23,24 @@ impl Chance {
         self.0
     }
 
-    /// `time`, cut short by up to a `part`th of it.
+    /// Shortens `time` by up to one `part`th of it.
     pub(super) fn shorten(&mut self, time: Duration, part: u32) -> Duration {
         let most = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX) / u64::from(part);
         time - Duration::from_nanos(self.next() % (most + 1))
     }
 }
 
-/// Pauses that double, up to a longest one, each cut short by up to a half.
+/// Pauses that double up to a longest one, each shortened at random by up to a half.
 #[derive(Debug)]
 pub(super) struct Backoff {
     next: Duration,
     longest: Duration,
-    chance: Chance,
+    chance: Jitter,
 }
 
 impl Backoff {
     pub(super) fn new(longest: Duration) -> Self {
-        Self { next: FIRST.min(longest), longest, chance: Chance::new() }
+        Self { next: FIRST.min(longest), longest, chance: Jitter::new() }
     }
 
     pub(super) fn next(&mut self) -> Duration {
@@ -49,7 +49,7 @@ impl Backoff {
         self.chance.shorten(pause, 2)
     }
 
-    /// All went well: the next trouble begins anew.
+    /// Resets the pause after a success.
     pub(super) fn reset(&mut self) {
         self.next = FIRST.min(self.longest);
     }
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn chance_differs() {
-        let mut chance = Chance::new();
+        let mut chance = Jitter::new();
         let drawn: std::collections::BTreeSet<u64> = (0..100).map(|_| chance.next()).collect();
         assert_eq!(drawn.len(), 100);
         assert_eq!(chance.shorten(Duration::ZERO, 2), Duration::ZERO);

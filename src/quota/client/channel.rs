@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to a quota server, as the generated client calls it.
+//! An HTTP/2 connection to a quota server, for the generated client.
 
 use std::io;
 use std::sync::Arc;
@@ -19,31 +19,31 @@ use crate::rt::{self, Connect, Executor, HyperTimer};
 use crate::tls::{ClientTls, Stream};
 use crate::token::Token;
 
-/// How often a silent connection is asked whether it lives, and how long it has for the answer.
+/// Interval of HTTP/2 pings on a silent connection, and the time for their answer.
 const PING: Duration = Duration::from_secs(10);
 const PONG: Duration = Duration::from_secs(5);
 
-/// The most bytes of an answer: a page of a thousand clients that use many resources.
+/// Bytes of the largest answer: a page of a thousand clients that use many resources.
 const MAX_BYTES: usize = 16 * 1024 * 1024;
 
-/// The calls of the service, on one connection.
+/// The service's calls on one connection.
 pub type Calls = QuotaClient<Channel>;
 
 /// How to reach a quota server.
 #[derive(Clone, Debug)]
 pub struct Dial {
-    /// Where it is.
+    /// The server's URL.
     pub endpoint: Endpoint,
-    /// What it asks for. Default none.
+    /// The bearer token. Default none.
     pub token: Option<Token>,
-    /// Needed for `https`, not used for `http`. Default none.
+    /// Required for `https`, unused for `http`. Default none.
     pub tls: Option<ClientTls>,
-    /// How long connecting may take. Default 5 s.
+    /// Timeout of connecting. Default 5 s.
     pub timeout: Duration,
 }
 
 impl Dial {
-    /// Reaches `endpoint` without a token and without TLS.
+    /// Dials `endpoint` without a token and without TLS.
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, token: None, tls: None, timeout: Duration::from_secs(5) }
     }
@@ -51,14 +51,14 @@ impl Dial {
     /// Connects.
     ///
     /// # Errors
-    /// Nobody listens there, TLS fails, or it takes too long.
+    /// The connection is refused, TLS fails, or the timeout passes.
     pub async fn connect(&self) -> io::Result<Calls> {
         let channel = self.open().await?;
         let calls = QuotaClient::with_origin(channel, self.endpoint.uri().clone());
         Ok(calls.max_decoding_message_size(MAX_BYTES))
     }
 
-    /// Connects, for calls of other services of the same server too.
+    /// Connects, for calls of any service of the server.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -92,8 +92,8 @@ impl Dial {
         let (sender, connection) = handshake.map_err(io::Error::other)?;
         rt::spawn(async move {
             if let Err(error) = connection.await {
-                // The calls on it fail, and say so.
-                log::debug!(error:%; "the connection to the quota server ended");
+                // The calls on it fail and report it.
+                log::debug!(error:%; "connection to the quota server ended");
             }
         });
         if let Some(token) = &self.token {

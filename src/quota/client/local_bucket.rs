@@ -1,7 +1,6 @@
-//! The local token bucket of one resource, refilled at the share, with those who wait for tokens in a line.
+//! The local token bucket of one resource: refilled at the share's rate, with a queue of waiting callers.
 //!
-//! It knows when the share lapses and to what, so it is right at that very instant, whoever is late to
-//! tell it.
+//! It knows when the share lapses and to which rate, so it is exact at that instant even if it is told late.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -11,12 +10,12 @@ use crate::clock::Instant;
 use crate::limit::{Rate, TokenBucket};
 use crate::quota::limit::MICRO;
 
-/// What may be spent at once.
+/// The depth of the bucket: what can be spent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
-    /// What the share gives in this time, whatever the share is. Default 1 s.
+    /// What the current share gives in this time. Default 1 s.
     Lasting(Duration),
-    /// So many units.
+    /// This number of units.
     Units(u64),
 }
 
@@ -29,13 +28,13 @@ impl Default for Depth {
 /// A token bucket of micro-units.
 pub(super) struct LocalBucket {
     depth: Depth,
-    /// `None` until there was a share.
+    /// `None` before the first share.
     bucket: Option<TokenBucket>,
-    /// The share is zero: what is in the bucket may be spent, and nothing comes in.
+    /// The share is zero: what is in the bucket can be spent, and it is not refilled.
     dry: bool,
-    /// When the share lapses, and to which.
+    /// When the share lapses, and to which rate.
     lapses: Option<(Instant, u64)>,
-    line: VecDeque<Waiting>,
+    queue: VecDeque<Waiting>,
     next_ticket: u64,
     closed: bool,
 }
@@ -45,40 +44,40 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-/// What came of an attempt to take tokens.
+/// The result of an attempt to take tokens.
 pub(super) enum Attempt {
     Taken,
     Closed,
-    /// To be tried again then, if it is known, or when woken.
+    /// Try again at this instant, if known, or when woken.
     NotYet(Option<Instant>),
 }
 
 impl LocalBucket {
     pub(super) fn new(depth: Depth) -> Self {
-        let line = VecDeque::new();
-        Self { depth, bucket: None, dry: true, lapses: None, line, next_ticket: 0, closed: false }
+        let queue = VecDeque::new();
+        Self { depth, bucket: None, dry: true, lapses: None, queue, next_ticket: 0, closed: false }
     }
 
-    /// Goes over to another share from `now` on, which lapses as told.
+    /// Changes the rate from `now` on, and when it lapses to which rate.
     pub(super) fn set(&mut self, now: Instant, rate: u64, lapses: Option<(Instant, u64)>) {
         self.settle(now);
-        self.go_over(now, rate);
+        self.change_rate(now, rate);
         self.lapses = lapses;
         self.wake_first();
     }
 
-    /// Gives nothing any more. Those who wait are told.
+    /// Closes the bucket, and wakes the waiting callers.
     pub(super) fn close(&mut self) {
         self.closed = true;
-        self.line.iter_mut().filter_map(|waiting| waiting.waker.take()).for_each(Waker::wake);
+        self.queue.iter_mut().filter_map(|waiting| waiting.waker.take()).for_each(Waker::wake);
     }
 
-    /// Takes `n` micro-units if they are there and nobody waits for some.
+    /// Takes `n` micro-units if they are available and no caller waits.
     pub(super) fn try_take(&mut self, now: Instant, n: u64) -> bool {
-        self.line.is_empty() && !self.closed && self.take(now, n)
+        self.queue.is_empty() && !self.closed && self.take(now, n)
     }
 
-    /// Takes `n` micro-units for the holder of `ticket` if it is its turn. Without a ticket it gets one.
+    /// Takes `n` micro-units for the holder of `ticket` if it is first in the queue. Without a ticket it joins the queue.
     pub(super) fn attempt(
         &mut self,
         now: Instant,
@@ -91,24 +90,24 @@ impl LocalBucket {
         }
         let mine = *ticket.get_or_insert_with(|| {
             self.next_ticket += 1;
-            self.line.push_back(Waiting { ticket: self.next_ticket, waker: None });
+            self.queue.push_back(Waiting { ticket: self.next_ticket, waker: None });
             self.next_ticket
         });
-        let is_first = self.line.front().is_some_and(|first| first.ticket == mine);
+        let is_first = self.queue.front().is_some_and(|first| first.ticket == mine);
         if is_first && self.take(now, n) {
             self.leave(ticket);
             return Attempt::Taken;
         }
-        if let Some(waiting) = self.line.iter_mut().rfind(|waiting| waiting.ticket == mine) {
+        if let Some(waiting) = self.queue.iter_mut().rfind(|waiting| waiting.ticket == mine) {
             waiting.waker = Some(waker.clone());
         }
         Attempt::NotYet(if is_first { self.ready_at(n) } else { None })
     }
 
-    /// Gives a ticket up.
+    /// Leaves the queue.
     pub(super) fn leave(&mut self, ticket: &mut Option<u64>) {
         let Some(mine) = ticket.take() else { return };
-        self.line.retain(|waiting| waiting.ticket != mine);
+        self.queue.retain(|waiting| waiting.ticket != mine);
         self.wake_first();
     }
 
@@ -121,21 +120,21 @@ impl LocalBucket {
         bucket.try_consume_on_credit(n)
     }
 
-    /// When `n` micro-units will be there, or the share lapses before that.
+    /// When `n` micro-units will be available or the share lapses, whichever is first.
     fn ready_at(&self, n: u64) -> Option<Instant> {
         let filled = self.bucket.as_ref().filter(|_| !self.dry).map(|bucket| bucket.available_at(n));
         filled.into_iter().chain(self.lapses.map(|(at, _)| at)).min()
     }
 
-    /// Goes over to the share that comes after this one, at the instant it does.
+    /// Applies a lapse that is due, at its own instant.
     fn settle(&mut self, now: Instant) {
         if let Some((at, then)) = self.lapses.filter(|(at, _)| *at <= now) {
             self.lapses = None;
-            self.go_over(at, then);
+            self.change_rate(at, then);
         }
     }
 
-    fn go_over(&mut self, at: Instant, rate: u64) {
+    fn change_rate(&mut self, at: Instant, rate: u64) {
         let depth = self.depth_at(rate);
         let Ok(rate) = Rate::new(rate) else {
             if let Some(bucket) = self.bucket.as_mut().filter(|_| !self.dry) {
@@ -168,7 +167,7 @@ impl LocalBucket {
     }
 
     fn wake_first(&mut self) {
-        if let Some(waker) = self.line.front_mut().and_then(|first| first.waker.take()) {
+        if let Some(waker) = self.queue.front_mut().and_then(|first| first.waker.take()) {
             waker.wake();
         }
     }
@@ -183,9 +182,9 @@ mod tests {
     }
 
     #[test]
-    fn a_second_of_the_share_may_be_spent_at_once_and_the_rest_as_it_comes() {
+    fn one_second_of_the_share_can_be_spent_at_once() {
         let mut tokens = LocalBucket::new(Depth::default());
-        assert!(!tokens.try_take(at(0), 1), "there is no share yet");
+        assert!(!tokens.try_take(at(0), 1), "no share yet");
         tokens.set(at(0), 10 * MICRO, None);
         assert!(tokens.try_take(at(0), 10 * MICRO) && !tokens.try_take(at(0), 1));
         let early = Instant::from_nanos(at(100).as_nanos() - 1);
@@ -193,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_larger_than_the_bucket_passes_when_it_is_full_and_is_owed() {
+    fn more_than_the_depth_is_taken_from_a_full_bucket_and_owed() {
         let mut tokens = LocalBucket::new(Depth::Units(5));
         tokens.set(at(0), 10 * MICRO, None);
         assert!(tokens.try_take(at(0), 20 * MICRO));
@@ -205,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn the_share_lapses_at_its_instant_whenever_that_is_noticed() {
+    fn a_lapse_counts_from_its_own_instant_however_late_it_is_noticed() {
         let mut tokens = LocalBucket::new(Depth::Units(1000));
         tokens.set(at(0), 100 * MICRO, Some((at(1000), MICRO)));
         assert!(tokens.try_take(at(0), 1000 * MICRO));
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_share_of_zero_earns_nothing_and_takes_nothing_away() {
+    fn a_share_of_zero_neither_refills_nor_empties_the_bucket() {
         let mut tokens = LocalBucket::new(Depth::default());
         tokens.set(at(0), 10 * MICRO, None);
         assert!(tokens.try_take(at(0), 10 * MICRO));
@@ -225,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn those_who_wait_have_their_turn_in_order() {
+    fn waiting_callers_are_served_in_order() {
         let mut tokens = LocalBucket::new(Depth::default());
         tokens.set(at(0), 10 * MICRO, None);
         assert!(tokens.try_take(at(0), 10 * MICRO));
@@ -234,10 +233,10 @@ mod tests {
         let ready = |attempt| matches!(attempt, Attempt::NotYet(Some(due)) if due == at(300));
         assert!(ready(tokens.attempt(at(0), 3 * MICRO, &mut first, waker)));
         assert!(matches!(tokens.attempt(at(0), 1, &mut second, waker), Attempt::NotYet(None)));
-        assert!(!tokens.try_take(at(200), 1), "no third goes before them");
+        assert!(!tokens.try_take(at(200), 1), "a third does not overtake them");
         assert!(matches!(tokens.attempt(at(200), 1, &mut second, waker), Attempt::NotYet(None)));
         tokens.leave(&mut first);
         assert!(matches!(tokens.attempt(at(200), 1, &mut second, waker), Attempt::Taken));
-        assert!(tokens.line.is_empty() && second.is_none());
+        assert!(tokens.queue.is_empty() && second.is_none());
     }
 }

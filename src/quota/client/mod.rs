@@ -1,4 +1,4 @@
-//! The quota client: holds leases on shares in the background, and spends them locally.
+//! The quota client: keeps leases on shares in the background, and spends them locally.
 //!
 //! ```no_run
 //! use sluicegate::quota::client::{QuotaClient, QuotaClientSettings, ResourceUse};
@@ -37,7 +37,7 @@ use futures_lite::FutureExt;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
 use allocation::Held;
-use backoff::Chance;
+use backoff::Jitter;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
 pub use channel::{Calls, Channel, Dial};
@@ -46,39 +46,38 @@ pub use metrics::QuotaMetrics;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
 pub use share::{Grant, LeasedShare, Share, ShareState};
 
-/// A client of a quota server. Clones are the same client; when the last is dropped, it says farewell to
-/// the server in the background.
+/// A client of a quota server. Clones are the same client; when the last is dropped, it unregisters in the background.
 #[derive(Clone)]
 pub struct QuotaClient(Arc<Owner>);
 
-/// Ends the background task when nobody is left.
+/// Closes the client when the last clone is dropped.
 struct Owner(Arc<Shared>);
 
-/// What the client and its task share.
+/// State shared by the client and its task.
 struct Shared {
     settings: QuotaClientSettings,
-    /// Tells this run of the client from another one of the same id.
+    /// Distinguishes this run of the client from others with the same id.
     instance: String,
     allocations: BTreeMap<String, Arc<Held>>,
     clock: Arc<dyn Clock>,
     bell: Arc<Event>,
-    chance: Mutex<Chance>,
+    chance: Mutex<Jitter>,
     sequence: AtomicU64,
-    /// Nanoseconds of the instant at which the lease ends; 0 is never had one.
+    /// End of the lease, in nanoseconds of an [`Instant`]; 0 before the first.
     lease_until: AtomicU64,
     connected: AtomicBool,
     /// Why it is not connected.
-    trouble: Mutex<Option<String>>,
+    last_error: Mutex<Option<String>>,
     closing: AtomicBool,
     ended: AtomicBool,
     stage_changed: Event,
 }
 
 impl QuotaClient {
-    /// Starts a client. Its background task connects and goes on trying; nothing here waits for it.
+    /// Starts a client. Its background task connects and keeps trying; nothing here waits for it.
     ///
     /// # Errors
-    /// The settings contradict themselves.
+    /// A weight is out of bounds, or a resource is named twice.
     pub fn start(settings: QuotaClientSettings) -> Result<Self, SettingsError> {
         settings.check()?;
         let clock: Arc<dyn Clock> = rt::clock();
@@ -87,7 +86,7 @@ impl QuotaClient {
             let held = Held::new(resource, Arc::clone(&bell), Arc::clone(&clock));
             (resource.id.to_string(), Arc::new(held))
         };
-        let mut chance = Chance::new();
+        let mut chance = Jitter::new();
         let shared = Arc::new(Shared {
             instance: format!("{:016x}", chance.next()),
             allocations: settings.resources.iter().map(held).collect(),
@@ -98,7 +97,7 @@ impl QuotaClient {
             sequence: AtomicU64::new(0),
             lease_until: AtomicU64::new(0),
             connected: AtomicBool::new(false),
-            trouble: Mutex::default(),
+            last_error: Mutex::default(),
             closing: AtomicBool::new(false),
             ended: AtomicBool::new(false),
             stage_changed: Event::new(),
@@ -112,12 +111,12 @@ impl QuotaClient {
         Ok(Self(Arc::new(Owner(shared))))
     }
 
-    /// The share of a resource; `None` if it is not among those the client was started with.
+    /// The share of a resource; `None` if the client was not started with it.
     pub fn allocation(&self, resource: &str) -> Option<Allocation> {
         self.0.0.allocations.get(resource).cloned().map(Allocation)
     }
 
-    /// The shares of all its resources, by id.
+    /// The shares of all resources, by id.
     pub fn allocations(&self) -> impl Iterator<Item = Allocation> + '_ {
         self.0.0.allocations.values().cloned().map(Allocation)
     }
@@ -127,10 +126,9 @@ impl QuotaClient {
         self.0.0.connected.load(Ordering::Relaxed)
     }
 
-    /// Why the server cannot be used, as of the last attempt; `None` if the last heartbeat was answered, or
-    /// none was tried yet.
+    /// The error of the last attempt; `None` if the last heartbeat was answered, or none was tried yet.
     pub fn trouble(&self) -> Option<String> {
-        self.0.0.trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The client's counters as metric families.
@@ -138,8 +136,8 @@ impl QuotaClient {
         QuotaMetrics::new(Arc::clone(&self.0.0))
     }
 
-    /// Stops spending, says farewell to the server, so that others have the shares at once, and ends. Takes
-    /// two seconds at most if the server does not answer.
+    /// Stops spending and unregisters, so that others get the shares at once. Takes at most 2 s if the server does not
+    /// answer.
     pub async fn close(self) {
         let shared = Arc::clone(&self.0.0);
         drop(self);
@@ -169,26 +167,26 @@ impl Shared {
         self.sequence.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// The time, cut short by up to a fifth, so that a fleet that was started at once does not beat at once.
+    /// Shortens `time` by up to a fifth at random, so that heartbeats of a fleet started together spread out.
     fn jitter(&self, time: Duration) -> Duration {
         self.chance.lock().unwrap_or_else(PoisonError::into_inner).shorten(time, 5)
     }
 
-    fn heard(&self, lease_until: Instant) {
+    fn on_answer(&self, lease_until: Instant) {
         self.lease_until.store(lease_until.as_nanos(), Ordering::Relaxed);
         self.connected.store(true, Ordering::Relaxed);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = None;
-        // Who watches for lapses must know of the new lease.
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        // `watch_lapses` must see the new lease.
         self.stage_changed.notify(usize::MAX);
     }
 
-    fn lost(&self, trouble: String) {
+    fn on_lost(&self, error: String) {
         self.connected.store(false, Ordering::Relaxed);
-        *self.trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(trouble);
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
     }
 
     fn close(&self) {
-        // First: what is unregistered must not be spent.
+        // First: an unregistered share must not be spent.
         self.allocations.values().for_each(|held| held.close());
         self.closing.store(true, Ordering::SeqCst);
         self.stage_changed.notify(usize::MAX);
@@ -198,7 +196,7 @@ impl Shared {
         self.closing.load(Ordering::SeqCst)
     }
 
-    /// Waits until the client is closed; true, for races.
+    /// Completes with `true` once the client is closed.
     async fn closing(&self) -> bool {
         loop {
             let listener = self.stage_changed.listen();
@@ -209,7 +207,7 @@ impl Shared {
         }
     }
 
-    /// Tells of shares that lapse while nothing is heard; never completes.
+    /// Reports shares that lapse without a message of the server; never completes.
     async fn watch_lapses(&self) {
         loop {
             let listener = self.stage_changed.listen();
@@ -218,7 +216,7 @@ impl Shared {
                 Some(at) => Sleep::until(Arc::clone(&self.clock), at).or(listener).await,
                 None => listener.await,
             }
-            self.allocations.values().for_each(|held| held.tell());
+            self.allocations.values().for_each(|held| held.notify());
         }
     }
 }

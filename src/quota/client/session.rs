@@ -1,4 +1,5 @@
-//! The client's background task: connect, register, beat, hear; and again when the server is lost.
+//! The client's background task: connects, registers, sends heartbeats and applies grants; reconnects when the server is
+//! lost.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,20 +16,20 @@ use crate::clock::{Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::wire::{self, AllocationChanges};
 
-/// How long a call may take before the server's heartbeat timeout is known.
+/// Timeout of a call before the server's heartbeat timeout is known.
 const FIRST_CALLS: Duration = Duration::from_secs(5);
 
-/// How long the farewell may take.
+/// Timeout of unregistering.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// The least time between two heartbeats, whatever is to be said.
+/// Shortest time between two heartbeats.
 const LEAST: Duration = Duration::from_millis(20);
 
 /// Why a session ended.
 enum End {
     /// The client is closed.
     Closed,
-    /// The server cannot be reached, or does not want us: come again, at the soonest after so long if it says.
+    /// The server cannot be reached or refused us; with its retry delay, if it gave one.
     Lost(String, Option<Duration>),
 }
 
@@ -52,12 +53,12 @@ pub(super) async fn run(shared: Arc<Shared>) {
         let End::Lost(error, again) = ended else { return };
         let server = &shared.settings.dial.endpoint;
         if complained {
-            log::debug!(server:%, error; "the quota server cannot be used yet");
+            log::debug!(server:%, error; "quota server not reachable yet");
         } else {
-            log::warn!(server:%, error; "the quota server cannot be used; trying again");
+            log::warn!(server:%, error; "quota server not reachable; retrying");
             complained = true;
         }
-        shared.lost(error);
+        shared.on_lost(error);
         let pause = backoff.next().max(again.unwrap_or_default().min(shared.settings.longest_pause));
         let pause = async {
             Sleep::lasting(Arc::clone(&shared.clock), pause).await;
@@ -69,7 +70,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// One connection's life. Says with it whether a heartbeat was answered.
+/// Runs one connection. Also returns whether a heartbeat was answered.
 async fn live(shared: &Shared) -> (End, bool) {
     let mut lasted = false;
     let end = match attempt(shared, &mut lasted).await {
@@ -112,12 +113,12 @@ struct Session<'a> {
     shared: &'a Shared,
     calls: Calls,
     epoch: u64,
-    /// For one call: as long as the next heartbeat is away.
+    /// Timeout of one call: the time to the next heartbeat.
     timeout: Duration,
     changes: Option<Streaming<AllocationChanges>>,
 }
 
-/// What ended the wait between two heartbeats.
+/// Why the wait between two heartbeats ended.
 enum Woken {
     Time,
     Changes(Option<AllocationChanges>),
@@ -125,17 +126,17 @@ enum Woken {
 }
 
 impl Session<'_> {
-    /// Beats until the client is closed or the server is lost.
+    /// Sends heartbeats until the client is closed or the server is lost.
     async fn beat_on(&mut self, lasted: &mut bool) -> Result<End, End> {
         loop {
             let shared = self.shared;
-            // From here on what is changed is told by the next heartbeat.
+            // Changes from here on are sent with the next heartbeat.
             let mut bell = shared.bell.listen();
             let sent = shared.clock.now();
             let mut pause = match self.beat(sent).await {
                 Ok(pause) => pause,
                 Err(status) if status.code() == Code::NotFound => {
-                    // The lease ran out, or the server is a new one.
+                    // The lease expired, or the server was restarted.
                     self.epoch = register(shared, &mut self.calls).await?;
                     self.changes = None;
                     self.beat(shared.clock.now()).await?
@@ -149,7 +150,7 @@ impl Session<'_> {
             loop {
                 let time = async {
                     Sleep::until(Arc::clone(&shared.clock), sent + pause).or(&mut bell).await;
-                    // Not at once: more may be said at the same time.
+                    // Not at once, so that changes at the same time go together.
                     Sleep::until(Arc::clone(&shared.clock), sent + LEAST).await;
                     Woken::Time
                 };
@@ -164,7 +165,7 @@ impl Session<'_> {
                     Woken::Changes(None) => self.changes = None,
                     Woken::Changes(Some(changes)) => {
                         if self.apply(&changes.allocations, changes.epoch, None) {
-                            // The others wait for this acknowledgement.
+                            // Other clients wait for this acknowledgement.
                             pause = Duration::ZERO;
                         }
                     }
@@ -173,7 +174,7 @@ impl Session<'_> {
         }
     }
 
-    /// Beats once; gives the time until the next one.
+    /// Sends one heartbeat. Returns the time until the next.
     async fn beat(&mut self, sent: Instant) -> Result<Duration, Status> {
         let shared = self.shared;
         let message = wire::HeartbeatRequest {
@@ -197,7 +198,7 @@ impl Session<'_> {
                 held.apply_no_share(NoShare::NoLimit);
             }
         }
-        shared.heard(sent + lease);
+        shared.on_answer(sent + lease);
         if lower {
             return Ok(LEAST);
         }
@@ -206,14 +207,14 @@ impl Session<'_> {
         Ok(shared.jitter(soonest.min(interval)))
     }
 
-    /// Applies what the server says; says whether any share went down.
+    /// Applies the server's answer. Returns whether any share went down.
     fn apply(&self, allocations: &[wire::Allocation], epoch: u64, lease_until: Option<Instant>) -> bool {
         let mut lower = false;
         for allocation in allocations {
             let Some(held) = self.shared.find(&allocation.resource_id) else { continue };
             if held.is_other_than(wire::read_unit(allocation.unit)) {
                 held.apply_no_share(NoShare::OtherUnit { version: allocation.version });
-                // Given back at once.
+                // Released at once.
                 lower |= allocation.rate_micros > 0;
                 continue;
             }
@@ -230,7 +231,7 @@ impl Session<'_> {
         lower
     }
 
-    /// Opens the stream of changes. Without it the heartbeats suffice, only later.
+    /// Opens the stream of changes. Without it changes arrive with the next heartbeat.
     async fn watch(&mut self) -> Option<Streaming<AllocationChanges>> {
         let message = wire::WatchAllocationsRequest {
             client_id: self.shared.settings.client.to_string(),
@@ -241,7 +242,7 @@ impl Session<'_> {
         opened.ok().map(tonic::Response::into_inner)
     }
 
-    /// Says that nothing is spent any more.
+    /// Unregisters: nothing is spent any more.
     async fn farewell(&mut self) {
         let message = wire::UnregisterClientRequest {
             client_id: self.shared.settings.client.to_string(),
@@ -253,14 +254,14 @@ impl Session<'_> {
             false
         };
         if !told.or(late).await {
-            log::debug!("the quota server did not apply the farewell; the lease runs out");
+            log::debug!("unregistering failed; the lease will expire");
         }
     }
 }
 
 async fn next_change(changes: &mut Option<Streaming<AllocationChanges>>) -> Woken {
     match changes {
-        // A stream that ends or breaks is opened again with the next heartbeat, which tells why.
+        // A stream that ends or fails is reopened with the next heartbeat, which reports the error.
         Some(stream) => Woken::Changes(stream.message().await.ok().flatten()),
         None => std::future::pending().await,
     }
@@ -276,14 +277,14 @@ fn interest(interest: &Interest) -> wire::Interest {
     }
 }
 
-/// The message with a grpc-timeout, so that the server gives up when we do.
+/// Adds grpc-timeout to the message, so that the server gives up when this client does.
 fn within<T>(message: T, timeout: Duration) -> Request<T> {
     let mut request = Request::new(message);
     request.set_timeout(timeout);
     request
 }
 
-/// The call, or its end when it takes too long or the client is closed.
+/// Runs a call, until it takes too long or the client is closed.
 async fn in_time<T>(
     shared: &Shared,
     timeout: Duration,

@@ -1,4 +1,4 @@
-//! What a quota client is told to be.
+//! Settings of a quota client.
 
 use std::fmt;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::quota::book::MAX_WEIGHT;
 use crate::quota::id::Id;
 use crate::quota::limit::Unit;
 
-/// A client and the resources it uses.
+/// A client, and the resources it uses.
 #[derive(Clone, Debug)]
 pub struct QuotaClientSettings {
     /// How to reach the server.
     pub dial: Dial,
-    /// Unique in the fleet.
+    /// The client's id, unique in the fleet.
     pub client: Id,
-    /// What it uses. Default none.
+    /// The resources it uses. Default none.
     pub resources: Vec<ResourceUse>,
-    /// The longest pause between two attempts to reach the server. They begin at 100 ms and double; each is
-    /// cut short at random by up to a half. Default 5 s.
+    /// The longest pause between two attempts to reach the server. Pauses begin at 100 ms and double; each is shortened
+    /// at random by up to a half. Default 5 s.
     pub longest_pause: Duration,
 }
 
 impl QuotaClientSettings {
-    /// The client `client` of the server at `endpoint`, using nothing yet.
+    /// Settings of the client `client` of the server at `endpoint`, without resources.
     pub fn new(endpoint: Endpoint, client: Id) -> Self {
         Self {
             dial: Dial::new(endpoint),
@@ -35,7 +35,7 @@ impl QuotaClientSettings {
         }
     }
 
-    /// The same, with a resource it uses.
+    /// Adds a resource.
     #[must_use]
     pub fn using(mut self, resource: ResourceUse) -> Self {
         self.resources.push(resource);
@@ -58,35 +58,34 @@ impl QuotaClientSettings {
 /// A resource that a client uses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceUse {
-    /// Which.
+    /// The resource.
     pub id: Id,
-    /// What is spent. A limit that counts the other unit is left alone, and the safe share holds. `None`, the
-    /// default, is whatever the limit counts.
+    /// What is spent. If the limit counts the other unit, the safe share is used. `None`, the default, is whatever the
+    /// limit counts.
     pub unit: Option<Unit>,
-    /// Its part where all want more than there is, 1 to 1000. Default 1.
+    /// Its weight where demand exceeds the limit, 1 to 1000. Default 1.
     pub weight: u32,
-    /// Millionths of a unit a second that it can use; `None`, the default, is as much as there is. Can be
-    /// changed while it runs.
+    /// Demand in millionths of a unit a second; `None`, the default, is as much as there is. Can be changed later.
     pub wants_micros: Option<u64>,
     /// What may be spent at once. Default: one second of the share.
     pub burst: Depth,
-    /// Millionths of a unit a second while the server is lost and no lease runs. Default: the limit divided
-    /// by the clients last known, and before these are known nothing.
+    /// The safe share, in millionths of a unit a second: used while the server is lost and no lease runs. Default: the last
+    /// known limit divided by the last known number of clients; zero before these are known.
     pub safe_share_micros: Option<u64>,
 }
 
 impl ResourceUse {
-    /// Use of `id` at weight 1, wanting as much as there is.
+    /// Use of `id` at weight 1, with unbounded demand.
     pub fn new(id: Id) -> Self {
         let (unit, wants_micros, safe_share_micros) = (None, None, None);
         Self { id, unit, weight: 1, wants_micros, burst: Depth::default(), safe_share_micros }
     }
 }
 
-/// Why a client cannot be made.
+/// Why settings are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingsError {
-    /// A weight of zero or above the most.
+    /// A weight is not from 1 to the maximum.
     Weight(u32),
     /// A resource is named twice.
     Twice(Id),

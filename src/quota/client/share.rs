@@ -1,26 +1,26 @@
-//! What a client knows of its share of one resource, and at which rate it may therefore spend.
+//! A client's share of one resource: the rate it can spend at, from grants, leases and the safe share.
 //!
-//! Pure: it is told the time. While the lease runs, the share is what the server granted last. Then it is
-//! the safe share: what was configured, or else the limit divided by the clients last known; never zero
-//! once anything is known, and never unlimited.
+//! Pure: passed the time. While the lease runs, the share is the server's last grant. After it, it is the safe share: as
+//! configured, or else the last known limit divided by the last known number of clients; never zero once these are
+//! known, and never unlimited.
 
 use crate::clock::Instant;
 use crate::quota::limit::MICRO;
 
-/// Why a rate is what it is.
+/// The reason of a share's rate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShareState {
-    /// No share is known yet: the server was not reached so far, or it has just been started and learns what
-    /// others hold. The safe share, if there is one; else nothing passes.
+    /// No grant yet: the server was not reached, or was just started and is learning what others hold. The rate is the
+    /// safe share if there is one, else zero.
     Learning,
-    /// The server's word, within its lease. It may be zero, until others have released.
+    /// The server's grant, within its lease. It can be zero until others have released theirs.
     Leased,
-    /// The server is lost and the lease has run out, or the resource has no limit any more.
+    /// The server is lost and the lease expired, or the resource has no limit any more.
     SafeShare,
 }
 
 impl ShareState {
-    /// The state as logs and metrics have it.
+    /// The state's name in logs and metrics.
     pub fn name(self) -> &'static str {
         match self {
             Self::Learning => "learning",
@@ -30,12 +30,12 @@ impl ShareState {
     }
 }
 
-/// A rate to spend at.
+/// The rate that a client can spend at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
-    /// Millionths of a unit a second. Zero lets nothing pass.
+    /// Millionths of a unit a second. Zero admits nothing.
     pub rate_micros: u64,
-    /// Why.
+    /// The reason.
     pub state: ShareState,
 }
 
@@ -46,57 +46,57 @@ impl Share {
     }
 }
 
-/// What a server says of a share.
+/// A share as the server grants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grant {
-    /// The run of the server.
+    /// Identifies the run of the server.
     pub epoch: u64,
-    /// Grows with each change within a run.
+    /// Increases with each change within a run.
     pub version: u64,
     /// Micro-units a second.
     pub rate: u64,
     /// The limit that is shared, in units a second.
     pub limit: u64,
-    /// How many live clients share it.
+    /// Live clients that share it.
     pub clients: u32,
-    /// The server has just been started.
+    /// The server was just started and is learning what clients hold.
     pub learning: bool,
 }
 
-/// Why a server that is there gives no share.
+/// Why a connected server grants no share.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoShare {
     /// It has no limit for the resource.
     NoLimit,
-    /// Its limit counts something else than what is spent: requests, where these are bytes.
+    /// Its limit counts the other unit, such as requests where bytes are spent.
     OtherUnit {
-        /// The version of the share that is not spent, to be acknowledged so that others have it.
+        /// The version of the unspent grant, acknowledged so that others get it.
         version: u64,
     },
 }
 
-/// What a client knows of its share of one resource.
+/// The state of a client's share of one resource.
 #[derive(Clone, Debug, Default)]
 pub struct LeasedShare {
-    /// As configured, in micro-units a second.
+    /// The configured safe share, in micro-units a second.
     safe: Option<u64>,
-    /// What a safe share is made of: the limit in micro-units a second, and the clients.
+    /// Last known limit in micro-units a second, and number of clients; for the safe share.
     known: Option<(u64, u32)>,
     grant: Option<Grant>,
     lease_until: Instant,
-    /// The word is a zero of a server that learns, and nothing was held before it.
+    /// The grant is zero from a learning server, and nothing was held before it.
     waits: bool,
     no_share: Option<NoShare>,
 }
 
 impl LeasedShare {
-    /// Nothing known but the safe share in micro-units a second, if one is configured.
+    /// Creates the state before any grant. `safe` is the configured safe share in micro-units a second.
     pub fn new(safe: Option<u64>) -> Self {
         Self { safe, ..Self::default() }
     }
 
-    /// Takes a word of the server over, unless a later one of the same run is known. Says whether it lets
-    /// less pass than before, so that it should be acknowledged at once.
+    /// Applies a grant, unless a later one of the same run is known. Returns whether it is lower than before, so that it
+    /// should be acknowledged at once.
     pub fn apply(&mut self, now: Instant, grant: Grant) -> bool {
         let before = self.held(now);
         let is_late = |known: &Grant| known.epoch == grant.epoch && known.version > grant.version;
@@ -106,7 +106,7 @@ impl LeasedShare {
         let is_new_run = self.grant.is_none_or(|known| known.epoch != grant.epoch);
         let zero = grant.learning && grant.rate == 0;
         self.waits = zero && (self.waits || (is_new_run && before == 0));
-        // One that learns does not know yet how many there are.
+        // A learning server does not know the number of clients yet.
         if !grant.learning && grant.clients > 0 {
             self.known = Some((grant.limit.saturating_mul(MICRO), grant.clients));
         }
@@ -115,24 +115,24 @@ impl LeasedShare {
         grant.rate < before
     }
 
-    /// The lease runs until then.
+    /// Extends the lease to `until`.
     pub fn renew(&mut self, until: Instant) {
         self.lease_until = self.lease_until.max(until);
     }
 
-    /// The server has nothing to share out for this resource.
+    /// Notes that the server grants nothing for this resource.
     pub fn apply_no_share(&mut self, no_share: NoShare) {
         self.no_share = Some(no_share);
         self.grant = None;
         self.waits = false;
     }
 
-    /// Why the server gives no share, if that is why there is none.
+    /// Why the server grants no share, if it said so.
     pub fn no_share(&self) -> Option<NoShare> {
         self.no_share
     }
 
-    /// The version applied, for acknowledgements; 0 is none.
+    /// The applied version, for acknowledgements; 0 is none.
     pub fn applied(&self) -> u64 {
         match (self.grant, self.no_share) {
             (Some(Grant { version, .. }), _) | (None, Some(NoShare::OtherUnit { version })) => version,
@@ -140,12 +140,12 @@ impl LeasedShare {
         }
     }
 
-    /// What is spent under a lease that runs, in micro-units a second.
+    /// The rate held under a running lease, in micro-units a second.
     pub fn held(&self, now: Instant) -> u64 {
         self.grant.filter(|_| now < self.lease_until && !self.waits).map_or(0, |grant| grant.rate)
     }
 
-    /// The rate to spend at.
+    /// The current share.
     pub fn share(&self, now: Instant) -> Share {
         let (rate_micros, state) = match self.grant {
             Some(grant) if now < self.lease_until && !self.waits => (grant.rate, ShareState::Leased),
@@ -158,7 +158,7 @@ impl LeasedShare {
         Share { rate_micros, state }
     }
 
-    /// When the share changes by itself, and to which rate; `None` if it does not.
+    /// When the share lapses, and to which rate; `None` if it does not.
     pub fn lapses(&self, now: Instant) -> Option<(Instant, u64)> {
         let runs = self.grant.is_some() && now < self.lease_until;
         runs.then(|| (self.lease_until, self.safe_share()))

@@ -1,4 +1,4 @@
-//! The connections of a quota server: accepted, served over HTTP/2, ended when they are silent.
+//! Connections of the quota server: accepted, served over HTTP/2, closed when silent.
 
 use std::convert::Infallible;
 use std::io;
@@ -20,17 +20,17 @@ use crate::rt::serve;
 use crate::rt::{self, Executor, HyperTimer, Listener, Place, Socket};
 use crate::tls::Stream;
 
-/// How long a connection may take for TLS, and again until its first call.
+/// Timeout of the TLS handshake, and again of the first call.
 const FIRST_CALL: Duration = Duration::from_secs(10);
 
-/// How often a silent connection is asked whether it lives, and how long it has for the answer.
+/// Interval of HTTP/2 pings on a silent connection, and the time for their answer.
 const PING: Duration = Duration::from_secs(20);
 const PONG: Duration = Duration::from_secs(10);
 
-/// Calls and streams at a time on one connection.
+/// Concurrent calls and streams of one connection.
 const MAX_STREAMS: u32 = 256;
 
-/// Bytes of a head, and of what is held for one stream.
+/// Bytes of a head, and of the send buffer of one stream.
 const MAX_HEAD: u32 = 16 * 1024;
 const MAX_HELD: usize = 64 * 1024;
 
@@ -70,7 +70,7 @@ async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = ended {
-        // A client that hung up, or could not show what was asked for, is no fault of ours.
+        // A client that hung up or failed the handshake is not an error of the server.
         log::debug!(client:% = peer, error:%; "connection ended early");
     }
 }

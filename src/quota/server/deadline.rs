@@ -1,4 +1,4 @@
-//! `grpc-timeout`: how long a caller waits. Nobody between hyper and the calls enforces it but this.
+//! Enforces `grpc-timeout`, the time a caller waits; nothing else between hyper and the calls does.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -12,11 +12,11 @@ use tonic::Status;
 use crate::clock::Sleep;
 use crate::rt::Exchange;
 
-/// How long the caller waits; `None` if it does not say, or nothing that can be understood.
+/// The caller's timeout; `None` if it is missing or invalid.
 pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("grpc-timeout")?.to_str().ok()?;
     let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-    // The specification's bound: at most eight digits.
+    // The specification allows at most eight digits.
     if digits.is_empty() || digits.len() > 8 || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return None;
     }
@@ -32,12 +32,12 @@ pub(super) fn timeout(headers: &HeaderMap) -> Option<Duration> {
     })
 }
 
-/// What a caller is told that does not wait any longer.
+/// The status of a call whose deadline passed.
 pub(super) fn exceeded() -> Status {
     Status::deadline_exceeded("the caller's grpc-timeout has passed")
 }
 
-/// A response's body that ends with DEADLINE_EXCEEDED when the time is over.
+/// A response body that ends with DEADLINE_EXCEEDED at the deadline.
 pub(super) struct UntilDeadline<B> {
     body: B,
     deadline: Option<Sleep>,
@@ -71,7 +71,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for UntilDeadline<B> {
         }
         self.over = true;
         let mut trailers = HeaderMap::new();
-        // The text is ours and fits a header.
+        // The text is constant and valid in a header.
         let _ = exceeded().add_header(&mut trailers);
         Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
@@ -81,7 +81,7 @@ impl<B: Body<Data = Bytes> + Unpin> Body for UntilDeadline<B> {
     }
 
     fn size_hint(&self) -> SizeHint {
-        // Told or not, the end may come early.
+        // The body may end before its size hint.
         if self.deadline.is_some() { SizeHint::default() } else { self.body.size_hint() }
     }
 }

@@ -1,4 +1,4 @@
-//! The book, shared: one lock for its arithmetic, and a bell for those who wait for more.
+//! The book behind a lock, with an event for tasks that wait for changes.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -12,9 +12,9 @@ use crate::quota::book::Book;
 pub(super) struct Ledger {
     book: Mutex<Book>,
     clock: Arc<dyn Clock>,
-    /// Rings when somebody may get another share than it was told.
+    /// Notified when a client may get another share.
     freed: Event,
-    /// Rings once, when the server ends its streams.
+    /// Notified once, when the server ends its streams.
     pub(super) ending: Event,
 }
 
@@ -27,11 +27,11 @@ impl Ledger {
         &self.clock
     }
 
-    /// Does something with the book, now.
+    /// Calls `act` with the book and the time.
     pub(super) fn with<T>(&self, act: impl FnOnce(&mut Book, Instant) -> T) -> T {
         let now = self.clock.now();
-        // What panicked between two of the book's own steps may have left it torn; it would say so in debug
-        // builds, and nothing in it panics on what callers send.
+        // A panic between two of the book's steps could leave it inconsistent, which debug builds assert; no input of
+        // callers makes it panic.
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let before = book.freed();
         let result = act(&mut book, now);
@@ -43,15 +43,15 @@ impl Ledger {
         result
     }
 
-    /// Rings from now on.
+    /// Listens for changes from now on.
     pub(super) fn listen(&self) -> EventListener {
         self.freed.listen()
     }
 
-    /// Lets what runs out run out on time, also while nobody calls; never completes.
+    /// Expires clients and grants on time, also without calls; never completes.
     pub(super) async fn sweep(&self) {
         loop {
-            // What is not due yet by then will have been made later, with a whole lease before it.
+            // Whatever is added meanwhile has a whole lease before it.
             let due =
                 self.with(|book, now| book.next_due().unwrap_or(now + book.settings().heartbeat_timeout));
             Sleep::until(Arc::clone(&self.clock), due).await;
@@ -59,7 +59,7 @@ impl Ledger {
         }
     }
 
-    /// Waits until the book may have changed in somebody's favour, or the server ends; says whether it goes on.
+    /// Waits until a client may get another share, or the server ends. Returns false at the end.
     pub(super) async fn freed(&self, listener: EventListener, ending: EventListener) -> bool {
         let freed = async {
             listener.await;

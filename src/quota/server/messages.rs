@@ -1,4 +1,4 @@
-//! Between the book's words and those on the wire.
+//! Conversions between the book's types and the messages.
 
 use tonic::Status;
 
@@ -12,7 +12,7 @@ pub(super) fn id(field: &str, text: &str) -> Result<Id, Status> {
     text.parse().map_err(|error| status::of_id(field, &error))
 }
 
-/// All that a heartbeat declares, in its two lists.
+/// The interests that a heartbeat declares, in its two lists.
 pub(super) fn interests(beat: &wire::HeartbeatRequest) -> Result<Vec<Interest>, Status> {
     let plain = beat.resource_ids.iter().map(|resource| Ok(Interest::new(id("resource_ids", resource)?)));
     let full = beat.interests.iter().map(|interest| {

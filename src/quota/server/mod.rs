@@ -39,21 +39,21 @@ use crate::token::Token;
 use ledger::Ledger;
 use router::Router;
 
-/// What holds for a quota server.
+/// Settings of a quota server.
 #[derive(Clone, Debug)]
 pub struct QuotaServerSettings {
     /// Timeouts and bounds. Default: leases of 30 s, 10 000 clients, 1 000 resources.
     pub book: BookSettings,
-    /// The limits it starts with. Default none.
+    /// Limits at the start. Default none.
     pub limits: Vec<NamedLimit>,
-    /// What callers must bring; the health service is open to all. Default none.
+    /// The token that callers must send; the health service needs none. Default none.
     pub token: Option<Token>,
     /// Default none: plain HTTP/2.
     pub tls: Option<ServerTls>,
-    /// How long calls may go on after the server was told to drain. Default 5 s.
+    /// How long calls may continue after the server began to drain. Default 5 s.
     pub drain: Duration,
-    /// Connections at a time. The next one takes the place of one that is silent, or has not brought the token; if
-    /// there is none of these, it is closed unheard. Default 11 000.
+    /// Concurrent connections. At the limit the next one replaces one that is silent or has not sent the token; if there
+    /// is none, it is closed unread. Default 11 000.
     pub max_connections: usize,
 }
 
@@ -61,7 +61,7 @@ impl Default for QuotaServerSettings {
     fn default() -> Self {
         let book = BookSettings::default();
         Self {
-            // Clients, those that come again before their last connection is found dead, and people.
+            // Clients, reconnecting ones whose last connection is not yet known to be dead, and people.
             max_connections: book.most_clients + book.most_clients / 10,
             book,
             limits: Vec::new(),
@@ -72,14 +72,14 @@ impl Default for QuotaServerSettings {
     }
 }
 
-/// Why there can be no quota server.
+/// Why a quota server cannot start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum QuotaServerError {
-    /// The address can be reached from other machines, and there is neither a token nor mutual TLS.
+    /// The address is reachable from other machines, and there is neither a token nor mutual TLS.
     Unprotected(SocketAddr),
-    /// A limit it was to start with.
+    /// A limit at the start is invalid.
     Limit(BookError),
-    /// The description of the service, made by the build, cannot be read.
+    /// The service description embedded by the build cannot be read.
     Description,
 }
 
@@ -89,7 +89,7 @@ pub struct QuotaServer {
     shared: Arc<Shared>,
 }
 
-/// Tells a running server to end. Clones tell the same server.
+/// Stops a running server. Clones are for the same server.
 #[derive(Clone)]
 pub struct QuotaServerHandle(Arc<Shared>);
 
@@ -99,7 +99,7 @@ struct Shared {
     ledger: Arc<Ledger>,
     tls: Option<ServerTls>,
     drain: Duration,
-    /// Callers need no token, or show a certificate before they call.
+    /// Callers need no token, or authenticate by certificate.
     trusts_connections: bool,
     places: Arc<Places>,
     stages: Stages,
@@ -107,7 +107,7 @@ struct Shared {
     tasks: Arc<Tasks>,
 }
 
-/// Checks that a quota server may stand at `addr`: a loopback address, or any with a token or mutual TLS.
+/// Checks that a quota server may listen at `addr`: a loopback address, or any with a token or mutual TLS.
 ///
 /// # Errors
 /// [`QuotaServerError::Unprotected`].
@@ -125,17 +125,17 @@ pub fn permitted(
 }
 
 impl QuotaServer {
-    /// A server on `listeners`. Connections queue from now on.
+    /// Creates a server on `listeners`. Connections queue from now on.
     ///
     /// # Errors
-    /// A listener is reached by others without protection, or a limit cannot be set.
+    /// A listener is reachable from other machines without protection, or a limit is invalid.
     pub fn new(settings: QuotaServerSettings, listeners: Vec<Listener>) -> Result<Self, QuotaServerError> {
         for addr in listeners.iter().filter_map(Listener::local_addr) {
             permitted(addr, settings.token.as_ref(), settings.tls.as_ref())?;
         }
         let clock: Arc<dyn Clock> = rt::clock();
         let now = clock.now();
-        // The standard library's one source of randomness.
+        // The standard library's source of randomness.
         let epoch = RandomState::new().build_hasher().finish();
         let mut book = Book::new(settings.book, epoch, now);
         for named in &settings.limits {
@@ -159,19 +159,19 @@ impl QuotaServer {
         Ok(Self { listeners, shared: Arc::new(shared) })
     }
 
-    /// The TCP addresses listened on, with their real ports.
+    /// The TCP addresses listened on, with their actual ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
 
-    /// What tells this server to end.
+    /// A handle that stops this server.
     pub fn handle(&self) -> QuotaServerHandle {
         QuotaServerHandle(Arc::clone(&self.shared))
     }
 
-    /// Serves until a [`QuotaServerHandle`] says to drain or stop, and all connections have ended.
+    /// Serves until a [`QuotaServerHandle`] drains or stops it and all connections have ended.
     ///
-    /// Not cancel safe: dropped in mid-run it stops accepting, but its connections go on.
+    /// Not cancel safe: if dropped it stops accepting, but its connections continue.
     pub async fn run(self) {
         let shared = self.shared;
         shared.router.set_serving(true).await;
@@ -193,18 +193,17 @@ impl QuotaServer {
 }
 
 impl QuotaServerHandle {
-    /// Takes no new connections, ends streams with UNAVAILABLE, lets calls go on for the drain time, then
-    /// stops.
+    /// Drains: accepts no connections, ends streams with UNAVAILABLE, lets calls continue for the drain time, then stops.
     pub fn drain(&self) {
         self.0.stages.reach(Stage::Draining);
     }
 
-    /// Ends all connections now.
+    /// Closes all connections now.
     pub fn stop(&self) {
         self.0.stages.reach(Stage::Stopped);
     }
 
-    /// How many clients live.
+    /// Number of live clients.
     pub fn clients(&self) -> usize {
         self.0.ledger.with(|book, now| {
             book.advance(now);
@@ -223,7 +222,7 @@ impl fmt::Display for QuotaServerError {
             ),
             Self::Limit(error) => error.fmt(f),
             Self::Description => {
-                f.write_str("the description of the gRPC service cannot be read; build it anew")
+                f.write_str("the embedded gRPC service description cannot be read; rebuild the program")
             }
         }
     }

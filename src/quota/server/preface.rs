@@ -1,17 +1,17 @@
-//! What a request must be before it is a call: gRPC over HTTP/2 ("Requests" in the protocol's description).
+//! Checks that a request is a gRPC call over HTTP/2 ("Requests" in the protocol's description).
 
 use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, TE};
 use http::{HeaderValue, Method, Response, StatusCode};
 use tonic::body::Body;
 
-/// Why a request is no call.
+/// Why a request is not a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoCall {
-    /// Calls are POST.
+    /// The method is not POST.
     Method,
-    /// The content is no gRPC.
+    /// The content type is not gRPC.
     ContentType,
-    /// No `te: trailers`: between here and the caller somebody may drop trailers, and with them the status.
+    /// `te: trailers` is missing: a proxy in between might drop trailers, and with them the status.
     Te,
 }
 
@@ -42,7 +42,7 @@ fn is_grpc(kind: &HeaderValue) -> bool {
 }
 
 impl NoCall {
-    /// An answer of HTTP: who does not speak gRPC would not understand a status of gRPC.
+    /// A plain HTTP answer, since the caller does not speak gRPC.
     pub(super) fn into_response(self) -> Response<Body> {
         let (status, text) = match self {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "Calls of gRPC are POST.\n"),

@@ -1,6 +1,6 @@
-//! Server reflection: which services there are and what their messages look like, for tools such as grpcurl.
+//! Server reflection, which describes the services to tools such as grpcurl.
 //!
-//! tonic-reflection's own server spawns on a runtime that we do not have; its generated traits suffice.
+//! tonic-reflection's own server needs a tokio runtime; only its generated traits are used.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -15,7 +15,7 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflection;
 
-/// What is known of the services, by name.
+/// Descriptors by symbol name.
 pub(super) struct Reflection(Arc<Known>);
 
 #[derive(Default)]
@@ -28,10 +28,10 @@ struct Known {
 }
 
 impl Reflection {
-    /// Shows what these encoded sets of files describe.
+    /// Serves these encoded file descriptor sets.
     ///
     /// # Errors
-    /// One is none.
+    /// One cannot be decoded.
     pub(super) fn new(sets: &[&[u8]]) -> Result<Self, prost::DecodeError> {
         let mut known = Known::default();
         for set in sets {
@@ -46,7 +46,7 @@ impl Reflection {
 
 impl Known {
     fn add(&mut self, file: &FileDescriptorProto) {
-        // Imported by two sets; the first one's is as good.
+        // A file in both sets is the same.
         if self.by_name.contains_key(file.name()) {
             return;
         }

@@ -1,4 +1,4 @@
-//! From a request to the service it is for, past the token and the caller's deadline.
+//! Routes a request to its service, after checking the token, with the caller's deadline.
 
 use std::sync::Arc;
 
@@ -24,10 +24,10 @@ use crate::quota::wire::quota_server::QuotaServer;
 use crate::rt::Exchange;
 use crate::token::Token;
 
-/// The most bytes of a request: 256 resources with ids of 128 bytes, and room.
+/// Bytes of the largest request: 256 resources with ids of 128 bytes, with some margin.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// What tools ask that are older than the reflection service's first version. The messages are the same.
+/// Path used by tools older than version 1 of the reflection service. The messages are the same.
 const OLD_REFLECTION: &str = "/grpc.reflection.v1alpha.ServerReflection/";
 
 type Health = tonic::codegen::BoxFuture<Response<Body>, std::convert::Infallible>;
@@ -44,7 +44,7 @@ pub(super) struct Router {
 
 impl Router {
     /// # Errors
-    /// What the build made of the .proto cannot be read.
+    /// The embedded service description cannot be decoded.
     pub(super) fn new(ledger: Arc<Ledger>, token: Option<Token>) -> Result<Self, prost::DecodeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let sets = [
@@ -63,7 +63,7 @@ impl Router {
         })
     }
 
-    /// Sets what the health service says of the server and of its quota service.
+    /// Sets the health status of the server and of its quota service.
     pub(super) async fn set_serving(&self, serving: bool) {
         let status = if serving {
             tonic_health::ServingStatus::Serving
@@ -74,12 +74,12 @@ impl Router {
         self.reporter.set_service_status(QuotaServer::<Service>::NAME, status).await;
     }
 
-    /// Whether a request with these fields brings the token.
+    /// Whether a request with these fields has the token.
     pub(super) fn trusts(&self, headers: &HeaderMap) -> bool {
         self.token.as_ref().is_some_and(|token| token.admits(headers))
     }
 
-    /// Answers a request; what goes wrong is a gRPC status. The exchange lasts until the answer's end.
+    /// Answers a request; errors become a gRPC status. The exchange lasts until the end of the answer.
     pub(super) async fn answer(
         &self,
         mut request: Request<Incoming>,
@@ -107,7 +107,7 @@ impl Router {
             return no_call.into_response();
         }
         let service = request.uri().path().split('/').nth(1).unwrap_or_default().to_owned();
-        // A probe has no token, and learns nothing but that the server serves.
+        // Health probes have no token, and learn only that the server serves.
         let is_public = service == tonic_health::pb::health_server::SERVICE_NAME;
         if let Some(token) = self.token.as_ref().filter(|_| !is_public) {
             token.renew().await;

@@ -1,4 +1,4 @@
-//! The calls, each from message to book and back.
+//! The calls of the quota service.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::quota::book::Beat;
 use crate::quota::id::Id;
 use crate::quota::wire::{self, quota_server::Quota};
 
-/// The most entries of one page of a list.
+/// Entries of the largest page of a list.
 const MAX_ENTRIES: usize = 1000;
 
-/// Streams for those who look on; each holds all the shares it told.
+/// Concurrent streams of observers; each holds all the shares it sent.
 const MAX_OBSERVERS: usize = 32;
 
-/// Answers calls out of the book.
+/// Answers calls from the book.
 pub(super) struct Service {
     ledger: Arc<Ledger>,
     watchers: Places,
@@ -29,7 +29,7 @@ pub(super) struct Service {
 impl Service {
     pub(super) fn new(ledger: Arc<Ledger>) -> Self {
         let clients = ledger.with(|book, _| book.settings().most_clients);
-        // A client that was cut off may have a second one before the first is found dead.
+        // A reconnected client may have a second stream before the first is known to be dead.
         Self { ledger, watchers: Places::new(clients * 2), observers: Places::new(MAX_OBSERVERS) }
     }
 }
@@ -182,7 +182,7 @@ impl Quota for Service {
     }
 }
 
-/// What a list begins behind, and how many entries it has at most.
+/// The entry that a list starts after, and its largest number of entries.
 fn page(token: &str, size: u32) -> Result<(Option<Id>, usize), Status> {
     let after = if token.is_empty() { None } else { Some(messages::id("page_token", token)?) };
     let most = usize::try_from(size).unwrap_or(MAX_ENTRIES);

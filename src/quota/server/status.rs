@@ -1,4 +1,4 @@
-//! Refusals as gRPC status, with google.rpc details that programs can read.
+//! gRPC statuses of refused calls, with google.rpc details for programs.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use crate::quota::book::BookError;
 use crate::quota::id::IdError;
 use crate::quota::limit::LimitError;
 
-/// The domain of our reasons.
+/// The domain of the reasons.
 const DOMAIN: &str = "quota.sluicegate";
 
-/// What a call that the book refused is answered. A heartbeat of a wrong instance breaks a promise that
-/// it made; a registration meets somebody else's.
+/// The status of a call that the book refused. For a heartbeat of a wrong instance it is a failed precondition, for a
+/// registration a conflict.
 pub(super) fn of_book(error: &BookError) -> Status {
     let (code, reason) = match error {
         BookError::UnknownClient(_) => (Code::NotFound, "CLIENT_UNKNOWN"),
@@ -42,7 +42,7 @@ pub(super) fn of_book(error: &BookError) -> Status {
     Status::with_error_details(code, text, details)
 }
 
-/// The same for a registration.
+/// The status of a refused registration.
 pub(super) fn of_registration(error: &BookError) -> Status {
     match error {
         BookError::OtherInstance { expires_in, .. } => {
@@ -54,24 +54,24 @@ pub(super) fn of_registration(error: &BookError) -> Status {
     }
 }
 
-/// A field that is no id.
+/// The status of a field that is not an id.
 pub(super) fn of_id(field: &str, error: &IdError) -> Status {
     invalid("BAD_ID", field, &error.to_string())
 }
 
-/// A limit that is none.
+/// The status of an invalid limit.
 pub(super) fn of_limit(error: &LimitError) -> Status {
     invalid("BAD_LIMIT", "rate_limit", &error.to_string())
 }
 
-/// A field with a value that cannot be.
+/// The status of an invalid field.
 pub(super) fn invalid(reason: &str, field: &str, text: &str) -> Status {
     let mut details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
     details.add_bad_request_violation(field, text);
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {text}"), details)
 }
 
-/// The server has no room for more of something.
+/// The status of a reached limit.
 pub(super) fn exhausted(reason: &str, text: &str) -> Status {
     let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
     Status::with_error_details(Code::ResourceExhausted, text, details)

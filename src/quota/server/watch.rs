@@ -1,6 +1,6 @@
-//! Streams of changes: a client's own shares, and all shares for those who look on.
+//! Streams of changes: a client's own shares, and all shares for observers.
 //!
-//! Nothing is queued: a stream looks at the book when its reader can take more, and says what is new.
+//! Nothing is queued: a stream reads the book when its reader can take more, and sends what changed.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::quota::book::ShareView;
 use crate::quota::id::Id;
 use crate::quota::wire::{AllocationChanges, ClientShare};
 
-/// A stream looks no sooner again. For each thousand clients that long once more, so that a change that
-/// concerns all of them does not take all of the processor.
+/// Shortest time between two reads of a stream, plus the same for each thousand clients, so that a change that concerns all
+/// of them does not use a whole processor.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How often those who look on are told.
+/// Interval of updates to observers.
 const TICK: Duration = Duration::from_millis(250);
 
-/// How many clients' shares are read under one lock.
+/// Clients whose shares are read under one lock.
 const PAGE: usize = 256;
 
-/// The places there are for streams of one kind.
+/// Slots for streams of one kind.
 #[derive(Clone)]
 pub(super) struct Places(Arc<AtomicUsize>, usize);
 
-/// One of them. Free again when dropped.
+/// A slot; released when dropped.
 pub(super) struct Place(Arc<AtomicUsize>);
 
 impl Places {
@@ -41,16 +41,13 @@ impl Places {
     }
 
     /// # Errors
-    /// All are taken.
+    /// All slots are taken.
     pub(super) fn take(&self) -> Result<Place, Status> {
         let place = Place(Arc::clone(&self.0));
         if self.0.fetch_add(1, Ordering::Relaxed) < self.1 {
             return Ok(place);
         }
-        Err(status::exhausted(
-            "TOO_MANY_STREAMS",
-            &format!("{} streams are open, and no more may be", self.1),
-        ))
+        Err(status::exhausted("TOO_MANY_STREAMS", &format!("the limit of {} streams is reached", self.1)))
     }
 }
 
@@ -62,7 +59,7 @@ impl Drop for Place {
 
 type Changes = Result<AllocationChanges, Status>;
 
-/// A client's own shares, first all of them.
+/// Changes of a client's own shares, after all of them.
 pub(super) fn own(
     ledger: Arc<Ledger>,
     client: Id,
@@ -73,7 +70,7 @@ pub(super) fn own(
         ledger: Arc<Ledger>,
         client: Id,
         instance: String,
-        /// The versions told.
+        /// The versions sent.
         told: BTreeMap<Id, u64>,
         is_first: bool,
         over: bool,
@@ -120,7 +117,7 @@ pub(super) fn own(
     })
 }
 
-/// All clients' shares of one resource or of all of them, for those who look on.
+/// Changes of all clients' shares of one resource or of all, for observers.
 pub(super) fn all(
     ledger: Arc<Ledger>,
     resource: Option<Id>,
@@ -171,8 +168,7 @@ fn ends() -> Status {
     Status::unavailable("the server ends; connect again")
 }
 
-/// The shares that are not as `told`, which is brought up to date. The lock is not held for long: between
-/// two pages others have their turn.
+/// The shares that differ from `told`, which is updated. The lock is released between pages.
 fn differing(
     ledger: &Ledger,
     only: Option<&Id>,
