@@ -186,7 +186,7 @@ mod tests {
             ("refresh", b"5; URL=http://b:9000/two/z"),
             ("refresh", b"5; url=\"http://b:9000/two/z\""),
             ("refresh", b"5"),
-            ("connection", b"<http://b:9000/two/x>"),
+            ("link", b"<http://b:9000/two/x>"),
         ] {
             fields.append(name, HeaderValue::from_bytes(value).unwrap());
         }
@@ -201,7 +201,7 @@ mod tests {
                 ("refresh", b"5; URL=/one/z"),
                 ("refresh", b"5; url=\"/one/z\""),
                 ("refresh", b"5"),
-                ("connection", b"<http://b:9000/two/x>"),
+                ("link", b"<http://b:9000/two/x>"),
             ]
         );
     }

@@ -232,7 +232,7 @@ mod tests {
     #[test]
     fn an_interim_head_is_forwarded_without_hop_by_hop_fields() {
         let lines = [
-            ("connection", "</x>; rel=preload"),
+            ("link", "</x>; rel=preload"),
             ("connection", "x-hop"),
             ("x-hop", "1"),
             ("content-length", "5"),

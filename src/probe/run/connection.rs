@@ -94,7 +94,7 @@ impl Connection {
         }
         if seen.failure.is_none() && seen.answered.is_none() && !self.crew_ended_early(lasted) {
             seen.failure =
-                Some(format!("no byte add_bytes within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
+                Some(format!("no byte came within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
         }
         seen
     }
@@ -241,7 +241,7 @@ impl Connection {
             self.run_state.add_bytes(taken.content);
         }
         if taken.used < read.len() {
-            return Err(Stop::Failed("bytes add_bytes behind the end of the response".to_owned()));
+            return Err(Stop::Failed("bytes came after the end of the response".to_owned()));
         }
         Ok(())
     }

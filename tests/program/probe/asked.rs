@@ -51,7 +51,7 @@ fn what_is_no_good_answer_fails_and_says_why() {
             "it answers 302 Found, to \\\\\\\"/y\\\\\\\"; redirects",
         ),
         ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello", "after 5 bytes"),
-        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhello", "bytes came behind the end"),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nhello", "bytes came after the end"),
         ("", "the connection ended before the response did"),
         ("SSH-2.0-x\r\n", "not HTTP/1"),
     ] {
