@@ -1,9 +1,8 @@
-//! Who may ask the admin listener: the Host field, then the token.
+//! Admission to the admin listener: by token, or else by the Host field.
 //!
-//! The Host field is checked because a browser on this machine can be made to ask us: a page's own name
-//! is bound anew to 127.0.0.1 (DNS rebinding), and the page may then read what we answer. It cannot choose
-//! the Host field, which still has its name. A token is better than that check and takes its place: no
-//! page knows it. A browser does not reach a Unix socket at all.
+//! The Host field is checked against DNS rebinding: a web page can have its own name resolve to 127.0.0.1, and its browser
+//! would then let it read the answers. It cannot choose the Host field, which still has that name. With a token the
+//! check is not needed, since no page knows it. Browsers do not reach Unix sockets.
 
 use http::header::WWW_AUTHENTICATE;
 use http::{HeaderValue, Response, StatusCode, request};
@@ -13,26 +12,26 @@ use crate::http::content::Content;
 use crate::http::host::{self, HostFault};
 use crate::token::Token;
 
-/// What the listener asks of those who ask it.
+/// What the listener requires of a request.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Admission<'a> {
     pub(super) token: Option<&'a Token>,
-    /// The request came over a Unix socket.
+    /// Whether the request came over a Unix socket.
     pub(super) over_unix: bool,
 }
 
-/// Why a request is not answered.
+/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// HTTP/1.1 without Host, or with more than one (RFC 9112 section 3.2).
     NotOneHost,
-    /// A name that others can bind to this machine.
+    /// A name that others can make resolve to this machine.
     ForeignHost,
     NoToken,
 }
 
 impl Admission<'_> {
-    /// Whether the request may be answered. What is `public` needs no token: a probe has none.
+    /// Checks a request. A `public` page needs no token, since probes have none.
     pub(super) fn check(&self, head: &request::Parts, public: bool) -> Result<(), Refusal> {
         match self.token {
             Some(token) if !public && !token.admits(&head.headers) => Err(Refusal::NoToken),
@@ -51,7 +50,7 @@ fn check_host(head: &request::Parts) -> Result<(), Refusal> {
 }
 
 impl Refusal {
-    /// How the token is to be brought.
+    /// The challenge for a missing token.
     pub(super) const CHALLENGE: &str = "Bearer realm=\"sluicegate admin\"";
 
     pub(super) fn status(self) -> StatusCode {
@@ -62,13 +61,13 @@ impl Refusal {
         }
     }
 
-    /// Why, and what to do.
+    /// The reason, and what to do.
     pub(super) fn text(self) -> &'static str {
         match self {
-            Self::NotOneHost => "A request has exactly one Host field.",
+            Self::NotOneHost => "A request must have exactly one Host field.",
             Self::ForeignHost => {
-                "Without a token this listener answers to localhost and loopback addresses only: another \
-                 name could be a page's that reads it through a browser."
+                "Without a token this listener is served under localhost and loopback addresses only, since a web \
+                 page could use another name to read it through a browser."
             }
             Self::NoToken => "Send the token: Authorization: Bearer TOKEN",
         }

@@ -1,4 +1,4 @@
-//! What the admin listener answers: which page for which path and method.
+//! The pages of the admin listener.
 
 use std::fmt;
 use std::sync::Arc;
@@ -24,14 +24,14 @@ use crate::http::server::Handle;
 use crate::rt;
 use crate::token::Token;
 
-/// Says why the process is not ready, if it is not.
+/// A readiness check: the reason if the process is not ready.
 pub(super) type Check = dyn Fn() -> Result<(), String> + Send + Sync;
 
-/// What is shown, and to whom.
+/// The pages, and what a request needs to see them.
 pub(super) struct Pages {
     pub(super) server: Handle,
     pub(super) token: Option<Token>,
-    /// Beside those of the server itself.
+    /// Checks beside those of the server itself.
     pub(super) checks: Vec<Box<Check>>,
     api: Api,
     registry: Registry,
@@ -45,13 +45,13 @@ enum Page {
     Metrics,
 }
 
-/// What the names of our own metrics begin with.
+/// Prefix of metric names.
 const OWN: &str = "sluicegate";
 
 const INDEX: &str = "Sluicegate\n\n/metrics          counters, as plain text or in OpenMetrics\n\
                      /healthz          whether the process serves\n\
                      /readyz           whether it should be sent new requests\n\
-                     /v1/openapi.json  the API to look at limits and connections and to change them";
+                     /v1/openapi.json  the API to list and change limits and connections";
 
 impl Page {
     fn of(path: &str) -> Option<Self> {
@@ -64,7 +64,7 @@ impl Page {
         }
     }
 
-    /// Probes have no token, and what they learn names no client, route or figure.
+    /// Whether the page needs no token. Probes have none, and their answers name no client, route or figure.
     fn is_public(self) -> bool {
         matches!(self, Self::Healthy | Self::Ready)
     }
@@ -80,13 +80,12 @@ impl Pages {
         Self { api: Api::new(server.clone()), server, token, checks: Vec::new(), registry }
     }
 
-    /// Shows what this collector has to say too.
+    /// Adds a collector.
     pub(super) fn collect(&mut self, collector: Box<dyn Collector>) {
         self.registry.sub_registry_with_prefix(OWN).register_collector(collector);
     }
 
-    /// Whether a request with these fields proves that its sender may ask all there is: by the token or, if there
-    /// is none, by the permissions of a Unix socket's path.
+    /// Whether a request is authenticated: by the token or, without one, by the permissions of a Unix socket's path.
     pub(super) fn trusts(&self, headers: &HeaderMap, peer: &PeerAddr) -> bool {
         self.token.as_ref().map_or(*peer == PeerAddr::Unix, |token| token.admits(headers))
     }
@@ -115,7 +114,7 @@ impl Pages {
             (Ok(()), Some(Page::Ready)) => self.ready(),
             (Ok(()), Some(Page::Metrics)) => self.metrics(Format::asked_for(&head.headers)).await,
         };
-        // What was true a moment ago is no answer, and an answer without a token is none with one.
+        // Answers change from moment to moment and depend on the token.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         if head.method == Method::HEAD { answer::without_content(response) } else { response }
     }
@@ -135,7 +134,7 @@ impl Pages {
 
     async fn metrics(self: &Arc<Self>, format: Format) -> Response<Content> {
         let pages = Arc::clone(self);
-        // The kernel's figures are read from files.
+        // The kernel's figures are read from files, which blocks.
         let Ok(exposition) = rt::blocking(move || pages.exposition()).await else {
             return answer::plain(StatusCode::INTERNAL_SERVER_ERROR, "The metrics could not be written.");
         };

@@ -1,4 +1,4 @@
-//! The connections of the admin listener: few, small, and ended when they hang.
+//! Connections of the admin listener: few, small, and closed when they hang.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -21,21 +21,21 @@ use crate::rt::serve::{self, Tasks};
 use crate::rt::{self, Exchange, HyperTimer, Listener, Place, Places, Socket};
 use crate::sink::{Sink, SinkCounts, SinkSettings};
 
-/// Connections at a time; a scraper needs one. The next one takes the place of one that is silent, or has not
-/// brought the token.
+/// Concurrent connections; a scraper needs one. At the limit the next one replaces one that is silent or has not sent the
+/// token.
 const MAX_CONNECTIONS: usize = 64;
 
-/// How long a head may take to come, the pause before it included. Above the 15 s between the scrapes of
-/// a common set-up, so that its connection is kept.
+/// Timeout of a request's head, including the pause before it. Above the usual scrape interval of 15 s, so that a
+/// scraper's connection is kept.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// How long a reader may take nothing of its answer.
+/// How long a client may not read its answer.
 const STALL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a head, and of hyper's buffers.
+/// Bytes of a head and of hyper's buffers.
 const MAX_BUFFER: usize = 16 * 1024;
 
-/// What the tasks of one admin listener share.
+/// State shared by the tasks of one admin listener.
 pub(super) struct Shared {
     pub(super) pages: Arc<Pages>,
     sink: Arc<SinkSettings>,
@@ -116,13 +116,13 @@ async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
     }
 }
 
-/// The response as hyper takes it, at no pace. The exchange lasts until all of it has been taken.
+/// Turns a response into one for hyper, unpaced. The exchange lasts until all of it was sent.
 fn with_body(response: Response<Content>, clock: Arc<dyn Clock>, exchange: Exchange) -> Response<Answering> {
     response
         .map(|content| Answering { body: PacedBody::new(content, Chain::new(), clock), _exchange: exchange })
 }
 
-/// A response's body, and the exchange that it is the end of.
+/// A response's body, which holds the exchange until its end.
 struct Answering {
     body: PacedBody<Content>,
     _exchange: Exchange,

@@ -1,4 +1,4 @@
-//! The event streams' counters as metric families, by route.
+//! Metric families of event streams, by route.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::events::{EventCounts, EventGauges, Hub};
 use crate::http::route::Route;
 use crate::telemetry::Durations;
 
-/// Writes the families of all `routes` that have event streams; nothing if none has.
+/// Encodes the families of all `routes` with event streams; nothing if there are none.
 pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> fmt::Result {
     let hubs: Vec<&Hub> = routes.iter().filter_map(|route| route.hub()).map(|hub| &**hub).collect();
     if hubs.is_empty() {

@@ -1,4 +1,4 @@
-//! Metric families made when they are asked for, from counters that stand elsewhere.
+//! Encodes metric families on each scrape, from counters kept elsewhere.
 
 use std::fmt;
 
@@ -24,7 +24,7 @@ impl Families<'_> {
         count(&mut family, value)
     }
 
-    /// A counter with labels; nothing at all without samples.
+    /// A counter with labels; omitted without samples.
     pub(super) fn counters<L: EncodeLabelSet>(
         &mut self,
         name: &str,
@@ -51,7 +51,7 @@ impl Families<'_> {
         self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Gauge)?.encode_gauge(&value)
     }
 
-    /// A gauge with labels; nothing at all without samples.
+    /// A gauge with labels; omitted without samples.
     pub(super) fn gauges<L: EncodeLabelSet, V: EncodeGaugeValue>(
         &mut self,
         name: &str,
@@ -67,7 +67,7 @@ impl Families<'_> {
         samples.try_for_each(|(labels, value)| family.encode_family(&labels)?.encode_gauge(&value))
     }
 
-    /// A gauge of 1 whose labels are what it has to say.
+    /// An info metric: a gauge of 1 whose labels are the information.
     pub(super) fn fact(&mut self, name: &str, help: &str, labels: impl EncodeLabelSet) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, None, MetricType::Gauge)?;
         family.encode_family(&labels)?.encode_gauge(&1u64)
@@ -84,7 +84,7 @@ impl Families<'_> {
     ) -> fmt::Result {
         let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
         for (labels, sum, buckets) in samples {
-            // Of the same reading as the buckets: a count of its own could be ahead of them.
+            // Summed from the same reading as the buckets: a separate counter could be ahead of them.
             let count = buckets.iter().map(|(_, count)| count).sum();
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;
         }

@@ -1,9 +1,8 @@
 //! The two text formats of metrics: OpenMetrics 1.0, and the older one of Prometheus (0.0.4).
 //!
-//! They differ in little but in where a counter's `_total` stands: OpenMetrics has it at the samples
-//! only, the older format at the family's HELP and TYPE too. `promtool check metrics` reads the older one
-//! and misses those texts in OpenMetrics, so both are served, as the client's Accept field says, and the older one
-//! to who has none.
+//! They differ mainly in a counter's `_total`: OpenMetrics has it at the samples only, the older format at the family's
+//! HELP and TYPE too. `promtool check metrics` reads the older one and misses those texts in OpenMetrics. So both are
+//! served by the Accept field, and the older one without it.
 
 use std::fmt::Write;
 
@@ -12,7 +11,7 @@ use http::header::ACCEPT;
 
 use crate::filter::weight_of;
 
-/// How metrics are written.
+/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     OpenMetrics,
@@ -20,8 +19,8 @@ pub(super) enum Format {
 }
 
 impl Format {
-    /// What a client with these fields prefers. Plain text unless it says that it would rather have OpenMetrics: who
-    /// says nothing, as curl, may be `promtool` or an older scraper.
+    /// The format that a client with these fields prefers: plain text unless it prefers OpenMetrics, since a client without
+    /// a preference, such as curl, may feed `promtool` or be an older scraper.
     pub(super) fn asked_for(headers: &HeaderMap) -> Self {
         let open = weight(headers, "application", "openmetrics-text");
         if open > weight(headers, "text", "plain") { Self::OpenMetrics } else { Self::Classic }
@@ -34,7 +33,7 @@ impl Format {
         }
     }
 
-    /// `exposition`, which is OpenMetrics, in this format.
+    /// Converts `exposition`, which is OpenMetrics, to this format.
     pub(super) fn of(self, exposition: String) -> String {
         match self {
             Self::OpenMetrics => exposition,
@@ -43,8 +42,8 @@ impl Format {
     }
 }
 
-/// The weight in thousandths that the Accept fields give to a media type (RFC 9110 section 12.5.1): that of the most
-/// specific range. Other parameters of a range, its version among them, are ignored.
+/// The weight of a media type in the Accept fields, in thousandths (RFC 9110 section 12.5.1): that of the most specific
+/// range. Parameters of a range, such as its version, are ignored.
 fn weight(headers: &HeaderMap, kind: &str, subtype: &str) -> u16 {
     let (mut best, mut found) = (0, 0);
     let fields = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
@@ -77,7 +76,7 @@ fn classic(exposition: &str) -> String {
         {
             let suffix = if kind == "counter" { "_total" } else { "" };
             if let Some((_, said)) = help.take().and_then(|help| help.split_once(' ')) {
-                // Writing to a string does not fail.
+                // Writing to a String cannot fail.
                 let _ = writeln!(text, "# HELP {name}{suffix} {said}");
             }
             let _ = writeln!(text, "# TYPE {name}{suffix} {kind}");

@@ -1,6 +1,6 @@
-//! The limits as metric families: what is set, what passed, what had to wait.
+//! Metric families of limits: what is set, what passed, and what waited.
 //!
-//! By the kind of limit and by route, both of which the configuration bounds; never by client.
+//! Labelled by kind and route, both bounded by the configuration; never by client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -17,15 +17,15 @@ use crate::limit::{Budget, Passed, Rate};
 /// The label of limits that hold for all routes. No route has this path: paths begin with a slash.
 const ALL_ROUTES: &str = "all";
 
-/// The limits of one server.
+/// Metrics of one server's limits.
 pub(super) struct LimitMetrics(Handle);
 
-/// What is told of one limit. The names of kinds are those of the access log's `held_by`.
+/// The samples of one limit. Kinds have the names of the access log's `held_by`.
 struct Sample<'a> {
     kind: &'static str,
     route: &'a str,
     budget: Budget,
-    /// What shared budgets count.
+    /// Counters of shared budgets.
     passed: Option<Passed>,
     over: u64,
 }

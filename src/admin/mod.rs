@@ -5,14 +5,13 @@
 //! | `/metrics` | the counters, in Prometheus' text format; in OpenMetrics 1.0 if Accept prefers `application/openmetrics-text` |
 //! | `/healthz` | 200 while the process serves |
 //! | `/readyz` | 200; 503 with the reasons when the server drains, sheds load, or a [check](Admin::ready_when) fails |
-//! | `/v1/…` | the API: limits and live connections, to look at and to change; `/v1/openapi.json` describes it |
+//! | `/v1/…` | the API: lists and changes limits and live connections; `/v1/openapi.json` describes it |
 //! | `/` | a list of these |
 //!
-//! It is off unless somebody makes an [`Admin`], and reads what others count: it adds nothing to the way of a
-//! byte. All but the API can be read only. On an address that other machines reach it does not go without a
-//! [`Token`]; with one, all but the two probes must bring it. Without one, requests over TCP must name
-//! this machine by a loopback address or `localhost` in their Host field, so that a page in a browser here
-//! cannot read what is answered (DNS rebinding).
+//! It is off by default, and reads counters that exist anyway: it adds no cost to the path of a byte. Everything but the
+//! API is read-only. On an address reachable from other machines a [`Token`] is required; with one, every request but the
+//! two probes must send it. Without one, requests over TCP must have a loopback address or `localhost` as their Host, so
+//! that a web page in a browser on this machine cannot read the answers (DNS rebinding).
 //!
 //! ```no_run
 //! use futures_lite::future;
@@ -60,24 +59,24 @@ use crate::token::Token;
 
 pub use settings::AdminSource;
 
-/// Shows what a server does to those who ask on the admin listener.
+/// The admin listener of a server.
 pub struct Admin {
     listeners: Vec<Listener>,
     pages: Pages,
 }
 
-/// Why there can be no admin listener.
+/// Why an admin listener cannot be created.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AdminError {
-    /// The address can be reached from other machines, and there is no token.
+    /// The address is reachable from other machines, and there is no token.
     Unprotected(SocketAddr),
 }
 
 impl Admin {
-    /// An admin listener on `listeners` for the server of `server`, not yet running.
+    /// Creates an admin listener on `listeners` for the server of `server`.
     ///
     /// # Errors
-    /// Without a token, a listener's address is none of this machine's alone. A Unix socket always is.
+    /// There is no token, and a listener's address is reachable from other machines. A Unix socket never is.
     pub fn new(listeners: Vec<Listener>, token: Option<Token>, server: Handle) -> Result<Self, AdminError> {
         let mut addrs = listeners.iter().filter_map(Listener::local_addr);
         if token.is_none()
@@ -90,32 +89,32 @@ impl Admin {
 
     /// Makes `/readyz` fail, with the reason, whenever `check` does.
     ///
-    /// It is called for each probe and must not block. The reason is shown to everyone who can connect,
-    /// token or not.
+    /// It is called for each probe and must not block. The reason is visible to everyone who can connect, even without
+    /// the token.
     #[must_use]
     pub fn ready_when(mut self, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
         self.pages.checks.push(Box::new(check));
         self
     }
 
-    /// Shows further metrics, their names with `sluicegate_` before them.
+    /// Adds metrics; their names get the prefix `sluicegate_`.
     ///
-    /// The collector is asked for each scrape, and must not block.
+    /// The collector is called for each scrape and must not block.
     #[must_use]
     pub fn with_metrics(mut self, collector: impl Collector + 'static) -> Self {
         self.pages.collect(Box::new(collector));
         self
     }
 
-    /// The TCP addresses listened on, with their real ports.
+    /// The TCP addresses listened on, with their actual ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
         self.listeners.iter().filter_map(Listener::local_addr).collect()
     }
 
-    /// Answers until the server has stopped. While the server drains, it goes on.
+    /// Serves until the server has stopped, also while it drains.
     ///
-    /// Answers that are under way then are cut. Not cancel safe: dropped in mid-run it goes on until the
-    /// server has stopped.
+    /// Answers under way at that time are cut short. Not cancel safe: if dropped, its connections continue until the server
+    /// has stopped.
     pub async fn run(self) {
         let shared = Arc::new(Shared::new(self.pages));
         for listener in self.listeners {
@@ -126,7 +125,7 @@ impl Admin {
     }
 }
 
-/// The routes that can answer: of those with the same path, the first.
+/// The effective routes: of those with the same path, the first.
 fn routes(server: &Handle) -> Vec<Arc<Route>> {
     let mut paths = HashSet::new();
     let mut routes = server.routes();

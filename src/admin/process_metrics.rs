@@ -1,6 +1,6 @@
-//! What the kernel knows of this process (proc(5)), by the names that Prometheus clients have for it.
+//! The kernel's figures for this process (proc(5)), under the names that Prometheus clients use.
 //!
-//! Blocks, if briefly: `/proc` is read. What cannot be read is left out.
+//! Blocks briefly to read `/proc`. Figures that cannot be read are omitted.
 
 use std::fmt;
 use std::fs;
@@ -41,7 +41,7 @@ impl Collector for ProcessMetrics {
             }
         }
         if let Ok(open) = fs::read_dir("/proc/self/fd") {
-            // One of them is the folder being read.
+            // One of them is the directory being read.
             let open = (open.count() as u64).saturating_sub(1);
             to.gauge("process_open_fds", "Open file descriptors.", None, open)?;
         }
@@ -52,7 +52,7 @@ impl Collector for ProcessMetrics {
     }
 }
 
-/// Of `/proc/self/stat`, what is asked for; in ticks.
+/// Fields of `/proc/self/stat`, in ticks.
 #[derive(Debug, PartialEq, Eq)]
 struct Stat {
     user: u64,
@@ -63,7 +63,7 @@ struct Stat {
 
 impl Stat {
     fn parse(text: &str) -> Option<Self> {
-        // The second field is the program's name in parentheses, and may itself have some.
+        // The second field is the program's name in parentheses, which may itself have parentheses.
         let (_, rest) = text.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
         // proc(5) counts from 1, and `rest` begins with the third.

@@ -1,4 +1,4 @@
-//! The server's counters as metric families. Read when asked for; nothing is counted twice.
+//! Metric families of the server's counters, read on each scrape.
 
 use std::fmt;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::tracing::Tracer;
 /// The label of answers that belong to no route. No route has this path: paths begin with a slash.
 const NO_ROUTE: &str = "none";
 
-/// What one server counts.
+/// Metrics of one server.
 pub(super) struct ServerMetrics {
     server: Handle,
     began: Instant,

@@ -1,7 +1,7 @@
 //! Events as text (WHATWG HTML, server-sent events). Pure: texts in, bytes out.
 //!
-//! What goes in has been checked: no field has a control character, and data has no line end but LF. So no
-//! field can end early or begin another.
+//! The input was checked: no field has a control character, and data has no line end but LF, so no field can end early
+//! or begin another.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -11,11 +11,11 @@ use serde::Serialize;
 
 use super::trace::TraceParent;
 
-/// A line that says nothing, and keeps whatever stands between from giving the stream up. No empty line behind
-/// it: that ends an event, and a client that has an id already may make an empty one of it (httpx-sse does).
+/// A comment line, which keeps proxies from closing an idle stream. No empty line follows: it would end an event, and some
+/// clients (httpx-sse) would dispatch an empty one.
 pub(super) const HEARTBEAT: Bytes = Bytes::from_static(b":\n");
 
-/// An event for subscribers. A trace goes in a field of its own, which clients that do not know it ignore.
+/// Encodes an event. A trace is a field of its own, which clients that do not know it ignore.
 pub(super) fn event(id: &str, kind: Option<&str>, data: &str, trace: Option<TraceParent>) -> Bytes {
     let mut text = String::with_capacity(24 + id.len() + kind.map_or(0, str::len) + data.len());
     field(&mut text, "id", id);
@@ -23,7 +23,7 @@ pub(super) fn event(id: &str, kind: Option<&str>, data: &str, trace: Option<Trac
         field(&mut text, "event", kind);
     }
     if let Some(trace) = trace {
-        // Writing to a string does not fail.
+        // Writing to a String cannot fail.
         let _ = writeln!(text, "traceparent: {trace}");
     }
     for line in data.split('\n') {
@@ -33,8 +33,8 @@ pub(super) fn event(id: &str, kind: Option<&str>, data: &str, trace: Option<Trac
     text.into()
 }
 
-/// The first event of a stream. Its id is the place from which the stream goes on: a client that loses the
-/// connection before it has read anything else comes again with that, and misses nothing.
+/// Encodes the first event of a connection. Its id is the position that the stream continues after, so that a client that
+/// loses the connection before the next event resumes there.
 pub(super) fn opening(kind: &str, at: Option<&str>, data: &impl Serialize, retry: Duration) -> Bytes {
     let mut text = String::new();
     if let Some(at) = at {
@@ -43,10 +43,10 @@ pub(super) fn opening(kind: &str, at: Option<&str>, data: &impl Serialize, retry
     said(text, kind, data, Some(retry))
 }
 
-/// An event that the server says itself. It has no id: the last one of the stream stays the client's.
+/// Encodes an event of the server. It has no id, so the client keeps the last one.
 ///
-/// With it goes when a client that lost the stream is to come again. Alone this would be an event without data,
-/// which browsers pass over, and some other clients do not.
+/// It can carry the reconnection time; alone that would be an event without data, which browsers ignore and some other
+/// clients do not.
 pub(super) fn control(kind: &str, data: &impl Serialize, retry: Option<Duration>) -> Bytes {
     said(String::new(), kind, data, retry)
 }
@@ -56,21 +56,19 @@ fn said(mut text: String, kind: &str, data: &impl Serialize, retry: Option<Durat
         field(&mut text, "retry", &retry.as_millis().to_string());
     }
     field(&mut text, "event", kind);
-    // Only maps with odd keys fail, and there are none.
+    // Only maps whose keys are not strings fail, and there are none.
     let json = serde_json::to_string(data).unwrap_or_default();
     field(&mut text, "data", &json);
     text.push('\n');
     text.into()
 }
 
-/// When a client that loses the stream is to come again, as the last there is of it: a line that nothing
-/// follows is heard, and no event.
+/// Encodes the reconnection time as the last line of a stream: without an empty line it takes effect and is not an event.
 pub(super) fn retry(after: Duration) -> Bytes {
     format!("retry: {}\n", after.as_millis()).into()
 }
 
-/// `around`, a fifth more or less, as `random` has it: clients that lost a server together do not come back
-/// together.
+/// `around`, up to a fifth more or less by `random`, so that clients of a lost server do not all reconnect at once.
 pub(super) fn jittered(context: Duration, random: u64) -> Duration {
     let fifth = (context.as_millis() / 5) as u64;
     let context = context.as_millis() as u64;
@@ -79,7 +77,7 @@ pub(super) fn jittered(context: Duration, random: u64) -> Duration {
 
 fn field(text: &mut String, name: &str, value: &str) {
     text.push_str(name);
-    // With the space a value may begin with one.
+    // After this space a value may itself begin with a space.
     text.push_str(": ");
     text.push_str(value);
     text.push('\n');

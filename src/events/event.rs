@@ -1,4 +1,4 @@
-//! Events: what a publisher gives, checked, and what becomes of it.
+//! Events: checked drafts of publishers, and published events.
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,21 +11,21 @@ use super::trace::TraceParent;
 use crate::clock::Instant;
 use crate::tracing::Origin;
 
-/// The longest id or type, in bytes: both come back in headers and in each event.
+/// Bytes of the longest id or type: both are sent in headers and in each event.
 pub(super) const MAX_NAME: usize = 128;
 
-/// What the types of the server's own events begin with; a subscriber must be able to believe them.
+/// Prefix of the types of the server's own events, reserved so that subscribers can trust them.
 const OWN: &str = "sluicegate.";
 
-/// The types of the server's own events: the first of a stream, the last of one that is suspended, the first of
-/// one that is no longer, and what cannot be had any more.
+/// Types of the server's own events: the first of a stream, the last of a suspended one, the first of a resumed one, and
+/// missing events.
 pub(super) const OPEN: &str = "sluicegate.open";
 pub(super) const PAUSE: &str = "sluicegate.pause";
 pub(super) const RESUME: &str = "sluicegate.resume";
 pub(super) const GAP: &str = "sluicegate.gap";
 
-/// Types that an `EventSource` dispatches itself, or for events without a type: a listener could not tell these
-/// from a publisher's (WHATWG HTML, section 9.2).
+/// Types that an `EventSource` dispatches itself or for events without a type: a listener could not distinguish these from
+/// a publisher's (WHATWG HTML, section 9.2).
 const DISPATCHED: [&str; 3] = ["open", "error", "message"];
 
 /// The name of a stream: 1 to 64 letters, digits and `-._~`; not `.`, `..`.
@@ -33,13 +33,13 @@ const DISPATCHED: [&str; 3] = ["open", "error", "message"];
 pub struct StreamName(Box<str>);
 
 impl StreamName {
-    /// The longest name, in bytes.
-    pub const MOST: usize = 64;
+    /// Bytes of the longest name.
+    pub const MAX_LEN: usize = 64;
 
-    /// The name `text`, if it is one.
+    /// The name `text`, if it is valid.
     pub fn new(text: &str) -> Option<Self> {
         let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-        let good = is_plain && (1..=Self::MOST).contains(&text.len()) && !matches!(text, "." | "..");
+        let good = is_plain && (1..=Self::MAX_LEN).contains(&text.len()) && !matches!(text, "." | "..");
         good.then(|| Self(text.into()))
     }
 
@@ -55,7 +55,7 @@ impl fmt::Display for StreamName {
     }
 }
 
-/// An event that is to be published, checked.
+/// A checked event to publish.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Draft {
     data: String,
@@ -65,30 +65,29 @@ pub struct Draft {
     trace: Option<TraceParent>,
 }
 
-/// Why there can be no such event.
+/// Why an event is invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BadDraft {
-    /// More bytes of data than may be.
+    /// The data is too large.
     TooLarge {
-        /// How many it has.
+        /// Bytes of the data.
         bytes: usize,
-        /// How many it may have.
+        /// The largest number of bytes.
         most: usize,
     },
-    /// The id is empty, longer than 128 bytes, has a control character, or a blank at an end: NUL and line
-    /// ends would break the stream, a header that brings it back can hold none, and loses blanks at its ends.
+    /// The id is empty, longer than 128 bytes, or has a control character or a blank at an end. NUL and line ends would break
+    /// the stream, and a header field that carries the id back cannot hold them and loses blanks at its ends.
     BadId,
     /// The type is empty, longer than 128 bytes, or has a control character.
     BadKind,
-    /// The type is one that the server says itself, or that browsers dispatch themselves.
+    /// The type is reserved for the server's own events, or dispatched by browsers themselves.
     ReservedKind(String),
-    /// It would be gone at once.
+    /// The ttl is zero.
     ZeroTtl,
 }
 
 impl Draft {
-    /// An event of `data`, which may have at most `most` bytes. Line ends of any spelling become LF, as the
-    /// format has no other.
+    /// Creates an event of `data`, which may have at most `most` bytes. CRLF and CR become LF, the format's only line end.
     ///
     /// # Errors
     /// [`BadDraft::TooLarge`].
@@ -103,10 +102,10 @@ impl Draft {
         Ok(Self { data, kind: None, id: None, ttl: None, trace: None })
     }
 
-    /// The same of a type, which `EventSource` has listeners for; without one it is a `message`.
+    /// Sets the type, which listeners of an `EventSource` are added for; the default is `message`.
     ///
     /// # Errors
-    /// It cannot be a type.
+    /// The type is invalid or reserved.
     pub fn kind(mut self, kind: impl Into<String>) -> Result<Self, BadDraft> {
         let kind = kind.into();
         if !is_name(&kind) {
@@ -119,10 +118,10 @@ impl Draft {
         Ok(self)
     }
 
-    /// The same with an id of the publisher's own.
+    /// Sets the publisher's own id.
     ///
     /// # Errors
-    /// It cannot be an id.
+    /// The id is invalid.
     pub fn id(mut self, id: impl Into<String>) -> Result<Self, BadDraft> {
         let id = id.into();
         if !is_id(&id) {
@@ -132,10 +131,10 @@ impl Draft {
         Ok(self)
     }
 
-    /// The same with a life of its own instead of the log's.
+    /// Sets a ttl of its own instead of the log's.
     ///
     /// # Errors
-    /// It is zero.
+    /// The ttl is zero.
     pub fn ttl(mut self, ttl: Duration) -> Result<Self, BadDraft> {
         if ttl.is_zero() {
             return Err(BadDraft::ZeroTtl);
@@ -144,7 +143,7 @@ impl Draft {
         Ok(self)
     }
 
-    /// The same with its publisher's trace.
+    /// Sets the publisher's trace.
     #[must_use]
     pub fn trace(mut self, trace: Option<TraceParent>) -> Self {
         self.trace = trace;
@@ -155,14 +154,14 @@ impl Draft {
         self.id.as_deref()
     }
 
-    /// Whether publishing it again would say the same.
+    /// Whether it has the same content as `event`.
     pub(super) fn says(&self, event: &Event) -> bool {
         self.data.as_bytes() == &event.data[..] && self.kind.as_deref() == event.kind.as_deref()
     }
 
     pub(super) fn publish(self, seq: u64, id: String, before: u64, now: Instant, ttl: Duration) -> Event {
         let wire = encoding::event(&id, self.kind.as_deref(), &self.data, self.trace);
-        // Most data has one line and stands in the wire form as it is: then it is held once.
+        // Most data has one line and is part of the wire form as it is: then it is stored once.
         let at = wire.len() - 2 - self.data.len().min(wire.len() - 2);
         let data = match wire.get(at..at + self.data.len()) {
             Some(same) if same == self.data.as_bytes() => wire.slice(at..at + self.data.len()),
@@ -183,13 +182,13 @@ impl Draft {
     }
 }
 
-/// Whether a text can be an id.
+/// Whether `text` is a valid id.
 pub(super) fn is_id(text: &str) -> bool {
     // Optional whitespace of fields (RFC 9110 section 5.6.3); a tab is a control character.
     is_name(text) && !text.starts_with(' ') && !text.ends_with(' ')
 }
 
-/// Whether a text can be an id, but for blanks, or a type.
+/// Whether `text` is a valid type, or apart from blanks a valid id.
 fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
 }
@@ -202,22 +201,22 @@ pub(super) struct Event {
     pub(super) id: Box<str>,
     pub(super) kind: Option<Box<str>>,
     pub(super) data: Bytes,
-    /// As it goes to subscribers.
+    /// As it is sent to subscribers.
     pub(super) wire: Bytes,
     /// The cost of all events published before.
     pub(super) before: u64,
     pub(super) born: Instant,
     pub(super) expires: Instant,
     pub(super) trace: Option<TraceParent>,
-    /// What its spans are made of, if there are to be any.
+    /// The origin of its spans, if it is traced.
     pub(super) origin: Option<Arc<Origin>>,
 }
 
-/// What an event costs beside its bytes: its own fields and its place in the log.
+/// Memory of an event beside its bytes: its fields and its entry in the log.
 const OVERHEAD: usize = 200;
 
 impl Event {
-    /// Bytes that the log holds for it.
+    /// Bytes that it uses in the log.
     pub(super) fn cost(&self) -> u64 {
         let apart = if self.data.is_empty() || self.wire.ends_with(b"\n\n") && self.is_inside() {
             0
@@ -228,7 +227,7 @@ impl Event {
         (self.wire.len() + apart + self.id.len() + OVERHEAD) as u64 + traced
     }
 
-    /// Whether the data is a piece of the wire form.
+    /// Whether the data is a slice of the wire form.
     fn is_inside(&self) -> bool {
         let (wire, data) = (self.wire.as_ptr() as usize, self.data.as_ptr() as usize);
         (wire..wire + self.wire.len()).contains(&data)
@@ -243,7 +242,7 @@ impl fmt::Display for BadDraft {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLarge { bytes, most } => {
-                write!(f, "an event's data may have {most} bytes, and this has {bytes}")
+                write!(f, "an event's data has at most {most} bytes, this has {bytes}")
             }
             Self::BadId => {
                 write!(f, "an id has 1 to {MAX_NAME} bytes, no control characters, and no blank at its ends")
@@ -257,12 +256,12 @@ impl fmt::Display for BadDraft {
             Self::ReservedKind(kind) => {
                 write!(
                     f,
-                    "a type may not be {kind:?}: the server's own events begin with {OWN:?}, and browsers dispatch \
-                     open, error and message themselves; choose another type"
+                    "the type {kind:?} is reserved: types of the server's own events begin with {OWN:?}, and browsers \
+                     dispatch open, error and message themselves; choose another type"
                 )
             }
             Self::ZeroTtl => {
-                f.write_str("a ttl of nothing would be the end of it; leave it out, or give more")
+                f.write_str("a ttl of zero would expire the event at once; leave it out or set a longer one")
             }
         }
     }
@@ -293,7 +292,7 @@ mod tests {
         ] {
             assert_eq!(StreamName::new(text).is_some(), good, "{text:?}");
         }
-        let longest = "n".repeat(StreamName::MOST);
+        let longest = "n".repeat(StreamName::MAX_LEN);
         assert!(StreamName::new(&longest).is_some() && StreamName::new(&format!("{longest}n")).is_none());
     }
 

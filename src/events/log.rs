@@ -1,6 +1,6 @@
-//! The log of a stream: its events in order, bounded by count, bytes and age. Pure: told the time.
+//! The log of a stream: its events in order, bounded by count, bytes and age. Pure: passed the time.
 //!
-//! Numbers run from 1 and are never used again. What leaves the log leaves at the front.
+//! Events are numbered from 1, and numbers are never reused. Events leave the log at the front.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,48 +10,48 @@ use super::event::{Draft, Event};
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome};
 
-/// How much a log may hold, and for how long.
+/// Bounds of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogBounds {
     pub(super) count: usize,
     pub(super) bytes: usize,
-    /// Of events without a life of their own.
+    /// Of events without a ttl of their own.
     pub(super) ttl: Duration,
 }
 
-/// Where an id stands.
+/// The position of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Located {
-    /// It is, or was, the event with this number; 0 is before the first one.
+    /// The event with this number, in the log or not; 0 is before the first.
     At(u64),
-    /// Nobody knows: never published, or so long ago that nothing is left of it.
+    /// Unknown: never published, or no longer known.
     Unknown,
 }
 
-/// Why a batch was not published; nothing of it was.
+/// Why no event of a batch was published.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NotPublished {
-    /// An event has the id of another one with other content. Its place in the batch.
+    /// An event has the id of another event with other content; its index in the batch.
     Conflict(usize),
-    /// An id looks like those that the server gives. Its place in the batch.
+    /// An id has the form of those that the server assigns; the event's index in the batch.
     Reserved(usize),
 }
 
 #[derive(Debug)]
 pub(super) struct Log {
-    /// Tells ids of this log from those of another that had the same name before.
+    /// Distinguishes ids of this log from those of an earlier stream of the same name.
     incarnation: Box<str>,
     events: VecDeque<Arc<Event>>,
     /// The number of the last event published.
     head: u64,
-    /// The cost of all events ever published, and of those that left.
+    /// Bytes of all events ever published, and of those that left.
     published: u64,
     left: u64,
-    /// The numbers of events with ids of their publishers' own.
+    /// Numbers of events with publishers' own ids.
     given: HashMap<Box<str>, u64>,
-    /// Up to here events left because there was no room.
+    /// Up to this number events were evicted because the log was full.
     evicted: u64,
-    /// Traced events that left, until [`gone`](Log::gone) is asked.
+    /// Traced events that left since the last call of [`gone`](Log::gone).
     gone: Vec<(u64, Arc<Origin>, Outcome)>,
 }
 
@@ -69,10 +69,10 @@ impl Log {
         }
     }
 
-    /// Publishes a batch, all of it or nothing. An event that is there already, the same to the letter under
-    /// the same id, is not published again: publishers may repeat what they do not know to have arrived.
+    /// Publishes a batch, all of it or nothing. An event that is in the log with the same id and content is not published
+    /// again: publishers may repeat events that they do not know to have arrived.
     ///
-    /// Each new event is shown to `mark` first. Gives the ids, in the order of the batch.
+    /// Calls `mark` for each new event first. Returns the ids, in the order of the batch.
     pub(super) fn publish(
         &mut self,
         batch: Vec<Draft>,
@@ -121,7 +121,7 @@ impl Log {
         Ok(())
     }
 
-    /// Takes out what is too old or too much. Gives how many events left for each reason: room, age.
+    /// Removes events beyond the bounds. Returns how many were evicted and how many expired.
     pub(super) fn trim(&mut self, now: Instant, bounds: &LogBounds) -> (u64, u64) {
         let (mut evicted, mut expired) = (0, 0);
         while let Some(event) = self.events.front() {
@@ -148,13 +148,12 @@ impl Log {
         (evicted, expired)
     }
 
-    /// Takes out what is known of the traced events that left since this was asked last: their numbers, and
-    /// why.
+    /// Takes the traced events that left since the last call, with their numbers and the reason.
     pub(super) fn gone(&mut self) -> Vec<(u64, Arc<Origin>, Outcome)> {
         std::mem::take(&mut self.gone)
     }
 
-    /// The number of an event, if its id is of the server's making; 0 is the place before the first one.
+    /// The number in an id that the server assigned; 0 is before the first event.
     fn number(&self, id: &str) -> Option<u64> {
         let digits = id.strip_prefix(&*self.incarnation)?.strip_prefix('-')?;
         let plain =
@@ -162,20 +161,20 @@ impl Log {
         digits.parse().ok().filter(|_| plain)
     }
 
-    /// Where `id` stands.
+    /// The position of `id`.
     pub(super) fn locate(&self, id: &str) -> Located {
         let given = self.given.get(id).copied();
         let seq = given.or_else(|| self.number(id).filter(|seq| *seq <= self.head));
         seq.map_or(Located::Unknown, Located::At)
     }
 
-    /// The event with this number, if it is still here, live or not.
+    /// The event with this number, if it is in the log, expired or not.
     pub(super) fn get(&self, seq: u64) -> Option<&Arc<Event>> {
         let index = seq.checked_sub(self.first())?;
         self.events.get(usize::try_from(index).ok()?)
     }
 
-    /// The number of the first event that is here, or of the next one published.
+    /// The number of the first event in the log, or of the next one published.
     pub(super) fn first(&self) -> u64 {
         self.head + 1 - self.events.len() as u64
     }
@@ -185,14 +184,13 @@ impl Log {
         self.head
     }
 
-    /// Up to here events left because there was no room.
+    /// Up to this number events were evicted because the log was full.
     pub(super) fn evicted(&self) -> u64 {
         self.evicted
     }
 
-    /// The id of the event with this number, as far as it can be told: ids of publishers' own leave with
-    /// their events. The place before the first event has one too, so that whoever came before there was
-    /// anything can say where it was.
+    /// The id of the event with this number, if known: publishers' own ids leave the log with their events. Number 0 has an
+    /// id too, so that a subscriber that came before the first event can resume.
     pub(super) fn id_of(&self, seq: u64) -> Option<String> {
         match self.get(seq) {
             Some(event) => Some(event.id.to_string()),
@@ -201,7 +199,7 @@ impl Log {
         }
     }
 
-    /// The cost of all events ever published.
+    /// Bytes of all events ever published.
     pub(super) fn published(&self) -> u64 {
         self.published
     }

@@ -1,12 +1,12 @@
 //! Event streams (server-sent events): published once, delivered to each subscriber at its own pace.
 //!
-//! There is one queue for each stream: a log bounded by count, bytes and age. A subscriber holds
-//! no events, only its place in the log, what it was sent and has not acknowledged, and its own bounds. So
-//! a reader that takes nothing costs the others nothing, and memory is what the logs are allowed.
+//! Each stream has one log, bounded by count, bytes and age. A subscriber holds no events, only its position in the log,
+//! what it was sent and has not acknowledged, and its own bounds. So a reader that does not read costs the others
+//! nothing, and memory is bounded by the logs.
 //!
-//! The pure part is told the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `trail`, `cap`, `stream`. The
-//! [`Hub`] drives it (wakes exactly those who have something to take), `source` is a subscriber's stream as
-//! a [generator](crate::generator), and `http` is what clients see.
+//! The pure part is passed the time: `event`, `encoding`, `log`, `queue`, `subscriber`, `delivery_trace`, `shared_rate`,
+//! `stream`. The [`Hub`] drives it and wakes exactly the connections that have something to send, `source` is a
+//! subscriber's connection as a [generator](crate::generator), and `http` is the protocol of clients.
 
 mod channel;
 mod counts;

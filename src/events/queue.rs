@@ -1,7 +1,7 @@
-//! One subscriber's place in the log: what comes next, what was sent, what was acknowledged. Pure.
+//! One subscriber's position in the log: what is next, what was sent, what was acknowledged. Pure.
 //!
-//! It holds numbers, never events. With a window at most so many events are out unacknowledged; without
-//! one what the sink took counts as acknowledged.
+//! It holds numbers, never events. With a window, at most that many events are unacknowledged; without one, events that
+//! the sink has flushed count as acknowledged.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -18,61 +18,61 @@ use crate::tracing::Origin;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Lost {
-    /// They grew too old, in the log or while they waited for this subscriber.
+    /// They expired, in the log or while queued for this subscriber.
     Expired,
-    /// The log had no room for them any more.
+    /// The log was full.
     Evicted,
-    /// The id to resume from is not known: it was never there, or the log of that time is gone.
+    /// The id to resume after is unknown: never published, or the log of that time is gone.
     Unknown,
 }
 
-/// What is missing, as the subscriber is told: events behind `after` and before `before`.
+/// Missing events as reported to a subscriber: those between `after` and `before`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Gap {
-    /// The last id before the gap; none if it begins the stream.
+    /// The last id before the gap; `None` at the beginning of the stream.
     pub after: Option<String>,
-    /// The first id behind it; none if nothing came since.
+    /// The first id after the gap; `None` if nothing was published since.
     pub before: Option<String>,
-    /// How many events are missing; none if nobody knows.
+    /// Number of missing events; `None` if unknown.
     pub missing: Option<u64>,
-    /// Why.
+    /// The reason.
     pub reason: Lost,
 }
 
-/// What there is for a subscriber.
+/// What a subscriber is sent next.
 #[derive(Debug)]
 pub(super) enum Next {
     Event(Arc<Event>),
-    /// Told once; then what follows it.
+    /// Returned once; then what follows.
     Gap(Gap),
     /// The window is full.
     WindowFull,
     Nothing,
 }
 
-/// Runs of writes whose way is told apart: more are told together.
+/// Runs of writes whose latency is measured separately: further ones are merged.
 const MAX_RUNS: usize = 32;
 
 #[derive(Debug)]
 pub(super) struct Queue {
-    /// The next event to look at.
+    /// The number of the next event.
     next: u64,
-    /// What was live when the subscriber came: older events are a replay, which no queue is full of.
+    /// The head when the subscriber joined: older events are a replay, which does not count against the queue.
     joined: u64,
-    /// The cost of all events before the first that counts as queued.
+    /// Bytes of all events before the first queued one.
     taken: u64,
-    /// Acknowledged up to here.
+    /// The last acknowledged event.
     acked: u64,
     measure: Measure,
-    /// Passed over and not told yet: the first number, and why.
+    /// Passed over and not reported yet: the first number, and the reason.
     lost: Option<(u64, Lost)>,
-    /// Traced events passed over in the log, until [`missed`](Queue::missed) is asked.
+    /// Traced events passed over since the last call of [`missed`](Queue::missed).
     missed: Vec<(u64, Arc<Origin>)>,
 }
 
 #[derive(Debug)]
 enum Measure {
-    /// At most so many unacknowledged. The book has as many lines at most.
+    /// At most this many events are unacknowledged; so many entries there are at most.
     Window { most: usize, sent: BTreeMap<u64, Sent>, out: usize },
     /// Acknowledged when the sink has flushed them.
     Writes(VecDeque<Run>),
@@ -81,21 +81,21 @@ enum Measure {
 #[derive(Debug)]
 struct Sent {
     at: Instant,
-    /// Sent on this connection; else on one before.
+    /// Whether it was sent on this connection; else on an earlier one.
     out: bool,
 }
 
-/// Events written one after the other.
+/// Consecutively written events.
 #[derive(Debug)]
 struct Run {
     through: u64,
     at: Instant,
-    /// How many flushes the sink had seen when all of the run was on its way; none before.
+    /// Flushes of the sink when the whole run was handed over; `None` before.
     flushes: Option<u64>,
 }
 
 impl Queue {
-    /// A subscriber that has everything up to `position`.
+    /// The queue of a subscriber that has everything up to `position`.
     pub(super) fn new(position: u64, window: Option<usize>, log: &Log) -> Self {
         let measure = match window {
             Some(most) => Measure::Window { most: most.max(1), sent: BTreeMap::new(), out: 0 },
@@ -112,8 +112,8 @@ impl Queue {
         }
     }
 
-    /// What comes next at `now`. Events wait no longer than `ttl`. An event counts as sent only when
-    /// [`sent`](Self::sent) says so.
+    /// What is next at `now`. Events are queued no longer than `ttl`. An event counts as sent only after
+    /// [`sent`](Self::sent).
     pub(super) fn next(&mut self, now: Instant, log: &Log, ttl: Duration) -> Next {
         self.pass(now, log, ttl);
         if let Some((from, reason)) = self.lost.take() {
@@ -131,8 +131,7 @@ impl Queue {
         }
     }
 
-    /// Passes over what cannot be had any more; the gap is told by the next call of [`next`](Self::next).
-    /// Gives how many events were passed over.
+    /// Passes over events that left the log or expired; [`next`](Self::next) then reports the gap. Returns how many.
     pub(super) fn pass(&mut self, now: Instant, log: &Log, ttl: Duration) -> u64 {
         let from = self.next;
         self.next = self.next.max(log.first());
@@ -151,7 +150,7 @@ impl Queue {
         let reason = if from <= log.evicted() { Lost::Evicted } else { Lost::Expired };
         self.lost.get_or_insert((from, reason));
         if let Measure::Window { sent, out, .. } = &mut self.measure {
-            // What was sent before and is to be sent again, and cannot be: nobody will acknowledge it.
+            // An event that should be sent again and cannot be: it will not be acknowledged.
             let next = self.next;
             sent.retain(|seq, _| *seq < from || *seq >= next);
             *out = sent.values().filter(|sent| sent.out).count();
@@ -168,7 +167,7 @@ impl Queue {
         matches!(&self.measure, Measure::Window { most, out, .. } if out >= most)
     }
 
-    /// Notes that the event with this number is on its way.
+    /// Notes that an event is sent.
     pub(super) fn sent(&mut self, event: &Event, now: Instant) {
         self.next = event.seq + 1;
         if event.seq > self.joined {
@@ -183,7 +182,7 @@ impl Queue {
                 Some(last) if last.flushes.is_none() => last.through = event.seq,
                 _ => {
                     if runs.len() == MAX_RUNS {
-                        // The older one's time is kept: age must not look younger than it is.
+                        // The earlier time is kept, so that the age is not underestimated.
                         let newest = runs.pop_back();
                         if let (Some(last), Some(newest)) = (runs.back_mut(), newest) {
                             (last.through, last.flushes) = (newest.through, newest.flushes);
@@ -195,8 +194,8 @@ impl Queue {
         }
     }
 
-    /// Says that more is asked for, with all that was sent on its way and so many flushes seen; and that
-    /// runs are through when the sink has flushed `depth` times since. Gives how long each run took.
+    /// Marks the last run as handed over after `flushes` flushes; a run is complete after `depth` more. Returns the latencies
+    /// of completed runs.
     pub(super) fn asked(&mut self, flushes: u64, depth: u64, now: Instant) -> Vec<Duration> {
         if let Measure::Writes(runs) = &mut self.measure
             && let Some(last) = runs.back_mut()
@@ -206,7 +205,7 @@ impl Queue {
         self.flushed(flushes, depth, now)
     }
 
-    /// The same without anything being asked for.
+    /// Completes runs after `flushes` flushes, without handing over. Returns the latencies of completed runs.
     pub(super) fn flushed(&mut self, flushes: u64, depth: u64, now: Instant) -> Vec<Duration> {
         let Measure::Writes(runs) = &mut self.measure else { return Vec::new() };
         let mut took = Vec::new();
@@ -220,8 +219,7 @@ impl Queue {
         took
     }
 
-    /// Acknowledges everything up to `seq`. Gives how long each event was out; `None` if the event with this
-    /// number was never sent.
+    /// Acknowledges everything up to `seq`. Returns how long each event was unacknowledged; `None` if `seq` was never sent.
     pub(super) fn ack(&mut self, seq: u64, now: Instant) -> Option<Vec<Duration>> {
         if seq <= self.acked {
             return Some(Vec::new());
@@ -251,13 +249,12 @@ impl Queue {
             }
         }
         self.acked = seq;
-        // Acknowledged from an earlier connection: it need not be sent again.
+        // Acknowledged from an earlier connection: not sent again.
         self.next = self.next.max(seq + 1);
         Some(took)
     }
 
-    /// Begins again behind what is acknowledged, and behind `received` where the sink is the measure, on a
-    /// new connection.
+    /// Restarts on a new connection after what is acknowledged, or without a window after `received`.
     pub(super) fn rewind(&mut self, received: Option<u64>, log: &Log) {
         match &mut self.measure {
             Measure::Window { sent, out, .. } => {
@@ -274,27 +271,27 @@ impl Queue {
         (self.joined, self.taken) = (log.head(), log.published());
     }
 
-    /// Events that wait, those of a replay excepted.
+    /// Queued events, without a replay.
     pub(super) fn depth(&self, log: &Log) -> u64 {
         (log.head() + 1).saturating_sub(self.next.max(self.joined + 1))
     }
 
-    /// Their cost.
+    /// Bytes of queued events.
     pub(super) fn depth_bytes(&self, log: &Log) -> u64 {
         log.published().saturating_sub(self.taken)
     }
 
-    /// The number of the last event that was sent or told to be missing, or that the subscriber came with.
+    /// The number of the last event that was sent or reported missing, or that the subscriber joined with.
     pub(super) fn position(&self) -> u64 {
         self.lost.map_or(self.next, |(from, _)| from) - 1
     }
 
-    /// The number of the next event to look at.
+    /// The number of the next event.
     pub(super) fn ahead(&self) -> u64 {
         self.next
     }
 
-    /// Takes out the traced events that were passed over since this was asked last, because they were too old.
+    /// Takes the traced events that were passed over as expired since the last call.
     pub(super) fn missed(&mut self) -> Vec<(u64, Arc<Origin>)> {
         std::mem::take(&mut self.missed)
     }
@@ -303,7 +300,7 @@ impl Queue {
         self.acked
     }
 
-    /// Since when the oldest event that was sent and not acknowledged is out.
+    /// When the oldest unacknowledged event was sent.
     pub(super) fn oldest(&self) -> Option<Instant> {
         match &self.measure {
             Measure::Window { sent, .. } => sent.values().next().map(|sent| sent.at),

@@ -1,9 +1,9 @@
-//! The W3C trace context that a publisher brings: taken whole, or not at all.
+//! The W3C trace context of a publisher: taken whole or not at all.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// A `traceparent` (W3C Trace Context, level 1): carried with its event, never changed.
+/// A `traceparent` (W3C Trace Context, level 1): sent on with its event, unchanged.
 ///
 /// ```
 /// use sluicegate::events::TraceParent;
@@ -36,7 +36,7 @@ impl TraceParent {
         self.parent
     }
 
-    /// Whether the publisher records the trace.
+    /// Whether the publisher samples the trace.
     pub fn is_sampled(self) -> bool {
         self.flags & 1 == 1
     }
@@ -57,7 +57,7 @@ impl FromStr for TraceParent {
             }
         };
         let (version, trace, parent, flags) = (hex(2)?, hex(32)?, hex(16)?, hex(2)?);
-        // Later versions may have more parts; this one has four, and 255 is no version.
+        // Later versions may have more parts; version 0 has four, and version 255 is invalid.
         let ends = parts.next().is_none();
         if version == 0xff || (version == 0 && !ends) || trace == 0 || parent == 0 {
             return Err(BadTrace);

@@ -1,8 +1,8 @@
-//! Work that may wait for a disk, away from the executor's threads.
+//! Blocking work, off the executor's threads.
 
-/// Runs `work` on the blocking pool and gives its result.
+/// Runs `work` on the blocking pool and returns its result.
 ///
-/// Cancel safe: dropping the future lets `work` run to its end and drops the result.
+/// Cancel safe: if the future is dropped, `work` still runs to its end and its result is dropped.
 ///
 /// # Panics
 /// If `work` panics.

@@ -1,8 +1,7 @@
-//! Buffers for what is read from files and backends, used again and again.
+//! Pools of read buffers for files and backends.
 //!
-//! A buffer is zeroed once, when it is made, and goes back to its pool when the last [`Bytes`] made of
-//! it is dropped. So a chunk costs neither an allocation of its size nor a pass of zeroes, and a
-//! stream that is asleep, having no chunk, holds no buffer.
+//! A buffer is zeroed once, when it is created, and returns to its pool when the last [`Bytes`] of it is dropped. So a
+//! chunk costs neither an allocation of its size nor zeroing, and a sleeping stream holds no buffer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -11,24 +10,24 @@ use bytes::Bytes;
 
 use super::Pages;
 
-/// The sizes, each with how many of it are kept: together at most 3.5 MiB in the process.
+/// Pools by buffer size, with the number of buffers kept: together at most 3.5 MiB in the process.
 ///
 /// 4 KiB holds a message's head or the chunk of rates up to 20 KiB/s, 16 KiB that of rates up to 80 KiB/s
-/// (12 288 bytes at 60 KiB/s), 64 KiB is the largest piece. As many are in use at one time as there are
-/// pieces on their way to sockets; what the pool does not keep is freed.
+/// (12 288 bytes at 60 KiB/s), 64 KiB is the largest piece. As many are in use as there are
+/// pieces on their way to sockets; surplus buffers are freed.
 static POOLS: [Pool; 3] = [Pool::new(4 * 1024, 128), Pool::new(16 * 1024, 64), Pool::new(64 * 1024, 32)];
 
-/// Bytes of memory in all buffers that hold pieces of files or of backends' content on their way to
-/// sockets, or are being read into. Those that wait in their pools are not among them.
+/// Bytes of all buffers in use: being read into, or holding content on its way to sockets. Buffers in their pools do not
+/// count.
 pub fn read_buffers() -> usize {
     POOLS.iter().map(|pool| pool.lent.load(Ordering::Relaxed) * pool.size).sum()
 }
 
-/// The buffers of one size.
+/// The pool of one size.
 struct Pool {
     size: usize,
     keep: usize,
-    /// How many are on loan.
+    /// Buffers in use.
     lent: AtomicUsize,
     /// Invariant: each is `size` bytes long, and there are at most `keep`.
     idle: Mutex<Vec<Pages>>,
@@ -55,10 +54,10 @@ impl Pool {
     }
 }
 
-/// A buffer on loan from its pool.
+/// A buffer taken from its pool.
 pub(super) struct Buffer {
     bytes: Pages,
-    /// How much of it, from its beginning, has been read into.
+    /// Bytes at its start that were read into.
     filled: usize,
     pool: &'static Pool,
 }
@@ -66,7 +65,7 @@ pub(super) struct Buffer {
 impl Buffer {
     /// A buffer of at least `want` bytes, or of the largest size if `want` is beyond that.
     ///
-    /// What it held before is still in it: only what a read filled may be shown to anyone.
+    /// It still has its old contents: only bytes that a read filled may be used.
     pub(super) fn take(want: usize) -> Self {
         let [small, middle, large] = &POOLS;
         let fitting = [small, middle].into_iter().find(|pool| want <= pool.size);
@@ -79,8 +78,8 @@ impl Buffer {
         &mut self.bytes[..end]
     }
 
-    /// The first `filled` bytes. Without a copy, and the buffer goes home when they are dropped, if they fill
-    /// at least half of it: many small pieces that wait must not hold a large buffer each. Else a copy.
+    /// The first `filled` bytes. Not copied if they fill at least half of the buffer, which returns to its pool when they
+    /// are dropped; otherwise copied, since many small waiting pieces must not hold a large buffer each.
     pub(super) fn freeze_or_copy(self, filled: usize) -> Bytes {
         if filled < self.pool.size / 2 {
             return Bytes::copy_from_slice(&self.bytes[..filled]);
@@ -88,7 +87,7 @@ impl Buffer {
         self.freeze(filled)
     }
 
-    /// The first `filled` bytes, without a copy. The buffer goes home when they are dropped.
+    /// The first `filled` bytes, not copied. The buffer returns to its pool when they are dropped.
     pub(super) fn freeze(mut self, filled: usize) -> Bytes {
         self.filled = filled.min(self.bytes.len());
         Bytes::from_owner(self)

@@ -1,4 +1,4 @@
-//! Connecting to an upstream, with its receive buffer sized before the handshake.
+//! Connects to an upstream, with the receive buffer sized before the handshake.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
@@ -10,10 +10,10 @@ use socket2::{Domain, Protocol, Type};
 
 use super::{Socket, blocking};
 
-/// The shortest segments that are asked for: those of an Ethernet, which are no longer anyway.
+/// The smallest requested segment size: that of Ethernet, which is not larger anyway.
 const MIN_SEGMENT: u32 = 1448;
 
-/// The longest segments that can be asked for (`MAX_TCP_WINDOW`).
+/// The largest segment size that can be requested (`MAX_TCP_WINDOW`).
 const MAX_SEGMENT: u32 = 32_767;
 
 /// Where to connect, and how.
@@ -23,14 +23,14 @@ pub struct Connect {
     pub host: String,
     /// The TCP port.
     pub port: u16,
-    /// Bytes for the kernel's receive buffer (`SO_RCVBUF`); `None` leaves it to the kernel, which lets
-    /// it grow to megabytes. Set before connecting, because the window scale is agreed on then.
+    /// Bytes of the kernel's receive buffer (`SO_RCVBUF`); `None` leaves it to the kernel, which lets it grow to megabytes.
+    /// Set before connecting, because the handshake fixes the window scale.
     pub receive_buffer: Option<usize>,
 }
 
 /// Connects to the first address of the host that answers, in the resolver's order.
 ///
-/// Cancel safe: dropping the future closes what was begun. Has no timeout of its own.
+/// Cancel safe: dropping the future closes the connection attempt. Has no timeout of its own.
 ///
 /// # Errors
 /// The resolver's, or the last address's.
@@ -69,10 +69,10 @@ async fn connect_addr(addr: SocketAddr, receive_buffer: Option<usize>) -> io::Re
     )?;
     if let Some(bytes) = receive_buffer {
         socket.set_recv_buffer_size(bytes)?;
-        // Within a machine a segment may be as long as 64 KiB. A sender waits for a window as large as its
-        // segments, and a reader opens one only when half of its buffer is free: with a small buffer both
-        // would wait for each other, until the sender's timer asks, a fifth of a second later or more.
-        // Refused only out of the kernel's range; then the peer's segments are as long as they are.
+        // Over loopback a segment can be 64 KiB. A sender waits for a window as large as its segments, and a receiver
+        // opens its window only when half of its buffer is free: with a small buffer each would wait for the other, until
+        // the sender's probe timer fires after 200 ms or more. Fails only outside the kernel's range; then the peer's
+        // segments stay as large as they are.
         let _ =
             socket.set_tcp_mss(u32::try_from(bytes / 4).unwrap_or(u32::MAX).clamp(MIN_SEGMENT, MAX_SEGMENT));
     }
@@ -96,7 +96,7 @@ mod tests {
     use socket2::SockRef;
     use std::net::TcpListener;
 
-    // With a buffer of 16 KiB and segments of 64 KiB one of thirty streams stood still for half a second or more.
+    // With a buffer of 16 KiB and segments of 64 KiB one of thirty streams stalled for half a second or more.
     #[test]
     fn segments_are_at_most_a_quarter_of_a_small_buffer() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -108,7 +108,7 @@ mod tests {
             let to = Connect { host: "127.0.0.1".to_owned(), port, receive_buffer };
             let socket = crate::rt::block_on(connect(&to)).unwrap();
             let (accepted, _) = listener.accept().unwrap();
-            // What the sender was told.
+            // The size announced to the sender.
             let told = SockRef::from(&accepted).tcp_mss().unwrap();
             usual = usual.max(told);
             assert!(told <= most && told <= usual, "{receive_buffer:?}: {told}");

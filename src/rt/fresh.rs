@@ -1,4 +1,4 @@
-//! What was made of files or folders, made anew when their names lead to others.
+//! Values made from files, remade when the files change.
 
 use std::fmt;
 use std::fs::{File, Metadata};
@@ -13,21 +13,21 @@ use rustix::fs::{Mode, OFlags, ResolveFlags};
 use super::{blocking, clock};
 use crate::clock::Clock;
 
-/// How old a look at the names may be when what was made of them is given out.
+/// Longest time between two checks of the paths.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
 
-/// A value that is made of what some paths lead to, and made anew when they lead to something else: another file
-/// or folder, and of a file another content.
+/// A value made from the files or folders at some paths, and remade when a path names another file or folder, or a file's
+/// content changes.
 ///
-/// The paths are looked at when the value is asked for, at most once a second; between, asking costs a read
-/// of the clock and an uncontended lock. What cannot be made anew is logged once, and the value before stays.
+/// The paths are checked when the value is read, at most once a second; otherwise reading costs a read of the clock and an
+/// uncontended lock. If the value cannot be remade, that is logged once and the old value stays.
 pub struct Fresh<T> {
-    /// `None` for a value that stays.
+    /// `None` for a fixed value.
     source: Option<Source<T>>,
     clock: OnceLock<Arc<dyn Clock>>,
-    /// When the paths were looked at last, in the clock's nanoseconds.
+    /// When the paths were last checked, in nanoseconds of the clock.
     looked: AtomicU64,
-    /// Held by who looks: a disk that does not answer holds one thread, and not one more each second.
+    /// Held during a check: a disk that does not respond blocks one thread, and not another one each second.
     looking: Mutex<()>,
     state: RwLock<State<T>>,
 }
@@ -38,17 +38,17 @@ struct Source<T> {
 }
 
 struct State<T> {
-    /// What the paths led to when the value was made, or could not be.
+    /// The state of the paths when the value was last made or failed to be made.
     seen: Vec<Option<Identity>>,
     value: Arc<T>,
 }
 
-/// Which file or folder it is, and of a file in which state.
+/// Identity of a file or folder, and the state of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Identity {
     device: u64,
     inode: u64,
-    /// `None` of a folder, in which names come and go.
+    /// `None` for a folder, whose entries change.
     content: Option<Content>,
 }
 
@@ -58,17 +58,17 @@ struct Content {
     size: u64,
     /// Seconds and nanoseconds.
     modified: (i64, i64),
-    /// When anything of the inode was changed last.
+    /// When the inode last changed.
     changed: (i64, i64),
 }
 
 impl<T: Send + Sync + 'static> Fresh<T> {
-    /// A value that stays.
+    /// A fixed value.
     pub fn fixed(value: T) -> Self {
         Self::of(None, State { seen: Vec::new(), value: Arc::new(value) })
     }
 
-    /// What `make` makes of `paths`, now and when they changed. Blocks; meant for the start.
+    /// Makes the value with `make`, now and whenever `paths` change. Blocks; meant for the start of the program.
     ///
     /// # Errors
     /// Those of `make`.
@@ -77,7 +77,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         make: impl Fn() -> Result<T, E> + Send + Sync + 'static,
     ) -> Result<Self, E> {
         let paths: Vec<PathBuf> = paths.into_iter().collect();
-        // Looked at before: what changes meanwhile is seen as another then.
+        // Checked before it is made, so that a change in between is seen at the next check.
         let seen = paths.iter().map(|path| Identity::of(path)).collect();
         let value = Arc::new(make()?);
         let make = Box::new(move || make().map_err(|error| error.to_string()));
@@ -94,14 +94,14 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         }
     }
 
-    /// Has `clock` say when it is time to look, and not the process's. Meant for tests; the first time before the value
-    /// is asked for counts.
+    /// Uses `clock` instead of the process's to decide when to check. Meant for tests; only the first call before the value is
+    /// read has an effect.
     pub fn run_on(&self, clock: Arc<dyn Clock>) {
         let _ = self.clock.set(clock);
     }
 
-    /// The value, which is of what the paths led to at most a second ago; older only while another task looks.
-    /// Does not block the executor. Cancel safe.
+    /// The value, at most a second out of date; older only while another task checks. Does not block the executor. Cancel
+    /// safe.
     pub async fn get(self: &Arc<Self>) -> Arc<T> {
         if let Some(source) = &self.source
             && self.is_due()
@@ -113,12 +113,12 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         self.last()
     }
 
-    /// The value as it was made last.
+    /// The last value, without a check.
     pub fn last(&self) -> Arc<T> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).value)
     }
 
-    /// Whether it is time to look, and for nobody else to.
+    /// Whether a check is due and not under way.
     fn is_due(&self) -> bool {
         let now = self.clock.get_or_init(|| clock()).now().as_nanos();
         let looked = self.looked.load(Ordering::Relaxed);
@@ -136,7 +136,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
             .all(|(path, seen)| seen.is_some() && Identity::cached(path) == *seen)
     }
 
-    /// Looks at the paths, and makes the value anew if they changed. May wait for a disk.
+    /// Checks the paths, and remakes the value if they changed. May wait for a disk.
     fn look(&self) {
         let Some(source) = &self.source else { return };
         let _looking = match self.looking.try_lock() {
@@ -170,12 +170,12 @@ impl<T: Send + Sync + 'static> Fresh<T> {
 }
 
 impl Identity {
-    /// What the path leads to; `None` if to nothing. May wait for a disk.
+    /// The state of the path; `None` if nothing is there. May wait for a disk.
     fn of(path: &Path) -> Option<Self> {
         std::fs::metadata(path).ok().map(|metadata| Self::of_metadata(&metadata))
     }
 
-    /// The same, and `None` too if it would wait for a disk.
+    /// The state of the path; `None` also if reading it would wait for a disk.
     fn cached(path: &Path) -> Option<Self> {
         let flags = OFlags::PATH | OFlags::CLOEXEC;
         let found =
@@ -246,7 +246,7 @@ mod tests {
         assert_eq!(get(&fresh), "one", "it was looked at not a second ago");
         clock.advance(Duration::from_nanos(1));
         assert_eq!(get(&fresh), "two");
-        // The same name, another content.
+        // The same name with other content.
         fs::write(folder.path().join("two"), "zwo").unwrap();
         clock.advance(MAX_AGE);
         assert_eq!(get(&fresh), "zwo");

@@ -1,4 +1,4 @@
-//! hyper's two hooks into a runtime: how to spawn, and how to wait.
+//! hyper's executor and timer on this runtime.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,7 +24,7 @@ where
     }
 }
 
-/// Lets hyper's timeouts sleep on the shared wheel.
+/// Runs hyper's timeouts on the shared timer wheel.
 #[derive(Clone)]
 pub struct HyperTimer(Arc<SystemClock>);
 

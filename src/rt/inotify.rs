@@ -1,4 +1,4 @@
-//! Waiting for a file to grow or to be replaced, with inotify(7).
+//! Waits for a file to grow or to be replaced, with inotify(7).
 
 use std::ffi::OsString;
 use std::io;
@@ -10,7 +10,7 @@ use async_io::Async;
 use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
 use rustix::io::Errno;
 
-/// What may have made a file another or longer.
+/// Events after which a file may be longer or another one.
 const CHANGES: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::CREATE)
     .union(WatchFlags::MOVED_TO)
@@ -18,17 +18,17 @@ const CHANGES: WatchFlags = WatchFlags::MODIFY
     .union(WatchFlags::DELETE)
     .union(WatchFlags::ATTRIB);
 
-/// Tells when the file at a path is written, replaced or removed.
+/// Watches for the file at a path being written, replaced or removed.
 ///
-/// Watches the folder it is in, so that a file that takes its place is seen, and where the path is a link,
-/// the folder of the file too. Changes that other machines make on a network file system are not told.
+/// Watches its folder, so that a replacing file is seen, and if the path is a link, the target's folder too. Changes that
+/// other machines make on a network file system are not reported.
 pub struct FileWatch {
     events: Async<OwnedFd>,
     names: Vec<OsString>,
 }
 
 impl FileWatch {
-    /// Watches the file at `path`, which need not be there; its folder must.
+    /// Watches the file at `path`, which need not exist; its folder must.
     ///
     /// # Errors
     /// The folder is missing, or the system has no watches left (`fs.inotify.max_user_watches`,
@@ -48,10 +48,10 @@ impl FileWatch {
         Ok(Self { events: Async::new(events)?, names })
     }
 
-    /// Waits for the next change, or gives the one that came since. Cancel safe.
+    /// Waits for a change since the last call. Cancel safe.
     ///
     /// # Errors
-    /// The system's; nothing more is told then.
+    /// The system's; no further changes are reported then.
     pub async fn changed(&mut self) -> io::Result<()> {
         loop {
             if self.read()? {
@@ -61,7 +61,7 @@ impl FileWatch {
         }
     }
 
-    /// Takes all events there are, and says whether one was of the file.
+    /// Reads all pending events. Returns whether one concerned the file.
     fn read(&self) -> io::Result<bool> {
         let mut buf = [MaybeUninit::uninit(); 4096];
         let mut reader = Reader::new(&self.events, &mut buf);
@@ -71,7 +71,7 @@ impl FileWatch {
                 Ok(event) => {
                     let name = event.file_name().map(|name| name.to_bytes());
                     let is_ours = |name: &[u8]| self.names.iter().any(|ours| ours.as_encoded_bytes() == name);
-                    // Without a name it is of the folder, or tells that events were lost.
+                    // Without a name it concerns the folder, or says that events were lost.
                     found |= name.is_none_or(is_ours) || event.events().contains(ReadFlags::QUEUE_OVERFLOW);
                 }
                 Err(Errno::AGAIN) => return Ok(found),

@@ -28,12 +28,12 @@ enum Kind {
 impl Listener {
     /// Listens on a TCP address. Port 0 lets the system choose; see [`local_addr`](Self::local_addr).
     ///
-    /// An IPv6 address takes IPv6 clients only, so that `0.0.0.0` and `[::]` can stand side by side. An
-    /// address whose listener is [handed over](Self::handed_over) is waited for, at most two seconds, and one
-    /// that is in use half a second, for a process that was just told to end: this blocks.
+    /// An IPv6 address takes IPv6 clients only, so that `0.0.0.0` and `[::]` can be bound side by side. Blocks: waits at most 2 s for
+    /// an address whose listener is [handed over](Self::handed_over), and 0.5 s for one in use, in case its process is just
+    /// ending.
     ///
     /// # Errors
-    /// The system's: the address is in use, is not ours, or the port is reserved.
+    /// The system's: the address is in use or not of this machine, or the port is reserved.
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
         let listener = patiently(|| tcp_port::bind(addr))?;
         let bound = listener.local_addr()?;
@@ -41,19 +41,19 @@ impl Listener {
     }
 
     /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
-    /// taken the path meanwhile. Its permission bits are what the process's mask leaves.
+    /// taken the path meanwhile. Its permission bits are those that the process's umask leaves.
     ///
-    /// A socket file that nobody listens on any more, left by a killed process, is replaced, and so is one
-    /// whose listener is [handed over](Self::handed_over). One that is in use is waited for, half a second.
+    /// Replaces a socket file left by a killed process, and one whose listener is [handed over](Self::handed_over). Waits
+    /// 0.5 s for one in use.
     ///
     /// # Errors
-    /// The system's; `AddrInUse` if somebody listens there, `AlreadyExists` if what is there is no socket.
+    /// The system's; `AddrInUse` if another process listens there, `AlreadyExists` if the path is not a socket.
     pub fn bind_unix(path: &Path) -> io::Result<Self> {
         Self::bind_unix_as(path, None)
     }
 
-    /// As [`bind_unix`](Self::bind_unix), with the permission bits `mode` if there are any. Nobody can
-    /// connect before they are set.
+    /// Like [`bind_unix`](Self::bind_unix), with the permission bits `mode` if given. No client can connect before they are
+    /// set.
     ///
     /// # Errors
     /// Those of `bind_unix`.
@@ -62,7 +62,7 @@ impl Listener {
         Ok(Self(Kind::Unix(UnixListener::from(listener), path)))
     }
 
-    /// The TCP address with its real port; `None` for a Unix socket.
+    /// The TCP address with its actual port; `None` for a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match &self.0 {
             Kind::Tcp(_, addr) => Some(*addr),

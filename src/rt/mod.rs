@@ -1,7 +1,7 @@
-//! The runtime: tasks, blocking work, sockets, signals, and the adapters hyper needs.
+//! The runtime: tasks, blocking work, sockets, signals, and hyper's adapters.
 //!
-//! The only room that names async-std and its reactor, and the only one that spawns. Nothing here
-//! knows brigades or limits, but for reading the piece of a file that a bucket names.
+//! The only module that names async-std and its reactor, and the only one that spawns. It knows neither brigades nor
+//! limits, except for reading the part of a file that a bucket names.
 
 mod blocking;
 mod buffers;
@@ -48,7 +48,7 @@ pub use stdout::ShieldedStdout;
 pub use tasks::{spawn, tasks};
 pub use unsent::unsent;
 
-/// The process's clock. Started by the first call.
+/// The process's clock, started by the first call.
 ///
 /// # Panics
 /// If the operating system refuses to start one thread.
@@ -62,24 +62,23 @@ pub fn clock() -> Arc<SystemClock> {
     }))
 }
 
-/// The niceness of work that can wait.
+/// The niceness of background work.
 const BEHIND: i32 = 10;
 
-/// Runs `work` on a thread of its own, detached, behind all others: it has the processor when nobody else
-/// wants it, or a tenth of what they have.
+/// Runs `work` on a detached thread of low priority: it gets about a tenth of the processor time of other threads.
 ///
 /// # Errors
-/// The system does not start one.
+/// The system cannot start a thread.
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let patient = move || {
-        // Linux keeps it for each thread. Where it cannot be set, the work is done all the same.
+        // Linux has a niceness for each thread. If it cannot be set, the work is done anyway.
         let _ = rustix::process::setpriority_process(None, BEHIND);
         work();
     };
     std::thread::Builder::new().name(name.to_owned()).spawn(patient).map(drop)
 }
 
-/// Runs a future on this thread until it is done.
+/// Runs a future to completion on this thread.
 pub fn block_on<F: Future>(future: F) -> F::Output {
     async_std::task::block_on(future)
 }

@@ -1,22 +1,20 @@
-//! Memory that is the system's again as soon as it is dropped.
+//! Memory that returns to the system when it is dropped.
 //!
-//! What an allocator gets back it mostly keeps: one small thing that lives on above a thousand large ones
-//! that were freed, and their memory stays the process's. The buffers of readers that are behind come by
-//! the thousand and go together. So these are mappings of their own, as far as that pays.
+//! Allocators keep most of what is freed: one small live allocation above a thousand large freed ones keeps their memory in
+//! the process. Buffers of slow readers come and go by the thousand, so larger ones are separate mappings.
 
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 
 use memmap2::{MmapMut, MmapOptions};
 
-/// Below this the allocator is cheaper than a system call and faults, and what it keeps is little.
+/// Smaller buffers are allocated: cheaper than a system call and page faults, and little is kept.
 const MIN_MAPPED: usize = 32 * 1024;
 
-/// Up to this all pages are there from the beginning, which spares a fault for each; larger memory may
-/// never be used to its end.
+/// Mappings up to this size are populated at once, which saves page faults; larger ones may never be used in full.
 const MAX_POPULATED: usize = 64 * 1024;
 
-/// Bytes that can be written to, zeroes at first. None by default.
+/// Writable bytes, initially zero. Empty by default.
 pub struct Pages(Memory);
 
 enum Memory {
@@ -25,8 +23,7 @@ enum Memory {
 }
 
 impl Pages {
-    /// `len` bytes. Allocated if they are few, or if the system has no further mapping for us
-    /// (`vm.max_map_count`).
+    /// Creates `len` bytes: allocated if they are few or no further mapping is allowed (`vm.max_map_count`).
     pub fn new(len: usize) -> Self {
         let mapped = (len >= MIN_MAPPED).then(|| {
             let mut options = MmapOptions::new();

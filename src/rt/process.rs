@@ -15,8 +15,8 @@ pub fn raise_descriptor_limit() -> Option<u64> {
     }
 }
 
-/// The memory this process may use, in bytes: the least of the machine's and of its control groups',
-/// from its own group up.
+/// The memory that this process may use, in bytes: the smallest of the machine's memory and the limits of its control
+/// groups.
 pub fn memory_limit() -> u64 {
     let read = |path: &str| std::fs::read_to_string(path).ok();
     let machine = read("/proc/meminfo").and_then(|text| meminfo_total(&text));
@@ -24,7 +24,7 @@ pub fn memory_limit() -> u64 {
     machine.into_iter().chain(group).min().unwrap_or(1 << 30)
 }
 
-/// The least limit from the group that `cgroup`, the text of `/proc/self/cgroup`, names up to `root`, where
+/// The smallest limit from the group that `cgroup`, the text of `/proc/self/cgroup`, names up to `root`, where
 /// the control groups are mounted. A container sees its own group as the root.
 fn group_limit(root: &Path, cgroup: &str) -> Option<u64> {
     // Version 2 has one line, 0::PATH; version 1 one for each hierarchy, NUMBER:CONTROLLERS:PATH.

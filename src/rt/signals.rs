@@ -1,39 +1,38 @@
-//! The signals a server obeys.
+//! Signals that the server handles.
 
 use std::io;
 
 use futures_lite::StreamExt;
 
-/// A request from outside.
+/// A handled signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
-    /// SIGTERM: stop, after the transfers that run.
+    /// SIGTERM: drain, then stop.
     Terminate,
-    /// SIGINT, Ctrl-C: the same.
+    /// SIGINT, Ctrl-C: drain, then stop.
     Interrupt,
-    /// SIGQUIT: the same, as nginx's "graceful shutdown".
+    /// SIGQUIT: drain, then stop, like nginx's graceful shutdown.
     Quit,
-    /// SIGHUP: read the configuration again.
+    /// SIGHUP: reload the configuration.
     Hangup,
-    /// SIGUSR1: what other servers open their log files anew for. There are none here.
+    /// SIGUSR1: on it other servers reopen their log files. There are none here.
     User1,
-    /// SIGUSR2: what other servers start their successor for. The service manager does that here.
+    /// SIGUSR2: on it other servers start their successor. Here the service manager does.
     User2,
 }
 
 impl Signal {
-    /// Whether it tells the process to end.
+    /// Whether it asks the process to end.
     pub fn ends(self) -> bool {
         matches!(self, Self::Terminate | Self::Interrupt | Self::Quit)
     }
 }
 
-/// The stream of signals the process gets from now on, in place of being killed by them.
+/// The signals that the process receives from now on, instead of being killed by them.
 pub struct Signals(async_signal::Signals);
 
 impl Signals {
-    /// Takes all signals of [`Signal`] over, for the rest of the process's life: also after this value is
-    /// dropped they no longer kill.
+    /// Installs handlers for all signals of [`Signal`]. They stay installed after this value is dropped.
     ///
     /// # Errors
     /// The system refuses the handlers.
@@ -53,15 +52,14 @@ impl Signals {
                 Some(Ok(Hup)) => return Signal::Hangup,
                 Some(Ok(Usr1)) => return Signal::User1,
                 Some(Ok(Usr2)) => return Signal::User2,
-                // Others were not asked for, and the stream does not end.
+                // No other signal is handled, and the stream does not end.
                 Some(_) => {}
                 None => std::future::pending().await,
             }
         }
     }
 
-    /// The next signal that tells the process to end; `other` is called for each that comes before. Cancel
-    /// safe.
+    /// The next signal that asks the process to end; `other` is called for each signal before it. Cancel safe.
     pub async fn next_end(&mut self, mut other: impl FnMut(Signal)) -> Signal {
         loop {
             match self.next().await {

@@ -18,7 +18,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use super::buffers::Buffer;
 
 thread_local! {
-    /// What one read takes at most, one for each thread of the executor.
+    /// The buffer of one read, one per thread of the executor.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 32 * 1024].into_boxed_slice());
 }
 
@@ -26,7 +26,7 @@ thread_local! {
 #[derive(Debug)]
 pub struct Socket {
     stream: Stream,
-    /// While [`poll_sent`](Self::poll_sent) waits: the same socket, watched for having sent everything.
+    /// While [`poll_sent`](Self::poll_sent) waits: the same socket, polled for an empty send buffer.
     sending: Option<Async<OwnedFd>>,
 }
 
@@ -36,17 +36,17 @@ enum Stream {
     Unix(UnixStream),
 }
 
-/// The other end of a connection.
+/// The peer of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PeerAddr {
     /// A TCP address.
     Tcp(SocketAddr),
-    /// A Unix socket; its other end has no name.
+    /// A Unix socket; its peer has no name.
     Unix,
 }
 
 impl PeerAddr {
-    /// The IP address; `None` on a Unix socket. An IPv4 address in IPv6 clothes is given as IPv4.
+    /// The IP address; `None` on a Unix socket. An IPv4-mapped IPv6 address is returned as IPv4.
     pub fn ip(&self) -> Option<IpAddr> {
         match self {
             Self::Tcp(addr) => Some(addr.ip().to_canonical()),
@@ -65,8 +65,8 @@ impl PeerAddr {
 
 impl Socket {
     pub(super) fn tcp(stream: TcpStream) -> Self {
-        // Paced chunks must not wait for one another's acknowledgement. A socket that refuses the
-        // option is dead already, and its next read or write says so.
+        // Paced chunks must not wait for each other's acknowledgement. Fails only on a dead socket, whose next read or
+        // write reports it.
         let _ = stream.set_nodelay(true);
         Self { stream: Stream::Tcp(stream), sending: None }
     }
@@ -75,10 +75,10 @@ impl Socket {
         Self { stream: Stream::Unix(stream), sending: None }
     }
 
-    /// The address on the other side.
+    /// The peer's address.
     ///
     /// # Errors
-    /// The peer has gone already.
+    /// The peer is gone.
     pub fn peer(&self) -> io::Result<PeerAddr> {
         match &self.stream {
             Stream::Tcp(stream) => stream.peer_addr().map(PeerAddr::Tcp),
@@ -86,44 +86,40 @@ impl Socket {
         }
     }
 
-    /// Bounds the kernel's buffer for bytes on their way out (`SO_SNDBUF`), those included that the reader
-    /// has not acknowledged: so much may leave in one round trip. The kernel doubles the figure for its
-    /// bookkeeping, and has a least and a most of its own.
+    /// Bounds the kernel's send buffer (`SO_SNDBUF`), which includes bytes the reader has not acknowledged: this much can be
+    /// sent per round trip. The kernel doubles the value for its bookkeeping, and has its own minimum and maximum.
     pub fn set_send_buffer(&self, bytes: usize) {
-        // Refused only on a socket that is dead already.
+        // Fails only on a dead socket.
         let _ = rustix::net::sockopt::set_socket_send_buffer_size(self.as_fd(), bytes);
     }
 
-    /// Bounds what waits in the kernel because the reader's window is shut (`TCP_NOTSENT_LOWAT`): with
-    /// so many unsent bytes the socket takes no more. The write that reaches the bound may go beyond it,
-    /// by less than 64 KiB. What is on its way to the reader does not count, so no speed is lost. A Unix
-    /// socket sends nothing ahead of its reader but what `SO_SNDBUF` lets it.
+    /// Bounds unsent bytes in the kernel (`TCP_NOTSENT_LOWAT`): with this many the socket is not writable. The write that
+    /// reaches the bound may exceed it by less than 64 KiB. Bytes in flight do not count, so throughput is not reduced. On
+    /// a Unix socket only `SO_SNDBUF` applies.
     pub fn set_unsent(&self, bytes: usize) {
         if let Stream::Tcp(stream) = &self.stream {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-            // Refused only on a socket that is dead already.
+            // Fails only on a dead socket.
             let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes);
         }
     }
 
-    /// Bounds the kernel's buffer for bytes that came and were not read yet (`SO_RCVBUF`), so that a sender
-    /// that is not read is pushed back on soon.
+    /// Bounds the kernel's receive buffer (`SO_RCVBUF`), so that flow control soon slows a sender that is not read.
     pub fn set_receive_buffer(&self, bytes: usize) {
-        // Refused only on a socket that is dead already.
+        // Fails only on a dead socket.
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(self.as_fd(), bytes);
     }
 
-    /// Has the kernel find out, after `idle` without a byte, whether the peer is still there. Without, a
-    /// peer that vanished is noticed only by writing to it.
+    /// Enables TCP keepalive after `idle` without a byte. Without it a vanished peer is noticed only by writing.
     pub fn keep_alive(&self, idle: Duration) {
         let probes = socket2::TcpKeepalive::new().with_time(idle);
         if let Stream::Tcp(stream) = &self.stream {
-            // Refused only on a socket that is dead already.
+            // Fails only on a dead socket.
             let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
         }
     }
 
-    /// Our own address; `None` on a Unix socket, or if it is unknown.
+    /// The local address; `None` on a Unix socket, or if it is unknown.
     pub fn local(&self) -> Option<SocketAddr> {
         match &self.stream {
             Stream::Tcp(stream) => stream.local_addr().ok(),
@@ -131,21 +127,21 @@ impl Socket {
         }
     }
 
-    /// Makes the coming close a reset: the peer gets an error, never a clean end of stream, and
-    /// nothing lingers in the kernel. A Unix socket has no reset; it is closed as it is.
+    /// Turns the close into a reset: the peer gets an error instead of an end of stream, and nothing lingers in the kernel.
+    /// A Unix socket has no reset and is closed as usual.
     pub fn reset_on_close(&self) {
         if let Stream::Tcp(stream) = &self.stream {
-            // Refused only on a socket that is dead already.
+            // Fails only on a dead socket.
             let _ = rustix::net::sockopt::set_socket_linger(stream.as_fd(), Some(Duration::ZERO));
         }
     }
 
-    /// Ready when the kernel has sent what it took, to the last byte. A Unix socket's bytes are with the
-    /// peer as soon as they are taken; so it is said to be of a socket that cannot be watched.
+    /// Ready when the kernel has sent everything in its buffer. Always ready for a Unix socket, whose bytes are with the peer
+    /// at once, and for a socket that cannot be polled.
     pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Stream::Tcp(stream) = &self.stream else { return Poll::Ready(()) };
         if self.sending.is_none() {
-            // With this the socket counts as writable only when nothing unsent is left.
+            // With this the socket is writable only when nothing unsent is left.
             let watched = socket2::SockRef::from(stream).set_tcp_notsent_lowat(1);
             let twin = watched.and_then(|()| stream.as_fd().try_clone_to_owned()).and_then(Async::new);
             let Ok(twin) = twin else { return Poll::Ready(()) };
@@ -164,8 +160,7 @@ impl Socket {
         self.as_fd().as_raw_fd()
     }
 
-    /// Reads what is there into hyper's buffer and says how many bytes that was; none at the end of
-    /// the stream.
+    /// Reads what is available into hyper's buffer. Returns the number of bytes; 0 at the end of the stream.
     pub fn poll_read_into(
         &mut self,
         cx: &mut Context<'_>,
@@ -181,15 +176,15 @@ impl Socket {
         })
     }
 
-    /// Reads what is there, at most `want` bytes (and at most 64 KiB), into a buffer of the process's pool; no
-    /// bytes at the end of the stream. A socket that is waited for holds no buffer.
+    /// Reads what is available, at most `want` bytes (and at most 64 KiB), into a buffer of the process's pool; empty at the
+    /// end of the stream. A socket that waits holds no buffer.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
         let mut buffer = Buffer::take(want);
         let read = ready!(self.poll_read_slice(cx, buffer.space(want)))?;
         Poll::Ready(Ok(buffer.freeze_or_copy(read)))
     }
 
-    /// Whether the peer is there and has said nothing that was not read yet.
+    /// Whether the peer is connected and nothing is unread.
     pub fn is_quiet(&self) -> bool {
         use rustix::net::{RecvFlags, recv};
         let looked = recv(self.as_fd(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT);
@@ -204,8 +199,7 @@ impl Socket {
         looked.is_ok() && watched[0].revents().intersects(PollFlags::HUP | PollFlags::ERR)
     }
 
-    /// The same connection once more: one task writes while another reads. It is closed when both are
-    /// dropped.
+    /// A second handle to the connection, for another task. The connection is closed when both are dropped.
     pub fn twin(&self) -> Self {
         let stream = match &self.stream {
             Stream::Tcp(stream) => Stream::Tcp(stream.clone()),
@@ -214,7 +208,7 @@ impl Socket {
         Self { stream, sending: None }
     }
 
-    /// Reads what is there into `buf`, as [`AsyncRead`] does.
+    /// Reads what is available into `buf`, as [`AsyncRead`] does.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
@@ -280,7 +274,7 @@ impl hyper::rt::Write for Socket {
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.shutdown_write() {
-            // The peer was faster: that is the end wished for.
+            // The peer has closed first, which is as good.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
             result => Poll::Ready(result),
         }

@@ -1,4 +1,4 @@
-//! A socket as plain asynchronous input and output, for code that is not HTTP's.
+//! Implements futures' `AsyncRead` and `AsyncWrite` for sockets.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -8,14 +8,14 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::Socket;
 
-/// As other programs' asynchronous code reads it.
+/// For code that uses futures' traits.
 impl AsyncRead for Socket {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         self.poll_read_slice(cx, buf)
     }
 }
 
-/// And writes it. Closing ends the direction to the peer; what the peer sends can still be read.
+/// Closing shuts down the sending half; the peer can still be read.
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.writer().poll_write(cx, buf)

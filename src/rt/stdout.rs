@@ -1,9 +1,8 @@
-//! Standard output that neither fails nor blocks: what is logged must not hurt a transfer.
+//! Standard output that neither fails nor blocks, so that logging cannot delay a transfer.
 //!
-//! The logger writes to standard output from the executor's threads and panics when that fails. So a
-//! pipe is put in its place. One thread takes from the pipe whatever comes, at once; another hands it
-//! to the true standard output, at the pace that one has. What does not fit between them, or cannot be
-//! written (a full disk, a reader that left), is dropped and told.
+//! The logger writes to standard output from the executor's threads and panics if that fails. So a pipe replaces it. One
+//! thread reads the pipe at once; another writes to the real standard output, as fast as that allows. What does not fit
+//! between them or cannot be written (disk full, reader gone) is dropped and reported.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -19,7 +18,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 const QUEUE: usize = 256;
 const PIECE: usize = 16 * 1024;
 
-/// How long the end of the program waits for the last lines to be written.
+/// How long the end of the program waits for the last lines.
 const LAST_LINES: Duration = Duration::from_secs(1);
 
 /// Standard output behind a pipe. [`finish`](Self::finish) takes the pipe away again.
@@ -29,13 +28,13 @@ pub struct ShieldedStdout {
 }
 
 impl ShieldedStdout {
-    /// Puts the pipe in place, for all of the process.
+    /// Installs the pipe for the whole process.
     ///
     /// # Errors
     /// The system refuses a pipe, a descriptor or a thread; standard output is then as it was.
     pub fn new() -> io::Result<Self> {
         let stdout = io::stdout();
-        // What a full disk does not take now goes into the pipe, and is tried again.
+        // Output that a full disk refuses now goes into the pipe, and is retried.
         let _ = stdout.lock().flush();
         let original = stdout.as_fd().try_clone_to_owned()?;
         let out = File::from(original.try_clone()?);
@@ -53,10 +52,10 @@ impl ShieldedStdout {
         Ok(Self { original, written })
     }
 
-    /// Puts the true standard output back and waits a second at most for what was logged to be written.
+    /// Restores the real standard output, and waits at most a second for the logged lines.
     pub fn finish(self) {
         let _ = io::stdout().lock().flush();
-        // This closes the pipe's last writing end; the threads come to their ends.
+        // Closes the pipe's last writing end, so that the threads end.
         if rustix::stdio::dup2_stdout(&self.original).is_ok() {
             let _ = self.written.recv_timeout(LAST_LINES);
         }
@@ -67,7 +66,7 @@ fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }
 
-/// Takes what comes until every writer has closed the pipe.
+/// Reads the pipe until every writer has closed it.
 fn take_all(mut reader: impl Read, sender: &SyncSender<Vec<u8>>, lost: &AtomicU64) {
     let mut buf = [0; PIECE];
     loop {
@@ -83,12 +82,12 @@ fn take_all(mut reader: impl Read, sender: &SyncSender<Vec<u8>>, lost: &AtomicU6
     }
 }
 
-/// Writes what comes; what cannot be written is counted, and told when writing works again.
+/// Writes what arrives; counts what cannot be written, and reports it once writing works again.
 fn write_all(mut out: impl Write, pieces: &Receiver<Vec<u8>>, lost: &AtomicU64) {
     while let Ok(piece) = pieces.recv() {
         let gone = lost.swap(0, Ordering::Relaxed);
         if gone > 0 {
-            // As a line of its own: the one before may have been cut.
+            // On a line of its own: the one before may be incomplete.
             let told = writeln!(out, "\n{{\"level\":40,\"msg\":\"{gone} bytes of log were lost\"}}");
             if told.is_err() {
                 lost.fetch_add(gone, Ordering::Relaxed);

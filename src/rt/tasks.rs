@@ -17,14 +17,14 @@ where
     async_std::task::spawn(Counted { future, alive: Alive::new() });
 }
 
-/// How many tasks of this process have been spawned and not ended: those of connections, of HTTP/2
-/// streams, of upstreams, of listeners, and the clock's. One counts until all it held is dropped.
+/// Number of live tasks of this process: of connections, HTTP/2 streams, upstreams, listeners and the clock. A task counts
+/// until everything it holds is dropped.
 pub fn tasks() -> usize {
     ALIVE.load(Ordering::Acquire)
 }
 
 pin_project! {
-    /// A task's future. It goes before its count does: fields are dropped in this order.
+    /// A task's future. Declared first, so it is dropped before its count.
     struct Counted<F> {
         #[pin]
         future: F,
@@ -40,7 +40,7 @@ impl<F: Future<Output = ()>> Future for Counted<F> {
     }
 }
 
-/// One task. Takes no room in it.
+/// Counts one task; zero-sized.
 struct Alive;
 
 impl Alive {
@@ -52,7 +52,7 @@ impl Alive {
 
 impl Drop for Alive {
     fn drop(&mut self) {
-        // Behind all that the task did, so that who sees the count sees that too.
+        // Release: pairs with the Acquire load in `tasks()`.
         ALIVE.fetch_sub(1, Ordering::Release);
     }
 }

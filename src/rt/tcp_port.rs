@@ -1,8 +1,8 @@
-//! A TCP port that is listened on, and how one process takes it over from another that drains.
+//! Listening on a TCP port, and taking it over from a process that drains.
 //!
-//! While a listener is in service nobody else can have its address. One that leaves sets `SO_REUSEPORT`; only
-//! then can its successor, of the same user, bind beside it. The leaver looks for the successor in the
-//! kernel's table and closes; the successor waits for that, so that from then on all connections are its own.
+//! While a listener is in service no other process can bind its address. A draining process sets `SO_REUSEPORT`; only then
+//! can its successor, of the same user, bind beside it. The old process looks for the successor in the kernel's table and
+//! closes its listener; the successor waits for that, so that from then on all connections are its own.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
@@ -13,8 +13,8 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 
 use super::unsent::address;
 
-/// Connections the kernel completes ahead of us. Above it, clients of a full server wait in their
-/// connect instead of getting an answer; the kernel caps it at `net.core.somaxconn`.
+/// Backlog: connections that the kernel completes before they are accepted. Above it, clients wait in connect(2). Capped at
+/// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
 /// How often a successor looks whether the one that leaves has gone, and how long it waits in between: two
@@ -25,14 +25,14 @@ const PAUSE: Duration = Duration::from_millis(5);
 /// How often one that leaves looks for its successor.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 
-/// Listens on `addr`, beside a listener that leaves if there is one, until that has gone.
+/// Listens on `addr`; waits for a draining listener of that address to close.
 pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     let in_use = match listen(addr, false) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => error,
         result => return result,
     };
     let Ok(listener) = listen(addr, true) else { return Err(in_use) };
-    // What the kernel remembers of earlier successors may have let us beside a listener that stays.
+    // State that the kernel keeps of earlier successors may have allowed binding beside a listener that stays.
     let mut looks = 0;
     while listeners(addr) != Some(1) {
         if looks == MAX_LOOKS {
@@ -45,12 +45,12 @@ pub(super) fn bind(addr: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Lets a successor bind beside `listener`. Where that fails it waits for its end.
+/// Lets a successor bind beside `listener`. If that fails the successor waits for its end.
 pub(super) fn hand_over(listener: &impl std::os::fd::AsFd) {
     let _ = SockRef::from(listener).set_reuse_port(true);
 }
 
-/// How many sockets listen on `addr` or on what takes connections to it; `None` if the table cannot be read.
+/// Number of sockets that listen on `addr` or on a wildcard address for it; `None` if the table cannot be read.
 pub(super) fn listeners(addr: SocketAddr) -> Option<usize> {
     let table = if addr.is_ipv4() { "/proc/self/net/tcp" } else { "/proc/self/net/tcp6" };
     File::open(table).ok().map(|table| count(BufReader::new(table), addr))
@@ -62,7 +62,7 @@ fn count(table: impl BufRead, addr: SocketAddr) -> usize {
     let rows = table.lines().map_while(Result::ok).skip(1).map_while(|line| {
         let mut columns = line.split_ascii_whitespace().skip(1);
         let (local, state) = (columns.next().and_then(address)?, columns.nth(1)?);
-        // They stand before all connections, which may be many.
+        // Listeners come before all connections, which may be many.
         (state == LISTENS).then_some(local)
     });
     let any = |addr: SocketAddr| addr.ip().to_canonical().is_unspecified() || addr.ip().is_unspecified();
@@ -73,7 +73,7 @@ fn count(table: impl BufRead, addr: SocketAddr) -> usize {
 fn listen(addr: SocketAddr, beside: bool) -> io::Result<TcpListener> {
     let kind = Type::STREAM.nonblocking().cloexec();
     let socket = Socket::new(Domain::for_address(addr), kind, Some(Protocol::TCP))?;
-    // A restart must not wait for connections of the last run to leave TIME_WAIT.
+    // A restart must not wait for connections in TIME_WAIT.
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(beside)?;
     if addr.is_ipv6() {

@@ -1,4 +1,4 @@
-//! The path of a Unix socket that is listened on: made, marked as about to be free, and removed.
+//! The path of a listening Unix socket: created, marked while draining, and removed.
 
 use std::fs::{Metadata, Permissions};
 use std::io;
@@ -8,23 +8,22 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-/// Connections the kernel completes ahead of us; it caps them at `net.core.somaxconn`.
+/// Backlog: connections that the kernel completes before they are accepted; capped at `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// The sticky bit, which means nothing on a socket: its listener drains, and whoever comes next may have the
-/// path.
+/// The sticky bit, which has no meaning on a socket: here it marks a draining listener, whose path a successor may take.
 const LEAVING: u32 = 0o1000;
 
-/// A path that a listener of ours was bound to.
+/// A path that a listener of this process was bound to.
 #[derive(Debug)]
 pub(super) struct UnixPath {
     path: PathBuf,
-    /// Device and inode: another process may bind the path anew once we lost it.
+    /// Device and inode, since another process may have bound the path again.
     id: (u64, u64),
 }
 
 impl UnixPath {
-    /// Listens at `path`, with the permission bits `mode` or those that the process's mask leaves.
+    /// Listens at `path`, with the permission bits `mode` or those that the process's umask leaves.
     pub(super) fn bind(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, Self)> {
         let (listener, id) = match listen(path, mode) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
@@ -40,16 +39,16 @@ impl UnixPath {
         &self.path
     }
 
-    /// Whether the path still leads to our socket.
+    /// Whether the path still names this socket.
     pub(super) fn is_ours(&self) -> bool {
         std::fs::symlink_metadata(&self.path).is_ok_and(|meta| id(&meta) == self.id)
     }
 
-    /// Lets the next one who wants the path have it.
+    /// Marks the path as free for a successor.
     pub(super) fn hand_over(&self) {
         let Ok(meta) = std::fs::symlink_metadata(&self.path) else { return };
         if id(&meta) == self.id {
-            // Refused, the next one waits until we have gone, as it would have without.
+            // If this fails, the successor waits until this process has closed.
             let _ = std::fs::set_permissions(&self.path, Permissions::from_mode(meta.mode() | LEAVING));
         }
     }
@@ -58,7 +57,7 @@ impl UnixPath {
 impl Drop for UnixPath {
     fn drop(&mut self) {
         if self.is_ours() {
-            // Somebody may be removing it at the same time; there is nothing else to do about it.
+            // Another process may be removing it at the same time.
             let _ = std::fs::remove_file(&self.path);
         }
     }
@@ -75,7 +74,7 @@ fn listen(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, (u64, u64
         if let Some(mode) = mode {
             std::fs::set_permissions(path, Permissions::from_mode(mode))?;
         }
-        // Until now nobody could connect, whatever the mode was.
+        // Before this no client could connect, whatever the mode.
         socket.listen(BACKLOG)?;
         std::fs::symlink_metadata(path)
     };
@@ -88,7 +87,7 @@ fn listen(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, (u64, u64
     }
 }
 
-/// Removes a socket that nobody listens on any more, or whose listener is leaving; `in_use` if it is neither.
+/// Removes a socket that is no longer listened on, or whose listener drains; otherwise fails with `in_use`.
 fn make_free(path: &Path, in_use: io::Error) -> io::Result<()> {
     let meta = std::fs::symlink_metadata(path)?;
     if !meta.file_type().is_socket() {
@@ -98,7 +97,7 @@ fn make_free(path: &Path, in_use: io::Error) -> io::Result<()> {
     if meta.mode() & LEAVING == 0 && !is_deserted(path)? {
         return Err(in_use);
     }
-    // Another process may have been faster, and must not lose what it made.
+    // Another process may have bound the path meanwhile, and must not lose it.
     match std::fs::symlink_metadata(path) {
         Ok(now) if id(&now) == id(&meta) => std::fs::remove_file(path),
         Ok(_) => Err(in_use),
@@ -107,8 +106,8 @@ fn make_free(path: &Path, in_use: io::Error) -> io::Result<()> {
     }
 }
 
-/// Whether the socket at `path` refuses connections because its process has gone. Never waits: a listener
-/// whose queue is full is one.
+/// Whether the socket at `path` refuses connections because its process is gone. Never waits: a full backlog means that
+/// there is a listener.
 fn is_deserted(path: &Path) -> io::Result<bool> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     let connected = socket.connect(&SockAddr::unix(path)?);

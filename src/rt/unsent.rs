@@ -1,13 +1,12 @@
-//! What the kernel holds for sockets: taken from us, not yet acknowledged by their peers.
+//! Bytes in the kernel's send buffers that peers have not acknowledged.
 //!
-//! The call that tells it of one socket (SIOCOUTQ) cannot be made without unsafe code; the kernel's table of
-//! connections tells it of all. Reading it costs about a millisecond for a thousand connections, so it is
-//! for those who ask now and then.
+//! The ioctl for one socket (SIOCOUTQ) needs unsafe code; the kernel's table of connections has the figure for all. Reading
+//! it takes about a millisecond for a thousand connections: only for occasional use.
 
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Bytes that the kernel holds on connections to `peers`; `None` where its table cannot be read.
+/// Unacknowledged bytes of connections to `peers`; `None` if the kernel's table cannot be read.
 pub fn unsent(peers: &HashSet<SocketAddr>) -> Option<u64> {
     if peers.is_empty() {
         return Some(0);
@@ -35,7 +34,7 @@ fn held(table: &str, peers: &HashSet<SocketAddr>) -> u64 {
     rows.sum()
 }
 
-/// An address as the kernel writes it: 32-bit words in the machine's order, and the port.
+/// Parses an address of the kernel's table: 32-bit words in native byte order, and the port.
 pub(super) fn address(text: &str) -> Option<SocketAddr> {
     let (ip, port) = text.split_once(':')?;
     let word = |at: usize| Some(u32::from_str_radix(ip.get(at..at + 8)?, 16).ok()?.to_ne_bytes());

@@ -1,7 +1,6 @@
-//! TLS on our sockets: rustls, with certificates and keys from PEM files.
+//! TLS: rustls on this runtime's sockets, with certificates and keys from PEM files.
 //!
-//! Knows `rt` and nothing else of the crate. What is spoken inside is HTTP/2 alone (ALPN `h2`), but for a client
-//! that asks for HTTP/1.1.
+//! Imports only `rt` of the crate. The protocol inside is HTTP/2 (ALPN `h2`), or HTTP/1.1 for a client that asks for it.
 
 mod stream;
 
@@ -22,45 +21,44 @@ use crate::rt::{Fresh, Socket};
 
 pub use stream::Stream;
 
-/// The protocol inside, as TLS names it.
+/// The ALPN name of the protocol.
 const ALPN: &[u8] = b"h2";
 
-/// The most bytes of a file in PEM: a bundle of all public authorities has a quarter of a MiB.
+/// Bytes of the largest PEM file; a bundle of all public authorities has about 256 KiB.
 const MAX_FILE: u64 = 16 << 20;
 
 /// A certificate chain and its key, as PEM files.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
-    /// The chain, the own certificate first.
+    /// The chain, starting with the end-entity certificate.
     pub certificate: PathBuf,
     /// The private key: PKCS #8, PKCS #1 or SEC 1.
     pub key: PathBuf,
 }
 
-/// What a server needs to speak TLS.
+/// TLS of a server.
 #[derive(Clone)]
 pub struct ServerTls {
     acceptor: Arc<Fresh<TlsAcceptor>>,
     asks_clients: bool,
 }
 
-/// What a client needs to speak TLS.
+/// TLS of a client.
 #[derive(Clone)]
 pub struct ClientTls(Arc<Fresh<TlsConnector>>);
 
-/// Why TLS cannot be spoken. Says which file is no good.
+/// Why TLS cannot be set up. Says which file cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsError(String);
 
 impl ServerTls {
-    /// A server with this identity. With `clients`, a file of certificates of authorities, only clients are
-    /// heard whose certificates one of these has signed: mutual TLS. Reads files; meant for the start.
+    /// Creates a server with this identity. With `clients`, a file of certificate authorities, clients must have a
+    /// certificate signed by one of them (mutual TLS). Reads files; meant for the start of the program.
     ///
-    /// Files that are replaced hold for who connects later, within a second. A new certificate counts when the key that
-    /// goes with it is there.
+    /// Replaced files are used for new connections within a second; a new certificate once its key is there.
     ///
     /// # Errors
-    /// A file cannot be read or does not hold what it should.
+    /// A file cannot be read, or has other content.
     pub fn new(identity: &Identity, clients: Option<&Path>) -> Result<Self, TlsError> {
         let asks_clients = clients.is_some();
         let (identity, clients) = (identity.clone(), clients.map(Path::to_owned));
@@ -69,27 +67,26 @@ impl ServerTls {
         Ok(Self { acceptor: Arc::new(acceptor), asks_clients })
     }
 
-    /// Whether clients must show a certificate.
+    /// Whether clients must have a certificate.
     pub fn asks_clients(&self) -> bool {
         self.asks_clients
     }
 
-    /// Shakes hands with a client that connected. Has no timeout of its own; dropping it closes the socket.
+    /// Does the handshake with a client. Has no timeout of its own; dropping the future closes the socket.
     ///
     /// # Errors
-    /// The client went away, speaks something else, or shows no certificate that is good enough.
+    /// The client closed the connection, does not speak TLS, or has no valid certificate.
     pub async fn accept(&self, socket: Socket) -> io::Result<Stream> {
         self.acceptor.get().await.accept(socket).await.map(|tls| Stream::tls(tls.into()))
     }
 }
 
 impl ClientTls {
-    /// A client that believes servers whose certificates an authority in `authorities` has signed, and shows
-    /// them its own identity if it has one. Reads files; meant for the start. Files that are replaced hold for later
-    /// connections, within a second.
+    /// Creates a client that trusts the authorities in the file `authorities`, and presents its own identity if it has one.
+    /// Reads files; meant for the start of the program. Replaced files are used for new connections within a second.
     ///
     /// # Errors
-    /// A file cannot be read or does not hold what it should.
+    /// A file cannot be read, or has other content.
     pub fn new(authorities: &Path, identity: Option<&Identity>) -> Result<Self, TlsError> {
         let (authorities, identity) = (authorities.to_owned(), identity.cloned());
         let paths =
@@ -98,11 +95,11 @@ impl ClientTls {
         Ok(Self(Arc::new(connector)))
     }
 
-    /// A client of HTTP/1.1 that believes servers whose certificates an authority in the file `authorities` has
-    /// signed, or without such a file those that the machine believes. Reads files; meant for the start.
+    /// Creates a client of HTTP/1.1 that trusts the authorities in the file `authorities`, or without a file those that the
+    /// machine trusts. Reads files; meant for the start of the program.
     ///
     /// # Errors
-    /// A file cannot be read or does not hold what it should, or the machine believes nobody.
+    /// A file cannot be read or has other content, or the machine trusts no authority.
     pub fn for_http1(authorities: Option<&Path>) -> Result<Self, TlsError> {
         let builder = ClientConfig::builder_with_provider(provider());
         let builder = builder.with_safe_default_protocol_versions().map_err(|error| TlsError::new(&error))?;
@@ -115,10 +112,10 @@ impl ClientTls {
         Ok(Self(Arc::new(Fresh::fixed(TlsConnector::from(Arc::new(config))))))
     }
 
-    /// Shakes hands with the server `host`, a name or an address without brackets.
+    /// Does the handshake with the server `host`, a name or an address without brackets.
     ///
     /// # Errors
-    /// The server's certificate is not believed or is another host's, or the server refuses ours.
+    /// The server's certificate is not trusted or is for another host, or the server refuses the client's.
     pub async fn connect(&self, host: &str, socket: Socket) -> io::Result<Stream> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
@@ -201,9 +198,9 @@ fn authorities(path: &Path) -> Result<RootCertStore, TlsError> {
     Ok(store)
 }
 
-/// Whom the system's own folder of certificates names.
+/// The authorities in the system's certificate folder.
 fn machine_authorities() -> Result<RootCertStore, TlsError> {
-    // The library would open what the variable names and wait there.
+    // The library would open whatever the variable names, and could block on it.
     if let Some(file) = std::env::var_os("SSL_CERT_FILE").map(PathBuf::from)
         && let Err(error) = named_file::open(&file)
         && error.kind() == io::ErrorKind::InvalidInput
@@ -212,7 +209,7 @@ fn machine_authorities() -> Result<RootCertStore, TlsError> {
     }
     let found = rustls_native_certs::load_native_certs();
     let mut store = RootCertStore::empty();
-    // One that cannot be read takes nothing from the others.
+    // A file that cannot be read does not affect the others.
     store.add_parsable_certificates(found.certs);
     if store.is_empty() {
         let why = found.errors.first().map_or("there are none".to_owned(), ToString::to_string);
@@ -305,7 +302,7 @@ mod tests {
         };
         let all = || [shakes(&first), shakes(&second), shakes(&renewed)];
         assert_eq!(all(), [true, false, true]);
-        // The key of the new certificate is not there yet.
+        // The new certificate's key is not there yet.
         write("server.pem", &std::fs::read_to_string(at("second.pem")).unwrap());
         clock.advance(Duration::from_secs(1));
         assert_eq!(all(), [true, false, true]);

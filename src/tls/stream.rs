@@ -1,4 +1,4 @@
-//! A connection with or without TLS, as hyper reads and writes it.
+//! A connection with or without TLS, for hyper.
 
 use std::cell::RefCell;
 use std::io;
@@ -12,16 +12,16 @@ use hyper::rt::ReadBufCursor;
 use crate::rt::Socket;
 
 thread_local! {
-    /// What one read takes at most, one for each thread: hyper's cursor can be filled only by copying.
+    /// The buffer of one read, one per thread: hyper's cursor can be filled only by copying.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into_boxed_slice());
 }
 
 /// A connected stream.
 #[derive(Debug)]
 pub enum Stream {
-    /// As it is.
+    /// Without TLS.
     Plain(Socket),
-    /// Within TLS.
+    /// With TLS.
     Tls(Box<TlsStream<Socket>>),
 }
 
@@ -30,8 +30,8 @@ impl Stream {
         Self::Tls(Box::new(stream))
     }
 
-    /// Reads what is there into `buf`. Within TLS a peer that hangs up without TLS's own farewell is an
-    /// `UnexpectedEof`: somebody on the way may have cut the stream.
+    /// Reads what is available into `buf`. With TLS a close without `close_notify` is an `UnexpectedEof`: the stream may have
+    /// been truncated in transit.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match self {
             Self::Plain(socket) => socket.poll_read_slice(cx, buf),
@@ -51,7 +51,7 @@ impl hyper::rt::Read for Stream {
             Self::Tls(stream) => SCRATCH.with_borrow_mut(|scratch| {
                 let len = buf.remaining().min(scratch.len());
                 let read = match ready!(Pin::new(stream).poll_read(cx, &mut scratch[..len])) {
-                    // Peers that hang up without TLS's own farewell; HTTP/2 has its own end.
+                    // A close without close_notify: HTTP/2 marks its own end.
                     Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
                     read => read?,
                 };

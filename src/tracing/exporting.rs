@@ -1,4 +1,4 @@
-//! The thread that exports: batch after batch, and a word in the log when that fails.
+//! The exporting thread: sends batch after batch, and logs when that fails.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,7 @@ use super::queue::Queue;
 use crate::clock::{Clock, Instant};
 use crate::rt;
 
-/// How long the log is silent about exports that fail.
+/// Shortest time between two log lines about failed exports.
 const QUIET: Duration = Duration::from_secs(60);
 
 pub(super) struct Exporting {
@@ -18,31 +18,31 @@ pub(super) struct Exporting {
     trouble: Trouble,
 }
 
-/// What the log was told of exports that failed.
+/// What was logged about failed exports.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Trouble {
-    /// When it was told last.
+    /// When it was last logged.
     told: Option<Instant>,
-    /// Spans lost since.
+    /// Spans lost since then.
     lost: usize,
-    /// The last export failed.
+    /// Whether the last export failed.
     is_on: bool,
 }
 
-/// What the log is to be told.
+/// What to log.
 #[derive(Debug, PartialEq, Eq)]
-enum Word {
-    /// Exports fail; so many spans were lost since it was said last.
+enum Report {
+    /// Exports fail; spans lost since the last line.
     Fails(usize),
-    /// They do not any more; so many were lost since it was said.
+    /// Exports work again; spans lost since the last line.
     Works(usize),
 }
 
 impl Trouble {
-    fn after(&mut self, spans: usize, taken: bool, now: Instant) -> Option<Word> {
+    fn after(&mut self, spans: usize, taken: bool, now: Instant) -> Option<Report> {
         if taken {
             let was_on = std::mem::take(&mut self.is_on);
-            return was_on.then(|| Word::Works(std::mem::take(&mut self.lost)));
+            return was_on.then(|| Report::Works(std::mem::take(&mut self.lost)));
         }
         self.is_on = true;
         self.lost += spans;
@@ -50,7 +50,7 @@ impl Trouble {
             return None;
         }
         self.told = Some(now);
-        Some(Word::Fails(std::mem::take(&mut self.lost)))
+        Some(Report::Fails(std::mem::take(&mut self.lost)))
     }
 }
 
@@ -59,22 +59,22 @@ impl Exporting {
         Self { exporter, endpoint, clock, trouble: Trouble::default() }
     }
 
-    /// Exports what is in `queue` until that is shut and empty. `id` makes ids for spans.
+    /// Exports from `queue` until it is shut and empty. `id` generates span ids.
     pub(super) fn run(mut self, queue: &Queue, id: impl Fn() -> u64) {
         while let Some(batch) = queue.next() {
             let spans = batch.len();
-            // Anew for each batch: the calendar may be set meanwhile.
+            // For each batch: the system time may be changed meanwhile.
             let moments = Moments::of(&*self.clock);
             let batch = batch.iter().map(|record| moments.span(record, &id)).collect();
             let done = rt::block_on(self.exporter.export(batch));
             queue.sent(done.is_ok());
             let endpoint = self.endpoint.as_str();
             match self.trouble.after(spans, done.is_ok(), self.clock.now()) {
-                Some(Word::Fails(lost)) => {
+                Some(Report::Fails(lost)) => {
                     let error = done.err().unwrap_or_default();
-                    log::warn!(endpoint, lost, error; "spans cannot be exported and are lost; events go on");
+                    log::warn!(endpoint, lost, error; "spans cannot be exported and are lost");
                 }
-                Some(Word::Works(lost)) => log::info!(endpoint, lost; "spans are exported again"),
+                Some(Report::Works(lost)) => log::info!(endpoint, lost; "spans are exported again"),
                 None => {}
             }
         }
@@ -91,14 +91,14 @@ mod tests {
         let mut trouble = Trouble::default();
         let mut after = |spans, taken, seconds| trouble.after(spans, taken, at(seconds));
         assert_eq!(after(1, true, 0), None, "no news");
-        assert_eq!(after(2, false, 1), Some(Word::Fails(2)));
+        assert_eq!(after(2, false, 1), Some(Report::Fails(2)));
         assert_eq!(after(3, false, 2), None);
         assert_eq!(after(4, false, 60), None);
-        assert_eq!(after(5, false, 61), Some(Word::Fails(12)));
+        assert_eq!(after(5, false, 61), Some(Report::Fails(12)));
         assert_eq!(after(6, false, 62), None);
-        assert_eq!(after(7, true, 63), Some(Word::Works(6)));
+        assert_eq!(after(7, true, 63), Some(Report::Works(6)));
         assert_eq!(after(7, true, 64), None);
         assert_eq!(after(8, false, 65), None, "a collector that comes and goes is no reason to say more");
-        assert_eq!(after(9, false, 121), Some(Word::Fails(17)));
+        assert_eq!(after(9, false, 121), Some(Report::Fails(17)));
     }
 }

@@ -1,11 +1,11 @@
-//! Spans of traced events, exported over OTLP. It fails open: nothing here ever waits for a collector.
+//! Spans of traced events, exported over OTLP. Fails open: event streams never wait for a collector.
 //!
-//! Who has a span to tell puts a [`Record`] into the bounded queue of a [`Tracer`]: a lock and a push. A
-//! thread of its own takes batches out, makes spans of them and sends them on; while it cannot, the queue
-//! fills, and what finds no room is dropped and counted.
+//! A span is recorded by pushing a [`Record`] into the bounded queue of a [`Tracer`], under a lock. A thread takes batches
+//! out, turns them into spans and exports them; while it cannot, the queue fills, and records that do not fit are dropped
+//! and counted.
 //!
-//! The queue is ours and not that of the SDK, which drops in silence and wants whole spans where here a few
-//! words will do. `otlp.rs` and `post.rs` are the only files that name OpenTelemetry.
+//! The SDK's own queue is not used: it drops silently, and needs complete spans where a small record suffices. Only
+//! `otlp.rs` and `post.rs` name OpenTelemetry.
 
 mod endpoint;
 mod exporting;
@@ -36,7 +36,7 @@ pub use self::queue::TracingCounts;
 pub use self::record::{Origin, Outcome, Record};
 pub use self::settings::TracingSettings;
 
-/// Takes records of spans, and has them exported. Dropped, it has exported what is there yet, if it can be.
+/// Queues records of spans for export. When dropped it exports the rest, if it can.
 pub struct Tracer {
     endpoint: String,
     queue: Arc<Queue>,
@@ -45,16 +45,16 @@ pub struct Tracer {
     started: Once,
 }
 
-/// Why spans cannot be exported as it is set. Says what to do.
+/// Why spans cannot be exported with these settings. Says what to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracingError(String);
 
 impl Tracer {
-    /// A tracer that exports as `settings` and the environment say. `clock` is the one that records are told
-    /// in. Its thread begins with the first record: where nothing is traced there is none.
+    /// Creates a tracer for `settings` and the environment. `clock` is the clock of records' instants. The exporting thread
+    /// starts with the first record.
     ///
     /// # Errors
-    /// What the environment says cannot be done.
+    /// The environment names no usable collector.
     pub fn new(settings: &TracingSettings, clock: Arc<dyn Clock>) -> Result<Self, TracingError> {
         let endpoint = endpoint::of(settings, |name| std::env::var(name).ok())?;
         let exporter = Exporter::new(&endpoint, settings.service.as_deref())?;
@@ -62,7 +62,7 @@ impl Tracer {
         Ok(Self::of(settings.queue, endpoint, Some(exporting)))
     }
 
-    /// A tracer whose records stay where they are.
+    /// A tracer that exports nothing: records stay in its queue.
     #[cfg(test)]
     pub(crate) fn mute(most: usize) -> Self {
         Self::of(most, String::new(), None)
@@ -78,7 +78,7 @@ impl Tracer {
         }
     }
 
-    /// Has a span exported; counts it as dropped if there is no room. Never waits for a collector.
+    /// Queues a span for export; counts it as dropped if the queue is full. Never waits for a collector.
     pub fn record(&self, record: Record) {
         self.started.call_once(|| self.start());
         self.queue.push(record);
@@ -89,23 +89,23 @@ impl Tracer {
         &self.endpoint
     }
 
-    /// What became of spans so far.
+    /// Counters of spans.
     pub fn counts(&self) -> &TracingCounts {
         &self.queue.counts
     }
 
-    /// Spans that wait for their export, those under way included.
+    /// Spans that wait for export, those being sent included.
     pub fn queued(&self) -> usize {
         self.queue.len()
     }
 
-    /// Deliveries whose acknowledgements are waited for.
+    /// Deliveries that wait for their acknowledgement.
     pub fn open(&self) -> usize {
         self.queue.open()
     }
 
-    /// Takes no more records, and waits at most `most` for those that are there to be exported. How many were
-    /// not, and are dropped. Blocks its thread.
+    /// Refuses further records, and waits at most `most` for the export of the rest. Returns how many were dropped. Blocks
+    /// the thread.
     pub fn close(&self, most: Duration) -> usize {
         self.queue.close(most)
     }
@@ -115,12 +115,12 @@ impl Tracer {
         span_id(&self.rng)
     }
 
-    /// A place among the deliveries that are waited for, if there is one.
+    /// A slot for a delivery that waits for its acknowledgement, if one is free.
     pub(crate) fn place(&self) -> Option<Place> {
         self.queue.place()
     }
 
-    /// Takes out the records that are there.
+    /// Takes all queued records.
     #[cfg(test)]
     pub(crate) fn drain(&self) -> Vec<Record> {
         self.queue.drain()
@@ -137,7 +137,7 @@ impl Tracer {
         });
         if let Err(error) = begun {
             self.queue.run(false);
-            log::warn!(error:%; "no spans are exported: the system does not start a thread");
+            log::warn!(error:%; "cannot start the thread that exports spans");
         }
     }
 }
@@ -162,7 +162,7 @@ impl fmt::Display for TracingError {
 
 impl std::error::Error for TracingError {}
 
-/// An id for a span: never 0, which is none.
+/// A span id: never 0, which is invalid.
 fn span_id(rng: &SplitMix64) -> u64 {
     rng.next_u64().max(1)
 }

@@ -1,6 +1,6 @@
-//! From records to spans as OpenTelemetry has them, and on to its exporter.
+//! Turns records into OpenTelemetry spans, and passes them to its exporter.
 //!
-//! Names and attributes are those of its semantic conventions for messaging; `sluicegate.*` are our own.
+//! Names and attributes follow its semantic conventions for messaging; `sluicegate.*` are additions.
 
 use std::time::{Duration, SystemTime};
 
@@ -15,10 +15,10 @@ use super::post::Post;
 use super::record::{Origin, Outcome, Record};
 use crate::clock::{Clock, Instant};
 
-/// What the service is called if nobody says.
+/// Default name of the service.
 const SERVICE: &str = "sluicegate";
 
-/// Sends spans.
+/// Exports spans.
 #[derive(Debug)]
 pub(super) struct Exporter {
     exporter: SpanExporter,
@@ -26,7 +26,7 @@ pub(super) struct Exporter {
 }
 
 impl Exporter {
-    /// An exporter to `endpoint` for `service`; without one, what the environment says.
+    /// Creates an exporter to `endpoint`. Without `service` the environment names the service.
     ///
     /// The crate reads OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
     pub(super) fn new(endpoint: &str, service: Option<&str>) -> Result<Self, TracingError> {
@@ -42,8 +42,8 @@ impl Exporter {
         Ok(Self { exporter, post })
     }
 
-    /// Sends spans, again for a while if the collector asks for that or cannot be reached. Blocks its thread
-    /// between tries.
+    /// Sends spans; retries for a while if the collector asks for it or cannot be reached. Blocks the thread between
+    /// attempts.
     pub(super) async fn export(&self, batch: Vec<SpanData>) -> Result<(), String> {
         let done = self.exporter.export(batch).await;
         done.map_err(|error| self.post.fault().unwrap_or_else(|| error.to_string()))
@@ -57,20 +57,20 @@ fn resource(service: Option<&str>) -> Resource {
         return builder().with_service_name(service.to_owned()).build();
     }
     let found = builder().build();
-    // What the SDK calls a service without a name.
+    // The SDK's name of a service without a name.
     let is_unknown = found
         .get(&Key::from_static_str("service.name"))
         .is_none_or(|name| name.as_str().starts_with("unknown_service"));
     if is_unknown { builder().with_service_name(SERVICE).build() } else { found }
 }
 
-/// Tells what a clock's instants are in the calendar.
+/// Converts a clock's instants to calendar time.
 pub(super) struct Moments {
     origin: SystemTime,
 }
 
 impl Moments {
-    /// As it is now: a calendar may be set.
+    /// By the current system time, which may be changed later.
     pub(super) fn of(clock: &dyn Clock) -> Self {
         let (calendar, now) = (clock.calendar(), clock.now());
         let since = now - Instant::ZERO;
@@ -122,7 +122,7 @@ impl Moments {
         }
     }
 
-    /// What spans of all kinds have.
+    /// The fields that all spans have.
     fn bare(
         &self,
         origin: &Origin,
@@ -144,7 +144,7 @@ impl Moments {
             parent_span_id: SpanId::from(parent),
             parent_span_is_remote: false,
             span_kind: kind,
-            // Names are to be few: the stream is an attribute.
+            // Names must be few: the stream is an attribute.
             name: format!("{operation} {template}").into(),
             start_time: self.at(origin.born),
             end_time: self.at(origin.born),

@@ -1,6 +1,6 @@
-//! How batches travel: a POST of our own HTTP client, on a connection for each.
+//! Sends batches: a POST over hyper, on a new connection for each.
 //!
-//! A batch a second leaves nothing to keep a connection for, and so none is ever found dead.
+//! At one batch a second, keeping a connection would gain nothing, and a kept one could be dead.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -22,10 +22,10 @@ use opentelemetry_http::{HttpClient, HttpError};
 use crate::clock::{Clock, Sleep};
 use crate::rt::{self, Connect};
 
-/// How long connecting, sending and the answer may take together.
+/// Timeout of connecting, sending and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The most bytes of an answer that are read.
+/// Bytes of an answer that are read at most.
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// Sends batches over HTTP/1.1, without TLS.
@@ -33,7 +33,7 @@ const MAX_ANSWER: usize = 64 * 1024;
 pub(super) struct Post(Arc<Mutex<Option<String>>>);
 
 impl Post {
-    /// Why there was no answer last, if there was none. The exporter does not say.
+    /// Why the last request got no answer; the exporter does not report it.
     pub(super) fn fault(&self) -> Option<String> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
@@ -96,7 +96,7 @@ async fn whole(mut body: Incoming) -> Result<Bytes, HttpError> {
     Ok(bytes.freeze())
 }
 
-/// A body that is there.
+/// A body in memory.
 struct Whole(Bytes);
 
 impl Body for Whole {

@@ -1,4 +1,4 @@
-//! What waits for its export: bounded, and closed in bounded time.
+//! The queue of records to export: bounded, and closed within bounded time.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use super::record::Record;
 
-/// Spans sent at a time: what the SDKs of OpenTelemetry send.
+/// Spans of a batch: the default of OpenTelemetry's SDKs.
 const BATCH: usize = 512;
 
-/// How long a batch is waited for to fill.
+/// How long to wait for a batch to fill.
 const DELAY: Duration = Duration::from_secs(1);
 
-/// Records on their way from those who tell them to the thread that exports.
+/// Records on their way to the exporting thread.
 #[derive(Debug)]
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
-    /// The most records that wait, and the most deliveries that are waited for.
+    /// Largest number of queued records, and of deliveries that wait for their acknowledgement.
     most: usize,
     open: AtomicUsize,
     pub(super) counts: TracingCounts,
@@ -27,16 +27,16 @@ pub(super) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     waiting: VecDeque<Record>,
-    /// Taken out and not yet sent.
+    /// Taken for export and not yet sent.
     sending: usize,
-    /// A thread exports.
+    /// Whether a thread exports.
     running: bool,
     closing: bool,
-    /// Nobody waits for the rest any more.
+    /// Whether the wait for the rest is over.
     abandoned: bool,
 }
 
-/// What became of spans. Sums since the start.
+/// Counters of spans since the start.
 #[derive(Debug, Default)]
 pub struct TracingCounts {
     exported: AtomicU64,
@@ -46,28 +46,28 @@ pub struct TracingCounts {
 }
 
 impl TracingCounts {
-    /// Spans that the collector took.
+    /// Spans that the collector accepted.
     pub fn exported(&self) -> u64 {
         self.exported.load(Ordering::Relaxed)
     }
 
-    /// Spans that found no room in the queue, or were still in it when the time to end was up.
+    /// Spans dropped because the queue was full, or because the shutdown's time was over.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Spans that were sent and not taken.
+    /// Spans that were sent and not accepted.
     pub fn failed(&self) -> u64 {
         self.failed.load(Ordering::Relaxed)
     }
 
-    /// Batches that were not taken.
+    /// Batches that were not accepted.
     pub fn failures(&self) -> u64 {
         self.failures.load(Ordering::Relaxed)
     }
 }
 
-/// A delivery that is waited for, among those that may be. Given back when dropped.
+/// A slot for a delivery that waits for its acknowledgement; released when dropped.
 #[derive(Debug)]
 pub(crate) struct Place(Arc<Queue>);
 
@@ -88,18 +88,18 @@ impl Queue {
         }
     }
 
-    /// Records that wait, those under way included.
+    /// Queued records, those being sent included.
     pub(super) fn len(&self) -> usize {
         let state = self.lock();
         state.waiting.len() + state.sending
     }
 
-    /// Places that are taken.
+    /// Slots in use.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// A place among the deliveries that are waited for, if there is one.
+    /// Takes a slot for a delivery, if one is free.
     pub(super) fn place(self: &Arc<Self>) -> Option<Place> {
         if self.open.fetch_add(1, Ordering::Relaxed) < self.most {
             return Some(Place(Arc::clone(self)));
@@ -108,7 +108,7 @@ impl Queue {
         None
     }
 
-    /// Puts a record in; counts it as dropped if there is no room.
+    /// Queues a record; counts it as dropped if the queue is full.
     pub(super) fn push(&self, record: Record) {
         let mut state = self.lock();
         if state.closing || state.waiting.len() + state.sending >= self.most {
@@ -119,20 +119,20 @@ impl Queue {
         state.waiting.push_back(record);
         let len = state.waiting.len();
         drop(state);
-        // The thread sleeps until there is something, and then until there is a batch.
+        // The thread sleeps until there is a record, and then until there is a batch.
         if len == 1 || len == BATCH {
             self.changed.notify_all();
         }
     }
 
-    /// Takes no more records. What is there is still handed out.
+    /// Refuses further records. Queued ones are still exported.
     pub(super) fn shut(&self) {
         self.lock().closing = true;
         self.changed.notify_all();
     }
 
-    /// The same, and waits at most `most` for what is there to be dealt with; what is not by then is dropped.
-    /// How much that was. Blocks its thread.
+    /// Refuses further records and waits at most `most` for the queued ones; drops the rest and returns their number.
+    /// Blocks the thread.
     pub(super) fn close(&self, most: Duration) -> usize {
         self.shut();
         let (mut state, _) = self
@@ -146,7 +146,7 @@ impl Queue {
         rest
     }
 
-    /// The next batch, when it is full or has waited long enough; `None` when no more come. Blocks its thread.
+    /// The next batch, once it is full or has waited long enough; `None` at the end. Blocks the thread.
     pub(super) fn next(&self) -> Option<Vec<Record>> {
         let state = self
             .changed
@@ -165,11 +165,11 @@ impl Queue {
         Some(batch)
     }
 
-    /// Notes how it went with the batch that was handed out last.
+    /// Notes the result of the last batch.
     pub(super) fn sent(&self, taken: bool) {
         let mut state = self.lock();
         let spans = std::mem::take(&mut state.sending) as u64;
-        // One that nobody waits for any more has been counted.
+        // After the wait was over it has been counted as dropped.
         if state.abandoned {
             return;
         }
@@ -184,7 +184,7 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes out what is there.
+    /// Takes all queued records.
     #[cfg(test)]
     pub(super) fn drain(&self) -> Vec<Record> {
         self.lock().waiting.drain(..).collect()
@@ -253,7 +253,7 @@ mod tests {
         assert_eq!(queue.close(Duration::ZERO), 3);
         assert_eq!((queue.len(), queue.counts.dropped()), (0, 3));
 
-        // A batch under way when time is up: what becomes of it later is not counted again.
+        // A batch being sent when the time is over: its later result is not counted again.
         let queue = Queue::new(BATCH * 2);
         fill(&queue, BATCH as u64 + 1);
         queue.run(true);

@@ -1,17 +1,17 @@
-//! What is known of a traced event, and what became of it: what spans are made of. Pure.
+//! Records of traced events, from which spans are made. Pure.
 
 use std::sync::Arc;
 
 use crate::clock::Instant;
 
-/// A traced event: where it stands in its publisher's trace, and what it is.
+/// A traced event, and its place in the publisher's trace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The trace.
+    /// The trace id.
     pub trace: u128,
-    /// The publisher's span.
+    /// The id of the publisher's span.
     pub parent: u64,
-    /// The span of the publishing, which those of deliveries are below.
+    /// The id of the publish span, the parent of delivery spans.
     pub span: u64,
     /// The path of the route.
     pub route: Arc<str>,
@@ -26,7 +26,7 @@ pub struct Origin {
 }
 
 impl Origin {
-    /// Bytes that it takes.
+    /// Bytes of memory that it uses.
     pub fn cost(&self) -> u64 {
         (size_of::<Self>() + self.stream.len() + self.event.len()) as u64
     }
@@ -35,21 +35,20 @@ impl Origin {
 /// How the delivery of an event to one subscriber ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The subscriber acknowledged it, or without a window its connection took it.
+    /// The subscriber acknowledged it, or without a window its connection sent it.
     Acknowledged,
-    /// It was written, and no acknowledgement came in time, or the subscriber was forgotten before.
+    /// It was written and not acknowledged in time, or the subscriber was forgotten before.
     Unacknowledged,
-    /// It was written, and so many deliveries wait for their acknowledgements already that this one's is not
-    /// waited for.
+    /// It was written; too many deliveries already wait for acknowledgements to wait for this one.
     Written,
-    /// It grew too old.
+    /// It expired.
     Expired,
-    /// The log had no room for it any more.
+    /// The log was full.
     Dropped,
 }
 
 impl Outcome {
-    /// As spans have it.
+    /// Its name in spans.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Acknowledged => "acknowledged",
@@ -66,27 +65,27 @@ impl Outcome {
     }
 }
 
-/// A span that ended.
+/// An ended span.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Record {
     /// An event was published.
     Published {
         /// The event.
         origin: Arc<Origin>,
-        /// When all that publishing does was done.
+        /// When publishing was done.
         end: Instant,
     },
-    /// An event's way to one subscriber.
+    /// The delivery of an event to one subscriber.
     Delivered {
         /// The event.
         origin: Arc<Origin>,
-        /// What the subscriber is called in its own `open` event and in logs.
+        /// The subscriber's name in its `open` event and in logs.
         subscriber: Box<str>,
-        /// When it was written last, and how often; `None` if it never was.
+        /// When it was last written, and how often; `None` if never.
         written: Option<(Instant, u32)>,
-        /// When it was known how it ended.
+        /// When its outcome was known.
         end: Instant,
-        /// How it ended.
+        /// The outcome.
         outcome: Outcome,
     },
 }

@@ -1,7 +1,7 @@
-//! A change of a limit, read from JSON and strict about it.
+//! Reads a change of a limit from JSON, strictly.
 //!
-//! A rate or burst is a number of bytes (a second), or a text with a unit as everywhere. A text of digits
-//! alone is refused: elsewhere it means KiB, and beside numbers that are bytes that is a trap.
+//! A rate or burst is a number of bytes (a second), or a string with a unit as in the configuration. A string of digits
+//! alone is refused: elsewhere it means KiB, which would mislead beside numbers of bytes.
 
 use serde_json::{Map, Number, Value};
 
@@ -9,10 +9,10 @@ use crate::excerpt::excerpt;
 use crate::http::api::{Problem, SHOWN};
 use crate::limit::{Budget, Burst, Rate, UnitError, Weight};
 
-/// The most a number may be: above it not every program reads JSON's numbers exactly (RFC 7493 section 2.2).
+/// The largest number: above it not every program reads JSON numbers exactly (RFC 7493 section 2.2).
 const MOST: u64 = (1 << 53) - 1;
 
-/// What is to be changed; what is `None` stays.
+/// A change of a limit; `None` leaves a value as it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Change {
     rate: Option<Option<Rate>>,
@@ -22,7 +22,7 @@ pub(super) struct Change {
 }
 
 impl Change {
-    /// Reads a change; one of a weight only if the limit has one.
+    /// Reads a change. A weight is accepted only if the limit has one.
     pub(super) fn of(object: &Map<String, Value>, weighted: bool) -> Result<Self, Problem> {
         let mut change = Self::default();
         for (name, value) in object {
@@ -36,7 +36,7 @@ impl Change {
                 }
                 "report_only" => {
                     let known = value.as_bool();
-                    let wrong = || Problem::bad_member(name, "report_only is to be true or false");
+                    let wrong = || Problem::bad_member(name, "report_only must be true or false");
                     change.report_only = Some(known.ok_or_else(wrong)?);
                 }
                 _ => {
@@ -53,7 +53,7 @@ impl Change {
         Ok(change)
     }
 
-    /// The whole limit, what is not said at its default. The rate must be said.
+    /// The complete limit, with defaults for what is missing. The rate is required.
     pub(super) fn replaces(&self) -> Result<Budget, Problem> {
         if self.rate.is_none() {
             let detail = "rate is missing; \"off\" is unlimited. PATCH changes a part and leaves the rest";
@@ -62,7 +62,7 @@ impl Change {
         Ok(self.changes(Budget::default()))
     }
 
-    /// `old` with the changes.
+    /// Applies the change to `old`.
     pub(super) fn changes(&self, old: Budget) -> Budget {
         Budget {
             rate: self.rate.unwrap_or(old.rate),
@@ -114,11 +114,11 @@ fn burst(value: &Value) -> Result<u64, Problem> {
 
 fn weight(value: &Value) -> Result<Weight, Problem> {
     let number = value.as_number().and_then(whole).and_then(|number| u16::try_from(number).ok());
-    let wrong = || Problem::bad_member("weight", format!("a weight is a number from 1 to {}", u16::MAX));
+    let wrong = || Problem::bad_member("weight", format!("a weight must be a number from 1 to {}", u16::MAX));
     number.and_then(Weight::new).ok_or_else(wrong)
 }
 
-/// A whole number that every program reads alike; `1.0` is one to JSON Schema, and so it is here.
+/// A whole number that every program reads exactly. `1.0` is one, as in JSON Schema.
 fn whole(number: &Number) -> Option<u64> {
     let float =
         || number.as_f64().filter(|float| float.fract() == 0.0 && (0.0..=MOST as f64).contains(float));

@@ -1,4 +1,4 @@
-//! The live connections, and what holds their transfers.
+//! Live connections, and what limits their transfers.
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const MAX_TRANSFERS: usize = 1000;
 #[derive(Serialize)]
 struct Page {
     connections: Vec<Connection>,
-    /// What `after` is for the next page.
+    /// The `after` of the next page.
     next: Option<u64>,
 }
 
@@ -61,7 +61,7 @@ struct Transfer {
     held: Holding,
 }
 
-/// What holds it, and until when.
+/// What holds a transfer, and until when.
 #[derive(Serialize)]
 struct Holding {
     held_by: String,
@@ -71,9 +71,9 @@ struct Holding {
     next_send_is_estimate: bool,
 }
 
-/// The connections behind `after`.
+/// A page of connections after `after`.
 pub(super) fn page(server: &Handle, after: u64, most: usize) -> Response<Content> {
-    // One more tells whether there is a next page.
+    // One more shows whether there is a next page.
     let mut reports = server.connections_after(after, most + 1, MAX_TRANSFERS);
     let transfers: usize = reports.iter().map(|report| report.transfers.len()).sum();
     let more = reports.len() > most || transfers >= MAX_TRANSFERS;
@@ -175,7 +175,7 @@ fn shown(held: Option<&Held>, limit: Option<Name>, now: Instant) -> Holding {
     }
 }
 
-/// To the next whole millisecond: who waits so long finds it over.
+/// Rounded up to a whole millisecond.
 fn round_up(duration: Duration) -> Duration {
     duration + Duration::from_nanos(999_999)
 }

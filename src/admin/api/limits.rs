@@ -1,4 +1,4 @@
-//! The limits: each has an address, is told in the same words, and is changed in the same way.
+//! Limits: each has a path, one representation, and the same methods.
 
 use std::fmt;
 
@@ -15,20 +15,20 @@ use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::limit::{Budget, Limit, Passed, Rate, RateOrOff};
 
-/// What is escaped in a segment of a path: all that is not unreserved (RFC 3986 section 2.3), but for the
-/// colons of IPv6 addresses.
+/// Percent-encoded in a path segment: everything but unreserved characters (RFC 3986 section 2.3) and the colons of IPv6
+/// addresses.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
-/// Which limit is meant.
+/// The name of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     Server,
-    /// Of each client that has none of its own.
+    /// Of each client without a limit of its own.
     Client,
     Connection,
     /// Of one client.
     Own(ClientKey),
-    /// Of a route's responses: of each, of all together, of all to one client.
+    /// Of a route: of each response, of all together, or of all to one client.
     Route(String, Part),
 }
 
@@ -51,7 +51,7 @@ impl Part {
     }
 }
 
-/// The address of the limit.
+/// The path of the limit.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -68,15 +68,15 @@ impl fmt::Display for Name {
     }
 }
 
-/// What is told of a limit.
+/// The representation of a limit.
 #[derive(Serialize)]
 pub(super) struct Told {
     href: String,
-    /// What it limits, in the words of `held_by`.
+    /// What it limits, by the names of `held_by`.
     kind: &'static str,
     route: Option<String>,
     client: Option<String>,
-    /// Of a client: whether it has this limit of its own.
+    /// For a client: whether this limit is its own.
     own: Option<bool>,
     rate: Option<u64>,
     burst: u64,
@@ -89,7 +89,7 @@ pub(super) struct Told {
 
 #[derive(Serialize)]
 struct List {
-    /// By what clients are told apart.
+    /// What identifies a client.
     client_key: String,
     limits: Vec<Told>,
 }
@@ -100,7 +100,7 @@ struct Page {
     next: Option<String>,
 }
 
-/// The client a segment of a path means: by its address, `local`, or the fingerprint of a key that is known.
+/// The client of a path segment: an address, `local`, or the fingerprint of a known key.
 pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Problem> {
     if text == "local" {
         return Ok(ClientKey::Local);
@@ -111,13 +111,13 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
     }
     let known = text.starts_with("key-").then(|| server.budgets().clients().find(text)).flatten();
     known.ok_or_else(|| {
-        let detail = "No such client: write an address (of IPv6, any in its /64), \"local\" for those of Unix \
-                      sockets, or the key-… of a client that was seen lately.";
+        let detail = "No such client: write an address (for IPv6 any in its /64), \"local\" for clients of Unix \
+                      sockets, or the key-… of a client that was seen recently.";
         Problem::new(StatusCode::NOT_FOUND, detail)
     })
 }
 
-/// All limits but those that single clients have of their own.
+/// All limits except those of single clients.
 pub(super) fn list(server: &Handle) -> Response<Content> {
     let mut limits: Vec<Told> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
@@ -129,7 +129,7 @@ pub(super) fn list(server: &Handle) -> Response<Content> {
     json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
 }
 
-/// The limits that single clients have of their own, in the order of their names.
+/// A page of the limits of single clients, in the order of their names.
 pub(super) fn page(server: &Handle, after: &str, most: usize) -> Response<Content> {
     let mut own: Vec<(String, ClientKey)> = (server.budgets().clients().own().into_iter())
         .map(|(key, _)| (key.to_string(), key))
@@ -142,12 +142,12 @@ pub(super) fn page(server: &Handle, after: &str, most: usize) -> Response<Conten
     json(StatusCode::OK, &Page { limits, next })
 }
 
-/// What is told of one limit.
+/// One limit.
 pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
     told(server, name).map(|told| json(StatusCode::OK, &told)).ok_or_else(no_route)
 }
 
-/// Changes a limit, of all streams that run under it.
+/// Changes a limit, also for streams under way.
 pub(super) fn change(
     server: &Handle,
     name: &Name,
@@ -166,7 +166,7 @@ pub(super) fn change(
     one(server, name)
 }
 
-/// Takes a client's own limit away: it has what the others have.
+/// Removes a client's own limit: the limit of all clients applies again.
 pub(super) fn remove(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
     set(server, name, None)?;
     let mut response = written(StatusCode::NO_CONTENT, "");
@@ -174,7 +174,7 @@ pub(super) fn remove(server: &Handle, name: &Name) -> Result<Response<Content>, 
     Ok(crate::http::answer::without_content(response))
 }
 
-/// Whether a share beside others of its kind can be set.
+/// Whether the limit has a weight.
 pub(super) fn is_weighted(name: &Name) -> bool {
     matches!(name, Name::Client | Name::Own(_) | Name::Route(_, Part::Client))
 }
@@ -205,7 +205,7 @@ fn budget(server: &Handle, name: &Name) -> Option<Budget> {
     })
 }
 
-/// Sets a limit; `None` is for a client's own.
+/// Sets a limit.
 fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Problem> {
     let budgets = server.budgets();
     let new = budget.unwrap_or_default();
@@ -214,7 +214,8 @@ fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Probl
         Name::Client => budgets.clients().set(new),
         Name::Connection => budgets.connection().set(new),
         Name::Own(key) => budgets.clients().set_own(key, budget).map_err(|_| {
-            let detail = format!("{} clients have a limit of their own, as many as may.", Clients::MAX_OWN);
+            let detail =
+                format!("The limit of {} clients with limits of their own is reached.", Clients::MAX_OWN);
             Problem::new(StatusCode::CONFLICT, detail)
         })?,
         Name::Route(path, part) => {

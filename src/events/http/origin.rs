@@ -1,4 +1,4 @@
-//! Pages of other origins: which may read the streams (the Fetch standard's CORS protocol).
+//! CORS (the Fetch standard): which origins' web pages may use the streams.
 
 use http::header::{
     ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
@@ -10,25 +10,25 @@ use http::{HeaderName, HeaderValue, Response, StatusCode, Uri};
 use crate::http::answer;
 use crate::http::content::Content;
 
-/// What pages of other origins may send beside what every page may.
+/// Fields that pages of other origins may send, beside those that CORS always allows.
 const FIELDS: [&str; 5] = ["authorization", "cache-control", "content-type", "last-event-id", "traceparent"];
 
-/// Fields that a page may ask for beside these, and bytes of their names.
+/// Further fields that a page may request, and bytes of their names.
 const MAX_ASKED: usize = 32;
 const MAX_ASKED_BYTES: usize = 1024;
 
-/// Where a request says it comes from.
+/// The origin of a request.
 pub(super) struct Origins {
-    /// The origins that may use the streams beside our own.
+    /// The configured origins.
     has_any: bool,
     from: From,
 }
 
 enum From {
-    /// No page of another origin: from a program, or a page of ours.
+    /// From a program, or from a page of the same origin.
     Own,
     Listed(HeaderValue),
-    /// Another one, and any may.
+    /// Another origin, and any is allowed.
     Any,
     Foreign,
 }
@@ -52,8 +52,8 @@ impl Origins {
         !matches!(self.from, From::Foreign)
     }
 
-    /// Says in an answer's head who may read it. Only an origin that is named may have been sent with
-    /// credentials: browsers take no others for `*`, and no page that nobody named shall use its visitor's.
+    /// Sets the fields that let the origin read the answer. Credentials are allowed only for configured origins, not for
+    /// `*`.
     pub(super) fn mark(&self, headers: &mut HeaderMap) {
         if self.has_any {
             headers.append(VARY, HeaderValue::from_static("origin"));
@@ -71,7 +71,7 @@ impl Origins {
         headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, exposed);
     }
 
-    /// The answer to OPTIONS: what an address can do, and a page of another origin may ask.
+    /// The answer to OPTIONS: allowed methods, and for a page of another origin the preflight fields.
     pub(super) fn preflight(&self, allowed: &'static str, asked: &HeaderMap) -> Response<Content> {
         let mut response = answer::empty(StatusCode::NO_CONTENT);
         let headers = response.headers_mut();
@@ -87,7 +87,7 @@ impl Origins {
     }
 }
 
-/// The fields that a page may send: ours, and what it asks for, but for what proxies tell of a request.
+/// The fields that a page may send: the known ones, and those it requests except for proxies' fields.
 fn fields(asked: &HeaderMap) -> String {
     let mut fields = FIELDS.map(str::to_owned).to_vec();
     let lines = asked.get_all(ACCESS_CONTROL_REQUEST_HEADERS).iter();
@@ -105,17 +105,17 @@ fn fields(asked: &HeaderMap) -> String {
     fields.join(", ")
 }
 
-/// Whether a field tells what a proxy knows of a request, or concerns its connection: no page has such.
+/// Whether a field is a proxy's or concerns the connection: pages have no use for these.
 fn is_proxys(name: &HeaderName) -> bool {
-    // Some backends take one for the other.
+    // Some backends treat `_` and `-` alike.
     let name = &*name.as_str().replace('_', "-");
     ["x-forwarded", "x-real-ip", "proxy-", "sec-"].iter().any(|start| name.starts_with(start))
         || ["forwarded", "via", "host", "origin", "connection", "te", "upgrade"].contains(&name)
 }
 
-/// Whether a page's origin is the host it asks. The scheme may differ: TLS may end before us.
+/// Whether a page's origin is the request's host. The scheme may differ, since TLS may end at a proxy.
 fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
-    // HTTP/2 has the host in the address.
+    // In HTTP/2 the host is in the URI.
     let host = headers.get(HOST).and_then(|host| host.to_str().ok());
     let host = host.or(uri.authority().map(|authority| authority.as_str()));
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);

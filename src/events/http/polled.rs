@@ -1,4 +1,4 @@
-//! The text of an answer to a poll, made piece by piece: a client that reads none of it holds none of it.
+//! The answer to a poll, encoded piece by piece as it is read, so that a client that does not read holds no memory.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,20 +12,20 @@ use crate::events::queue::Gap;
 use crate::events::stream::Polled;
 use crate::generator::Generator;
 
-/// Data of so many bytes is made a text at once, whose length is told: 16 KiB.
+/// Up to this many bytes of data are encoded at once, with a Content-Length: 16 KiB.
 const SHORT: u64 = 16 * 1024;
 
-/// What stands before the events.
+/// The text before the events.
 const BEGIN: &[u8] = b"{\"events\":[";
 
 /// `{"events":[…],"last_id":…}` and a line feed.
 pub(super) struct PolledText {
-    /// `None` once it has gone.
+    /// `None` once it was sent.
     begin: Option<&'static [u8]>,
     events: VecDeque<Arc<Event>>,
-    /// What stands behind the events; `None` once it has gone.
+    /// The text after the events; `None` once it was sent.
     end: Option<Vec<u8>>,
-    /// Bytes of data yet to go; escapes make more of them.
+    /// Bytes of data left; escapes add to them.
     left: u64,
 }
 
@@ -75,7 +75,7 @@ impl PolledText {
         Some(text)
     }
 
-    /// Appends the next piece to `text` if it fits into `room`, or there is no text yet. Whether it did.
+    /// Appends the next piece to `text` if it fits into `room` or `text` is empty. Returns whether it did.
     fn append(&mut self, text: &mut Vec<u8>, room: usize) -> bool {
         let fits = |len: usize| text.is_empty() || text.len() + len <= room;
         if let Some(begin) = self.begin.take() {
@@ -118,11 +118,11 @@ fn write_event(event: &Event, is_last: bool, to: &mut Vec<u8>) {
     let text = EventText {
         id: &event.id,
         r#type: event.kind.as_deref(),
-        // It was a text when it was published.
+        // It was a string when it was published.
         data: std::str::from_utf8(&event.data).unwrap_or_default(),
         traceparent: event.trace.map(|trace| trace.to_string()),
     };
-    // Memory refuses no bytes, and texts can be written.
+    // Writing strings to memory cannot fail.
     let _ = serde_json::to_writer(&mut *to, &text);
     if !is_last {
         to.push(b',');

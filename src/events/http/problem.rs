@@ -30,7 +30,7 @@ impl Problem {
     }
 
     pub(super) fn bad_stream_name() -> Self {
-        let max = StreamName::MOST;
+        let max = StreamName::MAX_LEN;
         Self::bad_request(format!("A stream's name has 1 to {max} characters: letters, digits and -._~."))
             .with_code("bad_stream")
     }
