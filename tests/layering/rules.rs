@@ -98,9 +98,9 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
     },
     Rule {
-        name: "only the admin API, its client in cli/ and the streams of events speak JSON",
+        name: "only the admin API, its client in cli, the streams of events and what both share speak JSON",
         check: |source| {
-            let speaks = ["admin/api/", "cli/", "events/"].iter().any(|room| source.is_in(room));
+            let speaks = ["admin/api/", "cli/", "events/", "http/api/"].iter().any(|room| source.is_in(room));
             (!speaks).then(|| any_word(source, &["serde_json"]))?
         },
         broken_by: &[("admin/answer.rs", "fn f(v: serde_json::Value) {}")],

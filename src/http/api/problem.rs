@@ -18,10 +18,10 @@ pub(crate) struct Problem {
     status: StatusCode,
     #[serde(skip_serializing_if = "Option::is_none")]
     code: Option<&'static str>,
-    detail: String,
+    detail: Box<str>,
     /// The member of the content that is wrong, as a JSON pointer in a URI fragment (RFC 6901 section 6).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pointer: Option<String>,
+    pointer: Option<Box<str>>,
     /// Fields of the answer, beside those that every problem has.
     #[serde(skip)]
     fields: Vec<(HeaderName, HeaderValue)>,
@@ -34,7 +34,7 @@ impl Problem {
             title: status.canonical_reason().unwrap_or("Problem"),
             status,
             code: None,
-            detail: detail.into(),
+            detail: detail.into().into_boxed_str(),
             pointer: None,
             fields: Vec::new(),
         }
@@ -48,7 +48,10 @@ impl Problem {
     /// 422: the member `name` of the content has a value it cannot have.
     pub(crate) fn bad_member(name: &str, detail: impl Into<String>) -> Self {
         let pointer = format!("#/{}", name.replace('~', "~0").replace('/', "~1"));
-        Self { pointer: Some(pointer), ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail) }
+        Self {
+            pointer: Some(pointer.into_boxed_str()),
+            ..Self::new(StatusCode::UNPROCESSABLE_ENTITY, detail)
+        }
     }
 
     /// 405: the resource has only the methods in `allow`.
