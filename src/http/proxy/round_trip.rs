@@ -9,11 +9,11 @@ use bytes::Buf;
 use http::response::Parts;
 use hyper::ext::ReasonPhrase;
 
+use super::ProxySource;
 use super::connection::Connection;
 use super::request_body::Progress;
 use super::response;
 use super::upload::{Upload, UploadError};
-use super::ProxySource;
 use crate::http::interim::Interim;
 use crate::http1::{Head, HeadError, HeadScan, Malformed, is_interim, read_head};
 
