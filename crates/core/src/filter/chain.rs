@@ -18,9 +18,8 @@ pub enum Step {
     /// Step again at this instant; sooner only if [`Chain::wants_input`] was satisfied, or to see
     /// whether a live limit changed.
     Sleep(Instant),
-    /// Read this slice, or its beginning, hand the bytes to [`Chain::supply`], and step again. What is
-    /// due earlier than a slow read ends is known by [`Chain::due`]: stepping in between is allowed, and
-    /// asks for the same slice again.
+    /// Read this slice, or its beginning, pass the bytes to [`Chain::supply`], and step again. Stepping earlier, at
+    /// [`Chain::due`], is allowed while a read is slow, and asks for the same slice again.
     Read(FileSlice),
     /// The end of the stream has been put out, or an error mark has: nothing follows.
     Done,
@@ -29,7 +28,6 @@ pub enum Step {
 /// Filters in a row, each with a holding brigade before it.
 ///
 /// ```
-/// use bytes::Bytes;
 /// use sluicegate_core::brigade::{Brigade, Bucket};
 /// use sluicegate_core::clock::Instant;
 /// use sluicegate_core::filter::{Chain, Count, Counts, RateFilter, Step};
@@ -39,11 +37,9 @@ pub enum Step {
 /// let mut chain = Chain::new()
 ///     .then(Count::new(counts.clone()))
 ///     .then(RateFilter::new(Limit::new(Rate::or_unlimited(5_000))));
-/// let mut out = Brigade::new();
+/// chain.input().extend([Bucket::Data(vec![7; 2_500].into()), Bucket::Eos]);
 ///
-/// chain.input().extend([Bucket::Data(Bytes::from_static(&[7; 2_500])), Bucket::Eos]);
-/// let mut timeline = Vec::new();
-/// let mut now = Instant::ZERO;
+/// let (mut now, mut out, mut timeline) = (Instant::ZERO, Brigade::new(), Vec::new());
 /// loop {
 ///     match chain.step(now, &mut out)? {
 ///         Step::Output => {
@@ -90,8 +86,7 @@ enum State {
     Idle,
     /// Its output was full: to be called when there is room, whatever its input holds.
     Full,
-    /// To be called at the instant, whatever its input holds, and in each step before: a live limit may
-    /// have changed.
+    /// To be called at the instant and in each step before (a live limit may change), whatever its input holds.
     Asleep(Instant),
     /// It ended, or what ended the stream passed it. So are all links before it.
     Done,
