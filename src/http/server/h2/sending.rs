@@ -1,7 +1,7 @@
 //! The content of one response on its way to a stream of HTTP/2.
 //!
-//! The body is asked only while the stream's window is open, for about as much as that takes: of a stream that is
-//! stalled neither the source is read nor a coder made. Window that was reserved for a body that waits is given
+//! The body is asked only while the stream's window is open, for about as much as that takes, and for one byte when it
+//! has shut: of a stream that never had any, neither the source is read nor a coder made. Window that was reserved for a body that waits is given
 //! back, so that a paced stream does not keep it from its neighbours.
 
 use std::future::Future;
@@ -49,6 +49,8 @@ pub(super) struct Sending {
     charge: Option<StreamCharge>,
     /// The window that was open when this was looked at last, before the body was asked.
     room: usize,
+    /// Some content was handed to the framing. Before that a stream without window does not touch its source.
+    has_begun: bool,
     /// The content broke off.
     is_failed: bool,
 }
@@ -58,7 +60,17 @@ impl Sending {
         let patience = Patience::new(connection);
         body.watched_by(patience.watch());
         let held = StreamHeld::new(&connection.sink);
-        Self { stream, body, held, patience, chunk: Bytes::new(), charge: None, room: 0, is_failed: false }
+        Self {
+            stream,
+            body,
+            held,
+            patience,
+            chunk: Bytes::new(),
+            charge: None,
+            room: 0,
+            has_begun: false,
+            is_failed: false,
+        }
     }
 
     /// Goes on until something is waited for. `Pending` has this task woken by a reset too.
@@ -85,16 +97,26 @@ impl Sending {
             return self.poll_gone(cx);
         }
         if self.room == 0 {
-            match ready!(self.poll_room(cx, FRAME)) {
-                Some(room) => self.room = room,
-                None => return Poll::Ready(Some(End::Gone)),
+            match self.poll_room(cx, FRAME) {
+                Poll::Ready(Some(room)) => self.room = room,
+                Poll::Ready(None) => return Poll::Ready(Some(End::Gone)),
+                // An end or a failure needs no window: once the client has been sent all, one byte ahead finds
+                // it out.
+                Poll::Pending if self.has_begun && self.held.poll_empty(cx).is_ready() => {}
+                Poll::Pending => return Poll::Pending,
             }
         }
-        let most = if is_crowded { CROWDED_CHUNK } else { (self.room as u64).max(MIN_CHUNK) };
+        let most = match self.room {
+            0 => 1,
+            _ if is_crowded => CROWDED_CHUNK,
+            room => (room as u64).max(MIN_CHUNK),
+        };
         let Poll::Ready(frame) = self.body.poll_chunk(cx, most) else {
-            // The client has taken all there is.
-            self.patience.end();
-            self.stream.reserve_capacity(0);
+            if self.room > 0 {
+                // The client has taken all there is.
+                self.patience.end();
+                self.stream.reserve_capacity(0);
+            }
             return self.poll_gone(cx);
         };
         self.room = 0;
@@ -116,7 +138,7 @@ impl Sending {
 
     /// Waits for window, then hands a piece of the chunk to the framing.
     fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Option<End>> {
-        let Some(room) = ready!(self.poll_room(cx, self.chunk.len().min(FRAME))) else {
+        let Some(room) = ready!(self.poll_room(cx, FRAME)) else {
             return Poll::Ready(Some(End::Gone));
         };
         let len = room.min(self.chunk.len());
@@ -129,6 +151,7 @@ impl Sending {
             (None, false)
         };
         let end = self.send(Piece::new(bytes, charge), is_last);
+        self.has_begun = true;
         self.body.sent(len as u64);
         self.patience.took(len as u64);
         Poll::Ready(end)
