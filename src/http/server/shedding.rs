@@ -125,10 +125,11 @@ impl Shared {
         for (client, bytes, connection) in holding {
             if let Some(held) = held.get_mut(&client)
                 && is_above_share(*held, clients, most)
-                && connection.end_if_idle()
+                && connection.idle_since().is_some()
             {
+                // One that was asked to end before is about to: in its place no other needs to.
                 *held -= bytes.min(*held);
-                ended += 1;
+                ended += usize::from(connection.end_if_idle());
             }
         }
         if ended > 0 {
