@@ -184,6 +184,26 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
+/// A grant from before a limit was lowered is not extended past the lease in which more than the limit may be spent.
+#[test]
+fn a_grant_that_is_older_than_a_lowered_limit_counts_against_it_when_it_is_extended() {
+    let beat = |client, weight| Event::Beat { client, wants: None, weight, heard: false };
+    let mut world = World::new();
+    for event in [
+        beat(3, 1),
+        Event::Recreate(126),
+        beat(0, 1),
+        Event::Recreate(35),
+        Event::Pass(1),
+        beat(0, 3),
+        beat(3, 2),
+        Event::Pass(29_999),
+    ] {
+        world.happen(&event);
+        world.check();
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

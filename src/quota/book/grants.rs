@@ -81,10 +81,17 @@ impl Grants {
         }
     }
 
-    /// Adds a grant, with the highest version and a lease that ends no earlier than the others.
+    /// Adds a grant, with the highest version and a lease that ends no earlier than the others. If there are as many as
+    /// are kept, the last two count as one at the higher rate until the later end: more than is spent, never less.
     pub(super) fn push(&mut self, grant: Grant) {
         while self.0.back().is_some_and(|last| last.rate <= grant.rate) {
             self.0.pop_back();
+        }
+        if self.0.len() >= MOST
+            && let Some(last) = self.0.pop_back()
+            && let Some(before) = self.0.back_mut()
+        {
+            (before.version, before.until) = (last.version, last.until);
         }
         self.0.push_back(grant);
     }
@@ -155,5 +162,10 @@ mod tests {
             grants.push(Grant { rate: 100 - n, version: n, until: at(n) });
         }
         assert!(!grants.can_shrink());
+        grants.push(Grant { rate: 10, version: 99, until: at(99) });
+        let last = [(94, 7, 7), (10, 99, 99)];
+        let kept: Vec<_> = grants.0.iter().map(|grant| (grant.rate, grant.version, grant.until)).collect();
+        assert_eq!(kept.len(), MOST);
+        assert_eq!(kept[MOST - 2..], last.map(|(rate, version, until)| (rate, version, at(until))));
     }
 }

@@ -156,7 +156,10 @@ impl Resource {
         };
         self.claims_short = learning && (self.claims_short || wished > allowed);
         let rate = wished.min(allowed);
-        match holding.grants.newest() {
+        // One from before the limit was lowered is not extended: then it would outlive the lease in which more than the
+        // limit may be spent, and `recent` would lack it.
+        let is_recent = |grant: &Grant| grant.version >= self.lowered_at;
+        match holding.grants.newest().filter(is_recent) {
             Some(newest) if newest.rate == rate || (rate < newest.rate && !holding.grants.can_shrink()) => {
                 self.change(client, |holding| holding.grants.renew(until));
             }
