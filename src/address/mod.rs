@@ -1,7 +1,7 @@
 //! Addresses as people write them: where to listen, hosts with ports, URLs and networks.
 //!
 //! Pure, and imports nothing else of the crate but [`excerpt`](crate::excerpt). The URLs of backends, collectors, quota
-//! servers and probed servers are each an [`HttpUrl`] with rules of their own.
+//! servers and probed servers are each an `HttpUrl` with rules of their own.
 
 mod host_port;
 mod listen;

@@ -1,7 +1,7 @@
 //! Puts a pace on anything that is read or written: below the nodes of a tree of budgets.
 //!
-//! [`Throttle`] wraps an [`AsyncRead`](futures_lite::io::AsyncRead), an
-//! [`AsyncWrite`](futures_lite::io::AsyncWrite) or both, and a [`std::io::Read`] or [`std::io::Write`] for
+//! [`Throttle`] wraps an [`AsyncRead`](futures_io::AsyncRead), an
+//! [`AsyncWrite`](futures_io::AsyncWrite) or both, and a [`std::io::Read`] or [`std::io::Write`] for
 //! blocking code; [`Incoming`] wraps a listener, [`Paced`] an HTTP body. The limits are
 //! [nodes](crate::budget::Node): handles to be cloned, set while bytes run, and read. A stream is bounded by
 //! its node and by every node above that.
