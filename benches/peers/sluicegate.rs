@@ -9,7 +9,8 @@ pub fn args(setup: &Setup<'_>, place: &Place<'_>) -> Vec<String> {
     };
     let listen = format!("127.0.0.1:{}", place.port);
     let rate = setup.kib_per_second.map_or("off".to_owned(), |rate| rate.to_string());
-    let most = (setup.connections + 16).to_string();
+    // All come from one address, which gets 7/8 of the places at most.
+    let most = (2 * setup.connections + 16).to_string();
     [command, &source, "--listen", &listen, "--rate", &rate, "--max-connections", &most]
         .map(str::to_owned)
         .to_vec()

@@ -31,7 +31,8 @@ impl Server {
     /// Starts one of the site's folder, unpaced, for so many slow readers, with further `flags`.
     pub fn start(site: &Site, readers: usize, flags: &[&str]) -> Outcome<Self> {
         let folder = site.folder().to_string_lossy();
-        let most = (readers + 64).to_string();
+        // All come from one address, which gets 7/8 of the places at most.
+        let most = (2 * readers + 64).to_string();
         let args = [
             "serve",
             &folder,

@@ -69,7 +69,8 @@ impl Running {
         let connections = load.map_or(1, |load| load.streams);
         let folder = site.folder().to_string_lossy().into_owned();
         let sluicegate = |command: &str, source: String, limit: &str, rate: &str| {
-            let max = (connections + 16).to_string();
+            // All come from one address, which gets 7/8 of the places at most.
+            let max = (2 * connections + 16).to_string();
             let args = [command, &source, "--listen", "127.0.0.1:0", limit, rate, "--max-connections", &max];
             Process::program(&site.sluicegate, &args.map(str::to_owned), false)
         };
