@@ -3,29 +3,11 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-fn sluicegate(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()
-}
-
-/// The output on standard output of a command that must go well and be quiet otherwise.
-fn prints(args: &[&str]) -> String {
-    let output = sluicegate(args);
-    assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
-    assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-/// The message of a command that must end with `code` and print nothing else.
-fn fails(code: i32, args: &[&str]) -> String {
-    let output = sluicegate(args);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
-    assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
+use crate::typed::{fails, prints, sluicegate};
 
 /// A folder with the example in `config/` and the `site/` it serves beside it.
 fn workplace() -> tempfile::TempDir {

@@ -2,30 +2,13 @@
 
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
 
 use serde_json::Value;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use testkit::watched::{TOKEN, Watched, folder};
 
-fn sluicegate(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()
-}
-
-fn prints(args: &[&str]) -> String {
-    let output = sluicegate(args);
-    assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
-    assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn fails(code: i32, args: &[&str]) -> String {
-    let output = sluicegate(args);
-    assert_eq!(output.status.code(), Some(code), "{args:?}: {output:?}");
-    assert!(output.stdout.is_empty(), "{args:?}: {output:?}");
-    String::from_utf8(output.stderr).unwrap()
-}
+use crate::typed::{fails, prints};
 
 /// A line of a table, its cells one space apart.
 fn line(table: &str, begins: &str) -> String {

@@ -19,3 +19,4 @@ mod spans;
 mod stalled;
 mod starts;
 mod streams;
+mod typed;

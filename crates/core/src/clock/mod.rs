@@ -8,6 +8,8 @@ mod manual;
 mod punctual;
 mod sleep;
 mod system;
+#[cfg(test)]
+mod wake_count;
 mod wake_task;
 mod wheel;
 

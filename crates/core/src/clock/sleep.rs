@@ -93,23 +93,14 @@ impl Drop for Sleep {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Wake, Waker};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::clock::wake_count::WakeCount;
+    use std::task::Waker;
 
     /// A clock, a sleep of 200 ms on it, and a count of its wake-ups.
     struct Scene {
         clock: Arc<ManualClock>,
         sleep: Sleep,
-        woken: Arc<Count>,
+        woken: Arc<WakeCount>,
     }
 
     impl Scene {
@@ -125,7 +116,7 @@ mod tests {
         }
 
         fn woken(&self) -> usize {
-            self.woken.0.load(Ordering::SeqCst)
+            self.woken.get()
         }
     }
 
@@ -168,7 +159,7 @@ mod tests {
         let first = std::mem::take(&mut scene.woken);
         assert!(!scene.is_ready());
         scene.clock.advance_to_next();
-        assert_eq!((first.0.load(Ordering::SeqCst), scene.woken()), (0, 1));
+        assert_eq!((first.get(), scene.woken()), (0, 1));
     }
 
     // The wake-up had fired and was not set anew: the task would have slept for ever.

@@ -74,25 +74,15 @@ impl Clock for SystemClock {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
+    use crate::clock::wake_count::WakeCount;
     use std::time::Duration;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
 
     // Real time: the thread that turns the wheel is what is tested. No upper bound on lateness is
     // asserted, only that it fires and is never early.
     #[test]
     fn a_clock_wakes_sleepers_by_itself_never_early_and_its_thread_ends_with_it() {
         let clock = Arc::new(SystemClock::new());
-        let count = Arc::new(Count::default());
+        let count = Arc::new(WakeCount::default());
         for millis in [35u64, 15, 25] {
             let deadline = clock.now() + Duration::from_millis(millis);
             let shared: Arc<dyn Clock> = Arc::clone(&clock) as _;
@@ -100,7 +90,7 @@ mod tests {
             assert!(clock.now() >= deadline);
         }
         clock.wake_at(Instant::ZERO, Arc::clone(&count).into());
-        while count.0.load(Ordering::SeqCst) == 0 {
+        while count.get() == 0 {
             std::thread::yield_now();
         }
         assert_eq!(clock.sleepers(), 0);

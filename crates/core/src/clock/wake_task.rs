@@ -55,26 +55,17 @@ impl WakeTask {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::wake_count::WakeCount;
     use std::future::Future;
     use std::pin::pin;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::{Context, Wake};
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use std::task::Context;
 
     #[test]
     fn what_is_due_is_woken_by_the_task_and_without_one_at_once() {
         let wake_task = WakeTask::default();
-        let (sleeper, task) = (Arc::new(Count::default()), Arc::new(Count::default()));
-        let woken = || (sleeper.0.load(Ordering::SeqCst), task.0.load(Ordering::SeqCst));
+        let (sleeper, task) = (Arc::new(WakeCount::default()), Arc::new(WakeCount::default()));
+        let woken = || (sleeper.get(), task.get());
         let wake = || wake_task.wake(&mut vec![Arc::clone(&sleeper).into()]);
 
         wake();
