@@ -3,9 +3,6 @@
 //! Everything runs on one thread, in memory, on instants made up here. Prints one table; asserts
 //! nothing about time. `cargo bench --bench chain -- --help` tells the options.
 
-#[path = "report/mod.rs"]
-mod report;
-
 use std::hint::black_box;
 use std::sync::Arc;
 use std::task::Waker;
@@ -13,11 +10,11 @@ use std::time::{Duration, Instant as Stopwatch};
 
 use argh::FromArgs;
 use bytes::Bytes;
-use report::{Table, show};
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use sluicegate::clock::{Clock, Instant, SystemClock};
 use sluicegate::filter::{Chain, Count, Counts, RateFilter, Step};
 use sluicegate::limit::{Allowance, INTERVAL, Limit, Rate};
+use testkit::report::{Table, show};
 
 /// Cost of the filter chain, the pacing arithmetic and the timer wheel, without I/O.
 #[derive(FromArgs)]

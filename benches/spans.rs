@@ -3,21 +3,17 @@
 //!
 //! The servers are processes of their own, read in turn. `docs/benchmarks.md` says what each figure is.
 
-#[allow(dead_code)] // CPU time is the part of it that is used
-#[path = "process/procfs.rs"]
-mod procfs;
-#[path = "report/mod.rs"]
-mod report;
-
-use std::error::Error;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 use argh::FromArgs;
+use testkit::process::{Outcome, procfs};
+use testkit::program::Program;
+use testkit::report::{Table, show};
+use testkit::watched::{ask, page};
 
 /// Subscribers of each server.
 const SUBSCRIBERS: u64 = 100;
@@ -30,8 +26,6 @@ const MARK: u8 = b'~';
 
 /// How long subscribers may take for a batch. Only a broken server takes that long.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// What spans cost event streams.
 #[derive(FromArgs)]
@@ -54,9 +48,7 @@ struct Options {
 /// A server with its subscribers.
 struct Server {
     name: &'static str,
-    child: Child,
-    addr: SocketAddr,
-    admin: SocketAddr,
+    program: Program,
     arrived: Arc<Arrived>,
     expected: u64,
     /// Microseconds for each delivery: of the clock, and of the processor.
@@ -74,32 +66,18 @@ struct Arrived {
     until: AtomicU64,
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 impl Server {
     fn start(name: &'static str, collector: Option<SocketAddr>) -> Outcome<Self> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-        command.args(["events", "bench", "--listen", "127.0.0.1:0", "--client-connections", "1000"]);
-        command.args(["--log-level", "error", "--admin", "127.0.0.1:0"]);
-        if let Some(collector) = collector {
-            command.arg("--otlp").arg(format!("http://{collector}"));
-        }
-        let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn()?;
-        let mut lines = BufReader::new(child.stdout.take().ok_or("no standard output")?).lines();
-        let mut addr = |words: &str| {
-            let found = lines.find_map(|line| line.ok()?.strip_prefix(words)?.parse().ok());
-            found.ok_or("the server does not listen")
-        };
-        let (addr, admin) = (addr("listening on http://")?, addr("admin on http://")?);
-        // Nobody reads more of it, and the server is told so when it writes: it bears that.
+        let collector = collector.map(|collector| format!("http://{collector}"));
+        let mut args = vec!["events", "bench", "--client-connections", "1000"];
+        args.extend(["--log-level", "error", "--admin", "127.0.0.1:0"]);
+        args.extend(collector.iter().flat_map(|url| ["--otlp", url]));
+        let mut program = Program::start(&args);
+        // Nobody reads more of it; the server finds the pipe closed when it writes, and goes on.
+        program.log = None;
         let arrived = Arc::new(Arrived::default());
         for _ in 0..SUBSCRIBERS {
-            let mut stream = TcpStream::connect(addr)?;
+            let mut stream = TcpStream::connect(program.addr())?;
             stream.write_all(b"GET /events/bench HTTP/1.0\r\n\r\n")?;
             // The opening event has come: it is subscribed.
             let mut seen = Vec::new();
@@ -111,34 +89,32 @@ impl Server {
             let arrived = Arc::clone(&arrived);
             std::thread::spawn(move || read(stream, &arrived));
         }
-        Ok(Self { name, child, addr, admin, arrived, expected: 0, wall: Vec::new(), cpu: Vec::new() })
+        Ok(Self { name, program, arrived, expected: 0, wall: Vec::new(), cpu: Vec::new() })
     }
 
     /// Publishes so many batches, each when all have the one before.
     fn measure(&mut self, batches: u64) -> Outcome<()> {
-        let cpu = procfs::cpu_seconds(self.child.id())?;
+        let cpu = procfs::cpu_seconds(self.program.id())?;
         let began = Instant::now();
         for _ in 0..batches {
             self.publish()?;
         }
         let deliveries = (batches * BATCH * SUBSCRIBERS) as f64;
         self.wall.push(began.elapsed().as_secs_f64() * 1e6 / deliveries);
-        self.cpu.push((procfs::cpu_seconds(self.child.id())? - cpu) * 1e6 / deliveries);
+        self.cpu.push((procfs::cpu_seconds(self.program.id())? - cpu) * 1e6 / deliveries);
         Ok(())
     }
 
     /// The share of spans that the collector took, of all that were made.
-    fn exported(&self) -> Outcome<Option<f64>> {
-        let mut stream = TcpStream::connect(self.admin)?;
-        stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n")?;
-        let text = std::io::read_to_string(stream)?;
+    fn exported(&self) -> Option<f64> {
+        let text = page(self.program.admin(), "/metrics");
         let count = |name: &str| -> Option<f64> {
             let line = text.lines().find_map(|line| line.strip_prefix(name));
             line?.trim().parse().ok()
         };
         let ends = ["exported", "dropped", "failed"];
         let [exported, dropped, failed] = ends.map(|end| count(&format!("sluicegate_spans_{end}_total")));
-        Ok(exported.and_then(|exported| Some(exported / (exported + dropped? + failed?).max(1.0))))
+        Some(exported? / (exported? + dropped? + failed?).max(1.0))
     }
 
     fn publish(&mut self) -> Outcome<()> {
@@ -153,12 +129,9 @@ impl Server {
         );
         self.expected += BATCH * SUBSCRIBERS;
         self.arrived.until.store(self.expected, Ordering::SeqCst);
-        let mut stream = TcpStream::connect(self.addr)?;
-        stream.write_all(request.as_bytes())?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer)?;
-        if !answer.starts_with("HTTP/1.1 200") {
-            return Err(format!("not published: {answer}").into());
+        let answer = ask(self.program.addr(), &request);
+        if answer.status() != 200 {
+            return Err(format!("not published: {answer:?}").into());
         }
         let guard = self.arrived.lock.lock().map_err(|_| "a reader panicked")?;
         let waits = |_: &mut ()| self.arrived.count.load(Ordering::SeqCst) < self.expected;
@@ -242,7 +215,7 @@ fn main() -> Outcome<()> {
             servers[(at + next) % len].measure(batches)?;
         }
     }
-    let mut table = report::Table::new(&[
+    let mut table = Table::new(&[
         "events",
         "µs a delivery",
         "÷ no spans",
@@ -254,11 +227,11 @@ fn main() -> Outcome<()> {
     for server in &servers {
         table.row([
             server.name.to_owned(),
-            report::show(&server.wall, 2),
-            report::show(&ratios(&server.wall, &servers[0].wall), 2),
-            report::show(&server.cpu, 2),
-            report::show(&ratios(&server.cpu, &servers[0].cpu), 2),
-            server.exported()?.map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0)),
+            show(&server.wall, 2),
+            show(&ratios(&server.wall, &servers[0].wall), 2),
+            show(&server.cpu, 2),
+            show(&ratios(&server.cpu, &servers[0].cpu), 2),
+            server.exported().map_or("–".to_owned(), |share| format!("{:.0} %", share * 100.0)),
         ]);
     }
     table.print();

@@ -3,33 +3,24 @@
 //! Every part runs in a process of its own: the server, and its subscribers with the publisher; this one starts
 //! them, reads their clocks and prints one table. `docs/benchmarks.md` says what each figure is.
 
-#[path = "../process/mod.rs"]
-mod process;
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../request/mod.rs"]
-mod request;
-
 mod reading;
 mod roles;
 mod server;
 mod summary;
 
-use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::FromArgs;
 use tempfile::TempDir;
 
-use process::{procfs, role};
+use testkit::process::{self, Outcome, procfs};
+
 use reading::Reading;
 use server::Kind;
 
 /// How many subscribers there are, in turn.
 const CROWDS: [usize; 2] = [1_000, 5_000];
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// Events a second to all subscribers of a stream, delays and processor time, beside nginx with nchan.
 #[derive(FromArgs)]
@@ -62,28 +53,15 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(role::MARKER) {
-        return roles::run(&args.collect::<Vec<_>>());
-    }
-    let options: Options = argh::from_env();
+    process::main("fan_out", roles::run, || bench(&argh::from_env()))
+}
+
+fn bench(options: &Options) -> Outcome<ExitCode> {
     let size_is_good = (16..=60_000).contains(&options.size);
     if options.readings == 0 || !(0.1..=600.0).contains(&options.seconds) || !size_is_good {
         eprintln!("--readings is at least 1, --seconds 0.1 to 600, --size 16 to 60000");
-        return ExitCode::from(2);
+        return Ok(ExitCode::from(2));
     }
-    match bench(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("fan_out: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Whether all is as it should be; without `--check` nobody asked.
-fn bench(options: &Options) -> Outcome<bool> {
     let site =
         Site { dir: tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR"))?, sluicegate: options.server.clone() };
     process::end_all_on_signals(site.folder().to_owned())?;
@@ -103,7 +81,8 @@ fn bench(options: &Options) -> Outcome<bool> {
         }
     }
     summary::print(&readings);
-    Ok(!options.check || summary::check(&readings))
+    let is_good = !options.check || summary::check(&readings);
+    Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Where the servers' files lie, and which program is measured. Removed in the end.

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use crate::process::{Process, procfs};
+use testkit::process::{Outcome, Process, procfs};
+
 use crate::server::{Kind, Running};
-use crate::{Options, Outcome, Site, roles};
+use crate::{Options, Site, roles};
 
 /// All subscribers must be there within this, and each part over so long after its time.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -1,12 +1,12 @@
 //! The servers that are measured, and how each is started.
 
 use std::fmt;
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
-use crate::process::{Process, procfs};
-use crate::{Outcome, Site};
+use testkit::message;
+use testkit::process::{Outcome, Process, listener, procfs};
+
+use crate::Site;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -40,9 +40,6 @@ pub struct Running {
     _process: Process,
 }
 
-/// How long nginx may take until it listens.
-const PATIENCE: Duration = Duration::from_secs(10);
-
 impl Running {
     /// Starts a server. `Ok(None)`: it is not installed.
     pub fn start(site: &Site, kind: Kind) -> Outcome<Option<Self>> {
@@ -65,37 +62,20 @@ impl Running {
     }
 
     fn nchan(site: &Site) -> Outcome<Option<Self>> {
-        let (Some(program), Some(module)) = (program(), module()) else { return Ok(None) };
-        // nginx cannot choose a free port itself; between these two lines nobody else is likely to take it.
-        let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port();
+        let (Some(program), Some(module)) = (listener::program("nginx"), module()) else { return Ok(None) };
+        let port = listener::free_port()?;
         let state = site.folder().join("nginx");
         std::fs::create_dir_all(&state)?;
         let config = state.join("nginx.conf");
         std::fs::write(&config, configuration(&module, &state, port))?;
         let args = ["-p", &state.to_string_lossy(), "-e", "stderr", "-c", &config.to_string_lossy()];
         let process = Process::program(&program, &args.map(str::to_owned), true)?;
-        let deadline = Instant::now() + PATIENCE;
-        // The master listens before it has its worker.
-        let pid = loop {
-            let listens = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok();
-            match procfs::child_of(process.id()).filter(|_| listens) {
-                Some(pid) => break pid,
-                None if Instant::now() > deadline => return Err("nginx does not listen".into()),
-                None => std::thread::sleep(Duration::from_millis(20)),
-            }
-        };
+        // The master listens before it has its worker, which answers.
+        listener::first_answer(&process, port, &message::request(port, "/none"))?;
+        let pid = procfs::child_of(process.id()).ok_or("nginx has no worker")?;
         let target = Target { port, subscribe: "/subscribe".to_owned(), publish: "/publish".to_owned() };
         Ok(Some(Self { target, pid, _process: process }))
     }
-}
-
-/// Where the program lies; Debian keeps it outside users' search paths.
-fn program() -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join("nginx"))
-        .find(|file| file.is_file())
 }
 
 /// Where Debian's libnginx-mod-nchan puts it, and others.

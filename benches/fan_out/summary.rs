@@ -1,8 +1,9 @@
 //! The table, and the verdict.
 
+use testkit::report::{Table, median, show};
+
 use crate::CROWDS;
 use crate::reading::Reading;
-use crate::report::{Table, median, show};
 use crate::server::Kind;
 
 /// The most that a delay at p99 may be of nchan's.

@@ -9,8 +9,9 @@ use std::fmt::Write;
 use std::fs;
 use std::path::Path;
 
-use crate::Outcome;
-use crate::servers::{Place, Setup, Source};
+use testkit::process::Outcome;
+
+use crate::setup::{Place, Setup, Source};
 
 /// Workers of a stock mpm_event.
 const STOCK: usize = 150;

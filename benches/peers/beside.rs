@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
-use crate::process::Process;
+use testkit::process::{Outcome, Process};
+use testkit::roles;
+
 use crate::scale::Scale;
-use crate::servers::{Running, Server, Setup};
+use crate::servers::{Running, Server};
+use crate::setup::Setup;
 use crate::site::{LARGE, PIECE, Site};
 use crate::table::{Row, Table};
-use crate::{Outcome, roles, unpaced};
+use crate::unpaced;
 
 /// A server that has not begun to answer all slow readers after so long leaves some without an answer.
 const PATIENCE: Duration = Duration::from_secs(5);

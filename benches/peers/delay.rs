@@ -6,13 +6,15 @@
 use std::io::Read;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use crate::process::Process;
-use crate::report::median;
-use crate::roles::{self, STAMP};
-use crate::servers::{Running, Server, Setup, Source};
+use testkit::process::{Outcome, Process};
+use testkit::report::median;
+use testkit::roles::{self, STAMP};
+
+use crate::pace;
+use crate::servers::{Running, Server};
+use crate::setup::{Setup, Source};
 use crate::site::{LARGE, Site};
 use crate::table::{Row, Table};
-use crate::{Outcome, pace};
 
 /// The limit, in KiB/s.
 const RATE: u64 = 100;

@@ -7,8 +7,9 @@
 
 use std::fs;
 
-use crate::Outcome;
-use crate::servers::{Place, Setup, Source};
+use testkit::process::Outcome;
+
+use crate::setup::{Place, Setup, Source};
 
 pub fn args(setup: &Setup<'_>, place: &Place<'_>) -> Outcome<Vec<String>> {
     let config = place.state.join("lighttpd.conf");

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use crate::process::Process;
-use crate::scale::Scale;
-use crate::servers::{Running, Server, Setup, Source};
+use testkit::process::{Outcome, Process};
+use testkit::roles;
+
+use crate::scale::{LOAD_RATE, Scale};
+use crate::servers::{Running, Server};
+use crate::setup::{Setup, Source};
 use crate::site::{LARGE, Site};
 use crate::table::{Row, Table};
-use crate::{Outcome, roles};
-
-/// The pace of each stream, in KiB/s.
-pub const RATE: u64 = 64;
 
 /// What one reading of one server gave.
 struct Reading {
@@ -38,7 +37,7 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
             [Row::CpuProxied, Row::CpuProxiedToFloor, Row::MemoryProxied, Row::AchievedProxied],
         ),
     ] {
-        let setup = Setup { site, source, kib_per_second: Some(RATE), connections: scale.streams };
+        let setup = Setup { site, source, kib_per_second: Some(LOAD_RATE), connections: scale.streams };
         for &server in servers {
             // It differs in how it sends files.
             if server == Server::NginxCopying && source != Source::File {
@@ -63,7 +62,7 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
 
 fn floor(site: &Site, scale: &Scale) -> Outcome<Running> {
     let file = site.large().to_string_lossy().into_owned();
-    let orders = [file, scale.streams.to_string(), (RATE * 1024).to_string()];
+    let orders = [file, scale.streams.to_string(), (LOAD_RATE * 1024).to_string()];
     Running::role(Process::role(roles::FLOOR, &orders)?)
 }
 
@@ -77,7 +76,7 @@ fn read(running: &Running, scale: &Scale) -> Outcome<Reading> {
         running.port.to_string(),
         LARGE.path.to_owned(),
         scale.streams.to_string(),
-        (RATE * 1024).to_string(),
+        (LOAD_RATE * 1024).to_string(),
         millis(connect_over),
         millis(scale.warm_up),
         millis(scale.window),
@@ -97,6 +96,6 @@ fn read(running: &Running, scale: &Scale) -> Outcome<Reading> {
     Ok(Reading {
         cpu_per_gb: cpu / (total / 1e9),
         kib_per_stream: (during as f64 - before as f64) / scale.streams as f64,
-        achieved: total / ((RATE * 1024) as f64 * seconds * scale.streams as f64),
+        achieved: total / ((LOAD_RATE * 1024) as f64 * seconds * scale.streams as f64),
     })
 }

@@ -3,15 +3,6 @@
 //! Every server runs as a program of its own, as its user would configure it; so do clients and backend. This
 //! process starts them in turn, reads their clocks and prints. `docs/benchmarks.md` says what each row is.
 
-#[path = "../process/mod.rs"]
-mod process;
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../request/mod.rs"]
-mod request;
-#[path = "../roles/mod.rs"]
-mod roles;
-
 mod apache;
 mod beside;
 mod delay;
@@ -24,13 +15,13 @@ mod plot;
 mod scale;
 mod sequential;
 mod servers;
+mod setup;
 mod site;
 mod sluicegate;
 mod table;
 mod timelines;
 mod unpaced;
 
-use std::error::Error;
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -38,13 +29,13 @@ use std::time::{Duration, Instant};
 
 use argh::FromArgs;
 
-use process::{procfs, role};
+use testkit::process::{self, Outcome, procfs};
+use testkit::{message, roles};
+
 use scale::Scale;
 use servers::{COLUMNS, Running, SERVERS, Server};
 use site::{SMALL, Site};
 use table::{Row, Table};
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// What `--only` takes, in the order in which it is measured.
 const PARTS: [&str; 7] = ["pace", "sequential", "load", "large", "small", "beside", "start"];
@@ -91,33 +82,27 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(role::MARKER) {
-        return roles::run(&args.collect::<Vec<_>>());
-    }
-    let mut options: Options = argh::from_env();
+    process::main("peers", roles::run, || start(argh::from_env()))
+}
+
+fn start(mut options: Options) -> Outcome<ExitCode> {
     if options.quick {
         options.readings = 1;
     }
     if let Some(unknown) = options.only.iter().find(|name| !PARTS.contains(&name.as_str())) {
         eprintln!("--only {unknown}: one of {} is meant", PARTS.join(", "));
-        return ExitCode::from(2);
+        return Ok(ExitCode::from(2));
     }
     if options.readings == 0 {
         eprintln!("--readings 0: at least 1 is meant");
-        return ExitCode::from(2);
+        return Ok(ExitCode::from(2));
     }
     if options.svg.is_some() && !options.only.is_empty() && !options.only.iter().any(|only| only == "pace") {
         eprintln!("--svg: what it draws is measured by pace, which --only leaves out");
-        return ExitCode::from(2);
+        return Ok(ExitCode::from(2));
     }
-    match bench(&options, if options.quick { &scale::QUICK } else { &scale::WHOLE }) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("peers: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    bench(&options, if options.quick { &scale::QUICK } else { &scale::WHOLE })?;
+    Ok(ExitCode::SUCCESS)
 }
 
 fn bench(options: &Options, scale: &Scale) -> Outcome<()> {
@@ -246,7 +231,7 @@ impl Bench<'_> {
     /// From `exec` to the first byte of an answer.
     fn start(&mut self, servers: &[Server]) {
         for &server in servers {
-            let request = |port| request::request(port, SMALL.path);
+            let request = |port| message::request(port, SMALL.path);
             let took = Running::time_to_answer(server, &unpaced::setup(&self.site), request);
             self.table.take(Row::Start, server, took.map(|took| took.as_secs_f64() * 1e3));
         }

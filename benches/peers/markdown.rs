@@ -4,7 +4,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
 
-use crate::Outcome;
+use testkit::process::Outcome;
 
 /// Replaces what is between `<!-- NAME: begin -->` and `<!-- NAME: end -->` in `file`, or creates it.
 ///

@@ -8,8 +8,9 @@
 
 use std::fs;
 
-use crate::Outcome;
-use crate::servers::{Place, Setup, Source};
+use testkit::process::Outcome;
+
+use crate::setup::{Place, Setup, Source};
 
 pub fn args(setup: &Setup<'_>, place: &Place<'_>, sendfile: bool) -> Outcome<Vec<String>> {
     let config = place.state.join("nginx.conf");

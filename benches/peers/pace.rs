@@ -6,14 +6,15 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::process::Process;
-use crate::servers::{Running, Server, Setup, Source};
+use testkit::message::{self, Head};
+use testkit::process::{Outcome, Process};
+use testkit::roles;
+
+use crate::scale::PACE_RATE;
+use crate::servers::{Running, Server};
+use crate::setup::{Setup, Source};
 use crate::site::{LARGE, Site};
 use crate::table::{Row, Table};
-use crate::{Outcome, request, roles};
-
-/// The pace, in KiB/s: what mod_ratelimit's guide has for an example.
-pub const RATE: u64 = 60;
 
 /// A window begins so long before a byte: one whose bytes leave once in any whole number of 100 ms has none at
 /// its edges, and what a scheduler adds to an instant does not count as a chunk more or less.
@@ -41,7 +42,7 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
     let mut running = Vec::new();
     for &server in servers {
         for (name, source) in [("file", Source::File), ("proxied", Source::Proxied(port))] {
-            let setup = Setup { site, source, kib_per_second: Some(RATE), connections: 1 };
+            let setup = Setup { site, source, kib_per_second: Some(PACE_RATE), connections: 1 };
             match Running::start(server, &setup) {
                 Ok(started) => running.push((server, name, started)),
                 Err(error) => table.fail(rows(name)[0], server, error),
@@ -74,7 +75,7 @@ fn rows(source: &str) -> [Row; 4] {
 }
 
 fn judge(timelines: &[Timeline], window: Duration, table: &mut Table) {
-    let rate = (RATE * 1024) as f64;
+    let rate = (PACE_RATE * 1024) as f64;
     for timeline in timelines {
         let server = timeline.server;
         let [error, slowest, fastest, gap] = rows(timeline.source);
@@ -145,22 +146,15 @@ pub fn ask(port: u16, path: &str) -> Outcome<(TcpStream, Vec<u8>)> {
     Ok((socket, behind))
 }
 
-/// The same on a connection that is there.
+/// Asks for `path` on a connection that is there; like [`ask`].
 pub fn again(socket: &mut TcpStream, port: u16, path: &str) -> Outcome<Vec<u8>> {
-    socket.write_all(request::request(port, path).as_bytes())?;
-    let mut head = Vec::new();
+    socket.write_all(message::request(port, path).as_bytes())?;
+    let mut head = Head::default();
     let mut buf = [0; 2048];
     loop {
         let n = socket.read(&mut buf)?;
-        if n == 0 {
-            return Err("closed before an answer".into());
-        }
-        head.extend_from_slice(&buf[..n]);
-        if let Some(end) = request::end_of_head(&head) {
-            return match request::status(&head) {
-                Some(200) => Ok(head.split_off(end)),
-                status => Err(format!("an answer with status {status:?}").into()),
-            };
+        if let Some(behind) = head.push(&buf[..n])? {
+            return Ok(buf[n - behind..n].to_vec());
         }
     }
 }

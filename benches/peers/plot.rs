@@ -9,8 +9,10 @@ use std::time::Duration;
 use sluicegate::probe::plot::{self, Panel, Series};
 use sluicegate::probe::timeline;
 
-use crate::Outcome;
-use crate::pace::{self, Timeline};
+use testkit::process::Outcome;
+
+use crate::pace::Timeline;
+use crate::scale::PACE_RATE;
 use crate::servers::Server;
 use crate::timelines::SHOWN;
 
@@ -27,8 +29,8 @@ pub fn write(file: &Path, timelines: &[Timeline], window: Duration) -> Outcome<(
         Panel { title: title(server).to_owned(), series: of_server.map(series).collect() }
     });
     let panels: Vec<Panel> = panels.collect();
-    let title = format!("A response limited to {} KiB/s: its first {} seconds", pace::RATE, shown.as_secs());
-    fs::write(file, plot::beside(&title, &panels, pace::RATE * 1024, shown))
+    let title = format!("A response limited to {} KiB/s: its first {} seconds", PACE_RATE, shown.as_secs());
+    fs::write(file, plot::beside(&title, &panels, PACE_RATE * 1024, shown))
         .map_err(|error| format!("the plot cannot be written to {}: {error}", file.display()).into())
 }
 

@@ -2,6 +2,12 @@
 
 use std::time::Duration;
 
+/// The pace of a single response, in KiB/s: the example in mod_ratelimit's guide.
+pub const PACE_RATE: u64 = 60;
+
+/// The pace of each of many streams, in KiB/s.
+pub const LOAD_RATE: u64 = 64;
+
 /// How much.
 pub struct Scale {
     /// Seconds a paced response is read for.

@@ -3,10 +3,14 @@
 use std::io::Read;
 use std::time::{Duration, Instant};
 
-use crate::servers::{Running, Server, Setup, Source};
+use testkit::process::Outcome;
+
+use crate::pace;
+use crate::scale::PACE_RATE;
+use crate::servers::{Running, Server};
+use crate::setup::{Setup, Source};
 use crate::site::{BODY, Site};
 use crate::table::{Row, Table};
-use crate::{Outcome, pace};
 
 /// One server after the other: those that let them through use all the processor there is.
 pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table) {
@@ -17,7 +21,7 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
 
 /// Bytes of body that came in `length`, against what the rate allows.
 fn against_limit(site: &Site, server: Server, length: Duration) -> Outcome<f64> {
-    let setup = Setup { site, source: Source::File, kib_per_second: Some(pace::RATE), connections: 1 };
+    let setup = Setup { site, source: Source::File, kib_per_second: Some(PACE_RATE), connections: 1 };
     let running = Running::start(server, &setup)?;
     let (mut socket, behind) = pace::ask(running.port, BODY.path)?;
     let began = Instant::now();
@@ -35,5 +39,5 @@ fn against_limit(site: &Site, server: Server, length: Duration) -> Outcome<f64> 
         left = left.checked_sub(came).ok_or("more than was asked for")?;
         bytes += came;
     }
-    Ok(bytes as f64 / (began.elapsed().as_secs_f64() * (pace::RATE * 1024) as f64))
+    Ok(bytes as f64 / (began.elapsed().as_secs_f64() * (PACE_RATE * 1024) as f64))
 }

@@ -1,4 +1,4 @@
-//! The servers side by side: who they are, what each is asked to do, and how one is started and ended.
+//! The servers side by side: their programs, and how one is started, measured and ended.
 //!
 //! How each is configured is in the file of its name.
 
@@ -6,9 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use crate::process::{Process, listener, procfs, role};
+use testkit::process::{Outcome, Process, listener, procfs, role};
+
+use crate::setup::{Place, Setup};
 use crate::site::Site;
-use crate::{Outcome, apache, lighttpd, nginx, sluicegate};
+use crate::{apache, lighttpd, nginx, sluicegate};
 
 /// A column of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +23,7 @@ pub enum Server {
     /// The same with `sendfile off`: bytes pass through its memory, as ours do.
     NginxCopying,
     Lighttpd,
-    /// The bare loop that is no server: see `benches/roles/floor.rs`.
+    /// The bare loop that is no server: see `testkit::roles`.
     Floor,
 }
 
@@ -37,33 +39,6 @@ pub const COLUMNS: [Server; 6] = [
     Server::Lighttpd,
     Server::Floor,
 ];
-
-/// Where the bytes come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Source {
-    /// The site's folder.
-    File,
-    /// A backend on this port.
-    Proxied(u16),
-}
-
-/// What a server is asked to do.
-#[derive(Clone, Copy)]
-pub struct Setup<'a> {
-    pub site: &'a Site,
-    pub source: Source,
-    /// The pace of each response, in KiB/s, the unit all four have.
-    pub kib_per_second: Option<u64>,
-    /// So many connections at a time.
-    pub connections: usize,
-}
-
-/// What a server's file makes of a setup: the arguments, once its configuration is in `state`.
-pub struct Place<'a> {
-    /// A folder of its own.
-    pub state: &'a Path,
-    pub port: u16,
-}
 
 impl Server {
     /// The heading of its column.

@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tempfile::TempDir;
-
-use crate::Outcome;
+use testkit::process::Outcome;
 
 /// A file of the site: its name as a path, and its length.
 pub struct Content {

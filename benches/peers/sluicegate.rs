@@ -1,6 +1,6 @@
 //! Sluicegate as its user starts it: one command, nothing tuned but the number of connections.
 
-use crate::servers::{Place, Setup, Source};
+use crate::setup::{Place, Setup, Source};
 
 pub fn args(setup: &Setup<'_>, place: &Place<'_>) -> Vec<String> {
     let (command, source) = match setup.source {

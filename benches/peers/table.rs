@@ -2,10 +2,11 @@
 
 use std::fmt::Display;
 
-use crate::report::{self, median};
-use crate::scale::Scale;
+use testkit::process::Outcome;
+use testkit::report::{self, median};
+
+use crate::scale::{LOAD_RATE, PACE_RATE, Scale};
 use crate::servers::{COLUMNS, SERVERS, Server};
-use crate::{Outcome, load, pace};
 
 /// A figure of every server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +47,7 @@ type Heading = fn(&Scale) -> String;
 /// The table's order.
 const PARTS: [(Heading, &[Row]); 5] = [
     (
-        |scale| format!("**A response of {} KiB/s, {} s**", pace::RATE, scale.seconds),
+        |scale| format!("**A response of {} KiB/s, {} s**", PACE_RATE, scale.seconds),
         &[
             ErrorFile,
             ErrorProxied,
@@ -62,7 +63,7 @@ const PARTS: [(Heading, &[Row]); 5] = [
     ),
     (|_| "**Backend at half the limit, added**".to_owned(), &[DelayFirst, DelayLast]),
     (
-        |scale| format!("**{} × {} KiB/s**", thousands(scale.streams), load::RATE),
+        |scale| format!("**{} × {} KiB/s**", thousands(scale.streams), LOAD_RATE),
         &[
             CpuFile,
             CpuFileToFloor,

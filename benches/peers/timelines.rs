@@ -7,8 +7,10 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::Outcome;
-use crate::pace::{self, Timeline};
+use testkit::process::Outcome;
+
+use crate::pace::Timeline;
+use crate::scale::PACE_RATE;
 
 /// What a plot shows.
 pub const SHOWN: Duration = Duration::from_secs(6);
@@ -22,7 +24,7 @@ pub fn write(folder: &Path, timelines: &[Timeline]) -> Outcome<()> {
         let series = serde_json::json!({
             "server": timeline.server.name(),
             "source": timeline.source,
-            "bytes_per_second": pace::RATE * 1024,
+            "bytes_per_second": PACE_RATE * 1024,
             "points": points,
         });
         let name = format!("{}-{}.json", timeline.server.name().to_lowercase(), timeline.source);

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use crate::process::Process;
+use testkit::process::{Outcome, Process};
+use testkit::roles;
+
 use crate::scale::Scale;
-use crate::servers::{Running, Server, Setup, Source};
+use crate::servers::{Running, Server};
+use crate::setup::{Setup, Source};
 use crate::site::{LARGE, SMALL, Site};
 use crate::table::{Row, Table};
-use crate::{Outcome, roles};
 
 /// A server may take so long for one thing.
 const PATIENCE: Duration = Duration::from_secs(30);

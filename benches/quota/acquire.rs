@@ -6,8 +6,8 @@ use std::num::NonZeroU32;
 use governor::{DefaultDirectRateLimiter, Quota};
 use sluicegate::quota::client::{Allocation, QuotaClient, QuotaClientSettings, ResourceUse};
 
-use crate::report::{Table, show};
 use crate::{Effort, nanos};
+use testkit::report::{Table, show};
 
 /// Units a second: more than anybody takes here, so that each call takes a token.
 const PLENTY: u64 = 1_000_000_000_000;

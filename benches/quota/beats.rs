@@ -14,7 +14,7 @@ use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
 
 use crate::Effort;
-use crate::report::{Table, show};
+use testkit::report::{Table, show};
 
 /// Calls under way at a time.
 const AT_ONCE: usize = 64;

@@ -6,8 +6,8 @@ use sluicegate::clock::Instant;
 use sluicegate::quota::Id;
 use sluicegate::quota::book::{Beat, Book, BookSettings, Interest};
 
-use crate::report::{Table, show};
 use crate::{Effort, nanos};
+use testkit::report::{Table, show};
 
 struct Fleet {
     book: Book,

@@ -2,9 +2,6 @@
 //!
 //! `cargo bench --bench quota`; `-- --quick` is a short look, `-- book` one part alone.
 
-#[path = "../report/mod.rs"]
-mod report;
-
 mod acquire;
 mod beats;
 mod book;

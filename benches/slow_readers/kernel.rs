@@ -8,10 +8,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
+use testkit::message;
+use testkit::process::Outcome;
+use testkit::report::{Table, show};
 
-use crate::report::{Table, show};
 use crate::server::{BUFFER, Server};
-use crate::{LARGE, Outcome, Site, request};
+use crate::{LARGE, Site};
 
 /// What is tried. The first leaves everything to the kernel.
 const SETTINGS: [&[&str]; 8] = [
@@ -99,7 +101,7 @@ fn stop(server: &Server, reader: &Stops) -> Outcome<Held> {
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, server.port)).into())?;
     let mut socket = TcpStream::from(socket);
     socket.set_read_timeout(Some(PATIENCE))?;
-    socket.write_all(request::request(server.port, &format!("/{}", LARGE.0)).as_bytes())?;
+    socket.write_all(message::request(server.port, &format!("/{}", LARGE.0)).as_bytes())?;
     let mut buf = vec![0; 256 * 1024];
     let mut read = 0;
     while read < reader.reads {

@@ -4,21 +4,11 @@
 //! `--check` makes a verdict of it. `--kernel` measures instead what the kernel holds of one connection whose
 //! reader has stopped. `docs/benchmarks.md` says what each figure is.
 
-#[path = "../process/mod.rs"]
-mod process;
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../request/mod.rs"]
-mod request;
-#[path = "../roles/mod.rs"]
-mod roles;
-
 mod kernel;
 mod reading;
 mod server;
 mod summary;
 
-use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -26,7 +16,9 @@ use std::process::ExitCode;
 use argh::FromArgs;
 use tempfile::TempDir;
 
-use process::{procfs, role};
+use testkit::process::{self, Outcome, procfs};
+use testkit::roles;
+
 use reading::Reading;
 
 /// What slow readers ask for: 1 GiB, more than they will ever read.
@@ -40,8 +32,6 @@ const CROWDS: [usize; 2] = [500, 1_000];
 
 /// The most that a request may take at the median with slow readers, for what it takes without.
 const MOST: f64 = 1.05;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// What slow readers cost fast clients, and what the kernel holds for a reader that has stopped.
 #[derive(FromArgs)]
@@ -69,27 +59,14 @@ struct Options {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(role::MARKER) {
-        return roles::run(&args.collect::<Vec<_>>());
-    }
-    let options: Options = argh::from_env();
-    if options.readings == 0 {
-        eprintln!("--readings 0: at least 1 is meant");
-        return ExitCode::from(2);
-    }
-    match bench(&options) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            eprintln!("slow_readers: {error}");
-            ExitCode::FAILURE
-        }
-    }
+    process::main("slow_readers", roles::run, || bench(&argh::from_env()))
 }
 
-/// Whether all is as it should be; without `--check` nobody asked.
-fn bench(options: &Options) -> Outcome<bool> {
+fn bench(options: &Options) -> Outcome<ExitCode> {
+    if options.readings == 0 {
+        eprintln!("--readings 0: at least 1 is meant");
+        return Ok(ExitCode::from(2));
+    }
     let site = Site::new(options.server.clone())?;
     process::end_all_on_signals(site.folder().to_owned())?;
     println!(
@@ -99,7 +76,7 @@ fn bench(options: &Options) -> Outcome<bool> {
     );
     if options.kernel {
         kernel::measure(&site, options.readings)?.print();
-        return Ok(true);
+        return Ok(ExitCode::SUCCESS);
     }
     let mut readings: Vec<Reading> = Vec::new();
     let mut failed = None;
@@ -118,7 +95,8 @@ fn bench(options: &Options) -> Outcome<bool> {
     summary::print(&readings);
     match failed {
         Some(error) => Err(error),
-        None => Ok(!options.check || summary::check(&readings, MOST)),
+        None if options.check && !summary::check(&readings, MOST) => Ok(ExitCode::FAILURE),
+        None => Ok(ExitCode::SUCCESS),
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use crate::process::{Process, procfs};
-use crate::report::median;
+use testkit::process::{Outcome, Process, procfs};
+use testkit::report::median;
+use testkit::roles;
+
 use crate::server::{BUFFER, Memory, Server};
-use crate::{LARGE, Outcome, SMALL, Site, roles};
+use crate::{LARGE, SMALL, Site};
 
 /// How often the slow readers come and go in one reading.
 const ROUNDS: usize = 5;

@@ -1,11 +1,12 @@
 //! The server under measurement, and what it says of itself.
 
-use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpStream};
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
-use crate::process::Process;
-use crate::{Outcome, Site};
+use testkit::process::{Outcome, Process, procfs};
+use testkit::watched;
+
+use crate::Site;
 
 /// What its buffers hold for one reader, the program's default.
 pub const BUFFER: u64 = 64 * 1024;
@@ -56,11 +57,7 @@ impl Server {
 
     /// A figure of its metrics, by the name behind `sluicegate_`.
     pub fn metric(&self, name: &str) -> Outcome<u64> {
-        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.admin))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
-        let mut page = String::new();
-        stream.read_to_string(&mut page)?;
+        let page = watched::page((Ipv4Addr::LOCALHOST, self.admin).into(), "/metrics");
         let value = page
             .lines()
             .find_map(|line| line.strip_prefix("sluicegate_")?.strip_prefix(name)?.strip_prefix(' '));
@@ -83,7 +80,7 @@ impl Server {
     }
 
     pub fn memory(&self) -> Outcome<Memory> {
-        let kib = |name| crate::procfs::memory_kib(self.pid(), name);
+        let kib = |name| procfs::memory_kib(self.pid(), name);
         Ok(Memory { rss: kib("Rss")? as f64, pss: kib("Pss")? as f64 })
     }
 }

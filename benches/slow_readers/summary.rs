@@ -1,8 +1,9 @@
 //! All readings as tables, and the verdict.
 
+use testkit::report::{Table, median, show};
+
 use crate::CROWDS;
 use crate::reading::{Fast, Reading};
-use crate::report::{Table, median, show};
 
 /// Prints both tables to standard output.
 pub fn print(readings: &[Reading]) {

@@ -3,22 +3,12 @@
 //! Every part runs in a process of its own: this one starts them, reads their clocks and prints one
 //! table. It asserts nothing about time. `docs/benchmarks.md` says what each figure is.
 
-#[path = "../process/mod.rs"]
-mod process;
-#[path = "../report/mod.rs"]
-mod report;
-#[path = "../request/mod.rs"]
-mod request;
-#[path = "../roles/mod.rs"]
-mod roles;
-
 mod nginx;
 mod paced;
 mod server;
 mod summary;
 mod unpaced;
 
-use std::error::Error;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -27,7 +17,9 @@ use std::time::Duration;
 use argh::FromArgs;
 use tempfile::TempDir;
 
-use process::{procfs, role};
+use testkit::process::{self, Outcome, procfs};
+use testkit::roles;
+
 use server::Kind;
 use summary::Summary;
 
@@ -36,8 +28,6 @@ const FILE_LEN: u64 = 1 << 30;
 
 /// The name of the file served.
 const FILE_NAME: &str = "body.bin";
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
 
 /// CPU per GB and memory per stream of thousands of paced streams, and unpaced throughput.
 #[derive(FromArgs)]
@@ -103,28 +93,17 @@ struct Timing {
 }
 
 fn main() -> ExitCode {
-    let mut args = std::env::args().skip(1);
-    if args.next().as_deref() == Some(role::MARKER) {
-        return roles::run(&args.collect::<Vec<_>>());
-    }
-    let mut options: Options = argh::from_env();
+    process::main("streams", roles::run, || bench(argh::from_env()))
+}
+
+fn bench(mut options: Options) -> Outcome<ExitCode> {
     if options.quick {
         (options.readings, options.seconds) = (1, 3);
     }
     if let Some(unknown) = options.only.iter().find(|name| !summary::PARTS.contains(&name.as_str())) {
         eprintln!("--only {unknown}: one of {} is meant", summary::PARTS.join(", "));
-        return ExitCode::from(2);
+        return Ok(ExitCode::from(2));
     }
-    match bench(&options) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("streams: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-fn bench(options: &Options) -> Outcome<()> {
     let site = Site::new(options.server.clone())?;
     process::end_all_on_signals(site.dir.path().to_owned())?;
     let mut loads = LOADS;
@@ -136,13 +115,13 @@ fn bench(options: &Options) -> Outcome<()> {
         window: Duration::from_secs(options.seconds),
     };
     let mut summary = Summary::new(procfs::load_average());
-    let done = measure_all(options, &site, &loads, timing, &mut summary);
+    let done = measure_all(&options, &site, &loads, timing, &mut summary);
     // What was read before something failed is worth its time too.
     match options.json {
         true => println!("{}", summary.json()),
         false => summary.print(),
     }
-    done
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 /// All servers in turn, so that what changes on the machine meanwhile meets all of them.

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::process::{Process, listener};
-use crate::{Outcome, request};
+use testkit::message;
+use testkit::process::{Outcome, Process, listener};
 
 /// Starts nginx on `folder` and says on which port; `Ok(None)` if there is none on this machine.
 pub fn start(folder: &Path) -> Outcome<Option<(Process, u16)>> {
@@ -17,7 +17,7 @@ pub fn start(folder: &Path) -> Outcome<Option<(Process, u16)>> {
         ["-p", &state.to_string_lossy(), "-e", "stderr", "-c", &config.to_string_lossy()].map(str::to_owned);
     let nginx = Process::program(&program, &args, true)?;
     // Its master listens before there is a worker, which counts.
-    listener::first_answer(&nginx, port, &request::request(port, "/none"))?;
+    listener::first_answer(&nginx, port, &message::request(port, "/none"))?;
     Ok(Some((nginx, port)))
 }
 

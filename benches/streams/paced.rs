@@ -3,9 +3,11 @@
 use std::error::Error;
 use std::time::Duration;
 
-use crate::process::{Process, procfs, sockets};
+use testkit::process::{Outcome, Process, procfs, sockets};
+use testkit::roles;
+
 use crate::server::{Kind, Running};
-use crate::{Load, Outcome, Site, Timing, roles};
+use crate::{Load, Site, Timing};
 
 /// What one reading gave.
 #[derive(Clone, Debug)]

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use crate::process::{Process, procfs};
-use crate::{FILE_LEN, FILE_NAME, Load, Outcome, Site, nginx, roles};
+use testkit::process::{Outcome, Process, procfs};
+use testkit::roles;
+
+use crate::{FILE_LEN, FILE_NAME, Load, Site, nginx};
 
 /// A server, and where its bytes come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

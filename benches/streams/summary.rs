@@ -1,12 +1,10 @@
 //! All readings, as a table with goals and as JSON.
 
-use std::fmt::Write;
+use serde_json::json;
+use testkit::report::{Table, median, show};
 
-use crate::Load;
-use crate::paced::Queues;
-use crate::report::{Table, median, show};
 use crate::server::Kind;
-use crate::{paced, unpaced};
+use crate::{Load, paced, unpaced};
 
 /// What `--only` takes.
 pub const PARTS: [&str; 6] = ["floor", "relay", "file", "shared", "proxied", "unpaced"];
@@ -175,51 +173,45 @@ impl Summary {
     /// Every reading, one object.
     pub fn json(&self) -> String {
         let paced = self.paced.iter().flat_map(|(load, kind, readings)| {
-            readings.iter().map(move |reading| {
-                format!(
-                    "{{\"streams\":{},\"rate\":{},\"server\":\"{}\",\"cpu_seconds_per_gb\":{:.4},\
-                     \"kib_per_stream\":{:.2},\"achieved\":{:.5},\"slowest\":{:.5},\"fastest\":{:.5},\
-                     \"further_than_a_chunk\":{}{}}}",
-                    load.streams,
-                    load.rate,
-                    kind.name(),
-                    reading.cpu_per_gb,
-                    reading.kib_per_stream,
-                    reading.achieved,
-                    reading.slowest,
-                    reading.fastest,
-                    reading.astray,
-                    upstream_json(reading.queues.as_ref()),
-                )
+            readings.iter().map(|reading| {
+                let mut one = json!({
+                    "streams": load.streams,
+                    "rate": load.rate,
+                    "server": kind.name(),
+                    "cpu_seconds_per_gb": reading.cpu_per_gb,
+                    "kib_per_stream": reading.kib_per_stream,
+                    "achieved": reading.achieved,
+                    "slowest": reading.slowest,
+                    "fastest": reading.fastest,
+                    "further_than_a_chunk": reading.astray,
+                });
+                if let Some(queues) = &reading.queues {
+                    one["upstream_queue_kib"] = queues.mean.into();
+                    one["upstream_queue_most_kib"] = queues.most.into();
+                }
+                one
             })
         });
         let unpaced = self.unpaced.iter().flat_map(|(kind, readings)| {
-            readings.iter().map(move |reading| match reading {
-                None => format!("{{\"server\":\"{}\",\"found\":false}}", kind.name()),
-                Some(reading) => format!(
-                    "{{\"server\":\"{}\",\"gb_per_second\":{:.3},\"cpu_seconds_per_gb\":{:.4}}}",
-                    kind.name(),
-                    reading.gb_per_second,
-                    reading.cpu_per_gb
-                ),
+            readings.iter().map(|reading| match reading {
+                None => json!({"server": kind.name(), "found": false}),
+                Some(reading) => json!({
+                    "server": kind.name(),
+                    "gb_per_second": reading.gb_per_second,
+                    "cpu_seconds_per_gb": reading.cpu_per_gb,
+                }),
             })
         });
-        let mut json = format!("{{\"load_average_before\":\"{}\"", self.load_average);
-        for (name, objects) in [("paced", paced.collect::<Vec<_>>()), ("unpaced", unpaced.collect())] {
-            // Writing to a string does not fail.
-            let _ = write!(json, ",\n\"{name}\":[\n{}\n]", objects.join(",\n"));
-        }
-        json + "}"
+        json!({
+            "load_average_before": self.load_average,
+            "paced": paced.collect::<Vec<_>>(),
+            "unpaced": unpaced.collect::<Vec<_>>(),
+        })
+        .to_string()
     }
 }
 
 /// A figure of the upstream queues of each reading that has some.
 fn queues(readings: &[paced::Reading], figure: fn(&paced::Queues) -> f64) -> Vec<f64> {
     readings.iter().filter_map(|reading| reading.queues.as_ref()).map(figure).collect()
-}
-
-fn upstream_json(queues: Option<&paced::Queues>) -> String {
-    queues.map_or(String::new(), |Queues { mean, most }| {
-        format!(",\"upstream_queue_kib\":{mean:.2},\"upstream_queue_most_kib\":{most:.2}")
-    })
 }

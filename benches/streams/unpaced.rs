@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use crate::process::{Process, procfs};
+use testkit::process::{Outcome, Process, procfs};
+use testkit::roles;
+
 use crate::server::{Kind, Running};
-use crate::{FILE_LEN, Outcome, Site, roles};
+use crate::{FILE_LEN, Site};
 
 /// How many downloads are measured, after one that warms up.
 const DOWNLOADS: u32 = 4;

@@ -3,35 +3,23 @@
 mod stream;
 mod subscribers;
 
-use std::error::Error;
-use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::process::role;
+use testkit::process::Outcome;
+
 use crate::server::Target;
 
 pub const SUBSCRIBERS: &str = "subscribers";
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// Does what `args` say: a role's name, and what it is told.
-pub fn run(args: &[String]) -> ExitCode {
-    let Some((name, args)) = args.split_first() else { return ExitCode::from(2) };
-    let done = role::prepare().and_then(|()| match (name.as_str(), args) {
+/// Plays the role `name`.
+pub fn run(name: &str, args: &[String]) -> Outcome<()> {
+    match (name, args) {
         (SUBSCRIBERS, [port, subscribe, publish, count, size, millis]) => {
             let target =
                 Target { port: port.parse()?, subscribe: subscribe.clone(), publish: publish.clone() };
             let window = Duration::from_millis(millis.parse()?);
             subscribers::run(&target, count.parse()?, size.parse()?, window)
         }
-        (role::LAUNCH, args) => role::launch(args),
-        _ => Err(format!("no role {name} with {} arguments", args.len()).into()),
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("fan_out, {name}: {error}");
-            ExitCode::FAILURE
-        }
+        _ => Err(format!("no such role with {} arguments", args.len()).into()),
     }
 }

@@ -2,9 +2,8 @@
 //! number.
 
 use memchr::memchr;
-
-use super::Result;
-use crate::request;
+use testkit::message;
+use testkit::process::Outcome;
 
 /// The digits of an event's number.
 pub const DIGITS: usize = 8;
@@ -41,15 +40,15 @@ impl Stream {
     }
 
     /// Takes what a read gave; calls `event` with each event's number.
-    pub fn push(&mut self, mut bytes: &[u8], mut event: impl FnMut(usize) -> Result<()>) -> Result<()> {
+    pub fn push(&mut self, mut bytes: &[u8], mut event: impl FnMut(usize) -> Outcome<()>) -> Outcome<()> {
         while !bytes.is_empty() {
             match self.state {
                 State::Head => {
                     let before = self.raw.len();
                     self.raw.extend_from_slice(bytes);
-                    let Some(end) = request::end_of_head(&self.raw) else { return Ok(()) };
+                    let Some(end) = message::end_of_head(&self.raw) else { return Ok(()) };
                     let head = String::from_utf8_lossy(&self.raw[..end]).to_lowercase();
-                    if request::status(&self.raw) != Some(200) {
+                    if message::status(&self.raw) != Some(200) {
                         return Err(format!("an answer that is no stream: {head}").into());
                     }
                     let is_chunked = head.contains("transfer-encoding: chunked");
@@ -89,7 +88,7 @@ impl Stream {
         Ok(())
     }
 
-    fn lines(&mut self, mut text: &[u8], event: &mut impl FnMut(usize) -> Result<()>) -> Result<()> {
+    fn lines(&mut self, mut text: &[u8], event: &mut impl FnMut(usize) -> Outcome<()>) -> Outcome<()> {
         while let Some(at) = memchr(b'\n', text) {
             if self.line.is_empty() {
                 number(&text[..at], event)?;
@@ -110,7 +109,7 @@ impl Stream {
     }
 }
 
-fn number(line: &[u8], event: &mut impl FnMut(usize) -> Result<()>) -> Result<()> {
+fn number(line: &[u8], event: &mut impl FnMut(usize) -> Outcome<()>) -> Outcome<()> {
     let Some(data) = line.strip_prefix(DATA) else { return Ok(()) };
     // What a server says itself begins with no number.
     match data.get(..DIGITS).and_then(|digits| std::str::from_utf8(digits).ok()?.parse().ok()) {

@@ -3,18 +3,15 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use testkit::message;
+use testkit::poller::{EventFlags, Poller};
+use testkit::process::Outcome;
 
-use super::Result;
 use super::stream::{DIGITS, Stream};
-use crate::request;
 use crate::server::Target;
 
 /// Events on their way to some subscriber while as many as can be are counted.
@@ -37,7 +34,7 @@ struct Subscriber {
 }
 
 struct Crowd {
-    poller: OwnedFd,
+    poller: Poller,
     subscribers: Vec<Subscriber>,
     publisher: TcpStream,
     head: String,
@@ -54,15 +51,14 @@ struct Crowd {
     /// Nanoseconds of each delivery, when they are wanted.
     took: Option<Vec<u64>>,
     buf: Vec<u8>,
-    ready: Vec<Event>,
 }
 
 /// Where the publisher is, among the numbers of subscribers.
-const PUBLISHER: u64 = u64::MAX;
+const PUBLISHER: usize = usize::MAX;
 
 /// Prints `delays P50 P99` (microseconds, from before its publication to an event's being read), then `begin`,
 /// then `end EVENTS SECONDS`: events that all subscribers had, one after the other.
-pub fn run(target: &Target, count: usize, size: usize, window: Duration) -> Result<()> {
+pub fn run(target: &Target, count: usize, size: usize, window: Duration) -> Outcome<()> {
     let mut crowd = Crowd::of(target, count, size)?;
     // Paths and buffers come to their size.
     crowd.publish_for(Duration::from_millis(500))?;
@@ -94,9 +90,9 @@ pub fn run(target: &Target, count: usize, size: usize, window: Duration) -> Resu
 
 impl Crowd {
     /// So many whose streams are open.
-    fn of(target: &Target, count: usize, size: usize) -> Result<Self> {
+    fn of(target: &Target, count: usize, size: usize) -> Outcome<Self> {
         let server = (Ipv4Addr::LOCALHOST, target.port);
-        let poller = epoll::create(CreateFlags::CLOEXEC)?;
+        let poller = Poller::new()?;
         let request = format!(
             "GET {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAccept: text/event-stream\r\n\r\n",
             target.subscribe, target.port
@@ -116,13 +112,13 @@ impl Crowd {
                 stream.push(&buf[..len], |_| Err("an event before the first".into()))?;
             }
             socket.set_nonblocking(true)?;
-            epoll::add(&poller, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
+            poller.add(&socket, number, EventFlags::IN)?;
             subscribers.push(Subscriber { socket, stream, next: 0 });
         }
         let publisher = TcpStream::connect(server)?;
         publisher.set_nodelay(true)?;
         publisher.set_nonblocking(true)?;
-        epoll::add(&poller, &publisher, EventData::new_u64(PUBLISHER), EventFlags::IN)?;
+        poller.add(&publisher, PUBLISHER, EventFlags::IN)?;
         let head = format!(
             "POST {} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nContent-Type: text/plain\r\nContent-Length: {size}\r\n\r\n",
             target.publish, target.port
@@ -140,12 +136,11 @@ impl Crowd {
             complete: 0,
             took: None,
             buf,
-            ready: Vec::with_capacity(count.min(1024)),
         })
     }
 
     /// Publishes as many as all subscribers take, and waits until all have them.
-    fn publish_for(&mut self, window: Duration) -> Result<()> {
+    fn publish_for(&mut self, window: Duration) -> Outcome<()> {
         let begin = Instant::now();
         while begin.elapsed() < window {
             while self.published.len() < self.complete + AHEAD && self.unanswered == 0 {
@@ -157,7 +152,7 @@ impl Crowd {
     }
 
     /// Publishes one event. Its answer is waited for before the next.
-    fn publish(&mut self) -> Result<()> {
+    fn publish(&mut self) -> Outcome<()> {
         let number = self.published.len();
         let request = format!("{}{number:0DIGITS$}{}", self.head, self.padding);
         self.published.push(Instant::now());
@@ -167,7 +162,7 @@ impl Crowd {
         Ok(self.publisher.write_all(request.as_bytes())?)
     }
 
-    fn read_until(&mut self, complete: usize) -> Result<()> {
+    fn read_until(&mut self, complete: usize) -> Outcome<()> {
         while self.complete < complete || self.unanswered > 0 {
             self.read_some()?;
         }
@@ -175,30 +170,24 @@ impl Crowd {
     }
 
     /// Waits until there is something, and reads it.
-    fn read_some(&mut self) -> Result<()> {
-        let patience = Timespec::try_from(PATIENCE)?;
-        match epoll::wait(&self.poller, spare_capacity(&mut self.ready), Some(&patience)) {
-            Ok(0) => return Err(format!("no event {} for some", self.complete).into()),
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(()),
-            Err(error) => return Err(error.into()),
+    fn read_some(&mut self) -> Outcome<()> {
+        let ready: Vec<usize> = self.poller.wait(PATIENCE)?.collect();
+        if ready.is_empty() {
+            return Err(format!("no event {} for some", self.complete).into());
         }
-        let ready = std::mem::take(&mut self.ready);
-        for event in &ready {
-            match event.data.u64() {
+        for at in ready {
+            match at {
                 PUBLISHER => self.read_answer()?,
-                at => self.read(at as usize)?,
+                at => self.read(at)?,
             }
         }
-        self.ready = ready;
-        self.ready.clear();
         while self.have.get(self.complete) == Some(&self.subscribers.len()) {
             self.complete += 1;
         }
         Ok(())
     }
 
-    fn read(&mut self, at: usize) -> Result<()> {
+    fn read(&mut self, at: usize) -> Outcome<()> {
         let Self { subscribers, buf, have, took, published, .. } = self;
         let Subscriber { socket, stream, next } = &mut subscribers[at];
         let len = match recv(&*socket, &mut buf[..], RecvFlags::empty()) {
@@ -222,7 +211,7 @@ impl Crowd {
     }
 
     /// Reads the answer to the one publication that is under way.
-    fn read_answer(&mut self) -> Result<()> {
+    fn read_answer(&mut self) -> Outcome<()> {
         let mut piece = [0; 4096];
         match self.publisher.read(&mut piece) {
             Ok(0) => return Err("the server closed the publisher's connection".into()),
@@ -230,8 +219,8 @@ impl Crowd {
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
             Err(error) => return Err(error.into()),
         }
-        let Some(end) = request::end_of_head(&self.answers) else { return Ok(()) };
-        if !request::status(&self.answers).is_some_and(|status| (200..300).contains(&status)) {
+        let Some(end) = message::end_of_head(&self.answers) else { return Ok(()) };
+        if !message::status(&self.answers).is_some_and(|status| (200..300).contains(&status)) {
             return Err(format!("not published: {}", String::from_utf8_lossy(&self.answers)).into());
         }
         let head = String::from_utf8_lossy(&self.answers[..end]).to_lowercase();

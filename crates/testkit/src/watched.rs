@@ -114,7 +114,12 @@ pub fn ask(addr: SocketAddr, request: &str) -> Response {
     Response::read_for(&mut stream, method).unwrap()
 }
 
-/// The body of a response that went well.
+/// The text of a page of the admin listener at `addr`, on a connection of its own.
+pub fn page(addr: SocketAddr, path: &str) -> String {
+    text(ask(addr, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")))
+}
+
+/// The body of a response with status 200.
 pub fn text(response: Response) -> String {
     assert_eq!(response.status(), 200, "{response:?}");
     String::from_utf8(response.body).unwrap()

@@ -1,10 +1,14 @@
 //! What the kernel says of TCP sockets, from procfs.
 
-use std::error::Error;
 use std::fs;
 
+use super::Outcome;
+
 /// Bytes that came and were not read yet, of each connection from 127.0.0.1 to `port` there, at its client's side.
-pub fn receive_queues(port: u16) -> Result<Vec<u64>, Box<dyn Error>> {
+///
+/// # Errors
+/// The table of connections cannot be read.
+pub fn receive_queues(port: u16) -> Outcome<Vec<u64>> {
     // A line: number, local address, remote address, state, tx_queue:rx_queue, and more. All are hexadecimal,
     // addresses as they lie in memory.
     const ESTABLISHED: &str = "01";

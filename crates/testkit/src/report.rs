@@ -1,8 +1,4 @@
-//! Readings into a printed table: medians, spreads and aligned columns that also read as Markdown.
-//!
-//! Shared by the benchmarks; knows nothing of what they measure.
-
-#![allow(dead_code)] // each benchmark uses its part
+//! Readings of a benchmark as a table: medians, spreads and aligned columns that also read as Markdown.
 
 /// The middle one of several readings, or the mean of the two in the middle; `None` if there are none.
 pub fn median(readings: &[f64]) -> Option<f64> {
@@ -31,6 +27,7 @@ pub struct Table {
 }
 
 impl Table {
+    /// A table without rows.
     pub fn new(headings: &[&str]) -> Self {
         Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
     }

@@ -2,17 +2,14 @@
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::Result;
-use crate::request;
+use crate::message::{self, Head};
+use crate::poller::{EventFlags, Poller};
+use crate::process::Outcome;
 
 const CLIENTS: usize = 8;
 
@@ -20,7 +17,7 @@ const CLIENTS: usize = 8;
 const WARM_UP: Duration = Duration::from_millis(200);
 
 /// A server that gives nothing for so long has failed.
-const PATIENCE: Timespec = Timespec { tv_sec: 10, tv_nsec: 0 };
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The most one read takes. Only heads are looked at.
 const READ: usize = 128 * 1024;
@@ -28,42 +25,40 @@ const READ: usize = 128 * 1024;
 struct Client {
     socket: TcpStream,
     asked: Instant,
-    /// The answer's head as far as it came; emptied when it is whole.
-    head: Vec<u8>,
+    head: Head,
     /// Bytes of the answer's body to come; `None` before its head is whole.
     left: Option<u64>,
 }
 
 struct Clients {
-    poller: OwnedFd,
+    poller: Poller,
     clients: Vec<Client>,
     request: String,
     /// Bytes of each answer's body.
     length: u64,
     buf: Vec<u8>,
-    events: Vec<Event>,
     /// Nanoseconds of each answer.
     took: Vec<u64>,
 }
 
-/// Prints `begin` after a warm-up, then `end P50 P99 REQUESTS`: microseconds of the median and of the slowest hundredth, and requests a second.
-pub fn run(server: SocketAddr, path: &str, length: u64, window: Duration) -> Result<()> {
+/// Prints `begin` after a warm-up, then `end P50 P99 REQUESTS`: microseconds of the median and of the slowest
+/// hundredth, and requests a second.
+pub fn run(server: SocketAddr, path: &str, length: u64, window: Duration) -> Outcome<()> {
     let mut all = Clients {
-        poller: epoll::create(CreateFlags::CLOEXEC)?,
+        poller: Poller::new()?,
         clients: Vec::with_capacity(CLIENTS),
-        request: request::request(server.port(), path),
+        request: message::request(server.port(), path),
         length,
         buf: vec![0; READ],
-        events: Vec::with_capacity(CLIENTS),
         took: Vec::with_capacity(1 << 20),
     };
     for number in 0..CLIENTS {
         let mut socket = TcpStream::connect(server)?;
         socket.set_nodelay(true)?;
-        epoll::add(&all.poller, &socket, EventData::new_u64(number as u64), EventFlags::IN)?;
+        all.poller.add(&socket, number, EventFlags::IN)?;
         socket.write_all(all.request.as_bytes())?;
         socket.set_nonblocking(true)?;
-        all.clients.push(Client { socket, asked: Instant::now(), head: Vec::new(), left: None });
+        all.clients.push(Client { socket, asked: Instant::now(), head: Head::default(), left: None });
     }
     all.ask_until(Instant::now() + WARM_UP)?;
     all.took.clear();
@@ -80,16 +75,14 @@ pub fn run(server: SocketAddr, path: &str, length: u64, window: Duration) -> Res
 }
 
 impl Clients {
-    fn ask_until(&mut self, deadline: Instant) -> Result<()> {
+    fn ask_until(&mut self, deadline: Instant) -> Outcome<()> {
         while Instant::now() < deadline {
-            match epoll::wait(&self.poller, spare_capacity(&mut self.events), Some(&PATIENCE)) {
-                Ok(0) => return Err("the server answers nobody".into()),
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
+            let ready = self.poller.wait(PATIENCE)?;
+            if ready.len() == 0 {
+                return Err("the server answers nobody".into());
             }
-            for event in self.events.drain(..) {
-                let client = &mut self.clients[event.data.u64() as usize];
+            for number in ready {
+                let client = &mut self.clients[number];
                 if client.read(self.length, &mut self.buf)? {
                     let now = Instant::now();
                     self.took.push((now - client.asked).as_nanos() as u64);
@@ -104,7 +97,7 @@ impl Clients {
 
 impl Client {
     /// Reads once, and says whether the answer is whole.
-    fn read(&mut self, length: u64, buf: &mut [u8]) -> Result<bool> {
+    fn read(&mut self, length: u64, buf: &mut [u8]) -> Outcome<bool> {
         // What is body is thrown away in the kernel.
         let flags = if self.left.is_some() { RecvFlags::TRUNC } else { RecvFlags::empty() };
         let n = match recv(&self.socket, &mut *buf, flags) {
@@ -116,15 +109,9 @@ impl Client {
         let came = match self.left {
             Some(_) => n,
             None => {
-                self.head.extend_from_slice(&buf[..n]);
-                let Some(end) = request::end_of_head(&self.head) else { return Ok(false) };
-                match request::status(&self.head) {
-                    Some(200) => self.left = Some(length),
-                    status => return Err(format!("an answer with status {status:?}").into()),
-                }
-                let came = self.head.len() - end;
-                self.head.clear();
-                came
+                let Some(behind) = self.head.push(&buf[..n])? else { return Ok(false) };
+                self.left = Some(length);
+                behind
             }
         };
         let left = self.left.unwrap_or_default().checked_sub(came as u64).ok_or("more than was asked for")?;

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Socket, Type};
 
-use super::Result;
-use crate::request;
+use super::LIFETIME;
+use crate::message;
+use crate::process::Outcome;
 
 /// What each takes in a second.
 const STEP: usize = 1024;
@@ -24,13 +25,10 @@ const TURNS: usize = 50;
 /// see to all of them in the same second for ever.
 const AHEAD: usize = 16;
 
-/// No role outlives this, whatever happens to the others.
-const LIFETIME: Duration = Duration::from_secs(600);
-
 /// Prints `reading` when all have asked and the first bytes have come to each, and reads until it is killed.
-pub fn run(server: SocketAddr, path: &str, readers: usize) -> Result<()> {
-    let request = request::request(server.port(), path);
-    let mut sockets: Vec<TcpStream> = (0..readers).map(|_| open(server, &request)).collect::<Result<_>>()?;
+pub fn run(server: SocketAddr, path: &str, readers: usize) -> Outcome<()> {
+    let request = message::request(server.port(), path);
+    let mut sockets: Vec<TcpStream> = (0..readers).map(|_| open(server, &request)).collect::<Outcome<_>>()?;
     for (number, socket) in sockets.iter_mut().enumerate() {
         begin(socket, number % AHEAD)?;
     }
@@ -48,7 +46,7 @@ pub fn run(server: SocketAddr, path: &str, readers: usize) -> Result<()> {
     Ok(())
 }
 
-fn open(server: SocketAddr, request: &str) -> Result<TcpStream> {
+fn open(server: SocketAddr, request: &str) -> Outcome<TcpStream> {
     let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
     // Before connecting: the window is agreed on then.
     socket.set_recv_buffer_size(RECEIVE_BUFFER)?;
@@ -59,10 +57,10 @@ fn open(server: SocketAddr, request: &str) -> Result<TcpStream> {
 }
 
 /// Reads the head and `ahead` KiB.
-fn begin(socket: &mut TcpStream, ahead: usize) -> Result<()> {
+fn begin(socket: &mut TcpStream, ahead: usize) -> Outcome<()> {
     let mut first = [0; STEP];
     socket.read_exact(&mut first)?;
-    if request::status(&first) != Some(200) {
+    if message::status(&first) != Some(200) {
         return Err(format!("an answer that begins {:?}", String::from_utf8_lossy(&first[..40])).into());
     }
     for _ in 0..ahead {
@@ -73,7 +71,7 @@ fn begin(socket: &mut TcpStream, ahead: usize) -> Result<()> {
 }
 
 /// Takes what a reader takes in a second, or what there is.
-fn step(socket: &mut TcpStream) -> Result<()> {
+fn step(socket: &mut TcpStream) -> Outcome<()> {
     let mut bytes = [0; STEP];
     match socket.read(&mut bytes) {
         Ok(0) => Err("the server closed a connection".into()),

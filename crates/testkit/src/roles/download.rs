@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{RecvFlags, recv};
 
-use super::Result;
-use crate::request;
+use crate::message::{self, Head};
+use crate::process::Outcome;
 
 /// The most one read takes. Bytes are thrown away in the kernel; see `client.rs`.
 const READ: usize = 1024 * 1024;
@@ -17,10 +17,10 @@ const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Downloads `length` bytes once to warm up, prints `begin`, downloads `times` more and prints `end BYTES SECONDS`;
 /// then keeps the connection until it is killed.
-pub fn run(port: u16, path: &str, length: u64, times: u32) -> Result<()> {
+pub fn run(port: u16, path: &str, length: u64, times: u32) -> Outcome<()> {
     let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
     socket.set_read_timeout(Some(PATIENCE))?;
-    let request = request::request(port, path);
+    let request = message::request(port, path);
     let mut buf = vec![0; READ];
     download(&mut socket, &request, length, &mut buf)?;
     println!("begin");
@@ -33,22 +33,13 @@ pub fn run(port: u16, path: &str, length: u64, times: u32) -> Result<()> {
     Ok(())
 }
 
-fn download(socket: &mut TcpStream, request: &str, length: u64, buf: &mut [u8]) -> Result<()> {
+fn download(socket: &mut TcpStream, request: &str, length: u64, buf: &mut [u8]) -> Outcome<()> {
     socket.write_all(request.as_bytes())?;
-    let mut head = Vec::new();
+    let mut head = Head::default();
     let mut left = loop {
         let (_, n) = recv(&*socket, &mut *buf, RecvFlags::empty())?;
-        if n == 0 {
-            return Err("closed before an answer".into());
-        }
-        head.extend_from_slice(&buf[..n]);
-        if let Some(end) = request::end_of_head(&head) {
-            if request::status(&head) != Some(200) {
-                return Err(
-                    format!("an answer that begins {:?}", String::from_utf8_lossy(&head[..40])).into()
-                );
-            }
-            break length - (head.len() - end) as u64;
+        if let Some(behind) = head.push(&buf[..n])? {
+            break length - behind as u64;
         }
     };
     while left > 0 {

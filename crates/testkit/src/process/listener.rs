@@ -1,14 +1,11 @@
 //! Servers that others wrote: where the program lies, a port for it, and when it listens.
 
-use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use super::Process;
-
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use super::{Outcome, Process};
 
 /// How long a server may take until it listens.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -22,13 +19,18 @@ pub fn program(name: &str) -> Option<PathBuf> {
         .find(|file| file.is_file())
 }
 
-/// A port that is free now. A server that cannot choose one itself is told it; in between nobody else is
-/// likely to take it.
+/// A port that is free now, for a server that cannot choose one itself: in between nobody else is likely to take it.
+///
+/// # Errors
+/// There is none.
 pub fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
-/// Waits until a server answers `request` at all.
+/// Waits for the first byte of a server's answer to `request`.
+///
+/// # Errors
+/// As [`first_connection`], or no answer comes.
 pub fn first_answer(server: &Process, port: u16, request: &str) -> Outcome<()> {
     let mut connection = first_connection(server, port)?;
     connection.set_read_timeout(Some(PATIENCE))?;
@@ -37,7 +39,10 @@ pub fn first_answer(server: &Process, port: u16, request: &str) -> Outcome<()> {
     Ok(())
 }
 
-/// The first connection a server takes; an error if it ends before, or takes none.
+/// The first connection that a server accepts.
+///
+/// # Errors
+/// It ends before, or accepts none within 10 s.
 pub fn first_connection(server: &Process, port: u16) -> Outcome<TcpStream> {
     let deadline = Instant::now() + PATIENCE;
     loop {

@@ -1,11 +1,7 @@
-//! Child processes of a benchmark: started, heard line by line, and ended whatever becomes of this process.
+//! Child processes of a benchmark: started, read line by line, and ended whatever becomes of this process.
 //!
-//! Each is killed and reaped when its handle is dropped (also by a panic), with the children it has, by
-//! SIGINT and SIGTERM through a list of all, and by the kernel if this process is killed: see `role.rs`.
-//!
-//! Shared by the benchmarks; knows nothing of what they measure.
-
-#![allow(dead_code)] // each benchmark uses its part
+//! Each is killed and reaped, with its children, when its handle is dropped (also by a panic); by SIGINT and
+//! SIGTERM through a list of all; and by the kernel if this process is killed: see [`role`].
 
 pub mod listener;
 pub mod procfs;
@@ -15,7 +11,7 @@ pub mod sockets;
 use std::error::Error;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -23,9 +19,10 @@ use std::time::{Duration, Instant};
 use futures_lite::StreamExt;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_process_group, waitid};
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+/// What a benchmark comes to: an error ends it with a message.
+pub type Outcome<T> = Result<T, Box<dyn Error>>;
 
-/// Those that are alive, for the thread that waits for signals.
+/// The children that are alive, for the thread that waits for signals.
 static ALIVE: Mutex<Vec<u32>> = Mutex::new(Vec::new());
 
 /// How long a child asked to end may take to end its own children, and reap them, before all are killed.
@@ -41,14 +38,20 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts this very program in `role`.
+    /// Starts this very program in the role `name`.
+    ///
+    /// # Errors
+    /// It cannot be started.
     pub fn role(name: &str, args: &[String]) -> Outcome<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.arg(role::MARKER).arg(name).args(args);
         Self::spawn(name, &mut command, false)
     }
 
-    /// Starts another program, tied to the life of this one.
+    /// Starts another program, which ends with this one. `gently`: by SIGTERM first, as it has children to end.
+    ///
+    /// # Errors
+    /// It cannot be started.
     pub fn program(program: &Path, args: &[String], gently: bool) -> Outcome<Self> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let mut command = Command::new(std::env::current_exe()?);
@@ -75,16 +78,17 @@ impl Process {
         Ok(Self { child, name: name.to_owned(), lines, gently })
     }
 
+    /// The name of its role or program.
     pub fn name(&self) -> &str {
         &self.name
     }
 
-    /// The number the system has for it.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether it has ended. It is not reaped by asking: until the drop nobody else gets its number.
+    /// Whether it has ended. Does not reap it: its id is not given to another process before the drop.
     pub fn has_ended(&self) -> bool {
         let ended = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
         let status = Pid::from_raw(self.child.id() as i32).map(|pid| waitid(WaitId::Pid(pid), ended));
@@ -92,6 +96,9 @@ impl Process {
     }
 
     /// Waits for a line that contains `mark`, and returns what follows the mark.
+    ///
+    /// # Errors
+    /// No such line came within `patience`, or the process ended.
     pub fn line_with(&self, mark: &str, patience: Duration) -> Outcome<String> {
         let deadline = Instant::now() + patience;
         loop {
@@ -105,7 +112,10 @@ impl Process {
         }
     }
 
-    /// The port in the first line of the kind `… http://127.0.0.1:PORT …`.
+    /// The port in the next line of the kind `… http://127.0.0.1:PORT …`.
+    ///
+    /// # Errors
+    /// As [`Process::line_with`].
     pub fn port(&self) -> Outcome<u16> {
         let rest = self.line_with("http://127.0.0.1:", Duration::from_secs(10))?;
         let digits = rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
@@ -129,7 +139,32 @@ impl Drop for Process {
     }
 }
 
-/// On SIGINT and SIGTERM ends all children, removes `folder` and ends this process.
+/// Runs a benchmark, or the role that the command line names.
+///
+/// Exits with 1 and a message if either fails.
+pub fn main(
+    name: &str,
+    roles: impl FnOnce(&str, &[String]) -> Outcome<()>,
+    bench: impl FnOnce() -> Outcome<ExitCode>,
+) -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let done = match &args[..] {
+        [marker, role, args @ ..] if marker == role::MARKER => role::prepare()
+            .and_then(|()| if role == role::LAUNCH { role::launch(args) } else { roles(role, args) })
+            .map_err(|error| format!("role {role}: {error}").into())
+            .map(|()| ExitCode::SUCCESS),
+        _ => bench(),
+    };
+    done.unwrap_or_else(|error: Box<dyn Error>| {
+        eprintln!("{name}: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+/// On SIGINT and SIGTERM ends all children, removes `folder` and exits.
+///
+/// # Errors
+/// The signals cannot be caught.
 pub fn end_all_on_signals(folder: PathBuf) -> Outcome<()> {
     let mut signals = async_signal::Signals::new([async_signal::Signal::Int, async_signal::Signal::Term])?;
     std::thread::spawn(move || {

@@ -1,20 +1,27 @@
 //! What the kernel says of a process: CPU time and memory, from procfs.
+//!
+//! Everything fails where a process has gone.
 
-use std::error::Error;
 use std::fs;
 use std::ops::RangeInclusive;
 
-type Outcome<T> = Result<T, Box<dyn Error>>;
+use super::Outcome;
 
 /// CPU seconds a process has used since its start, in user mode and in the kernel.
 ///
-/// The kernel tells them in ticks, mostly of 10 ms.
+/// The kernel counts them in ticks, mostly of 10 ms.
+///
+/// # Errors
+/// There is no such process.
 pub fn cpu_seconds(pid: u32) -> Outcome<f64> {
     // utime and stime.
     ticks(pid, 11..=12)
 }
 
-/// The same of a process, all it started and all those started, the ones that ended too.
+/// CPU seconds of a process and its descendants, the ones that ended too.
+///
+/// # Errors
+/// One of them ended meanwhile.
 pub fn tree_cpu_seconds(root: u32) -> Outcome<f64> {
     // cutime and cstime: what children took that were waited for.
     tree(root).into_iter().map(|pid| ticks(pid, 11..=14)).sum()
@@ -34,7 +41,7 @@ fn ticks(pid: u32, fields: RangeInclusive<usize>) -> Outcome<f64> {
     Ok(ticks.iter().sum::<u64>() as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
-/// A process, all it started and all those started.
+/// A process and its descendants.
 pub fn tree(root: u32) -> Vec<u32> {
     let parents: Vec<(u32, u32)> = processes().map(|pid| (pid, parent(pid).unwrap_or(0))).collect();
     let mut tree = vec![root];
@@ -47,11 +54,17 @@ pub fn tree(root: u32) -> Vec<u32> {
 }
 
 /// Proportional set size in KiB: private pages, and a share of those that others map too.
+///
+/// # Errors
+/// There is no such process.
 pub fn pss_kib(pid: u32) -> Outcome<u64> {
     memory_kib(pid, "Pss")
 }
 
 /// A figure of the kernel's walk through all pages of a process, in KiB: `Rss`, `Pss`, ….
+///
+/// # Errors
+/// There is no such process, or no such figure.
 pub fn memory_kib(pid: u32, name: &str) -> Outcome<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup"))?;
     let line = rollup.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));

@@ -4,8 +4,9 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 
-use super::{Result, floor};
-use crate::request;
+use super::floor;
+use crate::message;
+use crate::process::Outcome;
 
 struct Stream {
     backend: TcpStream,
@@ -16,14 +17,14 @@ struct Stream {
 
 /// Relays the answers of the backend at `port` to `streams` clients, at `rate` bytes a second each. What waits in
 /// the kernel is bounded as the proxies' that are measured beside it: by three chunks.
-pub fn run(port: u16, streams: usize, rate: u64) -> Result<()> {
+pub fn run(port: u16, streams: usize, rate: u64) -> Outcome<()> {
     let listener = super::listen()?;
     let waiting = usize::try_from(rate / 5 * 3)?.max(16 * 1024);
     let mut open = Vec::with_capacity(streams);
     while open.len() < streams {
         let (mut client, _) = listener.accept()?;
         client.set_nodelay(true)?;
-        if request::read_head(&mut client)? {
+        if !message::read_head(&mut client)?.is_empty() {
             open.push(Stream { backend: ask(port, waiting)?, client, moved: 0 });
         }
     }
@@ -33,20 +34,20 @@ pub fn run(port: u16, streams: usize, rate: u64) -> Result<()> {
 }
 
 /// Asks the backend. Its answer is handed on as it comes, head and all.
-fn ask(port: u16, waiting: usize) -> Result<TcpStream> {
+fn ask(port: u16, waiting: usize) -> Outcome<TcpStream> {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
     // Before connecting: the window is agreed on then.
     socket.set_recv_buffer_size(waiting)?;
     socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into())?;
     let mut backend = TcpStream::from(socket);
     backend.set_nodelay(true)?;
-    backend.write_all(request::request(port, "/").as_bytes())?;
+    backend.write_all(message::request(port, "/").as_bytes())?;
     backend.set_nonblocking(true)?;
     Ok(backend)
 }
 
 /// Moves bytes up to `due`, as far as they are there. Readers do not stall: a write that waited would stop the loop.
-fn advance(stream: &mut Stream, due: u64, buf: &mut [u8]) -> Result<()> {
+fn advance(stream: &mut Stream, due: u64, buf: &mut [u8]) -> Outcome<()> {
     while stream.moved < due {
         let want = usize::try_from(due - stream.moved)?.min(buf.len());
         match stream.backend.read(&mut buf[..want]) {

@@ -4,14 +4,15 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
-use super::{LIFETIME, Result, STAMP};
-use crate::request;
+use super::{LIFETIME, STAMP};
+use crate::message;
+use crate::process::Outcome;
 
 /// The length announced: more than anybody waits for.
 const LENGTH: u64 = 1 << 30;
 
 /// Answers every request with brigades of `length` bytes, one each `every`, until the client leaves.
-pub fn run(length: usize, every: Duration) -> Result<()> {
+pub fn run(length: usize, every: Duration) -> Outcome<()> {
     let listener = super::listen()?;
     let end = Instant::now() + LIFETIME;
     while Instant::now() < end {
@@ -24,12 +25,12 @@ pub fn run(length: usize, every: Duration) -> Result<()> {
     Ok(())
 }
 
-fn answer(mut socket: TcpStream, length: usize, every: Duration) -> Result<()> {
+fn answer(mut socket: TcpStream, length: usize, every: Duration) -> Outcome<()> {
     socket.set_nodelay(true)?;
-    if !request::read_head(&mut socket)? {
+    if message::read_head(&mut socket)?.is_empty() {
         return Ok(());
     }
-    socket.write_all(request::response_head(LENGTH).as_bytes())?;
+    socket.write_all(message::response_head(LENGTH).as_bytes())?;
     let began = Instant::now();
     let mut brigade = vec![b'.'; length];
     for number in 0.. {

@@ -2,20 +2,18 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
-
-use super::{LIFETIME, NAP, Result};
-use crate::request;
+use super::{LIFETIME, NAP};
+use crate::message;
+use crate::poller::{EventFlags, Poller};
+use crate::process::Outcome;
 
 /// What one write offers to a socket.
 const PIECE: usize = 256 * 1024;
 
 /// The listener's number among the sockets.
-const LISTENER: u64 = u64::MAX;
+const LISTENER: usize = usize::MAX;
 
 struct Stream {
     socket: TcpStream,
@@ -27,36 +25,30 @@ struct Stream {
 }
 
 /// Answers every request with `length` bytes.
-pub fn run(length: u64) -> Result<()> {
+pub fn run(length: u64) -> Outcome<()> {
     let listener = super::listen()?;
     listener.set_nonblocking(true)?;
     // Some kernels pace each connection's packets by timers of their own (BBR), and on loopback set them within
     // the system call of whoever acknowledges: the measured server would pay for it. A backend elsewhere has
     // no such way into it. Refused where there is no such module: then it is as the system has it.
     let _ = socket2::SockRef::from(&listener).set_tcp_congestion(b"cubic");
-    let poller = epoll::create(CreateFlags::CLOEXEC)?;
-    epoll::add(&poller, &listener, EventData::new_u64(LISTENER), EventFlags::IN)?;
+    let mut poller = Poller::new()?;
+    poller.add(&listener, LISTENER, EventFlags::IN)?;
 
     let piece = vec![b'x'; PIECE];
     let mut streams: Vec<Option<Stream>> = Vec::new();
-    let mut events: Vec<Event> = Vec::with_capacity(1024);
     let end = Instant::now() + LIFETIME;
     while Instant::now() < end {
-        let timeout = Timespec { tv_sec: 1, tv_nsec: 0 };
-        match epoll::wait(&poller, spare_capacity(&mut events), Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => {}
-            Err(error) => return Err(error.into()),
-        }
-        for event in events.drain(..) {
-            let number = event.data.u64();
+        let ready: Vec<usize> = poller.wait(Duration::from_secs(1))?.collect();
+        for number in ready {
             if number == LISTENER {
                 accept_all(&listener, &poller, &mut streams, length)?;
                 continue;
             }
-            let slot = &mut streams[number as usize];
+            let slot = &mut streams[number];
             let Some(stream) = slot else { continue };
             match advance(stream, &piece, length) {
-                Ok(flags) => epoll::modify(&poller, &stream.socket, event.data, flags)?,
+                Ok(flags) => poller.modify(&stream.socket, number, flags)?,
                 // Closing the socket takes it out of the poller.
                 Err(_) => *slot = None,
             }
@@ -68,17 +60,16 @@ pub fn run(length: u64) -> Result<()> {
 
 fn accept_all(
     listener: &TcpListener,
-    poller: impl std::os::fd::AsFd,
+    poller: &Poller,
     streams: &mut Vec<Option<Stream>>,
     length: u64,
-) -> Result<()> {
+) -> Outcome<()> {
     loop {
         match listener.accept() {
             Ok((socket, _)) => {
                 socket.set_nonblocking(true)?;
                 socket.set_nodelay(true)?;
-                let number = EventData::new_u64(streams.len() as u64);
-                epoll::add(&poller, &socket, number, EventFlags::IN)?;
+                poller.add(&socket, streams.len(), EventFlags::IN)?;
                 streams.push(Some(Stream { socket, head: Vec::new(), answer: None, left: length }));
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
@@ -97,12 +88,12 @@ fn advance(stream: &mut Stream, piece: &[u8], length: u64) -> std::io::Result<Ev
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(EventFlags::IN),
             Err(error) => return Err(error),
         }
-        if request::end_of_head(&stream.head).is_none() {
+        if message::end_of_head(&stream.head).is_none() {
             return Ok(EventFlags::IN);
         }
         stream.head = Vec::new();
         stream.left = length;
-        stream.answer = Some(request::response_head(length).into_bytes());
+        stream.answer = Some(message::response_head(length).into_bytes());
     }
     while let Some(answer) = &mut stream.answer {
         let (bytes, is_head) = match answer.is_empty() {

@@ -6,17 +6,15 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
-use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
-use rustix::buffer::spare_capacity;
-use rustix::event::Timespec;
-use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
 
-use super::{LIFETIME, NAP, Result};
-use crate::request;
+use super::{LIFETIME, NAP};
+use crate::message::{self, Head};
+use crate::poller::{EventFlags, Poller};
+use crate::process::Outcome;
 
 /// The most one read takes.
 const READ: usize = 256 * 1024;
@@ -28,50 +26,47 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// come in whole chunks; the 25 ms more are for the instants at which sockets are looked at, and no chunk.
 const CHUNK: f64 = 0.225;
 
-/// What the client is told.
-pub struct Orders<'a> {
-    pub port: u16,
-    pub path: &'a str,
-    pub streams: usize,
+/// The client's arguments.
+pub(super) struct Orders<'a> {
+    pub(super) port: u16,
+    pub(super) path: &'a str,
+    pub(super) streams: usize,
     /// Bytes a second that each of them should get.
-    pub rate: u64,
+    pub(super) rate: u64,
     /// Connections are opened evenly over this time, so that their intervals do not all begin at once.
-    pub connect_over: Duration,
+    pub(super) connect_over: Duration,
     /// From the last stream's first byte to the measured time.
-    pub warm_up: Duration,
+    pub(super) warm_up: Duration,
     /// The measured time.
-    pub window: Duration,
+    pub(super) window: Duration,
 }
 
 struct Stream {
     socket: TcpStream,
-    /// The response's head as far as it came; emptied when it is whole.
-    head: Vec<u8>,
+    head: Head,
     begun: bool,
     /// Bytes of the body.
     bytes: u64,
 }
 
 struct Client {
-    poller: OwnedFd,
+    poller: Poller,
     streams: Vec<Stream>,
     begun: usize,
     buf: Vec<u8>,
-    events: Vec<Event>,
 }
 
 /// Prints `begin`, then `end TOTAL MIN MAX SECONDS ASTRAY` (bytes of body in the measured time: of all, of the
 /// slowest, of the fastest stream; and how many streams are further than a chunk from their pace), then goes on
 /// reading until it is killed.
-pub fn run(orders: &Orders<'_>) -> Result<()> {
+pub fn run(orders: &Orders<'_>) -> Outcome<()> {
     let mut client = Client {
-        poller: epoll::create(CreateFlags::CLOEXEC)?,
+        poller: Poller::new()?,
         streams: Vec::with_capacity(orders.streams),
         begun: 0,
         buf: vec![0; READ],
-        events: Vec::with_capacity(1024),
     };
-    let request = request::request(orders.port, orders.path);
+    let request = message::request(orders.port, orders.path);
     let start = Instant::now();
     while client.streams.len() < orders.streams {
         let opened = client.streams.len() as u32;
@@ -107,32 +102,24 @@ pub fn run(orders: &Orders<'_>) -> Result<()> {
 }
 
 impl Client {
-    fn open(&mut self, port: u16, request: &[u8]) -> Result<()> {
+    fn open(&mut self, port: u16, request: &[u8]) -> Outcome<()> {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
         socket.write_all(request)?;
         socket.set_nonblocking(true)?;
-        let number = EventData::new_u64(self.streams.len() as u64);
-        epoll::add(&self.poller, &socket, number, EventFlags::IN)?;
-        self.streams.push(Stream { socket, head: Vec::new(), begun: false, bytes: 0 });
+        self.poller.add(&socket, self.streams.len(), EventFlags::IN)?;
+        self.streams.push(Stream { socket, head: Head::default(), begun: false, bytes: 0 });
         Ok(())
     }
 
     /// Reads whatever comes until `deadline`.
-    fn read_until(&mut self, deadline: Instant) -> Result<()> {
+    fn read_until(&mut self, deadline: Instant) -> Outcome<()> {
         loop {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return Ok(());
             }
-            let timeout = Timespec::try_from(left)?;
-            match epoll::wait(&self.poller, spare_capacity(&mut self.events), Some(&timeout)) {
-                Ok(_) => {}
-                Err(Errno::INTR) => continue,
-                Err(error) => return Err(error.into()),
-            }
-            for event in self.events.drain(..) {
-                let stream = &mut self.streams[event.data.u64() as usize];
-                self.begun += usize::from(stream.read(&mut self.buf)?);
+            for number in self.poller.wait(left)? {
+                self.begun += usize::from(self.streams[number].read(&mut self.buf)?);
             }
             std::thread::sleep(left.min(NAP));
         }
@@ -141,7 +128,7 @@ impl Client {
 
 impl Stream {
     /// Reads once. Says whether the stream began with it.
-    fn read(&mut self, buf: &mut [u8]) -> Result<bool> {
+    fn read(&mut self, buf: &mut [u8]) -> Outcome<bool> {
         let flags = if self.begun { RecvFlags::TRUNC } else { RecvFlags::empty() };
         let n = match recv(&self.socket, &mut *buf, flags) {
             Ok((_, 0)) => return Err("a stream ended before the measured time did".into()),
@@ -153,14 +140,8 @@ impl Stream {
             self.bytes += n as u64;
             return Ok(false);
         }
-        self.head.extend_from_slice(&buf[..n]);
-        let Some(end) = request::end_of_head(&self.head) else { return Ok(false) };
-        match request::status(&self.head) {
-            Some(200) => {}
-            status => return Err(format!("an answer with status {status:?}").into()),
-        }
-        self.bytes = (self.head.len() - end) as u64;
-        self.head = Vec::new();
+        let Some(behind) = self.head.push(&buf[..n])? else { return Ok(false) };
+        self.bytes = behind as u64;
         self.begun = true;
         Ok(true)
     }

@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
-use super::{LIFETIME, Result};
-use crate::request;
+use super::LIFETIME;
+use crate::message;
+use crate::process::Outcome;
 
 /// A stream gets its bytes on this grid.
 const INTERVAL: Duration = Duration::from_millis(200);
@@ -22,7 +23,7 @@ struct Stream {
 }
 
 /// Serves `file` to `streams` clients at `rate` bytes a second each; at once to one if `rate` is 0.
-pub fn run(file: &Path, streams: usize, rate: u64) -> Result<()> {
+pub fn run(file: &Path, streams: usize, rate: u64) -> Outcome<()> {
     let file = File::open(file)?;
     let length = file.metadata()?.len();
     let listener = super::listen()?;
@@ -33,8 +34,8 @@ pub fn run(file: &Path, streams: usize, rate: u64) -> Result<()> {
     while open.len() < streams {
         let (mut socket, _) = listener.accept()?;
         socket.set_nodelay(true)?;
-        if request::read_head(&mut socket)? {
-            socket.write_all(request::response_head(length).as_bytes())?;
+        if !message::read_head(&mut socket)?.is_empty() {
+            socket.write_all(message::response_head(length).as_bytes())?;
             // A reader that stalls must not stop the loop; these do not.
             socket.set_nonblocking(true)?;
             open.push(Stream { socket, offset: 0 });
@@ -44,8 +45,8 @@ pub fn run(file: &Path, streams: usize, rate: u64) -> Result<()> {
     Ok(())
 }
 
-/// Has each of the streams brought to what is due of it at `rate`, every interval; until it says that it is over.
-pub fn on_a_grid<S>(mut open: Vec<S>, rate: u64, mut bring: impl FnMut(&mut S, u64) -> bool) {
+/// Calls `bring` every interval with each stream and the bytes due of it at `rate`, until it returns false.
+pub(super) fn on_a_grid<S>(mut open: Vec<S>, rate: u64, mut bring: impl FnMut(&mut S, u64) -> bool) {
     let start = Instant::now();
     let mut interval = 1u32;
     while !open.is_empty() && start.elapsed() < LIFETIME {
@@ -67,11 +68,11 @@ fn send(stream: &mut Stream, file: &File, due: u64) -> bool {
 }
 
 /// One connection, as many requests as it makes, the whole file for each.
-fn unpaced(listener: &TcpListener, file: &File, length: u64) -> Result<()> {
+fn unpaced(listener: &TcpListener, file: &File, length: u64) -> Outcome<()> {
     let (mut socket, _) = listener.accept()?;
     socket.set_nodelay(true)?;
-    while request::read_head(&mut socket)? {
-        socket.write_all(request::response_head(length).as_bytes())?;
+    while !message::read_head(&mut socket)?.is_empty() {
+        socket.write_all(message::response_head(length).as_bytes())?;
         let mut offset = 0;
         while offset < length {
             let left = (length - offset) as usize;

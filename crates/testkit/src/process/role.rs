@@ -1,6 +1,5 @@
-//! What a process does first that was started as a part of a benchmark, or to become another program.
+//! The first steps of a process that is a part of a benchmark, or is to become another program.
 
-use std::error::Error;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -8,6 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use rustix::process::{
     Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setpgid, setrlimit,
 };
+
+use super::Outcome;
 
 /// The first argument of a process that has a role.
 pub const MARKER: &str = "--role";
@@ -18,10 +19,8 @@ pub const LAUNCH: &str = "launch";
 /// Before the nanoseconds since 1970 at which a process turned into another program, on its standard output.
 pub const LAUNCHED: &str = "launched at ";
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
 /// Dies with the process that started it, and may open as many sockets as the system lets it.
-pub fn prepare() -> Result<()> {
+pub(super) fn prepare() -> Outcome<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
@@ -34,7 +33,7 @@ pub fn prepare() -> Result<()> {
 /// The order to die with the parent stays with a process through `exec`, and setting it here, in the
 /// child, needs no code between fork and exec. One with children gets a process group of its own, so that
 /// they can be ended with it.
-pub fn launch(args: &[String]) -> Result<()> {
+pub(super) fn launch(args: &[String]) -> Outcome<()> {
     let [signal, program, args @ ..] = args else { return Err("nothing to launch".into()) };
     let signal = if signal == "TERM" { Signal::TERM } else { Signal::KILL };
     set_parent_process_death_signal(Some(signal))?;

@@ -1,9 +1,7 @@
-//! The parts of a benchmark that run in processes of their own: this very program again, told its role by
-//! arguments. Clients, a backend, and the floor that servers are compared with.
+//! The parts of a benchmark that run in processes of their own: the benchmark's program again, with its role as
+//! arguments. Clients, backends, and the floor that servers are compared with.
 //!
-//! Shared by the benchmarks; each starts those it needs, through `process::Process::role`.
-
-#![allow(dead_code)] // each benchmark uses its part
+//! [`Process::role`](crate::process::Process::role) starts one; its standard output is what it reports.
 
 mod backend;
 mod brigades;
@@ -14,12 +12,10 @@ mod floor;
 mod relay;
 mod slow;
 
-use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::process::role;
+use crate::process::Outcome;
 
 /// A fast upstream: the length of its body.
 pub const BACKEND: &str = "backend";
@@ -52,12 +48,12 @@ const LIFETIME: Duration = Duration::from_secs(600);
 /// client on another machine no server pays that. One that sleeps anyway need not be woken.
 const NAP: Duration = Duration::from_millis(5);
 
-type Result<T> = std::result::Result<T, Box<dyn Error>>;
-
-/// Does what `args` say: a role's name, and what it is told.
-pub fn run(args: &[String]) -> ExitCode {
-    let Some((name, args)) = args.split_first() else { return ExitCode::from(2) };
-    let done = role::prepare().and_then(|()| match (name.as_str(), args) {
+/// Plays the role `name`.
+///
+/// # Errors
+/// There is no such role, or it failed.
+pub fn run(name: &str, args: &[String]) -> Outcome<()> {
+    match (name, args) {
         (BACKEND, [length]) => backend::run(length.parse()?),
         (BRIGADES, [length, every_ms]) => brigades::run(length.parse()?, millis(every_ms)?),
         (CLIENT, [port, path, streams, rate, over_ms, warm_up_ms, window_ms]) => {
@@ -80,20 +76,12 @@ pub fn run(args: &[String]) -> ExitCode {
         (FLOOR, [file, streams, rate]) => floor::run(file.as_ref(), streams.parse()?, rate.parse()?),
         (RELAY, [port, streams, rate]) => relay::run(port.parse()?, streams.parse()?, rate.parse()?),
         (SLOW, [port, path, readers]) => slow::run(address(port)?, path, readers.parse()?),
-        (role::LAUNCH, args) => role::launch(args),
         _ => Err(format!("no such role with {} arguments", args.len()).into()),
-    });
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("role {name}: {error}");
-            ExitCode::FAILURE
-        }
     }
 }
 
 /// A listener on a free port, told on standard output, whose queue holds thousands of connections.
-fn listen() -> Result<TcpListener> {
+fn listen() -> Outcome<TcpListener> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     // The standard library's queue of 128 overflows when thousands come at once; each that is dropped
     // comes again a second later.
@@ -102,10 +90,10 @@ fn listen() -> Result<TcpListener> {
     Ok(listener)
 }
 
-fn address(port: &str) -> Result<SocketAddr> {
+fn address(port: &str) -> Outcome<SocketAddr> {
     Ok((Ipv4Addr::LOCALHOST, port.parse()?).into())
 }
 
-fn millis(text: &str) -> Result<Duration> {
+fn millis(text: &str) -> Outcome<Duration> {
     Ok(Duration::from_millis(text.parse()?))
 }

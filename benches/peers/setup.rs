@@ -1,0 +1,32 @@
+//! The task that every server gets, and where it gets its configuration.
+
+use std::path::Path;
+
+use crate::site::Site;
+
+/// Where the bytes come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// The site's folder.
+    File,
+    /// A backend on this port.
+    Proxied(u16),
+}
+
+/// What a server is to do.
+#[derive(Clone, Copy)]
+pub struct Setup<'a> {
+    pub site: &'a Site,
+    pub source: Source,
+    /// The pace of each response, in KiB/s, the unit all four have.
+    pub kib_per_second: Option<u64>,
+    /// So many connections at a time.
+    pub connections: usize,
+}
+
+/// Where a server puts its configuration, and listens.
+pub struct Place<'a> {
+    /// A folder of its own.
+    pub state: &'a Path,
+    pub port: u16,
+}
