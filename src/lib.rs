@@ -54,7 +54,7 @@ pub mod events;
 pub mod events {
     mod settings;
 
-    pub use settings::{EventFault, EventSettings, Suspend};
+    pub use settings::{EventFault, EventRate, EventSettings, EventUnit, Suspend};
 }
 #[cfg(any(doc, doctest))]
 pub mod guide;

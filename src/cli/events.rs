@@ -3,7 +3,7 @@
 use argh::FromArgs;
 use sluicegate::config::words::{parse_end_of_stream, parse_log_level};
 use sluicegate::config::{
-    Config, EventSettings, RouteDraft, SharedLimits, SinkDraft, Source, TracingSettings, budget_of,
+    Config, EventRate, EventSettings, RouteDraft, SharedLimits, SinkDraft, Source, TracingSettings, budget_of,
 };
 use sluicegate::duration;
 use sluicegate::http::server::MAX_TOTAL;
@@ -87,7 +87,7 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
     set(&mut settings.log, flags.read("log", &typed.log, most));
     set(&mut settings.log_ttl, flags.read("log-ttl", &typed.log_ttl, timeout));
     settings.rate =
-        flags.read("event-rate", &typed.event_rate, most).and_then(|rate| Rate::new(rate as u64).ok());
+        flags.read("event-rate", &typed.event_rate, most).and_then(|rate| EventRate::new(rate as u64).ok());
     if typed.event_burst.is_some() && settings.rate.is_none() {
         let text = "--event-burst: without a rate there is nothing to be ahead of; give --event-rate too";
         flags.together::<()>(Err(CliError::Usage(text.to_owned())));
@@ -158,7 +158,7 @@ mod tests {
             ttl: second,
             log: 8,
             log_ttl: second * 2,
-            rate: Rate::or_unlimited(9),
+            rate: EventRate::or_unlimited(9),
             burst: 10,
             suspend: Suspend::TooManyRequests,
             ..EventSettings::default()

@@ -169,7 +169,7 @@ pub(super) fn source(source: &Source) -> String {
                 None => "this machine".to_owned(),
             };
             let rate = events.rate.map_or(String::new(), |rate| {
-                format!("; {} a second, {} at once", rate.bytes_per_second(), events.burst)
+                format!("; {} a second, {} at once", rate.per_second(), events.burst)
             });
             let sizes = [events.queue_bytes, events.log_bytes].map(|bytes| Size::new(bytes as u64));
             format!(

@@ -9,8 +9,8 @@ use super::on_disk::Kind;
 use super::raw::{OneOrMany, Timeout};
 use super::resolve::Resolver;
 use super::route::Source;
-use crate::events::{EventSettings, Suspend};
-use crate::limit::{Rate, Size};
+use crate::events::{EventRate, EventSettings, Suspend};
+use crate::limit::Size;
 use crate::words::WordError;
 
 #[derive(Deserialize)]
@@ -61,7 +61,7 @@ impl Resolver<'_> {
         let [rate, total_rate] = rates.map(|(name, value)| {
             value
                 .map(|value| self.count(&key(name), Some(value), 1, 1) as u64)
-                .and_then(|rate| Rate::new(rate).ok())
+                .and_then(|rate| EventRate::new(rate).ok())
         });
         let suspend = match &raw.suspend {
             None => default.suspend,

@@ -47,7 +47,7 @@ use crate::address::{ListenAddr, Network};
 use crate::named_file;
 
 pub use crate::admin::AdminSource;
-pub use crate::events::{EventFault, EventSettings, Suspend};
+pub use crate::events::{EventFault, EventRate, EventSettings, EventUnit, Suspend};
 pub use crate::http::files::{FilesSource, FollowLinks};
 pub use crate::http::proxy::ProxySource;
 pub use crate::http::server::HalfClose;

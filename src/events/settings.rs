@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::limit::Rate;
+use crate::limit::PerSecond;
 use crate::words::shorten;
 use crate::words::spelt;
 
@@ -22,6 +22,13 @@ spelt!(
     "what a suspended subscriber can get",
     [("stream", Suspend::Stream), ("429", Suspend::TooManyRequests)]
 );
+
+/// The unit of [`EventRate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventUnit {}
+
+/// Events per second.
+pub type EventRate = PerSecond<EventUnit>;
 
 /// Event streams below a route's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,12 +61,12 @@ pub struct EventSettings {
     pub event_size: usize,
     /// The most events published at a time. Default 500.
     pub batch: usize,
-    /// Events per second to one subscriber. Default none.
-    pub rate: Option<Rate>,
+    /// Events per second to one subscriber; `None`, the default, is unlimited.
+    pub rate: Option<EventRate>,
     /// Events to one subscriber at once. Default 100.
     pub burst: u64,
-    /// Events per second to all subscribers together. Default none.
-    pub total_rate: Option<Rate>,
+    /// Events per second to all subscribers together; `None`, the default, is unlimited.
+    pub total_rate: Option<EventRate>,
     /// Events to all of them at once. Default 1000.
     pub total_burst: u64,
     /// The longest silence on a stream. Default 15 s: gateways give up after 30 to 60.

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::clock::Instant;
-use crate::limit::Rate;
+use crate::events::settings::EventRate;
 
 /// Events per second of all subscribers, and how many may leave at once.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(super) struct SharedRate(Mutex<State>);
 #[derive(Debug, Default)]
 struct State {
     /// Events per second; `None` is unlimited.
-    rate: Option<Rate>,
+    rate: Option<EventRate>,
     burst: u64,
     /// The theoretical arrival time of the next event, in units of 1/rate nanoseconds: exact.
     arrival: u128,
@@ -23,7 +23,7 @@ struct State {
 
 impl SharedRate {
     /// Changes the rate. Turns already reserved stay.
-    pub(super) fn set(&self, rate: Option<Rate>, burst: u64) {
+    pub(super) fn set(&self, rate: Option<EventRate>, burst: u64) {
         let mut state = self.lock();
         if state.rate != rate {
             state.arrival = 0;
@@ -35,7 +35,7 @@ impl SharedRate {
     pub(super) fn reserve(&self, now: Instant) -> Instant {
         let mut state = self.lock();
         let Some(rate) = state.rate else { return now };
-        let rate = u128::from(rate.bytes_per_second());
+        let rate = u128::from(rate.per_second());
         let scaled = u128::from(now.as_nanos()) * rate;
         let arrival = state.arrival.max(scaled);
         state.arrival = arrival + NANOS;
@@ -65,7 +65,7 @@ mod tests {
     fn a_burst_leaves_at_once_and_the_rest_at_the_rate_without_drift() {
         let limiter = SharedRate::default();
         assert_eq!(limiter.reserve(Instant::ZERO), Instant::ZERO, "unlimited");
-        limiter.set(Rate::or_unlimited(3), 2);
+        limiter.set(EventRate::or_unlimited(3), 2);
         let turns: Vec<u64> = (0..5).map(|_| limiter.reserve(Instant::ZERO).as_nanos()).collect();
         assert_eq!(turns, [0, 0, 333_333_334, 666_666_667, 1_000_000_000]);
         limiter.give_back();
@@ -78,14 +78,14 @@ mod tests {
     #[test]
     fn removing_the_rate_delays_nothing() {
         let limiter = SharedRate::default();
-        limiter.set(Rate::or_unlimited(1), 1);
+        limiter.set(EventRate::or_unlimited(1), 1);
         assert_eq!(
             [limiter.reserve(Instant::ZERO), limiter.reserve(Instant::ZERO)].map(Instant::as_nanos),
             [0, 1_000_000_000]
         );
         limiter.set(None, 1);
         assert_eq!(limiter.reserve(Instant::ZERO), Instant::ZERO);
-        limiter.set(Rate::or_unlimited(1), 1);
+        limiter.set(EventRate::or_unlimited(1), 1);
         assert_eq!(limiter.reserve(Instant::ZERO), Instant::ZERO, "turns under the old rate are forgotten");
     }
 }

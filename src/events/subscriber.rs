@@ -13,7 +13,7 @@ use super::queue::{Gap, Queue};
 use super::stream::{Rank, StreamContext};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::events::EventSettings;
+use crate::events::{EventSettings, EventUnit};
 use crate::limit::{INTERVAL, TokenBucket};
 use crate::tracing::{Origin, Outcome};
 
@@ -75,7 +75,7 @@ pub(super) struct Subscriber {
     pub(super) opening: Option<Bytes>,
     /// A gap to report first: the id that it resumed after is unknown.
     pub(super) unknown: Option<Gap>,
-    bucket: Option<TokenBucket>,
+    bucket: Option<TokenBucket<EventUnit>>,
     /// Its reserved turn under the shared rate.
     pub(super) turn: Option<Instant>,
     full_since: Option<Instant>,

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use super::id::{Id, IdError};
 use crate::excerpt::excerpt;
-use crate::limit::{Rate, UnitError};
+use crate::limit::{Rate, RateOrOff, UnitError};
 
 /// The highest limit: 10^13 units a second (10 TB/s). In micro-units it just fits into 64 bits.
 pub const MAX_PER_SECOND: u64 = 10_000_000_000_000;
@@ -145,9 +145,9 @@ impl FromStr for NamedLimit {
 
 impl fmt::Display for ResourceLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (self.unit, Rate::new(self.per_second)) {
-            (Unit::Bytes, Ok(rate)) => rate.fmt(f),
-            _ => f.pad(&format!("{}/s", self.per_second)),
+        match self.unit {
+            Unit::Bytes => RateOrOff(Rate::or_unlimited(self.per_second)).fmt(f),
+            Unit::Requests => f.pad(&format!("{}/s", self.per_second)),
         }
     }
 }

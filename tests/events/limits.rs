@@ -1,8 +1,7 @@
 //! Bounds on subscribers, and what is given back.
 
 use serde_json::json;
-use sluicegate::config::EventSettings;
-use sluicegate::limit::Rate;
+use sluicegate::config::{EventRate, EventSettings};
 
 use crate::client::{Subscriber, assert_problem, named, publish, serve, until};
 
@@ -44,7 +43,7 @@ fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
 
 #[test]
 fn a_rate_of_events_holds_each_subscriber_to_it() {
-    let served = serve(EventSettings { rate: Rate::or_unlimited(20), burst: 2, ..named() });
+    let served = serve(EventSettings { rate: EventRate::or_unlimited(20), burst: 2, ..named() });
     let mut one = Subscriber::new(&served, "/events/s", "");
     one.event();
     let begin = std::time::Instant::now();

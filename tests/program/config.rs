@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::address::ListenAddr;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Loader, MAX_FILE, Pace,
-    ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Loader, MAX_FILE,
+    Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::{EndOfStream, MediaTypes};
 use sluicegate::http::proxy::HostPolicy;
@@ -89,7 +89,7 @@ fn the_example_means_what_its_comments_say() {
     let Source::Events(events) = &config.routes[3].source else { panic!() };
     assert_eq!(
         (events.names.as_slice(), events.rate, events.total_rate),
-        (&["news".to_owned()][..], Rate::or_unlimited(50), Rate::or_unlimited(100_000))
+        (&["news".to_owned()][..], EventRate::or_unlimited(50), EventRate::or_unlimited(100_000))
     );
 
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };

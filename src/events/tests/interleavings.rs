@@ -14,8 +14,7 @@ use super::super::stream::{After, SubscribeRequest};
 use super::parser::{Parser, Read};
 use super::scene::{Connection, Scene, json};
 use super::traces::{SAMPLED, told, traced};
-use crate::events::EventSettings;
-use crate::limit::Rate;
+use crate::events::{EventRate, EventSettings};
 
 #[derive(Clone, Debug)]
 enum Op {
@@ -314,7 +313,7 @@ proptest! {
             log_ttl: Duration::from_secs(20),
             ttl: Duration::from_secs(5),
             suspend_retry: Duration::from_secs(100),
-            rate: Rate::or_unlimited(50).filter(|_| paced),
+            rate: EventRate::or_unlimited(50).filter(|_| paced),
             burst: 3,
             ..EventSettings::default()
         };

@@ -6,8 +6,7 @@ use super::super::stream::{After, SubscribeRequest, SubscriberError, Take};
 use super::scene::{Scene, json};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::events::EventSettings;
-use crate::limit::Rate;
+use crate::events::{EventRate, EventSettings};
 
 /// Small enough that tests reach the bounds.
 pub(super) fn small() -> EventSettings {
@@ -238,7 +237,7 @@ fn a_replay_of_any_length_fills_no_queue() {
 
 #[test]
 fn the_rate_lets_a_burst_go_and_then_one_by_one_to_the_nanosecond() {
-    let settings = EventSettings { queue: 100, rate: Rate::or_unlimited(2), burst: 2, ..small() };
+    let settings = EventSettings { queue: 100, rate: EventRate::or_unlimited(2), burst: 2, ..small() };
     let mut scene = Scene::new(settings);
     let mut one = scene.open(&scene.visit());
     scene.publish(&["a", "b", "c", "d"]);
@@ -254,7 +253,7 @@ fn the_rate_lets_a_burst_go_and_then_one_by_one_to_the_nanosecond() {
 
 #[test]
 fn the_cap_for_all_gives_each_its_turn() {
-    let settings = EventSettings { total_rate: Rate::or_unlimited(10), total_burst: 1, ..small() };
+    let settings = EventSettings { total_rate: EventRate::or_unlimited(10), total_burst: 1, ..small() };
     let mut scene = Scene::new(settings);
     let mut all = [scene.open(&scene.visit()), scene.open(&scene.visit()), scene.open(&scene.visit())];
     scene.publish(&["a"]);

@@ -7,8 +7,12 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::clock::Instant;
-use crate::limit::{Rate, TokenBucket};
+use crate::limit::{PerSecond, TokenBucket};
 use crate::quota::limit::MICRO;
+
+/// A millionth of what the resource counts.
+#[derive(Clone, Copy, Debug)]
+enum MicroUnit {}
 
 /// The depth of the bucket: what can be spent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,11 +29,11 @@ impl Default for Depth {
     }
 }
 
-/// A token bucket of micro-units.
+/// The bucket and the callers that wait for it.
 pub(super) struct LocalBucket {
     depth: Depth,
     /// `None` before the first share.
-    bucket: Option<TokenBucket>,
+    bucket: Option<TokenBucket<MicroUnit>>,
     /// The share is zero: what is in the bucket can be spent, and it is not refilled.
     dry: bool,
     /// When the share lapses, and to which rate.
@@ -136,7 +140,7 @@ impl LocalBucket {
 
     fn change_rate(&mut self, at: Instant, rate: u64) {
         let depth = self.depth_at(rate);
-        let Ok(rate) = Rate::new(rate) else {
+        let Ok(rate) = PerSecond::new(rate) else {
             if let Some(bucket) = self.bucket.as_mut().filter(|_| !self.dry) {
                 bucket.refill(at);
             }

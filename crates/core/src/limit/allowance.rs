@@ -55,7 +55,7 @@ impl Allowance {
 
     /// Whole bytes that may leave now.
     pub fn covered(&self) -> u64 {
-        self.level.whole_bytes()
+        self.level.whole_tokens()
     }
 
     /// Books `bytes` as sent; more than is covered is credit.

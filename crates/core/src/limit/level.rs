@@ -2,46 +2,46 @@
 
 use std::time::Duration;
 
-use super::Rate;
+use super::{Bytes, PerSecond};
 use crate::clock::Instant;
 
-/// Nano-bytes in a byte. A rate of R bytes/s is exactly R nano-bytes each nanosecond.
+/// Nano-tokens in a token. A rate of R per second is exactly R nano-tokens each nanosecond.
 pub(super) const NANO: i128 = 1_000_000_000;
 
 /// A level that a rate raises, up to a brim, and spending lowers.
 ///
 /// Exact: no rounding error accumulates. A clock that stands still or steps back raises nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Level {
-    /// Nano-bytes; below zero is debt. Invariant after [`settle`](Self::settle): below `depth + rate`.
+pub(super) struct Level<Unit = Bytes> {
+    /// Nano-tokens; below zero is debt. Invariant after [`settle`](Self::settle): below `depth + rate`.
     /// One nanosecond's refill may stand above the brim, so that a wake-up rounded up to a whole
     /// nanosecond loses nothing.
     nano: i128,
     /// When `nano` was computed.
     stamp: Instant,
     /// The rate `nano` was kept under.
-    rate: Rate,
+    rate: PerSecond<Unit>,
 }
 
-impl Level {
-    /// A level of `nano` nano-bytes.
-    pub(super) fn new(rate: Rate, nano: i128, now: Instant) -> Self {
+impl<Unit: Copy> Level<Unit> {
+    /// A level of `nano` nano-tokens.
+    pub(super) fn new(rate: PerSecond<Unit>, nano: i128, now: Instant) -> Self {
         Self { nano, stamp: now, rate }
     }
 
     /// Refills by the time since the last call up to `depth`, then switches to `rate`. Returns what did not fit,
-    /// in nano-bytes.
-    pub(super) fn settle(&mut self, rate: Rate, depth: i128, now: Instant) -> i128 {
+    /// in nano-tokens.
+    pub(super) fn settle(&mut self, rate: PerSecond<Unit>, depth: i128, now: Instant) -> i128 {
         let elapsed = now.nanos_since(self.stamp);
         if elapsed > 0 {
             self.stamp = now;
-            let refill = i128::from(self.rate.bytes_per_second()).saturating_mul(elapsed.into());
+            let refill = i128::from(self.rate.per_second()).saturating_mul(elapsed.into());
             self.nano = self.nano.saturating_add(refill);
         }
         self.rate = rate;
         let over = self.nano - depth;
         // Less than a nanosecond's refill stays above the brim.
-        if over < i128::from(rate.bytes_per_second()) {
+        if over < i128::from(rate.per_second()) {
             return 0;
         }
         self.nano = depth;
@@ -67,28 +67,28 @@ impl Level {
         self.stamp
     }
 
-    pub(super) fn rate(&self) -> Rate {
+    pub(super) fn rate(&self) -> PerSecond<Unit> {
         self.rate
     }
 
-    /// Whole bytes above zero.
-    pub(super) fn whole_bytes(&self) -> u64 {
+    /// Whole tokens above zero.
+    pub(super) fn whole_tokens(&self) -> u64 {
         u64::try_from(self.nano.max(0) / NANO).unwrap_or(u64::MAX)
     }
 
-    /// Whether there are `bytes` above zero; none always are. Costs no division, which `whole_bytes` does.
-    pub(super) fn covers(&self, bytes: u64) -> bool {
-        bytes == 0 || self.nano >= i128::from(bytes) * NANO
+    /// Whether there are `tokens` above zero; none always are. Costs no division, which `whole_tokens` does.
+    pub(super) fn covers(&self, tokens: u64) -> bool {
+        tokens == 0 || self.nano >= i128::from(tokens) * NANO
     }
 
-    pub(super) fn spend(&mut self, bytes: u64) {
-        self.nano -= i128::from(bytes) * NANO;
+    pub(super) fn spend(&mut self, tokens: u64) {
+        self.nano -= i128::from(tokens) * NANO;
     }
 
     /// The first instant at which the level is at least `nano`.
     pub(super) fn reaches(&self, nano: i128) -> Instant {
         let missing = (nano - self.nano).max(0);
-        let rate = i128::from(self.rate.bytes_per_second());
+        let rate = i128::from(self.rate.per_second());
         let nanos = u64::try_from((missing + rate - 1) / rate).unwrap_or(u64::MAX);
         self.stamp + Duration::from_nanos(nanos)
     }

@@ -1,13 +1,13 @@
 //! Token buckets: a burst at once, a rate in the long run.
 
-use super::Rate;
 use super::level::{Level, NANO};
+use super::{Bytes, PerSecond};
 use crate::clock::Instant;
 
-/// A token bucket; one token is one byte.
+/// A token bucket; one token is one `Unit`, by default a byte.
 ///
 /// Over any time `t` it gives at most `max_burst + rate × t` tokens. Integer arithmetic, exact to the
-/// nano-byte for any rate; a clock that steps back earns nothing and takes nothing.
+/// nano-token for any rate; a clock that steps back earns nothing and takes nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -22,17 +22,16 @@ use crate::clock::Instant;
 /// assert_eq!(bucket.consume(100_000), 32_768, "a second's worth");
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenBucket {
-    level: Level,
-    /// Bytes.
+pub struct TokenBucket<Unit = Bytes> {
+    level: Level<Unit>,
     max_burst: u64,
 }
 
-impl TokenBucket {
-    /// A full bucket that `rate` bytes per second refill up to `max_burst` bytes.
+impl<Unit: Copy> TokenBucket<Unit> {
+    /// A full bucket that `rate` refills up to `max_burst` tokens.
     ///
     /// A `max_burst` of zero would never give anything; it counts as one.
-    pub fn new(rate: Rate, max_burst: u64, now: Instant) -> Self {
+    pub fn new(rate: PerSecond<Unit>, max_burst: u64, now: Instant) -> Self {
         let max_burst = max_burst.max(1);
         Self { level: Level::new(rate, depth(max_burst), now), max_burst }
     }
@@ -85,7 +84,7 @@ impl TokenBucket {
 
     /// Tokens there since the last refill.
     pub fn available(&self) -> u64 {
-        self.level.whole_bytes().min(self.max_burst)
+        self.level.whole_tokens().min(self.max_burst)
     }
 
     /// The first instant at which `n` tokens are there, if nobody takes any; more than `max_burst` never
@@ -95,7 +94,7 @@ impl TokenBucket {
     }
 
     /// Changes the rate from `now` on. The tokens in the bucket stay.
-    pub fn set_rate(&mut self, rate: Rate, now: Instant) {
+    pub fn set_rate(&mut self, rate: PerSecond<Unit>, now: Instant) {
         self.level.settle(rate, depth(self.max_burst), now);
     }
 
@@ -111,7 +110,7 @@ impl TokenBucket {
     }
 
     /// The rate of refill.
-    pub fn rate(&self) -> Rate {
+    pub fn rate(&self) -> PerSecond<Unit> {
         self.level.rate()
     }
 
@@ -121,13 +120,14 @@ impl TokenBucket {
     }
 }
 
-fn depth(bytes: u64) -> i128 {
-    i128::from(bytes) * NANO
+fn depth(tokens: u64) -> i128 {
+    i128::from(tokens) * NANO
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Rate;
     use proptest::prelude::*;
     use std::time::Duration;
 

@@ -1,0 +1,122 @@
+//! A number per second whose type says what is counted.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::num::NonZeroU64;
+
+use super::INTERVAL;
+use super::level::NANO;
+
+/// A number of `Unit` per second, never zero. Unlimited is `None`.
+///
+/// `Unit` is a type without values, such as [`Bytes`]; rates of different units do not mix. It should derive what
+/// [`Bytes`] derives: a rate has these traits only if its unit has them.
+///
+/// ```compile_fail
+/// use sluicegate_core::limit::{PerSecond, Rate};
+///
+/// #[derive(Clone, Copy, Debug)]
+/// enum Requests {}
+///
+/// let requests: PerSecond<Requests> = Rate::new(100).unwrap();
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PerSecond<Unit>(NonZeroU64, PhantomData<Unit>);
+
+/// The unit of [`Rate`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Bytes {}
+
+/// A rate in bytes per second, never zero. Unlimited is `Option::<Rate>::None`.
+///
+/// ```
+/// use sluicegate_core::limit::Rate;
+///
+/// let rate: Rate = "60".parse()?;
+/// assert_eq!(rate.bytes_per_second(), 61_440);
+/// assert_eq!(rate.to_string(), "60k");
+/// assert_eq!(Rate::parse_or_off("off")?, None);
+/// # Ok::<(), sluicegate_core::limit::UnitError>(())
+/// ```
+pub type Rate = PerSecond<Bytes>;
+
+/// A rate of zero, which [`PerSecond`] does not hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ZeroRate;
+
+impl fmt::Display for ZeroRate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a rate is at least 1 per second; leave it out where there is no limit")
+    }
+}
+
+impl std::error::Error for ZeroRate {}
+
+/// For `?` where bytes are read and written: [`InvalidInput`](std::io::ErrorKind::InvalidInput).
+impl From<ZeroRate> for std::io::Error {
+    fn from(error: ZeroRate) -> Self {
+        Self::new(std::io::ErrorKind::InvalidInput, error)
+    }
+}
+
+impl<Unit> PerSecond<Unit> {
+    /// A rate of `per_second`.
+    ///
+    /// ```
+    /// use sluicegate_core::limit::{Budget, Rate, ZeroRate};
+    ///
+    /// let share = |total: u64, parts: u64| Rate::new(total / parts).map(Budget::of);
+    /// assert_eq!(share(1_000, 4).map(|budget| budget.rate), Ok(Rate::or_unlimited(250)));
+    /// // Nothing to share is not a share without a limit.
+    /// assert_eq!(share(3, 4), Err(ZeroRate));
+    /// ```
+    ///
+    /// # Errors
+    /// [`ZeroRate`] for zero: no rate lets nothing through for ever. A caller that computed it must decide what
+    /// it means; see [`or_unlimited`](Self::or_unlimited).
+    pub fn new(per_second: u64) -> Result<Self, ZeroRate> {
+        NonZeroU64::new(per_second).map(|rate| Self(rate, PhantomData)).ok_or(ZeroRate)
+    }
+
+    /// A rate of `per_second`, or `None`, which is unlimited, for zero: for settings in which 0 says that
+    /// there is no limit. For what is computed, such as a share, take [`new`](Self::new).
+    pub fn or_unlimited(per_second: u64) -> Option<Self> {
+        Self::new(per_second).ok()
+    }
+
+    /// Units per second.
+    pub fn per_second(self) -> u64 {
+        self.0.get()
+    }
+}
+
+impl Rate {
+    /// Bytes per second.
+    pub fn bytes_per_second(self) -> u64 {
+        self.per_second()
+    }
+
+    /// One chunk in whole bytes, at least one: what the rate gives in one [`INTERVAL`] of 200 ms.
+    ///
+    /// ```
+    /// use sluicegate_core::limit::Rate;
+    ///
+    /// let chunk = |rate: u64| Rate::new(rate).unwrap().bytes_per_interval();
+    /// assert_eq!((chunk(61_440), chunk(3_072), chunk(1)), (12_288, 614, 1));
+    /// ```
+    pub fn bytes_per_interval(self) -> u64 {
+        // An interval of any rate is less than the rate, and so fits.
+        u64::try_from(self.nano_per_interval() / NANO).unwrap_or(u64::MAX)
+    }
+
+    /// One chunk in nano-bytes, exactly; at least one byte.
+    pub(super) fn nano_per_interval(self) -> i128 {
+        (i128::from(self.bytes_per_second()) * INTERVAL.as_nanos() as i128).max(NANO)
+    }
+}
+
+impl<Unit> fmt::Debug for PerSecond<Unit> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PerSecond({})", self.0)
+    }
+}
