@@ -38,13 +38,12 @@
 // Helpers that a single feature uses. The default build, which has all, finds those that nobody does.
 #![cfg_attr(not(all(feature = "events", feature = "probe")), allow(dead_code, unused_imports))]
 
-pub use sluicegate_core::{brigade, budget, clock, filter, generator, limit, throttle};
+pub use sluicegate_core::{body, brigade, budget, clock, filter, generator, limit, throttle};
 
 use sluicegate_core::excerpt;
 
 pub mod address;
 pub mod admin;
-pub mod body;
 pub mod config;
 pub mod duration;
 #[cfg(feature = "events")]

@@ -1,7 +1,13 @@
 //! Use it inside a tokio program.
 //!
-//! Nothing in [`throttle`](crate::throttle), [`budget`](crate::budget), [`filter`](crate::filter) or [`clock`](crate::clock) spawns a task or needs this crate's runtime. A
+//! Nothing in [`throttle`](crate::throttle), [`budget`](crate::budget), [`filter`](crate::filter), [`body`](crate::body) or [`clock`](crate::clock) spawns a task or needs this crate's runtime. A
 //! [`SystemClock`](crate::clock::SystemClock) has a thread of its own that wakes the tasks that are due; the tasks are yours.
+//!
+//! # A chain as a response body
+//!
+//! [`PacedBody`](crate::body::PacedBody) is an `http_body::Body` that pulls a chain of filters, for hyper or anything else that takes one. Files in it are read by
+//! a [`ReadFile`](crate::body::ReadFile) that you pass to [`with_files`](crate::body::PacedBody::with_files): one method, on your runtime's pool of blocking
+//! threads.
 //!
 //! # axum and other tower services
 //!

@@ -24,6 +24,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 
 use super::blocking;
 use super::buffers::Buffer;
+use crate::body::ReadFile;
 use crate::brigade::{FileSlice, MAX_PIECE, SourceError};
 
 /// Whether `preadv2` was found to be missing: an old kernel, or a sandbox.
@@ -92,39 +93,6 @@ impl FileReader {
         Self::default()
     }
 
-    /// Reads from the beginning of `slice`: at least one byte, at most all of it and at most
-    /// [`MAX_PIECE`]. Of an empty slice, nothing.
-    ///
-    /// When this is pending, the task is woken as soon as the read is done; it is then to be polled
-    /// with a slice that begins at the same place. A slice that begins elsewhere begins a new read.
-    /// Cancel safe: nothing is consumed, the same bytes can be read again.
-    ///
-    /// # Errors
-    /// If the file ends before the slice does (somebody made it shorter since it was opened), or
-    /// cannot be read. The text says where.
-    pub fn poll_read(&mut self, cx: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>> {
-        // At most MAX_PIECE, so it is a usize.
-        let want = slice.len().min(MAX_PIECE) as usize;
-        if want == 0 {
-            return Poll::Ready(Ok(Bytes::new()));
-        }
-        let pending = match self.pending.take() {
-            Some(pending) if pending.is_for(slice) => self.pending.insert(pending),
-            _ => match self.read_now(slice, want) {
-                Some(result) => return Poll::Ready(checked(result, slice)),
-                None => self.pending.insert(Pending::start(slice, want, self.how(slice.file()))),
-            },
-        };
-        let (result, how) = ready!(pending.outcome.as_mut().poll(cx));
-        self.pending = None;
-        self.known = Some((Arc::downgrade(slice.file()), how));
-        // The slice may have got shorter since the read began: what is too much is read again later.
-        Poll::Ready(checked(result, slice).map(|mut bytes| {
-            bytes.truncate(want);
-            bytes
-        }))
-    }
-
     /// Reads without waiting; `None` if that cannot be done.
     fn read_now(&mut self, slice: &FileSlice, want: usize) -> Option<Result<Bytes, Errno>> {
         let flags = match self.how(slice.file()) {
@@ -158,6 +126,32 @@ impl FileReader {
             Some((known, how)) if is_same(known, file) => *how,
             _ => How::NoWait,
         }
+    }
+}
+
+impl ReadFile for FileReader {
+    /// Reads at once what needs no waiting, and else on the blocking pool.
+    fn poll_read(&mut self, cx: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>> {
+        // At most MAX_PIECE, so it is a usize.
+        let want = slice.len().min(MAX_PIECE) as usize;
+        if want == 0 {
+            return Poll::Ready(Ok(Bytes::new()));
+        }
+        let pending = match self.pending.take() {
+            Some(pending) if pending.is_for(slice) => self.pending.insert(pending),
+            _ => match self.read_now(slice, want) {
+                Some(result) => return Poll::Ready(checked(result, slice)),
+                None => self.pending.insert(Pending::start(slice, want, self.how(slice.file()))),
+            },
+        };
+        let (result, how) = ready!(pending.outcome.as_mut().poll(cx));
+        self.pending = None;
+        self.known = Some((Arc::downgrade(slice.file()), how));
+        // The slice may have got shorter since the read began: what is too much is read again later.
+        Poll::Ready(checked(result, slice).map(|mut bytes| {
+            bytes.truncate(want);
+            bytes
+        }))
     }
 }
 

@@ -15,6 +15,7 @@ use crate::body::PacedBody;
 use crate::budget::Gate;
 use crate::clock::Sleep;
 use crate::filter::Chain;
+use crate::rt::FileReader;
 use crate::sink::Sink;
 
 /// Bytes read from a client and discarded. Of a client that sends more, the rest stays unread.
@@ -35,7 +36,8 @@ pub(super) async fn serve(
     let state = Arc::clone(sink.state());
     let client = SharedConn::new(sink);
     let _guard = ResetGuard::new(Arc::clone(&state), &client, record);
-    let body = PacedBody::new(tail, chain, Arc::clone(record.clock())).through(gate);
+    let body =
+        PacedBody::with_files(tail, chain, Arc::clone(record.clock()), FileReader::new()).with_gate(gate);
     let direction = Direction { record: Arc::clone(record), down: true };
     let sending = Sending::new(body, client.clone(), Some(state), direction);
     let closed = AtomicBool::new(false);

@@ -35,7 +35,8 @@ pub(super) async fn relay(
     let mut reset_guard = ResetGuard::new(Arc::clone(&state), &client, record);
     reset_guard.and(&upstream);
     let down = Sending::new(
-        PacedBody::new(ReadGenerator::new(upstream.clone()), down, Arc::clone(record.clock())).through(gate),
+        PacedBody::new(ReadGenerator::new(upstream.clone()), down, Arc::clone(record.clock()))
+            .with_gate(gate),
         client.clone(),
         Some(state),
         Direction { record: Arc::clone(record), down: true },

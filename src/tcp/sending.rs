@@ -11,7 +11,7 @@ use futures_lite::io::AsyncWrite;
 use http_body::Body;
 
 use super::record::Direction;
-use crate::body::{BodyError, PacedBody};
+use crate::body::{BodyError, PacedBody, ReadFile};
 use crate::generator::Generator;
 use crate::sink::SinkState;
 
@@ -31,8 +31,8 @@ pub(super) enum Fault {
 
 /// Sends a body to its end, then closes that direction. If `to` is a [`Sink`](crate::sink::Sink), it decides how long a
 /// slow reader is waited for.
-pub(super) struct Sending<G: Generator, W> {
-    body: PacedBody<G>,
+pub(super) struct Sending<G: Generator, R: ReadFile, W> {
+    body: PacedBody<G, R>,
     to: W,
     /// The state of `to` if it is a sink.
     sink: Option<Arc<SinkState>>,
@@ -49,8 +49,13 @@ enum Stage {
     Closing,
 }
 
-impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
-    pub(super) fn new(body: PacedBody<G>, to: W, sink: Option<Arc<SinkState>>, direction: Direction) -> Self {
+impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Sending<G, R, W> {
+    pub(super) fn new(
+        body: PacedBody<G, R>,
+        to: W,
+        sink: Option<Arc<SinkState>>,
+        direction: Direction,
+    ) -> Self {
         if let Some(sink) = &sink {
             // Otherwise a reader slower than the pace would not be noticed.
             sink.expect_more();
@@ -97,7 +102,7 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Sending<G, W> {
     }
 }
 
-impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Future for Sending<G, W> {
+impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future for Sending<G, R, W> {
     type Output = Result<(), Fault>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -120,7 +125,7 @@ impl<G: Generator + Unpin, W: AsyncWrite + Unpin> Future for Sending<G, W> {
     }
 }
 
-impl<G: Generator, W> Drop for Sending<G, W> {
+impl<G: Generator, R: ReadFile, W> Drop for Sending<G, R, W> {
     fn drop(&mut self) {
         self.direction.waited(self.body.waits(), self.body.gate());
     }

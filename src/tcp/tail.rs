@@ -12,6 +12,7 @@ use futures_lite::future;
 
 use super::Drain;
 use super::watch::{FileId, Follower, id};
+use crate::body::ReadFile;
 use crate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use crate::generator::Generator;
 use crate::named_file;

@@ -2,7 +2,8 @@
 //!
 //! Content moves as [brigades](brigade) of buckets through a [chain](filter::Chain) of filters, the last of
 //! which is the [rate filter](filter::RateFilter). [`limit`] has the arithmetic, [`budget`] a tree of limits
-//! that streams share on a [clock], and [`throttle`] puts a pace on anything that reads or writes.
+//! that streams share on a [clock]. [`body`] drives a chain as an HTTP body, and [`throttle`] puts a pace on
+//! anything that reads or writes.
 //!
 //! Filters, chain and limits are sans-I/O: they are passed the time and return what must happen next.
 //! [`clock::SystemClock`] runs a timer thread of its own, so that it works under any executor; on a
@@ -38,6 +39,7 @@
 #[doc = include_str!("../README.md")]
 pub struct Readme;
 
+pub mod body;
 pub mod brigade;
 pub mod budget;
 pub mod clock;

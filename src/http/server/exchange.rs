@@ -27,6 +27,7 @@ use crate::http::routing::Found;
 use crate::http::source::{Client, Visitor};
 use crate::http1::Refused;
 use crate::limit::Limit;
+use crate::rt::FileReader;
 use crate::sink::{Charge, HeldAs};
 
 /// What a client is told whose request is turned away while too much is held.
@@ -260,12 +261,17 @@ fn rate_filter(pacing: &Pacing, limit: &Limit, exchange: &Exchange) -> Box<dyn F
     pacing.boxed(limit, if is_new { carryover.on_new_connection() } else { carryover })
 }
 
-fn paced(content: Content, chain: Chain, gate: Gate, connection: &Connection) -> Option<PacedBody<Content>> {
+fn paced(
+    content: Content,
+    chain: Chain,
+    gate: Gate,
+    connection: &Connection,
+) -> Option<PacedBody<Content, FileReader>> {
     match content {
         Content::Empty => None,
         content => {
             let clock = Arc::clone(&connection.server.clock);
-            Some(PacedBody::new(content, chain, clock).through(gate))
+            Some(PacedBody::with_files(content, chain, clock, FileReader::new()).with_gate(gate))
         }
     }
 }

@@ -12,6 +12,7 @@ use super::connection_fields;
 use super::h2::StreamWatch;
 use crate::body::{BodyError, PacedBody};
 use crate::http::content::Content;
+use crate::rt::FileReader;
 
 /// A frame of content, or why there is none.
 type Polled = Poll<Option<Result<Frame<Bytes>, BodyError>>>;
@@ -38,7 +39,7 @@ enum Failure {
 }
 
 impl ResponseBody {
-    pub(super) fn new(content: Option<PacedBody<Content>>, mut exchange: Exchange) -> Self {
+    pub(super) fn new(content: Option<PacedBody<Content, FileReader>>, mut exchange: Exchange) -> Self {
         exchange.account.ended = content.is_none();
         let is_empty = content.is_none();
         if let Some(content) = content {

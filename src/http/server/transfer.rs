@@ -23,6 +23,7 @@ use crate::clock::Instant;
 use crate::excerpt::excerpt;
 use crate::http::content::Content;
 use crate::limit::Limit;
+use crate::rt::FileReader;
 use crate::sink::{Charge, HeldAs};
 use crate::telemetry::Recent;
 
@@ -64,7 +65,7 @@ pub(super) struct Flow {
     /// Of these, how many the route has counted.
     pub(super) counted: u64,
     recent: Recent,
-    body: Option<PacedBody<Content>>,
+    body: Option<PacedBody<Content, FileReader>>,
     /// What is charged for the content in the body, and for the state of its filters.
     held: Option<[Charge; 2]>,
     /// Over HTTP/2, how long the stream waits for its client.
@@ -158,7 +159,7 @@ impl Transfer {
     }
 
     /// Puts the body in place that is given on from now on.
-    pub(super) fn begin(&self, body: PacedBody<Content>) {
+    pub(super) fn begin(&self, body: PacedBody<Content, FileReader>) {
         self.flow().body = Some(body);
     }
 
@@ -173,7 +174,7 @@ impl Transfer {
     }
 
     /// Takes the body out; nothing more is given on.
-    pub(super) fn end(&self) -> Option<PacedBody<Content>> {
+    pub(super) fn end(&self) -> Option<PacedBody<Content, FileReader>> {
         let mut flow = self.flow();
         flow.held = None;
         flow.body.take()
@@ -202,7 +203,7 @@ impl Transfer {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let mut flow = self.flow();
         if let Some(body) = &mut flow.body {
-            body.frames_of_at_most(most);
+            body.set_max_frame(most);
         }
         flow.poll_frame(cx, connection)
     }

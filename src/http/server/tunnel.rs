@@ -18,6 +18,7 @@ use crate::body::{BodyError, PacedBody};
 use crate::budget::Gate;
 use crate::filter::Chain;
 use crate::http::proxy::{Tunnel, TunnelEnd, relay};
+use crate::rt::FileReader;
 
 /// What an exchange became, a transfer that its connection tells of. Dropped it is over, and has its line in the
 /// access log.
@@ -89,7 +90,9 @@ pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracke
     let server = Arc::clone(&connection.server);
     let downstream = tracked.downstream();
     let paced = |content, clock| {
-        downstream.transfer.begin(PacedBody::new(content, chain, clock).through(gate));
+        downstream
+            .transfer
+            .begin(PacedBody::with_files(content, chain, clock, FileReader::new()).with_gate(gate));
         downstream
     };
     let tunnel = tunnel.counting(Arc::clone(&tracked.up));

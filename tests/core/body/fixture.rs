@@ -14,6 +14,7 @@ use sluicegate::clock::{Clock, Instant, ManualClock, Sleep};
 use sluicegate::filter::{Chain, RateFilter};
 use sluicegate::generator::Generator;
 use sluicegate::limit::{Limit, Rate};
+use sluicegate::rt::FileReader;
 
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
@@ -55,7 +56,7 @@ impl Wakes {
 /// A body, who reads it, and the clock it runs on.
 pub struct Reading<G> {
     pub clock: Arc<ManualClock>,
-    pub body: PacedBody<G>,
+    pub body: PacedBody<G, FileReader>,
     pub wakes: Arc<Wakes>,
 }
 
@@ -67,7 +68,7 @@ impl<G: Generator + Unpin> Reading<G> {
 
     /// The same through any chain.
     pub fn through(clock: &Arc<ManualClock>, chain: Chain, source: G) -> Self {
-        let body = PacedBody::new(source, chain, clock.clone() as Arc<dyn Clock>);
+        let body = PacedBody::with_files(source, chain, clock.clone() as Arc<dyn Clock>, FileReader::new());
         Self { clock: Arc::clone(clock), body, wakes: Arc::default() }
     }
 

@@ -33,11 +33,11 @@ fn a_first_byte_alone_changes_no_instant() {
         for micros in [0, 17, 4_999, 5_001, 50_000] {
             let clock = clock();
             let mut reading = Reading::new(&clock, &limit(GUIDE), page(len));
-            reading.body.frames_of_at_most(1);
+            reading.body.set_max_frame(1);
             let Poll::Ready(Some(Ok(first))) = reading.poll() else { panic!("a byte is due") };
             assert_eq!(first.data_ref().map(|data| data.len()), Some(1));
             clock.advance(Duration::from_micros(micros));
-            reading.body.frames_of_at_most(u64::MAX);
+            reading.body.set_max_frame(u64::MAX);
             let mut timeline = reading.timeline();
             match timeline.first_mut() {
                 Some((millis, bytes)) if *millis == micros / 1_000 => (*millis, *bytes) = (0, *bytes + 1),
@@ -56,7 +56,7 @@ fn of_a_file_no_more_is_held_for_the_first_byte_than_one_read_gives() {
     let slice = FileSlice::new(Arc::new(file), 0, content.len() as u64);
     let page: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
     let mut reading = Reading::new(&clock(), &Limit::unlimited(), page);
-    reading.body.frames_of_at_most(1);
+    reading.body.set_max_frame(1);
     let mut came = Vec::new();
     loop {
         match reading.poll() {
@@ -67,7 +67,7 @@ fn of_a_file_no_more_is_held_for_the_first_byte_than_one_read_gives() {
                 if came.is_empty() {
                     assert_eq!(data.len(), 1);
                     assert!(reading.body.bytes_held() < 2048, "{}", reading.body.bytes_held());
-                    reading.body.frames_of_at_most(65_536);
+                    reading.body.set_max_frame(65_536);
                 }
                 came.extend_from_slice(&data);
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use futures_lite::future::{block_on, poll_fn};
 use http::{Method, Request, Response};
+use sluicegate::body::ReadFile;
 use sluicegate::brigade::Bucket;
 use sluicegate::http::content::Content;
 use sluicegate::http::files::Files;

@@ -1,15 +1,13 @@
-//! How a body fails.
+//! Why a body failed.
 
 use std::fmt;
 
 use crate::brigade::SourceError;
 use crate::filter::FilterError;
 
-/// Why a body ended before its end.
+/// Ends a [`PacedBody`](super::PacedBody) before its end. The exchange must be aborted.
 #[derive(Debug)]
-pub struct BodyError {
-    cause: Cause,
-}
+pub struct BodyError(Cause);
 
 #[derive(Debug)]
 enum Cause {
@@ -19,22 +17,22 @@ enum Cause {
 
 impl BodyError {
     pub(super) fn source(error: SourceError) -> Self {
-        Self { cause: Cause::Source(error) }
+        Self(Cause::Source(error))
     }
 
     pub(super) fn filter(error: FilterError) -> Self {
-        Self { cause: Cause::Filter(error) }
+        Self(Cause::Filter(error))
     }
 
     /// Whether the source of the content failed, and not a filter.
     pub fn is_source(&self) -> bool {
-        matches!(self.cause, Cause::Source(_))
+        matches!(self.0, Cause::Source(_))
     }
 }
 
 impl fmt::Display for BodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.cause {
+        match &self.0 {
             Cause::Source(error) => error.fmt(f),
             Cause::Filter(error) => error.fmt(f),
         }

@@ -1,10 +1,10 @@
-//! The pull driver: a generator and a chain as an HTTP body.
+//! Drives a chain as an HTTP body: polls a generator, reads files, sleeps.
 //!
-//! Does all that a filter may not: asks the generator, reads files, sleeps. Nothing is taken from the
-//! source before the chain wants it, and nothing is read from a file before it may leave, so a body
-//! that sleeps holds at most what one filter's lookahead is.
+//! Pulls: nothing is taken from the source before the chain wants it, and nothing is read from a file before it may
+//! be sent, so a sleeping body holds at most what its filters look ahead.
 
 mod error;
+mod read_file;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -21,36 +21,36 @@ use crate::clock::{Clock, Instant, Punctual, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
 use crate::limit::INTERVAL;
-use crate::rt::FileReader;
 
 pub use error::BodyError;
+pub use read_file::{NoFiles, ReadFile};
 
-/// Up to so many bytes that are left of a chunk are copied before a sleep, to let go of the buffer they are in.
-const REST: usize = 256;
+/// A rest of at most this many bytes is copied before a sleep, to release the buffer that it was cut from.
+const MAX_COPIED: usize = 256;
 
-/// The most bytes that are read of a file for the first byte of a response.
+/// The least that is asked of a file for a frame of one byte.
 const MIN_READ: u64 = 2048;
 
-/// Bytes given to a coder after which other tasks have their turn: to code them takes half a millisecond.
-const MAX_WORK: u64 = 16 * 1024;
+/// Bytes given to a coder before the task yields: coding them takes about half a millisecond.
+const MAX_CODED: u64 = 16 * 1024;
 
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
-/// A failing source or filter ends the body with an error after the bytes before it went out; HTTP
-/// framing must then abort the exchange, so that it never looks complete.
+/// A failing source or filter ends the body with an error after the bytes before it; HTTP framing must then abort
+/// the exchange, so that it never looks complete. File buckets are read by `R`; without one the first ends the body
+/// with an error.
 ///
-/// Cancel safe: dropping it in mid-sleep or mid-read takes the wake-up back and loses nothing but the
-/// stream itself.
+/// *Cancel safety*: dropped at any time it cancels its timer and loses nothing but the stream itself.
 ///
 /// ```
 /// use std::sync::Arc;
 /// use std::task::{Context, Poll, Waker};
 /// use http_body::Body;
-/// use sluicegate::body::PacedBody;
-/// use sluicegate::brigade::{Brigade, Bucket};
-/// use sluicegate::clock::{Clock, ManualClock};
-/// use sluicegate::filter::{Chain, RateFilter};
-/// use sluicegate::limit::{Limit, Rate};
+/// use sluicegate_core::body::PacedBody;
+/// use sluicegate_core::brigade::{Brigade, Bucket};
+/// use sluicegate_core::clock::{Clock, ManualClock};
+/// use sluicegate_core::filter::{Chain, RateFilter};
+/// use sluicegate_core::limit::{Limit, Rate};
 ///
 /// let clock = Arc::new(ManualClock::new());
 /// let page: Brigade = [Bucket::Data(vec![0; 2_000].into())].into_iter().collect();
@@ -70,43 +70,43 @@ const MAX_WORK: u64 = 16 * 1024;
 ///     }
 /// }
 /// assert_eq!(sent, [(0, 1_000), (200, 1_000)]);
-/// # Ok::<(), sluicegate::body::BodyError>(())
+/// # Ok::<(), sluicegate_core::body::BodyError>(())
 /// ```
-pub struct PacedBody<G> {
+pub struct PacedBody<G, R = NoFiles> {
     generator: G,
     /// The generator gave its last bucket.
     exhausted: bool,
     chain: Chain,
-    /// What came out of the chain and is on its way to the reader.
-    out: Brigade,
-    /// The most bytes of one frame.
-    most: u64,
-    /// The shared budgets that what came out passes.
+    /// What the chain put out and no frame has taken yet.
+    output: Brigade,
+    /// The most bytes of a frame.
+    max_frame: u64,
+    /// The shared budgets that `output` passes.
     gate: Gate,
     clock: Arc<dyn Clock>,
     sleep: Sleep,
-    /// What the chain sleeps for; `sleep` may look at it sooner.
+    /// When the chain is due; `sleep` may end earlier.
     due: Instant,
-    /// The generator is asked when the chain wakes, and not before.
-    late: bool,
+    /// The generator is polled at `due` and not before.
+    deferred: bool,
     punctual: Punctual,
-    reader: FileReader,
-    /// A slice the chain wants as bytes, being read.
-    wanted: Option<FileSlice>,
+    files: R,
+    /// The slice that the chain wants as bytes, being read.
+    reading: Option<FileSlice>,
     ended: bool,
-    /// A filter codes: what the generator gives beyond a turn's work, as all at once, waits in `ahead`.
-    works: bool,
+    /// A filter codes. What the generator gives beyond one turn's work waits in `ahead`.
+    codes: bool,
     ahead: Brigade,
-    /// Bytes given to such a chain since the last time that the task had to wait.
-    worked: u64,
-    /// It waits for nothing but its next turn.
-    yields: bool,
+    /// Bytes given to a coding chain since the task last waited.
+    coded: u64,
+    /// Pending only to let other tasks run.
+    yielded: bool,
     waits: Waits,
-    /// What is being waited for, and since when.
+    /// What the body waits for, and since when.
     waiting: Option<(Wait, Instant)>,
 }
 
-/// How long a body kept its reader waiting, and for what.
+/// How long a body has kept its reader waiting, by cause. A wait that lasts is not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Waits {
     /// For the pace, or another filter that slept.
@@ -117,74 +117,81 @@ pub struct Waits {
 
 #[derive(Clone, Copy, Debug)]
 enum Wait {
-    /// For the pace, until this instant: whoever asks later than that kept us waiting, not the pace.
+    /// For the pace, until this instant. A reader that polls later waited for itself from then on.
     Pace(Instant),
     Source,
 }
 
 impl<G: Generator> PacedBody<G> {
-    /// A body of what `generator` gives, through `chain`, on `clock`.
+    /// Creates a body that has no file buckets.
     pub fn new(generator: G, chain: Chain, clock: Arc<dyn Clock>) -> Self {
+        Self::with_files(generator, chain, clock, NoFiles)
+    }
+}
+
+impl<G: Generator, R: ReadFile> PacedBody<G, R> {
+    /// Creates a body whose file buckets are read by `files`.
+    pub fn with_files(generator: G, chain: Chain, clock: Arc<dyn Clock>, files: R) -> Self {
         let sleep = Sleep::until(Arc::clone(&clock), clock.now());
         Self {
             generator,
             exhausted: false,
-            works: chain.codes(),
+            codes: chain.codes(),
             ahead: Brigade::new(),
-            worked: 0,
-            yields: false,
+            coded: 0,
+            yielded: false,
             chain,
-            out: Brigade::with_budget(MAX_PIECE),
-            most: MAX_PIECE,
+            output: Brigade::with_budget(MAX_PIECE),
+            max_frame: MAX_PIECE,
             gate: Gate::default(),
             clock,
             sleep,
             due: Instant::ZERO,
-            late: false,
+            deferred: false,
             punctual: Punctual::default(),
-            reader: FileReader::default(),
-            wanted: None,
+            files,
+            reading: None,
             ended: false,
             waits: Waits::default(),
             waiting: None,
         }
     }
 
-    /// The same, with every byte that comes out of the chain passing `gate`.
+    /// Has every byte that comes out of the chain pass `gate`.
     #[must_use]
-    pub fn through(mut self, gate: Gate) -> Self {
+    pub fn with_gate(mut self, gate: Gate) -> Self {
         self.gate = gate;
         self
     }
 
-    /// Hands over at most `most` bytes in a frame from now on, at least one and at most [`MAX_PIECE`], which is
-    /// the default; and takes no more from the source, and makes no more of it, than that needs. For a reader of
-    /// whom it is not known yet whether it takes anything.
-    pub fn frames_of_at_most(&mut self, most: u64) {
-        let most = most.clamp(1, MAX_PIECE);
-        if most != self.most {
-            if self.most == 1 {
-                // The byte alone was our wish: what belongs to it would else find what the time until now has
-                // earned, a byte perhaps, and the grid would begin there.
-                self.punctual.expect_rest();
-            }
-            self.most = most;
-            self.out.set_budget(most);
-            self.chain.gather_at_most(Some(most).filter(|most| *most < MAX_PIECE));
+    /// Limits frames to `bytes` from now on, between 1 and [`MAX_PIECE`], which is the default; takes no more from
+    /// the source, and codes no more, than that needs. For a reader that has not been seen to read yet.
+    pub fn set_max_frame(&mut self, bytes: u64) {
+        let bytes = bytes.clamp(1, MAX_PIECE);
+        if bytes == self.max_frame {
+            return;
         }
+        if self.max_frame == 1 {
+            // The byte went ahead of its chunk at our wish. The rest is still of the same instant; else it would find
+            // what the time since has earned, perhaps a byte, and the grid would start there.
+            self.punctual.expect_rest();
+        }
+        self.max_frame = bytes;
+        self.output.set_budget(bytes);
+        self.chain.gather_at_most((bytes < MAX_PIECE).then_some(bytes));
     }
 
-    /// Bytes of content in memory that wait in the chain and behind it.
+    /// Bytes of content that wait in memory: before, in and behind the chain.
     pub fn bytes_held(&self) -> u64 {
-        self.ahead.bytes_in_memory() + self.chain.bytes_held() + self.out.bytes_in_memory()
+        self.ahead.bytes_in_memory() + self.chain.bytes_held() + self.output.bytes_in_memory()
     }
 
-    /// Bytes of memory that the filters' own state takes.
+    /// Bytes of memory that the filters' state takes.
     pub fn filters_held(&self) -> u64 {
         self.chain.filters_held()
     }
 
-    /// The shared budgets it passes.
+    /// The shared budgets that it passes.
     pub fn gate(&self) -> &Gate {
         &self.gate
     }
@@ -194,12 +201,12 @@ impl<G: Generator> PacedBody<G> {
         self.ended
     }
 
-    /// How long the reader was kept waiting so far.
+    /// How long the reader was kept waiting, by cause.
     pub fn waits(&self) -> Waits {
         self.waits
     }
 
-    /// What it waits for at the moment; `None` if for nothing: it is being polled, or not asked for more.
+    /// What the body waits for; `None` if it is not waiting, or not being polled.
     pub fn held(&self) -> Option<Held> {
         self.gate.held().or_else(|| match self.waiting?.0 {
             Wait::Pace(due) => Some(Held::until(HeldBy::Pace, due)),
@@ -207,40 +214,40 @@ impl<G: Generator> PacedBody<G> {
         })
     }
 
-    /// Books the wait that ends, and the next one that begins if `polled` is pending.
+    /// Adds up the wait that ended at `began`, and starts the next one if `polled` is pending.
     fn note_wait<T>(&mut self, began: Instant, polled: &Poll<T>) {
         match self.waiting.take() {
             Some((Wait::Pace(due), since)) => self.waits.pace += began.min(due) - since,
             Some((Wait::Source, since)) => self.waits.source += began - since,
             None => {}
         }
-        // The gate keeps a book of its own.
-        if polled.is_pending() && !self.gate.is_waiting() && !self.yields {
+        // The gate adds up its waits itself.
+        if polled.is_pending() && !self.gate.is_waiting() && !self.yielded {
             let wait = if self.sleep.is_armed() { Wait::Pace(self.due) } else { Wait::Source };
             self.waiting = Some((wait, began));
         }
     }
 
-    /// The next frame out of what the chain put out already. `Ready(None)`: it put out nothing more.
-    fn poll_out(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        while let Some(bucket) = self.out.front() {
+    /// Takes the next frame out of `output`; `Ready(None)` when that is empty.
+    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        while let Some(bucket) = self.output.front() {
             let len = bucket.len();
             if len > 0 && self.gate.granted() == 0 {
-                ready!(self.gate.poll_turn(cx, self.out.bytes()));
+                ready!(self.gate.poll_turn(cx, self.output.bytes()));
             }
-            let granted = self.gate.granted().min(self.most);
+            let granted = self.gate.granted().min(self.max_frame);
             if let Bucket::File(slice) = bucket {
-                // A read of one byte costs what one of some more does: those wait here, in memory of their size.
-                let want = if self.most == 1 { MIN_READ } else { granted };
+                // Reading one byte costs as much as reading some more: those wait in `output`, in memory of their size.
+                let want = if self.max_frame == 1 { MIN_READ } else { granted };
                 let slice = slice.clone().split_to(want);
-                let read = ready!(self.reader.poll_read(cx, &slice));
+                let read = ready!(self.files.poll_read(cx, &slice));
                 return Poll::Ready(Some(match read {
                     Ok(mut bytes) => {
-                        let _read = self.out.pop_within(bytes.len() as u64);
+                        let _read = self.output.pop_within(bytes.len() as u64);
                         if bytes.len() as u64 > granted {
                             bytes = Bytes::copy_from_slice(&bytes);
                             // Less than the length, so it is a usize.
-                            self.out.push_front(bytes.split_off(granted as usize));
+                            self.output.push_front(bytes.split_off(granted as usize));
                         }
                         self.gate.sent(bytes.len() as u64);
                         Ok(Frame::data(bytes))
@@ -248,7 +255,7 @@ impl<G: Generator> PacedBody<G> {
                     Err(error) => Err(self.fail(BodyError::source(error))),
                 }));
             }
-            match self.out.pop_within(granted) {
+            match self.output.pop_within(granted) {
                 Some(Bucket::Data(bytes)) => {
                     self.gate.sent(bytes.len() as u64);
                     return Poll::Ready(Some(Ok(Frame::data(bytes))));
@@ -265,26 +272,25 @@ impl<G: Generator> PacedBody<G> {
         Poll::Ready(None)
     }
 
-    /// Whether what the generator still has cannot bring the end of the stream to hand, and so cannot change
-    /// what the sleeping chain does before it wakes. Then it is left where it is: a thousand bodies that
-    /// sleep hold no chunks.
+    /// Whether the generator has so much more that the end of the stream cannot come to hand while the chain sleeps.
+    /// Its bytes then cannot change what the chain does, and stay where they are: sleeping bodies hold no chunks.
     fn is_end_far(&mut self) -> bool {
         self.chain.sleeps_at_input() && self.generator.at_least() > self.chain.input().room()
     }
 
     fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let input = self.chain.input();
-        if self.works {
+        if self.codes {
             if self.ahead.is_empty() {
                 self.ahead.set_budget(input.room());
                 ready!(self.generator.poll_fill(cx, &mut self.ahead));
             }
-            let (before, mut left) = (input.bytes_in_memory(), MAX_WORK);
+            let (before, mut left) = (input.bytes_in_memory(), MAX_CODED);
             while let Some(bucket) = self.ahead.pop_within(input.room().min(left)) {
                 left -= bucket.len();
                 input.push(bucket);
             }
-            self.worked += input.bytes_in_memory() - before;
+            self.coded += input.bytes_in_memory() - before;
         } else {
             ready!(self.generator.poll_fill(cx, input));
         }
@@ -292,68 +298,68 @@ impl<G: Generator> PacedBody<G> {
         Poll::Ready(())
     }
 
-    /// After an error nothing follows.
+    /// Ends the body: nothing follows an error.
     fn fail(&mut self, error: BodyError) -> BodyError {
         self.ended = true;
-        self.out.clear();
+        self.output.clear();
         self.sleep.disarm();
         error
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         loop {
-            if let Some(frame) = ready!(self.poll_out(cx)) {
+            if let Some(frame) = ready!(self.poll_output(cx)) {
                 return Poll::Ready(Some(frame));
             }
             if self.ended {
                 return Poll::Ready(None);
             }
-            if self.worked >= MAX_WORK {
-                self.yields = true;
+            if self.coded >= MAX_CODED {
+                self.yielded = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let Some(slice) = &self.wanted {
-                let read = ready!(self.reader.poll_read(cx, slice));
-                self.wanted = None;
-                self.worked += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+            if let Some(slice) = &self.reading {
+                let read = ready!(self.files.poll_read(cx, slice));
+                self.reading = None;
+                self.coded += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
                 self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
             }
             let now = self.punctual.tell(self.clock.now());
-            if std::mem::take(&mut self.late) && now >= self.due {
-                // What is not there now leaves when it comes.
+            if std::mem::take(&mut self.deferred) && now >= self.due {
+                // If it is pending, what comes later is sent when it comes.
                 let _ = self.poll_generator(cx);
             }
-            match self.chain.step(now, &mut self.out) {
+            match self.chain.step(now, &mut self.output) {
                 Ok(Step::Output) => {}
                 Ok(Step::Done) => self.ended = true,
-                Ok(Step::Read(slice)) => self.wanted = Some(slice),
+                Ok(Step::Read(slice)) => self.reading = Some(slice),
                 Ok(Step::NeedInput) if self.exhausted => {
                     let lost = FilterError::Contract("the end of the stream went in and never came out");
                     return Poll::Ready(Some(Err(self.fail(BodyError::filter(lost)))));
                 }
                 Ok(Step::NeedInput) => {
-                    // What it was set for is no longer waited for.
+                    // The chain no longer waits for the timer.
                     self.sleep.disarm();
                     ready!(self.poll_generator(cx));
                 }
                 Ok(Step::Sleep(due)) => {
-                    if self.most == 1 {
+                    if self.max_frame == 1 {
                         // Whether the end comes to hand decides when the first byte leaves.
                         self.chain.gather_at_most(None);
                     }
                     if !self.exhausted && self.chain.wants_input() {
-                        self.late = self.is_end_far();
-                        if self.late {
-                            self.chain.input().detach_front(REST);
+                        self.deferred = self.is_end_far();
+                        if self.deferred {
+                            self.chain.input().detach_front(MAX_COPIED);
                         } else if self.poll_generator(cx).is_ready() {
-                            // The end of the stream may come to hand meanwhile, and lets a remainder go.
+                            // The end of the stream may have come to hand, which releases the last chunk early.
                             continue;
                         }
                     }
                     self.punctual.expect(due);
                     self.due = due;
-                    // At least once an interval a live limit is looked at again.
+                    // A live limit may change: step again once an interval.
                     self.sleep.reset(due.min(now + INTERVAL));
                     ready!(Pin::new(&mut self.sleep).poll(cx));
                 }
@@ -363,7 +369,7 @@ impl<G: Generator> PacedBody<G> {
     }
 }
 
-impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
+impl<G: Generator + Unpin, R: ReadFile + Unpin> http_body::Body for PacedBody<G, R> {
     type Data = Bytes;
     type Error = BodyError;
 
@@ -373,14 +379,14 @@ impl<G: Generator + Unpin> http_body::Body for PacedBody<G> {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         let began = this.clock.now();
-        this.yields = false;
+        this.yielded = false;
         let polled = this.poll_next(cx);
         this.note_wait(began, &polled);
-        this.worked *= u64::from(polled.is_ready());
+        this.coded *= u64::from(polled.is_ready());
         polled
     }
 
     fn is_end_stream(&self) -> bool {
-        self.ended || matches!(self.out.front(), Some(Bucket::Eos))
+        self.ended || matches!(self.output.front(), Some(Bucket::Eos))
     }
 }

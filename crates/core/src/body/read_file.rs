@@ -1,0 +1,75 @@
+//! How a body reads the files that its buckets name.
+
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use crate::brigade::{FileSlice, SourceError};
+
+/// Reads [`FileSlice`]s for one body, without blocking its task.
+///
+/// The core has no runtime and so no implementation that reads: a program supplies one on its own thread pool or
+/// reactor.
+pub trait ReadFile {
+    /// Reads from the beginning of `slice`: at least one byte, at most the whole slice and at most
+    /// [`MAX_PIECE`](crate::brigade::MAX_PIECE). Of an empty slice, nothing.
+    ///
+    /// After `Pending` the task is woken when the read is done, and polls again with a slice that begins at the same
+    /// place; its length may differ. A slice that begins elsewhere starts a new read.
+    ///
+    /// *Cancel safety*: nothing is consumed; the same bytes can be read again.
+    ///
+    /// # Errors
+    /// The file cannot be read, or ends before the slice does. The text says where.
+    fn poll_read(&mut self, cx: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>>;
+}
+
+/// The reader of a body that has no file buckets: every read fails.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFiles;
+
+impl ReadFile for NoFiles {
+    fn poll_read(&mut self, _: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>> {
+        let at = slice.offset();
+        Poll::Ready(Err(SourceError::new(format!(
+            "cannot read at byte {at}: this body was given no file reader"
+        ))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::Waker;
+
+    use http_body::Body;
+
+    use super::*;
+    use crate::body::PacedBody;
+    use crate::brigade::{Brigade, Bucket};
+    use crate::clock::ManualClock;
+    use crate::filter::Chain;
+
+    #[test]
+    fn without_a_reader_a_body_ends_with_an_error_at_its_first_file() {
+        let slice = FileSlice::new(Arc::new(tempfile::tempfile().unwrap()), 7, 10);
+        let page: Brigade = [Bucket::Data(Bytes::from_static(b"ab")), slice.into()].into_iter().collect();
+        let mut body = PacedBody::new(page, Chain::new(), Arc::new(ManualClock::new()));
+        let mut next = || {
+            let Poll::Ready(frame) = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()))
+            else {
+                panic!("nothing to wait for");
+            };
+            frame.map(|frame| {
+                frame
+                    .map(|frame| frame.into_data().unwrap())
+                    .map_err(|error| (error.is_source(), error.to_string()))
+            })
+        };
+        assert_eq!(next(), Some(Ok(Bytes::from_static(b"ab"))));
+        let error = "cannot read at byte 7: this body was given no file reader";
+        assert_eq!(next(), Some(Err((true, error.to_owned()))));
+        assert_eq!(next(), None);
+    }
+}
