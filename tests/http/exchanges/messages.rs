@@ -121,7 +121,8 @@ fn a_backends_own_address_leads_back_through_its_route() {
             } else {
                 "302 Found\r\nLocation"
             };
-            let answer = format!("HTTP/1.1 {made}: http://{addr}{location}\r\ncontent-length: 0\r\n\r\n");
+            let end = "connection: close\r\ncontent-length: 0\r\n\r\n";
+            let answer = format!("HTTP/1.1 {made}: http://{addr}{location}\r\n{end}");
             let _ = stream.write_all(answer.as_bytes());
         });
         let mut source = backend.source();

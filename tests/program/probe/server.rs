@@ -21,8 +21,11 @@ impl Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let thread = std::thread::spawn(move || {
-            for _ in 0..connections {
-                let (mut stream, _) = listener.accept().unwrap();
+            let mut listener = Some(listener);
+            for left in (0..connections).rev() {
+                let (mut stream, _) = listener.as_ref().unwrap().accept().unwrap();
+                // Closed before the last answer: a client that has read that finds nobody.
+                listener = listener.filter(|_| left > 0);
                 let Some(head) = read_head(&mut stream) else { continue };
                 serve(&mut stream, head);
             }
