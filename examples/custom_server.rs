@@ -14,7 +14,7 @@ use std::sync::Arc;
 use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::Instant;
 use sluicegate::config::FilterKinds;
-use sluicegate::filter::{Filter, FilterError, Verdict, named};
+use sluicegate::filter::{Filter, FilterError, Verdict, factory_fn};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::limit::Rate;
@@ -43,13 +43,13 @@ impl Filter for Shout {
 /// The filter put on a route by code.
 pub fn by_code(root: &str) -> Result<Server, Box<dyn Error>> {
     let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into())?;
-    let route = Route::files("/", root)?.rate(Rate::new(60 * 1024)?).filter(named(|| Shout));
+    let route = Route::files("/", root)?.rate(Rate::new(60 * 1024)?).filter(factory_fn(|| Shout));
     Ok(Server::new(Settings::default(), vec![listener], vec![route]))
 }
 
 /// The same from a configuration that calls the filter by its name.
 pub fn by_name(root: &str) -> Result<Server, Box<dyn Error>> {
-    let kinds = FilterKinds::default().with("shout", |_options| Ok(Arc::new(named(|| Shout))));
+    let kinds = FilterKinds::default().with("shout", |_options| Ok(Arc::new(factory_fn(|| Shout))));
     let text = format!(
         "listen = '127.0.0.1:0'\n\n[[route]]\npath = '/'\nfiles = '{root}'\nrate = 60\nfilters = ['shout']"
     );

@@ -27,11 +27,11 @@ type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>
 ///
 /// ```
 /// use std::sync::Arc;
-/// use sluicegate::filter::{Count, Counts, named};
+/// use sluicegate::filter::{Count, Counts, factory_fn};
 /// use sluicegate::config::FilterKinds;
 ///
 /// let kinds = FilterKinds::default().with("tally", |_options| {
-///     Ok(Arc::new(named(|| Count::new(Counts::default()))))
+///     Ok(Arc::new(factory_fn(|| Count::new(Counts::default()))))
 /// });
 /// let text = "[[route]]\npath = '/'\nfiles = 'src'\nfilters = ['tally']";
 /// assert!(kinds.loader().parse(text, "example.toml", ".").is_ok());

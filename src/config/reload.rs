@@ -105,7 +105,7 @@ impl Handle {
 
     /// That clients lose the limits of their own, in the order of their names.
     fn own_limits(&self) -> Vec<String> {
-        let mut lost: Vec<String> = (self.budgets().clients().own().into_iter())
+        let mut lost: Vec<String> = (self.budgets().clients().overrides().into_iter())
             .map(|(client, budget)| {
                 format!("limit of client {client}: {} → that of each {CLIENT}", spell(budget))
             })

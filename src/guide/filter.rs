@@ -48,14 +48,14 @@
 //! #     }
 //! # }
 //! use std::sync::Arc;
-//! use sluicegate::filter::named;
+//! use sluicegate::filter::factory_fn;
 //! use sluicegate::config::FilterKinds;
 //! use sluicegate::http::route::Route;
 //! use sluicegate::limit::Rate;
 //!
-//! let by_code = Route::files("/", "src")?.rate(Rate::new(60 * 1024)?).filter(named(|| Shout));
+//! let by_code = Route::files("/", "src")?.rate(Rate::new(60 * 1024)?).filter(factory_fn(|| Shout));
 //!
-//! let kinds = FilterKinds::default().with("shout", |_options| Ok(Arc::new(named(|| Shout))));
+//! let kinds = FilterKinds::default().with("shout", |_options| Ok(Arc::new(factory_fn(|| Shout))));
 //! let text = "[[route]]\npath = '/'\nfiles = 'src'\nrate = 60\nfilters = ['shout']";
 //! let config = kinds.loader().parse(text, "example.toml", ".")?;
 //! assert_eq!(config.routes[0].filters.len(), 2, "shout, then the pace");

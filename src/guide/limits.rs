@@ -41,7 +41,7 @@
 //! let server = Node::root("server", Budget::of(Rate::new(10 << 20)?), Arc::new(ManualClock::new()));
 //! let client = server.child("client", Budget::of(Rate::new(1 << 20)?)); // this client: 1 MiB/s, within the 10
 //! let each = Each::new("response", Budget::of(Rate::new(200 << 10)?)); // a setting for as many nodes as there are responses
-//! let (first, second) = (each.below(&client), each.below(&client));
+//! let (first, second) = (each.child_of(&client), each.child_of(&client));
 //!
 //! each.set(Budget::of(Rate::new(50 << 10)?)); // at once, for all of them
 //! assert_eq!(first.budget(), second.budget());

@@ -13,7 +13,7 @@
 //! /// Blocking code: a wait parks the thread.
 //! fn copy(from: &str, to: &str) -> io::Result<u64> {
 //!     let limit = Node::root("copy", Budget::of(Rate::new(10 << 20)?), rt::clock());
-//!     let mut reader = Throttle::below(std::fs::File::open(from)?, &limit);
+//!     let mut reader = Throttle::new(std::fs::File::open(from)?, &limit);
 //!     io::copy(&mut reader, &mut std::fs::File::create(to)?)
 //! }
 //!
@@ -21,7 +21,7 @@
 //! async fn serve(listener: rt::Listener) -> io::Result<()> {
 //!     let server = Node::root("server", Budget::of(Rate::new(10 << 20)?), rt::clock());
 //!     let each = Each::new("connection", Budget::of(Rate::new(1 << 20)?).with_burst(4 << 20));
-//!     let mut incoming = pin!(Incoming::below(listener.incoming(), &server, each.clone()));
+//!     let mut incoming = pin!(Incoming::new(listener.incoming(), &server, each.clone()));
 //!     while let Some(connection) = incoming.next().await {
 //!         rt::spawn(async { drop(echo(connection).await) });
 //!         if each.len() > 100 {

@@ -24,7 +24,7 @@ use sluicegate::{clock::SystemClock, limit::{Budget, Rate}, throttle::PaceLayer}
 let clock = Arc::new(SystemClock::new()); // with a thread that wakes the tasks that are due
 
 let server = Node::root("server", Budget::of(Rate::new(10 << 20)?), clock);
-let clients = Clients::below(server, "client", Budget::of(Rate::new(1 << 20)?));
+let clients = Clients::new(server, "client", Budget::of(Rate::new(1 << 20)?));
 let each = Each::new("response", Budget::of(Rate::new(200 << 10)?).with_burst(100 << 10));
 let key = |request: &http::request::Parts| match request.headers.get("x-api-key") {
     Some(key) => ClientKey::header(key.as_bytes()).unwrap_or(ClientKey::Local),
@@ -54,7 +54,7 @@ let layer = PaceLayer::by_client(&clients, key, each);
 //! use sluicegate::throttle::Throttle;
 //!
 //! let limit = Node::root("download", Budget::of(Rate::new(1 << 20)?), Arc::new(SystemClock::new()));
-//! let mut reader = Throttle::below(Cursor::new("bytes"), &limit);
+//! let mut reader = Throttle::new(Cursor::new("bytes"), &limit);
 //! let mut text = String::new();
 //! future::block_on(reader.read_to_string(&mut text))?; // any executor will do
 //! assert_eq!(text, "bytes");

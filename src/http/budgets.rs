@@ -27,7 +27,7 @@ impl Budgets {
     pub(crate) fn new(limits: &SharedLimits, connection: Limit, clock: Arc<dyn Clock>) -> Self {
         let server = Node::root(SERVER, limits.server, clock);
         Self {
-            clients: Clients::below(server, CLIENT, limits.client),
+            clients: Clients::new(server, CLIENT, limits.client),
             key: RwLock::new(limits.key.clone()),
             connection,
         }

@@ -34,11 +34,11 @@ impl Generator for Content {
         }
     }
 
-    fn at_least(&self) -> u64 {
+    fn min_remaining(&self) -> u64 {
         match self {
             // At hand, so that nothing is spared by leaving them.
             Self::Empty | Self::Buckets(_) => 0,
-            Self::Stream(stream) => stream.at_least(),
+            Self::Stream(stream) => stream.min_remaining(),
         }
     }
 }

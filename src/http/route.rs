@@ -19,7 +19,7 @@ pub use super::source::{Answer, Handler};
 /// A part of the URL space: the paths below one prefix, with a source, a pace and filters.
 ///
 /// ```
-/// use sluicegate::filter::{Count, Counts, named};
+/// use sluicegate::filter::{Count, Counts, factory_fn};
 /// use sluicegate::http::route::Route;
 /// use sluicegate::limit::Rate;
 ///
@@ -27,7 +27,7 @@ pub use super::source::{Answer, Handler};
 /// let route = Route::files("/", "fixtures/site")?
 ///     .rate(Rate::new(60 * 1024)?)
 ///     .burst(256 * 1024)
-///     .filter(named(move || Count::new(counts.clone())));
+///     .filter(factory_fn(move || Count::new(counts.clone())));
 /// assert_eq!(route.limit().rate(), Rate::or_unlimited(61_440));
 /// # Ok::<(), std::io::Error>(())
 /// ```
@@ -76,7 +76,7 @@ impl Route {
             path: path.to_owned(),
             prefix: path::normal(path).map_or_else(|| path.to_owned(), Cow::into_owned),
             number: usize::MAX,
-            clients: Clients::below(
+            clients: Clients::new(
                 Node::root(budgets::ROUTE, Budget::default(), rt::clock()),
                 budgets::ROUTE_CLIENT,
                 Budget::default(),
@@ -315,7 +315,7 @@ impl Pacing {
     /// Makes the filter of one response, under `limit`.
     pub(super) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
         let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
-        Box::new(filter.carried_by(carryover))
+        Box::new(filter.with_carryover(carryover))
     }
 
     fn adopt(&mut self, old: &Self) {

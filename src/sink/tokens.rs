@@ -1,12 +1,12 @@
 //! The pace of one connection: its token bucket, told the time as the drivers tell their chains.
 
-use crate::clock::{Instant, Punctual};
+use crate::clock::{Instant, Lateness};
 use crate::limit::{Limit, TokenBucket};
 
 /// Tokens that are asked for in pieces of one interval's worth, or of the burst if that is less.
 ///
 /// A burst is often earned back in less time than a timer is late. A wake-up a little late counts as on
-/// time here too ([`Punctual`]), or high rates would never be reached. Told time is never ahead of the
+/// time here too ([`Lateness`]), or high rates would never be reached. Told time is never ahead of the
 /// clock, so over its life the connection sends no more than burst + rate × time.
 ///
 /// The limit may be changed at any time; who waits for tokens asks again at least each interval.
@@ -14,14 +14,14 @@ pub(super) struct Tokens {
     limit: Limit,
     /// While there is a rate.
     bucket: Option<TokenBucket>,
-    punctual: Punctual,
+    lateness: Lateness,
 }
 
 impl Tokens {
     /// All of the burst is there.
     pub(super) fn new(limit: Limit, now: Instant) -> Self {
         let bucket = limit.rate().map(|rate| TokenBucket::new(rate, limit.burst(), now));
-        Self { limit, bucket, punctual: Punctual::default() }
+        Self { limit, bucket, lateness: Lateness::default() }
     }
 
     /// Takes tokens for `most` bytes, at least one, or for as many as there are.
@@ -30,7 +30,7 @@ impl Tokens {
     /// There are too few; it says when there will be enough. Not for every byte that drips in: for all
     /// that is asked, or for one piece.
     pub(super) fn take(&mut self, now: Instant, most: usize) -> Result<usize, Instant> {
-        let told = self.punctual.tell(now);
+        let told = self.lateness.correct(now);
         self.keep_to_the_limit(told);
         let Some(bucket) = &mut self.bucket else { return Ok(most) };
         bucket.refill(told);
@@ -41,8 +41,8 @@ impl Tokens {
         let least = (most as u64).min(piece(bucket));
         if bucket.available() < least {
             let due = bucket.available_at(least);
-            self.punctual.expect(due);
-            bucket.refill(self.punctual.tell(now));
+            self.lateness.expect(due);
+            bucket.refill(self.lateness.correct(now));
             if bucket.available() < least {
                 return Err(due);
             }

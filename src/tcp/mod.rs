@@ -73,7 +73,7 @@ impl Service {
             limit: Limit::unlimited(),
             upload: Limit::unlimited(),
             end_of_stream: EndOfStream::default(),
-            clients: Clients::below(all, TCP_CLIENT, Budget::default()),
+            clients: Clients::new(all, TCP_CLIENT, Budget::default()),
             carryovers: Default::default(),
         }
     }
@@ -196,7 +196,7 @@ impl Service {
         let gate = Gate::of_client(Some(&self.clients), server, client, Weight::default());
         let paced = |limit: &Limit, left: &Carryovers| {
             let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
-            Chain::new().then(filter.carried_by(left.of(client).on_new_connection()))
+            Chain::new().then(filter.with_carryover(left.of(client).on_new_connection()))
         };
         let [left_down, left_up] = &self.carryovers;
         let down = paced(&self.limit, left_down);

@@ -323,7 +323,7 @@ fn a_chain_that_gathers_little_says_the_first_byte_without_its_source_or_a_coder
     for make in chains {
         for content in [Bytes::new(), Bytes::from("some text ".repeat(20_000))] {
             let mut chain = make();
-            chain.gather_at_most(Some(1));
+            chain.set_max_gathered(Some(1));
             let mut out = Brigade::with_budget(1);
             assert!(matches!(chain.step(Instant::ZERO, &mut out).unwrap(), Step::Output));
             assert_eq!(out.to_bytes(), &[0x1f][..]);
@@ -332,7 +332,7 @@ fn a_chain_that_gathers_little_says_the_first_byte_without_its_source_or_a_coder
 
             out.clear();
             out.set_budget(65_536);
-            chain.gather_at_most(None);
+            chain.set_max_gathered(None);
             all.extend_from_slice(&coded(chain, &mut out, &content));
             assert!(all == coded(make(), &mut Brigade::with_budget(65_536), &content));
         }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
-use sluicegate::clock::{Instant, Punctual};
+use sluicegate::clock::{Instant, Lateness};
 use sluicegate::filter::{EndOfStream, Filter, RateFilter, Verdict};
 use sluicegate::limit::{Limit, Rate};
 use std::sync::Arc;
@@ -72,7 +72,7 @@ proptest! {
         prop_assert!(i128::from(now) <= i128::from(latest) + at_rate + 1);
     }
 
-    // The driver's part: told through `Punctual`, a stream whose every wake-up is late by up to 50 ms ends no
+    // The driver's part: told through `Lateness`, a stream whose every wake-up is late by up to 50 ms ends no
     // more than that one lateness behind one whose wake-ups are exact, however long it runs.
     #[test]
     fn late_wake_ups_do_not_slow_the_pace(
@@ -84,18 +84,18 @@ proptest! {
         let total = (rate / 5).max(1) * intervals;
         let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(rate))).end_of_stream(EndOfStream::Paced);
         let mut input: Brigade = [unread(total), Bucket::Eos].into_iter().collect();
-        let mut punctual = Punctual::default();
+        let mut lateness = Lateness::default();
         let (mut now, mut sent) = (0, 0);
         let mut late = late.iter().cycle();
         loop {
             // The bytes of one wake-up go out in some pieces, between which time passes.
-            let told = punctual.tell(Instant::from_nanos(now));
+            let told = lateness.correct(Instant::from_nanos(now));
             let mut out = Brigade::with_budget(((rate / 5) / (spread + 1)).max(1));
             let verdict = filter.filter(told, &mut input, &mut out).unwrap();
             sent += out.bytes();
             match verdict {
                 Verdict::SleepUntil(due) => {
-                    punctual.expect(due);
+                    lateness.expect(due);
                     let lateness = late.next().copied().unwrap_or(0);
                     now = now.max(due.as_nanos() + lateness);
                     // All that was due by now is out, but for the lateness of the one wake-up: no drift.
@@ -180,15 +180,16 @@ fn a_late_wake_up_is_on_time_for_all_pieces_of_its_chunk() {
     const RATE: u64 = 100_000_000;
     let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(RATE)));
     let mut input: Brigade = [unread(1 << 40)].into_iter().collect();
-    let mut punctual = Punctual::default();
+    let mut lateness = Lateness::default();
     let (mut now, mut sent, mut sleeps) = (0, 0, 0);
     while sleeps < 100 {
         let mut out = Brigade::with_budget(65_536);
-        let verdict = filter.filter(punctual.tell(Instant::from_nanos(now)), &mut input, &mut out).unwrap();
+        let verdict =
+            filter.filter(lateness.correct(Instant::from_nanos(now)), &mut input, &mut out).unwrap();
         sent += out.bytes();
         match verdict {
             Verdict::SleepUntil(due) => {
-                punctual.expect(due);
+                lateness.expect(due);
                 now = now.max(due.as_nanos() + 10 * MS);
                 sleeps += 1;
             }

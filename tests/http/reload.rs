@@ -164,8 +164,8 @@ fn the_file_goes_before_every_limit_that_was_set_by_hand() {
     route.clients().above().set(by_hand);
     route.clients().set(by_hand);
     for n in [1, 2] {
-        budgets.clients().set_own(&client(n), Some(by_hand)).unwrap();
-        route.clients().set_own(&client(n), Some(by_hand)).unwrap();
+        budgets.clients().set_override(&client(n), Some(by_hand)).unwrap();
+        route.clients().set_override(&client(n), Some(by_hand)).unwrap();
     }
     let told = reload(&served, &config);
     let rate = Rate::or_unlimited(1 << 20);
@@ -175,7 +175,7 @@ fn the_file_goes_before_every_limit_that_was_set_by_hand() {
     assert_eq!([budgets.server().budget().rate, budgets.clients().budget().rate], [rate; 2]);
     assert_eq!([budgets.connection().budget().rate, route.limit().budget().rate], [rate; 2]);
     assert_eq!([route.clients().above().budget().rate, route.clients().budget().rate], [rate; 2]);
-    assert_eq!(budgets.clients().own(), []);
+    assert_eq!(budgets.clients().overrides(), []);
     assert_eq!(told.len(), 8, "{told:?}");
     assert!(told.contains(&"limit of client 192.0.2.2: 7B → that of each client".to_owned()), "{told:?}");
 }

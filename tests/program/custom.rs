@@ -6,7 +6,7 @@ use bytes::Bytes;
 use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::Instant;
 use sluicegate::config::FilterKinds;
-use sluicegate::filter::{Filter, FilterError, FilterFactory, Verdict, named};
+use sluicegate::filter::{Filter, FilterError, FilterFactory, Verdict, factory_fn};
 use sluicegate::http::server::Server;
 use sluicegate::rt;
 
@@ -43,7 +43,7 @@ fn kinds() -> FilterKinds {
             _ => Err(format!("{key} is to be one letter")),
         };
         let (from, to) = (letter("from")?, letter("to")?);
-        Ok(Arc::new(named(move || Swap(from, to))) as Arc<dyn FilterFactory>)
+        Ok(Arc::new(factory_fn(move || Swap(from, to))) as Arc<dyn FilterFactory>)
     })
 }
 

@@ -75,7 +75,7 @@ async fn downloads<const N: usize>(from: SocketAddr, keys: [&'static str; N]) ->
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
     let server = Node::root("server", Budget::of(Rate::new(10 * 1024 * KIB)?), Arc::new(SystemClock::new()));
-    let clients = Clients::below(server, "client", client());
+    let clients = Clients::new(server, "client", client());
     let each = Each::new("response", response());
     let layer = PaceLayer::by_client(&clients, key, each.clone());
     let sent = layer.meter().clone();

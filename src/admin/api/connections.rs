@@ -156,7 +156,7 @@ fn binding(server: &Handle, report: &TransferReport) -> Option<Name> {
             SERVER => Some(Name::Server),
             ROUTE => of_route(Part::Total),
             ROUTE_CLIENT => of_route(Part::Client),
-            CLIENT if server.budgets().clients().look_at(&report.client).0.is_some() => {
+            CLIENT if server.budgets().clients().lookup(&report.client).0.is_some() => {
                 Some(Name::Own(report.client.clone()))
             }
             CLIENT => Some(Name::Client),

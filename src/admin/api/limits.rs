@@ -131,7 +131,7 @@ pub(super) fn list(server: &Handle) -> Response<Content> {
 
 /// A page of the limits of single clients, in the order of their names.
 pub(super) fn page(server: &Handle, after: &str, most: usize) -> Response<Content> {
-    let mut own: Vec<(String, ClientKey)> = (server.budgets().clients().own().into_iter())
+    let mut own: Vec<(String, ClientKey)> = (server.budgets().clients().overrides().into_iter())
         .map(|(key, _)| (key.to_string(), key))
         .filter(|(shown, _)| shown.as_str() > after)
         .collect();
@@ -193,7 +193,7 @@ fn budget(server: &Handle, name: &Name) -> Option<Budget> {
         Name::Server => budgets.server().budget(),
         Name::Client => budgets.clients().budget(),
         Name::Connection => budgets.connection().budget(),
-        Name::Own(key) => budgets.clients().look_at(key).0.unwrap_or_else(|| budgets.clients().budget()),
+        Name::Own(key) => budgets.clients().lookup(key).0.unwrap_or_else(|| budgets.clients().budget()),
         Name::Route(path, part) => {
             let route = route(server, path)?;
             match part {
@@ -213,9 +213,11 @@ fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Probl
         Name::Server => budgets.server().set(new),
         Name::Client => budgets.clients().set(new),
         Name::Connection => budgets.connection().set(new),
-        Name::Own(key) => budgets.clients().set_own(key, budget).map_err(|_| {
-            let detail =
-                format!("The limit of {} clients with limits of their own is reached.", Clients::MAX_OWN);
+        Name::Own(key) => budgets.clients().set_override(key, budget).map_err(|_| {
+            let detail = format!(
+                "The limit of {} clients with limits of their own is reached.",
+                Clients::MAX_OVERRIDES
+            );
             Problem::new(StatusCode::CONFLICT, detail)
         })?,
         Name::Route(path, part) => {
@@ -237,7 +239,7 @@ fn told(server: &Handle, name: &Name) -> Option<Told> {
         Name::Client => of_clients(name, "client", budgets.clients()),
         Name::Connection => of_limit(name, "connection_rate", budgets.connection()),
         Name::Own(key) => {
-            let (own, passed) = budgets.clients().look_at(key);
+            let (own, passed) = budgets.clients().lookup(key);
             let told = of(name, "client", own.unwrap_or_else(|| budgets.clients().budget()));
             Told {
                 client: Some(key.to_string()),

@@ -109,7 +109,7 @@ impl Generator for PolledText {
         Poll::Ready(())
     }
 
-    fn at_least(&self) -> u64 {
+    fn min_remaining(&self) -> u64 {
         self.left
     }
 }

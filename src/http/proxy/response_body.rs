@@ -171,7 +171,7 @@ impl Pieces for ResponseBody {
         self.connection.is_none() && !matches!(self.framing, Framing::Chunked(_))
     }
 
-    fn at_least(&self) -> u64 {
+    fn min_remaining(&self) -> u64 {
         self.framing.remaining().unwrap_or(0).saturating_add(self.content as u64)
     }
 }

@@ -117,7 +117,7 @@ impl Exchange {
 
     /// Counts a filter of the answer.
     pub(super) fn attached(&mut self, filter: &dyn Filter) {
-        if filter.most_held() > 0 {
+        if filter.max_held() > 0 {
             self.coders += 1;
             self.connection.coders.fetch_add(1, Ordering::Relaxed);
         }

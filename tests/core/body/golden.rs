@@ -32,7 +32,7 @@ impl Runner for BodyRunner {
         for response in &case.responses {
             clock.set(Instant::from_nanos(clock.now().as_nanos() + response.after));
             let rule = if case.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
-            let rate = RateFilter::new(limit.clone()).end_of_stream(rule).carried_by(carryover.clone());
+            let rate = RateFilter::new(limit.clone()).end_of_stream(rule).with_carryover(carryover.clone());
             let source = Timed::at(&clock, arrivals(response, clock.now()));
             let mut reading = Reading::through(&clock, Chain::new().then(rate), source);
             let ended = self.read(case, &limit, &mut reading, &mut events);
@@ -50,7 +50,7 @@ impl Runner for BodyRunner {
         mark != Mark::Flush
     }
 
-    /// A reader that is late by less than an interval may count as on time (`Punctual`), which the chain
+    /// A reader that is late by less than an interval may count as on time (`Lateness`), which the chain
     /// cannot know; see `a_short_stall_is_forgiven`. Polls that nobody asked for see a live change earlier.
     fn can_run(&self, case: &Case) -> bool {
         let short = |(from, to): &(u64, u64)| to - from < INTERVAL.as_nanos() as u64;

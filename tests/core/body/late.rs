@@ -41,7 +41,7 @@ impl Generator for Told {
         polled
     }
 
-    fn at_least(&self) -> u64 {
+    fn min_remaining(&self) -> u64 {
         if self.tells { self.left } else { 0 }
     }
 }

@@ -238,7 +238,7 @@ impl Filter for Coder {
         Ok(Verdict::after(out))
     }
 
-    fn most_held(&self) -> u64 {
+    fn max_held(&self) -> u64 {
         1
     }
 }

@@ -53,7 +53,7 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
         // Its own pace is twice the server's.
         let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(20_000))));
         let body = PacedBody::with_files(page, chain, clock.0.clone(), FileReader::new())
-            .with_gate(Gate::below(server.clone(), Default::default()));
+            .with_gate(Gate::new(server.clone(), Default::default()));
         let (timeline, all) = drain(body, &clock.0);
         let mut by_instant: Vec<(u64, usize)> = Vec::new();
         for (at, bytes) in timeline {
@@ -75,7 +75,7 @@ fn a_gate_that_limits_nothing_leaves_the_timeline_as_it_is() {
     let page: Brigade = [Bucket::Data(content(38_400).into()), Bucket::Eos].into_iter().collect();
     let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(60 * 1024))));
     let body = PacedBody::with_files(page, chain, clock.0.clone(), FileReader::new())
-        .with_gate(Gate::below(server, Default::default()));
+        .with_gate(Gate::new(server, Default::default()));
     assert_eq!(drain(body, &clock.0).0, [(0, 12_288), (200, 12_288), (400, 13_824)]);
 }
 
@@ -85,7 +85,7 @@ fn a_body_dropped_while_it_waits_for_a_turn_leaves_nothing_behind() {
     let server = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.0.clone());
     let page: Brigade = [Bucket::Data(content(7_000).into()), Bucket::Eos].into_iter().collect();
     let mut body = PacedBody::new(page, Chain::new(), clock.0.clone())
-        .with_gate(Gate::below(server.clone(), Default::default()));
+        .with_gate(Gate::new(server.clone(), Default::default()));
     let mut cx = Context::from_waker(Waker::noop());
     assert!(Pin::new(&mut body).poll_frame(&mut cx).is_ready());
     assert!(Pin::new(&mut body).poll_frame(&mut cx).is_pending());

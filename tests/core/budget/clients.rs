@@ -6,10 +6,10 @@ use std::time::Duration;
 use sluicegate::budget::{ClientKey, Clients, Gate, Node};
 use sluicegate::limit::{Budget, Rate};
 
-use super::tasks::{CleanClock, Sitter};
+use super::tasks::{CleanClock, Task};
 
 fn clients(clock: &CleanClock, budget: Budget) -> Clients {
-    Clients::below(Node::root("server", Budget::default(), clock.0.clone()), "client", budget)
+    Clients::new(Node::root("server", Budget::default(), clock.0.clone()), "client", budget)
 }
 
 fn key(n: u32) -> ClientKey {
@@ -20,12 +20,12 @@ fn key(n: u32) -> ClientKey {
 fn one_who_leaves_and_comes_back_finds_what_was_left() {
     let clock = CleanClock::default();
     let clients = clients(&clock, Budget::of(Rate::or_unlimited(1_000)).with_burst(5_000));
-    let mut sitter = Sitter::new(clients.node(&key(1)).seat(Default::default()));
-    assert_eq!(sitter.send(10_000), 5_000);
-    drop(sitter);
-    let mut again = Sitter::new(clients.node(&key(1)).seat(Default::default()));
+    let mut task = Task::new(clients.node(&key(1)).flow(Default::default()));
+    assert_eq!(task.send(10_000), 5_000);
+    drop(task);
+    let mut again = Task::new(clients.node(&key(1)).flow(Default::default()));
     assert!(again.poll(1).is_pending(), "the burst is not given twice");
-    let mut other = Sitter::new(clients.node(&key(2)).seat(Default::default()));
+    let mut other = Task::new(clients.node(&key(2)).flow(Default::default()));
     assert_eq!(other.send(10_000), 5_000);
 }
 
@@ -34,7 +34,7 @@ fn idle_clients_are_forgotten_when_their_burst_is_whole_again() {
     let clock = CleanClock::default();
     let clients = clients(&clock, Budget::of(Rate::or_unlimited(1_000)).with_burst(5_000));
     for n in 0..1_000 {
-        Sitter::new(clients.node(&key(n)).seat(Default::default())).send(10_000);
+        Task::new(clients.node(&key(n)).flow(Default::default())).send(10_000);
     }
     assert_eq!(clients.len(), 1_000, "all have something on the slate");
     clock.0.advance(Duration::from_secs(5));
@@ -50,9 +50,9 @@ fn memory_is_bounded_however_many_come() {
     let clients = clients(&clock, Budget::of(Rate::or_unlimited(1)).with_burst(1 << 40));
     for n in 0..(Clients::MAX_IDLE as u32 + 10_000) {
         let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
-        let mut seat = clients.node(&key(n)).seat(Default::default());
-        assert_eq!(seat.poll_turn(&mut cx, 1), Poll::Ready(1));
-        seat.sent(1);
+        let mut flow = clients.node(&key(n)).flow(Default::default());
+        assert_eq!(flow.poll_turn(&mut cx, 1), Poll::Ready(1));
+        flow.sent(1);
     }
     assert!(clients.len() <= Clients::MAX_IDLE);
 }
@@ -63,26 +63,26 @@ fn all_have_the_same_budget_and_some_their_own() {
     let clients = clients(&clock, Budget::default());
     let (one, two) = (clients.node(&key(1)), clients.node(&key(2)));
     let (all, own) = (Budget::of(Rate::or_unlimited(1_000)), Budget::of(Rate::or_unlimited(2_000)));
-    clients.set_own(&key(2), Some(own)).unwrap();
+    clients.set_override(&key(2), Some(own)).unwrap();
     clients.set(all);
     assert_eq!((one.budget(), two.budget(), clients.node(&key(3)).budget()), (all, own, all));
-    clients.set_own(&key(2), None).unwrap();
+    clients.set_override(&key(2), None).unwrap();
     assert_eq!(two.budget(), all);
-    clients.set_own(&key(4), Some(own)).unwrap();
+    clients.set_override(&key(4), Some(own)).unwrap();
     assert_eq!(clients.node(&key(4)).budget(), own, "also one that comes later");
-    assert_eq!(clients.own(), [(key(4), own)]);
-    for n in 5..(4 + Clients::MAX_OWN as u32) {
-        clients.set_own(&key(n), Some(own)).unwrap();
+    assert_eq!(clients.overrides(), [(key(4), own)]);
+    for n in 5..(4 + Clients::MAX_OVERRIDES as u32) {
+        clients.set_override(&key(n), Some(own)).unwrap();
     }
-    assert!(clients.set_own(&key(1 << 20), Some(own)).is_err());
-    assert!(clients.set_own(&key(4), Some(all)).is_ok(), "one that has one already");
+    assert!(clients.set_override(&key(1 << 20), Some(own)).is_err());
+    assert!(clients.set_override(&key(4), Some(all)).is_ok(), "one that has one already");
 }
 
 #[test]
 fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
     let clock = CleanClock::default();
     let server = clients(&clock, Budget::default());
-    let route = Clients::below(
+    let route = Clients::new(
         Node::root("route", Budget::of(Rate::or_unlimited(100_000)), clock.0.clone()),
         "route client",
         Budget::default(),
@@ -123,15 +123,15 @@ fn a_limit_of_clients_alone_holds_for_the_first() {
     assert_eq!(granted(&mut of(&limited, 1)), 2_000);
     limited.set(Budget::default());
     assert_eq!(granted(&mut of(&limited, 2)), 100_000);
-    assert!(limited.set_own(&key(3), Some(limit)).is_ok());
+    assert!(limited.set_override(&key(3), Some(limit)).is_ok());
     assert_eq!([granted(&mut of(&limited, 4)), granted(&mut of(&limited, 3))], [100_000, 2_000]);
-    assert!(limited.set_own(&key(3), None).is_ok());
+    assert!(limited.set_override(&key(3), None).is_ok());
     assert_eq!(granted(&mut of(&limited, 3)), 100_000);
     assert!(!limited.above().is_limited());
 
     let root = limited.above().clone();
-    let gone = Clients::below(root.clone(), "others", limit);
-    assert!(gone.set_own(&key(1), Some(limit)).is_ok() && root.is_limited());
+    let gone = Clients::new(root.clone(), "others", limit);
+    assert!(gone.set_override(&key(1), Some(limit)).is_ok() && root.is_limited());
     drop(gone);
     assert!(!root.is_limited());
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sluicegate::budget::{Each, Node};
 use sluicegate::limit::{Budget, Rate};
 
-use super::tasks::{CleanClock, Sitter};
+use super::tasks::{CleanClock, Task};
 
 #[test]
 fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
@@ -15,19 +15,19 @@ fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
         Node::root("other", Budget::default(), clock.0.clone()),
     );
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
-    let mut sitters =
-        [&server, &server, &other].map(|above| Sitter::new(each.below(above).seat(Default::default())));
-    for sitter in &mut sitters {
-        assert_eq!(sitter.send(10_000), 200, "an interval's worth");
+    let mut tasks =
+        [&server, &server, &other].map(|above| Task::new(each.child_of(above).flow(Default::default())));
+    for task in &mut tasks {
+        assert_eq!(task.send(10_000), 200, "an interval's worth");
     }
-    assert_eq!((each.len(), sitters[0].seat.node().name()), (3, "connection"));
+    assert_eq!((each.len(), tasks[0].flow.node().name()), (3, "connection"));
     each.set(Budget::of(Rate::or_unlimited(100_000)));
     clock.0.advance(Duration::from_millis(200));
-    for sitter in &mut sitters {
-        assert_eq!(sitter.woken(), 1);
-        assert_eq!(sitter.send(10_000), 20_000);
+    for task in &mut tasks {
+        assert_eq!(task.woken(), 1);
+        assert_eq!(task.send(10_000), 20_000);
     }
-    assert_eq!(each.below(&server).budget(), each.budget(), "and one who comes now");
+    assert_eq!(each.child_of(&server).budget(), each.budget(), "and one who comes now");
 }
 
 #[test]
@@ -35,7 +35,7 @@ fn one_that_was_changed_by_itself_is_so_until_all_are() {
     let clock = CleanClock::default();
     let server = Node::root("server", Budget::default(), clock.0.clone());
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
-    let (one, two) = (each.below(&server), each.below(&server));
+    let (one, two) = (each.child_of(&server), each.child_of(&server));
     let own = Budget::of(Rate::or_unlimited(5_000));
     one.set(own);
     assert_eq!((one.budget(), two.budget()), (own, each.budget()));

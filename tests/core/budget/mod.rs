@@ -3,5 +3,5 @@
 mod bodies;
 mod clients;
 mod each;
-mod seats;
+mod flows;
 mod tasks;

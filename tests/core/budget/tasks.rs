@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 
-use sluicegate::budget::Seat;
+use sluicegate::budget::Flow;
 use sluicegate::clock::ManualClock;
 
 #[derive(Default)]
@@ -16,16 +16,16 @@ impl Wake for Woken {
     }
 }
 
-/// A seat and the task that sits on it.
-pub struct Sitter {
-    pub seat: Seat,
+/// A flow and the task that sits on it.
+pub struct Task {
+    pub flow: Flow,
     woken: Arc<Woken>,
     pub sent: u64,
 }
 
-impl Sitter {
-    pub fn new(seat: Seat) -> Self {
-        Self { seat, woken: Arc::default(), sent: 0 }
+impl Task {
+    pub fn new(flow: Flow) -> Self {
+        Self { flow, woken: Arc::default(), sent: 0 }
     }
 
     pub fn woken(&self) -> usize {
@@ -34,14 +34,14 @@ impl Sitter {
 
     pub fn poll(&mut self, wanted: u64) -> Poll<u64> {
         let waker = Waker::from(Arc::clone(&self.woken));
-        self.seat.poll_turn(&mut Context::from_waker(&waker), wanted)
+        self.flow.poll_turn(&mut Context::from_waker(&waker), wanted)
     }
 
     /// Sends all it may; how much that was.
     pub fn send(&mut self, wanted: u64) -> u64 {
         let before = self.sent;
         while let Poll::Ready(turn) = self.poll(wanted) {
-            self.seat.sent(turn);
+            self.flow.sent(turn);
             self.sent += turn;
         }
         self.sent - before

@@ -28,7 +28,7 @@ fn download(clock: &CleanClock) -> Node {
 #[test]
 fn two_hundred_kib_are_read_in_exactly_a_second() {
     let clock = CleanClock::default();
-    let mut reader = Throttle::below(Cursor::new(content(0..204_800)), &download(&clock));
+    let mut reader = Throttle::new(Cursor::new(content(0..204_800)), &download(&clock));
     let (all, reader) = run(&clock, move || {
         let mut all = Vec::new();
         reader.read_to_end(&mut all).unwrap();
@@ -43,7 +43,7 @@ fn two_hundred_kib_are_read_in_exactly_a_second() {
 #[test]
 fn and_written_so_too() {
     let clock = CleanClock::default();
-    let mut writer = Throttle::below(Vec::new(), &download(&clock));
+    let mut writer = Throttle::new(Vec::new(), &download(&clock));
     let writer = run(&clock, move || {
         writer.write_all(&content(0..100_000)).unwrap();
         let rest = content(100_000..204_800);
@@ -64,7 +64,7 @@ fn and_written_so_too() {
 #[test]
 fn what_need_not_wait_does_not() {
     let clock = CleanClock::default();
-    let mut io = Throttle::below(Cursor::new(b"hello".to_vec()), &download(&clock));
+    let mut io = Throttle::new(Cursor::new(b"hello".to_vec()), &download(&clock));
     let mut text = String::new();
     io.read_to_string(&mut text).unwrap();
     assert_eq!((text.as_str(), io.read(&mut [0; 10]).unwrap()), ("hello", 0));

@@ -40,7 +40,7 @@ where
 fn data_waits_for_its_turn_and_what_is_left_is_told_exactly() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let mut body = Paced::below(Full::new(Bytes::from(content(0..7_000))), &node);
+    let mut body = Paced::new(Full::new(Bytes::from(content(0..7_000))), &node);
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(7_000), false));
     let first = Task::default().poll(|cx| Pin::new(&mut body).poll_frame(cx));
     assert!(matches!(first, Poll::Ready(Some(Ok(frame))) if frame.data_ref().unwrap() == &content(0..2_000)));
@@ -65,11 +65,11 @@ fn trailers_empty_frames_and_errors_need_no_turn() {
         StreamBody::new(futures_lite::stream::iter([data(0), data(2_000), data(0), end]))
     };
     let (all, timeline, trailers) =
-        drain(Paced::below(frames(Ok(Frame::trailers(fields.clone()))), &node), &clock);
+        drain(Paced::new(frames(Ok(Frame::trailers(fields.clone()))), &node), &clock);
     assert_eq!((all.len(), timeline), (2_000, vec![(0, 0), (0, 2_000), (0, 2_000)]));
     assert_eq!(trailers, Some(fields));
     clock.0.advance(std::time::Duration::from_millis(200));
-    let failed = Paced::below(frames(Err("broken")), &node);
+    let failed = Paced::new(frames(Err("broken")), &node);
     assert_eq!(futures_lite::future::block_on(failed.collect()).err(), Some("broken"));
     assert_eq!(clock.millis(), 200);
 }
@@ -101,7 +101,7 @@ fn any_kind_of_data_will_do_and_the_next_frame_is_asked_for_when_the_last_went()
     let node = clock.node(10_000);
     let part = |from: usize, to: usize| Bytes::from(content(from..to));
     let parts = [(part(0, 1_500), part(1_500, 3_000)), (part(3_000, 3_001), part(3_001, 4_000))];
-    let mut body = Paced::below(Parts(parts.into()), &node);
+    let mut body = Paced::new(Parts(parts.into()), &node);
     assert!(Task::default().poll(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
     assert_eq!(body.get_ref().0.len(), 1);
     assert_eq!((body.size_hint().lower(), body.size_hint().upper()), (2_000, None));
@@ -114,7 +114,7 @@ fn any_kind_of_data_will_do_and_the_next_frame_is_asked_for_when_the_last_went()
 fn dropped_while_it_waits_it_leaves_nothing_behind() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut body) = (Task::default(), Paced::below(Full::new(Bytes::from(content(0..7_000))), &node));
+    let (task, mut body) = (Task::default(), Paced::new(Full::new(Bytes::from(content(0..7_000))), &node));
     assert!(task.poll(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
     assert!(task.poll(|cx| Pin::new(&mut body).poll_frame(cx)).is_pending());
     assert_eq!(body.held().unwrap().by.as_ref(), "server");

@@ -59,7 +59,7 @@ fn each_response_has_its_own_limit_below_that_of_all() {
     let clock = CleanClock::default();
     let server = clock.node(25_000);
     let each = Each::new("response", Budget::of(Rate::or_unlimited(10_000)));
-    let layer = PaceLayer::below(&server, each);
+    let layer = PaceLayer::new(&server, each);
     let mut bodies = [ask(&layer, "a", 50_000), ask(&layer, "a", 50_000), ask(&layer, "a", 50_000)];
     assert_eq!(bodies.each_mut().map(read), [2_000, 2_000, 0], "all have less left than its turn is");
     assert_eq!((server.children(), layer.each().len(), bodies[0].node().name()), (3, 3, "response"));
@@ -78,7 +78,7 @@ fn each_response_has_its_own_limit_below_that_of_all() {
 #[test]
 fn by_client_the_responses_of_one_share_what_is_its() {
     let clock = CleanClock::default();
-    let clients = Clients::below(clock.node(1 << 20), "client", Budget::of(Rate::or_unlimited(10_000)));
+    let clients = Clients::new(clock.node(1 << 20), "client", Budget::of(Rate::or_unlimited(10_000)));
     let layer = PaceLayer::by_client(
         &clients,
         |request| ClientKey::header(request.headers["x-api-key"].as_bytes()).unwrap(),
@@ -95,7 +95,7 @@ fn by_client_the_responses_of_one_share_what_is_its() {
 #[test]
 fn the_service_can_be_reached_and_taken_out() {
     let clock = CleanClock::default();
-    let layer = PaceLayer::below(&clock.node(1), Each::new("response", Budget::default()));
+    let layer = PaceLayer::new(&clock.node(1), Each::new("response", Budget::default()));
     let mut service = layer.layer(Echo);
     let Echo = service.get_mut();
     let Echo = service.get_ref();

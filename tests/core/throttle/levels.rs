@@ -62,7 +62,7 @@ fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_wa
     let server = clock.node(1024 * KIB);
     let each = Each::new("download", Budget::of(Rate::or_unlimited(200 * KIB)));
     let mut readers: Vec<_> =
-        (0..8).map(|_| Throttle::below(Script::default(), &each.below(&server))).collect();
+        (0..8).map(|_| Throttle::new(Script::default(), &each.child_of(&server))).collect();
 
     let timeline = run(&clock, &mut readers, 30_000);
     bounded(0, &timeline, 1024 * KIB, 1024 * KIB / 5);
@@ -102,7 +102,7 @@ fn a_burst_of_its_own_does_not_break_the_total() {
     let server = clock.node(100 * KIB);
     let each = Each::new("download", Budget::of(Rate::or_unlimited(50 * KIB)).with_burst(1024 * KIB));
     let mut readers: Vec<_> =
-        (0..4).map(|_| Throttle::below(Script::default(), &each.below(&server))).collect();
+        (0..4).map(|_| Throttle::new(Script::default(), &each.child_of(&server))).collect();
     let timeline = run(&clock, &mut readers, 60_000);
     bounded(0, &timeline, 100 * KIB, 20 * KIB);
     assert!(jain(&bytes(&readers)) >= 0.999, "{:?}", bytes(&readers));

@@ -42,7 +42,7 @@ fn run(clock: &CleanClock, readers: &mut [Throttle<Script>], until: Duration) {
 fn connections_share_equally_however_much_one_does() {
     let clock = CleanClock::default();
     let server = clock.node(1 << 20);
-    let mut incoming = Incoming::below(connections(4), &server, Each::new("connection", Budget::default()));
+    let mut incoming = Incoming::new(connections(4), &server, Each::new("connection", Budget::default()));
     let mut accepted = accept(&mut incoming);
     let task = Task::default();
     let of = |one: &Throttle<Script>| one.reads().report().bytes + one.writes().report().bytes;
@@ -61,7 +61,7 @@ fn connections_share_equally_however_much_one_does() {
     for (one, before) in accepted.iter().zip(before) {
         let (bytes, due) = (of(one) - before, 60 * (1 << 20) / 4);
         assert!(bytes.abs_diff(due) < due / 500, "{bytes} instead of {due}");
-        assert_eq!((one.reads_below().name(), one.reads_below().children() <= 2), ("connection", true));
+        assert_eq!((one.read_node().name(), one.read_node().children() <= 2), ("connection", true));
     }
     let sums = incoming.reads().report().bytes + incoming.writes().report().bytes;
     assert_eq!(sums, accepted.iter().map(of).sum::<u64>());
@@ -74,7 +74,7 @@ fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
     let clock = CleanClock::default();
     let server = clock.node(1 << 20);
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(10_000)));
-    let mut incoming = Incoming::below(connections(2), &server, each.clone());
+    let mut incoming = Incoming::new(connections(2), &server, each.clone());
     let mut accepted = accept(&mut incoming);
     run(&clock, &mut accepted, Duration::from_secs(10));
     let before: Vec<u64> = accepted.iter().map(|one| one.reads().report().bytes).collect();
@@ -86,15 +86,15 @@ fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
         assert!(report.bytes.abs_diff(before + 500_000) <= 10_000, "{report:?} after {before}");
         assert!(report.rate.abs_diff(50_000) <= 10_000, "{report:?}");
     }
-    let mut late = accept(&mut Incoming::below(connections(1), &server, each));
-    assert_eq!(late.pop().unwrap().reads_below().budget().rate, Rate::or_unlimited(50_000));
+    let mut late = accept(&mut Incoming::new(connections(1), &server, each));
+    assert_eq!(late.pop().unwrap().read_node().budget().rate, Rate::or_unlimited(50_000));
 }
 
 #[test]
 fn by_client_those_with_many_connections_get_no_more() {
     let clock = CleanClock::default();
     let server = clock.node(1 << 20);
-    let clients = Clients::below(server, "client", Budget::default());
+    let clients = Clients::new(server, "client", Budget::default());
     let from = |last: u8| move |_: &Script| ClientKey::V4(Ipv4Addr::new(192, 0, 2, last));
     let each = Each::new("connection", Budget::default());
     let mut many = accept(&mut Incoming::by_client(connections(20), &clients, from(1), each.clone()));
@@ -112,7 +112,7 @@ fn the_two_directions_can_stand_below_two_nodes() {
     let clock = CleanClock::default();
     let (upload, download) = (clock.node(10_000), clock.node(20_000));
     let each = Each::new("connection", Budget::default());
-    let mut incoming = Incoming::below(connections(1), &upload, each).writing_below(&download);
+    let mut incoming = Incoming::new(connections(1), &upload, each).with_write_node(&download);
     let mut one = accept(&mut incoming).pop().unwrap();
     let task = Task::default();
     assert_eq!(task.read(&mut one, 50_000).map(|read| read.unwrap().len()), Poll::Ready(2_000));
@@ -126,7 +126,7 @@ fn errors_of_the_listener_pass_and_it_goes_on() {
     let server = clock.node(10_000);
     let accepted = [Err(io::ErrorKind::ConnectionAborted), Ok(()), Err(io::ErrorKind::OutOfMemory), Ok(())];
     let listener = stream::iter(accepted.map(|one| one.map(|()| Script::default()).map_err(io::Error::from)));
-    let mut incoming = Incoming::below(listener, &server, Each::new("connection", Budget::default()));
+    let mut incoming = Incoming::new(listener, &server, Each::new("connection", Budget::default()));
     assert_eq!(incoming.size_hint(), (4, Some(4)));
     let kinds: Vec<Option<io::ErrorKind>> =
         future::block_on((&mut incoming).map(|one| one.err().map(|error| error.kind())).collect());

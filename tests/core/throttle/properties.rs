@@ -53,7 +53,7 @@ struct Stream {
 impl Stream {
     fn new(server: &Node, budget: Budget, steps: &[Step]) -> Self {
         let own = server.child("stream", budget);
-        let io = Throttle::below(Script::of(steps.iter().copied()), &own);
+        let io = Throttle::new(Script::of(steps.iter().copied()), &own);
         Self { own, io, read: Vec::new(), written: 0 }
     }
 }

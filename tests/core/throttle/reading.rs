@@ -41,7 +41,7 @@ fn drain(
 fn each_read_waits_for_just_what_it_gives() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let mut reader = Throttle::below(Script::ending(6_500), &node);
+    let mut reader = Throttle::new(Script::ending(6_500), &node);
     let (all, timeline) = drain(&mut reader, &clock, 1_500);
     assert!(all == content(0..6_500));
     // Of the interval that is there at once 500 bytes are too few for the second read; they are not lost.
@@ -59,7 +59,7 @@ fn two_hundred_kib_take_exactly_a_second_whatever_the_buffer() {
         let clock = CleanClock::default();
         let budget = Budget::of(Rate::or_unlimited(102_400)).with_burst(102_400);
         let node = Node::root("download", budget, clock.0.clone());
-        let mut reader = Throttle::below(Cursor::new(content(0..204_800)), &node);
+        let mut reader = Throttle::new(Cursor::new(content(0..204_800)), &node);
         let (all, timeline) = drain(&mut reader, &clock, len);
         assert!(all == content(0..204_800));
         // The burst, but for what is too little for one more read.
@@ -74,17 +74,17 @@ fn who_has_nothing_takes_no_turn_and_who_ends_or_fails_needs_none() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
     let task = Task::default();
-    let mut idle = Throttle::below(Script::of([Step::Block, Step::Block]), &node);
+    let mut idle = Throttle::new(Script::of([Step::Block, Step::Block]), &node);
     assert!(task.read(&mut idle, 100).is_pending());
     assert_eq!((node.children(), clock.0.sleepers()), (0, 0), "it stands nowhere");
-    let mut busy = Throttle::below(Script::default(), &node);
+    let mut busy = Throttle::new(Script::default(), &node);
     assert_eq!(ready(task.read(&mut busy, 5_000)).len(), 2_000, "all there is");
     assert!(task.read(&mut idle, 100).is_pending());
     assert_eq!(idle.held(), None);
 
-    let mut ended = Throttle::below(Script::ending(0), &node);
+    let mut ended = Throttle::new(Script::ending(0), &node);
     assert!(ready(task.read(&mut ended, 100)).is_empty());
-    let mut failed = Throttle::below(Script::of([Step::Fail]), &node);
+    let mut failed = Throttle::new(Script::of([Step::Fail]), &node);
     let Poll::Ready(Err(error)) = task.read(&mut failed, 100) else { panic!("it waits") };
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     assert_eq!(node.passed().bytes, 2_000);
@@ -95,7 +95,7 @@ fn who_has_nothing_takes_no_turn_and_who_ends_or_fails_needs_none() {
 fn an_empty_buffer_is_filled_at_once_and_leaves_what_waits() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut reader) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert!(ready(task.read(&mut reader, 0)).is_empty());
     assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);
     assert!(task.read(&mut reader, 1_000).is_pending());
@@ -110,7 +110,7 @@ fn an_empty_buffer_is_filled_at_once_and_leaves_what_waits() {
 fn another_buffer_than_that_which_waited_gets_the_bytes_in_order() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut reader) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);
     assert!(task.read(&mut reader, 1_000).is_pending());
     clock.0.advance_to_next();
@@ -125,7 +125,7 @@ fn another_buffer_than_that_which_waited_gets_the_bytes_in_order() {
 fn no_more_than_its_bound_is_ever_in_hand_and_the_source_is_left_alone_meanwhile() {
     let clock = CleanClock::default();
     let node = clock.node(1);
-    let (task, mut reader) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.read(&mut reader, 1 << 20)).len(), 1);
     for _ in 0..10 {
         assert!(task.read(&mut reader, 1 << 20).is_pending());
@@ -140,8 +140,8 @@ fn dropped_in_mid_wait_it_returns_what_was_reserved() {
     let clock = CleanClock::default();
     let node = clock.node(100_000);
     let (first_task, second_task) = (Task::default(), Task::default());
-    let mut first = Throttle::below(Script::default(), &node);
-    let mut second = Throttle::below(Script::default(), &node);
+    let mut first = Throttle::new(Script::default(), &node);
+    let mut second = Throttle::new(Script::default(), &node);
     assert_eq!(ready(first_task.read(&mut first, 20_000)).len(), 20_000);
     assert!(first_task.read(&mut first, 20_000).is_pending());
     assert!(second_task.read(&mut second, 20_000).is_pending());
@@ -163,7 +163,7 @@ fn dropped_in_mid_wait_it_returns_what_was_reserved() {
 fn a_read_that_is_given_up_loses_nothing() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let mut reader = Throttle::below(Script::default(), &node);
+    let mut reader = Throttle::new(Script::default(), &node);
     assert_eq!(ready(Task::default().read(&mut reader, 2_000)).len(), 2_000);
     // Each by a task of its own that never comes back.
     for _ in 0..5 {
@@ -177,7 +177,7 @@ fn a_read_that_is_given_up_loses_nothing() {
 fn a_limit_is_changed_while_it_waits() {
     let clock = CleanClock::default();
     let node = clock.node(1);
-    let (task, mut reader) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     let mut read = |len| task.read(&mut reader, len).map(|bytes| bytes.unwrap().len());
     assert_eq!(read(1_000), Poll::Ready(1));
     assert!(read(1_000).is_pending());
@@ -194,7 +194,7 @@ fn a_limit_is_changed_while_it_waits() {
     node.set(Budget::of(Rate::or_unlimited(10_000)));
     assert_eq!(read(50_000), Poll::Ready(2_000), "and on again");
     assert!(read(50_000).is_pending());
-    assert_eq!(reader.reads_below().budget().rate, Rate::or_unlimited(10_000));
+    assert_eq!(reader.read_node().budget().rate, Rate::or_unlimited(10_000));
     assert_eq!(reader.reads().report().bytes, 103_000, "counted with and without a limit");
 }
 
@@ -203,7 +203,7 @@ fn it_tells_what_holds_it_and_how_fast_it_is() {
     let clock = CleanClock::default();
     let server = clock.node(1_000_000);
     let own = server.child("download", Budget::of(Rate::or_unlimited(10_000)));
-    let (task, mut reader) = (Task::default(), Throttle::below(Script::default(), &own));
+    let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &own));
     let meter = reader.reads().clone();
     assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);
     assert_eq!((reader.held(), meter.report().rate), (None, 2_000));
@@ -228,7 +228,7 @@ fn it_tells_what_holds_it_and_how_fast_it_is() {
 fn what_is_wrapped_can_be_reached_and_taken_out() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let mut reader = Throttle::below(Script::ending(5), &node);
+    let mut reader = Throttle::new(Script::ending(5), &node);
     reader.get_mut().end = Some(7);
     assert_eq!(ready(Task::default().read(&mut reader, 100)), content(0..7));
     assert_eq!(std::pin::Pin::new(&mut reader).get_pin_mut().given, 7);
@@ -248,6 +248,6 @@ fn a_reader_that_lies_is_an_error() {
         }
     }
     let clock = CleanClock::default();
-    let mut reader = Throttle::below(Liar, &clock.node(10_000));
+    let mut reader = Throttle::new(Liar, &clock.node(10_000));
     assert!(matches!(Task::default().read(&mut reader, 10), Poll::Ready(Err(_))));
 }

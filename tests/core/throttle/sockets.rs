@@ -26,7 +26,7 @@ fn who_does_not_read_holds_the_sender_back() {
 
     let clock = CleanClock::default();
     let node = clock.node(1 << 20);
-    let mut reader = Throttle::below(receiver, &node);
+    let mut reader = Throttle::new(receiver, &node);
     let meter = reader.reads().clone();
     let total = 8 << 20;
     let reading = std::thread::spawn(move || {
@@ -78,7 +78,7 @@ fn a_listener_of_this_crate_on_the_clock_of_the_system() {
         (all, begin.elapsed())
     });
     rt::block_on(async {
-        let mut incoming = Box::pin(Incoming::below(listener.incoming(), &server, each));
+        let mut incoming = Box::pin(Incoming::new(listener.incoming(), &server, each));
         let mut connection = incoming.next().await.unwrap().unwrap();
         let mut asked = String::new();
         connection.read_to_string(&mut asked).await.unwrap();

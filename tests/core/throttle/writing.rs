@@ -16,7 +16,7 @@ use super::scene::{CleanClock, Script, Step, Task, content, ready};
 fn bytes_go_down_as_their_turns_come() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut writer) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     let (bytes, mut written, mut timeline) = (content(0..7_000), 0, Vec::new());
     while written < bytes.len() {
         match task.write(&mut writer, &bytes[written..]) {
@@ -37,8 +37,8 @@ fn bytes_go_down_as_their_turns_come() {
 fn a_writer_that_would_block_leaves_its_turn_to_others() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut full) = (Task::default(), Throttle::below(Script::of([Step::Block]), &node));
-    let mut other = Throttle::below(Script::default(), &node);
+    let (task, mut full) = (Task::default(), Throttle::new(Script::of([Step::Block]), &node));
+    let mut other = Throttle::new(Script::default(), &node);
     assert!(task.write(&mut full, &content(0..2_000)).is_pending());
     assert_eq!((full.held(), clock.0.sleepers()), (None, 0), "it waits for the socket, not in line");
     assert_eq!(ready(task.write(&mut other, &content(0..2_000))), 2_000, "all there is");
@@ -53,7 +53,7 @@ fn what_was_not_taken_or_failed_costs_nothing() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
     let (task, script) = (Task::default(), Script::of([Step::Move(300), Step::Fail, Step::Move(0)]));
-    let mut writer = Throttle::below(script, &node);
+    let mut writer = Throttle::new(script, &node);
     assert_eq!(ready(task.write(&mut writer, &content(0..2_000))), 300);
     let Poll::Ready(Err(error)) = task.write(&mut writer, &content(0..1_700)) else { panic!("it waits") };
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
@@ -71,7 +71,7 @@ fn what_was_not_taken_or_failed_costs_nothing() {
 fn slices_are_cut_where_the_turn_ends() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut writer) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     let bytes = content(0..3_000);
     let slices = [&bytes[..500], &[], &bytes[500..1_900], &bytes[1_900..]].map(IoSlice::new);
     let wrote = task.poll(|cx| Pin::new(&mut writer).poll_write_vectored(cx, &slices));
@@ -91,7 +91,7 @@ fn slices_are_cut_where_the_turn_ends() {
 fn flush_close_and_writes_of_nothing_pass_also_while_bytes_wait() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut writer) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.write(&mut writer, &content(0..2_000))), 2_000);
     assert!(task.write(&mut writer, b"more").is_pending());
     assert_eq!(ready(task.write(&mut writer, b"")), 0);
@@ -113,11 +113,11 @@ fn reading_and_writing_wait_apart_and_share_their_node_or_have_one_each() {
     assert_eq!(ready(task.write(&mut both, &content(0..50_000))), 4_000);
     assert_eq!((upload.passed().bytes, download.passed().bytes), (2_000, 4_000));
     assert_eq!((both.reads().report().bytes, both.writes().report().bytes), (2_000, 4_000));
-    assert_eq!(both.reads_below().budget(), upload.budget());
-    assert_eq!(both.writes_below().budget(), download.budget());
+    assert_eq!(both.read_node().budget(), upload.budget());
+    assert_eq!(both.write_node().budget(), download.budget());
 
     let shared = clock.node(10_000);
-    let mut one = Throttle::below(Script::default(), &shared);
+    let mut one = Throttle::new(Script::default(), &shared);
     assert_eq!(ready(task.read(&mut one, 1_500)).len(), 1_500);
     assert_eq!(ready(task.write(&mut one, &content(0..500))), 500);
     let (reads, writes) = (Task::default(), Task::default());
@@ -133,13 +133,13 @@ fn reading_and_writing_wait_apart_and_share_their_node_or_have_one_each() {
 fn a_turn_that_came_for_more_than_is_wanted_now_goes_back() {
     let clock = CleanClock::default();
     let node = clock.node(10_000);
-    let (task, mut writer) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.write(&mut writer, &content(0..2_000))), 2_000);
     assert!(task.write(&mut writer, &content(0..2_000)).is_pending());
     clock.0.advance_to_next();
     assert_eq!(ready(task.write(&mut writer, b"x")), 1);
     assert_eq!((clock.millis(), node.passed().bytes), (200, 2_001));
-    let mut other = Throttle::below(Script::default(), &node);
+    let mut other = Throttle::new(Script::default(), &node);
     assert_eq!(ready(task.write(&mut other, &content(0..1_999))), 1_999);
 }
 
@@ -148,7 +148,7 @@ fn a_limit_that_is_set_while_bytes_run_holds_from_then_on() {
     let clock = CleanClock::default();
     let node = clock.node(1);
     node.set(Budget::default());
-    let (task, mut writer) = (Task::default(), Throttle::below(Script::default(), &node));
+    let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.write(&mut writer, &content(0..1 << 20))), 1 << 20);
     node.set(Budget::of(Rate::or_unlimited(10_000)));
     assert_eq!(ready(task.write(&mut writer, &content(0..1 << 20))), 2_000);
@@ -174,7 +174,7 @@ fn a_writer_that_lies_is_an_error() {
         }
     }
     let clock = CleanClock::default();
-    let mut writer = Throttle::below(Liar, &clock.node(10_000));
+    let mut writer = Throttle::new(Liar, &clock.node(10_000));
     assert!(matches!(Task::default().write(&mut writer, b"abc"), Poll::Ready(Err(_))));
     assert_eq!(clock.0.now().as_nanos(), 0);
 }

@@ -142,7 +142,7 @@ fn a_client_known_by_a_header_is_named_by_its_fingerprint() {
     let path = format!("/v1/limits/clients/{key}");
     let told = patch(&watched, &path, "{\"rate\": 9}");
     assert_eq!((&told["client"], &told["rate"]), (&json!(key.to_string()), &json!(9)));
-    let own = watched.served.handle.budgets().clients().own();
+    let own = watched.served.handle.budgets().clients().overrides();
     assert_eq!(own, [(key, Budget::of(Rate::or_unlimited(9)))]);
     let all = get(&watched, "/v1/limits/clients").to_string();
     assert!(all.contains("key-") && !all.contains("hunter2"), "{all}");

@@ -163,9 +163,12 @@ fn what_there_is_not_is_told_so_and_how_one_may_ask() {
 fn no_more_clients_have_limits_of_their_own_than_may() {
     let (_folder, watched) = watched();
     let clients = watched.served.handle.budgets().clients();
-    for n in 0..Clients::MAX_OWN as u32 {
+    for n in 0..Clients::MAX_OVERRIDES as u32 {
         clients
-            .set_own(&ClientKey::address(std::net::Ipv4Addr::from_bits(n).into()), Some(Budget::default()))
+            .set_override(
+                &ClientKey::address(std::net::Ipv4Addr::from_bits(n).into()),
+                Some(Budget::default()),
+            )
             .unwrap();
     }
     let one_more = send(&watched, "PATCH", "/v1/limits/clients/192.0.2.1", "", "{\"rate\": 1}");

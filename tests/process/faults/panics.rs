@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 
 use sluicegate::brigade::Brigade;
 use sluicegate::clock::Instant;
-use sluicegate::filter::{Filter, FilterError, Verdict, named};
+use sluicegate::filter::{Filter, FilterError, Verdict, factory_fn};
 use sluicegate::sink::SinkSettings;
 
 use super::ground::{Ground, by_path};
@@ -34,7 +34,7 @@ impl Filter for Panics {
 
 fn ground() -> Ground {
     Ground::with(SinkSettings::default(), 100_000, by_path, |backend| {
-        backend.route(100_000).filter(named(Panics::default))
+        backend.route(100_000).filter(factory_fn(Panics::default))
     })
 }
 

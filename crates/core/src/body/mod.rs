@@ -17,7 +17,7 @@ use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use crate::budget::{Gate, Held, HeldBy};
-use crate::clock::{Clock, Instant, Punctual, Sleep};
+use crate::clock::{Clock, Instant, Lateness, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
 use crate::limit::INTERVAL;
@@ -89,7 +89,7 @@ pub struct PacedBody<G, R = NoFiles> {
     due: Instant,
     /// The generator is polled at `due` and not before.
     deferred: bool,
-    punctual: Punctual,
+    lateness: Lateness,
     files: R,
     /// The slice that the chain wants as bytes, being read.
     reading: Option<FileSlice>,
@@ -136,7 +136,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         Self {
             generator,
             exhausted: false,
-            codes: chain.codes(),
+            codes: chain.has_coder(),
             ahead: Brigade::new(),
             coded: 0,
             yielded: false,
@@ -148,7 +148,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             sleep,
             due: Instant::ZERO,
             deferred: false,
-            punctual: Punctual::default(),
+            lateness: Lateness::default(),
             files,
             reading: None,
             ended: false,
@@ -174,11 +174,11 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         if self.max_frame == 1 {
             // The byte went ahead of its chunk at our wish. The rest is still of the same instant; else it would find
             // what the time since has earned, perhaps a byte, and the grid would start there.
-            self.punctual.expect_rest();
+            self.lateness.expect_again();
         }
         self.max_frame = bytes;
         self.output.set_budget(bytes);
-        self.chain.gather_at_most((bytes < MAX_PIECE).then_some(bytes));
+        self.chain.set_max_gathered((bytes < MAX_PIECE).then_some(bytes));
     }
 
     /// Bytes of content that wait in memory: before, in and behind the chain.
@@ -275,7 +275,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
     /// Whether the generator has so much more that the end of the stream cannot come to hand while the chain sleeps.
     /// Its bytes then cannot change what the chain does, and stay where they are: sleeping bodies hold no chunks.
     fn is_end_far(&mut self) -> bool {
-        self.chain.sleeps_at_input() && self.generator.at_least() > self.chain.input().room()
+        self.chain.sleeps_at_input() && self.generator.min_remaining() > self.chain.input().room()
     }
 
     fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -325,7 +325,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 self.coded += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
                 self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
             }
-            let now = self.punctual.tell(self.clock.now());
+            let now = self.lateness.correct(self.clock.now());
             if std::mem::take(&mut self.deferred) && now >= self.due {
                 // If it is pending, what comes later is sent when it comes.
                 let _ = self.poll_generator(cx);
@@ -346,7 +346,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 Ok(Step::Sleep(due)) => {
                     if self.max_frame == 1 {
                         // Whether the end comes to hand decides when the first byte leaves.
-                        self.chain.gather_at_most(None);
+                        self.chain.set_max_gathered(None);
                     }
                     if !self.exhausted && self.chain.wants_input() {
                         self.deferred = self.is_end_far();
@@ -357,7 +357,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                             continue;
                         }
                     }
-                    self.punctual.expect(due);
+                    self.lateness.expect(due);
                     self.due = due;
                     // A live limit may change: step again once an interval.
                     self.sleep.reset(due.min(now + INTERVAL));

@@ -31,20 +31,20 @@ struct Keyed {
 
 /// There are as many clients with a budget of their own as there may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooManyOwn;
+pub struct TooManyOverrides;
 
 impl Clients {
     /// The most clients that are remembered for their past alone.
     pub const MAX_IDLE: usize = 65_536;
 
     /// The most clients that may have a budget of their own.
-    pub const MAX_OWN: usize = 10_000;
+    pub const MAX_OVERRIDES: usize = 10_000;
 
     /// Nodes looked at for each new one, so that more are forgotten than come.
     const LOOKS: usize = 4;
 
     /// Clients below `above`, each under `budget`.
-    pub fn below(above: Node, name: &str, budget: Budget) -> Self {
+    pub fn new(above: Node, name: &str, budget: Budget) -> Self {
         above.0.tree.limits_changed(None, budget.rate);
         let keyed = Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), own: HashMap::new() };
         Self(Arc::new(Book { above, name: name.into(), keyed: Mutex::new(keyed) }))
@@ -101,13 +101,13 @@ impl Clients {
     /// Gives one client a budget of its own, or with `None` what the others have.
     ///
     /// # Errors
-    /// [`MAX_OWN`](Self::MAX_OWN) have one already.
-    pub fn set_own(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOwn> {
+    /// [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) have one already.
+    pub fn set_override(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOverrides> {
         let mut keyed = self.lock();
         let old = match budget {
             Some(budget) => {
-                if keyed.own.len() >= Self::MAX_OWN && !keyed.own.contains_key(key) {
-                    return Err(TooManyOwn);
+                if keyed.own.len() >= Self::MAX_OVERRIDES && !keyed.own.contains_key(key) {
+                    return Err(TooManyOverrides);
                 }
                 keyed.own.insert(key.clone(), budget)
             }
@@ -122,7 +122,7 @@ impl Clients {
     }
 
     /// The clients that have a budget of their own.
-    pub fn own(&self) -> Vec<(ClientKey, Budget)> {
+    pub fn overrides(&self) -> Vec<(ClientKey, Budget)> {
         self.lock().own.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
     }
 
@@ -132,7 +132,7 @@ impl Clients {
     }
 
     /// The budget that one client has of its own, and what passed its node; `None` for what there is not.
-    pub fn look_at(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
+    pub fn lookup(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
         let keyed = self.lock();
         (keyed.own.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
     }

@@ -16,7 +16,7 @@ use crate::limit::Budget;
 ///
 /// let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
 /// let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
-/// let (one, two) = (each.below(&server), each.below(&server));
+/// let (one, two) = (each.child_of(&server), each.child_of(&server));
 /// each.set(Budget::of(Rate::or_unlimited(2_000)));
 /// assert_eq!((one.budget().rate, two.budget().rate), (Rate::or_unlimited(2_000), Rate::or_unlimited(2_000)));
 /// ```
@@ -44,15 +44,15 @@ impl Each {
         Self(Arc::new(Alike { name: name.into(), state: Mutex::new(state) }))
     }
 
-    /// One more of them, below `above`, with a full burst.
+    /// One more of them, below `parent`, with a full burst.
     #[must_use]
-    pub fn below(&self, above: &Node) -> Node {
+    pub fn child_of(&self, parent: &Node) -> Node {
         let mut state = self.lock();
         if state.nodes.len() >= state.room {
             state.nodes.retain(|node| node.strong_count() > 0);
             state.room = (state.nodes.len() * 2).max(Self::MIN_ROOM);
         }
-        let node = above.child_named(Arc::clone(&self.0.name), state.budget);
+        let node = parent.child_named(Arc::clone(&self.0.name), state.budget);
         state.nodes.push(Arc::downgrade(&node.0));
         node
     }
@@ -99,9 +99,9 @@ mod tests {
     fn those_that_are_gone_take_no_memory() {
         let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
         let each = Each::new("connection", Budget::default());
-        let kept: Vec<Node> = (0..100).map(|_| each.below(&server)).collect();
+        let kept: Vec<Node> = (0..100).map(|_| each.child_of(&server)).collect();
         for _ in 0..10_000 {
-            drop(each.below(&server));
+            drop(each.child_of(&server));
         }
         assert_eq!((each.len(), server.children()), (100, 100));
         assert!(each.lock().nodes.len() <= 201, "{} are kept", each.lock().nodes.len());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::{ClientKey, Clients, Held, HeldBy, Node, Seat};
+use super::{ClientKey, Clients, Flow, Held, HeldBy, Node};
 use crate::limit::Weight;
 
 /// Where a stream stands in the trees that bound it. The default is bounded by nothing.
@@ -36,7 +36,7 @@ struct Lane {
     under: Under,
     weight: Weight,
     /// From the first turn asked for under a limit.
-    seat: Option<Seat>,
+    flow: Option<Flow>,
 }
 
 enum Under {
@@ -46,8 +46,8 @@ enum Under {
 
 impl Gate {
     /// A stream below one node.
-    pub fn below(node: Node, weight: Weight) -> Self {
-        Self { lanes: [Some(Lane { under: Under::Node(node), weight, seat: None }), None], ..Self::default() }
+    pub fn new(node: Node, weight: Weight) -> Self {
+        Self { lanes: [Some(Lane { under: Under::Node(node), weight, flow: None }), None], ..Self::default() }
     }
 
     /// A stream of one client: below its node in `route`, asked first, and in `server`.
@@ -55,7 +55,7 @@ impl Gate {
         let lane = |clients: &Clients| Lane {
             under: Under::Client(clients.clone(), key.clone()),
             weight,
-            seat: None,
+            flow: None,
         };
         Self { lanes: [route.map(lane), Some(lane(server))], ..Self::default() }
     }
@@ -69,15 +69,15 @@ impl Gate {
         for (at, lane) in self.lanes.iter_mut().enumerate() {
             let Some(lane) = lane else { continue };
             if !lane.is_limited() {
-                if let Some(seat) = lane.seat.take() {
-                    self.before.times += seat.waits();
-                    self.before.lasted.extend_from_slice(seat.waited());
+                if let Some(flow) = lane.flow.take() {
+                    self.before.times += flow.waits();
+                    self.before.lasted.extend_from_slice(flow.waited());
                 }
                 continue;
             }
-            let seat = lane.seat();
+            let flow = lane.flow();
             self.waiting = Some(at);
-            allowed = ready!(seat.poll_turn(cx, allowed));
+            allowed = ready!(flow.poll_turn(cx, allowed));
         }
         self.waiting = None;
         self.ready = allowed;
@@ -89,8 +89,8 @@ impl Gate {
         debug_assert!(bytes <= self.ready, "no more is sent than was granted");
         self.ready = self.ready.saturating_sub(bytes);
         for lane in self.lanes.iter_mut().flatten() {
-            match &mut lane.seat {
-                Some(seat) => seat.sent(bytes),
+            match &mut lane.flow {
+                Some(flow) => flow.sent(bytes),
                 None => lane.pass_unasked(bytes),
             }
         }
@@ -104,18 +104,18 @@ impl Gate {
     /// Gives what was granted and not sent back to the others.
     pub fn give_back(&mut self) {
         self.ready = 0;
-        self.seats_mut().for_each(Seat::give_back);
+        self.flows_mut().for_each(Flow::give_back);
     }
 
     /// How long it waited for turns, by the names of the nodes that could not pay; a name may come more
     /// than once. The present wait is not included.
     pub fn waited(&self) -> impl Iterator<Item = &(Arc<str>, Duration)> {
-        self.before.lasted.iter().chain(self.seats().flat_map(Seat::waited))
+        self.before.lasted.iter().chain(self.flows().flat_map(Flow::waited))
     }
 
     /// How often it had to wait.
     pub fn waits(&self) -> u64 {
-        self.before.times + self.seats().map(Seat::waits).sum::<u64>()
+        self.before.times + self.flows().map(Flow::waits).sum::<u64>()
     }
 
     /// Whether it waits for a turn.
@@ -125,16 +125,16 @@ impl Gate {
 
     /// What makes it wait at the moment.
     pub fn held(&self) -> Option<Held> {
-        let seat = self.lanes[self.waiting?].as_ref()?.seat.as_ref()?;
-        seat.held().map(|(node, until)| Held { by: HeldBy::Budget(node), until })
+        let flow = self.lanes[self.waiting?].as_ref()?.flow.as_ref()?;
+        flow.held().map(|(node, until)| Held { by: HeldBy::Budget(node), until })
     }
 
-    fn seats(&self) -> impl Iterator<Item = &Seat> {
-        self.lanes.iter().flatten().filter_map(|lane| lane.seat.as_ref())
+    fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.lanes.iter().flatten().filter_map(|lane| lane.flow.as_ref())
     }
 
-    fn seats_mut(&mut self) -> impl Iterator<Item = &mut Seat> {
-        self.lanes.iter_mut().flatten().filter_map(|lane| lane.seat.as_mut())
+    fn flows_mut(&mut self) -> impl Iterator<Item = &mut Flow> {
+        self.lanes.iter_mut().flatten().filter_map(|lane| lane.flow.as_mut())
     }
 }
 
@@ -155,10 +155,10 @@ impl Lane {
     }
 
     /// The place in the tree.
-    fn seat(&mut self) -> &mut Seat {
-        self.seat.get_or_insert_with(|| match &self.under {
-            Under::Node(node) => node.seat(self.weight),
-            Under::Client(clients, key) => clients.node(key).seat(self.weight),
+    fn flow(&mut self) -> &mut Flow {
+        self.flow.get_or_insert_with(|| match &self.under {
+            Under::Node(node) => node.flow(self.weight),
+            Under::Client(clients, key) => clients.node(key).flow(self.weight),
         })
     }
 }

@@ -5,13 +5,13 @@
 //! When it rings, all turns that are due are given, and the streams whose turn came are woken, nobody
 //! else. The lock is held for the arithmetic only.
 
-mod alarm;
 mod clients;
 mod each;
+mod flow;
 mod gate;
 mod held;
 mod key;
-mod seat;
+mod shared_tree;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,17 +22,17 @@ use crate::limit::{Budget, NodeId, Passed, Rate, Tree, Weight};
 
 pub use clients::Clients;
 pub use each::Each;
+pub use flow::Flow;
 pub use gate::Gate;
 pub use held::{Held, HeldBy};
 pub use key::ClientKey;
-pub use seat::Seat;
 
-use alarm::Driven;
+use shared_tree::SharedTree;
 
 /// A handle to one node of a tree of budgets. Clones are the same node: what one sets, all see.
 ///
 /// A change reaches every stream below at once, those that wait too. The node lives as long as a handle,
-/// a child or a [`Seat`] of it does.
+/// a child or a [`Flow`] of it does.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -50,7 +50,7 @@ use alarm::Driven;
 pub struct Node(Arc<Inner>);
 
 struct Inner {
-    tree: Arc<Driven>,
+    tree: Arc<SharedTree>,
     id: NodeId,
     parent: Option<Node>,
     name: Arc<str>,
@@ -88,7 +88,7 @@ fn binding(budget: Budget) -> Option<Rate> {
 impl Node {
     /// The root of a new tree, on `clock`.
     pub fn root(name: &str, budget: Budget, clock: Arc<dyn Clock>) -> Self {
-        let tree = Driven::new(Tree::new(budget, clock.now()), clock);
+        let tree = SharedTree::new(Tree::new(budget, clock.now()), clock);
         tree.limits_changed(None, budget.rate);
         let setting = Setting::of(budget);
         Self(Arc::new(Inner {
@@ -124,8 +124,8 @@ impl Node {
 
     /// A place for one stream below this node.
     #[must_use]
-    pub fn seat(&self, weight: Weight) -> Seat {
-        Seat::below(self.clone(), weight)
+    pub fn flow(&self, weight: Weight) -> Flow {
+        Flow::new(self.clone(), weight)
     }
 
     /// What the node was named.

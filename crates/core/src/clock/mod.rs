@@ -4,8 +4,8 @@
 //! [`ManualClock`] decides when anything happens.
 
 mod instant;
+mod lateness;
 mod manual;
-mod punctual;
 mod sleep;
 mod system;
 #[cfg(test)]
@@ -17,8 +17,8 @@ use std::task::Waker;
 use std::time::SystemTime;
 
 pub use instant::Instant;
+pub use lateness::Lateness;
 pub use manual::ManualClock;
-pub use punctual::Punctual;
 pub use sleep::Sleep;
 pub use system::SystemClock;
 

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::task::Waker;
 
-use super::wheel::Turned;
+use super::wheel::WheelClock;
 use super::{Clock, Instant, TimerKey};
 
 /// Monotonic system time with one timer wheel and one timer thread, which ends with the clock.
 ///
 /// A program usually has one, which everything shares.
-pub struct SystemClock(Arc<Turned>);
+pub struct SystemClock(Arc<WheelClock>);
 
 impl SystemClock {
     /// Creates a clock whose origin is now, and starts its thread, which sleeps while no timer is set.
@@ -18,7 +18,7 @@ impl SystemClock {
     /// If the operating system refuses to start a thread: without it no timer would fire.
     #[allow(clippy::new_without_default)] // reading the system's clock is no default value
     pub fn new() -> Self {
-        let clock = Arc::new(Turned::new());
+        let clock = Arc::new(WheelClock::new());
         let turned = Arc::clone(&clock);
         let started = std::thread::Builder::new().name("clock".into()).spawn(move || turned.turn());
         started.expect("the system can start one thread");

@@ -16,14 +16,14 @@ use super::{Clock, Instant, TimerKey};
 
 /// How finely wake-ups are told apart. One is late by less than this (plus what the scheduler adds),
 /// never early. A tenth of it would be felt in CPU time at thousands of streams and in nothing else:
-/// the pace is kept by [`Punctual`](super::Punctual), not by the wheel.
+/// the pace is kept by [`Lateness`](super::Lateness), not by the wheel.
 const SLOT: Duration = Duration::from_millis(10);
 
 /// Slots in the ring: 5.12 s. A longer sleep stays in its slot for as many turns as it needs.
 const SLOTS: usize = 512;
 
 /// Monotonic system time with one timer wheel that somebody turns.
-pub(super) struct Turned {
+pub(super) struct WheelClock {
     pub(super) wake_task: WakeTask,
     origin: std::time::Instant,
     wheel: Mutex<Wheel>,
@@ -53,7 +53,7 @@ struct Timer {
     waker: Waker,
 }
 
-impl Turned {
+impl WheelClock {
     /// A clock whose origin is now.
     pub(super) fn new() -> Self {
         Self {
@@ -125,7 +125,7 @@ impl Turned {
     }
 }
 
-impl Clock for Turned {
+impl Clock for WheelClock {
     fn now(&self) -> Instant {
         Instant::from_nanos(u64::try_from(self.origin.elapsed().as_nanos()).unwrap_or(u64::MAX))
     }
@@ -249,12 +249,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn wheel() -> Turned {
-        Turned::new()
+    fn wheel() -> WheelClock {
+        WheelClock::new()
     }
 
     /// Fires everything due at `tick` and says how many.
-    fn fire(clock: &Turned, tick: u64) -> usize {
+    fn fire(clock: &WheelClock, tick: u64) -> usize {
         let mut due = Vec::new();
         clock.lock().take_due(tick, &mut due);
         due.len()

@@ -137,7 +137,7 @@ impl Chain {
 
     /// Has the chain gather at most `most` bytes (at least some hundred) before each filter from now on, and stop
     /// when the output is full; `None` leaves it to the filters. The end of a stream may come to hand later.
-    pub fn gather_at_most(&mut self, most: Option<u64>) {
+    pub fn set_max_gathered(&mut self, most: Option<u64>) {
         self.most = most.map(|most| most.max(MIN_GATHERED));
     }
 
@@ -146,9 +146,9 @@ impl Chain {
         self.links.iter().fold(self.bare.bytes_in_memory(), |sum, link| sum + link.input.bytes_in_memory())
     }
 
-    /// Whether one of the filters is a coder, whose [state](Filter::most_held) is large and whose work is long.
-    pub fn codes(&self) -> bool {
-        self.links.iter().any(|link| link.filter.most_held() > 0)
+    /// Whether one of the filters is a coder, whose [state](Filter::max_held) is large and whose work is long.
+    pub fn has_coder(&self) -> bool {
+        self.links.iter().any(|link| link.filter.max_held() > 0)
     }
 
     /// Bytes of memory that the filters' own state takes.
@@ -214,7 +214,7 @@ impl Chain {
             }
             at -= 1;
             // A filter may have bytes of its own to put out: those come before a read.
-            let pending = self.links[at].may_hold_bytes() || self.speaks_first(at);
+            let pending = self.links[at].may_hold_bytes() || self.has_header(at);
             if !pending && let Some(slice) = self.slice_to_read(at, out) {
                 self.due = self.earliest(at + 1, out);
                 if !out.is_empty() {
@@ -300,14 +300,14 @@ impl Chain {
             State::Done => false,
             State::Full => self.room_behind(at, out) > 0,
             State::Asleep(_) => !link.called && self.may_move(at, out),
-            State::Idle => (!link.input.is_empty() || self.speaks_first(at)) && self.may_move(at, out),
+            State::Idle => (!link.input.is_empty() || self.has_header(at)) && self.may_move(at, out),
         }
     }
 
     /// Whether the filter at `at` is to put out what it can before it sees anything.
-    fn speaks_first(&self, at: usize) -> bool {
+    fn has_header(&self, at: usize) -> bool {
         let link = &self.links[at];
-        self.most.is_some() && !link.begun && link.input.is_empty() && link.filter.speaks_first()
+        self.most.is_some() && !link.begun && link.input.is_empty() && link.filter.has_header()
     }
 
     /// The earliest instant a filter of those from `first` on sleeps for. One that could not move

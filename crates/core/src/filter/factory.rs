@@ -59,7 +59,7 @@ impl std::error::Error for OptionError {}
 /// A factory from a closure that makes a filter for every response and leaves its head alone.
 ///
 /// For filters that keep the body's length. One that does not implements [`FilterFactory`].
-pub fn named<F, M>(make: M) -> impl FilterFactory
+pub fn factory_fn<F, M>(make: M) -> impl FilterFactory
 where
     M: Fn() -> F + Send + Sync,
     F: Filter + 'static,

@@ -21,7 +21,7 @@ use crate::clock::Instant;
 
 pub use chain::{Chain, Step};
 pub use count::{Count, CountFactory, Counts};
-pub use factory::{FilterFactory, OptionError, named};
+pub use factory::{FilterFactory, OptionError, factory_fn};
 pub use gzip::{Gzip, GzipFactory, GzipLevel};
 pub use media::{MediaRange, MediaTypes, NotSent};
 pub use rate::{EndOfStream, RateFilter};
@@ -100,13 +100,13 @@ pub trait Filter: Send {
     }
 
     /// The most that [`held`](Self::held) may come to.
-    fn most_held(&self) -> u64 {
+    fn max_held(&self) -> u64 {
         0
     }
 
     /// Whether the filter puts something out whatever its input will be, and before it sees any of it. A chain
     /// that is to hold little calls it so once, with an empty input. The default is false.
-    fn speaks_first(&self) -> bool {
+    fn has_header(&self) -> bool {
         false
     }
 }

@@ -30,7 +30,7 @@ pub enum EndOfStream {
 /// up at least rate × w − one chunk. The timeline depends on when bytes arrive, never on how they are
 /// cut into brigades or whether they lie in memory or in a file. All this holds in the time the filter
 /// is told, to the nanosecond; what a late wake-up adds is the driver's
-/// ([`Punctual`](crate::clock::Punctual)).
+/// ([`Lateness`](crate::clock::Lateness)).
 ///
 /// The burst is for the first bytes of a response, whether they needed it or not. Responses that share a
 /// [`Carryover`] share one burst: it is earned back at the rate while the allowance is whole, and a
@@ -100,7 +100,7 @@ impl RateFilter {
     /// The same, starting with the allowance a predecessor left in `carryover`, and leaving its own
     /// there when dropped (rule 8).
     #[must_use]
-    pub fn carried_by(mut self, carryover: Carryover) -> Self {
+    pub fn with_carryover(mut self, carryover: Carryover) -> Self {
         self.carryover = Some(carryover);
         self
     }
@@ -360,13 +360,13 @@ mod tests {
     fn a_lowered_rate_shortens_a_debt_to_its_own_chunk() {
         let carryover = Carryover::default();
         let limit = Limit::new(Rate::or_unlimited(1_000_000));
-        let mut first = RateFilter::new(limit.clone()).carried_by(carryover.clone());
+        let mut first = RateFilter::new(limit.clone()).with_carryover(carryover.clone());
         let mut input = body(250_000);
         input.push(Bucket::Eos);
         assert_eq!(step(&mut first, 0, &mut input), (250_000, Verdict::Done), "50 000 on credit");
         drop(first);
         limit.set_rate(Rate::or_unlimited(1000));
-        let mut second = RateFilter::new(limit).carried_by(carryover);
+        let mut second = RateFilter::new(limit).with_carryover(carryover);
         assert_eq!(
             step(&mut second, 0, &mut body(1000)),
             (0, Verdict::SleepUntil(Instant::from_millis(400))),
@@ -378,7 +378,7 @@ mod tests {
     fn a_filter_that_saw_no_bytes_leaves_the_allowance_to_the_next() {
         let carryover = Carryover::default();
         let limit = Limit::new(Rate::or_unlimited(GUIDE));
-        let new = || RateFilter::new(limit.clone()).carried_by(carryover.clone());
+        let new = || RateFilter::new(limit.clone()).with_carryover(carryover.clone());
         assert_eq!(step(&mut new(), 0, &mut body(12_288)).0, 12_288);
         let mut head: Brigade = [Bucket::Eos].into_iter().collect();
         assert_eq!(step(&mut new(), 0, &mut head), (0, Verdict::Done));
@@ -391,7 +391,7 @@ mod tests {
         let carryover = Carryover::default();
         let limit = Limit::new(Rate::or_unlimited(GUIDE));
         for (millis, leaves) in [(0, 12_288), (100, 6144), (100, 0)] {
-            let mut filter = RateFilter::new(limit.clone()).carried_by(carryover.clone());
+            let mut filter = RateFilter::new(limit.clone()).with_carryover(carryover.clone());
             assert_eq!(step(&mut filter, millis, &mut body(50_000)).0, leaves, "at {millis} ms");
         }
     }

@@ -25,7 +25,7 @@ pub trait Generator: Send {
     /// Where it is more than a driver has room for, the end cannot be near, and the driver need not look
     /// for it before its time: what it does not ask for stays where it is, in the kernel's buffers or with
     /// the sender.
-    fn at_least(&self) -> u64 {
+    fn min_remaining(&self) -> u64 {
         0
     }
 }
@@ -35,8 +35,8 @@ impl<G: Generator + ?Sized> Generator for Box<G> {
         (**self).poll_fill(cx, brigade)
     }
 
-    fn at_least(&self) -> u64 {
-        (**self).at_least()
+    fn min_remaining(&self) -> u64 {
+        (**self).min_remaining()
     }
 }
 

@@ -64,7 +64,7 @@ pub trait Pieces {
     fn is_over(&self) -> bool;
 
     /// How many bytes are yet to come at least, as far as is known.
-    fn at_least(&self) -> u64;
+    fn min_remaining(&self) -> u64;
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Pieces for B {
@@ -82,7 +82,7 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces for B {
         self.is_end_stream()
     }
 
-    fn at_least(&self) -> u64 {
+    fn min_remaining(&self) -> u64 {
         self.size_hint().lower()
     }
 }
@@ -229,8 +229,8 @@ where
         }
     }
 
-    fn at_least(&self) -> u64 {
-        self.body.at_least().saturating_add(self.rest.len() as u64)
+    fn min_remaining(&self) -> u64 {
+        self.body.min_remaining().saturating_add(self.rest.len() as u64)
     }
 }
 

@@ -29,12 +29,12 @@ pin_project_lite::pin_project! {
 
 impl<B> Paced<B> {
     /// `body` below `node`.
-    pub fn below(body: B, node: &Node) -> Self {
+    pub fn new(body: B, node: &Node) -> Self {
         Self::metered(body, node, Meter::new(node.clock().clone()))
     }
 
     pub(super) fn metered(body: B, node: &Node, meter: Meter) -> Self {
-        Self { body, data: Bytes::new(), pace: Pace::below(node, meter) }
+        Self { body, data: Bytes::new(), pace: Pace::new(node, meter) }
     }
 
     /// What passed.

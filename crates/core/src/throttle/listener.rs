@@ -6,7 +6,7 @@ use std::task::{Context, Poll, ready};
 
 use futures_core::Stream;
 
-use super::place::Place;
+use super::parent::Parent;
 use super::{Meter, Throttle};
 use crate::budget::{ClientKey, Clients, Each, Node};
 
@@ -36,7 +36,7 @@ pin_project_lite::pin_project! {
     /// let clock = Arc::new(SystemClock::new());
     /// let server = Node::root("server", Budget::of(Rate::or_unlimited(1 << 20)), clock);
     /// let each = Each::new("connection", Budget::of(Rate::or_unlimited(200 << 10)));
-    /// let mut incoming = Box::pin(Incoming::below(accepted, &server, each));
+    /// let mut incoming = Box::pin(Incoming::new(accepted, &server, each));
     /// future::block_on(async {
     ///     while let Some(connection) = incoming.next().await {
     ///         let mut connection = connection?;
@@ -50,8 +50,8 @@ pin_project_lite::pin_project! {
     pub struct Incoming<S, IO> {
         #[pin]
         stream: S,
-        place: Place<IO>,
-        writes_below: Option<Node>,
+        parent: Parent<IO>,
+        write_parent: Option<Node>,
         each: Each,
         reads: Meter,
         writes: Meter,
@@ -61,8 +61,8 @@ pin_project_lite::pin_project! {
 impl<S, IO> Incoming<S, IO> {
     /// Each connection of `stream` gets a node below `above`, with what `each` says; it bounds what it reads
     /// and what it writes together.
-    pub fn below(stream: S, above: &Node, each: Each) -> Self {
-        Self::at(stream, Place::Below(above.clone()), each)
+    pub fn new(stream: S, above: &Node, each: Each) -> Self {
+        Self::at(stream, Parent::Node(above.clone()), each)
     }
 
     /// Each gets a node below that of its client, which `key` tells.
@@ -72,19 +72,19 @@ impl<S, IO> Incoming<S, IO> {
         key: impl Fn(&IO) -> ClientKey + Send + Sync + 'static,
         each: Each,
     ) -> Self {
-        Self::at(stream, Place::client(clients, key), each)
+        Self::at(stream, Parent::client(clients, key), each)
     }
 
-    fn at(stream: S, place: Place<IO>, each: Each) -> Self {
-        let meter = || Meter::new(place.clock());
-        Self { stream, each, writes_below: None, reads: meter(), writes: meter(), place }
+    fn at(stream: S, parent: Parent<IO>, each: Each) -> Self {
+        let meter = || Meter::new(parent.clock());
+        Self { stream, each, write_parent: None, reads: meter(), writes: meter(), parent }
     }
 
     /// The same, but what the connections write is bounded below `above`, where each gets a second node;
     /// the first is for what they read.
     #[must_use]
-    pub fn writing_below(self, above: &Node) -> Self {
-        Self { writes_below: Some(above.clone()), ..self }
+    pub fn with_write_node(self, above: &Node) -> Self {
+        Self { write_parent: Some(above.clone()), ..self }
     }
 
     /// What all the connections have read.
@@ -129,9 +129,9 @@ where
         let next = ready!(this.stream.poll_next(cx));
         Poll::Ready(next.map(|accepted| {
             let io = accepted?;
-            let reads = this.each.below(&this.place.node(&io));
-            let writes = match this.writes_below {
-                Some(above) => this.each.below(above),
+            let reads = this.each.child_of(&this.parent.node(&io));
+            let writes = match this.write_parent {
+                Some(above) => this.each.child_of(above),
                 None => reads.clone(),
             };
             Ok(Throttle::metered(io, (&reads, this.reads.part()), (&writes, this.writes.part())))

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::recent::Recent;
+use super::last_second::LastSecond;
 use crate::clock::Clock;
 
 /// Counts what passes in one direction of one wrapper, or of many together. Clones are the same one: keep
@@ -24,7 +24,7 @@ struct Counts {
     bytes: u64,
     waits: u64,
     waited: Duration,
-    recent: Recent,
+    recent: LastSecond,
 }
 
 /// What a [`Meter`] tells.

@@ -23,7 +23,7 @@
 //! let budget = Budget::of(Rate::or_unlimited(100 * KIB)).with_burst(100 * KIB);
 //! let download = Node::root("download", budget, clock.clone());
 //!
-//! let mut reader = Throttle::below(Cursor::new(vec![7; 200 * 1024]), &download);
+//! let mut reader = Throttle::new(Cursor::new(vec![7; 200 * 1024]), &download);
 //! let meter = reader.reads().clone();
 //! let mut content = Vec::new();
 //! let mut reading = Box::pin(reader.read_to_end(&mut content));
@@ -53,7 +53,7 @@
 //!     let server = Node::root("server", Budget::of(Rate::or_unlimited(1024 * KIB)), clock.clone());
 //!     let each = Each::new("download", Budget::of(Rate::or_unlimited(200 * KIB)));
 //!     let mut readers: Vec<_> =
-//!         (0..downloads).map(|_| Throttle::below(io::repeat(0), &each.below(&server))).collect();
+//!         (0..downloads).map(|_| Throttle::new(io::repeat(0), &each.child_of(&server))).collect();
 //!
 //!     let mut cx = Context::from_waker(Waker::noop());
 //!     let mut buf = [0; 8192];
@@ -74,12 +74,12 @@
 
 mod blocking;
 mod body;
+mod last_second;
 mod listener;
 mod meter;
 mod pace;
-mod place;
+mod parent;
 mod read;
-mod recent;
 #[cfg(feature = "tower")]
 mod tower;
 mod write;
@@ -126,7 +126,7 @@ pin_project_lite::pin_project! {
     ///
     /// let clock = Arc::new(SystemClock::new());
     /// let limit = Node::root("file", Budget::of(Rate::or_unlimited(1 << 20)), clock);
-    /// let mut file = Throttle::below(std::fs::File::open("Cargo.toml")?, &limit);
+    /// let mut file = Throttle::new(std::fs::File::open("Cargo.toml")?, &limit);
     /// let mut text = String::new();
     /// file.read_to_string(&mut text)?;
     /// assert_eq!(file.reads().report().bytes, text.len() as u64);
@@ -146,7 +146,7 @@ impl<IO> Throttle<IO> {
     ///
     /// Its reads and its writes have a share each, if others are below the same node. For one share give it
     /// a [child](Node::child) of its own.
-    pub fn below(io: IO, node: &Node) -> Self {
+    pub fn new(io: IO, node: &Node) -> Self {
         Self::directional(io, node, node)
     }
 
@@ -157,7 +157,7 @@ impl<IO> Throttle<IO> {
     }
 
     fn metered(io: IO, reads: (&Node, Meter), writes: (&Node, Meter)) -> Self {
-        let (reading, writing) = (Pace::below(reads.0, reads.1), Pace::below(writes.0, writes.1));
+        let (reading, writing) = (Pace::new(reads.0, reads.1), Pace::new(writes.0, writes.1));
         Self { io, reading: Reading::new(reading), writing }
     }
 
@@ -172,12 +172,12 @@ impl<IO> Throttle<IO> {
     }
 
     /// The node that reads stand below.
-    pub fn reads_below(&self) -> &Node {
+    pub fn read_node(&self) -> &Node {
         self.reading.pace.node()
     }
 
     /// The node that writes stand below.
-    pub fn writes_below(&self) -> &Node {
+    pub fn write_node(&self) -> &Node {
         self.writing.node()
     }
 

@@ -17,8 +17,8 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn below(node: &Node, meter: Meter) -> Self {
-        let gate = Gate::below(node.clone(), Default::default());
+    pub(super) fn new(node: &Node, meter: Meter) -> Self {
+        let gate = Gate::new(node.clone(), Default::default());
         Self { node: node.clone(), gate, meter, since: None }
     }
 

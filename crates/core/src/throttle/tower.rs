@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::place::Place;
+use super::parent::Parent;
 use super::{Meter, Paced};
 use crate::budget::{ClientKey, Clients, Each, Node};
 
@@ -33,7 +33,7 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// let clock = Arc::new(SystemClock::new());
 ///
 /// let server = Node::root("server", Budget::of(Rate::or_unlimited(10 << 20)), clock);
-/// let clients = Clients::below(server, "client", Budget::of(Rate::or_unlimited(1 << 20)));
+/// let clients = Clients::new(server, "client", Budget::of(Rate::or_unlimited(1 << 20)));
 /// let each = Each::new("response", Budget::of(Rate::or_unlimited(200 << 10)).with_burst(64 << 10));
 /// let layer = PaceLayer::by_client(&clients, |request| {
 ///     let key = request.headers.get("x-api-key").and_then(|key| ClientKey::header(key.as_bytes()));
@@ -44,15 +44,15 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// ```
 #[derive(Clone)]
 pub struct PaceLayer {
-    place: Place<Parts>,
+    parent: Parent<Parts>,
     each: Each,
     meter: Meter,
 }
 
 impl PaceLayer {
     /// Each response gets a node below `above`, with what `each` says.
-    pub fn below(above: &Node, each: Each) -> Self {
-        Self::at(Place::Below(above.clone()), each)
+    pub fn new(above: &Node, each: Each) -> Self {
+        Self::at(Parent::Node(above.clone()), each)
     }
 
     /// Each gets a node below that of its client, which `key` tells by the request.
@@ -61,12 +61,12 @@ impl PaceLayer {
         key: impl Fn(&Parts) -> ClientKey + Send + Sync + 'static,
         each: Each,
     ) -> Self {
-        Self::at(Place::client(clients, key), each)
+        Self::at(Parent::client(clients, key), each)
     }
 
-    fn at(place: Place<Parts>, each: Each) -> Self {
-        let meter = Meter::new(place.clock());
-        Self { place, each, meter }
+    fn at(parent: Parent<Parts>, each: Each) -> Self {
+        let meter = Meter::new(parent.clock());
+        Self { parent, each, meter }
     }
 
     /// What all the responses have sent.
@@ -135,7 +135,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> PaceFuture<S::Future> {
         let (parts, body) = request.into_parts();
-        let above = self.layer.place.node(&parts);
+        let above = self.layer.parent.node(&parts);
         let inner = self.inner.call(Request::from_parts(parts, body));
         PaceFuture { inner, above, layer: self.layer.clone() }
     }
@@ -160,7 +160,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        let node = this.layer.each.below(this.above);
+        let node = this.layer.each.child_of(this.above);
         Poll::Ready(Ok(response.map(|body| Paced::metered(body, &node, this.layer.meter.part()))))
     }
 }

@@ -89,7 +89,7 @@ impl ChainRunner {
         for response in &case.responses {
             advance(&clock, now(&clock) + response.after);
             let rule = if case.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
-            let rate = RateFilter::new(limit.clone()).end_of_stream(rule).carried_by(carryover.clone());
+            let rate = RateFilter::new(limit.clone()).end_of_stream(rule).with_carryover(carryover.clone());
             let chain = (self.before)().into_iter().fold(Chain::new(), Chain::then_boxed).then(rate);
             if !self.drive_one(case, response, &limit, &clock, chain, sink) {
                 break;

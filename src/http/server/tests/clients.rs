@@ -260,7 +260,7 @@ fn each_client_is_charged_for_its_own_heads() {
     for client in ["198.51.100.1", "198.51.100.2", "198.51.100.1"] {
         let key = ClientKey::address(client.parse().unwrap());
         let passed = |world: &World| {
-            let passed = world.handle.budgets().clients().look_at(&key).1;
+            let passed = world.handle.budgets().clients().lookup(&key).1;
             passed.map_or(0, |passed| passed.bytes)
         };
         let before = passed(&world);

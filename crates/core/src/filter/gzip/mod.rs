@@ -170,7 +170,7 @@ impl Filter for Gzip {
         input: &mut Brigade,
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
-        if input.is_empty() && self.speaks_first() {
+        if input.is_empty() && self.has_header() {
             self.spoke = true;
             self.coded = MAGIC.to_vec();
         }
@@ -210,11 +210,11 @@ impl Filter for Gzip {
         coder + self.coded.capacity() as u64
     }
 
-    fn most_held(&self) -> u64 {
+    fn max_held(&self) -> u64 {
         STATE + CODED as u64
     }
 
-    fn speaks_first(&self) -> bool {
+    fn has_header(&self) -> bool {
         !self.spoke && self.coder.is_none() && !self.finished
     }
 }

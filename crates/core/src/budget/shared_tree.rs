@@ -8,7 +8,7 @@ use crate::clock::{Clock, Instant, TimerKey};
 use crate::limit::{NodeId, Rate, Tree};
 
 /// A tree on a clock. It is its own waker: what the timer wakes gives the turns that are due.
-pub(super) struct Driven {
+pub(super) struct SharedTree {
     clock: Arc<dyn Clock>,
     /// Nodes with a rate.
     limits: AtomicUsize,
@@ -33,7 +33,7 @@ struct Alarm {
     rang: bool,
 }
 
-impl Driven {
+impl SharedTree {
     pub(super) fn new(tree: Tree, clock: Arc<dyn Clock>) -> Arc<Self> {
         let state = State { tree, waiting: Vec::new(), alarm: Alarm::default() };
         Arc::new(Self { clock, limits: AtomicUsize::new(0), state: Mutex::new(state) })
@@ -144,7 +144,7 @@ impl Driven {
     }
 }
 
-impl Wake for Driven {
+impl Wake for SharedTree {
     fn wake(self: Arc<Self>) {
         let now = self.clock.now();
         let mut state = self.lock();

@@ -12,7 +12,7 @@ use crate::limit::{NodeId, Weight};
 /// One stream's place below a [`Node`]: asks for turns to send.
 ///
 /// Cancel safe: an abandoned wait keeps its place in the queue, and a turn that comes meanwhile is returned by the
-/// next call. Dropping the seat gives back what was granted and not sent.
+/// next call. Dropping the flow gives back what was granted and not sent.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -23,16 +23,16 @@ use crate::limit::{NodeId, Weight};
 ///
 /// let clock = Arc::new(ManualClock::new());
 /// let root = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.clone());
-/// let mut seat = root.seat(Default::default());
+/// let mut flow = root.flow(Default::default());
 /// let mut cx = Context::from_waker(Waker::noop());
 ///
-/// assert_eq!(seat.poll_turn(&mut cx, 5_000), Poll::Ready(2_000), "an interval's worth");
-/// seat.sent(2_000);
-/// assert_eq!(seat.poll_turn(&mut cx, 1_000), Poll::Pending);
+/// assert_eq!(flow.poll_turn(&mut cx, 5_000), Poll::Ready(2_000), "an interval's worth");
+/// flow.sent(2_000);
+/// assert_eq!(flow.poll_turn(&mut cx, 1_000), Poll::Pending);
 /// clock.advance_to_next();
-/// assert_eq!(seat.poll_turn(&mut cx, 1_000), Poll::Ready(1_000));
+/// assert_eq!(flow.poll_turn(&mut cx, 1_000), Poll::Ready(1_000));
 /// ```
-pub struct Seat {
+pub struct Flow {
     node: Node,
     stream: NodeId,
     /// Bytes granted and not sent.
@@ -43,8 +43,8 @@ pub struct Seat {
     waits: u64,
 }
 
-impl Seat {
-    pub(super) fn below(node: Node, weight: Weight) -> Self {
+impl Flow {
+    pub(super) fn new(node: Node, weight: Weight) -> Self {
         let stream = node.0.tree.with(|tree, _| tree.add_stream(node.0.id, weight));
         Self { node, stream, turn: 0, waiting: None, waited: Vec::new(), waits: 0 }
     }
@@ -132,14 +132,14 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for Flow {
     fn drop(&mut self) {
         self.node.0.tree.remove_stream(self.stream, self.turn);
     }
 }
 
-impl fmt::Debug for Seat {
+impl fmt::Debug for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Seat").field("node", &self.node).field("turn", &self.turn).finish_non_exhaustive()
+        f.debug_struct("Flow").field("node", &self.node).field("turn", &self.turn).finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use sluicegate::budget::Node;
 use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 
-use super::tasks::{CleanClock, Sitter};
+use super::tasks::{CleanClock, Task};
 
 const MIB: u64 = 1 << 20;
 
@@ -19,21 +19,21 @@ fn root(clock: &CleanClock, rate: u64) -> Node {
 fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
     let clock = CleanClock::default();
     let root = root(&clock, 50 * MIB);
-    let mut sitters: Vec<Sitter> = (0..1_000).map(|_| Sitter::new(root.seat(Default::default()))).collect();
-    for sitter in &mut sitters {
-        sitter.send(65_536);
+    let mut tasks: Vec<Task> = (0..1_000).map(|_| Task::new(root.flow(Default::default()))).collect();
+    for task in &mut tasks {
+        task.send(65_536);
     }
     assert_eq!(clock.0.sleepers(), 1, "one alarm for all");
-    let mut seen = vec![0; sitters.len()];
+    let mut seen = vec![0; tasks.len()];
     let (mut turns, mut wakes) = (0, 0);
     while clock.0.now() < Instant::from_millis(2_000) {
         clock.0.advance_to_next();
-        for (sitter, seen) in sitters.iter_mut().zip(&mut seen) {
+        for (task, seen) in tasks.iter_mut().zip(&mut seen) {
             // Only who is woken looks.
-            let woken = sitter.woken() - std::mem::replace(seen, sitter.woken());
+            let woken = task.woken() - std::mem::replace(seen, task.woken());
             wakes += woken;
             if woken > 0 {
-                assert!(sitter.send(65_536) > 0, "who is woken has a turn");
+                assert!(task.send(65_536) > 0, "who is woken has a turn");
                 turns += 1;
             }
         }
@@ -47,31 +47,31 @@ fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
 fn a_change_reaches_those_who_wait_at_once() {
     let clock = CleanClock::default();
     let root = root(&clock, 1);
-    let mut sitter = Sitter::new(root.seat(Default::default()));
-    assert_eq!(sitter.send(100_000), 1);
+    let mut task = Task::new(root.flow(Default::default()));
+    assert_eq!(task.send(100_000), 1);
     root.set(Budget::of(Rate::or_unlimited(1_000_000)));
     clock.0.advance(Duration::from_millis(200));
-    assert_eq!(sitter.woken(), 1);
-    assert!(sitter.send(100_000) >= 100_000, "raised");
+    assert_eq!(task.woken(), 1);
+    assert!(task.send(100_000) >= 100_000, "raised");
     root.set(Budget::default());
-    assert_eq!(sitter.woken(), 2);
-    assert_eq!(sitter.poll(1 << 40), Poll::Ready(100_000), "the turn that was waited for");
-    sitter.seat.sent(100_000);
-    assert_eq!(sitter.poll(1 << 40), Poll::Ready(1 << 40), "and then there is no limit");
+    assert_eq!(task.woken(), 2);
+    assert_eq!(task.poll(1 << 40), Poll::Ready(100_000), "the turn that was waited for");
+    task.flow.sent(100_000);
+    assert_eq!(task.poll(1 << 40), Poll::Ready(1 << 40), "and then there is no limit");
 }
 
 #[test]
 fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
     let clock = CleanClock::default();
     let root = root(&clock, 100_000);
-    let mut first = Sitter::new(root.seat(Default::default()));
-    let mut second = Sitter::new(root.seat(Default::default()));
+    let mut first = Task::new(root.flow(Default::default()));
+    let mut second = Task::new(root.flow(Default::default()));
     assert_eq!(first.poll(20_000), Poll::Ready(20_000));
     assert!(second.poll(20_000).is_pending());
     drop(first);
     assert_eq!(second.woken(), 1, "what the first was granted and did not send");
     assert_eq!(second.poll(20_000), Poll::Ready(20_000));
-    second.seat.sent(20_000);
+    second.flow.sent(20_000);
     assert!(second.poll(1).is_pending());
     assert_eq!(clock.0.sleepers(), 1);
     drop(second);
@@ -84,25 +84,25 @@ fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
     let clock = CleanClock::default();
     let root = root(&clock, 1_000_000);
     let client = root.child("client", Budget::of(Rate::or_unlimited(1_000)));
-    let mut sitter = Sitter::new(client.seat(Default::default()));
-    assert_eq!(sitter.send(200), 200);
-    let (by, until) = sitter.seat.held().unwrap();
+    let mut task = Task::new(client.flow(Default::default()));
+    assert_eq!(task.send(200), 200);
+    let (by, until) = task.flow.held().unwrap();
     assert_eq!((&*by, until), ("client", Some(Instant::from_millis(200))));
     clock.0.advance_to_next();
-    assert_eq!(sitter.poll(200), Poll::Ready(200));
-    assert_eq!(sitter.seat.held(), None);
-    assert_eq!(sitter.seat.waited(), [("client".into(), Duration::from_millis(200))]);
+    assert_eq!(task.poll(200), Poll::Ready(200));
+    assert_eq!(task.flow.held(), None);
+    assert_eq!(task.flow.waited(), [("client".into(), Duration::from_millis(200))]);
 }
 
 #[test]
 fn a_late_alarm_costs_no_rate() {
     let clock = CleanClock::default();
     let root = root(&clock, MIB);
-    let mut sitters: Vec<Sitter> = (0..8).map(|_| Sitter::new(root.seat(Default::default()))).collect();
+    let mut tasks: Vec<Task> = (0..8).map(|_| Task::new(root.flow(Default::default()))).collect();
     let mut sent = 0;
     // The system's wheel rings in steps of 10 ms.
     for _ in 0..1_000 {
-        sent += sitters.iter_mut().map(|sitter| sitter.send(65_536)).sum::<u64>();
+        sent += tasks.iter_mut().map(|task| task.send(65_536)).sum::<u64>();
         clock.0.advance(Duration::from_millis(10));
     }
     let due = 10 * MIB;

@@ -14,7 +14,7 @@ const MOST: usize = 11;
 
 /// Notes of what passed lately. Grows with what passes, up to [`MOST`]; looked through when asked.
 #[derive(Debug, Default)]
-pub(super) struct Recent {
+pub(super) struct LastSecond {
     notes: VecDeque<Note>,
 }
 
@@ -25,7 +25,7 @@ struct Note {
     bytes: u64,
 }
 
-impl Recent {
+impl LastSecond {
     /// Notes that `bytes` passed.
     pub(super) fn note(&mut self, bytes: u64, now: Instant) {
         match self.notes.back_mut() {
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_chunk_counts_for_one_second_to_the_nanosecond() {
-        let mut recent = Recent::default();
+        let mut recent = LastSecond::default();
         assert_eq!(recent.in_last_second(at(0)), 0);
         recent.note(1_000, at(50));
         assert_eq!(recent.in_last_second(at(50)), 1_000);
@@ -84,7 +84,7 @@ mod tests {
 
     #[test]
     fn a_chunk_each_interval_is_told_as_its_rate_at_any_time() {
-        let mut recent = Recent::default();
+        let mut recent = LastSecond::default();
         for chunk in 0..50 {
             recent.note(20_480, at(chunk * 200));
             if chunk < 4 {
@@ -98,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_steady_trickle_is_told_as_its_rate_and_fades_evenly() {
-        let mut recent = Recent::default();
+        let mut recent = LastSecond::default();
         for millis in 1..=3_000 {
             recent.note(7, at(millis));
             if millis >= 1_100 {
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn it_keeps_few_notes_and_covers_a_second_whatever_the_distances() {
         for distance in [1, 49, 50, 99, 100, 101, 199, 999, 1_000, 5_000] {
-            let mut recent = Recent::default();
+            let mut recent = LastSecond::default();
             for n in 0..2_000 {
                 recent.note(1, at(n * distance));
             }
@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_clock_that_steps_back_and_more_bytes_than_there_are_do_no_harm() {
-        let mut recent = Recent::default();
+        let mut recent = LastSecond::default();
         recent.note(u64::MAX, at(5_000));
         recent.note(1, at(1_000));
         recent.note(1, at(7_000));

@@ -14,25 +14,25 @@ use super::Instant;
 ///
 /// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
 /// down in many pieces, and time is not to run ahead between them. And what comes within
-/// [`TOGETHER`](Self::TOGETHER) of a wake-up counts as having come with it: a backend's next bytes are read
+/// [`COALESCED`](Self::COALESCED) of a wake-up counts as having come with it: a backend's next bytes are read
 /// when a chunk has left, and the byte or two that those microseconds earn would leave by themselves and
 /// move the grid. Told time is never ahead of the clock,
 /// and never more than the tolerance behind it. The bounds of the pace are exact in told time; a window
 /// on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
 ///
 /// ```
-/// use sluicegate_core::clock::{Instant, Punctual};
+/// use sluicegate_core::clock::{Instant, Lateness};
 ///
-/// let mut punctual = Punctual::default();
-/// punctual.expect(Instant::from_millis(200));
-/// assert_eq!(punctual.tell(Instant::from_millis(207)), Instant::from_millis(200));
-/// assert_eq!(punctual.tell(Instant::from_millis(209)), Instant::from_millis(200));
-/// assert_eq!(punctual.tell(Instant::from_millis(212)), Instant::from_millis(205));
-/// punctual.expect(Instant::from_millis(400));
-/// assert_eq!(punctual.tell(Instant::from_millis(300)), Instant::from_millis(300));
+/// let mut lateness = Lateness::default();
+/// lateness.expect(Instant::from_millis(200));
+/// assert_eq!(lateness.correct(Instant::from_millis(207)), Instant::from_millis(200));
+/// assert_eq!(lateness.correct(Instant::from_millis(209)), Instant::from_millis(200));
+/// assert_eq!(lateness.correct(Instant::from_millis(212)), Instant::from_millis(205));
+/// lateness.expect(Instant::from_millis(400));
+/// assert_eq!(lateness.correct(Instant::from_millis(300)), Instant::from_millis(300));
 /// ```
 #[derive(Debug, Default)]
-pub struct Punctual {
+pub struct Lateness {
     due: Option<Instant>,
     /// How late the last wake-up was, if it counts as on time.
     behind: Duration,
@@ -41,12 +41,12 @@ pub struct Punctual {
     told: Instant,
 }
 
-impl Punctual {
+impl Lateness {
     /// The greatest lateness that counts as on time: a quarter of an interval.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
     /// How long after a wake-up a step counts as part of it, within the tolerance.
-    pub const TOGETHER: Duration = Duration::from_millis(5);
+    pub const COALESCED: Duration = Duration::from_millis(5);
 
     /// Remembers when the next step is due: the instant of the chain's
     /// [`Sleep`](crate::filter::Step::Sleep), also if the driver looks again sooner.
@@ -58,12 +58,12 @@ impl Punctual {
 
     /// Takes the next step for a part of the last one, if it comes within the tolerance: what held it up was
     /// the driver, and no instant of the chain's.
-    pub fn expect_rest(&mut self) {
+    pub fn expect_again(&mut self) {
         self.expect(self.told);
     }
 
     /// The instant to tell the chain when the clock says `now`. Never steps back.
-    pub fn tell(&mut self, now: Instant) -> Instant {
+    pub fn correct(&mut self, now: Instant) -> Instant {
         if let Some(due) = self.due
             && now >= due
         {
@@ -71,7 +71,7 @@ impl Punctual {
             let is_on_time = late <= Self::TOLERANCE;
             self.behind = if is_on_time { late } else { Duration::ZERO };
             self.due = None;
-            let together = now + Self::TOGETHER;
+            let together = now + Self::COALESCED;
             self.still_until = if is_on_time { together.min(due + Self::TOLERANCE) } else { together };
         } else if now < self.still_until {
             return self.told;
@@ -90,14 +90,14 @@ mod tests {
     const NANO: Duration = Duration::from_nanos(1);
 
     fn told(now: Instant) -> Instant {
-        let mut punctual = Punctual::default();
-        punctual.expect(DUE);
-        punctual.tell(now)
+        let mut lateness = Lateness::default();
+        lateness.expect(DUE);
+        lateness.correct(now)
     }
 
     #[test]
     fn late_within_the_tolerance_is_on_time_and_a_nanosecond_more_is_late() {
-        let edge = DUE + Punctual::TOLERANCE;
+        let edge = DUE + Lateness::TOLERANCE;
         assert_eq!(told(DUE), DUE);
         assert_eq!(told(edge), DUE);
         assert_eq!(told(edge + Duration::from_nanos(1)), edge + Duration::from_nanos(1));
@@ -105,40 +105,40 @@ mod tests {
 
     #[test]
     fn the_rest_of_a_step_is_told_its_instant_within_the_tolerance() {
-        let edge = DUE + Punctual::TOLERANCE;
+        let edge = DUE + Lateness::TOLERANCE;
         for (now, expected) in [(DUE, DUE), (edge, DUE), (edge + NANO, edge + NANO)] {
-            let mut punctual = Punctual::default();
-            assert_eq!(punctual.tell(DUE), DUE);
-            punctual.expect_rest();
-            assert_eq!(punctual.tell(now), expected, "{now:?}");
+            let mut lateness = Lateness::default();
+            assert_eq!(lateness.correct(DUE), DUE);
+            lateness.expect_again();
+            assert_eq!(lateness.correct(now), expected, "{now:?}");
         }
     }
 
     #[test]
     fn early_is_early_and_the_due_instant_stays_expected() {
-        let mut punctual = Punctual::default();
-        punctual.expect(DUE);
-        assert_eq!(punctual.tell(Instant::from_millis(199)), Instant::from_millis(199));
-        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
+        let mut lateness = Lateness::default();
+        lateness.expect(DUE);
+        assert_eq!(lateness.correct(Instant::from_millis(199)), Instant::from_millis(199));
+        assert_eq!(lateness.correct(Instant::from_millis(203)), DUE);
     }
 
     #[test]
     fn lateness_stays_off_until_the_next_sleep_and_time_goes_on_meanwhile() {
-        let mut punctual = Punctual::default();
-        punctual.expect(DUE);
-        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
-        assert_eq!(punctual.tell(Instant::from_millis(203)), DUE);
-        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(897));
-        punctual.expect(Instant::from_millis(1000));
-        assert_eq!(punctual.tell(Instant::from_millis(900)), Instant::from_millis(900));
+        let mut lateness = Lateness::default();
+        lateness.expect(DUE);
+        assert_eq!(lateness.correct(Instant::from_millis(203)), DUE);
+        assert_eq!(lateness.correct(Instant::from_millis(203)), DUE);
+        assert_eq!(lateness.correct(Instant::from_millis(900)), Instant::from_millis(897));
+        lateness.expect(Instant::from_millis(1000));
+        assert_eq!(lateness.correct(Instant::from_millis(900)), Instant::from_millis(900));
     }
 
     #[test]
     fn what_was_too_late_is_told_as_it_is_and_so_is_what_follows() {
-        let mut punctual = Punctual::default();
-        punctual.expect(DUE);
+        let mut lateness = Lateness::default();
+        lateness.expect(DUE);
         for (millis, told) in [(251, 251), (252, 251), (256, 256), (257, 257), (5000, 5000)] {
-            assert_eq!(punctual.tell(Instant::from_millis(millis)), Instant::from_millis(told));
+            assert_eq!(lateness.correct(Instant::from_millis(millis)), Instant::from_millis(told));
         }
     }
 
@@ -146,40 +146,40 @@ mod tests {
     fn what_comes_just_after_a_wake_up_came_with_it_within_the_tolerance() {
         let ns = Duration::from_nanos(1);
         for (woken, still_for) in [
-            (DUE, Punctual::TOGETHER),
-            (DUE + Duration::from_millis(45), Punctual::TOGETHER),
+            (DUE, Lateness::COALESCED),
+            (DUE + Duration::from_millis(45), Lateness::COALESCED),
             (DUE + Duration::from_millis(47), Duration::from_millis(3)),
-            (DUE + Punctual::TOLERANCE, Duration::ZERO),
+            (DUE + Lateness::TOLERANCE, Duration::ZERO),
         ] {
-            let mut punctual = Punctual::default();
-            punctual.expect(DUE);
-            assert_eq!(punctual.tell(woken), DUE);
+            let mut lateness = Lateness::default();
+            lateness.expect(DUE);
+            assert_eq!(lateness.correct(woken), DUE);
             let until = woken + still_for;
             if still_for > Duration::ZERO {
-                assert_eq!(punctual.tell(Instant::from_nanos(until.as_nanos() - 1)), DUE, "{woken:?}");
+                assert_eq!(lateness.correct(Instant::from_nanos(until.as_nanos() - 1)), DUE, "{woken:?}");
             }
-            assert_eq!(punctual.tell(until), DUE + still_for, "time has gone on");
-            assert_eq!(punctual.tell(until + ns), DUE + still_for + ns);
+            assert_eq!(lateness.correct(until), DUE + still_for, "time has gone on");
+            assert_eq!(lateness.correct(until + ns), DUE + still_for + ns);
         }
     }
 
     #[test]
     fn a_sleep_ends_what_came_together() {
-        let mut punctual = Punctual::default();
-        punctual.expect(DUE);
-        assert_eq!(punctual.tell(DUE), DUE);
-        punctual.expect(DUE + Duration::from_millis(2));
-        assert_eq!(punctual.tell(DUE + Duration::from_millis(1)), DUE + Duration::from_millis(1));
-        assert_eq!(punctual.tell(DUE + Duration::from_millis(3)), DUE + Duration::from_millis(2));
+        let mut lateness = Lateness::default();
+        lateness.expect(DUE);
+        assert_eq!(lateness.correct(DUE), DUE);
+        lateness.expect(DUE + Duration::from_millis(2));
+        assert_eq!(lateness.correct(DUE + Duration::from_millis(1)), DUE + Duration::from_millis(1));
+        assert_eq!(lateness.correct(DUE + Duration::from_millis(3)), DUE + Duration::from_millis(2));
     }
 
     #[test]
     fn a_clock_that_steps_back_is_not_followed() {
-        let mut punctual = Punctual::default();
-        assert_eq!(punctual.tell(DUE), DUE);
-        assert_eq!(punctual.tell(Instant::ZERO), DUE);
-        punctual.expect(Instant::from_millis(210));
-        assert_eq!(punctual.tell(Instant::ZERO), DUE);
-        assert_eq!(punctual.tell(Instant::from_millis(205)), Instant::from_millis(205));
+        let mut lateness = Lateness::default();
+        assert_eq!(lateness.correct(DUE), DUE);
+        assert_eq!(lateness.correct(Instant::ZERO), DUE);
+        lateness.expect(Instant::from_millis(210));
+        assert_eq!(lateness.correct(Instant::ZERO), DUE);
+        assert_eq!(lateness.correct(Instant::from_millis(205)), Instant::from_millis(205));
     }
 }
