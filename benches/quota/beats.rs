@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
-use sluicegate::quota::client::{Calls, Channel, Dial};
+use sluicegate::quota::client::{Calls, Channel, Connector};
 use sluicegate::quota::server::{QuotaServer, QuotaServerSettings};
 use sluicegate::quota::wire::{HeartbeatRequest, RegisterClientRequest};
 use sluicegate::rt::{self, Listener};
@@ -44,13 +44,13 @@ pub fn run(effort: &Effort) {
     let (addr, handle) = (server.local_addrs()[0], server.handle());
     let serving = std::thread::spawn(move || rt::block_on(server.run()));
 
-    let dial = Dial::new(format!("http://{addr}").parse().expect("an address"));
+    let connector = Connector::new(format!("http://{addr}").parse().expect("an address"));
     let fleet: Vec<Client> = rt::block_on(async {
         let mut fleet = Vec::with_capacity(clients);
         for n in 0..clients {
-            let channel = dial.open().await.expect("the server listens");
-            let health = HealthClient::with_origin(channel.clone(), dial.endpoint.uri().clone());
-            let mut calls = Calls::with_origin(channel, dial.endpoint.uri().clone());
+            let channel = connector.open().await.expect("the server listens");
+            let health = HealthClient::with_origin(channel.clone(), connector.endpoint.uri().clone());
+            let mut calls = Calls::with_origin(channel, connector.endpoint.uri().clone());
             let name = format!("client-{n}");
             let message = RegisterClientRequest { client_id: name.clone(), instance: String::new() };
             calls.register_client(message).await.expect("room");

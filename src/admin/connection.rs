@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::filter::Chain;
 use crate::http::content::Content;
 use crate::rt::serve::{self, Tasks};
-use crate::rt::{self, Exchange, HyperTimer, Listener, Place, Places, Socket};
+use crate::rt::{self, Exchange, HyperTimer, Listener, Slot, Slots, Socket};
 use crate::sink::{Sink, SinkCounts, SinkSettings};
 
 /// Concurrent connections; a scraper needs one. At the limit the next one replaces one that is silent or has not sent the
@@ -40,7 +40,7 @@ pub(super) struct Shared {
     pub(super) pages: Arc<Pages>,
     sink: Arc<SinkSettings>,
     counts: Arc<SinkCounts>,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     /// Listeners and connections.
     pub(super) tasks: Arc<Tasks>,
 }
@@ -51,14 +51,14 @@ impl Shared {
             pages: Arc::new(pages),
             sink: Arc::new(SinkSettings { stall_timeout: STALL_TIMEOUT, ..SinkSettings::default() }),
             counts: Arc::default(),
-            places: Places::new(MAX_CONNECTIONS),
+            slots: Slots::new(MAX_CONNECTIONS),
             tasks: Arc::default(),
         }
     }
 }
 
 /// Takes connections until the server has stopped, or while it drains until another process listens in our
-/// place. Connections end when the server has stopped.
+/// slot. Connections end when the server has stopped.
 pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
     let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
     rt::spawn(async move {
@@ -76,27 +76,27 @@ pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
 }
 
 fn begin(socket: Socket, shared: &Arc<Shared>) {
-    if let Some(place) = shared.places.take() {
+    if let Some(slot) = shared.slots.take() {
         let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
         rt::spawn(async move {
-            let ended = shared.pages.server.stopped().or(place.given_up());
-            answer(socket, &shared, &place).or(ended).await;
-            drop(place);
+            let ended = shared.pages.server.stopped().or(slot.given_up());
+            answer(socket, &shared, &slot).or(ended).await;
+            drop(slot);
             drop(task);
         });
     }
 }
 
-async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
+async fn answer(socket: Socket, shared: &Arc<Shared>, slot: &Arc<Slot>) {
     let Ok(peer) = socket.peer() else { return };
     let clock: Arc<dyn Clock> = rt::clock();
     let sink = Sink::new(socket, Arc::clone(&shared.sink), Arc::clone(&shared.counts), Arc::clone(&clock));
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let clock = Arc::clone(&clock);
-        let exchange = place.begin();
+        let exchange = slot.begin();
         async move {
             if shared.pages.trusts(request.headers(), &peer) {
-                place.prove();
+                slot.prove();
             }
             let response = shared.pages.answer(request, &peer).await;
             Ok::<_, Infallible>(with_body(response, clock, exchange))

@@ -3,19 +3,19 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 use super::counts::EventGauges;
 use super::event::Draft;
 use super::log::NotPublished;
-use super::source::Wire;
 use super::stream::{
     After, Polled, PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed,
     SubscriberError, Take,
 };
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
+use crate::sink::SinkState;
 
 pub(super) struct Channel(Mutex<State>);
 
@@ -28,12 +28,23 @@ struct State {
     next_poller: u64,
 }
 
+/// The connection that a subscriber's stream is sent on.
+#[derive(Clone)]
+pub(super) struct ConnectionInfo {
+    pub(super) sink: Arc<SinkState>,
+    /// The peer's address; `None` on a Unix socket.
+    pub(super) peer: Option<SocketAddr>,
+    /// Flushes of the sink after which everything before was sent: 1 for a connection with one response at a time, 2 over
+    /// HTTP/2, where a flush may have begun before.
+    pub(super) depth: u64,
+}
+
 /// A subscriber's connection.
 #[derive(Default)]
 pub(super) struct Reader {
     waker: Option<Waker>,
     waits: Waits,
-    wire: Option<Wire>,
+    info: Option<ConnectionInfo>,
 }
 
 /// What a connection waits for.
@@ -57,8 +68,8 @@ pub(super) struct Swept {
 }
 
 impl Reader {
-    pub(super) fn of(wire: Option<&Wire>) -> Self {
-        Self { wire: wire.cloned(), ..Self::default() }
+    pub(super) fn of(info: Option<&ConnectionInfo>) -> Self {
+        Self { info: info.cloned(), ..Self::default() }
     }
 }
 
@@ -242,10 +253,10 @@ impl Channel {
                 Phase::Away { .. } => gauges.away += 1,
                 Phase::Suspended(_) => gauges.suspended += 1,
             }
-            if let Some(wire) = readers.get(key).and_then(|reader| reader.wire.as_ref()) {
-                gauges.sink_buffered += wire.sink.counts().buffered();
-                gauges.would_block += wire.sink.counts().would_block();
-                peers.extend(wire.peer);
+            if let Some(info) = readers.get(key).and_then(|reader| reader.info.as_ref()) {
+                gauges.sink_buffered += info.sink.counts().buffered();
+                gauges.would_block += info.sink.counts().would_block();
+                peers.extend(info.peer);
             }
             if let Some(oldest) = subscriber.queue.oldest() {
                 gauges.oldest_unacknowledged = gauges.oldest_unacknowledged.max(context.now - oldest);

@@ -7,14 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
-use super::channel::{Channel, Reader};
+use super::channel::{Channel, ConnectionInfo, Reader};
 use super::counts::{Count, EventCounts, EventGauges};
 use super::delivery_trace::Tracing;
 use super::event::{Draft, StreamName};
 use super::hub_error::HubError;
 use super::shared_rate::SharedRate;
 use super::slots::{NoSlot, Slots};
-use super::source::Wire;
 use super::stream::{RandomIds, StreamContext, SubscribeRequest, Subscribed};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
@@ -241,7 +240,7 @@ impl Hub {
         &self,
         channel: &Channel,
         request: &SubscribeRequest,
-        wire: Option<&Wire>,
+        info: Option<&ConnectionInfo>,
     ) -> Result<Subscribed, HubError> {
         let random_ids = RandomIds { id: hex::<4>(), token: hex::<16>(), random: self.jitter() };
         let is_new = channel.is_new(request);
@@ -250,7 +249,7 @@ impl Hub {
         } else if self.is_closing() {
             return Err(HubError::Closing);
         }
-        let reader = Reader::of(wire);
+        let reader = Reader::of(info);
         let subscribed = self.with_context(|context| channel.subscribe(request, random_ids, reader, context));
         // The subscriber may have been added or forgotten in between.
         match (is_new, matches!(subscribed, Subscribed::Stream { is_new: true, .. })) {

@@ -1,13 +1,12 @@
 //! A subscriber's connection as a generator of buckets, and polls that wait.
 
 use std::future::Future;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::channel::Channel;
+use super::channel::{Channel, ConnectionInfo};
 use super::counts::Count;
 use super::encoding;
 use super::event::StreamName;
@@ -18,19 +17,7 @@ use crate::brigade::{Brigade, Bucket};
 use crate::budget::ClientKey;
 use crate::clock::{Instant, Sleep};
 use crate::generator::Generator;
-use crate::sink::SinkState;
 use bytes::Bytes;
-
-/// What is known of a subscriber's connection to the client.
-#[derive(Clone)]
-pub(super) struct Wire {
-    pub(super) sink: Arc<SinkState>,
-    /// The peer's address; `None` on a Unix socket.
-    pub(super) peer: Option<SocketAddr>,
-    /// Flushes of the sink after which everything before was sent: 1 for a connection with one response at a time, 2 over
-    /// HTTP/2, where a flush may have begun before.
-    pub(super) depth: u64,
-}
 
 /// A subscriber's connection. Dropping it disconnects the subscriber.
 pub(super) struct Subscription {
@@ -39,7 +26,7 @@ pub(super) struct Subscription {
     /// The subscriber's key, and the number of its connection.
     at: (usize, u64),
     path: String,
-    wire: Option<Wire>,
+    info: Option<ConnectionInfo>,
     sleep: Sleep,
     /// Due when a heartbeat is.
     heartbeat: Instant,
@@ -58,10 +45,10 @@ impl Subscription {
         hub: &Arc<Hub>,
         name: &StreamName,
         visit: SubscribeRequest,
-        wire: Option<Wire>,
+        info: Option<ConnectionInfo>,
     ) -> Result<Subscribing, HubError> {
         let channel = hub.channel(name)?;
-        let (key, connection) = match hub.subscribe(&channel, &visit, wire.as_ref())? {
+        let (key, connection) = match hub.subscribe(&channel, &visit, info.as_ref())? {
             Subscribed::Stream { key, connection, .. } => (key, connection),
             Subscribed::Suspended(pause) => return Ok(Subscribing::Suspended(pause)),
         };
@@ -71,7 +58,7 @@ impl Subscription {
             channel,
             at: (key, connection),
             path: visit.path,
-            wire,
+            info,
             sleep: Sleep::until(Arc::clone(&hub.clock), now),
             heartbeat: now + hub.settings().heartbeat,
         })))
@@ -83,8 +70,8 @@ impl Subscription {
         let mut is_filled = false;
         let random = self.hub.jitter();
         self.hub.with_context(|context| {
-            if let Some(wire) = &self.wire {
-                self.channel.asked(self.at, wire.sink.flushes(), wire.depth, context);
+            if let Some(info) = &self.info {
+                self.channel.asked(self.at, info.sink.flushes(), info.depth, context);
             }
             while brigade.room() > 0 {
                 match self.channel.take(self.at, &self.path, random, cx, context) {

@@ -6,11 +6,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use serde::Serialize;
 
-use super::delivery_trace::{DeliveryTrace, TraceContext};
+use super::counts::EventCounts;
+use super::delivery_trace::{DeliveryTrace, TraceContext, Tracing};
 use super::event::Event;
 use super::log::Log;
 use super::queue::{Gap, Queue};
-use super::stream::{Rank, StreamContext};
+use super::shared_rate::SharedRate;
+use super::stream::Rank;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::events::{EventSettings, EventUnit};
@@ -20,6 +22,15 @@ use crate::tracing::{Origin, Outcome};
 /// How long a queue may exceed its bounds before its subscriber is suspended: one interval, as for the buffer of a
 /// sink. A burst that the reader keeps up with is not a stall.
 pub(super) const PATIENCE: Duration = INTERVAL;
+
+/// What a stream is passed with each call: time, settings, counters, shared rate and tracer.
+pub(super) struct StreamContext<'a> {
+    pub(super) now: Instant,
+    pub(super) settings: &'a EventSettings,
+    pub(super) counts: &'a EventCounts,
+    pub(super) shared_rate: &'a SharedRate,
+    pub(super) tracing: Option<&'a Tracing>,
+}
 
 /// Why a subscriber is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

@@ -1,32 +1,14 @@
-//! The peer of a connection, trusted proxies, and the client that a request comes from.
+//! The peer of a connection, and the client that a request comes from.
 
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
 
 use http::HeaderMap;
 
 use super::forwarded::{self, Contradiction};
-use crate::address::Network;
 
+pub use super::forwarded::TrustedPeers;
 pub use crate::rt::PeerAddr;
-
-/// Trusted peers: our own proxies in front of this server, whose `Forwarded` and `X-Forwarded-*` are believed.
-#[derive(Clone, Debug, Default)]
-pub struct TrustedPeers(Arc<[Network]>);
-
-impl TrustedPeers {
-    /// Whether a peer with this address is trusted.
-    pub fn contains(&self, ip: IpAddr) -> bool {
-        self.0.iter().any(|network| network.contains(ip))
-    }
-}
-
-impl FromIterator<Network> for TrustedPeers {
-    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
-        Self(networks.into_iter().collect())
-    }
-}
 
 /// The client of a request, the same for log, limits and bounds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,7 +3,7 @@
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TE, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version, request, response};
 
-use super::{Chunks, FramingFields, content_length, has_token};
+use super::{ChunkEncoder, FramingFields, content_length, has_token};
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -27,7 +27,7 @@ pub(crate) enum Outgoing {
     /// So many bytes are left of the length that was told.
     Length(u64),
     /// In chunks; with trailers if the client takes them.
-    Chunked(Option<Chunks>),
+    Chunked(Option<ChunkEncoder>),
     /// Up to the end of the connection.
     UntilClose,
 }
@@ -124,7 +124,7 @@ fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {
         Some(length) => Outgoing::Length(length),
         None if is_empty => Outgoing::Length(0),
         None if asked.version == Version::HTTP_10 => Outgoing::UntilClose,
-        None => Outgoing::Chunked(asked.takes_trailers.then(|| Chunks::behind(&head.headers))),
+        None => Outgoing::Chunked(asked.takes_trailers.then(|| ChunkEncoder::behind(&head.headers))),
     }
 }
 

@@ -63,7 +63,7 @@ impl Default for Place {
 
 /// What some bytes were.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct Consumed {
     /// How many of them, from the first on, were framing.
     pub(crate) framing: usize,
     /// How many behind these are content.
@@ -103,11 +103,11 @@ impl Framing {
     ///
     /// # Errors
     /// The bytes are no framing.
-    pub(crate) fn take(&mut self, input: &[u8]) -> Result<Taken, Malformed> {
+    pub(crate) fn take(&mut self, input: &[u8]) -> Result<Consumed, Malformed> {
         match self {
-            Self::Whole => Ok(Taken::default()),
-            Self::Length(left) => Ok(Taken { framing: 0, content: count_down(left, input.len()) }),
-            Self::UntilClose => Ok(Taken { framing: 0, content: input.len() }),
+            Self::Whole => Ok(Consumed::default()),
+            Self::Length(left) => Ok(Consumed { framing: 0, content: count_down(left, input.len()) }),
+            Self::UntilClose => Ok(Consumed { framing: 0, content: input.len() }),
             Self::Chunked(chunked) => chunked.take(input),
         }
     }
@@ -135,8 +135,8 @@ impl Framing {
 }
 
 impl Chunked {
-    fn take(&mut self, input: &[u8]) -> Result<Taken, Malformed> {
-        let mut taken = Taken::default();
+    fn take(&mut self, input: &[u8]) -> Result<Consumed, Malformed> {
+        let mut taken = Consumed::default();
         while let Some(&byte) = input.get(taken.framing) {
             match &mut self.place {
                 Place::Data(left) => {
@@ -326,8 +326,8 @@ mod tests {
         }
         let mut largest = Framing::chunked();
         let size = "ffffffffffffffff\r\n";
-        assert_eq!(largest.take(size.as_bytes()), Ok(Taken { framing: size.len(), content: 0 }));
-        assert_eq!(largest.take(b"abc"), Ok(Taken { framing: 0, content: 3 }));
+        assert_eq!(largest.take(size.as_bytes()), Ok(Consumed { framing: size.len(), content: 0 }));
+        assert_eq!(largest.take(b"abc"), Ok(Consumed { framing: 0, content: 3 }));
     }
 
     #[test]

@@ -23,7 +23,7 @@ pub(crate) use fields::{
 pub(crate) use framing::{Framing, Malformed};
 pub(crate) use guarded::{is_claim, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;
-pub(crate) use request::{Chunks, write_head};
+pub(crate) use request::{ChunkEncoder, write_head};
 pub(crate) use request_head::{
     Progress, Refused, check_beginning, client_keeps_connection, empty_lines, offers_upgrade, read_request,
     request_framing,

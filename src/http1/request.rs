@@ -26,13 +26,13 @@ fn write_fields(fields: &HeaderMap, passes: impl Fn(&HeaderName) -> bool, to: &m
 
 /// Frames content as chunks.
 #[derive(Debug)]
-pub(crate) struct Chunks {
+pub(crate) struct ChunkEncoder {
     /// The trailer fields that the head announces.
     announced: Vec<HeaderName>,
 }
 
-impl Chunks {
-    /// Chunks behind a head with these fields.
+impl ChunkEncoder {
+    /// ChunkEncoder behind a head with these fields.
     pub(crate) fn behind(fields: &HeaderMap) -> Self {
         // An announcement that cannot be read announces nothing.
         let announced = tokens(fields, &TRAILER).into_iter().flatten();
@@ -76,10 +76,10 @@ mod tests {
         let fields = |lines: &[(&'static str, &'static str)]| -> HeaderMap {
             lines.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect()
         };
-        let chunks = Chunks::behind(&fields(&[("trailer", "X-Sum, host,"), ("trailer", "no name, b")]));
+        let chunks = ChunkEncoder::behind(&fields(&[("trailer", "X-Sum, host,"), ("trailer", "no name, b")]));
         let trailers = fields(&[("x-sum", "3"), ("host", "x"), ("c", "d"), ("b", "e")]);
         assert_eq!(chunks.end(Some(&trailers)), "0\r\nx-sum: 3\r\nb: e\r\n\r\n");
         assert_eq!(chunks.end(None), "0\r\n\r\n");
-        assert_eq!(Chunks::around(&[0; 31]), ("1f\r\n".into(), "\r\n".into()));
+        assert_eq!(ChunkEncoder::around(&[0; 31]), ("1f\r\n".into(), "\r\n".into()));
     }
 }

@@ -14,7 +14,7 @@ use crate::limit::Rate;
 
 /// What one connection saw. Times are since the run began.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Seen {
+pub struct ConnectionTrace {
     /// Bytes of content, as they came.
     pub timeline: Timeline,
     /// When the first request was sent; `None` if it came to none.
@@ -33,18 +33,18 @@ pub struct Seen {
 
 /// What the connections to one URL saw.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Probed {
+pub struct TargetTraces {
     /// The URL.
     pub target: Target,
     /// Each connection.
-    pub connections: Vec<Seen>,
+    pub connections: Vec<ConnectionTrace>,
 }
 
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
     /// One URL, or two that were asked at the same time.
-    pub probed: Vec<Probed>,
+    pub probed: Vec<TargetTraces>,
     /// How long it took, from the first request.
     pub lasted: Duration,
     /// Whether it was cut short from outside.
@@ -135,11 +135,11 @@ impl Outcome {
         Report { summaries, comparison, misses }
     }
 
-    fn summary(&self, probed: &Probed) -> Summary {
+    fn summary(&self, probed: &TargetTraces) -> Summary {
         let connections: Vec<Measures> = probed.connections.iter().map(|seen| self.measures(seen)).collect();
         let timeline = Timeline::sum(probed.connections.iter().map(|seen| &seen.timeline));
         let whole = probed.connections.iter().all(|seen| seen.end == End::Whole);
-        let all = Seen {
+        let all = ConnectionTrace {
             timeline,
             asked: probed.connections.iter().filter_map(|seen| seen.asked).min(),
             answered: probed.connections.iter().filter_map(|seen| seen.answered).min(),
@@ -160,7 +160,7 @@ impl Outcome {
         Summary { connections, together, timeline: all.timeline, jain }
     }
 
-    fn measures(&self, seen: &Seen) -> Measures {
+    fn measures(&self, seen: &ConnectionTrace) -> Measures {
         let chunks = Chunks::of(&seen.timeline);
         let asked = seen.asked.unwrap_or_default();
         let until = match seen.end {

@@ -5,22 +5,22 @@ fn ms(millis: u64) -> Duration {
 }
 
 /// A connection that was asked at 0, answered at 1 ms, and had these arrivals.
-fn seen(arrivals: impl IntoIterator<Item = (u64, u64)>, end: End) -> Seen {
+fn seen(arrivals: impl IntoIterator<Item = (u64, u64)>, end: End) -> ConnectionTrace {
     let mut timeline = Timeline::new(10_000);
     for (millis, bytes) in arrivals {
         timeline.record(ms(millis), bytes);
     }
     let (asked, answered) = (Some(Duration::ZERO), Some(ms(1)));
-    Seen { timeline, asked, answered, responses: 0, dials: 1, end, failure: None }
+    ConnectionTrace { timeline, asked, answered, responses: 0, dials: 1, end, failure: None }
 }
 
-fn grid(bytes: u64) -> Seen {
+fn grid(bytes: u64) -> ConnectionTrace {
     seen((0..50).map(|n| (2 + n * 200, bytes)), End::At(ms(10_000)))
 }
 
-fn outcome(probed: Vec<Vec<Seen>>) -> Outcome {
+fn outcome(probed: Vec<Vec<ConnectionTrace>>) -> Outcome {
     let target: Target = "http://h/x".parse().unwrap();
-    let probed = probed.into_iter().map(|connections| Probed { target: target.clone(), connections });
+    let probed = probed.into_iter().map(|connections| TargetTraces { target: target.clone(), connections });
     Outcome { probed: probed.collect(), lasted: ms(10_000), interrupted: false }
 }
 

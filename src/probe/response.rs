@@ -30,7 +30,7 @@ pub struct Response {
 
 /// What some bytes were.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct Consumed {
     /// Of how many bytes this response consists.
     pub used: usize,
     /// How many of them were content.
@@ -78,8 +78,8 @@ impl Response {
     ///
     /// # Errors
     /// The head is none, is larger than 64 KiB, or its status is not a success; the framing is broken.
-    pub fn take(&mut self, input: &[u8]) -> Result<Taken, ResponseError> {
-        let mut taken = Taken::default();
+    pub fn take(&mut self, input: &[u8]) -> Result<Consumed, ResponseError> {
+        let mut taken = Consumed::default();
         while taken.used < input.len() && !self.is_whole() {
             let rest = &input[taken.used..];
             match &mut self.framing {

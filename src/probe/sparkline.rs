@@ -10,7 +10,7 @@ const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']
 
 /// Bytes in equal parts of a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parts {
+pub struct Bins {
     /// How long a part is.
     pub part: Duration,
     /// When the first one begins: a little before the first byte, so that chunks that come at the length of a
@@ -22,10 +22,10 @@ pub struct Parts {
 
 /// The time from the first byte to `until` in parts of a round length, `most` of them, or up to four more.
 ///
-/// Parts are no shorter than `grain`: where there are chunks, parts shorter than their interval would show a
+/// Bins are no shorter than `grain`: where there are chunks, parts shorter than their interval would show a
 /// comb and not the pace. At the end of a response (`whole`) the last part may be less than full; otherwise
 /// only those are given that the time fills.
-pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, grain: Duration) -> Parts {
+pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, grain: Duration) -> Bins {
     let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
     let first = timeline.first().unwrap_or_default();
     let span = until.saturating_sub(first).max(Duration::from_millis(1));
@@ -43,10 +43,10 @@ pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, gra
             *sum = sum.saturating_add(arrival.bytes);
         }
     }
-    Parts { part, from, bytes }
+    Bins { part, from, bytes }
 }
 
-impl Parts {
+impl Bins {
     /// Bytes in the fullest part.
     pub fn most(&self) -> u64 {
         self.bytes.iter().copied().max().unwrap_or(0)

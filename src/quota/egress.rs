@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::QuotaSource;
-use super::client::{Allocation, Dial, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share};
+use super::client::{
+    Allocation, Connector, QuotaClient, QuotaClientSettings, QuotaMetrics, ResourceUse, Share,
+};
 use super::limit::{MICRO, Unit};
 use crate::budget::Node;
 use crate::clock::{Clock, Sleep};
@@ -41,19 +43,19 @@ impl Egress {
     /// # Errors
     /// A token or certificate cannot be read.
     pub fn bind(source: &QuotaSource, node: Node) -> Result<Self, EgressError> {
-        let mut dial = Dial::new(source.server.clone());
+        let mut connector = Connector::new(source.server.clone());
         let token = source.token_file.as_deref().map(Token::from_file).transpose();
-        dial.token = token.map_err(|error| EgressError(error.to_string()))?;
+        connector.token = token.map_err(|error| EgressError(error.to_string()))?;
         let identity = source.tls_identity.clone().map(|(certificate, key)| Identity { certificate, key });
         let tls = source.tls_ca.as_deref().map(|authorities| ClientTls::new(authorities, identity.as_ref()));
-        dial.tls = tls.transpose().map_err(|error| EgressError(error.to_string()))?;
+        connector.tls = tls.transpose().map_err(|error| EgressError(error.to_string()))?;
         let mut resource = ResourceUse::new(source.resource.clone());
         resource.unit = Some(Unit::Bytes);
         resource.safe_share_micros =
             source.safe_share.map(|rate| rate.bytes_per_second().saturating_mul(MICRO));
         let mut settings =
             QuotaClientSettings::new(source.server.clone(), source.client.clone()).using(resource);
-        settings.dial = dial;
+        settings.connector = connector;
         let client = QuotaClient::start(settings).map_err(|error| EgressError(error.to_string()))?;
         let share = client
             .allocation(source.resource.as_str())

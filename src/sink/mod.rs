@@ -10,14 +10,15 @@
 //! bytes of a response would corrupt it.
 
 mod backlog;
+mod charge;
 mod counts;
 mod held;
 mod quiet;
 mod settings;
+mod stall;
 mod state;
 mod stopwatch;
 mod tokens;
-mod watch;
 mod wire;
 
 use std::future::Future;
@@ -33,15 +34,16 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, Limit};
 use crate::rt::Socket;
 
+pub use charge::Charge;
 pub use counts::SinkCounts;
-pub use held::{Charge, HeldAs, HeldBytes};
+pub use held::{HeldAs, HeldBytes};
 pub use settings::{MAX_BUFFER, MAX_IN_KERNEL, OnFull, SinkSettings};
 pub use state::{GivenUp, SinkState};
 pub use wire::Wire;
 
 use backlog::Backlog;
+use stall::{StallDetector, Verdict};
 use tokens::Tokens;
-use watch::{Patience, Watch};
 
 /// Pieces of one vectored write that are passed on; the rest waits for the next write.
 const MAX_PIECES: usize = 16;
@@ -59,7 +61,7 @@ pub struct Sink<W: Wire = Socket> {
     prefix: Bytes,
     settings: Arc<SinkSettings>,
     backlog: Backlog,
-    watch: Watch,
+    stall: StallDetector,
     tokens: Tokens,
     /// When there will be the tokens that a write waits for, or they are looked at again.
     tokens_due: Option<Instant>,
@@ -78,7 +80,7 @@ impl<W: Wire> Sink<W> {
             wire,
             prefix: Bytes::new(),
             backlog: Backlog::new(settings.buffer),
-            watch: Watch::default(),
+            stall: StallDetector::default(),
             tokens: Tokens::new(settings.limit(), now),
             tokens_due: None,
             patience_ends: None,
@@ -114,7 +116,7 @@ impl<W: Wire> Sink<W> {
         let now = self.alarm.clock().now();
         self.state.note_offered(now);
         if !self.backlog.is_empty() && self.poll_drain(cx, now)?.is_pending() && self.backlog.room() == 0 {
-            self.watch.full(now);
+            self.stall.full(now);
             return self.poll_patience(cx, now, offered);
         }
         let most = if self.backlog.is_empty() { offered } else { offered.min(self.backlog.room()) };
@@ -146,14 +148,14 @@ impl<W: Wire> Sink<W> {
         match self.tokens.take(now, most) {
             Ok(covered) => {
                 if self.tokens_due.take().is_some() {
-                    self.state.note_tokens_there(now);
+                    self.state.note_tokens_ready(now);
                 }
                 Poll::Ready(covered)
             }
             Err(due) => {
                 // The limit may be changed meanwhile.
                 self.tokens_due = Some(due.min(now + INTERVAL));
-                self.state.note_short_of_tokens(now, due);
+                self.state.note_tokens_short(now, due);
                 self.set_alarm(cx);
                 Poll::Pending
             }
@@ -169,7 +171,7 @@ impl<W: Wire> Sink<W> {
                     self.state.note_written(n, now);
                     self.state.note_buffered(self.backlog.len(), self.backlog.len() - n);
                     self.backlog.advance(n);
-                    self.watch.took(n as u64, now);
+                    self.stall.took(n as u64, now);
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Pending => {
@@ -178,16 +180,16 @@ impl<W: Wire> Sink<W> {
                 }
             }
         }
-        self.watch.drained();
+        self.stall.drained();
         self.patience_ends = None;
-        self.state.note_let_go(now);
+        self.state.note_reader_done(now);
         Poll::Ready(Ok(()))
     }
 
     fn note_refused(&mut self, now: Instant) {
         self.state.note_would_block();
-        self.state.note_held_back(now);
-        self.watch.refused(now);
+        self.state.note_reader_behind(now);
+        self.stall.refused(now);
     }
 
     /// Waits for the reader as long as the settings say. `offered` bytes more would be given.
@@ -197,18 +199,18 @@ impl<W: Wire> Sink<W> {
         now: Instant,
         offered: usize,
     ) -> Poll<io::Result<T>> {
-        let why = match self.watch.judge(&self.settings, now) {
-            Patience::Until(until) => {
+        let why = match self.stall.judge(&self.settings, now) {
+            Verdict::Until(until) => {
                 self.patience_ends = until;
                 self.set_alarm(cx);
                 return Poll::Pending;
             }
-            Patience::Overflowed => GivenUp::Overflowed,
-            Patience::Stalled => GivenUp::Stalled,
+            Verdict::Overflowed => GivenUp::Overflowed,
+            Verdict::Stalled => GivenUp::Stalled,
         };
         // Whoever asks again after the error, to flush or to shut down, hears the same and counts no more.
         if self.state.given_up().is_none() {
-            self.state.note_let_go(now);
+            self.state.note_reader_done(now);
             self.state.note_given_up(why, self.backlog.len(), offered);
             self.state.abort();
         }
@@ -365,8 +367,8 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
 impl<W: Wire> Drop for Sink<W> {
     fn drop(&mut self) {
         let now = self.alarm.clock().now();
-        self.state.note_tokens_there(now);
-        self.state.note_let_go(now);
+        self.state.note_tokens_ready(now);
+        self.state.note_reader_done(now);
         self.state.note_buffered(self.backlog.len(), 0);
         self.state.note_waiting(0);
         // What has not gone on is missing, or not even here yet: the end must not look clean.

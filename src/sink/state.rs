@@ -280,24 +280,24 @@ impl SinkState {
     }
 
     /// Tokens are waited for, from now on or still; there will be enough when they are `due`.
-    pub(super) fn note_short_of_tokens(&self, now: Instant, due: Instant) {
+    pub(super) fn note_tokens_short(&self, now: Instant, due: Instant) {
         self.tokens_due.store(due.as_nanos().max(1), Ordering::Relaxed);
         self.book(|counts| &counts.token_wait, self.tokens.lap(now));
     }
 
     /// There are tokens, or nobody wants any.
-    pub(super) fn note_tokens_there(&self, now: Instant) {
+    pub(super) fn note_tokens_ready(&self, now: Instant) {
         self.tokens_due.store(0, Ordering::Relaxed);
         self.book(|counts| &counts.token_wait, self.tokens.stop(now));
     }
 
     /// The reader is waited for, from now on or still.
-    pub(super) fn note_held_back(&self, now: Instant) {
+    pub(super) fn note_reader_behind(&self, now: Instant) {
         self.book(|counts| &counts.reader_wait, self.reader.lap(now));
     }
 
     /// The reader took everything, or is waited for no more.
-    pub(super) fn note_let_go(&self, now: Instant) {
+    pub(super) fn note_reader_done(&self, now: Instant) {
         self.book(|counts| &counts.reader_wait, self.reader.stop(now));
     }
 

@@ -8,7 +8,7 @@ use futures_lite::future;
 use futures_lite::io::AsyncReadExt;
 
 use super::record::{Direction, Record};
-use super::sending::{Fault, Sending};
+use super::send_body::{Fault, SendBody};
 use super::shared_conn::{ResetGuard, SharedConn};
 use super::tail::Tail;
 use crate::body::PacedBody;
@@ -39,7 +39,7 @@ pub(super) async fn serve(
     let body =
         PacedBody::with_files(tail, chain, Arc::clone(record.clock()), FileReader::new()).with_gate(gate);
     let direction = Direction { record: Arc::clone(record), down: true };
-    let sending = Sending::new(body, client.clone(), Some(state), direction);
+    let sending = SendBody::new(body, client.clone(), Some(state), direction);
     let closed = AtomicBool::new(false);
     // Notices that a client has left, also while the file does not grow. One that closed only its sending half is
     // still sent the file.

@@ -6,7 +6,7 @@
 mod file;
 mod record;
 mod relay;
-mod sending;
+mod send_body;
 mod shared_conn;
 mod tail;
 mod watch;
@@ -15,10 +15,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use event_listener::Event;
 use futures_lite::future;
 
 use crate::budget::{ClientKey, Clients, Gate, Node};
@@ -29,8 +27,9 @@ use crate::rt::{self, Connect, Socket};
 use crate::sink::Sink;
 
 pub(crate) use record::Record;
+pub(crate) use tail::Drain;
 
-use sending::Fault;
+use send_body::Fault;
 use tail::Tail;
 use watch::Watch;
 
@@ -271,31 +270,6 @@ impl fmt::Display for StreamError {
             Self::Source(text) => f.write_str(text),
             Self::Client(error) => error.fmt(f),
             Self::Idle => f.write_str("nothing moved for idle_timeout"),
-        }
-    }
-}
-
-/// Tells endless streams that the server is shutting down.
-#[derive(Default)]
-pub(crate) struct Drain {
-    begun: AtomicBool,
-    event: Event,
-}
-
-impl Drain {
-    pub(crate) fn begin(&self) {
-        self.begun.store(true, Ordering::SeqCst);
-        self.event.notify(usize::MAX);
-    }
-
-    fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::SeqCst)
-    }
-
-    async fn begun(&self) {
-        let listener = self.event.listen();
-        if !self.has_begun() {
-            listener.await;
         }
     }
 }

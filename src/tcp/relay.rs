@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_lite::future;
 
 use super::record::{Direction, Record};
-use super::sending::{Fault, Sending};
+use super::send_body::{Fault, SendBody};
 use super::shared_conn::{ResetGuard, SharedConn};
 use crate::body::PacedBody;
 use crate::budget::Gate;
@@ -34,14 +34,14 @@ pub(super) async fn relay(
     let (client, upstream) = (SharedConn::new(sink), SharedConn::new(upstream));
     let mut reset_guard = ResetGuard::new(Arc::clone(&state), &client, record);
     reset_guard.and(&upstream);
-    let down = Sending::new(
+    let down = SendBody::new(
         PacedBody::new(ReadGenerator::new(upstream.clone()), down, Arc::clone(record.clock()))
             .with_gate(gate),
         client.clone(),
         Some(state),
         Direction { record: Arc::clone(record), down: true },
     );
-    let up = Sending::new(
+    let up = SendBody::new(
         PacedBody::new(ReadGenerator::new(client), up, Arc::clone(record.clock())),
         upstream,
         None,

@@ -6,11 +6,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
+use event_listener::Event;
 use futures_lite::future;
 
-use super::Drain;
 use super::watch::{FileId, Follower, id};
 use crate::body::ReadFile;
 use crate::brigade::{Brigade, Bucket, FileSlice, SourceError};
@@ -21,6 +22,31 @@ use crate::rt::{self, FileReader};
 /// The most of a followed file that is read at a time. What is read of it is held until it may leave, so
 /// that a file cut short in between does no harm.
 const PIECE: u64 = 16 * 1024;
+
+/// Tells the streams of followed files that the server drains: they end at the end of what is there.
+#[derive(Default)]
+pub(crate) struct Drain {
+    begun: AtomicBool,
+    event: Event,
+}
+
+impl Drain {
+    pub(crate) fn begin(&self) {
+        self.begun.store(true, Ordering::SeqCst);
+        self.event.notify(usize::MAX);
+    }
+
+    fn has_begun(&self) -> bool {
+        self.begun.load(Ordering::SeqCst)
+    }
+
+    async fn begun(&self) {
+        let listener = self.event.listen();
+        if !self.has_begun() {
+            listener.await;
+        }
+    }
+}
 
 /// The bytes of a file from its start.
 ///

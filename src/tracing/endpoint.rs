@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use super::TracingError;
-use super::TracingSettings;
 use crate::address::{HttpUrl, UrlError};
 use crate::excerpt::excerpt;
 
@@ -66,12 +64,24 @@ impl fmt::Display for CollectorUrl {
     }
 }
 
-/// The URL that spans are posted to. `variable` reads the environment.
+/// Why spans cannot be exported with these settings. Says what to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TracingError(pub(super) String);
+
+impl fmt::Display for TracingError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for TracingError {}
+
+/// The URL that spans are posted to: the one set, else the environment's, which `variable` reads, else the default.
 pub(super) fn of(
-    settings: &TracingSettings,
+    set: Option<&CollectorUrl>,
     variable: impl Fn(&str) -> Option<String>,
 ) -> Result<String, TracingError> {
-    if let Some(url) = &settings.otlp {
+    if let Some(url) = set {
         return Ok(url.for_traces());
     }
     let given = |name: &str| variable(name).filter(|text| !text.is_empty());
@@ -92,8 +102,8 @@ mod tests {
 
     #[test]
     fn the_setting_goes_before_the_environment_and_that_before_the_default() {
-        let set = |url: &str| TracingSettings { otlp: Some(url.parse().unwrap()), ..Default::default() };
-        let unset = TracingSettings::default();
+        let set = |url: &str| Some(url.parse::<CollectorUrl>().unwrap());
+        let unset = None;
         for (settings, all, traces, expected) in [
             (&set("http://a:1"), "http://b:2", "http://c:3", Ok("http://a:1/v1/traces")),
             (&set("http://a:1/x/"), "", "", Ok("http://a:1/x/v1/traces")),
@@ -103,7 +113,8 @@ mod tests {
             (&unset, "grpc://b", "", Err("OTEL_EXPORTER_OTLP_ENDPOINT: \"grpc://b\" is not a collector")),
             (&unset, "", "b:1", Err("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT: \"b:1\" is not a collector")),
         ] {
-            let found = of(settings, |name| Some(if name == OF_ALL { all } else { traces }.to_owned()));
+            let found =
+                of(settings.as_ref(), |name| Some(if name == OF_ALL { all } else { traces }.to_owned()));
             match (found, expected) {
                 (Ok(found), Ok(expected)) => assert_eq!(found, expected),
                 (Err(found), Err(expected)) => assert!(found.to_string().starts_with(expected), "{found}"),

@@ -30,7 +30,7 @@ use self::queue::Queue;
 use crate::clock::Clock;
 use crate::rt::{self, SplitMix64};
 
-pub use self::endpoint::CollectorUrl;
+pub use self::endpoint::{CollectorUrl, TracingError};
 pub(crate) use self::queue::Place;
 pub use self::queue::TracingCounts;
 pub use self::record::{Origin, Outcome, Record};
@@ -45,10 +45,6 @@ pub struct Tracer {
     started: Once,
 }
 
-/// Why spans cannot be exported with these settings. Says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TracingError(String);
-
 impl Tracer {
     /// Creates a tracer for `settings` and the environment. `clock` is the clock of records' instants. The exporting thread
     /// starts with the first record.
@@ -56,7 +52,7 @@ impl Tracer {
     /// # Errors
     /// The environment names no usable collector.
     pub fn new(settings: &TracingSettings, clock: Arc<dyn Clock>) -> Result<Self, TracingError> {
-        let endpoint = endpoint::of(settings, |name| std::env::var(name).ok())?;
+        let endpoint = endpoint::of(settings.otlp.as_ref(), |name| std::env::var(name).ok())?;
         let exporter = Exporter::new(&endpoint, settings.service.as_deref())?;
         let exporting = Exporting::new(exporter, endpoint.clone(), clock);
         Ok(Self::of(settings.queue, endpoint, Some(exporting)))
@@ -153,14 +149,6 @@ impl fmt::Debug for Tracer {
         f.debug_struct("Tracer").field("counts", self.counts()).finish_non_exhaustive()
     }
 }
-
-impl fmt::Display for TracingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for TracingError {}
 
 /// A span id: never 0, which is invalid.
 fn span_id(rng: &SplitMix64) -> u64 {

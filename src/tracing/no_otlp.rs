@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 
-use super::TracingError;
+use super::endpoint::TracingError;
 use super::record::Record;
 use crate::clock::Clock;
 

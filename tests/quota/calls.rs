@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sluicegate::quota::client::Dial;
+use sluicegate::quota::client::Connector;
 use sluicegate::quota::server::{QuotaServer, QuotaServerError};
 use sluicegate::quota::wire::{self, Unit};
 use sluicegate::rt::{self, Listener};
@@ -241,12 +241,12 @@ fn a_token_is_asked_for_and_off_loopback_there_must_be_one() {
     rt::block_on(async {
         let mut calls = served.calls().await;
         assert_eq!(refusal(register(&mut calls, "a").await), (Code::Unauthenticated, "NO_TOKEN".into()));
-        let mut dial = Dial::new(served.endpoint());
-        dial.token = Some(Token::new("0123456789abcdef0123456789abcdeg").unwrap());
-        let mut wrong = dial.connect().await.unwrap();
+        let mut connector = Connector::new(served.endpoint());
+        connector.token = Some(Token::new("0123456789abcdef0123456789abcdeg").unwrap());
+        let mut wrong = connector.connect().await.unwrap();
         assert_eq!(refusal(register(&mut wrong, "a").await), (Code::Unauthenticated, "NO_TOKEN".into()));
-        dial.token = Some(token.clone());
-        register(&mut dial.connect().await.unwrap(), "a").await.unwrap();
+        connector.token = Some(token.clone());
+        register(&mut connector.connect().await.unwrap(), "a").await.unwrap();
     });
 }
 
@@ -273,10 +273,10 @@ fn silent_connections_and_callers_without_the_token_keep_nobody_out() {
     settings.token = Some(token.clone());
     settings.max_connections = 3;
     let served = Served::new(settings);
-    let mut dial = Dial::new(served.endpoint());
-    dial.token = Some(token);
+    let mut connector = Connector::new(served.endpoint());
+    connector.token = Some(token);
     rt::block_on(async {
-        let mut client = dial.connect().await.unwrap();
+        let mut client = connector.connect().await.unwrap();
         register(&mut client, "a").await.unwrap();
         let watch = wire::WatchAllocationsRequest::default();
         let mut changes = client.watch_allocations(watch.clone()).await.unwrap().into_inner();
@@ -289,14 +289,14 @@ fn silent_connections_and_callers_without_the_token_keep_nobody_out() {
             if let Err(refused) = register(&mut stranger, "b").await {
                 assert_ne!(refused.code(), Code::Ok);
             }
-            register(&mut dial.connect().await.unwrap(), &format!("c{round}")).await.unwrap();
+            register(&mut connector.connect().await.unwrap(), &format!("c{round}")).await.unwrap();
         }
         beat(&mut client, "a", &["api"]).await.unwrap();
         assert!(changes.message().await.unwrap().is_some(), "the stream goes on");
         // Who is being served with the token is never given up: a fourth is closed unheard.
         let mut more = Vec::new();
         for _ in 0..2 {
-            let mut calls = dial.connect().await.unwrap();
+            let mut calls = connector.connect().await.unwrap();
             let stream = calls.watch_allocations(watch.clone()).await.unwrap().into_inner();
             more.push((calls, stream));
         }

@@ -5,7 +5,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sluicegate::quota::Endpoint;
-use sluicegate::quota::client::{Calls, Dial};
+use sluicegate::quota::client::{Calls, Connector};
 use sluicegate::quota::server::{QuotaServer, QuotaServerHandle, QuotaServerSettings};
 use sluicegate::quota::wire;
 use sluicegate::rt::{self, Listener};
@@ -48,7 +48,7 @@ impl Served {
     }
 
     pub async fn calls(&self) -> Calls {
-        Dial::new(self.endpoint()).connect().await.unwrap()
+        Connector::new(self.endpoint()).connect().await.unwrap()
     }
 
     /// Waits for its end.

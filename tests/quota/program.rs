@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStdout, Command, Output, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use sluicegate::quota::client::Dial;
+use sluicegate::quota::client::Connector;
 use sluicegate::rt;
 
 use crate::fixture::{beat, register};
@@ -81,7 +81,7 @@ fn limits_are_listed_set_and_deleted_and_clients_shown() {
     assert_eq!(program.says(&["clients"]), "there are no clients\n");
 
     rt::block_on(async {
-        let mut calls = Dial::new(program.url.parse().unwrap()).connect().await.unwrap();
+        let mut calls = Connector::new(program.url.parse().unwrap()).connect().await.unwrap();
         for client in ["web-1", "web-2"] {
             register(&mut calls, client).await.unwrap();
             beat(&mut calls, client, &["egress"]).await.unwrap();
@@ -124,7 +124,7 @@ fn a_watch_prints_shares_as_they_change() {
         command(&["watch", "api", "--server", &program.url]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
     rt::block_on(async {
-        let mut calls = Dial::new(program.url.parse().unwrap()).connect().await.unwrap();
+        let mut calls = Connector::new(program.url.parse().unwrap()).connect().await.unwrap();
         register(&mut calls, "a").await.unwrap();
         beat(&mut calls, "a", &["api"]).await.unwrap();
         let first = lines.next().unwrap().unwrap();

@@ -70,7 +70,7 @@ impl fmt::Display for Name {
 
 /// The representation of a limit.
 #[derive(Serialize)]
-pub(super) struct Told {
+pub(super) struct LimitReport {
     href: String,
     /// What it limits, by the names of `held_by`.
     kind: &'static str,
@@ -91,12 +91,12 @@ pub(super) struct Told {
 struct List {
     /// What identifies a client.
     client_key: String,
-    limits: Vec<Told>,
+    limits: Vec<LimitReport>,
 }
 
 #[derive(Serialize)]
 struct Page {
-    limits: Vec<Told>,
+    limits: Vec<LimitReport>,
     next: Option<String>,
 }
 
@@ -119,7 +119,7 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 
 /// All limits except those of single clients.
 pub(super) fn list(server: &Handle) -> Response<Content> {
-    let mut limits: Vec<Told> =
+    let mut limits: Vec<LimitReport> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
     for route in crate::admin::routes(server) {
         for part in Part::ALL {
@@ -232,7 +232,7 @@ fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Probl
     Ok(())
 }
 
-fn told(server: &Handle, name: &Name) -> Option<Told> {
+fn told(server: &Handle, name: &Name) -> Option<LimitReport> {
     let budgets = server.budgets();
     Some(match name {
         Name::Server => of_node(name, "server", budgets.server()),
@@ -241,7 +241,7 @@ fn told(server: &Handle, name: &Name) -> Option<Told> {
         Name::Own(key) => {
             let (own, passed) = budgets.clients().lookup(key);
             let told = of(name, "client", own.unwrap_or_else(|| budgets.clients().budget()));
-            Told {
+            LimitReport {
                 client: Some(key.to_string()),
                 own: Some(own.is_some()),
                 ..told.counting(passed.unwrap_or_default())
@@ -251,30 +251,30 @@ fn told(server: &Handle, name: &Name) -> Option<Told> {
     })
 }
 
-fn of_route(route: &Route, part: Part) -> Told {
+fn of_route(route: &Route, part: Part) -> LimitReport {
     let name = Name::Route(route.path().to_owned(), part);
     let told = match part {
         Part::Response => of_limit(&name, "pace", route.limit()),
         Part::Total => of_node(&name, "route", route.clients().above()),
         Part::Client => of_clients(&name, "route_client", route.clients()),
     };
-    Told { route: Some(route.path().to_owned()), ..told }
+    LimitReport { route: Some(route.path().to_owned()), ..told }
 }
 
-fn of_node(name: &Name, kind: &'static str, node: &Node) -> Told {
+fn of_node(name: &Name, kind: &'static str, node: &Node) -> LimitReport {
     of(name, kind, node.budget()).counting(node.passed())
 }
 
-fn of_clients(name: &Name, kind: &'static str, clients: &Clients) -> Told {
+fn of_clients(name: &Name, kind: &'static str, clients: &Clients) -> LimitReport {
     of(name, kind, clients.budget()).counting(clients.above().passed_below())
 }
 
-fn of_limit(name: &Name, kind: &'static str, limit: &Limit) -> Told {
-    Told { over: limit.over(), ..of(name, kind, limit.budget()) }
+fn of_limit(name: &Name, kind: &'static str, limit: &Limit) -> LimitReport {
+    LimitReport { over: limit.over(), ..of(name, kind, limit.budget()) }
 }
 
-fn of(name: &Name, kind: &'static str, budget: Budget) -> Told {
-    Told {
+fn of(name: &Name, kind: &'static str, budget: Budget) -> LimitReport {
+    LimitReport {
         href: name.to_string(),
         kind,
         route: None,
@@ -290,7 +290,7 @@ fn of(name: &Name, kind: &'static str, budget: Budget) -> Told {
     }
 }
 
-impl Told {
+impl LimitReport {
     fn counting(self, passed: Passed) -> Self {
         Self { bytes: Some(passed.bytes), waits: Some(passed.waits), over: passed.over, ..self }
     }

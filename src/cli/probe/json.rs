@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 use sluicegate::probe::compare::Comparison;
-use sluicegate::probe::report::{Goal, Measures, Outcome, Report, Seen, Summary, error};
+use sluicegate::probe::report::{ConnectionTrace, Goal, Measures, Outcome, Report, Summary, error};
 use sluicegate::probe::timeline::Timeline;
 
 #[derive(Serialize)]
@@ -129,7 +129,7 @@ pub(super) fn document(outcome: &Outcome, report: &Report, goal: &Goal, asked: D
     text
 }
 
-fn url(url: String, seen: &[Seen], summary: &Summary, goal: &Goal) -> Url {
+fn url(url: String, seen: &[ConnectionTrace], summary: &Summary, goal: &Goal) -> Url {
     let each = seen.iter().zip(&summary.connections).map(|(seen, measures)| One {
         figures: figures(measures, goal, !goal.shared),
         responses: seen.responses,

@@ -7,7 +7,7 @@ use sluicegate::limit::Rate;
 use sluicegate::probe::chunks::{grouped, pause};
 use sluicegate::probe::compare::Comparison;
 use sluicegate::probe::pace::End;
-use sluicegate::probe::report::{Goal, Measures, Outcome, Probed, Report, Summary, error};
+use sluicegate::probe::report::{Goal, Measures, Outcome, Report, Summary, TargetTraces, error};
 use sluicegate::probe::sparkline::parts;
 
 use crate::cli::table::{Align, Table, size};
@@ -49,7 +49,7 @@ pub(super) fn text(outcome: &Outcome, report: &Report, goal: &Goal, columns: usi
 fn one_url(
     text: &mut String,
     outcome: &Outcome,
-    probed: &Probed,
+    probed: &TargetTraces,
     summary: &Summary,
     goal: &Goal,
     columns: usize,
@@ -122,7 +122,7 @@ fn rate(measures: &Measures, wished: Option<Rate>) -> String {
     told
 }
 
-fn came(measures: &Measures, probed: &Probed) -> String {
+fn came(measures: &Measures, probed: &TargetTraces) -> String {
     let responses: u64 = probed.connections.iter().map(|seen| seen.responses).sum();
     let dials: u64 = probed.connections.iter().map(|seen| seen.dials).sum();
     let mut told = format!("{} bytes in {:.3} s", grouped(measures.bytes), measures.lasted.as_secs_f64());
@@ -137,7 +137,7 @@ fn came(measures: &Measures, probed: &Probed) -> String {
     told
 }
 
-fn bars(text: &mut String, outcome: &Outcome, probed: &Probed, summary: &Summary, columns: usize) {
+fn bars(text: &mut String, outcome: &Outcome, probed: &TargetTraces, summary: &Summary, columns: usize) {
     let whole = probed.connections.iter().all(|seen| seen.end == End::Whole);
     let until = if whole { summary.timeline.last().unwrap_or_default() } else { outcome.lasted };
     let width = columns.saturating_sub(6).clamp(10, 120);

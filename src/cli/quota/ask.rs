@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 use sluicegate::clock::Sleep;
-use sluicegate::quota::client::{Calls, Dial};
+use sluicegate::quota::client::{Calls, Connector};
 use sluicegate::quota::wire;
 use sluicegate::quota::{NamedLimit, Unit};
 use sluicegate::rt;
@@ -95,9 +95,9 @@ pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
 }
 
 pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
-    let dial = dial(typed.asking())?;
+    let connector = connector(typed.asking())?;
     rt::block_on(async {
-        let mut calls = connect(&dial).await?;
+        let mut calls = connect(&connector).await?;
         let message = wire::WatchAllocationsRequest {
             resource_id: typed.resource.clone().unwrap_or_default(),
             ..Default::default()
@@ -116,9 +116,9 @@ fn asking(
     typed: Asking<'_>,
     ask: impl AsyncFnOnce(&mut Calls) -> Result<String, Status>,
 ) -> Result<(), CliError> {
-    let dial = dial(typed)?;
+    let connector = connector(typed)?;
     let text = rt::block_on(async {
-        let mut calls = connect(&dial).await?;
+        let mut calls = connect(&connector).await?;
         let late = async {
             Sleep::lasting(rt::clock(), TIMEOUT).await;
             Err(Status::deadline_exceeded("it does not answer in time"))
@@ -128,13 +128,13 @@ fn asking(
     print(&text)
 }
 
-fn dial(typed: Asking<'_>) -> Result<Dial, CliError> {
+fn connector(typed: Asking<'_>) -> Result<Connector, CliError> {
     let default = format!("http://{DEFAULT_ADDRESS}");
     let endpoint = typed.server.unwrap_or(&default).parse().map_err(|error| bad("server", &error))?;
-    let mut dial = Dial::new(endpoint);
-    dial.token = token(typed.token_file)?;
+    let mut connector = Connector::new(endpoint);
+    connector.token = token(typed.token_file)?;
     let identity = identity(typed.tls_cert, typed.tls_key)?;
-    dial.tls = match typed.tls_ca {
+    connector.tls = match typed.tls_ca {
         Some(authorities) => {
             let tls = ClientTls::new(Path::new(authorities), identity.as_ref());
             Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
@@ -142,18 +142,18 @@ fn dial(typed: Asking<'_>) -> Result<Dial, CliError> {
         None if identity.is_some() => {
             return Err(CliError::Usage("--tls-cert needs --tls-ca beside it".to_owned()));
         }
-        None if dial.endpoint.is_tls() => {
+        None if connector.endpoint.is_tls() => {
             return Err(CliError::Usage("an https server needs --tls-ca".to_owned()));
         }
         None => None,
     };
-    Ok(dial)
+    Ok(connector)
 }
 
-async fn connect(dial: &Dial) -> Result<Calls, CliError> {
+async fn connect(connector: &Connector) -> Result<Calls, CliError> {
     let failed =
-        |error| CliError::Failed(format!("cannot reach the quota server {}: {error}", dial.endpoint));
-    dial.connect().await.map_err(failed)
+        |error| CliError::Failed(format!("cannot reach the quota server {}: {error}", connector.endpoint));
+    connector.connect().await.map_err(failed)
 }
 
 fn refused(status: &Status) -> CliError {

@@ -25,9 +25,10 @@ use http::{Method, Request, Response, StatusCode};
 
 use self::origin::Origins;
 use self::publish::Publishers;
+use super::channel::ConnectionInfo;
 use super::event::{StreamName, is_id};
 use super::hub::Hub;
-use super::source::{self, PollRequest, Subscribing, Subscription, Wire};
+use super::source::{self, PollRequest, Subscribing, Subscription};
 use super::stream::{After, SubscribeRequest};
 use crate::clock::Clock;
 use crate::events::{EventSettings, Suspend};
@@ -146,7 +147,7 @@ impl Events {
         settings: &EventSettings,
     ) -> Result<Response<Content>, Problem> {
         let query = Query::parse(request.uri())?;
-        let wire = Wire {
+        let info = ConnectionInfo {
             peer: visitor.client.peer.addr(),
             depth: if request.version() >= http::Version::HTTP_2 { 2 } else { 1 },
             sink: Arc::clone(visitor.sink),
@@ -158,7 +159,7 @@ impl Events {
             window: query.number_up_to("window", 1, u32::MAX.into())?.map(|window| window as usize),
             path: request.uri().path().to_owned(),
         };
-        match Subscription::begin(&self.hub, name, visit, Some(wire)).map_err(Problem::of_hub)? {
+        match Subscription::begin(&self.hub, name, visit, Some(info)).map_err(Problem::of_hub)? {
             Subscribing::Stream(stream) => Ok(answer::stream(Content::Stream(stream))),
             Subscribing::Suspended(_) if settings.suspend == Suspend::TooManyRequests => {
                 Err(Problem::suspended(settings.suspend_retry))

@@ -13,30 +13,20 @@ use slab::Slab;
 use self::idle::Idle;
 use self::subscribing::paused;
 use super::counts::{Count, EventCounts};
-use super::delivery_trace::Tracing;
 use super::encoding;
 use super::event::{Draft, GAP};
 use super::log::{Located, Log, LogBounds, NotPublished};
 use super::queue::{Lost, Next};
-use super::shared_rate::SharedRate;
 use super::subscriber::{Phase, QueueState, Subscriber};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::events::EventSettings;
 use crate::tracing::Origin;
 
+pub(super) use super::subscriber::StreamContext;
 pub(super) use idle::Rank;
 pub(super) use polling::{After, Polled};
 pub(super) use subscribing::{RandomIds, SubscribeRequest, Subscribed};
-
-/// What a stream is passed with each call: time, settings, counters, shared rate and tracer.
-pub(in crate::events) struct StreamContext<'a> {
-    pub(in crate::events) now: Instant,
-    pub(in crate::events) settings: &'a EventSettings,
-    pub(in crate::events) counts: &'a EventCounts,
-    pub(in crate::events) shared_rate: &'a SharedRate,
-    pub(in crate::events) tracing: Option<&'a Tracing>,
-}
 
 /// What a subscriber's connection does next.
 #[derive(Debug)]

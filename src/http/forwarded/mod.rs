@@ -5,11 +5,12 @@
 mod element;
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 
 use http::HeaderMap;
 use http::header::{FORWARDED, HeaderName};
 
-use super::peer::TrustedPeers;
+use crate::address::Network;
 
 use element::element;
 pub(super) use element::is_token;
@@ -21,6 +22,23 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 /// Hops kept of each kind of field, the nearest ones: any client can write those before, and they must not grow a
 /// request.
 const MAX_HOPS: usize = 64;
+
+/// Trusted peers: our own proxies in front of this server, whose `Forwarded` and `X-Forwarded-*` are believed.
+#[derive(Clone, Debug, Default)]
+pub struct TrustedPeers(Arc<[Network]>);
+
+impl TrustedPeers {
+    /// Whether a peer with this address is trusted.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        self.0.iter().any(|network| network.contains(ip))
+    }
+}
+
+impl FromIterator<Network> for TrustedPeers {
+    fn from_iter<I: IntoIterator<Item = Network>>(networks: I) -> Self {
+        Self(networks.into_iter().collect())
+    }
+}
 
 /// The identity of one hop.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,6 @@
 //! Failures of an upstream: the answer to the client, and the log line.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -7,10 +8,51 @@ use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::request_body::Turn;
-use super::round_trip::RoundTripError;
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http::log_bound::LogBound;
+use crate::http1::HeadError;
+
+/// Why there is no response.
+#[derive(Debug)]
+pub(super) enum RoundTripError {
+    /// Connecting failed.
+    Connect(io::Error),
+    /// No byte of the request was written.
+    Unsent(io::Error),
+    /// No byte of a response arrived.
+    Unanswered(io::Error),
+    /// The connection failed within the response's head.
+    Cut(io::Error),
+    /// The client's body ended early.
+    Client,
+    HeadTooLarge,
+    /// The head is not HTTP/1.
+    Malformed(&'static str),
+}
+
+impl From<HeadError> for RoundTripError {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::TooManyFields => Self::HeadTooLarge,
+            HeadError::Malformed(how) => Self::Malformed(how),
+        }
+    }
+}
+
+impl fmt::Display for RoundTripError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Unsent(error) => write!(f, "the request could not be sent: {error}"),
+            Self::Unanswered(error) => write!(f, "no answer: {error}"),
+            Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),
+            Self::Client => f.write_str("the request's body ended early"),
+            Self::HeadTooLarge => f.write_str("the response's head is too large"),
+            Self::Malformed(how) => write!(f, "not an HTTP/1 response: {how}"),
+        }
+    }
+}
 
 /// Why there is no response to forward.
 #[derive(Debug)]

@@ -1,6 +1,5 @@
 //! Sends one request on one connection and reads the head of the response.
 
-use std::fmt;
 use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
@@ -11,32 +10,15 @@ use hyper::ext::ReasonPhrase;
 
 use super::ProxySource;
 use super::connection::Connection;
+use super::failure::RoundTripError;
 use super::request_body::Progress;
 use super::response;
 use super::upload::{Upload, UploadError};
 use crate::http::interim::Interim;
-use crate::http1::{Head, HeadError, HeadScan, Malformed, is_interim, read_head};
+use crate::http1::{Head, HeadScan, Malformed, is_interim, read_head};
 
 /// Bytes of one read of the head. What is read beyond the head is content.
 const READ_SIZE: usize = 4 * 1024;
-
-/// Why there is no response.
-#[derive(Debug)]
-pub(super) enum RoundTripError {
-    /// Connecting failed.
-    Connect(io::Error),
-    /// No byte of the request was written.
-    Unsent(io::Error),
-    /// No byte of a response arrived.
-    Unanswered(io::Error),
-    /// The connection failed within the response's head.
-    Cut(io::Error),
-    /// The client's body ended early.
-    Client,
-    HeadTooLarge,
-    /// The head is not HTTP/1.
-    Malformed(&'static str),
-}
 
 /// Bounds of response heads, and what to do with interim ones.
 pub(super) struct HeadOptions {
@@ -145,29 +127,6 @@ impl HeadReader<'_> {
             if connection.unread().len() >= max_head {
                 return Poll::Ready(Err(RoundTripError::HeadTooLarge));
             }
-        }
-    }
-}
-
-impl From<HeadError> for RoundTripError {
-    fn from(error: HeadError) -> Self {
-        match error {
-            HeadError::TooManyFields => Self::HeadTooLarge,
-            HeadError::Malformed(how) => Self::Malformed(how),
-        }
-    }
-}
-
-impl fmt::Display for RoundTripError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Unsent(error) => write!(f, "the request could not be sent: {error}"),
-            Self::Unanswered(error) => write!(f, "no answer: {error}"),
-            Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),
-            Self::Client => f.write_str("the request's body ended early"),
-            Self::HeadTooLarge => f.write_str("the response's head is too large"),
-            Self::Malformed(how) => write!(f, "not an HTTP/1 response: {how}"),
         }
     }
 }

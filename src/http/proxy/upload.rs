@@ -16,7 +16,7 @@ use http::request;
 use http_body::{Body, Frame};
 
 use super::request_body::TrackedBody;
-use crate::http1::{Chunks, content_length, write_head};
+use crate::http1::{ChunkEncoder, content_length, write_head};
 use crate::rt::{self, Socket};
 
 /// Pieces of one write: the head, and a piece of the body between its framing.
@@ -37,7 +37,7 @@ pub(super) struct Upload {
 enum Framing {
     /// Bytes left of `Content-Length`.
     Length(u64),
-    Chunks(Chunks),
+    ChunkEncoder(ChunkEncoder),
 }
 
 /// Why a request was not sent.
@@ -57,7 +57,7 @@ impl Upload {
         let framing = match content_length(&head.headers) {
             Ok(Some(length)) => Framing::Length(length),
             // An invalid length was refused before.
-            Ok(None) | Err(_) => Framing::Chunks(Chunks::behind(&head.headers)),
+            Ok(None) | Err(_) => Framing::ChunkEncoder(ChunkEncoder::behind(&head.headers)),
         };
         let head = text.freeze();
         let gathered = body.is_empty();
@@ -127,8 +127,8 @@ impl Upload {
                         *left = left.checked_sub(data.len() as u64).ok_or(UploadError::Client)?;
                         self.pieces.push_back(data);
                     }
-                    Framing::Chunks(_) => {
-                        let (before, behind) = Chunks::around(&data);
+                    Framing::ChunkEncoder(_) => {
+                        let (before, behind) = ChunkEncoder::around(&data);
                         self.pieces.extend([before, data, behind]);
                     }
                 }
@@ -141,7 +141,7 @@ impl Upload {
         match &self.framing {
             Framing::Length(0) => Poll::Ready(Ok(())),
             Framing::Length(_) => Poll::Ready(Err(UploadError::Client)),
-            Framing::Chunks(chunks) => {
+            Framing::ChunkEncoder(chunks) => {
                 self.pieces.push_back(chunks.end(trailers.as_ref()));
                 Poll::Ready(Ok(()))
             }

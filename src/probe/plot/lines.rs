@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::axis::Axis;
-use crate::probe::sparkline::Parts;
+use crate::probe::sparkline::Bins;
 use crate::probe::timeline::Timeline;
 
 /// Steps nearer than this are drawn as one, in the plot's units.
@@ -75,7 +75,7 @@ pub(super) fn band(timelines: &[&Timeline], until: Duration, x: &Axis, y: &Axis)
 }
 
 /// The rate in each part, as steps.
-pub(super) fn rates(parts: &Parts, streams: usize, x: &Axis, y: &Axis) -> String {
+pub(super) fn rates(parts: &Bins, streams: usize, x: &Axis, y: &Axis) -> String {
     let mut path = String::new();
     for (n, bytes) in (0u32..).zip(&parts.bytes) {
         let rate = *bytes as f64 / parts.part.as_secs_f64() / streams.max(1) as f64;

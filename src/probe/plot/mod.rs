@@ -20,7 +20,7 @@ use self::style::COLOURS;
 use super::chunks::grouped;
 use super::pace::End;
 use super::report::{Goal, Outcome, Report, Summary};
-use super::sparkline::{Parts, parts};
+use super::sparkline::{Bins, parts};
 use crate::excerpt::excerpt;
 
 const UPPER: f64 = 330.0;
@@ -32,7 +32,7 @@ const BELOW: f64 = 52.0;
 /// The shortest part of the time whose rate is shown: an interval of ours, and of Apache's.
 const PART: Duration = Duration::from_millis(200);
 
-/// Parts of the time that the lower plot has at most.
+/// Bins of the time that the lower plot has at most.
 const MAX_PARTS: usize = 150;
 
 /// Characters of a URL in the legend.
@@ -60,7 +60,7 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
     });
     let until = until.max().unwrap_or_default().max(Duration::from_millis(10));
 
-    let rates: Vec<(Parts, usize)> = outcome
+    let rates: Vec<(Bins, usize)> = outcome
         .probed
         .iter()
         .zip(&report.summaries)
@@ -187,7 +187,7 @@ fn figures(summary: &Summary) -> String {
     words
 }
 
-fn pause_words(rates: &[(Parts, usize)]) -> String {
+fn pause_words(rates: &[(Bins, usize)]) -> String {
     let mut parts: Vec<Duration> = rates.iter().map(|(parts, _)| parts.part).collect();
     parts.dedup();
     let parts: Vec<String> = parts.into_iter().map(super::chunks::pause).collect();

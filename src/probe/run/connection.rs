@@ -13,12 +13,12 @@ use std::time::Duration;
 use futures_lite::{FutureExt, future};
 use hyper::rt::Write;
 
-use super::Plan;
+use super::plan::Plan;
 use super::run_state::RunState;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::TokenBucket;
 use crate::probe::pace::End;
-use crate::probe::report::Seen;
+use crate::probe::report::ConnectionTrace;
 use crate::probe::response::{Response, ResponseError};
 use crate::probe::target::Target;
 use crate::probe::timeline::Timeline;
@@ -44,7 +44,7 @@ pub(super) struct Connection {
     plan: Arc<Plan>,
     target: usize,
     run_state: Arc<RunState>,
-    seen: Mutex<Seen>,
+    seen: Mutex<ConnectionTrace>,
 }
 
 /// Why a connection has come to its end.
@@ -62,7 +62,7 @@ impl Connection {
         most: usize,
         run_state: &Arc<RunState>,
     ) -> Arc<Self> {
-        let seen = Seen {
+        let seen = ConnectionTrace {
             timeline: Timeline::new(most),
             asked: None,
             answered: None,
@@ -87,19 +87,19 @@ impl Connection {
     }
 
     /// What it has seen, at the end of a run that took `lasted`.
-    pub(super) fn seen(&self, lasted: Duration) -> Seen {
+    pub(super) fn seen(&self, lasted: Duration) -> ConnectionTrace {
         let mut seen = self.lock().clone();
         if let End::At(end) = seen.end {
             seen.end = End::At(end.min(lasted));
         }
-        if seen.failure.is_none() && seen.answered.is_none() && !self.crew_ended_early(lasted) {
+        if seen.failure.is_none() && seen.answered.is_none() && !self.run_ended_early(lasted) {
             seen.failure =
                 Some(format!("no byte came within {} s", (lasted.as_secs_f64() * 10.0).round() / 10.0));
         }
         seen
     }
 
-    fn crew_ended_early(&self, lasted: Duration) -> bool {
+    fn run_ended_early(&self, lasted: Duration) -> bool {
         lasted < self.plan.lasting
     }
 
@@ -121,7 +121,7 @@ impl Connection {
             // What a wake-up that is late does not read in time it may read then, up to one interval's worth.
             TokenBucket::new(rate, rate.bytes_per_interval(), begin).starting_with(0)
         });
-        let request = request(&self.plan, self.target());
+        let request = self.plan.request(self.target());
         // Responses on the connection that stands.
         let mut before = 0;
         loop {
@@ -254,7 +254,7 @@ impl Connection {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, ConnectionTrace> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -282,24 +282,4 @@ async fn send(stream: &mut Stream, mut bytes: &[u8]) -> io::Result<()> {
         bytes = &bytes[sent..];
     }
     poll_fn(|cx| Pin::new(&mut *stream).poll_flush(cx)).await
-}
-
-/// The bytes of a request.
-fn request(plan: &Plan, target: &Target) -> Vec<u8> {
-    let usual = [
-        ("Host", target.authority()),
-        ("User-Agent", concat!("sluicegate-probe/", env!("CARGO_PKG_VERSION"))),
-        ("Accept", "*/*"),
-        // What is measured is what a rate counts; a coding would hide how much that is of the content.
-        ("Accept-Encoding", "identity"),
-    ];
-    let given = |name: &str| plan.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));
-    let mut text = format!("GET {} HTTP/1.1\r\n", target.path());
-    let usual = usual.into_iter().filter(|(name, _)| !given(name));
-    let own = plan.fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-    for (name, value) in usual.chain(own) {
-        text.extend([name, ": ", value, "\r\n"]);
-    }
-    text.push_str("\r\n");
-    text.into_bytes()
 }

@@ -4,6 +4,7 @@
 //! connection stands or has failed. It ends when every response has, at its time, or when it is told to.
 
 mod connection;
+mod plan;
 mod run_state;
 
 use std::future::Future;
@@ -14,37 +15,17 @@ use futures_lite::FutureExt;
 
 use self::connection::Connection;
 use self::run_state::RunState;
-use super::report::{Outcome, Probed};
-use super::target::Target;
+use super::report::{Outcome, TargetTraces};
 use crate::clock::{Clock, Sleep};
-use crate::limit::Rate;
 use crate::rt;
-use crate::tls::ClientTls;
+
+pub use self::plan::Plan;
 
 /// How often it is told how far the run has come.
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
 
 /// Arrivals that are held in all: 16 MiB of them.
 const MAX_ARRIVALS: usize = 1 << 20;
-
-/// What is to be asked, and how.
-#[derive(Clone, Debug)]
-pub struct Plan {
-    /// One URL, or two at the same time.
-    pub targets: Vec<Target>,
-    /// Connections to each.
-    pub connections: usize,
-    /// How long to read, from the requests on. A run never lasts longer, but for the time to connect.
-    pub lasting: Duration,
-    /// The fastest that each connection is read; its receive buffer is small then.
-    pub slow: Option<Rate>,
-    /// Whether to ask again on the same connection when a response has ended.
-    pub repeat: bool,
-    /// Fields of the request's head, each line with its end. `Host` and the usual ones are added where missing.
-    pub fields: Vec<(String, String)>,
-    /// For `https`.
-    pub tls: Option<ClientTls>,
-}
 
 /// How far a run has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,7 +83,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
     // The stop is looked at first: bytes without end must not outvote it.
     let interrupted = stopped.or(running).await;
     let lasted = run_state.end(clock.now()).min(plan.lasting);
-    let probed = plan.targets.iter().zip(connections).map(|(target, connections)| Probed {
+    let probed = plan.targets.iter().zip(connections).map(|(target, connections)| TargetTraces {
         target: target.clone(),
         connections: connections.iter().map(|connection| connection.seen(lasted)).collect(),
     });

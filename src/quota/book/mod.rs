@@ -22,7 +22,7 @@ use slab::Slab;
 use super::id::{Id, MAX_ID_LEN};
 use crate::clock::Instant;
 use client::Client;
-use resource::{Resource, Told};
+use resource::{GrantedShare, Resource};
 
 pub use client::{Allocation, Answer, Beat, ClientView, Interest, MAX_WEIGHT, ResourceView, ShareView};
 pub use error::BookError;
@@ -297,7 +297,7 @@ impl Book {
     fn grant(&mut self, resource: &Id, key: usize) -> Option<Allocation> {
         let (learning, until) = (self.is_learning(), self.clients[key].expires);
         let mut next = self.next_version;
-        let mut told: Option<Told> = None;
+        let mut told: Option<GrantedShare> = None;
         self.change(resource, key, |entry| {
             told = entry.grant(key, until, learning, &mut next);
             false

@@ -37,7 +37,7 @@ struct Holding {
 
 /// A share granted to a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Told {
+pub(super) struct GrantedShare {
     pub(super) grant: Grant,
     /// The fair share.
     pub(super) target: u64,
@@ -140,7 +140,7 @@ impl Resource {
         until: Instant,
         learning: bool,
         next: &mut u64,
-    ) -> Option<Told> {
+    ) -> Option<GrantedShare> {
         let limit = self.limit?.micros();
         let holding = self.holdings.get(&client)?;
         let target = self.demands.level(limit).share(holding.demand);
@@ -172,7 +172,7 @@ impl Resource {
         let holding = self.holdings.get_mut(&client)?;
         holding.lapses = false;
         let grant = holding.grants.newest()?;
-        Some(Told { grant, target })
+        Some(GrantedShare { grant, target })
     }
 
     /// Changes a client's grants and the sums. Returns whether less may be spent than before.

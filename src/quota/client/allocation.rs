@@ -19,7 +19,7 @@ use crate::quota::limit::{MICRO, Unit};
 
 /// A client's share of one resource. Clones are the same share.
 #[derive(Clone)]
-pub struct Allocation(pub(super) Arc<Held>);
+pub struct Allocation(pub(super) Arc<Inner>);
 
 /// The error of a closed client: it grants no tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ pub struct Closed;
 type Callback = Box<dyn Fn(Share) + Send + Sync>;
 
 /// State of an allocation.
-pub(super) struct Held {
+pub(super) struct Inner {
     pub(super) id: Id,
     unit: Option<Unit>,
     weight: u32,
@@ -52,7 +52,7 @@ struct State {
 
 const ALL: u64 = u64::MAX;
 
-impl Held {
+impl Inner {
     pub(super) fn new(resource: &ResourceUse, bell: Arc<Event>, clock: Arc<dyn Clock>) -> Self {
         let leased = LeasedShare::new(resource.safe_share_micros);
         let now = clock.now();
@@ -234,7 +234,7 @@ impl Allocation {
 
 /// Changes of a share. A late reader sees only the latest.
 pub struct Changes {
-    held: Arc<Held>,
+    held: Arc<Inner>,
     seen: Option<u64>,
 }
 
@@ -258,7 +258,7 @@ impl Changes {
 
 /// Waits for tokens; see [`Allocation::acquire`].
 pub struct Acquire {
-    held: Arc<Held>,
+    held: Arc<Inner>,
     n: u64,
     ticket: Option<u64>,
     sleep: Option<Sleep>,

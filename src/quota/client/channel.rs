@@ -31,7 +31,7 @@ pub type Calls = QuotaClient<Channel>;
 
 /// How to reach a quota server.
 #[derive(Clone, Debug)]
-pub struct Dial {
+pub struct Connector {
     /// The server's URL.
     pub endpoint: Endpoint,
     /// The bearer token. Default none.
@@ -42,7 +42,7 @@ pub struct Dial {
     pub timeout: Duration,
 }
 
-impl Dial {
+impl Connector {
     /// Dials `endpoint` without a token and without TLS.
     pub fn new(endpoint: Endpoint) -> Self {
         Self { endpoint, token: None, tls: None, timeout: Duration::from_secs(5) }

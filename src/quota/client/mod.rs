@@ -36,11 +36,11 @@ use futures_lite::FutureExt;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
-use allocation::Held;
+use allocation::Inner;
 use backoff::Jitter;
 
 pub use allocation::{Acquire, Allocation, Changes, Closed};
-pub use channel::{Calls, Channel, Dial};
+pub use channel::{Calls, Channel, Connector};
 pub use local_bucket::Depth;
 pub use metrics::QuotaMetrics;
 pub use settings::{QuotaClientSettings, ResourceUse, SettingsError};
@@ -58,7 +58,7 @@ struct Shared {
     settings: QuotaClientSettings,
     /// Distinguishes this run of the client from others with the same id.
     instance: String,
-    allocations: BTreeMap<String, Arc<Held>>,
+    allocations: BTreeMap<String, Arc<Inner>>,
     clock: Arc<dyn Clock>,
     bell: Arc<Event>,
     chance: Mutex<Jitter>,
@@ -83,7 +83,7 @@ impl QuotaClient {
         let clock: Arc<dyn Clock> = rt::clock();
         let bell = Arc::new(Event::new());
         let held = |resource: &ResourceUse| {
-            let held = Held::new(resource, Arc::clone(&bell), Arc::clone(&clock));
+            let held = Inner::new(resource, Arc::clone(&bell), Arc::clone(&clock));
             (resource.id.to_string(), Arc::new(held))
         };
         let mut chance = Jitter::new();
@@ -159,7 +159,7 @@ impl Drop for Owner {
 }
 
 impl Shared {
-    fn find(&self, resource: &str) -> Option<&Arc<Held>> {
+    fn find(&self, resource: &str) -> Option<&Arc<Inner>> {
         self.allocations.get(resource)
     }
 

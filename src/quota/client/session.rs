@@ -51,7 +51,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             complained = false;
         }
         let End::Lost(error, again) = ended else { return };
-        let server = &shared.settings.dial.endpoint;
+        let server = &shared.settings.connector.endpoint;
         if complained {
             log::debug!(server:%, error; "quota server not reachable yet");
         } else {
@@ -80,7 +80,7 @@ async fn live(shared: &Shared) -> (End, bool) {
 }
 
 async fn attempt(shared: &Shared, lasted: &mut bool) -> Result<End, End> {
-    let connecting = async { Some(shared.settings.dial.connect().await) };
+    let connecting = async { Some(shared.settings.connector.connect().await) };
     let closing = async {
         shared.closing().await;
         None

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::channel::Dial;
+use super::channel::Connector;
 use super::local_bucket::Depth;
 use crate::quota::Endpoint;
 use crate::quota::book::MAX_WEIGHT;
@@ -14,7 +14,7 @@ use crate::quota::limit::Unit;
 #[derive(Clone, Debug)]
 pub struct QuotaClientSettings {
     /// How to reach the server.
-    pub dial: Dial,
+    pub connector: Connector,
     /// The client's id, unique in the fleet.
     pub client: Id,
     /// The resources it uses. Default none.
@@ -28,7 +28,7 @@ impl QuotaClientSettings {
     /// Settings of the client `client` of the server at `endpoint`, without resources.
     pub fn new(endpoint: Endpoint, client: Id) -> Self {
         Self {
-            dial: Dial::new(endpoint),
+            connector: Connector::new(endpoint),
             client,
             resources: Vec::new(),
             longest_pause: Duration::from_secs(5),

@@ -17,7 +17,7 @@ use hyper::service::service_fn;
 use super::{Shared, Stage};
 use crate::clock::{Clock, Sleep};
 use crate::rt::serve;
-use crate::rt::{self, Executor, HyperTimer, Listener, Place, Socket};
+use crate::rt::{self, Executor, HyperTimer, Listener, Slot, Socket};
 use crate::tls::Stream;
 
 /// Timeout of the TLS handshake, and again of the first call.
@@ -43,17 +43,17 @@ pub(super) async fn accept(listener: Listener, shared: Arc<Shared>) {
 
 fn begin(socket: Socket, shared: &Arc<Shared>) {
     // If all connections are being served it is closed unheard; a client comes again after a while.
-    if let Some(place) = shared.places.take() {
+    if let Some(slot) = shared.slots.take() {
         let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
         rt::spawn(async move {
-            answer(socket, &shared, &place).or(place.given_up()).await;
-            drop(place);
+            answer(socket, &shared, &slot).or(slot.given_up()).await;
+            drop(slot);
             drop(task);
         });
     }
 }
 
-async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
+async fn answer(socket: Socket, shared: &Arc<Shared>, slot: &Arc<Slot>) {
     let Ok(peer) = socket.peer() else { return };
     let shaking = async {
         match &shared.tls {
@@ -66,7 +66,7 @@ async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
         Err(io::Error::from(io::ErrorKind::TimedOut))
     };
     let ended = match shaking.or(late).await {
-        Ok(stream) => drive(stream, shared, place).await.map_err(|error| error.to_string()),
+        Ok(stream) => drive(stream, shared, slot).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = ended {
@@ -75,19 +75,19 @@ async fn answer(socket: Socket, shared: &Arc<Shared>, place: &Arc<Place>) {
     }
 }
 
-async fn drive(stream: Stream, shared: &Arc<Shared>, place: &Arc<Place>) -> hyper::Result<()> {
+async fn drive(stream: Stream, shared: &Arc<Shared>, slot: &Arc<Slot>) -> hyper::Result<()> {
     if shared.trusts_connections {
-        place.prove();
+        slot.prove();
     }
     let called = Arc::new(AtomicBool::new(false));
     let service = service_fn({
-        let (shared, called, place) = (Arc::clone(shared), Arc::clone(&called), Arc::clone(place));
+        let (shared, called, slot) = (Arc::clone(shared), Arc::clone(&called), Arc::clone(slot));
         move |request: Request<Incoming>| {
             called.store(true, Ordering::Relaxed);
             if shared.router.trusts(request.headers()) {
-                place.prove();
+                slot.prove();
             }
-            let (shared, exchange) = (Arc::clone(&shared), place.begin());
+            let (shared, exchange) = (Arc::clone(&shared), slot.begin());
             async move { Ok::<_, Infallible>(shared.router.answer(request, exchange).await) }
         }
     });

@@ -12,12 +12,12 @@
 
 mod connection;
 mod deadline;
-mod ledger;
 mod messages;
 mod preface;
 mod reflection;
 mod router;
 mod service;
+mod shared_book;
 mod status;
 mod watch;
 
@@ -33,11 +33,11 @@ use super::book::{Book, BookError, BookSettings};
 use super::limit::NamedLimit;
 use crate::clock::Clock;
 use crate::rt::serve::{Stage, Stages, Tasks};
-use crate::rt::{self, Listener, Places};
+use crate::rt::{self, Listener, Slots};
 use crate::tls::ServerTls;
 use crate::token::Token;
-use ledger::Ledger;
 use router::Router;
+use shared_book::SharedBook;
 
 /// Settings of a quota server.
 #[derive(Clone, Debug)]
@@ -96,12 +96,12 @@ pub struct QuotaServerHandle(Arc<Shared>);
 /// What all connections share.
 struct Shared {
     router: Router,
-    ledger: Arc<Ledger>,
+    book: Arc<SharedBook>,
     tls: Option<ServerTls>,
     drain: Duration,
     /// Callers need no token, or authenticate by certificate.
     trusts_connections: bool,
-    places: Arc<Places>,
+    slots: Arc<Slots>,
     stages: Stages,
     /// Listeners and connections.
     tasks: Arc<Tasks>,
@@ -141,18 +141,18 @@ impl QuotaServer {
         for named in &settings.limits {
             book.set_limit(now, &named.resource, named.limit).map_err(QuotaServerError::Limit)?;
         }
-        let ledger = Arc::new(Ledger::new(book, clock));
+        let book = Arc::new(SharedBook::new(book, clock));
         let asks_clients = settings.tls.as_ref().is_some_and(ServerTls::asks_clients);
         let trusts_connections = settings.token.is_none() || asks_clients;
         let router =
-            Router::new(Arc::clone(&ledger), settings.token).map_err(|_| QuotaServerError::Description)?;
+            Router::new(Arc::clone(&book), settings.token).map_err(|_| QuotaServerError::Description)?;
         let shared = Shared {
             router,
-            ledger,
+            book,
             tls: settings.tls,
             drain: settings.drain,
             trusts_connections,
-            places: Places::new(settings.max_connections),
+            slots: Slots::new(settings.max_connections),
             stages: Stages::default(),
             tasks: Arc::default(),
         };
@@ -183,9 +183,9 @@ impl QuotaServer {
             });
         }
         let draining = shared.stages.reached(Stage::Draining);
-        shared.ledger.sweep().or(draining).await;
+        shared.book.sweep().or(draining).await;
         shared.router.set_serving(false).await;
-        shared.ledger.ending.notify(usize::MAX);
+        shared.book.ending.notify(usize::MAX);
         shared.stages.drained(&shared.tasks, rt::clock(), shared.drain).await;
         shared.stages.reach(Stage::Stopped);
         shared.tasks.idle().await;
@@ -205,7 +205,7 @@ impl QuotaServerHandle {
 
     /// Number of live clients.
     pub fn clients(&self) -> usize {
-        self.0.ledger.with(|book, now| {
+        self.0.book.with(|book, now| {
             book.advance(now);
             book.live()
         })

@@ -16,10 +16,10 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflection;
 
 /// Descriptors by symbol name.
-pub(super) struct Reflection(Arc<Known>);
+pub(super) struct Reflection(Arc<Index>);
 
 #[derive(Default)]
-struct Known {
+struct Index {
     services: Vec<String>,
     /// The files, encoded.
     files: Vec<Vec<u8>>,
@@ -33,18 +33,18 @@ impl Reflection {
     /// # Errors
     /// One cannot be decoded.
     pub(super) fn new(sets: &[&[u8]]) -> Result<Self, prost::DecodeError> {
-        let mut known = Known::default();
+        let mut index = Index::default();
         for set in sets {
             for file in FileDescriptorSet::decode(*set)?.file {
-                known.add(&file);
+                index.add(&file);
             }
         }
-        known.services.sort();
-        Ok(Self(Arc::new(known)))
+        index.services.sort();
+        Ok(Self(Arc::new(index)))
     }
 }
 
-impl Known {
+impl Index {
     fn add(&mut self, file: &FileDescriptorProto) {
         // A file in both sets is the same.
         if self.by_name.contains_key(file.name()) {
@@ -132,12 +132,12 @@ impl ServerReflection for Reflection {
         &self,
         request: Request<Streaming<pb::ServerReflectionRequest>>,
     ) -> Result<Response<Self::ServerReflectionInfoStream>, Status> {
-        let known = Arc::clone(&self.0);
+        let index = Arc::clone(&self.0);
         let answers = request.into_inner().map(move |request| {
             let request = request?;
             Ok(pb::ServerReflectionResponse {
                 valid_host: request.host.clone(),
-                message_response: Some(known.answer(&request)),
+                message_response: Some(index.answer(&request)),
                 original_request: Some(request),
             })
         });

@@ -14,10 +14,10 @@ use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
 use tonic_types::{ErrorDetails, StatusExt};
 
 use super::deadline::{self, UntilDeadline};
-use super::ledger::Ledger;
 use super::preface;
 use super::reflection::Reflection;
 use super::service::Service;
+use super::shared_book::SharedBook;
 use crate::clock::Sleep;
 use crate::quota::wire;
 use crate::quota::wire::quota_server::QuotaServer;
@@ -39,13 +39,13 @@ pub(super) struct Router {
     health: Box<dyn Fn(Request<Incoming>) -> Health + Send + Sync>,
     pub(super) reporter: HealthReporter,
     token: Option<Token>,
-    ledger: Arc<Ledger>,
+    book: Arc<SharedBook>,
 }
 
 impl Router {
     /// # Errors
     /// The embedded service description cannot be decoded.
-    pub(super) fn new(ledger: Arc<Ledger>, token: Option<Token>) -> Result<Self, prost::DecodeError> {
+    pub(super) fn new(book: Arc<SharedBook>, token: Option<Token>) -> Result<Self, prost::DecodeError> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let sets = [
             wire::FILE_DESCRIPTOR_SET,
@@ -53,13 +53,13 @@ impl Router {
             tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET,
         ];
         Ok(Self {
-            quota: QuotaServer::new(Service::new(Arc::clone(&ledger))).max_decoding_message_size(MAX_BYTES),
+            quota: QuotaServer::new(Service::new(Arc::clone(&book))).max_decoding_message_size(MAX_BYTES),
             reflection: ServerReflectionServer::new(Reflection::new(&sets)?)
                 .max_decoding_message_size(MAX_BYTES),
             health: Box::new(move |request| health.clone().call(request)),
             reporter,
             token,
-            ledger,
+            book,
         })
     }
 
@@ -86,7 +86,7 @@ impl Router {
         exchange: Exchange,
     ) -> Response<UntilDeadline<Body>> {
         let timeout = deadline::timeout(request.headers());
-        let mut deadline = timeout.map(|timeout| Sleep::lasting(Arc::clone(self.ledger.clock()), timeout));
+        let mut deadline = timeout.map(|timeout| Sleep::lasting(Arc::clone(self.book.clock()), timeout));
         if let Some(rest) = request.uri().path().strip_prefix(OLD_REFLECTION) {
             let path = format!("/grpc.reflection.v1.ServerReflection/{rest}");
             *request.uri_mut() = path.parse::<Uri>().unwrap_or_default();

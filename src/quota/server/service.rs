@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures_lite::Stream;
 use tonic::{Request, Response, Status};
 
-use super::ledger::Ledger;
-use super::watch::{self, Places};
+use super::shared_book::SharedBook;
+use super::watch::{self, Slots};
 use super::{messages, status};
 use crate::quota::book::Beat;
 use crate::quota::id::Id;
@@ -21,16 +21,16 @@ const MAX_OBSERVERS: usize = 32;
 
 /// Answers calls from the book.
 pub(super) struct Service {
-    ledger: Arc<Ledger>,
-    watchers: Places,
-    observers: Places,
+    book: Arc<SharedBook>,
+    watchers: Slots,
+    observers: Slots,
 }
 
 impl Service {
-    pub(super) fn new(ledger: Arc<Ledger>) -> Self {
-        let clients = ledger.with(|book, _| book.settings().most_clients);
+    pub(super) fn new(book: Arc<SharedBook>) -> Self {
+        let clients = book.with(|book, _| book.settings().most_clients);
         // A reconnected client may have a second stream before the first is known to be dead.
-        Self { ledger, watchers: Places::new(clients * 2), observers: Places::new(MAX_OBSERVERS) }
+        Self { book, watchers: Slots::new(clients * 2), observers: Slots::new(MAX_OBSERVERS) }
     }
 }
 
@@ -44,7 +44,7 @@ impl Quota for Service {
     ) -> Reply<wire::RegisterClientResponse> {
         let request = request.into_inner();
         let client = messages::id("client_id", &request.client_id)?;
-        let response = self.ledger.with(|book, now| {
+        let response = self.book.with(|book, now| {
             book.register(now, &client, &request.instance)?;
             let timeout = book.settings().heartbeat_timeout;
             Ok(wire::RegisterClientResponse {
@@ -67,7 +67,7 @@ impl Quota for Service {
             sequence: request.sequence,
             interests: &interests,
         };
-        let response = self.ledger.with(|book, now| {
+        let response = self.book.with(|book, now| {
             let answer = book.heartbeat(now, beat)?;
             let timeout = book.settings().heartbeat_timeout;
             Ok(wire::HeartbeatResponse {
@@ -86,7 +86,7 @@ impl Quota for Service {
         let client = messages::id("client_id", &request.client_id)?;
         let resource = messages::id("resource_id", &request.resource_id)?;
         let allocation =
-            self.ledger.with(|book, now| book.allocation(now, &client, &request.instance, &resource));
+            self.book.with(|book, now| book.allocation(now, &client, &request.instance, &resource));
         let allocation = allocation.map_err(|error| status::of_book(&error))?;
         Ok(Response::new(messages::allocation(&allocation)))
     }
@@ -98,7 +98,7 @@ impl Quota for Service {
         let request = request.into_inner();
         let resource = messages::id("resource_id", &request.resource_id)?;
         let limit = messages::limit(request.rate_limit)?;
-        let view = self.ledger.with(|book, now| book.set_limit(now, &resource, limit));
+        let view = self.book.with(|book, now| book.set_limit(now, &resource, limit));
         let view = view.map_err(|error| status::of_book(&error))?;
         log::info!(resource:%, limit:%; "limit set");
         Ok(Response::new(messages::resource(&view)))
@@ -110,7 +110,7 @@ impl Quota for Service {
     ) -> Reply<wire::UnregisterClientResponse> {
         let request = request.into_inner();
         let client = messages::id("client_id", &request.client_id)?;
-        let left = self.ledger.with(|book, now| book.unregister(now, &client, &request.instance));
+        let left = self.book.with(|book, now| book.unregister(now, &client, &request.instance));
         left.map_err(|error| status::of_book(&error))?;
         Ok(Response::new(wire::UnregisterClientResponse {}))
     }
@@ -121,7 +121,7 @@ impl Quota for Service {
     ) -> Reply<wire::ListResourcesResponse> {
         let request = request.into_inner();
         let (after, most) = page(&request.page_token, request.page_size)?;
-        let resources = self.ledger.with(|book, now| book.resources(now, after.as_ref(), most));
+        let resources = self.book.with(|book, now| book.resources(now, after.as_ref(), most));
         let next = resources.last().filter(|_| resources.len() == most);
         Ok(Response::new(wire::ListResourcesResponse {
             next_page_token: next.map_or_else(String::new, |last| last.resource.to_string()),
@@ -135,7 +135,7 @@ impl Quota for Service {
     ) -> Reply<wire::ListClientsResponse> {
         let request = request.into_inner();
         let (after, most) = page(&request.page_token, request.page_size)?;
-        let clients = self.ledger.with(|book, now| book.clients(now, after.as_ref(), most));
+        let clients = self.book.with(|book, now| book.clients(now, after.as_ref(), most));
         let next = clients.last().filter(|_| clients.len() == most);
         Ok(Response::new(wire::ListClientsResponse {
             next_page_token: next.map_or_else(String::new, |last| last.client.to_string()),
@@ -148,7 +148,7 @@ impl Quota for Service {
         request: Request<wire::DeleteResourceLimitRequest>,
     ) -> Reply<wire::DeleteResourceLimitResponse> {
         let resource = messages::id("resource_id", &request.into_inner().resource_id)?;
-        let deleted = self.ledger.with(|book, now| book.delete_limit(now, &resource));
+        let deleted = self.book.with(|book, now| book.delete_limit(now, &resource));
         deleted.map_err(|error| status::of_book(&error))?;
         log::info!(resource:%; "limit deleted");
         Ok(Response::new(wire::DeleteResourceLimitResponse {}))
@@ -161,13 +161,13 @@ impl Quota for Service {
         request: Request<wire::WatchAllocationsRequest>,
     ) -> Reply<Self::WatchAllocationsStream> {
         let request = request.into_inner();
-        let ledger = Arc::clone(&self.ledger);
+        let book = Arc::clone(&self.book);
         if request.client_id.is_empty() {
             let resource = match request.resource_id.as_str() {
                 "" => None,
                 resource => Some(messages::id("resource_id", resource)?),
             };
-            return Ok(Response::new(Box::pin(watch::all(ledger, resource, self.observers.take()?))));
+            return Ok(Response::new(Box::pin(watch::all(book, resource, self.observers.take()?))));
         }
         let client = messages::id("client_id", &request.client_id)?;
         if !request.resource_id.is_empty() {
@@ -177,8 +177,8 @@ impl Quota for Service {
                 "a client watches all that it uses; leave it out",
             ));
         }
-        let place = self.watchers.take()?;
-        Ok(Response::new(Box::pin(watch::own(ledger, client, request.instance, place))))
+        let slot = self.watchers.take()?;
+        Ok(Response::new(Box::pin(watch::own(book, client, request.instance, slot))))
     }
 }
 

@@ -11,7 +11,7 @@ use event_listener::EventListener;
 use futures_lite::{FutureExt, Stream, stream};
 use tonic::Status;
 
-use super::ledger::Ledger;
+use super::shared_book::SharedBook;
 use super::{messages, status};
 use crate::clock::Sleep;
 use crate::quota::book::ShareView;
@@ -30,28 +30,28 @@ const PAGE: usize = 256;
 
 /// Slots for streams of one kind.
 #[derive(Clone)]
-pub(super) struct Places(Arc<AtomicUsize>, usize);
+pub(super) struct Slots(Arc<AtomicUsize>, usize);
 
 /// A slot; released when dropped.
-pub(super) struct Place(Arc<AtomicUsize>);
+pub(super) struct Slot(Arc<AtomicUsize>);
 
-impl Places {
+impl Slots {
     pub(super) fn new(most: usize) -> Self {
         Self(Arc::default(), most)
     }
 
     /// # Errors
     /// All slots are taken.
-    pub(super) fn take(&self) -> Result<Place, Status> {
-        let place = Place(Arc::clone(&self.0));
+    pub(super) fn take(&self) -> Result<Slot, Status> {
+        let slot = Slot(Arc::clone(&self.0));
         if self.0.fetch_add(1, Ordering::Relaxed) < self.1 {
-            return Ok(place);
+            return Ok(slot);
         }
         Err(status::exhausted("TOO_MANY_STREAMS", &format!("the limit of {} streams is reached", self.1)))
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -61,13 +61,13 @@ type Changes = Result<AllocationChanges, Status>;
 
 /// Changes of a client's own shares, after all of them.
 pub(super) fn own(
-    ledger: Arc<Ledger>,
+    book: Arc<SharedBook>,
     client: Id,
     instance: String,
-    place: Place,
+    slot: Slot,
 ) -> impl Stream<Item = Changes> + Send + use<> {
     struct State {
-        ledger: Arc<Ledger>,
+        book: Arc<SharedBook>,
         client: Id,
         instance: String,
         /// The versions sent.
@@ -75,15 +75,15 @@ pub(super) fn own(
         is_first: bool,
         over: bool,
         ending: Option<EventListener>,
-        _place: Place,
+        _slot: Slot,
     }
-    let ending = Some(ledger.ending.listen());
+    let ending = Some(book.ending.listen());
     let (told, is_first) = (BTreeMap::new(), true);
-    let state = State { ledger, client, instance, told, is_first, over: false, ending, _place: place };
+    let state = State { book, client, instance, told, is_first, over: false, ending, _slot: slot };
     stream::unfold(state, |mut state| async move {
         while !state.over {
-            let freed = state.ledger.listen();
-            let looked = state.ledger.with(|book, now| {
+            let freed = state.book.listen();
+            let looked = state.book.with(|book, now| {
                 let allocations = book.allocations(now, &state.client, &state.instance);
                 (allocations, book.epoch(), PAUSE + PAUSE * u32::try_from(book.live() / 1000).unwrap_or(0))
             });
@@ -105,13 +105,13 @@ pub(super) fn own(
                 state.is_first = false;
                 return Some((Ok(AllocationChanges { epoch, allocations: changed, shares: vec![] }), state));
             }
-            let ending = state.ending.take().unwrap_or_else(|| state.ledger.ending.listen());
-            if !state.ledger.freed(freed, ending).await {
+            let ending = state.ending.take().unwrap_or_else(|| state.book.ending.listen());
+            if !state.book.freed(freed, ending).await {
                 state.over = true;
                 return Some((Err(ends()), state));
             }
-            state.ending = Some(state.ledger.ending.listen());
-            Sleep::lasting(Arc::clone(state.ledger.clock()), pause).await;
+            state.ending = Some(state.book.ending.listen());
+            Sleep::lasting(Arc::clone(state.book.clock()), pause).await;
         }
         None
     })
@@ -119,36 +119,36 @@ pub(super) fn own(
 
 /// Changes of all clients' shares of one resource or of all, for observers.
 pub(super) fn all(
-    ledger: Arc<Ledger>,
+    book: Arc<SharedBook>,
     resource: Option<Id>,
-    place: Place,
+    slot: Slot,
 ) -> impl Stream<Item = Changes> + Send + use<> {
     struct State {
-        ledger: Arc<Ledger>,
+        book: Arc<SharedBook>,
         resource: Option<Id>,
         told: BTreeMap<(Id, Id), ShareView>,
         seen: Option<u64>,
         over: bool,
-        _place: Place,
+        _slot: Slot,
     }
-    let state = State { ledger, resource, told: BTreeMap::new(), seen: None, over: false, _place: place };
+    let state = State { book, resource, told: BTreeMap::new(), seen: None, over: false, _slot: slot };
     stream::unfold(state, |mut state| async move {
         while !state.over {
-            let ending = state.ledger.ending.listen();
-            let (changed, epoch) = state.ledger.with(|book, now| {
+            let ending = state.book.ending.listen();
+            let (changed, epoch) = state.book.with(|book, now| {
                 book.advance(now);
                 (book.changed(), book.epoch())
             });
             let is_first = state.seen.is_none();
             if state.seen != Some(changed) {
                 state.seen = Some(changed);
-                let shares = differing(&state.ledger, state.resource.as_ref(), &mut state.told);
+                let shares = differing(&state.book, state.resource.as_ref(), &mut state.told);
                 if !shares.is_empty() || is_first {
                     return Some((Ok(AllocationChanges { epoch, allocations: vec![], shares }), state));
                 }
             }
             let tick = async {
-                Sleep::lasting(Arc::clone(state.ledger.clock()), TICK).await;
+                Sleep::lasting(Arc::clone(state.book.clock()), TICK).await;
                 false
             };
             let ended = async {
@@ -170,7 +170,7 @@ fn ends() -> Status {
 
 /// The shares that differ from `told`, which is updated. The lock is released between pages.
 fn differing(
-    ledger: &Ledger,
+    book: &SharedBook,
     only: Option<&Id>,
     told: &mut BTreeMap<(Id, Id), ShareView>,
 ) -> Vec<ClientShare> {
@@ -178,7 +178,7 @@ fn differing(
     let mut now = BTreeMap::new();
     let mut after: Option<Id> = None;
     loop {
-        let page = ledger.with(|book, now| book.clients(now, after.as_ref(), PAGE));
+        let page = book.with(|book, now| book.clients(now, after.as_ref(), PAGE));
         let Some(last) = page.last() else { break };
         after = Some(last.client.clone());
         for client in page {

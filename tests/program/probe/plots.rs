@@ -4,24 +4,24 @@ use std::time::Duration;
 
 use sluicegate::probe::pace::End;
 use sluicegate::probe::plot::{Panel, Series, beside, plot};
-use sluicegate::probe::report::{Goal, Outcome, Probed, Seen};
+use sluicegate::probe::report::{ConnectionTrace, Goal, Outcome, TargetTraces};
 use sluicegate::probe::timeline::Timeline;
 
-fn seen(count: u64, every: u64, bytes: u64) -> Seen {
+fn seen(count: u64, every: u64, bytes: u64) -> ConnectionTrace {
     let mut timeline = Timeline::new(10_000);
     for n in 0..count {
         timeline.record(Duration::from_millis(2 + n * every), bytes);
     }
     let (asked, answered) = (Some(Duration::ZERO), timeline.first());
     let end = End::At(Duration::from_secs(10));
-    Seen { timeline, asked, answered, responses: 0, dials: 1, end, failure: None }
+    ConnectionTrace { timeline, asked, answered, responses: 0, dials: 1, end, failure: None }
 }
 
-fn outcome(urls: usize, connections: usize, one: &Seen) -> Outcome {
+fn outcome(urls: usize, connections: usize, one: &ConnectionTrace) -> Outcome {
     let target = "http://127.0.0.1:8080/a?b=1&c='\"".parse();
     let target: sluicegate::probe::target::Target =
         target.unwrap_or_else(|_| "http://h/a?b=1&c='".parse().unwrap());
-    let probed = Probed { target, connections: vec![one.clone(); connections] };
+    let probed = TargetTraces { target, connections: vec![one.clone(); connections] };
     Outcome { probed: vec![probed; urls], lasted: Duration::from_secs(10), interrupted: false }
 }
 

@@ -9,7 +9,7 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
 
 /// The book of a running server.
-pub(super) struct Ledger {
+pub(super) struct SharedBook {
     book: Mutex<Book>,
     clock: Arc<dyn Clock>,
     /// Notified when a client may get another share.
@@ -18,7 +18,7 @@ pub(super) struct Ledger {
     pub(super) ending: Event,
 }
 
-impl Ledger {
+impl SharedBook {
     pub(super) fn new(book: Book, clock: Arc<dyn Clock>) -> Self {
         Self { book: Mutex::new(book), clock, freed: Event::new(), ending: Event::new() }
     }

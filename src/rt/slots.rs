@@ -1,4 +1,4 @@
-//! Places for connections: so many at a time, and who is missed least makes room.
+//! Slots for connections: so many at a time, and who is missed least makes room.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -11,21 +11,21 @@ use slab::Slab;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
     /// Nothing is asked on it, and nobody has shown a credential.
-    Silent,
+    Idle,
     /// Something is asked on it, and nobody has shown a credential.
-    Asking,
+    Active,
     /// Whoever is there has shown a credential, and asks nothing now.
-    Resting,
+    ProvenIdle,
     /// Whoever is there has shown a credential, and is being answered. It is never given up.
-    Served,
+    ProvenActive,
 }
 
-/// The places of a listener's connections.
+/// The slots of a listener's connections.
 ///
-/// When all are taken, the next connection takes the place of the one that is missed least: first of those that are
+/// When all are taken, the next connection takes the slot of the one that is missed least: first of those that are
 /// silent and have shown no credential. So neither idle connections nor requests without a credential keep anybody
 /// out, and only if all are being served with one is nobody let in.
-pub struct Places {
+pub struct Slots {
     most: usize,
     state: Mutex<State>,
 }
@@ -33,7 +33,7 @@ pub struct Places {
 #[derive(Default)]
 struct State {
     entries: Slab<Entry>,
-    /// The taken places: ranks, when they came to be, and keys of entries.
+    /// The taken slots: ranks, when they came to be, and keys of entries.
     order: BTreeSet<(Rank, u64, usize)>,
     /// Counts changes of rank.
     changes: u64,
@@ -47,29 +47,29 @@ struct Entry {
     event: Arc<Event>,
 }
 
-/// The place of a connection. Free again when dropped.
-pub struct Place {
-    places: Arc<Places>,
+/// The slot of a connection. Free again when dropped.
+pub struct Slot {
+    slots: Arc<Slots>,
     key: usize,
     event: Arc<Event>,
 }
 
 /// Something that is asked on a connection, until it is dropped.
-pub struct Exchange(Arc<Place>);
+pub struct Exchange(Arc<Slot>);
 
-impl Places {
-    /// So many places.
+impl Slots {
+    /// So many slots.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, state: Mutex::default() })
     }
 
-    /// A place for a connection that comes; none if all who have one are missed more.
-    pub fn take(self: &Arc<Self>) -> Option<Arc<Place>> {
+    /// A slot for a connection that comes; none if all who have one are missed more.
+    pub fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
         let mut state = self.lock();
         let mut least = None;
         if state.order.len() >= self.most {
             let (rank, since, key) = *state.order.first()?;
-            if rank == Rank::Served {
+            if rank == Rank::ProvenActive {
                 return None;
             }
             state.order.remove(&(rank, since, key));
@@ -85,12 +85,12 @@ impl Places {
             given_up: false,
             event: Arc::clone(&event),
         });
-        state.order.insert((Rank::Silent, since, key));
+        state.order.insert((Rank::Idle, since, key));
         drop(state);
         if let Some(least) = least {
             least.notify(usize::MAX);
         }
-        Some(Arc::new(Place { places: Arc::clone(self), key, event }))
+        Some(Arc::new(Slot { slots: Arc::clone(self), key, event }))
     }
 
     /// How many are taken.
@@ -127,20 +127,20 @@ impl State {
 impl Entry {
     fn rank(&self) -> Rank {
         match (self.proven, self.exchanges > 0) {
-            (false, false) => Rank::Silent,
-            (false, true) => Rank::Asking,
-            (true, false) => Rank::Resting,
-            (true, true) => Rank::Served,
+            (false, false) => Rank::Idle,
+            (false, true) => Rank::Active,
+            (true, false) => Rank::ProvenIdle,
+            (true, true) => Rank::ProvenActive,
         }
     }
 }
 
-impl Place {
-    /// Waits until the place is given to another connection: this one must end.
+impl Slot {
+    /// Waits until the slot is given to another connection: this one must end.
     pub async fn given_up(&self) {
         loop {
             let event = self.event.listen();
-            if self.places.lock().entries[self.key].given_up {
+            if self.slots.lock().entries[self.key].given_up {
                 return;
             }
             event.await;
@@ -149,7 +149,7 @@ impl Place {
 
     /// Notes that whoever is at the other end has shown a credential, or needs none.
     pub fn prove(&self) {
-        let mut state = self.places.lock();
+        let mut state = self.slots.lock();
         if !state.entries[self.key].proven {
             state.change(self.key, |entry| entry.proven = true);
         }
@@ -157,34 +157,34 @@ impl Place {
 
     /// Notes that something is asked.
     pub fn begin(self: &Arc<Self>) -> Exchange {
-        self.places.lock().change(self.key, |entry| entry.exchanges += 1);
+        self.slots.lock().change(self.key, |entry| entry.exchanges += 1);
         Exchange(Arc::clone(self))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.places.lock().change(self.0.key, |entry| entry.exchanges -= 1);
+        self.0.slots.lock().change(self.0.key, |entry| entry.exchanges -= 1);
     }
 }
 
-impl Drop for Place {
+impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.places.lock();
+        let mut state = self.slots.lock();
         let entry = state.entries.remove(self.key);
         state.order.remove(&(entry.rank(), entry.since, self.key));
     }
 }
 
-impl fmt::Debug for Places {
+impl fmt::Debug for Slots {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Places").field("most", &self.most).field("taken", &self.taken()).finish()
+        f.debug_struct("Slots").field("most", &self.most).field("taken", &self.taken()).finish()
     }
 }
 
-impl fmt::Debug for Place {
+impl fmt::Debug for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Place").field("key", &self.key).finish_non_exhaustive()
+        f.debug_struct("Slot").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -200,14 +200,14 @@ mod tests {
 
     use super::*;
 
-    fn is_given_up(place: &Place) -> bool {
-        future::block_on(future::poll_once(place.given_up())).is_some()
+    fn is_given_up(slot: &Slot) -> bool {
+        future::block_on(future::poll_once(slot.given_up())).is_some()
     }
 
     #[test]
     fn who_is_missed_least_makes_room_and_who_is_served_does_not() {
-        let places = Places::new(4);
-        let [silent, asking, resting, served] = [(); 4].map(|()| places.take().unwrap());
+        let slots = Slots::new(4);
+        let [silent, asking, resting, served] = [(); 4].map(|()| slots.take().unwrap());
         let _asks = asking.begin();
         resting.prove();
         served.prove();
@@ -215,33 +215,33 @@ mod tests {
         drop(resting.begin());
         for least in [&silent, &asking, &resting] {
             assert!(!is_given_up(least));
-            let next = places.take().expect("a place");
+            let next = slots.take().expect("a slot");
             assert!(is_given_up(least));
             next.prove();
             std::mem::forget(next.begin());
             std::mem::forget(next);
-            assert_eq!(places.taken(), 4);
+            assert_eq!(slots.taken(), 4);
         }
-        assert!(places.take().is_none(), "all are served");
+        assert!(slots.take().is_none(), "all are served");
         drop(serves);
-        let _next = places.take().expect("it rests");
+        let _next = slots.take().expect("it rests");
         assert!(is_given_up(&served));
     }
 
     #[test]
     fn of_those_that_are_alike_the_one_that_has_been_so_for_longest_makes_room() {
-        let places = Places::new(3);
-        let [one, two, three] = [(); 3].map(|()| places.take().unwrap());
+        let slots = Slots::new(3);
+        let [one, two, three] = [(); 3].map(|()| slots.take().unwrap());
         drop(one.begin());
-        let _four = places.take().unwrap();
-        assert_eq!([&one, &two, &three].map(|place| is_given_up(place)), [false, true, false]);
+        let _four = slots.take().unwrap();
+        assert_eq!([&one, &two, &three].map(|slot| is_given_up(slot)), [false, true, false]);
         // What is given up may go on for a moment, and changes nothing any more.
         drop(two.begin());
         two.prove();
         drop(two);
         drop(three);
-        assert_eq!(places.taken(), 2);
-        let _five = places.take().unwrap();
-        assert_eq!((places.taken(), is_given_up(&one)), (3, false));
+        assert_eq!(slots.taken(), 2);
+        let _five = slots.take().unwrap();
+        assert_eq!((slots.taken(), is_given_up(&one)), (3, false));
     }
 }

@@ -7,7 +7,7 @@ use crate::limit::INTERVAL;
 
 /// Watches one reader while the socket refuses bytes.
 #[derive(Debug, Default)]
-pub(super) struct Watch {
+pub(super) struct StallDetector {
     /// `None` while nothing is held back by the socket.
     pending: Option<Pending>,
     /// Since when the buffer has been full with more to come.
@@ -24,7 +24,7 @@ struct Pending {
 
 /// What is to be done about the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Patience {
+pub(super) enum Verdict {
     /// Nothing before this instant; never, if there is none.
     Until(Option<Instant>),
     /// It cannot hold the pace: the buffer stayed full.
@@ -33,7 +33,7 @@ pub(super) enum Patience {
     Stalled,
 }
 
-impl Watch {
+impl StallDetector {
     /// The socket refused bytes, or holds some of ours back.
     pub(super) fn refused(&mut self, now: Instant) {
         self.pending.get_or_insert(Pending { last_progress: now, window_began: now, taken: 0 });
@@ -61,11 +61,11 @@ impl Watch {
     }
 
     /// What the rules say at `now`.
-    pub(super) fn judge(&mut self, settings: &SinkSettings, now: Instant) -> Patience {
-        let Some(pending) = &mut self.pending else { return Patience::Until(None) };
+    pub(super) fn judge(&mut self, settings: &SinkSettings, now: Instant) -> Verdict {
+        let Some(pending) = &mut self.pending else { return Verdict::Until(None) };
         let stalled_at = pending.last_progress + settings.stall_timeout;
         if now >= stalled_at {
-            return Patience::Stalled;
+            return Verdict::Stalled;
         }
         let mut until = stalled_at;
         if let Some(least) = settings.min_drain_rate {
@@ -74,7 +74,7 @@ impl Watch {
                 let nanos = now.nanos_since(pending.window_began);
                 let owed = u128::from(least.bytes_per_second()) * u128::from(nanos);
                 if u128::from(pending.taken) * 1_000_000_000 < owed {
-                    return Patience::Stalled;
+                    return Verdict::Stalled;
                 }
                 (pending.window_began, pending.taken) = (now, 0);
             }
@@ -83,11 +83,11 @@ impl Watch {
         if let (OnFull::Close, Some(full_since)) = (settings.on_full, self.full_since) {
             let overflows_at = full_since + INTERVAL;
             if now >= overflows_at {
-                return Patience::Overflowed;
+                return Verdict::Overflowed;
             }
             until = until.min(overflows_at);
         }
-        Patience::Until(Some(until))
+        Verdict::Until(Some(until))
     }
 }
 
@@ -110,55 +110,55 @@ mod tests {
 
     #[test]
     fn a_reader_without_anything_to_take_is_never_judged() {
-        let mut watch = Watch::default();
-        assert_eq!(watch.judge(&SinkSettings::default(), Instant::MAX), Patience::Until(None));
-        watch.refused(at(1));
-        watch.drained();
-        assert_eq!(watch.judge(&SinkSettings::default(), Instant::MAX), Patience::Until(None));
+        let mut stall = StallDetector::default();
+        assert_eq!(stall.judge(&SinkSettings::default(), Instant::MAX), Verdict::Until(None));
+        stall.refused(at(1));
+        stall.drained();
+        assert_eq!(stall.judge(&SinkSettings::default(), Instant::MAX), Verdict::Until(None));
     }
 
     #[test]
     fn a_reader_that_takes_nothing_stalls_at_the_timeout_and_not_a_nanosecond_before() {
         let settings = SinkSettings::default();
-        let mut watch = Watch::default();
-        watch.refused(at(1));
-        watch.refused(at(30));
-        assert_eq!(watch.judge(&settings, before(at(61))), Patience::Until(Some(at(61))));
-        assert_eq!(watch.judge(&settings, at(61)), Patience::Stalled);
-        watch.took(1, before(at(61)));
-        assert_eq!(watch.judge(&settings, at(61)), Patience::Until(Some(before(at(61)) + MINUTE)));
-        watch.took(0, at(100));
-        assert_eq!(watch.judge(&settings, before(at(61)) + MINUTE), Patience::Stalled);
+        let mut stall = StallDetector::default();
+        stall.refused(at(1));
+        stall.refused(at(30));
+        assert_eq!(stall.judge(&settings, before(at(61))), Verdict::Until(Some(at(61))));
+        assert_eq!(stall.judge(&settings, at(61)), Verdict::Stalled);
+        stall.took(1, before(at(61)));
+        assert_eq!(stall.judge(&settings, at(61)), Verdict::Until(Some(before(at(61)) + MINUTE)));
+        stall.took(0, at(100));
+        assert_eq!(stall.judge(&settings, before(at(61)) + MINUTE), Verdict::Stalled);
     }
 
     #[test]
     fn a_full_buffer_overflows_an_interval_later_if_the_policy_is_to_close() {
         for on_full in [OnFull::Wait, OnFull::Close] {
             let settings = SinkSettings { on_full, ..SinkSettings::default() };
-            let mut watch = Watch::default();
-            watch.refused(at(1));
-            watch.full(at(2));
-            watch.full(at(2) + NANO);
+            let mut stall = StallDetector::default();
+            stall.refused(at(1));
+            stall.full(at(2));
+            stall.full(at(2) + NANO);
             let due = at(2) + INTERVAL;
             let (early, late) = match on_full {
-                OnFull::Wait => (Patience::Until(Some(at(61))), Patience::Until(Some(at(61)))),
-                OnFull::Close => (Patience::Until(Some(due)), Patience::Overflowed),
+                OnFull::Wait => (Verdict::Until(Some(at(61))), Verdict::Until(Some(at(61)))),
+                OnFull::Close => (Verdict::Until(Some(due)), Verdict::Overflowed),
             };
-            assert_eq!((watch.judge(&settings, before(due)), watch.judge(&settings, due)), (early, late));
-            watch.took(1, due);
-            assert_eq!(watch.judge(&settings, due), Patience::Until(Some(due + MINUTE)), "it has room again");
+            assert_eq!((stall.judge(&settings, before(due)), stall.judge(&settings, due)), (early, late));
+            stall.took(1, due);
+            assert_eq!(stall.judge(&settings, due), Verdict::Until(Some(due + MINUTE)), "it has room again");
         }
     }
 
     #[test]
     fn a_trickle_below_the_least_rate_is_a_stall_and_one_at_it_is_not() {
-        for (taken, patience) in [(599, Patience::Stalled), (600, Patience::Until(Some(at(110))))] {
+        for (taken, patience) in [(599, Verdict::Stalled), (600, Verdict::Until(Some(at(110))))] {
             let settings = SinkSettings { min_drain_rate: Rate::or_unlimited(10), ..SinkSettings::default() };
-            let mut watch = Watch::default();
-            watch.refused(at(0));
-            watch.took(taken, at(50));
-            assert_eq!(watch.judge(&settings, before(at(60))), Patience::Until(Some(at(60))));
-            assert_eq!(watch.judge(&settings, at(60)), patience, "{taken} bytes in a minute");
+            let mut stall = StallDetector::default();
+            stall.refused(at(0));
+            stall.took(taken, at(50));
+            assert_eq!(stall.judge(&settings, before(at(60))), Verdict::Until(Some(at(60))));
+            assert_eq!(stall.judge(&settings, at(60)), patience, "{taken} bytes in a minute");
         }
     }
 }

@@ -31,7 +31,7 @@ pub(super) enum Fault {
 
 /// Sends a body to its end, then closes that direction. If `to` is a [`Sink`](crate::sink::Sink), it decides how long a
 /// slow reader is waited for.
-pub(super) struct Sending<G: Generator, R: ReadFile, W> {
+pub(super) struct SendBody<G: Generator, R: ReadFile, W> {
     body: PacedBody<G, R>,
     to: W,
     /// The state of `to` if it is a sink.
@@ -49,7 +49,7 @@ enum Stage {
     Closing,
 }
 
-impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Sending<G, R, W> {
+impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<G, R, W> {
     pub(super) fn new(
         body: PacedBody<G, R>,
         to: W,
@@ -102,7 +102,7 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Sending<G
     }
 }
 
-impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future for Sending<G, R, W> {
+impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future for SendBody<G, R, W> {
     type Output = Result<(), Fault>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -125,7 +125,7 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future fo
     }
 }
 
-impl<G: Generator, R: ReadFile, W> Drop for Sending<G, R, W> {
+impl<G: Generator, R: ReadFile, W> Drop for SendBody<G, R, W> {
     fn drop(&mut self) {
         self.direction.waited(self.body.waits(), self.body.gate());
     }
@@ -186,7 +186,7 @@ mod tests {
         let body = PacedBody::new(source, chain, clock.clone());
         let taker = Taker { clock: Some(clock.clone()), refuses, ..Taker::default() };
         let direction = Direction { record: Arc::clone(&record), down: true };
-        let mut sending = Sending::new(body, taker, None, direction);
+        let mut sending = SendBody::new(body, taker, None, direction);
         let mut cx = Context::from_waker(Waker::noop());
         let ended = loop {
             match Pin::new(&mut sending).poll(&mut cx) {
