@@ -53,12 +53,13 @@ pub mod events;
 pub mod events {
     mod settings;
 
-    pub use settings::{EventFault, EventRate, EventSettings, EventUnit, Suspend};
+    pub use settings::{EventRate, EventSettings, EventUnit, Suspend};
 }
 #[cfg(any(doc, doctest))]
 pub mod guide;
 pub mod http;
 mod http1;
+mod keys;
 mod named_file;
 #[cfg(feature = "probe")]
 pub mod probe;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::address::ListenAddr;
+use crate::keys::{Keys, Kind};
 
 /// Where the admin listener stands. Always loopback, a Unix socket, or behind a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +14,22 @@ pub struct AdminSource {
 }
 
 impl AdminSource {
+    /// Reads `admin` and `admin_token_file`. `clients` are listened for on other addresses.
+    pub(crate) fn read(keys: &Keys<'_>, clients: &[ListenAddr]) -> Option<Self> {
+        let listen = keys.list("admin").and_then(|mut one| one.pop());
+        let token_file = keys.path("admin_token_file", Kind::File);
+        if !keys.has("admin") && token_file.is_some() {
+            let text =
+                format!("it protects nothing; give {} too, or leave it out", keys.spelt("admin", "admin"));
+            keys.fault("admin_token_file", text);
+        }
+        let (at, addr) = listen?;
+        let addr = keys.address(at, "admin", addr);
+        // Which file it was meant to be matters to nobody.
+        let unread = keys.failed(&["admin_token_file"]).then(PathBuf::new);
+        Self::new(addr, token_file.or(unread), clients).map_err(|text| keys.fault("admin", text)).ok()
+    }
+
     /// An admin listener at `listen`; who asks must know the token in `token_file`, if there is one.
     ///
     /// # Errors

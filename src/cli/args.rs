@@ -1,11 +1,13 @@
 //! What was typed: the commands and their flags, as texts.
 //!
-//! What they mean is decided in `resolve.rs`, so that a bad value gets the same message as in a file.
-//! Defaults are the configuration's; they are spelt here for `--help`, and a test compares them.
+//! A flag is another way to write a key of a configuration file: beside each struct stands which key each of its
+//! flags sets. Defaults are the configuration's; they are spelt here for `--help`, and a test compares them.
 
 use std::ffi::OsString;
 
 use argh::FromArgs;
+
+use sluicegate::config::Draft;
 
 use super::admin_args::{Connections, Limits};
 
@@ -40,7 +42,7 @@ pub(super) enum Command {
     Serve(Serve),
     Proxy(Proxy),
     Tcp(Tcp),
-    Events(super::events::Events),
+    Events(Events),
     Run(Run),
     Check(Check),
     Probe(super::probe::Probe),
@@ -153,7 +155,37 @@ macro_rules! serving_command {
             /// all the kernel may hold of a connection, so also the most that reaches a reader in a round trip: 1B to 1g (default the kernel's choice)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) send_buffer: Option<String>,
+        }
 
+        impl $name {
+            /// Sets the keys of all servers.
+            pub(in crate::cli) fn set_server(&self, draft: &mut Draft) {
+                draft.text("--log-level", "log_level", self.log_level.as_deref());
+                draft.switch("--access-log", "access_log", self.access_log, true);
+                draft.text("--drain", "drain", self.drain.as_deref());
+                draft.text("--max-connections", "max_connections", self.max_connections.as_deref());
+                draft.text("--client-connections", "client_connections", self.client_connections.as_deref());
+                draft.text("--admin", "admin", self.admin.as_deref());
+                draft.text("--admin-token-file", "admin_token_file", self.admin_token_file.as_deref());
+                draft.text("--quota", "quota.server", self.quota.as_deref());
+                draft.text("--quota-resource", "quota.resource", self.quota_resource.as_deref());
+                draft.text("--client-id", "quota.client_id", self.client_id.as_deref());
+                draft.text("--quota-token-file", "quota.token_file", self.quota_token_file.as_deref());
+                draft.text("--quota-safe-share", "quota.safe_share", self.quota_safe_share.as_deref());
+                draft.text("--server-rate", "limits.server.rate", self.server_rate.as_deref());
+                draft.text("--client-rate", "limits.client.rate", self.client_rate.as_deref());
+                draft.text("--client-burst", "limits.client.burst", self.client_burst.as_deref());
+                draft.text("--connection-rate", "limits.connection.rate", self.connection_rate.as_deref());
+                draft.text("--connection-burst", "limits.connection.burst", self.connection_burst.as_deref());
+                draft.text("--egress-buffer", "sink.buffer", self.egress_buffer.as_deref());
+                draft.text("--egress-total", "sink.total", self.egress_total.as_deref());
+                draft.text("--on-full", "sink.on_full", self.on_full.as_deref());
+                draft.text("--stall-timeout", "sink.stall_timeout", self.stall_timeout.as_deref());
+                draft.text("--min-drain-rate", "sink.min_drain_rate", self.min_drain_rate.as_deref());
+                draft.text("--unsent", "sink.unsent", self.unsent.as_deref());
+                draft.text("--send-buffer", "sink.send_buffer", self.send_buffer.as_deref());
+                draft.text("--idle-timeout", "idle_timeout", self.idle_timeout.as_deref());
+            }
         }
     };
 }
@@ -203,11 +235,28 @@ macro_rules! one_route_command {
                 pub(in crate::cli) half_close: Option<String>,
             }
         }
+
+        impl $name {
+            /// Sets the keys of the route, and of all servers.
+            pub(in crate::cli) fn set_route(&self, draft: &mut Draft) {
+                draft.text("--rate", "route[0].rate", self.rate.as_deref());
+                draft.text("--burst", "route[0].burst", self.burst.as_deref());
+                draft.text("--end-of-stream", "route[0].end_of_stream", self.end_of_stream.as_deref());
+                draft.texts("--filter", "route[0].filters", &self.filter);
+                draft.texts("--listen", "listen", &self.listen);
+                self.set_server(draft);
+                draft.text("--client-key", "limits.client.key", self.client_key.as_deref());
+                draft.text("--half-close", "half_close", self.half_close.as_deref());
+                draft.text("--header-timeout", "header_timeout", self.header_timeout.as_deref());
+            }
+        }
     };
 }
 
+mod events;
 mod tcp;
 
+pub(super) use events::Events;
 pub(super) use tcp::Tcp;
 
 one_route_command! {
@@ -237,6 +286,21 @@ one_route_command! {
         /// the media type of an extension: ts=video/mp2t; repeatable (default by a table)
         #[argh(option, arg_name = "ext=type")]
         pub(super) media_type: Vec<String>,
+    }
+}
+
+impl Serve {
+    /// Sets the keys of its flags.
+    pub(super) fn set(&self, draft: &mut Draft) {
+        draft.text("", "route[0].path", Some("/"));
+        draft.text("DIR", "route[0].files", Some(&self.dir));
+        draft.switch("--list", "route[0].list", self.list, true);
+        draft.text("--index", "route[0].index", self.index.as_deref());
+        draft.switch("--dot-files", "route[0].dot_files", self.dot_files, true);
+        draft.text("--follow-links", "route[0].follow_links", self.follow_links.as_deref());
+        let form = "gives no type: write EXTENSION=TYPE, as in ts=video/mp2t";
+        draft.pairs("--media-type", "route[0].types", &self.media_type, form);
+        self.set_route(draft);
     }
 }
 
@@ -302,6 +366,33 @@ one_route_command! {
     }
 }
 
+impl Proxy {
+    /// Sets the keys of its flags.
+    pub(super) fn set(&self, draft: &mut Draft) {
+        draft.text("", "route[0].path", Some("/"));
+        draft.text("URL", "route[0].proxy", Some(&self.url));
+        draft.text("--host", "route[0].host", self.host.as_deref());
+        draft.texts("--trusted-proxy", "trusted_proxies", &self.trusted_proxy);
+        draft.switch("--ignore-accel", "route[0].honour_accel", self.ignore_accel, false);
+        draft.switch("--keep-location", "route[0].map_location", self.keep_location, false);
+        draft.switch("--no-via", "route[0].via", self.no_via, false);
+        draft.text("--max-response-head", "route[0].max_response_head", self.max_response_head.as_deref());
+        draft.text(
+            "--max-response-fields",
+            "route[0].max_response_fields",
+            self.max_response_fields.as_deref(),
+        );
+        draft.text("--tunnel-timeout", "route[0].tunnel_timeout", self.tunnel_timeout.as_deref());
+        draft.text("--connect-timeout", "route[0].connect_timeout", self.connect_timeout.as_deref());
+        draft.text("--response-timeout", "route[0].response_timeout", self.response_timeout.as_deref());
+        draft.text("--read-timeout", "route[0].read_timeout", self.read_timeout.as_deref());
+        draft.text("--idle-connections", "route[0].idle_connections", self.idle_connections.as_deref());
+        let key = "route[0].idle_connection_timeout";
+        draft.text("--idle-connection-timeout", key, self.idle_connection_timeout.as_deref());
+        self.set_route(draft);
+    }
+}
+
 /// Serve what a configuration file says.
 #[derive(FromArgs, Clone, Debug, Default, PartialEq)]
 #[argh(
@@ -324,6 +415,14 @@ pub(super) struct Run {
     /// off, error, warn, info, debug or trace (default what the file says, else info)
     #[argh(option, arg_name = "level")]
     pub(super) log_level: Option<String>,
+}
+
+impl Run {
+    /// Sets the keys of its flags, in the place of the file's.
+    pub(super) fn set(&self, draft: &mut Draft) {
+        draft.texts("--listen", "listen", &self.listen);
+        draft.text("--log-level", "log_level", self.log_level.as_deref());
+    }
 }
 
 /// Tell what a configuration file means, or what is wrong with it.

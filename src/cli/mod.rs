@@ -5,16 +5,13 @@
 
 mod admin_args;
 mod admin_client;
-#[macro_use]
 mod args;
 mod connections;
 mod limits;
 mod probe;
 mod quota;
 mod reload;
-#[macro_use]
 mod resolve;
-mod events;
 mod server;
 mod summary;
 mod table;
@@ -97,7 +94,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, None, start_log),
         Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, None, start_log),
         Some(Command::Tcp(tcp)) => serve_with(&resolve::tcp(&tcp)?, None, start_log),
-        Some(Command::Events(typed)) => serve_with(&events::events(&typed)?, None, start_log),
+        Some(Command::Events(typed)) => serve_with(&resolve::events(&typed)?, None, start_log),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
             let absent = if check.offline { Absent::Unseen } else { Absent::Warning };

@@ -47,7 +47,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     }
     let stdout = ShieldedStdout::new().map_err(|error| failed("the log cannot be shielded", error))?;
     start_log(config.log_level);
-    warn_of_descriptors(config.max_connections, descriptors);
+    warn_of_descriptors(config.server.max_connections, descriptors);
 
     let handle = server.handle();
     let serving = async {
@@ -124,13 +124,13 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     if let Some(tracer) = server.handle().extension::<Arc<Tracer>>() {
         let _ = writeln!(text, "spans of traced events go to {}", tracer.endpoint());
     }
-    if let Some(pace) = summary::shared(config.limits.server) {
+    if let Some(pace) = summary::shared(config.server.limits.server) {
         let _ = writeln!(text, "all responses together: {pace}");
     }
-    if let Some(pace) = summary::shared(config.limits.client) {
-        let _ = writeln!(text, "each client, told apart by {}: {pace}", config.limits.key);
+    if let Some(pace) = summary::shared(config.server.limits.client) {
+        let _ = writeln!(text, "each client, told apart by {}: {pace}", config.server.limits.key);
     }
-    if let Some(pace) = summary::connection_pace(&config.sink) {
+    if let Some(pace) = summary::connection_pace(&config.server.sink) {
         let _ = writeln!(text, "each connection: {pace}");
     }
     for route in &config.routes {
@@ -142,7 +142,11 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
             summary::pace_of(route)
         );
     }
-    let _ = writeln!(text, "Ctrl-C stops; transfers under way then have {}", duration::spell(config.drain));
+    let _ = writeln!(
+        text,
+        "Ctrl-C stops; transfers under way then have {}",
+        duration::spell(config.server.drain)
+    );
     text
 }
 

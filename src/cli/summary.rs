@@ -29,34 +29,34 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         line(&mut text, "tracing", &self::tracing(tracing));
     }
     let of_client =
-        config.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
-    line(&mut text, "connections", &format!("at most {}{of_client}", config.max_connections));
-    if let Some(pace) = connection_pace(&config.sink) {
+        config.server.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
+    line(&mut text, "connections", &format!("at most {}{of_client}", config.server.max_connections));
+    if let Some(pace) = connection_pace(&config.server.sink) {
         line(&mut text, "of each", &pace);
     }
-    for (name, budget) in [("server", config.limits.server), ("client", config.limits.client)] {
+    for (name, budget) in [("server", config.server.limits.server), ("client", config.server.limits.client)] {
         if let Some(pace) = shared(budget) {
             line(&mut text, name, &pace);
         }
     }
-    if config.limits.client.rate.is_some() || config.limits.server.rate.is_some() {
-        line(&mut text, "client is", &config.limits.key.to_string());
+    if config.server.limits.client.rate.is_some() || config.server.limits.server.rate.is_some() {
+        line(&mut text, "client is", &config.server.limits.key.to_string());
     }
-    let total = config.egress_total.map(|total| format!(", {} in all", Size::new(total)));
+    let total = config.server.egress_total.map(|total| format!(", {} in all", Size::new(total)));
     let total = total.unwrap_or_else(|| ", a quarter of the memory in all".to_owned());
-    line(&mut text, "sink", &sink(&config.sink, &total));
+    line(&mut text, "sink", &sink(&config.server.sink, &total));
     let timeouts = format!(
         "head {}, idle {}, drain {}",
-        duration::spell(config.header_timeout),
-        duration::spell(config.idle_timeout),
-        duration::spell(config.drain)
+        duration::spell(config.server.header_timeout),
+        duration::spell(config.server.idle_timeout),
+        duration::spell(config.server.drain)
     );
     line(&mut text, "timeouts", &timeouts);
-    if config.half_close != HalfClose::default() {
-        line(&mut text, "half-closed", &config.half_close.to_string());
+    if config.server.half_close != HalfClose::default() {
+        line(&mut text, "half-closed", &config.server.half_close.to_string());
     }
-    if !config.trusted_proxies.is_empty() {
-        let peers: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    if !config.server.trusted.networks().is_empty() {
+        let peers: Vec<String> = config.server.trusted.networks().iter().map(ToString::to_string).collect();
         line(&mut text, "trusted", &peers.join(", "));
     }
     for route in &config.routes {

@@ -2,17 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use super::reload::Origin;
+use super::document::Config;
+use super::filters::FilterKind;
+use super::loader::Loader;
+use super::route::{self, Source};
+use super::tcp::{Tcp, TcpSource};
 use crate::address::ListenAddr;
 use crate::admin::Admin;
-use crate::config::{self, Config, FilterKind, Source, TcpSource};
+use crate::events::EventSettings;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
-use crate::http::server::{Handle, Server, Settings};
+use crate::http::server::{Handle, Server};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
 use crate::tcp::Service;
@@ -52,8 +56,8 @@ impl FilterKinds {
     }
 
     /// A loader of configurations that knows these kinds.
-    pub fn loader(&self) -> config::Loader {
-        self.0.keys().fold(config::Loader::new(), |loader, name| loader.filter_kind(name))
+    pub fn loader(&self) -> Loader {
+        self.0.keys().fold(Loader::new(), |loader, name| loader.filter_kind(name))
     }
 }
 
@@ -69,6 +73,10 @@ impl fmt::Display for AssemblyError {
 
 impl std::error::Error for AssemblyError {}
 
+/// The configuration that a server was made from, or took last.
+#[derive(Clone)]
+pub(super) struct Origin(pub(super) Arc<Mutex<Config>>);
+
 impl Server {
     /// The server that `config` describes, its addresses bound, not yet running.
     ///
@@ -81,8 +89,8 @@ impl Server {
         let tracer = tracer.transpose().map_err(|error| AssemblyError(error.to_string()))?;
         let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
         let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let server = Self::with_counts(settings(config), listeners, routes, counts);
-        let server = server.with_extension(Origin::new(config));
+        let server = Self::with_counts(config.server.clone(), listeners, routes, counts);
+        let server = server.with_extension(Origin(Arc::new(Mutex::new(config.clone()))));
         let server = match tracer {
             Some(tracer) => server.with_extension(tracer),
             None => server,
@@ -119,25 +127,8 @@ pub(super) fn routes(
     config.routes.iter().map(|given| route(given, kinds, counts, tracer)).collect()
 }
 
-pub(super) fn settings(config: &Config) -> Settings {
-    let default = Settings::default();
-    Settings {
-        drain: config.drain,
-        max_connections: config.max_connections,
-        header_timeout: config.header_timeout,
-        idle_timeout: config.idle_timeout,
-        half_close: config.half_close,
-        access_log: config.access_log,
-        limits: config.limits.clone(),
-        sink: config.sink.clone(),
-        egress_total: config.egress_total.unwrap_or(default.egress_total),
-        client_connections: config.client_connections,
-        trusted: config.trusted_proxies.iter().copied().collect(),
-    }
-}
-
 /// What a TCP port serves.
-pub(super) fn port(given: &config::Tcp) -> Service {
+pub(super) fn port(given: &Tcp) -> Service {
     let service = match &given.source {
         TcpSource::File { path, follow: false } => Service::file(path),
         TcpSource::File { path, follow: true } => Service::file(path).follow(),
@@ -171,7 +162,7 @@ fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
 }
 
 fn route(
-    given: &config::Route,
+    given: &route::Route,
     kinds: &FilterKinds,
     counts: &mut BTreeMap<String, Counts>,
     tracer: Option<&Arc<Tracer>>,
@@ -228,7 +219,7 @@ fn route(
 #[cfg(feature = "events")]
 fn events(
     path: &str,
-    settings: &config::EventSettings,
+    settings: &EventSettings,
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<Route, crate::token::TokenError> {
     use crate::events::Events;
@@ -243,17 +234,6 @@ fn events(
 }
 
 #[cfg(not(feature = "events"))]
-fn events(_: &str, _: &config::EventSettings, _: Option<&Arc<Tracer>>) -> Result<Route, &'static str> {
+fn events(_: &str, _: &EventSettings, _: Option<&Arc<Tracer>>) -> Result<Route, &'static str> {
     Err("this build has no streams of events: build it with the feature events")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_servers_defaults_are_the_configurations() {
-        // `Settings` has no equality; all it holds is in its debug form.
-        assert_eq!(format!("{:?}", settings(&Config::default())), format!("{:?}", Settings::default()));
-    }
 }

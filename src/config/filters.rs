@@ -1,21 +1,12 @@
 //! Named filters: the tables `[filter.NAME]`, and the kinds that need none.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
-use std::ops::Range;
 
-use serde::Deserialize;
-use toml::Spanned;
-use toml::de::{DeTable, DeValue};
-
-use super::error::Problem;
-use super::raw::{EndOfStreamWord, Parsed};
-use super::recover::{self, Faults};
-use super::route::Pace;
+use super::pace::Pace;
 use crate::filter::{GzipFactory, GzipLevel, MediaRange, MediaTypes};
+use crate::keys::{Entry, Keys, Node, Place, Value};
 use crate::limit::{Burst, Rate, Size};
-use crate::words::shorten;
-use crate::words::suggestion;
+use crate::words::{shorten, suggestion};
 
 /// The name under which a route's own pace stands among its filters.
 pub(super) const RATE: &str = "rate";
@@ -89,163 +80,103 @@ pub struct ReplaceSettings {
     pub types: MediaTypes,
 }
 
-/// The filters that have tables, each with the place of its name for warnings.
-pub(super) struct Named {
-    pub(super) kinds: BTreeMap<String, FilterKind>,
-    pub(super) places: BTreeMap<String, std::ops::Range<usize>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRate {
-    rate: Rate,
-    burst: Option<Burst>,
-    end_of_stream: Option<EndOfStreamWord>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawCount {}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawGzip {
-    level: Option<Spanned<i64>>,
-    min_size: Option<Size>,
-    types: Option<Spanned<Vec<Parsed<MediaRange>>>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawReplace {
-    from: Spanned<String>,
-    to: String,
-    types: Option<Spanned<Vec<Parsed<MediaRange>>>>,
-}
-
 const KINDS: [&str; 4] = [RATE, "count", "gzip", "replace"];
 
-/// Reads the tables of the file `text`, parsed as `tree`, in which also the kinds `custom` are known.
+/// The filters that have tables, by their names, with the places of these.
+pub(super) type Named = BTreeMap<String, (Place, FilterKind)>;
+
+/// Reads `filters`, the table of tables `[filter.NAME]`. The kinds `custom` are known too.
 ///
-/// Read apart from the rest, because which keys a table has depends on its `kind`. One that is wrong is known
-/// all the same: routes that name it have no mistake.
-pub(super) fn read(text: &str, tree: &DeTable<'_>, custom: &BTreeSet<String>, faults: &mut Faults) -> Named {
-    let mut named = Named { kinds: BTreeMap::new(), places: BTreeMap::new() };
-    let Some(filters) = tree.get("filter") else { return named };
-    let DeValue::Table(filters) = filters.get_ref() else {
-        let text = "filter is not a table; write a [filter.NAME] for each";
-        faults.push(Problem::new(Some(filters.span()), text));
-        return named;
-    };
-    for (key, table) in filters.iter() {
-        let name = key.get_ref().to_string();
-        let mut reader = Reader { name: &name, place: key.span(), file: (text, tree), faults: &mut *faults };
-        let kind = reader.kind(table, custom).unwrap_or(FilterKind::Count);
-        named.places.insert(name.clone(), key.span());
-        named.kinds.insert(name, kind);
+/// A filter that is wrong is known all the same: routes that name it have no mistake.
+pub(super) fn read(filters: &Keys<'_>, custom: &BTreeSet<String>) -> Named {
+    let mut named = Named::new();
+    for entry in filters.all() {
+        let kind = match filters.inner(entry) {
+            Some(keys) => kind(&entry.name, &entry.at, &keys, custom),
+            None => {
+                let text = "this is not a table; write its `kind` and settings as keys";
+                filters.fault_here(entry.at.clone(), format!("[filter.{}]: {text}", shorten(&entry.name)));
+                None
+            }
+        };
+        named.insert(entry.name.clone(), (entry.at.clone(), kind.unwrap_or(FilterKind::Count)));
     }
     named
 }
 
-/// Reads one table.
-struct Reader<'a> {
-    name: &'a str,
-    /// Where the name stands.
-    place: Range<usize>,
-    file: (&'a str, &'a DeTable<'a>),
-    faults: &'a mut Faults,
-}
-
-impl Reader<'_> {
-    fn fault(&mut self, at: Range<usize>, text: impl fmt::Display) {
-        let text = format!("[filter.{}]: {text}", shorten(self.name));
-        self.faults.push(Problem::new(Some(at), text));
+/// Reads the filter `name`, which stands at `at`.
+fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> Option<FilterKind> {
+    let fault = |at: &Place, text: String| keys.fault_here(at.clone(), format!("{}: {text}", keys.name()));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if name.is_empty() || !name.chars().all(is_plain) {
+        fault(at, "a filter's name has letters, digits, `-` and `_` only".to_owned());
     }
-
-    fn kind(&mut self, table: &Spanned<DeValue<'_>>, custom: &BTreeSet<String>) -> Option<FilterKind> {
-        let place = self.place.clone();
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-        if self.name.is_empty() || !self.name.chars().all(is_plain) {
-            self.fault(place.clone(), "a filter's name has letters, digits, `-` and `_` only");
+    keys.hide("kind");
+    let known: Vec<&str> = KINDS.into_iter().chain(custom.iter().map(String::as_str)).collect();
+    let kind: Option<String> = keys.parse("kind");
+    let Some(kind) = kind.filter(|kind| known.contains(&kind.as_str())) else {
+        // Which keys it has depends on its kind.
+        match keys.all().iter().find(|entry| entry.name == "kind") {
+            None => fault(at, format!("its kind is missing; write one of {}", known.join(", "))),
+            Some(Entry { node: Node { value: Value::Text(kind), at }, .. }) => {
+                fault(at, format!("no kind is called {:?}; {}", shorten(kind), suggestion(kind, &known)));
+            }
+            Some(_) => {}
         }
-        let DeValue::Table(keys) = table.get_ref() else {
-            self.fault(place, "this is not a table; write its `kind` and settings as keys");
-            return None;
-        };
-        let known: Vec<&str> = KINDS.into_iter().chain(custom.iter().map(String::as_str)).collect();
-        let Some(kind) = keys.get("kind") else {
-            self.fault(place, format!("its kind is missing; write one of {}", known.join(", ")));
-            return None;
-        };
-        let at = kind.span();
-        let Some(kind) = kind.get_ref().as_str() else {
-            self.fault(at, format!("its kind is not a text; write one of {}", known.join(", ")));
-            return None;
-        };
-        if !known.contains(&kind) {
-            self.fault(at, format!("no kind is called {:?}; {}", shorten(kind), suggestion(kind, &known)));
-            return None;
-        }
-        if self.name == RATE {
-            self.fault(place, "\"rate\" is the pace a route sets itself; choose another name");
-        } else if self.name != kind && known.contains(&self.name) {
-            self.fault(at, format!("{:?} is the name of another kind; choose another name", self.name));
-        }
-        let mut keys = keys.clone();
-        keys.remove("kind");
-        self.settings(kind, &keys, table.span())
+        return None;
+    };
+    if name == RATE {
+        fault(at, "\"rate\" is the pace a route sets itself; choose another name".to_owned());
+    } else if name != kind && known.contains(&name) {
+        keys.fault_of_all(
+            "kind",
+            format!("{}: {name:?} is the name of another kind; choose another name", keys.name()),
+        );
     }
-
-    fn settings(&mut self, kind: &str, keys: &DeTable<'_>, span: Range<usize>) -> Option<FilterKind> {
-        Some(match kind {
-            RATE => {
-                let raw: RawRate = recover::read(keys, span, self.file, self.faults)?;
-                let end_of_stream = raw.end_of_stream.map(|word| word.0).unwrap_or_default();
-                let burst = raw.burst.unwrap_or_default();
-                FilterKind::Rate(Pace { rate: Some(raw.rate), burst, end_of_stream })
-            }
-            "count" => {
-                let RawCount {} = recover::read(keys, span, self.file, self.faults)?;
-                FilterKind::Count
-            }
-            "gzip" => {
-                let raw: RawGzip = recover::read(keys, span, self.file, self.faults)?;
-                let default = GzipSettings::default();
-                let level = raw.level.map(|level| (level.span(), u8::try_from(level.into_inner())));
-                let level =
-                    level.map(|(at, level)| (at, level.ok().and_then(|level| GzipLevel::new(level).ok())));
-                if let Some((at, None)) = &level {
-                    self.fault(at.clone(), "level is not one of 1 (quick) to 9 (small)");
-                }
-                FilterKind::Gzip(GzipSettings {
-                    level: level.and_then(|(_, level)| level).unwrap_or(default.level),
-                    min_size: raw.min_size.unwrap_or(default.min_size),
-                    types: self.media_types(raw.types),
-                })
-            }
-            "replace" => {
-                let raw: RawReplace = recover::read(keys, span, self.file, self.faults)?;
-                if raw.from.get_ref().is_empty() {
-                    self.fault(raw.from.span(), "from is empty; write the text to be replaced");
-                }
-                let types = self.media_types(raw.types);
-                FilterKind::Replace(ReplaceSettings { from: raw.from.into_inner(), to: raw.to, types })
-            }
-            custom => {
-                let options = recover::read(keys, span, self.file, self.faults)?;
-                FilterKind::Custom { kind: custom.to_owned(), options }
-            }
-        })
-    }
-
-    fn media_types(&mut self, types: Option<Spanned<Vec<Parsed<MediaRange>>>>) -> MediaTypes {
-        let Some(types) = types else { return MediaTypes::text() };
-        // What could not be read is no longer in it.
-        if types.get_ref().is_empty() && !self.faults.is_told(&types.span()) {
-            self.fault(self.place.clone(), "types is empty; name some, or leave it out for texts");
+    let types = || {
+        let types: Option<Vec<MediaRange>> = keys.values("types");
+        if types.as_ref().is_some_and(Vec::is_empty) && !keys.failed(&["types"]) {
+            fault(at, "types is empty; name some, or leave it out for texts".to_owned());
         }
-        types.into_inner().into_iter().map(|range| range.0).collect()
-    }
+        types.map_or_else(MediaTypes::text, |types| types.into_iter().collect())
+    };
+    Some(match kind.as_str() {
+        RATE => {
+            keys.require("rate");
+            let rate = keys.amount("rate", str::parse::<Rate>);
+            let burst = keys.amount("burst", str::parse::<Burst>).unwrap_or_default();
+            FilterKind::Rate(Pace { rate, burst, end_of_stream: Pace::read_end_of_stream(keys) })
+        }
+        "count" => FilterKind::Count,
+        "gzip" => {
+            let default = GzipSettings::default();
+            let level = keys.number("level", 1..=9).and_then(|level| GzipLevel::new(level as u8).ok());
+            FilterKind::Gzip(GzipSettings {
+                level: level.unwrap_or(default.level),
+                min_size: keys.amount("min_size", str::parse::<Size>).unwrap_or(default.min_size),
+                types: types(),
+            })
+        }
+        "replace" => {
+            keys.require("from");
+            keys.require("to");
+            let from: Option<String> = keys.parse("from");
+            if from.as_ref().is_some_and(String::is_empty) {
+                keys.fault("from", "it is empty; write the text to be replaced");
+            }
+            let to: Option<String> = keys.parse("to");
+            FilterKind::Replace(ReplaceSettings {
+                from: from.unwrap_or_default(),
+                to: to.unwrap_or_default(),
+                types: types(),
+            })
+        }
+        _ => {
+            let rest = keys.all().iter().filter(|entry| entry.name != "kind");
+            let options = rest.map(|entry| (entry.name.clone(), entry.node.value.to_toml())).collect();
+            FilterKind::Custom { kind, options }
+        }
+    })
 }
 
 #[cfg(test)]

@@ -1,10 +1,14 @@
 //! Applies a new configuration to a running server, and lists what changed.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 
-use super::assembly::{self, AssemblyError, FilterKinds};
-use super::{Config, Route, Tcp, TcpSource};
+use super::assembly::{self, AssemblyError, FilterKinds, Origin};
+use super::document::Config;
+use super::filters::FilterKind;
+use super::pace::Pace;
+use super::route::Route;
+use super::tcp::{Tcp, TcpSource};
 use crate::duration;
 use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::Handle;
@@ -34,16 +38,6 @@ impl fmt::Display for Reloaded {
     }
 }
 
-/// The configuration that a server was made from, or took last.
-#[derive(Clone)]
-pub(super) struct Origin(Arc<Mutex<Config>>);
-
-impl Origin {
-    pub(super) fn new(config: &Config) -> Self {
-        Self(Arc::new(Mutex::new(config.clone())))
-    }
-}
-
 impl Handle {
     /// Has the running server do what `config` says, but for the addresses it listens on.
     ///
@@ -68,7 +62,7 @@ impl Handle {
             // Folders are open by now: nothing is waited for while limits stand still.
             let changes = self.changing(|| {
                 let (before, own) = (self.limits(), self.own_limits());
-                self.replace(assembly::settings(config), routes, counts);
+                self.replace(config.server.clone(), routes, counts);
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
@@ -192,7 +186,6 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
 
 /// The filters of a route and the rule at the end of a stream, as texts without the rates.
 fn filters(route: &Route) -> Vec<String> {
-    use crate::config::{FilterKind, Pace};
     let bare = |pace: &Pace| format!("{:?}", pace.end_of_stream);
     let filters = route.filters.iter().map(|filter| match &filter.kind {
         FilterKind::Rate(pace) => format!("{} {}", filter.name, bare(pace)),
@@ -213,21 +206,22 @@ fn setting_changes(old: &Config, new: &Config) -> Vec<String> {
 /// Settings that are neither limits nor routes, as they are told.
 fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-    let sink = &config.sink;
-    let trusted: Vec<String> = config.trusted_proxies.iter().map(ToString::to_string).collect();
+    let server = &config.server;
+    let sink = &server.sink;
+    let trusted: Vec<String> = server.trusted.networks().iter().map(ToString::to_string).collect();
     vec![
         ("log_level", config.log_level.as_str().to_lowercase()),
-        ("access_log", config.access_log.to_string()),
-        ("drain", duration::spell(config.drain)),
-        ("max_connections", config.max_connections.to_string()),
-        ("client_connections", or_none(config.client_connections.map(|most| most.to_string()))),
-        ("header_timeout", duration::spell(config.header_timeout)),
-        ("idle_timeout", duration::spell(config.idle_timeout)),
-        ("half_close", config.half_close.to_string()),
+        ("access_log", server.access_log.to_string()),
+        ("drain", duration::spell(server.drain)),
+        ("max_connections", server.max_connections.to_string()),
+        ("client_connections", or_none(server.client_connections.map(|most| most.to_string()))),
+        ("header_timeout", duration::spell(server.header_timeout)),
+        ("idle_timeout", duration::spell(server.idle_timeout)),
+        ("half_close", server.half_close.to_string()),
         ("trusted_proxies", format!("[{}]", trusted.join(", "))),
-        ("client key", config.limits.key.to_string()),
+        ("client key", server.limits.key.to_string()),
         ("sink buffer", Size::new(sink.buffer as u64).to_string()),
-        ("sink total", or_none(config.egress_total.map(|total| Size::new(total).to_string()))),
+        ("sink total", or_none(server.egress_total.map(|total| Size::new(total).to_string()))),
         ("sink on_full", sink.on_full.to_string()),
         ("sink stall_timeout", duration::spell(sink.stall_timeout)),
         ("sink min_drain_rate", RateOrOff(sink.min_drain_rate).to_string()),

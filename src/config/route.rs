@@ -1,16 +1,16 @@
 //! A route: a path, where its content comes from, at which pace, and through which filters.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
 use super::filters::{FilterKind, RATE};
-use super::limits::{BURST_NEEDS_RATE, RouteLimits};
+use super::pace::{NOTHING_PACED, Pace, RouteLimits};
 use crate::events::EventSettings;
-use crate::filter::EndOfStream;
 use crate::http::files::FilesSource;
-use crate::http::proxy::ProxySource;
-use crate::limit::{Burst, Rate};
+use crate::http::proxy::{ProxySource, UpstreamUrl};
+use crate::keys::{Keys, Kind, NOTHING_AHEAD, Place};
+use crate::limit::{Burst, Rate, Weight};
 use crate::words::{shorten, suggestion};
 
 /// Where a route's content comes from.
@@ -49,42 +49,6 @@ pub struct RouteFilter {
     pub name: String,
     /// What it is.
     pub kind: FilterKind,
-}
-
-/// How fast a response leaves. The default is unlimited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Pace {
-    /// `None` is unlimited.
-    pub rate: Option<Rate>,
-    /// What leaves ahead of the pace, once.
-    pub burst: Burst,
-    /// What becomes of the last bytes.
-    pub end_of_stream: EndOfStream,
-}
-
-impl Pace {
-    /// Puts together what was given of a pace. `can_have_rate` is whether there can be one, if not by `rate` then
-    /// by a backend.
-    ///
-    /// # Errors
-    /// `burst` or `end_of_stream` was given and would do nothing, because there can be no rate.
-    pub fn given(
-        rate: Option<Rate>,
-        burst: Option<Burst>,
-        end_of_stream: Option<EndOfStream>,
-        can_have_rate: bool,
-    ) -> Result<Self, Vec<RouteFault>> {
-        let rules = [
-            ("burst", burst.is_some(), BURST_NEEDS_RATE),
-            ("end_of_stream", end_of_stream.is_some(), "without a rate nothing is paced; set a rate too"),
-        ];
-        let idle = rules.into_iter().filter(|(_, is_given, _)| *is_given && !can_have_rate);
-        let faults: Vec<_> =
-            idle.map(|(key, _, text)| RouteFault { key, index: None, text: text.to_owned() }).collect();
-        let pace =
-            Self { rate, burst: burst.unwrap_or_default(), end_of_stream: end_of_stream.unwrap_or_default() };
-        if faults.is_empty() { Ok(pace) } else { Err(faults) }
-    }
 }
 
 /// The path of a route: begins with a slash, and stands for everything below it.
@@ -139,87 +103,184 @@ impl FromStr for RoutePath {
     }
 }
 
-/// The parts of a route, each good in itself, before they are checked against one another.
-#[derive(Clone, Debug)]
-pub struct RouteDraft {
-    /// See [`Route::path`].
-    pub path: RoutePath,
-    /// See [`Route::source`].
-    pub source: Source,
-    /// `None` is unlimited, by `off` or because nothing was said.
-    pub rate: Option<Rate>,
-    /// `None` if nothing was said.
-    pub burst: Option<Burst>,
-    /// `None` if nothing was said.
-    pub end_of_stream: Option<EndOfStream>,
-    /// See [`Route::limits`].
-    pub limits: RouteLimits,
-    /// Names, in their order.
-    pub filters: Vec<String>,
-}
-
-/// Why the parts of a route do not go together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RouteFault {
-    /// The key (or, with `-` for `_`, the flag) that is at fault.
-    pub key: &'static str,
-    /// Which element, if the key's value is a list.
-    pub index: Option<usize>,
-    /// What is wrong, and what to do.
-    pub text: String,
-}
-
-impl RouteDraft {
-    /// A draft of a route for everything, unlimited, without filters.
-    pub fn new(source: Source) -> Self {
-        let path = RoutePath::root();
-        let limits = RouteLimits::default();
-        Self { path, source, rate: None, burst: None, end_of_stream: None, limits, filters: Vec::new() }
+impl Route {
+    /// A route to `source`, unlimited and without filters.
+    pub fn new(path: RoutePath, source: Source) -> Self {
+        let (pace, limits) = (Pace::default(), RouteLimits::default());
+        Self { path, source, pace, limits, filters: Vec::new() }
     }
 
-    /// The route. `named` are the filters that were given names; those that need no table are known besides.
-    ///
-    /// # Errors
-    /// A filter that is not known, a setting that would do nothing, a folder's path without a slash at its end.
-    pub fn finish(self, named: &BTreeMap<String, FilterKind>) -> Result<Route, Vec<RouteFault>> {
-        let backend_may_limit = matches!(&self.source, Source::Proxy(proxy) if proxy.honour_accel);
-        let can_have_rate = self.rate.is_some() || backend_may_limit;
-        let mut faults = Vec::new();
-        let pace = Pace::given(self.rate, self.burst, self.end_of_stream, can_have_rate);
-        let pace = pace.map_err(|idle| faults.extend(idle)).unwrap_or_default();
-        let mut fault = |key, index, text: String| faults.push(RouteFault { key, index, text });
-        if matches!(self.source, Source::Files(_)) && !self.path.as_str().ends_with('/') {
-            let good = format!("{}/", shorten(self.path.as_str()));
-            fault("path", None, format!("a folder's path ends with a slash; write {good:?}"));
+    /// Reads a `[[route]]`. `named` are the filters that have tables, `paths` those of the routes above.
+    pub(super) fn read(
+        keys: Keys<'_>,
+        named: &BTreeMap<String, FilterKind>,
+        paths: &mut BTreeSet<RoutePath>,
+    ) -> Option<Self> {
+        keys.require("path");
+        let path: Option<RoutePath> = keys.parse("path");
+        let keys = match &path {
+            Some(path) => keys.named(format!("[[route]] {:?}", shorten(path.as_str()))),
+            None => keys,
+        };
+        if let Some(path) = path.as_ref().filter(|path| !paths.insert((*path).clone())) {
+            let path = shorten(path.as_str());
+            keys.fault_of_all(
+                "path",
+                format!("a [[route]] for {path:?} stands above already; leave one out"),
+            );
         }
-
-        let mut filters = Vec::new();
-        for (index, name) in self.filters.into_iter().enumerate() {
-            match named.get(&name).cloned().or_else(|| FilterKind::built_in(&name)) {
-                Some(FilterKind::RoutePace) if filters.iter().any(RouteFilter::is_route_pace) => {
-                    fault("filters", Some(index), "\"rate\" stands here twice; leave one out".to_owned());
-                }
-                Some(FilterKind::RoutePace) if !can_have_rate => {
-                    fault("filters", Some(index), "\"rate\" has no rate to keep; set a rate too".to_owned());
-                }
-                Some(kind) => filters.push(RouteFilter { name, kind }),
-                None => {
-                    let known: Vec<&str> =
-                        named.keys().map(String::as_str).chain(FilterKind::BUILT_IN).collect();
-                    let text =
-                        format!("no filter is called {:?}; {}", shorten(&name), suggestion(&name, &known));
-                    fault("filters", Some(index), text);
-                }
+        let sources: Vec<&str> =
+            ["files", "proxy", "events"].into_iter().filter(|key| keys.has(key)).collect();
+        match sources[..] {
+            [] => {
+                let text = "has no files, proxy or events; say where its content comes from";
+                keys.fault_here(keys.at(), format!("{} {text}", keys.name()));
+            }
+            [_] => {}
+            [.., "events"] => {
+                let text = format!("{} has events and another source; leave one out", keys.name());
+                keys.fault_of_all("events", text);
+            }
+            _ => {
+                keys.fault_of_all("proxy", format!("{} has both files and proxy; leave one out", keys.name()))
             }
         }
-        if can_have_rate && !filters.iter().any(RouteFilter::is_route_pace) {
-            filters.push(RouteFilter { name: RATE.to_owned(), kind: FilterKind::RoutePace });
+        let root = keys.path("files", Kind::Folder);
+        let upstream = keys.parse("proxy");
+        let events = keys.table("events", ", or {}");
+        let events = keys.has("events").then(|| EventSettings::read(&events));
+        let rates = Rates::read(&keys);
+        // The keys of another kind of source do nothing.
+        let part = |kind: &str| match sources[..] {
+            [only] if only != kind => {
+                keys.idle(&format!("does nothing with {only}, only with {kind}; leave it out"))
+            }
+            _ => keys.clone(),
+        };
+        let files = FilesSource::read(&part("files"), root.clone().unwrap_or_default());
+        let is_upstream_read = upstream.is_some();
+        let proxy = ProxySource::read(&part("proxy"), upstream.unwrap_or_else(UpstreamUrl::unknown));
+        let backend_may_limit = proxy.honour_accel;
+        let source = match sources[..] {
+            ["files"] => root.map(|_| Source::Files(files)),
+            ["proxy"] => is_upstream_read.then_some(Source::Proxy(proxy)),
+            ["events"] => events.map(|events| Source::Events(Box::new(events))),
+            _ => None,
+        };
+        if matches!(source, Some(Source::Files(_)))
+            && let Some(path) = path.as_ref().filter(|path| !path.as_str().ends_with('/'))
+        {
+            let good = format!("{}/", shorten(path.as_str()));
+            keys.fault("path", format!("a folder's path ends with a slash; write {good:?}"));
         }
-        if !faults.is_empty() {
-            return Err(faults);
+        // What has no source could have had one that may set a rate: that it needs one is not said.
+        let has_rate = rates.pace.rate.is_some() || rates.failed;
+        let can_have_rate = match &source {
+            Some(Source::Proxy(_)) => has_rate || backend_may_limit,
+            Some(_) => has_rate,
+            None => true,
+        };
+        if !can_have_rate {
+            rates.needed(&keys);
         }
-        Ok(Route { path: self.path, source: self.source, pace, limits: self.limits, filters })
+        let filters = chain(&keys, rates.names, named, can_have_rate);
+        let is_whole = !rates.failed;
+        Some(Self { path: path?, source: source?, pace: rates.pace, limits: rates.limits, filters })
+            .filter(|_| is_whole)
     }
+
+    /// The fastest that a response can leave, if there is a limit. What a backend sets is not known here.
+    pub(super) fn fastest(&self) -> Option<Rate> {
+        let filters = self.filters.iter().filter_map(|filter| match &filter.kind {
+            FilterKind::Rate(own) => own.rate,
+            _ => None,
+        });
+        filters.chain(self.pace.rate).min()
+    }
+}
+
+/// What a route says of its pace, limits and filters.
+struct Rates {
+    pace: Pace,
+    limits: RouteLimits,
+    /// The names of filters, each with its place.
+    names: Vec<(Place, String)>,
+    /// Whether the rate could not be read.
+    failed: bool,
+}
+
+impl Rates {
+    fn read(keys: &Keys<'_>) -> Self {
+        let rate = keys.rate("rate");
+        let burst = keys.amount("burst", str::parse::<Burst>);
+        let end_of_stream = Pace::read_end_of_stream(keys);
+        let names = keys.list("filters").unwrap_or_default();
+        let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");
+        let shared = RouteLimits::read(&limits);
+        // A second spelling of the same.
+        let response = limits.table("response", " such as { rate = 60, weight = 2 }");
+        let long = (response.rate("rate"), response.amount("burst", str::parse::<Burst>));
+        for key in ["rate", "burst"] {
+            if keys.has(key) && response.has(key) {
+                response.fault(key, format!("the route's own {key} says it already; leave one out"));
+            }
+        }
+        let weight = response.number("weight", 1..=u16::MAX.into());
+        let report_only = response.switch("report_only");
+        let has_rate = keys.has("rate") || response.has("rate");
+        if report_only.is_some() && !has_rate {
+            response.fault("report_only", "there is no rate to report on");
+        }
+        let limits = RouteLimits {
+            weight: weight.and_then(|weight| Weight::new(weight as u16)).unwrap_or_default(),
+            report_only: report_only.unwrap_or_default(),
+            ..shared
+        };
+        let burst = burst.or(long.1).unwrap_or_default();
+        let pace = Pace { rate: rate.or(long.0).flatten(), burst, end_of_stream };
+        let failed = keys.failed(&["rate"]) || response.failed(&["rate"]);
+        Self { pace, limits, names, failed }
+    }
+
+    /// Notes what does nothing because there can be no rate.
+    fn needed(&self, keys: &Keys<'_>) {
+        keys.needs_rate("burst", false, NOTHING_AHEAD);
+        keys.table("limits", "").table("response", "").needs_rate("burst", false, NOTHING_AHEAD);
+        keys.needs_rate("end_of_stream", false, NOTHING_PACED);
+    }
+}
+
+/// The filters `names` in their order. The pace is last, unless it is named elsewhere.
+fn chain(
+    keys: &Keys<'_>,
+    names: Vec<(Place, String)>,
+    named: &BTreeMap<String, FilterKind>,
+    can_have_rate: bool,
+) -> Vec<RouteFilter> {
+    let mut filters: Vec<RouteFilter> = Vec::new();
+    for (at, name) in names {
+        let text = match named.get(&name).cloned().or_else(|| FilterKind::built_in(&name)) {
+            Some(FilterKind::RoutePace) if filters.iter().any(RouteFilter::is_route_pace) => {
+                "\"rate\" stands here twice; leave one out".to_owned()
+            }
+            Some(FilterKind::RoutePace) if !can_have_rate => {
+                format!("\"rate\" has no rate to keep; set {} too", keys.spelt("rate", "a rate"))
+            }
+            Some(kind) => {
+                filters.push(RouteFilter { name, kind });
+                continue;
+            }
+            None => {
+                let known: Vec<&str> = named.keys().map(String::as_str).chain(FilterKind::BUILT_IN).collect();
+                format!("no filter is called {:?}; {}", shorten(&name), suggestion(&name, &known))
+            }
+        };
+        keys.fault_at(at, "filters", text);
+    }
+    if can_have_rate && !filters.iter().any(RouteFilter::is_route_pace) {
+        filters.push(RouteFilter { name: RATE.to_owned(), kind: FilterKind::RoutePace });
+    }
+    filters
 }
 
 impl RouteFilter {
@@ -231,67 +292,62 @@ impl RouteFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{Absent, Draft, Reading};
 
-    fn names(route: &Route) -> Vec<&str> {
-        route.filters.iter().map(|filter| filter.name.as_str()).collect()
+    /// Reads a route with `keys`: its filters' names, or its faults.
+    fn read(keys: &str) -> Result<Vec<String>, String> {
+        let draft = Draft::from_toml(&format!("[[route]]\n{keys}"), "f", "");
+        let reading = Reading::new(&draft, Absent::Unseen);
+        let mut tables = Keys::top(&reading).tables("route");
+        let route = Route::read(tables.remove(0), &BTreeMap::new(), &mut BTreeSet::new());
+        reading.finish().map_err(|error| error.to_string())?;
+        Ok(route.unwrap().filters.into_iter().map(|filter| filter.name).collect())
     }
 
-    fn finish(draft: RouteDraft) -> Result<Route, Vec<RouteFault>> {
-        draft.finish(&BTreeMap::new())
-    }
-
-    fn files() -> RouteDraft {
-        RouteDraft::new(Source::Files(FilesSource::new(".")))
-    }
-
-    fn proxy() -> RouteDraft {
-        RouteDraft::new(Source::Proxy(ProxySource::new("http://127.0.0.1:9000".parse().unwrap())))
-    }
+    const FILES: &str = "path = '/'\nfiles = '.'\n";
+    const PROXY: &str = "path = '/api'\nproxy = 'http://127.0.0.1:9000'\n";
 
     #[test]
     fn rate_is_last_unless_it_is_named_elsewhere() {
-        let with = |filters: &[&str]| {
-            let filters = filters.iter().map(|name| (*name).to_owned()).collect();
-            finish(RouteDraft { rate: Rate::or_unlimited(1000), filters, ..files() }).unwrap()
-        };
-        assert_eq!(names(&with(&[])), ["rate"]);
-        assert_eq!(names(&with(&["gzip", "count"])), ["gzip", "count", "rate"]);
-        assert_eq!(names(&with(&["rate", "count"])), ["rate", "count"]);
-        assert_eq!(names(&finish(files()).unwrap()), [""; 0], "no rate, no filter");
-    }
-
-    #[test]
-    fn a_backend_that_may_set_a_rate_has_a_place_for_it() {
-        assert_eq!(names(&finish(proxy()).unwrap()), ["rate"]);
-        let Source::Proxy(source) = proxy().source else { unreachable!() };
-        let deaf = Source::Proxy(ProxySource { honour_accel: false, ..source });
-        let draft = RouteDraft { burst: Some(Burst::new(1)), ..RouteDraft::new(deaf) };
-        assert_eq!(finish(draft).unwrap_err()[0].key, "burst");
+        for (source, keys, expected) in [
+            (FILES, "rate = 1", &["rate"][..]),
+            (FILES, "rate = 1\nfilters = ['gzip', 'count']", &["gzip", "count", "rate"]),
+            (FILES, "rate = 1\nfilters = ['rate', 'count']", &["rate", "count"]),
+            // No rate, no filter; but a backend may set one.
+            (FILES, "", &[]),
+            (PROXY, "", &["rate"]),
+            (PROXY, "honour_accel = false", &[]),
+        ] {
+            assert_eq!(read(&format!("{source}{keys}")).unwrap(), expected, "{keys}");
+        }
     }
 
     #[test]
     fn settings_that_would_do_nothing_are_faults() {
-        let filters = vec!["rate".to_owned(), "rat".to_owned()];
-        let end_of_stream = Some(EndOfStream::Paced);
-        let faults =
-            finish(RouteDraft { burst: Some(Burst::new(1)), end_of_stream, filters, ..files() }).unwrap_err();
-        let places: Vec<_> = faults.iter().map(|fault| (fault.key, fault.index)).collect();
-        assert_eq!(
-            places,
-            [("burst", None), ("end_of_stream", None), ("filters", Some(0)), ("filters", Some(1))]
-        );
-        assert!(faults[3].text.ends_with("did you mean \"rate\"?"), "{}", faults[3].text);
-        let twice = vec!["rate".to_owned(), "rate".to_owned()];
-        assert!(finish(RouteDraft { rate: Rate::or_unlimited(1), filters: twice, ..files() }).is_err());
-    }
-
-    #[test]
-    fn a_folder_has_a_slash_at_its_end_and_a_backend_need_not() {
-        let path: RoutePath = "/api".parse().unwrap();
-        assert!(finish(RouteDraft { path: path.clone(), ..proxy() }).is_ok());
-        let faults = finish(RouteDraft { path, ..files() }).unwrap_err();
-        assert_eq!((faults[0].key, faults.len()), ("path", 1));
-        assert!(faults[0].text.ends_with("write \"/api/\""), "{}", faults[0].text);
+        for (source, keys, expected) in [
+            (FILES, "burst = 1", "f:4:9: burst in [[route]] \"/\": without a rate"),
+            (
+                FILES,
+                "limits.response.burst = 1",
+                "f:4:25: burst in limits.response of [[route]] \"/\": without a rate",
+            ),
+            (FILES, "end_of_stream = 'paced'", "f:4:17: end_of_stream in [[route]] \"/\": without a rate"),
+            (FILES, "filters = ['rate']", "f:4:12: filters in [[route]] \"/\": \"rate\" has no rate"),
+            (
+                FILES,
+                "filters = ['rat']",
+                "f:4:12: filters in [[route]] \"/\": no filter is called \"rat\"; did you",
+            ),
+            (
+                FILES,
+                "rate = 1\nfilters = ['rate', 'rate']",
+                "f:5:20: filters in [[route]] \"/\": \"rate\" stands",
+            ),
+            (PROXY, "honour_accel = false\nburst = 1", "f:5:9: burst in [[route]] \"/api\": without a rate"),
+        ] {
+            let error = read(&format!("{source}{keys}")).unwrap_err();
+            assert!(error.starts_with(expected) && error.lines().count() == 1, "{keys}: {error}");
+        }
     }
 
     #[test]

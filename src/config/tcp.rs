@@ -1,20 +1,13 @@
 //! `[[tcp]]`: raw TCP at a pace, a file for whoever connects or a relay.
 
-use std::net::{Ipv4Addr, SocketAddr};
-use std::ops::Range;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
-use toml::Spanned;
-
-use super::Pace;
-use super::limits::{RawBudget, RouteLimits};
-use super::on_disk::{self, Kind};
-use super::raw::{EndOfStreamWord, Parsed, Timeout};
-use super::resolve::Resolver;
+use super::pace::{Pace, RouteLimits};
 use crate::address::{HostPort, ListenAddr};
-use crate::limit::{Burst, Rate, RateOrOff};
+use crate::keys::{Keys, Kind, check_file};
+use crate::limit::Rate;
 
 /// A TCP port and what it serves.
 #[derive(Clone, Debug, PartialEq)]
@@ -57,7 +50,7 @@ impl TcpSource {
     /// The text says which it is not, and what to do.
     pub fn check_file(&self) -> Result<(), String> {
         match self {
-            Self::File { path, .. } => on_disk::file(path),
+            Self::File { path, .. } => check_file(path),
             Self::Relay { .. } => Ok(()),
         }
     }
@@ -66,118 +59,56 @@ impl TcpSource {
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 }
 
-/// `[[tcp]]` as it is written.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawTcp {
-    listen: Spanned<Parsed<ListenAddr>>,
-    file: Option<Spanned<String>>,
-    to: Option<Spanned<Parsed<HostPort>>>,
-    rate: Option<RateOrOff>,
-    burst: Option<Spanned<Burst>>,
-    end_of_stream: Option<Spanned<EndOfStreamWord>>,
-    #[serde(default)]
-    limits: RawTcpLimits,
-    // For `file`.
-    follow: Option<Spanned<bool>>,
-    // For `to`.
-    upload_rate: Option<Spanned<RateOrOff>>,
-    connect_timeout: Option<Spanned<Timeout>>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, expecting = "a table such as { total = { rate = \"20m\" } }")]
-struct RawTcpLimits {
-    #[serde(default)]
-    total: RawBudget,
-    #[serde(default)]
-    client: RawBudget,
-}
-
-impl Resolver<'_> {
-    /// The ports, none of which may clash with `http` or one another.
-    pub(super) fn tcp(&mut self, raw: Vec<Spanned<RawTcp>>, http: &[ListenAddr]) -> Vec<Tcp> {
-        let mut ports: Vec<Tcp> = Vec::new();
-        for raw in raw {
-            let place = raw.span();
-            let raw = raw.into_inner();
-            let at = raw.listen.span();
-            let Some(port) = self.port(place, raw) else { continue };
-            let addr = ListenAddr::Tcp(port.listen);
-            let taken = http.iter().any(|other| addr.clashes_with(other))
-                || ports.iter().any(|other| addr.clashes_with(&ListenAddr::Tcp(other.listen)));
-            if taken {
-                self.problem(
-                    at,
-                    format!("listen in [[tcp]]: {addr} is listened on already; choose another port"),
-                );
-            }
-            ports.push(port);
-        }
-        ports
-    }
-
-    fn port(&mut self, whole: Range<usize>, raw: RawTcp) -> Option<Tcp> {
-        let at = raw.listen.span();
-        let (listen, name) = match raw.listen.into_inner().0 {
-            ListenAddr::Unix { .. } => {
-                self.problem(at, "listen in [[tcp]]: a Unix socket is not TCP; write 127.0.0.1:7070");
-                (SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), "[[tcp]]".to_owned())
-            }
-            ListenAddr::Tcp(listen) if self.faults.is_told(&at) => (listen, "[[tcp]]".to_owned()),
-            ListenAddr::Tcp(listen) => (listen, format!("[[tcp]] {listen}")),
-        };
-        let is_file = raw.file.is_some();
-        let misplaced = [
-            ("follow", "file", raw.follow.as_ref().map(Spanned::span).filter(|_| !is_file)),
-            ("upload_rate", "to", raw.upload_rate.as_ref().map(Spanned::span).filter(|_| is_file)),
-            ("connect_timeout", "to", raw.connect_timeout.as_ref().map(Spanned::span).filter(|_| is_file)),
-        ];
-        for (key, only, at) in misplaced {
-            if let Some(at) = at {
-                self.problem(at, format!("{key} in {name}: does something with {only} only; leave it out"));
-            }
-        }
-        let source = match (raw.file, raw.to) {
-            (Some(file), None) => Some(TcpSource::File {
-                path: self.path(format!("file in {name}"), file, Kind::File),
-                follow: raw.follow.is_some_and(Spanned::into_inner),
-            }),
-            (None, Some(to)) => Some(TcpSource::Relay {
-                to: to.into_inner().0,
-                upload: raw.upload_rate.and_then(|rate| rate.into_inner().0),
-                connect_timeout: self.timeout(
-                    &format!("connect_timeout in {name}"),
-                    raw.connect_timeout,
-                    TcpSource::CONNECT_TIMEOUT,
-                ),
-            }),
-            (Some(_), Some(to)) => {
-                self.problem(to.span(), format!("{name} has both file and to; leave one out"));
+impl Tcp {
+    /// Reads a `[[tcp]]`. `taken` are the addresses that others listen on.
+    pub(super) fn read(keys: Keys<'_>, taken: &[ListenAddr]) -> Option<Self> {
+        keys.require("listen");
+        let listen = match keys.parse::<ListenAddr>("listen") {
+            Some(ListenAddr::Unix { .. }) => {
+                keys.fault("listen", "a Unix socket is not TCP; write 127.0.0.1:7070");
                 None
             }
-            (None, None) => {
-                self.problem(whole, format!("{name} has neither file nor to; say where its bytes come from"));
-                None
-            }
+            Some(ListenAddr::Tcp(addr)) => Some(addr),
+            None => None,
         };
-        let rate = raw.rate.and_then(|RateOrOff(rate)| rate);
-        let (at_burst, burst) = (raw.burst.as_ref().map(Spanned::span), raw.burst.map(Spanned::into_inner));
-        let at_end = raw.end_of_stream.as_ref().map(Spanned::span);
-        let end_of_stream = raw.end_of_stream.map(|word| word.into_inner().0);
-        let pace = Pace::given(rate, burst, end_of_stream, rate.is_some()).unwrap_or_else(|faults| {
-            for fault in faults {
-                let at = if fault.key == "burst" { &at_burst } else { &at_end };
-                let text = format!("{} in {name}: {}", fault.key, fault.text);
-                self.problem(at.clone().unwrap_or_default(), text);
-            }
-            Pace::default()
-        });
-        let limits = RouteLimits {
-            total: self.budget(&format!("limits.total of {name}"), raw.limits.total),
-            client: self.budget(&format!("limits.client of {name}"), raw.limits.client),
-            ..RouteLimits::default()
+        let keys = match &listen {
+            Some(addr) => keys.named(format!("[[tcp]] {addr}")),
+            None => keys,
         };
-        Some(Tcp { listen, source: source?, pace, limits })
+        if let Some(addr) =
+            listen.map(ListenAddr::Tcp).filter(|addr| taken.iter().any(|other| addr.clashes_with(other)))
+        {
+            keys.fault("listen", format!("{addr} is listened on already; choose another port"));
+        }
+        let only = |key, is_so| match is_so {
+            true => keys.clone(),
+            false => keys.idle(&format!("does something with {} only; leave it out", keys.spelt(key, key))),
+        };
+        let is_file = keys.has("file");
+        let of_file = only("file", is_file);
+        let of_relay = only("to", !is_file);
+        match (is_file, keys.has("to")) {
+            (true, true) => {
+                keys.fault_of_all("to", format!("{} has both file and to; leave one out", keys.name()))
+            }
+            (false, false) => {
+                let text = format!("{} has neither file nor to; say where its bytes come from", keys.name());
+                keys.fault_here(keys.at(), text);
+            }
+            _ => {}
+        }
+        let path = keys.path("file", Kind::File);
+        let to = keys.parse("to");
+        let pace = Pace::read(&keys);
+        let limits = RouteLimits::read(&keys.table("limits", " such as { total = { rate = \"20m\" } }"));
+        let follow = of_file.switch("follow").unwrap_or_default();
+        let upload = of_relay.rate("upload_rate").flatten();
+        let connect_timeout = of_relay.timeout("connect_timeout").unwrap_or(TcpSource::CONNECT_TIMEOUT);
+        let source = match (path, to) {
+            (Some(path), _) => TcpSource::File { path, follow },
+            (None, to) => TcpSource::Relay { to: to?, upload, connect_timeout },
+        };
+        let is_whole = !keys.failed(&["rate"]);
+        Some(Self { listen: listen?, source, pace, limits }).filter(|_| is_whole)
     }
 }

@@ -32,7 +32,7 @@ pub use http::Events;
 pub use hub::{Hub, Published};
 pub use hub_error::HubError;
 pub use queue::{Gap, Lost};
-pub use settings::{EventFault, EventRate, EventSettings, EventUnit, Suspend};
+pub use settings::{EventRate, EventSettings, EventUnit, Suspend};
 pub use trace::{BadTrace, TraceParent};
 
 #[cfg(test)]

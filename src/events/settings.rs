@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::limit::PerSecond;
+use crate::keys::{Fault, Keys, Kind, MAX_COUNT};
+use crate::limit::{PerSecond, Size};
 use crate::words::shorten;
 use crate::words::spelt;
 
@@ -119,28 +120,78 @@ impl Default for EventSettings {
     }
 }
 
-/// Why the settings of event streams do not go together.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EventFault {
-    /// The setting that is at fault.
-    pub key: &'static str,
-    /// What is wrong, and what to do.
-    pub text: String,
-}
+/// The largest size of a log or a queue.
+const MAX_BYTES: Size = Size::new(64 << 30);
+
+/// The largest event: publishers send it in one piece, and it is held while it is read.
+const MAX_EVENT: Size = Size::new(16 << 20);
+
+/// The bounds that depend on one another.
+const BOUNDS: [&str; 8] =
+    ["names", "streams", "queue", "queue_bytes", "log", "log_bytes", "event_size", "batch"];
 
 /// What an event may become on the wire, at most, for each byte of its data: a line end takes seven, and
 /// its data may be held apart.
 const SWELL: usize = 9;
 
 impl EventSettings {
+    /// Reads the table `events` of a route.
+    pub(crate) fn read(keys: &Keys<'_>) -> Self {
+        let default = Self::default();
+        let count = |key| keys.number(key, 1..=MAX_COUNT);
+        let rate = |key| count(key).and_then(|rate| EventRate::new(rate as u64).ok());
+        let size = |key, most| keys.size(key, Size::new(1)..=most);
+        let settings = Self {
+            names: keys.values("names").unwrap_or_default(),
+            streams: count("streams").unwrap_or(default.streams),
+            subscribers: count("subscribers").unwrap_or(default.subscribers),
+            client_streams: count("client_streams").unwrap_or(default.client_streams),
+            queue: count("queue").unwrap_or(default.queue),
+            queue_bytes: size("queue_bytes", MAX_BYTES).unwrap_or(default.queue_bytes),
+            ttl: keys.timeout("ttl").unwrap_or(default.ttl),
+            window: count("window").unwrap_or(default.window),
+            log: count("log").unwrap_or(default.log),
+            log_bytes: size("log_bytes", MAX_BYTES).unwrap_or(default.log_bytes),
+            log_ttl: keys.timeout("log_ttl").unwrap_or(default.log_ttl),
+            event_size: size("event_size", MAX_EVENT).unwrap_or(default.event_size),
+            batch: count("batch").unwrap_or(default.batch),
+            rate: rate("rate"),
+            burst: count("burst").map_or(default.burst, |burst| burst as u64),
+            total_rate: rate("total_rate"),
+            total_burst: count("total_burst").map_or(default.total_burst, |burst| burst as u64),
+            heartbeat: keys.timeout("heartbeat").unwrap_or(default.heartbeat),
+            retry: keys.timeout("retry").unwrap_or(default.retry),
+            suspend_retry: keys.timeout("suspend_retry").unwrap_or(default.suspend_retry),
+            suspend: keys.parse("suspend").unwrap_or_default(),
+            origins: keys.values("origins").unwrap_or_default(),
+            server_names: keys.values("server_names").unwrap_or_default(),
+            publish_token_file: keys.path("publish_token_file", Kind::File),
+        };
+        // Bounds that go with one that could not be read are not known.
+        let are_bounds_read = !keys.failed(&BOUNDS);
+        for Fault { key, text } in settings.clone().checked().err().into_iter().flatten() {
+            if are_bounds_read || matches!(key, "origins" | "server_names") {
+                let others: &[&str] = match key {
+                    "queue" => &["batch"],
+                    "queue_bytes" => &["event_size"],
+                    "log" => &["queue"],
+                    "log_bytes" => &["queue_bytes"],
+                    _ => &[],
+                };
+                keys.fault_near(key, others, text);
+            }
+        }
+        settings
+    }
+
     /// The same, checked.
     ///
     /// # Errors
     /// A queue that a batch or an event does not fit, a log that a queue does not fit, a name or an origin
     /// that is none, bounds of zero.
-    pub fn checked(self) -> Result<Self, Vec<EventFault>> {
+    pub fn checked(self) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
-        let mut fault = |key, text: String| faults.push(EventFault { key, text });
+        let mut fault = |key, text: String| faults.push(Fault { key, text });
         for (key, number) in [
             ("streams", self.streams),
             ("subscribers", self.subscribers),

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use http::HeaderName;
 
+use crate::keys::{Keys, LIKE};
 use crate::limit::Budget;
 use crate::words::shorten;
 
@@ -17,6 +18,18 @@ pub struct SharedLimits {
     pub client: Budget,
     /// What makes two requests those of one client.
     pub key: KeySource,
+}
+
+impl SharedLimits {
+    /// Reads what `[limits]` says of the server and of each client.
+    pub(crate) fn read(limits: &Keys<'_>) -> Self {
+        let client = limits.table("client", LIKE);
+        Self {
+            server: limits.table("server", LIKE).budget(),
+            client: client.budget(),
+            key: client.parse("key").unwrap_or_default(),
+        }
+    }
 }
 
 /// By what clients are told apart.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Endpoint, Id};
+use crate::keys::{Keys, Kind};
 use crate::limit::Rate;
 
 /// The resource that is used unless another one is named.
@@ -35,12 +36,30 @@ impl QuotaSource {
         Self { server, resource, client, token_file, tls_ca, tls_identity, safe_share }
     }
 
-    /// What is missing beside the rest, if something is.
-    pub(crate) fn fault(&self) -> Option<&'static str> {
-        match (self.server.is_tls(), &self.tls_ca, &self.tls_identity) {
-            (true, None, _) => Some("an https server needs tls_ca"),
-            (false, Some(_), _) | (false, _, Some(_)) => Some("tls_ca, tls_cert and tls_key are for https"),
-            _ => None,
+    /// Reads `[quota]`.
+    pub(crate) fn read(keys: &Keys<'_>) -> Option<Self> {
+        keys.require("server");
+        keys.require("client_id");
+        let (server, resource, client) =
+            (keys.parse("server"), keys.parse("resource"), keys.parse("client_id"));
+        let token_file = keys.path("token_file", Kind::File);
+        let tls_ca = keys.path("tls_ca", Kind::File);
+        let pair = match keys.has("tls_cert") == keys.has("tls_key") {
+            true => keys.clone(),
+            false => keys.idle("tls_cert and tls_key belong together; set both"),
+        };
+        let tls_identity = pair.path("tls_cert", Kind::File).zip(pair.path("tls_key", Kind::File));
+        let safe_share = keys.amount("safe_share", str::parse::<Rate>);
+        let server: Endpoint = server?;
+        let fault = match (server.is_tls(), keys.has("tls_ca"), &tls_identity) {
+            (true, false, _) => format!("an https server needs {}", keys.spelt("tls_ca", "tls_ca")),
+            (false, true, _) | (false, _, Some(_)) => "tls_ca, tls_cert and tls_key are for https".to_owned(),
+            _ => String::new(),
+        };
+        if !fault.is_empty() {
+            keys.fault("server", fault);
         }
+        let resource = resource.or_else(|| DEFAULT_RESOURCE.parse().ok())?;
+        Some(Self { token_file, tls_ca, tls_identity, safe_share, ..Self::new(server, resource, client?) })
     }
 }

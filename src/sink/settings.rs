@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use crate::limit::{Limit, Rate, Size};
+use crate::keys::{Fault, Keys};
+use crate::limit::{Burst, Limit, Rate, Size};
 use crate::words::spelt;
 
 /// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
@@ -41,6 +42,62 @@ pub struct SinkSettings {
 }
 
 impl SinkSettings {
+    /// Reads `[sink]`, and the limit of a `connection`.
+    pub(crate) fn read(sink: &Keys<'_>, connection: &Keys<'_>) -> Self {
+        let default = Self::default();
+        let (rate, burst) = connection.paced("of connections there is nothing to be ahead of");
+        if burst == Some(Burst::new(0)) {
+            connection.fault("burst", "with none nothing could ever leave; give at least 1B");
+        }
+        let least = Size::new(1);
+        Self {
+            buffer: sink.size("buffer", least..=MAX_BUFFER).unwrap_or(default.buffer),
+            rate,
+            burst: burst.map_or(default.burst, Burst::bytes),
+            report_only: connection.switch("report_only").unwrap_or_default(),
+            on_full: sink.parse("on_full").unwrap_or_default(),
+            stall_timeout: sink.timeout("stall_timeout").unwrap_or(default.stall_timeout),
+            min_drain_rate: sink.rate("min_drain_rate").flatten(),
+            unsent: sink.size("unsent", least..=MAX_IN_KERNEL).unwrap_or(default.unsent),
+            send_buffer: sink.size("send_buffer", least..=MAX_IN_KERNEL),
+        }
+    }
+
+    /// Checks [`OnFull::Close`] against the paces of what is served, each with its name, that of the connection
+    /// aside: each needs one, and the buffer must hold one chunk of the fastest.
+    pub fn check(&self, paces: impl IntoIterator<Item = (String, Option<Rate>)>) -> Vec<Fault> {
+        let mut faults = Vec::new();
+        if self.on_full != OnFull::Close {
+            return faults;
+        }
+        let (mut unpaced, mut fastest) = (None, None);
+        for (name, pace) in paces {
+            match pace.into_iter().chain(self.rate).min() {
+                None => unpaced = unpaced.or(Some(name)),
+                pace => fastest = fastest.max(pace),
+            }
+        }
+        if let Some(name) = unpaced {
+            let text = format!(
+                "\"close\" is for readers that cannot hold the pace, and {name} has none; \
+                 set its rate or that of connections, or leave \"wait\""
+            );
+            faults.push(Fault { key: "on_full", text });
+        }
+        if let Some(rate) = fastest
+            && (self.buffer as u64) < rate.bytes_per_interval()
+        {
+            let text = format!(
+                "for \"close\" it must hold one chunk of the fastest pace: {} bytes at {rate}, and it holds {}; \
+                 raise it, or lower the rate",
+                rate.bytes_per_interval(),
+                self.buffer
+            );
+            faults.push(Fault { key: "buffer", text });
+        }
+        faults
+    }
+
     /// The limit of a connection, as a handle to change it by.
     pub fn limit(&self) -> Limit {
         let limit = Limit::new(self.rate).with_burst(self.burst);
@@ -74,6 +131,46 @@ impl Default for SinkSettings {
             min_drain_rate: None,
             unsent: 128 * 1024,
             send_buffer: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn faults(settings: SinkSettings, rates: &[u64]) -> Vec<&'static str> {
+        let paces = rates.iter().map(|rate| ("r".to_owned(), Rate::or_unlimited(*rate)));
+        settings.check(paces).into_iter().map(|fault| fault.key).collect()
+    }
+
+    #[test]
+    fn closing_needs_a_pace_everywhere() {
+        let close = || SinkSettings { on_full: OnFull::Close, ..SinkSettings::default() };
+        assert_eq!(faults(close(), &[0]), ["on_full"]);
+        assert_eq!(faults(close(), &[1000, 0]), ["on_full"]);
+        assert_eq!(faults(close(), &[1000, 2000]), [""; 0]);
+        assert_eq!(faults(SinkSettings { rate: Rate::or_unlimited(1000), ..close() }, &[1000, 0]), [""; 0]);
+    }
+
+    #[test]
+    fn closing_needs_a_buffer_of_one_chunk_and_not_a_byte_more() {
+        let close = |buffer, rate| SinkSettings {
+            on_full: OnFull::Close,
+            buffer,
+            rate: Rate::or_unlimited(rate),
+            ..SinkSettings::default()
+        };
+        for (settings, rates, expected) in [
+            (close(12_287, 0), &[1000, 61_440][..], &["buffer"][..]),
+            (close(12_288, 0), &[1000, 61_440], &[]),
+            // The slower of the two is the pace.
+            (close(12_287, 61_440), &[0], &["buffer"]),
+            (close(12_288, 61_440), &[1_000_000, 0], &[]),
+            (close(1, 0), &[4], &[]),
+            (SinkSettings { on_full: OnFull::Wait, ..close(1, 0) }, &[61_440], &[]),
+        ] {
+            assert_eq!(faults(settings, rates), expected, "{rates:?}");
         }
     }
 }

@@ -27,7 +27,7 @@ fn serving() -> (tempfile::TempDir, Served) {
     std::fs::write(folder.path().join("small"), [b'x'; 1000]).unwrap();
     std::fs::write(folder.path().join("large"), vec![b'y'; 1_000_000]).unwrap();
     let sink = SinkSettings { buffer: BUFFER, send_buffer: Some(4096), ..SinkSettings::default() };
-    let settings = Settings { sink, egress_total: TOTAL, ..Settings::default() };
+    let settings = Settings { sink, egress_total: Some(TOTAL), ..Settings::default() };
     let served = Served::with(settings, vec![Route::files("/", folder.path()).unwrap()]);
     (folder, served)
 }

@@ -41,20 +41,23 @@ fn the_example_means_what_its_comments_say() {
     let config = Config::load(folder.path().join("config/sluicegate.toml")).unwrap();
 
     assert_eq!(config.listen, ["127.0.0.1:8080".parse::<ListenAddr>().unwrap()]);
-    assert_eq!(config.drain, Duration::from_secs(30));
-    assert_eq!(config.max_connections, 10_000);
-    assert!(config.access_log && config.warnings.is_empty());
-    assert_eq!(config.client_connections, Some(200));
+    assert_eq!(config.server.drain, Duration::from_secs(30));
+    assert_eq!(config.server.max_connections, 10_000);
+    assert!(config.server.access_log && config.warnings.is_empty());
+    assert_eq!(config.server.client_connections, Some(200));
     let limits = SharedLimits {
         server: Budget::of(Rate::or_unlimited(100 << 20)),
         client: Budget::of(Rate::or_unlimited(4 << 20)).with_burst(1 << 20),
         key: KeySource::Address,
     };
-    assert_eq!(config.limits, limits);
-    assert_eq!((config.sink.rate, config.sink.burst), (Rate::or_unlimited(2 << 20), 512 << 10));
-    assert_eq!((config.egress_total, config.sink.send_buffer), (Some(256 << 20), Some(256 << 10)));
-    assert_eq!((config.sink.buffer, config.sink.unsent), (64 << 10, 128 << 10));
-    assert!(config.trusted_proxies[1].contains("::1".parse().unwrap()));
+    assert_eq!(config.server.limits, limits);
+    assert_eq!((config.server.sink.rate, config.server.sink.burst), (Rate::or_unlimited(2 << 20), 512 << 10));
+    assert_eq!(
+        (config.server.egress_total, config.server.sink.send_buffer),
+        (Some(256 << 20), Some(256 << 10))
+    );
+    assert_eq!((config.server.sink.buffer, config.server.sink.unsent), (64 << 10, 128 << 10));
+    assert!(config.server.trusted.networks()[1].contains("::1".parse().unwrap()));
 
     let paths: Vec<&str> = config.routes.iter().map(|route| route.path.as_str()).collect();
     assert_eq!(paths, ["/", "/slow/", "/api/", "/events/"]);
@@ -104,13 +107,18 @@ fn what_the_example_spells_out_is_the_default() {
     let default = Config::default();
     assert_eq!(config.listen, default.listen);
     assert_eq!(config.log_level, default.log_level);
-    assert_eq!(config.drain, default.drain);
-    assert_eq!(config.max_connections, default.max_connections);
-    assert_eq!(config.header_timeout, default.header_timeout);
-    assert_eq!(config.idle_timeout, default.idle_timeout);
-    assert_eq!(config.half_close, default.half_close);
-    let sink = SinkSettings { rate: None, burst: default.sink.burst, send_buffer: None, ..config.sink };
-    assert_eq!(sink, default.sink);
+    assert_eq!(config.server.drain, default.server.drain);
+    assert_eq!(config.server.max_connections, default.server.max_connections);
+    assert_eq!(config.server.header_timeout, default.server.header_timeout);
+    assert_eq!(config.server.idle_timeout, default.server.idle_timeout);
+    assert_eq!(config.server.half_close, default.server.half_close);
+    let sink = SinkSettings {
+        rate: None,
+        burst: default.server.sink.burst,
+        send_buffer: None,
+        ..config.server.sink
+    };
+    assert_eq!(sink, default.server.sink);
     let Source::Proxy(proxy) = &config.routes[2].source else { panic!() };
     assert_eq!(*proxy, sluicegate::config::ProxySource::new(proxy.upstream.clone()));
     let Source::Events(events) = &config.routes[3].source else { panic!() };
@@ -188,7 +196,7 @@ fn the_long_and_the_short_spelling_of_a_responses_rate_mean_the_same() {
     assert!(reported.routes[0].limits.report_only);
     let connection =
         parse(&format!("limits.connection = {{ rate = 60, report_only = true }}\n{}", route("")));
-    assert!(connection.unwrap().sink.report_only);
+    assert!(connection.unwrap().server.sink.report_only);
 }
 
 #[test]

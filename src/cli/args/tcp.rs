@@ -1,6 +1,7 @@
 //! `sluicegate tcp`: what was typed.
 
 use argh::FromArgs;
+use sluicegate::config::Draft;
 
 serving_command! {
     /// Serve raw TCP: a file for whoever connects, or a relay to a peer.
@@ -50,5 +51,29 @@ serving_command! {
         /// with --to: longest time in which nothing moves either way (default 1m)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) idle_timeout: Option<String>,
+    }
+}
+
+impl Tcp {
+    /// Sets the keys of its flags.
+    pub(in crate::cli) fn set(&self, draft: &mut Draft) {
+        match (&self.file, &self.to) {
+            (Some(_), Some(_)) => draft.reject("--file and --to", "give one of them, not both"),
+            (None, None) => draft.reject("nothing to serve", "give --file FILE or --to HOST:PORT"),
+            (Some(_), None) if self.idle_timeout.is_some() => {
+                draft.reject("--idle-timeout", "does something with --to only; leave it out");
+            }
+            _ => {}
+        }
+        draft.text("--listen", "tcp[0].listen", Some(self.listen.as_deref().unwrap_or("127.0.0.1:7070")));
+        draft.text("--file", "tcp[0].file", self.file.as_deref());
+        draft.switch("--follow", "tcp[0].follow", self.follow, true);
+        draft.text("--to", "tcp[0].to", self.to.as_deref());
+        draft.text("--upload-rate", "tcp[0].upload_rate", self.upload_rate.as_deref());
+        draft.text("--connect-timeout", "tcp[0].connect_timeout", self.connect_timeout.as_deref());
+        draft.text("--rate", "tcp[0].rate", self.rate.as_deref());
+        draft.text("--burst", "tcp[0].burst", self.burst.as_deref());
+        draft.text("--end-of-stream", "tcp[0].end_of_stream", self.end_of_stream.as_deref());
+        self.set_server(draft);
     }
 }

@@ -1,7 +1,7 @@
 //! The help tells the defaults of the configuration.
 
 use sluicegate::config::words::{spell_end_of_stream, spell_log_level};
-use sluicegate::config::{Config, FilesSource, Pace, ProxySource};
+use sluicegate::config::{Config, EventSettings, FilesSource, Pace, ProxySource};
 use sluicegate::duration::spell;
 use sluicegate::limit::{Burst, RateOrOff, Size};
 use sluicegate::quota::DEFAULT_RESOURCE;
@@ -35,19 +35,22 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
             ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),
             ("--listen", config.listen[0].to_string()),
             ("--log-level", spell_log_level(config.log_level).to_owned()),
-            ("--drain", spell(config.drain)),
-            ("--max-connections", config.max_connections.to_string()),
-            ("--client-connections", config.client_connections.map_or("none".to_owned(), |n| n.to_string())),
-            ("--connection-rate", RateOrOff(config.sink.rate).to_string()),
-            ("--connection-burst", Burst::new(config.sink.burst).to_string()),
-            ("--egress-buffer", Size::new(config.sink.buffer as u64).to_string()),
-            ("--on-full", config.sink.on_full.to_string()),
-            ("--stall-timeout", spell(config.sink.stall_timeout)),
-            ("--min-drain-rate", RateOrOff(config.sink.min_drain_rate).to_string()),
-            ("--unsent", Size::new(config.sink.unsent as u64).to_string()),
-            ("--header-timeout", spell(config.header_timeout)),
-            ("--idle-timeout", spell(config.idle_timeout)),
-            ("--half-close", config.half_close.to_string()),
+            ("--drain", spell(config.server.drain)),
+            ("--max-connections", config.server.max_connections.to_string()),
+            (
+                "--client-connections",
+                config.server.client_connections.map_or("none".to_owned(), |n| n.to_string()),
+            ),
+            ("--connection-rate", RateOrOff(config.server.sink.rate).to_string()),
+            ("--connection-burst", Burst::new(config.server.sink.burst).to_string()),
+            ("--egress-buffer", Size::new(config.server.sink.buffer as u64).to_string()),
+            ("--on-full", config.server.sink.on_full.to_string()),
+            ("--stall-timeout", spell(config.server.sink.stall_timeout)),
+            ("--min-drain-rate", RateOrOff(config.server.sink.min_drain_rate).to_string()),
+            ("--unsent", Size::new(config.server.sink.unsent as u64).to_string()),
+            ("--header-timeout", spell(config.server.header_timeout)),
+            ("--idle-timeout", spell(config.server.idle_timeout)),
+            ("--half-close", config.server.half_close.to_string()),
         ] {
             assert_eq!(default_of(&help, flag), default, "{command} {flag}");
         }
@@ -55,10 +58,10 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
         assert_eq!(default_of(&help, "--admin-token-file"), "none");
         assert_eq!((config.quota.clone(), default_of(&help, "--quota")), (None, "none"));
         assert_eq!(default_of(&help, "--quota-resource"), DEFAULT_RESOURCE);
-        assert_eq!((config.egress_total, config.sink.send_buffer), (None, None));
+        assert_eq!((config.server.egress_total, config.server.sink.send_buffer), (None, None));
         assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
         assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");
-        assert_eq!(default_of(&help, "--access-log"), if config.access_log { "yes" } else { "no" });
+        assert_eq!(default_of(&help, "--access-log"), if config.server.access_log { "yes" } else { "no" });
     }
     let files = FilesSource::new(".");
     assert_eq!(default_of(&help("serve"), "--index"), files.index);
@@ -89,4 +92,22 @@ fn a_flag_and_its_value_may_be_joined_by_an_equals_sign() {
     let split = |args: &[&str]| split_equals(args.iter().map(OsString::from)).unwrap();
     assert_eq!(split(&["serve", "--rate=60", "a=b"]), ["serve", "--rate", "60", "a=b"]);
     assert_eq!(split(&["--x=a=b", "--", "--y=c"]), ["--x", "a=b", "--", "--y=c"]);
+}
+
+#[test]
+fn the_defaults_in_the_help_of_events_are_those_of_its_settings() {
+    let help = help("events");
+    let default = EventSettings::default();
+    for (flag, value) in [
+        ("--queue", default.queue.to_string()),
+        ("--ttl", spell(default.ttl)),
+        ("--log", default.log.to_string()),
+        ("--log-ttl", spell(default.log_ttl)),
+        ("--event-burst", default.burst.to_string()),
+        ("--suspend", default.suspend.to_string()),
+    ] {
+        let (_, rest) = help.split_once(&format!(" {flag} ")).unwrap();
+        let (_, told) = rest.split_once("(default ").unwrap();
+        assert_eq!(told.split_once(')').unwrap().0, value, "{flag}");
+    }
 }

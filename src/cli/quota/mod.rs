@@ -4,7 +4,6 @@ mod args;
 mod ask;
 mod serve;
 mod show;
-mod source;
 
 use std::path::Path;
 
@@ -14,7 +13,6 @@ use sluicegate::token::Token;
 use super::{CliError, StartLog};
 use args::Command;
 pub(super) use args::Quota;
-pub(super) use source::{Typed, source};
 
 /// Where the quota server listens, and is looked for, unless told otherwise.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";

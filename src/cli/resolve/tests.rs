@@ -3,9 +3,14 @@
 use std::time::Duration;
 
 use argh::FromArgs;
-use sluicegate::config::{FollowLinks, OnFull};
+use sluicegate::address::ListenAddr;
+use sluicegate::config::{FilesSource, FollowLinks, OnFull, ProxySource, SharedLimits, SinkSettings, Source};
+use sluicegate::limit::{Budget, Rate};
 
 use super::*;
+
+mod events;
+mod tcp;
 
 fn typed<T: FromArgs>(args: &str) -> T {
     T::from_args(&["sluicegate"], &args.split(' ').collect::<Vec<_>>()).unwrap()
@@ -61,12 +66,12 @@ fn every_flag_sets_its_setting() {
     let listen: Vec<String> = config.listen.iter().map(ListenAddr::to_string).collect();
     assert_eq!(listen, ["[::1]:0", "unix:a.sock"]);
     assert_eq!(config.log_level, log::LevelFilter::Debug);
-    assert!(config.access_log);
+    assert!(config.server.access_log);
     assert_eq!(
-        [config.drain, config.header_timeout, config.idle_timeout],
+        [config.server.drain, config.server.header_timeout, config.server.idle_timeout],
         [seconds(0), seconds(5), seconds(6)]
     );
-    assert_eq!((config.max_connections, config.trusted_proxies.len()), (7, 2));
+    assert_eq!((config.server.max_connections, config.server.trusted.networks().len()), (7, 2));
     let sink = SinkSettings {
         buffer: 32_768,
         rate: Rate::or_unlimited(1 << 20),
@@ -78,14 +83,14 @@ fn every_flag_sets_its_setting() {
         unsent: 8192,
         send_buffer: Some(16_384),
     };
-    assert_eq!((config.sink, config.egress_total), (sink, Some(10 << 20)));
-    assert_eq!(config.client_connections, Some(3));
+    assert_eq!((config.server.sink, config.server.egress_total), (sink, Some(10 << 20)));
+    assert_eq!(config.server.client_connections, Some(3));
     let limits = SharedLimits {
         server: Budget::of(Rate::or_unlimited(10 << 20)),
         client: Budget::of(Rate::or_unlimited(2 << 20)).with_burst(1 << 20),
         key: "header:x-key".parse().unwrap(),
     };
-    assert_eq!(config.limits, limits);
+    assert_eq!(config.server.limits, limits);
 
     let flags =
         ". --list --index start.html --rate off --dot-files --follow-links anywhere --media-type TS=a/b";

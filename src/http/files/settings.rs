@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::keys::{Keys, Value};
 use crate::words::shorten;
 
 /// A folder of files.
@@ -58,6 +59,28 @@ impl FilesSource {
         }
     }
 
+    /// Reads the keys of a route that serves the folder `root`.
+    pub(crate) fn read(keys: &Keys<'_>, root: PathBuf) -> Self {
+        let default = Self::new(root);
+        let index = keys.parse_with("index", |name| Self::check_index(name).map(|()| name.to_owned()));
+        let mut source = Self {
+            index: index.unwrap_or(default.index),
+            list: keys.switch("list").unwrap_or(default.list),
+            dot_files: keys.switch("dot_files").unwrap_or(default.dot_files),
+            follow_links: keys.parse("follow_links").unwrap_or_default(),
+            root: default.root,
+            types: default.types,
+        };
+        for entry in keys.table("types", " such as { ts = \"video/mp2t\" }").all() {
+            let added = match &entry.node.value {
+                Value::Text(media_type) => source.add_type(&entry.name, media_type),
+                other => Err(format!("invalid type: {other}, expected a string")),
+            };
+            added.unwrap_or_else(|error| keys.fault_at(entry.node.at.clone(), "types", error));
+        }
+        source
+    }
+
     /// Gives files whose names end in a dot and `extension` a media type.
     ///
     /// # Errors
@@ -68,11 +91,7 @@ impl FilesSource {
         Ok(())
     }
 
-    /// Whether `name` can be the name of an index file.
-    ///
-    /// # Errors
-    /// The text says why not.
-    pub fn check_index(name: &str) -> Result<(), String> {
+    fn check_index(name: &str) -> Result<(), String> {
         let plain = !name.is_empty() && !name.starts_with('.') && !name.contains(['/', '\0']);
         if plain {
             Ok(())

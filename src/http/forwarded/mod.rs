@@ -24,10 +24,15 @@ pub(super) const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwa
 const MAX_HOPS: usize = 64;
 
 /// Trusted peers: our own proxies in front of this server, whose `Forwarded` and `X-Forwarded-*` are believed.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TrustedPeers(Arc<[Network]>);
 
 impl TrustedPeers {
+    /// The networks they are in.
+    pub fn networks(&self) -> &[Network] {
+        &self.0
+    }
+
     /// Whether a peer with this address is trusted.
     pub fn contains(&self, ip: IpAddr) -> bool {
         self.0.iter().any(|network| network.contains(ip))

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::upstream::{HostPolicy, UpstreamUrl};
+use crate::keys::{Keys, MAX_COUNT};
 use crate::limit::Size;
 
 /// A backend that speaks HTTP/1.1, and how requests are passed on to it.
@@ -46,23 +47,33 @@ pub struct ProxySource {
 }
 
 impl ProxySource {
-    /// Whether `size` can bound a response's head: 1 KiB to 1 MiB.
-    ///
-    /// # Errors
-    /// It cannot; the text says what could.
-    pub fn check_response_head(size: Size) -> Result<usize, String> {
-        let (least, most) = (Size::new(1024), Size::new(1024 * 1024));
-        let bytes = usize::try_from(size.bytes()).ok().filter(|_| (least..=most).contains(&size));
-        bytes.ok_or_else(|| format!("{size} is not a size from {least} to {most}"))
-    }
-
-    /// Whether `number` can bound the fields of a response's head: 1 to 4096.
-    ///
-    /// # Errors
-    /// It cannot; the text says what could.
-    pub fn check_response_fields(number: i64) -> Result<usize, String> {
-        let fields = usize::try_from(number).ok().filter(|fields| (1..=4096).contains(fields));
-        fields.ok_or_else(|| format!("{number} is not a number from 1 to 4096"))
+    /// Reads the keys of a route to the backend `upstream`.
+    pub(crate) fn read(keys: &Keys<'_>, upstream: UpstreamUrl) -> Self {
+        let default = Self::new(upstream);
+        let head_bounds = Size::new(1 << 10)..=Size::new(1 << 20);
+        Self {
+            host: keys.parse("host").unwrap_or(default.host),
+            connect_timeout: keys.timeout("connect_timeout").unwrap_or(default.connect_timeout),
+            response_timeout: keys.timeout("response_timeout").unwrap_or(default.response_timeout),
+            read_timeout: keys.timeout("read_timeout").unwrap_or(default.read_timeout),
+            idle_connections: keys
+                .number("idle_connections", 0..=MAX_COUNT)
+                .unwrap_or(default.idle_connections),
+            idle_connection_timeout: keys
+                .timeout("idle_connection_timeout")
+                .unwrap_or(default.idle_connection_timeout),
+            honour_accel: keys.switch("honour_accel").unwrap_or(default.honour_accel),
+            map_location: keys.switch("map_location").unwrap_or(default.map_location),
+            via: keys.switch("via").unwrap_or(default.via),
+            max_response_head: keys
+                .size("max_response_head", head_bounds)
+                .unwrap_or(default.max_response_head),
+            max_response_fields: keys
+                .number("max_response_fields", 1..=4096)
+                .unwrap_or(default.max_response_fields),
+            tunnel_timeout: keys.timeout("tunnel_timeout").unwrap_or(default.tunnel_timeout),
+            upstream: default.upstream,
+        }
     }
 
     /// The backend `upstream`, everything else by default.
@@ -81,23 +92,6 @@ impl ProxySource {
             max_response_head: 32 * 1024,
             max_response_fields: 128,
             tunnel_timeout: Duration::from_secs(60 * 60),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_response_head_is_bounded_within_bounds() {
-        for (bytes, good) in
-            [(0, false), (1023, false), (1024, true), (1 << 20, true), ((1 << 20) + 1, false)]
-        {
-            assert_eq!(ProxySource::check_response_head(Size::new(bytes)).is_ok(), good, "{bytes}");
-        }
-        for (fields, good) in [(-1, false), (0, false), (1, true), (4096, true), (4097, false)] {
-            assert_eq!(ProxySource::check_response_fields(fields).is_ok(), good, "{fields}");
         }
     }
 }

@@ -33,7 +33,7 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     let client = peer.ip().filter(|_| !trusted);
     let refused = if let Some(refusal) = server.has_no_room(client, setup.settings.max_connections) {
         Some(refusal)
-    } else if port.is_some() && server.sheds(client, setup.settings.egress_total) {
+    } else if port.is_some() && server.sheds(client, setup.settings.max_held()) {
         // Over HTTP each request is refused instead.
         Some(Refusal::ServerFull)
     } else if client.is_some_and(|ip| !server.clients.admit(ip, most)) {

@@ -56,7 +56,7 @@ pub(super) async fn respond(
     if let Err(refusal) = boarded {
         return unfiltered(exchange, refused(refusal));
     }
-    if server.sheds(exchange.addr().ip(), settings.egress_total) {
+    if server.sheds(exchange.addr().ip(), settings.max_held()) {
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, SHED));
     }
     let found = setup.routes.find(request.uri());

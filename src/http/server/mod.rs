@@ -51,7 +51,7 @@ use room::Room;
 use setup::Setup;
 use shedding::Shedding;
 
-pub use settings::{HalfClose, MAX_CONNECTIONS, MAX_TOTAL, Settings};
+pub use settings::{HalfClose, Settings};
 
 pub use report::{ConnectionReport, Protocol, TransferReport};
 

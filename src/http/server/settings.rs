@@ -1,19 +1,18 @@
 //! What a server is set to.
 
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use crate::http::SharedLimits;
 use crate::http::peer::TrustedPeers;
+use crate::keys::{Keys, LIKE, MAX_COUNT};
 use crate::limit::Size;
 use crate::rt;
 use crate::sink::SinkSettings;
 use crate::words::spelt;
 
-/// The largest number of connections that can be set: more than any machine has descriptors for.
-pub const MAX_CONNECTIONS: usize = 10_000_000;
-
 /// The largest [`egress_total`](Settings::egress_total) that can be set: 16 TiB.
-pub const MAX_TOTAL: Size = Size::new(16 << 40);
+const MAX_TOTAL: Size = Size::new(16 << 40);
 
 /// What happens when an HTTP/1 client closes its half of the connection while its response is under way.
 ///
@@ -35,7 +34,7 @@ spelt!(
 );
 
 /// What holds for all of a server's connections.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How long transfers may go on after the server was told to drain. Default 30 s.
     pub drain: Duration,
@@ -56,15 +55,42 @@ pub struct Settings {
     /// What a connection may hold, how fast it may write, and when its reader is given up.
     pub sink: SinkSettings,
     /// Bytes held for all clients together above which new requests are answered 503, until it is below 80 % of that.
-    /// Clients that hold less than their fair share of it are served, until twice as much is held. Default: a quarter of
-    /// the memory there is.
-    pub egress_total: u64,
+    /// Clients that hold less than their fair share of it are served, until twice as much is held. Default, and
+    /// `None`: a quarter of the memory there is.
+    pub egress_total: Option<u64>,
     /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429. A
     /// trusted peer's count for the clients it asks for, while a request of theirs is under way there.
     /// Default: no bound but `max_connections`.
     pub client_connections: Option<usize>,
     /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.
     pub trusted: TrustedPeers,
+}
+
+impl Settings {
+    /// Reads the keys of the top level, of `[limits]` and of `[sink]`.
+    pub(crate) fn read(keys: &Keys<'_>) -> Self {
+        let default = Self::default();
+        let (limits, sink) = (keys.table("limits", ""), keys.table("sink", ""));
+        Self {
+            drain: keys.duration("drain").unwrap_or(default.drain),
+            max_connections: keys.number("max_connections", 1..=MAX_COUNT).unwrap_or(default.max_connections),
+            header_timeout: keys.timeout("header_timeout").unwrap_or(default.header_timeout),
+            idle_timeout: keys.timeout("idle_timeout").unwrap_or(default.idle_timeout),
+            half_close: keys.parse("half_close").unwrap_or_default(),
+            access_log: keys.switch("access_log").unwrap_or(default.access_log),
+            limits: SharedLimits::read(&limits),
+            sink: SinkSettings::read(&sink, &limits.table("connection", LIKE)),
+            egress_total: sink.size("total", Size::new(1)..=MAX_TOTAL).map(|bytes| bytes as u64),
+            client_connections: keys.number("client_connections", 1..=MAX_COUNT),
+            trusted: keys.values("trusted_proxies").unwrap_or_default().into_iter().collect(),
+        }
+    }
+
+    /// [`egress_total`](Self::egress_total) in bytes.
+    pub(super) fn max_held(&self) -> u64 {
+        static QUARTER: LazyLock<u64> = LazyLock::new(|| rt::memory_limit() / 4);
+        self.egress_total.unwrap_or_else(|| *QUARTER)
+    }
 }
 
 impl Default for Settings {
@@ -78,7 +104,7 @@ impl Default for Settings {
             access_log: false,
             limits: SharedLimits::default(),
             sink: SinkSettings::default(),
-            egress_total: rt::memory_limit() / 4,
+            egress_total: None,
             client_connections: None,
             trusted: TrustedPeers::default(),
         }

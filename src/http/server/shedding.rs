@@ -84,7 +84,7 @@ impl Handle {
 
 impl Shared {
     fn is_shedding(&self) -> bool {
-        self.shedding.is_shedding(&self.egress, self.setup().settings.egress_total)
+        self.shedding.is_shedding(&self.egress, self.setup().settings.max_held())
     }
 
     /// Whether a request of `client` is turned away because clients hold more than `most` bytes.
@@ -141,7 +141,7 @@ impl Shared {
 impl Connection {
     /// Whether a request that its client is still sending is turned away.
     pub(super) fn is_shed(&self) -> bool {
-        self.server.sheds(self.client_addr().ip(), self.server.setup().settings.egress_total)
+        self.server.sheds(self.client_addr().ip(), self.server.setup().settings.max_held())
     }
 }
 

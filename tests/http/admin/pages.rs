@@ -106,7 +106,7 @@ fn readiness_has_its_reasons() {
 #[test]
 fn while_the_server_sheds_load_it_is_not_ready() {
     let folder = folder();
-    let mut settings = Settings { egress_total: 10_000, ..Settings::default() };
+    let mut settings = Settings { egress_total: Some(10_000), ..Settings::default() };
     settings.sink.send_buffer = Some(8192);
     let route = Route::files("/", folder.path()).unwrap();
     let watched = Watched::with(settings, vec![route], |listener, handle| {

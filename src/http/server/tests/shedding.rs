@@ -12,7 +12,7 @@ const TOTAL: u64 = 1 << 20;
 const HEAD: usize = 31_000;
 
 fn world() -> World {
-    World::new(Settings { egress_total: TOTAL, ..Settings::default() }, 10, 0)
+    World::new(Settings { egress_total: Some(TOTAL), ..Settings::default() }, 10, 0)
 }
 
 /// Sends most of a head in pieces.
@@ -59,7 +59,7 @@ fn unfinished_heads_of_one_address_are_held_up_to_the_total_and_keep_nobody_else
 /// Answers that their readers do not take hold bytes too: those are not taken away, but their client is refused.
 #[test]
 fn who_holds_its_share_with_answers_under_way_is_refused_and_the_others_are_served() {
-    let mut world = World::new(Settings { egress_total: TOTAL, ..Settings::default() }, 100_000, 0);
+    let mut world = World::new(Settings { egress_total: Some(TOTAL), ..Settings::default() }, 100_000, 0);
     let narrow = Road { capacity: 4096, ..Road::WIDE };
     let mut readers = Vec::new();
     while !world.handle.is_shedding() {

@@ -1,8 +1,7 @@
 //! What a configuration names and must be there when the server starts.
 
 use std::io::{Error, ErrorKind};
-use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::excerpt::excerpt;
 use crate::named_file;
@@ -13,24 +12,15 @@ pub enum Absent {
     /// The configuration is wrong: it is about to be served. The default.
     #[default]
     Fault,
-    /// The configuration is good, with a [warning](super::Config::warnings): it may be for another machine.
+    /// The configuration is good, with a [warning](crate::config::Config::warnings): it may be for another machine.
     Warning,
     /// Nobody knows: no file system is looked at.
     Unseen,
 }
 
-/// A path that stands in the file.
-pub(super) struct NamedPath {
-    pub(super) at: Range<usize>,
-    /// The key with its table, for the message.
-    pub(super) key: String,
-    pub(super) path: PathBuf,
-    pub(super) kind: Kind,
-}
-
 /// What must be at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A folder whose files are served.
     Folder,
     /// A regular file.
@@ -39,26 +29,24 @@ pub(super) enum Kind {
     Socket,
 }
 
-impl NamedPath {
-    /// What is wrong with what is there.
-    pub(super) fn fault(&self) -> Option<String> {
-        let looked = match self.kind {
-            Kind::Folder => check_folder(&self.path),
-            Kind::File => file(&self.path),
-            Kind::Socket => match self.path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+impl Kind {
+    /// Checks what is at `path`.
+    ///
+    /// # Errors
+    /// The text says what it is instead, and what to do.
+    pub(crate) fn check(self, path: &Path) -> Result<(), String> {
+        match self {
+            Self::Folder => check_folder(path),
+            Self::File => check_file(path),
+            Self::Socket => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
                 Some(parent) => check_folder(parent),
                 None => Ok(()),
             },
-        };
-        looked.err().map(|text| format!("{}: {text}", self.key))
+        }
     }
 }
 
-/// Checks that `path` is a folder that can be read.
-///
-/// # Errors
-/// The text says what it is instead, and what to do.
-pub fn check_folder(path: &Path) -> Result<(), String> {
+fn check_folder(path: &Path) -> Result<(), String> {
     std::fs::read_dir(path).map(drop).map_err(|error| {
         let shown = shown(path);
         match error.kind() {
@@ -72,11 +60,11 @@ pub fn check_folder(path: &Path) -> Result<(), String> {
     })
 }
 
-/// Whether a regular file is there and can be read.
+/// Checks that a regular file is there and can be read.
 ///
 /// # Errors
 /// The text says what it is instead, and what to do.
-pub(super) fn file(path: &Path) -> Result<(), String> {
+pub(crate) fn check_file(path: &Path) -> Result<(), String> {
     named_file::open(path).map(drop).map_err(|error: Error| {
         let shown = shown(path);
         match error.kind() {
@@ -116,13 +104,12 @@ mod tests {
             (Kind::Socket, "s".into(), None),
             (Kind::Socket, at("none/s"), Some("there is no folder")),
         ] {
-            let named = NamedPath { at: 0..0, key: "key".to_owned(), path, kind };
-            let fault = named.fault();
+            let fault = kind.check(&path).err();
             let as_expected = match (&fault, expected) {
-                (Some(fault), Some(expected)) => fault.starts_with("key: ") && fault.contains(expected),
+                (Some(fault), Some(expected)) => fault.contains(expected),
                 (fault, expected) => fault.is_none() && expected.is_none(),
             };
-            assert!(as_expected, "{kind:?} {:?}: {fault:?}", named.path);
+            assert!(as_expected, "{kind:?} {path:?}: {fault:?}");
         }
     }
 }

@@ -1,0 +1,57 @@
+//! Flags of `tcp`.
+
+use std::time::Duration;
+
+use sluicegate::config::{Pace, RouteLimits, Tcp, TcpSource};
+
+use super::*;
+
+fn tcp_of(args: &str) -> Result<Config, CliError> {
+    tcp(&typed(args))
+}
+
+#[test]
+fn every_flag_sets_its_setting() {
+    let config = tcp_of("--file app.log").unwrap();
+    let source = TcpSource::File { path: "app.log".into(), follow: false };
+    let listen = "127.0.0.1:7070".parse().unwrap();
+    let port = Tcp { listen, source, pace: Pace::default(), limits: RouteLimits::default() };
+    assert_eq!(config, Config { listen: Vec::new(), tcp: vec![port], ..Config::default() });
+
+    let config = tcp_of(
+        "--to [::1]:22 --upload-rate 64k --connect-timeout 2s --idle-timeout 3s --rate 60 --burst 256 \
+         --end-of-stream paced --listen [::1]:0 --server-rate 1m",
+    )
+    .unwrap();
+    let port = &config.tcp[0];
+    let to = "[::1]:22".parse().unwrap();
+    let (upload, connect_timeout) = (Rate::or_unlimited(65_536), Duration::from_secs(2));
+    assert_eq!(port.source, TcpSource::Relay { to, upload, connect_timeout });
+    assert_eq!((port.pace.rate, port.pace.burst.bytes()), (Rate::or_unlimited(61_440), 262_144));
+    assert_eq!(port.listen.to_string(), "[::1]:0");
+    assert_eq!(config.server.idle_timeout, Duration::from_secs(3));
+    assert_eq!(config.server.limits.server.rate, Rate::or_unlimited(1 << 20));
+    let source = tcp_of("--file a --follow").unwrap().tcp.remove(0).source;
+    assert_eq!(source, TcpSource::File { path: "a".into(), follow: true });
+}
+
+#[test]
+fn what_does_not_go_together_is_a_usage_error() {
+    for (args, expected) in [
+        ("--rate 60", "nothing to serve: give --file FILE or --to HOST:PORT"),
+        ("--file a --to b:1", "--file and --to: give one"),
+        ("--to b", "--to: \"b\" is not a host with a port"),
+        ("--to b:1 --follow", "--follow: does something with --file only"),
+        ("--file a --upload-rate 60", "--upload-rate: does something with --to only"),
+        ("--file a --idle-timeout 1m", "--idle-timeout: does something with --to only"),
+        ("--file a --burst 64k", "--burst: without a rate"),
+        ("--file a --listen unix:s", "--listen: a Unix socket is not TCP"),
+        ("--file a --admin 127.0.0.1:7070", "--admin: "),
+        ("--file a --on-full close", "--on-full: \"close\" is for readers that cannot hold the pace"),
+    ] {
+        match tcp_of(args) {
+            Err(CliError::Usage(text)) => assert!(text.starts_with(expected), "{args}: {text}"),
+            other => panic!("{args}: {other:?}"),
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! The configuration of a server, and how it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{Ipv4Addr, SocketAddr};
+
+use log::LevelFilter;
+
+use super::filters::{self, FilterKind};
+use super::route::Route;
+use super::tcp::Tcp;
+use super::words;
+use crate::address::ListenAddr;
+use crate::admin::AdminSource;
+use crate::http::server::Settings;
+use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
+use crate::limit::Rate;
+use crate::quota::QuotaSource;
+use crate::tracing::TracingSettings;
+use crate::words::shorten;
+
+/// What a server does.
+///
+/// ```
+/// use sluicegate::config::{Config, FilesSource, Route, RoutePath, Source};
+/// use sluicegate::limit::Rate;
+///
+/// let mut route = Route::new(RoutePath::root(), Source::Files(FilesSource::new("src")));
+/// route.pace.rate = Rate::or_unlimited(61_440);
+/// let config = Config { routes: vec![route], ..Config::default() };
+/// assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where HTTP connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked;
+    /// nowhere, if a file has ports of raw TCP and no route.
+    pub listen: Vec<ListenAddr>,
+    /// The least severe messages that are logged. Default: info.
+    pub log_level: LevelFilter,
+    /// What holds for all connections.
+    pub server: Settings,
+    /// The listener for metrics and health. Default: none.
+    pub admin: Option<AdminSource>,
+    /// The fleet's limit that the whole server has its share of, beside its own. Default: none.
+    pub quota: Option<QuotaSource>,
+    /// The export of spans of traced events. Default: none.
+    pub tracing: Option<TracingSettings>,
+    /// What is served, in the order of the file. The longest path that matches a request wins.
+    pub routes: Vec<Route>,
+    /// Ports of raw TCP.
+    pub tcp: Vec<Tcp>,
+    /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
+    pub warnings: Vec<String>,
+}
+
+impl Default for Config {
+    /// Serves nothing yet, at 127.0.0.1:8080.
+    fn default() -> Self {
+        Self {
+            listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            log_level: LevelFilter::Info,
+            server: Settings::default(),
+            admin: None,
+            quota: None,
+            tracing: None,
+            routes: Vec::new(),
+            tcp: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads all keys of `draft`, and checks them against one another.
+    pub(super) fn read(
+        draft: &Draft,
+        custom_kinds: &BTreeSet<String>,
+        absent: Absent,
+    ) -> Result<Self, ConfigError> {
+        let reading = Reading::new(draft, absent);
+        let keys = Keys::top(&reading);
+        let named = filters::read(&keys.table("filter", " [filter.NAME] for each filter"), custom_kinds);
+        let mut kinds: BTreeMap<String, FilterKind> =
+            named.iter().map(|(name, (_, kind))| (name.clone(), kind.clone())).collect();
+        for kind in custom_kinds {
+            let options = toml::Table::new();
+            kinds.entry(kind.clone()).or_insert_with(|| FilterKind::Custom { kind: kind.clone(), options });
+        }
+        let server = Settings::read(&keys);
+        let log_level = keys.parse_with("log_level", words::parse_log_level);
+        let is_http = keys.has("route");
+        let serves_nothing = !is_http && !keys.has("tcp");
+        let listen = read_listen(&keys, !is_http && keys.has("tcp"));
+        let tables = keys.tables("route");
+        let has_events = tables.iter().any(|route| route.has("events")) || keys.failed(&["route"]);
+        let mut paths = BTreeSet::new();
+        let routes =
+            tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut paths)).collect::<Vec<_>>();
+        let (mut taken, mut tcp) = (listen.clone(), Vec::new());
+        for port in keys.tables("tcp") {
+            if let Some(port) = Tcp::read(port, &taken) {
+                taken.push(ListenAddr::Tcp(port.listen));
+                tcp.push(port);
+            }
+        }
+        check_sink(&keys, &server, &routes, &tcp);
+        let admin = AdminSource::read(&keys, &taken);
+        let quota = keys.table("quota", "");
+        let tracing = keys.table("tracing", " such as { otlp = \"http://127.0.0.1:4318\" }");
+        if keys.has("tracing") && !has_events {
+            let text = "[tracing] is for streams of events, and no [[route]] has any; leave it out";
+            tracing.fault_here(tracing.at(), text);
+        }
+        let quota = keys.has("quota").then(|| QuotaSource::read(&quota)).flatten();
+        let tracing = keys.has("tracing").then(|| TracingSettings::read(&tracing));
+        if serves_nothing && reading.is_good() {
+            let text = "nothing to serve; add a [[route]] with a path and files, proxy or events";
+            keys.fault_here(Place::Whole, text);
+        }
+        let used: BTreeSet<&str> =
+            routes.iter().flat_map(|route| &route.filters).map(|filter| filter.name.as_str()).collect();
+        for (name, (at, _)) in named.iter().filter(|(name, _)| !used.contains(name.as_str())) {
+            let text = format!("[filter.{name}] is not used; name it in the filters of a [[route]]");
+            reading.note(FaultKind::Warning, at.clone(), text);
+        }
+        let warnings = reading.finish()?;
+        let log_level = log_level.unwrap_or(LevelFilter::Info);
+        Ok(Self { listen, log_level, server, admin, quota, tracing, routes, tcp, warnings })
+    }
+}
+
+/// Reads `listen`. If ports of raw TCP are all there is, nothing is listened on by default.
+fn read_listen(keys: &Keys<'_>, tcp_alone: bool) -> Vec<ListenAddr> {
+    if tcp_alone && keys.has("listen") {
+        keys.fault("listen", "it is for HTTP, and there is no [[route]]; leave it out, or add one");
+    }
+    let Some(given) = keys.list("listen") else {
+        return if tcp_alone { Vec::new() } else { Config::default().listen };
+    };
+    let mut addrs: Vec<ListenAddr> = Vec::new();
+    for (at, addr) in given {
+        let addr = keys.address(at.clone(), "listen", addr);
+        if addrs.iter().any(|other| addr.clashes_with(other)) {
+            keys.fault_at(at, "listen", format!("{addr} stands here twice; leave one out"));
+        } else {
+            addrs.push(addr);
+        }
+    }
+    if addrs.is_empty() && !keys.failed(&["listen"]) {
+        keys.fault("listen", "is empty; give an address, or leave it out for 127.0.0.1:8080");
+    }
+    addrs
+}
+
+/// Checks what happens to slow readers against the paces of all that is served.
+fn check_sink(keys: &Keys<'_>, server: &Settings, routes: &[Route], tcp: &[Tcp]) {
+    let sink = keys.table("sink", "");
+    if sink.failed(&["buffer"]) || keys.table("limits", "").table("connection", "").failed(&["rate"]) {
+        return;
+    }
+    let named = |route: &Route| (format!("route {:?}", shorten(route.path.as_str())), route.fastest());
+    let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.pace.rate));
+    let paces: Vec<(String, Option<Rate>)> = routes.iter().map(named).chain(ports).collect();
+    for fault in server.sink.check(paces) {
+        sink.fault_near(fault.key, &["on_full"], fault.text);
+    }
+}
