@@ -66,6 +66,17 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("address/url.rs", "use super::AuthorityParts; use crate::excerpt::excerpt;")],
     },
     Rule {
+        name: "keys imports address, duration, excerpt, limit, named_file and words only",
+        check: |source| {
+            let below = "keys address duration excerpt limit named_file words".split(' ');
+            let below: Vec<_> = below.collect();
+            let below: Vec<_> = below.iter().map(std::slice::from_ref).collect();
+            imports_but(source, "keys/", &below)
+        },
+        broken_by: &[("keys/read.rs", "use crate::sink::SinkSettings;")],
+        kept_by: &[("keys/read.rs", "use super::draft::Node; use crate::limit::Rate;")],
+    },
+    Rule {
         name: "raw TCP knows no HTTP",
         check: |source| {
             source.is_in("tcp/").then(|| {
@@ -179,9 +190,11 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "tracing imports address, clock, excerpt and rt only",
+        name: "tracing imports address, clock, excerpt, keys and rt only",
         check: |source| {
-            imports_but(source, "tracing/", &[&["tracing"], &["address"], &["clock"], &["excerpt"], &["rt"]])
+            let allowed: [&[&str]; 6] =
+                [&["tracing"], &["address"], &["clock"], &["excerpt"], &["keys"], &["rt"]];
+            imports_but(source, "tracing/", &allowed)
         },
         broken_by: &[("tracing/record.rs", "use crate::events::TraceParent;")],
         kept_by: &[("tracing/post.rs", "use crate::{clock::Clock, rt};")],
@@ -202,7 +215,8 @@ pub const RULES: &[Rule] = &[
     Rule {
         name: "the streams of events know nothing of HTTP but in their own part of it",
         check: |source| {
-            let below = "brigade budget clock events generator limit rt telemetry tracing words".split(' ');
+            let below =
+                "brigade budget clock events generator keys limit rt telemetry tracing words".split(' ');
             let below: Vec<_> = below.collect();
             let below: Vec<_> = below.iter().map(std::slice::from_ref).collect();
             let allowed = [&below[..], &[&["sink", "SinkState"]]].concat();

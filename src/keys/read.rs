@@ -1,0 +1,215 @@
+//! What the values of keys can be.
+
+use std::fmt;
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::draft::{Node, Place, Value};
+use super::on_disk::{Absent, Kind};
+use super::report::FaultKind;
+use super::table::Keys;
+use crate::address::ListenAddr;
+use crate::duration;
+use crate::limit::{Budget, Burst, Rate, Size, UnitError};
+use crate::words::shorten;
+
+/// The largest number of things that can be set: more than any machine has descriptors for.
+pub(crate) const MAX_COUNT: usize = 10_000_000;
+
+/// Why a burst does nothing without a rate.
+pub(crate) const NOTHING_AHEAD: &str = "there is nothing to be ahead of";
+
+/// Completes "expected a table" where a limit is expected.
+pub(crate) const LIKE: &str = " such as { rate = \"1m\", burst = \"64k\" }";
+
+impl<'a> Keys<'a> {
+    /// Reads a text by its `FromStr`.
+    pub(crate) fn parse<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<T> {
+        self.parse_with(key, str::parse)
+    }
+
+    /// Reads a text by `parse`.
+    pub(crate) fn parse_with<T, E: fmt::Display>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.read(key, "a string", |value| match value {
+            Value::Text(text) => Some(parse(text).map_err(|error| error.to_string())),
+            _ => None,
+        })
+    }
+
+    /// Reads a text or a number by `parse`, which knows units.
+    pub(crate) fn amount<T, E: fmt::Display>(
+        &self,
+        key: &'static str,
+        parse: impl FnOnce(&str) -> Result<T, E>,
+    ) -> Option<T> {
+        self.read(key, "a number, or a string such as \"64k\"", |value| {
+            let text = match value {
+                Value::Text(text) => text.clone(),
+                Value::Integer(number) => number.to_string(),
+                Value::Other(toml::Value::Float(number)) => number.to_string(),
+                _ => return None,
+            };
+            Some(parse(&text).map_err(|error| error.to_string()))
+        })
+    }
+
+    /// Reads a rate; `off` is `Some(None)`.
+    pub(crate) fn rate(&self, key: &'static str) -> Option<Option<Rate>> {
+        self.amount(key, Rate::parse_or_off)
+    }
+
+    /// Reads a size within `bounds`.
+    pub(crate) fn size(&self, key: &'static str, bounds: RangeInclusive<Size>) -> Option<usize> {
+        self.amount(key, |text| {
+            let size: Size = text.parse().map_err(|error: UnitError| error.to_string())?;
+            let bytes = usize::try_from(size.bytes()).ok().filter(|_| bounds.contains(&size));
+            bytes.ok_or_else(|| format!("{size} is not a size from {} to {}", bounds.start(), bounds.end()))
+        })
+    }
+
+    /// Reads a number within `bounds`.
+    pub(crate) fn number(&self, key: &'static str, bounds: RangeInclusive<usize>) -> Option<usize> {
+        let node = self.take(key)?;
+        let (number, given) = match &node.value {
+            Value::Integer(number) => (usize::try_from(*number).ok(), number.to_string()),
+            Value::Text(text) => {
+                let is_typed = matches!(node.at, Place::Flag(_));
+                let is_plain = is_typed && text.chars().all(|c| c.is_ascii_digit());
+                (text.parse().ok().filter(|_| is_plain), format!("{:?}", shorten(text)))
+            }
+            other => (None, other.to_string()),
+        };
+        let number = number.filter(|number| bounds.contains(number));
+        if number.is_none() {
+            let text = format!("{given} is not a number from {} to {}", bounds.start(), bounds.end());
+            self.wrong(key, node, Some(text), "");
+        }
+        number
+    }
+
+    /// Reads a duration, which may be zero.
+    pub(crate) fn duration(&self, key: &'static str) -> Option<Duration> {
+        self.amount(key, duration::parse)
+    }
+
+    /// Reads a duration above zero.
+    pub(crate) fn timeout(&self, key: &'static str) -> Option<Duration> {
+        self.amount(key, |text| duration::parse(text).and_then(duration::positive))
+    }
+
+    /// Reads `true` or `false`.
+    pub(crate) fn switch(&self, key: &'static str) -> Option<bool> {
+        self.read(key, "true or false", |value| match value {
+            Value::Bool(on) => Some(Ok(*on)),
+            _ => None,
+        })
+    }
+
+    /// Reads a text, or a list of them, each with its place. Those that cannot be read are left out.
+    pub(crate) fn list<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<(Place, T)>> {
+        let node = self.take(key)?;
+        let items = match &node.value {
+            Value::List(items) => &items[..],
+            Value::Text(_) => std::slice::from_ref(node),
+            _ => {
+                self.wrong(key, node, None, "a string or a list of strings");
+                return None;
+            }
+        };
+        let read = |item: &Node| match &item.value {
+            Value::Text(text) => match text.parse() {
+                Ok(value) => Some((item.at.clone(), value)),
+                Err(error) => {
+                    self.wrong(key, item, Some(format!("{error}")), "");
+                    None
+                }
+            },
+            Value::Bad => {
+                self.fail(key);
+                None
+            }
+            _ => {
+                self.wrong(key, item, None, "a string");
+                None
+            }
+        };
+        Some(items.iter().filter_map(read).collect())
+    }
+
+    /// Reads a list whose places do not matter.
+    pub(crate) fn values<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<T>> {
+        Some(self.list(key)?.into_iter().map(|(_, value)| value).collect())
+    }
+
+    /// Reads the path of something that must be there when the server starts.
+    pub(crate) fn path(&self, key: &'static str, kind: Kind) -> Option<PathBuf> {
+        let named: PathBuf = self.parse(key)?;
+        let path = self.reading.draft().base.join(named);
+        let at = self.table?.get(key)?.node.at.clone();
+        self.must_be_there(at, key, &path, kind);
+        Some(path)
+    }
+
+    /// Takes `addr`, given at `at`, relative to the file; the folder of its socket must be there.
+    pub(crate) fn address(&self, at: Place, key: &'static str, addr: ListenAddr) -> ListenAddr {
+        let addr = addr.relative_to(&self.reading.draft().base);
+        if let ListenAddr::Unix { path, .. } = &addr {
+            self.must_be_there(at, key, path, Kind::Socket);
+        }
+        addr
+    }
+
+    fn must_be_there(&self, at: Place, key: &'static str, path: &std::path::Path, kind: Kind) {
+        // A file or socket that a flag names is opened next, with a message as good.
+        let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != Kind::Folder;
+        if self.reading.absent() != Absent::Unseen && !is_opened_at_once {
+            kind.check(path).unwrap_or_else(|text| self.note(FaultKind::OnDisk, at, key, text));
+        }
+    }
+
+    /// Reads a rate and a burst ahead of it, which does nothing alone: `why`.
+    pub(crate) fn paced(&self, why: &str) -> (Option<Rate>, Option<Burst>) {
+        let rate = self.rate("rate").flatten();
+        let burst = self.amount("burst", str::parse::<Burst>);
+        self.needs_rate("burst", rate.is_some(), why);
+        (rate, burst)
+    }
+
+    /// Notes a fault of `key` if it is given and there is no rate; without one, `why`.
+    pub(crate) fn needs_rate(&self, key: &'static str, is_there: bool, why: &str) {
+        if self.has(key) && !is_there && !self.failed(&["rate", key]) {
+            self.fault(key, format!("without a rate {why}; set {} too", self.spelt("rate", "a rate")));
+        }
+    }
+
+    /// Reads a limit that responses share.
+    pub(crate) fn budget(&self) -> Budget {
+        let (rate, burst) = self.paced(NOTHING_AHEAD);
+        let report_only = self.switch("report_only").unwrap_or_default();
+        let budget = Budget::of(rate).with_burst(burst.unwrap_or_default().bytes());
+        Budget { report_only, ..budget }
+    }
+
+    fn read<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        read: impl FnOnce(&Value) -> Option<Result<T, String>>,
+    ) -> Option<T> {
+        let node = self.take(key)?;
+        match read(&node.value) {
+            Some(Ok(value)) => Some(value),
+            wrong => {
+                let text = wrong.and_then(Result::err);
+                self.wrong(key, node, text, expected);
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! The keys of one table: which there are, where, and what is wrong with them.
+
+use super::draft::{Entry, Node, Place, Table, Value};
+use super::report::{FaultKind, Reading};
+use crate::words::shorten;
+
+/// The keys of one table, to be read. Of a table that is not there, every key is absent.
+#[derive(Clone)]
+pub(crate) struct Keys<'a> {
+    pub(super) reading: &'a Reading<'a>,
+    pub(super) table: Option<&'a Table>,
+    /// Where the table is.
+    at: Place,
+    /// The dotted key of the table, by which flags are found.
+    path: String,
+    /// How messages call the table; empty at the top level.
+    name: String,
+    /// Why its keys do nothing, if they do not.
+    idle: Option<String>,
+}
+
+impl<'a> Keys<'a> {
+    /// The top level of what `reading` reads.
+    pub(crate) fn top(reading: &'a Reading<'a>) -> Self {
+        let (path, name) = (String::new(), String::new());
+        let table = Some(&reading.draft().root);
+        Self { reading, table, at: Place::Whole, path, name, idle: None }
+    }
+
+    /// Has messages about values call the table `name` from now on.
+    pub(crate) fn named(mut self, name: String) -> Self {
+        self.name = name;
+        self
+    }
+
+    /// The same keys, each of them a fault if it is given: it does `nothing`.
+    pub(crate) fn idle(&self, nothing: &str) -> Self {
+        Self { idle: Some(nothing.to_owned()), ..self.clone() }
+    }
+
+    /// How messages call the table.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where the table is.
+    pub(crate) fn at(&self) -> Place {
+        self.at.clone()
+    }
+
+    /// Whether something was given for `key`, good or bad.
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.is_some_and(|table| table.get(key).is_some())
+    }
+
+    /// Whether one of `keys` was given and could not be read.
+    pub(crate) fn failed(&self, keys: &[&str]) -> bool {
+        let failed =
+            |table: &Table| table.seen.borrow().failed.iter().any(|key| keys.contains(&key.as_str()));
+        self.table.is_some_and(failed)
+    }
+
+    /// The flag of `key` where flags were typed, else `words`.
+    pub(crate) fn spelt(&self, key: &str, words: &str) -> String {
+        match self.flag(key) {
+            _ if self.reading.draft().file.is_some() => words.to_owned(),
+            Some((_, flag)) => flag.to_owned(),
+            None => format!("{} of a file", self.key_in(key)),
+        }
+    }
+
+    /// Notes a fault of `key`.
+    pub(crate) fn fault(&self, key: &str, text: impl Into<String>) {
+        self.fault_near(key, &[], text);
+    }
+
+    /// Notes a fault of `key`, whose place is that of the first of `others` if `key` was not given.
+    pub(crate) fn fault_near(&self, key: &str, others: &[&str], text: impl Into<String>) {
+        let given = [&[key], others].concat().into_iter().find_map(|key| self.table?.get(key));
+        let place = given.map(|entry| entry.node.at.clone());
+        let place = place.or_else(|| self.untyped(key));
+        self.fault_at(place.unwrap_or(self.at.clone()), key, text);
+    }
+
+    /// Notes a fault of a part of the value of `key`.
+    pub(crate) fn fault_at(&self, at: Place, key: &str, text: impl Into<String>) {
+        self.note(FaultKind::Check, at, key, text.into());
+    }
+
+    /// Notes a fault of the table as a whole at `key`, or at the table if that was not given.
+    pub(crate) fn fault_of_all(&self, key: &str, text: impl Into<String>) {
+        let place = self.table.and_then(|table| table.get(key)).map(|entry| entry.node.at.clone());
+        self.reading.note(FaultKind::Check, place.unwrap_or(self.at.clone()), text.into());
+    }
+
+    /// Notes a fault at a place that is not the value of a key; `text` says of what.
+    pub(crate) fn fault_here(&self, at: Place, text: impl Into<String>) {
+        self.reading.note(FaultKind::Check, at, text.into());
+    }
+
+    /// Notes that `key` is missing, if it is.
+    pub(crate) fn require(&self, key: &'static str) {
+        if self.table.is_none() || self.has(key) {
+            return;
+        }
+        match self.untyped(key) {
+            Some(at) => self.fault_at(at, key, "it is missing; give it too"),
+            None => {
+                let text = format!("{key:?} is missing in {}; it is needed there", self.name);
+                self.reading.note(FaultKind::Check, self.at.clone(), text);
+            }
+        }
+    }
+
+    /// The table `key`; `like` completes "expected a table" in messages, such as " such as { rate = 60 }".
+    pub(crate) fn table(&self, key: &'static str, like: &str) -> Self {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let name = match self.name.split_once(" of ") {
+            Some((inner, outer)) => format!("{inner}.{key} of {outer}"),
+            None if self.name.is_empty() => format!("[{key}]"),
+            None if self.name.starts_with("[[") => format!("{key} of {}", self.name),
+            None => format!("{}.{key}]", self.name.trim_end_matches(']')),
+        };
+        let (table, at) = match self.take_table(key) {
+            None => (None, self.at.clone()),
+            Some(Node { at, value: Value::Table(table) }) => (Some(table), at.clone()),
+            Some(node) => {
+                self.wrong(key, node, None, &format!("a table{like}"));
+                (None, node.at.clone())
+            }
+        };
+        Self { table, at, path, name, ..self.clone() }.opened()
+    }
+
+    /// The tables `[[key]]`.
+    pub(crate) fn tables(&self, key: &'static str) -> Vec<Self> {
+        let items = match self.take_table(key) {
+            None => &[],
+            Some(Node { value: Value::List(items), .. }) => &items[..],
+            Some(node) => {
+                self.wrong(key, node, None, &format!("tables [[{key}]]"));
+                &[]
+            }
+        };
+        let table = |item: &'a Node| match &item.value {
+            Value::Table(table) => {
+                let (path, name) = (format!("{key}[0]"), format!("[[{key}]]"));
+                Some(Self { table: Some(table), at: item.at.clone(), path, name, ..self.clone() }.opened())
+            }
+            _ => {
+                self.wrong(key, item, None, "a table");
+                None
+            }
+        };
+        items.iter().filter_map(table).collect()
+    }
+
+    /// Has the keys of the table looked through for unknown ones.
+    fn opened(self) -> Self {
+        if let Some(table) = self.table {
+            let header = match self.path.strip_suffix("[0]") {
+                Some(path) => format!("[[{path}]]"),
+                None => format!("[{}]", self.path.replace("[0]", "")),
+            };
+            table.seen.borrow_mut().header = Some(header);
+        }
+        self
+    }
+
+    /// All that the table has, none of it unknown.
+    pub(crate) fn all(&self) -> &'a [Entry] {
+        let Some(table) = self.table else { return &[] };
+        table.seen.borrow_mut().is_open = true;
+        &table.entries
+    }
+
+    /// The table that is the value of `entry`, one of [`all`](Self::all).
+    pub(crate) fn inner(&self, entry: &'a Entry) -> Option<Self> {
+        let Value::Table(table) = &entry.node.value else { return None };
+        let path = format!("{}.{}", self.path, shorten(&entry.name));
+        let (at, name) = (entry.node.at.clone(), format!("[{path}]"));
+        Some(Self { table: Some(table), at, path, name, ..self.clone() }.opened())
+    }
+
+    /// Leaves `key` out of those that messages list as known.
+    pub(crate) fn hide(&self, key: &'static str) {
+        if let Some(table) = self.table {
+            table.seen.borrow_mut().hidden = Some(key);
+        }
+    }
+
+    /// The value of `key`, unless it is none, or does nothing here.
+    pub(super) fn take(&self, key: &'static str) -> Option<&'a Node> {
+        let table = self.table?;
+        table.seen.borrow_mut().knows(key, false);
+        self.given(table, key)
+    }
+
+    fn take_table(&self, key: &'static str) -> Option<&'a Node> {
+        let table = self.table?;
+        table.seen.borrow_mut().knows(key, true);
+        self.given(table, key)
+    }
+
+    fn given(&self, table: &'a Table, key: &'static str) -> Option<&'a Node> {
+        let node = &table.get(key)?.node;
+        if matches!(node.value, Value::Bad) {
+            self.fail(key);
+        } else if let Some(nothing) = &self.idle {
+            self.note(FaultKind::Check, node.at.clone(), key, nothing.clone());
+        } else if !self.failed(&[key]) {
+            return Some(node);
+        }
+        None
+    }
+
+    pub(super) fn wrong(&self, key: &str, node: &Node, text: Option<String>, expected: &str) {
+        let text = text.unwrap_or_else(|| format!("invalid type: {}, expected {expected}", node.value));
+        self.note(FaultKind::Value, node.at.clone(), key, text);
+        self.fail(key);
+    }
+
+    pub(super) fn fail(&self, key: &str) {
+        if let Some(table) = self.table {
+            table.seen.borrow_mut().failed.push(key.to_owned());
+        }
+    }
+
+    pub(super) fn note(&self, kind: FaultKind, at: Place, key: &str, text: String) {
+        let text = match (&at, self.flag(key)) {
+            // An argument has no name.
+            (Place::Flag(_), Some((_, flag))) if !flag.starts_with("--") => text,
+            (Place::Flag(_), Some((_, flag))) => format!("{flag}: {text}"),
+            _ => format!("{}: {text}", self.key_in(key)),
+        };
+        self.reading.note(kind, at, text);
+    }
+
+    fn key_in(&self, key: &str) -> String {
+        if self.name.is_empty() { key.to_owned() } else { format!("{key} in {}", self.name) }
+    }
+
+    /// The place of the flag that sets `key`, where there is no file.
+    fn untyped(&self, key: &str) -> Option<Place> {
+        let flags_alone = self.reading.draft().file.is_none();
+        self.flag(key).filter(|_| flags_alone).map(|(index, _)| Place::Flag(index))
+    }
+
+    /// The number and the name of the flag that sets `key`.
+    fn flag(&self, key: &str) -> Option<(usize, &'static str)> {
+        let of_key = |set: &str| match set.strip_prefix(self.path.as_str()) {
+            Some(rest) if self.path.is_empty() => rest == key,
+            Some(rest) => rest.strip_prefix('.') == Some(key),
+            None => false,
+        };
+        let flags = self.reading.draft().flags.iter().enumerate();
+        flags
+            .map(|(index, (flag, set))| (index, *flag, *set))
+            .find(|(.., set)| of_key(set))
+            .map(|(index, flag, _)| (index, flag))
+    }
+}
