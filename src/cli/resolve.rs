@@ -28,9 +28,8 @@ pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
 /// The configuration of `sluicegate run`.
 pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
     // A wrong flag is a wrong flag, whatever the file is like; without a file, nothing else can be said of it.
-    match typed_alone(|draft| typed.set(draft)) {
-        Err(CliError::Usage(text)) => return Err(CliError::Usage(text)),
-        _ => {}
+    if let Err(error @ CliError::Usage(_)) = typed_alone(|draft| typed.set(draft)) {
+        return Err(error);
     }
     let mut draft = Loader::open(&typed.file).map_err(to_cli)?;
     typed.set(&mut draft);

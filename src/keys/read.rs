@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -76,19 +76,22 @@ impl<'a> Keys<'a> {
     /// Reads a number within `bounds`.
     pub(crate) fn number(&self, key: &'static str, bounds: RangeInclusive<usize>) -> Option<usize> {
         let node = self.take(key)?;
+        let range = format!("a number from {} to {}", bounds.start(), bounds.end());
         let (number, given) = match &node.value {
             Value::Integer(number) => (usize::try_from(*number).ok(), number.to_string()),
-            Value::Text(text) => {
-                let is_typed = matches!(node.at, Place::Flag(_));
-                let is_plain = is_typed && text.chars().all(|c| c.is_ascii_digit());
+            // A flag has no other way to write one.
+            Value::Text(text) if matches!(node.at, Place::Flag(_)) => {
+                let is_plain = text.chars().all(|c| c.is_ascii_digit());
                 (text.parse().ok().filter(|_| is_plain), format!("{:?}", shorten(text)))
             }
-            other => (None, other.to_string()),
+            _ => {
+                self.wrong(key, node, None, &range);
+                return None;
+            }
         };
         let number = number.filter(|number| bounds.contains(number));
         if number.is_none() {
-            let text = format!("{given} is not a number from {} to {}", bounds.start(), bounds.end());
-            self.wrong(key, node, Some(text), "");
+            self.wrong(key, node, Some(format!("{given} is not {range}")), "");
         }
         number
     }
@@ -156,16 +159,19 @@ impl<'a> Keys<'a> {
         Some(path)
     }
 
-    /// Takes `addr`, given at `at`, relative to the file; the folder of its socket must be there.
+    /// Takes `addr`, given at `at`; a file's is relative to it. The folder of its socket must be there.
     pub(crate) fn address(&self, at: Place, key: &'static str, addr: ListenAddr) -> ListenAddr {
-        let addr = addr.relative_to(&self.reading.draft().base);
+        let addr = match at {
+            Place::Flag(_) => addr,
+            _ => addr.relative_to(&self.reading.draft().base),
+        };
         if let ListenAddr::Unix { path, .. } = &addr {
             self.must_be_there(at, key, path, Kind::Socket);
         }
         addr
     }
 
-    fn must_be_there(&self, at: Place, key: &'static str, path: &std::path::Path, kind: Kind) {
+    fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: Kind) {
         // A file or socket that a flag names is opened next, with a message as good.
         let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != Kind::Folder;
         if self.reading.absent() != Absent::Unseen && !is_opened_at_once {
