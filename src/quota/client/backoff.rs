@@ -49,9 +49,9 @@ impl Backoff {
         self.chance.shorten(pause, 2)
     }
 
-    /// Resets the pause after a success.
-    pub(super) fn reset(&mut self) {
-        self.next = FIRST.min(self.longest);
+    /// Starts over after a success; from now on pauses are at most `longest`.
+    pub(super) fn restart(&mut self, longest: Duration) {
+        (self.next, self.longest) = (FIRST.min(longest), longest);
     }
 }
 
@@ -62,13 +62,18 @@ mod tests {
     #[test]
     fn pauses_double_up_to_the_longest_and_are_never_cut_by_more_than_half() {
         let mut backoff = Backoff::new(Duration::from_secs(1));
-        for _ in 0..2 {
-            for full in [100, 200, 400, 800, 1000, 1000] {
+        for (pauses, next_longest) in [
+            (&[100, 200, 400, 800, 1000, 1000][..], 1000),
+            (&[100, 200, 400, 800, 1000, 1000], 300),
+            (&[100, 200, 300, 300], 20),
+            (&[20, 20], 1000),
+        ] {
+            for full in pauses {
                 let pause = backoff.next();
-                let full = Duration::from_millis(full);
+                let full = Duration::from_millis(*full);
                 assert!(full / 2 <= pause && pause <= full, "{pause:?} of {full:?}");
             }
-            backoff.reset();
+            backoff.restart(Duration::from_millis(next_longest));
         }
     }
 

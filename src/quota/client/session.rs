@@ -42,12 +42,15 @@ impl From<Status> for End {
 
 /// Runs until the client is closed.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut backoff = Backoff::new(shared.settings.longest_pause);
+    let longest = shared.settings.longest_pause;
+    let mut backoff = Backoff::new(longest);
     let mut complained = false;
     loop {
-        let (ended, lasted) = live(&shared).await;
-        if lasted {
-            backoff.reset();
+        let (ended, interval) = live(&shared).await;
+        if let Some(interval) = interval {
+            // A restarted server learns for a few heartbeats' time what is held: whoever comes later spends its safe share
+            // beside shares that the others were granted meanwhile.
+            backoff.restart(longest.min(interval));
             complained = false;
         }
         let End::Lost(error, again) = ended else { return };
@@ -59,7 +62,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
             complained = true;
         }
         shared.on_lost(error);
-        let pause = backoff.next().max(again.unwrap_or_default().min(shared.settings.longest_pause));
+        let pause = backoff.next().max(again.unwrap_or_default().min(longest));
         let pause = async {
             Sleep::lasting(Arc::clone(&shared.clock), pause).await;
             false
@@ -70,16 +73,16 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Runs one connection. Also returns whether a heartbeat was answered.
-async fn live(shared: &Shared) -> (End, bool) {
-    let mut lasted = false;
-    let end = match attempt(shared, &mut lasted).await {
+/// Runs one connection. Also returns the interval of heartbeats, if one was answered.
+async fn live(shared: &Shared) -> (End, Option<Duration>) {
+    let mut interval = None;
+    let end = match attempt(shared, &mut interval).await {
         Ok(end) | Err(end) => end,
     };
-    (end, lasted)
+    (end, interval)
 }
 
-async fn attempt(shared: &Shared, lasted: &mut bool) -> Result<End, End> {
+async fn attempt(shared: &Shared, interval: &mut Option<Duration>) -> Result<End, End> {
     let connecting = async { Some(shared.settings.connector.connect().await) };
     let closing = async {
         shared.closing().await;
@@ -92,7 +95,7 @@ async fn attempt(shared: &Shared, lasted: &mut bool) -> Result<End, End> {
     };
     let epoch = register(shared, &mut calls).await?;
     let mut session = Session { shared, calls, epoch, timeout: FIRST_CALLS, changes: None };
-    let end = session.beat_on(lasted).await;
+    let end = session.beat_on(interval).await;
     if shared.is_closing() {
         session.farewell().await;
         return Ok(End::Closed);
@@ -127,7 +130,7 @@ enum Woken {
 
 impl Session<'_> {
     /// Sends heartbeats until the client is closed or the server is lost.
-    async fn beat_on(&mut self, lasted: &mut bool) -> Result<End, End> {
+    async fn beat_on(&mut self, interval: &mut Option<Duration>) -> Result<End, End> {
         loop {
             let shared = self.shared;
             // Changes from here on are sent with the next heartbeat.
@@ -143,7 +146,7 @@ impl Session<'_> {
                 }
                 Err(status) => return Err(status.into()),
             };
-            *lasted = true;
+            *interval = Some(self.timeout);
             if self.changes.is_none() {
                 self.changes = self.watch().await;
             }

@@ -20,7 +20,8 @@ pub struct QuotaClientSettings {
     /// The resources it uses. Default none.
     pub resources: Vec<ResourceUse>,
     /// The longest pause between two attempts to reach the server. Pauses begin at 100 ms and double; each is shortened
-    /// at random by up to a half. Default 5 s.
+    /// at random by up to a half. Default 5 s. Once the server has said how often heartbeats are due, no pause is longer than
+    /// that.
     pub longest_pause: Duration,
 }
 
