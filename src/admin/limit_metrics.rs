@@ -57,7 +57,7 @@ impl LimitMetrics {
             },
         ];
         for route in routes {
-            let (path, total, pace) = (route.path(), route.clients().above(), route.limit());
+            let (path, total, pace) = (route.path(), route.clients().parent(), route.limit());
             samples.extend([
                 shared("route", path, total.budget(), total.passed()),
                 shared("route_client", path, route.clients().budget(), total.passed_below()),

@@ -119,7 +119,7 @@ impl Handle {
         for route in self.routes() {
             let path = route.path();
             limits.push((format!("each response of {path}"), route.limit().budget()));
-            limits.push((format!("route {path}"), route.clients().above().budget()));
+            limits.push((format!("route {path}"), route.clients().parent().budget()));
             limits.push((format!("each client of {path}"), route.clients().budget()));
             for (filter, limit) in route.named_paces() {
                 limits.push((format!("filter {filter} on {path}"), limit.budget()));
@@ -129,7 +129,7 @@ impl Handle {
             let (name, service) = (port.name(), port.service());
             limits.push((format!("each stream of {name}"), service.limit().budget()));
             limits.push((format!("each upload to {name}"), service.upload().budget()));
-            limits.push((name.to_owned(), service.clients().above().budget()));
+            limits.push((name.to_owned(), service.clients().parent().budget()));
             limits.push((format!("each client of {name}"), service.clients().budget()));
         }
         limits

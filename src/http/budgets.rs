@@ -35,7 +35,7 @@ impl Budgets {
 
     /// The node of the server, which all its responses share.
     pub fn server(&self) -> &Node {
-        self.clients.above()
+        self.clients.parent()
     }
 
     /// The nodes of clients, by key.

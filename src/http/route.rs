@@ -146,7 +146,7 @@ impl Route {
     /// Limits all responses of the route together. Default: no limit.
     #[must_use]
     pub fn total(self, budget: Budget) -> Self {
-        self.clients.above().set(budget);
+        self.clients.parent().set(budget);
         self
     }
 
@@ -226,7 +226,7 @@ impl Route {
             _ => false,
         };
         self.pacing.adopt(&old.pacing);
-        old.clients.above().set(self.clients.above().budget());
+        old.clients.parent().set(self.clients.parent().budget());
         old.clients.reset(self.clients.budget());
         self.clients = old.clients.clone();
         for stage in &mut self.stages {

@@ -139,7 +139,7 @@ impl Service {
     /// Sets the budget of all streams together. Default: no limit.
     #[must_use]
     pub fn total(self, budget: Budget) -> Self {
-        self.clients.above().set(budget);
+        self.clients.parent().set(budget);
         self
     }
 
@@ -169,7 +169,7 @@ impl Service {
     pub(crate) fn take_over(&self, other: &Self) {
         self.limit.set(other.limit.budget());
         self.upload.set(other.upload.budget());
-        self.clients.above().set(other.clients.above().budget());
+        self.clients.parent().set(other.clients.parent().budget());
         self.clients.reset(other.clients.budget());
     }
 

@@ -161,7 +161,7 @@ fn the_file_goes_before_every_limit_that_was_set_by_hand() {
     budgets.clients().set(by_hand);
     budgets.connection().set(by_hand);
     route.limit().set(by_hand);
-    route.clients().above().set(by_hand);
+    route.clients().parent().set(by_hand);
     route.clients().set(by_hand);
     for n in [1, 2] {
         budgets.clients().set_override(&client(n), Some(by_hand)).unwrap();
@@ -174,7 +174,7 @@ fn the_file_goes_before_every_limit_that_was_set_by_hand() {
     assert_eq!([node(budgets.clients(), 2), node(route.clients(), 2)], [rate; 2]);
     assert_eq!([budgets.server().budget().rate, budgets.clients().budget().rate], [rate; 2]);
     assert_eq!([budgets.connection().budget().rate, route.limit().budget().rate], [rate; 2]);
-    assert_eq!([route.clients().above().budget().rate, route.clients().budget().rate], [rate; 2]);
+    assert_eq!([route.clients().parent().budget().rate, route.clients().budget().rate], [rate; 2]);
     assert_eq!(budgets.clients().overrides(), []);
     assert_eq!(told.len(), 8, "{told:?}");
     assert!(told.contains(&"limit of client 192.0.2.2: 7B → that of each client".to_owned()), "{told:?}");

@@ -198,7 +198,7 @@ fn budget(server: &Handle, name: &Name) -> Option<Budget> {
             let route = route(server, path)?;
             match part {
                 Part::Response => route.limit().budget(),
-                Part::Total => route.clients().above().budget(),
+                Part::Total => route.clients().parent().budget(),
                 Part::Client => route.clients().budget(),
             }
         }
@@ -224,7 +224,7 @@ fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Probl
             let route = route(server, path).ok_or_else(no_route)?;
             match part {
                 Part::Response => route.limit().set(new),
-                Part::Total => route.clients().above().set(new),
+                Part::Total => route.clients().parent().set(new),
                 Part::Client => route.clients().set(new),
             }
         }
@@ -255,7 +255,7 @@ fn of_route(route: &Route, part: Part) -> LimitReport {
     let name = Name::Route(route.path().to_owned(), part);
     let told = match part {
         Part::Response => of_limit(&name, "pace", route.limit()),
-        Part::Total => of_node(&name, "route", route.clients().above()),
+        Part::Total => of_node(&name, "route", route.clients().parent()),
         Part::Client => of_clients(&name, "route_client", route.clients()),
     };
     LimitReport { route: Some(route.path().to_owned()), ..told }
@@ -266,7 +266,7 @@ fn of_node(name: &Name, kind: &'static str, node: &Node) -> LimitReport {
 }
 
 fn of_clients(name: &Name, kind: &'static str, clients: &Clients) -> LimitReport {
-    of(name, kind, clients.budget()).counting(clients.above().passed_below())
+    of(name, kind, clients.budget()).counting(clients.parent().passed_below())
 }
 
 fn of_limit(name: &Name, kind: &'static str, limit: &Limit) -> LimitReport {

@@ -147,7 +147,7 @@ impl Connection {
     /// under way; content that waits to be written makes it come later.
     pub(super) fn charge(&self, client: &ClientKey) {
         let clients = self.server.budgets.clients();
-        if !clients.above().is_limited() {
+        if !clients.parent().is_limited() {
             return;
         }
         let beside = self.sink.counts().bytes_written().saturating_sub(self.content.load(Ordering::Relaxed));

@@ -93,17 +93,17 @@ fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
     assert_eq!((route.len(), server.len()), (1, 0));
     gate.sent(20_000);
     server.set(Budget::of(Rate::or_unlimited(10_000)));
-    server.above().set(Budget::of(Rate::or_unlimited(1_000_000)));
+    server.parent().set(Budget::of(Rate::or_unlimited(1_000_000)));
     clock.0.advance(Duration::from_millis(200));
     assert_eq!(gate.poll_turn(&mut cx, 50_000), Poll::Ready(2_000), "the less of both");
     gate.sent(2_000);
     assert_eq!(gate.poll_turn(&mut cx, 50_000), Poll::Pending);
     assert_eq!(gate.held().unwrap().by.as_ref(), "client");
     server.set(Budget::default());
-    server.above().set(Budget::default());
+    server.parent().set(Budget::default());
     assert_eq!(gate.poll_turn(&mut cx, 50_000), Poll::Ready(18_000), "the rest of the route's turn");
     drop(gate);
-    assert_eq!(route.above().passed().bytes, 22_000, "what was not sent was given back");
+    assert_eq!(route.parent().passed().bytes, 22_000, "what was not sent was given back");
 }
 
 /// Where nothing but the clients has a limit, the first of them must not slip by it.
@@ -119,7 +119,7 @@ fn a_limit_of_clients_alone_holds_for_the_first() {
     let of = |clients: &Clients, n| Gate::of_client(None, clients, &key(n), Default::default());
 
     let limited = clients(&clock, limit);
-    assert!(limited.above().is_limited());
+    assert!(limited.parent().is_limited());
     assert_eq!(granted(&mut of(&limited, 1)), 2_000);
     limited.set(Budget::default());
     assert_eq!(granted(&mut of(&limited, 2)), 100_000);
@@ -127,9 +127,9 @@ fn a_limit_of_clients_alone_holds_for_the_first() {
     assert_eq!([granted(&mut of(&limited, 4)), granted(&mut of(&limited, 3))], [100_000, 2_000]);
     assert!(limited.set_override(&key(3), None).is_ok());
     assert_eq!(granted(&mut of(&limited, 3)), 100_000);
-    assert!(!limited.above().is_limited());
+    assert!(!limited.parent().is_limited());
 
-    let root = limited.above().clone();
+    let root = limited.parent().clone();
     let gone = Clients::new(root.clone(), "others", limit);
     assert!(gone.set_override(&key(1), Some(limit)).is_ok() && root.is_limited());
     drop(gone);

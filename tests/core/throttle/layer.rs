@@ -88,7 +88,7 @@ fn by_client_the_responses_of_one_share_what_is_its() {
     assert_eq!(bodies.each_mut().map(read), [2_000, 0, 2_000]);
     assert_eq!(clients.len(), 2);
     clients.set(Budget::default());
-    clients.above().set(Budget::default());
+    clients.parent().set(Budget::default());
     assert_eq!(bodies.each_mut().map(read), [48_000, 50_000, 48_000], "and off while they wait");
 }
 

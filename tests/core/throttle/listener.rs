@@ -112,7 +112,7 @@ fn the_two_directions_can_stand_below_two_nodes() {
     let clock = CleanClock::default();
     let (upload, download) = (clock.node(10_000), clock.node(20_000));
     let each = Each::new("connection", Budget::default());
-    let mut incoming = Incoming::new(connections(1), &upload, each).with_write_node(&download);
+    let mut incoming = Incoming::new(connections(1), &upload, each).with_write_parent(&download);
     let mut one = accept(&mut incoming).pop().unwrap();
     let task = Task::default();
     assert_eq!(task.read(&mut one, 50_000).map(|read| read.unwrap().len()), Poll::Ready(2_000));

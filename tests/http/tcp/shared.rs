@@ -85,7 +85,7 @@ fn the_limits_of_a_port_are_its_own_and_live() {
     assert!(seen.load(Ordering::Relaxed) <= 4);
     let port = ported.served.handle.ports().remove(0);
     port.service().clients().set(Budget::default());
-    port.service().clients().above().set(Budget::default());
+    port.service().clients().parent().set(Budget::default());
     soon("all of it", || (seen.load(Ordering::Relaxed) == 64 << 20).then_some(()));
 }
 

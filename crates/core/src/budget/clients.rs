@@ -1,22 +1,22 @@
-//! The clients below one node: a node for each key, made when it is first seen and forgotten when idle.
+//! A node for each client below one node, created when first seen and dropped when idle.
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{ClientKey, Node};
+use crate::clock::Instant;
 use crate::limit::{Budget, Passed};
 
-/// Clients below a node, each with the same budget unless it was given its own.
+/// The clients below a node, each with the same budget unless overridden; clones share them.
 ///
-/// A client's node is kept until nothing of its past counts any more (its burst is whole, no debt is
-/// left), so leaving and coming back is no way round a limit. Memory is bounded: of those kept for their
-/// past alone, the oldest are forgotten beyond [`MAX_IDLE`](Self::MAX_IDLE).
+/// A client's node is kept until it is as a new one would be (burst full, no debt), so reconnecting does not evade a
+/// limit. Memory is bounded: beyond [`MAX_IDLE`](Self::MAX_IDLE) the oldest idle ones are dropped.
 #[derive(Clone)]
-pub struct Clients(Arc<Book>);
+pub struct Clients(Arc<Inner>);
 
-struct Book {
-    above: Node,
+struct Inner {
+    parent: Node,
     name: Arc<str>,
     keyed: Mutex<Keyed>,
 }
@@ -24,73 +24,74 @@ struct Book {
 struct Keyed {
     budget: Budget,
     nodes: HashMap<ClientKey, Node>,
-    /// All keys in turn, looked at one by one for those that can be forgotten.
+    /// All keys, examined in turn for nodes that can be dropped.
     round: VecDeque<ClientKey>,
-    own: HashMap<ClientKey, Budget>,
+    overrides: HashMap<ClientKey, Budget>,
 }
 
-/// There are as many clients with a budget of their own as there may be.
+/// [`Clients::MAX_OVERRIDES`] is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TooManyOverrides;
 
 impl Clients {
-    /// The most clients that are remembered for their past alone.
+    /// The most idle clients that are remembered.
     pub const MAX_IDLE: usize = 65_536;
 
-    /// The most clients that may have a budget of their own.
+    /// The most overrides.
     pub const MAX_OVERRIDES: usize = 10_000;
 
-    /// Nodes looked at for each new one, so that more are forgotten than come.
-    const LOOKS: usize = 4;
+    /// Nodes examined for each new one, so that more can be dropped than are created.
+    const EXAMINED: usize = 4;
 
-    /// Clients below `above`, each under `budget`.
-    pub fn new(above: Node, name: &str, budget: Budget) -> Self {
-        above.0.tree.limits_changed(None, budget.rate);
-        let keyed = Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), own: HashMap::new() };
-        Self(Arc::new(Book { above, name: name.into(), keyed: Mutex::new(keyed) }))
+    /// Creates the clients below `parent`; their nodes are called `name` and have `budget`.
+    pub fn new(parent: Node, name: &str, budget: Budget) -> Self {
+        parent.0.tree.limits_changed(None, budget.rate);
+        let keyed =
+            Keyed { budget, nodes: HashMap::new(), round: VecDeque::new(), overrides: HashMap::new() };
+        Self(Arc::new(Inner { parent, name: name.into(), keyed: Mutex::new(keyed) }))
     }
 
-    /// The node above all of them.
-    pub fn above(&self) -> &Node {
-        &self.0.above
+    /// Returns the node above all of them.
+    pub fn parent(&self) -> &Node {
+        &self.0.parent
     }
 
-    /// The node of one client.
+    /// Returns the node of a client; creates it if need be.
     pub fn node(&self, key: &ClientKey) -> Node {
         let mut keyed = self.lock();
         if let Some(node) = keyed.nodes.get(key) {
             return node.clone();
         }
-        keyed.forget(self.0.above.clock().now());
-        let budget = keyed.own.get(key).copied().unwrap_or(keyed.budget);
-        let node = self.0.above.child_named(Arc::clone(&self.0.name), budget);
+        keyed.drop_idle(self.0.parent.clock().now());
+        let budget = keyed.overrides.get(key).copied().unwrap_or(keyed.budget);
+        let node = self.0.parent.child_named(Arc::clone(&self.0.name), budget);
         keyed.nodes.insert(key.clone(), node.clone());
         keyed.round.push_back(key.clone());
         node
     }
 
-    /// What each client has that was not given its own.
+    /// Returns the budget of clients without an override.
     pub fn budget(&self) -> Budget {
         self.lock().budget
     }
 
-    /// Changes it for all of them, from now on.
+    /// Sets the budget of all clients without an override, from now on.
     pub fn set(&self, budget: Budget) {
         let mut keyed = self.lock();
-        self.0.above.0.tree.limits_changed(keyed.budget.rate, budget.rate);
+        self.0.parent.0.tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
         for (key, node) in &keyed.nodes {
-            if !keyed.own.contains_key(key) {
+            if !keyed.overrides.contains_key(key) {
                 node.set(budget);
             }
         }
     }
 
-    /// Changes it for all of them, those that were given their own included: none has its own then.
+    /// Sets the budget of all clients and removes every override.
     pub fn reset(&self, budget: Budget) {
         let mut keyed = self.lock();
-        let tree = &self.0.above.0.tree;
-        for own in std::mem::take(&mut keyed.own).into_values() {
+        let tree = &self.0.parent.0.tree;
+        for own in std::mem::take(&mut keyed.overrides).into_values() {
             tree.limits_changed(own.rate, None);
         }
         tree.limits_changed(keyed.budget.rate, budget.rate);
@@ -98,58 +99,58 @@ impl Clients {
         keyed.nodes.values().for_each(|node| node.set(budget));
     }
 
-    /// Gives one client a budget of its own, or with `None` what the others have.
+    /// Overrides the budget of one client; `None` removes the override.
     ///
     /// # Errors
-    /// [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) have one already.
+    /// There are [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) already.
     pub fn set_override(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOverrides> {
         let mut keyed = self.lock();
         let old = match budget {
             Some(budget) => {
-                if keyed.own.len() >= Self::MAX_OVERRIDES && !keyed.own.contains_key(key) {
+                if keyed.overrides.len() >= Self::MAX_OVERRIDES && !keyed.overrides.contains_key(key) {
                     return Err(TooManyOverrides);
                 }
-                keyed.own.insert(key.clone(), budget)
+                keyed.overrides.insert(key.clone(), budget)
             }
-            None => keyed.own.remove(key),
+            None => keyed.overrides.remove(key),
         };
         let rate = |own: Option<Budget>| own.and_then(|own| own.rate);
-        self.0.above.0.tree.limits_changed(rate(old), rate(budget));
+        self.0.parent.0.tree.limits_changed(rate(old), rate(budget));
         if let Some(node) = keyed.nodes.get(key) {
             node.set(budget.unwrap_or(keyed.budget));
         }
         Ok(())
     }
 
-    /// The clients that have a budget of their own.
+    /// Returns the overrides, in no order.
     pub fn overrides(&self) -> Vec<(ClientKey, Budget)> {
-        self.lock().own.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
+        self.lock().overrides.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
     }
 
-    /// Clients that are known at the moment, those remembered for their past included; at most `most`.
+    /// Returns at most `most` clients that have a node, idle ones included, in no order.
     pub fn known(&self, most: usize) -> Vec<(ClientKey, Node)> {
         self.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
     }
 
-    /// The budget that one client has of its own, and what passed its node; `None` for what there is not.
+    /// Returns the override of a client and what passed its node, each if there is one.
     pub fn lookup(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
         let keyed = self.lock();
-        (keyed.own.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
+        (keyed.overrides.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
     }
 
-    /// The client that is shown as `shown`, if it is known or has a budget of its own. Looks at all of them:
-    /// for keys that are shown by a fingerprint and cannot be read back.
+    /// Returns the client whose key is displayed as `shown`, if it has a node or an override. A scan of all of them: header
+    /// keys are displayed as fingerprints, which cannot be parsed.
     pub fn find(&self, shown: &str) -> Option<ClientKey> {
         let keyed = self.lock();
-        keyed.own.keys().chain(keyed.nodes.keys()).find(|key| key.to_string() == shown).cloned()
+        keyed.overrides.keys().chain(keyed.nodes.keys()).find(|key| key.to_string() == shown).cloned()
     }
 
-    /// How many are known.
+    /// Returns the number of clients that have a node, idle ones included.
     pub fn len(&self) -> usize {
         self.lock().nodes.len()
     }
 
-    /// Whether none is known.
+    /// Returns whether no client has a node.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -159,21 +160,21 @@ impl Clients {
     }
 }
 
-/// What clients are to have counts as limits of the tree, also while none is known: the first to come
-/// would not ask otherwise.
-impl Drop for Book {
+/// The budgets of clients count as limits of the tree also while no client has a node: otherwise the first would request
+/// no turn.
+impl Drop for Inner {
     fn drop(&mut self) {
         let keyed = self.keyed.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let rates = keyed.own.values().chain([&keyed.budget]).map(|budget| budget.rate);
-        rates.for_each(|rate| self.above.0.tree.limits_changed(rate, None));
+        let rates = keyed.overrides.values().chain([&keyed.budget]).map(|budget| budget.rate);
+        rates.for_each(|rate| self.parent.0.tree.limits_changed(rate, None));
     }
 }
 
 impl Keyed {
-    /// Looks at some nodes, and forgets those of which nothing counts any more.
-    fn forget(&mut self, now: crate::clock::Instant) {
+    /// Examines some nodes, and drops those that are idle.
+    fn drop_idle(&mut self, now: Instant) {
         let crowded = self.nodes.len() >= Clients::MAX_IDLE;
-        for _ in 0..Clients::LOOKS.min(self.round.len()) {
+        for _ in 0..Clients::EXAMINED.min(self.round.len()) {
             let Some(key) = self.round.pop_front() else { return };
             let idle = self
                 .nodes
@@ -190,6 +191,6 @@ impl Keyed {
 
 impl fmt::Debug for Clients {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Clients").field("above", self.above()).field("known", &self.len()).finish()
+        f.debug_struct("Clients").field("parent", self.parent()).field("known", &self.len()).finish()
     }
 }

@@ -1,12 +1,12 @@
-//! What each of many nodes has, set once for all of them.
+//! One budget for each of many nodes.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use super::{Inner, Node};
+use super::node::{Inner, Node};
 use crate::limit::Budget;
 
-/// The budget that each of many nodes has: connections, responses. Clones are the same one.
+/// The budget that each of many nodes has, as of connections or responses; clones share it.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -21,9 +21,9 @@ use crate::limit::Budget;
 /// assert_eq!((one.budget().rate, two.budget().rate), (Rate::or_unlimited(2_000), Rate::or_unlimited(2_000)));
 /// ```
 #[derive(Clone)]
-pub struct Each(Arc<Alike>);
+pub struct Each(Arc<Shared>);
 
-struct Alike {
+struct Shared {
     name: Arc<str>,
     state: Mutex<State>,
 }
@@ -31,50 +31,50 @@ struct Alike {
 struct State {
     budget: Budget,
     nodes: Vec<Weak<Inner>>,
-    /// How many there may be until those are looked for that are gone.
-    room: usize,
+    /// Length of `nodes` at which dead ones are removed.
+    prune_at: usize,
 }
 
 impl Each {
-    const MIN_ROOM: usize = 64;
+    const MIN_PRUNE: usize = 64;
 
-    /// Nodes to be called `name`, each with `budget`.
+    /// Creates the budget of nodes that are called `name`.
     pub fn new(name: &str, budget: Budget) -> Self {
-        let state = State { budget, nodes: Vec::new(), room: Self::MIN_ROOM };
-        Self(Arc::new(Alike { name: name.into(), state: Mutex::new(state) }))
+        let state = State { budget, nodes: Vec::new(), prune_at: Self::MIN_PRUNE };
+        Self(Arc::new(Shared { name: name.into(), state: Mutex::new(state) }))
     }
 
-    /// One more of them, below `parent`, with a full burst.
+    /// Creates a node below `parent`, with a full burst.
     #[must_use]
     pub fn child_of(&self, parent: &Node) -> Node {
         let mut state = self.lock();
-        if state.nodes.len() >= state.room {
+        if state.nodes.len() >= state.prune_at {
             state.nodes.retain(|node| node.strong_count() > 0);
-            state.room = (state.nodes.len() * 2).max(Self::MIN_ROOM);
+            state.prune_at = (state.nodes.len() * 2).max(Self::MIN_PRUNE);
         }
         let node = parent.child_named(Arc::clone(&self.0.name), state.budget);
         state.nodes.push(Arc::downgrade(&node.0));
         node
     }
 
-    /// What each has that was not changed by itself.
+    /// Returns the budget.
     pub fn budget(&self) -> Budget {
         self.lock().budget
     }
 
-    /// Changes it for all there are and all that come, from now on; also for one that was changed by itself.
+    /// Sets the budget of all nodes, present and future; also of one that was set by itself.
     pub fn set(&self, budget: Budget) {
         let mut state = self.lock();
         state.budget = budget;
         state.nodes.iter().filter_map(Weak::upgrade).for_each(|node| Node(node).set(budget));
     }
 
-    /// How many there are.
+    /// Returns the number of nodes that are alive.
     pub fn len(&self) -> usize {
         self.lock().nodes.iter().filter(|node| node.strong_count() > 0).count()
     }
 
-    /// Whether there is none.
+    /// Returns whether no node is alive.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -96,7 +96,7 @@ mod tests {
     use crate::clock::ManualClock;
 
     #[test]
-    fn those_that_are_gone_take_no_memory() {
+    fn dead_nodes_take_no_memory() {
         let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
         let each = Each::new("connection", Budget::default());
         let kept: Vec<Node> = (0..100).map(|_| each.child_of(&server)).collect();

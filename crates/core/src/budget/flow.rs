@@ -1,4 +1,4 @@
-//! A stream's handle to the tree: asks for turns.
+//! One stream below a node.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,10 +9,10 @@ use super::Node;
 use crate::clock::Instant;
 use crate::limit::{NodeId, Weight};
 
-/// One stream's place below a [`Node`]: asks for turns to send.
+/// One stream below a [`Node`], a flow in the sense of fair queueing: requests turns to send.
 ///
-/// Cancel safe: an abandoned wait keeps its place in the queue, and a turn that comes meanwhile is returned by the
-/// next call. Dropping the flow gives back what was granted and not sent.
+/// *Cancel safety*: an abandoned wait keeps its place in the queue; a turn granted meanwhile is returned by the next
+/// call. Dropping the flow returns what was granted and not sent.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -34,10 +34,10 @@ use crate::limit::{NodeId, Weight};
 /// ```
 pub struct Flow {
     node: Node,
-    stream: NodeId,
+    id: NodeId,
     /// Bytes granted and not sent.
     turn: u64,
-    /// The node that it waits for, and since when.
+    /// The node that cannot pay, and since when.
     waiting: Option<(Arc<str>, Instant)>,
     waited: Vec<(Arc<str>, Duration)>,
     waits: u64,
@@ -45,17 +45,17 @@ pub struct Flow {
 
 impl Flow {
     pub(super) fn new(node: Node, weight: Weight) -> Self {
-        let stream = node.0.tree.with(|tree, _| tree.add_stream(node.0.id, weight));
-        Self { node, stream, turn: 0, waiting: None, waited: Vec::new(), waits: 0 }
+        let id = node.0.tree.with(|tree, _| tree.add_stream(node.0.id, weight));
+        Self { node, id, turn: 0, waiting: None, waited: Vec::new(), waits: 0 }
     }
 
-    /// Ready with how many bytes may be sent now, at least one and at most `wanted`; else the task is woken when the
-    /// turn comes. Ready with zero if `wanted` is zero.
+    /// Requests a turn of at most `wanted` bytes. Ready with at least one, or with zero if `wanted` is zero; otherwise the
+    /// task is woken when the turn is granted.
     ///
-    /// Call [`sent`](Self::sent) with what was sent of it before asking again.
+    /// Pass what was sent to [`sent`](Self::sent) before the next call.
     pub fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: u64) -> Poll<u64> {
         if self.turn == 0 && wanted > 0 {
-            match self.node.0.tree.ask(self.stream, wanted, cx.waker()) {
+            match self.node.0.tree.ask(self.id, wanted, cx.waker()) {
                 Ok(turn) => self.turn = turn,
                 Err(binding) => {
                     if self.waiting.is_none() {
@@ -76,51 +76,51 @@ impl Flow {
         Poll::Ready(self.turn.min(wanted))
     }
 
-    /// [`poll_turn`](Self::poll_turn) as a future. Cancel safe.
+    /// Requests a turn as [`poll_turn`](Self::poll_turn) does. Cancel safe.
     pub async fn turn(&mut self, wanted: u64) -> u64 {
         std::future::poll_fn(|cx| self.poll_turn(cx, wanted)).await
     }
 
-    /// Takes what was sent off the turn.
+    /// Deducts `bytes` from the turn.
+    ///
+    /// # Panics
+    /// In debug builds, if that is more than was granted.
     pub fn sent(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.turn, "no more is sent than was granted");
         self.turn = self.turn.saturating_sub(bytes);
     }
 
-    /// Gives the rest of the turn back to the others.
+    /// Returns the rest of the turn to the tree.
     pub fn give_back(&mut self) {
         let unsent = std::mem::take(&mut self.turn);
         if unsent > 0 {
-            self.node.0.tree.with(|tree, now| tree.give_back(self.stream, unsent, now));
+            self.node.0.tree.with(|tree, now| tree.give_back(self.id, unsent, now));
         }
     }
 
-    /// The node it stands below.
+    /// Returns the node it is below.
     pub fn node(&self) -> &Node {
         &self.node
     }
 
-    /// How long it waited for turns, by the names of the nodes that could not pay; the present wait is not
-    /// included.
+    /// Returns the time waited for turns, by name of the node that could not pay. A wait that lasts is not included.
     pub fn waited(&self) -> &[(Arc<str>, Duration)] {
         &self.waited
     }
 
-    /// How often it had to wait.
+    /// Returns the number of waits.
     pub fn waits(&self) -> u64 {
         self.waits
     }
 
-    /// What makes it wait at the moment: the name of the node, and when the turn comes, about, if nobody
-    /// comes or goes. `None` also when the turn came and was not fetched yet.
+    /// Returns the name of the node that it waits for, and when the turn is expected if no flow joins or leaves. `None` if
+    /// it does not wait, or its turn was granted and not fetched yet.
     pub fn held(&self) -> Option<(Arc<str>, Option<Instant>)> {
         self.waiting.as_ref()?;
-        let (binding, until) =
-            self.node.0.tree.read(|tree| (tree.binding(self.stream), tree.expected(self.stream)));
+        let (binding, until) = self.node.0.tree.read(|tree| (tree.binding(self.id), tree.expected(self.id)));
         Some((self.name_of(binding?), until))
     }
 
-    /// The name of a node above.
     fn name_of(&self, id: NodeId) -> Arc<str> {
         let mut node = &self.node;
         while node.0.id != id
@@ -132,9 +132,17 @@ impl Flow {
     }
 }
 
+impl Node {
+    /// Adds a flow below this node.
+    #[must_use]
+    pub fn flow(&self, weight: Weight) -> Flow {
+        Flow::new(self.clone(), weight)
+    }
+}
+
 impl Drop for Flow {
     fn drop(&mut self) {
-        self.node.0.tree.remove_stream(self.stream, self.turn);
+        self.node.0.tree.remove_stream(self.id, self.turn);
     }
 }
 

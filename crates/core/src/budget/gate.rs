@@ -1,4 +1,4 @@
-//! The budgets one stream passes, one tree after the other.
+//! The budgets that one stream passes, tree after tree.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,22 +8,21 @@ use std::time::Duration;
 use super::{ClientKey, Clients, Flow, Held, HeldBy, Node};
 use crate::limit::Weight;
 
-/// Where a stream stands in the trees that bound it. The default is bounded by nothing.
+/// A stream's flows in the trees that limit it; the default is not limited.
 ///
-/// Asks the trees one after the other: a turn in the first is kept while it waits for one in the next, so
-/// a node of the first may let out one interval's worth more in a window. While no node of a tree has a
-/// rate it is not asked, and no place in it is taken.
+/// Requests turns tree after tree: a turn in the first is kept while the next is waited for, so a node of the first may
+/// let out one interval's worth more in a window. A tree in which no node has a rate is passed without a flow.
 ///
-/// Cancel safe; dropping it gives back what was granted and not sent.
+/// *Cancel safety*: as [`Flow`]'s. Dropping the gate returns what was granted and not sent.
 #[derive(Default)]
 pub struct Gate {
     lanes: [Option<Lane>; 2],
-    /// Of all lanes, of which the fewest bytes are granted.
+    /// Bytes granted in every lane.
     ready: u64,
     /// The lane that waits.
     waiting: Option<usize>,
-    /// Of places that were left since.
-    before: Waited,
+    /// Of flows that were dropped when their tree had no rate any more.
+    past: Waited,
 }
 
 #[derive(Default)]
@@ -35,7 +34,7 @@ struct Waited {
 struct Lane {
     under: Under,
     weight: Weight,
-    /// From the first turn asked for under a limit.
+    /// Created by the first turn under a limit.
     flow: Option<Flow>,
 }
 
@@ -45,12 +44,12 @@ enum Under {
 }
 
 impl Gate {
-    /// A stream below one node.
+    /// Creates a gate for a stream below `node`.
     pub fn new(node: Node, weight: Weight) -> Self {
         Self { lanes: [Some(Lane { under: Under::Node(node), weight, flow: None }), None], ..Self::default() }
     }
 
-    /// A stream of one client: below its node in `route`, asked first, and in `server`.
+    /// Creates a gate for a stream of one client: below its node in `route`, which comes first, and in `server`.
     pub fn of_client(route: Option<&Clients>, server: &Clients, key: &ClientKey, weight: Weight) -> Self {
         let lane = |clients: &Clients| Lane {
             under: Under::Client(clients.clone(), key.clone()),
@@ -60,18 +59,18 @@ impl Gate {
         Self { lanes: [route.map(lane), Some(lane(server))], ..Self::default() }
     }
 
-    /// Ready with how many bytes may be sent now, at least one and at most `wanted`; or waits for the
-    /// turns, and the task is woken when the next has come. `wanted` of zero is ready with zero.
+    /// Requests a turn of at most `wanted` bytes in every tree. Ready with at least one, or with zero if `wanted` is zero;
+    /// otherwise the task is woken when the next turn is granted.
     ///
-    /// Say what was [`sent`](Self::sent) of it before asking again.
+    /// Pass what was sent to [`sent`](Self::sent) before the next call.
     pub fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: u64) -> Poll<u64> {
         let mut allowed = wanted;
         for (at, lane) in self.lanes.iter_mut().enumerate() {
             let Some(lane) = lane else { continue };
             if !lane.is_limited() {
                 if let Some(flow) = lane.flow.take() {
-                    self.before.times += flow.waits();
-                    self.before.lasted.extend_from_slice(flow.waited());
+                    self.past.times += flow.waits();
+                    self.past.lasted.extend_from_slice(flow.waited());
                 }
                 continue;
             }
@@ -84,7 +83,10 @@ impl Gate {
         Poll::Ready(allowed)
     }
 
-    /// Takes what was sent off the turn.
+    /// Deducts `bytes` from the turn.
+    ///
+    /// # Panics
+    /// In debug builds, if that is more than was granted.
     pub fn sent(&mut self, bytes: u64) {
         debug_assert!(bytes <= self.ready, "no more is sent than was granted");
         self.ready = self.ready.saturating_sub(bytes);
@@ -96,34 +98,34 @@ impl Gate {
         }
     }
 
-    /// Bytes that may be sent without asking again.
+    /// Returns how many bytes may be sent before the next request.
     pub fn granted(&self) -> u64 {
         self.ready
     }
 
-    /// Gives what was granted and not sent back to the others.
+    /// Returns the rest of the turn to the trees.
     pub fn give_back(&mut self) {
         self.ready = 0;
         self.flows_mut().for_each(Flow::give_back);
     }
 
-    /// How long it waited for turns, by the names of the nodes that could not pay; a name may come more
-    /// than once. The present wait is not included.
+    /// Returns the time waited for turns, by name of the node that could not pay; a name may occur more than once. A wait
+    /// that lasts is not included.
     pub fn waited(&self) -> impl Iterator<Item = &(Arc<str>, Duration)> {
-        self.before.lasted.iter().chain(self.flows().flat_map(Flow::waited))
+        self.past.lasted.iter().chain(self.flows().flat_map(Flow::waited))
     }
 
-    /// How often it had to wait.
+    /// Returns the number of waits.
     pub fn waits(&self) -> u64 {
-        self.before.times + self.flows().map(Flow::waits).sum::<u64>()
+        self.past.times + self.flows().map(Flow::waits).sum::<u64>()
     }
 
-    /// Whether it waits for a turn.
+    /// Returns whether it waits for a turn.
     pub fn is_waiting(&self) -> bool {
         self.waiting.is_some()
     }
 
-    /// What makes it wait at the moment.
+    /// Returns the node that it waits for; `None` if it does not wait.
     pub fn held(&self) -> Option<Held> {
         let flow = self.lanes[self.waiting?].as_ref()?.flow.as_ref()?;
         flow.held().map(|(node, until)| Held { by: HeldBy::Budget(node), until })
@@ -142,19 +144,18 @@ impl Lane {
     fn is_limited(&self) -> bool {
         match &self.under {
             Under::Node(node) => node.is_limited(),
-            Under::Client(clients, _) => clients.above().is_limited(),
+            Under::Client(clients, _) => clients.parent().is_limited(),
         }
     }
 
     fn pass_unasked(&self, bytes: u64) {
         match &self.under {
             Under::Node(node) => node.pass_unasked(bytes),
-            // What clients had without a limit is not remembered of each.
-            Under::Client(clients, _) => clients.above().pass_unasked(bytes),
+            // Without a limit no node is created for a client.
+            Under::Client(clients, _) => clients.parent().pass_unasked(bytes),
         }
     }
 
-    /// The place in the tree.
     fn flow(&mut self) -> &mut Flow {
         self.flow.get_or_insert_with(|| match &self.under {
             Under::Node(node) => node.flow(self.weight),

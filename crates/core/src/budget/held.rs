@@ -1,20 +1,20 @@
-//! What keeps a stream's next bytes back, from a node of its budgets to the reader of its socket.
+//! Why a stream is not sending.
 
 use std::sync::Arc;
 
 use crate::clock::Instant;
 
-/// What holds a stream at the moment.
+/// What a stream waits for, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The cause.
     pub by: HeldBy,
-    /// When it ends, if that is known and no limit changes. For a shared budget an estimate: right if nobody comes or
-    /// goes.
+    /// When the wait ends, if known and no limit changes. For a shared budget it is an estimate: exact if no flow joins or
+    /// leaves.
     pub until: Option<Instant>,
 }
 
-/// A cause that holds a stream.
+/// What a stream waits for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HeldBy {
     /// The rate of the stream, or another filter that sleeps.
@@ -23,26 +23,26 @@ pub enum HeldBy {
     Source,
     /// The rate of the connection.
     ConnectionRate,
-    /// The reader, which does not take what there is for it.
+    /// The reader, which does not take what is ready.
     Reader,
-    /// A shared budget, by the name of the node that cannot pay or for whose turn the stream waits.
+    /// A shared budget, by name of the node that cannot pay yet.
     Budget(Arc<str>),
 }
 
 impl Held {
-    /// Held by `by` until an unknown time.
+    /// A wait of unknown length.
     pub fn by(by: HeldBy) -> Self {
         Self { by, until: None }
     }
 
-    /// Held by `by` until `due`.
+    /// A wait until `due`.
     pub fn until(by: HeldBy, due: Instant) -> Self {
         Self { by, until: Some(due) }
     }
 }
 
 impl HeldBy {
-    /// The name that logs and APIs show; of a budget, the name of its node.
+    /// Returns the name for logs and APIs; of a budget, the name of its node.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Pace => "pace",
@@ -53,7 +53,7 @@ impl HeldBy {
         }
     }
 
-    /// Whether others wait for the same, so that [`Held::until`] is an estimate.
+    /// Returns whether other streams wait for the same, so that [`Held::until`] is an estimate.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Budget(_))
     }

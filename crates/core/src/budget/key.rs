@@ -1,26 +1,25 @@
-//! By what clients are told apart.
+//! How clients are told apart.
 
 use std::fmt;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-/// What makes two requests those of one client.
+/// Identifies a client: requests with equal keys share a node.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub enum ClientKey {
     /// An IPv4 address.
     V4(Ipv4Addr),
-    /// The first 64 bits of an IPv6 address: what one household or machine is given, so that its other
-    /// 64 bits are no way round a limit.
+    /// The first 64 bits of an IPv6 address: a household or machine is given a whole /64, so the rest must not evade a limit.
     V6(u64),
-    /// What a header says, an API key for example.
+    /// The value of a header, such as an API key.
     Header(Arc<str>),
-    /// All clients without an address: those of a Unix socket.
+    /// All clients without an address, as on a Unix socket.
     Local,
 }
 
 impl ClientKey {
-    /// The key of an address. An IPv4-mapped IPv6 address has the key of the IPv4 address.
+    /// Returns the key of an address. IPv4-mapped IPv6 addresses have the key of the IPv4 address.
     pub fn address(ip: IpAddr) -> Self {
         match ip.to_canonical() {
             IpAddr::V4(ip) => Self::V4(ip),
@@ -28,7 +27,7 @@ impl ClientKey {
         }
     }
 
-    /// The first address with the same key as `ip`: itself, or the start of its IPv6 /64.
+    /// Returns the first address with the same key as `ip`: itself, or the start of its IPv6 /64.
     pub fn network(ip: IpAddr) -> IpAddr {
         match Self::address(ip) {
             Self::V6(prefix) => IpAddr::V6(Ipv6Addr::from_bits(u128::from(prefix) << 64)),
@@ -36,11 +35,10 @@ impl ClientKey {
         }
     }
 
-    /// The longest header that is a key, in bytes. A longer one is not: whoever sends it is told apart by
-    /// the address.
+    /// The longest header value that is a key, in bytes.
     pub const MAX_HEADER: usize = 256;
 
-    /// The key of a header's value; `None` if it is empty or longer than
+    /// Returns the key of a header's value; `None` if it is empty, not UTF-8, or longer than
     /// [`MAX_HEADER`](Self::MAX_HEADER).
     pub fn header(value: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(value).ok()?;
@@ -48,7 +46,7 @@ impl ClientKey {
     }
 }
 
-/// Addresses as they are written; headers by a fingerprint, because they may be secrets.
+/// Addresses as usual; headers as a fingerprint, because they may be secrets.
 impl fmt::Display for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -64,7 +62,7 @@ impl fmt::Display for ClientKey {
     }
 }
 
-/// The same as it is displayed: what may be a secret does not get into a log this way either.
+/// As displayed: secrets stay out of logs this way too.
 impl fmt::Debug for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)

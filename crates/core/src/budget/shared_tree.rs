@@ -1,4 +1,4 @@
-//! A tree with its lock, its one timer and the tasks to wake.
+//! A tree with its lock, its timer and the tasks that wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,30 +7,30 @@ use std::task::{Wake, Waker};
 use crate::clock::{Clock, Instant, TimerKey};
 use crate::limit::{NodeId, Rate, Tree};
 
-/// A tree on a clock. It is its own waker: what the timer wakes gives the turns that are due.
+/// A tree on a clock. It is the waker of its own timer: waking it grants the turns that are due.
 pub(super) struct SharedTree {
     clock: Arc<dyn Clock>,
-    /// Nodes with a rate.
+    /// How many nodes have a rate.
     limits: AtomicUsize,
     state: Mutex<State>,
 }
 
 struct State {
     tree: Tree,
-    /// The tasks that wait, by their stream's index.
+    /// The tasks that wait, by index of their flow.
     waiting: Vec<Option<Waker>>,
     alarm: Alarm,
 }
 
 #[derive(Default)]
 struct Alarm {
-    /// What it is set for.
+    /// When the timer is set for.
     due: Option<Instant>,
     key: Option<TimerKey>,
-    /// Somebody sets it at the moment, without the lock: a clock may wake at once, in the same thread.
+    /// A thread is setting the timer, without the lock: a clock may wake at once, in the same thread.
     setting: bool,
-    /// It rang meanwhile.
-    rang: bool,
+    /// It fired meanwhile.
+    fired: bool,
 }
 
 impl SharedTree {
@@ -47,7 +47,7 @@ impl SharedTree {
         self.limits.load(Ordering::Relaxed) > 0
     }
 
-    /// Counts the nodes that have a rate.
+    /// Updates the number of nodes with a rate.
     pub(super) fn limits_changed(&self, old: Option<Rate>, new: Option<Rate>) {
         match (old, new) {
             (None, Some(_)) => drop(self.limits.fetch_add(1, Ordering::Relaxed)),
@@ -60,7 +60,7 @@ impl SharedTree {
         look(&self.lock().tree)
     }
 
-    /// Changes the tree, wakes whose turn came by it, and sets the alarm for the next.
+    /// Changes the tree, wakes the flows whose turn that granted, and sets the timer for the next.
     pub(super) fn with<T>(self: &Arc<Self>, change: impl FnOnce(&mut Tree, Instant) -> T) -> T {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -69,10 +69,10 @@ impl SharedTree {
         result
     }
 
-    /// Asks for a turn, and has `waker` woken when it comes.
+    /// Requests a turn; `waker` is woken when it is granted.
     ///
     /// # Errors
-    /// It has not come; the node that makes the stream wait.
+    /// The node that cannot pay yet.
     pub(super) fn ask(self: &Arc<Self>, stream: NodeId, bytes: u64, waker: &Waker) -> Result<u64, NodeId> {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -92,7 +92,7 @@ impl SharedTree {
         turn
     }
 
-    /// Takes a stream out of the tree, with what it asked for and was granted.
+    /// Removes a flow with what it requested and was granted.
     pub(super) fn remove_stream(self: &Arc<Self>, stream: NodeId, unsent: u64) {
         let now = self.clock.now();
         let mut state = self.lock();
@@ -101,7 +101,7 @@ impl SharedTree {
         state.tree.remove(stream, now);
         let waker = state.waiting.get_mut(stream.index()).and_then(Option::take);
         self.follow_up(state);
-        // Outside the lock: it may be the last that holds its task.
+        // Outside the lock: this may drop the task.
         drop(waker);
     }
 
@@ -113,7 +113,7 @@ impl SharedTree {
         woken.into_iter().for_each(Waker::wake);
     }
 
-    /// Sets the alarm for the next turn. One that rings too early is left: it does no harm.
+    /// Sets the timer for the next turn. One that is set too early stays: it does no harm.
     fn set_alarm<'a>(self: &'a Arc<Self>, mut state: MutexGuard<'a, State>) {
         while !state.alarm.setting {
             let due = state.tree.next_due();
@@ -123,7 +123,7 @@ impl SharedTree {
                 _ => {}
             }
             let old = state.alarm.key.take();
-            state.alarm = Alarm { due, key: None, setting: true, rang: false };
+            state.alarm = Alarm { due, key: None, setting: true, fired: false };
             drop(state);
             if let Some(old) = old {
                 self.clock.cancel(old);
@@ -131,7 +131,7 @@ impl SharedTree {
             let key = due.map(|due| self.clock.wake_at(due, Waker::from(Arc::clone(self))));
             state = self.lock();
             state.alarm.setting = false;
-            if state.alarm.rang {
+            if state.alarm.fired {
                 state.alarm = Alarm::default();
             } else {
                 state.alarm.key = key;
@@ -149,7 +149,7 @@ impl Wake for SharedTree {
         let now = self.clock.now();
         let mut state = self.lock();
         if state.alarm.setting {
-            state.alarm.rang = true;
+            state.alarm.fired = true;
         } else {
             state.alarm = Alarm::default();
         }

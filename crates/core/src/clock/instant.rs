@@ -1,4 +1,4 @@
-//! A point on a clock's own time line. Pure arithmetic: the pure rooms take it as `now`.
+//! A point on a clock's time line.
 
 use std::fmt;
 use std::ops::{Add, Sub};
@@ -6,11 +6,10 @@ use std::time::Duration;
 
 /// A point in time, in whole nanoseconds since its clock's origin.
 ///
-/// Unlike [`std::time::Instant`] it can be written down: tests, golden timelines and simulations
-/// name instants exactly, and no code can obtain one by reading the system's clock behind the back
-/// of its [`Clock`](crate::clock::Clock). Instants of two different clocks must not be compared.
+/// Unlike [`std::time::Instant`] it can be written as a number, so that tests and simulations name instants exactly, and it
+/// comes only from a [`Clock`](crate::clock::Clock). Instants of different clocks must not be compared.
 ///
-/// Arithmetic saturates at both ends (the upper one lies 584 years after the origin).
+/// Arithmetic saturates at both ends; the upper is 584 years after the origin.
 ///
 /// ```
 /// use sluicegate_core::clock::Instant;
@@ -19,7 +18,7 @@ use std::time::Duration;
 /// let due = Instant::ZERO + Duration::from_millis(200);
 /// assert_eq!(due.as_nanos(), 200_000_000);
 /// assert_eq!(due - Instant::ZERO, Duration::from_millis(200));
-/// assert_eq!(Instant::ZERO - due, Duration::ZERO, "an earlier instant is no negative duration away");
+/// assert_eq!(Instant::ZERO - due, Duration::ZERO, "no negative durations");
 /// ```
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Instant(u64);
@@ -27,25 +26,25 @@ pub struct Instant(u64);
 impl Instant {
     /// The clock's origin.
     pub const ZERO: Self = Self(0);
-    /// The last instant a clock can tell.
+    /// The last instant.
     pub const MAX: Self = Self(u64::MAX);
 
-    /// The instant `nanos` nanoseconds after the origin.
+    /// Creates an instant `nanos` nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Self(nanos)
     }
 
-    /// The instant `millis` milliseconds after the origin.
+    /// Creates an instant `millis` milliseconds after the origin.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1_000_000))
     }
 
-    /// Nanoseconds since the origin.
+    /// Returns the nanoseconds since the origin.
     pub const fn as_nanos(self) -> u64 {
         self.0
     }
 
-    /// Nanoseconds from `earlier` to here; zero if `earlier` is in fact later.
+    /// Returns the nanoseconds since `earlier`; zero if that is later.
     pub const fn nanos_since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
     }

@@ -1,24 +1,24 @@
-//! Hides the lateness of timers from the pace.
+//! Keeps the lateness of timers out of the pace.
 
 use std::time::Duration;
 
 use super::Instant;
 
-/// Maps the instants at which a driver was woken to those that it passes to its chain.
+/// Corrects the time at which a driver steps its chain for the lateness of the timer that woke it.
 ///
-/// Timers fire late: by a slot of the wheel, by the executor's queue, by a busy socket. If the pace were computed
-/// from then, every interval would lose those milliseconds for good. So a step at most
-/// [`TOLERANCE`](Self::TOLERANCE) after its due instant is passed that instant: the grid of the pace stays where
-/// the first spend put it. A later step is passed the true time, because then the reader or the source stalled, and
-/// a stall earns no more than the one chunk the allowance holds.
+/// Timers fire late: by a slot of the wheel, by the executor's queue, by a busy socket. If the pace were computed from the
+/// time of the wake-up, every interval would lose those milliseconds for good. So:
 ///
-/// The steps that follow are told the time less that lateness, until the next sleep: a large chunk goes
-/// down in many pieces, and time is not to run ahead between them. And what comes within
-/// [`COALESCED`](Self::COALESCED) of a wake-up counts as having come with it: a backend's next bytes are read
-/// when a chunk has left, and the byte or two that those microseconds earn would leave by themselves and
-/// move the grid. Told time is never ahead of the clock,
-/// and never more than the tolerance behind it. The bounds of the pace are exact in told time; a window
-/// on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
+/// - A step at most [`TOLERANCE`](Self::TOLERANCE) after its due instant is corrected to that instant: the grid of the pace
+///   stays where the first chunk put it. A later step has the true time: then the reader or the source stalled, and a stall
+///   earns no more than one chunk.
+/// - Until the next sleep the same lateness is subtracted from further steps: a large chunk is sent in many pieces, and time
+///   must not run ahead between them.
+/// - Steps within [`COALESCED`](Self::COALESCED) of a wake-up have its time: a backend's next bytes are read when a chunk has
+///   left, and the byte or two that those microseconds earn would be sent alone and move the grid.
+///
+/// Corrected time is never ahead of the clock, nor more than the tolerance behind it. The bounds of the pace are exact in
+/// corrected time; a window on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
 ///
 /// ```
 /// use sluicegate_core::clock::{Instant, Lateness};
@@ -34,51 +34,51 @@ use super::Instant;
 #[derive(Debug, Default)]
 pub struct Lateness {
     due: Option<Instant>,
-    /// How late the last wake-up was, if it counts as on time.
-    behind: Duration,
-    /// Until then, on the clock, time stands still at the last wake-up.
-    still_until: Instant,
-    told: Instant,
+    /// How late the last wake-up was, if within the tolerance.
+    late: Duration,
+    /// Until then, on the clock, steps have the time of the last wake-up.
+    coalesce_until: Instant,
+    /// The last corrected time.
+    last: Instant,
 }
 
 impl Lateness {
-    /// The greatest lateness that counts as on time: a quarter of an interval.
+    /// The greatest lateness that is corrected: a quarter of an interval.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
-    /// How long after a wake-up a step counts as part of it, within the tolerance.
+    /// How long after a wake-up steps have its time, within the tolerance.
     pub const COALESCED: Duration = Duration::from_millis(5);
 
-    /// Remembers when the next step is due: the instant of the chain's
-    /// [`Sleep`](crate::filter::Step::Sleep), also if the driver looks again sooner.
+    /// Sets when the next step is due: the instant of the chain's [`Sleep`](crate::filter::Step::Sleep), also if the driver
+    /// steps earlier.
     pub fn expect(&mut self, due: Instant) {
         self.due = Some(due);
-        self.behind = Duration::ZERO;
-        self.still_until = Instant::ZERO;
+        self.late = Duration::ZERO;
+        self.coalesce_until = Instant::ZERO;
     }
 
-    /// Takes the next step for a part of the last one, if it comes within the tolerance: what held it up was
-    /// the driver, and no instant of the chain's.
+    /// Sets the next step due at the time of the last: the driver held it up, not the chain.
     pub fn expect_again(&mut self) {
-        self.expect(self.told);
+        self.expect(self.last);
     }
 
-    /// The instant to tell the chain when the clock says `now`. Never steps back.
+    /// Returns the time to pass to the chain when the clock reads `now`. Never steps back.
     pub fn correct(&mut self, now: Instant) -> Instant {
         if let Some(due) = self.due
             && now >= due
         {
             let late = now - due;
             let is_on_time = late <= Self::TOLERANCE;
-            self.behind = if is_on_time { late } else { Duration::ZERO };
+            self.late = if is_on_time { late } else { Duration::ZERO };
             self.due = None;
-            let together = now + Self::COALESCED;
-            self.still_until = if is_on_time { together.min(due + Self::TOLERANCE) } else { together };
-        } else if now < self.still_until {
-            return self.told;
+            let end = now + Self::COALESCED;
+            self.coalesce_until = if is_on_time { end.min(due + Self::TOLERANCE) } else { end };
+        } else if now < self.coalesce_until {
+            return self.last;
         }
-        let on_time = Instant::from_nanos(now.nanos_since(Instant::ZERO + self.behind));
-        self.told = self.told.max(on_time);
-        self.told
+        let corrected = Instant::from_nanos(now.nanos_since(Instant::ZERO + self.late));
+        self.last = self.last.max(corrected);
+        self.last
     }
 }
 

@@ -1,4 +1,4 @@
-//! A clock that stands still until it is told to move.
+//! A clock that only tests and simulations move.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::{Clock, Instant, TimerKey};
 
-/// A clock for tests and simulations: time passes only by [`advance`](Self::advance) and its like.
+/// A clock that stands still until it is moved, for tests and simulations.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -28,39 +28,39 @@ use super::{Clock, Instant, TimerKey};
 #[derive(Default)]
 pub struct ManualClock {
     state: Mutex<State>,
-    /// The latest it ever was, in nanoseconds: up to there all that was set has fired.
+    /// The latest time it ever had, in nanoseconds. All timers up to there have fired.
     latest: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
     now: Instant,
-    /// By deadline, then by order of asking.
+    /// By deadline, then in the order in which they were set.
     sleepers: BTreeMap<(Instant, u64), Waker>,
     deadlines: BTreeMap<u64, Instant>,
     asked: u64,
 }
 
 impl ManualClock {
-    /// A clock at [`Instant::ZERO`].
+    /// Creates a clock at [`Instant::ZERO`].
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Moves on by `duration`, and fires all that came due, in order. Who is woken finds the clock where
-    /// it was moved to, as after a late wake-up; [`advance_to_next`](Self::advance_to_next) is punctual.
+    /// Moves on by `duration` and then fires the timers that are due, in order. Woken tasks find the clock moved already, as
+    /// if woken late; [`advance_to_next`](Self::advance_to_next) wakes on time.
     pub fn advance(&self, duration: Duration) {
         self.set(self.now() + duration);
     }
 
-    /// Moves on to the earliest deadline and fires it. `None`, and no move, if nobody sleeps.
+    /// Moves on to the earliest deadline and fires its timers. Returns the deadline, or `None` without a move if no timer is set.
     pub fn advance_to_next(&self) -> Option<Instant> {
         let next = self.next_deadline()?;
         self.set(next.max(self.now()));
         Some(next)
     }
 
-    /// Sets the time, also backwards, and fires what is due.
+    /// Sets the time, also backwards, and fires the timers that are due.
     pub fn set(&self, now: Instant) {
         let mut due = Vec::new();
         {
@@ -76,16 +76,16 @@ impl ManualClock {
                 due.push(waker);
             }
         }
-        // Outside the lock: a waker may poll its task at once, and that asks the clock.
+        // Outside the lock: a waker may poll its task at once, which calls the clock.
         due.into_iter().for_each(Waker::wake);
     }
 
-    /// The earliest instant somebody sleeps for.
+    /// Returns the earliest deadline.
     pub fn next_deadline(&self) -> Option<Instant> {
         self.lock().sleepers.keys().next().map(|(deadline, _)| *deadline)
     }
 
-    /// How many wake-ups are outstanding. A test that ends with one has leaked it.
+    /// Returns the number of timers that are set. A test that ends with one has leaked it.
     pub fn sleepers(&self) -> usize {
         self.lock().sleepers.len()
     }

@@ -1,4 +1,4 @@
-//! Time and timers in one object.
+//! Clocks: time and timers in one object.
 //!
 //! Only `wheel.rs` reads the system's clock. Everything that waits takes an `Arc<dyn Clock>`, so that a test on a
 //! [`ManualClock`] decides when anything happens.

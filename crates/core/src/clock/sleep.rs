@@ -1,4 +1,4 @@
-//! Waiting for an instant, as a future that can be set anew without allocating.
+//! A future that waits for an instant and can be reset without allocating.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,43 +10,42 @@ use super::{Clock, Instant, TimerKey};
 
 /// Completes when its clock reaches the deadline.
 ///
-/// Cancel safe: dropping it takes the wake-up back. Completed, it may be polled again (it stays
-/// ready) or [`reset`](Self::reset).
+/// *Cancel safety*: dropping it cancels its timer. A completed sleep stays ready, and may be [`reset`](Self::reset).
 pub struct Sleep {
     clock: Arc<dyn Clock>,
     deadline: Instant,
-    /// The wake-up that is set, and for whom.
+    /// The timer that is set, and the waker it was set for.
     armed: Option<(TimerKey, Waker)>,
 }
 
 impl Sleep {
-    /// Sleeps until `deadline`.
+    /// Creates a sleep until `deadline`. The first poll sets the timer.
     pub fn until(clock: Arc<dyn Clock>, deadline: Instant) -> Self {
         Self { clock, deadline, armed: None }
     }
 
-    /// Sleeps for `duration` from now.
+    /// Creates a sleep of `duration` from now.
     pub fn lasting(clock: Arc<dyn Clock>, duration: Duration) -> Self {
         let deadline = clock.now() + duration;
         Self::until(clock, deadline)
     }
 
-    /// The instant slept for.
+    /// Returns the deadline.
     pub fn deadline(&self) -> Instant {
         self.deadline
     }
 
-    /// The clock slept on.
+    /// Returns the clock.
     pub fn clock(&self) -> &Arc<dyn Clock> {
         &self.clock
     }
 
-    /// Whether a wake-up is set.
+    /// Returns whether a timer is set.
     pub fn is_armed(&self) -> bool {
         self.armed.is_some()
     }
 
-    /// Sleeps until `deadline` instead. The next poll arms it.
+    /// Moves the deadline. If it differs, the timer is cancelled and the next poll sets another.
     pub fn reset(&mut self, deadline: Instant) {
         if deadline != self.deadline {
             self.disarm();
@@ -54,7 +53,7 @@ impl Sleep {
         }
     }
 
-    /// Takes the wake-up back. The next poll arms it again.
+    /// Cancels the timer. The next poll sets it again.
     pub fn disarm(&mut self) {
         if let Some((key, _)) = self.armed.take() {
             self.clock.cancel(key);
@@ -71,7 +70,7 @@ impl Future for Sleep {
             this.disarm();
             return Poll::Ready(());
         }
-        // The wake-up may have fired, and then the clock have stepped back.
+        // The timer may have fired, and the clock stepped back since.
         let is_set = this.armed.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker()))
             && !this.clock.may_have_fired(this.deadline);
         if !is_set {

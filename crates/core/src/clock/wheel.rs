@@ -1,8 +1,7 @@
-//! The system's clock: monotonic time and one shared wheel of wake-ups.
+//! The system's clock: monotonic time and a hashed timer wheel.
 //!
-//! The only file that reads the operating system's clock. A timer registration of its own for every
-//! sleep of every stream costs more than all of HTTP; here thousands of streams share slots of
-//! 10 ms, and one thread wakes the due ones together.
+//! The only file that reads the operating system's clock. One timer of the reactor for each sleep of each stream would cost
+//! more than all of HTTP; here thousands of streams share slots of 10 ms, and one thread fires a slot at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -14,21 +13,20 @@ use slab::Slab;
 use super::wake_task::WakeTask;
 use super::{Clock, Instant, TimerKey};
 
-/// How finely wake-ups are told apart. One is late by less than this (plus what the scheduler adds),
-/// never early. A tenth of it would be felt in CPU time at thousands of streams and in nothing else:
-/// the pace is kept by [`Lateness`](super::Lateness), not by the wheel.
+/// The resolution of timers. They are late by less than this plus the scheduler's latency, never early. A tenth of it would
+/// cost CPU time at thousands of streams and gain nothing: [`Lateness`](super::Lateness) keeps the pace.
 const SLOT: Duration = Duration::from_millis(10);
 
-/// Slots in the ring: 5.12 s. A longer sleep stays in its slot for as many turns as it needs.
+/// Slots in the ring: 5.12 s. A longer timer stays in its slot for several turns.
 const SLOTS: usize = 512;
 
-/// Monotonic system time with one timer wheel that somebody turns.
+/// Monotonic system time with a timer wheel, which a thread turns.
 pub(super) struct WheelClock {
     pub(super) wake_task: WakeTask,
     origin: std::time::Instant,
     wheel: Mutex<Wheel>,
     changed: Condvar,
-    /// What the wheel knows as `fired`, to be read without its lock. Never behind it.
+    /// A copy of `Wheel::fired` to be read without the lock. Never behind it.
     fired: AtomicU64,
 }
 
@@ -37,7 +35,7 @@ struct Wheel {
     ring: Vec<Vec<usize>>,
     /// One bit for each slot of the ring that holds a timer.
     occupied: [u64; SLOTS / 64],
-    /// Ticks up to and with this one have fired.
+    /// The last tick that has fired.
     fired: u64,
     /// The tick the turning thread sleeps until; `u64::MAX` while it waits for any timer at all.
     asleep_until: u64,
@@ -47,14 +45,14 @@ struct Wheel {
 
 struct Timer {
     tick: u64,
-    /// Where in its slot's list this timer stands.
+    /// Index in the list of its slot.
     position: usize,
     generation: u64,
     waker: Waker,
 }
 
 impl WheelClock {
-    /// A clock whose origin is now.
+    /// Creates a clock whose origin is now.
     pub(super) fn new() -> Self {
         Self {
             origin: std::time::Instant::now(),
@@ -73,25 +71,23 @@ impl WheelClock {
         }
     }
 
-    /// Where a monotonic system time lies on this clock; times before its origin are the origin.
+    /// Converts a monotonic system time; times before the origin are the origin.
     pub(super) fn instant_of(&self, time: std::time::Instant) -> Instant {
         Instant::ZERO + time.saturating_duration_since(self.origin)
     }
 
-    /// Turns the wheel until [`stop`](Self::stop): sleeps to the next occupied slot, wakes what is due.
-    ///
-    /// Blocks its thread, which does not run at all while no timer is set.
+    /// Turns the wheel until [`stop`](Self::stop): sleeps until the next occupied slot, and wakes what is due. Blocks.
     pub(super) fn turn(&self) {
         let mut due = Vec::new();
         let mut wheel = self.lock();
         while !wheel.stopped {
             let now = self.now();
             let tick = tick_before(now);
-            // Before anything is taken out: who still finds it unfired is woken for it.
+            // Before timers are removed: a task that reads the old value is still woken.
             self.fired.store(tick, Ordering::SeqCst);
             wheel.take_due(tick, &mut due);
             if !due.is_empty() {
-                // Not asleep: nobody needs to notify, the ring is looked at again below.
+                // Not asleep: the ring is examined again below, so no thread needs to notify.
                 wheel.asleep_until = 0;
                 drop(wheel);
                 self.wake_task.wake(&mut due);
@@ -109,13 +105,13 @@ impl WheelClock {
         }
     }
 
-    /// Ends [`turn`](Self::turn). Wake-ups still set do not fire any more.
+    /// Ends [`turn`](Self::turn). Timers still set do not fire any more.
     pub(super) fn stop(&self) {
         self.lock().stopped = true;
         self.changed.notify_all();
     }
 
-    /// How many wake-ups are set.
+    /// Returns the number of timers that are set.
     pub(super) fn sleepers(&self) -> usize {
         self.lock().timers.len()
     }
@@ -151,17 +147,17 @@ impl Clock for WheelClock {
 
     fn cancel(&self, key: TimerKey) {
         let removed = self.lock().cancel(key);
-        // Dropped outside the lock: a waker's drop may run a task's destructor, which may cancel too.
+        // Outside the lock: dropping a waker may drop a task, which may cancel a timer.
         drop(removed);
     }
 
     fn may_have_fired(&self, deadline: Instant) -> bool {
-        // Set for a tick that had fired, a wake-up stands one later; then this says yes too soon, and no harm.
+        // A timer set for a tick that had fired is one tick later; then this is true early, which does no harm.
         tick_after(deadline) <= self.fired.load(Ordering::SeqCst)
     }
 }
 
-/// The first tick at or after `deadline`: waking on it is never early.
+/// The first tick at or after `deadline`.
 fn tick_after(deadline: Instant) -> u64 {
     deadline.as_nanos().div_ceil(SLOT.as_nanos() as u64)
 }
@@ -199,18 +195,18 @@ impl Wheel {
         }
         if list.is_empty() {
             self.occupied[slot / 64] &= !(1 << (slot % 64));
-            // A slot that once held thousands does not keep their room for ever.
+            // Release the memory of thousands that were here once.
             list.shrink_to(64);
         }
         timer.waker
     }
 
-    /// Takes out the timers of all ticks up to `now`.
+    /// Removes the timers of all ticks up to `now`.
     fn take_due(&mut self, now: u64, due: &mut Vec<Waker>) {
         if now <= self.fired {
             return;
         }
-        // After a pause longer than a turn every slot is looked at once.
+        // After a pause longer than a turn every slot is examined once.
         let first = (self.fired + 1).max(now.saturating_sub(SLOTS as u64 - 1));
         for tick in first..=now {
             let slot = slot_of(tick);
@@ -229,8 +225,7 @@ impl Wheel {
         self.fired = now;
     }
 
-    /// The next tick whose slot is occupied; for a timer further away than a turn, the tick at which
-    /// its slot comes round.
+    /// Returns the next tick whose slot is occupied; for a timer more than a turn away, the next tick of its slot.
     fn next_tick(&self) -> Option<u64> {
         let start = self.fired + 1;
         (start..start + SLOTS as u64).find(|tick| {

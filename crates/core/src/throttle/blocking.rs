@@ -1,4 +1,4 @@
-//! [`Throttle`] through [`std::io`]: a wait parks the thread, and needs no runtime.
+//! [`Throttle`] through [`std::io`]: waits park the thread.
 
 use std::io::{self, IoSlice, Read, Write};
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::thread::{self, Thread};
 use super::Throttle;
 use super::write::{bytes_of, cut, poll_write};
 
-/// Blocks the thread for as long as the bytes wait for their turn. Not for asynchronous code.
+/// Blocks the thread while bytes wait for their turn. Not for asynchronous code.
 impl<IO: Read> Read for Throttle<IO> {
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
         let Self { io, reading, .. } = self;
@@ -16,7 +16,7 @@ impl<IO: Read> Read for Throttle<IO> {
     }
 }
 
-/// Blocks the thread for as long as the bytes wait for their turn. Not for asynchronous code.
+/// Blocks the thread while bytes wait for their turn. Not for asynchronous code.
 impl<IO: Write> Write for Throttle<IO> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let Self { io, writing, .. } = self;
@@ -54,7 +54,7 @@ thread_local! {
     static WAKER: Waker = Arc::new(Unpark(thread::current())).into();
 }
 
-/// Polls until ready; parks the thread between two polls.
+/// Polls until ready, parking the thread in between.
 fn park_until<T>(mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>) -> T {
     WAKER.with(|waker| {
         let mut cx = Context::from_waker(waker);

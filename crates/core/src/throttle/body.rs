@@ -1,4 +1,4 @@
-//! An HTTP body of any kind at a pace.
+//! Limits the rate of any HTTP body.
 
 use std::fmt;
 use std::pin::Pin;
@@ -12,23 +12,23 @@ use super::pace::Pace;
 use crate::budget::{Held, Node};
 
 pin_project_lite::pin_project! {
-    /// An [`http_body::Body`] at the pace of the node it stands below, with all nodes above.
+    /// Limits the rate of an [`http_body::Body`] by a node and all nodes above.
     ///
-    /// Data waits for its turn and goes on in pieces; trailers and errors pass. The next frame is asked for
-    /// when the last one went: a source that is not asked is held back. At most one frame is in hand.
+    /// Data waits for its turn and is passed on in pieces; trailers and errors pass at once. At most one frame is held: the
+    /// inner body is polled for the next when that has passed, which holds its source back.
     ///
-    /// Cancel safe; dropping it returns what was reserved.
+    /// *Cancel safety*: dropping it returns what was reserved.
     pub struct Paced<B> {
         #[pin]
         body: B,
-        // Of the last frame, what waits for its turn.
+        // What waits of the last frame.
         data: Bytes,
         pace: Pace,
     }
 }
 
 impl<B> Paced<B> {
-    /// `body` below `node`.
+    /// Limits `body` by `node`.
     pub fn new(body: B, node: &Node) -> Self {
         Self::metered(body, node, Meter::new(node.clock().clone()))
     }
@@ -37,32 +37,32 @@ impl<B> Paced<B> {
         Self { body, data: Bytes::new(), pace: Pace::new(node, meter) }
     }
 
-    /// What passed.
+    /// Returns the meter of what passed.
     pub fn meter(&self) -> &Meter {
         self.pace.meter()
     }
 
-    /// The node it stands below.
+    /// Returns the node that limits it.
     pub fn node(&self) -> &Node {
         self.pace.node()
     }
 
-    /// What makes it wait at the moment.
+    /// Returns what it waits for; `None` if it does not wait.
     pub fn held(&self) -> Option<Held> {
         self.pace.held()
     }
 
-    /// The body that is wrapped.
+    /// Returns the inner body.
     pub fn get_ref(&self) -> &B {
         &self.body
     }
 
-    /// The body that is wrapped. Data that waits for its turn was taken out of it already.
+    /// Returns the inner body. Data that waits for its turn is not in it any more.
     pub fn get_mut(&mut self) -> &mut B {
         &mut self.body
     }
 
-    /// Gives the body back. Data that waits for its turn is lost.
+    /// Returns the inner body. Data that waits for its turn is lost.
     pub fn into_inner(self) -> B {
         self.body
     }

@@ -1,4 +1,4 @@
-//! How much passed in the last second, from a few notes and without a timer.
+//! Bytes that passed in the last second, from a few spans and without a timer.
 
 use std::collections::VecDeque;
 
@@ -6,50 +6,50 @@ use crate::clock::Instant;
 
 const SECOND: u64 = 1_000_000_000;
 
-/// What passed within so many nanoseconds is one note.
+/// The length of a span, in nanoseconds.
 const WIDTH: u64 = SECOND / 10;
 
-/// So many notes, the one being written included, cover a second wherever they lie.
-const MOST: usize = 11;
+/// This many spans, the current one included, cover a second wherever they begin.
+const MAX_SPANS: usize = 11;
 
-/// Notes of what passed lately. Grows with what passes, up to [`MOST`]; looked through when asked.
+/// Counts bytes by spans of a tenth of a second. Allocates as bytes pass, up to [`MAX_SPANS`].
 #[derive(Debug, Default)]
 pub(super) struct LastSecond {
-    notes: VecDeque<Note>,
+    spans: VecDeque<Span>,
 }
 
 #[derive(Debug)]
-struct Note {
+struct Span {
     first: Instant,
     last: Instant,
     bytes: u64,
 }
 
 impl LastSecond {
-    /// Notes that `bytes` passed.
-    pub(super) fn note(&mut self, bytes: u64, now: Instant) {
-        match self.notes.back_mut() {
-            Some(note) if now.nanos_since(note.first) < WIDTH => {
-                note.last = note.last.max(now);
-                note.bytes = note.bytes.saturating_add(bytes);
+    /// Counts bytes that pass at `now`.
+    pub(super) fn add(&mut self, bytes: u64, now: Instant) {
+        match self.spans.back_mut() {
+            Some(span) if now.nanos_since(span.first) < WIDTH => {
+                span.last = span.last.max(now);
+                span.bytes = span.bytes.saturating_add(bytes);
             }
             _ => {
-                if self.notes.len() == MOST {
-                    self.notes.pop_front();
+                if self.spans.len() == MAX_SPANS {
+                    self.spans.pop_front();
                 }
-                self.notes.push_back(Note { first: now, last: now, bytes });
+                self.spans.push_back(Span { first: now, last: now, bytes });
             }
         }
     }
 
-    /// Bytes that passed in the second up to `now`: those of a second ago are out, those of now are in. Of
-    /// a note that reaches out of it the part counts that is inside, as if it had passed evenly.
+    /// Returns the bytes that passed in the second up to `now`, without those of exactly a second ago. A span that reaches
+    /// out of the second counts in proportion.
     pub(super) fn in_last_second(&self, now: Instant) -> u64 {
-        self.notes.iter().fold(0, |sum, note| sum.saturating_add(note.since_a_second(now)))
+        self.spans.iter().fold(0, |sum, span| sum.saturating_add(span.since_a_second(now)))
     }
 }
 
-impl Note {
+impl Span {
     fn since_a_second(&self, now: Instant) -> u64 {
         let (first, last) = (now.nanos_since(self.first), now.nanos_since(self.last));
         if first < SECOND {
@@ -75,7 +75,7 @@ mod tests {
     fn a_chunk_counts_for_one_second_to_the_nanosecond() {
         let mut recent = LastSecond::default();
         assert_eq!(recent.in_last_second(at(0)), 0);
-        recent.note(1_000, at(50));
+        recent.add(1_000, at(50));
         assert_eq!(recent.in_last_second(at(50)), 1_000);
         assert_eq!(recent.in_last_second(Instant::from_nanos(1_049_999_999)), 1_000);
         assert_eq!(recent.in_last_second(at(1_050)), 0);
@@ -86,7 +86,7 @@ mod tests {
     fn a_chunk_each_interval_is_told_as_its_rate_at_any_time() {
         let mut recent = LastSecond::default();
         for chunk in 0..50 {
-            recent.note(20_480, at(chunk * 200));
+            recent.add(20_480, at(chunk * 200));
             if chunk < 4 {
                 continue;
             }
@@ -100,7 +100,7 @@ mod tests {
     fn a_steady_trickle_is_told_as_its_rate_and_fades_evenly() {
         let mut recent = LastSecond::default();
         for millis in 1..=3_000 {
-            recent.note(7, at(millis));
+            recent.add(7, at(millis));
             if millis >= 1_100 {
                 let told = recent.in_last_second(at(millis));
                 assert!(told.abs_diff(7_000) <= 14, "{told} at {millis} ms");
@@ -117,22 +117,22 @@ mod tests {
         for distance in [1, 49, 50, 99, 100, 101, 199, 999, 1_000, 5_000] {
             let mut recent = LastSecond::default();
             for n in 0..2_000 {
-                recent.note(1, at(n * distance));
+                recent.add(1, at(n * distance));
             }
             let now = 1_999 * distance;
             let exact = (0..2_000).filter(|n| now - n * distance < 1_000).count() as u64;
             let told = recent.in_last_second(at(now));
             assert!(told.abs_diff(exact) <= exact / 100 + 1, "{told} instead of {exact} at {distance} ms");
-            assert!(recent.notes.len() <= MOST);
+            assert!(recent.spans.len() <= MAX_SPANS);
         }
     }
 
     #[test]
     fn a_clock_that_steps_back_and_more_bytes_than_there_are_do_no_harm() {
         let mut recent = LastSecond::default();
-        recent.note(u64::MAX, at(5_000));
-        recent.note(1, at(1_000));
-        recent.note(1, at(7_000));
+        recent.add(u64::MAX, at(5_000));
+        recent.add(1, at(1_000));
+        recent.add(1, at(7_000));
         assert_eq!(recent.in_last_second(at(0)), u64::MAX);
         assert_eq!(recent.in_last_second(at(7_500)), 1);
     }

@@ -1,4 +1,4 @@
-//! Accepted connections, each below a shared node.
+//! Limits the connections that a listener accepts.
 
 use std::fmt;
 use std::pin::Pin;
@@ -11,14 +11,13 @@ use super::{Meter, Throttle};
 use crate::budget::{ClientKey, Clients, Each, Node};
 
 pin_project_lite::pin_project! {
-    /// A stream of connections that are throttled and fair to each other.
+    /// Wraps each connection of a stream in a [`Throttle`].
     ///
-    /// Each gets a node of its own, so that all have equal shares of what is above, whatever they ask for
-    /// and however many reads and writes they have under way. By client, the connections of one client
-    /// share what is that client's.
+    /// Each connection has a node of its own, so that all have equal shares of the node above, however many reads and writes
+    /// they have in progress; [by client](Self::by_client), the connections of one client share that client's node.
     ///
-    /// The sums of all connections are read from [`reads`](Self::reads) and [`writes`](Self::writes), also
-    /// by clones that are kept while the stream is elsewhere.
+    /// [`reads`](Self::reads) and [`writes`](Self::writes) count all connections together; keep clones to read them while
+    /// the stream is elsewhere.
     ///
     /// ```
     /// use std::sync::Arc;
@@ -30,7 +29,7 @@ pin_project_lite::pin_project! {
     /// use sluicegate_core::limit::{Budget, Rate};
     /// use sluicegate_core::throttle::Incoming;
     ///
-    /// // What a listener of the program's runtime gives; here, one connection in memory.
+    /// // Usually a listener of the program's runtime; here, one connection in memory.
     /// let accepted = stream::iter([std::io::Result::Ok(Cursor::new(Vec::new()))]);
     ///
     /// let clock = Arc::new(SystemClock::new());
@@ -59,60 +58,58 @@ pin_project_lite::pin_project! {
 }
 
 impl<S, IO> Incoming<S, IO> {
-    /// Each connection of `stream` gets a node below `above`, with what `each` says; it bounds what it reads
-    /// and what it writes together.
-    pub fn new(stream: S, above: &Node, each: Each) -> Self {
-        Self::at(stream, Parent::Node(above.clone()), each)
+    /// Gives each connection of `stream` a node below `parent`, with the budget of `each`, for its reads and writes together.
+    pub fn new(stream: S, parent: &Node, each: Each) -> Self {
+        Self::below(stream, Parent::Node(parent.clone()), each)
     }
 
-    /// Each gets a node below that of its client, which `key` tells.
+    /// Gives each connection a node below that of its client, which `key` returns.
     pub fn by_client(
         stream: S,
         clients: &Clients,
         key: impl Fn(&IO) -> ClientKey + Send + Sync + 'static,
         each: Each,
     ) -> Self {
-        Self::at(stream, Parent::client(clients, key), each)
+        Self::below(stream, Parent::client(clients, key), each)
     }
 
-    fn at(stream: S, parent: Parent<IO>, each: Each) -> Self {
+    fn below(stream: S, parent: Parent<IO>, each: Each) -> Self {
         let meter = || Meter::new(parent.clock());
         Self { stream, each, write_parent: None, reads: meter(), writes: meter(), parent }
     }
 
-    /// The same, but what the connections write is bounded below `above`, where each gets a second node;
-    /// the first is for what they read.
+    /// Limits writes below `parent` instead, where each connection has a second node.
     #[must_use]
-    pub fn with_write_node(self, above: &Node) -> Self {
-        Self { write_parent: Some(above.clone()), ..self }
+    pub fn with_write_parent(self, parent: &Node) -> Self {
+        Self { write_parent: Some(parent.clone()), ..self }
     }
 
-    /// What all the connections have read.
+    /// Returns the meter of reads of all connections.
     pub fn reads(&self) -> &Meter {
         &self.reads
     }
 
-    /// What all the connections have written.
+    /// Returns the meter of writes of all connections.
     pub fn writes(&self) -> &Meter {
         &self.writes
     }
 
-    /// What each connection may by itself: to be set at any time, for all of them.
+    /// Returns the budget of each connection, which may be set at any time.
     pub fn each(&self) -> &Each {
         &self.each
     }
 
-    /// The stream that is wrapped.
+    /// Returns the inner stream.
     pub fn get_ref(&self) -> &S {
         &self.stream
     }
 
-    /// The stream that is wrapped. What is taken from it here is not throttled.
+    /// Returns the inner stream. Connections taken from it are not limited.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.stream
     }
 
-    /// Gives the stream back.
+    /// Returns the inner stream.
     pub fn into_inner(self) -> S {
         self.stream
     }
@@ -131,7 +128,7 @@ where
             let io = accepted?;
             let reads = this.each.child_of(&this.parent.node(&io));
             let writes = match this.write_parent {
-                Some(above) => this.each.child_of(above),
+                Some(parent) => this.each.child_of(parent),
                 None => reads.clone(),
             };
             Ok(Throttle::metered(io, (&reads, this.reads.part()), (&writes, this.writes.part())))

@@ -1,4 +1,4 @@
-//! What passed a wrapper, to be read while it runs.
+//! Counts what passes a wrapper.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -7,14 +7,14 @@ use std::time::Duration;
 use super::last_second::LastSecond;
 use crate::clock::Clock;
 
-/// Counts what passes in one direction of one wrapper, or of many together. Clones are the same one: keep
-/// one to read it while the wrapper is elsewhere.
+/// Counts what passes in one direction of one wrapper, or of many together. Clones share the counts: keep one to read while
+/// the wrapper is elsewhere.
 #[derive(Clone)]
-pub struct Meter(Arc<Book>);
+pub struct Meter(Arc<Inner>);
 
-struct Book {
+struct Inner {
     clock: Arc<dyn Clock>,
-    /// Counts the same, with that of others.
+    /// Counts the same, together with other meters.
     sum: Option<Meter>,
     counts: Mutex<Counts>,
 }
@@ -27,31 +27,31 @@ struct Counts {
     recent: LastSecond,
 }
 
-/// What a [`Meter`] tells.
+/// A snapshot of a [`Meter`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Report {
     /// Bytes that passed.
     pub bytes: u64,
-    /// How often they had to wait for a turn.
+    /// How often a turn was waited for.
     pub waits: u64,
-    /// For how long, all waits together; the present one is not included.
+    /// The sum of all waits; one that lasts is not included.
     pub waited: Duration,
-    /// Bytes that passed in the last second: the current rate. It follows a change within that second.
+    /// Bytes that passed in the last second: the current rate, in bytes per second.
     pub rate: u64,
 }
 
 impl Meter {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
-        Self(Arc::new(Book { clock, sum: None, counts: Mutex::default() }))
+        Self(Arc::new(Inner { clock, sum: None, counts: Mutex::default() }))
     }
 
-    /// One whose figures are in this one's too.
+    /// Creates a meter whose counts are added to this one's.
     pub(super) fn part(&self) -> Self {
         let clock = Arc::clone(&self.0.clock);
-        Self(Arc::new(Book { clock, sum: Some(self.clone()), counts: Mutex::default() }))
+        Self(Arc::new(Inner { clock, sum: Some(self.clone()), counts: Mutex::default() }))
     }
 
-    /// The figures at this moment.
+    /// Returns a snapshot. Reads the time.
     pub fn report(&self) -> Report {
         let now = self.0.clock.now();
         let counts = self.lock();
@@ -66,7 +66,7 @@ impl Meter {
         let now = self.0.clock.now();
         self.count(|counts| {
             counts.bytes = counts.bytes.saturating_add(bytes);
-            counts.recent.note(bytes, now);
+            counts.recent.add(bytes, now);
         });
     }
 

@@ -1,12 +1,11 @@
-//! Puts a pace on anything that is read or written: below the nodes of a tree of budgets.
+//! Limits the rate of readers, writers, listeners and HTTP bodies, by nodes of a tree of budgets.
 //!
-//! [`Throttle`] wraps an [`AsyncRead`](futures_io::AsyncRead), an
-//! [`AsyncWrite`](futures_io::AsyncWrite) or both, and a [`std::io::Read`] or [`std::io::Write`] for
-//! blocking code; [`Incoming`] wraps a listener, [`Paced`] an HTTP body. The limits are
-//! [nodes](crate::budget::Node): handles to be cloned, set while bytes run, and read. A stream is bounded by
-//! its node and by every node above that.
+//! [`Throttle`] wraps anything that is [`AsyncRead`](futures_io::AsyncRead) or
+//! [`AsyncWrite`](futures_io::AsyncWrite), or [`Read`](std::io::Read) or [`Write`](std::io::Write) in blocking code;
+//! [`Incoming`] wraps a listener, [`Paced`] an HTTP body. The limits are [nodes](crate::budget::Node): handles that can be
+//! cloned, read, and set while bytes flow. A stream is limited by its node and by every node above.
 //!
-//! 100 KiB/s with a burst of 100 KiB: of 200 KiB the first half is there at once, the second takes a second.
+//! 100 KiB/s with a burst of 100 KiB: the first half of 200 KiB is read at once, the second takes a second.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -18,7 +17,7 @@
 //!
 //! const KIB: u64 = 1024;
 //!
-//! // A program takes `rt::clock()` instead, and just awaits.
+//! // A program uses a `SystemClock`, and just awaits.
 //! let clock = Arc::new(ManualClock::new());
 //! let budget = Budget::of(Rate::or_unlimited(100 * KIB)).with_burst(100 * KIB);
 //! let download = Node::root("download", budget, clock.clone());
@@ -28,15 +27,15 @@
 //! let mut content = Vec::new();
 //! let mut reading = Box::pin(reader.read_to_end(&mut content));
 //! while future::block_on(future::poll_once(&mut reading)).is_none() {
-//!     clock.advance_to_next().expect("it waits for its turn");
+//!     clock.advance_to_next().expect("it waits for a turn");
 //! }
 //! drop(reading);
 //! assert_eq!(clock.now(), Instant::from_millis(1_000), "exactly");
 //! assert_eq!((content.len(), meter.report().bytes), (204_800, 204_800));
 //! ```
 //!
-//! Both levels: a shared total of 1 MiB/s, 200 KiB/s for each. For 60 s two downloads run at their own rate;
-//! with eight, the total is shared equally.
+//! Two levels: 1 MiB/s in total, 200 KiB/s for each download. Two downloads run at their own rate; eight share the total
+//! equally.
 //!
 //! ```
 //! # use std::pin::Pin;
@@ -70,13 +69,14 @@
 //! }
 //! ```
 //!
-//! Spawns nothing and needs no runtime: the nodes' [`Clock`](crate::clock::Clock) wakes what waits.
+//! Nothing here spawns or needs a runtime: the nodes' [`Clock`](crate::clock::Clock) wakes the tasks that wait.
 
 mod blocking;
 mod body;
 mod last_second;
 mod listener;
 mod meter;
+mod nonblocking;
 mod pace;
 mod parent;
 mod read;
@@ -98,22 +98,20 @@ pub use read::MAX_AHEAD;
 pub use tower::{PaceFuture, PaceLayer, PaceService};
 
 pin_project_lite::pin_project! {
-    /// A reader, a writer, or both, at the pace of the nodes it stands below.
+    /// Limits the rate of a reader, a writer, or both.
     ///
-    /// It has a place below a node for reading and one for writing, and takes none where it never waits.
-    /// Two directions below one node are bounded by it together.
+    /// Reads are a flow below one node and writes a flow below another; below the same node both are limited together.
     ///
-    /// **Reading** is limited too: what is not read stays in the socket, and TCP holds its sender back. What
-    /// was read waits in memory for its turn, as much as the caller's buffer took and at most
-    /// [`MAX_AHEAD`] bytes. A reader that has nothing takes no turn; the end of the stream needs none.
-    /// **Writing** asks for the bytes in hand, and goes down in pieces as the turns come. A writer
-    /// that would block gives its turn back, and asks again when it is ready. Bytes that were not read or
-    /// written cost nothing; flush and close pass through.
+    /// - **Reading**: what is not read stays in the socket, and TCP holds the sender back. Bytes that were read wait for
+    ///   their turn in memory: as many as the caller's buffer took, at most [`MAX_AHEAD`]. A reader that has nothing takes
+    ///   no turn; the end of the stream needs none.
+    /// - **Writing** takes turns for the bytes to be written, piece by piece. A writer that would block returns its turn,
+    ///   and requests another when it is ready. Bytes not written cost nothing; flush and close pass through.
     ///
-    /// Cancel safe: a read or a write that is given up keeps its place in line, and what was read is not
-    /// lost. Dropping the wrapper returns what was reserved.
+    /// *Cancel safety*: an abandoned read or write keeps its place in the queue, and loses no bytes. Dropping the wrapper
+    /// returns what was reserved.
     ///
-    /// Where `IO` blocks, so does the wrapper, through [`std::io::Read`] and [`std::io::Write`]:
+    /// If `IO` blocks, so does the wrapper, through [`std::io::Read`] and [`std::io::Write`]:
     ///
     /// ```
     /// use std::io::Read;
@@ -142,15 +140,14 @@ pin_project_lite::pin_project! {
 }
 
 impl<IO> Throttle<IO> {
-    /// `io` below `node`, with all it reads and all it writes.
+    /// Limits reads and writes by `node`.
     ///
-    /// Its reads and its writes have a share each, if others are below the same node. For one share give it
-    /// a [child](Node::child) of its own.
+    /// Beside other flows below `node` both have a share each; for one share together pass a [child](Node::child).
     pub fn new(io: IO, node: &Node) -> Self {
         Self::directional(io, node, node)
     }
 
-    /// `io` with its reads below one node and its writes below another. The two need not be of one tree.
+    /// Limits reads by one node and writes by another; they may be of different trees.
     pub fn directional(io: IO, reads: &Node, writes: &Node) -> Self {
         let meter = |node: &Node| Meter::new(node.clock().clone());
         Self::metered(io, (reads, meter(reads)), (writes, meter(writes)))
@@ -161,52 +158,52 @@ impl<IO> Throttle<IO> {
         Self { io, reading: Reading::new(reading), writing }
     }
 
-    /// What was read.
+    /// Returns the meter of reads.
     pub fn reads(&self) -> &Meter {
         self.reading.pace.meter()
     }
 
-    /// What was written.
+    /// Returns the meter of writes.
     pub fn writes(&self) -> &Meter {
         self.writing.meter()
     }
 
-    /// The node that reads stand below.
+    /// Returns the node that limits reads.
     pub fn read_node(&self) -> &Node {
         self.reading.pace.node()
     }
 
-    /// The node that writes stand below.
+    /// Returns the node that limits writes.
     pub fn write_node(&self) -> &Node {
         self.writing.node()
     }
 
-    /// What makes it wait at the moment: its read, or else its write.
+    /// Returns what the read waits for, or else the write; `None` if neither waits.
     pub fn held(&self) -> Option<Held> {
         self.reading.pace.held().or_else(|| self.writing.held())
     }
 
-    /// What was read and waits for its turn: the next reads give it.
+    /// Returns the bytes that were read and wait for their turn.
     pub fn buffer(&self) -> &[u8] {
         self.reading.ahead()
     }
 
-    /// What is wrapped.
+    /// Returns the reader or writer.
     pub fn get_ref(&self) -> &IO {
         &self.io
     }
 
-    /// What is wrapped. Reading here passes over what is in the [`buffer`](Self::buffer).
+    /// Returns the reader or writer. Reading from it skips the bytes in the [`buffer`](Self::buffer).
     pub fn get_mut(&mut self) -> &mut IO {
         &mut self.io
     }
 
-    /// What is wrapped, pinned.
+    /// Returns the reader or writer, pinned.
     pub fn get_pin_mut(self: Pin<&mut Self>) -> Pin<&mut IO> {
         self.project().io
     }
 
-    /// Gives back what was wrapped. What is in the [`buffer`](Self::buffer) is lost, as with a
+    /// Returns the reader or writer. The bytes in the [`buffer`](Self::buffer) are lost, as with a
     /// [`BufReader`](std::io::BufReader).
     pub fn into_inner(self) -> IO {
         self.io

@@ -1,4 +1,4 @@
-//! One direction of one stream: its place below a node, and what passed there.
+//! One direction of one stream: its flow below a node, and its meter.
 
 use std::fmt;
 use std::task::{Context, Poll};
@@ -7,12 +7,12 @@ use super::Meter;
 use crate::budget::{Gate, Held, Node};
 use crate::clock::Instant;
 
-/// Asks for turns, and counts.
+/// Requests turns and counts what passes.
 pub(super) struct Pace {
     node: Node,
     gate: Gate,
     meter: Meter,
-    /// Since when it waits.
+    /// Since when a turn is waited for.
     since: Option<Instant>,
 }
 
@@ -22,13 +22,13 @@ impl Pace {
         Self { node: node.clone(), gate, meter, since: None }
     }
 
-    /// Ready with how many of the `wanted` bytes may pass. To be followed by [`passed`](Self::passed) in
-    /// the same call: no turn is kept beyond it, because others may wait for what is not used at once.
+    /// Requests a turn of at most `wanted` bytes. The caller calls [`passed`](Self::passed) in the same poll: others may wait
+    /// for what is not used at once.
     pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: usize) -> Poll<usize> {
         if wanted == 0 {
             return Poll::Ready(0);
         }
-        // Before it asks: its turn may come, and time pass, while it is still on its way back from that.
+        // Read before the request: the turn may be granted, and time pass, before that returns.
         let now = self.node.clock().now();
         let turn = self.gate.poll_turn(cx, wanted as u64);
         match (turn.is_pending(), self.since) {
@@ -45,7 +45,7 @@ impl Pace {
         turn.map(|turn| turn as usize)
     }
 
-    /// Books what passed, and gives back the rest of the turn.
+    /// Counts what passed, and returns the rest of the turn.
     pub(super) fn passed(&mut self, bytes: usize) {
         self.gate.sent(bytes as u64);
         self.gate.give_back();

@@ -1,11 +1,11 @@
-//! Where in the tree something new is put.
+//! Chooses the parent of a new node.
 
 use std::sync::Arc;
 
 use crate::budget::{ClientKey, Clients, Node};
 use crate::clock::Clock;
 
-/// Tells the node above a `T`.
+/// The node below which the node of a `T` is created.
 pub(super) enum Parent<T> {
     Node(Node),
     Client(Clients, Arc<dyn Fn(&T) -> ClientKey + Send + Sync>),
@@ -26,7 +26,7 @@ impl<T> Parent<T> {
     pub(super) fn clock(&self) -> Arc<dyn Clock> {
         let node = match self {
             Self::Node(node) => node,
-            Self::Client(clients, _) => clients.above(),
+            Self::Client(clients, _) => clients.parent(),
         };
         Arc::clone(node.clock())
     }

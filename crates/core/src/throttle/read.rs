@@ -1,27 +1,23 @@
-//! Reading at a pace: what was read is in hand first, and is handed on when its turn has come.
+//! Limits reads: bytes are read first, and passed on when their turn is granted.
 //!
-//! In this order nobody waits in line with nothing to send, a read that would block holds no turn, the end
-//! of the stream needs none, and each wait is for the bytes there really are, to the nanosecond.
+//! In this order no flow waits with nothing to pass, a read that would block holds no turn, the end of the stream needs
+//! none, and each wait is exactly that of the bytes there are.
 
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_io::AsyncRead;
-
-use super::Throttle;
 use super::pace::Pace;
 
-/// The most that is read ahead of the pace, in bytes.
+/// The most bytes that are read ahead of their turn: 64 KiB.
 pub const MAX_AHEAD: usize = 64 * 1024;
 
 /// The reading direction of a stream.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) pace: Pace,
-    /// Read and not handed on. Empty, and without memory, while nothing waits.
+    /// Read and not passed on. Without allocation while nothing waits.
     ahead: Vec<u8>,
-    /// How much of it was handed on.
+    /// Bytes at the beginning of `ahead` that were passed on.
     taken: usize,
 }
 
@@ -30,12 +26,12 @@ impl Reading {
         Self { pace, ahead: Vec::new(), taken: 0 }
     }
 
-    /// What was read and waits for its turn.
+    /// Bytes that were read and wait for their turn.
     pub(super) fn ahead(&self) -> &[u8] {
         &self.ahead[self.taken..]
     }
 
-    /// Reads by `read`, at most as much as may be in hand.
+    /// Passes on bytes that were read ahead, or else calls `read`.
     pub(super) fn poll_read(
         &mut self,
         cx: &mut Context<'_>,
@@ -48,7 +44,9 @@ impl Reading {
         let room = buf.len().min(MAX_AHEAD);
         let read = ready!(read(cx, &mut buf[..room]))?;
         let Some(here) = buf[..room].get(..read) else {
-            return Poll::Ready(Err(io::Error::other("the reader says it read more than there is room for")));
+            return Poll::Ready(Err(io::Error::other(
+                "the reader returned more than the length of the buffer",
+            )));
         };
         if read == 0 {
             return Poll::Ready(Ok(0));
@@ -57,7 +55,7 @@ impl Reading {
             Poll::Ready(turn) => turn,
             Poll::Pending => 0,
         };
-        // The caller's buffer may be another one next time.
+        // The caller may pass another buffer next time.
         self.ahead.extend_from_slice(&here[turn..]);
         if turn == 0 {
             return Poll::Pending;
@@ -77,12 +75,5 @@ impl Reading {
         }
         self.pace.passed(turn);
         Poll::Ready(turn)
-    }
-}
-
-impl<IO: AsyncRead> AsyncRead for Throttle<IO> {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        this.reading.poll_read(cx, buf, |cx, buf| this.io.poll_read(cx, buf))
     }
 }

@@ -1,6 +1,6 @@
-//! A tower layer: the bodies of responses at a pace. Feature `tower`.
+//! A tower layer that limits the rate of response bodies. Feature `tower`.
 //!
-//! Spawns nothing and names no runtime: the program's own will do, tokio's too.
+//! Spawns nothing and works on any runtime.
 
 use std::fmt;
 use std::future::Future;
@@ -16,11 +16,11 @@ use super::parent::Parent;
 use super::{Meter, Paced};
 use crate::budget::{ClientKey, Clients, Each, Node};
 
-/// Paces the bodies of all responses of a service.
+/// Limits the rate of the response bodies of a service.
 ///
-/// Each response gets a node of its own, so that all have equal shares of what is above; by client, the
-/// responses of one client share what is that client's. Counted are bytes of bodies, as they come out of the
-/// service. Clones belong together: layered on many routes, it paces them together.
+/// Each response has a node of its own, so that all have equal shares of the node above; [by client](Self::by_client), the
+/// responses of one client share that client's node. Counts bytes of bodies as they leave the service. Clones share limits
+/// and counts: layered on many routes, the layer limits them together.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -29,7 +29,7 @@ use crate::budget::{ClientKey, Clients, Each, Node};
 /// use sluicegate_core::limit::{Budget, Rate};
 /// use sluicegate_core::throttle::PaceLayer;
 ///
-/// // A clock without this crate's runtime: it has a thread that wakes who is due.
+/// // A clock with a thread that wakes tasks that are due.
 /// let clock = Arc::new(SystemClock::new());
 ///
 /// let server = Node::root("server", Budget::of(Rate::or_unlimited(10 << 20)), clock);
@@ -50,31 +50,31 @@ pub struct PaceLayer {
 }
 
 impl PaceLayer {
-    /// Each response gets a node below `above`, with what `each` says.
-    pub fn new(above: &Node, each: Each) -> Self {
-        Self::at(Parent::Node(above.clone()), each)
+    /// Creates a layer whose responses have nodes below `parent`, with the budget of `each`.
+    pub fn new(parent: &Node, each: Each) -> Self {
+        Self::below(Parent::Node(parent.clone()), each)
     }
 
-    /// Each gets a node below that of its client, which `key` tells by the request.
+    /// Creates a layer whose responses have nodes below that of their client, which `key` returns for a request.
     pub fn by_client(
         clients: &Clients,
         key: impl Fn(&Parts) -> ClientKey + Send + Sync + 'static,
         each: Each,
     ) -> Self {
-        Self::at(Parent::client(clients, key), each)
+        Self::below(Parent::client(clients, key), each)
     }
 
-    fn at(parent: Parent<Parts>, each: Each) -> Self {
+    fn below(parent: Parent<Parts>, each: Each) -> Self {
         let meter = Meter::new(parent.clock());
         Self { parent, each, meter }
     }
 
-    /// What all the responses have sent.
+    /// Returns the meter of all responses together.
     pub fn meter(&self) -> &Meter {
         &self.meter
     }
 
-    /// What each response may by itself: to be set at any time, for all of them.
+    /// Returns the budget of each response, which may be set at any time.
     pub fn each(&self) -> &Each {
         &self.each
     }
@@ -97,7 +97,7 @@ impl fmt::Debug for PaceLayer {
     }
 }
 
-/// A service whose responses are [`Paced`], made by [`PaceLayer`].
+/// A service whose response bodies are [`Paced`]; created by [`PaceLayer`].
 #[derive(Clone, Debug)]
 pub struct PaceService<S> {
     inner: S,
@@ -105,17 +105,17 @@ pub struct PaceService<S> {
 }
 
 impl<S> PaceService<S> {
-    /// The service that is wrapped.
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service that is wrapped.
+    /// Returns the inner service.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Gives the service back.
+    /// Returns the inner service.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -135,9 +135,9 @@ where
 
     fn call(&mut self, request: Request<A>) -> PaceFuture<S::Future> {
         let (parts, body) = request.into_parts();
-        let above = self.layer.parent.node(&parts);
+        let parent = self.layer.parent.node(&parts);
         let inner = self.inner.call(Request::from_parts(parts, body));
-        PaceFuture { inner, above, layer: self.layer.clone() }
+        PaceFuture { inner, parent, layer: self.layer.clone() }
     }
 }
 
@@ -146,7 +146,7 @@ pin_project_lite::pin_project! {
     pub struct PaceFuture<F> {
         #[pin]
         inner: F,
-        above: Node,
+        parent: Node,
         layer: PaceLayer,
     }
 }
@@ -160,7 +160,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let response = ready!(this.inner.poll(cx))?;
-        let node = this.layer.each.child_of(this.above);
+        let node = this.layer.each.child_of(this.parent);
         Poll::Ready(Ok(response.map(|body| Paced::metered(body, &node, this.layer.meter.part()))))
     }
 }

@@ -1,21 +1,15 @@
-//! Writing at a pace: a turn is asked for the bytes in hand, and what the writer did not take of it goes
-//! back at once.
-//!
-//! A writer that would block holds no turn: when it is ready again, it asks again.
+//! Limits writes: a turn is requested for the bytes to be written, and what the writer does not take of it is returned at
+//! once. So a writer that would block holds no turn.
 
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use futures_io::AsyncWrite;
-
-use super::Throttle;
 use super::pace::Pace;
 
-/// The most slices that go down in one write.
+/// The most slices of one write.
 const MAX_SLICES: usize = 16;
 
-/// Writes by `write`, which is told how many bytes it may.
+/// Calls `write` with the number of bytes that it may write, at most `wanted`.
 pub(super) fn poll_write(
     pace: &mut Pace,
     cx: &mut Context<'_>,
@@ -27,7 +21,7 @@ pub(super) fn poll_write(
     match written {
         Poll::Ready(Ok(bytes)) if bytes > turn => {
             pace.passed(turn);
-            Poll::Ready(Err(io::Error::other("the writer says it wrote more than it was given")))
+            Poll::Ready(Err(io::Error::other("the writer returned more than the length of the buffer")))
         }
         Poll::Ready(Ok(bytes)) => {
             pace.passed(bytes);
@@ -40,12 +34,12 @@ pub(super) fn poll_write(
     }
 }
 
-/// All bytes of some slices.
+/// The total length of `slices`.
 pub(super) fn bytes_of(slices: &[IoSlice<'_>]) -> usize {
     slices.iter().fold(0, |sum, slice| sum.saturating_add(slice.len()))
 }
 
-/// Hands to `write` the slices that begin `slices`, cut where they reach `most` bytes.
+/// Calls `write` with the first `most` bytes of `slices`, in at most [`MAX_SLICES`].
 pub(super) fn cut<'a, T>(
     slices: &'a [IoSlice<'a>],
     mut most: usize,
@@ -63,32 +57,6 @@ pub(super) fn cut<'a, T>(
         used += 1;
     }
     write(&cut[..used])
-}
-
-impl<IO: AsyncWrite> AsyncWrite for Throttle<IO> {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        poll_write(this.writing, cx, buf.len(), |cx, turn| this.io.poll_write(cx, &buf[..turn]))
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        let this = self.project();
-        poll_write(this.writing, cx, bytes_of(bufs), |cx, turn| {
-            cut(bufs, turn, |bufs| this.io.poll_write_vectored(cx, bufs))
-        })
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_flush(cx)
-    }
-
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.project().io.poll_close(cx)
-    }
 }
 
 #[cfg(test)]
