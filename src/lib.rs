@@ -35,6 +35,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 // Helpers that a single feature uses. The default build, which has all, finds those that nobody does.
 #![cfg_attr(not(all(feature = "events", feature = "probe")), allow(dead_code, unused_imports))]
 

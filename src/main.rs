@@ -1,5 +1,7 @@
 //! The `sluicegate` program.
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 mod cli;
 
 use std::process::ExitCode;

@@ -69,6 +69,7 @@ const BEHIND: i32 = 10;
 ///
 /// # Errors
 /// The system cannot start a thread.
+#[allow(clippy::disallowed_methods, reason = "what others are told to use")]
 pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Result<()> {
     let patient = move || {
         // Linux has a niceness for each thread. If it cannot be set, the work is done anyway.

@@ -62,6 +62,7 @@ impl ShieldedStdout {
     }
 }
 
+#[allow(clippy::disallowed_methods, reason = "blocks for as long as the process lives")]
 fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
     std::thread::Builder::new().name(name.into()).spawn(work).map(drop)
 }

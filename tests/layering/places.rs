@@ -1,6 +1,29 @@
-//! Places that rules are about: pure rooms, and exceptions.
+//! Places that rules are about.
 
-/// Rooms that are told the time and never wait: no runtime, no socket, no clock.
+/// What each module of the core may import of it.
+pub const CORE: &[(&str, &[&[&str]])] = &[
+    ("brigade/", &[&["brigade"]]),
+    ("clock/", &[&["clock"]]),
+    ("limit/", &[&["limit"], &["clock", "Instant"], &["excerpt"]]),
+    ("filter/", &[&["filter"], &["brigade"], &["limit"], &["clock", "Instant"], &["excerpt"]]),
+    ("generator/", &[&["generator"], &["brigade"], &["clock"]]),
+    ("budget/", &[&["budget"], &["clock"], &["limit"]]),
+    ("throttle/", &[&["throttle"], &["budget"], &["clock"], &["limit"]]),
+    (
+        "body/",
+        &[
+            &["body"],
+            &["brigade"],
+            &["budget"],
+            &["clock"],
+            &["filter"],
+            &["generator"],
+            &["limit", "INTERVAL"],
+        ],
+    ),
+];
+
+/// Modules that are passed the time and never wait: no runtime, no socket, no clock.
 pub const PURE: &[&str] = &[
     "brigade/",
     "limit/",
@@ -23,18 +46,4 @@ pub const PURE: &[&str] = &[
     "quota/client/local_bucket.rs",
     "quota/client/share.rs",
     "tracing/record.rs",
-];
-
-/// Places a rule does not hold for, with the reason. An entry that is not needed any more fails.
-pub const EXCEPTIONS: &[(&str, &str, &str)] = &[
-    (
-        "the system's clock is read in clock/wheel.rs only",
-        "http/files/mod.rs",
-        "a file's Last-Modified is compared with the calendar's time, which no monotonic clock tells",
-    ),
-    (
-        "the system's clock is read in clock/wheel.rs only",
-        "http/server/date.rs",
-        "the Date of an answer is the calendar's time",
-    ),
 ];

@@ -1,7 +1,7 @@
 //! The rules: a table of what must not be found where.
 
 use crate::breaches::{any_path, any_word, imports_but};
-use crate::places::PURE;
+use crate::places::{CORE, PURE};
 use crate::scan::Source;
 
 /// What a source breaks a rule with, if it does.
@@ -18,12 +18,20 @@ pub struct Rule {
 
 pub const RULES: &[Rule] = &[
     Rule {
-        name: "brigade imports nothing of the crate",
-        check: |source| imports_but(source, "brigade/", &[&["brigade"]]),
+        name: "a module of the core imports only what CORE lists for it",
+        check: |source| CORE.iter().find_map(|(place, allowed)| imports_but(source, place, allowed)),
         broken_by: &[
             ("brigade/mod.rs", "use crate::clock::Instant;"),
             ("brigade/bucket.rs", "use super::super::limit::Rate;"),
             ("brigade/bucket.rs", "fn f() -> crate::limit::Rate {}"),
+            ("limit/tree.rs", "use crate::{clock::{Clock, Instant}, limit::Rate};"),
+            ("limit/mod.rs", "use super::brigade::Brigade;"),
+            ("limit/mod.rs", "use crate::clock::*;"),
+            ("filter/rate.rs", "use crate::{brigade::Brigade, clock::Sleep};"),
+            ("budget/node.rs", "use crate::brigade::Brigade;"),
+            ("throttle/pace.rs", "use crate::filter::Chain;"),
+            ("generator/mod.rs", "use crate::limit::Rate;"),
+            ("body/mod.rs", "use crate::throttle::Meter;"),
         ],
         kept_by: &[
             ("brigade/bucket.rs", "use super::Brigade; use std::fmt; pub(super) fn f() {}"),
@@ -31,33 +39,10 @@ pub const RULES: &[Rule] = &[
                 "brigade/mod.rs",
                 "//! See [`crate::filter`].\n#[cfg(test)] mod tests { use crate::clock::Instant; }",
             ),
+            ("limit/tree.rs", "use crate::clock::Instant; use super::{Rate, live::Limit};"),
+            ("filter/gzip/mod.rs", "use super::Verdict; use http::request; use crate::clock::Instant as I;"),
+            ("body/mod.rs", "use crate::{budget::Gate, clock::Sleep, filter::Chain};"),
         ],
-    },
-    Rule {
-        name: "limit imports clock::Instant and excerpt only",
-        check: |source| imports_but(source, "limit/", &[&["limit"], &["clock", "Instant"], &["excerpt"]]),
-        broken_by: &[
-            ("limit/tree.rs", "use crate::{clock::{Clock, Instant}, limit::Rate};"),
-            ("limit/mod.rs", "use super::brigade::Brigade;"),
-            ("limit/mod.rs", "use crate::clock::*;"),
-        ],
-        kept_by: &[("limit/tree.rs", "use crate::clock::Instant; use super::{Rate, live::Limit};")],
-    },
-    Rule {
-        name: "filter imports brigade, limit, clock::Instant and excerpt only",
-        check: |source| {
-            let allowed: [&[&str]; 5] =
-                [&["filter"], &["brigade"], &["limit"], &["clock", "Instant"], &["excerpt"]];
-            imports_but(source, "filter/", &allowed)
-        },
-        broken_by: &[
-            ("filter/rate.rs", "use crate::{brigade::Brigade, clock::Sleep};"),
-            ("filter/gzip/mod.rs", "use super::super::http::content::Content;"),
-        ],
-        kept_by: &[(
-            "filter/gzip/mod.rs",
-            "use super::Verdict; use http::request; use crate::clock::Instant as I;",
-        )],
     },
     Rule {
         name: "address imports excerpt only",
@@ -266,21 +251,6 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "the system's clock is read in clock/wheel.rs only",
-        check: |source| {
-            (!source.is_in("clock/wheel.rs")).then(|| {
-                let reads = ["Instant :: now", "SystemTime :: now", ". elapsed (", ":: elapsed"];
-                reads.iter().find(|words| source.has(words)).map(ToString::to_string)
-            })?
-        },
-        broken_by: &[
-            ("sink.rs", "let t = std::time::Instant::now();"),
-            ("http/server/mod.rs", "let t = SystemTime::now();"),
-            ("body/mod.rs", "let t = start . elapsed();"),
-        ],
-        kept_by: &[("clock/wheel.rs", "std::time::Instant::now()"), ("body/mod.rs", "let t = clock.now();")],
-    },
-    Rule {
         name: "only rt/ names the runtime",
         check: |source| {
             let runtime =
@@ -298,52 +268,10 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        name: "only rt/ spawns tasks and threads, but for the clock's",
-        check: |source| {
-            let ways = [
-                "thread :: spawn",
-                "thread :: scope",
-                "thread :: Builder",
-                "task :: spawn",
-                "task :: spawn_blocking",
-            ];
-            (!source.is_in("rt/") && !source.is_in("clock/system.rs")).then(|| {
-                let called = ways.iter().find(|words| source.has(words)).map(ToString::to_string);
-                called.or_else(|| {
-                    any_path(source, &["std::thread::spawn", "std::thread::Builder", "std::thread::scope"])
-                })
-            })?
-        },
-        broken_by: &[
-            ("clock/wheel.rs", "std::thread::spawn(|| ());"),
-            ("http/mod.rs", "use std::thread::{Builder};"),
-            ("http/mod.rs", "let task = task::spawn(async {});"),
-        ],
-        kept_by: &[
-            ("clock/system.rs", "std::thread::Builder::new().spawn(|| ());"),
-            ("http/mod.rs", "crate::rt::spawn(async {});"),
-            ("clock/wheel.rs", "#[cfg(test)]\nmod tests { fn f() { std::thread::spawn(|| ()); } }"),
-        ],
-    },
-    Rule {
-        name: "only main.rs starts femme or ends the process",
-        check: |source| {
-            (!source.is_in("main.rs")).then(|| {
-                let ends = ["process :: exit", "process :: abort"];
-                let ends = ends.iter().find(|words| source.has(words)).map(ToString::to_string);
-                let imported = || any_path(source, &["std::process::exit", "std::process::abort"]);
-                any_word(source, &["femme"]).or(ends).or_else(imported)
-            })?
-        },
-        broken_by: &[
-            ("cli/mod.rs", "femme::start();"),
-            ("lib.rs", "std::process::exit(1)"),
-            ("rt/signals.rs", "use std::process::{exit};"),
-        ],
-        kept_by: &[
-            ("main.rs", "femme::start(); process::exit(2)"),
-            ("cli/mod.rs", "use std::process::ExitCode;"),
-        ],
+        name: "only main.rs starts femme",
+        check: |source| (!source.is_in("main.rs")).then(|| any_word(source, &["femme"]))?,
+        broken_by: &[("cli/mod.rs", "femme::start();")],
+        kept_by: &[("main.rs", "femme::start();")],
     },
     Rule {
         name: "config is the roof: only cli/ and main.rs import it",
@@ -371,15 +299,6 @@ pub const RULES: &[Rule] = &[
             ("cli/args.rs", "use argh::FromArgs;"),
             ("config/mod.rs", "/// As argh has it.\nstruct A;"),
         ],
-    },
-    Rule {
-        name: "unsafe is nowhere",
-        check: |source| any_word(source, &["unsafe"]),
-        broken_by: &[("sink.rs", "fn f() { unsafe { g() } }")],
-        kept_by: &[(
-            "sink.rs",
-            "#![forbid(unsafe_code)] // no unsafe\nconst S: &str = r#\"an \"unsafe\" one\"#;",
-        )],
     },
     Rule {
         name: "no module is called util, common or helpers",

@@ -34,6 +34,8 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
+
 /// The README's code is compiled.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

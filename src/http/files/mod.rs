@@ -224,6 +224,10 @@ impl Files {
     }
 
     /// The answer with the file of this name; `None` for a folder.
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "validators are compared with the calendar's time, not with the one that paces"
+    )]
     async fn file(
         &self,
         tree: &Tree,
@@ -236,7 +240,6 @@ impl Files {
             return Ok(Some(with_file(request, &cached.version, &cached.file)));
         }
         let Opened::File(file, metadata) = tree.root.open(name, self.shown).await? else { return Ok(None) };
-        // The wall clock, not the one that paces: validators are compared with dates.
         let now = SystemTime::now();
         let version = Version::new(name, &metadata, now, &self.types)?;
         let file = self.open.share(file, &metadata);

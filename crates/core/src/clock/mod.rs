@@ -9,8 +9,30 @@ mod manual;
 mod sleep;
 mod system;
 #[cfg(test)]
-mod wake_count;
+mod wake_count {
+    //! A waker that counts.
+
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::Wake;
+
+    #[derive(Default)]
+    pub(super) struct WakeCount(AtomicUsize);
+
+    impl WakeCount {
+        pub(super) fn get(&self) -> usize {
+            self.0.load(Ordering::SeqCst)
+        }
+    }
+
+    impl Wake for WakeCount {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::SeqCst);
+        }
+    }
+}
 mod wake_task;
+#[allow(clippy::disallowed_methods, reason = "reads the system's clock for all others")]
 mod wheel;
 
 use std::task::Waker;

@@ -6,9 +6,7 @@ use std::task::Waker;
 use super::wheel::WheelClock;
 use super::{Clock, Instant, TimerKey};
 
-/// Monotonic system time with one timer wheel and one timer thread, which ends with the clock.
-///
-/// A program usually has one, which everything shares.
+/// Monotonic system time with a timer wheel and a timer thread, which ends with the clock. A program needs one.
 pub struct SystemClock(Arc<WheelClock>);
 
 impl SystemClock {
@@ -16,7 +14,8 @@ impl SystemClock {
     ///
     /// # Panics
     /// If the operating system refuses to start a thread: without it no timer would fire.
-    #[allow(clippy::new_without_default)] // reading the system's clock is no default value
+    #[allow(clippy::new_without_default, reason = "it starts a thread")]
+    #[allow(clippy::disallowed_methods, reason = "the core has no runtime to start it")]
     pub fn new() -> Self {
         let clock = Arc::new(WheelClock::new());
         let turned = Arc::clone(&clock);
@@ -43,7 +42,7 @@ impl SystemClock {
 }
 
 impl Drop for SystemClock {
-    /// Ends the thread. Every sleep holds an `Arc` of its clock, so none is left.
+    /// Ends the thread. No sleep is left: each holds an `Arc` of its clock.
     fn drop(&mut self) {
         self.0.stop();
     }
