@@ -1,13 +1,12 @@
-//! Everything of Sluicegate that paces bytes and needs no runtime.
+//! The parts of Sluicegate that pace bytes and need no runtime.
 //!
 //! Content moves as [brigades](brigade) of buckets through a [chain](filter::Chain) of filters, the last of
 //! which is the [rate filter](filter::RateFilter). [`limit`] has the arithmetic, [`budget`] a tree of limits
 //! that streams share on a [clock]. [`body`] drives a chain as an HTTP body, and [`throttle`] puts a pace on
 //! anything that reads or writes.
 //!
-//! Filters, chain and limits are sans-I/O: they are passed the time and return what must happen next.
-//! [`clock::SystemClock`] runs a timer thread of its own, so that it works under any executor; on a
-//! [`clock::ManualClock`] nothing waits.
+//! Filters, chain and limits are sans-I/O: they are passed the time and return what must happen next. A
+//! [`clock::SystemClock`] has a timer thread and works with any executor; on a [`clock::ManualClock`] nothing waits.
 //!
 //! ```
 //! use sluicegate_core::brigade::{Brigade, Bucket};

@@ -169,9 +169,9 @@ impl Proxy {
         } else {
             let timeout = self.source.read_timeout;
             let mut body = UpstreamBody::new(body, Arc::clone(&self.name), timeout, Arc::clone(&self.clock))
-                .flushing(returning.flush);
+                .with_flush(returning.flush);
             if uploads {
-                body = body.excused_by(progress.activity().clone());
+                body = body.with_activity(progress.activity().clone());
             }
             Content::Stream(Box::new(body))
         };

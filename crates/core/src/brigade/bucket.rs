@@ -1,4 +1,4 @@
-//! A bucket: one piece of data, or a mark between pieces.
+//! Buckets: pieces of data, and marks between them.
 
 use std::fmt;
 use std::fs::File;
@@ -9,25 +9,25 @@ use http::HeaderMap;
 
 /// One element of a [`Brigade`](super::Brigade): a piece of data or a mark.
 ///
-/// The word never means a rate limiter here; that is a *token bucket*.
+/// Not a rate limiter: that is a *token bucket*.
 #[derive(Clone, Debug)]
 pub enum Bucket {
     /// Bytes in memory.
     Data(Bytes),
-    /// Bytes in a file, not read before they must be.
+    /// Bytes in a file, not read yet.
     File(FileSlice),
-    /// What came before wants to reach the client without waiting for more.
+    /// What is before is to be sent without waiting for more.
     Flush,
-    /// The last header fields of a message, after its bytes.
+    /// The trailer section of a message.
     Trailers(Box<HeaderMap>),
-    /// The source failed here. What came before goes out at its pace, then the exchange is aborted.
+    /// The source failed here. What is before is sent at its pace, then the exchange is aborted.
     Error(SourceError),
     /// End of stream: nothing follows.
     Eos,
 }
 
 impl Bucket {
-    /// How many bytes of content this bucket stands for; zero for a mark.
+    /// Returns the bytes of content; zero for a mark.
     pub fn len(&self) -> u64 {
         match self {
             Self::Data(bytes) => bytes.len() as u64,
@@ -36,12 +36,12 @@ impl Bucket {
         }
     }
 
-    /// Whether this is data of length zero. A mark is not: it means something.
+    /// Returns whether this is data of length zero; a mark is not empty.
     pub fn is_empty(&self) -> bool {
         !self.is_mark() && self.len() == 0
     }
 
-    /// Whether this is a mark, which always fits into a brigade, and not data.
+    /// Returns whether this is a mark and not data.
     pub fn is_mark(&self) -> bool {
         !matches!(self, Self::Data(_) | Self::File(_))
     }
@@ -59,9 +59,7 @@ impl From<FileSlice> for Bucket {
     }
 }
 
-/// A range of an open file: a handle, an offset and a length, but no bytes.
-///
-/// Cloning and cutting share the handle and cost no system call.
+/// A range of an open file. Clones and splits share the handle, without a system call.
 #[derive(Clone)]
 pub struct FileSlice {
     file: Arc<File>,
@@ -70,34 +68,32 @@ pub struct FileSlice {
 }
 
 impl FileSlice {
-    /// The `len` bytes of `file` that start at `offset`.
-    ///
-    /// A range that would end beyond 2⁶⁴−1 is cut there; nothing is checked against the file's size.
+    /// Creates a slice of `len` bytes from `offset`, cut at 2⁶⁴−1. The file's size is not checked.
     pub fn new(file: Arc<File>, offset: u64, len: u64) -> Self {
         Self { file, offset, len: len.min(u64::MAX - offset) }
     }
 
-    /// The open file.
+    /// Returns the open file.
     pub fn file(&self) -> &Arc<File> {
         &self.file
     }
 
-    /// Where in the file the slice begins, in bytes.
+    /// Returns the offset in the file, in bytes.
     pub fn offset(&self) -> u64 {
         self.offset
     }
 
-    /// The slice's length in bytes.
+    /// Returns the length in bytes.
     pub fn len(&self) -> u64 {
         self.len
     }
 
-    /// Whether nothing is left of the slice.
+    /// Returns whether the length is zero.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// Cuts off and returns the first `n` bytes, or all if there are fewer.
+    /// Splits off the first `n` bytes, or all if there are fewer.
     #[must_use]
     pub fn split_to(&mut self, n: u64) -> Self {
         let n = n.min(self.len);
@@ -107,7 +103,7 @@ impl FileSlice {
         head
     }
 
-    /// Takes `next` in if it goes on in the same file where this slice ends; else gives it back.
+    /// Appends `next` if it continues this slice in the same file; else returns it.
     pub(super) fn join(&mut self, next: Self) -> Option<Self> {
         if Arc::ptr_eq(&self.file, &next.file) && self.offset + self.len == next.offset {
             self.len += next.len;
@@ -124,14 +120,14 @@ impl fmt::Debug for FileSlice {
     }
 }
 
-/// Why a source could not give all its bytes.
+/// Why a source failed.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SourceError {
     reason: Arc<str>,
 }
 
 impl SourceError {
-    /// An error whose text says what failed and where.
+    /// Creates an error; the text says what failed and where.
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into() }
     }

@@ -1,6 +1,4 @@
-//! Brigades: ordered runs of data and marks, as in httpd's `apr_buckets`.
-//!
-//! Knows no time, does no I/O and imports nothing of this crate: a file bucket is a handle and a range.
+//! Brigades: sequences of data and marks, after httpd's `apr_buckets`. No I/O: a file bucket is a handle and a range.
 
 mod bucket;
 
@@ -10,14 +8,13 @@ use bytes::Bytes;
 
 pub use bucket::{Bucket, FileSlice, SourceError};
 
-/// The most bytes that are read, held or sent down in one piece: 64 KiB.
+/// The most bytes that are read, held or sent in one piece: 64 KiB.
 pub const MAX_PIECE: u64 = 64 * 1024;
 
-/// An ordered run of [`Bucket`]s with its byte count cached.
+/// A sequence of [`Bucket`]s with a byte count.
 ///
-/// As a filter's output it carries a byte budget: [`room`](Self::room) says how much data may still
-/// be pushed. Marks always fit. Cutting a bucket in two is O(1) and copies nothing, so moving `n`
-/// bytes costs one move for each bucket they lie in.
+/// As a filter's output it has a byte budget: [`room`](Self::room) is how much data may still be pushed. Marks always fit.
+/// Splitting a bucket is O(1) without a copy, so moving bytes costs one move per bucket.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -36,80 +33,78 @@ pub struct Brigade {
     buckets: VecDeque<Bucket>,
     /// Invariant: the sum of the buckets' lengths.
     bytes: u64,
-    /// Invariant: of these, the bytes that lie in memory.
+    /// Invariant: the part of `bytes` that is in memory.
     in_memory: u64,
-    /// How many bytes this brigade may hold; `None` is no budget.
+    /// How many bytes it may hold, if limited.
     budget: Option<u64>,
-    /// Whether data was pushed when there was no room. The chain's contract check looks at it.
+    /// Whether data was pushed without room, for the check of the filter contract.
     overrun: bool,
 }
 
 impl Brigade {
-    /// An empty brigade without a budget.
+    /// Creates an empty brigade without a budget.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty brigade that may hold `budget` bytes.
+    /// Creates an empty brigade that may hold `budget` bytes.
     pub fn with_budget(budget: u64) -> Self {
         Self { budget: Some(budget), ..Self::default() }
     }
 
-    /// How many bytes may still be pushed: the budget less what is held; `u64::MAX` without a budget.
+    /// Returns how many bytes may still be pushed; `u64::MAX` without a budget.
     pub fn room(&self) -> u64 {
         self.budget.map_or(u64::MAX, |budget| budget.saturating_sub(self.bytes))
     }
 
-    /// Sets how many bytes this brigade may hold. What it holds already stays.
+    /// Sets how many bytes the brigade may hold. What it holds stays.
     pub fn set_budget(&mut self, budget: u64) {
         self.budget = Some(budget);
     }
 
-    /// The bytes held, in memory and in files.
+    /// Returns the bytes held, in memory and in files.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// The bytes held in memory: those of [`Bucket::Data`].
+    /// Returns the bytes of [`Bucket::Data`].
     pub fn bytes_in_memory(&self) -> u64 {
         self.in_memory
     }
 
-    /// The number of buckets held, marks included.
+    /// Returns the number of buckets, marks included.
     pub fn len(&self) -> usize {
         self.buckets.len()
     }
 
-    /// Whether there is neither data nor a mark.
+    /// Returns whether there is neither data nor a mark.
     pub fn is_empty(&self) -> bool {
         self.buckets.is_empty()
     }
 
-    /// Whether the end of the stream is in hand: the last bucket is [`Bucket::Eos`].
+    /// Returns whether the last bucket is [`Bucket::Eos`].
     pub fn ends(&self) -> bool {
         matches!(self.buckets.back(), Some(Bucket::Eos))
     }
 
-    /// The first bucket.
+    /// Returns the first bucket.
     pub fn front(&self) -> Option<&Bucket> {
         self.buckets.front()
     }
 
-    /// Whether nothing may follow the last bucket: it is [`Bucket::Eos`] or [`Bucket::Error`].
+    /// Returns whether the last bucket is [`Bucket::Eos`] or [`Bucket::Error`], which nothing may follow.
     pub fn is_closed(&self) -> bool {
         matches!(self.buckets.back(), Some(Bucket::Eos | Bucket::Error(_)))
     }
 
-    /// The buckets in order.
+    /// Iterates over the buckets in order.
     pub fn iter(&self) -> impl Iterator<Item = &Bucket> {
         self.buckets.iter()
     }
 
-    /// Appends a bucket. Data of length zero is dropped; a file slice that continues the last one is
-    /// joined to it.
+    /// Appends a bucket. Empty data is dropped; a file slice that continues the last one is joined to it.
     ///
-    /// A filter pushes data only while [`room`](Self::room) is not zero (one piece may then reach
-    /// beyond it); the chain checks this.
+    /// A filter may push data only while [`room`](Self::room) is not zero; one piece may then exceed it.
     pub fn push(&mut self, bucket: impl Into<Bucket>) {
         let bucket = bucket.into();
         if bucket.is_empty() {
@@ -127,7 +122,7 @@ impl Brigade {
         self.buckets.push_back(bucket);
     }
 
-    /// Puts a bucket before all others: a tail that is to be seen again before what comes next.
+    /// Prepends a bucket, such as a rest that must be seen again. Empty data is dropped.
     pub fn push_front(&mut self, bucket: impl Into<Bucket>) {
         let bucket = bucket.into();
         if !bucket.is_empty() {
@@ -136,7 +131,7 @@ impl Brigade {
         }
     }
 
-    /// Takes the first bucket, whole.
+    /// Removes the first bucket.
     pub fn pop(&mut self) -> Option<Bucket> {
         let bucket = self.buckets.pop_front()?;
         self.bytes -= bucket.len();
@@ -145,10 +140,10 @@ impl Brigade {
         Some(bucket)
     }
 
-    /// Takes the first bucket if it is a mark, else at most `max` bytes of it.
+    /// Removes the first bucket if it is a mark, else at most `max` bytes of it. `None` if the brigade is empty, or data is next
+    /// and `max` is zero.
     ///
-    /// `None` when the brigade is empty, or when data comes next and `max` is zero. This is the loop
-    /// of most filters: `while let Some(bucket) = input.pop_within(output.room())`.
+    /// The loop of most filters is `while let Some(bucket) = input.pop_within(output.room())`.
     pub fn pop_within(&mut self, max: u64) -> Option<Bucket> {
         let front = self.buckets.front_mut()?;
         if front.is_mark() || front.len() <= max {
@@ -159,7 +154,7 @@ impl Brigade {
         }
         self.bytes -= max;
         match front {
-            // `max` is smaller than the bytes' length here, so it is a usize.
+            // `max` is less than the length here, so it is a usize.
             Bucket::Data(bytes) => {
                 self.in_memory -= max;
                 Some(Bucket::Data(bytes.split_to(max as usize)))
@@ -169,19 +164,16 @@ impl Brigade {
         }
     }
 
-    /// Copies the data at the front if it is at most `most` bytes, so that a rest of some bytes does not keep
-    /// the large buffer it was cut from.
-    pub fn detach_front(&mut self, most: usize) {
+    /// Copies the first bucket if it is data of at most `max` bytes, to release the larger buffer that it was cut from.
+    pub fn detach_front(&mut self, max: usize) {
         if let Some(Bucket::Data(bytes)) = self.buckets.front_mut()
-            && bytes.len() <= most
+            && bytes.len() <= max
         {
             *bytes = Bytes::copy_from_slice(bytes);
         }
     }
 
-    /// Cuts off and returns the first `n` bytes with the marks before and between them.
-    ///
-    /// Marks that stand right behind the `n`th byte stay here.
+    /// Splits off the first `n` bytes, with the marks before and between them but not those behind.
     #[must_use]
     pub fn split_to(&mut self, n: u64) -> Self {
         let mut head = Self::new();
@@ -199,8 +191,7 @@ impl Brigade {
         }
     }
 
-    /// Moves the marks that stand before the next data to the end of `to`. True if one was
-    /// [`Bucket::Eos`].
+    /// Moves the marks before the next data to the end of `to`. Returns whether one was [`Bucket::Eos`].
     pub fn move_marks_to(&mut self, to: &mut Self) -> bool {
         while self.buckets.front().is_some_and(Bucket::is_mark) {
             if let Some(mark) = self.pop() {
@@ -214,14 +205,13 @@ impl Brigade {
         false
     }
 
-    /// Drops everything held.
+    /// Removes all buckets.
     pub fn clear(&mut self) {
         self.buckets = VecDeque::new();
         (self.bytes, self.in_memory) = (0, 0);
     }
 
-    /// Copies all data in memory into one piece; for tests and small bodies. File slices and marks
-    /// are passed over.
+    /// Copies all data in memory into one piece, without file slices and marks; for tests and small bodies.
     pub fn to_bytes(&self) -> Bytes {
         let mut all = Vec::new();
         for bucket in &self.buckets {
@@ -232,7 +222,7 @@ impl Brigade {
         all.into()
     }
 
-    /// Whether data was pushed without room, since the last call.
+    /// Returns whether data was pushed without room since the last call.
     pub(crate) fn take_overrun(&mut self) -> bool {
         std::mem::take(&mut self.overrun)
     }
@@ -242,7 +232,7 @@ impl Brigade {
         self.in_memory += in_memory(bucket);
     }
 
-    /// An idle stream holds no memory: an empty brigade keeps only a small run of slots.
+    /// Releases the memory of an empty brigade, but for a few slots: idle streams hold none.
     fn give_back_memory(&mut self) {
         if self.buckets.is_empty() && self.buckets.capacity() > 4 {
             self.buckets = VecDeque::new();

@@ -1,11 +1,11 @@
-//! The chain: filters one behind the other, stepped without I/O.
+//! A chain of filters, stepped without I/O.
 
 use super::contract::Contract;
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
 
-/// What is gathered at least: reads of less would cost more than they spare.
+/// The least that is gathered: smaller reads would cost more than they save.
 const MIN_GATHERED: u64 = 512;
 
 /// What the driver of a [`Chain`] must do next.
@@ -15,17 +15,16 @@ pub enum Step {
     Output,
     /// Put more buckets into [`Chain::input`], and step again.
     NeedInput,
-    /// Step again at this instant; sooner only if [`Chain::wants_input`] was satisfied, or to see
-    /// whether a live limit changed.
+    /// Step again at this instant; earlier only with new input if [`Chain::wants_input`], or to apply a changed limit.
     Sleep(Instant),
-    /// Read this slice, or its beginning, pass the bytes to [`Chain::supply`], and step again. Stepping earlier, at
-    /// [`Chain::due`], is allowed while a read is slow, and asks for the same slice again.
+    /// Read this slice or its beginning, pass the bytes to [`Chain::supply`], and step again. While a read is slow, the
+    /// chain may be stepped at [`Chain::due`]; it then returns the same slice again.
     Read(FileSlice),
-    /// The end of the stream has been put out, or an error mark has: nothing follows.
+    /// The end of the stream or an error mark has been put out: nothing follows.
     Done,
 }
 
-/// Filters in a row, each with a holding brigade before it.
+/// Filters in order, each with a brigade of input.
 ///
 /// ```
 /// use sluicegate_core::brigade::{Brigade, Bucket};
@@ -58,23 +57,23 @@ pub enum Step {
 #[derive(Default)]
 pub struct Chain {
     links: Vec<Link>,
-    /// Input of a chain that has no filter yet.
+    /// The input of a chain without filters.
     bare: Brigade,
     /// The link whose input begins with a file slice that the driver is reading.
     reading: Option<usize>,
-    /// The earliest instant a filter sleeps for, as of the last step.
+    /// When the first filter wakes, as of the last step.
     due: Option<Instant>,
     /// End of stream or an error mark came out of the last filter.
     finished: bool,
-    /// The most that is gathered before each filter; `None` leaves it to them.
-    most: Option<u64>,
+    /// The most that is gathered before each filter, if set.
+    max_gathered: Option<u64>,
 }
 
 struct Link {
     filter: Box<dyn Filter>,
     input: Brigade,
     state: State,
-    /// Called in this step, and nothing new came since.
+    /// Called in this step, without new input since.
     called: bool,
     begun: bool,
     contract: Contract,
@@ -82,29 +81,29 @@ struct Link {
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// To be called when its input is not empty.
+    /// Called when its input is not empty.
     Idle,
-    /// Its output was full: to be called when there is room, whatever its input holds.
+    /// Its output was full: called when there is room, whatever its input.
     Full,
-    /// To be called at the instant and in each step before (a live limit may change), whatever its input holds.
+    /// Called at the instant and in each step before (a limit may change), whatever its input.
     Asleep(Instant),
-    /// It ended, or what ended the stream passed it. So are all links before it.
+    /// The stream ended here or further on. So are all links before it.
     Done,
 }
 
 impl Chain {
-    /// A chain without filters: what goes in comes out.
+    /// Creates a chain without filters, which passes everything on.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same chain with `filter` behind the others. Filters are added before the first step.
+    /// Appends a filter. To be called before the first step.
     #[must_use]
     pub fn then(self, filter: impl Filter + 'static) -> Self {
         self.then_boxed(Box::new(filter))
     }
 
-    /// The same as [`then`](Self::then), for a filter made by a [`FilterFactory`](super::FilterFactory).
+    /// Appends a filter of a [`FilterFactory`](super::FilterFactory). To be called before the first step.
     #[must_use]
     pub fn then_boxed(mut self, filter: Box<dyn Filter>) -> Self {
         let input = if self.links.is_empty() { std::mem::take(&mut self.bare) } else { Brigade::new() };
@@ -119,79 +118,76 @@ impl Chain {
         self
     }
 
-    /// Where a generator puts its buckets. Its [`room`](Brigade::room) says how much is wanted.
+    /// Returns the brigade for the source's buckets. Its [`room`](Brigade::room) is how much is wanted.
     pub fn input(&mut self) -> &mut Brigade {
         match self.links.first_mut() {
             Some(first) => {
-                // One that sleeps must see whether the end comes to hand meanwhile.
-                let most = if matches!(first.state, State::Asleep(_)) { None } else { self.most };
+                // A sleeping filter gathers fully, to see whether the stream ends meanwhile.
+                let most = if matches!(first.state, State::Asleep(_)) { None } else { self.max_gathered };
                 first.input.set_budget(if first.state == State::Done { 0 } else { first.lookahead(most) });
                 &mut first.input
             }
             None => {
-                self.bare.set_budget(self.most.unwrap_or(MAX_PIECE));
+                self.bare.set_budget(self.max_gathered.unwrap_or(MAX_PIECE));
                 &mut self.bare
             }
         }
     }
 
-    /// Has the chain gather at most `most` bytes (at least some hundred) before each filter from now on, and stop
-    /// when the output is full; `None` leaves it to the filters. The end of a stream may come to hand later.
-    pub fn set_max_gathered(&mut self, most: Option<u64>) {
-        self.most = most.map(|most| most.max(MIN_GATHERED));
+    /// Gathers at most `bytes` before each filter from now on, but at least 512, and stops when the output is full; `None`
+    /// leaves it to the filters. The end of the stream may be seen later then.
+    pub fn set_max_gathered(&mut self, bytes: Option<u64>) {
+        self.max_gathered = bytes.map(|bytes| bytes.max(MIN_GATHERED));
     }
 
-    /// Bytes of content in memory that wait in the chain.
+    /// Returns the bytes of content that wait in the chain, in memory.
     pub fn bytes_held(&self) -> u64 {
         self.links.iter().fold(self.bare.bytes_in_memory(), |sum, link| sum + link.input.bytes_in_memory())
     }
 
-    /// Whether one of the filters is a coder, whose [state](Filter::max_held) is large and whose work is long.
+    /// Returns whether a filter is a coder, with a large [state](Filter::max_held) and long computations.
     pub fn has_coder(&self) -> bool {
         self.links.iter().any(|link| link.filter.max_held() > 0)
     }
 
-    /// Bytes of memory that the filters' own state takes.
+    /// Returns the memory of the filters' state in bytes.
     pub fn filters_held(&self) -> u64 {
         self.links.iter().map(|link| link.filter.held()).sum()
     }
 
-    /// Whether more input would be taken now, also while the chain sleeps: the end of a stream that
-    /// comes to hand in time lets the remainder go.
+    /// Returns whether more input would be taken, also while the chain sleeps: a stream that ends meanwhile has its remainder
+    /// sent early.
     pub fn wants_input(&mut self) -> bool {
         let finished = self.finished;
         let input = self.input();
         !finished && input.room() > 0 && !input.is_closed()
     }
 
-    /// Whether the first filter sleeps. What it is given before it wakes, it keeps where it is, unless that
-    /// ends the stream.
+    /// Returns whether the first filter sleeps. Until it wakes, new input stays where it is, unless it ends the stream.
     pub fn sleeps_at_input(&self) -> bool {
         self.links.first().is_some_and(|first| matches!(first.state, State::Asleep(_)))
     }
 
-    /// Whether end of stream or an error mark was put out.
+    /// Returns whether the end of the stream or an error mark was put out.
     pub fn is_finished(&self) -> bool {
         self.finished
     }
 
-    /// The earliest instant a filter sleeps for, as of the last step; also when that step answered
-    /// something other than [`Step::Sleep`]. A driver whose read or whose source is slow steps again then.
+    /// Returns when the first filter wakes, as of the last step, whatever that returned. A driver whose read or source is
+    /// slow steps again then.
     pub fn due(&self) -> Option<Instant> {
         self.due
     }
 
-    /// Moves what can be moved at `now`, and says what is needed next.
+    /// Moves what can be moved at `now`, and returns what the driver must do next.
     ///
-    /// `out` has room for at least one byte, or holds something for the driver to take.
+    /// `out` must have room for a byte, or hold something for the driver to take.
     ///
     /// # Errors
-    /// A filter's own error, or [`FilterError::Contract`] if one broke its contract. The stream cannot
-    /// go on after it.
+    /// A filter failed, or broke its contract. The stream must be aborted.
     ///
     /// # Panics
-    /// In debug builds, if a filter broke its contract. To find that out they call a filter that sleeps a
-    /// second time at once: its answer must be the same.
+    /// In debug builds, if a filter broke its contract. They check a sleeping filter by calling it a second time.
     pub fn step(&mut self, now: Instant, out: &mut Brigade) -> Result<Step, FilterError> {
         self.due = None;
         if self.finished {
@@ -205,20 +201,19 @@ impl Chain {
         for link in &mut self.links {
             link.called = false;
         }
-        // From the end to the front: what is nearest to the client goes first, and nothing is pulled
-        // into a link that cannot pass it on.
+        // From the last to the first, so that nothing is pulled into a link that cannot pass it on.
         let mut at = self.links.len();
         while at > 0 && self.links[at - 1].state != State::Done {
-            if self.most.is_some() && out.room() == 0 {
+            if self.max_gathered.is_some() && out.room() == 0 {
                 break;
             }
             at -= 1;
-            // A filter may have bytes of its own to put out: those come before a read.
+            // What a filter has to put out comes before a read.
             let pending = self.links[at].may_hold_bytes() || self.has_header(at);
             if !pending && let Some(slice) = self.slice_to_read(at, out) {
                 self.due = self.earliest(at + 1, out);
                 if !out.is_empty() {
-                    // What is out already must not wait for a disk.
+                    // What is put out must not wait for a disk.
                     return Ok(Step::Output);
                 }
                 self.reading = Some(at);
@@ -229,11 +224,11 @@ impl Chain {
             }
             let moved = self.call(at, now, out)?;
             if moved && at + 1 < self.links.len() {
-                // The link behind has new input: back to it, and go on from there.
+                // The next link has new input: continue there.
                 self.links[at + 1].called = false;
                 at += 2;
             } else if !moved && self.slice_to_read(at, out).is_some() {
-                // It took what it was given, or had nothing of its own that is due: it can read on.
+                // It took its input, or had nothing due: it can read.
                 at += 1;
             }
         }
@@ -246,10 +241,10 @@ impl Chain {
         })
     }
 
-    /// Answers [`Step::Read`]: the bytes at the slice's beginning as `Data`, or an `Error` mark.
+    /// Answers [`Step::Read`] with the bytes at the beginning of the slice as `Data`, or with an `Error` mark.
     ///
-    /// Fewer bytes than asked for are fine: what is missing is asked for again. No bytes at all mean
-    /// that the file has become shorter, and are taken for an error mark that says so.
+    /// If there are fewer bytes than requested, the rest is requested again. Empty data means that the file was truncated,
+    /// and is an error.
     pub fn supply(&mut self, bucket: impl Into<Bucket>) {
         let Some(link) = self.reading.take().and_then(|at| self.links.get_mut(at)) else { return };
         let Some(Bucket::File(slice)) = link.input.front() else { return };
@@ -266,12 +261,12 @@ impl Chain {
         }
     }
 
-    /// The next piece of a file slice that the filter at `at` wants as bytes.
+    /// The piece of a file slice that the filter at `at` needs as bytes.
     fn slice_to_read(&self, at: usize, out: &Brigade) -> Option<FileSlice> {
         let link = &self.links[at];
         match link.input.front() {
             Some(Bucket::File(slice)) if link.filter.reads_bytes() && self.room_behind(at, out) > 0 => {
-                Some(slice.clone().split_to(self.most.unwrap_or(MAX_PIECE)))
+                Some(slice.clone().split_to(self.max_gathered.unwrap_or(MAX_PIECE)))
             }
             _ => None,
         }
@@ -281,14 +276,14 @@ impl Chain {
     fn room_behind(&self, at: usize, out: &Brigade) -> u64 {
         match self.links.get(at + 1) {
             Some(next) if next.input.is_closed() => 0,
-            Some(next) => next.lookahead(self.most).saturating_sub(next.input.bytes()),
+            Some(next) => next.lookahead(self.max_gathered).saturating_sub(next.input.bytes()),
             None => out.room(),
         }
     }
 
     /// Whether the filter at `at` could put out what comes next: there is room, or a mark comes next.
     fn may_move(&self, at: usize, out: &Brigade) -> bool {
-        // Nothing is put behind an error that came up in the middle of the chain, not even marks.
+        // Nothing follows an error that occurred within the chain, not even marks.
         let closed = self.links.get(at + 1).is_some_and(|next| next.input.is_closed());
         let mark = self.links[at].input.front().is_some_and(Bucket::is_mark);
         self.room_behind(at, out) > 0 || (mark && !closed)
@@ -304,14 +299,13 @@ impl Chain {
         }
     }
 
-    /// Whether the filter at `at` is to put out what it can before it sees anything.
+    /// Whether the filter at `at` has a header to put out.
     fn has_header(&self, at: usize) -> bool {
         let link = &self.links[at];
-        self.most.is_some() && !link.begun && link.input.is_empty() && link.filter.has_header()
+        self.max_gathered.is_some() && !link.begun && link.input.is_empty() && link.filter.has_header()
     }
 
-    /// The earliest instant a filter of those from `first` on sleeps for. One that could not move
-    /// anything then is left out: it is the one behind it that must act first.
+    /// When the first filter from `first` on wakes, of those that could move something then.
     fn earliest(&self, first: usize, out: &Brigade) -> Option<Instant> {
         let sleepers = self.links.iter().enumerate().skip(first);
         sleepers
@@ -322,9 +316,9 @@ impl Chain {
             .min()
     }
 
-    /// Calls the filter at `at`. True if something came out.
+    /// Calls the filter at `at`. Returns whether something was put out.
     fn call(&mut self, at: usize, now: Instant, out: &mut Brigade) -> Result<bool, FilterError> {
-        let (most, (front, behind)) = (self.most, self.links.split_at_mut(at + 1));
+        let (most, (front, behind)) = (self.max_gathered, self.links.split_at_mut(at + 1));
         let link = &mut front[at];
         let output = match behind.first_mut() {
             Some(next) => {
@@ -333,7 +327,7 @@ impl Chain {
             }
             None => out,
         };
-        // A filter that reads bytes sees them up to the first file slice; the rest waits for the driver.
+        // A filter that reads bytes gets them up to the first file slice.
         let mut unread = Brigade::new();
         if link.filter.reads_bytes() {
             set_files_aside(&mut link.input, &mut unread);
@@ -353,7 +347,7 @@ impl Chain {
         };
         let moved = (output.len(), output.bytes()) != before;
         if link.state == State::Done {
-            // The stream ends here: what those before it still hold reaches nobody.
+            // The stream ended here: nothing before can be sent any more.
             for link in front {
                 link.state = State::Done;
                 link.input.clear();
@@ -364,7 +358,7 @@ impl Chain {
 }
 
 impl Link {
-    /// Whether the filter must be asked for what it may have kept to itself.
+    /// Whether the filter may have something to put out without new input.
     fn may_hold_bytes(&self) -> bool {
         match self.state {
             State::Full => true,
@@ -373,12 +367,12 @@ impl Link {
         }
     }
 
-    /// At least one byte: a filter that asks for none would never see data.
+    /// At least one byte, or the filter would never see data.
     fn lookahead(&self, most: Option<u64>) -> u64 {
         self.filter.lookahead().max(1).min(most.unwrap_or(u64::MAX))
     }
 
-    /// Puts an error mark in the place of all that waits here.
+    /// Replaces the input by an error mark.
     fn fail(&mut self, cause: SourceError) {
         self.input.clear();
         self.input.push(Bucket::Error(cause));

@@ -1,23 +1,20 @@
-//! The filters' contract, checked at every call.
-//!
-//! A breach is an error in release builds and a panic in debug builds, so that a filter somebody else
-//! wrote is found out by its first test and can neither spin nor hold a stream for ever.
+//! Checks the contract of [`Filter`] at every call. A breach is an error, and in debug builds a panic.
 
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket};
 use crate::clock::Instant;
 
-/// Calls that must give the same answer after a change of mind. A filter that counts calls instead of
-/// reading the time often does the same at every other one; so it takes more than one.
+/// Calls that must confirm a changed verdict. More than one, since a filter that counts calls instead of using the time may
+/// return the same at every other call.
 const CONFIRMATIONS: usize = 3;
 
-/// What the check remembers of one filter between calls.
+/// The state of the check of one filter.
 #[derive(Debug, Default)]
 pub(super) struct Contract {
-    /// What closed the filter's input, once it was in hand.
+    /// What closed the filter's input.
     closing: Option<Closing>,
-    /// Its answer once changed although neither time nor input had: a live limit may do that once.
-    restless: bool,
+    /// Its verdict once changed although neither time nor input had: a change of the limit may do that.
+    changed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +24,7 @@ enum Closing {
 }
 
 impl Contract {
-    /// Calls `filter` and holds it to the contract.
+    /// Calls `filter` and checks the result.
     pub(super) fn call(
         &mut self,
         filter: &mut dyn Filter,
@@ -54,7 +51,7 @@ impl Contract {
         input: &mut Brigade,
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
-        // What others pushed there before is not this filter's doing.
+        // Others may have pushed before.
         output.take_overrun();
         let held = output.len();
         let verdict = filter.filter(now, input, output)?;
@@ -64,11 +61,10 @@ impl Contract {
         }
     }
 
-    /// Calls a filter that sleeps a second time, too early and with nothing new: its answer must be the
-    /// same, and nothing may move.
+    /// Calls a sleeping filter again, early and with nothing new: its verdict must be the same, and nothing may move.
     ///
-    /// A limit set by another thread between the two calls may change the answer. So a change is let
-    /// pass once in a filter's life, and only if further calls confirm it.
+    /// A limit set by another thread in between may change the verdict. So one change is accepted in a filter's life, if
+    /// further calls confirm it.
     fn call_early(
         &mut self,
         first: Verdict,
@@ -86,7 +82,7 @@ impl Contract {
         if second == first && after == before {
             return Ok(first);
         }
-        if std::mem::replace(&mut self.restless, true) {
+        if std::mem::replace(&mut self.changed, true) {
             return Err(breach_of(RULE));
         }
         if matches!(second, Verdict::SleepUntil(_)) {
@@ -100,8 +96,7 @@ impl Contract {
         Ok(second)
     }
 
-    /// The rule that was broken by a call after which things stand as given. `held` buckets were in the
-    /// output before.
+    /// Returns the rule that a call broke. `held` buckets were in the output before it.
     fn breach(
         &self,
         verdict: Verdict,
@@ -120,7 +115,7 @@ impl Contract {
             return Some("something was pushed behind the end of the stream");
         }
         if output.ends() {
-            // A filter that ends the stream before it came to the error leaves that in its input.
+            // A filter may end the stream before the error, which then stays in its input.
             return if self.closing == Some(Closing::Error) && !input.is_closed() {
                 Some("an error mark went in and a clean end came out")
             } else if verdict != Verdict::Done {

@@ -1,4 +1,4 @@
-//! The smallest filter: counts what passes and changes nothing.
+//! A filter that counts what passes.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,7 +9,7 @@ use super::{Filter, FilterError, FilterFactory, Verdict};
 use crate::brigade::{Brigade, Bucket};
 use crate::clock::Instant;
 
-/// What [`Count`] filters saw, summed over all that share it.
+/// The sums of the [`Count`] filters that share it; clones are shared.
 #[derive(Clone, Debug, Default)]
 pub struct Counts(Arc<Sums>);
 
@@ -21,32 +21,32 @@ struct Sums {
 }
 
 impl Counts {
-    /// Bytes that passed, in memory and in file slices.
+    /// Returns the bytes that passed, in memory and in file slices.
     pub fn bytes(&self) -> u64 {
         self.0.bytes.load(Ordering::Relaxed)
     }
 
-    /// Streams begun. A response that turns out to have no content, as one to HEAD, is none.
+    /// Returns the number of streams begun. Responses without content, as to HEAD, are none.
     pub fn streams(&self) -> u64 {
         self.0.streams.load(Ordering::Relaxed)
     }
 
-    /// Streams whose end passed. What is missing to [`streams`](Self::streams) is live or was aborted.
+    /// Returns the number of streams whose end passed. The other [`streams`](Self::streams) are live or were aborted.
     pub fn ended(&self) -> u64 {
         self.0.ended.load(Ordering::Relaxed)
     }
 }
 
-/// Passes everything on as it is and adds it up in a shared [`Counts`].
+/// Counts what passes in a shared [`Counts`].
 #[derive(Debug)]
 pub struct Count {
     counts: Counts,
-    /// Something passed already.
+    /// The stream is counted.
     begun: bool,
 }
 
 impl Count {
-    /// A filter for one stream that adds to `counts`.
+    /// Creates the filter of one stream.
     pub fn new(counts: Counts) -> Self {
         Self { counts, begun: false }
     }
@@ -79,22 +79,20 @@ impl Filter for Count {
     }
 }
 
-/// Counts the responses of a route, all into the same [`Counts`].
-///
-/// Where it stands in the route's list decides what it counts: before `gzip` the content's bytes, behind
-/// it the coded ones. Heads and framing are not in it.
+/// Counts the content of a route's responses in one [`Counts`]: before `gzip` in the route's list plain bytes, behind it coded
+/// ones. Heads and framing are not counted.
 #[derive(Clone, Debug, Default)]
 pub struct CountFactory {
     counts: Counts,
 }
 
 impl CountFactory {
-    /// A factory whose filters add to `counts`.
+    /// Creates a factory whose filters add to `counts`.
     pub fn new(counts: Counts) -> Self {
         Self { counts }
     }
 
-    /// What was counted so far.
+    /// Returns the counts.
     pub fn counts(&self) -> &Counts {
         &self.counts
     }

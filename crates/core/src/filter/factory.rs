@@ -1,5 +1,4 @@
-//! Named filters: what a configuration or a builder puts on a route, and how one becomes a filter of
-//! one response.
+//! Creates the filters of responses.
 
 use std::fmt;
 
@@ -8,33 +7,31 @@ use http::{request, response};
 use super::Filter;
 use crate::excerpt::excerpt;
 
-/// Makes the filter for one response, or stays away from it.
+/// Creates the filter of a response, if it needs one.
 ///
-/// A route holds factories; for each exchange [`prepare`](Self::prepare) is called before the
-/// request goes to the source of the content, and [`attach`](Self::attach) when the response's head is
-/// there. Both may read and change heads: a filter that changes the length of a body must remove
-/// `Content-Length` in `attach`.
+/// A route has factories. For each exchange [`prepare`](Self::prepare) is called before the source gets the request, and
+/// [`attach`](Self::attach) when there is a response head. Both may change heads: a filter that changes the length of a body
+/// must remove `Content-Length` in `attach`.
 ///
-/// `attach` is also called for responses without a body (HEAD, 304), so that their heads tell the same;
-/// the filter it returns is then dropped unused.
+/// `attach` is called also for responses without a body (HEAD, 304), so that their heads are the same; the filter is then
+/// dropped unused.
 pub trait FilterFactory: Send + Sync {
-    /// Changes the request before the source of the content sees it.
-    ///
-    /// A filter that needs the whole, uncoded content removes `Range` and `Accept-Encoding` here.
+    /// Changes the request before the source gets it. A filter that needs the whole, uncoded content removes `Range` and
+    /// `Accept-Encoding` here.
     fn prepare(&self, _request: &mut request::Parts) {}
 
-    /// The filter for this response; `None` stays away. `request` is as the client sent it.
+    /// Returns the filter of this response, if it needs one. `request` is as the client sent it.
     fn attach(&self, request: &request::Parts, response: &mut response::Parts) -> Option<Box<dyn Filter>>;
 }
 
-/// Why a filter cannot be made as asked for.
+/// Why the options of a filter are invalid.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum OptionError {
-    /// A text to search for that has no byte: it would match everywhere.
+    /// The text to search for is empty: it would match everywhere.
     EmptyFrom,
     /// A gzip level outside 1 to 9.
     Level(u8),
-    /// Not a media type, nor a pattern of them.
+    /// Neither a media type nor a pattern of them.
     MediaType(String),
 }
 
@@ -56,9 +53,8 @@ impl fmt::Display for OptionError {
 
 impl std::error::Error for OptionError {}
 
-/// A factory from a closure that makes a filter for every response and leaves its head alone.
-///
-/// For filters that keep the body's length. One that does not implements [`FilterFactory`].
+/// Creates a factory from a closure, which creates a filter for every response. For filters that keep the length of bodies;
+/// others implement [`FilterFactory`].
 pub fn factory_fn<F, M>(make: M) -> impl FilterFactory
 where
     M: Fn() -> F + Send + Sync,

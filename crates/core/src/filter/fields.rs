@@ -1,13 +1,10 @@
-//! What a filter that changes content does to the header fields that describe it.
-//!
-//! The rules are RFC 9110's (HTTP semantics) and RFC 9530's (digest fields).
+//! Header fields that describe content, for filters that change it: RFC 9110 (HTTP semantics), RFC 9530 (digest fields).
 
 use http::header::{ACCEPT_RANGES, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-/// Fields with a sum over the bytes of the content or of the representation. RFC 9530 counts content
-/// codings in both, so a filter that changes bytes makes all of them wrong. It cannot know the new sum
-/// before the last byte; so they go.
+/// Digests of the content or the representation. Both include content codings (RFC 9530), so that a filter that changes bytes
+/// invalidates all of them; the new digest is known only after the last byte.
 const DIGESTS: [HeaderName; 4] = [
     HeaderName::from_static("content-digest"),
     HeaderName::from_static("repr-digest"),
@@ -23,14 +20,14 @@ pub(super) fn remove_digests(fields: &mut HeaderMap) {
     }
 }
 
-/// Removes what is no longer true when the bytes become others: length, ranges and digests.
+/// Removes what changed bytes invalidate: length, ranges and digests.
 pub(super) fn forget_bytes(headers: &mut HeaderMap) {
     headers.remove(CONTENT_LENGTH);
     headers.remove(ACCEPT_RANGES);
     remove_digests(headers);
 }
 
-/// Whether the content is coded already.
+/// Whether the content has a coding.
 pub(super) fn is_coded(headers: &HeaderMap) -> bool {
     headers
         .get_all(CONTENT_ENCODING)
@@ -49,7 +46,7 @@ pub(super) fn is_whole(status: StatusCode) -> bool {
     !status.is_informational() && !WITHOUT.contains(&status)
 }
 
-/// Makes the entity tag weak: the bytes are others, the meaning is the same (RFC 9110 section 8.8.1).
+/// Makes the entity tag weak: other bytes, same meaning (RFC 9110 section 8.8.1).
 pub(super) fn weaken_etag(headers: &mut HeaderMap) {
     let Some(tag) = headers.get(ETAG).filter(|tag| !tag.as_bytes().starts_with(b"W/")) else { return };
     if let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat()) {
@@ -57,8 +54,7 @@ pub(super) fn weaken_etag(headers: &mut HeaderMap) {
     }
 }
 
-/// Says that the response depends on a request field. One that is named already is not named twice,
-/// and `*`, which stands for all, is left alone.
+/// Adds a request field to `Vary`, unless it or `*` is listed.
 pub(super) fn vary_on(headers: &mut HeaderMap, name: &'static str) {
     let listed = headers.get_all(VARY).iter().flat_map(|value| value.as_bytes().split(|b| *b == b','));
     if listed.map(<[u8]>::trim_ascii).any(|item| item == b"*" || item.eq_ignore_ascii_case(name.as_bytes())) {

@@ -1,4 +1,4 @@
-//! Which content a filter takes: a list of media types.
+//! Lists of media types, by which filters choose content.
 
 use std::str::FromStr;
 
@@ -7,25 +7,24 @@ use http::{HeaderMap, HeaderValue};
 
 use super::OptionError;
 
-/// A list of media type patterns that filters look a response's `Content-Type` up in.
+/// A list of media type patterns to match a `Content-Type` with.
 ///
-/// A pattern is a type (`text/html`), a tree (`text/*`), a suffix (`+json`, which takes
-/// `application/problem+json`) or `*/*`, which also takes a response without a type. Parameters such as
-/// `charset` and the case of letters do not matter.
+/// A pattern is a type (`text/html`), a tree (`text/*`), a suffix (`+json`, which matches `application/problem+json`) or
+/// `*/*`, which also matches a response without a type. Parameters such as `charset` and letter case are ignored.
 ///
 /// ```
 /// use sluicegate_core::filter::MediaTypes;
 ///
 /// let types = MediaTypes::parse(["text/*", "+json"])?;
-/// assert!(types.take(Some("Text/HTML; charset=utf-8")));
-/// assert!(types.take(Some("application/problem+json")));
-/// assert!(!types.take(Some("image/png")) && !types.take(None));
+/// assert!(types.matches(Some("Text/HTML; charset=utf-8")));
+/// assert!(types.matches(Some("application/problem+json")));
+/// assert!(!types.matches(Some("image/png")) && !types.matches(None));
 /// # Ok::<(), sluicegate_core::filter::OptionError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaTypes(Vec<MediaRange>);
 
-/// One pattern of [`MediaTypes`], which has the spellings.
+/// One pattern of [`MediaTypes`]; parsed from text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MediaRange(Pattern);
 
@@ -39,26 +38,26 @@ enum Pattern {
     Suffix(String),
 }
 
-/// What a 304 would say of its content if it had any: put among a response's extensions by a source that knows, for
-/// filters that decide by it.
+/// Describes the content that a 304 does not send, for filters that choose by it: a source that knows inserts it in the
+/// response's extensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotSent {
     /// The value of `Content-Type`.
     pub content_type: HeaderValue,
-    /// In bytes.
+    /// The length in bytes.
     pub length: u64,
 }
 
 impl MediaTypes {
-    /// A list from its spellings.
+    /// Parses a list of patterns.
     ///
     /// # Errors
-    /// [`OptionError::MediaType`] names the first one that is no pattern.
+    /// [`OptionError::MediaType`] with the first that is not a pattern.
     pub fn parse<'a>(patterns: impl IntoIterator<Item = &'a str>) -> Result<Self, OptionError> {
         patterns.into_iter().map(str::parse).collect()
     }
 
-    /// What people read: `text/*`, JSON, JavaScript, XML, SVG and their kin.
+    /// Returns the types of text: `text/*`, JSON, JavaScript, XML, SVG and types with their suffixes.
     pub fn text() -> Self {
         const TEXT: [&str; 9] = [
             "text/*",
@@ -74,8 +73,8 @@ impl MediaTypes {
         Self::parse(TEXT).unwrap_or_else(|_| unreachable!("the list above is well spelt"))
     }
 
-    /// Whether one of the patterns takes this value of `Content-Type`.
-    pub fn take(&self, content_type: Option<&str>) -> bool {
+    /// Returns whether a pattern matches this value of `Content-Type`.
+    pub fn matches(&self, content_type: Option<&str>) -> bool {
         let essence = content_type.map(essence).unwrap_or_default();
         self.0.iter().any(|MediaRange(pattern)| match pattern {
             Pattern::All => true,
@@ -85,8 +84,8 @@ impl MediaTypes {
         })
     }
 
-    /// Whether the type itself is in the list, and not only a pattern that takes it.
-    pub fn name(&self, content_type: &str) -> bool {
+    /// Returns whether the type itself is listed, not only a pattern that matches it.
+    pub fn lists(&self, content_type: &str) -> bool {
         self.0.contains(&MediaRange(Pattern::Exactly(essence(content_type))))
     }
 }
@@ -117,12 +116,12 @@ impl FromStr for MediaRange {
     }
 }
 
-/// The value of `Content-Type`, if there is one that is text.
+/// The value of `Content-Type`, if it is ASCII.
 pub(super) fn content_type(headers: &HeaderMap) -> Option<&str> {
     headers.get(CONTENT_TYPE)?.to_str().ok()
 }
 
-/// Type and subtype without parameters, in small letters.
+/// Type and subtype in lower case, without parameters.
 pub(super) fn essence(content_type: &str) -> String {
     content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase()
 }
@@ -147,10 +146,10 @@ mod tests {
         ];
         for (pattern, value, taken) in table {
             let types = MediaTypes::parse([pattern]).unwrap();
-            assert_eq!(types.take(Some(value)), taken, "{pattern} and {value}");
+            assert_eq!(types.matches(Some(value)), taken, "{pattern} and {value}");
         }
-        assert!(MediaTypes::parse(["*/*"]).unwrap().take(None));
-        assert!(!MediaTypes::text().take(None));
+        assert!(MediaTypes::parse(["*/*"]).unwrap().matches(None));
+        assert!(!MediaTypes::text().matches(None));
     }
 
     #[test]
@@ -176,7 +175,7 @@ mod tests {
     #[test]
     fn a_tree_takes_a_type_without_naming_it() {
         let types = MediaTypes::parse(["text/*", "text/csv"]).unwrap();
-        assert!(types.take(Some("text/html")) && !types.name("text/html"));
-        assert!(types.name("text/CSV; header=present"));
+        assert!(types.matches(Some("text/html")) && !types.lists("text/html"));
+        assert!(types.lists("text/CSV; header=present"));
     }
 }

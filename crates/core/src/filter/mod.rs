@@ -1,7 +1,7 @@
-//! Filters: the contract, the chain that steps them, and the filters that come with the crate.
+//! Filters: their contract, the chain that steps them, and the filters of this crate.
 //!
-//! Everything here is sans-I/O: no runtime, no socket, no clock, no `.await`. A filter is told `now`
-//! and answers what must happen next; drivers do it.
+//! All of it is sans-I/O. A filter is passed `now` and returns what must happen next; a driver such as
+//! [`PacedBody`](crate::body::PacedBody) does it.
 
 mod chain;
 mod contract;
@@ -30,21 +30,19 @@ pub use weight::weight_of;
 
 /// A sans-I/O transform of a stream of buckets.
 ///
-/// The one method to write takes buckets from `input` and pushes buckets to `output`. It cannot
-/// sleep, read or see a task's context; it returns what it needs instead:
+/// The one required method takes buckets from `input` and pushes buckets to `output`. It cannot sleep, read or see a task's
+/// context; it returns what it needs instead:
 ///
-/// - [`Verdict::Ready`]: the input is empty, or the output has no room. The chain calls again when
-///   there is more of what was missing.
-/// - [`Verdict::SleepUntil`]`(t)`: nothing can be done before `t`, which lies after `now`, unless the end
-///   of the stream comes first. Called earlier, with nothing new, the filter gives the same answer; called
-///   later, it has lost nothing. What waits may stay in `input`: whatever comes later is put behind it. A
-///   driver that knows the end to be far may leave what comes where it is until `t`.
-/// - [`Verdict::Done`]: [`Bucket::Eos`](crate::brigade::Bucket::Eos) has been pushed. The filter is
-///   not called again.
+/// - [`Verdict::Ready`]: the input is empty, or the output has no room. The chain calls again when there is more of what was
+///   missing.
+/// - [`Verdict::SleepUntil`]`(t)`: nothing can be done before `t`, which is after `now`, unless the stream ends first. Called
+///   earlier with nothing new, the filter returns the same; called later, it has lost nothing. What waits may stay in
+///   `input`. A driver that knows the end to be far may read no more from the source before `t`.
+/// - [`Verdict::Done`]: [`Bucket::Eos`](crate::brigade::Bucket::Eos) has been pushed. The filter is not called again.
 ///
-/// Data is pushed only while [`output.room()`](Brigade::room) is not zero; marks always fit, and keep
-/// their places between the data. [`Chain`] checks this contract and turns a breach into an error
-/// (debug builds panic), so a faulty filter cannot spin or hold a stream for ever.
+/// Data is pushed only while [`output.room()`](Brigade::room) is not zero; marks always fit, and keep their places between
+/// the data. [`Chain`] checks this contract: a breach is an error (debug builds panic), so that a faulty filter cannot spin
+/// or stall a stream for ever.
 ///
 /// ```
 /// use sluicegate_core::brigade::{Brigade, Bucket};
@@ -72,7 +70,7 @@ pub trait Filter: Send {
     /// Moves what can be moved at `now` from `input` to `output`.
     ///
     /// # Errors
-    /// What makes it impossible to go on. The response is aborted; bytes already out stay out.
+    /// The content cannot be transformed. The response is aborted; bytes already put out are sent.
     fn filter(
         &mut self,
         now: Instant,
@@ -80,32 +78,30 @@ pub trait Filter: Send {
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError>;
 
-    /// Whether the filter looks at the bytes, so that file slices must be read before it sees them.
-    ///
-    /// The default, true, lets a filter expect `Data` and marks only. A filter that only counts,
-    /// cuts or delays says false and gets [`Bucket::File`](crate::brigade::Bucket::File) as it is.
+    /// Returns whether the filter needs the bytes of file slices. By default true: it gets `Data` and marks only. A filter
+    /// that only counts, cuts or delays returns false and gets [`Bucket::File`](crate::brigade::Bucket::File) too.
     fn reads_bytes(&self) -> bool {
         true
     }
 
-    /// The most bytes worth gathering before the filter; a bound on the memory a stream holds there.
+    /// Returns the most bytes to gather before the filter, which bounds the memory that a stream holds there.
     fn lookahead(&self) -> u64 {
         MAX_PIECE
     }
 
-    /// Bytes of memory that the filter's own state takes at the moment, beside what waits before and behind it:
-    /// a coder's windows, say. The default, 0, is for filters whose state is small.
+    /// Returns the memory of the filter's state in bytes, such as a coder's windows, without what waits before and behind it.
+    /// By default 0, for filters with little state.
     fn held(&self) -> u64 {
         0
     }
 
-    /// The most that [`held`](Self::held) may come to.
+    /// Returns the most that [`held`](Self::held) may return. If not 0, the filter counts as a coder.
     fn max_held(&self) -> u64 {
         0
     }
 
-    /// Whether the filter puts something out whatever its input will be, and before it sees any of it. A chain
-    /// that is to hold little calls it so once, with an empty input. The default is false.
+    /// Returns whether the filter has bytes to put out before it sees input, such as the header of a format. Then a chain
+    /// that [gathers little](Chain::set_max_gathered) calls it once with an empty input. By default false.
     fn has_header(&self) -> bool {
         false
     }
@@ -123,19 +119,18 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// [`Done`](Self::Done) if `output` now ends the stream, else [`Ready`](Self::Ready): what a filter
-    /// that never sleeps returns.
+    /// Returns [`Done`](Self::Done) if `output` ends the stream, else [`Ready`](Self::Ready): for filters that never sleep.
     pub fn after(output: &Brigade) -> Self {
         if output.ends() { Self::Done } else { Self::Ready }
     }
 }
 
-/// Why a filter could not go on.
+/// Why a filter failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterError {
-    /// The filter met content it cannot transform. The text says what.
+    /// The content cannot be transformed. The text says why.
     Failed(String),
-    /// The filter broke its contract. The text names the rule; the fault is in the filter's code.
+    /// The filter broke its contract, a fault in its code. The text names the rule.
     Contract(&'static str),
 }
 

@@ -1,44 +1,37 @@
-//! The rate filter: lets bytes out at a set pace, one chunk for each 200 ms, as mod_ratelimit does,
-//! without what is wrong there.
+//! The rate filter: a chunk each 200 ms, after mod_ratelimit, without its drift and added latency.
 //!
-//! The rules are numbered in `docs/pacing.md` ("The rules"); the comments here name
-//! them by number. The arithmetic is [`Allowance`]'s.
+//! `docs/pacing.md` numbers the rules that are cited here. The arithmetic is [`Allowance`]'s.
 
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
 use crate::limit::{Allowance, Carryover, Limit, Rate, TokenBucket};
 
-/// What happens to the remainder of less than a chunk at the end of a stream.
+/// When the last bytes of a stream, less than a chunk, are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EndOfStream {
-    /// It leaves with the last full chunk, on credit. The default.
+    /// With the last full chunk, on credit. The default.
     ///
-    /// What is left counts as a remainder if it is less than a chunk, and also less than the 64 KiB
-    /// that are held at a time. Of a proxied body no more than those is in hand, so the end behind
-    /// more could not be seen, and a file must keep the same timeline.
+    /// Only less than 64 KiB is such a remainder: no more of a proxied body is gathered, so that the end behind more could
+    /// not be seen, and a file must have the same timeline.
     #[default]
     Immediate,
-    /// It waits its interval like any other bytes: the strict bound, and what Apache's code does.
+    /// An interval later, like any other bytes: the strict bound, and what Apache's code does.
     Paced,
 }
 
 /// Paces one stream under a [`Limit`].
 ///
-/// In any window of `w` seconds it lets out at most burst + one chunk + rate × w bytes (the end of the
-/// stream may add less than one chunk, unless [`EndOfStream::Paced`]), and while source and reader keep
-/// up at least rate × w − one chunk. The timeline depends on when bytes arrive, never on how they are
-/// cut into brigades or whether they lie in memory or in a file. All this holds in the time the filter
-/// is told, to the nanosecond; what a late wake-up adds is the driver's
-/// ([`Lateness`](crate::clock::Lateness)).
+/// In any window of `w` seconds at most burst + one chunk + rate × w bytes pass (the end of the stream may add less than one
+/// chunk, unless [`EndOfStream::Paced`]), and while source and reader keep up at least rate × w − one chunk. The timeline
+/// depends on when bytes arrive, never on how they are cut into brigades or whether they are in memory or in a file. All this
+/// is exact in the time that the filter is passed; the driver handles late timers ([`Lateness`](crate::clock::Lateness)).
 ///
-/// The burst is for the first bytes of a response, whether they needed it or not. Responses that share a
-/// [`Carryover`] share one burst: it is earned back at the rate while the allowance is whole, and a
-/// response may use what had been earned when its first bytes were asked for.
+/// The burst is for the first bytes of a response, whether they need it or not. Responses that share a [`Carryover`] share
+/// one burst: it refills at the rate while the allowance is whole, and a response may use what had refilled when it began.
 ///
-/// Bytes that leave while there is no rate are charged to nobody, but they are the start of the response
-/// all the same, and the burst they did not need is not given later. When there is a rate again, the time
-/// without one has earned no more than a chunk.
+/// Bytes that pass while there is no rate are not charged, but are the start of the response: the burst that they did not
+/// need is not granted later. When there is a rate again, the time without one has earned no more than a chunk.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -62,20 +55,20 @@ pub struct RateFilter {
     carryover: Option<Carryover>,
     /// `None` until the first bytes are asked for under a rate.
     allowance: Option<Allowance>,
-    /// Bytes of the burst this stream may still use; known once there is an allowance.
+    /// Bytes of the burst that this stream may still use; set with the allowance.
     burst_left: u64,
-    /// Bytes that left before there was an allowance, for want of a rate.
+    /// Bytes that passed before there was an allowance, without a rate.
     unpaced: u64,
-    /// What is in hand was not covered, and waits for the allowance to be whole.
+    /// The input was not covered, and waits for a whole allowance.
     holding: bool,
-    /// The remainder was let go on credit: what is still in hand follows without asking.
+    /// The remainder is sent on credit: the rest of the input passes.
     closing: bool,
-    /// While the limit only reports: finds out what it would have delayed.
+    /// Finds what the limit would have delayed, while it only reports.
     report: Option<TokenBucket>,
 }
 
 impl RateFilter {
-    /// A filter for one stream under `limit`, which may be changed while the stream runs.
+    /// Creates the filter of one stream under `limit`, which may be changed at any time.
     pub fn new(limit: Limit) -> Self {
         Self {
             limit,
@@ -90,22 +83,21 @@ impl RateFilter {
         }
     }
 
-    /// The same with another rule for the end of the stream.
+    /// Sets the rule for the end of the stream.
     #[must_use]
     pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
         self.end_of_stream = rule;
         self
     }
 
-    /// The same, starting with the allowance a predecessor left in `carryover`, and leaving its own
-    /// there when dropped (rule 8).
+    /// Starts with the allowance that a predecessor left in `carryover`, and leaves its own there when dropped (rule 8).
     #[must_use]
     pub fn with_carryover(mut self, carryover: Carryover) -> Self {
         self.carryover = Some(carryover);
         self
     }
 
-    /// How many of the `in_hand` bytes may leave now; `Err` is the instant to ask again.
+    /// Returns how many of the `in_hand` bytes may pass now, or when to ask again.
     fn allow(&mut self, now: Instant, rate: Rate, in_hand: u64, ends: bool) -> Result<u64, Instant> {
         if self.closing {
             return Ok(in_hand);
@@ -127,7 +119,7 @@ impl RateFilter {
             }
         };
         let on_credit = ends && self.end_of_stream == EndOfStream::Immediate;
-        // See `EndOfStream::Immediate`. `lookahead` is what shows the end behind any remainder.
+        // See `EndOfStream::Immediate`. `lookahead` makes the end behind any remainder visible.
         let is_remainder =
             |allowance: &Allowance, bytes| bytes < MAX_PIECE && allowance.is_less_than_chunk(bytes);
 
@@ -163,25 +155,25 @@ impl RateFilter {
         Err(allowance.whole_at())
     }
 
-    /// Books bytes that left without a rate.
-    fn let_pass(&mut self, bytes: u64) {
+    /// Counts bytes that passed without a rate.
+    fn count_unpaced(&mut self, bytes: u64) {
         self.holding = false;
         self.unpaced = self.unpaced.saturating_add(bytes);
         self.burst_left = self.burst_left.saturating_sub(bytes);
     }
 
-    /// Counts bytes that left although the rate would have delayed them.
+    /// Counts bytes that passed and would have been delayed by the rate.
     fn report(&mut self, now: Instant, rate: Rate, bytes: u64) {
         let depth = rate.bytes_per_interval().saturating_add(self.limit.burst());
         let bucket = self.report.get_or_insert_with(|| TokenBucket::new(rate, depth, now));
-        // As an allowance does: the time until now counts at the rate it had, in the depth there is now.
+        // As in an allowance, the time until now counts at the old rate, within the new depth.
         bucket.set_max_burst(depth, now);
         bucket.set_rate(rate, now);
         self.limit.note_over(bytes - bucket.consume(bytes));
     }
 
-    /// Books bytes that left under a rate.
-    fn book(&mut self, bytes: u64) {
+    /// Charges bytes that passed under a rate.
+    fn charge(&mut self, bytes: u64) {
         let Some(allowance) = &mut self.allowance else { return };
         let burst = bytes.min(self.burst_left);
         self.burst_left -= burst;
@@ -198,19 +190,19 @@ impl Filter for RateFilter {
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
         loop {
-            // Marks before the next byte are due already: what they stand behind has left.
+            // Marks before the next byte are due: what is before them has passed.
             if input.move_marks_to(output) {
                 return Ok(Verdict::Done);
             }
             if input.is_empty() || output.room() == 0 {
                 return Ok(Verdict::Ready);
             }
-            // Read once for each move: another thread may change it at any time.
+            // Read once per move: another thread may change it at any time.
             let (rate, report_only) = (self.limit.rate(), self.limit.is_report_only());
             let Some(rate) = rate.filter(|_| !report_only) else {
                 let sent = input.bytes().min(output.room());
                 input.move_to(output, sent);
-                self.let_pass(sent);
+                self.count_unpaced(sent);
                 rate.into_iter().for_each(|rate| self.report(now, rate, sent));
                 continue;
             };
@@ -219,7 +211,7 @@ impl Filter for RateFilter {
                 Ok(allowed) => {
                     let sent = allowed.min(output.room());
                     input.move_to(output, sent);
-                    self.book(sent);
+                    self.charge(sent);
                 }
             }
         }
@@ -229,10 +221,9 @@ impl Filter for RateFilter {
         false
     }
 
-    /// One chunk and two bytes: enough to fill the next one, which may have a byte more than a chunk for the
-    /// fractions before it, and a byte behind it. So there is room for the end of stream behind any
-    /// remainder of less than a chunk; and of a source that has enough something is left when a chunk has
-    /// gone, for which this filter sleeps, so that a driver knows before what instant it need not ask.
+    /// One chunk and two bytes: a chunk may have one byte more for fractions of those before, and one byte must follow it.
+    /// So the end of the stream is seen behind any remainder; and while the source has more, something is left after each
+    /// chunk for which this filter sleeps, which tells the driver until when it need not poll the source.
     fn lookahead(&self) -> u64 {
         let chunk = |rate: Rate| rate.bytes_per_interval();
         self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).saturating_add(2).min(MAX_PIECE))

@@ -1,11 +1,10 @@
 //! Weights in fields of content negotiation (RFC 9110 section 12.4.2).
 
-/// The most a weight can be, and that of a member without one.
+/// The largest weight, and that of a member without one.
 const MAX_WEIGHT: u16 = 1000;
 
-/// The weight of a member of `Accept`, `Accept-Encoding` and their like, in thousandths, among its parameters: the first
-/// named `q`, 1000 where there is none. One that is misspelt is 0, so that nothing is served which a client may have
-/// refused.
+/// Returns the weight of a member of `Accept` or `Accept-Encoding` from its parameters, in thousandths: that of the first `q`,
+/// or 1000 without one. An invalid weight is 0, so that nothing is served which the client may have refused.
 ///
 /// ```
 /// use sluicegate_core::filter::weight_of;

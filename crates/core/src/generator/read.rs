@@ -1,4 +1,4 @@
-//! Any reader of bytes as a generator: a socket, a pipe, a tunnel.
+//! A generator that reads a socket, a pipe or a tunnel.
 
 use std::cell::RefCell;
 use std::pin::Pin;
@@ -10,18 +10,15 @@ use futures_io::AsyncRead;
 use super::Generator;
 use crate::brigade::{Brigade, Bucket, SourceError};
 
-/// The most one read takes: 16 KiB.
-const PIECE: usize = 16 * 1024;
+/// The most bytes of one read: 16 KiB.
+const MAX_READ: usize = 16 * 1024;
 
 thread_local! {
-    /// One buffer for each thread: a reader that waits holds none.
+    /// One buffer per thread: a reader that waits holds none.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The bytes of an [`AsyncRead`], to its end.
-///
-/// Reads only when asked, at most what there is room for. An error of the reader becomes
-/// [`Bucket::Error`] behind the bytes before it.
+/// Reads an [`AsyncRead`] to its end, at most as much as there is room for. An error of the reader becomes [`Bucket::Error`].
 ///
 /// ```
 /// use std::task::{Context, Waker};
@@ -42,22 +39,22 @@ pub struct ReadGenerator<R> {
 }
 
 impl<R> ReadGenerator<R> {
-    /// The bytes of `reader`.
+    /// Creates a generator of the bytes of `reader`.
     pub fn new(reader: R) -> Self {
         Self { reader }
     }
 
-    /// The reader.
+    /// Returns the reader.
     pub fn get_ref(&self) -> &R {
         &self.reader
     }
 
-    /// The reader. Bytes read from it directly are missing from the buckets.
+    /// Returns the reader. Bytes read from it are missing from the buckets.
     pub fn get_mut(&mut self) -> &mut R {
         &mut self.reader
     }
 
-    /// Gives the reader back. It stands behind the last byte that went into a bucket.
+    /// Returns the reader, positioned behind the last byte of a bucket.
     pub fn into_inner(self) -> R {
         self.reader
     }
@@ -65,10 +62,10 @@ impl<R> ReadGenerator<R> {
 
 impl<R: AsyncRead + Send + Unpin> Generator for ReadGenerator<R> {
     fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
-        let len = usize::try_from(brigade.room()).unwrap_or(PIECE).clamp(1, PIECE);
-        // Taken out and put back: the reader may itself be made of generators.
+        let len = usize::try_from(brigade.room()).unwrap_or(MAX_READ).clamp(1, MAX_READ);
+        // Not borrowed during the read: the reader may poll another generator.
         let mut scratch = SCRATCH.take();
-        scratch.resize(PIECE, 0);
+        scratch.resize(MAX_READ, 0);
         let read = Pin::new(&mut self.reader).poll_read(cx, &mut scratch[..len]);
         let read = read.map_ok(|n| Bytes::copy_from_slice(&scratch[..n]));
         SCRATCH.set(scratch);

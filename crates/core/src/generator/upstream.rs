@@ -1,4 +1,4 @@
-//! A message's body as it comes from the network: frames in, buckets out.
+//! A generator that polls the body of a message, usually an upstream's response.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,28 +14,28 @@ use super::Generator;
 use crate::brigade::{Brigade, Bucket, SourceError};
 use crate::clock::{Clock, Instant, Sleep};
 
-/// When something last moved on an exchange. Clones share it.
+/// When bytes last moved on an exchange; clones share it.
 #[derive(Clone, Debug)]
 pub struct Activity(Arc<AtomicU64>);
 
 impl Activity {
-    /// Something moved at `now`.
+    /// Creates a record with `now`.
     pub fn new(now: Instant) -> Self {
         Self(Arc::new(AtomicU64::new(now.as_nanos())))
     }
 
-    /// Something moves at `now`. A `now` before the last one is passed over.
+    /// Records that bytes move at `now`, unless that is earlier than the last.
     pub fn touch(&self, now: Instant) {
         self.0.fetch_max(now.as_nanos(), Ordering::Relaxed);
     }
 
-    /// When something last moved.
+    /// Returns when bytes last moved.
     pub fn last(&self) -> Instant {
         Instant::from_nanos(self.0.load(Ordering::Relaxed))
     }
 }
 
-/// An error and what caused it, in one line for the log.
+/// An error with its causes, in one line.
 fn with_causes(error: &dyn std::error::Error) -> String {
     let mut line = error.to_string();
     let mut next = error.source();
@@ -47,23 +47,22 @@ fn with_causes(error: &dyn std::error::Error) -> String {
     line
 }
 
-/// Content that comes piece by piece from the network, as large as it is asked for. Every
-/// [`http_body::Body`] is one, with pieces as large as they come.
+/// A body that can be read in pieces of a wanted size. Every [`http_body::Body`] is one, with frames of any size.
 pub trait Pieces {
-    /// Why it ended before its end.
+    /// Why the body failed.
     type Error;
 
-    /// The next frame, of about `want` bytes at most if it is data; `None` behind the last. Cancel safe.
+    /// Polls for the next frame, of about `want` bytes at most if it is data; `None` after the last. Cancel safe.
     fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
         want: usize,
     ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>>;
 
-    /// Whether it is known that nothing more comes.
+    /// Returns whether the body is known to have ended.
     fn is_over(&self) -> bool;
 
-    /// How many bytes are yet to come at least, as far as is known.
+    /// Returns a lower bound of the bytes to come.
     fn min_remaining(&self) -> u64;
 }
 
@@ -87,32 +86,30 @@ impl<B: Body<Data = Bytes> + Unpin> Pieces for B {
     }
 }
 
-/// The buckets of [`Pieces`], usually what an upstream answers.
+/// Generates buckets from [`Pieces`], usually an upstream's response.
 ///
-/// The body is polled only when buckets are asked for, and for no more than there is room: a backend
-/// faster than the pace is held back by not being read. A body that fails, or that is silent for too
-/// long *while it is waited for*, ends in [`Bucket::Error`] behind the bytes it gave. Time in which
-/// nobody asks (the chain sleeps, the client does not read) is not counted against the upstream.
+/// Reads no more than there is room for, so that a backend faster than the pace is held back. A body that fails, or sends
+/// nothing for too long *while it is polled*, ends with [`Bucket::Error`]. Time in which it is not polled (the chain sleeps,
+/// the client does not read) does not count.
 pub struct UpstreamBody<B> {
     body: B,
-    /// The upstream, named in the error when it fails.
+    /// The upstream's name, for errors.
     name: Arc<str>,
-    /// What of the last frame there was no room for.
+    /// The part of the last frame that there was no room for.
     rest: Bytes,
-    /// Puts [`Bucket::Flush`] behind each frame.
+    /// Whether [`Bucket::Flush`] follows each frame.
     flush: bool,
     timeout: Duration,
-    /// What moves in the other direction, and excuses silence in this one.
+    /// The other direction, whose activity postpones the timeout.
     activity: Option<Activity>,
-    /// Since when the next frame is waited for.
+    /// Since when a frame is waited for.
     waiting: Option<Instant>,
     clock: Arc<dyn Clock>,
     sleep: Sleep,
 }
 
 impl<B: Pieces> UpstreamBody<B> {
-    /// The buckets of `body`, which may be silent for `timeout` between two frames; `name` is the
-    /// upstream's, for the error.
+    /// Creates a generator from `body`, which may wait `timeout` for each frame; errors name the upstream `name`.
     pub fn new(body: B, name: Arc<str>, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         let sleep = Sleep::until(Arc::clone(&clock), clock.now());
         Self {
@@ -128,26 +125,25 @@ impl<B: Pieces> UpstreamBody<B> {
         }
     }
 
-    /// Puts a [`Bucket::Flush`] behind each frame, so that filters which gather bytes (a coder) hand
-    /// on what they have.
+    /// Sets whether a [`Bucket::Flush`] follows each frame, so that coders pass on what they have.
     #[must_use]
-    pub fn flushing(mut self, flush: bool) -> Self {
+    pub fn with_flush(mut self, flush: bool) -> Self {
         self.flush = flush;
         self
     }
 
-    /// Counts what moves under `activity` as a sign of life too: an upload that still goes on.
+    /// Restarts the timeout with `activity` too, as of an upload in progress.
     #[must_use]
-    pub fn excused_by(mut self, activity: Activity) -> Self {
+    pub fn with_activity(mut self, activity: Activity) -> Self {
         self.activity = Some(activity);
         self
     }
 
-    /// Hands on what there is room for of the frame in hand.
-    fn give(&mut self, brigade: &mut Brigade) {
+    /// Pushes as much of the last frame as there is room for.
+    fn push_rest(&mut self, brigade: &mut Brigade) {
         brigade.push(self.rest.split_to(room(brigade).min(self.rest.len())));
         if self.rest.is_empty() {
-            // An empty piece of a large frame would keep all of the frame's memory.
+            // An empty slice would keep the frame's memory.
             self.rest = Bytes::new();
             if self.flush {
                 brigade.push(Bucket::Flush);
@@ -159,8 +155,8 @@ impl<B: Pieces> UpstreamBody<B> {
         brigade.push(Bucket::Error(SourceError::new(format!("upstream {}: {reason}", self.name))));
     }
 
-    /// Nothing came. Ready when that lasted too long.
-    fn poll_silence(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
+    /// Ready with an error when the timeout has passed.
+    fn poll_timeout(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
         let since = *self.waiting.get_or_insert_with(|| self.clock.now());
         loop {
             let last = self.activity.as_ref().map_or(since, |activity| activity.last().max(since));
@@ -170,8 +166,7 @@ impl<B: Pieces> UpstreamBody<B> {
                 self.fail(&format!("silent for {} s", self.timeout.as_secs_f64()), brigade);
                 return Poll::Ready(());
             }
-            // A wake-up set for an earlier wait stays as it is: it finds out here that it came early.
-            // So a wait costs the clock nothing but once in a timeout.
+            // A timer of an earlier wait stays and may fire early: so there is one timer per timeout, not per wait.
             if self.sleep.deadline() <= self.clock.now() || self.sleep.deadline() > due {
                 self.sleep.reset(due);
             }
@@ -191,9 +186,9 @@ where
         let mut given = false;
         loop {
             if self.rest.has_remaining() {
-                self.give(brigade);
+                self.push_rest(brigade);
                 given = true;
-                // A body of known length is known to be over before it says so.
+                // A body of known length is known to have ended before it returns `None`.
                 if self.rest.is_empty() && self.body.is_over() {
                     brigade.push(Bucket::Eos);
                     return Poll::Ready(());
@@ -224,7 +219,7 @@ where
                     return Poll::Ready(());
                 }
                 Poll::Pending if given => return Poll::Ready(()),
-                Poll::Pending => return self.poll_silence(cx, brigade),
+                Poll::Pending => return self.poll_timeout(cx, brigade),
             }
         }
     }
@@ -234,7 +229,7 @@ where
     }
 }
 
-/// How much data is wanted, one byte at least.
+/// The room of `brigade`, at least one byte.
 fn room(brigade: &Brigade) -> usize {
     usize::try_from(brigade.room().max(1)).unwrap_or(usize::MAX)
 }
@@ -319,7 +314,7 @@ mod tests {
     #[test]
     fn what_is_there_is_given_at_once_with_a_flush_where_asked() {
         let clock = Arc::new(ManualClock::new());
-        let mut body = source([data("ab"), data("c"), None], &clock).flushing(true);
+        let mut body = source([data("ab"), data("c"), None], &clock).with_flush(true);
         assert_eq!(fill(&mut body, 1), Poll::Ready("a".into()));
         assert_eq!(fill(&mut body, 100), Poll::Ready("b FLUSH c FLUSH".into()));
         assert_eq!(fill(&mut body, 100), Poll::Pending);
@@ -345,7 +340,7 @@ mod tests {
     fn a_wait_begins_anew_with_each_frame_and_an_upload_excuses_it() {
         let clock = Arc::new(ManualClock::new());
         let activity = Activity::new(clock.now());
-        let mut body = source([None], &clock).excused_by(activity.clone());
+        let mut body = source([None], &clock).with_activity(activity.clone());
         assert_eq!(fill(&mut body, 100), Poll::Pending);
         clock.advance(Duration::from_secs(59));
         body.body.0 = [data("x"), None].into();

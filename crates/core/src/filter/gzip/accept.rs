@@ -1,19 +1,18 @@
-//! Whether a client takes gzip: the field `Accept-Encoding` (RFC 9110 section 12.5.3).
+//! `Accept-Encoding` (RFC 9110 section 12.5.3).
 
 use http::HeaderMap;
 use http::header::ACCEPT_ENCODING;
 
 use crate::filter::weight_of;
 
-/// Whether the fields allow gzip, and do not ask for the content as it is rather than that.
+/// Whether the client accepts gzip and does not prefer uncoded content.
 ///
-/// Weights count: `gzip;q=0` forbids it, `*` stands for what is not named, and an `identity` named with
-/// a higher weight is preferred. A weight that is none forbids too: the content as it is can be read by
-/// everyone. A request without the field gets that for the same reason.
+/// `gzip;q=0` forbids it, `*` stands for codings that are not listed, and a listed `identity` of higher weight is preferred.
+/// An invalid weight or no field at all means uncoded content, which every client reads.
 pub(super) fn takes_gzip(headers: &HeaderMap) -> bool {
     let (mut gzip, mut identity, mut any) = (None, None, None);
     for value in headers.get_all(ACCEPT_ENCODING) {
-        // A byte that is not ASCII makes one member unknown, and not the line absent.
+        // Bytes that are not ASCII make one member unknown, not the whole line.
         let list = String::from_utf8_lossy(value.as_bytes());
         for item in list.split(',') {
             let mut parts = item.split(';').map(str::trim);

@@ -1,4 +1,4 @@
-//! When a response is coded as gzip, and what its head says then.
+//! Decides which responses are coded as gzip, and changes their heads.
 
 use http::header::{CACHE_CONTROL, CONTENT_ENCODING, CONTENT_LENGTH, ETAG, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, request, response};
@@ -9,23 +9,21 @@ use crate::filter::fields::{forget_bytes, is_coded, is_whole, vary_on, weaken_et
 use crate::filter::media::{NotSent, content_type, essence};
 use crate::filter::{Filter, FilterFactory, MediaTypes};
 
-/// An event stream: `text/*` does not take it here.
+/// Event streams, which `text/*` does not match here.
 const EVENTS: &str = "text/event-stream";
 
-/// Codes responses as gzip where client and content allow it.
+/// Codes responses as gzip if client and content allow it.
 ///
-/// A response is coded if the client takes gzip (`Accept-Encoding` with its weights), the request has no
-/// `Range`, the status is one with a whole content (not 204, 205, 206, 304), the type is listed, the length
-/// is unknown or not below the least size, and it is neither coded already nor `no-transform`. It then
-/// has `Content-Encoding: gzip`, no length, no `Accept-Ranges`, no digests (RFC 9530: they count the
-/// coding in) and a weak entity tag, because the bytes are not the file's.
+/// A response is coded if the client accepts gzip (`Accept-Encoding` with weights), the request has no `Range`, the status has
+/// whole content (not 204, 205, 206, 304), the type is listed, the length is unknown or not below the minimum, and it is neither
+/// coded nor `no-transform`. It then has `Content-Encoding: gzip`, no length, no `Accept-Ranges`, no digests (RFC 9530: they
+/// include the coding) and a weak entity tag, because the bytes differ.
 ///
-/// Every response of a listed type gets `Vary: Accept-Encoding`, coded or not, and so does a 304 of which neither its
-/// head nor a [`NotSent`] tells the type. A 304 has the entity tag of the variant the client holds: weak if that is
-/// the form it asked with.
+/// Every response of a listed type has `Vary: Accept-Encoding`, coded or not, and so has a 304 whose type neither its head
+/// nor a [`NotSent`] names. A 304 has the entity tag of the client's variant: weak if the client sent it so.
 ///
-/// `text/event-stream` is coded only if listed by its own name, not by `text/*`: each subscriber would hold a
-/// coder's 300 KiB for as long as it listens, and each event would pay a flush of its own.
+/// `text/event-stream` is coded only if listed itself, not by `text/*`: each subscriber would hold a coder of 300 KiB, and
+/// each event would cost a flush.
 ///
 /// ```
 /// use http::{Request, Response};
@@ -53,29 +51,29 @@ pub struct GzipFactory {
 }
 
 impl GzipFactory {
-    /// The default least size: 256 bytes; below, header and trailer eat up what coding saves.
+    /// The default minimum size: 256 bytes; below, gzip's header and trailer cost what coding saves.
     pub const MIN_SIZE: u64 = 256;
 
-    /// The defaults: level 6, at least [`MIN_SIZE`](Self::MIN_SIZE), and [`MediaTypes::text`].
+    /// Creates a factory with level 6, [`MIN_SIZE`](Self::MIN_SIZE) and [`MediaTypes::text`].
     pub fn new() -> Self {
         Self { level: GzipLevel::default(), min_size: Self::MIN_SIZE, types: MediaTypes::text() }
     }
 
-    /// The same with another level.
+    /// Sets the level.
     #[must_use]
     pub fn level(mut self, level: GzipLevel) -> Self {
         self.level = level;
         self
     }
 
-    /// The same with another least size in bytes. It is asked where the length is known.
+    /// Sets the minimum size in bytes, for responses of known length.
     #[must_use]
     pub fn min_size(mut self, bytes: u64) -> Self {
         self.min_size = bytes;
         self
     }
 
-    /// The same with another list of types.
+    /// Sets the types.
     #[must_use]
     pub fn types(mut self, types: MediaTypes) -> Self {
         self.types = types;
@@ -84,11 +82,11 @@ impl GzipFactory {
 
     fn takes(&self, content_type: Option<&str>) -> bool {
         let is_events = content_type.is_some_and(|value| essence(value) == EVENTS);
-        if is_events { self.types.name(EVENTS) } else { self.types.take(content_type) }
+        if is_events { self.types.lists(EVENTS) } else { self.types.matches(content_type) }
     }
 }
 
-/// The length that a head tells.
+/// `Content-Length`, if valid.
 fn length_of(headers: &HeaderMap) -> Option<u64> {
     headers.get(CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
@@ -108,22 +106,22 @@ impl FilterFactory for GzipFactory {
         let not_sent = response.extensions.get::<NotSent>();
         let kind = content_type(headers).or_else(|| not_sent?.content_type.to_str().ok());
         let listed = self.takes(kind);
-        // A 304 need not name its type; it is then judged by what the client holds.
+        // A 304 need not name its type.
         let unknown = kind.is_none() && response.status == StatusCode::NOT_MODIFIED;
         let length = length_of(headers).or_else(|| not_sent.map(|not_sent| not_sent.length));
         let is_long_enough = length.is_none_or(|length| length >= self.min_size);
         let wanted = takes_gzip(&request.headers) && !request.headers.contains_key(RANGE);
-        // RFC 9110 §15.4.5: a 304 has the Vary of the 200. If its type is not known it may be a listed one.
+        // RFC 9110 section 15.4.5: a 304 has the Vary of the 200, whose type may be a listed one.
         if listed || unknown {
             vary_on(headers, "Accept-Encoding");
         }
         if response.status == StatusCode::NOT_MODIFIED {
             match held_variant(&request.headers, headers) {
-                Held::Coded if listed || unknown => {
+                Variant::Coded if listed || unknown => {
                     forget_bytes(headers);
                     weaken_etag(headers);
                 }
-                Held::Unsaid if listed && wanted && is_long_enough => {
+                Variant::Unknown if listed && wanted && is_long_enough => {
                     forget_bytes(headers);
                     weaken_etag(headers);
                 }
@@ -142,31 +140,31 @@ impl FilterFactory for GzipFactory {
     }
 }
 
-/// Which variant of the response a client asks about that holds one.
-enum Held {
-    /// It named the tag in its weak form, which coded responses have.
+/// The variant of the response that the client has.
+enum Variant {
+    /// It sent the weak tag, as of coded responses.
     Coded,
-    /// It named the tag as it is.
+    /// It sent the tag itself.
     Plain,
-    /// It named both, none, or `*`.
-    Unsaid,
+    /// It sent both, none, or `*`.
+    Unknown,
 }
 
-fn held_variant(request: &HeaderMap, response: &HeaderMap) -> Held {
-    let Some(tag) = response.get(ETAG) else { return Held::Unsaid };
+fn held_variant(request: &HeaderMap, response: &HeaderMap) -> Variant {
+    let Some(tag) = response.get(ETAG) else { return Variant::Unknown };
     let weak = [b"W/", tag.as_bytes()].concat();
     let (mut coded, mut plain) = (false, false);
     for value in request.get_all(IF_NONE_MATCH) {
-        // A tag that has a comma in it is not found, and the client's variant then unsaid.
+        // A tag with a comma is not found; the variant is unknown then.
         for item in value.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii) {
             coded |= item == weak;
             plain |= item == tag.as_bytes();
         }
     }
     match (coded, plain) {
-        (true, false) => Held::Coded,
-        (false, true) => Held::Plain,
-        _ => Held::Unsaid,
+        (true, false) => Variant::Coded,
+        (false, true) => Variant::Plain,
+        _ => Variant::Unknown,
     }
 }
 

@@ -1,6 +1,4 @@
-//! The gzip filter: codes what passes (RFC 1952), and can be asked to let out all it has.
-//!
-//! The coding is flate2's, without I/O. When a response is coded is the [factory](GzipFactory)'s matter.
+//! The gzip filter (RFC 1952), on flate2. [`GzipFactory`] decides which responses are coded.
 
 mod accept;
 mod factory;
@@ -17,24 +15,24 @@ use crate::clock::Instant;
 
 pub use factory::GzipFactory;
 
-/// The most coded bytes a filter holds besides the coder's own state: 16 KiB.
-const CODED: usize = 16 * 1024;
+/// The most coded bytes that a filter holds beside the coder's state: 16 KiB.
+const MAX_CODED: usize = 16 * 1024;
 
-/// Bytes that the coder's state takes: its window, its hash chains, and its symbols.
+/// The size of the coder's state: window, hash chains, symbols.
 const STATE: u64 = 300 * 1024;
 
-/// What every gzip stream begins with (RFC 1952 section 2.3.1), whatever comes behind it.
+/// The first bytes of every gzip stream (RFC 1952 section 2.3.1).
 const MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// How hard the coder tries: 1 (fast) to 9 (small).
+/// A compression level: 1 (fast) to 9 (small).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GzipLevel(u8);
 
 impl GzipLevel {
-    /// A level from 1 to 9.
+    /// Creates a level from 1 to 9.
     ///
     /// # Errors
-    /// [`OptionError::Level`] for any other number.
+    /// [`OptionError::Level`] for other numbers.
     pub fn new(level: u8) -> Result<Self, OptionError> {
         if (1..=9).contains(&level) { Ok(Self(level)) } else { Err(OptionError::Level(level)) }
     }
@@ -47,7 +45,7 @@ impl fmt::Display for GzipLevel {
 }
 
 impl Default for GzipLevel {
-    /// 6, zlib's own default: beyond it the time doubles for some hundredths of the size.
+    /// 6, as zlib: beyond it the time doubles for some hundredths of the size.
     fn default() -> Self {
         Self(6)
     }
@@ -55,15 +53,13 @@ impl Default for GzipLevel {
 
 /// Codes one stream as gzip.
 ///
-/// The coder gathers what comes and puts it out in blocks; a `Flush` mark makes all that came before
-/// decodable at once and passes on behind it. A source that pauses must send one, or its last bytes stay
-/// here. An `Error` mark is treated the same way, and no gzip trailer is written then, so that what went out
-/// is never taken for the whole. `Trailers` stay behind the last coded byte, without digests of the bytes
-/// that were.
+/// The coder gathers input and puts it out in blocks; a `Flush` mark makes all bytes before it decodable, and is passed on
+/// behind them. A source that pauses must send one, or its last bytes stay in the coder. An `Error` mark flushes too, and no
+/// gzip trailer is written, so that the stream is never taken for complete. `Trailers` follow the last coded byte, without
+/// digests.
 ///
-/// A stream holds the coder's state (some 300 KiB, from its first byte to its last, but for the two that every
-/// such stream begins with) and 16 KiB of coded
-/// bytes at most, whatever comes in and however slowly it leaves.
+/// A stream holds the coder's state (about 300 KiB, from the first byte of input to the last) and at most 16 KiB of coded
+/// bytes, whatever the input and however slowly it leaves.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -80,79 +76,78 @@ impl Default for GzipLevel {
 /// ```
 pub struct Gzip {
     level: GzipLevel,
-    /// From the first byte to the last: the state is large, and a HEAD never needs it.
+    /// From the first byte to the last: its state is large.
     coder: Option<Box<Compress>>,
-    /// Coded bytes; those before `given` have been put out. Invariant: at most `CODED` of them.
+    /// Coded bytes; those before `written` have been put out. Invariant: at most `MAX_CODED` of them.
     coded: Vec<u8>,
-    given: usize,
-    /// The first bytes were put out before there was a coder.
-    spoke: bool,
-    /// Bytes went in that no sync flush has pushed out since.
+    written: usize,
+    /// `MAGIC` was put out before there was a coder.
+    magic_written: bool,
+    /// Bytes went in since the last sync flush.
     unflushed: bool,
     /// The gzip trailer is written.
     finished: bool,
 }
 
 impl Gzip {
-    /// A filter for one stream.
+    /// Creates the filter of one stream.
     pub fn new(level: GzipLevel) -> Self {
         Self {
             level,
             coder: None,
             coded: Vec::new(),
-            given: 0,
-            spoke: false,
+            written: 0,
+            magic_written: false,
             unflushed: false,
             finished: false,
         }
     }
 
-    /// Puts out what is coded, as far as there is room. True if nothing is left.
-    fn give(&mut self, output: &mut Brigade) -> bool {
-        let left = &self.coded[self.given..];
-        // No more than CODED, so a usize.
+    /// Puts out coded bytes as far as there is room. Returns whether none is left.
+    fn write(&mut self, output: &mut Brigade) -> bool {
+        let left = &self.coded[self.written..];
+        // At most MAX_CODED, so a usize.
         let n = output.room().min(left.len() as u64) as usize;
         output.push(Bytes::copy_from_slice(&left[..n]));
-        self.given += n;
-        self.given == self.coded.len()
+        self.written += n;
+        self.written == self.coded.len()
     }
 
-    /// Codes as much of `bytes` as the buffer takes. Call with all that was coded given out.
-    ///
-    /// Says how many bytes went in, and whether the coder has nothing more to put out.
+    /// Codes as much of `bytes` as fits the buffer, which must be written. Returns how many bytes went in, and whether the
+    /// coder has nothing more to put out.
     fn code(&mut self, bytes: &[u8], flush: FlushCompress) -> Result<(usize, bool), FilterError> {
         let level = Compression::new(u32::from(self.level.0));
         let coder = self.coder.get_or_insert_with(|| Box::new(Compress::new_gzip(level, 15)));
         self.coded.clear();
-        self.given = 0;
+        self.written = 0;
         let is_first = coder.total_out() == 0;
-        // The whole buffer for each call: zlib repeats a flush marker that meets less than six bytes.
-        self.coded.reserve_exact(CODED);
+        // The whole buffer each time: zlib repeats a flush marker if there are less than six bytes.
+        self.coded.reserve_exact(MAX_CODED);
         let before = coder.total_in();
         let status = coder
             .compress_vec(bytes, &mut self.coded, flush)
             .map_err(|error| FilterError::Failed(format!("gzip: {error}")))?;
         let taken = coder.total_in() - before;
-        if is_first && self.spoke {
+        if is_first && self.magic_written {
             debug_assert!(
                 self.coded.is_empty() || self.coded.starts_with(&MAGIC),
-                "what was said is coded first"
+                "the magic is coded first"
             );
-            self.given = MAGIC.len().min(self.coded.len());
+            self.written = MAGIC.len().min(self.coded.len());
         }
         let spare = self.coded.len() < self.coded.capacity();
-        // Never more than were given.
+        // At most the length of `bytes`.
         Ok((taken as usize, spare || status == Status::StreamEnd))
     }
 
-    /// Makes all that went in decodable. Call again until there is nothing coded left to give.
+    /// Makes all input decodable. To be called until nothing coded is left.
     fn flush(&mut self) -> Result<(), FilterError> {
         let (_, whole) = self.code(&[], FlushCompress::Sync)?;
         self.unflushed = !whole;
         Ok(())
     }
 
-    /// Writes the last block and the gzip trailer. Call again until finished.
+    /// Writes the last block and the gzip trailer. To be called until `finished`.
     fn finish(&mut self) -> Result<(), FilterError> {
         let (_, whole) = self.code(&[], FlushCompress::Finish)?;
         if whole {
@@ -171,10 +166,10 @@ impl Filter for Gzip {
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
         if input.is_empty() && self.has_header() {
-            self.spoke = true;
+            self.magic_written = true;
             self.coded = MAGIC.to_vec();
         }
-        while !output.is_closed() && self.give(output) {
+        while !output.is_closed() && self.write(output) {
             match input.front() {
                 None => break,
                 Some(Bucket::Flush | Bucket::Error(_)) if self.unflushed && !self.finished => self.flush()?,
@@ -211,10 +206,10 @@ impl Filter for Gzip {
     }
 
     fn max_held(&self) -> u64 {
-        STATE + CODED as u64
+        STATE + MAX_CODED as u64
     }
 
     fn has_header(&self) -> bool {
-        !self.spoke && self.coder.is_none() && !self.finished
+        !self.magic_written && self.coder.is_none() && !self.finished
     }
 }

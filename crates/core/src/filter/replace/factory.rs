@@ -1,4 +1,4 @@
-//! Which responses a text is replaced in, and what their heads say then.
+//! Decides which responses a text is replaced in, and changes their heads.
 
 use std::sync::Arc;
 
@@ -11,17 +11,15 @@ use crate::filter::fields::{forget_bytes, is_coded, is_whole};
 use crate::filter::media::content_type;
 use crate::filter::{Filter, FilterFactory, MediaTypes, OptionError};
 
-/// Replaces one text by another in responses of the listed types.
+/// Replaces a text by another in responses of the listed types.
 ///
-/// The source is asked for its whole, uncoded content: range and condition fields are taken off the
-/// request, and `Accept-Encoding` is set to `identity` (without the field any coding would be
-/// acceptable, RFC 9110 section 12.5.3). The answer loses its validators, length, `Accept-Ranges`
-/// and digests, for they speak of other bytes. All of this holds for every request of the route, since
-/// the type is known only when the answer is there: put the filter on routes with text.
+/// Requests the whole, uncoded content: removes range and condition fields, and sets `Accept-Encoding: identity` (without the
+/// field any coding would be acceptable, RFC 9110 section 12.5.3). This applies to every request of the route, since the type
+/// is known only with the response: use the filter on routes with text. The response loses validators, length,
+/// `Accept-Ranges` and digests.
 ///
-/// A response that is coded or partial nevertheless, and one of another type, is left alone. `no-transform` is
-/// not asked: it binds intermediaries, and whoever configures this speaks for the origin. Text is compared as
-/// bytes, whatever its charset.
+/// Responses that are coded, partial or of other types pass unchanged. `no-transform` is ignored: it binds intermediaries, and
+/// this is configured for the origin. Text is compared as bytes, whatever its charset.
 #[derive(Clone)]
 pub struct ReplaceFactory {
     pattern: Arc<Pattern>,
@@ -29,15 +27,15 @@ pub struct ReplaceFactory {
 }
 
 impl ReplaceFactory {
-    /// Puts `to` in the place of `from` in [`MediaTypes::text`].
+    /// Creates a factory that replaces `from` by `to` in [`MediaTypes::text`].
     ///
     /// # Errors
-    /// [`OptionError::EmptyFrom`] if there is nothing to search for.
+    /// [`OptionError::EmptyFrom`] if `from` is empty.
     pub fn new(from: impl Into<Bytes>, to: impl Into<Bytes>) -> Result<Self, OptionError> {
         Ok(Self { pattern: Arc::new(Pattern::new(from.into(), to.into())?), types: MediaTypes::text() })
     }
 
-    /// The same with another list of types.
+    /// Sets the types.
     #[must_use]
     pub fn types(mut self, types: MediaTypes) -> Self {
         self.types = types;
@@ -56,7 +54,7 @@ impl FilterFactory for ReplaceFactory {
     fn attach(&self, request: &request::Parts, response: &mut response::Parts) -> Option<Box<dyn Filter>> {
         let headers = &mut response.headers;
         let whole = is_whole(response.status) && request.method != Method::CONNECT;
-        if !whole || is_coded(headers) || !self.types.take(content_type(headers)) {
+        if !whole || is_coded(headers) || !self.types.matches(content_type(headers)) {
             return None;
         }
         forget_bytes(headers);

@@ -1,4 +1,4 @@
-//! The replace filter: one text for another, also where a match lies across bucket borders.
+//! The replace filter: replaces a text, also across bucket borders.
 
 mod factory;
 mod search;
@@ -16,23 +16,20 @@ use crate::clock::Instant;
 pub use factory::ReplaceFactory;
 use search::Search;
 
-/// Pieces below this are gathered, so that many short matches do not make many small buckets.
-const SMALL: usize = 512;
-/// The most that is gathered into one piece: 8 KiB.
+/// Pieces below this size are gathered, so that many short matches do not make many small buckets.
+const MIN_PIECE: usize = 512;
+/// The size of a gathered piece: 8 KiB.
 const GATHERED: usize = 8 * 1024;
 
-/// Replaces each occurrence of a text by another: literal bytes, leftmost first, not overlapping, as
-/// [`str::replace`] does.
+/// Replaces each occurrence of a text by another: literal bytes, leftmost first, not overlapping, as [`str::replace`] does.
 ///
-/// Bytes at the end of what came that may be the beginning of a match are held back until more comes:
-/// at most one byte less than the text searched for, and none that cannot begin one. **A `Flush` mark
-/// does not let them out**: it would make a match be missed for where a source happened to pause. It
-/// passes on behind all that is decided. (mod_substitute holds its unfinished line over a flush in the
-/// same way.) The end of the stream, trailers and an error mark let them out.
+/// Bytes at the end of the input that may begin a match are held until more comes: at most one byte less than the text
+/// searched for. **A `Flush` mark does not release them**: matches must not depend on where a source pauses. It passes behind
+/// all that is decided, as in mod_substitute, which holds an unfinished line over a flush. The end of the stream, trailers and
+/// error marks release them.
 ///
-/// What is not replaced is passed on without a copy, except pieces below 512 bytes. Memory is bounded
-/// whatever the matches and the length of the replacement: what finds no room is kept as a handle and a
-/// position.
+/// What is not replaced is passed on without a copy, except pieces below 512 bytes. Memory is bounded whatever the matches and
+/// the length of the replacement: what has no room is kept as a handle and a position.
 ///
 /// ```
 /// use bytes::Bytes;
@@ -50,13 +47,13 @@ const GATHERED: usize = 8 * 1024;
 /// ```
 pub struct Replace {
     pattern: Arc<Pattern>,
-    /// How many bytes are held back. They equal the beginning of the text searched for.
+    /// The number of bytes held, which equal the beginning of the text searched for.
     held: usize,
-    /// Decided and not put out for want of room. Invariant: at most three pieces, each a handle.
+    /// Decided and not put out yet. Invariant: at most three pieces.
     decided: VecDeque<Bytes>,
 }
 
-/// What is searched for and what comes in its place; shared by all streams of a factory.
+/// The text and its replacement; shared by all streams of a factory.
 struct Pattern {
     search: Search,
     from: Bytes,
@@ -73,10 +70,10 @@ impl Pattern {
 }
 
 impl Replace {
-    /// A filter for one stream that puts `to` in the place of `from`.
+    /// Creates the filter of one stream, which replaces `from` by `to`.
     ///
     /// # Errors
-    /// [`OptionError::EmptyFrom`] if there is nothing to search for.
+    /// [`OptionError::EmptyFrom`] if `from` is empty.
     pub fn new(from: impl Into<Bytes>, to: impl Into<Bytes>) -> Result<Self, OptionError> {
         Ok(Self::sharing(Arc::new(Pattern::new(from.into(), to.into())?)))
     }
@@ -85,11 +82,11 @@ impl Replace {
         Self { pattern, held: 0, decided: VecDeque::new() }
     }
 
-    /// Decides about `data` up to its first match's end, or all of it. Gives back what is undecided.
+    /// Decides `data` up to the end of its first match, or all of it. Returns the rest.
     fn decide(&mut self, mut data: Bytes) -> Bytes {
         let Pattern { search, from, to } = &*self.pattern;
         let found = search.next(self.held, &data);
-        // What can be no part of a match any more: first of the bytes held, then of the new ones.
+        // What cannot be part of a match: first of the bytes held, then of the new ones.
         let from_held = found.passed.min(self.held);
         let from_data = found.passed - from_held;
         let rest = data.split_off(found.read);
@@ -103,14 +100,14 @@ impl Replace {
         rest
     }
 
-    /// Gives up on the bytes held: nothing follows them.
-    fn let_go(&mut self) {
+    /// Releases the bytes held: nothing follows them.
+    fn release_held(&mut self) {
         self.decided.push_back(self.pattern.from.slice(..self.held));
         self.held = 0;
     }
 
-    /// Puts out what is decided, as far as there is room. True if nothing is left.
-    fn give(&mut self, gather: &mut Gather, output: &mut Brigade) -> bool {
+    /// Puts out what is decided as far as there is room. Returns whether nothing is left.
+    fn write_decided(&mut self, gather: &mut Gather, output: &mut Brigade) -> bool {
         while let Some(mut piece) = self.decided.pop_front() {
             let room = output.room() - gather.bytes.len() as u64;
             if (piece.len() as u64) > room {
@@ -131,7 +128,7 @@ impl Replace {
         input: &mut Brigade,
         output: &mut Brigade,
     ) -> Result<(), FilterError> {
-        while !output.is_closed() && self.give(gather, output) {
+        while !output.is_closed() && self.write_decided(gather, output) {
             match input.front() {
                 None => break,
                 Some(Bucket::Data(_)) if output.room() == gather.bytes.len() as u64 => break,
@@ -140,7 +137,7 @@ impl Replace {
                     return Err(FilterError::Failed("replace: a file slice that was not read".to_owned()));
                 }
                 Some(_) if self.held > 0 => {
-                    self.let_go();
+                    self.release_held();
                     continue;
                 }
                 Some(_) => {}
@@ -178,15 +175,15 @@ impl Filter for Replace {
     }
 }
 
-/// Small pieces on their way out, in one buffer. Lives no longer than one call.
+/// Gathers small pieces within one call.
 struct Gather {
     bytes: Vec<u8>,
 }
 
 impl Gather {
-    /// Puts `piece`, for which there is room, behind what was gathered.
+    /// Appends `piece`, for which there is room.
     fn push(&mut self, piece: Bytes, output: &mut Brigade) {
-        if piece.len() >= SMALL {
+        if piece.len() >= MIN_PIECE {
             self.out(output);
             output.push(piece);
             return;

@@ -1,26 +1,26 @@
-//! Searching a text in a stream: where a match lies, and how much of the end may begin one.
+//! Searches for a text in a stream.
 
 use memchr::memmem::Finder;
 
 /// A text to search for, prepared.
 pub(super) struct Search {
-    /// Fast, for the inside of a piece.
+    /// Searches within a piece.
     finder: Finder<'static>,
-    /// Knuth, Morris and Pratt's table, for the borders: for each length of a beginning of the text, the
-    /// length of the longest shorter one that it ends with.
+    /// The table of Knuth, Morris and Pratt, for matches across pieces: for each length of a prefix of the text, the length of
+    /// the longest proper prefix that is also its suffix.
     borders: Vec<usize>,
 }
 
-/// How far a search came. Lengths count from the first byte held.
+/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Bytes read of the new ones.
+    /// New bytes that were read.
     pub(super) read: usize,
-    /// Bytes, of those held and then of those read, that belong to no match.
+    /// Bytes that belong to no match, first of those held and then of those read.
     pub(super) passed: usize,
-    /// The text follows them.
+    /// Whether the text follows them.
     pub(super) matched: bool,
-    /// Bytes that follow them and may begin a match. None if there was one.
+    /// Bytes that follow them and may begin a match; 0 after a match.
     pub(super) held: usize,
 }
 
@@ -39,11 +39,11 @@ impl Search {
         Self { finder: Finder::new(text).into_owned(), borders }
     }
 
-    /// Reads `data`, which follows `held` bytes that equal the text's beginning, to the end of the
-    /// leftmost match or to its own end.
+    /// Reads `data`, which follows `held` bytes that equal a prefix of the text, to the end of the leftmost match or to its
+    /// own end.
     pub(super) fn next(&self, held: usize, data: &[u8]) -> Found {
         let text = self.finder.needle();
-        // As long as a match may have begun before `data`: byte by byte.
+        // Byte by byte while a match may have begun before `data`.
         let mut border = held;
         let mut read = 0;
         while border > 0 && read < data.len() {
@@ -52,7 +52,7 @@ impl Search {
             if border == text.len() {
                 return Found { read, passed: held + read - border, matched: true, held: 0 };
             }
-            // What may begin a match now begins in `data`: the rest is the fast search's.
+            // The possible match begins in `data`: leave it to the finder.
             if border <= read {
                 read -= border;
                 border = 0;
@@ -70,8 +70,8 @@ impl Search {
         Found { read: data.len(), passed: held + data.len() - border, matched: false, held: border }
     }
 
-    /// The longest beginning of the text that what came ends with, after one more byte. `border` is the
-    /// one before, shorter than the text.
+    /// The length of the longest prefix of the text that the input ends with after `byte`; `border` is that before, shorter
+    /// than the text.
     fn advance(&self, mut border: usize, byte: u8) -> usize {
         let text = self.finder.needle();
         while border > 0 && text[border] != byte {
