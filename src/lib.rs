@@ -73,6 +73,8 @@ pub mod telemetry;
 pub mod tls;
 pub mod token;
 pub mod tracing;
+#[cfg(test)]
+mod wake_count;
 pub mod words;
 
 /// Compiles the Rust of the README and of `docs/`.

@@ -87,29 +87,19 @@ impl Interim {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::wake_count::WakeCount;
 
     #[test]
     fn heads_come_out_in_order_and_wake_who_waits() {
         let interim = Interim::default();
-        let count = Arc::new(Count::default());
-        let waker = Waker::from(Arc::clone(&count));
+        let wakes = WakeCount::default();
+        let waker = wakes.waker();
         let mut cx = Context::from_waker(&waker);
         assert!(interim.poll_next(&mut cx).is_pending());
         for status in [StatusCode::EARLY_HINTS, StatusCode::PROCESSING] {
             assert!(interim.send(status, HeaderMap::new()));
         }
-        assert_eq!(count.0.load(Ordering::SeqCst), 1);
+        assert_eq!(wakes.get(), 1);
         assert_eq!(interim.poll_next(&mut cx), Poll::Ready((StatusCode::EARLY_HINTS, HeaderMap::new())));
         assert_eq!(interim.poll_next(&mut cx), Poll::Ready((StatusCode::PROCESSING, HeaderMap::new())));
         assert!(interim.poll_next(&mut cx).is_pending());

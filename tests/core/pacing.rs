@@ -10,7 +10,7 @@ use sluicegate::limit::{Limit, Rate};
 use testkit::timeline::chain::ChainRunner;
 use testkit::timeline::golden::check_all;
 use testkit::timeline::model::Model;
-use testkit::timeline::{Arrival, Case, GUIDE, Item, Mark, Runner, What};
+use testkit::timeline::{Arrival, Case, GUIDE, Item, Mark, Runner, sends};
 
 #[test]
 fn the_chain_keeps_every_golden_timeline() {
@@ -71,13 +71,7 @@ fn until_asleep(chain: &mut Chain, now: u64, room: u64) -> (u64, u64) {
 fn a_chunk_above_64_kib_goes_down_in_pieces_one_after_the_other() {
     let case = Case::one(1 << 20, arrival(&[Item::Data(450_000), Item::Mark(Mark::Eos)]));
     let events = ChainRunner::default().run(&case);
-    let pieces: Vec<_> = events
-        .iter()
-        .filter_map(|event| match event.what {
-            What::Bytes(bytes) => Some((event.at, bytes)),
-            What::Mark(_) => None,
-        })
-        .collect();
+    let pieces = sends(&events);
     // 3 × 65 536 + 13 107 = 209 715; then the rest of what is in hand, in pieces of the same size at most.
     assert!(pieces.iter().all(|(_, bytes)| *bytes <= 65_536), "{pieces:?}");
     let chunk =

@@ -6,7 +6,7 @@
 use proptest::prelude::*;
 use testkit::timeline::chain::ChainRunner;
 use testkit::timeline::model::Model;
-use testkit::timeline::{Arrival, Case, Event, Item, Line, MS, Mark, Response, Runner, What, lines};
+use testkit::timeline::{Arrival, Case, Item, Line, MS, Mark, Response, Runner, by_instant, lines, sends};
 
 const NANO: i128 = 1_000_000_000;
 
@@ -156,17 +156,6 @@ fn recut(case: &Case, cuts: &[(u64, bool, bool)]) -> Case {
     recut
 }
 
-/// Bytes out at each instant, as `(t, bytes)`.
-fn sends(events: &[Event]) -> Vec<(u64, u64)> {
-    events
-        .iter()
-        .filter_map(|event| match event.what {
-            What::Bytes(bytes) => Some((event.at, bytes)),
-            What::Mark(_) => None,
-        })
-        .collect()
-}
-
 /// A window that holds more than `fixed` nano-bytes and what the rate gives in it. A window ends with
 /// the nanosecond of its last byte: that is as finely as a clock tells instants apart.
 fn over_the_bound(sends: &[(u64, u64)], rate: u64, fixed: i128) -> Option<String> {
@@ -294,13 +283,6 @@ proptest! {
         }
         let expected: Vec<_> = arrivals.iter().map(|a| (a.at, a.items[0].bytes())).filter(|(_, b)| *b > 0).collect();
         let out = run(&runner(), &Case::one(rate, arrivals));
-        let mut summed: Vec<(u64, u64)> = Vec::new();
-        for (at, bytes) in expected {
-            match summed.last_mut() {
-                Some(last) if last.0 == at => last.1 += bytes,
-                _ => summed.push((at, bytes)),
-            }
-        }
-        prop_assert_eq!(out.iter().map(|line| (line.at, line.bytes)).collect::<Vec<_>>(), summed);
+        prop_assert_eq!(out.iter().map(|line| (line.at, line.bytes)).collect::<Vec<_>>(), by_instant(expected));
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 use testkit::filters::{by, map};
 use testkit::timeline::chain::{ChainRunner, MakeFilters, content};
 use testkit::timeline::model::Model;
-use testkit::timeline::{Arrival, Case, GUIDE, Item, MS, Mark, Runner, lines};
+use testkit::timeline::{Arrival, Case, GUIDE, Item, MS, Mark, Runner, by_instant, lines};
 
 const NANO: i128 = 1_000_000_000;
 
@@ -328,14 +328,7 @@ proptest! {
         prop_assert_eq!(out.to_bytes(), expected);
         prop_assert!(out.ends());
         let model = Model.run(&Case { paced_end, ..Case::one(rate, transformed) });
-        let mut paced: Vec<(u64, u64)> = Vec::new();
-        for (at, bytes) in instants {
-            match paced.last_mut() {
-                Some(last) if last.0 == at => last.1 += bytes,
-                _ => paced.push((at, bytes)),
-            }
-        }
         let model: Vec<_> = lines(&Model, &model).iter().map(|line| (line.at, line.bytes)).collect();
-        prop_assert_eq!(paced, model);
+        prop_assert_eq!(by_instant(instants), model);
     }
 }

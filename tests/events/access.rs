@@ -1,6 +1,5 @@
 //! Who may publish, and whose pages may read.
 
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +9,8 @@ use sluicegate::config::EventSettings;
 use sluicegate::token::Token;
 
 use crate::client::{ask, assert_problem, guarded, named, route, serve};
-use testkit::served::{Response, Served};
+use testkit::served::Served;
+use testkit::wire::{self, Answer};
 
 const EVENT: &str = "{\"data\": \"a\"}";
 
@@ -103,7 +103,7 @@ fn pages_of_other_origins_are_told_by_a_list() {
     assert_eq!(preflight(&served, "https://evil.example", "x-tenant").status(), 403);
 }
 
-fn preflight(served: &Served, origin: &str, asked: &str) -> Response {
+fn preflight(served: &Served, origin: &str, asked: &str) -> Answer {
     let fields = format!(
         "Origin: {origin}\r\nAccess-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: {asked}\r\n"
     );
@@ -138,10 +138,7 @@ fn pages_of_any_origin_read_where_all_may_but_not_with_credentials() {
 #[test]
 fn a_page_that_has_its_name_bound_to_this_machine_gets_nothing() {
     let send = |served: &Served, request: &str| {
-        let mut stream = served.connect();
-        stream.write_all(request.as_bytes()).unwrap();
-        let method = request.split(' ').next().unwrap();
-        Response::read_for(&mut stream, method).unwrap()
+        wire::answer_to(served.send(request), request.split(' ').next().unwrap())
     };
     let [near, named_one] = [vec!["unused.example".to_owned()], vec!["app.example".to_owned()]]
         .map(|server_names| serve(EventSettings { server_names, ..named() }));

@@ -1,20 +1,21 @@
 //! The plainest of subscribers, and requests with a body.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::ops::{Deref, DerefMut};
-use std::time::Instant;
+use std::sync::Arc;
 
 use serde_json::Value;
 use sluicegate::config::EventSettings;
-use sluicegate::events::Events;
+use sluicegate::events::{Events, Hub};
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::rt;
 use sluicegate::token::Token;
 
-use testkit::served::{Response, Served};
+use testkit::served::Served;
 use testkit::sse::{Answer, Event};
+use testkit::wire;
 
 /// A server of event streams at `/events/`.
 pub fn serve(settings: EventSettings) -> Served {
@@ -43,43 +44,37 @@ pub fn named() -> EventSettings {
 }
 
 /// Asks on a connection of its own.
-pub fn ask(served: &Served, method: &str, target: &str, fields: &str, body: &str) -> Response {
-    let mut stream = served.connect();
+pub fn ask(served: &Served, method: &str, target: &str, fields: &str, body: &str) -> wire::Answer {
     let length = body.len();
     let request =
         format!("{method} {target} HTTP/1.1\r\nHost: t\r\n{fields}Content-Length: {length}\r\n\r\n{body}");
-    stream.write_all(request.as_bytes()).unwrap();
-    Response::read_for(&mut stream, method).unwrap()
+    wire::answer_to(served.send(request), method)
 }
 
 /// Publishes JSON on a stream; gives the ids.
 pub fn publish(served: &Served, name: &str, json: &Value) -> Vec<String> {
     let response = post(served, &format!("/events/{name}"), json);
-    assert_eq!(response.status(), 200, "{response:?} {}", text(&response));
+    assert_eq!(response.status(), 200, "{response:?} {}", response.text());
     let ids = body(&response)["ids"].clone();
     serde_json::from_value(ids).unwrap()
 }
 
-pub fn post(served: &Served, target: &str, json: &Value) -> Response {
+pub fn post(served: &Served, target: &str, json: &Value) -> wire::Answer {
     ask(served, "POST", target, "Content-Type: application/json\r\n", &json.to_string())
 }
 
-pub fn text(response: &Response) -> String {
-    String::from_utf8(response.body.clone()).unwrap()
-}
-
-pub fn body(response: &Response) -> Value {
-    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{}", text(response)))
+pub fn body(response: &wire::Answer) -> Value {
+    serde_json::from_slice(&response.body).unwrap_or_else(|_| panic!("{}", response.text()))
 }
 
 /// Checks that an answer is a problem of this status and code.
 #[track_caller]
-pub fn assert_problem(response: &Response, status: u16, code: &str) {
+pub fn assert_problem(response: &wire::Answer, status: u16, code: &str) {
     assert_eq!(
         (response.status(), body(response)["code"].as_str()),
         (status, Some(code)),
         "{}",
-        text(response)
+        response.text()
     );
     assert_eq!(response.field("content-type"), Some("application/problem+json"));
     let problem = body(response);
@@ -116,8 +111,7 @@ impl Subscriber {
     }
 
     pub fn asking(served: &Served, request: &str) -> Self {
-        let mut stream = served.connect();
-        stream.write_all(request.as_bytes()).unwrap();
+        let mut stream = served.send(request);
         let mut answer = Answer::default();
         // Byte for byte: what is behind the head may not be text.
         let mut byte = [0];
@@ -172,14 +166,7 @@ impl Subscriber {
     }
 }
 
-/// Waits for what `look` finds.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let begin = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(begin.elapsed() < testkit::wait::PATIENCE, "waited in vain for {what}");
-        std::thread::sleep(std::time::Duration::from_millis(2));
-    }
+/// What the one stream of events counts and measures.
+pub fn hub(served: &Served) -> Arc<Hub> {
+    Arc::clone(served.handle.routes()[0].hub().unwrap())
 }

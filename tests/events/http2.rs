@@ -1,7 +1,5 @@
 //! Streams of events over HTTP/2, with prior knowledge: several on one connection, each with its own window.
 
-use std::sync::Arc;
-
 use http::{Request, StatusCode, Version};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
@@ -9,9 +7,10 @@ use serde_json::{Value, json};
 use sluicegate::config::EventSettings;
 use sluicegate::rt;
 
-use crate::client::{named, publish, serve, until};
+use crate::client::{hub, named, publish, serve};
 use testkit::h2::{Sender, connect};
 use testkit::sse::{Answer, Event};
+use testkit::wait::until;
 
 struct Stream {
     body: Incoming,
@@ -86,7 +85,7 @@ fn streams_share_a_connection_and_end_cleanly_with_their_server() {
 #[test]
 fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels_nothing() {
     let served = serve(EventSettings { queue: 20, batch: 20, ..named() });
-    let hub = Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     let token = "t".repeat(22);
     let target = format!("/events/s?token={token}");
     rt::block_on(async {
@@ -142,19 +141,19 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
         publish(&served, "s", &json!({"data": "after"}));
         assert_eq!((back.event().await.data, neighbour.event().await.data), ("after".into(), "after".into()));
     });
-    until("its connection to end", || (served.handle.connections() == 0).then_some(()));
+    until("its connection to end", || served.handle.connections() == 0);
 }
 
 #[test]
 fn who_subscribes_and_resets_again_and_again_holds_no_more_places_than_one_client_may() {
     let served = serve(EventSettings { subscribers: 20, client_streams: 5, ..named() });
-    let hub = Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     rt::block_on(async {
         let mut sender = connect(served.addr, 65_535).await;
         for _ in 0..40 {
             // Reads the head; dropping what follows resets the stream.
             drop(Stream::new(&mut sender, "/events/s").await);
-            until("the reset to be noticed", || (hub.gauges().subscribers == 0).then_some(()));
+            until("the reset to be noticed", || hub.gauges().subscribers == 0);
         }
         assert_eq!(hub.gauges().away, 5);
         let mut kept = Vec::new();

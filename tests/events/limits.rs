@@ -3,7 +3,8 @@
 use serde_json::json;
 use sluicegate::config::{EventRate, EventSettings};
 
-use crate::client::{Subscriber, assert_problem, named, publish, serve, until};
+use crate::client::{Subscriber, assert_problem, hub, named, publish, serve};
+use testkit::wait::until;
 
 /// Who has left is noticed by the next bytes for it.
 fn quick() -> EventSettings {
@@ -20,7 +21,7 @@ fn a_client_has_as_many_streams_as_it_may() {
     assert_eq!(refused.field("retry-after"), Some("5"));
     assert_problem(&served.get("/events/s/poll?wait=1", ""), 429, "client_full");
     drop(one);
-    until("its place", || (served.get("/events/s/poll?wait=0.01", "").status() == 200).then_some(()));
+    until("its place", || served.get("/events/s/poll?wait=0.01", "").status() == 200);
 }
 
 #[test]
@@ -32,8 +33,8 @@ fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
     let refused = served.get("/events/s", "");
     assert_problem(&refused, 503, "full");
     drop(two);
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
-    until("it to be away", || (hub.gauges().away == 1).then_some(()));
+    let hub = hub(&served);
+    until("it to be away", || hub.gauges().away == 1);
     let mut three = Subscriber::new(&served, "/events/s", "");
     assert_eq!(three.event().kind, "sluicegate.open");
     assert_eq!((hub.gauges().subscribers, hub.gauges().away), (2, 0));
@@ -61,7 +62,7 @@ fn a_rate_of_events_holds_each_subscriber_to_it() {
 fn pausing_and_coming_back_again_and_again_leaves_nothing_behind() {
     let settings = EventSettings { window: 1, queue: 2, batch: 2, log: 400, ..named() };
     let served = serve(settings);
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     let token = "t".repeat(22);
     let target = format!("/events/s?window=1&token={token}");
     let mut last = String::new();
@@ -70,7 +71,7 @@ fn pausing_and_coming_back_again_and_again_leaves_nothing_behind() {
         assert_eq!(one.event().kind, if round == 0 { "sluicegate.open" } else { "sluicegate.resume" });
         until("the suspension", || {
             last = publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}])).pop().unwrap();
-            (hub.gauges().suspended == 1).then_some(())
+            hub.gauges().suspended == 1
         });
         while one.next().is_some() {}
         for _ in 0..2 {
@@ -81,5 +82,5 @@ fn pausing_and_coming_back_again_and_again_leaves_nothing_behind() {
     assert_eq!((hub.counts().suspensions(), hub.counts().resumes()), (15, 14));
     let gauges = hub.gauges();
     assert_eq!((gauges.subscribers, gauges.suspended, gauges.away, gauges.sink_buffered), (0, 1, 0, 0));
-    until("all connections to end", || (served.handle.connections() == 0).then_some(()));
+    until("all connections to end", || served.handle.connections() == 0);
 }

@@ -6,7 +6,8 @@ use serde_json::json;
 
 use sluicegate::config::EventSettings;
 
-use crate::client::{Subscriber, assert_problem, body, named, publish, serve, until};
+use crate::client::{Subscriber, assert_problem, body, hub, named, publish, serve};
+use testkit::wait::until;
 
 #[test]
 fn a_poll_gives_what_came_since() {
@@ -62,11 +63,11 @@ fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
     let begin = Instant::now();
     assert_eq!(body(&served.get("/events/s/poll?wait=0.2", ""))["events"], json!([]));
     assert!(begin.elapsed() >= Duration::from_millis(200));
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=20s", "")));
         // It counts as answered once it was found to have nothing.
-        until("the poll", || (hub.counts().polls() == 2).then_some(()));
+        until("the poll", || hub.counts().polls() == 2);
         publish(&served, "s", &json!({"data": "a"}));
         assert_eq!(waiting.join().unwrap()["events"][0]["data"], "a");
     });
@@ -75,10 +76,10 @@ fn a_poll_waits_for_an_event_and_not_longer_than_it_may() {
 #[test]
 fn a_server_that_drains_answers_polls_that_wait() {
     let served = serve(named());
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| body(&served.get("/events/s/poll?wait=60s", "")));
-        until("the poll", || (hub.counts().polls() == 1).then_some(()));
+        until("the poll", || hub.counts().polls() == 1);
         served.handle.drain();
         assert_eq!(waiting.join().unwrap()["events"], json!([]));
     });
@@ -87,14 +88,14 @@ fn a_server_that_drains_answers_polls_that_wait() {
 #[test]
 fn what_a_suspended_subscriber_is_told_to_be_missing_counts_as_dropped_once() {
     let served = serve(EventSettings { window: 1, queue: 2, batch: 2, log: 4, ..named() });
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     let token = "t".repeat(22);
     let mut one = Subscriber::new(&served, &format!("/events/s?window=1&token={token}"), "");
     one.event();
     let mut published = 0;
     until("the suspension", || {
         published += publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}])).len();
-        (hub.gauges().suspended == 1).then_some(())
+        hub.gauges().suspended == 1
     });
     for _ in 0..4 {
         published += publish(&served, "s", &json!({"data": "c"})).len();

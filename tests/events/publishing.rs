@@ -4,8 +4,9 @@ use serde_json::json;
 use sluicegate::config::EventSettings;
 use sluicegate::sink::HeldAs;
 
-use crate::client::{Subscriber, ask, assert_problem, body, named, post, publish, serve, until};
-use testkit::served::Response;
+use crate::client::{Subscriber, ask, assert_problem, body, named, post, publish, serve};
+use testkit::wait::until;
+use testkit::wire;
 
 const JSON: &str = "Content-Type: application/json\r\n";
 
@@ -60,7 +61,7 @@ fn a_body_of_any_length_is_not_read_beyond_its_bound() {
     use std::io::Write;
     let head = format!("POST /events/s HTTP/1.1\r\nHost: t\r\n{JSON}Content-Length: {}\r\n\r\n", long.len());
     stream.write_all(head.as_bytes()).unwrap();
-    let response = testkit::served::Response::read(&mut stream).unwrap();
+    let response = testkit::wire::answer(&mut stream);
     assert_problem(&response, 413, "too_large");
 }
 
@@ -154,9 +155,9 @@ fn a_batch_is_held_while_it_is_read() {
     stream.write_all(head.as_bytes()).unwrap();
     let (first, last) = batch.split_at(400_000);
     stream.write_all(first.as_bytes()).unwrap();
-    until("the batch", || (held() >= 400_000).then_some(()));
+    until("the batch", || held() >= 400_000);
     assert!(held() <= 1 << 20, "no more than twice");
     stream.write_all(last.as_bytes()).unwrap();
-    assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+    assert_eq!(wire::answer(&mut stream).status(), 200);
     assert_eq!(held(), 0);
 }

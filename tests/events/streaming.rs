@@ -8,10 +8,9 @@ use sluicegate::filter::{GzipFactory, MediaTypes};
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 
-use crate::client::{
-    Subscriber, ask, assert_problem, named, post, publish, route, serve, serve_with, text, until,
-};
+use crate::client::{Subscriber, ask, assert_problem, hub, named, post, publish, route, serve, serve_with};
 use testkit::served::Served;
+use testkit::wait::until;
 
 #[test]
 fn a_stream_has_its_fields_opens_and_goes_on() {
@@ -166,7 +165,7 @@ fn events_pass_filters_at_once() {
         let mut text = Vec::new();
         // The stream has no end yet: what decodes so far is what counts.
         let _ = std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut text);
-        String::from_utf8_lossy(&text).contains("data: squeezed\n\n").then_some(())
+        String::from_utf8_lossy(&text).contains("data: squeezed\n\n")
     });
 }
 
@@ -218,7 +217,7 @@ fn a_stalled_reader_is_moved_to_polling_and_others_feel_nothing() {
         publish(&served, "s", &json!([{"data": data}, {"data": data}, {"data": data}]));
         published += 3;
         healthy.data(3);
-        (hub.gauges().suspended == 1).then_some(())
+        hub.gauges().suspended == 1
     });
     // Now it reads: what was on its way, then the pause, then the end.
     let mut last = None;
@@ -243,7 +242,7 @@ fn a_stalled_reader_is_moved_to_polling_and_others_feel_nothing() {
     let mut at = pause["poll"].as_str().unwrap().to_owned();
     loop {
         let answer = served.get(&at, "");
-        let answer: serde_json::Value = serde_json::from_str(&text(&answer)).unwrap();
+        let answer: serde_json::Value = serde_json::from_str(answer.text()).unwrap();
         polled += answer["events"].as_array().unwrap().len();
         at = format!("/events/s/poll?token={}&after={}", "t".repeat(22), answer["last_id"].as_str().unwrap());
         if answer["events"].as_array().unwrap().is_empty() {
@@ -266,10 +265,10 @@ fn a_suspended_client_that_reads_status_gets_429() {
     let target = format!("/events/s?window=1&token={}", "t".repeat(22));
     let mut one = Subscriber::new(&served, &target, "");
     one.event();
-    let hub = std::sync::Arc::clone(served.handle.routes()[0].hub().unwrap());
+    let hub = hub(&served);
     until("the suspension", || {
         publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}]));
-        (hub.gauges().suspended == 1).then_some(())
+        hub.gauges().suspended == 1
     });
     while one.next().is_some() {}
     let refused = served.get(&target, "");

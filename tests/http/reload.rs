@@ -1,7 +1,6 @@
 //! A new configuration for a running server: limits on live transfers, routes for new requests, and a
 //! server that stays as it is if something is wrong.
 
-use std::fs::File;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
@@ -12,7 +11,7 @@ use sluicegate::config::{Config, FilterKinds, Loader};
 use sluicegate::http::server::Server;
 use sluicegate::limit::Rate;
 use testkit::served::Served;
-use testkit::wait::PATIENCE;
+use testkit::wait::until;
 
 /// The size of the file that is downloaded: sparse, and more than all buffers on the way hold.
 const LEN: u64 = 64 << 20;
@@ -21,8 +20,7 @@ const LEN: u64 = 64 << 20;
 const BUFFERS: u64 = 512 * 1024;
 
 fn site() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    File::create(folder.path().join("a.bin")).unwrap().set_len(LEN).unwrap();
+    let folder = testkit::folder::sparse("a.bin", LEN);
     std::fs::write(folder.path().join("a.txt"), "first").unwrap();
     std::fs::create_dir(folder.path().join("other")).unwrap();
     std::fs::write(folder.path().join("other/a.txt"), "second").unwrap();
@@ -44,8 +42,7 @@ fn reload(served: &Served, config: &Config) -> Vec<String> {
 
 /// Asks for the long file and reads the first byte of the answer.
 fn begin(served: &Served) -> TcpStream {
-    let mut stream = served.connect();
-    stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut stream = served.send(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
     stream.read_exact(&mut [0]).unwrap();
     stream
 }
@@ -96,15 +93,7 @@ fn a_limit_goes_up_and_away_under_a_live_transfer() {
         // Of a connection the burst that is meant is told too.
         let told = changes.join("; ").replace(" burst 64k", "");
         assert_eq!(told, format!("limit of {of}: 1k → 1m"));
-        let began = Instant::now();
-        while seen.load(Ordering::Relaxed) < 512 * 1024 {
-            assert!(
-                began.elapsed() < PATIENCE,
-                "{of}: still slow after {} bytes",
-                seen.load(Ordering::Relaxed)
-            );
-            std::thread::yield_now();
-        }
+        until(&format!("{of} at its new rate"), || seen.load(Ordering::Relaxed) >= 512 * 1024);
         let told = if of.starts_with("filter") {
             // A filter has always a rate; another one is as good as none.
             reload(&served, &at("1g")).join("; ")
@@ -215,7 +204,7 @@ fn routes_come_and_go_and_what_began_goes_on() {
     let (mut kept, stream) = (served.connect(), begin(&served));
     let mut ask = |target: &str| {
         write!(kept, "GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-        let answer = testkit::served::Response::read(&mut kept).unwrap();
+        let answer = testkit::wire::answer(&mut kept);
         (answer.status(), String::from_utf8(answer.body).unwrap())
     };
     assert_eq!(ask("/a.txt"), (200, "first".into()));
@@ -330,8 +319,7 @@ fn streams_of_events_go_on_and_end_with_their_route() {
     let site = site();
     let events = |more: &str| format!("[[route]]\npath = '/e/'\nevents = {{ names = ['s'], {more} }}\n");
     let served = serving(&config(&site, &events("")));
-    let mut stream = served.connect();
-    stream.write_all(b"GET /e/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let mut stream = served.send(b"GET /e/s HTTP/1.1\r\nHost: localhost\r\n\r\n");
     read_to(&mut stream, "event: sluicegate.open");
     reload(&served, &config(&site, &events("event_size = '1k', heartbeat = '20s'")));
     let publish = |data: &str| {
@@ -341,7 +329,7 @@ fn streams_of_events_go_on_and_end_with_their_route() {
             data.len()
         );
         publisher.write_all(format!("{head}{data}").as_bytes()).unwrap();
-        testkit::served::Response::read(&mut publisher).unwrap().status()
+        testkit::wire::answer(&mut publisher).status()
     };
     assert_eq!(publish("after"), 200);
     read_to(&mut stream, "data: after\n\n");

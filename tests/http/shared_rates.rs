@@ -77,8 +77,7 @@ impl Drop for Reader {
 
 /// A server of one large file, whose bytes are nowhere on the disk.
 fn serving(settings: Settings) -> (tempfile::TempDir, Served) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::File::create(folder.path().join("large")).unwrap().set_len(1 << 30).unwrap();
+    let folder = testkit::folder::sparse("large", 1 << 30);
     let served = Served::with(settings, vec![Route::files("/", folder.path()).unwrap()]);
     (folder, served)
 }
@@ -198,8 +197,7 @@ fn a_change_is_seen_by_thousands_of_streams_at_once() {
     let (_folder, served) = serving(Settings { limits, max_connections: 2 * count, ..Settings::default() });
     let mut streams: Vec<TcpStream> = (0..count)
         .map(|_| {
-            let mut stream = served.connect();
-            stream.write_all(b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            let stream = served.begin("/large");
             stream.set_nonblocking(true).unwrap();
             stream
         })

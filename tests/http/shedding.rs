@@ -2,16 +2,16 @@
 
 use std::io::Write;
 use std::net::TcpStream;
-use std::time::Instant;
 
-use http::Request;
-use http_body_util::{BodyExt, Empty};
-use sluicegate::http::route::Route;
+use http_body_util::BodyExt;
 use sluicegate::http::server::Settings;
-use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::rt;
 use sluicegate::sink::{HeldAs, SinkSettings};
-use testkit::served::{Response, Served};
-use testkit::wait::PATIENCE;
+use testkit::folder::folder;
+use testkit::h2;
+use testkit::served::Served;
+use testkit::wait::until;
+use testkit::wire;
 
 /// Bytes held for each of the readers here.
 const BUFFER: usize = 20_000;
@@ -22,22 +22,17 @@ const PIECE: usize = 128 * 1024;
 /// What four readers hold at most, which is not too much.
 const TOTAL: u64 = 4 * (BUFFER + PIECE) as u64;
 
-fn serving() -> (tempfile::TempDir, Served) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("small"), [b'x'; 1000]).unwrap();
-    std::fs::write(folder.path().join("large"), vec![b'y'; 1_000_000]).unwrap();
+fn serving() -> Served {
+    let folder = folder(&[("small", &[b'x'; 1000]), ("large", &[b'y'; 1_000_000])]);
     let sink = SinkSettings { buffer: BUFFER, send_buffer: Some(4096), ..SinkSettings::default() };
-    let settings = Settings { sink, egress_total: Some(TOTAL), ..Settings::default() };
-    let served = Served::with(settings, vec![Route::files("/", folder.path()).unwrap()]);
-    (folder, served)
+    Served::folder(Settings { sink, egress_total: Some(TOTAL), ..Settings::default() }, folder, 0)
 }
 
 /// One that asked for a million bytes and reads none; comes back when its buffer is full.
 fn slow_reader(served: &Served, others: usize) -> TcpStream {
-    let mut stream = served.connect();
-    stream.write_all(b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let stream = served.begin("/large");
     let full = (others + 1) as u64 * BUFFER as u64;
-    wait_until("a full buffer", || served.handle.egress().buffered() == full, served);
+    until("a full buffer", || served.handle.egress().buffered() == full);
     stream
 }
 
@@ -49,21 +44,13 @@ fn crowd(served: &Served, readers: &mut Vec<TcpStream>) {
     }
 }
 
-fn wait_until(what: &str, is_there: impl Fn() -> bool, served: &Served) {
-    let began = Instant::now();
-    while !is_there() {
-        assert!(began.elapsed() < PATIENCE, "{what}: {:?}", served.handle.egress());
-        std::thread::yield_now();
-    }
-}
-
 #[test]
 fn new_requests_are_turned_away_until_less_than_four_fifths_are_held() {
-    let (_folder, served) = serving();
+    let served = serving();
     let mut kept = served.connect();
     let mut ask_again = || {
         kept.write_all(b"GET /small HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-        Response::read(&mut kept).unwrap()
+        wire::answer(&mut kept)
     };
     assert_eq!(ask_again().status(), 200);
     let mut readers: Vec<_> = (0..4).map(|others| slow_reader(&served, others)).collect();
@@ -80,7 +67,7 @@ fn new_requests_are_turned_away_until_less_than_four_fifths_are_held() {
     loop {
         drop(readers.pop());
         let left = readers.len() + 1;
-        wait_until("the end of one", || served.handle.connections() == left, &served);
+        until("the end of one", || served.handle.connections() == left);
         let held = served.handle.egress().held().total();
         if held * 5 < TOTAL * 4 {
             break;
@@ -91,25 +78,18 @@ fn new_requests_are_turned_away_until_less_than_four_fifths_are_held() {
     assert!(!served.handle.is_shedding());
     // Those that were there before lost nothing.
     for mut reader in readers {
-        assert_eq!(Response::read(&mut reader).unwrap().body.len(), 1_000_000);
+        assert_eq!(wire::answer(&mut reader).body.len(), 1_000_000);
     }
     assert_eq!(served.handle.egress().bytes_dropped(), 0);
 }
 
 #[test]
 fn over_http2_it_is_the_same() {
-    let (_folder, served) = serving();
+    let served = serving();
     let mut readers = Vec::new();
     crowd(&served, &mut readers);
     rt::block_on(async {
-        let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-        let socket = rt::connect(&to).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http2::handshake(Executor, socket).await.unwrap();
-        rt::spawn(async {
-            let _ = connection.await;
-        });
-        let request = Request::get("http://t/small").body(Empty::<bytes::Bytes>::new()).unwrap();
-        let refused = sender.send_request(request).await.unwrap();
+        let refused = h2::get(&mut h2::connect(served.addr, h2::WIDE).await, "/small").await;
         assert_eq!(
             (refused.status().as_u16(), &refused.headers()["retry-after"]),
             (503, &"5".parse().unwrap())
@@ -122,28 +102,27 @@ fn over_http2_it_is_the_same() {
 #[test]
 fn heads_that_never_end_are_held_too_and_the_oldest_make_room() {
     const PART: usize = 30_000;
-    let (_folder, served) = serving();
+    let served = serving();
     let head = [b"GET /small HTTP/1.1\r\nHost: t\r\nX: ".as_slice(), &vec![b'x'; PART]].concat();
     let egress = || served.handle.egress();
     let held = || egress().held().of(HeldAs::Request);
     let mut writers: Vec<TcpStream> = Vec::new();
     while (writers.len() * PART) as u64 <= 2 * TOTAL {
-        let mut stream = served.connect();
-        stream.write_all(&head).unwrap();
+        let stream = served.send(&head);
         writers.push(stream);
         let read = (writers.len() * head.len()) as u64;
-        wait_until("the head", || egress().bytes_read() >= read, &served);
+        until("the head", || egress().bytes_read() >= read);
         // What one asks to end may still be there while the next is read.
         assert!(held() <= TOTAL + 4 * PART as u64, "{:?}", egress());
     }
-    wait_until("the end of the oldest", || served.handle.connections() < writers.len(), &served);
-    wait_until("the end of shedding", || !served.handle.is_shedding(), &served);
+    until("the end of the oldest", || served.handle.connections() < writers.len());
+    until("the end of shedding", || !served.handle.is_shedding());
     assert!(held() * 2 > TOTAL, "no more were ended than had to be: {:?}", egress());
     // One that ends is answered as any other, and no longer held.
     let mut whole = writers.pop().unwrap();
     whole.write_all(b"\r\n\r\n").unwrap();
-    assert_eq!(Response::read(&mut whole).unwrap().status(), 200);
+    assert_eq!(wire::answer(&mut whole).status(), 200);
     drop((writers, whole));
-    wait_until("their end", || held() == 0, &served);
+    until("their end", || held() == 0);
     assert_eq!(served.get("/small", "").status(), 200);
 }

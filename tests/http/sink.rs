@@ -2,28 +2,21 @@
 //!
 //! Real time where the server's own patience is what is tested; the bounds allow for a loaded machine.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::sink::SinkSettings;
-use testkit::served::{Response, Served};
-use testkit::wait::PATIENCE;
-
-const LARGE: usize = 256 * 1024;
+use testkit::folder::folder;
+use testkit::served::{Served, connect_narrow};
+use testkit::wait::until;
+use testkit::wire::{self, content};
 
 /// A server of one folder, each response at `rate`; 0 is unlimited.
-fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, len) in [("small", 15_000), ("large", LARGE), ("96k", 98_304)] {
-        let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-        std::fs::write(folder.path().join(name), content).unwrap();
-    }
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate));
-    (folder, Served::with(settings, vec![route]))
+fn serving(settings: Settings, rate: u64) -> Served {
+    Served::folder(settings, folder(&[("small", &content(15_000)), ("large", &content(256 * 1024))]), rate)
 }
 
 /// Settings with these of the sink, and little room in the kernel.
@@ -37,35 +30,9 @@ fn ask(stream: &mut TcpStream, target: &str) {
 
 /// A connection whose kernel takes next to nothing that is not read, with `target` asked for.
 fn slow_reader(served: &Served, target: &str) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    // Before connecting: the window is agreed on then.
-    socket.set_recv_buffer_size(2048).unwrap();
-    socket.connect(&served.addr.into()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect_narrow(served.addr);
     ask(&mut stream, target);
     stream
-}
-
-/// Reads in steps of 1 KiB to the end, and says what came and how it ended.
-fn read_in_steps(stream: &mut TcpStream, len: usize) -> (Vec<u8>, Option<ErrorKind>) {
-    let (mut came, mut step) = (Vec::new(), [0; 1024]);
-    while came.len() < len {
-        match stream.read(&mut step) {
-            Ok(0) => break,
-            Ok(n) => came.extend_from_slice(&step[..n]),
-            Err(error) => return (came, Some(error.kind())),
-        }
-    }
-    (came, None)
-}
-
-fn wait_until(what: &str, served: &Served, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what} did not come: {:?}", served.handle.egress());
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }
 
 /// Asks for the small file `times` times on one connection. Says how many bytes came until when, after each.
@@ -76,7 +43,7 @@ fn one_after_another(served: &Served, times: usize) -> Vec<(Duration, u64)> {
     (0..times)
         .map(|_| {
             ask(&mut stream, "/small");
-            let response = Response::read(&mut stream).unwrap();
+            let response = wire::answer(&mut stream);
             assert_eq!(response.body.len(), 15_000);
             sum += (response.head.len() + response.body.len()) as u64;
             (began.elapsed(), sum)
@@ -91,7 +58,7 @@ fn small_bodies_do_not_escape_the_rate_of_their_connection() {
     const RATE: u64 = 300_000;
     const BURST: u64 = 65_536;
     let sink = SinkSettings { rate: Rate::or_unlimited(RATE), burst: BURST, ..SinkSettings::default() };
-    let (_folder, served) = serving(Settings { sink, ..Settings::default() }, 0);
+    let served = serving(Settings { sink, ..Settings::default() }, 0);
     let timeline = one_after_another(&served, 16);
     for (at, bytes) in &timeline {
         let most = BURST + (RATE as f64 * at.as_secs_f64()) as u64;
@@ -107,7 +74,7 @@ fn small_bodies_do_not_escape_the_rate_of_their_connection() {
 fn small_bodies_do_not_escape_the_rate_of_responses() {
     const RATE: u64 = 75_000;
     const CHUNK: u64 = RATE / 5;
-    let (_folder, served) = serving(Settings::default(), RATE);
+    let served = serving(Settings::default(), RATE);
     const HEADS: u64 = 400;
     for (times, (at, bytes)) in one_after_another(&served, 5).into_iter().enumerate() {
         // The end of a response may be on credit, by less than a chunk.
@@ -118,12 +85,12 @@ fn small_bodies_do_not_escape_the_rate_of_responses() {
 
 #[test]
 fn a_client_above_its_bound_is_told_so_and_room_is_found_again() {
-    let (_folder, served) = serving(Settings { client_connections: Some(2), ..Settings::default() }, 0);
+    let served = serving(Settings { client_connections: Some(2), ..Settings::default() }, 0);
     let mut kept: Vec<_> = (0..2)
         .map(|_| {
             let mut stream = served.connect();
             ask(&mut stream, "/small");
-            assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+            assert_eq!(wire::answer(&mut stream).status(), 200);
             stream
         })
         .collect();
@@ -131,21 +98,21 @@ fn a_client_above_its_bound_is_told_so_and_room_is_found_again() {
     assert_eq!((refused.status(), refused.field("retry-after")), (429, Some("5")));
     assert_eq!(refused.field("connection"), Some("close"));
     kept.pop();
-    wait_until("room", &served, || served.handle.connections() == 1);
+    until("room", || served.handle.connections() == 1);
     assert_eq!(served.get("/small", "").status(), 200);
 }
 
 #[test]
 fn a_reader_that_takes_nothing_is_let_go() {
     let stall_timeout = Duration::from_millis(300);
-    let (_folder, served) = serving(bounded(SinkSettings { stall_timeout, ..SinkSettings::default() }), 0);
+    let served = serving(bounded(SinkSettings { stall_timeout, ..SinkSettings::default() }), 0);
     let began = Instant::now();
     let mut slow = slow_reader(&served, "/large");
     let egress = served.handle.egress();
-    wait_until("the end of patience", &served, || egress.stall_closes() > 0);
+    until("the end of patience", || egress.stall_closes() > 0);
     assert!(began.elapsed() >= stall_timeout, "{:?}", began.elapsed());
-    assert_eq!(read_in_steps(&mut slow, usize::MAX).1, Some(ErrorKind::ConnectionReset));
-    wait_until("the end", &served, || served.handle.connections() == 0);
+    wire::read_to_reset(&mut slow);
+    until("the end", || served.handle.connections() == 0);
     assert_eq!((egress.stall_closes(), egress.overflow_closes(), egress.buffered()), (1, 0, 0));
     assert!(egress.bytes_dropped() > 0);
 }
@@ -154,10 +121,10 @@ fn a_reader_that_takes_nothing_is_let_go() {
 #[test]
 fn a_reader_that_is_slow_at_the_end_is_not_taken_for_idle() {
     let settings = Settings { idle_timeout: Duration::from_millis(300), ..Settings::default() };
-    let (_folder, served) = serving(Settings { sink: bounded(settings.sink.clone()).sink, ..settings }, 0);
+    let served = serving(Settings { sink: bounded(settings.sink.clone()).sink, ..settings }, 0);
     let mut slow = slow_reader(&served, "/small");
-    wait_until("a held response", &served, || served.handle.egress().buffered() > 0);
+    until("a held response", || served.handle.egress().buffered() > 0);
     std::thread::sleep(Duration::from_millis(700));
-    let response = Response::read(&mut slow).unwrap();
+    let response = wire::answer(&mut slow);
     assert_eq!(response.body.len(), 15_000);
 }

@@ -6,50 +6,32 @@ use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_lite::future;
-use http::Request;
-use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 use sluicegate::sink::{OnFull, SinkSettings};
-use testkit::h2::{Sender, connect};
-use testkit::served::Served;
-use testkit::wait::PATIENCE;
+use testkit::folder::folder;
+use testkit::h2::{self, connect, get};
+use testkit::served::{Served, connect_narrow};
+use testkit::wait::until;
+use testkit::wire::content;
 
 /// A server of one folder, each response at `rate`; 0 is unlimited.
-fn serving(settings: Settings, rate: u64) -> (tempfile::TempDir, Served) {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, len) in [("small", 15_000), ("large", 262_144), ("96k", 98_304)] {
-        let content: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();
-        std::fs::write(folder.path().join(name), content).unwrap();
-    }
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate));
-    (folder, Served::with(settings, vec![route]))
+fn serving(settings: Settings, rate: u64) -> Served {
+    let [small, large, middle] = [15_000, 262_144, 98_304].map(content);
+    Served::folder(settings, folder(&[("small", &small), ("large", &large), ("96k", &middle)]), rate)
 }
 
 fn patient_for(stall_timeout: Duration) -> Settings {
     Settings { sink: SinkSettings { stall_timeout, ..SinkSettings::default() }, ..Settings::default() }
 }
 
-async fn get(sender: &mut Sender, target: &str) -> hyper::Response<Incoming> {
-    let request = Request::get(format!("http://t{target}")).body(Empty::new()).unwrap();
-    sender.send_request(request).await.unwrap()
-}
-
-/// The answer's body: how much of it came, and whether to its end. Reading gives the window back.
+/// The answer's body: how much of it came, and whether to its end.
 async fn read(response: hyper::Response<Incoming>) -> (usize, bool) {
-    let (mut body, mut len) = (response.into_body(), 0);
-    loop {
-        match body.frame().await {
-            None => return (len, true),
-            Some(Ok(frame)) => len += frame.data_ref().map_or(0, Bytes::len),
-            Some(Err(_)) => return (len, false),
-        }
-    }
+    let content = h2::read(response, Instant::now()).await;
+    (content.bytes.len(), content.whole)
 }
 
 /// Responses that were not given to their end.
@@ -57,19 +39,10 @@ fn aborted(served: &Served) -> u64 {
     served.handle.telemetry().routes().iter().map(|route| route.aborted()).sum()
 }
 
-/// Blocks this thread; the server has its own.
-fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what} did not come");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
 // The neighbour lasts 1.4 s, twice what the stream that is not read has.
 #[test]
 fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbour_is_not() {
-    let (_folder, served) = serving(patient_for(Duration::from_millis(700)), 61_440);
+    let served = serving(patient_for(Duration::from_millis(700)), 61_440);
     rt::block_on(async {
         let mut sender = connect(served.addr, 1024).await;
         let shut = get(&mut sender, "/large").await;
@@ -84,12 +57,12 @@ fn a_stream_whose_window_stays_shut_is_reset_and_its_neighbour_is_not() {
 
 #[test]
 fn a_stream_whose_window_was_never_open_is_reset_too() {
-    let (_folder, served) = serving(patient_for(Duration::from_millis(300)), 0);
+    let served = serving(patient_for(Duration::from_millis(300)), 0);
     rt::block_on(async {
         for (window, expected) in [(0, 0), (1, 1)] {
             let mut sender = connect(served.addr, window).await;
             let shut = get(&mut sender, "/large").await;
-            wait_until("the reset", || served.handle.telemetry().stalled_streams() > u64::from(window));
+            until("the reset", || served.handle.telemetry().stalled_streams() > u64::from(window));
             assert_eq!(read(shut).await, (expected, false));
         }
     });
@@ -99,12 +72,12 @@ fn a_stream_whose_window_was_never_open_is_reset_too() {
 #[test]
 fn a_short_response_whose_window_stays_shut_is_reset_too() {
     let stall_timeout = Duration::from_millis(700);
-    let (_folder, served) = serving(patient_for(stall_timeout), 0);
+    let served = serving(patient_for(stall_timeout), 0);
     rt::block_on(async {
         let mut sender = connect(served.addr, 1024).await;
         let began = Instant::now();
         let shut = get(&mut sender, "/small").await;
-        wait_until("the reset", || aborted(&served) > 0);
+        until("the reset", || aborted(&served) > 0);
         assert!(began.elapsed() >= stall_timeout, "{:?}", began.elapsed());
         assert_eq!(read(shut).await, (1024, false));
         assert_eq!(read(get(&mut sender, "/small").await).await, (15_000, true), "the connection lives");
@@ -114,7 +87,7 @@ fn a_short_response_whose_window_stays_shut_is_reset_too() {
 #[test]
 fn a_stream_that_is_slow_at_its_end_is_not_taken_for_idle() {
     let settings = Settings { idle_timeout: Duration::from_millis(300), ..Settings::default() };
-    let (_folder, served) = serving(settings, 0);
+    let served = serving(settings, 0);
     rt::block_on(async {
         let mut sender = connect(served.addr, 1024).await;
         let slow = get(&mut sender, "/small").await;
@@ -129,7 +102,7 @@ fn a_stream_that_is_slow_at_its_end_is_not_taken_for_idle() {
 fn a_stream_that_waits_for_the_connections_own_rate_is_not_let_go() {
     let mut settings = patient_for(Duration::from_millis(500));
     (settings.sink.rate, settings.sink.burst) = (Rate::or_unlimited(16_384), 1024);
-    let (_folder, served) = serving(settings, 0);
+    let served = serving(settings, 0);
     rt::block_on(async {
         let mut sender = connect(served.addr, 1 << 20).await;
         let (one, other) = (get(&mut sender, "/small").await, get(&mut sender, "/96k").await);
@@ -143,11 +116,7 @@ const PACE: u64 = 256 * 1024;
 /// A connection whose kernel takes next to nothing that is not read, with streams 1 and 3 asked for and
 /// windows that are wide open. By hand, because clients read on whether somebody wants it or not.
 fn slow_connection(served: &Served, target: &str) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_recv_buffer_size(2048).unwrap();
-    socket.connect(&served.addr.into()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect_narrow(served.addr);
     stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
     let mut frame = |kind: u8, flags: u8, id: u32, payload: &[u8]| {
         let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
@@ -175,14 +144,14 @@ fn a_connection_that_overflows_is_reset_with_all_its_streams() {
         send_buffer: Some(4096),
         ..SinkSettings::default()
     };
-    let (_folder, served) = serving(Settings { sink, ..Settings::default() }, PACE);
+    let served = serving(Settings { sink, ..Settings::default() }, PACE);
     let mut slow = slow_connection(&served, "/large");
     let egress = served.handle.egress();
-    wait_until("the overflow", || egress.overflow_closes() > 0);
+    until("the overflow", || egress.overflow_closes() > 0);
     let mut came = Vec::new();
     let ended = slow.read_to_end(&mut came).map_err(|error| error.kind());
     assert_eq!(ended, Err(ErrorKind::ConnectionReset), "{} bytes came", came.len());
-    wait_until("the end", || served.handle.connections() == 0);
+    until("the end", || served.handle.connections() == 0);
     assert_eq!((egress.overflow_closes(), egress.stall_closes(), egress.buffered()), (1, 0, 0));
     assert_eq!(egress.high_water(), 56 * 1024);
     assert_eq!(aborted(&served), 2);
@@ -194,7 +163,7 @@ fn a_connection_that_overflows_is_reset_with_all_its_streams() {
 fn a_slow_reader_that_is_waited_for_gets_every_byte_of_all_streams() {
     let mut settings = patient_for(Duration::from_millis(400));
     settings.sink.send_buffer = Some(4096);
-    let (_folder, served) = serving(settings, 0);
+    let served = serving(settings, 0);
     let mut slow = slow_connection(&served, "/96k");
     let (mut came, mut step, mut ended) = (Vec::new(), [0; 1024], 0);
     let mut at = 0;

@@ -46,8 +46,7 @@ fn schemathesis_finds_nothing() {
         (Watched::with_token(routes()), vec![format!("Authorization: Bearer {TOKEN}")]),
     ] {
         // So that there is something to look at.
-        let mut slow = watched.served.connect();
-        slow.write_all(b"GET /large.bin?secret HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let mut slow = watched.served.begin("/large.bin?secret");
         let mut command = Command::new(&program);
         command.arg("run").arg(format!("http://{}/v1/openapi.json", watched.admin)).args([
             "--no-color",

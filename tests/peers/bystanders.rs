@@ -9,8 +9,8 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::pace::{CHUNK, RATE};
-use testkit::served::Response;
 use testkit::wait::PATIENCE;
+use testkit::wire::{self, Answer};
 
 /// How long an answer may take from before the connect to its last byte, or a download more than its pace
 /// wants. Alone they take a millisecond; the rest is for a machine of two cores that is busy with others.
@@ -98,12 +98,12 @@ fn download(addr: SocketAddr, name: &str, len: usize) -> Duration {
 }
 
 /// The answer to those who come from another address than everyone else in these tests.
-pub fn ask(addr: SocketAddr, name: &str) -> Response {
+pub fn ask(addr: SocketAddr, name: &str) -> Answer {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
     socket.connect(&addr.into()).unwrap();
     let mut stream = TcpStream::from(socket);
     write!(stream, "GET /{name} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").unwrap();
-    Response::read(&mut stream).unwrap()
+    wire::answer(&mut stream)
 }

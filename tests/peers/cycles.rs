@@ -10,9 +10,10 @@ use serde_json::Value;
 
 use crate::nginx::Nginx;
 use crate::pace::get;
-use crate::program::{PATIENCE, until};
+use crate::program::PATIENCE;
 use crate::sluicegate::Sluicegate;
 use testkit::sse::Answer;
+use testkit::wait::until;
 
 /// Side by side, and so often each: three hundred cycles.
 const READERS: usize = 20;
@@ -108,10 +109,10 @@ impl Scene {
         let (mut memory, mut before) = (0, [0; 4]);
         for round in 0..ROUNDS {
             let streams: Vec<TcpStream> = readers.iter().map(|reader| self.subscribe(reader)).collect();
-            until("all to be subscribed", || (self.gauge("subscribers") == READERS as u64).then_some(()));
+            until("all to be subscribed", || self.gauge("subscribers") == READERS as u64);
             until("all to be suspended", || {
                 self.publish();
-                (self.gauge("suspended") == READERS as u64).then_some(())
+                self.gauge("suspended") == READERS as u64
             });
             for (reader, stream) in readers.iter_mut().zip(streams) {
                 reader.read_to_the_pause(stream, round);
@@ -135,16 +136,16 @@ impl Scene {
 
         // Nothing is left: neither of subscribers nor of connections nor of what was held for them.
         for name in ["subscribers", "suspended", "away", "queue_depth", "sink_buffered_bytes"] {
-            until(&format!("no {name}"), || (self.gauge(name) == 0).then_some(()));
+            until(&format!("no {name}"), || self.gauge(name) == 0);
         }
         self.no_connections();
         assert_eq!(self.server.metric("sluicegate_egress_buffered_bytes"), 0);
         // The connection that asked before may have been among them.
         until(&format!("no more alive than {before:?}"), || {
-            alive(self).iter().zip(before).all(|(now, before)| *now <= before).then_some(())
+            alive(self).iter().zip(before).all(|(now, before)| *now <= before)
         });
         for addr in [Some(self.server.addr), nginx.map(|nginx| nginx.addr)].into_iter().flatten() {
-            until("no sockets", || (sockets(addr) == 0).then_some(()));
+            until("no sockets", || sockets(addr) == 0);
         }
         let now = self.server.memory();
         println!(
@@ -155,7 +156,7 @@ impl Scene {
     }
 
     fn no_connections(&self) {
-        until("no connections", || (self.server.metric("sluicegate_connections") == 0).then_some(()));
+        until("no connections", || self.server.metric("sluicegate_connections") == 0);
     }
 
     /// Subscribes, and reads nothing.

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
-use crate::program::{Running, descriptors, program, until};
+use crate::program::{Running, descriptors, program};
+use testkit::wait::soon;
 
 /// A running nginx.
 pub struct Nginx {
@@ -37,7 +38,7 @@ impl Nginx {
             command.arg("-p").arg(state.path()).arg("-c").arg(config).args(["-e", "stderr"]);
             let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
             // It writes its number when its sockets are bound.
-            let bound = until("nginx", || {
+            let bound = soon("nginx", || {
                 let listens = fs::read_to_string(&pid).is_ok_and(|pid| pid.ends_with('\n'));
                 (listens || process.0.try_wait().unwrap().is_some()).then_some(listens)
             });

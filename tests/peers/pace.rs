@@ -10,7 +10,8 @@ use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use testkit::served::{self, Response};
+use testkit::served;
+use testkit::wire::{self, Answer};
 
 /// The rate of most tests here: mod_ratelimit's `rate-limit 60`.
 pub const RATE: usize = 60 * 1024;
@@ -22,8 +23,8 @@ pub const CHUNK: usize = RATE / 5;
 const SLACK: Duration = Duration::from_millis(120);
 
 /// GETs `target` with HTTP/1.1 on a connection of its own.
-pub fn get(addr: SocketAddr, target: &str, fields: &str) -> Response {
-    Response::read(&mut ask(addr, target, fields)).unwrap()
+pub fn get(addr: SocketAddr, target: &str, fields: &str) -> Answer {
+    wire::answer(ask(addr, target, fields))
 }
 
 /// The connection, with the request sent.
@@ -36,11 +37,11 @@ pub fn ask(addr: SocketAddr, target: &str, fields: &str) -> TcpStream {
 
 /// A response with a length keeps to `rate`: at no instant more than one chunk ahead, or behind, and
 /// `held` bytes more behind where something on the way gathers that many before it sends.
-pub fn assert_paced(response: &Response, rate: usize, held: usize) {
+pub fn assert_paced(response: &Answer, rate: usize, held: usize) {
     let chunk = rate / 5;
-    let total = response.timeline.last().unwrap().1;
+    let total = response.timeline().last().unwrap().1;
     let mut before = 0;
-    for &(at, bytes) in &response.timeline {
+    for (at, bytes) in response.timeline() {
         let even = |at: Duration| rate * at.as_millis() as usize / 1000;
         // The remainder of less than a chunk leaves with the last chunk.
         let remainder = if bytes == total { chunk } else { 0 };
@@ -55,20 +56,21 @@ pub fn assert_paced(response: &Response, rate: usize, held: usize) {
 ///
 /// The allowance refills continuously, so a first chunk that came from its source in two pieces some
 /// milliseconds apart earns the rate of these milliseconds.
-pub fn assert_same_pace(one: &Response, other: &Response) {
+pub fn assert_same_pace(one: &Answer, other: &Answer) {
     let had = |timeline: &[(Duration, usize)], at: Duration| {
         timeline.iter().take_while(|(then, _)| *then <= at).last().map_or(0, |(_, bytes)| *bytes)
     };
-    for &(at, _) in one.timeline.iter().chain(&other.timeline) {
-        let (one, other) = (had(&one.timeline, at), had(&other.timeline, at));
+    let (one, other) = (one.timeline(), other.timeline());
+    for &(at, _) in one.iter().chain(&other) {
+        let (one, other) = (had(&one, at), had(&other, at));
         assert!(one.abs_diff(other) <= CHUNK + RATE * 20 / 1000, "at {at:?}, {one} and {other} bytes");
     }
 }
 
 /// All bytes came at whole intervals of 200 ms after the first, up to a late wake-up and a late reader:
 /// the pace is reckoned from the first spend, never from the last wake-up.
-pub fn assert_on_grid(response: &Response) {
-    for (at, _) in &response.timeline {
+pub fn assert_on_grid(response: &Answer) {
+    for (at, _) in response.timeline() {
         let off = at.as_millis() % 200;
         assert!(off < 70, "{off} ms off the grid at {at:?}");
     }

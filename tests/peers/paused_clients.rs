@@ -5,9 +5,10 @@ use std::process::Command;
 
 use sluicegate::config::{EventSettings, Suspend};
 
-use crate::program::{program, succeeded, until};
+use crate::program::{program, succeeded};
 use crate::relay::Relay;
 use crate::streams::{TOKEN, installed, numbers, publish, serve};
+use testkit::wait::until;
 
 /// Has a client subscribe with a window of four, acknowledge the first four events and no more, poll when it was
 /// paused a second time, and say what it saw: numbers, `gap:N:ID` for N behind the event ID, `pause`, `paused:HOW`
@@ -29,25 +30,25 @@ fn is_told_of_gaps_and_paused(client: &mut Command, suspend: Suspend, how: &str)
     let relay = Relay::to(served.addr);
     client.args([format!("http://{}", relay.addr), format!("http://{}", served.addr), TOKEN.to_owned()]);
     let feed = std::thread::spawn(move || {
-        until("the client", || (hub.gauges().subscribers == 1).then_some(()));
+        until("the client", || hub.gauges().subscribers == 1);
         publish(&hub, &numbers(1..=4));
-        until("its acknowledgements", || (hub.counts().acks() == 4).then_some(()));
+        until("its acknowledgements", || hub.counts().acks() == 4);
         relay.cut();
         publish(&hub, &numbers(5..=9));
-        until("it to be away", || (hub.gauges().away == 1).then_some(()));
+        until("it to be away", || hub.gauges().away == 1);
         for first in [10, 15, 20] {
             publish(&hub, &numbers(first..=first + 4));
         }
         // 5 to 14 are not to be had any more.
         relay.open();
-        until("the client again", || (hub.gauges().subscribers == 1).then_some(()));
+        until("the client again", || hub.gauges().subscribers == 1);
         let mut last = 24;
         until("the suspension", || {
             last += 1;
             publish(&hub, &numbers(last..=last));
-            (hub.counts().suspensions() == 1).then_some(())
+            hub.counts().suspensions() == 1
         });
-        until("it to be back", || (hub.counts().resumes() == 1).then_some(()));
+        until("it to be back", || hub.counts().resumes() == 1);
         publish(&hub, &["end".to_owned()]);
         (hub, last)
     });

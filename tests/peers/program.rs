@@ -8,6 +8,7 @@ use std::sync::{PoisonError, RwLock, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process_group};
+use testkit::process::listener;
 
 /// How long anything may take that must come. Only a failing test waits that long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,24 +43,8 @@ pub fn loud() -> RwLockWriteGuard<'static, ()> {
 
 /// The program of this name. Debian keeps servers outside users' search paths.
 pub fn program(name: &str) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin", "/usr/local/sbin"].map(PathBuf::from))
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file())
+    listener::program(name)
         .unwrap_or_else(|| panic!("{name} is not installed; .ci/run names its Debian package"))
-}
-
-/// What `look` finds, looked for until it is there.
-pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(Instant::now() < deadline, "waited in vain for {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }
 
 /// A child process, killed when dropped.

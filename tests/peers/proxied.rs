@@ -29,7 +29,7 @@ fn a_file_and_the_same_file_behind_nginx_have_one_pace() {
         // Fifteen chunks, the first at once: 2.8 s; 2.6 s if the first came in two pieces, for the last is
         // then a remainder.
         for response in [one, other] {
-            let last = response.timeline.last().unwrap().0;
+            let last = response.timeline().last().unwrap().0;
             assert!((Duration::from_millis(2_590)..Duration::from_millis(3_000)).contains(&last), "{last:?}");
         }
     });
@@ -89,7 +89,7 @@ fn nginx_may_set_the_pace_of_a_response_by_its_own_field() {
             let response = get(front.addr, "/a.txt", "");
             assert!(response.body == content);
             assert_eq!(response.field("x-accel-limit-rate"), None);
-            let last = response.timeline.last().unwrap().0;
+            let last = response.timeline().last().unwrap().0;
             if slow {
                 assert_paced(&response, 30_720, 0);
                 assert!(last > Duration::from_millis(900), "{flags:?}: {last:?}");
@@ -108,9 +108,9 @@ fn nginx_may_lift_the_pace_of_a_response() {
         // At 60 KiB/s these 2.4 MB take 40 s.
         let response = get(front.addr, "/app.log", "");
         assert!(
-            response.timeline.last().unwrap().0 < Duration::from_secs(8),
+            response.timeline().last().unwrap().0 < Duration::from_secs(8),
             "{:?}",
-            response.timeline.last()
+            response.timeline().last()
         );
     });
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 
 use crate::backend;
 use crate::bystanders::{self, Bystanders, PACED, SMALL};
-use crate::program::{ended, loud, make_file, program, until};
+use crate::program::{ended, loud, make_file, program};
 use crate::sluicegate::{Sluicegate, without_colours};
+use testkit::wait::until;
 
 /// Connections of one attack.
 const CONNECTIONS: u64 = 300;
@@ -73,8 +74,8 @@ fn attacked(server: &Sluicegate, target: &str, seconds: u32, mode: &str) -> Seen
     let came =
         ["accepted", "refused"].map(|how| server.metric(&format!("sluicegate_connections_{how}_total")));
     assert!(came[0] + came[1] >= CONNECTIONS + others, "{came:?}, {others} of them in peace");
-    until("the end of all connections", || (server.metric("sluicegate_connections") == 0).then_some(()));
-    until("the descriptors there were before", || (server.descriptors() <= descriptors).then_some(()));
+    until("the end of all connections", || server.metric("sluicegate_connections") == 0);
+    until("the descriptors there were before", || server.descriptors() <= descriptors);
     assert_eq!(server.metric("sluicegate_egress_buffered_bytes"), 0);
     Seen { status, peak }
 }
@@ -82,7 +83,7 @@ fn attacked(server: &Sluicegate, target: &str, seconds: u32, mode: &str) -> Seen
 /// The descriptors that are open when nobody is there. What is opened once has been opened by then.
 fn at_rest(server: &Sluicegate) -> usize {
     assert_eq!(bystanders::ask(server.addr, SMALL.0).status(), 200);
-    until("the end of the first connection", || (server.metric("sluicegate_connections") == 0).then_some(()));
+    until("the end of the first connection", || server.metric("sluicegate_connections") == 0);
     // The admin listener's connection ends a moment later.
     let mut before = usize::MAX;
     until("the end of its connection", || {
@@ -191,7 +192,7 @@ fn one_address_takes_no_more_places_than_it_may() {
     let server = serve(folder.path(), &places);
     std::thread::scope(|scope| {
         let attack = scope.spawn(|| slowhttptest(&server, "/small", 2, "-H -i 1 -x 10"));
-        until("all places but 12", || (server.metric("sluicegate_connections") == 88).then_some(()));
+        until("all places but 12", || server.metric("sluicegate_connections") == 88);
         assert_eq!(bystanders::ask(server.addr, SMALL.0).status(), 200);
         attack.join().unwrap();
     });

@@ -7,7 +7,8 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::pace::get;
-use crate::program::{Running, descriptors, until};
+use crate::program::{Running, descriptors};
+use testkit::wait::{soon, until};
 
 /// `sluicegate` on a free port.
 pub struct Sluicegate {
@@ -61,7 +62,7 @@ impl Sluicegate {
 
     /// The value of a metric, with its labels if it has any, from the admin listener.
     pub fn metric(&self, name: &str) -> u64 {
-        let admin = until("the admin listener's address", || {
+        let admin = soon("the admin listener's address", || {
             let said = self.said.lock().unwrap();
             said.lines().find_map(|line| line.strip_prefix("admin on http://")?.parse().ok())
         });
@@ -93,7 +94,7 @@ impl Sluicegate {
     pub fn logged(&self, fields: &[(&str, &str)]) {
         until(&format!("a record with {fields:?}"), || {
             let said = self.said.lock().unwrap();
-            records(&said).iter().any(|record| fields.iter().all(|field| has(record, *field))).then_some(())
+            records(&said).iter().any(|record| fields.iter().all(|field| has(record, *field)))
         });
     }
 }

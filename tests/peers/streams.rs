@@ -16,8 +16,9 @@ use sluicegate::rt;
 use crate::backend;
 use crate::browser::dump;
 use crate::nginx::Nginx;
-use crate::program::{PATIENCE, loud, program, succeeded, until};
+use crate::program::{PATIENCE, loud, program, succeeded};
 use testkit::served::Served;
+use testkit::wait::until;
 
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
@@ -194,7 +195,7 @@ fn chromiums_event_source_is_dropped_paused_polls_and_comes_back() {
     until("the suspension", || {
         last += 1;
         publish(&hub, &numbers(last..=last));
-        (hub.counts().suspensions() == 1).then_some(())
+        hub.counts().suspensions() == 1
     });
     was_resumed.recv_timeout(PATIENCE).unwrap();
     publish(&hub, &["end".to_owned()]);
@@ -228,14 +229,14 @@ fn reads_through_cuts(client: &mut Command) {
         let hub = Arc::clone(&hub);
         std::thread::spawn(move || {
             for cut in 0..3 {
-                until("the client", || (hub.gauges().subscribers == 1).then_some(()));
+                until("the client", || hub.gauges().subscribers == 1);
                 publish(&hub, &numbers(cut * 20 + 1..=cut * 20 + 20));
                 let mut thief = TcpStream::connect(addr).unwrap();
                 write!(thief, "GET /events/s?token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
                 assert!(thief.read(&mut [0; 4096]).unwrap() > 0);
                 drop(thief);
             }
-            until("the client", || (hub.gauges().subscribers == 1).then_some(()));
+            until("the client", || hub.gauges().subscribers == 1);
             publish(&hub, &["end".to_owned()]);
         })
     };
@@ -333,10 +334,10 @@ fn a_stalled_client_is_felt_through_nginx() {
         ));
         let mut stalled = testkit::served::connect(nginx.addr);
         write!(stalled, "GET /events/s HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        until("the stalled client", || (hub.gauges().subscribers == 1).then_some(()));
+        until("the stalled client", || hub.gauges().subscribers == 1);
         until(&format!("the pressure, buffering {buffering}"), || {
             publish(&hub, &vec!["x".repeat(60_000); 5]);
-            (hub.gauges().suspended == 1).then_some(())
+            hub.gauges().suspended == 1
         });
         // It reads again: what was on its way, and why it ends.
         let mut rest = Vec::new();

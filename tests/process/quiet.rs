@@ -2,7 +2,7 @@
 //!
 //! These look at all of the process (its processor time), so they take turns.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -26,13 +26,11 @@ fn cpu_time() -> Duration {
 }
 
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("large.bin"), vec![b'z'; 3_000_000]).unwrap();
-    folder
+    testkit::folder::folder(&[("large.bin", &vec![b'z'; 3_000_000])])
 }
 
 fn files(folder: &tempfile::TempDir, rate: u64) -> Route {
-    Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))
+    testkit::served::files(folder, rate)
 }
 
 /// All paths, from a backend.
@@ -43,8 +41,7 @@ fn all_from(backend: &Backend, rate: u64) -> Route {
 
 /// Asks, and reads the first bytes of the answer.
 fn begin(served: &Served, request: &str) -> TcpStream {
-    let mut stream = served.connect();
-    stream.write_all(request.as_bytes()).unwrap();
+    let mut stream = served.send(request);
     stream.read_exact(&mut [0; 20]).unwrap();
     stream
 }

@@ -63,8 +63,7 @@ fn limits_are_listed_and_set() {
 #[test]
 fn a_slow_transfer_is_found_sped_up_or_closed() {
     let folder = folder();
-    let watched =
-        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(5_000))]);
+    let watched = Watched::new(vec![testkit::served::files(&folder, 5_000)]);
     let admin = watched.admin.to_string();
     let mut streams: Vec<_> = (0..2).map(|_| watched.served.connect()).collect();
     for stream in &mut streams {

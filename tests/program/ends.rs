@@ -6,7 +6,7 @@ use std::net::TcpStream;
 use rustix::process::Signal;
 
 use testkit::program::{Program, get, log_until, site, text};
-use testkit::wait::soon;
+use testkit::wait::until;
 
 /// Asks for the file and reads the first bytes of the answer.
 fn begin(program: &Program) -> (TcpStream, Vec<u8>) {
@@ -26,10 +26,8 @@ fn the_first_signal_lets_transfers_finish_and_takes_no_more() {
         let addr = program.addr();
         let (mut stream, mut all) = begin(&program);
         program.signal(signal);
-        soon("the listener is closed", || {
-            TcpStream::connect(addr)
-                .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
-                .then_some(())
+        until("the listener is closed", || {
+            TcpStream::connect(addr).is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
         });
         stream.read_to_end(&mut all).unwrap();
         let head = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
@@ -51,7 +49,7 @@ fn a_second_signal_stops_at_once_and_a_cut_transfer_is_a_reset() {
         for signal in signals {
             program.signal(signal);
             // Signals of one kind that come together are one.
-            soon("the listener is closed", || TcpStream::connect(addr).is_err().then_some(()));
+            until("the listener is closed", || TcpStream::connect(addr).is_err());
         }
         let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);

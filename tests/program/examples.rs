@@ -10,6 +10,8 @@ mod custom_server;
 
 use sluicegate::clock::Instant;
 use sluicegate::filter::Counts;
+use testkit::folder::folder;
+use testkit::timeline::by_instant;
 
 #[test]
 fn the_custom_filter_masks_long_numbers_and_is_paced() {
@@ -37,23 +39,16 @@ fn the_custom_filter_masks_long_numbers_and_is_paced() {
 fn the_custom_filter_does_not_care_how_its_input_is_cut() {
     let whole: &'static str = custom_filter::LOG.concat().leak();
     let letters: Vec<&'static str> = (0..whole.len()).map(|at| &whole[at..=at]).collect();
-    let by_instant = |pieces: &[&'static str]| {
-        let mut sums: Vec<(Instant, usize)> = Vec::new();
-        for (instant, bytes) in custom_filter::timeline(pieces, &Counts::default()).unwrap() {
-            match sums.last_mut() {
-                Some(last) if last.0 == instant => last.1 += bytes.len(),
-                _ => sums.push((instant, bytes.len())),
-            }
-        }
-        sums
+    let timeline = |pieces: &[&'static str]| {
+        let timeline = custom_filter::timeline(pieces, &Counts::default()).unwrap();
+        by_instant(timeline.iter().map(|(at, bytes)| (*at, bytes.len())))
     };
-    assert_eq!(by_instant(&letters), by_instant(&[whole]));
+    assert_eq!(timeline(&letters), timeline(&[whole]));
 }
 
 #[test]
 fn the_custom_server_shouts_by_code_and_by_name() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.txt"), "hello\n").unwrap();
+    let folder = folder(&[("a.txt", b"hello\n")]);
     let root = folder.path().to_str().unwrap();
     for server in [custom_server::by_code(root).unwrap(), custom_server::by_name(root).unwrap()] {
         let answer = custom_server::ask(server, "/a.txt").unwrap();

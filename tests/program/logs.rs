@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use testkit::program::{Program, get, site, text};
 use testkit::served::connect;
-use testkit::wait::soon;
+use testkit::wait::{soon, until};
 
 /// What the access log says of one response.
 pub fn record(log: &str) -> Vec<(String, String)> {
@@ -91,9 +91,7 @@ fn a_head_without_a_route_is_complete_and_a_cut_transfer_is_not() {
         stream.read_exact(&mut [0; 20]).unwrap();
         program.signal(Signal::TERM);
         if outcome == "aborted" {
-            soon("the listener is closed", || {
-                std::net::TcpStream::connect(program.addr()).is_err().then_some(())
-            });
+            until("the listener is closed", || std::net::TcpStream::connect(program.addr()).is_err());
             program.signal(Signal::TERM);
         }
         let (status, log, _) = program.wait();

@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 
 use testkit::program::{Program, site, text};
 use testkit::served::connect;
-use testkit::wait::soon;
+use testkit::wait::until;
 
 /// What each asks for: more than all of them may cost together.
 const ASKED: usize = 256 << 20;
@@ -86,9 +86,7 @@ impl Crowd {
 
     fn wait_until_full(&self) {
         let held = (1 + self.readers.len() as u64) * self.cap;
-        soon("full buffers", || {
-            (metric(self.program.admin(), "sluicegate_egress_buffered_bytes") == held).then_some(())
-        });
+        until("full buffers", || metric(self.program.admin(), "sluicegate_egress_buffered_bytes") == held);
     }
 
     /// What the program has more than before they came.
@@ -131,6 +129,6 @@ fn what_a_crowd_of_stalled_readers_held_is_given_back_to_the_system() {
     crowd.costs_at_most(PIECE + STATE);
     let readers = crowd.readers.drain(..).count() as u64;
     let most = readers * STATE + ONCE + KEPT;
-    soon("less memory", || (crowd.grown() <= most).then_some(()));
+    until("less memory", || crowd.grown() <= most);
     println!("without them {} are left of each", crowd.grown() / readers);
 }

@@ -8,7 +8,7 @@ use rustix::process::Signal;
 
 use testkit::program::{Program, get, log_until, site, text};
 use testkit::served::connect;
-use testkit::wait::soon;
+use testkit::wait::{soon, until};
 
 fn write(file: &Path, text: &str) {
     // Renamed into place, as editors do: a hang-up never sees half of it.
@@ -142,10 +142,8 @@ fn many_hang_ups_under_load_leave_no_descriptor_behind() {
     loading.join().unwrap();
     write(&file, &format!("{}{}", route("/", "1m"), route("/last/", "1m")));
     program.signal(Signal::HUP);
-    soon("the last one counts", || {
-        get(connect(addr), "/last/a.bin", "").0.starts_with("HTTP/1.1 200 ").then_some(())
-    });
+    until("the last one counts", || get(connect(addr), "/last/a.bin", "").0.starts_with("HTTP/1.1 200 "));
     // One more folder is open now.
-    soon("descriptors are given back", || (descriptors() <= before + 1).then_some(()));
+    until("descriptors are given back", || descriptors() <= before + 1);
     program.end();
 }

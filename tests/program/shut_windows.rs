@@ -6,7 +6,7 @@ use std::net::{SocketAddr, TcpStream};
 use crate::memory::{anonymous_memory, metric};
 use testkit::program::{Program, get, text};
 use testkit::served::connect;
-use testkit::wait::soon;
+use testkit::wait::{soon, until};
 
 const CONNECTIONS: usize = 100;
 
@@ -182,9 +182,7 @@ fn streams_whose_windows_are_too_small_hold_what_a_connection_may_and_what_all_m
         let (head, _) = get(program.connect(), "/page", "");
         assert!(head.starts_with("HTTP/1.1 503"), "{path}: {head}");
         drop((attacked.connections, later));
-        soon("others are served", || {
-            get(program.connect(), "/page", "").0.starts_with("HTTP/1.1 200").then_some(())
-        });
+        until("others are served", || get(program.connect(), "/page", "").0.starts_with("HTTP/1.1 200"));
         program.end();
     }
 }

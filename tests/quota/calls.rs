@@ -301,7 +301,7 @@ fn silent_connections_and_callers_without_the_token_keep_nobody_out() {
             more.push((calls, stream));
         }
         let mut fourth = std::net::TcpStream::connect(served.addr).unwrap();
-        fourth.set_read_timeout(Some(crate::fixture::PATIENCE)).unwrap();
+        fourth.set_read_timeout(Some(testkit::wait::PATIENCE)).unwrap();
         assert_eq!(std::io::Read::read(&mut fourth, &mut [0; 1]).unwrap(), 0);
         for (_, stream) in &mut more {
             assert!(stream.message().await.unwrap().is_some());

@@ -8,7 +8,8 @@ use sluicegate::quota::server::QuotaServerSettings;
 use sluicegate::quota::{Endpoint, MICRO, Unit, wire};
 use sluicegate::rt;
 
-use crate::fixture::{Served, settings, soon};
+use crate::fixture::{Served, settings};
+use testkit::wait::until;
 
 fn timeout(millis: u64) -> QuotaServerSettings {
     let mut settings = settings();
@@ -36,15 +37,15 @@ fn clients_come_and_go_and_the_others_have_their_shares_long_before_a_heartbeat(
     let served = Served::new(settings());
     let began = Instant::now();
     let a = start(&served, "a");
-    soon("a has all", || share(&a) == (100, ShareState::Leased));
+    until("a has all", || share(&a) == (100, ShareState::Leased));
     let b = start(&served, "b");
-    soon("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
+    until("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
     let c = start(&served, "c");
-    soon("thirds", || [&a, &b, &c].map(share) == [(33, ShareState::Leased); 3]);
+    until("thirds", || [&a, &b, &c].map(share) == [(33, ShareState::Leased); 3]);
     rt::block_on(c.close());
-    soon("halves again", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
+    until("halves again", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
     drop(b);
-    soon("all again", || share(&a) == (100, ShareState::Leased));
+    until("all again", || share(&a) == (100, ShareState::Leased));
     assert!(began.elapsed() < Duration::from_secs(9), "it took {:?}", began.elapsed());
     assert_eq!(served.handle.clients(), 1);
 }
@@ -53,11 +54,11 @@ fn clients_come_and_go_and_the_others_have_their_shares_long_before_a_heartbeat(
 fn what_one_does_not_want_the_other_has() {
     let served = Served::new(settings());
     let (a, b) = (start(&served, "a"), start(&served, "b"));
-    soon("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
+    until("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
     a.allocation("api").unwrap().set_wants(Some(10 * MICRO));
-    soon("one lends", || [share(&a).0, share(&b).0] == [10, 90]);
+    until("one lends", || [share(&a).0, share(&b).0] == [10, 90]);
     a.allocation("api").unwrap().set_wants(None);
-    soon("halves again", || [share(&a).0, share(&b).0] == [50, 50]);
+    until("halves again", || [share(&a).0, share(&b).0] == [50, 50]);
 }
 
 #[test]
@@ -79,7 +80,7 @@ fn tokens_come_at_the_share_and_a_closed_client_gives_none() {
         client.close().await;
         assert!(waiting.await.is_err() && !api.try_acquire(1));
     });
-    soon("farewell was heard", || served.handle.clients() == 0);
+    until("farewell was heard", || served.handle.clients() == 0);
 }
 
 #[test]
@@ -87,10 +88,10 @@ fn a_lost_server_leaves_the_share_until_the_lease_ends_and_then_the_safe_share()
     // Long enough that no lease ends because the machine is busy.
     let served = Served::new(timeout(2_500));
     let (a, b) = (start(&served, "a"), start(&served, "b"));
-    soon("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
+    until("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
     let b_api = b.allocation("api").unwrap();
     b_api.set_wants(Some(20 * MICRO));
-    soon("one lends", || [share(&a).0, share(&b).0] == [80, 20]);
+    until("one lends", || [share(&a).0, share(&b).0] == [80, 20]);
     let told = Arc::new(Mutex::new(Vec::new()));
     let heard = Arc::clone(&told);
     a.allocation("api")
@@ -103,9 +104,9 @@ fn a_lost_server_leaves_the_share_until_the_lease_ends_and_then_the_safe_share()
     let lost = Instant::now();
     assert_eq!(rt::block_on(changes.next()).state, ShareState::SafeShare);
     assert!(lost.elapsed() < Duration::from_secs(8), "{:?}", lost.elapsed());
-    soon("both are on the safe share", || [share(&a), share(&b)] == [(50, ShareState::SafeShare); 2]);
+    until("both are on the safe share", || [share(&a), share(&b)] == [(50, ShareState::SafeShare); 2]);
     let expected = [(80, ShareState::Leased), (50, ShareState::SafeShare)];
-    soon("it was told so", || *told.lock().unwrap() == expected);
+    until("it was told so", || *told.lock().unwrap() == expected);
     assert!(!a.is_connected());
     assert!(a.allocation("api").unwrap().try_acquire(1), "and it may be spent");
 }
@@ -116,20 +117,20 @@ fn a_restarted_server_is_found_again_and_learns_what_was_held() {
     let addr = served.addr;
     let (a, b) = (start(&served, "a"), start(&served, "b"));
     b.allocation("api").unwrap().set_wants(Some(20 * MICRO));
-    soon("shares", || [share(&a), share(&b)] == [(80, ShareState::Leased), (20, ShareState::Leased)]);
+    until("shares", || [share(&a), share(&b)] == [(80, ShareState::Leased), (20, ShareState::Leased)]);
     drop(served);
     let mut settings = timeout(3_000);
     settings.book.learning = Duration::from_secs(3);
     let served = Served::at(addr, settings);
     let began = Instant::now();
-    soon("both are back", || served.handle.clients() == 2 && a.is_connected() && b.is_connected());
+    until("both are back", || served.handle.clients() == 2 && a.is_connected() && b.is_connected());
     let c = start(&served, "c");
-    soon("c is known", || served.handle.clients() == 3);
+    until("c is known", || served.handle.clients() == 3);
     if began.elapsed() < Duration::from_secs(2) {
         assert_eq!([share(&a), share(&b)], [(80, ShareState::Leased), (20, ShareState::Leased)]);
         assert_eq!(share(&c), (0, ShareState::Learning));
     }
-    soon("and then all is divided", || [&a, &b, &c].map(|client| share(client).0) == [40, 20, 40]);
+    until("and then all is divided", || [&a, &b, &c].map(|client| share(client).0) == [40, 20, 40]);
 }
 
 #[test]
@@ -143,7 +144,7 @@ fn a_client_may_start_before_its_server_and_live_on_a_configured_safe_share() {
     let a = QuotaClient::start(settings_of_client).unwrap();
     assert_eq!(share(&a), (7, ShareState::Learning));
     let served = Served::at(addr, settings());
-    soon("the share is there", || share(&a) == (100, ShareState::Leased));
+    until("the share is there", || share(&a) == (100, ShareState::Leased));
     drop(served);
 }
 
@@ -154,9 +155,9 @@ fn a_limit_of_the_other_unit_is_left_to_those_who_spend_it() {
     spends_bytes.resources[0].unit = Some(Unit::Bytes);
     spends_bytes.resources[0].safe_share_micros = Some(7 * MICRO);
     let a = QuotaClient::start(spends_bytes).unwrap();
-    soon("it is refused", || share(&a) == (7, ShareState::SafeShare));
+    until("it is refused", || share(&a) == (7, ShareState::SafeShare));
     let b = start(&served, "b");
-    soon("the other has all", || share(&b) == (100, ShareState::Leased));
+    until("the other has all", || share(&b) == (100, ShareState::Leased));
     assert_eq!(share(&a), (7, ShareState::SafeShare), "no share of requests is taken for one of bytes");
     rt::block_on(async {
         let mut calls = served.calls().await;
@@ -168,20 +169,20 @@ fn a_limit_of_the_other_unit_is_left_to_those_who_spend_it() {
     });
     rt::block_on(b.close());
     a.allocation("api").unwrap().set_wants(Some(4096 * MICRO));
-    soon("bytes are what it spends", || share(&a) == (4096, ShareState::Leased));
+    until("bytes are what it spends", || share(&a) == (4096, ShareState::Leased));
 }
 
 #[test]
 fn the_second_of_two_clients_with_one_id_waits_and_the_first_is_not_disturbed() {
     let served = Served::new(settings());
     let first = start(&served, "same");
-    soon("the first has all", || share(&first) == (100, ShareState::Leased));
+    until("the first has all", || share(&first) == (100, ShareState::Leased));
     let second = start(&served, "same");
     let refused = "registered by another instance";
-    soon("the second is refused", || second.trouble().is_some_and(|why| why.contains(refused)));
+    until("the second is refused", || second.trouble().is_some_and(|why| why.contains(refused)));
     assert_eq!((share(&first), share(&second).0), ((100, ShareState::Leased), 0));
     rt::block_on(first.close());
-    soon("the second has all", || share(&second) == (100, ShareState::Leased));
+    until("the second has all", || share(&second) == (100, ShareState::Leased));
 }
 
 #[test]
@@ -189,7 +190,7 @@ fn the_metrics_say_which_share_holds() {
     use prometheus_client::registry::Registry;
     let served = Served::new(settings());
     let a = start(&served, "a");
-    soon("a has all", || share(&a) == (100, ShareState::Leased));
+    until("a has all", || share(&a) == (100, ShareState::Leased));
     let mut registry = Registry::default();
     registry.register_collector(Box::new(a.metrics()));
     let mut text = String::new();

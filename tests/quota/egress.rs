@@ -12,8 +12,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::fixture::{PATIENCE, soon};
 use testkit::certificates::Certificates;
+use testkit::wait::{PATIENCE, until};
 
 /// The limit of all together, bytes a second.
 const LIMIT: f64 = 3.0 * 1024.0 * 1024.0;
@@ -134,9 +134,7 @@ fn holds(total: f64, window: Duration) -> bool {
 }
 
 fn site() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::File::create(folder.path().join("large.bin")).unwrap().set_len(1 << 32).unwrap();
-    folder
+    testkit::folder::sparse("large.bin", 1 << 32)
 }
 
 /// What the quota server says each client has, in MiB/s.
@@ -164,7 +162,7 @@ fn three_servers_share_one_limit_and_the_dead_ones_share_is_the_others() {
         let mut servers: Vec<Process> =
             ["a", "b", "c"].iter().map(|name| Process::serve(folder, quota.addr, name)).collect();
         let mut downloads: Vec<Download> = servers.iter().map(|server| Download::from(server.addr)).collect();
-        soon("thirds", || shares(quota.addr) == [1.0; 3]);
+        until("thirds", || shares(quota.addr) == [1.0; 3]);
         // What was sent ahead under larger shares.
         std::thread::sleep(Duration::from_secs(1));
         let each = rates(&downloads, Duration::from_secs(6));
@@ -176,7 +174,7 @@ fn three_servers_share_one_limit_and_the_dead_ones_share_is_the_others() {
 
         servers[2].kill();
         let killed = Instant::now();
-        soon("halves", || shares(quota.addr) == [1.5; 2]);
+        until("halves", || shares(quota.addr) == [1.5; 2]);
         assert!(killed.elapsed() < Duration::from_secs(3) + Duration::from_secs(1), "{:?}", killed.elapsed());
         downloads.pop();
         let each = rates(&downloads, Duration::from_secs(4));
@@ -196,7 +194,7 @@ fn a_quota_server_killed_in_mid_transfer_stops_nobody_and_lets_no_more_through()
         let servers: Vec<Process> =
             ["a", "b", "c"].iter().map(|name| Process::serve(folder, quota.addr, name)).collect();
         let downloads: Vec<Download> = servers.iter().map(|server| Download::from(server.addr)).collect();
-        soon("thirds", || shares(quota.addr) == [1.0; 3]);
+        until("thirds", || shares(quota.addr) == [1.0; 3]);
         std::thread::sleep(Duration::from_secs(1));
         quota.kill();
         // Leases run out after 3 s, and then each has a third as its safe share.
@@ -209,7 +207,7 @@ fn a_quota_server_killed_in_mid_transfer_stops_nobody_and_lets_no_more_through()
         // It learns: what came back on its safe share stays there until a lease's time is over, so the total
         // is that of the safe shares. Then leases are given again, each counted once.
         assert!(holds(total, window), "while it learns {:.4} of the limit", total / LIMIT);
-        soon("thirds again", || shares(again.addr) == [1.0; 3]);
+        until("thirds again", || shares(again.addr) == [1.0; 3]);
         assert!(began.elapsed() < PATIENCE);
         let total: f64 = rates(&downloads, Duration::from_secs(3)).iter().sum();
         assert!((total / LIMIT - 1.0).abs() < 0.03, "and then {:.4} of the limit", total / LIMIT);
@@ -225,11 +223,11 @@ fn an_idle_server_lends_and_has_its_share_back_when_it_is_busy() {
         let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
         let (busy, idle) = (Process::serve(folder, quota.addr, "a"), Process::serve(folder, quota.addr, "b"));
         let first = Download::from(busy.addr);
-        soon("the busy one has what the idle one does not want", || {
+        until("the busy one has what the idle one does not want", || {
             shares(quota.addr) == [3.0 - 0.0625, 0.0625]
         });
         let second = Download::from(idle.addr);
-        soon("halves", || shares(quota.addr) == [1.5, 1.5]);
+        until("halves", || shares(quota.addr) == [1.5, 1.5]);
         std::thread::sleep(Duration::from_secs(1));
         for rate in rates(&[first, second], Duration::from_secs(4)) {
             assert!((rate / (LIMIT / 2.0) - 1.0).abs() < 0.03, "{rate}");
@@ -255,7 +253,7 @@ fn a_bound_server_shows_and_believes_certificates_named_in_its_file() {
     let server = Process::start(&["run", config.to_str().unwrap()]);
     let url = format!("https://{}", quota.addr);
     let ask = ["quota", "clients", "--server", &url, "--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key];
-    soon("it has its share", || {
+    until("it has its share", || {
         let asked = Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(ask).output().unwrap();
         let text = String::from_utf8(asked.stdout).unwrap();
         text.lines().any(|line| line.starts_with("web-1") && line.contains(" 3m "))
@@ -286,7 +284,7 @@ fn a_bound_server_shows_its_share_and_says_farewell() {
     assert_eq!(said("at most its share of "), format!("egress at {url}, as web-1"));
     said("Ctrl-C");
     std::thread::spawn(move || lines.for_each(drop));
-    soon("the share is in the metrics", || {
+    until("the share is in the metrics", || {
         let mut stream = TcpStream::connect(admin).unwrap();
         stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
         let mut text = String::new();

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use sluicegate::quota::Endpoint;
 use sluicegate::quota::client::{Calls, Connector};
@@ -11,9 +11,6 @@ use sluicegate::quota::wire;
 use sluicegate::rt::{self, Listener};
 use tonic::{Code, Status};
 use tonic_types::StatusExt;
-
-/// How long is waited for what must come. Only a failing test waits that long.
-pub const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server. Dropping it stops it and checks that it ends.
 pub struct Served {
@@ -95,13 +92,4 @@ pub fn refusal<T: std::fmt::Debug>(result: Result<T, Status>) -> (Code, String) 
         info.reason
     });
     (status.code(), reason)
-}
-
-/// Looks until it holds.
-pub fn soon(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "it never came to be: {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -1,6 +1,6 @@
 //! Backends by script, and routes to them.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 
@@ -10,6 +10,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 
+use crate::message;
 use crate::wait::PATIENCE;
 
 /// A backend that runs a script for each connection, with the head of its first request. The
@@ -32,7 +33,8 @@ impl Backend {
                 std::thread::spawn(move || {
                     stream.set_read_timeout(Some(PATIENCE)).unwrap();
                     stream.set_nodelay(true).unwrap();
-                    let head = read_head(&mut stream);
+                    // None came if its connection broke.
+                    let head = message::read_head(&mut stream).unwrap_or_default();
                     script(&mut stream, &head);
                 });
             }
@@ -62,14 +64,4 @@ impl Backend {
 /// A route to the backend of `source`, at a pace.
 pub fn routed(path: &str, source: ProxySource, pace: Option<Rate>) -> Route {
     Route::proxy(path, Proxy::new(source, pace, rt::clock())).rate(pace)
-}
-
-/// Reads to the empty line that ends a head; less at the end of the stream.
-pub fn read_head(stream: &mut impl Read) -> String {
-    let mut head = Vec::new();
-    let mut byte = [0];
-    while !head.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-        head.push(byte[0]);
-    }
-    String::from_utf8(head).unwrap()
 }

@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::served::connect;
-use crate::wire::{Framing, dechunk, find};
+use crate::wire::{Client, End};
 
 /// A program that serves. Dropping it kills it.
 pub struct Program {
@@ -139,16 +139,10 @@ impl Drop for Program {
 pub fn get(mut stream: impl Read + Write, target: &str, fields: &str) -> (String, Vec<u8>) {
     let request = format!("GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n{fields}\r\n");
     stream.write_all(request.as_bytes()).unwrap();
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).unwrap();
-    let raw = all.split_off(find(&all, b"\r\n\r\n").unwrap() + 4);
-    let head = String::from_utf8(all).unwrap();
-    if !matches!(Framing::of("GET", &head), Framing::Chunked) {
-        return (head, raw);
-    }
-    let body = dechunk(&raw);
-    assert_eq!(body.end, Some(raw.len()), "where the last chunk ends");
-    (head, body.bytes)
+    let mut client = Client::new(stream);
+    let answer = client.answer();
+    assert!(answer.end == End::Complete && client.is_closed(), "{}", answer.head);
+    (answer.head, answer.body)
 }
 
 /// The rest of the log up to a line with `mark` in it, and that line.

@@ -21,6 +21,13 @@ pub fn show(readings: &[f64], decimals: usize) -> String {
     if lowest == highest { median } else { format!("{median} ({lowest}–{highest})") }
 }
 
+/// Jain's index of fairness: 1 if all shares are equal, 1/n if one has all.
+pub fn jain(shares: &[u64]) -> f64 {
+    let sum: f64 = shares.iter().map(|&share| share as f64).sum();
+    let squares: f64 = shares.iter().map(|&share| (share as f64).powi(2)).sum();
+    sum * sum / (shares.len() as f64 * squares)
+}
+
 /// Rows under headings.
 pub struct Table {
     rows: Vec<Vec<String>>,

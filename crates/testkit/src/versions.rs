@@ -3,7 +3,7 @@
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 
-use crate::wire;
+use crate::wire::{Client, End};
 
 /// A version of HTTP, as a way to ask and to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,19 +16,6 @@ pub enum Version {
 
 /// Both versions, for tests that hold for either.
 pub const BOTH: [Version; 2] = [Version::Http1, Version::Http2];
-
-/// How an answer ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// Where its framing said.
-    Complete,
-    /// The connection was closed before that.
-    Short,
-    /// The connection was reset.
-    Reset,
-    /// The stream was, and its connection lives.
-    StreamReset,
-}
 
 /// An answer as far as it came.
 #[derive(Debug)]
@@ -93,13 +80,8 @@ impl Version {
     pub fn answer_through(self, stream: impl Read + io::Write) -> Answer {
         match self {
             Self::Http1 => {
-                let answer = wire::Client::new(stream).answer();
-                let end = match answer.end {
-                    wire::End::Complete => End::Complete,
-                    wire::End::Short => End::Short,
-                    wire::End::Reset => End::Reset,
-                };
-                Answer { body: answer.body, end }
+                let answer = Client::new(stream).answer();
+                Answer { body: answer.body, end: answer.end }
             }
             Self::Http2 => read_frames(stream),
         }

@@ -8,7 +8,7 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Calls `attempt` until it returns a value.
 ///
 /// # Panics
-/// After [`PATIENCE`], naming `what`.
+/// After three times [`PATIENCE`], naming `what`.
 #[track_caller]
 pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
     let began = Instant::now();
@@ -16,15 +16,16 @@ pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
         if let Some(value) = attempt() {
             return value;
         }
-        assert!(began.elapsed() < PATIENCE, "waited in vain for {what}");
-        std::thread::yield_now();
+        assert!(began.elapsed() < 3 * PATIENCE, "waited in vain for {what}");
+        // Leaves the processor to what is waited for.
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
 /// Calls `holds` until it returns true; like [`soon`].
 ///
 /// # Panics
-/// After [`PATIENCE`], naming `what`.
+/// After three times [`PATIENCE`], naming `what`.
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     soon(what, || holds().then_some(()));

@@ -11,7 +11,10 @@ use sluicegate::rt::{self, Listener};
 use sluicegate::token::Token;
 
 use crate::exposition::Exposition;
-use crate::served::{Response, Served, connect};
+use crate::folder;
+use crate::served::{Served, connect};
+use crate::wait;
+use crate::wire::{self, Answer};
 
 /// A token, as good as any.
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
@@ -28,20 +31,23 @@ pub struct Watched {
 impl Watched {
     /// Serves `routes`, with an admin listener that needs no token.
     pub fn new(routes: Vec<Route>) -> Self {
-        Self::with(Settings::default(), routes, |listener, handle| {
-            Admin::new(vec![listener], None, handle).unwrap()
-        })
+        Self::with(Settings::default(), routes)
+    }
+
+    /// Serves `routes` with these settings, and an admin listener that needs no token.
+    pub fn with(settings: Settings, routes: Vec<Route>) -> Self {
+        Self::made(settings, routes, |listener, handle| Admin::new(vec![listener], None, handle).unwrap())
     }
 
     /// Serves `routes`, with an admin listener that wants [`TOKEN`].
     pub fn with_token(routes: Vec<Route>) -> Self {
-        Self::with(Settings::default(), routes, |listener, handle| {
+        Self::made(Settings::default(), routes, |listener, handle| {
             Admin::new(vec![listener], Some(Token::new(TOKEN).unwrap()), handle).unwrap()
         })
     }
 
     /// Serves `routes`, with the admin listener that `make` makes of a socket and the server's handle.
-    pub fn with(
+    pub fn made(
         settings: Settings,
         routes: Vec<Route>,
         make: impl FnOnce(Listener, sluicegate::http::server::Handle) -> Admin,
@@ -54,12 +60,12 @@ impl Watched {
     }
 
     /// Sends `request` to the admin listener, on a connection of its own.
-    pub fn ask(&self, request: &str) -> Response {
+    pub fn ask(&self, request: &str) -> Answer {
         ask(self.admin, request)
     }
 
     /// GETs a page of the admin listener, with further header lines (each with its CRLF).
-    pub fn get(&self, path: &str, fields: &str) -> Response {
+    pub fn get(&self, path: &str, fields: &str) -> Answer {
         self.ask(&format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"))
     }
 
@@ -70,15 +76,7 @@ impl Watched {
 
     /// The metrics as soon as they are as wished. What ends is counted a moment after its last byte.
     pub fn metrics_when(&self, wished: impl Fn(&Exposition) -> bool) -> Exposition {
-        let began = std::time::Instant::now();
-        loop {
-            let metrics = self.metrics();
-            if wished(&metrics) {
-                return metrics;
-            }
-            assert!(began.elapsed() < crate::wait::PATIENCE, "it never came to be: {metrics:#?}");
-            std::thread::yield_now();
-        }
+        wait::soon("metrics as wished", || Some(self.metrics()).filter(&wished))
     }
 
     /// Waits for the admin listener's own end.
@@ -95,23 +93,17 @@ impl Drop for Watched {
             if !std::thread::panicking() {
                 ended.unwrap();
                 // A process that another test begins meanwhile has all our sockets for a moment.
-                let began = std::time::Instant::now();
-                while TcpStream::connect(self.admin).is_ok() {
-                    let late = began.elapsed() >= crate::wait::PATIENCE;
-                    assert!(!late, "the admin listener outlived its server");
-                    std::thread::yield_now();
-                }
+                wait::until("the end of the admin listener", || TcpStream::connect(self.admin).is_err());
             }
         }
     }
 }
 
 /// Sends `request` to `addr`, on a connection of its own, and reads the response.
-pub fn ask(addr: SocketAddr, request: &str) -> Response {
+pub fn ask(addr: SocketAddr, request: &str) -> Answer {
     let mut stream = connect(addr);
     stream.write_all(request.as_bytes()).unwrap();
-    let method = request.split(' ').next().unwrap();
-    Response::read_for(&mut stream, method).unwrap()
+    wire::answer_to(stream, request.split(' ').next().unwrap())
 }
 
 /// The text of a page of the admin listener at `addr`, on a connection of its own.
@@ -120,15 +112,12 @@ pub fn page(addr: SocketAddr, path: &str) -> String {
 }
 
 /// The body of a response with status 200.
-pub fn text(response: Response) -> String {
+pub fn text(response: Answer) -> String {
     assert_eq!(response.status(), 200, "{response:?}");
     String::from_utf8(response.body).unwrap()
 }
 
 /// A folder with a file of 1 000 bytes and one of a million.
 pub fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("small.bin"), [b'x'; 1000]).unwrap();
-    std::fs::write(folder.path().join("large.bin"), vec![b'y'; 1_000_000]).unwrap();
-    folder
+    folder::folder(&[("small.bin", &[b'x'; 1000]), ("large.bin", &[b'y'; 1_000_000])])
 }

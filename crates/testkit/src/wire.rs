@@ -1,8 +1,10 @@
 //! A client that reads framing to the letter, and notes when its bytes came.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+
+use crate::message::end_of_head;
 
 /// The pace most tests run at, mod_ratelimit's `rate-limit 60`, and its chunk in 200 ms.
 pub const GUIDE: u64 = 61_440;
@@ -18,6 +20,8 @@ pub enum End {
     Short,
     /// The connection was reset.
     Reset,
+    /// The stream of HTTP/2 was reset; its connection lives.
+    StreamReset,
 }
 
 /// An answer as it came.
@@ -44,6 +48,17 @@ impl Answer {
     /// The value of the first header field of this name.
     pub fn field(&self, name: &str) -> Option<&str> {
         field(&self.head, name)
+    }
+
+    /// After each read: time since the head was there, and bytes of the body so far.
+    pub fn timeline(&self) -> Vec<(Duration, usize)> {
+        let began = self.arrivals.first().map_or(Duration::ZERO, |(at, _)| *at);
+        self.arrivals.iter().map(|(at, bytes)| (*at - began, *bytes)).collect()
+    }
+
+    /// The body as text.
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
     }
 
     /// How long it took, from before the request.
@@ -184,6 +199,17 @@ impl<S: Read + Write> Client<S> {
     /// # Panics
     /// If a framing is broken, or a read fails for another reason than a reset.
     pub fn answer_to(&mut self, method: &str) -> Answer {
+        self.try_answer_to(method).unwrap()
+    }
+
+    /// Reads the answer to a request with this method.
+    ///
+    /// # Errors
+    /// A read failed for another reason than a reset.
+    ///
+    /// # Panics
+    /// If a framing is broken.
+    pub fn try_answer_to(&mut self, method: &str) -> io::Result<Answer> {
         let mut answer = Answer {
             head: String::new(),
             body: Vec::new(),
@@ -192,14 +218,14 @@ impl<S: Read + Write> Client<S> {
             arrivals: Vec::new(),
         };
         loop {
-            if let Some(at) = find(&self.unread, b"\r\n\r\n") {
-                let rest = self.unread.split_off(at + 4);
+            if let Some(end) = end_of_head(&self.unread) {
+                let rest = self.unread.split_off(end);
                 answer.head = String::from_utf8(std::mem::replace(&mut self.unread, rest)).unwrap();
                 break;
             }
-            if let Some(end) = self.read() {
+            if let Some(end) = self.read()? {
                 answer.end = if end == End::Complete { End::Short } else { end };
-                return answer;
+                return Ok(answer);
             }
         }
         let framing = Framing::of(method, &answer.head);
@@ -210,35 +236,63 @@ impl<S: Read + Write> Client<S> {
             answer.arrivals.push((self.asked.elapsed(), answer.body.len()));
             if let Some(end) = body.end {
                 self.unread = raw.split_off(end);
-                return answer;
+                return Ok(answer);
             }
-            if let Some(end) = self.read() {
+            if let Some(end) = self.read()? {
                 let closes = matches!(framing, Framing::Close);
                 answer.end = if closes || end == End::Reset { end } else { End::Short };
-                return answer;
+                return Ok(answer);
             }
             raw.append(&mut self.unread);
         }
     }
 
     /// Reads what there is; says if the connection ended.
-    fn read(&mut self) -> Option<End> {
+    fn read(&mut self) -> io::Result<Option<End>> {
         let mut buf = [0; 65_536];
         match self.stream.read(&mut buf) {
-            Ok(0) => Some(End::Complete),
+            Ok(0) => Ok(Some(End::Complete)),
             Ok(n) => {
                 self.unread.extend_from_slice(&buf[..n]);
-                None
+                Ok(None)
             }
-            Err(error) if error.kind() == ErrorKind::ConnectionReset => Some(End::Reset),
-            Err(error) => panic!("{error}"),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(Some(End::Reset)),
+            Err(error) => Err(error),
         }
     }
 
     /// Whether the server closes the connection without another byte.
     pub fn is_closed(&mut self) -> bool {
-        self.unread.is_empty() && self.read().is_some()
+        self.unread.is_empty() && self.read().unwrap().is_some()
     }
+}
+
+/// Reads the answer to a GET, which must come to its end with nothing behind it.
+pub fn answer(stream: impl Read + Write) -> Answer {
+    answer_to(stream, "GET")
+}
+
+/// Reads the answer to a request with this method, which must come to its end with nothing behind it.
+pub fn answer_to(stream: impl Read + Write, method: &str) -> Answer {
+    let mut client = Client::new(stream);
+    let answer = client.answer_to(method);
+    assert_eq!((answer.end, client.unread.len()), (End::Complete, 0), "{}", answer.head);
+    answer
+}
+
+/// Reads to the clean end of a connection.
+pub fn read_all(stream: &mut impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).unwrap();
+    all
+}
+
+/// Reads to the end of a connection, which must be a reset.
+pub fn read_to_reset(stream: &mut impl Read) -> Vec<u8> {
+    let mut all = Vec::new();
+    let error = stream.read_to_end(&mut all).expect_err("a clean end");
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    all
 }
 
 /// Reads the chunked coding to the letter (RFC 9112 section 7.1).

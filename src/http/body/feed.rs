@@ -168,17 +168,7 @@ impl Drop for Reader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
+    use crate::wake_count::WakeCount;
 
     fn data(text: &'static str) -> Frame<Bytes> {
         Frame::data(Bytes::from_static(text.as_bytes()))
@@ -196,21 +186,21 @@ mod tests {
     #[test]
     fn a_frame_is_read_when_it_is_asked_for_and_another_task_is_woken() {
         let (mut feed, reader) = feed(Some(5));
-        let (connection, other) = (Arc::new(Count::default()), Arc::new(Count::default()));
-        let (task, taker) = (Waker::from(Arc::clone(&connection)), Waker::from(Arc::clone(&other)));
+        let (connection, other) = (WakeCount::default(), WakeCount::default());
+        let (task, taker) = (connection.waker(), other.waker());
         feed.note_task(&Context::from_waker(&task));
         assert!(!feed.is_wanted());
         let mut cx = Context::from_waker(&taker);
         assert_eq!((told(reader.poll_frame(&mut cx)), feed.is_wanted()), ("pending".into(), true));
         feed.push(data("hel"), false);
-        assert_eq!((connection.0.load(Ordering::SeqCst), other.0.load(Ordering::SeqCst)), (1, 1));
+        assert_eq!((connection.get(), other.get()), (1, 1));
         assert_eq!(
             (told(reader.poll_frame(&mut cx)), feed.is_wanted(), reader.left()),
             ("hel".into(), false, Some(2))
         );
         // The connection's own task needs no wake-up.
         assert_eq!(told(reader.poll_frame(&mut Context::from_waker(&task))), "pending");
-        assert_eq!(connection.0.load(Ordering::SeqCst), 1);
+        assert_eq!(connection.get(), 1);
         feed.push(data("lo"), true);
         assert!(!reader.is_end_stream());
         assert_eq!(told(reader.poll_frame(&mut cx)), "lo");

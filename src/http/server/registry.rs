@@ -242,23 +242,14 @@ mod tests {
     use super::*;
     use std::future::Future;
     use std::pin::pin;
-    use std::sync::atomic::AtomicUsize;
-    use std::task::Wake;
 
-    #[derive(Default)]
-    struct Counting(AtomicUsize);
-
-    impl Wake for Counting {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::Relaxed);
-        }
-    }
+    use crate::wake_count::WakeCount;
 
     #[test]
     fn who_is_asked_to_end_may_go_on_and_be_closed_later() {
         let closer = Closer::default();
-        let wakes = Arc::new(Counting::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let wakes = WakeCount::default();
+        let waker = wakes.waker();
         let mut cx = Context::from_waker(&waker);
         let mut closed = pin!(closer.closed());
         assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
@@ -266,22 +257,22 @@ mod tests {
         assert!(closer.take_asked() && !closer.take_asked());
         assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
         closer.close();
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 3);
+        assert_eq!(wakes.get(), 3);
         assert_eq!(closed.as_mut().poll(&mut cx), Poll::Ready(()));
 
         let closer = Closer::default();
         let mut told = pin!(closer.closed_or_asked());
         assert_eq!(told.as_mut().poll(&mut cx), Poll::Pending);
         closer.ask();
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 4);
+        assert_eq!(wakes.get(), 4);
         assert_eq!(told.as_mut().poll(&mut cx), Poll::Ready(()));
     }
 
     #[test]
     fn a_connection_is_told_once_before_it_listens_or_while_it_does() {
         let (early, late) = (Closer::default(), Closer::default());
-        let wakes = Arc::new(Counting::default());
-        let waker = Waker::from(Arc::clone(&wakes));
+        let wakes = WakeCount::default();
+        let waker = wakes.waker();
         let mut cx = Context::from_waker(&waker);
         assert!(early.close() && !early.close());
         assert_eq!(pin!(early.closed()).poll(&mut cx), Poll::Ready(()));
@@ -289,9 +280,9 @@ mod tests {
         let mut closed = pin!(late.closed());
         assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
         assert_eq!(closed.as_mut().poll(&mut cx), Poll::Pending);
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 0);
+        assert_eq!(wakes.get(), 0);
         late.close();
-        assert_eq!(wakes.0.load(Ordering::Relaxed), 1);
+        assert_eq!(wakes.get(), 1);
         assert_eq!(closed.as_mut().poll(&mut cx), Poll::Ready(()));
     }
 }

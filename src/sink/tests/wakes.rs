@@ -1,26 +1,14 @@
 //! How often a connection's task is polled, and how often its socket is called: once for each thing that
 //! happened, and never in between.
 
-use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
-use std::task::Wake;
-
 use super::*;
-
-/// Counts the times a task was woken.
-#[derive(Default)]
-struct Wakes(AtomicUsize);
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
+use crate::wake_count::WakeCount;
 
 /// A task that writes so many bytes through a sink, polled when it was woken and at no other time.
 struct Task {
     bench: Bench,
     left: usize,
-    wakes: Arc<Wakes>,
+    wakes: WakeCount,
     seen: usize,
     polls: usize,
 }
@@ -29,7 +17,7 @@ impl Task {
     fn begin(settings: SinkSettings, len: usize, then: Act) -> Self {
         let bench = Bench::new(settings);
         bench.script(&[], then);
-        let mut task = Self { bench, left: len, wakes: Arc::default(), seen: 0, polls: 0 };
+        let mut task = Self { bench, left: len, wakes: WakeCount::default(), seen: 0, polls: 0 };
         task.poll();
         task
     }
@@ -37,7 +25,7 @@ impl Task {
     /// Does as hyper does: writes until it is told to wait, and flushes.
     fn poll(&mut self) {
         self.polls += 1;
-        let waker = Waker::from(Arc::clone(&self.wakes));
+        let waker = self.wakes.waker();
         let mut cx = Context::from_waker(&waker);
         let mut sink = Pin::new(self.bench.sink());
         while self.left > 0 {
@@ -51,8 +39,8 @@ impl Task {
 
     /// Lets the executor run. Says how often the task was polled and its socket called, in all.
     fn run(&mut self) -> (usize, usize) {
-        while self.wakes.0.load(SeqCst) > self.seen {
-            self.seen = self.wakes.0.load(SeqCst);
+        while self.wakes.get() > self.seen {
+            self.seen = self.wakes.get();
             self.poll();
         }
         (self.polls, self.bench.calls())

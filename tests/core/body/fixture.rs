@@ -1,63 +1,31 @@
 //! A reader of a body on a manual clock, and sources by script.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll};
 
 use http_body::{Body, Frame};
 use sluicegate::body::{BodyError, PacedBody};
-use sluicegate::brigade::{Brigade, Bucket, SourceError};
+use sluicegate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use sluicegate::clock::{Clock, Instant, ManualClock, Sleep};
 use sluicegate::filter::{Chain, RateFilter};
 use sluicegate::generator::Generator;
 use sluicegate::limit::{Limit, Rate};
 use sluicegate::rt::FileReader;
+use testkit::task::Task;
 
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
-
-/// A waker that counts, and on which a thread can wait.
-#[derive(Default)]
-pub struct Wakes {
-    count: AtomicUsize,
-    woken: Mutex<bool>,
-    changed: Condvar,
-}
-
-impl Wake for Wakes {
-    fn wake(self: Arc<Self>) {
-        self.count.fetch_add(1, Ordering::SeqCst);
-        *self.woken.lock().unwrap() = true;
-        self.changed.notify_all();
-    }
-}
-
-impl Wakes {
-    /// How often it was woken so far.
-    pub fn count(&self) -> usize {
-        self.count.load(Ordering::SeqCst)
-    }
-
-    /// Whether it was woken since it was last asked.
-    pub fn take(&self) -> bool {
-        std::mem::take(&mut *self.woken.lock().unwrap())
-    }
-
-    /// Waits for a wake-up that has nothing to do with the clock: of a thread that reads a file.
-    pub fn wait(&self) {
-        let woken = self.woken.lock().unwrap();
-        drop(self.changed.wait_while(woken, |woken| !*woken).unwrap());
-    }
-}
 
 /// A body, who reads it, and the clock it runs on.
 pub struct Reading<G> {
     pub clock: Arc<ManualClock>,
     pub body: PacedBody<G, FileReader>,
-    pub wakes: Arc<Wakes>,
+    pub task: Task,
 }
 
 impl<G: Generator + Unpin> Reading<G> {
@@ -69,12 +37,11 @@ impl<G: Generator + Unpin> Reading<G> {
     /// The same through any chain.
     pub fn through(clock: &Arc<ManualClock>, chain: Chain, source: G) -> Self {
         let body = PacedBody::with_files(source, chain, clock.clone() as Arc<dyn Clock>, FileReader::new());
-        Self { clock: Arc::clone(clock), body, wakes: Arc::default() }
+        Self { clock: Arc::clone(clock), body, task: Task::default() }
     }
 
     pub fn poll(&mut self) -> Poll<Option<Result<Frame<bytes::Bytes>, BodyError>>> {
-        let waker = Waker::from(Arc::clone(&self.wakes));
-        Pin::new(&mut self.body).poll_frame(&mut Context::from_waker(&waker))
+        self.task.poll(|cx| Pin::new(&mut self.body).poll_frame(cx))
     }
 
     /// Takes what comes at once: its bytes, and how it ended if it did.
@@ -182,6 +149,21 @@ pub fn data(len: usize) -> Bucket {
 
 pub fn broken() -> Bucket {
     Bucket::Error(SourceError::new("the script says so"))
+}
+
+/// A body of `bytes` in memory.
+pub fn page(bytes: u64) -> Brigade {
+    [data(bytes as usize), Bucket::Eos].into_iter().collect()
+}
+
+/// A body that is all of `file`.
+pub fn page_of(file: File) -> Brigade {
+    let len = file.metadata().unwrap().len();
+    [Bucket::File(FileSlice::new(Arc::new(file), 0, len)), Bucket::Eos].into_iter().collect()
+}
+
+pub fn clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::new())
 }
 
 pub fn limit(bytes_per_second: u64) -> Limit {

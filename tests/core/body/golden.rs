@@ -76,7 +76,7 @@ impl BodyRunner {
             if let Some((_, rate)) = case.changes.iter().rfind(|(from, _)| *from <= at) {
                 limit.set_rate(rate.and_then(Rate::or_unlimited));
             }
-            reading.wakes.take();
+            reading.task.take_wake();
             let mut tell = |what| events.push(Event { at, what });
             match reading.poll() {
                 Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
@@ -97,9 +97,9 @@ impl BodyRunner {
                     tell(What::Mark(Mark::Eos));
                     return true;
                 }
-                Poll::Pending if reading.wakes.take() => {}
+                Poll::Pending if reading.task.take_wake() => {}
                 Poll::Pending => match clock.next_deadline() {
-                    None => reading.wakes.wait(),
+                    None => reading.task.wait(),
                     Some(Instant::MAX) => return false,
                     Some(_) if self.meddle_every > 0 => {
                         let next = clock.next_deadline().map_or(at, Instant::as_nanos);

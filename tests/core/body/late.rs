@@ -9,11 +9,8 @@ use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::ManualClock;
 use sluicegate::generator::Generator;
 
-use super::fixture::{Reading, Timed, data, limit};
-
-/// `rate-limit 60`: a chunk is 12 288 bytes.
-const GUIDE: u64 = 61_440;
-const CHUNK: usize = 12_288;
+use super::fixture::{Reading, Timed, clock, data, limit};
+use testkit::wire::{CHUNK, GUIDE};
 
 /// What the rate filter has room for beyond a chunk.
 const BEYOND: usize = 2;
@@ -49,7 +46,7 @@ impl Generator for Told {
 #[test]
 fn a_body_that_sleeps_takes_no_chunk_before_its_time() {
     for (tells, ahead) in [(true, BEYOND), (false, CHUNK + BEYOND)] {
-        let clock = Arc::new(ManualClock::new());
+        let clock = clock();
         let source = Told::new(&clock, &[(0, 5 * CHUNK)], 0, tells);
         let given = Arc::clone(&source.source.given);
         let mut reading = Reading::new(&clock, &limit(GUIDE), source);
@@ -94,7 +91,7 @@ proptest! {
             (at, len.div_ceil(scale))
         }).collect();
         let timeline = |tells| {
-            let clock = Arc::new(ManualClock::new());
+            let clock = clock();
             let source = Told::new(&clock, &coming, at + end_after, tells);
             let timeline = Reading::new(&clock, &limit(rate), source).timeline();
             assert_eq!(clock.sleepers(), 0);

@@ -11,17 +11,13 @@ use futures_lite::io::AsyncRead;
 use http::HeaderMap;
 use http_body::Body;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
-use sluicegate::clock::{Instant, ManualClock};
+use sluicegate::clock::Instant;
 use sluicegate::filter::{Chain, Filter, FilterError, RateFilter, Verdict};
 use sluicegate::generator::ReadGenerator;
 
-use super::fixture::{Reading, Timed, broken, data, limit};
-
-const GUIDE: u64 = 61_440;
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new())
-}
+use super::fixture::{Reading, Timed, broken, clock, data, limit, page, page_of};
+use testkit::filters::by_result;
+use testkit::wire::GUIDE;
 
 /// A reader in whose every read one would wait for ever. Tells when it is dropped.
 struct Silent(#[allow(dead_code)] Arc<()>);
@@ -35,8 +31,7 @@ impl AsyncRead for Silent {
 #[test]
 fn dropped_in_mid_sleep_it_leaves_no_sleeper() {
     let clock = clock();
-    let page: Brigade = [data(100_000), Bucket::Eos].into_iter().collect();
-    let mut reading = Reading::new(&clock, &limit(GUIDE), page);
+    let mut reading = Reading::new(&clock, &limit(GUIDE), page(100_000));
     assert_eq!(reading.take().0, 12_288);
     assert_eq!(clock.sleepers(), 1);
     drop(reading);
@@ -72,28 +67,23 @@ fn dropped_between_pieces_of_a_file_it_closes_the_file() {
     }
     drop(reading);
     assert_eq!(clock.sleepers(), 0);
-    if Arc::strong_count(&file) > 1 {
-        // A thread of the pool may be in the middle of its read; it lets go when that is over.
-        while Arc::strong_count(&file) > 1 {
-            std::thread::yield_now();
-        }
-    }
+    // A thread of the pool may be in the middle of its read.
+    testkit::wait::until("the file to be closed", || Arc::strong_count(&file) == 1);
 }
 
 #[test]
 fn a_body_that_sleeps_is_woken_once_for_each_chunk_and_by_nothing_else() {
     let clock = clock();
-    let page: Brigade = [data(10 * 12_288), Bucket::Eos].into_iter().collect();
-    let mut reading = Reading::new(&clock, &limit(GUIDE), page);
+    let mut reading = Reading::new(&clock, &limit(GUIDE), page(10 * 12_288));
     let (mut polls, mut came) = (0, 0);
     while came < 10 * 12_288 {
-        let woken = reading.wakes.count();
+        let woken = reading.task.woken();
         came += reading.take().0;
         polls += 1;
-        assert_eq!(reading.wakes.count(), woken, "polling wakes nobody");
+        assert_eq!(reading.task.woken(), woken, "polling wakes nobody");
         clock.advance_to_next();
     }
-    assert_eq!((polls, reading.wakes.count()), (10, 9));
+    assert_eq!((polls, reading.task.woken()), (10, 9));
 }
 
 #[test]
@@ -139,21 +129,9 @@ fn a_source_that_fails_before_its_first_byte_gives_the_error_alone() {
 
 #[test]
 fn a_failed_filter_is_told_from_a_failed_source() {
-    struct Fails;
-    impl Filter for Fails {
-        fn filter(
-            &mut self,
-            _: sluicegate::clock::Instant,
-            _: &mut Brigade,
-            _: &mut Brigade,
-        ) -> Result<Verdict, FilterError> {
-            Err(FilterError::Failed("no such luck".into()))
-        }
-    }
-    let clock = clock();
-    let page: Brigade = [data(5), Bucket::Eos].into_iter().collect();
-    let chain = Chain::new().then(Fails).then(RateFilter::new(limit(GUIDE)));
-    let mut reading = Reading::through(&clock, chain, page);
+    let fails = by_result(|_, _, _| Err(FilterError::Failed("no such luck".into())));
+    let chain = Chain::new().then(fails).then(RateFilter::new(limit(GUIDE)));
+    let mut reading = Reading::through(&clock(), chain, page(5));
     let error = reading.take().1.unwrap().unwrap_err();
     assert!(!error.is_source());
     assert_eq!(error.to_string(), "no such luck");
@@ -174,8 +152,8 @@ fn a_file_that_ended_early_is_an_error_behind_what_there_was() {
         came += bytes;
         match end {
             Some(end) => break end.unwrap_err(),
-            None if reading.wakes.take() => {}
-            None if clock.sleepers() == 0 => reading.wakes.wait(),
+            None if reading.task.take_wake() => {}
+            None if clock.sleepers() == 0 => reading.task.wait(),
             None => drop(clock.advance_to_next()),
         }
     };
@@ -187,8 +165,7 @@ fn a_file_that_ended_early_is_an_error_behind_what_there_was() {
 #[test]
 fn the_end_is_known_with_the_last_bytes_if_it_is_at_hand() {
     let clock = clock();
-    let page: Brigade = [data(15_000), Bucket::Eos].into_iter().collect();
-    let mut reading = Reading::new(&clock, &limit(GUIDE), page);
+    let mut reading = Reading::new(&clock, &limit(GUIDE), page(15_000));
     let mut seen = Vec::new();
     loop {
         assert!(!reading.body.is_end_stream(), "bytes are to come: {seen:?}");
@@ -218,7 +195,7 @@ fn an_empty_body_ends_at_once() {
     let mut reading = Reading::new(&clock, &limit(1), Brigade::new());
     assert!(matches!(reading.poll(), Poll::Ready(None)));
     assert!(reading.body.is_end_stream() && reading.body.is_ended());
-    assert_eq!((clock.sleepers(), reading.wakes.count()), (0, 0));
+    assert_eq!((clock.sleepers(), reading.task.woken()), (0, 0));
 }
 
 /// Notes how many bytes it was given, and puts out one in a hundred, as a coder may.
@@ -250,9 +227,7 @@ fn in_one_poll_a_coder_is_given_one_piece_and_others_have_their_turn() {
     let file = tempfile::tempfile().unwrap();
     file.set_len(10 * PIECE as u64).unwrap();
     let memory: Brigade = (0..10).map(|_| data(PIECE)).chain([Bucket::Eos]).collect();
-    let slice = FileSlice::new(Arc::new(file), 0, 10 * PIECE as u64);
-    let disk: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
-    for (page, is_memory) in [(memory, true), (disk, false)] {
+    for (page, is_memory) in [(memory, true), (page_of(file), false)] {
         let given = Arc::new(AtomicU64::new(0));
         let chain = Chain::new().then(Coder(Arc::clone(&given))).then(RateFilter::new(limit(0)));
         let mut reading = Reading::through(&clock, chain, page);
@@ -266,8 +241,8 @@ fn in_one_poll_a_coder_is_given_one_piece_and_others_have_their_turn() {
                 Poll::Ready(Some(frame)) => came += frame.unwrap().data_ref().map_or(0, |data| data.len()),
                 Poll::Pending => {
                     // By itself, or by the thread that reads the file.
-                    reading.wakes.wait();
-                    reading.wakes.take();
+                    reading.task.wait();
+                    reading.task.take_wake();
                     assert!(!is_memory || reading.body.held().is_none(), "it waits for nothing");
                     (turns, before) = (turns + 1, given);
                 }

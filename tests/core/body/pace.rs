@@ -1,28 +1,18 @@
 //! What the driver adds to the chain's pace: wake-ups that are late, clocks that step, live limits.
 
-use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::body::Waits;
-use sluicegate::brigade::{Brigade, Bucket, FileSlice};
-use sluicegate::clock::{Clock, Instant, ManualClock};
+use sluicegate::brigade::{Brigade, Bucket};
+use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Limit, Rate};
 
-use super::fixture::{Reading, Timed, data, limit};
+use super::fixture::{Reading, Timed, clock, data, limit, page, page_of};
+use testkit::wire::{GUIDE, content};
 
-/// `rate-limit 60`: a chunk is 12 288 bytes.
-const GUIDE: u64 = 61_440;
-const CHUNK: u64 = 12_288;
-
-fn page(bytes: u64) -> Brigade {
-    [data(bytes as usize), Bucket::Eos].into_iter().collect()
-}
-
-fn clock() -> Arc<ManualClock> {
-    Arc::new(ManualClock::new())
-}
+const CHUNK: u64 = testkit::wire::CHUNK as u64;
 
 // Over HTTP/2 a stream's first byte goes alone, to see whether its window is open. The rest of the chunk follows
 // a little later, and not with what that time would have earned.
@@ -50,17 +40,15 @@ fn a_first_byte_alone_changes_no_instant() {
 
 #[test]
 fn of_a_file_no_more_is_held_for_the_first_byte_than_one_read_gives() {
-    let content: Vec<u8> = (0..100_000).map(|at| (at % 251) as u8).collect();
+    let content = content(100_000);
     let mut file = tempfile::tempfile().unwrap();
     std::io::Write::write_all(&mut file, &content).unwrap();
-    let slice = FileSlice::new(Arc::new(file), 0, content.len() as u64);
-    let page: Brigade = [Bucket::File(slice), Bucket::Eos].into_iter().collect();
-    let mut reading = Reading::new(&clock(), &Limit::unlimited(), page);
+    let mut reading = Reading::new(&clock(), &Limit::unlimited(), page_of(file));
     reading.body.set_max_frame(1);
     let mut came = Vec::new();
     loop {
         match reading.poll() {
-            Poll::Pending => reading.wakes.wait(),
+            Poll::Pending => reading.task.wait(),
             Poll::Ready(None) => break,
             Poll::Ready(Some(frame)) => {
                 let data = frame.unwrap().into_data().unwrap();
@@ -128,9 +116,9 @@ fn a_new_rate_reaches_a_body_that_sleeps_for_long_within_an_interval() {
                 assert_eq!(reading.take().0, 0);
             }
             shared.set_rate(new);
-            reading.wakes.take();
+            reading.task.take_wake();
             clock.set(Instant::from_millis(changed_at));
-            if !reading.wakes.take() {
+            if !reading.task.take_wake() {
                 clock.advance_to_next();
             }
             let left_at = reading.timeline()[0].0;
@@ -254,5 +242,5 @@ fn an_unlimited_body_never_sleeps() {
     let clock = clock();
     let mut reading = Reading::new(&clock, &Limit::unlimited(), page(10_000_000));
     assert_eq!(reading.timeline(), [(0, 10_000_000)]);
-    assert_eq!(reading.wakes.count(), 0);
+    assert_eq!(reading.task.woken(), 0);
 }

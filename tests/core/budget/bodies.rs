@@ -8,31 +8,28 @@ use std::task::{Context, Poll, Waker};
 use http_body::Body;
 use sluicegate::body::PacedBody;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
-use sluicegate::budget::{Gate, Node};
-use sluicegate::clock::{Clock, ManualClock};
+use sluicegate::budget::Gate;
 use sluicegate::filter::{Chain, RateFilter};
-use sluicegate::limit::{Budget, Limit, Rate};
+use sluicegate::limit::{Limit, Rate};
 use sluicegate::rt::FileReader;
 
-use super::tasks::CleanClock;
-
-fn content(bytes: usize) -> Vec<u8> {
-    (0..bytes).map(|n| (n % 251) as u8).collect()
-}
+use testkit::task::CleanClock;
+use testkit::timeline::by_instant;
+use testkit::wire::content;
 
 /// What a body gives: milliseconds and bytes; and all of it.
-fn drain(mut body: PacedBody<Brigade, FileReader>, clock: &ManualClock) -> (Vec<(u64, usize)>, Vec<u8>) {
+fn drain(mut body: PacedBody<Brigade, FileReader>, clock: &CleanClock) -> (Vec<(u64, usize)>, Vec<u8>) {
     let mut cx = Context::from_waker(Waker::noop());
     let (mut timeline, mut all) = (Vec::new(), Vec::new());
     loop {
         match Pin::new(&mut body).poll_frame(&mut cx) {
             Poll::Ready(Some(frame)) => {
                 let bytes = frame.unwrap().into_data().unwrap();
-                timeline.push((clock.now().as_nanos() / 1_000_000, bytes.len()));
+                timeline.push((clock.millis(), bytes.len()));
                 all.extend_from_slice(&bytes);
             }
             Poll::Ready(None) => return (timeline, all),
-            Poll::Pending => assert!(clock.advance_to_next().is_some(), "nobody would wake it"),
+            Poll::Pending => assert!(clock.0.advance_to_next().is_some(), "nobody would wake it"),
         }
     }
 }
@@ -42,7 +39,7 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
     let expected = [(0, 2_000), (200, 2_000), (400, 2_000), (500, 1_000)];
     for file in [false, true] {
         let clock = CleanClock::default();
-        let server = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.0.clone());
+        let server = clock.node(10_000);
         let page: Brigade = if file {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&content(7_000)).unwrap();
@@ -54,15 +51,8 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
         let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(20_000))));
         let body = PacedBody::with_files(page, chain, clock.0.clone(), FileReader::new())
             .with_gate(Gate::new(server.clone(), Default::default()));
-        let (timeline, all) = drain(body, &clock.0);
-        let mut by_instant: Vec<(u64, usize)> = Vec::new();
-        for (at, bytes) in timeline {
-            match by_instant.last_mut() {
-                Some((last, sum)) if *last == at => *sum += bytes,
-                _ => by_instant.push((at, bytes)),
-            }
-        }
-        assert_eq!(by_instant, expected, "file: {file}");
+        let (timeline, all) = drain(body, &clock);
+        assert_eq!(by_instant(timeline), expected, "file: {file}");
         assert!(all == content(7_000), "file: {file}");
         assert_eq!(server.passed().bytes, 7_000);
     }
@@ -71,18 +61,18 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
 #[test]
 fn a_gate_that_limits_nothing_leaves_the_timeline_as_it_is() {
     let clock = CleanClock::default();
-    let server = Node::root("server", Budget::default(), clock.0.clone());
+    let server = clock.node(0);
     let page: Brigade = [Bucket::Data(content(38_400).into()), Bucket::Eos].into_iter().collect();
     let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(60 * 1024))));
     let body = PacedBody::with_files(page, chain, clock.0.clone(), FileReader::new())
         .with_gate(Gate::new(server, Default::default()));
-    assert_eq!(drain(body, &clock.0).0, [(0, 12_288), (200, 12_288), (400, 13_824)]);
+    assert_eq!(drain(body, &clock).0, [(0, 12_288), (200, 12_288), (400, 13_824)]);
 }
 
 #[test]
 fn a_body_dropped_while_it_waits_for_a_turn_leaves_nothing_behind() {
     let clock = CleanClock::default();
-    let server = Node::root("server", Budget::of(Rate::or_unlimited(10_000)), clock.0.clone());
+    let server = clock.node(10_000);
     let page: Brigade = [Bucket::Data(content(7_000).into()), Bucket::Eos].into_iter().collect();
     let mut body = PacedBody::new(page, Chain::new(), clock.0.clone())
         .with_gate(Gate::new(server.clone(), Default::default()));

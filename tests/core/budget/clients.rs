@@ -1,15 +1,16 @@
 //! Clients by their keys: told apart, remembered, forgotten.
 
-use std::task::Poll;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use sluicegate::budget::{ClientKey, Clients, Gate, Node};
+use sluicegate::budget::{ClientKey, Clients, Gate};
 use sluicegate::limit::{Budget, Rate};
 
-use super::tasks::{CleanClock, Task};
+use super::tasks::Task;
+use testkit::task::CleanClock;
 
 fn clients(clock: &CleanClock, budget: Budget) -> Clients {
-    Clients::new(Node::root("server", Budget::default(), clock.0.clone()), "client", budget)
+    Clients::new(clock.node(0), "client", budget)
 }
 
 fn key(n: u32) -> ClientKey {
@@ -49,7 +50,7 @@ fn memory_is_bounded_however_many_come() {
     let clock = CleanClock::default();
     let clients = clients(&clock, Budget::of(Rate::or_unlimited(1)).with_burst(1 << 40));
     for n in 0..(Clients::MAX_IDLE as u32 + 10_000) {
-        let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+        let mut cx = Context::from_waker(Waker::noop());
         let mut flow = clients.node(&key(n)).flow(Default::default());
         assert_eq!(flow.poll_turn(&mut cx, 1), Poll::Ready(1));
         flow.sent(1);
@@ -82,13 +83,9 @@ fn all_have_the_same_budget_and_some_their_own() {
 fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
     let clock = CleanClock::default();
     let server = clients(&clock, Budget::default());
-    let route = Clients::new(
-        Node::root("route", Budget::of(Rate::or_unlimited(100_000)), clock.0.clone()),
-        "route client",
-        Budget::default(),
-    );
+    let route = Clients::new(clock.node(100_000), "route client", Budget::default());
     let mut gate = Gate::of_client(Some(&route), &server, &key(1), Default::default());
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut cx = Context::from_waker(Waker::noop());
     assert_eq!(gate.poll_turn(&mut cx, 50_000), Poll::Ready(20_000));
     assert_eq!((route.len(), server.len()), (1, 0));
     gate.sent(20_000);
@@ -110,7 +107,7 @@ fn a_gate_asks_both_trees_and_takes_no_place_where_nothing_is_limited() {
 #[test]
 fn a_limit_of_clients_alone_holds_for_the_first() {
     let clock = CleanClock::default();
-    let mut cx = std::task::Context::from_waker(std::task::Waker::noop());
+    let mut cx = Context::from_waker(Waker::noop());
     let mut granted = |gate: &mut Gate| match gate.poll_turn(&mut cx, 100_000) {
         Poll::Ready(turn) => turn,
         Poll::Pending => 0,

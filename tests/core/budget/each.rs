@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use sluicegate::budget::{Each, Node};
+use sluicegate::budget::Each;
 use sluicegate::limit::{Budget, Rate};
 
-use super::tasks::{CleanClock, Task};
+use super::tasks::Task;
+use testkit::task::CleanClock;
 
 #[test]
 fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
     let clock = CleanClock::default();
-    let (server, other) = (
-        Node::root("server", Budget::default(), clock.0.clone()),
-        Node::root("other", Budget::default(), clock.0.clone()),
-    );
+    let (server, other) = (clock.node(0), clock.node(0));
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
     let mut tasks =
         [&server, &server, &other].map(|above| Task::new(each.child_of(above).flow(Default::default())));
@@ -33,7 +31,7 @@ fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
 #[test]
 fn one_that_was_changed_by_itself_is_so_until_all_are() {
     let clock = CleanClock::default();
-    let server = Node::root("server", Budget::default(), clock.0.clone());
+    let server = clock.node(0);
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
     let (one, two) = (each.child_of(&server), each.child_of(&server));
     let own = Budget::of(Rate::or_unlimited(5_000));

@@ -3,22 +3,18 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use sluicegate::budget::Node;
 use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 
-use super::tasks::{CleanClock, Task};
+use super::tasks::Task;
+use testkit::task::CleanClock;
 
 const MIB: u64 = 1 << 20;
-
-fn root(clock: &CleanClock, rate: u64) -> Node {
-    Node::root("server", Budget::of(Rate::or_unlimited(rate)), clock.0.clone())
-}
 
 #[test]
 fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
     let clock = CleanClock::default();
-    let root = root(&clock, 50 * MIB);
+    let root = clock.node(50 * MIB);
     let mut tasks: Vec<Task> = (0..1_000).map(|_| Task::new(root.flow(Default::default()))).collect();
     for task in &mut tasks {
         task.send(65_536);
@@ -46,7 +42,7 @@ fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
 #[test]
 fn a_change_reaches_those_who_wait_at_once() {
     let clock = CleanClock::default();
-    let root = root(&clock, 1);
+    let root = clock.node(1);
     let mut task = Task::new(root.flow(Default::default()));
     assert_eq!(task.send(100_000), 1);
     root.set(Budget::of(Rate::or_unlimited(1_000_000)));
@@ -63,7 +59,7 @@ fn a_change_reaches_those_who_wait_at_once() {
 #[test]
 fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
     let clock = CleanClock::default();
-    let root = root(&clock, 100_000);
+    let root = clock.node(100_000);
     let mut first = Task::new(root.flow(Default::default()));
     let mut second = Task::new(root.flow(Default::default()));
     assert_eq!(first.poll(20_000), Poll::Ready(20_000));
@@ -82,7 +78,7 @@ fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
 #[test]
 fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
     let clock = CleanClock::default();
-    let root = root(&clock, 1_000_000);
+    let root = clock.node(1_000_000);
     let client = root.child("client", Budget::of(Rate::or_unlimited(1_000)));
     let mut task = Task::new(client.flow(Default::default()));
     assert_eq!(task.send(200), 200);
@@ -97,7 +93,7 @@ fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
 #[test]
 fn a_late_alarm_costs_no_rate() {
     let clock = CleanClock::default();
-    let root = root(&clock, MIB);
+    let root = clock.node(MIB);
     let mut tasks: Vec<Task> = (0..8).map(|_| Task::new(root.flow(Default::default()))).collect();
     let mut sent = 0;
     // The system's wheel rings in steps of 10 ms.

@@ -1,40 +1,27 @@
-//! Tasks that only count how often they are woken.
+//! A flow, and the task that waits for its turns.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::Poll;
 
 use sluicegate::budget::Flow;
-use sluicegate::clock::ManualClock;
-
-#[derive(Default)]
-pub struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
 
 /// A flow and the task that sits on it.
 pub struct Task {
     pub flow: Flow,
-    woken: Arc<Woken>,
+    task: testkit::task::Task,
     pub sent: u64,
 }
 
 impl Task {
     pub fn new(flow: Flow) -> Self {
-        Self { flow, woken: Arc::default(), sent: 0 }
+        Self { flow, task: testkit::task::Task::default(), sent: 0 }
     }
 
     pub fn woken(&self) -> usize {
-        self.woken.0.load(Ordering::SeqCst)
+        self.task.woken()
     }
 
     pub fn poll(&mut self, wanted: u64) -> Poll<u64> {
-        let waker = Waker::from(Arc::clone(&self.woken));
-        self.flow.poll_turn(&mut Context::from_waker(&waker), wanted)
+        self.task.poll(|cx| self.flow.poll_turn(cx, wanted))
     }
 
     /// Sends all it may; how much that was.
@@ -45,17 +32,5 @@ impl Task {
             self.sent += turn;
         }
         self.sent - before
-    }
-}
-
-/// A clock that must have no sleeper left at the end.
-#[derive(Default)]
-pub struct CleanClock(pub Arc<ManualClock>);
-
-impl Drop for CleanClock {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            assert_eq!(self.0.sleepers(), 0, "a wake-up was left behind");
-        }
     }
 }

@@ -8,11 +8,12 @@ use sluicegate::limit::{Budget, Rate};
 use sluicegate::throttle::Throttle;
 
 use super::scene::{CleanClock, Script, Task};
+use testkit::report::jain;
 
 const KIB: u64 = 1024;
 
-/// Reads with all `readers` until `until`; the cumulative bytes of all at each instant.
-fn run(clock: &CleanClock, readers: &mut [Throttle<Script>], until: u64) -> Vec<(Instant, u64)> {
+/// Reads with all `readers` as much as they may until `until` in milliseconds; the cumulative bytes of all at each instant.
+pub fn run(clock: &CleanClock, readers: &mut [Throttle<Script>], until: u64) -> Vec<(Instant, u64)> {
     let (task, until, mut timeline) = (Task::default(), Instant::from_millis(until), Vec::new());
     loop {
         for reader in &mut *readers {
@@ -35,13 +36,6 @@ fn bytes(readers: &[Throttle<Script>]) -> Vec<u64> {
 
 fn since(readers: &[Throttle<Script>], before: &[u64]) -> Vec<u64> {
     bytes(readers).iter().zip(before).map(|(now, before)| now - before).collect()
-}
-
-/// Jain's index of fairness.
-fn jain(shares: &[u64]) -> f64 {
-    let sum: f64 = shares.iter().map(|share| *share as f64).sum();
-    let squares: f64 = shares.iter().map(|share| (*share as f64).powi(2)).sum();
-    sum * sum / (shares.len() as f64 * squares)
 }
 
 /// In any window no more than `depth` and what `rate` gives.

@@ -3,7 +3,6 @@
 use std::io;
 use std::net::Ipv4Addr;
 use std::task::Poll;
-use std::time::Duration;
 
 use futures_lite::{Stream, StreamExt, future, stream};
 use sluicegate::budget::{ClientKey, Clients, Each};
@@ -11,6 +10,7 @@ use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::throttle::{Incoming, Throttle};
 
+use super::levels::run;
 use super::scene::{CleanClock, Script, Task, content};
 
 fn connections(n: usize) -> impl Stream<Item = io::Result<Script>> + Unpin {
@@ -22,20 +22,6 @@ where
     S: Stream<Item = io::Result<IO>> + Unpin,
 {
     future::block_on(incoming.map(Result::unwrap).collect())
-}
-
-/// Reads with each as much as it may until the time has come.
-fn run(clock: &CleanClock, readers: &mut [Throttle<Script>], until: Duration) {
-    let (task, until) = (Task::default(), Instant::ZERO + until);
-    loop {
-        for reader in &mut *readers {
-            while task.read(&mut *reader, 8_192).is_ready() {}
-        }
-        match clock.0.next_deadline() {
-            Some(next) if next <= until => drop(clock.0.advance_to_next()),
-            _ => return clock.0.set(until),
-        }
-    }
 }
 
 #[test]
@@ -76,11 +62,11 @@ fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(10_000)));
     let mut incoming = Incoming::new(connections(2), &server, each.clone());
     let mut accepted = accept(&mut incoming);
-    run(&clock, &mut accepted, Duration::from_secs(10));
+    run(&clock, &mut accepted, 10_000);
     let before: Vec<u64> = accepted.iter().map(|one| one.reads().report().bytes).collect();
     assert!(before.iter().all(|bytes| bytes.abs_diff(100_000) <= 2_000), "{before:?}");
     incoming.each().set(Budget::of(Rate::or_unlimited(50_000)));
-    run(&clock, &mut accepted, Duration::from_secs(20));
+    run(&clock, &mut accepted, 20_000);
     for (one, before) in accepted.iter().zip(before) {
         let report = one.reads().report();
         assert!(report.bytes.abs_diff(before + 500_000) <= 10_000, "{report:?} after {before}");
@@ -100,7 +86,7 @@ fn by_client_those_with_many_connections_get_no_more() {
     let mut many = accept(&mut Incoming::by_client(connections(20), &clients, from(1), each.clone()));
     let one = accept(&mut Incoming::by_client(connections(1), &clients, from(2), each));
     many.extend(one);
-    run(&clock, &mut many, Duration::from_secs(30));
+    run(&clock, &mut many, 30_000);
     let bytes: Vec<u64> = many.iter().map(|one| one.reads().report().bytes).collect();
     let (many, one) = (bytes[..20].iter().sum::<u64>(), bytes[20]);
     assert!(many.abs_diff(one) < one / 50, "{many} for twenty beside {one} for one");

@@ -1,74 +1,14 @@
-//! A clock that must be left clean, a task that counts its wake-ups, and a stream that does what it is told.
+//! A stream that reads and writes by script.
 
 use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
-use std::task::{Context, Poll, Wake, Waker};
+use std::sync::LazyLock;
+use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
-use sluicegate::budget::Node;
-use sluicegate::clock::{Clock, ManualClock};
-use sluicegate::limit::{Budget, Rate};
 
-/// A clock that must have no sleeper left at the end.
-#[derive(Default)]
-pub struct CleanClock(pub Arc<ManualClock>);
-
-impl CleanClock {
-    pub fn node(&self, rate: u64) -> Node {
-        Node::root("server", Budget::of(Rate::or_unlimited(rate)), self.0.clone())
-    }
-
-    pub fn millis(&self) -> u64 {
-        self.0.now().as_nanos() / 1_000_000
-    }
-}
-
-impl Drop for CleanClock {
-    fn drop(&mut self) {
-        if !std::thread::panicking() {
-            assert_eq!(self.0.sleepers(), 0, "a wake-up was left behind");
-        }
-    }
-}
-
-#[derive(Default)]
-struct Woken(AtomicUsize);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.fetch_add(1, Ordering::SeqCst);
-    }
-}
-
-/// Polls, and counts how often it is woken.
-#[derive(Default)]
-pub struct Task(Arc<Woken>);
-
-impl Task {
-    pub fn woken(&self) -> usize {
-        self.0.0.load(Ordering::SeqCst)
-    }
-
-    pub fn poll<T>(&self, poll: impl FnOnce(&mut Context<'_>) -> Poll<T>) -> Poll<T> {
-        poll(&mut Context::from_waker(&Waker::from(Arc::clone(&self.0))))
-    }
-
-    pub fn read(&self, reader: impl AsyncRead + Unpin, len: usize) -> Poll<io::Result<Vec<u8>>> {
-        let (mut reader, mut buf) = (reader, vec![0; len]);
-        self.poll(|cx| Pin::new(&mut reader).poll_read(cx, &mut buf)).map_ok(|read| {
-            buf.truncate(read);
-            buf
-        })
-    }
-
-    pub fn write(&self, writer: impl AsyncWrite + Unpin, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let mut writer = writer;
-        self.poll(|cx| Pin::new(&mut writer).poll_write(cx, bytes))
-    }
-}
+pub use testkit::task::{CleanClock, Task};
 
 /// What a [`Script`] does when it is read or written next.
 #[derive(Clone, Copy, Debug)]
@@ -116,7 +56,7 @@ impl Script {
 
 /// A piece of an endless pattern.
 pub fn content(range: std::ops::Range<usize>) -> Vec<u8> {
-    static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| (0..2 << 20).map(|at| (at % 251) as u8).collect());
+    static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| testkit::wire::content(2 << 20));
     let begin = range.start % 251;
     PATTERN[begin..begin + range.len()].to_vec()
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use sluicegate::clock::Instant;
 use sluicegate::limit::{Budget, NodeId, Rate, Tree, Weight};
 
-use super::simulation::{Demand, Simulation, assert_bounded, jain};
+use super::simulation::{Demand, Simulation, assert_bounded};
+use testkit::report::jain;
 
 const MIB: u64 = 1 << 20;
 const SECOND: Duration = Duration::from_secs(1);

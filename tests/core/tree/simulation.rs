@@ -166,13 +166,6 @@ impl Simulation {
     }
 }
 
-/// Jain's index of fairness: 1 when all are equal.
-pub fn jain(shares: &[u64]) -> f64 {
-    let sum: f64 = shares.iter().map(|&x| x as f64).sum();
-    let squares: f64 = shares.iter().map(|&x| (x as f64).powi(2)).sum();
-    sum * sum / (shares.len() as f64 * squares)
-}
-
 /// Asserts that in no window more left than `burst`, one interval's worth, and what the rate gives.
 ///
 /// Checked for all windows that begin and end at a grant, in one pass: the excess over the rate since the

@@ -9,7 +9,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use super::healthy::Crowd;
 use testkit::program::Program;
 use testkit::served::connect;
-use testkit::wait::soon;
+use testkit::wait::until;
 
 pub const HEALTHY: usize = 1_000;
 pub const STALLED: usize = 200;
@@ -84,9 +84,9 @@ impl Scene {
 
     /// Publishes until all of the stalled ones of so many rounds are suspended.
     pub fn fill(&mut self, rounds: usize) {
-        soon("the stalled ones to be suspended", || {
+        until("the stalled ones to be suspended", || {
             self.burst();
-            (self.gauge("suspended") == (rounds * STALLED) as u64).then_some(())
+            self.gauge("suspended") == (rounds * STALLED) as u64
         });
     }
 

@@ -12,9 +12,10 @@ use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::{self, Listener};
 use sluicegate::token::Token;
 
-use testkit::served::{Response, connect};
-use testkit::wait::PATIENCE;
+use testkit::served::connect;
+use testkit::wait::{PATIENCE, until};
 use testkit::watched::{TOKEN, Watched, ask, text};
+use testkit::wire;
 
 #[test]
 fn a_page_on_another_name_cannot_read_through_a_browser() {
@@ -63,7 +64,7 @@ fn a_token_that_is_replaced_in_its_file_needs_no_restart() {
     write("first-0123456789");
     let clock = Arc::new(ManualClock::new());
     let token = Token::from_file(&path).unwrap().run_on(Arc::clone(&clock) as _);
-    let watched = Watched::with(Settings::default(), Vec::new(), |listener, handle| {
+    let watched = Watched::made(Settings::default(), Vec::new(), |listener, handle| {
         Admin::new(vec![listener], Some(token), handle).unwrap()
     });
     let read = |token: &str| watched.get("/metrics", &format!("Authorization: Bearer {token}\r\n")).status();
@@ -149,7 +150,7 @@ fn keep(addr: std::net::SocketAddr, request: &str, is_answered: bool) -> std::ne
     // It may have been given up for another already.
     let _ = stream.write_all(request.as_bytes());
     if is_answered {
-        assert_eq!(Response::read(&mut stream).unwrap().status(), 200);
+        assert_eq!(wire::answer(&mut stream).status(), 200);
     }
     stream
 }
@@ -169,22 +170,17 @@ fn neither_silent_connections_nor_requests_without_the_token_keep_anybody_out() 
         }
         assert_eq!(watched.ask(&scrape).status(), 200, "beside {request:?}");
         scraper.write_all(scrape.as_bytes()).unwrap();
-        assert_eq!(Response::read(&mut scraper).unwrap().status(), 200, "on the connection that it keeps");
+        assert_eq!(wire::answer(&mut scraper).status(), 200, "on the connection that it keeps");
     }
     // All but those that have a place are closed.
-    let began = std::time::Instant::now();
-    loop {
+    until("the end of the others", || {
         held.retain_mut(|stream| {
             stream.set_nonblocking(true).unwrap();
             let read = stream.read(&mut [0; 1]);
             matches!(read, Err(error) if error.kind() == std::io::ErrorKind::WouldBlock)
         });
-        if held.len() < MOST {
-            break;
-        }
-        assert!(began.elapsed() < PATIENCE, "{} are still there", held.len());
-        std::thread::yield_now();
-    }
+        held.len() < MOST
+    });
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! The metrics: what there is, and that it is exact.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::time::Duration;
 
 use sluicegate::admin::Admin;
@@ -132,12 +132,9 @@ fn known_traffic_is_counted_exactly() {
 fn cut_responses_and_refused_connections_are_counted() {
     let folder = folder();
     let settings = Settings { max_connections: 1, ..Settings::default() };
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(100_000));
-    let watched = Watched::with(settings, vec![route], |listener, handle| {
-        Admin::new(vec![listener], None, handle).unwrap()
-    });
-    let mut cut = watched.served.connect();
-    cut.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let route = testkit::served::files(&folder, 100_000);
+    let watched = Watched::with(settings, vec![route]);
+    let mut cut = watched.served.begin("/large.bin");
     cut.read_exact(&mut [0; 100]).unwrap();
     assert_eq!(watched.metrics().value("sluicegate_connections"), 1.0);
     let refused = watched.served.ask("GET / HTTP/1.1\r\nHost: t\r\n\r\n");
@@ -165,8 +162,8 @@ fn bytes_are_counted_while_they_move_and_once() {
     let passed = |limit: &str, route: &str| {
         format!("sluicegate_limit_passed_bytes_total{{limit=\"{limit}\",route=\"{route}\"}}")
     };
-    let mut stream = watched.served.connect();
-    stream.write_all(b"GET /a/large.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut stream =
+        watched.served.send(b"GET /a/large.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
     let mut before = 0.0;
     for part in 1..=4 {
         // Two seconds in all, at the route's pace: what is there so far has been counted.
@@ -195,12 +192,11 @@ fn bytes_are_counted_while_they_move_and_once() {
 #[test]
 fn tasks_and_timers_of_sleeping_streams_are_counted() {
     let folder = folder();
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(1_000));
+    let route = testkit::served::files(&folder, 1_000);
     let watched = Watched::new(vec![route]);
     let streams: Vec<_> = (0..5)
         .map(|_| {
-            let mut stream = watched.served.connect();
-            stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            let mut stream = watched.served.begin("/large.bin");
             stream.read_exact(&mut [0; 100]).unwrap();
             stream
         })
@@ -217,10 +213,7 @@ fn time_spent_waiting_for_tokens_is_counted() {
     let mut settings = Settings::default();
     settings.sink.rate = Rate::or_unlimited(500_000);
     settings.sink.burst = 100_000;
-    let watched =
-        Watched::with(settings, vec![Route::files("/", folder.path()).unwrap()], |listener, handle| {
-            Admin::new(vec![listener], None, handle).unwrap()
-        });
+    let watched = Watched::with(settings, vec![Route::files("/", folder.path()).unwrap()]);
     // A million bytes of which 100 000 are free: 1.8 s of tokens. Real time; the bounds are wide.
     watched.served.get("/large.bin", "");
     let metrics = watched.metrics_when(|metrics| metrics.sum("sluicegate_http_responses_total") == 1.0);

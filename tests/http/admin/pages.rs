@@ -7,10 +7,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use sluicegate::admin::Admin;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
-use sluicegate::limit::Rate;
 
-use testkit::served::{Response, connect};
+use testkit::served::connect;
 use testkit::watched::{Watched, folder, text};
+use testkit::wire;
 
 #[test]
 fn each_page_answers_get_and_head_and_nothing_else() {
@@ -48,7 +48,7 @@ fn a_connection_is_kept_and_heads_do_not_get_out_of_step() {
     let mut stream = connect(watched.admin);
     for method in ["HEAD", "GET", "HEAD", "GET"] {
         write!(stream, "{method} /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-        let response = Response::read_for(&mut stream, method).unwrap();
+        let response = wire::answer_to(&mut stream, method);
         assert_eq!((response.status(), response.body.is_empty()), (200, method == "HEAD"));
     }
 }
@@ -88,7 +88,7 @@ fn openmetrics_for_those_who_prefer_it() {
 #[test]
 fn readiness_has_its_reasons() {
     let lost = Arc::new(AtomicBool::new(false));
-    let watched = Watched::with(Settings::default(), Vec::new(), |listener, handle| {
+    let watched = Watched::made(Settings::default(), Vec::new(), |listener, handle| {
         let lost = Arc::clone(&lost);
         Admin::new(vec![listener], None, handle).unwrap().ready_when(move || {
             if lost.load(Ordering::Relaxed) { Err("the disk is lost".to_owned()) } else { Ok(()) }
@@ -109,19 +109,16 @@ fn while_the_server_sheds_load_it_is_not_ready() {
     let mut settings = Settings { egress_total: Some(10_000), ..Settings::default() };
     settings.sink.send_buffer = Some(8192);
     let route = Route::files("/", folder.path()).unwrap();
-    let watched = Watched::with(settings, vec![route], |listener, handle| {
-        Admin::new(vec![listener], None, handle).unwrap()
-    });
+    let watched = Watched::with(settings, vec![route]);
     // A reader that takes nothing: a million bytes are more than the kernel takes for it.
-    let mut slow = watched.served.connect();
-    slow.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut slow = watched.served.begin("/large.bin");
     let metrics = watched.metrics_when(|metrics| metrics.value("sluicegate_shedding") == 1.0);
     assert!(metrics.value("sluicegate_egress_buffered_bytes") > 10_000.0);
     assert!(metrics.value("sluicegate_egress_buffer_high_water_bytes") <= 65_536.0);
     let ready = watched.get("/readyz", "");
     assert_eq!(ready.status(), 503);
     assert_eq!(ready.body, b"shedding: all the bytes that may be held for clients are held\n");
-    assert_eq!(Response::read(&mut slow).unwrap().body.len(), 1_000_000);
+    assert_eq!(wire::answer(&mut slow).body.len(), 1_000_000);
     watched.metrics_when(|metrics| metrics.value("sluicegate_shedding") == 0.0);
     assert_eq!(watched.get("/readyz", "").status(), 200);
 }
@@ -129,10 +126,8 @@ fn while_the_server_sheds_load_it_is_not_ready() {
 #[test]
 fn while_the_server_drains_it_is_alive_and_not_ready_and_at_the_end_it_is_gone() {
     let folder = folder();
-    let watched =
-        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(1_000_000))]);
-    let mut transfer = watched.served.connect();
-    transfer.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let watched = Watched::new(vec![testkit::served::files(&folder, 1_000_000)]);
+    let mut transfer = watched.served.begin("/large.bin");
     transfer.read_exact(&mut [0; 100]).unwrap();
     let mut kept = connect(watched.admin);
     watched.served.handle.drain();

@@ -1,15 +1,13 @@
 //! Asking the API, and waiting for it to tell something.
 
-use std::time::Instant;
-
 use serde_json::Value;
 
-use testkit::served::Response;
-use testkit::wait::PATIENCE;
+use testkit::wait::soon;
 use testkit::watched::Watched;
+use testkit::wire::Answer;
 
 /// Sends a request with JSON, and further header lines.
-pub fn send(watched: &Watched, method: &str, path: &str, fields: &str, content: &str) -> Response {
+pub fn send(watched: &Watched, method: &str, path: &str, fields: &str, content: &str) -> Answer {
     let length = content.len();
     watched.ask(&format!(
         "{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n\
@@ -18,7 +16,7 @@ pub fn send(watched: &Watched, method: &str, path: &str, fields: &str, content: 
 }
 
 /// The JSON of an answer with this status.
-pub fn json(response: &Response, status: u16) -> Value {
+pub fn json(response: &Answer, status: u16) -> Value {
     let body = String::from_utf8_lossy(&response.body);
     assert_eq!(response.status(), status, "{body}");
     let expected = if status < 400 { "application/json" } else { "application/problem+json" };
@@ -38,15 +36,10 @@ pub fn patch(watched: &Watched, path: &str, content: &str) -> Value {
 
 /// The first connection that is as wished, as soon as there is one.
 pub fn connection_when(watched: &Watched, wished: impl Fn(&Value) -> bool) -> Value {
-    let began = Instant::now();
-    loop {
+    soon("a connection as wished", || {
         let told = get(watched, "/v1/connections");
-        if let Some(found) = told["connections"].as_array().unwrap().iter().find(|told| wished(told)) {
-            return found.clone();
-        }
-        assert!(began.elapsed() < PATIENCE, "it never came to be: {told:#}");
-        std::thread::yield_now();
-    }
+        told["connections"].as_array().unwrap().iter().find(|told| wished(told)).cloned()
+    })
 }
 
 /// The one transfer of a connection, as soon as it is as wished.

@@ -1,9 +1,8 @@
 //! Changes that reach a transfer under way: by bytes, over the transfer's own time.
 
-use std::io::{Read, Write};
+use std::io::Read;
 
 use serde_json::Value;
-use sluicegate::admin::Admin;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 
@@ -36,11 +35,8 @@ fn a_lowered_limit_holds_and_a_lifted_one_does_not() {
         "/v1/limits/routes/%2F/client",
     ] {
         let route = Route::files("/", folder.path()).unwrap();
-        let watched = Watched::with(Settings::default(), vec![route], |listener, handle| {
-            Admin::new(vec![listener], None, handle).unwrap()
-        });
-        let mut stream = watched.served.connect();
-        stream.write_all(b"GET /endless.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let watched = Watched::with(Settings::default(), vec![route]);
+        let stream = watched.served.begin("/endless.bin");
         let mut reader = stream.try_clone().unwrap();
         let reading = std::thread::spawn(move || {
             let mut buf = vec![0; 1 << 20];

@@ -1,18 +1,17 @@
 //! Live connections: listed in pages, and closed with a reset.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Read, Write};
 
 use serde_json::{Value, json};
-use sluicegate::http::route::Route;
-use sluicegate::limit::Rate;
 
 use super::asking::{connection_when, get, json};
+use testkit::wait::until;
 use testkit::watched::{Watched, folder};
+use testkit::wire::read_to_reset;
 
 fn watched(rate: u64) -> (tempfile::TempDir, Watched) {
     let folder = folder();
-    let watched =
-        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))]);
+    let watched = Watched::new(vec![testkit::served::files(&folder, rate)]);
     (folder, watched)
 }
 
@@ -74,11 +73,7 @@ fn a_connection_is_told_with_its_transfer() {
 }
 
 fn connection_gone(watched: &Watched, id: &Value) {
-    let began = std::time::Instant::now();
-    while watched.get(&format!("/v1/connections/{id}"), "").status() == 200 {
-        assert!(began.elapsed() < testkit::wait::PATIENCE, "it does not end");
-        std::thread::yield_now();
-    }
+    until("its end", || watched.get(&format!("/v1/connections/{id}"), "").status() != 200);
 }
 
 #[test]
@@ -124,9 +119,7 @@ fn closing_is_a_reset_in_mid_transfer_between_requests_and_before_the_first() {
             told["peer"] == peer.as_str() && (request.is_empty() || requests == 1)
         });
         assert_eq!(delete(&watched, &told["id"]), 204);
-        let mut rest = Vec::new();
-        let end = stream.read_to_end(&mut rest);
-        assert_eq!(end.unwrap_err().kind(), ErrorKind::ConnectionReset, "{request:?}");
+        read_to_reset(&mut stream);
         connection_gone(&watched, &told["id"]);
         assert_eq!(delete(&watched, &told["id"]), 404, "it is gone");
     }

@@ -2,11 +2,7 @@
 //!
 //! schemathesis looks closer, where packages can be installed (`tests/peers/admin_schemathesis.rs`).
 
-use std::io::Write;
-
 use serde_json::Value;
-use sluicegate::http::route::Route;
-use sluicegate::limit::Rate;
 
 use super::asking::{connection_when, get, send};
 use testkit::watched::{Watched, folder};
@@ -51,10 +47,8 @@ fn conforms(value: &Value, schema: &Value, document: &Value) {
 #[test]
 fn what_is_described_is_there_and_looks_as_described() {
     let folder = folder();
-    let watched =
-        Watched::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(10_000))]);
-    let mut stream = watched.served.connect();
-    stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let watched = Watched::new(vec![testkit::served::files(&folder, 10_000)]);
+    let _stream = watched.served.begin("/large.bin");
     let told = connection_when(&watched, |told| told["transfers"][0]["held_by"] == "pace");
     send(&watched, "PATCH", "/v1/limits/clients/192.0.2.1", "", "{\"rate\": 1}");
 

@@ -1,7 +1,6 @@
 //! The limits: what is told of them, and what each way of changing them leaves.
 
 use serde_json::{Value, json};
-use sluicegate::admin::Admin;
 use sluicegate::config::SharedLimits;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
@@ -13,11 +12,10 @@ use testkit::watched::{Watched, folder};
 fn watched(settings: Settings) -> (tempfile::TempDir, Watched) {
     let folder = folder();
     let routes = vec![
-        Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(500_000)).burst(1_000),
+        testkit::served::files(&folder, 500_000).burst(1_000),
         Route::files("/a b/", folder.path()).unwrap().total(Budget::of(Rate::or_unlimited(7))),
     ];
-    let watched =
-        Watched::with(settings, routes, |listener, handle| Admin::new(vec![listener], None, handle).unwrap());
+    let watched = Watched::with(settings, routes);
     (folder, watched)
 }
 

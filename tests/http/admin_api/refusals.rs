@@ -15,7 +15,7 @@ fn watched() -> (tempfile::TempDir, Watched) {
 }
 
 /// The problem of an answer, which has all it must have.
-fn problem(response: &testkit::served::Response, status: u16) -> Value {
+fn problem(response: &testkit::wire::Answer, status: u16) -> Value {
     let problem = json(response, status);
     assert_eq!((&problem["type"], &problem["status"]), (&json!("about:blank"), &json!(status)));
     assert!(

@@ -76,9 +76,8 @@ fn an_unbuffered_response_goes_on_piece_by_piece_and_is_paced_all_the_same() {
         stream.write_all(b"\r\n0\r\n\r\n").unwrap();
     });
     let served = Served::new(vec![backend.route(GUIDE)]);
-    let mut stream = served.connect();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
-    let head = testkit::backend::read_head(&mut stream);
+    let mut stream = served.send(b"GET / HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n");
+    let head = testkit::message::read_head(&mut stream).unwrap();
     assert!(!head.to_lowercase().contains("x-accel"), "{head}");
     let mut first = [0; 10];
     std::io::Read::read_exact(&mut stream, &mut first).unwrap();

@@ -10,8 +10,8 @@ use sluicegate::http::proxy::Client as Asking;
 use sluicegate::http::route::{Answer, Handler, Route};
 use sluicegate::rt;
 
-use super::http2::connect;
 use testkit::backend::Backend;
+use testkit::h2::{WIDE, connect};
 use testkit::served::Served;
 use testkit::wire::{Client, End};
 
@@ -31,7 +31,7 @@ fn lines(fields: &HeaderMap) -> Vec<String> {
 /// `Err`: the stream or the connection failed, as it does where an answer breaks the rules of HTTP/2.
 fn over_http2(served: &Served, method: &str) -> Result<Got, hyper::Error> {
     rt::block_on(async {
-        let mut sender = connect(served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         let method = Method::from_bytes(method.as_bytes()).unwrap();
         let request = Request::builder().method(method).uri("http://t/").body(Empty::<Bytes>::new()).unwrap();
         let (head, body) = sender.send_request(request).await?.into_parts();

@@ -39,8 +39,7 @@ fn the_rate_counts_coded_bytes() {
     const RATE: u64 = 40_000;
     let text = text(60_000);
     let folder = folder("a.txt", &text);
-    let route =
-        Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(RATE)).filter(GzipFactory::new());
+    let route = testkit::served::files(&folder, RATE).filter(GzipFactory::new());
     let served = Served::new(vec![route]);
     let answer = Client::new(served.connect()).get("/a.txt", "Accept-Encoding: gzip\r\n");
     assert_eq!((answer.end, answer.field("content-encoding")), (End::Complete, Some("gzip")));
@@ -56,7 +55,7 @@ fn a_rate_before_the_coder_counts_plain_bytes() {
     const RATE: u64 = 40_000;
     let text = "a".repeat(40_000);
     let folder = folder("a.txt", &text);
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(RATE));
+    let route = testkit::served::files(&folder, RATE);
     let served = Served::new(vec![route.pace_here().filter(GzipFactory::new())]);
     let answer = Client::new(served.connect()).get("/a.txt", "Accept-Encoding: gzip\r\n");
     assert_eq!(unzip(&answer.body), text);
@@ -98,7 +97,7 @@ fn a_head_through_gzip_has_the_fields_of_get_and_no_bytes() {
             client.send(
                 format!("GET {target} HTTP/1.1\r\nHost: t\r\n{fields}Connection: close\r\n\r\n").as_bytes(),
             );
-            let get = testkit::backend::read_head(&mut client.stream);
+            let get = testkit::message::read_head(&mut client.stream).unwrap();
             let fields_of = |head: &str| {
                 let mut lines: Vec<String> = head
                     .lines()

@@ -4,66 +4,20 @@ use std::io::Write;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use futures_lite::future;
-use http::{Method, Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http::{Method, Response};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
-use hyper::client::conn::http2::SendRequest;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
-use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::rt;
 
 use testkit::backend::{Backend, routed};
+use testkit::h2::{Content, WIDE, ask, connect, get, read};
 use testkit::served::Served;
 use testkit::wire::{CHUNK, GUIDE, content};
 
-pub type Sender = SendRequest<Empty<Bytes>>;
-
-pub async fn connect(served: &Served) -> Sender {
-    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-    let socket = rt::connect(&to).await.unwrap();
-    let (sender, connection) = hyper::client::conn::http2::handshake(Executor, socket).await.unwrap();
-    rt::spawn(async {
-        let _ = connection.await;
-    });
-    sender
-}
-
-pub async fn ask(sender: &mut Sender, method: Method, target: &str) -> Response<Incoming> {
-    let uri = format!("http://t{target}");
-    let request = Request::builder().method(method).uri(uri).body(Empty::new()).unwrap();
-    sender.send_request(request).await.unwrap()
-}
-
-/// A body as it came: its bytes, and whether it came to its end; after each piece, time and sum.
-struct Body {
-    bytes: Vec<u8>,
-    whole: bool,
-    arrivals: Vec<(Duration, usize)>,
-}
-
-async fn read(response: Response<Incoming>, began: Instant) -> Body {
-    let mut incoming = response.into_body();
-    let mut body = Body { bytes: Vec::new(), whole: false, arrivals: Vec::new() };
-    loop {
-        match incoming.frame().await {
-            None => {
-                body.whole = true;
-                return body;
-            }
-            Some(Ok(frame)) => {
-                if let Ok(data) = frame.into_data() {
-                    body.bytes.extend_from_slice(&data);
-                    body.arrivals.push((began.elapsed(), body.bytes.len()));
-                }
-            }
-            Some(Err(_)) => return body,
-        }
-    }
-}
-
-fn assert_paced(body: &Body) {
+fn assert_paced(body: &Content) {
     for (at, bytes) in &body.arrivals {
         let most = 2 * CHUNK + (GUIDE as f64 * at.as_secs_f64()) as usize;
         assert!(*bytes <= most, "{bytes} bytes at {at:?}");
@@ -71,9 +25,7 @@ fn assert_paced(body: &Body) {
 }
 
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.bin"), content(38_400)).unwrap();
-    folder
+    testkit::folder::folder(&[("a.bin", &content(38_400))])
 }
 
 fn files(folder: &tempfile::TempDir, path: &str) -> Route {
@@ -85,11 +37,11 @@ fn streams_run_side_by_side_each_at_its_own_pace() {
     let folder = folder();
     let served = Served::new(vec![files(&folder, "/")]);
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         let began = Instant::now();
         let mut reading = Vec::new();
         for _ in 0..6 {
-            let response = ask(&mut sender, Method::GET, "/a.bin").await;
+            let response = get(&mut sender, "/a.bin").await;
             assert_eq!(
                 (response.status().as_u16(), response.headers()["content-length"].as_bytes()),
                 (200, &b"38400"[..])
@@ -109,7 +61,7 @@ fn streams_run_side_by_side_each_at_its_own_pace() {
 }
 
 /// Reads a body in a task of its own.
-fn async_reading(response: Response<Incoming>, began: Instant) -> mpsc::Receiver<Body> {
+fn async_reading(response: Response<Incoming>, began: Instant) -> mpsc::Receiver<Content> {
     let (done, body) = mpsc::channel();
     rt::spawn(async move {
         let _ = done.send(read(response, began).await);
@@ -125,19 +77,19 @@ fn a_failed_source_resets_its_stream_alone() {
     let served =
         Served::new(vec![files(&folder, "/"), routed("/dying/", dying.source(), Rate::or_unlimited(GUIDE))]);
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         let began = Instant::now();
         let mut reading = Vec::new();
         for target in ["/a.bin", "/dying/", "/a.bin"] {
-            reading.push(async_reading(ask(&mut sender, Method::GET, target).await, began));
+            reading.push(async_reading(get(&mut sender, target).await, began));
         }
-        let bodies: Vec<Body> = reading.into_iter().map(|body| body.recv().unwrap()).collect();
+        let bodies: Vec<Content> = reading.into_iter().map(|body| body.recv().unwrap()).collect();
         assert!(!bodies[1].whole && bodies[1].bytes == content(20_000), "{} bytes", bodies[1].bytes.len());
         assert_paced(&bodies[1]);
         for neighbour in [&bodies[0], &bodies[2]] {
             assert!(neighbour.whole && neighbour.bytes == content(38_400));
         }
-        let again = ask(&mut sender, Method::GET, "/a.bin").await;
+        let again = get(&mut sender, "/a.bin").await;
         assert!(read(again, began).await.whole, "the connection lives");
     });
 }
@@ -157,8 +109,8 @@ fn a_stream_whose_source_fails_long_after_its_last_bytes_is_reset_at_once() {
     });
     let served = Served::new(vec![backend.route(GUIDE)]);
     rt::block_on(async {
-        let mut sender = connect(&served).await;
-        let response = ask(&mut sender, Method::GET, "/").await;
+        let mut sender = connect(served.addr, WIDE).await;
+        let response = get(&mut sender, "/").await;
         let mut body = response.into_body();
         let mut came = Vec::new();
         while came.len() < 5 {
@@ -188,7 +140,7 @@ fn no_answer_to_head_has_content() {
     let folder = folder();
     let served = Served::new(vec![files(&folder, "/files/")]);
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         for (target, status) in [("/files/a.bin", 200), ("/files/none", 404), ("/none", 404), ("/files", 301)]
         {
             let response = ask(&mut sender, Method::HEAD, target).await;
@@ -205,10 +157,10 @@ fn a_client_that_cancels_one_stream_keeps_the_others() {
     let folder = folder();
     let served = Served::new(vec![files(&folder, "/")]);
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         let began = Instant::now();
-        let cancelled = ask(&mut sender, Method::GET, "/a.bin").await;
-        let kept = ask(&mut sender, Method::GET, "/a.bin").await;
+        let cancelled = get(&mut sender, "/a.bin").await;
+        let kept = get(&mut sender, "/a.bin").await;
         drop(cancelled);
         let body = read(kept, began).await;
         assert!(body.whole && body.bytes == content(38_400));
@@ -220,9 +172,9 @@ fn a_drain_lets_streams_finish() {
     let folder = folder();
     let served = Served::new(vec![files(&folder, "/")]);
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         let began = Instant::now();
-        let response = ask(&mut sender, Method::GET, "/a.bin").await;
+        let response = get(&mut sender, "/a.bin").await;
         served.handle.drain();
         let body = read(response, began).await;
         assert!(body.whole && body.bytes == content(38_400));

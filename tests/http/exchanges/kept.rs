@@ -4,19 +4,16 @@ use std::net::Shutdown;
 use std::time::{Duration, Instant};
 
 use sluicegate::http::route::Route;
-use sluicegate::limit::Rate;
 
 use testkit::served::Served;
 use testkit::wire::{CHUNK, Client, End, GUIDE, content};
 
 fn folder(len: usize) -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.bin"), content(len)).unwrap();
-    folder
+    testkit::folder::folder(&[("a.bin", &content(len))])
 }
 
 fn files(folder: &tempfile::TempDir) -> Route {
-    Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(GUIDE))
+    testkit::served::files(folder, GUIDE)
 }
 
 /// Bytes out by `at` under a pace that began at zero, and what is less than a chunk at the end.

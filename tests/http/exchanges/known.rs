@@ -69,8 +69,7 @@ fn the_framing_of_chunks_is_whole_however_head_and_body_come() {
 // it has no bytes to wait for.
 #[test]
 fn the_answer_to_head_is_there_at_once_and_the_connection_goes_on() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.bin"), content(100_000)).unwrap();
+    let folder = testkit::folder::folder(&[("a.bin", &content(100_000))]);
     let backend = Backend::saying("HTTP/1.1 200 OK\r\ncontent-length: 100000\r\nx-from: backend\r\n\r\n");
     let routes = vec![
         Route::files("/files/", folder.path()).unwrap().rate(Rate::or_unlimited(1)),
@@ -127,9 +126,8 @@ fn the_first_byte_of_a_proxied_body_does_not_wait() {
         let _ = stream.read(&mut [0]);
     });
     let served = Served::new(vec![backend.route(1)]);
-    let mut stream = served.connect();
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-    testkit::backend::read_head(&mut stream);
+    let mut stream = served.begin("/");
+    testkit::message::read_head(&mut stream).unwrap();
     let began = Instant::now();
     send.send(()).unwrap();
     stream.read_exact(&mut [0]).unwrap();

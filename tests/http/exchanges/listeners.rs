@@ -2,9 +2,7 @@
 
 use std::os::unix::net::UnixStream;
 
-use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
-use sluicegate::limit::Rate;
 use sluicegate::rt::{self, Listener};
 
 use testkit::backend::{Backend, routed};
@@ -12,9 +10,7 @@ use testkit::wait::PATIENCE;
 use testkit::wire::{Client, End, GUIDE, content, field};
 
 fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.bin"), content(20_000)).unwrap();
-    folder
+    testkit::folder::folder(&[("a.bin", &content(20_000))])
 }
 
 /// Serves a folder at a pace, and the head of what a backend was asked, on `listener` while `asks` runs.
@@ -26,10 +22,7 @@ fn serve(listener: Listener, asks: impl FnOnce(&str)) {
         let _ = std::io::Write::write_all(stream, answer.as_bytes());
     });
     let upstream = echo.addr.to_string();
-    let routes = vec![
-        Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(GUIDE)),
-        routed("/echo/", echo.source(), None),
-    ];
+    let routes = vec![testkit::served::files(&folder, GUIDE), routed("/echo/", echo.source(), None)];
     let server = Server::new(Settings::default(), vec![listener], routes);
     let handle = server.handle();
     let thread = std::thread::spawn(move || rt::block_on(server.run()));

@@ -1,32 +1,19 @@
 //! Many streams of one HTTP/2 connection whose windows are small: what they hold is bounded together.
 
-use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
-use hyper::client::conn::http2::{Builder, SendRequest};
 use sluicegate::filter::GzipFactory;
 use sluicegate::http::files::Files;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
-use sluicegate::rt::{self, Connect, Executor};
+use sluicegate::rt;
 
+use testkit::h2::{Sender, connect};
 use testkit::served::Served;
 use testkit::wait::PATIENCE;
 
-/// A connection whose streams may have `window` bytes on the way each.
-async fn connect(served: &Served, window: u32) -> SendRequest<Empty<Bytes>> {
-    let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-    let socket = rt::connect(&to).await.unwrap();
-    let mut builder = Builder::new(Executor);
-    let (sender, connection) = builder.initial_stream_window_size(window).handshake(socket).await.unwrap();
-    rt::spawn(async {
-        let _ = connection.await;
-    });
-    sender
-}
-
-async fn ask(sender: &mut SendRequest<Empty<Bytes>>, target: &str) -> Response<Incoming> {
+async fn ask(sender: &mut Sender, target: &str) -> Response<Incoming> {
     let request = Request::get(format!("http://t{target}")).header("accept-encoding", "gzip");
     sender.send_request(request.body(Empty::new()).unwrap()).await.unwrap()
 }
@@ -39,7 +26,7 @@ fn eight_answers_of_a_connection_are_coded_at_a_time_and_others_go_as_they_are()
     let route = Route::files("/", folder.path()).unwrap().filter(GzipFactory::new());
     let served = Served::new(vec![route]);
     rt::block_on(async {
-        let mut sender = connect(&served, 1000).await;
+        let mut sender = connect(served.addr, 1000).await;
         let mut answers = Vec::new();
         for at in 0..12 {
             let answer = ask(&mut sender, "/a.txt").await;
@@ -49,7 +36,7 @@ fn eight_answers_of_a_connection_are_coded_at_a_time_and_others_go_as_they_are()
         }
         let plain = answers.pop().unwrap().into_body().collect().await.unwrap().to_bytes();
         assert!(plain == text.as_bytes());
-        let mut other = connect(&served, 1000).await;
+        let mut other = connect(served.addr, 1000).await;
         assert!(ask(&mut other, "/a.txt").await.headers().contains_key("content-encoding"));
         // Another comes in the place of one that has gone.
         drop(answers.remove(0));
@@ -70,7 +57,7 @@ fn long_answers_made_whole_are_refused_on_a_connection_that_holds_enough_of_them
     let files = Files::new(folder.path()).unwrap().list(true);
     let served = Served::new(vec![Route::folder("/", files)]);
     rt::block_on(async {
-        let mut sender = connect(&served, 1000).await;
+        let mut sender = connect(served.addr, 1000).await;
         let mut answers = Vec::new();
         while answers.len() < 10 {
             let answer = ask(&mut sender, "/").await;
@@ -87,7 +74,7 @@ fn long_answers_made_whole_are_refused_on_a_connection_that_holds_enough_of_them
         // What comes piece by piece is served, in small pieces; and so are others.
         let file = ask(&mut sender, "/a.bin").await.into_body().collect().await.unwrap().to_bytes();
         assert_eq!(file.len(), 500_000);
-        assert_eq!(ask(&mut connect(&served, 1000).await, "/").await.status(), 200);
+        assert_eq!(ask(&mut connect(served.addr, 1000).await, "/").await.status(), 200);
         let whole = answers.pop().unwrap().into_body().collect().await.unwrap().to_bytes();
         assert!(whole.ends_with(b"</html>\n"), "{:?}", whole.len());
     });
@@ -96,15 +83,14 @@ fn long_answers_made_whole_are_refused_on_a_connection_that_holds_enough_of_them
 // Each has 64 KiB on the way if it can: together that would be 6 MiB.
 #[test]
 fn streams_of_a_connection_whose_socket_takes_nothing_hold_a_bounded_sum() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.bin"), vec![b'x'; 300_000]).unwrap();
-    let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(50_000_000));
+    let folder = testkit::folder::folder(&[("a.bin", &vec![b'x'; 300_000])]);
+    let route = testkit::served::files(&folder, 50_000_000);
     let mut settings = sluicegate::http::server::Settings::default();
     // Its tokens are slow to come, while all windows are open.
     settings.sink.rate = Rate::or_unlimited(2_000_000);
     let served = Served::with(settings, vec![route]);
     rt::block_on(async {
-        let mut sender = connect(&served, 1 << 20).await;
+        let mut sender = connect(served.addr, 1 << 20).await;
         let mut answers = Vec::new();
         for _ in 0..50 {
             answers.push(ask(&mut sender, "/a.bin").await);

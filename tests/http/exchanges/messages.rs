@@ -4,7 +4,6 @@ use std::io::{Read, Write};
 use std::sync::mpsc;
 
 use sluicegate::http::route::Route;
-use sluicegate::limit::Rate;
 
 use testkit::backend::{Backend, routed};
 use testkit::served::Served;
@@ -72,9 +71,8 @@ fn a_client_of_http_1_0_gets_a_streamed_body_to_the_end_of_its_connection() {
 
 #[test]
 fn files_answer_get_and_head_and_say_so_to_others() {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("a.txt"), "hello").unwrap();
-    let served = Served::new(vec![Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(GUIDE))]);
+    let folder = testkit::folder::folder(&[("a.txt", b"hello")]);
+    let served = Served::new(vec![testkit::served::files(&folder, GUIDE)]);
     let mut client = Client::new(served.connect());
     for (method, status) in [("POST", 405), ("DELETE", 405), ("PUT", 405), ("BREW", 405)] {
         client.send(format!("{method} /a.txt HTTP/1.1\r\nHost: t\r\nContent-Length: 0\r\n\r\n").as_bytes());

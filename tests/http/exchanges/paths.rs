@@ -2,14 +2,13 @@
 
 use std::io::Write;
 
-use http::Method;
 use http_body_util::BodyExt;
 use sluicegate::config::ProxySource;
 use sluicegate::http::route::Route;
 use sluicegate::rt;
 
-use super::http2::{ask, connect};
 use testkit::backend::{Backend, routed};
+use testkit::h2::{WIDE, connect, get};
 use testkit::served::Served;
 use testkit::wire::Client;
 
@@ -49,9 +48,9 @@ fn each_spelling_takes_the_route_of_its_normal_form() {
         assert_eq!((answer.status(), &answer.body[..]), (200, &b"kept"[..]), "{target}");
     }
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         for target in SPELLINGS {
-            let response = ask(&mut sender, Method::GET, target).await;
+            let response = get(&mut sender, target).await;
             let body = response.into_body().collect().await.unwrap().to_bytes();
             assert_eq!(body, "kept", "{target} over HTTP/2");
         }
@@ -149,9 +148,9 @@ fn a_backend_gets_no_path_that_another_route_is_there_for() {
         assert_eq!(told, expected, "{target}");
     }
     rt::block_on(async {
-        let mut sender = connect(&served).await;
+        let mut sender = connect(served.addr, WIDE).await;
         for (target, expected) in cases {
-            let response = ask(&mut sender, Method::GET, target).await;
+            let response = get(&mut sender, target).await;
             let status = response.status();
             let body = response.into_body().collect().await.unwrap().to_bytes();
             let told = if status == 200 {

@@ -12,8 +12,7 @@ use testkit::wire::Client;
 
 /// Files at `/files/`, a backend at `/proxied/`, and the heads that the backend gets.
 fn served() -> (tempfile::TempDir, Served, Receiver<String>) {
-    let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("x"), "ok").unwrap();
+    let folder = testkit::folder::folder(&[("x", b"ok")]);
     let (sender, heads) = mpsc::channel();
     let sender = Mutex::new(sender);
     let backend = Backend::new(move |stream, head| {

@@ -1,6 +1,6 @@
 //! What trailers may carry, to a backend and to a client, over both versions.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpStream;
 use std::sync::mpsc;
 
@@ -11,9 +11,10 @@ use http_body::Frame;
 use http_body_util::{BodyExt, StreamBody};
 use sluicegate::address::Network;
 use sluicegate::http::server::Settings;
-use sluicegate::rt::{self, Connect, Executor};
 
 use testkit::backend::Backend;
+use testkit::h2;
+use testkit::message::read_head;
 use testkit::served::Served;
 use testkit::wire::Client;
 
@@ -37,12 +38,8 @@ const NEVER: [&str; 12] = [
 fn telling(answer: &'static str) -> (Backend, mpsc::Receiver<String>) {
     let (told, tells) = mpsc::channel();
     let backend = Backend::new(move |stream: &mut TcpStream, _| {
-        let mut came = Vec::new();
-        let mut byte = [0];
-        while !came.ends_with(b"\r\n\r\n") && matches!(stream.read(&mut byte), Ok(1)) {
-            came.push(byte[0]);
-        }
-        let came = String::from_utf8(came).unwrap();
+        // As if it were a head: up to the empty line.
+        let came = read_head(stream).unwrap();
         let _ = told.send(came.split_once("\r\n0\r\n").map_or(String::new(), |(_, end)| end.to_owned()));
         let _ = stream.write_all(answer.as_bytes());
     });
@@ -77,11 +74,7 @@ fn a_requests_trailers_claim_nothing() {
         assert_eq!(tells.recv().unwrap(), "x-sum: 3\r\n\r\n", "HTTP/1");
 
         future::block_on(async {
-            let to = Connect { host: "127.0.0.1".into(), port: served.addr.port(), receive_buffer: None };
-            let socket = rt::connect(&to).await.unwrap();
-            let (mut sender, connection) =
-                hyper::client::conn::http2::handshake(Executor, socket).await.unwrap();
-            rt::spawn(async { _ = connection.await });
+            let mut sender = h2::connect_with(served.addr, h2::WIDE).await;
             let mut trailers = HeaderMap::new();
             NEVER.iter().for_each(|name| _ = trailers.insert(*name, "1".parse().unwrap()));
             trailers.insert("x-sum", "3".parse().unwrap());
@@ -112,8 +105,8 @@ fn an_answers_trailers_tell_of_its_content_only() {
     assert_eq!(lines, ["grpc-status: 0", "x-sum: 3"], "HTTP/1");
 
     future::block_on(async {
-        let mut sender = super::http2::connect(&served).await;
-        let answer = super::http2::ask(&mut sender, http::Method::GET, "/").await;
+        let mut sender = h2::connect(served.addr, h2::WIDE).await;
+        let answer = h2::get(&mut sender, "/").await;
         let collected = answer.into_body().collect().await.unwrap();
         let mut names: Vec<&str> = collected.trailers().unwrap().keys().map(|name| name.as_str()).collect();
         names.sort_unstable();

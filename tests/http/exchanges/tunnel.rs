@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 
-use testkit::backend::{Backend, read_head, routed};
+use testkit::backend::{Backend, routed};
+use testkit::message::read_head;
 use testkit::served::Served;
+use testkit::wait::{soon, until};
 
 const RATE: u64 = 50_000;
 const UPGRADE: &[u8] = b"GET /chat HTTP/1.1\r\nHost: t\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n";
@@ -26,9 +28,8 @@ fn echoing(down: usize) -> Backend {
 }
 
 fn upgraded(served: &Served) -> TcpStream {
-    let mut stream = served.connect();
-    stream.write_all(UPGRADE).unwrap();
-    let head = read_head(&mut stream);
+    let mut stream = served.send(UPGRADE);
+    let head = read_head(&mut stream).unwrap();
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
     stream
 }
@@ -52,9 +53,7 @@ fn a_tunnel_goes_both_ways_paced_downstream_and_counts_as_a_connection() {
     assert_eq!(served.handle.connections(), 1);
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0, "the backend's end comes through");
-    while served.handle.connections() > 0 {
-        std::thread::yield_now();
-    }
+    until("its end", || served.handle.connections() == 0);
 }
 
 #[test]
@@ -102,21 +101,18 @@ fn a_tunnel_is_told_of_while_it_lasts_and_can_be_closed() {
     let served = Served::new(vec![echoing(0).route(RATE)]);
     let mut stream = upgraded(&served);
     say(&mut stream, "hello");
-    let report = loop {
+    let report = soon("the tunnel", || {
         let report = served.handle.connections_after(0, 10, 10).pop().unwrap();
         // The exchange it began as may be told of beside it until it is booked.
-        if matches!(&report.transfers[..], [transfer] if transfer.is_tunnel && transfer.bytes == 5) {
-            break report;
-        }
-        std::thread::yield_now();
-    };
+        let is_told =
+            matches!(&report.transfers[..], [transfer] if transfer.is_tunnel && transfer.bytes == 5);
+        is_told.then_some(report)
+    });
     let tunnel = &report.transfers[0];
     assert_eq!((report.transfers.len(), tunnel.target.as_str(), tunnel.number), (1, "/chat", 1));
     assert_eq!((tunnel.route.as_deref(), tunnel.pace.unwrap().bytes_per_second()), (Some("/"), RATE));
     assert!(served.handle.close_connection(report.id, "a test"));
     assert!(matches!(stream.read(&mut [0]), Ok(0) | Err(_)));
-    while served.handle.connections() > 0 {
-        std::thread::yield_now();
-    }
+    until("its end", || served.handle.connections() == 0);
     assert!(!served.handle.close_connection(report.id, "a test"), "it is gone");
 }

@@ -8,7 +8,9 @@ use sluicegate::filter::EndOfStream;
 use sluicegate::limit::Rate;
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes, read_all, read_to_reset, soon};
+use super::fixture::{Ported, bytes};
+use testkit::wait::until;
+use testkit::wire::{read_all, read_to_reset};
 
 /// Above what all buffers on the way hold.
 const LEN: usize = 12 << 20;
@@ -72,7 +74,7 @@ fn a_file_that_is_not_there_is_a_reset_until_it_is_there() {
     std::fs::remove_dir(&path).unwrap();
     std::fs::write(&path, "now").unwrap();
     assert_eq!(read_all(&mut ported.connect()), b"now");
-    soon("all are counted", || (ported.counted() == (3, 3, 2)).then_some(()));
+    until("all are counted", || ported.counted() == (3, 3, 2));
 }
 
 /// Bytes without framing must not look complete.

@@ -1,8 +1,6 @@
 //! A server with a port of raw TCP, and what is waited for.
 
-use std::io::{ErrorKind, Read};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Instant;
 
 use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
@@ -10,7 +8,7 @@ use sluicegate::rt::Listener;
 use sluicegate::tcp::Service;
 
 use testkit::served::{Served, connect};
-use testkit::wait::PATIENCE;
+use testkit::wait::{PATIENCE, until};
 
 /// A server with one port, and maybe routes.
 pub struct Ported {
@@ -48,7 +46,7 @@ impl Ported {
 
     /// Waits until all connections have gone.
     pub fn quiet(&self) {
-        soon("connections end", || (self.served.handle.connections() == 0).then_some(()));
+        until("connections end", || self.served.handle.connections() == 0);
     }
 }
 
@@ -69,33 +67,6 @@ pub fn upstream(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr
 
 pub fn relay_to(addr: SocketAddr) -> Service {
     Service::relay(&addr.ip().to_string(), addr.port())
-}
-
-/// Tries until it works.
-pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(value) = attempt() {
-            return value;
-        }
-        assert!(began.elapsed() < PATIENCE, "{what}");
-        std::thread::yield_now();
-    }
-}
-
-/// All to the end, which must be a clean one.
-pub fn read_all(stream: &mut TcpStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    stream.read_to_end(&mut all).unwrap();
-    all
-}
-
-/// All to the end, which must be a reset.
-pub fn read_to_reset(stream: &mut TcpStream) -> Vec<u8> {
-    let mut all = Vec::new();
-    let error = stream.read_to_end(&mut all).expect_err("a clean end");
-    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
-    all
 }
 
 /// Makes the coming close a reset.

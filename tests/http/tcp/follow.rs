@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use sluicegate::limit::Rate;
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes, read_all, read_to_reset, reset};
+use super::fixture::{Ported, bytes, reset};
+use testkit::wire::{read_all, read_to_reset};
 
 fn log() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();

@@ -12,8 +12,9 @@ use sluicegate::http::server::Settings;
 use sluicegate::limit::Rate;
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes, read_all, read_to_reset, relay_to, reset, soon, upstream};
-use testkit::wait::PATIENCE;
+use super::fixture::{Ported, bytes, relay_to, reset, upstream};
+use testkit::wait::{PATIENCE, until};
+use testkit::wire::{read_all, read_to_reset};
 
 const LEN: usize = 12 << 20;
 
@@ -99,7 +100,7 @@ fn an_upload_above_its_pace_is_pushed_back_on_the_sender() {
     assert!((1..=allowed).contains(&passed), "{passed} of at most {allowed} bytes");
     // Live, and the only limit on the way.
     ported.served.handle.ports()[0].service().upload().set_rate(None);
-    soon("the rest comes", || (heard.load(Ordering::Relaxed) == sent as u64).then_some(()));
+    until("the rest comes", || heard.load(Ordering::Relaxed) == sent as u64);
 }
 
 #[test]
@@ -150,7 +151,7 @@ fn a_reset_on_one_side_is_one_on_the_other_behind_the_bytes_before_it() {
     assert_eq!(got, bytes(100_000));
     stream.write_all(b"x").unwrap();
     assert_eq!(read_to_reset(&mut stream), b"");
-    soon("it is counted", || (ported.counted() == (100_000, 1, 1)).then_some(()));
+    until("it is counted", || ported.counted() == (100_000, 1, 1));
 
     let (ended, ends) = mpsc::channel();
     let listening = upstream(move |mut stream| {

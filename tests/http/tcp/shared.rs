@@ -1,7 +1,7 @@
 //! Ports among the server's other connections: limits, bounds, slow readers, the way down.
 
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,9 @@ use sluicegate::limit::{Budget, Rate};
 use sluicegate::sink::{OnFull, SinkSettings};
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes, read_all, read_to_reset, soon};
+use super::fixture::{Ported, bytes};
+use testkit::wait::{soon, until};
+use testkit::wire::{read_all, read_to_reset};
 
 /// A folder with a sparse file of 64 MiB.
 fn site() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -44,12 +46,11 @@ fn a_stream_and_a_response_share_the_servers_rate_and_are_alike() {
     settings.limits.server = Budget::of(Rate::or_unlimited(RATE));
     let routes = vec![Route::files("/", folder.path()).unwrap()];
     let ported = Ported::with(settings, Service::file(&path), routes);
-    let mut http = ported.served.connect();
-    http.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let http = ported.served.begin("/a.bin");
     let seen = [counting(http), counting(ported.connect())];
     let read = || [0, 1].map(|at: usize| seen[at].load(Ordering::Relaxed));
     // Both want more than there is from here on.
-    soon("both began", || read().iter().all(|bytes| *bytes > 0).then_some(()));
+    until("both began", || read().iter().all(|bytes| *bytes > 0));
     let first = read();
     let got = soon("a while of sharing", || {
         let got = read();
@@ -69,10 +70,10 @@ fn one_client_is_bounded_whatever_it_speaks() {
     let ported = Ported::with(settings, Service::file(&path), routes);
     let streams = [ported.connect(), ported.connect()].map(counting);
     let sent = || streams.iter().map(|seen| seen.load(Ordering::Relaxed)).sum::<u64>();
-    soon("the first byte", || (sent() > 0).then_some(()));
+    until("the first byte", || sent() > 0);
     assert!(sent() <= 4, "{} bytes", sent());
     ported.served.handle.budgets().clients().set(Budget::of(Rate::or_unlimited(1 << 20)));
-    soon("a limit that was raised", || (sent() > 100_000).then_some(()));
+    until("a limit that was raised", || sent() > 100_000);
 }
 
 #[test]
@@ -81,12 +82,12 @@ fn the_limits_of_a_port_are_its_own_and_live() {
     let slow = Budget::of(Rate::or_unlimited(1));
     let ported = Ported::new(Service::file(&path).total(slow).per_client(slow));
     let seen = counting(ported.connect());
-    soon("the first byte", || (seen.load(Ordering::Relaxed) > 0).then_some(()));
+    until("the first byte", || seen.load(Ordering::Relaxed) > 0);
     assert!(seen.load(Ordering::Relaxed) <= 4);
     let port = ported.served.handle.ports().remove(0);
     port.service().clients().set(Budget::default());
     port.service().clients().parent().set(Budget::default());
-    soon("all of it", || (seen.load(Ordering::Relaxed) == 64 << 20).then_some(()));
+    until("all of it", || seen.load(Ordering::Relaxed) == 64 << 20);
 }
 
 #[test]
@@ -125,7 +126,7 @@ fn a_reader_that_cannot_hold_the_pace_is_reset_and_counted() {
     let ported = Ported::with(Settings { sink, ..Settings::default() }, service, Vec::new());
     let mut stream = ported.connect();
     let egress = ported.served.handle.egress();
-    soon("the reader is given up", || (egress.overflow_closes() == 1).then_some(()));
+    until("the reader is given up", || egress.overflow_closes() == 1);
     assert!(egress.bytes_dropped() >= 1 << 20, "{}", egress.bytes_dropped());
     ported.quiet();
     let got = read_to_reset(&mut stream).len();
@@ -195,12 +196,12 @@ fn a_file_describes_ports_and_a_reload_sets_their_limits() {
     let addr = handle.ports()[0].addr();
     let thread = std::thread::spawn(move || sluicegate::rt::block_on(server.run()));
     let seen = counting(testkit::served::connect(addr));
-    soon("the first byte", || (seen.load(Ordering::Relaxed) > 0).then_some(()));
+    until("the first byte", || seen.load(Ordering::Relaxed) > 0);
     let reloaded = handle.reload(&parse("1g", "a.bin"), &kinds).unwrap();
     let told = reloaded.to_string();
     assert_eq!(reloaded.changes.len(), 3, "{told}");
     assert!(told.starts_with(&format!("limit of each stream of tcp:{addr}: 100B → 1g; ")), "{told}");
-    soon("all of it", || (seen.load(Ordering::Relaxed) == 64 << 20).then_some(()));
+    until("all of it", || seen.load(Ordering::Relaxed) == 64 << 20);
     File::create(folder.path().join("b.bin")).unwrap();
     let reloaded = handle.reload(&parse("1k", "b.bin"), &kinds).unwrap();
     assert_eq!((reloaded.to_string().as_str(), reloaded.needs_restart), ("nothing changed", vec!["tcp"]));

@@ -9,7 +9,8 @@ use std::process::{Child, Command, Stdio};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use tempfile::TempDir;
 
-use crate::program::{program, until};
+use crate::program::program;
+use testkit::wait::until;
 
 pub struct Proxy {
     pub addr: SocketAddr,
@@ -32,7 +33,7 @@ impl Proxy {
     }
 
     fn listens(&self) {
-        until("nginx", || TcpStream::connect(self.addr).ok());
+        until("nginx", || TcpStream::connect(self.addr).is_ok());
     }
 
     /// One of its workers is killed; the master sees to another one.
@@ -48,7 +49,7 @@ impl Proxy {
     /// All of it is killed, and started again.
     pub fn is_replaced(&mut self) -> bool {
         self.kill();
-        until("nginx's port", || TcpListener::bind(self.addr).ok());
+        until("nginx's port", || TcpListener::bind(self.addr).is_ok());
         self.master = start(&self.state, &self.config);
         self.listens();
         true

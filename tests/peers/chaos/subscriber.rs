@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::program::{PATIENCE, program};
-use testkit::served::Response;
 use testkit::sse::Answer;
+use testkit::wire::{Client, End};
 
 pub struct Subscriber {
     front: SocketAddr,
@@ -143,8 +143,12 @@ impl Subscriber {
     fn ask(&self, target: &str) -> Option<Value> {
         let mut stream = TcpStream::connect(self.front).ok()?;
         write!(stream, "GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").ok()?;
-        let answer = Response::read(&mut stream).ok()?;
-        if answer.status() == 200 { serde_json::from_slice(&answer.body).ok() } else { None }
+        let answer = Client::new(stream).try_answer_to("GET").ok()?;
+        if (answer.status(), answer.end) == (200, End::Complete) {
+            serde_json::from_slice(&answer.body).ok()
+        } else {
+            None
+        }
     }
 }
 

@@ -91,8 +91,7 @@ impl Ground {
     /// Asks for something, and waits until the backend is asked too, and for the first bytes of the answer.
     /// Over HTTP/2 these may be the server's settings alone.
     pub fn ask(&self, version: Version, source: Source, name: &str) -> TcpStream {
-        let mut stream = self.served.connect();
-        stream.write_all(&version.get(&Self::target(source, name))).unwrap();
+        let mut stream = self.served.send(version.get(&Self::target(source, name)));
         stream.read_exact(&mut [0; 20]).unwrap();
         if source == Source::Proxied {
             self.backend.began();
@@ -179,8 +178,7 @@ fn warm_up() {
     let files = Route::files("/files/", site.path()).unwrap();
     let served = Served::new(vec![files, backend.route(0)]);
     for (version, source) in each() {
-        let mut stream = served.connect();
-        stream.write_all(&version.get(&Ground::target(source, "page"))).unwrap();
+        let mut stream = served.send(version.get(&Ground::target(source, "page")));
         assert_eq!(version.answer(&mut stream).body.len(), PAGE);
     }
 }

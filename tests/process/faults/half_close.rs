@@ -7,7 +7,8 @@ use sluicegate::sink::SinkSettings;
 
 use super::ground::{Ground, PAGE, Source};
 use crate::backend::until_closed;
-use testkit::versions::{BOTH, End, Version};
+use testkit::versions::{BOTH, Version};
+use testkit::wire::End;
 use testkit::wire::content;
 
 #[test]
@@ -15,8 +16,7 @@ fn a_client_that_half_closes_after_its_request_gets_its_answer_whole() {
     for source in [Source::File, Source::Proxied] {
         for rate in [200_000, 0] {
             let ground = Ground::new(SinkSettings::default(), rate);
-            let mut stream = ground.served.connect();
-            stream.write_all(&Version::Http1.get(&Ground::target(source, "page"))).unwrap();
+            let mut stream = ground.served.send(Version::Http1.get(&Ground::target(source, "page")));
             stream.shutdown(Shutdown::Write).unwrap();
             let answer = Version::Http1.answer(&mut stream);
             assert_eq!((answer.body.len(), answer.end), (PAGE, End::Complete), "{source:?} at {rate}");
@@ -46,8 +46,7 @@ fn a_client_that_half_closes_and_leaves_later_leaves_nothing() {
 fn a_client_of_http2_that_half_closes_is_gone() {
     for source in [Source::File, Source::Proxied] {
         let ground = Ground::new(SinkSettings::default(), 50_000);
-        let mut stream = ground.served.connect();
-        stream.write_all(&Version::Http2.get(&Ground::target(source, "page"))).unwrap();
+        let mut stream = ground.served.send(Version::Http2.get(&Ground::target(source, "page")));
         let handle = &ground.served.handle;
         ground.until("a piece of the answer", |_| handle.egress().bytes_written() > 5_000);
         stream.shutdown(Shutdown::Write).unwrap();
@@ -62,8 +61,7 @@ fn a_client_that_half_closes_in_mid_head_leaves_nothing() {
         let request = version.get("/files/page");
         for len in [0, 1, request.len() / 2, request.len() - 1] {
             let ground = Ground::new(SinkSettings::default(), 0);
-            let mut stream = ground.served.connect();
-            stream.write_all(&request[..len]).unwrap();
+            let mut stream = ground.served.send(&request[..len]);
             stream.shutdown(Shutdown::Write).unwrap();
             ground.assert_forgotten_beside(1);
             // Whatever it says, it ends.
@@ -79,8 +77,7 @@ fn a_client_that_half_closes_in_mid_upload_leaves_nothing_on_either_side() {
             stream.read_exact(&mut [0; 1000])?;
             until_closed(stream)
         });
-        let mut stream = ground.served.connect();
-        stream.write_all(&version.post("/proxied/", 5000)).unwrap();
+        let mut stream = ground.served.send(version.post("/proxied/", 5000));
         stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
         ground.backend.began();
         stream.shutdown(Shutdown::Write).unwrap();
@@ -97,8 +94,7 @@ fn a_client_that_half_closes_in_mid_upload_leaves_nothing_on_either_side() {
 fn an_idle_client_that_half_closes_is_let_go() {
     for version in BOTH {
         let ground = Ground::new(SinkSettings::default(), 0);
-        let mut stream = ground.served.connect();
-        stream.write_all(&version.get("/files/page")).unwrap();
+        let mut stream = ground.served.send(version.get("/files/page"));
         assert_eq!(version.answer(&mut stream).end, End::Complete);
         stream.shutdown(Shutdown::Write).unwrap();
         stream.read_to_end(&mut Vec::new()).unwrap();

@@ -6,7 +6,8 @@ use std::net::TcpStream;
 use sluicegate::sink::SinkSettings;
 
 use super::ground::{Ground, Source, each};
-use testkit::versions::{End, Version};
+use testkit::versions::Version;
+use testkit::wire::End;
 use testkit::wire::content;
 
 /// Writes and reads a byte a call.

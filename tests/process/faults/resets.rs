@@ -59,8 +59,7 @@ fn a_client_that_resets_in_mid_head_leaves_nothing() {
         let request = version.get("/files/page");
         for len in [1, request.len() / 2, request.len() - 1] {
             let ground = Ground::new(SinkSettings::default(), 0);
-            let mut stream = ground.served.connect();
-            stream.write_all(&request[..len]).unwrap();
+            let stream = ground.served.send(&request[..len]);
             ground.until("the connection", |census| census.connections == 1);
             reset(stream);
             ground.assert_forgotten();
@@ -76,8 +75,7 @@ fn a_client_that_resets_in_mid_upload_leaves_nothing_on_either_side() {
             stream.read_exact(&mut [0; 1000])?;
             until_closed(stream)
         });
-        let mut stream = ground.served.connect();
-        stream.write_all(&version.post("/proxied/", 5000)).unwrap();
+        let mut stream = ground.served.send(version.post("/proxied/", 5000));
         stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
         ground.backend.began();
         reset(stream);
@@ -101,8 +99,7 @@ fn a_tunnel_ends_with_either_side() {
             crate::backend::reset(stream);
             Ok(())
         });
-        let mut stream = ground.served.connect();
-        stream.write_all(request.as_bytes()).unwrap();
+        let mut stream = ground.served.send(request);
         let mut seen = Vec::new();
         while !seen.ends_with(b"hello") {
             let mut byte = [0];

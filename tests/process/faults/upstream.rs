@@ -8,7 +8,8 @@ use sluicegate::sink::SinkSettings;
 
 use super::ground::{Ground, reset as reset_client};
 use crate::backend::{endless, reset, routed, until_closed};
-use testkit::versions::{BOTH, End, Version};
+use testkit::versions::{BOTH, Version};
+use testkit::wire::End;
 use testkit::wire::{self, content};
 
 /// What a client gets of a failing answer: over HTTP/2 only its stream is reset.
@@ -38,8 +39,7 @@ fn a_backend_that_resets_in_mid_body_is_never_a_clean_end() {
                     reset(stream);
                     Ok(())
                 });
-                let mut stream = ground.served.connect();
-                stream.write_all(&version.get("/proxied/page")).unwrap();
+                let mut stream = ground.served.send(version.get("/proxied/page"));
                 let answer = version.answer(&mut stream);
                 assert_eq!(answer.end, cut(version), "{version:?} {framing:?} at {rate}");
                 assert!(answer.body.len() <= 30_000 && answer.body == content(answer.body.len()));
@@ -86,8 +86,7 @@ fn a_stream_whose_backend_fails_behind_a_shut_window_is_reset_when_that_opens_or
     {
         let sink = SinkSettings { stall_timeout, ..SinkSettings::default() };
         let ground = Ground::with(sink, 0, script, |backend| backend.route(0));
-        let mut stream = ground.served.connect();
-        stream.write_all(&Version::Http2.get_through("/proxied/page", 1000)).unwrap();
+        let mut stream = ground.served.send(Version::Http2.get_through("/proxied/page", 1000));
         ground.until("the first thousand", |_| ground.served.handle.egress().bytes_written() > 1000);
         if opens {
             stream.write_all(&Version::window(1000)).unwrap();
@@ -145,8 +144,7 @@ fn a_backend_that_resets_in_mid_upload_leaves_nothing() {
             reset(stream);
             Ok(())
         });
-        let mut stream = ground.served.connect();
-        stream.write_all(&version.post("/proxied/", 1 << 30)).unwrap();
+        let mut stream = ground.served.send(version.post("/proxied/", 1 << 30));
         stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
         assert_eq!(ground.backend.ended(), Ok(()));
         // A 502, or the end of the connection if the body stood in its way: an end at any rate.
@@ -171,8 +169,7 @@ fn a_client_that_resets_while_the_backend_is_silent_is_let_go_at_the_timeout() {
                 source.read_timeout = Duration::from_millis(200);
                 routed(source, 0)
             });
-            let mut stream = ground.served.connect();
-            stream.write_all(&version.get("/proxied/page")).unwrap();
+            let stream = ground.served.send(version.get("/proxied/page"));
             ground.backend.began();
             reset_client(stream);
             assert!(ground.backend.ended().is_err(), "{version:?} {said:?}");

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sluicegate::sink::{OnFull, SinkSettings};
 
 use super::ground::{Ground, PAGE, Source, each, reset};
-use testkit::versions::{End, Version};
+use testkit::versions::Version;
+use testkit::wire::End;
 use testkit::wire::content;
 
 const CAP: usize = 16 * 1024;

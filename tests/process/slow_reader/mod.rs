@@ -14,7 +14,8 @@ use std::time::Duration;
 use scene::{CAP, LARGE, Scene, wait_until};
 use sluicegate::sink::OnFull;
 use testkit::turn;
-use testkit::versions::{End, Version};
+use testkit::versions::Version;
+use testkit::wire::End;
 use testkit::wire::content;
 
 /// Resident memory in KiB.

@@ -7,9 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
-use sluicegate::limit::Rate;
 use sluicegate::sink::{OnFull, SinkSettings};
 
 use super::record;
@@ -64,8 +62,7 @@ pub struct Scene {
 impl Scene {
     pub fn new(version: Version, on_full: OnFull) -> Self {
         record::begin();
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("large"), content(LARGE as usize)).unwrap();
+        let folder = testkit::folder::folder(&[("large", &content(LARGE as usize))]);
         let sink = SinkSettings {
             buffer: CAP as usize,
             on_full,
@@ -73,7 +70,7 @@ impl Scene {
             ..SinkSettings::default()
         };
         let settings = Settings { sink, access_log: true, ..Settings::default() };
-        let route = Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(PACE));
+        let route = testkit::served::files(&folder, PACE);
         let served = Served::with(settings, vec![route]);
         let connected = Instant::now();
         let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();

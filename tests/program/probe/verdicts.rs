@@ -10,10 +10,7 @@ use testkit::program::Program;
 
 /// A folder with a large file and a small one.
 fn site() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("large"), vec![b'x'; 8 << 20]).unwrap();
-    fs::write(folder.path().join("small"), vec![b'x'; 2200]).unwrap();
-    folder
+    testkit::folder::folder(&[("large", &vec![b'x'; 8 << 20]), ("small", &vec![b'x'; 2200])])
 }
 
 fn serve(folder: &Path, rate: &str) -> Program {

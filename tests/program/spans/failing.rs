@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::collector::Collector;
 use super::{SAMPLED, Subscriber, metric, publish};
 use testkit::program::Program;
-use testkit::wait::soon;
+use testkit::wait::until;
 
 /// How long the end may take: 2 s for spans, and the rest for a busy machine. An answer is waited for 5 s.
 const ENDED: Duration = Duration::from_secs(4);
@@ -44,9 +44,9 @@ fn a_dead_collector_costs_spans_and_nothing_else() {
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (program, _folder) = start(&format!("http://{port}"), 8);
     go(&program, 30);
-    soon("spans fail", || (counted(&program, "export_failures_total") > 0).then_some(()));
+    until("spans fail", || counted(&program, "export_failures_total") > 0);
     // Their number is bounded, whatever was made: what the queue held was dropped beyond that.
-    soon("spans are dropped", || (counted(&program, "dropped_total") > 0).then_some(()));
+    until("spans are dropped", || counted(&program, "dropped_total") > 0);
     assert_eq!(counted(&program, "exported_total"), 0);
     assert!(counted(&program, "queued") <= 8);
     go(&program, 3);
@@ -64,7 +64,7 @@ fn a_silent_collector_costs_no_more() {
     go(&program, 30);
     collector.request();
     // It has a batch and says nothing; the queue stays full.
-    soon("spans are dropped", || (counted(&program, "dropped_total") >= 20).then_some(()));
+    until("spans are dropped", || counted(&program, "dropped_total") >= 20);
     go(&program, 3);
     assert!(counted(&program, "queued") <= 4);
     let began = Instant::now();
@@ -80,7 +80,7 @@ fn a_busy_collector_is_asked_again() {
     publish(&program, "hello", Some(SAMPLED));
     let requests = [(); 3].map(|()| collector.request().body);
     assert!(requests[0] == requests[1] && requests[1] == requests[2]);
-    soon("it is taken", || (counted(&program, "exported_total") == 1).then_some(()));
+    until("it is taken", || counted(&program, "exported_total") == 1);
     assert_eq!(counted(&program, "failed_total"), 0);
     program.end();
 }
@@ -90,7 +90,7 @@ fn an_unwilling_collector_is_not() {
     let collector = Collector::new(|_| Some("400 Bad Request"));
     let (program, _folder) = start(&collector.url(), 100);
     publish(&program, "hello", Some(SAMPLED));
-    soon("it is refused", || (counted(&program, "failed_total") == 1).then_some(()));
+    until("it is refused", || counted(&program, "failed_total") == 1);
     assert_eq!((counted(&program, "export_failures_total"), counted(&program, "queued")), (1, 0));
     collector.request();
     let log = program.end();

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::Status
 use super::collector::{Collector, attributes};
 use super::{PARENT, SAMPLED, Subscriber, TRACE, UNSAMPLED, has_thread, metric, publish};
 use testkit::program::{Program, command};
-use testkit::wait::soon;
+use testkit::wait::{soon, until};
 
 fn start(collector: &Collector, more: &[&str]) -> Program {
     let url = collector.url();
@@ -180,7 +180,7 @@ fn where_nothing_is_traced_there_is_no_thread_and_without_the_flag_no_metric() {
     for program in [&program, &without] {
         publish(program, "hello", Some(SAMPLED));
     }
-    soon("the thread", || has_thread(&program).then_some(()));
+    until("the thread", || has_thread(&program));
     assert!(!has_thread(&without));
     assert_eq!(metric(&without, "sluicegate_spans_exported_total"), None);
     program.end();

@@ -10,19 +10,26 @@ use sluicegate::filter::{Filter, FilterError, Verdict};
 /// A filter from a closure.
 struct By<F>(F);
 
-impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send> Filter for By<F> {
+impl<F: FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterError> + Send> Filter for By<F> {
     fn filter(
         &mut self,
         now: Instant,
         input: &mut Brigade,
         output: &mut Brigade,
     ) -> Result<Verdict, FilterError> {
-        Ok((self.0)(now, input, output))
+        (self.0)(now, input, output)
     }
 }
 
 /// A filter that runs `f` at each step.
-pub fn by(f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
+pub fn by(mut f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Verdict + Send + 'static) -> impl Filter {
+    By(move |now, input: &mut Brigade, output: &mut Brigade| Ok(f(now, input, output)))
+}
+
+/// A filter that runs `f` at each step, and may fail.
+pub fn by_result(
+    f: impl FnMut(Instant, &mut Brigade, &mut Brigade) -> Result<Verdict, FilterError> + Send + 'static,
+) -> impl Filter {
     By(f)
 }
 

@@ -10,6 +10,7 @@ pub mod model;
 pub mod recording;
 
 use std::fmt;
+use std::ops::AddAssign;
 
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
@@ -211,4 +212,25 @@ pub fn lines(runner: &dyn Runner, events: &[Event]) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// Bytes out, each with its instant.
+pub fn sends(events: &[Event]) -> Vec<(u64, u64)> {
+    let bytes = |event: &Event| match event.what {
+        What::Bytes(bytes) => Some((event.at, bytes)),
+        What::Mark(_) => None,
+    };
+    events.iter().filter_map(bytes).collect()
+}
+
+/// What came at the same instant, one after another, added up.
+pub fn by_instant<T: PartialEq, N: AddAssign>(came: impl IntoIterator<Item = (T, N)>) -> Vec<(T, N)> {
+    let mut sums: Vec<(T, N)> = Vec::new();
+    for (at, bytes) in came {
+        match sums.last_mut() {
+            Some((last, sum)) if *last == at => *sum += bytes,
+            _ => sums.push((at, bytes)),
+        }
+    }
+    sums
 }

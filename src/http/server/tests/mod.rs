@@ -19,8 +19,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Wake, Waker};
+use std::task::Context;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -36,6 +35,7 @@ use crate::http::proxy::Client as From;
 use crate::http::route::{Answer, Handler, Route};
 use crate::limit::Rate;
 use crate::sink::Sink;
+use crate::wake_count::WakeCount;
 use pipe::{Client, Road, pipe};
 
 /// A server with one route to one page, and its connections.
@@ -49,15 +49,9 @@ struct World {
 /// A connection's task, while it lives.
 struct Task {
     future: Option<Pin<Box<dyn Future<Output = ()>>>>,
-    woken: Arc<Woken>,
-}
-
-struct Woken(AtomicBool);
-
-impl Wake for Woken {
-    fn wake(self: Arc<Self>) {
-        self.0.store(true, Ordering::SeqCst);
-    }
+    wakes: WakeCount,
+    /// Of these, how many it was polled for; `None` before the first poll.
+    seen: Option<usize>,
 }
 
 /// Answers all requests with the same bytes.
@@ -130,7 +124,7 @@ impl World {
         let settings = Arc::clone(&setup.settings);
         let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, None);
         let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(connection::serve(sink, connection));
-        self.connections.push(Task { future: Some(future), woken: Arc::new(Woken(AtomicBool::new(true))) });
+        self.connections.push(Task { future: Some(future), wakes: WakeCount::default(), seen: None });
         self.settle();
         client
     }
@@ -146,10 +140,11 @@ impl World {
     fn poll(&mut self, number: usize) -> bool {
         let task = &mut self.connections[number - 1];
         let Some(future) = &mut task.future else { return false };
-        if !task.woken.0.swap(false, Ordering::SeqCst) {
+        let wakes = task.wakes.get();
+        if task.seen.replace(wakes) == Some(wakes) {
             return false;
         }
-        let waker = Waker::from(Arc::clone(&task.woken));
+        let waker = task.wakes.waker();
         if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
             task.future = None;
         }
