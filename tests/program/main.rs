@@ -4,7 +4,7 @@ mod cli;
 mod cli_admin;
 mod config;
 mod custom;
-mod documented_keys;
+mod documented;
 mod ends;
 mod examples;
 mod given_up;
