@@ -5,10 +5,10 @@
 //! drift, whatever the cuts of the input. The model is Apache httpd's output filters and its mod_ratelimit;
 //! `docs/pacing.md` says where this differs.
 //!
-//! Filters are sans-I/O: they are told the time and answer what must happen next. Drivers do it:
-//! [`body::PacedBody`] pulls a chain as an HTTP body, and [`http::server::Server`] serves files and
-//! upstreams through such bodies. [`throttle`] puts a pace on anything else that reads or writes. On a
-//! [`clock::ManualClock`] all of it runs without waiting.
+//! Filters are sans-I/O: they are passed the time and return what must happen next. Drivers do it:
+//! [`body::PacedBody`] pulls a chain as an HTTP body, and [`http::server::Server`] serves files and upstreams through
+//! such bodies. [`throttle`] puts a pace on anything else that reads or writes. On a [`clock::ManualClock`] all of it
+//! runs without waiting.
 //!
 //! ```
 //! use sluicegate::brigade::{Brigade, Bucket};
@@ -36,7 +36,7 @@
 //! ```
 
 #![cfg_attr(not(test), warn(clippy::disallowed_methods))]
-// Helpers that a single feature uses. The default build, which has all, finds those that nobody does.
+// Helpers of single features. The default build, which has all, finds unused ones.
 #![cfg_attr(not(all(feature = "events", feature = "probe")), allow(dead_code, unused_imports))]
 
 pub use sluicegate_core::{body, brigade, budget, clock, filter, generator, limit, throttle};

@@ -1,8 +1,7 @@
-//! Files that a person names: configurations, tokens, certificates, keys, files that are served raw.
+//! Files named by the user: configurations, tokens, certificates, keys, and files served raw.
 //!
-//! What stands at such a name is not always a file. A FIFO's open waits until somebody writes to it, which may
-//! be never; so nothing is opened here that could wait, and nothing is read but regular files. Any room may
-//! import this; it imports none.
+//! Such a name may lead to something else. Opening a FIFO waits for a writer, perhaps forever; so nothing is opened
+//! here that could wait, and only regular files are read. Any module may import this; it imports none.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
@@ -16,10 +15,10 @@ use rustix::fs::OFlags;
 /// # Errors
 /// The system's, or `InvalidInput` for what is there and is no regular file; the text says what it is.
 pub(crate) fn open(path: &Path) -> io::Result<File> {
-    // Neither waits for the other end of a FIFO or for a modem, nor takes a terminal over.
+    // Neither waits for a FIFO's other end or a modem, nor acquires a controlling terminal.
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
     let file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
-        // What open(2) says of a socket.
+        // The error of open(2) for a socket.
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::NXIO.raw_os_error()) => {
             return Err(not_regular("a socket or a device without its driver"));
         }

@@ -57,8 +57,8 @@ impl Shared {
     }
 }
 
-/// Takes connections until the server has stopped, or while it drains until another process listens in our
-/// slot. Connections end when the server has stopped.
+/// Accepts connections until the server has stopped, or while it drains until another process listens in its place.
+/// Connections end when the server has stopped.
 pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
     let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
     rt::spawn(async move {

@@ -1,4 +1,4 @@
-//! Settings of the admin listener: where it is, and who may ask it.
+//! Settings of the admin listener: its address and its token.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::address::ListenAddr;
 use crate::keys::{Keys, Kind};
 
-/// Where the admin listener stands. Always loopback, a Unix socket, or behind a token.
+/// The admin listener: on loopback, on a Unix socket, or with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdminSource {
     listen: ListenAddr,
@@ -25,7 +25,7 @@ impl AdminSource {
         }
         let (at, addr) = listen?;
         let addr = keys.address(at, "admin", addr);
-        // Which file it was meant to be matters to nobody.
+        // The file's name does not matter here.
         let unread = keys.failed(&["admin_token_file"]).then(PathBuf::new);
         Self::new(addr, token_file.or(unread), clients).map_err(|text| keys.fault("admin", text)).ok()
     }
@@ -56,7 +56,7 @@ impl AdminSource {
         !addr.ip().to_canonical().is_loopback()
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn listen(&self) -> &ListenAddr {
         &self.listen
     }

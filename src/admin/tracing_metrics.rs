@@ -1,11 +1,11 @@
-//! What became of spans, as metric families.
+//! Metric families of spans.
 
 use std::fmt;
 
 use super::families::Families;
 use crate::tracing::Tracer;
 
-/// Writes the families of a server whose streams of events are traced.
+/// Encodes the families of a server that traces events.
 pub(super) fn write(to: &mut Families<'_>, tracer: &Tracer) -> fmt::Result {
     let counts = tracer.counts();
     for (name, help, value) in [

@@ -1,8 +1,8 @@
-//! What was typed of the commands that ask a running server through its admin listener.
+//! Arguments of the commands that call a running server's admin listener.
 
 use argh::FromArgs;
 
-/// Makes the arguments of such a command: those that say whom it asks, then its own.
+/// Declares the arguments of such a command: those of the listener, then its own.
 macro_rules! admin_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
         #[derive(FromArgs, Debug, Default, PartialEq)]
@@ -12,7 +12,7 @@ macro_rules! admin_command {
             #[argh(option, arg_name = "addr")]
             pub(super) admin: Option<String>,
 
-            /// the file with the token that it asks for (default none)
+            /// the file with the token that it requires (default none)
             #[argh(option, arg_name = "file")]
             pub(super) token_file: Option<String>,
 
@@ -21,7 +21,7 @@ macro_rules! admin_command {
     };
 }
 
-/// Look at the limits of a running server, and change them.
+/// Show and change the limits of a running server.
 #[derive(FromArgs, Debug, PartialEq)]
 #[argh(subcommand, name = "limits", help_triggers("-h", "--help", "help"))]
 pub(super) struct Limits {
@@ -37,10 +37,10 @@ pub(super) enum LimitsCommand {
 }
 
 admin_command! {
-    /// List the limits, what passed and what had to wait.
+    /// List the limits, the bytes that passed, and what had to wait.
     #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
     ListLimits {
-        /// print JSON, as the admin API has it (default no)
+        /// print the admin API's JSON (default no)
         #[argh(switch)]
         pub(super) json: bool,
     }
@@ -61,7 +61,7 @@ admin_command! {
         help_triggers("-h", "--help", "help")
     )]
     SetLimit {
-        /// which: server (all responses together), client (each, or the one that is named), connection (each), route (all responses of one route together), route-client (those to each client), response (each)
+        /// which limit: server (all responses together), client (each one, or the one named), connection (each), route (all responses of one route together), route-client (those to each client), response (each)
         #[argh(positional, arg_name = "LIMIT")]
         pub(super) limit: String,
 
@@ -85,17 +85,17 @@ admin_command! {
         #[argh(option, arg_name = "bool")]
         pub(super) report_only: Option<String>,
 
-        /// give a client what all others have (default no)
+        /// remove a client's own limit (default no)
         #[argh(switch)]
         pub(super) default: bool,
 
-        /// print JSON, as the admin API has it (default no)
+        /// print the admin API's JSON (default no)
         #[argh(switch)]
         pub(super) json: bool,
     }
 }
 
-/// Look at the live connections of a running server, and close one.
+/// Show the live connections of a running server, and reset one.
 #[derive(FromArgs, Debug, PartialEq)]
 #[argh(subcommand, name = "connections", help_triggers("-h", "--help", "help"))]
 pub(super) struct Connections {
@@ -114,14 +114,14 @@ admin_command! {
     /// List the live connections and what holds each of their transfers.
     #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
     ListConnections {
-        /// print JSON, as the admin API has it (default no)
+        /// print the admin API's JSON (default no)
         #[argh(switch)]
         pub(super) json: bool,
     }
 }
 
 admin_command! {
-    /// Reset a connection: its client takes nothing that is under way for complete.
+    /// Reset a connection: a client does not take a cut response for complete.
     #[argh(
         subcommand,
         name = "close",
@@ -129,7 +129,7 @@ admin_command! {
         help_triggers("-h", "--help", "help")
     )]
     CloseConnection {
-        /// its number, as the list and the log have it
+        /// its number in the list and in the log
         #[argh(positional, arg_name = "ID")]
         pub(super) id: u64,
     }

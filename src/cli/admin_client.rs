@@ -1,4 +1,4 @@
-//! Asks a running server through its admin listener, and says what to do when that fails.
+//! Calls the API of a running server, and explains failures.
 
 use std::path::Path;
 use std::pin::Pin;
@@ -20,24 +20,24 @@ use sluicegate::token::Token;
 
 use super::CliError;
 
-/// Where an admin listener is looked for.
+/// The default of `--admin`.
 const DEFAULT: &str = "127.0.0.1:9180";
 
-/// How long an answer may take.
+/// Timeout of a call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The most bytes of an answer that are read.
+/// Largest response, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
-/// An admin listener that is asked.
+/// A client of an admin listener.
 pub(super) struct AdminClient {
     addr: ListenAddr,
-    /// The value of the Authorization field.
+    /// The value of `Authorization`.
     token: Option<HeaderValue>,
 }
 
 impl AdminClient {
-    /// The listener at `admin`, with the token in a file.
+    /// Creates a client of the listener at `admin`, with the token in a file.
     pub(super) fn new(admin: Option<&str>, token_file: Option<&str>) -> Result<Self, CliError> {
         let typed = admin.unwrap_or(DEFAULT);
         let plain = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
@@ -48,17 +48,17 @@ impl AdminClient {
         Ok(Self { addr, token: token.map(|token| token.authorization()) })
     }
 
-    /// What is at `path`.
+    /// Returns the resource at `path`.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
         self.read(&self.ask(Method::GET, path, None)?)
     }
 
-    /// Changes a part of what is at `path`, and gives what it is then.
+    /// Patches the resource at `path`, and returns its new state.
     pub(super) fn patch<T: DeserializeOwned>(&self, path: &str, change: &Value) -> Result<T, CliError> {
         self.read(&self.ask(Method::PATCH, path, Some(change))?)
     }
 
-    /// Takes what is at `path` away.
+    /// Deletes the resource at `path`.
     pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
         self.ask(Method::DELETE, path, None).map(drop)
     }
@@ -66,7 +66,7 @@ impl AdminClient {
     fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, CliError> {
         serde_json::from_slice(answer).map_err(|error| {
             self.failed(&format!(
-                "what it answers is not this program's admin API ({error}); is the address right?"
+                "the response is not from this program's admin API ({error}); check the address"
             ))
         })
     }
@@ -79,22 +79,22 @@ impl AdminClient {
         let late = async {
             let clock: Arc<dyn Clock> = rt::clock();
             Sleep::lasting(clock, PATIENCE).await;
-            Err(self.failed(&format!("no answer within {} s", PATIENCE.as_secs())))
+            Err(self.failed(&format!("no response within {} s", PATIENCE.as_secs())))
         };
         let (status, answer) = rt::block_on(self.exchange(method, path, content).or(late))?;
         if status.is_success() {
             return Ok(answer);
         }
-        // A problem says what is the matter; what is none comes from something else.
+        // An error without a problem is not from this API.
         let problem: Option<Value> = serde_json::from_slice(&answer).ok();
         let detail = problem.as_ref().and_then(|problem| problem.get("detail")?.as_str());
         Err(match (status, detail) {
             (StatusCode::UNAUTHORIZED, _) if self.token.is_none() => {
-                self.failed("it asks for a token; name the file that has it: --token-file FILE")
+                self.failed("it requires a token: give --token-file FILE")
             }
-            (StatusCode::UNAUTHORIZED, _) => self.failed("the token in --token-file is not the one it has"),
+            (StatusCode::UNAUTHORIZED, _) => self.failed("it refuses the token in --token-file"),
             (_, Some(detail)) => CliError::Failed(detail.to_owned()),
-            (_, None) => self.failed(&format!("it answers {status}, which is not this program's admin API")),
+            (_, None) => self.failed(&format!("the response {status} is not from this program's admin API")),
         })
     }
 
@@ -106,7 +106,7 @@ impl AdminClient {
     ) -> Result<(StatusCode, Vec<u8>), CliError> {
         let socket = self.connect().await.map_err(|error| {
             self.failed(&format!(
-                "{error}; it runs with --admin or `admin = …` in its file, and --admin here says where"
+                "{error}; start the server with --admin ADDR (`admin` in its file), and name that address here with --admin"
             ))
         })?;
         let mut request = Request::builder().method(method).uri(path);
@@ -124,10 +124,10 @@ impl AdminClient {
         let odd = |error: http::Error| CliError::Usage(format!("{path:?} cannot be asked for: {error}"));
         let request = request.body(content).map_err(odd)?;
 
-        let broke_off = |error: hyper::Error| self.failed(&format!("the answer broke off: {error}"));
+        let broke_off = |error: hyper::Error| self.failed(&format!("the response ended early: {error}"));
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(socket).await.map_err(broke_off)?;
-        // The connection works as long as the answer is waited for.
+        // Drives the connection while the response is awaited.
         let driving = async {
             let _ = connection.await;
             future::pending().await

@@ -22,13 +22,13 @@ use super::admin_args::{Connections, Limits};
     note = "Rates: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s, multiples of 1024),\n\
         8mbit (bits/s) or off. Bursts: 256 (KiB), 64k, 1.5m.\n\
         Durations: 500ms, 30s, 2m, 1h.\n\
-        {command_name} serve --help tells the flags of a command.",
+        {command_name} serve --help lists the flags of a command.",
     error_code(1, "The command ran and failed."),
-    error_code(2, "The command was typed wrong."),
+    error_code(2, "Usage error."),
     help_triggers("-h", "--help", "help")
 )]
 pub(super) struct Sluicegate {
-    /// print the version and end
+    /// print the version and exit
     #[argh(switch, short = 'V')]
     pub(super) version: bool,
 
@@ -69,8 +69,8 @@ pub(super) use tcp::Tcp;
     subcommand,
     name = "run",
     usage = "[options] [--] FILE",
-    note = "SIGHUP has the file read again: limits change for transfers under way,\n\
-        the rest for new requests. Flags typed here stay in force.",
+    note = "SIGHUP reloads the file: limits change for transfers under way,\n\
+        the rest for new requests. Flags given here stay in force.",
     help_triggers("-h", "--help", "help")
 )]
 pub(super) struct Run {
@@ -95,18 +95,17 @@ impl Run {
     }
 }
 
-/// Tell what a configuration file means, or what is wrong with it.
+/// Check a configuration file: explain it, or list its errors.
 #[derive(FromArgs, Debug, Default, PartialEq)]
 #[argh(
     subcommand,
     name = "check",
     usage = "[options] [--] FILE",
-    note = "Files and folders that it names and that are not there are warnings here;\n\
-        a start does not go without them.",
+    note = "Missing files and folders are warnings here, and errors at the start.",
     help_triggers("-h", "--help", "help")
 )]
 pub(super) struct Check {
-    /// look at no file but FILE: what it names may be on another machine
+    /// read no file but FILE: those that it names may be on another machine
     #[argh(switch)]
     pub(super) offline: bool,
 

@@ -10,7 +10,7 @@ use super::admin_client::AdminClient;
 use super::limits::words;
 use super::table::{Align, Table, size, time};
 
-/// Characters of a target that are shown.
+/// Most characters of a target that are shown.
 const MAX_TARGET: usize = 48;
 
 #[derive(Deserialize)]
@@ -75,12 +75,12 @@ fn list(typed: &ListConnections) -> Result<String, CliError> {
     if typed.json {
         return Ok(format!("{:#}\n", json!({"connections": all})));
     }
-    let odd = |error| CliError::Failed(format!("the admin listener tells a connection oddly: {error}"));
+    let odd = |error| CliError::Failed(format!("the admin listener's connections cannot be read: {error}"));
     let connections = all.into_iter().map(serde_json::from_value).collect::<Result<Vec<_>, _>>();
     Ok(table(&connections.map_err(odd)?))
 }
 
-/// A line for each transfer, and for each connection without any.
+/// One row for each transfer, and for each connection without any.
 fn table(connections: &[Connection]) -> String {
     use Align::{Left, Right};
     let mut table = Table::new([
@@ -133,7 +133,7 @@ fn table(connections: &[Connection]) -> String {
     table.text()
 }
 
-/// When it goes on, `~` before an estimate.
+/// Time until the next bytes may leave, with `~` before an estimate.
 fn next(held: &Held) -> String {
     let about = if held.next_send_is_estimate { "~" } else { "" };
     held.next_send_ms.map_or_else(|| "-".to_owned(), |millis| format!("{about}{}", time(millis)))

@@ -10,13 +10,13 @@ use super::admin_args::{Limits, LimitsCommand, ListLimits, SetLimit};
 use super::admin_client::AdminClient;
 use super::table::{Align, Table, size};
 
-/// What is escaped in a segment of a path.
+/// Characters that are percent-encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
-/// The words for a limit that is one for each.
+/// Marks a limit that applies to each client or connection.
 const EACH: &str = "(each)";
 
-/// A page of limits; what else there is in it is kept for `--json`.
+/// A page of limits; other fields are kept for `--json`.
 #[derive(Deserialize, Serialize)]
 struct Page {
     limits: Vec<Value>,
@@ -117,7 +117,7 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
     if typed.json { Ok(format!("{limit:#}\n")) } else { table(vec![limit]) }
 }
 
-/// What was typed of the limit, as the API takes it. Numbers are bytes there.
+/// The change that the flags ask for, as the API expects it: numbers are bytes.
 fn change(typed: &SetLimit) -> Result<Value, CliError> {
     let wrong = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("--{flag}: {error}"));
     let mut change = json!({});
@@ -143,20 +143,18 @@ fn change(typed: &SetLimit) -> Result<Value, CliError> {
     Ok(change)
 }
 
-/// The address of the limit that was typed.
+/// The API's path of the limit that the arguments name.
 fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
     let usage = |text: String| Err(CliError::Usage(text));
     let of_route = |part: &str| match of {
         Some(path) => Ok(format!("/v1/limits/routes/{}/{part}", utf8_percent_encode(path, SEGMENT))),
         None => usage(format!(
-            "the path of the route is missing behind {limit}: write limits set {limit} /logs/ --rate 20m"
+            "the path of the route is missing after {limit}: write limits set {limit} /logs/ --rate 20m"
         )),
     };
     match (limit, of) {
         ("server" | "connection", None) => Ok(format!("/v1/limits/{limit}")),
-        ("server" | "connection", Some(of)) => {
-            usage(format!("there is one limit {limit}, not one of {of:?}"))
-        }
+        ("server" | "connection", Some(of)) => usage(format!("{limit} is a single limit: leave out {of:?}")),
         ("client", None) => Ok("/v1/limits/client".to_owned()),
         ("client", Some(key)) => Ok(format!("/v1/limits/clients/{}", utf8_percent_encode(key, SEGMENT))),
         ("route", _) => of_route("total"),
@@ -168,7 +166,7 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
     }
 }
 
-/// What is typed behind `limits set` for the limit at this address.
+/// The arguments of `limits set` for the limit at this path.
 pub(super) fn words(href: &str) -> String {
     let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let segments: Vec<&str> = href.strip_prefix("/v1/limits/").unwrap_or_default().split('/').collect();
@@ -208,8 +206,8 @@ mod tests {
             assert_eq!(words(href), shown);
         }
         for (limit, of, expected) in [
-            ("server", Some("/"), "there is one limit server"),
-            ("route-client", None, "the path of the route is missing behind route-client"),
+            ("server", Some("/"), "server is a single limit: leave out"),
+            ("route-client", None, "the path of the route is missing after route-client"),
             ("pace", None, "\"pace\" is not a limit; known: server"),
         ] {
             assert!(matches!(path(limit, of), Err(CliError::Usage(text)) if text.contains(expected)));

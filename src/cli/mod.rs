@@ -1,7 +1,7 @@
-//! The command line: what was typed, and the commands.
+//! The command line: argument structs and commands.
 //!
-//! Messages go to standard error, what was asked for to standard output. Exit codes: 0 all went well,
-//! 1 the command ran and failed, 2 it was typed wrong. Only this room and `main.rs` know argh.
+//! Messages go to standard error, results to standard output. Exit codes: 0 success, 1 the command ran and failed, 2
+//! usage error. Only this module and `main.rs` know argh.
 
 mod admin_args;
 mod admin_client;
@@ -26,13 +26,13 @@ use sluicegate::config::{Absent, Config};
 
 use args::{Command, Run, Sluicegate};
 
-/// The name under which the program speaks of itself.
+/// The program's name in messages.
 const NAME: &str = "sluicegate";
 
-/// Why a command did not do what was asked.
+/// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CliError {
-    /// It was typed wrong: exit code 2.
+    /// A usage error: exit code 2.
     Usage(String),
     /// It ran and failed: exit code 1.
     Failed(String),
@@ -55,10 +55,10 @@ impl fmt::Display for CliError {
     }
 }
 
-/// Starts the log at a level. `main.rs` has the logger.
+/// Starts the log at a level. The logger is in `main.rs`.
 pub type StartLog = fn(log::LevelFilter);
 
-/// Runs the program with what was typed behind its name; gives the exit code.
+/// Runs the program with its arguments, without its name. Returns the exit code.
 pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
     let (typed, result) = match args::split_equals(typed) {
         Ok(typed) => {
@@ -75,7 +75,7 @@ pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
         CliError::Usage(_) => format!("\n{}", usage::hint(&typed)),
         CliError::Failed(_) => String::new(),
     };
-    // Nobody to tell is no reason to panic.
+    // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{error}{hint}");
     error.exit_code()
 }
@@ -116,7 +116,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
     }
 }
 
-/// `typed` is the command that can be read again while it runs.
+/// Serves `config`. `typed` is the command whose file can be reloaded, if there is one.
 fn serve_with(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
     warn(config);
     server::run(config, typed, start_log)
@@ -128,12 +128,12 @@ fn warn(config: &Config) {
     }
 }
 
-/// Prints to standard output. A reader that has seen enough (`| head`) is no error.
+/// Prints to standard output. A reader that has gone (`| head`) is not an error.
 fn print(text: &str) -> Result<(), CliError> {
     let mut out = std::io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(CliError::Failed(format!("standard output cannot be written: {error}")))
+            Err(CliError::Failed(format!("cannot write to standard output: {error}")))
         }
         _ => Ok(()),
     }

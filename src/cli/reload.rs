@@ -1,4 +1,4 @@
-//! SIGHUP: the configuration is read again while the server runs.
+//! Reloads the configuration on SIGHUP.
 
 use futures_lite::future;
 use sluicegate::config::{FilterKinds, Reloaded};
@@ -8,9 +8,9 @@ use sluicegate::rt::{self, Signal, Signals};
 use super::args::Run;
 use super::{CliError, resolve};
 
-/// Obeys SIGHUP until a signal comes that ends the server, and gives that.
+/// Handles signals until one ends the server, and returns that one.
 ///
-/// `typed` is the command whose file is read again. Hang-ups that come while it is read are one more.
+/// `typed` is the command whose file SIGHUP reloads. Hang-ups during a reload cause one more.
 pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>, handle: &Handle) -> Signal {
     loop {
         let mut hung_up = match signals.next().await {
@@ -32,11 +32,11 @@ pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>,
                 reload(typed.clone(), handle.clone()).await;
                 None
             };
-            // A file that cannot be read for a dead disk must not keep the server from ending.
+            // A file on a dead disk must not keep the server from ending.
             let others = signals.next_end(|signal| match signal {
-                // Told once: the disk may stay dead while somebody tries again and again.
+                // Logged once: the disk may stay dead while hang-ups repeat.
                 Signal::Hangup if !std::mem::replace(&mut hung_up, true) => {
-                    log::info!("SIGHUP: the configuration is being read; it will be read once more then");
+                    log::info!("SIGHUP during a reload: the file will be read once more");
                 }
                 Signal::Hangup => {}
                 idle => ignored(idle),
@@ -48,7 +48,7 @@ pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>,
     }
 }
 
-/// Waits for a signal that ends the server; it is too late for others.
+/// Waits for a signal that ends the server; others come too late.
 pub(super) async fn ending(signals: &mut Signals) {
     let other = |signal| match signal {
         Signal::Hangup => log::warn!("not reloaded: the server is about to end"),
@@ -57,12 +57,12 @@ pub(super) async fn ending(signals: &mut Signals) {
     signals.next_end(other).await;
 }
 
-/// Says of a signal that it does nothing, rather than to end as the system would have it.
+/// Logs a signal without an effect; by default it would kill the process.
 pub(super) fn ignored(signal: Signal) {
-    log::warn!(signal:?; "this signal does nothing here; SIGTERM drains, SIGHUP reads the file again");
+    log::warn!(signal:?; "signal ignored; SIGTERM drains, SIGHUP reads the file again");
 }
 
-/// Reads the file and takes over what it says, or leaves all as it is; says in the log which.
+/// Reads the file and applies it, or changes nothing; logs which.
 async fn reload(typed: Run, handle: Handle) {
     let reloaded = rt::blocking(move || {
         let config = resolve::run(&typed)?;
@@ -73,7 +73,7 @@ async fn reload(typed: Run, handle: Handle) {
     .await;
     match reloaded {
         Ok((config, reloaded)) => {
-            // It is told even if it makes the log quieter.
+            // Logged even if the new level is quieter.
             log::set_max_level(config.log_level.max(log::max_level()));
             for warning in &config.warnings {
                 log::warn!("{warning}");
@@ -82,7 +82,7 @@ async fn reload(typed: Run, handle: Handle) {
             log::set_max_level(config.log_level);
         }
         Err(CliError::Usage(error) | CliError::Failed(error)) => {
-            log::error!(error; "not reloaded: the configuration is wrong; the server goes on as before");
+            log::error!(error; "not reloaded: the configuration has errors; the server continues as before");
         }
     }
 }

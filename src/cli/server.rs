@@ -1,4 +1,4 @@
-//! The commands that serve: from a configuration to a server that runs until it is told to stop.
+//! The commands that serve: run a server until it is told to stop.
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -17,19 +17,19 @@ use sluicegate::tracing::Tracer;
 use super::args::Run;
 use super::{CliError, StartLog, print, reload, summary};
 
-/// Descriptors the program needs beside those of connections: logs, listeners, folders, the reactor.
+/// Descriptors needed besides those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
 
-/// How long spans that wait may take to be exported at the end.
+/// Time at the end for the export of waiting spans.
 const SPANS_LEFT: Duration = Duration::from_secs(2);
 
-/// Serves what `config` says, until SIGTERM or SIGINT and the end of the transfers under way.
-/// SIGHUP reads the file of `typed` again, if there is one.
+/// Serves `config` until SIGTERM, SIGQUIT or SIGINT, and then until transfers under way have ended. SIGHUP reloads
+/// the file of `typed`, if there is one.
 pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
     let failed = |what: &str, error: std::io::Error| CliError::Failed(format!("{what}: {error}"));
     let descriptors = rt::raise_descriptor_limit();
-    // First: a signal that comes from now on is obeyed, and those who read that we listen may send one.
-    let mut signals = Signals::listen().map_err(|error| failed("signals cannot be heard", error))?;
+    // Before anything is announced: whoever reads that we listen may send a signal.
+    let mut signals = Signals::listen().map_err(|error| failed("cannot listen for signals", error))?;
     let server = Server::from_config(config, &FilterKinds::default())
         .map_err(|error| CliError::Failed(error.to_string()))?;
     let admin =
@@ -41,11 +41,11 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
         (admin, _) => admin,
     };
-    // A full disk under standard output is no reason not to serve.
+    // A full disk under standard output does not keep the server from serving.
     if let Err(error) = print(&started(config, &server, admin.as_ref())) {
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
     }
-    let stdout = ShieldedStdout::new().map_err(|error| failed("the log cannot be shielded", error))?;
+    let stdout = ShieldedStdout::new().map_err(|error| failed("cannot set up the log", error))?;
     start_log(config.log_level);
     warn_of_descriptors(config.server.max_connections, descriptors);
 
@@ -64,7 +64,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     };
     rt::block_on(serving.or(telling).or(async {
         let signal = reload::until_told_to_end(&mut signals, typed, &handle).await;
-        // Before it is told: who reads it may start the next server.
+        // Before it is logged: whoever reads that may start the next server.
         handle.drain();
         log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
         reload::ending(&mut signals).await;
@@ -81,7 +81,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     Ok(())
 }
 
-/// Exports the spans of deliveries that are still open, and drops those that take too long. Blocks its thread.
+/// Exports the spans of open deliveries, and drops those that take too long. Blocks the thread.
 fn end_tracing(handle: &Handle) {
     let Some(tracer) = handle.extension::<Arc<Tracer>>() else { return };
     handle.routes().iter().filter_map(|route| route.hub()).for_each(|hub| hub.end_traces());
@@ -91,7 +91,7 @@ fn end_tracing(handle: &Handle) {
     }
 }
 
-/// What a person wants to know of a server that starts: where it listens, what it serves, how fast.
+/// The lines that a server prints when it starts: where it listens, what it serves, how fast.
 fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     let mut text = String::new();
     let mut bound = server.local_addrs().into_iter();
@@ -117,7 +117,7 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     if let Some(quota) = &config.quota {
         let _ = writeln!(
             text,
-            "at most its share of {} at {}, as {}",
+            "quota: at most its share of {} from {}, as client {}",
             quota.resource, quota.server, quota.client
         );
     }
@@ -128,7 +128,7 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         let _ = writeln!(text, "all responses together: {pace}");
     }
     if let Some(pace) = summary::shared(config.server.limits.client) {
-        let _ = writeln!(text, "each client, told apart by {}: {pace}", config.server.limits.key);
+        let _ = writeln!(text, "each client (by {}): {pace}", config.server.limits.key);
     }
     if let Some(pace) = summary::connection_pace(&config.server.sink) {
         let _ = writeln!(text, "each connection: {pace}");
@@ -150,10 +150,10 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     text
 }
 
-/// Says so if connections will be refused for want of descriptors before the bound is reached.
+/// Warns if descriptors run out before `max_connections` is reached.
 fn warn_of_descriptors(max_connections: usize, limit: Option<u64>) {
     let Some(limit) = limit else { return };
-    // One for the client, one for its file or its upstream.
+    // One for the client, one for its file or upstream.
     let needed = (max_connections as u64).saturating_mul(2).saturating_add(OWN_DESCRIPTORS);
     if limit < needed {
         log::warn!(

@@ -1,4 +1,4 @@
-//! What a configuration means, in words for people.
+//! Describes a configuration, for `check` and the start of a server.
 
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
@@ -12,7 +12,7 @@ use sluicegate::duration;
 use sluicegate::limit::{Budget, Burst, Rate, Size};
 use sluicegate::tracing::CollectorUrl;
 
-/// All of `config`, which was read from `file`.
+/// Describes `config`, which was read from `file`.
 pub(super) fn of(config: &Config, file: &str) -> String {
     let mut text = format!("{file} is good.\n\n");
     for addr in &config.listen {
@@ -87,7 +87,7 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     text
 }
 
-/// Takes `.` and `folder/..` out of the paths of `config`. A `..` behind a symbolic link stays: it leads elsewhere.
+/// Removes `.` and `folder/..` from the paths of `config`. A `..` after a symbolic link stays: it leads elsewhere.
 pub(super) fn normalise_paths(config: &mut Config) {
     let roots = config.routes.iter_mut().filter_map(|route| match &mut route.source {
         Source::Files(files) => Some(&mut files.root),
@@ -115,7 +115,7 @@ fn normalised(path: &Path) -> PathBuf {
     if plain.as_os_str().is_empty() { PathBuf::from(".") } else { plain }
 }
 
-/// Where a port's bytes come from.
+/// The source of a TCP port.
 pub(super) fn tcp_source(source: &TcpSource) -> String {
     match source {
         TcpSource::File { path, follow } => {
@@ -127,7 +127,7 @@ pub(super) fn tcp_source(source: &TcpSource) -> String {
     }
 }
 
-/// At which pace a port's bytes go, and come.
+/// The pace of a TCP port, down and up.
 pub(super) fn tcp_pace(port: &Tcp) -> String {
     let down = pace(&port.pace);
     match &port.source {
@@ -136,7 +136,7 @@ pub(super) fn tcp_pace(port: &Tcp) -> String {
     }
 }
 
-/// Where spans go.
+/// The export of spans.
 fn tracing(settings: &TracingSettings) -> String {
     let to = settings.otlp.as_ref().map(CollectorUrl::for_traces);
     let to = to.as_deref().unwrap_or("where OTEL_EXPORTER_OTLP_ENDPOINT says, or port 4318 here");
@@ -148,7 +148,7 @@ fn line(text: &mut String, name: &str, value: &str) {
     let _ = writeln!(text, "  {name:<12} {value}");
 }
 
-/// Where a route's content comes from.
+/// The source of a route.
 pub(super) fn source(source: &Source) -> String {
     match source {
         Source::Files(files) => {
@@ -165,16 +165,16 @@ pub(super) fn source(source: &Source) -> String {
         }
         Source::Events(events) => {
             let publishers = match &events.publish_token_file {
-                Some(file) => format!("who has the token in {}", file.display()),
-                None => "this machine".to_owned(),
+                Some(file) => format!("with the token in {}", file.display()),
+                None => "from this machine".to_owned(),
             };
             let rate = events.rate.map_or(String::new(), |rate| {
                 format!("; {} a second, {} at once", rate.per_second(), events.burst)
             });
             let sizes = [events.queue_bytes, events.log_bytes].map(|bytes| Size::new(bytes as u64));
             format!(
-                "streams of events, published by {publishers}; {} ({}) and {} wait for a subscriber, {} ({}) and {} \
-                 are kept{rate}",
+                "event streams, published {publishers}; up to {} events ({}) wait {} for a subscriber, {} ({}) are \
+                 kept {}{rate}",
                 events.queue,
                 sizes[0],
                 duration::spell(events.ttl),
@@ -194,13 +194,13 @@ pub(super) fn source(source: &Source) -> String {
     }
 }
 
-/// At which pace each connection sends, if there is a limit.
+/// The limit of each connection, if there is one.
 pub(super) fn connection_pace(sink: &SinkSettings) -> Option<String> {
     let report = if sink.report_only { ", only reported" } else { "" };
     sink.rate.map(|rate| format!("{}, {}{report}", rate_of(rate), burst(Burst::new(sink.burst))))
 }
 
-/// What responses share, if there is a limit.
+/// The limit that responses share, if there is one.
 pub(super) fn shared(budget: Budget) -> Option<String> {
     let rate = budget.rate?;
     let burst =
@@ -209,7 +209,7 @@ pub(super) fn shared(budget: Budget) -> Option<String> {
     Some(format!("{}{burst}{report}", rate_of(rate)))
 }
 
-/// What is held for readers, and when they are given up.
+/// The buffers of readers, and when they are given up.
 fn sink(sink: &SinkSettings, total: &str) -> String {
     let buffer = Size::new(sink.buffer as u64);
     let unsent = Size::new(sink.unsent as u64);
@@ -217,19 +217,19 @@ fn sink(sink: &SinkSettings, total: &str) -> String {
         .send_buffer
         .map_or_else(String::new, |bytes| format!(", send buffer {}", Size::new(bytes as u64)));
     let least =
-        sink.min_drain_rate.map_or_else(String::new, |rate| format!(" or takes less than {}", rate_of(rate)));
+        sink.min_drain_rate.map_or_else(String::new, |rate| format!(" or less than {}", rate_of(rate)));
     format!(
-        "buffer {buffer}{total}, unsent {unsent}{kernel}, on full {}, closed if nothing goes for {}{least}",
+        "buffer {buffer}{total}, unsent {unsent}{kernel}, on full {}, closed if a reader takes nothing for {}{least}",
         sink.on_full,
         duration::spell(sink.stall_timeout)
     )
 }
 
-/// At which pace a route's responses leave.
+/// The pace of a route's responses.
 pub(super) fn pace_of(route: &Route) -> String {
     let pace = pace(&route.pace);
     let pace = match &route.source {
-        Source::Proxy(proxy) if proxy.honour_accel => format!("{pace}; X-Accel-Limit-Rate goes before"),
+        Source::Proxy(proxy) if proxy.honour_accel => format!("{pace}; X-Accel-Limit-Rate overrides it"),
         _ => pace,
     };
     if route.limits.report_only { format!("{pace}, only reported") } else { pace }
@@ -250,7 +250,7 @@ fn burst(burst: Burst) -> String {
     format!("burst {burst} ({} bytes)", burst.bytes())
 }
 
-/// A filter by its name, with its kind where that says more.
+/// A filter's name, with its kind unless that is the same.
 fn with_kind(name: &str, kind: &FilterKind) -> String {
     let kind = match kind {
         FilterKind::RoutePace => return name.to_owned(),

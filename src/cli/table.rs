@@ -1,22 +1,22 @@
-//! Tables for people: aligned columns, sizes and times with their units.
+//! Tables of text: aligned columns, sizes and times with units.
 
 use std::time::Duration;
 
-/// How a column stands.
+/// The alignment of a column.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
     Left,
     Right,
 }
 
-/// Rows of texts below their headings.
+/// Rows of text below headings.
 pub(super) struct Table<const N: usize> {
     align: [Align; N],
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    /// A table with these headings and no rows yet.
+    /// Creates a table with these headings.
     pub(super) fn new(headings: [(&str, Align); N]) -> Self {
         Self {
             align: headings.map(|(_, align)| align),
@@ -29,7 +29,7 @@ impl<const N: usize> Table<N> {
         self.rows.push(row);
     }
 
-    /// The lines, each column as wide as it must be, two spaces apart.
+    /// Formats the table, each column as wide as needed, two spaces apart.
     pub(super) fn text(&self) -> String {
         let mut widths = [0; N];
         for row in &self.rows {
@@ -44,7 +44,7 @@ impl<const N: usize> Table<N> {
                 let padding = " ".repeat(width - cell.chars().count());
                 let (before, behind) = if align == Align::Left { ("", &*padding) } else { (&*padding, "") };
                 line.push_str(before);
-                // What a client sent must not move the cursor.
+                // Text of a client must not control the terminal.
                 line.extend(cell.chars().map(|c| if c.is_control() { '?' } else { c }));
                 line.push_str(behind);
                 line.push_str("  ");
@@ -56,7 +56,7 @@ impl<const N: usize> Table<N> {
     }
 }
 
-/// `bytes` in the largest unit they fill, with one decimal: `12.0 KiB`.
+/// Formats bytes in the largest unit they fill, with one decimal: `12.0 KiB`.
 pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
     if bytes < 1024 {
@@ -64,7 +64,7 @@ pub(super) fn size(bytes: u64) -> String {
     }
     let mut value = bytes as f64 / 1024.0;
     let mut unit = 0;
-    // What would be rounded to 1024.0 is 1.0 of the next.
+    // What would round to 1024.0 is 1.0 of the next unit.
     while value >= 1023.95 && unit + 1 < UNITS.len() {
         value /= 1024.0;
         unit += 1;
@@ -72,7 +72,7 @@ pub(super) fn size(bytes: u64) -> String {
     format!("{value:.1} {}", UNITS[unit])
 }
 
-/// A time as people say it: `250 ms`, `1.5 s`, `3 min`, `2 h`, `4 d`.
+/// Formats a time in its largest unit: `250 ms`, `1.5 s`, `3 min`, `2 h`, `4 d`.
 pub(super) fn time(millis: u64) -> String {
     let seconds = Duration::from_millis(millis).as_secs();
     match seconds {

@@ -1,4 +1,4 @@
-//! What a usage error says beside the error itself: the nearest known word, and whose `--help` to read.
+//! Explains usage errors: the nearest known word, and whose `--help` to read.
 
 use argh::FromArgs;
 use sluicegate::words::nearest;
@@ -6,7 +6,7 @@ use sluicegate::words::nearest;
 use super::NAME;
 use super::args::Sluicegate;
 
-/// Returns what argh says is wrong with `typed`; a word that it does not know gets the nearest one it knows.
+/// Returns argh's error about `typed`, with the nearest known word for an unknown one.
 pub(super) fn explain(typed: &[String], error: &str) -> String {
     let error = error.trim_end();
     let Some(word) = error.strip_prefix("Unrecognized argument: ") else { return error.to_owned() };
@@ -22,7 +22,7 @@ pub(super) fn explain(typed: &[String], error: &str) -> String {
 
 /// Returns the line that says which command's help to read.
 pub(super) fn hint(typed: &[String]) -> String {
-    format!("Run `{} --help` for what there is.", command(typed).join(" "))
+    format!("Run `{} --help` for usage.", command(typed).join(" "))
 }
 
 /// Returns the program's name and the commands that `typed` begins with, such as `sluicegate quota list`.
@@ -37,14 +37,14 @@ fn command(typed: &[String]) -> Vec<&str> {
     words
 }
 
-/// Lists the flags and subcommands of the command `path`, from its help. argh tells them nowhere else.
+/// Lists the flags and subcommands of the command `path`, read from its help, the only place where argh lists them.
 fn known(path: &[&str]) -> Vec<String> {
     let Err(help) = Sluicegate::from_args(&[NAME], &[path, &["--help"]].concat()) else { return Vec::new() };
     let lists = help
         .output
         .split("\n\n")
         .filter(|part| ["Options:", "Commands:"].iter().any(|title| part.trim_start().starts_with(title)));
-    // A name has two spaces before it, and its explanation as many or a line of its own behind it.
+    // A name follows two spaces, and is followed by two or by the end of the line.
     let names = lists.flat_map(str::lines).filter_map(|line| line.strip_prefix("  "));
     let names = names.filter(|line| !line.starts_with(' ')).filter_map(|line| line.split("  ").next());
     names.flat_map(|names| names.split(", ")).map(str::to_owned).collect()
@@ -89,7 +89,7 @@ mod tests {
             ("quota set --server u list", "sluicegate quota set"),
             ("limits set route-client --rate 1m", "sluicegate limits set"),
         ] {
-            assert_eq!(hint(&typed(text)), format!("Run `{expected} --help` for what there is."));
+            assert_eq!(hint(&typed(text)), format!("Run `{expected} --help` for usage."));
         }
     }
 }

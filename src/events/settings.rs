@@ -235,7 +235,7 @@ impl EventSettings {
                 let name = shorten(name);
                 fault(
                     "names",
-                    format!("{name:?} is no name of a stream; take 1 to 64 letters, digits and -._~"),
+                    format!("{name:?} is not a stream name; take 1 to 64 letters, digits and -._~"),
                 );
             }
         }
@@ -244,7 +244,7 @@ impl EventSettings {
                 let origin = shorten(origin);
                 fault(
                     "origins",
-                    format!("{origin:?} is no origin; write https://app.example, without a path, or *"),
+                    format!("{origin:?} is not an origin; write https://app.example, without a path, or *"),
                 );
             }
         }
@@ -254,7 +254,7 @@ impl EventSettings {
                 fault(
                     "server_names",
                     format!(
-                        "{name:?} is no name of a server; write app.example, without scheme, port and path"
+                        "{name:?} is not a server name; write app.example, without scheme, port and path"
                     ),
                 );
             }

@@ -6,14 +6,13 @@ use std::task::{Context, Poll, Waker};
 
 use http::{HeaderMap, StatusCode};
 
-/// Interim responses that wait to be sent for one request, at most. A backend could send them faster than
-/// the client reads.
+/// Interim responses that wait for one request, at most: a backend could send them faster than the client reads.
 const MAX_WAITING: usize = 16;
 
 /// Sends interim responses to the client of a request, such as 103 Early Hints.
 ///
-/// The server puts one into the extensions of each request of HTTP/1.1 and HTTP/2, whose clients take interim
-/// responses. Where there is none, they are not sent.
+/// The server puts one into the extensions of requests over HTTP/1.1 and HTTP/2, if the route's source sends them.
+/// Without one, interim responses are dropped.
 ///
 /// ```
 /// use http::{HeaderMap, StatusCode};
@@ -32,16 +31,15 @@ pub struct Interim(Arc<Mutex<Waiting>>);
 #[derive(Debug, Default)]
 struct Waiting {
     heads: VecDeque<(StatusCode, HeaderMap)>,
-    /// The connection's task.
+    /// The connection's task, waiting for a head.
     task: Option<Waker>,
-    /// The answer has begun: nothing more is sent before it.
+    /// The final response has begun: nothing more is sent before it.
     is_over: bool,
 }
 
 impl Interim {
-    /// Has a head sent ahead of the answer; its fields as they are. Does not wait. Returns false, and drops the
-    /// head, if it is too late, if 16 wait already, or if the status is not that of an interim response, or
-    /// is one that is the server's own to send (100, 101).
+    /// Queues a head with these fields. Does not wait. Returns false, and drops the head, if the final response has
+    /// begun, 16 wait already, or the status is not interim or is one that the server sends itself (100, 101).
     pub fn send(&self, status: StatusCode, fields: HeaderMap) -> bool {
         let own = [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS];
         let mut waiting = self.lock();
@@ -59,7 +57,7 @@ impl Interim {
         true
     }
 
-    /// Takes the next head that is to be sent, or waits for one.
+    /// Takes the next head, or waits for one.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<(StatusCode, HeaderMap)> {
         let mut waiting = self.lock();
         if let Some(head) = waiting.heads.pop_front() {
@@ -71,7 +69,7 @@ impl Interim {
         Poll::Pending
     }
 
-    /// Says that the answer has begun; what still waits is dropped.
+    /// Notes that the final response has begun; heads that still wait are dropped.
     pub fn end(&self) {
         let mut waiting = self.lock();
         waiting.is_over = true;

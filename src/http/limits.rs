@@ -1,4 +1,4 @@
-//! Limits that responses share, and what makes two requests those of one client.
+//! Limits that responses share, and what identifies a client.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,14 +9,14 @@ use crate::keys::{Keys, LIKE};
 use crate::limit::Budget;
 use crate::words::shorten;
 
-/// What all routes share.
+/// The limits above all routes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SharedLimits {
-    /// Of all responses together.
+    /// All responses together.
     pub server: Budget,
-    /// Of all responses to one client together.
+    /// All responses to one client together.
     pub client: Budget,
-    /// What makes two requests those of one client.
+    /// What identifies a client.
     pub key: KeySource,
 }
 
@@ -32,14 +32,13 @@ impl SharedLimits {
     }
 }
 
-/// By what clients are told apart.
+/// What identifies a client.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum KeySource {
-    /// The address, of IPv6 its first 64 bits. Behind a trusted proxy, the one that the proxy tells in
-    /// `X-Forwarded-For`. The default.
+    /// The address, for IPv6 its first 64 bits; behind a trusted proxy the one that the proxy names. The default.
     #[default]
     Address,
-    /// The value of a header; a request without it is told apart by its address.
+    /// The value of a header; without it, the address.
     Header(HeaderName),
 }
 
@@ -52,7 +51,7 @@ impl FromStr for KeySource {
         }
         let known = "known here: address, header:NAME (header:x-api-key)";
         let Some(name) = text.strip_prefix("header:") else {
-            return Err(format!("{:?} is not what clients can be told apart by; {known}", shorten(text)));
+            return Err(format!("{:?} does not identify a client; {known}", shorten(text)));
         };
         let name = HeaderName::from_bytes(name.as_bytes());
         name.map(Self::Header).map_err(|_| format!("{:?} does not name a header; {known}", shorten(text)))
@@ -79,8 +78,8 @@ mod tests {
         }
         assert_eq!("header:X-Api-Key".parse(), "header:x-api-key".parse::<KeySource>());
         for (bad, expected) in [
-            ("", "is not what clients can be told apart by"),
-            ("cookie", "is not what clients can be told apart by"),
+            ("", "does not identify a client"),
+            ("cookie", "does not identify a client"),
             ("header:", "does not name a header"),
             ("header:a b", "does not name a header"),
         ] {

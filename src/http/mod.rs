@@ -1,4 +1,4 @@
-//! HTTP: the server, its routes, and the two sources of content: files and upstreams.
+//! HTTP: the server, its routes, and their sources: files, backends and handlers.
 
 pub mod answer;
 pub(crate) mod api;
@@ -23,6 +23,6 @@ pub mod upgrade;
 pub use budgets::Budgets;
 pub use limits::{KeySource, SharedLimits};
 
-/// The largest head of a request that passes, start line and end included: 32 KiB. A larger one is answered 431.
-/// That of a response of an upstream is [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).
+/// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of
+/// backends see [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).
 pub const MAX_HEAD: usize = 32 * 1024;

@@ -1,4 +1,4 @@
-//! Where a route's content comes from: the contract of a source, who it is asked by, and handlers of a program's own.
+//! Sources of content: the contract, what a source learns of its client, and handlers of programs.
 
 use std::any::Any;
 use std::future::Future;
@@ -14,12 +14,12 @@ use super::peer::PeerAddr;
 use crate::budget::ClientKey;
 use crate::sink::SinkState;
 
-/// An answer that is being prepared.
+/// A response that is being prepared.
 pub type Answer<'a> = Pin<Box<dyn Future<Output = Response<Content>> + Send + 'a>>;
 
 /// A source of content for a [`Route`](super::route::Route), which filters and paces what it answers.
 pub trait Source: Any + Send + Sync {
-    /// Answers one request. `rest` is the path behind the route's prefix, without a slash before it.
+    /// Responds to one request. `rest` is the path after the route's prefix, without a leading slash.
     ///
     /// The future is dropped when the client goes away.
     fn respond<'a>(
@@ -34,8 +34,7 @@ pub trait Source: Any + Send + Sync {
         Paths::Normal
     }
 
-    /// Whether HTTP/1.1 requests bring it an [`Interim`](super::interim::Interim) to send interim responses by.
-    /// Default: no.
+    /// Whether it sends interim responses, by the [`Interim`](super::interim::Interim) in requests. Default: no.
     fn takes_interim(&self) -> bool {
         false
     }
@@ -63,7 +62,7 @@ pub enum Paths {
     AsGiven,
 }
 
-/// The connection that a request came by.
+/// The connection that a request arrived on.
 #[derive(Clone, Debug)]
 pub struct Client {
     /// The other end of the connection.
@@ -90,7 +89,7 @@ pub struct Visitor<'a> {
 
 /// A program's own source of content, for [`Route::handler`](super::route::Route::handler).
 pub trait Handler: Send + Sync {
-    /// Answers one request. The content is filtered and paced by the route.
+    /// Responds to one request. The route filters and paces the content.
     fn respond<'a>(&'a self, request: Request<RequestBody>, client: &'a Client) -> Answer<'a>;
 }
 

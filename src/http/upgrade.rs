@@ -1,4 +1,4 @@
-//! Connections that change protocols: passed to whoever asked for them, after the 101 response (RFC 9110, section 7.8).
+//! Connections that change protocols, passed on after the 101 response (RFC 9110, section 7.8).
 
 use std::fmt;
 use std::future::Future;

@@ -1,4 +1,4 @@
-//! An answer's head as bytes, and how its content is framed behind it (RFC 9112, sections 4 and 6).
+//! Writes a response's head, and decides how its content is framed (RFC 9112, sections 4 and 6).
 
 use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TE, TRANSFER_ENCODING};
 use http::{Method, StatusCode, Version, request, response};
@@ -8,36 +8,35 @@ use super::{ChunkEncoder, FramingFields, content_length, has_token};
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
 
-/// What of a request its answer's framing depends on.
+/// What a request says about the framing of its response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
     pub(crate) is_head: bool,
     pub(crate) version: Version,
-    /// The client keeps its connection.
+    /// The client keeps the connection open for another request.
     pub(crate) keeps: bool,
-    /// The client reads trailers.
+    /// The client accepts trailers.
     pub(crate) takes_trailers: bool,
 }
 
-/// How an answer's content goes out.
+/// How a response's content is framed.
 #[derive(Debug)]
 pub(crate) enum Outgoing {
-    /// There is none.
+    /// Without content.
     Nothing,
-    /// So many bytes are left of the length that was told.
+    /// Bytes left of `Content-Length`.
     Length(u64),
-    /// In chunks; with trailers if the client takes them.
+    /// In chunks, with trailers if the client accepts them.
     Chunked(Option<ChunkEncoder>),
-    /// Up to the end of the connection.
+    /// Ends with the connection.
     UntilClose,
 }
 
-/// Appends an answer's head and returns how its content is framed, and whether the connection is kept behind
-/// it.
+/// Appends a response's head. Returns how its content is framed, and whether the connection is kept.
 ///
-/// `is_empty`: it is known that there is no content. `reason` is written in place of the status's own, and
-/// `date` where the answer has no date. Fields that frame the content or concern the connection are ours to
-/// write; of the answer's own only `Connection: close` counts, and with a change of protocols (101) all do.
+/// `is_empty` says that there is no content. `reason` replaces the status's own phrase, and `date` is added if the
+/// response has no date. Fields about framing and the connection are replaced, except `Connection: close`; with 101
+/// all are kept.
 pub(crate) fn write_answer(
     head: &response::Parts,
     asked: &Asked,
@@ -48,7 +47,7 @@ pub(crate) fn write_answer(
 ) -> (Outgoing, bool) {
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let outgoing = outgoing(head, asked, is_empty);
-    // A field that cannot be read may say it.
+    // An unreadable field may say so.
     let closes = has_token(&head.headers, &CONNECTION, "close").unwrap_or(true);
     let keeps = asked.keeps && !closes && !matches!(outgoing, Outgoing::UntilClose);
 
@@ -85,7 +84,7 @@ pub(crate) fn write_answer(
     (outgoing, keeps)
 }
 
-/// Appends an interim head with these fields.
+/// Appends the head of an interim response.
 pub(crate) fn write_interim(status: StatusCode, fields: &HeaderMap, to: &mut Vec<u8>) {
     write_status(Version::HTTP_11, status, None, to);
     let passes = |name: &HeaderName| {
@@ -119,7 +118,7 @@ fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {
     if bare {
         return Outgoing::Nothing;
     }
-    // A source's own fault; without it the content is framed all the same.
+    // An invalid length is the source's fault: the content is framed without it.
     match content_length(&head.headers).ok().flatten() {
         Some(length) => Outgoing::Length(length),
         None if is_empty => Outgoing::Length(0),
@@ -128,7 +127,7 @@ fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {
     }
 }
 
-/// What the head of a request says about its answer's framing.
+/// Reads what a request's head says about the framing of its response.
 pub(crate) fn asked(head: &request::Parts, has: FramingFields, keeps: bool) -> Asked {
     let request::Parts { method, version, headers, .. } = head;
     let may_take_trailers = has.te && *version != Version::HTTP_10;

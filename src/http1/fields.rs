@@ -1,4 +1,4 @@
-//! Fields whose values are lists.
+//! Fields with lists of values, and those that frame a message.
 
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
@@ -7,7 +7,7 @@ use http::header::{
 
 use super::Malformed;
 
-/// Fields that frame a message or concern one connection: what cannot be read of them, somebody else may read.
+/// Fields that frame a message or concern one connection. If this hop cannot read one, another may still act on it.
 pub(crate) const FRAMING_FIELDS: [HeaderName; 8] = [
     CONNECTION,
     CONTENT_LENGTH,
@@ -19,9 +19,9 @@ pub(crate) const FRAMING_FIELDS: [HeaderName; 8] = [
     HeaderName::from_static("proxy-connection"),
 ];
 
-/// Which of the fields that decide how a request is framed, and what is done for it before it is answered, its head has.
+/// Which of the fields that decide a request's framing and treatment its head has.
 ///
-/// Found in one walk over the names: to look each of them up costs a small request more than to write its answer.
+/// Found in one pass over the names: looking up each would cost a small request more than writing its response.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FramingFields {
     pub(crate) connection: bool,
@@ -33,7 +33,7 @@ pub(crate) struct FramingFields {
 }
 
 impl FramingFields {
-    /// Those among `fields`.
+    /// Finds them in `fields`.
     pub(crate) fn of(fields: &HeaderMap) -> Self {
         let mut found = Self::default();
         for name in fields.keys() {
@@ -53,21 +53,21 @@ impl FramingFields {
 
 const UNREADABLE: Malformed = Malformed("a field about framing or the connection is not ASCII");
 
-/// Checks that each of [`FRAMING_FIELDS`] can be read.
+/// Checks that every one of [`FRAMING_FIELDS`] is readable.
 ///
 /// # Errors
-/// One cannot.
+/// One is not.
 pub(crate) fn check_framing_fields(fields: &HeaderMap) -> Result<(), Malformed> {
     let is_unreadable =
         |(name, value): (&HeaderName, &HeaderValue)| value.to_str().is_err() && FRAMING_FIELDS.contains(name);
     if fields.iter().any(is_unreadable) { Err(UNREADABLE) } else { Ok(()) }
 }
 
-/// The members of a comma-separated field, all its lines together.
+/// Returns the members of a comma-separated field, all its lines together.
 ///
 /// # Errors
-/// A line has a byte that is not printable ASCII. Such a line must not count as absent: the members beside
-/// that byte frame the message or name fields that concern one connection alone.
+/// A line has a byte that is not printable ASCII. It must not count as absent: the members beside that byte frame the
+/// message or name hop-by-hop fields.
 pub(crate) fn tokens<'a>(
     fields: &'a HeaderMap,
     name: &HeaderName,
@@ -80,7 +80,7 @@ pub(crate) fn tokens<'a>(
     Ok(members.map(str::trim).filter(|token| !token.is_empty()))
 }
 
-/// Whether a comma-separated field has this member, whatever its case.
+/// Whether a comma-separated field has the member `token`, ignoring case.
 ///
 /// # Errors
 /// The field cannot be read; see [`tokens`].
@@ -88,29 +88,29 @@ pub(crate) fn has_token(fields: &HeaderMap, name: &HeaderName, token: &str) -> R
     Ok(tokens(fields, name)?.any(|member| member.eq_ignore_ascii_case(token)))
 }
 
-/// Whether the client expects to be told to go on with its content (RFC 9110, section 10.1.1), and nothing else;
-/// all lines of `Expect` together.
+/// Whether the client expects `100 Continue` and nothing else (RFC 9110, section 10.1.1), all lines of `Expect`
+/// together.
 pub(crate) fn expects_continue(fields: &HeaderMap) -> bool {
     let Ok(mut members) = tokens(fields, &EXPECT) else { return false };
     let is_one = |member: &str| member.eq_ignore_ascii_case("100-continue");
     members.next().is_some_and(is_one) && members.all(is_one)
 }
 
-/// What `Content-Length` tells. Several that are equal are one (RFC 9112, section 6.3).
+/// Returns the value of `Content-Length`. Equal values count once (RFC 9112, section 6.3).
 ///
 /// # Errors
-/// One of them is no length, or they differ.
+/// A value is not a length, or they differ.
 pub(crate) fn content_length(fields: &HeaderMap) -> Result<Option<u64>, Malformed> {
     let mut told = None;
     for value in fields.get_all(CONTENT_LENGTH) {
-        // An empty member is no length, so the members are not `tokens`.
+        // Not by `tokens`: an empty member is an error here.
         for text in value.as_bytes().split(|&byte| byte == b',') {
             let text = text.trim_ascii();
             let digits = !text.is_empty() && text.iter().all(u8::is_ascii_digit);
             let number = std::str::from_utf8(text).ok().and_then(|text| text.parse().ok());
             match number.filter(|_| digits) {
                 Some(number) if told.is_none_or(|told| told == number) => told = Some(number),
-                _ => return Err(Malformed("its Content-Length is no length")),
+                _ => return Err(Malformed("its Content-Length is not a number, or has several values")),
             }
         }
     }

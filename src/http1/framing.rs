@@ -1,46 +1,46 @@
-//! Where a message's content ends, and which bytes between are not content (RFC 9112, sections 6 and 7).
+//! Finds the end of a message's content, and the bytes in it that are framing (RFC 9112, sections 6 and 7).
 
 use std::fmt;
 
 use http::HeaderMap;
 use http::header::{HeaderName, HeaderValue};
 
-/// The most bytes of the trailer section.
+/// Largest trailer section, in bytes.
 const MAX_TRAILER: usize = 32 * 1024;
 
-/// The most bytes behind the size of a chunk, on its line. Nobody uses them.
+/// Bytes after a chunk's size on its line: extensions, which nobody uses.
 const MAX_EXTENSION: u16 = 4 * 1024;
 
-/// The most fields in a trailer section.
+/// Most fields in a trailer section.
 const MAX_FIELDS: usize = 128;
 
-/// How much of a message's content has come, and how the rest of it will.
+/// How the rest of a message's content is framed.
 #[derive(Debug)]
 pub(crate) enum Framing {
-    /// All of it has come.
+    /// The content is complete.
     Whole,
-    /// So many bytes are yet to come.
+    /// Bytes still to come.
     Length(u64),
     /// In chunks.
     Chunked(Chunked),
-    /// All there is until the connection ends.
+    /// The content ends with the connection.
     UntilClose,
 }
 
-/// A message in chunks.
+/// The state of a message in chunks.
 #[derive(Debug, Default)]
 pub(crate) struct Chunked {
     place: Place,
-    /// What has come of the trailer section.
+    /// The trailer section so far.
     trailer: Vec<u8>,
 }
 
-/// Where in the framing of chunks.
+/// The position in the framing of chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
-    /// In the size of a chunk: what it is so far, and of how many digits.
+    /// In a chunk's size: its value and number of digits so far.
     Size(u64, u8),
-    /// Behind the size, before the end of its line; and how many bytes of that have come.
+    /// Behind the size, before the end of its line; and the number of bytes there so far.
     Extension(u64, u16),
     /// At the line feed behind the size.
     SizeEnd(u64),
@@ -51,7 +51,7 @@ enum Place {
     DataEndFeed,
     /// In the trailer section.
     Trailer,
-    /// Behind it.
+    /// After the end.
     Over,
 }
 
@@ -61,26 +61,26 @@ impl Default for Place {
     }
 }
 
-/// What some bytes were.
+/// What [`Framing::take`] found at the start of its input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Consumed {
-    /// How many of them, from the first on, were framing.
+    /// Leading bytes that are framing.
     pub(crate) framing: usize,
-    /// How many behind these are content.
+    /// Bytes after these that are content.
     pub(crate) content: usize,
 }
 
-/// The bytes break the rules of HTTP.
+/// The bytes violate HTTP; the text says how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Malformed(pub(crate) &'static str);
 
 impl Framing {
-    /// A message in chunks, of which nothing has come.
+    /// Starts a message in chunks.
     pub(crate) fn chunked() -> Self {
         Self::Chunked(Chunked::default())
     }
 
-    /// Whether all of it has come.
+    /// Whether the content is complete.
     pub(crate) fn is_whole(&self) -> bool {
         match self {
             Self::Whole | Self::Length(0) => true,
@@ -89,7 +89,7 @@ impl Framing {
         }
     }
 
-    /// How many bytes of content are yet to come, if it is told.
+    /// Content bytes still to come, if the length is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match self {
             Self::Whole => Some(0),
@@ -98,11 +98,11 @@ impl Framing {
         }
     }
 
-    /// Takes what stands at the beginning of `input`: framing, and content up to the next framing. What is
-    /// behind these is for the next call; when the message is whole nothing is taken.
+    /// Consumes leading framing and the content up to the next framing. What follows is left for the next call; of a
+    /// complete message nothing is consumed.
     ///
     /// # Errors
-    /// The bytes are no framing.
+    /// The framing is invalid.
     pub(crate) fn take(&mut self, input: &[u8]) -> Result<Consumed, Malformed> {
         match self {
             Self::Whole => Ok(Consumed::default()),
@@ -112,7 +112,7 @@ impl Framing {
         }
     }
 
-    /// The connection has ended. Whether that is how the message ends too.
+    /// Notes the end of the connection; returns whether the message is complete with it.
     pub(crate) fn end(&mut self) -> bool {
         if matches!(self, Self::UntilClose) {
             *self = Self::Whole;
@@ -120,10 +120,10 @@ impl Framing {
         self.is_whole()
     }
 
-    /// The trailer fields, once; `None` if there are none, or they have not come yet.
+    /// Returns the trailer fields, once; `None` if there are none or they have not arrived.
     ///
     /// # Errors
-    /// They are no fields, or too many.
+    /// They are malformed, or too many.
     pub(crate) fn trailers(&mut self) -> Result<Option<HeaderMap>, Malformed> {
         match self {
             Self::Chunked(Chunked { place: Place::Over, trailer }) if !trailer.is_empty() => {
@@ -149,7 +149,7 @@ impl Chunked {
                 Place::Over => break,
                 Place::Trailer => {
                     if byte == b'\n' && self.trailer.last() != Some(&b'\r') {
-                        // As behind a size: an end for others and none for us.
+                        // As after a size: others may read it as an end.
                         return Err(BROKEN_TRAILERS);
                     }
                     self.trailer.push(byte);
@@ -159,7 +159,7 @@ impl Chunked {
                         return Err(Malformed("its trailer section is too large"));
                     }
                 }
-                place => *place = place.next(byte).ok_or(Malformed("its chunks are not framed as such"))?,
+                place => *place = place.next(byte).ok_or(Malformed("its chunks are malformed"))?,
             }
             taken.framing += 1;
         }
@@ -168,12 +168,12 @@ impl Chunked {
 }
 
 impl Place {
-    /// The place behind a byte of framing.
+    /// Returns the position after a byte of framing; `None` if the byte is invalid.
     fn next(self, byte: u8) -> Option<Self> {
         Some(match (self, byte) {
             (Self::Size(size, digits), b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
                 let digit = char::from(byte).to_digit(16).map_or(0, u64::from);
-                // Sixteen digits are all that fit.
+                // Sixteen digits fill a u64.
                 if digits == 16 {
                     return None;
                 }
@@ -182,7 +182,7 @@ impl Place {
             (Self::Size(_, 0), _) => return None,
             (Self::Size(size, _) | Self::Extension(size, _), b'\r') => Self::SizeEnd(size),
             (Self::Size(size, _), b';' | b' ' | b'\t') => Self::Extension(size, 0),
-            // A line feed alone could be an end for others and none for us.
+            // Others may read a bare line feed as an end of the line.
             (Self::Extension(size, len), byte) if byte != b'\n' && len < MAX_EXTENSION => {
                 Self::Extension(size, len + 1)
             }
@@ -195,19 +195,19 @@ impl Place {
     }
 }
 
-/// Takes as many of `have` bytes as are left to take.
+/// Subtracts up to `have` from `left`; returns how many.
 fn count_down(left: &mut u64, have: usize) -> usize {
     let taken = usize::try_from(*left).map_or(have, |left| left.min(have));
     *left -= taken as u64;
     taken
 }
 
-/// Whether the section, which ends in a line's end, ends in an empty line.
+/// Whether the section, whose last line is complete, ends in an empty line.
 fn ends_section(section: &[u8]) -> bool {
     section.len() == 2 || section.ends_with(b"\r\n\r\n")
 }
 
-const BROKEN_TRAILERS: Malformed = Malformed("its trailer section is no list of fields");
+const BROKEN_TRAILERS: Malformed = Malformed("its trailer section is malformed");
 
 fn fields(section: &[u8]) -> Result<HeaderMap, Malformed> {
     let mut lines = [httparse::EMPTY_HEADER; MAX_FIELDS];

@@ -1,14 +1,14 @@
-//! Which fields do not pass through a proxy, in heads and in trailers, however they are spelt.
+//! Fields that a proxy does not pass on, in heads and trailers, in any spelling.
 //!
-//! CGI, WSGI and the like make `X_Forwarded_For` and `X-Forwarded-For` one variable. So a name with `_` is
-//! compared as if it had `-`, and what looks like a guarded field without being it never passes.
+//! CGI, WSGI and the like map `X_Forwarded_For` and `X-Forwarded-For` to one variable. So `_` in a name counts as
+//! `-`, and a field that only looks like a guarded one is never passed on.
 
 use http::header::{HeaderMap, HeaderName};
 
-/// Fields by which a request claims whom it is from; also all that begin with `x-forwarded-`.
+/// Fields that claim a request's origin; also all that begin with `x-forwarded-`.
 const CLAIMS: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
 
-/// What this hop reads, writes or takes off a request's head itself.
+/// Fields that this hop reads, writes or removes.
 const HOPS_OWN: [&str; 19] = [
     "connection",
     "content-encoding",
@@ -32,8 +32,8 @@ const HOPS_OWN: [&str; 19] = [
     "via",
 ];
 
-/// What else must be known before the content (RFC 9110, section 6.5.1): it changes what the request means,
-/// or how the answer is to be taken.
+/// Further fields that must precede the content (RFC 9110, section 6.5.1): they change the meaning of the request or
+/// of its response.
 const BEFORE_CONTENT: [&str; 20] = [
     "age",
     "authorization",
@@ -57,30 +57,29 @@ const BEFORE_CONTENT: [&str; 20] = [
     "www-authenticate",
 ];
 
-/// Whether a field claims whom a request is from, in any spelling.
+/// Whether a field claims a request's origin, in any spelling.
 pub(crate) fn is_claim(name: &HeaderName) -> bool {
     let name = name.as_str();
     CLAIMS.iter().any(|claim| is_alike(name, claim)) || begins_alike(name, "x-forwarded-")
 }
 
-/// Removes from a request's head what a client may not say to a backend: `Proxy`, spellings with `_` of any
-/// field that means something to this hop, and unless the peer is `trusted` all claims.
+/// Removes from a request's head what a client may not tell a backend: `Proxy`, spellings with `_` of guarded fields,
+/// and unless the peer is `trusted`, all claims.
 pub(crate) fn strip_request(fields: &mut HeaderMap, trusted: bool) {
     let passes = |name: &HeaderName| match name.as_str() {
         "proxy" => false,
         text if text.contains('_') => !is_claim(name) && !is_hops_own(text),
         _ => trusted || !is_claim(name),
     };
-    // Mostly there is nothing to remove, and then nothing is allocated.
+    // Usually there is nothing to remove, and nothing is allocated.
     let unfit: Vec<HeaderName> = fields.keys().filter(|name| !passes(name)).cloned().collect();
     for name in unfit {
         fields.remove(name);
     }
 }
 
-/// Whether a field may stand behind the content of a request or an answer: what frames, routes, authorises
-/// or tells of the hops on the way must be known before it, and what concerns one connection concerns no
-/// content. From nobody, also not from a trusted peer.
+/// Whether a field may be a trailer. Fields that frame, route, authorize or name hops must precede the content, and
+/// hop-by-hop fields do not describe it. Applies to trusted peers too.
 pub(crate) fn may_trail(name: &HeaderName) -> bool {
     let text = name.as_str();
     let must_lead = BEFORE_CONTENT.iter().any(|field| is_alike(text, field));
@@ -91,7 +90,7 @@ fn is_hops_own(name: &str) -> bool {
     HOPS_OWN.iter().any(|field| is_alike(name, field)) || begins_alike(name, "x-accel-")
 }
 
-/// Whether `name`, in lower case, is `field` with `_` for `-`.
+/// Whether `name`, in lower case, is `field` with `-` or `_`.
 fn is_alike(name: &str, field: &str) -> bool {
     name.len() == field.len() && begins_alike(name, field)
 }

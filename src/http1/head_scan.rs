@@ -1,22 +1,22 @@
-//! When bytes that come in pieces are worth reading as a head.
+//! Decides when bytes that arrive in pieces are worth parsing as a head.
 
-/// Looks for the end of a head in bytes to which more are added.
+/// Looks for the end of a head in a growing buffer.
 ///
-/// A head cannot be read in part, and reading it anew with each byte that comes costs the square of its
-/// length. It is read when its end has come; before that when twice as much is there as at the last attempt,
-/// so that bytes which are no head are refused without waiting for an end.
+/// A head is parsed from its start, so parsing it with every byte would cost the square of its length. It is parsed
+/// when its end has arrived, and before that whenever the buffer has doubled since the last attempt, so that bytes
+/// that are not a head are refused early.
 #[derive(Debug, Default)]
 pub(crate) struct HeadScan {
-    /// How many bytes were looked at.
+    /// Bytes searched so far.
     scanned: usize,
-    /// How many must be there for the next attempt without an end.
+    /// Size of the buffer at which the next attempt is due without an end.
     due: usize,
 }
 
 impl HeadScan {
-    /// Whether `input`, which begins with all that was given before, is to be read now.
+    /// Whether `input`, which starts with all earlier input, is to be parsed now.
     pub(crate) fn is_due(&mut self, input: &[u8]) -> bool {
-        // An end is three bytes at most: an empty line behind a line feed.
+        // An end is at most three bytes: an empty line after a line feed.
         let fresh = &input[self.scanned.saturating_sub(2)..];
         let mut feeds = fresh.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
         let ends = feeds.any(|(at, _)| matches!(&fresh[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]));

@@ -1,9 +1,8 @@
-//! HTTP/1 as bytes: heads, and how what follows them is framed (RFC 9112).
+//! HTTP/1 as bytes: heads, and the framing of content (RFC 9112).
 //!
-//! Pure: it is told bytes and tells what they mean; who reads and writes them is not its business. HTTP/2 is
-//! hyper's; this is for those that read a socket themselves: the server, which sees at once that a client has
-//! gone, the proxy, which takes no more from a backend than may leave, and the probe, which must know the
-//! instant of each read.
+//! Pure: passed bytes. Used where the socket is read by this crate: by the server, which notices at once that a
+//! client has gone, the proxy, which reads no more from a backend than may leave, and the probe, which needs the
+//! instant of each read. HTTP/2 is the h2 crate's.
 
 mod answer_head;
 mod fields;
@@ -25,7 +24,7 @@ pub(crate) use guarded::{is_claim, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;
 pub(crate) use request::{ChunkEncoder, write_head};
 pub(crate) use request_head::{
-    Progress, Refused, check_beginning, client_keeps_connection, empty_lines, offers_upgrade, read_request,
-    request_framing,
+    ONLY_CHUNKED, ONLY_CONTINUE, Progress, Refused, UNREADABLE_FIELD, check_beginning,
+    client_keeps_connection, empty_lines, offers_upgrade, read_request, request_framing,
 };
 pub(crate) use response::{Head, HeadError, MAX_FIELDS, framing_of, is_interim, keeps_connection, read_head};

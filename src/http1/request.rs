@@ -1,4 +1,4 @@
-//! A request as bytes: its head, and its content in chunks.
+//! Writes a request: its head, and its content in chunks.
 
 use bytes::{Bytes, BytesMut};
 use http::header::{HeaderMap, HeaderName, TRAILER};
@@ -6,7 +6,7 @@ use http::request;
 
 use super::{may_trail, tokens};
 
-/// Appends the head's bytes: origin form, HTTP/1.1, the fields as they are.
+/// Appends a head: origin form, HTTP/1.1, fields unchanged.
 pub(crate) fn write_head(head: &request::Parts, to: &mut BytesMut) {
     let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
     for part in [head.method.as_str(), " ", target, " HTTP/1.1\r\n"] {
@@ -27,25 +27,26 @@ fn write_fields(fields: &HeaderMap, passes: impl Fn(&HeaderName) -> bool, to: &m
 /// Frames content as chunks.
 #[derive(Debug)]
 pub(crate) struct ChunkEncoder {
-    /// The trailer fields that the head announces.
+    /// Trailer fields that the head announces.
     announced: Vec<HeaderName>,
 }
 
 impl ChunkEncoder {
-    /// ChunkEncoder behind a head with these fields.
+    /// Creates an encoder for a message whose head has these fields.
     pub(crate) fn behind(fields: &HeaderMap) -> Self {
-        // An announcement that cannot be read announces nothing.
+        // An unreadable announcement counts as none.
         let announced = tokens(fields, &TRAILER).into_iter().flatten();
         let announced = announced.map(str::as_bytes).map(HeaderName::from_bytes);
         Self { announced: announced.filter_map(Result::ok).filter(may_trail).collect() }
     }
 
-    /// What stands around a piece of content. An empty piece would be the end, and must not be framed.
+    /// Returns what precedes and follows a piece of content. An empty piece would mean the end, and must not be
+    /// framed.
     pub(crate) fn around(piece: &[u8]) -> (Bytes, Bytes) {
         (Bytes::from(format!("{:x}\r\n", piece.len())), Bytes::from_static(b"\r\n"))
     }
 
-    /// The end, with those of the trailer fields that were announced.
+    /// Returns the last chunk, with those trailers that were announced and may be trailers.
     pub(crate) fn end(&self, trailers: Option<&HeaderMap>) -> Bytes {
         let mut end = BytesMut::from(&b"0\r\n"[..]);
         if let Some(trailers) = trailers {

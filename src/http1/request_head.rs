@@ -1,4 +1,4 @@
-//! A request's head: reading it, and what it says about the content behind it and about the connection.
+//! Reads a request's head, and what it says about the content and the connection.
 
 use bytes::Bytes;
 use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING};
@@ -8,17 +8,26 @@ use http::{Method, Request, StatusCode, Uri, Version, request};
 use super::framing::{Framing, Malformed};
 use super::{FramingFields, content_length, has_token, tokens};
 
-/// Fields of most heads, and of any.
+/// Fields of most heads, parsed first, and the most of any.
 const USUAL_FIELDS: usize = 32;
 const MAX_FIELDS: usize = 128;
 
-/// Why a request is refused before anybody is asked for an answer.
+/// The text of a 501 for a transfer coding other than `chunked`.
+pub(crate) const ONLY_CHUNKED: &str = "The only supported transfer coding is chunked.";
+
+/// The text of a 417.
+pub(crate) const ONLY_CONTINUE: &str = "The request expects something else than 100-continue.";
+
+/// The text of a 400 for a request with an unreadable field among those that frame it or concern its connection.
+pub(crate) const UNREADABLE_FIELD: &str = "A field about framing or the connection is not ASCII.";
+
+/// Why a request is refused before it reaches a source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Refused {
     pub(crate) status: StatusCode,
-    /// A sentence for the client.
+    /// The text of the response.
     pub(crate) text: &'static str,
-    /// The request line, if that could be read.
+    /// The request line, if it could be read.
     pub(crate) line: Option<Box<(Method, Uri, Version)>>,
 }
 
@@ -31,7 +40,7 @@ impl Refused {
         Self::new(StatusCode::BAD_REQUEST, text)
     }
 
-    /// Of the request with this head.
+    /// Adds the request line of `head`.
     pub(crate) fn of(self, head: &request::Parts) -> Self {
         self.of_line(&head.method, &head.uri, head.version)
     }
@@ -42,18 +51,18 @@ impl Refused {
     }
 }
 
-/// How much of a head has come.
+/// Progress of finding the end of a head.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Progress {
-    /// Bytes that have been looked at for the end of a line.
+    /// Bytes searched for the end of a line.
     seen: usize,
-    /// Where the last line that ended began; 0 before the first did.
+    /// Start of the first line without an end; 0 before a line ended.
     lines: usize,
 }
 
 impl Progress {
-    /// Looks at what has come since the last call and returns the length of the head in `input`, its empty
-    /// line included, if all of it is there. Each byte is looked at once, however small the pieces are.
+    /// Searches what was added since the last call. Returns the length of the head, its empty line included, once it
+    /// is complete. Each byte is searched once.
     pub(crate) fn end_of_head(&mut self, input: &[u8]) -> Option<usize> {
         while let Some(at) = memchr::memchr(b'\n', &input[self.seen..]) {
             let end = self.seen + at;
@@ -67,14 +76,13 @@ impl Progress {
         None
     }
 
-    /// Whether the first line has come.
+    /// Whether the first line is complete.
     pub(crate) fn has_line(&self) -> bool {
         self.lines > 0
     }
 }
 
-/// How many empty lines stand in front of a request, in bytes. Some clients end a body with one
-/// (RFC 9112, section 2.2).
+/// Returns the length of empty lines before a request. Some clients end a body with one (RFC 9112, section 2.2).
 pub(crate) fn empty_lines(input: &[u8]) -> usize {
     let mut at = 0;
     loop {
@@ -86,8 +94,8 @@ pub(crate) fn empty_lines(input: &[u8]) -> usize {
     }
 }
 
-/// Whether the first bytes of a request can be such; its line is checked as soon as it is there, so that who
-/// speaks another protocol does not wait for an answer.
+/// Checks the start of a request, and its line as soon as that is complete, so that a client of another protocol need
+/// not wait for the end of a head.
 pub(crate) fn check_beginning(input: &[u8], progress: &Progress) -> Result<(), Refused> {
     if progress.has_line() {
         let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
@@ -95,19 +103,19 @@ pub(crate) fn check_beginning(input: &[u8], progress: &Progress) -> Result<(), R
     }
     match input.first() {
         Some(first) if !first.is_ascii_alphanumeric() && !b"!#$%&'*+-.^_`|~\r".contains(first) => {
-            Err(Refused::bad("The request does not begin as one of HTTP/1 does."))
+            Err(Refused::bad("The request does not begin with a request line."))
         }
         _ => Ok(()),
     }
 }
 
-/// The head that is all of `input`, as [`Progress`] found its end.
+/// Reads the head that is all of `input`, as [`Progress`] found its end.
 ///
-/// The target is made a `Uri`: what no URI has and clients send all the same (`"`, `<`, `>`, back-ticks, bytes
-/// that are not ASCII) is percent-encoded.
+/// Characters of the target that a URI may not have but clients send (`"`, `<`, `>`, back-ticks, bytes that are not
+/// ASCII) are percent-encoded.
 ///
 /// # Errors
-/// It is none; with the answer that says so.
+/// It is malformed; the error has the response.
 pub(crate) fn read_request(input: &Bytes) -> Result<request::Parts, Refused> {
     let end = memchr::memchr(b'\n', input).unwrap_or(input.len());
     let (method, uri, version) = read_line(&input.slice(..trim_end(&input[..end]).len()))?;
@@ -125,7 +133,7 @@ fn trim_end(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// The request line, without its end.
+/// Reads the request line, without its end.
 fn read_line(line: &Bytes) -> Result<(Method, Uri, Version), Refused> {
     const NO_LINE: &str = "The request line is not \"METHOD target HTTP/1.1\".";
     let (Some(first), Some(last)) = (memchr::memchr(b' ', line), memchr::memrchr(b' ', line)) else {
@@ -134,7 +142,8 @@ fn read_line(line: &Bytes) -> Result<(Method, Uri, Version), Refused> {
     if first == last {
         return Err(Refused::bad(NO_LINE));
     }
-    let method = Method::from_bytes(&line[..first]).map_err(|_| Refused::bad("The method is no token."))?;
+    let method = Method::from_bytes(&line[..first])
+        .map_err(|_| Refused::bad("The request's method is not a token."))?;
     let version = read_version(&line[last + 1..])?;
     let uri = read_target(&method, &line.slice(first + 1..last))?;
     Ok((method, uri, version))
@@ -144,19 +153,19 @@ fn read_version(text: &[u8]) -> Result<Version, Refused> {
     match text {
         b"HTTP/1.1" => Ok(Version::HTTP_11),
         b"HTTP/1.0" => Ok(Version::HTTP_10),
-        // Later ones of the same major version are to be read as the one that is known (RFC 9110, section 2.5).
+        // Later minor versions are read as the highest known one (RFC 9110, section 2.5).
         [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'2'..=b'9'] => Ok(Version::HTTP_11),
         [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => Err(Refused::new(
             StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            "This version of HTTP is not spoken here.",
+            "This version of HTTP is not supported.",
         )),
         _ => Err(Refused::bad("The request line does not end in a version of HTTP.")),
     }
 }
 
-/// The target in one of its four forms (RFC 9112, section 3.2).
+/// Reads the target, in one of its four forms (RFC 9112, section 3.2).
 fn read_target(method: &Method, text: &Bytes) -> Result<Uri, Refused> {
-    const NO_TARGET: &str = "The request's target is neither a path nor an address.";
+    const NO_TARGET: &str = "The request's target is neither a path nor a URL.";
     let bad = || Refused::bad(NO_TARGET);
     if text.iter().any(|byte| *byte <= b' ' || *byte == 0x7f) {
         return Err(Refused::bad("The request's target has a blank or a control character."));
@@ -176,7 +185,7 @@ fn read_target(method: &Method, text: &Bytes) -> Result<Uri, Refused> {
         return Err(Refused::new(StatusCode::URI_TOO_LONG, "The request's target is too long."));
     }
     if text.starts_with(b"/") {
-        // Not as a whole `Uri`: "//host/path" is a path here.
+        // Not by `Uri`: "//host/path" is a path here.
         return PathAndQuery::from_maybe_shared(text).map(Uri::from).map_err(|_| bad());
     }
     let uri = Uri::from_maybe_shared(text).map_err(|_| bad())?;
@@ -184,7 +193,7 @@ fn read_target(method: &Method, text: &Bytes) -> Result<Uri, Refused> {
     if is_known && uri.authority().is_some() { Ok(uri) } else { Err(bad()) }
 }
 
-/// `target` with what no URI may have percent-encoded.
+/// Percent-encodes what a URI may not contain.
 fn encoded(target: &Bytes) -> Bytes {
     let is_foreign = |byte: &u8| matches!(byte, b'"' | b'<' | b'>' | b'`' | 0x80..);
     if !target.iter().any(is_foreign) {
@@ -202,7 +211,7 @@ fn encoded(target: &Bytes) -> Bytes {
     text.into()
 }
 
-/// The fields of a head, up to its empty line.
+/// Reads the fields of a head, up to its empty line.
 fn read_fields(input: &Bytes) -> Result<HeaderMap, Refused> {
     let mut usual = [httparse::EMPTY_HEADER; USUAL_FIELDS];
     match httparse::parse_headers(input, &mut usual) {
@@ -218,7 +227,7 @@ fn collect(
     input: &Bytes,
     parsed: httparse::Result<(usize, &[httparse::Header<'_>])>,
 ) -> Result<HeaderMap, Refused> {
-    let bad = || Refused::bad("A header field of the request is none.");
+    let bad = || Refused::bad("The request has a malformed header field.");
     let lines = match parsed {
         Ok(httparse::Status::Complete((_, lines))) => lines,
         Err(httparse::Error::TooManyHeaders) => {
@@ -238,19 +247,19 @@ fn collect(
     Ok(fields)
 }
 
-/// How the content behind a request's head is framed (RFC 9112, section 6.3).
+/// Decides how a request's content is framed (RFC 9112, section 6.3).
 ///
 /// # Errors
-/// It cannot be known, or in a way that is not undone here.
+/// The framing is ambiguous, or has a coding other than `chunked`.
 pub(crate) fn request_framing(head: &request::Parts, has: FramingFields) -> Result<Framing, Refused> {
     let fields = &head.headers;
     if !has.content_length && !has.transfer_encoding {
         return Ok(Framing::Whole);
     }
     let refused = |refused: Refused| refused.of(head);
-    let unreadable = |_| refused(Refused::bad("The request's framing cannot be read."));
+    let unreadable = |_| refused(Refused::bad("The request's Transfer-Encoding cannot be read."));
     let length = content_length(fields).map_err(|_: Malformed| {
-        refused(Refused::bad("The request's Content-Length is no length, or says different ones."))
+        refused(Refused::bad("The request's Content-Length is not a number, or has several values."))
     })?;
     if !has.transfer_encoding {
         return Ok(match length {
@@ -259,7 +268,7 @@ pub(crate) fn request_framing(head: &request::Parts, has: FramingFields) -> Resu
         });
     }
     if head.version == Version::HTTP_10 {
-        // Who takes it for what it says and who does not would see different requests.
+        // Servers that heed it and servers that do not would see different requests.
         return Err(refused(Refused::bad("HTTP/1.0 has no Transfer-Encoding.")));
     }
     let codings: Vec<&str> = tokens(fields, &TRANSFER_ENCODING).map_err(unreadable)?.collect();
@@ -267,10 +276,7 @@ pub(crate) fn request_framing(head: &request::Parts, has: FramingFields) -> Resu
     let ends = codings.last().is_some_and(|last| last.eq_ignore_ascii_case("chunked"));
     match (codings.len(), chunked, ends) {
         (1, 1, _) => Ok(Framing::chunked()),
-        (_, 1, true) => Err(refused(Refused::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "Only the transfer coding chunked is known.",
-        ))),
+        (_, 1, true) => Err(refused(Refused::new(StatusCode::NOT_IMPLEMENTED, ONLY_CHUNKED))),
         _ => Err(refused(Refused::bad("The request's transfer coding does not end in chunked."))),
     }
 }
@@ -280,7 +286,7 @@ pub(crate) fn offers_upgrade(fields: &HeaderMap, has: FramingFields) -> bool {
     has.upgrade && has.connection && has_token(fields, &CONNECTION, "upgrade").unwrap_or(false)
 }
 
-/// Whether the client keeps its connection for another request behind this one.
+/// Whether the client keeps the connection open for another request.
 ///
 /// # Errors
 /// `Connection` cannot be read.
@@ -292,8 +298,7 @@ pub(crate) fn client_keeps_connection(head: &request::Parts, has: FramingFields)
     if head.version == Version::HTTP_10 {
         return said("keep-alive");
     }
-    // With both a coding and a length, who wrote the head and who frames the content may not be one
-    // (RFC 9112, section 6.1).
+    // With both fields, one hop may have framed the content by the other (RFC 9112, section 6.1).
     Ok(!(has.transfer_encoding && has.content_length))
 }
 

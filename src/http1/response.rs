@@ -1,4 +1,4 @@
-//! A response's head: reading it, and what it says about the content behind it.
+//! Reads a response's head, and what it says about the content and the connection.
 
 use std::mem::MaybeUninit;
 
@@ -9,32 +9,32 @@ use http::{Method, Response, StatusCode, Version, response};
 use super::framing::{Framing, Malformed};
 use super::{content_length, has_token, tokens};
 
-/// The most fields of a head, where no other bound is set.
+/// Most fields of a head, unless another bound is set.
 pub(crate) const MAX_FIELDS: usize = 128;
 
-/// Why bytes are no head.
+/// Why bytes are not a head.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum HeadError {
     TooManyFields,
-    /// In what way they are no HTTP/1.
+    /// They are not HTTP/1; the text says how.
     Malformed(&'static str),
 }
 
-/// A head that was read.
+/// A parsed head.
 #[derive(Debug)]
 pub(crate) struct Head {
     /// Version, status and fields. Values are slices of the input.
     pub(crate) parts: response::Parts,
-    /// The reason phrase, if it is another than the status's own.
+    /// The reason phrase, if it is not the status's own.
     pub(crate) reason: Option<Bytes>,
-    /// How many bytes it was.
+    /// Its length in bytes.
     pub(crate) len: usize,
 }
 
-/// The head that `input` begins with; `None` if its end is not there yet.
+/// Reads the head that `input` begins with; `None` if it is incomplete.
 ///
 /// # Errors
-/// It is none, or has more than `max_fields` fields.
+/// It is malformed, or has more than `max_fields` fields.
 pub(crate) fn read_head(input: &Bytes, max_fields: usize) -> Result<Option<Head>, HeadError> {
     let (mut few, mut many) = ([const { MaybeUninit::uninit() }; MAX_FIELDS], Vec::new());
     let lines = match few.get_mut(..max_fields) {
@@ -53,10 +53,10 @@ pub(crate) fn read_head(input: &Bytes, max_fields: usize) -> Result<Option<Head>
         Err(httparse::Error::TooManyHeaders) => return Err(HeadError::TooManyFields),
         Err(error) => return Err(HeadError::Malformed(words(error))),
     };
-    const NO_FIELD: HeadError = HeadError::Malformed("a field is none");
+    const NO_FIELD: HeadError = HeadError::Malformed("a field is malformed");
     let (mut parts, ()) = Response::new(()).into_parts();
     parts.status = StatusCode::from_u16(read.code.unwrap_or(0))
-        .map_err(|_| HeadError::Malformed("its status is none"))?;
+        .map_err(|_| HeadError::Malformed("its status is malformed"))?;
     parts.version = if read.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     parts.headers.reserve(read.headers.len());
     for line in read.headers.iter() {
@@ -71,23 +71,23 @@ pub(crate) fn read_head(input: &Bytes, max_fields: usize) -> Result<Option<Head>
 
 fn words(error: httparse::Error) -> &'static str {
     match error {
-        httparse::Error::HeaderName => "the name of a field is none",
-        httparse::Error::HeaderValue => "the value of a field is none",
-        httparse::Error::Status => "its status is none",
-        httparse::Error::Version => "it speaks another version",
-        _ => "it does not begin as a response does",
+        httparse::Error::HeaderName => "the name of a field is malformed",
+        httparse::Error::HeaderValue => "the value of a field is malformed",
+        httparse::Error::Status => "its status is malformed",
+        httparse::Error::Version => "it is of another version of HTTP",
+        _ => "it does not begin with a status line",
     }
 }
 
-/// Whether another head follows, that of the answer itself. A change of protocols is an answer.
+/// Whether the final response follows. A change of protocols (101) is final.
 pub(crate) fn is_interim(status: StatusCode) -> bool {
     status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }
 
-/// How the content behind the head of an answer to `method` is framed (RFC 9112, section 6.3).
+/// Decides how the content of a response to `method` is framed (RFC 9112, section 6.3).
 ///
 /// # Errors
-/// The lengths it tells are none, or differ, or its transfer coding cannot be read.
+/// A length is invalid, lengths differ, or the transfer coding is unreadable.
 pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Framing, Malformed> {
     let status = head.status;
     let bare = status.is_informational()
@@ -107,9 +107,9 @@ pub(crate) fn framing_of(head: &response::Parts, method: &Method) -> Result<Fram
     })
 }
 
-/// Whether the connection can be asked again when the content, if there is any, has come.
+/// Whether the connection can be reused after the content.
 pub(crate) fn keeps_connection(head: &response::Parts) -> bool {
-    // Where its end is in doubt nothing follows.
+    // Not if the end of the content is in doubt.
     try_keeps_connection(head).unwrap_or(false)
 }
 
@@ -118,13 +118,13 @@ fn try_keeps_connection(head: &response::Parts) -> Result<bool, Malformed> {
     let coded = head.headers.contains_key(TRANSFER_ENCODING);
     let measured = head.headers.contains_key(CONTENT_LENGTH);
     if head.version == Version::HTTP_10 {
-        // Transfer codings came later: who sends one may mean something else by it.
+        // HTTP/1.0 has no transfer codings: the sender may mean something else by one.
         return Ok(said("keep-alive")? && !coded && measured);
     }
     let doubtful = match head.status {
-        // There is no content behind it; who tells of some may send it all the same.
+        // 204 has no content; a sender that announces some may send it.
         StatusCode::NO_CONTENT => coded || (measured && content_length(&head.headers) != Ok(Some(0))),
-        // With both a coding and a length, who wrote the head and who frames the content may not be one.
+        // With both fields, one hop may have framed the content by the other.
         _ => coded && (measured || !is_chunked(head)?),
     };
     Ok(!said("close")? && !doubtful)

@@ -1,39 +1,39 @@
-//! The chunks in a timeline: bytes that come together, with a pause before the next.
+//! The chunks of a timeline: bytes that arrive together, with a pause before the next.
 //!
-//! Pure. A pause is what is long beside the others: of all the time between arrivals, half is spent in pauses
-//! of one length or longer, and whatever is nearer than two fifths of that is one chunk. So one rule finds
-//! 200 ms, the 200 to 400 ms of Apache behind a slow source, and a burst each second.
+//! Pure. A gap is a pause if it is long beside the others: half of the time between arrivals is spent in gaps of some
+//! length or longer, and arrivals nearer than two fifths of that length are one chunk. The one rule finds chunks of
+//! 200 ms, the 200 to 400 ms of Apache behind a slow source, and one burst a second.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::timeline::Timeline;
 
-/// Pauses shorter than this are the network's and the scheduler's: the timeline is smooth.
+/// Shorter gaps are the network's and the scheduler's: the timeline is smooth.
 const MIN_PAUSE: Duration = Duration::from_millis(5);
 
-/// Chunks below which no regularity is spoken of.
+/// Fewer chunks show no regularity.
 const FEWEST: usize = 3;
 
-/// Some bytes that came together.
+/// Bytes that arrived together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// When its first byte came.
+    /// Arrival of its first byte.
     pub at: Duration,
-    /// When its last came.
+    /// Arrival of its last byte.
     pub until: Duration,
-    /// How many.
+    /// Number of bytes.
     pub bytes: u64,
 }
 
-/// Nine tenths of the values, and the middle.
+/// The range of the middle eight tenths of some values, and their median.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spread<T> {
-    /// A tenth is below this.
+    /// The tenth percentile.
     pub low: T,
-    /// Half is.
+    /// The median.
     pub median: T,
-    /// A tenth is above this.
+    /// The ninetieth percentile.
     pub high: T,
 }
 
@@ -42,20 +42,20 @@ pub struct Spread<T> {
 pub struct Chunks {
     /// At least three, in order.
     pub all: Vec<Chunk>,
-    /// Bytes of each, but for the first, which may bring a burst, and the last, which may be cut short or bring
-    /// the remainder of a response.
+    /// Bytes of each, except the first, which may have a burst, and the last, which may be cut short or have the
+    /// remainder of a response.
     pub size: Spread<u64>,
-    /// From the beginning of each to that of the next.
+    /// From the start of each to that of the next.
     pub interval: Spread<Duration>,
-    /// The mean of the intervals that are within a tenth, or 10 ms, of the middle one.
+    /// The mean of the intervals within a tenth, or 10 ms, of the median.
     pub usual: Duration,
-    /// How many of those between first and last have the middle size, up to 1 %, and follow at such an
+    /// Number of chunks between the first and the last that have the median size, within 1 %, and follow at a usual
     /// interval.
     pub regular: usize,
 }
 
 impl Chunks {
-    /// The chunks; `None` where there are fewer than three, or no pauses of 5 ms.
+    /// Finds the chunks; `None` if there are fewer than three, or no pauses of 5 ms.
     pub fn of(timeline: &Timeline) -> Option<Self> {
         let arrivals = timeline.arrivals();
         let mut pauses: Vec<Duration> = arrivals.windows(2).map(|pair| pair[1].at - pair[0].at).collect();
@@ -68,8 +68,8 @@ impl Chunks {
             }
             let all = cut(timeline, typical * 2 / 5);
             let busy: Duration = all.iter().map(|chunk| chunk.until - chunk.at).sum();
-            // A chunk comes at once. What flows for a good part of the time, with stalls in between, is something
-            // else; and a few long stalls must not hide the rhythm between them.
+            // A chunk arrives at once. A flow for much of the time, with stalls between, is something else; and a few
+            // long stalls must not hide the rhythm between them.
             if all.len() >= FEWEST && busy <= span / 4 {
                 return Some(Self::measured(all));
             }
@@ -93,19 +93,19 @@ impl Chunks {
         Self { size, interval, usual: usual.iter().sum::<Duration>() / count, regular, all }
     }
 
-    /// How many lie between the first and the last: those that sizes are told of.
+    /// Number of chunks between the first and the last, which sizes are measured of.
     pub fn between(&self) -> usize {
         self.all.len() - 2
     }
 
-    /// Whether most are of one size and at one interval.
+    /// Whether most have one size and one interval.
     pub fn are_regular(&self) -> bool {
         self.regular * 2 > self.between()
     }
 }
 
 impl<T: Copy + Ord> Spread<T> {
-    /// Of at least one value.
+    /// Needs at least one value.
     fn of(mut values: Vec<T>) -> Self {
         values.sort_unstable();
         let at = |tenths: usize| values[(values.len() - 1) * tenths / 10];
@@ -131,7 +131,7 @@ impl fmt::Display for Chunks {
     }
 }
 
-/// A length of time as short as it can be told: `200 ms`, `1.002 s`.
+/// Formats a time in few digits: `200 ms`, `1.002 s`.
 pub fn pause(time: Duration) -> String {
     match (time + Duration::from_micros(500)).as_millis() {
         millis @ 0..1000 => format!("{millis} ms"),
@@ -140,7 +140,7 @@ pub fn pause(time: Duration) -> String {
     }
 }
 
-/// A number with its digits in threes: `12 288`.
+/// Formats a number with its digits in threes: `12 288`.
 pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() * 4 / 3);
@@ -153,7 +153,8 @@ pub fn grouped(number: u64) -> String {
     text
 }
 
-/// Half of all the time is spent in pauses at least this long. Expects them in ascending order.
+/// Returns the length of which it holds that half of the time is spent in pauses at least as long. Expects ascending
+/// order.
 fn half_time(pauses: &[Duration]) -> Option<Duration> {
     let half = pauses.iter().sum::<Duration>() / 2;
     let mut spent = Duration::ZERO;
@@ -163,7 +164,7 @@ fn half_time(pauses: &[Duration]) -> Option<Duration> {
     })
 }
 
-/// Cuts the timeline wherever nothing came for `pause`.
+/// Cuts the timeline at each gap of `pause` or longer.
 fn cut(timeline: &Timeline, pause: Duration) -> Vec<Chunk> {
     let mut chunks: Vec<Chunk> = Vec::new();
     for arrival in timeline.arrivals() {

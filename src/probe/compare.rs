@@ -1,11 +1,10 @@
-//! Whether two timelines agree: direct against proxied, one server against another.
+//! Compares two timelines: direct against proxied, one server against another.
 //!
-//! Pure. Each timeline is reckoned from its own first byte, up to the first end of the two. At each instant the
-//! lead of one is the bytes it had, less what the other had [`LATE`] later: so wake-ups that are some
-//! milliseconds late on either side do not count. **They agree if neither ever leads by more than one chunk**,
-//! the larger of the two's usual ones, **and what the rate gives in that time** (a first chunk that came in two
-//! pieces earns as much); and, where both ended, if they were of the same length. A rate that is 1 % off leads by
-//! a chunk after 100 chunks; a grid whose phase differs never does.
+//! Pure. Each timeline starts at its own first byte; they are compared up to the first end. At each instant the lead
+//! of one is its bytes, less what the other has [`LATE`] later, so that wake-ups some milliseconds late do not count.
+//! **They agree if neither ever leads by more than one chunk**, the larger of the two's usual ones, **and what the
+//! rate gives in that time** (a first chunk in two pieces earns as much); and, where both ended, if they have the
+//! same length. A rate that is 1 % off leads by a chunk after 100 chunks; a grid with another phase never does.
 
 use std::time::Duration;
 
@@ -13,20 +12,20 @@ use super::chunks::Chunks;
 use super::pace::End;
 use super::timeline::{Sums, Timeline};
 
-/// How much later bytes may come without counting.
+/// How late bytes may be without counting.
 pub const LATE: Duration = Duration::from_millis(25);
 
-/// Places at which the shift is looked at.
+/// Points at which the shift is measured.
 const PLACES: u64 = 200;
 
-/// A timeline that is compared.
+/// One timeline of a comparison.
 #[derive(Clone, Copy, Debug)]
 pub struct Side<'a> {
-    /// What came.
+    /// The arrivals.
     pub timeline: &'a Timeline,
     /// Its chunks, if it has any.
     pub chunks: Option<&'a Chunks>,
-    /// Its rate in bytes per second, if it is known.
+    /// Its rate in bytes per second, if known.
     pub rate: Option<f64>,
     /// How it ended.
     pub end: End,
@@ -35,19 +34,19 @@ pub struct Side<'a> {
 /// How two timelines differ.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Comparison {
-    /// The most bytes by which one led.
+    /// The largest lead, in bytes.
     pub lead: u64,
-    /// When, since the first byte.
+    /// When that was, since the first byte.
     pub at: Duration,
-    /// A chunk: the larger of the two's usual ones.
+    /// The chunk: the larger of the two's usual ones.
     pub chunk: u64,
-    /// What one may lead by: a chunk, and what comes in [`LATE`] at the higher rate.
+    /// The largest lead allowed: a chunk, and what arrives in [`LATE`] at the higher rate.
     pub allowed: u64,
-    /// How much later, in the median, the second had as many bytes; negative if it was earlier. Nanoseconds.
+    /// How much later, in the median, the second has as many bytes, in nanoseconds; negative if earlier.
     pub shift: i64,
-    /// For how long both were there, since the first byte.
+    /// The time compared, since the first byte.
     pub over: Duration,
-    /// The lengths of both, if both came to their end and are not the same.
+    /// The lengths of both, if both ended and they differ.
     pub lengths: Option<(u64, u64)>,
 }
 
@@ -58,14 +57,14 @@ impl Comparison {
     }
 }
 
-/// Compares two timelines; `None` if one of them has no byte.
+/// Compares two timelines; `None` if one is empty.
 pub fn compare(one: Side<'_>, other: Side<'_>) -> Option<Comparison> {
     let over = one.lasting()?.min(other.lasting()?);
     let sums = [Sums::from_first_byte(one.timeline), Sums::from_first_byte(other.timeline)];
     let (at, lead) = [(&sums[0], &sums[1], other), (&sums[1], &sums[0], one)]
         .into_iter()
         .flat_map(|(ahead, behind, side)| {
-            // What comes after the end of the run is not known; what comes after a response's is nothing.
+            // After the end of the run the bytes are unknown; after that of a response there are none.
             let known = move |at: Duration| matches!(side.end, End::Whole) || at + LATE <= over;
             let steps = ahead.steps().iter().take_while(move |(at, _)| *at <= over && known(*at));
             steps.map(|(at, bytes)| (*at, bytes.saturating_sub(behind.by(*at + LATE))))
@@ -96,7 +95,7 @@ impl Side<'_> {
         })
     }
 
-    /// The usual chunk, than which nine in ten are no larger; without one what comes in 200 ms, or what came at once.
+    /// The usual chunk, the ninetieth percentile; without chunks what arrives in 200 ms, or all that arrived at once.
     fn chunk(&self) -> u64 {
         let at_once = || self.timeline.arrivals().iter().map(|arrival| arrival.bytes).max().unwrap_or(0);
         match (self.chunks, self.rate) {

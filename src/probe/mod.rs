@@ -1,20 +1,20 @@
-//! Seeing a pace: what `sluicegate probe` measures of any HTTP server, and what it makes of it.
+//! `sluicegate probe`: measures the pace of any HTTP server.
 //!
-//! [`run`] asks and takes down when how many bytes came; all else is pure and is told what came. Everything
-//! here is of the wire, as its reader sees it: what kernels and proxies on the way had buffered is in it.
+//! [`run`] sends the requests and records the arrival of bytes; all else is pure. Figures are of the wire, as its
+//! reader sees it, with what kernels and proxies buffered.
 //!
-//! | room | job |
+//! | module | job |
 //! |---|---|
-//! | [`target`] | the URL that is asked |
-//! | [`response`] | heads and framing, so that bytes of content are counted and no others |
-//! | [`timeline`] | which bytes came when, in bounded memory |
-//! | [`chunks`] | the chunks in it, and the pauses between them |
+//! | [`target`] | the URL |
+//! | [`response`] | heads and framing, so that only bytes of content count |
+//! | [`timeline`] | the arrivals, in bounded memory |
+//! | [`chunks`] | chunks, and the pauses between them |
 //! | [`pace`] | the rate, without the chunk that starts the clock |
 //! | [`windows`] | the best and the worst second, and the longest gap |
 //! | [`compare`] | whether two timelines agree |
-//! | [`report`] | all of that for all connections, and whether it is good enough |
-//! | [`sparkline`], [`plot`] | the same for eyes |
-//! | [`run`] | the asking: the only one that knows sockets and the clock |
+//! | [`report`] | these figures for all connections, and whether they meet the goal |
+//! | [`sparkline`], [`plot`] | drawings |
+//! | [`run`] | the requests: the only module that knows sockets and the clock |
 
 pub mod chunks;
 pub mod compare;

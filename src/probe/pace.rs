@@ -1,30 +1,30 @@
 //! The rate of a timeline.
 //!
-//! Pure. Bytes over time would count one chunk too many: of chunks at 0, 200 and 400 ms, two came in those
-//! 400 ms. So the first chunk only starts the clock, whatever burst came with it; and the last chunk of a
-//! response that ended is left out, because it may bring a remainder along. With four chunks or more the clock
-//! starts with the second: nginx begins with half a chunk and half a pause.
+//! Pure. Bytes over time would count one chunk too many: of chunks at 0, 200 and 400 ms, two arrived in those 400 ms.
+//! So the first chunk only starts the clock, whatever burst it has, and the last chunk of a complete response is left
+//! out, since it may have a remainder. From four chunks on, the clock starts with the second: nginx begins with half
+//! a chunk and half a pause.
 
 use std::time::Duration;
 
 use super::chunks::Chunks;
 use super::timeline::Timeline;
 
-/// Below this much time no rate is told.
+/// The shortest time that gives a rate.
 const SHORTEST: Duration = Duration::from_millis(5);
 
 /// How a timeline ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The response was whole.
+    /// The response was complete.
     Whole,
-    /// It was looked at until this instant, and there might have been more.
+    /// Observation ended at this instant; more might have arrived.
     At(Duration),
 }
 
-/// Bytes per second between the first chunk and the last; `None` where that is too short to tell.
+/// Computes bytes per second between the first chunk and the last; `None` if the time is too short.
 ///
-/// A silence at the end that is longer than one and a half of the usual pauses counts as time.
+/// Silence at the end counts if it is longer than one and a half usual pauses.
 pub fn rate(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option<f64> {
     let (first, mut last, bytes, usual);
     match chunks {

@@ -1,4 +1,4 @@
-//! What all connections saw, in figures, and whether that is good enough.
+//! The figures of all connections, and whether they meet the goal.
 //!
 //! Pure.
 
@@ -12,18 +12,18 @@ use super::timeline::Timeline;
 use super::windows::{Gap, Seconds, longest_gap, seconds};
 use crate::limit::Rate;
 
-/// What one connection saw. Times are since the run began.
+/// What one connection received. Times are since the start of the run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ConnectionTrace {
-    /// Bytes of content, as they came.
+    /// Arrivals of content.
     pub timeline: Timeline,
-    /// When the first request was sent; `None` if it came to none.
+    /// When the first request was sent; `None` if none was.
     pub asked: Option<Duration>,
-    /// When the first byte of the first answer came, be it of its head.
+    /// When the first byte of the first response arrived, of its head or content.
     pub answered: Option<Duration>,
-    /// Responses that came to their end.
+    /// Complete responses.
     pub responses: u64,
-    /// Connections that were opened one after the other, where the server closed them.
+    /// Connections opened, one after the other where the server closed them.
     pub dials: u64,
     /// How it ended.
     pub end: End,
@@ -31,7 +31,7 @@ pub struct ConnectionTrace {
     pub failure: Option<String>,
 }
 
-/// What the connections to one URL saw.
+/// What the connections to one URL received.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TargetTraces {
     /// The URL.
@@ -43,22 +43,22 @@ pub struct TargetTraces {
 /// A run.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Outcome {
-    /// One URL, or two that were asked at the same time.
+    /// One URL, or two requested at the same time.
     pub probed: Vec<TargetTraces>,
-    /// How long it took, from the first request.
+    /// Its length, from the first request.
     pub lasted: Duration,
-    /// Whether it was cut short from outside.
+    /// Whether it was stopped early.
     pub interrupted: bool,
 }
 
-/// What is wished for.
+/// What the figures should be.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Goal {
-    /// The rate.
+    /// The rate that is expected.
     pub rate: Option<Rate>,
-    /// Whether that is of all connections to a URL together; else it is of each.
+    /// Whether `rate` is of all connections to a URL together, not of each.
     pub shared: bool,
-    /// How far the rate may be off, in per cent.
+    /// How far the rate may be off, in percent.
     pub tolerance: Option<f64>,
 }
 
@@ -67,11 +67,11 @@ pub struct Goal {
 pub struct Measures {
     /// Bytes of content.
     pub bytes: u64,
-    /// Bytes per second, without the chunk that starts the clock; `None` if it was too short to tell.
+    /// Bytes per second, without the chunk that starts the clock; `None` if the time is too short.
     pub rate: Option<f64>,
     /// The chunks, if it has any.
     pub chunks: Option<Chunks>,
-    /// The best and the worst second, if it lasted one.
+    /// The best and the worst second, if it lasted at least one.
     pub seconds: Option<Seconds>,
     /// The longest time without a byte.
     pub gap: Option<Gap>,
@@ -88,9 +88,10 @@ pub struct Summary {
     pub connections: Vec<Measures>,
     /// All of them together.
     pub together: Measures,
-    /// What came on all connections, on one line.
+    /// The arrivals of all connections.
     pub timeline: Timeline,
-    /// How evenly the connections were served, by Jain: 1 if all alike, 1/n if one has all. `None` for one.
+    /// Jain's fairness index: 1 if all connections are served alike, 1/n if one gets everything. `None` for one
+    /// connection.
     pub jain: Option<f64>,
 }
 
@@ -99,14 +100,14 @@ pub struct Summary {
 pub struct Report {
     /// One for each URL.
     pub summaries: Vec<Summary>,
-    /// How the two URLs differ: the pair of connections that does most.
+    /// How the two URLs differ: the pair of connections that differs most.
     pub comparison: Option<Comparison>,
-    /// What is not as wished, in words; `None` without a tolerance.
+    /// What misses the goal, in words; `None` without a tolerance.
     pub misses: Option<Vec<String>>,
 }
 
 impl Outcome {
-    /// Why connections failed: the words, and how many failed so.
+    /// The reasons of failures, each with the number of connections.
     pub fn failures(&self) -> Vec<(String, usize)> {
         let mut found: Vec<(String, usize)> = Vec::new();
         for probed in &self.probed {
@@ -121,7 +122,7 @@ impl Outcome {
         found
     }
 
-    /// Whether any byte of content came.
+    /// Whether any content arrived.
     pub fn has_content(&self) -> bool {
         self.probed.iter().flat_map(|probed| &probed.connections).any(|seen| seen.timeline.total() > 0)
     }
@@ -149,7 +150,7 @@ impl Outcome {
             failure: None,
         };
         let mut together = self.measures(&all);
-        // Exact for each, and so for their sum; all on one line the first chunks of the others would count.
+        // Exact for each, and so for their sum; in the merged timeline the first chunks of the others would count.
         if let Some(rates) = connections.iter().map(Measures::rate_or_none_came).collect::<Option<Vec<_>>>() {
             together.rate = Some(rates.iter().sum());
         }
@@ -244,18 +245,18 @@ impl Summary {
 }
 
 impl Measures {
-    /// Bytes per second of all the time, the first chunk and the wait for it included.
+    /// Bytes per second of the whole time, the first chunk and the wait for it included.
     pub fn overall(&self) -> f64 {
         if self.lasted.is_zero() { 0.0 } else { self.bytes as f64 / self.lasted.as_secs_f64() }
     }
 
-    /// The rate; zero if nothing came at all.
+    /// The rate; zero if no bytes arrived.
     fn rate_or_none_came(&self) -> Option<f64> {
         if self.bytes == 0 { Some(0.0) } else { self.rate }
     }
 }
 
-/// How far `rate` is off the one wished for, in per cent.
+/// How far `rate` is off `wished`, in percent.
 pub fn error(rate: f64, wished: Rate) -> f64 {
     (rate / wished.bytes_per_second() as f64 - 1.0) * 100.0
 }
@@ -264,7 +265,7 @@ fn of_several(some: usize, all: usize) -> String {
     if all == 1 { String::new() } else { format!("on {some} of {all} connections ") }
 }
 
-/// A comparison that does not agree is worse than all that do.
+/// A comparison that disagrees ranks above all that agree.
 fn badness(comparison: &Comparison) -> f64 {
     if comparison.lengths.is_some() {
         return f64::INFINITY;
@@ -272,7 +273,7 @@ fn badness(comparison: &Comparison) -> f64 {
     comparison.lead as f64 / comparison.chunk.max(1) as f64
 }
 
-/// Jain's fairness index of some shares: (Σx)² ÷ (n·Σx²). Of nothing at all it is 1: all are served alike.
+/// Jain's fairness index: (Σx)² ÷ (n·Σx²). 1 if there are no bytes at all.
 pub fn jain(shares: &[f64]) -> f64 {
     let sum: f64 = shares.iter().sum();
     let squares: f64 = shares.iter().map(|share| share * share).sum();

@@ -1,8 +1,8 @@
-//! Responses of HTTP/1, as they come off the wire: where the head ends, which bytes are content, and where the
-//! response does (RFC 9112, section 6).
+//! HTTP/1 responses as they arrive: the end of the head, the bytes that are content, and the end of the response (RFC
+//! 9112, section 6).
 //!
-//! Pure: it is told bytes. Content is what is left when heads and chunked framing are taken off, before any
-//! content coding is undone; rates are about that.
+//! Pure: passed bytes. Content is what remains without heads and chunked framing, before content codings are undone;
+//! rates are about that.
 
 use std::fmt;
 
@@ -14,70 +14,70 @@ use crate::http1::{
     Framing, HeadError, HeadScan, MAX_FIELDS, Malformed, framing_of, is_interim, keeps_connection, read_head,
 };
 
-/// The most bytes of a head.
+/// Largest head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A response that is being read.
+/// A response being read.
 #[derive(Debug)]
 pub struct Response {
-    /// What has come of a head that is not whole yet.
+    /// The part of an incomplete head.
     head: Bytes,
     scan: HeadScan,
-    /// `None` before the head is whole.
+    /// `None` until the head is complete.
     framing: Option<Framing>,
     keeps: bool,
 }
 
-/// What some bytes were.
+/// What [`Response::take`] consumed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Consumed {
-    /// Of how many bytes this response consists.
+    /// Bytes that belong to this response.
     pub used: usize,
-    /// How many of them were content.
+    /// How many of these are content.
     pub content: u64,
 }
 
-/// Why a response is none, or not one that can be measured.
+/// Why a response cannot be measured.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ResponseError {
-    /// The server answered something else than the content; with the address a redirect names.
+    /// The status is not a success; with the target of a redirect.
     Status(u16, Option<String>),
-    /// The bytes are no HTTP/1.
+    /// The bytes are not HTTP/1.
     Malformed(String),
     /// The connection ended before the response did.
     Short,
 }
 
 impl Response {
-    /// A response of which nothing has come yet, to a GET.
+    /// Starts reading the response to a GET.
     pub fn new() -> Self {
         Self { head: Bytes::new(), scan: HeadScan::default(), framing: None, keeps: false }
     }
 
-    /// Whether its head has come.
+    /// Whether the head is complete.
     pub fn has_head(&self) -> bool {
         self.framing.is_some()
     }
 
-    /// Whether all of it has come.
+    /// Whether the response is complete.
     pub fn is_whole(&self) -> bool {
         self.framing.as_ref().is_some_and(Framing::is_whole)
     }
 
-    /// Whether nothing of it has come.
+    /// Whether no byte of it has arrived.
     pub fn is_untouched(&self) -> bool {
         self.framing.is_none() && self.head.is_empty()
     }
 
-    /// Whether the connection can be asked again when it is whole.
+    /// Whether the connection can be reused after the response.
     pub fn keeps_connection(&self) -> bool {
         self.keeps
     }
 
-    /// Reads what came, to the end of the response at most.
+    /// Reads input, up to the end of the response.
     ///
     /// # Errors
-    /// The head is none, is larger than 64 KiB, or its status is not a success; the framing is broken.
+    /// The head is malformed or larger than 64 KiB, its status is not a success, or the framing is broken.
     pub fn take(&mut self, input: &[u8]) -> Result<Consumed, ResponseError> {
         let mut taken = Consumed::default();
         while taken.used < input.len() && !self.is_whole() {
@@ -94,16 +94,16 @@ impl Response {
         Ok(taken)
     }
 
-    /// The connection has ended.
+    /// Notes the end of the connection.
     ///
     /// # Errors
-    /// Before the response did.
+    /// The response is incomplete.
     pub fn ended(&mut self) -> Result<(), ResponseError> {
         let ends = self.framing.as_mut().is_some_and(Framing::end);
         if ends { Ok(()) } else { Err(ResponseError::Short) }
     }
 
-    /// Gives how many of the bytes belong to the head.
+    /// Returns how many of the bytes belong to the head.
     fn take_head(&mut self, input: &[u8]) -> Result<usize, ResponseError> {
         let before = self.head.len();
         let mut gathered = BytesMut::from(std::mem::take(&mut self.head));
@@ -125,7 +125,7 @@ impl Response {
         }
     }
 
-    /// A head has come.
+    /// Reads a complete head.
     fn mean(&mut self, head: &response::Parts) -> Result<(), ResponseError> {
         let status = head.status;
         if is_interim(status) {

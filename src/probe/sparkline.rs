@@ -1,4 +1,4 @@
-//! A timeline in equal parts: as one line of a terminal, and for the plot's rates.
+//! A timeline in bins of equal length: as one line of a terminal, and for the plot's rates.
 //!
 //! Pure.
 
@@ -8,28 +8,28 @@ use super::timeline::Timeline;
 
 const BARS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
 
-/// Bytes in equal parts of a time.
+/// Bytes in bins of equal length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bins {
-    /// How long a part is.
+    /// The length of a bin.
     pub part: Duration,
-    /// When the first one begins: a little before the first byte, so that chunks that come at the length of a
-    /// part do not lie on its edges.
+    /// Start of the first bin: a little before the first byte, so that chunks at the interval of bins are not on
+    /// their edges.
     pub from: Duration,
-    /// Bytes that came in each.
+    /// Bytes that arrived in each.
     pub bytes: Vec<u64>,
 }
 
-/// The time from the first byte to `until` in parts of a round length, `most` of them, or up to four more.
+/// Bins the time from the first byte to `until`, in about `most` bins of a round length, at most four more.
 ///
-/// Bins are no shorter than `grain`: where there are chunks, parts shorter than their interval would show a
-/// comb and not the pace. At the end of a response (`whole`) the last part may be less than full; otherwise
-/// only those are given that the time fills.
+/// Bins are at least `grain` long: shorter than the interval of chunks they would show a comb instead of the pace.
+/// The last bin may be partly filled if the response is complete (`whole`); otherwise partly filled ones are left
+/// out.
 pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, grain: Duration) -> Bins {
     let most = u32::try_from(most.max(1)).unwrap_or(u32::MAX);
     let first = timeline.first().unwrap_or_default();
     let span = until.saturating_sub(first).max(Duration::from_millis(1));
-    // The usual interval is a mean, and may be a hair longer than a round number.
+    // The usual interval is a mean, and may exceed a round number slightly.
     let grain = grain.max(span / most).mul_f64(0.97);
     let part = round_up(grain);
     let from = first.saturating_sub(part / 20);
@@ -47,12 +47,12 @@ pub fn parts(timeline: &Timeline, until: Duration, whole: bool, most: usize, gra
 }
 
 impl Bins {
-    /// Bytes in the fullest part.
+    /// Bytes of the fullest bin.
     pub fn most(&self) -> u64 {
         self.bytes.iter().copied().max().unwrap_or(0)
     }
 
-    /// A character for each part, higher for more; a blank where nothing came.
+    /// One character for each bin, higher for more bytes; a blank for none.
     pub fn bars(&self) -> String {
         let most = u128::from(self.most());
         let bar = |sum: &u64| match u128::from(*sum) {
@@ -63,7 +63,7 @@ impl Bins {
     }
 }
 
-/// The next of 1, 2, 4, 5 and 10 times a power of ten, in milliseconds.
+/// Rounds up to 1, 2, 4, 5 or 10 times a power of ten, in milliseconds.
 fn round_up(time: Duration) -> Duration {
     let millis = time.as_micros().div_ceil(1000).max(1);
     let mut power = 1;

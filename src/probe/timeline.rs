@@ -1,22 +1,22 @@
-//! Which bytes came when, in bounded memory.
+//! The arrivals of bytes, in bounded memory.
 //!
-//! Pure: it is told times, as the time since the run began.
+//! Pure: passed times since the start of the run.
 
 use std::time::Duration;
 
-/// Bytes that came at one instant, or within one grain after it.
+/// Bytes that arrived at one instant, or within one grain after it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
     /// Since the run began.
     pub at: Duration,
-    /// How many came, at least one.
+    /// Number of bytes, at least one.
     pub bytes: u64,
 }
 
-/// Arrivals in the order they came.
+/// Arrivals in order.
 ///
-/// What comes within one grain, at first a millisecond, is one arrival at the instant of its first byte. When
-/// there are more arrivals than fit the grain is doubled, and neighbours become one.
+/// Arrivals within one grain, at first a millisecond, are merged at the instant of the first byte. When there are
+/// more than fit, the grain is doubled and neighbours are merged.
 ///
 /// ```
 /// use sluicegate::probe::timeline::Timeline;
@@ -38,16 +38,16 @@ pub struct Timeline {
     total: u64,
 }
 
-/// The finest that times are told apart. Reads of one packet train are nearer than that.
+/// The finest resolution. Reads of one packet train are closer.
 const GRAIN: Duration = Duration::from_millis(1);
 
 impl Timeline {
-    /// An empty timeline of at most `most` arrivals (two, if that is less).
+    /// Creates an empty timeline of at most `most` arrivals, and at least two.
     pub fn new(most: usize) -> Self {
         Self { arrivals: Vec::new(), grain: GRAIN, most: most.max(2), total: 0 }
     }
 
-    /// Takes down that `bytes` came at `at`. An instant before the last one counts as that; no bytes are nothing.
+    /// Records `bytes` at `at`. An instant before the last one counts as the last one; zero bytes are ignored.
     pub fn record(&mut self, at: Duration, bytes: u64) {
         if bytes == 0 {
             return;
@@ -74,32 +74,32 @@ impl Timeline {
         });
     }
 
-    /// What came.
+    /// The arrivals.
     pub fn arrivals(&self) -> &[Arrival] {
         &self.arrivals
     }
 
-    /// How many bytes came.
+    /// The sum of bytes.
     pub fn total(&self) -> u64 {
         self.total
     }
 
-    /// How near two arrivals can be without being one.
+    /// The least time between two arrivals.
     pub fn grain(&self) -> Duration {
         self.grain
     }
 
-    /// When the first byte came.
+    /// When the first byte arrived.
     pub fn first(&self) -> Option<Duration> {
         self.arrivals.first().map(|arrival| arrival.at)
     }
 
-    /// When the last arrival came.
+    /// When the last arrival was.
     pub fn last(&self) -> Option<Duration> {
         self.arrivals.last().map(|arrival| arrival.at)
     }
 
-    /// After each arrival: when, and how many bytes had come by then.
+    /// The time of each arrival, and the sum of bytes up to it.
     pub fn steps(&self) -> impl Iterator<Item = (Duration, u64)> + '_ {
         self.arrivals.iter().scan(0u64, |sum, arrival| {
             *sum = sum.saturating_add(arrival.bytes);
@@ -107,7 +107,7 @@ impl Timeline {
         })
     }
 
-    /// What had come at `end`, that of the very instant too.
+    /// The part up to `end`, inclusive.
     pub fn until(&self, end: Duration) -> Self {
         let come = self.arrivals.partition_point(|arrival| arrival.at <= end);
         let arrivals = self.arrivals[..come].to_vec();
@@ -115,7 +115,7 @@ impl Timeline {
         Self { arrivals, total, ..*self }
     }
 
-    /// All of them on one line.
+    /// Merges timelines.
     pub fn sum<'a>(all: impl IntoIterator<Item = &'a Self>) -> Self {
         let all: Vec<&Self> = all.into_iter().collect();
         let most = all.iter().map(|timeline| timeline.most).max().unwrap_or(2);
@@ -131,31 +131,31 @@ impl Timeline {
     }
 }
 
-/// How many bytes had come by an instant, found quickly.
+/// The sums of bytes by time, for quick search.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Sums {
     steps: Vec<(Duration, u64)>,
 }
 
 impl Sums {
-    /// Of a timeline, with its first byte at zero.
+    /// Creates the sums of a timeline, with its first byte at zero.
     pub fn from_first_byte(timeline: &Timeline) -> Self {
         let first = timeline.first().unwrap_or_default();
         Self { steps: timeline.steps().map(|(at, bytes)| (at - first, bytes)).collect() }
     }
 
-    /// Each arrival, and what had come with it.
+    /// The time of each arrival, and the sum of bytes up to it.
     pub fn steps(&self) -> &[(Duration, u64)] {
         &self.steps
     }
 
-    /// Bytes that had come at `at`, those of that instant among them.
+    /// Bytes up to `at`, inclusive.
     pub fn by(&self, at: Duration) -> u64 {
         let behind = self.steps.partition_point(|(then, _)| *then <= at);
         behind.checked_sub(1).map_or(0, |last| self.steps[last].1)
     }
 
-    /// When `bytes` had come; `None` if as many never did.
+    /// When the sum reached `bytes`; `None` if it never did.
     pub fn when(&self, bytes: u64) -> Option<Duration> {
         self.steps.get(self.steps.partition_point(|(_, sum)| *sum < bytes)).map(|(at, _)| *at)
     }

@@ -1,8 +1,8 @@
 //! The best and the worst second of a timeline, and its longest gap.
 //!
-//! Pure. Any second counts, wherever it begins. Where there are chunks a second holds whole ones, and one that
-//! is within a tenth of the interval of its edge is taken to lie on the edge: outside for the best second, inside
-//! for the worst. Otherwise the thousandth part of a millisecond would make six chunks of five.
+//! Pure. Any second counts, wherever it begins. Where there are chunks, a second has whole ones, and a chunk within a
+//! tenth of the interval of an edge counts as on it: outside for the best second, inside for the worst. Otherwise a
+//! microsecond could make six chunks of five.
 
 use std::time::Duration;
 
@@ -10,28 +10,28 @@ use super::chunks::Chunks;
 use super::pace::End;
 use super::timeline::Timeline;
 
-/// What is called a second here.
+/// The length of a window.
 pub const WINDOW: Duration = Duration::from_secs(1);
 
 /// Bytes in the best and in the worst second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seconds {
-    /// The most bytes that came in any second.
+    /// The most bytes of any second.
     pub best: u64,
-    /// The fewest, from the first byte to the end.
+    /// The fewest bytes of any second between the first byte and the end.
     pub worst: u64,
 }
 
-/// A time in which nothing came.
+/// A time without bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// When the last byte before it came.
+    /// When the last byte before it arrived.
     pub at: Duration,
-    /// How long it was.
+    /// Its length.
     pub lasting: Duration,
 }
 
-/// The best and the worst second; `None` if from the first byte to the end it was less than one.
+/// Finds the best and the worst second; `None` if there is less than one from the first byte to the end.
 pub fn seconds(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option<Seconds> {
     let first = timeline.first()?;
     let last = match end {
@@ -53,12 +53,12 @@ pub fn seconds(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option
         sum = bytes.saturating_add(sum);
         *bytes = sum;
     }
-    // Bytes that came before an instant, and up to it.
+    // Bytes before an instant, and up to it.
     let before = |at: Duration| count(&sums, sums.partition_point(|(then, _)| *then < at));
     let by = |at: Duration| count(&sums, sums.partition_point(|(then, _)| *then <= at));
 
-    // The count changes only where the second's beginning or end meets an event: it is most where it begins with
-    // one, and least where it begins just behind one; and there is the last second.
+    // The count changes only where an edge of the second meets an arrival: it is largest if the second begins with
+    // one, and smallest if it begins just after one; and there is the last second.
     let whole = || events.iter().map(|(at, _)| *at).take_while(|at| *at + WINDOW <= last);
     let best = whole().map(|at| before(at + WINDOW - slack) - before(at));
     let worst = whole().map(|at| by(at + WINDOW + slack) - by(at));
@@ -72,7 +72,7 @@ fn count(sums: &[(Duration, u64)], events: usize) -> u64 {
     events.checked_sub(1).map_or(0, |last| sums[last].1)
 }
 
-/// The longest time without a byte, between the first byte and the end; `None` if there was no byte.
+/// Finds the longest time without a byte between the first byte and the end; `None` without bytes.
 pub fn longest_gap(timeline: &Timeline, end: End) -> Option<Gap> {
     let between = timeline.arrivals().windows(2).map(|pair| (pair[0].at, pair[1].at));
     let behind = match end {
@@ -80,7 +80,7 @@ pub fn longest_gap(timeline: &Timeline, end: End) -> Option<Gap> {
         End::At(end) => timeline.last().map(|last| (last, end.max(last))),
     };
     let gaps = between.chain(behind).map(|(at, next)| Gap { at, lasting: next - at });
-    // The first of equal ones.
+    // Of equal ones, the first.
     let longest = gaps.reduce(|longest, gap| if gap.lasting > longest.lasting { gap } else { longest });
     longest.or_else(|| timeline.first().map(|at| Gap { at, lasting: Duration::ZERO }))
 }

@@ -156,14 +156,14 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         match made {
             Ok(value) if is_gone => {
                 state.value = Arc::new(value);
-                log::warn!(path = path.as_str(); "gone from disk: nothing is there by this name any more");
+                log::warn!(path = path.as_str(); "path is gone: nothing has this name now");
             }
             Ok(value) => {
                 state.value = Arc::new(value);
-                log::info!(path = path.as_str(); "replaced on disk, taken anew");
+                log::info!(path = path.as_str(); "path was replaced: reloaded");
             }
             Err(error) => {
-                log::warn!(path = path.as_str(), error = error.as_str(); "replaced on disk, of no use: the one before stays");
+                log::warn!(path = path.as_str(), error = error.as_str(); "path was replaced and cannot be loaded: keeping the previous one");
             }
         }
     }

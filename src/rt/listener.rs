@@ -70,11 +70,11 @@ impl Listener {
         }
     }
 
-    /// The next connection. Cancel safe: a connection is returned or still queued.
+    /// Accepts the next connection. Cancel safe: a connection is returned or stays queued.
     ///
     /// # Errors
-    /// The system's. Those of one connection (it was reset before we took it) may be passed over; out
-    /// of descriptors or memory, wait before trying again.
+    /// The system's. Errors of one connection (it was reset before it was accepted) can be skipped; when descriptors
+    /// or memory are short, wait before trying again.
     pub async fn accept(&self) -> io::Result<Socket> {
         match &self.0 {
             Kind::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Socket::tcp(stream)),
@@ -82,10 +82,10 @@ impl Listener {
         }
     }
 
-    /// Lets another process of the same user listen here, and waits until it does, while this listener goes
-    /// on. Close it then: the other one waits for that.
+    /// Lets another process of the same user listen here, and waits until it does, while this listener continues.
+    /// Close it then: the other one waits for that.
     ///
-    /// Cancel safe, but what was permitted stays so.
+    /// Cancel safe, but the permission stays.
     pub async fn handed_over(&self, clock: &Arc<dyn Clock>) {
         match &self.0 {
             Kind::Tcp(listener, _) => tcp_port::hand_over(listener),
@@ -103,7 +103,7 @@ impl Listener {
         }
     }
 
-    /// What the log calls it.
+    /// Its name in the log.
     pub(super) fn name(&self) -> String {
         match &self.0 {
             Kind::Tcp(_, addr) => addr.to_string(),
@@ -111,15 +111,15 @@ impl Listener {
         }
     }
 
-    /// One connection after the other; never ends. Errors are those of [`accept`](Self::accept), and the
-    /// stream goes on after them.
+    /// The connections, without end. Errors are those of [`accept`](Self::accept), and the stream continues after
+    /// them.
     pub fn incoming(&self) -> impl Stream<Item = io::Result<Socket>> + Send + '_ {
         stream::unfold(self, |listener| async move { Some((listener.accept().await, listener)) })
     }
 }
 
-/// Tries again for a while as long as the address is in use: a process that was told to end a moment ago
-/// needs that moment to let go of it.
+/// Retries for a while if the address is in use: a process that was told to end a moment ago needs that moment to
+/// release it.
 fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
     const MAX_TRIES: usize = 50;
     const PAUSE: Duration = Duration::from_millis(10);

@@ -3,7 +3,6 @@
 //! The only module that names async-std and its reactor, and the only one that spawns. It knows neither brigades nor
 //! limits, except for reading the part of a file that a bucket names.
 
-mod blocking;
 mod buffers;
 mod connect;
 mod file_read;
@@ -18,7 +17,6 @@ pub mod serve;
 mod signals;
 mod slots;
 mod socket;
-mod socket_io;
 mod stdout;
 mod tasks;
 mod tcp_port;
@@ -30,7 +28,6 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::SystemClock;
 
-pub use blocking::blocking;
 pub use buffers::read_buffers;
 pub use connect::{Connect, connect, connect_unix};
 pub use file_read::FileReader;
@@ -45,7 +42,7 @@ pub use signals::{Signal, Signals};
 pub use slots::{Exchange, Slot, Slots};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;
-pub use tasks::{spawn, tasks};
+pub use tasks::{blocking, spawn, tasks};
 pub use unsent::unsent;
 
 /// The process's clock, started by the first call.

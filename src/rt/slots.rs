@@ -1,4 +1,4 @@
-//! Slots for connections: so many at a time, and who is missed least makes room.
+//! Slots for a bounded number of connections, of which the least valuable one makes room for the next.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,24 +7,24 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use event_listener::Event;
 use slab::Slab;
 
-/// How much a connection would be missed, least first; of one rank, the one that has been so for longest.
+/// The value of a connection, least first. Among equals, the one longest in its rank goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Rank {
-    /// Nothing is asked on it, and nobody has shown a credential.
+    /// Without a request under way and without a valid credential.
     Idle,
-    /// Something is asked on it, and nobody has shown a credential.
+    /// With a request under way, without a valid credential.
     Active,
-    /// Whoever is there has shown a credential, and asks nothing now.
+    /// With a valid credential, without a request under way.
     ProvenIdle,
-    /// Whoever is there has shown a credential, and is being answered. It is never given up.
+    /// With a valid credential and a request under way. Never given up.
     ProvenActive,
 }
 
 /// The slots of a listener's connections.
 ///
-/// When all are taken, the next connection takes the slot of the one that is missed least: first of those that are
-/// silent and have shown no credential. So neither idle connections nor requests without a credential keep anybody
-/// out, and only if all are being served with one is nobody let in.
+/// When all are taken, the next connection gets the slot of the least valuable one, first of those that are idle and
+/// without a credential. So neither idle connections nor requests without a credential keep others out; a connection
+/// is refused only if all slots serve requests with one.
 pub struct Slots {
     most: usize,
     state: Mutex<State>,
@@ -33,7 +33,7 @@ pub struct Slots {
 #[derive(Default)]
 struct State {
     entries: Slab<Entry>,
-    /// The taken slots: ranks, when they came to be, and keys of entries.
+    /// Taken slots by rank, then by the change that gave it, with the keys of their entries.
     order: BTreeSet<(Rank, u64, usize)>,
     /// Counts changes of rank.
     changes: u64,
@@ -47,23 +47,23 @@ struct Entry {
     event: Arc<Event>,
 }
 
-/// The slot of a connection. Free again when dropped.
+/// The slot of a connection; freed when dropped.
 pub struct Slot {
     slots: Arc<Slots>,
     key: usize,
     event: Arc<Event>,
 }
 
-/// Something that is asked on a connection, until it is dropped.
+/// A request under way on a connection, until it is dropped.
 pub struct Exchange(Arc<Slot>);
 
 impl Slots {
-    /// So many slots.
+    /// Creates `most` slots.
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self { most, state: Mutex::default() })
     }
 
-    /// A slot for a connection that comes; none if all who have one are missed more.
+    /// Takes a slot for a new connection. `None` if every slot serves a request with a credential.
     pub fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
         let mut state = self.lock();
         let mut least = None;
@@ -93,7 +93,7 @@ impl Slots {
         Some(Arc::new(Slot { slots: Arc::clone(self), key, event }))
     }
 
-    /// How many are taken.
+    /// Number of taken slots.
     pub fn taken(&self) -> usize {
         self.lock().order.len()
     }
@@ -109,7 +109,7 @@ impl State {
         self.changes
     }
 
-    /// Changes an entry, and ranks it anew.
+    /// Changes an entry, and updates its rank.
     fn change(&mut self, key: usize, change: impl FnOnce(&mut Entry)) {
         let since = self.next();
         let entry = &mut self.entries[key];
@@ -136,7 +136,7 @@ impl Entry {
 }
 
 impl Slot {
-    /// Waits until the slot is given to another connection: this one must end.
+    /// Waits until the slot was given to another connection; this one must then end. Cancel safe.
     pub async fn given_up(&self) {
         loop {
             let event = self.event.listen();
@@ -147,7 +147,7 @@ impl Slot {
         }
     }
 
-    /// Notes that whoever is at the other end has shown a credential, or needs none.
+    /// Notes that the client has shown a valid credential, or needs none.
     pub fn prove(&self) {
         let mut state = self.slots.lock();
         if !state.entries[self.key].proven {
@@ -155,7 +155,7 @@ impl Slot {
         }
     }
 
-    /// Notes that something is asked.
+    /// Begins a request.
     pub fn begin(self: &Arc<Self>) -> Exchange {
         self.slots.lock().change(self.key, |entry| entry.exchanges += 1);
         Exchange(Arc::clone(self))
@@ -205,15 +205,15 @@ mod tests {
     }
 
     #[test]
-    fn who_is_missed_least_makes_room_and_who_is_served_does_not() {
+    fn the_least_valuable_connection_makes_room_and_one_that_is_served_does_not() {
         let slots = Slots::new(4);
-        let [silent, asking, resting, served] = [(); 4].map(|()| slots.take().unwrap());
-        let _asks = asking.begin();
-        resting.prove();
-        served.prove();
-        let serves = served.begin();
-        drop(resting.begin());
-        for least in [&silent, &asking, &resting] {
+        let [idle, active, proven_idle, proven_active] = [(); 4].map(|()| slots.take().unwrap());
+        let _request = active.begin();
+        proven_idle.prove();
+        proven_active.prove();
+        let request = proven_active.begin();
+        drop(proven_idle.begin());
+        for least in [&idle, &active, &proven_idle] {
             assert!(!is_given_up(least));
             let next = slots.take().expect("a slot");
             assert!(is_given_up(least));
@@ -222,20 +222,20 @@ mod tests {
             std::mem::forget(next);
             assert_eq!(slots.taken(), 4);
         }
-        assert!(slots.take().is_none(), "all are served");
-        drop(serves);
-        let _next = slots.take().expect("it rests");
-        assert!(is_given_up(&served));
+        assert!(slots.take().is_none(), "all are active and proven");
+        drop(request);
+        let _next = slots.take().expect("it is idle");
+        assert!(is_given_up(&proven_active));
     }
 
     #[test]
-    fn of_those_that_are_alike_the_one_that_has_been_so_for_longest_makes_room() {
+    fn among_equals_the_one_longest_in_its_rank_makes_room() {
         let slots = Slots::new(3);
         let [one, two, three] = [(); 3].map(|()| slots.take().unwrap());
         drop(one.begin());
         let _four = slots.take().unwrap();
         assert_eq!([&one, &two, &three].map(|slot| is_given_up(slot)), [false, true, false]);
-        // What is given up may go on for a moment, and changes nothing any more.
+        // A connection that was given up may continue for a moment, without an effect.
         drop(two.begin());
         two.prove();
         drop(two);

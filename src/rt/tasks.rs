@@ -1,4 +1,4 @@
-//! Tasks on the executor, counted while they live.
+//! Tasks on the executor, counted while they live, and blocking work off its threads.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -15,6 +15,16 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     async_std::task::spawn(Counted { future, alive: Alive::new() });
+}
+
+/// Runs `work` on the blocking pool and returns its result.
+///
+/// Cancel safe: if the future is dropped, `work` still runs to its end and its result is dropped.
+///
+/// # Panics
+/// If `work` panics.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    async_std::task::spawn_blocking(work).await
 }
 
 /// Number of live tasks of this process: of connections, HTTP/2 streams, upstreams, listeners and the clock. A task counts

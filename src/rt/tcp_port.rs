@@ -17,12 +17,12 @@ use super::unsent::address;
 /// `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// How often a successor looks whether the one that leaves has gone, and how long it waits in between: two
-/// seconds in all. The leaver looks every [`LOOK`].
+/// How often a successor checks whether the leaving process has gone, and the pause between checks: two seconds in
+/// all. The leaving process checks every [`LOOK`].
 const MAX_LOOKS: usize = 400;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// How often one that leaves looks for its successor.
+/// How often a leaving process looks for its successor.
 pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// Listens on `addr`; waits for a draining listener of that address to close.

@@ -91,7 +91,7 @@ fn listen(path: &Path, mode: Option<u32>) -> io::Result<(UnixListener, (u64, u64
 fn make_free(path: &Path, in_use: io::Error) -> io::Result<()> {
     let meta = std::fs::symlink_metadata(path)?;
     if !meta.file_type().is_socket() {
-        let text = "what is there is no socket";
+        let text = "it is not a socket";
         return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
     }
     if meta.mode() & LEAVING == 0 && !is_deserted(path)? {
@@ -135,7 +135,7 @@ mod tests {
         let error = bind(&path).unwrap_err();
         assert_eq!(
             (error.kind(), error.to_string().as_str()),
-            (io::ErrorKind::AlreadyExists, "what is there is no socket")
+            (io::ErrorKind::AlreadyExists, "it is not a socket")
         );
         assert_eq!(std::fs::read(&path).unwrap(), b"a file");
     }

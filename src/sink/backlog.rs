@@ -5,25 +5,25 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::rt::Pages;
 
-/// The memory of buffers that drained, for the next ones: a fast reader's socket refuses bytes again and
-/// again too, and most of a process' buffers are of one size.
+/// Memory of drained buffers, reused because a fast reader's socket refuses bytes now and then too, and most buffers
+/// of a process have one size.
 static SPARE: Spare = Spare(Mutex::new(Vec::new()));
 
-/// The most bytes that are kept so in all, and in how many pieces. What a crowd of slow readers had beyond
-/// that goes back to the system.
+/// Bounds of [`SPARE`]: bytes in all, and pieces. What a crowd of slow readers held beyond them returns to the
+/// system.
 const MAX_SPARE: usize = 1024 * 1024;
 const MAX_SPARES: usize = 16;
 
 /// A first-in-first-out buffer of at most `cap` bytes.
 ///
-/// Its memory is taken when the first byte comes and given back when the last has gone.
+/// Allocated with the first byte, and released with the last.
 #[derive(Debug)]
 pub(super) struct Backlog {
-    /// None, or `cap` bytes.
+    /// Empty, or `cap` bytes.
     memory: Pages,
-    /// Bytes at the front that have been written to.
+    /// The end of the bytes that are held.
     filled: usize,
-    /// Of these, how many have gone already.
+    /// Their start: bytes before it were written to the socket.
     gone: usize,
     cap: usize,
 }
@@ -45,12 +45,12 @@ impl Backlog {
         self.cap - self.len()
     }
 
-    /// What is held, in order.
+    /// The bytes held, in order.
     pub(super) fn as_slice(&self) -> &[u8] {
         &self.memory[self.gone..self.filled]
     }
 
-    /// Appends at most `most` bytes of `bufs`, as far as there is room, and says how many.
+    /// Appends at most `most` bytes of `bufs`, as far as there is room. Returns how many.
     pub(super) fn take(&mut self, bufs: &[IoSlice<'_>], most: usize) -> usize {
         let offered = bufs.iter().map(|buf| buf.len()).sum::<usize>();
         let mut left = most.min(self.room()).min(offered);
@@ -71,7 +71,7 @@ impl Backlog {
         taken
     }
 
-    /// Forgets the first `n` bytes: the socket took them.
+    /// Removes the first `n` bytes, which the socket took.
     pub(super) fn advance(&mut self, n: usize) {
         self.gone += n.min(self.len());
         if self.is_empty() {
@@ -98,11 +98,11 @@ impl Drop for Backlog {
     }
 }
 
-/// Memory nobody uses now. What it held is still in it.
+/// Unused memory, with stale contents.
 struct Spare(Mutex<Vec<Pages>>);
 
 impl Spare {
-    /// `len` bytes.
+    /// Returns `len` bytes.
     fn take(&self, len: usize) -> Pages {
         let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         last.filter(|pages| pages.len() == len).unwrap_or_else(|| Pages::new(len))

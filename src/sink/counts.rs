@@ -1,12 +1,12 @@
-//! Counters that others read while sinks work: those of one, and the sums over all.
+//! Counters of one sink, and their sums over all sinks, read while they change.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::held::{HeldAs, HeldBytes};
 
-/// Counters of one sink, or the sums over many. All of them only grow, but for
-/// [`buffered`](Self::buffered) and [`held`](Self::held).
+/// Counters of one sink, or sums over many. They only grow, except [`buffered`](Self::buffered) and
+/// [`held`](Self::held).
 #[derive(Debug, Default)]
 pub struct SinkCounts {
     pub(super) written: AtomicU64,
@@ -22,18 +22,18 @@ pub struct SinkCounts {
 }
 
 impl SinkCounts {
-    /// Bytes the socket took, heads and framing included.
+    /// Bytes written to the socket, heads and framing included.
     pub fn bytes_written(&self) -> u64 {
         self.written.load(Ordering::Relaxed)
     }
 
-    /// Bytes that came from the socket.
+    /// Bytes read from the socket.
     pub fn bytes_read(&self) -> u64 {
         self.read.load(Ordering::Relaxed)
     }
 
-    /// Bytes taken for a reader, or about to be, that it never got because it was given up. What HTTP/2's
-    /// framing held of single streams, and had not offered yet, is not among them.
+    /// Bytes accepted or offered for a reader and discarded because it was given up. Bytes of single HTTP/2 streams
+    /// that the framing held and had not offered are not counted.
     pub fn bytes_dropped(&self) -> u64 {
         self.dropped.load(Ordering::Relaxed)
     }
@@ -48,7 +48,7 @@ impl SinkCounts {
         self.stall_closes.load(Ordering::Relaxed)
     }
 
-    /// How often the socket refused bytes.
+    /// Times the socket refused bytes.
     pub fn would_block(&self) -> u64 {
         self.would_block.load(Ordering::Relaxed)
     }
@@ -58,22 +58,22 @@ impl SinkCounts {
         self.held.of(HeldAs::Sink)
     }
 
-    /// All bytes held now for readers and of requests, these included.
+    /// All bytes held now for the client: the buffer, and what [`HeldAs`](super::HeldAs) lists besides.
     pub fn held(&self) -> &HeldBytes {
         &self.held
     }
 
-    /// The most bytes one sink held at a time.
+    /// The most bytes that one sink held at a time.
     pub fn high_water(&self) -> u64 {
         self.high_water.load(Ordering::Relaxed)
     }
 
-    /// Time spent waiting for tokens of the connection's rate.
+    /// Time waited for tokens of the connection's rate.
     pub fn token_wait(&self) -> Duration {
         Duration::from_nanos(self.token_wait.load(Ordering::Relaxed))
     }
 
-    /// Time spent with bytes that the reader did not take.
+    /// Time with bytes that the reader did not take.
     pub fn reader_wait(&self) -> Duration {
         Duration::from_nanos(self.reader_wait.load(Ordering::Relaxed))
     }

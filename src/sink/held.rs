@@ -8,26 +8,26 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Where bytes are held.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeldAs {
-    /// In sinks: their sockets refused them.
+    /// In sinks, because sockets refused them.
     Sink,
-    /// With HTTP framing, which offers them to a sink that takes no more.
+    /// In HTTP framing, before a sink that is full.
     Framing,
-    /// With HTTP/2's framing, for streams whose client opens no window for them; or on the way there.
+    /// In HTTP/2 framing, for streams whose window is shut, or on the way there.
     Http2,
-    /// Before, between and behind filters: read ahead, or an answer that was made whole.
+    /// Before and between filters: read ahead, or a response that was made whole.
     Content,
-    /// As state of filters: coders' windows.
+    /// State of filters: the windows of coders.
     Filter,
-    /// Of requests: content that is gathered whole.
+    /// Request content that is collected whole, and large heads.
     Request,
 }
 
 impl HeldAs {
-    /// All of them.
+    /// All kinds, in the order of their discriminants.
     pub const ALL: [Self; 6] =
         [Self::Sink, Self::Framing, Self::Http2, Self::Content, Self::Filter, Self::Request];
 
-    /// Its name, as metrics have it.
+    /// The value of the metric's label `what`.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Sink => "sink",
@@ -40,17 +40,17 @@ impl HeldAs {
     }
 }
 
-/// Bytes held, by where they are.
+/// Bytes held, by kind.
 #[derive(Debug, Default)]
 pub struct HeldBytes([AtomicU64; HeldAs::ALL.len()]);
 
 impl HeldBytes {
-    /// Bytes held in one place.
+    /// Bytes of one kind.
     pub fn of(&self, held: HeldAs) -> u64 {
         self.0[held as usize].load(Ordering::Relaxed)
     }
 
-    /// Bytes held in all places.
+    /// Bytes of all kinds.
     pub fn total(&self) -> u64 {
         HeldAs::ALL.iter().map(|held| self.of(*held)).sum()
     }
@@ -59,7 +59,7 @@ impl HeldBytes {
         self.0[held as usize].store(bytes, Ordering::Relaxed);
     }
 
-    /// Changes a sum from `before` to `after`.
+    /// Changes one connection's part of a sum from `before` to `after`.
     pub(super) fn change(&self, held: HeldAs, before: u64, after: u64) {
         // The sum wraps on the way down, which is what subtraction is.
         self.0[held as usize].fetch_add(after.wrapping_sub(before), Ordering::Relaxed);

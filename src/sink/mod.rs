@@ -1,13 +1,12 @@
 //! The sink: between HTTP framing and the socket. Knows no HTTP.
 //!
-//! A write goes straight from the framing's buffers to the socket while the socket takes it and the
-//! connection's token bucket covers it. Without tokens nothing is taken: the chain waits, and nothing is
-//! held. What the *socket* refuses is held in a bounded buffer, which exists only then, and goes out when
-//! the socket becomes writable, never by trying again and again. What happens to a reader that does not
-//! drain it, [`SinkSettings`] say.
+//! A write goes straight from the framing's buffers to the socket, as far as the socket takes it and the connection's
+//! token bucket covers it. Without tokens nothing is accepted: the chain waits, and nothing is held. Bytes that the
+//! *socket* refuses are held in a bounded buffer, allocated only then, and written when the socket becomes writable.
+//! [`SinkSettings`] decide what happens to a reader that does not drain it.
 //!
-//! Textbook throttles drop bytes when tokens run out. Here that only makes them wait, because dropping
-//! bytes of a response would corrupt it.
+//! Textbook throttles drop bytes when tokens run out; here they wait, because dropping bytes would corrupt a
+//! response.
 
 mod backlog;
 mod charge;
@@ -45,35 +44,35 @@ use backlog::Backlog;
 use stall::{StallDetector, Verdict};
 use tokens::Tokens;
 
-/// Pieces of one vectored write that are passed on; the rest waits for the next write.
+/// Pieces of one vectored write; further ones wait for the next write.
 const MAX_PIECES: usize = 16;
 
-/// The most [`Sink::begins_with`] reads at a time: the heads of most requests.
+/// Bytes of one read of [`Sink::begins_with`]: enough for the heads of most requests.
 const READ_AHEAD: usize = 2048;
 
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
-/// Dropping it gives back what it held. If it was [aborted](SinkState::abort), or bytes have not gone on
-/// yet or [are to come](SinkState::expect_more), the socket ends in a reset.
+/// Dropping it takes what it held off the account. The socket then ends in a reset if the sink was
+/// [aborted](SinkState::abort), holds bytes, or [expects more](SinkState::expect_more).
 pub struct Sink<W: Wire = Socket> {
     wire: W,
-    /// Bytes read ahead, to be read again first.
+    /// Bytes that [`begins_with`](Self::begins_with) read, returned by the next read.
     prefix: Bytes,
     settings: Arc<SinkSettings>,
     backlog: Backlog,
     stall: StallDetector,
     tokens: Tokens,
-    /// When there will be the tokens that a write waits for, or they are looked at again.
+    /// When a write that waits for tokens tries again.
     tokens_due: Option<Instant>,
-    /// When the patience with the reader may end.
+    /// When the stall detector is to be asked again.
     patience_ends: Option<Instant>,
-    /// Rings at the earlier of the two.
+    /// Fires at the earlier of the two.
     alarm: Sleep,
     state: Arc<SinkState>,
 }
 
 impl<W: Wire> Sink<W> {
-    /// A sink before `wire`, adding to `totals`.
+    /// Creates a sink before `wire`, whose counters also add to `totals`.
     pub fn new(wire: W, settings: Arc<SinkSettings>, totals: Arc<SinkCounts>, clock: Arc<dyn Clock>) -> Self {
         let now = clock.now();
         Self {
@@ -90,19 +89,19 @@ impl<W: Wire> Sink<W> {
         }
     }
 
-    /// The same under a limit that others share and change, in place of the settings' rate and burst.
+    /// Uses `limit`, which may be shared and changed, in place of the settings' rate and burst.
     #[must_use]
     pub fn under(mut self, limit: Limit) -> Self {
         self.tokens = Tokens::new(limit, self.alarm.clock().now());
         self
     }
 
-    /// What is known of this sink, for as long as somebody asks.
+    /// The state of this sink, for observers. It outlives the sink.
     pub fn state(&self) -> &Arc<SinkState> {
         &self.state
     }
 
-    /// What the sink stands before.
+    /// The socket.
     pub fn get_ref(&self) -> &W {
         &self.wire
     }
@@ -133,8 +132,8 @@ impl<W: Wire> Sink<W> {
                 Poll::Pending => self.note_refused(now),
             }
         }
-        // A socket that took a part may take more; it is asked again by the next write. One that took
-        // nothing is full, and what it refused is held for it.
+        // A socket that took a part may take more: the next write asks it again. One that took nothing is full, and
+        // its bytes are buffered.
         if taken == 0 {
             taken = self.backlog.take(bufs, covered);
             self.state.note_buffered(self.backlog.len() - taken, self.backlog.len());
@@ -143,7 +142,7 @@ impl<W: Wire> Sink<W> {
         Poll::Ready(Ok(taken))
     }
 
-    /// Waits until the tokens cover a piece of `most` bytes, and says how many they cover; they are taken.
+    /// Takes tokens for up to `most` bytes; returns for how many. Waits until they cover a piece.
     fn poll_tokens(&mut self, cx: &mut Context<'_>, now: Instant, most: usize) -> Poll<usize> {
         match self.tokens.take(now, most) {
             Ok(covered) => {
@@ -162,7 +161,7 @@ impl<W: Wire> Sink<W> {
         }
     }
 
-    /// Writes what is held. `Ready` when nothing is.
+    /// Writes the buffer. Ready when it is empty.
     fn poll_drain(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<io::Result<()>> {
         while !self.backlog.is_empty() {
             match self.wire.poll_write(cx, &[IoSlice::new(self.backlog.as_slice())]) {
@@ -192,7 +191,7 @@ impl<W: Wire> Sink<W> {
         self.stall.refused(now);
     }
 
-    /// Waits for the reader as long as the settings say. `offered` bytes more would be given.
+    /// Waits for the reader as long as the settings allow. `offered` more bytes would be given.
     fn poll_patience<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -208,7 +207,7 @@ impl<W: Wire> Sink<W> {
             Verdict::Overflowed => GivenUp::Overflowed,
             Verdict::Stalled => GivenUp::Stalled,
         };
-        // Whoever asks again after the error, to flush or to shut down, hears the same and counts no more.
+        // A flush or shutdown after the error gets the same error, and counts nothing.
         if self.state.given_up().is_none() {
             self.state.note_reader_done(now);
             self.state.note_given_up(why, self.backlog.len(), offered);
@@ -217,7 +216,7 @@ impl<W: Wire> Sink<W> {
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes")))
     }
 
-    /// Has the task woken when there are tokens or the patience ends, whichever is first.
+    /// Wakes the task when tokens or the stall detector are due, whichever is first.
     fn set_alarm(&mut self, cx: &mut Context<'_>) {
         let Some(due) = self.tokens_due.into_iter().chain(self.patience_ends).min() else { return };
         self.alarm.reset(due);
@@ -249,13 +248,13 @@ fn write_most(
 }
 
 impl<W: Wire> Sink<W> {
-    /// Whether the peer begins with `preface`. What it read is read again by whoever comes next.
+    /// Whether the peer's first bytes are `preface`. They are read again by the next reader.
     ///
-    /// It reads a whole head at once if it is there. hyper asks for 8 KiB more whenever a head comes in
-    /// pieces, and would keep 16 KiB for a connection whose first piece is these few bytes.
+    /// Reads a whole head at once if it has arrived: hyper reads 8 KiB more whenever a head comes in pieces, and
+    /// would keep 16 KiB for a connection whose first piece is just the preface.
     ///
     /// # Errors
-    /// The socket's; `UnexpectedEof` if the peer left before it could be known.
+    /// The socket's; `UnexpectedEof` if the peer closed before that was decided.
     pub async fn begins_with(&mut self, preface: &'static [u8]) -> io::Result<bool> {
         let mut seen = Vec::new();
         let begins = loop {
@@ -263,7 +262,7 @@ impl<W: Wire> Sink<W> {
                 break true;
             }
             let n = std::future::poll_fn(|cx| {
-                // On the stack, not in the future: a connection must not keep room for it.
+                // On the stack, not in the future, where it would take memory for every connection.
                 let mut buf = [0; READ_AHEAD];
                 let mut read = ReadBuf::new(&mut buf);
                 let n = ready!(self.wire.poll_read(cx, &mut read.unfilled()))?;
@@ -286,8 +285,8 @@ impl<W: Wire> Sink<W> {
 }
 
 impl<W: Wire> Sink<W> {
-    /// Reads what is there, at most about `want` bytes; no bytes at the end of the stream. Holds no memory
-    /// while it waits.
+    /// Reads what is available, about `want` bytes at most; empty at the end of the stream. Holds no memory while it
+    /// waits.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
         if !self.prefix.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut self.prefix)));
@@ -371,7 +370,7 @@ impl<W: Wire> Drop for Sink<W> {
         self.state.note_reader_done(now);
         self.state.note_buffered(self.backlog.len(), 0);
         self.state.note_waiting(0);
-        // What has not gone on is missing, or not even here yet: the end must not look clean.
+        // Bytes are missing or still to come: the end must not look clean.
         if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {
             self.wire.reset_on_close();
         }

@@ -1,42 +1,42 @@
-//! How long a connection has had nothing to write.
+//! Measures how long a connection had nothing to write.
 
 use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// Sums the times between a flush and the next bytes. One task changes it; others may look.
+/// Sums the times between a flush and the next bytes. One task changes it; others may read it.
 #[derive(Debug)]
 pub(super) struct Quiet {
-    /// Nanoseconds of those times that are over.
+    /// Nanoseconds of the finished times.
     sum: AtomicU64,
-    /// Since when the present one lasts, in nanoseconds; `WRITING` while there is none.
+    /// Start of the current one, in nanoseconds; `WRITING` if there is none.
     since: AtomicU64,
 }
 
-/// An instant that no clock tells: 584 years after its origin.
+/// Not an instant of any clock: 584 years after its origin.
 const WRITING: u64 = u64::MAX;
 
 impl Quiet {
-    /// Nothing to write since `now`.
+    /// Starts with nothing to write.
     pub(super) fn since(now: Instant) -> Self {
         Self { sum: AtomicU64::new(0), since: AtomicU64::new(now.as_nanos()) }
     }
 
-    /// There is something to write.
+    /// Ends the current time: there are bytes to write.
     pub(super) fn end(&self, now: Instant) {
         let since = self.since.swap(WRITING, SeqCst);
         self.sum.fetch_add(now.as_nanos().saturating_sub(since), SeqCst);
     }
 
-    /// There is nothing to write any more.
+    /// Begins one: there is nothing more to write.
     pub(super) fn begin(&self, now: Instant) {
         self.since.store(now.as_nanos(), SeqCst);
     }
 
     /// The sum until `now`.
     pub(super) fn until(&self, now: Instant) -> Duration {
-        // In this order: what changes meanwhile makes it less, and what is less is waited for.
+        // In this order a concurrent change makes the sum too small, which only prolongs a wait.
         let sum = self.sum.load(SeqCst);
         Duration::from_nanos(sum + now.as_nanos().saturating_sub(self.since.load(SeqCst)))
     }

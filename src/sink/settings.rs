@@ -1,4 +1,4 @@
-//! Settings of a connection's sink: what it may hold, how fast it may write, when it gives a reader up.
+//! Settings of a connection's sink: its buffers, its rate, and when a reader is given up.
 
 use std::time::Duration;
 
@@ -6,38 +6,36 @@ use crate::keys::{Fault, Keys};
 use crate::limit::{Burst, Limit, Rate, Size};
 use crate::words::spelt;
 
-/// The largest buffer that can be set: 64 MiB. More for one reader is memory for nobody.
+/// Upper bound of [`SinkSettings::buffer`].
 pub const MAX_BUFFER: Size = Size::new(64 << 20);
 
-/// The most that can be set for what the kernel holds of one connection: 1 GiB, above what kernels give.
+/// Upper bound of the kernel's buffers of one connection: above what kernels allow.
 pub const MAX_IN_KERNEL: Size = Size::new(1 << 30);
 
-/// How the connections of a server are bounded.
+/// Bounds of each connection of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SinkSettings {
-    /// The most bytes held for a socket that refuses them. Default 64 KiB; at least 1.
+    /// Bytes held for a socket that refuses them. Default 64 KiB; at least 1.
     pub buffer: usize,
-    /// Bytes per second for the whole connection, heads and framing included. Default none.
+    /// Bytes per second of the whole connection, heads and framing included. Default: no limit.
     pub rate: Option<Rate>,
     /// Bytes that may leave at once under `rate`. Default 64 KiB; at least 1.
     pub burst: u64,
-    /// `rate` delays nothing; what it would have delayed is counted. Default no.
+    /// If set, `rate` delays nothing, and counts what it would have delayed. Default false.
     pub report_only: bool,
-    /// What happens when the buffer is full and stays so. Default [`OnFull::Wait`].
+    /// What happens when the buffer stays full. Default [`OnFull::Wait`].
     pub on_full: OnFull,
-    /// A reader that takes nothing for so long, while there is something for it, is given up. Default 60 s.
+    /// A reader that takes nothing for this long while bytes wait for it is given up. Default 60 s.
     pub stall_timeout: Duration,
-    /// A reader that takes less than this over `stall_timeout`, while there is always something for it,
-    /// is given up. Default none.
+    /// A reader that takes less than this over each `stall_timeout`, while bytes wait for it all the time, is given
+    /// up. Default: none.
     pub min_drain_rate: Option<Rate>,
-    /// Bytes that may wait in the kernel, unsent, because the reader's window is shut
-    /// (`TCP_NOTSENT_LOWAT`). Above it the socket refuses more, and the sink sees that the reader is
-    /// behind. Bytes on their way do not count: a distant reader is as fast as without. Default 128 KiB; at
-    /// least 1.
+    /// Unsent bytes that may wait in the kernel while the reader's window is shut (`TCP_NOTSENT_LOWAT`); above this
+    /// the socket refuses more, and the sink sees that the reader is behind. Bytes in flight do not count, so a
+    /// distant reader is no slower for it. Default 128 KiB; at least 1.
     pub unsent: usize,
-    /// Bytes of the kernel's send buffer (`SO_SNDBUF`): all that it holds of the connection, on the way
-    /// or not. A reader gets about so much in each round trip, and no more. Default: the kernel's own
-    /// choice, which grows to megabytes for a distant, fast reader.
+    /// Bytes of the kernel's send buffer (`SO_SNDBUF`), which includes bytes in flight: a reader gets about this much
+    /// per round trip. Default: the kernel's choice, which grows to megabytes for a fast, distant reader.
     pub send_buffer: Option<usize>,
 }
 
@@ -98,7 +96,7 @@ impl SinkSettings {
         faults
     }
 
-    /// The limit of a connection, as a handle to change it by.
+    /// A live limit with the rate and burst of these settings.
     pub fn limit(&self) -> Limit {
         let limit = Limit::new(self.rate).with_burst(self.burst);
         limit.set_report_only(self.report_only);
@@ -106,14 +104,14 @@ impl SinkSettings {
     }
 }
 
-/// What happens when the buffer is full and the reader does not drain it.
+/// What happens when the reader does not drain a full buffer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnFull {
-    /// Nothing more is taken until the reader drains. What is paced then waits, and nothing is lost.
+    /// No more is accepted until the reader drains it. Paced content waits, and nothing is lost.
     #[default]
     Wait,
-    /// If it is still full one interval (200 ms) later, and there is more to give, the reader cannot hold
-    /// the pace: the connection is reset. What was not written is lost, and counted.
+    /// The connection is reset if the buffer is still full one interval (200 ms) later and there is more to give: the
+    /// reader cannot hold the pace. Unwritten bytes are lost, and counted.
     Close,
 }
 

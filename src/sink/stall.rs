@@ -1,16 +1,15 @@
-//! The patience with a reader: since when it has had something to take, what it took, and when that is
-//! too little. Pure: it is told the time.
+//! Detects readers that take nothing, too little, or fill the buffer. Pure: passed the time.
 
 use super::{OnFull, SinkSettings};
 use crate::clock::Instant;
 use crate::limit::INTERVAL;
 
-/// Watches one reader while the socket refuses bytes.
+/// Observes one reader while its socket refuses bytes.
 #[derive(Debug, Default)]
 pub(super) struct StallDetector {
-    /// `None` while nothing is held back by the socket.
+    /// `None` while the socket takes everything.
     pending: Option<Pending>,
-    /// Since when the buffer has been full with more to come.
+    /// When the buffer became full with more to come.
     full_since: Option<Instant>,
 }
 
@@ -18,23 +17,23 @@ pub(super) struct StallDetector {
 struct Pending {
     last_progress: Instant,
     window_began: Instant,
-    /// Bytes the socket took since the window began.
+    /// Bytes taken since the window began.
     taken: u64,
 }
 
-/// What is to be done about the reader.
+/// What to do about the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// Nothing before this instant; never, if there is none.
+    /// Wait, and ask again at this instant; `None`: nothing is due.
     Until(Option<Instant>),
-    /// It cannot hold the pace: the buffer stayed full.
+    /// Give it up: the buffer stayed full.
     Overflowed,
-    /// It took nothing, or too little, for too long.
+    /// Give it up: it took nothing, or too little, for too long.
     Stalled,
 }
 
 impl StallDetector {
-    /// The socket refused bytes, or holds some of ours back.
+    /// The socket refused bytes, or still holds some back.
     pub(super) fn refused(&mut self, now: Instant) {
         self.pending.get_or_insert(Pending { last_progress: now, window_began: now, taken: 0 });
     }
@@ -50,17 +49,17 @@ impl StallDetector {
         }
     }
 
-    /// Nothing is held back any more.
+    /// The socket took everything.
     pub(super) fn drained(&mut self) {
         *self = Self::default();
     }
 
-    /// There is more to give, and the buffer is full.
+    /// The buffer is full, and there is more to give.
     pub(super) fn full(&mut self, now: Instant) {
         self.full_since.get_or_insert(now);
     }
 
-    /// What the rules say at `now`.
+    /// Applies the settings at `now`.
     pub(super) fn judge(&mut self, settings: &SinkSettings, now: Instant) -> Verdict {
         let Some(pending) = &mut self.pending else { return Verdict::Until(None) };
         let stalled_at = pending.last_progress + settings.stall_timeout;

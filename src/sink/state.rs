@@ -1,4 +1,4 @@
-//! What is known of a sink while it works, and what others tell it.
+//! The state of a sink that others read and influence while it works.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use crate::budget::{Held, HeldBy};
 use crate::clock::{Clock, Instant};
 use crate::telemetry::Recent;
 
-/// Why a sink gave its reader up.
+/// Why a sink gave up its reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum GivenUp {
-    /// The buffer was full and stayed so.
+    /// The buffer stayed full.
     Overflowed,
     /// The reader took nothing, or too little, for too long.
     Stalled,
@@ -32,15 +32,15 @@ impl fmt::Display for GivenUp {
     }
 }
 
-/// What a connection's sink knows, shared with those who write through it.
+/// The state of a connection's sink, shared with the tasks that write through it and with observers.
 pub struct SinkState {
     counts: SinkCounts,
     totals: Arc<SinkCounts>,
-    /// When the first byte since [`await_bytes`](Self::await_bytes) came, in nanoseconds; 0 before it.
+    /// Arrival of the first byte since [`await_bytes`](Self::await_bytes), in nanoseconds; 0 before it.
     heard: AtomicU64,
-    /// When there will be tokens for what is offered, in nanoseconds; 0 while they are not waited for.
+    /// When there will be enough tokens, in nanoseconds; 0 while none are waited for.
     tokens_due: AtomicU64,
-    /// How fast the socket takes bytes.
+    /// The rate at which the socket takes bytes.
     recent: Mutex<Recent>,
     aborted: AtomicBool,
     given_up: AtomicU8,
@@ -52,13 +52,13 @@ pub struct SinkState {
     /// Bytes were offered since the last flush.
     writing: AtomicBool,
     quiet: Quiet,
-    /// Sources that have more bytes to give: while there are any, a flush does not wait for the reader.
+    /// Number of sources with more bytes to give. Unless it is zero, a flush does not wait for the reader.
     more: AtomicUsize,
-    /// Nothing more is taken, whatever the sources have.
+    /// The connection closes: flushes wait, whatever the sources have.
     closing: AtomicBool,
-    /// A flush lasts until the kernel has sent all it took.
+    /// A flush waits until the kernel has sent everything.
     sends: AtomicBool,
-    /// Someone waits for a flush. Spares the lock on the data path.
+    /// A task waits for a flush. Spares the lock on the data path.
     awaited: AtomicBool,
     waiting: Mutex<Vec<Waker>>,
     clock: Arc<dyn Clock>,
@@ -96,29 +96,29 @@ impl SinkState {
         &self.counts
     }
 
-    /// How long, until `now`, tokens of the connection's rate were waited for; what is going on included.
+    /// Time until `now` that tokens of the connection's rate were waited for, the current wait included.
     pub fn token_wait(&self, now: Instant) -> Duration {
         self.counts.token_wait() + self.tokens.lasting(now)
     }
 
-    /// How long, until `now`, there were bytes that the reader did not take; what is going on included.
+    /// Time until `now` with bytes that the reader did not take, the current wait included.
     pub fn reader_wait(&self, now: Instant) -> Duration {
         self.counts.reader_wait() + self.reader.lasting(now)
     }
 
-    /// Forgets when bytes came: the next byte begins a new message.
+    /// Forgets when bytes arrived: the next byte begins a new message.
     pub fn await_bytes(&self) {
         self.heard.store(0, Ordering::Relaxed);
     }
 
-    /// Notes that bytes of a message are here, if they are its first; some may have come with the message before.
+    /// Notes that the first bytes of a message are here, which may have arrived with the message before.
     pub fn note_bytes(&self) {
         if self.heard.load(Ordering::Relaxed) == 0 {
             self.heard.store(self.clock.now().as_nanos().max(1), Ordering::Relaxed);
         }
     }
 
-    /// When the first byte since [`await_bytes`](Self::await_bytes) came.
+    /// When the first byte since [`await_bytes`](Self::await_bytes) arrived.
     pub fn heard_at(&self) -> Option<Instant> {
         match self.heard.load(Ordering::Relaxed) {
             0 => None,
@@ -126,17 +126,17 @@ impl SinkState {
         }
     }
 
-    /// Makes the end of the connection a reset: its peer must not take what it got for complete.
+    /// Makes the connection end in a reset, so that its peer does not take what it got for complete.
     pub fn abort(&self) {
         self.aborted.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the connection is to end, or ended, with a reset.
+    /// Whether the connection ends, or ended, in a reset.
     pub fn is_aborted(&self) -> bool {
         self.aborted.load(Ordering::Relaxed)
     }
 
-    /// What keeps bytes from the socket at the moment, if there are any and something does.
+    /// What holds bytes back at the moment: the connection's rate or its reader. `None` if nothing does.
     pub fn held(&self) -> Option<Held> {
         match self.tokens_due.load(Ordering::Relaxed) {
             0 => self.reader.is_running().then(|| Held::by(HeldBy::Reader)),
@@ -144,7 +144,7 @@ impl SinkState {
         }
     }
 
-    /// Bytes that the socket took over about the last second.
+    /// Bytes per second that the socket took over about the last second.
     pub fn bytes_per_second(&self) -> u64 {
         let now = self.clock.now();
         self.recent.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second(now)
@@ -159,17 +159,17 @@ impl SinkState {
         }
     }
 
-    /// Bytes that were held when the reader was given up.
+    /// Bytes held when the reader was given up.
     pub fn buffered_at_end(&self) -> u64 {
         self.buffered_at_end.load(Ordering::Relaxed)
     }
 
-    /// How often all bytes handed to the sink had gone on.
+    /// Number of flushes: times at which all bytes passed to the sink had gone to the socket.
     pub fn flushes(&self) -> u64 {
         self.flushes.load(Ordering::Acquire)
     }
 
-    /// Ready when there have been more flushes than the `seen` that were there before.
+    /// Ready when there were more than `seen` flushes.
     pub fn poll_flushed(&self, cx: &mut Context<'_>, seen: u64) -> Poll<()> {
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
@@ -177,30 +177,29 @@ impl SinkState {
         }
         drop(waiting);
         self.awaited.store(true, Ordering::SeqCst);
-        // It may have happened before we said that we wait.
+        // It may have happened before `awaited` was set.
         if self.flushes.load(Ordering::SeqCst) > seen { Poll::Ready(()) } else { Poll::Pending }
     }
 
-    /// Whether bytes that were offered have not all gone on yet, for want of tokens or of a reader.
+    /// Whether offered bytes still wait for tokens or for the reader.
     pub fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
     }
 
-    /// How long, until `now`, there has been nothing to write: neither tokens nor the reader were waited for.
+    /// Time until `now` with nothing to write: neither tokens nor the reader were waited for.
     pub fn quiet(&self, now: Instant) -> Duration {
         self.quiet.until(now)
     }
 
-    /// Says that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more) takes it
-    /// back. While one has, a flush that has to wait for the reader is said to be done: the framing of
-    /// HTTP/2 asks no stream for its next frame while it flushes, and so the
-    /// buffer could not be filled, nor would a reader that cannot hold the pace be found out.
-    /// [`flushes`](Self::flushes) does not count it.
+    /// Notes that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more). While one has, a
+    /// flush that would wait for the reader is ready at once: HTTP/2's framing asks no stream for its next frame
+    /// while it flushes, so the buffer could not fill, and a reader that cannot hold the pace would not be found.
+    /// [`flushes`](Self::flushes) does not count such a flush.
     pub fn expect_more(&self) {
         self.more.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes back one [`expect_more`](Self::expect_more).
+    /// Reverts one [`expect_more`](Self::expect_more).
     pub fn expect_no_more(&self) {
         self.more.fetch_sub(1, Ordering::Relaxed);
     }
@@ -209,7 +208,7 @@ impl SinkState {
         self.more.load(Ordering::Relaxed) > 0 && !self.closing.load(Ordering::Relaxed)
     }
 
-    /// From now on every flush waits.
+    /// Makes every flush wait from now on.
     pub(super) fn close(&self) {
         self.closing.store(true, Ordering::Relaxed);
     }
@@ -220,8 +219,8 @@ impl SinkState {
         }
     }
 
-    /// Makes a flush, from now on, last until the kernel has sent what it took: a reset discards what it
-    /// has not. For a connection that is about to be aborted.
+    /// Makes every flush from now on wait until the kernel has sent everything, since a reset discards the rest. For
+    /// a connection that is about to be aborted.
     pub fn send_before_flushed(&self) {
         self.sends.store(true, Ordering::Relaxed);
     }
@@ -264,7 +263,7 @@ impl SinkState {
         self.totals.held.change(HeldAs::Sink, before as u64, after as u64);
     }
 
-    /// `bytes` were offered, and none of them can be taken now; 0 if none wait.
+    /// Notes that `bytes` were offered and none can be accepted now; 0 ends that.
     pub(super) fn note_waiting(&self, bytes: usize) {
         let (before, after) = (self.counts.held.of(HeldAs::Framing), bytes as u64);
         if before != after {
@@ -273,30 +272,30 @@ impl SinkState {
         }
     }
 
-    /// Changes what is charged to the connection.
+    /// Changes what is charged to the connection and to its server.
     pub(super) fn change_held(&self, held: HeldAs, before: u64, after: u64) {
         self.counts.held.change(held, before, after);
         self.totals.held.change(held, before, after);
     }
 
-    /// Tokens are waited for, from now on or still; there will be enough when they are `due`.
+    /// Notes that tokens are waited for; there will be enough when they are `due`.
     pub(super) fn note_tokens_short(&self, now: Instant, due: Instant) {
         self.tokens_due.store(due.as_nanos().max(1), Ordering::Relaxed);
         self.book(|counts| &counts.token_wait, self.tokens.lap(now));
     }
 
-    /// There are tokens, or nobody wants any.
+    /// Notes that tokens are no longer waited for.
     pub(super) fn note_tokens_ready(&self, now: Instant) {
         self.tokens_due.store(0, Ordering::Relaxed);
         self.book(|counts| &counts.token_wait, self.tokens.stop(now));
     }
 
-    /// The reader is waited for, from now on or still.
+    /// Notes that the reader is waited for.
     pub(super) fn note_reader_behind(&self, now: Instant) {
         self.book(|counts| &counts.reader_wait, self.reader.lap(now));
     }
 
-    /// The reader took everything, or is waited for no more.
+    /// Notes that the reader is no longer waited for.
     pub(super) fn note_reader_done(&self, now: Instant) {
         self.book(|counts| &counts.reader_wait, self.reader.stop(now));
     }

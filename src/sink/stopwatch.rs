@@ -1,18 +1,18 @@
-//! A wait that is told as it goes on, and not only when it is over.
+//! Measures waits, also while they last.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// Measures one wait at a time. One task starts and stops it; others may look.
+/// Measures one wait at a time. One task starts and stops it; others may read it.
 #[derive(Debug)]
 pub(super) struct Stopwatch {
-    /// When the wait began, or was last told, in nanoseconds; `STOPPED` while nothing is waited for.
+    /// Start of the wait or of its last lap, in nanoseconds; `STOPPED` without a wait.
     since: AtomicU64,
 }
 
-/// An instant that no clock tells: 584 years after its origin.
+/// Not an instant of any clock: 584 years after its origin.
 const STOPPED: u64 = u64::MAX;
 
 impl Default for Stopwatch {
@@ -22,22 +22,22 @@ impl Default for Stopwatch {
 }
 
 impl Stopwatch {
-    /// Begins, or goes on. Gives the time since it began or since the last lap.
+    /// Starts or continues a wait. Returns the time since its start or its last lap.
     pub(super) fn lap(&self, now: Instant) -> Duration {
         elapsed(self.since.swap(now.as_nanos(), Ordering::Relaxed), now)
     }
 
-    /// Ends. Gives the time since it began or since the last lap.
+    /// Ends the wait. Returns the time since its start or its last lap.
     pub(super) fn stop(&self, now: Instant) -> Duration {
         elapsed(self.since.swap(STOPPED, Ordering::Relaxed), now)
     }
 
-    /// Whether something is waited for.
+    /// Whether a wait is going on.
     pub(super) fn is_running(&self) -> bool {
         self.since.load(Ordering::Relaxed) != STOPPED
     }
 
-    /// The time since it began or since the last lap.
+    /// The time since its start or its last lap.
     pub(super) fn lasting(&self, now: Instant) -> Duration {
         elapsed(self.since.load(Ordering::Relaxed), now)
     }

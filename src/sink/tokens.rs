@@ -1,34 +1,33 @@
-//! The pace of one connection: its token bucket, told the time as the drivers tell their chains.
+//! The pace of one connection: its token bucket, passed the time as a chain is.
 
 use crate::clock::{Instant, Lateness};
 use crate::limit::{Limit, TokenBucket};
 
-/// Tokens that are asked for in pieces of one interval's worth, or of the burst if that is less.
+/// Gives out tokens in pieces of one interval's worth, or of the burst if that is less.
 ///
-/// A burst is often earned back in less time than a timer is late. A wake-up a little late counts as on
-/// time here too ([`Lateness`]), or high rates would never be reached. Told time is never ahead of the
-/// clock, so over its life the connection sends no more than burst + rate × time.
+/// A burst is often earned back in less time than a timer is late. A wake-up that is a little late counts as on time
+/// here too ([`Punctual`]), or high rates would never be reached. The time passed is never ahead of the clock, so
+/// over its life a connection sends at most burst + rate × time.
 ///
-/// The limit may be changed at any time; who waits for tokens asks again at least each interval.
+/// The limit may change at any time: a task that waits for tokens asks again at least once an interval.
 pub(super) struct Tokens {
     limit: Limit,
-    /// While there is a rate.
+    /// `None` without a rate.
     bucket: Option<TokenBucket>,
     lateness: Lateness,
 }
 
 impl Tokens {
-    /// All of the burst is there.
+    /// Starts with a full bucket.
     pub(super) fn new(limit: Limit, now: Instant) -> Self {
         let bucket = limit.rate().map(|rate| TokenBucket::new(rate, limit.burst(), now));
         Self { limit, bucket, lateness: Lateness::default() }
     }
 
-    /// Takes tokens for `most` bytes, at least one, or for as many as there are.
+    /// Takes tokens for up to `most` bytes, at least one; returns for how many.
     ///
     /// # Errors
-    /// There are too few; it says when there will be enough. Not for every byte that drips in: for all
-    /// that is asked, or for one piece.
+    /// Too few: when there will be enough for `most` bytes or for one piece, not for every byte that drips in.
     pub(super) fn take(&mut self, now: Instant, most: usize) -> Result<usize, Instant> {
         let told = self.lateness.correct(now);
         self.keep_to_the_limit(told);
@@ -51,14 +50,14 @@ impl Tokens {
         Ok(bucket.consume(most as u64) as usize)
     }
 
-    /// Puts back what was taken and not used.
+    /// Returns unused tokens.
     pub(super) fn give_back(&mut self, tokens: usize) {
         if let Some(bucket) = &mut self.bucket {
             bucket.give_back(tokens as u64);
         }
     }
 
-    /// Goes over to the limit as it is now. A burst is for a quiet time; a change gives none.
+    /// Adopts the limit's current value. A change grants no burst: that takes a quiet time.
     fn keep_to_the_limit(&mut self, now: Instant) {
         let Some(rate) = self.limit.rate() else {
             self.bucket = None;

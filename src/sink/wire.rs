@@ -1,4 +1,4 @@
-//! What a sink stands before.
+//! The socket below a sink.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -9,28 +9,27 @@ use hyper::rt::ReadBufCursor;
 
 use crate::rt::Socket;
 
-/// A socket, or in tests what behaves like one.
+/// A socket, or a test's stand-in for one.
 pub trait Wire: Unpin {
-    /// Reads what is there into hyper's buffer and says how many bytes that was.
+    /// Reads what is available into hyper's buffer; returns the number of bytes.
     fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>>;
 
-    /// Reads what is there, at most `want` bytes; no bytes at the end of the stream. Holds no memory while it
-    /// waits.
+    /// Reads what is available, at most `want` bytes; empty at the end of the stream. Holds no memory while it waits.
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>>;
 
-    /// Whether the connection is over in both directions, as after a reset. Without a wake-up if not.
+    /// Whether the connection is over in both directions, as after a reset. Arranges no wake-up.
     fn is_gone(&self) -> bool;
 
-    /// Writes what can be written at once. `Pending` arranges a wake-up when more can be.
+    /// Writes what can be written now. `Pending` arranges a wake-up.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
-    /// Ready when what was written has been sent, to the last byte.
+    /// Ready when the kernel has sent everything.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
-    /// Says that nothing more will be written.
+    /// Shuts down the sending half.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
-    /// Makes the coming close a reset.
+    /// Turns the close into a reset.
     fn reset_on_close(&self);
 }
 

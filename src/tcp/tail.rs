@@ -1,4 +1,4 @@
-//! A file as a stream: what is there, and if it is followed, what comes.
+//! A file as a source, which may be followed as it grows.
 
 use std::fs::File;
 use std::future::Future;
@@ -19,8 +19,8 @@ use crate::generator::Generator;
 use crate::named_file;
 use crate::rt::{self, FileReader};
 
-/// The most of a followed file that is read at a time. What is read of it is held until it may leave, so
-/// that a file cut short in between does no harm.
+/// Largest read of a followed file. It is read into memory and held until it leaves, so that truncating the file
+/// meanwhile does no harm.
 const PIECE: u64 = 16 * 1024;
 
 /// Tells the streams of followed files that the server drains: they end at the end of what is there.
@@ -50,17 +50,16 @@ impl Drain {
 
 /// The bytes of a file from its start.
 ///
-/// Followed, it goes on as `tail -F` does: waits at the end for more; from the start of the file when that
-/// was truncated; with the new file when another has taken its place and the old one is read to its end.
-/// Bytes that are written to the old file after that are not seen, nor is a truncation if the file grew
-/// beyond the place before it was looked at again.
+/// If followed, it continues like `tail -F`: waits for more at the end; starts over when the file was truncated; and
+/// when another file has taken its place, reads the old one to its end and then the new one. Bytes written to the old
+/// file after that are missed, and so is a truncation if the file grew past the offset before it was checked.
 pub(super) struct Tail {
-    /// `None` while `next` works with it.
+    /// `None` while `next` has it.
     state: Option<State>,
     next: Option<Next>,
 }
 
-/// The bucket that is waited for.
+/// The next bucket, being read.
 type Next = Pin<Box<dyn Future<Output = (State, Bucket)> + Send>>;
 
 struct State {
@@ -68,17 +67,17 @@ struct State {
     file: Arc<File>,
     id: FileId,
     offset: u64,
-    /// The end of what is served, if it is not followed.
+    /// Where the stream ends, unless the file is followed.
     end: u64,
     follow: Option<(Follower, Arc<Drain>)>,
     reader: FileReader,
 }
 
 impl Tail {
-    /// The file at `path`, as long as it is now.
+    /// Opens the file at `path`, up to its present length.
     ///
     /// # Errors
-    /// It cannot be opened, or is no file.
+    /// It cannot be opened, or is not a regular file.
     pub(super) async fn open(path: &Path) -> io::Result<Self> {
         let (file, id, end) = open(path).await?;
         let state = State {
@@ -93,7 +92,7 @@ impl Tail {
         Ok(Self { state: Some(state), next: None })
     }
 
-    /// The same, going on as it grows until `drain`.
+    /// Follows the file as it grows, until `drain` begins.
     #[must_use]
     pub(super) fn followed(mut self, follower: Follower, drain: Arc<Drain>) -> Self {
         if let Some(state) = &mut self.state {
@@ -114,11 +113,11 @@ async fn open(path: &Path) -> io::Result<(Arc<File>, FileId, u64)> {
 }
 
 impl State {
-    /// The next bucket of a followed file.
+    /// Reads the next bucket of a followed file.
     async fn next(mut self) -> (Self, Bucket) {
         loop {
             let Some((follower, drain)) = &self.follow else { return (self, Bucket::Eos) };
-            // Before looking, or a change in between would not be heard.
+            // Before the check, so that a change after it is noticed.
             let changed = follower.listen();
             let present = follower.present();
             let len = match self.file.metadata() {
@@ -126,7 +125,7 @@ impl State {
                 Err(error) => return (self, Bucket::Error(SourceError::new(format!("read: {error}")))),
             };
             if len < self.offset {
-                log::info!(file:% = self.path.display(), bytes = self.offset; "a followed file was truncated: going on from its start");
+                log::info!(file:% = self.path.display(), bytes = self.offset; "a followed file was truncated: starting over");
                 self.offset = 0;
                 continue;
             }
@@ -139,7 +138,7 @@ impl State {
                         self.offset += bytes.len() as u64;
                         return (self, Bucket::Data(bytes));
                     }
-                    // Cut short since it was looked at: looked at again.
+                    // Truncated since the check: check again.
                     Err(_) if self.file.metadata().is_ok_and(|meta| meta.len() < len) => continue,
                     Err(error) => return (self, Bucket::Error(error)),
                 }
@@ -147,9 +146,9 @@ impl State {
             if present.is_some_and(|present| present != self.id)
                 && let Ok((file, id, _)) = open(&self.path).await
             {
-                // Without a watch that is newer than this, it would be opened again and again.
+                // Unless the watch has seen the new file, it would be opened again and again.
                 if id != self.id {
-                    log::info!(file:% = self.path.display(), bytes = self.offset; "a followed file was replaced: going on with the new one");
+                    log::info!(file:% = self.path.display(), bytes = self.offset; "a followed file was replaced: continuing with the new one");
                     (self.file, self.id, self.offset) = (file, id, 0);
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! One watch on a followed file for all who follow it.
+//! One watch on a followed file, for all its followers.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -12,18 +12,17 @@ use futures_lite::future;
 use crate::clock::{Clock, Sleep};
 use crate::rt::{self, FileWatch};
 
-/// How often the file is looked at where nothing tells of its changes: by another machine, or because the
-/// system gives no watch.
+/// How often the file is checked without events: changes by other machines, or no watch available.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// Which file it is: device and inode.
+/// A file's identity: device and inode.
 pub(super) type FileId = (u64, u64);
 
 pub(super) fn id(meta: &Metadata) -> FileId {
     (meta.dev(), meta.ino())
 }
 
-/// Tells followers when to look at their file again. It costs one task while there are any.
+/// Wakes followers when their file changed. Costs one task while there are followers.
 pub(super) struct Watch {
     path: PathBuf,
     changed: Event,
@@ -34,7 +33,7 @@ pub(super) struct Watch {
 struct State {
     followers: usize,
     running: bool,
-    /// What is at the path, as far as is known: which file, and how long.
+    /// The file at the path when last checked, and its length.
     seen: Option<(FileId, u64)>,
 }
 
@@ -60,14 +59,14 @@ impl Watch {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether nobody follows any more; the watch is then over.
+    /// Whether there are no followers left, so that the watch ends.
     fn is_over(&self) -> bool {
         let mut state = self.lock();
         state.running = state.followers > 0;
         !state.running
     }
 
-    /// Looks at what is at the path; says whether that is something else, or of another length.
+    /// Checks the path. Returns whether it has another file or length than before.
     async fn look(self: &Arc<Self>) -> bool {
         let path = self.path.clone();
         let meta = rt::blocking(move || std::fs::metadata(path)).await;
@@ -77,12 +76,12 @@ impl Watch {
 }
 
 impl Follower {
-    /// Which file is at the path, as far as is known; `None` if none is.
+    /// The file at the path when last checked; `None` if there was none.
     pub(super) fn present(&self) -> Option<FileId> {
         self.0.lock().seen.map(|(id, _)| id)
     }
 
-    /// Hears of changes from now on.
+    /// Listens for changes from now on.
     pub(super) fn listen(&self) -> EventListener {
         self.0.changed.listen()
     }
@@ -98,7 +97,7 @@ async fn watch(watch: Arc<Watch>, clock: Arc<dyn Clock>) {
     let mut told = match FileWatch::new(&watch.path) {
         Ok(told) => Some(told),
         Err(error) => {
-            log::warn!(file:% = watch.path.display(), error:%; "no watch on a followed file: it is looked at each second");
+            log::warn!(file:% = watch.path.display(), error:%; "cannot watch a followed file: checking it each second");
             None
         }
     };
@@ -122,7 +121,7 @@ async fn watch(watch: Arc<Watch>, clock: Arc<dyn Clock>) {
         };
         let next = future::or(tell, look).await;
         heard = next.unwrap_or_else(|error: std::io::Error| {
-            log::warn!(file:% = watch.path.display(), error:%; "the watch on a followed file broke: it is looked at each second");
+            log::warn!(file:% = watch.path.display(), error:%; "the watch on a followed file failed: checking it each second");
             told = None;
             true
         });

@@ -1,19 +1,19 @@
-//! How fast something goes at the moment, without a timer: reckoned when bytes pass and when asked.
+//! The present rate of bytes, without a timer: computed when bytes pass and when it is read.
 
 use std::time::Duration;
 
 use crate::clock::Instant;
 
-/// The least time a rate is reckoned over: one interval of the pace.
+/// The shortest time that a rate is computed over: one interval of the pace.
 const LEAST: Duration = Duration::from_millis(200);
 
 const SECOND: u64 = 1_000_000_000;
 
 /// Bytes per second over about the last second.
 ///
-/// Keeps two sums, of the second under way and of the one before it, of which as much counts as the last
-/// second still reaches into. So it is right for what flows evenly, and off by at most a chunk for what goes
-/// in chunks. The first second is reckoned over the time there was.
+/// Keeps the sums of the current second and of the one before, which counts in proportion to its part of the last
+/// second. So it is exact for an even flow, and at most one chunk off for chunks. The first second counts as long as
+/// it was.
 ///
 /// ```
 /// use sluicegate::clock::Instant;
@@ -30,19 +30,19 @@ const SECOND: u64 = 1_000_000_000;
 #[derive(Clone, Copy, Debug)]
 pub struct Recent {
     began: Instant,
-    /// The second that `current` is of, counted from the beginning.
+    /// The number of the second that `current` belongs to.
     second: u64,
     current: u64,
     previous: u64,
 }
 
 impl Recent {
-    /// Nothing has passed yet; it begins now.
+    /// Starts at `began` without bytes.
     pub fn since(began: Instant) -> Self {
         Self { began, second: 0, current: 0, previous: 0 }
     }
 
-    /// Notes that `bytes` passed.
+    /// Adds bytes that passed.
     pub fn add(&mut self, bytes: u64, now: Instant) {
         let second = self.second_of(now);
         (self.previous, self.current) = self.at(second);
@@ -69,7 +69,7 @@ impl Recent {
         (now.nanos_since(self.began) / SECOND).max(self.second)
     }
 
-    /// The sums of the second before `second`, and of it.
+    /// The sums of the second before `second` and of `second`.
     fn at(&self, second: u64) -> (u64, u64) {
         match second - self.second {
             0 => (self.previous, self.current),

@@ -46,7 +46,7 @@ impl FromStr for CollectorUrl {
     fn from_str(text: &str) -> Result<Self, String> {
         let why = match HttpUrl::parse(text) {
             Ok(url) if url.is_tls() => {
-                "TLS to collectors is not supported, have an agent on this machine forward spans"
+                "TLS to collectors is not supported; have an agent on this machine forward spans"
             }
             Ok(_) if text.contains(['?', '#']) => "it has a query or a fragment",
             Ok(url) => return Ok(Self(url)),

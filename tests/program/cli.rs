@@ -68,6 +68,7 @@ fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
         &["serve", "--help"],
         &["proxy", "--help"],
         &["tcp", "--help"],
+        &["events", "--help"],
         &["run", "--help"],
         &["check", "-h"],
         &["probe", "-h"],
@@ -112,7 +113,7 @@ fn every_default_is_in_the_help() {
                 "none",
                 "64k",
                 "wait",
-                "a quarter of the memory there is",
+                "a quarter of the memory",
                 "128k",
                 "the kernel's choice",
             ][..],
@@ -160,7 +161,7 @@ fn what_is_typed_wrong_ends_with_2() {
             "--rate: \"60x\" is not a rate: the unit \"x\" is not known; write 60 (KiB/s)",
         ),
         (&["serve", ".", "--rate=0"], "for unlimited use `off`"),
-        (&["events", "a/b"], "\"a/b\" is no name of a stream"),
+        (&["events", "a/b"], "\"a/b\" is not a stream name"),
         (&["proxy", "127.0.0.1:9000"], "\"127.0.0.1:9000\" is not a backend: http:// is missing"),
         (
             &["proxy", "http://h", "--trusted-proxy", "h"],
@@ -180,7 +181,7 @@ fn what_is_typed_wrong_ends_with_2() {
         assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
         let command = args.first().filter(|command| **command != "sreve");
         let command = command.map_or("sluicegate".to_owned(), |command| format!("sluicegate {command}"));
-        assert!(message.ends_with(&format!("\nRun `{command} --help` for what there is.\n")), "{message}");
+        assert!(message.ends_with(&format!("\nRun `{command} --help` for usage.\n")), "{message}");
     }
 }
 
@@ -210,14 +211,14 @@ fn check_tells_what_a_good_file_means() {
         "sluicegate.toml is good.",
         "connections  at most 10000, 200 of one client",
         "of each      2m (2097152 bytes/s), burst 512k (524288 bytes)",
-        "sink         buffer 64k, 256m in all, unsent 128k, send buffer 256k, on full wait, closed if nothing goes for 1m",
+        "sink         buffer 64k, 256m in all, unsent 128k, send buffer 256k, on full wait, closed if a reader takes nothing for 1m",
         "listen       127.0.0.1:8080",
         "\n/slow/\n",
         "site, index index.html, folders without it listed",
         "pace         60k (61440 bytes/s), burst 256k (262144 bytes), end of stream immediate",
         "filters      redact (replace), rate",
         "source       backend http://127.0.0.1:9000, Host upstream",
-        "pace         1.5m (1572864 bytes/s), end of stream immediate; X-Accel-Limit-Rate goes before",
+        "pace         1.5m (1572864 bytes/s), end of stream immediate; X-Accel-Limit-Rate overrides it",
         "filters      squeeze (gzip level 6), count",
         "pace         unlimited\n",
     ] {

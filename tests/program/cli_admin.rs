@@ -112,12 +112,9 @@ fn a_token_is_asked_for_and_sent() {
     prints(&["limits", "list", "--admin", &admin, "--token-file", &right]);
     prints(&["limits", "set", "server", "--rate", "1m", "--admin", &admin, "--token-file", &right]);
     let without = fails(1, &["limits", "list", "--admin", &admin]);
-    assert!(
-        without.contains("it asks for a token; name the file that has it: --token-file FILE"),
-        "{without}"
-    );
+    assert!(without.contains("it requires a token: give --token-file FILE"), "{without}");
     let wrong = fails(1, &["limits", "list", "--admin", &admin, "--token-file", &wrong]);
-    assert!(wrong.contains("the token in --token-file is not the one it has"), "{wrong}");
+    assert!(wrong.contains("it refuses the token in --token-file"), "{wrong}");
     let none = fails(1, &["limits", "list", "--token-file", "/none"]);
     assert!(none.contains("token file /none: No such file"), "{none}");
 }
@@ -130,9 +127,9 @@ fn what_goes_wrong_says_what_to_do() {
         (&["limits", "set", "server"][..], "nothing to change: give --rate"),
         (
             &["limits", "set", "route", "--rate", "1m"],
-            "the path of the route is missing behind route: write limits set route /logs/ --rate 20m",
+            "the path of the route is missing after route: write limits set route /logs/ --rate 20m",
         ),
-        (&["limits", "set", "server", "/", "--rate", "1m"], "there is one limit server"),
+        (&["limits", "set", "server", "/", "--rate", "1m"], "server is a single limit: leave out"),
         (
             &["limits", "set", "pace", "--rate", "1m"],
             "is not a limit; known: server, client, connection, route",
@@ -167,7 +164,10 @@ fn what_goes_wrong_says_what_to_do() {
     }
     drop(watched);
     let nobody = fails(1, &["limits", "list", "--admin", &admin]);
-    assert!(nobody.contains("Connection refused") && nobody.contains("--admin here says where"), "{nobody}");
+    assert!(
+        nobody.contains("Connection refused") && nobody.contains("start the server with --admin ADDR"),
+        "{nobody}"
+    );
     let other = fails(1, &["limits", "list", "--admin", "unix:/none/admin"]);
     assert!(other.contains("the admin listener at unix:/none/admin: No such file"), "{other}");
 }

@@ -45,7 +45,7 @@ fn proxy_says_its_backend_and_passes_requests_on() {
     assert!(program.started[1].starts_with(&format!("  /  backend {url}, Host client, timeouts: ")));
     assert_eq!(
         program.started[2],
-        "     each response: 1.5m (1572864 bytes/s), end of stream immediate; X-Accel-Limit-Rate goes before"
+        "     each response: 1.5m (1572864 bytes/s), end of stream immediate; X-Accel-Limit-Rate overrides it"
     );
     assert_eq!(get(program.connect(), "/x?y", "").1, b"hello");
     let asked = answering.join().unwrap();
@@ -220,7 +220,7 @@ fn what_stands_at_a_unix_sockets_path_is_told_apart_and_never_waited_for() {
     let _queued = UnixStream::connect(at("full")).unwrap();
     for (name, expected) in [
         ("full", "something listens there already"),
-        ("a.txt", "what is there is no socket: move it away, or choose another path"),
+        ("a.txt", "it is not a socket: move it away, or choose another path"),
         ("none/s", "the folder of the socket does not exist"),
     ] {
         let listen = format!("unix:{}", text(&at(name)));

@@ -281,7 +281,7 @@ fn a_bound_server_shows_its_share_and_says_farewell() {
     let mut said =
         |begins: &str| lines.find_map(|line| line.strip_prefix(begins).map(str::to_owned)).unwrap();
     let admin: SocketAddr = said("admin on http://").parse().unwrap();
-    assert_eq!(said("at most its share of "), format!("egress at {url}, as web-1"));
+    assert_eq!(said("quota: at most its share of "), format!("egress from {url}, as client web-1"));
     said("Ctrl-C");
     std::thread::spawn(move || lines.for_each(drop));
     until("the share is in the metrics", || {

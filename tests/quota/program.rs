@@ -139,7 +139,7 @@ fn a_watch_prints_shares_as_they_change() {
 #[test]
 fn what_is_typed_wrong_is_told() {
     for (args, expected) in [
-        (&[][..], "a command is missing behind quota: serve, list"),
+        (&[][..], "a command is missing after quota: serve, list"),
         (&["serve", "--limit", "egress"], "--limit: \"egress\" names no resource"),
         (&["serve", "--limit", "a=0/s"], "a limit of zero"),
         (&["serve", "--limit", "a=1m", "--limit", "a=2m"], "a is given twice"),

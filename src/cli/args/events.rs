@@ -4,14 +4,14 @@ use argh::FromArgs;
 use sluicegate::config::{Draft, EventSettings};
 
 one_route_command! {
-    /// Serve streams of events at /events/NAME: POST publishes, GET subscribes.
+    /// Serve event streams at /events/NAME: POST publishes, GET subscribes.
     #[argh(subcommand, name = "events", usage = "[options] [--] [NAME ...]", help_triggers("-h", "--help", "help"))]
     Events {
-        /// a stream that is there from the start; others come with their first event
+        /// a stream that exists from the start; others begin with their first event
         #[argh(positional, arg_name = "NAME")]
         pub(in crate::cli) names: Vec<String>,
 
-        /// the file with the token that publishers bring; without it only this machine may publish (default none)
+        /// the file with the token that publishers send; without it only this machine may publish (default none)
         #[argh(option, arg_name = "file")]
         pub(in crate::cli) publish_token_file: Option<String>,
 
@@ -19,24 +19,24 @@ one_route_command! {
         #[argh(option, arg_name = "origin")]
         pub(in crate::cli) origin: Vec<String>,
 
-        /// a name by which the streams may be asked for; without it a loopback address answers to localhost alone; repeatable
+        /// a host name by which the streams may be requested; without one, a loopback address answers to loopback names only; repeatable
         /// (default none)
         #[argh(option, arg_name = "name")]
         pub(in crate::cli) server_name: Vec<String>,
 
-        /// events that may wait for one subscriber; more, and it is moved to polling (default 1000)
+        /// events that may wait for one subscriber; above that it is moved to polling (default 1000)
         #[argh(option, arg_name = "number")]
         pub(in crate::cli) queue: Option<String>,
 
-        /// how long an event waits for a subscriber, and one that lost its stream is remembered (default 30s)
+        /// how long an event waits for a subscriber, and how long a disconnected one is remembered (default 30s)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) ttl: Option<String>,
 
-        /// events of each stream kept for those who resume or poll (default 10000)
+        /// events that each stream keeps for subscribers that resume or poll (default 10000)
         #[argh(option, arg_name = "number")]
         pub(in crate::cli) log: Option<String>,
 
-        /// how long they are kept (default 5m)
+        /// how long these are kept (default 5m)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) log_ttl: Option<String>,
 
@@ -48,11 +48,11 @@ one_route_command! {
         #[argh(option, arg_name = "number")]
         pub(in crate::cli) event_burst: Option<String>,
 
-        /// what a subscriber that is suspended gets: stream (200, a stream of one pause event) or 429 (default stream)
+        /// what a suspended subscriber gets: stream (200, a stream of one pause event) or 429 (default stream)
         #[argh(option, arg_name = "answer")]
         pub(in crate::cli) suspend: Option<String>,
 
-        /// the collector that spans of events with a sampled traceparent are exported to: http://HOST:4318 (default none)
+        /// the OTLP collector for spans of events whose traceparent is sampled: http://HOST:4318 (default none)
         #[argh(option, arg_name = "url")]
         pub(in crate::cli) otlp: Option<String>,
     }

@@ -4,10 +4,10 @@ use argh::FromArgs;
 use sluicegate::config::Draft;
 
 one_route_command! {
-    /// Pass requests on to a backend, and its responses back at a pace.
+    /// Forward requests to a backend, and pace its responses.
     #[argh(subcommand, name = "proxy", usage = "[options] [--] URL", help_triggers("-h", "--help", "help"))]
     Proxy {
-        /// the backend: http://HOST:PORT, and maybe a path to put before that of requests
+        /// the backend: http://HOST:PORT, with a path to prepend to that of requests if wanted
         #[argh(positional, arg_name = "URL")]
         pub(in crate::cli) url: String,
 
@@ -15,15 +15,15 @@ one_route_command! {
         #[argh(option, arg_name = "host")]
         pub(in crate::cli) host: Option<String>,
 
-        /// a peer whose Forwarded and X-Forwarded-* fields are believed: an address or network; repeatable (default none)
+        /// a peer whose Forwarded and X-Forwarded-* fields are trusted: an address or network; repeatable (default none)
         #[argh(option, arg_name = "net")]
         pub(in crate::cli) trusted_proxy: Vec<String>,
 
-        /// do not let the backend set the pace by X-Accel-Limit-Rate and X-Accel-Buffering (default no)
+        /// ignore the backend's X-Accel-Limit-Rate and X-Accel-Buffering (default no)
         #[argh(switch)]
         pub(in crate::cli) ignore_accel: bool,
 
-        /// pass the backend's own origin in Location, Content-Location and Refresh on as it is, not as a path here (default no)
+        /// do not map the backend's own origin in Location, Content-Location and Refresh to paths here (default no)
         #[argh(switch)]
         pub(in crate::cli) keep_location: bool,
 
@@ -39,27 +39,27 @@ one_route_command! {
         #[argh(option, arg_name = "number")]
         pub(in crate::cli) max_response_fields: Option<String>,
 
-        /// longest silence in both directions of a WebSocket or another changed protocol (default 1h)
+        /// longest time without traffic in either direction of a WebSocket or another changed protocol (default 1h)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) tunnel_timeout: Option<String>,
 
-        /// longest wait for a connection to the backend (default 5s)
+        /// timeout of connecting to the backend (default 5s)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) connect_timeout: Option<String>,
 
-        /// longest wait for the head of a response, and for the next piece of a request's body (default 1m)
+        /// timeout of the head of a response, and of each next piece of a request's body (default 1m)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) response_timeout: Option<String>,
 
-        /// longest silence within the body of a response (default 1m)
+        /// timeout of each next piece of a response's body (default 1m)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) read_timeout: Option<String>,
 
-        /// unused connections to the backend that are kept for later requests (default 64)
+        /// idle connections to the backend that are kept for later requests (default 64)
         #[argh(option, arg_name = "number")]
         pub(in crate::cli) idle_connections: Option<String>,
 
-        /// how long an unused connection is kept (default 4s)
+        /// how long a connection may be idle (default 4s)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) idle_connection_timeout: Option<String>,
     }

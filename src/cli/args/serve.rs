@@ -15,7 +15,7 @@ one_route_command! {
         #[argh(switch)]
         pub(in crate::cli) list: bool,
 
-        /// the file that answers for a folder (default index.html)
+        /// the file that is served for a folder (default index.html)
         #[argh(option, arg_name = "name")]
         pub(in crate::cli) index: Option<String>,
 

@@ -16,7 +16,7 @@ macro_rules! serving_command {
             #[argh(switch)]
             pub(in crate::cli) access_log: bool,
 
-            /// time transfers under way have after SIGTERM (default 30s)
+            /// how long transfers may go on after SIGTERM (default 30s)
             #[argh(option, arg_name = "time")]
             pub(in crate::cli) drain: Option<String>,
 
@@ -24,31 +24,31 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "number")]
             pub(in crate::cli) max_connections: Option<String>,
 
-            /// connections of one client address (of IPv6, one /64) at a time, behind a trusted proxy those on which it has a request under way; more get 429, raw TCP is closed (default none)
+            /// connections of one client address (IPv6: one /64) at a time, or behind a trusted proxy, those with a request of its under way; more get 429, raw TCP is closed (default none)
             #[argh(option, arg_name = "number")]
             pub(in crate::cli) client_connections: Option<String>,
 
-            /// where /metrics, /healthz and /readyz are shown: an address as for --listen (default none)
+            /// where /metrics, /healthz, /readyz and the API are served: an address as for --listen (default none)
             #[argh(option, arg_name = "addr")]
             pub(in crate::cli) admin: Option<String>,
 
-            /// the file with the token that --admin asks for; needed off loopback (default none)
+            /// the file with the token that --admin requires; needed off loopback (default none)
             #[argh(option, arg_name = "file")]
             pub(in crate::cli) admin_token_file: Option<String>,
 
-            /// the quota server of a fleet, of whose limit this server sends its share at most: http://HOST:PORT (default none)
+            /// the quota server whose limit this server shares: http://HOST:PORT (default none)
             #[argh(option, arg_name = "url")]
             pub(in crate::cli) quota: Option<String>,
 
-            /// the resource there (default egress)
+            /// the resource of the quota server (default egress)
             #[argh(option, arg_name = "name")]
             pub(in crate::cli) quota_resource: Option<String>,
 
-            /// what this server is called there, unlike any other; needed with --quota (default none)
+            /// this server's name at the quota server, unlike any other; needed with --quota (default none)
             #[argh(option, arg_name = "name")]
             pub(in crate::cli) client_id: Option<String>,
 
-            /// the file with the token that the quota server asks for (default none)
+            /// the file with the token that the quota server requires (default none)
             #[argh(option, arg_name = "file")]
             pub(in crate::cli) quota_token_file: Option<String>,
 
@@ -56,23 +56,23 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "rate")]
             pub(in crate::cli) quota_safe_share: Option<String>,
 
-            /// pace of the whole server, all that it sends together, shared fairly by clients, spelt as for --rate (default off)
+            /// limit of all responses together, shared fairly by clients, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
             pub(in crate::cli) server_rate: Option<String>,
 
-            /// pace of each client, all that it is sent together, whatever the connections, spelt as for --rate (default off)
+            /// limit of all responses to one client, whatever the connections, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
             pub(in crate::cli) client_rate: Option<String>,
 
-            /// what a client may get at once after a quiet time, again as time earns it, spelt as for --burst; needs --client-rate (default one interval's worth)
+            /// what a client may get at once after a quiet time, spelt as for --burst; needs --client-rate (default one interval's worth)
             #[argh(option, arg_name = "burst")]
             pub(in crate::cli) client_burst: Option<String>,
 
-            /// pace of each connection, all that is sent on it, heads and framing included, spelt as for --rate (default off)
+            /// limit of each connection, heads and framing included, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
             pub(in crate::cli) connection_rate: Option<String>,
 
-            /// what a connection may send at once, again as time earns it; needs --connection-rate (default 64k)
+            /// what a connection may send at once after a quiet time; needs --connection-rate (default 64k)
             #[argh(option, arg_name = "burst")]
             pub(in crate::cli) connection_burst: Option<String>,
 
@@ -80,27 +80,27 @@ macro_rules! serving_command {
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) egress_buffer: Option<String>,
 
-            /// bytes held in memory for all readers together above which new requests get 503, and raw TCP is closed (default a quarter of the memory there is)
+            /// bytes held in memory for all readers together; above that new requests get 503, and raw TCP is closed (default a quarter of the memory)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) egress_total: Option<String>,
 
-            /// a buffer that is full: wait for the reader, or close (reset a connection that stays full for 200ms; needs a rate) (default wait)
+            /// what to do when the buffer is full: wait for the reader, or close (reset a connection whose buffer stays full for 200ms; needs a rate) (default wait)
             #[argh(option, arg_name = "rule")]
             pub(in crate::cli) on_full: Option<String>,
 
-            /// longest time a reader may take nothing of what waits for it (default 1m)
+            /// longest time in which a reader may take nothing while bytes wait for it (default 1m)
             #[argh(option, arg_name = "time")]
             pub(in crate::cli) stall_timeout: Option<String>,
 
-            /// the least a reader must take over each --stall-timeout while something waits for it, spelt as for --rate (default off)
+            /// the least that a reader must take over each --stall-timeout while bytes wait for it, spelt as for --rate (default off)
             #[argh(option, arg_name = "rate")]
             pub(in crate::cli) min_drain_rate: Option<String>,
 
-            /// bytes that may wait in the kernel, before ours, while a reader's window is shut: 1B to 1g; no distant reader is slower for it (default 128k)
+            /// unsent bytes that may wait in the kernel while a reader's window is shut: 1B to 1g; makes no distant reader slower (default 128k)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) unsent: Option<String>,
 
-            /// all the kernel may hold of a connection, so also the most that reaches a reader in a round trip: 1B to 1g (default the kernel's choice)
+            /// bytes that the kernel may hold of a connection, also the most that reaches a reader in a round trip: 1B to 1g (default the kernel's choice)
             #[argh(option, arg_name = "size")]
             pub(in crate::cli) send_buffer: Option<String>,
         }
@@ -150,11 +150,11 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "rate")]
                 pub(in crate::cli) rate: Option<String>,
 
-                /// what leaves ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
+                /// bytes that leave ahead of the pace, once per response: 256 (KiB), 64k or 1.5m (default 0)
                 #[argh(option, arg_name = "burst")]
                 pub(in crate::cli) burst: Option<String>,
 
-                /// the last bytes of a response, less than one interval's: immediate (leave with those before them) or paced (wait their interval too) (default immediate)
+                /// when the remainder of less than one chunk leaves: immediate (with the last full chunk) or paced (after its interval) (default immediate)
                 #[argh(option, arg_name = "rule")]
                 pub(in crate::cli) end_of_stream: Option<String>,
 
@@ -162,23 +162,23 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "name")]
                 pub(in crate::cli) filter: Vec<String>,
 
-                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start), unix:PATH or unix:PATH?mode=660 for a Unix socket (its file is made, and removed at the end); repeatable (default 127.0.0.1:8080)
+                /// where to listen: 127.0.0.1:8080 or [::1]:8080 for TCP (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, printed at the start), unix:PATH or unix:PATH?mode=660 for a Unix socket (created, and removed at the end); repeatable (default 127.0.0.1:8080)
                 #[argh(option, arg_name = "addr")]
                 pub(in crate::cli) listen: Vec<String>,
 
-                /// by what clients are told apart: address (of IPv6, one /64), or header:NAME such as header:x-api-key (default address)
+                /// what identifies a client: address (IPv6: one /64), or header:NAME such as header:x-api-key (default address)
                 #[argh(option, arg_name = "key")]
                 pub(in crate::cli) client_key: Option<String>,
 
-                /// longest time for a request's head to arrive (default 30s)
+                /// timeout of a request's head (default 30s)
                 #[argh(option, arg_name = "time")]
                 pub(in crate::cli) header_timeout: Option<String>,
 
-                /// longest time a connection stays without request (default 1m)
+                /// how long a connection may be idle (default 1m)
                 #[argh(option, arg_name = "time")]
                 pub(in crate::cli) idle_timeout: Option<String>,
 
-                /// what a client that closes its half of an HTTP/1 connection gets of an answer under way: serve (all of it, while it is there) or abort (nothing more) (default serve)
+                /// what an HTTP/1 client gets that closes its half while its response is under way: serve (the rest, while it is there) or abort (a reset) (default serve)
                 #[argh(option, arg_name = "rule")]
                 pub(in crate::cli) half_close: Option<String>,
             }

@@ -16,7 +16,7 @@ serving_command! {
         #[argh(option, arg_name = "file")]
         pub(in crate::cli) file: Option<String>,
 
-        /// with --file: go on as it grows, is truncated or replaced, as tail -F does (default no)
+        /// with --file: continue as it grows, is truncated or replaced, like tail -F (default no)
         #[argh(switch)]
         pub(in crate::cli) follow: bool,
 
@@ -24,11 +24,11 @@ serving_command! {
         #[argh(option, arg_name = "peer")]
         pub(in crate::cli) to: Option<String>,
 
-        /// with --to: pace of what each client sends, spelt as for --rate; it is not read faster, so that TCP pushes back on it (default off)
+        /// with --to: pace of what each client sends, spelt as for --rate, enforced by TCP flow control (default off)
         #[argh(option, arg_name = "rate")]
         pub(in crate::cli) upload_rate: Option<String>,
 
-        /// with --to: longest wait for a connection to the peer (default 5s)
+        /// with --to: timeout of connecting to the peer (default 5s)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) connect_timeout: Option<String>,
 
@@ -36,19 +36,19 @@ serving_command! {
         #[argh(option, arg_name = "rate")]
         pub(in crate::cli) rate: Option<String>,
 
-        /// what leaves ahead of the pace, once per stream: 256 (KiB), 64k or 1.5m (default 0)
+        /// bytes that leave ahead of the pace, once per stream: 256 (KiB), 64k or 1.5m (default 0)
         #[argh(option, arg_name = "burst")]
         pub(in crate::cli) burst: Option<String>,
 
-        /// the last bytes of a stream, less than one interval's: immediate (leave with those before them) or paced (wait their interval too) (default immediate)
+        /// when the remainder of less than one chunk leaves: immediate (with the last full chunk) or paced (after its interval) (default immediate)
         #[argh(option, arg_name = "rule")]
         pub(in crate::cli) end_of_stream: Option<String>,
 
-        /// where to listen: 127.0.0.1:7070 or [::1]:7070 (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, told at the start) (default 127.0.0.1:7070)
+        /// where to listen: 127.0.0.1:7070 or [::1]:7070 (0.0.0.0 or [::] for all interfaces of IPv4 or IPv6, port 0 for any free one, printed at the start) (default 127.0.0.1:7070)
         #[argh(option, arg_name = "addr")]
         pub(in crate::cli) listen: Option<String>,
 
-        /// with --to: longest time in which nothing moves either way (default 1m)
+        /// with --to: longest time without traffic in either direction (default 1m)
         #[argh(option, arg_name = "time")]
         pub(in crate::cli) idle_timeout: Option<String>,
     }

@@ -59,7 +59,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
         assert_eq!((config.quota.clone(), default_of(&help, "--quota")), (None, "none"));
         assert_eq!(default_of(&help, "--quota-resource"), DEFAULT_RESOURCE);
         assert_eq!((config.server.egress_total, config.server.sink.send_buffer), (None, None));
-        assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory there is");
+        assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory");
         assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");
         assert_eq!(default_of(&help, "--access-log"), if config.server.access_log { "yes" } else { "no" });
     }

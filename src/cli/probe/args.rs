@@ -1,4 +1,4 @@
-//! `sluicegate probe`: what was typed.
+//! Arguments of `sluicegate probe`.
 
 use argh::FromArgs;
 
@@ -12,29 +12,29 @@ use argh::FromArgs;
         {command_name} http://127.0.0.1:8080/file --rate 60 --tolerance 1\n\
         {command_name} http://127.0.0.1:8080/a --compare http://127.0.0.1:8081/a\n\
         {command_name} http://127.0.0.1:8080/small --repeat --rate 60 --svg pace.svg",
-    note = "The figures are of the wire: what kernels and proxies buffered is in them.\n\
+    note = "The figures are of the wire: they include what kernels and proxies buffered.\n\
         Ctrl-C ends a run early and reports what came.\n\
-        It ends with 1 if a connection fails, or --tolerance is not met.",
+        It exits with 1 if a connection fails or --tolerance is not met.",
     help_triggers("-h", "--help", "help")
 )]
 pub(in crate::cli) struct Probe {
-    /// what is asked: http://HOST:PORT/PATH or https://…
+    /// the URL to request: http://HOST:PORT/PATH or https://…
     #[argh(positional, arg_name = "URL")]
     pub(super) url: String,
 
-    /// a second URL, asked at the same time; tells whether the two timelines agree (default none)
+    /// a second URL, requested at the same time; reports whether the two timelines agree (default none)
     #[argh(option, arg_name = "url")]
     pub(super) compare: Option<String>,
 
-    /// the pace each connection should have: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s) or 8mbit (bits/s) (default none)
+    /// the expected pace of each connection: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s) or 8mbit (bits/s) (default none)
     #[argh(option, arg_name = "rate")]
     pub(super) rate: Option<String>,
 
-    /// what --rate says is of all connections together (default no)
+    /// take --rate as that of all connections together (default no)
     #[argh(switch)]
     pub(super) shared: bool,
 
-    /// end with 1 unless each rate is so near to --rate, in per cent, and compared timelines agree (default none)
+    /// exit with 1 unless each rate is within this percentage of --rate and compared timelines agree (default none)
     #[argh(option, arg_name = "percent")]
     pub(super) tolerance: Option<String>,
 
@@ -42,11 +42,11 @@ pub(in crate::cli) struct Probe {
     #[argh(option, arg_name = "number")]
     pub(super) seconds: Option<String>,
 
-    /// connections to each URL, asked at the same instant: 1 to 1000 (default 1)
+    /// connections to each URL, with all requests sent at the same instant: 1 to 1000 (default 1)
     #[argh(option, arg_name = "number")]
     pub(super) connections: Option<String>,
 
-    /// ask again on the same connection when a response has ended, until --seconds are over; without, a run ends with its responses (default no)
+    /// repeat the request on the same connection when a response has ended, until --seconds are over (default no: a run ends with its responses)
     #[argh(switch)]
     pub(super) repeat: bool,
 
@@ -58,7 +58,7 @@ pub(in crate::cli) struct Probe {
     #[argh(option, arg_name = "field")]
     pub(super) header: Vec<String>,
 
-    /// for https: a PEM file with the certificates of the authorities to believe (default those of the machine)
+    /// for https: a PEM file with the certificates of the authorities to trust (default those of the machine)
     #[argh(option, arg_name = "file")]
     pub(super) ca: Option<String>,
 

@@ -1,7 +1,7 @@
-//! `probe --json`: one document of whole numbers with their units in their names.
+//! `probe --json`: one document of whole numbers, with their units in their names.
 //!
-//! `docs/probe.md` describes it. Fields may be added; those there are keep their names and meanings for as long as
-//! `schema` is 1. What is not known is `null`.
+//! Described in `docs/probe.md`. Fields may be added; existing ones keep their names and meanings while `schema` is
+//! 1. Unknown values are `null`.
 
 use std::time::Duration;
 
@@ -97,7 +97,7 @@ struct Failed {
     connections: usize,
 }
 
-/// The document, with the end of its line.
+/// The document, ended by a line feed.
 pub(super) fn document(outcome: &Outcome, report: &Report, goal: &Goal, asked: Duration) -> String {
     let urls = outcome
         .probed
@@ -123,7 +123,7 @@ pub(super) fn document(outcome: &Outcome, report: &Report, goal: &Goal, asked: D
         met: report.misses.as_ref().map(|misses| misses.is_empty() && outcome.failures().is_empty()),
         misses: report.misses.clone().unwrap_or_default(),
     };
-    // Texts and numbers: nothing in it can fail.
+    // Texts and numbers always serialize.
     let mut text = serde_json::to_string(&document).unwrap_or_default();
     text.push('\n');
     text
@@ -185,7 +185,7 @@ fn compared(comparison: &Comparison) -> Compared {
     }
 }
 
-/// Pairs of milliseconds since the run began and all bytes that had come by then.
+/// Pairs of milliseconds since the start of the run and the sum of bytes.
 fn series(timeline: &Timeline) -> Vec<(u64, u64)> {
     let mut series: Vec<(u64, u64)> = Vec::with_capacity(timeline.arrivals().len());
     for (at, bytes) in timeline.steps() {

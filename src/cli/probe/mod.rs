@@ -1,4 +1,4 @@
-//! `sluicegate probe`: from what was typed to a run, and from what it saw to text, JSON and a plot.
+//! `sluicegate probe`: runs a probe, and prints it as text, JSON and a plot.
 
 mod args;
 mod json;
@@ -19,12 +19,12 @@ use progress::Bar;
 
 pub(super) use args::Probe;
 
-/// Columns of what is no terminal.
+/// Columns without a terminal.
 const COLUMNS: usize = 80;
 
 pub(super) fn run(typed: &Probe) -> Result<(), CliError> {
     let (plan, goal) = resolve::resolve(typed)?;
-    // Before the run: half a minute is a long time to learn that a folder is missing.
+    // Before the run: a missing folder should not take half a minute to notice.
     if let Some(path) = &typed.svg {
         let opened = File::options().write(true).create(true).truncate(false).open(path);
         opened.map_err(|error| unwritable(path, &error))?;
@@ -44,10 +44,10 @@ pub(super) fn run(typed: &Probe) -> Result<(), CliError> {
     judge(&outcome, &goal, report.misses.unwrap_or_default(), typed.repeat)
 }
 
-/// Runs it, with its progress on standard error.
+/// Runs the plan, with its progress on standard error.
 fn ask(plan: &Plan) -> Result<Outcome, CliError> {
     let mut signals =
-        Signals::listen().map_err(|error| CliError::Failed(format!("signals cannot be heard: {error}")))?;
+        Signals::listen().map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
     rt::raise_descriptor_limit();
     let mut bar = Bar::new(plan.lasting);
     let interrupted = async { _ = signals.next_end(|_| {}).await };
@@ -56,7 +56,7 @@ fn ask(plan: &Plan) -> Result<Outcome, CliError> {
     Ok(outcome)
 }
 
-/// What makes the command fail, in words.
+/// The reasons for the command to fail.
 fn judge(outcome: &Outcome, goal: &Goal, misses: Vec<String>, repeats: bool) -> Result<(), CliError> {
     let mut words: Vec<String> = outcome
         .failures()

@@ -1,4 +1,4 @@
-//! How far a run has come, on standard error: a bar in a terminal, a line now and then elsewhere.
+//! Progress of a run on standard error: a bar on a terminal, else a line now and then.
 
 use std::io::Write;
 use std::time::Duration;
@@ -8,10 +8,10 @@ use sluicegate::probe::run::Progress;
 
 use crate::cli::table::size;
 
-/// How often there is a line where there is no terminal.
+/// Interval of lines without a terminal.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Over how long the rate that is shown is taken.
+/// The time over which the rate is computed.
 const OVER: Duration = Duration::from_secs(2);
 
 /// The progress of one run.
@@ -19,7 +19,7 @@ pub(super) struct Bar {
     bar: ProgressBar,
     lasting: Duration,
     next_line: Duration,
-    /// What was told in the last two seconds.
+    /// The reports of the last two seconds.
     recent: Vec<Progress>,
 }
 
@@ -40,7 +40,7 @@ impl Bar {
             self.bar.set_position(progress.elapsed.as_millis() as u64);
         } else if progress.elapsed >= self.next_line {
             self.next_line += LINE_EVERY;
-            // Nobody to tell is no reason to end.
+            // Standard error may be closed.
             let _ = writeln!(std::io::stderr(), "{}", self.words(progress));
         }
     }

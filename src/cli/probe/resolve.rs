@@ -1,4 +1,4 @@
-//! What was typed, read.
+//! Turns the arguments into a plan and a goal.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use sluicegate::tls::ClientTls;
 use super::Probe;
 use crate::cli::CliError;
 
-/// Seconds that are read unless something else is typed.
+/// The default of `--seconds`.
 const SECONDS: f64 = 30.0;
 
 pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
@@ -29,7 +29,7 @@ pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
         return Err(CliError::Usage("--shared says what --rate is of: give --rate too".to_owned()));
     }
     if goal.tolerance.is_some() && goal.rate.is_none() && targets.len() == 1 {
-        return Err(CliError::Usage("--tolerance needs --rate or --compare beside it".to_owned()));
+        return Err(CliError::Usage("--tolerance needs --rate or --compare: give one too".to_owned()));
     }
     let is_tls = targets.iter().any(Target::is_tls);
     if typed.ca.is_some() && !is_tls {
@@ -55,7 +55,7 @@ fn rate(flag: &str, typed: Option<&str>) -> Result<Option<Rate>, CliError> {
 }
 
 fn number(flag: &str, text: &str, range: std::ops::RangeInclusive<f64>, what: &str) -> Result<f64, CliError> {
-    // What `f64` reads beside plain numbers, as "inf" and "1e3", is nothing one types here.
+    // `f64` also parses "inf" and "1e3".
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = text.parse::<f64>().ok().filter(|number| plain && range.contains(number));
     number.ok_or_else(|| CliError::Usage(format!("{flag}: {text:?} is not {what}")))
@@ -84,7 +84,7 @@ fn header(text: &str) -> Result<(String, String), CliError> {
     let value = value.trim_matches([' ', '\t']);
     name.parse::<HeaderName>().map_err(|_| bad("has no name of a field before its colon"))?;
     HeaderValue::from_str(value).map_err(|_| bad("has characters that no field may have"))?;
-    // A connection that is given away, or a body that does not follow, would be another protocol.
+    // These would change the protocol: upgrade the connection, or announce a body that does not follow.
     for reserved in ["connection", "content-length", "transfer-encoding", "upgrade", "expect"] {
         if name.eq_ignore_ascii_case(reserved) {
             return Err(bad("is a field that the run itself must decide on"));

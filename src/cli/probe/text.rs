@@ -1,4 +1,4 @@
-//! What a run saw, for people: figures below each URL, and a line of bars.
+//! The text of a run: figures for each URL, and a line of bars.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,13 +12,13 @@ use sluicegate::probe::sparkline::parts;
 
 use crate::cli::table::{Align, Table, size};
 
-/// Where the figures stand.
+/// The column of figures.
 const INDENT: usize = 15;
 
-/// Connections that each have a line of their own; of more the slowest, the middle and the fastest have one.
+/// Connections with a line each; of more, the slowest, the median and the fastest have one.
 const MAX_LINES: usize = 10;
 
-/// The report, in lines of at most `columns` where words allow it.
+/// The report, in lines of at most `columns` if words allow it.
 pub(super) fn text(outcome: &Outcome, report: &Report, goal: &Goal, columns: usize) -> String {
     let mut text = String::new();
     for (probed, summary) in outcome.probed.iter().zip(&report.summaries) {
@@ -151,7 +151,7 @@ fn bars(text: &mut String, outcome: &Outcome, probed: &TargetTraces, summary: &S
     );
 }
 
-/// A line for each connection, or for some of many.
+/// A line for each connection, or for three of many.
 fn connections(summary: &Summary, goal: &Goal) -> String {
     let mut table = Table::new([
         ("", Align::Left),
@@ -218,7 +218,7 @@ fn compared(text: &mut String, comparison: &Comparison, report: &Report, columns
     line("compared", format!("{:.1} s, each from its own first byte", comparison.over.as_secs_f64()));
 }
 
-/// A label and its figure, which goes on below itself if it must.
+/// A label and its figure, wrapped below itself.
 fn entry(text: &mut String, label: &str, value: &str, columns: usize) {
     let mut used = INDENT;
     let _ = write!(text, "  {label:<width$}", width = INDENT - 2);
@@ -259,7 +259,7 @@ fn wrapped(text: &mut String, words: &str, indent: &str, columns: usize) {
     text.push('\n');
 }
 
-/// How a rate stands to the one wished for.
+/// The deviation of a rate from the expected one.
 fn beside(rate: f64, wished: Rate) -> String {
     let error = error(rate, wished);
     match format!("{:.2}", error.abs()).as_str() {
@@ -272,7 +272,7 @@ fn per_second(rate: Rate) -> String {
     format!("{} B/s", grouped(rate.bytes_per_second()))
 }
 
-/// A short time: `0.4 ms`, `12 ms`, `1.002 s`.
+/// Formats a short time: `0.4 ms`, `12 ms`, `1.002 s`.
 fn short(time: Duration) -> String {
     if time < Duration::from_millis(10) {
         return format!("{:.1} ms", time.as_secs_f64() * 1000.0);

@@ -1,4 +1,4 @@
-//! What was typed behind `sluicegate quota`, as texts.
+//! Arguments of `sluicegate quota`.
 
 use argh::FromArgs;
 
@@ -12,7 +12,7 @@ use argh::FromArgs;
         {command_name} list\n\
         {command_name} set egress=200m",
     note = "Limits: RESOURCE=LIMIT; 100/s is requests, 100m or 8mbit is bytes.\n\
-        {command_name} serve --help tells the flags of a command.",
+        {command_name} serve --help lists the flags of a command.",
     help_triggers("-h", "--help", "help")
 )]
 pub(in crate::cli) struct Quota {
@@ -47,7 +47,7 @@ pub(super) struct Serve {
     #[argh(option, arg_name = "time")]
     pub(super) heartbeat_timeout: Option<String>,
 
-    /// how long after the start only what clients say they hold is granted; 0s where no earlier server's lease can run (default --heartbeat-timeout)
+    /// how long after its start the server grants only what clients say they hold; 0s if no lease of an earlier server can be left (default --heartbeat-timeout)
     #[argh(option, arg_name = "time")]
     pub(super) learning: Option<String>,
 
@@ -59,11 +59,11 @@ pub(super) struct Serve {
     #[argh(option, arg_name = "number")]
     pub(super) max_resources: Option<String>,
 
-    /// the file with the token that callers must bring; off loopback this or --client-ca is needed (default none)
+    /// the file with the token that callers must send; off loopback this or --client-ca is required (default none)
     #[argh(option, arg_name = "file")]
     pub(super) token_file: Option<String>,
 
-    /// the server's certificate chain in PEM; TLS is spoken with it (default none)
+    /// the server's certificate chain in PEM, for TLS (default none)
     #[argh(option, arg_name = "file")]
     pub(super) tls_cert: Option<String>,
 
@@ -71,7 +71,7 @@ pub(super) struct Serve {
     #[argh(option, arg_name = "file")]
     pub(super) tls_key: Option<String>,
 
-    /// certificates in PEM of the authorities that sign clients' certificates; only such clients are heard (default none)
+    /// certificates in PEM of the authorities that sign clients' certificates; only such clients are served (default none)
     #[argh(option, arg_name = "file")]
     pub(super) client_ca: Option<String>,
 
@@ -84,7 +84,7 @@ pub(super) struct Serve {
     pub(super) log_level: Option<String>,
 }
 
-/// Makes the arguments of a command that asks a quota server: its own, then those of all such commands.
+/// Declares the arguments of a command that calls a quota server: its own, then those of all such commands.
 macro_rules! asking_command {
     ($(#[$about:meta])* $name:ident { $($own:tt)* }) => {
         #[derive(FromArgs, Debug, Default, PartialEq)]
@@ -96,15 +96,15 @@ macro_rules! asking_command {
             #[argh(option, arg_name = "url")]
             pub(super) server: Option<String>,
 
-            /// the file with the token that the server asks for (default none)
+            /// the file with the token that it requires (default none)
             #[argh(option, arg_name = "file")]
             pub(super) token_file: Option<String>,
 
-            /// certificates in PEM of the authorities to believe; needed for https (default none)
+            /// certificates in PEM of the authorities to trust; required for https (default none)
             #[argh(option, arg_name = "file")]
             pub(super) tls_ca: Option<String>,
 
-            /// the certificate chain in PEM to show, where the server asks for one (default none)
+            /// the certificate chain in PEM to present, if the server requires one (default none)
             #[argh(option, arg_name = "file")]
             pub(super) tls_cert: Option<String>,
 
@@ -112,7 +112,7 @@ macro_rules! asking_command {
             #[argh(option, arg_name = "file")]
             pub(super) tls_key: Option<String>,
 
-            /// print JSON, one object for each line (default no)
+            /// print JSON, one object per line (default no)
             #[argh(switch)]
             pub(super) json: bool,
         }
@@ -131,7 +131,7 @@ macro_rules! asking_command {
     };
 }
 
-/// The arguments that all asking commands have.
+/// The arguments that all such commands share.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asking<'a> {
     pub(super) server: Option<&'a str>,
@@ -142,7 +142,7 @@ pub(super) struct Asking<'a> {
 }
 
 asking_command! {
-    /// Tell the limits, and how much of each is granted to how many clients.
+    /// List the limits, and how much of each is granted to how many clients.
     #[argh(subcommand, name = "list", usage = "[options]", help_triggers("-h", "--help", "help"))]
     List {}
 }
@@ -165,7 +165,7 @@ asking_command! {
 }
 
 asking_command! {
-    /// Take a limit away, until the quota server restarts.
+    /// Delete a limit, until the quota server restarts.
     #[argh(subcommand, name = "delete", usage = "[options] [--] RESOURCE", help_triggers("-h", "--help", "help"))]
     Delete {
         /// the resource
@@ -175,13 +175,13 @@ asking_command! {
 }
 
 asking_command! {
-    /// Tell the live clients and their shares.
+    /// List the live clients and their shares.
     #[argh(subcommand, name = "clients", usage = "[options]", help_triggers("-h", "--help", "help"))]
     Clients {}
 }
 
 asking_command! {
-    /// Tell all shares, and then each change, until it is stopped.
+    /// Print all shares, then each change, until stopped.
     #[argh(subcommand, name = "watch", usage = "[options] [--] [RESOURCE]", help_triggers("-h", "--help", "help"))]
     Watch {
         /// the resource to look at (default all)

@@ -1,4 +1,4 @@
-//! The commands that ask a quota server, each on a connection of its own.
+//! The commands that call a quota server, each on its own connection.
 
 use std::path::Path;
 use std::time::Duration;
@@ -16,7 +16,7 @@ use super::args::{Asking, Clients, Delete, List, Set, Watch};
 use super::{CliError, DEFAULT_ADDRESS, bad, identity, show, token};
 use crate::cli::print;
 
-/// How long an answer may take.
+/// Timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn list(typed: &List) -> Result<(), CliError> {
@@ -67,10 +67,10 @@ pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
     tell("until the quota server restarts: what its --limit flags say comes back then\n", json)
 }
 
-/// Says what a person must know behind an answer: to one who reads text in the answer, beside one in JSON.
+/// Prints a note after a response: to standard output with text, to standard error with JSON.
 fn tell(text: &str, json: bool) -> Result<(), CliError> {
     if json {
-        // Nobody to tell is no failure.
+        // Standard error may be closed.
         let _ = std::io::Write::write_all(&mut std::io::stderr(), text.as_bytes());
         return Ok(());
     }
@@ -111,7 +111,7 @@ pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
     })
 }
 
-/// Connects, asks, and prints the answer.
+/// Connects, calls, and prints the response.
 fn asking(
     typed: Asking<'_>,
     ask: impl AsyncFnOnce(&mut Calls) -> Result<String, Status>,

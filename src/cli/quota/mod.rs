@@ -1,4 +1,4 @@
-//! `sluicegate quota`: the quota server, and the commands that ask one.
+//! `sluicegate quota`: the quota server, and the commands that call one.
 
 mod args;
 mod ask;
@@ -14,13 +14,13 @@ use super::{CliError, StartLog};
 use args::Command;
 pub(super) use args::Quota;
 
-/// Where the quota server listens, and is looked for, unless told otherwise.
+/// The default address of a quota server.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";
 
-/// Does what was typed.
+/// Runs the command.
 pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
     let Some(command) = &typed.command else {
-        let text = "a command is missing behind quota: serve, list, set, delete, clients or watch";
+        let text = "a command is missing after quota: serve, list, set, delete, clients or watch";
         return Err(CliError::Usage(text.to_owned()));
     };
     match command {
@@ -33,7 +33,7 @@ pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
     }
 }
 
-/// A flag's value that is not good.
+/// The error of a flag's value.
 fn bad(flag: &str, error: &dyn std::fmt::Display) -> CliError {
     CliError::Usage(format!("--{flag}: {error}"))
 }
@@ -50,7 +50,7 @@ fn identity(certificate: Option<&str>, key: Option<&str>) -> Result<Option<Ident
             Ok(Some(Identity { certificate: certificate.into(), key: key.into() }))
         }
         (None, None) => Ok(None),
-        (Some(_), None) => Err(CliError::Usage("--tls-cert needs --tls-key beside it".to_owned())),
-        (None, Some(_)) => Err(CliError::Usage("--tls-key needs --tls-cert beside it".to_owned())),
+        (Some(_), None) => Err(CliError::Usage("--tls-cert needs --tls-key: give both".to_owned())),
+        (None, Some(_)) => Err(CliError::Usage("--tls-key needs --tls-cert: give both".to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! `sluicegate quota serve`: from flags to a quota server that runs until it is told to stop.
+//! `sluicegate quota serve`: runs a quota server until it is told to stop.
 
 use std::fmt::Write;
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ use super::args::Serve;
 use super::{CliError, DEFAULT_ADDRESS, StartLog, bad, identity, token};
 use crate::cli::print;
 
-/// Descriptors the program needs beside those of connections.
+/// Descriptors needed besides those of connections.
 const OWN_DESCRIPTORS: u64 = 64;
 
 pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
@@ -35,14 +35,13 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
         }
     }
     let descriptors = rt::raise_descriptor_limit();
-    // First: a signal that comes from now on is obeyed, and those who read that we listen may send one.
+    // Before anything is announced: whoever reads that we listen may send a signal.
     let mut signals =
-        Signals::listen().map_err(|error| failed(&format!("signals cannot be heard: {error}")))?;
+        Signals::listen().map_err(|error| failed(&format!("cannot listen for signals: {error}")))?;
     let listeners: Result<Vec<Listener>, CliError> = addresses.iter().map(bind).collect();
     let server = QuotaServer::new(settings.clone(), listeners?).map_err(|error| failed(&error))?;
     print(&started(&addresses, server.local_addrs(), &settings))?;
-    let stdout =
-        ShieldedStdout::new().map_err(|error| failed(&format!("the log cannot be shielded: {error}")))?;
+    let stdout = ShieldedStdout::new().map_err(|error| failed(&format!("cannot set up the log: {error}")))?;
     start_log(log_level);
     let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;
     if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
@@ -64,9 +63,9 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Says of a signal that it does nothing, rather than to end as the system would have it.
+/// Logs a signal without an effect; by default it would kill the process.
 fn ignored(signal: Signal) {
-    log::warn!(signal:?; "this signal does nothing here; SIGTERM drains");
+    log::warn!(signal:?; "signal ignored; SIGTERM drains");
 }
 
 fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
@@ -117,7 +116,9 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
             Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
         }
         (None, Some(_)) => {
-            return Err(CliError::Usage("--client-ca needs --tls-cert and --tls-key beside it".to_owned()));
+            return Err(CliError::Usage(
+                "--client-ca needs --tls-cert and --tls-key: give them too".to_owned(),
+            ));
         }
         (None, None) => None,
     };
@@ -140,7 +141,7 @@ fn bind(addr: &ListenAddr) -> Result<Listener, CliError> {
     bound.map_err(|error| CliError::Failed(format!("cannot listen on {addr}: {error}")))
 }
 
-/// What a person wants to know of a server that starts.
+/// The lines that the server prints when it starts.
 fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaServerSettings) -> String {
     let mut text = String::new();
     let mut bound = bound.into_iter();

@@ -1,4 +1,4 @@
-//! What a quota server answered, for people as a table, for programs as JSON.
+//! Prints responses of a quota server, as tables or JSON.
 
 use serde_json::{Value, json};
 use sluicegate::quota::wire::{self, ClientShare, Resource};
@@ -28,7 +28,7 @@ pub(super) fn resources(resources: &[Resource], json: bool) -> String {
     table(["resource", "limit", "clients", "granted"], rows.collect(), "there are no limits")
 }
 
-/// A limit that is no more.
+/// A deleted limit.
 pub(super) fn deleted(resource: &str, json: bool) -> String {
     if json {
         return lines([json!({ "resource": resource, "deleted": true })]);
@@ -64,7 +64,7 @@ pub(super) fn clients(clients: &[wire::Client], json: bool) -> String {
     table(headings, rows, "there are no clients")
 }
 
-/// Shares that changed, a line for each.
+/// Changed shares, one line each.
 pub(super) fn changes(shares: &[ClientShare], json: bool) -> String {
     let empty = wire::Share::default();
     if json {
@@ -97,14 +97,14 @@ fn share_json(share: &wire::Share) -> Value {
     })
 }
 
-/// Resource, share, fair share, and what is wanted.
+/// Columns of a share: resource, share, fair share, demand.
 fn share_cells(share: &wire::Share) -> [String; 4] {
     let spelt = |micros| spell_micros(unit(share.unit()), micros);
     let wants = share.wants_micros.map_or_else(|| "all".to_owned(), spelt);
     [share.resource_id.clone(), spelt(share.rate_micros), spelt(share.target_micros), wants]
 }
 
-/// Units a second.
+/// A rate of units per second.
 fn rate(micros: u64) -> Value {
     if micros.is_multiple_of(MICRO) { json!(micros / MICRO) } else { json!(micros as f64 / MICRO as f64) }
 }

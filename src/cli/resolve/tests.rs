@@ -127,7 +127,7 @@ fn a_bad_value_names_its_flag_and_is_a_usage_error() {
         (". --client-connections 0", "--client-connections: \"0\" is not a number from 1 to"),
         (". --server-rate 0", "--server-rate: \"0\" is not a rate"),
         (". --client-burst 64k", "--client-burst: without a rate"),
-        (". --client-key ip", "--client-key: \"ip\" is not what clients can be told apart by"),
+        (". --client-key ip", "--client-key: \"ip\" does not identify a client"),
         (". --connection-rate 0", "--connection-rate: \"0\" is not a rate"),
         (". --connection-burst 64k", "--connection-burst: without a rate of connections"),
         (". --connection-rate 60 --connection-burst 0", "--connection-burst: with none nothing"),
@@ -147,7 +147,7 @@ fn a_bad_value_names_its_flag_and_is_a_usage_error() {
             ". --media-type ts",
             "--media-type: \"ts\" gives no type: write EXTENSION=TYPE, as in ts=video/mp2t",
         ),
-        (". --media-type ts=", "--media-type: \"\" is no media type"),
+        (". --media-type ts=", "--media-type: \"\" is not a media type"),
         (". --index a/b", "--index: \"a/b\" is not a plain file name"),
     ] {
         match serve(&typed(args)) {

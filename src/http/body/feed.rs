@@ -1,5 +1,5 @@
-//! What stands between a connection that reads a request's content and whoever takes it: one frame at most,
-//! which is read only when it is asked for.
+//! Passes a request's content from the connection that reads it to its consumer, at most one frame at a time, read
+//! only when the consumer asks for it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::Bytes;
 use http_body::Frame;
 
-/// Both ends, for content of `length` bytes, if that was told.
+/// Creates both ends, for content of `length` bytes if that is known.
 pub(crate) fn feed(length: Option<u64>) -> (Feed, Reader) {
     let state =
         State { frame: None, end: End::Open, left: length, reader: None, connection: None, gone: false };
@@ -17,7 +17,7 @@ pub(crate) fn feed(length: Option<u64>) -> (Feed, Reader) {
 }
 
 struct Shared {
-    /// A frame is waited for. Spares the lock where none is.
+    /// The consumer waits for a frame. Spares the lock otherwise.
     wanted: AtomicBool,
     state: Mutex<State>,
 }
@@ -25,7 +25,7 @@ struct Shared {
 struct State {
     frame: Option<Frame<Bytes>>,
     end: End,
-    /// Bytes of the length that were not taken yet.
+    /// Bytes of the length not taken yet.
     left: Option<u64>,
     reader: Option<Waker>,
     connection: Option<Waker>,
@@ -37,9 +37,9 @@ struct State {
 enum End {
     Open,
     Whole,
-    /// It never becomes whole.
+    /// The content broke off.
     Broken,
-    /// And that was said.
+    /// The content broke off, and the consumer was told.
     Told,
 }
 
@@ -49,20 +49,20 @@ impl Shared {
     }
 }
 
-/// The connection's end. Dropped before the content is whole, the content breaks off.
+/// The connection's end. If it is dropped early, the content breaks off.
 pub(crate) struct Feed {
     shared: Arc<Shared>,
-    /// The task that was noted last.
+    /// The task noted last.
     task: Option<Waker>,
 }
 
 impl Feed {
-    /// Whether a frame is asked for.
+    /// Whether the consumer waits for a frame.
     pub(crate) fn is_wanted(&self) -> bool {
         self.shared.wanted.load(Ordering::Acquire)
     }
 
-    /// Notes whose task is to be woken when a frame is asked for.
+    /// Notes the task to wake when the consumer asks for a frame.
     pub(crate) fn note_task(&mut self, cx: &Context<'_>) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
@@ -70,22 +70,22 @@ impl Feed {
         }
     }
 
-    /// Hands over the frame that was asked for. `is_last`: the content is whole with it.
+    /// Passes on the frame that was asked for. `is_last` says that the content is complete with it.
     pub(crate) fn push(&self, frame: Frame<Bytes>, is_last: bool) {
         self.hand_over(Some(frame), if is_last { End::Whole } else { End::Open });
     }
 
-    /// Says that the content is whole.
+    /// Completes the content.
     pub(crate) fn finish(&self) {
         self.hand_over(None, End::Whole);
     }
 
-    /// Says that the content breaks off.
+    /// Breaks the content off.
     pub(crate) fn fail(&self) {
         self.hand_over(None, End::Broken);
     }
 
-    /// Whether nobody is left who would take anything.
+    /// Whether the consumer is gone.
     pub(crate) fn is_abandoned(&self) -> bool {
         self.shared.lock().gone
     }
@@ -110,7 +110,7 @@ impl Drop for Feed {
     }
 }
 
-/// The end of whoever takes the content.
+/// The consumer's end.
 pub(crate) struct Reader(Arc<Shared>);
 
 /// The content broke off.
@@ -137,7 +137,7 @@ impl Reader {
             state.reader = Some(cx.waker().clone());
         }
         self.0.wanted.store(true, Ordering::Release);
-        // The connection's own task looks anyway, behind what it polls.
+        // The connection's own task checks after polling the consumer.
         let connection = state.connection.clone().filter(|task| !task.will_wake(cx.waker()));
         drop(state);
         connection.into_iter().for_each(Waker::wake);
@@ -149,7 +149,7 @@ impl Reader {
         state.frame.is_none() && matches!(state.end, End::Whole | End::Told)
     }
 
-    /// Bytes that are yet to be taken, if the length was told.
+    /// Bytes not taken yet, if the length is known.
     pub(crate) fn left(&self) -> Option<u64> {
         self.0.lock().left
     }

@@ -1,4 +1,4 @@
-//! The content of a request, whichever version of HTTP brought it.
+//! The content of a request, of any version of HTTP.
 
 mod feed;
 mod received;
@@ -21,11 +21,10 @@ use received::Received;
 
 /// A request's content as it comes from the client: data, then trailers if there are any.
 ///
-/// Nothing is read that is not asked for: what a handler leaves stays in the socket, and the client is
-/// pushed back on. With `Expect: 100-continue` the client is told to go on at the first
-/// [`poll_frame`](Body::poll_frame).
+/// Nothing is read ahead: what a handler leaves stays in the socket, and flow control slows the client. The first
+/// [`poll_frame`](Body::poll_frame) sends `100 Continue` to a client that expects it.
 ///
-/// Cancel safe: dropping it in mid-read loses nothing but the content.
+/// Cancel safe: dropping it in mid-read loses only the content.
 ///
 /// ```
 /// use std::task::{Context, Poll, Waker};
@@ -45,43 +44,43 @@ use received::Received;
 pub struct RequestBody(Kind);
 
 enum Kind {
-    /// What is left of content that is in memory.
+    /// The rest of content in memory.
     Bytes(Bytes),
-    /// From a server of hyper's.
+    /// From a hyper server.
     Hyper(Incoming),
-    /// HTTP/2's, from its stream.
+    /// From an HTTP/2 stream.
     Received(Received),
-    /// HTTP/1's, from its connection.
+    /// From an HTTP/1 connection.
     Fed(Reader),
 }
 
 impl RequestBody {
-    /// No content.
+    /// Creates an empty body.
     pub const fn empty() -> Self {
         Self(Kind::Bytes(Bytes::new()))
     }
 
-    /// What comes on a stream of HTTP/2 behind a head with these fields.
+    /// The content of an HTTP/2 stream whose head has these fields.
     pub(crate) fn received(stream: RecvStream, fields: &HeaderMap) -> Self {
         Self(Kind::Received(Received::new(stream, fields)))
     }
 }
 
-/// Content that a connection reads when it is asked for.
+/// Content that a connection reads on demand.
 impl From<Reader> for RequestBody {
     fn from(reader: Reader) -> Self {
         Self(Kind::Fed(reader))
     }
 }
 
-/// Content that is in memory.
+/// Content in memory.
 impl From<Bytes> for RequestBody {
     fn from(bytes: Bytes) -> Self {
         Self(Kind::Bytes(bytes))
     }
 }
 
-/// Content that a server of hyper's reads.
+/// Content that a hyper server reads.
 impl From<Incoming> for RequestBody {
     fn from(body: Incoming) -> Self {
         Self(Kind::Hyper(body))

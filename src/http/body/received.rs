@@ -1,4 +1,4 @@
-//! A request's content as a stream of HTTP/2 brings it.
+//! The content of a request on an HTTP/2 stream.
 
 use std::task::{Context, Poll, ready};
 
@@ -8,12 +8,12 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Frame;
 
-/// Content whose window is given back as it is read: a client whose content is not read is held back.
+/// Content whose window is released as it is read, so that flow control slows a client that is not read.
 pub(super) struct Received {
     stream: RecvStream,
-    /// Bytes of the length that were not taken yet, if the head told it.
+    /// Bytes not taken yet, if the head has the length.
     left: Option<u64>,
-    /// The data is over; trailers may follow.
+    /// The data has ended; trailers may follow.
     is_data_over: bool,
 }
 
@@ -28,7 +28,7 @@ impl Received {
         if !self.is_data_over {
             match ready!(self.stream.poll_data(cx)) {
                 Some(Ok(data)) => {
-                    // Fails where the stream is over, which is told with what comes next.
+                    // Fails only if the stream has ended, which the next poll reports.
                     let _ = self.stream.flow_control().release_capacity(data.len());
                     self.left = self.left.map(|left| left.saturating_sub(data.len() as u64));
                     return Poll::Ready(Some(Ok(Frame::data(data))));
@@ -47,7 +47,7 @@ impl Received {
         self.stream.is_end_stream()
     }
 
-    /// Bytes that are yet to be taken, if the length is known.
+    /// Bytes not taken yet, if the length is known.
     pub(super) fn left(&self) -> Option<u64> {
         self.left
     }

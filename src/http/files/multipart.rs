@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::brigade::{Brigade, Bucket, FileSlice};
 
-/// A delimiter that nobody can foresee, and so nobody can have put into a file.
+/// A delimiter that cannot be predicted, and so cannot be in a file on purpose.
 pub(super) fn boundary() -> String {
-    // Two keys of 128 random bits each make two numbers that cannot be told from random ones.
+    // Two keys of 128 random bits each yield two numbers that look random.
     let [one, two] = [(); 2].map(|()| RandomState::new().build_hasher().finish());
     format!("sluicegate-{one:016x}{two:016x}")
 }

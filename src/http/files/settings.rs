@@ -30,7 +30,7 @@ pub enum FollowLinks {
     /// To what lies in the folder, and is served by its own name: not to names with a dot where they are hidden.
     #[default]
     Inside,
-    /// Wherever they lead: for folders in which nobody makes links who should not.
+    /// Anywhere: for folders in which only trusted users make links.
     Anywhere,
 }
 
@@ -107,14 +107,17 @@ fn check_type(extension: &str, media_type: &str) -> Result<(), String> {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))
     };
     if extension.is_empty() || extension.contains(['.', '/', '\0']) {
-        return Err(format!("{:?} is no extension; write it without a dot, as in ts", shorten(extension)));
+        return Err(format!(
+            "{:?} is not an extension; write it without a dot, as in ts",
+            shorten(extension)
+        ));
     }
     let essence = media_type.split(';').next().unwrap_or_default().trim_end();
     let is_type = essence.split_once('/').is_some_and(|(tree, name)| is_name(tree) && is_name(name));
     if is_type && media_type.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         Ok(())
     } else {
-        Err(format!("{:?} is no media type; write one such as video/mp2t", shorten(media_type)))
+        Err(format!("{:?} is not a media type; write one such as video/mp2t", shorten(media_type)))
     }
 }
 
@@ -134,14 +137,14 @@ mod tests {
         }
         assert_eq!(files.types["ts"], "video/mp2t");
         for (extension, media_type, expected) in [
-            (".ts", "video/mp2t", "\".ts\" is no extension; write it without a dot"),
-            ("tar.gz", "video/mp2t", "is no extension"),
-            ("", "video/mp2t", "is no extension"),
-            ("ts", "video", "\"video\" is no media type; write one such as video/mp2t"),
-            ("ts", "", "is no media type"),
-            ("ts", "video/", "is no media type"),
-            ("ts", "video/mp2t\r\nx: y", "is no media type"),
-            ("ts", "text/plain; charset=\u{e9}", "is no media type"),
+            (".ts", "video/mp2t", "\".ts\" is not an extension; write it without a dot"),
+            ("tar.gz", "video/mp2t", "is not an extension"),
+            ("", "video/mp2t", "is not an extension"),
+            ("ts", "video", "\"video\" is not a media type; write one such as video/mp2t"),
+            ("ts", "", "is not a media type"),
+            ("ts", "video/", "is not a media type"),
+            ("ts", "video/mp2t\r\nx: y", "is not a media type"),
+            ("ts", "text/plain; charset=\u{e9}", "is not a media type"),
         ] {
             let error = files.add_type(extension, media_type).unwrap_err();
             assert!(error.contains(expected), "{extension} {media_type}: {error}");

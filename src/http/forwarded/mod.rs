@@ -182,7 +182,7 @@ impl Node {
         Self::Hidden("unknown".to_owned())
     }
 
-    /// What names nobody is unknown.
+    /// A text that is not an address is hidden or unknown.
     fn read(text: &str) -> Self {
         let is_name = |text: &str| {
             text.starts_with('_')

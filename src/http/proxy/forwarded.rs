@@ -32,7 +32,7 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, hos
         own.push(("by".to_owned(), local.to_string()));
     }
     elements.push(pairs(&own));
-    // A hop that told them has them; else they are the client's where they are known to be, or ours.
+    // A hop that stated them has them; else they are the client's if known, or ours.
     let is_told = |name| claims.hops.iter().flat_map(|hop| &hop.pairs).any(|(found, _)| found == name);
     let last = elements.len() - 1;
     for (name, claimed, value) in

@@ -1,4 +1,4 @@
-//! On real connections, for whether one was closed is the kernel's to say; time is the manual clock's.
+//! On real connections, since only the kernel knows whether one was closed; time is the manual clock's.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -33,14 +33,14 @@ impl Route {
         self.idle.lock().connections.len()
     }
 
-    /// Waits for the sweep to sleep: it runs on the executor's threads.
+    /// Waits for the sweep to sleep; it runs on the executor's threads.
     fn asleep(&self) {
         while self.clock.sleepers() == 0 {
             std::thread::yield_now();
         }
     }
 
-    /// Turns the clock to the next sweep, and waits until it was.
+    /// Advances the clock to the next sweep, and waits until it ran.
     fn sweep(&self) {
         self.asleep();
         self.clock.advance_to_next().unwrap();
@@ -50,7 +50,7 @@ impl Route {
     }
 }
 
-/// Waits for the kernel to have told the link's end what the other end did.
+/// Waits until the kernel has delivered what the other end did.
 fn until_unfit(connection: &Connection) {
     while connection.is_reusable(Instant::ZERO) {
         std::thread::yield_now();

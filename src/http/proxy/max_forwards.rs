@@ -1,4 +1,4 @@
-//! `Max-Forwards`: how many proxies an OPTIONS or a TRACE may still pass (RFC 9110, section 7.6.2).
+//! `Max-Forwards`: how many proxies an OPTIONS or TRACE may still pass (RFC 9110, section 7.6.2).
 
 use bytes::BytesMut;
 use http::header::{
@@ -11,13 +11,13 @@ use crate::http::answer;
 use crate::http::content::Content;
 use crate::http1::write_head;
 
-/// Fields that a TRACE is not answered with: they are the client's secrets (RFC 9110, section 9.3.8).
+/// Fields that the response to a TRACE leaves out: the client's secrets (RFC 9110, section 9.3.8).
 const SECRET: [HeaderName; 3] = [AUTHORIZATION, COOKIE, PROXY_AUTHORIZATION];
 
-/// Counts this hop, or answers in the upstream's place if the request may go no further.
+/// Decrements the field, or responds in the upstream's place if it is zero.
 ///
 /// # Errors
-/// The field is no number, or is there twice.
+/// The field is not a number, or occurs twice.
 pub(super) fn count_down(head: &mut request::Parts) -> Result<Option<Response<Content>>, Refusal> {
     if ![Method::OPTIONS, Method::TRACE].contains(&head.method) {
         return Ok(None);
@@ -29,7 +29,7 @@ pub(super) fn count_down(head: &mut request::Parts) -> Result<Option<Response<Co
     let Some(digits) = digits.filter(|digits| !digits.is_empty()) else {
         return Err(Refusal::max_forwards());
     };
-    // More than anybody counts to is as good as any large number.
+    // A number that does not fit counts as the largest.
     match digits.parse::<u64>().unwrap_or(u64::MAX).checked_sub(1) {
         Some(left) => {
             head.headers.insert(MAX_FORWARDS, HeaderValue::from(left));

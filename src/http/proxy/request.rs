@@ -11,7 +11,10 @@ use super::hop;
 use super::target::{self, Unmappable};
 use super::upstream::HostPolicy;
 use crate::http::source::Client;
-use crate::http1::{Malformed, content_length, expects_continue, has_token, strip_request};
+use crate::http1::{
+    Malformed, ONLY_CHUNKED, ONLY_CONTINUE, UNREADABLE_FIELD, content_length, expects_continue, has_token,
+    strip_request,
+};
 
 /// A request's head for the upstream.
 #[derive(Debug)]
@@ -41,10 +44,7 @@ pub(super) fn outgoing(
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, "CONNECT is not supported."));
     }
     if !hop::is_plain_transfer(&received.headers).map_err(Refusal::unreadable)? {
-        return Err(Refusal::new(
-            StatusCode::NOT_IMPLEMENTED,
-            "The only supported transfer coding is chunked.",
-        ));
+        return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, ONLY_CHUNKED));
     }
     let uri = target::map(&source.upstream, rest, &received.uri).map_err(Refusal::unmappable)?;
     let host = asked_host(&received);
@@ -67,8 +67,7 @@ pub(super) fn outgoing(
     // This hop meets the expectation: 100 Continue is sent when the body is first polled. A client of HTTP/1.0 cannot
     // mean it.
     if fields.contains_key(EXPECT) && !expects_continue(fields) && received.version != Version::HTTP_10 {
-        let text = "The request expects something else than 100-continue.";
-        return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, text));
+        return Err(Refusal::new(StatusCode::EXPECTATION_FAILED, ONLY_CONTINUE));
     }
     fields.remove(EXPECT);
     join_cookies(fields);
@@ -159,8 +158,7 @@ impl Refusal {
     }
 
     fn unreadable(_: Malformed) -> Self {
-        let text = "A field that frames the request or concerns its connection alone is not ASCII.";
-        Self::new(StatusCode::BAD_REQUEST, text)
+        Self::new(StatusCode::BAD_REQUEST, UNREADABLE_FIELD)
     }
 
     fn unmappable(why: Unmappable) -> Self {

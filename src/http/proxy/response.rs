@@ -74,7 +74,7 @@ pub(super) fn returning(
     let fields = &mut received.headers;
     let broken = |error: Malformed| Failure::broken(&error.to_string());
     if !hop::is_plain_transfer(fields).map_err(broken)? {
-        return Err(Failure::broken("an unknown transfer coding"));
+        return Err(Failure::broken("unsupported transfer coding"));
     }
     let protocol = hop::upgrade(fields).map_err(broken)?;
     if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {

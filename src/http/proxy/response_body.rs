@@ -39,7 +39,7 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// The content that comes on `link`, framed as the head says.
+    /// The content on `connection`, framed as the head says.
     pub(super) fn new(
         connection: Connection,
         framing: Framing,

@@ -1,4 +1,4 @@
-//! What was read is put in hand at once, so that no test depends on how a socket delivers.
+//! Input is passed as already read, so that no test depends on how a socket delivers.
 
 use std::future::poll_fn;
 use std::net::TcpListener;

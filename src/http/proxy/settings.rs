@@ -6,43 +6,43 @@ use super::upstream::{HostPolicy, UpstreamUrl};
 use crate::keys::{Keys, MAX_COUNT};
 use crate::limit::Size;
 
-/// A backend that speaks HTTP/1.1, and how requests are passed on to it.
+/// A backend that speaks HTTP/1.1, and how requests are forwarded to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySource {
-    /// Where requests go.
+    /// The backend's URL.
     pub upstream: UpstreamUrl,
-    /// Which `Host` the backend sees.
+    /// The `Host` that is sent.
     pub host: HostPolicy,
-    /// For resolving and connecting. Default 5 s: a backend is near.
+    /// Timeout of resolving and connecting. Default 5 s: a backend is near.
     pub connect_timeout: Duration,
-    /// From the last piece of the request, or the last interim response (102 Processing, say), to the response's
-    /// head. Default 60 s, as in nginx and Apache httpd. The same time is given to the client between two pieces of its request's body.
+    /// Timeout from the last piece of the request, or the last interim response (such as 102 Processing), to the
+    /// response's head, and of the client between two pieces of its request's body. Default 60 s, as in nginx and
+    /// Apache httpd.
     pub response_timeout: Duration,
-    /// Between two pieces of the response's body, as long as they are waited for. Default 60 s.
+    /// Timeout between two pieces of the response's body while they are waited for. Default 60 s.
     pub read_timeout: Duration,
-    /// How many unused connections are kept for later requests. Default 64.
+    /// Idle connections kept for later requests. Default 64.
     pub idle_connections: usize,
-    /// How long an unused connection is kept. Default 4 s: below the 5 s after which Apache httpd and
-    /// Node close theirs, so that a request seldom meets a connection that is just being closed.
+    /// How long a connection may be idle. Default 4 s: below the 5 s after which Apache httpd and Node close theirs,
+    /// so that a request seldom meets a connection that is just being closed.
     pub idle_connection_timeout: Duration,
-    /// Whether `X-Accel-Limit-Rate` and `X-Accel-Buffering` from the backend count. Default yes, as in
-    /// nginx; where they do not, the fields are removed all the same.
+    /// Whether the backend's `X-Accel-Limit-Rate` and `X-Accel-Buffering` are honoured. They are removed in any case.
+    /// Default true, as in nginx.
     pub honour_accel: bool,
-    /// Whether the backend's own origin in `Location`, `Content-Location` and `Refresh` is mapped back to the
-    /// route's path. Default yes, as nginx's `proxy_redirect default`.
+    /// Whether the backend's own origin in `Location`, `Content-Location` and `Refresh` is mapped to the route's
+    /// path. Default true, like nginx's `proxy_redirect default`.
     pub map_location: bool,
-    /// Whether `Via` names this hop, in requests and responses (RFC 9110, section 7.6.3). Default yes. Without
-    /// it loops are harder to see; but nginx, say, does not compress what it answers to a `Via`.
+    /// Whether `Via` names this hop, in requests and responses (RFC 9110, section 7.6.3). Without it loops are harder
+    /// to see, but nginx, for one, does not compress responses to requests with a `Via`. Default true.
     pub via: bool,
-    /// The most bytes of a response's head, start line and end included; also of all interim responses before
-    /// it together. A larger one is 502. Default 32 KiB, as for requests; nginx's `proxy_buffer_size` is 4 or
-    /// 8 KiB, which large cookies outgrow.
+    /// Largest head of a response in bytes, start line and end included; also of all interim responses before it
+    /// together. A larger one is 502. Default 32 KiB, as for requests; nginx's `proxy_buffer_size` is 4 or 8 KiB,
+    /// which large cookies exceed.
     pub max_response_head: usize,
-    /// The most fields of a response's head. Default 128.
+    /// Most fields of a response's head. Default 128.
     pub max_response_fields: usize,
-    /// How long a tunnel, which a connection becomes by a change of protocols (WebSocket), may be without
-    /// traffic in either direction. Default 1 h: the protocols inside are quiet for long, and few of their
-    /// implementations ping.
+    /// How long a tunnel (a connection after a change of protocols, such as WebSocket) may be without traffic in
+    /// either direction. Default 1 h: such protocols are quiet for long, and few implementations ping.
     pub tunnel_timeout: Duration,
 }
 
@@ -76,7 +76,7 @@ impl ProxySource {
         }
     }
 
-    /// The backend `upstream`, everything else by default.
+    /// The backend `upstream`, with defaults.
     pub fn new(upstream: UpstreamUrl) -> Self {
         Self {
             upstream,

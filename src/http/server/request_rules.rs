@@ -4,7 +4,7 @@ use http::header::{EXPECT, HOST};
 use http::{Method, Request, StatusCode, Version};
 
 use crate::address::AuthorityParts;
-use crate::http1::{check_framing_fields, expects_continue};
+use crate::http1::{ONLY_CONTINUE, UNREADABLE_FIELD, check_framing_fields, expects_continue};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,12 +24,10 @@ const fn bad(text: &'static str) -> Breach {
 /// can be one; or it expects what is not offered.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Breach> {
     let fields = request.headers();
-    check_framing_fields(fields)
-        .map_err(|_| bad("A field about the request's framing or its connection cannot be read."))?;
+    check_framing_fields(fields).map_err(|_| bad(UNREADABLE_FIELD))?;
     check_host(request)?;
     if request.version() != Version::HTTP_10 && fields.contains_key(EXPECT) && !expects_continue(fields) {
-        let text = "The request expects something else than 100-continue.";
-        return Err(Breach { status: StatusCode::EXPECTATION_FAILED, text });
+        return Err(Breach { status: StatusCode::EXPECTATION_FAILED, text: ONLY_CONTINUE });
     }
     Ok(())
 }

@@ -1,21 +1,21 @@
-//! Axes: from values to places, and ticks at round numbers.
+//! Axes: map values to coordinates, with ticks at round numbers.
 
 /// An axis that begins at zero.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Axis {
-    /// Where zero is.
+    /// The coordinate of zero.
     zero: f64,
-    /// Where `most` is.
+    /// The coordinate of `most`.
     end: f64,
     most: f64,
-    /// Values of the ticks, with their words.
+    /// Values of the ticks, with their labels.
     pub(super) ticks: Vec<(f64, String)>,
-    /// What the words are of.
+    /// The unit of the labels.
     pub(super) unit: &'static str,
 }
 
 impl Axis {
-    /// Seconds from `zero` to `end`, to the end of the time. `unit` says since when.
+    /// An axis of seconds. `unit` names their origin.
     pub(super) fn of_seconds(most: f64, zero: f64, end: f64, unit: &'static str) -> Self {
         const STEPS: [f64; 13] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
         let most = most.max(0.01);
@@ -24,7 +24,7 @@ impl Axis {
         Self { zero, end, most, ticks: ticks(step, most), unit }
     }
 
-    /// Bytes, or bytes per second, with a little room above `most`.
+    /// An axis of bytes, or bytes per second, with a little space above `most`.
     pub(super) fn of_bytes(most: f64, zero: f64, end: f64, units: &[&'static str; 5]) -> Self {
         let most = most.max(1.0);
         let mut scale = 1.0;
@@ -42,17 +42,17 @@ impl Axis {
         Self { zero, end, most: top * scale, ticks, unit }
     }
 
-    /// Where a value lies; what is beyond the end lies at the end.
+    /// The coordinate of a value, at most that of the end.
     pub(super) fn place(&self, value: f64) -> f64 {
         self.zero + (self.end - self.zero) * (value / self.most).clamp(0.0, 1.0)
     }
 
-    /// Where zero lies.
+    /// The coordinate of zero.
     pub(super) fn begin(&self) -> f64 {
         self.zero
     }
 
-    /// Where the end lies.
+    /// The coordinate of the end.
     pub(super) fn end(&self) -> f64 {
         self.end
     }

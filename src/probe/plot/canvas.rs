@@ -1,4 +1,4 @@
-//! The sheet that plots are drawn on: its style, words and lines, legends, and the frame of one plot.
+//! The canvas of plots: style, text and lines, legends, and the frame of a plot.
 
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use svg::{Document, Node};
 
 use super::axis::Axis;
 use super::lines;
-use super::style::STYLE;
 use crate::probe::timeline::Timeline;
 
 pub(super) const WIDTH: f64 = 960.0;
@@ -17,30 +16,62 @@ pub(super) const RIGHT: f64 = 936.0;
 /// The height of a line of a legend.
 pub(super) const ROW: f64 = 22.0;
 
-/// Units of bytes, by thousand and twenty-four.
+/// Units of bytes, in multiples of 1024.
 pub(super) const BYTES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
-/// A line of a legend: samples of what is drawn, and words.
+/// Number of series with a colour of their own.
+pub(super) const COLOURS: usize = 6;
+
+/// Light and dark colours, as rules on classes instead of variables: viewers without media queries show the light ones.
+const STYLE: &str = "
+text { font: 13px system-ui, -apple-system, 'Segoe UI', Roboto, 'DejaVu Sans', sans-serif; fill: #24292f }
+.title { font-size: 15px; font-weight: 600 }
+.tick, .unit { font-size: 12px; fill: #57606a }
+.paper { fill: #ffffff }
+.grid { stroke: #d8dee4; stroke-width: 1 }
+.axis { stroke: #8c959f; stroke-width: 1 }
+.line { fill: none; stroke-width: 2; stroke-linejoin: round }
+.thin { stroke-width: 1.3; stroke-opacity: .75 }
+.broad { stroke-width: 7; stroke-opacity: .5 }
+.band { stroke: none; fill-opacity: .22 }
+.goal { fill: none; stroke: #57606a; stroke-width: 1.5; stroke-dasharray: 6 4 }
+.s0 { stroke: #0969da } .s1 { stroke: #d1570a } .s2 { stroke: #1a7f5a }
+.s3 { stroke: #bf3989 } .s4 { stroke: #8250df } .s5 { stroke: #8a6d00 }
+.band.s0 { fill: #0969da; stroke: none } .band.s1 { fill: #d1570a; stroke: none }
+@media (prefers-color-scheme: dark) {
+text { fill: #e6edf3 }
+.tick, .unit { fill: #9da7b3 }
+.paper { fill: #0d1117 }
+.grid { stroke: #262c36 }
+.axis { stroke: #6e7681 }
+.goal { stroke: #9da7b3 }
+.s0 { stroke: #58a6ff } .s1 { stroke: #ff9b50 } .s2 { stroke: #4ac99b }
+.s3 { stroke: #f778ba } .s4 { stroke: #b392f0 } .s5 { stroke: #d9b92e }
+.band.s0 { fill: #58a6ff; stroke: none } .band.s1 { fill: #ff9b50; stroke: none }
+}
+";
+
+/// A line of a legend: samples and text.
 pub(super) struct Entry {
-    /// Classes of the samples.
+    /// CSS classes of the samples.
     pub(super) samples: Vec<String>,
     pub(super) words: String,
 }
 
-/// A plot's axes. Where they lie is where it lies.
+/// A plot's axes, which also place it on the canvas.
 #[derive(Clone, Copy)]
 pub(super) struct Axes<'a> {
     pub(super) x: &'a Axis,
     pub(super) y: &'a Axis,
 }
 
-/// What has been drawn so far.
+/// An SVG document in progress.
 pub(super) struct Canvas {
     drawn: Document,
 }
 
 impl Canvas {
-    /// An empty sheet. `title` is what it is called by those who do not see it.
+    /// Creates an empty canvas. `title` names it for screen readers.
     pub(super) fn new(height: f64, title: &str) -> Self {
         let mut name = Element::new("title");
         name.append(Words::new(title));
@@ -55,7 +86,7 @@ impl Canvas {
         Self { drawn }
     }
 
-    /// A path that [`lines`] made.
+    /// Draws a path of [`lines`].
     pub(super) fn path(&mut self, class: &str, path: String) {
         self.drawn.append(Path::new().set("class", class).set("d", path));
     }
@@ -71,7 +102,7 @@ impl Canvas {
         self.drawn.append(if class.is_empty() { text } else { text.set("class", class) });
     }
 
-    /// A line of a legend, from `left` on, with its middle at `middle`.
+    /// Draws a line of a legend from `left` on, centred vertically at `middle`.
     pub(super) fn entry(&mut self, entry: &Entry, left: f64, middle: f64) {
         let mut at = left;
         let lines = entry.samples.iter().filter(|class| !class.starts_with("band")).count().max(1);
@@ -88,7 +119,7 @@ impl Canvas {
         self.words("", (at + 8.0, middle + 4.5), "start", &entry.words);
     }
 
-    /// Grid, axes and ticks of one plot, with its unit above; below it those of the time, if it `has_time`.
+    /// Draws grid, axes and ticks of one plot, with its unit above, and if it `has_time`, the time below.
     pub(super) fn frame(&mut self, axes: Axes<'_>, unit: &str, has_time: bool) {
         let Axes { x, y } = axes;
         let (left, right, top, bottom) = (x.begin(), x.end(), y.end(), y.begin());
@@ -111,7 +142,7 @@ impl Canvas {
         self.straight("axis", (left, bottom), (right, bottom));
     }
 
-    /// A timeline, to its last byte or to `until`.
+    /// Draws a timeline, up to its last byte or to `until`.
     pub(super) fn steps(
         &mut self,
         class: &str,
@@ -122,7 +153,7 @@ impl Canvas {
         self.path(class, lines::steps(timeline, until, axes.x, axes.y));
     }
 
-    /// What `pace` bytes a second would be from `first` on, to `until` or the end of the paper.
+    /// Draws a pace in bytes per second from `first` on, up to `until` or the edge of the plot.
     pub(super) fn pace(&mut self, pace: f64, first: Duration, until: Duration, Axes { x, y }: Axes<'_>) {
         let lasting = until.saturating_sub(first).as_secs_f64().min(y.most() / pace);
         let begin = (x.place(first.as_secs_f64()), y.place(0.0));
@@ -130,7 +161,7 @@ impl Canvas {
         self.straight("goal", begin, end);
     }
 
-    /// The whole document.
+    /// The finished document.
     pub(super) fn text(&self) -> String {
         format!("{}\n", self.drawn)
     }

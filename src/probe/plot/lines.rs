@@ -1,4 +1,4 @@
-//! Paths: steps of a timeline, the band that many timelines lie in, and rates.
+//! SVG paths: the steps of a timeline, the band of many timelines, and rates.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -7,13 +7,13 @@ use super::axis::Axis;
 use crate::probe::sparkline::Bins;
 use crate::probe::timeline::Timeline;
 
-/// Steps nearer than this are drawn as one, in the plot's units.
+/// Steps closer than this, in the plot's units, are drawn as one.
 const FINEST: f64 = 0.5;
 
-/// Places at which a band is drawn.
+/// Points at which a band is drawn.
 const PLACES: u32 = 400;
 
-/// The steps of a timeline, from nothing at its first byte on, to its last or to `until`.
+/// The steps of a timeline from its first byte on, to its last or to `until`.
 pub(super) fn steps(timeline: &Timeline, until: Option<Duration>, x: &Axis, y: &Axis) -> String {
     let mut path = String::new();
     let mut drawn: Option<(f64, f64)> = None;
@@ -33,7 +33,7 @@ pub(super) fn steps(timeline: &Timeline, until: Option<Duration>, x: &Axis, y: &
         }
         drawn = Some(last);
     }
-    // What was left out at the end, and the time without bytes behind it.
+    // Steps left out at the end, and the time without bytes after them.
     if drawn.is_some_and(|drawn| drawn != last) {
         horizontal(&mut path, last.0);
         vertical(&mut path, last.1);
@@ -44,7 +44,7 @@ pub(super) fn steps(timeline: &Timeline, until: Option<Duration>, x: &Axis, y: &
     path
 }
 
-/// The band between the least and the most that any of them had, and the line of the mean.
+/// The band between the fewest and the most bytes of any timeline, and the line of their mean.
 pub(super) fn band(timelines: &[&Timeline], until: Duration, x: &Axis, y: &Axis) -> (String, String) {
     let mut at_places = vec![Vec::with_capacity(timelines.len()); PLACES as usize + 1];
     for timeline in timelines {
@@ -74,7 +74,7 @@ pub(super) fn band(timelines: &[&Timeline], until: Duration, x: &Axis, y: &Axis)
     (format!("{upper}{lower}Z"), mean)
 }
 
-/// The rate in each part, as steps.
+/// The rate of each bin, as steps.
 pub(super) fn rates(parts: &Bins, streams: usize, x: &Axis, y: &Axis) -> String {
     let mut path = String::new();
     for (n, bytes) in (0u32..).zip(&parts.bytes) {

@@ -1,22 +1,21 @@
-//! A plot of a run as SVG: above, all bytes that had come by each instant; below, the rate in equal parts of time.
+//! A plot of a run as SVG: bytes over time above, the rate in bins of equal length below.
 //!
-//! Pure, and without scripts. It has a style for light and one for dark. Few connections have a line each; many
-//! are the band that all of them lie in, with their mean, so that a hundred are as legible as one.
+//! Pure. The document has no scripts, and a light and a dark style. Few connections have a line each; many are drawn
+//! as the band that contains them, with their mean, so that a hundred are as legible as one.
 //!
-//! [`beside`] draws timelines of any origin: a small plot for each server, all on the same axes.
+//! [`beside`] draws timelines of any origin: a small plot for each server, all with the same axes.
 
 mod axis;
 mod canvas;
 mod lines;
 mod side_by_side;
-mod style;
 
 use std::time::Duration;
 
 use self::axis::Axis;
+use self::canvas::COLOURS;
 use self::canvas::{Axes, BYTES, Canvas, Entry, LEFT, RIGHT, ROW};
 pub use self::side_by_side::{Panel, Series, beside};
-use self::style::COLOURS;
 use super::chunks::grouped;
 use super::pace::End;
 use super::report::{Goal, Outcome, Report, Summary};
@@ -25,30 +24,30 @@ use crate::excerpt::excerpt;
 
 const UPPER: f64 = 330.0;
 const LOWER: f64 = 120.0;
-/// Between the two: the name of the lower one's unit.
+/// Between the two, for the lower one's unit.
 const BETWEEN: f64 = 40.0;
 const BELOW: f64 = 52.0;
 
-/// The shortest part of the time whose rate is shown: an interval of ours, and of Apache's.
+/// The shortest bin of rates: one interval of ours, and of Apache's.
 const PART: Duration = Duration::from_millis(200);
 
-/// Bins of the time that the lower plot has at most.
+/// Most bins of the lower plot.
 const MAX_PARTS: usize = 150;
 
 /// Characters of a URL in the legend.
 const MAX_URL: usize = 66;
 
-/// What is drawn of the connections to one URL.
+/// How the connections to one URL are drawn.
 enum Drawing {
-    /// A line for each, in its own colour.
+    /// One line each, in its own colour.
     Apart,
-    /// A line for each, in the URL's colour.
+    /// One line each, in the URL's colour.
     Alike,
-    /// The band, and the mean.
+    /// A band and its mean.
     Band,
 }
 
-/// The plot of a run, a whole SVG document.
+/// Draws a run as an SVG document.
 pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
     let legend = legend(outcome, report, goal);
     let top = 20.0 + ROW * legend.len() as f64 + 26.0;
@@ -123,7 +122,7 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
         canvas.path(&format!("line s{n}"), lines::rates(parts, *streams, rate.x, rate.y));
     }
     if let Some(wished) = wished {
-        // Above from the first byte on.
+        // In the upper plot from the first byte on.
         let level = rate.y.place(wished);
         canvas.straight("goal", (LEFT, level), (RIGHT, level));
         let all = outcome.probed.iter().flat_map(|probed| &probed.connections);
@@ -134,7 +133,7 @@ pub fn plot(outcome: &Outcome, report: &Report, goal: &Goal) -> String {
     canvas.text()
 }
 
-/// The wished rate of one connection, in bytes per second.
+/// The expected rate of one connection, in bytes per second.
 fn wished(outcome: &Outcome, goal: &Goal) -> Option<f64> {
     let each = outcome.probed.first().map_or(1, |probed| probed.connections.len()).max(1);
     let share = if goal.shared { each as f64 } else { 1.0 };
@@ -174,7 +173,7 @@ fn legend(outcome: &Outcome, report: &Report, goal: &Goal) -> Vec<Entry> {
     entries
 }
 
-/// What a legend says beside the URL.
+/// The figures beside the URL in the legend.
 fn figures(summary: &Summary) -> String {
     let count = summary.connections.len();
     let mut words = if count > 1 { format!(" × {count}") } else { String::new() };

@@ -1,35 +1,34 @@
-//! Several plots of one size on one sheet, with the same axes, so that servers can be seen beside one another.
+//! Several plots of one size with the same axes, to compare servers.
 
 use std::time::Duration;
 
 use super::axis::Axis;
+use super::canvas::COLOURS;
 use super::canvas::{Axes, BYTES, Canvas, Entry, LEFT, RIGHT, ROW};
-use super::style::COLOURS;
 use crate::probe::chunks::{Chunks, grouped};
 use crate::probe::timeline::Timeline;
 
-/// A timeline, and what it is called in the legend.
+/// A timeline and its name in the legend.
 #[derive(Clone, Debug)]
 pub struct Series {
     /// Its name.
     pub name: String,
-    /// What came, with its first byte at zero.
+    /// The arrivals, with the first byte at zero.
     pub timeline: Timeline,
 }
 
 /// One of the plots.
 #[derive(Clone, Debug)]
 pub struct Panel {
-    /// What stands above it.
+    /// The heading.
     pub title: String,
-    /// What is drawn in it: the first broad and pale, the others over it, so that of those that are alike none
-    /// is hidden.
+    /// The timelines: the first is drawn broad and pale and the others over it, so that equal ones stay visible.
     pub series: Vec<Series>,
 }
 
 /// Plots in a row.
 const COLUMNS: usize = 2;
-/// Between two plots in a row: room for the numbers of the second.
+/// Between two plots in a row, for the labels of the second.
 const GUTTER: f64 = 70.0;
 const HEIGHT: f64 = 220.0;
 /// Above the first row: the title, and the sample of the pace.
@@ -37,12 +36,12 @@ const HEAD: f64 = 84.0;
 /// A plot's own title, and the name of its unit.
 const TITLE: f64 = 22.0;
 const UNIT: f64 = 24.0;
-/// Between two rows, and below the last with the words of its time.
+/// Between two rows, and below the last for the time axis.
 const BETWEEN: f64 = 34.0;
 const BELOW: f64 = 52.0;
 
-/// The plots of `panels`, two in a row, a whole SVG document: bytes so far from zero to `until`, and what `pace`
-/// bytes a second would be. The legends have the chunks that are recognised in the whole of each timeline.
+/// Draws `panels`, two in a row, as an SVG document: bytes from zero to `until`, and a line for `pace` bytes per
+/// second. Legends name the chunks found in the whole of each timeline.
 pub fn beside(title: &str, panels: &[Panel], pace: u64, until: Duration) -> String {
     let until = until.max(Duration::from_millis(10));
     let legend = panels.iter().map(|panel| panel.series.len()).max().unwrap_or(0);

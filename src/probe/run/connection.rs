@@ -1,6 +1,6 @@
-//! One connection of a run: dials, asks, and takes down when which bytes came.
+//! One connection of a run: connects, sends requests, and records the arrival of bytes.
 //!
-//! The instant of a read is taken right behind it, before anything is made of what was read.
+//! The time of a read is taken right after it, before its bytes are parsed.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
@@ -25,21 +25,21 @@ use crate::probe::timeline::Timeline;
 use crate::rt::{self, Connect};
 use crate::tls::Stream;
 
-/// How long connecting may take, the handshake of TLS included.
+/// Timeout of connecting, the TLS handshake included.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Of a reader that is slow on purpose: the kernel must not take much for it. Linux doubles this.
+/// For a reader that is slow on purpose: the kernel must not buffer much. Linux doubles this.
 const SLOW_RECEIVE_BUFFER: usize = 4096;
 
-/// Reads after which other tasks get their turn, however much there is.
+/// Reads after which the task yields.
 const READS_IN_A_ROW: usize = 32;
 
 thread_local! {
-    /// What one read takes at most, one for each thread of the executor.
+    /// The buffer of one read, one per thread of the executor.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 64 * 1024].into_boxed_slice());
 }
 
-/// A connection of a run, and what it has seen so far.
+/// A connection of a run, and what it has received so far.
 pub(super) struct Connection {
     plan: Arc<Plan>,
     target: usize,
@@ -47,15 +47,15 @@ pub(super) struct Connection {
     seen: Mutex<ConnectionTrace>,
 }
 
-/// Why a connection has come to its end.
+/// Why a connection ended.
 enum Stop {
-    /// The time is over, or the run.
+    /// The time or the run is over.
     Over,
     Failed(String),
 }
 
 impl Connection {
-    /// Starts its task.
+    /// Spawns its task.
     pub(super) fn start(
         plan: &Arc<Plan>,
         target: usize,
@@ -86,7 +86,7 @@ impl Connection {
         connection
     }
 
-    /// What it has seen, at the end of a run that took `lasted`.
+    /// What it has received, at the end of a run that took `lasted`.
     pub(super) fn seen(&self, lasted: Duration) -> ConnectionTrace {
         let mut seen = self.lock().clone();
         if let End::At(end) = seen.end {
@@ -118,18 +118,18 @@ impl Connection {
         let mut stream = dialled?;
         let begin = self.run_state.begun().await;
         let mut slow = self.plan.slow.map(|rate| {
-            // What a wake-up that is late does not read in time it may read then, up to one interval's worth.
+            // A late wake-up may read what was due meanwhile, up to one interval's worth.
             TokenBucket::new(rate, rate.bytes_per_interval(), begin).starting_with(0)
         });
         let request = self.plan.request(self.target());
-        // Responses on the connection that stands.
+        // Responses on the present connection.
         let mut before = 0;
         loop {
             let mut response = Response::new();
             let asked = self.exchange(&mut stream, &request, &mut response, begin, &mut slow).await;
             match asked {
                 Ok(()) => before += 1,
-                // The server closed it while the request was on its way: that is its right.
+                // The server closed it while the request was under way, as it may.
                 Err(Stop::Failed(_)) if before > 0 && response.is_untouched() => {
                     (stream, before) = (self.dial().await?, 0);
                     continue;
@@ -183,7 +183,7 @@ impl Connection {
         Ok(stream)
     }
 
-    /// Asks, and reads the response to its end.
+    /// Sends a request, and reads the response to its end.
     async fn exchange(
         &self,
         stream: &mut Stream,
@@ -227,7 +227,7 @@ impl Connection {
         Ok(())
     }
 
-    /// Takes down what was read at `at`; nothing is the end of the connection.
+    /// Records bytes read at `at`; none are the end of the connection.
     fn take(&self, response: &mut Response, read: &[u8], at: Duration) -> Result<(), Stop> {
         let failed = |error: ResponseError| Stop::Failed(error.to_string());
         if read.is_empty() {
@@ -246,7 +246,7 @@ impl Connection {
         Ok(())
     }
 
-    /// What went wrong, and after how much.
+    /// Adds to a failure when it happened and after how many bytes.
     fn with_place(&self, why: String, at: Duration) -> String {
         match self.lock().timeline.total() {
             0 => why,
@@ -259,7 +259,7 @@ impl Connection {
     }
 }
 
-/// Waits until a twentieth of a second's bytes may be read, one at least, and says how many may be.
+/// Waits until a twentieth of a second's bytes, at least one, may be read; returns how many may be.
 async fn sip(bucket: &mut TokenBucket) -> usize {
     let clock = rt::clock();
     let least = (bucket.rate().bytes_per_second() / 20).max(1);

@@ -1,7 +1,7 @@
-//! The asking: connections to one URL or two, all asked at the same instant.
+//! A run: connections to one or two URLs, with all requests sent at the same instant.
 //!
-//! Each connection is a task of its own. First all connect; the run begins with the requests, when every
-//! connection stands or has failed. It ends when every response has, at its time, or when it is told to.
+//! Each connection is a task. First all connect; when each is connected or has failed, the requests are sent. A run
+//! ends when every response has ended, when its time is over, or when it is stopped.
 
 mod connection;
 mod plan;
@@ -21,26 +21,27 @@ use crate::rt;
 
 pub use self::plan::Plan;
 
-/// How often it is told how far the run has come.
+/// How often progress is reported.
 pub const TELL_EVERY: Duration = Duration::from_millis(200);
 
-/// Arrivals that are held in all: 16 MiB of them.
+/// Arrivals held by all connections together: 16 MiB.
 const MAX_ARRIVALS: usize = 1 << 20;
 
-/// How far a run has come.
+/// Progress of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Since the requests were sent.
+    /// Time since the requests were sent.
     pub elapsed: Duration,
     /// Bytes of content on all connections.
     pub bytes: u64,
-    /// Connections that are not done yet.
+    /// Connections still active.
     pub active: usize,
 }
 
-/// Asks, and gives what came. `tell` hears of it every [`TELL_EVERY`]; `stop` ends it early.
+/// Runs `plan` and returns what arrived. `tell` is passed the progress every [`TELL_EVERY`]; `stop` ends the run
+/// early.
 ///
-/// Not cancel safe in the sense that what came is lost; tasks end soon after it is dropped.
+/// Dropping the future loses what arrived; its tasks end soon after.
 pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<Output = ()>) -> Outcome {
     let plan = Arc::new(plan.clone());
     let clock = rt::clock();
@@ -80,7 +81,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
         tell_until_deadline.or(run_state.all_done()).await;
         false
     };
-    // The stop is looked at first: bytes without end must not outvote it.
+    // The stop is polled first: a stream without end must not starve it.
     let interrupted = stopped.or(running).await;
     let lasted = run_state.end(clock.now()).min(plan.lasting);
     let probed = plan.targets.iter().zip(connections).map(|(target, connections)| TargetTraces {

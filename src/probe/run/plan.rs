@@ -32,7 +32,7 @@ impl Plan {
             ("Host", target.authority()),
             ("User-Agent", concat!("sluicegate-probe/", env!("CARGO_PKG_VERSION"))),
             ("Accept", "*/*"),
-            // What is measured is what a rate counts; a coding would hide how much that is of the content.
+            // Rates count bytes on the wire; a coding would hide how much content they are.
             ("Accept-Encoding", "identity"),
         ];
         let given = |name: &str| self.fields.iter().any(|(given, _)| given.eq_ignore_ascii_case(name));

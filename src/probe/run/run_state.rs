@@ -1,4 +1,4 @@
-//! What the connections of a run have in common: its beginning, its end, and how far it has come.
+//! The state that the connections of a run share: its start, its end, and its progress.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -8,10 +8,10 @@ use event_listener::Event;
 
 use crate::clock::Instant;
 
-/// The connections of a run.
+/// State shared by the connections of a run.
 pub(super) struct RunState {
     all: usize,
-    /// Connections that stand, or never will.
+    /// Connections that are connected or have failed.
     ready: AtomicUsize,
     done: AtomicUsize,
     bytes: AtomicU64,
@@ -33,13 +33,13 @@ impl RunState {
         }
     }
 
-    /// A connection stands, or has failed to.
+    /// Notes that a connection is connected or has failed.
     pub(super) fn note_ready(&self) {
         self.ready.fetch_add(1, Ordering::AcqRel);
         self.changed.notify(usize::MAX);
     }
 
-    /// A connection has nothing more to do.
+    /// Notes that a connection is done.
     pub(super) fn note_done(&self) {
         self.done.fetch_add(1, Ordering::AcqRel);
         self.changed.notify(usize::MAX);
@@ -49,7 +49,7 @@ impl RunState {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes so far, and connections that are not done.
+    /// Bytes so far, and connections still active.
     pub(super) fn progress(&self) -> (u64, usize) {
         (self.bytes.load(Ordering::Relaxed), self.all - self.done.load(Ordering::Acquire))
     }
@@ -62,19 +62,19 @@ impl RunState {
         self.until(|| (self.done.load(Ordering::Acquire) == self.all).then_some(())).await;
     }
 
-    /// The instant the run begins; the first call decides.
+    /// Begins the run; the first call decides when. Returns that instant.
     pub(super) fn begin(&self, now: Instant) -> Instant {
         let begin = *self.begin.get_or_init(|| now);
         self.changed.notify(usize::MAX);
         begin
     }
 
-    /// When the run begins.
+    /// Waits for the run to begin.
     pub(super) async fn begun(&self) -> Instant {
         self.until(|| self.begin.get().copied()).await
     }
 
-    /// Ends the run, and gives how long it took.
+    /// Ends the run, and returns its length.
     pub(super) fn end(&self, now: Instant) -> Duration {
         self.over.store(true, Ordering::Release);
         self.changed.notify(usize::MAX);
@@ -85,12 +85,12 @@ impl RunState {
         self.over.load(Ordering::Acquire)
     }
 
-    /// When the run is over.
+    /// Waits for the run to end.
     pub(super) async fn over(&self) {
         self.until(|| self.is_over().then_some(())).await;
     }
 
-    /// Ends the run also where whoever waits for it is dropped.
+    /// Returns a guard that ends the run when it is dropped.
     pub(super) fn ends_when_dropped(self: &Arc<Self>) -> impl Drop + use<> {
         Ending(Arc::clone(self))
     }

@@ -1,6 +1,6 @@
 //! The local token bucket of one resource: refilled at the share's rate, with a queue of waiting callers.
 //!
-//! It knows when the share lapses and to which rate, so it is exact at that instant even if it is told late.
+//! It knows when the share lapses and to which rate, so it is exact at that instant even if it is polled late.
 
 use std::collections::VecDeque;
 use std::task::Waker;

@@ -48,9 +48,9 @@ fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
 #[test]
 fn a_bad_value_names_its_flag() {
     for (args, expected) in [
-        ("a/b", "\"a/b\" is no name of a stream"),
-        ("--origin app", "--origin: \"app\" is no origin"),
-        ("--server-name a:1", "--server-name: \"a:1\" is no name of a server"),
+        ("a/b", "\"a/b\" is not a stream name"),
+        ("--origin app", "--origin: \"app\" is not an origin"),
+        ("--server-name a:1", "--server-name: \"a:1\" is not a server name"),
         ("--queue 20000", "--log: it must hold a queue of 20000"),
         ("--event-burst 5", "--event-burst: without a rate"),
         ("--event-rate 0", "--event-rate: \"0\" is not a number"),
