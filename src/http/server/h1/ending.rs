@@ -1,4 +1,4 @@
-//! What is behind an answer: the rest of its request's content, the next request, or the connection's end.
+//! What follows a response: the rest of the request's content, the next request, or the close of the connection.
 
 use std::future::Future;
 use std::io;
@@ -14,32 +14,31 @@ use super::{CONTENT_PIECE, Http1, State};
 use crate::clock::Sleep;
 use crate::sink::Wire;
 
-/// Bytes of a request's content that are read and thrown away, so that its connection can be kept, when its
-/// answer was whole without them.
-pub(super) const MAX_DRAINED: usize = 64 * 1024;
+/// The most unread content that is discarded to keep a connection alive.
+pub(super) const MAX_DISCARDED: usize = 64 * 1024;
 
-/// How long, and how many bytes, a client may go on sending behind the end of its connection: closed at
-/// once, the kernel would reset it, and the answer could be lost on its way.
+/// Bounds of the lingering close (RFC 9112, section 9.6): closing while the client sends would make the kernel reset the
+/// connection, and the client could lose the response.
 const LINGER: Duration = Duration::from_secs(5);
 const MAX_LINGERED: usize = 16 * 1024 * 1024;
 
-/// What of a request was thrown away.
+/// What was discarded of a request.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Skipped {
     content: usize,
-    /// With the framing.
+    /// Content and framing.
     bytes: usize,
 }
 
 impl Skipped {
-    /// Framing may be as much again: chunks can be made of hardly anything else.
+    /// Allows as much framing as content: tiny chunks are mostly framing.
     fn is_too_much(self) -> bool {
-        self.content > MAX_DRAINED || self.bytes > 2 * MAX_DRAINED
+        self.content > MAX_DISCARDED || self.bytes > 2 * MAX_DISCARDED
     }
 }
 
 impl<W: Wire + Send + 'static> Http1<W> {
-    /// Throws away what is left of a request's content, so that the next request can be read.
+    /// Discards the rest of a request's content, so that the next request can be read.
     pub(super) fn poll_skipping(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         loop {
             let (State::Skipping(skipped), Some(upload)) = (&mut self.state, &mut self.upload) else {
@@ -59,7 +58,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
                     self.begin_head();
                     return Poll::Ready(Ok(()));
                 }
-                _ if skipped.is_too_much() || self.draining => break,
+                _ if skipped.is_too_much() || self.is_draining => break,
                 Ok(Next::Frame(_, false)) => {}
                 Ok(Next::More) if !self.input.has_ended() => {
                     let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
@@ -72,7 +71,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         Poll::Ready(Ok(()))
     }
 
-    /// Goes on with the next request, some of which may have come.
+    /// Starts reading the next request, part of which may have been read ahead.
     pub(super) fn begin_head(&mut self) {
         self.state = State::Head;
         if self.input.is_empty() {
@@ -85,7 +84,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
     pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
         ready!(hyper::rt::Write::poll_shutdown(Pin::new(sink), cx))?;
-        let lingers = (self.spoiled || self.upload.is_some() || !self.input.is_empty())
+        let lingers = (self.is_desynced || self.upload.is_some() || !self.input.is_empty())
             && !self.input.has_ended()
             && !self.connection.sink.is_aborted();
         self.upload = None;
@@ -93,7 +92,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
             let clock = Arc::clone(&self.connection.server.clock);
             State::Lingering(0, Box::new(Sleep::lasting(clock, LINGER)))
         } else {
-            State::Over
+            State::Done
         };
         Poll::Ready(Ok(()))
     }
@@ -104,13 +103,13 @@ impl<W: Wire + Send + 'static> Http1<W> {
         };
         if Pin::new(&mut **patience).poll(cx).is_pending() && *lingered < MAX_LINGERED {
             self.input.clear();
-            // A client that resets the connection now has what it wanted.
+            // A reset is fine: the client has the response.
             if let Ok(len @ 1..) = ready!(self.input.poll_more(cx, sink, CONTENT_PIECE)) {
                 *lingered += len;
                 return Poll::Ready(Ok(()));
             }
         }
-        self.state = State::Over;
+        self.state = State::Done;
         Poll::Ready(Ok(()))
     }
 }

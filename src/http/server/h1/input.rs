@@ -1,4 +1,4 @@
-//! What came from the client and was not used yet, and its interest in more.
+//! Bytes read from the client and not yet consumed.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,38 +12,38 @@ use super::super::MAX_HEAD;
 use crate::http1::{Progress, Refused, check_beginning, empty_lines};
 use crate::sink::{Charge, HeldAs, Sink, Wire};
 
-/// Heads that come in pieces are charged from this size on; most are smaller.
-const LARGE: usize = 4 * 1024;
+/// A head that comes in pieces is charged above this size; most are smaller.
+const CHARGED_ABOVE: usize = 4 * 1024;
 
-/// Bytes of empty lines that may stand in front of a request.
+/// The most bytes of empty lines before a request.
 const MAX_EMPTY: usize = 64;
 
-/// Bytes that were read ahead, and whether more can be read.
+/// The read buffer of one connection.
 ///
-/// The wire is asked again only when it has said that there is something: a connection that is polled for
-/// other reasons, at each chunk of its answer, makes no system call and takes no lock for this.
+/// Reads again only after the wire reported readiness: polling a connection for other reasons, such as each chunk of a
+/// response, costs no system call and no lock here.
 pub(super) struct Input {
-    /// In order: `whole`, or `partial` where a head came in several pieces. One of them is empty.
+    /// The unread bytes: `whole`, or `partial` if a head came in pieces. One of them is empty.
     whole: Bytes,
     partial: BytesMut,
-    /// For `partial`, if that is large.
+    /// For `partial`, if that is above [`CHARGED_ABOVE`].
     charge: Option<Charge>,
     progress: Progress,
-    /// Bytes of empty lines in front of the head that is to come.
+    /// Bytes of empty lines before the next head.
     empty: usize,
-    /// The request line in front was looked at.
-    checked: bool,
-    /// The client says nothing more.
-    ended: bool,
+    /// The start of the request line was validated.
+    is_checked: bool,
+    /// The client closed its half.
+    has_ended: bool,
     readable: Arc<Readable>,
     waker: Waker,
     /// The wire will wake `readable`.
-    armed: bool,
+    is_armed: bool,
     /// The task that `readable` wakes.
     task: Option<Waker>,
 }
 
-/// Woken when the wire can be read.
+/// The waker for the wire: notes readiness and wakes the task.
 #[derive(Default)]
 struct Readable {
     is_ready: AtomicBool,
@@ -58,7 +58,9 @@ impl Wake for Readable {
     fn wake_by_ref(self: &Arc<Self>) {
         self.is_ready.store(true, Ordering::Release);
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        task.into_iter().for_each(Waker::wake);
+        if let Some(task) = task {
+            task.wake();
+        }
     }
 }
 
@@ -71,11 +73,11 @@ impl Default for Input {
             charge: None,
             progress: Progress::default(),
             empty: 0,
-            checked: false,
-            ended: false,
+            is_checked: false,
+            has_ended: false,
             waker: Waker::from(Arc::clone(&readable)),
             readable,
-            armed: false,
+            is_armed: false,
             task: None,
         }
     }
@@ -90,47 +92,47 @@ impl Input {
         self.len() == 0
     }
 
-    /// Whether nothing came but perhaps half of an empty line.
+    /// Whether nothing but half an empty line is unread.
     pub(super) fn is_blank(&self) -> bool {
         self.is_empty() || self.whole[..] == b"\r"[..]
     }
 
     /// Whether the client has closed its half.
     pub(super) fn has_ended(&self) -> bool {
-        self.ended
+        self.has_ended
     }
 
-    /// Whether what is unread is so large that it is on the account of held bytes.
+    /// Whether the unread bytes are charged as held.
     pub(super) fn is_charged(&self) -> bool {
         self.charge.is_some()
     }
 
-    /// Reads what is there, about `want` bytes, and returns how many came; none when the client has closed
-    /// its half. Waiting, it holds no memory.
+    /// Reads about `want` bytes and returns how many came; 0 once the client has closed its half. Holds no buffer while
+    /// pending.
     pub(super) fn poll_more<W: Wire>(
         &mut self,
         cx: &mut Context<'_>,
         sink: &mut Sink<W>,
         want: usize,
     ) -> Poll<io::Result<usize>> {
-        if self.ended {
+        if self.has_ended {
             return Poll::Ready(Ok(0));
         }
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
             self.readable.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.task);
         }
-        if self.armed && !self.readable.is_ready.load(Ordering::Acquire) {
+        if self.is_armed && !self.readable.is_ready.load(Ordering::Acquire) {
             return Poll::Pending;
         }
         self.readable.is_ready.store(false, Ordering::Release);
-        self.armed = true;
+        self.is_armed = true;
         let bytes = ready!(sink.poll_read_bytes(&mut Context::from_waker(&self.waker), want))?;
-        self.armed = false;
+        self.is_armed = false;
         let len = bytes.len();
-        self.ended = len == 0;
+        self.has_ended = len == 0;
         self.append(bytes);
-        if self.partial.len() > LARGE {
+        if self.partial.len() > CHARGED_ABOVE {
             let charge = self.charge.get_or_insert_with(|| Charge::new(sink.state(), HeldAs::Request));
             charge.set(self.partial.capacity() as u64);
         }
@@ -148,7 +150,7 @@ impl Input {
         self.partial.extend_from_slice(&bytes);
     }
 
-    /// What is unread, to be taken from its front.
+    /// The unread bytes; the caller consumes them from the front.
     pub(super) fn content(&mut self) -> &mut Bytes {
         if !self.partial.is_empty() {
             self.whole = std::mem::take(&mut self.partial).freeze();
@@ -157,10 +159,10 @@ impl Input {
         &mut self.whole
     }
 
-    /// Takes the head of a request; `None` if all of it is not there yet.
+    /// Takes the next request's head; `None` if it is incomplete.
     ///
     /// # Errors
-    /// It is too large, or cannot be one.
+    /// It is too large, or does not begin as a request does.
     pub(super) fn take_head(&mut self) -> Result<Option<Bytes>, Refused> {
         if self.progress == Progress::default() {
             let skipped = empty_lines(self.content());
@@ -190,9 +192,9 @@ impl Input {
         if bytes.len() >= MAX_HEAD {
             return Err(self.too_large());
         }
-        if !self.checked && !bytes.is_empty() {
+        if !self.is_checked && !bytes.is_empty() {
             check_beginning(bytes, &self.progress)?;
-            self.checked = self.progress.has_line();
+            self.is_checked = self.progress.has_line();
         }
         Ok(None)
     }
@@ -206,14 +208,14 @@ impl Input {
         }
     }
 
-    /// Throws away what is unread.
+    /// Discards the unread bytes.
     pub(super) fn clear(&mut self) {
         *self.content() = Bytes::new();
         self.forget_head();
     }
 
     fn forget_head(&mut self) {
-        (self.progress, self.empty, self.checked) = (Progress::default(), 0, false);
+        (self.progress, self.empty, self.is_checked) = (Progress::default(), 0, false);
     }
 }
 
@@ -279,7 +281,7 @@ mod tests {
         assert_eq!(input.take_head().unwrap_err().status.as_u16(), 414);
     }
 
-    // Each byte is copied, and looked at, a bounded number of times.
+    // Each byte is copied and scanned a bounded number of times.
     #[test]
     fn a_head_that_drips_costs_no_more_than_its_bytes() {
         let mut input = Input::default();

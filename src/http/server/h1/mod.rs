@@ -1,7 +1,7 @@
-//! HTTP/1 on one connection: reads requests, has them answered in order, writes the answers.
+//! HTTP/1 on one connection: reads requests, dispatches them in order, writes the responses.
 //!
-//! What the bytes mean is for [`crate::http1`]; here they are read and written. While an answer waits, for its
-//! source, its pace or a turn, the connection holds no buffers, and it sees at once that its client has gone.
+//! Parsing and framing are in [`crate::http1`]; this module does the I/O. While a response waits for its source, its pace or a
+//! turn, the connection holds no buffers and still notices when its client goes.
 
 mod ending;
 mod input;
@@ -31,60 +31,60 @@ use crate::http1::{
 };
 use crate::sink::{Sink, Wire};
 
-use ending::{MAX_DRAINED, Skipped};
+use ending::{MAX_DISCARDED, Skipped};
 use input::Input;
 use output::Output;
 use presence::Presence;
 use stream::ClientStream;
 use upload::{Next, Upload};
 
-/// What one read takes at most of heads, and of content.
+/// The most bytes of one read, of a head and of content.
 const HEAD_PIECE: usize = 4 * 1024;
 const CONTENT_PIECE: usize = 16 * 1024;
 
-/// Steps of one poll, after which other tasks have their turn.
+/// The most steps of one poll; then the task yields.
 const MAX_STEPS: usize = 16;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
-/// A connection that is served.
+/// The state machine of one connection.
 pub(super) struct Http1<W: Wire> {
-    // What is given up must have told the sink before the sink goes: fields are dropped in this order.
+    // Fields are dropped in this order: what is aborted reports to the sink before the sink goes.
     state: State,
     upload: Option<Upload>,
     handover: Option<Handover>,
     output: Output,
     input: Input,
     presence: Presence,
-    /// `None` when it was handed over.
+    /// `None` once an upgrade has taken it.
     sink: Option<Sink<W>>,
     asked: Asked,
-    /// The connection is kept behind the answer under way.
-    keeps: bool,
-    /// What the client still sends is not to be read as a request.
-    spoiled: bool,
-    draining: bool,
+    /// The connection stays open after the current response.
+    keeps_alive: bool,
+    /// The end of the current request is unknown: no further request can be parsed.
+    is_desynced: bool,
+    is_draining: bool,
     connection: Arc<Connection>,
 }
 
 type Answering = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
 
 enum State {
-    /// Between requests, or within a head.
+    /// Reading a request's head, or idle.
     Head,
-    /// A source is asked.
+    /// Waiting for the response.
     Answering(Answering),
-    /// The answer's content is sent.
+    /// Sending the response's content.
     Sending(Box<ResponseBody>, Outgoing),
-    /// All of the answer is here; the rest of it goes to the socket.
+    /// The whole response is in `output`; writing it.
     Flushing,
-    /// The rest of a request's content is thrown away; so much was.
+    /// Discarding the rest of a request's content.
     Skipping(Skipped),
-    /// Nothing more is answered.
+    /// Shutting down the write half.
     Closing,
-    /// What the client still sends is thrown away: so much was, and until then.
+    /// Discarding what the client still sends: bytes so far, and the deadline (lingering close).
     Lingering(usize, Box<Sleep>),
-    Over,
+    Done,
 }
 
 impl<W: Wire + Send + 'static> Http1<W> {
@@ -98,14 +98,14 @@ impl<W: Wire + Send + 'static> Http1<W> {
             presence: Presence::new(&connection),
             sink: Some(sink),
             asked: Asked { is_head: false, version: Version::HTTP_11, keeps: false, takes_trailers: false },
-            keeps: false,
-            spoiled: false,
-            draining: false,
+            keeps_alive: false,
+            is_desynced: false,
+            is_draining: false,
             connection,
         }
     }
 
-    /// Goes on until it has to wait, or for some steps.
+    /// Runs up to [`MAX_STEPS`] steps, or until one waits.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..MAX_STEPS {
             ready!(match &self.state {
@@ -116,14 +116,14 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 State::Skipping(_) => self.poll_skipping(cx),
                 State::Closing => self.poll_closing(cx),
                 State::Lingering(..) => self.poll_lingering(cx),
-                State::Over => return Poll::Ready(Ok(())),
+                State::Done => return Poll::Ready(Ok(())),
             })?;
         }
         cx.waker().wake_by_ref();
         Poll::Pending
     }
 
-    /// One step: a client that is faster than this server must not keep it from other tasks.
+    /// One step a request: a fast client must not keep the thread from other tasks.
     fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.input.take_head() {
             Ok(Some(head)) => {
@@ -136,12 +136,12 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.input.has_ended() || (self.draining && self.input.is_blank()) {
+        if self.input.has_ended() || (self.is_draining && self.input.is_blank()) {
             self.state = State::Closing;
             return Poll::Ready(Ok(()));
         }
         if self.input.is_empty() {
-            // What came were empty lines at most: the head is yet to begin.
+            // Only empty lines came: the head has not begun.
             self.connection.sink.await_bytes();
         }
         let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
@@ -153,7 +153,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         Poll::Ready(Ok(()))
     }
 
-    /// Has a request answered.
+    /// Parses a head and dispatches the request.
     fn begin(&mut self, head: &Bytes) {
         let read = read_request(head).and_then(|head| {
             let has = FramingFields::of(&head.headers);
@@ -165,15 +165,21 @@ impl<W: Wire + Send + 'static> Http1<W> {
             Ok((head, has, framing, keeps))
         });
         match read {
-            Ok((head, has, framing, keeps)) => self.ask(head, has, framing, keeps),
+            Ok((head, has, framing, keeps)) => self.dispatch(head, has, framing, keeps),
             Err(refused) => self.refuse(refused),
         }
     }
 
-    fn ask(&mut self, mut head: http::request::Parts, has: FramingFields, framing: Framing, keeps: bool) {
+    fn dispatch(
+        &mut self,
+        mut head: http::request::Parts,
+        has: FramingFields,
+        framing: Framing,
+        keeps: bool,
+    ) {
         self.asked = http1::asked(&head, has, keeps);
         let is_http11 = head.version == Version::HTTP_11;
-        // What else it may say is judged with the rest of the head.
+        // Other expectations are refused by `request_rules`.
         let expects = is_http11 && has.expect;
         let (upload, body) = Upload::new(framing, expects);
         self.upload = upload;
@@ -187,23 +193,22 @@ impl<W: Wire + Send + 'static> Http1<W> {
         self.state = State::Answering(Box::pin(exchange::respond(connection, request, None)));
     }
 
-    /// Answers what is no request, and ends the connection behind it.
+    /// Responds to a malformed request; the connection ends after the response.
     fn refuse(&mut self, refused: Refused) {
         let method = refused.line.as_ref().map(|line| &line.0);
         let is_head = method.is_some_and(|method| *method == http::Method::HEAD);
         let version = refused.line.as_ref().map_or(Version::HTTP_11, |line| line.2);
         self.asked = Asked { is_head, version, keeps: false, takes_trailers: false };
-        self.spoiled = true;
+        self.is_desynced = true;
         let response = exchange::refuse(Arc::clone(&self.connection), refused);
         self.answer(response);
     }
 
-    /// One step: an upload of small chunks is faster than whoever takes it, and must not keep this server from
-    /// other tasks.
+    /// One step a frame of the upload: small chunks must not keep the thread from other tasks.
     fn poll_answering(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let State::Answering(answering) = &mut self.state else { return Poll::Ready(Ok(())) };
         let answered = answering.as_mut().poll(cx);
-        // Also those that came together with the answer go ahead of it.
+        // Interim responses that came with the final one precede it.
         while let Poll::Ready((status, fields)) = self.connection.poll_interim(cx) {
             let mut head = Vec::new();
             http1::write_interim(status, &fields, &mut head);
@@ -224,11 +229,11 @@ impl<W: Wire + Send + 'static> Http1<W> {
         if fed {
             return Poll::Ready(Ok(()));
         }
-        self.notice(cx)?;
+        self.check_client(cx)?;
         Poll::Pending
     }
 
-    /// Hands over what is asked for of the request's content. True if a frame was.
+    /// Passes the next frame of the request's content on, if it is wanted. Returns whether one was passed, or the content ended.
     fn poll_upload(&mut self, cx: &mut Context<'_>, may_continue: bool) -> io::Result<bool> {
         let Some(upload) = &mut self.upload else { return Ok(false) };
         upload.feed().note_task(cx);
@@ -236,7 +241,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
             return Ok(false);
         }
         if upload.expects() {
-            upload.expect_no_more();
+            upload.stop_expecting();
             if may_continue && self.input.is_empty() {
                 self.output.push(Bytes::from_static(CONTINUE));
             }
@@ -257,9 +262,9 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 }
                 Ok(Next::More) if !self.input.has_ended() => {}
                 Ok(Next::More) | Err(_) => {
-                    // Dropped, it says that the content breaks off.
+                    // Dropping it reports that the content broke off.
                     self.upload = None;
-                    (self.spoiled, self.keeps, self.asked.keeps) = (true, false, false);
+                    (self.is_desynced, self.keeps_alive, self.asked.keeps) = (true, false, false);
                     return Ok(true);
                 }
             }
@@ -270,31 +275,31 @@ impl<W: Wire + Send + 'static> Http1<W> {
         }
     }
 
-    /// Looks whether the client is still there, when there is nothing to do but to wait.
-    fn notice(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+    /// Checks that the client is still there, and has this task woken when it goes.
+    fn check_client(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
         let Some(sink) = &mut self.sink else { return Ok(()) };
-        // What an upload's source does not take is not read; what it waits for is.
+        // Content is read only when its consumer wants it.
         let reads = match &self.upload {
             None => presence::Reads::Ahead,
             Some(upload) if upload.is_wanted() => return Ok(()),
             Some(_) => presence::Reads::Nothing,
         };
-        self.presence.notice(cx, &mut self.input, sink, reads)
+        self.presence.check(cx, &mut self.input, sink, reads)
     }
 
-    /// What follows an answer that has gone to the socket.
-    fn go_on(&mut self) {
+    /// Chooses the next state once the response is written.
+    fn finish_response(&mut self) {
         self.presence.rest();
         if let Some(handover) = self.handover.take() {
             if let Some(sink) = self.sink.take() {
                 let unread = std::mem::take(self.input.content());
                 handover.complete(ClientStream::new(unread, sink));
             }
-            self.state = State::Over;
-        } else if !self.keeps || self.draining {
+            self.state = State::Done;
+        } else if !self.keeps_alive || self.is_draining {
             self.state = State::Closing;
         } else if let Some(upload) = &self.upload {
-            let is_hopeless = upload.expects() || upload.is_longer_than(MAX_DRAINED);
+            let is_hopeless = upload.expects() || upload.is_longer_than(MAX_DISCARDED);
             self.state = if is_hopeless { State::Closing } else { State::Skipping(Skipped::default()) };
         } else {
             self.begin_head();
@@ -308,7 +313,7 @@ impl<W: Wire + Send + 'static> Serving for Http1<W> {
     }
 
     fn drain(self: Pin<&mut Self>) {
-        self.get_mut().draining = true;
+        self.get_mut().is_draining = true;
     }
 
     fn head_is_late(self: Pin<&mut Self>) -> bool {
@@ -317,8 +322,8 @@ impl<W: Wire + Send + 'static> Serving for Http1<W> {
         if is_within_head {
             let text = "The request's head did not come in time.";
             this.refuse(Refused::new(StatusCode::REQUEST_TIMEOUT, text));
-            // Nothing is on its way from a client that is silent.
-            this.spoiled = false;
+            // The client is silent: there is nothing to linger for.
+            this.is_desynced = false;
             this.input.clear();
         }
         is_within_head

@@ -1,4 +1,4 @@
-//! What of answers is on its way to the sink: heads and content, as they are, with chunks framed around it.
+//! The write queue of a connection: heads and content, with chunk framing around it.
 
 use std::collections::VecDeque;
 use std::io::{self, IoSlice, Write as _};
@@ -10,20 +10,20 @@ use hyper::rt::Write;
 
 use crate::sink::{Sink, Wire};
 
-/// Pieces that are gathered for one write.
+/// The most pieces in the queue.
 const MAX_PIECES: usize = 16;
 
-/// Bytes above which no more are gathered: small pieces go together, a large one goes alone.
+/// Bytes from which no more pieces are gathered: small ones share a write, a large one goes alone.
 const MAX_GATHERED: usize = 40 * 1024;
 
-/// Pieces whose place is kept while there are none.
-const KEPT: usize = 4;
+/// Capacity that an empty queue keeps.
+const KEPT_PIECES: usize = 4;
 
 /// A queue of pieces.
 #[derive(Default)]
 pub(super) struct Output {
     pieces: VecDeque<Piece>,
-    /// Bytes of content and heads among them.
+    /// Their bytes, without chunk framing.
     len: usize,
 }
 
@@ -34,7 +34,7 @@ struct Piece {
     after: &'static [u8],
 }
 
-/// The line in front of a chunk, or nothing.
+/// The size line of a chunk, or nothing.
 #[derive(Default)]
 struct SizeLine {
     text: [u8; 18],
@@ -46,7 +46,7 @@ impl SizeLine {
     fn of(len: usize) -> Self {
         let mut line = Self::default();
         let mut rest = &mut line.text[..];
-        // Sixteen digits and the line's end fit.
+        // Sixteen digits and CRLF fit.
         let _ = write!(rest, "{len:x}\r\n");
         line.end = 18 - rest.len() as u8;
         line
@@ -67,7 +67,7 @@ impl Piece {
         self.before.as_slice().len() + self.data.len() + self.after.len()
     }
 
-    /// Forgets the first `len` bytes, or all, and returns how many of them it did not have.
+    /// Removes up to `len` bytes from the front; returns how many of `len` are left.
     fn advance(&mut self, mut len: usize) -> usize {
         let before = len.min(self.before.as_slice().len());
         self.before.advance(before);
@@ -82,7 +82,7 @@ impl Piece {
 }
 
 impl Output {
-    /// Whether more may be gathered before the next write.
+    /// Whether more pieces may be added before the next write.
     pub(super) fn has_room(&self) -> bool {
         self.pieces.len() < MAX_PIECES && self.len < MAX_GATHERED
     }
@@ -96,7 +96,7 @@ impl Output {
         self.add(Piece { before: SizeLine::default(), data, after: b"" });
     }
 
-    /// Adds a chunk. An empty one would be the end, and must not be added.
+    /// Adds a chunk. Must not be empty: that would end the content.
     pub(super) fn push_chunk(&mut self, data: Bytes) {
         self.add(Piece { before: SizeLine::of(data.len()), data, after: b"\r\n" });
     }
@@ -106,7 +106,7 @@ impl Output {
         self.pieces.push_back(piece);
     }
 
-    /// Writes all there is. What waits is offered to the sink each time it is asked.
+    /// Writes the queue to the sink. Ready when it is empty.
     pub(super) fn poll_write<W: Wire>(
         &mut self,
         cx: &mut Context<'_>,
@@ -127,8 +127,8 @@ impl Output {
             }
             self.advance(written);
         }
-        if self.pieces.capacity() > 2 * KEPT {
-            self.pieces.shrink_to(KEPT);
+        if self.pieces.capacity() > 2 * KEPT_PIECES {
+            self.pieces.shrink_to(KEPT_PIECES);
         }
         Poll::Ready(Ok(()))
     }

@@ -1,7 +1,7 @@
-//! Whether a client is still there while its answer waits.
+//! Detects that a client has gone while its response waits.
 //!
-//! A reset is never ambiguous. A half-close is: the client may still read, or have gone; which of them, the
-//! next bytes for it tell, or the settings.
+//! A reset is unambiguous. After a half-close the client may still read, or be gone: the next write, or the setting `half_close`,
+//! decides.
 
 use std::future::Future;
 use std::io::{self, ErrorKind};
@@ -17,35 +17,35 @@ use crate::http::server::HalfClose;
 use crate::http::server::connection::Connection;
 use crate::sink::{Sink, SinkState, Wire};
 
-/// Bytes that are read while an answer waits: the beginning of the next requests.
+/// The most bytes of pipelined requests that are read while a response waits.
 const MAX_AHEAD: usize = 2 * HEAD_PIECE;
 
-/// How often a connection is looked at whose socket would say nothing by itself: there is more to read than
-/// may be read, or the client has closed its half.
-const LOOK: Duration = Duration::from_secs(1);
+/// How often a socket is checked whose readiness says nothing: it stays readable, because of a half-close or of bytes that are
+/// not read yet.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// What may be read while an answer waits.
+/// What may be read while a response waits.
 pub(super) enum Reads {
-    /// Requests that come ahead of their time.
+    /// Pipelined requests.
     Ahead,
-    /// Nothing: what comes is content that nobody asked for yet.
+    /// Nothing: what comes is content that is not wanted yet.
     Nothing,
 }
 
-/// Looks after one client.
+/// Watches one client.
 pub(super) struct Presence {
     half_close: HalfClose,
-    /// How long a client that has closed its half may get nothing.
+    /// How long a half-closed client may stay without being written to.
     patience: Duration,
     clock: Arc<dyn Clock>,
     state: Arc<SinkState>,
-    look: Option<Box<Look>>,
+    check: Option<Box<Check>>,
 }
 
-/// The next look.
-struct Look {
+/// The periodic check.
+struct Check {
     alarm: Sleep,
-    /// Bytes that had been written at the last look, and since when there are no more.
+    /// Bytes written up to the last check, and since when that has not changed.
     written: u64,
     since: Instant,
 }
@@ -57,20 +57,20 @@ impl Presence {
             patience: connection.settings.idle_timeout,
             clock: Arc::clone(&connection.server.clock),
             state: Arc::clone(&connection.sink),
-            look: None,
+            check: None,
         }
     }
 
-    /// The answer is over.
+    /// Stops the periodic check: the response is over.
     pub(super) fn rest(&mut self) {
-        self.look = None;
+        self.check = None;
     }
 
-    /// Arranges to be woken when the client goes.
+    /// Has the task woken when the client goes.
     ///
     /// # Errors
-    /// It has gone; then the connection is to end with a reset.
-    pub(super) fn notice<W: Wire>(
+    /// It has gone: reset the connection.
+    pub(super) fn check<W: Wire>(
         &mut self,
         cx: &mut Context<'_>,
         input: &mut Input,
@@ -86,27 +86,27 @@ impl Presence {
             self.state.abort();
             return Err(ErrorKind::ConnectionAborted.into());
         }
-        if input.has_ended() && self.look.is_none() && sink.get_ref().is_gone() {
+        if input.has_ended() && self.check.is_none() && sink.get_ref().is_gone() {
             return Err(ErrorKind::ConnectionReset.into());
         }
         let written = self.state.counts().bytes_written();
         let now = self.clock.now();
-        let look = self.look.get_or_insert_with(|| {
-            let alarm = Sleep::lasting(Arc::clone(&self.clock), LOOK);
-            Box::new(Look { alarm, written, since: now })
+        let check = self.check.get_or_insert_with(|| {
+            let alarm = Sleep::lasting(Arc::clone(&self.clock), CHECK_INTERVAL);
+            Box::new(Check { alarm, written, since: now })
         });
-        while Pin::new(&mut look.alarm).poll(cx).is_ready() {
+        while Pin::new(&mut check.alarm).poll(cx).is_ready() {
             if sink.get_ref().is_gone() {
                 return Err(ErrorKind::ConnectionReset.into());
             }
-            if look.written != written {
-                (look.written, look.since) = (written, now);
+            if check.written != written {
+                (check.written, check.since) = (written, now);
             }
-            if input.has_ended() && now - look.since >= self.patience {
+            if input.has_ended() && now - check.since >= self.patience {
                 self.state.abort();
                 return Err(ErrorKind::TimedOut.into());
             }
-            look.alarm.reset(now + LOOK);
+            check.alarm.reset(now + CHECK_INTERVAL);
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! An answer on its way to the client.
+//! Sends a response.
 
 use std::io;
 use std::pin::Pin;
@@ -9,31 +9,31 @@ use http::{HeaderMap, Response, StatusCode};
 use http_body::Body;
 use hyper::ext::ReasonPhrase;
 
-use super::ending::MAX_DRAINED;
+use super::ending::MAX_DISCARDED;
 use super::{Http1, State};
 use crate::http::server::date::with_date;
 use crate::http::server::response::ResponseBody;
 use crate::http1::{Outgoing, write_answer};
 use crate::sink::{Sink, Wire};
 
-/// What a field takes in a head, about.
+/// Typical bytes of a field in a head.
 const USUAL_FIELD: usize = 48;
 
-/// The end of content in chunks, without trailers.
+/// The last chunk, without trailers.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
-/// How far the content of an answer has come.
+/// Why gathering of content stopped.
 enum Gathered {
-    /// There is more, when there is room.
+    /// The output is full.
     Full,
-    /// More comes later.
+    /// The body is pending.
     Waiting,
-    /// All of it is here.
+    /// The content has ended.
     Whole,
 }
 
 impl<W: Wire + Send + 'static> Http1<W> {
-    /// Begins to send an answer.
+    /// Queues the head and starts sending.
     pub(super) fn answer(&mut self, response: Response<ResponseBody>) {
         let (head, body) = response.into_parts();
         let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
@@ -41,12 +41,12 @@ impl<W: Wire + Send + 'static> Http1<W> {
             self.handover = None;
         }
         let mut asked = self.asked;
-        let is_last = self.draining
-            || self.spoiled
+        let is_last = self.is_draining
+            || self.is_desynced
             || (self.input.has_ended() && self.input.is_empty())
             || switches && self.handover.is_none()
             || self.upload.as_mut().is_some_and(|upload| {
-                upload.expects() || upload.is_longer_than(MAX_DRAINED) && upload.feed().is_abandoned()
+                upload.expects() || upload.is_longer_than(MAX_DISCARDED) && upload.feed().is_abandoned()
             });
         asked.keeps &= !is_last;
         let is_empty = body.size_hint().exact() == Some(0);
@@ -54,7 +54,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         let mut bytes = Vec::with_capacity(96 + head.headers.len() * USUAL_FIELD);
         let (outgoing, keeps) =
             with_date(|date| write_answer(&head, &asked, is_empty, reason, date, &mut bytes));
-        self.keeps = keeps;
+        self.keeps_alive = keeps;
         self.output.push(bytes.into());
         self.state = State::Sending(Box::new(body), outgoing);
     }
@@ -63,7 +63,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
     pub(super) fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let gathered = self.gather(cx)?;
         if let Gathered::Whole = gathered {
-            // The body is dropped: what is known of it is told with the flush of these bytes.
+            // Drops the body: its figures are reported when these bytes are flushed.
             self.state = State::Flushing;
             return Poll::Ready(Ok(()));
         }
@@ -79,11 +79,11 @@ impl<W: Wire + Send + 'static> Http1<W> {
         if self.poll_upload(cx, false)? {
             return Poll::Ready(Ok(()));
         }
-        self.notice(cx)?;
+        self.check_client(cx)?;
         Poll::Pending
     }
 
-    /// Takes from the body what it has, up to a bound.
+    /// Moves frames from the body to `output` while that has room.
     fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<Gathered> {
         let State::Sending(body, outgoing) = &mut self.state else { return Ok(Gathered::Whole) };
         while self.output.has_room() {
@@ -120,16 +120,18 @@ impl<W: Wire + Send + 'static> Http1<W> {
         Ok(Gathered::Full)
     }
 
-    /// Says that the content is over, if it is as long as its head said.
+    /// Queues the end of the content.
+    ///
+    /// # Errors
+    /// It is shorter than `Content-Length`; the connection is aborted, so that it does not look complete.
     fn output_end(&mut self, trailers: Option<&HeaderMap>) -> io::Result<()> {
         let State::Sending(_, outgoing) = &self.state else { return Ok(()) };
         match outgoing {
             Outgoing::Chunked(Some(chunks)) => self.output.push(chunks.end(trailers)),
             Outgoing::Chunked(None) => self.output.push(Bytes::from_static(LAST_CHUNK)),
             Outgoing::Length(1..) => {
-                // It must not look complete.
                 self.connection.sink.abort();
-                return Err(io::Error::other("an answer is shorter than its head says"));
+                return Err(io::Error::other("the response is shorter than its Content-Length"));
             }
             Outgoing::Length(0) | Outgoing::Nothing | Outgoing::UntilClose => {}
         }
@@ -143,15 +145,15 @@ impl<W: Wire + Send + 'static> Http1<W> {
             sent = poll_flush(cx, sink)?;
         }
         if sent.is_pending() {
-            self.notice(cx)?;
+            self.check_client(cx)?;
             return Poll::Pending;
         }
-        self.go_on();
+        self.finish_response();
         Poll::Ready(Ok(()))
     }
 }
 
-/// Has the sink write what it holds.
+/// Flushes the sink.
 pub(super) fn poll_flush<W: Wire>(cx: &mut Context<'_>, sink: &mut Sink<W>) -> io::Result<Poll<()>> {
     match hyper::rt::Write::poll_flush(Pin::new(sink), cx) {
         Poll::Pending => Ok(Poll::Pending),

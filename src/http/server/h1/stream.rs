@@ -1,4 +1,4 @@
-//! A connection that changed protocols, as whoever has it now reads and writes it.
+//! An upgraded connection as a byte stream.
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -10,7 +10,7 @@ use hyper::rt::{Read, ReadBuf, Write};
 
 use crate::sink::{Sink, Wire};
 
-/// The sink, and what was read of it ahead.
+/// The sink, with the bytes that were read ahead.
 pub(super) struct ClientStream<W: Wire> {
     unread: Bytes,
     sink: Sink<W>,

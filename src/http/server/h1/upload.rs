@@ -1,4 +1,4 @@
-//! A request's content on its way from the connection to whoever takes it.
+//! Passes a request's content from the connection to its consumer.
 
 use bytes::{Buf, Bytes};
 use http_body::Frame;
@@ -6,26 +6,26 @@ use http_body::Frame;
 use crate::http::body::{Feed, RequestBody, feed};
 use crate::http1::{Framing, Malformed};
 
-/// Content of which not all has been read.
+/// A request's content that is not fully read.
 pub(super) struct Upload {
     framing: Framing,
     feed: Feed,
-    /// The client waits to be told to go on (`Expect: 100-continue`).
+    /// The client waits for 100 Continue.
     expects: bool,
 }
 
-/// What stands in front of the bytes that came.
+/// The next event in the unread bytes.
 pub(super) enum Next {
-    /// A piece of content, or the trailers; whether it is the last.
+    /// Data or trailers; whether it is the last frame.
     Frame(Frame<Bytes>, bool),
-    /// The end, and nothing before it.
+    /// The end, without a frame.
     End,
-    /// Nothing until more comes.
+    /// More bytes are needed.
     More,
 }
 
 impl Upload {
-    /// The content behind a head, and the two ends of its way; `None` if there is no content.
+    /// Creates both ends for the content after a head; no upload if there is no content.
     pub(super) fn new(framing: Framing, expects: bool) -> (Option<Self>, RequestBody) {
         if framing.is_whole() {
             return (None, RequestBody::empty());
@@ -38,44 +38,44 @@ impl Upload {
         &mut self.feed
     }
 
-    /// Whether a piece of it is asked for.
+    /// Whether the consumer wants a frame.
     pub(super) fn is_wanted(&self) -> bool {
         self.feed.is_wanted()
     }
 
-    /// Whether the client waits to be told to go on.
+    /// Whether the client waits for 100 Continue.
     pub(super) fn expects(&self) -> bool {
         self.expects
     }
 
-    /// The client was told, or will not be.
-    pub(super) fn expect_no_more(&mut self) {
+    /// Notes that 100 Continue was sent, or will not be.
+    pub(super) fn stop_expecting(&mut self) {
         self.expects = false;
     }
 
-    /// Whether the client will send more than `most` bytes, as far as it is known.
+    /// Whether more than `most` bytes are known to come.
     pub(super) fn is_longer_than(&self, most: usize) -> bool {
         self.framing.remaining().is_some_and(|left| left > most as u64)
     }
 
-    /// Takes the next piece from the front of what came.
+    /// Takes the next frame from the front of `unread`.
     ///
     /// # Errors
-    /// The bytes are no framing.
-    pub(super) fn next(&mut self, came: &mut Bytes) -> Result<Next, Malformed> {
+    /// The chunk framing is malformed.
+    pub(super) fn next(&mut self, unread: &mut Bytes) -> Result<Next, Malformed> {
         loop {
             if self.framing.is_whole() {
                 let trailers = self.framing.trailers()?;
                 return Ok(trailers.map_or(Next::End, |fields| Next::Frame(Frame::trailers(fields), true)));
             }
-            if came.is_empty() {
+            if unread.is_empty() {
                 return Ok(Next::More);
             }
-            let taken = self.framing.take(came)?;
-            came.advance(taken.framing);
+            let taken = self.framing.take(unread)?;
+            unread.advance(taken.framing);
             if taken.content > 0 {
-                let data = came.split_to(taken.content);
-                // Behind a chunk there is framing yet.
+                let data = unread.split_to(taken.content);
+                // In chunked coding the last chunk's framing follows.
                 let is_last = self.framing.is_whole();
                 return Ok(Next::Frame(Frame::data(data), is_last));
             }

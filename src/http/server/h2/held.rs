@@ -113,7 +113,9 @@ impl Drop for StreamCharge {
         let left = self.stream.bytes.fetch_sub(self.bytes, Ordering::SeqCst) - self.bytes;
         if left == 0 && self.stream.is_awaited.swap(false, Ordering::SeqCst) {
             let waiting = self.stream.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-            waiting.into_iter().for_each(Waker::wake);
+            if let Some(waiting) = waiting {
+                waiting.wake();
+            }
         }
     }
 }

@@ -1,10 +1,8 @@
-//! Streams of HTTP/2 whose client takes nothing: each is reset by its own timer, without harm to its
-//! neighbours.
+//! Resets a stream whose client takes nothing, by a timer of its own; its neighbours go on.
 //!
-//! A stream may also wait because its connection has no tokens, or a slow reader: that is no fault of its
-//! own, and the sink has its own patience with readers. So only the time counts in which the connection
-//! had nothing to write; or all of it, once the connection has written so much that every other stream had
-//! its turn.
+//! A stream may also wait because its connection has no tokens, or a slow reader, which the sink watches. So only time counts in
+//! which the connection had nothing to write; or all of it, once the connection has written so much that every other stream
+//! had its turn.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -125,7 +123,7 @@ pub(super) struct Patience {
     watch: Arc<StreamWatch>,
     alarm: Sleep,
     lasts: Duration,
-    /// The client is waited for. Spares the lock where it is not.
+    /// The client is waited for. Saves the lock if not.
     is_waiting: bool,
 }
 
@@ -140,12 +138,12 @@ impl Patience {
         Self { watch: StreamWatch::new(Arc::clone(sink)), alarm, lasts, is_waiting: false }
     }
 
-    /// What others may look at.
+    /// The handle for those who report on the stream.
     pub(super) fn watch(&self) -> Arc<StreamWatch> {
         Arc::clone(&self.watch)
     }
 
-    /// The client is waited for from now on, if it is not yet.
+    /// Starts waiting for the client, unless it is waited for already.
     pub(super) fn begin(&mut self) {
         if !self.is_waiting {
             self.is_waiting = true;
@@ -153,7 +151,7 @@ impl Patience {
         }
     }
 
-    /// The client is waited for no longer.
+    /// Ends the wait.
     pub(super) fn end(&mut self) {
         if self.is_waiting {
             self.is_waiting = false;
@@ -161,7 +159,7 @@ impl Patience {
         }
     }
 
-    /// The client took `bytes`. Enough of them end the wait.
+    /// Notes `bytes` that the client took; [`PROGRESS`] of them end the wait.
     pub(super) fn took(&mut self, bytes: u64) {
         if self.is_waiting && self.watch.took(bytes) {
             self.end();

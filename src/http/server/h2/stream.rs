@@ -47,7 +47,7 @@ pub(super) async fn serve(
     }
 }
 
-/// Waits for the answer and sends interim responses meanwhile. `None` if the client reset the stream.
+/// Waits for the response and sends interim responses meanwhile. `None` if the client reset the stream.
 async fn answered<F>(
     mut answering: Pin<Box<F>>,
     interim: &Interim,
@@ -58,7 +58,7 @@ where
 {
     std::future::poll_fn(|cx| {
         let answered = answering.as_mut().poll(cx);
-        // Those that came together with the answer are sent before it too.
+        // Interim responses that came with the final one precede it.
         while let Poll::Ready((status, fields)) = interim.poll_next(cx) {
             send_interim(status, fields, respond);
         }
@@ -74,11 +74,11 @@ fn send_interim(status: StatusCode, fields: HeaderMap, respond: &mut SendRespons
     let mut head = Response::new(()).into_parts().0;
     (head.status, head.headers) = (status, fields);
     connection_fields::conform(&mut head, Version::HTTP_2);
-    // Of a stream that was reset meanwhile, which the answer's head finds out too.
+    // Fails if the stream was reset meanwhile; sending the final head then fails too.
     let _ = respond.send_informational(Response::from_parts(head, ()));
 }
 
-/// Sends the head of the answer. `None` if nothing follows it.
+/// Sends the response's head. `None` if nothing follows it.
 fn send_head(
     mut head: response::Parts,
     body: &ResponseBody,
@@ -93,7 +93,7 @@ fn send_head(
     match respond.send_response(Response::from_parts(head, ()), is_last) {
         Ok(stream) => (!is_last).then_some(stream),
         Err(error) => {
-            log::debug!(error:%; "an answer's head cannot be sent over HTTP/2");
+            log::debug!(error:%; "the response head cannot be sent over HTTP/2");
             respond.send_reset(Reason::INTERNAL_ERROR);
             None
         }
