@@ -13,7 +13,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_longer_is_cut_and_between_characters() {
+    fn longer_text_is_cut_between_characters() {
         for (text, expected) in [("", ""), ("äöü", "äöü"), ("äöü.", "äöü…"), ("äöüß.", "äöü…")]
         {
             assert_eq!(excerpt(text, 3), expected);

@@ -28,7 +28,7 @@ pub use read_file::{NoFiles, ReadFile};
 /// A rest of at most this many bytes is copied before a sleep, to release the buffer that it was cut from.
 const MAX_COPIED: usize = 256;
 
-/// The least that is asked of a file for a frame of one byte.
+/// The least that is read of a file for a frame of one byte.
 const MIN_READ: u64 = 2048;
 
 /// Bytes given to a coder before the task yields: coding them takes about half a millisecond.
@@ -272,8 +272,8 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         Poll::Ready(None)
     }
 
-    /// Whether the generator has so much more that the end of the stream cannot come to hand while the chain sleeps.
-    /// Its bytes then cannot change what the chain does, and stay where they are: sleeping bodies hold no chunks.
+    /// Whether the generator has so much more that the chain cannot see the end of the stream while it sleeps. More input
+    /// then changes nothing, and is not read: sleeping bodies hold no chunks.
     fn is_end_far(&mut self) -> bool {
         self.chain.sleeps_at_input() && self.generator.min_remaining() > self.chain.input().room()
     }
@@ -345,7 +345,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 }
                 Ok(Step::Sleep(due)) => {
                     if self.max_frame == 1 {
-                        // Whether the end comes to hand decides when the first byte leaves.
+                        // When the first byte leaves depends on whether the end is in sight.
                         self.chain.set_max_gathered(None);
                     }
                     if !self.exhausted && self.chain.wants_input() {
@@ -353,7 +353,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                         if self.deferred {
                             self.chain.input().detach_front(MAX_COPIED);
                         } else if self.poll_generator(cx).is_ready() {
-                            // The end of the stream may have come to hand, which releases the last chunk early.
+                            // If that was the end of the stream, the chain may release the last chunk now.
                             continue;
                         }
                     }

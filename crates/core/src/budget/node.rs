@@ -236,7 +236,7 @@ mod tests {
             node.set_ceiling(rate(ceiling));
             node.set(Budget::of(rate(own)).with_burst(7));
             assert_eq!(node.in_force(), Budget::of(rate(expected)).with_burst(7), "{own} under {ceiling}");
-            assert_eq!(node.budget().rate, rate(own), "what was asked for is remembered");
+            assert_eq!(node.budget().rate, rate(own), "the setting is kept");
             assert_eq!(node.is_limited(), expected != 0);
         }
     }

@@ -38,7 +38,7 @@ struct State {
     /// By deadline, then in the order in which they were set.
     sleepers: BTreeMap<(Instant, u64), Waker>,
     deadlines: BTreeMap<u64, Instant>,
-    asked: u64,
+    set: u64,
 }
 
 impl ManualClock {
@@ -102,8 +102,8 @@ impl Clock for ManualClock {
 
     fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
         let mut state = self.lock();
-        state.asked += 1;
-        let generation = state.asked;
+        state.set += 1;
+        let generation = state.set;
         if deadline <= state.now {
             drop(state);
             waker.wake();

@@ -53,7 +53,7 @@ pub struct RateFilter {
     limit: Limit,
     end_of_stream: EndOfStream,
     carryover: Option<Carryover>,
-    /// `None` until the first bytes are asked for under a rate.
+    /// `None` until the first bytes under a rate.
     allowance: Option<Allowance>,
     /// Bytes of the burst that this stream may still use; set with the allowance.
     burst_left: u64,

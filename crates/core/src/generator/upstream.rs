@@ -325,7 +325,7 @@ mod tests {
         let clock = Arc::new(ManualClock::new());
         let mut body = source([data("ab"), None], &clock);
         assert_eq!(fill(&mut body, 100), Poll::Ready("ab".into()));
-        // Nobody asks for an hour: that is not the upstream's silence.
+        // Not polled for an hour, which does not count.
         clock.advance(Duration::from_secs(3600));
         assert_eq!(fill(&mut body, 100), Poll::Pending);
         clock.advance(Duration::from_secs(60) - Duration::from_nanos(1));

@@ -1,7 +1,6 @@
 //! The allowance of one paced stream: a token bucket one chunk deep, in integer nano-bytes.
 //!
-//! The pacing rules 1–5 and 8 (`docs/pacing.md`) stand on this arithmetic; which bytes leave when is decided by
-//! the rate filter, which asks here.
+//! The arithmetic of rules 1–5 and 8 in `docs/pacing.md`; the rate filter decides which bytes pass.
 
 use std::time::Duration;
 
@@ -9,92 +8,87 @@ use super::Rate;
 use super::level::{Level, NANO};
 use crate::clock::Instant;
 
-/// The interval of pacing: one chunk leaves in each. 200 ms, as in mod_ratelimit.
+/// The pacing interval, in which one chunk passes: 200 ms, as in mod_ratelimit.
 pub const INTERVAL: Duration = Duration::from_millis(200);
 
 /// What one stream may send now, and when it may send more.
 ///
-/// A token bucket one chunk deep (`rate × 200 ms`, at least one byte), full at the start, refilled
-/// continuously. The level is exact: no rounding is carried from one interval to the next, for any
-/// rate. It may be below zero: the end of a stream leaves on credit of less than one chunk, and the
-/// client's next response waits for that.
+/// A token bucket one chunk deep (`rate × 200 ms`, at least one byte), full at first, refilled continuously. The level is
+/// exact at any rate, without rounding. It may be negative: the end of a stream may pass on credit of less than one chunk,
+/// for which the client's next response waits.
 ///
-/// A chunk need not be whole bytes (3 072 B/s: 614.4). Whole bytes leave, the fraction stays in the
-/// level, and the next chunk is due when the level is whole again: 614 bytes after 614 ÷ 3 072 s. Instants
-/// are whole nanoseconds, so a wake-up is rounded up to the next one and the refill of that fraction of a
-/// nanosecond is kept. That is why no rate drifts, and why a bound on a window of `w` is exact for
-/// `w` plus that one nanosecond, the clock's resolution.
+/// A chunk need not be whole bytes (3 072 B/s: 614.4). Whole bytes pass, the fraction stays in the level, and the next chunk
+/// is due when the level is a whole chunk again: 614 bytes after 614 ÷ 3 072 s. Instants are whole nanoseconds: due instants
+/// are rounded up, and the refill of that fraction of a nanosecond is kept. So no rate drifts, and a bound on a window of `w`
+/// is exact for `w` plus one nanosecond, the clock's resolution.
 ///
-/// The burst is a second bucket beside it. It is spent once within a response and earned back from
-/// what the allowance cannot hold, so the client's next response finds as much of it as was earned, and
-/// the whole of it after `burst ÷ rate` of quiet.
+/// The burst is a second bucket. It is spent once per response and refilled by what the allowance cannot hold, so that the
+/// client's next response has what was refilled, and the whole burst after `burst ÷ rate` of silence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowance {
     /// One chunk deep. Invariant: above minus one chunk.
     level: Level,
-    /// Nano-bytes of burst spent and not yet earned back.
+    /// Nano-bytes of burst that were spent and not refilled yet.
     burst_debt: i128,
 }
 
 impl Allowance {
-    /// A full allowance.
+    /// Creates a full allowance.
     pub fn full(rate: Rate, now: Instant) -> Self {
         Self { level: Level::new(rate, rate.nano_per_interval(), now), burst_debt: 0 }
     }
 
-    /// Refills by the time since the last call, and goes over to `rate` if that is another one.
-    ///
-    /// A `now` before the last one changes nothing: time that did not pass earns nothing.
+    /// Refills by the time since the last call, then changes to `rate`. An earlier `now` refills nothing.
     pub fn settle(&mut self, rate: Rate, now: Instant) {
         let depth = rate.nano_per_interval();
         let over = self.level.settle(rate, depth, now);
         self.burst_debt = (self.burst_debt - over).max(0);
-        // A lowered rate must not turn a small old credit into a long wait.
+        // A lowered rate must not turn an old credit into a long wait.
         self.level.raise_to(-depth);
     }
 
-    /// Whole bytes that may leave now.
+    /// Returns the whole bytes that may pass now.
     pub fn covered(&self) -> u64 {
         self.level.whole_tokens()
     }
 
-    /// Books `bytes` as sent; more than is covered is credit.
+    /// Charges `bytes`; more than [`covered`](Self::covered) is credit.
     pub fn spend(&mut self, bytes: u64) {
         self.level.spend(bytes);
     }
 
-    /// Books `bytes` as sent out of the burst.
+    /// Charges `bytes` to the burst.
     pub fn spend_burst(&mut self, bytes: u64) {
         self.burst_debt += i128::from(bytes) * NANO;
     }
 
-    /// How much of a burst of `burst` bytes a response that starts now may use.
+    /// Returns how much of a burst of `burst` bytes a response that starts now may use.
     pub fn burst_left(&self, burst: u64) -> u64 {
         let left = i128::from(burst) * NANO - self.burst_debt;
         u64::try_from(left.max(0) / NANO).unwrap_or(u64::MAX)
     }
 
-    /// Whether credit was taken that time has not paid back yet.
+    /// Returns whether there is a credit to pay.
     pub fn in_debt(&self) -> bool {
         self.level.nano() < 0
     }
 
-    /// Whether `bytes` are less than a chunk at the rate last settled for.
+    /// Returns whether `bytes` are less than a chunk of the current rate.
     pub fn is_less_than_chunk(&self, bytes: u64) -> bool {
         i128::from(bytes) * NANO < self.level.rate().nano_per_interval()
     }
 
-    /// Whether a whole chunk may leave now.
+    /// Returns whether a whole chunk may pass now.
     pub fn is_whole(&self) -> bool {
         self.level.nano() >= self.level.rate().nano_per_interval()
     }
 
-    /// The first instant at which a whole chunk may leave.
+    /// Returns when a whole chunk may pass.
     pub fn whole_at(&self) -> Instant {
         self.level.reaches(self.level.rate().nano_per_interval())
     }
 
-    /// The first instant at which no credit is owed.
+    /// Returns when the credit is paid.
     pub fn out_of_debt_at(&self) -> Instant {
         self.level.reaches(0)
     }
@@ -104,8 +98,7 @@ impl Allowance {
         self.level.stamp()
     }
 
-    /// The first instant from which on it is no other than a full one: no credit is owed, and all of the
-    /// burst is earned back.
+    /// When it is as a full one: the credit is paid, and the burst refilled.
     pub(super) fn restored_at(&self) -> Instant {
         self.level.reaches(self.level.rate().nano_per_interval() + self.burst_debt)
     }

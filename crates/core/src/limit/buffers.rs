@@ -1,4 +1,4 @@
-//! How much is held before a pace: buffers in front of a slow reader are sized by what it takes.
+//! Sizes of buffers in front of a pace.
 
 use super::Rate;
 
@@ -7,23 +7,22 @@ use super::Rate;
 pub struct Buffers {
     /// The kernel's receive buffer (`SO_RCVBUF`); `None` leaves it to the kernel.
     ///
-    /// Three chunks (0.6 s of the pace): one that leaves, one behind it, and one that comes. None is held in
-    /// this process meanwhile. A kernel opens the window for more when half of the buffer is free, and with
-    /// two chunks a read would often find the half of one. At least 16 KiB, below which small segments fill
-    /// the buffer with their bookkeeping. Above 2 MiB the kernel's own tuning is better: it grows with what
-    /// is read, while a fixed buffer is cut to `net.core.rmem_max` and binds a distant upstream. (The kernel
-    /// doubles the figure for its bookkeeping.)
+    /// Three chunks (0.6 s of the pace): one that is sent, the next, and one that arrives. The kernel opens the window when
+    /// half of the buffer is free, so that with two chunks a read would often find half of one. At least 16 KiB: below, small
+    /// segments fill the buffer with their overhead. Above 2 MiB `None`, since the kernel's own tuning is better: it grows
+    /// with what is read, while a fixed size is cut to `net.core.rmem_max` and limits a distant upstream. (The kernel doubles
+    /// the value for its overhead.)
     pub receive: Option<usize>,
 }
 
 impl Buffers {
-    /// The buffers before `pace`, a route's for each response.
+    /// Returns the sizes for `pace`, that of each response of a route.
     pub fn before(pace: Option<Rate>) -> Self {
-        const LEAST: u64 = 16 * 1024;
-        const MOST: u64 = 2 * 1024 * 1024;
+        const MIN: u64 = 16 * 1024;
+        const MAX: u64 = 2 * 1024 * 1024;
         let Some(chunk) = pace.map(Rate::bytes_per_interval) else { return Self { receive: None } };
-        let three_chunks = chunk.saturating_mul(3).max(LEAST);
-        Self { receive: usize::try_from(three_chunks).ok().filter(|_| three_chunks <= MOST) }
+        let three_chunks = chunk.saturating_mul(3).max(MIN);
+        Self { receive: usize::try_from(three_chunks).ok().filter(|_| three_chunks <= MAX) }
     }
 }
 

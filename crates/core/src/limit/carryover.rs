@@ -1,4 +1,4 @@
-//! What finished responses leave to the next ones: allowances, kept for each client.
+//! Allowances that responses leave to the next ones, by client.
 
 use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap, RandomState};
@@ -9,65 +9,62 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Allowance;
 use crate::clock::Instant;
 
-/// The allowances that finished responses left in one place (a route's rate filter), by client. Clones
-/// are the same book.
+/// The allowances that finished responses left at a route's rate filter, by client; clones share them.
 ///
-/// A response takes the allowance that its client left there first, which time has refilled most, and
-/// leaves it again at its end. One that finds none, because the client was never here or because other
-/// responses of it have them all, starts with a full one. So however requests follow one another and on
-/// whatever connections, the long-run rate is the configured one for each *concurrent* response of a
-/// client, and a burst is had once for each of them, until it is earned back.
+/// A response takes the allowance that its client left first, which has refilled most, and leaves it again at its end. One
+/// that finds none, because the client is new or its other responses have them all, starts with a full one. So the long-run
+/// rate is that configured for each *concurrent* response of a client, however its requests follow one another and on
+/// whatever connections, and each of them has one burst until that is refilled.
 ///
-/// The first response on a [new connection](Carryover::on_new_connection) may have a burst before that: who
-/// comes back from another network, or shares an address with somebody, is not made to wait. But then
-/// [`MAX_BURSTS`](Self::MAX_BURSTS) are owed, and no connection gets more.
+/// The first response on a [new connection](Carryover::on_new_connection) may have a burst before it is refilled: a client
+/// that returns from another network, or shares an address, need not wait. At most [`MAX_BURSTS`](Self::MAX_BURSTS) are owed
+/// this way.
 ///
-/// Memory is bounded: an allowance that time has made whole again is forgotten, and of the others the
-/// oldest beyond [`MAX_KEPT`](Self::MAX_KEPT). Whose is forgotten early starts with a full one.
+/// Memory is bounded: allowances that are full again are dropped, and of the others the oldest beyond
+/// [`MAX_KEPT`](Self::MAX_KEPT), whose clients start with a full one.
 ///
-/// Clients are told apart by a hash of 64 bits that nobody outside can foresee. Two that share one by
-/// chance share their allowances, and nothing else.
+/// Clients are identified by a randomly keyed 64-bit hash. Two that collide share their allowances, nothing else.
 #[derive(Clone, Default)]
-pub struct Carryovers(Arc<Book>);
+pub struct Carryovers(Arc<Inner>);
 
 #[derive(Default)]
-struct Book {
+struct Inner {
     hasher: RandomState,
     shards: [Mutex<Shard>; SHARDS],
 }
 
-/// A power of two: so many locks share the clients.
+/// The number of locks, a power of two.
 const SHARDS: usize = 16;
 
 #[derive(Default)]
 struct Shard {
     left: HashMap<u64, VecDeque<Allowance>>,
-    /// All keys in turn, looked at one by one for those that can be forgotten.
+    /// All keys, examined in turn for allowances that can be dropped.
     round: VecDeque<u64>,
     /// Allowances in `left`.
     kept: usize,
 }
 
 impl Carryovers {
-    /// The most clients that are remembered, and the most allowances of all of them. A client with one
-    /// takes up to 180 bytes, the table's spare room included.
+    /// The most clients that are kept, and the most allowances of all of them. A client with one takes up to 180 bytes, spare
+    /// capacity of the table included.
     pub const MAX_KEPT: usize = 65_536;
 
-    /// How many bursts an allowance may owe, by responses on new connections.
+    /// How many bursts an allowance may owe after responses on new connections.
     pub const MAX_BURSTS: u64 = 2;
 
-    /// The most allowances of one client; more concurrent responses than this start afresh.
+    /// The most allowances of one client; further concurrent responses leave none.
     pub const MAX_PER_CLIENT: usize = 1024;
 
-    /// Clients looked at for each one that is written down, so that more are forgotten than come.
-    const LOOKS: usize = 4;
+    /// Clients examined for each one that is added, so that more can be dropped than are added.
+    const EXAMINED: usize = 4;
 
-    /// What one client leaves and finds. Takes no lock and allocates nothing.
+    /// Returns the allowances of one client. Takes no lock and does not allocate.
     pub fn of(&self, client: &impl Hash) -> Carryover {
         Carryover { key: self.0.hasher.hash_one(client), book: self.clone(), is_new: false }
     }
 
-    /// Allowances kept at the moment, those that time has made whole included as long as nobody looked.
+    /// Returns the number of allowances, full ones that were not dropped yet included.
     pub fn kept(&self) -> usize {
         self.0.shards.iter().map(|shard| lock(shard).kept).sum()
     }
@@ -83,7 +80,7 @@ impl fmt::Debug for Carryovers {
     }
 }
 
-/// The allowances of one client in [`Carryovers`]. The default is a sequence of responses of its own.
+/// The allowances of one client in [`Carryovers`]. The default is a client of its own.
 #[derive(Clone, Debug, Default)]
 pub struct Carryover {
     book: Carryovers,
@@ -92,24 +89,24 @@ pub struct Carryover {
 }
 
 impl Carryover {
-    /// The same for the client's first response on a connection.
+    /// Marks the client's first response on a connection.
     #[must_use]
     pub fn on_new_connection(self) -> Self {
         Self { is_new: true, ..self }
     }
 
-    /// What tells client and place from others; another run has another.
+    /// Returns what identifies client and route in this process.
     pub fn key(&self) -> u64 {
         self.key
     }
 
-    /// How much of a burst of `burst` bytes a response may use that starts with `allowance`.
+    /// Returns how much of a burst of `burst` bytes a response may use that starts with `allowance`.
     pub fn burst_left(&self, allowance: &Allowance, burst: u64) -> u64 {
         let bursts = if self.is_new { Carryovers::MAX_BURSTS } else { 1 };
         allowance.burst_left(burst.saturating_mul(bursts)).min(burst)
     }
 
-    /// Takes the allowance that was left first.
+    /// Removes the allowance that was left first.
     pub fn take(&self) -> Option<Allowance> {
         let mut shard = self.book.shard(self.key);
         let allowance = shard.left.get_mut(&self.key)?.pop_front()?;
@@ -128,7 +125,7 @@ impl Carryover {
                     *kept += 1;
                 }
                 if *kept > Carryovers::MAX_KEPT / SHARDS {
-                    shard.forget_first();
+                    shard.drop_first();
                 }
             }
             Entry::Vacant(entry) => {
@@ -138,20 +135,20 @@ impl Carryover {
                 entry.insert(first);
                 *kept += 1;
                 round.push_back(self.key);
-                shard.forget(now);
+                shard.drop_full(now);
             }
         }
     }
 }
 
 impl Shard {
-    /// Looks at some clients, and forgets of them what time has made whole.
-    fn forget(&mut self, now: Instant) {
+    /// Examines some clients, and drops full allowances.
+    fn drop_full(&mut self, now: Instant) {
         let most = Carryovers::MAX_KEPT / SHARDS;
         while self.left.len() > most || self.kept > most {
-            self.forget_first();
+            self.drop_first();
         }
-        for _ in 0..Carryovers::LOOKS.min(self.round.len()) {
+        for _ in 0..Carryovers::EXAMINED.min(self.round.len()) {
             let Some(key) = self.round.pop_front() else { return };
             let Some(left) = self.left.get_mut(&key) else { continue };
             let before = left.len();
@@ -163,15 +160,15 @@ impl Shard {
                 self.round.push_back(key);
             }
         }
-        // Many clients at once must not hold memory for ever.
+        // Release the memory of many clients that were here once.
         if self.left.capacity() > 4 * self.left.len().max(64) {
             self.left.shrink_to_fit();
             self.round.shrink_to_fit();
         }
     }
 
-    /// Forgets the client that was written down, or looked at, first.
-    fn forget_first(&mut self) {
+    /// Drops the client that was added or examined first.
+    fn drop_first(&mut self) {
         let Some(key) = self.round.pop_front() else { return };
         self.kept -= self.left.remove(&key).map_or(0, |left| left.len());
     }

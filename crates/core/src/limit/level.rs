@@ -1,30 +1,28 @@
-//! The level of a token bucket in integer nano-tokens: the arithmetic below allowances and token buckets.
+//! The level of a token bucket in integer nano-tokens.
 
 use std::time::Duration;
 
 use super::{Bytes, PerSecond};
 use crate::clock::Instant;
 
-/// Nano-tokens in a token. A rate of R per second is exactly R nano-tokens each nanosecond.
+/// Nano-tokens in a token. A rate of R per second is exactly R nano-tokens per nanosecond.
 pub(super) const NANO: i128 = 1_000_000_000;
 
-/// A level that a rate raises, up to a brim, and spending lowers.
-///
-/// Exact: no rounding error accumulates. A clock that stands still or steps back raises nothing.
+/// A level that is refilled at a rate up to a depth, and lowered by spending. No rounding error accumulates. A clock that
+/// stops or steps back refills nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Level<Unit = Bytes> {
-    /// Nano-tokens; below zero is debt. Invariant after [`settle`](Self::settle): below `depth + rate`.
-    /// One nanosecond's refill may stand above the brim, so that a wake-up rounded up to a whole
-    /// nanosecond loses nothing.
+    /// Nano-tokens; negative is debt. Invariant after [`settle`](Self::settle): below `depth + rate`. One nanosecond's refill
+    /// may exceed the depth, so that due instants, which are rounded up to whole nanoseconds, lose nothing.
     nano: i128,
     /// When `nano` was computed.
     stamp: Instant,
-    /// The rate `nano` was kept under.
+    /// The rate of refill.
     rate: PerSecond<Unit>,
 }
 
 impl<Unit: Copy> Level<Unit> {
-    /// A level of `nano` nano-tokens.
+    /// Creates a level of `nano` nano-tokens.
     pub(super) fn new(rate: PerSecond<Unit>, nano: i128, now: Instant) -> Self {
         Self { nano, stamp: now, rate }
     }
@@ -40,7 +38,7 @@ impl<Unit: Copy> Level<Unit> {
         }
         self.rate = rate;
         let over = self.nano - depth;
-        // Less than a nanosecond's refill stays above the brim.
+        // Less than a nanosecond's refill may exceed the depth.
         if over < i128::from(rate.per_second()) {
             return 0;
         }
@@ -48,7 +46,7 @@ impl<Unit: Copy> Level<Unit> {
         over
     }
 
-    /// Moves the time on without a refill.
+    /// Advances the time without a refill.
     pub(super) fn skip_to(&mut self, now: Instant) {
         self.stamp = self.stamp.max(now);
     }
@@ -76,7 +74,7 @@ impl<Unit: Copy> Level<Unit> {
         u64::try_from(self.nano.max(0) / NANO).unwrap_or(u64::MAX)
     }
 
-    /// Whether there are `tokens` above zero; none always are. Costs no division, which `whole_tokens` does.
+    /// Returns whether there are `tokens`; always true for zero. Unlike `whole_tokens` it does not divide.
     pub(super) fn covers(&self, tokens: u64) -> bool {
         tokens == 0 || self.nano >= i128::from(tokens) * NANO
     }
@@ -85,7 +83,7 @@ impl<Unit: Copy> Level<Unit> {
         self.nano -= i128::from(tokens) * NANO;
     }
 
-    /// The first instant at which the level is at least `nano`.
+    /// When the level is at least `nano`.
     pub(super) fn reaches(&self, nano: i128) -> Instant {
         let missing = (nano - self.nano).max(0);
         let rate = i128::from(self.rate.per_second());

@@ -1,4 +1,4 @@
-//! A limit that can be changed while streams run under it.
+//! A limit that can be changed at any time.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{Budget, Rate};
 
-/// A shared handle to a rate and a burst. Clones are the same limit: what one sets, all see.
+/// A rate and a burst, for each stream under it by itself; clones share the settings.
 ///
-/// A stream reads it each time it is asked for bytes, and drivers ask at least once an interval
-/// (200 ms), so a change reaches every live stream within one interval, also one that sleeps on a
-/// wait computed under the old rate.
+/// Streams read it at each step, and drivers step at least once per interval (200 ms): so a change reaches every live stream
+/// within one interval, also one that sleeps for long under the old rate.
 ///
 /// ```
 /// use sluicegate_core::limit::{Limit, Rate};
@@ -24,7 +23,7 @@ use super::{Budget, Rate};
 pub struct Limit(Arc<Setting>);
 
 struct Setting {
-    /// Bytes per second; 0 stands for unlimited, which `Rate` cannot be.
+    /// Bytes per second; 0 is unlimited.
     rate: AtomicU64,
     /// Bytes.
     burst: AtomicU64,
@@ -34,12 +33,12 @@ struct Setting {
 }
 
 impl Limit {
-    /// A limit that limits nothing until it has a rate.
+    /// Creates a limit without a rate.
     pub fn unlimited() -> Self {
         Self::new(None::<Rate>)
     }
 
-    /// A limit of `rate` bytes per second, `None` for unlimited, without a burst.
+    /// Creates a limit of `rate`, or unlimited for `None`, without a burst.
     pub fn new(rate: impl Into<Option<Rate>>) -> Self {
         Self(Arc::new(Setting {
             rate: AtomicU64::new(encode(rate.into())),
@@ -49,44 +48,44 @@ impl Limit {
         }))
     }
 
-    /// The same limit with `bytes` that may leave ahead of the pace, once, at the start of a response.
+    /// Sets the burst: bytes that may pass ahead of the pace at the start of a response.
     #[must_use]
     pub fn with_burst(self, bytes: u64) -> Self {
         self.set_burst(bytes);
         self
     }
 
-    /// Bytes per second now in force; `None` is unlimited.
+    /// Returns the rate; `None` is unlimited.
     pub fn rate(&self) -> Option<Rate> {
         Rate::or_unlimited(self.0.rate.load(Ordering::Relaxed))
     }
 
-    /// Changes the rate for all streams under this limit.
+    /// Sets the rate of all streams under this limit.
     pub fn set_rate(&self, rate: Option<Rate>) {
         self.0.rate.store(encode(rate), Ordering::Relaxed);
     }
 
-    /// The burst in bytes.
+    /// Returns the burst in bytes.
     pub fn burst(&self) -> u64 {
         self.0.burst.load(Ordering::Relaxed)
     }
 
-    /// Changes the burst for responses that start from now on.
+    /// Sets the burst of responses that start from now on.
     pub fn set_burst(&self, bytes: u64) {
         self.0.burst.store(bytes, Ordering::Relaxed);
     }
 
-    /// Whether the limit delays nothing, and counts what it would have delayed.
+    /// Returns whether the limit only counts what it would delay.
     pub fn is_report_only(&self) -> bool {
         self.0.report_only.load(Ordering::Relaxed)
     }
 
-    /// Makes the limit delay nothing and only count, or delay again.
+    /// Sets whether the limit only counts what it would delay.
     pub fn set_report_only(&self, report_only: bool) {
         self.0.report_only.store(report_only, Ordering::Relaxed);
     }
 
-    /// Bytes that passed so far and would have been delayed, if they had not been reported only.
+    /// Returns the bytes that passed and would have been delayed, had the limit not only reported.
     pub fn over(&self) -> u64 {
         self.0.over.load(Ordering::Relaxed)
     }
@@ -96,7 +95,7 @@ impl Limit {
         self.0.over.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// All of it at once.
+    /// Returns all settings.
     pub fn budget(&self) -> Budget {
         Budget {
             rate: self.rate(),
@@ -106,7 +105,7 @@ impl Limit {
         }
     }
 
-    /// Changes rate, burst and whether it only reports; a weight means nothing here.
+    /// Sets rate, burst and whether it only reports; the weight is ignored.
     pub fn set(&self, budget: Budget) {
         self.set_rate(budget.rate);
         self.set_burst(budget.burst);

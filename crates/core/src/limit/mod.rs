@@ -1,6 +1,6 @@
-//! Limits: rates and sizes with their spellings, shared live settings, and the arithmetic of allowances.
+//! Limits: rates and sizes as text and numbers, live settings, token buckets, allowances, and the tree of budgets.
 //!
-//! Pure: takes `now`, reads no clock, never waits. Imports neither brigades nor filters.
+//! Pure: is passed `now`, reads no clock, never waits.
 
 mod allowance;
 mod buffers;

@@ -1,24 +1,22 @@
-//! Parses and prints rates, bursts and sizes, and explains what is wrong with a bad text.
-//!
-//! Works on bytes as plain numbers; the types are in `units.rs`.
+//! Parses and prints rates, bursts and sizes as numbers of bytes; the types are in `units.rs`.
 
 use std::fmt;
 
 use crate::excerpt::excerpt;
 
-/// Characters of a bad text that a message quotes.
-const SHOWN: usize = 40;
+/// How many characters of an invalid text are quoted.
+const MAX_QUOTED: usize = 40;
 
-/// Why a text is not a rate, burst or size. Says what was wrong and which spelling is good.
+/// Why a text is not a rate, burst or size; displayed with examples of valid ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnitError {
     quantity: Quantity,
-    /// What was read, shortened.
+    /// The text, shortened.
     text: String,
     fault: Fault,
 }
 
-/// What a text is read as.
+/// What a text is parsed as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Quantity {
     Rate,
@@ -48,7 +46,7 @@ struct Unit {
     bits: bool,
 }
 
-/// In the order in which equally short spellings are preferred.
+/// Of equally short texts the first unit is printed.
 const UNITS: [Unit; 7] = [
     Unit { name: "g", bytes: 1 << 30, bits: false },
     Unit { name: "m", bytes: 1 << 20, bits: false },
@@ -61,7 +59,7 @@ const UNITS: [Unit; 7] = [
 
 const KIB: u64 = 1 << 10;
 
-/// Reads `text` as a number of bytes (or bytes per second).
+/// Parses `text` as bytes, or bytes per second.
 fn parse(text: &str, quantity: Quantity) -> Result<u64, Fault> {
     if text.is_empty() {
         return Err(Fault::Empty);
@@ -84,7 +82,7 @@ fn parse(text: &str, quantity: Quantity) -> Result<u64, Fault> {
         match UNITS.iter().find(|unit| unit.name.eq_ignore_ascii_case(letters)) {
             Some(unit) if unit.bits && !quantity.is_rate() => Err(Fault::Bits),
             Some(unit) => Ok(unit.bytes),
-            None => Err(Fault::UnknownUnit(excerpt(letters, SHOWN))),
+            None => Err(Fault::UnknownUnit(excerpt(letters, MAX_QUOTED))),
         }
     };
     let (whole, fraction) = match number.split_once('.') {
@@ -135,7 +133,7 @@ fn greatest_common_divisor(mut a: u128, mut b: u128) -> u128 {
     a
 }
 
-/// The shortest exact spelling, which [`Quantity::read`] reads back to the same number.
+/// Returns the shortest text that [`Quantity::read`] parses to the same number.
 pub(super) fn spell(bytes: u64, quantity: Quantity) -> String {
     UNITS
         .iter()
@@ -160,13 +158,13 @@ impl Quantity {
         matches!(self, Self::Rate | Self::RateOrOff)
     }
 
-    /// Reads `text` as bytes, or bytes per second.
+    /// Parses `text` as bytes, or bytes per second.
     pub(super) fn read(self, text: &str) -> Result<u64, UnitError> {
         parse(text, self).map_err(|fault| self.error(text, fault))
     }
 
     pub(super) fn error(self, text: &str, fault: Fault) -> UnitError {
-        UnitError { quantity: self, text: excerpt(text, SHOWN), fault }
+        UnitError { quantity: self, text: excerpt(text, MAX_QUOTED), fault }
     }
 
     fn name(self) -> &'static str {

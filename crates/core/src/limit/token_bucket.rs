@@ -1,4 +1,4 @@
-//! Token buckets: a burst at once, a rate in the long run.
+//! Token buckets.
 
 use super::level::{Level, NANO};
 use super::{Bytes, PerSecond};
@@ -6,8 +6,8 @@ use crate::clock::Instant;
 
 /// A token bucket; one token is one `Unit`, by default a byte.
 ///
-/// Over any time `t` it gives at most `max_burst + rate × t` tokens. Integer arithmetic, exact to the
-/// nano-token for any rate; a clock that steps back earns nothing and takes nothing.
+/// In any time `t` it yields at most `max_burst + rate × t` tokens, exact to the nano-token at any rate. A clock that steps
+/// back changes nothing.
 ///
 /// ```
 /// use std::time::Duration;
@@ -28,15 +28,13 @@ pub struct TokenBucket<Unit = Bytes> {
 }
 
 impl<Unit: Copy> TokenBucket<Unit> {
-    /// A full bucket that `rate` refills up to `max_burst` tokens.
-    ///
-    /// A `max_burst` of zero would never give anything; it counts as one.
+    /// Creates a full bucket of `max_burst` tokens that is refilled at `rate`. A `max_burst` of zero counts as one.
     pub fn new(rate: PerSecond<Unit>, max_burst: u64, now: Instant) -> Self {
         let max_burst = max_burst.max(1);
         Self { level: Level::new(rate, depth(max_burst), now), max_burst }
     }
 
-    /// Starts with `tokens` in the bucket, or `max_burst` if that is less.
+    /// Lowers the tokens to `tokens`.
     #[must_use]
     pub fn starting_with(mut self, tokens: u64) -> Self {
         let surplus = self.available().saturating_sub(tokens);
@@ -44,19 +42,19 @@ impl<Unit: Copy> TokenBucket<Unit> {
         self
     }
 
-    /// Refills by the time since the last refill. An earlier `now` changes nothing.
+    /// Refills by the time since the last call. An earlier `now` changes nothing.
     pub fn refill(&mut self, now: Instant) {
         self.level.settle(self.level.rate(), depth(self.max_burst), now);
     }
 
-    /// Takes as many tokens as there are, at most `requested`; returns how many.
+    /// Removes up to `requested` tokens; returns how many.
     pub fn consume(&mut self, requested: u64) -> u64 {
         let allowed = requested.min(self.available());
         self.level.spend(allowed);
         allowed
     }
 
-    /// Takes `n` tokens and returns true, or takes none and returns false if there are fewer.
+    /// Removes `n` tokens and returns true, or none and returns false if there are fewer.
     pub fn try_consume(&mut self, n: u64) -> bool {
         let enough = n <= self.max_burst && self.level.covers(n);
         if enough {
@@ -65,9 +63,8 @@ impl<Unit: Copy> TokenBucket<Unit> {
         enough
     }
 
-    /// Takes `n` tokens if there are as many, or if there are `max_burst` of them and `n` is more: what is
-    /// missing is owed, and refilled first. So a piece larger than the bucket passes, at the rate in the
-    /// long run.
+    /// Removes `n` tokens if there are `n`, or `max_burst` if `n` is more; what is missing is refilled first. So a piece larger
+    /// than the bucket passes, at the rate in the long run.
     pub fn try_consume_on_credit(&mut self, n: u64) -> bool {
         let enough = self.level.covers(n.min(self.max_burst));
         if enough {
@@ -76,45 +73,44 @@ impl<Unit: Copy> TokenBucket<Unit> {
         enough
     }
 
-    /// Puts back tokens that were taken and not used; the bucket holds no more than `max_burst`.
+    /// Returns tokens that were not used, up to `max_burst`.
     pub fn give_back(&mut self, tokens: u64) {
         let tokens = tokens.min(self.max_burst - self.available());
         self.level.raise_to(self.level.nano() + i128::from(tokens) * NANO);
     }
 
-    /// Tokens there since the last refill.
+    /// Returns the tokens, as of the last refill.
     pub fn available(&self) -> u64 {
         self.level.whole_tokens().min(self.max_burst)
     }
 
-    /// The first instant at which `n` tokens are there, if nobody takes any; more than `max_burst` never
-    /// are, and count as `max_burst`.
+    /// Returns when there are `n` tokens if none is removed; more than `max_burst` counts as that.
     pub fn available_at(&self, n: u64) -> Instant {
         self.level.reaches(depth(n.min(self.max_burst)))
     }
 
-    /// Changes the rate from `now` on. The tokens in the bucket stay.
+    /// Sets the rate from `now` on. The tokens stay.
     pub fn set_rate(&mut self, rate: PerSecond<Unit>, now: Instant) {
         self.level.settle(rate, depth(self.max_burst), now);
     }
 
-    /// Changes the capacity to `max_burst`; zero counts as one. Tokens above it are lost.
+    /// Sets the capacity; zero counts as one. Tokens above it are lost.
     pub fn set_max_burst(&mut self, max_burst: u64, now: Instant) {
         self.max_burst = max_burst.max(1);
         self.refill(now);
     }
 
-    /// Moves the time on to `now` without a refill.
+    /// Advances the time to `now` without a refill.
     pub fn skip_to(&mut self, now: Instant) {
         self.level.skip_to(now);
     }
 
-    /// The rate of refill.
+    /// Returns the rate.
     pub fn rate(&self) -> PerSecond<Unit> {
         self.level.rate()
     }
 
-    /// The most tokens it holds.
+    /// Returns the capacity.
     pub fn max_burst(&self) -> u64 {
         self.max_burst
     }

@@ -1,6 +1,6 @@
-//! Rates, bursts and sizes: their spellings, one parser, one way to print them.
+//! Rates, bursts and sizes as text.
 //!
-//! | spelling | means | where |
+//! | text | means | where |
 //! |---|---|---|
 //! | `60` | 60 KiB (mod_ratelimit's `rate-limit 60`) | rates, bursts |
 //! | `500B` | bytes | everywhere |
@@ -8,8 +8,7 @@
 //! | `8mbit`, `64kbit`, `1gbit` | multiples of 1000 bits | rates |
 //! | `off` | unlimited | where a rate is optional |
 //!
-//! Letters may be large or small. All arithmetic is in whole bytes and exact: a spelling that is not a
-//! whole number of bytes is an error, never rounded.
+//! Letter case is ignored. A text that is not a whole number of bytes is an error, never rounded.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -21,48 +20,46 @@ use super::notation::{Fault, Quantity, UnitError, spell};
 use super::per_second::{Rate, ZeroRate};
 
 impl Rate {
-    /// Reads a rate or `off`, which is `None`: unlimited.
+    /// Parses a rate, or `off` as `None`, which is unlimited.
     ///
     /// # Errors
-    /// A text that is neither. Zero is not `off`: a rate lowered by mistake must not lift the limit.
+    /// The text is neither. Zero is not `off`: a rate lowered by mistake must not lift the limit.
     pub fn parse_or_off(text: &str) -> Result<Option<Self>, UnitError> {
         text.parse().map(|RateOrOff(rate)| rate)
     }
 }
 
-/// A rate, or unlimited where `None`; spelt `off`.
-///
-/// A place where a rate is optional is read and printed through this.
+/// An optional rate as text; `None`, which is unlimited, is `off`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RateOrOff(pub Option<Rate>);
 
-/// So many bytes may leave ahead of the pace, once. Zero, the default, is no burst.
+/// Bytes that may pass ahead of the pace. Zero, the default, is no burst.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Burst(u64);
 
 impl Burst {
-    /// A burst of `bytes`.
+    /// Creates a burst of `bytes`.
     pub fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// Bytes.
+    /// Returns the bytes.
     pub fn bytes(self) -> u64 {
         self.0
     }
 }
 
-/// A size in bytes that is neither a rate nor a burst, so that a plain number would be ambiguous.
+/// A size in bytes. Its text needs a unit: unlike a rate or burst, a plain number would be ambiguous.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(u64);
 
 impl Size {
-    /// A size of `bytes`.
+    /// Creates a size of `bytes`.
     pub const fn new(bytes: u64) -> Self {
         Self(bytes)
     }
 
-    /// Bytes.
+    /// Returns the bytes.
     pub fn bytes(self) -> u64 {
         self.0
     }
@@ -71,7 +68,7 @@ impl Size {
 impl FromStr for Rate {
     type Err = UnitError;
 
-    /// Reads a rate; `off` is an error here.
+    /// Parses a rate; `off` is an error.
     fn from_str(text: &str) -> Result<Self, UnitError> {
         let bytes = Quantity::Rate.read(text)?;
         Self::new(bytes).map_err(|ZeroRate| Quantity::Rate.error(text, Fault::Zero))
@@ -107,7 +104,7 @@ impl FromStr for Size {
 }
 
 impl fmt::Display for Rate {
-    /// The shortest spelling that reads back to the same rate.
+    /// Writes the shortest text that parses to the same rate.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&spell(self.bytes_per_second(), Quantity::Rate))
     }
@@ -146,7 +143,7 @@ impl fmt::Debug for Size {
     }
 }
 
-/// Takes a string, and the two kinds of number that configuration formats have.
+/// Accepts a string, an integer or a float.
 struct Spelling<T>(PhantomData<T>);
 
 impl<T: FromStr<Err = UnitError>> de::Visitor<'_> for Spelling<T> {
@@ -169,7 +166,7 @@ impl<T: FromStr<Err = UnitError>> de::Visitor<'_> for Spelling<T> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
-        // The shortest decimal that is this number: what was written, without an exponent.
+        // The shortest decimal of this number: as it was typed, without an exponent.
         self.visit_str(&number.to_string())
     }
 }

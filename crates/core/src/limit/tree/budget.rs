@@ -1,4 +1,4 @@
-//! What is configured on a node of the tree, and the meter that keeps it.
+//! The limits of a node, and the token bucket that keeps them.
 
 use std::num::NonZeroU16;
 
@@ -6,14 +6,13 @@ use crate::clock::Instant;
 use crate::limit::Rate;
 use crate::limit::level::{Level, NANO};
 
-/// How large a part of what is shared a node gets beside its siblings. 1, the default, to 65 535.
-///
-/// A node of weight 3 gets three times what one of weight 1 gets while both want more.
+/// A node's share beside its siblings: 1, the default, to 65 535. A node of weight 3 gets three times what one of weight 1
+/// gets while both want more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Weight(NonZeroU16);
 
 impl Weight {
-    /// A weight; `None` for zero, which would never get anything.
+    /// Creates a weight; `None` for zero.
     pub const fn new(weight: u16) -> Option<Self> {
         match NonZeroU16::new(weight) {
             Some(weight) => Some(Self(weight)),
@@ -21,7 +20,7 @@ impl Weight {
         }
     }
 
-    /// The number.
+    /// Returns the number.
     pub const fn get(self) -> u16 {
         self.0.get()
     }
@@ -38,19 +37,18 @@ impl Default for Weight {
 pub struct Budget {
     /// Bytes per second of all that passes below the node; `None` is unlimited.
     pub rate: Option<Rate>,
-    /// The most bytes that may leave at once after a quiet time. Less than what the rate gives in one
-    /// interval (200 ms) counts as that.
+    /// The most bytes that may pass at once after silence; at least what the rate gives in one interval (200 ms).
     pub burst: u64,
     /// The share beside the node's siblings.
     pub weight: Weight,
-    /// The node delays nothing, and counts what it would have delayed.
+    /// The node only counts what it would delay.
     pub report_only: bool,
 }
 
 impl Budget {
-    /// A budget of `rate`, without a burst; with `None` it limits nothing.
+    /// Creates a budget of `rate`, or unlimited for `None`, without a burst.
     ///
-    /// A rate is never zero, so that a share which was computed to be nothing does not lift the limit:
+    /// A rate is never zero, so that a computed share of nothing does not lift the limit:
     ///
     /// ```compile_fail
     /// use sluicegate_core::limit::{Budget, Rate};
@@ -61,37 +59,35 @@ impl Budget {
         Self { rate: rate.into(), ..Self::default() }
     }
 
-    /// A budget that limits nothing: the default.
+    /// Creates a budget that limits nothing: the default.
     pub fn unlimited() -> Self {
         Self::default()
     }
 
-    /// The same with a burst of `bytes`.
+    /// Sets the burst in bytes.
     #[must_use]
     pub fn with_burst(self, bytes: u64) -> Self {
         Self { burst: bytes, ..self }
     }
 
-    /// The same with another weight.
+    /// Sets the weight.
     #[must_use]
     pub fn with_weight(self, weight: Weight) -> Self {
         Self { weight, ..self }
     }
 
-    /// The same, only reporting.
+    /// Makes the budget only count what it would delay.
     #[must_use]
     pub fn reporting_only(self) -> Self {
         Self { report_only: true, ..self }
     }
 }
 
-/// The longest that debited bytes may silence a node, in seconds of its rate.
+/// The most that debited bytes may delay a node, in seconds.
 const MAX_DEBT_SECONDS: i128 = 1;
 
-/// The token bucket of a node with a rate.
-///
-/// As deep as the burst, or as what the rate gives in an interval if that is more: a grant is at most
-/// the latter, so it can always be paid, and a timer that rings late within an interval loses nothing.
+/// The token bucket of a node with a rate. As deep as the burst, or as one interval of the rate if that is more: a grant is at
+/// most the latter, so that it can be paid, and a timer that is late within an interval loses nothing.
 #[derive(Clone, Debug)]
 pub(super) struct Meter {
     level: Level,
@@ -100,17 +96,17 @@ pub(super) struct Meter {
 }
 
 impl Meter {
-    /// A full meter.
+    /// Creates a full bucket.
     pub(super) fn full(rate: Rate, burst: u64, now: Instant) -> Self {
         Self { level: Level::new(rate, depth(rate, burst), now), burst }
     }
 
-    /// A meter that holds one interval's worth, and nothing of the burst yet.
+    /// Creates a bucket with one interval's worth.
     pub(super) fn without_burst(rate: Rate, burst: u64, now: Instant) -> Self {
         Self { level: Level::new(rate, depth(rate, 0), now), burst }
     }
 
-    /// What the rate gives in one interval in whole bytes, at least one: the most that one grant may be.
+    /// The largest grant: what the rate gives in one interval in whole bytes, at least one.
     pub(super) fn quantum(&self) -> u64 {
         self.level.rate().bytes_per_interval()
     }
@@ -119,15 +115,15 @@ impl Meter {
         self.level.rate()
     }
 
-    /// Goes over to another rate and burst. What is in the meter stays, as far as it holds it; a debt
-    /// becomes no longer than an interval, or a lowered rate would turn an old debt into a long silence.
+    /// Changes rate and burst. The level stays within the new depth; a debt becomes at most an interval's worth, or a lowered
+    /// rate would turn it into a long wait.
     pub(super) fn change(&mut self, rate: Rate, burst: u64, now: Instant) {
         self.burst = burst;
         self.level.settle(rate, depth(rate, burst), now);
         self.level.raise_to(-depth(rate, 0));
     }
 
-    /// `Err` is the first instant at which `bytes` can be paid.
+    /// Returns when `bytes` can be paid, if not now.
     pub(super) fn can_pay(&mut self, bytes: u64, now: Instant) -> Result<(), Instant> {
         self.level.settle(self.level.rate(), depth(self.level.rate(), self.burst), now);
         let cost = i128::from(bytes) * NANO;
@@ -138,19 +134,19 @@ impl Meter {
         self.level.spend(bytes);
     }
 
-    /// Books bytes that left without asking.
+    /// Charges bytes that passed without a turn.
     pub(super) fn debit(&mut self, bytes: u64) {
         self.level.spend(bytes);
         self.level.raise_to(-MAX_DEBT_SECONDS * i128::from(self.rate().bytes_per_second()) * NANO);
     }
 
     pub(super) fn give_back(&mut self, bytes: u64) {
-        let brim = depth(self.rate(), self.burst);
+        let full = depth(self.rate(), self.burst);
         let raised = self.level.nano().saturating_add(i128::from(bytes) * NANO);
-        self.level.raise_to(raised.min(brim));
+        self.level.raise_to(raised.min(full));
     }
 
-    /// When nothing will be left to remember: the meter is full again.
+    /// When the bucket is full.
     pub(super) fn full_at(&self) -> Instant {
         self.level.reaches(depth(self.rate(), self.burst))
     }

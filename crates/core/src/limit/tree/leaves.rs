@@ -1,4 +1,4 @@
-//! What a stream calls: ask, give back, withdraw, find out what it waits for.
+//! Requests of streams.
 
 use super::node::Ask;
 use super::{NodeId, Tree};
@@ -6,10 +6,10 @@ use crate::clock::Instant;
 use std::time::Duration;
 
 impl Tree {
-    /// Asks for a turn to send `bytes`; queues the stream and returns `None` if none can be granted now.
+    /// Requests a turn to send `bytes`; queues the stream and returns `None` if none can be granted now.
     ///
-    /// A turn granted since the last call is returned at once. It may be for less than `bytes`, or for more if more
-    /// was asked for then; [give back](Self::give_back) what is not sent. Asking for zero bytes grants zero.
+    /// A turn granted since the last call is returned at once. It may be for less than `bytes`, or for more if more was
+    /// requested then; [give back](Self::give_back) what is not sent. A request for zero bytes is granted zero.
     pub fn ask(&mut self, stream: NodeId, bytes: u64, now: Instant) -> Option<u64> {
         let waited = matches!(self.node(stream).ask, Ask::Waiting(_));
         match self.node(stream).ask {

@@ -1,23 +1,20 @@
-//! The tree of budgets: who may send how much next, when many share one rate.
+//! The tree of budgets, which decides the order and size of turns: hierarchical start-time fair queueing over token buckets.
 //!
-//! Hierarchical start-time fair queueing over token buckets. A stream is a leaf; it asks for as much as it
-//! has and gets a *grant* when every node above it can pay. At a shared node the turn belongs to the child:
-//! a client with twenty streams waits there once and passes its turn round among its own. So the rates are
-//! met, what one child leaves the others use, and shares are equal (or by weight) whatever the number of
-//! streams below a child.
+//! A stream is a leaf; it requests bytes and gets a *grant* when every node above can pay. At a shared node each child has one
+//! place in the queue, which a client with twenty streams passes round among its own. So rates are met, what one child leaves
+//! the others use, and shares are equal (or by weight) whatever the number of streams below a child.
 //!
-//! Each node keeps a virtual time, in bytes per unit of weight. A child that begins to wait is queued
-//! at that time, or where its last grant ended if that is later; the first in the queue is served
-//! next. Virtual time moves on with every grant by what it took, divided by the weights of all children (as
-//! in WF²Q+, so that no flood of newcomers can stop it), and a newcomer waits for little more than the grant
-//! under way. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
+//! Each node has a virtual time, in bytes per unit of weight. A child that begins to wait is queued at that time, or at the end
+//! of its last grant if that is later; the first in the queue is served next. Each grant advances the virtual time by its bytes
+//! divided by the weights of all children, as in WF²Q+, so that no flood of newcomers can stop it, and a newcomer waits for
+//! little more than the current grant. (Goyal, Vin, Cheng 1996; Bennett, Zhang 1996.)
 //!
-//! A grant is at most the stream's share of one interval, so a full turn of all waiting streams takes about
-//! one interval; while most are idle it is at most what would be its share of a second, so that no stream is
-//! long ahead of them when they start. A grant costs O(depth × log n). No grant is made before its tokens are
-//! there: the driver calls [`Tree::dispatch`] at [`Tree::next_due`], and wakes exactly the streams granted.
+//! A grant is at most the stream's share of one interval, so that a round of all waiting streams takes about one interval;
+//! while most are idle it is at most what would be its share of a second, so that no stream is far ahead when they start. A
+//! grant costs O(depth × log n). No grant is made before its tokens are there: the driver calls [`Tree::dispatch`] at
+//! [`Tree::next_due`], and wakes exactly the streams granted.
 //!
-//! Pure: takes `now`, has no clock, task or lock.
+//! Pure: is passed `now`; has no clock, task or lock.
 
 mod budget;
 mod leaves;
@@ -34,16 +31,16 @@ pub use node::Passed;
 use crate::clock::Instant;
 use node::Node;
 
-/// The least a grant is cut down to by sharing, in bytes: with very many streams under a small rate a turn
-/// takes longer, and packets keep a sensible size.
+/// The smallest share of a grant, in bytes: with very many streams under a small rate a round takes longer, and packets keep
+/// a sensible size.
 pub const MIN_QUANTUM: u64 = 1024;
 
-/// Names a node or a stream of one tree. It must not be used after it was removed.
+/// Identifies a node or stream of one tree. Not to be used after its removal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(usize);
 
 impl NodeId {
-    /// A small number, unique among the living ones of a tree: fit to index a table.
+    /// Returns a small number, unique in the tree, to index a table with.
     pub fn index(self) -> usize {
         self.0
     }
@@ -70,19 +67,19 @@ impl NodeId {
 #[derive(Debug)]
 pub struct Tree {
     nodes: Slab<Node>,
-    /// Nodes that cannot pay what is asked below them, by the instant at which they can.
+    /// Nodes that cannot pay what is requested below, by when they can.
     parked: BTreeSet<(Instant, NodeId)>,
-    /// Streams whose turn came since [`granted`](Self::granted) was read.
+    /// Streams that were granted a turn since [`granted`](Self::granted) was read.
     granted: Vec<NodeId>,
-    /// Orders children that began to wait at the same virtual time: first come, first served.
+    /// Orders children that were queued at the same virtual time: first come, first served.
     arrivals: u64,
 }
 
 impl Tree {
-    /// The node above all others.
+    /// The root.
     pub const ROOT: NodeId = NodeId(0);
 
-    /// A tree of one node.
+    /// Creates a tree of one node.
     pub fn new(root: Budget, now: Instant) -> Self {
         let mut nodes = Slab::new();
         let at = nodes.insert(Node::inner(None, root, now));
@@ -90,12 +87,12 @@ impl Tree {
         Self { nodes, parked: BTreeSet::new(), granted: Vec::new(), arrivals: 0 }
     }
 
-    /// Adds a node that bounds what is put below it, with a full burst.
+    /// Adds a node with a full burst.
     pub fn add(&mut self, parent: NodeId, budget: Budget, now: Instant) -> NodeId {
         self.insert(parent, Node::inner(Some(parent), budget, now))
     }
 
-    /// Adds a stream: one that asks.
+    /// Adds a stream.
     pub fn add_stream(&mut self, parent: NodeId, weight: Weight) -> NodeId {
         self.insert(parent, Node::stream(parent, weight))
     }
@@ -107,8 +104,7 @@ impl Tree {
         NodeId(self.nodes.insert(node))
     }
 
-    /// Removes a node or a stream. What was granted to a stream and not [given
-    /// back](Self::give_back) counts as sent.
+    /// Removes a node or a stream. What was granted to a stream and not [given back](Self::give_back) counts as sent.
     ///
     /// # Panics
     /// If the node still has children, or is the root.
@@ -125,12 +121,12 @@ impl Tree {
         self.dispatch(now);
     }
 
-    /// The budget of a node.
+    /// Returns the budget of a node.
     pub fn budget(&self, id: NodeId) -> Budget {
         self.node(id).budget
     }
 
-    /// Changes a node's budget from `now` on, also for streams that wait.
+    /// Sets the budget of a node from `now` on, also for streams that wait.
     pub fn set_budget(&mut self, id: NodeId, budget: Budget, now: Instant) {
         self.dequeue(id);
         self.unpark(id);
@@ -144,8 +140,8 @@ impl Tree {
         self.dispatch(now);
     }
 
-    /// Charges bytes that passed without asking (heads, framing) to a stream or a node and to all above it.
-    /// No node gets into more than a second's debt that way.
+    /// Charges bytes that passed without a turn (heads, framing) to a stream or a node and to all above. No node owes more than
+    /// one second of its rate for it.
     pub fn debit(&mut self, id: NodeId, bytes: u64, now: Instant) {
         let mut at = id;
         loop {
@@ -189,12 +185,12 @@ impl Tree {
         self.node(id).meter.as_ref().map_or(Instant::ZERO, budget::Meter::full_at)
     }
 
-    /// How many nodes and streams there are.
+    /// Returns the number of nodes and streams, the root included.
     pub fn len(&self) -> usize {
         self.nodes.len()
     }
 
-    /// Never true: there is a root.
+    /// Returns false: there is a root.
     pub fn is_empty(&self) -> bool {
         self.nodes.is_empty()
     }
