@@ -196,11 +196,6 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         &self.gate
     }
 
-    /// Whether the end of the stream has been handed over.
-    pub fn is_ended(&self) -> bool {
-        self.ended
-    }
-
     /// How long the reader was kept waiting, by cause.
     pub fn waits(&self) -> Waits {
         self.waits

@@ -2,14 +2,9 @@
 //!
 //! The arithmetic of rules 1–5 and 8 in `docs/pacing.md`; the rate filter decides which bytes pass.
 
-use std::time::Duration;
-
-use super::Rate;
-use super::level::{Level, NANO};
+use super::level::Level;
+use super::per_second::{NANO, Rate};
 use crate::clock::Instant;
-
-/// The pacing interval, in which one chunk passes: 200 ms, as in mod_ratelimit.
-pub const INTERVAL: Duration = Duration::from_millis(200);
 
 /// What one stream may send now, and when it may send more.
 ///

@@ -2,11 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Bytes, PerSecond};
+use super::per_second::{Bytes, NANO, PerSecond};
 use crate::clock::Instant;
-
-/// Nano-tokens in a token. A rate of R per second is exactly R nano-tokens per nanosecond.
-pub(super) const NANO: i128 = 1_000_000_000;
 
 /// A level that is refilled at a rate up to a depth, and lowered by spending. No rounding error accumulates. A clock that
 /// stops or steps back refills nothing.

@@ -13,12 +13,12 @@ mod token_bucket;
 mod tree;
 mod units;
 
-pub use allowance::{Allowance, INTERVAL};
+pub use allowance::Allowance;
 pub use buffers::Buffers;
 pub use carryover::{Carryover, Carryovers};
 pub use live::Limit;
 pub use notation::UnitError;
-pub use per_second::{Bytes, PerSecond, Rate, ZeroRate};
+pub use per_second::{Bytes, INTERVAL, PerSecond, Rate, ZeroRate};
 pub use token_bucket::TokenBucket;
 pub use tree::{Budget, MIN_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, RateOrOff, Size};

@@ -3,9 +3,13 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
+use std::time::Duration;
 
-use super::INTERVAL;
-use super::level::NANO;
+/// The pacing interval, in which one chunk passes: 200 ms, as in mod_ratelimit.
+pub const INTERVAL: Duration = Duration::from_millis(200);
+
+/// Nano-units in a unit. A rate of R per second is exactly R nano-units per nanosecond.
+pub(super) const NANO: i128 = 1_000_000_000;
 
 /// A number of `Unit` per second, never zero. Unlimited is `None`.
 ///
@@ -60,7 +64,7 @@ impl From<ZeroRate> for std::io::Error {
 }
 
 impl<Unit> PerSecond<Unit> {
-    /// A rate of `per_second`.
+    /// Creates a rate of `per_second`.
     ///
     /// ```
     /// use sluicegate_core::limit::{Budget, Rate, ZeroRate};
@@ -72,31 +76,31 @@ impl<Unit> PerSecond<Unit> {
     /// ```
     ///
     /// # Errors
-    /// [`ZeroRate`] for zero: no rate lets nothing through for ever. A caller that computed it must decide what
-    /// it means; see [`or_unlimited`](Self::or_unlimited).
+    /// [`ZeroRate`] for zero, at which nothing would ever pass. A caller that computed it must decide what it means; see
+    /// [`or_unlimited`](Self::or_unlimited).
     pub fn new(per_second: u64) -> Result<Self, ZeroRate> {
         NonZeroU64::new(per_second).map(|rate| Self(rate, PhantomData)).ok_or(ZeroRate)
     }
 
-    /// A rate of `per_second`, or `None`, which is unlimited, for zero: for settings in which 0 says that
-    /// there is no limit. For what is computed, such as a share, take [`new`](Self::new).
+    /// Creates a rate of `per_second`, or `None`, which is unlimited, for zero: for settings in which 0 is no limit. For what
+    /// is computed, such as a share, use [`new`](Self::new).
     pub fn or_unlimited(per_second: u64) -> Option<Self> {
         Self::new(per_second).ok()
     }
 
-    /// Units per second.
+    /// Returns the units per second.
     pub fn per_second(self) -> u64 {
         self.0.get()
     }
 }
 
 impl Rate {
-    /// Bytes per second.
+    /// Returns the bytes per second.
     pub fn bytes_per_second(self) -> u64 {
         self.per_second()
     }
 
-    /// One chunk in whole bytes, at least one: what the rate gives in one [`INTERVAL`] of 200 ms.
+    /// Returns one chunk in whole bytes, at least one: what the rate gives in one [`INTERVAL`].
     ///
     /// ```
     /// use sluicegate_core::limit::Rate;

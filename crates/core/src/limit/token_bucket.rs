@@ -1,7 +1,7 @@
 //! Token buckets.
 
-use super::level::{Level, NANO};
-use super::{Bytes, PerSecond};
+use super::level::Level;
+use super::per_second::{Bytes, NANO, PerSecond};
 use crate::clock::Instant;
 
 /// A token bucket; one token is one `Unit`, by default a byte.

@@ -4,7 +4,8 @@ use std::num::NonZeroU16;
 
 use crate::clock::Instant;
 use crate::limit::Rate;
-use crate::limit::level::{Level, NANO};
+use crate::limit::level::Level;
+use crate::limit::per_second::NANO;
 
 /// A node's share beside its siblings: 1, the default, to 65 535. A node of weight 3 gets three times what one of weight 1
 /// gets while both want more.
@@ -57,11 +58,6 @@ impl Budget {
     /// ```
     pub fn of(rate: impl Into<Option<Rate>>) -> Self {
         Self { rate: rate.into(), ..Self::default() }
-    }
-
-    /// Creates a budget that limits nothing: the default.
-    pub fn unlimited() -> Self {
-        Self::default()
     }
 
     /// Sets the burst in bytes.

@@ -26,7 +26,7 @@ use std::collections::BTreeSet;
 use slab::Slab;
 
 pub use budget::{Budget, Weight};
-pub use node::Passed;
+pub use node::{NodeId, Passed};
 
 use crate::clock::Instant;
 use node::Node;
@@ -34,17 +34,6 @@ use node::Node;
 /// The smallest share of a grant, in bytes: with very many streams under a small rate a round takes longer, and packets keep
 /// a sensible size.
 pub const MIN_QUANTUM: u64 = 1024;
-
-/// Identifies a node or stream of one tree. Not to be used after its removal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeId(usize);
-
-impl NodeId {
-    /// Returns a small number, unique in the tree, to index a table with.
-    pub fn index(self) -> usize {
-        self.0
-    }
-}
 
 /// A tree of budgets.
 ///

@@ -2,9 +2,19 @@
 
 use std::collections::BTreeSet;
 
-use super::NodeId;
 use super::budget::{Budget, Meter, Weight};
 use crate::clock::Instant;
+
+/// Identifies a node or stream of one tree. Not to be used after its removal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct NodeId(pub(super) usize);
+
+impl NodeId {
+    /// Returns a small number, unique in the tree, to index a table with.
+    pub fn index(self) -> usize {
+        self.0
+    }
+}
 
 /// Virtual time: bytes per unit of weight, in fractions of a byte.
 pub(super) type Virtual = u128;
