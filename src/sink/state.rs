@@ -41,7 +41,7 @@ pub struct SinkState {
     /// When there will be enough tokens, in nanoseconds; 0 while none are waited for.
     tokens_due: AtomicU64,
     /// The rate at which the socket takes bytes.
-    recent: Mutex<Recent>,
+    recent: Recent,
     aborted: AtomicBool,
     given_up: AtomicU8,
     /// Bytes held when the reader was given up.
@@ -67,12 +67,11 @@ pub struct SinkState {
 impl SinkState {
     pub(crate) fn new(clock: Arc<dyn Clock>, totals: Arc<SinkCounts>) -> Self {
         let now = clock.now();
-        let recent = Mutex::new(Recent::since(now));
         Self {
             counts: SinkCounts::default(),
             totals,
             tokens_due: AtomicU64::new(0),
-            recent,
+            recent: Recent::since(now),
             heard: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
             given_up: AtomicU8::new(0),
@@ -146,8 +145,7 @@ impl SinkState {
 
     /// Bytes per second that the socket took over about the last second.
     pub fn bytes_per_second(&self) -> u64 {
-        let now = self.clock.now();
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second(now)
+        self.recent.bytes_per_second(self.clock.now())
     }
 
     /// Why the reader was given up, if it was.
@@ -249,7 +247,7 @@ impl SinkState {
 
     pub(crate) fn note_written(&self, n: usize, now: Instant) {
         self.add(|counts| &counts.written, n as u64);
-        self.recent.lock().unwrap_or_else(PoisonError::into_inner).add(n as u64, now);
+        self.recent.add(n as u64, now);
     }
 
     pub(super) fn note_would_block(&self) {

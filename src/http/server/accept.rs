@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::connection::{self, Connection, Ends};
+use super::connection::{Connection, Ends};
 use super::port::{self, Port};
+use super::serve::serve as serve_http;
 use super::{Refusal, Shared, Stage};
 use crate::rt::{self, Listener, Socket, serve};
 use crate::sink::Sink;
@@ -63,7 +64,7 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     let settings = Arc::clone(&setup.settings);
     let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused);
     match port {
-        None => rt::spawn(connection::serve(sink, connection)),
+        None => rt::spawn(serve_http(sink, connection)),
         Some(port) => rt::spawn(port::serve(sink, connection, Arc::clone(port))),
     }
 }

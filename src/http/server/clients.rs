@@ -16,7 +16,6 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::Shared;
-use super::connection::Connection;
 use super::setup::Setup;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -24,9 +23,6 @@ use crate::http::peer::{ClientAddr, PeerAddr};
 
 /// So many locks share the clients.
 const SHARDS: usize = 16;
-
-/// Clients and places that a connection remembers.
-const MAX_SEEN: usize = 256;
 
 /// How often the log tells of contradicting fields at most.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
@@ -119,64 +115,6 @@ impl Drop for Place {
                 self.server.clients.leave(self.client);
             }
         }
-    }
-}
-
-/// The clients that a connection was seen to carry, for what is told of the connection as a whole.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Carried {
-    /// None that a proxy named.
-    #[default]
-    Nobody,
-    One(IpAddr),
-    /// Several side by side, over HTTP/2.
-    Several,
-}
-
-impl Carried {
-    /// Another request came. Over HTTP/1 it is the only one under way.
-    pub(super) fn note(&mut self, client: ClientAddr, multiplexed: bool) {
-        let now = match client {
-            ClientAddr::Named(ip) => Self::One(ip),
-            ClientAddr::Peer(_) => Self::Nobody,
-        };
-        *self = match *self {
-            before if !multiplexed || before == now || before == Self::Nobody => now,
-            _ => Self::Several,
-        };
-    }
-}
-
-impl Connection {
-    /// Who is at the other end, or for whom that asks.
-    pub(super) fn client_addr(&self) -> ClientAddr {
-        let carried = *lock(&self.carried);
-        match carried {
-            Carried::One(ip) => ClientAddr::Named(ip),
-            Carried::Nobody | Carried::Several => ClientAddr::Peer(self.ends.peer),
-        }
-    }
-
-    /// Notes whose the request is that just came.
-    pub(super) fn note_client(&self, client: ClientAddr, multiplexed: bool) {
-        if self.ends.trusted || matches!(client, ClientAddr::Named(_)) {
-            let mut carried = lock(&self.carried);
-            carried.note(client, multiplexed);
-        }
-    }
-
-    /// Whether a client and place have had no response here; from now on they have. Of more than
-    /// [`MAX_SEEN`] the first is forgotten.
-    pub(super) fn is_new_to(&self, key: u64) -> bool {
-        let mut seen = lock(&self.seen);
-        let is_new = !seen.contains(&key);
-        if is_new {
-            if seen.len() >= MAX_SEEN {
-                seen.remove(0);
-            }
-            seen.push(key);
-        }
-        is_new
     }
 }
 
@@ -302,23 +240,5 @@ mod tests {
         (0..4).for_each(|_| clients.leave(other));
         (0..3).for_each(|_| clients.leave(third));
         assert!(clients.is_empty() && !clients.has_share(one, 1));
-    }
-
-    #[test]
-    fn a_connection_is_told_of_by_its_last_client_or_if_they_are_several_by_its_peer() {
-        let [one, other] = [ip("192.0.2.1"), ip("192.0.2.2")];
-        let peer = ClientAddr::Peer(PeerAddr::Unix);
-        for (multiplexed, clients, expected) in [
-            (false, &[ClientAddr::Named(one), ClientAddr::Named(other)][..], Carried::One(other)),
-            (false, &[ClientAddr::Named(one), peer], Carried::Nobody),
-            (true, &[ClientAddr::Named(one), ClientAddr::Named(one)], Carried::One(one)),
-            (true, &[peer, ClientAddr::Named(one)], Carried::One(one)),
-            (true, &[ClientAddr::Named(one), ClientAddr::Named(other)], Carried::Several),
-            (true, &[ClientAddr::Named(one), ClientAddr::Named(other), peer], Carried::Several),
-        ] {
-            let mut carried = Carried::default();
-            clients.iter().for_each(|client| carried.note(*client, multiplexed));
-            assert_eq!(carried, expected, "{clients:?}");
-        }
     }
 }

@@ -1,7 +1,6 @@
 //! Log lines of a connection: how its exchanges failed, and how it ended.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::connection::Connection;
@@ -28,7 +27,7 @@ impl LogBounds {
 
 impl Connection {
     /// Logs that the source of a response to `client` failed after `bytes` of its content.
-    pub(super) fn tell_aborted(&self, client: ClientAddr, bytes: u64, error: &BodyError) {
+    pub(super) fn log_aborted(&self, client: ClientAddr, bytes: u64, error: &BodyError) {
         const WHAT: &str = "response aborted: its content could not be given to the end";
         if self.server.log_bounds.aborted.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
             log::warn!(connection = self.id, client:%, peer:% = self.ends.peer, bytes, error:%; "{WHAT}");
@@ -36,7 +35,7 @@ impl Connection {
     }
 
     /// Logs that a tunnel or TCP relay was closed after `idle` without traffic, which the setting `key` allows.
-    pub(super) fn tell_idle_tunnel(&self, key: &'static str, idle: Duration) {
+    pub(super) fn log_idle_tunnel(&self, key: &'static str, idle: Duration) {
         const WHAT: &str = "tunnel cut: no traffic for";
         if self
             .server
@@ -48,7 +47,7 @@ impl Connection {
                 connection = self.id,
                 client:% = self.client_addr(),
                 peer:% = self.ends.peer,
-                route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
+                route = self.server.telemetry.path(self.exchanges.last_route()).as_str(),
                 timeout = duration::spell(idle).as_str();
                 "{WHAT} {key}"
             );
@@ -56,7 +55,7 @@ impl Connection {
     }
 
     /// Logs that a TCP stream of the port `route` was cut, and why.
-    pub(super) fn tell_cut(&self, route: &str, error: &str) {
+    pub(super) fn log_cut(&self, route: &str, error: &str) {
         const WHAT: &str = "stream cut: its bytes could not be had";
         if self.server.log_bounds.cut.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
             let peer = self.ends.peer;
@@ -65,17 +64,17 @@ impl Connection {
     }
 
     /// Logs a slow reader that was given up, within the bound of such lines, and every connection at level debug.
-    pub(super) fn tell_end(&self) {
+    pub(super) fn log_end(&self) {
         if let Some(why) = self.sink.given_up() {
-            self.tell_given_up(why);
+            self.log_given_up(why);
         }
         let counts = self.sink.counts();
-        let now = self.server.clock.now();
+        let now = self.now();
         log::debug!(
             connection = self.id,
             client:% = self.client_addr(),
             peer:% = self.ends.peer,
-            requests = self.requests.load(Ordering::Relaxed),
+            requests = self.exchanges.requests(),
             bytes_read = counts.bytes_read(),
             bytes_written = counts.bytes_written(),
             bytes_dropped = counts.bytes_dropped(),
@@ -91,20 +90,20 @@ impl Connection {
     }
 
     /// Logs that the reader was given up, and the bytes it lost.
-    fn tell_given_up(&self, why: GivenUp) {
+    fn log_given_up(&self, why: GivenUp) {
         let counts = self.sink.counts();
         self.server.dropped(self.client_addr().ip(), counts.bytes_dropped());
-        if self.server.drops.may_tell() {
+        if self.server.drops.may_log_connection() {
             log::warn!(
                 fd = self.ends.fd,
                 connection = self.id,
                 client:% = self.client_addr(),
                 peer:% = self.ends.peer,
-                route = self.server.telemetry.path(self.last_route.load(Ordering::Relaxed)).as_str(),
+                route = self.server.telemetry.path(self.exchanges.last_route()).as_str(),
                 bytes_written = counts.bytes_written(),
                 bytes_dropped = counts.bytes_dropped(),
                 buffered = self.sink.buffered_at_end(),
-                age_ms = (self.server.clock.now() - self.began).as_millis() as u64;
+                age_ms = (self.now() - self.began).as_millis() as u64;
                 "{why}: connection reset"
             );
         }

@@ -1,5 +1,5 @@
-//! Readers that were given up, as the log has them: some lines about single connections, and every 10 s
-//! one line for each client. Both are bounded: a line for each event would be an attack on the disk.
+//! Log lines about readers that were given up: some about single connections, and every 10 s one for each client. Both
+//! are bounded, or clients could fill the disk.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -14,16 +14,16 @@ use crate::budget::ClientKey;
 use crate::clock::{Clock, Sleep};
 use crate::rt;
 
-/// How long drops are gathered before the log tells of them.
+/// How long drops are gathered before they are logged.
 const SWEEP: Duration = Duration::from_secs(10);
 
-/// Clients whose drops are told apart between two sweeps; those of further ones are told together.
-const MAX_TOLD: usize = 100;
+/// Clients with a line of their own between two sweeps; further ones share a line.
+const MAX_CLIENTS: usize = 100;
 
-/// Lines about single connections between two sweeps; the sweep tells of all.
+/// Lines about single connections between two sweeps.
 const MAX_LINES: usize = 20;
 
-/// What one client lost since the last sweep.
+/// The losses of one client since the last sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Drops {
     connections: u64,
@@ -37,26 +37,26 @@ impl Drops {
     }
 }
 
-/// What all clients lost since the last sweep.
+/// The losses of all clients since the last sweep.
 #[derive(Default)]
 pub(super) struct DropLog(Mutex<Gathered>);
 
 #[derive(Default)]
 struct Gathered {
-    /// Lines told of single connections.
+    /// Lines about single connections.
     lines: usize,
     by_client: HashMap<Option<IpAddr>, Drops>,
     others: Drops,
 }
 
 impl DropLog {
-    /// Notes that `client` lost `bytes`; it has no address behind a Unix socket. True if it is the first
-    /// loss since the last sweep, so that one is due.
+    /// Notes that `client` lost `bytes`; `None` is a Unix socket. True if it is the first loss since the last sweep: the
+    /// next one must be scheduled.
     pub(super) fn note(&self, client: Option<IpAddr>, bytes: u64) -> bool {
         let mut gathered = self.gathered();
         let first = gathered.by_client.is_empty();
         let client = client.map(ClientKey::network);
-        if gathered.by_client.len() < MAX_TOLD || gathered.by_client.contains_key(&client) {
+        if gathered.by_client.len() < MAX_CLIENTS || gathered.by_client.contains_key(&client) {
             gathered.by_client.entry(client).or_default().add(bytes);
         } else {
             gathered.others.add(bytes);
@@ -64,27 +64,27 @@ impl DropLog {
         first
     }
 
-    /// Whether the log may tell of one more connection before the next sweep.
-    pub(super) fn may_tell(&self) -> bool {
+    /// Whether one more connection may have a line before the next sweep.
+    pub(super) fn may_log_connection(&self) -> bool {
         let mut gathered = self.gathered();
         gathered.lines += 1;
         gathered.lines <= MAX_LINES
     }
 
-    /// Sweeps when it is time for it, or when `over` comes.
+    /// Waits for the time of the next sweep or for `over`, then sweeps.
     pub(super) async fn sweep_later(&self, clock: Arc<dyn Clock>, over: impl Future<Output = ()>) {
         Sleep::lasting(clock, SWEEP).or(over).await;
         self.sweep();
     }
 
-    /// One line in the log for each client that lost bytes since the last sweep.
+    /// Logs a line for each client that lost bytes since the last sweep.
     pub(super) fn sweep(&self) {
         for (client, drops) in self.take() {
             log::warn!(client, connections = drops.connections, bytes_dropped = drops.bytes; "readers given up");
         }
     }
 
-    /// What each client lost since the last sweep, the worst first. Begins anew.
+    /// Takes the losses of each client since the last sweep, the largest first.
     fn take(&self) -> Vec<(String, Drops)> {
         let Gathered { by_client, others, .. } = std::mem::take(&mut *self.gathered());
         let name = |client: Option<IpAddr>| client.map_or_else(|| "unix".to_owned(), |ip| ip.to_string());
@@ -96,7 +96,7 @@ impl DropLog {
         all
     }
 
-    /// Those that lost bytes since the last sweep.
+    /// The clients that lost bytes since the last sweep.
     #[cfg(test)]
     pub(super) fn clients(&self) -> Vec<Option<IpAddr>> {
         self.gathered().by_client.keys().copied().collect()
@@ -108,7 +108,7 @@ impl DropLog {
 }
 
 impl Shared {
-    /// Notes that a reader was given up, and has the log told of it in a while, together with others.
+    /// Notes that a reader was given up; it is logged with the next sweep.
     pub(super) fn dropped(self: &Arc<Self>, client: Option<IpAddr>, bytes: u64) {
         if self.drops.note(client, bytes) {
             let shared = Arc::clone(self);
@@ -161,16 +161,16 @@ mod tests {
             log.note(ip("0.0.0.0"), 1);
         }
         let told = log.take();
-        assert_eq!(told.len(), MAX_TOLD + 1);
+        assert_eq!(told.len(), MAX_CLIENTS + 1);
         assert_eq!(told[0], ("0.0.0.0".to_owned(), drops(1001, 1002)));
-        assert_eq!(told[MAX_TOLD], ("others".to_owned(), drops(900, 1800)));
+        assert_eq!(told[MAX_CLIENTS], ("others".to_owned(), drops(900, 1800)));
     }
 
     #[test]
     fn of_single_connections_twenty_lines_are_told_between_two_sweeps() {
         let log = DropLog::default();
         for _ in 0..2 {
-            assert_eq!((0..1000).filter(|_| log.may_tell()).count(), MAX_LINES);
+            assert_eq!((0..1000).filter(|_| log.may_log_connection()).count(), MAX_LINES);
             log.sweep();
         }
     }

@@ -1,299 +1,138 @@
-//! One exchange: finds the route, asks its source, puts the filters on, and makes the body.
+//! One request and its answer, from the request's head to the last byte passed on.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+use http::{Method, StatusCode};
 
-use super::Refusal;
-use super::account::Exchange;
+use super::account::Account;
 use super::clients::Asker;
 use super::connection::Connection;
-use super::connection_fields::is_no_answer;
-use super::request_rules;
-use super::response::ResponseBody;
-use super::tunnel;
-use crate::body::PacedBody;
-use crate::budget::Gate;
-use crate::filter::{Chain, Filter};
-use crate::http::answer;
+use super::connection_fields;
+use super::h2::{MAX_CODERS, is_crowded};
+use super::transfer::{AnswerHead, Transfer};
+use super::tunnel::Tracked;
+use crate::brigade::MAX_PIECE;
+use crate::budget::ClientKey;
+use crate::filter::Filter;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
-use crate::http::interim::Interim;
-use crate::http::proxy::{Accel, Tunnel};
-use crate::http::route::{Pacing, Route, RouteSource, Stage};
-use crate::http::routing::Found;
-use crate::http::source::{Client, Visitor};
-use crate::http1::Refused;
+use crate::http::peer::ClientAddr;
 use crate::limit::Limit;
-use crate::rt::FileReader;
-use crate::sink::{Charge, HeldAs};
 
-/// What a client is told whose request is turned away while too much is held.
-pub(super) const SHED: &str =
-    "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
-
-/// Answers one request. `interim`: over HTTP/2, what its stream sends interim responses from.
-pub(super) async fn respond(
+/// One request and its answer. Dropped, it hands its account to the connection, which closes it when the last bytes
+/// went to the socket.
+pub(super) struct Exchange {
     connection: Arc<Connection>,
-    mut request: Request<RequestBody>,
-    interim: Option<Interim>,
-) -> Response<ResponseBody> {
-    let server = Arc::clone(&connection.server);
-    let setup = server.setup();
-    let settings = &setup.settings;
-    let mut asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
-    let boarded = asker.board(&server, &connection.passengers, settings.client_connections);
-    let exchange = Exchange::begin(Arc::clone(&connection), &request, asker, settings.access_log);
-    let _head = charge_for_head(&connection, request.headers());
-    if let Some(refusal) = connection.refused {
-        return unfiltered(exchange, last(refused(refusal)));
-    }
-    if let Err(breach) = request_rules::check(&request) {
-        return unfiltered(exchange, last(answer::plain(breach.status, breach.text)));
-    }
-    if let Err(refusal) = boarded {
-        return unfiltered(exchange, refused(refusal));
-    }
-    if server.sheds(exchange.addr().ip(), settings.max_held()) {
-        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, SHED));
-    }
-    let found = setup.routes.find(request.uri());
-    // The exchange holds its route, not all that is replaced meanwhile.
-    drop(setup);
-    match found {
-        Found::Route(route, target) => {
-            if target.is_rewritten {
-                *request.uri_mut() = target.uri().clone();
-            }
-            filtered(exchange, &route, target.rest(), request, interim).await
-        }
-        Found::MissingSlash(uri) => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
-        Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
-        Found::Ambiguous => {
-            let text = "The path has %2F or a backslash where some would read another route's path.";
-            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
-        }
-        Found::AboveRoot => {
-            let text = "The path leads above its root: it has more \"..\" than names before them.";
-            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
-        }
-        Found::NoPath => unfiltered(exchange, without_path(request.method(), request.uri())),
-    }
+    pub(super) account: Account,
+    /// Filters of the answer whose state is large.
+    coders: usize,
 }
 
-/// A charge for a large head, which is held until there is an answer.
-fn charge_for_head(connection: &Connection, fields: &HeaderMap) -> Option<Charge> {
-    const LARGE: usize = 4096;
-    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-    (bytes > LARGE).then(|| {
-        let mut charge = Charge::new(&connection.sink, HeldAs::Request);
-        charge.set(bytes as u64);
-        charge
-    })
-}
-
-/// The answer to what is no request.
-pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<ResponseBody> {
-    let server = Arc::clone(&connection.server);
-    let setup = server.setup();
-    // What the log shows where nothing could be read.
-    let mut request = Request::new(RequestBody::empty());
-    let unread = || (Method::from_bytes(b"-").unwrap_or_default(), Uri::from_static("-"), Version::HTTP_11);
-    let (method, uri, version) = refused.line.map_or_else(unread, |line| *line);
-    *request.method_mut() = method;
-    *request.uri_mut() = uri;
-    *request.version_mut() = version;
-    let asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
-    let exchange = Exchange::begin(connection, &request, asker, setup.settings.access_log);
-    unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
-}
-
-/// An answer behind which the connection ends, over HTTP/1.
-fn last(mut response: Response<Content>) -> Response<Content> {
-    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    response
-}
-
-/// The answer to a request that is not served for want of room.
-fn refused(refusal: Refusal) -> Response<Content> {
-    match refusal {
-        Refusal::ServerFull => later(
-            StatusCode::SERVICE_UNAVAILABLE,
-            "The server has all the connections it may have. Try again in some seconds.",
-        ),
-        Refusal::ClientFull => later(
-            StatusCode::TOO_MANY_REQUESTS,
-            "You have all the connections you may have. Use one of them, or try again in some seconds.",
-        ),
+impl Exchange {
+    /// Begins an exchange. `logged`: the access log gets a line for it.
+    pub(super) fn begin(
+        connection: Arc<Connection>,
+        request: &http::Request<RequestBody>,
+        asker: Asker,
+        logged: bool,
+    ) -> Self {
+        let began = connection.now();
+        let transfer = Arc::new(Transfer::new(request, asker, logged, began));
+        connection.begin(&transfer);
+        let account = Account::new(transfer, connection.waits(began));
+        Self { connection, account, coders: 0 }
     }
-}
 
-/// The answer to a request whose target is no path.
-fn without_path(method: &Method, uri: &Uri) -> Response<Content> {
-    match *method {
-        // Of the server as a whole there is nothing to say (RFC 9110 §9.3.7).
-        Method::OPTIONS if uri.path() == "*" => answer::empty(StatusCode::NO_CONTENT),
-        Method::CONNECT => answer::plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."),
-        _ if uri.path().len() > 1 => answer::plain(StatusCode::URI_TOO_LONG, "The path is too long."),
-        _ => answer::plain(
-            StatusCode::BAD_REQUEST,
-            "The request's target is not a path: it begins with a slash.",
-        ),
+    pub(super) fn connection(&self) -> &Arc<Connection> {
+        &self.connection
     }
-}
 
-/// An answer that asks to come back.
-fn later(status: StatusCode, text: &str) -> Response<Content> {
-    let mut response = answer::plain(status, text);
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
-    response
-}
-
-/// An answer that passes no filter: it belongs to no route.
-fn unfiltered(mut exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
-    let (mut head, content) = response.into_parts();
-    exchange.answered(&mut head, None, false);
-    let content = if exchange.is_without_content() { Content::Empty } else { content };
-    let clients = exchange.connection().server.budgets.clients();
-    let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
-    let body = paced(content, Chain::new(), gate, exchange.connection());
-    Response::from_parts(head, ResponseBody::new(body, exchange))
-}
-
-/// The answer of a route's source, through the route's filters.
-async fn filtered(
-    mut exchange: Exchange,
-    route: &Route,
-    rest: &str,
-    request: Request<RequestBody>,
-    interim: Option<Interim>,
-) -> Response<ResponseBody> {
-    exchange.routed(route.number);
-    let connection = Arc::clone(exchange.connection());
-    connection.last_route.store(route.number, Ordering::Relaxed);
-    let (mut head, body) = request.into_parts();
-    // What the client asked, for the filters that decide by it; the source sees what they leave.
-    let mut asked = route.has_named_filters().then(|| asked(&head));
-    if let Some(asked) = &mut asked
-        && exchange.may_not_code()
-    {
-        // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
-        asked.headers.remove(ACCEPT_ENCODING);
+    pub(super) fn transfer(&self) -> &Transfer {
+        &self.account.transfer
     }
-    for stage in &route.stages {
-        if let Stage::Named(factory) = stage {
-            factory.prepare(&mut head);
+
+    /// Whether the connection has as many answers under way with filters of large state as it may have.
+    pub(super) fn may_not_code(&self) -> bool {
+        self.is_multiplexed() && self.connection.charges.coders() >= MAX_CODERS
+    }
+
+    /// Whether `content` is large and in memory whole, and the connection's streams hold as much as they may already.
+    /// Content that comes piece by piece waits instead.
+    pub(super) fn may_not_hold(&self, content: &Content) -> bool {
+        let is_large = matches!(content, Content::Buckets(whole) if whole.bytes_in_memory() > MAX_PIECE);
+        is_large && self.is_multiplexed() && is_crowded(&self.connection.sink)
+    }
+
+    /// Counts a filter of the answer.
+    pub(super) fn attached(&mut self, filter: &dyn Filter) {
+        if filter.max_held() > 0 {
+            self.coders += 1;
+            self.connection.charges.add_coder();
         }
     }
-    if route.takes_interim() {
-        let of_http1 = || (exchange.version() == Version::HTTP_11).then(|| connection.offer_interim());
-        if let Some(interim) = interim.or_else(of_http1) {
-            head.extensions.insert(interim);
-        }
+
+    /// The client that is charged.
+    pub(super) fn client(&self) -> &ClientKey {
+        &self.transfer().asker.key
     }
-    let response = match &route.source {
-        RouteSource::Files(files) => files.respond(&head, rest).await,
-        RouteSource::Other(source) => {
-            let client = connection.client();
-            let visitor = Visitor { client: &client, key: exchange.client(), sink: &connection.sink };
-            source.respond(Request::from_parts(head, body), rest, visitor).await
-        }
-    };
-    if is_no_answer(response.status(), exchange.version()) {
-        log::error!(status = response.status().as_u16(); "a source answered with an interim status");
-        let text = "The source of this address gave no answer.";
-        return unfiltered(exchange, answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text));
+
+    /// The client as the log has it.
+    pub(super) fn addr(&self) -> ClientAddr {
+        self.transfer().asker.addr
     }
-    if exchange.may_not_hold(response.body()) {
-        let text = "This connection's streams hold all the bytes they may. Try again when they have gone.";
-        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+
+    /// Notes the number of the route that answers.
+    pub(super) fn routed(&self, route: usize) {
+        self.transfer().routed(route);
+        self.connection.exchanges.set_last_route(route);
     }
-    let (mut head, content) = response.into_parts();
-    let (limit, is_routes) = limit_of(route, &mut head);
-    let mut chain = Chain::new();
-    for stage in &route.stages {
-        let filter = match (stage, &asked) {
-            (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
-            (Stage::Named(_), None) => None,
-            (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &exchange)),
-            (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &exchange)),
+
+    /// Makes the answer's head conform to its version, and publishes it with the limit of its content;
+    /// `is_under_route`: that is the route's, and no other filter waits.
+    pub(super) fn answered(
+        &self,
+        head: &mut http::response::Parts,
+        limit: Option<Limit>,
+        is_under_route: bool,
+    ) {
+        connection_fields::conform(head, self.version());
+        let length = head.headers.get(http::header::CONTENT_LENGTH);
+        let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
+        self.transfer().answered(AnswerHead { status: head.status, length, limit, is_under_route });
+    }
+
+    /// Turns the exchange into a tunnel, which is reported in its place.
+    pub(super) fn tunnel(&mut self) -> Tracked {
+        self.account.is_replaced = true;
+        Tracked::new(Arc::clone(&self.connection), &self.account)
+    }
+
+    /// The version of HTTP that the request came by.
+    pub(super) fn version(&self) -> http::Version {
+        self.transfer().version
+    }
+
+    /// Whether the answer has no content, whatever its head and its source say (RFC 9110 section 6.4.1).
+    pub(super) fn is_without_content(&self) -> bool {
+        let status = self.transfer().answer().map(|answer| answer.status);
+        self.transfer().method == Method::HEAD
+            || matches!(status, Some(StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED))
+    }
+
+    /// Whether the answer shares its connection with others.
+    pub(super) fn is_multiplexed(&self) -> bool {
+        self.transfer().is_multiplexed()
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.connection.charges.remove_coders(self.coders);
+        let account = Account {
+            transfer: Arc::clone(&self.account.transfer),
+            turns: std::mem::take(&mut self.account.turns),
+            ..self.account
         };
-        if let Some(filter) = filter {
-            exchange.attached(&*filter);
-            chain = chain.then_boxed(filter);
-        }
-    }
-    exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
-    if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
-        // Filters are for content; a tunnel has none that is known. Its pace is the route's.
-        let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));
-        let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-        crate::rt::spawn(tunnel::relayed(tunnel, downstream, gate, exchange.tunnel()));
-        return Response::from_parts(head, ResponseBody::new(None, exchange));
-    }
-    let gate = route.gate(connection.server.budgets.clients(), exchange.client());
-    if exchange.is_without_content() {
-        return Response::from_parts(head, ResponseBody::new(None, exchange));
-    }
-    exchange.hold(&content);
-    let body = paced(content, chain, gate, &connection);
-    Response::from_parts(head, ResponseBody::new(body, exchange))
-}
-
-/// The route's limit, or the one that its backend set for this response; whether it is the route's.
-fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
-    match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
-        Some(rate) => {
-            let limit = Limit::new(rate).with_burst(route.limit().burst());
-            limit.set_report_only(route.limit().is_report_only());
-            (limit, false)
-        }
-        None => (route.limit().clone(), true),
-    }
-}
-
-fn rate_filter(pacing: &Pacing, limit: &Limit, exchange: &Exchange) -> Box<dyn Filter> {
-    let carryover = pacing.carryovers.of(exchange.client());
-    // Nothing is written down for a route without a rate.
-    let is_new = limit.rate().is_some() && exchange.connection().is_new_to(carryover.key());
-    pacing.boxed(limit, if is_new { carryover.on_new_connection() } else { carryover })
-}
-
-fn paced(
-    content: Content,
-    chain: Chain,
-    gate: Gate,
-    connection: &Connection,
-) -> Option<PacedBody<Content, FileReader>> {
-    match content {
-        Content::Empty => None,
-        content => {
-            let clock = Arc::clone(&connection.server.clock);
-            Some(PacedBody::with_files(content, chain, clock, FileReader::new()).with_gate(gate))
-        }
-    }
-}
-
-/// A copy of a request's head without its extensions.
-fn asked(head: &request::Parts) -> request::Parts {
-    let mut copy = Request::new(());
-    *copy.method_mut() = head.method.clone();
-    *copy.uri_mut() = head.uri.clone();
-    *copy.version_mut() = head.version;
-    *copy.headers_mut() = head.headers.clone();
-    copy.into_parts().0
-}
-
-impl Connection {
-    /// What sources are passed of this connection.
-    fn client(&self) -> Client {
-        Client {
-            peer: self.ends.peer,
-            local: self.ends.local,
-            scheme: "http",
-            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
-        }
+        self.connection.end(account);
     }
 }

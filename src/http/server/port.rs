@@ -2,17 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::future;
 
-use super::account::{NOTHING, longest_held, waited};
+use super::account::{NOTHING, longest_held};
 use super::connection::Connection;
+use super::transfer::per_second;
 use super::{Handle, Protocol, Server, Stage};
 use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
-use crate::limit::{Rate, RateOrOff};
+use crate::limit::RateOrOff;
 use crate::rt::Listener;
 use crate::sink::Sink;
 use crate::tcp::{Drain, Record, Service, StreamError};
@@ -72,13 +72,12 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
     let server = Arc::clone(&connection.server);
     let clock = Arc::clone(&server.clock);
     let _ = connection.protocol.set(Protocol::Tcp);
-    connection.last_route.store(port.number, Ordering::Relaxed);
     let client = connection.ends.peer.ip().map_or(ClientKey::Local, ClientKey::address);
     let stream =
         Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
     let drain = Arc::new(Drain::default());
     let idle = connection.settings.idle_timeout;
-    let _ = connection.raw.set(Arc::clone(&stream.record));
+    connection.exchanges.set_stream(&stream.record, stream.port.number);
     let serving =
         stream.port.service.serve(sink, &client, server.budgets.clients(), idle, &drain, &stream.record);
     let ending = async {
@@ -99,15 +98,15 @@ pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Por
     let peer = connection.ends.peer;
     match ended {
         Ok(()) => {}
-        Err(StreamError::Source(error)) => connection.tell_cut(&stream.port.name, &error),
-        Err(StreamError::Idle) => connection.tell_idle_tunnel("idle_timeout", idle),
+        Err(StreamError::Source(error)) => connection.log_cut(&stream.port.name, &error),
+        Err(StreamError::Idle) => connection.log_idle_tunnel("idle_timeout", idle),
         Err(error) => {
             log::debug!(connection = connection.id, client:% = peer, peer:%, error:%; "stream ended early");
         }
     }
 }
 
-/// A stream under way. Counts and logs it when dropped.
+/// A stream under way; counted and logged when dropped.
 struct Stream {
     connection: Arc<Connection>,
     port: Arc<Port>,
@@ -118,15 +117,14 @@ struct Stream {
 impl Stream {
     fn log(&self, bytes: u64, lasted: Duration, outcome: Outcome) {
         let (waits, turns) = self.record.waited();
-        let (tokens, reader) = waited(&self.connection, self.connection.now());
+        let connection = self.connection.waits(self.connection.now());
         let own = [
             (HeldBy::Pace, waits.pace),
             (HeldBy::Source, waits.source),
-            (HeldBy::ConnectionRate, tokens),
-            (HeldBy::Reader, reader),
+            (HeldBy::ConnectionRate, connection.tokens),
+            (HeldBy::Reader, connection.reader),
         ];
         let held_by = longest_held(own, &turns);
-        let pace = Rate::new((u128::from(bytes) * 1_000_000_000 / lasted.as_nanos().max(1)) as u64);
         log::info!(
             target: "access",
             client:% = self.connection.ends.peer,
@@ -137,7 +135,7 @@ impl Stream {
             bytes_up = self.record.up(),
             duration_ms = lasted.as_millis() as u64,
             rate_set:% = RateOrOff(self.port.service.limit().rate()),
-            bytes_per_second = pace.map_or(0, Rate::bytes_per_second),
+            bytes_per_second = per_second(bytes, lasted),
             held_by = held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
             outcome = outcome.as_str();
             "stream"

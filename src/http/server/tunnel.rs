@@ -1,74 +1,71 @@
-//! A connection that changed protocols: relayed until it ends, and told of like an answer.
+//! A connection that changed protocols: relayed until it ends, and reported like an answer.
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_lite::FutureExt;
 use http_body::{Body, Frame};
 
 use super::Stage;
-use super::account::Account;
+use super::account::{Account, SinkWaits};
+use super::answer_content::{AnswerContent, Waited};
 use super::connection::Connection;
 use super::transfer::Transfer;
-use crate::body::{BodyError, PacedBody};
+use crate::body::BodyError;
 use crate::budget::Gate;
 use crate::filter::Chain;
 use crate::http::proxy::{Tunnel, TunnelEnd, relay};
-use crate::rt::FileReader;
 
-/// What an exchange became, a transfer that its connection tells of. Dropped it is over, and has its line in the
-/// access log.
+/// The tunnel that an exchange became, a transfer of its connection. Dropped, it ends and gets its line in the access
+/// log.
 pub(super) struct Tracked {
     connection: Arc<Connection>,
     transfer: Arc<Transfer>,
-    /// Bytes that came from the client.
+    /// Bytes from the client.
     up: Arc<AtomicU64>,
+    /// What the other direction waited for, once it ended.
+    waited: Arc<Mutex<Waited>>,
     /// Both sides have closed it.
     is_complete: bool,
-    /// What the connection had waited for before the exchange.
-    waited_before: (Duration, Duration),
+    /// What the connection had waited for when the exchange began.
+    before: SinkWaits,
 }
 
 impl Tracked {
-    /// The tunnel that `exchange` became.
-    pub(super) fn new(
-        connection: Arc<Connection>,
-        exchange: &Arc<Transfer>,
-        waited_before: (Duration, Duration),
-    ) -> Self {
+    /// Lists the tunnel that the exchange of `account` became, under its number.
+    pub(super) fn new(connection: Arc<Connection>, account: &Account) -> Self {
+        let (exchange, before) = (&account.transfer, account.before);
         let transfer = Arc::new(Transfer::tunnel(exchange, connection.now()));
-        connection.track(connection.number_of(exchange), &transfer);
-        Self { connection, transfer, up: Arc::default(), is_complete: false, waited_before }
-    }
-
-    /// What goes down to the client, as the tunnel's driver asks for it.
-    fn downstream(&self) -> Downstream {
-        Downstream { connection: Arc::clone(&self.connection), transfer: Arc::clone(&self.transfer) }
+        connection.exchanges.list(connection.exchanges.number_of(exchange), &transfer);
+        let (up, waited) = (Arc::default(), Arc::default());
+        Self { connection, transfer, up, waited, is_complete: false, before }
     }
 }
 
 impl Drop for Tracked {
     fn drop(&mut self) {
-        let body = self.transfer.end();
-        let (waits, turns) =
-            body.map(|body| (body.waits(), body.gate().waited().cloned().collect())).unwrap_or_default();
-        self.connection.forget(&self.transfer);
-        let up = self.up.load(Ordering::Relaxed);
-        Account::of_tunnel(Arc::clone(&self.transfer), waits, turns, self.waited_before, up).tell(
-            &self.connection,
-            !self.is_complete,
-            self.connection.now(),
-        );
+        self.connection.exchanges.unlist(&self.transfer);
+        let (waits, turns) = std::mem::take(&mut *lock(&self.waited));
+        let account = Account {
+            ended: true,
+            waits,
+            turns,
+            up: Some(self.up.load(Ordering::Relaxed)),
+            ..Account::new(Arc::clone(&self.transfer), self.before)
+        };
+        self.connection.close_account(&account, !self.is_complete, self.connection.now());
     }
 }
 
+/// What goes to the client.
 struct Downstream {
+    content: Option<AnswerContent>,
     connection: Arc<Connection>,
     transfer: Arc<Transfer>,
+    waited: Arc<Mutex<Waited>>,
 }
 
 impl Body for Downstream {
@@ -76,24 +73,32 @@ impl Body for Downstream {
     type Error = BodyError;
 
     fn poll_frame(
-        self: Pin<&mut Self>,
+        mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        self.transfer.poll_frame(cx, &self.connection)
+        let Self { content, connection, transfer, .. } = &mut *self;
+        content.as_mut().map_or(Poll::Ready(None), |content| content.poll_frame(cx, transfer, connection))
     }
 }
 
-/// Relays an upgraded connection until it ends or the server stops. It counts as the server's while
-/// it lasts.
+impl Drop for Downstream {
+    fn drop(&mut self) {
+        if let Some(content) = self.content.take() {
+            *lock(&self.waited) = content.end(&self.transfer);
+        }
+    }
+}
+
+/// Relays an upgraded connection until it ends or the server stops. It counts as the server's until then.
 pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracked: Tracked) {
     let connection = Arc::clone(&tracked.connection);
     let server = Arc::clone(&connection.server);
-    let downstream = tracked.downstream();
-    let paced = |content, clock| {
-        downstream
-            .transfer
-            .begin(PacedBody::with_files(content, chain, clock, FileReader::new()).with_gate(gate));
-        downstream
+    let (transfer, waited) = (Arc::clone(&tracked.transfer), Arc::clone(&tracked.waited));
+    let paced = |content, clock| Downstream {
+        content: Some(AnswerContent::new(content, chain, gate, clock)),
+        connection: Arc::clone(&connection),
+        transfer,
+        waited,
     };
     let tunnel = tunnel.counting(Arc::clone(&tracked.up));
     let relayed = async { Some(relay(tunnel, paced, Arc::clone(&server.clock)).await) };
@@ -102,7 +107,7 @@ pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracke
         None
     };
     match relayed.or(ended).await {
-        Some(TunnelEnd::Idle(idle)) => connection.tell_idle_tunnel("tunnel_timeout", idle),
+        Some(TunnelEnd::Idle(idle)) => connection.log_idle_tunnel("tunnel_timeout", idle),
         Some(end) => {
             tracked.is_complete = matches!(end, TunnelEnd::Closed { .. });
             log::debug!(
@@ -111,7 +116,11 @@ pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracke
                 "tunnel ended"
             );
         }
-        // The stop, or who closed the connection, has been told of.
+        // The stop, or who closed the connection, was logged.
         None => {}
     }
+}
+
+fn lock(waited: &Mutex<Waited>) -> std::sync::MutexGuard<'_, Waited> {
+    waited.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,6 +3,7 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use sluicegate::budget::{Held, HeldBy};
 use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 
@@ -88,6 +89,31 @@ fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
     assert_eq!(task.poll(200), Poll::Ready(200));
     assert_eq!(task.flow.held(), None);
     assert_eq!(task.flow.waited(), [("client".into(), Duration::from_millis(200))]);
+}
+
+#[test]
+fn a_watch_reports_what_holds_its_flow_until_the_flow_is_dropped() {
+    let clock = CleanClock::default();
+    let root = clock.node(1_000);
+    let mut first = Task::new(root.flow(Default::default()));
+    let watch = first.flow.watch();
+    let held = |millis| {
+        Some(Held { by: HeldBy::Budget("server".into()), until: Some(Instant::from_millis(millis)) })
+    };
+    assert_eq!(watch.held(), None, "it waits for nothing yet");
+    assert_eq!(first.send(200), 200);
+    assert_eq!(watch.held(), held(200));
+    root.set(Budget::of(Rate::or_unlimited(2_000)));
+    assert_eq!(watch.held(), held(100), "of that moment, whether its owner was polled since or not");
+    clock.0.advance_to_next();
+    assert_eq!(watch.held(), None, "its turn came");
+    assert_eq!(first.send(200), 200);
+    assert!(watch.held().is_some());
+    drop(first);
+    // The next takes its place in the tree.
+    let mut second = Task::new(root.flow(Default::default()));
+    assert!(second.poll(1).is_pending());
+    assert_eq!((watch.held(), second.flow.watch() == watch), (None, false));
 }
 
 #[test]

@@ -2,10 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use super::Node;
+use super::{Held, HeldBy, Node};
 use crate::clock::Instant;
 use crate::limit::{NodeId, Weight};
 
@@ -33,8 +34,7 @@ use crate::limit::{NodeId, Weight};
 /// assert_eq!(flow.poll_turn(&mut cx, 1_000), Poll::Ready(1_000));
 /// ```
 pub struct Flow {
-    node: Node,
-    id: NodeId,
+    place: Arc<Place>,
     /// Bytes granted and not sent.
     turn: u64,
     /// The node that cannot pay, and since when.
@@ -43,10 +43,22 @@ pub struct Flow {
     waits: u64,
 }
 
+struct Place {
+    node: Node,
+    /// Names nothing once the flow was dropped.
+    id: NodeId,
+    is_left: AtomicBool,
+}
+
+/// Reports what makes a [`Flow`] wait, while its owner uses it. Equal to others of the same flow.
+#[derive(Clone)]
+pub struct FlowWatch(Arc<Place>);
+
 impl Flow {
     pub(super) fn new(node: Node, weight: Weight) -> Self {
         let id = node.0.tree.with(|tree, _| tree.add_stream(node.0.id, weight));
-        Self { node, id, turn: 0, waiting: None, waited: Vec::new(), waits: 0 }
+        let place = Arc::new(Place { node, id, is_left: AtomicBool::new(false) });
+        Self { place, turn: 0, waiting: None, waited: Vec::new(), waits: 0 }
     }
 
     /// Requests a turn of at most `wanted` bytes. Ready with at least one, or with zero if `wanted` is zero; otherwise the
@@ -55,18 +67,18 @@ impl Flow {
     /// Pass what was sent to [`sent`](Self::sent) before the next call.
     pub fn poll_turn(&mut self, cx: &mut Context<'_>, wanted: u64) -> Poll<u64> {
         if self.turn == 0 && wanted > 0 {
-            match self.node.0.tree.ask(self.id, wanted, cx.waker()) {
+            match self.node().0.tree.ask(self.place.id, wanted, cx.waker()) {
                 Ok(turn) => self.turn = turn,
                 Err(binding) => {
                     if self.waiting.is_none() {
-                        self.waiting = Some((self.name_of(binding), self.node.clock().now()));
+                        self.waiting = Some((self.place.name_of(binding), self.node().clock().now()));
                         self.waits += 1;
                     }
                     return Poll::Pending;
                 }
             }
             if let Some((by, since)) = self.waiting.take() {
-                let lasted = self.node.clock().now() - since;
+                let lasted = self.node().clock().now() - since;
                 match self.waited.iter_mut().find(|(name, _)| *name == by) {
                     Some((_, sum)) => *sum += lasted,
                     None => self.waited.push((by, lasted)),
@@ -94,13 +106,13 @@ impl Flow {
     pub fn give_back(&mut self) {
         let unsent = std::mem::take(&mut self.turn);
         if unsent > 0 {
-            self.node.0.tree.with(|tree, now| tree.give_back(self.id, unsent, now));
+            self.node().0.tree.with(|tree, now| tree.give_back(self.place.id, unsent, now));
         }
     }
 
     /// Returns the node it is below.
     pub fn node(&self) -> &Node {
-        &self.node
+        &self.place.node
     }
 
     /// Returns the time waited for turns, by name of the node that could not pay. A wait that lasts is not included.
@@ -117,7 +129,36 @@ impl Flow {
     /// it does not wait, or its turn was granted and not fetched yet.
     pub fn held(&self) -> Option<(Arc<str>, Option<Instant>)> {
         self.waiting.as_ref()?;
-        let (binding, until) = self.node.0.tree.read(|tree| (tree.binding(self.id), tree.expected(self.id)));
+        self.place.held()
+    }
+
+    /// Returns what reports [`held`](Self::held) from elsewhere.
+    pub fn watch(&self) -> FlowWatch {
+        FlowWatch(Arc::clone(&self.place))
+    }
+}
+
+impl FlowWatch {
+    /// Returns what the flow waits for, as [`Flow::held`] does; `None` also once it was dropped.
+    pub fn held(&self) -> Option<Held> {
+        let (node, until) = self.0.held()?;
+        Some(Held { by: HeldBy::Budget(node), until })
+    }
+}
+
+impl PartialEq for FlowWatch {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Place {
+    fn held(&self) -> Option<(Arc<str>, Option<Instant>)> {
+        let (binding, until) = self.node.0.tree.read(|tree| {
+            // Set before the stream is removed, which takes the same lock.
+            let is_there = !self.is_left.load(Ordering::Relaxed);
+            is_there.then(|| (tree.binding(self.id), tree.expected(self.id)))
+        })?;
         Some((self.name_of(binding?), until))
     }
 
@@ -142,12 +183,13 @@ impl Node {
 
 impl Drop for Flow {
     fn drop(&mut self) {
-        self.node.0.tree.remove_stream(self.id, self.turn);
+        self.place.is_left.store(true, Ordering::Relaxed);
+        self.node().0.tree.remove_stream(self.place.id, self.turn);
     }
 }
 
 impl fmt::Debug for Flow {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Flow").field("node", &self.node).field("turn", &self.turn).finish_non_exhaustive()
+        f.debug_struct("Flow").field("node", self.node()).field("turn", &self.turn).finish_non_exhaustive()
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use super::{ClientKey, Clients, Flow, Held, HeldBy, Node};
+use super::{ClientKey, Clients, Flow, FlowWatch, Held, HeldBy, Node};
 use crate::limit::Weight;
 
 /// A stream's flows in the trees that limit it; the default is not limited.
@@ -127,8 +127,16 @@ impl Gate {
 
     /// Returns the node that it waits for; `None` if it does not wait.
     pub fn held(&self) -> Option<Held> {
-        let flow = self.lanes[self.waiting?].as_ref()?.flow.as_ref()?;
-        flow.held().map(|(node, until)| Held { by: HeldBy::Budget(node), until })
+        self.waiting_flow()?.held().map(|(node, until)| Held { by: HeldBy::Budget(node), until })
+    }
+
+    /// Reports from elsewhere what [`held`](Self::held) does, as long as it waits for the same tree.
+    pub fn watch(&self) -> Option<FlowWatch> {
+        self.waiting_flow().map(Flow::watch)
+    }
+
+    fn waiting_flow(&self) -> Option<&Flow> {
+        self.lanes[self.waiting?].as_ref()?.flow.as_ref()
     }
 
     fn flows(&self) -> impl Iterator<Item = &Flow> {

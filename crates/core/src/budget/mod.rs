@@ -15,7 +15,7 @@ mod shared_tree;
 
 pub use clients::{Clients, TooManyOverrides};
 pub use each::Each;
-pub use flow::Flow;
+pub use flow::{Flow, FlowWatch};
 pub use gate::Gate;
 pub use held::{Held, HeldBy};
 pub use key::ClientKey;

@@ -20,8 +20,9 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::{Request, Response, StatusCode, Version};
 
-use super::connection::{Connection, Serving};
-use super::exchange;
+use super::connection::Connection;
+use super::driver::Serving;
+use super::respond::{self, respond};
 use super::response::ResponseBody;
 use crate::clock::Sleep;
 use crate::http::upgrade::{Handover, Upgrade};
@@ -147,7 +148,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
         ready!(self.input.poll_more(cx, sink, HEAD_PIECE))?;
         if self.input.is_charged() && self.connection.is_shed() {
-            self.refuse(Refused::new(StatusCode::SERVICE_UNAVAILABLE, exchange::SHED));
+            self.refuse(Refused::new(StatusCode::SERVICE_UNAVAILABLE, respond::SHED));
             self.input.clear();
         }
         Poll::Ready(Ok(()))
@@ -190,7 +191,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         }
         let request = Request::from_parts(head, body);
         let connection = Arc::clone(&self.connection);
-        self.state = State::Answering(Box::pin(exchange::respond(connection, request, None)));
+        self.state = State::Answering(Box::pin(respond(connection, request, None)));
     }
 
     /// Responds to a malformed request; the connection ends after the response.
@@ -200,7 +201,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         let version = refused.line.as_ref().map_or(Version::HTTP_11, |line| line.2);
         self.asked = Asked { is_head, version, keeps: false, takes_trailers: false };
         self.is_desynced = true;
-        let response = exchange::refuse(Arc::clone(&self.connection), refused);
+        let response = respond::refuse(Arc::clone(&self.connection), refused);
         self.answer(response);
     }
 
@@ -209,13 +210,13 @@ impl<W: Wire + Send + 'static> Http1<W> {
         let State::Answering(answering) = &mut self.state else { return Poll::Ready(Ok(())) };
         let answered = answering.as_mut().poll(cx);
         // Interim responses that came with the final one precede it.
-        while let Poll::Ready((status, fields)) = self.connection.poll_interim(cx) {
+        while let Poll::Ready((status, fields)) = self.connection.exchanges.poll_interim(cx) {
             let mut head = Vec::new();
             http1::write_interim(status, &fields, &mut head);
             self.output.push(head.into());
         }
         if let Poll::Ready(response) = answered {
-            self.connection.interims_end();
+            self.connection.exchanges.end_interim();
             self.answer(response);
             return Poll::Ready(Ok(()));
         }

@@ -20,7 +20,8 @@ use std::task::{Context, Poll, ready};
 use ::h2::server::{Builder, Connection as Framing, Handshake};
 
 use super::MAX_HEAD;
-use super::connection::{Connection, Serving};
+use super::connection::Connection;
+use super::driver::Serving;
 use crate::rt;
 use crate::sink::{Sink, Wire};
 

@@ -18,7 +18,7 @@ use crate::http::interim::Interim;
 use crate::http::server::connection::Connection;
 use crate::http::server::connection_fields;
 use crate::http::server::date::with_date;
-use crate::http::server::exchange;
+use crate::http::server::respond::respond as answer;
 use crate::http::server::response::ResponseBody;
 
 /// Serves one stream to its end, or until its client resets it.
@@ -31,7 +31,7 @@ pub(super) async fn serve(
     let (head, content) = request.into_parts();
     let request = Request::from_parts(head, ());
     let body = RequestBody::received(content, request.headers());
-    let answering = exchange::respond(Arc::clone(&connection), request.map(|()| body), Some(interim.clone()));
+    let answering = answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone()));
     let Some(response) = answered(Box::pin(answering), &interim, &mut respond).await else { return };
     interim.end();
     let (head, body) = response.into_parts();

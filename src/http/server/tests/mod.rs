@@ -10,6 +10,7 @@ mod gone;
 mod pipe;
 mod pushing;
 mod record;
+mod reports;
 mod requests;
 mod shedding;
 mod slow_reader;
@@ -25,7 +26,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, Response};
 
-use super::connection::{self, Connection, Ends};
+use super::connection::{Connection, Ends};
+use super::serve::serve;
 use super::{Handle, Settings, Shared};
 use crate::clock::{Clock, Instant, ManualClock};
 use crate::http::body::RequestBody;
@@ -123,7 +125,7 @@ impl World {
         let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);
         let settings = Arc::clone(&setup.settings);
         let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, None);
-        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(connection::serve(sink, connection));
+        let future: Pin<Box<dyn Future<Output = ()>>> = Box::pin(serve(sink, connection));
         self.connections.push(Task { future: Some(future), wakes: WakeCount::default(), seen: None });
         self.settle();
         client

@@ -1,0 +1,80 @@
+//! What the exchanges of one connection charge: their clients' shared budgets, and the places and filters that they
+//! take up.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::clients::Passengers;
+use crate::budget::{ClientKey, Clients};
+
+/// Clients and places that a connection remembers.
+const MAX_SEEN: usize = 256;
+
+pub(super) struct Charges {
+    /// Bytes of content passed on, which were charged on their way.
+    content: AtomicU64,
+    /// Bytes besides content that were charged.
+    charged: AtomicU64,
+    /// Filters of answers under way whose state is large.
+    coders: AtomicUsize,
+    /// On a trusted proxy's connection, the clients with requests under way.
+    pub(super) passengers: Option<Arc<Passengers>>,
+    /// Clients and places that had a response here, the latest at the end.
+    seen: Mutex<Vec<u64>>,
+}
+
+impl Charges {
+    /// Nothing yet. `is_proxys`: the peer is a trusted proxy, whose clients are charged.
+    pub(super) fn new(is_proxys: bool) -> Self {
+        Self {
+            content: AtomicU64::new(0),
+            charged: AtomicU64::new(0),
+            coders: AtomicUsize::new(0),
+            passengers: is_proxys.then(Arc::default),
+            seen: Mutex::default(),
+        }
+    }
+
+    /// Notes content that was passed on.
+    pub(super) fn pass_content(&self, bytes: u64) {
+        self.content.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Charges `client` for what was written besides content since the last call: heads and framing; `written` is all so
+    /// far. Exact when nothing is under way; content that waits to be written delays it.
+    pub(super) fn charge(&self, client: &ClientKey, written: u64, clients: &Clients) {
+        if !clients.parent().is_limited() {
+            return;
+        }
+        let besides = written.saturating_sub(self.content.load(Ordering::Relaxed));
+        let before = self.charged.fetch_max(besides, Ordering::Relaxed);
+        clients.node(client).debit(besides.saturating_sub(before));
+    }
+
+    /// Filters under way whose state is large.
+    pub(super) fn coders(&self) -> usize {
+        self.coders.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn add_coder(&self) {
+        self.coders.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn remove_coders(&self, coders: usize) {
+        self.coders.fetch_sub(coders, Ordering::Relaxed);
+    }
+
+    /// Whether a client and place have had no response here; from now on they have. Beyond [`MAX_SEEN`] the oldest is
+    /// forgotten.
+    pub(super) fn is_new_to(&self, key: u64) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_new = !seen.contains(&key);
+        if is_new {
+            if seen.len() >= MAX_SEEN {
+                seen.remove(0);
+            }
+            seen.push(key);
+        }
+        is_new
+    }
+}

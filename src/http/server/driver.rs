@@ -1,0 +1,89 @@
+//! Drives a connection of either version, and watches the client's silence and the server's stage.
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use super::Stage;
+use super::connection::Connection;
+use crate::clock::Sleep;
+
+/// A connection's protocol, as its driver sees it.
+pub(super) trait Serving {
+    /// Serves as far as possible at the moment. Ready when the connection is over.
+    fn poll_serving(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+
+    /// Takes no further requests; those under way are answered.
+    fn drain(self: Pin<&mut Self>);
+
+    /// Called when the client has been silent for too long. True if that is to be answered.
+    fn head_is_late(self: Pin<&mut Self>) -> bool {
+        false
+    }
+}
+
+/// Polls a connection until it ends, its client is silent for too long, or the server stops.
+pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Connection) -> io::Result<()> {
+    let server = &connection.server;
+    let mut draining = pin!(server.reached(Stage::Draining));
+    let mut stopped = pin!(server.reached(Stage::Stopped));
+    let mut closed = pin!(connection.closer.closed());
+    let mut drained = false;
+    let settings = &connection.settings;
+    let patience = settings.header_timeout.min(settings.idle_timeout);
+    let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
+    std::future::poll_fn(|cx: &mut Context<'_>| {
+        if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
+            return Poll::Ready(result);
+        }
+        if connection.is_sent() {
+            connection.conclude_unsent(false);
+        }
+        if closed.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Ok(()));
+        }
+        // Another connection takes its place, unless a request came in the meantime.
+        if connection.closer.take_asked() && connection.idle_since().is_some() {
+            return Poll::Ready(Ok(()));
+        }
+        if stopped.as_mut().poll(cx).is_ready() {
+            // A response that is cut must not look complete, however its length was stated.
+            if connection.exchanges.are_in_flight() || connection.sink.is_writing() {
+                connection.sink.abort();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        if !drained && draining.as_mut().poll(cx).is_ready() {
+            drained = true;
+            serving.as_mut().drain();
+            if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
+                return Poll::Ready(result);
+            }
+        }
+        // Reset only if it would fire too late: a busy connection does not touch the timer wheel.
+        let due = connection.silent_too_long_at();
+        if due.is_some_and(|due| due < silence.deadline()) {
+            silence.reset(due.unwrap_or_default());
+        }
+        while Pin::new(&mut silence).poll(cx).is_ready() {
+            let now = connection.now();
+            match connection.silent_too_long_at() {
+                Some(due) if due <= now => {
+                    if !serving.as_mut().head_is_late() {
+                        return Poll::Ready(Ok(()));
+                    }
+                    if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
+                        return Poll::Ready(result);
+                    }
+                    silence.reset(now + patience);
+                }
+                Some(due) => silence.reset(due),
+                None => silence.reset(now + patience),
+            }
+        }
+        Poll::Pending
+    })
+    .await
+}

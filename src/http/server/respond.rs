@@ -1,0 +1,318 @@
+//! Answers one request: finds the route, asks its source, attaches the filters, and makes the body.
+
+use std::sync::Arc;
+
+use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, request};
+
+use super::Refusal;
+use super::answer_content::AnswerContent;
+use super::clients::Asker;
+use super::connection::Connection;
+use super::connection_fields::is_no_answer;
+use super::exchange::Exchange;
+use super::request_rules;
+use super::response::ResponseBody;
+use super::tunnel;
+use crate::budget::Gate;
+use crate::filter::{Chain, Filter};
+use crate::http::answer;
+use crate::http::body::RequestBody;
+use crate::http::content::Content;
+use crate::http::interim::Interim;
+use crate::http::proxy::{Accel, Tunnel};
+use crate::http::route::{Pacing, Route, RouteSource, Stage};
+use crate::http::routing::Found;
+use crate::http::source::{Client, Visitor};
+use crate::http1::Refused;
+use crate::limit::Limit;
+use crate::sink::{Charge, HeldAs};
+
+/// The answer to requests while the server sheds load.
+pub(super) const SHED: &str =
+    "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
+
+/// Answers one request. `interim`: over HTTP/2, where its source puts interim responses.
+pub(super) async fn respond(
+    connection: Arc<Connection>,
+    mut request: Request<RequestBody>,
+    interim: Option<Interim>,
+) -> Response<ResponseBody> {
+    let server = Arc::clone(&connection.server);
+    let setup = server.setup();
+    let settings = &setup.settings;
+    let mut asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
+    let boarded = asker.board(&server, &connection.charges.passengers, settings.client_connections);
+    let exchange = Exchange::begin(Arc::clone(&connection), &request, asker, settings.access_log);
+    let _head = charge_for_head(&connection, request.headers());
+    if let Some(refusal) = connection.refused {
+        return unfiltered(exchange, last(refused(refusal)));
+    }
+    if let Err(breach) = request_rules::check(&request) {
+        return unfiltered(exchange, last(answer::plain(breach.status, breach.text)));
+    }
+    if let Err(refusal) = boarded {
+        return unfiltered(exchange, refused(refusal));
+    }
+    if server.sheds(exchange.addr().ip(), settings.max_held()) {
+        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, SHED));
+    }
+    let found = setup.routes.find(request.uri());
+    // The exchange keeps its route, not all that a reload replaces.
+    drop(setup);
+    match found {
+        Found::Route(route, target) => {
+            if target.is_rewritten {
+                *request.uri_mut() = target.uri().clone();
+            }
+            routed(exchange, &route, target.rest(), request, interim).await
+        }
+        Found::MissingSlash(uri) => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
+        Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
+        Found::Ambiguous => {
+            let text = "The path has %2F or a backslash where some would read another route's path.";
+            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
+        }
+        Found::AboveRoot => {
+            let text = "The path leads above its root: it has more \"..\" than names before them.";
+            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
+        }
+        Found::NoPath => unfiltered(exchange, without_path(request.method(), request.uri())),
+    }
+}
+
+/// Charges the connection for a large head, until there is an answer.
+fn charge_for_head(connection: &Connection, fields: &HeaderMap) -> Option<Charge> {
+    const LARGE: usize = 4096;
+    let bytes: usize = fields.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    (bytes > LARGE).then(|| {
+        let mut charge = Charge::new(&connection.sink, HeldAs::Request);
+        charge.set(bytes as u64);
+        charge
+    })
+}
+
+/// Answers what is not a valid request.
+pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<ResponseBody> {
+    let server = Arc::clone(&connection.server);
+    let setup = server.setup();
+    // Shown in the log if no request line could be read.
+    let mut request = Request::new(RequestBody::empty());
+    let unread = || (Method::from_bytes(b"-").unwrap_or_default(), Uri::from_static("-"), Version::HTTP_11);
+    let (method, uri, version) = refused.line.map_or_else(unread, |line| *line);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    *request.version_mut() = version;
+    let asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
+    let exchange = Exchange::begin(connection, &request, asker, setup.settings.access_log);
+    unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
+}
+
+/// Ends an HTTP/1 connection after this answer.
+fn last(mut response: Response<Content>) -> Response<Content> {
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// The answer to a request that has no place.
+fn refused(refusal: Refusal) -> Response<Content> {
+    match refusal {
+        Refusal::ServerFull => later(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "The server has all the connections it may have. Try again in some seconds.",
+        ),
+        Refusal::ClientFull => later(
+            StatusCode::TOO_MANY_REQUESTS,
+            "You have all the connections you may have. Use one of them, or try again in some seconds.",
+        ),
+    }
+}
+
+/// The answer to a request whose target is not a path.
+fn without_path(method: &Method, uri: &Uri) -> Response<Content> {
+    match *method {
+        // There is nothing to say about the server as a whole (RFC 9110 section 9.3.7).
+        Method::OPTIONS if uri.path() == "*" => answer::empty(StatusCode::NO_CONTENT),
+        Method::CONNECT => answer::plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."),
+        _ if uri.path().len() > 1 => answer::plain(StatusCode::URI_TOO_LONG, "The path is too long."),
+        _ => answer::plain(
+            StatusCode::BAD_REQUEST,
+            "The request's target is not a path: it begins with a slash.",
+        ),
+    }
+}
+
+/// An answer that asks the client to retry.
+fn later(status: StatusCode, text: &str) -> Response<Content> {
+    let mut response = answer::plain(status, text);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+/// Sends an answer that belongs to no route, without filters.
+fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<ResponseBody> {
+    let (mut head, content) = response.into_parts();
+    exchange.answered(&mut head, None, false);
+    let clients = exchange.connection().server.budgets.clients();
+    let gate = Gate::of_client(None, clients, exchange.client(), Default::default());
+    let content = content_of(content, Chain::new(), gate, &exchange);
+    Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
+}
+
+/// Asks a route's source, and sends its answer through the route's filters.
+async fn routed(
+    exchange: Exchange,
+    route: &Route,
+    rest: &str,
+    request: Request<RequestBody>,
+    interim: Option<Interim>,
+) -> Response<ResponseBody> {
+    exchange.routed(route.number);
+    // The filters decide by what the client asked for; the source sees what they leave of it.
+    let mut asked = route.has_named_filters().then(|| head_of(&request));
+    if let Some(asked) = &mut asked
+        && exchange.may_not_code()
+    {
+        // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
+        asked.headers.remove(ACCEPT_ENCODING);
+    }
+    let response = ask(&exchange, route, rest, request, interim).await;
+    if is_no_answer(response.status(), exchange.version()) {
+        log::error!(status = response.status().as_u16(); "a source answered with an interim status");
+        let text = "The source of this address gave no answer.";
+        return unfiltered(exchange, answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text));
+    }
+    if exchange.may_not_hold(response.body()) {
+        let text = "This connection's streams hold all the bytes they may. Try again when they have gone.";
+        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
+    filtered(exchange, route, asked.as_ref(), response)
+}
+
+/// Asks the source of a route.
+async fn ask(
+    exchange: &Exchange,
+    route: &Route,
+    rest: &str,
+    request: Request<RequestBody>,
+    interim: Option<Interim>,
+) -> Response<Content> {
+    let connection = exchange.connection();
+    let (mut head, body) = request.into_parts();
+    for stage in &route.stages {
+        if let Stage::Named(factory) = stage {
+            factory.prepare(&mut head);
+        }
+    }
+    if route.takes_interim() {
+        let is_http11 = exchange.version() == Version::HTTP_11;
+        let of_http1 = || is_http11.then(|| connection.exchanges.offer_interim());
+        if let Some(interim) = interim.or_else(of_http1) {
+            head.extensions.insert(interim);
+        }
+    }
+    match &route.source {
+        RouteSource::Files(files) => files.respond(&head, rest).await,
+        RouteSource::Other(source) => {
+            let client = connection.client();
+            let visitor = Visitor { client: &client, key: exchange.client(), sink: &connection.sink };
+            source.respond(Request::from_parts(head, body), rest, visitor).await
+        }
+    }
+}
+
+/// Sends the answer of a route's source through the route's filters. `asked` is the client's request, if one of them
+/// reads it.
+fn filtered(
+    mut exchange: Exchange,
+    route: &Route,
+    asked: Option<&request::Parts>,
+    response: Response<Content>,
+) -> Response<ResponseBody> {
+    let (mut head, content) = response.into_parts();
+    let (limit, is_routes) = limit_of(route, &mut head);
+    let mut chain = Chain::new();
+    for stage in &route.stages {
+        let filter = match (stage, asked) {
+            (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
+            (Stage::Named(_), None) => None,
+            (Stage::Pace(pacing), _) => Some(rate_filter(pacing, &pacing.limit, &exchange)),
+            (Stage::RoutePace, _) => Some(rate_filter(&route.pacing, &limit, &exchange)),
+        };
+        if let Some(filter) = filter {
+            exchange.attached(&*filter);
+            chain = chain.then_boxed(filter);
+        }
+    }
+    exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
+    let gate = route.gate(exchange.connection().server.budgets.clients(), exchange.client());
+    if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
+        // The filters are for content, and a tunnel has none. Its pace is the route's.
+        let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));
+        crate::rt::spawn(tunnel::relayed(tunnel, downstream, gate, exchange.tunnel()));
+        return Response::from_parts(head, ResponseBody::new(None, exchange));
+    }
+    // Over HTTP/2 an answer may wait for long before its content is asked for.
+    let whole = match &content {
+        Content::Buckets(whole) if exchange.is_multiplexed() => whole.bytes_in_memory(),
+        _ => 0,
+    };
+    let mut content = content_of(content, chain, gate, &exchange);
+    if let Some(content) = &mut content {
+        content.charge_whole(whole, exchange.connection());
+    }
+    Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
+}
+
+/// The content that is sent; `None` if the answer has none.
+fn content_of(content: Content, chain: Chain, gate: Gate, exchange: &Exchange) -> Option<AnswerContent> {
+    match content {
+        Content::Empty => None,
+        _ if exchange.is_without_content() => None,
+        content => {
+            let clock = Arc::clone(&exchange.connection().server.clock);
+            Some(AnswerContent::new(content, chain, gate, clock))
+        }
+    }
+}
+
+/// Returns the response's limit, the route's or one that the backend set, and whether it is the route's.
+fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
+    match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
+        Some(rate) => {
+            let limit = Limit::new(rate).with_burst(route.limit().burst());
+            limit.set_report_only(route.limit().is_report_only());
+            (limit, false)
+        }
+        None => (route.limit().clone(), true),
+    }
+}
+
+fn rate_filter(pacing: &Pacing, limit: &Limit, exchange: &Exchange) -> Box<dyn Filter> {
+    let carryover = pacing.carryovers.of(exchange.client());
+    // A route without a rate has nothing to remember.
+    let is_new = limit.rate().is_some() && exchange.connection().charges.is_new_to(carryover.key());
+    pacing.boxed(limit, if is_new { carryover.on_new_connection() } else { carryover })
+}
+
+/// Copies a request's head without its extensions.
+fn head_of(request: &Request<RequestBody>) -> request::Parts {
+    let mut copy = Request::new(());
+    *copy.method_mut() = request.method().clone();
+    *copy.uri_mut() = request.uri().clone();
+    *copy.version_mut() = request.version();
+    *copy.headers_mut() = request.headers().clone();
+    copy.into_parts().0
+}
+
+impl Connection {
+    /// The connection as sources see it.
+    fn client(&self) -> Client {
+        Client {
+            peer: self.ends.peer,
+            local: self.ends.local,
+            scheme: "http",
+            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
+        }
+    }
+}
