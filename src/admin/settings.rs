@@ -16,15 +16,14 @@ pub struct AdminSource {
 impl AdminSource {
     /// Reads `admin` and `admin_token_file`. `clients` are listened for on other addresses.
     pub(crate) fn read(keys: &Keys<'_>, clients: &[ListenAddr]) -> Option<Self> {
-        let listen = keys.list("admin").and_then(|mut one| one.pop());
+        let listen = keys.parse("admin");
         let token_file = keys.path("admin_token_file", Kind::File);
         if !keys.has("admin") && token_file.is_some() {
             let text =
                 format!("it protects nothing; give {} too, or leave it out", keys.spelt("admin", "admin"));
             keys.fault("admin_token_file", text);
         }
-        let (at, addr) = listen?;
-        let addr = keys.address(at, "admin", addr);
+        let addr = keys.address(keys.place("admin"), "admin", listen?);
         // The file's name does not matter here.
         let unread = keys.failed(&["admin_token_file"]).then(PathBuf::new);
         Self::new(addr, token_file.or(unread), clients).map_err(|text| keys.fault("admin", text)).ok()

@@ -108,7 +108,7 @@ impl Config {
         let tracing = keys.table("tracing", " such as { otlp = \"http://127.0.0.1:4318\" }");
         if keys.has("tracing") && !has_events {
             let text = "[tracing] is for streams of events, and no [[route]] has any; leave it out";
-            tracing.fault_here(tracing.at(), text);
+            tracing.fault_here(None, text);
         }
         let quota = keys.has("quota").then(|| QuotaSource::read(&quota)).flatten();
         let tracing = keys.has("tracing").then(|| TracingSettings::read(&tracing));

@@ -134,7 +134,7 @@ impl Route {
         match sources[..] {
             [] => {
                 let text = "has no files, proxy or events; say where its content comes from";
-                keys.fault_here(keys.at(), format!("{} {text}", keys.name()));
+                keys.fault_here(None, format!("{} {text}", keys.name()));
             }
             [_] => {}
             [.., "events"] => {

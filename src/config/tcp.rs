@@ -93,7 +93,7 @@ impl Tcp {
             }
             (false, false) => {
                 let text = format!("{} has neither file nor to; say where its bytes come from", keys.name());
-                keys.fault_here(keys.at(), text);
+                keys.fault_here(None, text);
             }
             _ => {}
         }

@@ -154,8 +154,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn path(&self, key: &'static str, kind: Kind) -> Option<PathBuf> {
         let named: PathBuf = self.parse(key)?;
         let path = self.reading.draft().base.join(named);
-        let at = self.table?.get(key)?.node.at.clone();
-        self.must_be_there(at, key, &path, kind);
+        self.must_be_there(self.place(key), key, &path, kind);
         Some(path)
     }
 

@@ -43,9 +43,9 @@ impl<'a> Keys<'a> {
         &self.name
     }
 
-    /// Where the table is.
-    pub(crate) fn at(&self) -> Place {
-        self.at.clone()
+    /// Where the value of `key` is; where the table is, if it has none.
+    pub(crate) fn place(&self, key: &str) -> Place {
+        self.table.and_then(|table| table.get(key)).map_or(self.at.clone(), |entry| entry.node.at.clone())
     }
 
     /// Whether something was given for `key`, good or bad.
@@ -89,13 +89,12 @@ impl<'a> Keys<'a> {
 
     /// Notes a fault of the table as a whole at `key`, or at the table if that was not given.
     pub(crate) fn fault_of_all(&self, key: &str, text: impl Into<String>) {
-        let place = self.table.and_then(|table| table.get(key)).map(|entry| entry.node.at.clone());
-        self.reading.note(FaultKind::Check, place.unwrap_or(self.at.clone()), text.into());
+        self.reading.note(FaultKind::Check, self.place(key), text.into());
     }
 
-    /// Notes a fault at a place that is not the value of a key; `text` says of what.
-    pub(crate) fn fault_here(&self, at: Place, text: impl Into<String>) {
-        self.reading.note(FaultKind::Check, at, text.into());
+    /// Notes a fault of the table, or at a place that is not the value of a key; `text` says of what.
+    pub(crate) fn fault_here(&self, at: impl Into<Option<Place>>, text: impl Into<String>) {
+        self.reading.note(FaultKind::Check, at.into().unwrap_or(self.at.clone()), text.into());
     }
 
     /// Notes that `key` is missing, if it is.
