@@ -14,7 +14,7 @@ pub struct AdminSource {
 }
 
 impl AdminSource {
-    /// Reads `admin` and `admin_token_file`. `clients` are listened for on other addresses.
+    /// Reads `admin` and `admin_token_file`. `clients` are the addresses that clients use.
     pub(crate) fn read(keys: &Keys<'_>, clients: &[ListenAddr]) -> Option<Self> {
         let listen = keys.parse("admin");
         let token_file = keys.path("admin_token_file", Kind::File);
@@ -29,10 +29,10 @@ impl AdminSource {
         Self::new(addr, token_file.or(unread), clients).map_err(|text| keys.fault("admin", text)).ok()
     }
 
-    /// An admin listener at `listen`; who asks must know the token in `token_file`, if there is one.
+    /// An admin listener at `listen`. Requests must carry the token in `token_file`, if there is one.
     ///
     /// # Errors
-    /// Other machines can reach the address and there is no token, or clients are listened for there.
+    /// Other machines can reach the address and there is no token, or the address is one of `clients`.
     pub fn new(
         listen: ListenAddr,
         token_file: Option<PathBuf>,
@@ -50,7 +50,7 @@ impl AdminSource {
         }
     }
 
-    /// Whether an admin listener at `addr` needs a token, because other machines can reach it.
+    /// Whether a listener at `addr` needs a token, because other machines can reach it.
     pub fn needs_token(addr: SocketAddr) -> bool {
         !addr.ip().to_canonical().is_loopback()
     }
@@ -60,7 +60,7 @@ impl AdminSource {
         &self.listen
     }
 
-    /// The file with the token.
+    /// Returns the file with the token.
     pub fn token_file(&self) -> Option<&PathBuf> {
         self.token_file.as_ref()
     }

@@ -1,4 +1,4 @@
-//! Makes a server from a configuration: opens folders, makes filters, binds addresses.
+//! Makes a server from a configuration: opens folders, creates filters, binds addresses.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -22,12 +22,12 @@ use crate::rt::{self, Listener};
 use crate::tcp::Service;
 use crate::tracing::Tracer;
 
-/// Makes a filter from the keys of its table; the error's text says what is wrong with them.
+/// Creates a filter from the keys of its table; the error says what is wrong with them.
 type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>;
 
-/// Kinds of filter that a program adds to those of the crate, for use by name in a configuration.
+/// Kinds of filter that a program adds, for use by name in a configuration.
 ///
-/// [`loader`](Self::loader) reads files that use them; [`Server::from_config`] makes them.
+/// [`loader`](Self::loader) reads files that use them; [`Server::from_config`] creates them.
 ///
 /// ```
 /// use std::sync::Arc;
@@ -44,7 +44,7 @@ type MakeFilter = dyn Fn(&toml::Table) -> Result<Arc<dyn FilterFactory>, String>
 pub struct FilterKinds(BTreeMap<String, Box<MakeFilter>>);
 
 impl FilterKinds {
-    /// The same kinds and one more.
+    /// Adds the kind `name`.
     #[must_use]
     pub fn with(
         mut self,
@@ -55,13 +55,13 @@ impl FilterKinds {
         self
     }
 
-    /// A loader of configurations that knows these kinds.
+    /// Returns a loader that knows these kinds.
     pub fn loader(&self) -> Loader {
         self.0.keys().fold(Loader::new(), |loader, name| loader.filter_kind(name))
     }
 }
 
-/// Why a configuration could not become a server. The text says where and what to do.
+/// Why a server could not be made from a configuration. The text says where, and what to do.
 #[derive(Debug)]
 pub struct AssemblyError(pub(crate) String);
 
@@ -73,12 +73,12 @@ impl fmt::Display for AssemblyError {
 
 impl std::error::Error for AssemblyError {}
 
-/// The configuration that a server was made from, or took last.
+/// The configuration in force, which a reload compares with.
 #[derive(Clone)]
 pub(super) struct Origin(pub(super) Arc<Mutex<Config>>);
 
 impl Server {
-    /// The server that `config` describes, its addresses bound, not yet running.
+    /// Makes the server that `config` describes and binds its addresses. It does not run yet.
     ///
     /// # Errors
     /// An address cannot be listened on, a folder or a file cannot be opened, or a filter of `kinds` refuses its
@@ -117,7 +117,7 @@ impl Admin {
     }
 }
 
-/// The routes of `config`; what their filters count is added to `counts`, by their names.
+/// Makes the routes of `config`. Counters of `count` filters are added to `counts` by name.
 pub(super) fn routes(
     config: &Config,
     kinds: &FilterKinds,
@@ -127,7 +127,7 @@ pub(super) fn routes(
     config.routes.iter().map(|given| route(given, kinds, counts, tracer)).collect()
 }
 
-/// What a TCP port serves.
+/// Makes the service of a TCP port.
 pub(super) fn port(given: &Tcp) -> Service {
     let service = match &given.source {
         TcpSource::File { path, follow: false } => Service::file(path),
@@ -141,7 +141,7 @@ pub(super) fn port(given: &Tcp) -> Service {
     service.rate(pace.rate).burst(pace.burst.bytes()).end_of_stream(pace.end_of_stream)
 }
 
-/// Binds an address; the error says what to do.
+/// Binds `addr`; the error says what to do.
 fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
     let bound = match addr {

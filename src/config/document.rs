@@ -18,7 +18,7 @@ use crate::quota::QuotaSource;
 use crate::tracing::TracingSettings;
 use crate::words::shorten;
 
-/// What a server does.
+/// Everything that a server is made from.
 ///
 /// ```
 /// use sluicegate::config::{Config, FilesSource, Route, RoutePath, Source};
@@ -31,29 +31,29 @@ use crate::words::shorten;
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
-    /// Where HTTP connections are taken. Default: port 8080 on 127.0.0.1, so that nothing is public unasked;
-    /// nowhere, if a file has ports of raw TCP and no route.
+    /// Addresses for HTTP. Default: 127.0.0.1:8080, so that nothing is public unasked; none, if a file has
+    /// `[[tcp]]` and no `[[route]]`.
     pub listen: Vec<ListenAddr>,
-    /// The least severe messages that are logged. Default: info.
+    /// Least severe level that is logged. Default info.
     pub log_level: LevelFilter,
-    /// What holds for all connections.
+    /// Settings of all connections.
     pub server: Settings,
-    /// The listener for metrics and health. Default: none.
+    /// Listener for metrics and health. Default none.
     pub admin: Option<AdminSource>,
-    /// The fleet's limit that the whole server has its share of, beside its own. Default: none.
+    /// Fleet limit of which the server sends at most its share, besides its own limits. Default none.
     pub quota: Option<QuotaSource>,
-    /// The export of spans of traced events. Default: none.
+    /// Export of spans of traced events. Default none.
     pub tracing: Option<TracingSettings>,
-    /// What is served, in the order of the file. The longest path that matches a request wins.
+    /// Routes in the order of the file. The longest path that matches a request wins.
     pub routes: Vec<Route>,
     /// Ports of raw TCP.
     pub tcp: Vec<Tcp>,
-    /// What is probably a mistake, but does no harm; one line each, to be shown to the user.
+    /// Probable mistakes that do no harm, one line each, to be shown to the user.
     pub warnings: Vec<String>,
 }
 
 impl Default for Config {
-    /// Serves nothing yet, at 127.0.0.1:8080.
+    /// Listens on 127.0.0.1:8080 and has no routes.
     fn default() -> Self {
         Self {
             listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
@@ -70,7 +70,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// Reads all keys of `draft`, and checks them against one another.
+    /// Reads all keys of `draft` and checks them against one another.
     pub(super) fn read(
         draft: &Draft,
         custom_kinds: &BTreeSet<String>,

@@ -1,4 +1,4 @@
-//! Named filters: the tables `[filter.NAME]`, and the kinds that need none.
+//! Filters by name: the tables `[filter.NAME]`, and the kinds that need no table.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,36 +8,36 @@ use crate::keys::{Entry, Keys, Node, Place, Value};
 use crate::limit::{Burst, Rate, Size};
 use crate::words::{shorten, suggestion};
 
-/// The name under which a route's own pace stands among its filters.
+/// The name of a route's own pace among its filters.
 pub(super) const RATE: &str = "rate";
 
-/// What a named filter is.
+/// A kind of filter with its settings.
 #[derive(Clone, Debug, PartialEq)]
 pub enum FilterKind {
-    /// The route's own pace: what the bare name `rate` stands for.
+    /// The route's own pace, named `rate`.
     RoutePace,
-    /// Another pace than the route's, for instance before a filter that changes the length.
+    /// A pace besides the route's, for instance before a filter that changes the length.
     Rate(Pace),
-    /// Counts what passes, on all routes that name it together; the server logs the sums when it ends.
+    /// Counts streams and bytes over all routes that name it; the totals are logged at exit.
     Count,
-    /// Codes the content with gzip for clients that take it.
+    /// Compresses with gzip for clients that accept it.
     Gzip(GzipSettings),
     /// Replaces a text.
     Replace(ReplaceSettings),
-    /// A kind that the program added, with the other keys of its table.
+    /// A kind that the program added.
     Custom {
         /// The kind's name, as it was given to [`Loader::filter_kind`](super::Loader::filter_kind).
         kind: String,
-        /// What stands in the table beside `kind`; to be checked by who made the kind.
+        /// The other keys of the table, checked when the filter is made.
         options: toml::Table,
     },
 }
 
 impl FilterKind {
-    /// The kinds that can be used on a route without a table.
+    /// Kinds that a route can use without a table.
     pub const BUILT_IN: [&str; 3] = [RATE, "count", "gzip"];
 
-    /// What `name` means without a table.
+    /// Returns the kind `name` with its default settings, if it needs no table.
     pub fn built_in(name: &str) -> Option<Self> {
         match name {
             RATE => Some(Self::RoutePace),
@@ -48,14 +48,14 @@ impl FilterKind {
     }
 }
 
-/// What is coded with gzip, and how hard.
+/// Settings of gzip.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GzipSettings {
-    /// 1 (quick) to 9 (small). Default 6.
+    /// Compression level, 1 (fastest) to 9 (smallest). Default 6.
     pub level: GzipLevel,
-    /// Bodies known to be shorter than this stay as they are. Default [`GzipFactory::MIN_SIZE`].
+    /// Bodies known to be shorter than this are not compressed. Default [`GzipFactory::MIN_SIZE`].
     pub min_size: Size,
-    /// The media types that are coded. Default: texts.
+    /// Media types that are compressed. Default: text.
     pub types: MediaTypes,
 }
 
@@ -69,14 +69,14 @@ impl Default for GzipSettings {
     }
 }
 
-/// Which text is replaced by which, and in what.
+/// Settings of a replacement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ReplaceSettings {
-    /// Never empty.
+    /// Text that is replaced; never empty.
     pub from: String,
-    /// May be empty: then `from` is taken out.
+    /// Replacement; empty to remove `from`.
     pub to: String,
-    /// The media types in which it is done. Default: texts.
+    /// Media types in which it is done. Default: text.
     pub types: MediaTypes,
 }
 

@@ -8,7 +8,7 @@ use super::document::Config;
 use crate::keys::{Absent, ConfigError, Draft};
 use crate::named_file;
 
-/// The longest configuration file that is read: 1 MiB. A longer one is something else by mistake.
+/// The largest configuration file that is read: 1 MiB. A larger one is another file by mistake.
 pub const MAX_FILE: u64 = 1 << 20;
 
 impl Config {
@@ -21,7 +21,7 @@ impl Config {
     }
 }
 
-/// Reads configuration files, also for programs that bring filters of their own.
+/// Reads configurations, also for programs with filters of their own.
 ///
 /// ```
 /// use sluicegate::config::{FilterKind, Loader};
@@ -48,19 +48,19 @@ pub struct Loader {
 }
 
 impl Loader {
-    /// A loader that knows the kinds of filter that come with the crate.
+    /// Knows the kinds of filter that come with the crate.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The same, knowing also filters of the kind `name`: as `kind` of a table, and without a table.
+    /// Adds the kind of filter `name`, which can be the `kind` of a table and be used without a table.
     #[must_use]
     pub fn filter_kind(mut self, name: impl Into<String>) -> Self {
         self.custom_kinds.insert(name.into());
         self
     }
 
-    /// The same, for which files and folders that are named and not there are what `absent` says.
+    /// Sets how named files and folders that do not exist are treated. Default [`Absent::Fault`].
     #[must_use]
     pub fn absent(mut self, absent: Absent) -> Self {
         self.absent = absent;
@@ -108,7 +108,7 @@ impl Loader {
     /// Reads `draft`.
     ///
     /// # Errors
-    /// Something in it is wrong. The error tells all that is.
+    /// Something in it is wrong; the error lists every fault.
     pub fn finish(&self, draft: Draft) -> Result<Config, ConfigError> {
         Config::read(&draft, &self.custom_kinds, self.absent)
     }

@@ -1,4 +1,4 @@
-//! The configuration: one TOML file, read, checked, and in the form the server takes.
+//! Configuration: a TOML file, flags or both, read and checked into what a server is made from.
 //!
 //! ```toml
 //! listen = "127.0.0.1:8080"
@@ -9,11 +9,11 @@
 //! rate  = 60
 //! ```
 //!
-//! What was written is kept apart from what it means: a [`Config`] holds addresses, rates and durations, never
-//! texts that could still be wrong. Programs without a file build one from its parts.
+//! A [`Draft`] holds what was typed; a [`Config`] holds addresses, rates and durations, never texts that could still
+//! be wrong. Programs without a file can build a `Config` from its parts.
 //!
-//! Settings live in the modules they set (`sink`, `events`, `http::proxy`, …) and are re-exported here. This
-//! module is the roof: it may import every other one, and only the command line imports it.
+//! Settings live in the modules that they set (`sink`, `events`, `http::proxy`, …), which also read their keys; they
+//! are re-exported here. This module may import every other one; only the command line imports it.
 
 mod assembly;
 mod document;

@@ -1,18 +1,18 @@
-//! How fast a response or a stream of raw TCP leaves, and what those of one route or port share.
+//! Pace of a response or a stream of raw TCP, and limits that those of one route or port share.
 
 use super::words::parse_end_of_stream;
 use crate::filter::EndOfStream;
 use crate::keys::{Keys, LIKE, NOTHING_AHEAD};
 use crate::limit::{Budget, Burst, Rate, Weight};
 
-/// How fast a response leaves. The default is unlimited.
+/// Pace of a response. The default is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// `None` is unlimited.
+    /// Bytes per second; `None` is unlimited.
     pub rate: Option<Rate>,
-    /// What leaves ahead of the pace, once.
+    /// Bytes sent ahead of the rate, once.
     pub burst: Burst,
-    /// What becomes of the last bytes.
+    /// When the last part, less than one interval's worth, is sent.
     pub end_of_stream: EndOfStream,
 }
 
@@ -33,16 +33,16 @@ impl Pace {
 /// Why `end_of_stream` does nothing without a rate.
 pub(super) const NOTHING_PACED: &str = "nothing is paced";
 
-/// What the responses of one route share.
+/// Limits that the responses of one route share.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct RouteLimits {
-    /// Of all responses of the route together.
+    /// Limit of all responses of the route together.
     pub total: Budget,
-    /// Of all its responses to one client together.
+    /// Limit of its responses to one client together.
     pub client: Budget,
-    /// The share of a response beside the others of its client.
+    /// Share of a response among those of its client.
     pub weight: Weight,
-    /// The pace of a response delays nothing; what it would have delayed is counted.
+    /// If set, the pace delays nothing and only counts what it would have delayed.
     pub report_only: bool,
 }
 

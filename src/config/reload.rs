@@ -15,7 +15,7 @@ use crate::http::server::Handle;
 use crate::limit::{Budget, Burst, RateOrOff, Size};
 use crate::tracing::Tracer;
 
-/// The most changes that are told one by one.
+/// How many changes are listed one by one.
 const MAX_TOLD: usize = 50;
 
 /// What a reload changed.
@@ -23,11 +23,11 @@ const MAX_TOLD: usize = 50;
 pub struct Reloaded {
     /// Each change, such as `limit of the server: off → 10m`.
     pub changes: Vec<String>,
-    /// Keys that were changed in the file and hold from a restart on only.
+    /// Keys whose change takes effect only after a restart.
     pub needs_restart: Vec<&'static str>,
 }
 
-/// All changes on one line, the first fifty of them if there are more.
+/// All changes on one line, or the first fifty and how many more there are.
 impl fmt::Display for Reloaded {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.changes.len() {
@@ -39,15 +39,14 @@ impl fmt::Display for Reloaded {
 }
 
 impl Handle {
-    /// Has the running server do what `config` says, but for the addresses it listens on.
+    /// Applies `config` to the running server, except for the addresses that it listens on.
     ///
-    /// Limits change for transfers under way, at once: a route whose path stays keeps its live limits, set
-    /// to what `config` says, also where they were set by hand meanwhile, and clients lose those that they were
-    /// given of their own. Everything else (routes, sources,
-    /// filters, keys) holds for new requests, timeouts and the sink's settings for new connections. What
-    /// began goes on as it began, on routes that are gone too.
+    /// Limits change at once, for transfers in progress too: a route whose path stays keeps its live limits, set to
+    /// those of `config` even where the API had changed them, and limits of single clients end. Routes, sources,
+    /// filters and keys apply to new requests, timeouts and the sink's settings to new connections. Requests in
+    /// progress finish under the settings they began with, on removed routes too.
     ///
-    /// Opens folders, so it may wait for a disk; call it where that does no harm.
+    /// Blocks on the file system, where it opens folders.
     ///
     /// # Errors
     /// A folder cannot be opened, or a filter of `kinds` refuses its options. Nothing is changed then.
@@ -59,7 +58,7 @@ impl Handle {
             let origin = self.extension::<Origin>();
             let mut origin =
                 origin.as_ref().map(|origin| origin.0.lock().unwrap_or_else(PoisonError::into_inner));
-            // Folders are open by now: nothing is waited for while limits stand still.
+            // Folders are open by now: nothing blocks while limits are locked.
             let changes = self.changing(|| {
                 let (before, own) = (self.limits(), self.own_limits());
                 self.replace(config.server.clone(), routes, counts);
@@ -88,7 +87,7 @@ impl Handle {
         })
     }
 
-    /// Sets the limits of the ports as `config` has them. `ports` are those there are, in their order.
+    /// Sets the limits of the ports to those of `config`. `ports` are the running ones, in order.
     fn set_ports(&self, ports: &[Tcp], config: &Config) {
         for (live, old) in self.ports().iter().zip(ports) {
             if let Some(new) = config.tcp.iter().find(|new| is_same(old, new)) {
@@ -97,7 +96,7 @@ impl Handle {
         }
     }
 
-    /// That clients lose the limits of their own, in the order of their names.
+    /// Describes the limits of single clients that end, in the order of their names.
     fn own_limits(&self) -> Vec<String> {
         let mut lost: Vec<String> = (self.budgets().clients().overrides().into_iter())
             .map(|(client, budget)| {
@@ -108,7 +107,7 @@ impl Handle {
         lost
     }
 
-    /// All limits in force, by what they are of.
+    /// Lists all limits in force by what they limit.
     fn limits(&self) -> Vec<(String, Budget)> {
         let budgets = self.budgets();
         let mut limits = vec![
@@ -136,7 +135,7 @@ impl Handle {
     }
 }
 
-/// Whether two ports differ in what can be changed at most: in their limits.
+/// Whether two ports differ only in limits, which can be changed.
 fn is_same(old: &Tcp, new: &Tcp) -> bool {
     let fixed = |port: &Tcp| {
         let source = match &port.source {
@@ -150,7 +149,7 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
     fixed(old) == fixed(new)
 }
 
-/// Limits that are there before and after, and not the same.
+/// Describes limits that exist before and after and differ.
 fn limit_changes(before: &[(String, Budget)], after: &[(String, Budget)]) -> Vec<String> {
     let changed = |(of, new): &(String, Budget)| {
         let (_, old) = before.iter().find(|(name, _)| name == of)?;
@@ -173,7 +172,7 @@ fn spell(budget: Budget) -> String {
 
 fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
     let find = |routes: &[Route], like: &Route| routes.iter().find(|route| route.path == like.path).cloned();
-    // Limits are told by themselves.
+    // Changes of limits are described apart.
     let rest = |route: &Route| (route.source.clone(), filters(route), route.limits.weight);
     let come = new.iter().filter_map(|route| match find(old, route) {
         None => Some(format!("route {} added", route.path)),
@@ -184,7 +183,7 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
     come.chain(gone.map(|route| format!("route {} removed", route.path))).collect()
 }
 
-/// The filters of a route and the rule at the end of a stream, as texts without the rates.
+/// Spells the filters of a route and its end-of-stream rule, without rates.
 fn filters(route: &Route) -> Vec<String> {
     let bare = |pace: &Pace| format!("{:?}", pace.end_of_stream);
     let filters = route.filters.iter().map(|filter| match &filter.kind {
@@ -203,7 +202,7 @@ fn setting_changes(old: &Config, new: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Settings that are neither limits nor routes, as they are told.
+/// Spells the settings that are neither limits nor routes.
 fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
     let server = &config.server;
@@ -230,7 +229,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// What a running server cannot change.
+/// Lists changed keys that a running server cannot apply.
 fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let stays = |port: &Tcp| new.tcp.iter().any(|new| is_same(port, new));
     let tcp = old.tcp.len() != new.tcp.len() || !old.tcp.iter().all(stays);

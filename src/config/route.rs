@@ -1,4 +1,4 @@
-//! A route: a path, where its content comes from, at which pace, and through which filters.
+//! Routes: path, source, pace, limits and filters.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -31,41 +31,41 @@ pub struct Route {
     pub path: RoutePath,
     /// Where the content comes from.
     pub source: Source,
-    /// At which pace each response leaves.
+    /// Pace of each response.
     pub pace: Pace,
     /// What the responses of the route share.
     pub limits: RouteLimits,
-    /// The filters in their order, from the source to the client.
+    /// Filters in order, from the source to the client.
     ///
-    /// [`FilterKind::RoutePace`] is among them, exactly once, if a response here can have a rate: the
-    /// route has one, or its backends may set one.
+    /// [`FilterKind::RoutePace`] is the place of [`pace`](Self::pace), which is last without it. In a route that was
+    /// read it stands exactly once if a response can have a rate: the route sets one, or its backend may.
     pub filters: Vec<RouteFilter>,
 }
 
 /// A filter on a route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteFilter {
-    /// The name it was asked for by: that of its table, or of a kind that needs none.
+    /// Name of its table, or of a kind that needs none.
     pub name: String,
-    /// What it is.
+    /// Kind and settings.
     pub kind: FilterKind,
 }
 
-/// The path of a route: begins with a slash, and stands for everything below it.
+/// The path of a route: begins with a slash, and matches everything below it.
 ///
-/// `/api` stands for itself too, but not for `/apix`; `/api/` only for what is below. Folders of files
-/// have a slash at the end, so that the links in their pages lead where they should.
-/// Only characters that no client would encode are allowed, so that encoded and plain form are the same.
+/// `/api` also matches itself, but not `/apix`; `/api/` matches only what is below. The path of a folder ends with a
+/// slash, so that relative links in its pages resolve. Only characters that clients never encode are allowed, so
+/// that encoded and plain form are the same.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoutePath(String);
 
 impl RoutePath {
-    /// `/`: everything.
+    /// Returns `/`, which matches everything.
     pub fn root() -> Self {
         Self("/".to_owned())
     }
 
-    /// The path as it was written.
+    /// Returns the path as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }

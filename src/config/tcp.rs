@@ -1,4 +1,4 @@
-//! `[[tcp]]`: raw TCP at a pace, a file for whoever connects or a relay.
+//! `[[tcp]]`: raw TCP at a pace, a file for each client or a relay.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,45 +9,45 @@ use crate::address::{HostPort, ListenAddr};
 use crate::keys::{Keys, Kind, check_file};
 use crate::limit::Rate;
 
-/// A TCP port and what it serves.
+/// A port of raw TCP.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tcp {
-    /// Where connections are taken.
+    /// Address to listen on.
     pub listen: SocketAddr,
-    /// Where its bytes come from.
+    /// What each client is sent.
     pub source: TcpSource,
-    /// At which pace each client gets them.
+    /// Pace of each stream.
     pub pace: Pace,
-    /// What all streams share, and those to one client. Weights and `report_only` mean nothing here.
+    /// Limits that all streams share, and those to one client. Weights and `report_only` have no effect.
     pub limits: RouteLimits,
 }
 
-/// Where a port's bytes come from.
+/// What a port's clients are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TcpSource {
-    /// A file, sent to each client from its start.
+    /// A file, from its start.
     File {
-        /// The file, which is there at the start. It may come and go afterwards.
+        /// The file, which must exist at startup and may be replaced afterwards.
         path: PathBuf,
-        /// Whether it goes on as it grows, and with the file that takes its place.
+        /// Whether to continue as it grows or is replaced.
         follow: bool,
     },
     /// A peer that each client is connected to.
     Relay {
         /// The peer.
         to: HostPort,
-        /// Pace of what each client sends; `None` is unlimited.
+        /// Rate of what each client sends; `None` is unlimited.
         upload: Option<Rate>,
-        /// For resolving and connecting. Default 5 s.
+        /// Time limit for resolving and connecting. Default 5 s.
         connect_timeout: Duration,
     },
 }
 
 impl TcpSource {
-    /// Whether its file, if it has one, is there, is a regular file, and can be read.
+    /// Checks that its file, if it has one, is a regular file that can be read.
     ///
     /// # Errors
-    /// The text says which it is not, and what to do.
+    /// The text says what it is instead, and what to do.
     pub fn check_file(&self) -> Result<(), String> {
         match self {
             Self::File { path, .. } => check_file(path),
@@ -55,7 +55,7 @@ impl TcpSource {
         }
     }
 
-    /// The default of `connect_timeout`: a backend is near.
+    /// Default of `connect_timeout`: a backend is near.
     pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 }
 

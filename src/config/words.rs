@@ -1,4 +1,4 @@
-//! The words of settings whose types belong to other crates or to the core.
+//! Spellings of settings whose types belong to other crates.
 
 use log::LevelFilter;
 

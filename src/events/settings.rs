@@ -8,7 +8,7 @@ use crate::limit::{PerSecond, Size};
 use crate::words::shorten;
 use crate::words::spelt;
 
-/// What a subscriber that is suspended gets instead of its stream.
+/// Response to a suspended subscriber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Suspend {
     /// A stream of one `pause` event, with status 200: a browser gives up for good on any other.
@@ -34,58 +34,57 @@ pub type EventRate = PerSecond<EventUnit>;
 /// Event streams below a route's path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventSettings {
-    /// Streams that are there from the start; others come with their first event.
+    /// Streams that exist from the start; others are created by their first event.
     pub names: Vec<String>,
-    /// The most streams. Default 1000.
+    /// Maximum number of streams. Default 1000.
     pub streams: usize,
-    /// The most subscribers of all streams together, those that are away for a moment included. Default
-    /// 10 000.
+    /// Maximum number of subscribers of all streams, remembered ones included. Default 10 000.
     pub subscribers: usize,
-    /// The most subscribers of one client, those that are away for a moment included. Default 100.
+    /// Maximum number of subscribers of one client, remembered ones included. Default 100.
     pub client_streams: usize,
-    /// The most events that wait for one subscriber. Default 1000.
+    /// Maximum number of events that wait for one subscriber. Default 1000.
     pub queue: usize,
-    /// The most bytes of them. Default 1 MiB.
+    /// Maximum bytes that wait for one subscriber. Default 1 MiB.
     pub queue_bytes: usize,
-    /// How long an event waits for a subscriber, and how long one that is away, or suspended and silent, is
-    /// remembered. Default 30 s.
+    /// How long an event waits for a subscriber, and how long a disconnected or suspended subscriber is remembered.
+    /// Default 30 s.
     pub ttl: Duration,
-    /// The largest window that a subscriber may ask for. Default 1000.
+    /// Largest window that a subscriber may request. Default 1000.
     pub window: usize,
-    /// The most events kept for those who resume or poll, in each stream. Default 10 000.
+    /// Maximum number of events of each stream kept for subscribers that resume or poll. Default 10 000.
     pub log: usize,
-    /// The most bytes of them. Default 16 MiB.
+    /// Maximum bytes of each stream's log. Default 16 MiB.
     pub log_bytes: usize,
-    /// How long. Default 5 min.
+    /// How long events stay in the log. Default 5 min.
     pub log_ttl: Duration,
-    /// The most bytes of an event's data. Default 64 KiB.
+    /// Maximum bytes of an event's data. Default 64 KiB.
     pub event_size: usize,
-    /// The most events published at a time. Default 500.
+    /// Maximum number of events in one publication. Default 500.
     pub batch: usize,
     /// Events per second to one subscriber; `None`, the default, is unlimited.
     pub rate: Option<EventRate>,
-    /// Events to one subscriber at once. Default 100.
+    /// Events that may be sent to one subscriber at once. Default 100.
     pub burst: u64,
     /// Events per second to all subscribers together; `None`, the default, is unlimited.
     pub total_rate: Option<EventRate>,
-    /// Events to all of them at once. Default 1000.
+    /// Events that may be sent to all subscribers at once. Default 1000.
     pub total_burst: u64,
-    /// The longest silence on a stream. Default 15 s: gateways give up after 30 to 60.
+    /// Longest silence on a stream. Default 15 s: gateways time out after 30 to 60 s.
     pub heartbeat: Duration,
-    /// When a client that lost its stream is to come again, a fifth more or less. Default 3 s.
+    /// When a disconnected client should reconnect, plus or minus a fifth. Default 3 s.
     pub retry: Duration,
-    /// When one that is suspended is. Default 30 s.
+    /// When a suspended client should reconnect. Default 30 s.
     pub suspend_retry: Duration,
-    /// What one that is suspended gets.
+    /// Response to a suspended subscriber.
     pub suspend: Suspend,
-    /// Origins whose pages may read the streams, beside the server's own; `*` is any, without credentials.
-    /// Default none.
+    /// Origins whose pages may read the streams, besides the server's own; `*` is any, without credentials. Default
+    /// none.
     pub origins: Vec<String>,
-    /// Names by which the streams may be asked for, without ports: requests for others are refused. Over a loopback
-    /// address `localhost` and loopback addresses may be used too, and if this is empty nothing else: a page in a
-    /// browser on this machine could have its own name bound there (DNS rebinding). Default empty.
+    /// Host names, without ports, by which the streams may be requested; others are refused. Over a loopback address
+    /// `localhost` and loopback addresses are accepted too, and nothing else if this is empty: a page in a browser on
+    /// this machine could have its own name resolve there (DNS rebinding). Default empty.
     pub server_names: Vec<String>,
-    /// The file with the token that publishers bring. Without one only this machine may publish.
+    /// File with the token that publishers must send. Without one only this machine may publish.
     pub publish_token_file: Option<PathBuf>,
 }
 
@@ -130,8 +129,7 @@ const MAX_EVENT: Size = Size::new(16 << 20);
 const BOUNDS: [&str; 8] =
     ["names", "streams", "queue", "queue_bytes", "log", "log_bytes", "event_size", "batch"];
 
-/// What an event may become on the wire, at most, for each byte of its data: a line end takes seven, and
-/// its data may be held apart.
+/// Maximum bytes on the wire for each byte of an event's data: a line end takes seven, and the data may be held apart.
 const SWELL: usize = 9;
 
 impl EventSettings {
@@ -184,11 +182,11 @@ impl EventSettings {
         settings
     }
 
-    /// The same, checked.
+    /// Checks the settings against one another.
     ///
     /// # Errors
-    /// A queue that a batch or an event does not fit, a log that a queue does not fit, a name or an origin
-    /// that is none, bounds of zero.
+    /// A queue too small for a batch or an event, a log too small for a queue, an invalid name or origin, a bound of
+    /// zero.
     pub fn checked(self) -> Result<Self, Vec<Fault>> {
         let mut faults = Vec::new();
         let mut fault = |key, text: String| faults.push(Fault { key, text });
@@ -263,7 +261,7 @@ impl EventSettings {
     }
 }
 
-/// Whether a text is a host's name or address, an IPv6 address in brackets.
+/// Whether `text` is a host name or address, an IPv6 address in brackets.
 fn is_server_name(text: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._".contains(c);
     match text.strip_prefix('[').and_then(|text| text.strip_suffix(']')) {
@@ -272,7 +270,7 @@ fn is_server_name(text: &str) -> bool {
     }
 }
 
-/// Whether a text is an origin as browsers send it, or `*` for any.
+/// Whether `text` is an origin as browsers send it, or `*` for any.
 fn is_origin(text: &str) -> bool {
     if text == "*" {
         return true;

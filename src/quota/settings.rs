@@ -1,4 +1,4 @@
-//! Settings of a server that sends its share of a fleet's limit: which quota server it asks, and as whom.
+//! Settings of a server's share of a fleet's limit: which quota server it asks, and under which name.
 
 use std::path::PathBuf;
 
@@ -6,26 +6,26 @@ use super::{Endpoint, Id};
 use crate::keys::{Keys, Kind};
 use crate::limit::Rate;
 
-/// The resource that is used unless another one is named.
+/// The default resource.
 pub const DEFAULT_RESOURCE: &str = "egress";
 
-/// A share of a fleet's limit, in bytes a second, above which the server does not send.
+/// A share of a fleet's limit, in bytes per second, above which the server does not send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct QuotaSource {
-    /// The quota server.
+    /// Quota server.
     pub server: Endpoint,
-    /// The resource. Default `egress`.
+    /// Resource. Default `egress`.
     pub resource: Id,
-    /// What this server is called there; no other one may be called so.
+    /// Name of this server at the quota server, unique in the fleet.
     pub client: Id,
-    /// The file with the token that the quota server asks for. Default none.
+    /// File with the token that the quota server requires. Default none.
     pub token_file: Option<PathBuf>,
-    /// Certificates of the authorities to believe; needed for https. Default none.
+    /// File with the certificate authorities to trust; needed for https. Default none.
     pub tls_ca: Option<PathBuf>,
-    /// The certificate and the key to show, where the quota server asks for one. Default none.
+    /// Files with the client certificate and its key, if the quota server requires one. Default none.
     pub tls_identity: Option<(PathBuf, PathBuf)>,
-    /// The pace while the quota server is lost and no lease runs. Default: the resource's limit divided by
-    /// the clients last known.
+    /// Rate while the quota server is unreachable and no lease runs. Default: the resource's limit divided by the number
+    /// of clients last known.
     pub safe_share: Option<Rate>,
 }
 

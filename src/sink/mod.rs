@@ -36,7 +36,7 @@ use crate::rt::Socket;
 pub use charge::Charge;
 pub use counts::SinkCounts;
 pub use held::{HeldAs, HeldBytes};
-pub use settings::{MAX_BUFFER, MAX_IN_KERNEL, OnFull, SinkSettings};
+pub use settings::{OnFull, SinkSettings};
 pub use state::{GivenUp, SinkState};
 pub use wire::Wire;
 

@@ -19,7 +19,7 @@ pub struct SinkSettings {
     pub buffer: usize,
     /// Bytes per second of the whole connection, heads and framing included. Default: no limit.
     pub rate: Option<Rate>,
-    /// Bytes that may leave at once under `rate`. Default 64 KiB; at least 1.
+    /// Bytes that may be sent at once under `rate`. Default 64 KiB; at least 1.
     pub burst: u64,
     /// If set, `rate` delays nothing, and counts what it would have delayed. Default false.
     pub report_only: bool,

@@ -3,15 +3,15 @@
 use super::CollectorUrl;
 use crate::keys::{Keys, MAX_COUNT};
 
-/// Spans of events whose publishers trace them, exported over OTLP.
+/// Export over OTLP of spans of events whose publishers trace them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TracingSettings {
-    /// The collector. Default: what OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT say, else
-    /// port 4318 of this machine.
+    /// Collector. Default: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT or OTEL_EXPORTER_OTLP_ENDPOINT, else port 4318 of this
+    /// machine.
     pub otlp: Option<CollectorUrl>,
-    /// What the service is called. Default: what OTEL_SERVICE_NAME says, else `sluicegate`.
+    /// Name of the service. Default: OTEL_SERVICE_NAME, else `sluicegate`.
     pub service: Option<String>,
-    /// The most spans that wait for their export, and the most deliveries that are waited for. Default 8192.
+    /// Maximum number of spans that wait for export, and of deliveries that are tracked. Default 8192.
     pub queue: usize,
 }
 

@@ -7,27 +7,27 @@ use std::str::FromStr;
 use crate::keys::{Keys, Value};
 use crate::words::shorten;
 
-/// A folder of files.
+/// A folder whose files are served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilesSource {
-    /// The folder that stands at the route's path.
+    /// Folder that is served at the route's path.
     pub root: PathBuf,
-    /// The file that answers for a folder: `index.html`.
+    /// File that is served for a folder. Default `index.html`.
     pub index: String,
-    /// Whether a folder without that file is listed. Default: no, it is 404.
+    /// Whether a folder without an index is listed; otherwise it is 404. Default false.
     pub list: bool,
-    /// Whether names that begin with a dot are served. Default: no, only `/.well-known` is.
+    /// Whether names that begin with a dot are served. Default false; `/.well-known` is served anyway.
     pub dot_files: bool,
-    /// How far symbolic links lead.
+    /// Which symbolic links are followed.
     pub follow_links: FollowLinks,
-    /// Media types by the extensions of names, before those that are known anyway.
+    /// Media types by file extension; they override the built-in ones.
     pub types: BTreeMap<String, String>,
 }
 
-/// How far symbolic links in a folder lead.
+/// Which symbolic links in a folder are followed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum FollowLinks {
-    /// To what lies in the folder, and is served by its own name: not to names with a dot where they are hidden.
+    /// Links to what is in the folder and served under its own name; not to hidden names that begin with a dot.
     #[default]
     Inside,
     /// Anywhere: for folders in which only trusted users make links.
@@ -47,7 +47,7 @@ impl FromStr for FollowLinks {
 }
 
 impl FilesSource {
-    /// The folder `root` with the default index and without listings.
+    /// Serves the folder `root` with the default settings.
     pub fn new(root: impl Into<PathBuf>) -> Self {
         Self {
             root: root.into(),
@@ -81,10 +81,10 @@ impl FilesSource {
         source
     }
 
-    /// Gives files whose names end in a dot and `extension` a media type.
+    /// Sets the media type of files with `extension`.
     ///
     /// # Errors
-    /// The text says which of the two is none.
+    /// The text says which of the two is invalid.
     pub fn add_type(&mut self, extension: &str, media_type: &str) -> Result<(), String> {
         check_type(extension, media_type)?;
         self.types.insert(extension.to_ascii_lowercase(), media_type.to_owned());
@@ -101,7 +101,7 @@ impl FilesSource {
     }
 }
 
-/// Whether files whose names end in a dot and `extension` can be told to have this media type.
+/// Checks an extension and its media type.
 fn check_type(extension: &str, media_type: &str) -> Result<(), String> {
     let is_name = |part: &str| {
         !part.is_empty() && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$&-^_.+".contains(&b))

@@ -1,4 +1,4 @@
-//! What a server is set to.
+//! Settings of all connections of a server.
 
 use std::sync::LazyLock;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::words::spelt;
 /// The largest [`egress_total`](Settings::egress_total) that can be set: 16 TiB.
 const MAX_TOTAL: Size = Size::new(16 << 40);
 
-/// What happens when an HTTP/1 client closes its half of the connection while its response is under way.
+/// What happens when an HTTP/1 client closes its half of the connection during a response.
 ///
-/// The client may have sent all it will and still read, or be gone: a browser whose user left closes both
-/// halves, and only a write to it finds that out.
+/// The client may have sent everything and still read, or be gone: a browser whose user left closes both halves,
+/// which only a write to it finds out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum HalfClose {
     /// The response continues until a write fails, or no byte was sent for `idle_timeout`.
     #[default]
     Serve,
-    /// The response is given up at once and the connection reset, as nginx does for clients of its backends.
+    /// The response is dropped at once and the connection reset, as nginx does for clients of its backends.
     Abort,
 }
 
@@ -33,36 +33,35 @@ spelt!(
     [("serve", HalfClose::Serve), ("abort", HalfClose::Abort)]
 );
 
-/// What holds for all of a server's connections.
+/// Settings of all connections of a server.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// How long transfers may go on after the server was told to drain. Default 30 s.
+    /// How long transfers in progress may continue once the server drains. Default 30 s.
     pub drain: Duration,
-    /// Connections served at a time; further ones are answered 503. Default 10 000. The last eighth is for clients that
-    /// have less than their fair share, which is what each would have with one client more; others are answered 429.
+    /// Maximum number of connections; further ones are answered 503. Default 10 000. The last eighth is reserved for
+    /// clients below their fair share, which is what each would have with one client more; others are answered 429.
     pub max_connections: usize,
-    /// How long a head may take, from its first byte or from the start of the connection. Default 30 s.
+    /// Time in which a request's head must arrive, from its first byte or the start of the connection. Default 30 s.
     pub header_timeout: Duration,
-    /// How long a connection may stay open between two requests. Default 60 s.
+    /// Time after which a connection without a request is closed. Default 60 s.
     pub idle_timeout: Duration,
-    /// What is done for a client of HTTP/1 that closes its half while its answer is under way. Default: it is
-    /// served.
+    /// What happens when an HTTP/1 client closes its half during a response. Default: the response continues.
     pub half_close: HalfClose,
-    /// Whether each response gets a line in the log, of target `access`. Default false.
+    /// Whether each response is logged, with target `access`. Default false.
     pub access_log: bool,
-    /// What all responses share, and those of each client. Default: no limit.
+    /// Limits of all responses, and of those of each client. Default: no limit.
     pub limits: SharedLimits,
-    /// What a connection may hold, how fast it may write, and when its reader is given up.
+    /// Limits on what a connection buffers, how fast it writes, and how slowly it may be read.
     pub sink: SinkSettings,
-    /// Bytes held for all clients together above which new requests are answered 503, until it is below 80 % of that.
-    /// Clients that hold less than their fair share of it are served, until twice as much is held. Default, and
-    /// `None`: a quarter of the memory there is.
+    /// Bytes buffered for all clients together above which new requests are answered 503, until they fall below 80 % of
+    /// it. Clients below their fair share are still served, until twice as much is buffered. Default, and `None`: a
+    /// quarter of the machine's or control group's memory.
     pub egress_total: Option<u64>,
-    /// Connections of one client address (of IPv6, one /64) at a time; further ones are answered 429. A
-    /// trusted peer's count for the clients it asks for, while a request of theirs is under way there.
-    /// Default: no bound but `max_connections`.
+    /// Maximum number of connections from one client address (one /64 of IPv6); further ones are answered 429. A
+    /// trusted peer's connection counts for the clients whose requests are in progress on it. Default: only
+    /// `max_connections`.
     pub client_connections: Option<usize>,
-    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are believed. Default none.
+    /// Peers whose `Forwarded` and `X-Forwarded-*` fields are trusted. Default none.
     pub trusted: TrustedPeers,
 }
 
