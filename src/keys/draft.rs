@@ -197,11 +197,6 @@ impl Draft {
         self.set(flag, key, (!typed.is_empty()).then_some(Value::Table(table)));
     }
 
-    /// Lists the flags with the keys that they set, those that were not typed included.
-    pub fn flags(&self) -> &[(&'static str, &'static str)] {
-        &self.flags
-    }
-
     /// Makes the table `key` be there, if with no keys.
     pub fn table(&mut self, flag: &'static str, key: &'static str) {
         self.set(flag, key, Some(Value::Table(Table::default())));

@@ -7,10 +7,10 @@ use crate::limit::{Burst, Limit, Rate, Size};
 use crate::words::spelt;
 
 /// Upper bound of [`SinkSettings::buffer`].
-pub const MAX_BUFFER: Size = Size::new(64 << 20);
+const MAX_BUFFER: Size = Size::new(64 << 20);
 
 /// Upper bound of the kernel's buffers of one connection: above what kernels allow.
-pub const MAX_IN_KERNEL: Size = Size::new(1 << 30);
+const MAX_IN_KERNEL: Size = Size::new(1 << 30);
 
 /// Bounds of each connection of a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,7 +1,7 @@
 //! The help tells the defaults of the configuration.
 
 use sluicegate::config::words::{spell_end_of_stream, spell_log_level};
-use sluicegate::config::{Config, Draft, EventSettings, FilesSource, Pace, ProxySource};
+use sluicegate::config::{Config, EventSettings, FilesSource, Pace, ProxySource};
 use sluicegate::duration::spell;
 use sluicegate::limit::{Burst, RateOrOff, Size};
 use sluicegate::quota::DEFAULT_RESOURCE;
@@ -109,50 +109,5 @@ fn the_defaults_in_the_help_of_events_are_those_of_its_settings() {
         let (_, rest) = help.split_once(&format!(" {flag} ")).unwrap();
         let (_, told) = rest.split_once("(default ").unwrap();
         assert_eq!(told.split_once(')').unwrap().0, value, "{flag}");
-    }
-}
-
-/// The flags of a command with the keys that they set, each key with the index of its list left out.
-fn keys_of(command: &str) -> Vec<(String, String)> {
-    fn parse<T: FromArgs>(args: &[&str]) -> T {
-        T::from_args(&["sluicegate"], args).unwrap()
-    }
-    let mut draft = Draft::default();
-    match command {
-        "serve" => parse::<Serve>(&["."]).set(&mut draft),
-        "proxy" => parse::<Proxy>(&["http://h"]).set(&mut draft),
-        "tcp" => parse::<Tcp>(&["--file", "f"]).set(&mut draft),
-        "events" => parse::<Events>(&[]).set(&mut draft),
-        _ => parse::<Run>(&["f"]).set(&mut draft),
-    }
-    let flags = draft.flags().iter().filter(|(flag, _)| flag.starts_with("--"));
-    flags.map(|(flag, key)| ((*flag).to_owned(), key.replace("[0]", ""))).collect()
-}
-
-#[test]
-fn every_flag_sets_a_key_and_the_page_on_keys_says_which() {
-    let page = include_str!("../../../docs/configuration.md");
-    let (_, section) = page.split_once("\n## Flags\n").unwrap();
-    let rows = section.lines().filter(|line| line.starts_with("| `--"));
-    let documented: Vec<Vec<&str>> = rows.map(|row| row.split('`').skip(1).step_by(2).collect()).collect();
-    let mut set = Vec::new();
-    for command in ["serve", "proxy", "tcp", "events", "run"] {
-        let keys = keys_of(command);
-        let help = Sluicegate::from_args(&["sluicegate"], &[command, "--help"]).unwrap_err().output;
-        let names = help.lines().filter_map(|line| line.strip_prefix("  --")?.split_whitespace().next());
-        for name in names {
-            assert!(keys.iter().any(|(flag, _)| flag[2..] == *name), "--{name} of {command} sets no key");
-        }
-        set.extend(keys);
-    }
-    for (flag, key) in &set {
-        let row = documented.iter().find(|row| row[0] == flag);
-        let row = row.unwrap_or_else(|| panic!("| `{flag}` | `{key}` |"));
-        assert!(row[1..].contains(&key.as_str()), "{flag} {key} {row:?}");
-    }
-    for row in documented {
-        for key in &row[1..] {
-            assert!(set.iter().any(|(flag, set)| flag == row[0] && set == key), "{row:?}");
-        }
     }
 }
