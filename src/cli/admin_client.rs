@@ -121,7 +121,7 @@ impl AdminClient {
             request = request.header(CONTENT_TYPE, "application/json");
         }
         let content = content.map_or_else(String::new, Value::to_string);
-        let odd = |error: http::Error| CliError::Usage(format!("{path:?} cannot be asked for: {error}"));
+        let odd = |error: http::Error| CliError::Usage(format!("cannot request {path:?}: {error}"));
         let request = request.body(content).map_err(odd)?;
 
         let broke_off = |error: hyper::Error| self.failed(&format!("the response ended early: {error}"));

@@ -14,7 +14,7 @@ use sluicegate::tracing::CollectorUrl;
 
 /// Describes `config`, which was read from `file`.
 pub(super) fn of(config: &Config, file: &str) -> String {
-    let mut text = format!("{file} is good.\n\n");
+    let mut text = format!("{file} is valid.\n\n");
     for addr in &config.listen {
         line(&mut text, "listen", &addr.to_string());
     }
@@ -23,16 +23,22 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         line(&mut text, "admin", &format!("{}{token}", admin.listen()));
     }
     if let Some(quota) = &config.quota {
-        line(&mut text, "quota", &format!("{} at {}, as {}", quota.resource, quota.server, quota.client));
+        line(
+            &mut text,
+            "quota",
+            &format!("a share of {} from {}, as client {}", quota.resource, quota.server, quota.client),
+        );
     }
     if let Some(tracing) = &config.tracing {
         line(&mut text, "tracing", &self::tracing(tracing));
     }
-    let of_client =
-        config.server.client_connections.map_or_else(String::new, |most| format!(", {most} of one client"));
+    let of_client = config
+        .server
+        .client_connections
+        .map_or_else(String::new, |most| format!(", {most} per client address"));
     line(&mut text, "connections", &format!("at most {}{of_client}", config.server.max_connections));
     if let Some(pace) = connection_pace(&config.server.sink) {
-        line(&mut text, "of each", &pace);
+        line(&mut text, "connection", &pace);
     }
     for (name, budget) in [("server", config.server.limits.server), ("client", config.server.limits.client)] {
         if let Some(pace) = shared(budget) {
@@ -40,10 +46,10 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         }
     }
     if config.server.limits.client.rate.is_some() || config.server.limits.server.rate.is_some() {
-        line(&mut text, "client is", &config.server.limits.key.to_string());
+        line(&mut text, "client key", &config.server.limits.key.to_string());
     }
-    let total = config.server.egress_total.map(|total| format!(", {} in all", Size::new(total)));
-    let total = total.unwrap_or_else(|| ", a quarter of the memory in all".to_owned());
+    let total = config.server.egress_total.map(|total| format!(", total {}", Size::new(total)));
+    let total = total.unwrap_or_else(|| ", total a quarter of the memory".to_owned());
     line(&mut text, "sink", &sink(&config.server.sink, &total));
     let timeouts = format!(
         "head {}, idle {}, drain {}",
@@ -53,7 +59,7 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     );
     line(&mut text, "timeouts", &timeouts);
     if config.server.half_close != HalfClose::default() {
-        line(&mut text, "half-closed", &config.server.half_close.to_string());
+        line(&mut text, "half-close", &config.server.half_close.to_string());
     }
     if !config.server.trusted.networks().is_empty() {
         let peers: Vec<String> = config.server.trusted.networks().iter().map(ToString::to_string).collect();
@@ -63,7 +69,7 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let _ = writeln!(text, "\n{}", route.path);
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
-        for (name, budget) in [("in all", route.limits.total), ("per client", route.limits.client)] {
+        for (name, budget) in [("total", route.limits.total), ("client", route.limits.client)] {
             if let Some(pace) = shared(budget) {
                 line(&mut text, name, &pace);
             }
@@ -78,7 +84,7 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let _ = writeln!(text, "\ntcp:{}", port.listen);
         line(&mut text, "source", &tcp_source(&port.source));
         line(&mut text, "pace", &tcp_pace(port));
-        for (name, budget) in [("in all", port.limits.total), ("per client", port.limits.client)] {
+        for (name, budget) in [("total", port.limits.total), ("client", port.limits.client)] {
             if let Some(pace) = shared(budget) {
                 line(&mut text, name, &pace);
             }

@@ -208,10 +208,10 @@ fn check_tells_what_a_good_file_means() {
     let file = folder.path().join("config/sluicegate.toml");
     let summary = prints(&["check", file.to_str().unwrap()]);
     for line in [
-        "sluicegate.toml is good.",
-        "connections  at most 10000, 200 of one client",
-        "of each      2m (2097152 bytes/s), burst 512k (524288 bytes)",
-        "sink         buffer 64k, 256m in all, unsent 128k, send buffer 256k, on full wait, closed if a reader takes nothing for 1m",
+        "sluicegate.toml is valid.",
+        "connections  at most 10000, 200 per client address",
+        "connection   2m (2097152 bytes/s), burst 512k (524288 bytes)",
+        "sink         buffer 64k, total 256m, unsent 128k, send buffer 256k, on full wait, closed if a reader takes nothing for 1m",
         "listen       127.0.0.1:8080",
         "\n/slow/\n",
         "site, index index.html, folders without it listed",
@@ -286,7 +286,7 @@ fn what_is_not_there_is_a_warning_of_check_an_error_of_the_start_and_unseen_offl
     let output = sluicegate(&["check", name]);
     let expected = warned(&[&absent[0], &absent[1], &unused, &absent[2], &absent[3]]);
     assert_eq!((output.status.code(), String::from_utf8(output.stderr).unwrap()), (Some(0), expected));
-    assert!(output.stdout.starts_with(format!("{name} is good.\n").as_bytes()));
+    assert!(output.stdout.starts_with(format!("{name} is valid.\n").as_bytes()));
     let output = sluicegate(&["check", "--offline", name]);
     assert_eq!(
         (output.status.code(), String::from_utf8(output.stderr).unwrap()),

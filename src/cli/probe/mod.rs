@@ -75,7 +75,7 @@ fn judge(outcome: &Outcome, goal: &Goal, misses: Vec<String>, repeats: bool) -> 
 }
 
 fn unwritable(path: &str, error: &std::io::Error) -> CliError {
-    CliError::Failed(format!("the plot cannot be written to {}: {error}", Path::new(path).display()))
+    CliError::Failed(format!("cannot write the plot to {}: {error}", Path::new(path).display()))
 }
 
 /// The width of the terminal on standard output.

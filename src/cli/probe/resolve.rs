@@ -26,14 +26,14 @@ pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
         tolerance: typed.tolerance.as_deref().map(tolerance).transpose()?,
     };
     if goal.shared && goal.rate.is_none() {
-        return Err(CliError::Usage("--shared says what --rate is of: give --rate too".to_owned()));
+        return Err(CliError::Usage("--shared needs --rate: give --rate too".to_owned()));
     }
     if goal.tolerance.is_some() && goal.rate.is_none() && targets.len() == 1 {
         return Err(CliError::Usage("--tolerance needs --rate or --compare: give one too".to_owned()));
     }
     let is_tls = targets.iter().any(Target::is_tls);
     if typed.ca.is_some() && !is_tls {
-        return Err(CliError::Usage("--ca is for https: no URL here begins with it".to_owned()));
+        return Err(CliError::Usage("--ca is for https: give a URL that begins with https://".to_owned()));
     }
     let tls = is_tls.then(|| ClientTls::for_http1(typed.ca.as_deref().map(Path::new)));
     let tls = tls.transpose().map_err(|error| CliError::Failed(error.to_string()))?;
@@ -75,19 +75,19 @@ fn connections(typed: Option<&str>) -> Result<usize, CliError> {
 
 fn tolerance(text: &str) -> Result<f64, CliError> {
     let plain = text.strip_suffix('%').unwrap_or(text).trim_end();
-    number("--tolerance", plain, 0.0..=100.0, "a number of per cent from 0 to 100")
+    number("--tolerance", plain, 0.0..=100.0, "a percentage from 0 to 100")
 }
 
 fn header(text: &str) -> Result<(String, String), CliError> {
     let bad = |why: &str| CliError::Usage(format!("--header: {text:?} {why}; write 'Name: value'"));
     let (name, value) = text.split_once(':').ok_or_else(|| bad("has no colon"))?;
     let value = value.trim_matches([' ', '\t']);
-    name.parse::<HeaderName>().map_err(|_| bad("has no name of a field before its colon"))?;
-    HeaderValue::from_str(value).map_err(|_| bad("has characters that no field may have"))?;
+    name.parse::<HeaderName>().map_err(|_| bad("has no field name before its colon"))?;
+    HeaderValue::from_str(value).map_err(|_| bad("has characters that a field may not have"))?;
     // These would change the protocol: upgrade the connection, or announce a body that does not follow.
     for reserved in ["connection", "content-length", "transfer-encoding", "upgrade", "expect"] {
         if name.eq_ignore_ascii_case(reserved) {
-            return Err(bad("is a field that the run itself must decide on"));
+            return Err(bad("is a field that the probe sets itself"));
         }
     }
     Ok((name.to_owned(), value.to_owned()))
@@ -158,10 +158,7 @@ mod tests {
             (refused(|typed| typed.slow = some("0")), "--slow: "),
             (refused(|typed| typed.shared = true), "give --rate too"),
             (refused(|typed| typed.tolerance = some("1")), "needs --rate or --compare"),
-            (
-                refused(|typed| typed.tolerance = some("-1")),
-                "--tolerance: \"-1\" is not a number of per cent",
-            ),
+            (refused(|typed| typed.tolerance = some("-1")), "--tolerance: \"-1\" is not a percentage"),
             (refused(|typed| typed.tolerance = some("inf")), "--tolerance: \"inf\""),
             (
                 refused(|typed| typed.seconds = some("0")),
@@ -172,9 +169,9 @@ mod tests {
             (refused(|typed| typed.connections = some("0")), "--connections: \"0\" is not a number from 1"),
             (refused(|typed| typed.connections = some("1001")), "--connections: "),
             (refused(|typed| typed.header = vec!["x".to_owned()]), "has no colon"),
-            (refused(|typed| typed.header = vec![": x".to_owned()]), "has no name"),
-            (refused(|typed| typed.header = vec!["a: \r\nb: c".to_owned()]), "no field may have"),
-            (refused(|typed| typed.header = vec!["Connection: close".to_owned()]), "must decide"),
+            (refused(|typed| typed.header = vec![": x".to_owned()]), "has no field name"),
+            (refused(|typed| typed.header = vec!["a: \r\nb: c".to_owned()]), "a field may not have"),
+            (refused(|typed| typed.header = vec!["Connection: close".to_owned()]), "the probe sets itself"),
             (refused(|typed| typed.ca = some("ca.pem")), "--ca is for https"),
         ] {
             assert!(text.contains(why), "{why:?} in {text:?}");

@@ -140,10 +140,10 @@ fn connector(typed: Asking<'_>) -> Result<Connector, CliError> {
             Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
         }
         None if identity.is_some() => {
-            return Err(CliError::Usage("--tls-cert needs --tls-ca beside it".to_owned()));
+            return Err(CliError::Usage("--tls-cert needs --tls-ca: give both".to_owned()));
         }
         None if connector.endpoint.is_tls() => {
-            return Err(CliError::Usage("an https server needs --tls-ca".to_owned()));
+            return Err(CliError::Usage("an https server needs --tls-ca: give it too".to_owned()));
         }
         None => None,
     };

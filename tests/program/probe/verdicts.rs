@@ -114,5 +114,5 @@ fn what_is_typed_wrong_ends_with_2_before_anything_is_asked() {
         assert!(out.is_empty() && error.contains(expected), "{args:?}: {error}");
     }
     let (_, error) = ends(1, &["http://127.0.0.1:1/", "--svg", "none-such/pace.svg"]);
-    assert!(error.contains("the plot cannot be written to none-such/pace.svg: No such file"), "{error}");
+    assert!(error.contains("cannot write the plot to none-such/pace.svg: No such file"), "{error}");
 }
