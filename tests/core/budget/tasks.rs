@@ -4,7 +4,7 @@ use std::task::Poll;
 
 use sluicegate::budget::Flow;
 
-/// A flow and the task that sits on it.
+/// A flow and its task.
 pub struct Task {
     pub flow: Flow,
     task: testkit::task::Task,
@@ -24,7 +24,7 @@ impl Task {
         self.task.poll(|cx| self.flow.poll_turn(cx, wanted))
     }
 
-    /// Sends all it may; how much that was.
+    /// Sends as much as is granted; returns how much.
     pub fn send(&mut self, wanted: u64) -> u64 {
         let before = self.sent;
         while let Poll::Ready(turn) = self.poll(wanted) {

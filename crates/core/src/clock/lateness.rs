@@ -89,7 +89,7 @@ mod tests {
     const DUE: Instant = Instant::from_millis(200);
     const NANO: Duration = Duration::from_nanos(1);
 
-    fn told(now: Instant) -> Instant {
+    fn corrected(now: Instant) -> Instant {
         let mut lateness = Lateness::default();
         lateness.expect(DUE);
         lateness.correct(now)
@@ -98,13 +98,13 @@ mod tests {
     #[test]
     fn late_within_the_tolerance_is_on_time_and_a_nanosecond_more_is_late() {
         let edge = DUE + Lateness::TOLERANCE;
-        assert_eq!(told(DUE), DUE);
-        assert_eq!(told(edge), DUE);
-        assert_eq!(told(edge + Duration::from_nanos(1)), edge + Duration::from_nanos(1));
+        assert_eq!(corrected(DUE), DUE);
+        assert_eq!(corrected(edge), DUE);
+        assert_eq!(corrected(edge + Duration::from_nanos(1)), edge + Duration::from_nanos(1));
     }
 
     #[test]
-    fn the_rest_of_a_step_is_told_its_instant_within_the_tolerance() {
+    fn the_rest_of_a_step_has_its_time_within_the_tolerance() {
         let edge = DUE + Lateness::TOLERANCE;
         for (now, expected) in [(DUE, DUE), (edge, DUE), (edge + NANO, edge + NANO)] {
             let mut lateness = Lateness::default();
@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn early_is_early_and_the_due_instant_stays_expected() {
+    fn an_early_step_has_the_true_time_and_the_due_instant_stays_expected() {
         let mut lateness = Lateness::default();
         lateness.expect(DUE);
         assert_eq!(lateness.correct(Instant::from_millis(199)), Instant::from_millis(199));
@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn lateness_stays_off_until_the_next_sleep_and_time_goes_on_meanwhile() {
+    fn lateness_is_subtracted_until_the_next_sleep() {
         let mut lateness = Lateness::default();
         lateness.expect(DUE);
         assert_eq!(lateness.correct(Instant::from_millis(203)), DUE);
@@ -134,16 +134,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_too_late_is_told_as_it_is_and_so_is_what_follows() {
+    fn beyond_the_tolerance_this_step_and_the_next_have_the_true_time() {
         let mut lateness = Lateness::default();
         lateness.expect(DUE);
-        for (millis, told) in [(251, 251), (252, 251), (256, 256), (257, 257), (5000, 5000)] {
-            assert_eq!(lateness.correct(Instant::from_millis(millis)), Instant::from_millis(told));
+        for (millis, expected) in [(251, 251), (252, 251), (256, 256), (257, 257), (5000, 5000)] {
+            assert_eq!(lateness.correct(Instant::from_millis(millis)), Instant::from_millis(expected));
         }
     }
 
     #[test]
-    fn what_comes_just_after_a_wake_up_came_with_it_within_the_tolerance() {
+    fn steps_just_after_a_wake_up_have_its_time_within_the_tolerance() {
         let ns = Duration::from_nanos(1);
         for (woken, still_for) in [
             (DUE, Lateness::COALESCED),
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sleep_ends_what_came_together() {
+    fn a_sleep_ends_coalescing() {
         let mut lateness = Lateness::default();
         lateness.expect(DUE);
         assert_eq!(lateness.correct(DUE), DUE);

@@ -132,7 +132,7 @@ mod tests {
     use std::sync::Arc;
     use std::task::Wake;
 
-    /// Notes in a shared list that it was woken, and what time its clock told then.
+    /// Records wake-ups with the time of the clock in a shared list.
     struct Note {
         name: u32,
         clock: Arc<ManualClock>,
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn wakes_in_order_of_deadline_then_of_asking() {
+    fn wakes_in_order_of_deadline_then_of_setting() {
         let scene = Scene::default();
         for (nanos, name) in [(5, 1), (3, 2), (5, 3), (4, 4), (6, 5)] {
             scene.wake_at(nanos, name);
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wake_up_taken_back_does_not_fire_and_one_that_fired_is_no_error() {
+    fn a_cancelled_timer_does_not_fire_and_cancelling_a_fired_one_is_no_error() {
         let scene = Scene::default();
         let (first, second) = (scene.wake_at(5, 1), scene.wake_at(5, 2));
         scene.clock.cancel(first);
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_set_may_have_fired_up_to_the_latest_it_ever_was() {
+    fn timers_may_have_fired_up_to_the_latest_time_there_was() {
         let clock = ManualClock::new();
         clock.set(Instant::from_nanos(10));
         clock.set(Instant::from_nanos(2));
@@ -209,7 +209,7 @@ mod tests {
     }
 
     #[test]
-    fn set_back_it_keeps_its_sleepers() {
+    fn a_clock_set_back_keeps_its_timers() {
         let scene = Scene::default();
         scene.clock.set(Instant::from_nanos(10));
         scene.wake_at(15, 1);

@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn polled_again_and_again_it_sets_one_wake_up() {
+    fn repeated_polls_set_one_timer() {
         let mut scene = Scene::new();
         for _ in 0..100 {
             assert!(!scene.is_ready());
@@ -152,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn another_task_that_polls_is_the_one_woken() {
+    fn the_task_that_polled_last_is_woken() {
         let mut scene = Scene::new();
         assert!(!scene.is_ready());
         let first = std::mem::take(&mut scene.woken);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn reset_moves_the_wake_up_and_the_same_deadline_leaves_it() {
+    fn reset_moves_the_timer_unless_the_deadline_is_the_same() {
         let mut scene = Scene::new();
         assert!(!scene.is_ready());
         scene.sleep.reset(Instant::from_millis(200));
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn dropped_in_mid_sleep_it_takes_its_wake_up_back() {
+    fn dropping_a_sleep_cancels_its_timer() {
         let clock = Arc::new(ManualClock::new());
         let mut sleep = Sleep::until(clock.clone(), Instant::from_millis(1));
         assert!(Pin::new(&mut sleep).poll(&mut Context::from_waker(Waker::noop())).is_pending());
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_has_passed_is_ready_without_a_wake_up() {
+    fn a_past_deadline_is_ready_without_a_timer() {
         let mut scene = Scene::new();
         scene.clock.advance(Duration::from_secs(1));
         assert!(scene.is_ready());

@@ -307,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_instant_there_is_can_be_slept_for() {
+    fn a_timer_can_be_set_for_the_last_instant() {
         let clock = wheel();
         let key = clock.wake_at(Instant::MAX, noop());
         assert_eq!(fire(&clock, tick_before(Instant::MAX)), 0, "it lies between two ticks");

@@ -131,7 +131,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn patterns_take_what_they_say() {
+    fn patterns_match_types_trees_and_suffixes() {
         let table = [
             ("text/*", "text/plain;charset=utf-8", true),
             ("text/*", "TEXT/css", true),
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_pattern_is_named() {
+    fn an_invalid_pattern_is_named() {
         for bad in [
             "",
             "text",
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tree_takes_a_type_without_naming_it() {
+    fn a_tree_matches_a_type_without_listing_it() {
         let types = MediaTypes::parse(["text/*", "text/csv"]).unwrap();
         assert!(types.matches(Some("text/html")) && !types.lists("text/html"));
         assert!(types.lists("text/CSV; header=present"));

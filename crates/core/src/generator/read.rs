@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_stands_behind_the_bytes_before_it() {
+    fn an_error_follows_the_bytes_before_it() {
         let mut generator = ReadGenerator::new(Breaks(false));
         let mut brigade = Brigade::new();
         let mut cx = Context::from_waker(Waker::noop());

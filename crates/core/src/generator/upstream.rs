@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_stands_behind_the_bytes_before_it() {
+    fn a_failure_follows_the_bytes_before_it() {
         let clock = Arc::new(ManualClock::new());
         let broken = Some(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
         let mut body = source([data("ab"), broken], &clock);
@@ -312,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_there_is_given_at_once_with_a_flush_where_asked() {
+    fn frames_are_passed_on_at_once_each_with_a_flush_if_set() {
         let clock = Arc::new(ManualClock::new());
         let mut body = source([data("ab"), data("c"), None], &clock).with_flush(true);
         assert_eq!(fill(&mut body, 1), Poll::Ready("a".into()));
@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wait_begins_anew_with_each_frame_and_an_upload_excuses_it() {
+    fn each_frame_and_upload_activity_restart_the_timeout() {
         let clock = Arc::new(ManualClock::new());
         let activity = Activity::new(clock.now());
         let mut body = source([None], &clock).with_activity(activity.clone());

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_is_never_told_a_nanosecond_early_nor_late() {
+    fn a_chunk_is_whole_to_the_nanosecond() {
         for bytes_per_second in [1, 3, 7, GUIDE, 1_000_003, 9_999_999_999] {
             let rate = rate(bytes_per_second);
             let mut allowance = Allowance::full(rate, Instant::ZERO);
@@ -239,7 +239,7 @@ mod tests {
     // A refill of less than a nanosecond above the brim stays in the level. It paid for the burst as well,
     // once for each time the allowance was looked at.
     #[test]
-    fn looking_at_an_overfull_allowance_earns_no_burst() {
+    fn reading_an_overfull_allowance_refills_no_burst() {
         let rate = rate(9_999_999_999);
         let mut allowance = Allowance::full(rate, Instant::ZERO);
         allowance.spend_burst(1000);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn time_before_a_change_is_reckoned_at_the_rate_it_had() {
+    fn time_before_a_change_counts_at_the_old_rate() {
         let (slow, fast) = (rate(1000), rate(1_000_000));
         let mut allowance = Allowance::full(slow, Instant::ZERO);
         allowance.spend(200);

@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn each_client_finds_its_own_and_each_place_has_its_own_book() {
+    fn allowances_are_kept_by_client_and_route() {
         let (place, other) = (Carryovers::default(), Carryovers::default());
         place.of(&"one").put(spent(1, 2, Instant::ZERO));
         assert_eq!(place.of(&"two").take(), None);
@@ -238,7 +238,7 @@ mod tests {
 
     // A chunk of a byte is whole after a second, and five bytes of burst take five more.
     #[test]
-    fn an_allowance_is_kept_until_time_has_made_it_whole_and_not_a_nanosecond_longer() {
+    fn an_allowance_is_kept_until_it_is_full_and_not_a_nanosecond_longer() {
         let just_before = Instant::from_nanos(second(6).as_nanos() - 1);
         for (now, kept) in [(second(0), 100), (just_before, 100), (second(6), 0)] {
             let place = Carryovers::default();
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn however_many_clients_come_the_book_is_bounded() {
+    fn memory_is_bounded_for_any_number_of_clients() {
         let place = Carryovers::default();
         for client in 0..2 * Carryovers::MAX_KEPT {
             place.of(&client).put(spent(1, 1 << 40, Instant::ZERO));

@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chunk_each_interval_is_told_as_its_rate_at_any_time() {
+    fn a_chunk_each_interval_reports_its_rate_at_any_time() {
         let mut recent = LastSecond::default();
         for chunk in 0..50 {
             recent.add(20_480, at(chunk * 200));
@@ -97,23 +97,23 @@ mod tests {
     }
 
     #[test]
-    fn a_steady_trickle_is_told_as_its_rate_and_fades_evenly() {
+    fn a_steady_trickle_reports_its_rate_and_fades_evenly() {
         let mut recent = LastSecond::default();
         for millis in 1..=3_000 {
             recent.add(7, at(millis));
             if millis >= 1_100 {
-                let told = recent.in_last_second(at(millis));
-                assert!(told.abs_diff(7_000) <= 14, "{told} at {millis} ms");
+                let reported = recent.in_last_second(at(millis));
+                assert!(reported.abs_diff(7_000) <= 14, "{reported} at {millis} ms");
             }
         }
         for millis in 0..=1_000 {
-            let (told, left) = (recent.in_last_second(at(3_000 + millis)), 7 * (1_000 - millis));
-            assert!(told.abs_diff(left) <= 14, "{told} instead of {left}, {millis} ms later");
+            let (reported, left) = (recent.in_last_second(at(3_000 + millis)), 7 * (1_000 - millis));
+            assert!(reported.abs_diff(left) <= 14, "{reported} instead of {left}, {millis} ms later");
         }
     }
 
     #[test]
-    fn it_keeps_few_notes_and_covers_a_second_whatever_the_distances() {
+    fn few_spans_cover_a_second_at_any_distance() {
         for distance in [1, 49, 50, 99, 100, 101, 199, 999, 1_000, 5_000] {
             let mut recent = LastSecond::default();
             for n in 0..2_000 {
@@ -121,14 +121,17 @@ mod tests {
             }
             let now = 1_999 * distance;
             let exact = (0..2_000).filter(|n| now - n * distance < 1_000).count() as u64;
-            let told = recent.in_last_second(at(now));
-            assert!(told.abs_diff(exact) <= exact / 100 + 1, "{told} instead of {exact} at {distance} ms");
+            let reported = recent.in_last_second(at(now));
+            assert!(
+                reported.abs_diff(exact) <= exact / 100 + 1,
+                "{reported} instead of {exact} at {distance} ms"
+            );
             assert!(recent.spans.len() <= MAX_SPANS);
         }
     }
 
     #[test]
-    fn a_clock_that_steps_back_and_more_bytes_than_there_are_do_no_harm() {
+    fn a_clock_that_steps_back_and_an_overflow_do_no_harm() {
         let mut recent = LastSecond::default();
         recent.add(u64::MAX, at(5_000));
         recent.add(1, at(1_000));
