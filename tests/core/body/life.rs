@@ -253,3 +253,38 @@ fn in_one_poll_a_coder_is_given_one_piece_and_others_have_their_turn() {
         assert_eq!(reading.body.waits().pace, Duration::ZERO);
     }
 }
+
+#[test]
+fn of_many_coders_few_are_given_something_before_another_task_has_its_turn() {
+    const PIECE: usize = 16 * 1024;
+    const CODERS: usize = 160;
+    let clock = clock();
+    let given = Arc::new(AtomicU64::new(0));
+    let coder = |_| {
+        let page: Brigade = (0..10).map(|_| data(PIECE)).chain([Bucket::Eos]).collect();
+        Reading::through(&clock, Chain::new().then(Coder(Arc::clone(&given))), page)
+    };
+    let mut coders: Vec<Reading<Brigade>> = (0..CODERS).map(coder).collect();
+    // An executor that polls all its tasks in turn.
+    let (mut rounds, mut most) = (0, 0);
+    while !coders.is_empty() {
+        let before = given.load(Ordering::Relaxed);
+        coders.retain_mut(|coder| {
+            loop {
+                match coder.poll() {
+                    Poll::Ready(None) => return false,
+                    Poll::Ready(Some(frame)) => drop(frame.unwrap()),
+                    Poll::Pending => break,
+                }
+            }
+            assert!(coder.task.take_wake(), "it goes on by itself");
+            true
+        });
+        rounds += 1;
+        if rounds > 10 {
+            most = most.max((given.load(Ordering::Relaxed) - before) / PIECE as u64);
+        }
+    }
+    assert_eq!(given.load(Ordering::Relaxed), (CODERS * 10 * PIECE) as u64);
+    assert!(most <= 40, "{most} coders between two turns of another task");
+}

@@ -5,6 +5,7 @@
 
 mod error;
 mod read_file;
+mod turn;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -25,14 +26,13 @@ use crate::limit::INTERVAL;
 pub use error::BodyError;
 pub use read_file::{NoFiles, ReadFile};
 
+use turn::{MAX_CODED, Turn};
+
 /// A rest of at most this many bytes is copied before a sleep, to release the buffer that it was cut from.
 const MAX_COPIED: usize = 256;
 
 /// The least that is read of a file for a frame of one byte.
 const MIN_READ: u64 = 2048;
-
-/// Bytes given to a coder before the task yields: coding them takes about half a millisecond.
-const MAX_CODED: u64 = 16 * 1024;
 
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
@@ -97,8 +97,7 @@ pub struct PacedBody<G, R = NoFiles> {
     /// A filter codes. What the generator gives beyond one turn's work waits in `ahead`.
     codes: bool,
     ahead: Brigade,
-    /// Bytes given to a coding chain since the task last waited.
-    coded: u64,
+    turn: Turn,
     /// Pending only to let other tasks run.
     yielded: bool,
     waits: Waits,
@@ -138,7 +137,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             exhausted: false,
             codes: chain.has_coder(),
             ahead: Brigade::new(),
-            coded: 0,
+            turn: Turn::default(),
             yielded: false,
             chain,
             output: Brigade::with_budget(MAX_PIECE),
@@ -285,7 +284,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 left -= bucket.len();
                 input.push(bucket);
             }
-            self.coded += input.bytes_in_memory() - before;
+            self.turn.note(input.bytes_in_memory() - before);
         } else {
             ready!(self.generator.poll_fill(cx, input));
         }
@@ -309,7 +308,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             if self.ended {
                 return Poll::Ready(None);
             }
-            if self.coded >= MAX_CODED {
+            if self.turn.yields() {
                 self.yielded = true;
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
@@ -317,7 +316,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             if let Some(slice) = &self.reading {
                 let read = ready!(self.files.poll_read(cx, slice));
                 self.reading = None;
-                self.coded += read.as_ref().map_or(0, |bytes| bytes.len() as u64);
+                self.turn.note(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
                 self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
             }
             let now = self.lateness.correct(self.clock.now());
@@ -377,7 +376,9 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin> http_body::Body for PacedBody<G,
         this.yielded = false;
         let polled = this.poll_next(cx);
         this.note_wait(began, &polled);
-        this.coded *= u64::from(polled.is_ready());
+        if polled.is_pending() && !this.yielded {
+            this.turn.end();
+        }
         polled
     }
 
