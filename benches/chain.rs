@@ -64,7 +64,7 @@ fn main() {
     };
     println!("median (lowest–highest) of {} readings of {:?}, one thread\n", plan.readings, plan.each);
 
-    let mut throughput = Table::new(&["unpaced chain: count, rate off", "GB/s", "ns a bucket"]);
+    let mut throughput = Table::new("unpaced chain: count, rate off | GB/s | ns a bucket");
     for len in [256usize, 1024, 8 * 1024, 64 * 1024] {
         let data = Bytes::from(vec![7; len]);
         let (name, nanos) = unpaced(plan, &Bucket::Data(data));
@@ -77,7 +77,7 @@ fn main() {
     throughput.print();
 
     println!();
-    let mut costs = Table::new(&["one operation", "ns"]);
+    let mut costs = Table::new("one operation | ns");
     costs.row(["Chain::step, paced: a chunk leaves (64 KiB/s)".to_owned(), show(&chunk_step(plan), 1)]);
     costs.row(["Chain::step, paced: must sleep".to_owned(), show(&sleeping_step(plan), 1)]);
     costs.row(["a chunk's both steps, count before rate".to_owned(), show(&both_steps(plan), 1)]);

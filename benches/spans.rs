@@ -13,7 +13,8 @@ use argh::FromArgs;
 use testkit::process::{Outcome, procfs};
 use testkit::program::Program;
 use testkit::report::{Table, show};
-use testkit::watched::{ask, page};
+use testkit::served::post;
+use testkit::watched::page;
 
 /// Subscribers of each server.
 const SUBSCRIBERS: u64 = 100;
@@ -121,15 +122,11 @@ impl Server {
         let mark = char::from(MARK);
         let event = format!("{{\"data\":\"{mark}{}\"}}", "x".repeat(63));
         let body = format!("[{}]", vec![event; BATCH as usize].join(","));
-        let request = format!(
-            "POST /events/bench HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
-             traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\
-             Content-Length: {}\r\n\r\n{body}",
-            body.len()
-        );
+        let fields = "Content-Type: application/json\r\n\
+                      traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n";
         self.expected += BATCH * SUBSCRIBERS;
         self.arrived.until.store(self.expected, Ordering::SeqCst);
-        let answer = ask(self.program.addr(), &request);
+        let answer = post(self.program.addr(), "/events/bench", fields, &body);
         if answer.status() != 200 {
             return Err(format!("not published: {answer:?}").into());
         }
@@ -215,14 +212,8 @@ fn main() -> Outcome<()> {
             servers[(at + next) % len].measure(batches)?;
         }
     }
-    let mut table = Table::new(&[
-        "events",
-        "µs a delivery",
-        "÷ no spans",
-        "CPU µs a delivery",
-        "÷ no spans",
-        "spans taken",
-    ]);
+    let mut table =
+        Table::new("events | µs a delivery | ÷ no spans | CPU µs a delivery | ÷ no spans | spans taken");
     let ratios = |of: &[f64], by: &[f64]| of.iter().zip(by).map(|(of, by)| of / by).collect::<Vec<_>>();
     for server in &servers {
         table.row([

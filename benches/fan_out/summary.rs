@@ -10,16 +10,10 @@ use crate::server::Kind;
 const MAX_DELAY: f64 = 2.0;
 
 pub fn print(readings: &[Reading]) {
-    let mut table = Table::new(&[
-        "one stream",
-        "subscribers",
-        "events/s",
-        "deliveries/s",
-        "CPU s a million",
-        "p50 ms",
-        "p99 ms",
-        "PSS, KiB a subscriber",
-    ]);
+    let mut table = Table::new(
+        "one stream | subscribers | events/s | deliveries/s | CPU s a million | p50 ms | p99 ms | \
+         PSS, KiB a subscriber",
+    );
     for subscribers in CROWDS {
         for kind in [Kind::Sluicegate, Kind::Nchan] {
             if of(readings, kind, subscribers, |_| 0.0).is_empty() {

@@ -175,7 +175,7 @@ impl Table {
     pub fn text(&self, scale: &Scale) -> String {
         let mut headings = vec![""];
         headings.extend(COLUMNS.map(Server::name));
-        let mut table = report::Table::new(&headings);
+        let mut table = report::Table::new(&headings.join(" | "));
         for (heading, rows) in PARTS {
             // A part nobody asked for is left out.
             let measured = |row: &&Row| {
@@ -197,7 +197,7 @@ impl Table {
     pub fn summary(&self, scale: &Scale) -> String {
         let mut headings = vec![""];
         headings.extend(SERVERS.map(Server::name));
-        let mut table = report::Table::new(&headings);
+        let mut table = report::Table::new(&headings.join(" | "));
         for row in SUMMARY {
             let cells = SERVERS.map(|server| self.cell(row, server));
             table.row([row.label(scale)].into_iter().chain(cells));

@@ -33,7 +33,7 @@ pub fn run(effort: &Effort) {
     let ours: Allocation = client.allocation("api").expect("it is used");
     let governor = DefaultDirectRateLimiter::direct(Quota::per_second(NonZeroU32::MAX));
 
-    let mut table = Table::new(&["token bucket", "threads", "ns a call", "÷ governor"]);
+    let mut table = Table::new("token bucket | threads | ns a call | ÷ governor");
     for threads in [1, 2] {
         let (mut of_ours, mut of_governor, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..effort.readings {

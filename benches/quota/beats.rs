@@ -68,7 +68,7 @@ pub fn run(effort: &Effort) {
             p99s.push(p99);
         }
     }
-    let mut table = Table::new(&["over gRPC", "calls/s", "÷ health", "p99 ms", "÷ health"]);
+    let mut table = Table::new("over gRPC | calls/s | ÷ health | p99 ms | ÷ health");
     let [(health_rates, health_p99s), (rates, p99s)] = &readings;
     let ratio = |own: &[f64], reference: &[f64]| {
         let ratios: Vec<f64> = own.iter().zip(reference).map(|(own, reference)| own / reference).collect();

@@ -56,7 +56,7 @@ pub fn run(effort: &Effort) {
             readings.push(nanos(calls, || fleet.beat()));
         }
     }
-    let mut table = Table::new(&["heartbeat in the book", "ns", "÷ 1 000 clients", "log n ÷ log 1 000"]);
+    let mut table = Table::new("heartbeat in the book | ns | ÷ 1 000 clients | log n ÷ log 1 000");
     for (size, own) in sizes.into_iter().zip(&readings) {
         let ratios: Vec<f64> = own.iter().zip(&readings[0]).map(|(own, first)| own / first).collect();
         let expected = (size as f64).ln() / 1000_f64.ln();

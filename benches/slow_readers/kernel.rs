@@ -68,13 +68,9 @@ pub fn measure(site: &Site, readings: usize) -> Outcome<Table> {
         }
     }
     let headings = READERS.map(|reader| format!("reader {}", reader.name));
-    let mut table = Table::new(&[
-        "KiB in the kernel, on the server's side",
-        &headings[0],
-        &headings[1],
-        &headings[2],
-        "and on the reader's",
-    ]);
+    let headings = headings.join(" | ");
+    let mut table =
+        Table::new(&format!("KiB in the kernel, on the server's side | {headings} | and on the reader's"));
     for (flags, held) in SETTINGS.iter().zip(held) {
         let name = match flags {
             [] => "default, that is `--unsent 128k`".to_owned(),

@@ -57,11 +57,9 @@ impl Server {
 
     /// A figure of its metrics, by the name behind `sluicegate_`.
     pub fn metric(&self, name: &str) -> Outcome<u64> {
-        let page = watched::page((Ipv4Addr::LOCALHOST, self.admin).into(), "/metrics");
-        let value = page
-            .lines()
-            .find_map(|line| line.strip_prefix("sluicegate_")?.strip_prefix(name)?.strip_prefix(' '));
-        Ok(value.ok_or_else(|| format!("no metric {name}"))?.parse()?)
+        let admin = (Ipv4Addr::LOCALHOST, self.admin).into();
+        let value = watched::metric(admin, &format!("sluicegate_{name}"));
+        value.ok_or_else(|| format!("no metric {name}").into())
     }
 
     /// Waits until a metric is at `value`.

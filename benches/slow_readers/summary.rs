@@ -28,15 +28,10 @@ pub fn check(readings: &[Reading], most: f64) -> bool {
 }
 
 fn latency(readings: &[Reading]) -> Table {
-    let mut table = Table::new(&[
-        "8 fast clients, 64 KiB a request",
-        "p50 µs",
-        "÷ without",
-        "p99 µs",
-        "÷ without",
-        "requests/s",
-        "slow readers' own CPU",
-    ]);
+    let mut table = Table::new(
+        "8 fast clients, 64 KiB a request | p50 µs | ÷ without | p99 µs | ÷ without | requests/s | \
+         slow readers' own CPU",
+    );
     let without = |figure: fn(&Fast) -> f64| -> Vec<f64> {
         readings.iter().map(|reading| figure(&reading.without)).collect()
     };
@@ -64,17 +59,10 @@ fn latency(readings: &[Reading]) -> Table {
 }
 
 fn memory(readings: &[Reading]) -> Table {
-    let mut table = Table::new(&[
-        "the server's memory, MiB",
-        "RSS before",
-        "during",
-        "after",
-        "PSS before",
-        "during",
-        "after",
-        "in its buffers",
-        "PSS, KiB a reader",
-    ]);
+    let mut table = Table::new(
+        "the server's memory, MiB | RSS before | during | after | PSS before | during | after | \
+         in its buffers | PSS, KiB a reader",
+    );
     for readers in CROWDS {
         let all = |figure: fn(&Reading) -> f64| show(&of(readings, readers, figure), 1);
         table.row([

@@ -76,23 +76,10 @@ impl Summary {
     }
 
     fn paced_table(&self) -> Table {
-        let mut table = Table::new(&[
-            "paced streams",
-            "CPU s/GB",
-            "÷ floor",
-            "goal",
-            "÷ own limits",
-            "goal",
-            "KiB a stream",
-            "goal",
-            "achieved ÷ set",
-            "slowest",
-            "fastest",
-            "within a chunk",
-            "upstream KiB",
-            "fullest",
-            "goal",
-        ]);
+        let mut table = Table::new(
+            "paced streams | CPU s/GB | ÷ floor | goal | ÷ own limits | goal | KiB a stream | goal | \
+             achieved ÷ set | slowest | fastest | within a chunk | upstream KiB | fullest | goal",
+        );
         for (load, kind, readings) in &self.paced {
             let all = |figure: fn(&paced::Reading) -> f64| readings.iter().map(figure).collect::<Vec<_>>();
             let one = |figure| median(&all(figure)).map_or("–".to_owned(), |median| format!("{median:.3}"));
@@ -137,14 +124,10 @@ impl Summary {
     }
 
     fn unpaced_table(&self) -> Table {
-        let mut table = Table::new(&[
-            "unpaced, one 1 GiB file",
-            "GB/s",
-            "÷ nginx, sendfile off",
-            "CPU s/GB",
-            "÷ nginx, sendfile off",
-            "goal",
-        ]);
+        let mut table = Table::new(
+            "unpaced, one 1 GiB file | GB/s | ÷ nginx, sendfile off | CPU s/GB | ÷ nginx, sendfile off | \
+             goal",
+        );
         for (kind, readings) in &self.unpaced {
             let readings: Vec<unpaced::Reading> = readings.iter().flatten().copied().collect();
             if readings.is_empty() {

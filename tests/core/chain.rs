@@ -20,6 +20,38 @@ fn slice(len: u64) -> FileSlice {
     FileSlice::new(Arc::new(tempfile::tempfile().unwrap()), 0, len)
 }
 
+/// Steps until something is out; its bytes.
+#[track_caller]
+fn output(chain: &mut Chain, now: Instant) -> Bytes {
+    let mut out = Brigade::new();
+    let step = chain.step(now, &mut out);
+    assert!(matches!(step, Ok(Step::Output)), "{step:?}");
+    out.to_bytes()
+}
+
+/// Steps a chain that must sleep; until when.
+#[track_caller]
+fn sleep(chain: &mut Chain, now: Instant) -> Instant {
+    match chain.step(now, &mut Brigade::new()) {
+        Ok(Step::Sleep(due)) => due,
+        step => panic!("{step:?}"),
+    }
+}
+
+/// Steps a chain that must want a piece of a file.
+#[track_caller]
+fn read(chain: &mut Chain, now: Instant) -> FileSlice {
+    match chain.step(now, &mut Brigade::new()) {
+        Ok(Step::Read(slice)) => slice,
+        step => panic!("{step:?}"),
+    }
+}
+
+/// A pace in bytes per second.
+fn paced(rate: u64) -> RateFilter {
+    RateFilter::new(Limit::new(Rate::or_unlimited(rate)))
+}
+
 /// Takes all it is given and lets it out one second after the last came, having kept it itself.
 fn keep() -> Keep {
     Keep::new(SECOND, u64::MAX)
@@ -34,30 +66,24 @@ fn one_a_second() -> OneEach {
 fn a_sleeper_that_keeps_its_bytes_itself_is_woken() {
     // Its input was empty, and so it was never called again.
     let mut chain = Chain::new().then(keep());
-    let mut out = Brigade::new();
     chain.input().extend([data("kept"), Bucket::Eos]);
     let due = Instant::ZERO + SECOND;
     for _ in 0..2 {
-        assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Sleep(at)) if at == due));
+        assert_eq!(sleep(&mut chain, Instant::ZERO), due);
         assert_eq!(chain.due(), Some(due));
     }
-    assert!(matches!(chain.step(due, &mut out), Ok(Step::Output)));
-    assert_eq!(out.to_bytes(), "kept");
+    assert_eq!(output(&mut chain, due), "kept");
     assert!(chain.is_finished());
 }
 
 #[test]
 fn what_a_sleeper_kept_comes_before_what_it_would_read() {
     let mut chain = Chain::new().then(keep());
-    let mut out = Brigade::new();
-    let due = Instant::ZERO + SECOND;
     chain.input().push(data("kept"));
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Sleep(_))));
+    let due = sleep(&mut chain, Instant::ZERO);
     chain.input().extend([Bucket::File(slice(4)), Bucket::Eos]);
-    assert!(matches!(chain.step(due, &mut out), Ok(Step::Output)));
-    assert_eq!(out.to_bytes(), "kept");
-    out.clear();
-    assert!(matches!(chain.step(due, &mut out), Ok(Step::Read(_))));
+    assert_eq!(output(&mut chain, due), "kept");
+    read(&mut chain, due);
 }
 
 #[test]
@@ -80,29 +106,18 @@ fn called_late_a_sleeper_has_lost_nothing() {
 
 #[test]
 fn of_two_sleepers_the_earlier_is_waited_for() {
-    let mut chain =
-        Chain::new().then(one_a_second()).then(RateFilter::new(Limit::new(Rate::or_unlimited(5))));
-    let mut out = Brigade::new();
+    let mut chain = Chain::new().then(one_a_second()).then(paced(5));
     chain.input().extend([data("aaa"), data("b"), Bucket::Eos]);
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
-    assert_eq!(out.to_bytes(), "a");
-    out.clear();
-    assert!(
-        matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Sleep(at)) if at == Instant::from_millis(200))
-    );
-    assert!(matches!(chain.step(Instant::from_millis(400), &mut out), Ok(Step::Output)));
-    assert!(matches!(chain.step(Instant::from_millis(600), &mut out), Ok(Step::Output)));
-    out.clear();
-    assert!(
-        matches!(chain.step(Instant::from_millis(800), &mut out), Ok(Step::Sleep(at)) if at == Instant::ZERO + SECOND)
-    );
+    assert_eq!(output(&mut chain, Instant::ZERO), "a");
+    assert_eq!(sleep(&mut chain, Instant::ZERO), Instant::from_millis(200));
+    assert_eq!(output(&mut chain, Instant::from_millis(400)), "a");
+    assert_eq!(output(&mut chain, Instant::from_millis(600)), "a");
+    assert_eq!(sleep(&mut chain, Instant::from_millis(800)), Instant::ZERO + SECOND);
 }
 
 #[test]
 fn what_is_out_does_not_wait_for_a_read() {
-    let mut chain = Chain::new()
-        .then(Replace::new("x", "y").unwrap())
-        .then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
+    let mut chain = Chain::new().then(Replace::new("x", "y").unwrap()).then(paced(10));
     let mut out = Brigade::new();
     chain.input().extend([data("abcdef"), Bucket::File(slice(10)), Bucket::Eos]);
     // The rate filter looks four bytes ahead; when it has let two of them go, the filter before it has room.
@@ -134,12 +149,10 @@ fn what_is_out_does_not_wait_for_a_read() {
 fn a_filter_that_holds_back_all_before_a_file_reads_on() {
     // Nothing came out of it, so the chain looked no further, and asked for input that had been given.
     let mut chain = Chain::new().then(Replace::new("ab", "c").unwrap());
-    let mut out = Brigade::new();
     chain.input().extend([data("a"), Bucket::File(slice(1)), Bucket::Eos]);
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Read(_))));
+    read(&mut chain, Instant::ZERO);
     chain.supply(Bytes::from_static(b"b"));
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
-    assert_eq!(out.to_bytes(), "c");
+    assert_eq!(output(&mut chain, Instant::ZERO), "c");
 }
 
 #[test]
@@ -161,21 +174,17 @@ fn a_read_of_nothing_is_an_error_and_no_spin() {
 #[test]
 fn more_bytes_than_were_asked_for_are_cut_off() {
     let mut chain = Chain::new().then(Replace::new("x", "y").unwrap());
-    let mut out = Brigade::new();
     chain.input().extend([Bucket::File(slice(4)), Bucket::Eos]);
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Read(_))));
+    read(&mut chain, Instant::ZERO);
     chain.supply(Bytes::from_static(b"0123456789"));
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
-    assert_eq!(out.to_bytes(), "0123");
+    assert_eq!(output(&mut chain, Instant::ZERO), "0123");
 }
 
 #[test]
 fn nothing_comes_behind_an_error_in_the_middle() {
     let counts = Counts::default();
-    let mut chain = Chain::new()
-        .then(Count::new(counts.clone()))
-        .then(Replace::new("x", "y").unwrap())
-        .then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
+    let mut chain =
+        Chain::new().then(Count::new(counts.clone())).then(Replace::new("x", "y").unwrap()).then(paced(10));
     let mut out = Brigade::new();
     chain.input().extend([Bucket::File(slice(1 << 20)), Bucket::Flush, Bucket::Eos]);
     assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Read(_))));
@@ -188,15 +197,11 @@ fn nothing_comes_behind_an_error_in_the_middle() {
 
 #[test]
 fn bytes_before_an_error_go_out_at_their_pace() {
-    let mut chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
+    let mut chain = Chain::new().then(paced(10));
     let mut out = Brigade::new();
     chain.input().extend([data("abc"), failed()]);
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
-    assert_eq!(out.to_bytes(), "ab");
-    out.clear();
-    assert!(
-        matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Sleep(at)) if at == Instant::from_millis(200))
-    );
+    assert_eq!(output(&mut chain, Instant::ZERO), "ab");
+    assert_eq!(sleep(&mut chain, Instant::ZERO), Instant::from_millis(200));
     assert!(matches!(chain.step(Instant::from_millis(200), &mut out), Ok(Step::Output)));
     assert_eq!((out.to_bytes(), out.is_closed(), out.ends()), (Bytes::from_static(b"c"), true, false));
 }
@@ -210,18 +215,12 @@ fn a_filter_that_ends_the_stream_early_ends_the_asking_too() {
         }
         Verdict::after(output)
     });
-    let mut chain = Chain::new()
-        .then(one_a_second())
-        .then(first)
-        .then(RateFilter::new(Limit::new(Rate::or_unlimited(10))));
-    let mut out = Brigade::new();
+    let mut chain = Chain::new().then(one_a_second()).then(first).then(paced(10));
     chain.input().extend([data("1234567"), data("more"), data("and more")]);
-    assert!(matches!(chain.step(Instant::ZERO, &mut out), Ok(Step::Output)));
-    out.clear();
+    output(&mut chain, Instant::ZERO);
     assert!(!chain.wants_input() && chain.input().is_empty(), "nobody will see it");
     // The sleeper before the end is not waited for.
-    let due = chain.step(Instant::ZERO, &mut out);
-    assert!(matches!(due, Ok(Step::Sleep(at)) if at == Instant::from_millis(200)), "{due:?}");
+    assert_eq!(sleep(&mut chain, Instant::ZERO), Instant::from_millis(200));
 }
 
 #[test]

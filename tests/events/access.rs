@@ -1,15 +1,10 @@
 //! Who may publish, and whose pages may read.
 
-use std::os::unix::fs::PermissionsExt;
-use std::sync::Arc;
-use std::time::Duration;
-
-use sluicegate::clock::ManualClock;
 use sluicegate::config::EventSettings;
-use sluicegate::token::Token;
 
 use crate::client::{ask, assert_problem, guarded, named, route, serve};
 use testkit::served::Served;
+use testkit::token_file::assert_replaced;
 use testkit::wire::{self, Answer};
 
 const EVENT: &str = "{\"data\": \"a\"}";
@@ -33,24 +28,13 @@ fn publishing_needs_the_token() {
 
 #[test]
 fn a_token_that_is_replaced_in_its_file_needs_no_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("token");
-    let write = |token: &str| {
-        std::fs::write(&path, token).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    };
-    write("first-0123456789");
-    let clock = Arc::new(ManualClock::new());
-    let token = Token::from_file(&path).unwrap().run_on(Arc::clone(&clock) as _);
-    let served = Served::new(vec![guarded(named(), Some(token))]);
-    let publish = |token: &str| {
-        let fields = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
-        ask(&served, "POST", "/events/s", &fields, EVENT).status()
-    };
-    assert_eq!([publish("first-0123456789"), publish("second-0123456789")], [200, 401]);
-    write("second-0123456789");
-    clock.advance(Duration::from_secs(1));
-    assert_eq!([publish("first-0123456789"), publish("second-0123456789")], [401, 200]);
+    assert_replaced(
+        |token| Served::new(vec![guarded(named(), Some(token))]),
+        |served, token| {
+            let fields = format!("Content-Type: application/json\r\nAuthorization: Bearer {token}\r\n");
+            ask(served, "POST", "/events/s", &fields, EVENT).status()
+        },
+    );
 }
 
 #[test]

@@ -110,6 +110,13 @@ impl Subscriber {
         Self::asking(served, &format!("GET {target} HTTP/1.1\r\nHost: t\r\n{fields}\r\n"))
     }
 
+    /// One that has read the opening.
+    pub fn opened(served: &Served, target: &str, fields: &str) -> Self {
+        let mut subscriber = Self::new(served, target, fields);
+        assert_eq!(subscriber.event().kind, "sluicegate.open");
+        subscriber
+    }
+
     pub fn asking(served: &Served, request: &str) -> Self {
         let mut stream = served.send(request);
         let mut answer = Answer::default();

@@ -27,8 +27,7 @@ fn a_client_has_as_many_streams_as_it_may() {
 #[test]
 fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
     let served = serve(EventSettings { subscribers: 2, ..quick() });
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     let two = Subscriber::new(&served, "/events/s", "");
     let refused = served.get("/events/s", "");
     assert_problem(&refused, 503, "full");
@@ -45,8 +44,7 @@ fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
 #[test]
 fn a_rate_of_events_holds_each_subscriber_to_it() {
     let served = serve(EventSettings { rate: EventRate::or_unlimited(20), burst: 2, ..named() });
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     let begin = std::time::Instant::now();
     publish(
         &served,

@@ -90,8 +90,7 @@ fn what_a_suspended_subscriber_is_told_to_be_missing_counts_as_dropped_once() {
     let served = serve(EventSettings { window: 1, queue: 2, batch: 2, log: 4, ..named() });
     let hub = hub(&served);
     let token = "t".repeat(22);
-    let mut one = Subscriber::new(&served, &format!("/events/s?window=1&token={token}"), "");
-    one.event();
+    let mut one = Subscriber::opened(&served, &format!("/events/s?window=1&token={token}"), "");
     let mut published = 0;
     until("the suspension", || {
         published += publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}])).len();

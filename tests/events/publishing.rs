@@ -13,8 +13,7 @@ const JSON: &str = "Content-Type: application/json\r\n";
 #[test]
 fn bad_batches_publish_nothing() {
     let served = serve(EventSettings { event_size: 10, batch: 3, ..named() });
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     publish(&served, "s", &json!({"data": "first", "id": "i"}));
     for (what, status, code) in [
         (json!([{"data": "a"}, {"data": "12345678901"}]), 413, "event_too_large"),
@@ -57,11 +56,8 @@ fn bad_batches_publish_nothing() {
 fn a_body_of_any_length_is_not_read_beyond_its_bound() {
     let served = serve(named());
     let long = "x".repeat(2 << 20);
-    let mut stream = served.connect();
-    use std::io::Write;
     let head = format!("POST /events/s HTTP/1.1\r\nHost: t\r\n{JSON}Content-Length: {}\r\n\r\n", long.len());
-    stream.write_all(head.as_bytes()).unwrap();
-    let response = testkit::wire::answer(&mut stream);
+    let response = wire::answer(served.send(head));
     assert_problem(&response, 413, "too_large");
 }
 
@@ -75,8 +71,7 @@ fn deep_json_is_refused_and_not_followed() {
 #[test]
 fn a_text_is_an_event_with_the_rest_in_the_query() {
     let served = serve(named());
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     let plain = "Content-Type: text/plain; charset=utf-8\r\n";
     let response = ask(&served, "POST", "/events/s?type=greeting&id=a%20b&ttl=10s", plain, "hello\r\nü");
     assert_eq!(body(&response), json!({"ids": ["a b"], "last_id": "a b"}));
@@ -90,8 +85,7 @@ fn a_text_is_an_event_with_the_rest_in_the_query() {
 #[test]
 fn a_repeated_batch_is_published_once() {
     let served = serve(named());
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     let batch = json!([{"data": "a", "id": "1"}, {"data": "b", "id": "2"}]);
     for _ in 0..2 {
         assert_eq!(publish(&served, "s", &batch), ["1", "2"]);
@@ -150,11 +144,10 @@ fn a_batch_is_held_while_it_is_read() {
     let served = serve(named());
     let held = || served.handle.egress().held().of(HeldAs::Request);
     let batch = json!(vec![json!({"data": "x".repeat(1000)}); 400]).to_string();
-    let mut stream = served.connect();
-    let head = format!("POST /events/s HTTP/1.1\r\nHost: t\r\n{JSON}Content-Length: {}\r\n\r\n", batch.len());
-    stream.write_all(head.as_bytes()).unwrap();
     let (first, last) = batch.split_at(400_000);
-    stream.write_all(first.as_bytes()).unwrap();
+    let length = batch.len();
+    let mut stream = served
+        .send(format!("POST /events/s HTTP/1.1\r\nHost: t\r\n{JSON}Content-Length: {length}\r\n\r\n{first}"));
     until("the batch", || held() >= 400_000);
     assert!(held() <= 1 << 20, "no more than twice");
     stream.write_all(last.as_bytes()).unwrap();

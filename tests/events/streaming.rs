@@ -11,6 +11,7 @@ use sluicegate::limit::Rate;
 use crate::client::{Subscriber, ask, assert_problem, hub, named, post, publish, route, serve, serve_with};
 use testkit::served::Served;
 use testkit::wait::until;
+use testkit::wire::dechunk;
 
 #[test]
 fn a_stream_has_its_fields_opens_and_goes_on() {
@@ -57,8 +58,7 @@ fn http_1_0_gets_the_same_to_the_end_of_the_connection() {
 #[test]
 fn a_server_that_drains_ends_streams_cleanly_with_a_time_to_come_again() {
     let served = serve(named());
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     one.retry = None;
     publish(&served, "s", &json!({"data": "last"}));
     assert_eq!(one.data(1), ["last"]);
@@ -71,8 +71,7 @@ fn a_server_that_drains_ends_streams_cleanly_with_a_time_to_come_again() {
 #[test]
 fn a_silent_stream_has_heartbeats() {
     let served = serve(EventSettings { heartbeat: Duration::from_millis(50), ..named() });
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     publish(&served, "s", &json!({"data": "a"}));
     one.data(1);
     let begin = Instant::now();
@@ -101,8 +100,7 @@ fn a_client_that_lost_its_stream_goes_on_behind_what_it_has() {
     );
     let mut two = Subscriber::new(&served, &format!("/events/s?last_event_id={}", ids[1]), "");
     assert_eq!((two.event().kind.as_str(), two.data(1)), ("sluicegate.open", vec!["c".to_owned()]));
-    let mut three = Subscriber::new(&served, "/events/s", "Last-Event-ID: before-the-restart\r\n");
-    three.event();
+    let mut three = Subscriber::opened(&served, "/events/s", "Last-Event-ID: before-the-restart\r\n");
     let gap = three.event();
     assert_eq!((gap.kind.as_str(), gap.json()["reason"].as_str()), ("sluicegate.gap", Some("unknown")));
     assert_eq!(three.data(3), ["a", "b", "c"]);
@@ -131,8 +129,7 @@ fn a_window_goes_on_with_its_acknowledgements() {
 fn a_new_connection_takes_a_stream_over() {
     let served = serve(named());
     let target = format!("/events/s?token={}", "t".repeat(22));
-    let mut one = Subscriber::new(&served, &target, "");
-    one.event();
+    let mut one = Subscriber::opened(&served, &target, "");
     let mut two = Subscriber::new(&served, &target, "");
     assert_eq!(two.event().json()["known"], true);
     assert_eq!(one.next(), None);
@@ -154,14 +151,7 @@ fn events_pass_filters_at_once() {
         let mut piece = [0; 4096];
         let len = std::io::Read::read(&mut stream.stream, &mut piece).unwrap();
         raw.extend_from_slice(&piece[..len]);
-        let mut bytes = Vec::new();
-        let mut rest = &raw[..];
-        while let Some(end) = rest.windows(2).position(|pair| pair == b"\r\n") {
-            let size = usize::from_str_radix(std::str::from_utf8(&rest[..end]).unwrap(), 16).unwrap();
-            let Some(chunk) = rest.get(end + 2..end + 2 + size) else { break };
-            bytes.extend_from_slice(chunk);
-            rest = rest.get(end + 4 + size..).unwrap_or_default();
-        }
+        let bytes = dechunk(&raw).bytes;
         let mut text = Vec::new();
         // The stream has no end yet: what decodes so far is what counts.
         let _ = std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&bytes[..]), &mut text);
@@ -173,8 +163,7 @@ fn events_pass_filters_at_once() {
 #[test]
 fn a_rate_holds_no_event_that_its_tokens_cover() {
     let served = Served::new(vec![route(named(), None).rate(Rate::or_unlimited(2048))]);
-    let mut one = Subscriber::new(&served, "/events/s", "");
-    one.event();
+    let mut one = Subscriber::opened(&served, "/events/s", "");
     // The opening is spent and earned back.
     std::thread::sleep(Duration::from_millis(400));
     let mut quickest = Duration::MAX;
@@ -205,10 +194,8 @@ fn a_stalled_reader_is_moved_to_polling_and_others_feel_nothing() {
     };
     let served = serve_with(server, EventSettings { queue: 50, batch: 50, ..named() });
     let target = format!("/events/s?token={}", "t".repeat(22));
-    let mut stalled = Subscriber::new(&served, &target, "");
-    stalled.event();
-    let mut healthy = Subscriber::new(&served, "/events/s", "");
-    healthy.event();
+    let mut stalled = Subscriber::opened(&served, &target, "");
+    let mut healthy = Subscriber::opened(&served, "/events/s", "");
     let streams = &served.handle.routes()[0];
     let hub = streams.hub().unwrap();
     let data = "x".repeat(20_000);
@@ -263,8 +250,7 @@ fn a_suspended_client_that_reads_status_gets_429() {
     let settings = EventSettings { suspend: sluicegate::config::Suspend::TooManyRequests, ..named() };
     let served = serve(EventSettings { window: 1, queue: 2, batch: 2, ..settings });
     let target = format!("/events/s?window=1&token={}", "t".repeat(22));
-    let mut one = Subscriber::new(&served, &target, "");
-    one.event();
+    let mut one = Subscriber::opened(&served, &target, "");
     let hub = hub(&served);
     until("the suspension", || {
         publish(&served, "s", &json!([{"data": "a"}, {"data": "b"}]));

@@ -7,15 +7,15 @@
 //! off what is asked, as long as they are few. Where they are many, nothing was seen, and it is looked at anew.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpStream;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use sluicegate::config::ProxySource;
-use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
-use sluicegate::rt;
+use testkit::backend::{Backend, routed};
+use testkit::folder::folder;
+use testkit::message::read_head;
 use testkit::served::Served;
 
 /// How long each stream is watched.
@@ -33,29 +33,8 @@ fn content(len: usize) -> Vec<u8> {
     all
 }
 
-/// A plain backend: sends the same bytes to everyone, in pieces of odd sizes, as fast as they are taken.
-fn backend(body: Vec<u8>) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        while let Ok((stream, _)) = listener.accept() {
-            let body = body.clone();
-            std::thread::spawn(move || send(stream, &body));
-        }
-    });
-    url
-}
-
-fn send(mut stream: TcpStream, body: &[u8]) {
-    stream.set_nodelay(true).unwrap();
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        if !matches!(stream.read(&mut byte), Ok(1)) {
-            return;
-        }
-        head.push(byte[0]);
-    }
+/// What a plain backend does: sends the same bytes to everyone, in pieces of odd sizes, as fast as they are taken.
+fn send(stream: &mut TcpStream, body: &[u8]) {
     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
     let mut taken = stream.write_all(head.as_bytes());
     let mut rest = body;
@@ -101,12 +80,7 @@ fn watch(served: &Served, target: &str, body: &[u8]) -> JoinHandle<Timeline> {
     std::thread::spawn(move || {
         let asked = Instant::now();
         stream.write_all(request.as_bytes()).unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+        read_head(&mut stream).unwrap();
         let mut came = Vec::new();
         let mut sum = 0;
         let mut buf = vec![0; 65_536];
@@ -139,16 +113,14 @@ fn pauses_of_the_machine() -> JoinHandle<Duration> {
 fn a_file_and_a_proxied_body_keep_the_same_pace_to_a_chunk() {
     // The last two have chunks of more than the 64 KiB that are read or held at a time.
     let rates = [2_000, 61_440, 1 << 20, 4 << 20];
-    let folder = tempfile::tempdir().unwrap();
     let body = content(4 * (4 << 20));
-    std::fs::write(folder.path().join("body"), &body).unwrap();
-    let upstream = backend(body.clone());
+    let folder = folder(&[("body", &body)]);
+    let sent = body.clone();
+    let backend = Backend::new(move |stream, _| send(stream, &sent));
     let routes = rates.into_iter().flat_map(|rate| {
-        let source = ProxySource::new(upstream.parse().unwrap());
-        let proxy = Proxy::new(source, Rate::or_unlimited(rate), rt::clock());
-        let proxied = Route::proxy(&format!("/proxied/{rate}/"), proxy);
-        let direct = Route::files(&format!("/direct/{rate}/"), folder.path()).unwrap();
-        [proxied.rate(Rate::or_unlimited(rate)), direct.rate(Rate::or_unlimited(rate))]
+        let pace = Rate::or_unlimited(rate);
+        let direct = Route::files(&format!("/direct/{rate}/"), folder.path()).unwrap().rate(pace);
+        [routed(&format!("/proxied/{rate}/"), backend.source(), pace), direct]
     });
     let served = Served::new(routes.collect());
     // Real time: a machine that stands still for a quarter of the time, five times on end, is no place for this.

@@ -323,13 +323,7 @@ fn streams_of_events_go_on_and_end_with_their_route() {
     read_to(&mut stream, "event: sluicegate.open");
     reload(&served, &config(&site, &events("event_size = '1k', heartbeat = '20s'")));
     let publish = |data: &str| {
-        let mut publisher = served.connect();
-        let head = format!(
-            "POST /e/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n",
-            data.len()
-        );
-        publisher.write_all(format!("{head}{data}").as_bytes()).unwrap();
-        testkit::wire::answer(&mut publisher).status()
+        testkit::served::post(served.addr, "/e/s", "Content-Type: text/plain\r\n", data).status()
     };
     assert_eq!(publish("after"), 200);
     read_to(&mut stream, "data: after\n\n");

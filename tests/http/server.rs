@@ -1,14 +1,13 @@
 //! The server on real sockets: what HTTP promises, and what becomes of connections.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use sluicegate::config::SharedLimits;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Rate};
 use testkit::folder::folder;
-use testkit::served::{Served, files};
+use testkit::served::{Served, connect_from, files};
 use testkit::wait::until;
 use testkit::wire::{self, read_to_reset};
 
@@ -216,15 +215,6 @@ fn on_a_full_server_the_connection_that_was_idle_for_longest_makes_room() {
     }
     busy.read_exact(&mut [0; 100]).unwrap();
     assert_eq!(served.handle.telemetry().connections_refused(), 0);
-}
-
-/// A connection from `ip`, one of this machine's own.
-fn connect_from(ip: [u8; 4], to: SocketAddr) -> TcpStream {
-    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
-    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
-    bind(&socket, &SocketAddr::from((ip, 0))).unwrap();
-    connect(&socket, &to).unwrap();
-    socket.into()
 }
 
 #[test]

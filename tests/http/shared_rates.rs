@@ -16,7 +16,7 @@ use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::sink::SinkSettings;
-use testkit::served::Served;
+use testkit::served::{Served, connect_from};
 use testkit::wait::PATIENCE;
 
 const KIB: u64 = 1024;
@@ -34,11 +34,7 @@ impl Reader {
     /// Reads from the server, from an address of the loopback's network.
     fn from(client: Ipv4Addr, server: SocketAddr) -> Self {
         let (came, stop): (Arc<Mutex<Vec<_>>>, Arc<AtomicBool>) = Default::default();
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.bind(&SocketAddr::from((client, 0)).into()).unwrap();
-        socket.connect(&server.into()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut stream = TcpStream::from(socket);
+        let mut stream = connect_from(client.octets(), server);
         stream.write_all(b"GET /large HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
         let thread = std::thread::spawn({
             let (came, stop) = (Arc::clone(&came), Arc::clone(&stop));

@@ -1,7 +1,6 @@
 //! What schemathesis finds when it compares the admin API with the document it serves: nothing. Installs it
 //! from PyPI into an environment of its own below the target folder; needs python3 with venv.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -46,7 +45,7 @@ fn schemathesis_finds_nothing() {
         (Watched::with_token(routes()), vec![format!("Authorization: Bearer {TOKEN}")]),
     ] {
         // So that there is something to look at.
-        let mut slow = watched.served.begin("/large.bin?secret");
+        let _slow = watched.served.begin("/large.bin?secret");
         let mut command = Command::new(&program);
         command.arg("run").arg(format!("http://{}/v1/openapi.json", watched.admin)).args([
             "--no-color",

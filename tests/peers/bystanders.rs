@@ -2,14 +2,14 @@
 //! at the pace, both from an address of their own.
 
 use std::io::Write;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::pace::{CHUNK, RATE};
-use testkit::wait::PATIENCE;
+use testkit::served::connect_from;
 use testkit::wire::{self, Answer};
 
 /// How long an answer may take from before the connect to its last byte, or a download more than its pace
@@ -99,11 +99,7 @@ fn download(addr: SocketAddr, name: &str, len: usize) -> Duration {
 
 /// The answer to those who come from another address than everyone else in these tests.
 pub fn ask(addr: SocketAddr, name: &str) -> Answer {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from(([127, 0, 0, 2], 0)).into()).unwrap();
-    socket.set_read_timeout(Some(PATIENCE)).unwrap();
-    socket.connect(&addr.into()).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect_from([127, 0, 0, 2], addr);
     write!(stream, "GET /{name} HTTP/1.1\r\nHost: {addr}\r\nConnection: close\r\n\r\n").unwrap();
     wire::answer(&mut stream)
 }

@@ -10,8 +10,8 @@ use serde_json::Value;
 
 use crate::nginx::Nginx;
 use crate::pace::get;
-use crate::program::PATIENCE;
 use crate::sluicegate::Sluicegate;
+use testkit::served::{connect_narrow, post};
 use testkit::sse::Answer;
 use testkit::wait::until;
 
@@ -161,12 +161,7 @@ impl Scene {
 
     /// Subscribes, and reads nothing.
     fn subscribe(&self, reader: &Reader) -> TcpStream {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        // Before connecting: the window is agreed on then.
-        socket.set_recv_buffer_size(2048).unwrap();
-        socket.connect(&self.front.into()).unwrap();
-        let mut stream = TcpStream::from(socket);
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut stream = connect_narrow(self.front);
         write!(stream, "GET /events/s?token={} HTTP/1.1\r\nHost: localhost\r\n\r\n", reader.token).unwrap();
         stream
     }
@@ -177,17 +172,8 @@ impl Scene {
             .map(|number| serde_json::json!({"data": format!("{number} {padding}")}))
             .collect();
         let body = Value::from(batch).to_string();
-        let mut stream = testkit::served::connect(self.server.addr);
-        let length = body.len();
-        write!(
-            stream,
-            "POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nConnection: close\r\n\
-             Content-Length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let answer = post(self.server.addr, "/events/s", "Content-Type: application/json\r\n", &body);
+        assert_eq!(answer.status(), 200, "{answer:?}");
         self.published += 5;
     }
 

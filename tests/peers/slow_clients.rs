@@ -10,8 +10,9 @@ use std::time::Duration;
 use crate::backend;
 use crate::bystanders::{self, Bystanders, PACED, SMALL};
 use crate::program::{ended, loud, make_file, program};
-use crate::sluicegate::{Sluicegate, without_colours};
-use testkit::wait::until;
+use crate::sluicegate::Sluicegate;
+use testkit::records::without_colours;
+use testkit::wait::{soon, until};
 
 /// Connections of one attack.
 const CONNECTIONS: u64 = 300;
@@ -86,7 +87,7 @@ fn at_rest(server: &Sluicegate) -> usize {
     until("the end of the first connection", || server.metric("sluicegate_connections") == 0);
     // The admin listener's connection ends a moment later.
     let mut before = usize::MAX;
-    until("the end of its connection", || {
+    soon("the end of its connection", || {
         let now = server.descriptors();
         let settled = std::mem::replace(&mut before, now) == now;
         settled.then_some(now)

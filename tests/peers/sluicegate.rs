@@ -6,9 +6,11 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::pace::get;
 use crate::program::{Running, descriptors};
+use testkit::process::procfs;
+use testkit::records::without_colours;
 use testkit::wait::{soon, until};
+use testkit::watched::metric;
 
 /// `sluicegate` on a free port.
 pub struct Sluicegate {
@@ -66,10 +68,7 @@ impl Sluicegate {
             let said = self.said.lock().unwrap();
             said.lines().find_map(|line| line.strip_prefix("admin on http://")?.parse().ok())
         });
-        let metrics = String::from_utf8(get(admin, "/metrics", "").body).unwrap();
-        let value = metrics.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        // Some gauges are written with a point.
-        value.unwrap_or_else(|| panic!("no {name} in {metrics}")).parse::<f64>().unwrap() as u64
+        metric(admin, name).unwrap_or_else(|| panic!("no {name}"))
     }
 
     /// How many lines of what it said have `words` in them.
@@ -84,10 +83,7 @@ impl Sluicegate {
 
     /// Bytes of its process that are its own and no file's: what it allocated and touched.
     pub fn memory(&self) -> u64 {
-        let path = format!("/proc/{}/smaps_rollup", self.process.0.id());
-        let rollup = std::fs::read_to_string(path).unwrap();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+        procfs::anonymous(self.process.0.id())
     }
 
     /// Waits for a record in the log that has all of these fields.
@@ -121,13 +117,6 @@ fn records(said: &str) -> Vec<String> {
         }
     }
     records
-}
-
-/// The text as it is without a terminal.
-pub fn without_colours(line: &str) -> String {
-    let mut parts = line.split('\x1b');
-    let start = parts.next().unwrap_or_default().to_owned();
-    parts.fold(start, |line, part| line + part.split_once('m').map_or("", |(_, text)| text))
 }
 
 fn has(record: &str, (key, value): (&str, &str)) -> bool {

@@ -13,6 +13,7 @@ use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 
+use testkit::message::read_head;
 use testkit::wait::PATIENCE;
 
 /// What is done with a connection once the head of its request came.
@@ -96,18 +97,10 @@ fn serve(mut stream: TcpStream, script: &Script) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
     stream.set_nodelay(true)?;
     let head = read_head(&mut stream)?;
-    script(&mut stream, &head)
-}
-
-/// Reads to the empty line that ends a head.
-fn read_head(stream: &mut impl Read) -> io::Result<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte)?;
-        head.push(byte[0]);
+    if head.is_empty() {
+        return Err(ErrorKind::UnexpectedEof.into());
     }
-    Ok(String::from_utf8(head).unwrap())
+    script(&mut stream, &head)
 }
 
 /// Gives bytes until nobody takes them.

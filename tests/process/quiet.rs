@@ -10,27 +10,24 @@ use sluicegate::http::proxy::Proxy;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
 use sluicegate::rt;
-use testkit::served::Served;
+use testkit::process::procfs::cpu_seconds;
+use testkit::served::{Served, files};
 use testkit::turn;
 
 use crate::backend::{Backend, endless};
 
-/// Processor time that this process used so far, all its threads together.
-fn cpu_time() -> Duration {
-    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // Behind the name in brackets, which may hold anything: fields 3 and on; 14 and 15 are the times.
-    let (_, fields) = stat.rsplit_once(')').unwrap();
-    let fields: Vec<&str> = fields.split_whitespace().collect();
-    let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
-    Duration::from_millis(ticks * 10) // Linux counts them in hundredths of a second
+/// Processor time that this process uses in so long, all its threads together. Real time: how long is looked at.
+fn used_in(looked_at: Duration) -> Duration {
+    let used = || cpu_seconds(std::process::id()).unwrap();
+    let (began, before) = (Instant::now(), used());
+    while began.elapsed() < looked_at {
+        std::thread::park_timeout(looked_at);
+    }
+    Duration::from_secs_f64(used() - before)
 }
 
 fn folder() -> tempfile::TempDir {
     testkit::folder::folder(&[("large.bin", &vec![b'z'; 3_000_000])])
-}
-
-fn files(folder: &tempfile::TempDir, rate: u64) -> Route {
-    testkit::served::files(folder, rate)
 }
 
 /// All paths, from a backend.
@@ -63,12 +60,8 @@ fn bodies_that_sleep_and_readers_that_stall_cost_no_processor_time() {
     ];
     // The last is as good as unpaced: it fills all buffers and waits for a reader that never comes.
     let streams: Vec<_> = served.iter().flat_map(|served| (0..5).map(|_| begin(served, GET))).collect();
-    let (began, used) = (Instant::now(), cpu_time());
-    // Real time: how long is looked at. Each stream has a few wake-ups a second; a spin takes all there is.
-    while began.elapsed() < Duration::from_secs(1) {
-        std::thread::park_timeout(Duration::from_secs(1));
-    }
-    let used = cpu_time() - used;
+    // Each stream has a few wake-ups a second; a spin takes all there is.
+    let used = used_in(Duration::from_secs(1));
     assert!(used < Duration::from_millis(300), "{used:?} in a second");
     drop(streams);
 }
@@ -80,11 +73,7 @@ fn idle_connections_cost_no_processor_time() {
     let served = Served::new(vec![files(&folder, 0)]);
     let ask = "HEAD /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
     let streams: Vec<_> = (0..50).map(|_| begin(&served, ask)).collect();
-    let (began, used) = (Instant::now(), cpu_time());
-    while began.elapsed() < Duration::from_millis(500) {
-        std::thread::park_timeout(Duration::from_millis(500));
-    }
-    let used = cpu_time() - used;
+    let used = used_in(Duration::from_millis(500));
     assert!(used < Duration::from_millis(100), "{used:?} in half a second");
     assert_eq!(served.handle.connections(), 50);
     drop(streams);

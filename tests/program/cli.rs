@@ -1,13 +1,10 @@
 //! The program as it is typed: what it prints where, and how it ends.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
-use rustix::process::{Pid, Signal, kill_process};
-
-use crate::typed::{fails, prints, sluicegate};
+use crate::typed::{fails, prints, sluicegate, words};
+use testkit::program::{Program, get};
 
 /// A folder with the example in `config/` and the `site/` it serves beside it.
 fn workplace() -> tempfile::TempDir {
@@ -21,75 +18,37 @@ fn workplace() -> tempfile::TempDir {
 
 #[test]
 fn help_and_version_are_answers() {
-    for args in [
-        &["--help"][..],
-        &["-h"],
-        &["help"],
-        &["serve", "-h"],
-        &["serve", "--help"],
-        &["proxy", "--help"],
-        &["run", "--help"],
-        &["probe", "--help"],
-        &["limits", "--help"],
-        &["limits", "list", "-h"],
-        &["limits", "set", "help"],
-        &["connections", "-h"],
-        &["connections", "list", "--help"],
-        &["connections", "close", "--help"],
-    ] {
-        assert!(prints(args).starts_with("Usage: sluicegate"), "{args:?}");
+    let asked = "--help, -h, help, serve -h, serve --help, proxy --help, run --help, probe --help, limits --help, \
+                 limits list -h, limits set help, connections -h, connections list --help, connections close --help";
+    for typed in asked.split(", ") {
+        assert!(prints(&words(typed)).starts_with("Usage: sluicegate"), "{typed}");
     }
     let version = format!("sluicegate {}\n", env!("CARGO_PKG_VERSION"));
     assert_eq!(prints(&["--version"]), version);
     assert_eq!(prints(&["-V"]), version);
     let help = prints(&["--help"]);
-    for word in [
-        "serve",
-        "proxy",
-        "tcp",
-        "run",
-        "check",
-        "probe",
-        "limits",
-        "connections",
-        "--version",
-        "1.5m",
-        "8mbit",
-        "off",
-    ] {
+    for word in words("serve proxy tcp run check probe limits connections --version 1.5m 8mbit off") {
         assert!(help.contains(word), "{word} in {help}");
     }
 }
 
 #[test]
 fn the_help_fits_a_terminal_and_says_where_one_can_listen() {
-    for args in [
-        &["--help"][..],
-        &["serve", "--help"],
-        &["proxy", "--help"],
-        &["tcp", "--help"],
-        &["events", "--help"],
-        &["run", "--help"],
-        &["check", "-h"],
-        &["probe", "-h"],
-        &["limits", "-h"],
-        &["limits", "list", "-h"],
-        &["limits", "set", "-h"],
-        &["connections", "list", "-h"],
-        &["connections", "close", "-h"],
-    ] {
-        let help = prints(args);
+    let asked = "--help, serve --help, proxy --help, tcp --help, events --help, run --help, check -h, probe -h, limits -h, \
+                 limits list -h, limits set -h, connections list -h, connections close -h";
+    for typed in asked.split(", ") {
+        let help = prints(&words(typed));
         for line in help.lines() {
-            assert!(line.chars().count() <= 80, "{args:?}: {line}");
-            assert!(!line.ends_with("(default"), "{args:?}: {line}");
+            assert!(line.chars().count() <= 80, "{typed}: {line}");
+            assert!(!line.ends_with("(default"), "{typed}: {line}");
         }
         if help.contains("--listen") {
-            let forms = match args {
-                ["tcp", ..] => &["127.0.0.1:7070", "[::1]:7070"][..],
-                _ => &["127.0.0.1:8080", "[::1]:8080", "unix:PATH"],
+            let forms = match typed {
+                "tcp --help" => "127.0.0.1:7070 [::1]:7070",
+                _ => "127.0.0.1:8080 [::1]:8080 unix:PATH",
             };
-            for form in forms {
-                assert!(help.contains(form), "{args:?}: {form}");
+            for form in words(forms) {
+                assert!(help.contains(form), "{typed}: {form}");
             }
         }
     }
@@ -100,45 +59,15 @@ fn every_default_is_in_the_help() {
     for (command, defaults) in [
         (
             "serve",
-            &[
-                "off",
-                "0",
-                "immediate",
-                "127.0.0.1:8080",
-                "info",
-                "30s",
-                "10000",
-                "1m",
-                "index.html",
-                "none",
-                "64k",
-                "wait",
-                "a quarter of the memory",
-                "128k",
-                "the kernel's choice",
-            ][..],
+            "off; 0; immediate; 127.0.0.1:8080; info; 30s; 10000; 1m; index.html; none; 64k; wait; \
+             a quarter of the memory; 128k; the kernel's choice",
         ),
-        (
-            "proxy",
-            &[
-                "off",
-                "0",
-                "immediate",
-                "127.0.0.1:8080",
-                "info",
-                "30s",
-                "10000",
-                "1m",
-                "upstream",
-                "5s",
-                "64",
-            ],
-        ),
-        ("probe", &["none", "no", "30", "1", "off", "those of the machine"]),
-        ("run", &["what the file says, else 127.0.0.1:8080", "what the file says, else info"]),
+        ("proxy", "off; 0; immediate; 127.0.0.1:8080; info; 30s; 10000; 1m; upstream; 5s; 64"),
+        ("probe", "none; no; 30; 1; off; those of the machine"),
+        ("run", "what the file says, else 127.0.0.1:8080; what the file says, else info"),
     ] {
         let help = prints(&[command, "--help"]).split_whitespace().collect::<Vec<_>>().join(" ");
-        for default in defaults {
+        for default in defaults.split("; ") {
             assert!(help.contains(&format!("default {default})")), "{default} in {help}");
         }
     }
@@ -146,40 +75,37 @@ fn every_default_is_in_the_help() {
 
 #[test]
 fn what_is_typed_wrong_ends_with_2() {
-    for (args, expected) in [
+    for (typed, expected) in [
         (
-            &[][..],
+            "",
             "a command is missing: serve, proxy, tcp, events, run, check, probe, limits, connections or quota",
         ),
-        (&["sreve", "."], "Unrecognized argument: sreve"),
-        (&["serve"], "DIR"),
-        (&["serve", ".", "--rats", "60"], "Unrecognized argument: --rats; did you mean --rate?"),
-        (&["serve", ".", "--rate"], "No value provided for option '--rate'"),
-        (&["serve", ".", "--rate", "60", "--rate", "61"], "duplicate values provided"),
+        ("sreve .", "Unrecognized argument: sreve"),
+        ("serve", "DIR"),
+        ("serve . --rats 60", "Unrecognized argument: --rats; did you mean --rate?"),
+        ("serve . --rate", "No value provided for option '--rate'"),
+        ("serve . --rate 60 --rate 61", "duplicate values provided"),
         (
-            &["serve", ".", "--rate", "60x"],
+            "serve . --rate 60x",
             "--rate: \"60x\" is not a rate: the unit \"x\" is not known; write 60 (KiB/s)",
         ),
-        (&["serve", ".", "--rate=0"], "for unlimited use `off`"),
-        (&["events", "a/b"], "\"a/b\" is not a stream name"),
-        (&["proxy", "127.0.0.1:9000"], "\"127.0.0.1:9000\" is not a backend: http:// is missing"),
+        ("serve . --rate=0", "for unlimited use `off`"),
+        ("events a/b", "\"a/b\" is not a stream name"),
+        ("proxy 127.0.0.1:9000", "\"127.0.0.1:9000\" is not a backend: http:// is missing"),
+        ("proxy http://h --trusted-proxy h", "--trusted-proxy: \"h\" is not an address or network"),
+        ("serve . --connection-burst 64k", "--connection-burst: without a rate of connections"),
+        ("serve . --on-full clsoe", "is not a rule for a full buffer; did you mean \"close\"?"),
+        ("proxy http://h --on-full=close", "--on-full: \"close\" is for readers that cannot hold"),
         (
-            &["proxy", "http://h", "--trusted-proxy", "h"],
-            "--trusted-proxy: \"h\" is not an address or network",
-        ),
-        (&["serve", ".", "--connection-burst", "64k"], "--connection-burst: without a rate of connections"),
-        (&["serve", ".", "--on-full", "clsoe"], "is not a rule for a full buffer; did you mean \"close\"?"),
-        (&["proxy", "http://h", "--on-full=close"], "--on-full: \"close\" is for readers that cannot hold"),
-        (
-            &["serve", ".", "--connection-rate=10m", "--on-full=close"],
+            "serve . --connection-rate=10m --on-full=close",
             "it must hold one chunk of the fastest pace: 2097152 bytes at 10m, and it holds 65536; raise it",
         ),
-        (&["run", "none.toml", "--listen", "here"], "--listen: \"here\" is not an address"),
-        (&["check", "a.toml", "b.toml"], "Unrecognized argument: b.toml"),
+        ("run none.toml --listen here", "--listen: \"here\" is not an address"),
+        ("check a.toml b.toml", "Unrecognized argument: b.toml"),
     ] {
-        let message = fails(2, args);
-        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
-        let command = args.first().filter(|command| **command != "sreve");
+        let message = fails(2, &words(typed));
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{typed}: {message}");
+        let command = words(typed).first().filter(|command| **command != "sreve").copied();
         let command = command.map_or("sluicegate".to_owned(), |command| format!("sluicegate {command}"));
         assert!(message.ends_with(&format!("\nRun `{command} --help` for usage.\n")), "{message}");
     }
@@ -228,32 +154,18 @@ fn check_tells_what_a_good_file_means() {
 
 #[test]
 fn all_flags_that_are_typed_wrong_are_told_and_no_other_for_their_sake() {
-    let typed = [
-        "serve",
-        "none-such",
-        "--rate",
-        "10x",
-        "--burst",
-        "1m",
-        "--drain",
-        "soon",
-        "--listen",
-        "nowhere",
-        "--admin",
-        "0.0.0.0:1",
-        "--egress-buffer",
-        "7",
-    ];
-    let message = fails(2, &typed);
-    let flags: Vec<&str> =
-        message.lines().filter_map(|line| line.split(": ").find(|part| part.starts_with("--"))).collect();
-    assert_eq!(flags, ["--rate", "--listen", "--drain", "--egress-buffer"], "{message}");
-    // Each good in itself: then what does not go together.
-    let message =
-        fails(2, &["serve", "none-such", "--burst", "1m", "--client-burst", "1m", "--admin", "0.0.0.0:1"]);
-    let flags: Vec<&str> =
-        message.lines().filter_map(|line| line.split(": ").find(|part| part.starts_with("--"))).collect();
-    assert_eq!(flags, ["--burst", "--admin", "--client-burst"], "{message}");
+    for (typed, told) in [
+        (
+            "serve none-such --rate 10x --burst 1m --drain soon --listen nowhere --admin 0.0.0.0:1 --egress-buffer 7",
+            "--rate --listen --drain --egress-buffer",
+        ),
+        // Each good in itself: then what does not go together.
+        ("serve none-such --burst 1m --client-burst 1m --admin 0.0.0.0:1", "--burst --admin --client-burst"),
+    ] {
+        let message = fails(2, &words(typed));
+        let flags = message.lines().filter_map(|line| line.split(": ").find(|part| part.starts_with("--")));
+        assert_eq!(flags.collect::<Vec<_>>(), words(told), "{message}");
+    }
 }
 
 #[test]
@@ -332,47 +244,21 @@ fn a_warning_is_told_and_does_no_harm() {
     assert!(message.starts_with("sluicegate: warning: "), "{message}");
 }
 
-/// A running program. Dropping it kills what is left of it.
-struct Running(Child);
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[test]
 fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
     let folder = workplace();
     fs::write(folder.path().join("site/a"), "four").unwrap();
     let file = folder.path().join("count.toml");
-    let text = "listen = \"127.0.0.1:0\"\nlimits.connection.rate = \"1m\"\n[filter.pages]\nkind = \"count\"\n"
-        .to_owned()
-        + "[[route]]\npath = \"/one/\"\nfiles = \"site\"\nfilters = [\"pages\", \"count\"]\n"
-        + "[[route]]\npath = \"/two/\"\nfiles = \"site\"\nfilters = [\"pages\"]\n";
+    let text = "limits.connection.rate = '1m'\n[filter.pages]\nkind = 'count'\n\
+                [[route]]\npath = '/one/'\nfiles = 'site'\nfilters = ['pages', 'count']\n\
+                [[route]]\npath = '/two/'\nfiles = 'site'\nfilters = ['pages']\n";
     fs::write(&file, text).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-    let mut running = Running(command.arg("run").arg(&file).stdout(Stdio::piped()).spawn().unwrap());
-    let mut stdout = BufReader::new(running.0.stdout.take().unwrap());
-    let mut line = String::new();
-    stdout.read_line(&mut line).unwrap();
-    let addr = line.trim().strip_prefix("listening on http://").unwrap();
-    let mut second = String::new();
-    stdout.read_line(&mut second).unwrap();
-    assert_eq!(second, "each connection: 1m (1048576 bytes/s), burst 64k (65536 bytes)\n");
-
+    let program = Program::start(&["run", file.to_str().unwrap()]);
+    assert_eq!(program.started[1], "each connection: 1m (1048576 bytes/s), burst 64k (65536 bytes)");
     for path in ["/one/a", "/two/a"] {
-        let mut stream = TcpStream::connect(addr).unwrap();
-        write!(stream, "GET {path} HTTP/1.1\r\nhost: t\r\nconnection: close\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.ends_with("four"), "{answer}");
+        assert_eq!(get(program.connect(), path, "").1, b"four");
     }
-    kill_process(Pid::from_child(&running.0), Signal::TERM).unwrap();
-    let mut log = String::new();
-    stdout.read_to_string(&mut log).unwrap();
-    assert!(running.0.wait().unwrap().success());
+    let log = program.end();
 
     // The log is coloured.
     let coloured = |key: &str, value: &str| format!("\u{1b}[1m{key}\u{1b}[0m {value}\n");
@@ -386,14 +272,12 @@ fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
 #[test]
 fn an_admin_listener_off_loopback_needs_a_token_and_a_token_needs_a_listener() {
     for (flags, expected) in [
-        (&["--admin", "0.0.0.0:0"][..], "other machines can reach 0.0.0.0:0"),
-        (&["--admin", "127.0.0.1:8080"], "choose another port"),
-        (&["--admin-token-file", "token"], "give --admin too"),
-        (&["--admin", "nowhere"], "--admin: "),
+        ("--admin 0.0.0.0:0", "other machines can reach 0.0.0.0:0"),
+        ("--admin 127.0.0.1:8080", "choose another port"),
+        ("--admin-token-file token", "give --admin too"),
+        ("--admin nowhere", "--admin: "),
     ] {
-        let mut args = vec!["serve", "fixtures/site"];
-        args.extend(flags);
-        let message = fails(2, &args);
+        let message = fails(2, &words(&format!("serve fixtures/site {flags}")));
         assert!(message.contains(expected), "{flags:?}: {message}");
     }
 }

@@ -1,14 +1,15 @@
 //! `limits` and `connections` as they are typed, against a running server.
 
-use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::io::Read;
 
 use serde_json::Value;
 use sluicegate::http::route::Route;
 use sluicegate::limit::Rate;
+use testkit::token_file;
+use testkit::wait::{soon, until};
 use testkit::watched::{TOKEN, Watched, folder};
 
-use crate::typed::{fails, prints};
+use crate::typed::{fails, prints, words};
 
 /// A line of a table, its cells one space apart.
 fn line(table: &str, begins: &str) -> String {
@@ -22,22 +23,26 @@ fn limits_are_listed_and_set() {
     let watched =
         Watched::new(vec![Route::files("/a b/", folder.path()).unwrap().rate(Rate::or_unlimited(61_440))]);
     let admin = watched.admin.to_string();
-    let set = |args: &[&str]| prints(&[&["limits", "set", "--admin", &admin], args].concat());
+    let set = |typed: &str| {
+        // The one path of a route has a space in it.
+        let typed = words(typed).into_iter().map(|word| if word == "PATH" { "/a b/" } else { word });
+        prints(&["limits", "set", "--admin", &admin].into_iter().chain(typed).collect::<Vec<_>>())
+    };
 
     let list = prints(&["limits", "list", "--admin", &admin]);
     assert_eq!(line(&list, "LIMIT"), "LIMIT RATE BURST WEIGHT PASSED WAITS OVER");
     assert_eq!(line(&list, "server"), "server off - - 0 B 0 -");
     assert_eq!(line(&list, "response"), "response /a b/ 60k - - - - -");
 
-    assert_eq!(line(&set(&["server", "--rate", "100m"]), "server"), "server 100m - - 0 B 0 -");
-    let reporting = set(&["client", "--rate", "60", "--burst", "1m", "--report-only", "true"]);
+    assert_eq!(line(&set("server --rate 100m"), "server"), "server 100m - - 0 B 0 -");
+    let reporting = set("client --rate 60 --burst 1m --report-only true");
     assert_eq!(line(&reporting, "client"), "client (each) 60k 1m 1 0 B 0 - reports only");
-    set(&["connection", "--rate=8mbit"]);
-    set(&["route", "/a b/", "--rate", "20m"]);
-    set(&["route-client", "/a b/", "--rate", "2m", "--weight", "2"]);
-    set(&["response", "/a b/", "--rate", "off"]);
-    set(&["client", "192.0.2.1", "--rate", "10m", "--weight", "3"]);
-    set(&["client", "2001:db8::7", "--rate", "5m"]);
+    set("connection --rate=8mbit");
+    set("route PATH --rate 20m");
+    set("route-client PATH --rate 2m --weight 2");
+    set("response PATH --rate off");
+    set("client 192.0.2.1 --rate 10m --weight 3");
+    set("client 2001:db8::7 --rate 5m");
     let list = prints(&["limits", "list", "--admin", &format!("http://{admin}/")]);
     for expected in [
         "server 100m - - 0 B 0 -",
@@ -52,11 +57,11 @@ fn limits_are_listed_and_set() {
             list.lines().any(|line| line.split_whitespace().collect::<Vec<_>>().join(" ") == expected);
         assert!(found, "{expected} in {list}");
     }
-    assert!(set(&["client", "192.0.2.1", "--default"]).contains("60k"));
+    assert!(set("client 192.0.2.1 --default").contains("60k"));
     let json: Value =
         serde_json::from_str(&prints(&["limits", "list", "--json", "--admin", &admin])).unwrap();
     assert_eq!((json["client_key"].as_str(), json["limits"].as_array().unwrap().len()), (Some("address"), 7));
-    let json: Value = serde_json::from_str(&set(&["server", "--rate", "off", "--json"])).unwrap();
+    let json: Value = serde_json::from_str(&set("server --rate off --json")).unwrap();
     assert_eq!((&json["href"], &json["rate"]), (&Value::from("/v1/limits/server"), &Value::Null));
 }
 
@@ -65,19 +70,12 @@ fn a_slow_transfer_is_found_sped_up_or_closed() {
     let folder = folder();
     let watched = Watched::new(vec![testkit::served::files(&folder, 5_000)]);
     let admin = watched.admin.to_string();
-    let mut streams: Vec<_> = (0..2).map(|_| watched.served.connect()).collect();
-    for stream in &mut streams {
-        stream.write_all(b"GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
-        stream.read_exact(&mut [0; 1]).unwrap();
-    }
-    let began = std::time::Instant::now();
-    let list = loop {
+    let mut streams = [(); 2].map(|()| watched.served.begin("/large.bin"));
+    streams.iter_mut().for_each(|stream| stream.read_exact(&mut [0; 1]).unwrap());
+    let list = soon("both wait for their pace", || {
         let list = prints(&["connections", "list", "--admin", &admin]);
-        if list.matches(" pace ").count() == 2 {
-            break list;
-        }
-        assert!(began.elapsed() < testkit::wait::PATIENCE, "{list}");
-    };
+        (list.matches(" pace ").count() == 2).then_some(list)
+    });
     let peer = streams[0].local_addr().unwrap().to_string();
     let slow = list.lines().find(|line| line.contains(&peer)).unwrap();
     assert!(slow.contains("GET /large.bin") && slow.ends_with("response /"), "{list}");
@@ -86,7 +84,7 @@ fn a_slow_transfer_is_found_sped_up_or_closed() {
     assert_eq!(closed, format!("connection {id} is reset\n"));
     let end = streams[0].read_to_end(&mut Vec::new()).unwrap_err();
     assert_eq!(end.kind(), std::io::ErrorKind::ConnectionReset);
-    while watched.get(&format!("/v1/connections/{id}"), "").status() == 200 {}
+    until("it is gone", || watched.get(&format!("/v1/connections/{id}"), "").status() != 200);
     assert!(fails(1, &["connections", "close", id, "--admin", &admin]).contains("it may have ended"));
 
     prints(&["limits", "set", "response", "/", "--rate", "off", "--admin", &admin]);
@@ -104,8 +102,7 @@ fn a_token_is_asked_for_and_sent() {
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str, token: &str| {
         let path = folder.path().join(name);
-        std::fs::write(&path, token).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        token_file::write(&path, token);
         path.to_str().unwrap().to_owned()
     };
     let (right, wrong) = (file("right", TOKEN), file("wrong", "0123456789abcdef"));
@@ -123,44 +120,35 @@ fn a_token_is_asked_for_and_sent() {
 fn what_goes_wrong_says_what_to_do() {
     let watched = Watched::new(Vec::new());
     let admin = watched.admin.to_string();
-    for (args, expected) in [
-        (&["limits", "set", "server"][..], "nothing to change: give --rate"),
+    for (typed, expected) in [
+        ("limits set server", "nothing to change: give --rate"),
         (
-            &["limits", "set", "route", "--rate", "1m"],
+            "limits set route --rate 1m",
             "the path of the route is missing after route: write limits set route /logs/ --rate 20m",
         ),
-        (&["limits", "set", "server", "/", "--rate", "1m"], "server is a single limit: leave out"),
-        (
-            &["limits", "set", "pace", "--rate", "1m"],
-            "is not a limit; known: server, client, connection, route",
-        ),
-        (&["limits", "set", "server", "--rate", "fast"], "--rate: \"fast\" is not a rate"),
-        (&["limits", "set", "server", "--burst", "-1"], "--burst: \"-1\" is not a burst"),
-        (&["limits", "set", "client", "--weight", "0"], "--weight: \"0\" is not a number from 1 to 65535"),
-        (
-            &["limits", "set", "server", "--report-only", "yes"],
-            "--report-only: \"yes\" is neither true nor false",
-        ),
-        (&["limits", "set", "client", "--default"], "--default is for one client, and alone"),
-        (
-            &["limits", "set", "client", "192.0.2.1", "--default", "--rate", "1m"],
-            "--default is for one client",
-        ),
-        (&["limits", "list", "--admin", "here"], "--admin: \"here\" is not an address"),
-        (&["connections", "close", "x"], "positional argument 'id' with value 'x'"),
-        (&["limits"], "list"),
+        ("limits set server / --rate 1m", "server is a single limit: leave out"),
+        ("limits set pace --rate 1m", "is not a limit; known: server, client, connection, route"),
+        ("limits set server --rate fast", "--rate: \"fast\" is not a rate"),
+        ("limits set server --burst -1", "--burst: \"-1\" is not a burst"),
+        ("limits set client --weight 0", "--weight: \"0\" is not a number from 1 to 65535"),
+        ("limits set server --report-only yes", "--report-only: \"yes\" is neither true nor false"),
+        ("limits set client --default", "--default is for one client, and alone"),
+        ("limits set client 192.0.2.1 --default --rate 1m", "--default is for one client"),
+        ("limits list --admin here", "--admin: \"here\" is not an address"),
+        ("connections close x", "positional argument 'id' with value 'x'"),
+        ("limits", "list"),
     ] {
-        let message = fails(2, args);
-        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
+        let message = fails(2, &words(typed));
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{typed}: {message}");
     }
-    for (args, expected) in [
-        (&["limits", "set", "server", "--weight", "2"][..], "this limit has no weight"),
-        (&["limits", "set", "route", "/none/", "--rate", "1m"], "No route has this path"),
-        (&["limits", "set", "client", "nobody", "--rate", "1m"], "No such client: write an address"),
-        (&["connections", "close", "99"], "No connection has this number now"),
+    for (typed, expected) in [
+        ("limits set server --weight 2", "this limit has no weight"),
+        ("limits set route /none/ --rate 1m", "No route has this path"),
+        ("limits set client nobody --rate 1m", "No such client: write an address"),
+        ("connections close 99", "No connection has this number now"),
     ] {
-        let message = fails(1, &[args, &["--admin", &admin]].concat());
-        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{args:?}: {message}");
+        let message = fails(1, &words(&format!("{typed} --admin {admin}")));
+        assert!(message.starts_with("sluicegate: ") && message.contains(expected), "{typed}: {message}");
     }
     drop(watched);
     let nobody = fails(1, &["limits", "list", "--admin", &admin]);

@@ -2,38 +2,20 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-use sluicegate::brigade::{Brigade, Bucket};
-use sluicegate::clock::Instant;
 use sluicegate::config::FilterKinds;
-use sluicegate::filter::{Filter, FilterError, FilterFactory, Verdict, factory_fn};
+use sluicegate::filter::{Filter, FilterFactory, factory_fn};
 use sluicegate::http::server::Server;
 use sluicegate::rt;
 
+use testkit::filters::{by, map};
 use testkit::program::{get, site};
 use testkit::served::connect;
 
 /// Puts one letter in the place of another.
-struct Swap(u8, u8);
-
-impl Filter for Swap {
-    fn filter(
-        &mut self,
-        _: Instant,
-        input: &mut Brigade,
-        output: &mut Brigade,
-    ) -> Result<Verdict, FilterError> {
-        while let Some(bucket) = input.pop_within(output.room()) {
-            output.push(match bucket {
-                Bucket::Data(bytes) => {
-                    let swapped = bytes.iter().map(|byte| if *byte == self.0 { self.1 } else { *byte });
-                    Bucket::Data(swapped.collect::<Bytes>())
-                }
-                mark => mark,
-            });
-        }
-        Ok(Verdict::after(output))
-    }
+fn swap(from: u8, to: u8) -> impl Filter {
+    by(move |_, input, output| {
+        map(input, output, |bytes| bytes.iter().map(|byte| if *byte == from { to } else { *byte }).collect())
+    })
 }
 
 fn kinds() -> FilterKinds {
@@ -43,7 +25,7 @@ fn kinds() -> FilterKinds {
             _ => Err(format!("{key} is to be one letter")),
         };
         let (from, to) = (letter("from")?, letter("to")?);
-        Ok(Arc::new(factory_fn(move || Swap(from, to))) as Arc<dyn FilterFactory>)
+        Ok(Arc::new(factory_fn(move || swap(from, to))) as Arc<dyn FilterFactory>)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Signals: the first drains, the second stops.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, Read};
 use std::net::TcpStream;
 
 use rustix::process::Signal;
@@ -10,8 +10,7 @@ use testkit::wait::until;
 
 /// Asks for the file and reads the first bytes of the answer.
 fn begin(program: &Program) -> (TcpStream, Vec<u8>) {
-    let mut stream = program.connect();
-    stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut stream = program.begin("/a.bin");
     let mut first = vec![0; 20];
     stream.read_exact(&mut first).unwrap();
     (stream, first)

@@ -1,32 +1,20 @@
 //! What the log says of readers that were given up: enough, and not more.
 
-use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::io::{ErrorKind, Write};
+use std::net::{SocketAddr, TcpStream};
 
-use crate::logs::records;
+use testkit::backend::once;
+use testkit::message::read_head;
 use testkit::program::{Program, get, site, text};
+use testkit::records::records;
+use testkit::served::connect_narrow_from;
 use testkit::wait::soon;
 
 /// One that asks with further header lines and does not read, from an address of this machine.
 fn deaf(from: [u8; 4], addr: SocketAddr, fields: &str) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
-    socket.set_recv_buffer_size(4096).unwrap();
-    socket.connect(&addr.into()).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect_narrow_from(from, addr);
     write!(stream, "GET /a.bin HTTP/1.1\r\nHost: t\r\n{fields}\r\n").unwrap();
     stream
-}
-
-type Record = [(String, String)];
-
-fn value<'a>(record: &'a Record, name: &str) -> &'a str {
-    let found = record.iter().find(|(field, _)| field == name);
-    &found.unwrap_or_else(|| panic!("{name} in {record:?}")).1
-}
-
-fn number(record: &Record, name: &str) -> u64 {
-    value(record, name).parse().unwrap()
 }
 
 #[test]
@@ -46,27 +34,24 @@ fn some_lines_of_single_connections_and_one_of_each_client() {
     let single = records(&log, "the reader takes nothing, or too little: connection reset");
     assert_eq!(single.len(), 20, "{log}");
     for record in &single {
-        assert_eq!((value(record, "route"), number(record, "buffered")), ("/", 65_536));
-        assert!(number(record, "bytes_dropped") >= 65_536 && number(record, "bytes_written") > 0);
-        assert!(number(record, "age_ms") >= 300 && number(record, "fd") > 2);
-        assert!((1..=30).contains(&number(record, "connection")));
-        assert!(value(record, "client").parse::<SocketAddr>().is_ok());
+        assert_eq!((record.value("route"), record.number("buffered")), ("/", 65_536));
+        assert!(record.number("bytes_dropped") >= 65_536 && record.number("bytes_written") > 0);
+        assert!(record.number("age_ms") >= 300 && record.number("fd") > 2);
+        assert!((1..=30).contains(&record.number("connection")));
+        assert!(record.value("client").parse::<SocketAddr>().is_ok());
     }
     let clients = records(&log, "readers given up");
     let told: Vec<_> =
-        clients.iter().map(|record| (value(record, "client"), number(record, "connections"))).collect();
+        clients.iter().map(|record| (record.value("client"), record.number("connections"))).collect();
     assert_eq!(told, [("127.0.0.1", 25), ("127.0.0.2", 5)]);
-    assert!(clients.iter().all(|record| number(record, "bytes_dropped") >= 5 * 65_536), "{clients:?}");
+    assert!(clients.iter().all(|record| record.number("bytes_dropped") >= 5 * 65_536), "{clients:?}");
 }
 
 // Its task outlives the one that served the request.
 #[test]
 fn a_tunnel_whose_reader_is_given_up_is_told_of_too() {
-    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", backend.local_addr().unwrap());
-    let flooding = std::thread::spawn(move || {
-        let (mut stream, _) = backend.accept().unwrap();
-        assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
+    let (url, flooding) = once(|stream| {
+        read_head(stream).unwrap();
         stream
             .write_all(b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n")
             .unwrap();
@@ -94,7 +79,7 @@ fn each_connection_has_its_figures_at_debug() {
     let log = program.end();
 
     let ended = records(&log, "connection ended");
-    let of = |client: &str| ended.iter().find(|record| value(record, "client").starts_with(client)).unwrap();
+    let of = |client: &str| ended.iter().find(|record| record.value("client").starts_with(client)).unwrap();
     assert_eq!(ended.len(), 2, "{log}");
     let quick = of("127.0.0.1:");
     for (name, expected) in [
@@ -105,13 +90,13 @@ fn each_connection_has_its_figures_at_debug() {
         ("stall_closes", 0),
         ("token_wait_ms", 0),
     ] {
-        assert_eq!(number(quick, name), expected, "{name}");
+        assert_eq!(quick.number(name), expected, "{name}");
     }
-    assert!(number(quick, "bytes_written") > 1600);
+    assert!(quick.number("bytes_written") > 1600);
     let slow = of("127.0.0.2:");
     for (name, expected) in [("requests", 1), ("stall_closes", 1), ("buffer_high_water", 65_536)] {
-        assert_eq!(number(slow, name), expected, "{name}");
+        assert_eq!(slow.number(name), expected, "{name}");
     }
-    assert!(number(slow, "would_block") > 0 && number(slow, "bytes_dropped") >= 65_536);
-    assert!(number(slow, "reader_wait_ms") >= 300 && number(slow, "age_ms") >= 300);
+    assert!(slow.number("would_block") > 0 && slow.number("bytes_dropped") >= 65_536);
+    assert!(slow.number("reader_wait_ms") >= 300 && slow.number("age_ms") >= 300);
 }

@@ -3,18 +3,18 @@
 //! Real time: each case has one thing that holds it for some tenths of a second, and nothing else.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::Request;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::BodyExt;
 use sluicegate::rt;
 
 use crate::logs::record;
-use testkit::h2::connect;
+use testkit::backend::once;
+use testkit::h2::{connect, get as get_stream};
+use testkit::message::read_head;
 use testkit::program::{Program, get, site, text};
-use testkit::wait::PATIENCE;
+use testkit::served::connect_narrow;
 
 /// How long each is held, at least.
 const HELD: Duration = Duration::from_millis(300);
@@ -25,9 +25,8 @@ fn held_by(args: &[&str], act: impl FnOnce(SocketAddr)) -> (String, u64) {
     act(program.addr());
     let log = program.end();
     let record = record(&log);
-    let value = |name: &str| record.iter().find(|(field, _)| field == name).unwrap().1.clone();
-    assert_eq!(value("outcome"), "complete", "{log}");
-    (value("held_by"), value("duration_ms").parse().unwrap())
+    assert_eq!(record.value("outcome"), "complete", "{log}");
+    (record.value("held_by").to_owned(), record.number("duration_ms"))
 }
 
 fn whole(addr: SocketAddr, len: usize) {
@@ -53,11 +52,8 @@ fn nothing_or_the_pace_or_the_connections_rate() {
 
 #[test]
 fn the_source() {
-    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", backend.local_addr().unwrap());
-    let answering = std::thread::spawn(move || {
-        let (mut stream, _) = backend.accept().unwrap();
-        assert!(stream.read(&mut [0; 1000]).unwrap() > 0);
+    let (url, answering) = once(|stream| {
+        read_head(stream).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345").unwrap();
         std::thread::sleep(HELD);
         stream.write_all(b"67890").unwrap();
@@ -74,11 +70,7 @@ fn a_reader_that_is_always_behind() {
     let len = 600_000;
     let site = site(len);
     let (held_by, lasted) = held_by(&["serve", text(site.path()), "--send-buffer", "4k"], |addr| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        socket.set_recv_buffer_size(4096).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.connect(&addr.into()).unwrap();
-        let mut stream = TcpStream::from(socket);
+        let mut stream = connect_narrow(addr);
         stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
         let (mut step, mut came) = ([0; 20_000], 0);
         loop {
@@ -101,8 +93,7 @@ fn a_reader_that_keeps_its_window_shut() {
     let (held_by, lasted) = held_by(&["serve", text(site.path())], |addr| {
         rt::block_on(async {
             let mut sender = connect(addr, 1024).await;
-            let request = Request::get("http://t/a.bin").body(Empty::<Bytes>::new()).unwrap();
-            let response = sender.send_request(request).await.unwrap();
+            let response = get_stream(&mut sender, "/a.bin").await;
             std::thread::sleep(HELD);
             assert_eq!(response.into_body().collect().await.unwrap().to_bytes().len(), 50_000);
         });

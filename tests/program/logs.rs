@@ -8,37 +8,16 @@ use std::process::Stdio;
 
 use rustix::process::Signal;
 
+use testkit::backend::once;
+use testkit::message::read_head;
 use testkit::program::{Program, get, site, text};
+use testkit::records::{Record, records};
 use testkit::served::connect;
 use testkit::wait::{soon, until};
 
 /// What the access log says of one response.
-pub fn record(log: &str) -> Vec<(String, String)> {
+pub fn record(log: &str) -> Record {
     records(log, "response").into_iter().next().unwrap_or_else(|| panic!("{log}"))
-}
-
-/// The records of the log whose message ends with `message`, each as names and values: in a release build
-/// a line of JSON, in a debug build a line for each field.
-pub fn records(log: &str, message: &str) -> Vec<Vec<(String, String)>> {
-    let plain = log.replace("\u{1b}[1m", "").replace("\u{1b}[0m", "");
-    let mut found = Vec::new();
-    let mut lines = plain.lines().peekable();
-    while let Some(line) = lines.next() {
-        if cfg!(debug_assertions) && line.ends_with(&format!(" {message}")) {
-            let fields = std::iter::from_fn(|| lines.next_if(|line| line.starts_with("    ")));
-            found.push(fields.filter_map(|line| line.trim().split_once(' ')).map(own).collect());
-        } else if line.contains(&format!("{message}\"")) && line.starts_with('{') {
-            // No value here has a comma in it.
-            let inner = line.trim_start_matches('{').trim_end_matches('}');
-            found.push(inner.split(',').filter_map(|pair| pair.split_once(':')).map(own).collect());
-        }
-    }
-    found
-}
-
-fn own((name, value): (&str, &str)) -> (String, String) {
-    let bare = |text: &str| text.trim_matches('"').to_owned();
-    (bare(name), bare(value))
 }
 
 #[test]
@@ -50,13 +29,9 @@ fn each_response_has_its_line_with_all_there_is_to_know() {
     assert_eq!(get(stream, "/a.bin?q=1", "").1.len(), 30_000);
     let log = program.end();
     let record = record(&log);
-    let value = |name: &str| {
-        let found = record.iter().find(|(field, _)| field == name);
-        found.unwrap_or_else(|| panic!("{name} in {record:?} of {log}")).1.as_str()
-    };
-    for (name, expected) in [
-        ("client", client.as_str()),
-        ("peer", client.as_str()),
+    record.assert_says(&[
+        ("client", &client),
+        ("peer", &client),
         ("method", "GET"),
         ("target", "/a.bin?q=1"),
         ("version", "HTTP/1.1"),
@@ -64,13 +39,10 @@ fn each_response_has_its_line_with_all_there_is_to_know() {
         ("bytes", "30000"),
         ("rate_set", "60k"),
         ("outcome", "complete"),
-    ] {
-        assert_eq!(value(name), expected, "{name}");
-    }
+    ]);
     // Two chunks and a remainder: 200 ms or more, so at most 150 000 bytes/s, and what is behind the point
     // of the milliseconds.
-    let lasted: u64 = value("duration_ms").parse().unwrap();
-    let pace: u64 = value("bytes_per_second").parse().unwrap();
+    let (lasted, pace) = (record.number("duration_ms"), record.number("bytes_per_second"));
     assert!(lasted >= 200 && pace <= 30_000 * 1_000 / lasted && pace >= 30_000 * 1_000 / (lasted + 1));
 }
 
@@ -96,8 +68,7 @@ fn a_head_without_a_route_is_complete_and_a_cut_transfer_is_not() {
         }
         let (status, log, _) = program.wait();
         assert_eq!(status.code(), Some(0));
-        let record = record(&log);
-        assert!(record.contains(&("outcome".into(), outcome.into())), "{request}: {record:?}");
+        assert_eq!(record(&log).value("outcome"), outcome, "{request}");
     }
 }
 
@@ -157,8 +128,7 @@ fn a_dead_backend_has_twenty_lines_however_often_it_is_asked() {
     let log = program.end();
     let lines = records(&log, "upstream failed");
     assert_eq!(lines.len(), 20, "{log}");
-    let upstream = ("upstream".to_owned(), format!("http://{dead}"));
-    assert!(lines.iter().all(|line| line.contains(&upstream)), "{lines:?}");
+    lines.iter().for_each(|line| line.assert_says(&[("upstream", &format!("http://{dead}"))]));
 }
 
 #[test]
@@ -180,46 +150,29 @@ fn a_tunnel_that_is_cut_for_its_silence_says_so() {
     assert!(seen.starts_with(b"HTTP/1.1 101 "));
     let lines = records(&program.end(), "tunnel cut: no traffic for tunnel_timeout");
     assert_eq!(lines.len(), 1, "{lines:?}");
-    for (name, value) in [("client", client.as_str()), ("route", "/"), ("timeout", "100ms")] {
-        assert!(lines[0].contains(&(name.to_owned(), value.to_owned())), "{name}: {lines:?}");
-    }
+    lines[0].assert_says(&[("client", &client), ("route", "/"), ("timeout", "100ms")]);
 }
 
 #[test]
 fn a_tunnel_has_its_line_at_its_end_with_the_bytes_of_both_ways() {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let upstream = format!("http://{}", listener.local_addr().unwrap());
-    let program = Program::start(&["proxy", &upstream, "--access-log"]);
-    let backend = std::thread::spawn(move || {
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut head = Vec::new();
-        while !head.ends_with(b"\r\n\r\n") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            head.push(byte[0]);
-        }
+    let (upstream, backend) = once(|stream| {
+        read_head(stream).unwrap();
         let switching = "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nhello";
         stream.write_all(switching.as_bytes()).unwrap();
         stream.read_exact(&mut [0; 3]).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
+    let program = Program::start(&["proxy", &upstream, "--access-log"]);
     let mut stream = program.connect();
     stream.write_all(b"GET /chat HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").unwrap();
-    let mut came = Vec::new();
-    while !came.ends_with(b"hello") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        came.push(byte[0]);
-    }
+    read_head(&mut stream).unwrap();
+    stream.read_exact(&mut [0; 5]).unwrap();
     stream.write_all(b"bye").unwrap();
     stream.shutdown(std::net::Shutdown::Write).unwrap();
     assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     backend.join().unwrap();
     let log = program.end();
     let [record] = &records(&log, "response")[..] else { panic!("{log}") };
-    for (name, expected) in
-        [("status", "101"), ("target", "/chat"), ("bytes", "5"), ("bytes_up", "3"), ("outcome", "complete")]
-    {
-        assert!(record.contains(&(name.into(), expected.into())), "{name} in {record:?}");
-    }
+    record.assert_says(&[("status", "101"), ("target", "/chat"), ("outcome", "complete")]);
+    record.assert_says(&[("bytes", "5"), ("bytes_up", "3")]);
 }

@@ -1,10 +1,10 @@
 //! What readers that take nothing cost the whole process, however much they asked for.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
 
 use testkit::program::{Program, site, text};
-use testkit::served::connect;
+use testkit::served::connect_narrow;
 use testkit::wait::until;
 
 /// What each asks for: more than all of them may cost together.
@@ -30,31 +30,9 @@ const KEPT: u64 = 3 << 20;
 
 /// Asks for the large file and never reads.
 fn stalled(addr: SocketAddr) -> TcpStream {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    // Before connecting: the window is agreed on then.
-    socket.set_recv_buffer_size(2048).unwrap();
-    socket.connect(&addr.into()).unwrap();
-    let mut stream = TcpStream::from(socket);
+    let mut stream = connect_narrow(addr);
     stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     stream
-}
-
-/// A figure of the program's own metrics.
-pub fn metric(admin: SocketAddr, name: &str) -> u64 {
-    let mut stream = connect(admin);
-    stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-    let mut page = String::new();
-    stream.read_to_string(&mut page).unwrap();
-    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-    value.unwrap_or_else(|| panic!("no {name} in {page}")).parse().unwrap()
-}
-
-/// Bytes of a process that are its own and no file's: what it allocated and touched.
-pub fn anonymous_memory(pid: u32) -> u64 {
-    // The kernel counts these pages one by one, while VmRSS may lag behind by some hundred KiB.
-    let rollup = std::fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).unwrap();
-    let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
 }
 
 /// A program with readers that take nothing, and all buffers for them full.
@@ -77,21 +55,21 @@ impl Crowd {
         let mut crowd = Self { program, cap, readers: Vec::new(), before: 0, _first: first };
         // The first one has its code and data brought in.
         crowd.wait_until_full();
-        crowd.before = anonymous_memory(crowd.program.id());
+        crowd.before = crowd.program.memory();
         crowd.readers = (0..readers).map(|_| stalled(crowd.program.addr())).collect();
         crowd.wait_until_full();
-        assert_eq!(metric(crowd.program.admin(), "sluicegate_egress_buffer_high_water_bytes"), cap);
+        assert_eq!(crowd.program.metric("sluicegate_egress_buffer_high_water_bytes"), cap);
         crowd
     }
 
     fn wait_until_full(&self) {
         let held = (1 + self.readers.len() as u64) * self.cap;
-        until("full buffers", || metric(self.program.admin(), "sluicegate_egress_buffered_bytes") == held);
+        until("full buffers", || self.program.metric("sluicegate_egress_buffered_bytes") == held);
     }
 
     /// What the program has more than before they came.
     fn grown(&self) -> u64 {
-        anonymous_memory(self.program.id()).saturating_sub(self.before)
+        self.program.memory().saturating_sub(self.before)
     }
 
     /// Checks that it grew by their buffers, and besides by at most so much for each.

@@ -1,6 +1,6 @@
 //! SIGHUP: the file is read again, or the log says why not.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
@@ -27,18 +27,11 @@ fn a_hang_up_sets_limits_of_live_transfers_and_says_so() {
     let file = site.path().join("site.toml");
     write(&file, &format!("listen = '127.0.0.1:1'\n{}", route("/", "1k")));
     let mut program = Program::start(&["run", text(&file), "--log-level", "info"]);
-    let mut stream = program.connect();
-    stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut stream = program.begin("/a.bin");
     stream.read_exact(&mut [0]).unwrap();
     // Another address and level in the file mean nothing: flags go before it.
-    write(
-        &file,
-        &format!(
-            "listen = '127.0.0.1:2'\nlog_level = 'error'\n{}{}",
-            route("/", "off"),
-            route("/new/", "1m")
-        ),
-    );
+    let routes = route("/", "off") + &route("/new/", "1m");
+    write(&file, &format!("listen = '127.0.0.1:2'\nlog_level = 'error'\n{routes}"));
     program.signal(Signal::HUP);
     let mut rest = Vec::new();
     stream.read_to_end(&mut rest).unwrap();
@@ -103,8 +96,7 @@ fn a_hang_up_while_it_drains_does_not_end_it_sooner() {
     let file = site.path().join("site.toml");
     write(&file, &route("/", "20000B"));
     let mut program = Program::start(&["run", text(&file)]);
-    let mut stream = program.connect();
-    stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+    let mut stream = program.begin("/a.bin");
     stream.read_exact(&mut [0]).unwrap();
     program.signal(Signal::TERM);
     log_until(&mut program, "draining");

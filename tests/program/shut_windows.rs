@@ -3,9 +3,8 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
-use crate::memory::{anonymous_memory, metric};
 use testkit::program::{Program, get, text};
-use testkit::served::connect;
+use testkit::served::{connect, post};
 use testkit::wait::{soon, until};
 
 const CONNECTIONS: usize = 100;
@@ -91,17 +90,8 @@ fn publish(addr: SocketAddr) {
     let event = format!("{{\"data\":\"{}\"}}", "e".repeat(2400));
     let batch = format!("[{}]", vec![event; 100].join(","));
     for _ in 0..5 {
-        let mut stream = connect(addr);
-        let head = format!(
-            "POST /events/news HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\ncontent-type: application/json\r\n\
-             content-length: {}\r\n\r\n",
-            batch.len()
-        );
-        stream.write_all(head.as_bytes()).unwrap();
-        stream.write_all(batch.as_bytes()).unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let answer = post(addr, "/events/news", "Content-Type: application/json\r\n", &batch);
+        assert_eq!(answer.status(), 200, "{answer:?}");
     }
 }
 
@@ -124,7 +114,7 @@ fn attacked(path: &str, window: u8) -> Attacked {
     publish(program.addr());
     // The first has code and data brought in.
     let first = stalled(program.addr(), path, window);
-    let before = anonymous_memory(program.id());
+    let before = program.memory();
     let mut attacked = Attacked { program, _site: site, connections: vec![first.0], served: 0, grown: 0 };
     for _ in 0..CONNECTIONS {
         let (connection, served) = stalled(attacked.program.addr(), path, window);
@@ -135,7 +125,7 @@ fn attacked(path: &str, window: u8) -> Attacked {
     let mut seen = 0;
     attacked.grown = soon("the process comes to rest", || {
         std::thread::sleep(std::time::Duration::from_millis(50));
-        let now = anonymous_memory(attacked.program.id());
+        let now = attacked.program.memory();
         (std::mem::replace(&mut seen, now) == now).then(|| now.saturating_sub(before))
     });
     println!("{path} {window}: {} KiB for each connection", attacked.grown / 1024 / CONNECTIONS as u64);
@@ -145,7 +135,7 @@ fn attacked(path: &str, window: u8) -> Attacked {
 /// What the program says it holds, by where it is.
 fn held(program: &Program) -> [u64; 6] {
     ["sink", "framing", "http2", "content", "filter", "request"]
-        .map(|what| metric(program.admin(), &format!("sluicegate_held_bytes{{what=\"{what}\"}}")))
+        .map(|what| program.metric(&format!("sluicegate_held_bytes{{what=\"{what}\"}}")))
 }
 
 #[test]
@@ -156,7 +146,7 @@ fn streams_without_a_window_take_neither_what_they_would_send_nor_a_coder() {
         assert!(attacked.grown <= most, "{path}: grown by {}, expected at most {most}", attacked.grown);
         let program = attacked.program;
         assert_eq!(attacked.served, CONNECTIONS * STREAMS, "{path}: {:?}", held(&program));
-        assert_eq!(metric(program.admin(), "sluicegate_shedding"), 0, "{path}");
+        assert_eq!(program.metric("sluicegate_shedding"), 0, "{path}");
         assert_eq!(get(program.connect(), "/page", "").1.len(), 1000, "{path}: others are served");
         drop(attacked.connections);
         program.end();
@@ -175,7 +165,7 @@ fn streams_whose_windows_are_too_small_hold_what_a_connection_may_and_what_all_m
         let mut later = Vec::new();
         let held = soon("more is held than may be, and requests are turned away", || {
             later.push(stalled(program.addr(), path, 20));
-            let (held, sheds) = (sum(), metric(program.admin(), "sluicegate_shedding"));
+            let (held, sheds) = (sum(), program.metric("sluicegate_shedding"));
             let (head, _) = get(program.connect(), "/page", "");
             (held > TOTAL && sheds == 1 && head.starts_with("HTTP/1.1 503")).then_some(held)
         });

@@ -1,12 +1,12 @@
 //! A server whose readers have all stalled: it does nothing at all until one of them reads.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 use testkit::program::{Program, site, text};
-use testkit::wait::{PATIENCE, soon};
+use testkit::wait::soon;
+use testkit::wire::read_all;
 
 /// How long nothing must happen. Real time: a poll more than there is reason for would come in it.
 const LOOKED_AT: Duration = Duration::from_secs(1);
@@ -42,8 +42,7 @@ fn stalled_connections_use_neither_polls_nor_system_calls() {
     let program = Program::start(&["serve", text(site.path()), "--send-buffer", "4k"]);
     let mut readers: Vec<TcpStream> = (0..20)
         .map(|_| {
-            let mut stream = program.connect();
-            stream.write_all(b"GET /a.bin HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+            let stream = program.begin("/a.bin");
             // The first bytes are there, so it is being served.
             stream.peek(&mut [0; 1]).unwrap();
             stream
@@ -60,10 +59,7 @@ fn stalled_connections_use_neither_polls_nor_system_calls() {
 
     // They are all alive.
     for reader in &mut readers {
-        reader.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut all = Vec::new();
-        reader.read_to_end(&mut all).unwrap();
-        assert!(all.len() > len);
+        assert!(read_all(reader).len() > len);
     }
     assert_ne!(activity(program.id()), still, "this is how work shows");
     program.end();

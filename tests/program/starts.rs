@@ -7,8 +7,11 @@ use std::process::Stdio;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
+use testkit::backend::once;
+use testkit::message::read_head;
 use testkit::program::{Program, command, get, site, text};
 use testkit::served::connect;
+use testkit::token_file;
 
 #[test]
 fn serve_says_where_what_and_how_fast() {
@@ -32,14 +35,10 @@ fn serve_says_where_what_and_how_fast() {
 
 #[test]
 fn proxy_says_its_backend_and_passes_requests_on() {
-    let backend = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", backend.local_addr().unwrap());
-    let answering = std::thread::spawn(move || {
-        let (mut stream, _) = backend.accept().unwrap();
-        let mut asked = [0; 1000];
-        let n = stream.read(&mut asked).unwrap();
+    let (url, answering) = once(|stream| {
+        let asked = read_head(stream).unwrap();
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").unwrap();
-        String::from_utf8(asked[..n].to_vec()).unwrap()
+        asked
     });
     let program = Program::start(&["proxy", &url, "--rate", "1.5m", "--host", "client"]);
     assert!(program.started[1].starts_with(&format!("  /  backend {url}, Host client, timeouts: ")));
@@ -149,15 +148,12 @@ fn connections_above_the_bound_are_told_to_come_back() {
 
 #[test]
 fn an_admin_listener_shows_what_the_server_did_and_asks_for_its_token() {
-    use std::os::unix::fs::PermissionsExt;
     let site = site(5_000);
     let token = site.path().join("token");
-    std::fs::write(&token, "a-token-of-some-length\n").unwrap();
-    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o600)).unwrap();
+    token_file::write(&token, "a-token-of-some-length\n");
     let flags = ["--admin", "127.0.0.1:0", "--admin-token-file", text(&token)];
     let program = Program::start(&[&["serve", text(site.path())][..], &flags].concat());
-    let admin = program.started.iter().find_map(|line| line.strip_prefix("admin on http://")).unwrap();
-    let admin = admin.parse().unwrap();
+    let admin = program.admin();
     assert_eq!(get(program.connect(), "/a.bin", "").1.len(), 5_000);
     assert!(get(connect(admin), "/healthz", "").0.starts_with("HTTP/1.1 200 "));
     assert!(get(connect(admin), "/metrics", "").0.starts_with("HTTP/1.1 401 "));

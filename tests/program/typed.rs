@@ -2,6 +2,11 @@
 
 use std::process::{Command, Output};
 
+/// A command as words.
+pub fn words(typed: &str) -> Vec<&str> {
+    typed.split_whitespace().collect()
+}
+
 /// Runs it to its end.
 pub fn sluicegate(args: &[&str]) -> Output {
     Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(args).output().unwrap()

@@ -4,16 +4,17 @@
 //! machine a test may be tried again, for a share that is wrong is wrong each time. The long ones are run by
 //! `cargo test --test quota -- --ignored`, and by CI.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use testkit::certificates::Certificates;
+use testkit::program::{Program, command, text};
 use testkit::wait::{PATIENCE, until};
+use testkit::watched::metric;
 
 /// The limit of all together, bytes a second.
 const LIMIT: f64 = 3.0 * 1024.0 * 1024.0;
@@ -35,27 +36,17 @@ fn timed(test: impl Fn()) {
     test();
 }
 
+/// A program, and where it listens. Dropping it kills it.
 struct Process {
-    child: Child,
     addr: SocketAddr,
+    _program: Program,
 }
 
 impl Process {
     fn start(args: &[&str]) -> Self {
-        Self::start_at("http://", args)
-    }
-
-    /// Of the scheme that its first line names.
-    fn start_at(scheme: &str, args: &[&str]) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-        let mut child = command.args(args).stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
-        let mut first = String::new();
-        lines.read_line(&mut first).unwrap();
-        let (_, addr) = first.trim().rsplit_once(scheme).unwrap_or_else(|| panic!("{args:?} says {first:?}"));
-        let addr = addr.parse().unwrap();
-        std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
-        Self { child, addr }
+        let program = Program::start_where_told(command(args));
+        let (_, addr) = program.started[0].rsplit_once("://").unwrap();
+        Self { addr: addr.parse().unwrap(), _program: program }
     }
 
     fn quota(listen: &str, learning: &[&str]) -> Self {
@@ -66,18 +57,6 @@ impl Process {
     fn serve(folder: &str, quota: SocketAddr, name: &str) -> Self {
         let quota = format!("http://{quota}");
         Self::start(&["serve", folder, "--listen", "127.0.0.1:0", "--quota", &quota, "--client-id", name])
-    }
-
-    fn kill(&mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 
@@ -140,10 +119,7 @@ fn site() -> tempfile::TempDir {
 /// What the quota server says each client has, in MiB/s.
 fn shares(quota: SocketAddr) -> Vec<f64> {
     let url = format!("http://{quota}");
-    let asked = Command::new(env!("CARGO_BIN_EXE_sluicegate"))
-        .args(["quota", "clients", "--json", "--server", &url])
-        .output()
-        .unwrap();
+    let asked = command(&["quota", "clients", "--json", "--server", &url]).output().unwrap();
     let text = String::from_utf8(asked.stdout).unwrap();
     let share = |line: &str| {
         let client: serde_json::Value = serde_json::from_str(line).unwrap();
@@ -172,7 +148,7 @@ fn three_servers_share_one_limit_and_the_dead_ones_share_is_the_others() {
             assert!((rate / (LIMIT / 3.0) - 1.0).abs() < 0.03, "{each:?}");
         }
 
-        servers[2].kill();
+        servers.pop();
         let killed = Instant::now();
         until("halves", || shares(quota.addr) == [1.5; 2]);
         assert!(killed.elapsed() < Duration::from_secs(3) + Duration::from_secs(1), "{:?}", killed.elapsed());
@@ -190,18 +166,19 @@ fn a_quota_server_killed_in_mid_transfer_stops_nobody_and_lets_no_more_through()
     let folder = site();
     let folder = folder.path().to_str().unwrap();
     timed(|| {
-        let mut quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
+        let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
         let servers: Vec<Process> =
             ["a", "b", "c"].iter().map(|name| Process::serve(folder, quota.addr, name)).collect();
         let downloads: Vec<Download> = servers.iter().map(|server| Download::from(server.addr)).collect();
         until("thirds", || shares(quota.addr) == [1.0; 3]);
         std::thread::sleep(Duration::from_secs(1));
-        quota.kill();
+        let addr = quota.addr;
+        drop(quota);
         // Leases run out after 3 s, and then each has a third as its safe share.
         let window = Duration::from_secs(5);
         let total: f64 = rates(&downloads, window).iter().sum();
         assert!(holds(total, window), "without a server {:.4} of the limit", total / LIMIT);
-        let again = Process::quota(&quota.addr.to_string(), &[]);
+        let again = Process::quota(&addr.to_string(), &[]);
         let began = Instant::now();
         let total: f64 = rates(&downloads, window).iter().sum();
         // It learns: what came back on its safe share stays there until a lease's time is over, so the total
@@ -241,7 +218,7 @@ fn a_bound_server_shows_and_believes_certificates_named_in_its_file() {
     let [cert, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| files.path(name));
     let tls = ["--tls-cert", &cert, "--tls-key", &key, "--client-ca", &ca];
     let serve = ["quota", "serve", "--listen", "127.0.0.1:0", "--learning", "0s", "--limit", "egress=3m"];
-    let quota = Process::start_at("https://", &[&serve[..], &tls].concat());
+    let quota = Process::start(&[&serve[..], &tls].concat());
     let [cert, key] = ["client.pem", "client.key"].map(|name| files.path(name));
     let config = site.path().join("sluicegate.toml");
     let text = format!(
@@ -254,7 +231,7 @@ fn a_bound_server_shows_and_believes_certificates_named_in_its_file() {
     let url = format!("https://{}", quota.addr);
     let ask = ["quota", "clients", "--server", &url, "--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key];
     until("it has its share", || {
-        let asked = Command::new(env!("CARGO_BIN_EXE_sluicegate")).args(ask).output().unwrap();
+        let asked = command(&ask).output().unwrap();
         let text = String::from_utf8(asked.stdout).unwrap();
         text.lines().any(|line| line.starts_with("web-1") && line.contains(" 3m "))
     });
@@ -266,40 +243,21 @@ fn a_bound_server_shows_its_share_and_says_farewell() {
     let folder = site();
     let quota = Process::quota("127.0.0.1:0", &["--learning", "0s"]);
     let url = format!("http://{}", quota.addr);
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-    command.args([
-        "serve",
-        folder.path().to_str().unwrap(),
-        "--listen",
-        "127.0.0.1:0",
-        "--admin",
-        "127.0.0.1:0",
-    ]);
-    command.args(["--quota", &url, "--client-id", "web-1", "--server-rate", "10m"]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
-    let mut said =
-        |begins: &str| lines.find_map(|line| line.strip_prefix(begins).map(str::to_owned)).unwrap();
-    let admin: SocketAddr = said("admin on http://").parse().unwrap();
-    assert_eq!(said("quota: at most its share of "), format!("egress from {url}, as client web-1"));
-    said("Ctrl-C");
-    std::thread::spawn(move || lines.for_each(drop));
+    let flags = ["--quota", &url, "--client-id", "web-1", "--server-rate", "10m", "--admin", "127.0.0.1:0"];
+    let server = Program::start(&[&["serve", text(folder.path())], &flags[..]].concat());
+    assert!(
+        server.started.contains(&format!("quota: at most its share of egress from {url}, as client web-1"))
+    );
     until("the share is in the metrics", || {
-        let mut stream = TcpStream::connect(admin).unwrap();
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
-        let mut text = String::new();
-        stream.read_to_string(&mut text).unwrap();
         [
-            "sluicegate_quota_connected 1",
-            "sluicegate_quota_share{resource=\"egress\"} 3145728.0",
-            "sluicegate_quota_share_state{resource=\"egress\",state=\"leased\"} 1",
+            ("sluicegate_quota_connected", 1),
+            ("sluicegate_quota_share{resource=\"egress\"}", 3_145_728),
+            ("sluicegate_quota_share_state{resource=\"egress\",state=\"leased\"}", 1),
         ]
         .iter()
-        .all(|wanted| text.lines().any(|line| line.trim_end() == *wanted))
+        .all(|(name, value)| metric(server.admin(), name) == Some(*value))
     });
     assert_eq!(shares(quota.addr), [3.0]);
-    rustix::process::kill_process(rustix::process::Pid::from_child(&child), rustix::process::Signal::TERM)
-        .unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    server.end();
     assert!(shares(quota.addr).is_empty(), "it is unregistered");
 }

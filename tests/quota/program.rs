@@ -1,45 +1,32 @@
 //! The program: `sluicegate quota serve` and the commands that ask it.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Output, Stdio};
 
-use rustix::process::{Pid, Signal, kill_process};
 use sluicegate::quota::client::Connector;
 use sluicegate::rt;
 
 use crate::fixture::{beat, register};
 use testkit::certificates::Certificates;
+use testkit::program::{self, Program};
 
-/// A quota server as a process. Dropping it kills it.
-struct Program {
-    child: Child,
+/// A quota server as a process.
+struct Quota {
+    program: Program,
     url: String,
-    out: BufReader<ChildStdout>,
     started: String,
 }
 
 fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-    command.arg("quota").args(args).stdin(Stdio::null());
-    command
+    program::command(&[&["quota"], args].concat())
 }
 
-impl Program {
+impl Quota {
     fn start(args: &[&str]) -> Self {
-        let mut child = command(&["serve", "--learning", "0s"])
-            .args(["--listen", "127.0.0.1:0"])
-            .args(args)
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut out = BufReader::new(child.stdout.take().unwrap());
-        let mut started = String::new();
-        while !started.contains("Ctrl-C stops") {
-            assert_ne!(out.read_line(&mut started).unwrap(), 0, "it ended after {started}");
-        }
-        let first = started.lines().next().unwrap();
-        let url = first.strip_prefix("quota server listening on ").unwrap().to_owned();
-        Self { child, url, out, started }
+        let program = Program::start(&[&["quota", "serve", "--learning", "0s"], args].concat());
+        let url = program.started[0].strip_prefix("quota server listening on ").unwrap().to_owned();
+        let started = program.started.join("\n");
+        Self { program, url, started }
     }
 
     fn ask(&self, args: &[&str]) -> Output {
@@ -54,13 +41,6 @@ impl Program {
     }
 }
 
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn fails(output: &Output, code: i32, expected: &str) {
     let error = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{error}");
@@ -69,7 +49,7 @@ fn fails(output: &Output, code: i32, expected: &str) {
 
 #[test]
 fn limits_are_listed_set_and_deleted_and_clients_shown() {
-    let program = Program::start(&["--limit", "egress=100m", "--limit", "api=100/s"]);
+    let program = Quota::start(&["--limit", "egress=100m", "--limit", "api=100/s"]);
     assert!(
         program.started.contains("\n  egress=100m\n  api=100/s\nleases last 30s\n"),
         "{}",
@@ -119,7 +99,7 @@ fn limits_are_listed_set_and_deleted_and_clients_shown() {
 
 #[test]
 fn a_watch_prints_shares_as_they_change() {
-    let program = Program::start(&["--limit", "api=100/s"]);
+    let program = Quota::start(&["--limit", "api=100/s"]);
     let mut watch =
         command(&["watch", "api", "--server", &program.url]).stdout(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(watch.stdout.take().unwrap()).lines();
@@ -138,20 +118,20 @@ fn a_watch_prints_shares_as_they_change() {
 
 #[test]
 fn what_is_typed_wrong_is_told() {
-    for (args, expected) in [
-        (&[][..], "a command is missing after quota: serve, list"),
-        (&["serve", "--limit", "egress"], "--limit: \"egress\" names no resource"),
-        (&["serve", "--limit", "a=0/s"], "a limit of zero"),
-        (&["serve", "--limit", "a=1m", "--limit", "a=2m"], "a is given twice"),
-        (&["serve", "--heartbeat-timeout", "0s"], "--heartbeat-timeout"),
-        (&["serve", "--max-clients", "0"], "not a whole number from 1"),
-        (&["serve", "--tls-cert", "x"], "--tls-cert needs --tls-key"),
-        (&["serve", "--client-ca", "x"], "--client-ca needs --tls-cert and --tls-key"),
-        (&["list", "--server", "127.0.0.1:1"], "write http://127.0.0.1:9190"),
-        (&["list", "--server", "https://127.0.0.1:1"], "needs --tls-ca"),
-        (&["set", "api"], "names no resource"),
+    for (typed, expected) in [
+        ("", "a command is missing after quota: serve, list"),
+        ("serve --limit egress", "--limit: \"egress\" names no resource"),
+        ("serve --limit a=0/s", "a limit of zero"),
+        ("serve --limit a=1m --limit a=2m", "a is given twice"),
+        ("serve --heartbeat-timeout 0s", "--heartbeat-timeout"),
+        ("serve --max-clients 0", "not a whole number from 1"),
+        ("serve --tls-cert x", "--tls-cert needs --tls-key"),
+        ("serve --client-ca x", "--client-ca needs --tls-cert and --tls-key"),
+        ("list --server 127.0.0.1:1", "write http://127.0.0.1:9190"),
+        ("list --server https://127.0.0.1:1", "needs --tls-ca"),
+        ("set api", "names no resource"),
     ] {
-        fails(&command(args).output().unwrap(), 2, expected);
+        fails(&command(&typed.split_whitespace().collect::<Vec<_>>()).output().unwrap(), 2, expected);
     }
     fails(
         &command(&["serve", "--listen", "0.0.0.0:0"]).output().unwrap(),
@@ -167,19 +147,12 @@ fn what_is_typed_wrong_is_told() {
 
 #[test]
 fn a_signal_drains_and_the_program_ends_well() {
-    let mut program = Program::start(&["--limit", "api=100/s", "--heartbeat-timeout", "5s"]);
+    let program = Quota::start(&["--limit", "api=100/s", "--heartbeat-timeout", "5s"]);
     assert!(program.started.contains("leases last 5s"), "{}", program.started);
-    let mut watch = command(&["watch", "--server", &program.url])
-        .stderr(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut watch = command(&["watch", "--server", &program.url]).stdout(Stdio::null()).spawn().unwrap();
     // A call that was answered on the same server: the watch may be before or behind it, both are ended.
     program.says(&["list"]);
-    kill_process(Pid::from_child(&program.child), Signal::TERM).unwrap();
-    let mut log = String::new();
-    program.out.read_to_string(&mut log).unwrap();
-    assert_eq!(program.child.wait().unwrap().code(), Some(0), "{log}");
+    let log = program.program.end();
     assert!(log.contains("draining") && log.contains("stopped"), "{log}");
     assert_eq!(watch.wait().unwrap().code(), Some(1), "the watch says why it ends");
 }
@@ -189,7 +162,7 @@ fn over_tls_each_shows_the_other_who_it_is() {
     let files = Certificates::make();
     let [cert, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| files.path(name));
     let args = ["--limit", "api=100/s", "--tls-cert", &cert, "--tls-key", &key, "--client-ca", &ca];
-    let program = Program::start(&args);
+    let program = Quota::start(&args);
     assert!(program.url.starts_with("https://"), "{}", program.url);
     let [cert, key] = ["client.pem", "client.key"].map(|name| files.path(name));
     let ours = ["list", "--tls-ca", &ca, "--tls-cert", &cert, "--tls-key", &key];

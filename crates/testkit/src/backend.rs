@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use sluicegate::config::ProxySource;
 use sluicegate::http::proxy::Proxy;
@@ -59,6 +60,15 @@ impl Backend {
     pub fn route(&self, rate: u64) -> Route {
         routed("/", self.source(), Rate::or_unlimited(rate))
     }
+}
+
+/// A backend for one connection: its URL, and what `script` returns.
+pub fn once<T: Send + 'static>(
+    script: impl FnOnce(&mut TcpStream) -> T + Send + 'static,
+) -> (String, JoinHandle<T>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    (url, std::thread::spawn(move || script(&mut listener.accept().unwrap().0)))
 }
 
 /// A route to the backend of `source`, at a pace.

@@ -60,11 +60,8 @@ impl Head {
         self.0.extend_from_slice(bytes);
         let Some(end) = end_of_head(&self.0) else { return Ok(None) };
         if status(&self.0) != Some(200) {
-            return Err(format!(
-                "an answer that begins {:?}",
-                String::from_utf8_lossy(&self.0[..end.min(40)])
-            )
-            .into());
+            let begins = String::from_utf8_lossy(&self.0[..end.min(40)]);
+            return Err(format!("an answer that begins {begins:?}").into());
         }
         let behind = self.0.len() - end;
         self.0 = Vec::new();

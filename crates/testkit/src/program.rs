@@ -8,7 +8,9 @@ use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::process::procfs;
 use crate::served::connect;
+use crate::watched::metric;
 use crate::wire::{Client, End};
 
 /// A program that serves. Dropping it kills it.
@@ -97,6 +99,24 @@ impl Program {
     /// Connects to the address it listens on.
     pub fn connect(&self) -> TcpStream {
         connect(self.addr())
+    }
+
+    /// Sends a GET for `target` on a connection that ends with its answer, and reads nothing.
+    pub fn begin(&self, target: &str) -> TcpStream {
+        let mut stream = self.connect();
+        write!(stream, "GET {target} HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n").unwrap();
+        stream
+    }
+
+    /// The value of a metric, with its labels if it has any.
+    #[track_caller]
+    pub fn metric(&self, name: &str) -> u64 {
+        metric(self.admin(), name).unwrap_or_else(|| panic!("no {name}"))
+    }
+
+    /// Bytes of it that are its own and no file's.
+    pub fn memory(&self) -> u64 {
+        procfs::anonymous(self.id())
     }
 
     /// Sends it a signal.

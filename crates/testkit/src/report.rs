@@ -34,9 +34,9 @@ pub struct Table {
 }
 
 impl Table {
-    /// A table without rows.
-    pub fn new(headings: &[&str]) -> Self {
-        Self { rows: vec![headings.iter().map(|&heading| heading.to_owned()).collect()] }
+    /// A table without rows, its headings separated by ` | `.
+    pub fn new(headings: &str) -> Self {
+        Self { rows: vec![headings.split(" | ").map(str::to_owned).collect()] }
     }
 
     /// Adds a row. Cells that are missing at its end stay empty.

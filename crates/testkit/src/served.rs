@@ -100,9 +100,35 @@ pub fn files(folder: &TempDir, rate: u64) -> Route {
     Route::files("/", folder.path()).unwrap().rate(Rate::or_unlimited(rate))
 }
 
+/// POSTs `body` as a program on this machine does, with further header lines (each with its CRLF), on a
+/// connection of its own.
+pub fn post(addr: SocketAddr, target: &str, fields: &str, body: &str) -> Answer {
+    let length = body.len();
+    let head =
+        format!("POST {target} HTTP/1.1\r\nHost: localhost\r\n{fields}Content-Length: {length}\r\n\r\n");
+    let mut stream = connect(addr);
+    stream.write_all((head + body).as_bytes()).unwrap();
+    answer(stream)
+}
+
+/// Connects from another address of this machine.
+pub fn connect_from(from: [u8; 4], addr: SocketAddr) -> TcpStream {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+    socket.connect(&addr.into()).unwrap();
+    socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    socket.into()
+}
+
 /// Connects from a socket whose kernel takes next to nothing that is not read.
 pub fn connect_narrow(addr: SocketAddr) -> TcpStream {
+    connect_narrow_from([127, 0, 0, 1], addr)
+}
+
+/// The same from another address of this machine.
+pub fn connect_narrow_from(from: [u8; 4], addr: SocketAddr) -> TcpStream {
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
     // Before connecting: the window is agreed on then. The kernel makes 2 304 of it.
     socket.set_recv_buffer_size(2048).unwrap();
     socket.connect(&addr.into()).unwrap();

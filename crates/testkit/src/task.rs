@@ -83,6 +83,13 @@ impl CleanClock {
     }
 }
 
+/// A clock, and a node without a parent on it that is limited to `rate` bytes per second; 0 is unlimited.
+pub fn node(rate: u64) -> (CleanClock, Node) {
+    let clock = CleanClock::default();
+    let node = clock.node(rate);
+    (clock, node)
+}
+
 impl Drop for CleanClock {
     fn drop(&mut self) {
         if !std::thread::panicking() {

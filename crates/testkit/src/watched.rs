@@ -111,6 +111,14 @@ pub fn page(addr: SocketAddr, path: &str) -> String {
     text(ask(addr, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n")))
 }
 
+/// The value of a metric, with its labels if it has any; `None` if the admin listener at `addr` has none such.
+pub fn metric(addr: SocketAddr, name: &str) -> Option<u64> {
+    let page = page(addr, "/metrics");
+    let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
+    // Some gauges are written with a point.
+    Some(value.parse::<f64>().unwrap() as u64)
+}
+
 /// The body of a response with status 200.
 pub fn text(response: Answer) -> String {
     assert_eq!(response.status(), 200, "{response:?}");

@@ -13,7 +13,7 @@ use sluicegate::filter::{Chain, RateFilter};
 use sluicegate::limit::{Limit, Rate};
 use sluicegate::rt::FileReader;
 
-use testkit::task::CleanClock;
+use testkit::task::{CleanClock, node};
 use testkit::timeline::by_instant;
 use testkit::wire::content;
 
@@ -38,8 +38,7 @@ fn drain(mut body: PacedBody<Brigade, FileReader>, clock: &CleanClock) -> (Vec<(
 fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
     let expected = [(0, 2_000), (200, 2_000), (400, 2_000), (500, 1_000)];
     for file in [false, true] {
-        let clock = CleanClock::default();
-        let server = clock.node(10_000);
+        let (clock, server) = node(10_000);
         let page: Brigade = if file {
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(&content(7_000)).unwrap();
@@ -60,8 +59,7 @@ fn file_and_memory_leave_at_the_pace_of_the_tightest_budget() {
 
 #[test]
 fn a_gate_that_limits_nothing_leaves_the_timeline_as_it_is() {
-    let clock = CleanClock::default();
-    let server = clock.node(0);
+    let (clock, server) = node(0);
     let page: Brigade = [Bucket::Data(content(38_400).into()), Bucket::Eos].into_iter().collect();
     let chain = Chain::new().then(RateFilter::new(Limit::new(Rate::or_unlimited(60 * 1024))));
     let body = PacedBody::with_files(page, chain, clock.0.clone(), FileReader::new())
@@ -71,8 +69,7 @@ fn a_gate_that_limits_nothing_leaves_the_timeline_as_it_is() {
 
 #[test]
 fn a_body_dropped_while_it_waits_for_a_turn_leaves_nothing_behind() {
-    let clock = CleanClock::default();
-    let server = clock.node(10_000);
+    let (clock, server) = node(10_000);
     let page: Brigade = [Bucket::Data(content(7_000).into()), Bucket::Eos].into_iter().collect();
     let mut body = PacedBody::new(page, Chain::new(), clock.0.clone())
         .with_gate(Gate::new(server.clone(), Default::default()));

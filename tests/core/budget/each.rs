@@ -6,7 +6,7 @@ use sluicegate::budget::Each;
 use sluicegate::limit::{Budget, Rate};
 
 use super::tasks::Task;
-use testkit::task::CleanClock;
+use testkit::task::{CleanClock, node};
 
 #[test]
 fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
@@ -30,8 +30,7 @@ fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
 
 #[test]
 fn one_that_was_changed_by_itself_is_so_until_all_are() {
-    let clock = CleanClock::default();
-    let server = clock.node(0);
+    let (_clock, server) = node(0);
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));
     let (one, two) = (each.child_of(&server), each.child_of(&server));
     let own = Budget::of(Rate::or_unlimited(5_000));

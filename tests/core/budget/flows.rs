@@ -8,14 +8,13 @@ use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 
 use super::tasks::Task;
-use testkit::task::CleanClock;
+use testkit::task::node;
 
 const MIB: u64 = 1 << 20;
 
 #[test]
 fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
-    let clock = CleanClock::default();
-    let root = clock.node(50 * MIB);
+    let (clock, root) = node(50 * MIB);
     let mut tasks: Vec<Task> = (0..1_000).map(|_| Task::new(root.flow(Default::default()))).collect();
     for task in &mut tasks {
         task.send(65_536);
@@ -42,8 +41,7 @@ fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
 
 #[test]
 fn a_change_reaches_those_who_wait_at_once() {
-    let clock = CleanClock::default();
-    let root = clock.node(1);
+    let (clock, root) = node(1);
     let mut task = Task::new(root.flow(Default::default()));
     assert_eq!(task.send(100_000), 1);
     root.set(Budget::of(Rate::or_unlimited(1_000_000)));
@@ -59,8 +57,7 @@ fn a_change_reaches_those_who_wait_at_once() {
 
 #[test]
 fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
-    let clock = CleanClock::default();
-    let root = clock.node(100_000);
+    let (clock, root) = node(100_000);
     let mut first = Task::new(root.flow(Default::default()));
     let mut second = Task::new(root.flow(Default::default()));
     assert_eq!(first.poll(20_000), Poll::Ready(20_000));
@@ -78,8 +75,7 @@ fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
 
 #[test]
 fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
-    let clock = CleanClock::default();
-    let root = clock.node(1_000_000);
+    let (clock, root) = node(1_000_000);
     let client = root.child("client", Budget::of(Rate::or_unlimited(1_000)));
     let mut task = Task::new(client.flow(Default::default()));
     assert_eq!(task.send(200), 200);
@@ -93,8 +89,7 @@ fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
 
 #[test]
 fn a_watch_reports_what_holds_its_flow_until_the_flow_is_dropped() {
-    let clock = CleanClock::default();
-    let root = clock.node(1_000);
+    let (clock, root) = node(1_000);
     let mut first = Task::new(root.flow(Default::default()));
     let watch = first.flow.watch();
     let held = |millis| {
@@ -118,8 +113,7 @@ fn a_watch_reports_what_holds_its_flow_until_the_flow_is_dropped() {
 
 #[test]
 fn a_late_alarm_costs_no_rate() {
-    let clock = CleanClock::default();
-    let root = clock.node(MIB);
+    let (clock, root) = node(MIB);
     let mut tasks: Vec<Task> = (0..8).map(|_| Task::new(root.flow(Default::default()))).collect();
     let mut sent = 0;
     // The system's wheel rings in steps of 10 ms.

@@ -11,7 +11,7 @@ use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Full, StreamBody};
 use sluicegate::throttle::Paced;
 
-use super::scene::{CleanClock, Task, content};
+use super::scene::{CleanClock, Task, content, node};
 
 /// Reads a body to its end: data by the instant at which it came, and the trailers.
 fn drain<B>(body: B, clock: &CleanClock) -> (Vec<u8>, Vec<(u64, usize)>, Option<HeaderMap>)
@@ -38,8 +38,7 @@ where
 
 #[test]
 fn data_waits_for_its_turn_and_what_is_left_is_told_exactly() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let mut body = Paced::new(Full::new(Bytes::from(content(0..7_000))), &node);
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(7_000), false));
     let first = Task::default().poll(|cx| Pin::new(&mut body).poll_frame(cx));
@@ -56,8 +55,7 @@ fn data_waits_for_its_turn_and_what_is_left_is_told_exactly() {
 
 #[test]
 fn trailers_empty_frames_and_errors_need_no_turn() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let mut fields = HeaderMap::new();
     fields.insert("checksum", "1".parse().unwrap());
     let frames = |end: Result<Frame<Bytes>, &'static str>| {
@@ -97,8 +95,7 @@ impl Body for Parts {
 
 #[test]
 fn any_kind_of_data_will_do_and_the_next_frame_is_asked_for_when_the_last_went() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let part = |from: usize, to: usize| Bytes::from(content(from..to));
     let parts = [(part(0, 1_500), part(1_500, 3_000)), (part(3_000, 3_001), part(3_001, 4_000))];
     let mut body = Paced::new(Parts(parts.into()), &node);
@@ -112,8 +109,7 @@ fn any_kind_of_data_will_do_and_the_next_frame_is_asked_for_when_the_last_went()
 
 #[test]
 fn dropped_while_it_waits_it_leaves_nothing_behind() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut body) = (Task::default(), Paced::new(Full::new(Bytes::from(content(0..7_000))), &node));
     assert!(task.poll(|cx| Pin::new(&mut body).poll_frame(cx)).is_ready());
     assert!(task.poll(|cx| Pin::new(&mut body).poll_frame(cx)).is_pending());

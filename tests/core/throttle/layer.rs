@@ -15,7 +15,7 @@ use sluicegate::throttle::{PaceLayer, Paced};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::scene::{CleanClock, Task, content};
+use super::scene::{CleanClock, Task, content, node};
 
 /// Answers with as many bytes as its request has in its body.
 #[derive(Clone)]
@@ -56,8 +56,7 @@ fn read(body: &mut Paced<Full<Bytes>>) -> usize {
 
 #[test]
 fn each_response_has_its_own_limit_below_that_of_all() {
-    let clock = CleanClock::default();
-    let server = clock.node(25_000);
+    let (clock, server) = node(25_000);
     let each = Each::new("response", Budget::of(Rate::or_unlimited(10_000)));
     let layer = PaceLayer::new(&server, each);
     let mut bodies = [ask(&layer, "a", 50_000), ask(&layer, "a", 50_000), ask(&layer, "a", 50_000)];

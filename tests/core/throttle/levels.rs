@@ -7,7 +7,7 @@ use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::throttle::Throttle;
 
-use super::scene::{CleanClock, Script, Task};
+use super::scene::{CleanClock, Script, Task, node};
 use testkit::report::jain;
 
 const KIB: u64 = 1024;
@@ -52,8 +52,7 @@ fn bounded(before: u64, timeline: &[(Instant, u64)], rate: u64, depth: u64) {
 
 #[test]
 fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_way() {
-    let clock = CleanClock::default();
-    let server = clock.node(1024 * KIB);
+    let (clock, server) = node(1024 * KIB);
     let each = Each::new("download", Budget::of(Rate::or_unlimited(200 * KIB)));
     let mut readers: Vec<_> =
         (0..8).map(|_| Throttle::new(Script::default(), &each.child_of(&server))).collect();
@@ -92,8 +91,7 @@ fn eight_share_the_total_and_two_run_at_their_own_and_both_levels_change_half_wa
 
 #[test]
 fn a_burst_of_its_own_does_not_break_the_total() {
-    let clock = CleanClock::default();
-    let server = clock.node(100 * KIB);
+    let (clock, server) = node(100 * KIB);
     let each = Each::new("download", Budget::of(Rate::or_unlimited(50 * KIB)).with_burst(1024 * KIB));
     let mut readers: Vec<_> =
         (0..4).map(|_| Throttle::new(Script::default(), &each.child_of(&server))).collect();

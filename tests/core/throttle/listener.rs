@@ -11,7 +11,7 @@ use sluicegate::limit::{Budget, Rate};
 use sluicegate::throttle::{Incoming, Throttle};
 
 use super::levels::run;
-use super::scene::{CleanClock, Script, Task, content};
+use super::scene::{CleanClock, Script, Task, content, node};
 
 fn connections(n: usize) -> impl Stream<Item = io::Result<Script>> + Unpin {
     stream::iter((0..n).map(|_| Ok(Script::default())))
@@ -26,8 +26,7 @@ where
 
 #[test]
 fn connections_share_equally_however_much_one_does() {
-    let clock = CleanClock::default();
-    let server = clock.node(1 << 20);
+    let (clock, server) = node(1 << 20);
     let mut incoming = Incoming::new(connections(4), &server, Each::new("connection", Budget::default()));
     let mut accepted = accept(&mut incoming);
     let task = Task::default();
@@ -57,8 +56,7 @@ fn connections_share_equally_however_much_one_does() {
 
 #[test]
 fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
-    let clock = CleanClock::default();
-    let server = clock.node(1 << 20);
+    let (clock, server) = node(1 << 20);
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(10_000)));
     let mut incoming = Incoming::new(connections(2), &server, each.clone());
     let mut accepted = accept(&mut incoming);
@@ -78,8 +76,7 @@ fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
 
 #[test]
 fn by_client_those_with_many_connections_get_no_more() {
-    let clock = CleanClock::default();
-    let server = clock.node(1 << 20);
+    let (clock, server) = node(1 << 20);
     let clients = Clients::new(server, "client", Budget::default());
     let from = |last: u8| move |_: &Script| ClientKey::V4(Ipv4Addr::new(192, 0, 2, last));
     let each = Each::new("connection", Budget::default());
@@ -108,8 +105,7 @@ fn the_two_directions_can_stand_below_two_nodes() {
 
 #[test]
 fn errors_of_the_listener_pass_and_it_goes_on() {
-    let clock = CleanClock::default();
-    let server = clock.node(10_000);
+    let (clock, server) = node(10_000);
     let accepted = [Err(io::ErrorKind::ConnectionAborted), Ok(()), Err(io::ErrorKind::OutOfMemory), Ok(())];
     let listener = stream::iter(accepted.map(|one| one.map(|()| Script::default()).map_err(io::Error::from)));
     let mut incoming = Incoming::new(listener, &server, Each::new("connection", Budget::default()));

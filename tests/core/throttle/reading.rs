@@ -10,7 +10,7 @@ use sluicegate::clock::{Clock, Instant};
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::throttle::{MAX_AHEAD, Report, Throttle};
 
-use super::scene::{CleanClock, Script, Step, Task, content, ready};
+use super::scene::{CleanClock, Script, Step, Task, content, node, ready};
 
 /// Reads to the end: the content, and the cumulative bytes at each instant.
 fn drain(
@@ -39,8 +39,7 @@ fn drain(
 
 #[test]
 fn each_read_waits_for_just_what_it_gives() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let mut reader = Throttle::new(Script::ending(6_500), &node);
     let (all, timeline) = drain(&mut reader, &clock, 1_500);
     assert!(all == content(0..6_500));
@@ -71,8 +70,7 @@ fn two_hundred_kib_take_exactly_a_second_whatever_the_buffer() {
 
 #[test]
 fn who_has_nothing_takes_no_turn_and_who_ends_or_fails_needs_none() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let task = Task::default();
     let mut idle = Throttle::new(Script::of([Step::Block, Step::Block]), &node);
     assert!(task.read(&mut idle, 100).is_pending());
@@ -93,8 +91,7 @@ fn who_has_nothing_takes_no_turn_and_who_ends_or_fails_needs_none() {
 
 #[test]
 fn an_empty_buffer_is_filled_at_once_and_leaves_what_waits() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert!(ready(task.read(&mut reader, 0)).is_empty());
     assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);
@@ -108,8 +105,7 @@ fn an_empty_buffer_is_filled_at_once_and_leaves_what_waits() {
 
 #[test]
 fn another_buffer_than_that_which_waited_gets_the_bytes_in_order() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.read(&mut reader, 2_000)).len(), 2_000);
     assert!(task.read(&mut reader, 1_000).is_pending());
@@ -123,8 +119,7 @@ fn another_buffer_than_that_which_waited_gets_the_bytes_in_order() {
 
 #[test]
 fn no_more_than_its_bound_is_ever_in_hand_and_the_source_is_left_alone_meanwhile() {
-    let clock = CleanClock::default();
-    let node = clock.node(1);
+    let (clock, node) = node(1);
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.read(&mut reader, 1 << 20)).len(), 1);
     for _ in 0..10 {
@@ -137,8 +132,7 @@ fn no_more_than_its_bound_is_ever_in_hand_and_the_source_is_left_alone_meanwhile
 
 #[test]
 fn dropped_in_mid_wait_it_returns_what_was_reserved() {
-    let clock = CleanClock::default();
-    let node = clock.node(100_000);
+    let (clock, node) = node(100_000);
     let (first_task, second_task) = (Task::default(), Task::default());
     let mut first = Throttle::new(Script::default(), &node);
     let mut second = Throttle::new(Script::default(), &node);
@@ -161,8 +155,7 @@ fn dropped_in_mid_wait_it_returns_what_was_reserved() {
 
 #[test]
 fn a_read_that_is_given_up_loses_nothing() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let mut reader = Throttle::new(Script::default(), &node);
     assert_eq!(ready(Task::default().read(&mut reader, 2_000)).len(), 2_000);
     // Each by a task of its own that never comes back.
@@ -175,8 +168,7 @@ fn a_read_that_is_given_up_loses_nothing() {
 
 #[test]
 fn a_limit_is_changed_while_it_waits() {
-    let clock = CleanClock::default();
-    let node = clock.node(1);
+    let (clock, node) = node(1);
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     let mut read = |len| task.read(&mut reader, len).map(|bytes| bytes.unwrap().len());
     assert_eq!(read(1_000), Poll::Ready(1));
@@ -200,8 +192,7 @@ fn a_limit_is_changed_while_it_waits() {
 
 #[test]
 fn it_tells_what_holds_it_and_how_fast_it_is() {
-    let clock = CleanClock::default();
-    let server = clock.node(1_000_000);
+    let (clock, server) = node(1_000_000);
     let own = server.child("download", Budget::of(Rate::or_unlimited(10_000)));
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &own));
     let meter = reader.reads().clone();
@@ -226,8 +217,7 @@ fn it_tells_what_holds_it_and_how_fast_it_is() {
 
 #[test]
 fn what_is_wrapped_can_be_reached_and_taken_out() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (_clock, node) = node(10_000);
     let mut reader = Throttle::new(Script::ending(5), &node);
     reader.get_mut().end = Some(7);
     assert_eq!(ready(Task::default().read(&mut reader, 100)), content(0..7));

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-pub use testkit::task::{CleanClock, Task};
+pub use testkit::task::{CleanClock, Task, node};
 
 /// What a [`Script`] does when it is read or written next.
 #[derive(Clone, Copy, Debug)]

@@ -9,7 +9,7 @@ use sluicegate::limit::{Budget, Rate};
 use sluicegate::rt::{self, Listener};
 use sluicegate::throttle::{Incoming, MAX_AHEAD, Throttle};
 
-use super::scene::{CleanClock, content};
+use super::scene::{content, node};
 
 #[test]
 fn who_does_not_read_holds_the_sender_back() {
@@ -24,8 +24,7 @@ fn who_does_not_read_holds_the_sender_back() {
     // The kernel doubles what is asked for; twice that again is more than it can hold.
     let held_by_kernels = 4 * 2 * (64 << 10);
 
-    let clock = CleanClock::default();
-    let node = clock.node(1 << 20);
+    let (clock, node) = node(1 << 20);
     let mut reader = Throttle::new(receiver, &node);
     let meter = reader.reads().clone();
     let total = 8 << 20;

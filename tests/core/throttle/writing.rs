@@ -10,12 +10,11 @@ use sluicegate::clock::Clock;
 use sluicegate::limit::{Budget, Rate};
 use sluicegate::throttle::{Report, Throttle};
 
-use super::scene::{CleanClock, Script, Step, Task, content, ready};
+use super::scene::{CleanClock, Script, Step, Task, content, node, ready};
 
 #[test]
 fn bytes_go_down_as_their_turns_come() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     let (bytes, mut written, mut timeline) = (content(0..7_000), 0, Vec::new());
     while written < bytes.len() {
@@ -35,8 +34,7 @@ fn bytes_go_down_as_their_turns_come() {
 
 #[test]
 fn a_writer_that_would_block_leaves_its_turn_to_others() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut full) = (Task::default(), Throttle::new(Script::of([Step::Block]), &node));
     let mut other = Throttle::new(Script::default(), &node);
     assert!(task.write(&mut full, &content(0..2_000)).is_pending());
@@ -50,8 +48,7 @@ fn a_writer_that_would_block_leaves_its_turn_to_others() {
 
 #[test]
 fn what_was_not_taken_or_failed_costs_nothing() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (_clock, node) = node(10_000);
     let (task, script) = (Task::default(), Script::of([Step::Move(300), Step::Fail, Step::Move(0)]));
     let mut writer = Throttle::new(script, &node);
     assert_eq!(ready(task.write(&mut writer, &content(0..2_000))), 300);
@@ -69,8 +66,7 @@ fn what_was_not_taken_or_failed_costs_nothing() {
 
 #[test]
 fn slices_are_cut_where_the_turn_ends() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     let bytes = content(0..3_000);
     let slices = [&bytes[..500], &[], &bytes[500..1_900], &bytes[1_900..]].map(IoSlice::new);
@@ -89,8 +85,7 @@ fn slices_are_cut_where_the_turn_ends() {
 
 #[test]
 fn flush_close_and_writes_of_nothing_pass_also_while_bytes_wait() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.write(&mut writer, &content(0..2_000))), 2_000);
     assert!(task.write(&mut writer, b"more").is_pending());
@@ -131,8 +126,7 @@ fn reading_and_writing_wait_apart_and_share_their_node_or_have_one_each() {
 
 #[test]
 fn a_turn_that_came_for_more_than_is_wanted_now_goes_back() {
-    let clock = CleanClock::default();
-    let node = clock.node(10_000);
+    let (clock, node) = node(10_000);
     let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.write(&mut writer, &content(0..2_000))), 2_000);
     assert!(task.write(&mut writer, &content(0..2_000)).is_pending());
@@ -145,8 +139,7 @@ fn a_turn_that_came_for_more_than_is_wanted_now_goes_back() {
 
 #[test]
 fn a_limit_that_is_set_while_bytes_run_holds_from_then_on() {
-    let clock = CleanClock::default();
-    let node = clock.node(1);
+    let (_clock, node) = node(1);
     node.set(Budget::default());
     let (task, mut writer) = (Task::default(), Throttle::new(Script::default(), &node));
     assert_eq!(ready(task.write(&mut writer, &content(0..1 << 20))), 1 << 20);

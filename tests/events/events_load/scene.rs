@@ -120,24 +120,15 @@ impl Scene {
     }
 
     pub fn gauge(&self, name: &str) -> u64 {
-        self.metric(&format!("sluicegate_events_{name}{{route=\"/events/\"}}"))
+        self.program.metric(&format!("sluicegate_events_{name}{{route=\"/events/\"}}"))
     }
 
     pub fn counter(&self, name: &str) -> u64 {
-        self.metric(&format!("sluicegate_events_{name}_total{{route=\"/events/\"}}"))
+        self.program.metric(&format!("sluicegate_events_{name}_total{{route=\"/events/\"}}"))
     }
 
-    fn metric(&self, name: &str) -> u64 {
-        let page = get(self.program.admin(), "/metrics", "localhost");
-        let value = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
-        value.unwrap_or_else(|| panic!("no {name} in {page}")).parse::<f64>().unwrap() as u64
-    }
-
-    /// Bytes of the program's process that are its own and no file's: what it allocated and touched.
     pub fn memory(&self) -> u64 {
-        let rollup = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", self.program.id())).unwrap();
-        let line = rollup.lines().find_map(|line| line.strip_prefix("Anonymous:")).unwrap();
-        line.trim().strip_suffix(" kB").unwrap().parse::<u64>().unwrap() * 1024
+        self.program.memory()
     }
 }
 

@@ -4,8 +4,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 use super::scene::{STALLED, Scene, get};
+use testkit::served::connect_narrow;
 use testkit::sse::Answer;
-use testkit::wait::PATIENCE;
 
 pub struct Stalled {
     socket: TcpStream,
@@ -25,12 +25,7 @@ pub struct Had {
 /// As many as there are to be, connected and subscribed.
 pub fn come(scene: &Scene, round: usize) -> Vec<Stalled> {
     let come = |number| {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        // Before connecting: the window is agreed on then.
-        socket.set_recv_buffer_size(2048).unwrap();
-        socket.connect(&scene.program.addr().into()).unwrap();
-        let mut socket = TcpStream::from(socket);
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut socket = connect_narrow(scene.program.addr());
         let token = format!("stalled-{round:08}-{number:08}");
         write!(socket, "GET /events/s?token={token} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         // The status line says that it is subscribed; more it does not read.

@@ -1,18 +1,15 @@
 //! Who may read: addresses, names, tokens, and how many at a time.
 
 use std::io::{Read, Write};
-use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::time::Duration;
 
 use sluicegate::admin::{Admin, AdminError};
-use sluicegate::clock::ManualClock;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::{self, Listener};
 use sluicegate::token::Token;
 
 use testkit::served::connect;
+use testkit::token_file::assert_replaced;
 use testkit::wait::{PATIENCE, until};
 use testkit::watched::{TOKEN, Watched, ask, text};
 use testkit::wire;
@@ -55,23 +52,14 @@ fn a_page_on_another_name_cannot_read_through_a_browser() {
 
 #[test]
 fn a_token_that_is_replaced_in_its_file_needs_no_restart() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("token");
-    let write = |token: &str| {
-        std::fs::write(&path, token).unwrap();
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-    };
-    write("first-0123456789");
-    let clock = Arc::new(ManualClock::new());
-    let token = Token::from_file(&path).unwrap().run_on(Arc::clone(&clock) as _);
-    let watched = Watched::made(Settings::default(), Vec::new(), |listener, handle| {
-        Admin::new(vec![listener], Some(token), handle).unwrap()
-    });
-    let read = |token: &str| watched.get("/metrics", &format!("Authorization: Bearer {token}\r\n")).status();
-    assert_eq!([read("first-0123456789"), read("second-0123456789")], [200, 401]);
-    write("second-0123456789");
-    clock.advance(Duration::from_secs(1));
-    assert_eq!([read("first-0123456789"), read("second-0123456789")], [401, 200]);
+    assert_replaced(
+        |token| {
+            Watched::made(Settings::default(), Vec::new(), |listener, handle| {
+                Admin::new(vec![listener], Some(token), handle).unwrap()
+            })
+        },
+        |watched, token| watched.get("/metrics", &format!("Authorization: Bearer {token}\r\n")).status(),
+    );
 }
 
 #[test]

@@ -107,26 +107,12 @@ fn a_form_or_a_page_of_another_origin_changes_nothing() {
 #[test]
 fn what_there_is_not_is_told_so_and_how_one_may_ask() {
     let (_folder, watched) = watched();
-    for path in [
-        "/v1",
-        "/v1/",
-        "/v1/limit",
-        "/v1/limits/",
-        "/v1/limits/servers",
-        "/v1/limits/clients/",
-        "/v1/limits/clients/nobody",
-        "/v1/limits/clients/127.0.0.1%2F64",
-        "/v1/limits/clients/%FF",
-        "/v1/limits/routes/%2F",
-        "/v1/limits/routes/%2F/rate",
-        "/v1/limits/routes/%2Fnone/total",
-        "/v1/limits/routes///total",
-        "/v1/connections/0",
-        "/v1/connections/99",
-        "/v1/connections/-1",
-        "/v1/connections/x",
-        "/v1/connections/18446744073709551616",
-    ] {
+    let absent = "/v1 /v1/ /v1/limit /v1/limits/ /v1/limits/servers /v1/limits/clients/ \
+                  /v1/limits/clients/nobody /v1/limits/clients/127.0.0.1%2F64 /v1/limits/clients/%FF \
+                  /v1/limits/routes/%2F /v1/limits/routes/%2F/rate /v1/limits/routes/%2Fnone/total \
+                  /v1/limits/routes///total /v1/connections/0 /v1/connections/99 /v1/connections/-1 \
+                  /v1/connections/x /v1/connections/18446744073709551616";
+    for path in absent.split(' ') {
         problem(&watched.get(path, ""), 404);
     }
     for (path, allow) in [

@@ -1,4 +1,4 @@
-//! Interim responses over HTTP/2, as a client of the `h2` crate sees them.
+//! Interim responses over HTTP/1, and over HTTP/2 as a client of the `h2` crate sees them.
 
 use std::io;
 use std::pin::Pin;
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use testkit::backend::Backend;
 use testkit::served::Served;
+use testkit::wire::Client;
 
 /// A socket by tokio's traits.
 struct Io(Socket);
@@ -67,11 +68,11 @@ fn heads(served: &Served, mut seen: impl FnMut(u16, &HeaderMap)) -> Vec<u8> {
     })
 }
 
-const HINTS: &str =
+pub const HINTS: &str =
     "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
 
-#[test]
-fn hints_of_a_backend_go_ahead_of_its_answer_over_http2_too() {
+/// Serves a backend that hints, hints again once it may, and answers.
+fn hinting() -> (Served, mpsc::SyncSender<()>) {
     let (seen, may_answer) = mpsc::sync_channel::<()>(0);
     let may_answer = std::sync::Mutex::new(may_answer);
     let backend = Backend::new(move |stream, _| {
@@ -79,11 +80,26 @@ fn hints_of_a_backend_go_ahead_of_its_answer_over_http2_too() {
         stream.write_all(HINTS.as_bytes()).unwrap();
         // Not before the client has the hints.
         may_answer.lock().unwrap().recv().unwrap();
-        stream
-            .write_all(format!("{HINTS}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").as_bytes())
-            .unwrap();
+        write!(stream, "{HINTS}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
     });
-    let served = Served::new(vec![backend.route(0)]);
+    (Served::new(vec![backend.route(0)]), seen)
+}
+
+#[test]
+fn hints_of_a_backend_go_ahead_of_its_answer() {
+    let (served, seen) = hinting();
+    let mut client = Client::new(served.connect());
+    let hints = client.get("/", "");
+    assert_eq!(hints.head, "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n");
+    seen.send(()).unwrap();
+    assert_eq!(client.answer().head, hints.head, "each");
+    let answer = client.answer();
+    assert_eq!((answer.status(), answer.field("link"), answer.body.as_slice()), (200, None, &b"ok"[..]));
+}
+
+#[test]
+fn over_http2_too_hints_of_a_backend_go_ahead_of_its_answer() {
+    let (served, seen) = hinting();
     let mut statuses = Vec::new();
     let content = heads(&served, |status, fields| {
         if status == 103 {

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 
 use sluicegate::http::route::Route;
 
+use super::hints::HINTS;
 use testkit::backend::{Backend, routed};
 use testkit::served::Served;
 use testkit::wire::{CHUNK, Client, End, GUIDE, content};
@@ -134,28 +135,6 @@ fn a_backends_own_address_leads_back_through_its_route() {
         let answer = client.answer();
         assert_eq!((answer.status(), answer.field("content-location")), (201, Some(own.as_str())));
     }
-}
-
-const HINTS: &str =
-    "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\nconnection: x-hop\r\nx-hop: 1\r\n\r\n";
-
-#[test]
-fn hints_of_a_backend_go_ahead_of_its_answer() {
-    let (seen, may_answer) = mpsc::sync_channel::<()>(0);
-    let may_answer = std::sync::Mutex::new(may_answer);
-    let backend = Backend::new(move |stream, _| {
-        stream.write_all(HINTS.as_bytes()).unwrap();
-        // Not before the client has the hints.
-        may_answer.lock().unwrap().recv().unwrap();
-        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").unwrap();
-    });
-    let served = Served::new(vec![backend.route(0)]);
-    let mut client = Client::new(served.connect());
-    let hints = client.get("/", "");
-    assert_eq!(hints.head, "HTTP/1.1 103 Early Hints\r\nlink: </a>; rel=preload\r\n\r\n");
-    seen.send(()).unwrap();
-    let answer = client.answer();
-    assert_eq!((answer.status(), answer.field("link"), answer.body.as_slice()), (200, None, &b"ok"[..]));
 }
 
 #[test]

@@ -19,20 +19,8 @@ use testkit::served::Served;
 use testkit::wire::Client;
 
 /// Names that say something of the message, of the way it went, or of who asks.
-const NEVER: [&str; 12] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x_forwarded_for",
-    "x-real-ip",
-    "proxy",
-    "via",
-    "x-accel-redirect",
-    "x_accel_limit_rate",
-    "authorization",
-    "content_length",
-    "content-encoding",
-    "set-cookie",
-];
+const NEVER: &str = "forwarded x-forwarded-for x_forwarded_for x-real-ip proxy via x-accel-redirect \
+                    x_accel_limit_rate authorization content_length content-encoding set-cookie";
 
 /// A backend that hands on the last lines of a request, and says `answer`.
 fn telling(answer: &'static str) -> (Backend, mpsc::Receiver<String>) {
@@ -57,11 +45,11 @@ fn served(backend: &Backend, trusted: bool) -> Served {
 
 #[test]
 fn a_requests_trailers_claim_nothing() {
-    let announced = format!("x-sum, {}", NEVER.join(", "));
+    let announced = format!("x-sum, {}", NEVER.replace(' ', ", "));
     for trusted in [false, true] {
         let (backend, tells) = telling(NO_CONTENT);
         let served = served(&backend, trusted);
-        let trailers: String = NEVER.iter().map(|name| format!("{name}: 1\r\n")).collect();
+        let trailers: String = NEVER.split(' ').map(|name| format!("{name}: 1\r\n")).collect();
         let mut client = Client::new(served.connect());
         client.send(
             format!(
@@ -76,7 +64,7 @@ fn a_requests_trailers_claim_nothing() {
         future::block_on(async {
             let mut sender = h2::connect_with(served.addr, h2::WIDE).await;
             let mut trailers = HeaderMap::new();
-            NEVER.iter().for_each(|name| _ = trailers.insert(*name, "1".parse().unwrap()));
+            NEVER.split(' ').for_each(|name| _ = trailers.insert(name, "1".parse().unwrap()));
             trailers.insert("x-sum", "3".parse().unwrap());
             let frames = [Frame::data(Bytes::from_static(b"abc")), Frame::trailers(trailers)];
             let body = StreamBody::new(stream::iter(frames.map(Ok::<_, std::convert::Infallible>)));
@@ -89,8 +77,8 @@ fn a_requests_trailers_claim_nothing() {
 
 #[test]
 fn an_answers_trailers_tell_of_its_content_only() {
-    let trailers: String = NEVER.iter().map(|name| format!("{name}: 1\r\n")).collect();
-    let announced = format!("x-sum, grpc-status, {}", NEVER.join(", "));
+    let trailers: String = NEVER.split(' ').map(|name| format!("{name}: 1\r\n")).collect();
+    let announced = format!("x-sum, grpc-status, {}", NEVER.replace(' ', ", "));
     let answer = format!(
         "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: {announced}\r\nConnection: close\r\n\r\n\
          3\r\nabc\r\n0\r\n{trailers}X-Sum: 3\r\nGrpc-Status: 0\r\n\r\n"

@@ -8,7 +8,7 @@ use sluicegate::filter::EndOfStream;
 use sluicegate::limit::Rate;
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes};
+use super::fixture::{Ported, bytes, file};
 use testkit::wait::until;
 use testkit::wire::{read_all, read_to_reset};
 
@@ -17,9 +17,8 @@ const LEN: usize = 12 << 20;
 
 #[test]
 fn each_client_gets_the_file_whatever_it_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, content) = (folder.path().join("a"), bytes(LEN));
-    std::fs::write(&path, &content).unwrap();
+    let content = bytes(LEN);
+    let (_folder, path) = file(&content);
     let ported = Ported::new(Service::file(&path));
     let mut quiet = ported.connect();
     let mut talking = ported.connect();
@@ -37,9 +36,8 @@ fn each_client_gets_the_file_whatever_it_says() {
 /// Real time, bounded from below only: five chunks of 12 288 bytes leave at 0, 200, … 800 ms.
 #[test]
 fn it_leaves_at_its_pace() {
-    let folder = tempfile::tempdir().unwrap();
-    let (path, content) = (folder.path().join("a"), bytes(61_440));
-    std::fs::write(&path, &content).unwrap();
+    let content = bytes(61_440);
+    let (_folder, path) = file(&content);
     let service = Service::file(&path).rate(Rate::or_unlimited(61_440));
     // The other rule may let the last bytes out an interval sooner.
     let ported = Ported::new(service.end_of_stream(EndOfStream::Paced));
@@ -51,9 +49,7 @@ fn it_leaves_at_its_pace() {
 
 #[test]
 fn what_it_holds_when_the_client_comes_is_what_the_client_gets() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    std::fs::write(&path, "").unwrap();
+    let (_folder, path) = file(b"");
     let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(1000)));
     assert_eq!(read_all(&mut ported.connect()), b"");
     std::fs::write(&path, [b'x'; 400]).unwrap();
@@ -80,9 +76,7 @@ fn a_file_that_is_not_there_is_a_reset_until_it_is_there() {
 /// Bytes without framing must not look complete.
 #[test]
 fn a_file_cut_short_while_it_is_sent_ends_in_a_reset_behind_its_bytes() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    std::fs::write(&path, bytes(4_000)).unwrap();
+    let (_folder, path) = file(&bytes(4_000));
     let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(1_000)));
     let mut stream = ported.connect();
     let mut first = [0; 200];

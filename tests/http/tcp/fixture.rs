@@ -1,14 +1,23 @@
 //! A server with a port of raw TCP, and what is waited for.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::PathBuf;
 
 use sluicegate::http::route::Route;
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::rt::Listener;
 use sluicegate::tcp::Service;
 
+use testkit::folder::folder;
 use testkit::served::{Served, connect};
 use testkit::wait::{PATIENCE, until};
+
+/// A file of its own with this content.
+pub fn file(content: &[u8]) -> (tempfile::TempDir, PathBuf) {
+    let folder = folder(&[("a", content)]);
+    let path = folder.path().join("a");
+    (folder, path)
+}
 
 /// A server with one port, and maybe routes.
 pub struct Ported {

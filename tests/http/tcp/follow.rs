@@ -8,14 +8,20 @@ use std::path::{Path, PathBuf};
 use sluicegate::limit::Rate;
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes, reset};
+use super::fixture::{Ported, bytes, file, reset};
 use testkit::wire::{read_all, read_to_reset};
 
 fn log() -> (tempfile::TempDir, PathBuf) {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("app.log");
-    std::fs::write(&path, "start\n").unwrap();
-    (folder, path)
+    file(b"start\n")
+}
+
+/// The log, its port, and one who follows it and has read what there is.
+fn followed() -> (tempfile::TempDir, PathBuf, Ported, TcpStream) {
+    let (folder, path) = log();
+    let ported = Ported::new(Service::file(&path).follow());
+    let mut stream = ported.connect();
+    expect(&mut stream, b"start\n");
+    (folder, path, ported, stream)
 }
 
 fn append(path: &Path, text: &[u8]) {
@@ -61,10 +67,7 @@ fn what_is_appended_comes_to_all_who_follow_and_a_drain_ends_it_cleanly() {
 
 #[test]
 fn a_truncated_file_begins_again() {
-    let (_folder, path) = log();
-    let ported = Ported::new(Service::file(&path).follow());
-    let mut stream = ported.connect();
-    expect(&mut stream, b"start\n");
+    let (_folder, path, _ported, mut stream) = followed();
     for text in ["a\n", "b\n"] {
         // Copied away and truncated, as logrotate's copytruncate does.
         std::fs::write(&path, "").unwrap();
@@ -77,10 +80,7 @@ fn a_truncated_file_begins_again() {
 
 #[test]
 fn a_file_in_its_place_is_gone_on_with_when_the_old_one_is_read() {
-    let (folder, path) = log();
-    let ported = Ported::new(Service::file(&path).follow());
-    let mut stream = ported.connect();
-    expect(&mut stream, b"start\n");
+    let (folder, path, _ported, mut stream) = followed();
     for round in 0..3 {
         let (last, first) = (format!("last of {round}\n"), format!("first behind {round}\n"));
         append(&path, last.as_bytes());
@@ -121,10 +121,7 @@ fn a_truncation_under_a_slow_reader_does_not_end_its_stream() {
 
 #[test]
 fn who_leaves_while_it_is_quiet_is_missed() {
-    let (_folder, path) = log();
-    let ported = Ported::new(Service::file(&path).follow());
-    let mut stream = ported.connect();
-    expect(&mut stream, b"start\n");
+    let (_folder, _path, ported, stream) = followed();
     reset(stream);
     ported.quiet();
     assert_eq!(ported.counted(), (6, 1, 1));
@@ -132,10 +129,7 @@ fn who_leaves_while_it_is_quiet_is_missed() {
 
 #[test]
 fn a_server_that_stops_resets_who_follows() {
-    let (_folder, path) = log();
-    let ported = Ported::new(Service::file(&path).follow());
-    let mut stream = ported.connect();
-    expect(&mut stream, b"start\n");
+    let (_folder, _path, ported, mut stream) = followed();
     ported.served.handle.stop();
     assert_eq!(read_to_reset(&mut stream), b"");
 }

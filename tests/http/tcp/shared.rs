@@ -13,7 +13,7 @@ use sluicegate::limit::{Budget, Rate};
 use sluicegate::sink::{OnFull, SinkSettings};
 use sluicegate::tcp::Service;
 
-use super::fixture::{Ported, bytes};
+use super::fixture::{Ported, bytes, file};
 use testkit::wait::{soon, until};
 use testkit::wire::{read_all, read_to_reset};
 
@@ -160,9 +160,7 @@ fn connections_above_the_bounds_are_closed_and_counted() {
 
 #[test]
 fn a_drain_lets_streams_finish_and_a_stop_resets_them() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    std::fs::write(&path, bytes(3_000)).unwrap();
+    let (_folder, path) = file(&bytes(3_000));
     let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(5_000)));
     let mut stream = ported.connect();
     let mut all = vec![0; 100];
@@ -212,9 +210,7 @@ fn a_file_describes_ports_and_a_reload_sets_their_limits() {
 #[test]
 fn a_client_has_its_burst_twice_and_then_what_it_earned_however_often_it_connects() {
     const BURST: usize = 100_000;
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("a");
-    std::fs::write(&path, bytes(BURST + 10_000)).unwrap();
+    let (_folder, path) = file(&bytes(BURST + 10_000));
     let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(50_000)).burst(BURST as u64));
     let lasts = || {
         let began = std::time::Instant::now();

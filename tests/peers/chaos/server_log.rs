@@ -1,7 +1,6 @@
 //! The server's log, all of it, and what must be true of it.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use serde_json::Value;
@@ -20,13 +19,8 @@ pub struct Log {
 impl Log {
     /// Publishes what tells subscribers that nothing follows.
     pub fn publish_end(addr: SocketAddr) {
-        let mut stream = testkit::served::connect(addr);
-        let head =
-            "POST /events/s HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\nConnection: close\r\n";
-        write!(stream, "{head}Content-Length: 3\r\n\r\nend").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        let answer = testkit::served::post(addr, "/events/s", "Content-Type: text/plain\r\n", "end");
+        assert_eq!(answer.status(), 200, "{answer:?}");
     }
 
     /// What the server has, by polls from before the first event to the end.

@@ -7,7 +7,7 @@ use sluicegate::http::server::Handle;
 use sluicegate::rt;
 
 use testkit::turn;
-use testkit::wait::PATIENCE;
+use testkit::wait::{PATIENCE, until};
 
 /// What lives. All of it is the whole process's, but for what one server counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,12 +49,9 @@ impl Turn {
         let turn = turn::alone();
         bare().get_or_init(|| {
             warm_up();
-            let began = Instant::now();
             // The clock's own task is the one that stays.
-            while (rt::tasks(), rt::clock().sleepers(), rt::read_buffers()) != (1, 0, 0) {
-                assert!(began.elapsed() < PATIENCE, "the warm-up leaves {:?}", Census::take(None));
-                std::thread::sleep(Duration::from_millis(1));
-            }
+            let rest = || (rt::tasks(), rt::clock().sleepers(), rt::read_buffers());
+            until("the end of the warm-up", || rest() == (1, 0, 0));
             Census::take(None)
         });
         Self { _turn: turn }

@@ -4,7 +4,6 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
 
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
@@ -14,9 +13,10 @@ use sluicegate::sink::SinkSettings;
 
 use super::census::{Census, Turn, wait_for};
 use crate::backend::{Backend, endless};
-use testkit::served::Served;
+use testkit::folder::folder;
+use testkit::served::{Served, connect_narrow};
 use testkit::versions::{BOTH, Version};
-use testkit::wait::PATIENCE;
+use testkit::wait;
 use testkit::wire::content;
 
 /// Where a response's content comes from.
@@ -72,11 +72,7 @@ impl Ground {
         // Not before the turn: the default reads files, which would be counted in another scene.
         let settings = Settings { sink, ..Settings::default() };
         let served = Served::with(settings, vec![files, route(&backend)]);
-        let began = Instant::now();
-        while rt::tasks() != tasks + 1 {
-            assert!(began.elapsed() < PATIENCE, "the listener has a task");
-            std::thread::yield_now();
-        }
+        wait::until("the listener's task", || rt::tasks() == tasks + 1);
         let idle = Census::take(Some(&served.handle));
         Self { served, backend, idle, _site: site, _turn: turn }
     }
@@ -86,6 +82,21 @@ impl Ground {
             Source::File => format!("/files/{name}"),
             Source::Proxied => format!("/proxied/{name}"),
         }
+    }
+
+    /// An upload of which a thousand bytes have been sent, once the backend has them; what that does `then`.
+    pub fn mid_upload(
+        version: Version,
+        then: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Sync + 'static,
+    ) -> (Self, TcpStream) {
+        let ground = Self::backed_by(0, move |stream, _| {
+            stream.read_exact(&mut [0; 1000])?;
+            then(stream)
+        });
+        let mut stream = ground.served.send(version.post("/proxied/", 1 << 30));
+        stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
+        ground.backend.began();
+        (ground, stream)
     }
 
     /// Asks for something, and waits until the backend is asked too, and for the first bytes of the answer.
@@ -101,12 +112,7 @@ impl Ground {
 
     /// A connection whose kernel, on this side, takes next to nothing that is not read.
     pub fn narrow(&self) -> TcpStream {
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        // Before connecting: the window is agreed on then.
-        socket.set_recv_buffer_size(2048).unwrap();
-        socket.connect(&self.served.addr.into()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        socket.into()
+        connect_narrow(self.served.addr)
     }
 
     /// Reads until so many bytes of content have been handed to connections' sinks or the kernel.
@@ -119,17 +125,18 @@ impl Ground {
 
     /// Waits until something holds of the server.
     pub fn until(&self, what: &str, holds: impl Fn(&Census) -> bool) {
-        let began = Instant::now();
-        while !holds(&Census::take(Some(&self.served.handle))) {
-            let now = Census::take(Some(&self.served.handle));
-            assert!(began.elapsed() < PATIENCE, "{what} does not come: {now:?}");
-            std::thread::sleep(Duration::from_millis(1));
-        }
+        wait::until(what, || holds(&Census::take(Some(&self.served.handle))));
     }
 
     /// Waits until the server, which goes on, holds no more than before its first connection.
     pub fn assert_forgotten(&self) {
         self.assert_forgotten_beside(0);
+    }
+
+    /// The same once a client is gone.
+    pub fn assert_forgets(&self, client: TcpStream) {
+        drop(client);
+        self.assert_forgotten();
     }
 
     /// The same while the test itself still has `sockets`. Bytes that were dropped are gathered for the log
@@ -156,8 +163,7 @@ pub fn reset(stream: TcpStream) {
 
 /// A folder with `page` and `endless`.
 fn site() -> tempfile::TempDir {
-    let site = tempfile::tempdir().unwrap();
-    std::fs::write(site.path().join("page"), content(PAGE)).unwrap();
+    let site = folder(&[("page", &content(PAGE))]);
     File::create(site.path().join("endless")).unwrap().set_len(1 << 40).unwrap();
     site
 }

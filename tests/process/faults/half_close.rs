@@ -1,6 +1,6 @@
 //! A client that says nothing more after its request: over HTTP/1 it still listens, over HTTP/2 it has gone.
 
-use std::io::{Read, Write};
+use std::io::Read;
 use std::net::Shutdown;
 
 use sluicegate::sink::SinkSettings;
@@ -8,8 +8,7 @@ use sluicegate::sink::SinkSettings;
 use super::ground::{Ground, PAGE, Source};
 use crate::backend::until_closed;
 use testkit::versions::{BOTH, Version};
-use testkit::wire::End;
-use testkit::wire::content;
+use testkit::wire::{End, content};
 
 #[test]
 fn a_client_that_half_closes_after_its_request_gets_its_answer_whole() {
@@ -22,8 +21,7 @@ fn a_client_that_half_closes_after_its_request_gets_its_answer_whole() {
             assert_eq!((answer.body.len(), answer.end), (PAGE, End::Complete), "{source:?} at {rate}");
             assert!(answer.body == content(PAGE));
             assert_eq!(stream.read(&mut [0]).unwrap(), 0, "and then a clean end");
-            drop(stream);
-            ground.assert_forgotten();
+            ground.assert_forgets(stream);
         }
     }
 }
@@ -36,8 +34,7 @@ fn a_client_that_half_closes_and_leaves_later_leaves_nothing() {
         let mut stream = ground.ask(Version::Http1, source, "endless");
         stream.shutdown(Shutdown::Write).unwrap();
         ground.read_on(&mut stream, 30_000);
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }
 
@@ -73,19 +70,12 @@ fn a_client_that_half_closes_in_mid_head_leaves_nothing() {
 #[test]
 fn a_client_that_half_closes_in_mid_upload_leaves_nothing_on_either_side() {
     for version in BOTH {
-        let ground = Ground::backed_by(0, |stream, _| {
-            stream.read_exact(&mut [0; 1000])?;
-            until_closed(stream)
-        });
-        let mut stream = ground.served.send(version.post("/proxied/", 5000));
-        stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
-        ground.backend.began();
+        let (ground, mut stream) = Ground::mid_upload(version, until_closed);
         stream.shutdown(Shutdown::Write).unwrap();
         // The backend must not take the part for the whole: it has its length, or its last chunk, to go by.
         assert!(ground.backend.ended().is_err(), "{version:?}");
         let _ = stream.read_to_end(&mut Vec::new());
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }
 

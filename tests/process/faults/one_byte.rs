@@ -5,10 +5,9 @@ use std::net::TcpStream;
 
 use sluicegate::sink::SinkSettings;
 
-use super::ground::{Ground, Source, each};
-use testkit::versions::Version;
-use testkit::wire::End;
-use testkit::wire::content;
+use super::ground::{Ground, PAGE, Source, each};
+use testkit::versions::BOTH;
+use testkit::wire::{End, Framing, content};
 
 /// Writes and reads a byte a call.
 struct Drip<'a>(&'a TcpStream);
@@ -48,11 +47,10 @@ fn one_byte_at_a_time_is_whole_whoever_drips() {
             let stream = ground.served.connect();
             Drip(&stream).write_all(&version.get(&Ground::target(source, "page"))).unwrap();
             let answer = version.answer_through(Drip(&stream));
-            let expected = if source == Source::File { super::ground::PAGE } else { LEN };
+            let expected = if source == Source::File { PAGE } else { LEN };
             assert_eq!((answer.body.len(), answer.end), (expected, End::Complete), "{version:?} {source:?}");
             assert!(answer.body == content(expected));
-            drop(stream);
-            ground.assert_forgotten();
+            ground.assert_forgets(stream);
         }
     }
 }
@@ -61,27 +59,17 @@ fn one_byte_at_a_time_is_whole_whoever_drips() {
 #[test]
 fn an_upload_of_single_bytes_is_whole() {
     const BODY: &[u8] = b"one byte at a time";
-    for version in [Version::Http1, Version::Http2] {
+    for version in BOTH {
         let ground = Ground::backed_by(0, move |stream, head| {
-            let mut body = Vec::new();
-            if head.to_lowercase().contains("content-length") {
-                body.resize(BODY.len(), 0);
-                stream.read_exact(&mut body)?;
-            } else {
-                while body.iter().filter(|byte| BODY.contains(byte)).count() < BODY.len() {
-                    let mut line = Vec::new();
-                    while !line.ends_with(b"\r\n") {
-                        let mut byte = [0];
-                        stream.read_exact(&mut byte)?;
-                        line.push(byte[0]);
-                    }
-                    let size = usize::from_str_radix(std::str::from_utf8(&line).unwrap().trim(), 16).unwrap();
-                    let mut chunk = vec![0; size + 2];
-                    stream.read_exact(&mut chunk)?;
-                    body.extend_from_slice(&chunk[..size]);
-                }
+            let framing = Framing::of("POST", head);
+            let (mut raw, mut byte) = (Vec::new(), [0]);
+            // To the end of the last byte's chunk.
+            let ends = |raw: &[u8]| !matches!(framing, Framing::Chunked) || raw.ends_with(b"\r\n");
+            while framing.body(&raw).bytes.len() < BODY.len() || !ends(&raw) {
+                stream.read_exact(&mut byte)?;
+                raw.extend(byte);
             }
-            assert_eq!(body, BODY);
+            assert_eq!(framing.body(&raw).bytes, BODY);
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok")
         });
         let mut stream = ground.served.connect();
@@ -91,7 +79,6 @@ fn an_upload_of_single_bytes_is_whole() {
         }
         let answer = version.answer(&mut stream);
         assert_eq!((answer.body.as_slice(), answer.end), (&b"ok"[..], End::Complete), "{version:?}");
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }

@@ -7,6 +7,7 @@ use sluicegate::sink::SinkSettings;
 
 use super::ground::{Ground, Source, each, reset};
 use crate::backend::until_closed;
+use testkit::message::read_head;
 use testkit::versions::BOTH;
 
 /// Slow enough to be asleep for most of the time, and unpaced: as fast as the kernel takes it.
@@ -71,13 +72,7 @@ fn a_client_that_resets_in_mid_head_leaves_nothing() {
 #[test]
 fn a_client_that_resets_in_mid_upload_leaves_nothing_on_either_side() {
     for version in BOTH {
-        let ground = Ground::backed_by(0, |stream, _| {
-            stream.read_exact(&mut [0; 1000])?;
-            until_closed(stream)
-        });
-        let mut stream = ground.served.send(version.post("/proxied/", 5000));
-        stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
-        ground.backend.began();
+        let (ground, stream) = Ground::mid_upload(version, until_closed);
         reset(stream);
         assert!(is_gone(ground.backend.ended()), "{version:?}");
         ground.assert_forgotten();
@@ -100,12 +95,8 @@ fn a_tunnel_ends_with_either_side() {
             Ok(())
         });
         let mut stream = ground.served.send(request);
-        let mut seen = Vec::new();
-        while !seen.ends_with(b"hello") {
-            let mut byte = [0];
-            stream.read_exact(&mut byte).unwrap();
-            seen.push(byte[0]);
-        }
+        read_head(&mut stream).unwrap();
+        stream.read_exact(&mut [0; 5]).unwrap();
         stream.write_all(b"hallo").unwrap();
         if client_resets {
             reset(stream);

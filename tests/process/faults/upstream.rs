@@ -1,6 +1,6 @@
 //! A backend that fails: before its answer, in the middle of it, in the middle of an upload.
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -9,8 +9,7 @@ use sluicegate::sink::SinkSettings;
 use super::ground::{Ground, reset as reset_client};
 use crate::backend::{endless, reset, routed, until_closed};
 use testkit::versions::{BOTH, Version};
-use testkit::wire::End;
-use testkit::wire::{self, content};
+use testkit::wire::{Client, End, content};
 
 /// What a client gets of a failing answer: over HTTP/2 only its stream is reset.
 fn cut(version: Version) -> End {
@@ -43,8 +42,7 @@ fn a_backend_that_resets_in_mid_body_is_never_a_clean_end() {
                 let answer = version.answer(&mut stream);
                 assert_eq!(answer.end, cut(version), "{version:?} {framing:?} at {rate}");
                 assert!(answer.body.len() <= 30_000 && answer.body == content(answer.body.len()));
-                drop(stream);
-                ground.assert_forgotten();
+                ground.assert_forgets(stream);
             }
         }
     }
@@ -69,8 +67,7 @@ fn a_slow_reader_loses_nothing_of_what_came_before_a_failure() {
         assert_eq!(ground.backend.ended(), Ok(()));
         let answer = version.answer(&mut stream);
         assert_eq!((answer.body.len(), answer.end), (60_000, cut(version)), "{version:?}");
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }
 
@@ -94,8 +91,7 @@ fn a_stream_whose_backend_fails_behind_a_shut_window_is_reset_when_that_opens_or
         let answer = Version::Http2.answer(&mut stream);
         assert_eq!((answer.body.len(), answer.end), (len, End::StreamReset));
         assert!(content(70_000).starts_with(&answer.body));
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }
 
@@ -126,10 +122,10 @@ fn a_backend_that_resets_before_its_answer_is_a_bad_gateway_and_the_client_stays
             reset(stream);
             Ok(())
         });
-        let mut client = wire::Client::new(ground.served.connect());
+        let mut client = Client::new(ground.served.connect());
         for _ in 0..2 {
             let answer = client.get("/proxied/page", "");
-            assert_eq!((answer.status(), answer.end), (502, wire::End::Complete), "{said:?}");
+            assert_eq!((answer.status(), answer.end), (502, End::Complete), "{said:?}");
         }
         drop(client);
         ground.assert_forgotten();
@@ -139,18 +135,14 @@ fn a_backend_that_resets_before_its_answer_is_a_bad_gateway_and_the_client_stays
 #[test]
 fn a_backend_that_resets_in_mid_upload_leaves_nothing() {
     for version in BOTH {
-        let ground = Ground::backed_by(0, |stream, _| {
-            stream.read_exact(&mut [0; 1000])?;
+        let (ground, mut stream) = Ground::mid_upload(version, |stream| {
             reset(stream);
             Ok(())
         });
-        let mut stream = ground.served.send(version.post("/proxied/", 1 << 30));
-        stream.write_all(&version.piece(&[b'u'; 1000])).unwrap();
         assert_eq!(ground.backend.ended(), Ok(()));
         // A 502, or the end of the connection if the body stood in its way: an end at any rate.
         version.answer(&mut stream);
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }
 

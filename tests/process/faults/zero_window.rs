@@ -8,8 +8,7 @@ use sluicegate::sink::{OnFull, SinkSettings};
 
 use super::ground::{Ground, PAGE, Source, each, reset};
 use testkit::versions::Version;
-use testkit::wire::End;
-use testkit::wire::content;
+use testkit::wire::{End, content};
 
 const CAP: usize = 16 * 1024;
 
@@ -44,8 +43,7 @@ fn a_window_that_opens_again_lets_all_of_it_through() {
         let answer = version.answer(&mut stream);
         assert_eq!((answer.body.len(), answer.end), (PAGE, End::Complete), "{version:?} {source:?}");
         assert!(answer.body == content(PAGE));
-        drop(stream);
-        ground.assert_forgotten();
+        ground.assert_forgets(stream);
     }
 }
 

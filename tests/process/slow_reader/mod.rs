@@ -11,18 +11,17 @@ mod scene;
 
 use std::time::Duration;
 
-use scene::{CAP, LARGE, Scene, wait_until};
+use scene::{CAP, LARGE, Scene};
 use sluicegate::sink::OnFull;
+use testkit::process::procfs::memory_kib;
 use testkit::turn;
 use testkit::versions::Version;
-use testkit::wire::End;
-use testkit::wire::content;
+use testkit::wait::until;
+use testkit::wire::{End, content};
 
 /// Resident memory in KiB.
 fn rss() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().strip_suffix(" kB").unwrap().parse().unwrap()
+    memory_kib(std::process::id(), "Rss").unwrap()
 }
 
 fn closed(version: Version) {
@@ -31,7 +30,7 @@ fn closed(version: Version) {
     let scene = Scene::new(version, OnFull::Close);
     let egress = scene.served.handle.egress();
     let (answer, head) = scene.run(version, || egress.overflow_closes() > 0);
-    wait_until("the end of all", || scene.served.handle.connections() == 0);
+    until("the end of all", || scene.served.handle.connections() == 0);
     println!("close, {version:?}: {before} KiB before, {} KiB after", rss());
     assert_eq!(answer.end, End::Reset);
     assert!(answer.body == content(answer.body.len()));
@@ -83,13 +82,13 @@ fn waited_for(version: Version) {
     assert_eq!(answer.end, End::Complete);
     assert!(answer.body == content(LARGE as usize), "{} bytes", answer.body.len());
     assert_eq!((egress.overflow_closes(), egress.stall_closes(), egress.bytes_dropped()), (0, 0, 0));
-    wait_until("an empty buffer", || egress.buffered() == 0);
+    until("an empty buffer", || egress.buffered() == 0);
     assert!(egress.reader_wait() > Duration::from_secs(1), "{egress:?}");
     if version == Version::Http1 {
         assert_eq!(egress.bytes_written(), 2 * (head + LARGE));
     }
     let client = scene.slow.local_addr().unwrap().to_string();
-    wait_until("the line of the log", || !record::of(&client, log::Level::Info).is_empty());
+    until("the line of the log", || !record::of(&client, log::Level::Info).is_empty());
     let line = &record::of(&client, log::Level::Info)[0];
     assert_eq!((line.fields["bytes"].as_str(), line.fields["outcome"].as_str()), ("262144", "complete"));
     assert_eq!(record::of(&client, log::Level::Warn).len(), 0);

@@ -11,9 +11,9 @@ use sluicegate::http::server::Settings;
 use sluicegate::sink::{OnFull, SinkSettings};
 
 use super::record;
-use testkit::served::Served;
+use testkit::served::{Served, connect_narrow};
 use testkit::versions::{Answer, Version};
-use testkit::wait::PATIENCE;
+use testkit::wait;
 use testkit::wire::content;
 
 pub const LARGE: u64 = 256 * 1024;
@@ -56,7 +56,6 @@ pub struct Scene {
     /// The descriptor of the slow reader's connection on the server's side.
     pub fd: String,
     pub connected: Instant,
-    _folder: tempfile::TempDir,
 }
 
 impl Scene {
@@ -70,19 +69,13 @@ impl Scene {
             ..SinkSettings::default()
         };
         let settings = Settings { sink, access_log: true, ..Settings::default() };
-        let route = testkit::served::files(&folder, PACE);
-        let served = Served::with(settings, vec![route]);
+        let served = Served::folder(settings, folder, PACE);
         let connected = Instant::now();
-        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-        // Before connecting: the window is agreed on then.
-        socket.set_recv_buffer_size(2048).unwrap();
-        socket.connect(&served.addr.into()).unwrap();
-        socket.set_read_timeout(Some(PATIENCE)).unwrap();
-        let mut slow = TcpStream::from(socket);
-        wait_until("the connection", || served.handle.connections() == 1);
+        let mut slow = connect_narrow(served.addr);
+        wait::until("the connection", || served.handle.connections() == 1);
         let fd = descriptor_towards(&slow);
         slow.write_all(&version.get("/large")).unwrap();
-        Self { served, slow, fd, connected, _folder: folder }
+        Self { served, slow, fd, connected }
     }
 
     /// Reads slowly until `until` holds and a fast reader, who asks now, has got everything; then as fast as
@@ -94,18 +87,10 @@ impl Scene {
             let reading = scope.spawn(|| version.answer_through(reader));
             let fast = self.served.get("/large", "");
             assert!(fast.body == content(LARGE as usize), "{} bytes", fast.body.len());
-            wait_until("what the slow one is to bring about", until);
+            wait::until("what the slow one is to bring about", until);
             slow.store(false, Ordering::Relaxed);
             (reading.join().unwrap(), fast.head.len() as u64)
         })
-    }
-}
-
-pub fn wait_until(what: &str, holds: impl Fn() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < PATIENCE, "{what} does not come");
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 

@@ -1,12 +1,13 @@
 //! A server that says on each connection what a test has it say; and the probe, as a program.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::Output;
 use std::thread::JoinHandle;
 
 use serde_json::Value;
 
+use testkit::message;
 use testkit::program::command;
 
 /// Serves a number of connections, one after the other, and ends.
@@ -49,15 +50,7 @@ impl Drop for Scripted {
 
 /// The head of the next request; `None` if the client is gone.
 pub fn read_head(stream: &mut TcpStream) -> Option<String> {
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        match stream.read(&mut byte) {
-            Ok(1) => head.push(byte[0]),
-            _ => return None,
-        }
-    }
-    Some(String::from_utf8(head).unwrap())
+    message::read_head(stream).ok().filter(|head| !head.is_empty())
 }
 
 /// Writes without end, until the client is gone.

@@ -10,7 +10,7 @@ use testkit::program::Program;
 
 /// A folder with a large file and a small one.
 fn site() -> tempfile::TempDir {
-    testkit::folder::folder(&[("large", &vec![b'x'; 8 << 20]), ("small", &vec![b'x'; 2200])])
+    testkit::folder::folder(&[("large", &vec![b'x'; 8 << 20]), ("small", &[b'x'; 2200])])
 }
 
 fn serve(folder: &Path, rate: &str) -> Program {

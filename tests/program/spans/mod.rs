@@ -27,16 +27,9 @@ fn publish(program: &Program, data: &str, trace: Option<&str>) -> String {
 }
 
 fn post(program: &Program, target: &str, fields: &str, body: &str) -> Value {
-    let mut stream = program.connect();
-    let length = body.len();
-    let head = format!(
-        "POST {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{fields}Content-Length: {length}\r\n\r\n"
-    );
-    stream.write_all((head + body).as_bytes()).unwrap();
-    let answer = std::io::read_to_string(stream).unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 20"), "{answer}");
-    serde_json::from_str(body).unwrap_or(Value::Null)
+    let answer = testkit::served::post(program.addr(), target, fields, body);
+    assert!([200, 204].contains(&answer.status()), "{answer:?}");
+    serde_json::from_slice(&answer.body).unwrap_or(Value::Null)
 }
 
 /// A subscriber of the stream `news`, over HTTP/1.0 so that lines are all there is.
@@ -77,13 +70,7 @@ impl Subscriber {
 
 /// A figure of /metrics.
 fn metric(program: &Program, name: &str) -> Option<u64> {
-    let mut stream = testkit::served::connect(program.admin());
-    // Without a token that listener answers to its own names alone.
-    stream.write_all(b"GET /metrics HTTP/1.0\r\nHost: localhost\r\n\r\n").unwrap();
-    let text = std::io::read_to_string(stream).unwrap();
-    assert!(text.starts_with("HTTP/1.0 200") || text.starts_with("HTTP/1.1 200"), "{text}");
-    let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    Some(value.parse().unwrap())
+    testkit::watched::metric(program.admin(), name)
 }
 
 /// Whether the program has the thread that exports.

@@ -72,6 +72,16 @@ pub fn memory_kib(pid: u32, name: &str) -> Outcome<u64> {
     Ok(line.trim().trim_end_matches("kB").trim_end().parse()?)
 }
 
+/// Bytes of a process that are its own and no file's: what it allocated and touched.
+///
+/// The kernel counts these pages one by one, while `VmRSS` may lag behind by some hundred KiB.
+///
+/// # Panics
+/// There is no such process.
+pub fn anonymous(pid: u32) -> u64 {
+    memory_kib(pid, "Anonymous").unwrap() * 1024
+}
+
 /// How many files and sockets a process has open, and how many it may have; `None` where that is not told.
 pub fn open_files(pid: u32) -> Option<(usize, usize)> {
     let open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.count();
