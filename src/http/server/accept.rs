@@ -32,7 +32,7 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
     // Raw TCP cannot name the client of a proxy: there the client is the peer.
     let trusted = port.is_none() && peer.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
     let client = peer.ip().filter(|_| !trusted);
-    let refused = if let Some(refusal) = server.has_no_room(client, setup.settings.max_connections) {
+    let refused = if let Some(refusal) = server.refusal(client, setup.settings.max_connections) {
         Some(refusal)
     } else if port.is_some() && server.sheds(client, setup.settings.max_held()) {
         // Over HTTP each request is refused instead.

@@ -1,9 +1,8 @@
-//! Clients by address: on how many connections each is, and whose a request is.
+//! Counts the connections of each client address, and resolves the client of a request.
 //!
-//! A client that connects itself is on its connection from the start to the end. A client for which a
-//! trusted proxy asks is on the proxy's connection while a request of it is under way there: several streams
-//! of HTTP/2 at once count once, as they do for a client that connects itself. The proxy's connection as such
-//! counts for nobody.
+//! A client that connects itself has its connection from start to end. A client of a trusted proxy has the proxy's
+//! connection while a request of it is under way there; several HTTP/2 streams at once count once, as for a client that
+//! connects itself. A proxy's connection by itself counts for nobody.
 
 use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
@@ -21,22 +20,22 @@ use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::http::peer::{ClientAddr, PeerAddr};
 
-/// So many locks share the clients.
+/// Locks that share the clients.
 const SHARDS: usize = 16;
 
-/// How often the log tells of contradicting fields at most.
+/// The shortest pause between two warnings about contradicting fields.
 const COMPLAINT_PAUSE: Duration = Duration::from_secs(10);
 
-/// Why a connection is told to come back later, and not served.
+/// Why a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
-    /// The server has all the connections it may have: 503.
+    /// The server's connections are used up: 503.
     ServerFull,
-    /// The client has: 429.
+    /// The client's are: 429.
     ClientFull,
 }
 
-/// All clients of a server that are on connections.
+/// The connections of all clients of a server.
 #[derive(Default)]
 pub(super) struct Clients {
     hasher: RandomState,
@@ -44,20 +43,19 @@ pub(super) struct Clients {
     complaints: Complaints,
 }
 
-/// Whose a request is.
+/// The client of a request.
 #[derive(Clone)]
 pub(super) struct Asker {
-    /// As the log has it.
+    /// The client in the log.
     pub(super) addr: ClientAddr,
-    /// Who is charged for it.
+    /// The client that is charged.
     pub(super) key: ClientKey,
-    /// Its place among the client's connections, if a proxy's connection is what it came on and they are
-    /// bounded.
+    /// Its place among the client's connections, if it came from a trusted proxy and they are limited.
     place: Option<Arc<Place>>,
 }
 
 impl Asker {
-    /// Who `fields` of a request from `peer` say it is from, under what the server is set up with.
+    /// Resolves the client of a request from `peer` with these `fields`.
     pub(super) fn of(server: &Shared, setup: &Setup, fields: &HeaderMap, peer: PeerAddr) -> Self {
         let (addr, contradicts) = ClientAddr::resolve(peer, fields, &setup.settings.trusted);
         if contradicts {
@@ -66,11 +64,11 @@ impl Asker {
         Self { addr, key: server.budgets.key_of(fields, &addr), place: None }
     }
 
-    /// Takes a place for the request among its client's `most` connections, where it came on a trusted
-    /// proxy's; it is held as long as this or a clone is.
+    /// Takes a place for a trusted proxy's request among its client's `most` connections, until this and its clones are
+    /// dropped.
     ///
     /// # Errors
-    /// The client is on as many others.
+    /// The client has that many others.
     pub(super) fn board(
         &mut self,
         server: &Arc<Shared>,
@@ -93,12 +91,11 @@ impl Asker {
     }
 }
 
-/// The clients that have requests under way on one connection of a trusted proxy, and how many. There are
-/// never more than a connection has streams.
+/// The clients with requests under way on a trusted proxy's connection, and how many each; at most one per stream.
 #[derive(Default)]
 pub(super) struct Passengers(Mutex<Vec<(IpAddr, usize)>>);
 
-/// One request's part in its client's place on a connection.
+/// One request's share of its client's place on a connection.
 struct Place {
     server: Arc<Shared>,
     passengers: Arc<Passengers>,

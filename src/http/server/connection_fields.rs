@@ -1,7 +1,7 @@
-//! Fields that frame a message or concern one connection: what of them an answer keeps.
+//! Removes from answers the fields that frame a message or concern one connection, where they must not be.
 //!
-//! HTTP/1 readers pass over most of what is wrong here; for HTTP/2 it is an error of the stream (RFC 9113,
-//! sections 8.1.1 and 8.2.2). One place for all sources, both versions, heads and trailers.
+//! HTTP/1 clients ignore most of these errors; over HTTP/2 they are errors of the stream (RFC 9113 sections 8.1.1 and
+//! 8.2.2). One place for all sources, both versions, heads and trailers.
 
 use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{StatusCode, Version, response};
@@ -18,17 +18,17 @@ const OF_HTTP1: [HeaderName; 6] = [
     UPGRADE,
 ];
 
-/// Whether a status cannot be that of an answer over `version`: another head would have to follow.
+/// Whether a status cannot be an answer's over `version`: another head would have to follow.
 pub(super) fn is_no_answer(status: StatusCode, version: Version) -> bool {
     status.is_informational() && !(status == StatusCode::SWITCHING_PROTOCOLS && version == Version::HTTP_11)
 }
 
-/// Removes from the head of an answer what its framing or its version does not allow.
+/// Removes fields from an answer's head that its framing or its version does not allow.
 ///
 /// - `Transfer-Encoding`: the framing is made where the content is written.
 /// - `Content-Length` of an answer that has no content and whose status says so (RFC 9110, section 8.6).
 ///   The one to HEAD stays: it is the length that GET would have.
-/// - Over HTTP/2, what concerns one connection, and what `Connection` names.
+/// - Over HTTP/2, fields of one connection, and those that `Connection` names.
 pub(super) fn conform(head: &mut response::Parts, version: Version) {
     let (fields, status) = (&mut head.headers, head.status);
     fields.remove(TRANSFER_ENCODING);
@@ -38,7 +38,7 @@ pub(super) fn conform(head: &mut response::Parts, version: Version) {
     if version != Version::HTTP_2 {
         return;
     }
-    // A member that is no name names nothing.
+    // Invalid names are ignored.
     let named: Vec<HeaderName> = fields
         .get_all(CONNECTION)
         .iter()
@@ -50,7 +50,7 @@ pub(super) fn conform(head: &mut response::Parts, version: Version) {
     }
 }
 
-/// Removes from trailers what must be known before the content, or concerns one connection.
+/// Removes trailers that must be known before the content, or concern one connection.
 pub(super) fn conform_trailers(trailers: &mut HeaderMap) {
     let unfit: Vec<HeaderName> = trailers.keys().filter(|name| !may_trail(name)).cloned().collect();
     for name in unfit {

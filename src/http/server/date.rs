@@ -1,14 +1,14 @@
-//! The `Date` of answers.
+//! The `Date` field of answers.
 
 use std::cell::RefCell;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 thread_local! {
-    /// The last one and its second: most answers are given within the second of another.
+    /// The last value and its second: most answers fall in the second of another.
     static LAST: RefCell<(u64, String)> = const { RefCell::new((u64::MAX, String::new())) };
 }
 
-/// Gives `take` the present time as a header field has it.
+/// Calls `take` with the present time as a field value.
 #[allow(clippy::disallowed_methods, reason = "the calendar's time, which no test needs to set")]
 pub(super) fn with_date<T>(take: impl FnOnce(&[u8]) -> T) -> T {
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());

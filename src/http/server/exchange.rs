@@ -8,7 +8,7 @@ use super::account::Account;
 use super::clients::Asker;
 use super::connection::Connection;
 use super::connection_fields;
-use super::h2::{MAX_CODERS, is_crowded};
+use super::h2::held::{MAX_CODERS, is_crowded};
 use super::transfer::{AnswerHead, Transfer};
 use super::tunnel::Tracked;
 use crate::brigade::MAX_PIECE;

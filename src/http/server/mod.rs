@@ -2,6 +2,7 @@
 
 mod accept;
 mod account;
+mod admission;
 mod answer_content;
 mod charges;
 mod clients;
@@ -23,11 +24,11 @@ mod report;
 mod request_rules;
 mod respond;
 mod response;
-mod room;
 mod serve;
 mod settings;
 mod setup;
 mod shedding;
+mod stream_watch;
 mod transfer;
 mod tunnel;
 
@@ -51,11 +52,11 @@ use crate::sink::SinkCounts;
 use crate::telemetry::Telemetry;
 pub use port::Port;
 
+use admission::IdleConnections;
 use clients::{Clients, Refusal};
 use connection_log::LogBounds;
 use drops::DropLog;
 use registry::Registry;
-use room::Room;
 use setup::Setup;
 use shedding::Shedding;
 
@@ -107,7 +108,7 @@ struct Shared {
     refused: AtomicUsize,
     next_connection: AtomicU64,
     registry: Registry,
-    room: Room,
+    idle: IdleConnections,
     /// Values of the program's own, found by their types.
     extensions: RwLock<Extensions>,
 }
@@ -262,7 +263,7 @@ impl Shared {
             refused: AtomicUsize::new(0),
             next_connection: AtomicU64::new(1),
             registry: Registry::default(),
-            room: Room::default(),
+            idle: IdleConnections::default(),
             extensions: RwLock::default(),
         }
     }

@@ -1,4 +1,4 @@
-//! Rules for the head of every request, of any version and to any source.
+//! Rules for the head of every request, whatever its version and source.
 
 use http::header::{EXPECT, HOST};
 use http::{Method, Request, StatusCode, Version};
@@ -20,8 +20,8 @@ const fn bad(text: &'static str) -> Breach {
 /// Checks a request's head.
 ///
 /// # Errors
-/// A field about framing or the connection cannot be read; the request names no host, several, or none that
-/// can be one; or it expects what is not offered.
+/// A field about framing or the connection is malformed; there is no valid host, or several; or the request expects
+/// something other than 100-continue.
 pub(super) fn check<B>(request: &Request<B>) -> Result<(), Breach> {
     let fields = request.headers();
     check_framing_fields(fields).map_err(|_| bad(UNREADABLE_FIELD))?;
@@ -76,7 +76,7 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Breach> {
     }
 }
 
-/// Whether two names are of one host and port; `default` is the port of a name without one.
+/// Whether two authorities have the same host and port; `default` is the port of one without.
 fn is_same_host(one: AuthorityParts<'_>, other: AuthorityParts<'_>, default: &str) -> bool {
     let port = |of: AuthorityParts<'_>| of.port().unwrap_or(default).to_owned();
     one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)

@@ -10,7 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use super::answer_content::{AnswerContent, Polled};
 use super::connection_fields;
 use super::exchange::Exchange;
-use super::h2::StreamWatch;
+use super::stream_watch::StreamWatch;
 use crate::body::BodyError;
 
 /// What the framing pulls a response's bytes from: over HTTP/1 as a [`Body`], over HTTP/2 chunk by chunk.

@@ -1,4 +1,4 @@
-//! What a reload replaces as one: settings, routes, and the counts of their filters.
+//! What a reload replaces at once: settings, routes, and the counts of their filters.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
@@ -9,7 +9,7 @@ use super::{Handle, Server, Settings, Shared};
 use crate::filter::Counts;
 use crate::sink::SinkSettings;
 
-/// One such state. Connections and exchanges keep the one they began with.
+/// The settings and routes at one time. Connections and exchanges keep those that they began with.
 pub(super) struct Setup {
     /// For new connections, except limits, which are live.
     pub(super) settings: Arc<Settings>,

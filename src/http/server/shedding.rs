@@ -1,5 +1,5 @@
-//! Load shedding: while too many bytes are held for clients in all, requests are turned away, those of the clients
-//! that hold most first.
+//! Load shedding: while too many bytes are held for all clients together, requests are refused, those of the clients that
+//! hold most first.
 //!
 //! The account of held bytes is one for each connection. What each *client* holds is added up only while the server
 //! sheds: a request on a server that does not costs one load and one comparison.
@@ -9,24 +9,24 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::admission::SEARCH_PAUSE;
 use super::connection::Connection;
-use super::room::LOOK_PAUSE;
 use super::{Handle, Shared};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::sink::SinkCounts;
 
-/// Whether a server turns requests away, with a distance between starting and stopping.
+/// Whether a server refuses requests, with hysteresis.
 #[derive(Default)]
 pub(super) struct Shedding {
     shedding: AtomicBool,
     shares: Mutex<Shares>,
 }
 
-/// What each client held when it was added up last.
+/// The bytes that each client held at the last count.
 #[derive(Default)]
 struct Shares {
-    /// When that was; `None` if shedding has begun anew since.
+    /// When that was; `None` if shedding began since.
     looked: Option<Instant>,
     /// By address, of IPv6 by the /64; `None` is all clients of Unix sockets.
     held: HashMap<Option<IpAddr>, u64>,
@@ -75,8 +75,8 @@ impl Handle {
         &self.0.egress
     }
 
-    /// Whether new requests are turned away because too much is held for clients: those of clients that hold less
-    /// than their fair share of it are served.
+    /// Whether new requests are refused because too much is held for clients. Those of clients that hold less than their
+    /// fair share are served.
     pub fn is_shedding(&self) -> bool {
         self.0.is_shedding()
     }
@@ -87,10 +87,10 @@ impl Shared {
         self.shedding.is_shedding(&self.egress, self.setup().settings.max_held())
     }
 
-    /// Whether a request of `client` is turned away because clients hold more than `most` bytes.
+    /// Whether a request of `client` is refused because more than `most` bytes are held for clients.
     ///
     /// While the server sheds, a client that holds less than its fair share is served, until twice `most` are held.
-    /// From those that hold more, the heads they are sending are taken: their connections end.
+    /// Of those that hold more, connections that are idle or still send a head end.
     pub(super) fn sheds(&self, client: Option<IpAddr>, most: u64) -> bool {
         if !self.shedding.is_shedding(&self.egress, most) {
             return false;
@@ -101,15 +101,15 @@ impl Shared {
         let mut shares = self.shedding.shares.lock().unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.now();
         let connections = self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX);
-        if shares.looked.is_none_or(|looked| now - looked >= LOOK_PAUSE * connections) {
+        if shares.looked.is_none_or(|looked| now - looked >= SEARCH_PAUSE * connections) {
             shares.looked = Some(now);
             self.add_up(&mut shares.held, most);
         }
         shares.is_used_up(client.map(ClientKey::network), most)
     }
 
-    /// Adds up what each client holds, and ends idle connections of those that hold more than their share, until they
-    /// do not. A connection whose client sends a head is idle: no request of it is under way.
+    /// Sums what each client holds, and ends idle connections of those that hold more than their share, until they do
+    /// not. A connection whose client still sends a head is idle.
     fn add_up(&self, held: &mut HashMap<Option<IpAddr>, u64>, most: u64) {
         *held = HashMap::new();
         let mut holding: Vec<(Option<IpAddr>, u64, Arc<Connection>)> = Vec::new();
@@ -127,7 +127,7 @@ impl Shared {
                 && is_above_share(*held, clients, most)
                 && connection.idle_since().is_some()
             {
-                // One that was asked to end before is about to: in its place no other needs to.
+                // One that was asked before is about to end, so its bytes count as gone too.
                 *held -= bytes.min(*held);
                 ended += usize::from(connection.end_if_idle());
             }
@@ -139,7 +139,7 @@ impl Shared {
 }
 
 impl Connection {
-    /// Whether a request that its client is still sending is turned away.
+    /// Whether a request whose head is still on its way is refused.
     pub(super) fn is_shed(&self) -> bool {
         self.server.sheds(self.client_addr().ip(), self.server.setup().settings.max_held())
     }

@@ -8,9 +8,9 @@ use std::time::Duration;
 use http::{Method, StatusCode, Uri, Version};
 
 use super::clients::Asker;
-use super::h2::StreamWatch;
 use super::published_wait::PublishedWait;
 use super::report::TransferReport;
+use super::stream_watch::StreamWatch;
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::excerpt::excerpt;

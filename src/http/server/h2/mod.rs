@@ -6,7 +6,7 @@
 //! [`MAX_HEAD`] is answered 431, and a stream above [`MAX_STREAMS`] is a `REFUSED_STREAM`. An error of the whole
 //! connection is logged when it ends.
 
-mod held;
+pub(super) mod held;
 mod io;
 mod patience;
 mod sending;
@@ -24,9 +24,6 @@ use super::connection::Connection;
 use super::driver::Serving;
 use crate::rt;
 use crate::sink::{Sink, Wire};
-
-pub(super) use held::{MAX_CODERS, is_crowded};
-pub(super) use patience::StreamWatch;
 
 use held::Piece;
 use io::Io;

@@ -6,117 +6,18 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::{MAX_STREAM_BUFFER, MAX_STREAMS};
-use crate::clock::{Clock, Instant, Sleep};
+use crate::clock::{Clock, Sleep};
 use crate::http::server::connection::Connection;
-use crate::limit::INTERVAL;
+use crate::http::server::stream_watch::StreamWatch;
 use crate::sink::SinkState;
 
 /// When a connection has written so much, each of its streams has had its turn with all it may have in the framing.
 const ALL_TURNS: u64 = MAX_STREAMS as u64 * MAX_STREAM_BUFFER as u64;
-
-/// Bytes that a client must take for a wait to be over: a frame of the size that clients begin with (RFC 9113,
-/// section 6.5.2). One that opens its window byte by byte does not keep a stream for ever.
-const PROGRESS: u64 = 16 * 1024;
-
-/// How long one stream has waited for its client; shared with those who report on it.
-pub(in crate::http::server) struct StreamWatch {
-    connection: Arc<SinkState>,
-    waits: Mutex<Waits>,
-    given_up: AtomicBool,
-}
-
-#[derive(Default)]
-struct Waits {
-    /// `None` while the client is not waited for.
-    waiting: Option<Waiting>,
-    /// The sum of waits that are over.
-    waited: Duration,
-}
-
-/// The state of the connection when a wait began.
-#[derive(Clone, Copy)]
-struct Waiting {
-    since: Instant,
-    /// The connection's quiet time.
-    quiet: Duration,
-    /// Bytes that had gone to the connection's sink.
-    sent: u64,
-    /// Bytes that the client took since.
-    taken: u64,
-}
-
-impl StreamWatch {
-    fn new(connection: Arc<SinkState>) -> Arc<Self> {
-        Arc::new(Self { connection, waits: Mutex::default(), given_up: AtomicBool::new(false) })
-    }
-
-    /// Since when the client has been waited for.
-    pub(in crate::http::server) fn waiting_since(&self) -> Option<Instant> {
-        self.waits().waiting.map(|waiting| waiting.since)
-    }
-
-    /// How long, until `now`, the client's window alone held the stream.
-    pub(in crate::http::server) fn waited(&self, now: Instant) -> Duration {
-        let waits = self.waits();
-        waits.waited + waits.waiting.map_or(Duration::ZERO, |waiting| self.shut(&waiting, now))
-    }
-
-    /// Whether the stream was reset because its client took nothing.
-    pub(in crate::http::server) fn is_given_up(&self) -> bool {
-        self.given_up.load(Ordering::Relaxed)
-    }
-
-    fn begin(&self, now: Instant) {
-        let waiting = Waiting { since: now, quiet: self.connection.quiet(now), sent: self.sent(), taken: 0 };
-        self.waits().waiting = Some(waiting);
-    }
-
-    fn end(&self, now: Instant) {
-        let mut waits = self.waits();
-        if let Some(waiting) = waits.waiting.take() {
-            waits.waited += self.shut(&waiting, now);
-        }
-    }
-
-    /// Adds to what the client took in this wait; whether that is enough to end it.
-    fn took(&self, bytes: u64) -> bool {
-        let mut waits = self.waits();
-        let Some(waiting) = &mut waits.waiting else { return false };
-        waiting.taken += bytes;
-        waiting.taken >= PROGRESS
-    }
-
-    /// When the patience with the client may end; not after `now`: it has. `None` while nobody waits.
-    fn patience_ends(&self, patience: Duration, now: Instant) -> Option<Instant> {
-        let waiting = self.waits().waiting?;
-        if self.sent() - waiting.sent >= ALL_TURNS {
-            return Some(waiting.since + patience);
-        }
-        let left = patience.saturating_sub(self.shut(&waiting, now));
-        // A connection that writes on and on leaves the rest of the patience as it is.
-        let later = if self.connection.is_writing() && !left.is_zero() { left.max(INTERVAL) } else { left };
-        Some(now + later)
-    }
-
-    fn shut(&self, waiting: &Waiting, now: Instant) -> Duration {
-        self.connection.quiet(now).saturating_sub(waiting.quiet)
-    }
-
-    fn sent(&self) -> u64 {
-        let counts = self.connection.counts();
-        counts.bytes_written() + counts.buffered()
-    }
-
-    fn waits(&self) -> MutexGuard<'_, Waits> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// One stream's patience with its client, for the stream's own task.
 pub(super) struct Patience {
@@ -173,9 +74,11 @@ impl Patience {
         }
         loop {
             let now = self.alarm.clock().now();
-            let Some(due) = self.watch.patience_ends(self.lasts, now) else { return Poll::Pending };
+            let Some(due) = self.watch.patience_ends(self.lasts, ALL_TURNS, now) else {
+                return Poll::Pending;
+            };
             if due <= now {
-                self.watch.given_up.store(true, Ordering::Relaxed);
+                self.watch.give_up();
                 return Poll::Ready(());
             }
             self.alarm.reset(due);
@@ -189,7 +92,9 @@ impl Patience {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::ManualClock;
+    use crate::clock::{Instant, ManualClock};
+    use crate::http::server::stream_watch::PROGRESS;
+    use crate::limit::INTERVAL;
     use std::task::Waker;
 
     const MINUTE: Duration = Duration::from_secs(60);

@@ -1,0 +1,113 @@
+//! How long an HTTP/2 stream has waited for its client: kept by the stream's task, read by reports and the access log.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use crate::clock::Instant;
+use crate::limit::INTERVAL;
+use crate::sink::SinkState;
+
+/// Bytes that a client must take for a wait to be over: a frame of the size that clients begin with (RFC 9113,
+/// section 6.5.2). One that opens its window byte by byte does not keep a stream for ever.
+pub(super) const PROGRESS: u64 = 16 * 1024;
+
+/// The waits of one stream. Locked only while they are read or changed.
+pub(super) struct StreamWatch {
+    connection: Arc<SinkState>,
+    waits: Mutex<Waits>,
+    given_up: AtomicBool,
+}
+
+#[derive(Default)]
+struct Waits {
+    /// `None` while the client is not waited for.
+    waiting: Option<Waiting>,
+    /// The sum of waits that are over.
+    waited: Duration,
+}
+
+/// The state of the connection when a wait began.
+#[derive(Clone, Copy)]
+struct Waiting {
+    since: Instant,
+    /// The connection's quiet time.
+    quiet: Duration,
+    /// Bytes that had gone to the connection's sink.
+    sent: u64,
+    /// Bytes that the client took since.
+    taken: u64,
+}
+
+impl StreamWatch {
+    pub(super) fn new(connection: Arc<SinkState>) -> Arc<Self> {
+        Arc::new(Self { connection, waits: Mutex::default(), given_up: AtomicBool::new(false) })
+    }
+
+    /// Since when the client has been waited for.
+    pub(super) fn waiting_since(&self) -> Option<Instant> {
+        self.waits().waiting.map(|waiting| waiting.since)
+    }
+
+    /// How long, until `now`, the client's window alone held the stream.
+    pub(super) fn waited(&self, now: Instant) -> Duration {
+        let waits = self.waits();
+        waits.waited + waits.waiting.map_or(Duration::ZERO, |waiting| self.shut(&waiting, now))
+    }
+
+    /// Notes that the stream is reset because its client took nothing.
+    pub(super) fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether the stream was reset because its client took nothing.
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn begin(&self, now: Instant) {
+        let waiting = Waiting { since: now, quiet: self.connection.quiet(now), sent: self.sent(), taken: 0 };
+        self.waits().waiting = Some(waiting);
+    }
+
+    pub(super) fn end(&self, now: Instant) {
+        let mut waits = self.waits();
+        if let Some(waiting) = waits.waiting.take() {
+            waits.waited += self.shut(&waiting, now);
+        }
+    }
+
+    /// Adds to what the client took in this wait; whether that is enough to end it.
+    pub(super) fn took(&self, bytes: u64) -> bool {
+        let mut waits = self.waits();
+        let Some(waiting) = &mut waits.waiting else { return false };
+        waiting.taken += bytes;
+        waiting.taken >= PROGRESS
+    }
+
+    /// When the patience with the client may end; it has if that is not after `now`. `None` if the stream does not wait.
+    /// Once the connection has sent `all_turns` bytes, every other stream had its turn.
+    pub(super) fn patience_ends(&self, patience: Duration, all_turns: u64, now: Instant) -> Option<Instant> {
+        let waiting = self.waits().waiting?;
+        if self.sent() - waiting.sent >= all_turns {
+            return Some(waiting.since + patience);
+        }
+        let left = patience.saturating_sub(self.shut(&waiting, now));
+        // A connection that writes on and on leaves the rest of the patience as it is.
+        let later = if self.connection.is_writing() && !left.is_zero() { left.max(INTERVAL) } else { left };
+        Some(now + later)
+    }
+
+    fn shut(&self, waiting: &Waiting, now: Instant) -> Duration {
+        self.connection.quiet(now).saturating_sub(waiting.quiet)
+    }
+
+    fn sent(&self) -> u64 {
+        let counts = self.connection.counts();
+        counts.bytes_written() + counts.buffered()
+    }
+
+    fn waits(&self) -> MutexGuard<'_, Waits> {
+        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
