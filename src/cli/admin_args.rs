@@ -77,7 +77,7 @@ admin_command! {
         #[argh(option, arg_name = "burst")]
         pub(super) burst: Option<String>,
 
-        /// the share beside other clients: 1 to 65535 (default as it is)
+        /// the weight among other clients: 1 to 65535 (default as it is)
         #[argh(option, arg_name = "number")]
         pub(super) weight: Option<String>,
 

@@ -42,12 +42,12 @@ enum Place {
     Size(u64, u8),
     /// Behind the size, before the end of its line; and the number of bytes there so far.
     Extension(u64, u16),
-    /// At the line feed behind the size.
+    /// At the line feed after the size.
     SizeEnd(u64),
     Data(u64),
-    /// At the carriage return behind a chunk's data.
+    /// At the carriage return after a chunk's data.
     DataEnd,
-    /// At the line feed behind that.
+    /// At the line feed after that.
     DataEndFeed,
     /// In the trailer section.
     Trailer,
@@ -242,10 +242,10 @@ mod tests {
     use super::*;
 
     /// Content, bytes taken, whether it is whole, and the trailers' names; the same for every cut in two.
-    type Told = Result<(String, usize, bool, Vec<String>), Malformed>;
+    type ReadResult = Result<(String, usize, bool, Vec<String>), Malformed>;
 
-    fn read(new: impl Fn() -> Framing, input: &str) -> Told {
-        let mut seen: Option<Told> = None;
+    fn read(new: impl Fn() -> Framing, input: &str) -> ReadResult {
+        let mut seen: Option<ReadResult> = None;
         for cut in 0..=input.len() {
             let told = in_pieces(new(), [&input.as_bytes()[..cut], &input.as_bytes()[cut..]]);
             assert_eq!(seen.get_or_insert_with(|| told.clone()), &told, "{input:?} cut at {cut}");
@@ -253,7 +253,7 @@ mod tests {
         seen.unwrap()
     }
 
-    fn in_pieces<'a>(mut framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> Told {
+    fn in_pieces<'a>(mut framing: Framing, pieces: impl IntoIterator<Item = &'a [u8]>) -> ReadResult {
         let (mut content, mut used) = (Vec::new(), 0);
         for mut rest in pieces {
             while !rest.is_empty() && !framing.is_whole() {
@@ -270,16 +270,16 @@ mod tests {
         Ok((String::from_utf8(content).unwrap(), used, framing.is_whole(), names))
     }
 
-    fn told(content: &str, used: usize, whole: bool, names: &[&str]) -> Told {
+    fn outcome(content: &str, used: usize, whole: bool, names: &[&str]) -> ReadResult {
         Ok((content.to_owned(), used, whole, names.iter().map(|&name| name.to_owned()).collect()))
     }
 
     #[test]
     fn a_length_is_counted_and_what_follows_is_left() {
-        assert_eq!(read(|| Framing::Length(3), "abcd"), told("abc", 3, true, &[]));
-        assert_eq!(read(|| Framing::Length(5), "abcd"), told("abcd", 4, false, &[]));
-        assert_eq!(read(|| Framing::Length(u64::MAX), "abcd"), told("abcd", 4, false, &[]));
-        assert_eq!(read(|| Framing::Whole, "abcd"), told("", 0, true, &[]));
+        assert_eq!(read(|| Framing::Length(3), "abcd"), outcome("abc", 3, true, &[]));
+        assert_eq!(read(|| Framing::Length(5), "abcd"), outcome("abcd", 4, false, &[]));
+        assert_eq!(read(|| Framing::Length(u64::MAX), "abcd"), outcome("abcd", 4, false, &[]));
+        assert_eq!(read(|| Framing::Whole, "abcd"), outcome("", 0, true, &[]));
         assert!(Framing::Length(0).is_whole());
     }
 
@@ -294,10 +294,14 @@ mod tests {
             ("1\r\na\r\n0\r\nExpires: never\r\nA: b\r\n\r\n", "a", true, &["expires", "a"]),
             ("0\r\nA: \r\n\r\n", "", true, &["a"]),
         ] {
-            assert_eq!(read(Framing::chunked, input), told(content, input.len(), whole, names), "{input:?}");
+            assert_eq!(
+                read(Framing::chunked, input),
+                outcome(content, input.len(), whole, names),
+                "{input:?}"
+            );
         }
         let two = "1\r\na\r\n0\r\n\r\nHTTP/1.1";
-        assert_eq!(read(Framing::chunked, two), told("a", two.len() - 8, true, &[]));
+        assert_eq!(read(Framing::chunked, two), outcome("a", two.len() - 8, true, &[]));
     }
 
     #[test]

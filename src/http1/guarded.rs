@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn trailers_tell_of_the_content_and_of_nothing_else() {
+    fn trailers_describe_the_content_and_nothing_else() {
         for name in
             ["x-sum", "grpc-status", "grpc-message", "etag", "server-timing", "content-digest", "x_sum"]
         {

@@ -118,7 +118,7 @@ fn what_is_no_head_is_refused_with_what_is_known_of_it() {
 }
 
 #[test]
-fn who_speaks_something_else_is_told_at_once() {
+fn another_protocol_is_refused_at_once() {
     let checked = |text: &[u8]| {
         let mut progress = Progress::default();
         assert_eq!(progress.end_of_head(text), None);

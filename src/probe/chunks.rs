@@ -188,7 +188,7 @@ mod tests {
         (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 33) % most
     }
 
-    fn told(arrivals: impl IntoIterator<Item = (u64, u64)>) -> String {
+    fn measured(arrivals: impl IntoIterator<Item = (u64, u64)>) -> String {
         Chunks::of(&Timeline::of_millis(arrivals)).map_or("none".to_owned(), |chunks| {
             format!("{chunks} ({} of {})", chunks.regular, chunks.between())
         })
@@ -197,26 +197,26 @@ mod tests {
     #[test]
     fn chunks_and_their_rhythm_are_recognised() {
         let grid = (0..151).map(|n| (n * 200, 12_288));
-        assert_eq!(told(grid.clone()), "12 288 B every 200 ms (149 of 149)");
+        assert_eq!(measured(grid.clone()), "12 288 B every 200 ms (149 of 149)");
         let jittered = (0..151).map(|n| (n * 200 + chance(n, 9), 12_288));
-        assert_eq!(told(jittered), "12 288 B every 200 ms (149 of 149)");
+        assert_eq!(measured(jittered), "12 288 B every 200 ms (149 of 149)");
         let in_pieces = (0..100).flat_map(|n| [(n * 200, 4096), (n * 200 + 2, 4096), (n * 200 + 30, 4096)]);
-        assert_eq!(told(in_pieces), "12 288 B every 200 ms (98 of 98)");
+        assert_eq!(measured(in_pieces), "12 288 B every 200 ms (98 of 98)");
         let burst_and_remainder = grid
             .clone()
             .take(18)
             .chain([(3600, 22_419)])
             .map(|(at, bytes)| (at, if at == 0 { 274_432 } else { bytes }));
-        assert_eq!(told(burst_and_remainder), "12 288 B every 200 ms (17 of 17)");
+        assert_eq!(measured(burst_and_remainder), "12 288 B every 200 ms (17 of 17)");
         // nginx: some pieces, each second.
         let nginx = (0..30).flat_map(|n| (0..7).map(move |piece| (n * 1002 + piece * 2, 14_628)));
-        assert_eq!(told(nginx), "102 396 B every 1.002 s (28 of 28)");
+        assert_eq!(measured(nginx), "102 396 B every 1.002 s (28 of 28)");
         let quick = (0..500).map(|n| (n * 20, 1229));
-        assert_eq!(told(quick), "1 229 B every 20 ms (498 of 498)");
+        assert_eq!(measured(quick), "1 229 B every 20 ms (498 of 498)");
     }
 
     #[test]
-    fn what_is_irregular_is_told_by_its_spread() {
+    fn what_is_irregular_is_reported_by_its_spread() {
         let mut at = 0;
         let apache = (0..100).map(|n| {
             at += 200 + chance(n, 201);
@@ -230,23 +230,23 @@ mod tests {
 
     #[test]
     fn what_has_no_chunks_is_said_to_have_none() {
-        assert_eq!(told([]), "none");
-        assert_eq!(told([(0, 1)]), "none");
-        assert_eq!(told([(0, 12_288), (200, 12_288)]), "none");
-        assert_eq!(told((0..5000).map(|n| (n, 65_536))), "none");
+        assert_eq!(measured([]), "none");
+        assert_eq!(measured([(0, 1)]), "none");
+        assert_eq!(measured([(0, 12_288), (200, 12_288)]), "none");
+        assert_eq!(measured((0..5000).map(|n| (n, 65_536))), "none");
         // A stream that stalls: smooth between, and no chunk that comes at once.
-        assert_eq!(told((0..9000).map(|n| (n + n / 3000 * 5000, 100))), "none");
+        assert_eq!(measured((0..9000).map(|n| (n + n / 3000 * 5000, 100))), "none");
     }
 
     #[test]
     fn long_stalls_do_not_hide_the_rhythm() {
         let stalled = (0..50).map(|n| (n * 200 + if n < 25 { 0 } else { 20_000 }, 12_288));
-        assert_eq!(told(stalled), "12 288 B every 200 ms (47 of 48)");
+        assert_eq!(measured(stalled), "12 288 B every 200 ms (47 of 48)");
     }
 
     #[test]
     fn three_chunks_are_enough() {
-        assert_eq!(told([(0, 12_288), (200, 12_288), (400, 13_824)]), "12 288 B every 200 ms (1 of 1)");
+        assert_eq!(measured([(0, 12_288), (200, 12_288), (400, 13_824)]), "12 288 B every 200 ms (1 of 1)");
     }
 
     #[test]

@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     /// Lead, chunk, shift in milliseconds, whether they agree; the other way round it must be the same.
-    fn told(one: &Timeline, other: &Timeline, ends: [Option<u64>; 2]) -> (u64, u64, i64, bool) {
+    fn measured(one: &Timeline, other: &Timeline, ends: [Option<u64>; 2]) -> (u64, u64, i64, bool) {
         let chunks = [Chunks::of(one), Chunks::of(other)];
         let end = |n: usize| ends[n].map_or(End::Whole, |end| End::At(Duration::from_millis(end)));
         let side = |n: usize| Side {
@@ -146,12 +146,12 @@ mod tests {
     fn the_same_pace_agrees_whenever_it_began_and_however_late_its_wake_ups() {
         let run = [Some(30_100), Some(30_100)];
         let direct = grid(151, 0, 200, 12_288);
-        assert_eq!(told(&direct, &direct, run), (0, 12_288, 0, true));
-        assert_eq!(told(&direct, &grid(150, 200, 200, 12_288), run), (0, 12_288, 0, true));
+        assert_eq!(measured(&direct, &direct, run), (0, 12_288, 0, true));
+        assert_eq!(measured(&direct, &grid(150, 200, 200, 12_288), run), (0, 12_288, 0, true));
         let late = Timeline::of_millis((0..151).map(|n| (n * 200 + n % 2 * 20, 12_288)));
-        assert_eq!(told(&direct, &late, run).0, 0);
+        assert_eq!(measured(&direct, &late, run).0, 0);
         let later = Timeline::of_millis((0..151).map(|n| (n * 200 + u64::from(n > 0) * 40, 12_288)));
-        assert_eq!(told(&direct, &later, run), (12_288, 12_288, 40, true));
+        assert_eq!(measured(&direct, &later, run), (12_288, 12_288, 40, true));
     }
 
     #[test]
@@ -159,25 +159,26 @@ mod tests {
         let run = [Some(30_100), Some(30_100)];
         let direct = grid(151, 0, 200, 12_288);
         let behind = Timeline::of_millis((0..150).map(|n| (n * 200 + u64::from(n > 50) * 400, 12_288)));
-        assert_eq!(told(&direct, &behind, run), (24_576, 12_288, 400, false));
+        assert_eq!(measured(&direct, &behind, run), (24_576, 12_288, 400, false));
         let slower = grid(149, 0, 203, 12_288);
-        assert!(!told(&direct, &slower, run).3);
+        assert!(!measured(&direct, &slower, run).3);
         let doubled = Timeline::of_millis((0..151).map(|n| (n * 200, if n == 0 { 61_440 } else { 12_288 })));
-        assert_eq!(told(&direct, &doubled, run).0, 49_152);
+        assert_eq!(measured(&direct, &doubled, run).0, 49_152);
     }
 
     #[test]
     fn smooth_beside_chunked_agrees_within_the_chunk() {
         let smooth = Timeline::of_millis((0..5_000).map(|n| (n * 2, 123)));
-        let (lead, chunk, _, agree) = told(&grid(50, 0, 200, 12_288), &smooth, [Some(10_000), Some(10_000)]);
+        let (lead, chunk, _, agree) =
+            measured(&grid(50, 0, 200, 12_288), &smooth, [Some(10_000), Some(10_000)]);
         assert!(agree && lead < chunk, "{lead} of {chunk}");
     }
 
     #[test]
     fn bodies_of_different_length_do_not_agree() {
         let (one, other) = (grid(5, 0, 200, 100), grid(4, 0, 200, 100));
-        assert_eq!(told(&one, &other, [None, None]), (0, 100, 0, false));
-        assert_eq!(told(&one, &other, [None, Some(700)]), (0, 100, 0, true), "one may yet come");
+        assert_eq!(measured(&one, &other, [None, None]), (0, 100, 0, false));
+        assert_eq!(measured(&one, &other, [None, Some(700)]), (0, 100, 0, true), "one may yet come");
     }
 
     #[test]

@@ -58,7 +58,7 @@ pub fn rate(timeline: &Timeline, chunks: Option<&Chunks>, end: End) -> Option<f6
 mod tests {
     use super::*;
 
-    fn told(arrivals: impl IntoIterator<Item = (u64, u64)>, end: Option<u64>) -> Option<u64> {
+    fn measured(arrivals: impl IntoIterator<Item = (u64, u64)>, end: Option<u64>) -> Option<u64> {
         let mut timeline = Timeline::new(100_000);
         for (millis, bytes) in arrivals {
             timeline.record(Duration::from_millis(millis), bytes);
@@ -71,37 +71,37 @@ mod tests {
     fn neither_the_first_chunk_nor_the_remainder_nor_the_cut_of_the_end_counts() {
         let grid = (0..151).map(|n| (n * 200, 12_288));
         for end in [30_000, 30_050, 30_199] {
-            assert_eq!(told(grid.clone(), Some(end)), Some(61_440), "{end}");
+            assert_eq!(measured(grid.clone(), Some(end)), Some(61_440), "{end}");
         }
         let burst = grid.clone().map(|(at, bytes)| (at, if at == 0 { 300_000 } else { bytes }));
-        assert_eq!(told(burst, Some(30_100)), Some(61_440));
+        assert_eq!(measured(burst, Some(30_100)), Some(61_440));
         let whole = grid.clone().take(17).chain([(3400, 22_419)]);
-        assert_eq!(told(whole, None), Some(61_440));
-        assert_eq!(told([(0, 12_288), (200, 12_288), (400, 13_824)], None), Some(61_440));
+        assert_eq!(measured(whole, None), Some(61_440));
+        assert_eq!(measured([(0, 12_288), (200, 12_288), (400, 13_824)], None), Some(61_440));
         let nginx = (0..30).flat_map(|n| (0..5).map(move |piece| (n * 1000 + piece, 12_288)));
-        assert_eq!(told(nginx, Some(30_000)), Some(61_440));
+        assert_eq!(measured(nginx, Some(30_000)), Some(61_440));
         let half_at_first = (0..9).map(|n| if n == 0 { (0, 30_720) } else { (n * 1000 - 500, 61_440) });
-        assert_eq!(told(half_at_first, Some(8_000)), Some(61_440));
+        assert_eq!(measured(half_at_first, Some(8_000)), Some(61_440));
     }
 
     #[test]
     fn a_silence_at_the_end_counts() {
         let stopped = (0..51).map(|n| (n * 200, 12_288));
-        assert_eq!(told(stopped, Some(20_300)), Some(30_410));
-        assert_eq!(told((0..1000).map(|n| (n, 100)), Some(100_000)), Some(999));
+        assert_eq!(measured(stopped, Some(20_300)), Some(30_410));
+        assert_eq!(measured((0..1000).map(|n| (n, 100)), Some(100_000)), Some(999));
     }
 
     #[test]
     fn what_is_smooth_is_divided_by_its_time() {
-        assert_eq!(told((0..1001).map(|n| (n, 100)), Some(1001)), Some(100_000));
-        assert_eq!(told((0..1001).map(|n| (n, 100)), None), Some(100_000));
+        assert_eq!(measured((0..1001).map(|n| (n, 100)), Some(1001)), Some(100_000));
+        assert_eq!(measured((0..1001).map(|n| (n, 100)), None), Some(100_000));
     }
 
     #[test]
     fn what_is_too_short_has_no_rate() {
-        assert_eq!(told([], None), None);
-        assert_eq!(told([(0, 500)], None), None);
-        assert_eq!(told([(0, 500), (4, 500)], None), None);
-        assert_eq!(told([(0, 500)], Some(30_000)), None);
+        assert_eq!(measured([], None), None);
+        assert_eq!(measured([(0, 500)], None), None);
+        assert_eq!(measured([(0, 500), (4, 500)], None), None);
+        assert_eq!(measured([(0, 500)], Some(30_000)), None);
     }
 }

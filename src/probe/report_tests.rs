@@ -29,7 +29,7 @@ fn goal(rate: &str, shared: bool, tolerance: f64) -> Goal {
 }
 
 #[test]
-fn a_connection_that_keeps_the_pace_is_told_so() {
+fn a_connection_that_keeps_the_pace_is_reported_so() {
     let report = outcome(vec![vec![grid(12_288)]]).report(&goal("60", false, 0.1));
     let measures = &report.summaries[0].connections[0];
     assert_eq!((measures.bytes, measures.first_byte, measures.lasted), (614_400, Some(ms(1)), ms(10_000)));
@@ -61,7 +61,7 @@ fn what_is_too_short_or_cut_short_is_missed() {
 }
 
 #[test]
-fn the_pair_that_differs_most_is_told() {
+fn the_pair_that_differs_most_is_reported() {
     let late = seen((0..50).map(|n| (2 + n * 200 + u64::from(n > 9) * 500, 12_288)), End::At(ms(10_000)));
     let two = outcome(vec![vec![grid(12_288), grid(12_288)], vec![grid(12_288), late]]);
     let report = two.report(&goal("60", false, 50.0));

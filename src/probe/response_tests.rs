@@ -60,7 +60,7 @@ fn interim_responses_are_passed_over_and_what_follows_is_left() {
 }
 
 #[test]
-fn answers_that_are_not_the_content_are_told() {
+fn answers_that_are_not_the_content_are_reported() {
     let moved = "HTTP/1.1 301 Moved\r\nLocation: /there\r\n\r\n";
     let error = read(moved).unwrap_err();
     assert_eq!(

@@ -97,7 +97,7 @@ mod tests {
         timeline
     }
 
-    fn told(timeline: &Timeline, end: Option<u64>) -> Option<(u64, u64)> {
+    fn measured(timeline: &Timeline, end: Option<u64>) -> Option<(u64, u64)> {
         let end = end.map_or(End::Whole, |millis| End::At(Duration::from_millis(millis)));
         seconds(timeline, Chunks::of(timeline).as_ref(), end).map(|seconds| (seconds.worst, seconds.best))
     }
@@ -105,38 +105,38 @@ mod tests {
     #[test]
     fn a_perfect_grid_has_the_same_bytes_in_each_second() {
         let exact = of((0..51).map(|n| (n * 200_000, 10)));
-        assert_eq!(told(&exact, Some(10_000)), Some((50, 50)));
+        assert_eq!(measured(&exact, Some(10_000)), Some((50, 50)));
         let uneven = of((0..51).map(|n| (n * 200_000 + n % 3 * 4_000, 10)));
-        assert_eq!(told(&uneven, Some(10_150)), Some((50, 50)));
+        assert_eq!(measured(&uneven, Some(10_150)), Some((50, 50)));
         let nginx = of((0..10).map(|n| (n * 1_002_000, 100)));
-        assert_eq!(told(&nginx, Some(9_500)), Some((100, 100)));
+        assert_eq!(measured(&nginx, Some(9_500)), Some((100, 100)));
         let two_seconds = of((0..10).map(|n| (n * 2_000_000, 100)));
-        assert_eq!(told(&two_seconds, Some(19_000)), Some((0, 100)));
+        assert_eq!(measured(&two_seconds, Some(19_000)), Some((0, 100)));
     }
 
     #[test]
     fn smooth_timelines_are_counted_to_the_instant() {
         let smooth = of((0..3000).map(|n| (n * 1000, 1)));
-        assert_eq!(told(&smooth, Some(2999)), Some((1000, 1000)));
+        assert_eq!(measured(&smooth, Some(2999)), Some((1000, 1000)));
         let faster = of((0..2000).map(|n| (n * 1000, if n < 1000 { 1 } else { 2 })));
-        assert_eq!(told(&faster, None), Some((1001, 2000)));
+        assert_eq!(measured(&faster, None), Some((1001, 2000)));
     }
 
     #[test]
     fn a_burst_and_a_stall_are_found() {
         let burst = of((0..26).map(|n| (n * 200_000, if n == 0 { 100 } else { 10 })));
-        assert_eq!(told(&burst, Some(5_100)), Some((50, 140)));
+        assert_eq!(measured(&burst, Some(5_100)), Some((50, 140)));
         let stalled = of((0..26).map(|n| (n * 200_000 + if n < 13 { 0 } else { 3_000_000 }, 10)));
-        assert_eq!(told(&stalled, Some(8_000)), Some((0, 50)));
+        assert_eq!(measured(&stalled, Some(8_000)), Some((0, 50)));
         let silent = of((0..11).map(|n| (n * 200_000, 10)));
-        assert_eq!(told(&silent, Some(9_000)), Some((0, 50)), "the end counts too");
+        assert_eq!(measured(&silent, Some(9_000)), Some((0, 50)), "the end counts too");
     }
 
     #[test]
     fn less_than_a_second_is_none() {
-        assert_eq!(told(&of([]), Some(5_000)), None);
-        assert_eq!(told(&of([(0, 1), (999_999, 1)]), None), None);
-        assert_eq!(told(&of([(0, 1), (1_000_000, 2)]), None), Some((2, 2)));
+        assert_eq!(measured(&of([]), Some(5_000)), None);
+        assert_eq!(measured(&of([(0, 1), (999_999, 1)]), None), None);
+        assert_eq!(measured(&of([(0, 1), (1_000_000, 2)]), None), Some((2, 2)));
     }
 
     #[test]

@@ -89,7 +89,7 @@ mod tests {
     use std::io::Write;
 
     #[test]
-    fn growth_and_replacement_are_told_and_a_neighbour_is_not() {
+    fn growth_and_replacement_are_reported_and_a_neighbour_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let (log, real) = (folder.path().join("log"), folder.path().join("real"));
         std::fs::create_dir(&real).unwrap();

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn port_zero_tells_the_real_port_and_both_families_share_it() {
+    fn port_zero_yields_the_real_port_and_both_families_share_it() {
         let four = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let port = four.local_addr().unwrap().port();
         assert_ne!(port, 0);

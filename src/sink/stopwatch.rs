@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_nanosecond_of_a_wait_is_told_once() {
+    fn every_nanosecond_of_a_wait_is_reported_once() {
         let (at, for_) = (Instant::from_nanos, Duration::from_nanos);
         let watch = Stopwatch::default();
         assert_eq!((watch.stop(at(5)), watch.lasting(at(6)), watch.is_running()), (for_(0), for_(0), false));

@@ -249,7 +249,7 @@ fn a_buffer_that_stays_full_for_an_interval_closes_if_that_is_the_policy() {
 }
 
 #[test]
-fn a_wait_is_told_while_it_lasts_and_booked_when_it_breaks_off() {
+fn a_wait_is_reported_while_it_lasts_and_booked_when_it_breaks_off() {
     let limit = SinkSettings { rate: Rate::or_unlimited(10), burst: 10, ..settings() };
     let mut bench = Bench::new(limit);
     assert_eq!(bench.write(&[1; 12]), Poll::Ready(Ok(10)));

@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_wrong_is_told_with_its_flag() {
+    fn a_usage_error_names_its_flag() {
         let some = |text: &str| Some(text.to_owned());
         for (text, why) in [
             (

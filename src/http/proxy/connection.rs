@@ -35,7 +35,7 @@ impl Connection {
         &mut self.unread
     }
 
-    /// Reads at most `want` more bytes behind [`unread`](Self::unread). Returns how many; 0 at the end of the stream.
+    /// Reads at most `want` more bytes after [`unread`](Self::unread). Returns how many; 0 at the end of the stream.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<usize>> {
         let more = ready!(self.socket.poll_read_bytes(cx, want))?;
         let len = more.len();
