@@ -88,7 +88,6 @@ impl Config {
         let server = Settings::read(&keys);
         let log_level = keys.parse_with("log_level", words::parse_log_level);
         let is_http = keys.has("route");
-        let serves_nothing = !is_http && !keys.has("tcp");
         let listen = read_listen(&keys, !is_http && keys.has("tcp"));
         let tables = keys.tables("route");
         let has_events = tables.iter().any(|route| route.has("events")) || keys.failed(&["route"]);
@@ -112,7 +111,7 @@ impl Config {
         }
         let quota = keys.has("quota").then(|| QuotaSource::read(&quota)).flatten();
         let tracing = keys.has("tracing").then(|| TracingSettings::read(&tracing));
-        if serves_nothing && reading.is_good() {
+        if routes.is_empty() && tcp.is_empty() && reading.is_good() {
             let text = "nothing to serve; add a [[route]] with a path and files, proxy or events";
             keys.fault_here(Place::Whole, text);
         }

@@ -10,9 +10,11 @@ use super::pace::Pace;
 use super::route::Route;
 use super::tcp::{Tcp, TcpSource};
 use crate::duration;
+use crate::http::SharedLimits;
 use crate::http::budgets::{CLIENT, SERVER};
-use crate::http::server::Handle;
+use crate::http::server::{Handle, Settings};
 use crate::limit::{Budget, Burst, RateOrOff, Size};
+use crate::sink::SinkSettings;
 use crate::tracing::Tracer;
 
 /// How many changes are listed one by one.
@@ -202,30 +204,54 @@ fn setting_changes(old: &Config, new: &Config) -> Vec<String> {
         .collect()
 }
 
-/// Spells the settings that are neither limits nor routes.
+/// Spells the settings that are neither limits nor routes. Without `..`, so that none can be forgotten.
 fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let or_none = |value: Option<String>| value.unwrap_or_else(|| "none".to_owned());
-    let server = &config.server;
-    let sink = &server.sink;
-    let trusted: Vec<String> = server.trusted.networks().iter().map(ToString::to_string).collect();
+    let Settings {
+        drain,
+        max_connections,
+        header_timeout,
+        idle_timeout,
+        half_close,
+        access_log,
+        limits: SharedLimits { server: _, client: _, key },
+        sink,
+        egress_total,
+        client_connections,
+        trusted,
+    } = &config.server;
+    // The rate of connections is a limit.
+    let SinkSettings {
+        rate: _,
+        burst: _,
+        report_only: _,
+        buffer,
+        on_full,
+        stall_timeout,
+        min_drain_rate,
+        unsent,
+        send_buffer,
+    } = sink;
+    let trusted: Vec<String> = trusted.networks().iter().map(ToString::to_string).collect();
+    let size = |bytes: usize| Size::new(bytes as u64).to_string();
     vec![
         ("log_level", config.log_level.as_str().to_lowercase()),
-        ("access_log", server.access_log.to_string()),
-        ("drain", duration::spell(server.drain)),
-        ("max_connections", server.max_connections.to_string()),
-        ("client_connections", or_none(server.client_connections.map(|most| most.to_string()))),
-        ("header_timeout", duration::spell(server.header_timeout)),
-        ("idle_timeout", duration::spell(server.idle_timeout)),
-        ("half_close", server.half_close.to_string()),
+        ("access_log", access_log.to_string()),
+        ("drain", duration::spell(*drain)),
+        ("max_connections", max_connections.to_string()),
+        ("client_connections", or_none(client_connections.map(|most| most.to_string()))),
+        ("header_timeout", duration::spell(*header_timeout)),
+        ("idle_timeout", duration::spell(*idle_timeout)),
+        ("half_close", half_close.to_string()),
         ("trusted_proxies", format!("[{}]", trusted.join(", "))),
-        ("client key", server.limits.key.to_string()),
-        ("sink buffer", Size::new(sink.buffer as u64).to_string()),
-        ("sink total", or_none(server.egress_total.map(|total| Size::new(total).to_string()))),
-        ("sink on_full", sink.on_full.to_string()),
-        ("sink stall_timeout", duration::spell(sink.stall_timeout)),
-        ("sink min_drain_rate", RateOrOff(sink.min_drain_rate).to_string()),
-        ("sink unsent", Size::new(sink.unsent as u64).to_string()),
-        ("sink send_buffer", or_none(sink.send_buffer.map(|bytes| Size::new(bytes as u64).to_string()))),
+        ("client key", key.to_string()),
+        ("sink buffer", size(*buffer)),
+        ("sink total", or_none(egress_total.map(|total| Size::new(total).to_string()))),
+        ("sink on_full", on_full.to_string()),
+        ("sink stall_timeout", duration::spell(*stall_timeout)),
+        ("sink min_drain_rate", RateOrOff(*min_drain_rate).to_string()),
+        ("sink unsent", size(*unsent)),
+        ("sink send_buffer", or_none(send_buffer.map(size))),
     ]
 }
 

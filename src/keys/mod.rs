@@ -132,4 +132,14 @@ mod tests {
         assert_eq!(read("size = []\nnumber = '5'\ntime = 5"), (None, None, false));
         assert_eq!(read("number = -1"), (None, None, false));
     }
+
+    #[test]
+    fn so_many_errors_of_a_file_are_told_and_no_more_are_looked_for() {
+        for (lines, told) in [(1, 1), (49, 49), (50, 50), (51, 50), (5000, 50)] {
+            let text: String = (0..lines).map(|line| format!("a{line} = x\n")).collect();
+            let (faults, _) = faults(&file(&text), |keys| assert!(!keys.all().is_empty()));
+            let syntax = faults.lines().filter(|line| line.contains("not TOML")).count();
+            assert_eq!(syntax, told, "{lines}");
+        }
+    }
 }

@@ -8,7 +8,7 @@ use super::on_disk::Absent;
 use crate::words::{shorten, suggestion};
 
 /// The most faults that are told.
-const MAX_FAULTS: usize = 50;
+pub(super) const MAX_FAULTS: usize = 50;
 
 /// Why a configuration cannot be used.
 ///

@@ -8,8 +8,12 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 
 use super::draft::{Draft, Entry, Node, Table, Value};
+use super::report::MAX_FAULTS;
 use crate::excerpt::excerpt;
 use crate::words::shorten;
+
+/// The most errors that are looked at: for each the values are looked through.
+const MAX_ERRORS: usize = 10 * MAX_FAULTS;
 
 impl Draft {
     /// Takes `text` as the file `name`, whose relative paths start from `base`.
@@ -22,17 +26,19 @@ impl Draft {
             ..Self::default()
         };
         errors.sort_by_key(|error| error.span().map(|at| at.start));
-        let mut line_told = None;
-        for error in errors {
+        let mut told = None;
+        for (number, error) in errors.into_iter().enumerate() {
             let at = error.span().unwrap_or(0..0);
-            let line = text.get(..at.start).map(|before| before.matches('\n').count());
             // One error draws others on its line.
-            if line_told.is_none() || line_told != line {
+            let is_new = told
+                .is_none_or(|told| text.get(told..at.start).is_some_and(|between| between.contains('\n')));
+            let is_too_much = draft.syntax.len() == MAX_FAULTS || number == MAX_ERRORS;
+            if is_new && !is_too_much {
                 draft.syntax.push((at.clone(), what(&error, text.get(at.clone()).unwrap_or_default())));
             }
-            line_told = line;
+            told = Some(at.start);
             // Not a value alone: what follows was read as something else.
-            if !spoil(&mut draft.root, &at) && error.message() != "duplicate key" {
+            if is_too_much || !spoil(&mut draft.root, &at) && error.message() != "duplicate key" {
                 draft.readable_to = Some(at.start);
                 break;
             }

@@ -254,7 +254,7 @@ impl SinkState {
         self.add(|counts| &counts.would_block, 1);
     }
 
-    pub(super) fn note_buffered(&self, before: usize, after: usize) {
+    pub(crate) fn note_buffered(&self, before: usize, after: usize) {
         self.counts.high_water.fetch_max(after as u64, Ordering::Relaxed);
         self.totals.high_water.fetch_max(after as u64, Ordering::Relaxed);
         self.counts.held.set(HeldAs::Sink, after as u64);

@@ -36,6 +36,15 @@ fn route(extra: &str) -> String {
 }
 
 #[test]
+fn lists_without_an_entry_are_no_tables() {
+    let nothing = "nothing to serve; add a [[route]] with a path and files, proxy or events";
+    assert_eq!(parse("route = []").unwrap_err(), format!("test.toml: {nothing}"));
+    assert_eq!(parse("tcp = []").unwrap_err(), format!("test.toml: {nothing}"));
+    let error = parse(&format!("admin = []\n{}", route(""))).unwrap_err();
+    assert!(error.starts_with("test.toml:1:9: admin: "), "{error}");
+}
+
+#[test]
 fn the_example_means_what_its_comments_say() {
     let folder = workplace();
     let config = Config::load(folder.path().join("config/sluicegate.toml")).unwrap();

@@ -43,17 +43,18 @@ impl Charges {
     /// Charges `client` for what was written besides content since the last call: heads and framing; `written` is all so
     /// far. Exact when nothing is under way; content that waits to be written delays it.
     pub(super) fn charge(&self, client: &ClientKey, written: u64, clients: &Clients) {
-        if !clients.parent().is_limited() {
-            return;
-        }
         let besides = written.saturating_sub(self.content.load(Ordering::Relaxed));
         let before = self.charged.fetch_max(besides, Ordering::Relaxed);
-        clients.node(client).debit(besides.saturating_sub(before));
+        // Without a limit they are noted all the same: one that is set later is not for them.
+        if clients.parent().is_limited() {
+            clients.node(client).debit(besides.saturating_sub(before));
+        }
     }
 
-    /// Filters under way whose state is large.
-    pub(super) fn coders(&self) -> usize {
-        self.coders.load(Ordering::Relaxed)
+    /// Counts a filter whose state is large, if there are fewer than `max`.
+    pub(super) fn try_add_coder(&self, max: usize) -> bool {
+        let add = |coders| (coders < max).then_some(coders + 1);
+        self.coders.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
     }
 
     pub(super) fn add_coder(&self) {
@@ -76,5 +77,27 @@ impl Charges {
             seen.push(key);
         }
         is_new
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Node;
+    use crate::clock::ManualClock;
+    use crate::limit::{Budget, Rate};
+
+    #[test]
+    fn a_limit_that_is_set_later_is_not_charged_for_what_was_written_before() {
+        let server = Node::root("server", Budget::default(), Arc::new(ManualClock::new()));
+        let clients = Clients::new(server.clone(), "client", Budget::default());
+        let (charges, client) = (Charges::new(false), ClientKey::address("192.0.2.1".parse().unwrap()));
+        charges.pass_content(100);
+        charges.charge(&client, 1100, &clients);
+        server.set(Budget::of(Rate::or_unlimited(1000)));
+        charges.charge(&client, 1100, &clients);
+        assert_eq!(server.passed().bytes, 0);
+        charges.charge(&client, 1350, &clients);
+        assert_eq!(server.passed().bytes, 250);
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::Stage;
 use super::connection::Connection;
@@ -32,7 +33,8 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
     let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
     let settings = &connection.settings;
-    let patience = settings.header_timeout.min(settings.idle_timeout);
+    // Zero would be looked at again and again.
+    let patience = settings.header_timeout.min(settings.idle_timeout).max(Duration::from_millis(1));
     let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
@@ -64,8 +66,8 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
         }
         // Reset only if it would fire too late: a busy connection does not touch the timer wheel.
         let due = connection.silent_too_long_at();
-        if due.is_some_and(|due| due < silence.deadline()) {
-            silence.reset(due.unwrap_or_default());
+        if let Some(due) = due.filter(|due| *due < silence.deadline()) {
+            silence.reset(due);
         }
         while Pin::new(&mut silence).poll(cx).is_ready() {
             let now = connection.now();

@@ -26,6 +26,8 @@ pub(super) struct Exchange {
     pub(super) account: Account,
     /// Filters of the answer whose state is large.
     coders: usize,
+    /// A place for one more is reserved.
+    reserved: bool,
 }
 
 impl Exchange {
@@ -40,7 +42,7 @@ impl Exchange {
         let transfer = Arc::new(Transfer::new(request, asker, logged, began));
         connection.begin(&transfer);
         let account = Account::new(transfer, connection.waits(began));
-        Self { connection, account, coders: 0 }
+        Self { connection, account, coders: 0, reserved: false }
     }
 
     pub(super) fn connection(&self) -> &Arc<Connection> {
@@ -51,9 +53,14 @@ impl Exchange {
         &self.account.transfer
     }
 
-    /// Whether the connection has as many answers under way with filters of large state as it may have.
-    pub(super) fn may_not_code(&self) -> bool {
-        self.is_multiplexed() && self.connection.charges.coders() >= MAX_CODERS
+    /// Reserves a place for a filter of large state, until one is [attached](Self::attached) or
+    /// [all are](Self::attached_all). False if the connection has as many under way as it may have.
+    pub(super) fn reserve_coder(&mut self) -> bool {
+        if !self.is_multiplexed() {
+            return true;
+        }
+        self.reserved = self.connection.charges.try_add_coder(MAX_CODERS);
+        self.reserved
     }
 
     /// Whether `content` is large and in memory whole, and the connection's streams hold as much as they may already.
@@ -66,9 +73,16 @@ impl Exchange {
     /// Counts a filter of the answer.
     pub(super) fn attached(&mut self, filter: &dyn Filter) {
         if filter.max_held() > 0 {
+            if !std::mem::take(&mut self.reserved) {
+                self.connection.charges.add_coder();
+            }
             self.coders += 1;
-            self.connection.charges.add_coder();
         }
+    }
+
+    /// No further filter is attached.
+    pub(super) fn attached_all(&mut self) {
+        self.connection.charges.remove_coders(usize::from(std::mem::take(&mut self.reserved)));
     }
 
     /// The client that is charged.
@@ -127,7 +141,7 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.connection.charges.remove_coders(self.coders);
+        self.connection.charges.remove_coders(self.coders + usize::from(self.reserved));
         let account = Account {
             transfer: Arc::clone(&self.account.transfer),
             turns: std::mem::take(&mut self.account.turns),

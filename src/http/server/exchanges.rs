@@ -114,7 +114,8 @@ impl Exchanges {
 
     /// Moves [`idle_since`](Self::idle_since) to `now`.
     pub(super) fn note_busy(&self, now: Instant) {
-        self.idle_since.store(now.as_nanos(), Ordering::Relaxed);
+        // Streams of HTTP/2 end on several threads, not always in their order.
+        self.idle_since.fetch_max(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// Lists `transfer` under its number until [`unlist`](Self::unlist).

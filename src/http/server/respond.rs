@@ -161,7 +161,7 @@ fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<Respo
 
 /// Asks a route's source, and sends its answer through the route's filters.
 async fn routed(
-    exchange: Exchange,
+    mut exchange: Exchange,
     route: &Route,
     rest: &str,
     request: Request<RequestBody>,
@@ -170,12 +170,6 @@ async fn routed(
     exchange.routed(route.number);
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let mut asked = route.has_named_filters().then(|| head_of(&request));
-    if let Some(asked) = &mut asked
-        && exchange.may_not_code()
-    {
-        // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
-        asked.headers.remove(ACCEPT_ENCODING);
-    }
     let response = ask(&exchange, route, rest, request, interim).await;
     if is_no_answer(response.status(), exchange.version()) {
         log::error!(status = response.status().as_u16(); "a source answered with an interim status");
@@ -185,6 +179,13 @@ async fn routed(
     if exchange.may_not_hold(response.body()) {
         let text = "This connection's streams hold all the bytes they may. Try again when they have gone.";
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+    }
+    // Not before the source was asked: meanwhile other streams of the connection get theirs.
+    if let Some(asked) = &mut asked
+        && !exchange.reserve_coder()
+    {
+        // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
+        asked.headers.remove(ACCEPT_ENCODING);
     }
     filtered(exchange, route, asked.as_ref(), response)
 }
@@ -244,6 +245,7 @@ fn filtered(
             chain = chain.then_boxed(filter);
         }
     }
+    exchange.attached_all();
     exchange.answered(&mut head, Some(limit.clone()), is_routes && !route.has_other_paces());
     let gate = route.gate(exchange.connection().server.budgets.clients(), exchange.client());
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {

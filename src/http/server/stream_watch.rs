@@ -89,7 +89,7 @@ impl StreamWatch {
     /// Once the connection has sent `all_turns` bytes, every other stream had its turn.
     pub(super) fn patience_ends(&self, patience: Duration, all_turns: u64, now: Instant) -> Option<Instant> {
         let waiting = self.waits().waiting?;
-        if self.sent() - waiting.sent >= all_turns {
+        if self.sent().saturating_sub(waiting.sent) >= all_turns {
             return Some(waiting.since + patience);
         }
         let left = patience.saturating_sub(self.shut(&waiting, now));
@@ -104,10 +104,43 @@ impl StreamWatch {
 
     fn sent(&self) -> u64 {
         let counts = self.connection.counts();
-        counts.bytes_written() + counts.buffered()
+        // In this order: bytes that move from the buffer to the socket meanwhile are counted, if twice. They are gone from
+        // both when the sink is dropped with some in its buffer.
+        let buffered = counts.buffered();
+        counts.bytes_written() + buffered
     }
 
     fn waits(&self) -> MutexGuard<'_, Waits> {
         self.waits.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{Clock, ManualClock};
+    use crate::sink::SinkCounts;
+
+    // The task of a stream can outlive the sink, which gives back its buffer when it is dropped.
+    #[test]
+    fn bytes_of_a_sink_that_is_gone_are_no_turns_of_others() {
+        let clock = Arc::new(ManualClock::new());
+        let sink = Arc::new(SinkState::new(clock.clone(), Arc::new(SinkCounts::default())));
+        let watch = StreamWatch::new(Arc::clone(&sink));
+        sink.note_buffered(0, 1000);
+        watch.begin(clock.now());
+        sink.note_buffered(1000, 0);
+        let minute = Duration::from_secs(60);
+        assert_eq!(watch.patience_ends(minute, 1, clock.now()), Some(clock.now() + minute));
+        clock.advance(minute / 2);
+        assert_eq!(watch.patience_ends(minute, 1, clock.now()), Some(clock.now() + minute / 2));
+        sink.note_written(1000, clock.now());
+        assert_eq!(watch.patience_ends(minute, 1, clock.now()), Some(clock.now() + minute / 2), "as before");
+        sink.note_written(1, clock.now());
+        assert_eq!(
+            watch.patience_ends(minute, 1, clock.now()),
+            Some(Instant::ZERO + minute),
+            "since it began"
+        );
     }
 }

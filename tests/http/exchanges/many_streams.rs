@@ -1,11 +1,19 @@
 //! Many streams of one HTTP/2 connection whose windows are small: what they hold is bounded together.
 
-use http::{Request, Response};
+use std::future::{Future, poll_fn};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
+
+use http::{HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
+use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::filter::GzipFactory;
+use sluicegate::http::body::RequestBody;
+use sluicegate::http::content::Content;
 use sluicegate::http::files::Files;
-use sluicegate::http::route::Route;
+use sluicegate::http::proxy::Client;
+use sluicegate::http::route::{Answer, Handler, Route};
 use sluicegate::limit::Rate;
 use sluicegate::rt;
 
@@ -44,6 +52,57 @@ fn eight_answers_of_a_connection_are_coded_at_a_time_and_others_go_as_they_are()
         while !ask(&mut sender, "/a.txt").await.headers().contains_key("content-encoding") {
             assert!(began.elapsed() < PATIENCE);
         }
+    });
+}
+
+/// Answers when it has been asked `all` times.
+struct Together {
+    asked: AtomicUsize,
+    all: usize,
+}
+
+impl Handler for Together {
+    fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
+        Box::pin(async move {
+            self.asked.fetch_add(1, Ordering::SeqCst);
+            while self.asked.load(Ordering::SeqCst) < self.all {
+                futures_lite::future::yield_now().await;
+            }
+            let page: Brigade = [Bucket::Data(vec![b'x'; 100_000].into()), Bucket::Eos].into_iter().collect();
+            let mut answer = Response::new(Content::Buckets(page));
+            answer.headers_mut().insert("content-type", HeaderValue::from_static("text/plain"));
+            answer
+        })
+    }
+}
+
+// While a source is slow to answer, none of its streams has taken a place.
+#[test]
+fn of_streams_whose_source_answers_all_at_once_eight_are_coded() {
+    let source = Together { asked: AtomicUsize::new(0), all: 12 };
+    let served = Served::new(vec![Route::handler("/", source).filter(GzipFactory::new())]);
+    rt::block_on(async {
+        let sender = connect(served.addr, 1000).await;
+        let mut asking: Vec<_> = (0..12)
+            .map(|_| {
+                let mut sender = sender.clone();
+                Box::pin(async move { ask(&mut sender, "/").await })
+            })
+            .collect();
+        let mut answers = Vec::new();
+        poll_fn(|cx| {
+            asking.retain_mut(|asking| match asking.as_mut().poll(cx) {
+                Poll::Ready(answer) => {
+                    answers.push(answer);
+                    false
+                }
+                Poll::Pending => true,
+            });
+            if asking.is_empty() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+        let coded = answers.iter().filter(|answer| answer.headers().contains_key("content-encoding")).count();
+        assert_eq!(coded, 8);
     });
 }
 

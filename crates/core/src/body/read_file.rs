@@ -72,4 +72,30 @@ mod tests {
         assert_eq!(next(), Some(Err((true, error.to_owned()))));
         assert_eq!(next(), None);
     }
+
+    /// Gives `0` bytes for whatever it is asked.
+    struct Gives(usize);
+
+    impl ReadFile for Gives {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &FileSlice) -> Poll<Result<Bytes, SourceError>> {
+            Poll::Ready(Ok(Bytes::from(vec![b'x'; self.0])))
+        }
+    }
+
+    #[test]
+    fn a_reader_that_gives_nothing_is_an_error_and_of_too_much_only_the_slice_passes() {
+        for (given, expected) in [(0, None), (9, Some(9)), (10, Some(10)), (11, Some(10))] {
+            let slice = FileSlice::new(Arc::new(tempfile::tempfile().unwrap()), 7, 10);
+            let page: Brigade = [slice.into()].into_iter().collect();
+            let clock = Arc::new(ManualClock::new());
+            let mut body = PacedBody::with_files(page, Chain::new(), clock, Gives(given));
+            let frame = Pin::new(&mut body).poll_frame(&mut Context::from_waker(Waker::noop()));
+            let Poll::Ready(Some(frame)) = frame else { panic!("nothing to wait for") };
+            let text = "the file ended before its expected length";
+            match frame {
+                Ok(frame) => assert_eq!(Some(frame.into_data().unwrap().len()), expected, "{given}"),
+                Err(error) => assert_eq!((error.to_string().as_str(), expected), (text, None)),
+            }
+        }
+    }
 }

@@ -131,6 +131,11 @@ impl SourceError {
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into() }
     }
+
+    /// The error of a file that has fewer bytes than its slice names.
+    pub fn short_file() -> Self {
+        Self::new("the file ended before its expected length")
+    }
 }
 
 impl fmt::Display for SourceError {

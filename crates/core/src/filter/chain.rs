@@ -257,7 +257,7 @@ impl Chain {
                 link.input.push_front(bytes);
             }
             Bucket::Error(cause) => link.fail(cause),
-            _ => link.fail(SourceError::new("the file ended before its expected length")),
+            _ => link.fail(SourceError::short_file()),
         }
     }
 
