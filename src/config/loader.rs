@@ -108,7 +108,8 @@ impl Loader {
     /// Reads `draft`.
     ///
     /// # Errors
-    /// Something in it is wrong; the error lists every fault.
+    /// Something in it is wrong. The error lists up to 50 faults: those of flags alone if there are any, and behind a
+    /// place that is no TOML only what can be read.
     pub fn finish(&self, draft: Draft) -> Result<Config, ConfigError> {
         Config::read(&draft, &self.custom_kinds, self.absent)
     }

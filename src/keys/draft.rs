@@ -11,7 +11,10 @@ use crate::words::shorten;
 /// What was given for the keys of a configuration, by a TOML file, by flags, or by both.
 ///
 /// A flag is another way to write a key: `--client-rate 2m` is `limits.client.rate = "2m"`. Nothing is checked
-/// here; [`Loader::finish`](crate::config::Loader::finish) reads the keys and tells all that is wrong with them.
+/// here; [`Loader::finish`](crate::config::Loader::finish) reads the keys and lists what is wrong with them.
+///
+/// Keys are dotted. Of a list of tables only the first, `[0]`, can be set. Setting a key again replaces its value, also
+/// one from the file.
 ///
 /// ```
 /// use sluicegate::config::{Draft, Loader};

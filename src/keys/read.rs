@@ -178,7 +178,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// Reads a rate and a burst ahead of it, which does nothing alone: `why`.
+    /// Reads `rate` and `burst`. A burst without a rate is a fault that says `why`.
     pub(crate) fn paced(&self, why: &str) -> (Option<Rate>, Option<Burst>) {
         let rate = self.rate("rate").flatten();
         let burst = self.amount("burst", str::parse::<Burst>);

@@ -7,7 +7,7 @@ use super::draft::{Draft, Place, Table, Value};
 use super::on_disk::Absent;
 use crate::words::{shorten, suggestion};
 
-/// The most faults that are told.
+/// The most faults that are listed.
 pub(super) const MAX_FAULTS: usize = 50;
 
 /// Why a configuration cannot be used.

@@ -33,7 +33,7 @@ impl<'a> Keys<'a> {
         self
     }
 
-    /// The same keys, each of them a fault if it is given: it does `nothing`.
+    /// Returns a view in which every key that is given is a fault with the text `nothing`.
     pub(crate) fn idle(&self, nothing: &str) -> Self {
         Self { idle: Some(nothing.to_owned()), ..self.clone() }
     }
@@ -188,7 +188,7 @@ impl<'a> Keys<'a> {
         }
     }
 
-    /// The value of `key`, unless it is none, or does nothing here.
+    /// Returns the value of `key` if it is there, is TOML, and has an effect here.
     pub(super) fn take(&self, key: &'static str) -> Option<&'a Node> {
         let table = self.table?;
         table.seen.borrow_mut().knows(key, false);

@@ -132,7 +132,8 @@ impl Connection {
     fn conclude(&self, account: &Account, cut: bool) {
         let transfer = &account.transfer;
         self.exchanges.unlist(transfer);
-        // Over HTTP/1 it is written by now, and the next answer's head is not: that may be another client's.
+        // Over HTTP/1 it is written by now unless the next request was pipelined, and the next answer's head is not:
+        // that may be another client's.
         let written = self.sink.counts().bytes_written();
         self.charges.charge(&transfer.asker.key, written, self.server.budgets.clients());
         let now = self.now();

@@ -5,11 +5,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// Bytes given to a coder in one turn: coding them takes about half a millisecond.
 pub(super) const MAX_CODED: u64 = 16 * 1024;
 
-/// About as many coders have a turn between two turns of another task; with more of them, each passes most of its own. To pass a
-/// turn takes about a microsecond.
+/// Coders that run between two polls of any other task. Of `n` coders each skips about `n` / 16 polls; a skipped poll
+/// takes about a microsecond.
 const CODERS_AT_ONCE: usize = 16;
 
-/// The most turns that a coder passes: some of [`CODERS`] may have a reader who takes nothing, and want no turn.
+/// Upper bound of polls that are skipped: some of the counted coders may be waiting for their readers and need none.
 const MAX_PASSES: usize = 64;
 
 /// Coders of this process that are between two turns.
