@@ -112,8 +112,10 @@ fn while_the_server_sheds_load_it_is_not_ready() {
     let watched = Watched::with(settings, vec![route]);
     // A reader that takes nothing: a million bytes are more than the kernel takes for it.
     let mut slow = watched.served.begin("/large.bin");
-    let metrics = watched.metrics_when(|metrics| metrics.value("sluicegate_shedding") == 1.0);
-    assert!(metrics.value("sluicegate_egress_buffered_bytes") > 10_000.0);
+    let metrics = watched.metrics_when(|metrics| {
+        metrics.value("sluicegate_shedding") == 1.0
+            && metrics.value("sluicegate_egress_buffered_bytes") > 10_000.0
+    });
     assert!(metrics.value("sluicegate_egress_buffer_high_water_bytes") <= 65_536.0);
     let ready = watched.get("/readyz", "");
     assert_eq!(ready.status(), 503);
