@@ -16,7 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::Frame;
 
-use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
+use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use crate::budget::{Gate, Held, HeldBy};
 use crate::clock::{Clock, Instant, Lateness, Sleep};
 use crate::filter::{Chain, FilterError, Step};
@@ -235,13 +235,8 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 let want = if self.max_frame == 1 { MIN_READ } else { granted };
                 let slice = slice.clone().split_to(want);
                 let read = ready!(self.files.poll_read(cx, &slice));
-                return Poll::Ready(Some(match read {
-                    Ok(bytes) if bytes.is_empty() => {
-                        Err(self.fail(BodyError::source(SourceError::short_file())))
-                    }
+                return Poll::Ready(Some(match read.and_then(|bytes| slice.accept(bytes)) {
                     Ok(mut bytes) => {
-                        // A reader that gives more than it was asked for is not to be believed.
-                        bytes.truncate(usize::try_from(slice.len()).unwrap_or(usize::MAX));
                         let _read = self.output.pop_within(bytes.len() as u64);
                         if bytes.len() as u64 > granted {
                             bytes = Bytes::copy_from_slice(&bytes);

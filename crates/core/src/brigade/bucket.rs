@@ -103,6 +103,18 @@ impl FileSlice {
         head
     }
 
+    /// Returns the bytes that a reader read from the beginning of the slice; those beyond its end are dropped.
+    ///
+    /// # Errors
+    /// There are none: the file is shorter than the slice says.
+    pub fn accept(&self, mut bytes: Bytes) -> Result<Bytes, SourceError> {
+        if bytes.is_empty() {
+            return Err(SourceError::new("the file ended before its expected length"));
+        }
+        bytes.truncate(usize::try_from(self.len).unwrap_or(usize::MAX));
+        Ok(bytes)
+    }
+
     /// Appends `next` if it continues this slice in the same file; else returns it.
     pub(super) fn join(&mut self, next: Self) -> Option<Self> {
         if Arc::ptr_eq(&self.file, &next.file) && self.offset + self.len == next.offset {
@@ -130,11 +142,6 @@ impl SourceError {
     /// Creates an error; the text says what failed and where.
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
         Self { reason: reason.into() }
-    }
-
-    /// The error of a file that has fewer bytes than its slice names.
-    pub fn short_file() -> Self {
-        Self::new("the file ended before its expected length")
     }
 }
 

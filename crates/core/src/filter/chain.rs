@@ -1,5 +1,7 @@
 //! A chain of filters, stepped without I/O.
 
+use bytes::Bytes;
+
 use super::contract::Contract;
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
@@ -248,16 +250,17 @@ impl Chain {
     pub fn supply(&mut self, bucket: impl Into<Bucket>) {
         let Some(link) = self.reading.take().and_then(|at| self.links.get_mut(at)) else { return };
         let Some(Bucket::File(slice)) = link.input.front() else { return };
-        let asked = slice.len();
-        match bucket.into() {
-            Bucket::Data(mut bytes) if !bytes.is_empty() => {
-                // `asked` fits into a usize where it is less than the bytes' length.
-                bytes.truncate(usize::try_from(asked).unwrap_or(usize::MAX));
+        let read = match bucket.into() {
+            Bucket::Data(bytes) => slice.accept(bytes),
+            Bucket::Error(cause) => Err(cause),
+            _ => slice.accept(Bytes::new()),
+        };
+        match read {
+            Ok(bytes) => {
                 let _read = link.input.pop_within(bytes.len() as u64);
                 link.input.push_front(bytes);
             }
-            Bucket::Error(cause) => link.fail(cause),
-            _ => link.fail(SourceError::short_file()),
+            Err(cause) => link.fail(cause),
         }
     }
 
