@@ -41,7 +41,7 @@
 
 pub use sluicegate_core::{body, brigade, budget, clock, filter, generator, limit, throttle};
 
-use sluicegate_core::excerpt;
+use sluicegate_core::{excerpt, sync};
 
 pub mod address;
 pub mod admin;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::document::Config;
 use super::filters::FilterKind;
@@ -19,6 +19,7 @@ use crate::http::route::Route;
 use crate::http::server::{Handle, Server};
 use crate::limit::Limit;
 use crate::rt::{self, Listener};
+use crate::sync::Mutex;
 use crate::tcp::Service;
 use crate::tracing::Tracer;
 

@@ -1,7 +1,7 @@
 //! Applies a new configuration to a running server, and lists what changed.
 
 use std::fmt;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::assembly::{self, AssemblyError, FilterKinds, Origin};
 use super::document::Config;
@@ -58,8 +58,7 @@ impl Handle {
             let tracer = self.extension::<Arc<Tracer>>();
             let routes = assembly::routes(config, kinds, &mut counts, tracer.as_ref())?;
             let origin = self.extension::<Origin>();
-            let mut origin =
-                origin.as_ref().map(|origin| origin.0.lock().unwrap_or_else(PoisonError::into_inner));
+            let mut origin = origin.as_ref().map(|origin| origin.0.lock());
             // Folders are open by now: nothing blocks while limits are locked.
             let changes = self.changing(|| {
                 let (before, own) = (self.limits(), self.own_limits());

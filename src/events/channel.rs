@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use super::counts::EventGauges;
@@ -16,6 +16,7 @@ use super::stream::{
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
 use crate::sink::SinkState;
+use crate::sync::Mutex;
 
 pub(super) struct Channel(Mutex<State>);
 
@@ -85,7 +86,7 @@ impl Channel {
         batch: Vec<Draft>,
         context: &StreamContext<'_>,
     ) -> Result<PublishResult, NotPublished> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let done = state.stream.publish(batch, context)?;
         let mut due = state.woken(&done.checked, |waits| waits == Waits::Event);
         due.extend(state.pollers.drain().map(|(_, waker)| waker));
@@ -95,7 +96,7 @@ impl Channel {
     }
 
     pub(super) fn sweep(&self, context: &StreamContext<'_>) -> Swept {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let (checked, forgotten) = state.stream.sweep(context);
         let due = state.woken(&checked, |_| false);
         drop(state);
@@ -104,7 +105,7 @@ impl Channel {
     }
 
     pub(super) fn is_new(&self, request: &SubscribeRequest) -> bool {
-        self.lock().stream.is_new(request)
+        self.0.lock().stream.is_new(request)
     }
 
     pub(super) fn subscribe(
@@ -114,7 +115,7 @@ impl Channel {
         reader: Reader,
         context: &StreamContext<'_>,
     ) -> Subscribed {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let subscribed = state.stream.subscribe(request, random_ids, context);
         let mut before = None;
         if let Subscribed::Stream { key, .. } = subscribed {
@@ -138,7 +139,7 @@ impl Channel {
         cx: &mut Context<'_>,
         context: &StreamContext<'_>,
     ) -> Take {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let take = state.stream.take(at, path, random, context);
         let waits = match take {
             Take::Idle => Waits::Event,
@@ -156,11 +157,11 @@ impl Channel {
 
     /// See [`Stream::asked`].
     pub(super) fn asked(&self, at: (usize, u64), flushes: u64, depth: u64, context: &StreamContext<'_>) {
-        self.lock().stream.asked(at, flushes, depth, context);
+        self.0.lock().stream.asked(at, flushes, depth, context);
     }
 
     pub(super) fn disconnected(&self, at: (usize, u64), context: &StreamContext<'_>) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.stream.disconnected(at, context.now) {
             state.readers[at.0] = Reader::default();
         }
@@ -172,7 +173,7 @@ impl Channel {
         id: &str,
         context: &StreamContext<'_>,
     ) -> Result<(), SubscriberError> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let key = state.stream.ack(token, id, context)?;
         let waker =
             state.readers.get_mut(key).filter(|reader| reader.waits == Waits::Ack).and_then(Reader::wake);
@@ -189,28 +190,28 @@ impl Channel {
         max: usize,
         context: &StreamContext<'_>,
     ) -> Result<Polled, SubscriberError> {
-        self.lock().stream.poll(token, after, max, context)
+        self.0.lock().stream.poll(token, after, max, context)
     }
 
     /// Assigns a number to a waiting poll.
     pub(super) fn waiting(&self) -> u64 {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.next_poller += 1;
         state.next_poller
     }
 
     /// Wakes the task at the next event.
     pub(super) fn wait(&self, number: u64, cx: &mut Context<'_>) {
-        self.lock().pollers.insert(number, cx.waker().clone());
+        self.0.lock().pollers.insert(number, cx.waker().clone());
     }
 
     pub(super) fn wait_no_more(&self, number: u64) {
-        self.lock().pollers.remove(&number);
+        self.0.lock().pollers.remove(&number);
     }
 
     /// See [`Stream::give_up`].
     pub(super) fn give_up(&self, context: &StreamContext<'_>) {
-        self.lock().stream.give_up(context);
+        self.0.lock().stream.give_up(context);
     }
 
     /// See [`Stream::forget_one`].
@@ -219,11 +220,11 @@ impl Channel {
         client: Option<&ClientKey>,
         context: &StreamContext<'_>,
     ) -> Option<ClientKey> {
-        self.lock().stream.forget_one(client, context)
+        self.0.lock().stream.forget_one(client, context)
     }
 
     pub(super) fn wake_all(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let mut due: Vec<Waker> = state.readers.iter_mut().filter_map(Reader::wake).collect();
         due.extend(state.pollers.drain().map(|(_, waker)| waker));
         drop(state);
@@ -232,7 +233,7 @@ impl Channel {
 
     /// Whether it has neither events nor subscribers.
     pub(super) fn is_idle(&self) -> bool {
-        let state = self.lock();
+        let state = self.0.lock();
         state.stream.log().len() == 0 && state.stream.subscribers().next().is_none()
     }
 
@@ -243,7 +244,7 @@ impl Channel {
         gauges: &mut EventGauges,
         peers: &mut HashSet<SocketAddr>,
     ) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let State { stream, readers, .. } = &mut *state;
         gauges.logged += stream.log().len() as u64;
         gauges.logged_bytes += stream.log().bytes();
@@ -268,10 +269,6 @@ impl Channel {
                 gauges.saturated += u64::from(saturation > 0.8);
             }
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use super::channel::{Channel, ConnectionInfo, Reader};
@@ -19,6 +19,7 @@ use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::events::EventSettings;
 use crate::rt::{self, SplitMix64};
+use crate::sync::{Mutex, RwLock};
 use crate::tracing::{Record, Tracer};
 
 /// Interval of the periodic sweep.
@@ -91,14 +92,14 @@ impl Hub {
 
     /// Records all deliveries as they stand, for the shutdown: no more acknowledgements will come.
     pub fn end_traces(&self) {
-        let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
+        let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
         channels.iter().for_each(|channel| self.with_context(|context| channel.give_up(context)));
     }
 
     /// Changes the settings, also for current subscribers.
     pub fn set(&self, settings: EventSettings) {
         self.shared_rate.set(settings.total_rate, settings.total_burst);
-        let mut streams = write(&self.streams);
+        let mut streams = self.streams.write();
         for name in &settings.names {
             if let Some(name) = StreamName::new(name) {
                 let channel = || Arc::new(Channel::new(name.as_str(), &hex::<5>()));
@@ -106,12 +107,12 @@ impl Hub {
             }
         }
         drop(streams);
-        *write(&self.settings) = Arc::new(settings);
+        *self.settings.write() = Arc::new(settings);
     }
 
     /// The current settings.
     pub fn settings(&self) -> Arc<EventSettings> {
-        Arc::clone(&read(&self.settings))
+        Arc::clone(&self.settings.read())
     }
 
     /// The counters.
@@ -127,7 +128,7 @@ impl Hub {
     /// Ends all streams with a `retry:`, and refuses new ones.
     pub fn close(&self) {
         self.closing.store(true, Ordering::SeqCst);
-        read(&self.streams).values().for_each(|channel| channel.wake_all());
+        self.streams.read().values().for_each(|channel| channel.wake_all());
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -153,7 +154,7 @@ impl Hub {
     }
 
     pub(super) fn channel(&self, name: &StreamName) -> Result<Arc<Channel>, HubError> {
-        read(&self.streams).get(name).map(Arc::clone).ok_or(HubError::UnknownStream)
+        self.streams.read().get(name).map(Arc::clone).ok_or(HubError::UnknownStream)
     }
 
     /// Publishes a batch on a stream, all of it or nothing. Creates the stream if it does not exist.
@@ -172,11 +173,11 @@ impl Hub {
         if batch.len() > settings.batch {
             return Err(HubError::BatchTooLarge);
         }
-        let known = read(&self.streams).get(name).map(Arc::clone);
+        let known = self.streams.read().get(name).map(Arc::clone);
         let channel = match known {
             Some(channel) => channel,
             None => {
-                let mut streams = write(&self.streams);
+                let mut streams = self.streams.write();
                 let full = streams.len() >= settings.streams;
                 match streams.entry(name.clone()) {
                     Entry::Occupied(entry) => Arc::clone(entry.get()),
@@ -224,7 +225,7 @@ impl Hub {
     fn evict(&self, client: Option<&ClientKey>, channel: &Channel) -> bool {
         let forgotten = self.with_context(|context| {
             channel.forget_one(client, context).or_else(|| {
-                read(&self.streams).values().find_map(|channel| channel.forget_one(client, context))
+                self.streams.read().values().find_map(|channel| channel.forget_one(client, context))
             })
         });
         forgotten.map(|client| self.release_slot(&client)).is_some()
@@ -271,7 +272,7 @@ impl Hub {
 
     /// Does what is due by now. Returns how many subscribers were forgotten.
     pub fn sweep(&self) -> usize {
-        let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
+        let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
         let mut gone = 0;
         let (mut filling, mut suspended) = (0, 0);
         for channel in channels {
@@ -284,7 +285,7 @@ impl Hub {
         self.log_queues(filling, suspended);
         let settings = self.settings();
         // A strong count of 1 is the map's alone: publishers and subscribers hold the channel while they use it.
-        write(&self.streams).retain(|name, channel| {
+        self.streams.write().retain(|name, channel| {
             let is_named = || settings.names.iter().any(|given| given == name.as_str());
             Arc::strong_count(channel) > 1 || !channel.is_idle() || is_named()
         });
@@ -297,7 +298,7 @@ impl Hub {
             return;
         }
         let now = self.clock.now();
-        let mut logged = lock(&self.logged);
+        let mut logged = self.logged.lock();
         logged.1 += filling;
         logged.2 += suspended;
         if logged.0.is_some_and(|last| now - last < QUIET) {
@@ -313,7 +314,7 @@ impl Hub {
 
     /// The state of the streams. Reads the kernel's table of connections, so it is slow: not for the path of an event.
     pub fn gauges(&self) -> EventGauges {
-        let channels: Vec<_> = read(&self.streams).values().map(Arc::clone).collect();
+        let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
         let mut gauges = EventGauges { streams: channels.len() as u64, ..EventGauges::default() };
         let mut peers = HashSet::new();
         for channel in &channels {
@@ -342,16 +343,4 @@ fn hex<const N: usize>() -> String {
     let mut bytes = [0; N];
     rt::random(&mut bytes);
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn read<T>(of: &RwLock<T>) -> std::sync::RwLockReadGuard<'_, T> {
-    of.read().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn write<T>(of: &RwLock<T>) -> std::sync::RwLockWriteGuard<'_, T> {
-    of.write().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,10 +3,9 @@
 //! The generic cell rate algorithm (GCRA): a caller reserves the instant of its turn and sleeps until then, so no
 //! sleeper wakes to find its turn taken.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use crate::clock::Instant;
 use crate::events::settings::EventRate;
+use crate::sync::Mutex;
 
 /// Events per second of all subscribers, and how many may leave at once.
 #[derive(Debug, Default)]
@@ -24,7 +23,7 @@ struct State {
 impl SharedRate {
     /// Changes the rate. Turns already reserved stay.
     pub(super) fn set(&self, rate: Option<EventRate>, burst: u64) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.rate != rate {
             state.arrival = 0;
         }
@@ -33,7 +32,7 @@ impl SharedRate {
 
     /// Reserves the turn of one event. Returns its instant, not before `now`.
     pub(super) fn reserve(&self, now: Instant) -> Instant {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let Some(rate) = state.rate else { return now };
         let rate = u128::from(rate.per_second());
         let scaled = u128::from(now.as_nanos()) * rate;
@@ -46,12 +45,8 @@ impl SharedRate {
 
     /// Returns a turn that was not used.
     pub(super) fn give_back(&self) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         state.arrival = state.arrival.saturating_sub(NANOS);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,9 +4,9 @@
 //! against its client, so no client can use up what all share.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::budget::ClientKey;
+use crate::sync::Mutex;
 
 /// Counts slots in use.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub(super) enum NoSlot {
 impl Slots {
     /// Takes a slot for `client` if it then has at most `of_client` and all have at most `of_all`.
     pub(super) fn take(&self, client: &ClientKey, of_client: usize, of_all: usize) -> Result<(), NoSlot> {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         if state.clients.get(client).is_some_and(|taken| *taken >= of_client) || of_client == 0 {
             return Err(NoSlot::OfClient);
         }
@@ -42,22 +42,18 @@ impl Slots {
 
     /// Takes a slot regardless of the bounds, for a subscriber that exists already.
     pub(super) fn force(&self, client: &ClientKey) {
-        self.lock().add(client);
+        self.0.lock().add(client);
     }
 
     /// Returns a slot of `client`.
     pub(super) fn release(&self, client: &ClientKey) {
-        let mut state = self.lock();
+        let mut state = self.0.lock();
         let Some(taken) = state.clients.get_mut(client) else { return };
         *taken -= 1;
         if *taken == 0 {
             state.clients.remove(client);
         }
         state.taken -= 1;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -85,7 +81,7 @@ mod tests {
         for client in [&one, &one, &one, &two, &two] {
             slots.release(client);
         }
-        let state = slots.lock();
+        let state = slots.0.lock();
         assert_eq!((state.taken, state.clients.len()), (0, 0), "one release too many has no effect");
     }
 }

@@ -1,6 +1,6 @@
 //! The budgets that a server's responses share, and the client whose budget a request is charged to.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use http::HeaderMap;
 
@@ -9,6 +9,7 @@ use super::peer::ClientAddr;
 use crate::budget::{ClientKey, Clients, Node};
 use crate::clock::Clock;
 use crate::limit::Limit;
+use crate::sync::RwLock;
 
 /// Names of the nodes, as logs and the admin listener show them.
 pub(crate) const SERVER: &str = "server";
@@ -50,19 +51,19 @@ impl Budgets {
 
     /// What identifies a client.
     pub fn key(&self) -> KeySource {
-        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.key.read().clone()
     }
 
     /// Sets all limits, also for responses under way, and the key for new requests.
     pub(crate) fn set(&self, limits: &SharedLimits) {
         self.server().set(limits.server);
         self.clients.reset(limits.client);
-        *self.key.write().unwrap_or_else(PoisonError::into_inner) = limits.key.clone();
+        *self.key.write() = limits.key.clone();
     }
 
     /// The key that a request of `client` with these fields is charged to.
     pub(crate) fn key_of(&self, fields: &HeaderMap, client: &ClientAddr) -> ClientKey {
-        if let KeySource::Header(name) = &*self.key.read().unwrap_or_else(PoisonError::into_inner)
+        if let KeySource::Header(name) = &*self.key.read()
             && let Some(key) = fields.get(name).and_then(|value| ClientKey::header(value.as_bytes()))
         {
             return key;

@@ -1,10 +1,12 @@
 //! Interim responses (1xx): heads that are sent ahead of the answer (RFC 9110, section 15.2).
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
 use http::{HeaderMap, StatusCode};
+
+use crate::sync::Mutex;
 
 /// Interim responses that wait for one request, at most: a backend could send them faster than the client reads.
 const MAX_WAITING: usize = 16;
@@ -42,7 +44,7 @@ impl Interim {
     /// begun, 16 wait already, or the status is not interim or is one that the server sends itself (100, 101).
     pub fn send(&self, status: StatusCode, fields: HeaderMap) -> bool {
         let own = [StatusCode::CONTINUE, StatusCode::SWITCHING_PROTOCOLS];
-        let mut waiting = self.lock();
+        let mut waiting = self.0.lock();
         if !status.is_informational()
             || own.contains(&status)
             || waiting.is_over
@@ -59,7 +61,7 @@ impl Interim {
 
     /// Takes the next head, or waits for one.
     pub fn poll_next(&self, cx: &mut Context<'_>) -> Poll<(StatusCode, HeaderMap)> {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.lock();
         if let Some(head) = waiting.heads.pop_front() {
             return Poll::Ready(head);
         }
@@ -71,14 +73,10 @@ impl Interim {
 
     /// Notes that the final response has begun; heads that still wait are dropped.
     pub fn end(&self) {
-        let mut waiting = self.lock();
+        let mut waiting = self.0.lock();
         waiting.is_over = true;
         waiting.heads.clear();
         waiting.task = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,11 +1,12 @@
 //! Bounds log lines that a client can cause at will: a few of each kind in ten seconds, then one line with the number
 //! that was left out. Without a bound a client could fill the disk.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
+use crate::sync::Mutex;
 
 /// The period of a bound.
 const PERIOD: Duration = Duration::from_secs(10);
@@ -37,7 +38,7 @@ impl LogBound {
     /// end of the period.
     pub(crate) fn admits(self: &Arc<Self>, summary: impl FnOnce(u64) + Send + 'static) -> bool {
         let now = self.clock.now();
-        let mut period = self.period();
+        let mut period = self.period.lock();
         let began = match period.began {
             // A period with lines left out lasts until its summary is written.
             Some(began) if now < began + PERIOD || period.left_out > 0 => began,
@@ -56,15 +57,11 @@ impl LogBound {
             let bound = Arc::clone(self);
             rt::spawn(async move {
                 Sleep::until(Arc::clone(&bound.clock), began + PERIOD).await;
-                let ended = std::mem::take(&mut *bound.period());
+                let ended = std::mem::take(&mut *bound.period.lock());
                 summary(ended.left_out);
             });
         }
         false
-    }
-
-    fn period(&self) -> MutexGuard<'_, Period> {
-        self.period.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -4,13 +4,15 @@ use std::fmt;
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use http::Request;
 use hyper::rt::{Read, ReadBuf, Write};
+
+use crate::sync::Mutex;
 
 /// The client's connection once it has changed protocols. Completes when the 101 response has been sent; fails if
 /// there is no such response.
@@ -65,7 +67,7 @@ impl Upgrade {
                 Err(error) => Err(io::Error::other(error)),
             }),
             Kind::Ours(slot) => {
-                let mut slot = slot.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut slot = slot.lock();
                 match slot.stream.take() {
                     Some(stream) => Poll::Ready(Ok(stream)),
                     None if slot.is_over => {
@@ -103,7 +105,7 @@ impl Handover {
     }
 
     fn end(&self, stream: Option<Upgraded>) {
-        let mut slot = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.0.lock();
         slot.stream = stream.or(slot.stream.take());
         slot.is_over = true;
         let waiting = slot.waiting.take();

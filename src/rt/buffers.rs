@@ -4,11 +4,11 @@
 //! chunk costs neither an allocation of its size nor zeroing, and a sleeping stream holds no buffer.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
 
 use super::Pages;
+use crate::sync::Mutex;
 
 /// Pools by buffer size, with the number of buffers kept: together at most 3.5 MiB in the process.
 ///
@@ -39,14 +39,14 @@ impl Pool {
     }
 
     fn take(&'static self) -> Buffer {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let idle = self.idle.lock().pop();
         self.lent.fetch_add(1, Ordering::Relaxed);
         let bytes = idle.unwrap_or_else(|| Pages::new(self.size));
         Buffer { bytes, filled: 0, pool: self }
     }
 
     fn give_back(&self, bytes: Pages) {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut idle = self.idle.lock();
         if idle.len() < self.keep {
             idle.push(bytes);
         }
@@ -114,7 +114,7 @@ mod tests {
     static OWN: Pool = Pool::new(8, 2);
 
     fn idle() -> usize {
-        OWN.idle.lock().unwrap().len()
+        OWN.idle.lock().len()
     }
 
     fn lent() -> usize {

@@ -15,7 +15,7 @@ use std::future::Future;
 use std::io::IoSliceMut;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -26,6 +26,7 @@ use super::blocking;
 use super::buffers::Buffer;
 use crate::body::ReadFile;
 use crate::brigade::{FileSlice, MAX_PIECE, SourceError};
+use crate::sync::Mutex;
 
 /// Whether `preadv2` was found to be missing: an old kernel, or a sandbox.
 static NO_PREADV2: AtomicBool = AtomicBool::new(false);
@@ -227,7 +228,7 @@ fn checked(result: Result<Bytes, Errno>, slice: &FileSlice) -> Result<Bytes, Sou
 
 /// What is known of a file system that refused.
 fn remembered((major, minor): (u32, u32)) -> Option<How> {
-    let table = REFUSING.lock().unwrap_or_else(PoisonError::into_inner);
+    let table = REFUSING.lock();
     table.iter().find(|known| (known.major, known.minor) == (major, minor)).map(|known| known.how)
 }
 
@@ -237,7 +238,7 @@ fn ask(file: &File) -> How {
         .is_ok_and(|stat| matches!(stat.f_type as u64 & 0xffff_ffff, TMPFS_MAGIC | RAMFS_MAGIC));
     let how = if in_memory { How::AtOnce } else { How::Pool };
     if let Some((major, minor)) = device(file) {
-        let mut table = REFUSING.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = REFUSING.lock();
         if table.len() < REMEMBERED && !table.iter().any(|known| (known.major, known.minor) == (major, minor))
         {
             table.push(Device { major, minor, how });

@@ -5,13 +5,14 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock, TryLockError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
 use super::{blocking, clock};
 use crate::clock::Clock;
+use crate::sync::{Mutex, RwLock};
 
 /// Longest time between two checks of the paths.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
@@ -115,7 +116,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
 
     /// The last value, without a check.
     pub fn last(&self) -> Arc<T> {
-        Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).value)
+        Arc::clone(&self.state.read().value)
     }
 
     /// Whether a check is due and not under way.
@@ -128,7 +129,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
 
     /// Whether nothing changed, as far as the kernel can tell without waiting for a disk.
     fn is_cached(&self, source: &Source<T>) -> bool {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state.read();
         source
             .paths
             .iter()
@@ -139,18 +140,14 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     /// Checks the paths, and remakes the value if they changed. May wait for a disk.
     fn look(&self) {
         let Some(source) = &self.source else { return };
-        let _looking = match self.looking.try_lock() {
-            Ok(looking) => looking,
-            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
-            Err(TryLockError::WouldBlock) => return,
-        };
+        let Some(_looking) = self.looking.try_lock() else { return };
         let now: Vec<_> = source.paths.iter().map(|path| Identity::of(path)).collect();
-        if self.state.read().unwrap_or_else(PoisonError::into_inner).seen == now {
+        if self.state.read().seen == now {
             return;
         }
         let made = (source.make)();
         let path = source.paths.first().map(|path| path.display().to_string()).unwrap_or_default();
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.write();
         let is_gone = now.first().is_some_and(Option::is_none);
         state.seen = now;
         match made {
@@ -197,7 +194,7 @@ impl Identity {
 impl<T: fmt::Debug> fmt::Debug for Fresh<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let paths = self.source.as_ref().map(|source| &source.paths);
-        let value = Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).value);
+        let value = Arc::clone(&self.state.read().value);
         f.debug_struct("Fresh").field("paths", &paths).field("value", &value).finish()
     }
 }

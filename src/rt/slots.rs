@@ -2,10 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use event_listener::Event;
 use slab::Slab;
+
+use crate::sync::Mutex;
 
 /// The value of a connection, least first. Among equals, the one longest in its rank goes first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -65,7 +67,7 @@ impl Slots {
 
     /// Takes a slot for a new connection. `None` if every slot serves a request with a credential.
     pub fn take(self: &Arc<Self>) -> Option<Arc<Slot>> {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let mut least = None;
         if state.order.len() >= self.most {
             let (rank, since, key) = *state.order.first()?;
@@ -95,11 +97,7 @@ impl Slots {
 
     /// Number of taken slots.
     pub fn taken(&self) -> usize {
-        self.lock().order.len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().order.len()
     }
 }
 
@@ -140,7 +138,7 @@ impl Slot {
     pub async fn given_up(&self) {
         loop {
             let event = self.event.listen();
-            if self.slots.lock().entries[self.key].given_up {
+            if self.slots.state.lock().entries[self.key].given_up {
                 return;
             }
             event.await;
@@ -149,7 +147,7 @@ impl Slot {
 
     /// Notes that the client has shown a valid credential, or needs none.
     pub fn prove(&self) {
-        let mut state = self.slots.lock();
+        let mut state = self.slots.state.lock();
         if !state.entries[self.key].proven {
             state.change(self.key, |entry| entry.proven = true);
         }
@@ -157,20 +155,20 @@ impl Slot {
 
     /// Begins a request.
     pub fn begin(self: &Arc<Self>) -> Exchange {
-        self.slots.lock().change(self.key, |entry| entry.exchanges += 1);
+        self.slots.state.lock().change(self.key, |entry| entry.exchanges += 1);
         Exchange(Arc::clone(self))
     }
 }
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        self.0.slots.lock().change(self.0.key, |entry| entry.exchanges -= 1);
+        self.0.slots.state.lock().change(self.0.key, |entry| entry.exchanges -= 1);
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let mut state = self.slots.lock();
+        let mut state = self.slots.state.lock();
         let entry = state.entries.remove(self.key);
         state.order.remove(&(entry.rank(), entry.since, self.key));
     }

@@ -1,9 +1,9 @@
 //! Bytes a socket refused: a bounded buffer that exists only while it holds something.
 
 use std::io::IoSlice;
-use std::sync::{Mutex, PoisonError};
 
 use crate::rt::Pages;
+use crate::sync::Mutex;
 
 /// Memory of drained buffers, reused because a fast reader's socket refuses bytes now and then too, and most buffers
 /// of a process have one size.
@@ -104,12 +104,12 @@ struct Spare(Mutex<Vec<Pages>>);
 impl Spare {
     /// Returns `len` bytes.
     fn take(&self, len: usize) -> Pages {
-        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        let last = self.0.lock().pop();
         last.filter(|pages| pages.len() == len).unwrap_or_else(|| Pages::new(len))
     }
 
     fn keep(&self, pages: Pages) {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.0.lock();
         let sum: usize = kept.iter().map(|pages| pages.len()).sum();
         if kept.len() < MAX_SPARES && sum + pages.len() <= MAX_SPARE {
             kept.push(pages);
@@ -137,7 +137,7 @@ mod tests {
     #[test]
     fn memory_that_is_kept_fits_and_is_bounded() {
         let spare = Spare(Mutex::default());
-        let kept = || spare.0.lock().unwrap().len();
+        let kept = || spare.0.lock().len();
         for (len, most) in [(1, 16), (64 * 1024, 16), (300_000, 3), (MAX_SPARE, 1), (MAX_SPARE + 1, 0)] {
             (0..20).for_each(|_| spare.keep(Pages::new(len)));
             assert_eq!(kept(), most, "of {len}");

@@ -1,8 +1,8 @@
 //! The state of a sink that others read and influence while it works.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::quiet::Quiet;
 use super::stopwatch::Stopwatch;
 use crate::budget::{Held, HeldBy};
 use crate::clock::{Clock, Instant};
+use crate::sync::Mutex;
 use crate::telemetry::Recent;
 
 /// Why a sink gave up its reader.
@@ -169,7 +170,7 @@ impl SinkState {
 
     /// Ready when there were more than `seen` flushes.
     pub fn poll_flushed(&self, cx: &mut Context<'_>, seen: u64) -> Poll<()> {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut waiting = self.waiting.lock();
         if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
             waiting.push(cx.waker().clone());
         }
@@ -233,7 +234,7 @@ impl SinkState {
         }
         self.flushes.fetch_add(1, Ordering::SeqCst);
         if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
-            let waiting = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+            let waiting = std::mem::take(&mut *self.waiting.lock());
             waiting.into_iter().for_each(Waker::wake);
         }
     }

@@ -1,13 +1,14 @@
 //! Counters of one stream, for the log line at its end and for the admin listener.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::body::Waits;
 use crate::budget::Gate;
 use crate::clock::Clock;
 use crate::generator::Activity;
+use crate::sync::Mutex;
 
 /// Times a stream waited: for the pace and the source, and for turns in shared budgets by their names.
 pub(crate) type Waited = (Waits, Vec<(Arc<str>, Duration)>);
@@ -65,7 +66,7 @@ impl Record {
 
     /// Times the client waited; known once its direction ended.
     pub(crate) fn waited(&self) -> Waited {
-        self.waited.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.waited.lock().clone()
     }
 
     pub(super) fn clock(&self) -> &Arc<dyn Clock> {
@@ -94,7 +95,7 @@ impl Direction {
     pub(super) fn waited(&self, waits: Waits, gate: &Gate) {
         if self.down {
             let turns = gate.waited().cloned().collect();
-            *self.record.waited.lock().unwrap_or_else(PoisonError::into_inner) = (waits, turns);
+            *self.record.waited.lock() = (waits, turns);
         }
     }
 }

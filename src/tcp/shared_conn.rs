@@ -2,7 +2,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
@@ -11,6 +11,7 @@ use hyper::rt::{Read, ReadBuf, Write};
 use super::record::Record;
 use crate::rt::Socket;
 use crate::sink::{Sink, SinkState};
+use crate::sync::Mutex;
 
 /// A handle to a connection; clones are the same connection, which is closed with the last of them. Both directions
 /// run in one task, so the lock is never contended.
@@ -19,10 +20,6 @@ pub(super) struct SharedConn<T>(Arc<Mutex<T>>);
 impl<T> SharedConn<T> {
     pub(super) fn new(connection: T) -> Self {
         Self(Arc::new(Mutex::new(connection)))
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, T> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -35,22 +32,22 @@ impl<T> Clone for SharedConn<T> {
 impl<T: Read + Unpin> AsyncRead for SharedConn<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut *self.lock()).poll_read(cx, buf.unfilled()))?;
+        ready!(Pin::new(&mut *self.0.lock()).poll_read(cx, buf.unfilled()))?;
         Poll::Ready(Ok(buf.filled().len()))
     }
 }
 
 impl<T: Write + Unpin> AsyncWrite for SharedConn<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut *self.lock()).poll_write(cx, buf)
+        Pin::new(&mut *self.0.lock()).poll_write(cx, buf)
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_flush(cx)
+        Pin::new(&mut *self.0.lock()).poll_flush(cx)
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.lock()).poll_shutdown(cx)
+        Pin::new(&mut *self.0.lock()).poll_shutdown(cx)
     }
 }
 
@@ -87,7 +84,7 @@ impl Drop for ResetGuard {
             self.sink.abort();
         }
         if let Some(upstream) = &self.upstream {
-            upstream.lock().reset_on_close();
+            upstream.0.lock().reset_on_close();
         }
     }
 }

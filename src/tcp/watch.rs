@@ -3,7 +3,7 @@
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
@@ -11,6 +11,7 @@ use futures_lite::future;
 
 use crate::clock::{Clock, Sleep};
 use crate::rt::{self, FileWatch};
+use crate::sync::Mutex;
 
 /// How often the file is checked without events: changes by other machines, or no watch available.
 const LOOK: Duration = Duration::from_secs(1);
@@ -47,7 +48,7 @@ impl Watch {
 
     /// Starts the watch, if it does not run, for as long as somebody follows.
     pub(super) fn follow(self: &Arc<Self>, clock: &Arc<dyn Clock>) -> Follower {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.followers += 1;
         if !std::mem::replace(&mut state.running, true) {
             rt::spawn(watch(Arc::clone(self), Arc::clone(clock)));
@@ -55,13 +56,9 @@ impl Watch {
         Follower(Arc::clone(self))
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether there are no followers left, so that the watch ends.
     fn is_over(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.running = state.followers > 0;
         !state.running
     }
@@ -71,14 +68,14 @@ impl Watch {
         let path = self.path.clone();
         let meta = rt::blocking(move || std::fs::metadata(path)).await;
         let found = meta.ok().map(|meta| (id(&meta), meta.len()));
-        std::mem::replace(&mut self.lock().seen, found) != found
+        std::mem::replace(&mut self.state.lock().seen, found) != found
     }
 }
 
 impl Follower {
     /// The file at the path when last checked; `None` if there was none.
     pub(super) fn present(&self) -> Option<FileId> {
-        self.0.lock().seen.map(|(id, _)| id)
+        self.0.state.lock().seen.map(|(id, _)| id)
     }
 
     /// Listens for changes from now on.
@@ -89,7 +86,7 @@ impl Follower {
 
 impl Drop for Follower {
     fn drop(&mut self) {
-        self.0.lock().followers -= 1;
+        self.0.state.lock().followers -= 1;
     }
 }
 

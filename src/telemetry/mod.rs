@@ -6,11 +6,13 @@
 mod histogram;
 mod recent;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use http::StatusCode;
+
+use crate::sync::RwLock;
 
 pub use histogram::Durations;
 pub use recent::Recent;
@@ -78,7 +80,7 @@ impl Telemetry {
 
     /// The number of the route at `path`. Stable: a route that replaces it has the same.
     pub(crate) fn route(&self, path: &str) -> usize {
-        let mut routes = self.routes.write().unwrap_or_else(PoisonError::into_inner);
+        let mut routes = self.routes.write();
         let known = routes.iter().position(|route| route.path() == Some(path));
         known.unwrap_or_else(|| {
             routes.push(Arc::new(RouteCounts::new(Some(path))));
@@ -88,7 +90,7 @@ impl Telemetry {
 
     /// The path of the route with this number; `-` if there is none.
     pub(crate) fn path(&self, route: usize) -> String {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.read();
         routes.get(route).and_then(|route| route.path()).unwrap_or("-").to_owned()
     }
 
@@ -109,14 +111,14 @@ impl Telemetry {
 
     /// Counts content of a response that is under way.
     pub(crate) fn content_passed(&self, route: Option<usize>, bytes: u64) {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.read();
         let route = route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);
         route.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts a response.
     pub(crate) fn response_ended(&self, ended: &Ended) {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.read();
         let route = ended.route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);
         if let Some(status) = ended.status {
             route.by_class[class(status)].fetch_add(1, Ordering::Relaxed);
@@ -148,7 +150,7 @@ impl Telemetry {
 
     /// The counts of each route, then those of responses without a route.
     pub fn routes(&self) -> Vec<Arc<RouteCounts>> {
-        let routes = self.routes.read().unwrap_or_else(PoisonError::into_inner);
+        let routes = self.routes.read();
         routes.iter().chain([&self.unrouted]).map(Arc::clone).collect()
     }
 }

@@ -1,10 +1,10 @@
 //! Throughput over about the last second, without a timer: computed when bytes pass and when asked.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Instant;
+use crate::sync::Mutex;
 
 /// The shortest time that a rate is computed over: one interval of the pace.
 const MIN_ELAPSED: Duration = Duration::from_millis(200);
@@ -64,7 +64,7 @@ impl Recent {
     pub fn add(&self, bytes: u64, now: Instant) {
         let second = self.second_of(now);
         if second > self.second.load(Ordering::Relaxed) {
-            let mut mark = self.mark();
+            let mut mark = self.mark.lock();
             *mark = mark.moved_to(second, self.bytes());
             self.second.store(mark.second, Ordering::Relaxed);
         }
@@ -79,7 +79,7 @@ impl Recent {
     /// Bytes per second over about the second before `now`.
     pub fn bytes_per_second(&self, now: Instant) -> u64 {
         let (total, mark) = {
-            let mark = self.mark();
+            let mark = self.mark.lock();
             let total = self.bytes();
             (total, mark.moved_to(self.second_of(now), total))
         };
@@ -96,10 +96,6 @@ impl Recent {
 
     fn second_of(&self, now: Instant) -> u64 {
         now.nanos_since(self.began) / SECOND
-    }
-
-    fn mark(&self) -> MutexGuard<'_, Mark> {
-        self.mark.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -21,7 +21,7 @@ mod record;
 mod settings;
 
 use std::fmt;
-use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use self::exporting::Exporting;
@@ -29,6 +29,7 @@ use self::otlp::Exporter;
 use self::queue::Queue;
 use crate::clock::Clock;
 use crate::rt::{self, SplitMix64};
+use crate::sync::Mutex;
 
 pub use self::endpoint::{CollectorUrl, TracingError};
 pub(crate) use self::queue::Place;
@@ -123,7 +124,7 @@ impl Tracer {
     }
 
     fn start(&self) {
-        let exporting = self.exporting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let exporting = self.exporting.lock().take();
         let Some(exporting) = exporting else { return };
         let (queue, rng) = (Arc::clone(&self.queue), SplitMix64::new());
         queue.run(true);

@@ -6,7 +6,7 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use opentelemetry_http::{HttpClient, HttpError};
 
 use crate::clock::{Clock, Sleep};
 use crate::rt::{self, Connect};
+use crate::sync::Mutex;
 
 /// Timeout of connecting, sending and the answer together.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -35,7 +36,7 @@ pub(super) struct Post(Arc<Mutex<Option<String>>>);
 impl Post {
     /// Why the last request got no answer; the exporter does not report it.
     pub(super) fn fault(&self) -> Option<String> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+        self.0.lock().take()
     }
 }
 
@@ -55,7 +56,7 @@ impl HttpClient for Post {
         Box::pin(async move {
             let answer = send(request).or(late).await;
             let fault = answer.as_ref().err().map(ToString::to_string);
-            *self.0.lock().unwrap_or_else(PoisonError::into_inner) = fault;
+            *self.0.lock() = fault;
             answer
         })
     }

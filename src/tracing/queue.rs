@@ -2,10 +2,11 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::time::Duration;
 
 use super::record::Record;
+use crate::sync::Mutex;
 
 /// Spans of a batch: the default of OpenTelemetry's SDKs.
 const BATCH: usize = 512;
@@ -90,7 +91,7 @@ impl Queue {
 
     /// Queued records, those being sent included.
     pub(super) fn len(&self) -> usize {
-        let state = self.lock();
+        let state = self.state.lock();
         state.waiting.len() + state.sending
     }
 
@@ -110,7 +111,7 @@ impl Queue {
 
     /// Queues a record; counts it as dropped if the queue is full.
     pub(super) fn push(&self, record: Record) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.closing || state.waiting.len() + state.sending >= self.most {
             drop(state);
             self.counts.dropped.fetch_add(1, Ordering::Relaxed);
@@ -127,7 +128,7 @@ impl Queue {
 
     /// Refuses further records. Queued ones are still exported.
     pub(super) fn shut(&self) {
-        self.lock().closing = true;
+        self.state.lock().closing = true;
         self.changed.notify_all();
     }
 
@@ -137,7 +138,7 @@ impl Queue {
         self.shut();
         let (mut state, _) = self
             .changed
-            .wait_timeout_while(self.lock(), most, |state| state.running)
+            .wait_timeout_while(self.state.lock(), most, |state| state.running)
             .unwrap_or_else(PoisonError::into_inner);
         state.abandoned = true;
         let rest = state.waiting.len() + state.sending;
@@ -150,7 +151,7 @@ impl Queue {
     pub(super) fn next(&self) -> Option<Vec<Record>> {
         let state = self
             .changed
-            .wait_while(self.lock(), |state| state.waiting.is_empty() && !state.closing)
+            .wait_while(self.state.lock(), |state| state.waiting.is_empty() && !state.closing)
             .unwrap_or_else(PoisonError::into_inner);
         let (mut state, _) = self
             .changed
@@ -167,7 +168,7 @@ impl Queue {
 
     /// Notes the result of the last batch.
     pub(super) fn sent(&self, taken: bool) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let spans = std::mem::take(&mut state.sending) as u64;
         // After the wait was over it has been counted as dropped.
         if state.abandoned {
@@ -180,18 +181,14 @@ impl Queue {
 
     /// Notes whether a thread exports.
     pub(super) fn run(&self, running: bool) {
-        self.lock().running = running;
+        self.state.lock().running = running;
         self.changed.notify_all();
     }
 
     /// Takes all queued records.
     #[cfg(test)]
     pub(super) fn drain(&self) -> Vec<Record> {
-        self.lock().waiting.drain(..).collect()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().waiting.drain(..).collect()
     }
 }
 

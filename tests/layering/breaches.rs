@@ -2,15 +2,16 @@
 
 use crate::scan::Source;
 
-/// What a file of the room `place` imports of the crate, other than what begins with one of `allowed`.
+/// What a file of the room `place` imports of the crate, other than `sync` and what begins with one of `allowed`.
 pub fn imports_but(source: &Source, place: &str, allowed: &[&[&str]]) -> Option<String> {
     if !source.is_in(place) {
         return None;
     }
     source.paths().into_iter().find_map(|path| {
         let [root, inside @ ..] = path.as_slice() else { return None };
-        let fine =
-            root != "crate" || allowed.iter().any(|allowed| inside.iter().take(allowed.len()).eq(*allowed));
+        let fine = root != "crate"
+            || inside.first().is_some_and(|module| module == "sync")
+            || allowed.iter().any(|allowed| inside.iter().take(allowed.len()).eq(*allowed));
         (!fine).then(|| path.join("::"))
     })
 }

@@ -48,4 +48,5 @@ pub mod excerpt;
 pub mod filter;
 pub mod generator;
 pub mod limit;
+pub mod sync;
 pub mod throttle;

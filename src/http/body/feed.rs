@@ -1,12 +1,14 @@
 //! Passes a request's content from the connection that reads it to its consumer, at most one frame at a time, read
 //! only when the consumer asks for it.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use http_body::Frame;
+
+use crate::sync::Mutex;
 
 /// Creates both ends, for content of `length` bytes if that is known.
 pub(crate) fn feed(length: Option<u64>) -> (Feed, Reader) {
@@ -43,11 +45,7 @@ enum End {
     Told,
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
+impl Shared {}
 
 /// The connection's end. If it is dropped early, the content breaks off.
 pub(crate) struct Feed {
@@ -66,7 +64,7 @@ impl Feed {
     pub(crate) fn note_task(&mut self, cx: &Context<'_>) {
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
-            self.shared.lock().connection.clone_from(&self.task);
+            self.shared.state.lock().connection.clone_from(&self.task);
         }
     }
 
@@ -87,11 +85,11 @@ impl Feed {
 
     /// Whether the consumer is gone.
     pub(crate) fn is_abandoned(&self) -> bool {
-        self.shared.lock().gone
+        self.shared.state.lock().gone
     }
 
     fn hand_over(&self, frame: Option<Frame<Bytes>>, end: End) {
-        let mut state = self.shared.lock();
+        let mut state = self.shared.state.lock();
         debug_assert!(frame.is_none() || state.frame.is_none(), "it was not asked for");
         state.frame = frame.or(state.frame.take());
         state.end = end;
@@ -104,7 +102,7 @@ impl Feed {
 
 impl Drop for Feed {
     fn drop(&mut self) {
-        if self.shared.lock().end == End::Open {
+        if self.shared.state.lock().end == End::Open {
             self.fail();
         }
     }
@@ -119,7 +117,7 @@ pub(crate) struct Broken;
 
 impl Reader {
     pub(crate) fn poll_frame(&self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         if let Some(frame) = state.frame.take() {
             let len = frame.data_ref().map_or(0, |data| data.len() as u64);
             state.left = state.left.map(|left| left.saturating_sub(len));
@@ -145,19 +143,19 @@ impl Reader {
     }
 
     pub(crate) fn is_end_stream(&self) -> bool {
-        let state = self.0.lock();
+        let state = self.0.state.lock();
         state.frame.is_none() && matches!(state.end, End::Whole | End::Told)
     }
 
     /// Bytes not taken yet, if the length is known.
     pub(crate) fn left(&self) -> Option<u64> {
-        self.0.lock().left
+        self.0.state.lock().left
     }
 }
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut state = self.0.lock();
+        let mut state = self.0.state.lock();
         state.gone = true;
         state.frame = None;
         state.reader = None;

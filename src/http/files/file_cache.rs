@@ -14,7 +14,7 @@ use std::fs::{File, Metadata};
 use std::hash::BuildHasher;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::task::{Wake, Waker};
 use std::time::{Duration, SystemTime};
 
@@ -23,6 +23,7 @@ use super::path_walk::PathWalk;
 use super::version::Version;
 use crate::clock::Clock;
 use crate::rt;
+use crate::sync::RwLock;
 
 /// The most files kept open. Each takes a descriptor, and so does each folder they are in.
 const MAX_FILES: usize = 256;
@@ -96,14 +97,14 @@ impl FileCache {
     pub(super) fn get(&self, root: BorrowedFd<'_>, name: &Below) -> Option<Arc<CachedFile>> {
         self.device?;
         let name = name.as_c_str();
-        let cached = self.read().files.get(name).map(Arc::clone)?;
+        let cached = self.table.read().files.get(name).map(Arc::clone)?;
         if cached.walk.leads_from(root) {
             if !cached.used.load(Ordering::Relaxed) {
                 cached.used.store(true, Ordering::Relaxed);
             }
             return Some(cached);
         }
-        let mut table = self.write();
+        let mut table = self.table.write();
         // Another request may have added what is there now.
         if table.files.get(name).is_some_and(|there| Arc::ptr_eq(there, &cached)) {
             table.files.remove(name);
@@ -129,16 +130,16 @@ impl FileCache {
         {
             return;
         }
-        if self.read().files.len() >= MAX_FILES {
+        if self.table.read().files.len() >= MAX_FILES {
             return;
         }
         let near = |path: &[u8]| {
-            let table = self.read();
+            let table = self.table.read();
             table.files.values().find_map(|cached| cached.walk.folder(path).cloned())
         };
         let Some(walk) = PathWalk::new(root, name, metadata, now, near) else { return };
         let cached = CachedFile { walk, file: Arc::clone(file), version, used: AtomicBool::new(true) };
-        let mut table = self.write();
+        let mut table = self.table.write();
         // Others may have come meanwhile.
         if table.files.len() < MAX_FILES {
             table.files.insert(name.to_owned(), Arc::new(cached));
@@ -149,7 +150,7 @@ impl FileCache {
     /// Whether a name was asked for before, with not too many others since. Forgets that it was.
     fn is_asked_again(&self, name: &CStr) -> bool {
         // Zero is no name's.
-        let hash = self.read().files.hasher().hash_one(name) | 1;
+        let hash = self.table.read().files.hasher().hash_one(name) | 1;
         let Some(place) = self.asked.get(hash as usize / 2 % self.asked.len().max(1)) else { return false };
         if place.load(Ordering::Relaxed) == hash {
             place.store(0, Ordering::Relaxed);
@@ -169,7 +170,7 @@ impl FileCache {
 
     /// Takes out and returns what was not asked for since the last sweep.
     fn sweep(self: &Arc<Self>) -> Vec<Arc<CachedFile>> {
-        let mut table = self.write();
+        let mut table = self.table.write();
         let idle = table.files.extract_if(|_, cached| !cached.used.swap(false, Ordering::Relaxed));
         let idle = idle.map(|(_, cached)| cached).collect();
         table.sweeps = false;
@@ -178,19 +179,14 @@ impl FileCache {
         }
         idle
     }
-
-    fn read(&self) -> RwLockReadGuard<'_, Table> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn write(&self) -> RwLockWriteGuard<'_, Table> {
-        self.table.write().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl fmt::Debug for FileCache {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("FileCache").field("device", &self.device).field("files", &self.read().files).finish()
+        f.debug_struct("FileCache")
+            .field("device", &self.device)
+            .field("files", &self.table.read().files)
+            .finish()
     }
 }
 
@@ -260,7 +256,7 @@ mod tests {
         }
 
         fn len(&self) -> usize {
-            self.cache.read().files.len()
+            self.cache.table.read().files.len()
         }
     }
 
@@ -312,7 +308,7 @@ mod tests {
         for (sweep, left) in [(1, 1), (2, 0)] {
             assert_eq!(scene.clock.advance_to_next(), Some(Instant::ZERO + SWEEP * sweep));
             // The sweep is a task's.
-            while scene.cache.read().sweeps != (left > 0)
+            while scene.cache.table.read().sweeps != (left > 0)
                 || scene.len() != left
                 || scene.clock.sleepers() != left
             {
@@ -326,7 +322,7 @@ mod tests {
         let Some(scene) = Scene::new() else { return };
         scene.write("f");
         assert!(scene.ask_often("f"));
-        let file = Arc::downgrade(&scene.cache.read().files[c"f"].file);
+        let file = Arc::downgrade(&scene.cache.table.read().files[c"f"].file);
         drop(scene.cache);
         assert_eq!(file.strong_count(), 0);
         scene.clock.advance_to_next();

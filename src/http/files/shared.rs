@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
+
+use crate::sync::Mutex;
 
 /// Files that were not in use any more are looked for when there are so many at least.
 const LEAST: usize = 64;
@@ -25,7 +27,7 @@ struct Table {
 impl OpenFiles {
     /// The file itself, or the same one if a response has it open already; then `file` is closed.
     pub(super) fn share(&self, file: File, metadata: &Metadata) -> Arc<File> {
-        let mut table = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = self.0.lock();
         let key = (metadata.dev(), metadata.ino());
         if let Some(open) = table.files.get(&key).and_then(Weak::upgrade) {
             // Closed outside the lock.
@@ -88,9 +90,9 @@ mod tests {
             if n < 3 {
                 kept.push(file);
             }
-            assert!(files.0.lock().unwrap().files.len() <= LEAST + 1);
+            assert!(files.0.lock().files.len() <= LEAST + 1);
         }
-        let table = files.0.lock().unwrap();
+        let table = files.0.lock();
         assert_eq!(table.files.values().filter(|file| file.strong_count() > 0).count(), 3);
     }
 }

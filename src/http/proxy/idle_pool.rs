@@ -1,11 +1,12 @@
 //! Idle connections to an upstream, kept for the next request.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::connection::Connection;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
+use crate::sync::Mutex;
 
 /// How often idle connections are checked: those the upstream closed, or that timed out, are dropped.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -36,7 +37,7 @@ impl IdlePool {
     pub(super) fn take(&self) -> Option<Connection> {
         loop {
             // The system call of the check is made without the lock.
-            let (connection, since) = self.lock().connections.pop()?;
+            let (connection, since) = self.state.lock().connections.pop()?;
             let now = self.clock.now();
             if now < since + self.timeout && connection.is_reusable(now) {
                 return Some(connection);
@@ -47,7 +48,7 @@ impl IdlePool {
     /// Keeps a connection whose exchange is over, unless the pool is full. Whether it can be reused is checked when it
     /// is taken.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.connections.len() >= self.max {
             return;
         }
@@ -74,17 +75,13 @@ impl IdlePool {
 
     /// Closes connections that timed out or cannot be reused. Returns whether any are left.
     fn sweep(&self) -> bool {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let now = self.clock.now();
         state
             .connections
             .retain(|(connection, since)| now < *since + self.timeout && connection.is_reusable(now));
         state.is_swept = !state.connections.is_empty();
         state.is_swept
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -30,7 +30,7 @@ impl Route {
     }
 
     fn waiting(&self) -> usize {
-        self.idle.lock().connections.len()
+        self.idle.state.lock().connections.len()
     }
 
     /// Waits for the sweep to sleep; it runs on the executor's threads.
@@ -44,7 +44,7 @@ impl Route {
     fn sweep(&self) {
         self.asleep();
         self.clock.advance_to_next().unwrap();
-        while self.clock.sleepers() == 0 && self.idle.lock().is_swept {
+        while self.clock.sleepers() == 0 && self.idle.state.lock().is_swept {
             std::thread::yield_now();
         }
     }
@@ -120,12 +120,12 @@ fn the_next_sweep_closes_what_need_not_wait_and_the_last_one_ends() {
     assert_eq!(route.waiting(), 1, "the closed one is gone");
     route.sweep();
     assert_eq!(route.waiting(), 0, "the other waited long enough");
-    assert_eq!((route.clock.sleepers(), route.idle.lock().is_swept), (0, false));
+    assert_eq!((route.clock.sleepers(), route.idle.state.lock().is_swept), (0, false));
 
     let (connection, _end) = route.connect();
     route.idle.put(connection);
     route.asleep();
-    assert!(route.idle.lock().is_swept, "it begins anew");
+    assert!(route.idle.state.lock().is_swept, "it begins anew");
 }
 
 #[test]

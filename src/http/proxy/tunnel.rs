@@ -3,8 +3,8 @@
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_lite::future;
@@ -16,6 +16,7 @@ use crate::clock::{Clock, Sleep};
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
 use crate::http::upgrade::Upgrade;
+use crate::sync::Mutex;
 
 /// Bytes buffered from the client to the upstream.
 const UPSTREAM_BUFFER: usize = 8 * 1024;
@@ -81,7 +82,7 @@ where
     let (activity, idle) = (Activity::new(clock.now()), tunnel.idle);
     let copying = async {
         let client = tunnel.client.await?;
-        let upstream = tunnel.upstream.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let upstream = tunnel.upstream.lock().take();
         let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel was already taken"))?;
         let (from_client, to_client) = split(client);
         let (from_upstream, to_upstream) = split(upstream);

@@ -4,12 +4,13 @@
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use super::connection::Connection;
 use super::{Refusal, Shared};
 use crate::clock::Instant;
+use crate::sync::Mutex;
 
 /// Idle connections that one search collects: to search for every connection that comes would cost more than to serve
 /// it.
@@ -75,7 +76,7 @@ impl Shared {
     /// Ends the HTTP connection that has been idle for longest: without a request under way or bytes that wait. False if
     /// none was found.
     pub(super) fn end_longest_idle(&self) -> bool {
-        let mut found = self.idle.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = self.idle.0.lock();
         loop {
             while let Some(connection) = found.idle.pop_front() {
                 if connection.upgrade().is_some_and(|connection| connection.end_if_idle()) {

@@ -1,11 +1,12 @@
 //! What the exchanges of one connection charge: their clients' shared budgets, and the places and filters that they
 //! take up.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clients::Passengers;
 use crate::budget::{ClientKey, Clients};
+use crate::sync::Mutex;
 
 /// Clients and places that a connection remembers.
 const MAX_SEEN: usize = 256;
@@ -68,7 +69,7 @@ impl Charges {
     /// Whether a client and place have had no response here; from now on they have. Beyond [`MAX_SEEN`] the oldest is
     /// forgotten.
     pub(super) fn is_new_to(&self, key: u64) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut seen = self.seen.lock();
         let is_new = !seen.contains(&key);
         if is_new {
             if seen.len() >= MAX_SEEN {

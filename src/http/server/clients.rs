@@ -9,7 +9,7 @@ use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -19,6 +19,7 @@ use super::setup::Setup;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::sync::Mutex;
 
 /// Locks that share the clients.
 const SHARDS: usize = 16;
@@ -79,7 +80,7 @@ impl Asker {
             return Ok(());
         };
         let client = ClientKey::network(ip);
-        let mut aboard = lock(&passengers.0);
+        let mut aboard = passengers.0.lock();
         match aboard.iter_mut().find(|(known, _)| *known == client) {
             Some((_, requests)) => *requests += 1,
             None if server.clients.admit(client, Some(most)) => aboard.push((client, 1)),
@@ -104,7 +105,7 @@ struct Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut aboard = lock(&self.passengers.0);
+        let mut aboard = self.passengers.0.lock();
         if let Some(at) = aboard.iter().position(|(known, _)| *known == self.client) {
             aboard[at].1 -= 1;
             if aboard[at].1 == 0 {
@@ -178,24 +179,20 @@ impl Clients {
     /// Whether a client is on its fair share of `most` connections or more: what each would have with one client more.
     pub(super) fn has_share(&self, client: IpAddr, most: usize) -> bool {
         let client = ClientKey::network(client);
-        let clients: usize = self.connections.iter().map(|shard| lock(shard).len()).sum();
+        let clients: usize = self.connections.iter().map(|shard| shard.lock().len()).sum();
         let count = self.shard(client).get(&client).copied().unwrap_or(0);
         count * (clients + 1) >= most
     }
 
     fn shard(&self, client: IpAddr) -> MutexGuard<'_, HashMap<IpAddr, usize>> {
-        lock(&self.connections[self.hasher.hash_one(client) as usize % SHARDS])
+        self.connections[self.hasher.hash_one(client) as usize % SHARDS].lock()
     }
 
     /// Whether no connection is counted.
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.connections.iter().all(|shard| lock(shard).is_empty())
+        self.connections.iter().all(|shard| shard.lock().is_empty())
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,8 +1,9 @@
 //! Asks a connection's task to end it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+
+use crate::sync::Mutex;
 
 /// Asks the task of one connection to end it: at once, or if it is idle.
 #[derive(Default)]
@@ -17,7 +18,7 @@ impl Closer {
     /// Closes it and wakes the task. False if it was closed before.
     pub(super) fn close(&self) -> bool {
         let first = !self.closed.swap(true, Ordering::SeqCst);
-        let task = self.task().take();
+        let task = self.task.lock().take();
         if let Some(task) = task {
             task.wake();
         }
@@ -28,7 +29,7 @@ impl Closer {
     pub(super) fn ask(&self) -> bool {
         let first = !self.asked.swap(true, Ordering::SeqCst);
         // Left there for `close`: the task may find that it is not idle.
-        let task = self.task().clone();
+        let task = self.task.lock().clone();
         if let Some(task) = task {
             task.wake();
         }
@@ -59,15 +60,11 @@ impl Closer {
             if !known.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
                 let task = cx.waker().clone();
                 known = Some(task.clone());
-                *self.task() = Some(task);
+                *self.task.lock() = Some(task);
             }
             if self.closed.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
-    }
-
-    fn task(&self) -> MutexGuard<'_, Option<Waker>> {
-        self.task.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

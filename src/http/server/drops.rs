@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::future::Future;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
@@ -13,6 +13,7 @@ use super::{Shared, Stage};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Sleep};
 use crate::rt;
+use crate::sync::Mutex;
 
 /// How long drops are gathered before they are logged.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -53,7 +54,7 @@ impl DropLog {
     /// Notes that `client` lost `bytes`; `None` is a Unix socket. True if it is the first loss since the last sweep: the
     /// next one must be scheduled.
     pub(super) fn note(&self, client: Option<IpAddr>, bytes: u64) -> bool {
-        let mut gathered = self.gathered();
+        let mut gathered = self.0.lock();
         let first = gathered.by_client.is_empty();
         let client = client.map(ClientKey::network);
         if gathered.by_client.len() < MAX_CLIENTS || gathered.by_client.contains_key(&client) {
@@ -66,7 +67,7 @@ impl DropLog {
 
     /// Whether one more connection may have a line before the next sweep.
     pub(super) fn may_log_connection(&self) -> bool {
-        let mut gathered = self.gathered();
+        let mut gathered = self.0.lock();
         gathered.lines += 1;
         gathered.lines <= MAX_LINES
     }
@@ -86,7 +87,7 @@ impl DropLog {
 
     /// Takes the losses of each client since the last sweep, the largest first.
     fn take(&self) -> Vec<(String, Drops)> {
-        let Gathered { by_client, others, .. } = std::mem::take(&mut *self.gathered());
+        let Gathered { by_client, others, .. } = std::mem::take(&mut *self.0.lock());
         let name = |client: Option<IpAddr>| client.map_or_else(|| "unix".to_owned(), |ip| ip.to_string());
         let mut all: Vec<_> = by_client.into_iter().map(|(client, drops)| (name(client), drops)).collect();
         all.sort_by(|(a, had), (b, other)| other.bytes.cmp(&had.bytes).then_with(|| a.cmp(b)));
@@ -99,11 +100,7 @@ impl DropLog {
     /// The clients that lost bytes since the last sweep.
     #[cfg(test)]
     pub(super) fn clients(&self) -> Vec<Option<IpAddr>> {
-        self.gathered().by_client.keys().copied().collect()
-    }
-
-    fn gathered(&self) -> MutexGuard<'_, Gathered> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock().by_client.keys().copied().collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 
 use http::{HeaderMap, StatusCode};
@@ -12,6 +12,7 @@ use super::transfer::Transfer;
 use crate::clock::Instant;
 use crate::http::interim::Interim;
 use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::sync::Mutex;
 use crate::tcp::Record;
 use crate::telemetry::Telemetry;
 
@@ -83,7 +84,7 @@ impl Exchanges {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let client = transfer.asker.addr;
         if names_client || matches!(client, ClientAddr::Named(_)) {
-            let mut carried = lock(&self.carried);
+            let mut carried = self.carried.lock();
             *carried = carried.then(client, transfer.is_multiplexed());
         }
         let number = self.requests.fetch_add(1, Ordering::Relaxed) + 1;
@@ -120,11 +121,11 @@ impl Exchanges {
 
     /// Lists `transfer` under its number until [`unlist`](Self::unlist).
     pub(super) fn list(&self, number: u64, transfer: &Arc<Transfer>) {
-        lock(&self.transfers).push((number, Arc::clone(transfer)));
+        self.transfers.lock().push((number, Arc::clone(transfer)));
     }
 
     pub(super) fn unlist(&self, transfer: &Arc<Transfer>) {
-        let mut transfers = lock(&self.transfers);
+        let mut transfers = self.transfers.lock();
         let at = transfers.iter().position(|(_, listed)| Arc::ptr_eq(listed, transfer));
         let unlisted = at.map(|at| transfers.remove(at));
         drop(transfers);
@@ -133,14 +134,14 @@ impl Exchanges {
 
     /// The number of a listed transfer.
     pub(super) fn number_of(&self, transfer: &Arc<Transfer>) -> u64 {
-        let transfers = lock(&self.transfers);
+        let transfers = self.transfers.lock();
         let listed = transfers.iter().find(|(_, listed)| Arc::ptr_eq(listed, transfer));
         listed.map_or(0, |(number, _)| *number)
     }
 
     /// The listed transfers with their numbers.
     pub(super) fn transfers(&self) -> Vec<(u64, Arc<Transfer>)> {
-        lock(&self.transfers).clone()
+        self.transfers.lock().clone()
     }
 
     /// Sets the stream of a raw TCP connection, on the port with the number `route`.
@@ -163,7 +164,7 @@ impl Exchanges {
         if let Some(stream) = self.stream.get() {
             telemetry.content_passed(Some(self.last_route()), stream.take_uncounted());
         }
-        for (_, transfer) in &*lock(&self.transfers) {
+        for (_, transfer) in &*self.transfers.lock() {
             if let Some((route, bytes)) = transfer.take_uncounted() {
                 telemetry.content_passed(route, bytes);
             }
@@ -172,7 +173,7 @@ impl Exchanges {
 
     /// Keeps the account of an HTTP/1 answer that was passed on until the sink was flushed more than `flushes` times.
     pub(super) fn keep_unsent(&self, account: Account, flushes: u64) {
-        *lock(&self.unsent) = Some(Box::new(account));
+        *self.unsent.lock() = Some(Box::new(account));
         self.unsent_since.store(flushes, Ordering::Relaxed);
     }
 
@@ -185,24 +186,24 @@ impl Exchanges {
     pub(super) fn take_unsent(&self) -> Option<Box<Account>> {
         // Spares the lock: a connection asks at each poll.
         let has_one = self.unsent_since.swap(NOTHING_UNSENT, Ordering::Relaxed) != NOTHING_UNSENT;
-        if has_one { lock(&self.unsent).take() } else { None }
+        if has_one { self.unsent.lock().take() } else { None }
     }
 
     /// Returns what the source of an HTTP/1 answer sends interim responses with.
     pub(super) fn offer_interim(&self) -> Interim {
         let interim = Interim::default();
-        *lock(&self.interim) = Some(interim.clone());
+        *self.interim.lock() = Some(interim.clone());
         interim
     }
 
     /// The next interim response to send. Pending where there is none.
     pub(super) fn poll_interim(&self, cx: &mut Context<'_>) -> Poll<(StatusCode, HeaderMap)> {
-        lock(&self.interim).as_ref().map_or(Poll::Pending, |interim| interim.poll_next(cx))
+        self.interim.lock().as_ref().map_or(Poll::Pending, |interim| interim.poll_next(cx))
     }
 
     /// Accepts no more interim responses: the answer has begun.
     pub(super) fn end_interim(&self) {
-        let interim = lock(&self.interim).take();
+        let interim = self.interim.lock().take();
         if let Some(interim) = interim {
             interim.end();
         }
@@ -210,16 +211,12 @@ impl Exchanges {
 
     /// The client for log lines about the connection: the one that its proxy named last, or the peer.
     pub(super) fn client(&self, peer: PeerAddr) -> ClientAddr {
-        let carried = *lock(&self.carried);
+        let carried = *self.carried.lock();
         match carried {
             Carried::One(ip) => ClientAddr::Named(ip),
             Carried::Nobody | Carried::Several => ClientAddr::Peer(peer),
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

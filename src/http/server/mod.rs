@@ -35,8 +35,8 @@ mod tunnel;
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
 
 use http::Extensions;
 
@@ -49,6 +49,7 @@ use crate::filter::Counts;
 use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
+use crate::sync::{Mutex, RwLock};
 use crate::telemetry::Telemetry;
 pub use port::Port;
 

@@ -54,7 +54,7 @@ impl Server {
         let name = format!("tcp:{addr}");
         let number = self.shared.telemetry.route(&name);
         let port = Arc::new(Port { addr, name, number, service });
-        self.shared.ports.write().unwrap_or_else(std::sync::PoisonError::into_inner).push(Arc::clone(&port));
+        self.shared.ports.write().push(Arc::clone(&port));
         self.ports.push((listener, port));
         self
     }
@@ -63,7 +63,7 @@ impl Server {
 impl Handle {
     /// The raw TCP ports, whose limits are live.
     pub fn ports(&self) -> Vec<Arc<Port>> {
-        self.0.ports.read().unwrap_or_else(std::sync::PoisonError::into_inner).clone()
+        self.0.ports.read().clone()
     }
 }
 

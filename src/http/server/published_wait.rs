@@ -1,10 +1,10 @@
 //! What a body waits for, published by the task that pulls it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::budget::{FlowWatch, Held, HeldBy};
 use crate::clock::Instant;
+use crate::sync::Mutex;
 
 const NOTHING: u64 = 0;
 const TURN: u64 = u64::MAX;
@@ -42,7 +42,7 @@ impl PublishedWait {
 
     /// Publishes the flow of turns to come.
     pub(super) fn set_flow(&self, flow: Option<FlowWatch>) {
-        *self.flow() = flow;
+        *self.flow.lock() = flow;
     }
 
     /// What is waited for at this moment. Of a turn, asks the tree of budgets.
@@ -50,13 +50,9 @@ impl PublishedWait {
         match self.wait.load(Ordering::Acquire) {
             NOTHING => None,
             SOURCE => Some(Held::by(HeldBy::Source)),
-            TURN => self.flow().as_ref().and_then(FlowWatch::held),
+            TURN => self.flow.lock().as_ref().and_then(FlowWatch::held),
             due => Some(Held::until(HeldBy::Pace, Instant::from_nanos(due))),
         }
-    }
-
-    fn flow(&self) -> MutexGuard<'_, Option<FlowWatch>> {
-        self.flow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

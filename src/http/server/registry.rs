@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::Handle;
 use super::connection::Connection;
 use super::report::ConnectionReport;
+use crate::sync::Mutex;
 
 /// All connections that are served.
 #[derive(Default)]
@@ -14,20 +15,20 @@ pub(super) struct Registry(Mutex<BTreeMap<u64, Weak<Connection>>>);
 
 impl Registry {
     pub(super) fn add(&self, id: u64, connection: Weak<Connection>) {
-        self.lock().insert(id, connection);
+        self.0.lock().insert(id, connection);
     }
 
     pub(super) fn remove(&self, id: u64) {
-        self.lock().remove(&id);
+        self.0.lock().remove(&id);
     }
 
     fn get(&self, id: u64) -> Option<Arc<Connection>> {
-        self.lock().get(&id)?.upgrade()
+        self.0.lock().get(&id)?.upgrade()
     }
 
     /// The first `most` connections with numbers above `after`.
     fn behind(&self, after: u64, most: usize) -> Vec<Arc<Connection>> {
-        let live = self.lock();
+        let live = self.0.lock();
         // Collected under the lock and dropped outside it: dropping the last takes the lock again.
         live.range((Excluded(after), Unbounded)).filter_map(|(_, weak)| weak.upgrade()).take(most).collect()
     }
@@ -42,10 +43,6 @@ impl Registry {
     /// All connections.
     pub(super) fn all(&self) -> Vec<Arc<Connection>> {
         self.behind(0, usize::MAX)
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Weak<Connection>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

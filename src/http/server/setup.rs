@@ -1,7 +1,7 @@
 //! What a reload replaces at once: settings, routes, and the counts of their filters.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use super::super::route::Route;
 use super::super::routing::Routes;
@@ -30,7 +30,7 @@ impl Setup {
 impl Shared {
     /// The current state.
     pub(super) fn setup(&self) -> Arc<Setup> {
-        Arc::clone(&self.setup.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.setup.read())
     }
 }
 
@@ -38,7 +38,7 @@ impl Server {
     /// Keeps `value` with the server; [`Handle::extension`] finds it by its type. Replaces one of the same type.
     #[must_use]
     pub fn with_extension<T: Clone + Send + Sync + 'static>(self, value: T) -> Self {
-        self.shared.extensions.write().unwrap_or_else(PoisonError::into_inner).insert(value);
+        self.shared.extensions.write().insert(value);
         self
     }
 }
@@ -46,19 +46,19 @@ impl Server {
 impl Handle {
     /// The value of type `T` that was kept with the server by [`Server::with_extension`].
     pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
-        self.0.extensions.read().unwrap_or_else(PoisonError::into_inner).get().cloned()
+        self.0.extensions.read().get().cloned()
     }
 
     /// Runs `reload` while no other reload runs.
     pub(crate) fn reloading<T>(&self, reload: impl FnOnce() -> T) -> T {
-        let _reloading = self.0.reloading.lock().unwrap_or_else(PoisonError::into_inner);
+        let _reloading = self.0.reloading.lock();
         reload()
     }
 
     /// Runs `change`, which reads limits and sets others, while neither a reload nor another call does. It must not
     /// wait for anything.
     pub(crate) fn changing<T>(&self, change: impl FnOnce() -> T) -> T {
-        let _changing = self.0.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _changing = self.0.changing.lock();
         change()
     }
 
@@ -81,7 +81,7 @@ impl Handle {
         self.0.budgets.connection().set(settings.sink.limit().budget());
         let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
         let setup = Setup::new(settings, routes, counts);
-        *self.0.setup.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&setup);
+        *self.0.setup.write() = Arc::clone(&setup);
         for (old, _) in old.iter().zip(adopted).filter(|(_, adopted)| !adopted) {
             old.close();
         }

@@ -6,8 +6,8 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 
 use super::admission::SEARCH_PAUSE;
 use super::connection::Connection;
@@ -15,6 +15,7 @@ use super::{Handle, Shared};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::sink::SinkCounts;
+use crate::sync::Mutex;
 
 /// Whether a server refuses requests, with hysteresis.
 #[derive(Default)]
@@ -46,7 +47,7 @@ impl Shedding {
         let is = if was { held > 0 && four_fifths() } else { held > most };
         if is != was && self.shedding.swap(is, Ordering::Relaxed) != is {
             if is {
-                self.shares.lock().unwrap_or_else(PoisonError::into_inner).looked = None;
+                self.shares.lock().looked = None;
                 log::warn!(held, most; "shedding: too much is held for clients; new requests get 503");
             } else {
                 log::info!(held, most; "no longer shedding");
@@ -98,7 +99,7 @@ impl Shared {
         if self.egress.held().total() / 2 > most {
             return true;
         }
-        let mut shares = self.shedding.shares.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut shares = self.shedding.shares.lock();
         let now = self.clock.now();
         let connections = self.connections.load(Ordering::Relaxed).try_into().unwrap_or(u32::MAX);
         if shares.looked.is_none_or(|looked| now - looked >= SEARCH_PAUSE * connections) {

@@ -1,12 +1,13 @@
 //! How long an HTTP/2 stream has waited for its client: kept by the stream's task, read by reports and the access log.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::clock::Instant;
 use crate::limit::INTERVAL;
 use crate::sink::SinkState;
+use crate::sync::Mutex;
 
 /// Bytes that a client must take for a wait to be over: a frame of the size that clients begin with (RFC 9113,
 /// section 6.5.2). One that opens its window byte by byte does not keep a stream for ever.
@@ -46,12 +47,12 @@ impl StreamWatch {
 
     /// Since when the client has been waited for.
     pub(super) fn waiting_since(&self) -> Option<Instant> {
-        self.waits().waiting.map(|waiting| waiting.since)
+        self.waits.lock().waiting.map(|waiting| waiting.since)
     }
 
     /// How long, until `now`, the client's window alone held the stream.
     pub(super) fn waited(&self, now: Instant) -> Duration {
-        let waits = self.waits();
+        let waits = self.waits.lock();
         waits.waited + waits.waiting.map_or(Duration::ZERO, |waiting| self.shut(&waiting, now))
     }
 
@@ -67,11 +68,11 @@ impl StreamWatch {
 
     pub(super) fn begin(&self, now: Instant) {
         let waiting = Waiting { since: now, quiet: self.connection.quiet(now), sent: self.sent(), taken: 0 };
-        self.waits().waiting = Some(waiting);
+        self.waits.lock().waiting = Some(waiting);
     }
 
     pub(super) fn end(&self, now: Instant) {
-        let mut waits = self.waits();
+        let mut waits = self.waits.lock();
         if let Some(waiting) = waits.waiting.take() {
             waits.waited += self.shut(&waiting, now);
         }
@@ -79,7 +80,7 @@ impl StreamWatch {
 
     /// Adds to what the client took in this wait; whether that is enough to end it.
     pub(super) fn took(&self, bytes: u64) -> bool {
-        let mut waits = self.waits();
+        let mut waits = self.waits.lock();
         let Some(waiting) = &mut waits.waiting else { return false };
         waiting.taken += bytes;
         waiting.taken >= PROGRESS
@@ -88,7 +89,7 @@ impl StreamWatch {
     /// When the patience with the client may end; it has if that is not after `now`. `None` if the stream does not wait.
     /// Once the connection has sent `all_turns` bytes, every other stream had its turn.
     pub(super) fn patience_ends(&self, patience: Duration, all_turns: u64, now: Instant) -> Option<Instant> {
-        let waiting = self.waits().waiting?;
+        let waiting = self.waits.lock().waiting?;
         if self.sent().saturating_sub(waiting.sent) >= all_turns {
             return Some(waiting.since + patience);
         }
@@ -108,10 +109,6 @@ impl StreamWatch {
         // both when the sink is dropped with some in its buffer.
         let buffered = counts.buffered();
         counts.bytes_written() + buffered
-    }
-
-    fn waits(&self) -> MutexGuard<'_, Waits> {
-        self.waits.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

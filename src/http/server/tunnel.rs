@@ -1,8 +1,8 @@
 //! A connection that changed protocols: relayed until it ends, and reported like an answer.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -18,6 +18,7 @@ use crate::body::BodyError;
 use crate::budget::Gate;
 use crate::filter::Chain;
 use crate::http::proxy::{Tunnel, TunnelEnd, relay};
+use crate::sync::Mutex;
 
 /// The tunnel that an exchange became, a transfer of its connection. Dropped, it ends and gets its line in the access
 /// log.
@@ -48,7 +49,7 @@ impl Tracked {
 impl Drop for Tracked {
     fn drop(&mut self) {
         self.connection.exchanges.unlist(&self.transfer);
-        let (waits, turns) = std::mem::take(&mut *lock(&self.waited));
+        let (waits, turns) = std::mem::take(&mut *self.waited.lock());
         let account = Account {
             ended: true,
             waits,
@@ -84,7 +85,7 @@ impl Body for Downstream {
 impl Drop for Downstream {
     fn drop(&mut self) {
         if let Some(content) = self.content.take() {
-            *lock(&self.waited) = content.end(&self.transfer);
+            *self.waited.lock() = content.end(&self.transfer);
         }
     }
 }
@@ -119,8 +120,4 @@ pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracke
         // The stop, or who closed the connection, was logged.
         None => {}
     }
-}
-
-fn lock(waited: &Mutex<Waited>) -> std::sync::MutexGuard<'_, Waited> {
-    waited.lock().unwrap_or_else(PoisonError::into_inner)
 }

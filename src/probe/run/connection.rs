@@ -6,7 +6,7 @@ use std::cell::RefCell;
 use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Poll, ready};
 use std::time::Duration;
 
@@ -23,6 +23,7 @@ use crate::probe::response::{Response, ResponseError};
 use crate::probe::target::Target;
 use crate::probe::timeline::Timeline;
 use crate::rt::{self, Connect};
+use crate::sync::Mutex;
 use crate::tls::Stream;
 
 /// Timeout of connecting, the TLS handshake included.
@@ -88,7 +89,7 @@ impl Connection {
 
     /// What it has received, at the end of a run that took `lasted`.
     pub(super) fn seen(&self, lasted: Duration) -> ConnectionTrace {
-        let mut seen = self.lock().clone();
+        let mut seen = self.seen.lock().clone();
         if let End::At(end) = seen.end {
             seen.end = End::At(end.min(lasted));
         }
@@ -104,7 +105,7 @@ impl Connection {
     }
 
     fn finish(&self, result: Result<(), Stop>) {
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         match result {
             Ok(()) => seen.end = End::Whole,
             Err(Stop::Over) => {}
@@ -136,12 +137,12 @@ impl Connection {
                 }
                 Err(Stop::Failed(why)) => {
                     let at = rt::clock().now() - begin;
-                    self.lock().end = End::At(at);
+                    self.seen.lock().end = End::At(at);
                     return Err(Stop::Failed(self.with_place(why, at)));
                 }
                 Err(over) => return Err(over),
             }
-            self.lock().responses += 1;
+            self.seen.lock().responses += 1;
             if !self.plan.repeat {
                 return Ok(());
             }
@@ -179,7 +180,7 @@ impl Connection {
             Err(format!("{place}: nobody answers within {} s", CONNECT_TIMEOUT.as_secs()))
         };
         let stream = connecting.or(late).await.map_err(Stop::Failed)?;
-        self.lock().dials += 1;
+        self.seen.lock().dials += 1;
         Ok(stream)
     }
 
@@ -193,7 +194,7 @@ impl Connection {
         slow: &mut Option<TokenBucket>,
     ) -> Result<(), Stop> {
         let clock = rt::clock();
-        self.lock().asked.get_or_insert(clock.now() - begin);
+        self.seen.lock().asked.get_or_insert(clock.now() - begin);
         send(stream, request).await.map_err(|error| Stop::Failed(format!("it cannot be asked: {error}")))?;
         let mut reads = 0usize;
         while !response.is_whole() {
@@ -234,7 +235,7 @@ impl Connection {
             return response.ended().map_err(failed);
         }
         let taken = response.take(read).map_err(failed)?;
-        let mut seen = self.lock();
+        let mut seen = self.seen.lock();
         seen.answered.get_or_insert(at);
         if at <= self.plan.lasting {
             seen.timeline.record(at, taken.content);
@@ -248,14 +249,10 @@ impl Connection {
 
     /// Adds to a failure when it happened and after how many bytes.
     fn with_place(&self, why: String, at: Duration) -> String {
-        match self.lock().timeline.total() {
+        match self.seen.lock().timeline.total() {
             0 => why,
             bytes => format!("after {bytes} bytes, at {:.1} s: {why}", at.as_secs_f64()),
         }
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, ConnectionTrace> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,8 +3,8 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use event_listener::Event;
@@ -16,6 +16,7 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::id::Id;
 use crate::quota::limit::{MICRO, Unit};
+use crate::sync::Mutex;
 
 /// A client's share of one resource. Clones are the same share.
 #[derive(Clone)]
@@ -75,7 +76,7 @@ impl Inner {
 
     /// What a heartbeat declares about it.
     pub(super) fn interest(&self, now: Instant) -> Interest {
-        let state = self.state();
+        let state = self.state.lock();
         // Wants nothing of a limit of the other unit, but stays interested, to learn when the limit changes.
         let is_other = matches!(state.leased.no_share(), Some(NoShare::OtherUnit { .. }));
         let wants = if is_other { 0 } else { self.wants.load(Ordering::Relaxed) };
@@ -114,27 +115,27 @@ impl Inner {
     }
 
     pub(super) fn close(&self) {
-        self.tokens().close();
+        self.tokens.lock().close();
     }
 
     /// When the share lapses.
     pub(super) fn lapses_at(&self) -> Option<Instant> {
-        self.state().leased.lapses(self.clock.now()).map(|(at, _)| at)
+        self.state.lock().leased.lapses(self.clock.now()).map(|(at, _)| at)
     }
 
     fn change<T>(&self, change: impl FnOnce(&mut LeasedShare) -> T) -> T {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let result = change(&mut state.leased);
         let now = self.clock.now();
         let (share, lapses) = (state.leased.share(now), state.leased.lapses(now));
         // Under the state's lock, so that two changes arrive here in order.
-        self.tokens().set(now, share.rate_micros, lapses);
+        self.tokens.lock().set(now, share.rate_micros, lapses);
         result
     }
 
     /// Reports the share to callbacks and readers if it changed.
     pub(super) fn notify(&self) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         let share = state.leased.share(self.clock.now());
         if share == state.reported {
             return;
@@ -144,7 +145,7 @@ impl Inner {
         let no_share = state.leased.no_share();
         drop(state);
         self.log(before, share, no_share);
-        for callback in &*self.callbacks.lock().unwrap_or_else(PoisonError::into_inner) {
+        for callback in &*self.callbacks.lock() {
             callback(share);
         }
         self.changed.notify(usize::MAX);
@@ -170,14 +171,6 @@ impl Inner {
             ShareState::Leased => log::info!(resource:%, rate; "using the share granted by the quota server"),
         }
     }
-
-    fn tokens(&self) -> MutexGuard<'_, LocalBucket> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Allocation {
@@ -188,7 +181,7 @@ impl Allocation {
 
     /// The current rate, and its reason.
     pub fn share(&self) -> Share {
-        self.0.state().leased.share(self.0.clock.now())
+        self.0.state.lock().leased.share(self.0.clock.now())
     }
 
     /// Takes `n` units if they are available and no caller waits; otherwise takes none and returns false.
@@ -196,7 +189,7 @@ impl Allocation {
     /// Does not call the server: a lock and some arithmetic.
     pub fn try_acquire(&self, n: u64) -> bool {
         let now = self.0.clock.now();
-        self.0.tokens().try_take(now, n.saturating_mul(MICRO))
+        self.0.tokens.lock().try_take(now, n.saturating_mul(MICRO))
     }
 
     /// Takes `n` units, waiting in order of arrival. More than the burst are taken once the bucket is full, and are
@@ -223,7 +216,7 @@ impl Allocation {
     /// must not block.
     pub fn on_change(&self, callback: impl Fn(Share) + Send + Sync + 'static) {
         callback(self.share());
-        self.0.callbacks.lock().unwrap_or_else(PoisonError::into_inner).push(Box::new(callback));
+        self.0.callbacks.lock().push(Box::new(callback));
     }
 
     /// Watches the share for changes.
@@ -244,7 +237,7 @@ impl Changes {
         loop {
             let listener = self.held.changed.listen();
             let (told, changes) = {
-                let state = self.held.state();
+                let state = self.held.state.lock();
                 (state.reported, state.changes)
             };
             if self.seen != Some(changes) {
@@ -271,7 +264,7 @@ impl Future for Acquire {
         let this = self.get_mut();
         loop {
             let now = this.held.clock.now();
-            let due = match this.held.tokens().attempt(now, this.n, &mut this.ticket, cx.waker()) {
+            let due = match this.held.tokens.lock().attempt(now, this.n, &mut this.ticket, cx.waker()) {
                 Attempt::Taken => return Poll::Ready(Ok(())),
                 Attempt::Closed => return Poll::Ready(Err(Closed)),
                 Attempt::NotYet(due) => due,
@@ -291,7 +284,7 @@ impl Future for Acquire {
 
 impl Drop for Acquire {
     fn drop(&mut self) {
-        self.held.tokens().leave(&mut self.ticket);
+        self.held.tokens.lock().leave(&mut self.ticket);
     }
 }
 

@@ -27,8 +27,8 @@ mod settings;
 mod share;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use event_listener::Event;
@@ -36,6 +36,7 @@ use futures_lite::FutureExt;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
+use crate::sync::Mutex;
 use allocation::Inner;
 use backoff::Jitter;
 
@@ -128,7 +129,7 @@ impl QuotaClient {
 
     /// The error of the last attempt; `None` if the last heartbeat was answered, or none was tried yet.
     pub fn trouble(&self) -> Option<String> {
-        self.0.0.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.0.last_error.lock().clone()
     }
 
     /// The client's counters as metric families.
@@ -169,20 +170,20 @@ impl Shared {
 
     /// Shortens `time` by up to a fifth at random, so that heartbeats of a fleet started together spread out.
     fn jitter(&self, time: Duration) -> Duration {
-        self.chance.lock().unwrap_or_else(PoisonError::into_inner).shorten(time, 5)
+        self.chance.lock().shorten(time, 5)
     }
 
     fn on_answer(&self, lease_until: Instant) {
         self.lease_until.store(lease_until.as_nanos(), Ordering::Relaxed);
         self.connected.store(true, Ordering::Relaxed);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        *self.last_error.lock() = None;
         // `watch_lapses` must see the new lease.
         self.stage_changed.notify(usize::MAX);
     }
 
     fn on_lost(&self, error: String) {
         self.connected.store(false, Ordering::Relaxed);
-        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+        *self.last_error.lock() = Some(error);
     }
 
     fn close(&self) {

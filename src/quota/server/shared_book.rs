@@ -1,12 +1,13 @@
 //! The book behind a lock, with an event for tasks that wait for changes.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use event_listener::{Event, EventListener};
 use futures_lite::FutureExt;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
+use crate::sync::Mutex;
 
 /// The book of a running server.
 pub(super) struct SharedBook {
@@ -32,7 +33,7 @@ impl SharedBook {
         let now = self.clock.now();
         // A panic between two of the book's steps could leave it inconsistent, which debug builds assert; no input of
         // callers makes it panic.
-        let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut book = self.book.lock();
         let before = book.freed();
         let result = act(&mut book, now);
         let rings = book.freed() != before;

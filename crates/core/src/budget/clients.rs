@@ -2,11 +2,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use super::{ClientKey, Node};
 use crate::clock::Instant;
 use crate::limit::{Budget, Passed};
+use crate::sync::Mutex;
 
 /// The clients below a node, each with the same budget unless overridden; clones share them.
 ///
@@ -58,7 +59,7 @@ impl Clients {
 
     /// Returns the node of a client; creates it if need be.
     pub fn node(&self, key: &ClientKey) -> Node {
-        let mut keyed = self.lock();
+        let mut keyed = self.0.keyed.lock();
         if let Some(node) = keyed.nodes.get(key) {
             return node.clone();
         }
@@ -72,12 +73,12 @@ impl Clients {
 
     /// Returns the budget of clients without an override.
     pub fn budget(&self) -> Budget {
-        self.lock().budget
+        self.0.keyed.lock().budget
     }
 
     /// Sets the budget of all clients without an override, from now on.
     pub fn set(&self, budget: Budget) {
-        let mut keyed = self.lock();
+        let mut keyed = self.0.keyed.lock();
         self.0.parent.0.tree.limits_changed(keyed.budget.rate, budget.rate);
         keyed.budget = budget;
         for (key, node) in &keyed.nodes {
@@ -89,7 +90,7 @@ impl Clients {
 
     /// Sets the budget of all clients and removes every override.
     pub fn reset(&self, budget: Budget) {
-        let mut keyed = self.lock();
+        let mut keyed = self.0.keyed.lock();
         let tree = &self.0.parent.0.tree;
         for own in std::mem::take(&mut keyed.overrides).into_values() {
             tree.limits_changed(own.rate, None);
@@ -104,7 +105,7 @@ impl Clients {
     /// # Errors
     /// There are [`MAX_OVERRIDES`](Self::MAX_OVERRIDES) already.
     pub fn set_override(&self, key: &ClientKey, budget: Option<Budget>) -> Result<(), TooManyOverrides> {
-        let mut keyed = self.lock();
+        let mut keyed = self.0.keyed.lock();
         let old = match budget {
             Some(budget) => {
                 if keyed.overrides.len() >= Self::MAX_OVERRIDES && !keyed.overrides.contains_key(key) {
@@ -124,39 +125,35 @@ impl Clients {
 
     /// Returns the overrides, in no order.
     pub fn overrides(&self) -> Vec<(ClientKey, Budget)> {
-        self.lock().overrides.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
+        self.0.keyed.lock().overrides.iter().map(|(key, budget)| (key.clone(), *budget)).collect()
     }
 
     /// Returns at most `most` clients that have a node, idle ones included, in no order.
     pub fn known(&self, most: usize) -> Vec<(ClientKey, Node)> {
-        self.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
+        self.0.keyed.lock().nodes.iter().take(most).map(|(key, node)| (key.clone(), node.clone())).collect()
     }
 
     /// Returns the override of a client and what passed its node, each if there is one.
     pub fn lookup(&self, key: &ClientKey) -> (Option<Budget>, Option<Passed>) {
-        let keyed = self.lock();
+        let keyed = self.0.keyed.lock();
         (keyed.overrides.get(key).copied(), keyed.nodes.get(key).map(Node::passed))
     }
 
     /// Returns the client whose key is displayed as `shown`, if it has a node or an override. A scan of all of them: header
     /// keys are displayed as fingerprints, which cannot be parsed.
     pub fn find(&self, shown: &str) -> Option<ClientKey> {
-        let keyed = self.lock();
+        let keyed = self.0.keyed.lock();
         keyed.overrides.keys().chain(keyed.nodes.keys()).find(|key| key.to_string() == shown).cloned()
     }
 
     /// Returns the number of clients that have a node, idle ones included.
     pub fn len(&self) -> usize {
-        self.lock().nodes.len()
+        self.0.keyed.lock().nodes.len()
     }
 
     /// Returns whether no client has a node.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Keyed> {
-        self.0.keyed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -164,7 +161,7 @@ impl Clients {
 /// no turn.
 impl Drop for Inner {
     fn drop(&mut self) {
-        let keyed = self.keyed.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let keyed = self.keyed.get_mut();
         let rates = keyed.overrides.values().chain([&keyed.budget]).map(|budget| budget.rate);
         rates.for_each(|rate| self.parent.0.tree.limits_changed(rate, None));
     }

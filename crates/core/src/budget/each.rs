@@ -1,10 +1,11 @@
 //! One budget for each of many nodes.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use super::node::{Inner, Node};
 use crate::limit::Budget;
+use crate::sync::Mutex;
 
 /// The budget that each of many nodes has, as of connections or responses; clones share it.
 ///
@@ -47,7 +48,7 @@ impl Each {
     /// Creates a node below `parent`, with a full burst.
     #[must_use]
     pub fn child_of(&self, parent: &Node) -> Node {
-        let mut state = self.lock();
+        let mut state = self.0.state.lock();
         if state.nodes.len() >= state.prune_at {
             state.nodes.retain(|node| node.strong_count() > 0);
             state.prune_at = (state.nodes.len() * 2).max(Self::MIN_PRUNE);
@@ -59,28 +60,24 @@ impl Each {
 
     /// Returns the budget.
     pub fn budget(&self) -> Budget {
-        self.lock().budget
+        self.0.state.lock().budget
     }
 
     /// Sets the budget of all nodes, present and future; also of one that was set by itself.
     pub fn set(&self, budget: Budget) {
-        let mut state = self.lock();
+        let mut state = self.0.state.lock();
         state.budget = budget;
         state.nodes.iter().filter_map(Weak::upgrade).for_each(|node| Node(node).set(budget));
     }
 
     /// Returns the number of nodes that are alive.
     pub fn len(&self) -> usize {
-        self.lock().nodes.iter().filter(|node| node.strong_count() > 0).count()
+        self.0.state.lock().nodes.iter().filter(|node| node.strong_count() > 0).count()
     }
 
     /// Returns whether no node is alive.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -104,7 +101,7 @@ mod tests {
             drop(each.child_of(&server));
         }
         assert_eq!((each.len(), server.children()), (100, 100));
-        assert!(each.lock().nodes.len() <= 201, "{} are kept", each.lock().nodes.len());
+        assert!(each.0.state.lock().nodes.len() <= 201, "{} are kept", each.0.state.lock().nodes.len());
         drop(kept);
         assert!(each.is_empty());
     }

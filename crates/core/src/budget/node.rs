@@ -1,12 +1,13 @@
 //! One node of a tree of budgets.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::shared_tree::SharedTree;
 use crate::clock::{Clock, Instant};
 use crate::limit::{Budget, NodeId, Passed, Rate, Tree};
+use crate::sync::Mutex;
 
 /// A handle to one node of a tree of budgets; clones share the node.
 ///
@@ -103,7 +104,7 @@ impl Node {
 
     /// Returns the limits it was set to.
     pub fn budget(&self) -> Budget {
-        self.setting().own
+        self.0.setting.lock().own
     }
 
     /// Returns the limits in force: those it was set to, under the ceiling if there is one.
@@ -121,12 +122,8 @@ impl Node {
         self.change(|setting| setting.ceiling = ceiling);
     }
 
-    fn setting(&self) -> MutexGuard<'_, Setting> {
-        self.0.setting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn change(&self, change: impl FnOnce(&mut Setting)) {
-        let mut setting = self.setting();
+        let mut setting = self.0.setting.lock();
         change(&mut setting);
         let budget = setting.in_force();
         let tree = &self.0.tree;

@@ -1,11 +1,12 @@
 //! A tree with its lock, its timer and the tasks that wait.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use std::task::{Wake, Waker};
 
 use crate::clock::{Clock, Instant, TimerKey};
 use crate::limit::{NodeId, Rate, Tree};
+use crate::sync::Mutex;
 
 /// A tree on a clock. It is the waker of its own timer: waking it grants the turns that are due.
 pub(super) struct SharedTree {
@@ -57,13 +58,13 @@ impl SharedTree {
     }
 
     pub(super) fn read<T>(&self, look: impl FnOnce(&Tree) -> T) -> T {
-        look(&self.lock().tree)
+        look(&self.state.lock().tree)
     }
 
     /// Changes the tree, wakes the flows whose turn that granted, and sets the timer for the next.
     pub(super) fn with<T>(self: &Arc<Self>, change: impl FnOnce(&mut Tree, Instant) -> T) -> T {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let result = change(&mut state.tree, now);
         self.follow_up(state);
         result
@@ -75,7 +76,7 @@ impl SharedTree {
     /// The node that cannot pay yet.
     pub(super) fn ask(self: &Arc<Self>, stream: NodeId, bytes: u64, waker: &Waker) -> Result<u64, NodeId> {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let turn = state.tree.ask(stream, bytes, now);
         let turn = turn.ok_or_else(|| state.tree.binding(stream).unwrap_or(Tree::ROOT));
         if turn.is_err() {
@@ -95,7 +96,7 @@ impl SharedTree {
     /// Removes a flow with what it requested and was granted.
     pub(super) fn remove_stream(self: &Arc<Self>, stream: NodeId, unsent: u64) {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.tree.withdraw(stream, now);
         state.tree.give_back(stream, unsent, now);
         state.tree.remove(stream, now);
@@ -129,7 +130,7 @@ impl SharedTree {
                 self.clock.cancel(old);
             }
             let key = due.map(|due| self.clock.wake_at(due, Waker::from(Arc::clone(self))));
-            state = self.lock();
+            state = self.state.lock();
             state.alarm.setting = false;
             if state.alarm.fired {
                 state.alarm = Alarm::default();
@@ -138,16 +139,12 @@ impl SharedTree {
             }
         }
     }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Wake for SharedTree {
     fn wake(self: Arc<Self>) {
         let now = self.clock.now();
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if state.alarm.setting {
             state.alarm.fired = true;
         } else {

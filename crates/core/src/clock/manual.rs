@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
 use super::{Clock, Instant, TimerKey};
+use crate::sync::Mutex;
 
 /// A clock that stands still until it is moved, for tests and simulations.
 ///
@@ -64,7 +64,7 @@ impl ManualClock {
     pub fn set(&self, now: Instant) {
         let mut due = Vec::new();
         {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             self.latest.fetch_max(now.as_nanos(), Ordering::SeqCst);
             state.now = now;
             while let Some(entry) = state.sleepers.first_entry() {
@@ -82,26 +82,22 @@ impl ManualClock {
 
     /// Returns the earliest deadline.
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.lock().sleepers.keys().next().map(|(deadline, _)| *deadline)
+        self.state.lock().sleepers.keys().next().map(|(deadline, _)| *deadline)
     }
 
     /// Returns the number of timers that are set. A test that ends with one has leaked it.
     pub fn sleepers(&self) -> usize {
-        self.lock().sleepers.len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().sleepers.len()
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Instant {
-        self.lock().now
+        self.state.lock().now
     }
 
     fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.set += 1;
         let generation = state.set;
         if deadline <= state.now {
@@ -115,7 +111,7 @@ impl Clock for ManualClock {
     }
 
     fn cancel(&self, key: TimerKey) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         if let Some(deadline) = state.deadlines.remove(&key.generation) {
             state.sleepers.remove(&(deadline, key.generation));
         }
@@ -143,7 +139,7 @@ mod tests {
         fn wake(self: Arc<Self>) {
             // Asks the clock and sets another wake-up, as a task that is polled at once would.
             let now = self.clock.now();
-            self.notes.lock().unwrap().push((self.name, now.as_nanos()));
+            self.notes.lock().push((self.name, now.as_nanos()));
             self.clock.cancel(TimerKey { slot: 0, generation: u64::MAX });
         }
     }
@@ -162,7 +158,7 @@ mod tests {
 
         /// Who was woken since the last call, and when.
         fn woken(&self) -> Vec<(u32, u64)> {
-            std::mem::take(&mut *self.notes.lock().unwrap())
+            std::mem::take(&mut *self.notes.lock())
         }
     }
 

@@ -4,8 +4,9 @@
 //! that wakes one of them. A task of the executor wakes all that are due while its thread runs: this saves a sixth
 //! of the processor time of 1,000 paced streams.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+
+use crate::sync::Mutex;
 
 /// Passes due wakers to a task, which wakes them.
 #[derive(Default)]
@@ -24,7 +25,7 @@ struct State {
 impl WakeTask {
     /// Passes `due` to the task; wakes it on this thread if the task is not waiting.
     pub(super) fn wake(&self, due: &mut Vec<Waker>) {
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         let Some(task) = state.task.take() else {
             drop(state);
             return due.drain(..).for_each(Waker::wake);
@@ -37,7 +38,7 @@ impl WakeTask {
     /// The task: wakes what is due, and never completes.
     pub(super) async fn run(&self) {
         std::future::poll_fn(|cx| {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             state.task = Some(cx.waker().clone());
             let due = std::mem::take(&mut state.due);
             drop(state);
@@ -45,10 +46,6 @@ impl WakeTask {
             Poll::Pending
         })
         .await
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

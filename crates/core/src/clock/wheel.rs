@@ -4,7 +4,7 @@
 //! more than all of HTTP; here thousands of streams share slots of 10 ms, and one thread fires a slot at once.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use slab::Slab;
 
 use super::wake_task::WakeTask;
 use super::{Clock, Instant, TimerKey};
+use crate::sync::Mutex;
 
 /// The resolution of timers. They are late by less than this plus the scheduler's latency, never early. A tenth of it would
 /// cost CPU time at thousands of streams and gain nothing: [`Lateness`](super::Lateness) keeps the pace.
@@ -79,7 +80,7 @@ impl WheelClock {
     /// Turns the wheel until [`stop`](Self::stop): sleeps until the next occupied slot, and wakes what is due. Blocks.
     pub(super) fn turn(&self) {
         let mut due = Vec::new();
-        let mut wheel = self.lock();
+        let mut wheel = self.wheel.lock();
         while !wheel.stopped {
             let now = self.now();
             let tick = tick_before(now);
@@ -91,7 +92,7 @@ impl WheelClock {
                 wheel.asleep_until = 0;
                 drop(wheel);
                 self.wake_task.wake(&mut due);
-                wheel = self.lock();
+                wheel = self.wheel.lock();
                 continue;
             }
             wheel.asleep_until = wheel.next_tick().unwrap_or(u64::MAX);
@@ -107,17 +108,13 @@ impl WheelClock {
 
     /// Ends [`turn`](Self::turn). Timers still set do not fire any more.
     pub(super) fn stop(&self) {
-        self.lock().stopped = true;
+        self.wheel.lock().stopped = true;
         self.changed.notify_all();
     }
 
     /// Returns the number of timers that are set.
     pub(super) fn sleepers(&self) -> usize {
-        self.lock().timers.len()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Wheel> {
-        self.wheel.lock().unwrap_or_else(PoisonError::into_inner)
+        self.wheel.lock().timers.len()
     }
 }
 
@@ -131,7 +128,7 @@ impl Clock for WheelClock {
     }
 
     fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        let mut wheel = self.lock();
+        let mut wheel = self.wheel.lock();
         let tick = tick_after(deadline).max(wheel.fired + 1);
         let key = wheel.insert(tick, waker);
         let wake_thread = tick < wheel.asleep_until;
@@ -146,7 +143,7 @@ impl Clock for WheelClock {
     }
 
     fn cancel(&self, key: TimerKey) {
-        let removed = self.lock().cancel(key);
+        let removed = self.wheel.lock().cancel(key);
         // Outside the lock: dropping a waker may drop a task, which may cancel a timer.
         drop(removed);
     }
@@ -251,7 +248,7 @@ mod tests {
     /// Fires everything due at `tick` and says how many.
     fn fire(clock: &WheelClock, tick: u64) -> usize {
         let mut due = Vec::new();
-        clock.lock().take_due(tick, &mut due);
+        clock.wheel.lock().take_due(tick, &mut due);
         due.len()
     }
 
@@ -274,18 +271,18 @@ mod tests {
     fn a_sleep_longer_than_a_turn_waits_for_its_turn() {
         let clock = wheel();
         let far = 3 * SLOTS as u64 + 7;
-        clock.lock().insert(far, noop());
+        clock.wheel.lock().insert(far, noop());
         assert_eq!(fire(&clock, far - 1), 0);
-        assert_eq!(clock.lock().next_tick(), Some(far));
+        assert_eq!(clock.wheel.lock().next_tick(), Some(far));
         assert_eq!(fire(&clock, far), 1);
-        assert_eq!(clock.lock().next_tick(), None);
+        assert_eq!(clock.wheel.lock().next_tick(), None);
     }
 
     #[test]
     fn a_long_pause_of_the_thread_loses_no_timer() {
         let clock = wheel();
         for tick in 1..2000 {
-            clock.lock().insert(tick, noop());
+            clock.wheel.lock().insert(tick, noop());
         }
         assert_eq!(fire(&clock, 5000), 1999);
         assert_eq!(clock.sleepers(), 0);
@@ -338,7 +335,7 @@ mod tests {
                 }
                 prop_assert_eq!(clock.sleepers(), list.len());
                 // Never later than the earliest, and only a turn can make it earlier.
-                let (next, earliest) = (clock.lock().next_tick(), list.iter().map(|(tick, _)| *tick).min());
+                let (next, earliest) = (clock.wheel.lock().next_tick(), list.iter().map(|(tick, _)| *tick).min());
                 prop_assert_eq!(next.is_some(), earliest.is_some());
                 prop_assert!(next <= earliest && next.is_none_or(|next| next > now));
             }

@@ -4,10 +4,11 @@ use std::collections::VecDeque;
 use std::collections::hash_map::{Entry, HashMap, RandomState};
 use std::fmt;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 
 use super::Allowance;
 use crate::clock::Instant;
+use crate::sync::Mutex;
 
 /// The allowances that finished responses left at a route's rate filter, by client; clones share them.
 ///
@@ -66,11 +67,11 @@ impl Carryovers {
 
     /// Returns the number of allowances, full ones that were not dropped yet included.
     pub fn kept(&self) -> usize {
-        self.0.shards.iter().map(|shard| lock(shard).kept).sum()
+        self.0.shards.iter().map(|shard| shard.lock().kept).sum()
     }
 
     fn shard(&self, key: u64) -> MutexGuard<'_, Shard> {
-        lock(&self.0.shards[key as usize % SHARDS])
+        self.0.shards[key as usize % SHARDS].lock()
     }
 }
 
@@ -174,10 +175,6 @@ impl Shard {
     }
 }
 
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
-    shard.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
@@ -271,7 +268,7 @@ mod tests {
         }
         assert!(place.kept() <= Carryovers::MAX_KEPT);
         for shard in &place.0.shards {
-            let shard = lock(shard);
+            let shard = shard.lock();
             assert_eq!(shard.kept, shard.left.values().map(VecDeque::len).sum::<usize>());
             assert_eq!(shard.round.len(), shard.left.len());
         }

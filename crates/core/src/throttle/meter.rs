@@ -1,11 +1,12 @@
 //! Counts what passes a wrapper.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::last_second::LastSecond;
 use crate::clock::Clock;
+use crate::sync::Mutex;
 
 /// Counts what passes in one direction of one wrapper, or of many together. Clones share the counts: keep one to read while
 /// the wrapper is elsewhere.
@@ -54,7 +55,7 @@ impl Meter {
     /// Returns a snapshot. Reads the time.
     pub fn report(&self) -> Report {
         let now = self.0.clock.now();
-        let counts = self.lock();
+        let counts = self.0.counts.lock();
         let Counts { bytes, waits, waited, .. } = *counts;
         Report { bytes, waits, waited, rate: counts.recent.in_last_second(now) }
     }
@@ -81,13 +82,9 @@ impl Meter {
     fn count(&self, add: impl Fn(&mut Counts)) {
         let mut at = Some(self);
         while let Some(meter) = at {
-            add(&mut meter.lock());
+            add(&mut meter.0.counts.lock());
             at = meter.0.sum.as_ref();
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Counts> {
-        self.0.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

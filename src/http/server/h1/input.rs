@@ -1,8 +1,8 @@
 //! Bytes read from the client and not yet consumed.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Wake, Waker, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
@@ -11,6 +11,7 @@ use http::StatusCode;
 use super::super::MAX_HEAD;
 use crate::http1::{Progress, Refused, check_beginning, empty_lines};
 use crate::sink::{Charge, HeldAs, Sink, Wire};
+use crate::sync::Mutex;
 
 /// A head that comes in pieces is charged above this size; most are smaller.
 const CHARGED_ABOVE: usize = 4 * 1024;
@@ -57,7 +58,7 @@ impl Wake for Readable {
 
     fn wake_by_ref(self: &Arc<Self>) {
         self.is_ready.store(true, Ordering::Release);
-        let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let task = self.task.lock().clone();
         if let Some(task) = task {
             task.wake();
         }
@@ -120,7 +121,7 @@ impl Input {
         }
         if !self.task.as_ref().is_some_and(|task| task.will_wake(cx.waker())) {
             self.task = Some(cx.waker().clone());
-            self.readable.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.task);
+            self.readable.task.lock().clone_from(&self.task);
         }
         if self.is_armed && !self.readable.is_ready.load(Ordering::Acquire) {
             return Poll::Pending;

@@ -1,12 +1,13 @@
 //! What one stream has in the framing, and how much its connection may have there in all.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use bytes::{Buf, Bytes};
 
 use crate::sink::{Charge, HeldAs, SinkState};
+use crate::sync::Mutex;
 
 /// Bytes that the streams of one connection may hold together, content and pieces in the framing. Above that each
 /// gets at most [`CROWDED_CHUNK`] at a time, and no more before these have left.
@@ -86,7 +87,7 @@ impl StreamHeld {
         if self.bytes.load(Ordering::SeqCst) == 0 {
             return Poll::Ready(());
         }
-        *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = Some(cx.waker().clone());
+        *self.waiting.lock() = Some(cx.waker().clone());
         self.is_awaited.store(true, Ordering::SeqCst);
         // The last may have been dropped before the flag was set.
         if self.bytes.load(Ordering::SeqCst) == 0 { Poll::Ready(()) } else { Poll::Pending }
@@ -112,7 +113,7 @@ impl Drop for StreamCharge {
     fn drop(&mut self) {
         let left = self.stream.bytes.fetch_sub(self.bytes, Ordering::SeqCst) - self.bytes;
         if left == 0 && self.stream.is_awaited.swap(false, Ordering::SeqCst) {
-            let waiting = self.stream.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+            let waiting = self.stream.waiting.lock().take();
             if let Some(waiting) = waiting {
                 waiting.wake();
             }
