@@ -167,7 +167,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_back_to_the_same(millis in 0u64..=31_536_000_000) {
+        fn a_printed_duration_reads_back(millis in 0u64..=31_536_000_000) {
             let duration = Duration::from_millis(millis);
             prop_assert_eq!(parse(&spell(duration)), Ok(duration));
         }

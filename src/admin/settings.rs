@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use crate::address::ListenAddr;
-use crate::keys::{Keys, Kind};
+use crate::keys::{Keys, PathKind};
 
 /// The admin listener: on loopback, on a Unix socket, or with a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,10 +17,10 @@ impl AdminSource {
     /// Reads `admin` and `admin_token_file`. `clients` are the addresses that clients use.
     pub(crate) fn read(keys: &Keys<'_>, clients: &[ListenAddr]) -> Option<Self> {
         let listen = keys.parse("admin");
-        let token_file = keys.path("admin_token_file", Kind::File);
+        let token_file = keys.path("admin_token_file", PathKind::File);
         if !keys.has("admin") && token_file.is_some() {
             let text =
-                format!("it protects nothing; give {} too, or leave it out", keys.spelt("admin", "admin"));
+                format!("it protects nothing; give {} too, or leave it out", keys.flag_or("admin", "admin"));
             keys.fault("admin_token_file", text);
         }
         let addr = keys.address(keys.place("admin"), "admin", listen?);

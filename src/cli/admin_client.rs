@@ -163,7 +163,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_listener_is_named_as_it_tells_its_address_itself() {
+    fn an_address_is_read_as_the_server_prints_it() {
         for (typed, expected) in [
             (None, "127.0.0.1:9180"),
             (Some("127.0.0.1:1"), "127.0.0.1:1"),

@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_says_what_is_slow_why_and_what_to_change() {
+    fn a_row_names_the_transfer_its_pace_and_the_limit_that_holds_it() {
         let told = json!({
             "id": 7, "peer": "192.0.2.1:5000", "age_ms": 90_000, "bytes_written": 12_493, "rate_now": 0,
             "held_by": "nothing", "limit": null, "next_send_ms": null, "next_send_is_estimate": false,

@@ -191,7 +191,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_typed_is_an_address_and_back() {
+    fn arguments_map_to_api_paths_and_back() {
         for (limit, of, href, shown) in [
             ("server", None, "/v1/limits/server", "server"),
             ("client", None, "/v1/limits/client", "client (each)"),
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_is_in_bytes_and_has_what_was_typed() {
+    fn a_change_is_in_bytes_and_has_only_the_flags_given() {
         let typed = SetLimit {
             rate: Some("60".to_owned()),
             burst: Some("1m".to_owned()),

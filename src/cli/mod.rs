@@ -97,7 +97,7 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         Some(Command::Events(typed)) => serve_with(&resolve::events(&typed)?, None, start_log),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
-            let absent = if check.offline { Absent::Unseen } else { Absent::Warning };
+            let absent = if check.offline { Absent::Unchecked } else { Absent::Warning };
             let mut config = resolve::load(&check.file, absent)?;
             warn(&config);
             if !check.offline {

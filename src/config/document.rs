@@ -107,13 +107,13 @@ impl Config {
         let tracing = keys.table("tracing", " such as { otlp = \"http://127.0.0.1:4318\" }");
         if keys.has("tracing") && !has_events {
             let text = "[tracing] is for streams of events, and no [[route]] has any; leave it out";
-            tracing.fault_here(None, text);
+            tracing.table_fault(None, text);
         }
         let quota = keys.has("quota").then(|| QuotaSource::read(&quota)).flatten();
         let tracing = keys.has("tracing").then(|| TracingSettings::read(&tracing));
         if routes.is_empty() && tcp.is_empty() && reading.is_good() {
             let text = "nothing to serve; add a [[route]] with a path and files, proxy or events";
-            keys.fault_here(Place::Whole, text);
+            keys.table_fault(Place::Whole, text);
         }
         let used: BTreeSet<&str> =
             routes.iter().flat_map(|route| &route.filters).map(|filter| filter.name.as_str()).collect();

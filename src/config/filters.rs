@@ -95,7 +95,7 @@ pub(super) fn read(filters: &Keys<'_>, custom: &BTreeSet<String>) -> Named {
             Some(keys) => kind(&entry.name, &entry.at, &keys, custom),
             None => {
                 let text = "this is not a table; write its `kind` and settings as keys";
-                filters.fault_here(entry.at.clone(), format!("[filter.{}]: {text}", shorten(&entry.name)));
+                filters.table_fault(entry.at.clone(), format!("[filter.{}]: {text}", shorten(&entry.name)));
                 None
             }
         };
@@ -106,7 +106,7 @@ pub(super) fn read(filters: &Keys<'_>, custom: &BTreeSet<String>) -> Named {
 
 /// Reads the filter `name`, which stands at `at`.
 fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> Option<FilterKind> {
-    let fault = |at: &Place, text: String| keys.fault_here(at.clone(), format!("{}: {text}", keys.name()));
+    let fault = |at: &Place, text: String| keys.table_fault(at.clone(), format!("{}: {text}", keys.name()));
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
     if name.is_empty() || !name.chars().all(is_plain) {
         fault(at, "a filter's name has letters, digits, `-` and `_` only".to_owned());
@@ -128,7 +128,7 @@ fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> O
     if name == RATE {
         fault(at, "\"rate\" is the pace a route sets itself; choose another name".to_owned());
     } else if name != kind && known.contains(&name) {
-        keys.fault_of_all(
+        keys.table_fault_at(
             "kind",
             format!("{}: {name:?} is the name of another kind; choose another name", keys.name()),
         );

@@ -2,7 +2,7 @@
 
 use super::words::parse_end_of_stream;
 use crate::filter::EndOfStream;
-use crate::keys::{Keys, LIKE, NOTHING_AHEAD};
+use crate::keys::{Keys, LIMIT_EXAMPLE, NOTHING_AHEAD};
 use crate::limit::{Budget, Burst, Rate, Weight};
 
 /// Pace of a response. The default is unlimited.
@@ -49,7 +49,8 @@ pub struct RouteLimits {
 impl RouteLimits {
     /// Reads `total` and `client`.
     pub(super) fn read(limits: &Keys<'_>) -> Self {
-        let (total, client) = (limits.table("total", LIKE).budget(), limits.table("client", LIKE).budget());
+        let (total, client) =
+            (limits.table("total", LIMIT_EXAMPLE).budget(), limits.table("client", LIMIT_EXAMPLE).budget());
         Self { total, client, ..Self::default() }
     }
 }

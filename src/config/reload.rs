@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_told_with_all_that_changed() {
+    fn a_limit_change_lists_rate_burst_and_report_only() {
         let budget = |rate, burst| Budget::of(Rate::or_unlimited(rate)).with_burst(burst);
         let of = |name: &str, budget| (name.to_owned(), budget);
         let before = [of("a", budget(1024, 0)), of("b", budget(0, 65_536)), of("gone", budget(1, 0))];
@@ -290,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn a_route_whose_limits_alone_changed_is_no_other_route() {
+    fn changed_limits_do_not_change_the_route() {
         let route = |keys: &str| parse(&format!("[[route]]\npath='/'\nfiles='src'\n{keys}")).routes;
         let plain = route("");
         for same in ["rate='1m'\nburst='1m'", "limits.total={rate='1m'}", "limits.client={rate='1m'}"] {
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn every_setting_is_told() {
+    fn every_changed_setting_is_listed() {
         let before = parse("[[route]]\npath='/'\nfiles='src'");
         let after = parse(
             "log_level='warn'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_go_where_they_went_until_a_restart() {
+    fn a_changed_collector_needs_a_restart() {
         let text = |tracing: &str| format!("{tracing}\n[[route]]\npath='/'\nevents={{}}");
         let before = parse(&text("[tracing]\notlp='http://a:1'"));
         for (after, expected) in [
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn the_line_has_an_end() {
+    fn a_bounded_number_of_changes_is_listed() {
         let many = Reloaded { changes: vec!["x".to_owned(); 52], needs_restart: Vec::new() };
         assert!(many.to_string().ends_with("x; x; and 2 more"));
         assert_eq!(Reloaded::default().to_string(), "nothing changed");

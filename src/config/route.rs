@@ -9,7 +9,7 @@ use super::pace::{NOTHING_PACED, Pace, RouteLimits};
 use crate::events::EventSettings;
 use crate::http::files::FilesSource;
 use crate::http::proxy::{ProxySource, UpstreamUrl};
-use crate::keys::{Keys, Kind, NOTHING_AHEAD, Place};
+use crate::keys::{Keys, NOTHING_AHEAD, PathKind, Place};
 use crate::limit::{Burst, Rate, Weight};
 use crate::words::{shorten, suggestion};
 
@@ -124,7 +124,7 @@ impl Route {
         };
         if let Some(path) = path.as_ref().filter(|path| !paths.insert((*path).clone())) {
             let path = shorten(path.as_str());
-            keys.fault_of_all(
+            keys.table_fault_at(
                 "path",
                 format!("a [[route]] for {path:?} stands above already; leave one out"),
             );
@@ -134,18 +134,17 @@ impl Route {
         match sources[..] {
             [] => {
                 let text = "has no files, proxy or events; say where its content comes from";
-                keys.fault_here(None, format!("{} {text}", keys.name()));
+                keys.table_fault(None, format!("{} {text}", keys.name()));
             }
             [_] => {}
             [.., "events"] => {
                 let text = format!("{} has events and another source; leave one out", keys.name());
-                keys.fault_of_all("events", text);
+                keys.table_fault_at("events", text);
             }
-            _ => {
-                keys.fault_of_all("proxy", format!("{} has both files and proxy; leave one out", keys.name()))
-            }
+            _ => keys
+                .table_fault_at("proxy", format!("{} has both files and proxy; leave one out", keys.name())),
         }
-        let root = keys.path("files", Kind::Folder);
+        let root = keys.path("files", PathKind::Folder);
         let upstream = keys.parse("proxy");
         let events = keys.table("events", ", or {}");
         let events = keys.has("events").then(|| EventSettings::read(&events));
@@ -153,7 +152,7 @@ impl Route {
         // The keys of another kind of source do nothing.
         let part = |kind: &str| match sources[..] {
             [only] if only != kind => {
-                keys.idle(&format!("does nothing with {only}, only with {kind}; leave it out"))
+                keys.without_effect(&format!("does nothing with {only}, only with {kind}; leave it out"))
             }
             _ => keys.clone(),
         };
@@ -264,7 +263,7 @@ fn chain(
                 "\"rate\" stands here twice; leave one out".to_owned()
             }
             Some(FilterKind::RoutePace) if !can_have_rate => {
-                format!("\"rate\" has no rate to keep; set {} too", keys.spelt("rate", "a rate"))
+                format!("\"rate\" has no rate to keep; set {} too", keys.flag_or("rate", "a rate"))
             }
             Some(kind) => {
                 filters.push(RouteFilter { name, kind });
@@ -297,7 +296,7 @@ mod tests {
     /// Reads a route with `keys`: its filters' names, or its faults.
     fn read(keys: &str) -> Result<Vec<String>, String> {
         let draft = Draft::from_toml(&format!("[[route]]\n{keys}"), "f", "");
-        let reading = Reading::new(&draft, Absent::Unseen);
+        let reading = Reading::new(&draft, Absent::Unchecked);
         let mut tables = Keys::top(&reading).tables("route");
         let route = Route::read(tables.remove(0), &BTreeMap::new(), &mut BTreeSet::new());
         reading.finish().map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::pace::{Pace, RouteLimits};
 use crate::address::{HostPort, ListenAddr};
-use crate::keys::{Keys, Kind, check_file};
+use crate::keys::{Keys, PathKind, check_file};
 use crate::limit::Rate;
 
 /// A port of raw TCP.
@@ -82,22 +82,25 @@ impl Tcp {
         }
         let only = |key, is_so| match is_so {
             true => keys.clone(),
-            false => keys.idle(&format!("does something with {} only; leave it out", keys.spelt(key, key))),
+            false => keys.without_effect(&format!(
+                "does something with {} only; leave it out",
+                keys.flag_or(key, key)
+            )),
         };
         let is_file = keys.has("file");
         let of_file = only("file", is_file);
         let of_relay = only("to", !is_file);
         match (is_file, keys.has("to")) {
             (true, true) => {
-                keys.fault_of_all("to", format!("{} has both file and to; leave one out", keys.name()))
+                keys.table_fault_at("to", format!("{} has both file and to; leave one out", keys.name()))
             }
             (false, false) => {
                 let text = format!("{} has neither file nor to; say where its bytes come from", keys.name());
-                keys.fault_here(None, text);
+                keys.table_fault(None, text);
             }
             _ => {}
         }
-        let path = keys.path("file", Kind::File);
+        let path = keys.path("file", PathKind::File);
         let to = keys.parse("to");
         let pace = Pace::read(&keys);
         let limits = RouteLimits::read(&keys.table("limits", " such as { total = { rate = \"20m\" } }"));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::keys::{Fault, Keys, Kind, MAX_COUNT};
+use crate::keys::{Fault, Keys, MAX_COUNT, PathKind};
 use crate::limit::{PerSecond, Size};
 use crate::words::shorten;
 use crate::words::spelt;
@@ -163,7 +163,7 @@ impl EventSettings {
             suspend: keys.parse("suspend").unwrap_or_default(),
             origins: keys.values("origins").unwrap_or_default(),
             server_names: keys.values("server_names").unwrap_or_default(),
-            publish_token_file: keys.path("publish_token_file", Kind::File),
+            publish_token_file: keys.path("publish_token_file", PathKind::File),
         };
         // Bounds that go with one that could not be read are not known.
         let are_bounds_read = !keys.failed(&BOUNDS);

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use http::HeaderName;
 
-use crate::keys::{Keys, LIKE};
+use crate::keys::{Keys, LIMIT_EXAMPLE};
 use crate::limit::Budget;
 use crate::words::shorten;
 
@@ -23,9 +23,9 @@ pub struct SharedLimits {
 impl SharedLimits {
     /// Reads what `[limits]` says of the server and of each client.
     pub(crate) fn read(limits: &Keys<'_>) -> Self {
-        let client = limits.table("client", LIKE);
+        let client = limits.table("client", LIMIT_EXAMPLE);
         Self {
-            server: limits.table("server", LIKE).budget(),
+            server: limits.table("server", LIMIT_EXAMPLE).budget(),
             client: client.budget(),
             key: client.parse("key").unwrap_or_default(),
         }

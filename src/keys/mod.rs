@@ -16,8 +16,8 @@ use std::fmt;
 pub use draft::Draft;
 pub(crate) use draft::{Entry, Node, Place, Value};
 pub use on_disk::Absent;
-pub(crate) use on_disk::{Kind, check_file};
-pub(crate) use read::{LIKE, MAX_COUNT, NOTHING_AHEAD};
+pub(crate) use on_disk::{PathKind, check_file};
+pub(crate) use read::{LIMIT_EXAMPLE, MAX_COUNT, NOTHING_AHEAD};
 pub use report::ConfigError;
 pub(crate) use report::{FaultKind, Reading};
 pub(crate) use table::Keys;
@@ -43,7 +43,7 @@ mod tests {
 
     /// What `read` notes of `draft`, line by line.
     fn faults(draft: &Draft, read: impl Fn(&Keys<'_>)) -> (String, bool) {
-        let reading = Reading::new(draft, Absent::Unseen);
+        let reading = Reading::new(draft, Absent::Unchecked);
         read(&Keys::top(&reading));
         reading
             .finish()
@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flag_is_in_the_place_of_what_the_file_says() {
+    fn a_flag_replaces_the_value_of_the_file() {
         let mut draft = file("level = 'bad'\nother = 1");
         draft.text("--level", "level", Some("5s"));
         let read = |keys: &Keys<'_>| {
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_nobody_reads_is_unknown_and_may_be_what_is_missing() {
+    fn an_unread_key_is_unknown_and_hides_the_fault_of_a_missing_one() {
         let read = |keys: &Keys<'_>| {
             keys.switch("top");
             let table = keys.table("t", "");
@@ -120,7 +120,7 @@ mod tests {
     fn bounds_are_within_bounds() {
         let read = |text: &str| {
             let draft = file(text);
-            let reading = Reading::new(&draft, Absent::Unseen);
+            let reading = Reading::new(&draft, Absent::Unchecked);
             let keys = Keys::top(&reading);
             let bounds = crate::limit::Size::new(1024)..=crate::limit::Size::new(1 << 20);
             (keys.size("size", bounds), keys.number("number", 1..=4096), keys.timeout("time").is_some())
@@ -134,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_errors_of_a_file_are_told_and_no_more_are_looked_for() {
+    fn at_most_fifty_errors_of_a_file_are_listed() {
         for (lines, told) in [(1, 1), (49, 49), (50, 50), (51, 50), (5000, 50)] {
             let text: String = (0..lines).map(|line| format!("a{line} = x\n")).collect();
             let (faults, _) = faults(&file(&text), |keys| assert!(!keys.all().is_empty()));

@@ -15,12 +15,12 @@ pub enum Absent {
     /// The configuration is good, with a [warning](crate::config::Config::warnings): it may be for another machine.
     Warning,
     /// Nobody knows: no file system is looked at.
-    Unseen,
+    Unchecked,
 }
 
 /// What must be at a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum PathKind {
     /// A folder whose files are served.
     Folder,
     /// A regular file.
@@ -29,7 +29,7 @@ pub(crate) enum Kind {
     Socket,
 }
 
-impl Kind {
+impl PathKind {
     /// Checks what is at `path`.
     ///
     /// # Errors
@@ -87,22 +87,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_not_there_or_something_else_is_told() {
+    fn a_missing_path_or_another_kind_of_file_is_a_fault() {
         let place = tempfile::tempdir().unwrap();
         let at = |name: &str| place.path().join(name);
         std::fs::write(at("file"), "").unwrap();
         for (kind, path, expected) in [
-            (Kind::Folder, place.path().to_owned(), None),
-            (Kind::Folder, at("none"), Some("there is no folder")),
-            (Kind::Folder, at("file"), Some("is not a folder; give the folder it is in")),
-            (Kind::Folder, "nul\0".into(), Some("cannot be read")),
-            (Kind::File, at("file"), None),
-            (Kind::File, at("none"), Some("there is no file")),
-            (Kind::File, place.path().to_owned(), Some("is a folder; give a file in it")),
-            (Kind::File, "/dev/null".into(), Some("this is a device, not a regular file")),
-            (Kind::Socket, at("s"), None),
-            (Kind::Socket, "s".into(), None),
-            (Kind::Socket, at("none/s"), Some("there is no folder")),
+            (PathKind::Folder, place.path().to_owned(), None),
+            (PathKind::Folder, at("none"), Some("there is no folder")),
+            (PathKind::Folder, at("file"), Some("is not a folder; give the folder it is in")),
+            (PathKind::Folder, "nul\0".into(), Some("cannot be read")),
+            (PathKind::File, at("file"), None),
+            (PathKind::File, at("none"), Some("there is no file")),
+            (PathKind::File, place.path().to_owned(), Some("is a folder; give a file in it")),
+            (PathKind::File, "/dev/null".into(), Some("this is a device, not a regular file")),
+            (PathKind::Socket, at("s"), None),
+            (PathKind::Socket, "s".into(), None),
+            (PathKind::Socket, at("none/s"), Some("there is no folder")),
         ] {
             let fault = kind.check(&path).err();
             let as_expected = match (&fault, expected) {

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::draft::{Node, Place, Value};
-use super::on_disk::{Absent, Kind};
+use super::on_disk::{Absent, PathKind};
 use super::report::FaultKind;
 use super::table::Keys;
 use crate::address::ListenAddr;
@@ -22,7 +22,7 @@ pub(crate) const MAX_COUNT: usize = 10_000_000;
 pub(crate) const NOTHING_AHEAD: &str = "there is nothing to be ahead of";
 
 /// Completes "expected a table" where a limit is expected.
-pub(crate) const LIKE: &str = " such as { rate = \"1m\", burst = \"64k\" }";
+pub(crate) const LIMIT_EXAMPLE: &str = " such as { rate = \"1m\", burst = \"64k\" }";
 
 impl<'a> Keys<'a> {
     /// Reads a text by its `FromStr`.
@@ -151,7 +151,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Reads the path of something that must be there when the server starts.
-    pub(crate) fn path(&self, key: &'static str, kind: Kind) -> Option<PathBuf> {
+    pub(crate) fn path(&self, key: &'static str, kind: PathKind) -> Option<PathBuf> {
         let named: PathBuf = self.parse(key)?;
         let path = self.reading.draft().base.join(named);
         self.must_be_there(self.place(key), key, &path, kind);
@@ -165,15 +165,15 @@ impl<'a> Keys<'a> {
             _ => addr.relative_to(&self.reading.draft().base),
         };
         if let ListenAddr::Unix { path, .. } = &addr {
-            self.must_be_there(at, key, path, Kind::Socket);
+            self.must_be_there(at, key, path, PathKind::Socket);
         }
         addr
     }
 
-    fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: Kind) {
+    fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: PathKind) {
         // A file or socket that a flag names is opened next, with a message as good.
-        let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != Kind::Folder;
-        if self.reading.absent() != Absent::Unseen && !is_opened_at_once {
+        let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != PathKind::Folder;
+        if self.reading.absent() != Absent::Unchecked && !is_opened_at_once {
             kind.check(path).unwrap_or_else(|text| self.note(FaultKind::OnDisk, at, key, text));
         }
     }
@@ -189,7 +189,7 @@ impl<'a> Keys<'a> {
     /// Notes a fault of `key` if it is given and there is no rate; without one, `why`.
     pub(crate) fn needs_rate(&self, key: &'static str, is_there: bool, why: &str) {
         if self.has(key) && !is_there && !self.failed(&["rate", key]) {
-            self.fault(key, format!("without a rate {why}; set {} too", self.spelt("rate", "a rate")));
+            self.fault(key, format!("without a rate {why}; set {} too", self.flag_or("rate", "a rate")));
         }
     }
 

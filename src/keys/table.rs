@@ -16,7 +16,7 @@ pub(crate) struct Keys<'a> {
     /// How messages call the table; empty at the top level.
     name: String,
     /// Why its keys do nothing, if they do not.
-    idle: Option<String>,
+    no_effect: Option<String>,
 }
 
 impl<'a> Keys<'a> {
@@ -24,7 +24,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn top(reading: &'a Reading<'a>) -> Self {
         let (path, name) = (String::new(), String::new());
         let table = Some(&reading.draft().root);
-        Self { reading, table, at: Place::Whole, path, name, idle: None }
+        Self { reading, table, at: Place::Whole, path, name, no_effect: None }
     }
 
     /// Has messages about values call the table `name` from now on.
@@ -33,9 +33,9 @@ impl<'a> Keys<'a> {
         self
     }
 
-    /// Returns a view in which every key that is given is a fault with the text `nothing`.
-    pub(crate) fn idle(&self, nothing: &str) -> Self {
-        Self { idle: Some(nothing.to_owned()), ..self.clone() }
+    /// Returns a view in which every key that is given is a fault with the text `why`.
+    pub(crate) fn without_effect(&self, why: &str) -> Self {
+        Self { no_effect: Some(why.to_owned()), ..self.clone() }
     }
 
     /// How messages call the table.
@@ -61,7 +61,7 @@ impl<'a> Keys<'a> {
     }
 
     /// The flag of `key` where flags were typed, else `words`.
-    pub(crate) fn spelt(&self, key: &str, words: &str) -> String {
+    pub(crate) fn flag_or(&self, key: &str, words: &str) -> String {
         match self.flag(key) {
             _ if self.reading.draft().file.is_some() => words.to_owned(),
             Some((_, flag)) => flag.to_owned(),
@@ -78,7 +78,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn fault_near(&self, key: &str, others: &[&str], text: impl Into<String>) {
         let given = [&[key], others].concat().into_iter().find_map(|key| self.table?.get(key));
         let place = given.map(|entry| entry.node.at.clone());
-        let place = place.or_else(|| self.untyped(key));
+        let place = place.or_else(|| self.flag_place(key));
         self.fault_at(place.unwrap_or(self.at.clone()), key, text);
     }
 
@@ -88,12 +88,12 @@ impl<'a> Keys<'a> {
     }
 
     /// Notes a fault of the table as a whole at `key`, or at the table if that was not given.
-    pub(crate) fn fault_of_all(&self, key: &str, text: impl Into<String>) {
+    pub(crate) fn table_fault_at(&self, key: &str, text: impl Into<String>) {
         self.reading.note(FaultKind::Check, self.place(key), text.into());
     }
 
     /// Notes a fault of the table, or at a place that is not the value of a key; `text` says of what.
-    pub(crate) fn fault_here(&self, at: impl Into<Option<Place>>, text: impl Into<String>) {
+    pub(crate) fn table_fault(&self, at: impl Into<Option<Place>>, text: impl Into<String>) {
         self.reading.note(FaultKind::Check, at.into().unwrap_or(self.at.clone()), text.into());
     }
 
@@ -102,7 +102,7 @@ impl<'a> Keys<'a> {
         if self.table.is_none() || self.has(key) {
             return;
         }
-        match self.untyped(key) {
+        match self.flag_place(key) {
             Some(at) => self.fault_at(at, key, "it is missing; give it too"),
             None => {
                 let text = format!("{key:?} is missing in {}; it is needed there", self.name);
@@ -128,7 +128,7 @@ impl<'a> Keys<'a> {
                 (None, node.at.clone())
             }
         };
-        Self { table, at, path, name, ..self.clone() }.opened()
+        Self { table, at, path, name, ..self.clone() }.checked_for_unknown()
     }
 
     /// The tables `[[key]]`.
@@ -144,7 +144,10 @@ impl<'a> Keys<'a> {
         let table = |item: &'a Node| match &item.value {
             Value::Table(table) => {
                 let (path, name) = (format!("{key}[0]"), format!("[[{key}]]"));
-                Some(Self { table: Some(table), at: item.at.clone(), path, name, ..self.clone() }.opened())
+                Some(
+                    Self { table: Some(table), at: item.at.clone(), path, name, ..self.clone() }
+                        .checked_for_unknown(),
+                )
             }
             _ => {
                 self.wrong(key, item, None, "a table");
@@ -155,7 +158,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Has the keys of the table looked through for unknown ones.
-    fn opened(self) -> Self {
+    fn checked_for_unknown(self) -> Self {
         if let Some(table) = self.table {
             let header = match self.path.strip_suffix("[0]") {
                 Some(path) => format!("[[{path}]]"),
@@ -178,7 +181,7 @@ impl<'a> Keys<'a> {
         let Value::Table(table) = &entry.node.value else { return None };
         let path = format!("{}.{}", self.path, shorten(&entry.name));
         let (at, name) = (entry.node.at.clone(), format!("[{path}]"));
-        Some(Self { table: Some(table), at, path, name, ..self.clone() }.opened())
+        Some(Self { table: Some(table), at, path, name, ..self.clone() }.checked_for_unknown())
     }
 
     /// Leaves `key` out of those that messages list as known.
@@ -205,8 +208,8 @@ impl<'a> Keys<'a> {
         let node = &table.get(key)?.node;
         if matches!(node.value, Value::Bad) {
             self.fail(key);
-        } else if let Some(nothing) = &self.idle {
-            self.note(FaultKind::Check, node.at.clone(), key, nothing.clone());
+        } else if let Some(why) = &self.no_effect {
+            self.note(FaultKind::Check, node.at.clone(), key, why.clone());
         } else if !self.failed(&[key]) {
             return Some(node);
         }
@@ -240,7 +243,7 @@ impl<'a> Keys<'a> {
     }
 
     /// The place of the flag that sets `key`, where there is no file.
-    fn untyped(&self, key: &str) -> Option<Place> {
+    fn flag_place(&self, key: &str) -> Option<Place> {
         let flags_alone = self.reading.draft().file.is_none();
         self.flag(key).filter(|_| flags_alone).map(|(index, _)| Place::Flag(index))
     }

@@ -216,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_irregular_is_reported_by_its_spread() {
+    fn irregular_chunks_are_reported_by_their_spread() {
         let mut at = 0;
         let apache = (0..100).map(|n| {
             at += 200 + chance(n, 201);
@@ -229,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_chunks_is_said_to_have_none() {
+    fn smooth_and_short_timelines_have_no_chunks() {
         assert_eq!(measured([]), "none");
         assert_eq!(measured([(0, 1)]), "none");
         assert_eq!(measured([(0, 12_288), (200, 12_288)]), "none");

@@ -182,7 +182,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_came_is_not_compared() {
+    fn an_empty_timeline_is_not_compared() {
         let (one, none) = (grid(5, 0, 200, 100), Timeline::of_millis([]));
         let side = |timeline| Side { timeline, chunks: None, rate: None, end: End::Whole };
         assert_eq!(compare(side(&one), side(&none)), None);

@@ -92,13 +92,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_smooth_is_divided_by_its_time() {
+    fn the_rate_of_a_smooth_timeline_is_bytes_over_time() {
         assert_eq!(measured((0..1001).map(|n| (n, 100)), Some(1001)), Some(100_000));
         assert_eq!(measured((0..1001).map(|n| (n, 100)), None), Some(100_000));
     }
 
     #[test]
-    fn what_is_too_short_has_no_rate() {
+    fn a_short_timeline_has_no_rate() {
         assert_eq!(measured([], None), None);
         assert_eq!(measured([(0, 500)], None), None);
         assert_eq!(measured([(0, 500), (4, 500)], None), None);

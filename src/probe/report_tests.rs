@@ -51,7 +51,7 @@ fn the_worst_connection_decides_unless_the_rate_is_shared() {
 }
 
 #[test]
-fn what_is_too_short_or_cut_short_is_missed() {
+fn a_short_or_interrupted_run_misses_its_goal() {
     let mut short = outcome(vec![vec![seen([(0, 100)], End::Whole)]]);
     let told = |outcome: &Outcome| outcome.report(&goal("60", false, 5.0)).misses.unwrap();
     assert_eq!(told(&short), ["http://h/x: what came is too short to tell a rate"]);

@@ -53,7 +53,7 @@ fn content_is_counted_and_framing_is_not() {
 }
 
 #[test]
-fn interim_responses_are_passed_over_and_what_follows_is_left() {
+fn interim_responses_are_skipped_and_the_next_response_is_left() {
     let text = format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{OK}Content-Length: 2\r\n\r\nab");
     assert_eq!(read(&text), Ok((2, text.len(), true, true)));
     assert_eq!(read(&format!("{text}HTTP/1.1")), Ok((2, text.len(), true, true)));
@@ -72,7 +72,7 @@ fn answers_that_are_not_the_content_are_reported() {
 }
 
 #[test]
-fn what_is_broken_is_refused() {
+fn malformed_responses_are_refused() {
     for rest in [
         "Content-Length: x\r\n\r\n",
         "Content-Length: +5\r\n\r\n",
@@ -98,7 +98,7 @@ fn what_is_broken_is_refused() {
 }
 
 #[test]
-fn the_end_of_the_connection_ends_only_what_has_no_other_end() {
+fn the_end_of_the_connection_ends_only_a_body_without_framing() {
     for (rest, expected) in [
         ("\r\nhello", Ok(())),
         ("Content-Length: 2\r\n\r\nab", Ok(())),

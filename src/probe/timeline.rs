@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_makes_the_grain_coarser_and_loses_no_byte() {
+    fn a_full_timeline_doubles_its_grain_and_loses_no_byte() {
         let reads: Vec<(u64, u64)> = (0..9).map(|n| (n * 1000, 1)).collect();
         let timeline = of(4, &reads);
         assert_eq!(timeline.grain(), Duration::from_millis(4));

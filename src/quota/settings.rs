@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Endpoint, Id};
-use crate::keys::{Keys, Kind};
+use crate::keys::{Keys, PathKind};
 use crate::limit::Rate;
 
 /// The default resource.
@@ -42,17 +42,17 @@ impl QuotaSource {
         keys.require("client_id");
         let (server, resource, client) =
             (keys.parse("server"), keys.parse("resource"), keys.parse("client_id"));
-        let token_file = keys.path("token_file", Kind::File);
-        let tls_ca = keys.path("tls_ca", Kind::File);
+        let token_file = keys.path("token_file", PathKind::File);
+        let tls_ca = keys.path("tls_ca", PathKind::File);
         let pair = match keys.has("tls_cert") == keys.has("tls_key") {
             true => keys.clone(),
-            false => keys.idle("tls_cert and tls_key belong together; set both"),
+            false => keys.without_effect("tls_cert and tls_key belong together; set both"),
         };
-        let tls_identity = pair.path("tls_cert", Kind::File).zip(pair.path("tls_key", Kind::File));
+        let tls_identity = pair.path("tls_cert", PathKind::File).zip(pair.path("tls_key", PathKind::File));
         let safe_share = keys.amount("safe_share", str::parse::<Rate>);
         let server: Endpoint = server?;
         let fault = match (server.is_tls(), keys.has("tls_ca"), &tls_identity) {
-            (true, false, _) => format!("an https server needs {}", keys.spelt("tls_ca", "tls_ca")),
+            (true, false, _) => format!("an https server needs {}", keys.flag_or("tls_ca", "tls_ca")),
             (false, true, _) | (false, _, Some(_)) => "tls_ca, tls_cert and tls_key are for https".to_owned(),
             _ => String::new(),
         };

@@ -115,7 +115,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn chunks_at_their_pace_are_told_within_a_chunk() {
+    fn a_paced_flow_is_reported_within_a_chunk() {
         let began = Instant::from_millis(12_345);
         let recent = Recent::since(began);
         for chunk in 0..50 {

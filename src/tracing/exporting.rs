@@ -86,7 +86,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_log_is_told_of_trouble_once_a_minute_and_of_its_end() {
+    fn failures_are_logged_once_a_minute_and_so_is_their_end() {
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         let mut trouble = Trouble::default();
         let mut after = |spans, taken, seconds| trouble.after(spans, taken, at(seconds));

@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_room_is_dropped_and_counted_and_the_older_stay() {
+    fn records_beyond_the_bound_are_dropped_and_counted() {
         let queue = Queue::new(2);
         fill(&queue, 5);
         assert_eq!((queue.len(), queue.counts.dropped()), (2, 3));
@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn closing_drops_what_nobody_exports_and_counts_it_once() {
+    fn closing_drops_unexported_records_and_counts_them_once() {
         let queue = Queue::new(10);
         fill(&queue, 3);
         assert_eq!(queue.close(Duration::ZERO), 3);

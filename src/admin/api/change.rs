@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_taken() {
+    fn unknown_members_and_bad_values_are_refused() {
         for (text, expected) in [
             ("{\"rte\": 1}", "\\\"rte\\\" is not known here; known: rate, burst, weight, report_only"),
             ("{\"burst\": -1}", "-1 is not a burst"),

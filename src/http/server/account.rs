@@ -126,7 +126,7 @@ impl Account {
         macro_rules! line {
             ($($up:tt)*) => { log::info!(
                 target: "access",
-                client:% = transfer.asker.addr,
+                client:% = transfer.requester.addr,
                 peer:%,
                 connection,
                 method:% = transfer.method,

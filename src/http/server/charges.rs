@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-use super::clients::Passengers;
+use super::clients::ProxiedClients;
 use crate::budget::{ClientKey, Clients};
 use crate::sync::Mutex;
 
@@ -19,7 +19,7 @@ pub(super) struct Charges {
     /// Filters of answers under way whose state is large.
     coders: AtomicUsize,
     /// On a trusted proxy's connection, the clients with requests under way.
-    pub(super) passengers: Option<Arc<Passengers>>,
+    pub(super) proxied: Option<Arc<ProxiedClients>>,
     /// Clients and places that had a response here, the latest at the end.
     seen: Mutex<Vec<u64>>,
 }
@@ -31,7 +31,7 @@ impl Charges {
             content: AtomicU64::new(0),
             charged: AtomicU64::new(0),
             coders: AtomicUsize::new(0),
-            passengers: is_proxys.then(Arc::default),
+            proxied: is_proxys.then(Arc::default),
             seen: Mutex::default(),
         }
     }

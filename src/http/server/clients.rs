@@ -46,7 +46,7 @@ pub(super) struct Clients {
 
 /// The client of a request.
 #[derive(Clone)]
-pub(super) struct Asker {
+pub(super) struct Requester {
     /// The client in the log.
     pub(super) addr: ClientAddr,
     /// The client that is charged.
@@ -55,7 +55,7 @@ pub(super) struct Asker {
     place: Option<Arc<Place>>,
 }
 
-impl Asker {
+impl Requester {
     /// Resolves the client of a request from `peer` with these `fields`.
     pub(super) fn of(server: &Shared, setup: &Setup, fields: &HeaderMap, peer: PeerAddr) -> Self {
         let (addr, contradicts) = ClientAddr::resolve(peer, fields, &setup.settings.trusted);
@@ -70,23 +70,23 @@ impl Asker {
     ///
     /// # Errors
     /// The client has that many others.
-    pub(super) fn board(
+    pub(super) fn admit(
         &mut self,
         server: &Arc<Shared>,
-        passengers: &Option<Arc<Passengers>>,
+        proxied: &Option<Arc<ProxiedClients>>,
         most: Option<usize>,
     ) -> Result<(), Refusal> {
-        let (Some(passengers), Some(most), Some(ip)) = (passengers, most, self.addr.ip()) else {
+        let (Some(proxied), Some(most), Some(ip)) = (proxied, most, self.addr.ip()) else {
             return Ok(());
         };
         let client = ClientKey::network(ip);
-        let mut aboard = passengers.0.lock();
-        match aboard.iter_mut().find(|(known, _)| *known == client) {
+        let mut clients = proxied.0.lock();
+        match clients.iter_mut().find(|(known, _)| *known == client) {
             Some((_, requests)) => *requests += 1,
-            None if server.clients.admit(client, Some(most)) => aboard.push((client, 1)),
+            None if server.clients.admit(client, Some(most)) => clients.push((client, 1)),
             None => return Err(Refusal::ClientFull),
         }
-        let place = Place { server: Arc::clone(server), passengers: Arc::clone(passengers), client };
+        let place = Place { server: Arc::clone(server), proxied: Arc::clone(proxied), client };
         self.place = Some(Arc::new(place));
         Ok(())
     }
@@ -94,22 +94,22 @@ impl Asker {
 
 /// The clients with requests under way on a trusted proxy's connection, and how many each; at most one per stream.
 #[derive(Default)]
-pub(super) struct Passengers(Mutex<Vec<(IpAddr, usize)>>);
+pub(super) struct ProxiedClients(Mutex<Vec<(IpAddr, usize)>>);
 
 /// One request's share of its client's place on a connection.
 struct Place {
     server: Arc<Shared>,
-    passengers: Arc<Passengers>,
+    proxied: Arc<ProxiedClients>,
     client: IpAddr,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut aboard = self.passengers.0.lock();
-        if let Some(at) = aboard.iter().position(|(known, _)| *known == self.client) {
-            aboard[at].1 -= 1;
-            if aboard[at].1 == 0 {
-                aboard.swap_remove(at);
+        let mut clients = self.proxied.0.lock();
+        if let Some(at) = clients.iter().position(|(known, _)| *known == self.client) {
+            clients[at].1 -= 1;
+            if clients[at].1 == 0 {
+                clients.swap_remove(at);
                 self.server.clients.leave(self.client);
             }
         }

@@ -135,7 +135,7 @@ impl Connection {
         // Over HTTP/1 it is written by now unless the next request was pipelined, and the next answer's head is not:
         // that may be another client's.
         let written = self.sink.counts().bytes_written();
-        self.charges.charge(&transfer.asker.key, written, self.server.budgets.clients());
+        self.charges.charge(&transfer.requester.key, written, self.server.budgets.clients());
         let now = self.now();
         self.close_account(account, cut, now);
         self.exchanges.end(now);

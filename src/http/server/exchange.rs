@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{Method, StatusCode};
 
 use super::account::Account;
-use super::clients::Asker;
+use super::clients::Requester;
 use super::connection::Connection;
 use super::connection_fields;
 use super::h2::held::{MAX_CODERS, is_crowded};
@@ -35,11 +35,11 @@ impl Exchange {
     pub(super) fn begin(
         connection: Arc<Connection>,
         request: &http::Request<RequestBody>,
-        asker: Asker,
+        requester: Requester,
         logged: bool,
     ) -> Self {
         let began = connection.now();
-        let transfer = Arc::new(Transfer::new(request, asker, logged, began));
+        let transfer = Arc::new(Transfer::new(request, requester, logged, began));
         connection.begin(&transfer);
         let account = Account::new(transfer, connection.waits(began));
         Self { connection, account, coders: 0, reserved: false }
@@ -87,12 +87,12 @@ impl Exchange {
 
     /// The client that is charged.
     pub(super) fn client(&self) -> &ClientKey {
-        &self.transfer().asker.key
+        &self.transfer().requester.key
     }
 
     /// The client as the log has it.
     pub(super) fn addr(&self) -> ClientAddr {
-        self.transfer().asker.addr
+        self.transfer().requester.addr
     }
 
     /// Notes the number of the route that answers.

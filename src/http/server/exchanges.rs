@@ -82,7 +82,7 @@ impl Exchanges {
     /// Counts a request in and lists its transfer. `names_client`: the peer is a proxy that may name others.
     pub(super) fn begin(&self, transfer: &Arc<Transfer>, names_client: bool) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        let client = transfer.asker.addr;
+        let client = transfer.requester.addr;
         if names_client || matches!(client, ClientAddr::Named(_)) {
             let mut carried = self.carried.lock();
             *carried = carried.then(client, transfer.is_multiplexed());

@@ -7,7 +7,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, reque
 
 use super::Refusal;
 use super::answer_content::AnswerContent;
-use super::clients::Asker;
+use super::clients::Requester;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
@@ -41,9 +41,9 @@ pub(super) async fn respond(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
-    let mut asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
-    let boarded = asker.board(&server, &connection.charges.passengers, settings.client_connections);
-    let exchange = Exchange::begin(Arc::clone(&connection), &request, asker, settings.access_log);
+    let mut requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
+    let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
+    let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, settings.access_log);
     let _head = charge_for_head(&connection, request.headers());
     if let Some(refusal) = connection.refused {
         return unfiltered(exchange, last(refused(refusal)));
@@ -51,7 +51,7 @@ pub(super) async fn respond(
     if let Err(breach) = request_rules::check(&request) {
         return unfiltered(exchange, last(answer::plain(breach.status, breach.text)));
     }
-    if let Err(refusal) = boarded {
+    if let Err(refusal) = admitted {
         return unfiltered(exchange, refused(refusal));
     }
     if server.sheds(exchange.addr().ip(), settings.max_held()) {
@@ -103,8 +103,8 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    let asker = Asker::of(&server, &setup, request.headers(), connection.ends.peer);
-    let exchange = Exchange::begin(connection, &request, asker, setup.settings.access_log);
+    let requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
+    let exchange = Exchange::begin(connection, &request, requester, setup.settings.access_log);
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
 }
 

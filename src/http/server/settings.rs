@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::http::SharedLimits;
 use crate::http::peer::TrustedPeers;
-use crate::keys::{Keys, LIKE, MAX_COUNT};
+use crate::keys::{Keys, LIMIT_EXAMPLE, MAX_COUNT};
 use crate::limit::Size;
 use crate::rt;
 use crate::sink::SinkSettings;
@@ -78,7 +78,7 @@ impl Settings {
             half_close: keys.parse("half_close").unwrap_or_default(),
             access_log: keys.switch("access_log").unwrap_or(default.access_log),
             limits: SharedLimits::read(&limits),
-            sink: SinkSettings::read(&sink, &limits.table("connection", LIKE)),
+            sink: SinkSettings::read(&sink, &limits.table("connection", LIMIT_EXAMPLE)),
             egress_total: sink.size("total", Size::new(1)..=MAX_TOTAL).map(|bytes| bytes as u64),
             client_connections: keys.number("client_connections", 1..=MAX_COUNT),
             trusted: keys.values("trusted_proxies").unwrap_or_default().into_iter().collect(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::{Method, StatusCode, Uri, Version};
 
-use super::clients::Asker;
+use super::clients::Requester;
 use super::published_wait::PublishedWait;
 use super::report::TransferReport;
 use super::stream_watch::StreamWatch;
@@ -34,7 +34,7 @@ pub(super) struct Transfer {
     pub(super) version: Version,
     /// Whether the access log gets a line for it.
     pub(super) logged: bool,
-    pub(super) asker: Asker,
+    pub(super) requester: Requester,
     pub(super) began: Instant,
     /// The number of the route that answers.
     route: OnceLock<usize>,
@@ -61,14 +61,19 @@ pub(super) struct AnswerHead {
 }
 
 impl Transfer {
-    pub(super) fn new<B>(request: &http::Request<B>, asker: Asker, logged: bool, began: Instant) -> Self {
+    pub(super) fn new<B>(
+        request: &http::Request<B>,
+        requester: Requester,
+        logged: bool,
+        began: Instant,
+    ) -> Self {
         let max_len = if logged { MAX_LOGGED_TARGET } else { MAX_TARGET };
         Self {
             method: request.method().clone(),
             target: target(request.uri(), max_len),
             version: request.version(),
             logged,
-            asker,
+            requester,
             began,
             route: OnceLock::new(),
             answer: OnceLock::new(),
@@ -88,7 +93,7 @@ impl Transfer {
             target: exchange.target.clone(),
             version: exchange.version,
             logged: exchange.logged,
-            asker: exchange.asker.clone(),
+            requester: exchange.requester.clone(),
             began: exchange.began,
             route: exchange.route.clone(),
             answer: answer.map_or_else(OnceLock::new, OnceLock::from),
@@ -167,7 +172,7 @@ impl Transfer {
             number,
             method: self.method.clone(),
             target: excerpt(&self.target, MAX_TARGET),
-            client: self.asker.key.clone(),
+            client: self.requester.key.clone(),
             route: self.route().map(|route| telemetry.path(route)),
             status,
             is_tunnel: status == Some(StatusCode::SWITCHING_PROTOCOLS),

@@ -281,7 +281,7 @@ mod tests {
         }
 
         #[test]
-        fn what_was_removed_leaves_no_trace(
+        fn a_removed_demand_leaves_no_trace(
             demands in proptest::collection::vec(some_demand(), 1..40), gone in any::<u64>(),
         ) {
             let mut tree = Demands::default();

@@ -123,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_acknowledged_or_ran_out_counts_no_more() {
+    fn acknowledged_and_expired_grants_no_longer_count() {
         let mut grants = grants(&[(50, 1, 10), (30, 2, 20), (10, 5, 30)]);
         assert_eq!(
             (grants.committed_since(2), grants.committed_since(3), grants.committed_since(6)),
@@ -155,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn so_many_are_remembered_and_no_more() {
+    fn a_bounded_number_of_grants_is_kept() {
         let mut grants = Grants::default();
         for n in 0..MOST as u64 {
             assert!(grants.can_shrink());

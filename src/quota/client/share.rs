@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn words_come_in_any_order_and_the_latest_counts() {
+    fn grants_may_arrive_in_any_order_and_the_latest_counts() {
         let mut leased = LeasedShare::new(None);
         leased.renew(at(30_000));
         assert!(!leased.apply(at(0), grant(1, 5, 40)));
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_learns_does_not_stop_those_who_live_on_their_safe_share() {
+    fn a_learning_server_leaves_clients_their_safe_share() {
         let learning = Grant { learning: true, clients: 1, ..grant(2, 1, 0) };
         let mut fresh = LeasedShare::new(None);
         fresh.apply(at(0), learning);

@@ -36,7 +36,7 @@ fn every_flag_sets_its_setting() {
 }
 
 #[test]
-fn what_does_not_go_together_is_a_usage_error() {
+fn conflicting_flags_are_a_usage_error() {
     for (args, expected) in [
         ("--rate 60", "nothing to serve: give --file FILE or --to HOST:PORT"),
         ("--file a --to b:1", "--file and --to: give one"),

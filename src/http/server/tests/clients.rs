@@ -12,7 +12,7 @@ use super::{World, content};
 use crate::budget::ClientKey;
 use crate::http::peer::{PeerAddr, TrustedPeers};
 use crate::http::server::Settings;
-use crate::http::server::clients::{Asker, Passengers, Refusal};
+use crate::http::server::clients::{ProxiedClients, Refusal, Requester};
 use crate::limit::{Budget, Rate};
 use crate::sink::SinkSettings;
 
@@ -277,14 +277,15 @@ fn each_client_is_charged_for_its_own_heads() {
 fn requests_side_by_side_on_one_connection_take_one_place() {
     let world = World::new(behind_a_proxy(Settings::default()), 10, 0);
     let (server, setup) = (&world.server, world.server.setup());
-    let proxies: Vec<Option<Arc<Passengers>>> = (0..3).map(|_| Some(Arc::default())).collect();
+    let proxies: Vec<Option<Arc<ProxiedClients>>> = (0..3).map(|_| Some(Arc::default())).collect();
     let ask = |client: &str, at: usize| {
         let mut fields = HeaderMap::new();
         fields.insert("x-forwarded-for", client.parse().unwrap());
-        let mut asker = Asker::of(server, &setup, &fields, PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()));
-        asker.board(server, &proxies[at], Some(2)).map(|()| asker)
+        let mut requester =
+            Requester::of(server, &setup, &fields, PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()));
+        requester.admit(server, &proxies[at], Some(2)).map(|()| requester)
     };
-    let mut first: Vec<Asker> = (0..100).map(|_| ask("198.51.100.1", 0).unwrap()).collect();
+    let mut first: Vec<Requester> = (0..100).map(|_| ask("198.51.100.1", 0).unwrap()).collect();
     let second = ask("198.51.100.1", 1).unwrap();
     assert_eq!(ask("198.51.100.1", 2).err(), Some(Refusal::ClientFull));
     assert!(ask("198.51.100.2", 2).is_ok());
