@@ -40,7 +40,9 @@ pub(crate) struct Chunked {
 enum Place {
     /// In a chunk's size: its value and number of digits so far.
     Size(u64, u8),
-    /// Behind the size, before the end of its line; and the number of bytes there so far.
+    /// In the blanks after the size; and their number so far.
+    Blank(u64, u16),
+    /// In an extension; and the number of bytes after the size so far.
     Extension(u64, u16),
     /// At the line feed after the size.
     SizeEnd(u64),
@@ -148,8 +150,8 @@ impl Chunked {
                 }
                 Place::Over => break,
                 Place::Trailer => {
-                    if byte == b'\n' && self.trailer.last() != Some(&b'\r') {
-                        // As after a size: others may read it as an end.
+                    if (byte == b'\n') != (self.trailer.last() == Some(&b'\r')) {
+                        // As after a size: others may read either alone as an end.
                         return Err(BROKEN_TRAILERS);
                     }
                     self.trailer.push(byte);
@@ -180,8 +182,14 @@ impl Place {
                 Self::Size(size << 4 | digit, digits + 1)
             }
             (Self::Size(_, 0), _) => return None,
-            (Self::Size(size, _) | Self::Extension(size, _), b'\r') => Self::SizeEnd(size),
-            (Self::Size(size, _), b';' | b' ' | b'\t') => Self::Extension(size, 0),
+            (Self::Size(size, _) | Self::Blank(size, _) | Self::Extension(size, _), b'\r') => {
+                Self::SizeEnd(size)
+            }
+            (Self::Size(size, _), b';') => Self::Extension(size, 0),
+            (Self::Size(size, _), b' ' | b'\t') => Self::Blank(size, 0),
+            (Self::Blank(size, len), b' ' | b'\t') if len < MAX_EXTENSION => Self::Blank(size, len + 1),
+            // Nothing else: "5 5" is no size, and others may read it as one.
+            (Self::Blank(size, len), b';') if len < MAX_EXTENSION => Self::Extension(size, len + 1),
             // Others may read a bare line feed as an end of the line.
             (Self::Extension(size, len), byte) if byte != b'\n' && len < MAX_EXTENSION => {
                 Self::Extension(size, len + 1)
@@ -291,6 +299,7 @@ mod tests {
             ("5\r\nhello\r\n", "hello", false, &[]),
             ("5\r\nhello\r\n0\r\n", "hello", false, &[]),
             ("A;x=y\r\n0123456789\r\n0001 \r\n!\r\n000\r\n\r\n", "0123456789!", true, &[]),
+            ("1 \t;x\r\na\r\n1\t \r\nb\r\n0 ; y\r\n\r\n", "ab", true, &[]),
             ("1\r\na\r\n0\r\nExpires: never\r\nA: b\r\n\r\n", "a", true, &["expires", "a"]),
             ("0\r\nA: \r\n\r\n", "", true, &["a"]),
         ] {
@@ -314,6 +323,8 @@ mod tests {
             "0x5\r\n",
             "1\na\r\n",
             "1;\na\r\n",
+            "1 1\r\na\r\n",
+            "1 a;x\r\na\r\n",
             "1\rx",
             "1\r\nab\r\n",
             "1\r\na\n0\r\n\r\n",
@@ -325,6 +336,9 @@ mod tests {
             "0\r\nA: b\n\r\n",
             "0\r\nA: b\n\n",
             "0\r\nA: b\r\n\n",
+            "0\r\n\rA",
+            "0\r\nA: b\rc",
+            "0\r\nA: b\r\r",
         ] {
             assert!(read(Framing::chunked, input).is_err(), "{input:?}");
         }

@@ -5,6 +5,7 @@
 
 mod accounts;
 mod clients;
+mod conformance;
 mod faults;
 mod gone;
 mod pipe;
