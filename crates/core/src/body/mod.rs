@@ -21,7 +21,6 @@ use crate::budget::{Gate, Held, HeldBy};
 use crate::clock::{Clock, Instant, Lateness, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
-use crate::limit::INTERVAL;
 
 pub use error::BodyError;
 pub use read_file::{NoFiles, ReadFile};
@@ -353,8 +352,8 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                     }
                     self.lateness.expect(due);
                     self.due = due;
-                    // A live limit may change: step again once an interval.
-                    self.sleep.reset(due.min(now + INTERVAL));
+                    // A live limit may change.
+                    self.sleep.reset(due.min(now + self.chain.max_sleep()));
                     ready!(Pin::new(&mut self.sleep).poll(cx));
                 }
                 Err(error) => return Poll::Ready(Some(Err(self.fail(BodyError::filter(error))))),

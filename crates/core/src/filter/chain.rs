@@ -1,11 +1,14 @@
 //! A chain of filters, stepped without I/O.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::contract::Contract;
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
+use crate::limit::INTERVAL;
 
 /// The least that is gathered: smaller reads would cost more than they save.
 const MIN_GATHERED: u64 = 512;
@@ -168,6 +171,12 @@ impl Chain {
     /// Returns whether the first filter sleeps. Until it wakes, new input stays where it is, unless it ends the stream.
     pub fn sleeps_at_input(&self) -> bool {
         self.links.first().is_some_and(|first| matches!(first.state, State::Asleep(_)))
+    }
+
+    /// Returns how long a driver may sleep at most before it steps again, to apply a changed limit.
+    pub fn max_sleep(&self) -> Duration {
+        let asleep = self.links.iter().filter(|link| matches!(link.state, State::Asleep(_)));
+        asleep.map(|link| link.filter.max_sleep()).min().unwrap_or(INTERVAL)
     }
 
     /// Returns whether the end of the stream or an error mark was put out.
@@ -384,14 +393,8 @@ impl Link {
 
 /// Moves the first file slice and all behind it to `unread`.
 fn set_files_aside(input: &mut Brigade, unread: &mut Brigade) {
-    if !input.iter().any(|bucket| matches!(bucket, Bucket::File(_))) {
-        return;
-    }
+    let Some(before) = input.iter().position(|bucket| matches!(bucket, Bucket::File(_))) else { return };
     let mut seen = Brigade::new();
-    while let Some(bucket) = input.pop() {
-        let target =
-            if matches!(bucket, Bucket::File(_)) || !unread.is_empty() { &mut *unread } else { &mut seen };
-        target.push(bucket);
-    }
-    std::mem::swap(input, &mut seen);
+    seen.extend((0..before).map_while(|_| input.pop()));
+    *unread = std::mem::replace(input, seen);
 }

@@ -15,9 +15,11 @@ mod replace;
 mod weight;
 
 use std::fmt;
+use std::time::Duration;
 
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
+use crate::limit::INTERVAL;
 
 pub use chain::{Chain, Step};
 pub use count::{Count, CountFactory, Counts};
@@ -87,6 +89,12 @@ pub trait Filter: Send {
     /// Returns the most bytes to gather before the filter, which bounds the memory that a stream holds there.
     fn lookahead(&self) -> u64 {
         MAX_PIECE
+    }
+
+    /// Returns how long a driver may sleep before it steps again, although the filter sleeps for longer: by then a live limit
+    /// may have changed. Default 200 ms.
+    fn max_sleep(&self) -> Duration {
+        INTERVAL
     }
 
     /// Returns the memory of the filter's state in bytes, such as a coder's windows, without what waits before and behind it.

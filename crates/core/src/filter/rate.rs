@@ -1,11 +1,13 @@
-//! The rate filter: a chunk each 200 ms, after mod_ratelimit, without its drift and added latency.
+//! The rate filter: a chunk each interval, after mod_ratelimit, without its drift and added latency.
 //!
 //! `docs/pacing.md` numbers the rules that are cited here. The arithmetic is [`Allowance`]'s.
+
+use std::time::Duration;
 
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
-use crate::limit::{Allowance, Carryover, Limit, Rate, TokenBucket};
+use crate::limit::{Allowance, Carryover, Interval, Limit, Rate, TokenBucket};
 
 /// When the last bytes of a stream, less than a chunk, are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -22,7 +24,7 @@ pub enum EndOfStream {
 
 /// Paces one stream under a [`Limit`].
 ///
-/// In any window of `w` seconds at most burst + one chunk + rate × w bytes pass (the end of the stream may add less than one
+/// A chunk is what the rate gives in one [`Interval`]. In any window of `w` seconds at most burst + one chunk + rate × w bytes pass (the end of the stream may add less than one
 /// chunk, unless [`EndOfStream::Paced`]), and while source and reader keep up at least rate × w − one chunk. The timeline
 /// depends on when bytes arrive, never on how they are cut into brigades or whether they are in memory or in a file. All this
 /// is exact in the time that the filter is passed; the driver handles late timers ([`Lateness`](crate::clock::Lateness)).
@@ -51,6 +53,7 @@ pub enum EndOfStream {
 #[derive(Debug)]
 pub struct RateFilter {
     limit: Limit,
+    interval: Interval,
     end_of_stream: EndOfStream,
     carryover: Option<Carryover>,
     /// `None` until the first bytes under a rate.
@@ -72,6 +75,7 @@ impl RateFilter {
     pub fn new(limit: Limit) -> Self {
         Self {
             limit,
+            interval: Interval::DEFAULT,
             end_of_stream: EndOfStream::default(),
             carryover: None,
             allowance: None,
@@ -81,6 +85,13 @@ impl RateFilter {
             closing: false,
             report: None,
         }
+    }
+
+    /// Sets how often a chunk leaves. Unlike the limit it stays as it is for this stream. Default 200 ms.
+    #[must_use]
+    pub fn interval(mut self, interval: Interval) -> Self {
+        self.interval = interval;
+        self
     }
 
     /// Sets the rule for the end of the stream.
@@ -110,7 +121,8 @@ impl RateFilter {
             unused => {
                 let carried = self.carryover.as_ref();
                 let left = carried.and_then(Carryover::take);
-                let mut allowance = left.unwrap_or_else(|| Allowance::full(rate, now));
+                let left = left.map(|left| left.with_interval(self.interval));
+                let mut allowance = left.unwrap_or_else(|| Allowance::full(rate, self.interval, now));
                 allowance.settle(rate, now);
                 let burst = self.limit.burst();
                 let burst = carried.map_or(burst, |carried| carried.burst_left(&allowance, burst));
@@ -164,7 +176,7 @@ impl RateFilter {
 
     /// Counts bytes that passed and would have been delayed by the rate.
     fn report(&mut self, now: Instant, rate: Rate, bytes: u64) {
-        let depth = rate.bytes_per_interval().saturating_add(self.limit.burst());
+        let depth = rate.chunk(self.interval).saturating_add(self.limit.burst());
         let bucket = self.report.get_or_insert_with(|| TokenBucket::new(rate, depth, now));
         // As in an allowance, the time until now counts at the old rate, within the new depth.
         bucket.set_max_burst(depth, now);
@@ -225,8 +237,13 @@ impl Filter for RateFilter {
     /// So the end of the stream is seen behind any remainder; and while the source has more, something is left after each
     /// chunk for which this filter sleeps, which tells the driver until when it need not poll the source.
     fn lookahead(&self) -> u64 {
-        let chunk = |rate: Rate| rate.bytes_per_interval();
+        let chunk = |rate: Rate| rate.chunk(self.interval);
         self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).saturating_add(2).min(MAX_PIECE))
+    }
+
+    /// One interval: by then a change of the limit is seen.
+    fn max_sleep(&self) -> Duration {
+        self.interval.duration()
     }
 }
 
@@ -267,7 +284,7 @@ mod tests {
     fn the_lookahead_shows_the_end_behind_any_remainder() {
         for bytes_per_second in [1, 3, 5, 6, 7, 9, 3072, GUIDE, 1_000_003, 327_680, 327_681, 1 << 30] {
             let filter = filter(bytes_per_second);
-            let full = Allowance::full(Rate::new(bytes_per_second).unwrap(), Instant::ZERO);
+            let full = Allowance::full(Rate::new(bytes_per_second).unwrap(), Interval::DEFAULT, Instant::ZERO);
             let largest = filter.lookahead() - 1;
             assert!(
                 largest + 1 == MAX_PIECE || !full.is_less_than_chunk(largest + 1),

@@ -2,13 +2,14 @@
 //!
 //! The arithmetic of rules 1–5 and 8 in `docs/pacing.md`; the rate filter decides which bytes pass.
 
+use super::Interval;
 use super::level::Level;
 use super::per_second::{NANO, Rate};
 use crate::clock::Instant;
 
 /// What one stream may send now, and when it may send more.
 ///
-/// A token bucket one chunk deep (`rate × 200 ms`, at least one byte), full at first, refilled continuously. The level is
+/// A token bucket one chunk deep (`rate × interval`, at least one byte), full at first, refilled continuously. The level is
 /// exact at any rate, without rounding. It may be negative: the end of a stream may pass on credit of less than one chunk,
 /// for which the client's next response waits.
 ///
@@ -23,21 +24,37 @@ use crate::clock::Instant;
 pub struct Allowance {
     /// One chunk deep. Invariant: above minus one chunk.
     level: Level,
-    /// Nano-bytes of burst that were spent and not refilled yet.
-    burst_debt: i128,
+    /// Bytes of burst that were spent and not refilled yet.
+    burst_debt: u64,
+    /// The same, less than a byte. Apart, so that 65 536 carried allowances are smaller by a mebibyte.
+    burst_debt_nano: u32,
+    interval: Interval,
 }
 
 impl Allowance {
-    /// Creates a full allowance.
-    pub fn full(rate: Rate, now: Instant) -> Self {
-        Self { level: Level::new(rate, rate.nano_per_interval(), now), burst_debt: 0 }
+    /// Creates a full allowance of one chunk for each `interval`.
+    pub fn full(rate: Rate, interval: Interval, now: Instant) -> Self {
+        let level = Level::new(rate, rate.nano_chunk(interval), now);
+        Self { level, burst_debt: 0, burst_debt_nano: 0, interval }
+    }
+
+    /// Sets the interval. The next [`settle`](Self::settle) caps what is left, and what is owed, at its chunk.
+    #[must_use]
+    pub fn with_interval(self, interval: Interval) -> Self {
+        Self { interval, ..self }
     }
 
     /// Refills by the time since the last call, then changes to `rate`. An earlier `now` refills nothing.
     pub fn settle(&mut self, rate: Rate, now: Instant) {
-        let depth = rate.nano_per_interval();
+        let depth = rate.nano_chunk(self.interval);
         let over = self.level.settle(rate, depth, now);
-        self.burst_debt = (self.burst_debt - over).max(0);
+        let owed = self.nano_burst_debt();
+        if over > 0 && owed > 0 {
+            let left = (owed - over).max(0);
+            // Less than before, and a remainder: both fit.
+            self.burst_debt = u64::try_from(left / NANO).unwrap_or(u64::MAX);
+            self.burst_debt_nano = (left % NANO) as u32;
+        }
         // A lowered rate must not turn an old credit into a long wait.
         self.level.raise_to(-depth);
     }
@@ -54,12 +71,12 @@ impl Allowance {
 
     /// Charges `bytes` to the burst.
     pub fn spend_burst(&mut self, bytes: u64) {
-        self.burst_debt += i128::from(bytes) * NANO;
+        self.burst_debt = self.burst_debt.saturating_add(bytes);
     }
 
     /// Returns how much of a burst of `burst` bytes a response that starts now may use.
     pub fn burst_left(&self, burst: u64) -> u64 {
-        let left = i128::from(burst) * NANO - self.burst_debt;
+        let left = i128::from(burst) * NANO - self.nano_burst_debt();
         u64::try_from(left.max(0) / NANO).unwrap_or(u64::MAX)
     }
 
@@ -70,17 +87,17 @@ impl Allowance {
 
     /// Returns whether `bytes` are less than a chunk of the current rate.
     pub fn is_less_than_chunk(&self, bytes: u64) -> bool {
-        i128::from(bytes) * NANO < self.level.rate().nano_per_interval()
+        i128::from(bytes) * NANO < self.nano_chunk()
     }
 
     /// Returns whether a whole chunk may pass now.
     pub fn is_whole(&self) -> bool {
-        self.level.nano() >= self.level.rate().nano_per_interval()
+        self.level.nano() >= self.nano_chunk()
     }
 
     /// Returns when a whole chunk may pass.
     pub fn whole_at(&self) -> Instant {
-        self.level.reaches(self.level.rate().nano_per_interval())
+        self.level.reaches(self.nano_chunk())
     }
 
     /// Returns when the credit is paid.
@@ -95,18 +112,33 @@ impl Allowance {
 
     /// When it is as a full one: the credit is paid, and the burst refilled.
     pub(super) fn restored_at(&self) -> Instant {
-        self.level.reaches(self.level.rate().nano_per_interval() + self.burst_debt)
+        self.level.reaches(self.nano_chunk() + self.nano_burst_debt())
+    }
+
+    /// One chunk of the current rate.
+    fn nano_chunk(&self) -> i128 {
+        self.level.rate().nano_chunk(self.interval)
+    }
+
+    fn nano_burst_debt(&self) -> i128 {
+        i128::from(self.burst_debt) * NANO + i128::from(self.burst_debt_nano)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const GUIDE: u64 = 60 * 1024;
 
     fn rate(bytes_per_second: u64) -> Rate {
         Rate::new(bytes_per_second).unwrap()
+    }
+
+    fn full(rate: Rate, now: Instant) -> Allowance {
+        Allowance::full(rate, Interval::DEFAULT, now)
     }
 
     /// Spends what is covered each time the allowance is whole, `intervals` times; the instant and sum
@@ -130,14 +162,66 @@ mod tests {
         for (bytes_per_second, chunk) in
             [(GUIDE, 12_288), (1, 1), (3, 1), (5, 1), (9, 1), (10, 2), (3072, 614)]
         {
-            let allowance = Allowance::full(rate(bytes_per_second), Instant::ZERO);
+            let allowance = full(rate(bytes_per_second), Instant::ZERO);
             assert_eq!(allowance.covered(), chunk, "{bytes_per_second} B/s");
             assert!(allowance.is_whole() && !allowance.is_less_than_chunk(chunk + 1));
         }
         // 614.4 bytes: 614 are less than a chunk, 615 are not.
-        let odd = Allowance::full(rate(3072), Instant::ZERO);
+        let odd = full(rate(3072), Instant::ZERO);
         assert!(odd.is_less_than_chunk(614) && !odd.is_less_than_chunk(615));
-        assert!(!Allowance::full(rate(3), Instant::ZERO).is_less_than_chunk(1));
+        assert!(!full(rate(3), Instant::ZERO).is_less_than_chunk(1));
+    }
+
+    #[test]
+    fn a_chunk_is_due_at_the_end_of_its_interval_and_not_a_nanosecond_before() {
+        let of_nanos = |nanos| Interval::new(Duration::from_nanos(nanos)).unwrap();
+        for (interval, chunk) in [
+            (Interval::MIN, 50_000),
+            (of_nanos(50_001_000), 50_001),
+            (Interval::DEFAULT, 200_000),
+            (of_nanos(999_999_000), 999_999),
+            (Interval::MAX, 1_000_000),
+        ] {
+            let rate = rate(1_000_000);
+            let mut allowance = Allowance::full(rate, interval, Instant::ZERO);
+            for nth in 0..1_000 {
+                let due = Instant::from_nanos(nth * interval.duration().as_nanos() as u64);
+                if nth > 0 {
+                    let mut early = allowance.clone();
+                    early.settle(rate, Instant::from_nanos(due.as_nanos() - 1));
+                    assert!(!early.is_whole() && early.covered() < chunk, "{interval}, chunk {nth}");
+                }
+                allowance.settle(rate, due);
+                assert!(allowance.is_whole() && allowance.covered() == chunk, "{interval}, chunk {nth}");
+                allowance.spend(chunk);
+                let next = due + interval.duration();
+                assert_eq!((allowance.covered(), allowance.whole_at()), (0, next), "{interval}");
+            }
+        }
+    }
+
+    #[test]
+    fn another_interval_caps_what_is_left_and_what_is_owed_at_its_own_chunk() {
+        let rate = rate(1_000_000);
+        for (spent, interval, covered, whole_at) in [
+            (0, Interval::MIN, 50_000, 0),
+            (1_900_000, Interval::MIN, 0, 100),
+            (0, Interval::MAX, 1_000_000, 0),
+            (1_900_000, Interval::MAX, 0, 1_900),
+        ] {
+            let mut allowance = Allowance::full(rate, Interval::MAX, Instant::ZERO);
+            allowance.spend(spent);
+            let mut allowance = allowance.with_interval(interval);
+            allowance.settle(rate, Instant::ZERO);
+            let expected = (covered, Instant::from_millis(whole_at));
+            assert_eq!((allowance.covered(), allowance.whole_at()), expected, "{spent} at {interval}");
+        }
+    }
+
+    // 180 bytes for each client that is remembered, as the documentation of `Carryovers` says.
+    #[test]
+    fn an_allowance_takes_48_bytes() {
+        assert_eq!(size_of::<Allowance>(), 48);
     }
 
     #[test]
@@ -161,12 +245,19 @@ mod tests {
             10_000_000_000,
         ] {
             let rate = rate(bytes_per_second);
-            let (now, sent) = run(Allowance::full(rate, Instant::ZERO), rate, 1_000_000);
-            // All that was spent but the last chunk had to be earned first, exactly.
-            let earned = i128::from(bytes_per_second) * i128::from(now.as_nanos());
-            let left = earned + rate.nano_per_interval() - i128::from(sent) * NANO;
-            assert!(left >= 0, "{rate:?} sent what it had not earned");
-            assert!(left < NANO.max(i128::from(bytes_per_second)) + NANO, "{rate:?} lost {left} nano-bytes");
+            for (interval, intervals) in
+                [(Interval::DEFAULT, 1_000_000), (Interval::MIN, 100_000), (Interval::MAX, 100_000)]
+            {
+                let (now, sent) = run(Allowance::full(rate, interval, Instant::ZERO), rate, intervals);
+                // All that was spent but the last chunk had to be earned first, exactly.
+                let earned = i128::from(bytes_per_second) * i128::from(now.as_nanos());
+                let left = earned + rate.nano_chunk(interval) - i128::from(sent) * NANO;
+                assert!(left >= 0, "{rate:?} sent what it had not earned");
+                assert!(
+                    left < NANO.max(i128::from(bytes_per_second)) + NANO,
+                    "{rate:?} lost {left} nano-bytes"
+                );
+            }
         }
     }
 
@@ -174,7 +265,7 @@ mod tests {
     fn a_chunk_is_whole_to_the_nanosecond() {
         for bytes_per_second in [1, 3, 7, GUIDE, 1_000_003, 9_999_999_999] {
             let rate = rate(bytes_per_second);
-            let mut allowance = Allowance::full(rate, Instant::ZERO);
+            let mut allowance = full(rate, Instant::ZERO);
             allowance.spend(allowance.covered());
             let due = allowance.whole_at();
             let mut early = allowance.clone();
@@ -189,7 +280,7 @@ mod tests {
     #[test]
     fn however_often_it_is_settled_the_level_is_the_same() {
         let rate = rate(7);
-        let mut often = Allowance::full(rate, Instant::ZERO);
+        let mut often = full(rate, Instant::ZERO);
         often.spend(1);
         let mut once = often.clone();
         for nanos in (0..140_000_000).step_by(999_999) {
@@ -204,7 +295,7 @@ mod tests {
     #[test]
     fn time_that_did_not_pass_earns_nothing() {
         let rate = rate(GUIDE);
-        let mut allowance = Allowance::full(rate, Instant::from_millis(1000));
+        let mut allowance = full(rate, Instant::from_millis(1000));
         allowance.spend(12_288);
         let before = allowance.clone();
         allowance.settle(rate, Instant::ZERO);
@@ -216,7 +307,7 @@ mod tests {
     #[test]
     fn a_stall_earns_one_chunk() {
         let rate = rate(GUIDE);
-        let mut allowance = Allowance::full(rate, Instant::ZERO);
+        let mut allowance = full(rate, Instant::ZERO);
         allowance.spend(12_288);
         allowance.settle(rate, Instant::from_millis(86_400_000));
         assert_eq!(allowance.covered(), 12_288);
@@ -225,7 +316,7 @@ mod tests {
     #[test]
     fn the_burst_is_earned_back_by_what_the_allowance_cannot_hold_and_by_nothing_twice() {
         let rate = rate(GUIDE);
-        let mut allowance = Allowance::full(rate, Instant::ZERO);
+        let mut allowance = full(rate, Instant::ZERO);
         allowance.spend_burst(20_000);
         allowance.spend(12_288);
         allowance.settle(rate, Instant::from_millis(200));
@@ -241,7 +332,7 @@ mod tests {
     #[test]
     fn reading_an_overfull_allowance_refills_no_burst() {
         let rate = rate(9_999_999_999);
-        let mut allowance = Allowance::full(rate, Instant::ZERO);
+        let mut allowance = full(rate, Instant::ZERO);
         allowance.spend_burst(1000);
         allowance.spend(allowance.covered());
         let due = allowance.whole_at();
@@ -254,10 +345,10 @@ mod tests {
     #[test]
     fn a_lowered_rate_caps_what_is_left_and_what_is_owed_at_its_own_chunk() {
         let (fast, slow) = (rate(1_000_000), rate(1000));
-        let mut full = Allowance::full(fast, Instant::ZERO);
-        full.settle(slow, Instant::ZERO);
-        assert_eq!(full.covered(), 200);
-        let mut owing = Allowance::full(fast, Instant::ZERO);
+        let mut whole = full(fast, Instant::ZERO);
+        whole.settle(slow, Instant::ZERO);
+        assert_eq!(whole.covered(), 200);
+        let mut owing = full(fast, Instant::ZERO);
         owing.spend(399_999);
         owing.settle(slow, Instant::ZERO);
         assert_eq!(owing.out_of_debt_at(), Instant::from_millis(200));
@@ -267,7 +358,7 @@ mod tests {
     #[test]
     fn time_before_a_change_counts_at_the_old_rate() {
         let (slow, fast) = (rate(1000), rate(1_000_000));
-        let mut allowance = Allowance::full(slow, Instant::ZERO);
+        let mut allowance = full(slow, Instant::ZERO);
         allowance.spend(200);
         allowance.settle(fast, Instant::from_millis(100));
         assert_eq!(allowance.covered(), 100);
@@ -277,13 +368,13 @@ mod tests {
     #[test]
     fn the_largest_rate_over_the_longest_time_does_not_overflow() {
         let rate = rate(u64::MAX);
-        let mut allowance = Allowance::full(rate, Instant::ZERO);
+        let mut allowance = full(rate, Instant::ZERO);
         allowance.spend(u64::MAX);
         allowance.spend_burst(u64::MAX);
         allowance.settle(rate, Instant::MAX);
         assert!(allowance.is_whole());
         assert_eq!(allowance.burst_left(u64::MAX), u64::MAX);
-        let mut slow = Allowance::full(Rate::new(1).unwrap(), Instant::from_nanos(u64::MAX - 5));
+        let mut slow = full(Rate::new(1).unwrap(), Instant::from_nanos(u64::MAX - 5));
         slow.spend(u64::MAX);
         assert_eq!(slow.whole_at(), Instant::MAX, "later than a clock can tell");
     }

@@ -180,11 +180,11 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::limit::Rate;
+    use crate::limit::{Interval, Rate};
 
     /// An allowance of 1 B/s that owes `owed` bytes and `burst` of its burst at `now`.
     fn spent(owed: u64, burst: u64, now: Instant) -> Allowance {
-        let mut allowance = Allowance::full(Rate::new(1).unwrap(), now);
+        let mut allowance = Allowance::full(Rate::new(1).unwrap(), Interval::DEFAULT, now);
         allowance.spend(owed);
         allowance.spend_burst(burst);
         allowance

@@ -8,8 +8,8 @@ use super::{Budget, Rate};
 
 /// A rate and a burst, for each stream under it by itself; clones share the settings.
 ///
-/// Streams read it at each step, and drivers step at least once per interval (200 ms): so a change reaches every live stream
-/// within one interval, also one that sleeps for long under the old rate.
+/// Streams read it at each step, and drivers step at least once per [interval](super::Interval) of the stream: so a change
+/// reaches every live stream within one interval, also one that sleeps for long under the old rate.
 ///
 /// ```
 /// use sluicegate_core::limit::{Limit, Rate};

@@ -3,10 +3,8 @@
 use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
-use std::time::Duration;
 
-/// The pacing interval, in which one chunk passes: 200 ms, as in mod_ratelimit.
-pub const INTERVAL: Duration = Duration::from_millis(200);
+use super::Interval;
 
 /// Nano-units in a unit. A rate of R per second is exactly R nano-units per nanosecond.
 pub(super) const NANO: i128 = 1_000_000_000;
@@ -100,22 +98,22 @@ impl Rate {
         self.per_second()
     }
 
-    /// Returns one chunk in whole bytes, at least one: what the rate gives in one [`INTERVAL`].
+    /// Returns one chunk in whole bytes, at least one: what the rate gives in one `interval`.
     ///
     /// ```
-    /// use sluicegate_core::limit::Rate;
+    /// use sluicegate_core::limit::{Interval, Rate};
     ///
-    /// let chunk = |rate: u64| Rate::new(rate).unwrap().bytes_per_interval();
+    /// let chunk = |rate: u64| Rate::new(rate).unwrap().chunk(Interval::DEFAULT);
     /// assert_eq!((chunk(61_440), chunk(3_072), chunk(1)), (12_288, 614, 1));
     /// ```
-    pub fn bytes_per_interval(self) -> u64 {
-        // An interval of any rate is less than the rate, and so fits.
-        u64::try_from(self.nano_per_interval() / NANO).unwrap_or(u64::MAX)
+    pub fn chunk(self, interval: Interval) -> u64 {
+        // An interval is at most a second, and so fits.
+        u64::try_from(self.nano_chunk(interval) / NANO).unwrap_or(u64::MAX)
     }
 
     /// One chunk in nano-bytes, exactly; at least one byte.
-    pub(super) fn nano_per_interval(self) -> i128 {
-        (i128::from(self.bytes_per_second()) * INTERVAL.as_nanos() as i128).max(NANO)
+    pub(super) fn nano_chunk(self, interval: Interval) -> i128 {
+        (i128::from(self.bytes_per_second()) * interval.nanos()).max(NANO)
     }
 }
 

@@ -3,9 +3,9 @@
 use std::num::NonZeroU16;
 
 use crate::clock::Instant;
-use crate::limit::Rate;
 use crate::limit::level::Level;
 use crate::limit::per_second::NANO;
+use crate::limit::{Interval, Rate};
 
 /// A node's share beside its siblings: 1, the default, to 65 535. A node of weight 3 gets three times what one of weight 1
 /// gets while both want more.
@@ -104,7 +104,7 @@ impl Meter {
 
     /// The largest grant: what the rate gives in one interval in whole bytes, at least one.
     pub(super) fn quantum(&self) -> u64 {
-        self.level.rate().bytes_per_interval()
+        self.level.rate().chunk(Interval::DEFAULT)
     }
 
     pub(super) fn rate(&self) -> Rate {
@@ -150,5 +150,5 @@ impl Meter {
 
 /// The depth in nano-bytes.
 fn depth(rate: Rate, burst: u64) -> i128 {
-    rate.nano_per_interval().max(i128::from(burst) * NANO)
+    rate.nano_chunk(Interval::DEFAULT).max(i128::from(burst) * NANO)
 }
