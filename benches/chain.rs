@@ -13,7 +13,7 @@ use bytes::Bytes;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
 use sluicegate::clock::{Clock, Instant, SystemClock};
 use sluicegate::filter::{Chain, Count, Counts, RateFilter, Step};
-use sluicegate::limit::{Allowance, INTERVAL, Limit, Rate};
+use sluicegate::limit::{Allowance, INTERVAL, Interval, Limit, Rate};
 use testkit::report::{Table, show};
 
 /// Cost of the filter chain, the pacing arithmetic and the timer wheel, without I/O.
@@ -173,7 +173,7 @@ fn both_steps(plan: Plan) -> Vec<f64> {
 fn allowance(plan: Plan) -> Vec<f64> {
     let rate = Rate::new(61_441).expect("not zero");
     let mut now = Instant::ZERO;
-    let mut allowance = Allowance::full(rate, now);
+    let mut allowance = Allowance::full(rate, Interval::DEFAULT, now);
     plan.nanos(|| {
         allowance.settle(rate, now);
         allowance.spend(allowance.covered());

@@ -9,7 +9,7 @@ use sluicegate::config::{
     TracingSettings,
 };
 use sluicegate::duration;
-use sluicegate::limit::{Budget, Burst, Rate, Size};
+use sluicegate::limit::{Budget, Burst, Interval, Rate, Size};
 use sluicegate::tracing::CollectorUrl;
 
 /// Describes `config`, which was read from `file`.
@@ -245,7 +245,11 @@ fn pace(pace: &Pace) -> String {
     let Some(rate) = pace.rate else { return "unlimited".to_owned() };
     let burst =
         if pace.burst == Burst::default() { String::new() } else { format!(", {}", burst(pace.burst)) };
-    format!("{}{burst}, end of stream {}", rate_of(rate), spell_end_of_stream(pace.end_of_stream))
+    let interval = match pace.interval {
+        Interval::DEFAULT => String::new(),
+        other => format!(", interval {}", duration::spell(other.duration())),
+    };
+    format!("{}{burst}{interval}, end of stream {}", rate_of(rate), spell_end_of_stream(pace.end_of_stream))
 }
 
 fn rate_of(rate: Rate) -> String {

@@ -17,7 +17,7 @@ use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
 use crate::http::server::{Handle, Server};
-use crate::limit::Limit;
+use crate::limit::{Buffers, Limit};
 use crate::rt::{self, Listener};
 use crate::sync::Mutex;
 use crate::tcp::Service;
@@ -139,7 +139,8 @@ pub(super) fn port(given: &Tcp) -> Service {
     };
     let service = service.total(given.limits.total).per_client(given.limits.client);
     let pace = &given.pace;
-    service.rate(pace.rate).burst(pace.burst.bytes()).end_of_stream(pace.end_of_stream)
+    let service = service.rate(pace.rate).burst(pace.burst.bytes());
+    service.interval(pace.interval).end_of_stream(pace.end_of_stream)
 }
 
 /// Binds `addr`; the error says what to do.
@@ -180,10 +181,14 @@ fn route(
             Route::folder(path, types.fold(files, |files, (name, media)| files.media_type(name, media)))
         }
         Source::Events(settings) => events(path, settings, tracer).map_err(|error| failed(&error))?,
-        Source::Proxy(source) => Route::proxy(path, Proxy::new(source.clone(), given.pace.rate, rt::clock())),
+        Source::Proxy(source) => {
+            let buffers = Buffers::before(given.pace.rate, given.pace.interval);
+            Route::proxy(path, Proxy::new(source.clone(), buffers, rt::clock()))
+        }
     };
-    route =
-        route.rate(given.pace.rate).burst(given.pace.burst.bytes()).end_of_stream(given.pace.end_of_stream);
+    let pace = &given.pace;
+    route = route.rate(pace.rate).burst(pace.burst.bytes());
+    route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
     let limits = &given.limits;
     route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
     route = route.report_only(limits.report_only);
@@ -193,7 +198,7 @@ fn route(
             FilterKind::RoutePace => route.pace_here(),
             FilterKind::Rate(pace) => {
                 let limit = Limit::new(pace.rate).with_burst(pace.burst.bytes());
-                route.named_pace(&filter.name, limit, pace.end_of_stream)
+                route.named_pace(&filter.name, limit, pace.interval, pace.end_of_stream)
             }
             FilterKind::Count => {
                 let counts = counts.entry(filter.name.clone()).or_default();

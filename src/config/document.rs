@@ -13,7 +13,6 @@ use crate::address::ListenAddr;
 use crate::admin::AdminSource;
 use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
-use crate::limit::Rate;
 use crate::quota::QuotaSource;
 use crate::tracing::TracingSettings;
 use crate::words::shorten;
@@ -157,9 +156,8 @@ fn check_sink(keys: &Keys<'_>, server: &Settings, routes: &[Route], tcp: &[Tcp])
         return;
     }
     let named = |route: &Route| (format!("route {:?}", shorten(route.path.as_str())), route.fastest());
-    let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.pace.rate));
-    let paces: Vec<(String, Option<Rate>)> = routes.iter().map(named).chain(ports).collect();
-    for fault in server.sink.check(paces) {
+    let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.pace.limit()));
+    for fault in server.sink.check(routes.iter().map(named).chain(ports)) {
         sink.fault_near(fault.key, &["on_full"], fault.text);
     }
 }

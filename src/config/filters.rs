@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pace::Pace;
 use crate::filter::{GzipFactory, GzipLevel, MediaRange, MediaTypes};
 use crate::keys::{Entry, Keys, Node, Place, Value};
-use crate::limit::{Burst, Rate, Size};
+use crate::limit::{Rate, Size};
 use crate::words::{shorten, suggestion};
 
 /// The name of a route's own pace among its filters.
@@ -143,9 +143,7 @@ fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> O
     Some(match kind.as_str() {
         RATE => {
             keys.require("rate");
-            let rate = keys.amount("rate", str::parse::<Rate>);
-            let burst = keys.amount("burst", str::parse::<Burst>).unwrap_or_default();
-            FilterKind::Rate(Pace { rate, burst, end_of_stream: Pace::read_end_of_stream(keys) })
+            FilterKind::Rate(Pace::read(keys, keys.amount("rate", str::parse::<Rate>)))
         }
         "count" => FilterKind::Count,
         "gzip" => {

@@ -1,9 +1,10 @@
 //! Pace of a response or a stream of raw TCP, and limits that those of one route or port share.
 
 use super::words::parse_end_of_stream;
+use crate::duration;
 use crate::filter::EndOfStream;
 use crate::keys::{Keys, LIMIT_EXAMPLE, NOTHING_AHEAD};
-use crate::limit::{Budget, Burst, Rate, Weight};
+use crate::limit::{Budget, Burst, Interval, Rate, Weight};
 
 /// Pace of a response. The default is unlimited.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -12,26 +13,43 @@ pub struct Pace {
     pub rate: Option<Rate>,
     /// Bytes sent ahead of the rate, once.
     pub burst: Burst,
-    /// When the last part, less than one interval's worth, is sent.
+    /// How often a chunk is sent. Default 200 ms.
+    pub interval: Interval,
+    /// When the last part, less than one chunk, is sent.
     pub end_of_stream: EndOfStream,
 }
 
 impl Pace {
-    /// Reads `rate`, `burst` and `end_of_stream`, of which the last two do nothing without the first.
-    pub(super) fn read(keys: &Keys<'_>) -> Self {
-        let (rate, burst) = keys.paced(NOTHING_AHEAD);
-        let end_of_stream = Self::read_end_of_stream(keys);
-        keys.needs_rate("end_of_stream", rate.is_some(), NOTHING_PACED);
-        Self { rate, burst: burst.unwrap_or_default(), end_of_stream }
+    /// Reads `burst`, `interval` and `end_of_stream`, which go with `rate`.
+    pub(super) fn read(keys: &Keys<'_>, rate: Option<Rate>) -> Self {
+        Self {
+            rate,
+            burst: keys.amount("burst", str::parse::<Burst>).unwrap_or_default(),
+            interval: keys.amount("interval", parse_interval).unwrap_or_default(),
+            end_of_stream: keys.parse_with("end_of_stream", parse_end_of_stream).unwrap_or_default(),
+        }
     }
 
-    pub(super) fn read_end_of_stream(keys: &Keys<'_>) -> EndOfStream {
-        keys.parse_with("end_of_stream", parse_end_of_stream).unwrap_or_default()
+    /// Its rate and interval, if it is a limit.
+    pub(super) fn limit(&self) -> Option<(Rate, Interval)> {
+        self.rate.map(|rate| (rate, self.interval))
+    }
+
+    /// Notes the keys that do nothing because there is no rate.
+    pub(super) fn note_unused(keys: &Keys<'_>) {
+        const NOTHING_PACED: &str = "nothing is paced";
+        for (key, why) in
+            [("burst", NOTHING_AHEAD), ("interval", NOTHING_PACED), ("end_of_stream", NOTHING_PACED)]
+        {
+            keys.needs_rate(key, false, why);
+        }
     }
 }
 
-/// Why `end_of_stream` does nothing without a rate.
-pub(super) const NOTHING_PACED: &str = "nothing is paced";
+fn parse_interval(text: &str) -> Result<Interval, String> {
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+    Interval::new(duration).map_err(|error| error.to_string())
+}
 
 /// Limits that the responses of one route share.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -52,5 +70,19 @@ impl RouteLimits {
         let (total, client) =
             (limits.table("total", LIMIT_EXAMPLE).budget(), limits.table("client", LIMIT_EXAMPLE).budget());
         Self { total, client, ..Self::default() }
+    }
+
+    /// Reads `weight` and `report_only` of `response`, the route's `limits.response`; `route` may set its rate too.
+    pub(super) fn of_response(self, response: &Keys<'_>, route: &Keys<'_>) -> Self {
+        let weight = response.number("weight", 1..=u16::MAX.into());
+        let report_only = response.switch("report_only");
+        if report_only.is_some() && !route.has("rate") && !response.has("rate") {
+            response.fault("report_only", "there is no rate to report on");
+        }
+        Self {
+            weight: weight.and_then(|weight| Weight::new(weight as u16)).unwrap_or_default(),
+            report_only: report_only.unwrap_or_default(),
+            ..self
+        }
     }
 }

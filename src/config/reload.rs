@@ -145,7 +145,7 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
             }
             file @ TcpSource::File { .. } => file.clone(),
         };
-        (port.listen, source, port.pace.end_of_stream)
+        (port.listen, source, port.pace.interval, port.pace.end_of_stream)
     };
     fixed(old) == fixed(new)
 }
@@ -184,9 +184,9 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
     come.chain(gone.map(|route| format!("route {} removed", route.path))).collect()
 }
 
-/// Spells the filters of a route and its end-of-stream rule, without rates.
+/// Spells the filters of a route, its interval and its end-of-stream rule, without rates.
 fn filters(route: &Route) -> Vec<String> {
-    let bare = |pace: &Pace| format!("{:?}", pace.end_of_stream);
+    let bare = |pace: &Pace| format!("{} {:?}", pace.interval, pace.end_of_stream);
     let filters = route.filters.iter().map(|filter| match &filter.kind {
         FilterKind::Rate(pace) => format!("{} {}", filter.name, bare(pace)),
         kind => format!("{} {kind:?}", filter.name),

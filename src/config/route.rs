@@ -5,12 +5,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::filters::{FilterKind, RATE};
-use super::pace::{NOTHING_PACED, Pace, RouteLimits};
+use super::pace::{Pace, RouteLimits};
 use crate::events::EventSettings;
 use crate::http::files::FilesSource;
 use crate::http::proxy::{ProxySource, UpstreamUrl};
-use crate::keys::{Keys, NOTHING_AHEAD, PathKind, Place};
-use crate::limit::{Burst, Rate, Weight};
+use crate::http::route;
+use crate::keys::{Keys, PathKind, Place};
+use crate::limit::{Burst, Interval, Rate};
 use crate::words::{shorten, suggestion};
 
 /// Where a route's content comes from.
@@ -129,9 +130,49 @@ impl Route {
                 format!("a [[route]] for {path:?} stands above already; leave one out"),
             );
         }
-        let sources: Vec<&str> =
-            ["files", "proxy", "events"].into_iter().filter(|key| keys.has(key)).collect();
-        match sources[..] {
+        let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");
+        let response = limits.table("response", " such as { rate = 60, weight = 2 }");
+        let pace = read_pace(&keys, &response);
+        let limits = RouteLimits::read(&limits).of_response(&response, &keys);
+        let names = keys.list("filters").unwrap_or_default();
+        let source = Source::read(&keys);
+        if matches!(source, Some(Source::Files(_)))
+            && let Some(path) = path.as_ref().filter(|path| !path.as_str().ends_with('/'))
+        {
+            let good = format!("{}/", shorten(path.as_str()));
+            keys.fault("path", format!("a folder's path ends with a slash; write {good:?}"));
+        }
+        let is_rate_bad = keys.failed(&["rate"]) || response.failed(&["rate"]);
+        let has_rate = pace.rate.is_some() || is_rate_bad;
+        let can_have_rate = match &source {
+            Some(Source::Proxy(proxy)) => has_rate || proxy.honour_accel,
+            Some(_) => has_rate,
+            // It could have been one that may set a rate: that it needs one is not said.
+            None => true,
+        };
+        if !can_have_rate {
+            Pace::note_unused(&keys);
+            Pace::note_unused(&response);
+        }
+        let filters = filters(&keys, names, named, can_have_rate);
+        Some(Self { path: path?, source: source?, pace, limits, filters }).filter(|_| !is_rate_bad)
+    }
+
+    /// The fastest that a response can leave, if there is a limit. What a backend sets is not known here.
+    pub(super) fn fastest(&self) -> Option<(Rate, Interval)> {
+        let filters = self.filters.iter().filter_map(|filter| match &filter.kind {
+            FilterKind::Rate(own) => own.limit(),
+            _ => None,
+        });
+        filters.chain(self.pace.limit()).min()
+    }
+}
+
+impl Source {
+    /// Reads where a route's content comes from.
+    fn read(keys: &Keys<'_>) -> Option<Self> {
+        let given: Vec<&str> = ["files", "proxy", "events"].into_iter().filter(|key| keys.has(key)).collect();
+        match given[..] {
             [] => {
                 let text = "has no files, proxy or events; say where its content comes from";
                 keys.table_fault(None, format!("{} {text}", keys.name()));
@@ -148,9 +189,8 @@ impl Route {
         let upstream = keys.parse("proxy");
         let events = keys.table("events", ", or {}");
         let events = keys.has("events").then(|| EventSettings::read(&events));
-        let rates = Rates::read(&keys);
         // The keys of another kind of source do nothing.
-        let part = |kind: &str| match sources[..] {
+        let part = |kind: &str| match given[..] {
             [only] if only != kind => {
                 keys.without_effect(&format!("does nothing with {only}, only with {kind}; leave it out"))
             }
@@ -159,98 +199,29 @@ impl Route {
         let files = FilesSource::read(&part("files"), root.clone().unwrap_or_default());
         let is_upstream_read = upstream.is_some();
         let proxy = ProxySource::read(&part("proxy"), upstream.unwrap_or_else(UpstreamUrl::unknown));
-        let backend_may_limit = proxy.honour_accel;
-        let source = match sources[..] {
-            ["files"] => root.map(|_| Source::Files(files)),
-            ["proxy"] => is_upstream_read.then_some(Source::Proxy(proxy)),
-            ["events"] => events.map(|events| Source::Events(Box::new(events))),
+        match given[..] {
+            ["files"] => root.map(|_| Self::Files(files)),
+            ["proxy"] => is_upstream_read.then_some(Self::Proxy(proxy)),
+            ["events"] => events.map(|events| Self::Events(Box::new(events))),
             _ => None,
-        };
-        if matches!(source, Some(Source::Files(_)))
-            && let Some(path) = path.as_ref().filter(|path| !path.as_str().ends_with('/'))
-        {
-            let good = format!("{}/", shorten(path.as_str()));
-            keys.fault("path", format!("a folder's path ends with a slash; write {good:?}"));
         }
-        // What has no source could have had one that may set a rate: that it needs one is not said.
-        let has_rate = rates.pace.rate.is_some() || rates.failed;
-        let can_have_rate = match &source {
-            Some(Source::Proxy(_)) => has_rate || backend_may_limit,
-            Some(_) => has_rate,
-            None => true,
-        };
-        if !can_have_rate {
-            rates.needed(&keys);
-        }
-        let filters = chain(&keys, rates.names, named, can_have_rate);
-        let is_whole = !rates.failed;
-        Some(Self { path: path?, source: source?, pace: rates.pace, limits: rates.limits, filters })
-            .filter(|_| is_whole)
-    }
-
-    /// The fastest that a response can leave, if there is a limit. What a backend sets is not known here.
-    pub(super) fn fastest(&self) -> Option<Rate> {
-        let filters = self.filters.iter().filter_map(|filter| match &filter.kind {
-            FilterKind::Rate(own) => own.rate,
-            _ => None,
-        });
-        filters.chain(self.pace.rate).min()
     }
 }
 
-/// What a route says of its pace, limits and filters.
-struct Rates {
-    pace: Pace,
-    limits: RouteLimits,
-    /// The names of filters, each with its place.
-    names: Vec<(Place, String)>,
-    /// Whether the rate could not be read.
-    failed: bool,
-}
-
-impl Rates {
-    fn read(keys: &Keys<'_>) -> Self {
-        let rate = keys.rate("rate");
-        let burst = keys.amount("burst", str::parse::<Burst>);
-        let end_of_stream = Pace::read_end_of_stream(keys);
-        let names = keys.list("filters").unwrap_or_default();
-        let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");
-        let shared = RouteLimits::read(&limits);
-        // A second spelling of the same.
-        let response = limits.table("response", " such as { rate = 60, weight = 2 }");
-        let long = (response.rate("rate"), response.amount("burst", str::parse::<Burst>));
-        for key in ["rate", "burst"] {
-            if keys.has(key) && response.has(key) {
-                response.fault(key, format!("the route's own {key} says it already; leave one out"));
-            }
+/// Reads a route's pace, whose rate and burst may stand in `limits.response` instead.
+fn read_pace(keys: &Keys<'_>, response: &Keys<'_>) -> Pace {
+    for key in ["rate", "burst"] {
+        if keys.has(key) && response.has(key) {
+            response.fault(key, format!("the route's own {key} says it already; leave one out"));
         }
-        let weight = response.number("weight", 1..=u16::MAX.into());
-        let report_only = response.switch("report_only");
-        let has_rate = keys.has("rate") || response.has("rate");
-        if report_only.is_some() && !has_rate {
-            response.fault("report_only", "there is no rate to report on");
-        }
-        let limits = RouteLimits {
-            weight: weight.and_then(|weight| Weight::new(weight as u16)).unwrap_or_default(),
-            report_only: report_only.unwrap_or_default(),
-            ..shared
-        };
-        let burst = burst.or(long.1).unwrap_or_default();
-        let pace = Pace { rate: rate.or(long.0).flatten(), burst, end_of_stream };
-        let failed = keys.failed(&["rate"]) || response.failed(&["rate"]);
-        Self { pace, limits, names, failed }
     }
-
-    /// Notes what does nothing because there can be no rate.
-    fn needed(&self, keys: &Keys<'_>) {
-        keys.needs_rate("burst", false, NOTHING_AHEAD);
-        keys.table("limits", "").table("response", "").needs_rate("burst", false, NOTHING_AHEAD);
-        keys.needs_rate("end_of_stream", false, NOTHING_PACED);
-    }
+    let own = Pace::read(keys, keys.rate("rate").flatten());
+    let (rate, burst) = (response.rate("rate").flatten(), response.amount("burst", str::parse::<Burst>));
+    Pace { rate: own.rate.or(rate), burst: burst.unwrap_or(own.burst), ..own }
 }
 
 /// The filters `names` in their order. The pace is last, unless it is named elsewhere.
-fn chain(
+fn filters(
     keys: &Keys<'_>,
     names: Vec<(Place, String)>,
     named: &BTreeMap<String, FilterKind>,
@@ -276,8 +247,9 @@ fn chain(
         };
         keys.fault_at(at, "filters", text);
     }
-    if can_have_rate && !filters.iter().any(RouteFilter::is_route_pace) {
-        filters.push(RouteFilter { name: RATE.to_owned(), kind: FilterKind::RoutePace });
+    if can_have_rate {
+        let pace = RouteFilter { name: RATE.to_owned(), kind: FilterKind::RoutePace };
+        route::place_pace(&mut filters, pace, RouteFilter::is_route_pace);
     }
     filters
 }

@@ -102,7 +102,10 @@ impl Tcp {
         }
         let path = keys.path("file", PathKind::File);
         let to = keys.parse("to");
-        let pace = Pace::read(&keys);
+        let pace = Pace::read(&keys, keys.rate("rate").flatten());
+        if pace.rate.is_none() {
+            Pace::note_unused(&keys);
+        }
         let limits = RouteLimits::read(&keys.table("limits", " such as { total = { rate = \"20m\" } }"));
         let follow = of_file.switch("follow").unwrap_or_default();
         let upload = of_relay.rate("upload_rate").flatten();

@@ -11,7 +11,7 @@ use super::proxy::Proxy;
 use super::source::{Paths, Source};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
-use crate::limit::{Budget, Carryover, Carryovers, Limit, Rate, Weight};
+use crate::limit::{Budget, Carryover, Carryovers, Interval, Limit, Rate, Weight};
 use crate::rt;
 
 pub use super::source::{Answer, Handler};
@@ -65,6 +65,7 @@ pub(super) struct Pacing {
     /// The filter's name; empty if it has none.
     name: String,
     pub(super) limit: Limit,
+    interval: Interval,
     pub(super) end_of_stream: EndOfStream,
     /// What a response leaves to the next one of the same client.
     pub(super) carryovers: Carryovers,
@@ -83,7 +84,7 @@ impl Route {
             ),
             weight: Weight::default(),
             source,
-            pacing: Pacing::new("", Limit::unlimited(), EndOfStream::default()),
+            pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
             stages: Vec::new(),
         }
     }
@@ -164,6 +165,13 @@ impl Route {
         self
     }
 
+    /// Sets how often a chunk of a response leaves. Responses in progress keep their interval through a reload. Default 200 ms.
+    #[must_use]
+    pub fn interval(mut self, interval: Interval) -> Self {
+        self.pacing.interval = interval;
+        self
+    }
+
     /// Sets what happens to the last part of a response, which is less than a chunk.
     #[must_use]
     pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
@@ -196,13 +204,19 @@ impl Route {
 
     /// Adds a rate filter with its own limit, beside the route's, at this place in the order.
     #[must_use]
-    pub fn pace(self, limit: Limit, end_of_stream: EndOfStream) -> Self {
-        self.named_pace("", limit, end_of_stream)
+    pub fn pace(self, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
+        self.named_pace("", limit, interval, end_of_stream)
     }
 
     /// Adds a [`pace`](Self::pace) with a name, by which a reload finds it.
-    pub(crate) fn named_pace(mut self, name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
-        self.stages.push(Stage::Pace(Pacing::new(name, limit, end_of_stream)));
+    pub(crate) fn named_pace(
+        mut self,
+        name: &str,
+        limit: Limit,
+        interval: Interval,
+        end_of_stream: EndOfStream,
+    ) -> Self {
+        self.stages.push(Stage::Pace(Pacing::new(name, limit, interval, end_of_stream)));
         self
     }
 
@@ -298,6 +312,13 @@ impl Route {
     }
 }
 
+/// Puts `pace` last, unless it stands in `stages`: it limits what leaves, not what a filter takes.
+pub(crate) fn place_pace<T>(stages: &mut Vec<T>, pace: T, is_pace: impl Fn(&T) -> bool) {
+    if !stages.iter().any(is_pace) {
+        stages.push(pace);
+    }
+}
+
 impl RouteSource {
     fn other(&self) -> Option<&dyn Source> {
         match self {
@@ -308,13 +329,13 @@ impl RouteSource {
 }
 
 impl Pacing {
-    fn new(name: &str, limit: Limit, end_of_stream: EndOfStream) -> Self {
-        Self { name: name.to_owned(), limit, end_of_stream, carryovers: Carryovers::default() }
+    fn new(name: &str, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
+        Self { name: name.to_owned(), limit, interval, end_of_stream, carryovers: Carryovers::default() }
     }
 
     /// Makes the filter of one response, under `limit`.
     pub(super) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
-        let filter = RateFilter::new(limit.clone()).end_of_stream(self.end_of_stream);
+        let filter = RateFilter::new(limit.clone()).interval(self.interval).end_of_stream(self.end_of_stream);
         Box::new(filter.with_carryover(carryover))
     }
 

@@ -6,7 +6,7 @@ use http::Uri;
 use http::uri::PathAndQuery;
 
 use super::path;
-use super::route::{Route, Stage};
+use super::route::{Route, Stage, place_pace};
 use super::source::Paths;
 
 /// Where a request's target leads.
@@ -58,9 +58,7 @@ impl Routes {
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix().len()));
         for route in &mut routes {
             route.number = number(route.path());
-            if !route.stages.iter().any(|stage| matches!(stage, Stage::RoutePace)) {
-                route.stages.push(Stage::RoutePace);
-            }
+            place_pace(&mut route.stages, Stage::RoutePace, |stage| matches!(stage, Stage::RoutePace));
         }
         Self(routes.into_iter().map(Arc::new).collect())
     }

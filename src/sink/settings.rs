@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::keys::{Fault, Keys};
-use crate::limit::{Burst, Limit, Rate, Size};
+use crate::limit::{Burst, Interval, Limit, Rate, Size};
 use crate::words::spelt;
 
 /// Upper bound of [`SinkSettings::buffer`].
@@ -62,17 +62,18 @@ impl SinkSettings {
     }
 
     /// Checks [`OnFull::Close`] against the paces of what is served, each with its name, that of the connection
-    /// aside: each needs one, and the buffer must hold one chunk of the fastest.
-    pub fn check(&self, paces: impl IntoIterator<Item = (String, Option<Rate>)>) -> Vec<Fault> {
+    /// aside: each needs one, and the buffer must hold the largest chunk.
+    pub fn check(&self, paces: impl IntoIterator<Item = (String, Option<(Rate, Interval)>)>) -> Vec<Fault> {
         let mut faults = Vec::new();
         if self.on_full != OnFull::Close {
             return faults;
         }
-        let (mut unpaced, mut fastest) = (None, None);
+        let connection = self.rate.map(|rate| (rate, Interval::DEFAULT));
+        let (mut unpaced, mut largest) = (None, None);
         for (name, pace) in paces {
-            match pace.into_iter().chain(self.rate).min() {
+            match pace.into_iter().chain(connection).min() {
                 None => unpaced = unpaced.or(Some(name)),
-                pace => fastest = fastest.max(pace),
+                Some((rate, interval)) => largest = largest.max(Some((rate.chunk(interval), rate, interval))),
             }
         }
         if let Some(name) = unpaced {
@@ -82,13 +83,14 @@ impl SinkSettings {
             );
             faults.push(Fault { key: "on_full", text });
         }
-        if let Some(rate) = fastest
-            && (self.buffer as u64) < rate.bytes_per_interval()
+        if let Some((chunk, rate, interval)) = largest
+            && (self.buffer as u64) < chunk
         {
+            let each =
+                if interval == Interval::DEFAULT { String::new() } else { format!(" each {interval}") };
             let text = format!(
-                "for \"close\" it must hold one chunk of the fastest pace: {} bytes at {rate}, and it holds {}; \
-                 raise it, or lower the rate",
-                rate.bytes_per_interval(),
+                "for \"close\" it must hold one chunk of the fastest pace: {chunk} bytes at {rate}{each}, and it holds \
+                 {}; raise it, or lower the rate",
                 self.buffer
             );
             faults.push(Fault { key: "buffer", text });
@@ -110,7 +112,7 @@ pub enum OnFull {
     /// No more is accepted until the reader drains it. Paced content waits, and nothing is lost.
     #[default]
     Wait,
-    /// The connection is reset if the buffer is still full one interval (200 ms) later and there is more to give: the
+    /// The connection is reset if the buffer is still full 200 ms later and there is more to give: the
     /// reader cannot hold the pace. Unwritten bytes are lost, and counted.
     Close,
 }
@@ -138,7 +140,9 @@ mod tests {
     use super::*;
 
     fn faults(settings: SinkSettings, rates: &[u64]) -> Vec<&'static str> {
-        let paces = rates.iter().map(|rate| ("r".to_owned(), Rate::or_unlimited(*rate)));
+        let paces = rates
+            .iter()
+            .map(|rate| ("r".to_owned(), Rate::or_unlimited(*rate).map(|rate| (rate, Interval::DEFAULT))));
         settings.check(paces).into_iter().map(|fault| fault.key).collect()
     }
 
@@ -169,6 +173,13 @@ mod tests {
             (SinkSettings { on_full: OnFull::Wait, ..close(1, 0) }, &[61_440], &[]),
         ] {
             assert_eq!(faults(settings, rates), expected, "{rates:?}");
+        }
+        // 61 440 in a second, 49 152 in 49 152 µs: the slower of the two has the larger chunk.
+        let rate = |rate| Rate::new(rate).unwrap();
+        let paces = [(rate(61_440), Interval::MAX), (rate(983_040), Interval::MIN)];
+        for (buffer, faults) in [(61_439, 1), (61_440, 0)] {
+            let paces = paces.map(|pace| ("r".to_owned(), Some(pace)));
+            assert_eq!(close(buffer, 0).check(paces).len(), faults, "{buffer}");
         }
     }
 }

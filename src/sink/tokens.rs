@@ -1,12 +1,12 @@
 //! The pace of one connection: its token bucket, passed the time as a chain is.
 
 use crate::clock::{Instant, Lateness};
-use crate::limit::{Limit, TokenBucket};
+use crate::limit::{Interval, Limit, TokenBucket};
 
 /// Gives out tokens in pieces of one interval's worth, or of the burst if that is less.
 ///
 /// A burst is often earned back in less time than a timer is late. A wake-up that is a little late counts as on time
-/// here too ([`Punctual`]), or high rates would never be reached. The time passed is never ahead of the clock, so
+/// here too ([`Lateness`]), or high rates would never be reached. The time passed is never ahead of the clock, so
 /// over its life a connection sends at most burst + rate × time.
 ///
 /// The limit may change at any time: a task that waits for tokens asks again at least once an interval.
@@ -81,7 +81,7 @@ impl Tokens {
 
 /// One interval's worth, or the burst if that is less; at least a byte.
 fn piece(bucket: &TokenBucket) -> u64 {
-    bucket.rate().bytes_per_interval().min(bucket.max_burst())
+    bucket.rate().chunk(Interval::DEFAULT).min(bucket.max_burst())
 }
 
 #[cfg(test)]

@@ -27,8 +27,11 @@ fn the_rules_written_down_a_second_time_give_the_same() {
 #[test]
 fn room_and_looks_do_not_show_in_a_timeline() {
     for (room, look_every) in [(7, 200), (4096, 1), (65_536, 7), (12_288, 60_000)] {
-        let runner =
-            ChainRunner { room, look_every: look_every * testkit::timeline::MS, ..ChainRunner::default() };
+        let runner = ChainRunner {
+            room,
+            look_every: Some(look_every * testkit::timeline::MS),
+            ..ChainRunner::default()
+        };
         for golden in testkit::timeline::golden::all() {
             // When a live change is seen depends on when one looks.
             if golden.case.changes.is_empty() {

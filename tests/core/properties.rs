@@ -23,18 +23,39 @@ fn rate() -> impl Strategy<Value = u64> {
     ]
 }
 
-fn whole_chunk(rate: u64) -> u64 {
-    (rate / 5).max(1)
+/// Intervals from 50 ms to 1 s, in nanoseconds, mostly the default.
+fn interval() -> impl Strategy<Value = u64> {
+    prop_oneof![
+        4 => Just(200 * MS),
+        1 => Just(50 * MS),
+        1 => Just(1000 * MS),
+        2 => 50 * MS..=1000 * MS,
+    ]
+}
+
+/// A rate and an interval.
+type Pace = (u64, u64);
+
+fn pace() -> impl Strategy<Value = Pace> {
+    (rate(), interval())
 }
 
 /// A chunk in nano-bytes, with its fraction.
-fn chunk(rate: u64) -> i128 {
-    (i128::from(rate) * 200_000_000).max(NANO)
+fn chunk((rate, interval): Pace) -> i128 {
+    (i128::from(rate) * i128::from(interval)).max(NANO)
+}
+
+fn whole_chunk(pace: Pace) -> u64 {
+    u64::try_from(chunk(pace) / NANO).unwrap()
+}
+
+fn pace_of(case: &Case) -> Pace {
+    (case.rate.unwrap_or(1), case.interval)
 }
 
 /// A number of bytes up to `permille` thousandths of a chunk, now and then one that lies on a border.
-fn size(rate: u64, permille: u64) -> impl Strategy<Value = u64> {
-    let chunk = whole_chunk(rate);
+fn size(pace: Pace, permille: u64) -> impl Strategy<Value = u64> {
+    let chunk = whole_chunk(pace);
     // Not hundreds of chunks: what a piece of 64 KiB borders on matters only near it.
     let piece = if chunk > 8000 { 65_535 } else { chunk };
     prop_oneof![
@@ -50,9 +71,9 @@ fn data(bytes: u64, file: bool) -> Item {
     if file || bytes > 200_000 { Item::File(bytes) } else { Item::Data(bytes) }
 }
 
-fn bucket(rate: u64) -> impl Strategy<Value = Item> {
+fn bucket(pace: Pace) -> impl Strategy<Value = Item> {
     prop_oneof![
-        5 => (size(rate, 1500), any::<bool>()).prop_map(|(bytes, file)| data(bytes, file)),
+        5 => (size(pace, 1500), any::<bool>()).prop_map(|(bytes, file)| data(bytes, file)),
         1 => Just(Item::Mark(Mark::Flush)),
     ]
 }
@@ -70,8 +91,8 @@ fn ending() -> impl Strategy<Value = Vec<Item>> {
     ]
 }
 
-fn response(rate: u64) -> impl Strategy<Value = Response> {
-    let brigades = prop::collection::vec((gap(), prop::collection::vec(bucket(rate), 0..4)), 0..6);
+fn response(pace: Pace) -> impl Strategy<Value = Response> {
+    let brigades = prop::collection::vec((gap(), prop::collection::vec(bucket(pace), 0..4)), 0..6);
     (gap(), brigades, gap(), ending()).prop_map(|(after, brigades, last, ending)| {
         let mut at = 0;
         let arrivals = brigades.into_iter().chain([(last, ending)]).map(|(gap, items)| {
@@ -84,12 +105,12 @@ fn response(rate: u64) -> impl Strategy<Value = Response> {
 
 prop_compose! {
     /// Some responses on a connection, with bursts and stalls of the reader.
-    fn case()(rate in rate())(
-        burst in prop_oneof![2 => Just(0), 1 => size(rate, 4000)],
+    fn case()(pace in pace())(
+        burst in prop_oneof![2 => Just(0), 1 => size(pace, 4000)],
         paced_end in any::<bool>(),
-        responses in prop::collection::vec(response(rate), 1..5),
+        responses in prop::collection::vec(response(pace), 1..5),
         stalls in prop::collection::vec((gap(), gap()), 0..3),
-        rate in Just(rate),
+        (rate, interval) in Just(pace),
     ) -> Case {
         let mut at = 0;
         let stalls = stalls.into_iter().map(|(after, lasting)| {
@@ -97,21 +118,21 @@ prop_compose! {
             at = from + lasting;
             (from, at)
         });
-        Case { rate: Some(rate), burst, paced_end, responses, stalls: stalls.collect(), changes: Vec::new() }
+        Case { rate: Some(rate), burst, interval, paced_end, responses, stalls: stalls.collect(), changes: Vec::new() }
     }
 }
 
 prop_compose! {
     /// One response, all of it in hand at once, and a reader that takes it.
-    fn backlog()(rate in rate())(
-        buckets in prop::collection::vec(bucket(rate), 1..8),
+    fn backlog()(pace in pace())(
+        buckets in prop::collection::vec(bucket(pace), 1..8),
         ending in ending(),
-        burst in prop_oneof![2 => Just(0), 1 => size(rate, 4000)],
+        burst in prop_oneof![2 => Just(0), 1 => size(pace, 4000)],
         paced_end in any::<bool>(),
-        rate in Just(rate),
+        (rate, interval) in Just(pace),
     ) -> Case {
         let items = buckets.into_iter().chain(ending).collect();
-        Case { burst, paced_end, ..Case::one(rate, vec![Arrival { at: 0, items }]) }
+        Case { burst, interval, paced_end, ..Case::one(rate, vec![Arrival { at: 0, items }]) }
     }
 }
 
@@ -172,12 +193,12 @@ fn over_the_bound(sends: &[(u64, u64)], rate: u64, fixed: i128) -> Option<String
 
 /// A window right behind one send and right before another that holds less than the rate gives in it
 /// less one chunk. The nanosecond is the rounding up of an instant.
-fn under_the_bound(sends: &[(u64, u64)], rate: u64) -> Option<String> {
+fn under_the_bound(sends: &[(u64, u64)], (rate, interval): Pace) -> Option<String> {
     let (mut sum, mut highest) = (0, i128::MIN);
     sends.iter().find_map(|&(at, bytes)| {
         let earned = i128::from(rate) * i128::from(at);
         // `highest` is the sum behind an earlier send less what was earned by then.
-        let missing = highest.saturating_sub(sum - earned + chunk(rate) + i128::from(rate));
+        let missing = highest.saturating_sub(sum - earned + chunk((rate, interval)) + i128::from(rate));
         sum += i128::from(bytes) * NANO;
         highest = highest.max(sum - earned);
         (missing > 0).then(|| format!("{missing} nano-bytes too few in a window that ends at {at}"))
@@ -232,40 +253,39 @@ proptest! {
         let room = room.max(bytes / 2000);
         let nanos: u64 = lines(&Model, &Model.run(&case)).last().map_or(0, |line| line.at);
         let look_every = look_every.max(nanos / 2000);
-        let driven = ChainRunner { room, look_every, ..ChainRunner::default() };
+        let driven = ChainRunner { room, look_every: Some(look_every), ..ChainRunner::default() };
         prop_assert_eq!(run(&driven, &case), run(&runner(), &case));
     }
 
     #[test]
     fn no_window_is_above_the_bound_and_paced_ends_add_nothing(case in case()) {
-        let rate = case.rate.unwrap_or(1);
-        let credit = if case.paced_end { 0 } else { chunk(rate) };
-        let fixed = i128::from(case.burst) * NANO + chunk(rate) + credit;
+        let pace = pace_of(&case);
+        let credit = if case.paced_end { 0 } else { chunk(pace) };
+        let fixed = i128::from(case.burst) * NANO + chunk(pace) + credit;
         // The first window of all is the connection's whole life: rule 8's bound.
-        prop_assert_eq!(over_the_bound(&sends(&runner().run(&case)), rate, fixed), None);
+        prop_assert_eq!(over_the_bound(&sends(&runner().run(&case)), pace.0, fixed), None);
     }
 
     #[test]
     fn one_response_is_within_the_bound_until_its_end_adds_less_than_a_chunk(case in backlog()) {
-        let rate = case.rate.unwrap_or(1);
+        let pace @ (rate, _) = pace_of(&case);
         let mut sends = sends(&runner().run(&case));
         let total: u64 = sends.iter().map(|(_, bytes)| bytes).sum();
         // Without the last instant's bytes, which may hold the remainder.
         let last = sends.last().map(|(at, _)| *at);
         let at_last: u64 = sends.iter().filter(|(at, _)| Some(*at) == last).map(|(_, bytes)| bytes).sum();
         sends.retain(|(at, _)| Some(*at) != last);
-        let fixed = i128::from(case.burst) * NANO + chunk(rate);
+        let fixed = i128::from(case.burst) * NANO + chunk(pace);
         prop_assert_eq!(over_the_bound(&sends, rate, fixed), None);
         let earned = fixed + i128::from(rate) * i128::from(last.unwrap_or(0) + 1);
         let over = i128::from(total) * NANO - earned;
-        prop_assert!(over < chunk(rate), "{at_last} bytes at the end");
+        prop_assert!(over < chunk(pace), "{at_last} bytes at the end");
         prop_assert!(over <= 0 || !case.paced_end);
     }
 
     #[test]
     fn while_source_and_reader_keep_up_no_window_is_below_the_rate_by_more_than_a_chunk(case in backlog()) {
-        let rate = case.rate.unwrap_or(1);
-        prop_assert_eq!(under_the_bound(&sends(&runner().run(&case)), rate), None);
+        prop_assert_eq!(under_the_bound(&sends(&runner().run(&case)), pace_of(&case)), None);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice};
 use sluicegate::clock::{Instant, Lateness};
 use sluicegate::filter::{EndOfStream, Filter, RateFilter, Verdict};
-use sluicegate::limit::{Limit, Rate};
+use sluicegate::limit::{Interval, Limit, Rate};
 use std::sync::Arc;
 use std::time::Duration;
 use testkit::filters::{by, map};
@@ -16,8 +16,18 @@ use testkit::timeline::{Arrival, Case, GUIDE, Item, MS, Mark, Runner, by_instant
 
 const NANO: i128 = 1_000_000_000;
 
-fn chunk(rate: u64) -> i128 {
-    (i128::from(rate) * 200_000_000).max(NANO)
+fn chunk(rate: u64, interval: u64) -> i128 {
+    (i128::from(rate) * i128::from(interval)).max(NANO)
+}
+
+/// Intervals in nanoseconds.
+fn interval() -> impl Strategy<Value = u64> {
+    prop_oneof![3 => Just(200 * MS), 1 => Just(50 * MS), 1 => Just(1000 * MS), 2 => 50 * MS..=1000 * MS]
+}
+
+fn filter(rate: u64, interval: u64) -> RateFilter {
+    let interval = Interval::new(Duration::from_nanos(interval)).unwrap();
+    RateFilter::new(Limit::new(Rate::or_unlimited(rate))).interval(interval)
 }
 
 fn rate() -> impl Strategy<Value = u64> {
@@ -43,11 +53,12 @@ proptest! {
     #[test]
     fn a_clock_that_steps_back_earns_nothing_and_loses_nothing(
         rate in rate(),
+        interval in interval(),
         chunks in 1u64..8,
         steps in prop::collection::vec((0u64..400 * MS, 0u64..400 * MS), 1..40),
     ) {
-        let total = (rate / 5).max(1) * chunks;
-        let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(rate)));
+        let total = (chunk(rate, interval) / NANO) as u64 * chunks;
+        let mut filter = filter(rate, interval);
         let mut input: Brigade = [unread(total), Bucket::Eos].into_iter().collect();
         let (mut now, mut latest, mut sent) = (0, 0, 0);
         for (forth, back) in steps {
@@ -55,8 +66,8 @@ proptest! {
             latest = latest.max(now);
             let (bytes, due) = ask(&mut filter, now, &mut input);
             sent += bytes;
-            let earned = chunk(rate) + i128::from(rate) * i128::from(latest + 1);
-            prop_assert!(i128::from(sent) * NANO <= earned + chunk(rate), "credit at the end is the most");
+            let earned = chunk(rate, interval) + i128::from(rate) * i128::from(latest + 1);
+            prop_assert!(i128::from(sent) * NANO <= earned + chunk(rate, interval), "credit at the end is the most");
             prop_assert!(due.is_none_or(|due| due > now));
             now = now.saturating_sub(back);
         }
@@ -77,12 +88,14 @@ proptest! {
     #[test]
     fn late_wake_ups_do_not_slow_the_pace(
         rate in rate(),
+        interval in interval(),
         late in prop::collection::vec(0u64..=50 * MS, 1..30),
         spread in 0u64..8,
         intervals in 10u64..200,
     ) {
-        let total = (rate / 5).max(1) * intervals;
-        let mut filter = RateFilter::new(Limit::new(Rate::or_unlimited(rate))).end_of_stream(EndOfStream::Paced);
+        let chunk = chunk(rate, interval);
+        let total = (chunk / NANO) as u64 * intervals;
+        let mut filter = filter(rate, interval).end_of_stream(EndOfStream::Paced);
         let mut input: Brigade = [unread(total), Bucket::Eos].into_iter().collect();
         let mut lateness = Lateness::default();
         let (mut now, mut sent) = (0, 0);
@@ -90,7 +103,7 @@ proptest! {
         loop {
             // The bytes of one wake-up go out in some pieces, between which time passes.
             let told = lateness.correct(Instant::from_nanos(now));
-            let mut out = Brigade::with_budget(((rate / 5) / (spread + 1)).max(1));
+            let mut out = Brigade::with_budget(((chunk / NANO) as u64 / (spread + 1)).max(1));
             let verdict = filter.filter(told, &mut input, &mut out).unwrap();
             sent += out.bytes();
             match verdict {
@@ -99,8 +112,8 @@ proptest! {
                     let lateness = late.next().copied().unwrap_or(0);
                     now = now.max(due.as_nanos() + lateness);
                     // All that was due by now is out, but for the lateness of the one wake-up: no drift.
-                    let due = chunk(rate) + i128::from(rate) * (i128::from(due.as_nanos()) - 1);
-                    prop_assert!(i128::from(sent) * NANO > due - chunk(rate) - NANO - i128::from(rate));
+                    let due = chunk + i128::from(rate) * (i128::from(due.as_nanos()) - 1);
+                    prop_assert!(i128::from(sent) * NANO > due - chunk - NANO - i128::from(rate));
                 }
                 Verdict::Ready if sent < total => now += MS / 10,
                 Verdict::Ready | Verdict::Done => break,
@@ -118,6 +131,7 @@ proptest! {
     fn whatever_becomes_of_the_limit_bytes_are_conserved_and_bounded(
         changes in prop::collection::vec((0u64..2000, prop_oneof![4 => rate().prop_map(Some), 1 => Just(None)]), 0..6),
         bytes in 1u64..3_000_000,
+        interval in interval(),
         file in any::<bool>(),
     ) {
         let mut changes: Vec<_> = changes.into_iter().map(|(ms, rate)| (ms * MS, rate)).collect();
@@ -126,20 +140,20 @@ proptest! {
         changes.push((2100 * MS, Some(1_000_000)));
         let item = if file { Item::File(bytes) } else { Item::Data(bytes) };
         let arrivals = vec![Arrival { at: 0, items: vec![item, Item::Mark(Mark::Eos)] }];
-        let case = Case { changes: changes.clone(), ..Case::one(GUIDE, arrivals) };
+        let case = Case { changes: changes.clone(), interval, ..Case::one(GUIDE, arrivals) };
         let runner = ChainRunner { room: 1 << 40, ..ChainRunner::default() };
         let out = lines(&runner, &runner.run(&case));
         prop_assert_eq!(out.last().map(|line| line.cumulative), Some(bytes));
         if changes.iter().all(|(_, rate)| rate.is_some()) {
             let highest = changes.iter().filter_map(|(_, rate)| *rate).chain([GUIDE]).max().unwrap();
             for line in &out {
-                let most = 2 * chunk(highest) + i128::from(highest) * i128::from(line.at + 1);
+                let most = 2 * chunk(highest, interval) + i128::from(highest) * i128::from(line.at + 1);
                 prop_assert!(i128::from(line.cumulative) * NANO <= most);
             }
         }
         // The last change was seen within an interval, and from there on the rest took its time.
         let rest = Duration::from_nanos(bytes * 1000);
-        let latest = 2100 * MS + 200 * MS + 400 * MS + rest.as_nanos() as u64;
+        let latest = 2100 * MS + 3 * interval + rest.as_nanos() as u64;
         prop_assert!(out.last().is_some_and(|line| line.at <= latest));
     }
 
@@ -147,6 +161,7 @@ proptest! {
     #[test]
     fn under_a_rising_rate_no_more_than_a_chunk_is_ever_held_back(
         raises in prop::collection::vec((1u64..500, 0u64..40_000), 1..12),
+        interval in interval(),
     ) {
         let (mut at, mut rate) = (0, 1000);
         let raises: Vec<_> = raises.into_iter().map(|(ms, more)| {
@@ -155,19 +170,19 @@ proptest! {
             (at, Some(rate))
         }).collect();
         let arrivals = vec![Arrival { at: 0, items: vec![Item::File(1_000_000)] }];
-        let case = Case { changes: raises.clone(), ..Case::one(1000, arrivals) };
+        let case = Case { changes: raises.clone(), interval, ..Case::one(1000, arrivals) };
         let runner = ChainRunner { room: 1 << 40, ..ChainRunner::default() };
         let mut before = 0;
         for line in lines(&runner, &runner.run(&case)) {
             // Earned by then, each raise counted from when it was seen at the latest.
             let (mut earned, mut since, mut rate) = (0, 0, 1000);
             for &(at, raised) in &raises {
-                let seen = (at + 200 * MS).min(line.at);
+                let seen = (at + interval).min(line.at);
                 earned += i128::from(seen - since) * rate;
                 (since, rate) = (seen, raised.unwrap_or(0).into());
             }
             earned += i128::from(line.at - since) * rate;
-            prop_assert!(i128::from(before) * NANO >= earned - chunk(rate as u64) - rate, "before {line}");
+            prop_assert!(i128::from(before) * NANO >= earned - chunk(rate as u64, interval) - rate, "before {line}");
             before = line.cumulative;
         }
     }

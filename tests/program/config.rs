@@ -10,7 +10,7 @@ use sluicegate::config::{
     Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Loader, MAX_FILE,
     Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
-use sluicegate::filter::{EndOfStream, MediaTypes};
+use sluicegate::filter::MediaTypes;
 use sluicegate::http::proxy::HostPolicy;
 use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};
 
@@ -86,10 +86,7 @@ fn the_example_means_what_its_comments_say() {
         files.types.iter().map(|(name, media)| (name.as_str(), media.as_str())).collect();
     assert_eq!(types, [("gpx", "application/gpx+xml"), ("ts", "text/x-typescript")]);
     let burst = Burst::new(262_144);
-    assert_eq!(
-        slow.pace,
-        Pace { rate: Rate::or_unlimited(61_440), burst, end_of_stream: EndOfStream::Immediate }
-    );
+    assert_eq!(slow.pace, Pace { rate: Rate::or_unlimited(61_440), burst, ..Pace::default() });
 
     let limits = RouteLimits {
         total: Budget::of(Rate::or_unlimited(20 << 20)),

@@ -154,6 +154,10 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "burst")]
                 pub(in crate::cli) burst: Option<String>,
 
+                /// how often a chunk of the pace leaves: 50ms (even) to 1s (cheap); needs a rate (default 200ms)
+                #[argh(option, arg_name = "time")]
+                pub(in crate::cli) interval: Option<String>,
+
                 /// when the remainder of less than one chunk leaves: immediate (with the last full chunk) or paced (after its interval) (default immediate)
                 #[argh(option, arg_name = "rule")]
                 pub(in crate::cli) end_of_stream: Option<String>,
@@ -189,6 +193,7 @@ macro_rules! one_route_command {
             pub(in crate::cli) fn set_route(&self, draft: &mut Draft) {
                 draft.text("--rate", "route[0].rate", self.rate.as_deref());
                 draft.text("--burst", "route[0].burst", self.burst.as_deref());
+                draft.text("--interval", "route[0].interval", self.interval.as_deref());
                 draft.text("--end-of-stream", "route[0].end_of_stream", self.end_of_stream.as_deref());
                 draft.texts("--filter", "route[0].filters", &self.filter);
                 draft.texts("--listen", "listen", &self.listen);

@@ -40,6 +40,10 @@ serving_command! {
         #[argh(option, arg_name = "burst")]
         pub(in crate::cli) burst: Option<String>,
 
+        /// how often a chunk of the pace leaves: 50ms (even) to 1s (cheap); needs a rate (default 200ms)
+        #[argh(option, arg_name = "time")]
+        pub(in crate::cli) interval: Option<String>,
+
         /// when the remainder of less than one chunk leaves: immediate (with the last full chunk) or paced (after its interval) (default immediate)
         #[argh(option, arg_name = "rule")]
         pub(in crate::cli) end_of_stream: Option<String>,
@@ -73,6 +77,7 @@ impl Tcp {
         draft.text("--connect-timeout", "tcp[0].connect_timeout", self.connect_timeout.as_deref());
         draft.text("--rate", "tcp[0].rate", self.rate.as_deref());
         draft.text("--burst", "tcp[0].burst", self.burst.as_deref());
+        draft.text("--interval", "tcp[0].interval", self.interval.as_deref());
         draft.text("--end-of-stream", "tcp[0].end_of_stream", self.end_of_stream.as_deref());
         self.set_server(draft);
     }

@@ -10,7 +10,7 @@ use futures_lite::future;
 use super::ProxySource;
 use super::connection::Connection;
 use crate::clock::{Clock, Sleep};
-use crate::limit::{Buffers, Rate};
+use crate::limit::Buffers;
 use crate::rt::{self, Connect};
 
 /// How long a connection to a named upstream is reused: the name may since resolve to another address.
@@ -26,12 +26,12 @@ pub(super) struct Connector {
 }
 
 impl Connector {
-    /// A connector to the upstream of `source`, for responses that leave at `pace`.
-    pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
+    /// A connector to the upstream of `source` with `buffers`.
+    pub(super) fn new(source: &ProxySource, buffers: Buffers, clock: Arc<dyn Clock>) -> Self {
         let to = Connect {
             host: source.upstream.host().to_owned(),
             port: source.upstream.port(),
-            receive_buffer: Buffers::before(pace).receive,
+            receive_buffer: buffers.receive,
         };
         let is_named = to.host.parse::<IpAddr>().is_err();
         Self { to, timeout: source.connect_timeout, is_named, clock }
@@ -67,7 +67,7 @@ mod tests {
         for (host, is_named) in [("127.0.0.1", false), ("localhost", true)] {
             let source = ProxySource::new(format!("http://{host}:{port}").parse().unwrap());
             let clock = Arc::new(ManualClock::new());
-            let connector = Connector::new(&source, None, Arc::clone(&clock) as _);
+            let connector = Connector::new(&source, Buffers::from(None), Arc::clone(&clock) as _);
             let connection = rt::block_on(connector.connect()).unwrap();
             let _other = upstream.accept().unwrap();
             assert!(connection.is_reusable(clock.now() + (MAX_AGE - Duration::from_nanos(1))), "{host}");

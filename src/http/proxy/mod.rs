@@ -54,7 +54,7 @@ use crate::http::log_bound::LogBound;
 use crate::http::source::{self, Paths, Source, Visitor};
 use crate::http::upgrade::Upgrade;
 use crate::http1::{framing_of, keeps_connection};
-use crate::limit::Rate;
+use crate::limit::Buffers;
 
 pub use crate::http::source::Client;
 pub use response::Accel;
@@ -84,10 +84,10 @@ pub struct Proxy {
 impl Proxy {
     /// Creates a proxy to the upstream of `source`. Its timeouts run on `clock`.
     ///
-    /// `pace` is the route's pace of a response. It only sizes receive buffers; nothing is paced here.
-    pub fn new(source: ProxySource, pace: Option<Rate>, clock: Arc<SystemClock>) -> Self {
+    /// `buffers` are those of its connections, or the route's rate of a response, from which they follow; nothing is paced here.
+    pub fn new(source: ProxySource, buffers: impl Into<Buffers>, clock: Arc<SystemClock>) -> Self {
         let clock: Arc<dyn Clock> = clock;
-        let pool = Pool::new(&source, pace, Arc::clone(&clock));
+        let pool = Pool::new(&source, buffers.into(), Arc::clone(&clock));
         let (name, failures) = (source.upstream.to_string().into(), LogBound::new(Arc::clone(&clock)));
         Self { name, route: "/".to_owned(), pool, failures, clock, source }
     }

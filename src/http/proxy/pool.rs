@@ -14,7 +14,7 @@ use super::request_body::TrackedBody;
 use super::round_trip::{HeadOptions, round_trip};
 use super::upload::{Pump, Upload};
 use crate::clock::Clock;
-use crate::limit::Rate;
+use crate::limit::Buffers;
 
 /// The connections of one route to its upstream.
 pub(super) struct Pool {
@@ -33,9 +33,9 @@ pub(super) struct Answer {
 
 impl Pool {
     /// An empty pool. Its timeouts run on `clock`.
-    pub(super) fn new(source: &ProxySource, pace: Option<Rate>, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(source: &ProxySource, buffers: Buffers, clock: Arc<dyn Clock>) -> Self {
         let idle = IdlePool::new(source.idle_connections, source.idle_connection_timeout, Arc::clone(&clock));
-        Self { connector: Connector::new(source, pace, clock), idle }
+        Self { connector: Connector::new(source, buffers, clock), idle }
     }
 
     /// The pool that a connection returns to after its exchange.

@@ -16,7 +16,7 @@ use hyper::rt::Write;
 use super::plan::Plan;
 use super::run_state::RunState;
 use crate::clock::{Clock, Instant, Sleep};
-use crate::limit::TokenBucket;
+use crate::limit::{Interval, TokenBucket};
 use crate::probe::pace::End;
 use crate::probe::report::ConnectionTrace;
 use crate::probe::response::{Response, ResponseError};
@@ -120,7 +120,7 @@ impl Connection {
         let begin = self.run_state.begun().await;
         let mut slow = self.plan.slow.map(|rate| {
             // A late wake-up may read what was due meanwhile, up to one interval's worth.
-            TokenBucket::new(rate, rate.bytes_per_interval(), begin).starting_with(0)
+            TokenBucket::new(rate, rate.chunk(Interval::DEFAULT), begin).starting_with(0)
         });
         let request = self.plan.request(self.target());
         // Responses on the present connection.

@@ -10,7 +10,7 @@ use http::HeaderMap;
 use sluicegate::brigade::{Bucket, FileSlice, SourceError};
 use sluicegate::clock::{Clock, Instant, ManualClock};
 use sluicegate::filter::{Chain, EndOfStream, RateFilter};
-use sluicegate::limit::{Carryover, INTERVAL, Limit, Rate};
+use sluicegate::limit::{Carryover, Limit, Rate};
 
 use super::fixture::{Reading, Timed};
 use testkit::timeline::chain::content;
@@ -32,7 +32,8 @@ impl Runner for BodyRunner {
         for response in &case.responses {
             clock.set(Instant::from_nanos(clock.now().as_nanos() + response.after));
             let rule = if case.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
-            let rate = RateFilter::new(limit.clone()).end_of_stream(rule).with_carryover(carryover.clone());
+            let rate = RateFilter::new(limit.clone()).interval(case.interval()).end_of_stream(rule);
+            let rate = rate.with_carryover(carryover.clone());
             let source = Timed::at(&clock, arrivals(response, clock.now()));
             let mut reading = Reading::through(&clock, Chain::new().then(rate), source);
             let ended = self.read(case, &limit, &mut reading, &mut events);
@@ -53,7 +54,7 @@ impl Runner for BodyRunner {
     /// A reader that is late by less than an interval may count as on time (`Lateness`), which the chain
     /// cannot know; see `a_short_stall_is_forgiven`. Polls that nobody asked for see a live change earlier.
     fn can_run(&self, case: &Case) -> bool {
-        let short = |(from, to): &(u64, u64)| to - from < INTERVAL.as_nanos() as u64;
+        let short = |(from, to): &(u64, u64)| to - from < case.interval;
         !case.stalls.iter().any(short) && (self.meddle_every == 0 || case.changes.is_empty())
     }
 }

@@ -284,7 +284,8 @@ mod tests {
     fn the_lookahead_shows_the_end_behind_any_remainder() {
         for bytes_per_second in [1, 3, 5, 6, 7, 9, 3072, GUIDE, 1_000_003, 327_680, 327_681, 1 << 30] {
             let filter = filter(bytes_per_second);
-            let full = Allowance::full(Rate::new(bytes_per_second).unwrap(), Interval::DEFAULT, Instant::ZERO);
+            let full =
+                Allowance::full(Rate::new(bytes_per_second).unwrap(), Interval::DEFAULT, Instant::ZERO);
             let largest = filter.lookahead() - 1;
             assert!(
                 largest + 1 == MAX_PIECE || !full.is_less_than_chunk(largest + 1),

@@ -12,7 +12,7 @@ use http::HeaderMap;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use sluicegate::clock::{Clock, Instant, ManualClock};
 use sluicegate::filter::{Chain, EndOfStream, Filter, RateFilter, Step};
-use sluicegate::limit::{Carryover, INTERVAL, Limit, Rate};
+use sluicegate::limit::{Carryover, Limit, Rate};
 
 use super::{Case, Event, Item, Mark, Response, Runner, What};
 
@@ -24,8 +24,8 @@ pub type MakeFilters = fn() -> Vec<Box<dyn Filter>>;
 pub struct ChainRunner {
     /// Bytes of room in the output of a step.
     pub room: u64,
-    /// Nanoseconds a sleeping stream is left alone at most; a live limit is seen by then.
-    pub look_every: u64,
+    /// Nanoseconds a sleeping stream is left alone at most; a live limit is seen by then. `None` is what the chain says.
+    pub look_every: Option<u64>,
     /// Steps also one nanosecond before each due instant, and expects the same answer and no bytes.
     pub look_early: bool,
     /// Gives all that has arrived at once, as a generator does that has its bytes at hand. Otherwise data in
@@ -37,13 +37,7 @@ pub struct ChainRunner {
 
 impl Default for ChainRunner {
     fn default() -> Self {
-        Self {
-            room: MAX_PIECE,
-            look_every: INTERVAL.as_nanos() as u64,
-            look_early: true,
-            at_hand: false,
-            before: Vec::new,
-        }
+        Self { room: MAX_PIECE, look_every: None, look_early: true, at_hand: false, before: Vec::new }
     }
 }
 
@@ -89,7 +83,8 @@ impl ChainRunner {
         for response in &case.responses {
             advance(&clock, now(&clock) + response.after);
             let rule = if case.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
-            let rate = RateFilter::new(limit.clone()).end_of_stream(rule).with_carryover(carryover.clone());
+            let rate = RateFilter::new(limit.clone()).interval(case.interval()).end_of_stream(rule);
+            let rate = rate.with_carryover(carryover.clone());
             let chain = (self.before)().into_iter().fold(Chain::new(), Chain::then_boxed).then(rate);
             if !self.drive_one(case, response, &limit, &clock, chain, sink) {
                 break;
@@ -138,7 +133,8 @@ impl ChainRunner {
                 },
                 Step::Sleep(due) => {
                     let due = due.as_nanos();
-                    let mut until = due.min(here.saturating_add(self.look_every));
+                    let most = self.look_every.unwrap_or(chain.max_sleep().as_nanos() as u64);
+                    let mut until = due.min(here.saturating_add(most));
                     if let Some(next) = source.next()
                         && chain.wants_input()
                     {

@@ -83,6 +83,7 @@ pub fn parse(
                 ["timeline"] => expected = Some(Vec::new()),
                 ["rate", rate] => (case.rate, rate_given) = (rate_or_off(rate)?, true),
                 ["burst", burst] => case.burst = number(burst)?,
+                ["interval", ms] => case.interval = number(ms)? * MS,
                 ["end_of_stream", "immediate"] => case.paced_end = false,
                 ["end_of_stream", "paced"] => case.paced_end = true,
                 ["recording", name] => {

@@ -11,6 +11,9 @@ pub mod recording;
 
 use std::fmt;
 use std::ops::AddAssign;
+use std::time::Duration;
+
+use sluicegate::limit::Interval;
 
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
@@ -102,6 +105,8 @@ pub struct Case {
     pub rate: Option<u64>,
     /// Bytes.
     pub burst: u64,
+    /// Nanoseconds in which the rate gives a chunk.
+    pub interval: u64,
     /// Whether the remainder at the end of a stream waits its interval.
     pub paced_end: bool,
     /// One after another; a response without an end is the last that says anything.
@@ -118,11 +123,20 @@ impl Case {
         Self {
             rate: Some(rate),
             burst: 0,
+            interval: 200 * MS,
             paced_end: false,
             responses: vec![Response { after: 0, arrivals }],
             stalls: Vec::new(),
             changes: Vec::new(),
         }
+    }
+
+    /// Its interval, as the crate takes it.
+    ///
+    /// # Panics
+    /// If it is out of range.
+    pub fn interval(&self) -> Interval {
+        Interval::new(Duration::from_nanos(self.interval)).expect("an interval")
     }
 
     /// When a reader that wants to look at `now` does: then, or at the end of its stall.

@@ -58,9 +58,9 @@ impl<'a> Connection<'a> {
         Self { case, now: 0, rate, whole: 0, burst_spent: 0, events: Vec::new() }
     }
 
-    /// What the rate gives in 200 ms, at least a byte.
+    /// What the rate gives in an interval, at least a byte.
     fn chunk(&self) -> i128 {
-        (self.rate * 200_000_000).max(BYTE)
+        (self.rate * i128::from(self.case.interval)).max(BYTE)
     }
 
     /// Parts that may leave without waiting; below zero what is owed.
