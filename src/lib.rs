@@ -1,7 +1,7 @@
 //! Sluicegate lets bytes out at a set pace.
 //!
 //! Content generators emit [brigades](brigade) of any size into a [chain](filter::Chain) of filters, the
-//! last of which is the [rate filter](filter::RateFilter): a chunk for each 200 ms, exactly and without
+//! last of which is the [rate filter](filter::RateFilter): a chunk for each interval, exactly and without
 //! drift, whatever the cuts of the input. The model is Apache httpd's output filters and its mod_ratelimit;
 //! `docs/pacing.md` says where this differs.
 //!

@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | bounds | each stream that has it, by itself | all streams below it, together |
 //! | used by | [`RateFilter`](crate::filter::RateFilter), so a [`Chain`](crate::filter::Chain) | [`Throttle`](crate::throttle::Throttle), [`Paced`](crate::throttle::Paced), the server |
-//! | pace | a chunk each 200 ms, on a grid, mod_ratelimit's rules | turns of at most 200 ms, by weight, as soon as tokens are there |
+//! | pace | a chunk each interval (200 ms by default), on a grid, mod_ratelimit's rules | turns of at most 200 ms, by weight, as soon as tokens are there |
 //! | time | is passed in | read from its clock |
 //! | waits | never: the chain returns when to step again | the wrapper that asks for a turn |
 //!

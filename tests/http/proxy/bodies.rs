@@ -262,7 +262,7 @@ fn a_backend_faster_than_the_pace_is_held_back() {
         written_until_stuck(&mut stream)
     });
     let pace = Rate::or_unlimited(10_000);
-    let kernel = 2 * (Buffers::before(pace).receive.unwrap() + SEND_BUFFER);
+    let kernel = 2 * (Buffers::from(pace).receive.unwrap() + SEND_BUFFER);
     let front = Front::paced(backend.source(), pace);
     let mut stream = front.connect();
     stream.write_all(b"GET / HTTP/1.1\r\nhost: f\r\n\r\n").unwrap();

@@ -1,7 +1,7 @@
 //! Raw TCP: files, followed files and relays, under the same limits and in the same books as responses.
 
 mod file;
-mod fixture;
+pub mod fixture;
 mod follow;
 mod relay;
 mod shared;
