@@ -120,8 +120,7 @@ impl RateFilter {
             }
             unused => {
                 let carried = self.carryover.as_ref();
-                let left = carried.and_then(Carryover::take);
-                let left = left.map(|left| left.with_interval(self.interval));
+                let left = carried.and_then(Carryover::take).map(|left| left.with_interval(self.interval));
                 let mut allowance = left.unwrap_or_else(|| Allowance::full(rate, self.interval, now));
                 allowance.settle(rate, now);
                 let burst = self.limit.burst();
@@ -153,25 +152,19 @@ impl RateFilter {
         if rest == 0 {
             return Ok(covered);
         }
-        if on_credit && is_remainder(allowance, rest) {
-            if allowance.in_debt() {
-                return if covered > 0 { Ok(covered) } else { Err(allowance.out_of_debt_at()) };
-            }
+        let is_last = on_credit && is_remainder(allowance, rest);
+        if is_last && !allowance.in_debt() {
             self.closing = true;
             return Ok(in_hand);
         }
         if covered > 0 {
             return Ok(covered);
         }
+        if is_last {
+            return Err(allowance.out_of_debt_at());
+        }
         self.holding = true;
         Err(allowance.whole_at())
-    }
-
-    /// Counts bytes that passed without a rate.
-    fn count_unpaced(&mut self, bytes: u64) {
-        self.holding = false;
-        self.unpaced = self.unpaced.saturating_add(bytes);
-        self.burst_left = self.burst_left.saturating_sub(bytes);
     }
 
     /// Counts bytes that passed and would have been delayed by the rate.
@@ -214,8 +207,12 @@ impl Filter for RateFilter {
             let Some(rate) = rate.filter(|_| !report_only) else {
                 let sent = input.bytes().min(output.room());
                 input.move_to(output, sent);
-                self.count_unpaced(sent);
-                rate.into_iter().for_each(|rate| self.report(now, rate, sent));
+                self.holding = false;
+                self.unpaced = self.unpaced.saturating_add(sent);
+                self.burst_left = self.burst_left.saturating_sub(sent);
+                if let Some(rate) = rate {
+                    self.report(now, rate, sent);
+                }
                 continue;
             };
             match self.allow(now, rate, input.bytes(), input.ends()) {
@@ -237,8 +234,7 @@ impl Filter for RateFilter {
     /// So the end of the stream is seen behind any remainder; and while the source has more, something is left after each
     /// chunk for which this filter sleeps, which tells the driver until when it need not poll the source.
     fn lookahead(&self) -> u64 {
-        let chunk = |rate: Rate| rate.chunk(self.interval);
-        self.limit.rate().map_or(MAX_PIECE, |rate| chunk(rate).saturating_add(2).min(MAX_PIECE))
+        self.limit.rate().map_or(MAX_PIECE, |rate| rate.chunk(self.interval).saturating_add(2).min(MAX_PIECE))
     }
 
     /// One interval: by then a change of the limit is seen.
@@ -287,10 +283,8 @@ mod tests {
             let full =
                 Allowance::full(Rate::new(bytes_per_second).unwrap(), Interval::DEFAULT, Instant::ZERO);
             let largest = filter.lookahead() - 1;
-            assert!(
-                largest + 1 == MAX_PIECE || !full.is_less_than_chunk(largest + 1),
-                "{bytes_per_second} B/s"
-            );
+            let is_seen = largest + 1 == MAX_PIECE || !full.is_less_than_chunk(largest + 1);
+            assert!(is_seen, "{bytes_per_second} B/s");
             assert!(filter.lookahead() <= MAX_PIECE && filter.lookahead() >= 1);
         }
     }
@@ -376,11 +370,9 @@ mod tests {
         drop(first);
         limit.set_rate(Rate::or_unlimited(1000));
         let mut second = RateFilter::new(limit).with_carryover(carryover);
-        assert_eq!(
-            step(&mut second, 0, &mut body(1000)),
-            (0, Verdict::SleepUntil(Instant::from_millis(400))),
-            "200 owed and 200 to be whole, at 1 000 B/s"
-        );
+        // 200 bytes are owed, and 200 more make a chunk.
+        let due = Verdict::SleepUntil(Instant::from_millis(400));
+        assert_eq!(step(&mut second, 0, &mut body(1000)), (0, due));
     }
 
     #[test]
