@@ -1,11 +1,11 @@
 //! Connects to an upstream, with the receive buffer sized before the handshake.
 
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use async_std::net::TcpStream;
-use async_std::os::unix::net::UnixStream;
+use async_io::Async;
 use socket2::{Domain, Protocol, Type};
 
 use super::{Socket, blocking};
@@ -50,7 +50,7 @@ pub async fn connect(to: &Connect) -> io::Result<Socket> {
 /// # Errors
 /// The system's: there is no such socket, or nobody listens on it.
 pub async fn connect_unix(path: &Path) -> io::Result<Socket> {
-    UnixStream::connect(path).await.map(Socket::unix)
+    Async::<UnixStream>::connect(path).await.map(Socket::unix)
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -81,12 +81,11 @@ async fn connect_addr(addr: SocketAddr, receive_buffer: Option<usize>) -> io::Re
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error),
     }
-    let stream = async_io::Async::new_nonblocking(std::net::TcpStream::from(socket))?;
+    let stream = Async::new_nonblocking(TcpStream::from(socket))?;
     stream.writable().await?;
-    let stream = stream.into_inner()?;
-    match stream.take_error()? {
+    match stream.get_ref().take_error()? {
         Some(error) => Err(error),
-        None => Ok(Socket::tcp(TcpStream::from(stream))),
+        None => Ok(Socket::tcp(stream)),
     }
 }
 

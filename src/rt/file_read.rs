@@ -1,70 +1,27 @@
 //! Reads the pieces of file slices without blocking the executor.
 //!
-//! What the page cache holds is read at once, by `preadv2` with `RWF_NOWAIT`; for what it does not
-//! hold the kernel says `EAGAIN`, and a thread of the blocking pool waits for the disk.
-//!
-//! Not every file system knows `RWF_NOWAIT` (overlayfs, on which most containers stand, and tmpfs do
-//! not). The refusal says nothing about the file system, so it is asked once which one it is:
-//! - one that lives in memory (tmpfs, ramfs) is read at once, by a plain `pread`. There is no device
-//!   to wait for; a page that was swapped out costs what any page of our own memory would.
-//! - of all others every read goes to the pool.
+//! What the page cache holds is read at once, by `preadv2` with `RWF_NOWAIT`, or left to the kernel to send; for what it
+//! does not hold the kernel says `EAGAIN`, and a thread of the blocking pool waits for the disk.
 
 use std::fmt;
 use std::fs::File;
 use std::future::Future;
 use std::io::IoSliceMut;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Weak};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::blocking;
 use super::buffers::Buffer;
+use super::read_way::{How, ask, give_up_preadv2, has_preadv2, known_of};
 use crate::body::ReadFile;
 use crate::brigade::{FileSlice, MAX_PIECE, SourceError};
-use crate::sync::Mutex;
 
-/// Whether `preadv2` was found to be missing: an old kernel, or a sandbox.
-static NO_PREADV2: AtomicBool = AtomicBool::new(false);
-
-/// What is known of file systems that refuse `RWF_NOWAIT`.
-static REFUSING: Mutex<Vec<Device>> = Mutex::new(Vec::new());
-
-/// How many file systems are remembered. Few servers read from more than one or two; one that is not
-/// remembered is asked again, on the pool, where that costs little.
-const REMEMBERED: usize = 16;
-
-/// `f_type` of file systems that live in memory, from the kernel's `linux/magic.h`.
-const TMPFS_MAGIC: u64 = 0x0102_1994;
-const RAMFS_MAGIC: u64 = 0x8584_58f6;
-
-/// A file system that refuses `RWF_NOWAIT`, by its device number.
-///
-/// The kernel may give the number of an unmounted file system to a later one. At worst that one's
-/// reads then go the other way, at once or over the pool, and give the same bytes.
-struct Device {
-    major: u32,
-    minor: u32,
-    /// [`How::AtOnce`] or [`How::Pool`].
-    how: How,
-}
-
-/// How the reads of one open file are done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum How {
-    /// With `RWF_NOWAIT`, and on the pool what is not in the page cache.
-    NoWait,
-    /// At once: the file lives in memory.
-    AtOnce,
-    /// On the pool.
-    Pool,
-    /// On the pool, which is to find out how the next read is done.
-    Ask,
-}
+/// Bytes between two pages of a slice that are looked for in the page cache: the kernel reads no less ahead.
+const MAX_GAP: u64 = 16 * 1024;
 
 /// Reads file slices piece by piece, for one body.
 ///
@@ -105,25 +62,36 @@ impl FileReader {
             Ok(bytes) => return Some(Ok(bytes)),
             Err(error) => error,
         };
+        let is_at_once = self.note_refused(error, slice.file()) == How::AtOnce;
+        is_at_once.then(|| read(slice, want, ReadWriteFlags::empty()))
+    }
+
+    /// Notes why a read that must not wait failed; returns how the file is read from now on.
+    fn note_refused(&mut self, error: Errno, file: &Arc<File>) -> How {
         match error {
-            Errno::AGAIN => {}
             Errno::NOTSUP => {
-                let how = device(slice.file()).and_then(remembered).unwrap_or(How::Ask);
-                self.known = Some((Arc::downgrade(slice.file()), how));
-                if how == How::AtOnce {
-                    return Some(read(slice, want, ReadWriteFlags::empty()));
-                }
+                let how = known_of(file).unwrap_or(How::Ask);
+                self.known = Some((Arc::downgrade(file), how));
             }
             Errno::NOSYS | Errno::PERM => give_up_preadv2(error),
-            // Whatever it is, a plain read meets it again and has the last word.
+            // Not in the page cache; or whatever it is, a plain read meets it again and has the last word.
             _ => {}
         }
-        None
+        self.how(file)
+    }
+
+    /// Whether the page at `offset` is in the page cache.
+    fn is_cached(&mut self, file: &Arc<File>, offset: u64) -> bool {
+        let mut byte = [0; 1];
+        match rustix::io::preadv2(file, &mut [IoSliceMut::new(&mut byte)], offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => read == 1,
+            Err(error) => self.note_refused(error, file) == How::AtOnce,
+        }
     }
 
     fn how(&self, file: &Arc<File>) -> How {
         match &self.known {
-            _ if NO_PREADV2.load(Ordering::Relaxed) => How::Pool,
+            _ if !has_preadv2() => How::Pool,
             Some((known, how)) if is_same(known, file) => *how,
             _ => How::NoWait,
         }
@@ -131,6 +99,29 @@ impl FileReader {
 }
 
 impl ReadFile for FileReader {
+    /// Asks the page cache for the slice's first and last byte, and for one every [`MAX_GAP`]. Pages between may have been evicted,
+    /// or may be so at any moment: then the disk is waited for once.
+    fn is_at_hand(&mut self, slice: &FileSlice) -> bool {
+        let (file, begin, end) = (slice.file(), slice.offset(), slice.offset() + slice.len());
+        if self.pending.is_some() || slice.is_empty() {
+            return false;
+        }
+        match self.how(file) {
+            How::AtOnce => true,
+            How::NoWait => {
+                let mut at = begin;
+                while at < end - 1 {
+                    if !self.is_cached(file, at) {
+                        return false;
+                    }
+                    at += MAX_GAP;
+                }
+                self.is_cached(file, end - 1)
+            }
+            How::Pool | How::Ask => false,
+        }
+    }
+
     /// Reads at once what needs no waiting, and else on the blocking pool.
     fn poll_read(&mut self, cx: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>> {
         // At most MAX_PIECE, so it is a usize.
@@ -183,13 +174,6 @@ fn is_same(known: &Weak<File>, file: &Arc<File>) -> bool {
     std::ptr::eq(known.as_ptr(), Arc::as_ptr(file))
 }
 
-/// Remembers that there is no `preadv2`, and says so the first time.
-fn give_up_preadv2(error: Errno) {
-    if !NO_PREADV2.swap(true, Ordering::Relaxed) {
-        log::warn!("this kernel or sandbox has no preadv2 ({error}): files are read on the blocking pool");
-    }
-}
-
 /// One `preadv2`, repeated only when a signal came between.
 fn read(slice: &FileSlice, want: usize, flags: ReadWriteFlags) -> Result<Bytes, Errno> {
     let mut buffer = Buffer::take(want);
@@ -224,34 +208,6 @@ fn checked(result: Result<Bytes, Errno>, slice: &FileSlice) -> Result<Bytes, Sou
         Ok(bytes) => Ok(bytes),
         Err(error) => Err(SourceError::new(format!("cannot read at byte {}: {error}", slice.offset()))),
     }
-}
-
-/// What is known of a file system that refused.
-fn remembered((major, minor): (u32, u32)) -> Option<How> {
-    let table = REFUSING.lock();
-    table.iter().find(|known| (known.major, known.minor) == (major, minor)).map(|known| known.how)
-}
-
-/// Asks in which file system the file lives, and remembers the answer. May wait.
-fn ask(file: &File) -> How {
-    let in_memory = rustix::fs::fstatfs(file)
-        .is_ok_and(|stat| matches!(stat.f_type as u64 & 0xffff_ffff, TMPFS_MAGIC | RAMFS_MAGIC));
-    let how = if in_memory { How::AtOnce } else { How::Pool };
-    if let Some((major, minor)) = device(file) {
-        let mut table = REFUSING.lock();
-        if table.len() < REMEMBERED && !table.iter().any(|known| (known.major, known.minor) == (major, minor))
-        {
-            table.push(Device { major, minor, how });
-        }
-    }
-    how
-}
-
-/// The device number, from what the kernel has at hand: a network file system is not asked.
-fn device(file: &File) -> Option<(u32, u32)> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let stat = rustix::fs::statx(file, c"", flags, StatxFlags::TYPE).ok()?;
-    Some((stat.stx_dev_major, stat.stx_dev_minor))
 }
 
 #[cfg(test)]
@@ -313,7 +269,7 @@ mod tests {
         let mut reader = reader(&slice, How::Ask);
         assert_eq!(all(&mut reader, slice.clone()), content);
         assert_eq!(reader.how(slice.file()), How::AtOnce);
-        assert_eq!(device(slice.file()).and_then(remembered), Some(How::AtOnce));
+        assert_eq!(known_of(slice.file()), Some(How::AtOnce));
     }
 
     #[test]
@@ -323,6 +279,55 @@ mod tests {
         slice.file().sync_all().unwrap();
         rustix::fs::fadvise(slice.file(), 0, None, rustix::fs::Advice::DontNeed).unwrap();
         assert_eq!(all(&mut FileReader::new(), slice), content);
+    }
+
+    /// Whether the file system says which pages it has.
+    fn tells(file: &Arc<File>) -> bool {
+        let mut reader = FileReader::new();
+        let told = reader.is_cached(file, 0);
+        assert!(told || reader.how(file) != How::NoWait, "it was just written");
+        told && reader.how(file) == How::NoWait
+    }
+
+    #[test]
+    fn a_slice_is_at_hand_if_its_pages_are_and_the_file_has_them() {
+        let slice = slice(&pattern(200_000));
+        if !tells(slice.file()) {
+            println!("skipped: the file system does not say which pages it has");
+            return;
+        }
+        let at = |offset, len| FileSlice::new(Arc::clone(slice.file()), offset, len);
+        let at_hand = |slice: &FileSlice| FileReader::new().is_at_hand(slice);
+        for (offset, len, expected) in [
+            (0, 200_000, true),
+            (4095, 2, true),
+            (199_999, 1, true),
+            (0, 200_001, false),
+            (200_000, 1, false),
+            (7, 0, false),
+        ] {
+            assert_eq!(at_hand(&at(offset, len)), expected, "{len} from {offset}");
+        }
+        slice.file().sync_all().unwrap();
+        for advice in [rustix::fs::Advice::Random, rustix::fs::Advice::DontNeed] {
+            rustix::fs::fadvise(slice.file(), 0, None, advice).unwrap();
+        }
+        assert!(!at_hand(&slice), "evicted");
+        // Random: only the page that was read comes back.
+        for offset in [0, 2 * MAX_GAP] {
+            rustix::io::pread(slice.file(), &mut [0; 1][..], offset).unwrap();
+        }
+        assert!(at_hand(&at(0, 4096)));
+        assert!(!at_hand(&at(0, 2 * MAX_GAP + 1)), "the middle is missing");
+    }
+
+    #[test]
+    fn while_a_slice_is_being_read_it_is_not_at_hand() {
+        let slice = slice(b"abc");
+        let pending = Some(Pending::start(&slice, 3, How::Pool));
+        let mut reader = FileReader { known: None, pending };
+        assert!(!reader.is_at_hand(&slice));
+        assert_eq!(next(&mut reader, &slice).unwrap(), b"abc"[..]);
     }
 
     #[test]

@@ -1,13 +1,13 @@
 //! Listening sockets.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use async_std::net::TcpListener;
-use async_std::os::unix::net::UnixListener;
+use async_io::Async;
 use futures_lite::{Stream, stream};
 
 use super::Socket;
@@ -21,8 +21,8 @@ pub struct Listener(Kind);
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(TcpListener, SocketAddr),
-    Unix(UnixListener, UnixPath),
+    Tcp(Async<TcpListener>, SocketAddr),
+    Unix(Async<UnixListener>, UnixPath),
 }
 
 impl Listener {
@@ -37,7 +37,7 @@ impl Listener {
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
         let listener = patiently(|| tcp_port::bind(addr))?;
         let bound = listener.local_addr()?;
-        Ok(Self(Kind::Tcp(TcpListener::from(listener), bound)))
+        Ok(Self(Kind::Tcp(Async::new(listener)?, bound)))
     }
 
     /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
@@ -59,7 +59,7 @@ impl Listener {
     /// Those of `bind_unix`.
     pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let (listener, path) = patiently(|| UnixPath::bind(path, mode))?;
-        Ok(Self(Kind::Unix(UnixListener::from(listener), path)))
+        Ok(Self(Kind::Unix(Async::new(listener)?, path)))
     }
 
     /// The TCP address with its actual port; `None` for a Unix socket.

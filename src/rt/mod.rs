@@ -13,6 +13,8 @@ mod listener;
 mod pages;
 mod process;
 mod random;
+mod read_way;
+mod send_file;
 pub mod serve;
 mod signals;
 mod slots;

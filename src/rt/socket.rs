@@ -2,20 +2,22 @@
 
 use std::cell::RefCell;
 use std::fmt;
+use std::fs::File;
 use std::io::{self, IoSlice};
-use std::net::{IpAddr, Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use async_io::Async;
-use async_std::net::TcpStream;
-use async_std::os::unix::net::UnixStream;
 use bytes::Bytes;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::buffers::Buffer;
+use super::send_file;
 
 thread_local! {
     /// The buffer of one read, one per thread of the executor.
@@ -32,8 +34,8 @@ pub struct Socket {
 
 #[derive(Debug)]
 enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Tcp(Arc<Async<TcpStream>>),
+    Unix(Arc<Async<UnixStream>>),
 }
 
 /// The peer of a connection.
@@ -64,15 +66,15 @@ impl PeerAddr {
 }
 
 impl Socket {
-    pub(super) fn tcp(stream: TcpStream) -> Self {
+    pub(super) fn tcp(stream: Async<TcpStream>) -> Self {
         // Paced chunks must not wait for each other's acknowledgement. Fails only on a dead socket, whose next read or
         // write reports it.
-        let _ = stream.set_nodelay(true);
-        Self { stream: Stream::Tcp(stream), sending: None }
+        let _ = stream.get_ref().set_nodelay(true);
+        Self { stream: Stream::Tcp(Arc::new(stream)), sending: None }
     }
 
-    pub(super) fn unix(stream: UnixStream) -> Self {
-        Self { stream: Stream::Unix(stream), sending: None }
+    pub(super) fn unix(stream: Async<UnixStream>) -> Self {
+        Self { stream: Stream::Unix(Arc::new(stream)), sending: None }
     }
 
     /// The peer's address.
@@ -81,7 +83,7 @@ impl Socket {
     /// The peer is gone.
     pub fn peer(&self) -> io::Result<PeerAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.peer_addr().map(PeerAddr::Tcp),
+            Stream::Tcp(stream) => stream.get_ref().peer_addr().map(PeerAddr::Tcp),
             Stream::Unix(_) => Ok(PeerAddr::Unix),
         }
     }
@@ -100,7 +102,7 @@ impl Socket {
         if let Stream::Tcp(stream) = &self.stream {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             // Fails only on a dead socket.
-            let _ = socket2::SockRef::from(stream).set_tcp_notsent_lowat(bytes);
+            let _ = socket2::SockRef::from(&**stream).set_tcp_notsent_lowat(bytes);
         }
     }
 
@@ -115,14 +117,14 @@ impl Socket {
         let probes = socket2::TcpKeepalive::new().with_time(idle);
         if let Stream::Tcp(stream) = &self.stream {
             // Fails only on a dead socket.
-            let _ = socket2::SockRef::from(stream).set_tcp_keepalive(&probes);
+            let _ = socket2::SockRef::from(&**stream).set_tcp_keepalive(&probes);
         }
     }
 
     /// The local address; `None` on a Unix socket, or if it is unknown.
     pub fn local(&self) -> Option<SocketAddr> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.local_addr().ok(),
+            Stream::Tcp(stream) => stream.get_ref().local_addr().ok(),
             Stream::Unix(_) => None,
         }
     }
@@ -142,7 +144,7 @@ impl Socket {
         let Stream::Tcp(stream) = &self.stream else { return Poll::Ready(()) };
         if self.sending.is_none() {
             // With this the socket is writable only when nothing unsent is left.
-            let watched = socket2::SockRef::from(stream).set_tcp_notsent_lowat(1);
+            let watched = socket2::SockRef::from(&**stream).set_tcp_notsent_lowat(1);
             let twin = watched.and_then(|()| stream.as_fd().try_clone_to_owned()).and_then(Async::new);
             let Ok(twin) = twin else { return Poll::Ready(()) };
             self.sending = Some(twin);
@@ -202,8 +204,8 @@ impl Socket {
     /// A second handle to the connection, for another task. The connection is closed when both are dropped.
     pub fn twin(&self) -> Self {
         let stream = match &self.stream {
-            Stream::Tcp(stream) => Stream::Tcp(stream.clone()),
-            Stream::Unix(stream) => Stream::Unix(stream.clone()),
+            Stream::Tcp(stream) => Stream::Tcp(Arc::clone(stream)),
+            Stream::Unix(stream) => Stream::Unix(Arc::clone(stream)),
         };
         Self { stream, sending: None }
     }
@@ -211,22 +213,47 @@ impl Socket {
     /// Reads what is available into `buf`, as [`AsyncRead`] does.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Stream::Tcp(stream) => Pin::new(&mut &**stream).poll_read(cx, buf),
+            Stream::Unix(stream) => Pin::new(&mut &**stream).poll_read(cx, buf),
         }
     }
 
     fn shutdown_write(&self) -> io::Result<()> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
-            Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
+            Stream::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
         }
     }
 
-    pub(super) fn writer(&mut self) -> Pin<&mut (dyn AsyncWrite + Send + Unpin)> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(stream),
-            Stream::Unix(stream) => Pin::new(stream),
+    fn poll_write_slices(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match &self.stream {
+            Stream::Tcp(stream) => Pin::new(&mut &**stream).poll_write_vectored(cx, bufs),
+            Stream::Unix(stream) => Pin::new(&mut &**stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    /// Whether [`try_send_file`](Self::try_send_file) can send anything.
+    pub fn sends_files(&self) -> bool {
+        send_file::sends_files()
+    }
+
+    /// Sends at most `len` bytes of `file` from `offset` without reading them; returns how many the socket took. Blocks while
+    /// the disk is read, if they are not in the page cache. 0: nothing can be sent this way; read and write them.
+    ///
+    /// # Errors
+    /// The system's; `WouldBlock` if the socket is full.
+    pub fn try_send_file(&self, file: &File, offset: u64, len: usize) -> io::Result<usize> {
+        send_file::send_file(self, file, offset, len)
+    }
+
+    /// Ready when the socket may take bytes. May be ready without reason: try, and ask again if nothing was taken.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.poll_writable(cx),
+            Stream::Unix(stream) => stream.poll_writable(cx),
         }
     }
 }
@@ -252,7 +279,7 @@ impl hyper::rt::Read for Socket {
 
 impl hyper::rt::Write for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.writer().poll_write(cx, buf)
+        self.poll_write_slices(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -260,7 +287,7 @@ impl hyper::rt::Write for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writer().poll_write_vectored(cx, bufs)
+        self.poll_write_slices(cx, bufs)
     }
 
     // Without this hyper copies every body into its flat buffer.
@@ -291,7 +318,7 @@ impl AsyncRead for Socket {
 /// Closing shuts down the sending half; the peer can still be read.
 impl AsyncWrite for Socket {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.writer().poll_write(cx, buf)
+        self.poll_write_slices(cx, &[IoSlice::new(buf)])
     }
 
     fn poll_write_vectored(
@@ -299,7 +326,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.writer().poll_write_vectored(cx, bufs)
+        self.poll_write_slices(cx, bufs)
     }
 
     fn poll_flush(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {

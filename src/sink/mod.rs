@@ -11,6 +11,7 @@
 mod backlog;
 mod charge;
 mod counts;
+mod file;
 mod held;
 mod quiet;
 mod settings;
@@ -66,7 +67,9 @@ pub struct Sink<W: Wire = Socket> {
     tokens_due: Option<Instant>,
     /// When the stall detector is to be asked again.
     patience_ends: Option<Instant>,
-    /// Fires at the earlier of the two.
+    /// When the socket last took bytes of a file.
+    took_at: Option<Instant>,
+    /// Fires at the earlier of the two dues.
     alarm: Sleep,
     state: Arc<SinkState>,
 }
@@ -83,6 +86,7 @@ impl<W: Wire> Sink<W> {
             tokens: Tokens::new(settings.limit(), now),
             tokens_due: None,
             patience_ends: None,
+            took_at: None,
             alarm: Sleep::until(Arc::clone(&clock), now),
             state: Arc::new(SinkState::new(clock, totals)),
             settings,

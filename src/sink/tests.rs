@@ -1,5 +1,6 @@
 //! The sink before a wire that does what a test says, on a clock that stands still.
 
+mod files;
 mod histories;
 mod wakes;
 

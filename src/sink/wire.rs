@@ -1,5 +1,6 @@
 //! The socket below a sink.
 
+use std::fs::File;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -22,6 +23,27 @@ pub trait Wire: Unpin {
 
     /// Writes what can be written now. `Pending` arranges a wake-up.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Whether [`try_send_file`](Self::try_send_file) can send anything. Not by default.
+    fn sends_files(&self) -> bool {
+        false
+    }
+
+    /// Sends at most `len` bytes of `file` from `offset` without reading them; returns how many were taken. 0: nothing can be
+    /// sent this way; read and write them.
+    ///
+    /// # Errors
+    /// The socket's; `WouldBlock` if it is full. Arranges no wake-up.
+    fn try_send_file(&mut self, file: &File, offset: u64, len: usize) -> io::Result<usize> {
+        let _ = (file, offset, len);
+        Ok(0)
+    }
+
+    /// Ready when bytes may be taken, perhaps without reason. `Pending` arranges a wake-up.
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
 
     /// Ready when the kernel has sent everything.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
@@ -48,6 +70,18 @@ impl Wire for Socket {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         hyper::rt::Write::poll_write_vectored(Pin::new(self), cx, bufs)
+    }
+
+    fn sends_files(&self) -> bool {
+        Self::sends_files(self)
+    }
+
+    fn try_send_file(&mut self, file: &File, offset: u64, len: usize) -> io::Result<usize> {
+        Self::try_send_file(self, file, offset, len)
+    }
+
+    fn poll_writable(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_writable(self, cx)
     }
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {

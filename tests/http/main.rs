@@ -11,6 +11,7 @@ mod files;
 mod intervals;
 mod proxy;
 mod reload;
+mod sent_files;
 mod server;
 mod shared_rates;
 mod shedding;

@@ -10,7 +10,7 @@ use http_body::{Body, Frame};
 
 use super::connection::Connection;
 use super::transfer::Transfer;
-use crate::body::{BodyError, PacedBody, Waits};
+use crate::body::{BodyError, PacedBody, Piece, Waits};
 use crate::budget::{FlowWatch, Gate};
 use crate::clock::Clock;
 use crate::filter::Chain;
@@ -68,6 +68,29 @@ impl AnswerContent {
     ) -> Polled {
         self.body.set_max_frame(max_len);
         self.poll(cx, transfer, connection)
+    }
+
+    /// Returns the next piece, at least `min_file` bytes of a file that are at hand as such, and counts bytes as passed on.
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        transfer: &Transfer,
+        connection: &Connection,
+        min_file: u64,
+    ) -> Poll<Option<Result<Piece, BodyError>>> {
+        let piece = self.body.poll_piece(cx, min_file);
+        self.charge([self.body.bytes_held(), self.body.filters_held()], connection);
+        self.publish(transfer);
+        if let Poll::Ready(Some(Ok(Piece::Data(bytes)))) = &piece {
+            connection.pass(transfer, bytes.len() as u64);
+        }
+        piece
+    }
+
+    /// Removes and counts bytes that were sent of a [`Piece::File`].
+    pub(super) fn sent(&mut self, bytes: u64, transfer: &Transfer, connection: &Connection) {
+        self.body.sent(bytes);
+        connection.pass(transfer, bytes);
     }
 
     fn poll(&mut self, cx: &mut Context<'_>, transfer: &Transfer, connection: &Connection) -> Polled {

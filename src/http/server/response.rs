@@ -1,19 +1,18 @@
 //! The body of a response on its way to HTTP framing: its content, and how it fails.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::Frame;
 
 use super::answer_content::{AnswerContent, Polled};
 use super::connection_fields;
 use super::exchange::Exchange;
 use super::stream_watch::StreamWatch;
-use crate::body::BodyError;
+use crate::body::{BodyError, Piece};
 
-/// What the framing pulls a response's bytes from: over HTTP/1 as a [`Body`], over HTTP/2 chunk by chunk.
+/// What the framing pulls a response's bytes from: over HTTP/1 piece by piece, over HTTP/2 chunk by chunk.
 pub(super) struct ResponseBody {
     /// `None` if the answer has none.
     content: Option<Box<AnswerContent>>,
@@ -64,7 +63,7 @@ impl ResponseBody {
     }
 
     /// Waits until the bytes before the failure went to the socket, then returns the error.
-    fn poll_failure(&mut self, cx: &mut Context<'_>) -> Polled {
+    fn poll_failure<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, BodyError>>> {
         if let Failure::Flushing(_, seen) = &self.failure {
             let connection = self.exchange.connection();
             ready!(connection.sink.poll_flushed(cx, *seen));
@@ -74,6 +73,56 @@ impl ResponseBody {
             Failure::Flushing(error, _) => Poll::Ready(Some(Err(error))),
             Failure::None | Failure::Reported => Poll::Ready(None),
         }
+    }
+
+    /// Over HTTP/1: returns the next piece, at least `min_file` bytes of a file that are at hand as [`Piece::File`]. An error is
+    /// returned when the bytes before it went to the socket.
+    pub(super) fn poll_piece(
+        &mut self,
+        cx: &mut Context<'_>,
+        min_file: u64,
+    ) -> Poll<Option<Result<Piece, BodyError>>> {
+        if !matches!(self.failure, Failure::None) {
+            return self.poll_failure(cx);
+        }
+        let Some(content) = &mut self.content else { return Poll::Ready(None) };
+        let (transfer, connection) = (self.exchange.transfer(), self.exchange.connection());
+        let mut piece = ready!(content.poll_piece(cx, transfer, connection, min_file));
+        match &mut piece {
+            Some(Ok(Piece::Trailers(fields))) => connection_fields::conform_trailers(fields),
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
+                self.failed(error);
+                // The reset must not overtake bytes in the kernel.
+                let sink = &self.exchange.connection().sink;
+                sink.send_before_flushed();
+                let seen = sink.flushes();
+                if let Some(Err(error)) = piece {
+                    self.failure = Failure::Flushing(error, seen);
+                }
+                return self.poll_failure(cx);
+            }
+            None => self.exchange.account.ended = true,
+        }
+        Poll::Ready(piece)
+    }
+
+    /// Removes and counts bytes that were sent of a [`Piece::File`].
+    pub(super) fn sent_of_file(&mut self, bytes: u64) {
+        if let Some(content) = &mut self.content {
+            content.sent(bytes, self.exchange.transfer(), self.exchange.connection());
+        }
+    }
+
+    /// Whether nothing follows what was returned.
+    pub(super) fn is_end_stream(&self) -> bool {
+        matches!(self.failure, Failure::None)
+            && self.content.as_ref().is_none_or(|content| content.is_end_stream())
+    }
+
+    /// Whether there is no content.
+    pub(super) fn is_empty(&self) -> bool {
+        self.content.is_none()
     }
 
     /// Returns the next chunk of at most `max_len` bytes, or the trailers. The caller counts what it sends of it with
@@ -125,47 +174,5 @@ impl Drop for ResponseBody {
             self.exchange.account.window_wait = watch.waited(self.exchange.connection().now());
             self.exchange.account.given_up = watch.is_given_up();
         }
-    }
-}
-
-/// For HTTP/1.
-impl Body for ResponseBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Polled {
-        let this = self.get_mut();
-        if !matches!(this.failure, Failure::None) {
-            return this.poll_failure(cx);
-        }
-        let Some(content) = &mut this.content else { return Poll::Ready(None) };
-        match ready!(content.poll_frame(cx, this.exchange.transfer(), this.exchange.connection())) {
-            Some(Ok(mut frame)) => {
-                conform(&mut frame);
-                Poll::Ready(Some(Ok(frame)))
-            }
-            Some(Err(error)) => {
-                this.failed(&error);
-                // The reset must not overtake bytes in the kernel.
-                let sink = &this.exchange.connection().sink;
-                sink.send_before_flushed();
-                this.failure = Failure::Flushing(error, sink.flushes());
-                this.poll_failure(cx)
-            }
-            None => {
-                this.exchange.account.ended = true;
-                Poll::Ready(None)
-            }
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        matches!(self.failure, Failure::None)
-            && self.content.as_ref().is_none_or(|content| content.is_end_stream())
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        // The head states other lengths.
-        if self.content.is_none() { SizeHint::with_exact(0) } else { SizeHint::default() }
     }
 }

@@ -4,34 +4,35 @@
 //! be sent, so a sleeping body holds at most what its filters look ahead.
 
 mod error;
+mod piece;
 mod read_file;
 mod turn;
+mod waits;
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::Frame;
 
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE};
-use crate::budget::{Gate, Held, HeldBy};
+use crate::budget::{Gate, Held};
 use crate::clock::{Clock, Instant, Lateness, Sleep};
 use crate::filter::{Chain, FilterError, Step};
 use crate::generator::Generator;
 
 pub use error::BodyError;
+pub use piece::Piece;
 pub use read_file::{NoFiles, ReadFile};
+pub use waits::Waits;
 
 use turn::{MAX_CODED, Turn};
+use waits::{Wait, Waiting};
 
 /// A rest of at most this many bytes is copied before a sleep, to release the buffer that it was cut from.
 const MAX_COPIED: usize = 256;
-
-/// The least that is read of a file for a frame of one byte.
-const MIN_READ: u64 = 2048;
 
 /// A paced [`http_body::Body`]: pulls `generator` through a [`Chain`], on a clock.
 ///
@@ -99,25 +100,7 @@ pub struct PacedBody<G, R = NoFiles> {
     turn: Turn,
     /// Pending only to let other tasks run.
     yielded: bool,
-    waits: Waits,
-    /// What the body waits for, and since when.
-    waiting: Option<(Wait, Instant)>,
-}
-
-/// How long a body has kept its reader waiting, by cause. A wait that lasts is not included.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Waits {
-    /// For the pace, or another filter that slept.
-    pub pace: Duration,
-    /// For the source: an upstream, or a disk.
-    pub source: Duration,
-}
-
-#[derive(Clone, Copy, Debug)]
-enum Wait {
-    /// For the pace, until this instant. A reader that polls later waited for itself from then on.
-    Pace(Instant),
-    Source,
+    waits: Waiting,
 }
 
 impl<G: Generator> PacedBody<G> {
@@ -150,8 +133,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             files,
             reading: None,
             ended: false,
-            waits: Waits::default(),
-            waiting: None,
+            waits: Waiting::default(),
         }
     }
 
@@ -196,73 +178,12 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
 
     /// How long the reader was kept waiting, by cause.
     pub fn waits(&self) -> Waits {
-        self.waits
+        self.waits.past()
     }
 
     /// What the body waits for; `None` if it is not waiting, or not being polled.
     pub fn held(&self) -> Option<Held> {
-        self.gate.held().or_else(|| match self.waiting?.0 {
-            Wait::Pace(due) => Some(Held::until(HeldBy::Pace, due)),
-            Wait::Source => Some(Held::by(HeldBy::Source)),
-        })
-    }
-
-    /// Adds up the wait that ended at `began`, and starts the next one if `polled` is pending.
-    fn note_wait<T>(&mut self, began: Instant, polled: &Poll<T>) {
-        match self.waiting.take() {
-            Some((Wait::Pace(due), since)) => self.waits.pace += began.min(due) - since,
-            Some((Wait::Source, since)) => self.waits.source += began - since,
-            None => {}
-        }
-        // The gate adds up its waits itself.
-        if polled.is_pending() && !self.gate.is_waiting() && !self.yielded {
-            let wait = if self.sleep.is_armed() { Wait::Pace(self.due) } else { Wait::Source };
-            self.waiting = Some((wait, began));
-        }
-    }
-
-    /// Takes the next frame out of `output`; `Ready(None)` when that is empty.
-    fn poll_output(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        while let Some(bucket) = self.output.front() {
-            let len = bucket.len();
-            if len > 0 && self.gate.granted() == 0 {
-                ready!(self.gate.poll_turn(cx, self.output.bytes()));
-            }
-            let granted = self.gate.granted().min(self.max_frame);
-            if let Bucket::File(slice) = bucket {
-                // Reading one byte costs as much as reading some more: those wait in `output`, in memory of their size.
-                let want = if self.max_frame == 1 { MIN_READ } else { granted };
-                let slice = slice.clone().split_to(want);
-                let read = ready!(self.files.poll_read(cx, &slice));
-                return Poll::Ready(Some(match read.and_then(|bytes| slice.accept(bytes)) {
-                    Ok(mut bytes) => {
-                        let _read = self.output.pop_within(bytes.len() as u64);
-                        if bytes.len() as u64 > granted {
-                            bytes = Bytes::copy_from_slice(&bytes);
-                            // Less than the length, so it is a usize.
-                            self.output.push_front(bytes.split_off(granted as usize));
-                        }
-                        self.gate.sent(bytes.len() as u64);
-                        Ok(Frame::data(bytes))
-                    }
-                    Err(error) => Err(self.fail(BodyError::source(error))),
-                }));
-            }
-            match self.output.pop_within(granted) {
-                Some(Bucket::Data(bytes)) => {
-                    self.gate.sent(bytes.len() as u64);
-                    return Poll::Ready(Some(Ok(Frame::data(bytes))));
-                }
-                Some(Bucket::Trailers(fields)) => return Poll::Ready(Some(Ok(Frame::trailers(*fields)))),
-                Some(Bucket::Error(error)) => {
-                    return Poll::Ready(Some(Err(self.fail(BodyError::source(error)))));
-                }
-                // HTTP framing flushes whenever the body has nothing more at the moment.
-                Some(Bucket::Flush | Bucket::File(_)) => {}
-                Some(Bucket::Eos) | None => self.ended = true,
-            }
-        }
-        Poll::Ready(None)
+        self.gate.held().or_else(|| self.waits.held())
     }
 
     /// Whether the generator has so much more that the chain cannot see the end of the stream while it sleeps. More input
@@ -299,10 +220,10 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         error
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_next(&mut self, cx: &mut Context<'_>, min_file: u64) -> Poll<Option<Result<Piece, BodyError>>> {
         loop {
-            if let Some(frame) = ready!(self.poll_output(cx)) {
-                return Poll::Ready(Some(frame));
+            if let Some(piece) = ready!(self.poll_output(cx, min_file)) {
+                return Poll::Ready(Some(piece));
             }
             if self.ended {
                 return Poll::Ready(None);
@@ -370,15 +291,8 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin> http_body::Body for PacedBody<G,
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        let began = this.clock.now();
-        this.yielded = false;
-        let polled = this.poll_next(cx);
-        this.note_wait(began, &polled);
-        if this.ended || polled.is_pending() && !this.yielded {
-            this.turn.end();
-        }
-        polled
+        let piece = ready!(self.get_mut().poll_piece(cx, u64::MAX));
+        Poll::Ready(piece.map(|piece| piece.map(Piece::into_frame)))
     }
 
     fn is_end_stream(&self) -> bool {

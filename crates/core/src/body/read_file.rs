@@ -22,6 +22,13 @@ pub trait ReadFile {
     /// # Errors
     /// The file cannot be read, or ends before the slice does. The text says where.
     fn poll_read(&mut self, cx: &mut Context<'_>, slice: &FileSlice) -> Poll<Result<Bytes, SourceError>>;
+
+    /// Returns whether `slice` could be read without waiting for a disk. Then [`poll_piece`](super::PacedBody::poll_piece)
+    /// may pass it on unread, for the kernel to send. Never by default.
+    fn is_at_hand(&mut self, slice: &FileSlice) -> bool {
+        let _ = slice;
+        false
+    }
 }
 
 /// The reader of a body that has no file buckets: every read fails.

@@ -6,11 +6,12 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use http::{HeaderMap, Response, StatusCode};
-use http_body::Body;
 use hyper::ext::ReasonPhrase;
 
 use super::ending::MAX_DISCARDED;
 use super::{Http1, State};
+use crate::body::Piece;
+use crate::brigade::MAX_PIECE;
 use crate::http::server::date::with_date;
 use crate::http::server::response::ResponseBody;
 use crate::http1::{Outgoing, write_answer};
@@ -22,12 +23,18 @@ const USUAL_FIELD: usize = 48;
 /// The last chunk, without trailers.
 const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
 
+/// The least that is sent of a file without being read. Less is read and written as fast, and may share a write with
+/// what is before it.
+const MIN_FILE: u64 = 8 * 1024;
+
 /// Why gathering of content stopped.
 enum Gathered {
     /// The output is full.
     Full,
     /// The body is pending.
     Waiting,
+    /// The sink is pending with bytes of a file.
+    Refused,
     /// The content has ended.
     Whole,
 }
@@ -49,7 +56,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 upload.expects() || upload.is_longer_than(MAX_DISCARDED) && upload.feed().is_abandoned()
             });
         asked.keeps &= !is_last;
-        let is_empty = body.size_hint().exact() == Some(0);
+        let is_empty = body.is_empty();
         let reason = head.extensions.get::<ReasonPhrase>().map(ReasonPhrase::as_bytes);
         let mut bytes = Vec::with_capacity(96 + head.headers.len() * USUAL_FIELD);
         let (outgoing, keeps) =
@@ -67,14 +74,16 @@ impl<W: Wire + Send + 'static> Http1<W> {
             self.state = State::Flushing;
             return Poll::Ready(Ok(()));
         }
-        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-        let written = self.output.poll_write(cx, sink)?;
-        if let Gathered::Waiting = gathered
-            && written.is_ready()
+        if let Some(sink) = &mut self.sink
+            && !matches!(gathered, Gathered::Refused)
+            && self.output.poll_write(cx, sink)?.is_ready()
         {
-            let _ = poll_flush(cx, sink)?;
-        } else if written.is_ready() {
-            return Poll::Ready(Ok(()));
+            match gathered {
+                Gathered::Waiting => {
+                    let _ = poll_flush(cx, sink)?;
+                }
+                _ => return Poll::Ready(Ok(())),
+            }
         }
         if self.poll_upload(cx, false)? {
             return Poll::Ready(Ok(()));
@@ -83,20 +92,26 @@ impl<W: Wire + Send + 'static> Http1<W> {
         Poll::Pending
     }
 
-    /// Moves frames from the body to `output` while that has room.
+    /// Moves pieces of the body to `output` while that has room. What is due of a file goes straight to the sink, if
+    /// nothing is before it and no framing around it.
     fn gather(&mut self, cx: &mut Context<'_>) -> io::Result<Gathered> {
-        let State::Sending(body, outgoing) = &mut self.state else { return Ok(Gathered::Whole) };
-        while self.output.has_room() {
+        let (State::Sending(body, outgoing), Some(sink)) = (&mut self.state, &mut self.sink) else {
+            return Ok(Gathered::Whole);
+        };
+        let mut sends_files = !matches!(outgoing, Outgoing::Chunked(_)) && sink.sends_files();
+        let mut sent = 0;
+        while self.output.has_room() && sent < MAX_PIECE {
             if matches!(outgoing, Outgoing::Nothing | Outgoing::Length(0)) {
                 return Ok(Gathered::Whole);
             }
-            let frame = match Pin::new(&mut **body).poll_frame(cx) {
+            let min_file = if sends_files && self.output.is_empty() { MIN_FILE } else { u64::MAX };
+            let piece = match body.poll_piece(cx, min_file) {
                 Poll::Pending => return Ok(Gathered::Waiting),
-                Poll::Ready(frame) => frame.transpose().map_err(io::Error::other)?,
+                Poll::Ready(piece) => piece.transpose().map_err(io::Error::other)?,
             };
-            let (mut is_last, mut trailers) = (frame.is_none(), None);
-            match frame.map(http_body::Frame::into_data) {
-                Some(Ok(data)) => {
+            let (mut is_last, mut trailers) = (false, None);
+            match piece {
+                Some(Piece::Data(data)) => {
                     is_last = body.is_end_stream();
                     match outgoing {
                         _ if data.is_empty() => {}
@@ -109,11 +124,28 @@ impl<W: Wire + Send + 'static> Http1<W> {
                         Outgoing::UntilClose | Outgoing::Nothing => self.output.push(data),
                     }
                 }
-                Some(Err(frame)) => (is_last, trailers) = (true, frame.into_trailers().ok()),
-                None => {}
+                Some(Piece::File(slice)) => {
+                    let left = if let Outgoing::Length(left) = outgoing { *left } else { u64::MAX };
+                    let len = usize::try_from(slice.len().min(left)).unwrap_or(usize::MAX);
+                    match sink.poll_send_file(cx, slice.file(), slice.offset(), len)? {
+                        Poll::Pending => return Ok(Gathered::Refused),
+                        Poll::Ready(0) => sends_files = false,
+                        Poll::Ready(taken) => {
+                            let taken = taken as u64;
+                            body.sent_of_file(taken);
+                            if let Outgoing::Length(left) = outgoing {
+                                *left -= taken;
+                            }
+                            sent += taken;
+                            is_last = body.is_end_stream();
+                        }
+                    }
+                }
+                Some(Piece::Trailers(fields)) => (is_last, trailers) = (true, Some(fields)),
+                None => is_last = true,
             }
             if is_last {
-                self.output_end(trailers.as_ref())?;
+                self.output_end(trailers.as_deref())?;
                 return Ok(Gathered::Whole);
             }
         }

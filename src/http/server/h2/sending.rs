@@ -11,7 +11,7 @@ use std::task::{Context, Poll, Waker, ready};
 
 use ::h2::{Reason, SendStream};
 use bytes::Bytes;
-use http_body::{Body, Frame};
+use http_body::Frame;
 
 use super::held::{CROWDED_CHUNK, Piece, StreamCharge, StreamHeld};
 use super::patience::Patience;

@@ -9,7 +9,6 @@ use ::h2::server::SendResponse;
 use ::h2::{Reason, RecvStream, SendStream};
 use http::header::{DATE, HeaderValue};
 use http::{HeaderMap, Request, Response, StatusCode, Version, response};
-use http_body::Body;
 
 use super::held::Piece;
 use super::sending::{End, Sending};

@@ -1,0 +1,98 @@
+//! How files are read that `preadv2` with `RWF_NOWAIT` refuses.
+//!
+//! Not every file system knows `RWF_NOWAIT` (overlayfs, on which most containers stand, and tmpfs do
+//! not). The refusal says nothing about the file system, so it is asked once which one it is:
+//! - one that lives in memory (tmpfs, ramfs) is read at once, by a plain `pread`. There is no device
+//!   to wait for; a page that was swapped out costs what any page of our own memory would.
+//! - of all others every read goes to the pool.
+
+use std::fs::File;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{AtFlags, StatxFlags};
+use rustix::io::Errno;
+
+use crate::sync::Mutex;
+
+/// Whether `preadv2` was found to be missing: an old kernel, or a sandbox.
+static NO_PREADV2: AtomicBool = AtomicBool::new(false);
+
+/// What is known of file systems that refuse `RWF_NOWAIT`.
+static REFUSING: Mutex<Vec<Device>> = Mutex::new(Vec::new());
+
+/// How many file systems are remembered. Few servers read from more than one or two; one that is not
+/// remembered is asked again, on the pool, where that costs little.
+const REMEMBERED: usize = 16;
+
+/// `f_type` of file systems that live in memory, from the kernel's `linux/magic.h`.
+const TMPFS_MAGIC: u64 = 0x0102_1994;
+const RAMFS_MAGIC: u64 = 0x8584_58f6;
+
+/// A file system that refuses `RWF_NOWAIT`, by its device number.
+///
+/// The kernel may give the number of an unmounted file system to a later one. At worst that one's
+/// reads then go the other way, at once or over the pool, and give the same bytes.
+struct Device {
+    major: u32,
+    minor: u32,
+    /// [`How::AtOnce`] or [`How::Pool`].
+    how: How,
+}
+
+/// How the reads of one open file are done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum How {
+    /// With `RWF_NOWAIT`, and on the pool what is not in the page cache.
+    NoWait,
+    /// At once: the file lives in memory.
+    AtOnce,
+    /// On the pool.
+    Pool,
+    /// On the pool, which is to find out how the next read is done.
+    Ask,
+}
+
+/// Remembers that there is no `preadv2`, and says so the first time.
+pub(super) fn give_up_preadv2(error: Errno) {
+    if !NO_PREADV2.swap(true, Ordering::Relaxed) {
+        log::warn!("this kernel or sandbox has no preadv2 ({error}): files are read on the blocking pool");
+    }
+}
+
+/// How files of a file system that refused before are read.
+pub(super) fn known_of(file: &File) -> Option<How> {
+    device(file).and_then(remembered)
+}
+
+/// Whether `preadv2` has not been found to be missing.
+pub(super) fn has_preadv2() -> bool {
+    !NO_PREADV2.load(Ordering::Relaxed)
+}
+
+/// What is known of a file system that refused.
+fn remembered((major, minor): (u32, u32)) -> Option<How> {
+    let table = REFUSING.lock();
+    table.iter().find(|known| (known.major, known.minor) == (major, minor)).map(|known| known.how)
+}
+
+/// Asks in which file system the file lives, and remembers the answer. May wait.
+pub(super) fn ask(file: &File) -> How {
+    let in_memory = rustix::fs::fstatfs(file)
+        .is_ok_and(|stat| matches!(stat.f_type as u64 & 0xffff_ffff, TMPFS_MAGIC | RAMFS_MAGIC));
+    let how = if in_memory { How::AtOnce } else { How::Pool };
+    if let Some((major, minor)) = device(file) {
+        let mut table = REFUSING.lock();
+        if table.len() < REMEMBERED && !table.iter().any(|known| (known.major, known.minor) == (major, minor))
+        {
+            table.push(Device { major, minor, how });
+        }
+    }
+    how
+}
+
+/// The device number, from what the kernel has at hand: a network file system is not asked.
+fn device(file: &File) -> Option<(u32, u32)> {
+    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
+    let stat = rustix::fs::statx(file, c"", flags, StatxFlags::TYPE).ok()?;
+    Some((stat.stx_dev_major, stat.stx_dev_minor))
+}
