@@ -25,6 +25,8 @@ pub(super) struct Output {
     pieces: VecDeque<Piece>,
     /// Their bytes, without chunk framing.
     len: usize,
+    /// The sink took less than was offered at the last write.
+    is_refused: bool,
 }
 
 /// Bytes, and the framing around them.
@@ -91,6 +93,11 @@ impl Output {
         self.pieces.is_empty()
     }
 
+    /// Whether the last write was refused, so that the next one may wait.
+    pub(super) fn is_refused(&self) -> bool {
+        self.is_refused
+    }
+
     /// Adds bytes as they are.
     pub(super) fn push(&mut self, data: Bytes) {
         self.add(Piece { before: SizeLine::default(), data, after: b"" });
@@ -121,7 +128,9 @@ impl Output {
                 *slice = IoSlice::new(part);
                 used += 1;
             }
-            let written = ready!(Pin::new(&mut *sink).poll_write_vectored(cx, &slices[..used]))?;
+            let written = Pin::new(&mut *sink).poll_write_vectored(cx, &slices[..used]);
+            self.is_refused = written.is_pending();
+            let written = ready!(written)?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

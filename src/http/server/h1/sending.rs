@@ -104,7 +104,9 @@ impl<W: Wire + Send + 'static> Http1<W> {
             if matches!(outgoing, Outgoing::Nothing | Outgoing::Length(0)) {
                 return Ok(Gathered::Whole);
             }
-            let min_file = if sends_files && self.output.is_empty() { MIN_FILE } else { u64::MAX };
+            let is_behind = !self.output.is_empty();
+            let min_file =
+                if sends_files && (!is_behind || self.output.is_refused()) { MIN_FILE } else { u64::MAX };
             let piece = match body.poll_piece(cx, min_file) {
                 Poll::Pending => return Ok(Gathered::Waiting),
                 Poll::Ready(piece) => piece.transpose().map_err(io::Error::other)?,
@@ -124,6 +126,8 @@ impl<W: Wire + Send + 'static> Http1<W> {
                         Outgoing::UntilClose | Outgoing::Nothing => self.output.push(data),
                     }
                 }
+                // What is before it waits for the sink: nothing is gained by reading it now.
+                Some(Piece::File(_)) if is_behind => return Ok(Gathered::Full),
                 Some(Piece::File(slice)) => {
                     let left = if let Outgoing::Length(left) = outgoing { *left } else { u64::MAX };
                     let len = usize::try_from(slice.len().min(left)).unwrap_or(usize::MAX);
