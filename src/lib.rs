@@ -69,7 +69,6 @@ pub mod rt;
 pub mod sink;
 pub mod tcp;
 pub mod telemetry;
-#[cfg(feature = "tls")]
 pub mod tls;
 pub mod token;
 pub mod tracing;

@@ -5,7 +5,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -39,13 +39,30 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
 /// # Errors
 /// Those of [`open`], the system's, and `FileTooLarge`.
 pub(crate) fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_at_most(open(path)?, most)
+}
+
+/// Reads `file`, which may have at most `most` bytes.
+///
+/// # Errors
+/// The system's, and `FileTooLarge`.
+pub(crate) fn read_at_most(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    open(path)?.take(most + 1).read_to_end(&mut bytes)?;
+    file.take(most + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > most {
         let text = format!("it has more than {most} bytes; this is another file by mistake");
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, text));
     }
     Ok(bytes)
+}
+
+/// The permission bits of `file` if others than its owner and group may read or write it: it keeps no secret.
+///
+/// # Errors
+/// The system's.
+pub(crate) fn exposed(file: &File) -> io::Result<Option<u32>> {
+    let mode = file.metadata()?.mode() & 0o7777;
+    Ok((mode & 0o006 != 0).then_some(mode))
 }
 
 fn not_regular(what: &str) -> io::Error {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::hint::black_box;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -117,8 +116,7 @@ impl Token {
 fn read(path: &Path) -> Result<String, Fault> {
     let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
     let file = named_file::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.mode() & 0o7777;
-    if mode & 0o006 != 0 {
+    if let Some(mode) = named_file::exposed(&file).map_err(unreadable)? {
         return Err(Fault::Exposed(mode));
     }
     let mut bytes = Vec::new();

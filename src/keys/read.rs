@@ -158,6 +158,17 @@ impl<'a> Keys<'a> {
         Some(path)
     }
 
+    /// Reads a path, or a list of them, of what must be there when the server starts.
+    pub(crate) fn paths(&self, key: &'static str, kind: Kind) -> Option<Vec<PathBuf>> {
+        let named: Vec<(Place, PathBuf)> = self.list(key)?;
+        let path = |(at, path)| {
+            let path = self.reading.draft().base.join::<PathBuf>(path);
+            self.must_be_there(at, key, &path, kind);
+            path
+        };
+        Some(named.into_iter().map(path).collect())
+    }
+
     /// Takes `addr`, given at `at`; a file's is relative to it. The folder of its socket must be there.
     pub(crate) fn address(&self, at: Place, key: &'static str, addr: ListenAddr) -> ListenAddr {
         let addr = match at {

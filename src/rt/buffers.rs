@@ -55,7 +55,7 @@ impl Pool {
 }
 
 /// A buffer taken from its pool.
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Pages,
     /// Bytes at its start that were read into.
     filled: usize,
@@ -66,21 +66,21 @@ impl Buffer {
     /// A buffer of at least `want` bytes, or of the largest size if `want` is beyond that.
     ///
     /// It still has its old contents: only bytes that a read filled may be used.
-    pub(super) fn take(want: usize) -> Self {
+    pub(crate) fn take(want: usize) -> Self {
         let [small, middle, large] = &POOLS;
         let fitting = [small, middle].into_iter().find(|pool| want <= pool.size);
         fitting.unwrap_or(large).take()
     }
 
     /// The first `want` bytes, or all if there are fewer.
-    pub(super) fn space(&mut self, want: usize) -> &mut [u8] {
+    pub(crate) fn space(&mut self, want: usize) -> &mut [u8] {
         let end = want.min(self.bytes.len());
         &mut self.bytes[..end]
     }
 
     /// The first `filled` bytes. Not copied if they fill at least half of the buffer, which returns to its pool when they
     /// are dropped; otherwise copied, since many small waiting pieces must not hold a large buffer each.
-    pub(super) fn freeze_or_copy(self, filled: usize) -> Bytes {
+    pub(crate) fn freeze_or_copy(self, filled: usize) -> Bytes {
         if filled < self.pool.size / 2 {
             return Bytes::copy_from_slice(&self.bytes[..filled]);
         }

@@ -30,6 +30,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::SystemClock;
 
+pub(crate) use buffers::Buffer;
 pub use buffers::read_buffers;
 pub use connect::{Connect, connect, connect_unix};
 pub use file_read::FileReader;

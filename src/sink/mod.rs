@@ -110,6 +110,11 @@ impl<W: Wire> Sink<W> {
         &self.wire
     }
 
+    /// The socket, for what precedes its first bytes.
+    pub fn get_mut(&mut self) -> &mut W {
+        &mut self.wire
+    }
+
     /// Writes as much of `bufs` as the socket takes, the buffer holds and the tokens cover.
     fn poll_take(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         let offered: usize = bufs.iter().map(|buf| buf.len()).sum();

@@ -21,7 +21,7 @@ pub trait Wire: Unpin {
     /// Whether the connection is over in both directions, as after a reset. Arranges no wake-up.
     fn is_gone(&self) -> bool;
 
-    /// Writes what can be written now. `Pending` arranges a wake-up.
+    /// Writes what can be written now. `Pending` arranges a wake-up; the next write must begin with the same bytes.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
     /// Whether [`try_send_file`](Self::try_send_file) can send anything. Not by default.
@@ -90,6 +90,37 @@ impl Wire for Socket {
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         hyper::rt::Write::poll_shutdown(Pin::new(self), cx)
+    }
+
+    fn reset_on_close(&self) {
+        Self::reset_on_close(self);
+    }
+}
+
+#[cfg(feature = "tls")]
+impl Wire for crate::tls::TlsSocket {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
+        self.poll_read_into(cx, buf)
+    }
+
+    fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        Self::poll_read_bytes(self, cx, want)
+    }
+
+    fn is_gone(&self) -> bool {
+        self.socket().is_gone()
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        Self::poll_write(self, cx, bufs)
+    }
+
+    fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Self::poll_sent(self, cx)
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Self::poll_shutdown(self, cx)
     }
 
     fn reset_on_close(&self) {

@@ -16,7 +16,7 @@ use crate::budget::Gate;
 use crate::clock::Sleep;
 use crate::filter::Chain;
 use crate::rt::FileReader;
-use crate::sink::Sink;
+use crate::sink::{Sink, Wire};
 
 /// Bytes read from a client and discarded. Of a client that sends more, the rest stays unread.
 const MAX_DISCARDED: usize = 64 * 1024;
@@ -26,8 +26,8 @@ const MAX_DISCARDED: usize = 64 * 1024;
 const LINGER: Duration = Duration::from_secs(2);
 
 /// Sends a file to its end.
-pub(super) async fn serve(
-    sink: Sink,
+pub(super) async fn serve<W: Wire + Send + 'static>(
+    sink: Sink<W>,
     tail: Tail,
     chain: Chain,
     gate: Gate,
@@ -62,7 +62,7 @@ pub(super) async fn serve(
 }
 
 /// Reads and discards what the client sends, until it closes its half.
-async fn discard(mut client: SharedConn<Sink>) -> Result<(), Fault> {
+async fn discard<W: Wire>(mut client: SharedConn<Sink<W>>) -> Result<(), Fault> {
     let mut buf = [0; 1024];
     let mut discarded = 0;
     loop {

@@ -24,7 +24,7 @@ use crate::clock::{Clock, Sleep};
 use crate::filter::{Chain, EndOfStream, RateFilter};
 use crate::limit::{Budget, Buffers, Carryovers, Interval, Limit, Rate, Weight};
 use crate::rt::{self, Connect, Socket};
-use crate::sink::Sink;
+use crate::sink::{Sink, Wire};
 
 pub(crate) use record::Record;
 pub(crate) use tail::Drain;
@@ -191,9 +191,9 @@ impl Service {
     ///
     /// On an error, or if the future is dropped before the end, the connection is reset unless the client was sent
     /// everything.
-    pub(crate) async fn serve(
+    pub(crate) async fn serve<W: Wire + Send + 'static>(
         &self,
-        sink: Sink,
+        sink: Sink<W>,
         client: &ClientKey,
         server: &Clients,
         idle: Duration,

@@ -14,7 +14,7 @@ use crate::clock::Sleep;
 use crate::filter::Chain;
 use crate::generator::ReadGenerator;
 use crate::rt::Socket;
-use crate::sink::Sink;
+use crate::sink::{Sink, Wire};
 
 /// Relays until both sides have closed, one fails, or nothing moves for `idle`.
 ///
@@ -22,8 +22,8 @@ use crate::sink::Sink;
 /// not read, so TCP flow control slows it. When one side closes its sending half, the other direction goes on to its
 /// own end. A stream cut short on one side is reset on the other: without framing nothing else shows that bytes are
 /// missing.
-pub(super) async fn relay(
-    sink: Sink,
+pub(super) async fn relay<W: Wire + Send + 'static>(
+    sink: Sink<W>,
     upstream: Socket,
     (down, gate): (Chain, Gate),
     up: Chain,

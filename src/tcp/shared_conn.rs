@@ -10,7 +10,7 @@ use hyper::rt::{Read, ReadBuf, Write};
 
 use super::record::Record;
 use crate::rt::Socket;
-use crate::sink::{Sink, SinkState};
+use crate::sink::{Sink, SinkState, Wire};
 use crate::sync::Mutex;
 
 /// A handle to a connection; clones are the same connection, which is closed with the last of them. Both directions
@@ -55,15 +55,15 @@ impl<T: Write + Unpin> AsyncWrite for SharedConn<T> {
 /// client's unless it was sent everything, the upstream's unless both directions ended.
 ///
 /// Holds the connections, so that they are not closed before.
-pub(super) struct ResetGuard {
+pub(super) struct ResetGuard<W: Wire> {
     sink: Arc<SinkState>,
     record: Arc<Record>,
-    _client: SharedConn<Sink>,
+    _client: SharedConn<Sink<W>>,
     upstream: Option<SharedConn<Socket>>,
 }
 
-impl ResetGuard {
-    pub(super) fn new(sink: Arc<SinkState>, client: &SharedConn<Sink>, record: &Arc<Record>) -> Self {
+impl<W: Wire> ResetGuard<W> {
+    pub(super) fn new(sink: Arc<SinkState>, client: &SharedConn<Sink<W>>, record: &Arc<Record>) -> Self {
         Self { sink, record: Arc::clone(record), _client: client.clone(), upstream: None }
     }
 
@@ -78,7 +78,7 @@ impl ResetGuard {
     }
 }
 
-impl Drop for ResetGuard {
+impl<W: Wire> Drop for ResetGuard<W> {
     fn drop(&mut self) {
         if !self.record.is_complete() {
             self.sink.abort();

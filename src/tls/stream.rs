@@ -16,6 +16,19 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 16 * 1024].into_boxed_slice());
 }
 
+/// Reads by `read` into hyper's buffer; returns the number of bytes.
+pub(super) fn read_into(
+    buf: &mut ReadBufCursor<'_>,
+    read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let len = buf.remaining().min(scratch.len());
+        let read = ready!(read(&mut scratch[..len]))?;
+        buf.put_slice(&scratch[..read]);
+        Poll::Ready(Ok(read))
+    })
+}
+
 /// A connected stream.
 #[derive(Debug)]
 pub enum Stream {
@@ -48,16 +61,14 @@ impl hyper::rt::Read for Stream {
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Plain(socket) => hyper::rt::Read::poll_read(Pin::new(socket), cx, buf),
-            Self::Tls(stream) => SCRATCH.with_borrow_mut(|scratch| {
-                let len = buf.remaining().min(scratch.len());
-                let read = match ready!(Pin::new(stream).poll_read(cx, &mut scratch[..len])) {
+            Self::Tls(stream) => {
+                let read = ready!(read_into(&mut buf, |buf| Pin::new(stream).poll_read(cx, buf)));
+                match read {
                     // A close without close_notify: HTTP/2 marks its own end.
-                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => 0,
-                    read => read?,
-                };
-                buf.put_slice(&scratch[..read]);
-                Poll::Ready(Ok(()))
-            }),
+                    Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                    read => Poll::Ready(read.map(drop)),
+                }
+            }
         }
     }
 }

@@ -19,3 +19,4 @@ mod sink;
 mod stalled;
 mod streams;
 mod tcp;
+mod tls;

@@ -21,6 +21,7 @@ pub mod served;
 pub mod sse;
 pub mod task;
 pub mod timeline;
+pub mod tls;
 pub mod token_file;
 pub mod turn;
 pub mod versions;

@@ -6,9 +6,11 @@ use std::time::Duration;
 use super::connection::{Connection, Ends};
 use super::port::{self, Port};
 use super::serve::serve as serve_http;
+use super::setup::Setup;
 use super::{Refusal, Shared, Stage};
 use crate::rt::{self, Listener, Socket, serve};
-use crate::sink::Sink;
+use crate::sink::{Sink, Wire};
+use crate::tls::ServerTls;
 
 /// Connections above the limit that are answered with a refusal at a time; further ones are closed at once.
 const MAX_REFUSALS: usize = 256;
@@ -17,16 +19,44 @@ const MAX_REFUSALS: usize = 256;
 /// followed file does not grow.
 const KEEP_ALIVE: Duration = Duration::from_secs(60);
 
-/// Accepts until the server drains: HTTP, or raw TCP on a port.
-pub(super) async fn accept(listener: Listener, port: Option<Arc<Port>>, server: Arc<Shared>) {
-    let begin = |socket| begin(socket, port.as_ref(), &server);
+/// What the clients of a listener get.
+#[derive(Clone)]
+pub(super) struct Entry {
+    /// Inside TLS, if it is there.
+    pub(super) tls: Option<ServerTls>,
+    pub(super) serves: Serves,
+}
+
+#[derive(Clone)]
+pub(super) enum Serves {
+    /// HTTP.
+    Http,
+    /// HTTP whose requests are all redirected to https on this port.
+    Redirect(u16),
+    /// Raw TCP.
+    Tcp(Arc<Port>),
+}
+
+impl Entry {
+    fn port(&self) -> Option<&Arc<Port>> {
+        match &self.serves {
+            Serves::Tcp(port) => Some(port),
+            Serves::Http | Serves::Redirect(_) => None,
+        }
+    }
+}
+
+/// Accepts until the server drains.
+pub(super) async fn accept(listener: Listener, entry: Entry, server: Arc<Shared>) {
+    let begin = |socket| begin(socket, &entry, &server);
     serve::accept(&listener, &server.clock, server.reached(Stage::Draining), begin).await;
 }
 
-fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
+fn begin(socket: Socket, entry: &Entry, server: &Arc<Shared>) {
     use std::sync::atomic::Ordering::SeqCst;
     // Without a peer address the client left already.
     let Ok(peer) = socket.peer() else { return };
+    let port = entry.port();
     let setup = server.setup();
     let most = setup.settings.client_connections;
     // Raw TCP cannot name the client of a proxy: there the client is the peer.
@@ -57,14 +87,67 @@ fn begin(socket: Socket, port: Option<&Arc<Port>>, server: &Arc<Shared>) {
             socket.set_receive_buffer(bytes);
         }
     }
-    let ends = Ends { fd: socket.raw_fd(), peer, local: socket.local(), trusted };
+    let ends = Ends {
+        fd: socket.raw_fd(),
+        peer,
+        local: socket.local(),
+        trusted,
+        scheme: if entry.tls.is_some() { "https" } else { "http" },
+        redirect: match entry.serves {
+            Serves::Redirect(port) => Some(port),
+            Serves::Http | Serves::Tcp(_) => None,
+        },
+    };
+    match &entry.tls {
+        None => {
+            let (sink, connection) = connect(socket, ends, refused, &setup, server);
+            match port {
+                None => rt::spawn(serve_http(sink, connection)),
+                Some(port) => rt::spawn(port::serve(sink, connection, Arc::clone(port))),
+            }
+        }
+        #[cfg(feature = "tls")]
+        Some(tls) => {
+            let socket = crate::tls::TlsSocket::new(socket);
+            let (sink, connection) = connect(socket, ends, refused, &setup, server);
+            rt::spawn(serve_tls(sink, connection, tls.clone(), port.cloned()));
+        }
+        #[cfg(not(feature = "tls"))]
+        Some(tls) => match *tls {},
+    }
+}
+
+/// Counts a connection in, with a sink before its `wire`.
+fn connect<W: Wire>(
+    wire: W,
+    ends: Ends,
+    refused: Option<Refusal>,
+    setup: &Setup,
+    server: &Arc<Shared>,
+) -> (Sink<W>, Arc<Connection>) {
     let clock = Arc::clone(&server.clock);
-    let sink = Sink::new(socket, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
+    let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock)
         .under(server.budgets.connection().clone());
     let settings = Arc::clone(&setup.settings);
     let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused);
+    (sink, connection)
+}
+
+/// Does the handshake, then serves what is inside.
+#[cfg(feature = "tls")]
+async fn serve_tls(
+    mut sink: Sink<crate::tls::TlsSocket>,
+    connection: Arc<Connection>,
+    tls: ServerTls,
+    port: Option<Arc<Port>>,
+) {
+    use crate::tls::Alpn;
+    let alpn = if port.is_some() { Alpn::Raw } else { Alpn::Http };
+    if !super::handshake::done(&tls, &mut sink, &connection, alpn).await {
+        return;
+    }
     match port {
-        None => rt::spawn(serve_http(sink, connection)),
-        Some(port) => rt::spawn(port::serve(sink, connection, Arc::clone(port))),
+        None => serve_http(sink, connection).await,
+        Some(port) => port::serve(sink, connection, port).await,
     }
 }

@@ -25,6 +25,10 @@ pub(super) struct Ends {
     pub(super) local: Option<SocketAddr>,
     /// Whether the peer is a trusted proxy: the connection counts for none of its clients.
     pub(super) trusted: bool,
+    /// `http`, or `https` inside TLS.
+    pub(super) scheme: &'static str,
+    /// If set, every request is redirected to this port.
+    pub(super) redirect: Option<u16>,
 }
 
 /// A live connection. It counts as one of the server's until the last that works for it was dropped: its task, its

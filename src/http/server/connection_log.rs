@@ -16,12 +16,20 @@ pub(super) struct LogBounds {
     aborted: Arc<LogBound>,
     tunnels: Arc<LogBound>,
     cut: Arc<LogBound>,
+    #[cfg(feature = "tls")]
+    handshakes: Arc<LogBound>,
 }
 
 impl LogBounds {
     pub(super) fn new(clock: &Arc<dyn Clock>) -> Self {
         let bound = || LogBound::new(Arc::clone(clock));
-        Self { aborted: bound(), tunnels: bound(), cut: bound() }
+        Self {
+            aborted: bound(),
+            tunnels: bound(),
+            cut: bound(),
+            #[cfg(feature = "tls")]
+            handshakes: bound(),
+        }
     }
 }
 
@@ -60,6 +68,17 @@ impl Connection {
         if self.server.log_bounds.cut.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
             let peer = self.ends.peer;
             log::warn!(connection = self.id, client:% = peer, peer:%, route, error; "{WHAT}");
+        }
+    }
+
+    /// Logs that the TLS handshake of a listener under `tls` failed.
+    #[cfg(feature = "tls")]
+    pub(super) fn log_handshake(&self, tls: &str, failure: &crate::tls::Failure) {
+        const WHAT: &str = "TLS handshake failed";
+        if self.server.log_bounds.handshakes.admits(|left_out| log::info!(left_out; "{WHAT}, more often")) {
+            let peer = self.ends.peer;
+            let (reason, error) = (failure.reason.as_str(), failure.to_string());
+            log::info!(connection = self.id, client:% = peer, peer:%, tls, reason, error = error.as_str(); "{WHAT}");
         }
     }
 

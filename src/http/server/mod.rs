@@ -17,8 +17,11 @@ mod exchange;
 mod exchanges;
 mod h1;
 mod h2;
+#[cfg(feature = "tls")]
+mod handshake;
 mod port;
 mod published_wait;
+mod redirect;
 mod registry;
 mod report;
 mod request_rules;
@@ -51,8 +54,10 @@ use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
 use crate::sync::{Mutex, RwLock};
 use crate::telemetry::Telemetry;
+use crate::tls::ServerTls;
 pub use port::Port;
 
+use accept::{Entry, Serves};
 use admission::IdleConnections;
 use clients::{Clients, Refusal};
 use connection_log::LogBounds;
@@ -80,8 +85,7 @@ pub use report::{ConnectionReport, Protocol, TransferReport};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct Server {
-    listeners: Vec<Listener>,
-    ports: Vec<(Listener, Arc<Port>)>,
+    listeners: Vec<(Listener, Entry)>,
     shared: Arc<Shared>,
 }
 
@@ -132,12 +136,37 @@ impl Server {
         counts: BTreeMap<String, Counts>,
     ) -> Self {
         let shared = Shared::new(settings, routes, counts, rt::clock());
-        Self { listeners, ports: Vec::new(), shared: Arc::new(shared) }
+        let http = |listener| (listener, Entry { tls: None, serves: Serves::Http });
+        Self { listeners: listeners.into_iter().map(http).collect(), shared: Arc::new(shared) }
+    }
+
+    /// Adds a listener of HTTP inside TLS: HTTP/2 and HTTP/1.1, as the client chooses (ALPN).
+    #[must_use]
+    pub fn with_tls_listener(mut self, listener: Listener, tls: ServerTls) -> Self {
+        self.listeners.push((listener, Entry { tls: Some(tls), serves: Serves::Http }));
+        self
+    }
+
+    /// Adds a listener whose requests are all answered 308, to the same address with `https` and `port`.
+    #[must_use]
+    pub fn with_redirect(mut self, listener: Listener, port: u16) -> Self {
+        self.listeners.push((listener, Entry { tls: None, serves: Serves::Redirect(port) }));
+        self
     }
 
     /// The TCP addresses listened on for HTTP, with their real ports.
     pub fn local_addrs(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(Listener::local_addr).collect()
+        self.addrs_of(|serves| matches!(serves, Serves::Http))
+    }
+
+    /// The TCP addresses whose requests are redirected, with their real ports.
+    pub fn redirect_addrs(&self) -> Vec<SocketAddr> {
+        self.addrs_of(|serves| matches!(serves, Serves::Redirect(_)))
+    }
+
+    fn addrs_of(&self, wanted: impl Fn(&Serves) -> bool) -> Vec<SocketAddr> {
+        let of = self.listeners.iter().filter(|(_, entry)| wanted(&entry.serves));
+        of.filter_map(|(listener, _)| listener.local_addr()).collect()
     }
 
     /// Live counts of the configuration's `count` filters, by name.
@@ -157,12 +186,10 @@ impl Server {
     ///
     /// *Cancel safety*: none. Dropped while it runs, the listeners and connections go on.
     pub async fn run(self) {
-        let http = self.listeners.into_iter().map(|listener| (listener, None));
-        let ports = self.ports.into_iter().map(|(listener, port)| (listener, Some(port)));
-        for (listener, port) in http.chain(ports) {
+        for (listener, entry) in self.listeners {
             let (shared, task) = (Arc::clone(&self.shared), self.shared.tasks.begin());
             rt::spawn(async move {
-                accept::accept(listener, port, shared).await;
+                accept::accept(listener, entry, shared).await;
                 drop(task);
             });
         }

@@ -9,14 +9,16 @@ use futures_lite::future;
 use super::account::{NOTHING, longest_held};
 use super::connection::Connection;
 use super::transfer::per_second;
+use super::accept::{Entry, Serves};
 use super::{Handle, Protocol, Server, Stage};
 use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
 use crate::limit::RateOrOff;
 use crate::rt::Listener;
-use crate::sink::Sink;
+use crate::sink::{Sink, Wire};
 use crate::tcp::{Drain, Record, Service, StreamError};
 use crate::telemetry::{Ended, Outcome};
+use crate::tls::ServerTls;
 
 /// A TCP port and its service.
 pub struct Port {
@@ -49,13 +51,22 @@ impl Server {
     /// # Panics
     /// If the listener is a Unix socket, whose clients have no addresses.
     #[must_use]
-    pub fn with_port(mut self, listener: Listener, service: Service) -> Self {
+    pub fn with_port(self, listener: Listener, service: Service) -> Self {
+        self.with_tls_port(listener, None, service)
+    }
+
+    /// Adds a listener of raw TCP inside TLS, if there is one. See [`with_port`](Self::with_port).
+    ///
+    /// # Panics
+    /// If the listener is a Unix socket.
+    #[must_use]
+    pub fn with_tls_port(mut self, listener: Listener, tls: Option<ServerTls>, service: Service) -> Self {
         let addr = listener.local_addr().expect("a port is one of TCP");
         let name = format!("tcp:{addr}");
         let number = self.shared.telemetry.route(&name);
         let port = Arc::new(Port { addr, name, number, service });
         self.shared.ports.write().push(Arc::clone(&port));
-        self.ports.push((listener, port));
+        self.listeners.push((listener, Entry { tls, serves: Serves::Tcp(port) }));
         self
     }
 }
@@ -68,7 +79,7 @@ impl Handle {
 }
 
 /// Serves one connection of a port until its stream ends or the server stops.
-pub(super) async fn serve(sink: Sink, connection: Arc<Connection>, port: Arc<Port>) {
+pub(super) async fn serve<W: Wire + Send + 'static>(sink: Sink<W>, connection: Arc<Connection>, port: Arc<Port>) {
     let server = Arc::clone(&connection.server);
     let clock = Arc::clone(&server.clock);
     let _ = connection.protocol.set(Protocol::Tcp);

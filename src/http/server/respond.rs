@@ -11,6 +11,7 @@ use super::clients::Requester;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
+use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
 use super::tunnel;
@@ -56,6 +57,9 @@ pub(super) async fn respond(
     }
     if server.sheds(exchange.addr().ip(), settings.max_held()) {
         return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, SHED));
+    }
+    if let Some(port) = connection.ends.redirect {
+        return unfiltered(exchange, redirect::to_https(&request, port));
     }
     let found = setup.routes.find(request.uri());
     // The exchange keeps its route, not all that a reload replaces.
@@ -313,7 +317,7 @@ impl Connection {
         Client {
             peer: self.ends.peer,
             local: self.ends.local,
-            scheme: "http",
+            scheme: self.ends.scheme,
             trusted: self.ends.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
         }
     }

@@ -1,0 +1,34 @@
+//! The TLS handshake of a connection, before its first bytes.
+
+use futures_lite::FutureExt;
+
+use super::Stage;
+use super::connection::Connection;
+use crate::sink::Sink;
+use crate::tls::{Alpn, ServerTls, TlsSocket};
+
+/// Does the handshake. False if the connection is over: it failed, the server stopped, or another connection takes its
+/// place.
+///
+/// While the server drains it goes on: the client's request comes with it.
+pub(super) async fn done(
+    tls: &ServerTls,
+    sink: &mut Sink<TlsSocket>,
+    connection: &Connection,
+    alpn: Alpn,
+) -> bool {
+    let server = &connection.server;
+    let shaking = async { Some(tls.handshake(sink.get_mut(), alpn, &server.clock).await) };
+    let ended = async {
+        server.reached(Stage::Stopped).or(connection.closer.closed_or_asked()).await;
+        None
+    };
+    match shaking.or(ended).await {
+        Some(Ok(())) => true,
+        Some(Err(failure)) => {
+            connection.log_handshake(tls.name(), &failure);
+            false
+        }
+        None => false,
+    }
+}

@@ -1,0 +1,136 @@
+//! Why handshakes fail, and how many did.
+
+use std::fmt;
+use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_rustls::rustls::{Error, ProtocolVersion};
+
+/// Why a handshake failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// It took longer than it may.
+    Timeout,
+    /// Others waited for its turn, and it had had long enough.
+    Crowded,
+    /// The client closed the connection.
+    Closed,
+    /// What came is not TLS; often a plain HTTP request.
+    NotTls,
+    /// No version, cipher or protocol that both know.
+    NothingShared,
+    /// The name that the client asked for has no certificate.
+    UnknownName,
+    /// The client's certificate is missing or not valid.
+    ClientCertificate,
+    /// The client refused with an alert; often it does not trust the certificate.
+    Refused,
+    /// Anything else that breaks the protocol.
+    Broken,
+}
+
+impl Reason {
+    /// All reasons.
+    pub const ALL: [Self; 9] = [
+        Self::Timeout,
+        Self::Crowded,
+        Self::Closed,
+        Self::NotTls,
+        Self::NothingShared,
+        Self::UnknownName,
+        Self::ClientCertificate,
+        Self::Refused,
+        Self::Broken,
+    ];
+
+    /// Its name in metrics and logs.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Timeout => "timeout",
+            Self::Crowded => "crowded",
+            Self::Closed => "closed",
+            Self::NotTls => "not_tls",
+            Self::NothingShared => "nothing_shared",
+            Self::UnknownName => "unknown_name",
+            Self::ClientCertificate => "client_certificate",
+            Self::Refused => "refused",
+            Self::Broken => "broken",
+        }
+    }
+}
+
+/// A failed handshake.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// Why, in one word.
+    pub reason: Reason,
+    detail: String,
+}
+
+impl Failure {
+    pub(super) fn new(reason: Reason, detail: &str) -> Self {
+        Self { reason, detail: detail.to_owned() }
+    }
+
+    pub(super) fn of(error: &io::Error) -> Self {
+        match error.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(error) => Self::of_tls(error),
+            None => Self { reason: Reason::Closed, detail: error.to_string() },
+        }
+    }
+
+    pub(super) fn of_tls(error: &Error) -> Self {
+        use futures_rustls::rustls::InvalidMessage;
+        let reason = match error {
+            Error::InvalidMessage(InvalidMessage::InvalidContentType) => Reason::NotTls,
+            Error::PeerIncompatible(_) | Error::NoApplicationProtocol => Reason::NothingShared,
+            Error::NoCertificatesPresented | Error::InvalidCertificate(_) => Reason::ClientCertificate,
+            Error::AlertReceived(_) => Reason::Refused,
+            // What rustls says when the resolver has no certificate to give.
+            Error::General(text) if text.contains("no server certificate chain resolved") => {
+                Reason::UnknownName
+            }
+            _ => Reason::Broken,
+        };
+        Self { reason, detail: error.to_string() }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.detail)
+    }
+}
+
+/// Handshakes of one [`ServerTls`](super::ServerTls).
+#[derive(Debug, Default)]
+pub struct HandshakeCounts {
+    done: AtomicU64,
+    failed: [AtomicU64; Reason::ALL.len()],
+}
+
+impl HandshakeCounts {
+    pub(super) fn note(&self, failed: Option<Reason>) {
+        let counter = failed.map_or(&self.done, |reason| &self.failed[reason as usize]);
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Handshakes that were completed.
+    pub fn done(&self) -> u64 {
+        self.done.load(Ordering::Relaxed)
+    }
+
+    /// Handshakes that failed for `reason`.
+    pub fn failed(&self, reason: Reason) -> u64 {
+        self.failed[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// The name of a version.
+pub(super) fn version(version: ProtocolVersion) -> Option<&'static str> {
+    match version {
+        ProtocolVersion::TLSv1_2 => Some("1.2"),
+        ProtocolVersion::TLSv1_3 => Some("1.3"),
+        _ => None,
+    }
+}

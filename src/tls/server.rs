@@ -1,0 +1,276 @@
+//! TLS of a server: certificates that can be replaced, and handshakes within bounds.
+
+use std::fmt;
+use std::io;
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use futures_lite::future;
+use futures_rustls::TlsAcceptor;
+
+use super::failure::{Failure, HandshakeCounts, Reason};
+use super::handshakes::{Handshakes, MAX_HANDSHAKES};
+use super::loaded::{Alpn, CertificateInfo, Loaded};
+use super::self_signed;
+use super::socket::TlsSocket;
+use super::stream::Stream;
+use super::{Identity, TlsError, TlsSettings};
+use crate::clock::{Clock, Sleep};
+use crate::rt::{Fresh, Socket};
+
+/// How long before its end a certificate is warned of, and how often.
+const ENDS_SOON: i64 = 14 * 24 * 60 * 60;
+const WARNED_EACH: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// TLS of listeners. Clones are the same one.
+#[derive(Clone)]
+pub struct ServerTls(Arc<Shared>);
+
+struct Shared {
+    /// Its name in metrics and logs.
+    name: String,
+    source: RwLock<Source>,
+    counts: HandshakeCounts,
+    handshakes: Handshakes,
+    /// When its certificates were last looked at for those that end soon, in nanoseconds of the process's clock, plus
+    /// one; 0 before.
+    warned: AtomicU64,
+}
+
+#[derive(Clone)]
+struct Source {
+    loaded: Arc<Fresh<Loaded>>,
+    asks_clients: bool,
+    timeout: Duration,
+}
+
+impl Source {
+    fn read(settings: &TlsSettings) -> Result<Self, TlsError> {
+        let TlsSettings { identities, self_signed, unknown_name, client_ca, handshake_timeout } =
+            settings.clone();
+        let asks_clients = client_ca.is_some();
+        let loaded = if self_signed {
+            let made = vec![self_signed::make()?];
+            let paths: Vec<_> = client_ca.iter().cloned().collect();
+            let make = move || Loaded::new(made.clone(), client_ca.as_deref(), unknown_name);
+            Fresh::new(paths, make)?
+        } else {
+            let paths: Vec<_> =
+                identities.iter().flat_map(Identity::paths).chain(client_ca.clone()).collect();
+            Fresh::new(paths, move || Loaded::read(&identities, client_ca.as_deref(), unknown_name))?
+        };
+        Ok(Self { loaded: Arc::new(loaded), asks_clients, timeout: handshake_timeout })
+    }
+}
+
+impl ServerTls {
+    /// Creates TLS with this identity for HTTP/2. With `clients`, a file of certificate authorities, clients must have a
+    /// certificate signed by one of them (mutual TLS). Reads files; meant for the start of the program.
+    ///
+    /// Replaced files are used for new connections within a second; a new certificate once its key is there.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has other content.
+    pub fn new(identity: &Identity, clients: Option<&Path>) -> Result<Self, TlsError> {
+        Self::from_settings("", &TlsSettings::of(vec![identity.clone()]).client_ca(clients))
+    }
+
+    /// Creates the TLS that `settings` describe, under a name for metrics and logs. Reads files; meant for the start of
+    /// the program. Replaced files are used for new connections within a second, if they fit together.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has other content; a key is not its certificate's, or everyone can read it.
+    pub fn from_settings(name: &str, settings: &TlsSettings) -> Result<Self, TlsError> {
+        let shared = Shared {
+            name: name.to_owned(),
+            source: RwLock::new(Source::read(settings)?),
+            counts: HandshakeCounts::default(),
+            handshakes: Handshakes::new(MAX_HANDSHAKES),
+            warned: AtomicU64::new(0),
+        };
+        Ok(Self(Arc::new(shared)))
+    }
+
+    /// Uses the certificates and settings of `other` for new handshakes. Sessions from before do not resume.
+    pub fn adopt(&self, other: &Self) {
+        let source = other.source();
+        *self.0.source.write().unwrap_or_else(PoisonError::into_inner) = source;
+        self.0.warned.store(0, Ordering::Relaxed);
+    }
+
+    /// Its name in metrics and logs.
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Whether clients must have a certificate.
+    pub fn asks_clients(&self) -> bool {
+        self.source().asks_clients
+    }
+
+    /// Handshakes so far.
+    pub fn counts(&self) -> &HandshakeCounts {
+        &self.0.counts
+    }
+
+    /// Its certificates, the default first.
+    pub fn certificates(&self) -> Vec<CertificateInfo> {
+        self.source().loaded.last().certificates().cloned().collect()
+    }
+
+    fn source(&self) -> Source {
+        self.0.source.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Does the handshake with a client over hyper's traits. Has no timeout of its own; dropping the future closes the
+    /// socket.
+    ///
+    /// # Errors
+    /// The client closed the connection, does not speak TLS, or has no valid certificate.
+    pub async fn accept(&self, socket: Socket) -> io::Result<Stream> {
+        let loaded = self.source().loaded.get().await;
+        let acceptor = TlsAcceptor::from(Arc::clone(loaded.config(Alpn::Http2)));
+        acceptor.accept(socket).await.map(|tls| Stream::tls(tls.into()))
+    }
+
+    /// Does the handshake with a client that takes part in the protocols of `alpn`, within the time and the number of
+    /// handshakes that there may be.
+    ///
+    /// *Cancel safety*: none; drop the socket.
+    ///
+    /// # Errors
+    /// It failed, was too slow, or others waited for its turn. It is counted.
+    pub async fn handshake(
+        &self,
+        socket: &mut TlsSocket,
+        alpn: Alpn,
+        clock: &Arc<dyn Clock>,
+    ) -> Result<(), Failure> {
+        let source = self.source();
+        self.warn_now_and_then(clock);
+        let config = Arc::clone(source.loaded.get().await.config(alpn));
+        let running = async {
+            let done = self.0.handshakes.run(Arc::clone(clock), socket.handshake(config)).await;
+            done.unwrap_or_else(|| {
+                Err(Failure::new(Reason::Crowded, "others waited, and it had had its turn for a second"))
+            })
+        };
+        let late = async {
+            Sleep::lasting(Arc::clone(clock), source.timeout).await;
+            Err(Failure::new(Reason::Timeout, "the handshake took longer than handshake_timeout"))
+        };
+        let done = future::or(running, late).await;
+        self.0.counts.note(done.as_ref().err().map(|failure| failure.reason));
+        done
+    }
+
+    /// Warns of certificates that end soon, once a day.
+    fn warn_now_and_then(&self, clock: &Arc<dyn Clock>) {
+        let (now, warned) = (clock.now().as_nanos(), self.0.warned.load(Ordering::Relaxed));
+        let is_due = warned == 0 || now.saturating_sub(warned - 1) >= WARNED_EACH.as_nanos() as u64;
+        let next = now.saturating_add(1);
+        let won = || self.0.warned.compare_exchange(warned, next, Ordering::Relaxed, Ordering::Relaxed);
+        if is_due && won().is_ok() {
+            self.warn_of_ends(clock.calendar());
+        }
+    }
+
+    /// Warns of certificates that have ended or end soon.
+    pub fn warn_of_ends(&self, now: SystemTime) {
+        let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
+        for CertificateInfo { source, ends, .. } in self.certificates() {
+            let (tls, left) = (self.name(), ends - now);
+            match left {
+                ..=0 => log::warn!(tls, file = source.as_str(); "certificate has ended: clients refuse it"),
+                1..=ENDS_SOON => {
+                    let days = left / (24 * 60 * 60);
+                    log::warn!(tls, file = source.as_str(), days; "certificate ends within 14 days");
+                }
+                _ => {}
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn run_on(&self, clock: Arc<dyn Clock>) {
+        self.source().loaded.run_on(clock);
+    }
+}
+
+impl fmt::Debug for ServerTls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerTls").field("name", &self.0.name).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::rt::{self, Connect, Listener};
+    use crate::tls::ClientTls;
+    use rcgen::{CertificateParams, KeyPair};
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A certificate for this address that is its own authority, and its key.
+    fn made() -> (String, String) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        (params.self_signed(&key).unwrap().pem(), key.serialize_pem())
+    }
+
+    /// Writes a file that only its owner can read.
+    fn write_private(path: &Path, text: &str) {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_that_is_replaced_with_its_key_needs_no_restart() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let write = |name: &str, text: &str| write_private(&at(name), text);
+        let [(first, first_key), (second, second_key)] = [made(), made()];
+        write("server.pem", &first);
+        write("server.key", &first_key);
+        write("first.pem", &first);
+        write("second.pem", &second);
+        write("believed.pem", &first);
+        let identity = Identity { certificate: at("server.pem"), key: at("server.key") };
+        let server = ServerTls::new(&identity, None).unwrap();
+        let [first, second, renewed] =
+            ["first.pem", "second.pem", "believed.pem"].map(|name| ClientTls::new(&at(name), None).unwrap());
+        let clock = Arc::new(ManualClock::new());
+        server.run_on(Arc::clone(&clock) as _);
+        renewed.0.run_on(Arc::clone(&clock) as _);
+
+        let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+        let to = Connect {
+            host: "127.0.0.1".to_owned(),
+            port: listener.local_addr().unwrap().port(),
+            receive_buffer: None,
+        };
+        let shakes = |client: &ClientTls| {
+            rt::block_on(async {
+                let socket = rt::connect(&to).await.unwrap();
+                let accepted = listener.accept().await.unwrap();
+                let accepting = server.accept(accepted);
+                futures_lite::future::zip(client.connect("127.0.0.1", socket), accepting).await.0.is_ok()
+            })
+        };
+        let all = || [shakes(&first), shakes(&second), shakes(&renewed)];
+        assert_eq!(all(), [true, false, true]);
+        // The new certificate's key is not there yet.
+        write("server.pem", &std::fs::read_to_string(at("second.pem")).unwrap());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all(), [true, false, true]);
+        write("server.key", &second_key);
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all(), [false, true, false]);
+        write("believed.pem", &std::fs::read_to_string(at("second.pem")).unwrap());
+        clock.advance(Duration::from_secs(1));
+        assert_eq!(all(), [false, true, true]);
+    }
+}

@@ -1,0 +1,295 @@
+//! The server's end of a TLS connection, below a sink.
+//!
+//! rustls encrypts into buffers of its own. Here at most [`BATCH`] bytes are encrypted ahead of the socket, and bytes
+//! count as written only when the kernel has taken their records, so that a sink sees a slow reader as it does without
+//! TLS.
+
+use std::cell::Cell;
+use std::io::{self, IoSlice, Read, Write};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::Bytes;
+use futures_rustls::rustls::{ServerConfig, ServerConnection};
+use hyper::rt::ReadBufCursor;
+
+use super::failure::{self, Failure};
+use super::stream::read_into;
+use crate::rt::{Buffer, Socket};
+
+/// Bytes that are encrypted at a time: two records of the largest size.
+const BATCH: usize = 32 * 1024;
+
+/// The most bytes that a record adds: its head, an explicit nonce (TLS 1.2), the content type (TLS 1.3) and the tag.
+const RECORD_OVERHEAD: usize = 5 + 8 + 1 + 16;
+
+/// Bytes of the largest record's content.
+const MAX_RECORD: usize = 16 * 1024;
+
+/// Pieces of one write.
+const MAX_PIECES: usize = 16;
+
+/// A socket whose bytes are encrypted. It carries nothing before its [`handshake`](Self::handshake).
+pub struct TlsSocket {
+    socket: Socket,
+    /// `None` before the handshake.
+    session: Option<Box<ServerConnection>>,
+    batch: Batch,
+    /// The end of our bytes was announced, or must not be: after an error.
+    ended: bool,
+    /// The connection ends in a reset, so the end must not be announced.
+    resets: Cell<bool>,
+}
+
+/// Bytes that were encrypted and not yet reported as written.
+#[derive(Default)]
+struct Batch {
+    /// Plain bytes in it.
+    len: usize,
+    /// Of these, bytes reported.
+    reported: usize,
+    /// Encrypted bytes of it that the kernel took.
+    sent: usize,
+}
+
+impl Batch {
+    /// Plain bytes that the kernel has whole by now and that were not reported. `flushed`: nothing is left to send.
+    fn due(&self, flushed: bool) -> usize {
+        let records = self.len.div_ceil(MAX_RECORD);
+        let whole = if flushed { self.len } else { self.sent.saturating_sub(records * RECORD_OVERHEAD) };
+        whole.min(self.len) - self.reported.min(whole.min(self.len))
+    }
+}
+
+/// The socket with the task that waits for it, as rustls reads and writes it.
+struct Polled<'a, 'b, 'c>(&'a mut Socket, &'b mut Context<'c>);
+
+impl Read for Polled<'_, '_, '_> {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        match self.0.poll_read_slice(self.1, buf) {
+            Poll::Ready(read) => read,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+}
+
+impl Write for Polled<'_, '_, '_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.write_vectored(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match hyper::rt::Write::poll_write_vectored(Pin::new(&mut *self.0), self.1, bufs) {
+            Poll::Ready(written) => written,
+            Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn or_pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
+    match result {
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+        result => Poll::Ready(result),
+    }
+}
+
+impl TlsSocket {
+    /// Wraps an accepted socket.
+    pub fn new(socket: Socket) -> Self {
+        Self { socket, session: None, batch: Batch::default(), ended: false, resets: Cell::new(false) }
+    }
+
+    /// The socket below.
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    /// Does the handshake. Has no timeout of its own.
+    ///
+    /// *Cancel safety*: none; drop the socket.
+    ///
+    /// # Errors
+    /// The client left, or both could not agree. It was sent an alert then.
+    pub(super) async fn handshake(&mut self, config: Arc<ServerConfig>) -> Result<(), Failure> {
+        let session = ServerConnection::new(config).map_err(|error| Failure::of_tls(&error))?;
+        self.session = Some(Box::new(session));
+        let done = std::future::poll_fn(|cx| self.poll_handshake(cx)).await;
+        done.map_err(|error| {
+            self.ended = true;
+            Failure::of(&error)
+        })
+    }
+
+    fn poll_handshake(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            ready!(self.poll_flush(cx))?;
+            if !self.session()?.is_handshaking() {
+                return Poll::Ready(Ok(()));
+            }
+            if ready!(self.poll_fill(cx))? == 0 {
+                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+            }
+        }
+    }
+
+    /// The protocol's version and the application's protocol that were agreed on.
+    pub fn agreed(&self) -> (Option<&'static str>, Option<&[u8]>) {
+        let Some(session) = &self.session else { return (None, None) };
+        (session.protocol_version().and_then(failure::version), session.alpn_protocol())
+    }
+
+    fn session(&mut self) -> io::Result<&mut ServerConnection> {
+        self.session.as_deref_mut().ok_or_else(|| io::ErrorKind::NotConnected.into())
+    }
+
+    /// Reads records from the socket. Zero bytes: the peer has closed its half.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Self { socket, session, ended, .. } = self;
+        let Some(session) = session.as_deref_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        let read = ready!(or_pending(session.read_tls(&mut Polled(socket, cx))))?;
+        if let Err(error) = session.process_new_packets() {
+            *ended = true;
+            // The alert that says why; a peer that does not take it is lost anyway.
+            let _ = session.write_tls(&mut Polled(socket, cx));
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        }
+        Poll::Ready(Ok(read))
+    }
+
+    /// Sends what is encrypted. Ready when the kernel has it all.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Self { socket, session, batch, .. } = self;
+        let Some(session) = session.as_deref_mut() else {
+            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
+        };
+        while session.wants_write() {
+            match ready!(or_pending(session.write_tls(&mut Polled(socket, cx))))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                sent => batch.sent += sent,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what is available into `buf`; 0 if the peer announced its end.
+    ///
+    /// # Errors
+    /// The socket's; `UnexpectedEof` if the peer closed without announcing it, so that bytes may be missing.
+    pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        loop {
+            // Answers to the peer's own messages. Whether they can be sent concerns the next write.
+            let _ = self.poll_flush(cx);
+            match self.session()?.reader().read(buf) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                read => return Poll::Ready(read),
+            }
+            ready!(self.poll_fill(cx))?;
+        }
+    }
+
+    /// Reads what is available into hyper's buffer; returns the number of bytes.
+    pub fn poll_read_into(
+        &mut self,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBufCursor<'_>,
+    ) -> Poll<io::Result<usize>> {
+        read_into(buf, |buf| self.poll_read_slice(cx, buf))
+    }
+
+    /// Reads what is available, at most `want` bytes; empty if the peer announced its end. While it waits it holds only
+    /// what has come of a record.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        let mut buffer = Buffer::take(want);
+        let read = ready!(self.poll_read_slice(cx, buffer.space(want)))?;
+        Poll::Ready(Ok(buffer.freeze_or_copy(read)))
+    }
+
+    /// Writes what can be written now; returns bytes whose records the kernel took.
+    ///
+    /// After `Pending` the next write must begin with the same bytes, since they are encrypted already.
+    pub fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let offered: usize = bufs.iter().map(|buf| buf.len()).sum();
+        let mut flushed = self.poll_flush(cx)?;
+        if flushed.is_ready() && self.batch.reported == self.batch.len {
+            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+            let pieces = first(bufs, BATCH, &mut pieces);
+            let len = self.session()?.writer().write_vectored(pieces)?;
+            self.batch = Batch { len, reported: 0, sent: 0 };
+            flushed = self.poll_flush(cx)?;
+        }
+        let due = self.batch.due(flushed.is_ready()).min(offered);
+        if due == 0 && flushed.is_pending() {
+            return Poll::Pending;
+        }
+        self.batch.reported += due;
+        Poll::Ready(Ok(due))
+    }
+
+    /// Ready when the kernel has sent everything.
+    pub fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error is an end too: nothing more will be sent.
+        let _ = ready!(self.poll_flush(cx));
+        self.socket.poll_sent(cx)
+    }
+
+    /// Announces the end of our bytes (`close_notify`) and shuts down the sending half.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.session.is_some() {
+            ready!(self.poll_flush(cx))?;
+            if !std::mem::replace(&mut self.ended, true) {
+                self.session()?.send_close_notify();
+            }
+            ready!(self.poll_flush(cx))?;
+        }
+        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.socket), cx)
+    }
+
+    /// Turns the close into a reset, without an announced end: what was cut short does not look complete.
+    pub fn reset_on_close(&self) {
+        self.resets.set(true);
+        self.socket.reset_on_close();
+    }
+}
+
+/// The first `most` bytes of `bufs`.
+fn first<'a, 'b>(
+    bufs: &'b [IoSlice<'a>],
+    most: usize,
+    pieces: &'b mut [IoSlice<'b>; MAX_PIECES],
+) -> &'b [IoSlice<'b>] {
+    let (mut used, mut left) = (0, most);
+    for buf in bufs.iter().filter(|buf| !buf.is_empty()).take(MAX_PIECES) {
+        let n = left.min(buf.len());
+        if n == 0 {
+            break;
+        }
+        pieces[used] = IoSlice::new(&buf[..n]);
+        (used, left) = (used + 1, left - n);
+    }
+    &pieces[..used]
+}
+
+/// A connection that is closed without a shutdown, as an idle one, announces its end if the kernel takes it.
+impl Drop for TlsSocket {
+    fn drop(&mut self) {
+        let Some(session) = self.session.as_deref_mut() else { return };
+        if self.ended || self.resets.get() || session.is_handshaking() || session.wants_write() {
+            return;
+        }
+        session.send_close_notify();
+        let _ = session.write_tls(&mut Polled(&mut self.socket, &mut Context::from_waker(Waker::noop())));
+    }
+}
+
+impl std::fmt::Debug for TlsSocket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TlsSocket").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}

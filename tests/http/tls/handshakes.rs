@@ -1,0 +1,126 @@
+//! Handshakes: protocols, clients' certificates, and clients that do not get through.
+
+use std::io::{Read, Write};
+use std::time::Duration;
+
+use sluicegate::http::server::Settings;
+use sluicegate::tls::{Reason, TlsSettings};
+use testkit::certificates::Certificates;
+use testkit::folder::folder;
+use testkit::served::{connect, files};
+use testkit::tls::TlsClient;
+use testkit::wait::until;
+use testkit::wire;
+
+use super::{Secured, settings};
+
+#[test]
+fn the_protocol_is_agreed_on_in_the_handshake() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    for (offered, expected) in [
+        (&["h2", "http/1.1"][..], Some("h2")),
+        (&["http/1.1", "h2"], Some("h2")),
+        (&["http/1.1"], Some("http/1.1")),
+        (&[], None),
+    ] {
+        let stream = TlsClient::new(&made).alpn(offered).connect(secured.addr(), "127.0.0.1").unwrap();
+        let agreed = stream.conn.alpn_protocol().map(|name| std::str::from_utf8(name).unwrap());
+        assert_eq!(agreed, expected, "{offered:?}");
+    }
+    let error = TlsClient::new(&made).alpn(&["spdy"]).connect(secured.addr(), "127.0.0.1").unwrap_err();
+    assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
+    until("it is counted", || secured.tls.counts().failed(Reason::NothingShared) == 1);
+}
+
+#[test]
+fn sessions_resume_with_tickets() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let client = TlsClient::of(&made, &[version], None);
+        let kinds: Vec<_> = (0..2)
+            .map(|_| {
+                let mut stream = client.connect(secured.addr(), "127.0.0.1").unwrap();
+                stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+                assert_eq!(wire::answer(&mut stream).body, b"x");
+                stream.conn.handshake_kind().unwrap()
+            })
+            .collect();
+        assert_eq!(kinds, [rustls::HandshakeKind::Full, rustls::HandshakeKind::Resumed], "{version:?}");
+    }
+}
+
+#[test]
+fn clients_need_a_certificate_of_the_authority_if_one_is_set() {
+    let (made, foreign, site) = (Certificates::make(), Certificates::make(), folder(&[("f", b"x")]));
+    let asking = settings(&made, &["server"]).client_ca(Some(&made.at("ca.pem")));
+    let secured = Secured::new(&asking, vec![files(&site, 0)]);
+    let ask = |client: TlsClient| {
+        let mut stream = client.connect(secured.addr(), "127.0.0.1")?;
+        stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        std::io::Result::Ok(answer)
+    };
+    let versions = [&rustls::version::TLS13];
+    assert!(ask(TlsClient::of(&made, &versions, Some("client"))).unwrap().ends_with("\r\n\r\nx"));
+    let without = ask(TlsClient::new(&made)).unwrap_err().to_string();
+    assert!(without.contains("CertificateRequired"), "{without}");
+    made.write("foreign.pem", &std::fs::read_to_string(foreign.at("client.pem")).unwrap());
+    made.write("foreign.key", &std::fs::read_to_string(foreign.at("client.key")).unwrap());
+    assert!(ask(TlsClient::of(&made, &versions, Some("foreign"))).is_err());
+    until("both are counted", || secured.tls.counts().failed(Reason::ClientCertificate) == 2);
+    assert_eq!(secured.tls.counts().done(), 1);
+}
+
+#[test]
+fn a_client_that_sends_nothing_is_closed_in_time_and_delays_nobody() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let patient = TlsSettings { handshake_timeout: Duration::from_millis(300), ..settings(&made, &["server"]) };
+    let secured = Secured::new(&patient, vec![files(&site, 0)]);
+    let mut silent: Vec<_> = (0..20).map(|_| connect(secured.addr())).collect();
+    // A part of a handshake's head.
+    silent[0].write_all(&[0x16, 3, 1]).unwrap();
+    let mut stream = TlsClient::new(&made).connect(secured.addr(), "127.0.0.1").unwrap();
+    stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(wire::answer(&mut stream).body, b"x");
+    for mut socket in silent {
+        assert_eq!(socket.read(&mut [0; 16]).unwrap(), 0);
+    }
+    assert_eq!(secured.tls.counts().failed(Reason::Timeout), 20);
+}
+
+#[test]
+fn failures_are_counted_by_their_reason() {
+    let (made, foreign, site) = (Certificates::make(), Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    let failed = |reason| secured.tls.counts().failed(reason);
+    let mut plain = connect(secured.addr());
+    plain.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let mut answer = Vec::new();
+    plain.read_to_end(&mut answer).unwrap();
+    until("plain HTTP is counted", || failed(Reason::NotTls) == 1);
+    drop(connect(secured.addr()));
+    until("a client that left is counted", || failed(Reason::Closed) == 1);
+    // It does not trust the server's authority, and says so.
+    assert!(TlsClient::new(&foreign).connect(secured.addr(), "127.0.0.1").is_err());
+    until("an alert is counted", || failed(Reason::Refused) == 1);
+    assert_eq!(secured.tls.counts().done(), 0);
+}
+
+#[test]
+fn a_client_without_a_place_is_told_so_inside_tls() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let server = Settings { client_connections: Some(1), ..Settings::default() };
+    let secured = Secured::with(server, &settings(&made, &["server"]), vec![files(&site, 0)]);
+    let client = TlsClient::new(&made);
+    let ask = || {
+        let mut stream = client.connect(secured.addr(), "127.0.0.1").unwrap();
+        stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let status = wire::answer(&mut stream).status();
+        (stream, status)
+    };
+    let (_first, served) = ask();
+    assert_eq!((served, ask().1), (200, 429));
+}
