@@ -99,5 +99,6 @@ mod pages {
         Quota "docs/quota.md"
         SlowReaders "docs/slow-readers.md"
         Tcp "docs/tcp.md"
+        Tls "docs/tls.md"
     }
 }

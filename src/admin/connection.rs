@@ -18,8 +18,9 @@ use crate::clock::Clock;
 use crate::filter::Chain;
 use crate::http::content::Content;
 use crate::rt::serve::{self, Tasks};
-use crate::rt::{self, Exchange, HyperTimer, Listener, Slot, Slots, Socket};
-use crate::sink::{Sink, SinkCounts, SinkSettings};
+use crate::rt::{self, Exchange, HyperTimer, Listener, PeerAddr, Slot, Slots, Socket};
+use crate::sink::{Sink, SinkCounts, SinkSettings, Wire};
+use crate::tls::ServerTls;
 
 /// Concurrent connections; a scraper needs one. At the limit the next one replaces one that is silent or has not sent the
 /// token.
@@ -41,17 +42,19 @@ pub(super) struct Shared {
     sink: Arc<SinkSettings>,
     counts: Arc<SinkCounts>,
     slots: Arc<Slots>,
+    tls: Option<ServerTls>,
     /// Listeners and connections.
     pub(super) tasks: Arc<Tasks>,
 }
 
 impl Shared {
-    pub(super) fn new(pages: Pages) -> Self {
+    pub(super) fn new(pages: Pages, tls: Option<ServerTls>) -> Self {
         Self {
             pages: Arc::new(pages),
             sink: Arc::new(SinkSettings { stall_timeout: STALL_TIMEOUT, ..SinkSettings::default() }),
             counts: Arc::default(),
             slots: Slots::new(MAX_CONNECTIONS),
+            tls,
             tasks: Arc::default(),
         }
     }
@@ -89,8 +92,32 @@ fn begin(socket: Socket, shared: &Arc<Shared>) {
 
 async fn answer(socket: Socket, shared: &Arc<Shared>, slot: &Arc<Slot>) {
     let Ok(peer) = socket.peer() else { return };
+    match &shared.tls {
+        None => answer_on(socket, peer, shared, slot).await,
+        #[cfg(feature = "tls")]
+        Some(tls) => {
+            let (mut socket, clock) = (crate::tls::TlsSocket::new(socket), rt::clock() as Arc<dyn Clock>);
+            match tls.handshake(&mut socket, crate::tls::Alpn::Http1, &clock).await {
+                Ok(()) => answer_on(socket, peer, shared, slot).await,
+                Err(error) => {
+                    let reason = error.reason.as_str();
+                    log::debug!(client:% = peer, reason, error:%; "TLS handshake of an admin connection failed");
+                }
+            }
+        }
+        #[cfg(not(feature = "tls"))]
+        Some(tls) => match *tls {},
+    }
+}
+
+async fn answer_on<W: Wire + Send + 'static>(
+    wire: W,
+    peer: PeerAddr,
+    shared: &Arc<Shared>,
+    slot: &Arc<Slot>,
+) {
     let clock: Arc<dyn Clock> = rt::clock();
-    let sink = Sink::new(socket, Arc::clone(&shared.sink), Arc::clone(&shared.counts), Arc::clone(&clock));
+    let sink = Sink::new(wire, Arc::clone(&shared.sink), Arc::clone(&shared.counts), Arc::clone(&clock));
     let service = service_fn(|request: Request<hyper::body::Incoming>| {
         let clock = Arc::clone(&clock);
         let exchange = slot.begin();

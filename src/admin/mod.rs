@@ -41,6 +41,8 @@ mod limit_metrics;
 mod process_metrics;
 mod server_metrics;
 mod settings;
+#[cfg(feature = "tls")]
+mod tls_metrics;
 mod tracing_metrics;
 
 use std::collections::HashSet;
@@ -55,6 +57,7 @@ use prometheus_client::collector::Collector;
 use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::rt::Listener;
+use crate::tls::ServerTls;
 use crate::token::Token;
 
 pub use settings::AdminSource;
@@ -62,6 +65,7 @@ pub use settings::AdminSource;
 /// The admin listener of a server.
 pub struct Admin {
     listeners: Vec<Listener>,
+    tls: Option<ServerTls>,
     pages: Pages,
 }
 
@@ -84,7 +88,13 @@ impl Admin {
         {
             return Err(AdminError::Unprotected(addr));
         }
-        Ok(Self { listeners, pages: Pages::new(server, token) })
+        Ok(Self { listeners, tls: None, pages: Pages::new(server, token) })
+    }
+
+    /// Has it speak TLS, if there is one.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// Makes `/readyz` fail, with the reason, whenever `check` does.
@@ -116,7 +126,7 @@ impl Admin {
     /// Answers under way at that time are cut short. Not cancel safe: if dropped, its connections continue until the server
     /// has stopped.
     pub async fn run(self) {
-        let shared = Arc::new(Shared::new(self.pages));
+        let shared = Arc::new(Shared::new(self.pages, self.tls));
         for listener in self.listeners {
             connection::listen(listener, &shared);
         }

@@ -212,6 +212,10 @@ impl Collector for ServerMetrics {
         self.filters(&mut to)?;
         #[cfg(feature = "events")]
         super::event_metrics::write(&mut to, &self.server.routes())?;
+        #[cfg(feature = "tls")]
+        if let Some(tls) = self.server.extension::<crate::tls::NamedTls>() {
+            super::tls_metrics::write(&mut to, &tls)?;
+        }
         match self.server.extension::<Arc<Tracer>>() {
             Some(tracer) => tracing_metrics::write(&mut to, &tracer),
             None => Ok(()),

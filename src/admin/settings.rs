@@ -11,6 +11,7 @@ use crate::keys::{Keys, PathKind};
 pub struct AdminSource {
     listen: ListenAddr,
     token_file: Option<PathBuf>,
+    tls: Option<String>,
 }
 
 impl AdminSource {
@@ -46,13 +47,24 @@ impl AdminSource {
                 "other machines can reach {addr}; listen on 127.0.0.1, or set admin_token_file \
                  (--admin-token-file)"
             )),
-            _ => Ok(Self { listen, token_file }),
+            _ => Ok(Self { listen, token_file, tls: None }),
         }
     }
 
     /// Whether a listener at `addr` needs a token, because other machines can reach it.
     pub fn needs_token(addr: SocketAddr) -> bool {
         !addr.ip().to_canonical().is_loopback()
+    }
+
+    /// Has it use the TLS of this name, one of [`Config::tls`](crate::config::Config::tls).
+    #[must_use]
+    pub fn with_tls(self, tls: Option<String>) -> Self {
+        Self { tls, ..self }
+    }
+
+    /// The name of its TLS; `None` without TLS.
+    pub fn tls(&self) -> Option<&str> {
+        self.tls.as_deref()
     }
 
     /// Its address.

@@ -8,13 +8,17 @@ macro_rules! admin_command {
         #[derive(FromArgs, Debug, Default, PartialEq)]
         $(#[$about])*
         pub(super) struct $name {
-            /// the admin listener: 127.0.0.1:9180, [::1]:9180 or unix:PATH (default 127.0.0.1:9180)
+            /// the admin listener: 127.0.0.1:9180, [::1]:9180, unix:PATH, or with TLS https://HOST:PORT (default 127.0.0.1:9180)
             #[argh(option, arg_name = "addr")]
             pub(super) admin: Option<String>,
 
             /// the file with the token that it requires (default none)
             #[argh(option, arg_name = "file")]
             pub(super) token_file: Option<String>,
+
+            /// the authorities in PEM to trust with https (default those of the machine)
+            #[argh(option, arg_name = "file")]
+            pub(super) tls_ca: Option<String>,
 
             $($own)*
         }

@@ -1,5 +1,6 @@
 //! Calls the API of a running server, and explains failures.
 
+use std::fmt;
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,9 +14,10 @@ use http::{Method, Request, StatusCode};
 use http_body::Body;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use sluicegate::address::ListenAddr;
+use sluicegate::address::{HostPort, ListenAddr};
 use sluicegate::clock::{Clock, Sleep};
-use sluicegate::rt::{self, Connect, Socket};
+use sluicegate::rt::{self, Connect};
+use sluicegate::tls::{ClientTls, Stream};
 use sluicegate::token::Token;
 
 use super::CliError;
@@ -29,23 +31,55 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Largest response, in bytes.
 const MAX_ANSWER: usize = 16 << 20;
 
+/// Where the listener is.
+enum To {
+    Plain(ListenAddr),
+    Secured(HostPort, ClientTls),
+}
+
+impl fmt::Display for To {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Plain(addr) => addr.fmt(f),
+            Self::Secured(to, _) => write!(f, "https://{to}"),
+        }
+    }
+}
+
 /// A client of an admin listener.
 pub(super) struct AdminClient {
-    addr: ListenAddr,
+    to: To,
     /// The value of `Authorization`.
     token: Option<HeaderValue>,
 }
 
 impl AdminClient {
-    /// Creates a client of the listener at `admin`, with the token in a file.
-    pub(super) fn new(admin: Option<&str>, token_file: Option<&str>) -> Result<Self, CliError> {
+    /// Creates a client of the listener at `admin`, with the token in a file, which trusts the authorities in the file
+    /// `tls_ca` or those of the machine.
+    pub(super) fn new(
+        admin: Option<&str>,
+        token_file: Option<&str>,
+        tls_ca: Option<&str>,
+    ) -> Result<Self, CliError> {
         let typed = admin.unwrap_or(DEFAULT);
+        let token = token_file.map(|file| Token::from_file(Path::new(file))).transpose();
+        let token = token.map_err(|error| CliError::Failed(error.to_string()))?;
+        let token = token.map(|token| token.authorization());
+        if let Some(secured) = typed.strip_prefix("https://") {
+            let to = secured.trim_end_matches('/').parse();
+            let to = to.map_err(|error| CliError::Usage(format!("--admin: {error}")))?;
+            let tls = ClientTls::for_http1(tls_ca.map(Path::new));
+            let tls = tls.map_err(|error| CliError::Failed(error.to_string()))?;
+            return Ok(Self { to: To::Secured(to, tls), token });
+        }
+        if tls_ca.is_some() {
+            let text = "--tls-ca: it is for TLS; write --admin https://HOST:PORT, or leave it out";
+            return Err(CliError::Usage(text.to_owned()));
+        }
         let plain = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
         let plain = if typed.starts_with("unix:") { typed } else { plain };
         let addr = plain.parse().map_err(|error| CliError::Usage(format!("--admin: {error}")))?;
-        let token = token_file.map(|file| Token::from_file(Path::new(file))).transpose();
-        let token = token.map_err(|error| CliError::Failed(error.to_string()))?;
-        Ok(Self { addr, token: token.map(|token| token.authorization()) })
+        Ok(Self { to: To::Plain(addr), token })
     }
 
     /// Returns the resource at `path`.
@@ -72,7 +106,7 @@ impl AdminClient {
     }
 
     fn failed(&self, why: &str) -> CliError {
-        CliError::Failed(format!("the admin listener at {}: {why}", self.addr))
+        CliError::Failed(format!("the admin listener at {}: {why}", self.to))
     }
 
     fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Vec<u8>, CliError> {
@@ -110,9 +144,10 @@ impl AdminClient {
             ))
         })?;
         let mut request = Request::builder().method(method).uri(path);
-        request = match &self.addr {
-            ListenAddr::Tcp(addr) => request.header(HOST, addr.to_string()),
-            ListenAddr::Unix { .. } => request.header(HOST, "localhost"),
+        request = match &self.to {
+            To::Plain(ListenAddr::Tcp(addr)) => request.header(HOST, addr.to_string()),
+            To::Plain(ListenAddr::Unix { .. }) => request.header(HOST, "localhost"),
+            To::Secured(to, _) => request.header(HOST, to.to_string()),
         };
         if let Some(token) = &self.token {
             request = request.header(AUTHORIZATION, token);
@@ -147,13 +182,20 @@ impl AdminClient {
         asking.or(driving).await
     }
 
-    async fn connect(&self) -> std::io::Result<Socket> {
-        match &self.addr {
-            ListenAddr::Tcp(addr) => {
-                let to = Connect { host: addr.ip().to_string(), port: addr.port(), receive_buffer: None };
-                rt::connect(&to).await
+    async fn connect(&self) -> std::io::Result<Stream> {
+        let connected = |host: &str, port| {
+            let to = Connect { host: host.to_owned(), port, receive_buffer: None };
+            async move { rt::connect(&to).await }
+        };
+        match &self.to {
+            To::Plain(ListenAddr::Tcp(addr)) => {
+                connected(&addr.ip().to_string(), addr.port()).await.map(Stream::Plain)
             }
-            ListenAddr::Unix { path, .. } => rt::connect_unix(path).await,
+            To::Plain(ListenAddr::Unix { path, .. }) => rt::connect_unix(path).await.map(Stream::Plain),
+            To::Secured(to, tls) => {
+                let host = to.host.as_str();
+                tls.connect(host, connected(host, to.port).await?).await
+            }
         }
     }
 }
@@ -170,9 +212,9 @@ mod tests {
             (Some("http://[::1]:9180/"), "[::1]:9180"),
             (Some("unix:/run/admin/"), "unix:/run/admin/"),
         ] {
-            assert_eq!(AdminClient::new(typed, None).ok().unwrap().addr.to_string(), expected);
+            assert_eq!(AdminClient::new(typed, None, None).ok().unwrap().to.to_string(), expected);
         }
-        let Err(CliError::Usage(text)) = AdminClient::new(Some("here"), None) else {
+        let Err(CliError::Usage(text)) = AdminClient::new(Some("here"), None, None) else {
             panic!("it is an address")
         };
         assert!(text.starts_with("--admin: "), "{text}");

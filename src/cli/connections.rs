@@ -56,7 +56,11 @@ pub(super) fn run(connections: Connections) -> Result<String, CliError> {
     match connections.command {
         ConnectionsCommand::List(list) => self::list(&list),
         ConnectionsCommand::Close(close) => {
-            let client = AdminClient::new(close.admin.as_deref(), close.token_file.as_deref())?;
+            let client = AdminClient::new(
+                close.admin.as_deref(),
+                close.token_file.as_deref(),
+                close.tls_ca.as_deref(),
+            )?;
             client.delete(&format!("/v1/connections/{}", close.id))?;
             Ok(format!("connection {} is reset\n", close.id))
         }
@@ -64,7 +68,8 @@ pub(super) fn run(connections: Connections) -> Result<String, CliError> {
 }
 
 fn list(typed: &ListConnections) -> Result<String, CliError> {
-    let client = AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref())?;
+    let client =
+        AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
     let (mut all, mut after) = (Vec::new(), 0);
     loop {
         let page: Page = client.get(&format!("/v1/connections?limit=500&after={after}"))?;

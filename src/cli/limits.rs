@@ -45,7 +45,8 @@ pub(super) fn run(limits: Limits) -> Result<String, CliError> {
 }
 
 fn list(typed: &ListLimits) -> Result<String, CliError> {
-    let client = AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref())?;
+    let client =
+        AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
     let mut all: Page = client.get("/v1/limits")?;
     let mut path = "/v1/limits/clients?limit=500".to_owned();
     loop {
@@ -107,7 +108,8 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
         let text = "nothing to change: give --rate, --burst, --weight or --report-only";
         return Err(CliError::Usage(text.to_owned()));
     }
-    let client = AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref())?;
+    let client =
+        AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
     let limit: Value = if typed.default {
         client.delete(&path)?;
         client.get(&path)?

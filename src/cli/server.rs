@@ -12,6 +12,7 @@ use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
 use sluicegate::quota::egress::Egress;
 use sluicegate::rt::{self, ShieldedStdout, Signals};
+use sluicegate::tls::NamedTls;
 use sluicegate::tracing::Tracer;
 
 use super::args::Run;
@@ -97,16 +98,28 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
     let mut bound = server.local_addrs().into_iter();
     for listen in &config.listen {
         // Writing to a string does not fail.
-        let _ = match listen {
+        let _ = match &listen.address {
             ListenAddr::Tcp(addr) => {
                 let addr = bound.next().unwrap_or(*addr);
-                writeln!(text, "listening on http://{addr}")
+                writeln!(text, "listening on {}://{addr}", scheme(listen.tls.as_deref()))
             }
             ListenAddr::Unix { path, .. } => writeln!(text, "listening on unix:{}", path.display()),
         };
     }
+    for addr in server.redirect_addrs() {
+        let _ = writeln!(text, "redirecting http://{addr} to https");
+    }
+    let tls = server.handle().extension::<NamedTls>().unwrap_or_default();
+    for (name, tls) in tls.iter().filter(|(name, _)| config.tls.get(*name).is_some_and(|tls| tls.self_signed))
+    {
+        for certificate in tls.certificates() {
+            let fingerprint = certificate.fingerprint;
+            let _ = writeln!(text, "certificate of {name}, made for this run: SHA-256 {fingerprint}");
+        }
+    }
     match (&config.admin, admin.and_then(|admin| admin.local_addrs().pop())) {
-        (_, Some(addr)) => _ = writeln!(text, "admin on http://{addr}"),
+        (Some(source), Some(addr)) => _ = writeln!(text, "admin on {}://{addr}", scheme(source.tls())),
+        (None, Some(addr)) => _ = writeln!(text, "admin on http://{addr}"),
         (Some(source), None) => _ = writeln!(text, "admin on {}", source.listen()),
         (None, None) => {}
     }
@@ -148,6 +161,10 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         duration::spell(config.server.drain)
     );
     text
+}
+
+fn scheme(tls: Option<&str>) -> &'static str {
+    if tls.is_some() { "https" } else { "http" }
 }
 
 /// Warns if descriptors run out before `max_connections` is reached.

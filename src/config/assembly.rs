@@ -21,6 +21,7 @@ use crate::limit::{Buffers, Limit};
 use crate::rt::{self, Listener};
 use crate::sync::Mutex;
 use crate::tcp::Service;
+use crate::tls::{NamedTls, ServerTls, TlsSettings};
 use crate::tracing::Tracer;
 
 /// Creates a filter from the keys of its table; the error says what is wrong with them.
@@ -89,18 +90,27 @@ impl Server {
         let tracer = config.tracing.as_ref().map(|given| Tracer::new(given, rt::clock()).map(Arc::new));
         let tracer = tracer.transpose().map_err(|error| AssemblyError(error.to_string()))?;
         let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
-        let listeners = config.listen.iter().map(bind).collect::<Result<_, _>>()?;
-        let server = Self::with_counts(config.server.clone(), listeners, routes, counts);
+        let tls = tls(config)?;
+        let server = Self::with_counts(config.server.clone(), Vec::new(), routes, counts);
+        let server = config.listen.iter().try_fold(server, |server, given| {
+            Ok(server.with_listener(bind(&given.address)?, tls.of(given.tls.as_deref())))
+        })?;
+        let secured = server.tls_port().unwrap_or(443);
+        let server = config.http_redirect.iter().try_fold(server, |server, given| {
+            Ok::<_, AssemblyError>(server.with_redirect(bind(given)?, secured))
+        })?;
         let server = server.with_extension(Origin(Arc::new(Mutex::new(config.clone()))));
         let server = match tracer {
             Some(tracer) => server.with_extension(tracer),
             None => server,
         };
-        config.tcp.iter().try_fold(server, |server, given| {
+        let server = config.tcp.iter().try_fold(server, |server, given| {
             let faulty = |error| AssemblyError(format!("tcp:{}: {error}", given.listen));
             given.source.check_file().map_err(faulty)?;
-            Ok(server.with_port(bind(&ListenAddr::Tcp(given.listen))?, port(given)))
-        })
+            let listener = bind(&ListenAddr::Tcp(given.listen))?;
+            Ok(server.with_tls_port(listener, tls.of(given.tls.as_deref()), port(given)))
+        })?;
+        Ok(server.with_extension(tls))
     }
 }
 
@@ -114,8 +124,20 @@ impl Admin {
         let token = source.token_file().map(|file| crate::token::Token::from_file(file)).transpose();
         let token = token.map_err(|error| AssemblyError(error.to_string()))?;
         let listener = bind(source.listen())?;
-        Self::new(vec![listener], token, server).map(Some).map_err(|error| AssemblyError(error.to_string()))
+        let tls = server.extension::<NamedTls>().and_then(|tls| tls.of(source.tls()));
+        let admin = Self::new(vec![listener], token, server);
+        admin.map(|admin| Some(admin.with_tls(tls))).map_err(|error| AssemblyError(error.to_string()))
     }
+}
+
+/// Makes the TLS of `config`: reads certificates and keys.
+pub(super) fn tls(config: &Config) -> Result<NamedTls, AssemblyError> {
+    let make = |(name, settings): (&String, &TlsSettings)| {
+        let tls = ServerTls::from_settings(name, settings)
+            .map_err(|error| AssemblyError(format!("[tls.{name}]: {error}")))?;
+        Ok((name.clone(), tls))
+    };
+    config.tls.iter().map(make).collect()
 }
 
 /// Makes the routes of `config`. Counters of `count` filters are added to `counts` by name.

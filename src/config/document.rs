@@ -6,6 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use log::LevelFilter;
 
 use super::filters::{self, FilterKind};
+use super::listen::{self, Listen, TlsTables};
 use super::route::Route;
 use super::tcp::Tcp;
 use super::words;
@@ -14,6 +15,7 @@ use crate::admin::AdminSource;
 use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
 use crate::quota::QuotaSource;
+use crate::tls::TlsSettings;
 use crate::tracing::TracingSettings;
 use crate::words::shorten;
 
@@ -32,7 +34,11 @@ use crate::words::shorten;
 pub struct Config {
     /// Addresses for HTTP. Default: 127.0.0.1:8080, so that nothing is public unasked; none, if a file has
     /// `[[tcp]]` and no `[[route]]`.
-    pub listen: Vec<ListenAddr>,
+    pub listen: Vec<Listen>,
+    /// TLS by name, for `listen`, the admin listener and ports of raw TCP. Default none.
+    pub tls: BTreeMap<String, TlsSettings>,
+    /// Addresses whose HTTP clients are sent to the first of `listen` with TLS. Default none.
+    pub http_redirect: Vec<ListenAddr>,
     /// Least severe level that is logged. Default info.
     pub log_level: LevelFilter,
     /// Settings of all connections.
@@ -55,7 +61,9 @@ impl Default for Config {
     /// Listens on 127.0.0.1:8080 and has no routes.
     fn default() -> Self {
         Self {
-            listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)))],
+            listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))).into()],
+            tls: BTreeMap::new(),
+            http_redirect: Vec::new(),
             log_level: LevelFilter::Info,
             server: Settings::default(),
             admin: None,
@@ -87,21 +95,33 @@ impl Config {
         let server = Settings::read(&keys);
         let log_level = keys.parse_with("log_level", words::parse_log_level);
         let is_http = keys.has("route");
-        let listen = read_listen(&keys, !is_http && keys.has("tcp"));
+        let mut tls = TlsTables::read(&keys.table("tls", " [tls.NAME] for each set of certificates"));
+        let listen = listen::read(&keys, !is_http && keys.has("tcp"), &mut tls);
+        let http_redirect = listen::read_redirect(&keys, &listen);
         let tables = keys.tables("route");
         let has_events = tables.iter().any(|route| route.has("events")) || keys.failed(&["route"]);
         let mut paths = BTreeSet::new();
         let routes =
             tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut paths)).collect::<Vec<_>>();
-        let (mut taken, mut tcp) = (listen.clone(), Vec::new());
+        let taken = listen.iter().map(|listen| &listen.address).chain(&http_redirect);
+        let (mut taken, mut tcp) = (taken.cloned().collect::<Vec<_>>(), Vec::new());
         for port in keys.tables("tcp") {
-            if let Some(port) = Tcp::read(port, &taken) {
+            if let Some(port) = Tcp::read(port, &taken, &mut tls) {
                 taken.push(ListenAddr::Tcp(port.listen));
                 tcp.push(port);
             }
         }
         check_sink(&keys, &server, &routes, &tcp);
         let admin = AdminSource::read(&keys, &taken);
+        let admin_tls = tls.choose_by(Some(&keys), "admin_tls", None);
+        let admin = admin.map(|admin| admin.with_tls(admin_tls.clone()));
+        if admin.is_none() && admin_tls.is_some() && !keys.has("admin") {
+            let text = format!(
+                "there is nothing to secure; give {} too, or leave it out",
+                keys.spelt("admin", "admin")
+            );
+            keys.fault("admin_tls", text);
+        }
         let quota = keys.table("quota", "");
         let tracing = keys.table("tracing", " such as { otlp = \"http://127.0.0.1:4318\" }");
         if keys.has("tracing") && !has_events {
@@ -120,33 +140,23 @@ impl Config {
             let text = format!("[filter.{name}] is not used; name it in the filters of a [[route]]");
             reading.note(FaultKind::Warning, at.clone(), text);
         }
+        let tls = tls.finish(&reading);
         let warnings = reading.finish()?;
         let log_level = log_level.unwrap_or(LevelFilter::Info);
-        Ok(Self { listen, log_level, server, admin, quota, tracing, routes, tcp, warnings })
+        Ok(Self {
+            listen,
+            tls,
+            http_redirect,
+            log_level,
+            server,
+            admin,
+            quota,
+            tracing,
+            routes,
+            tcp,
+            warnings,
+        })
     }
-}
-
-/// Reads `listen`. If ports of raw TCP are all there is, nothing is listened on by default.
-fn read_listen(keys: &Keys<'_>, tcp_alone: bool) -> Vec<ListenAddr> {
-    if tcp_alone && keys.has("listen") {
-        keys.fault("listen", "it is for HTTP, and there is no [[route]]; leave it out, or add one");
-    }
-    let Some(given) = keys.list("listen") else {
-        return if tcp_alone { Vec::new() } else { Config::default().listen };
-    };
-    let mut addrs: Vec<ListenAddr> = Vec::new();
-    for (at, addr) in given {
-        let addr = keys.address(at.clone(), "listen", addr);
-        if addrs.iter().any(|other| addr.clashes_with(other)) {
-            keys.fault_at(at, "listen", format!("{addr} stands here twice; leave one out"));
-        } else {
-            addrs.push(addr);
-        }
-    }
-    if addrs.is_empty() && !keys.failed(&["listen"]) {
-        keys.fault("listen", "is empty; give an address, or leave it out for 127.0.0.1:8080");
-    }
-    addrs
 }
 
 /// Checks what happens to slow readers against the paces of all that is served.

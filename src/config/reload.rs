@@ -1,5 +1,6 @@
 //! Applies a new configuration to a running server, and lists what changed.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,7 +16,10 @@ use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::{Handle, Settings};
 use crate::limit::{Budget, Burst, RateOrOff, Size};
 use crate::sink::SinkSettings;
+use crate::tls::{NamedTls, TlsSettings};
 use crate::tracing::Tracer;
+
+type Tables = BTreeMap<String, TlsSettings>;
 
 /// How many changes are listed one by one.
 const MAX_TOLD: usize = 50;
@@ -57,6 +61,7 @@ impl Handle {
             let mut counts = self.counts();
             let tracer = self.extension::<Arc<Tracer>>();
             let routes = assembly::routes(config, kinds, &mut counts, tracer.as_ref())?;
+            let tls = assembly::tls(config)?;
             let origin = self.extension::<Origin>();
             let mut origin = origin.as_ref().map(|origin| origin.0.lock());
             // Folders are open by now: nothing blocks while limits are locked.
@@ -66,6 +71,7 @@ impl Handle {
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
+                self.set_tls(&tls, origin.as_deref().map(|old| &old.tls), &config.tls);
                 let mut changes = limit_changes(&before, &self.limits());
                 changes.extend(own);
                 changes
@@ -73,10 +79,12 @@ impl Handle {
             let mut reloaded = Reloaded { changes, needs_restart: vec![] };
             if let Some(old) = origin.as_deref_mut() {
                 reloaded.changes.extend(route_changes(&old.routes, &config.routes));
+                reloaded.changes.extend(tls_changes(&old.tls, &config.tls));
                 reloaded.changes.extend(setting_changes(old, config));
                 reloaded.needs_restart = fixed_changes(old, config);
                 *old = Config {
                     listen: old.listen.clone(),
+                    http_redirect: old.http_redirect.clone(),
                     admin: old.admin.clone(),
                     tcp: old.tcp.clone(),
                     quota: old.quota.clone(),
@@ -86,6 +94,23 @@ impl Handle {
             }
             Ok(reloaded)
         })
+    }
+
+    /// Has the listeners use the certificates and settings of `new`. A table that is gone goes on as it was, since its
+    /// listeners do.
+    fn set_tls(&self, new: &NamedTls, old: Option<&Tables>, given: &Tables) {
+        let Some(live) = self.extension::<NamedTls>() else { return };
+        for (name, live) in live.iter() {
+            // Clients have been told of the certificate that was made for this run.
+            let is_kept = |settings: &TlsSettings| {
+                settings.self_signed && old.and_then(|old| old.get(name)) == Some(settings)
+            };
+            if let Some(new) = new.of(Some(name))
+                && !given.get(name).is_some_and(is_kept)
+            {
+                live.adopt(&new);
+            }
+        }
     }
 
     /// Sets the limits of the ports to those of `config`. `ports` are the running ones, in order.
@@ -145,7 +170,7 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
             }
             file @ TcpSource::File { .. } => file.clone(),
         };
-        (port.listen, source, port.pace.interval, port.pace.end_of_stream)
+        (port.listen, port.tls.clone(), source, port.pace.interval, port.pace.end_of_stream)
     };
     fixed(old) == fixed(new)
 }
@@ -193,6 +218,16 @@ fn filters(route: &Route) -> Vec<String> {
     });
     // A place for the pace comes with a rate and goes with it.
     filters.filter(|text| !text.ends_with("RoutePace")).chain([bare(&route.pace)]).collect()
+}
+
+fn tls_changes<'a>(old: &'a Tables, new: &'a Tables) -> impl Iterator<Item = String> + 'a {
+    let changed = |(name, settings): (&'a String, &'a TlsSettings)| match old.get(name) {
+        Some(was) if was == settings => None,
+        Some(_) => Some(format!("tls {name} changed")),
+        None => Some(format!("tls {name} added")),
+    };
+    let gone = old.keys().filter(|name| !new.contains_key(*name));
+    new.iter().filter_map(changed).chain(gone.map(|name| format!("tls {name} removed")))
 }
 
 fn setting_changes(old: &Config, new: &Config) -> Vec<String> {
@@ -260,6 +295,7 @@ fn fixed_changes(old: &Config, new: &Config) -> Vec<&'static str> {
     let tcp = old.tcp.len() != new.tcp.len() || !old.tcp.iter().all(stays);
     let fixed = [
         ("listen", old.listen != new.listen),
+        ("http_redirect", old.http_redirect != new.http_redirect),
         ("admin", old.admin != new.admin),
         ("tcp", tcp),
         ("quota", old.quota != new.quota),

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::listen::TlsTables;
 use super::pace::{Pace, RouteLimits};
 use crate::address::{HostPort, ListenAddr};
 use crate::keys::{Keys, PathKind, check_file};
@@ -14,6 +15,8 @@ use crate::limit::Rate;
 pub struct Tcp {
     /// Address to listen on.
     pub listen: SocketAddr,
+    /// The name of its TLS, one of [`Config::tls`](super::Config::tls); `None` without TLS.
+    pub tls: Option<String>,
     /// What each client is sent.
     pub source: TcpSource,
     /// Pace of each stream.
@@ -61,7 +64,7 @@ impl TcpSource {
 
 impl Tcp {
     /// Reads a `[[tcp]]`. `taken` are the addresses that others listen on.
-    pub(super) fn read(keys: Keys<'_>, taken: &[ListenAddr]) -> Option<Self> {
+    pub(super) fn read(keys: Keys<'_>, taken: &[ListenAddr], tls: &mut TlsTables) -> Option<Self> {
         keys.require("listen");
         let listen = match keys.parse::<ListenAddr>("listen") {
             Some(ListenAddr::Unix { .. }) => {
@@ -100,6 +103,7 @@ impl Tcp {
             }
             _ => {}
         }
+        let tls = tls.choose(Some(&keys), None);
         let path = keys.path("file", PathKind::File);
         let to = keys.parse("to");
         let pace = Pace::read(&keys, keys.rate("rate").flatten());
@@ -115,6 +119,6 @@ impl Tcp {
             (None, to) => TcpSource::Relay { to: to?, upload, connect_timeout },
         };
         let is_whole = !keys.failed(&["rate"]);
-        Some(Self { listen: listen?, source, pace, limits }).filter(|_| is_whole)
+        Some(Self { listen: listen?, tls, source, pace, limits }).filter(|_| is_whole)
     }
 }

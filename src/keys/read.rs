@@ -24,6 +24,14 @@ pub(crate) const NOTHING_AHEAD: &str = "there is nothing to be ahead of";
 /// Completes "expected a table" where a limit is expected.
 pub(crate) const LIMIT_EXAMPLE: &str = " such as { rate = \"1m\", burst = \"64k\" }";
 
+/// An item that is written as a text, or as a table with further keys.
+pub(crate) enum Item<'a, T> {
+    /// The text, read.
+    Text(T),
+    /// The table.
+    Table(Keys<'a>),
+}
+
 impl<'a> Keys<'a> {
     /// Reads a text by its `FromStr`.
     pub(crate) fn parse<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<T> {
@@ -145,6 +153,41 @@ impl<'a> Keys<'a> {
         Some(items.iter().filter_map(read).collect())
     }
 
+    /// Reads a text or a table, or a list of them, each with its place. Those that cannot be read are left out. `like`
+    /// completes "expected a string or a table".
+    pub(crate) fn items<T: FromStr<Err: fmt::Display>>(
+        &self,
+        key: &'static str,
+        like: &str,
+    ) -> Option<Vec<(Place, Item<'a, T>)>> {
+        let node = self.take(key)?;
+        let items = match &node.value {
+            Value::List(items) => &items[..],
+            _ => std::slice::from_ref(node),
+        };
+        let read = |item: &'a Node| match &item.value {
+            Value::Text(text) => match text.parse() {
+                Ok(value) => Some((item.at.clone(), Item::Text(value))),
+                Err(error) => {
+                    self.wrong(key, item, Some(format!("{error}")), "");
+                    None
+                }
+            },
+            Value::Bad => {
+                self.fail(key);
+                None
+            }
+            _ => {
+                let table = self.item(key, item);
+                if table.is_none() {
+                    self.wrong(key, item, None, &format!("a string or a table{like}"));
+                }
+                table.map(|table| (item.at.clone(), Item::Table(table)))
+            }
+        };
+        Some(items.iter().filter_map(read).collect())
+    }
+
     /// Reads a list whose places do not matter.
     pub(crate) fn values<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<T>> {
         Some(self.list(key)?.into_iter().map(|(_, value)| value).collect())
@@ -159,7 +202,7 @@ impl<'a> Keys<'a> {
     }
 
     /// Reads a path, or a list of them, of what must be there when the server starts.
-    pub(crate) fn paths(&self, key: &'static str, kind: Kind) -> Option<Vec<PathBuf>> {
+    pub(crate) fn paths(&self, key: &'static str, kind: PathKind) -> Option<Vec<PathBuf>> {
         let named: Vec<(Place, PathBuf)> = self.list(key)?;
         let path = |(at, path)| {
             let path = self.reading.draft().base.join::<PathBuf>(path);

@@ -157,6 +157,13 @@ impl<'a> Keys<'a> {
         items.iter().filter_map(table).collect()
     }
 
+    /// The table that is an item of the list `key`.
+    pub(super) fn item(&self, key: &str, item: &'a Node) -> Option<Self> {
+        let Value::Table(table) = &item.value else { return None };
+        let (path, name) = (format!("{key}[0]"), key.to_owned());
+        Some(Self { table: Some(table), at: item.at.clone(), path, name, ..self.clone() }.opened())
+    }
+
     /// Has the keys of the table looked through for unknown ones.
     fn checked_for_unknown(self) -> Self {
         if let Some(table) = self.table {
@@ -222,7 +229,8 @@ impl<'a> Keys<'a> {
         self.fail(key);
     }
 
-    pub(super) fn fail(&self, key: &str) {
+    /// Notes that `key` could not be read.
+    pub(crate) fn fail(&self, key: &str) {
         if let Some(table) = self.table {
             table.seen.borrow_mut().failed.push(key.to_owned());
         }

@@ -45,7 +45,11 @@ impl Handshakes {
     }
 
     /// Runs `handshake` when it is its turn. `None` if it lost it to others.
-    pub(super) async fn run<T>(&self, clock: Arc<dyn Clock>, handshake: impl Future<Output = T>) -> Option<T> {
+    pub(super) async fn run<T>(
+        &self,
+        clock: Arc<dyn Clock>,
+        handshake: impl Future<Output = T>,
+    ) -> Option<T> {
         let _turn = self.turn().await;
         let overdue = async {
             Sleep::lasting(clock, GRACE).await;
@@ -136,7 +140,10 @@ mod tests {
         let _third = future::block_on(third);
         assert!(waiting.as_mut().poll(&mut cx).is_pending());
         drop(waiting);
-        assert_eq!((handshakes.running.load(Ordering::SeqCst), handshakes.waiting.load(Ordering::SeqCst)), (2, 0));
+        assert_eq!(
+            (handshakes.running.load(Ordering::SeqCst), handshakes.waiting.load(Ordering::SeqCst)),
+            (2, 0)
+        );
     }
 
     #[test]

@@ -75,9 +75,8 @@ impl Certificate {
         from: &Path,
     ) -> Result<Self, TlsError> {
         use futures_rustls::rustls::{Error, InconsistentKeys};
-        let unreadable = |error| {
-            TlsError::in_file(certificate, &format!("its first certificate cannot be read: {error}"))
-        };
+        let unreadable =
+            |error| TlsError::in_file(certificate, &format!("its first certificate cannot be read: {error}"));
         let leaf = chain.first().ok_or_else(|| unreadable("there is none".to_owned()))?;
         let (names, ends) = about(leaf).map_err(unreadable)?;
         let info = CertificateInfo {
@@ -117,10 +116,11 @@ fn fingerprint(leaf: &CertificateDer<'_>) -> String {
 fn about(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, i64), String> {
     let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| error.to_string())?;
     let alternatives = parsed.subject_alternative_name().ok().flatten();
-    let names = alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-        GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-        _ => None,
-    });
+    let names =
+        alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
+            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
+            _ => None,
+        });
     Ok((names.collect(), parsed.validity().not_after.timestamp()))
 }
 
@@ -143,7 +143,8 @@ impl ByName {
                 best = Some((rank, certificate));
             }
         }
-        best.filter(|((fits, _), _)| *fits > 0 || self.unknown == UnknownName::Default).map(|(_, found)| found)
+        best.filter(|((fits, _), _)| *fits > 0 || self.unknown == UnknownName::Default)
+            .map(|(_, found)| found)
     }
 }
 

@@ -1,7 +1,7 @@
 //! TLS: rustls on this runtime's sockets, with certificates and keys from PEM files.
 //!
 //! Names of tables and files are always here, so that every build reads the same configuration; the feature `tls` has
-//! the rest. Imports only `clock`, `keys`, `named_file` and `rt` of the crate.
+//! the rest. Imports only `clock`, `keys`, `named_file`, `rt` and `words` of the crate.
 
 #[cfg(feature = "tls")]
 mod client;
@@ -11,6 +11,7 @@ mod failure;
 mod handshakes;
 #[cfg(feature = "tls")]
 mod loaded;
+mod named;
 #[cfg(not(feature = "tls"))]
 mod off;
 #[cfg(feature = "tls")]
@@ -34,6 +35,7 @@ pub use client::ClientTls;
 pub use failure::{Failure, HandshakeCounts, Reason};
 #[cfg(feature = "tls")]
 pub use loaded::{Alpn, CertificateInfo};
+pub use named::NamedTls;
 #[cfg(not(feature = "tls"))]
 pub use off::ServerTls;
 #[cfg(feature = "tls")]

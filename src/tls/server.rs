@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use futures_lite::future;
@@ -19,6 +19,7 @@ use super::stream::Stream;
 use super::{Identity, TlsError, TlsSettings};
 use crate::clock::{Clock, Sleep};
 use crate::rt::{Fresh, Socket};
+use crate::sync::RwLock;
 
 /// How long before its end a certificate is warned of, and how often.
 const ENDS_SOON: i64 = 14 * 24 * 60 * 60;
@@ -96,7 +97,7 @@ impl ServerTls {
     /// Uses the certificates and settings of `other` for new handshakes. Sessions from before do not resume.
     pub fn adopt(&self, other: &Self) {
         let source = other.source();
-        *self.0.source.write().unwrap_or_else(PoisonError::into_inner) = source;
+        *self.0.source.write() = source;
         self.0.warned.store(0, Ordering::Relaxed);
     }
 
@@ -121,7 +122,7 @@ impl ServerTls {
     }
 
     fn source(&self) -> Source {
-        self.0.source.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.source.read().clone()
     }
 
     /// Does the handshake with a client over hyper's traits. Has no timeout of its own; dropping the future closes the

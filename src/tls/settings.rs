@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Identity;
-use crate::keys::{Keys, Kind};
+use crate::keys::{Keys, PathKind};
 use crate::words::spelt;
 
 /// Default of [`TlsSettings::handshake_timeout`].
@@ -67,8 +67,8 @@ impl TlsSettings {
     /// Reads the keys of one table.
     pub(crate) fn read(keys: &Keys<'_>) -> Option<Self> {
         let self_signed = keys.switch("self_signed").unwrap_or_default();
-        let certificates = keys.paths("cert", Kind::File);
-        let key_files = keys.paths("key", Kind::File);
+        let certificates = keys.paths("cert", PathKind::File);
+        let key_files = keys.paths("key", PathKind::File);
         match (&certificates, &key_files) {
             _ if self_signed && (keys.has("cert") || keys.has("key")) => {
                 keys.fault("self_signed", "it is in the place of cert and key; leave one or the other out");
@@ -88,7 +88,10 @@ impl TlsSettings {
                 keys.fault("cert", format!("its key is missing; set {} too", keys.spelt("key", "key")));
             }
             (None, Some(_)) => {
-                keys.fault("key", format!("its certificate is missing; set {} too", keys.spelt("cert", "cert")));
+                keys.fault(
+                    "key",
+                    format!("its certificate is missing; set {} too", keys.spelt("cert", "cert")),
+                );
             }
             (None, None) => keys.fault_here(None, "there is neither cert nor self_signed; set cert and key"),
         }
@@ -97,7 +100,7 @@ impl TlsSettings {
             identities: pairs.map(|(certificate, key)| Identity { certificate, key }).collect(),
             self_signed,
             unknown_name: keys.parse("unknown_name").unwrap_or_default(),
-            client_ca: keys.path("client_ca", Kind::File),
+            client_ca: keys.path("client_ca", PathKind::File),
             handshake_timeout: keys.timeout("handshake_timeout").unwrap_or(HANDSHAKE_TIMEOUT),
         };
         (settings.self_signed || !settings.identities.is_empty()).then_some(settings)

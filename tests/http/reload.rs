@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use sluicegate::address::ListenAddr;
 use sluicegate::config::{Config, FilterKinds, Loader};
 use sluicegate::http::server::Server;
 use sluicegate::limit::Rate;
@@ -247,7 +248,7 @@ fn settings_are_told_and_addresses_are_said_to_need_a_restart() {
     let text = "[[route]]\npath='/'\nfiles='.'";
     let served = serving(&config(&site, text));
     let mut next = config(&site, &format!("max_connections = 1\nidle_timeout = '1h'\n{text}"));
-    next.listen = vec!["127.0.0.1:1".parse().unwrap()];
+    next.listen = vec!["127.0.0.1:1".parse::<ListenAddr>().unwrap().into()];
     let reloaded = served.handle.reload(&next, &FilterKinds::default()).unwrap();
     assert_eq!(reloaded.to_string(), "max_connections: 10000 → 1; idle_timeout: 1m → 1h");
     assert_eq!(reloaded.needs_restart, ["listen"]);

@@ -7,8 +7,8 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sluicegate::address::ListenAddr;
 use sluicegate::config::{
-    Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Loader, MAX_FILE,
-    Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Listen, Loader,
+    MAX_FILE, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
 };
 use sluicegate::filter::MediaTypes;
 use sluicegate::http::proxy::HostPolicy;
@@ -49,7 +49,7 @@ fn the_example_means_what_its_comments_say() {
     let folder = workplace();
     let config = Config::load(folder.path().join("config/sluicegate.toml")).unwrap();
 
-    assert_eq!(config.listen, ["127.0.0.1:8080".parse::<ListenAddr>().unwrap()]);
+    assert_eq!(config.listen, [Listen::from("127.0.0.1:8080".parse::<ListenAddr>().unwrap())]);
     assert_eq!(config.server.drain, Duration::from_secs(30));
     assert_eq!(config.server.max_connections, 10_000);
     assert!(config.server.access_log && config.warnings.is_empty());

@@ -59,6 +59,7 @@ fn every_key_is_documented_and_nothing_else() {
         ("[[route]]", 0, format!("{route}KEY")),
         ("[[route]]", 1, format!("{route}[route.limits]\nKEY")),
         ("[route.events]", 0, events.to_owned()),
+        ("[tls.NAME]", 0, "[tls.a]\nKEY".to_owned()),
         ("[[tcp]]", 0, "[[tcp]]\nlisten = '127.0.0.1:1'\nto = 'a:1'\nKEY".to_owned()),
     ] {
         assert_eq!(documented(section, table), known(&text), "{section}");
@@ -132,6 +133,7 @@ fn every_flag_of_a_serving_command_sets_the_key_of_its_name_or_of_the_table() {
         ("[tracing]", 0),
         ("[[route]]", 0),
         ("[route.events]", 0),
+        ("[tls.NAME]", 0),
         ("[[tcp]]", 0),
     ] {
         let single = rows(section, table).into_iter().filter(|row| !row[1].contains("table"));
@@ -179,6 +181,9 @@ fn every_metric_is_documented() {
     std::fs::set_permissions(&token, Permissions::from_mode(0o600)).unwrap();
     let everything = "admin = '127.0.0.1:0'
         admin_token_file = 'token'
+        listen = { address = '127.0.0.1:0', tls = 'a' }
+        [tls.a]
+        self_signed = true
         [quota]
         server = 'http://127.0.0.1:1'
         client_id = 'a'

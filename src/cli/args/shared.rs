@@ -170,6 +170,18 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "addr")]
                 pub(in crate::cli) listen: Vec<String>,
 
+                /// the certificate chain in PEM with which every --listen speaks TLS; needs --tls-key (default none)
+                #[argh(option, arg_name = "file")]
+                pub(in crate::cli) tls_cert: Option<String>,
+
+                /// the private key of --tls-cert in PEM, which others must not be able to read
+                #[argh(option, arg_name = "file")]
+                pub(in crate::cli) tls_key: Option<String>,
+
+                /// speak TLS with a certificate made for this run, whose fingerprint is printed: for trying it out (default no)
+                #[argh(switch)]
+                pub(in crate::cli) tls_self_signed: bool,
+
                 /// what identifies a client: address (IPv6: one /64), or header:NAME such as header:x-api-key (default address)
                 #[argh(option, arg_name = "key")]
                 pub(in crate::cli) client_key: Option<String>,
@@ -197,6 +209,9 @@ macro_rules! one_route_command {
                 draft.text("--end-of-stream", "route[0].end_of_stream", self.end_of_stream.as_deref());
                 draft.texts("--filter", "route[0].filters", &self.filter);
                 draft.texts("--listen", "listen", &self.listen);
+                draft.text("--tls-cert", "tls.default.cert", self.tls_cert.as_deref());
+                draft.text("--tls-key", "tls.default.key", self.tls_key.as_deref());
+                draft.switch("--tls-self-signed", "tls.default.self_signed", self.tls_self_signed, true);
                 self.set_server(draft);
                 draft.text("--client-key", "limits.client.key", self.client_key.as_deref());
                 draft.text("--half-close", "half_close", self.half_close.as_deref());

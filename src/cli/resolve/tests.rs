@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use argh::FromArgs;
-use sluicegate::address::ListenAddr;
 use sluicegate::config::{FilesSource, FollowLinks, OnFull, ProxySource, SharedLimits, SinkSettings, Source};
 use sluicegate::limit::{Budget, Rate};
 
@@ -63,7 +62,7 @@ fn every_flag_sets_its_setting() {
     assert_eq!(sluicegate::config::words::spell_end_of_stream(pace.end_of_stream), "paced");
     let filters: Vec<&str> = config.routes[0].filters.iter().map(|filter| filter.name.as_str()).collect();
     assert_eq!(filters, ["rate", "count"]);
-    let listen: Vec<String> = config.listen.iter().map(ListenAddr::to_string).collect();
+    let listen: Vec<String> = config.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["[::1]:0", "unix:a.sock"]);
     assert_eq!(config.log_level, log::LevelFilter::Debug);
     assert!(config.server.access_log);

@@ -140,11 +140,18 @@ impl Server {
         Self { listeners: listeners.into_iter().map(http).collect(), shared: Arc::new(shared) }
     }
 
-    /// Adds a listener of HTTP inside TLS: HTTP/2 and HTTP/1.1, as the client chooses (ALPN).
+    /// Adds a listener of HTTP, inside TLS if there is one: HTTP/2 or HTTP/1.1, as the client chooses (ALPN).
     #[must_use]
-    pub fn with_tls_listener(mut self, listener: Listener, tls: ServerTls) -> Self {
-        self.listeners.push((listener, Entry { tls: Some(tls), serves: Serves::Http }));
+    pub fn with_listener(mut self, listener: Listener, tls: Option<ServerTls>) -> Self {
+        self.listeners.push((listener, Entry { tls, serves: Serves::Http }));
         self
+    }
+
+    /// The port of the first listener of HTTP inside TLS.
+    pub fn tls_port(&self) -> Option<u16> {
+        let is_secured = |entry: &Entry| entry.tls.is_some() && matches!(entry.serves, Serves::Http);
+        let mut secured = self.listeners.iter().filter(|(_, entry)| is_secured(entry));
+        secured.find_map(|(listener, _)| listener.local_addr()).map(|addr| addr.port())
     }
 
     /// Adds a listener whose requests are all answered 308, to the same address with `https` and `port`.

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use super::accept::{Entry, Serves};
 use super::account::{NOTHING, longest_held};
 use super::connection::Connection;
 use super::transfer::per_second;
-use super::accept::{Entry, Serves};
 use super::{Handle, Protocol, Server, Stage};
 use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
@@ -79,7 +79,11 @@ impl Handle {
 }
 
 /// Serves one connection of a port until its stream ends or the server stops.
-pub(super) async fn serve<W: Wire + Send + 'static>(sink: Sink<W>, connection: Arc<Connection>, port: Arc<Port>) {
+pub(super) async fn serve<W: Wire + Send + 'static>(
+    sink: Sink<W>,
+    connection: Arc<Connection>,
+    port: Arc<Port>,
+) {
     let server = Arc::clone(&connection.server);
     let clock = Arc::clone(&server.clock);
     let _ = connection.protocol.set(Protocol::Tcp);

@@ -73,5 +73,8 @@ fn files_that_do_not_fit_are_refused_with_their_names() {
     );
     let broken = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
     let text = refused(&|made| made.write("x.pem", broken));
-    assert!(text.starts_with(&format!("TLS file {certificate}: its first certificate cannot be read")), "{text}");
+    assert!(
+        text.starts_with(&format!("TLS file {certificate}: its first certificate cannot be read")),
+        "{text}"
+    );
 }

@@ -28,8 +28,7 @@ fn answers_come_whole_one_after_the_other_and_the_end_is_announced() {
     let (made, site) = (Certificates::make(), folder(&[("f", &content(300_000))]));
     let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
     for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
-        let mut stream =
-            TlsClient::of(&made, &[version], None).connect(secured.addr(), "127.0.0.1").unwrap();
+        let mut stream = TlsClient::of(&made, &[version], None).connect(secured.addr(), "127.0.0.1").unwrap();
         for _ in 0..3 {
             stream.write_all(GET).unwrap();
             let answer = wire::answer(&mut stream);
@@ -65,9 +64,8 @@ fn the_pace_inside_tls_is_that_without_it() {
     let answer = wire::answer(&mut stream);
     // The timeline of `server.rs` without TLS: 12 288, 12 288, and the rest with the last full chunk.
     let timeline = answer.timeline();
-    let before = |millis| {
-        timeline.iter().filter(|(at, _)| *at < Duration::from_millis(millis)).map(|(_, n)| *n).max()
-    };
+    let before =
+        |millis| timeline.iter().filter(|(at, _)| *at < Duration::from_millis(millis)).map(|(_, n)| *n).max();
     assert_eq!((before(150), before(350)), (Some(12_288), Some(24_576)), "{timeline:?}");
     let (last, total) = *timeline.last().unwrap();
     assert_eq!(total, 38_400);

@@ -77,7 +77,8 @@ fn clients_need_a_certificate_of_the_authority_if_one_is_set() {
 #[test]
 fn a_client_that_sends_nothing_is_closed_in_time_and_delays_nobody() {
     let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
-    let patient = TlsSettings { handshake_timeout: Duration::from_millis(300), ..settings(&made, &["server"]) };
+    let patient =
+        TlsSettings { handshake_timeout: Duration::from_millis(300), ..settings(&made, &["server"]) };
     let secured = Secured::new(&patient, vec![files(&site, 0)]);
     let mut silent: Vec<_> = (0..20).map(|_| connect(secured.addr())).collect();
     // A part of a handshake's head.

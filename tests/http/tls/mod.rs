@@ -39,7 +39,7 @@ impl Secured {
 
     fn with(server: Settings, settings: &TlsSettings, routes: Vec<Route>) -> Self {
         let tls = ServerTls::from_settings("main", settings).unwrap();
-        let server = Server::new(server, vec![], routes).with_tls_listener(bind(), tls.clone());
+        let server = Server::new(server, vec![], routes).with_listener(bind(), Some(tls.clone()));
         Self { served: Served::running(server), tls }
     }
 

@@ -1,0 +1,166 @@
+//! Where HTTP is listened for, with TLS or without, and the tables `[tls.NAME]`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use super::document::Config;
+use crate::address::ListenAddr;
+use crate::keys::{FaultKind, Item, Keys, Place, Reading};
+use crate::tls::TlsSettings;
+use crate::words::{shorten, suggestion};
+
+/// The table for addresses that name none.
+pub const DEFAULT_TLS: &str = "default";
+
+/// What is written in the place of a table's name for no TLS.
+const NO_TLS: &str = "off";
+
+/// An address where HTTP is listened for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// The address.
+    pub address: ListenAddr,
+    /// The name of its TLS, one of [`Config::tls`]; `None` without TLS.
+    pub tls: Option<String>,
+}
+
+impl From<ListenAddr> for Listen {
+    fn from(address: ListenAddr) -> Self {
+        Self { address, tls: None }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.address.fmt(f)?;
+        self.tls.as_ref().map_or(Ok(()), |tls| write!(f, ", TLS {tls}"))
+    }
+}
+
+/// The tables `[tls.NAME]`, and which of them are used.
+pub(super) struct TlsTables {
+    /// `None`: it could not be read.
+    tables: BTreeMap<String, (Place, Option<TlsSettings>)>,
+    used: Vec<String>,
+}
+
+impl TlsTables {
+    pub(super) fn read(keys: &Keys<'_>) -> Self {
+        let mut tables = BTreeMap::new();
+        for entry in keys.all() {
+            let settings = keys.inner(entry).and_then(|table| TlsSettings::read(&table));
+            if keys.inner(entry).is_none() {
+                let text = "this is not a table; write its cert and key as keys";
+                keys.fault_here(entry.at.clone(), format!("[tls.{}]: {text}", shorten(&entry.name)));
+            }
+            if entry.name == NO_TLS {
+                let text = "\"off\" stands for no TLS; choose another name";
+                keys.fault_here(entry.at.clone(), format!("[tls.off]: {text}"));
+            }
+            tables.insert(entry.name.clone(), (entry.at.clone(), settings));
+        }
+        Self { tables, used: Vec::new() }
+    }
+
+    /// Reads the key `tls` of `keys`: the name of a table. Without the key it is `default`, if that is there.
+    pub(super) fn choose(&mut self, keys: Option<&Keys<'_>>, default: Option<&str>) -> Option<String> {
+        self.choose_by(keys, "tls", default)
+    }
+
+    /// The same of the key `key`.
+    pub(super) fn choose_by(
+        &mut self,
+        keys: Option<&Keys<'_>>,
+        key: &'static str,
+        default: Option<&str>,
+    ) -> Option<String> {
+        let named: Option<String> = keys.and_then(|keys| keys.parse(key));
+        let name = match &named {
+            Some(name) if name == NO_TLS => return None,
+            Some(name) => name.as_str(),
+            None => default.filter(|name| self.tables.contains_key(*name))?,
+        };
+        if !self.tables.contains_key(name) {
+            let known: Vec<&str> = self.tables.keys().map(String::as_str).chain([NO_TLS]).collect();
+            let text = format!("there is no [tls.{}]; {}", shorten(name), suggestion(name, &known));
+            if let Some(keys) = keys {
+                keys.fault(key, text);
+            }
+            return None;
+        }
+        self.used.push(name.to_owned());
+        Some(name.to_owned())
+    }
+
+    /// The settings by name. Notes tables that nothing uses.
+    pub(super) fn finish(self, reading: &Reading<'_>) -> BTreeMap<String, TlsSettings> {
+        for (name, (at, _)) in &self.tables {
+            if !self.used.contains(name) {
+                let text = format!("[tls.{name}] is not used; name it beside an address to listen on");
+                reading.note(FaultKind::Warning, at.clone(), text);
+            }
+        }
+        self.tables.into_iter().filter_map(|(name, (_, settings))| Some((name, settings?))).collect()
+    }
+}
+
+/// Reads `listen`. If ports of raw TCP are all there is, nothing is listened on by default.
+pub(super) fn read(keys: &Keys<'_>, tcp_alone: bool, tls: &mut TlsTables) -> Vec<Listen> {
+    if tcp_alone && keys.has("listen") {
+        keys.fault("listen", "it is for HTTP, and there is no [[route]]; leave it out, or add one");
+    }
+    let Some(given) = keys.items("listen", " such as { address = \"[::]:443\", tls = \"main\" }") else {
+        let addresses = if tcp_alone { Vec::new() } else { Config::default().listen };
+        let secured = |listen| Listen { tls: tls.choose(None, Some(DEFAULT_TLS)), ..listen };
+        return addresses.into_iter().map(secured).collect();
+    };
+    let mut listen: Vec<Listen> = Vec::new();
+    for (at, item) in given {
+        let (address, tls) = match item {
+            Item::Text(address) => (Some(address), tls.choose(None, Some(DEFAULT_TLS))),
+            Item::Table(table) => {
+                table.require("address");
+                (table.parse("address"), tls.choose(Some(&table), Some(DEFAULT_TLS)))
+            }
+        };
+        let Some(address) = address.map(|address| keys.address(at.clone(), "listen", address)) else {
+            keys.fail("listen");
+            continue;
+        };
+        if listen.iter().any(|other| address.clashes_with(&other.address)) {
+            keys.fault_at(at, "listen", format!("{address} stands here twice; leave one out"));
+        } else {
+            listen.push(Listen { address, tls });
+        }
+    }
+    if listen.is_empty() && !keys.failed(&["listen"]) {
+        keys.fault("listen", "is empty; give an address, or leave it out for 127.0.0.1:8080");
+    }
+    listen
+}
+
+/// Reads `http_redirect`: addresses besides those of `listen` whose clients are sent to the first with TLS.
+pub(super) fn read_redirect(keys: &Keys<'_>, listen: &[Listen]) -> Vec<ListenAddr> {
+    let given = keys.list("http_redirect").unwrap_or_default();
+    let mut addresses: Vec<ListenAddr> = Vec::new();
+    for (at, address) in given {
+        let address = keys.address(at.clone(), "http_redirect", address);
+        let others = listen.iter().map(|listen| &listen.address).chain(&addresses);
+        if others.into_iter().any(|other| address.clashes_with(other)) {
+            keys.fault_at(
+                at,
+                "http_redirect",
+                format!("{address} is listened on already; choose another port"),
+            );
+        } else {
+            addresses.push(address);
+        }
+    }
+    let is_secured = |listen: &Listen| listen.tls.is_some() && matches!(listen.address, ListenAddr::Tcp(_));
+    if !addresses.is_empty() && !keys.failed(&["listen"]) && !listen.iter().any(is_secured) {
+        let text = "there is no address with TLS to send clients to; write one in listen, \
+                    such as { address = \"[::]:443\", tls = \"main\" }";
+        keys.fault("http_redirect", text);
+    }
+    addresses
+}
