@@ -118,7 +118,7 @@ impl Config {
         if admin.is_none() && admin_tls.is_some() && !keys.has("admin") {
             let text = format!(
                 "there is nothing to secure; give {} too, or leave it out",
-                keys.spelt("admin", "admin")
+                keys.flag_or("admin", "admin")
             );
             keys.fault("admin_tls", text);
         }

@@ -51,11 +51,11 @@ impl TlsTables {
             let settings = keys.inner(entry).and_then(|table| TlsSettings::read(&table));
             if keys.inner(entry).is_none() {
                 let text = "this is not a table; write its cert and key as keys";
-                keys.fault_here(entry.at.clone(), format!("[tls.{}]: {text}", shorten(&entry.name)));
+                keys.table_fault(entry.at.clone(), format!("[tls.{}]: {text}", shorten(&entry.name)));
             }
             if entry.name == NO_TLS {
                 let text = "\"off\" stands for no TLS; choose another name";
-                keys.fault_here(entry.at.clone(), format!("[tls.off]: {text}"));
+                keys.table_fault(entry.at.clone(), format!("[tls.off]: {text}"));
             }
             tables.insert(entry.name.clone(), (entry.at.clone(), settings));
         }

@@ -161,7 +161,10 @@ impl<'a> Keys<'a> {
     pub(super) fn item(&self, key: &str, item: &'a Node) -> Option<Self> {
         let Value::Table(table) = &item.value else { return None };
         let (path, name) = (format!("{key}[0]"), key.to_owned());
-        Some(Self { table: Some(table), at: item.at.clone(), path, name, ..self.clone() }.opened())
+        Some(
+            Self { table: Some(table), at: item.at.clone(), path, name, ..self.clone() }
+                .checked_for_unknown(),
+        )
     }
 
     /// Has the keys of the table looked through for unknown ones.

@@ -1,7 +1,7 @@
 //! TLS: rustls on this runtime's sockets, with certificates and keys from PEM files.
 //!
 //! Names of tables and files are always here, so that every build reads the same configuration; the feature `tls` has
-//! the rest. Imports only `clock`, `keys`, `named_file`, `rt` and `words` of the crate.
+//! the rest. Imports only `clock`, `keys`, `named_file`, `rt`, `sync` and `words` of the crate.
 
 #[cfg(feature = "tls")]
 mod client;

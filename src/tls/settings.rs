@@ -85,15 +85,15 @@ impl TlsSettings {
             (Some(certificates), Some(_)) if !certificates.is_empty() => {}
             (Some(_), Some(_)) => keys.fault("cert", "is empty; name a certificate in PEM"),
             (Some(_), None) => {
-                keys.fault("cert", format!("its key is missing; set {} too", keys.spelt("key", "key")));
+                keys.fault("cert", format!("its key is missing; set {} too", keys.flag_or("key", "key")));
             }
             (None, Some(_)) => {
                 keys.fault(
                     "key",
-                    format!("its certificate is missing; set {} too", keys.spelt("cert", "cert")),
+                    format!("its certificate is missing; set {} too", keys.flag_or("cert", "cert")),
                 );
             }
-            (None, None) => keys.fault_here(None, "there is neither cert nor self_signed; set cert and key"),
+            (None, None) => keys.table_fault(None, "there is neither cert nor self_signed; set cert and key"),
         }
         let pairs = certificates.unwrap_or_default().into_iter().zip(key_files.unwrap_or_default());
         let settings = Self {
