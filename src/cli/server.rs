@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_lite::{FutureExt, future};
 use sluicegate::address::ListenAddr;
 use sluicegate::admin::Admin;
+use sluicegate::clock::Clock;
 use sluicegate::config::{Config, FilterKinds};
 use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
@@ -49,6 +50,9 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     let stdout = ShieldedStdout::new().map_err(|error| failed("cannot set up the log", error))?;
     start_log(config.log_level);
     warn_of_descriptors(config.server.max_connections, descriptors);
+    for (_, tls) in server.handle().extension::<NamedTls>().unwrap_or_default().iter() {
+        tls.warn_of_ends(&(rt::clock() as Arc<dyn Clock>));
+    }
 
     let handle = server.handle();
     let serving = async {

@@ -71,9 +71,9 @@ impl Handle {
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
-                self.set_tls(&tls, origin.as_deref().map(|old| &old.tls), &config.tls);
                 let mut changes = limit_changes(&before, &self.limits());
                 changes.extend(own);
+                changes.extend(self.set_tls(&tls, origin.as_deref().map(|old| &old.tls), &config.tls));
                 changes
             });
             let mut reloaded = Reloaded { changes, needs_restart: vec![] };
@@ -97,9 +97,9 @@ impl Handle {
     }
 
     /// Has the listeners use the certificates and settings of `new`. A table that is gone goes on as it was, since its
-    /// listeners do.
-    fn set_tls(&self, new: &NamedTls, old: Option<&Tables>, given: &Tables) {
-        let Some(live) = self.extension::<NamedTls>() else { return };
+    /// listeners do. Describes what clients see of it.
+    fn set_tls(&self, new: &NamedTls, old: Option<&Tables>, given: &Tables) -> Vec<String> {
+        let (live, mut changes) = (self.extension::<NamedTls>().unwrap_or_default(), Vec::new());
         for (name, live) in live.iter() {
             // Clients have been told of the certificate that was made for this run.
             let is_kept = |settings: &TlsSettings| {
@@ -108,9 +108,13 @@ impl Handle {
             if let Some(new) = new.of(Some(name))
                 && !given.get(name).is_some_and(is_kept)
             {
+                if live.differs(&new) {
+                    changes.push(format!("certificates of tls {name} replaced"));
+                }
                 live.adopt(&new);
             }
         }
+        changes
     }
 
     /// Sets the limits of the ports to those of `config`. `ports` are the running ones, in order.

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_rustls::rustls::{Error, ProtocolVersion};
+use futures_rustls::rustls::Error;
 
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,14 +123,5 @@ impl HandshakeCounts {
     /// Handshakes that failed for `reason`.
     pub fn failed(&self, reason: Reason) -> u64 {
         self.failed[reason as usize].load(Ordering::Relaxed)
-    }
-}
-
-/// The name of a version.
-pub(super) fn version(version: ProtocolVersion) -> Option<&'static str> {
-    match version {
-        ProtocolVersion::TLSv1_2 => Some("1.2"),
-        ProtocolVersion::TLSv1_3 => Some("1.3"),
-        _ => None,
     }
 }

@@ -111,6 +111,11 @@ impl ServerTls {
         self.source().asks_clients
     }
 
+    /// Whether clients of `other` see other certificates.
+    pub fn differs(&self, other: &Self) -> bool {
+        self.certificates() != other.certificates()
+    }
+
     /// Handshakes so far.
     pub fn counts(&self) -> &HandshakeCounts {
         &self.0.counts
@@ -150,7 +155,7 @@ impl ServerTls {
         clock: &Arc<dyn Clock>,
     ) -> Result<(), Failure> {
         let source = self.source();
-        self.warn_now_and_then(clock);
+        self.warn_of_ends(clock);
         let config = Arc::clone(source.loaded.get().await.config(alpn));
         let running = async {
             let done = self.0.handshakes.run(Arc::clone(clock), socket.handshake(config)).await;
@@ -167,19 +172,18 @@ impl ServerTls {
         done
     }
 
-    /// Warns of certificates that end soon, once a day.
-    fn warn_now_and_then(&self, clock: &Arc<dyn Clock>) {
+    /// Warns of certificates that have ended or end within 14 days, at most once a day.
+    pub fn warn_of_ends(&self, clock: &Arc<dyn Clock>) {
         let (now, warned) = (clock.now().as_nanos(), self.0.warned.load(Ordering::Relaxed));
         let is_due = warned == 0 || now.saturating_sub(warned - 1) >= WARNED_EACH.as_nanos() as u64;
         let next = now.saturating_add(1);
         let won = || self.0.warned.compare_exchange(warned, next, Ordering::Relaxed, Ordering::Relaxed);
         if is_due && won().is_ok() {
-            self.warn_of_ends(clock.calendar());
+            self.warn_at(clock.calendar());
         }
     }
 
-    /// Warns of certificates that have ended or end soon.
-    pub fn warn_of_ends(&self, now: SystemTime) {
+    fn warn_at(&self, now: SystemTime) {
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         for CertificateInfo { source, ends, .. } in self.certificates() {
             let (tls, left) = (self.name(), ends - now);

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_rustls::rustls::{ServerConfig, ServerConnection};
 use hyper::rt::ReadBufCursor;
 
-use super::failure::{self, Failure};
+use super::failure::Failure;
 use super::stream::read_into;
 use crate::rt::{Buffer, Socket};
 
@@ -135,12 +135,6 @@ impl TlsSocket {
                 return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
             }
         }
-    }
-
-    /// The protocol's version and the application's protocol that were agreed on.
-    pub fn agreed(&self) -> (Option<&'static str>, Option<&[u8]>) {
-        let Some(session) = &self.session else { return (None, None) };
-        (session.protocol_version().and_then(failure::version), session.alpn_protocol())
     }
 
     fn session(&mut self) -> io::Result<&mut ServerConnection> {

@@ -19,4 +19,5 @@ mod spans;
 mod stalled;
 mod starts;
 mod streams;
+mod tls;
 mod typed;

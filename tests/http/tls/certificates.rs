@@ -1,10 +1,13 @@
 //! Which certificate a client is shown, and which files are refused.
 
+use std::io::Write;
+
 use sluicegate::tls::{ServerTls, UnknownName};
 use testkit::certificates::Certificates;
 use testkit::folder::folder;
 use testkit::served::files;
 use testkit::tls::{TlsClient, TlsStream};
+use testkit::wire;
 
 use super::{Secured, settings};
 
@@ -77,4 +80,30 @@ fn files_that_do_not_fit_are_refused_with_their_names() {
         text.starts_with(&format!("TLS file {certificate}: its first certificate cannot be read")),
         "{text}"
     );
+}
+
+#[test]
+fn transfers_go_on_while_certificates_are_swapped() {
+    let content: Vec<u8> = (0..40_000).map(|at| (at % 251) as u8).collect();
+    let (made, site) = (Certificates::make(), folder(&[("f", &content)]));
+    let names = settings(&made, &["server"]);
+    let secured = Secured::new(&names, vec![files(&site, 20_000)]);
+    let client = TlsClient::new(&made);
+    let mut streams: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = client.connect(secured.addr(), "127.0.0.1").unwrap();
+            stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            stream
+        })
+        .collect();
+    let before = secured.tls.certificates();
+    for _ in 0..5 {
+        made.issue("server", &["127.0.0.1"]);
+        let next = ServerTls::from_settings("next", &names).unwrap();
+        assert!(secured.tls.differs(&next));
+        secured.tls.adopt(&next);
+        assert!(client.connect(secured.addr(), "127.0.0.1").is_ok());
+    }
+    assert_ne!(secured.tls.certificates(), before);
+    assert!(streams.iter_mut().all(|stream| wire::answer(stream).body == content));
 }

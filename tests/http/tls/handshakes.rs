@@ -125,3 +125,17 @@ fn a_client_without_a_place_is_told_so_inside_tls() {
     let (_first, served) = ask();
     assert_eq!((served, ask().1), (200, 429));
 }
+
+#[test]
+fn clients_that_send_nothing_keep_their_turns_for_a_second_while_others_wait() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    // More than there may be handshakes at a time.
+    let silent: Vec<_> = (0..600).map(|_| connect(secured.addr())).collect();
+    let mut stream = TlsClient::new(&made).connect(secured.addr(), "127.0.0.1").unwrap();
+    stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(wire::answer(&mut stream).body, b"x");
+    assert!(secured.tls.counts().failed(Reason::Crowded) > 0);
+    assert_eq!(secured.tls.counts().failed(Reason::Timeout), 0);
+    drop(silent);
+}

@@ -1,0 +1,251 @@
+//! TLS as it is typed and configured: what starts, what is refused, and what a reload does.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+
+use rustix::process::Signal;
+use testkit::certificates::Certificates;
+use testkit::program::{Program, command, get, log_until};
+use testkit::served::connect;
+use testkit::tls::TlsClient;
+use testkit::wait::{soon, until};
+
+use crate::typed::prints;
+
+/// The address behind these words of the start.
+fn said(program: &Program, words: &str) -> SocketAddr {
+    let line = program.started.iter().find_map(|line| line.strip_prefix(words));
+    line.unwrap_or_else(|| panic!("no {words} in {:?}", program.started))
+        .split(' ')
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap()
+}
+
+/// Starts a server of the configuration `keys`, beside the certificates.
+fn start(made: &Certificates, keys: &str) -> Program {
+    made.write("all.toml", keys);
+    Program::start_where_told(command(&["run", &made.path("all.toml")]))
+}
+
+fn ask(client: &TlsClient, addr: SocketAddr, name: &str) -> (String, Vec<u8>) {
+    get(client.connect(addr, name).unwrap(), "/server.pem", "")
+}
+
+/// What `check` says against the configuration `keys`.
+fn faults(made: &Certificates, keys: &str) -> String {
+    made.write("bad.toml", &format!("{keys}\n[[route]]\npath = '/'\nfiles = '.'\n"));
+    let output = command(&["check", &made.path("bad.toml")]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1), "{keys}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+const ROUTE: &str = "[[route]]\npath = '/'\nfiles = '.'\ndot_files = true\n";
+
+#[test]
+fn flags_give_every_listener_a_certificate() {
+    let made = Certificates::make();
+    let folder = made.at("").to_str().unwrap().to_owned();
+    let [cert, key] = ["server.pem", "server.key"].map(|name| made.path(name));
+    let program = Program::start(&["serve", &folder, "--tls-cert", &cert, "--tls-key", &key]);
+    let (head, body) = ask(&TlsClient::new(&made), said(&program, "listening on https://"), "127.0.0.1");
+    assert!(head.starts_with("HTTP/1.1 200") && body == std::fs::read(&cert).unwrap(), "{head}");
+    program.end();
+    for (typed, expected) in [
+        (&["--tls-cert", &cert][..], "--tls-cert: its key is missing; set --tls-key too\n"),
+        (&["--tls-key", &key], "--tls-key: its certificate is missing; set --tls-cert too\n"),
+        (
+            &["--tls-self-signed", "--tls-cert", &cert],
+            "--tls-self-signed: it is in the place of cert and key; leave one or the other out\n",
+        ),
+    ] {
+        let output = command(&["serve", &folder]).args(typed).output().unwrap();
+        let error = String::from_utf8(output.stderr).unwrap();
+        assert!(error.contains(expected) && output.status.code() == Some(2), "{error}");
+    }
+}
+
+#[test]
+fn a_certificate_for_trying_it_out_is_made_and_its_fingerprint_printed() {
+    let made = Certificates::make();
+    let program = Program::start(&["serve", made.at("").to_str().unwrap(), "--tls-self-signed"]);
+    let addr = said(&program, "listening on https://");
+    let line = program.started.iter().find_map(|line| line.split_once("SHA-256 "));
+    let (_, fingerprint) = line.unwrap();
+    assert!(fingerprint.len() == 95 && fingerprint.split(':').count() == 32, "{fingerprint}");
+    let error = TlsClient::new(&made).connect(addr, "127.0.0.1").unwrap_err().to_string();
+    assert!(error.contains("UnknownIssuer"), "{error}");
+    program.end();
+}
+
+#[test]
+fn each_listener_has_the_tls_that_is_named_beside_it() {
+    let made = Certificates::make();
+    made.issue("admin", &["127.0.0.1"]);
+    let program = start(
+        &made,
+        &format!(
+            "listen = ['127.0.0.1:0', {{ address = '127.0.0.1:0', tls = 'main' }}]
+            http_redirect = '127.0.0.1:0'
+            admin = '127.0.0.1:0'
+            admin_tls = 'admin'
+            [tls.main]
+            cert = 'server.pem'
+            key = 'server.key'
+            [tls.admin]
+            cert = 'admin.pem'
+            key = 'admin.key'
+            [[tcp]]
+            listen = '127.0.0.1:0'
+            tls = 'main'
+            file = 'ca.pem'
+            {ROUTE}"
+        ),
+    );
+    let client = TlsClient::new(&made);
+    let secured = said(&program, "listening on https://");
+    assert_eq!(get(program.connect(), "/server.pem", "").1, ask(&client, secured, "127.0.0.1").1);
+
+    let mut plain = connect(said(&program, "redirecting http://"));
+    plain.write_all(b"POST /a?b HTTP/1.1\r\nHost: files.test\r\nContent-Length: 0\r\n\r\n").unwrap();
+    let answer = testkit::wire::answer(&mut plain);
+    let expected = format!("https://files.test:{}/a?b", secured.port());
+    assert_eq!((answer.status(), answer.field("location")), (308, Some(&*expected)));
+
+    let mut raw = client.connect(said(&program, "listening on tcp:"), "127.0.0.1").unwrap();
+    let mut got = Vec::new();
+    raw.read_to_end(&mut got).unwrap();
+    assert_eq!(got, std::fs::read(made.at("ca.pem")).unwrap());
+
+    let admin = said(&program, "admin on https://");
+    let (_, page) = get(client.connect(admin, "127.0.0.1").unwrap(), "/metrics", "Host: localhost\r\n");
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.contains("\nsluicegate_tls_handshakes_total{tls=\"main\"} 2\n"), "{page}");
+    let end = "sluicegate_tls_certificate_expiry_timestamp_seconds{tls=\"admin\",file=";
+    assert!(page.contains(end), "{page}");
+    let at = format!("https://{admin}");
+    let list = prints(&["limits", "list", "--admin", &at, "--tls-ca", &made.path("ca.pem")]);
+    assert!(list.contains("server"), "{list}");
+    program.end();
+}
+
+#[test]
+fn keys_that_do_not_fit_are_faults_with_their_places() {
+    let made = Certificates::make();
+    let table = "[tls.main]\ncert = 'server.pem'\nkey = 'server.key'\n";
+    for (keys, expected) in [
+        (
+            format!("listen = {{ address = '[::1]:0', tls = 'mian' }}\n{table}"),
+            "bad.toml:1:38: tls in listen: there is no [tls.mian]; did you mean \"main\"?\n",
+        ),
+        (format!("listen = {{ tls = 'main' }}\n{table}"), "\"address\" is missing in listen"),
+        (format!("listen = 1\n{table}"), "expected a string or a table such as { address = "),
+        ("listen = { address = '[::1]:0', tls = 'a' }\n[tls.a]".to_owned(), "neither cert nor self_signed"),
+        ("[tls.default]\ncert = 'server.pem'".to_owned(), "its key is missing; set key too"),
+        (
+            "[tls.default]\ncert = ['server.pem', 'ca.pem']\nkey = 'server.key'".to_owned(),
+            "1 key for 2 certificates; give each certificate its key, in the same order",
+        ),
+        ("[tls.default]\ncert = []\nkey = []".to_owned(), "is empty; name a certificate in PEM"),
+        ("[tls.off]\nself_signed = true".to_owned(), "\"off\" stands for no TLS; choose another name"),
+        ("tls.main = 1".to_owned(), "[tls.main]: this is not a table"),
+        ("http_redirect = '[::1]:80'".to_owned(), "there is no address with TLS to send clients to"),
+        (
+            format!("listen = {{ address = '[::1]:80', tls = 'main' }}\nhttp_redirect = '[::1]:80'\n{table}"),
+            "[::1]:80 is listened on already; choose another port",
+        ),
+        (
+            format!("admin_tls = 'main'\n{table}"),
+            "there is nothing to secure; give admin too, or leave it out",
+        ),
+        (
+            "[tls.default]\nself_signed = true\nunknown_name = 'refus'".to_owned(),
+            "\"refus\" is not a rule for unknown names; did you mean \"refuse\"?",
+        ),
+    ] {
+        let told = faults(&made, &keys);
+        assert!(told.contains(expected), "{keys}\n{told}");
+    }
+    made.write("unused.toml", &format!("{table}{ROUTE}"));
+    let output = command(&["check", &made.path("unused.toml")]).output().unwrap();
+    let told = String::from_utf8(output.stderr).unwrap();
+    assert!(told.contains("1:2: [tls.main] is not used; name it beside an address to listen on"), "{told}");
+}
+
+#[test]
+fn a_start_without_usable_files_says_which() {
+    let made = Certificates::make();
+    made.set_mode("server.key", 0o604);
+    made.write("all.toml", &format!("[tls.default]\ncert = 'server.pem'\nkey = 'server.key'\n{ROUTE}"));
+    let output = command(&["run", &made.path("all.toml"), "--listen", "127.0.0.1:0"]).output().unwrap();
+    let (error, key) = (String::from_utf8(output.stderr).unwrap(), made.path("server.key"));
+    let expected = format!("[tls.default]: TLS file {key}: its mode 604 lets everyone on this machine");
+    assert!(error.contains(&expected) && error.contains("run chmod o-rw "), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+}
+
+#[test]
+fn a_hang_up_takes_new_certificates_and_keeps_the_old_ones_if_they_are_wrong() {
+    let made = Certificates::make();
+    let keys = |name: &str| format!("[tls.default]\ncert = '{name}.pem'\nkey = '{name}.key'\n{ROUTE}");
+    made.issue("next", &["next.test"]);
+    made.write("all.toml", &keys("server"));
+    let mut program = Program::start(&["run", &made.path("all.toml"), "--log-level", "info"]);
+    let (client, addr) = (TlsClient::new(&made), said(&program, "listening on https://"));
+    let mut kept = client.connect(addr, "127.0.0.1").unwrap();
+
+    made.write("next.key", "nothing");
+    made.write("all.toml", &keys("next"));
+    program.signal(Signal::HUP);
+    let log = log_until(&mut program, "next.key");
+    assert!(log.contains("not reloaded") && log.contains("it holds no private key in PEM"), "{log}");
+    assert!(client.connect(addr, "127.0.0.1").is_ok(), "the old one is in use");
+
+    made.issue("next", &["next.test"]);
+    program.signal(Signal::HUP);
+    let log = log_until(&mut program, "tls default changed");
+    assert!(log.contains("certificates of tls default replaced"), "{log}");
+    assert!(client.connect(addr, "127.0.0.1").is_err() && client.connect(addr, "next.test").is_ok());
+    assert!(get(&mut kept, "/server.pem", "").0.starts_with("HTTP/1.1 200"), "it goes on as it began");
+
+    // Without a hang-up, within a second.
+    made.issue("next", &["renewed.test"]);
+    soon("the file is read again", || client.connect(addr, "renewed.test").ok());
+    made.write("next.key", "nothing");
+    until("the wrong file is logged", || {
+        let _ = client.connect(addr, "renewed.test").unwrap();
+        log_until(&mut program, "\n").contains("cannot be loaded")
+    });
+    assert!(client.connect(addr, "renewed.test").is_ok());
+    program.end();
+}
+
+#[test]
+fn certificates_that_end_soon_or_have_ended_are_warned_of() {
+    let made = Certificates::make();
+    made.issue_until("old", &["old.test"], 2020);
+    made.write("all.toml", &format!("[tls.default]\ncert = 'old.pem'\nkey = 'old.key'\n{ROUTE}"));
+    let mut program = Program::start(&["run", &made.path("all.toml")]);
+    let addr = said(&program, "listening on https://");
+    assert!(TlsClient::new(&made).connect(addr, "old.test").unwrap_err().to_string().contains("Expired"));
+    let log = log_until(&mut program, "certificate has ended");
+    assert!(log.contains("old.pem") || log_until(&mut program, "old.pem").contains("file"), "{log}");
+    program.end();
+}
+
+#[test]
+fn failed_handshakes_are_logged_within_a_bound() {
+    let made = Certificates::make();
+    made.write("all.toml", &format!("[tls.default]\ncert = 'server.pem'\nkey = 'server.key'\n{ROUTE}"));
+    let program = Program::start(&["run", &made.path("all.toml")]);
+    let addr = said(&program, "listening on https://");
+    for _ in 0..30 {
+        let mut plain = connect(addr);
+        plain.write_all(b"GET / HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let _ = plain.read_to_end(&mut Vec::new());
+    }
+    let log = program.end();
+    assert_eq!(log.matches("TLS handshake failed").count(), 20, "{log}");
+    assert!(log.contains("not_tls"), "{log}");
+}
