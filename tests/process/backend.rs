@@ -55,6 +55,12 @@ impl Backend {
         self.ends.recv_timeout(PATIENCE).expect("the upstream's connection ends")
     }
 
+    /// Forgets how connections so far began and ended.
+    pub fn forget(&self) {
+        self.begins.try_iter().count();
+        self.ends.try_iter().count();
+    }
+
     pub fn source(&self) -> ProxySource {
         ProxySource::new(format!("http://{}", self.addr).parse().unwrap())
     }
@@ -83,6 +89,8 @@ fn accept(
             break;
         }
         let (script, ends) = (Arc::clone(script), ends.clone());
+        // A thread that is not joined keeps its stack.
+        connections.retain(|connection: &JoinHandle<()>| !connection.is_finished());
         connections.push(std::thread::spawn(move || {
             let _ = ends.send(serve(stream, &*script).map_err(|error| error.kind()));
         }));

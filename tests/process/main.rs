@@ -8,3 +8,4 @@ mod backend;
 mod faults;
 mod quiet;
 mod slow_reader;
+mod soak;

@@ -4,9 +4,8 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-
 use super::healthy::Crowd;
+use testkit::process::role::raise_open_files;
 use testkit::program::Program;
 use testkit::served::connect;
 use testkit::wait::until;
@@ -44,8 +43,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn new() -> Self {
-        let limit = getrlimit(Resource::Nofile);
-        setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum }).unwrap();
+        raise_open_files().unwrap();
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("gate.toml");
         let text = format!(

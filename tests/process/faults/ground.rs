@@ -64,14 +64,23 @@ impl Ground {
         script: impl Fn(&mut TcpStream, &str) -> io::Result<()> + Send + Sync + 'static,
         route: impl FnOnce(&Backend) -> Route,
     ) -> Self {
+        Self::on(|| Settings { sink, ..Settings::default() }, rate, script, route)
+    }
+
+    /// The same with other settings.
+    pub fn on(
+        settings: impl FnOnce() -> Settings,
+        rate: u64,
+        script: impl Fn(&mut TcpStream, &str) -> io::Result<()> + Send + Sync + 'static,
+        route: impl FnOnce(&Backend) -> Route,
+    ) -> Self {
         let turn = Turn::begin(warm_up);
         let site = site();
         let backend = Backend::new(script);
         let files = Route::files("/files/", site.path()).unwrap().rate(Rate::or_unlimited(rate));
         let tasks = rt::tasks();
-        // Not before the turn: the default reads files, which would be counted in another scene.
-        let settings = Settings { sink, ..Settings::default() };
-        let served = Served::with(settings, vec![files, route(&backend)]);
+        // Not before the turn: the defaults read files, which would be counted in another scene.
+        let served = Served::with(settings(), vec![files, route(&backend)]);
         wait::until("the listener's task", || rt::tasks() == tasks + 1);
         let idle = Census::take(Some(&served.handle));
         Self { served, backend, idle, _site: site, _turn: turn }
@@ -123,9 +132,14 @@ impl Ground {
         }
     }
 
+    /// Counts what there is now.
+    pub fn census(&self) -> Census {
+        Census::take(Some(&self.served.handle))
+    }
+
     /// Waits until something holds of the server.
     pub fn until(&self, what: &str, holds: impl Fn(&Census) -> bool) {
-        wait::until(what, || holds(&Census::take(Some(&self.served.handle))));
+        wait::until(what, || holds(&self.census()));
     }
 
     /// Waits until the server, which goes on, holds no more than before its first connection.
@@ -152,7 +166,7 @@ impl Ground {
                 ..self.idle
             }
         };
-        wait_for(expected, || Census::take(Some(&self.served.handle)));
+        wait_for(expected, || self.census());
     }
 }
 

@@ -7,7 +7,7 @@
 
 mod asleep;
 mod census;
-mod ground;
+pub mod ground;
 mod half_close;
 mod one_byte;
 mod panics;

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::TcpStream;
+use std::sync::{Mutex, mpsc};
 use std::time::Duration;
 
 use sluicegate::sink::SinkSettings;
@@ -9,6 +10,7 @@ use sluicegate::sink::SinkSettings;
 use super::ground::{Ground, reset as reset_client};
 use crate::backend::{endless, reset, routed, until_closed};
 use testkit::versions::{BOTH, Version};
+use testkit::wait::PATIENCE;
 use testkit::wire::{Client, End, content};
 
 /// What a client gets of a failing answer: over HTTP/2 only its stream is reset.
@@ -30,15 +32,19 @@ fn a_backend_that_resets_in_mid_body_is_never_a_clean_end() {
     for version in BOTH {
         for rate in [100_000, 0] {
             for framing in framings {
+                let (passed, passes) = mpsc::channel();
+                let passes = Mutex::new(passes);
                 let ground = Ground::backed_by(rate, move |stream, _| {
                     write!(stream, "HTTP/1.1 200 OK\r\n{framing}")?;
                     stream.write_all(&content(30_000))?;
                     // What is not taken yet a reset takes back, and it is to come in mid-body.
-                    std::thread::sleep(Duration::from_millis(50));
+                    passes.lock().unwrap().recv_timeout(PATIENCE).map_err(io::Error::other)?;
                     reset(stream);
                     Ok(())
                 });
                 let mut stream = ground.served.send(version.get("/proxied/page"));
+                ground.until("bytes of the body", |_| ground.served.handle.egress().bytes_written() > 1000);
+                passed.send(()).unwrap();
                 let answer = version.answer(&mut stream);
                 assert_eq!(answer.end, cut(version), "{version:?} {framing:?} at {rate}");
                 assert!(answer.body.len() <= 30_000 && answer.body == content(answer.body.len()));

@@ -22,6 +22,14 @@ pub const LAUNCHED: &str = "launched at ";
 /// Dies with the process that started it, and may open as many sockets as the system lets it.
 pub(super) fn prepare() -> Outcome<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
+    raise_open_files()
+}
+
+/// Lets this process open as many files and sockets as the system allows it.
+///
+/// # Errors
+/// The system's.
+pub fn raise_open_files() -> Outcome<()> {
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum })?;
     Ok(())

@@ -142,7 +142,7 @@ where
         let mut runner = TestRunner::new(ProptestConfig { cases: CASES, ..unrecorded() });
         match runner.run(strategy, |input| check(&input)) {
             Ok(()) => cases += u64::from(CASES),
-            Err(TestError::Fail(reason, input)) => panic!("{reason}\n{input:#?}"),
+            Err(TestError::Fail(reason, input)) => panic!("{reason}\n{input:?}"),
             Err(error) => panic!("{error}"),
         }
     }
