@@ -77,7 +77,7 @@ fn a_sleeper_that_keeps_its_bytes_itself_is_woken() {
 }
 
 #[test]
-fn what_a_sleeper_kept_comes_before_what_it_would_read() {
+fn bytes_that_a_sleeping_filter_kept_come_before_further_reads() {
     let mut chain = Chain::new().then(keep());
     chain.input().push(data("kept"));
     let due = sleep(&mut chain, Instant::ZERO);
@@ -116,7 +116,7 @@ fn of_two_sleepers_the_earlier_is_waited_for() {
 }
 
 #[test]
-fn what_is_out_does_not_wait_for_a_read() {
+fn output_does_not_wait_for_a_read() {
     let mut chain = Chain::new().then(Replace::new("x", "y").unwrap()).then(paced(10));
     let mut out = Brigade::new();
     chain.input().extend([data("abcdef"), Bucket::File(slice(10)), Bucket::Eos]);
@@ -258,7 +258,7 @@ fn a_filter_that_asks_for_no_bytes_gets_one() {
 }
 
 #[test]
-fn a_filter_is_not_blamed_for_what_the_driver_pushed() {
+fn a_filter_is_not_blamed_for_bytes_that_the_driver_pushed() {
     let mut chain = Chain::new().then(Count::new(Counts::default()));
     let mut out = Brigade::with_budget(1);
     out.extend([data("a"), data("b")]);

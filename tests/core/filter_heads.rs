@@ -105,7 +105,7 @@ fn gzip_stays_away_where_it_must() {
 }
 
 #[test]
-fn gzip_takes_what_it_may() {
+fn gzip_codes_responses_that_nothing_forbids() {
     let table: [(u16, Fields<'_>); 6] = [
         (200, &[("content-length", "256")]),
         (200, &[("content-length", "")]),

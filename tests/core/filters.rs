@@ -180,7 +180,7 @@ proptest! {
 }
 
 #[test]
-fn what_came_before_a_flush_is_decodable_at_once() {
+fn bytes_before_a_flush_are_decodable_at_once() {
     let mut chain = Chain::new().then(Gzip::new(GzipLevel::default()));
     let mut out = Brigade::new();
     let mut coded = Vec::new();
@@ -207,7 +207,7 @@ fn a_flush_ends_also_in_a_room_of_one_byte() {
 }
 
 #[test]
-fn an_error_lets_out_what_came_but_never_a_whole_gzip() {
+fn an_error_passes_on_earlier_bytes_but_never_a_whole_gzip() {
     let cause = SourceError::new("upstream hung up");
     let mut input = vec![data("only half"), Bucket::Error(cause.clone())];
     for room in [1, 7, 65_536] {

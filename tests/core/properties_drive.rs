@@ -292,7 +292,7 @@ proptest! {
     // Filters of users before the rate filter: what they give is paced as if it had come so, and the
     // chain's checks find nothing wrong.
     #[test]
-    fn what_other_filters_make_of_the_bytes_is_what_is_paced(
+    fn the_output_of_other_filters_is_paced(
         which in 0usize..4,
         rate in prop_oneof![12u64..70_000, Just(GUIDE), 1_000_000u64..2_000_000],
         parts in prop::collection::vec((0u64..300, 0u64..2500, any::<bool>(), any::<bool>()), 1..8),

@@ -101,7 +101,7 @@ fn any_bytes() -> impl Strategy<Value = u64> {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back_to_the_same(bytes in any_bytes()) {
+    fn printed_values_read_back_to_the_same(bytes in any_bytes()) {
         prop_assert_eq!(Burst::new(bytes).to_string().parse(), Ok(Burst::new(bytes)));
         prop_assert_eq!(Size::new(bytes).to_string().parse(), Ok(Size::new(bytes)));
         let rate = RateOrOff(Rate::or_unlimited(bytes));

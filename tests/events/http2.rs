@@ -145,7 +145,7 @@ fn a_stream_that_is_not_read_is_paused_and_its_neighbour_on_the_connection_feels
 }
 
 #[test]
-fn who_subscribes_and_resets_again_and_again_holds_no_more_places_than_one_client_may() {
+fn a_client_that_subscribes_and_resets_repeatedly_holds_no_more_places_than_its_limit() {
     let served = serve(EventSettings { subscribers: 20, client_streams: 5, ..named() });
     let hub = hub(&served);
     rt::block_on(async {

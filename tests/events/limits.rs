@@ -25,7 +25,7 @@ fn a_client_has_as_many_streams_as_it_may() {
 }
 
 #[test]
-fn there_are_as_many_subscribers_as_there_may_be_and_who_is_away_makes_room() {
+fn subscribers_are_limited_and_absent_ones_make_room() {
     let served = serve(EventSettings { subscribers: 2, ..quick() });
     let mut one = Subscriber::opened(&served, "/events/s", "");
     let two = Subscriber::new(&served, "/events/s", "");

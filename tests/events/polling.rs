@@ -10,7 +10,7 @@ use crate::client::{Subscriber, assert_problem, body, hub, named, publish, serve
 use testkit::wait::until;
 
 #[test]
-fn a_poll_gives_what_came_since() {
+fn a_poll_returns_the_events_since_the_last() {
     let served = serve(named());
     let ids = publish(&served, "s", &json!([{"data": "a"}, {"data": "b\nc", "type": "t"}, {"data": "d"}]));
     let poll = |query: &str| served.get(&format!("/events/s/poll{query}"), "");
@@ -86,7 +86,7 @@ fn a_server_that_drains_answers_polls_that_wait() {
 }
 
 #[test]
-fn what_a_suspended_subscriber_is_told_to_be_missing_counts_as_dropped_once() {
+fn events_reported_missing_to_a_suspended_subscriber_count_as_dropped_once() {
     let served = serve(EventSettings { window: 1, queue: 2, batch: 2, log: 4, ..named() });
     let hub = hub(&served);
     let token = "t".repeat(22);

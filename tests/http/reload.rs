@@ -225,7 +225,7 @@ fn routes_come_and_go_and_what_began_goes_on() {
 }
 
 #[test]
-fn what_cannot_be_built_changes_nothing() {
+fn a_configuration_that_cannot_be_built_changes_nothing() {
     let site = site();
     let first = config(&site, "[[route]]\npath='/'\nfiles='.'\nrate='1m'");
     let served = serving(&first);

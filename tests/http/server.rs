@@ -90,7 +90,7 @@ fn a_head_may_have_32_kib_and_not_a_byte_more() {
 // Real time: what is tested is that the server lets go by itself. The bounds say only "not at once"
 // and "not for ever".
 #[test]
-fn a_client_that_does_not_finish_a_head_is_let_go() {
+fn a_client_that_does_not_finish_a_head_is_closed() {
     let settings = Settings {
         header_timeout: Duration::from_millis(300),
         idle_timeout: Duration::from_millis(600),

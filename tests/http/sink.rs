@@ -105,7 +105,7 @@ fn a_client_above_its_bound_is_told_so_and_room_is_found_again() {
 }
 
 #[test]
-fn a_reader_that_takes_nothing_is_let_go() {
+fn a_reader_that_takes_nothing_is_closed() {
     let stall_timeout = Duration::from_millis(300);
     let served = serving(bounded(SinkSettings { stall_timeout, ..SinkSettings::default() }), 0);
     let began = Instant::now();

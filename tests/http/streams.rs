@@ -99,7 +99,7 @@ fn a_stream_that_is_slow_at_its_end_is_not_taken_for_idle() {
 
 // A frame of 16 KiB takes a second, and there are two streams: each waits for two seconds for its turn.
 #[test]
-fn a_stream_that_waits_for_the_connections_own_rate_is_not_let_go() {
+fn a_stream_that_waits_for_the_connections_own_rate_is_not_closed() {
     let mut settings = patient_for(Duration::from_millis(500));
     (settings.sink.rate, settings.sink.burst) = (Rate::or_unlimited(16_384), 1024);
     let served = serving(settings, 0);

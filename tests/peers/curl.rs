@@ -207,7 +207,7 @@ fn many_small_files_on_one_connection_keep_the_rate_together() {
 }
 
 #[test]
-fn trailers_reach_who_asks_for_them() {
+fn trailers_reach_clients_that_ask_for_them() {
     let upstream = backend(|stream| {
         use std::io::Write;
         stream.write_all(

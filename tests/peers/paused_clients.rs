@@ -13,7 +13,7 @@ use testkit::wait::until;
 /// Has a client subscribe with a window of four, acknowledge the first four events and no more, poll when it was
 /// paused a second time, and say what it saw: numbers, `gap:N:ID` for N behind the event ID, `pause`, `paused:HOW`
 /// for an answer to a subscriber that is suspended, `resume`.
-fn is_told_of_gaps_and_paused(client: &mut Command, suspend: Suspend, how: &str) {
+fn gets_gaps_and_is_paused(client: &mut Command, suspend: Suspend, how: &str) {
     let millis = std::time::Duration::from_millis;
     let settings = EventSettings {
         queue: 5,
@@ -83,7 +83,7 @@ fn is_told_of_gaps_and_paused(client: &mut Command, suspend: Suspend, how: &str)
 }
 
 #[test]
-fn nodes_event_source_is_told_of_a_gap_paused_polls_and_comes_back() {
+fn nodes_event_source_gets_a_gap_event_is_paused_polls_and_comes_back() {
     let script = r#"
 import { EventSource } from "eventsource";
 const [front, server, token] = process.argv.slice(2);
@@ -128,7 +128,7 @@ events.onmessage = event => {
     let file = folder.join(format!("paused-{}.mjs", std::process::id()));
     std::fs::write(&file, script).unwrap();
     let mut node = Command::new(program("node"));
-    is_told_of_gaps_and_paused(node.current_dir(&folder).arg(&file), Suspend::Stream, "200");
+    gets_gaps_and_is_paused(node.current_dir(&folder).arg(&file), Suspend::Stream, "200");
     std::fs::remove_file(file).unwrap();
 }
 
@@ -201,13 +201,13 @@ print(" ".join(said))
 "#;
 
 #[test]
-fn pythons_httpx_sse_is_told_of_a_gap_paused_polls_and_comes_back() {
+fn pythons_httpx_sse_gets_a_gap_event_is_paused_polls_and_comes_back() {
     let mut python = Command::new(installed("bin/python"));
-    is_told_of_gaps_and_paused(python.args(["-I", "-c", PYTHON]), Suspend::Stream, "200");
+    gets_gaps_and_is_paused(python.args(["-I", "-c", PYTHON]), Suspend::Stream, "200");
 }
 
 #[test]
 fn pythons_httpx_sse_reads_the_status_of_its_pause() {
     let mut python = Command::new(installed("bin/python"));
-    is_told_of_gaps_and_paused(python.args(["-I", "-c", PYTHON]), Suspend::TooManyRequests, "429");
+    gets_gaps_and_is_paused(python.args(["-I", "-c", PYTHON]), Suspend::TooManyRequests, "429");
 }

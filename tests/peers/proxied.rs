@@ -57,7 +57,7 @@ fn chunks_from_nginx_leave_on_the_grid() {
 }
 
 #[test]
-fn what_nginx_has_coded_is_paced_as_it_is() {
+fn content_that_nginx_has_coded_is_paced_as_it_is() {
     timed(|| {
         let nginx = Nginx::serve(
             &fixture("site/logs"),

@@ -98,7 +98,7 @@ fn at_rest(server: &Sluicegate) -> usize {
 const LET_GO: &str = "No open connections left";
 
 #[test]
-fn heads_that_never_end_are_waited_for_and_let_go() {
+fn heads_that_never_end_are_closed_at_the_timeout() {
     let _machine = loud();
     let folder = folder();
     let server = serve(folder.path(), &["--header-timeout", "2s"]);
@@ -111,7 +111,7 @@ fn heads_that_never_end_are_waited_for_and_let_go() {
 const SLOW_READ: &str = "-X -w 256 -y 512 -n 1 -z 32";
 
 #[test]
-fn readers_that_hardly_read_are_waited_for_and_let_go() {
+fn readers_that_hardly_read_are_closed_at_the_timeout() {
     let _machine = loud();
     let folder = folder();
     let flags = ["--send-buffer", "16k", "--stall-timeout", "1s", "--min-drain-rate", "1k"];
@@ -145,7 +145,7 @@ fn bodies_that_hardly_come_are_not_waited_for_where_nobody_wants_them() {
 }
 
 #[test]
-fn bodies_that_hardly_come_are_waited_for_by_a_backend_and_let_go() {
+fn bodies_that_hardly_come_are_given_up_at_the_backends_timeout() {
     let _machine = loud();
     let folder = folder();
     let config = folder.path().join("both.toml");

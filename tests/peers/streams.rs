@@ -130,7 +130,7 @@ events.onmessage = event => {
 "#;
 
 #[test]
-fn chromiums_event_source_is_told_of_a_gap() {
+fn chromiums_event_source_gets_a_gap_event() {
     let _machine = loud();
     let folder = tempfile::tempdir().unwrap();
     let (done, is_done) = signal("/done");

@@ -74,7 +74,7 @@ fn every_default_is_in_the_help() {
 }
 
 #[test]
-fn what_is_typed_wrong_ends_with_2() {
+fn a_usage_error_exits_with_2() {
     for (typed, expected) in [
         (
             "",
@@ -169,7 +169,7 @@ fn all_flags_that_are_typed_wrong_are_told_and_no_other_for_their_sake() {
 }
 
 #[test]
-fn what_is_not_there_is_a_warning_of_check_an_error_of_the_start_and_unseen_offline() {
+fn a_missing_file_is_a_warning_of_check_an_error_at_start_and_ignored_offline() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("site.toml");
     let text = "admin = 'unix:run/admin.sock'\nadmin_token_file = 'token'\n\
@@ -245,7 +245,7 @@ fn a_warning_is_told_and_does_no_harm() {
 }
 
 #[test]
-fn what_a_count_filter_saw_on_all_its_routes_is_logged_at_the_end() {
+fn the_sums_of_a_count_filter_over_all_its_routes_are_logged_at_the_end() {
     let folder = workplace();
     fs::write(folder.path().join("site/a"), "four").unwrap();
     let file = folder.path().join("count.toml");

@@ -117,7 +117,7 @@ fn a_token_is_asked_for_and_sent() {
 }
 
 #[test]
-fn what_goes_wrong_says_what_to_do() {
+fn errors_say_what_to_do() {
     let watched = Watched::new(Vec::new());
     let admin = watched.admin.to_string();
     for (typed, expected) in [

@@ -107,7 +107,7 @@ fn the_example_means_what_its_comments_say() {
 }
 
 #[test]
-fn what_the_example_spells_out_is_the_default() {
+fn the_examples_explicit_values_are_the_defaults() {
     let folder = workplace();
     let config = Config::load(folder.path().join("config/sluicegate.toml")).unwrap();
     let default = Config::default();

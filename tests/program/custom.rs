@@ -52,7 +52,7 @@ fn a_kind_of_ones_own_is_used_by_its_name() {
 }
 
 #[test]
-fn what_it_says_of_its_options_reaches_the_user() {
+fn errors_about_its_options_reach_the_user() {
     let site = site(10);
     let kinds = kinds();
     let config = kinds.loader().parse(&config("three"), "own.toml", site.path()).unwrap();

@@ -49,7 +49,7 @@ fn some_lines_of_single_connections_and_one_of_each_client() {
 
 // Its task outlives the one that served the request.
 #[test]
-fn a_tunnel_whose_reader_is_given_up_is_told_of_too() {
+fn a_tunnel_whose_reader_is_given_up_is_reported_too() {
     let (url, flooding) = once(|stream| {
         read_head(stream).unwrap();
         stream

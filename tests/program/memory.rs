@@ -101,7 +101,7 @@ fn stalled_readers_of_a_backend_cost_what_was_set_and_a_constant() {
 
 // An allocator keeps what it gets back as long as anything lives above it; so it did with 140 MB of 1 000.
 #[test]
-fn what_a_crowd_of_stalled_readers_held_is_given_back_to_the_system() {
+fn memory_of_many_stalled_readers_is_returned_to_the_system() {
     let site = site(ASKED);
     let mut crowd = Crowd::of(400, "serve", text(site.path()), 65_536);
     crowd.costs_at_most(PIECE + STATE);

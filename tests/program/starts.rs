@@ -207,7 +207,7 @@ fn a_fifo_in_the_place_of_a_named_file_ends_the_start_at_once() {
 }
 
 #[test]
-fn what_stands_at_a_unix_sockets_path_is_told_apart_and_never_waited_for() {
+fn files_sockets_and_live_servers_at_a_unix_path_are_told_apart_without_waiting() {
     let site = site(100);
     let at = |name: &str| site.path().join(name);
     let full = socket2::Socket::new(socket2::Domain::UNIX, socket2::Type::STREAM, None).unwrap();

@@ -78,7 +78,7 @@ fn the_first_client_has_it_all_and_a_second_one_waits_for_its_half() {
 }
 
 #[test]
-fn what_is_not_acknowledged_is_handed_on_when_its_lease_has_run_out_and_not_a_nanosecond_before() {
+fn an_unacknowledged_share_is_handed_on_when_its_lease_ends_and_not_a_nanosecond_before() {
     let mut book = book();
     let a = join(&mut book, at(0), "a");
     let b = join(&mut book, at(0), "b");
@@ -106,7 +106,7 @@ fn a_client_expires_exactly_at_the_timeout() {
 }
 
 #[test]
-fn who_leaves_frees_its_share_at_once() {
+fn a_client_that_leaves_frees_its_share_at_once() {
     let mut book = book();
     let a = join(&mut book, at(0), "a");
     let b = join(&mut book, at(0), "b");

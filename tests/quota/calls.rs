@@ -157,7 +157,7 @@ fn a_watcher_hears_of_its_shares_as_they_change_and_of_its_end() {
 }
 
 #[test]
-fn those_who_look_on_see_shares_come_change_and_go() {
+fn observers_see_shares_come_change_and_go() {
     let served = Served::new(settings());
     rt::block_on(async {
         let mut calls = served.calls().await;

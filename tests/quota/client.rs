@@ -51,7 +51,7 @@ fn clients_come_and_go_and_the_others_have_their_shares_long_before_a_heartbeat(
 }
 
 #[test]
-fn what_one_does_not_want_the_other_has() {
+fn a_share_that_one_does_not_use_goes_to_the_other() {
     let served = Served::new(settings());
     let (a, b) = (start(&served, "a"), start(&served, "b"));
     until("halves", || [share(&a), share(&b)] == [(50, ShareState::Leased); 2]);
@@ -112,7 +112,7 @@ fn a_lost_server_leaves_the_share_until_the_lease_ends_and_then_the_safe_share()
 }
 
 #[test]
-fn a_restarted_server_is_found_again_and_learns_what_was_held() {
+fn a_restarted_server_is_found_again_and_learns_the_held_shares() {
     let served = Served::new(timeout(3_000));
     let addr = served.addr;
     let (a, b) = (start(&served, "a"), start(&served, "b"));
@@ -149,7 +149,7 @@ fn a_client_may_start_before_its_server_and_live_on_a_configured_safe_share() {
 }
 
 #[test]
-fn a_limit_of_the_other_unit_is_left_to_those_who_spend_it() {
+fn a_limit_of_the_other_unit_is_left_to_its_own_clients() {
     let served = Served::new(settings());
     let mut spends_bytes = uses(served.endpoint(), "a");
     spends_bytes.resources[0].unit = Some(Unit::Bytes);

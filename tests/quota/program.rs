@@ -117,7 +117,7 @@ fn a_watch_prints_shares_as_they_change() {
 }
 
 #[test]
-fn what_is_typed_wrong_is_told() {
+fn usage_errors_are_reported() {
     for (typed, expected) in [
         ("", "a command is missing after quota: serve, list"),
         ("serve --limit egress", "--limit: \"egress\" names no resource"),
@@ -158,7 +158,7 @@ fn a_signal_drains_and_the_program_ends_well() {
 }
 
 #[test]
-fn over_tls_each_shows_the_other_who_it_is() {
+fn over_tls_client_and_server_authenticate_each_other() {
     let files = Certificates::make();
     let [cert, key, ca] = ["server.pem", "server.key", "ca.pem"].map(|name| files.path(name));
     let args = ["--limit", "api=100/s", "--tls-cert", &cert, "--tls-key", &key, "--client-ca", &ca];

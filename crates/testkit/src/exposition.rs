@@ -166,7 +166,7 @@ fn check(name: &str, kind: &str, samples: &[Sample]) {
 }
 
 #[test]
-fn the_checker_takes_what_is_right_and_nothing_else() {
+fn the_checker_accepts_valid_expositions_only() {
     let good = "# HELP process_a_bytes Of it.\n# TYPE process_a_bytes counter\n# UNIT process_a_bytes bytes\n\
                 process_a_bytes_total{b=\"\\\"\\n\\\\\"} 1\n# HELP sluicegate_h H.\n# TYPE sluicegate_h histogram\n\
                 sluicegate_h_sum 0.5\nsluicegate_h_count 3\nsluicegate_h_bucket{le=\"1.0\"} 1\n\

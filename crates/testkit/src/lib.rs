@@ -1,8 +1,8 @@
 //! What the tests and benchmarks of Sluicegate share: servers, backends, clients, timelines.
 //!
 //! Everything here panics where a test would assert. A client waits at most [`wait::PATIENCE`] for what must
-//! come, so a server that hangs fails a test instead of stopping it. Unit tests inside `sluicegate` cannot use
-//! this crate: they would see a second copy of the types under test.
+//! come, so a server that hangs fails a test instead of stopping it. Unit tests inside `sluicegate` can use only what
+//! names none of its types, as [`recorder`]: they would see a second copy of the types under test.
 
 pub mod backend;
 pub mod certificates;
@@ -14,6 +14,7 @@ pub mod message;
 pub mod poller;
 pub mod process;
 pub mod program;
+pub mod recorder;
 pub mod records;
 pub mod report;
 pub mod roles;

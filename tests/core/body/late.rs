@@ -65,7 +65,7 @@ fn a_body_that_sleeps_takes_no_chunk_before_its_time() {
 }
 
 #[test]
-fn what_is_left_of_a_chunk_does_not_keep_the_buffer_it_was_read_into() {
+fn the_rest_of_a_chunk_does_not_keep_its_read_buffer() {
     let whole = bytes::Bytes::from(vec![b'x'; CHUNK + BEYOND]);
     let mut brigade: Brigade = [Bucket::Data(whole.clone())].into_iter().collect();
     assert!(!whole.is_unique());

@@ -139,7 +139,7 @@ fn a_failed_filter_is_told_from_a_failed_source() {
 }
 
 #[test]
-fn a_file_that_ended_early_is_an_error_behind_what_there_was() {
+fn a_file_that_ended_early_is_an_error_behind_its_bytes() {
     let clock = clock();
     let file = tempfile::tempfile().unwrap();
     file.set_len(20_000).unwrap();

@@ -18,7 +18,7 @@ fn key(n: u32) -> ClientKey {
 }
 
 #[test]
-fn one_who_leaves_and_comes_back_finds_what_was_left() {
+fn a_client_that_comes_back_finds_its_balance() {
     let clock = CleanClock::default();
     let clients = clients(&clock, Budget::of(Rate::or_unlimited(1_000)).with_burst(5_000));
     let mut task = Task::new(clients.node(&key(1)).flow(Default::default()));

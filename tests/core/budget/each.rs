@@ -9,7 +9,7 @@ use super::tasks::Task;
 use testkit::task::{CleanClock, node};
 
 #[test]
-fn what_is_set_for_each_reaches_those_who_wait_and_those_who_come() {
+fn a_limit_set_for_each_reaches_waiting_and_new_clients() {
     let clock = CleanClock::default();
     let (server, other) = (clock.node(0), clock.node(0));
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(1_000)));

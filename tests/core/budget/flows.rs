@@ -40,7 +40,7 @@ fn a_thousand_waiters_have_one_timer_and_one_wake_up_for_each_turn() {
 }
 
 #[test]
-fn a_change_reaches_those_who_wait_at_once() {
+fn a_change_reaches_waiting_flows_at_once() {
     let (clock, root) = node(1);
     let mut task = Task::new(root.flow(Default::default()));
     assert_eq!(task.send(100_000), 1);
@@ -56,7 +56,7 @@ fn a_change_reaches_those_who_wait_at_once() {
 }
 
 #[test]
-fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
+fn a_flow_dropped_in_mid_wait_leaves_no_timer_and_takes_nothing() {
     let (clock, root) = node(100_000);
     let mut first = Task::new(root.flow(Default::default()));
     let mut second = Task::new(root.flow(Default::default()));
@@ -74,7 +74,7 @@ fn who_drops_in_mid_wait_leaves_no_timer_and_takes_nothing() {
 }
 
 #[test]
-fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
+fn a_seat_reports_its_binding_limit_and_how_long_it_was_held() {
     let (clock, root) = node(1_000_000);
     let client = root.child("client", Budget::of(Rate::or_unlimited(1_000)));
     let mut task = Task::new(client.flow(Default::default()));
@@ -88,7 +88,7 @@ fn a_seat_tells_what_holds_it_and_for_how_long_it_was_held() {
 }
 
 #[test]
-fn a_watch_reports_what_holds_its_flow_until_the_flow_is_dropped() {
+fn a_watch_reports_its_flows_binding_limit_until_the_flow_is_dropped() {
     let (clock, root) = node(1_000);
     let mut first = Task::new(root.flow(Default::default()));
     let watch = first.flow.watch();

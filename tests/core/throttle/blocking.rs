@@ -62,7 +62,7 @@ fn and_written_so_too() {
 }
 
 #[test]
-fn what_need_not_wait_does_not() {
+fn calls_that_need_not_wait_return_at_once() {
     let clock = CleanClock::default();
     let mut io = Throttle::new(Cursor::new(b"hello".to_vec()), &download(&clock));
     let mut text = String::new();

@@ -37,7 +37,7 @@ where
 }
 
 #[test]
-fn data_waits_for_its_turn_and_what_is_left_is_told_exactly() {
+fn data_waits_for_its_turn_and_the_rest_is_reported_exactly() {
     let (clock, node) = node(10_000);
     let mut body = Paced::new(Full::new(Bytes::from(content(0..7_000))), &node);
     assert_eq!((body.size_hint().exact(), body.is_end_stream()), (Some(7_000), false));

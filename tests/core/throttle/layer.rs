@@ -75,7 +75,7 @@ fn each_response_has_its_own_limit_below_that_of_all() {
 }
 
 #[test]
-fn by_client_the_responses_of_one_share_what_is_its() {
+fn by_client_the_responses_of_one_share_its_budget() {
     let clock = CleanClock::default();
     let clients = Clients::new(clock.node(1 << 20), "client", Budget::of(Rate::or_unlimited(10_000)));
     let layer = PaceLayer::by_client(

@@ -55,7 +55,7 @@ fn connections_share_equally_however_much_one_does() {
 }
 
 #[test]
-fn what_each_may_is_changed_for_all_that_are_there_and_all_that_come() {
+fn the_limit_of_each_changes_for_present_and_future_connections() {
     let (clock, server) = node(1 << 20);
     let each = Each::new("connection", Budget::of(Rate::or_unlimited(10_000)));
     let mut incoming = Incoming::new(connections(2), &server, each.clone());

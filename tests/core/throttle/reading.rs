@@ -38,7 +38,7 @@ fn drain(
 }
 
 #[test]
-fn each_read_waits_for_just_what_it_gives() {
+fn each_read_waits_for_just_the_bytes_it_returns() {
     let (clock, node) = node(10_000);
     let mut reader = Throttle::new(Script::ending(6_500), &node);
     let (all, timeline) = drain(&mut reader, &clock, 1_500);
@@ -69,7 +69,7 @@ fn two_hundred_kib_take_exactly_a_second_whatever_the_buffer() {
 }
 
 #[test]
-fn who_has_nothing_takes_no_turn_and_who_ends_or_fails_needs_none() {
+fn an_empty_reader_takes_no_turn_and_an_ended_or_failed_one_needs_none() {
     let (clock, node) = node(10_000);
     let task = Task::default();
     let mut idle = Throttle::new(Script::of([Step::Block, Step::Block]), &node);
@@ -90,7 +90,7 @@ fn who_has_nothing_takes_no_turn_and_who_ends_or_fails_needs_none() {
 }
 
 #[test]
-fn an_empty_buffer_is_filled_at_once_and_leaves_what_waits() {
+fn an_empty_buffer_is_filled_at_once_and_leaves_waiting_bytes() {
     let (clock, node) = node(10_000);
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &node));
     assert!(ready(task.read(&mut reader, 0)).is_empty());
@@ -131,7 +131,7 @@ fn no_more_than_its_bound_is_ever_in_hand_and_the_source_is_left_alone_meanwhile
 }
 
 #[test]
-fn dropped_in_mid_wait_it_returns_what_was_reserved() {
+fn dropped_in_mid_wait_it_returns_its_reservation() {
     let (clock, node) = node(100_000);
     let (first_task, second_task) = (Task::default(), Task::default());
     let mut first = Throttle::new(Script::default(), &node);
@@ -191,7 +191,7 @@ fn a_limit_is_changed_while_it_waits() {
 }
 
 #[test]
-fn it_tells_what_holds_it_and_how_fast_it_is() {
+fn it_reports_its_binding_limit_and_its_pace() {
     let (clock, server) = node(1_000_000);
     let own = server.child("download", Budget::of(Rate::or_unlimited(10_000)));
     let (task, mut reader) = (Task::default(), Throttle::new(Script::default(), &own));
@@ -216,7 +216,7 @@ fn it_tells_what_holds_it_and_how_fast_it_is() {
 }
 
 #[test]
-fn what_is_wrapped_can_be_reached_and_taken_out() {
+fn the_wrapped_value_can_be_borrowed_and_taken_out() {
     let (_clock, node) = node(10_000);
     let mut reader = Throttle::new(Script::ending(5), &node);
     reader.get_mut().end = Some(7);

@@ -12,7 +12,7 @@ use sluicegate::throttle::{Incoming, MAX_AHEAD, Throttle};
 use super::scene::{content, node};
 
 #[test]
-fn who_does_not_read_holds_the_sender_back() {
+fn a_peer_that_does_not_read_holds_the_sender_back() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut sender = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (receiver, _) = listener.accept().unwrap();

@@ -47,7 +47,7 @@ fn a_writer_that_would_block_leaves_its_turn_to_others() {
 }
 
 #[test]
-fn what_was_not_taken_or_failed_costs_nothing() {
+fn bytes_that_were_not_taken_or_failed_cost_nothing() {
     let (_clock, node) = node(10_000);
     let (task, script) = (Task::default(), Script::of([Step::Move(300), Step::Fail, Step::Move(0)]));
     let mut writer = Throttle::new(script, &node);

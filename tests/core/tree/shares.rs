@@ -86,7 +86,7 @@ fn one_client_with_twenty_streams_gets_what_one_with_one_gets() {
 }
 
 #[test]
-fn what_an_idle_client_leaves_the_others_use_within_a_second() {
+fn others_use_the_share_of_an_idle_client_within_a_second() {
     let mut simulation = under(MIB);
     let clients: Vec<NodeId> =
         (0..4).map(|_| simulation.tree.add(Tree::ROOT, Budget::default(), Instant::ZERO)).collect();
@@ -144,7 +144,7 @@ fn a_client_limited_below_its_share_leaves_the_rest_to_others() {
 }
 
 #[test]
-fn changes_hold_from_the_next_interval_also_for_those_who_wait() {
+fn changes_hold_from_the_next_interval_also_for_waiting_flows() {
     let mut simulation = under(MIB);
     let ids = greedy(&mut simulation, Tree::ROOT, 50);
     for (rate, per_second) in
@@ -162,7 +162,7 @@ fn changes_hold_from_the_next_interval_also_for_those_who_wait() {
 }
 
 #[test]
-fn a_change_is_felt_by_all_of_five_thousand_who_wait_within_one_interval() {
+fn a_change_reaches_all_of_five_thousand_waiting_flows_within_one_interval() {
     // At 1 MiB/s a turn of all takes five seconds, and one interval at 200 MiB/s.
     let mut simulation = under(200 * MIB);
     let ids = greedy(&mut simulation, Tree::ROOT, 5_000);
@@ -185,7 +185,7 @@ fn a_change_is_felt_by_all_of_five_thousand_who_wait_within_one_interval() {
 }
 
 #[test]
-fn a_limit_taken_off_frees_those_who_wait_at_once_and_one_put_on_holds_them() {
+fn removing_a_limit_frees_waiting_flows_at_once_and_adding_one_holds_them() {
     let mut simulation = under(1_000);
     let id = simulation.join(Tree::ROOT, Demand::Once(1_000_000));
     simulation.run_for(SECOND);

@@ -83,7 +83,7 @@ fn a_small_answer_is_not_stuck_behind_a_thousand_downloads() {
 /// What a stream took while the others were quiet it has had ahead of them, so it may be no more than it can
 /// wait for once they are not.
 #[test]
-fn who_took_a_turn_while_all_were_quiet_does_not_wait_long_when_they_are_not() {
+fn a_flow_that_took_a_turn_alone_is_served_again_within_its_fair_time() {
     const RATE: u64 = 1 << 20;
     for streams in [2, 20, 200, 1_000, 10_000] {
         let mut tree = Tree::new(Budget::of(Rate::or_unlimited(RATE)), ms(0));
@@ -113,7 +113,7 @@ fn who_took_a_turn_while_all_were_quiet_does_not_wait_long_when_they_are_not() {
 }
 
 #[test]
-fn no_flood_of_newcomers_stops_one_who_waits() {
+fn no_flood_of_newcomers_starves_a_waiting_flow() {
     let mut simulation = Simulation::new(Tree::new(Budget::of(Rate::or_unlimited(MIB)), Instant::ZERO));
     let patient = simulation.join(Tree::ROOT, Demand::Greedy(65_536));
     // A thousand newcomers a second, each for a whole turn.
@@ -130,7 +130,7 @@ fn no_flood_of_newcomers_stops_one_who_waits() {
 }
 
 #[test]
-fn what_is_given_back_goes_to_those_who_wait() {
+fn returned_tokens_go_to_waiting_flows() {
     let mut tree = Tree::new(Budget::of(Rate::or_unlimited(10_000)), Instant::ZERO);
     let (a, b) = (stream(&mut tree), stream(&mut tree));
     assert_eq!(tree.ask(a, 2_000, Instant::ZERO), Some(2_000));
@@ -144,7 +144,7 @@ fn what_is_given_back_goes_to_those_who_wait() {
 }
 
 #[test]
-fn who_leaves_with_a_turn_in_hand_leaves_it_to_the_others() {
+fn a_flow_that_leaves_with_a_turn_leaves_it_to_the_others() {
     let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), Instant::ZERO);
     let (a, b, c) = (stream(&mut tree), stream(&mut tree), stream(&mut tree));
     assert_eq!(tree.ask(a, 20_000, Instant::ZERO), Some(20_000));
@@ -190,7 +190,7 @@ fn debited_bytes_are_waited_for_by_the_next_and_for_no_more_than_a_second() {
 }
 
 #[test]
-fn what_binds_is_named_and_when_the_turn_comes() {
+fn the_binding_limit_and_the_time_of_the_turn_are_reported() {
     let mut tree = Tree::new(Budget::of(Rate::or_unlimited(100_000)), Instant::ZERO);
     let client = tree.add(Tree::ROOT, Budget::of(Rate::or_unlimited(1_000)), Instant::ZERO);
     let (slow, fast) = (tree.add_stream(client, Weight::default()), stream(&mut tree));

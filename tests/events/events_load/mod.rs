@@ -52,7 +52,7 @@ fn stalled_subscribers_cost_themselves_and_nobody_else() {
         assert_eq!(scene.gauge("suspended"), (round * STALLED) as u64, "the stalled ones are suspended");
         assert_eq!(scene.gauge("subscribers"), HEALTHY as u64, "and the healthy ones are not");
         for one in &mut stalled {
-            let had = one.is_paused_and_told_what_is_missing(&scene);
+            let had = one.is_paused_and_gets_the_gap(&scene);
             (given, missing) = (given + had.given, missing + had.missing);
         }
         drop(stalled);

@@ -40,7 +40,7 @@ pub fn come(scene: &Scene, round: usize) -> Vec<Stalled> {
 impl Stalled {
     /// Reads what there is, to its end, and polls for the rest. Everything is there, in order, or named as
     /// missing.
-    pub fn is_paused_and_told_what_is_missing(&mut self, scene: &Scene) -> Had {
+    pub fn is_paused_and_gets_the_gap(&mut self, scene: &Scene) -> Had {
         let mut answer = Answer::default();
         answer.push(b"HTTP/1.1 200");
         let (mut next, mut given, mut last, mut pause) = (self.first, 0, None, None);

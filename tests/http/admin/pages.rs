@@ -54,7 +54,7 @@ fn a_connection_is_kept_and_heads_do_not_get_out_of_step() {
 }
 
 #[test]
-fn openmetrics_for_those_who_prefer_it() {
+fn clients_that_prefer_openmetrics_get_it() {
     let watched = Watched::new(Vec::new());
     let counter = "sluicegate_egress_bytes_total counter\nsluicegate_egress_bytes_total 0\n";
     // What curl, promtool's users, and Prometheus 2.42 send.

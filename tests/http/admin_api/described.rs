@@ -45,7 +45,7 @@ fn conforms(value: &Value, schema: &Value, document: &Value) {
 }
 
 #[test]
-fn what_is_described_is_there_and_looks_as_described() {
+fn described_paths_exist_and_their_answers_fit_the_schema() {
     let folder = folder();
     let watched = Watched::new(vec![testkit::served::files(&folder, 10_000)]);
     let _stream = watched.served.begin("/large.bin");

@@ -105,7 +105,7 @@ fn a_form_or_a_page_of_another_origin_changes_nothing() {
 }
 
 #[test]
-fn what_there_is_not_is_told_so_and_how_one_may_ask() {
+fn unknown_paths_and_methods_are_refused_with_the_allowed_methods() {
     let (_folder, watched) = watched();
     let absent = "/v1 /v1/ /v1/limit /v1/limits/ /v1/limits/servers /v1/limits/clients/ \
                   /v1/limits/clients/nobody /v1/limits/clients/127.0.0.1%2F64 /v1/limits/clients/%FF \

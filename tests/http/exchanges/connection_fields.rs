@@ -73,7 +73,7 @@ fn answers_without_content_tell_of_none_in_either_version() {
 }
 
 #[test]
-fn what_concerns_the_backends_connection_stays_there() {
+fn hop_by_hop_fields_of_the_backend_stay_there() {
     let head = "HTTP/1.1 200 OK\r\nConnection: X-Hop, keep-alive\r\nCONNECTION: x-other\r\nX-Hop: 1\r\nx-other: 1\r\n\
         Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\nUpgrade: h2c\r\n\
         Transfer-Encoding: chunked\r\nX-UPPER: Kept\r\nTrailer: x-sum\r\n\r\n";

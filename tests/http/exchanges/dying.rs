@@ -23,7 +23,7 @@ fn dying(framing: &str) -> Backend {
 }
 
 #[test]
-fn what_came_before_a_death_comes_at_its_pace_and_then_a_reset() {
+fn bytes_before_a_backends_death_come_at_their_pace_and_then_a_reset() {
     let requests = ["GET / HTTP/1.1\r\nHost: t\r\n\r\n", "GET / HTTP/1.0\r\n\r\n"];
     for framing in ["content-length: 40000", "transfer-encoding: chunked"] {
         for request in requests {
@@ -73,7 +73,7 @@ fn a_death_long_after_the_last_bytes_is_told_at_once() {
 
 // A reader that takes nothing for a while is no reason to lose what was given before the failure.
 #[test]
-fn a_reader_that_lags_loses_nothing_of_what_came_before_a_death() {
+fn a_reader_that_lags_loses_no_byte_from_before_a_backends_death() {
     const SENT: usize = 12_000_000;
     let (died, dead) = mpsc::channel();
     let died = std::sync::Mutex::new(died);

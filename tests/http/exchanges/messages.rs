@@ -138,7 +138,7 @@ fn a_backends_own_address_leads_back_through_its_route() {
 }
 
 #[test]
-fn hints_that_come_with_the_answer_go_ahead_of_it_to_who_takes_them() {
+fn hints_that_come_with_the_answer_precede_it_for_clients_that_take_them() {
     let backend = Backend::saying(format!("{HINTS}{HINTS}HTTP/1.1 204 No Content\r\n\r\n"));
     let served = Served::new(vec![backend.route(0)]);
     let mut client = Client::new(served.connect());

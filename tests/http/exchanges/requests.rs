@@ -93,7 +93,7 @@ fn an_options_or_a_trace_goes_as_far_as_it_says() {
 }
 
 #[test]
-fn what_is_asked_of_no_path_is_answered_without_a_redirect() {
+fn a_target_that_is_no_path_is_answered_without_a_redirect() {
     let (_folder, served, _heads) = served();
     for (line, status) in
         [("CONNECT a:80", 501), ("CONNECT a", 400), ("GET index.html", 400), ("OPTIONS *", 204)]

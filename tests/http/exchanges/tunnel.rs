@@ -97,7 +97,7 @@ fn a_tunnel_in_which_nothing_moves_is_closed_after_a_time_of_its_own() {
 }
 
 #[test]
-fn a_tunnel_is_told_of_while_it_lasts_and_can_be_closed() {
+fn a_tunnel_is_reported_while_it_lasts_and_can_be_closed() {
     let served = Served::new(vec![echoing(0).route(RATE)]);
     let mut stream = upgraded(&served);
     say(&mut stream, "hello");

@@ -12,7 +12,7 @@ use sluicegate::http::files::{Files, Root};
 use super::site::{Site, ask};
 
 #[test]
-fn what_is_not_served_is_not_there() {
+fn files_that_are_not_served_get_404() {
     let site = Site::new();
     let root = site.dir.path().join("root");
     symlink("../outside", root.join("out")).unwrap();

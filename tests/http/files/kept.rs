@@ -35,7 +35,7 @@ fn open(file: (u64, u64)) -> usize {
 type Change = fn(&Path, &Path);
 
 #[test]
-fn what_is_kept_open_is_what_the_name_leads_to() {
+fn a_cached_file_is_the_one_its_name_leads_to() {
     let site = Site::new();
     let cases: &[(&str, Change, (u16, &str))] = &[
         ("same", |_, _| {}, (200, "0123456789")),

@@ -97,7 +97,7 @@ fn a_folder_without_its_slash_is_redirected() {
 }
 
 #[test]
-fn other_methods_are_told_what_is_allowed() {
+fn other_methods_get_405_with_allow() {
     let site = Site::new();
     for method in [Method::POST, Method::PUT, Method::DELETE, Method::TRACE, Method::PATCH] {
         let answer = site.ask(method.clone(), "digits.txt", &[]);

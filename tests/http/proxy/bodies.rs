@@ -210,7 +210,7 @@ fn an_upload_that_breaks_off_never_looks_complete() {
 }
 
 #[test]
-fn interim_responses_are_passed_over_for_who_takes_none() {
+fn interim_responses_are_skipped_for_clients_that_take_none() {
     let backend = answering(|stream| {
         let hints = "HTTP/1.1 103 Early Hints\r\nlink: </x>; rel=preload\r\n\r\n";
         stream.write_all(format!("{hints}{hints}HTTP/1.1 204 No Content\r\n\r\n").as_bytes()).unwrap();

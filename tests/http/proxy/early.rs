@@ -81,7 +81,7 @@ fn an_upload_that_is_answered_early_ends_there_and_its_connection_with_it() {
 }
 
 #[test]
-fn what_comes_behind_an_answer_is_nobodys() {
+fn bytes_behind_an_answer_belong_to_no_request() {
     // In the same piece as the answer, and in one of its own that is there before the client has the answer.
     for behind in ["HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil", "\r\n", "0"] {
         for (answer, method) in [

@@ -34,7 +34,7 @@ fn ask(source: ProxySource) -> (Response<Content>, Vec<(u16, HeaderMap)>) {
 }
 
 #[test]
-fn they_go_on_without_what_concerns_the_backends_connection() {
+fn they_are_passed_on_without_hop_by_hop_fields() {
     let backend = answering(|stream| {
         let heads = "HTTP/1.1 100 Continue\r\n\r\n\
             HTTP/1.1 103 Early Hints\r\nLink: </a>; rel=preload\r\nlink: </b>\r\nconnection: x-hop\r\nx-hop: 1\r\n\

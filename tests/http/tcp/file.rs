@@ -48,7 +48,7 @@ fn it_leaves_at_its_pace() {
 }
 
 #[test]
-fn what_it_holds_when_the_client_comes_is_what_the_client_gets() {
+fn a_client_gets_the_file_as_it_was_when_it_connected() {
     let (_folder, path) = file(b"");
     let ported = Ported::new(Service::file(&path).rate(Rate::or_unlimited(1000)));
     assert_eq!(read_all(&mut ported.connect()), b"");

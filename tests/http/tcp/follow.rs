@@ -36,7 +36,7 @@ fn expect(stream: &mut TcpStream, text: &[u8]) {
 }
 
 #[test]
-fn what_is_appended_comes_to_all_who_follow_and_a_drain_ends_it_cleanly() {
+fn appended_bytes_reach_all_followers_and_a_drain_ends_them_cleanly() {
     let (_folder, path) = log();
     let ported = Ported::new(Service::file(&path).follow());
     let mut streams = [(); 3].map(|()| ported.connect());
@@ -120,7 +120,7 @@ fn a_truncation_under_a_slow_reader_does_not_end_its_stream() {
 }
 
 #[test]
-fn who_leaves_while_it_is_quiet_is_missed() {
+fn a_follower_that_leaves_while_the_file_is_quiet_is_noticed() {
     let (_folder, _path, ported, stream) = followed();
     reset(stream);
     ported.quiet();
@@ -128,7 +128,7 @@ fn who_leaves_while_it_is_quiet_is_missed() {
 }
 
 #[test]
-fn a_server_that_stops_resets_who_follows() {
+fn a_server_that_stops_resets_its_followers() {
     let (_folder, _path, ported, mut stream) = followed();
     ported.served.handle.stop();
     assert_eq!(read_to_reset(&mut stream), b"");

@@ -104,7 +104,7 @@ fn an_upload_above_its_pace_is_pushed_back_on_the_sender() {
 }
 
 #[test]
-fn what_the_client_gets_has_a_pace_of_its_own() {
+fn bytes_to_the_client_have_a_pace_of_their_own() {
     let source = upstream(|mut stream| drop(stream.write_all(&[7; 600])));
     // Paced to its end: the other rule may let the last bytes out an interval sooner.
     let ported =

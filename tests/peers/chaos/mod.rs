@@ -30,7 +30,7 @@ const PAUSE: u64 = 120;
 
 #[test]
 #[ignore = "takes its time; .ci/run runs it"]
-fn whatever_is_killed_each_subscriber_has_all_or_is_told_what_is_missing() {
+fn whatever_is_killed_each_subscriber_has_all_or_a_report_of_the_gap() {
     let _machine = loud();
     let seconds = number("SLUICEGATE_CHAOS_SECONDS").unwrap_or(20);
     let seed = number("SLUICEGATE_CHAOS_SEED")

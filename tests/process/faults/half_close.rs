@@ -81,7 +81,7 @@ fn a_client_that_half_closes_in_mid_upload_leaves_nothing_on_either_side() {
 
 // Both sides of a kept connection are closed by the server as soon as the client says that it is done.
 #[test]
-fn an_idle_client_that_half_closes_is_let_go() {
+fn an_idle_client_that_half_closes_is_closed() {
     for version in BOTH {
         let ground = Ground::new(SinkSettings::default(), 0);
         let mut stream = ground.served.send(version.get("/files/page"));

@@ -154,7 +154,7 @@ fn a_backend_that_resets_in_mid_upload_leaves_nothing() {
 
 // Over HTTP/1 nothing is written to it then, and it may only have closed its sending half.
 #[test]
-fn a_client_that_resets_while_the_backend_is_silent_is_let_go_at_the_timeout() {
+fn a_client_that_resets_while_the_backend_is_silent_is_dropped_at_the_timeout() {
     for version in BOTH {
         for said in ["", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n1234"] {
             let silent = move |stream: &mut TcpStream, _: &str| {

@@ -6,7 +6,6 @@
 //! instants are exact, is in the server's own tests. Resident memory is printed:
 //! `cargo test --test process slow_reader -- --nocapture`.
 
-mod record;
 mod scene;
 
 use std::time::Duration;
@@ -14,6 +13,7 @@ use std::time::Duration;
 use scene::{CAP, LARGE, Scene};
 use sluicegate::sink::OnFull;
 use testkit::process::procfs::memory_kib;
+use testkit::recorder;
 use testkit::turn;
 use testkit::versions::Version;
 use testkit::wait::until;
@@ -40,7 +40,7 @@ fn closed(version: Version) {
     let written = egress.bytes_written() - head - LARGE;
     let dropped = egress.bytes_dropped();
     let client = scene.slow.local_addr().unwrap().to_string();
-    let told = record::of(&client, log::Level::Warn);
+    let told = recorder::of(&client, log::Level::Warn);
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].text, "the reader cannot hold the pace: connection reset");
     let mut fields = told[0].fields.clone();
@@ -59,7 +59,7 @@ fn closed(version: Version) {
     ];
     assert_eq!(fields, expected.map(|(name, value)| (name.to_owned(), value)).into());
 
-    let line = &record::of(&client, log::Level::Info)[0];
+    let line = &recorder::of(&client, log::Level::Info)[0];
     assert_eq!((line.fields["outcome"].as_str(), line.fields["held_by"].as_str()), ("aborted", "reader"));
     let taken: u64 = line.fields["bytes"].parse().unwrap();
     let routes: u64 = scene.served.handle.telemetry().routes().iter().map(|route| route.bytes()).sum();
@@ -88,10 +88,10 @@ fn waited_for(version: Version) {
         assert_eq!(egress.bytes_written(), 2 * (head + LARGE));
     }
     let client = scene.slow.local_addr().unwrap().to_string();
-    until("the line of the log", || !record::of(&client, log::Level::Info).is_empty());
-    let line = &record::of(&client, log::Level::Info)[0];
+    until("the line of the log", || !recorder::of(&client, log::Level::Info).is_empty());
+    let line = &recorder::of(&client, log::Level::Info)[0];
     assert_eq!((line.fields["bytes"].as_str(), line.fields["outcome"].as_str()), ("262144", "complete"));
-    assert_eq!(record::of(&client, log::Level::Warn).len(), 0);
+    assert_eq!(recorder::of(&client, log::Level::Warn).len(), 0);
 }
 
 #[test]

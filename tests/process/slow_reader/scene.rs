@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sluicegate::http::server::Settings;
 use sluicegate::sink::{OnFull, SinkSettings};
 
-use super::record;
+use testkit::recorder;
 use testkit::served::{Served, connect_narrow};
 use testkit::versions::{Answer, Version};
 use testkit::wait;
@@ -60,7 +60,7 @@ pub struct Scene {
 
 impl Scene {
     pub fn new(version: Version, on_full: OnFull) -> Self {
-        record::begin();
+        recorder::begin(log::LevelFilter::Info);
         let folder = testkit::folder::folder(&[("large", &content(LARGE as usize))]);
         let sink = SinkSettings {
             buffer: CAP as usize,

@@ -43,7 +43,7 @@ fn bodies_are_counted_however_they_are_framed() {
 }
 
 #[test]
-fn what_is_no_good_answer_fails_and_says_why() {
+fn a_bad_answer_fails_with_its_reason() {
     for (answer, why) in [
         ("HTTP/1.1 404 Not Found\r\n\r\n", "it answers 404 Not Found"),
         (
@@ -80,7 +80,7 @@ fn nobody_there_and_nobody_that_answers_end_the_run() {
 }
 
 #[test]
-fn a_reset_ends_its_connection_and_what_came_is_reported() {
+fn a_reset_ends_its_connection_and_the_bytes_so_far_are_reported() {
     let server = Scripted::new(1, |stream, _| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 99\r\n\r\nhello").unwrap();
         socket2::SockRef::from(&*stream).set_linger(Some(std::time::Duration::ZERO)).unwrap();
@@ -145,7 +145,7 @@ fn a_slow_reader_reads_no_faster_than_it_should() {
 }
 
 #[test]
-fn a_signal_ends_the_run_and_what_came_is_reported() {
+fn a_signal_ends_the_run_and_the_bytes_so_far_are_reported() {
     let (sender, asked) = channel();
     let server = Scripted::new(1, move |stream, _| {
         stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello").unwrap();

@@ -103,7 +103,7 @@ fn people_get_text_a_plot_and_lines_of_progress() {
 }
 
 #[test]
-fn what_is_typed_wrong_ends_with_2_before_anything_is_asked() {
+fn a_usage_error_exits_with_2_before_any_request() {
     for (args, expected) in [
         (&["127.0.0.1:1"][..], "http:// or https:// is missing"),
         (&["http://127.0.0.1:1/", "--seconds", "x"], "--seconds: \"x\" is not a number of seconds"),

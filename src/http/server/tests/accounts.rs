@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use super::pipe::{Client, End, Road};
-use super::record::{self, Record};
 use super::{GET, Page, World, content};
 use crate::http::server::Settings;
 use crate::limit::Rate;
 use crate::sink::SinkSettings;
+use testkit::recorder::{self, Record};
 
 const PACE: u64 = 61_440;
 
@@ -62,7 +62,7 @@ fn handed_on(sink: SinkSettings, len: usize) -> (World, Client) {
 }
 
 fn the_line() -> Record {
-    let mut lines = record::taken().into_iter().filter(|record| record.text == "response");
+    let mut lines = recorder::taken().into_iter().filter(|record| record.text == "response");
     let line = lines.next().expect("a response");
     assert_eq!(lines.next(), None);
     line
@@ -72,7 +72,7 @@ fn the_line() -> Record {
 fn an_answer_lasts_until_its_last_byte_went_to_the_socket() {
     let (mut world, client) = handed_on(SinkSettings::default(), 15_000);
     world.pass(Duration::from_secs(7));
-    assert_eq!(record::taken(), [], "the sink has all of it, and the client 4 KiB");
+    assert_eq!(recorder::taken(), [], "the sink has all of it, and the client 4 KiB");
     client.read(usize::MAX);
     world.pass(Duration::from_secs(2));
     while client.unread() > 0 {
@@ -123,6 +123,7 @@ fn of_two_requests_sent_together_each_has_its_line() {
     let client = world.connect(Road { capacity: 4096, ..Road::WIDE });
     client.send(&[GET, GET].concat());
     world.settle();
-    let outcomes: Vec<String> = record::taken().iter().map(|line| line.field("outcome").to_owned()).collect();
+    let outcomes: Vec<String> =
+        recorder::taken().iter().map(|line| line.field("outcome").to_owned()).collect();
     assert_eq!(outcomes, ["complete", "complete"]);
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::pipe::{Client, Road};
-use super::record::{self, Record};
 use super::{World, content};
 use crate::budget::ClientKey;
 use crate::http::peer::{PeerAddr, TrustedPeers};
@@ -15,6 +14,7 @@ use crate::http::server::Settings;
 use crate::http::server::clients::{ProxiedClients, Refusal, Requester};
 use crate::limit::{Budget, Rate};
 use crate::sink::SinkSettings;
+use testkit::recorder::{self, Record};
 
 const PACE: u64 = 61_440;
 const BURST: u64 = 262_144;
@@ -54,7 +54,7 @@ fn lasts(world: &mut World, client: &Client, fields: &str) -> u64 {
 }
 
 fn lines(text: &str) -> Vec<Record> {
-    record::taken().into_iter().filter(|record| record.text == text).collect()
+    recorder::taken().into_iter().filter(|record| record.text == text).collect()
 }
 
 // A chunk and the burst at once, two chunks and a remainder: 400 ms, as 300 000 = 262 144 + 3 × 12 288 + 992.
@@ -202,7 +202,7 @@ fn every_line_about_a_client_names_the_client_and_the_peer_beside_it() {
     world.settle();
     world.pass(Duration::from_secs(6));
     assert!(!world.lives(1));
-    let records = record::taken();
+    let records = recorder::taken();
     for (text, level) in [
         ("response", log::Level::Info),
         ("the reader takes nothing, or too little: connection reset", log::Level::Warn),
@@ -235,7 +235,7 @@ fn a_proxy_that_contradicts_itself_is_not_believed_and_told_of_now_and_then() {
     for second in 0..25 {
         get(&proxy, "X-Forwarded-For: 198.51.100.7\r\nForwarded: for=203.0.113.9\r\n");
         world.settle();
-        for record in record::taken() {
+        for record in recorder::taken() {
             match record.text.as_str() {
                 "response" => assert_eq!(record.field("client"), "192.0.2.1:9001"),
                 text if text.starts_with("Forwarded and X-Forwarded-*") => {

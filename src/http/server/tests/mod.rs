@@ -10,7 +10,6 @@ mod faults;
 mod gone;
 mod pipe;
 mod pushing;
-mod record;
 mod reports;
 mod requests;
 mod shedding;
@@ -40,6 +39,7 @@ use crate::limit::Rate;
 use crate::sink::Sink;
 use crate::wake_count::WakeCount;
 use pipe::{Client, Road, pipe};
+use testkit::recorder;
 
 /// A server with one route to one page, and its connections.
 struct World {
@@ -104,7 +104,7 @@ impl World {
             BTreeMap::new(),
             Arc::clone(&clock) as Arc<dyn Clock>,
         ));
-        record::begin();
+        recorder::begin(log::LevelFilter::Debug);
         Self { clock, handle: Handle(Arc::clone(&server)), server, connections: Vec::new() }
     }
 

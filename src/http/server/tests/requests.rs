@@ -6,13 +6,13 @@ use http::{HeaderMap, Request, Response, StatusCode};
 use http_body::Body;
 
 use super::pipe::{Client, End, Road};
-use super::record::{self, Record};
 use super::{From, GET, Page, World, content};
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::interim::Interim;
 use crate::http::route::{Answer, Handler};
 use crate::http::server::Settings;
+use testkit::recorder::{self, Record};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -25,7 +25,7 @@ fn page(len: usize) -> Page {
 }
 
 fn lines() -> Vec<Record> {
-    record::taken().into_iter().filter(|record| record.text == "response").collect()
+    recorder::taken().into_iter().filter(|record| record.text == "response").collect()
 }
 
 fn text(client: &Client) -> String {

@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::pipe::{Client, End, Road};
-use super::record::{self, Record};
 use super::{GET, World, content};
 use crate::http::SharedLimits;
 use crate::http::server::Settings;
 use crate::limit::{Budget, Rate};
 use crate::sink::{OnFull, SinkSettings};
+use testkit::recorder::{self, Record};
 
 const LEN: u64 = 256 * 1024;
 const PACE: u64 = 64 * 1024;
@@ -89,7 +89,7 @@ fn with_close_it_is_reset_when_the_buffer_stays_full() {
     let taken = 7 * CHUNK;
     let written = KERNEL + STEP;
     let dropped = head + taken - written;
-    let records = record::taken();
+    let records = recorder::taken();
     let told = records.iter().filter(|record| record.level == log::Level::Warn).collect::<Vec<_>>();
     assert_eq!(told.len(), 1, "{told:?}");
     assert_eq!(told[0].text, "the reader cannot hold the pace: connection reset");
@@ -143,7 +143,7 @@ fn with_wait_it_gets_every_byte() {
     // From its first bytes on, until all that is left fits into the kernel.
     let waited = Duration::from_secs((head + LEN - KERNEL).div_ceil(STEP));
     assert_eq!(egress.reader_wait(), waited);
-    let records = record::taken();
+    let records = recorder::taken();
     assert!(records.iter().all(|record| record.level >= log::Level::Info), "{records:?}");
     let fast = response(&records, "2");
     assert_eq!((fast.field("outcome"), fast.field("held_by")), ("complete", "pace"));
