@@ -36,7 +36,13 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
     let orders = [BRIGADE.to_string(), EVERY.as_millis().to_string()];
     let backend = Process::role(roles::BRIGADES, &orders)?;
     let port = backend.port()?;
-    let setup = Setup { site, source: Source::Proxied(port), kib_per_second: Some(RATE), connections: 1 };
+    let setup = Setup {
+        site,
+        source: Source::Proxied(port),
+        kib_per_second: Some(RATE),
+        interval: None,
+        connections: 1,
+    };
     let mut reading = Vec::new();
     for &server in servers {
         match Running::start(server, &setup) {

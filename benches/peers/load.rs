@@ -37,7 +37,14 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
             [Row::CpuProxied, Row::CpuProxiedToFloor, Row::MemoryProxied, Row::AchievedProxied],
         ),
     ] {
-        let setup = Setup { site, source, kib_per_second: Some(LOAD_RATE), connections: scale.streams };
+        let setup = Setup {
+            site,
+            source,
+            kib_per_second: Some(LOAD_RATE),
+            interval: None,
+            connections: scale.streams,
+        };
+        let mut of_peers = Vec::new();
         for &server in servers {
             // It differs in how it sends files.
             if server == Server::NginxCopying && source != Source::File {
@@ -48,6 +55,7 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
                     table.add(cpu, server, reading.cpu_per_gb);
                     table.add(memory, server, reading.kib_per_stream);
                     table.add(achieved, server, reading.achieved);
+                    of_peers.push((server, reading.cpu_per_gb));
                     // What slowed the machine slowed both.
                     if let Some(floor) = comparable {
                         table.add(to_floor, server, reading.cpu_per_gb / floor);
@@ -56,8 +64,29 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
                 Err(error) => table.fail(cpu, server, error),
             }
         }
+        if source == Source::File {
+            chunk_a_second(&setup, &of_peers, scale, table);
+        }
     }
     floor.map(drop)
+}
+
+/// Sluicegate with a chunk a second, beside those of this round that send as seldom.
+fn chunk_a_second(setup: &Setup<'_>, of_peers: &[(Server, f64)], scale: &Scale, table: &mut Table) {
+    let setup = Setup { interval: Some("1s"), ..*setup };
+    let reading = Running::start(Server::Sluicegate, &setup).and_then(|running| read(&running, scale));
+    let ours = match reading {
+        Ok(reading) => reading.cpu_per_gb,
+        Err(error) => return table.fail(Row::CpuSecond, Server::Sluicegate, error),
+    };
+    table.add(Row::CpuSecond, Server::Sluicegate, ours);
+    for (peer, row) in [(Server::Nginx, Row::CpuSecondToNginx), (Server::Lighttpd, Row::CpuSecondToLighttpd)]
+    {
+        if let Some((_, theirs)) = of_peers.iter().find(|(server, cpu)| *server == peer && *cpu > 0.0) {
+            table.add(Row::CpuSecond, peer, *theirs);
+            table.add(row, Server::Sluicegate, ours / theirs);
+        }
+    }
 }
 
 fn floor(site: &Site, scale: &Scale) -> Outcome<Running> {

@@ -168,7 +168,7 @@ impl Bench<'_> {
             ("sequential", Duration::from_secs(scale.seconds_in_a_row) * servers),
         ];
         let each = [
-            ("load", stream * (1 + senders + servers)),
+            ("load", stream * (2 + senders + servers)),
             ("large", (start + Duration::from_millis(600) * scale.downloads) * (senders + 1)),
             ("small", (start + scale.requests) * senders),
             ("beside", (start + scale.fills + scale.fast * 4 + Duration::from_millis(600)) * servers),

@@ -20,6 +20,8 @@ pub struct Setup<'a> {
     pub source: Source,
     /// The pace of each response, in KiB/s, the unit all four have.
     pub kib_per_second: Option<u64>,
+    /// How often Sluicegate sends a chunk, if not each 200 ms. The others have no such setting.
+    pub interval: Option<&'static str>,
     /// So many connections at a time.
     pub connections: usize,
 }

@@ -11,7 +11,9 @@ pub fn args(setup: &Setup<'_>, place: &Place<'_>) -> Vec<String> {
     let rate = setup.kib_per_second.map_or("off".to_owned(), |rate| rate.to_string());
     // All come from one address, which gets 7/8 of the places at most.
     let most = (2 * setup.connections + 16).to_string();
-    [command, &source, "--listen", &listen, "--rate", &rate, "--max-connections", &most]
-        .map(str::to_owned)
-        .to_vec()
+    let mut args = vec![command, &source, "--listen", &listen, "--rate", &rate, "--max-connections", &most];
+    if let Some(interval) = setup.interval {
+        args.extend(["--interval", interval]);
+    }
+    args.into_iter().map(str::to_owned).collect()
 }

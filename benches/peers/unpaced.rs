@@ -46,7 +46,7 @@ pub fn small(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table) 
 
 /// A server of files without a pace.
 pub fn setup(site: &Site) -> Setup<'_> {
-    Setup { site, source: Source::File, kib_per_second: None, connections: 16 }
+    Setup { site, source: Source::File, kib_per_second: None, interval: None, connections: 16 }
 }
 
 fn floor(site: &Site) -> Outcome<Running> {
