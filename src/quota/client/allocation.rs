@@ -12,6 +12,7 @@ use event_listener::Event;
 use super::local_bucket::{Attempt, LocalBucket};
 use super::settings::ResourceUse;
 use super::share::{Grant, LeasedShare, NoShare, Share, ShareState};
+use super::shared_bucket::SharedBucket;
 use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Interest;
 use crate::quota::id::Id;
@@ -35,7 +36,7 @@ pub(super) struct Inner {
     weight: u32,
     /// Demand in micro-units a second; [`ALL`] is as much as there is.
     wants: AtomicU64,
-    tokens: Mutex<LocalBucket>,
+    tokens: SharedBucket,
     state: Mutex<State>,
     callbacks: Mutex<Vec<Callback>>,
     changed: Event,
@@ -65,7 +66,7 @@ impl Inner {
             unit: resource.unit,
             weight: resource.weight,
             wants: AtomicU64::new(resource.wants_micros.unwrap_or(ALL)),
-            tokens: Mutex::new(tokens),
+            tokens: SharedBucket::new(tokens),
             state: Mutex::new(State { leased, reported: share, changes: 0 }),
             callbacks: Mutex::default(),
             changed: Event::new(),
@@ -186,10 +187,10 @@ impl Allocation {
 
     /// Takes `n` units if they are available and no caller waits; otherwise takes none and returns false.
     ///
-    /// Does not call the server: a lock and some arithmetic.
+    /// Does not call the server: mostly one atomic operation, else a lock and some arithmetic. If tokens of a bucket that is
+    /// full are taken so, it is full again up to a millisecond later than it could be.
     pub fn try_acquire(&self, n: u64) -> bool {
-        let now = self.0.clock.now();
-        self.0.tokens.lock().try_take(now, n.saturating_mul(MICRO))
+        self.0.tokens.try_take(n.saturating_mul(MICRO), || self.0.clock.now())
     }
 
     /// Takes `n` units, waiting in order of arrival. More than the burst are taken once the bucket is full, and are

@@ -12,7 +12,7 @@ use crate::quota::limit::MICRO;
 
 /// A millionth of what the resource counts.
 #[derive(Clone, Copy, Debug)]
-enum MicroUnit {}
+pub(super) enum MicroUnit {}
 
 /// The depth of the bucket: what can be spent at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +38,10 @@ pub(super) struct LocalBucket {
     dry: bool,
     /// When the share lapses, and to which rate.
     lapses: Option<(Instant, u64)>,
+    /// Micro-units that are set aside, still in the bucket.
+    aside: u64,
+    /// Micro-units that were taken of those set aside, and not removed from the bucket yet.
+    taken: u64,
     queue: VecDeque<Waiting>,
     next_ticket: u64,
     closed: bool,
@@ -58,8 +62,17 @@ pub(super) enum Attempt {
 
 impl LocalBucket {
     pub(super) fn new(depth: Depth) -> Self {
-        let queue = VecDeque::new();
-        Self { depth, bucket: None, dry: true, lapses: None, queue, next_ticket: 0, closed: false }
+        Self {
+            depth,
+            bucket: None,
+            dry: true,
+            lapses: None,
+            aside: 0,
+            taken: 0,
+            queue: VecDeque::new(),
+            next_ticket: 0,
+            closed: false,
+        }
     }
 
     /// Changes the rate from `now` on, and when it lapses to which rate.
@@ -117,11 +130,26 @@ impl LocalBucket {
 
     fn take(&mut self, now: Instant, n: u64) -> bool {
         self.settle(now);
-        let Some(bucket) = &mut self.bucket else { return false };
-        if !self.dry {
-            bucket.refill(now);
-        }
-        bucket.try_consume_on_credit(n)
+        self.bucket.as_mut().is_some_and(|bucket| bucket.try_consume_on_credit(n))
+    }
+
+    /// Sets tokens aside until [`collect`](Self::collect); returns how many micro-units.
+    ///
+    /// They count as taken when they are collected, as late as that may be: so never is more taken than the bucket gives, and
+    /// one that would be full meanwhile is short of as many. That is at most what the rate gives in a millisecond.
+    pub(super) fn set_aside(&mut self) -> u64 {
+        let is_open = self.queue.is_empty() && !self.closed;
+        let Some(bucket) = self.bucket.as_ref().filter(|_| is_open) else { return 0 };
+        let most = (bucket.rate().per_second() / 1000).min(bucket.max_burst() / 64);
+        // A lapse may make the bucket smaller; no more was taken by then than it may hold. A share of zero leaves it.
+        let lapsed = self.lapses.filter(|(_, then)| *then > 0).map(|(_, then)| self.depth_at(then));
+        self.aside = bucket.available().min(most).min(lapsed.unwrap_or(u64::MAX));
+        self.aside
+    }
+
+    /// Ends what [`set_aside`](Self::set_aside) began; `left` were not taken.
+    pub(super) fn collect(&mut self, left: u64) {
+        self.taken += std::mem::take(&mut self.aside) - left;
     }
 
     /// When `n` micro-units will be available or the share lapses, whichever is first.
@@ -130,12 +158,17 @@ impl LocalBucket {
         filled.into_iter().chain(self.lapses.map(|(at, _)| at)).min()
     }
 
-    /// Applies a lapse that is due, at its own instant.
+    /// Applies a lapse that is due, at its own instant, and brings the bucket up to `now`.
     fn settle(&mut self, now: Instant) {
         if let Some((at, then)) = self.lapses.filter(|(at, _)| *at <= now) {
             self.lapses = None;
             self.change_rate(at, then);
         }
+        let Some(bucket) = &mut self.bucket else { return };
+        if !self.dry {
+            bucket.refill(now);
+        }
+        bucket.consume(std::mem::take(&mut self.taken));
     }
 
     fn change_rate(&mut self, at: Instant, rate: u64) {

@@ -25,6 +25,7 @@ mod metrics;
 mod session;
 mod settings;
 mod share;
+mod shared_bucket;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
