@@ -4,4 +4,5 @@ mod fixture;
 mod golden;
 mod late;
 mod life;
+mod limit_change;
 mod pace;
