@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use testkit::process::{Outcome, Process, procfs, sockets};
+use testkit::process::{Outcome, Process, procfs};
 use testkit::roles;
 
 use crate::server::{Kind, Running};
@@ -84,7 +84,7 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
 }
 
 fn queues(port: u16, load: Load) -> Outcome<Queues> {
-    let queues = sockets::receive_queues(port)?;
+    let queues = procfs::receive_queues(port)?;
     if queues.len() != load.streams {
         return Err(format!("{} connections to the backend of {} streams", queues.len(), load.streams).into());
     }

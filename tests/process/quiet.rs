@@ -12,7 +12,7 @@ use sluicegate::limit::Rate;
 use sluicegate::rt;
 use testkit::process::procfs::cpu_seconds;
 use testkit::served::{Served, files};
-use testkit::turn;
+use testkit::wait;
 
 use crate::backend::{Backend, endless};
 
@@ -49,7 +49,7 @@ const GET: &str = "GET /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";
 // bodies sleep, for long and short, and readers take nothing: none of them is a reason to run.
 #[test]
 fn bodies_that_sleep_and_readers_that_stall_cost_no_processor_time() {
-    let _turn = turn::alone();
+    let _turn = wait::alone();
     let folder = folder();
     let backend = Backend::new(|stream, _| endless(stream));
     let served = [
@@ -68,7 +68,7 @@ fn bodies_that_sleep_and_readers_that_stall_cost_no_processor_time() {
 
 #[test]
 fn idle_connections_cost_no_processor_time() {
-    let _turn = turn::alone();
+    let _turn = wait::alone();
     let folder = folder();
     let served = Served::new(vec![files(&folder, 0)]);
     let ask = "HEAD /large.bin HTTP/1.1\r\nHost: t\r\n\r\n";

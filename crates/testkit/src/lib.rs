@@ -24,7 +24,6 @@ pub mod task;
 pub mod timeline;
 pub mod tls;
 pub mod token_file;
-pub mod turn;
 pub mod versions;
 pub mod wait;
 pub mod watched;

@@ -1,5 +1,8 @@
-//! Waits for what another thread or process is about to make true.
+//! Waits for other threads and processes: for something to become true, and for a turn.
+//!
+//! Turns are for tests that look at all of their process, or at real time so closely that others must be still.
 
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 /// How long to wait for what must come. Only a failing test waits that long.
@@ -29,4 +32,16 @@ pub fn soon<T>(what: &str, mut attempt: impl FnMut() -> Option<T>) -> T {
 #[track_caller]
 pub fn until(what: &str, mut holds: impl FnMut() -> bool) {
     soon(what, || holds().then_some(()));
+}
+
+static TURN: RwLock<()> = RwLock::new(());
+
+/// Waits until no other test has a turn and keeps them out until the guard is dropped.
+pub fn alone() -> RwLockWriteGuard<'static, ()> {
+    TURN.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Waits until no test is [`alone`]; any number may be beside each other.
+pub fn beside() -> RwLockReadGuard<'static, ()> {
+    TURN.read().unwrap_or_else(PoisonError::into_inner)
 }

@@ -6,8 +6,7 @@ use std::time::{Duration, Instant};
 use sluicegate::http::server::Handle;
 use sluicegate::rt;
 
-use testkit::turn;
-use testkit::wait::{PATIENCE, until};
+use testkit::wait::{self, PATIENCE, until};
 
 /// What lives. All of it is the whole process's, but for what one server counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,7 +45,7 @@ impl Turn {
     /// Waits for the scenes before this one. What the runtime starts once (its reactor, its threads, the
     /// clock) is there by then.
     pub fn begin(warm_up: impl FnOnce()) -> Self {
-        let turn = turn::alone();
+        let turn = wait::alone();
         bare().get_or_init(|| {
             warm_up();
             // The clock's own task is the one that stays.

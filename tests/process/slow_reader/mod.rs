@@ -14,9 +14,8 @@ use scene::{CAP, LARGE, Scene};
 use sluicegate::sink::OnFull;
 use testkit::process::procfs::memory_kib;
 use testkit::recorder;
-use testkit::turn;
 use testkit::versions::Version;
-use testkit::wait::until;
+use testkit::wait::{self, until};
 use testkit::wire::{End, content};
 
 /// Resident memory in KiB.
@@ -25,7 +24,7 @@ fn rss() -> u64 {
 }
 
 fn closed(version: Version) {
-    let _turn = turn::beside();
+    let _turn = wait::beside();
     let before = rss();
     let scene = Scene::new(version, OnFull::Close);
     let egress = scene.served.handle.egress();
@@ -73,7 +72,7 @@ fn closed(version: Version) {
 }
 
 fn waited_for(version: Version) {
-    let _turn = turn::beside();
+    let _turn = wait::beside();
     let before = rss();
     let scene = Scene::new(version, OnFull::Wait);
     let egress = scene.served.handle.egress();

@@ -6,7 +6,6 @@
 pub mod listener;
 pub mod procfs;
 pub mod role;
-pub mod sockets;
 
 use std::error::Error;
 use std::io::{BufRead, BufReader};
