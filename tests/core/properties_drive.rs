@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn whatever_becomes_of_the_limit_bytes_are_conserved_and_bounded(
+    fn bytes_are_conserved_and_bounded_while_the_limit_changes(
         changes in prop::collection::vec((0u64..2000, prop_oneof![4 => rate().prop_map(Some), 1 => Just(None)]), 0..6),
         bytes in 1u64..3_000_000,
         interval in interval(),

@@ -58,7 +58,7 @@ fn without_a_token_only_programs_on_this_machine_publish() {
 }
 
 #[test]
-fn pages_of_other_origins_are_told_by_a_list() {
+fn a_list_names_allowed_origins() {
     let served = serve(EventSettings { origins: vec!["https://app.example".to_owned()], ..named() });
     let poll = |origin: &str| served.get("/events/s/poll", &format!("Origin: {origin}\r\n"));
     let listed = poll("https://app.example");

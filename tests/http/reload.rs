@@ -243,7 +243,7 @@ fn a_configuration_that_cannot_be_built_changes_nothing() {
 }
 
 #[test]
-fn settings_are_told_and_addresses_are_said_to_need_a_restart() {
+fn changed_settings_are_logged_and_addresses_need_a_restart() {
     let site = site();
     let text = "[[route]]\npath='/'\nfiles='.'";
     let served = serving(&config(&site, text));

@@ -162,7 +162,7 @@ fn a_file_that_shrinks_while_it_is_served_ends_in_a_reset() {
 }
 
 #[test]
-fn connections_above_the_bound_are_told_so_and_room_is_found_again() {
+fn connections_above_the_bound_are_refused_and_room_is_found_again() {
     let served = Served::folder(Settings { max_connections: 2, ..Settings::default() }, site(), 61_440);
     let mut busy: Vec<_> = (0..2)
         .map(|_| {

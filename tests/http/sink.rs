@@ -86,7 +86,7 @@ fn small_bodies_do_not_escape_the_rate_of_responses() {
 }
 
 #[test]
-fn a_client_above_its_bound_is_told_so_and_room_is_found_again() {
+fn a_client_above_its_bound_is_refused_and_room_is_found_again() {
     let served = serving(Settings { client_connections: Some(2), ..Settings::default() }, 0);
     let mut kept: Vec<_> = (0..2)
         .map(|_| {

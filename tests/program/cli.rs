@@ -129,7 +129,7 @@ fn a_folder_that_is_not_there_ends_with_1() {
 }
 
 #[test]
-fn check_tells_what_a_good_file_means() {
+fn check_explains_a_good_file() {
     let folder = workplace();
     let file = folder.path().join("config/sluicegate.toml");
     let summary = prints(&["check", file.to_str().unwrap()]);
@@ -153,7 +153,7 @@ fn check_tells_what_a_good_file_means() {
 }
 
 #[test]
-fn all_flags_that_are_typed_wrong_are_told_and_no_other_for_their_sake() {
+fn all_wrong_flags_are_reported_and_no_others_because_of_them() {
     for (typed, told) in [
         (
             "serve none-such --rate 10x --burst 1m --drain soon --listen nowhere --admin 0.0.0.0:1 --egress-buffer 7",
@@ -221,7 +221,7 @@ fn the_example_names_only_what_is_there() {
 }
 
 #[test]
-fn check_tells_what_is_wrong_with_a_bad_file() {
+fn check_reports_the_faults_of_a_bad_file() {
     let message = fails(1, &["check", "fixtures/config/bad/unknown-key.toml"]);
     assert_eq!(
         message,
@@ -233,7 +233,7 @@ fn check_tells_what_is_wrong_with_a_bad_file() {
 }
 
 #[test]
-fn a_warning_is_told_and_does_no_harm() {
+fn a_warning_is_reported_and_does_no_harm() {
     let folder = workplace();
     let file = folder.path().join("warn.toml");
     fs::write(&file, "[filter.zip]\nkind = \"gzip\"\n[[route]]\npath = \"/\"\nfiles = \"site\"\n").unwrap();

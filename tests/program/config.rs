@@ -260,7 +260,7 @@ fn a_file_may_have_a_mebibyte_and_not_a_byte_more() {
 }
 
 #[test]
-fn messages_stay_short_whatever_the_file_says() {
+fn messages_stay_short_for_any_file() {
     let long = "x".repeat(900_000);
     for text in [
         format!("{long} = 1"),

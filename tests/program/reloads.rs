@@ -44,7 +44,7 @@ fn a_hang_up_sets_limits_of_live_transfers_and_says_so() {
 }
 
 #[test]
-fn a_file_that_is_wrong_is_told_with_its_line_and_changes_nothing() {
+fn a_wrong_file_is_reported_with_its_line_and_changes_nothing() {
     let site = site(100);
     let file = site.path().join("site.toml");
     write(&file, &route("/", "1m"));
@@ -64,7 +64,7 @@ fn a_file_that_is_wrong_is_told_with_its_line_and_changes_nothing() {
 }
 
 #[test]
-fn a_fifo_in_the_place_of_the_file_is_told_and_the_next_hang_up_is_heard() {
+fn a_fifo_in_place_of_the_file_is_reported_and_the_next_hang_up_is_heard() {
     let site = site(100);
     let file = site.path().join("site.toml");
     write(&file, &route("/", "1m"));

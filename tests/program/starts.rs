@@ -125,7 +125,7 @@ fn a_port_in_use_ends_with_1_and_a_remedy() {
 }
 
 #[test]
-fn connections_above_the_bound_are_told_to_come_back() {
+fn connections_above_the_bound_get_retry_after() {
     // A response under way: a connection that is idle would make room.
     let site = site(1_000_000);
     let flags = ["--max-connections", "1", "--rate", "60"];

@@ -22,7 +22,7 @@ fn expect(stream: &mut TcpStream, words: &str) {
 }
 
 #[test]
-fn a_file_is_followed_until_the_program_is_told_to_end() {
+fn a_file_is_followed_until_the_program_is_asked_to_end() {
     let site = site(10);
     let log = site.path().join("app.log");
     std::fs::write(&log, "start\n").unwrap();

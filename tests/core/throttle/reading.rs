@@ -53,7 +53,7 @@ fn each_read_waits_for_just_the_bytes_it_returns() {
 }
 
 #[test]
-fn two_hundred_kib_take_exactly_a_second_whatever_the_buffer() {
+fn two_hundred_kib_take_exactly_a_second_through_any_buffer() {
     for len in [7, 100, 4_096, 8_191, 8_192, 20_480, 65_536, 1 << 20] {
         let clock = CleanClock::default();
         let budget = Budget::of(Rate::or_unlimited(102_400)).with_burst(102_400);

@@ -146,7 +146,7 @@ proptest! {
     }
 
     #[test]
-    fn nobody_is_forgotten_whatever_happens(root in budgets(), operations in operations(true)) {
+    fn no_flow_is_forgotten_in_any_sequence_of_operations(root in budgets(), operations in operations(true)) {
         let mut run = Run::of(root, operations);
         // With all limits off, every stream that has something sends it at once.
         for &node in &run.inner.clone() {

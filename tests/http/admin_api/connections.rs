@@ -20,7 +20,7 @@ fn delete(watched: &Watched, id: &Value) -> u16 {
 }
 
 #[test]
-fn a_connection_is_told_with_its_transfer() {
+fn a_connection_is_reported_with_its_transfer() {
     let (_folder, watched) = watched(20_000);
     let mut stream = watched.served.connect();
     let peer = stream.local_addr().unwrap().to_string();

@@ -135,7 +135,7 @@ fn a_client_known_by_a_header_is_named_by_its_fingerprint() {
 }
 
 #[test]
-fn metrics_tell_the_limits_by_kind_and_route_and_never_by_client() {
+fn metrics_have_limits_by_kind_and_route_and_never_by_client() {
     let (_folder, watched) = watched(Settings::default());
     patch(&watched, "/v1/limits/client", "{\"rate\": 1000, \"report_only\": true}");
     patch(&watched, "/v1/limits/clients/192.0.2.1", "{\"rate\": 5}");

@@ -15,7 +15,7 @@ fn answering(len: usize, fields: &str) -> Backend {
 }
 
 #[test]
-fn a_backend_sets_the_pace_of_its_response_and_the_client_is_not_told() {
+fn a_backend_sets_the_pace_of_its_response_and_the_field_is_removed() {
     // Route, wish, and what holds then; 0 is unlimited.
     for (route, wish, holds) in
         [(20_000, "100000", 100_000), (1_000_000, "40000", 40_000), (0, "100000", 100_000), (10_000, "0", 0)]

@@ -42,7 +42,7 @@ fn over_http2(served: &Served, method: &str) -> Result<Got, hyper::Error> {
 }
 
 #[test]
-fn answers_without_content_tell_of_none_in_either_version() {
+fn answers_without_content_have_no_framing_in_either_version() {
     for (method, answer, left) in [
         ("GET", "204 No Content\r\ncontent-length: 5", &[][..]),
         ("GET", "204 No Content\r\nContent-Length: 0\r\nX-Kept: 1", &["x-kept: 1"]),

@@ -50,7 +50,7 @@ fn a_death_without_a_word_before_it_resets_too() {
 
 // What was sent is with the client before the failure comes, so nothing is left to write for it.
 #[test]
-fn a_death_long_after_the_last_bytes_is_told_at_once() {
+fn a_death_long_after_the_last_bytes_is_passed_on_at_once() {
     let (die, told) = mpsc::sync_channel::<()>(0);
     let told = std::sync::Mutex::new(told);
     let backend = Backend::new(move |stream, _| {

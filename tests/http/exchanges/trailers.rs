@@ -76,7 +76,7 @@ fn a_requests_trailers_claim_nothing() {
 }
 
 #[test]
-fn an_answers_trailers_tell_of_its_content_only() {
+fn an_answers_trailers_are_about_its_content_only() {
     let trailers: String = NEVER.split(' ').map(|name| format!("{name}: 1\r\n")).collect();
     let announced = format!("x-sum, grpc-status, {}", NEVER.replace(' ', ", "));
     let answer = format!(

@@ -117,7 +117,7 @@ fn a_body_of_http2_passes_in_chunks_with_its_trailers() {
 }
 
 #[test]
-fn the_client_is_told_to_continue_when_there_is_an_upstream_to_take_the_body() {
+fn the_client_gets_100_once_an_upstream_takes_the_body() {
     let backend = answering(|stream| {
         assert_eq!(read_exact(stream, 4), "body");
         stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();

@@ -32,7 +32,7 @@ fn a_name_that_does_not_resolve_is_a_bad_gateway() {
 }
 
 #[test]
-fn a_client_with_a_refused_upstream_is_not_told_to_continue() {
+fn a_client_with_a_refused_upstream_gets_no_100() {
     let front = Front::new(source(closed()));
     let (head, _) = front.ask(
         "POST / HTTP/1.1\r\nhost: f\r\ncontent-length: 4\r\nexpect: 100-continue\r\nconnection: close\r\n\r\n",

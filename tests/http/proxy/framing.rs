@@ -29,7 +29,7 @@ fn a_length_that_the_client_calls_hop_by_hop_is_no_way_to_hide_content() {
 }
 
 #[test]
-fn a_length_that_is_told_twice_is_one() {
+fn a_repeated_length_counts_once() {
     for told in ["2\r\ncontent-length: 2", "2, 2", "2\r\nconnection: content-length", "02"] {
         let backend = answering(move |stream| {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {told}\r\n\r\nok");

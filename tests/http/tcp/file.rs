@@ -16,7 +16,7 @@ use testkit::wire::{read_all, read_to_reset};
 const LEN: usize = 12 << 20;
 
 #[test]
-fn each_client_gets_the_file_whatever_it_says() {
+fn each_client_gets_the_file_without_asking() {
     let content = bytes(LEN);
     let (_folder, path) = file(&content);
     let ported = Ported::new(Service::file(&path));

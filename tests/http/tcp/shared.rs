@@ -62,7 +62,7 @@ fn a_stream_and_a_response_share_the_servers_rate_and_are_alike() {
 }
 
 #[test]
-fn one_client_is_bounded_whatever_it_speaks() {
+fn one_client_is_bounded_over_all_protocols() {
     let (folder, path) = site();
     let mut settings = Settings::default();
     settings.limits.client = Budget::of(Rate::or_unlimited(1));

@@ -40,7 +40,7 @@ fn drip(stream: &mut TcpStream, _: &str) -> io::Result<()> {
 }
 
 #[test]
-fn one_byte_at_a_time_is_whole_whoever_drips() {
+fn one_byte_at_a_time_is_whole_from_and_to_any_side() {
     for (version, source) in each() {
         for rate in [100_000, 0] {
             let ground = Ground::with(SinkSettings::default(), rate, drip, |backend| backend.route(rate));

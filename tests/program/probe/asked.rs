@@ -164,7 +164,7 @@ fn a_signal_ends_the_run_and_the_bytes_so_far_are_reported() {
 }
 
 #[test]
-fn https_is_asked_of_those_whom_the_authority_knows() {
+fn https_needs_a_certificate_of_the_authority() {
     let certificates = Certificates::make();
     let chain = CertificateDer::pem_file_iter(certificates.path("server.pem")).unwrap();
     let chain = chain.collect::<Result<Vec<_>, _>>().unwrap();

@@ -65,7 +65,7 @@ proptest! {
     }
 
     #[test]
-    fn a_grid_is_recognised_whatever_its_measure(
+    fn a_grid_of_any_interval_is_recognised(
         every in 20u64..1500, bytes in 100u64..1_000_000, count in 10u64..200, from in 0u64..1000,
     ) {
         let reads: Vec<_> =

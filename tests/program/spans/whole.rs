@@ -152,7 +152,7 @@ fn the_environment_says_what_the_configuration_does_not() {
 }
 
 #[test]
-fn at_the_end_all_that_is_open_is_told() {
+fn at_the_end_all_open_spans_are_exported() {
     let collector = Collector::good();
     let program = start(&collector, &[]);
     let mut subscriber = Subscriber::new(&program, "?window=10");
