@@ -8,10 +8,9 @@ use std::task::{Context, Waker};
 
 use super::counts::EventGauges;
 use super::event::Draft;
-use super::log::NotPublished;
+use super::hub_error::HubError;
 use super::stream::{
-    After, Polled, PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed,
-    SubscriberError, Take,
+    PublishResult, QueueCheck, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take,
 };
 use super::subscriber::Phase;
 use crate::budget::ClientKey;
@@ -85,7 +84,7 @@ impl Channel {
         &self,
         batch: Vec<Draft>,
         context: &StreamContext<'_>,
-    ) -> Result<PublishResult, NotPublished> {
+    ) -> Result<PublishResult, HubError> {
         let mut state = self.0.lock();
         let done = state.stream.publish(batch, context)?;
         let mut due = state.woken(&done.checked, |waits| waits == Waits::Event);
@@ -104,8 +103,9 @@ impl Channel {
         Swept { forgotten, filling: checked.filling.len() as u64, suspended: checked.suspended.len() as u64 }
     }
 
-    pub(super) fn is_new(&self, request: &SubscribeRequest) -> bool {
-        self.0.lock().stream.is_new(request)
+    /// Does what wakes nobody.
+    pub(super) fn with<T>(&self, then: impl FnOnce(&mut Stream) -> T) -> T {
+        then(&mut self.0.lock().stream)
     }
 
     pub(super) fn subscribe(
@@ -155,11 +155,6 @@ impl Channel {
         take
     }
 
-    /// See [`Stream::asked`].
-    pub(super) fn asked(&self, at: (usize, u64), flushes: u64, depth: u64, context: &StreamContext<'_>) {
-        self.0.lock().stream.asked(at, flushes, depth, context);
-    }
-
     pub(super) fn disconnected(&self, at: (usize, u64), context: &StreamContext<'_>) {
         let mut state = self.0.lock();
         if state.stream.disconnected(at, context.now) {
@@ -167,12 +162,7 @@ impl Channel {
         }
     }
 
-    pub(super) fn ack(
-        &self,
-        token: &str,
-        id: &str,
-        context: &StreamContext<'_>,
-    ) -> Result<(), SubscriberError> {
+    pub(super) fn ack(&self, token: &str, id: &str, context: &StreamContext<'_>) -> Result<(), HubError> {
         let mut state = self.0.lock();
         let key = state.stream.ack(token, id, context)?;
         let waker =
@@ -180,17 +170,6 @@ impl Channel {
         drop(state);
         waker.into_iter().for_each(Waker::wake);
         Ok(())
-    }
-
-    /// Answers a poll.
-    pub(super) fn poll(
-        &self,
-        token: Option<&str>,
-        after: &After,
-        max: usize,
-        context: &StreamContext<'_>,
-    ) -> Result<Polled, SubscriberError> {
-        self.0.lock().stream.poll(token, after, max, context)
     }
 
     /// Assigns a number to a waiting poll.
@@ -207,20 +186,6 @@ impl Channel {
 
     pub(super) fn wait_no_more(&self, number: u64) {
         self.0.lock().pollers.remove(&number);
-    }
-
-    /// See [`Stream::give_up`].
-    pub(super) fn give_up(&self, context: &StreamContext<'_>) {
-        self.0.lock().stream.give_up(context);
-    }
-
-    /// See [`Stream::forget_one`].
-    pub(super) fn forget_one(
-        &self,
-        client: Option<&ClientKey>,
-        context: &StreamContext<'_>,
-    ) -> Option<ClientKey> {
-        self.0.lock().stream.forget_one(client, context)
     }
 
     pub(super) fn wake_all(&self) {

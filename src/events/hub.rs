@@ -93,7 +93,9 @@ impl Hub {
     /// Records all deliveries as they stand, for the shutdown: no more acknowledgements will come.
     pub fn end_traces(&self) {
         let channels: Vec<_> = self.streams.read().values().map(Arc::clone).collect();
-        channels.iter().for_each(|channel| self.with_context(|context| channel.give_up(context)));
+        channels
+            .iter()
+            .for_each(|channel| self.with_context(|context| channel.with(|stream| stream.give_up(context))));
     }
 
     /// Changes the settings, also for current subscribers.
@@ -224,9 +226,9 @@ impl Hub {
     /// Evicts an idle subscriber of `client`, or of any client; of this channel first.
     fn evict(&self, client: Option<&ClientKey>, channel: &Channel) -> bool {
         let forgotten = self.with_context(|context| {
-            channel.forget_one(client, context).or_else(|| {
-                self.streams.read().values().find_map(|channel| channel.forget_one(client, context))
-            })
+            let forget_one = |channel: &Channel| channel.with(|stream| stream.forget_one(client, context));
+            forget_one(channel)
+                .or_else(|| self.streams.read().values().find_map(|channel| forget_one(channel)))
         });
         forgotten.map(|client| self.release_slot(&client)).is_some()
     }
@@ -244,7 +246,7 @@ impl Hub {
         info: Option<&ConnectionInfo>,
     ) -> Result<Subscribed, HubError> {
         let random_ids = RandomIds { id: hex::<4>(), token: hex::<16>(), random: self.jitter() };
-        let is_new = channel.is_new(request);
+        let is_new = channel.with(|stream| stream.is_new(request));
         if is_new {
             self.take_slot(&request.client, channel)?;
         } else if self.is_closing() {
@@ -267,7 +269,7 @@ impl Hub {
     /// There is no such stream, no such subscriber, or the event was not sent to it.
     pub fn ack(&self, name: &StreamName, token: &str, id: &str) -> Result<(), HubError> {
         let channel = self.channel(name)?;
-        Ok(self.with_context(|context| channel.ack(token, id, context))?)
+        self.with_context(|context| channel.ack(token, id, context))
     }
 
     /// Does what is due by now. Returns how many subscribers were forgotten.

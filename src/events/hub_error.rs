@@ -1,9 +1,6 @@
-//! Errors of a hub.
+//! Errors of a hub and its streams.
 
-use super::log::NotPublished;
-use super::stream::SubscriberError;
-
-/// Why a hub refused a request.
+/// Why a hub refuses a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HubError {
     /// Nothing was published on this stream.
@@ -20,7 +17,7 @@ pub enum HubError {
     BatchTooLarge,
     /// The batch is empty.
     EmptyBatch,
-    /// The event at this index of the batch has the id of another event.
+    /// The event at this index of the batch has the id of another event with other content.
     Conflict(usize),
     /// The event at this index of the batch has an id of the form that the server assigns.
     ReservedId(usize),
@@ -28,22 +25,4 @@ pub enum HubError {
     UnknownToken,
     /// The event was never sent to this subscriber.
     NeverSent,
-}
-
-impl From<NotPublished> for HubError {
-    fn from(error: NotPublished) -> Self {
-        match error {
-            NotPublished::Conflict(at) => Self::Conflict(at),
-            NotPublished::Reserved(at) => Self::ReservedId(at),
-        }
-    }
-}
-
-impl From<SubscriberError> for HubError {
-    fn from(error: SubscriberError) -> Self {
-        match error {
-            SubscriberError::UnknownToken => Self::UnknownToken,
-            SubscriberError::NeverSent => Self::NeverSent,
-        }
-    }
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::{Draft, Event};
+use super::hub_error::HubError;
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome};
 
@@ -26,15 +27,6 @@ pub(super) enum Located {
     At(u64),
     /// Unknown: never published, or no longer known.
     Unknown,
-}
-
-/// Why no event of a batch was published.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NotPublished {
-    /// An event has the id of another event with other content; its index in the batch.
-    Conflict(usize),
-    /// An id has the form of those that the server assigns; the event's index in the batch.
-    Reserved(usize),
 }
 
 #[derive(Debug)]
@@ -79,7 +71,7 @@ impl Log {
         now: Instant,
         bounds: &LogBounds,
         mut mark: impl FnMut(&mut Event),
-    ) -> Result<Vec<Box<str>>, NotPublished> {
+    ) -> Result<Vec<Box<str>>, HubError> {
         self.check(&batch)?;
         let mut ids = Vec::with_capacity(batch.len());
         for draft in batch {
@@ -105,17 +97,17 @@ impl Log {
         Ok(ids)
     }
 
-    fn check(&self, batch: &[Draft]) -> Result<(), NotPublished> {
+    fn check(&self, batch: &[Draft]) -> Result<(), HubError> {
         let mut before: HashMap<&str, usize> = HashMap::new();
         for (at, draft) in batch.iter().enumerate() {
             let Some(id) = draft.given_id() else { continue };
             if self.number(id).is_some() {
-                return Err(NotPublished::Reserved(at));
+                return Err(HubError::ReservedId(at));
             }
             let known = self.given.get(id).and_then(|seq| self.get(*seq));
             let differs = known.is_some_and(|event| !draft.says(event));
             if differs || before.insert(id, at).is_some() {
-                return Err(NotPublished::Conflict(at));
+                return Err(HubError::Conflict(at));
             }
         }
         Ok(())
@@ -227,7 +219,7 @@ mod tests {
         Instant::ZERO + Duration::from_secs(seconds)
     }
 
-    fn ids(log: &mut Log, batch: Vec<Draft>, now: Instant) -> Result<Vec<String>, NotPublished> {
+    fn ids(log: &mut Log, batch: Vec<Draft>, now: Instant) -> Result<Vec<String>, HubError> {
         log.publish(batch, now, &BOUNDS, |_| ()).map(|ids| ids.iter().map(ToString::to_string).collect())
     }
 
@@ -288,10 +280,10 @@ mod tests {
         assert_eq!(ids(&mut log, vec![own("a", "1"), own("b", "3")], at(0)).unwrap(), ["a", "b"]);
         assert_eq!(log.head(), 3, "the repetition was not published");
         for (batch, error) in [
-            (vec![draft("4"), own("a", "other")], NotPublished::Conflict(1)),
-            (vec![own("c", "1"), own("c", "1")], NotPublished::Conflict(1)),
-            (vec![own("x-9", "1")], NotPublished::Reserved(0)),
-            (vec![own("x-0", "1")], NotPublished::Reserved(0)),
+            (vec![draft("4"), own("a", "other")], HubError::Conflict(1)),
+            (vec![own("c", "1"), own("c", "1")], HubError::Conflict(1)),
+            (vec![own("x-9", "1")], HubError::ReservedId(0)),
+            (vec![own("x-0", "1")], HubError::ReservedId(0)),
         ] {
             assert_eq!(ids(&mut log, batch, at(0)), Err(error));
             assert_eq!(log.head(), 3, "nothing of it");

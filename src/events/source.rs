@@ -71,7 +71,8 @@ impl Subscription {
         let random = self.hub.jitter();
         self.hub.with_context(|context| {
             if let Some(info) = &self.info {
-                self.channel.asked(self.at, info.sink.flushes(), info.depth, context);
+                let flushes = info.sink.flushes();
+                self.channel.with(|stream| stream.asked(self.at, flushes, info.depth, context));
             }
             while brigade.room() > 0 {
                 match self.channel.take(self.at, &self.path, random, cx, context) {
@@ -161,7 +162,10 @@ pub(super) async fn poll(
 ) -> Result<Polled, HubError> {
     let channel = hub.channel(name)?;
     let answer = |asked: &PollRequest| {
-        hub.with_context(|context| channel.poll(asked.token.as_deref(), &asked.after, asked.max, context))
+        let token = asked.token.as_deref();
+        hub.with_context(|context| {
+            channel.with(|stream| stream.poll(token, &asked.after, asked.max, context))
+        })
     };
     let has_something = |polled: &Polled| !polled.events.is_empty() || polled.gap.is_some();
     let first = answer(&asked)?;

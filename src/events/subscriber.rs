@@ -8,11 +8,11 @@ use serde::Serialize;
 
 use super::counts::EventCounts;
 use super::delivery_trace::{DeliveryTrace, TraceContext, Tracing};
-use super::event::Event;
+use super::encoding;
+use super::event::{Event, PAUSE};
 use super::log::Log;
 use super::queue::{Gap, Queue};
 use super::shared_rate::SharedRate;
-use super::stream::Rank;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::events::{EventSettings, EventUnit};
@@ -31,6 +31,10 @@ pub(super) struct StreamContext<'a> {
     pub(super) shared_rate: &'a SharedRate,
     pub(super) tracing: Option<&'a Tracing>,
 }
+
+/// Eviction order among a client's idle subscribers: those that are away before those that poll (`true`), and of each
+/// kind the one that lost its stream first.
+pub(super) type Rank = (bool, Instant);
 
 /// Why a subscriber is suspended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -95,6 +99,14 @@ pub(super) struct Subscriber {
     /// Its eviction rank, if it has no connection.
     pub(super) idle: Option<Rank>,
     delivery_trace: DeliveryTrace,
+}
+
+#[derive(Serialize)]
+struct Paused<'a> {
+    reason: Pause,
+    subscriber: &'a str,
+    last_id: Option<String>,
+    poll: String,
 }
 
 /// The state of a queue.
@@ -238,6 +250,28 @@ impl Subscriber {
             may_resume: false,
             untold: true,
         });
+    }
+
+    /// The last event of its stream if it is suspended: the reason, where to poll for events after `known`, and when to
+    /// reconnect.
+    pub(super) fn paused(
+        &self,
+        log: &Log,
+        known: u64,
+        path: &str,
+        context: &StreamContext<'_>,
+        random: u64,
+    ) -> Bytes {
+        let Phase::Suspended(suspension) = &self.phase else { return Bytes::new() };
+        let last_id = log.id_of(known);
+        let mut poll = format!("{path}/poll?token={}", self.token);
+        if let Some(id) = &last_id {
+            poll.push_str("&after=");
+            poll.extend(percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC));
+        }
+        let event = Paused { reason: suspension.why, subscriber: &self.id, last_id, poll };
+        let retry = Some(encoding::jittered(context.settings.suspend_retry, random));
+        encoding::control(PAUSE, &event, retry)
     }
 
     /// Whether it can be forgotten: it was away, or suspended and silent, for too long.

@@ -76,17 +76,14 @@ impl Problem {
 
     pub(super) fn bad_draft(at: usize, error: &BadDraft) -> Self {
         let detail = format!("Event {at} of the batch: {error}. Nothing was published.");
-        match error {
-            BadDraft::TooLarge { .. } => {
-                Self::coded(StatusCode::PAYLOAD_TOO_LARGE, "event_too_large", detail)
-            }
-            BadDraft::BadId => Self::coded(StatusCode::UNPROCESSABLE_ENTITY, "bad_id", detail),
-            BadDraft::BadKind => Self::coded(StatusCode::UNPROCESSABLE_ENTITY, "bad_type", detail),
-            BadDraft::ReservedKind(_) => {
-                Self::coded(StatusCode::UNPROCESSABLE_ENTITY, "reserved_type", detail)
-            }
-            BadDraft::ZeroTtl => Self::coded(StatusCode::UNPROCESSABLE_ENTITY, "bad_ttl", detail),
-        }
+        let (status, code) = match error {
+            BadDraft::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "event_too_large"),
+            BadDraft::BadId => (StatusCode::UNPROCESSABLE_ENTITY, "bad_id"),
+            BadDraft::BadKind => (StatusCode::UNPROCESSABLE_ENTITY, "bad_type"),
+            BadDraft::ReservedKind(_) => (StatusCode::UNPROCESSABLE_ENTITY, "reserved_type"),
+            BadDraft::ZeroTtl => (StatusCode::UNPROCESSABLE_ENTITY, "bad_ttl"),
+        };
+        Self::coded(status, code, detail)
     }
 
     /// For a suspended subscriber whose route answers by status.
@@ -99,56 +96,39 @@ impl Problem {
     }
 
     pub(super) fn of_hub(error: HubError) -> Self {
-        use StatusCode as S;
-        let (status, code, detail) = match error {
-            HubError::UnknownStream => {
-                (S::NOT_FOUND, "unknown_stream", "Nothing has been published on this stream.".to_owned())
-            }
-            HubError::TooManyStreams => {
-                (S::SERVICE_UNAVAILABLE, "too_many_streams", "The limit of streams is reached.".to_owned())
-            }
-            HubError::Full => {
-                (S::SERVICE_UNAVAILABLE, "full", "The limit of subscribers is reached.".to_owned())
-            }
-            HubError::ClientFull => (
-                S::TOO_MANY_REQUESTS,
-                "client_full",
-                "The limit of subscriptions of one client is reached.".to_owned(),
-            ),
-            HubError::Closing => {
-                (S::SERVICE_UNAVAILABLE, "closing", "The server is shutting down.".to_owned())
-            }
-            HubError::BatchTooLarge => {
-                (S::PAYLOAD_TOO_LARGE, "batch_too_large", "The batch has too many events.".to_owned())
-            }
-            HubError::EmptyBatch => {
-                (S::UNPROCESSABLE_ENTITY, "empty_batch", "The batch is empty.".to_owned())
-            }
-            HubError::Conflict(at) => (
-                S::CONFLICT,
-                "conflict",
-                format!("Event {at} of the batch has the id of another event. Nothing was published."),
-            ),
-            HubError::ReservedId(at) => (
-                S::UNPROCESSABLE_ENTITY,
-                "reserved_id",
-                format!(
-                    "Event {at} of the batch has an id of the form that the server assigns. Nothing was published."
-                ),
-            ),
-            HubError::UnknownToken => {
-                (S::FORBIDDEN, "stranger", "No subscriber of this stream has this token.".to_owned())
-            }
-            HubError::NeverSent => {
-                (S::CONFLICT, "never_sent", "This subscriber was never sent an event of this id.".to_owned())
-            }
+        use {HubError as E, StatusCode as S};
+        let (status, code) = match error {
+            E::UnknownStream => (S::NOT_FOUND, "unknown_stream"),
+            E::TooManyStreams => (S::SERVICE_UNAVAILABLE, "too_many_streams"),
+            E::Full => (S::SERVICE_UNAVAILABLE, "full"),
+            E::ClientFull => (S::TOO_MANY_REQUESTS, "client_full"),
+            E::Closing => (S::SERVICE_UNAVAILABLE, "closing"),
+            E::BatchTooLarge => (S::PAYLOAD_TOO_LARGE, "batch_too_large"),
+            E::EmptyBatch => (S::UNPROCESSABLE_ENTITY, "empty_batch"),
+            E::Conflict(_) => (S::CONFLICT, "conflict"),
+            E::ReservedId(_) => (S::UNPROCESSABLE_ENTITY, "reserved_id"),
+            E::UnknownToken => (S::FORBIDDEN, "stranger"),
+            E::NeverSent => (S::CONFLICT, "never_sent"),
+        };
+        let of_event = |at, what| format!("Event {at} of the batch has {what}. Nothing was published.");
+        let detail = match error {
+            E::UnknownStream => "Nothing has been published on this stream.".to_owned(),
+            E::TooManyStreams => "The limit of streams is reached.".to_owned(),
+            E::Full => "The limit of subscribers is reached.".to_owned(),
+            E::ClientFull => "The limit of subscriptions of one client is reached.".to_owned(),
+            E::Closing => "The server is shutting down.".to_owned(),
+            E::BatchTooLarge => "The batch has too many events.".to_owned(),
+            E::EmptyBatch => "The batch is empty.".to_owned(),
+            E::Conflict(at) => of_event(at, "the id of another event"),
+            E::ReservedId(at) => of_event(at, "an id of the form that the server assigns"),
+            E::UnknownToken => "No subscriber of this stream has this token.".to_owned(),
+            E::NeverSent => "This subscriber was never sent an event of this id.".to_owned(),
         };
         let problem = Self::coded(status, code, detail);
-        match error {
-            HubError::TooManyStreams | HubError::Full | HubError::ClientFull | HubError::Closing => {
-                problem.with_retry_after(Duration::from_secs(5))
-            }
-            _ => problem,
+        // What may be otherwise soon.
+        if matches!(status, S::SERVICE_UNAVAILABLE | S::TOO_MANY_REQUESTS) {
+            return problem.with_retry_after(Duration::from_secs(5));
         }
+        problem
     }
 }

@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use super::super::subscriber::Rank;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-
-/// Eviction order among a client's idle subscribers: those that are away before those that poll (`true`), and of each
-/// kind the one that lost its stream first.
-pub(in crate::events) type Rank = (bool, Instant);
 
 /// An index of idle subscribers by key. Finding the first is O(log n).
 #[derive(Debug, Default)]

@@ -11,11 +11,11 @@ use bytes::Bytes;
 use slab::Slab;
 
 use self::idle::Idle;
-use self::subscribing::paused;
 use super::counts::{Count, EventCounts};
 use super::encoding;
 use super::event::{Draft, GAP};
-use super::log::{Located, Log, LogBounds, NotPublished};
+use super::hub_error::HubError;
+use super::log::{Located, Log, LogBounds};
 use super::queue::{Lost, Next};
 use super::subscriber::{Phase, QueueState, Subscriber};
 use crate::budget::ClientKey;
@@ -24,9 +24,35 @@ use crate::events::EventSettings;
 use crate::tracing::Origin;
 
 pub(super) use super::subscriber::StreamContext;
-pub(super) use idle::Rank;
 pub(super) use polling::{After, Polled};
-pub(super) use subscribing::{RandomIds, SubscribeRequest, Subscribed};
+
+/// Random values for a new subscriber.
+pub(in crate::events) struct RandomIds {
+    pub(in crate::events) id: String,
+    pub(in crate::events) token: String,
+    pub(in crate::events) random: u64,
+}
+
+/// A request to subscribe.
+#[derive(Clone)]
+pub(in crate::events) struct SubscribeRequest {
+    pub(in crate::events) client: ClientKey,
+    /// The token that the server gave it before, or one of its own choice.
+    pub(in crate::events) token: Option<String>,
+    pub(in crate::events) last_id: Option<String>,
+    pub(in crate::events) window: Option<usize>,
+    /// The path of the request; `poll` and `ack` are below it.
+    pub(in crate::events) path: String,
+}
+
+/// The result of a request to subscribe.
+#[derive(Debug)]
+pub(in crate::events) enum Subscribed {
+    /// The subscriber's key, and the number of its connection.
+    Stream { key: usize, connection: u64, is_new: bool },
+    /// The subscriber is suspended: the `sluicegate.pause` event.
+    Suspended(Bytes),
+}
 
 /// What a subscriber's connection does next.
 #[derive(Debug)]
@@ -61,15 +87,6 @@ pub(in crate::events) struct PublishResult {
     pub(in crate::events) traced: Vec<Arc<Origin>>,
 }
 
-/// Why a subscriber's request was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::events) enum SubscriberError {
-    /// No subscriber has this token.
-    UnknownToken,
-    /// The event was never sent to this subscriber.
-    NeverSent,
-}
-
 #[derive(Debug)]
 pub(in crate::events) struct Stream {
     name: Box<str>,
@@ -96,7 +113,7 @@ impl Stream {
         &mut self,
         batch: Vec<Draft>,
         context: &StreamContext<'_>,
-    ) -> Result<PublishResult, NotPublished> {
+    ) -> Result<PublishResult, HubError> {
         let before = self.log.head();
         let mut traced = Vec::new();
         let ids = self.log.publish(batch, context.now, &bounds(context.settings), |event| {
@@ -248,7 +265,7 @@ impl Stream {
             suspension.since = *now;
             counts.add(Count::retries, 1);
             let sent = suspension.sent;
-            return Take::End(paused(subscriber, &self.log, sent, path, context, random));
+            return Take::End(subscriber.paused(&self.log, sent, path, context, random));
         }
         let gap = subscriber.unknown.take();
         let next = match gap {
@@ -303,18 +320,18 @@ impl Stream {
         token: &str,
         id: &str,
         context: &StreamContext<'_>,
-    ) -> Result<usize, SubscriberError> {
-        let key = *self.tokens.get(token).ok_or(SubscriberError::UnknownToken)?;
-        let Located::At(seq) = self.log.locate(id) else { return Err(SubscriberError::NeverSent) };
+    ) -> Result<usize, HubError> {
+        let key = *self.tokens.get(token).ok_or(HubError::UnknownToken)?;
+        let Located::At(seq) = self.log.locate(id) else { return Err(HubError::NeverSent) };
         let subscriber = &mut self.subscribers[key];
         if let Phase::Suspended(suspension) = &mut subscriber.phase {
             suspension.since = context.now;
             if seq > suspension.position.max(suspension.sent) {
-                return Err(SubscriberError::NeverSent);
+                return Err(HubError::NeverSent);
             }
             suspension.position = suspension.position.max(seq);
         }
-        let took = subscriber.queue.ack(seq, context.now).ok_or(SubscriberError::NeverSent)?;
+        let took = subscriber.queue.ack(seq, context.now).ok_or(HubError::NeverSent)?;
         context.counts.add(Count::acks, 1);
         context.counts.note_acknowledged(took);
         subscriber.settle(context);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::event::Event;
+use super::super::hub_error::HubError;
 use super::super::log::Located;
 use super::super::queue::{Gap, Lost, Next, Queue};
 use super::super::subscriber::Phase;
-use super::{Stream, StreamContext, SubscriberError, note_lost};
+use super::{Stream, StreamContext, note_lost};
 
 /// The answer to a poll.
 #[derive(Debug)]
@@ -40,10 +41,10 @@ impl Stream {
         after: &After,
         max: usize,
         context: &StreamContext<'_>,
-    ) -> Result<Polled, SubscriberError> {
+    ) -> Result<Polled, HubError> {
         const MAX_BYTES: usize = 1 << 20;
         let key = match token {
-            Some(token) => Some(*self.tokens.get(token).ok_or(SubscriberError::UnknownToken)?),
+            Some(token) => Some(*self.tokens.get(token).ok_or(HubError::UnknownToken)?),
             None => None,
         };
         let mut gap = None;

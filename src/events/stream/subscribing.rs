@@ -1,44 +1,14 @@
 //! Subscribing: new subscribers, reconnecting ones, and suspended ones.
 
-use bytes::Bytes;
 use serde::Serialize;
 
 use super::super::counts::Count;
 use super::super::encoding;
-use super::super::event::{OPEN, PAUSE, RESUME};
-use super::super::log::{Located, Log};
+use super::super::event::{OPEN, RESUME};
+use super::super::log::Located;
 use super::super::queue::{Gap, Lost, Queue};
-use super::super::subscriber::{Pause, Phase, Subscriber};
-use super::{Stream, StreamContext};
-use crate::budget::ClientKey;
-
-/// Random values for a new subscriber.
-pub(in crate::events) struct RandomIds {
-    pub(in crate::events) id: String,
-    pub(in crate::events) token: String,
-    pub(in crate::events) random: u64,
-}
-
-/// A request to subscribe.
-#[derive(Clone)]
-pub(in crate::events) struct SubscribeRequest {
-    pub(in crate::events) client: ClientKey,
-    /// The token that the server gave it before, or one of its own choice.
-    pub(in crate::events) token: Option<String>,
-    pub(in crate::events) last_id: Option<String>,
-    pub(in crate::events) window: Option<usize>,
-    /// The path of the request; `poll` and `ack` are below it.
-    pub(in crate::events) path: String,
-}
-
-/// The result of a request to subscribe.
-#[derive(Debug)]
-pub(in crate::events) enum Subscribed {
-    /// The subscriber's key, and the number of its connection.
-    Stream { key: usize, connection: u64, is_new: bool },
-    /// The subscriber is suspended: the `sluicegate.pause` event.
-    Suspended(Bytes),
-}
+use super::super::subscriber::{Phase, Subscriber};
+use super::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed};
 
 #[derive(Serialize)]
 struct Opening<'a> {
@@ -47,14 +17,6 @@ struct Opening<'a> {
     last_id: Option<&'a str>,
     window: Option<usize>,
     known: bool,
-}
-
-#[derive(Serialize)]
-struct Paused<'a> {
-    reason: Pause,
-    subscriber: &'a str,
-    last_id: Option<String>,
-    poll: String,
 }
 
 impl Stream {
@@ -93,8 +55,8 @@ impl Stream {
                     if !suspension.may_resume {
                         counts.add(Count::retries, 1);
                         let known = suspension.position.max(received.unwrap_or(0));
-                        let pause =
-                            paused(subscriber, &self.log, known, &request.path, context, random_ids.random);
+                        let random = random_ids.random;
+                        let pause = subscriber.paused(&self.log, known, &request.path, context, random);
                         return Subscribed::Suspended(pause);
                     }
                     let position = suspension.position.max(received.unwrap_or(0));
@@ -151,26 +113,4 @@ impl Stream {
         counts.add(Count::retries, 1);
         Subscribed::Stream { key, connection: subscriber.connection, is_new: known.is_none() }
     }
-}
-
-/// The last event of a suspended subscriber's stream: the reason, where to poll for events after `known`, and when to
-/// reconnect.
-pub(super) fn paused(
-    subscriber: &Subscriber,
-    log: &Log,
-    known: u64,
-    path: &str,
-    context: &StreamContext<'_>,
-    random: u64,
-) -> Bytes {
-    let Phase::Suspended(suspension) = &subscriber.phase else { return Bytes::new() };
-    let last_id = log.id_of(known);
-    let mut poll = format!("{path}/poll?token={}", subscriber.token);
-    if let Some(id) = &last_id {
-        poll.push_str("&after=");
-        poll.extend(percent_encoding::utf8_percent_encode(id, percent_encoding::NON_ALPHANUMERIC));
-    }
-    let event = Paused { reason: suspension.why, subscriber: &subscriber.id, last_id, poll };
-    let retry = Some(encoding::jittered(context.settings.suspend_retry, random));
-    encoding::control(PAUSE, &event, retry)
 }

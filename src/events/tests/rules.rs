@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::super::stream::{After, SubscribeRequest, SubscriberError, Take};
+use super::super::hub_error::HubError;
+use super::super::stream::{After, SubscribeRequest, Take};
 use super::scene::{Scene, json};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -56,10 +57,10 @@ fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
     let ack = |scene: &mut Scene, token: &str, id: &str| {
         scene.with(|stream, context| stream.ack(token, id, context))
     };
-    assert_eq!(ack(&mut scene, &token, "x-3"), Err(SubscriberError::NeverSent), "it was not sent yet");
-    assert_eq!(ack(&mut scene, &token, "x-9"), Err(SubscriberError::NeverSent));
-    assert_eq!(ack(&mut scene, &token, "y-1"), Err(SubscriberError::NeverSent));
-    assert_eq!(ack(&mut scene, "somebody else's token", "x-1"), Err(SubscriberError::UnknownToken));
+    assert_eq!(ack(&mut scene, &token, "x-3"), Err(HubError::NeverSent), "it was not sent yet");
+    assert_eq!(ack(&mut scene, &token, "x-9"), Err(HubError::NeverSent));
+    assert_eq!(ack(&mut scene, &token, "y-1"), Err(HubError::NeverSent));
+    assert_eq!(ack(&mut scene, "somebody else's token", "x-1"), Err(HubError::UnknownToken));
     assert!(ack(&mut scene, &token, "x-1").is_ok());
     assert_eq!(scene.take(&mut one, 9).said(), ["c"]);
     assert!(ack(&mut scene, &token, "x-1").is_ok(), "once more is no error");
@@ -283,7 +284,7 @@ fn who_is_away_or_silent_for_too_long_is_forgotten() {
     assert_eq!(scene.with(|stream, context| stream.sweep(context).1), [ClientKey::Local]);
     assert_eq!(
         scene.with(|stream, context| stream.ack(&one.token, "x-1", context)),
-        Err(SubscriberError::UnknownToken)
+        Err(HubError::UnknownToken)
     );
     assert_eq!(scene.stream.subscribers().count(), 0);
 }
