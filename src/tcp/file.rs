@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_lite::future;
 use futures_lite::io::AsyncReadExt;
 
+use super::StreamError;
 use super::record::{Direction, Record};
-use super::send_body::{Fault, SendBody};
+use super::send_body::SendBody;
 use super::shared_conn::{ResetGuard, SharedConn};
 use super::tail::Tail;
 use crate::body::PacedBody;
@@ -32,7 +33,7 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     chain: Chain,
     gate: Gate,
     record: &Arc<Record>,
-) -> Result<(), Fault> {
+) -> Result<(), StreamError> {
     let state = Arc::clone(sink.state());
     let client = SharedConn::new(sink);
     let _guard = ResetGuard::new(Arc::clone(&state), &client, record);
@@ -62,11 +63,11 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
 }
 
 /// Reads and discards what the client sends, until it closes its half.
-async fn discard<W: Wire>(mut client: SharedConn<Sink<W>>) -> Result<(), Fault> {
+async fn discard<W: Wire>(mut client: SharedConn<Sink<W>>) -> Result<(), StreamError> {
     let mut buf = [0; 1024];
     let mut discarded = 0;
     loop {
-        match client.read(&mut buf).await.map_err(Fault::Reader)? {
+        match client.read(&mut buf).await.map_err(StreamError::Client)? {
             0 => return Ok(()),
             n => discarded += n,
         }

@@ -23,13 +23,12 @@ use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::clock::{Clock, Sleep};
 use crate::filter::{Chain, EndOfStream, RateFilter};
 use crate::limit::{Budget, Buffers, Carryovers, Interval, Limit, Rate, Weight};
+use crate::rt::serve::Stages;
 use crate::rt::{self, Connect, Socket};
 use crate::sink::{Sink, Wire};
 
 pub(crate) use record::Record;
-pub(crate) use tail::Drain;
 
-use send_body::Fault;
 use tail::Tail;
 use watch::Watch;
 
@@ -197,7 +196,7 @@ impl Service {
         client: &ClientKey,
         server: &Clients,
         idle: Duration,
-        drain: &Arc<Drain>,
+        stages: &Arc<Stages>,
         record: &Arc<Record>,
     ) -> Result<(), StreamError> {
         let state = Arc::clone(sink.state());
@@ -213,10 +212,10 @@ impl Service {
             Source::File { path, watch } => match Tail::open(path).await {
                 Ok(tail) => {
                     let tail = match watch {
-                        Some(watch) => tail.followed(watch.follow(record.clock()), Arc::clone(drain)),
+                        Some(watch) => tail.followed(watch.follow(record.clock()), Arc::clone(stages)),
                         None => tail,
                     };
-                    file::serve(sink, tail, down, gate, record).await.map_err(StreamError::from)
+                    file::serve(sink, tail, down, gate, record).await
                 }
                 Err(error) => {
                     state.abort();
@@ -225,9 +224,8 @@ impl Service {
             },
             Source::Relay { to, timeout } => match self.connect(to, *timeout, record.clock()).await {
                 Ok(upstream) => {
-                    relay::relay(sink, upstream, (down, gate), paced(&self.upload, left_up), idle, record)
-                        .await
-                        .map_err(StreamError::from)
+                    let up = paced(&self.upload, left_up);
+                    relay::relay(sink, upstream, (down, gate), up, idle, record).await
                 }
                 Err(error) => {
                     state.abort();
@@ -257,22 +255,12 @@ impl fmt::Debug for Service {
 /// Why a stream was cut short.
 #[derive(Debug)]
 pub(crate) enum StreamError {
-    /// The source failed.
+    /// The source failed; the bytes before were sent.
     Source(String),
-    /// The client closed the connection, or did not read.
+    /// The other end of a direction failed: it closed the connection, or did not read.
     Client(io::Error),
     /// Nothing moved in either direction for the idle timeout.
     Idle,
-}
-
-impl From<Fault> for StreamError {
-    fn from(fault: Fault) -> Self {
-        match fault {
-            Fault::Source(error) => Self::Source(error.to_string()),
-            Fault::Reader(error) => Self::Client(error),
-            Fault::Idle => Self::Idle,
-        }
-    }
 }
 
 impl fmt::Display for StreamError {

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use futures_lite::future;
 
+use super::StreamError;
 use super::record::{Direction, Record};
-use super::send_body::{Fault, SendBody};
+use super::send_body::SendBody;
 use super::shared_conn::{ResetGuard, SharedConn};
 use crate::body::PacedBody;
 use crate::budget::Gate;
-use crate::clock::Sleep;
 use crate::filter::Chain;
 use crate::generator::ReadGenerator;
 use crate::rt::Socket;
@@ -29,7 +29,7 @@ pub(super) async fn relay<W: Wire + Send + 'static>(
     up: Chain,
     idle: Duration,
     record: &Arc<Record>,
-) -> Result<(), Fault> {
+) -> Result<(), StreamError> {
     let state = Arc::clone(sink.state());
     let (client, upstream) = (SharedConn::new(sink), SharedConn::new(upstream));
     let mut reset_guard = ResetGuard::new(Arc::clone(&state), &client, record);
@@ -55,7 +55,7 @@ pub(super) async fn relay<W: Wire + Send + 'static>(
     let up = async {
         match up.await {
             // The upstream reads no more; the other direction may still deliver what it sends.
-            Err(Fault::Reader(error)) => {
+            Err(StreamError::Client(error)) => {
                 log::debug!(error:%; "upstream stopped reading");
                 Ok(())
             }
@@ -63,18 +63,11 @@ pub(super) async fn relay<W: Wire + Send + 'static>(
         }
     };
     let both = async { future::try_zip(down, up).await.map(|_| ()) };
-    future::or(both, idle_timeout(idle, record)).await?;
+    let idling = async {
+        record.activity().idle(record.clock(), idle).await;
+        Err(StreamError::Idle)
+    };
+    future::or(both, idling).await?;
     reset_guard.ended();
     Ok(())
-}
-
-/// Fails when nothing has moved for `idle`.
-async fn idle_timeout(idle: Duration, record: &Record) -> Result<(), Fault> {
-    loop {
-        let due = record.activity().last() + idle;
-        if record.clock().now() >= due {
-            return Err(Fault::Idle);
-        }
-        Sleep::until(Arc::clone(record.clock()), due).await;
-    }
 }

@@ -10,6 +10,7 @@ use bytes::{Buf, Bytes};
 use futures_lite::io::AsyncWrite;
 use http_body::Body;
 
+use super::StreamError;
 use super::record::Direction;
 use crate::body::{BodyError, PacedBody, ReadFile};
 use crate::generator::Generator;
@@ -17,17 +18,6 @@ use crate::sink::SinkState;
 
 /// Pieces after which the task yields.
 const PIECES: usize = 16;
-
-/// Which side failed.
-#[derive(Debug)]
-pub(super) enum Fault {
-    /// The source failed; the bytes before were written.
-    Source(BodyError),
-    /// The reader failed.
-    Reader(io::Error),
-    /// Nothing moved in either direction for too long.
-    Idle,
-}
 
 /// Sends a body to its end, then closes that direction. If `to` is a [`Sink`](crate::sink::Sink), it decides how long a
 /// slow reader is waited for.
@@ -64,10 +54,10 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
     }
 
     /// Writes the current piece and takes the next one.
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Fault>> {
+    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), StreamError>> {
         while self.piece.has_remaining() {
             let written =
-                ready!(Pin::new(&mut self.to).poll_write(cx, &self.piece)).map_err(Fault::Reader)?;
+                ready!(Pin::new(&mut self.to).poll_write(cx, &self.piece)).map_err(StreamError::Client)?;
             self.piece.advance(written);
             self.direction.moved(written as u64);
         }
@@ -87,7 +77,7 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
             }
             Poll::Pending => {
                 // The sink may hold bytes that can be sent meanwhile.
-                let _ = Pin::new(&mut self.to).poll_flush(cx).map_err(Fault::Reader)?;
+                let _ = Pin::new(&mut self.to).poll_flush(cx).map_err(StreamError::Client)?;
                 return Poll::Pending;
             }
         }
@@ -103,7 +93,7 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
 }
 
 impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future for SendBody<G, R, W> {
-    type Output = Result<(), Fault>;
+    type Output = Result<(), StreamError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.get_mut();
@@ -113,11 +103,13 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future fo
                 Stage::Failing(error) => {
                     let flushed = ready!(Pin::new(&mut this.to).poll_flush(cx));
                     return Poll::Ready(Err(match (flushed, error.take()) {
-                        (Ok(()), Some(error)) => Fault::Source(error),
-                        (flushed, _) => Fault::Reader(flushed.err().unwrap_or(io::ErrorKind::Other.into())),
+                        (Ok(()), Some(error)) => StreamError::Source(error.to_string()),
+                        (flushed, _) => {
+                            StreamError::Client(flushed.err().unwrap_or(io::ErrorKind::Other.into()))
+                        }
                     }));
                 }
-                Stage::Closing => return Pin::new(&mut this.to).poll_close(cx).map_err(Fault::Reader),
+                Stage::Closing => return Pin::new(&mut this.to).poll_close(cx).map_err(StreamError::Client),
             }
         }
         cx.waker().wake_by_ref();
@@ -177,7 +169,7 @@ mod tests {
     }
 
     /// What was written and when (ms), whether it was closed, how it ended, and bytes in the record.
-    type Driven = (Vec<(u64, usize)>, bool, Result<(), Fault>, u64);
+    type Driven = (Vec<(u64, usize)>, bool, Result<(), StreamError>, u64);
 
     fn drive(source: Brigade, refuses: bool) -> Driven {
         let clock = Arc::new(ManualClock::new());
@@ -214,12 +206,12 @@ mod tests {
         source.push(Bucket::Error(SourceError::new("gone")));
         let (taken, closed, ended, down) = drive(source, false);
         assert_eq!(taken.iter().map(|(_, n)| n).sum::<usize>(), 20_000);
-        assert!(matches!(ended, Err(Fault::Source(_))) && !closed && down == 20_000);
+        assert!(matches!(ended, Err(StreamError::Source(_))) && !closed && down == 20_000);
     }
 
     #[test]
     fn a_failed_reader_ends_the_stream() {
         let (taken, closed, ended, down) = drive(data(20_000), true);
-        assert!(matches!(ended, Err(Fault::Reader(_))) && !closed && taken.is_empty() && down == 0);
+        assert!(matches!(ended, Err(StreamError::Client(_))) && !closed && taken.is_empty() && down == 0);
     }
 }

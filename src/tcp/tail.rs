@@ -6,10 +6,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
-use event_listener::Event;
 use futures_lite::future;
 
 use super::watch::{FileId, Follower, id};
@@ -17,36 +15,12 @@ use crate::body::ReadFile;
 use crate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use crate::generator::Generator;
 use crate::named_file;
+use crate::rt::serve::{Stage, Stages};
 use crate::rt::{self, FileReader};
 
 /// Largest read of a followed file. It is read into memory and held until it leaves, so that truncating the file
 /// meanwhile does no harm.
 const PIECE: u64 = 16 * 1024;
-
-/// Tells the streams of followed files that the server drains: they end at the end of what is there.
-#[derive(Default)]
-pub(crate) struct Drain {
-    begun: AtomicBool,
-    event: Event,
-}
-
-impl Drain {
-    pub(crate) fn begin(&self) {
-        self.begun.store(true, Ordering::SeqCst);
-        self.event.notify(usize::MAX);
-    }
-
-    fn has_begun(&self) -> bool {
-        self.begun.load(Ordering::SeqCst)
-    }
-
-    async fn begun(&self) {
-        let listener = self.event.listen();
-        if !self.has_begun() {
-            listener.await;
-        }
-    }
-}
 
 /// The bytes of a file from its start.
 ///
@@ -69,7 +43,7 @@ struct State {
     offset: u64,
     /// Where the stream ends, unless the file is followed.
     end: u64,
-    follow: Option<(Follower, Arc<Drain>)>,
+    follow: Option<(Follower, Arc<Stages>)>,
     reader: FileReader,
 }
 
@@ -92,11 +66,11 @@ impl Tail {
         Ok(Self { state: Some(state), next: None })
     }
 
-    /// Follows the file as it grows, until `drain` begins.
+    /// Follows the file as it grows, until the server drains.
     #[must_use]
-    pub(super) fn followed(mut self, follower: Follower, drain: Arc<Drain>) -> Self {
+    pub(super) fn followed(mut self, follower: Follower, stages: Arc<Stages>) -> Self {
         if let Some(state) = &mut self.state {
-            state.follow = Some((follower, drain));
+            state.follow = Some((follower, stages));
         }
         self
     }
@@ -116,7 +90,7 @@ impl State {
     /// Reads the next bucket of a followed file.
     async fn next(mut self) -> (Self, Bucket) {
         loop {
-            let Some((follower, drain)) = &self.follow else { return (self, Bucket::Eos) };
+            let Some((follower, stages)) = &self.follow else { return (self, Bucket::Eos) };
             // Before the check, so that a change after it is noticed.
             let changed = follower.listen();
             let present = follower.present();
@@ -153,10 +127,10 @@ impl State {
                     continue;
                 }
             }
-            if drain.has_begun() {
+            if stages.has_reached(Stage::Draining) {
                 return (self, Bucket::Eos);
             }
-            future::or(changed, drain.begun()).await;
+            future::or(changed, stages.reached(Stage::Draining)).await;
         }
     }
 }

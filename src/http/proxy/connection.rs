@@ -1,11 +1,9 @@
 //! A connection to the upstream, with bytes that were read and not used yet.
 
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
-use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use crate::clock::Instant;
 use crate::rt::Socket;
@@ -54,48 +52,18 @@ impl Connection {
         Poll::Ready(Ok(len))
     }
 
-    /// The socket that requests are written to.
     pub(super) fn socket(&mut self) -> &mut Socket {
         &mut self.socket
+    }
+
+    /// The bytes that were read and not used yet, and the socket, for a tunnel.
+    pub(super) fn into_parts(self) -> (Bytes, Socket) {
+        (self.unread, self.socket)
     }
 
     /// Whether another exchange can use it: it has not expired, and the upstream neither closed it nor sent anything
     /// unasked.
     pub(super) fn is_reusable(&self, now: Instant) -> bool {
         self.until.is_none_or(|until| now < until) && self.unread.is_empty() && self.socket.is_quiet()
-    }
-}
-
-/// For a tunnel, whose first bytes may have been read with the head.
-impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        if self.unread.is_empty() {
-            return self.socket.poll_read_slice(cx, buf);
-        }
-        let len = buf.len().min(self.unread.len());
-        buf[..len].copy_from_slice(&self.unread.split_to(len));
-        Poll::Ready(Ok(len))
-    }
-}
-
-impl AsyncWrite for Connection {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write(Pin::new(&mut self.socket), cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        AsyncWrite::poll_write_vectored(Pin::new(&mut self.socket), cx, bufs)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        AsyncWrite::poll_flush(Pin::new(&mut self.socket), cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_close(cx)
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
 use crate::generator::Activity;
 use crate::http::body::{RequestBody, RequestBodyError};
 
@@ -56,13 +56,8 @@ impl Progress {
 
     /// Completes when nothing has moved for `timeout`; returns the side that was waited for.
     pub(super) async fn stalled(&self, timeout: Duration) -> Turn {
-        loop {
-            let due = self.activity.last() + timeout;
-            if self.clock.now() >= due {
-                return self.turn();
-            }
-            Sleep::until(Arc::clone(&self.clock), due).await;
-        }
+        self.activity.idle(&self.clock, timeout).await;
+        self.turn()
     }
 
     /// Notes an interim response: restarts the timeout, and keeps the turn.

@@ -4,15 +4,15 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
-use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, split};
+use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor, split};
 use http_body::Body;
 
 use super::connection::Connection;
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
 use crate::http::upgrade::Upgrade;
@@ -32,6 +32,8 @@ pub struct Tunnel {
     upstream: Arc<Mutex<Option<Connection>>>,
     /// The idle timeout.
     idle: Duration,
+    /// Counts bytes read from the client.
+    read: Arc<AtomicU64>,
 }
 
 /// How a tunnel ended.
@@ -52,13 +54,12 @@ pub enum TunnelEnd {
 
 impl Tunnel {
     pub(super) fn new(client: Upgrade, upstream: Connection, idle: Duration) -> Self {
-        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle }
+        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle, read: Arc::default() }
     }
 
     /// Adds the bytes that the client sends to `read`.
-    pub(crate) fn counting(mut self, read: Arc<AtomicU64>) -> Self {
-        self.client = self.client.counting(read);
-        self
+    pub(crate) fn counting(self, read: Arc<AtomicU64>) -> Self {
+        Self { read, ..self }
     }
 }
 
@@ -84,12 +85,15 @@ where
         let client = tunnel.client.await?;
         let upstream = tunnel.upstream.lock().take();
         let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel was already taken"))?;
+        let (unread, upstream) = upstream.into_parts();
         let (from_client, to_client) = split(client);
         let (from_upstream, to_upstream) = split(upstream);
+        let from_upstream = Cursor::new(unread).chain(from_upstream);
         let content = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
         let body = paced(content, Arc::clone(&clock));
         let moved = || activity.touch(clock.now());
-        future::try_zip(send(body, to_client, moved), copy(from_client, to_upstream, moved)).await
+        let up = copy(from_client, to_upstream, &tunnel.read, moved);
+        future::try_zip(send(body, to_client, moved), up).await
     };
     let copying = async {
         match copying.await {
@@ -98,13 +102,8 @@ where
         }
     };
     let idling = async {
-        loop {
-            let due = activity.last() + idle;
-            if clock.now() >= due {
-                return TunnelEnd::Idle(idle);
-            }
-            Sleep::until(Arc::clone(&clock), due).await;
-        }
+        activity.idle(&clock, idle).await;
+        TunnelEnd::Idle(idle)
     };
     future::or(copying, idling).await
 }
@@ -128,10 +127,11 @@ where
     Ok(sent)
 }
 
-/// Copies bytes to the end, then closes. Returns their number.
+/// Copies bytes to the end, then closes. Adds those that are read to `read`, and returns the number of those written.
 async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
+    read: &AtomicU64,
     moved: impl Fn(),
 ) -> io::Result<u64> {
     let mut buffer = vec![0; UPSTREAM_BUFFER];
@@ -142,6 +142,7 @@ async fn copy(
             to.close().await?;
             return Ok(copied);
         }
+        read.fetch_add(len as u64, Ordering::Relaxed);
         to.write_all(&buffer[..len]).await?;
         to.flush().await?;
         copied += len as u64;

@@ -15,8 +15,9 @@ use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
 use crate::limit::RateOrOff;
 use crate::rt::Listener;
+use crate::rt::serve::Stages;
 use crate::sink::{Sink, Wire};
-use crate::tcp::{Drain, Record, Service, StreamError};
+use crate::tcp::{Record, Service, StreamError};
 use crate::telemetry::{Ended, Outcome};
 use crate::tls::ServerTls;
 
@@ -90,14 +91,14 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     let client = connection.ends.peer.ip().map_or(ClientKey::Local, ClientKey::address);
     let stream =
         Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
-    let drain = Arc::new(Drain::default());
+    let stages = Arc::new(Stages::default());
     let idle = connection.settings.idle_timeout;
     connection.exchanges.set_stream(&stream.record, stream.port.number);
     let serving =
-        stream.port.service.serve(sink, &client, server.budgets.clients(), idle, &drain, &stream.record);
+        stream.port.service.serve(sink, &client, server.budgets.clients(), idle, &stages, &stream.record);
     let ending = async {
         server.reached(Stage::Draining).await;
-        drain.begin();
+        stages.reach(Stage::Draining);
         server.reached(Stage::Stopped).await;
         Ok(())
     };

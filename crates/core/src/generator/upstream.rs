@@ -33,6 +33,17 @@ impl Activity {
     pub fn last(&self) -> Instant {
         Instant::from_nanos(self.0.load(Ordering::Relaxed))
     }
+
+    /// Completes when nothing has moved for `timeout`. Cancel safe.
+    pub async fn idle(&self, clock: &Arc<dyn Clock>, timeout: Duration) {
+        loop {
+            let due = self.last() + timeout;
+            if clock.now() >= due {
+                return;
+            }
+            Sleep::until(Arc::clone(clock), due).await;
+        }
+    }
 }
 
 /// An error with its causes, in one line.

@@ -8,7 +8,6 @@ mod input;
 mod output;
 mod presence;
 mod sending;
-mod stream;
 mod upload;
 
 use std::future::Future;
@@ -36,7 +35,6 @@ use ending::{MAX_DISCARDED, Skipped};
 use input::Input;
 use output::Output;
 use presence::Presence;
-use stream::ClientStream;
 use upload::{Next, Upload};
 
 /// The most bytes of one read, of a head and of content.
@@ -294,7 +292,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         if let Some(handover) = self.handover.take() {
             if let Some(sink) = self.sink.take() {
                 let unread = std::mem::take(self.input.content());
-                handover.complete(ClientStream::new(unread, sink));
+                handover.complete(unread, sink);
             }
             self.state = State::Done;
         } else if !self.keeps_alive || self.is_draining {
