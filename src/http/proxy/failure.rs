@@ -1,4 +1,4 @@
-//! Failures of an upstream: the answer to the client, and the log line.
+//! Why a request is not forwarded or has no response: the answer to the client, and the log line.
 
 use std::fmt;
 use std::io;
@@ -7,16 +7,15 @@ use std::sync::Arc;
 use http::header::{CONNECTION, HeaderValue};
 use http::{Response, StatusCode};
 
-use super::request_body::Turn;
+use super::request_body::Side;
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http::log_bound::LogBound;
-use crate::http1::HeadError;
+use crate::http1::{HeadError, Malformed, UNREADABLE_FIELD};
 
-/// Why there is no response.
+/// Why there is no response to forward.
 #[derive(Debug)]
-pub(super) enum RoundTripError {
-    /// Connecting failed.
+pub(super) enum Failure {
     Connect(io::Error),
     /// No byte of the request was written.
     Unsent(io::Error),
@@ -24,92 +23,28 @@ pub(super) enum RoundTripError {
     Unanswered(io::Error),
     /// The connection failed within the response's head.
     Cut(io::Error),
+    HeadTooLarge,
+    /// The response breaks the rules of HTTP.
+    Broken(String),
     /// The client's body ended early.
     Client,
-    HeadTooLarge,
-    /// The head is not HTTP/1.
-    Malformed(&'static str),
-}
-
-impl From<HeadError> for RoundTripError {
-    fn from(error: HeadError) -> Self {
-        match error {
-            HeadError::TooManyFields => Self::HeadTooLarge,
-            HeadError::Malformed(how) => Self::Malformed(how),
-        }
-    }
-}
-
-impl fmt::Display for RoundTripError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(error) => write!(f, "cannot connect: {error}"),
-            Self::Unsent(error) => write!(f, "the request could not be sent: {error}"),
-            Self::Unanswered(error) => write!(f, "no answer: {error}"),
-            Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),
-            Self::Client => f.write_str("the request's body ended early"),
-            Self::HeadTooLarge => f.write_str("the response's head is too large"),
-            Self::Malformed(how) => write!(f, "not an HTTP/1 response: {how}"),
-        }
-    }
-}
-
-/// Why there is no response to forward.
-#[derive(Debug)]
-pub(super) struct Failure {
-    kind: Kind,
-    /// For the log; the client does not see it.
-    detail: String,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Unreachable,
-    Broken,
-    HeadTooLarge,
-    TooLate,
-    ClientTooLate,
-    ClientBroke,
+    /// Nothing moved for too long while this side was waited for.
+    Stalled(Side),
 }
 
 impl Failure {
-    /// The response breaks the rules of HTTP.
-    pub(super) fn broken(detail: &str) -> Self {
-        Self { kind: Kind::Broken, detail: detail.to_owned() }
+    pub(super) fn broken(detail: impl ToString) -> Self {
+        Self::Broken(detail.to_string())
     }
 
-    /// Nothing moved for too long while it was `turn`'s turn.
-    pub(super) fn stalled(turn: Turn) -> Self {
-        let (kind, detail) = match turn {
-            Turn::Upstream => (Kind::TooLate, "no response in time"),
-            Turn::Client => (Kind::ClientTooLate, "the request's body did not arrive in time"),
-            Turn::Nobody => (Kind::ClientBroke, "the request's body ended early"),
-        };
-        Self { kind, detail: detail.to_owned() }
-    }
-
-    /// No head of a response was read.
-    pub(super) fn of(error: &RoundTripError) -> Self {
-        let kind = match error {
-            RoundTripError::Connect(error) if error.kind() == io::ErrorKind::TimedOut => Kind::TooLate,
-            RoundTripError::Connect(_) => Kind::Unreachable,
-            RoundTripError::Client => Kind::ClientBroke,
-            RoundTripError::HeadTooLarge => Kind::HeadTooLarge,
-            RoundTripError::Unsent(_)
-            | RoundTripError::Unanswered(_)
-            | RoundTripError::Cut(_)
-            | RoundTripError::Malformed(_) => Kind::Broken,
-        };
-        Self { kind, detail: error.to_string() }
+    fn is_clients(&self) -> bool {
+        matches!(self, Self::Client | Self::Stalled(Side::Client | Side::Neither))
     }
 
     /// Logs the failure, bounded by `bound`, since every request to a dead upstream fails. Errors of clients are logged
     /// at debug level.
     pub(super) fn log(&self, upstream: &Arc<str>, bound: &Arc<LogBound>) {
-        let level = match self.kind {
-            Kind::ClientTooLate | Kind::ClientBroke => log::Level::Debug,
-            _ => log::Level::Warn,
-        };
+        let level = if self.is_clients() { log::Level::Debug } else { log::Level::Warn };
         let summary = {
             let upstream = Arc::clone(upstream);
             move |left_out| log::warn!(upstream = &*upstream, left_out; "further upstream failures")
@@ -117,29 +52,83 @@ impl Failure {
         if level == log::Level::Warn && !bound.admits(summary) {
             return;
         }
-        log::log!(level, upstream = &**upstream, error = self.detail.as_str(); "upstream failed");
+        log::log!(level, upstream = &**upstream, error:% = self; "upstream failed");
     }
 
-    /// The answer to the client.
+    /// The answer to the client, without details.
     pub(super) fn answer(&self) -> Response<Content> {
-        let (status, text) = match self.kind {
-            Kind::Unreachable => (StatusCode::BAD_GATEWAY, "The upstream server cannot be reached."),
-            Kind::Broken => (StatusCode::BAD_GATEWAY, "The upstream server sent an invalid response."),
-            Kind::HeadTooLarge => {
+        let (status, text) = match self {
+            Self::Connect(error) if error.kind() != io::ErrorKind::TimedOut => {
+                (StatusCode::BAD_GATEWAY, "The upstream server cannot be reached.")
+            }
+            Self::Connect(_) | Self::Stalled(Side::Upstream) => {
+                (StatusCode::GATEWAY_TIMEOUT, "The upstream server did not respond in time.")
+            }
+            Self::Unsent(_) | Self::Unanswered(_) | Self::Cut(_) | Self::Broken(_) => {
+                (StatusCode::BAD_GATEWAY, "The upstream server sent an invalid response.")
+            }
+            Self::HeadTooLarge => {
                 (StatusCode::BAD_GATEWAY, "The head of the upstream server's response is too large.")
             }
-            Kind::TooLate => (StatusCode::GATEWAY_TIMEOUT, "The upstream server did not respond in time."),
-            Kind::ClientTooLate => {
+            Self::Stalled(Side::Client) => {
                 (StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time.")
             }
-            Kind::ClientBroke => (StatusCode::BAD_REQUEST, "The request's body ended early."),
+            Self::Client | Self::Stalled(Side::Neither) => {
+                (StatusCode::BAD_REQUEST, "The request's body ended early.")
+            }
         };
         let mut response = answer::plain(status, text);
-        if matches!(self.kind, Kind::ClientTooLate | Kind::ClientBroke) {
+        if self.is_clients() {
             // The rest of the body must not be read as a request.
             response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl From<HeadError> for Failure {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::TooManyFields => Self::HeadTooLarge,
+            HeadError::Malformed(how) => Self::Broken(format!("not an HTTP/1 response: {how}")),
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Unsent(error) => write!(f, "the request could not be sent: {error}"),
+            Self::Unanswered(error) => write!(f, "no answer: {error}"),
+            Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),
+            Self::HeadTooLarge => f.write_str("the response's head is too large"),
+            Self::Broken(detail) => f.write_str(detail),
+            Self::Client | Self::Stalled(Side::Neither) => f.write_str("the request's body ended early"),
+            Self::Stalled(Side::Upstream) => f.write_str("no response in time"),
+            Self::Stalled(Side::Client) => f.write_str("the request's body did not arrive in time"),
+        }
+    }
+}
+
+/// Why a request is not forwarded, with a text for the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    pub(super) status: StatusCode,
+    pub(super) text: &'static str,
+}
+
+impl Refusal {
+    pub(super) const fn new(status: StatusCode, text: &'static str) -> Self {
+        Self { status, text }
+    }
+
+    pub(super) const fn bad_request(text: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, text)
+    }
+
+    pub(super) fn unreadable(_: Malformed) -> Self {
+        Self::bad_request(UNREADABLE_FIELD)
     }
 }
 
@@ -149,8 +138,8 @@ mod tests {
 
     #[test]
     fn a_stall_is_answered_by_whose_fault_it_is() {
-        for (turn, status) in [(Turn::Upstream, 504), (Turn::Client, 408), (Turn::Nobody, 400)] {
-            let response = Failure::stalled(turn).answer();
+        for (side, status) in [(Side::Upstream, 504), (Side::Client, 408), (Side::Neither, 400)] {
+            let response = Failure::Stalled(side).answer();
             assert_eq!(response.status(), status);
             assert_eq!(response.headers().contains_key(CONNECTION), status < 500);
         }

@@ -6,7 +6,7 @@ use http::header::{
 };
 use http::{Method, Request, Response, StatusCode, request};
 
-use super::request::Refusal;
+use super::failure::Refusal;
 use crate::http::answer;
 use crate::http::content::Content;
 use crate::http1::write_head;
@@ -27,7 +27,7 @@ pub(super) fn count_down(head: &mut request::Parts) -> Result<Option<Response<Co
     let is_one = values.next().is_none();
     let digits = value.to_str().ok().filter(|text| is_one && text.bytes().all(|byte| byte.is_ascii_digit()));
     let Some(digits) = digits.filter(|digits| !digits.is_empty()) else {
-        return Err(Refusal::max_forwards());
+        return Err(Refusal::bad_request("The request's Max-Forwards is not a number."));
     };
     // A number that does not fit counts as the largest.
     match digits.parse::<u64>().unwrap_or(u64::MAX).checked_sub(1) {

@@ -62,7 +62,7 @@ pub use settings::ProxySource;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
 pub use upstream::{HostPolicy, UpstreamUrl};
 
-use failure::Failure;
+use failure::{Failure, Refusal};
 use pool::{Answer, Pool};
 use request_body::{Progress, TrackedBody};
 use response_body::ResponseBody;
@@ -135,7 +135,7 @@ impl Proxy {
         let progress = Progress::new(Arc::clone(&self.clock));
         let body = TrackedBody::new(body, progress.clone());
         let uploads = !body.is_empty();
-        let refused = |refusal: request::Refusal| answer::plain(refusal.status, refusal.text);
+        let refused = |refusal: Refusal| answer::plain(refusal.status, refusal.text);
         if let Some(answer) = max_forwards::count_down(&mut head).map_err(refused)? {
             return Ok(answer);
         }
@@ -146,16 +146,12 @@ impl Proxy {
             failure.answer()
         };
         let method = outgoing.head.method.clone();
-        let answered = async {
-            let options = HeadOptions::new(&self.source, interim, progress.clone());
-            let sent = self.pool.send(&outgoing.head, body, &options).await;
-            sent.map_err(|error| Failure::of(&error))
-        };
-        let stalled = async { Err(Failure::stalled(progress.stalled(self.source.response_timeout).await)) };
+        let options = HeadOptions::new(&self.source, interim, progress.clone());
+        let answered = self.pool.send(&outgoing.head, body, &options);
+        let stalled = async { Err(Failure::Stalled(progress.stalled(self.source.response_timeout).await)) };
         let Answer { head, connection, upload } = future::or(answered, stalled).await.map_err(fail)?;
 
-        let framing =
-            framing_of(&head, &method).map_err(|error| fail(Failure::broken(&error.to_string())))?;
+        let framing = framing_of(&head, &method).map_err(|error| fail(Failure::broken(error)))?;
         let back = keeps_connection(&head).then(|| self.pool.idle_pool());
         let mut returning =
             response::returning(head, outgoing.upgrade, &self.source, &self.route).map_err(fail)?;

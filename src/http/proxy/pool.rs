@@ -7,7 +7,7 @@ use http::{request, response};
 use super::ProxySource;
 use super::connection::Connection;
 use super::connector::Connector;
-use super::failure::RoundTripError;
+use super::failure::Failure;
 use super::idle_pool::IdlePool;
 use super::request::is_idempotent;
 use super::request_body::TrackedBody;
@@ -55,7 +55,7 @@ impl Pool {
         head: &request::Parts,
         body: TrackedBody,
         options: &HeadOptions,
-    ) -> Result<Answer, RoundTripError> {
+    ) -> Result<Answer, Failure> {
         let mut upload = Upload::new(head, body);
         while let Some(connection) = self.idle.take() {
             let error = match round_trip(connection, &mut upload, options).await {
@@ -63,15 +63,15 @@ impl Pool {
                 Err(error) => error,
             };
             match error {
-                RoundTripError::Unsent(_) => {}
-                RoundTripError::Unanswered(_) if is_idempotent(&head.method) && upload.try_restart() => {
+                Failure::Unsent(_) => {}
+                Failure::Unanswered(_) if is_idempotent(&head.method) && upload.try_restart() => {
                     log::debug!(error:% = error; "upstream closed an idle connection; retrying on a new one");
                     break;
                 }
                 _ => return Err(error),
             }
         }
-        let connection = self.connector.connect().await.map_err(RoundTripError::Connect)?;
+        let connection = self.connector.connect().await.map_err(Failure::Connect)?;
         let answered = round_trip(connection, &mut upload, options).await?;
         Ok(Answer::new(answered, upload))
     }

@@ -6,15 +6,15 @@ use http::header::{
 use http::{Method, Request, StatusCode, Version, request};
 
 use super::ProxySource;
+use super::failure::Refusal;
 use super::forwarded;
 use super::hop;
-use super::target::{self, Unmappable};
+use super::target;
 use super::upstream::HostPolicy;
 use crate::http::source::Client;
-use crate::http1::{
-    Malformed, ONLY_CHUNKED, ONLY_CONTINUE, UNREADABLE_FIELD, content_length, expects_continue, has_token,
-    strip_request,
-};
+use crate::http1::{ONLY_CHUNKED, ONLY_CONTINUE, content_length, expects_continue, has_token, strip_request};
+
+const BAD_LENGTH: Refusal = Refusal::bad_request("The request's Content-Length is not that of its content.");
 
 /// A request's head for the upstream.
 #[derive(Debug)]
@@ -22,13 +22,6 @@ pub(super) struct Outgoing {
     pub(super) head: request::Parts,
     /// Whether the client's offer to change protocols is forwarded.
     pub(super) upgrade: bool,
-}
-
-/// Why a request is not forwarded, with a text for the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Refusal {
-    pub(super) status: StatusCode,
-    pub(super) text: &'static str,
 }
 
 /// Turns a client's head into the upstream's: HTTP/1.1, with the upstream's target and host, without hop-by-hop fields,
@@ -46,7 +39,7 @@ pub(super) fn outgoing(
     if !hop::is_plain_transfer(&received.headers).map_err(Refusal::unreadable)? {
         return Err(Refusal::new(StatusCode::NOT_IMPLEMENTED, ONLY_CHUNKED));
     }
-    let uri = target::map(&source.upstream, rest, &received.uri).map_err(Refusal::unmappable)?;
+    let uri = target::map(&source.upstream, rest, &received.uri)?;
     let host = asked_host(&received);
 
     let fields = &mut received.headers;
@@ -56,9 +49,9 @@ pub(super) fn outgoing(
     let wants_trailers = has_token(fields, &TE, "trailers").map_err(Refusal::unreadable)?;
     // The transfer coding overrides the length, which must not be forwarded (RFC 9112 §6.3).
     let coded = fields.contains_key(TRANSFER_ENCODING);
-    let length = content_length(fields).map_err(|_| Refusal::length())?.filter(|_| !coded);
+    let length = content_length(fields).map_err(|_| BAD_LENGTH)?.filter(|_| !coded);
     if !has_body && length.is_some_and(|length| length > 0) {
-        return Err(Refusal::length());
+        return Err(BAD_LENGTH);
     }
     // Read before `Connection` is obeyed, which may name them: the upstream learns the client in any case.
     let claims = forwarded::claims(fields, client);
@@ -142,32 +135,6 @@ fn join_cookies(fields: &mut HeaderMap) {
 /// Whether sending a request twice is the same as sending it once (RFC 9110 §9.2.2).
 pub(super) fn is_idempotent(method: &Method) -> bool {
     [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
-}
-
-impl Refusal {
-    fn new(status: StatusCode, text: &'static str) -> Self {
-        Self { status, text }
-    }
-
-    pub(super) fn max_forwards() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "The request's Max-Forwards is not a number.")
-    }
-
-    fn length() -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "The request's Content-Length is not that of its content.")
-    }
-
-    fn unreadable(_: Malformed) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, UNREADABLE_FIELD)
-    }
-
-    fn unmappable(why: Unmappable) -> Self {
-        let text = match why {
-            Unmappable::NoPath => "The request's target is not a path.",
-            Unmappable::Climbs => "The request's path has a \"..\" segment.",
-        };
-        Self::new(StatusCode::BAD_REQUEST, text)
-    }
 }
 
 #[cfg(test)]

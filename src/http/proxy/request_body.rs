@@ -16,20 +16,20 @@ use crate::http::body::{RequestBody, RequestBodyError};
 /// The side that an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-pub(super) enum Turn {
+pub(super) enum Side {
     /// The upstream: to read the request or to respond.
     Upstream,
     /// The client: for the next piece of its body.
     Client,
     /// Neither: the client's body ended early.
-    Nobody,
+    Neither,
 }
 
-/// Progress of an exchange: when something last moved, and whose turn it is. Clones share it.
+/// Progress of an exchange: when something last moved, and which side is waited for. Clones share it.
 #[derive(Clone)]
 pub(super) struct Progress {
     activity: Activity,
-    turn: Arc<AtomicU8>,
+    side: Arc<AtomicU8>,
     clock: Arc<dyn Clock>,
 }
 
@@ -37,7 +37,7 @@ impl Progress {
     /// Progress of an exchange that begins now.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let activity = Activity::new(clock.now());
-        Self { activity, turn: Arc::new(AtomicU8::new(Turn::Upstream as u8)), clock }
+        Self { activity, side: Arc::new(AtomicU8::new(Side::Upstream as u8)), clock }
     }
 
     /// When a piece of the body last moved.
@@ -45,30 +45,29 @@ impl Progress {
         &self.activity
     }
 
-    /// Whose turn it is.
-    pub(super) fn turn(&self) -> Turn {
-        match self.turn.load(Ordering::Relaxed) {
-            turn if turn == Turn::Client as u8 => Turn::Client,
-            turn if turn == Turn::Nobody as u8 => Turn::Nobody,
-            _ => Turn::Upstream,
+    fn side(&self) -> Side {
+        match self.side.load(Ordering::Relaxed) {
+            side if side == Side::Client as u8 => Side::Client,
+            side if side == Side::Neither as u8 => Side::Neither,
+            _ => Side::Upstream,
         }
     }
 
     /// Completes when nothing has moved for `timeout`; returns the side that was waited for.
-    pub(super) async fn stalled(&self, timeout: Duration) -> Turn {
+    pub(super) async fn stalled(&self, timeout: Duration) -> Side {
         self.activity.idle(&self.clock, timeout).await;
-        self.turn()
+        self.side()
     }
 
-    /// Notes an interim response: restarts the timeout, and keeps the turn.
+    /// Notes an interim response: restarts the timeout.
     pub(super) fn heard(&self) {
         self.activity.touch(self.clock.now());
     }
 
-    /// Notes that something moved or the turn changed: restarts the timeout.
-    fn moved(&self, turn: Turn) {
+    /// Notes that something moved or another side is waited for: restarts the timeout.
+    fn moved(&self, side: Side) {
         self.activity.touch(self.clock.now());
-        self.turn.store(turn as u8, Ordering::Relaxed);
+        self.side.store(side as u8, Ordering::Relaxed);
     }
 }
 
@@ -103,10 +102,10 @@ impl Body for TrackedBody {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
         let polled = Pin::new(body).poll_frame(cx);
         match &polled {
-            Poll::Ready(Some(Err(_))) => self.progress.moved(Turn::Nobody),
-            Poll::Ready(_) => self.progress.moved(Turn::Upstream),
-            Poll::Pending if self.progress.turn() == Turn::Client => {}
-            Poll::Pending => self.progress.moved(Turn::Client),
+            Poll::Ready(Some(Err(_))) => self.progress.moved(Side::Neither),
+            Poll::Ready(_) => self.progress.moved(Side::Upstream),
+            Poll::Pending if self.progress.side() == Side::Client => {}
+            Poll::Pending => self.progress.moved(Side::Client),
         }
         polled
     }
@@ -127,13 +126,13 @@ mod tests {
     use futures_lite::future::{block_on, poll_once};
 
     #[test]
-    fn a_stall_is_the_fault_of_whose_turn_it_is_and_each_move_restarts_the_timeout() {
+    fn a_stall_is_the_fault_of_the_side_waited_for_and_each_move_restarts_the_timeout() {
         let clock = Arc::new(ManualClock::new());
         let progress = Progress::new(clock.clone());
         let mut stalled = Box::pin(progress.stalled(Duration::from_secs(10)));
         assert_eq!(block_on(poll_once(&mut stalled)), None);
         clock.advance(Duration::from_secs(9));
-        progress.moved(Turn::Client);
+        progress.moved(Side::Client);
         clock.advance(Duration::from_secs(9));
         assert_eq!(block_on(poll_once(&mut stalled)), None);
         clock.advance(Duration::from_secs(1) - Duration::from_nanos(1));
@@ -142,7 +141,7 @@ mod tests {
         progress.heard();
         assert_eq!(block_on(poll_once(&mut stalled)), None);
         clock.advance(Duration::from_secs(10));
-        assert_eq!(block_on(poll_once(&mut stalled)), Some(Turn::Client));
+        assert_eq!(block_on(poll_once(&mut stalled)), Some(Side::Client));
         drop(stalled);
         assert_eq!(clock.sleepers(), 0);
     }

@@ -72,18 +72,20 @@ pub(super) fn returning(
     route: &str,
 ) -> Result<Returning, Failure> {
     let fields = &mut received.headers;
-    let broken = |error: Malformed| Failure::broken(&error.to_string());
-    if !hop::is_plain_transfer(fields).map_err(broken)? {
+    if !hop::is_plain_transfer(fields).map_err(Failure::broken)? {
         return Err(Failure::broken("unsupported transfer coding"));
     }
-    let protocol = hop::upgrade(fields).map_err(broken)?;
+    let protocol = hop::upgrade(fields).map_err(Failure::broken)?;
     if received.status == StatusCode::SWITCHING_PROTOCOLS && (!upgrade || protocol.is_none()) {
         return Err(Failure::broken("101 without a request to upgrade"));
     }
     // The transfer coding overrides the length, which must not be forwarded (RFC 9112 §6.3).
-    let length =
-        if fields.contains_key(TRANSFER_ENCODING) { None } else { content_length(fields).map_err(broken)? };
-    hop::strip(fields).map_err(broken)?;
+    let length = if fields.contains_key(TRANSFER_ENCODING) {
+        None
+    } else {
+        content_length(fields).map_err(Failure::broken)?
+    };
+    hop::strip(fields).map_err(Failure::broken)?;
     // Sent once, even if `Connection` named it: the framing is this hop's.
     fields.remove(CONTENT_LENGTH);
     if let Some(length) = length {

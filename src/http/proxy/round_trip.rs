@@ -10,7 +10,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::ProxySource;
 use super::connection::Connection;
-use super::failure::RoundTripError;
+use super::failure::Failure;
 use super::request_body::Progress;
 use super::response;
 use super::upload::{Upload, UploadError};
@@ -56,23 +56,23 @@ pub(super) async fn round_trip(
     mut connection: Connection,
     upload: &mut Upload,
     options: &HeadOptions,
-) -> Result<(Parts, Connection), RoundTripError> {
+) -> Result<(Parts, Connection), Failure> {
     let (mut refused, mut reading) = (None, HeadReader { options, scan: HeadScan::default(), read: 0 });
     let head = poll_fn(|cx| {
         if refused.is_none()
             && let Poll::Ready(Err(error)) = upload.poll_send(cx, connection.socket())
         {
             match error {
-                UploadError::Client => return Poll::Ready(Err(RoundTripError::Client)),
+                UploadError::Client => return Poll::Ready(Err(Failure::Client)),
                 UploadError::Upstream(error) if !upload.has_begun() => {
-                    return Poll::Ready(Err(RoundTripError::Unsent(error)));
+                    return Poll::Ready(Err(Failure::Unsent(error)));
                 }
                 // The upstream may have answered before it closed: read that.
                 UploadError::Upstream(error) => refused = Some(error),
             }
         }
         reading.poll_head(cx, &mut connection).map_err(|error| match (error, refused.take()) {
-            (RoundTripError::Unanswered(_), Some(refused)) => RoundTripError::Unanswered(refused),
+            (Failure::Unanswered(_), Some(refused)) => Failure::Unanswered(refused),
             (error, _) => error,
         })
     });
@@ -93,7 +93,7 @@ impl HeadReader<'_> {
         &mut self,
         cx: &mut Context<'_>,
         connection: &mut Connection,
-    ) -> Poll<Result<Parts, RoundTripError>> {
+    ) -> Poll<Result<Parts, Failure>> {
         let HeadOptions { max_head, max_fields, .. } = *self.options;
         loop {
             let read = match ready!(connection.poll_more(cx, READ_SIZE)) {
@@ -102,14 +102,14 @@ impl HeadReader<'_> {
             };
             match read {
                 Ok(len) => self.read += len,
-                Err(error) if self.read > 0 => return Poll::Ready(Err(RoundTripError::Cut(error))),
-                Err(error) => return Poll::Ready(Err(RoundTripError::Unanswered(error))),
+                Err(error) if self.read > 0 => return Poll::Ready(Err(Failure::Cut(error))),
+                Err(error) => return Poll::Ready(Err(Failure::Unanswered(error))),
             }
             while self.scan.is_due(connection.unread())
                 && let Some(Head { mut parts, reason, len }) = read_head(connection.unread(), max_fields)?
             {
                 if len > max_head {
-                    return Poll::Ready(Err(RoundTripError::HeadTooLarge));
+                    return Poll::Ready(Err(Failure::HeadTooLarge));
                 }
                 connection.unread().advance(len);
                 self.scan = HeadScan::default();
@@ -120,12 +120,14 @@ impl HeadReader<'_> {
                     return Poll::Ready(Ok(parts));
                 }
                 if self.read - connection.unread().len() > max_head {
-                    return Poll::Ready(Err(RoundTripError::HeadTooLarge));
+                    return Poll::Ready(Err(Failure::HeadTooLarge));
                 }
-                self.options.on_interim(parts).map_err(|error| RoundTripError::Malformed(error.0))?;
+                self.options
+                    .on_interim(parts)
+                    .map_err(|error| Failure::broken(format!("not an HTTP/1 response: {}", error.0)))?;
             }
             if connection.unread().len() >= max_head {
-                return Poll::Ready(Err(RoundTripError::HeadTooLarge));
+                return Poll::Ready(Err(Failure::HeadTooLarge));
             }
         }
     }

@@ -3,7 +3,12 @@
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
+use super::failure::Refusal;
 use super::upstream::{UpstreamUrl, climbs};
+
+/// The target is `*` or an authority.
+const NO_PATH: Refusal = Refusal::bad_request("The request's target is not a path.");
+const CLIMBS: Refusal = Refusal::bad_request("The request's path has a \"..\" segment.");
 
 /// The upstream's URI for a request for `uri`, of which `rest` is the path after the route's prefix, without the slash
 /// between them.
@@ -15,13 +20,13 @@ use super::upstream::{UpstreamUrl, climbs};
 ///
 /// A path with a `..` segment in any spelling is refused: servers differ in what it means, and it could leave the base
 /// or the route.
-pub(super) fn map(upstream: &UpstreamUrl, rest: &str, uri: &Uri) -> Result<Uri, Unmappable> {
+pub(super) fn map(upstream: &UpstreamUrl, rest: &str, uri: &Uri) -> Result<Uri, Refusal> {
     let path = uri.path();
     if !path.starts_with('/') {
-        return Err(Unmappable::NoPath);
+        return Err(NO_PATH);
     }
     if climbs(path) {
-        return Err(Unmappable::Climbs);
+        return Err(CLIMBS);
     }
     let mut mapped = match upstream.base() {
         None => path.to_owned(),
@@ -32,29 +37,20 @@ pub(super) fn map(upstream: &UpstreamUrl, rest: &str, uri: &Uri) -> Result<Uri, 
         mapped.push('?');
         mapped.push_str(query);
     }
-    let path = PathAndQuery::try_from(mapped).map_err(|_| Unmappable::NoPath)?;
+    let path = PathAndQuery::try_from(mapped).map_err(|_| NO_PATH)?;
     Uri::builder()
         .scheme(Scheme::HTTP)
         .authority(upstream.authority().clone())
         .path_and_query(path)
         .build()
-        .map_err(|_| Unmappable::NoPath)
-}
-
-/// Why a path cannot be mapped. The client's fault: 400.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unmappable {
-    /// The target is not a path: `*`, or an authority.
-    NoPath,
-    /// The path has a `..` segment.
-    Climbs,
+        .map_err(|_| NO_PATH)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn mapped(upstream: &str, rest: &str, target: &str) -> Result<String, Unmappable> {
+    fn mapped(upstream: &str, rest: &str, target: &str) -> Result<String, Refusal> {
         let upstream: UpstreamUrl = upstream.parse().unwrap();
         map(&upstream, rest, &target.parse().unwrap()).map(|uri| uri.to_string())
     }
@@ -87,9 +83,9 @@ mod tests {
         for target in
             ["/api/../x", "/api/..", "/api/%2e%2E/x", "/api/.%2e/x", "/api/..%2fx", "/api/x%5C..%5cy", "/.."]
         {
-            assert_eq!(mapped("http://b", "x", target), Err(Unmappable::Climbs), "{target}");
+            assert_eq!(mapped("http://b", "x", target), Err(CLIMBS), "{target}");
         }
-        assert_eq!(mapped("http://b", "", "*"), Err(Unmappable::NoPath));
+        assert_eq!(mapped("http://b", "", "*"), Err(NO_PATH));
         assert!(mapped("http://b", "a..b/...", "/a..b/...").is_ok());
     }
 }
