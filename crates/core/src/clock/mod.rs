@@ -1,12 +1,16 @@
 //! Clocks: time and timers in one object.
 //!
-//! Only `wheel.rs` reads the system's clock. Everything that waits takes an `Arc<dyn Clock>`, so that a test on a
+//! Only `system.rs` reads the system's clock. Everything that waits takes an `Arc<dyn Clock>`, so that a test on a
 //! [`ManualClock`] decides when anything happens.
 
 mod instant;
 mod lateness;
 mod manual;
 mod sleep;
+#[allow(
+    clippy::disallowed_methods,
+    reason = "reads the system's clock for all others, and starts the clock's thread"
+)]
 mod system;
 #[cfg(test)]
 mod wake_count {
@@ -32,7 +36,6 @@ mod wake_count {
     }
 }
 mod wake_task;
-#[allow(clippy::disallowed_methods, reason = "reads the system's clock for all others")]
 mod wheel;
 
 use std::task::Waker;

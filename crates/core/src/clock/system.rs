@@ -1,13 +1,28 @@
-//! The system's clock with its timer thread.
+//! The system's clock: monotonic time, and a thread that turns a timer wheel.
+//!
+//! The only file that reads the operating system's clock. One timer of the reactor for each sleep of each stream would cost
+//! more than all of HTTP; here thousands of streams share slots of 10 ms, and one thread fires a slot at once.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, PoisonError};
 use std::task::Waker;
 
-use super::wheel::WheelClock;
+use super::wake_task::WakeTask;
+use super::wheel::{Wheel, tick_after, tick_before};
 use super::{Clock, Instant, TimerKey};
+use crate::sync::Mutex;
 
 /// Monotonic system time with a timer wheel and a timer thread, which ends with the clock. A program needs one.
-pub struct SystemClock(Arc<WheelClock>);
+pub struct SystemClock(Arc<Inner>);
+
+struct Inner {
+    origin: std::time::Instant,
+    wheel: Mutex<Wheel>,
+    changed: Condvar,
+    /// A copy of the wheel's last fired tick, to be read without the lock. Never behind it.
+    fired: AtomicU64,
+    wake_task: WakeTask,
+}
 
 impl SystemClock {
     /// Creates a clock whose origin is now, and starts its thread, which sleeps while no timer is set.
@@ -15,13 +30,18 @@ impl SystemClock {
     /// # Panics
     /// If the operating system refuses to start a thread: without it no timer would fire.
     #[allow(clippy::new_without_default, reason = "it starts a thread")]
-    #[allow(clippy::disallowed_methods, reason = "the core has no runtime to start it")]
     pub fn new() -> Self {
-        let clock = Arc::new(WheelClock::new());
-        let turned = Arc::clone(&clock);
+        let inner = Arc::new(Inner {
+            origin: std::time::Instant::now(),
+            wheel: Mutex::default(),
+            changed: Condvar::new(),
+            fired: AtomicU64::new(0),
+            wake_task: WakeTask::default(),
+        });
+        let turned = Arc::clone(&inner);
         let started = std::thread::Builder::new().name("clock".into()).spawn(move || turned.turn());
         started.expect("the system can start one thread");
-        Self(clock)
+        Self(inner)
     }
 
     /// Converts a monotonic system time to this clock; times before its origin are the origin.
@@ -37,14 +57,54 @@ impl SystemClock {
 
     /// Returns the number of timers that are set.
     pub fn sleepers(&self) -> usize {
-        self.0.sleepers()
+        self.0.wheel.lock().len()
+    }
+}
+
+impl Inner {
+    fn instant_of(&self, time: std::time::Instant) -> Instant {
+        Instant::ZERO + time.saturating_duration_since(self.origin)
+    }
+
+    fn now(&self) -> Instant {
+        self.instant_of(std::time::Instant::now())
+    }
+
+    /// Turns the wheel until the clock is dropped: sleeps until the next occupied slot, and wakes what is due. Blocks.
+    fn turn(&self) {
+        let mut due = Vec::new();
+        let mut wheel = self.wheel.lock();
+        while !wheel.stopped {
+            let tick = tick_before(self.now());
+            // Before timers are removed: a task that reads the old value is still woken.
+            self.fired.store(tick, Ordering::SeqCst);
+            wheel.take_due(tick, &mut due);
+            if !due.is_empty() {
+                // Not asleep: the ring is examined again below, so no thread needs to notify.
+                wheel.asleep_until = 0;
+                drop(wheel);
+                self.wake_task.wake(&mut due);
+                wheel = self.wheel.lock();
+                continue;
+            }
+            let next = wheel.next_tick();
+            wheel.asleep_until = next.unwrap_or(u64::MAX);
+            wheel = match next {
+                None => self.changed.wait(wheel).unwrap_or_else(PoisonError::into_inner),
+                Some(tick) => {
+                    let wait = Wheel::start_of(tick) - self.now();
+                    self.changed.wait_timeout(wheel, wait).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
     }
 }
 
 impl Drop for SystemClock {
     /// Ends the thread. No sleep is left: each holds an `Arc` of its clock.
     fn drop(&mut self) {
-        self.0.stop();
+        self.0.wheel.lock().stopped = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -54,19 +114,32 @@ impl Clock for SystemClock {
     }
 
     fn calendar(&self) -> std::time::SystemTime {
-        self.0.calendar()
+        std::time::SystemTime::now()
     }
 
     fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
-        self.0.wake_at(deadline, waker)
+        let mut wheel = self.0.wheel.lock();
+        let (key, tick) = wheel.set(deadline, waker);
+        let wake_thread = tick < wheel.asleep_until;
+        if wake_thread {
+            wheel.asleep_until = tick;
+        }
+        drop(wheel);
+        if wake_thread {
+            self.0.changed.notify_one();
+        }
+        key
     }
 
     fn cancel(&self, key: TimerKey) {
-        self.0.cancel(key);
+        let removed = self.0.wheel.lock().cancel(key);
+        // Outside the lock: dropping a waker may drop a task, which may cancel a timer.
+        drop(removed);
     }
 
     fn may_have_fired(&self, deadline: Instant) -> bool {
-        self.0.may_have_fired(deadline)
+        // A timer set for a tick that had fired is one tick later; then this is true early, which does no harm.
+        tick_after(deadline) <= self.0.fired.load(Ordering::SeqCst)
     }
 }
 
