@@ -59,7 +59,6 @@ enum Waits {
     Ack,
 }
 
-/// The result of a sweep.
 pub(super) struct Swept {
     /// Clients of forgotten subscribers.
     pub(super) forgotten: Vec<ClientKey>,

@@ -21,7 +21,6 @@ macro_rules! counters {
             }
         }
 
-        /// Names of the counters.
         #[derive(Clone, Copy, Debug)]
         #[allow(non_camel_case_types)]
         pub(super) enum Count { $($name,)* }

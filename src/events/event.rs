@@ -7,6 +7,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::encoding;
+use super::settings::{MAX_STREAM_NAME, is_stream_name};
 use super::trace::TraceParent;
 use crate::clock::Instant;
 use crate::tracing::Origin;
@@ -34,13 +35,11 @@ pub struct StreamName(Box<str>);
 
 impl StreamName {
     /// Bytes of the longest name.
-    pub const MAX_LEN: usize = 64;
+    pub const MAX_LEN: usize = MAX_STREAM_NAME;
 
     /// The name `text`, if it is valid.
     pub fn new(text: &str) -> Option<Self> {
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-        let good = is_plain && (1..=Self::MAX_LEN).contains(&text.len()) && !matches!(text, "." | "..");
-        good.then(|| Self(text.into()))
+        is_stream_name(text).then(|| Self(text.into()))
     }
 
     /// The name.

@@ -22,7 +22,6 @@ use crate::rt::{self, SplitMix64};
 use crate::sync::{Mutex, RwLock};
 use crate::tracing::{Record, Tracer};
 
-/// Interval of the periodic sweep.
 const SWEEP: Duration = Duration::from_secs(1);
 
 /// Shortest time between two log lines about filling queues.
@@ -40,7 +39,6 @@ pub struct Hub {
     tracing: OnceLock<Tracing>,
     pub(super) clock: Arc<dyn Clock>,
     closing: AtomicBool,
-    /// For jitter.
     rng: SplitMix64,
     /// When filling queues were last logged, and how many filled and were suspended since.
     logged: Mutex<(Option<Instant>, u64, u64)>,
@@ -150,7 +148,6 @@ impl Hub {
         })
     }
 
-    /// A random number for jitter.
     pub(super) fn jitter(&self) -> u64 {
         self.rng.next_u64()
     }
@@ -233,7 +230,6 @@ impl Hub {
         forgotten.map(|client| self.release_slot(&client)).is_some()
     }
 
-    /// Returns a slot.
     pub(super) fn release_slot(&self, client: &ClientKey) {
         self.slots.release(client);
     }

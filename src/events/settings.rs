@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use crate::keys::{Fault, Keys, MAX_COUNT, PathKind};
 use crate::limit::{PerSecond, Size};
-use crate::words::shorten;
-use crate::words::spelt;
+use crate::words::{shorten, spelt};
 
 /// Response to a suspended subscriber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,6 +124,9 @@ const MAX_BYTES: Size = Size::new(64 << 30);
 /// The largest event: publishers send it in one piece, and it is held while it is read.
 const MAX_EVENT: Size = Size::new(16 << 20);
 
+/// Bytes of the longest name of a stream.
+pub(super) const MAX_STREAM_NAME: usize = 64;
+
 /// The bounds that depend on one another.
 const BOUNDS: [&str; 8] =
     ["names", "streams", "queue", "queue_bytes", "log", "log_bytes", "event_size", "batch"];
@@ -227,38 +229,25 @@ impl EventSettings {
         if self.names.len() > self.streams {
             fault("names", format!("there are more than streams allows, {}", self.streams));
         }
-        for name in &self.names {
-            let is_plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
-            if !is_plain || !(1..=64).contains(&name.len()) || matches!(name.as_str(), "." | "..") {
-                let name = shorten(name);
-                fault(
-                    "names",
-                    format!("{name:?} is not a stream name; take 1 to 64 letters, digits and -._~"),
-                );
+        let mut check = |key, given: &[String], is_good: fn(&str) -> bool, what: &str| {
+            for text in given.iter().filter(|text| !is_good(text)) {
+                fault(key, format!("{:?} is not {what}", shorten(text)));
             }
-        }
-        for origin in &self.origins {
-            if !is_origin(origin) {
-                let origin = shorten(origin);
-                fault(
-                    "origins",
-                    format!("{origin:?} is not an origin; write https://app.example, without a path, or *"),
-                );
-            }
-        }
-        for name in &self.server_names {
-            if !is_server_name(name) {
-                let name = shorten(name);
-                fault(
-                    "server_names",
-                    format!(
-                        "{name:?} is not a server name; write app.example, without scheme, port and path"
-                    ),
-                );
-            }
-        }
+        };
+        let what = "a stream name; take 1 to 64 letters, digits and -._~";
+        check("names", &self.names, is_stream_name, what);
+        let what = "an origin; write https://app.example, without a path, or *";
+        check("origins", &self.origins, is_origin, what);
+        let what = "a server name; write app.example, without scheme, port and path";
+        check("server_names", &self.server_names, is_server_name, what);
         if faults.is_empty() { Ok(self) } else { Err(faults) }
     }
+}
+
+/// Whether `text` can name a stream: 1 to 64 letters, digits and `-._~`; not `.`, `..`.
+pub(super) fn is_stream_name(text: &str) -> bool {
+    let is_plain = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte));
+    is_plain && (1..=MAX_STREAM_NAME).contains(&text.len()) && !matches!(text, "." | "..")
 }
 
 /// Whether `text` is a host name or address, an IPv6 address in brackets.

@@ -85,7 +85,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_recommendation_calls_valid_is_taken_and_nothing_else() {
+    fn only_what_the_recommendation_calls_valid_is_taken() {
         let (trace, parent) = ("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7");
         for (text, good) in [
             (format!("00-{trace}-{parent}-01"), true),

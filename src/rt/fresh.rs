@@ -49,18 +49,9 @@ struct State<T> {
 struct Identity {
     device: u64,
     inode: u64,
-    /// `None` for a folder, whose entries change.
-    content: Option<Content>,
-}
-
-/// The state of a file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Content {
-    size: u64,
-    /// Seconds and nanoseconds.
-    modified: (i64, i64),
-    /// When the inode last changed.
-    changed: (i64, i64),
+    /// The size, and when the content and the inode last changed, in seconds and nanoseconds. `None` for a folder, whose
+    /// entries change.
+    content: Option<(u64, [i64; 4])>,
 }
 
 impl<T: Send + Sync + 'static> Fresh<T> {
@@ -181,12 +172,9 @@ impl Identity {
     }
 
     fn of_metadata(metadata: &Metadata) -> Self {
-        let content = Content {
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        };
-        let content = (!metadata.is_dir()).then_some(content);
+        let (modified, changed) = (metadata.mtime(), metadata.ctime());
+        let times = [modified, metadata.mtime_nsec(), changed, metadata.ctime_nsec()];
+        let content = (!metadata.is_dir()).then(|| (metadata.len(), times));
         Self { device: metadata.dev(), inode: metadata.ino(), content }
     }
 }

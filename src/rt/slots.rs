@@ -1,7 +1,6 @@
 //! Slots for a bounded number of connections, of which the least valuable one makes room for the next.
 
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use event_listener::Event;
@@ -27,12 +26,13 @@ enum Rank {
 /// When all are taken, the next connection gets the slot of the least valuable one, first of those that are idle and
 /// without a credential. So neither idle connections nor requests without a credential keep others out; a connection
 /// is refused only if all slots serve requests with one.
+#[derive(Debug)]
 pub struct Slots {
     most: usize,
     state: Mutex<State>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct State {
     entries: Slab<Entry>,
     /// Taken slots by rank, then by the change that gave it, with the keys of their entries.
@@ -41,6 +41,7 @@ struct State {
     changes: u64,
 }
 
+#[derive(Debug)]
 struct Entry {
     since: u64,
     proven: bool,
@@ -50,6 +51,7 @@ struct Entry {
 }
 
 /// The slot of a connection; freed when dropped.
+#[derive(Debug)]
 pub struct Slot {
     slots: Arc<Slots>,
     key: usize,
@@ -57,6 +59,7 @@ pub struct Slot {
 }
 
 /// A request under way on a connection, until it is dropped.
+#[derive(Debug)]
 pub struct Exchange(Arc<Slot>);
 
 impl Slots {
@@ -171,24 +174,6 @@ impl Drop for Slot {
         let mut state = self.slots.state.lock();
         let entry = state.entries.remove(self.key);
         state.order.remove(&(entry.rank(), entry.since, self.key));
-    }
-}
-
-impl fmt::Debug for Slots {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slots").field("most", &self.most).field("taken", &self.taken()).finish()
-    }
-}
-
-impl fmt::Debug for Slot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slot").field("key", &self.key).finish_non_exhaustive()
-    }
-}
-
-impl fmt::Debug for Exchange {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Exchange").field(&self.0.key).finish()
     }
 }
 

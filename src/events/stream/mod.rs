@@ -27,27 +27,27 @@ pub(super) use super::subscriber::StreamContext;
 pub(super) use polling::{After, Polled};
 
 /// Random values for a new subscriber.
-pub(in crate::events) struct RandomIds {
-    pub(in crate::events) id: String,
-    pub(in crate::events) token: String,
-    pub(in crate::events) random: u64,
+pub(super) struct RandomIds {
+    pub(super) id: String,
+    pub(super) token: String,
+    pub(super) random: u64,
 }
 
 /// A request to subscribe.
 #[derive(Clone)]
-pub(in crate::events) struct SubscribeRequest {
-    pub(in crate::events) client: ClientKey,
+pub(super) struct SubscribeRequest {
+    pub(super) client: ClientKey,
     /// The token that the server gave it before, or one of its own choice.
-    pub(in crate::events) token: Option<String>,
-    pub(in crate::events) last_id: Option<String>,
-    pub(in crate::events) window: Option<usize>,
+    pub(super) token: Option<String>,
+    pub(super) last_id: Option<String>,
+    pub(super) window: Option<usize>,
     /// The path of the request; `poll` and `ack` are below it.
-    pub(in crate::events) path: String,
+    pub(super) path: String,
 }
 
 /// The result of a request to subscribe.
 #[derive(Debug)]
-pub(in crate::events) enum Subscribed {
+pub(super) enum Subscribed {
     /// The subscriber's key, and the number of its connection.
     Stream { key: usize, connection: u64, is_new: bool },
     /// The subscriber is suspended: the `sluicegate.pause` event.
@@ -56,7 +56,7 @@ pub(in crate::events) enum Subscribed {
 
 /// What a subscriber's connection does next.
 #[derive(Debug)]
-pub(in crate::events) enum Take {
+pub(super) enum Take {
     Bytes(Bytes),
     /// The last bytes of the stream.
     End(Bytes),
@@ -70,25 +70,25 @@ pub(in crate::events) enum Take {
 
 /// The result of checking all queues: keys of subscribers.
 #[derive(Debug, Default)]
-pub(in crate::events) struct QueueCheck {
+pub(super) struct QueueCheck {
     /// Newly above 80 %.
-    pub(in crate::events) filling: Vec<usize>,
+    pub(super) filling: Vec<usize>,
     /// Full for too long: suspended.
-    pub(in crate::events) suspended: Vec<usize>,
+    pub(super) suspended: Vec<usize>,
 }
 
 /// The result of publishing.
 #[derive(Debug)]
-pub(in crate::events) struct PublishResult {
+pub(super) struct PublishResult {
     /// The events' ids, in the order of the batch.
-    pub(in crate::events) ids: Vec<Box<str>>,
-    pub(in crate::events) checked: QueueCheck,
+    pub(super) ids: Vec<Box<str>>,
+    pub(super) checked: QueueCheck,
     /// Origins of the traced events among them.
-    pub(in crate::events) traced: Vec<Arc<Origin>>,
+    pub(super) traced: Vec<Arc<Origin>>,
 }
 
 #[derive(Debug)]
-pub(in crate::events) struct Stream {
+pub(super) struct Stream {
     name: Box<str>,
     log: Log,
     subscribers: Slab<Subscriber>,
@@ -98,7 +98,7 @@ pub(in crate::events) struct Stream {
 }
 
 impl Stream {
-    pub(in crate::events) fn new(name: &str, incarnation: &str) -> Self {
+    pub(super) fn new(name: &str, incarnation: &str) -> Self {
         Self {
             name: name.into(),
             log: Log::new(incarnation),
@@ -109,7 +109,7 @@ impl Stream {
     }
 
     /// Publishes a batch.
-    pub(in crate::events) fn publish(
+    pub(super) fn publish(
         &mut self,
         batch: Vec<Draft>,
         context: &StreamContext<'_>,
@@ -136,7 +136,7 @@ impl Stream {
     }
 
     /// Records all deliveries as they stand; acknowledgements are no longer waited for.
-    pub(in crate::events) fn give_up(&mut self, context: &StreamContext<'_>) {
+    pub(super) fn give_up(&mut self, context: &StreamContext<'_>) {
         for (_, subscriber) in &mut self.subscribers {
             subscriber.settle(context);
             subscriber.give_up(Instant::MAX, context);
@@ -167,7 +167,7 @@ impl Stream {
 
     /// Does what is due: drops old events, suspends subscribers whose queues stay full, forgets subscribers. Returns the
     /// check of the queues, and the clients of forgotten subscribers.
-    pub(in crate::events) fn sweep(&mut self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
+    pub(super) fn sweep(&mut self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
         self.log.trim(context.now, &bounds(context.settings));
         self.record_lost(context);
         // A subscriber that has not acknowledged for so long will not.
@@ -187,7 +187,7 @@ impl Stream {
 
     /// Evicts one subscriber without a connection: of `client` if that is given, else any that is away. Returns its
     /// client, or `None` if there is none.
-    pub(in crate::events) fn forget_one(
+    pub(super) fn forget_one(
         &mut self,
         client: Option<&ClientKey>,
         context: &StreamContext<'_>,
@@ -230,13 +230,7 @@ impl Stream {
 
     /// Notes that a subscriber's connection polled for more after `flushes` flushes of its sink; `depth` further flushes
     /// mean that everything before was sent.
-    pub(in crate::events) fn asked(
-        &mut self,
-        at: (usize, u64),
-        flushes: u64,
-        depth: u64,
-        context: &StreamContext<'_>,
-    ) {
+    pub(super) fn asked(&mut self, at: (usize, u64), flushes: u64, depth: u64, context: &StreamContext<'_>) {
         if let Some(subscriber) = self.of(at.0, at.1) {
             context.counts.note_acknowledged(subscriber.queue.asked(flushes, depth, context.now));
             subscriber.settle(context);
@@ -244,7 +238,7 @@ impl Stream {
     }
 
     /// Takes what a subscriber's connection sends next. `path` is that of its request.
-    pub(in crate::events) fn take(
+    pub(super) fn take(
         &mut self,
         at: (usize, u64),
         path: &str,
@@ -301,7 +295,7 @@ impl Stream {
 
     /// Notes the end of a subscriber's connection. Returns false if another connection replaced it, or the subscriber
     /// was forgotten.
-    pub(in crate::events) fn disconnected(&mut self, at: (usize, u64), now: Instant) -> bool {
+    pub(super) fn disconnected(&mut self, at: (usize, u64), now: Instant) -> bool {
         let Some(subscriber) = self.of(at.0, at.1) else { return false };
         match &mut subscriber.phase {
             Phase::Suspended(suspension) => {
@@ -315,7 +309,7 @@ impl Stream {
     }
 
     /// Acknowledges for the subscriber with this token. Returns its key: it may be sent more now.
-    pub(in crate::events) fn ack(
+    pub(super) fn ack(
         &mut self,
         token: &str,
         id: &str,
@@ -338,11 +332,11 @@ impl Stream {
         Ok(key)
     }
 
-    pub(in crate::events) fn log(&self) -> &Log {
+    pub(super) fn log(&self) -> &Log {
         &self.log
     }
 
-    pub(in crate::events) fn subscribers(&self) -> impl Iterator<Item = (usize, &Subscriber)> {
+    pub(super) fn subscribers(&self) -> impl Iterator<Item = (usize, &Subscriber)> {
         self.subscribers.iter()
     }
 }

@@ -13,7 +13,7 @@ use super::super::log::Located;
 use super::super::stream::{After, SubscribeRequest};
 use super::parser::{Parser, Read};
 use super::scene::{Connection, Scene, json};
-use super::traces::{SAMPLED, told, traced};
+use super::traces::{SAMPLED, delivered, traced};
 use crate::events::{EventRate, EventSettings};
 
 #[derive(Clone, Debug)]
@@ -169,11 +169,8 @@ impl World {
         }
         if let Some(window) = client.window {
             let out = client.position - client.acked;
-            assert!(
-                out <= window as u64
-                    || came.events.iter().any(|read| read.kind == "sluicegate.gap")
-                    || out > 0
-            );
+            let is_gap = |read: &Read| read.kind == "sluicegate.gap";
+            assert!(out <= window as u64 || came.events.iter().any(is_gap) || out > 0);
         }
     }
 
@@ -236,9 +233,7 @@ impl World {
             return;
         }
         let after = client.last_id.clone().map_or(After::Known, After::Id);
-        let polled =
-            self.scene.with(|stream, context| stream.poll(Some(&client.token), &after, max, context));
-        let Ok(polled) = polled else { return };
+        let Ok(polled) = self.scene.poll(&client.token, after.clone(), max) else { return };
         if let After::Id(id) = &after {
             client.position = number_of(&self.numbers, id);
         }
@@ -264,8 +259,7 @@ impl World {
             Op::Ack(at) => {
                 let client = &mut self.clients[at];
                 if let Some(id) = client.last_id.clone().filter(|_| client.window.is_some()) {
-                    let acked = self.scene.with(|stream, context| stream.ack(&client.token, &id, context));
-                    if acked.is_ok() {
+                    if self.scene.ack(&client.token, &id).is_ok() {
                         client.acked = client.acked.max(number_of(&self.numbers, &id));
                         // It may have come on the connection before: then it does not come again.
                         client.position = client.position.max(client.acked);
@@ -279,7 +273,7 @@ impl World {
             }
             Op::Come(at) => self.come(at),
             Op::Poll(at, max) => self.poll(at, max),
-            Op::Sweep => _ = self.scene.with(|stream, context| stream.sweep(context)),
+            Op::Sweep => _ = self.scene.sweep(),
         }
     }
 }
@@ -340,7 +334,7 @@ proptest! {
         let left: Vec<_> = world.clients.iter_mut().filter_map(|client| client.connection.take()).collect();
         left.iter().for_each(|connection| world.scene.leave(connection));
         world.scene.pass(600_000);
-        world.scene.with(|stream, context| stream.sweep(context));
+        world.scene.sweep();
         prop_assert_eq!((world.scene.stream.log().len(), world.scene.stream.log().bytes()), (0, 0));
         prop_assert_eq!(world.scene.stream.subscribers().count(), 0);
         let local = crate::budget::ClientKey::Local;
@@ -348,15 +342,15 @@ proptest! {
             let forgotten = world.scene.with(|stream, context| stream.forget_one(client, context));
             prop_assert_eq!(forgotten, None, "nobody is idle who is not there");
         }
-        let spans = told(&world.scene);
-        let writes: u32 = spans.iter().filter_map(|told| told.2).map(|(_, times)| times).sum();
+        let spans = delivered(&world.scene);
+        let writes: u32 = spans.iter().filter_map(|span| span.2).map(|(_, times)| times).sum();
         prop_assert_eq!(writes, world.traced, "{:?}", spans);
-        prop_assert!(spans.iter().all(|told| told.2.is_some() || told.4.is_loss()), "{:?}", spans);
+        prop_assert!(spans.iter().all(|span| span.2.is_some() || span.4.is_loss()), "{:?}", spans);
         prop_assert_eq!(world.scene.tracing.as_ref().unwrap().tracer.open(), 0);
     }
 
     #[test]
-    fn what_is_encoded_reads_back_to_the_same(
+    fn an_encoded_event_is_read_as_it_was_published(
         events in prop::collection::vec(("[^\\p{Cc}]{1,20}", prop::option::of("[^\\p{Cc}]{1,20}"), "(\\PC|[\n\r\t:\u{feff}])*"), 1..8),
     ) {
         let (mut text, mut expected) = (String::new(), Vec::new());

@@ -28,7 +28,7 @@ fn a_subscriber_gets_what_is_published_from_then_on() {
 }
 
 #[test]
-fn who_loses_the_stream_before_its_first_event_misses_nothing() {
+fn a_stream_lost_before_its_first_event_loses_no_event() {
     let mut scene = Scene::new(small());
     for (before, published) in [("x-0", "a"), ("x-1", "b")] {
         let one = scene.open(&scene.visit());
@@ -54,16 +54,13 @@ fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
     assert_eq!(came.said(), ["a", "b"]);
     assert!(matches!(came.then, Some(Take::Window)));
     let token = one.token.clone();
-    let ack = |scene: &mut Scene, token: &str, id: &str| {
-        scene.with(|stream, context| stream.ack(token, id, context))
-    };
-    assert_eq!(ack(&mut scene, &token, "x-3"), Err(HubError::NeverSent), "it was not sent yet");
-    assert_eq!(ack(&mut scene, &token, "x-9"), Err(HubError::NeverSent));
-    assert_eq!(ack(&mut scene, &token, "y-1"), Err(HubError::NeverSent));
-    assert_eq!(ack(&mut scene, "somebody else's token", "x-1"), Err(HubError::UnknownToken));
-    assert!(ack(&mut scene, &token, "x-1").is_ok());
+    assert_eq!(scene.ack(&token, "x-3"), Err(HubError::NeverSent), "it was not sent yet");
+    assert_eq!(scene.ack(&token, "x-9"), Err(HubError::NeverSent));
+    assert_eq!(scene.ack(&token, "y-1"), Err(HubError::NeverSent));
+    assert_eq!(scene.ack("somebody else's token", "x-1"), Err(HubError::UnknownToken));
+    assert!(scene.ack(&token, "x-1").is_ok());
     assert_eq!(scene.take(&mut one, 9).said(), ["c"]);
-    assert!(ack(&mut scene, &token, "x-1").is_ok(), "once more is no error");
+    assert!(scene.ack(&token, "x-1").is_ok(), "once more is no error");
     scene.leave(&one);
     let again = SubscribeRequest { token: Some(token.clone()), last_id: Some("x-3".into()), ..visit };
     let mut two = scene.open(&again);
@@ -72,7 +69,7 @@ fn a_window_holds_until_it_is_acknowledged_and_what_is_not_is_sent_again() {
         (Some(true), Some("x-1"))
     );
     assert_eq!(scene.take(&mut two, 9).said(), ["b", "c"], "neither was acknowledged");
-    assert!(ack(&mut scene, &token, "x-3").is_ok());
+    assert!(scene.ack(&token, "x-3").is_ok());
     assert!(matches!(scene.take(&mut two, 9).then, Some(Take::Idle)));
 }
 
@@ -85,7 +82,7 @@ fn an_acknowledgement_from_the_connection_before_spares_the_second_delivery() {
     scene.take(&mut one, 9);
     let mut two = scene.open(&SubscribeRequest { token: Some(one.token.clone()), ..visit });
     assert!(scene.take(&mut one, 9).then.is_none(), "the old connection ends");
-    scene.with(|stream, context| stream.ack(&two.token, "x-2", context).unwrap());
+    scene.ack(&two.token, "x-2").unwrap();
     assert_eq!(scene.take(&mut two, 9).said(), ["c"]);
     scene.leave(&one);
     scene.publish(&["d"]);
@@ -113,7 +110,7 @@ fn an_id_that_is_gone_is_a_gap_and_one_that_was_never_there_too() {
 }
 
 #[test]
-fn what_waits_too_long_is_passed_over_and_named() {
+fn an_event_that_waits_too_long_is_passed_over_and_reported() {
     let mut scene = Scene::new(small());
     let mut one = scene.open(&scene.visit());
     scene.publish(&["a", "b"]);
@@ -159,9 +156,7 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     assert_eq!((pause.kind.as_str(), json(&pause)["last_id"].as_str()), ("sluicegate.pause", Some("x-1")));
 
     let poll = |scene: &mut Scene, after: &str, max| {
-        let polled =
-            scene.with(|stream, context| stream.poll(Some(&token), &After::Id(after.into()), max, context));
-        let polled = polled.unwrap();
+        let polled = scene.poll(&token, After::Id(after.into()), max).unwrap();
         let data: Vec<String> =
             polled.events.iter().map(|event| String::from_utf8(event.data.to_vec()).unwrap()).collect();
         (data.concat(), polled.last_id.unwrap(), polled.suspended, polled.may_resume)
@@ -175,9 +170,7 @@ fn a_full_queue_is_suspended_polls_and_comes_back() {
     assert_eq!(back.opened.kind, "sluicegate.resume");
     assert_eq!(scene.take(&mut back, 9).said(), ["h"], "what was polled is not sent again");
     assert_eq!(scene.counts.resumes(), 1);
-    let polled =
-        scene.with(|stream, context| stream.poll(Some(&back.token), &After::Known, 9, context)).unwrap();
-    assert!(!polled.suspended);
+    assert!(!scene.poll(&back.token, After::Known, 9).unwrap().suspended);
 }
 
 #[test]
@@ -274,18 +267,15 @@ fn the_cap_for_all_gives_each_its_turn() {
 }
 
 #[test]
-fn who_is_away_or_silent_for_too_long_is_forgotten() {
+fn a_subscriber_that_is_away_too_long_is_forgotten() {
     let mut scene = Scene::new(small());
     let one = scene.open(&scene.visit());
     scene.leave(&one);
     scene.pass(29_999);
-    assert_eq!(scene.with(|stream, context| stream.sweep(context).1), []);
+    assert_eq!(scene.sweep(), []);
     scene.pass(1);
-    assert_eq!(scene.with(|stream, context| stream.sweep(context).1), [ClientKey::Local]);
-    assert_eq!(
-        scene.with(|stream, context| stream.ack(&one.token, "x-1", context)),
-        Err(HubError::UnknownToken)
-    );
+    assert_eq!(scene.sweep(), [ClientKey::Local]);
+    assert_eq!(scene.ack(&one.token, "x-1"), Err(HubError::UnknownToken));
     assert_eq!(scene.stream.subscribers().count(), 0);
 }
 

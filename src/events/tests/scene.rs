@@ -7,8 +7,11 @@ use serde_json::Value;
 use super::super::counts::EventCounts;
 use super::super::delivery_trace::Tracing;
 use super::super::event::Draft;
+use super::super::hub_error::HubError;
 use super::super::shared_rate::SharedRate;
-use super::super::stream::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take};
+use super::super::stream::{
+    After, Polled, RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed, Take,
+};
 use super::parser::{Parser, Read};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -79,6 +82,19 @@ impl Scene {
         self.with(|stream, context| stream.publish(batch, context).unwrap());
     }
 
+    pub(super) fn ack(&mut self, token: &str, id: &str) -> Result<usize, HubError> {
+        self.with(|stream, context| stream.ack(token, id, context))
+    }
+
+    pub(super) fn poll(&mut self, token: &str, after: After, max: usize) -> Result<Polled, HubError> {
+        self.with(|stream, context| stream.poll(Some(token), &after, max, context))
+    }
+
+    /// Clients of forgotten subscribers.
+    pub(super) fn sweep(&mut self) -> Vec<ClientKey> {
+        self.with(|stream, context| stream.sweep(context).1)
+    }
+
     pub(super) fn visit(&self) -> SubscribeRequest {
         let client = ClientKey::Local;
         SubscribeRequest { client, token: None, last_id: None, window: None, path: "/events/s".to_owned() }
@@ -122,17 +138,16 @@ impl Scene {
                 stream.take(at, "/events/s", 600, context)
             });
             match take {
-                Take::Bytes(bytes) => {
-                    came.events.extend(connection.parser.read(std::str::from_utf8(&bytes).unwrap()));
-                }
-                Take::End(bytes) => {
-                    came.events.extend(connection.parser.read(std::str::from_utf8(&bytes).unwrap()));
-                    break;
+                Take::Bytes(ref bytes) | Take::End(ref bytes) => {
+                    came.events.extend(connection.parser.read(std::str::from_utf8(bytes).unwrap()));
                 }
                 wait => {
                     came.then = Some(wait);
                     break;
                 }
+            }
+            if matches!(take, Take::End(_)) {
+                break;
             }
         }
         came

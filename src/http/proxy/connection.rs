@@ -18,7 +18,6 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// A connection without an exchange so far.
     pub(super) fn new(socket: Socket) -> Self {
         Self { socket, unread: Bytes::new(), until: None }
     }

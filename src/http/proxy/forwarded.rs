@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trusted_proxy_says_in_either_kind_of_field_is_in_both() {
+    fn either_kind_of_field_of_a_trusted_proxy_is_forwarded_in_both() {
         let by = "by=\"[2001:db8::9]:443\"";
         let own_host = "host=\"shop.example:8080\"";
         for (lines, forwarded, x_for, host, proto) in [

@@ -11,7 +11,6 @@ use crate::sync::Mutex;
 /// How often idle connections are checked: those the upstream closed, or that timed out, are dropped.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The idle connections of one route.
 pub(super) struct IdlePool {
     state: Mutex<State>,
     max: usize,
@@ -28,7 +27,6 @@ struct State {
 }
 
 impl IdlePool {
-    /// A pool of at most `max` connections, each idle for at most `timeout`.
     pub(super) fn new(max: usize, timeout: Duration, clock: Arc<dyn Clock>) -> Arc<Self> {
         Arc::new(Self { state: Mutex::default(), max, timeout, clock })
     }

@@ -20,7 +20,6 @@
 //! Knows neither routes nor chains, except that [`relay`] paces a tunnel.
 
 mod connection;
-mod connector;
 mod failure;
 mod forwarded;
 mod hop;
@@ -146,13 +145,13 @@ impl Proxy {
             failure.answer()
         };
         let method = outgoing.head.method.clone();
-        let options = HeadOptions::new(&self.source, interim, progress.clone());
+        let options = HeadOptions { source: &self.source, interim, progress: progress.clone() };
         let answered = self.pool.send(&outgoing.head, body, &options);
         let stalled = async { Err(Failure::Stalled(progress.stalled(self.source.response_timeout).await)) };
         let Answer { head, connection, upload } = future::or(answered, stalled).await.map_err(fail)?;
 
         let framing = framing_of(&head, &method).map_err(|error| fail(Failure::broken(error)))?;
-        let back = keeps_connection(&head).then(|| self.pool.idle_pool());
+        let back = keeps_connection(&head).then(|| Arc::clone(&self.pool.idle));
         let mut returning =
             response::returning(head, outgoing.upgrade, &self.source, &self.route).map_err(fail)?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http_body::{Body, Frame, SizeHint};
+use http_body::{Body, Frame};
 
 use crate::clock::Clock;
 use crate::generator::Activity;
@@ -34,13 +34,11 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// Progress of an exchange that begins now.
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let activity = Activity::new(clock.now());
         Self { activity, side: Arc::new(AtomicU8::new(Side::Upstream as u8)), clock }
     }
 
-    /// When a piece of the body last moved.
     pub(super) fn activity(&self) -> &Activity {
         &self.activity
     }
@@ -80,23 +78,16 @@ pub(super) struct TrackedBody {
 }
 
 impl TrackedBody {
-    /// The body `body`, reporting to `progress`.
     pub(super) fn new(body: RequestBody, progress: Progress) -> Self {
         Self { body: Some(body).filter(|body| !body.is_end_stream()), progress }
     }
 
-    /// Whether the request has no body.
     pub(super) fn is_empty(&self) -> bool {
         self.body.is_none()
     }
-}
 
-impl Body for TrackedBody {
-    type Data = Bytes;
-    type Error = RequestBodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
+    pub(super) fn poll_frame(
+        &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>> {
         let Some(body) = &mut self.body else { return Poll::Ready(None) };
@@ -108,14 +99,6 @@ impl Body for TrackedBody {
             Poll::Pending => self.progress.moved(Side::Client),
         }
         polled
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.as_ref().is_none_or(Body::is_end_stream)
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
     }
 }
 

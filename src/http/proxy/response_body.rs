@@ -39,7 +39,6 @@ pub(super) struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// The content on `connection`, framed as the head says.
     pub(super) fn new(
         connection: Connection,
         framing: Framing,
@@ -65,7 +64,7 @@ impl ResponseBody {
                 self.back = None;
             }
         }
-        let sent = self.upload.take().is_none_or(|upload| upload.is_over());
+        let sent = self.upload.take().is_none_or(Pump::is_over);
         if let (Some(connection), Some(idle)) = (self.connection.take(), self.back.take())
             && sent
         {

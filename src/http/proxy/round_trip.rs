@@ -21,23 +21,15 @@ use crate::http1::{Head, HeadScan, Malformed, is_interim, read_head};
 const READ_SIZE: usize = 4 * 1024;
 
 /// Bounds of response heads, and what to do with interim ones.
-pub(super) struct HeadOptions {
-    /// Bytes of the largest head, and of all interim heads together.
-    pub(super) max_head: usize,
-    pub(super) max_fields: usize,
+pub(super) struct HeadOptions<'a> {
+    pub(super) source: &'a ProxySource,
     /// Where interim responses go, if the client accepts them.
     pub(super) interim: Option<Interim>,
     /// An interim response restarts the response timeout.
     pub(super) progress: Progress,
 }
 
-impl HeadOptions {
-    /// The options of `source`, for a client that accepts interim responses through `interim`.
-    pub(super) fn new(source: &ProxySource, interim: Option<Interim>, progress: Progress) -> Self {
-        let (max_head, max_fields) = (source.max_response_head, source.max_response_fields);
-        Self { max_head, max_fields, interim, progress }
-    }
-
+impl HeadOptions<'_> {
     fn on_interim(&self, head: Parts) -> Result<(), Malformed> {
         self.progress.heard();
         let (status, fields) = response::interim(head)?;
@@ -55,7 +47,7 @@ impl HeadOptions {
 pub(super) async fn round_trip(
     mut connection: Connection,
     upload: &mut Upload,
-    options: &HeadOptions,
+    options: &HeadOptions<'_>,
 ) -> Result<(Parts, Connection), Failure> {
     let (mut refused, mut reading) = (None, HeadReader { options, scan: HeadScan::default(), read: 0 });
     let head = poll_fn(|cx| {
@@ -82,7 +74,7 @@ pub(super) async fn round_trip(
 
 /// Reads a head, and the interim heads before it.
 struct HeadReader<'a> {
-    options: &'a HeadOptions,
+    options: &'a HeadOptions<'a>,
     scan: HeadScan,
     /// Bytes read of all heads.
     read: usize,
@@ -94,7 +86,7 @@ impl HeadReader<'_> {
         cx: &mut Context<'_>,
         connection: &mut Connection,
     ) -> Poll<Result<Parts, Failure>> {
-        let HeadOptions { max_head, max_fields, .. } = *self.options;
+        let ProxySource { max_response_head: max_head, max_response_fields, .. } = *self.options.source;
         loop {
             let read = match ready!(connection.poll_more(cx, READ_SIZE)) {
                 Ok(0) => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the connection was closed")),
@@ -106,7 +98,8 @@ impl HeadReader<'_> {
                 Err(error) => return Poll::Ready(Err(Failure::Unanswered(error))),
             }
             while self.scan.is_due(connection.unread())
-                && let Some(Head { mut parts, reason, len }) = read_head(connection.unread(), max_fields)?
+                && let Some(Head { mut parts, reason, len }) =
+                    read_head(connection.unread(), max_response_fields)?
             {
                 if len > max_head {
                     return Poll::Ready(Err(Failure::HeadTooLarge));

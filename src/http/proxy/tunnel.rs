@@ -30,7 +30,6 @@ pub struct Tunnel {
     client: Upgrade,
     /// Shared, since extensions must be `Clone` and there is one connection.
     upstream: Arc<Mutex<Option<Connection>>>,
-    /// The idle timeout.
     idle: Duration,
     /// Counts bytes read from the client.
     read: Arc<AtomicU64>,

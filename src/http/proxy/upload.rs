@@ -4,16 +4,14 @@ use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
-use event_listener::Event;
 use futures_lite::future;
 use futures_lite::io::AsyncWrite;
 use http::request;
-use http_body::{Body, Frame};
+use http_body::Frame;
+use tokio::sync::oneshot::{Receiver, channel};
 
 use super::request_body::TrackedBody;
 use crate::http1::{ChunkEncoder, content_length, write_head};
@@ -117,7 +115,7 @@ impl Upload {
 
     /// Adds the next frame of the body to the pieces.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        let frame = ready!(self.body.poll_frame(cx));
         let frame = frame.transpose().map_err(|_| UploadError::Client)?;
         let trailers = match frame.map(Frame::into_data) {
             Some(Ok(data)) if data.is_empty() => return Poll::Ready(Ok(())),
@@ -162,37 +160,27 @@ impl Upload {
 }
 
 /// An upload that continues while the response is read. Dropping it stops the upload.
-pub(super) struct Pump {
-    over: Arc<AtomicBool>,
-    stop: Event,
-}
+pub(super) struct Pump(Receiver<()>);
 
 impl Pump {
     /// Sends the rest of the request in a task of its own, since the response may be waiting for its pace.
     pub(super) fn start(mut upload: Upload, mut to: Socket) -> Self {
-        let pump = Self { over: Arc::default(), stop: Event::new() };
-        let (over, stopped) = (Arc::clone(&pump.over), pump.stop.listen());
+        let (mut over, pump) = channel();
         rt::spawn(async move {
             let sending = async { poll_fn(|cx| upload.poll_send(cx, &mut to)).await.is_ok() };
             let stopped = async {
-                stopped.await;
+                over.closed().await;
                 false
             };
             if future::or(sending, stopped).await {
-                over.store(true, Ordering::Release);
+                let _ = over.send(());
             }
         });
-        pump
+        Self(pump)
     }
 
     /// Whether the whole request was sent.
-    pub(super) fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
-    }
-}
-
-impl Drop for Pump {
-    fn drop(&mut self) {
-        self.stop.notify(usize::MAX);
+    pub(super) fn is_over(mut self) -> bool {
+        self.0.try_recv().is_ok()
     }
 }

@@ -133,27 +133,19 @@ impl fmt::Debug for FileSlice {
 }
 
 /// Why a source failed.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SourceError {
-    reason: Arc<str>,
-}
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceError(Arc<str>);
 
 impl SourceError {
     /// Creates an error; the text says what failed and where.
     pub fn new(reason: impl Into<Arc<str>>) -> Self {
-        Self { reason: reason.into() }
+        Self(reason.into())
     }
 }
 
 impl fmt::Display for SourceError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
-    }
-}
-
-impl fmt::Debug for SourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SourceError({:?})", self.reason)
+        f.write_str(&self.0)
     }
 }
 

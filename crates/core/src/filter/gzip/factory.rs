@@ -116,16 +116,13 @@ impl FilterFactory for GzipFactory {
             vary_on(headers, "Accept-Encoding");
         }
         if response.status == StatusCode::NOT_MODIFIED {
-            match held_variant(&request.headers, headers) {
-                Variant::Coded if listed || unknown => {
-                    forget_bytes(headers);
-                    weaken_etag(headers);
-                }
-                Variant::Unknown if listed && wanted && is_long_enough => {
-                    forget_bytes(headers);
-                    weaken_etag(headers);
-                }
-                _ => {}
+            let is_coded = match has_coded(&request.headers, headers) {
+                Some(coded) => coded && (listed || unknown),
+                None => listed && wanted && is_long_enough,
+            };
+            if is_coded {
+                forget_bytes(headers);
+                weaken_etag(headers);
             }
             return None;
         }
@@ -140,18 +137,9 @@ impl FilterFactory for GzipFactory {
     }
 }
 
-/// The variant of the response that the client has.
-enum Variant {
-    /// It sent the weak tag, as of coded responses.
-    Coded,
-    /// It sent the tag itself.
-    Plain,
-    /// It sent both, none, or `*`.
-    Unknown,
-}
-
-fn held_variant(request: &HeaderMap, response: &HeaderMap) -> Variant {
-    let Some(tag) = response.get(ETAG) else { return Variant::Unknown };
+/// Whether the client has the coded variant of the response, whose tag is weak. `None` if it sent both tags, none, or `*`.
+fn has_coded(request: &HeaderMap, response: &HeaderMap) -> Option<bool> {
+    let tag = response.get(ETAG)?;
     let weak = [b"W/", tag.as_bytes()].concat();
     let (mut coded, mut plain) = (false, false);
     for value in request.get_all(IF_NONE_MATCH) {
@@ -161,11 +149,7 @@ fn held_variant(request: &HeaderMap, response: &HeaderMap) -> Variant {
             plain |= item == tag.as_bytes();
         }
     }
-    match (coded, plain) {
-        (true, false) => Variant::Coded,
-        (false, true) => Variant::Plain,
-        _ => Variant::Unknown,
-    }
+    (coded != plain).then_some(coded)
 }
 
 /// `Cache-Control: no-transform` (RFC 9111 section 5.2.2.6).
