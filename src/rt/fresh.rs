@@ -174,7 +174,7 @@ impl Identity {
     fn of_metadata(metadata: &Metadata) -> Self {
         let (modified, changed) = (metadata.mtime(), metadata.ctime());
         let times = [modified, metadata.mtime_nsec(), changed, metadata.ctime_nsec()];
-        let content = (!metadata.is_dir()).then(|| (metadata.len(), times));
+        let content = (!metadata.is_dir()).then_some((metadata.len(), times));
         Self { device: metadata.dev(), inode: metadata.ino(), content }
     }
 }

@@ -64,7 +64,7 @@ impl ResponseBody {
                 self.back = None;
             }
         }
-        let sent = self.upload.take().is_none_or(Pump::is_over);
+        let sent = self.upload.take().is_none_or(Pump::finished);
         if let (Some(connection), Some(idle)) = (self.connection.take(), self.back.take())
             && sent
         {

@@ -180,7 +180,7 @@ impl Pump {
     }
 
     /// Whether the whole request was sent.
-    pub(super) fn is_over(mut self) -> bool {
+    pub(super) fn finished(mut self) -> bool {
         self.0.try_recv().is_ok()
     }
 }
