@@ -53,9 +53,7 @@ enum Waits {
     /// For its sink or its own timer.
     #[default]
     Elsewhere,
-    /// For an event.
     Event,
-    /// For an acknowledgement.
     Ack,
 }
 

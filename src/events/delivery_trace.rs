@@ -10,7 +10,6 @@ use super::event::Event;
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome, Place, Record, Tracer};
 
-/// The tracer of a hub.
 #[derive(Debug)]
 pub(super) struct Tracing {
     pub(super) tracer: Arc<Tracer>,

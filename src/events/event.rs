@@ -192,7 +192,6 @@ fn is_name(text: &str) -> bool {
     (1..=MAX_NAME).contains(&text.len()) && !text.chars().any(char::is_control)
 }
 
-/// A published event.
 #[derive(Debug)]
 pub(super) struct Event {
     /// Its number in the stream, from 1.

@@ -102,8 +102,7 @@ impl Hub {
         let mut streams = self.streams.write();
         for name in &settings.names {
             if let Some(name) = StreamName::new(name) {
-                let channel = || Arc::new(Channel::new(name.as_str(), &hex::<5>()));
-                streams.entry(name.clone()).or_insert_with(channel);
+                streams.entry(name.clone()).or_insert_with(|| new_channel(&name));
             }
         }
         drop(streams);
@@ -181,19 +180,16 @@ impl Hub {
                 match streams.entry(name.clone()) {
                     Entry::Occupied(entry) => Arc::clone(entry.get()),
                     Entry::Vacant(_) if full => return Err(HubError::TooManyStreams),
-                    Entry::Vacant(entry) => {
-                        let channel = Channel::new(name.as_str(), &hex::<5>());
-                        Arc::clone(entry.insert(Arc::new(channel)))
-                    }
+                    Entry::Vacant(entry) => Arc::clone(entry.insert(new_channel(name))),
                 }
             }
         };
         let done = self.with_context(|context| channel.publish(batch, context))?;
         if let Some(tracing) = self.tracing.get().filter(|_| !done.traced.is_empty()) {
             let end = self.clock.now();
-            done.traced
-                .into_iter()
-                .for_each(|origin| tracing.tracer.record(Record::Published { origin, end }));
+            for origin in done.traced {
+                tracing.tracer.record(Record::Published { origin, end });
+            }
         }
         self.log_queues(done.checked.filling.len() as u64, done.checked.suspended.len() as u64);
         Ok(Published { ids: done.ids.into_iter().map(Into::into).collect() })
@@ -304,10 +300,7 @@ impl Hub {
         }
         let (_, filling, suspended) = std::mem::replace(&mut *logged, (Some(now), 0, 0));
         drop(logged);
-        log::warn!(
-            route = self.route.as_str(), filling, suspended;
-            "subscribers are too slow"
-        );
+        log::warn!(route = self.route.as_str(), filling, suspended; "subscribers are too slow");
     }
 
     /// The state of the streams. Reads the kernel's table of connections, so it is slow: not for the path of an event.
@@ -334,6 +327,10 @@ impl fmt::Debug for Hub {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Hub").field("route", &self.route).finish_non_exhaustive()
     }
+}
+
+fn new_channel(name: &StreamName) -> Arc<Channel> {
+    Arc::new(Channel::new(name.as_str(), &hex::<5>()))
 }
 
 /// `N` random bytes in hexadecimal.

@@ -11,7 +11,6 @@ use super::hub_error::HubError;
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome};
 
-/// Bounds of a log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LogBounds {
     pub(super) count: usize,
@@ -34,14 +33,11 @@ pub(super) struct Log {
     /// Distinguishes ids of this log from those of an earlier stream of the same name.
     incarnation: Box<str>,
     events: VecDeque<Arc<Event>>,
-    /// The number of the last event published.
     head: u64,
-    /// Bytes of all events ever published, and of those that left.
+    /// Bytes of all events ever published.
     published: u64,
-    left: u64,
     /// Numbers of events with publishers' own ids.
     given: HashMap<Box<str>, u64>,
-    /// Up to this number events were evicted because the log was full.
     evicted: u64,
     /// Traced events that left since the last call of [`gone`](Log::gone).
     gone: Vec<(u64, Arc<Origin>, Outcome)>,
@@ -54,7 +50,6 @@ impl Log {
             events: VecDeque::new(),
             head: 0,
             published: 0,
-            left: 0,
             given: HashMap::new(),
             evicted: 0,
             gone: Vec::new(),
@@ -131,7 +126,6 @@ impl Log {
                 let outcome = if live { Outcome::Dropped } else { Outcome::Expired };
                 self.gone.push((event.seq, Arc::clone(origin), outcome));
             }
-            self.left = event.before + event.cost();
             if self.given.get(&event.id) == Some(&event.seq) {
                 self.given.remove(&event.id);
             }
@@ -153,7 +147,6 @@ impl Log {
         digits.parse().ok().filter(|_| plain)
     }
 
-    /// The position of `id`.
     pub(super) fn locate(&self, id: &str) -> Located {
         let given = self.given.get(id).copied();
         let seq = given.or_else(|| self.number(id).filter(|seq| *seq <= self.head));
@@ -191,13 +184,12 @@ impl Log {
         }
     }
 
-    /// Bytes of all events ever published.
     pub(super) fn published(&self) -> u64 {
         self.published
     }
 
     pub(super) fn bytes(&self) -> u64 {
-        self.published - self.left
+        self.published - self.events.front().map_or(self.published, |first| first.before)
     }
 
     pub(super) fn len(&self) -> usize {

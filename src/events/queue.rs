@@ -39,13 +39,11 @@ pub struct Gap {
     pub reason: Lost,
 }
 
-/// What a subscriber is sent next.
 #[derive(Debug)]
 pub(super) enum Next {
     Event(Arc<Event>),
     /// Returned once; then what follows.
     Gap(Gap),
-    /// The window is full.
     WindowFull,
     Nothing,
 }
@@ -61,7 +59,6 @@ pub(super) struct Queue {
     joined: u64,
     /// Bytes of all events before the first queued one.
     taken: u64,
-    /// The last acknowledged event.
     acked: u64,
     measure: Measure,
     /// Passed over and not reported yet: the first number, and the reason.
@@ -167,7 +164,6 @@ impl Queue {
         matches!(&self.measure, Measure::Window { most, out, .. } if out >= most)
     }
 
-    /// Notes that an event is sent.
     pub(super) fn sent(&mut self, event: &Event, now: Instant) {
         self.next = event.seq + 1;
         if event.seq > self.joined {
@@ -276,7 +272,6 @@ impl Queue {
         (log.head() + 1).saturating_sub(self.next.max(self.joined + 1))
     }
 
-    /// Bytes of queued events.
     pub(super) fn depth_bytes(&self, log: &Log) -> u64 {
         log.published().saturating_sub(self.taken)
     }

@@ -19,7 +19,6 @@ struct State {
     clients: HashMap<ClientKey, usize>,
 }
 
-/// Which bound is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum NoSlot {
     OfClient,
@@ -45,7 +44,6 @@ impl Slots {
         self.0.lock().add(client);
     }
 
-    /// Returns a slot of `client`.
     pub(super) fn release(&self, client: &ClientKey) {
         let mut state = self.0.lock();
         let Some(taken) = state.clients.get_mut(client) else { return };

@@ -32,7 +32,6 @@ pub(super) struct Subscription {
     heartbeat: Instant,
 }
 
-/// The result of a request to subscribe.
 pub(super) enum Subscribing {
     Stream(Box<Subscription>),
     /// The subscriber is suspended: the `sluicegate.pause` event.
@@ -40,7 +39,6 @@ pub(super) enum Subscribing {
 }
 
 impl Subscription {
-    /// Subscribes to a stream.
     pub(super) fn begin(
         hub: &Arc<Hub>,
         name: &StreamName,
@@ -144,7 +142,6 @@ impl Drop for Subscription {
     }
 }
 
-/// A poll's request.
 pub(super) struct PollRequest {
     pub(super) client: ClientKey,
     pub(super) token: Option<String>,

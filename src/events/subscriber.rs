@@ -40,18 +40,17 @@ pub(super) type Rank = (bool, Instant);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Pause {
-    /// Its queue has too many events.
     QueueFull,
-    /// Its queue has too many bytes.
     QueueBytesFull,
 }
 
 #[derive(Debug)]
 pub(super) enum Phase {
-    /// Connected.
     Live,
     /// Lost its connection; unacknowledged events are kept for it.
-    Away { since: Instant },
+    Away {
+        since: Instant,
+    },
     /// Was too slow; it must poll.
     Suspended(Suspension),
 }
@@ -109,7 +108,6 @@ struct Paused<'a> {
     poll: String,
 }
 
-/// The state of a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueueState {
     Fine,

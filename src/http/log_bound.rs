@@ -8,7 +8,6 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::rt;
 use crate::sync::Mutex;
 
-/// The period of a bound.
 const PERIOD: Duration = Duration::from_secs(10);
 
 /// Lines of one kind in a period.

@@ -23,11 +23,9 @@ pub fn read_buffers() -> usize {
     POOLS.iter().map(|pool| pool.lent.load(Ordering::Relaxed) * pool.size).sum()
 }
 
-/// The pool of one size.
 struct Pool {
     size: usize,
     keep: usize,
-    /// Buffers in use.
     lent: AtomicUsize,
     /// Invariant: each is `size` bytes long, and there are at most `keep`.
     idle: Mutex<Vec<Pages>>,

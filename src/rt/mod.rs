@@ -62,7 +62,6 @@ pub fn clock() -> Arc<SystemClock> {
     }))
 }
 
-/// The niceness of background work.
 const BEHIND: i32 = 10;
 
 /// Runs `work` on a detached thread of low priority: it gets about a tenth of the processor time of other threads.

@@ -37,7 +37,6 @@ struct State {
     entries: Slab<Entry>,
     /// Taken slots by rank, then by the change that gave it, with the keys of their entries.
     order: BTreeSet<(Rank, u64, usize)>,
-    /// Counts changes of rank.
     changes: u64,
 }
 

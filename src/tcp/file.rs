@@ -26,7 +26,6 @@ const MAX_DISCARDED: usize = 64 * 1024;
 /// which can destroy bytes still in flight.
 const LINGER: Duration = Duration::from_secs(2);
 
-/// Sends a file to its end.
 pub(super) async fn serve<W: Wire + Send + 'static>(
     sink: Sink<W>,
     tail: Tail,

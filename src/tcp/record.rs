@@ -13,7 +13,6 @@ use crate::sync::Mutex;
 /// Times a stream waited: for the pace and the source, and for turns in shared budgets by their names.
 pub(crate) type Waited = (Waits, Vec<(Arc<str>, Duration)>);
 
-/// Live counters of one stream.
 pub(crate) struct Record {
     clock: Arc<dyn Clock>,
     activity: Activity,
@@ -73,7 +72,6 @@ impl Record {
         &self.clock
     }
 
-    /// When something moved last.
     pub(super) fn activity(&self) -> &Activity {
         &self.activity
     }

@@ -84,7 +84,6 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
         Poll::Ready(Ok(()))
     }
 
-    /// Tells the sink that nothing more will be written.
     fn no_more(&self) {
         if let Some(sink) = &self.sink {
             sink.expect_no_more();

@@ -67,7 +67,6 @@ impl<W: Wire> ResetGuard<W> {
         Self { sink, record: Arc::clone(record), _client: client.clone(), upstream: None }
     }
 
-    /// Adds the upstream's connection.
     pub(super) fn and(&mut self, upstream: &SharedConn<Socket>) {
         self.upstream = Some(upstream.clone());
     }

@@ -87,7 +87,6 @@ async fn open(path: &Path) -> io::Result<(Arc<File>, FileId, u64)> {
 }
 
 impl State {
-    /// Reads the next bucket of a followed file.
     async fn next(mut self) -> (Self, Bucket) {
         loop {
             let Some((follower, stages)) = &self.follow else { return (self, Bucket::Eos) };

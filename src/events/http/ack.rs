@@ -13,10 +13,8 @@ use crate::http::body::RequestBody;
 /// Characters of the shortest token: 128 bits in base64, so that it cannot be guessed.
 const MIN_TOKEN: usize = 22;
 
-/// Characters of the longest token.
 const MAX_TOKEN: usize = 128;
 
-/// Bytes of the largest acknowledgement.
 const MAX_ACK: usize = 4096;
 
 /// Time for a request's content to arrive.
@@ -32,7 +30,6 @@ pub(super) struct Ack {
     pub(super) id: String,
 }
 
-/// Reads an acknowledgement.
 pub(super) async fn read(request: Request<RequestBody>, clock: &Arc<dyn Clock>) -> Result<Ack, Problem> {
     let (head, body) = request.into_parts();
     let bytes = read_content(&head.headers, body, MAX_ACK, CONTENT_TIMEOUT, clock, None).await?;

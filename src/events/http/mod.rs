@@ -68,7 +68,6 @@ impl Events {
         &self.hub
     }
 
-    /// Answers a request for `rest` below the route.
     async fn respond(
         &self,
         request: Request<RequestBody>,
@@ -113,13 +112,13 @@ impl Events {
             (None, Method::GET) => self.subscribe(&request, &name, visitor, settings),
             (Some("ack"), Method::POST) => self.ack(request, &name).await,
             (Some("poll"), Method::GET) => self.poll(&request, &name, visitor).await,
-            (None, Method::HEAD) => {
+            (None | Some("poll"), Method::HEAD) => {
                 self.hub.channel(&name).map_err(Problem::of_hub)?;
-                Ok(answer::stream(Content::Empty))
-            }
-            (Some("poll"), Method::HEAD) => {
-                self.hub.channel(&name).map_err(Problem::of_hub)?;
-                Ok(written(StatusCode::OK, "{}"))
+                Ok(if below.is_none() {
+                    answer::stream(Content::Empty)
+                } else {
+                    written(StatusCode::OK, "{}")
+                })
             }
             (_, Method::OPTIONS) => Ok(origins.preflight(allowed, request.headers())),
             _ => Err(Problem::method_not_allowed(allowed).with_code("method_not_allowed")),
@@ -251,19 +250,10 @@ fn check_host<B>(request: &Request<B>, names: &[String], local: Option<SocketAdd
 
 /// The id a client has: the header's, which its browser sets, before that of the address it came by.
 fn last_id(headers: &http::HeaderMap, query: &Query) -> Result<Option<String>, Problem> {
-    let header = match headers.get("last-event-id") {
-        None => None,
-        Some(value) => {
-            Some(std::str::from_utf8(value.as_bytes()).map_err(|_| Problem::bad_last_id())?.to_owned())
-        }
-    };
-    let given = header
-        .filter(|id| !id.is_empty())
-        .or_else(|| query.text("after").or(query.text("last_event_id")).map(str::to_owned));
-    match given {
-        None => Ok(None),
-        Some(id) if id.is_empty() => Ok(None),
-        Some(id) if is_id(&id) => Ok(Some(id)),
-        Some(_) => Err(Problem::bad_last_id()),
+    let header = headers.get("last-event-id").map(|value| std::str::from_utf8(value.as_bytes()));
+    let header = header.transpose().map_err(|_| Problem::bad_last_id())?.filter(|id| !id.is_empty());
+    match header.or(query.text("after")).or(query.text("last_event_id")) {
+        Some(id) if !id.is_empty() && !is_id(id) => Err(Problem::bad_last_id()),
+        id => Ok(id.filter(|id| !id.is_empty()).map(str::to_owned)),
     }
 }

@@ -17,9 +17,7 @@ const FIELDS: [&str; 5] = ["authorization", "cache-control", "content-type", "la
 const MAX_ASKED: usize = 32;
 const MAX_ASKED_BYTES: usize = 1024;
 
-/// The origin of a request.
 pub(super) struct Origins {
-    /// The configured origins.
     has_any: bool,
     from: From,
 }

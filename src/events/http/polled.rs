@@ -15,7 +15,6 @@ use crate::generator::Generator;
 /// Up to this many bytes of data are encoded at once, with a Content-Length: 16 KiB.
 const SHORT: u64 = 16 * 1024;
 
-/// The text before the events.
 const BEGIN: &[u8] = b"{\"events\":[";
 
 /// `{"events":[…],"last_id":…}` and a line feed.

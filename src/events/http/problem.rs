@@ -1,5 +1,6 @@
 //! Problems (RFC 9457) of event streams: `detail` is for people, `code` for programs.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use http::header::RETRY_AFTER;
@@ -75,7 +76,6 @@ impl Problem {
     }
 
     pub(super) fn bad_draft(at: usize, error: &BadDraft) -> Self {
-        let detail = format!("Event {at} of the batch: {error}. Nothing was published.");
         let (status, code) = match error {
             BadDraft::TooLarge { .. } => (StatusCode::PAYLOAD_TOO_LARGE, "event_too_large"),
             BadDraft::BadId => (StatusCode::UNPROCESSABLE_ENTITY, "bad_id"),
@@ -83,7 +83,11 @@ impl Problem {
             BadDraft::ReservedKind(_) => (StatusCode::UNPROCESSABLE_ENTITY, "reserved_type"),
             BadDraft::ZeroTtl => (StatusCode::UNPROCESSABLE_ENTITY, "bad_ttl"),
         };
-        Self::coded(status, code, detail)
+        Self::bad_event(at, status, code, error)
+    }
+
+    pub(super) fn bad_event(at: usize, status: StatusCode, code: &'static str, error: &dyn Display) -> Self {
+        Self::coded(status, code, format!("Event {at} of the batch: {error}. Nothing was published."))
     }
 
     /// For a suspended subscriber whose route answers by status.

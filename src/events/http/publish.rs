@@ -1,5 +1,6 @@
 //! Publishing: who may publish, and reading what is published.
 
+use std::fmt::Display;
 use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderMap, ORIGIN};
@@ -8,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::event::{BadDraft, Draft};
-use super::super::trace::TraceParent;
+use super::super::trace::{BadTrace, TraceParent};
 use super::ack::CONTENT_TIMEOUT;
 use crate::clock::Clock;
 use crate::duration;
@@ -22,9 +23,7 @@ use crate::token::Token;
 
 /// Who may publish.
 pub(super) enum Publishers {
-    /// Requests with this token.
     Bearer(Token),
-    /// Programs on this machine.
     Local,
 }
 
@@ -147,14 +146,12 @@ fn draft(
         Value::String(text) => text,
         other => other.to_string(),
     };
-    let refused = |code, error: &dyn std::fmt::Display| {
-        let detail = format!("Event {at} of the batch: {error}. Nothing was published.");
-        Problem::new(StatusCode::UNPROCESSABLE_ENTITY, detail).with_code(code)
-    };
-    let ttl =
-        given.ttl.as_deref().map(duration::parse).transpose().map_err(|error| refused("bad_ttl", &error))?;
+    let bad =
+        |code, error: &dyn Display| Problem::bad_event(at, StatusCode::UNPROCESSABLE_ENTITY, code, error);
+    let ttl = given.ttl.as_deref().map(duration::parse).transpose();
+    let ttl = ttl.map_err(|error| bad("bad_ttl", &error))?;
     let own = given.traceparent.as_deref().map(str::parse).transpose();
-    let own = own.map_err(|error: super::super::trace::BadTrace| refused("bad_traceparent", &error))?;
+    let own = own.map_err(|error: BadTrace| bad("bad_traceparent", &error))?;
     let checked = || -> Result<Draft, BadDraft> {
         let mut draft = Draft::new(data, settings.event_size)?.trace(own.or(trace));
         if let Some(kind) = given.kind {

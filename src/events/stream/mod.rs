@@ -33,7 +33,6 @@ pub(super) struct RandomIds {
     pub(super) random: u64,
 }
 
-/// A request to subscribe.
 #[derive(Clone)]
 pub(super) struct SubscribeRequest {
     pub(super) client: ClientKey,
@@ -45,7 +44,6 @@ pub(super) struct SubscribeRequest {
     pub(super) path: String,
 }
 
-/// The result of a request to subscribe.
 #[derive(Debug)]
 pub(super) enum Subscribed {
     /// The subscriber's key, and the number of its connection.
@@ -77,7 +75,6 @@ pub(super) struct QueueCheck {
     pub(super) suspended: Vec<usize>,
 }
 
-/// The result of publishing.
 #[derive(Debug)]
 pub(super) struct PublishResult {
     /// The events' ids, in the order of the batch.
@@ -108,7 +105,6 @@ impl Stream {
         }
     }
 
-    /// Publishes a batch.
     pub(super) fn publish(
         &mut self,
         batch: Vec<Draft>,
@@ -206,7 +202,6 @@ impl Stream {
         subscriber.client
     }
 
-    /// Adds a subscriber to the idle ones.
     fn enter_idle(&mut self, key: usize, now: Instant) {
         let subscriber = &mut self.subscribers[key];
         let rank = (matches!(subscriber.phase, Phase::Suspended(_)), now);
@@ -215,7 +210,6 @@ impl Stream {
         }
     }
 
-    /// Removes a subscriber from the idle ones.
     fn leave_idle(&mut self, key: usize) {
         let subscriber = &mut self.subscribers[key];
         if let Some(rank) = subscriber.idle.take() {

@@ -10,7 +10,6 @@ use super::super::queue::{Gap, Lost, Next, Queue};
 use super::super::subscriber::Phase;
 use super::{Stream, StreamContext, note_lost};
 
-/// The answer to a poll.
 #[derive(Debug)]
 pub(in crate::events) struct Polled {
     pub(in crate::events) events: Vec<Arc<Event>>,
@@ -27,9 +26,7 @@ pub(in crate::events) struct Polled {
 pub(in crate::events) enum After {
     /// After what the subscriber is known to have; without a subscriber, from now.
     Known,
-    /// After the event with this id.
     Id(String),
-    /// After the event with this number.
     Number(u64),
 }
 

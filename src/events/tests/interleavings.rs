@@ -258,12 +258,12 @@ impl World {
             Op::Read(at, most) => self.read(at, most),
             Op::Ack(at) => {
                 let client = &mut self.clients[at];
-                if let Some(id) = client.last_id.clone().filter(|_| client.window.is_some()) {
-                    if self.scene.ack(&client.token, &id).is_ok() {
-                        client.acked = client.acked.max(number_of(&self.numbers, &id));
-                        // It may have come on the connection before: then it does not come again.
-                        client.position = client.position.max(client.acked);
-                    }
+                if let Some(id) = client.last_id.clone().filter(|_| client.window.is_some())
+                    && self.scene.ack(&client.token, &id).is_ok()
+                {
+                    client.acked = client.acked.max(number_of(&self.numbers, &id));
+                    // It may have come on the connection before: then it does not come again.
+                    client.position = client.position.max(client.acked);
                 }
             }
             Op::Leave(at) => {

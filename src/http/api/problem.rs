@@ -65,7 +65,6 @@ impl Problem {
         Self { code: Some(code), ..self }
     }
 
-    /// Adds a field to the answer.
     pub(crate) fn with_field(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.fields.push((name, value));
         self
@@ -85,7 +84,6 @@ impl Problem {
     }
 }
 
-/// Serializes one JSON value as an answer.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Response<Content> {
     // Only maps whose keys are not strings cannot be serialized; no answer has one.
     let mut text = serde_json::to_string(value).unwrap_or_default();

@@ -45,7 +45,6 @@ impl FromIterator<Network> for TrustedPeers {
     }
 }
 
-/// The identity of one hop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Node {
     Ip(IpAddr),
@@ -66,9 +65,7 @@ pub(super) struct Hop {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Claims {
     pub(super) hops: Vec<Hop>,
-    /// The scheme that the client used.
     pub(super) proto: Option<String>,
-    /// The host that the client asked for.
     pub(super) host: Option<String>,
 }
 

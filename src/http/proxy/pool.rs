@@ -37,7 +37,6 @@ pub(super) struct Pool {
 /// A response whose head was read.
 pub(super) struct Answer {
     pub(super) head: response::Parts,
-    /// The connection that the content comes on.
     pub(super) connection: Connection,
     /// The rest of the request's body, if it is still being sent.
     pub(super) upload: Option<Pump>,

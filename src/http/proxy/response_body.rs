@@ -34,7 +34,6 @@ pub(super) struct ResponseBody {
     malformed: Option<Malformed>,
     /// The pool that the connection returns to, if it can be reused.
     back: Option<Arc<IdlePool>>,
-    /// The rest of the request's body, if it is still being sent.
     upload: Option<Pump>,
 }
 

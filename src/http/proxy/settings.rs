@@ -47,7 +47,6 @@ pub struct ProxySource {
 }
 
 impl ProxySource {
-    /// Reads the keys of a route to the backend `upstream`.
     pub(crate) fn read(keys: &Keys<'_>, upstream: UpstreamUrl) -> Self {
         let default = Self::new(upstream);
         let head_bounds = Size::new(1 << 10)..=Size::new(1 << 20);

@@ -18,7 +18,6 @@ use crate::http::content::Content;
 use crate::http::upgrade::Upgrade;
 use crate::sync::Mutex;
 
-/// Bytes buffered from the client to the upstream.
 const UPSTREAM_BUFFER: usize = 8 * 1024;
 
 /// The two connections of a change of protocols (101), found in the response's extensions.

@@ -33,7 +33,6 @@ pub(super) struct Upload {
 }
 
 enum Framing {
-    /// Bytes left of `Content-Length`.
     Length(u64),
     ChunkEncoder(ChunkEncoder),
 }
@@ -67,7 +66,6 @@ impl Upload {
         self.gathered && self.pieces.is_empty()
     }
 
-    /// Whether any byte was written.
     pub(super) fn has_begun(&self) -> bool {
         self.written > 0
     }

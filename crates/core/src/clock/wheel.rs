@@ -61,7 +61,6 @@ impl Default for Wheel {
 }
 
 impl Wheel {
-    /// The number of timers.
     pub(super) fn len(&self) -> usize {
         self.timers.len()
     }

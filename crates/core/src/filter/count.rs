@@ -41,7 +41,6 @@ impl Counts {
 #[derive(Debug)]
 pub struct Count {
     counts: Counts,
-    /// The stream is counted.
     begun: bool,
 }
 

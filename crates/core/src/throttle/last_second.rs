@@ -26,7 +26,6 @@ struct Span {
 }
 
 impl LastSecond {
-    /// Counts bytes that pass at `now`.
     pub(super) fn add(&mut self, bytes: u64, now: Instant) {
         match self.spans.back_mut() {
             Some(span) if now.nanos_since(span.first) < WIDTH => {

@@ -26,7 +26,6 @@ impl Reading {
         Self { pace, ahead: Vec::new(), taken: 0 }
     }
 
-    /// Bytes that were read and wait for their turn.
     pub(super) fn ahead(&self) -> &[u8] {
         &self.ahead[self.taken..]
     }

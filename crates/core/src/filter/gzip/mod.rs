@@ -85,7 +85,6 @@ pub struct Gzip {
     magic_written: bool,
     /// Bytes went in since the last sync flush.
     unflushed: bool,
-    /// The gzip trailer is written.
     finished: bool,
 }
 

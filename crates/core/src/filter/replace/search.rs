@@ -11,7 +11,6 @@ pub(super) struct Search {
     borders: Vec<usize>,
 }
 
-/// The result of a search.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Found {
     /// New bytes that were read.
