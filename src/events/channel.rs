@@ -57,13 +57,6 @@ enum Waits {
     Ack,
 }
 
-pub(super) struct Swept {
-    /// Clients of forgotten subscribers.
-    pub(super) forgotten: Vec<ClientKey>,
-    pub(super) filling: u64,
-    pub(super) suspended: u64,
-}
-
 impl Reader {
     pub(super) fn of(info: Option<&ConnectionInfo>) -> Self {
         Self { info: info.cloned(), ..Self::default() }
@@ -91,13 +84,14 @@ impl Channel {
         Ok(done)
     }
 
-    pub(super) fn sweep(&self, context: &StreamContext<'_>) -> Swept {
+    /// See [`Stream::sweep`].
+    pub(super) fn sweep(&self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
         let mut state = self.0.lock();
         let (checked, forgotten) = state.stream.sweep(context);
         let due = state.woken(&checked, |_| false);
         drop(state);
         due.into_iter().for_each(Waker::wake);
-        Swept { forgotten, filling: checked.filling.len() as u64, suspended: checked.suspended.len() as u64 }
+        (checked, forgotten)
     }
 
     /// Does what wakes nobody.

@@ -13,7 +13,7 @@ use super::delivery_trace::Tracing;
 use super::event::{Draft, StreamName};
 use super::hub_error::HubError;
 use super::shared_rate::SharedRate;
-use super::slots::{NoSlot, Slots};
+use super::slots::Slots;
 use super::stream::{RandomIds, StreamContext, SubscribeRequest, Subscribed};
 use crate::budget::ClientKey;
 use crate::clock::{Clock, Instant, Sleep};
@@ -41,7 +41,7 @@ pub struct Hub {
     closing: AtomicBool,
     rng: SplitMix64,
     /// When filling queues were last logged, and how many filled and were suspended since.
-    logged: Mutex<(Option<Instant>, u64, u64)>,
+    logged: Mutex<(Option<Instant>, usize, usize)>,
 }
 
 /// The result of publishing.
@@ -191,7 +191,7 @@ impl Hub {
                 tracing.tracer.record(Record::Published { origin, end });
             }
         }
-        self.log_queues(done.checked.filling.len() as u64, done.checked.suspended.len() as u64);
+        self.log_queues(done.checked.filling.len(), done.checked.suspended.len());
         Ok(Published { ids: done.ids.into_iter().map(Into::into).collect() })
     }
 
@@ -208,10 +208,10 @@ impl Hub {
                 Err(full) => full,
             };
             let made =
-                self.evict(Some(client), channel) || full == NoSlot::OfAll && self.evict(None, channel);
+                self.evict(Some(client), channel) || full == HubError::Full && self.evict(None, channel);
             if !made {
                 self.counts.add(Count::refused, 1);
-                return Err(if full == NoSlot::OfAll { HubError::Full } else { HubError::ClientFull });
+                return Err(full);
             }
         }
     }
@@ -270,11 +270,11 @@ impl Hub {
         let mut gone = 0;
         let (mut filling, mut suspended) = (0, 0);
         for channel in channels {
-            let swept = self.with_context(|context| channel.sweep(context));
-            gone += swept.forgotten.len();
-            swept.forgotten.iter().for_each(|client| self.release_slot(client));
-            filling += swept.filling;
-            suspended += swept.suspended;
+            let (checked, forgotten) = self.with_context(|context| channel.sweep(context));
+            gone += forgotten.len();
+            forgotten.iter().for_each(|client| self.release_slot(client));
+            filling += checked.filling.len();
+            suspended += checked.suspended.len();
         }
         self.log_queues(filling, suspended);
         let settings = self.settings();
@@ -287,7 +287,7 @@ impl Hub {
     }
 
     /// Logs filling queues and suspensions, at most every 10 s.
-    fn log_queues(&self, filling: u64, suspended: u64) {
+    fn log_queues(&self, filling: usize, suspended: usize) {
         if filling + suspended == 0 {
             return;
         }

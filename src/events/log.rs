@@ -4,20 +4,12 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::event::{Draft, Event};
 use super::hub_error::HubError;
+use super::settings::EventSettings;
 use crate::clock::Instant;
 use crate::tracing::{Origin, Outcome};
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct LogBounds {
-    pub(super) count: usize,
-    pub(super) bytes: usize,
-    /// Of events without a ttl of their own.
-    pub(super) ttl: Duration,
-}
 
 /// The position of an id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +56,7 @@ impl Log {
         &mut self,
         batch: Vec<Draft>,
         now: Instant,
-        bounds: &LogBounds,
+        settings: &EventSettings,
         mut mark: impl FnMut(&mut Event),
     ) -> Result<Vec<Box<str>>, HubError> {
         self.check(&batch)?;
@@ -82,13 +74,13 @@ impl Log {
             if draft.given_id().is_some() {
                 self.given.insert(id.as_str().into(), self.head);
             }
-            let mut event = draft.publish(self.head, id, self.published, now, bounds.ttl);
+            let mut event = draft.publish(self.head, id, self.published, now, settings.log_ttl);
             mark(&mut event);
             self.published += event.cost();
             ids.push(event.id.clone());
             self.events.push_back(Arc::new(event));
         }
-        self.trim(now, bounds);
+        self.trim(now, settings);
         Ok(ids)
     }
 
@@ -108,12 +100,12 @@ impl Log {
         Ok(())
     }
 
-    /// Removes events beyond the bounds. Returns how many were evicted and how many expired.
-    pub(super) fn trim(&mut self, now: Instant, bounds: &LogBounds) -> (u64, u64) {
+    /// Removes events beyond the bounds of `settings`. Returns how many were evicted and how many expired.
+    pub(super) fn trim(&mut self, now: Instant, settings: &EventSettings) -> (u64, u64) {
         let (mut evicted, mut expired) = (0, 0);
         while let Some(event) = self.events.front() {
             let live = event.is_live(now);
-            if live && self.events.len() <= bounds.count && self.bytes() <= bounds.bytes as u64 {
+            if live && self.events.len() <= settings.log && self.bytes() <= settings.log_bytes as u64 {
                 break;
             }
             if live {
@@ -200,8 +192,12 @@ impl Log {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::time::Duration;
 
-    const BOUNDS: LogBounds = LogBounds { count: 3, bytes: 10_000, ttl: Duration::from_secs(10) };
+    fn bounds() -> EventSettings {
+        let log_ttl = Duration::from_secs(10);
+        EventSettings { log: 3, log_bytes: 10_000, log_ttl, ..EventSettings::default() }
+    }
 
     fn draft(data: &str) -> Draft {
         Draft::new(data, 100_000).unwrap()
@@ -212,7 +208,7 @@ mod tests {
     }
 
     fn ids(log: &mut Log, batch: Vec<Draft>, now: Instant) -> Result<Vec<String>, HubError> {
-        log.publish(batch, now, &BOUNDS, |_| ()).map(|ids| ids.iter().map(ToString::to_string).collect())
+        log.publish(batch, now, &bounds(), |_| ()).map(|ids| ids.iter().map(ToString::to_string).collect())
     }
 
     #[test]
@@ -257,9 +253,9 @@ mod tests {
         let mut log = Log::new("x");
         let short = draft("b").ttl(Duration::from_secs(1)).unwrap();
         ids(&mut log, vec![draft("a"), short], at(0)).unwrap();
-        assert_eq!(log.trim(at(9), &BOUNDS), (0, 0), "the short one is behind the long one");
+        assert_eq!(log.trim(at(9), &bounds()), (0, 0), "the short one is behind the long one");
         assert!(log.get(1).unwrap().is_live(at(9)) && !log.get(2).unwrap().is_live(at(1)));
-        assert_eq!(log.trim(at(10), &BOUNDS), (0, 2));
+        assert_eq!(log.trim(at(10), &bounds()), (0, 2));
         assert_eq!((log.first(), log.evicted(), log.locate("x-2")), (3, 0, Located::At(2)));
     }
 
@@ -280,7 +276,7 @@ mod tests {
             assert_eq!(ids(&mut log, batch, at(0)), Err(error));
             assert_eq!(log.head(), 3, "nothing of it");
         }
-        log.trim(at(10), &BOUNDS);
+        log.trim(at(10), &bounds());
         assert_eq!(log.locate("a"), Located::Unknown);
         assert_eq!(ids(&mut log, vec![own("a", "other")], at(10)).unwrap(), ["a"]);
         assert_eq!(log.locate("a"), Located::At(4));

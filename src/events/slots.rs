@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 
+use super::hub_error::HubError;
 use crate::budget::ClientKey;
 use crate::sync::Mutex;
 
@@ -19,21 +20,15 @@ struct State {
     clients: HashMap<ClientKey, usize>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum NoSlot {
-    OfClient,
-    OfAll,
-}
-
 impl Slots {
     /// Takes a slot for `client` if it then has at most `of_client` and all have at most `of_all`.
-    pub(super) fn take(&self, client: &ClientKey, of_client: usize, of_all: usize) -> Result<(), NoSlot> {
+    pub(super) fn take(&self, client: &ClientKey, of_client: usize, of_all: usize) -> Result<(), HubError> {
         let mut state = self.0.lock();
         if state.clients.get(client).is_some_and(|taken| *taken >= of_client) || of_client == 0 {
-            return Err(NoSlot::OfClient);
+            return Err(HubError::ClientFull);
         }
         if state.taken >= of_all {
-            return Err(NoSlot::OfAll);
+            return Err(HubError::Full);
         }
         state.add(client);
         Ok(())
@@ -71,10 +66,10 @@ mod tests {
         let slots = Slots::default();
         let [one, two] = [1, 2].map(|n| ClientKey::address([192, 0, 2, n].into()));
         assert_eq!([slots.take(&one, 2, 3), slots.take(&one, 2, 3)], [Ok(()); 2]);
-        assert_eq!(slots.take(&one, 2, 3), Err(NoSlot::OfClient));
-        assert_eq!([slots.take(&two, 2, 3), slots.take(&two, 2, 3)], [Ok(()), Err(NoSlot::OfAll)]);
+        assert_eq!(slots.take(&one, 2, 3), Err(HubError::ClientFull));
+        assert_eq!([slots.take(&two, 2, 3), slots.take(&two, 2, 3)], [Ok(()), Err(HubError::Full)]);
         slots.release(&one);
-        assert_eq!([slots.take(&two, 2, 3), slots.take(&one, 2, 3)], [Ok(()), Err(NoSlot::OfAll)]);
+        assert_eq!([slots.take(&two, 2, 3), slots.take(&one, 2, 3)], [Ok(()), Err(HubError::Full)]);
         slots.force(&one);
         for client in [&one, &one, &one, &two, &two] {
             slots.release(client);

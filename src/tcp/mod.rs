@@ -208,29 +208,24 @@ impl Service {
         };
         let [left_down, left_up] = &self.carryovers;
         let down = paced(&self.limit, left_down);
+        let fail = |error: String| {
+            state.abort();
+            Err(StreamError::Source(error))
+        };
         match &self.source {
-            Source::File { path, watch } => match Tail::open(path).await {
-                Ok(tail) => {
-                    let tail = match watch {
-                        Some(watch) => tail.followed(watch.follow(record.clock()), Arc::clone(stages)),
-                        None => tail,
-                    };
-                    file::serve(sink, tail, down, gate, record).await
+            Source::File { path, watch } => {
+                let follow = watch.as_ref().map(|watch| (watch.follow(record.clock()), Arc::clone(stages)));
+                match Tail::open(path, follow).await {
+                    Ok(tail) => file::serve(sink, tail, down, gate, record).await,
+                    Err(error) => fail(format!("{}: {error}", path.display())),
                 }
-                Err(error) => {
-                    state.abort();
-                    Err(StreamError::Source(format!("{}: {error}", path.display())))
-                }
-            },
+            }
             Source::Relay { to, timeout } => match self.connect(to, *timeout, record.clock()).await {
                 Ok(upstream) => {
                     let up = paced(&self.upload, left_up);
                     relay::relay(sink, upstream, (down, gate), up, idle, record).await
                 }
-                Err(error) => {
-                    state.abort();
-                    Err(StreamError::Source(format!("{}:{}: {error}", to.host, to.port)))
-                }
+                Err(error) => fail(format!("{}:{}: {error}", to.host, to.port)),
             },
         }
     }

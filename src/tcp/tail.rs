@@ -48,31 +48,15 @@ struct State {
 }
 
 impl Tail {
-    /// Opens the file at `path`, up to its present length.
+    /// Opens the file at `path`: up to its present length, or followed as it grows until the server drains.
     ///
     /// # Errors
     /// It cannot be opened, or is not a regular file.
-    pub(super) async fn open(path: &Path) -> io::Result<Self> {
+    pub(super) async fn open(path: &Path, follow: Option<(Follower, Arc<Stages>)>) -> io::Result<Self> {
         let (file, id, end) = open(path).await?;
-        let state = State {
-            path: path.to_owned(),
-            file,
-            id,
-            offset: 0,
-            end,
-            follow: None,
-            reader: FileReader::new(),
-        };
+        let state =
+            State { path: path.to_owned(), file, id, offset: 0, end, follow, reader: FileReader::new() };
         Ok(Self { state: Some(state), next: None })
-    }
-
-    /// Follows the file as it grows, until the server drains.
-    #[must_use]
-    pub(super) fn followed(mut self, follower: Follower, stages: Arc<Stages>) -> Self {
-        if let Some(state) = &mut self.state {
-            state.follow = Some((follower, stages));
-        }
-        self
     }
 }
 

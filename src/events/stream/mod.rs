@@ -15,12 +15,11 @@ use super::counts::{Count, EventCounts};
 use super::encoding;
 use super::event::{Draft, GAP};
 use super::hub_error::HubError;
-use super::log::{Located, Log, LogBounds};
-use super::queue::{Lost, Next};
+use super::log::{Located, Log};
+use super::queue::{Gap, Lost, Next};
 use super::subscriber::{Phase, QueueState, Subscriber};
 use crate::budget::ClientKey;
 use crate::clock::Instant;
-use crate::events::EventSettings;
 use crate::tracing::Origin;
 
 pub(super) use super::subscriber::StreamContext;
@@ -112,7 +111,7 @@ impl Stream {
     ) -> Result<PublishResult, HubError> {
         let before = self.log.head();
         let mut traced = Vec::new();
-        let ids = self.log.publish(batch, context.now, &bounds(context.settings), |event| {
+        let ids = self.log.publish(batch, context.now, context.settings, |event| {
             if let Some(tracing) = context.tracing {
                 tracing.mark(event, &self.name);
                 traced.extend(event.origin.clone());
@@ -164,7 +163,7 @@ impl Stream {
     /// Does what is due: drops old events, suspends subscribers whose queues stay full, forgets subscribers. Returns the
     /// check of the queues, and the clients of forgotten subscribers.
     pub(super) fn sweep(&mut self, context: &StreamContext<'_>) -> (QueueCheck, Vec<ClientKey>) {
-        self.log.trim(context.now, &bounds(context.settings));
+        self.log.trim(context.now, context.settings);
         self.record_lost(context);
         // A subscriber that has not acknowledged for so long will not.
         let patience = context.now - (Instant::ZERO + context.settings.ttl);
@@ -215,6 +214,12 @@ impl Stream {
         if let Some(rank) = subscriber.idle.take() {
             self.idle.remove(&subscriber.client, rank, key);
         }
+    }
+
+    /// The gap for a client that continues after an id that is not known.
+    fn unknown(&self, id: String) -> Gap {
+        let before = self.log.id_of(self.log.first());
+        Gap { after: Some(id), before, missing: None, reason: Lost::Unknown }
     }
 
     /// The subscriber at `key`, if `connection` is still its current one.
@@ -339,8 +344,4 @@ impl Stream {
 fn note_lost(counts: &EventCounts, missing: u64, reason: Lost) {
     let lost = if reason == Lost::Expired { Count::expired } else { Count::dropped };
     counts.add(lost, missing);
-}
-
-fn bounds(settings: &EventSettings) -> LogBounds {
-    LogBounds { count: settings.log, bytes: settings.log_bytes, ttl: settings.log_ttl }
 }

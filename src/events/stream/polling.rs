@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::super::event::Event;
 use super::super::hub_error::HubError;
 use super::super::log::Located;
-use super::super::queue::{Gap, Lost, Next, Queue};
+use super::super::queue::{Gap, Next, Queue};
 use super::super::subscriber::Phase;
 use super::{Stream, StreamContext, note_lost};
 
@@ -51,8 +51,7 @@ impl Stream {
             After::Id(id) => match self.log.locate(id) {
                 Located::At(seq) => Some(seq),
                 Located::Unknown => {
-                    let before = self.log.id_of(self.log.first());
-                    gap = Some(Gap { after: Some(id.clone()), before, missing: None, reason: Lost::Unknown });
+                    gap = Some(self.unknown(id.clone()));
                     Some(self.log.first() - 1)
                 }
             },

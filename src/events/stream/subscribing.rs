@@ -1,12 +1,13 @@
 //! Subscribing: new subscribers, reconnecting ones, and suspended ones.
 
+use bytes::Bytes;
 use serde::Serialize;
 
 use super::super::counts::Count;
 use super::super::encoding;
 use super::super::event::{OPEN, RESUME};
 use super::super::log::Located;
-use super::super::queue::{Gap, Lost, Queue};
+use super::super::queue::Queue;
 use super::super::subscriber::{Phase, Subscriber};
 use super::{RandomIds, Stream, StreamContext, SubscribeRequest, Subscribed};
 
@@ -38,66 +39,16 @@ impl Stream {
         random_ids: RandomIds,
         context: &StreamContext<'_>,
     ) -> Subscribed {
-        let StreamContext { now, settings, counts, .. } = context;
+        let StreamContext { settings, counts, .. } = context;
         let window = request.window.map(|window| window.clamp(1, settings.window));
-        let last = request.last_id.as_deref().map(|id| self.log.locate(id));
-        let received = match last {
-            Some(Located::At(seq)) => Some(seq),
-            _ => None,
-        };
+        let random = random_ids.random;
         let known = self.known(request);
-        let mut kind = OPEN;
-        let key = match known {
-            Some(key) => {
-                let subscriber = &mut self.subscribers[key];
-                if let Phase::Suspended(suspension) = &mut subscriber.phase {
-                    suspension.since = *now;
-                    if !suspension.may_resume {
-                        counts.add(Count::retries, 1);
-                        let known = suspension.position.max(received.unwrap_or(0));
-                        let random = random_ids.random;
-                        let pause = subscriber.paused(&self.log, known, &request.path, context, random);
-                        return Subscribed::Suspended(pause);
-                    }
-                    let position = suspension.position.max(received.unwrap_or(0));
-                    subscriber.queue = Queue::new(position, window, &self.log);
-                    counts.add(Count::resumes, 1);
-                    kind = RESUME;
-                } else if subscriber.queue.window() == window {
-                    subscriber.queue.rewind(received, &self.log);
-                } else {
-                    let position = received.unwrap_or(subscriber.queue.acked());
-                    subscriber.queue = Queue::new(position, window, &self.log);
-                }
-                subscriber.settle(context);
-                subscriber.phase = Phase::Live;
-                subscriber.connection += 1;
-                self.leave_idle(key);
-                key
-            }
-            None => {
-                let token = request.token.clone().unwrap_or(random_ids.token);
-                let position = match last {
-                    None => self.log.head(),
-                    Some(Located::At(seq)) => seq,
-                    Some(Located::Unknown) => self.log.first() - 1,
-                };
-                let queue = Queue::new(position, window, &self.log);
-                let mut subscriber =
-                    Subscriber::new(random_ids.id, token.clone(), request.client.clone(), queue);
-                if last == Some(Located::Unknown) {
-                    let before = self.log.id_of(self.log.first());
-                    subscriber.unknown = Some(Gap {
-                        after: request.last_id.clone(),
-                        before,
-                        missing: None,
-                        reason: Lost::Unknown,
-                    });
-                }
-                let key = self.subscribers.insert(subscriber);
-                self.tokens.insert(token, key);
-                key
-            }
+        let (key, kind) = match known {
+            Some(key) => match self.reconnect(key, request, window, random, context) {
+                Ok(kind) => (key, kind),
+                Err(pause) => return Subscribed::Suspended(pause),
+            },
+            None => (self.join(request, random_ids, window), OPEN),
         };
         let subscriber = &mut self.subscribers[key];
         let last_id = self.log.id_of(subscriber.queue.position());
@@ -108,9 +59,67 @@ impl Stream {
             window,
             known: known.is_some(),
         };
-        let retry = encoding::jittered(settings.retry, random_ids.random);
+        let retry = encoding::jittered(settings.retry, random);
         subscriber.opening = Some(encoding::opening(kind, last_id.as_deref(), &opening, retry));
         counts.add(Count::retries, 1);
         Subscribed::Stream { key, connection: subscriber.connection, is_new: known.is_none() }
+    }
+
+    /// Reconnects a subscriber. Returns the type of the first event.
+    ///
+    /// # Errors
+    /// It is still suspended: the `sluicegate.pause` event.
+    fn reconnect(
+        &mut self,
+        key: usize,
+        request: &SubscribeRequest,
+        window: Option<usize>,
+        random: u64,
+        context: &StreamContext<'_>,
+    ) -> Result<&'static str, Bytes> {
+        let received = match request.last_id.as_deref().map(|id| self.log.locate(id)) {
+            Some(Located::At(seq)) => Some(seq),
+            _ => None,
+        };
+        let subscriber = &mut self.subscribers[key];
+        let mut kind = OPEN;
+        if let Phase::Suspended(suspension) = &mut subscriber.phase {
+            suspension.since = context.now;
+            let position = suspension.position.max(received.unwrap_or(0));
+            if !suspension.may_resume {
+                context.counts.add(Count::retries, 1);
+                return Err(subscriber.paused(&self.log, position, &request.path, context, random));
+            }
+            subscriber.queue = Queue::new(position, window, &self.log);
+            context.counts.add(Count::resumes, 1);
+            kind = RESUME;
+        } else if subscriber.queue.window() == window {
+            subscriber.queue.rewind(received, &self.log);
+        } else {
+            let position = received.unwrap_or(subscriber.queue.acked());
+            subscriber.queue = Queue::new(position, window, &self.log);
+        }
+        subscriber.settle(context);
+        subscriber.phase = Phase::Live;
+        subscriber.connection += 1;
+        self.leave_idle(key);
+        Ok(kind)
+    }
+
+    /// Adds a subscriber, and returns its key.
+    fn join(&mut self, request: &SubscribeRequest, ids: RandomIds, window: Option<usize>) -> usize {
+        let last = request.last_id.as_ref().map(|id| (id, self.log.locate(id)));
+        let (position, unknown) = match last {
+            None => (self.log.head(), None),
+            Some((_, Located::At(seq))) => (seq, None),
+            Some((id, Located::Unknown)) => (self.log.first() - 1, Some(self.unknown(id.clone()))),
+        };
+        let token = request.token.clone().unwrap_or(ids.token);
+        let queue = Queue::new(position, window, &self.log);
+        let mut subscriber = Subscriber::new(ids.id, token.clone(), request.client.clone(), queue);
+        subscriber.unknown = unknown;
+        let key = self.subscribers.insert(subscriber);
+        self.tokens.insert(token, key);
+        key
     }
 }

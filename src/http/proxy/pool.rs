@@ -12,7 +12,6 @@ use super::ProxySource;
 use super::connection::Connection;
 use super::failure::Failure;
 use super::idle_pool::IdlePool;
-use super::request::is_idempotent;
 use super::request_body::TrackedBody;
 use super::round_trip::{HeadOptions, round_trip};
 use super::upload::{Pump, Upload};
@@ -92,7 +91,7 @@ impl Pool {
             };
             match error {
                 Failure::Unsent(_) => {}
-                Failure::Unanswered(_) if is_idempotent(&head.method) && upload.try_restart() => {
+                Failure::Unanswered(_) if head.method.is_idempotent() && upload.try_restart() => {
                     log::debug!(error:% = error; "upstream closed an idle connection; retrying on a new one");
                     break;
                 }
@@ -116,7 +115,18 @@ impl Answer {
 mod tests {
     use super::*;
     use crate::clock::ManualClock;
+    use http::Method;
     use std::net::TcpListener;
+
+    // A request may be sent again only if its method allows that.
+    #[test]
+    fn post_is_never_repeated() {
+        for (method, expected) in
+            [(Method::GET, true), (Method::DELETE, true), (Method::POST, false), (Method::PATCH, false)]
+        {
+            assert_eq!(method.is_idempotent(), expected, "{method}");
+        }
+    }
 
     #[test]
     fn a_connection_to_a_name_is_reused_for_a_minute_and_one_to_an_address_without_limit() {

@@ -132,11 +132,6 @@ fn join_cookies(fields: &mut HeaderMap) {
     }
 }
 
-/// Whether sending a request twice is the same as sending it once (RFC 9110 §9.2.2).
-pub(super) fn is_idempotent(method: &Method) -> bool {
-    [Method::GET, Method::HEAD, Method::OPTIONS, Method::PUT, Method::DELETE, Method::TRACE].contains(method)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -326,11 +321,5 @@ mod tests {
         ] {
             assert_eq!(pass(request, false).unwrap_err().status, status);
         }
-    }
-
-    #[test]
-    fn post_is_never_repeated() {
-        assert!(is_idempotent(&Method::GET) && is_idempotent(&Method::DELETE));
-        assert!(!is_idempotent(&Method::POST) && !is_idempotent(&Method::PATCH));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -12,10 +11,10 @@ use http_body::{Body, Frame};
 use crate::clock::Clock;
 use crate::generator::Activity;
 use crate::http::body::{RequestBody, RequestBodyError};
+use crate::sync::Mutex;
 
 /// The side that an exchange waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
 pub(super) enum Side {
     /// The upstream: to read the request or to respond.
     Upstream,
@@ -29,14 +28,14 @@ pub(super) enum Side {
 #[derive(Clone)]
 pub(super) struct Progress {
     activity: Activity,
-    side: Arc<AtomicU8>,
+    side: Arc<Mutex<Side>>,
     clock: Arc<dyn Clock>,
 }
 
 impl Progress {
     pub(super) fn new(clock: Arc<dyn Clock>) -> Self {
         let activity = Activity::new(clock.now());
-        Self { activity, side: Arc::new(AtomicU8::new(Side::Upstream as u8)), clock }
+        Self { activity, side: Arc::new(Mutex::new(Side::Upstream)), clock }
     }
 
     pub(super) fn activity(&self) -> &Activity {
@@ -44,11 +43,7 @@ impl Progress {
     }
 
     fn side(&self) -> Side {
-        match self.side.load(Ordering::Relaxed) {
-            side if side == Side::Client as u8 => Side::Client,
-            side if side == Side::Neither as u8 => Side::Neither,
-            _ => Side::Upstream,
-        }
+        *self.side.lock()
     }
 
     /// Completes when nothing has moved for `timeout`; returns the side that was waited for.
@@ -65,7 +60,7 @@ impl Progress {
     /// Notes that something moved or another side is waited for: restarts the timeout.
     fn moved(&self, side: Side) {
         self.activity.touch(self.clock.now());
-        self.side.store(side as u8, Ordering::Relaxed);
+        *self.side.lock() = side;
     }
 }
 
