@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_some_take_for_another_routes_path_is_asked_of_none() {
+    fn a_path_that_some_take_for_another_routes_is_ambiguous() {
         let cases = ["/p/..%2f..%2fx", "/p/admin%2fx", "/p%2Fadmin/x", "/p/x/..%5Cadmin%5cx", "/p/admin%2F"];
         for target in cases {
             for routes in [proxies, handlers].map(|make| make(&["/", "/p/", "/p/admin/"])) {

@@ -138,7 +138,7 @@ mod tests {
     }
 
     #[test]
-    fn what_fills_less_than_half_of_a_buffer_does_not_hold_it() {
+    fn bytes_of_less_than_half_a_buffer_are_copied() {
         static OWN: Pool = Pool::new(8, 2);
         let lent = || OWN.lent.load(Ordering::Relaxed);
         let mut buffer = OWN.take();

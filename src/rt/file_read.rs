@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_page_cache_lost_comes_from_the_disk() {
+    fn bytes_outside_the_page_cache_are_read_from_the_disk() {
         let content = pattern(300_000);
         let slice = slice(&content);
         slice.file().sync_all().unwrap();

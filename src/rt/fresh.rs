@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_name_leads_to_is_at_most_a_second_old() {
+    fn a_value_is_at_most_a_second_old() {
         let (folder, clock, fresh) = scene();
         let relink = |target: &str| {
             symlink(target, folder.path().join("new")).unwrap();
@@ -239,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_made_leaves_the_one_before_until_it_can() {
+    fn a_failure_keeps_the_value_before() {
         let (folder, clock, fresh) = scene();
         let name = folder.path().join("name");
         for (text, expected) in [(Some("bad"), "one"), (None, "one"), (Some("three"), "three")] {

@@ -57,7 +57,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_sent_is_what_the_file_has_and_a_full_socket_says_so() {
+    fn the_bytes_of_the_file_are_sent_until_the_socket_is_full() {
         let content: Vec<u8> = (0..1_000_000).map(|at| (at % 251) as u8).collect();
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&content).unwrap();

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn what_lacks_is_ours() {
+    fn a_lack_of_resources_is_not_of_one_connection() {
         for errno in [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM, Errno::BADF, Errno::INVAL] {
             assert!(!is_of_one_connection(&errno.into()), "{errno}");
         }

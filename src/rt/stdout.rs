@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_written_is_counted_and_reported_later() {
+    fn lost_bytes_are_counted_and_reported_later() {
         let (sender, pieces) = sync_channel(9);
         for piece in ["one\n", "two\n", "three\n"] {
             sender.send(piece.as_bytes().to_vec()).unwrap();

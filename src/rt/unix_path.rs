@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn who_leaves_is_followed_while_it_still_answers() {
+    fn a_successor_binds_while_the_first_still_accepts() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("s");
         let first = bind(&path).unwrap();

@@ -59,7 +59,7 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     #[test]
-    fn what_a_reader_does_not_take_is_seen() {
+    fn unread_bytes_are_counted() {
         for listen in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(listen) else { continue };
             let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

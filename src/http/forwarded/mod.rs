@@ -289,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_well_formed_tells_nothing() {
+    fn a_malformed_field_has_no_client() {
         for bad in [
             "for",
             "for=",

@@ -330,7 +330,7 @@ mod tests {
     proptest! {
         // What comes from outside is read without a panic, and the next hop reads what this one wrote.
         #[test]
-        fn what_is_written_is_read_again(
+        fn written_fields_are_read_again(
             forwarded in "([fF]or=|by=|proto=|host=|[;, =\"\\\\]|\\[::1\\]|1\\.1\\.1\\.1|_a|:80|h|\u{e4}){0,12}",
             x_for in "(1\\.1\\.1\\.1|::1|,|[ x]|\u{e4}){0,6}",
             proto in "(https?|,| |\"|;){0,3}",

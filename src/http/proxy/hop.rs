@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_passed_over() {
+    fn an_unreadable_field_is_an_error() {
         for name in ["connection", "upgrade", "transfer-encoding", "keep-alive", "te", "trailer"] {
             let mut all = fields(&[("connection", "upgrade"), ("upgrade", "x"), ("x-hop", "1")]);
             all.append(name, HeaderValue::from_bytes(b"x-hop, \xff").unwrap());

@@ -86,7 +86,7 @@ fn one_waits_up_to_its_last_nanosecond() {
 }
 
 #[test]
-fn what_the_upstream_closed_or_spoke_on_is_not_taken() {
+fn a_connection_that_was_closed_or_written_to_is_not_reused() {
     let route = Route::new(3, LASTING);
     let (sound, _end) = route.connect();
     let (closed, end) = route.connect();
@@ -129,7 +129,7 @@ fn the_next_sweep_closes_what_need_not_wait_and_the_last_one_ends() {
 }
 
 #[test]
-fn what_waits_for_less_than_a_sweep_is_swept_in_time() {
+fn a_lifetime_below_the_sweep_interval_is_kept() {
     let lasting = SWEEP / 4;
     let route = Route::new(1, lasting);
     let (connection, _end) = route.connect();

@@ -252,7 +252,7 @@ mod tests {
     }
 
     #[test]
-    fn what_this_hop_answers_for_goes_no_further() {
+    fn fields_for_this_hop_are_not_passed_on() {
         let request = Request::post("/x")
             .header(EXPECT, "100-Continue")
             .header("proxy", "http://evil")
@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_passed_on_is_refused() {
+    fn requests_that_cannot_be_passed_on_are_refused() {
         for (request, status) in [
             (Request::connect("a:1"), 501),
             (Request::post("/x").header(TRANSFER_ENCODING, "gzip, chunked"), 501),

@@ -55,7 +55,7 @@ fn a_chunk_that_is_not_small_is_not_copied() {
 }
 
 #[test]
-fn what_breaks_off_or_is_no_framing_comes_behind_what_came_before() {
+fn an_error_of_framing_comes_after_the_data_before_it() {
     let mut broken = response_body(Framing::chunked(), "1\r\na\r\n1\r\nb\r\nno chunk");
     assert_eq!(data(&mut broken, 100), "ab");
     assert_eq!(next(&mut broken, 100).unwrap().unwrap_err().kind(), io::ErrorKind::InvalidData);

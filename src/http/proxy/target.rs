@@ -79,7 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn what_climbs_or_is_no_path_is_refused() {
+    fn a_target_that_climbs_or_is_no_path_is_refused() {
         for target in
             ["/api/../x", "/api/..", "/api/%2e%2E/x", "/api/.%2e/x", "/api/..%2fx", "/api/x%5C..%5cy", "/.."]
         {

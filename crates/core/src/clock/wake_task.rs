@@ -59,7 +59,7 @@ mod tests {
     use std::task::Context;
 
     #[test]
-    fn what_is_due_is_woken_by_the_task_and_without_one_at_once() {
+    fn due_sleepers_are_woken_by_the_task_or_at_once_without_one() {
         let wake_task = WakeTask::default();
         let (sleeper, task) = (Arc::new(WakeCount::default()), Arc::new(WakeCount::default()));
         let woken = || (sleeper.get(), task.get());

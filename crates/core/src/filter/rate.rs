@@ -299,7 +299,7 @@ mod tests {
     // What left while there was no rate was booked as credit: two intervals of silence followed, and the
     // guarantee is rate × w − one chunk.
     #[test]
-    fn what_left_without_a_rate_is_no_debt_when_there_is_one_again() {
+    fn bytes_sent_without_a_rate_are_no_debt_later() {
         let mut filter = filter(GUIDE);
         let mut input = body(1_000_000);
         assert_eq!(step(&mut filter, 0, &mut input).0, 12_288);
