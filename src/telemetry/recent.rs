@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 use crate::sync::Mutex;
 
-/// The shortest time that a rate is computed over: one interval of the pace.
+/// The shortest time that a rate is computed over.
 const MIN_ELAPSED: Duration = Duration::from_millis(200);
 
 const SECOND: u64 = 1_000_000_000;

@@ -9,7 +9,7 @@ use crate::sync::Mutex;
 
 /// A bucket that is shared by threads. A few of its tokens are set aside, to be taken without a lock and a look at the clock.
 pub(super) struct SharedBucket {
-    /// What is left of the micro-units set aside. Only who has the lock adds to it.
+    /// What is left of the micro-units set aside. Only the holder of the lock adds to it.
     aside: AtomicU64,
     bucket: Mutex<LocalBucket>,
 }
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_set_aside_ends_with_the_client_and_for_who_waits() {
+    fn what_is_set_aside_ends_with_the_client_and_while_a_caller_waits() {
         let shared = || {
             let mut bucket = LocalBucket::new(Depth::Units(100_000));
             bucket.set(at(0), 1_000_000 * MICRO, None);
@@ -120,7 +120,7 @@ mod tests {
         let mut ticket = None;
         let attempt = waited_for.lock().attempt(at(0), 100_000 * MICRO, &mut ticket, Waker::noop());
         assert!(matches!(attempt, Attempt::NotYet(Some(due)) if due == Instant::from_nanos(2_000)));
-        assert!(!waited_for.try_take(MICRO, || at(0)), "somebody waits");
+        assert!(!waited_for.try_take(MICRO, || at(0)), "a caller waits");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use super::Instant;
 ///   left, and the byte or two that those microseconds earn would be sent alone and move the grid.
 ///
 /// Corrected time is never ahead of the clock, nor more than the tolerance behind it. The bounds of the pace are exact in
-/// corrected time; a window on the clock may hold what the rate gives in one tolerance more, a quarter of a chunk.
+/// corrected time; a window on the clock may hold what the rate gives in one tolerance more: a quarter of a chunk of 200 ms.
 ///
 /// ```
 /// use sluicegate_core::clock::{Instant, Lateness};
@@ -43,7 +43,7 @@ pub struct Lateness {
 }
 
 impl Lateness {
-    /// The greatest lateness that is corrected: a quarter of an interval.
+    /// The greatest lateness that is corrected: a quarter of the default interval, all of the shortest.
     pub const TOLERANCE: Duration = Duration::from_millis(50);
 
     /// How long after a wake-up steps have its time, within the tolerance.
