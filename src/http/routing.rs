@@ -29,23 +29,11 @@ pub(super) enum Found {
 /// What a route's source is asked for.
 #[derive(Debug)]
 pub(super) struct Target {
-    /// In normal form, or for an upstream as the client spelt it, where that means the same.
-    uri: Uri,
-    /// The offset in its path at which the rest after the route's prefix begins.
-    rest: usize,
-    /// Whether `uri` differs from the request's.
-    pub(super) is_rewritten: bool,
-}
-
-impl Target {
-    pub(super) fn uri(&self) -> &Uri {
-        &self.uri
-    }
-
-    /// The path after the route's prefix, without a leading slash.
-    pub(super) fn rest(&self) -> &str {
-        &self.uri.path()[self.rest..]
-    }
+    /// If the request's URI is not it: in normal form, or for an upstream as the client spelt it, where that means the
+    /// same.
+    pub(super) rewritten: Option<Uri>,
+    /// The offset in its path at which the rest after the route's prefix begins, without a leading slash.
+    pub(super) rest: usize,
 }
 
 /// The routes of a server; the longest prefix wins.
@@ -90,11 +78,11 @@ impl Routes {
             _ => (&*path, *path != *given),
         };
         let rest = path.len() - route.rest(path).map_or(0, str::len);
-        let uri = if is_rewritten { with_path(uri, path) } else { Some(uri.clone()) };
-        match uri {
-            Some(uri) => Found::Route(Arc::clone(route), Target { uri, rest, is_rewritten }),
-            None => Found::NoPath,
+        let rewritten = if is_rewritten { with_path(uri, path) } else { None };
+        if is_rewritten && rewritten.is_none() {
+            return Found::NoPath;
         }
+        Found::Route(Arc::clone(route), Target { rewritten, rest })
     }
 
     /// The route of a normal form, and whether the path is below it; if not, only its trailing slash is missing.
@@ -160,9 +148,11 @@ mod tests {
     /// The route, what its source is asked for, and the rest behind the route; or what else was found.
     fn lead(routes: &Routes, target: &str) -> (String, String, String) {
         let other = |what: &str, uri: &str| (what.to_owned(), uri.to_owned(), String::new());
-        match routes.find(&target.parse().unwrap()) {
+        let asked = target.parse().unwrap();
+        match routes.find(&asked) {
             Found::Route(route, target) => {
-                (route.path().to_owned(), target.uri().to_string(), target.rest().to_owned())
+                let uri = target.rewritten.unwrap_or(asked);
+                (route.path().to_owned(), uri.to_string(), uri.path()[target.rest..].to_owned())
             }
             Found::MissingSlash(uri) => other("slash", &uri.to_string()),
             Found::Ambiguous => other("ambiguous", ""),
@@ -317,7 +307,7 @@ mod tests {
                     let normal = path::normal(uri.path()).unwrap().into_owned();
                     // The route of the normal form has what the source is asked for, read as laxly as may be.
                     prop_assert!(route.rest(&normal).is_some(), "{} {}", path, normal);
-                    let asked = names(target.uri().path());
+                    let asked = names(target.rewritten.as_ref().unwrap_or(&uri).path());
                     if path::with_other_separators(&normal).is_none() {
                         prop_assert_eq!(&asked, &names(&normal));
                     }

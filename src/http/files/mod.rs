@@ -22,6 +22,7 @@ mod version;
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
@@ -253,6 +254,10 @@ impl Files {
 
 /// The answer with a file, its ranges, or the news that the client has it.
 fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> Response<Content> {
+    // Most requests have none of these fields, and looking each up would cost more than all else here.
+    if !request.headers.keys().any(|name| *name == RANGE || name.as_str().starts_with("if-")) {
+        return whole(version, file);
+    }
     let mut response = match conditional::evaluate(&request.headers, &version.validators) {
         Verdict::Failed => answer::plain(
             StatusCode::PRECONDITION_FAILED,
@@ -260,7 +265,7 @@ fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> R
         ),
         Verdict::NotModified => {
             let mut response = answer::empty(StatusCode::NOT_MODIFIED);
-            let not_sent = NotSent { content_type: version.media_type.clone(), length: version.size };
+            let not_sent = NotSent { content_type: version.fields[CONTENT_TYPE].clone(), length: version.size };
             response.extensions_mut().insert(not_sent);
             response
         }
@@ -272,15 +277,19 @@ fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> R
                 }
                 _ => Selected::Whole,
             };
-            let mut response = content(Arc::clone(file), version.size, &version.media_type, selected);
-            response.headers_mut().insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+            let mut response = match selected {
+                Selected::Whole => return whole(version, file),
+                Selected::Nothing => without_range(version.size),
+                Selected::Parts(parts) => in_parts(version, file, &parts),
+            };
+            response.headers_mut().insert(ACCEPT_RANGES, version.fields[ACCEPT_RANGES].clone());
             response
         }
     };
-    let headers = response.headers_mut();
-    headers.insert(ETAG, version.etag.clone());
-    if let Some(date) = &version.last_modified {
-        headers.insert(LAST_MODIFIED, date.clone());
+    for name in [ETAG, LAST_MODIFIED] {
+        if let Some(value) = version.fields.get(&name) {
+            response.headers_mut().insert(name, value.clone());
+        }
     }
     response
 }
@@ -292,48 +301,47 @@ fn single(headers: &HeaderMap) -> Option<&HeaderValue> {
     if values.next().is_some() { None } else { value }
 }
 
-/// The fields of an answer with a file.
-const FIELDS: usize = 6;
+/// All bytes of a file.
+fn whole(version: &Version, file: &Arc<File>) -> Response<Content> {
+    let mut response = Response::new(Content::Buckets(slice(file, 0..version.size)));
+    *response.headers_mut() = version.fields.clone();
+    response
+}
 
-/// The selected bytes of a file with the fields that describe them.
-fn content(file: Arc<File>, size: u64, media_type: &HeaderValue, selected: Selected) -> Response<Content> {
-    let slice = |from, to| -> Brigade {
-        [Bucket::File(FileSlice::new(Arc::clone(&file), from, to - from)), Bucket::Eos].into_iter().collect()
-    };
+fn without_range(size: u64) -> Response<Content> {
+    let text = format!("The file has {size} bytes, and none of those asked for.");
+    let mut response = answer::plain(StatusCode::RANGE_NOT_SATISFIABLE, &text);
+    response.headers_mut().typed_insert(ContentRange::unsatisfied_bytes(size));
+    response
+}
+
+/// Some bytes of a file, with the fields that describe them.
+fn in_parts(version: &Version, file: &Arc<File>, parts: &[Range<u64>]) -> Response<Content> {
     let mut response = answer::empty(StatusCode::PARTIAL_CONTENT);
-    response.headers_mut().reserve(FIELDS);
-    let mut content_type = media_type.clone();
-    let body = match selected {
-        Selected::Nothing => {
-            let text = format!("The file has {size} bytes, and none of those asked for.");
-            let mut response = answer::plain(StatusCode::RANGE_NOT_SATISFIABLE, &text);
-            response.headers_mut().typed_insert(ContentRange::unsatisfied_bytes(size));
-            return response;
-        }
-        Selected::Whole => {
-            *response.status_mut() = StatusCode::OK;
-            slice(0, size)
-        }
-        Selected::Parts(parts) => match &parts[..] {
-            [part] => {
-                // A selected part is never empty and lies within the file.
-                let range = ContentRange::bytes(part.clone(), size).expect("a range with bytes in it");
-                response.headers_mut().typed_insert(range);
-                slice(part.start, part.end)
-            }
-            _ => {
-                let boundary = multipart::boundary();
-                content_type = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"))
-                    .expect("letters, digits and minus");
-                let media_type = media_type.to_str().unwrap_or("application/octet-stream");
-                multipart::body(&file, size, &parts, media_type, &boundary)
-            }
-        },
+    let headers = response.headers_mut();
+    let mut content_type = version.fields[CONTENT_TYPE].clone();
+    let body = if let [part] = parts {
+        // A selected part is never empty and lies within the file.
+        let range = ContentRange::bytes(part.clone(), version.size).expect("a range with bytes in it");
+        headers.typed_insert(range);
+        slice(file, part.clone())
+    } else {
+        let boundary = multipart::boundary();
+        let media_type = content_type.to_str().unwrap_or("application/octet-stream");
+        let body = multipart::body(file, version.size, parts, media_type, &boundary);
+        content_type = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"))
+            .expect("letters, digits and minus");
+        body
     };
-    response.headers_mut().insert(CONTENT_TYPE, content_type);
-    response.headers_mut().insert(CONTENT_LENGTH, body.bytes().into());
+    headers.insert(CONTENT_TYPE, content_type);
+    headers.insert(CONTENT_LENGTH, body.bytes().into());
     *response.body_mut() = Content::Buckets(body);
     response
+}
+
+fn slice(file: &Arc<File>, range: Range<u64>) -> Brigade {
+    let slice = FileSlice::new(Arc::clone(file), range.start, range.end - range.start);
+    [Bucket::File(slice), Bucket::Eos].into_iter().collect()
 }
 
 /// Says that a file cannot be opened, as far as the log takes such lines: clients cause them.

@@ -1,10 +1,11 @@
-//! One version of a file: its size, and the fields that every answer with it has.
+//! One version of a file: its size, and the fields of answers with it.
 
 use std::fs::Metadata;
 use std::io;
 use std::time::SystemTime;
 
-use http::HeaderValue;
+use http::HeaderMap;
+use http::header::{ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_TYPE, ETAG, HeaderValue, LAST_MODIFIED};
 
 use super::media_type::Types;
 use super::path::Below;
@@ -15,10 +16,8 @@ use super::validators::Validators;
 pub(super) struct Version {
     pub(super) size: u64,
     pub(super) validators: Validators,
-    pub(super) etag: HeaderValue,
-    /// `None` where an HTTP date cannot express it.
-    pub(super) last_modified: Option<HeaderValue>,
-    pub(super) media_type: HeaderValue,
+    /// Of an answer with all of it. `Last-Modified` is missing where an HTTP date cannot express it.
+    pub(super) fields: HeaderMap,
 }
 
 impl Version {
@@ -29,12 +28,14 @@ impl Version {
     pub(super) fn new(name: &Below, metadata: &Metadata, now: SystemTime, types: &Types) -> io::Result<Self> {
         let size = metadata.len();
         let validators = Validators::new(metadata.modified()?, size, now);
-        Ok(Self {
-            size,
-            etag: validators.etag(),
-            last_modified: validators.last_modified(),
-            media_type: types.of(name.as_path()),
-            validators,
-        })
+        let mut fields = HeaderMap::with_capacity(5);
+        fields.insert(CONTENT_TYPE, types.of(name.as_path()));
+        fields.insert(CONTENT_LENGTH, size.into());
+        fields.insert(ACCEPT_RANGES, HeaderValue::from_static("bytes"));
+        fields.insert(ETAG, validators.etag());
+        if let Some(date) = validators.last_modified() {
+            fields.insert(LAST_MODIFIED, date);
+        }
+        Ok(Self { size, validators, fields })
     }
 }

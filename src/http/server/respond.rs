@@ -66,10 +66,10 @@ pub(super) async fn respond(
     drop(setup);
     match found {
         Found::Route(route, target) => {
-            if target.is_rewritten {
-                *request.uri_mut() = target.uri().clone();
+            if let Some(uri) = target.rewritten {
+                *request.uri_mut() = uri;
             }
-            routed(exchange, &route, target.rest(), request, interim).await
+            routed(exchange, &route, target.rest, request, interim).await
         }
         Found::MissingSlash(uri) => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
         Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
@@ -163,18 +163,19 @@ fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<Respo
     Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
 }
 
-/// Asks a route's source, and sends its answer through the route's filters.
+/// Asks a route's source, and sends its answer through the route's filters. `rest` is the offset in the path behind the
+/// route's prefix.
 async fn routed(
     mut exchange: Exchange,
     route: &Route,
-    rest: &str,
+    rest: usize,
     request: Request<RequestBody>,
     interim: Option<Interim>,
 ) -> Response<ResponseBody> {
     exchange.routed(route.number);
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let mut asked = route.has_named_filters().then(|| head_of(&request));
-    let response = ask(&exchange, route, rest, request, interim).await;
+    let response = ask(&exchange, route, rest, request, asked.as_ref(), interim).await;
     if is_no_answer(response.status(), exchange.version()) {
         log::error!(status = response.status().as_u16(); "a source answered with an interim status");
         let text = "The source of this address gave no answer.";
@@ -194,12 +195,13 @@ async fn routed(
     filtered(exchange, route, asked.as_ref(), response)
 }
 
-/// Asks the source of a route.
+/// Asks the source of a route. `asked` is the head before filters changed it, if some may.
 async fn ask(
     exchange: &Exchange,
     route: &Route,
-    rest: &str,
+    rest: usize,
     request: Request<RequestBody>,
+    asked: Option<&request::Parts>,
     interim: Option<Interim>,
 ) -> Response<Content> {
     let connection = exchange.connection();
@@ -217,11 +219,15 @@ async fn ask(
         }
     }
     match &route.source {
-        RouteSource::Files(files) => files.respond(&head, rest).await,
+        RouteSource::Files(files) => {
+            let uri = asked.map_or(&head.uri, |asked| &asked.uri);
+            files.respond(&head, &uri.path()[rest..]).await
+        }
         RouteSource::Other(source) => {
             let client = connection.client();
             let visitor = Visitor { client: &client, key: exchange.client(), sink: &connection.sink };
-            source.respond(Request::from_parts(head, body), rest, visitor).await
+            let uri = asked.map_or(&head.uri, |asked| &asked.uri).clone();
+            source.respond(Request::from_parts(head, body), &uri.path()[rest..], visitor).await
         }
     }
 }
