@@ -1,6 +1,10 @@
 //! Writes a response's head, and decides how its content is framed (RFC 9112, sections 4 and 6).
 
-use http::header::{CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, TE, TRANSFER_ENCODING};
+use std::io::Write as _;
+
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, DATE, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING,
+};
 use http::{Method, StatusCode, Version, request, response};
 
 use super::{ChunkEncoder, FramingFields, content_length, has_token};
@@ -47,24 +51,26 @@ pub(crate) fn write_answer(
 ) -> (Outgoing, bool) {
     let switches = head.status == StatusCode::SWITCHING_PROTOCOLS;
     let outgoing = outgoing(head, asked, is_empty);
-    // An unreadable field may say so.
-    let closes = has_token(&head.headers, &CONNECTION, "close").unwrap_or(true);
-    let keeps = asked.keeps && !closes && !matches!(outgoing, Outgoing::UntilClose);
-
     write_status(asked.version, head.status, reason, to);
-    let is_ours = |name: &HeaderName| {
-        *name == TRANSFER_ENCODING
-            || *name == KEEP_ALIVE
-            || *name == PROXY_CONNECTION
-            || *name == CONTENT_LENGTH && !asked.is_head
+    // One pass: looking up each of these fields would cost a small answer more than writing it.
+    let (mut closes, mut has_date) = (false, false);
+    for (name, value) in &head.headers {
+        if *name == CONNECTION {
+            closes |= says_close(value);
+        }
+        has_date |= *name == DATE;
+        let is_ours = *name == CONTENT_LENGTH && !asked.is_head
             || *name == CONNECTION && !switches
-    };
-    write_lines(&head.headers, |name| !is_ours(name), to);
+            || [TRANSFER_ENCODING, KEEP_ALIVE, PROXY_CONNECTION].contains(name);
+        if !is_ours {
+            write_line(name, value, to);
+        }
+    }
+    let keeps = asked.keeps && !closes && !matches!(outgoing, Outgoing::UntilClose);
     match &outgoing {
         Outgoing::Length(length) => {
-            to.extend_from_slice(b"content-length: ");
-            to.extend_from_slice(length.to_string().as_bytes());
-            to.extend_from_slice(b"\r\n");
+            // Writing to a vector does not fail.
+            let _ = write!(to, "content-length: {length}\r\n");
         }
         Outgoing::Chunked(_) => to.extend_from_slice(b"transfer-encoding: chunked\r\n"),
         Outgoing::Nothing | Outgoing::UntilClose => {}
@@ -75,7 +81,7 @@ pub(crate) fn write_answer(
         (true, Version::HTTP_10) => to.extend_from_slice(b"connection: keep-alive\r\n"),
         (true, _) => {}
     }
-    if !head.headers.contains_key(DATE) {
+    if !has_date {
         to.extend_from_slice(b"date: ");
         to.extend_from_slice(date);
         to.extend_from_slice(b"\r\n");
@@ -87,10 +93,11 @@ pub(crate) fn write_answer(
 /// Appends the head of an interim response.
 pub(crate) fn write_interim(status: StatusCode, fields: &HeaderMap, to: &mut Vec<u8>) {
     write_status(Version::HTTP_11, status, None, to);
-    let passes = |name: &HeaderName| {
-        ![CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING].contains(name) && name != "keep-alive"
-    };
-    write_lines(fields, passes, to);
+    for (name, value) in fields {
+        if ![CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING, KEEP_ALIVE].contains(name) {
+            write_line(name, value, to);
+        }
+    }
     to.extend_from_slice(b"\r\n");
 }
 
@@ -102,12 +109,16 @@ fn write_status(version: Version, status: StatusCode, reason: Option<&[u8]>, to:
     to.extend_from_slice(b"\r\n");
 }
 
-fn write_lines(fields: &HeaderMap, passes: impl Fn(&HeaderName) -> bool, to: &mut Vec<u8>) {
-    for (name, value) in fields.iter().filter(|(name, _)| passes(name)) {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            to.extend_from_slice(part);
-        }
+fn write_line(name: &HeaderName, value: &HeaderValue, to: &mut Vec<u8>) {
+    for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
+        to.extend_from_slice(part);
     }
+}
+
+/// Whether a line of `Connection` has the member `close`. An unreadable one may.
+fn says_close(line: &HeaderValue) -> bool {
+    let members = |line: &str| line.split(',').any(|member| member.trim().eq_ignore_ascii_case("close"));
+    line.to_str().map_or(true, members)
 }
 
 fn outgoing(head: &response::Parts, asked: &Asked, is_empty: bool) -> Outgoing {

@@ -265,7 +265,8 @@ fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> R
         ),
         Verdict::NotModified => {
             let mut response = answer::empty(StatusCode::NOT_MODIFIED);
-            let not_sent = NotSent { content_type: version.fields[CONTENT_TYPE].clone(), length: version.size };
+            let not_sent =
+                NotSent { content_type: version.fields[CONTENT_TYPE].clone(), length: version.size };
             response.extensions_mut().insert(not_sent);
             response
         }

@@ -1,10 +1,10 @@
 //! Rules for the head of every request, whatever its version and source.
 
-use http::header::{EXPECT, HOST};
+use http::header::HOST;
 use http::{Method, Request, StatusCode, Version};
 
 use crate::address::AuthorityParts;
-use crate::http1::{ONLY_CONTINUE, UNREADABLE_FIELD, check_framing_fields, expects_continue};
+use crate::http1::{FramingFields, ONLY_CONTINUE, UNREADABLE_FIELD, check_framing_fields, expects_continue};
 
 /// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +26,8 @@ pub(super) fn check<B>(request: &Request<B>) -> Result<(), Breach> {
     let fields = request.headers();
     check_framing_fields(fields).map_err(|_| bad(UNREADABLE_FIELD))?;
     check_host(request)?;
-    if request.version() != Version::HTTP_10 && fields.contains_key(EXPECT) && !expects_continue(fields) {
+    if request.version() != Version::HTTP_10 && FramingFields::of(fields).expect && !expects_continue(fields)
+    {
         return Err(Breach { status: StatusCode::EXPECTATION_FAILED, text: ONLY_CONTINUE });
     }
     Ok(())
