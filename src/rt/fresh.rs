@@ -105,17 +105,33 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         self.last()
     }
 
+    /// The value, unless a check is due.
+    pub fn get_if_fresh(&self) -> Option<Arc<T>> {
+        let is_due = self.source.is_some() && self.old_since(self.now()).is_some();
+        (!is_due).then(|| self.last())
+    }
+
     /// The last value, without a check.
     pub fn last(&self) -> Arc<T> {
         Arc::clone(&self.state.read().value)
     }
 
-    /// Whether a check is due and not under way.
+    /// Whether a check is due and not under way. The caller does it.
     fn is_due(&self) -> bool {
-        let now = self.clock.get_or_init(|| clock()).now().as_nanos();
+        let now = self.now();
+        self.old_since(now).is_some_and(|looked| {
+            self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        })
+    }
+
+    fn now(&self) -> u64 {
+        self.clock.get_or_init(|| clock()).now().as_nanos()
+    }
+
+    /// When the paths were last checked, if that is too long ago.
+    fn old_since(&self, now: u64) -> Option<u64> {
         let looked = self.looked.load(Ordering::Relaxed);
-        now.saturating_sub(looked) >= MAX_AGE.as_nanos() as u64
-            && self.looked.compare_exchange(looked, now, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        (now.saturating_sub(looked) >= MAX_AGE.as_nanos() as u64).then_some(looked)
     }
 
     /// Whether nothing changed, as far as the kernel can tell without waiting for a disk.

@@ -163,6 +163,20 @@ impl Files {
         }
     }
 
+    /// The response if it needs no waiting and the file is in the cache. Paths are those of [`respond`](Self::respond).
+    pub(super) fn respond_from_cache(
+        &self,
+        request: &request::Parts,
+        path: &str,
+    ) -> Option<Response<Content>> {
+        if request.method != Method::GET {
+            return None;
+        }
+        let name = Below::parse(path, self.shown.dot_files).filter(|below| !below.is_folder())?;
+        let tree = self.tree.get_if_fresh()?;
+        Option::as_ref(&tree)?.cached(request, &name)
+    }
+
     /// The answer to GET; to HEAD too, with content that is not sent.
     async fn answer(&self, request: &request::Parts, path: &str) -> Response<Content> {
         match self.find(request, path).await {
@@ -235,10 +249,8 @@ impl Files {
         request: &request::Parts,
         name: &Below,
     ) -> Result<Option<Response<Content>>, Refused> {
-        if let Some(root) = tree.root.folder()
-            && let Some(cached) = tree.cache.get(root, name)
-        {
-            return Ok(Some(with_file(request, &cached.version, &cached.file)));
+        if let Some(response) = tree.cached(request, name) {
+            return Ok(Some(response));
         }
         let Opened::File(file, metadata) = tree.root.open(name, self.shown).await? else { return Ok(None) };
         let now = SystemTime::now();
@@ -249,6 +261,14 @@ impl Files {
             tree.cache.offer(root, name, (&file, &metadata), version, now);
         }
         Ok(Some(response))
+    }
+}
+
+impl Tree {
+    /// The answer with a file of the cache.
+    fn cached(&self, request: &request::Parts, name: &Below) -> Option<Response<Content>> {
+        let cached = self.cache.get(self.root.folder()?, name)?;
+        Some(with_file(request, &cached.version, &cached.file))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers one request: finds the route, asks its source, attaches the filters, and makes the body.
 
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use http::header::{ACCEPT_ENCODING, CONNECTION, HeaderValue, RETRY_AFTER};
@@ -33,56 +35,64 @@ use crate::sink::{Charge, HeldAs};
 pub(super) const SHED: &str =
     "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
 
+/// The response to a request.
+pub(super) enum Responding {
+    /// It needs no waiting.
+    Ready(Response<ResponseBody>),
+    /// Its source is asked.
+    Asking(Asking),
+}
+
+/// The response of a source, being prepared.
+pub(super) type Asking = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
+
 /// Answers one request. `interim`: over HTTP/2, where its source puts interim responses.
-pub(super) async fn respond(
+pub(super) fn respond(
     connection: Arc<Connection>,
     mut request: Request<RequestBody>,
     interim: Option<Interim>,
-) -> Response<ResponseBody> {
+) -> Responding {
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
     let mut requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, settings.access_log);
-    let _head = charge_for_head(&connection, request.headers());
-    if let Some(refusal) = connection.refused {
-        return unfiltered(exchange, last(refused(refusal)));
-    }
-    if let Err(breach) = request_rules::check(&request) {
-        return unfiltered(exchange, last(answer::plain(breach.status, breach.text)));
-    }
-    if let Err(refusal) = admitted {
-        return unfiltered(exchange, refused(refusal));
-    }
-    if server.sheds(exchange.addr().ip(), settings.max_held()) {
-        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, SHED));
-    }
-    if let Some(port) = connection.ends.redirect {
-        return unfiltered(exchange, redirect::to_https(&request, port));
-    }
-    let found = setup.routes.find(request.uri());
-    // The exchange keeps its route, not all that a reload replaces.
-    drop(setup);
-    match found {
-        Found::Route(route, target) => {
-            if let Some(uri) = target.rewritten {
-                *request.uri_mut() = uri;
+    let charge = charge_for_head(&connection, request.headers());
+    let response = if let Some(refusal) = connection.refused {
+        last(refused(refusal))
+    } else if let Err(breach) = request_rules::check(&request) {
+        last(answer::plain(breach.status, breach.text))
+    } else if let Err(refusal) = admitted {
+        refused(refusal)
+    } else if server.sheds(exchange.addr().ip(), settings.max_held()) {
+        later(StatusCode::SERVICE_UNAVAILABLE, SHED)
+    } else if let Some(port) = connection.ends.redirect {
+        redirect::to_https(&request, port)
+    } else {
+        match setup.routes.find(request.uri()) {
+            Found::Route(route, target) => {
+                // The exchange keeps its route, not all that a reload replaces.
+                drop(setup);
+                if let Some(uri) = target.rewritten {
+                    *request.uri_mut() = uri;
+                }
+                return routed(exchange, route, target.rest, request, (interim, charge));
             }
-            routed(exchange, &route, target.rest, request, interim).await
+            Found::MissingSlash(uri) => answer::add_slash(request.method(), &uri),
+            Found::Nothing => answer::plain(StatusCode::NOT_FOUND, "No route leads here."),
+            Found::Ambiguous => {
+                let text = "The path has %2F or a backslash where some would read another route's path.";
+                answer::plain(StatusCode::BAD_REQUEST, text)
+            }
+            Found::AboveRoot => {
+                let text = "The path leads above its root: it has more \"..\" than names before them.";
+                answer::plain(StatusCode::BAD_REQUEST, text)
+            }
+            Found::NoPath => without_path(request.method(), request.uri()),
         }
-        Found::MissingSlash(uri) => unfiltered(exchange, answer::add_slash(request.method(), &uri)),
-        Found::Nothing => unfiltered(exchange, answer::plain(StatusCode::NOT_FOUND, "No route leads here.")),
-        Found::Ambiguous => {
-            let text = "The path has %2F or a backslash where some would read another route's path.";
-            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
-        }
-        Found::AboveRoot => {
-            let text = "The path leads above its root: it has more \"..\" than names before them.";
-            unfiltered(exchange, answer::plain(StatusCode::BAD_REQUEST, text))
-        }
-        Found::NoPath => unfiltered(exchange, without_path(request.method(), request.uri())),
-    }
+    };
+    Responding::Ready(unfiltered(exchange, response))
 }
 
 /// Charges the connection for a large head, until there is an answer.
@@ -163,19 +173,71 @@ fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<Respo
     Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
 }
 
-/// Asks a route's source, and sends its answer through the route's filters. `rest` is the offset in the path behind the
-/// route's prefix.
-async fn routed(
-    mut exchange: Exchange,
-    route: &Route,
+/// Answers from the cache of files, or asks the route's source. `rest` is the offset in the path behind the route's
+/// prefix.
+fn routed(
+    exchange: Exchange,
+    route: Arc<Route>,
     rest: usize,
     request: Request<RequestBody>,
-    interim: Option<Interim>,
-) -> Response<ResponseBody> {
+    (interim, charge): (Option<Interim>, Option<Charge>),
+) -> Responding {
     exchange.routed(route.number);
+    let (mut head, body) = request.into_parts();
     // The filters decide by what the client asked for; the source sees what they leave of it.
-    let mut asked = route.has_named_filters().then(|| head_of(&request));
-    let response = ask(&exchange, route, rest, request, asked.as_ref(), interim).await;
+    let asked = route.has_named_filters().then(|| head_of(&head));
+    for stage in &route.stages {
+        if let Stage::Named(factory) = stage {
+            factory.prepare(&mut head);
+        }
+    }
+    if let RouteSource::Files(files) = &route.source {
+        let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri);
+        if let Some(response) = files.respond_from_cache(&head, &uri.path()[rest..]) {
+            return Responding::Ready(answered(exchange, &route, asked, response));
+        }
+    }
+    if route.takes_interim() {
+        let is_http11 = exchange.version() == Version::HTTP_11;
+        let of_http1 = || is_http11.then(|| exchange.connection().exchanges.offer_interim());
+        if let Some(interim) = interim.or_else(of_http1) {
+            head.extensions.insert(interim);
+        }
+    }
+    Responding::Asking(Box::pin(async move {
+        let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri).clone();
+        let response = ask(&exchange, &route, &uri.path()[rest..], head, body).await;
+        drop(charge);
+        answered(exchange, &route, asked, response)
+    }))
+}
+
+/// Asks the source of a route.
+async fn ask(
+    exchange: &Exchange,
+    route: &Route,
+    rest: &str,
+    head: request::Parts,
+    body: RequestBody,
+) -> Response<Content> {
+    match &route.source {
+        RouteSource::Files(files) => files.respond(&head, rest).await,
+        RouteSource::Other(source) => {
+            let client = exchange.connection().client();
+            let sink = &exchange.connection().sink;
+            let visitor = Visitor { client: &client, key: exchange.client(), sink };
+            source.respond(Request::from_parts(head, body), rest, visitor).await
+        }
+    }
+}
+
+/// Sends the answer of a route's source. `asked` is the client's request, if a filter reads it.
+fn answered(
+    mut exchange: Exchange,
+    route: &Route,
+    mut asked: Option<request::Parts>,
+    response: Response<Content>,
+) -> Response<ResponseBody> {
     if is_no_answer(response.status(), exchange.version()) {
         log::error!(status = response.status().as_u16(); "a source answered with an interim status");
         let text = "The source of this address gave no answer.";
@@ -193,43 +255,6 @@ async fn routed(
         asked.headers.remove(ACCEPT_ENCODING);
     }
     filtered(exchange, route, asked.as_ref(), response)
-}
-
-/// Asks the source of a route. `asked` is the head before filters changed it, if some may.
-async fn ask(
-    exchange: &Exchange,
-    route: &Route,
-    rest: usize,
-    request: Request<RequestBody>,
-    asked: Option<&request::Parts>,
-    interim: Option<Interim>,
-) -> Response<Content> {
-    let connection = exchange.connection();
-    let (mut head, body) = request.into_parts();
-    for stage in &route.stages {
-        if let Stage::Named(factory) = stage {
-            factory.prepare(&mut head);
-        }
-    }
-    if route.takes_interim() {
-        let is_http11 = exchange.version() == Version::HTTP_11;
-        let of_http1 = || is_http11.then(|| connection.exchanges.offer_interim());
-        if let Some(interim) = interim.or_else(of_http1) {
-            head.extensions.insert(interim);
-        }
-    }
-    match &route.source {
-        RouteSource::Files(files) => {
-            let uri = asked.map_or(&head.uri, |asked| &asked.uri);
-            files.respond(&head, &uri.path()[rest..]).await
-        }
-        RouteSource::Other(source) => {
-            let client = connection.client();
-            let visitor = Visitor { client: &client, key: exchange.client(), sink: &connection.sink };
-            let uri = asked.map_or(&head.uri, |asked| &asked.uri).clone();
-            source.respond(Request::from_parts(head, body), &uri.path()[rest..], visitor).await
-        }
-    }
 }
 
 /// Sends the answer of a route's source through the route's filters. `asked` is the client's request, if one of them
@@ -308,12 +333,12 @@ fn rate_filter(pacing: &Pacing, limit: &Limit, exchange: &Exchange) -> Box<dyn F
 }
 
 /// Copies a request's head without its extensions.
-fn head_of(request: &Request<RequestBody>) -> request::Parts {
+fn head_of(head: &request::Parts) -> request::Parts {
     let mut copy = Request::new(());
-    *copy.method_mut() = request.method().clone();
-    *copy.uri_mut() = request.uri().clone();
-    *copy.version_mut() = request.version();
-    *copy.headers_mut() = request.headers().clone();
+    *copy.method_mut() = head.method.clone();
+    *copy.uri_mut() = head.uri.clone();
+    *copy.version_mut() = head.version;
+    *copy.headers_mut() = head.headers.clone();
     copy.into_parts().0
 }
 

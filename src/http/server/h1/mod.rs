@@ -10,18 +10,17 @@ mod presence;
 mod sending;
 mod upload;
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, Version};
+use http::{Request, StatusCode, Version};
 
 use super::connection::Connection;
 use super::driver::Serving;
-use super::respond::{self, respond};
+use super::respond::{self, Asking, Responding, respond};
 use super::response::ResponseBody;
 use crate::clock::Sleep;
 use crate::http::upgrade::{Handover, Upgrade};
@@ -66,13 +65,11 @@ pub(super) struct Http1<W: Wire> {
     connection: Arc<Connection>,
 }
 
-type Answering = Pin<Box<dyn Future<Output = Response<ResponseBody>> + Send>>;
-
 enum State {
     /// Reading a request's head, or idle.
     Head,
     /// Waiting for the response.
-    Answering(Answering),
+    Answering(Asking),
     /// Sending the response's content.
     Sending(Box<ResponseBody>, Outgoing),
     /// The whole response is in `output`; writing it.
@@ -189,7 +186,10 @@ impl<W: Wire + Send + 'static> Http1<W> {
         }
         let request = Request::from_parts(head, body);
         let connection = Arc::clone(&self.connection);
-        self.state = State::Answering(Box::pin(respond(connection, request, None)));
+        match respond(connection, request, None) {
+            Responding::Ready(response) => self.answer(response),
+            Responding::Asking(asking) => self.state = State::Answering(asking),
+        }
     }
 
     /// Responds to a malformed request; the connection ends after the response.

@@ -1,7 +1,5 @@
 //! One stream of HTTP/2: has its request answered, and sends interim responses and the answer's head.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -17,7 +15,7 @@ use crate::http::interim::Interim;
 use crate::http::server::connection::Connection;
 use crate::http::server::connection_fields;
 use crate::http::server::date::with_date;
-use crate::http::server::respond::respond as answer;
+use crate::http::server::respond::{Asking, Responding, respond as answer};
 use crate::http::server::response::ResponseBody;
 
 /// Serves one stream to its end, or until its client resets it.
@@ -30,8 +28,11 @@ pub(super) async fn serve(
     let (head, content) = request.into_parts();
     let request = Request::from_parts(head, ());
     let body = RequestBody::received(content, request.headers());
-    let answering = answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone()));
-    let Some(response) = answered(Box::pin(answering), &interim, &mut respond).await else { return };
+    let response = match answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone())) {
+        Responding::Ready(response) => Some(response),
+        Responding::Asking(asking) => answered(asking, &interim, &mut respond).await,
+    };
+    let Some(response) = response else { return };
     interim.end();
     let (head, body) = response.into_parts();
     let Some(stream) = send_head(head, &body, &mut respond) else { return };
@@ -47,16 +48,13 @@ pub(super) async fn serve(
 }
 
 /// Waits for the response and sends interim responses meanwhile. `None` if the client reset the stream.
-async fn answered<F>(
-    mut answering: Pin<Box<F>>,
+async fn answered(
+    mut asking: Asking,
     interim: &Interim,
     respond: &mut SendResponse<Piece>,
-) -> Option<Response<ResponseBody>>
-where
-    F: Future<Output = Response<ResponseBody>>,
-{
+) -> Option<Response<ResponseBody>> {
     std::future::poll_fn(|cx| {
-        let answered = answering.as_mut().poll(cx);
+        let answered = asking.as_mut().poll(cx);
         // Interim responses that came with the final one precede it.
         while let Poll::Ready((status, fields)) = interim.poll_next(cx) {
             send_interim(status, fields, respond);
