@@ -32,10 +32,7 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
     let mut stopped = pin!(server.reached(Stage::Stopped));
     let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
-    let settings = &connection.settings;
-    // Zero would be looked at again and again.
-    let patience = settings.header_timeout.min(settings.idle_timeout).max(Duration::from_millis(1));
-    let mut silence = Sleep::lasting(Arc::clone(&server.clock), patience);
+    let mut silence = Silence::of(connection);
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
             return Poll::Ready(result);
@@ -64,12 +61,38 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
                 return Poll::Ready(result);
             }
         }
-        // Reset only if it would fire too late: a busy connection does not touch the timer wheel.
+        silence.poll(cx, serving.as_mut(), connection)
+    })
+    .await
+}
+
+/// Watches for a client that is silent for too long.
+struct Silence {
+    /// Fires when it may have been, or earlier: a busy connection does not touch the timer wheel.
+    alarm: Sleep,
+    patience: Duration,
+}
+
+impl Silence {
+    fn of(connection: &Connection) -> Self {
+        let settings = &connection.settings;
+        // Zero would be looked at again and again.
+        let patience = settings.header_timeout.min(settings.idle_timeout).max(Duration::from_millis(1));
+        Self { alarm: Sleep::lasting(Arc::clone(&connection.server.clock), patience), patience }
+    }
+
+    /// Ready when the connection is over.
+    fn poll<S: Serving>(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut serving: Pin<&mut S>,
+        connection: &Connection,
+    ) -> Poll<io::Result<()>> {
         let due = connection.silent_too_long_at();
-        if let Some(due) = due.filter(|due| *due < silence.deadline()) {
-            silence.reset(due);
+        if let Some(due) = due.filter(|due| *due < self.alarm.deadline()) {
+            self.alarm.reset(due);
         }
-        while Pin::new(&mut silence).poll(cx).is_ready() {
+        while Pin::new(&mut self.alarm).poll(cx).is_ready() {
             let now = connection.now();
             match connection.silent_too_long_at() {
                 Some(due) if due <= now => {
@@ -79,13 +102,12 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
                     if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
                         return Poll::Ready(result);
                     }
-                    silence.reset(now + patience);
+                    self.alarm.reset(now + self.patience);
                 }
-                Some(due) => silence.reset(due),
-                None => silence.reset(now + patience),
+                Some(due) => self.alarm.reset(due),
+                None => self.alarm.reset(now + self.patience),
             }
         }
         Poll::Pending
-    })
-    .await
+    }
 }

@@ -17,6 +17,7 @@ use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
 use super::tunnel;
+use crate::brigade::MAX_PIECE;
 use crate::budget::Gate;
 use crate::filter::{Chain, Filter};
 use crate::http::answer;
@@ -267,8 +268,9 @@ fn filtered(
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     let (limit, is_routes) = limit_of(route, &mut head);
+    let at_once = leaves_at_once(route, &limit, &content, &exchange);
     let mut chain = Chain::new();
-    for stage in &route.stages {
+    for stage in route.stages.iter().filter(|_| !at_once) {
         let filter = match (stage, asked) {
             (Stage::Named(factory), Some(asked)) => factory.attach(asked, &mut head),
             (Stage::Named(_), None) => None,
@@ -299,6 +301,17 @@ fn filtered(
         content.charge_whole(whole, exchange.connection());
     }
     Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
+}
+
+/// Whether content passes its chain in one step, whatever is set later: it is one piece at most, nothing limits it now,
+/// and HTTP/1 asks for it at once. Then it needs no filters.
+fn leaves_at_once(route: &Route, limit: &Limit, content: &Content, exchange: &Exchange) -> bool {
+    let budgets = [route.clients(), exchange.connection().server.budgets.clients()];
+    matches!(route.stages[..], [Stage::RoutePace])
+        && limit.rate().is_none()
+        && !exchange.is_multiplexed()
+        && matches!(content, Content::Buckets(whole) if whole.bytes() <= MAX_PIECE)
+        && !budgets.iter().any(|clients| clients.parent().is_limited())
 }
 
 /// The content that is sent; `None` if the answer has none.
