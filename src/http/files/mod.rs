@@ -7,6 +7,7 @@
 
 mod conditional;
 mod confine;
+mod file_answer;
 mod file_cache;
 mod listing;
 mod media_type;
@@ -22,31 +23,24 @@ mod version;
 
 use std::fs::File;
 use std::io;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::SystemTime;
 
-use headers::{ContentLength, ContentRange, HeaderMapExt};
-use http::header::{
-    ACCEPT_RANGES, ALLOW, CONTENT_LENGTH, CONTENT_SECURITY_POLICY, CONTENT_TYPE, ETAG, LAST_MODIFIED, RANGE,
-    RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
-};
-use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, request};
+use headers::{ContentLength, HeaderMapExt};
+use http::header::{ALLOW, CONTENT_SECURITY_POLICY, CONTENT_TYPE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
+use http::{HeaderValue, Method, Response, StatusCode, request};
 
 use super::answer;
 use super::content::Content;
 use super::log_bound::LogBound;
-use crate::brigade::{Brigade, Bucket, FileSlice};
 use crate::clock::Clock;
-use crate::filter::NotSent;
 use crate::rt::{self, Fresh};
-use conditional::Verdict;
 pub use confine::Root;
 use confine::{Opened, Refused, Shown};
+use file_answer::with_file;
 use media_type::Types;
 use path::Below;
-use range::Selected;
 pub use settings::{FilesSource, FollowLinks};
 use shared::OpenFiles;
 use tree::Tree;
@@ -270,99 +264,6 @@ impl Tree {
         let cached = self.cache.get(self.root.folder()?, name)?;
         Some(with_file(request, &cached.version, &cached.file))
     }
-}
-
-/// The answer with a file, its ranges, or the news that the client has it.
-fn with_file(request: &request::Parts, version: &Version, file: &Arc<File>) -> Response<Content> {
-    // Most requests have none of these fields, and looking each up would cost more than all else here.
-    if !request.headers.keys().any(|name| *name == RANGE || name.as_str().starts_with("if-")) {
-        return whole(version, file);
-    }
-    let mut response = match conditional::evaluate(&request.headers, &version.validators) {
-        Verdict::Failed => answer::plain(
-            StatusCode::PRECONDITION_FAILED,
-            "The file is not in the state the request asked for.",
-        ),
-        Verdict::NotModified => {
-            let mut response = answer::empty(StatusCode::NOT_MODIFIED);
-            let not_sent =
-                NotSent { content_type: version.fields[CONTENT_TYPE].clone(), length: version.size };
-            response.extensions_mut().insert(not_sent);
-            response
-        }
-        Verdict::Serve { ranges } => {
-            let selected = match single(&request.headers) {
-                // Ranges are defined for GET only (RFC 9110 §14.2).
-                Some(field) if ranges && request.method == Method::GET => {
-                    range::select(field.as_bytes(), version.size)
-                }
-                _ => Selected::Whole,
-            };
-            let mut response = match selected {
-                Selected::Whole => return whole(version, file),
-                Selected::Nothing => without_range(version.size),
-                Selected::Parts(parts) => in_parts(version, file, &parts),
-            };
-            response.headers_mut().insert(ACCEPT_RANGES, version.fields[ACCEPT_RANGES].clone());
-            response
-        }
-    };
-    for name in [ETAG, LAST_MODIFIED] {
-        if let Some(value) = version.fields.get(&name) {
-            response.headers_mut().insert(name, value.clone());
-        }
-    }
-    response
-}
-
-/// The `Range` field, if there is one and not several.
-fn single(headers: &HeaderMap) -> Option<&HeaderValue> {
-    let mut values = headers.get_all(RANGE).iter();
-    let value = values.next();
-    if values.next().is_some() { None } else { value }
-}
-
-/// All bytes of a file.
-fn whole(version: &Version, file: &Arc<File>) -> Response<Content> {
-    let mut response = Response::new(Content::Buckets(slice(file, 0..version.size)));
-    *response.headers_mut() = version.fields.clone();
-    response
-}
-
-fn without_range(size: u64) -> Response<Content> {
-    let text = format!("The file has {size} bytes, and none of those asked for.");
-    let mut response = answer::plain(StatusCode::RANGE_NOT_SATISFIABLE, &text);
-    response.headers_mut().typed_insert(ContentRange::unsatisfied_bytes(size));
-    response
-}
-
-/// Some bytes of a file, with the fields that describe them.
-fn in_parts(version: &Version, file: &Arc<File>, parts: &[Range<u64>]) -> Response<Content> {
-    let mut response = answer::empty(StatusCode::PARTIAL_CONTENT);
-    let headers = response.headers_mut();
-    let mut content_type = version.fields[CONTENT_TYPE].clone();
-    let body = if let [part] = parts {
-        // A selected part is never empty and lies within the file.
-        let range = ContentRange::bytes(part.clone(), version.size).expect("a range with bytes in it");
-        headers.typed_insert(range);
-        slice(file, part.clone())
-    } else {
-        let boundary = multipart::boundary();
-        let media_type = content_type.to_str().unwrap_or("application/octet-stream");
-        let body = multipart::body(file, version.size, parts, media_type, &boundary);
-        content_type = HeaderValue::from_str(&format!("multipart/byteranges; boundary={boundary}"))
-            .expect("letters, digits and minus");
-        body
-    };
-    headers.insert(CONTENT_TYPE, content_type);
-    headers.insert(CONTENT_LENGTH, body.bytes().into());
-    *response.body_mut() = Content::Buckets(body);
-    response
-}
-
-fn slice(file: &Arc<File>, range: Range<u64>) -> Brigade {
-    let slice = FileSlice::new(Arc::clone(file), range.start, range.end - range.start);
-    [Bucket::File(slice), Bucket::Eos].into_iter().collect()
 }
 
 /// Says that a file cannot be opened, as far as the log takes such lines: clients cause them.
