@@ -18,8 +18,8 @@ impl HeadScan {
     pub(crate) fn is_due(&mut self, input: &[u8]) -> bool {
         // An end is at most three bytes: an empty line after a line feed.
         let fresh = &input[self.scanned.saturating_sub(2)..];
-        let mut feeds = fresh.iter().enumerate().filter(|(_, byte)| **byte == b'\n');
-        let ends = feeds.any(|(at, _)| matches!(&fresh[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]));
+        let mut feeds = memchr::memchr_iter(b'\n', fresh);
+        let ends = feeds.any(|at| matches!(&fresh[at + 1..], [b'\n', ..] | [b'\r', b'\n', ..]));
         self.scanned = input.len();
         let is_due = ends || (input.len() >= self.due && !input.is_empty());
         if is_due {

@@ -2,7 +2,8 @@
 //!
 //! The parts: `path` reads the URL's path, `tree` is the folder that the root's name leads to, `confine` opens what
 //! lies below it, `validators` and `conditional` decide whether the client has it already, `range` and `multipart`
-//! cut it, `listing` shows folders, `file_cache` keeps open what is asked for again and again. Here they are put together.
+//! cut it, `file_answer` describes it, `listing` shows folders, `file_cache` keeps open what is asked for again and
+//! again. Here they are put together.
 //! Nothing here reads a file's content, and nothing blocks.
 
 mod conditional;

@@ -1,7 +1,8 @@
 //! Fields that tell the upstream who the client is: `Forwarded` (RFC 7239), `X-Forwarded-*` and `Via`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use http::Version;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue, VIA};
@@ -23,69 +24,85 @@ pub(super) fn claims(fields: &HeaderMap, client: &Client) -> Option<Claims> {
 /// in one element only.
 pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, host: Option<&str>) {
     let proto = claims.proto.as_deref().unwrap_or(client.scheme);
-    let shown_host = claims.host.as_deref().or(host);
+    let host = claims.host.as_deref().or(host);
+    // A hop that stated them has them; else they are the first one's if claimed, or ours.
+    let last = claims.hops.len();
+    let is_told = |name| claims.hops.iter().flat_map(|hop| &hop.pairs).any(|(found, _)| found == name);
+    let untold = [("host", claims.host.is_some(), host), ("proto", claims.proto.is_some(), Some(proto))];
+    let untold = untold.map(|(name, is_claimed, value)| {
+        (if is_claimed { 0 } else { last }, name, value.filter(|_| !is_told(name)))
+    });
+    let push_untold = |to: &mut String, at: usize| {
+        for (_, name, value) in untold.iter().filter(|(place, ..)| *place == at) {
+            value.into_iter().for_each(|value| push_pair(to, name, value));
+        }
+    };
 
-    let mut elements: Vec<String> = claims.hops.iter().map(|hop| pairs(&all_of(hop))).collect();
-    let mut own = vec![("for".to_owned(), node_of(client))];
+    let own = client.peer.ip().map_or(Cow::Borrowed("unknown"), |ip| ip.to_string().into());
+    let (mut forwarded, mut addresses) = (String::with_capacity(160), String::new());
+    for (at, hop) in claims.hops.iter().enumerate() {
+        push_hop(&mut forwarded, hop);
+        push_untold(&mut forwarded, at);
+        forwarded.push_str(", ");
+        // Writing to a String cannot fail.
+        let _ = match &hop.node {
+            Node::Ip(ip) => write!(addresses, "{ip}, "),
+            Node::Hidden(name) => write!(addresses, "{name}, "),
+        };
+    }
+    push_pair(&mut forwarded, "for", &bracketed(&own));
     if let Some(local) = client.local {
         let local = SocketAddr::new(local.ip().to_canonical(), local.port());
-        own.push(("by".to_owned(), local.to_string()));
+        push_pair(&mut forwarded, "by", &local.to_string());
     }
-    elements.push(pairs(&own));
-    // A hop that stated them has them; else they are the client's if known, or ours.
-    let is_told = |name| claims.hops.iter().flat_map(|hop| &hop.pairs).any(|(found, _)| found == name);
-    let last = elements.len() - 1;
-    for (name, claimed, value) in
-        [("host", claims.host.is_some(), shown_host), ("proto", claims.proto.is_some(), Some(proto))]
-    {
-        if let Some(value) = value.filter(|_| !is_told(name)) {
-            let element = &mut elements[if claimed { 0 } else { last }];
-            // Writing to a String cannot fail.
-            let _ = write!(element, ";{name}={}", quoted(value));
-        }
-    }
-    let hops = claims.hops.iter().map(|hop| match &hop.node {
-        Node::Ip(ip) => ip.to_string(),
-        Node::Hidden(name) => name.clone(),
-    });
-    let own = client.peer.ip().map_or_else(|| "unknown".to_owned(), |ip| ip.to_string());
-    let hops: Vec<String> = hops.chain([own]).collect();
-    let (proto, shown_host) = (proto.to_owned(), shown_host.map(str::to_owned));
-    insert(fields, FORWARDED, &elements.join(", "));
-    insert(fields, X_FORWARDED_FOR, &hops.join(", "));
-    insert(fields, X_FORWARDED_PROTO, &proto);
-    match shown_host {
-        Some(host) => insert(fields, X_FORWARDED_HOST, &host),
+    push_untold(&mut forwarded, last);
+    addresses.push_str(&own);
+    insert(fields, FORWARDED, forwarded);
+    insert(fields, X_FORWARDED_FOR, addresses);
+    insert(fields, X_FORWARDED_PROTO, proto.to_owned());
+    match host {
+        Some(host) => insert(fields, X_FORWARDED_HOST, host.to_owned()),
         None => _ = fields.remove(X_FORWARDED_HOST),
     }
 }
 
-/// The `Forwarded` element of an earlier hop.
-fn all_of(hop: &Hop) -> Vec<(String, String)> {
-    if !hop.pairs.is_empty() {
-        return hop.pairs.clone();
+/// Appends the `Forwarded` element of an earlier hop.
+fn push_hop(to: &mut String, hop: &Hop) {
+    for (name, value) in &hop.pairs {
+        push_pair(to, name, value);
     }
-    let node = match &hop.node {
-        Node::Ip(ip) => bracketed(*ip),
-        Node::Hidden(name) => name.clone(),
-    };
-    vec![("for".to_owned(), node)]
-}
-
-fn node_of(client: &Client) -> String {
-    client.peer.ip().map_or_else(|| "unknown".to_owned(), bracketed)
-}
-
-fn bracketed(ip: IpAddr) -> String {
-    match ip {
-        IpAddr::V4(ip) => ip.to_string(),
-        IpAddr::V6(ip) => format!("[{ip}]"),
+    if hop.pairs.is_empty() {
+        match &hop.node {
+            Node::Ip(ip) => push_pair(to, "for", &bracketed(&ip.to_string())),
+            Node::Hidden(name) => push_pair(to, "for", name),
+        }
     }
 }
 
-fn pairs(pairs: &[(String, String)]) -> String {
-    let pairs: Vec<String> = pairs.iter().map(|(name, value)| format!("{name}={}", quoted(value))).collect();
-    pairs.join(";")
+/// An IPv6 address has brackets here.
+fn bracketed(node: &str) -> Cow<'_, str> {
+    if node.contains(':') { format!("[{node}]").into() } else { node.into() }
+}
+
+/// Appends a pair to an element: a token as it is and anything else as a quoted string (RFC 9110 §5.6).
+fn push_pair(to: &mut String, name: &str, value: &str) {
+    if !to.is_empty() && !to.ends_with(' ') {
+        to.push(';');
+    }
+    to.push_str(name);
+    to.push('=');
+    if !value.is_empty() && value.bytes().all(is_token) {
+        to.push_str(value);
+        return;
+    }
+    to.push('"');
+    for character in value.chars() {
+        if matches!(character, '\\' | '"') {
+            to.push('\\');
+        }
+        to.push(character);
+    }
+    to.push('"');
 }
 
 /// Adds this hop to `Via`; `version` is that of the received message (RFC 9110 §7.6.3).
@@ -101,16 +118,8 @@ pub(super) fn via(fields: &mut HeaderMap, version: Version) {
     );
 }
 
-/// Writes a token as it is and anything else as a quoted string (RFC 9110 §5.6).
-fn quoted(text: &str) -> String {
-    if !text.is_empty() && text.bytes().all(is_token) {
-        return text.to_owned();
-    }
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-fn insert(fields: &mut HeaderMap, name: HeaderName, text: &str) {
-    if let Ok(value) = HeaderValue::from_str(text) {
+fn insert(fields: &mut HeaderMap, name: HeaderName, text: String) {
+    if let Ok(value) = HeaderValue::try_from(text) {
         fields.insert(name, value);
     }
 }
@@ -314,7 +323,9 @@ mod tests {
             ("a\\", "\"a\\\\\""),
             ("", "\"\""),
         ] {
-            assert_eq!(quoted(host), expected);
+            let mut told = String::new();
+            push_pair(&mut told, "host", host);
+            assert_eq!(told, format!("host={expected}"));
         }
     }
 

@@ -218,8 +218,9 @@ fn routed(target: &str) -> Option<String> {
         .collect();
     let handler = super::Noting(super::Readings::default());
     let routes = Routes::new(vec![Route::handler("/", handler)], |_| 0);
-    match routes.find(&encoded.parse().ok()?) {
-        Found::Route(_, target) => Some(target.uri().to_string()),
+    let asked = encoded.parse().ok()?;
+    match routes.find(&asked) {
+        Found::Route(_, target) => Some(target.rewritten.unwrap_or(asked).to_string()),
         _ => None,
     }
 }
