@@ -170,7 +170,7 @@ impl Bench<'_> {
         let each = [
             ("load", stream * (2 + senders + servers)),
             ("large", (start + Duration::from_millis(600) * scale.downloads) * (senders + 1)),
-            ("small", (start + scale.requests) * senders),
+            ("small", (start + scale.requests) * (senders + servers)),
             ("beside", (start + scale.fills + scale.fast * 4 + Duration::from_millis(600)) * servers),
             ("start", start * servers),
         ];
@@ -214,7 +214,7 @@ impl Bench<'_> {
             }
             if self.wants("small") {
                 say("small files");
-                unpaced::small(&self.site, &senders, scale, &mut self.table);
+                unpaced::small(&self.site, &senders, scale, &mut self.table)?;
             }
             if self.wants("beside") {
                 say("slow readers");

@@ -4,7 +4,7 @@
 //! 1 000 requests, room for as many connections as come, and `proxy_max_temp_file_size 0`. Without the last nginx
 //! spools a fast backend's body to disk, up to 1 GiB for each response; with it, it holds 40 KiB and lets the
 //! backend wait, which is what a user wants who paces long bodies. `proxy_buffering off` would be no choice:
-//! then `limit_rate` has no effect.
+//! then `limit_rate` has no effect. Connections to the backend are kept, which it does not do by itself.
 
 use std::fs;
 
@@ -29,7 +29,16 @@ fn configuration(setup: &Setup<'_>, place: &Place<'_>, sendfile: bool) -> String
     let rate = setup.kib_per_second.map_or_else(String::new, |rate| format!("limit_rate {rate}k;"));
     let source = match setup.source {
         Source::File => format!("root {};", setup.site.folder().display()),
-        Source::Proxied(port) => format!("location / {{ proxy_pass http://127.0.0.1:{port}; }}"),
+        Source::Proxied(_) => {
+            let kept = "proxy_http_version 1.1; proxy_set_header Connection \"\";";
+            format!("location / {{ proxy_pass http://backend; {kept} }}")
+        }
+    };
+    let backend = match setup.source {
+        Source::File => String::new(),
+        Source::Proxied(port) => {
+            format!("upstream backend {{ server 127.0.0.1:{port}; keepalive {connections}; }}")
+        }
     };
     format!(
         "daemon off; worker_processes auto; {user} pid {state}/nginx.pid; error_log {state}/log crit;
@@ -43,6 +52,7 @@ http {{
     proxy_max_temp_file_size 0;
     client_body_temp_path {state}/body; proxy_temp_path {state}/proxy; fastcgi_temp_path {state}/fastcgi;
     uwsgi_temp_path {state}/uwsgi; scgi_temp_path {state}/scgi;
+    {backend}
     server {{ listen 127.0.0.1:{port} backlog=4096; {rate} {source} }}
 }}
 ",

@@ -38,6 +38,8 @@ pub enum Row {
     ThroughputCpu,
     Requests,
     RequestsToCpu,
+    ProxiedRequests,
+    ProxiedRequestsToCpu,
     Beside,
     Start,
 }
@@ -81,7 +83,10 @@ const PARTS: [(Heading, &[Row]); 5] = [
             AchievedProxied,
         ],
     ),
-    (|_| "**Without a pace**".to_owned(), &[Throughput, ThroughputCpu, Requests, RequestsToCpu]),
+    (
+        |_| "**Without a pace**".to_owned(),
+        &[Throughput, ThroughputCpu, Requests, RequestsToCpu, ProxiedRequests, ProxiedRequestsToCpu],
+    ),
     (|_| "**Others and oneself**".to_owned(), &[Beside, Start]),
 ];
 
@@ -125,6 +130,8 @@ impl Row {
             ThroughputCpu => "1 GiB file, CPU s/GB".into(),
             Requests => "1 KiB file, 1 000 requests/s".into(),
             RequestsToCpu => "1 000 requests per CPU second".into(),
+            ProxiedRequests => "1 KiB proxied, 1 000 requests/s".into(),
+            ProxiedRequestsToCpu => "1 000 proxied per CPU second".into(),
             Beside => format!("p50 beside {} slow ÷ without", scale.slow_readers),
             Start => "exec to first byte, ms".into(),
         }

@@ -31,17 +31,28 @@ pub fn large(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table) 
     }
 }
 
-/// The small file, servers in turn.
-pub fn small(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table) {
-    for &server in servers {
-        match Running::start(server, &setup(site)).and_then(|running| requests(&running, scale.requests)) {
-            Ok((per_second, per_cpu_second)) => {
-                table.add(Row::Requests, server, per_second / 1e3);
-                table.add(Row::RequestsToCpu, server, per_cpu_second / 1e3);
+/// The small file, then as much from a backend, servers in turn.
+pub fn small(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table) -> Outcome<()> {
+    let backend = Process::role(roles::BACKEND, &[SMALL.length.to_string()])?;
+    let proxied = Source::Proxied(backend.port()?);
+    for (source, rate, to_cpu) in [
+        (Source::File, Row::Requests, Row::RequestsToCpu),
+        (proxied, Row::ProxiedRequests, Row::ProxiedRequestsToCpu),
+    ] {
+        let setup = Setup { source, ..setup(site) };
+        // It differs in how it sends files.
+        let differs = |server: &&Server| **server != Server::NginxCopying || source == Source::File;
+        for &server in servers.iter().filter(differs) {
+            match Running::start(server, &setup).and_then(|running| requests(&running, scale.requests)) {
+                Ok((per_second, per_cpu_second)) => {
+                    table.add(rate, server, per_second / 1e3);
+                    table.add(to_cpu, server, per_cpu_second / 1e3);
+                }
+                Err(error) => table.fail(rate, server, error),
             }
-            Err(error) => table.fail(Row::Requests, server, error),
         }
     }
+    Ok(())
 }
 
 /// A server of files without a pace.
