@@ -34,7 +34,9 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, hos
     });
     let push_untold = |to: &mut String, at: usize| {
         for (_, name, value) in untold.iter().filter(|(place, ..)| *place == at) {
-            value.into_iter().for_each(|value| push_pair(to, name, value));
+            if let Some(value) = value {
+                push_pair(to, name, value);
+            }
         }
     };
 

@@ -37,6 +37,7 @@ pub(super) const SHED: &str =
     "The server holds all the bytes for its clients that it may hold. Try again in some seconds.";
 
 /// The response to a request.
+#[allow(clippy::large_enum_variant, reason = "it is taken apart at once, and a box would cost an allocation")]
 pub(super) enum Responding {
     /// It needs no waiting.
     Ready(Response<ResponseBody>),
