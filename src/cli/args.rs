@@ -1,12 +1,10 @@
 //! What was typed: the commands and their flags, as texts.
 //!
-//! A flag is another way to write a key of a configuration file: beside each struct stands which key each of its
-//! flags sets. Defaults are the configuration's; they are spelt here for `--help`, and a test compares them.
+//! A flag is another way to write a key of a configuration file, which stands beside the flag's field. Defaults are the configuration's; they are spelt here for `--help`, and a test compares them.
 
 use std::ffi::OsString;
 
 use argh::FromArgs;
-
 use sluicegate::config::Draft;
 
 use super::admin_args::{Connections, Limits};
@@ -51,6 +49,41 @@ pub(super) enum Command {
     Connections(Connections),
 }
 
+/// The flags of a command that serves.
+pub(super) trait Flags {
+    /// Sets the keys of the flags that were typed, in the place of a file's.
+    fn set(&self, draft: &mut Draft);
+}
+
+/// A flag's value as argh reads it.
+trait Key {
+    /// Sets `key` if `flag` was typed.
+    fn set(&self, draft: &mut Draft, flag: &str, key: &'static str);
+}
+
+impl Key for Option<String> {
+    fn set(&self, draft: &mut Draft, flag: &str, key: &'static str) {
+        draft.text(flag, key, self.as_deref());
+    }
+}
+
+impl Key for Vec<String> {
+    fn set(&self, draft: &mut Draft, flag: &str, key: &'static str) {
+        draft.texts(flag, key, self);
+    }
+}
+
+impl Key for bool {
+    fn set(&self, draft: &mut Draft, flag: &str, key: &'static str) {
+        draft.switch(flag, key, *self, true);
+    }
+}
+
+/// The flag that argh makes of a field.
+fn flag(field: &str) -> String {
+    format!("--{}", field.replace('_', "-"))
+}
+
 #[macro_use]
 mod shared;
 mod events;
@@ -87,9 +120,8 @@ pub(super) struct Run {
     pub(super) log_level: Option<String>,
 }
 
-impl Run {
-    /// Sets the keys of its flags, in the place of the file's.
-    pub(super) fn set(&self, draft: &mut Draft) {
+impl Flags for Run {
+    fn set(&self, draft: &mut Draft) {
         draft.texts("--listen", "listen", &self.listen);
         draft.text("--log-level", "log_level", self.log_level.as_deref());
     }

@@ -91,10 +91,10 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         return print(concat!("sluicegate ", env!("CARGO_PKG_VERSION"), "\n"));
     }
     match parsed.command {
-        Some(Command::Serve(serve)) => serve_with(&resolve::serve(&serve)?, None, start_log),
-        Some(Command::Proxy(proxy)) => serve_with(&resolve::proxy(&proxy)?, None, start_log),
-        Some(Command::Tcp(tcp)) => serve_with(&resolve::tcp(&tcp)?, None, start_log),
-        Some(Command::Events(typed)) => serve_with(&resolve::events(&typed)?, None, start_log),
+        Some(Command::Serve(serve)) => serve_with(&resolve::flags(&serve)?, None, start_log),
+        Some(Command::Proxy(proxy)) => serve_with(&resolve::flags(&proxy)?, None, start_log),
+        Some(Command::Tcp(tcp)) => serve_with(&resolve::flags(&tcp)?, None, start_log),
+        Some(Command::Events(typed)) => serve_with(&resolve::flags(&typed)?, None, start_log),
         Some(Command::Run(run)) => serve_with(&resolve::run(&run)?, Some(run), start_log),
         Some(Command::Check(check)) => {
             let absent = if check.offline { Absent::Unchecked } else { Absent::Warning };

@@ -3,32 +3,19 @@
 use sluicegate::config::{Absent, Config, ConfigError, Draft, Loader};
 
 use super::CliError;
-use super::args::{Events, Proxy, Run, Serve, Tcp};
+use super::args::{Flags, Run};
 
-/// The configuration of `sluicegate serve`.
-pub(super) fn serve(typed: &Serve) -> Result<Config, CliError> {
-    typed_alone(|draft| typed.set(draft))
-}
-
-/// The configuration of `sluicegate proxy`.
-pub(super) fn proxy(typed: &Proxy) -> Result<Config, CliError> {
-    typed_alone(|draft| typed.set(draft))
-}
-
-/// The configuration of `sluicegate tcp`.
-pub(super) fn tcp(typed: &Tcp) -> Result<Config, CliError> {
-    typed_alone(|draft| typed.set(draft))
-}
-
-/// The configuration of `sluicegate events`.
-pub(super) fn events(typed: &Events) -> Result<Config, CliError> {
-    typed_alone(|draft| typed.set(draft))
+/// The configuration of a command without a file.
+pub(super) fn flags(typed: &impl Flags) -> Result<Config, CliError> {
+    let mut draft = Draft::default();
+    typed.set(&mut draft);
+    Loader::new().finish(draft).map_err(to_cli)
 }
 
 /// The configuration of `sluicegate run`.
 pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
     // A wrong flag is a wrong flag, whatever the file is like; without a file, nothing else can be said of it.
-    if let Err(error @ CliError::Usage(_)) = typed_alone(|draft| typed.set(draft)) {
+    if let Err(error @ CliError::Usage(_)) = flags(typed) {
         return Err(error);
     }
     let mut draft = Loader::open(&typed.file).map_err(to_cli)?;
@@ -39,12 +26,6 @@ pub(super) fn run(typed: &Run) -> Result<Config, CliError> {
 /// The configuration in `file`.
 pub(super) fn load(file: &str, absent: Absent) -> Result<Config, CliError> {
     Loader::new().absent(absent).load(file).map_err(to_cli)
-}
-
-fn typed_alone(set: impl FnOnce(&mut Draft)) -> Result<Config, CliError> {
-    let mut draft = Draft::default();
-    set(&mut draft);
-    Loader::new().finish(draft).map_err(to_cli)
 }
 
 fn to_cli(error: ConfigError) -> CliError {

@@ -30,7 +30,7 @@ use crate::words::shorten;
 pub struct Draft {
     pub(super) root: Table,
     /// Flags with the keys that they set, also those that were not given, in the order of their faults.
-    pub(super) flags: Vec<(&'static str, &'static str)>,
+    pub(super) flags: Vec<(String, &'static str)>,
     /// The file's name and text.
     pub(super) file: Option<(String, String)>,
     /// Where relative paths start.
@@ -169,13 +169,13 @@ impl Table {
 impl Draft {
     /// Sets `key`, such as `route[0].rate`, to what was typed for `flag`, if it was. A flag without a name is an
     /// argument.
-    pub fn text(&mut self, flag: &'static str, key: &'static str, typed: Option<&str>) {
+    pub fn text(&mut self, flag: &str, key: &'static str, typed: Option<&str>) {
         let typed = typed.map(|text| Value::Text(text.to_owned()));
         self.set(flag, key, typed);
     }
 
     /// Sets `key` to the list of what was typed for `flag`, if anything was.
-    pub fn texts(&mut self, flag: &'static str, key: &'static str, typed: &[String]) {
+    pub fn texts(&mut self, flag: &str, key: &'static str, typed: &[String]) {
         let at = Place::Flag(self.flags.len());
         let node = |text: &String| Node { at: at.clone(), value: Value::Text(text.clone()) };
         let list = Value::List(typed.iter().map(node).collect());
@@ -183,12 +183,12 @@ impl Draft {
     }
 
     /// Sets `key` to `value` if `flag` was typed.
-    pub fn switch(&mut self, flag: &'static str, key: &'static str, typed: bool, value: bool) {
+    pub fn switch(&mut self, flag: &str, key: &'static str, typed: bool, value: bool) {
         self.set(flag, key, typed.then_some(Value::Bool(value)));
     }
 
     /// Makes the table `key` of what was typed for `flag`, each `NAME=TEXT`. `form` tells how, if one is not.
-    pub fn pairs(&mut self, flag: &'static str, key: &'static str, typed: &[String], form: &str) {
+    pub fn pairs(&mut self, flag: &str, key: &'static str, typed: &[String], form: &str) {
         let at = Place::Flag(self.flags.len());
         let mut table = Table::default();
         for text in typed {
@@ -201,23 +201,23 @@ impl Draft {
     }
 
     /// Makes the table `key` be there, if with no keys.
-    pub fn table(&mut self, flag: &'static str, key: &'static str) {
+    pub fn table(&mut self, flag: &str, key: &'static str) {
         self.set(flag, key, Some(Value::Table(Table::default())));
     }
 
     /// Has [`finish`](crate::config::Loader::finish) tell that `flag` cannot be taken.
-    pub fn reject(&mut self, flag: &'static str, text: &str) {
+    pub fn reject(&mut self, flag: &str, text: &str) {
         let known = self.flags.iter().position(|(name, _)| *name == flag);
         let index = known.unwrap_or_else(|| {
-            self.flags.push((flag, ""));
+            self.flags.push((flag.to_owned(), ""));
             self.flags.len() - 1
         });
         self.rejected.push((Place::Flag(index), text.to_owned()));
     }
 
-    fn set(&mut self, flag: &'static str, key: &'static str, value: Option<Value>) {
+    fn set(&mut self, flag: &str, key: &'static str, value: Option<Value>) {
         let at = Place::Flag(self.flags.len());
-        self.flags.push((flag, key));
+        self.flags.push((flag.to_owned(), key));
         let Some(value) = value else { return };
         let (tables, name) = key.rsplit_once('.').map_or((None, key), |(tables, name)| (Some(tables), name));
         let mut table = &mut self.root;

@@ -113,7 +113,7 @@ impl<'a> Keys<'a> {
 
     /// The table `key`; `like` completes "expected a table" in messages, such as " such as { rate = 60 }".
     pub(crate) fn table(&self, key: &'static str, like: &str) -> Self {
-        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        let path = self.dotted(key);
         let name = match self.name.split_once(" of ") {
             Some((inner, outer)) => format!("{inner}.{key} of {outer}"),
             None if self.name.is_empty() => format!("[{key}]"),
@@ -260,16 +260,14 @@ impl<'a> Keys<'a> {
     }
 
     /// The number and the name of the flag that sets `key`.
-    fn flag(&self, key: &str) -> Option<(usize, &'static str)> {
-        let of_key = |set: &str| match set.strip_prefix(self.path.as_str()) {
-            Some(rest) if self.path.is_empty() => rest == key,
-            Some(rest) => rest.strip_prefix('.') == Some(key),
-            None => false,
-        };
-        let flags = self.reading.draft().flags.iter().enumerate();
-        flags
-            .map(|(index, (flag, set))| (index, *flag, *set))
-            .find(|(.., set)| of_key(set))
-            .map(|(index, flag, _)| (index, flag))
+    fn flag(&self, key: &str) -> Option<(usize, &'a str)> {
+        let path = self.dotted(key);
+        let mut flags = self.reading.draft().flags.iter().enumerate();
+        flags.find(|(_, (_, set))| *set == path).map(|(index, (flag, _))| (index, flag.as_str()))
+    }
+
+    /// The dotted key of `key` of this table.
+    fn dotted(&self, key: &str) -> String {
+        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
     }
 }

@@ -7,29 +7,44 @@ use sluicegate::config::{FilesSource, FollowLinks, OnFull, ProxySource, SharedLi
 use sluicegate::limit::{Budget, Rate};
 
 use super::*;
+use crate::cli::args::{Events, Proxy, Serve, Tcp};
 
 mod events;
 mod tcp;
 
 fn typed<T: FromArgs>(args: &str) -> T {
-    T::from_args(&["sluicegate"], &args.split(' ').collect::<Vec<_>>()).unwrap()
+    T::from_args(&["sluicegate"], &args.split_whitespace().collect::<Vec<_>>()).unwrap()
+}
+
+fn read<T: FromArgs + Flags>(args: &str) -> Result<Config, CliError> {
+    flags(&typed::<T>(args))
+}
+
+/// Expects each of the arguments to be refused as a usage error that begins with the text.
+fn refused<T: FromArgs + Flags>(cases: &[(&str, &str)]) {
+    for (args, expected) in cases {
+        match read::<T>(args) {
+            Err(CliError::Usage(text)) => assert!(text.starts_with(expected), "{args}: {text}"),
+            other => panic!("{args}: {other:?}"),
+        }
+    }
 }
 
 #[test]
 fn nothing_typed_is_the_default() {
-    let config = serve(&typed(".")).unwrap();
+    let config = read::<Serve>(".").unwrap();
     let default = Config { routes: config.routes.clone(), ..Config::default() };
     assert_eq!(config, default);
     assert_eq!(config.routes[0].path.as_str(), "/");
     assert_eq!(config.routes[0].source, Source::Files(FilesSource::new(".")));
-    let config = proxy(&typed("http://127.0.0.1:9000")).unwrap();
+    let config = read::<Proxy>("http://127.0.0.1:9000").unwrap();
     let upstream = ProxySource::new("http://127.0.0.1:9000".parse().unwrap());
     assert_eq!(config.routes[0].source, Source::Proxy(upstream));
 }
 
 #[test]
 fn every_flag_sets_its_setting() {
-    let config = proxy(&typed(
+    let config = read::<Proxy>(
         "http://127.0.0.1:9000 --host client --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --ignore-accel \
          --keep-location --no-via --max-response-head 64k --max-response-fields 200 --tunnel-timeout 9s \
          --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
@@ -39,7 +54,7 @@ fn every_flag_sets_its_setting() {
          --max-connections 7 --client-connections 3 --connection-rate 1m --connection-burst 128 \
          --egress-buffer 32k --egress-total 10m --on-full close --stall-timeout 7s --min-drain-rate 1k \
          --unsent 8k --send-buffer 16k --header-timeout 5s --idle-timeout 6s",
-    ))
+    )
     .unwrap();
     let seconds = Duration::from_secs;
     let Source::Proxy(source) = &config.routes[0].source else { panic!() };
@@ -93,7 +108,7 @@ fn every_flag_sets_its_setting() {
 
     let flags =
         ". --list --index start.html --rate off --dot-files --follow-links anywhere --media-type TS=a/b";
-    let config = serve(&typed(flags)).unwrap();
+    let config = read::<Serve>(flags).unwrap();
     let Source::Files(files) = &config.routes[0].source else { panic!() };
     let mut expected = FilesSource { list: true, index: "start.html".to_owned(), ..FilesSource::new(".") };
     (expected.dot_files, expected.follow_links) = (true, FollowLinks::Anywhere);
@@ -104,7 +119,7 @@ fn every_flag_sets_its_setting() {
 
 #[test]
 fn a_bad_value_names_its_flag_and_is_a_usage_error() {
-    for (args, expected) in [
+    refused::<Serve>(&[
         (". --rate 60kb", "--rate: \"60kb\" is not a rate"),
         (
             ". --rate 0",
@@ -148,14 +163,9 @@ fn a_bad_value_names_its_flag_and_is_a_usage_error() {
         ),
         (". --media-type ts=", "--media-type: \"\" is not a media type"),
         (". --index a/b", "--index: \"a/b\" is not a plain file name"),
-    ] {
-        match serve(&typed(args)) {
-            Err(CliError::Usage(text)) => assert!(text.starts_with(expected), "{args}: {text}"),
-            other => panic!("{args}: {other:?}"),
-        }
-    }
-    assert!(matches!(proxy(&typed("https://h")), Err(CliError::Usage(_))));
-    assert!(matches!(serve(&typed("none-such")), Err(CliError::Failed(_))));
+    ]);
+    assert!(matches!(read::<Proxy>("https://h"), Err(CliError::Usage(_))));
+    assert!(matches!(read::<Serve>("none-such"), Err(CliError::Failed(_))));
     assert!(matches!(run(&typed("none-such.toml --log-level loud")), Err(CliError::Usage(_))));
     assert!(matches!(run(&typed("none-such.toml")), Err(CliError::Failed(_))));
 }

@@ -4,11 +4,6 @@ use sluicegate::config::{EventRate, EventSettings, Suspend, TracingSettings};
 
 use super::*;
 
-fn events_of(args: &str) -> Result<Config, CliError> {
-    let args: Vec<&str> = args.split(' ').filter(|arg| !arg.is_empty()).collect();
-    events(&Events::from_args(&["sluicegate"], &args).unwrap())
-}
-
 fn settings(config: &Config) -> EventSettings {
     let Source::Events(settings) = &config.routes[0].source else { panic!() };
     (**settings).clone()
@@ -16,9 +11,9 @@ fn settings(config: &Config) -> EventSettings {
 
 #[test]
 fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
-    let config = events_of("").unwrap();
+    let config = read::<Events>("").unwrap();
     assert_eq!((settings(&config), config.routes[0].path.as_str()), (EventSettings::default(), "/events/"));
-    let config = events_of(
+    let config = read::<Events>(
         "news alerts --publish-token-file token --origin https://a.example --origin https://b.example \
          --server-name c.example --queue 7 --ttl 1s --log 8 --log-ttl 2s --event-rate 9 --event-burst 10 --suspend 429 --rate 60 \
          --otlp http://127.0.0.1:4318",
@@ -57,7 +52,7 @@ fn a_bad_value_names_its_flag() {
         ("--otlp https://a", "--otlp: \"https://a\" is not a collector: TLS to collectors is not supported"),
         ("--suspend 503", "--suspend: \"503\" is not what a suspended subscriber can get"),
     ] {
-        let Err(CliError::Usage(text)) = events_of(args) else { panic!("{args}") };
+        let Err(CliError::Usage(text)) = read::<Events>(args) else { panic!("{args}") };
         assert!(text.contains(expected), "{args}: {text}");
     }
 }

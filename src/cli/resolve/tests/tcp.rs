@@ -2,23 +2,19 @@
 
 use std::time::Duration;
 
-use sluicegate::config::{Pace, RouteLimits, Tcp, TcpSource};
+use sluicegate::config::{self, Pace, RouteLimits, TcpSource};
 
 use super::*;
 
-fn tcp_of(args: &str) -> Result<Config, CliError> {
-    tcp(&typed(args))
-}
-
 #[test]
 fn every_flag_sets_its_setting() {
-    let config = tcp_of("--file app.log").unwrap();
+    let config = read::<Tcp>("--file app.log").unwrap();
     let source = TcpSource::File { path: "app.log".into(), follow: false };
     let listen = "127.0.0.1:7070".parse().unwrap();
-    let port = Tcp { listen, tls: None, source, pace: Pace::default(), limits: RouteLimits::default() };
+    let port = config::Tcp { listen, tls: None, source, pace: Pace::default(), limits: RouteLimits::default() };
     assert_eq!(config, Config { listen: Vec::new(), tcp: vec![port], ..Config::default() });
 
-    let config = tcp_of(
+    let config = read::<Tcp>(
         "--to [::1]:22 --upload-rate 64k --connect-timeout 2s --idle-timeout 3s --rate 60 --burst 256 \
          --end-of-stream paced --listen [::1]:0 --server-rate 1m",
     )
@@ -31,13 +27,13 @@ fn every_flag_sets_its_setting() {
     assert_eq!(port.listen.to_string(), "[::1]:0");
     assert_eq!(config.server.idle_timeout, Duration::from_secs(3));
     assert_eq!(config.server.limits.server.rate, Rate::or_unlimited(1 << 20));
-    let source = tcp_of("--file a --follow").unwrap().tcp.remove(0).source;
+    let source = read::<Tcp>("--file a --follow").unwrap().tcp.remove(0).source;
     assert_eq!(source, TcpSource::File { path: "a".into(), follow: true });
 }
 
 #[test]
 fn conflicting_flags_are_a_usage_error() {
-    for (args, expected) in [
+    refused::<Tcp>(&[
         ("--rate 60", "nothing to serve: give --file FILE or --to HOST:PORT"),
         ("--file a --to b:1", "--file and --to: give one"),
         ("--to b", "--to: \"b\" is not a host with a port"),
@@ -48,10 +44,5 @@ fn conflicting_flags_are_a_usage_error() {
         ("--file a --listen unix:s", "--listen: a Unix socket is not TCP"),
         ("--file a --admin 127.0.0.1:7070", "--admin: "),
         ("--file a --on-full close", "--on-full: \"close\" is for readers that cannot hold the pace"),
-    ] {
-        match tcp_of(args) {
-            Err(CliError::Usage(text)) => assert!(text.starts_with(expected), "{args}: {text}"),
-            other => panic!("{args}: {other:?}"),
-        }
-    }
+    ]);
 }
