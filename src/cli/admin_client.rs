@@ -18,9 +18,8 @@ use sluicegate::address::{HostPort, ListenAddr};
 use sluicegate::clock::{Clock, Sleep};
 use sluicegate::rt::{self, Connect};
 use sluicegate::tls::{ClientTls, Stream};
-use sluicegate::token::Token;
 
-use super::CliError;
+use super::{CliError, token};
 
 /// The default of `--admin`.
 const DEFAULT: &str = "127.0.0.1:9180";
@@ -62,14 +61,12 @@ impl AdminClient {
         tls_ca: Option<&str>,
     ) -> Result<Self, CliError> {
         let typed = admin.unwrap_or(DEFAULT);
-        let token = token_file.map(|file| Token::from_file(Path::new(file))).transpose();
-        let token = token.map_err(|error| CliError::Failed(error.to_string()))?;
-        let token = token.map(|token| token.authorization());
+        let token = token(token_file)?.map(|token| token.authorization());
         if let Some(secured) = typed.strip_prefix("https://") {
             let to = secured.trim_end_matches('/').parse();
-            let to = to.map_err(|error| CliError::Usage(format!("--admin: {error}")))?;
+            let to = to.map_err(|error| CliError::flag("--admin", error))?;
             let tls = ClientTls::for_http1(tls_ca.map(Path::new));
-            let tls = tls.map_err(|error| CliError::Failed(error.to_string()))?;
+            let tls = tls.map_err(CliError::failed)?;
             return Ok(Self { to: To::Secured(to, tls), token });
         }
         if tls_ca.is_some() {
@@ -78,7 +75,7 @@ impl AdminClient {
         }
         let plain = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
         let plain = if typed.starts_with("unix:") { typed } else { plain };
-        let addr = plain.parse().map_err(|error| CliError::Usage(format!("--admin: {error}")))?;
+        let addr = plain.parse().map_err(|error| CliError::flag("--admin", error))?;
         Ok(Self { to: To::Plain(addr), token })
     }
 

@@ -8,7 +8,7 @@ use super::CliError;
 use super::admin_args::{Connections, ConnectionsCommand, ListConnections};
 use super::admin_client::AdminClient;
 use super::limits::words;
-use super::table::{Align, Table, size, time};
+use super::table::{Table, size, time};
 
 /// Most characters of a target that are shown.
 const MAX_TARGET: usize = 48;
@@ -87,52 +87,34 @@ fn list(typed: &ListConnections) -> Result<String, CliError> {
 
 /// One row for each transfer, and for each connection without any.
 fn table(connections: &[Connection]) -> String {
-    use Align::{Left, Right};
     let mut table = Table::new([
-        ("ID", Right),
-        ("PEER", Left),
-        ("CLIENT", Left),
-        ("REQUEST", Left),
-        ("AGE", Right),
-        ("SENT", Right),
-        ("NOW", Right),
-        ("SET", Right),
-        ("HELD BY", Left),
-        ("NEXT", Right),
-        ("LIMIT", Left),
+        ">ID", "PEER", "CLIENT", "REQUEST", ">AGE", ">SENT", ">NOW", ">SET", "HELD BY", ">NEXT", "LIMIT",
     ]);
-    let per_second = |bytes| format!("{}/s", size(bytes));
     for connection in connections {
-        let id = connection.id.to_string();
-        for transfer in &connection.transfers {
+        let mut row = |[client, request, set]: [String; 3], age, sent, now, held: &Held| {
             table.row([
-                id.clone(),
+                connection.id.to_string(),
                 connection.peer.clone(),
-                transfer.client.clone(),
-                format!("{} {}", transfer.method, cut(&transfer.target)),
-                time(transfer.age_ms),
-                size(transfer.bytes),
-                per_second(transfer.rate_now),
-                RateOrOff(transfer.rate_set.and_then(Rate::or_unlimited)).to_string(),
-                transfer.held.held_by.clone(),
-                next(&transfer.held),
-                transfer.held.limit.as_deref().map(words).unwrap_or_default(),
+                client,
+                request,
+                time(age),
+                size(sent),
+                format!("{}/s", size(now)),
+                set,
+                held.held_by.clone(),
+                next(held),
+                held.limit.as_deref().map(words).unwrap_or_default(),
             ]);
+        };
+        for transfer in &connection.transfers {
+            let request = format!("{} {}", transfer.method, cut(&transfer.target));
+            let set = RateOrOff(transfer.rate_set.and_then(Rate::or_unlimited)).to_string();
+            let of = [transfer.client.clone(), request, set];
+            row(of, transfer.age_ms, transfer.bytes, transfer.rate_now, &transfer.held);
         }
         if connection.transfers.is_empty() {
-            table.row([
-                id,
-                connection.peer.clone(),
-                "-".to_owned(),
-                "-".to_owned(),
-                time(connection.age_ms),
-                size(connection.bytes_written),
-                per_second(connection.rate_now),
-                "-".to_owned(),
-                connection.held.held_by.clone(),
-                next(&connection.held),
-                connection.held.limit.as_deref().map(words).unwrap_or_default(),
-            ]);
+            let Connection { age_ms, bytes_written, rate_now, held, .. } = connection;
+            row(["-"; 3].map(str::to_owned), *age_ms, *bytes_written, *rate_now, held);
         }
     }
     table.text()

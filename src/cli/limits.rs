@@ -8,13 +8,10 @@ use sluicegate::limit::{Burst, Rate, RateOrOff, Weight};
 use super::CliError;
 use super::admin_args::{Limits, LimitsCommand, ListLimits, SetLimit};
 use super::admin_client::AdminClient;
-use super::table::{Align, Table, size};
+use super::table::{Table, size};
 
 /// Characters that are percent-encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
-
-/// Marks a limit that applies to each client or connection.
-const EACH: &str = "(each)";
 
 /// A page of limits; other fields are kept for `--json`.
 #[derive(Deserialize, Serialize)]
@@ -64,17 +61,7 @@ fn list(typed: &ListLimits) -> Result<String, CliError> {
 }
 
 fn table(limits: Vec<Value>) -> Result<String, CliError> {
-    use Align::{Left, Right};
-    let mut table = Table::new([
-        ("LIMIT", Left),
-        ("RATE", Right),
-        ("BURST", Right),
-        ("WEIGHT", Right),
-        ("PASSED", Right),
-        ("WAITS", Right),
-        ("OVER", Right),
-        ("", Left),
-    ]);
+    let mut table = Table::new(["LIMIT", ">RATE", ">BURST", ">WEIGHT", ">PASSED", ">WAITS", ">OVER", ""]);
     for limit in limits {
         let limit: Limit = serde_json::from_value(limit)
             .map_err(|error| CliError::Failed(format!("the admin listener tells a limit oddly: {error}")))?;
@@ -97,14 +84,11 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
     let path = path(&typed.limit, typed.of.as_deref())?;
     let change = change(typed)?;
     if typed.default {
-        if typed.limit != "client"
-            || typed.of.is_none()
-            || change.as_object().is_some_and(|object| !object.is_empty())
-        {
+        if typed.limit != "client" || typed.of.is_none() || change != json!({}) {
             let text = "--default is for one client, and alone: limits set client 192.0.2.1 --default";
             return Err(CliError::Usage(text.to_owned()));
         }
-    } else if change.as_object().is_some_and(Map::is_empty) {
+    } else if change == json!({}) {
         let text = "nothing to change: give --rate, --burst, --weight or --report-only";
         return Err(CliError::Usage(text.to_owned()));
     }
@@ -121,25 +105,25 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
 
 /// The change that the flags ask for, as the API expects it: numbers are bytes.
 fn change(typed: &SetLimit) -> Result<Value, CliError> {
-    let wrong = |flag: &str, error: &dyn std::fmt::Display| CliError::Usage(format!("--{flag}: {error}"));
     let mut change = json!({});
     if let Some(text) = &typed.rate {
-        let rate = Rate::parse_or_off(text).map_err(|error| wrong("rate", &error))?;
+        let rate = Rate::parse_or_off(text).map_err(|error| CliError::flag("--rate", error))?;
         change["rate"] = rate.map(Rate::bytes_per_second).into();
     }
     if let Some(text) = &typed.burst {
-        let burst: Burst = text.parse().map_err(|error| wrong("burst", &error))?;
+        let burst: Burst = text.parse().map_err(|error| CliError::flag("--burst", error))?;
         change["burst"] = burst.bytes().into();
     }
     if let Some(text) = &typed.weight {
-        let weight = text.parse().ok().and_then(Weight::new);
-        let weight = weight
-            .ok_or_else(|| wrong("weight", &format!("{text:?} is not a number from 1 to {}", u16::MAX)))?;
+        let weight = text.parse().ok().and_then(Weight::new).ok_or_else(|| {
+            CliError::flag("--weight", format_args!("{text:?} is not a number from 1 to {}", u16::MAX))
+        })?;
         change["weight"] = weight.get().into();
     }
     if let Some(text) = &typed.report_only {
-        let report_only: bool =
-            text.parse().map_err(|_| wrong("report-only", &format!("{text:?} is neither true nor false")))?;
+        let report_only: bool = text.parse().map_err(|_| {
+            CliError::flag("--report-only", format_args!("{text:?} is neither true nor false"))
+        })?;
         change["report_only"] = report_only.into();
     }
     Ok(change)
@@ -174,7 +158,7 @@ pub(super) fn words(href: &str) -> String {
     let segments: Vec<&str> = href.strip_prefix("/v1/limits/").unwrap_or_default().split('/').collect();
     match segments[..] {
         ["server"] => "server".to_owned(),
-        [each @ ("client" | "connection")] => format!("{each} {EACH}"),
+        [each @ ("client" | "connection")] => format!("{each} (each)"),
         ["clients", key] => format!("client {}", decoded(key)),
         ["routes", path, part] => {
             let kind = match part {

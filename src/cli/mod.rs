@@ -20,9 +20,12 @@ mod usage;
 use std::ffi::OsString;
 use std::fmt;
 use std::io::Write;
+use std::path::Path;
 
 use argh::FromArgs;
 use sluicegate::config::{Absent, Config};
+use sluicegate::rt::{ShieldedStdout, Signals};
+use sluicegate::token::Token;
 
 use args::{Command, Run, Sluicegate};
 
@@ -39,6 +42,16 @@ enum CliError {
 }
 
 impl CliError {
+    /// A value of a flag that cannot be taken.
+    fn flag(flag: &str, error: impl fmt::Display) -> Self {
+        Self::Usage(format!("{flag}: {error}"))
+    }
+
+    /// What `error` says.
+    fn failed(error: impl fmt::Display) -> Self {
+        Self::Failed(error.to_string())
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,
@@ -126,6 +139,24 @@ fn warn(config: &Config) {
     for warning in &config.warnings {
         let _ = writeln!(std::io::stderr(), "{NAME}: warning: {warning}");
     }
+}
+
+/// The token in `file`, if one is named.
+fn token(file: Option<&str>) -> Result<Option<Token>, CliError> {
+    file.map(|file| Token::from_file(Path::new(file))).transpose().map_err(CliError::failed)
+}
+
+/// Takes over the signals. To be called before anything is announced: whoever reads that we listen may send one.
+fn listen_for_signals() -> Result<Signals, CliError> {
+    Signals::listen().map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))
+}
+
+/// Starts the log at `level`, on a standard output that does not block the program.
+fn begin_log(start_log: StartLog, level: log::LevelFilter) -> Result<ShieldedStdout, CliError> {
+    let stdout = ShieldedStdout::new();
+    let stdout = stdout.map_err(|error| CliError::Failed(format!("cannot set up the log: {error}")))?;
+    start_log(level);
+    Ok(stdout)
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is not an error.

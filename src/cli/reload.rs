@@ -66,8 +66,7 @@ pub(super) fn ignored(signal: Signal) {
 async fn reload(typed: Run, handle: Handle) {
     let reloaded = rt::blocking(move || {
         let config = resolve::run(&typed)?;
-        let reloaded = handle.reload(&config, &FilterKinds::default());
-        let reloaded = reloaded.map_err(|error| CliError::Failed(error.to_string()))?;
+        let reloaded = handle.reload(&config, &FilterKinds::default()).map_err(CliError::failed)?;
         Ok((config, reloaded))
     })
     .await;

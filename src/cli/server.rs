@@ -12,12 +12,12 @@ use sluicegate::config::{Config, FilterKinds};
 use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
 use sluicegate::quota::egress::Egress;
-use sluicegate::rt::{self, ShieldedStdout, Signals};
+use sluicegate::rt;
 use sluicegate::tls::NamedTls;
 use sluicegate::tracing::Tracer;
 
 use super::args::Run;
-use super::{CliError, StartLog, print, reload, summary};
+use super::{CliError, StartLog, begin_log, listen_for_signals, print, reload, summary};
 
 /// Descriptors needed besides those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -28,17 +28,13 @@ const SPANS_LEFT: Duration = Duration::from_secs(2);
 /// Serves `config` until SIGTERM, SIGQUIT or SIGINT, and then until transfers under way have ended. SIGHUP reloads
 /// the file of `typed`, if there is one.
 pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
-    let failed = |what: &str, error: std::io::Error| CliError::Failed(format!("{what}: {error}"));
     let descriptors = rt::raise_descriptor_limit();
-    // Before anything is announced: whoever reads that we listen may send a signal.
-    let mut signals = Signals::listen().map_err(|error| failed("cannot listen for signals", error))?;
-    let server = Server::from_config(config, &FilterKinds::default())
-        .map_err(|error| CliError::Failed(error.to_string()))?;
-    let admin =
-        Admin::from_config(config, server.handle()).map_err(|error| CliError::Failed(error.to_string()))?;
+    let mut signals = listen_for_signals()?;
+    let server = Server::from_config(config, &FilterKinds::default()).map_err(CliError::failed)?;
+    let admin = Admin::from_config(config, server.handle()).map_err(CliError::failed)?;
     let egress =
         config.quota.as_ref().map(|source| Egress::bind(source, server.handle().budgets().server().clone()));
-    let egress = egress.transpose().map_err(|error| CliError::Failed(error.to_string()))?;
+    let egress = egress.transpose().map_err(CliError::failed)?;
     let admin = match (admin, &egress) {
         (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
         (admin, _) => admin,
@@ -47,8 +43,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     if let Err(error) = print(&started(config, &server, admin.as_ref())) {
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
     }
-    let stdout = ShieldedStdout::new().map_err(|error| failed("cannot set up the log", error))?;
-    start_log(config.log_level);
+    let stdout = begin_log(start_log, config.log_level)?;
     warn_of_descriptors(config.server.max_connections, descriptors);
     for (_, tls) in server.handle().extension::<NamedTls>().unwrap_or_default().iter() {
         tls.warn_of_ends(&(rt::clock() as Arc<dyn Clock>));

@@ -2,26 +2,17 @@
 
 use std::time::Duration;
 
-/// The alignment of a column.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Align {
-    Left,
-    Right,
-}
-
 /// Rows of text below headings.
 pub(super) struct Table<const N: usize> {
-    align: [Align; N],
+    is_right: [bool; N],
     rows: Vec<[String; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    /// Creates a table with these headings.
-    pub(super) fn new(headings: [(&str, Align); N]) -> Self {
-        Self {
-            align: headings.map(|(_, align)| align),
-            rows: vec![headings.map(|(text, _)| text.to_owned())],
-        }
+    /// Creates a table with these headings. A column whose heading begins with `>` is aligned to the right.
+    pub(super) fn new(headings: [&str; N]) -> Self {
+        let is_right = headings.map(|text| text.starts_with('>'));
+        Self { is_right, rows: vec![headings.map(|text| text.trim_start_matches('>').to_owned())] }
     }
 
     /// Adds a row.
@@ -40,14 +31,10 @@ impl<const N: usize> Table<N> {
         let mut text = String::new();
         for row in &self.rows {
             let mut line = String::new();
-            for ((cell, width), align) in row.iter().zip(widths).zip(self.align) {
-                let padding = " ".repeat(width - cell.chars().count());
-                let (before, behind) = if align == Align::Left { ("", &*padding) } else { (&*padding, "") };
-                line.push_str(before);
+            for ((cell, width), is_right) in row.iter().zip(widths).zip(self.is_right) {
                 // Text of a client must not control the terminal.
-                line.extend(cell.chars().map(|c| if c.is_control() { '?' } else { c }));
-                line.push_str(behind);
-                line.push_str("  ");
+                let cell = cell.replace(char::is_control, "?");
+                line += &if is_right { format!("{cell:>width$}  ") } else { format!("{cell:<width$}  ") };
             }
             text.push_str(line.trim_end());
             text.push('\n');
@@ -90,7 +77,7 @@ mod tests {
 
     #[test]
     fn columns_are_as_wide_as_they_must_be() {
-        let mut table = Table::new([("NAME", Align::Left), ("SIZE", Align::Right)]);
+        let mut table = Table::new(["NAME", ">SIZE"]);
         table.row(["é\u{1b}[2J".to_owned(), "1 B".to_owned()]);
         table.row(["long one".to_owned(), "12.0 KiB".to_owned()]);
         assert_eq!(table.text(), "NAME          SIZE\né?[2J          1 B\nlong one  12.0 KiB\n");

@@ -67,6 +67,12 @@ impl FilterKinds {
 #[derive(Debug)]
 pub struct AssemblyError(pub(crate) String);
 
+impl AssemblyError {
+    fn of(error: impl fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}
+
 impl fmt::Display for AssemblyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -88,7 +94,7 @@ impl Server {
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
         let mut counts = BTreeMap::new();
         let tracer = config.tracing.as_ref().map(|given| Tracer::new(given, rt::clock()).map(Arc::new));
-        let tracer = tracer.transpose().map_err(|error| AssemblyError(error.to_string()))?;
+        let tracer = tracer.transpose().map_err(AssemblyError::of)?;
         let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
         let tls = tls(config)?;
         let server = Self::with_counts(config.server.clone(), Vec::new(), routes, counts);
@@ -122,11 +128,11 @@ impl Admin {
     pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
         let Some(source) = &config.admin else { return Ok(None) };
         let token = source.token_file().map(|file| crate::token::Token::from_file(file)).transpose();
-        let token = token.map_err(|error| AssemblyError(error.to_string()))?;
+        let token = token.map_err(AssemblyError::of)?;
         let listener = bind(source.listen())?;
         let tls = server.extension::<NamedTls>().and_then(|tls| tls.of(source.tls()));
         let admin = Self::new(vec![listener], token, server);
-        admin.map(|admin| Some(admin.with_tls(tls))).map_err(|error| AssemblyError(error.to_string()))
+        admin.map(|admin| Some(admin.with_tls(tls))).map_err(AssemblyError::of)
     }
 }
 
@@ -165,8 +171,11 @@ pub(super) fn port(given: &Tcp) -> Service {
     service.interval(pace.interval).end_of_stream(pace.end_of_stream)
 }
 
-/// Binds `addr`; the error says what to do.
-fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
+/// Binds `addr`.
+///
+/// # Errors
+/// The address cannot be listened on. The text says why, and what to do.
+pub fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
     let bound = match addr {
         ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),

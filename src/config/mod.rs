@@ -37,7 +37,7 @@ pub use crate::quota::QuotaSource;
 pub use crate::sink::{OnFull, SinkSettings};
 pub use crate::tls::{Identity, TlsSettings, UnknownName};
 pub use crate::tracing::TracingSettings;
-pub use assembly::{AssemblyError, FilterKinds};
+pub use assembly::{AssemblyError, FilterKinds, bind};
 pub use document::Config;
 pub use filters::{FilterKind, GzipSettings, ReplaceSettings};
 pub use listen::{DEFAULT_TLS, Listen};

@@ -7,28 +7,40 @@ tonic::include_proto!("sluicegate.quota.v1");
 /// The compiled .proto and its imports, with comments.
 pub const FILE_DESCRIPTOR_SET: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/quota.binpb"));
 
-/// The unit of a message; `None` if it is unspecified or unknown.
-pub(super) fn read_unit(unit: i32) -> Option<super::Unit> {
-    match Unit::try_from(unit).ok()? {
-        Unit::Requests => Some(super::Unit::Requests),
-        Unit::Bytes => Some(super::Unit::Bytes),
-        Unit::Unspecified => None,
+impl From<super::Unit> for Unit {
+    fn from(unit: super::Unit) -> Self {
+        match unit {
+            super::Unit::Requests => Self::Requests,
+            super::Unit::Bytes => Self::Bytes,
+        }
+    }
+}
+
+/// The unit of a message; `Err` if it is unspecified.
+impl TryFrom<Unit> for super::Unit {
+    type Error = ();
+
+    fn try_from(unit: Unit) -> Result<Self, ()> {
+        match unit {
+            Unit::Requests => Ok(Self::Requests),
+            Unit::Bytes => Ok(Self::Bytes),
+            Unit::Unspecified => Err(()),
+        }
+    }
+}
+
+impl From<super::ResourceLimit> for RateLimit {
+    fn from(limit: super::ResourceLimit) -> Self {
+        Self { per_second: limit.per_second(), unit: Unit::from(limit.unit()).into() }
     }
 }
 
 /// A duration as a message. None that is sent is too long for it.
 pub(super) fn duration(duration: std::time::Duration) -> prost_types::Duration {
-    prost_types::Duration {
-        seconds: i64::try_from(duration.as_secs()).unwrap_or(i64::MAX),
-        nanos: duration.subsec_nanos() as i32,
-    }
+    duration.try_into().unwrap_or_default()
 }
 
 /// The duration of a message; zero if absent or negative.
 pub(super) fn read_duration(duration: Option<&prost_types::Duration>) -> std::time::Duration {
-    let Some(duration) = duration else { return std::time::Duration::ZERO };
-    match (u64::try_from(duration.seconds), u32::try_from(duration.nanos)) {
-        (Ok(seconds), Ok(nanos)) if nanos < 1_000_000_000 => std::time::Duration::new(seconds, nanos),
-        _ => std::time::Duration::ZERO,
-    }
+    duration.and_then(|duration| (*duration).try_into().ok()).unwrap_or_default()
 }

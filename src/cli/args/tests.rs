@@ -5,12 +5,14 @@ use sluicegate::config::{Config, EventSettings, FilesSource, Pace, ProxySource};
 use sluicegate::duration::spell;
 use sluicegate::limit::{Burst, RateOrOff, Size};
 use sluicegate::quota::DEFAULT_RESOURCE;
+use sluicegate::quota::server::QuotaServerSettings;
 
 use super::*;
 
 /// The help of a command, with single spaces.
 fn help(command: &str) -> String {
-    let early = Sluicegate::from_args(&["sluicegate"], &[command, "--help"]).unwrap_err();
+    let words: Vec<&str> = command.split(' ').chain(["--help"]).collect();
+    let early = Sluicegate::from_args(&["sluicegate"], &words).unwrap_err();
     assert_eq!(early.status, Ok(()));
     early.output.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -107,8 +109,21 @@ fn the_defaults_in_the_help_of_events_are_those_of_its_settings() {
         ("--event-burst", default.burst.to_string()),
         ("--suspend", default.suspend.to_string()),
     ] {
-        let (_, rest) = help.split_once(&format!(" {flag} ")).unwrap();
-        let (_, told) = rest.split_once("(default ").unwrap();
-        assert_eq!(told.split_once(')').unwrap().0, value, "{flag}");
+        assert_eq!(default_of(&help, flag), value, "{flag}");
     }
+}
+
+#[test]
+fn the_defaults_in_the_help_of_a_quota_server_are_those_of_its_settings() {
+    let help = help("quota serve");
+    let QuotaServerSettings { book, drain, .. } = QuotaServerSettings::default();
+    for (flag, value) in [
+        ("--heartbeat-timeout", spell(book.heartbeat_timeout)),
+        ("--max-clients", book.most_clients.to_string()),
+        ("--max-resources", book.most_resources.to_string()),
+        ("--drain", spell(drain)),
+    ] {
+        assert_eq!(default_of(&help, flag), value, "{flag}");
+    }
+    assert_eq!(book.learning, book.heartbeat_timeout);
 }

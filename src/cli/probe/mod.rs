@@ -12,9 +12,9 @@ use std::path::Path;
 use sluicegate::probe::plot;
 use sluicegate::probe::report::{Goal, Outcome};
 use sluicegate::probe::run::{self, Plan};
-use sluicegate::rt::{self, Signals};
+use sluicegate::rt;
 
-use super::{CliError, print};
+use super::{CliError, listen_for_signals, print};
 use progress::Bar;
 
 pub(super) use args::Probe;
@@ -46,8 +46,7 @@ pub(super) fn run(typed: &Probe) -> Result<(), CliError> {
 
 /// Runs the plan, with its progress on standard error.
 fn ask(plan: &Plan) -> Result<Outcome, CliError> {
-    let mut signals =
-        Signals::listen().map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))?;
+    let mut signals = listen_for_signals()?;
     rt::raise_descriptor_limit();
     let mut bar = Bar::new(plan.lasting);
     let interrupted = async { _ = signals.next_end(|_| {}).await };

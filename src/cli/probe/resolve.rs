@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use sluicegate::limit::Rate;
+use sluicegate::limit::{Rate, UnitError};
 use sluicegate::probe::report::Goal;
 use sluicegate::probe::run::Plan;
 use sluicegate::probe::target::Target;
@@ -36,7 +36,7 @@ pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
         return Err(CliError::Usage("--ca is for https: give a URL that begins with https://".to_owned()));
     }
     let tls = is_tls.then(|| ClientTls::for_http1(typed.ca.as_deref().map(Path::new)));
-    let tls = tls.transpose().map_err(|error| CliError::Failed(error.to_string()))?;
+    let tls = tls.transpose().map_err(CliError::failed)?;
     let plan = Plan {
         targets,
         connections: connections(typed.connections.as_deref())?,
@@ -50,15 +50,14 @@ pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
 }
 
 fn rate(flag: &str, typed: Option<&str>) -> Result<Option<Rate>, CliError> {
-    let parsed = typed.map(|text| text.parse::<Rate>());
-    parsed.transpose().map_err(|error| CliError::Usage(format!("{flag}: {error}")))
+    typed.map(str::parse).transpose().map_err(|error: UnitError| CliError::flag(flag, error))
 }
 
 fn number(flag: &str, text: &str, range: std::ops::RangeInclusive<f64>, what: &str) -> Result<f64, CliError> {
     // `f64` also parses "inf" and "1e3".
     let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
     let number = text.parse::<f64>().ok().filter(|number| plain && range.contains(number));
-    number.ok_or_else(|| CliError::Usage(format!("{flag}: {text:?} is not {what}")))
+    number.ok_or_else(|| CliError::flag(flag, format_args!("{text:?} is not {what}")))
 }
 
 fn seconds(typed: Option<&str>) -> Result<Duration, CliError> {
@@ -70,7 +69,9 @@ fn seconds(typed: Option<&str>) -> Result<Duration, CliError> {
 fn connections(typed: Option<&str>) -> Result<usize, CliError> {
     let Some(text) = typed else { return Ok(1) };
     let number = text.parse().ok().filter(|number| (1..=1000).contains(number));
-    number.ok_or_else(|| CliError::Usage(format!("--connections: {text:?} is not a number from 1 to 1000")))
+    number.ok_or_else(|| {
+        CliError::flag("--connections", format_args!("{text:?} is not a number from 1 to 1000"))
+    })
 }
 
 fn tolerance(text: &str) -> Result<f64, CliError> {
@@ -79,7 +80,7 @@ fn tolerance(text: &str) -> Result<f64, CliError> {
 }
 
 fn header(text: &str) -> Result<(String, String), CliError> {
-    let bad = |why: &str| CliError::Usage(format!("--header: {text:?} {why}; write 'Name: value'"));
+    let bad = |why: &str| CliError::flag("--header", format_args!("{text:?} {why}; write 'Name: value'"));
     let (name, value) = text.split_once(':').ok_or_else(|| bad("has no colon"))?;
     let value = value.trim_matches([' ', '\t']);
     name.parse::<HeaderName>().map_err(|_| bad("has no field name before its colon"))?;

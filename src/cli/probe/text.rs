@@ -10,7 +10,7 @@ use sluicegate::probe::pace::End;
 use sluicegate::probe::report::{Goal, Measures, Outcome, Report, Summary, TargetTraces, error};
 use sluicegate::probe::sparkline::parts;
 
-use crate::cli::table::{Align, Table, size};
+use crate::cli::table::{Table, size};
 
 /// The column of figures.
 const INDENT: usize = 15;
@@ -30,19 +30,16 @@ pub(super) fn text(outcome: &Outcome, report: &Report, goal: &Goal, columns: usi
         text.push('\n');
     }
     if outcome.interrupted {
-        paragraph(&mut text, "The run was cut short: this is what came until then.", columns);
+        wrapped(&mut text, "The run was cut short: this is what came until then.", "", columns);
     }
     if let (Some(misses), Some(tolerance)) = (&report.misses, goal.tolerance)
         && misses.is_empty()
         && outcome.failures().is_empty()
     {
-        paragraph(&mut text, &format!("Within the tolerance of {tolerance} %."), columns);
+        wrapped(&mut text, &format!("Within the tolerance of {tolerance} %."), "", columns);
     }
-    paragraph(
-        &mut text,
-        "As read off the wire: what kernels and proxies buffered on the way is in it.",
-        columns,
-    );
+    let source = "As read off the wire: what kernels and proxies buffered on the way is in it.";
+    wrapped(&mut text, source, "", columns);
     text
 }
 
@@ -67,19 +64,12 @@ fn one_url(
         let low = rates.iter().copied().reduce(f64::min);
         let high = rates.iter().copied().reduce(f64::max);
         if let (Some(low), Some(high)) = (low, high) {
-            let wished = goal.rate.filter(|_| !goal.shared);
-            let off = wished.map_or(String::new(), |wished| {
-                format!(
-                    ", {:+.2} % to {:+.2} % from {}",
-                    error(low, wished),
-                    error(high, wished),
-                    per_second(wished)
-                )
-            });
-            line(
-                "rate of each",
-                format!("{} to {} B/s{off}", grouped(low as u64), grouped(high.round() as u64)),
-            );
+            let mut told = format!("{} to {} B/s", grouped(low as u64), grouped(high.round() as u64));
+            if let Some(wished) = goal.rate.filter(|_| !goal.shared) {
+                let [low, high] = [low, high].map(|rate| error(rate, wished));
+                let _ = write!(told, ", {low:+.2} % to {high:+.2} % from {}", per_second(wished));
+            }
+            line("rate of each", told);
         }
     }
     let label = if count > 1 { "of all" } else { "rate" };
@@ -143,24 +133,13 @@ fn bars(text: &mut String, outcome: &Outcome, probed: &TargetTraces, summary: &S
     let width = columns.saturating_sub(6).clamp(10, 120);
     let parts = parts(&summary.timeline, until, whole, width, summary.usual_interval());
     let _ = writeln!(text, "  {}", parts.bars().trim_end());
-    wrapped(
-        text,
-        &format!("one bar is {}, the tallest {}", pause(parts.part), size(parts.most())),
-        "  ",
-        columns,
-    );
+    let scale = format!("one bar is {}, the tallest {}", pause(parts.part), size(parts.most()));
+    wrapped(text, &scale, "  ", columns);
 }
 
 /// A line for each connection, or for three of many.
 fn connections(summary: &Summary, goal: &Goal) -> String {
-    let mut table = Table::new([
-        ("", Align::Left),
-        ("B/S", Align::Right),
-        ("OFF", Align::Right),
-        ("BYTES", Align::Right),
-        ("GAP", Align::Right),
-        ("CHUNKS", Align::Left),
-    ]);
+    let mut table = Table::new(["", ">B/S", ">OFF", ">BYTES", ">GAP", "CHUNKS"]);
     let mut order: Vec<usize> = (0..summary.connections.len()).collect();
     let mut names: Vec<String> = order.iter().map(|n| format!("  #{}", n + 1)).collect();
     if order.len() > MAX_LINES {
@@ -176,13 +155,11 @@ fn connections(summary: &Summary, goal: &Goal) -> String {
     for n in order {
         let measures = &summary.connections[n];
         let dash = || "-".to_owned();
+        let off = measures.rate.zip(wished).map(|(rate, wished)| format!("{:+.2} %", error(rate, wished)));
         table.row([
             names[n].clone(),
             measures.rate.map_or_else(dash, |rate| grouped(rate.round() as u64)),
-            measures
-                .rate
-                .zip(wished)
-                .map_or_else(dash, |(rate, wished)| format!("{:+.2} %", error(rate, wished))),
+            off.unwrap_or_else(dash),
             grouped(measures.bytes),
             measures.gap.map_or_else(dash, |gap| pause(gap.lasting)),
             measures.chunks.as_ref().map_or_else(dash, ToString::to_string),
@@ -195,16 +172,10 @@ fn compared(text: &mut String, comparison: &Comparison, report: &Report, columns
     text.push_str(if comparison.agree() { "The two agree.\n" } else { "The two do NOT agree.\n" });
     let part = comparison.lead as f64 / comparison.chunk.max(1) as f64;
     let mut line = |label: &str, value: String| entry(text, label, &value, columns);
-    line(
-        "largest lead",
-        format!(
-            "{} B, {part:.2} of a chunk of {} B, {} B would be allowed, {:.1} s after the first byte",
-            grouped(comparison.lead),
-            grouped(comparison.chunk),
-            grouped(comparison.allowed),
-            comparison.at.as_secs_f64()
-        ),
-    );
+    let [lead, chunk, allowed] = [comparison.lead, comparison.chunk, comparison.allowed].map(grouped);
+    let at = comparison.at.as_secs_f64();
+    let lead = format!("{lead} B, {part:.2} of a chunk of {chunk} B, {allowed} B would be allowed");
+    line("largest lead", format!("{lead}, {at:.1} s after the first byte"));
     if let Some((one, other)) = comparison.lengths {
         line("lengths", format!("{} and {} bytes", grouped(one), grouped(other)));
     }
@@ -237,10 +208,6 @@ fn entry(text: &mut String, label: &str, value: &str, columns: usize) {
         used += len;
     }
     text.push('\n');
-}
-
-fn paragraph(text: &mut String, words: &str, columns: usize) {
-    wrapped(text, words, "", columns);
 }
 
 fn wrapped(text: &mut String, words: &str, indent: &str, columns: usize) {

@@ -1,6 +1,9 @@
 //! Arguments of `sluicegate quota`.
 
 use argh::FromArgs;
+use sluicegate::quota::client::Connector;
+
+use super::CliError;
 
 /// Share limits fairly among many servers.
 #[derive(FromArgs, Debug, PartialEq)]
@@ -118,27 +121,12 @@ macro_rules! asking_command {
         }
 
         impl $name {
-            pub(super) fn asking(&self) -> Asking<'_> {
-                Asking {
-                    server: self.server.as_deref(),
-                    token_file: self.token_file.as_deref(),
-                    tls_ca: self.tls_ca.as_deref(),
-                    tls_cert: self.tls_cert.as_deref(),
-                    tls_key: self.tls_key.as_deref(),
-                }
+            pub(super) fn connector(&self) -> Result<Connector, CliError> {
+                let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key].map(Option::as_deref);
+                super::ask::connector(self.server.as_deref(), self.token_file.as_deref(), tls)
             }
         }
     };
-}
-
-/// The arguments that all such commands share.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Asking<'a> {
-    pub(super) server: Option<&'a str>,
-    pub(super) token_file: Option<&'a str>,
-    pub(super) tls_ca: Option<&'a str>,
-    pub(super) tls_cert: Option<&'a str>,
-    pub(super) tls_key: Option<&'a str>,
 }
 
 asking_command! {
@@ -187,31 +175,5 @@ asking_command! {
         /// the resource to look at (default all)
         #[argh(positional, arg_name = "RESOURCE")]
         pub(super) resource: Option<String>,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use sluicegate::duration::spell;
-    use sluicegate::quota::server::QuotaServerSettings;
-
-    use super::*;
-
-    #[test]
-    fn the_defaults_in_the_help_are_those_of_the_server() {
-        let help = Quota::from_args(&["quota"], &["serve", "--help"]).unwrap_err().output;
-        let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
-        let settings = QuotaServerSettings::default();
-        for (flag, default) in [
-            ("--heartbeat-timeout", spell(settings.book.heartbeat_timeout)),
-            ("--max-clients", settings.book.most_clients.to_string()),
-            ("--max-resources", settings.book.most_resources.to_string()),
-            ("--drain", spell(settings.drain)),
-        ] {
-            let (_, explanation) = help.split_once(&format!(" {flag} ")).unwrap();
-            let (_, said) = explanation.split_once("(default ").unwrap();
-            assert_eq!(said.split_once(')').unwrap().0, default, "{flag}");
-        }
-        assert_eq!(settings.book.learning, settings.book.heartbeat_timeout);
     }
 }

@@ -7,21 +7,20 @@ use futures_lite::FutureExt;
 use sluicegate::clock::Sleep;
 use sluicegate::quota::client::{Calls, Connector};
 use sluicegate::quota::wire;
-use sluicegate::quota::{NamedLimit, Unit};
+use sluicegate::quota::{Endpoint, LimitError, NamedLimit};
 use sluicegate::rt;
 use sluicegate::tls::ClientTls;
 use tonic::{Request, Status};
 
-use super::args::{Asking, Clients, Delete, List, Set, Watch};
-use super::{CliError, DEFAULT_ADDRESS, bad, identity, show, token};
-use crate::cli::print;
+use super::args::{Clients, Delete, List, Set, Watch};
+use super::{CliError, DEFAULT_ADDRESS, identity, show};
+use crate::cli::{print, token};
 
 /// Timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn list(typed: &List) -> Result<(), CliError> {
-    let json = typed.json;
-    asking(typed.asking(), async |calls: &mut Calls| {
+    asking(&typed.connector()?, async |calls: &mut Calls| {
         let mut resources = Vec::new();
         let mut page_token = String::new();
         loop {
@@ -30,41 +29,36 @@ pub(super) fn list(typed: &List) -> Result<(), CliError> {
             resources.extend(page.resources);
             page_token = page.next_page_token;
             if page_token.is_empty() {
-                return Ok(show::resources(&resources, json));
+                return Ok(show::resources(&resources, typed.json));
             }
         }
     })
 }
 
 pub(super) fn set(typed: &Set) -> Result<(), CliError> {
-    let named: NamedLimit = typed.limit.parse().map_err(|error| CliError::Usage(format!("{error}")))?;
-    let unit = match named.limit.unit() {
-        Unit::Requests => wire::Unit::Requests,
-        Unit::Bytes => wire::Unit::Bytes,
-    };
-    let limit = wire::RateLimit { per_second: named.limit.per_second(), unit: unit.into() };
+    let named: NamedLimit =
+        typed.limit.parse().map_err(|error: LimitError| CliError::Usage(error.to_string()))?;
+    let limit = wire::RateLimit::from(named.limit);
     let message =
         wire::SetResourceLimitRequest { resource_id: named.resource.to_string(), rate_limit: Some(limit) };
-    let json = typed.json;
-    asking(typed.asking(), async |calls: &mut Calls| {
-        let resource = calls.set_resource_limit(within(message.clone())).await?.into_inner();
-        Ok(show::resources(&[resource], json))
+    asking(&typed.connector()?, async |calls: &mut Calls| {
+        let resource = calls.set_resource_limit(within(message)).await?.into_inner();
+        Ok(show::resources(&[resource], typed.json))
     })?;
     let kept = format!(
         "until the quota server restarts: `quota serve --limit {}` sets it at each start\n",
         typed.limit
     );
-    tell(&kept, json)
+    tell(&kept, typed.json)
 }
 
 pub(super) fn delete(typed: &Delete) -> Result<(), CliError> {
-    let (resource, json) = (typed.resource.clone(), typed.json);
-    asking(typed.asking(), async |calls: &mut Calls| {
-        let message = wire::DeleteResourceLimitRequest { resource_id: resource.clone() };
+    asking(&typed.connector()?, async |calls: &mut Calls| {
+        let message = wire::DeleteResourceLimitRequest { resource_id: typed.resource.clone() };
         calls.delete_resource_limit(within(message)).await?;
-        Ok(show::deleted(&resource, json))
+        Ok(show::deleted(&typed.resource, typed.json))
     })?;
-    tell("until the quota server restarts: what its --limit flags say comes back then\n", json)
+    tell("until the quota server restarts: what its --limit flags say comes back then\n", typed.json)
 }
 
 /// Prints a note after a response: to standard output with text, to standard error with JSON.
@@ -78,8 +72,7 @@ fn tell(text: &str, json: bool) -> Result<(), CliError> {
 }
 
 pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
-    let json = typed.json;
-    asking(typed.asking(), async |calls: &mut Calls| {
+    asking(&typed.connector()?, async |calls: &mut Calls| {
         let mut clients = Vec::new();
         let mut page_token = String::new();
         loop {
@@ -88,14 +81,14 @@ pub(super) fn clients(typed: &Clients) -> Result<(), CliError> {
             clients.extend(page.clients);
             page_token = page.next_page_token;
             if page_token.is_empty() {
-                return Ok(show::clients(&clients, json));
+                return Ok(show::clients(&clients, typed.json));
             }
         }
     })
 }
 
 pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
-    let connector = connector(typed.asking())?;
+    let connector = typed.connector()?;
     rt::block_on(async {
         let mut calls = connect(&connector).await?;
         let message = wire::WatchAllocationsRequest {
@@ -113,12 +106,11 @@ pub(super) fn watch(typed: &Watch) -> Result<(), CliError> {
 
 /// Connects, calls, and prints the response.
 fn asking(
-    typed: Asking<'_>,
+    connector: &Connector,
     ask: impl AsyncFnOnce(&mut Calls) -> Result<String, Status>,
 ) -> Result<(), CliError> {
-    let connector = connector(typed)?;
     let text = rt::block_on(async {
-        let mut calls = connect(&connector).await?;
+        let mut calls = connect(connector).await?;
         let late = async {
             Sleep::lasting(rt::clock(), TIMEOUT).await;
             Err(Status::deadline_exceeded("it does not answer in time"))
@@ -128,16 +120,22 @@ fn asking(
     print(&text)
 }
 
-fn connector(typed: Asking<'_>) -> Result<Connector, CliError> {
+/// What the flags say of the server, the token, and the files of authorities, certificate and key.
+pub(super) fn connector(
+    server: Option<&str>,
+    token_file: Option<&str>,
+    tls: [Option<&str>; 3],
+) -> Result<Connector, CliError> {
     let default = format!("http://{DEFAULT_ADDRESS}");
-    let endpoint = typed.server.unwrap_or(&default).parse().map_err(|error| bad("server", &error))?;
-    let mut connector = Connector::new(endpoint);
-    connector.token = token(typed.token_file)?;
-    let identity = identity(typed.tls_cert, typed.tls_key)?;
-    connector.tls = match typed.tls_ca {
+    let endpoint = server.unwrap_or(&default).parse::<Endpoint>();
+    let mut connector = Connector::new(endpoint.map_err(|error| CliError::flag("--server", error))?);
+    connector.token = token(token_file)?;
+    let [authorities, certificate, key] = tls;
+    let identity = identity(certificate, key)?;
+    connector.tls = match authorities {
         Some(authorities) => {
             let tls = ClientTls::new(Path::new(authorities), identity.as_ref());
-            Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
+            Some(tls.map_err(CliError::failed)?)
         }
         None if identity.is_some() => {
             return Err(CliError::Usage("--tls-cert needs --tls-ca: give both".to_owned()));

@@ -5,10 +5,7 @@ mod ask;
 mod serve;
 mod show;
 
-use std::path::Path;
-
 use sluicegate::tls::Identity;
-use sluicegate::token::Token;
 
 use super::{CliError, StartLog};
 use args::Command;
@@ -31,16 +28,6 @@ pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
         Command::Clients(clients) => ask::clients(clients),
         Command::Watch(watch) => ask::watch(watch),
     }
-}
-
-/// The error of a flag's value.
-fn bad(flag: &str, error: &dyn std::fmt::Display) -> CliError {
-    CliError::Usage(format!("--{flag}: {error}"))
-}
-
-fn token(file: Option<&str>) -> Result<Option<Token>, CliError> {
-    let token = file.map(|file| Token::from_file(Path::new(file))).transpose();
-    token.map_err(|error| CliError::Failed(error.to_string()))
 }
 
 /// A certificate and its key, or neither.

@@ -6,43 +6,39 @@ use std::path::Path;
 
 use futures_lite::FutureExt;
 use sluicegate::address::ListenAddr;
+use sluicegate::config::bind;
 use sluicegate::config::words::parse_log_level;
 use sluicegate::duration;
 use sluicegate::quota::NamedLimit;
 use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
-use sluicegate::rt::{self, Listener, ShieldedStdout, Signal, Signals};
+use sluicegate::rt::{self, Signal};
 use sluicegate::tls::ServerTls;
 
 use super::args::Serve;
-use super::{CliError, DEFAULT_ADDRESS, StartLog, bad, identity, token};
-use crate::cli::print;
+use super::{CliError, DEFAULT_ADDRESS, StartLog, identity};
+use crate::cli::{begin_log, listen_for_signals, print, token};
 
 /// Descriptors needed besides those of connections.
 const OWN_DESCRIPTORS: u64 = 64;
 
 pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     let log_level = match &typed.log_level {
-        Some(text) => parse_log_level(text).map_err(|error| bad("log-level", &error))?,
+        Some(text) => parse_log_level(text).map_err(|error| CliError::flag("--log-level", error))?,
         None => log::LevelFilter::Info,
     };
     let addresses = listen(typed)?;
     let settings = settings(typed)?;
-    let failed = |error: &dyn std::fmt::Display| CliError::Failed(error.to_string());
     for addr in &addresses {
         if let ListenAddr::Tcp(addr) = addr {
-            permitted(*addr, settings.token.as_ref(), settings.tls.as_ref())
-                .map_err(|error| failed(&error))?;
+            permitted(*addr, settings.token.as_ref(), settings.tls.as_ref()).map_err(CliError::failed)?;
         }
     }
     let descriptors = rt::raise_descriptor_limit();
-    // Before anything is announced: whoever reads that we listen may send a signal.
-    let mut signals =
-        Signals::listen().map_err(|error| failed(&format!("cannot listen for signals: {error}")))?;
-    let listeners: Result<Vec<Listener>, CliError> = addresses.iter().map(bind).collect();
-    let server = QuotaServer::new(settings.clone(), listeners?).map_err(|error| failed(&error))?;
+    let mut signals = listen_for_signals()?;
+    let listeners = addresses.iter().map(bind).collect::<Result<_, _>>().map_err(CliError::failed)?;
+    let server = QuotaServer::new(settings.clone(), listeners).map_err(CliError::failed)?;
     print(&started(&addresses, server.local_addrs(), &settings))?;
-    let stdout = ShieldedStdout::new().map_err(|error| failed(&format!("cannot set up the log: {error}")))?;
-    start_log(log_level);
+    let stdout = begin_log(start_log, log_level)?;
     let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;
     if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
         log::warn!(limit, needed; "the limit of open files is too low for --max-clients: raise it (ulimit -n)");
@@ -72,9 +68,9 @@ fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
     let mut addresses: Vec<ListenAddr> = Vec::new();
     let default = [DEFAULT_ADDRESS.to_owned()];
     for text in if typed.listen.is_empty() { &default[..] } else { &typed.listen } {
-        let addr: ListenAddr = text.parse().map_err(|error| bad("listen", &error))?;
+        let addr: ListenAddr = text.parse().map_err(|error| CliError::flag("--listen", error))?;
         if addresses.iter().any(|other| other.clashes_with(&addr)) {
-            return Err(bad("listen", &format!("{addr} is given twice")));
+            return Err(CliError::flag("--listen", format_args!("{addr} is given twice")));
         }
         addresses.push(addr);
     }
@@ -85,35 +81,36 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
     let mut settings = QuotaServerSettings::default();
     if let Some(text) = &typed.heartbeat_timeout {
         let timeout = duration::parse(text).and_then(duration::positive);
-        settings.book.heartbeat_timeout = timeout.map_err(|error| bad("heartbeat-timeout", &error))?;
+        settings.book.heartbeat_timeout =
+            timeout.map_err(|error| CliError::flag("--heartbeat-timeout", error))?;
     }
     settings.book.learning = match &typed.learning {
-        Some(text) => duration::parse(text).map_err(|error| bad("learning", &error))?,
+        Some(text) => duration::parse(text).map_err(|error| CliError::flag("--learning", error))?,
         None => settings.book.heartbeat_timeout,
     };
     if let Some(text) = &typed.max_clients {
-        settings.book.most_clients = count("max-clients", text)?;
+        settings.book.most_clients = count("--max-clients", text)?;
         settings.max_connections = settings.book.most_clients + settings.book.most_clients / 10 + 16;
     }
     if let Some(text) = &typed.max_resources {
-        settings.book.most_resources = count("max-resources", text)?;
+        settings.book.most_resources = count("--max-resources", text)?;
     }
     for text in &typed.limit {
-        let named: NamedLimit = text.parse().map_err(|error| bad("limit", &error))?;
+        let named: NamedLimit = text.parse().map_err(|error| CliError::flag("--limit", error))?;
         if settings.limits.iter().any(|other| other.resource == named.resource) {
-            return Err(bad("limit", &format!("{} is given twice", named.resource)));
+            return Err(CliError::flag("--limit", format_args!("{} is given twice", named.resource)));
         }
         settings.limits.push(named);
     }
     if let Some(text) = &typed.drain {
-        settings.drain = duration::parse(text).map_err(|error| bad("drain", &error))?;
+        settings.drain = duration::parse(text).map_err(|error| CliError::flag("--drain", error))?;
     }
     settings.token = token(typed.token_file.as_deref())?;
     let identity = identity(typed.tls_cert.as_deref(), typed.tls_key.as_deref())?;
     settings.tls = match (&identity, &typed.client_ca) {
         (Some(identity), authority) => {
             let tls = ServerTls::new(identity, authority.as_deref().map(Path::new));
-            Some(tls.map_err(|error| CliError::Failed(error.to_string()))?)
+            Some(tls.map_err(CliError::failed)?)
         }
         (None, Some(_)) => {
             return Err(CliError::Usage(
@@ -129,16 +126,8 @@ fn count(flag: &str, text: &str) -> Result<usize, CliError> {
     const MOST: usize = 1_000_000;
     match text.parse() {
         Ok(count @ 1..=MOST) => Ok(count),
-        _ => Err(bad(flag, &format!("{text:?} is not a whole number from 1 to {MOST}"))),
+        _ => Err(CliError::flag(flag, format_args!("{text:?} is not a whole number from 1 to {MOST}"))),
     }
-}
-
-fn bind(addr: &ListenAddr) -> Result<Listener, CliError> {
-    let bound = match addr {
-        ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),
-        ListenAddr::Unix { path, mode } => Listener::bind_unix_as(path, *mode),
-    };
-    bound.map_err(|error| CliError::Failed(format!("cannot listen on {addr}: {error}")))
 }
 
 /// The lines that the server prints when it starts.

@@ -4,6 +4,8 @@ use serde_json::{Value, json};
 use sluicegate::quota::wire::{self, ClientShare, Resource};
 use sluicegate::quota::{MICRO, Unit, spell_micros};
 
+use crate::cli::table::Table;
+
 /// Limits.
 pub(super) fn resources(resources: &[Resource], json: bool) -> String {
     if json {
@@ -20,7 +22,7 @@ pub(super) fn resources(resources: &[Resource], json: bool) -> String {
     }
     let rows = resources.iter().map(|resource| {
         let limit = resource.rate_limit.unwrap_or_default();
-        let spelt = |micros| spell_micros(unit(limit.unit()), micros);
+        let spelt = |micros| spelt(limit.unit(), micros);
         let used = resource.clients.to_string();
         let limit = spelt(limit.per_second.saturating_mul(MICRO));
         [resource.resource_id.clone(), limit, used, spelt(resource.granted_micros)]
@@ -99,7 +101,7 @@ fn share_json(share: &wire::Share) -> Value {
 
 /// Columns of a share: resource, share, fair share, demand.
 fn share_cells(share: &wire::Share) -> [String; 4] {
-    let spelt = |micros| spell_micros(unit(share.unit()), micros);
+    let spelt = |micros| spelt(share.unit(), micros);
     let wants = share.wants_micros.map_or_else(|| "all".to_owned(), spelt);
     [share.resource_id.clone(), spelt(share.rate_micros), spelt(share.target_micros), wants]
 }
@@ -109,8 +111,8 @@ fn rate(micros: u64) -> Value {
     if micros.is_multiple_of(MICRO) { json!(micros / MICRO) } else { json!(micros as f64 / MICRO as f64) }
 }
 
-fn unit(unit: wire::Unit) -> Unit {
-    if unit == wire::Unit::Requests { Unit::Requests } else { Unit::Bytes }
+fn spelt(unit: wire::Unit, micros: u64) -> String {
+    spell_micros(unit.try_into().unwrap_or(Unit::Bytes), micros)
 }
 
 fn unit_name(unit: wire::Unit) -> &'static str {
@@ -125,17 +127,12 @@ fn lines(values: impl IntoIterator<Item = Value>) -> String {
     values.into_iter().map(|value| format!("{value}\n")).collect()
 }
 
+/// The table of `rows`, or `none` if there are none.
 fn table<const N: usize>(headings: [&str; N], rows: Vec<[String; N]>, none: &str) -> String {
     if rows.is_empty() {
         return format!("{none}\n");
     }
-    let all: Vec<[String; N]> = std::iter::once(headings.map(str::to_owned)).chain(rows).collect();
-    let width = |column: usize| all.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: [usize; N] = std::array::from_fn(width);
-    let line = |row: &[String; N]| {
-        let cells: Vec<String> =
-            row.iter().zip(widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
-        format!("{}\n", cells.join("  ").trim_end())
-    };
-    all.iter().map(line).collect()
+    let mut table = Table::new(headings);
+    rows.into_iter().for_each(|row| table.row(row));
+    table.text()
 }

@@ -215,7 +215,7 @@ impl Session<'_> {
         let mut lower = false;
         for allocation in allocations {
             let Some(held) = self.shared.find(&allocation.resource_id) else { continue };
-            if held.is_other_than(wire::read_unit(allocation.unit)) {
+            if held.is_other_than(allocation.unit().try_into().ok()) {
                 held.apply_no_share(NoShare::OtherUnit { version: allocation.version });
                 // Released at once.
                 lower |= allocation.rate_micros > 0;

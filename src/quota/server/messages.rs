@@ -5,7 +5,7 @@ use tonic::Status;
 use super::status;
 use crate::quota::book::{Allocation, ClientView, Interest, ResourceView, ShareView};
 use crate::quota::id::Id;
-use crate::quota::limit::{LimitError, ResourceLimit, Unit};
+use crate::quota::limit::{LimitError, ResourceLimit};
 use crate::quota::wire;
 
 pub(super) fn id(field: &str, text: &str) -> Result<Id, Status> {
@@ -29,23 +29,15 @@ pub(super) fn interests(beat: &wire::HeartbeatRequest) -> Result<Vec<Interest>, 
 
 pub(super) fn limit(limit: Option<wire::RateLimit>) -> Result<ResourceLimit, Status> {
     let limit = limit.ok_or_else(|| status::invalid("BAD_LIMIT", "rate_limit", "it is missing"))?;
-    let unit = wire::read_unit(limit.unit)
-        .ok_or_else(|| status::invalid("BAD_LIMIT", "rate_limit.unit", "say UNIT_REQUESTS or UNIT_BYTES"))?;
+    let unit = (limit.unit().try_into())
+        .map_err(|()| status::invalid("BAD_LIMIT", "rate_limit.unit", "say UNIT_REQUESTS or UNIT_BYTES"))?;
     ResourceLimit::new(unit, limit.per_second).map_err(|error: LimitError| status::of_limit(&error))
-}
-
-fn unit(unit: Unit) -> i32 {
-    let unit = match unit {
-        Unit::Requests => wire::Unit::Requests,
-        Unit::Bytes => wire::Unit::Bytes,
-    };
-    unit.into()
 }
 
 pub(super) fn allocation(allocation: &Allocation) -> wire::Allocation {
     wire::Allocation {
         resource_id: allocation.resource.to_string(),
-        unit: unit(allocation.limit.unit()),
+        unit: wire::Unit::from(allocation.limit.unit()).into(),
         rate_micros: allocation.rate,
         version: allocation.version,
         target_micros: allocation.target,
@@ -59,10 +51,7 @@ pub(super) fn allocation(allocation: &Allocation) -> wire::Allocation {
 pub(super) fn resource(view: &ResourceView) -> wire::Resource {
     wire::Resource {
         resource_id: view.resource.to_string(),
-        rate_limit: Some(wire::RateLimit {
-            per_second: view.limit.per_second(),
-            unit: unit(view.limit.unit()),
-        }),
+        rate_limit: Some(view.limit.into()),
         clients: u32::try_from(view.clients).unwrap_or(u32::MAX),
         granted_micros: u64::try_from(view.granted).unwrap_or(u64::MAX),
     }
@@ -79,7 +68,7 @@ pub(super) fn client(view: &ClientView) -> wire::Client {
 pub(super) fn share(view: &ShareView) -> wire::Share {
     wire::Share {
         resource_id: view.resource.to_string(),
-        unit: unit(view.unit),
+        unit: wire::Unit::from(view.unit).into(),
         weight: view.weight,
         wants_micros: view.wants,
         rate_micros: view.rate,
