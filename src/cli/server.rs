@@ -8,7 +8,7 @@ use futures_lite::{FutureExt, future};
 use sluicegate::address::ListenAddr;
 use sluicegate::admin::Admin;
 use sluicegate::clock::Clock;
-use sluicegate::config::{Config, FilterKinds};
+use sluicegate::config::{Config, FilterKinds, QuotaSource};
 use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
 use sluicegate::quota::egress::Egress;
@@ -44,7 +44,14 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
     }
     let stdout = begin_log(start_log, config.log_level)?;
-    warn_of_descriptors(config.server.max_connections, descriptors);
+    // One for the client, one for its file or upstream.
+    let needed = (config.server.max_connections as u64).saturating_mul(2).saturating_add(OWN_DESCRIPTORS);
+    if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
+        log::warn!(
+            limit, needed;
+            "the limit of open files is too low for --max-connections: raise it (ulimit -n), or connections may fail"
+        );
+    }
     for (_, tls) in server.handle().extension::<NamedTls>().unwrap_or_default().iter() {
         tls.warn_of_ends(&(rt::clock() as Arc<dyn Clock>));
     }
@@ -59,7 +66,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     let telling = async {
         match &egress {
             Some(egress) => egress.tell_demand().await,
-            None => std::future::pending().await,
+            None => future::pending().await,
         }
     };
     rt::block_on(serving.or(telling).or(async {
@@ -126,12 +133,8 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         let _ = writeln!(text, "listening on {}  {}", port.name(), summary::tcp_source(&given.source));
         let _ = writeln!(text, "  each client: {}", summary::tcp_pace(given));
     }
-    if let Some(quota) = &config.quota {
-        let _ = writeln!(
-            text,
-            "quota: at most its share of {} from {}, as client {}",
-            quota.resource, quota.server, quota.client
-        );
+    if let Some(QuotaSource { resource, server, client, .. }) = &config.quota {
+        let _ = writeln!(text, "quota: at most its share of {resource} from {server}, as client {client}");
     }
     if let Some(tracer) = server.handle().extension::<Arc<Tracer>>() {
         let _ = writeln!(text, "spans of traced events go to {}", tracer.endpoint());
@@ -146,35 +149,16 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         let _ = writeln!(text, "each connection: {pace}");
     }
     for route in &config.routes {
-        let _ = writeln!(text, "  {}  {}", route.path, summary::source(&route.source));
-        let _ = writeln!(
-            text,
-            "  {}  each response: {}",
-            " ".repeat(route.path.as_str().len()),
-            summary::pace_of(route)
-        );
+        let path = route.path.as_str();
+        let _ = writeln!(text, "  {path}  {}", summary::source(&route.source));
+        let _ =
+            writeln!(text, "  {:width$}  each response: {}", "", summary::pace_of(route), width = path.len());
     }
-    let _ = writeln!(
-        text,
-        "Ctrl-C stops; transfers under way then have {}",
-        duration::spell(config.server.drain)
-    );
+    let drain = duration::spell(config.server.drain);
+    let _ = writeln!(text, "Ctrl-C stops; transfers under way then have {drain}");
     text
 }
 
 fn scheme(tls: Option<&str>) -> &'static str {
     if tls.is_some() { "https" } else { "http" }
-}
-
-/// Warns if descriptors run out before `max_connections` is reached.
-fn warn_of_descriptors(max_connections: usize, limit: Option<u64>) {
-    let Some(limit) = limit else { return };
-    // One for the client, one for its file or upstream.
-    let needed = (max_connections as u64).saturating_mul(2).saturating_add(OWN_DESCRIPTORS);
-    if limit < needed {
-        log::warn!(
-            limit, needed;
-            "the limit of open files is too low for --max-connections: raise it (ulimit -n), or connections may fail"
-        );
-    }
 }

@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{
-    Config, FilterKind, FollowLinks, HalfClose, Pace, Route, SinkSettings, Source, Tcp, TcpSource,
-    TracingSettings,
+    Config, EventSettings, FilterKind, FollowLinks, HalfClose, Pace, QuotaSource, Route, SharedLimits,
+    SinkSettings, Source, Tcp, TcpSource, TracingSettings,
 };
 use sluicegate::duration;
 use sluicegate::limit::{Budget, Burst, Interval, Rate, Size};
@@ -15,6 +15,7 @@ use sluicegate::tracing::CollectorUrl;
 /// Describes `config`, which was read from `file`.
 pub(super) fn of(config: &Config, file: &str) -> String {
     let mut text = format!("{file} is valid.\n\n");
+    let server = &config.server;
     for addr in &config.listen {
         line(&mut text, "listen", &addr.to_string());
     }
@@ -22,61 +23,43 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let token = if admin.token_file().is_some() { ", with a token" } else { "" };
         line(&mut text, "admin", &format!("{}{token}", admin.listen()));
     }
-    if let Some(quota) = &config.quota {
-        line(
-            &mut text,
-            "quota",
-            &format!("a share of {} from {}, as client {}", quota.resource, quota.server, quota.client),
-        );
+    if let Some(QuotaSource { resource, server, client, .. }) = &config.quota {
+        line(&mut text, "quota", &format!("a share of {resource} from {server}, as client {client}"));
     }
     if let Some(tracing) = &config.tracing {
         line(&mut text, "tracing", &self::tracing(tracing));
     }
-    let of_client = config
-        .server
-        .client_connections
-        .map_or_else(String::new, |most| format!(", {most} per client address"));
-    line(&mut text, "connections", &format!("at most {}{of_client}", config.server.max_connections));
-    if let Some(pace) = connection_pace(&config.server.sink) {
+    let of_client = server.client_connections.map(|most| format!(", {most} per client address"));
+    let most = format!("at most {}{}", server.max_connections, of_client.unwrap_or_default());
+    line(&mut text, "connections", &most);
+    if let Some(pace) = connection_pace(&server.sink) {
         line(&mut text, "connection", &pace);
     }
-    for (name, budget) in [("server", config.server.limits.server), ("client", config.server.limits.client)] {
-        if let Some(pace) = shared(budget) {
-            line(&mut text, name, &pace);
-        }
+    let SharedLimits { server: all, client, key } = &server.limits;
+    budgets(&mut text, [("server", *all), ("client", *client)]);
+    if client.rate.is_some() || all.rate.is_some() {
+        line(&mut text, "client key", &key.to_string());
     }
-    if config.server.limits.client.rate.is_some() || config.server.limits.server.rate.is_some() {
-        line(&mut text, "client key", &config.server.limits.key.to_string());
+    let total = server.egress_total.map(|total| Size::new(total).to_string());
+    let total = total.as_deref().unwrap_or("a quarter of the memory");
+    line(&mut text, "sink", &sink(&server.sink, total));
+    let [head, idle, drain] = [server.header_timeout, server.idle_timeout, server.drain].map(duration::spell);
+    line(&mut text, "timeouts", &format!("head {head}, idle {idle}, drain {drain}"));
+    if server.half_close != HalfClose::default() {
+        line(&mut text, "half-close", &server.half_close.to_string());
     }
-    let total = config.server.egress_total.map(|total| format!(", total {}", Size::new(total)));
-    let total = total.unwrap_or_else(|| ", total a quarter of the memory".to_owned());
-    line(&mut text, "sink", &sink(&config.server.sink, &total));
-    let timeouts = format!(
-        "head {}, idle {}, drain {}",
-        duration::spell(config.server.header_timeout),
-        duration::spell(config.server.idle_timeout),
-        duration::spell(config.server.drain)
-    );
-    line(&mut text, "timeouts", &timeouts);
-    if config.server.half_close != HalfClose::default() {
-        line(&mut text, "half-close", &config.server.half_close.to_string());
-    }
-    if !config.server.trusted.networks().is_empty() {
-        let peers: Vec<String> = config.server.trusted.networks().iter().map(ToString::to_string).collect();
-        line(&mut text, "trusted", &peers.join(", "));
+    let trusted: Vec<String> = server.trusted.networks().iter().map(ToString::to_string).collect();
+    if !trusted.is_empty() {
+        line(&mut text, "trusted", &trusted.join(", "));
     }
     for route in &config.routes {
         let _ = writeln!(text, "\n{}", route.path);
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
-        for (name, budget) in [("total", route.limits.total), ("client", route.limits.client)] {
-            if let Some(pace) = shared(budget) {
-                line(&mut text, name, &pace);
-            }
-        }
-        if !route.filters.is_empty() {
-            let filters: Vec<String> =
-                route.filters.iter().map(|filter| with_kind(&filter.name, &filter.kind)).collect();
+        budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
+        let filters = route.filters.iter().map(|filter| with_kind(&filter.name, &filter.kind));
+        let filters: Vec<String> = filters.collect();
+        if !filters.is_empty() {
             line(&mut text, "filters", &filters.join(", "));
         }
     }
@@ -84,13 +67,18 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let _ = writeln!(text, "\ntcp:{}", port.listen);
         line(&mut text, "source", &tcp_source(&port.source));
         line(&mut text, "pace", &tcp_pace(port));
-        for (name, budget) in [("total", port.limits.total), ("client", port.limits.client)] {
-            if let Some(pace) = shared(budget) {
-                line(&mut text, name, &pace);
-            }
-        }
+        budgets(&mut text, [("total", port.limits.total), ("client", port.limits.client)]);
     }
     text
+}
+
+/// A line for each of these that is a limit.
+fn budgets(text: &mut String, budgets: [(&str, Budget); 2]) {
+    for (name, budget) in budgets {
+        if let Some(pace) = shared(budget) {
+            line(text, name, &pace);
+        }
+    }
 }
 
 /// Removes `.` and `folder/..` from the paths of `config`. A `..` after a symbolic link stays: it leads elsewhere.
@@ -164,9 +152,8 @@ pub(super) fn source(source: &Source) -> String {
                 FollowLinks::Inside => "",
                 FollowLinks::Anywhere => ", links followed anywhere",
             };
-            let types: Vec<&str> = files.types.keys().map(String::as_str).collect();
-            let types =
-                if types.is_empty() { String::new() } else { format!(", types of {}", types.join(", ")) };
+            let types = files.types.keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+            let types = if types.is_empty() { types } else { format!(", types of {types}") };
             format!("files in {}, index {}{listed}{dotted}{links}{types}", files.root.display(), files.index)
         }
         Source::Events(events) => {
@@ -174,60 +161,51 @@ pub(super) fn source(source: &Source) -> String {
                 Some(file) => format!("with the token in {}", file.display()),
                 None => "from this machine".to_owned(),
             };
-            let rate = events.rate.map_or(String::new(), |rate| {
-                format!("; {} a second, {} at once", rate.per_second(), events.burst)
-            });
-            let sizes = [events.queue_bytes, events.log_bytes].map(|bytes| Size::new(bytes as u64));
+            let rate =
+                events.rate.map(|rate| format!("; {} a second, {} at once", rate.per_second(), events.burst));
+            let EventSettings { queue, log, .. } = &**events;
+            let [queued, logged] =
+                [events.queue_bytes, events.log_bytes].map(|bytes| Size::new(bytes as u64));
+            let [ttl, log_ttl] = [events.ttl, events.log_ttl].map(duration::spell);
             format!(
-                "event streams, published {publishers}; up to {} events ({}) wait {} for a subscriber, {} ({}) are \
-                 kept {}{rate}",
-                events.queue,
-                sizes[0],
-                duration::spell(events.ttl),
-                events.log,
-                sizes[1],
-                duration::spell(events.log_ttl)
+                "event streams, published {publishers}; up to {queue} events ({queued}) wait {ttl} for a subscriber, \
+                 {log} ({logged}) are kept {log_ttl}{}",
+                rate.unwrap_or_default()
             )
         }
-        Source::Proxy(proxy) => format!(
-            "backend {}, Host {}, timeouts: connect {}, response {}, read {}",
-            proxy.upstream,
-            proxy.host,
-            duration::spell(proxy.connect_timeout),
-            duration::spell(proxy.response_timeout),
-            duration::spell(proxy.read_timeout)
-        ),
+        Source::Proxy(proxy) => {
+            let times = [proxy.connect_timeout, proxy.response_timeout, proxy.read_timeout];
+            let [connect, response, read] = times.map(duration::spell);
+            let (upstream, host) = (&proxy.upstream, &proxy.host);
+            format!(
+                "backend {upstream}, Host {host}, timeouts: connect {connect}, response {response}, read {read}"
+            )
+        }
     }
 }
 
 /// The limit of each connection, if there is one.
 pub(super) fn connection_pace(sink: &SinkSettings) -> Option<String> {
-    let report = if sink.report_only { ", only reported" } else { "" };
-    sink.rate.map(|rate| format!("{}, {}{report}", rate_of(rate), burst(Burst::new(sink.burst))))
+    shared(Budget { report_only: sink.report_only, ..Budget::of(sink.rate).with_burst(sink.burst) })
 }
 
 /// The limit that responses share, if there is one.
 pub(super) fn shared(budget: Budget) -> Option<String> {
-    let rate = budget.rate?;
-    let burst =
-        if budget.burst == 0 { String::new() } else { format!(", {}", burst(Burst::new(budget.burst))) };
     let report = if budget.report_only { ", only reported" } else { "" };
-    Some(format!("{}{burst}{report}", rate_of(rate)))
+    Some(format!("{}{}{report}", rate_of(budget.rate?), burst(Burst::new(budget.burst))))
 }
 
 /// The buffers of readers, and when they are given up.
 fn sink(sink: &SinkSettings, total: &str) -> String {
-    let buffer = Size::new(sink.buffer as u64);
-    let unsent = Size::new(sink.unsent as u64);
-    let kernel = sink
-        .send_buffer
-        .map_or_else(String::new, |bytes| format!(", send buffer {}", Size::new(bytes as u64)));
+    let size = |bytes: usize| Size::new(bytes as u64);
+    let (buffer, unsent, on_full) = (size(sink.buffer), size(sink.unsent), sink.on_full);
+    let kernel = sink.send_buffer.map(|bytes| format!(", send buffer {}", size(bytes))).unwrap_or_default();
     let least =
-        sink.min_drain_rate.map_or_else(String::new, |rate| format!(" or less than {}", rate_of(rate)));
+        sink.min_drain_rate.map(|rate| format!(" or less than {}", rate_of(rate))).unwrap_or_default();
+    let stall = duration::spell(sink.stall_timeout);
     format!(
-        "buffer {buffer}{total}, unsent {unsent}{kernel}, on full {}, closed if a reader takes nothing for {}{least}",
-        sink.on_full,
-        duration::spell(sink.stall_timeout)
+        "buffer {buffer}, total {total}, unsent {unsent}{kernel}, on full {on_full}, closed if a reader takes \
+         nothing for {stall}{least}"
     )
 }
 
@@ -243,13 +221,12 @@ pub(super) fn pace_of(route: &Route) -> String {
 
 fn pace(pace: &Pace) -> String {
     let Some(rate) = pace.rate else { return "unlimited".to_owned() };
-    let burst =
-        if pace.burst == Burst::default() { String::new() } else { format!(", {}", burst(pace.burst)) };
     let interval = match pace.interval {
         Interval::DEFAULT => String::new(),
         other => format!(", interval {}", duration::spell(other.duration())),
     };
-    format!("{}{burst}{interval}, end of stream {}", rate_of(rate), spell_end_of_stream(pace.end_of_stream))
+    let end = spell_end_of_stream(pace.end_of_stream);
+    format!("{}{}{interval}, end of stream {end}", rate_of(rate), burst(pace.burst))
 }
 
 fn rate_of(rate: Rate) -> String {
@@ -257,7 +234,10 @@ fn rate_of(rate: Rate) -> String {
 }
 
 fn burst(burst: Burst) -> String {
-    format!("burst {burst} ({} bytes)", burst.bytes())
+    match burst.bytes() {
+        0 => String::new(),
+        bytes => format!(", burst {burst} ({bytes} bytes)"),
+    }
 }
 
 /// A filter's name, with its kind unless that is the same.

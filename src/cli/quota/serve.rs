@@ -137,14 +137,11 @@ fn started(addresses: &[ListenAddr], bound: Vec<SocketAddr>, settings: &QuotaSer
     let scheme = if settings.tls.is_some() { "https" } else { "http" };
     for addr in addresses {
         // Writing to a string does not fail.
-        let _ = match addr {
-            ListenAddr::Tcp(addr) => {
-                writeln!(text, "quota server listening on {scheme}://{}", bound.next().unwrap_or(*addr))
-            }
-            ListenAddr::Unix { path, .. } => {
-                writeln!(text, "quota server listening on unix:{}", path.display())
-            }
+        let at = match addr {
+            ListenAddr::Tcp(addr) => format!("{scheme}://{}", bound.next().unwrap_or(*addr)),
+            ListenAddr::Unix { path, .. } => format!("unix:{}", path.display()),
         };
+        let _ = writeln!(text, "quota server listening on {at}");
     }
     for named in &settings.limits {
         let _ = writeln!(text, "  {named}");
