@@ -1,6 +1,5 @@
 //! Durations as configuration files, flags and logs spell them: `500ms`, `30s`, `2m`, `1h`.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::words::shorten;
@@ -11,21 +10,16 @@ pub const MAX: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 /// Units with their milliseconds. The first that divides a duration is the one it is printed in.
 const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
-/// Why a text is not a duration. Displays what is wrong and which spellings are accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DurationError {
-    text: String,
-    fault: Fault,
+text_error! {
+    /// Why a text is not a duration. Displays what is wrong and which spellings are accepted.
+    DurationError
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fault {
-    NotANumber,
-    Fraction,
-    NoUnit,
-    UnknownUnit,
-    TooLong,
-    Zero,
+impl DurationError {
+    fn new(text: &str, why: &str) -> Self {
+        let shown = shorten(text);
+        Self(format!("{shown:?} is not a duration: {why}; write 500ms, 30s, 2m or 1h"))
+    }
 }
 
 /// Parses a whole number with a unit: `500ms`, `30s`, `2m` or `1h`.
@@ -42,31 +36,30 @@ enum Fault {
 /// # Errors
 /// The text has no unit, a fraction, a space or a sign, or is longer than [`MAX`].
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
-    parse_millis(text)
-        .map(Duration::from_millis)
-        .map_err(|fault| DurationError { text: shorten(text), fault })
+    parse_millis(text).map(Duration::from_millis).map_err(|why| DurationError::new(text, why))
 }
 
-fn parse_millis(text: &str) -> Result<u64, Fault> {
+fn parse_millis(text: &str) -> Result<u64, &'static str> {
+    const TOO_LONG: &str = "it is above a year";
     let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     if number.is_empty() {
-        return Err(Fault::NotANumber);
+        return Err("it does not begin with a plain number");
     }
     if unit.is_empty() {
-        return Err(Fault::NoUnit);
+        return Err("a plain number has no unit");
     }
     if unit.starts_with('.') {
-        return Err(Fault::Fraction);
+        return Err("it is not a whole number");
     }
     let (_, millis) =
-        UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or(Fault::UnknownUnit)?;
+        UNITS.iter().find(|(name, _)| name.eq_ignore_ascii_case(unit)).ok_or("its unit is not known")?;
     let number: u64 = match number.trim_start_matches('0') {
         "" => 0,
-        digits => digits.parse().map_err(|_| Fault::TooLong)?,
+        digits => digits.parse().map_err(|_| TOO_LONG)?,
     };
-    let millis = number.checked_mul(*millis).ok_or(Fault::TooLong)?;
-    if u128::from(millis) > MAX.as_millis() { Err(Fault::TooLong) } else { Ok(millis) }
+    let millis = number.checked_mul(*millis).ok_or(TOO_LONG)?;
+    if u128::from(millis) > MAX.as_millis() { Err(TOO_LONG) } else { Ok(millis) }
 }
 
 /// Returns `duration` if it can serve as a timeout.
@@ -75,7 +68,7 @@ fn parse_millis(text: &str) -> Result<u64, Fault> {
 /// `duration` is zero: everything would be late at once.
 pub fn positive(duration: Duration) -> Result<Duration, DurationError> {
     if duration.is_zero() {
-        return Err(DurationError { text: spell(duration), fault: Fault::Zero });
+        return Err(DurationError::new(&spell(duration), "nothing can be done in no time"));
     }
     Ok(duration)
 }
@@ -90,23 +83,6 @@ pub fn spell(duration: Duration) -> String {
         UNITS.iter().find(|(_, unit)| millis.is_multiple_of(u128::from(*unit))).copied().unwrap_or(("ms", 1));
     format!("{}{name}", millis / u128::from(unit))
 }
-
-impl fmt::Display for DurationError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not a duration: ", self.text)?;
-        f.write_str(match self.fault {
-            Fault::NotANumber => "it does not begin with a plain number",
-            Fault::Fraction => "it is not a whole number",
-            Fault::NoUnit => "a plain number has no unit",
-            Fault::UnknownUnit => "its unit is not known",
-            Fault::TooLong => "it is above a year",
-            Fault::Zero => "nothing can be done in no time",
-        })?;
-        f.write_str("; write 500ms, 30s, 2m or 1h")
-    }
-}
-
-impl std::error::Error for DurationError {}
 
 #[cfg(test)]
 mod tests {

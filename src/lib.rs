@@ -43,6 +43,10 @@ pub use sluicegate_core::{body, brigade, budget, clock, filter, generator, limit
 
 use sluicegate_core::{excerpt, sync};
 
+// First: its macros are used by all below.
+#[macro_use]
+pub mod words;
+
 pub mod address;
 pub mod admin;
 pub mod config;
@@ -74,7 +78,6 @@ pub mod token;
 pub mod tracing;
 #[cfg(test)]
 mod wake_count;
-pub mod words;
 
 /// Compiles the Rust of the README and of `docs/`.
 #[cfg(all(doctest, feature = "cli"))]

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::hint::black_box;
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
@@ -30,24 +30,13 @@ const MAX_FILE_LEN: usize = 4096;
 #[derive(Clone)]
 pub struct Token(Arc<Fresh<String>>);
 
-/// Why a token cannot be used. Says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenError {
-    /// The token's file; `None` if the token was passed as text.
-    path: Option<PathBuf>,
-    fault: Fault,
+text_error! {
+    /// Why a token cannot be used. Says what to do.
+    TokenError
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
-    Unreadable(String),
-    /// Others than owner and group may read or write the file; its permission bits.
-    Exposed(u32),
-    TooLarge,
-    TooShort(usize),
-    /// It has a byte that RFC 6750 does not allow in a token.
-    BadByte,
-}
+/// Ends what is wrong with a token.
+const MAKE: &str = "`openssl rand -hex 32` makes a good one";
 
 impl Token {
     /// Creates a token from `text`: at least 16 characters that RFC 6750 allows (letters, digits, `-._~+/`, and `=`
@@ -56,7 +45,7 @@ impl Token {
     /// # Errors
     /// `text` is shorter, or has another character.
     pub fn new(text: &str) -> Result<Self, TokenError> {
-        check(text).map_err(|fault| TokenError { path: None, fault })?;
+        check(text).map_err(|why| TokenError(format!("token: {why}")))?;
         Ok(Self(Arc::new(Fresh::fixed(text.to_owned()))))
     }
 
@@ -71,7 +60,7 @@ impl Token {
     pub fn from_file(path: &Path) -> Result<Self, TokenError> {
         let file = path.to_owned();
         let make = move || {
-            let failed = |fault| TokenError { path: Some(file.clone()), fault };
+            let failed = |why| TokenError(format!("token file {}: {why}", file.display()));
             let text = read(&file).map_err(failed)?;
             let text = text.trim_ascii();
             check(text).map_err(failed)?;
@@ -113,26 +102,36 @@ impl Token {
     }
 }
 
-fn read(path: &Path) -> Result<String, Fault> {
-    let unreadable = |error: std::io::Error| Fault::Unreadable(error.to_string());
+fn read(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| error.to_string();
     let file = named_file::open(path).map_err(unreadable)?;
     if let Some(mode) = named_file::exposed(&file).map_err(unreadable)? {
-        return Err(Fault::Exposed(mode));
+        return Err(format!(
+            "its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw"
+        ));
     }
     let mut bytes = Vec::new();
     file.take(MAX_FILE_LEN as u64 + 1).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() > MAX_FILE_LEN {
-        return Err(Fault::TooLarge);
+        return Err(format!("it has more than {MAX_FILE_LEN} bytes; it must hold only the token"));
     }
-    String::from_utf8(bytes).map_err(|_| Fault::BadByte)
+    String::from_utf8(bytes).map_err(|_| bad_byte())
 }
 
-fn check(text: &str) -> Result<(), Fault> {
+fn check(text: &str) -> Result<(), String> {
     let body = text.trim_end_matches('=');
     if !body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte)) {
-        return Err(Fault::BadByte);
+        return Err(bad_byte());
     }
-    if text.len() < MIN_LEN { Err(Fault::TooShort(text.len())) } else { Ok(()) }
+    match text.len() {
+        len @ ..MIN_LEN => Err(format!("{len} characters are too few, use at least {MIN_LEN}; {MAKE}")),
+        _ => Ok(()),
+    }
+}
+
+/// It has a byte that RFC 6750 does not allow in a token.
+fn bad_byte() -> String {
+    format!("a token has only letters, digits, -._~+/ and = at the end; {MAKE}")
 }
 
 /// Compares in time that does not depend on where the first difference is.
@@ -154,34 +153,6 @@ impl fmt::Debug for Token {
         f.write_str("Token(..)")
     }
 }
-
-impl fmt::Display for TokenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const MAKE: &str = "`openssl rand -hex 32` makes a good one";
-        match &self.path {
-            Some(path) => write!(f, "token file {}: ", path.display())?,
-            None => f.write_str("token: ")?,
-        }
-        match &self.fault {
-            Fault::Unreadable(error) => f.write_str(error),
-            Fault::Exposed(mode) => {
-                write!(
-                    f,
-                    "its mode {mode:03o} lets everyone on this machine read or write it; run chmod o-rw"
-                )
-            }
-            Fault::TooLarge => {
-                write!(f, "it has more than {MAX_FILE_LEN} bytes; it must hold only the token")
-            }
-            Fault::TooShort(len) => write!(f, "{len} characters are too few, use at least {MIN_LEN}; {MAKE}"),
-            Fault::BadByte => {
-                write!(f, "a token has only letters, digits, -._~+/ and = at the end; {MAKE}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for TokenError {}
 
 #[cfg(test)]
 mod tests {

@@ -33,6 +33,23 @@ pub(crate) fn spell<T: Copy + PartialEq>(value: T, words: &[(&'static str, T)]) 
     words.iter().find(|(_, known)| *known == value).map_or("", |(word, _)| *word)
 }
 
+/// Declares an error that is its text: what is wrong, and what to do.
+macro_rules! text_error {
+    ($(#[$about:meta])* $name:ident) => {
+        $(#[$about])*
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        pub struct $name(pub(crate) String);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl std::error::Error for $name {}
+    };
+}
+
 /// Implements `FromStr` and `Display` for an enum whose variants are words.
 macro_rules! spelt {
     ($name:ident, $what:literal, $words:expr) => {
@@ -51,8 +68,6 @@ macro_rules! spelt {
         }
     };
 }
-
-pub(crate) use spelt;
 
 /// The first 60 characters of a value that a message quotes.
 pub(crate) fn shorten(text: &str) -> String {

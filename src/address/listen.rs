@@ -1,7 +1,8 @@
 //! Where the server listens: a TCP address or a Unix socket.
 
+use std::borrow::Cow;
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -61,23 +62,9 @@ impl fmt::Display for ListenAddr {
     }
 }
 
-/// Why a text is not an address to listen on. Says what was wrong and what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenError {
-    text: String,
-    fault: Fault,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
-    NoPath,
-    PathTooLong,
-    BadPath,
-    BadOption,
-    NoHost(u16),
-    NoPort(IpAddr),
-    Name,
-    Other,
+text_error! {
+    /// Why a text is not an address to listen on. Says what was wrong and what to write.
+    ListenError
 }
 
 /// The size of `sun_path` in the kernel's `sockaddr_un`, without the closing NUL (unix(7)).
@@ -87,81 +74,62 @@ impl FromStr for ListenAddr {
     type Err = ListenError;
 
     fn from_str(text: &str) -> Result<Self, ListenError> {
-        parse(text).map_err(|fault| ListenError { text: excerpt(text, SHOWN), fault })
+        parse(text).map_err(|why| {
+            ListenError(format!("{:?} is not an address to listen on: {why}", excerpt(text, SHOWN)))
+        })
     }
 }
 
-fn parse(text: &str) -> Result<ListenAddr, Fault> {
+fn parse(text: &str) -> Result<ListenAddr, Cow<'static, str>> {
     if let Some(path) = text.strip_prefix("unix:") {
         let (path, mode) = match path.split_once('?') {
             Some((path, option)) => (path, Some(parse_mode(option)?)),
             None => (path, None),
         };
         return match path.len() {
-            0 => Err(Fault::NoPath),
-            _ if path.contains('\0') => Err(Fault::BadPath),
-            len if len > MAX_UNIX_PATH_LEN => Err(Fault::PathTooLong),
+            0 => Err("the path is missing; write unix:/run/sluicegate.sock".into()),
+            _ if path.contains('\0') => Err("the path has a NUL in it".into()),
+            len if len > MAX_UNIX_PATH_LEN => {
+                let most = MAX_UNIX_PATH_LEN;
+                Err(format!("the path of a Unix socket must not be longer than {most} bytes").into())
+            }
             _ => Ok(ListenAddr::Unix { path: PathBuf::from(path), mode }),
         };
     }
     text.parse().map(ListenAddr::Tcp).map_err(|_| {
-        if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse().ok()) {
-            return Fault::NoHost(port);
+        if let Some(port) = text.strip_prefix(':').and_then(|port| port.parse::<u16>().ok()) {
+            return format!(
+                "the address is missing; write 127.0.0.1:{port}, or for all interfaces 0.0.0.0:{port} (IPv4) \
+                 and [::]:{port} (IPv6)"
+            )
+            .into();
         }
         let bare = text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
         if let Ok(ip) = bare.parse() {
-            return Fault::NoPort(ip);
+            return format!("the port is missing; write {}", SocketAddr::new(ip, 8080)).into();
         }
         match text.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() && is_name(name) => Fault::Name,
-            _ => Fault::Other,
+            Some((name, port)) if port.parse::<u16>().is_ok() && is_name(name) => {
+                "names are not looked up; write an IP address, such as 127.0.0.1:8080".into()
+            }
+            _ => "write 127.0.0.1:8080, [::1]:8080 or unix:/run/sluicegate.sock".into(),
         }
     })
 }
 
 /// The permission bits in `mode=660`: octal, as chmod(1) takes them.
-fn parse_mode(option: &str) -> Result<u32, Fault> {
+fn parse_mode(option: &str) -> Result<u32, &'static str> {
     let digits = option
         .strip_prefix("mode=")
         .filter(|text| (3..=4).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit()));
-    let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok());
-    mode.filter(|mode| *mode <= 0o777).ok_or(Fault::BadOption)
+    let mode = digits.and_then(|text| u32::from_str_radix(text, 8).ok()).filter(|mode| *mode <= 0o777);
+    mode.ok_or("the only option after ? is mode; write unix:/run/sluicegate.sock?mode=660")
 }
 
 fn is_name(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-'))
 }
-
-impl fmt::Display for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an address to listen on: ", self.text)?;
-        match &self.fault {
-            Fault::NoPath => f.write_str("the path is missing; write unix:/run/sluicegate.sock"),
-            Fault::PathTooLong => {
-                write!(f, "the path of a Unix socket must not be longer than {MAX_UNIX_PATH_LEN} bytes")
-            }
-            Fault::BadOption => {
-                f.write_str("the only option after ? is mode; write unix:/run/sluicegate.sock?mode=660")
-            }
-            Fault::BadPath => f.write_str("the path has a NUL in it"),
-            Fault::NoHost(port) => {
-                write!(
-                    f,
-                    "the address is missing; write 127.0.0.1:{port}, or for all interfaces 0.0.0.0:{port} (IPv4) \
-                     and [::]:{port} (IPv6)"
-                )
-            }
-            Fault::NoPort(ip) => write!(f, "the port is missing; write {}", SocketAddr::new(*ip, 8080)),
-            Fault::Name => {
-                f.write_str("names are not looked up; write an IP address, such as 127.0.0.1:8080")
-            }
-            Fault::Other => f.write_str("write 127.0.0.1:8080, [::1]:8080 or unix:/run/sluicegate.sock"),
-        }
-    }
-}
-
-impl std::error::Error for ListenError {}
 
 #[cfg(test)]
 mod tests {

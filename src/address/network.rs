@@ -48,58 +48,34 @@ impl fmt::Display for Network {
     }
 }
 
-/// Why a text is not an address or network. Says what was wrong and what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NetworkError {
-    text: String,
-    fault: Fault,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Fault {
-    NotAnAddress,
-    /// The prefix length is no number, or above this.
-    PrefixLength(u8),
-    /// Bits after the prefix are set; this is the network without them.
-    BitsAfterPrefix(Network),
+text_error! {
+    /// Why a text is not an address or network. Says what was wrong and what to write.
+    NetworkError
 }
 
 impl FromStr for Network {
     type Err = NetworkError;
 
     fn from_str(text: &str) -> Result<Self, NetworkError> {
-        parse(text).map_err(|fault| NetworkError { text: excerpt(text, SHOWN), fault })
+        parse(text).map_err(|why| {
+            NetworkError(format!("{:?} is not an address or network: {why}", excerpt(text, SHOWN)))
+        })
     }
 }
 
-fn parse(text: &str) -> Result<Network, Fault> {
+fn parse(text: &str) -> Result<Network, String> {
+    let no_address = |_| "write 127.0.0.1, ::1, 10.0.0.0/8 or fd00::/8".to_owned();
     let Some((addr, _)) = text.split_once('/') else {
-        return text.parse().map(Network::of).map_err(|_| Fault::NotAnAddress);
+        return text.parse().map(Network::of).map_err(no_address);
     };
-    let addr: IpAddr = addr.parse().map_err(|_| Fault::NotAnAddress)?;
-    let network: IpNet =
-        text.parse().map_err(|_| Fault::PrefixLength(if addr.is_ipv4() { 32 } else { 128 }))?;
-    if network.trunc() == network {
-        Ok(Network(network))
-    } else {
-        Err(Fault::BitsAfterPrefix(Network(network.trunc())))
+    let addr: IpAddr = addr.parse().map_err(no_address)?;
+    let most = if addr.is_ipv4() { 32 } else { 128 };
+    let network: IpNet = text.parse().map_err(|_| format!("the prefix length must be from 0 to {most}"))?;
+    match Network(network.trunc()) {
+        whole if whole.0 == network => Ok(whole),
+        whole => Err(format!("bits after the prefix are set; write {whole} for the whole network")),
     }
 }
-
-impl fmt::Display for NetworkError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} is not an address or network: ", self.text)?;
-        match &self.fault {
-            Fault::NotAnAddress => f.write_str("write 127.0.0.1, ::1, 10.0.0.0/8 or fd00::/8"),
-            Fault::PrefixLength(max) => write!(f, "the prefix length must be from 0 to {max}"),
-            Fault::BitsAfterPrefix(network) => {
-                write!(f, "bits after the prefix are set; write {network} for the whole network")
-            }
-        }
-    }
-}
-
-impl std::error::Error for NetworkError {}
 
 #[cfg(test)]
 mod tests {

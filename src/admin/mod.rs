@@ -46,7 +46,6 @@ mod tls_metrics;
 mod tracing_metrics;
 
 use std::collections::HashSet;
-use std::fmt;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -69,11 +68,9 @@ pub struct Admin {
     pages: Pages,
 }
 
-/// Why an admin listener cannot be created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdminError {
-    /// The address is reachable from other machines, and there is no token.
-    Unprotected(SocketAddr),
+text_error! {
+    /// Why an admin listener cannot be created, and what to do.
+    AdminError
 }
 
 impl Admin {
@@ -86,7 +83,10 @@ impl Admin {
         if token.is_none()
             && let Some(addr) = addrs.find(|addr| AdminSource::needs_token(*addr))
         {
-            return Err(AdminError::Unprotected(addr));
+            return Err(AdminError(format!(
+                "the admin listener does not go to {addr}, where other machines reach it, without a token: \
+                 give it a token file, or choose 127.0.0.1, [::1] or a Unix socket"
+            )));
         }
         Ok(Self { listeners, tls: None, pages: Pages::new(server, token) })
     }
@@ -141,29 +141,4 @@ fn routes(server: &Handle) -> Vec<Arc<Route>> {
     let mut routes = server.routes();
     routes.retain(|route| paths.insert(route.path().to_owned()));
     routes
-}
-
-impl fmt::Display for AdminError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unprotected(addr) => write!(
-                f,
-                "the admin listener does not go to {addr}, where other machines reach it, without a token: \
-                 give it a token file, or choose 127.0.0.1, [::1] or a Unix socket"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for AdminError {}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_says_what_to_do() {
-        let text = AdminError::Unprotected(([0, 0, 0, 0], 9180).into()).to_string();
-        assert!(text.contains("0.0.0.0:9180") && text.contains("token file"), "{text}");
-    }
 }

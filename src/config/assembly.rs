@@ -63,23 +63,16 @@ impl FilterKinds {
     }
 }
 
-/// Why a server could not be made from a configuration. The text says where, and what to do.
-#[derive(Debug)]
-pub struct AssemblyError(pub(crate) String);
+text_error! {
+    /// Why a server could not be made from a configuration. The text says where, and what to do.
+    AssemblyError
+}
 
 impl AssemblyError {
     fn of(error: impl fmt::Display) -> Self {
         Self(error.to_string())
     }
 }
-
-impl fmt::Display for AssemblyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for AssemblyError {}
 
 /// The configuration in force, which a reload compares with.
 #[derive(Clone)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::keys::{Fault, Keys, MAX_COUNT, PathKind};
 use crate::limit::{PerSecond, Size};
-use crate::words::{shorten, spelt};
+use crate::words::shorten;
 
 /// Response to a suspended subscriber.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,7 +1,6 @@
 //! Binds a server to its share of a fleet's limit: its rate is the smaller of its own and the share, and its demand is
 //! reported to the quota server, so that idle servers leave their part to others.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,9 +31,16 @@ pub struct Egress {
     node: Node,
 }
 
-/// Why a server cannot be bound to a share.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EgressError(String);
+text_error! {
+    /// Why a server cannot be bound to a share.
+    EgressError
+}
+
+impl EgressError {
+    fn of(error: impl std::fmt::Display) -> Self {
+        Self(format!("quota: {error}"))
+    }
+}
 
 impl Egress {
     /// Binds the server's node to the share that `source` describes. From now on the node's rate is the smaller of its own,
@@ -45,10 +51,10 @@ impl Egress {
     pub fn bind(source: &QuotaSource, node: Node) -> Result<Self, EgressError> {
         let mut connector = Connector::new(source.server.clone());
         let token = source.token_file.as_deref().map(Token::from_file).transpose();
-        connector.token = token.map_err(|error| EgressError(error.to_string()))?;
+        connector.token = token.map_err(EgressError::of)?;
         let identity = source.tls_identity.clone().map(|(certificate, key)| Identity { certificate, key });
         let tls = source.tls_ca.as_deref().map(|authorities| ClientTls::new(authorities, identity.as_ref()));
-        connector.tls = tls.transpose().map_err(|error| EgressError(error.to_string()))?;
+        connector.tls = tls.transpose().map_err(EgressError::of)?;
         let mut resource = ResourceUse::new(source.resource.clone());
         resource.unit = Some(Unit::Bytes);
         resource.safe_share_micros =
@@ -56,10 +62,10 @@ impl Egress {
         let mut settings =
             QuotaClientSettings::new(source.server.clone(), source.client.clone()).using(resource);
         settings.connector = connector;
-        let client = QuotaClient::start(settings).map_err(|error| EgressError(error.to_string()))?;
+        let client = QuotaClient::start(settings).map_err(EgressError::of)?;
         let share = client
             .allocation(source.resource.as_str())
-            .ok_or_else(|| EgressError("the client does not use its resource".to_owned()))?;
+            .ok_or_else(|| EgressError::of("the client does not use its resource"))?;
         let bound = node.clone();
         share.on_change(move |share| bound.set_ceiling(ceiling(share)));
         Ok(Self { client, share, node })
@@ -143,14 +149,6 @@ impl Demand {
         self.told
     }
 }
-
-impl fmt::Display for EgressError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "quota: {}", self.0)
-    }
-}
-
-impl std::error::Error for EgressError {}
 
 #[cfg(test)]
 mod tests {

@@ -18,11 +18,9 @@ pub struct Endpoint {
     uri: Uri,
 }
 
-/// Why a text is not the URL of a quota server. Says what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EndpointError {
-    text: String,
-    fault: &'static str,
+text_error! {
+    /// Why a text is not the URL of a quota server. Says what to write.
+    EndpointError
 }
 
 impl Endpoint {
@@ -51,7 +49,12 @@ impl FromStr for Endpoint {
     type Err = EndpointError;
 
     fn from_str(text: &str) -> Result<Self, EndpointError> {
-        parse(text).map_err(|fault| EndpointError { text: excerpt(text, 60), fault })
+        parse(text).map_err(|why| {
+            let shown = excerpt(text, 60);
+            EndpointError(format!(
+                "{shown:?} is not the URL of a quota server: {why}; write http://127.0.0.1:9190"
+            ))
+        })
     }
 }
 
@@ -78,15 +81,6 @@ impl fmt::Display for Endpoint {
         f.write_str(self.uri.to_string().trim_end_matches('/'))
     }
 }
-
-impl fmt::Display for EndpointError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, fault } = self;
-        write!(f, "{text:?} is not the URL of a quota server: {fault}; write http://127.0.0.1:9190")
-    }
-}
-
-impl std::error::Error for EndpointError {}
 
 #[cfg(test)]
 mod tests {

@@ -21,15 +21,9 @@ pub const MAX_ID_LEN: usize = 128;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Id(Arc<str>);
 
-/// Why a text is not an id. Says what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdError {
-    /// It is empty.
-    Empty,
-    /// It has more than 128 bytes; its length.
-    TooLong(usize),
-    /// It has a character that is not allowed; its beginning.
-    Odd(String),
+text_error! {
+    /// Why a text is not an id. Says what to write.
+    IdError
 }
 
 impl Id {
@@ -43,17 +37,14 @@ impl FromStr for Id {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        if text.is_empty() {
-            return Err(IdError::Empty);
-        }
-        if text.len() > MAX_ID_LEN {
-            return Err(IdError::TooLong(text.len()));
-        }
         let fine = |byte: u8| byte.is_ascii_alphanumeric() || b"-._:/@".contains(&byte);
-        if !text.bytes().all(fine) {
-            return Err(IdError::Odd(excerpt(text, 40)));
-        }
-        Ok(Self(text.into()))
+        let why = match text.len() {
+            0 => "the id is empty".to_owned(),
+            len if len > MAX_ID_LEN => format!("an id of {len} bytes is too long"),
+            _ if text.bytes().all(fine) => return Ok(Self(text.into())),
+            _ => format!("{:?} has a character that ids do not have", excerpt(text, 40)),
+        };
+        Err(IdError(format!("{why}; write 1 to {MAX_ID_LEN} letters, digits and -._:/@")))
     }
 }
 
@@ -69,19 +60,6 @@ impl fmt::Debug for Id {
     }
 }
 
-impl fmt::Display for IdError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Empty => f.write_str("the id is empty")?,
-            Self::TooLong(len) => write!(f, "an id of {len} bytes is too long")?,
-            Self::Odd(text) => write!(f, "{text:?} has a character that ids do not have")?,
-        }
-        write!(f, "; write 1 to {MAX_ID_LEN} letters, digits and -._:/@")
-    }
-}
-
-impl std::error::Error for IdError {}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -92,10 +70,15 @@ mod tests {
         for good in ["a", "web-1", "eu/west:web.1@rack_2", longest.as_str()] {
             assert_eq!(good.parse::<Id>().unwrap().to_string(), good);
         }
-        assert_eq!("".parse::<Id>(), Err(IdError::Empty));
-        assert_eq!(format!("{longest}x").parse::<Id>(), Err(IdError::TooLong(MAX_ID_LEN + 1)));
+        let refused = |text: &str| text.parse::<Id>().unwrap_err().to_string();
+        let end = "; write 1 to 128 letters, digits and -._:/@";
+        assert_eq!(refused(""), format!("the id is empty{end}"));
+        assert_eq!(refused(&format!("{longest}x")), format!("an id of 129 bytes is too long{end}"));
         for odd in ["a b", "a\n", "a=b", "ä", "a\0", "a,b", "\u{202e}a"] {
-            assert!(matches!(odd.parse::<Id>(), Err(IdError::Odd(_))), "{odd:?}");
+            assert_eq!(
+                refused(odd),
+                format!("{:?} has a character that ids do not have{end}", excerpt(odd, 40))
+            );
         }
     }
 }

@@ -49,21 +49,9 @@ pub struct NamedLimit {
     pub limit: ResourceLimit,
 }
 
-/// Why a text or number is not a limit. Says what to write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LimitError {
-    /// It is zero.
-    Zero,
-    /// Above 10^13 units a second.
-    TooLarge,
-    /// It is not a rate of bytes.
-    Bytes(UnitError),
-    /// Not `NUMBER/s`; the text.
-    Requests(String),
-    /// Not `RESOURCE=LIMIT`; the text.
-    NoName(String),
-    /// The name before the `=`.
-    Name(IdError),
+text_error! {
+    /// Why a text or number is not a limit. Says what to write.
+    LimitError
 }
 
 impl ResourceLimit {
@@ -73,9 +61,9 @@ impl ResourceLimit {
     /// Zero, or above [`MAX_PER_SECOND`].
     pub fn new(unit: Unit, per_second: u64) -> Result<Self, LimitError> {
         match per_second {
-            0 => Err(LimitError::Zero),
+            0 => Err(LimitError("a limit of zero admits nothing; write at least 1 a second".to_owned())),
             1..=MAX_PER_SECOND => Ok(Self { unit, per_second }),
-            _ => Err(LimitError::TooLarge),
+            _ => Err(LimitError(format!("the limit is above {MAX_PER_SECOND} a second; write less"))),
         }
     }
 
@@ -123,13 +111,16 @@ impl FromStr for ResourceLimit {
 
     fn from_str(text: &str) -> Result<Self, LimitError> {
         if let Some(number) = text.strip_suffix("/s") {
-            let odd = || LimitError::Requests(excerpt(text, 40));
             if number.is_empty() || !number.bytes().all(|byte| byte.is_ascii_digit()) {
-                return Err(odd());
+                let shown = excerpt(text, 40);
+                return Err(LimitError(format!(
+                    "{shown:?} is not a rate of requests; write a whole number: 100/s"
+                )));
             }
             return Self::new(Unit::Requests, number.parse().unwrap_or(u64::MAX));
         }
-        let rate: Rate = text.parse().map_err(LimitError::Bytes)?;
+        let rate: Result<Rate, UnitError> = text.parse();
+        let rate = rate.map_err(|error| LimitError(format!("{error}; for requests write 100/s")))?;
         Self::new(Unit::Bytes, rate.bytes_per_second())
     }
 }
@@ -138,8 +129,14 @@ impl FromStr for NamedLimit {
     type Err = LimitError;
 
     fn from_str(text: &str) -> Result<Self, LimitError> {
-        let (name, limit) = text.split_once('=').ok_or_else(|| LimitError::NoName(excerpt(text, 40)))?;
-        Ok(Self { resource: name.parse().map_err(LimitError::Name)?, limit: limit.parse()? })
+        let (name, limit) = text.split_once('=').ok_or_else(|| {
+            let shown = excerpt(text, 40);
+            LimitError(format!("{shown:?} names no resource; write RESOURCE=LIMIT: egress=100m or api=100/s"))
+        })?;
+        let resource = name.parse();
+        let resource =
+            resource.map_err(|error: IdError| LimitError(format!("the resource's name: {error}")))?;
+        Ok(Self { resource, limit: limit.parse()? })
     }
 }
 
@@ -157,25 +154,6 @@ impl fmt::Display for NamedLimit {
         write!(f, "{}={}", self.resource, self.limit)
     }
 }
-
-impl fmt::Display for LimitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Zero => f.write_str("a limit of zero admits nothing; write at least 1 a second"),
-            Self::TooLarge => write!(f, "the limit is above {MAX_PER_SECOND} a second; write less"),
-            Self::Bytes(error) => write!(f, "{error}; for requests write 100/s"),
-            Self::Requests(text) => {
-                write!(f, "{text:?} is not a rate of requests; write a whole number: 100/s")
-            }
-            Self::NoName(text) => {
-                write!(f, "{text:?} names no resource; write RESOURCE=LIMIT: egress=100m or api=100/s")
-            }
-            Self::Name(error) => write!(f, "the resource's name: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for LimitError {}
 
 #[cfg(test)]
 mod tests {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use crate::keys::{Fault, Keys};
 use crate::limit::{Burst, Interval, Limit, Rate, Size};
-use crate::words::spelt;
 
 /// Upper bound of [`SinkSettings::buffer`].
 const MAX_BUFFER: Size = Size::new(64 << 20);

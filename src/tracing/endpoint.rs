@@ -64,17 +64,10 @@ impl fmt::Display for CollectorUrl {
     }
 }
 
-/// Why spans cannot be exported with these settings. Says what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TracingError(pub(super) String);
-
-impl fmt::Display for TracingError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
+text_error! {
+    /// Why spans cannot be exported with these settings. Says what to do.
+    TracingError
 }
-
-impl std::error::Error for TracingError {}
 
 /// The URL that spans are posted to: the one set, else the environment's, which `variable` reads, else the default.
 pub(super) fn of(

@@ -9,7 +9,6 @@ use crate::keys::{Keys, LIMIT_EXAMPLE, MAX_COUNT};
 use crate::limit::Size;
 use crate::rt;
 use crate::sink::SinkSettings;
-use crate::words::spelt;
 
 /// The largest [`egress_total`](Settings::egress_total) that can be set: 16 TiB.
 const MAX_TOTAL: Size = Size::new(16 << 40);

@@ -1,6 +1,5 @@
 //! Settings of a quota client.
 
-use std::fmt;
 use std::time::Duration;
 
 use super::channel::Connector;
@@ -46,10 +45,11 @@ impl QuotaClientSettings {
     pub(super) fn check(&self) -> Result<(), SettingsError> {
         for (at, resource) in self.resources.iter().enumerate() {
             if !(1..=MAX_WEIGHT).contains(&resource.weight) {
-                return Err(SettingsError::Weight(resource.weight));
+                let weight = resource.weight;
+                return Err(SettingsError(format!("a weight of {weight} is not between 1 and {MAX_WEIGHT}")));
             }
             if self.resources[..at].iter().any(|other| other.id == resource.id) {
-                return Err(SettingsError::Twice(resource.id.clone()));
+                return Err(SettingsError(format!("resource {} is named twice", resource.id)));
             }
         }
         Ok(())
@@ -83,22 +83,7 @@ impl ResourceUse {
     }
 }
 
-/// Why settings are invalid.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SettingsError {
-    /// A weight is not from 1 to the maximum.
-    Weight(u32),
-    /// A resource is named twice.
-    Twice(Id),
+text_error! {
+    /// Why settings are invalid.
+    SettingsError
 }
-
-impl fmt::Display for SettingsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Weight(weight) => write!(f, "a weight of {weight} is not between 1 and {MAX_WEIGHT}"),
-            Self::Twice(id) => write!(f, "resource {id} is named twice"),
-        }
-    }
-}
-
-impl std::error::Error for SettingsError {}

@@ -21,7 +21,6 @@ mod shared_book;
 mod status;
 mod watch;
 
-use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -29,7 +28,7 @@ use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::book::{Book, BookError, BookSettings};
+use super::book::{Book, BookSettings};
 use super::limit::NamedLimit;
 use crate::clock::Clock;
 use crate::rt::serve::{Stage, Stages, Tasks};
@@ -72,15 +71,9 @@ impl Default for QuotaServerSettings {
     }
 }
 
-/// Why a quota server cannot start.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum QuotaServerError {
-    /// The address is reachable from other machines, and there is neither a token nor mutual TLS.
-    Unprotected(SocketAddr),
-    /// A limit at the start is invalid.
-    Limit(BookError),
-    /// The service description embedded by the build cannot be read.
-    Description,
+text_error! {
+    /// Why a quota server cannot start, and what to do.
+    QuotaServerError
 }
 
 /// A quota server, not yet running.
@@ -110,7 +103,7 @@ struct Shared {
 /// Checks that a quota server may listen at `addr`: a loopback address, or any with a token or mutual TLS.
 ///
 /// # Errors
-/// [`QuotaServerError::Unprotected`].
+/// The address is reachable from other machines, and there is neither a token nor mutual TLS.
 pub fn permitted(
     addr: SocketAddr,
     token: Option<&Token>,
@@ -120,7 +113,10 @@ pub fn permitted(
     if is_protected || addr.ip().to_canonical().is_loopback() {
         Ok(())
     } else {
-        Err(QuotaServerError::Unprotected(addr))
+        Err(QuotaServerError(format!(
+            "the quota server does not go to {addr}, where other machines reach it, without a token or mutual \
+             TLS: give it --token-file, or --tls-cert, --tls-key and --client-ca, or choose 127.0.0.1 or [::1]"
+        )))
     }
 }
 
@@ -139,13 +135,16 @@ impl QuotaServer {
         let epoch = RandomState::new().build_hasher().finish();
         let mut book = Book::new(settings.book, epoch, now);
         for named in &settings.limits {
-            book.set_limit(now, &named.resource, named.limit).map_err(QuotaServerError::Limit)?;
+            let set = book.set_limit(now, &named.resource, named.limit);
+            set.map_err(|error| QuotaServerError(error.to_string()))?;
         }
         let book = Arc::new(SharedBook::new(book, clock));
         let asks_clients = settings.tls.as_ref().is_some_and(ServerTls::asks_clients);
         let trusts_connections = settings.token.is_none() || asks_clients;
-        let router =
-            Router::new(Arc::clone(&book), settings.token).map_err(|_| QuotaServerError::Description)?;
+        let router = Router::new(Arc::clone(&book), settings.token).map_err(|_| {
+            let text = "the embedded gRPC service description cannot be read; rebuild the program";
+            QuotaServerError(text.to_owned())
+        })?;
         let shared = Shared {
             router,
             book,
@@ -211,21 +210,3 @@ impl QuotaServerHandle {
         })
     }
 }
-
-impl fmt::Display for QuotaServerError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unprotected(addr) => write!(
-                f,
-                "the quota server does not go to {addr}, where other machines reach it, without a token or mutual \
-                 TLS: give it --token-file, or --tls-cert, --tls-key and --client-ca, or choose 127.0.0.1 or [::1]"
-            ),
-            Self::Limit(error) => error.fmt(f),
-            Self::Description => {
-                f.write_str("the embedded gRPC service description cannot be read; rebuild the program")
-            }
-        }
-    }
-}
-
-impl std::error::Error for QuotaServerError {}
