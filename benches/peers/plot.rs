@@ -6,9 +6,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use sluicegate::probe::plot::{self, Panel, Series};
 use sluicegate::probe::timeline;
-
+use testkit::panels::{self, Panel, Series};
 use testkit::process::Outcome;
 
 use crate::pace::Timeline;
@@ -30,7 +29,7 @@ pub fn write(file: &Path, timelines: &[Timeline], window: Duration) -> Outcome<(
     });
     let panels: Vec<Panel> = panels.collect();
     let title = format!("A response limited to {} KiB/s: its first {} seconds", PACE_RATE, shown.as_secs());
-    fs::write(file, plot::beside(&title, &panels, PACE_RATE * 1024, shown))
+    fs::write(file, panels::beside(&title, &panels, PACE_RATE * 1024, shown))
         .map_err(|error| format!("the plot cannot be written to {}: {error}", file.display()).into())
 }
 

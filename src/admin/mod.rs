@@ -43,7 +43,6 @@ mod server_metrics;
 mod settings;
 #[cfg(feature = "tls")]
 mod tls_metrics;
-mod tracing_metrics;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

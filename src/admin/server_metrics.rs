@@ -8,7 +8,6 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::families::Families;
-use super::tracing_metrics;
 use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
 use crate::rt;
@@ -201,6 +200,21 @@ impl ServerMetrics {
     }
 }
 
+/// The families of a server that traces events.
+fn spans(to: &mut Families<'_>, tracer: &Tracer) -> fmt::Result {
+    let counts = tracer.counts();
+    for (name, help, value) in [
+        ("spans_exported", "Spans that the collector took.", counts.exported()),
+        ("spans_dropped", "Spans that found no room in the queue.", counts.dropped()),
+        ("spans_failed", "Spans that were sent and that the collector did not take.", counts.failed()),
+        ("spans_export_failures", "Batches of spans that it did not take.", counts.failures()),
+    ] {
+        to.counter(name, help, None, value)?;
+    }
+    to.gauge("spans_queued", "Spans that wait for their export.", None, tracer.queued() as u64)?;
+    to.gauge("spans_open", "Deliveries whose acknowledgement is waited for.", None, tracer.open() as u64)
+}
+
 impl Collector for ServerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut to = Families(encoder);
@@ -217,7 +231,7 @@ impl Collector for ServerMetrics {
             super::tls_metrics::write(&mut to, &tls)?;
         }
         match self.server.extension::<Arc<Tracer>>() {
-            Some(tracer) => tracing_metrics::write(&mut to, &tracer),
+            Some(tracer) => spans(&mut to, &tracer),
             None => Ok(()),
         }
     }

@@ -133,48 +133,54 @@ fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> O
             format!("{}: {name:?} is the name of another kind; choose another name", keys.name()),
         );
     }
-    let types = || {
-        let types: Option<Vec<MediaRange>> = keys.values("types");
-        if types.as_ref().is_some_and(Vec::is_empty) && !keys.failed(&["types"]) {
-            fault(at, "types is empty; name some, or leave it out for texts".to_owned());
-        }
-        types.map_or_else(MediaTypes::text, |types| types.into_iter().collect())
-    };
     Some(match kind.as_str() {
         RATE => {
             keys.require("rate");
             FilterKind::Rate(Pace::read(keys, keys.amount("rate", str::parse::<Rate>)))
         }
         "count" => FilterKind::Count,
-        "gzip" => {
-            let default = GzipSettings::default();
-            let level = keys.number("level", 1..=9).and_then(|level| GzipLevel::new(level as u8).ok());
-            FilterKind::Gzip(GzipSettings {
-                level: level.unwrap_or(default.level),
-                min_size: keys.amount("min_size", str::parse::<Size>).unwrap_or(default.min_size),
-                types: types(),
-            })
-        }
-        "replace" => {
-            keys.require("from");
-            keys.require("to");
-            let from: Option<String> = keys.parse("from");
-            if from.as_ref().is_some_and(String::is_empty) {
-                keys.fault("from", "it is empty; write the text to be replaced");
-            }
-            let to: Option<String> = keys.parse("to");
-            FilterKind::Replace(ReplaceSettings {
-                from: from.unwrap_or_default(),
-                to: to.unwrap_or_default(),
-                types: types(),
-            })
-        }
+        "gzip" => FilterKind::Gzip(GzipSettings::read(keys, at)),
+        "replace" => FilterKind::Replace(ReplaceSettings::read(keys, at)),
         _ => {
             let rest = keys.all().iter().filter(|entry| entry.name != "kind");
             let options = rest.map(|entry| (entry.name.clone(), entry.node.value.to_toml())).collect();
             FilterKind::Custom { kind, options }
         }
     })
+}
+
+impl GzipSettings {
+    fn read(keys: &Keys<'_>, at: &Place) -> Self {
+        let default = Self::default();
+        let level = keys.number("level", 1..=9).and_then(|level| GzipLevel::new(level as u8).ok());
+        Self {
+            level: level.unwrap_or(default.level),
+            min_size: keys.amount("min_size", str::parse::<Size>).unwrap_or(default.min_size),
+            types: read_types(keys, at),
+        }
+    }
+}
+
+impl ReplaceSettings {
+    fn read(keys: &Keys<'_>, at: &Place) -> Self {
+        keys.require("from");
+        keys.require("to");
+        let from: Option<String> = keys.parse("from");
+        if from.as_ref().is_some_and(String::is_empty) {
+            keys.fault("from", "it is empty; write the text to be replaced");
+        }
+        let to = keys.parse("to").unwrap_or_default();
+        Self { from: from.unwrap_or_default(), to, types: read_types(keys, at) }
+    }
+}
+
+fn read_types(keys: &Keys<'_>, at: &Place) -> MediaTypes {
+    let types: Option<Vec<MediaRange>> = keys.values("types");
+    if types.as_ref().is_some_and(Vec::is_empty) && !keys.failed(&["types"]) {
+        let text = format!("{}: types is empty; name some, or leave it out for texts", keys.name());
+        keys.table_fault(at.clone(), text);
+    }
+    types.map_or_else(MediaTypes::text, |types| types.into_iter().collect())
 }
 
 #[cfg(test)]

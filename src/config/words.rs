@@ -25,11 +25,6 @@ pub fn parse_log_level(text: &str) -> Result<LevelFilter, WordError> {
     words::parse(text, "a log level", LOG_LEVELS)
 }
 
-/// Formats a level as [`parse_log_level`] reads it.
-pub fn spell_log_level(level: LevelFilter) -> &'static str {
-    words::spell(level, LOG_LEVELS)
-}
-
 /// Parses `immediate` or `paced`.
 ///
 /// # Errors
@@ -50,7 +45,10 @@ mod tests {
     #[test]
     fn every_word_reads_back() {
         for (word, level) in LOG_LEVELS {
-            assert_eq!((parse_log_level(word), spell_log_level(*level)), (Ok(*level), *word));
+            assert_eq!(
+                (parse_log_level(word), level.as_str().to_lowercase()),
+                (Ok(*level), (*word).to_owned())
+            );
         }
         for (word, rule) in ENDS_OF_STREAM {
             assert_eq!((parse_end_of_stream(word), spell_end_of_stream(*rule)), (Ok(*rule), *word));

@@ -47,17 +47,7 @@ impl PathKind {
 }
 
 fn check_folder(path: &Path) -> Result<(), String> {
-    std::fs::read_dir(path).map(drop).map_err(|error| {
-        let shown = shown(path);
-        match error.kind() {
-            ErrorKind::NotFound => format!("there is no folder {shown}; create it or correct the path"),
-            ErrorKind::NotADirectory => format!("{shown} is not a folder; give the folder it is in"),
-            ErrorKind::PermissionDenied => {
-                format!("the folder {shown} may not be read; change its permissions or the user")
-            }
-            _ => format!("the folder {shown} cannot be read: {error}"),
-        }
-    })
+    std::fs::read_dir(path).map(drop).map_err(|error| fault(path, "folder", &error))
 }
 
 /// Checks that a regular file is there and can be read.
@@ -65,21 +55,23 @@ fn check_folder(path: &Path) -> Result<(), String> {
 /// # Errors
 /// The text says what it is instead, and what to do.
 pub(crate) fn check_file(path: &Path) -> Result<(), String> {
-    named_file::open(path).map(drop).map_err(|error: Error| {
-        let shown = shown(path);
-        match error.kind() {
-            ErrorKind::NotFound => format!("there is no file {shown}; create it or correct the path"),
-            ErrorKind::IsADirectory => format!("{shown} is a folder; give a file in it"),
-            ErrorKind::PermissionDenied => {
-                format!("the file {shown} may not be read; change its permissions or the user")
-            }
-            _ => format!("the file {shown} cannot be read: {error}"),
-        }
-    })
+    named_file::open(path).map(drop).map_err(|error| fault(path, "file", &error))
 }
 
-fn shown(path: &Path) -> String {
-    format!("{:?}", excerpt(&path.display().to_string(), 300))
+/// What is at `path`, which should be a `what`, and what to do.
+fn fault(path: &Path, what: &str, error: &Error) -> String {
+    let shown = format!("{:?}", excerpt(&path.display().to_string(), 300));
+    match error.kind() {
+        ErrorKind::NotFound => format!("there is no {what} {shown}; create it or correct the path"),
+        ErrorKind::NotADirectory if what == "folder" => {
+            format!("{shown} is not a folder; give the folder it is in")
+        }
+        ErrorKind::IsADirectory => format!("{shown} is a folder; give a file in it"),
+        ErrorKind::PermissionDenied => {
+            format!("the {what} {shown} may not be read; change its permissions or the user")
+        }
+        _ => format!("the {what} {shown} cannot be read: {error}"),
+    }
 }
 
 #[cfg(test)]

@@ -83,7 +83,7 @@ impl<'a> Keys<'a> {
 
     /// Reads a number within `bounds`.
     pub(crate) fn number(&self, key: &'static str, bounds: RangeInclusive<usize>) -> Option<usize> {
-        let node = self.take(key)?;
+        let node = self.take(key, false)?;
         let range = format!("a number from {} to {}", bounds.start(), bounds.end());
         let (number, given) = match &node.value {
             Value::Integer(number) => (usize::try_from(*number).ok(), number.to_string()),
@@ -124,7 +124,7 @@ impl<'a> Keys<'a> {
 
     /// Reads a text, or a list of them, each with its place. Those that cannot be read are left out.
     pub(crate) fn list<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<(Place, T)>> {
-        let node = self.take(key)?;
+        let node = self.take(key, false)?;
         let items = match &node.value {
             Value::List(items) => &items[..],
             Value::Text(_) => std::slice::from_ref(node),
@@ -196,7 +196,7 @@ impl<'a> Keys<'a> {
     /// Reads the path of something that must be there when the server starts.
     pub(crate) fn path(&self, key: &'static str, kind: PathKind) -> Option<PathBuf> {
         let named: PathBuf = self.parse(key)?;
-        let path = self.reading.draft().base.join(named);
+        let path = self.reading.draft.base.join(named);
         self.must_be_there(self.place(key), key, &path, kind);
         Some(path)
     }
@@ -216,7 +216,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn address(&self, at: Place, key: &'static str, addr: ListenAddr) -> ListenAddr {
         let addr = match at {
             Place::Flag(_) => addr,
-            _ => addr.relative_to(&self.reading.draft().base),
+            _ => addr.relative_to(&self.reading.draft.base),
         };
         if let ListenAddr::Unix { path, .. } = &addr {
             self.must_be_there(at, key, path, PathKind::Socket);
@@ -227,7 +227,7 @@ impl<'a> Keys<'a> {
     fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: PathKind) {
         // A file or socket that a flag names is opened next, with a message as good.
         let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != PathKind::Folder;
-        if self.reading.absent() != Absent::Unchecked && !is_opened_at_once {
+        if self.reading.absent != Absent::Unchecked && !is_opened_at_once {
             kind.check(path).unwrap_or_else(|text| self.note(FaultKind::OnDisk, at, key, text));
         }
     }
@@ -261,7 +261,7 @@ impl<'a> Keys<'a> {
         expected: &str,
         read: impl FnOnce(&Value) -> Option<Result<T, String>>,
     ) -> Option<T> {
-        let node = self.take(key)?;
+        let node = self.take(key, false)?;
         match read(&node.value) {
             Some(Ok(value)) => Some(value),
             wrong => {

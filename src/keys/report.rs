@@ -68,8 +68,8 @@ struct Found {
 
 /// A draft that is being read, and what was found wrong with it so far.
 pub(crate) struct Reading<'a> {
-    draft: &'a Draft,
-    absent: Absent,
+    pub(super) draft: &'a Draft,
+    pub(super) absent: Absent,
     found: RefCell<Vec<Found>>,
 }
 
@@ -85,14 +85,6 @@ impl<'a> Reading<'a> {
             reading.note(FaultKind::Value, at.clone(), format!("{}: {text}", draft.flags[*index].0));
         }
         reading
-    }
-
-    pub(super) fn draft(&self) -> &'a Draft {
-        self.draft
-    }
-
-    pub(super) fn absent(&self) -> Absent {
-        self.absent
     }
 
     /// Notes what is wrong at a place.

@@ -23,7 +23,7 @@ impl<'a> Keys<'a> {
     /// The top level of what `reading` reads.
     pub(crate) fn top(reading: &'a Reading<'a>) -> Self {
         let (path, name) = (String::new(), String::new());
-        let table = Some(&reading.draft().root);
+        let table = Some(&reading.draft.root);
         Self { reading, table, at: Place::Whole, path, name, no_effect: None }
     }
 
@@ -63,7 +63,7 @@ impl<'a> Keys<'a> {
     /// The flag of `key` where flags were typed, else `words`.
     pub(crate) fn flag_or(&self, key: &str, words: &str) -> String {
         match self.flag(key) {
-            _ if self.reading.draft().file.is_some() => words.to_owned(),
+            _ if self.reading.draft.file.is_some() => words.to_owned(),
             Some((_, flag)) => flag.to_owned(),
             None => format!("{} of a file", self.key_in(key)),
         }
@@ -120,7 +120,7 @@ impl<'a> Keys<'a> {
             None if self.name.starts_with("[[") => format!("{key} of {}", self.name),
             None => format!("{}.{key}]", self.name.trim_end_matches(']')),
         };
-        let (table, at) = match self.take_table(key) {
+        let (table, at) = match self.take(key, true) {
             None => (None, self.at.clone()),
             Some(Node { at, value: Value::Table(table) }) => (Some(table), at.clone()),
             Some(node) => {
@@ -133,7 +133,7 @@ impl<'a> Keys<'a> {
 
     /// The tables `[[key]]`.
     pub(crate) fn tables(&self, key: &'static str) -> Vec<Self> {
-        let items = match self.take_table(key) {
+        let items = match self.take(key, true) {
             None => &[],
             Some(Node { value: Value::List(items), .. }) => &items[..],
             Some(node) => {
@@ -202,19 +202,9 @@ impl<'a> Keys<'a> {
     }
 
     /// Returns the value of `key` if it is there, is TOML, and has an effect here.
-    pub(super) fn take(&self, key: &'static str) -> Option<&'a Node> {
+    pub(super) fn take(&self, key: &'static str, is_table: bool) -> Option<&'a Node> {
         let table = self.table?;
-        table.seen.borrow_mut().knows(key, false);
-        self.given(table, key)
-    }
-
-    fn take_table(&self, key: &'static str) -> Option<&'a Node> {
-        let table = self.table?;
-        table.seen.borrow_mut().knows(key, true);
-        self.given(table, key)
-    }
-
-    fn given(&self, table: &'a Table, key: &'static str) -> Option<&'a Node> {
+        table.seen.borrow_mut().knows(key, is_table);
         let node = &table.get(key)?.node;
         if matches!(node.value, Value::Bad) {
             self.fail(key);
@@ -255,14 +245,14 @@ impl<'a> Keys<'a> {
 
     /// The place of the flag that sets `key`, where there is no file.
     fn flag_place(&self, key: &str) -> Option<Place> {
-        let flags_alone = self.reading.draft().file.is_none();
+        let flags_alone = self.reading.draft.file.is_none();
         self.flag(key).filter(|_| flags_alone).map(|(index, _)| Place::Flag(index))
     }
 
     /// The number and the name of the flag that sets `key`.
     fn flag(&self, key: &str) -> Option<(usize, &'a str)> {
         let path = self.dotted(key);
-        let mut flags = self.reading.draft().flags.iter().enumerate();
+        let mut flags = self.reading.draft.flags.iter().enumerate();
         flags.find(|(_, (_, set))| *set == path).map(|(index, (flag, _))| (index, flag.as_str()))
     }
 

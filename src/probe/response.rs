@@ -17,8 +17,8 @@ use crate::http1::{
 /// Largest head, in bytes.
 const MAX_HEAD: usize = 64 * 1024;
 
-/// A response being read.
-#[derive(Debug)]
+/// A response to a GET, being read.
+#[derive(Debug, Default)]
 pub struct Response {
     /// The part of an incomplete head.
     head: Bytes,
@@ -49,16 +49,6 @@ pub enum ResponseError {
 }
 
 impl Response {
-    /// Starts reading the response to a GET.
-    pub fn new() -> Self {
-        Self { head: Bytes::new(), scan: HeadScan::default(), framing: None, keeps: false }
-    }
-
-    /// Whether the head is complete.
-    pub fn has_head(&self) -> bool {
-        self.framing.is_some()
-    }
-
     /// Whether the response is complete.
     pub fn is_whole(&self) -> bool {
         self.framing.as_ref().is_some_and(Framing::is_whole)
@@ -139,12 +129,6 @@ impl Response {
         self.keeps = keeps_connection(head) && !matches!(framing, Framing::UntilClose);
         self.framing = Some(framing);
         Ok(())
-    }
-}
-
-impl Default for Response {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

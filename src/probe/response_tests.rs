@@ -7,7 +7,7 @@ fn read(text: &str) -> Result<(u64, usize, bool, bool), ResponseError> {
     let text = text.as_bytes();
     let mut seen = None;
     for cut in 0..=text.len() {
-        let mut response = Response::new();
+        let mut response = Response::default();
         let mut sum = Ok((0, 0));
         for piece in [&text[..cut], &text[cut..]] {
             sum = sum.and_then(|(content, used): (u64, usize)| {
@@ -87,7 +87,7 @@ fn malformed_responses_are_refused() {
         assert!(matches!(read(&format!("{OK}{rest}")), Err(ResponseError::Malformed(_))), "{rest:?}");
     }
     assert!(matches!(read("SSH-2.0-OpenSSH\r\n"), Err(ResponseError::Malformed(_))));
-    let mut endless = Response::new();
+    let mut endless = Response::default();
     let line = format!("A: {}\r\n", "b".repeat(1000));
     let mut result = endless.take(OK.as_bytes()).map(drop);
     for _ in 0..100 {
@@ -106,7 +106,7 @@ fn the_end_of_the_connection_ends_only_a_body_without_framing() {
         ("Transfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n", Err(ResponseError::Short)),
         ("", Err(ResponseError::Short)),
     ] {
-        let mut response = Response::new();
+        let mut response = Response::default();
         assert!(response.is_untouched());
         response.take(format!("{OK}{rest}").as_bytes()).unwrap();
         assert_eq!(response.ended(), expected, "{rest:?}");

@@ -3,55 +3,23 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Upper bounds of the buckets, in microseconds; a last bucket takes longer durations.
+/// Upper bounds of the buckets, in seconds; a last bucket takes longer durations.
 ///
 /// From a small file over loopback to a paced download of an hour. Paced responses are long, so there are more bounds
 /// above a second than elsewhere.
-const BOUNDS: [u64; 16] = [
-    5_000,
-    10_000,
-    25_000,
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    2_500_000,
-    5_000_000,
-    10_000_000,
-    30_000_000,
-    60_000_000,
-    300_000_000,
-    900_000_000,
-    3_600_000_000,
-];
+const BOUNDS: [f64; 16] =
+    [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
 
-/// Bounds for short delays, in microseconds: from an event's publication to its subscriber.
-const FINE: [u64; BOUNDS.len()] = [
-    100,
-    250,
-    500,
-    1_000,
-    2_500,
-    5_000,
-    10_000,
-    25_000,
-    50_000,
-    100_000,
-    250_000,
-    500_000,
-    1_000_000,
-    5_000_000,
-    30_000_000,
-    300_000_000,
-];
+/// Bounds for short delays, in seconds: from an event's publication to its subscriber.
+const FINE: [f64; BOUNDS.len()] =
+    [0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0, 300.0];
 
 /// Durations, counted by size and summed.
 ///
 /// The sum is in whole microseconds: ten thousand responses that never end fill it in 58 years.
 #[derive(Debug)]
 pub struct Durations {
-    bounds: &'static [u64; BOUNDS.len()],
+    bounds: &'static [f64; BOUNDS.len()],
     /// One for each bound, and one for what is above the last.
     buckets: [AtomicU64; BOUNDS.len() + 1],
     micros: AtomicU64,
@@ -72,7 +40,8 @@ impl Durations {
 
     pub(crate) fn observe(&self, duration: Duration) {
         let micros = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
-        let bucket = self.bounds.partition_point(|bound| *bound < micros);
+        let seconds = duration.as_secs_f64();
+        let bucket = self.bounds.partition_point(|bound| *bound < seconds);
         self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
         self.micros.fetch_add(micros, Ordering::Relaxed);
     }
@@ -86,7 +55,7 @@ impl Durations {
     /// last bound is infinite.
     pub fn buckets(&self) -> [(f64, u64); BOUNDS.len() + 1] {
         std::array::from_fn(|at| {
-            let bound = self.bounds.get(at).map_or(f64::INFINITY, |micros| *micros as f64 / 1e6);
+            let bound = self.bounds.get(at).copied().unwrap_or(f64::INFINITY);
             (bound, self.buckets[at].load(Ordering::Relaxed))
         })
     }

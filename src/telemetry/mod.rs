@@ -18,7 +18,7 @@ pub use histogram::Durations;
 pub use recent::Recent;
 
 /// The sums of one server.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Telemetry {
     accepted: AtomicU64,
     refused: AtomicU64,
@@ -67,23 +67,13 @@ pub(crate) struct Ended {
 }
 
 impl Telemetry {
-    /// All counts at zero.
-    pub(crate) fn new() -> Self {
-        Self {
-            accepted: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            stalled_streams: AtomicU64::new(0),
-            routes: RwLock::default(),
-            unrouted: Arc::new(RouteCounts::new(None)),
-        }
-    }
-
     /// The number of the route at `path`. Stable: a route that replaces it has the same.
     pub(crate) fn route(&self, path: &str) -> usize {
         let mut routes = self.routes.write();
         let known = routes.iter().position(|route| route.path() == Some(path));
         known.unwrap_or_else(|| {
-            routes.push(Arc::new(RouteCounts::new(Some(path))));
+            let path = Some(path.to_owned());
+            routes.push(Arc::new(RouteCounts { path, ..RouteCounts::default() }));
             routes.len() - 1
         })
     }
@@ -157,7 +147,7 @@ impl Telemetry {
 
 /// The counts of one route, or of responses without a route. Responses are counted when they end; their content also
 /// before, when counts are read.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RouteCounts {
     path: Option<String>,
     /// By the first digit of the status, less one.
@@ -177,17 +167,6 @@ fn class(status: StatusCode) -> usize {
 }
 
 impl RouteCounts {
-    fn new(path: Option<&str>) -> Self {
-        Self {
-            path: path.map(str::to_owned),
-            by_class: Default::default(),
-            aborted: AtomicU64::new(0),
-            abandoned: AtomicU64::new(0),
-            bytes: AtomicU64::new(0),
-            durations: Durations::default(),
-        }
-    }
-
     /// The route's path; `None` for responses without a route: no route matched, or the server was full.
     pub fn path(&self) -> Option<&str> {
         self.path.as_deref()
@@ -236,7 +215,7 @@ mod tests {
 
     #[test]
     fn responses_are_counted_where_they_belong() {
-        let telemetry = Telemetry::new();
+        let telemetry = Telemetry::default();
         assert_eq!(["/a/", "/", "/a/"].map(|path| telemetry.route(path)), [0, 1, 0]);
         assert_eq!((telemetry.path(1), telemetry.path(2)), ("/".to_owned(), "-".to_owned()));
         for (route, status, outcome) in [

@@ -10,7 +10,7 @@ use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig, WithHttpConfi
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::{SpanData, SpanEvents, SpanExporter as _, SpanLinks};
 
-use super::endpoint::TracingError;
+use super::TracingError;
 use super::post::Post;
 use super::record::{Origin, Outcome, Record};
 use crate::clock::{Clock, Instant};

@@ -15,7 +15,7 @@ const BATCH: usize = 512;
 const DELAY: Duration = Duration::from_secs(1);
 
 /// Records on their way to the exporting thread.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Queue {
     state: Mutex<State>,
     changed: Condvar,
@@ -80,13 +80,7 @@ impl Drop for Place {
 
 impl Queue {
     pub(super) fn new(most: usize) -> Self {
-        Self {
-            state: Mutex::default(),
-            changed: Condvar::new(),
-            most,
-            open: AtomicUsize::new(0),
-            counts: TracingCounts::default(),
-        }
+        Self { most, ..Self::default() }
     }
 
     /// Queued records, those being sent included.

@@ -11,6 +11,7 @@ pub mod filters;
 pub mod folder;
 pub mod h2;
 pub mod message;
+pub mod panels;
 pub mod poller;
 pub mod process;
 pub mod program;

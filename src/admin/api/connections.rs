@@ -9,7 +9,7 @@ use super::limits::{Name, Part};
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::http::answer;
-use crate::http::api::{Problem, json, written};
+use crate::http::api::{Problem, json};
 use crate::http::budgets::{CLIENT, ROUTE, ROUTE_CLIENT, SERVER};
 use crate::http::content::Content;
 use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};
@@ -93,9 +93,7 @@ pub(super) fn close(server: &Handle, id: u64, by: &str) -> Result<Response<Conte
     if !server.close_connection(id, by) {
         return Err(none());
     }
-    let mut response = written(StatusCode::NO_CONTENT, "");
-    response.headers_mut().clear();
-    Ok(answer::without_content(response))
+    Ok(answer::empty(StatusCode::NO_CONTENT))
 }
 
 pub(super) fn none() -> Problem {
@@ -166,18 +164,15 @@ fn binding(server: &Handle, report: &TransferReport) -> Option<Name> {
 }
 
 fn shown(held: Option<&Held>, limit: Option<Name>, now: Instant) -> Holding {
-    let next_send_ms = held.and_then(|held| held.until).map(|until| millis(round_up(until - now)));
+    // Rounded up to a whole millisecond.
+    let wait = held.and_then(|held| held.until).map(|until| until - now + Duration::from_nanos(999_999));
+    let next_send_ms = wait.map(millis);
     Holding {
         held_by: held.map_or("nothing", |held| held.by.as_str()).to_owned(),
         limit: limit.map(|name| name.to_string()),
         next_send_ms,
         next_send_is_estimate: next_send_ms.is_some() && held.is_some_and(|held| held.by.is_shared()),
     }
-}
-
-/// Rounded up to a whole millisecond.
-fn round_up(duration: Duration) -> Duration {
-    duration + Duration::from_nanos(999_999)
 }
 
 fn millis(duration: Duration) -> u64 {

@@ -8,12 +8,13 @@ use serde::Serialize;
 
 use super::change::Change;
 use crate::budget::{ClientKey, Clients, Node};
-use crate::http::api::{Problem, json, written};
+use crate::http::answer;
+use crate::http::api::{Problem, json};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::route::Route;
 use crate::http::server::Handle;
-use crate::limit::{Budget, Limit, Passed, Rate, RateOrOff};
+use crate::limit::{Budget, Limit, Rate, RateOrOff};
 
 /// Percent-encoded in a path segment: everything but unreserved characters (RFC 3986 section 2.3) and the colons of IPv6
 /// addresses.
@@ -122,9 +123,8 @@ pub(super) fn list(server: &Handle) -> Response<Content> {
     let mut limits: Vec<LimitReport> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
     for route in crate::admin::routes(server) {
-        for part in Part::ALL {
-            limits.push(of_route(&route, part));
-        }
+        let name = |part| Name::Route(route.path().to_owned(), part);
+        limits.extend(Part::ALL.map(|part| Live::of_route(&route, part).told(&name(part))));
     }
     json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
 }
@@ -155,9 +155,9 @@ pub(super) fn change(
     change: Change,
     by: &PeerAddr,
 ) -> Result<Response<Content>, Problem> {
-    let old = budget(server, name).ok_or_else(no_route)?;
-    let new = if method == Method::PUT { change.replaces()? } else { change.changes(old) };
-    set(server, name, Some(new))?;
+    let live = Live::find(server, name).ok_or_else(no_route)?;
+    let new = if method == Method::PUT { change.replaces()? } else { change.changes(live.budget()) };
+    live.set(new)?;
     log::info!(
         limit:% = name, rate:% = RateOrOff(new.rate), burst = new.burst, weight = new.weight.get(),
         report_only = new.report_only, by:% = by;
@@ -167,11 +167,10 @@ pub(super) fn change(
 }
 
 /// Removes a client's own limit: the limit of all clients applies again.
-pub(super) fn remove(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
-    set(server, name, None)?;
-    let mut response = written(StatusCode::NO_CONTENT, "");
-    response.headers_mut().clear();
-    Ok(crate::http::answer::without_content(response))
+pub(super) fn remove(server: &Handle, client: &ClientKey) -> Response<Content> {
+    // Only a new one can be one too many.
+    let _ = server.budgets().clients().set_override(client, None);
+    answer::empty(StatusCode::NO_CONTENT)
 }
 
 /// Whether the limit has a weight.
@@ -183,116 +182,96 @@ fn no_route() -> Problem {
     Problem::new(StatusCode::NOT_FOUND, "No route has this path; /v1/limits tells those there are.")
 }
 
-fn route(server: &Handle, path: &str) -> Option<std::sync::Arc<Route>> {
-    server.routes().into_iter().find(|route| route.path() == path)
-}
-
-fn budget(server: &Handle, name: &Name) -> Option<Budget> {
-    let budgets = server.budgets();
-    Some(match name {
-        Name::Server => budgets.server().budget(),
-        Name::Client => budgets.clients().budget(),
-        Name::Connection => budgets.connection().budget(),
-        Name::Own(key) => budgets.clients().lookup(key).0.unwrap_or_else(|| budgets.clients().budget()),
-        Name::Route(path, part) => {
-            let route = route(server, path)?;
-            match part {
-                Part::Response => route.limit().budget(),
-                Part::Total => route.clients().parent().budget(),
-                Part::Client => route.clients().budget(),
-            }
-        }
-    })
-}
-
-/// Sets a limit.
-fn set(server: &Handle, name: &Name, budget: Option<Budget>) -> Result<(), Problem> {
-    let budgets = server.budgets();
-    let new = budget.unwrap_or_default();
-    match name {
-        Name::Server => budgets.server().set(new),
-        Name::Client => budgets.clients().set(new),
-        Name::Connection => budgets.connection().set(new),
-        Name::Own(key) => budgets.clients().set_override(key, budget).map_err(|_| {
-            let detail = format!(
-                "The limit of {} clients with limits of their own is reached.",
-                Clients::MAX_OVERRIDES
-            );
-            Problem::new(StatusCode::CONFLICT, detail)
-        })?,
-        Name::Route(path, part) => {
-            let route = route(server, path).ok_or_else(no_route)?;
-            match part {
-                Part::Response => route.limit().set(new),
-                Part::Total => route.clients().parent().set(new),
-                Part::Client => route.clients().set(new),
-            }
-        }
-    }
-    Ok(())
-}
-
 fn told(server: &Handle, name: &Name) -> Option<LimitReport> {
-    let budgets = server.budgets();
-    Some(match name {
-        Name::Server => of_node(name, "server", budgets.server()),
-        Name::Client => of_clients(name, "client", budgets.clients()),
-        Name::Connection => of_limit(name, "connection_rate", budgets.connection()),
-        Name::Own(key) => {
-            let (own, passed) = budgets.clients().lookup(key);
-            let told = of(name, "client", own.unwrap_or_else(|| budgets.clients().budget()));
-            LimitReport {
-                client: Some(key.to_string()),
-                own: Some(own.is_some()),
-                ..told.counting(passed.unwrap_or_default())
+    Live::find(server, name).map(|live| live.told(name))
+}
+
+/// A limit in force.
+enum Live {
+    Node(Node),
+    Clients(Clients),
+    Own(Clients, ClientKey),
+    Limit(Limit),
+}
+
+impl Live {
+    fn find(server: &Handle, name: &Name) -> Option<Self> {
+        let budgets = server.budgets();
+        Some(match name {
+            Name::Server => Self::Node(budgets.server().clone()),
+            Name::Client => Self::Clients(budgets.clients().clone()),
+            Name::Connection => Self::Limit(budgets.connection().clone()),
+            Name::Own(key) => Self::Own(budgets.clients().clone(), key.clone()),
+            Name::Route(path, part) => {
+                let route = server.routes().into_iter().find(|route| route.path() == path)?;
+                Self::of_route(&route, *part)
             }
-        }
-        Name::Route(path, part) => of_route(&*route(server, path)?, *part),
-    })
-}
-
-fn of_route(route: &Route, part: Part) -> LimitReport {
-    let name = Name::Route(route.path().to_owned(), part);
-    let told = match part {
-        Part::Response => of_limit(&name, "pace", route.limit()),
-        Part::Total => of_node(&name, "route", route.clients().parent()),
-        Part::Client => of_clients(&name, "route_client", route.clients()),
-    };
-    LimitReport { route: Some(route.path().to_owned()), ..told }
-}
-
-fn of_node(name: &Name, kind: &'static str, node: &Node) -> LimitReport {
-    of(name, kind, node.budget()).counting(node.passed())
-}
-
-fn of_clients(name: &Name, kind: &'static str, clients: &Clients) -> LimitReport {
-    of(name, kind, clients.budget()).counting(clients.parent().passed_below())
-}
-
-fn of_limit(name: &Name, kind: &'static str, limit: &Limit) -> LimitReport {
-    LimitReport { over: limit.over(), ..of(name, kind, limit.budget()) }
-}
-
-fn of(name: &Name, kind: &'static str, budget: Budget) -> LimitReport {
-    LimitReport {
-        href: name.to_string(),
-        kind,
-        route: None,
-        client: None,
-        own: None,
-        rate: budget.rate.map(Rate::bytes_per_second),
-        burst: budget.burst,
-        weight: is_weighted(name).then_some(budget.weight.get()),
-        report_only: budget.report_only,
-        bytes: None,
-        waits: None,
-        over: 0,
+        })
     }
-}
 
-impl LimitReport {
-    fn counting(self, passed: Passed) -> Self {
-        Self { bytes: Some(passed.bytes), waits: Some(passed.waits), over: passed.over, ..self }
+    fn of_route(route: &Route, part: Part) -> Self {
+        match part {
+            Part::Response => Self::Limit(route.limit().clone()),
+            Part::Total => Self::Node(route.clients().parent().clone()),
+            Part::Client => Self::Clients(route.clients().clone()),
+        }
+    }
+
+    fn budget(&self) -> Budget {
+        match self {
+            Self::Node(node) => node.budget(),
+            Self::Clients(clients) => clients.budget(),
+            Self::Own(clients, key) => clients.lookup(key).0.unwrap_or_else(|| clients.budget()),
+            Self::Limit(limit) => limit.budget(),
+        }
+    }
+
+    fn set(&self, new: Budget) -> Result<(), Problem> {
+        match self {
+            Self::Node(node) => node.set(new),
+            Self::Clients(clients) => clients.set(new),
+            Self::Own(clients, key) => clients.set_override(key, Some(new)).map_err(|_| {
+                let most = Clients::MAX_OVERRIDES;
+                let detail = format!("The limit of {most} clients with limits of their own is reached.");
+                Problem::new(StatusCode::CONFLICT, detail)
+            })?,
+            Self::Limit(limit) => limit.set(new),
+        }
+        Ok(())
+    }
+
+    fn told(&self, name: &Name) -> LimitReport {
+        let (passed, over) = match self {
+            Self::Node(node) => (Some(node.passed()), 0),
+            Self::Clients(clients) => (Some(clients.parent().passed_below()), 0),
+            Self::Own(clients, key) => (Some(clients.lookup(key).1.unwrap_or_default()), 0),
+            Self::Limit(limit) => (None, limit.over()),
+        };
+        let budget = self.budget();
+        LimitReport {
+            href: name.to_string(),
+            kind: match name {
+                Name::Server => "server",
+                Name::Client | Name::Own(_) => "client",
+                Name::Connection => "connection_rate",
+                Name::Route(_, Part::Response) => "pace",
+                Name::Route(_, Part::Total) => "route",
+                Name::Route(_, Part::Client) => "route_client",
+            },
+            route: if let Name::Route(path, _) = name { Some(path.clone()) } else { None },
+            client: if let Name::Own(key) = name { Some(key.to_string()) } else { None },
+            own: match self {
+                Self::Own(clients, key) => Some(clients.lookup(key).0.is_some()),
+                _ => None,
+            },
+            rate: budget.rate.map(Rate::bytes_per_second),
+            burst: budget.burst,
+            weight: is_weighted(name).then_some(budget.weight.get()),
+            report_only: budget.report_only,
+            bytes: passed.map(|passed| passed.bytes),
+            waits: passed.map(|passed| passed.waits),
+            over: passed.map_or(over, |passed| passed.over),
+        }
     }
 }
 

@@ -116,9 +116,9 @@ impl Api {
             }
             (Resource::Limits, _) => Ok(limits::list(&self.server)),
             (Resource::Limit(name), &Method::GET | &Method::HEAD) => limits::one(&self.server, &name),
-            (Resource::Limit(name), &Method::DELETE) => {
-                let removed = self.server.changing(|| limits::remove(&self.server, &name))?;
-                log::info!(limit:% = name, by:% = peer; "limit removed over the admin API");
+            (Resource::Limit(Name::Own(client)), &Method::DELETE) => {
+                let removed = self.server.changing(|| limits::remove(&self.server, &client));
+                log::info!(limit:% = Name::Own(client), by:% = peer; "limit removed over the admin API");
                 Ok(removed)
             }
             (Resource::Limit(name), method) => {

@@ -1,6 +1,6 @@
 //! The help tells the defaults of the configuration.
 
-use sluicegate::config::words::{spell_end_of_stream, spell_log_level};
+use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{Config, EventSettings, FilesSource, Pace, ProxySource};
 use sluicegate::duration::spell;
 use sluicegate::limit::{Burst, RateOrOff, Size};
@@ -37,7 +37,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
             ("--interval", spell(pace.interval.duration())),
             ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),
             ("--listen", config.listen[0].to_string()),
-            ("--log-level", spell_log_level(config.log_level).to_owned()),
+            ("--log-level", config.log_level.as_str().to_lowercase()),
             ("--drain", spell(config.server.drain)),
             ("--max-connections", config.server.max_connections.to_string()),
             (

@@ -70,7 +70,7 @@ mod tests {
     #[test]
     fn the_rate_is_of_the_last_two_seconds() {
         let mut bar = Bar::new(Duration::from_secs(30));
-        let at = |millis, bytes| Progress { elapsed: Duration::from_millis(millis), bytes, active: 1 };
+        let at = |millis, bytes| Progress { elapsed: Duration::from_millis(millis), bytes };
         assert_eq!(bar.words(at(0, 0)), "0 of 30 s, 0 B, now 0 B/s");
         for (millis, bytes) in [(0, 100_000), (1000, 102_048), (2500, 105_120)] {
             bar.tell(at(millis, bytes));

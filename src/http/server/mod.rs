@@ -277,7 +277,7 @@ impl Shared {
         counts: BTreeMap<String, Counts>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let telemetry = Telemetry::new();
+        let telemetry = Telemetry::default();
         let routes = Routes::new(routes, |path| telemetry.route(path));
         Self {
             egress: Arc::default(),

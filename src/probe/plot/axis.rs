@@ -2,7 +2,7 @@
 
 /// An axis that begins at zero.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Axis {
+pub struct Axis {
     /// The coordinate of zero.
     zero: f64,
     /// The coordinate of `most`.
@@ -11,12 +11,12 @@ pub(super) struct Axis {
     /// Values of the ticks, with their labels.
     pub(super) ticks: Vec<(f64, String)>,
     /// The unit of the labels.
-    pub(super) unit: &'static str,
+    pub unit: &'static str,
 }
 
 impl Axis {
     /// An axis of seconds. `unit` names their origin.
-    pub(super) fn of_seconds(most: f64, zero: f64, end: f64, unit: &'static str) -> Self {
+    pub fn of_seconds(most: f64, zero: f64, end: f64, unit: &'static str) -> Self {
         const STEPS: [f64; 13] = [0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 15.0, 30.0, 60.0, 300.0, 900.0, 3600.0];
         let most = most.max(0.01);
         let step =
@@ -25,7 +25,7 @@ impl Axis {
     }
 
     /// An axis of bytes, or bytes per second, with a little space above `most`.
-    pub(super) fn of_bytes(most: f64, zero: f64, end: f64, units: &[&'static str; 5]) -> Self {
+    pub fn of_bytes(most: f64, zero: f64, end: f64, units: &[&'static str; 5]) -> Self {
         let most = most.max(1.0);
         let mut scale = 1.0;
         let mut unit = units[0];

@@ -10,17 +10,19 @@ use super::axis::Axis;
 use super::lines;
 use crate::probe::timeline::Timeline;
 
-pub(super) const WIDTH: f64 = 960.0;
-pub(super) const LEFT: f64 = 70.0;
-pub(super) const RIGHT: f64 = 936.0;
+const WIDTH: f64 = 960.0;
+/// The left edge of plots.
+pub const LEFT: f64 = 70.0;
+/// The right edge of plots.
+pub const RIGHT: f64 = 936.0;
 /// The height of a line of a legend.
-pub(super) const ROW: f64 = 22.0;
+pub const ROW: f64 = 22.0;
 
 /// Units of bytes, in multiples of 1024.
-pub(super) const BYTES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
+pub const BYTES: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 
 /// Number of series with a colour of their own.
-pub(super) const COLOURS: usize = 6;
+pub const COLOURS: usize = 6;
 
 /// Light and dark colours, as rules on classes instead of variables: viewers without media queries show the light ones.
 const STYLE: &str = "
@@ -52,27 +54,30 @@ text { fill: #e6edf3 }
 ";
 
 /// A line of a legend: samples and text.
-pub(super) struct Entry {
+pub struct Entry {
     /// CSS classes of the samples.
-    pub(super) samples: Vec<String>,
-    pub(super) words: String,
+    pub samples: Vec<String>,
+    /// The text.
+    pub words: String,
 }
 
 /// A plot's axes, which also place it on the canvas.
 #[derive(Clone, Copy)]
-pub(super) struct Axes<'a> {
-    pub(super) x: &'a Axis,
-    pub(super) y: &'a Axis,
+pub struct Axes<'a> {
+    /// Of time.
+    pub x: &'a Axis,
+    /// Of bytes, or of rates.
+    pub y: &'a Axis,
 }
 
 /// An SVG document in progress.
-pub(super) struct Canvas {
+pub struct Canvas {
     drawn: Document,
 }
 
 impl Canvas {
     /// Creates an empty canvas. `title` names it for screen readers.
-    pub(super) fn new(height: f64, title: &str) -> Self {
+    pub fn new(height: f64, title: &str) -> Self {
         let mut name = Element::new("title");
         name.append(Words::new(title));
         let drawn = Document::new()
@@ -86,24 +91,26 @@ impl Canvas {
         Self { drawn }
     }
 
-    /// Draws a path of [`lines`].
-    pub(super) fn path(&mut self, class: &str, path: String) {
+    /// Draws an SVG path.
+    pub fn path(&mut self, class: &str, path: String) {
         self.drawn.append(Path::new().set("class", class).set("d", path));
     }
 
-    pub(super) fn straight(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
+    /// Draws a line.
+    pub fn straight(&mut self, class: &str, (x1, y1): (f64, f64), (x2, y2): (f64, f64)) {
         let line = Line::new().set("class", class);
         let line = line.set("x1", tenths(x1)).set("y1", tenths(y1));
         self.drawn.append(line.set("x2", tenths(x2)).set("y2", tenths(y2)));
     }
 
-    pub(super) fn words(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, words: &str) {
+    /// Writes `words` at a place, which is their `anchor`: start, middle or end.
+    pub fn words(&mut self, class: &str, (x, y): (f64, f64), anchor: &str, words: &str) {
         let text = Text::new(words).set("x", tenths(x)).set("y", tenths(y)).set("text-anchor", anchor);
         self.drawn.append(if class.is_empty() { text } else { text.set("class", class) });
     }
 
     /// Draws a line of a legend from `left` on, centred vertically at `middle`.
-    pub(super) fn entry(&mut self, entry: &Entry, left: f64, middle: f64) {
+    pub fn entry(&mut self, entry: &Entry, left: f64, middle: f64) {
         let mut at = left;
         let lines = entry.samples.iter().filter(|class| !class.starts_with("band")).count().max(1);
         let width = (60.0 / lines as f64).clamp(10.0, 28.0);
@@ -120,7 +127,7 @@ impl Canvas {
     }
 
     /// Draws grid, axes and ticks of one plot, with its unit above, and if it `has_time`, the time below.
-    pub(super) fn frame(&mut self, axes: Axes<'_>, unit: &str, has_time: bool) {
+    pub fn frame(&mut self, axes: Axes<'_>, unit: &str, has_time: bool) {
         let Axes { x, y } = axes;
         let (left, right, top, bottom) = (x.begin(), x.end(), y.end(), y.begin());
         self.words("unit", (left - 58.0, top - 10.0), "start", unit);
@@ -143,18 +150,12 @@ impl Canvas {
     }
 
     /// Draws a timeline, up to its last byte or to `until`.
-    pub(super) fn steps(
-        &mut self,
-        class: &str,
-        timeline: &Timeline,
-        until: Option<Duration>,
-        axes: Axes<'_>,
-    ) {
+    pub fn steps(&mut self, class: &str, timeline: &Timeline, until: Option<Duration>, axes: Axes<'_>) {
         self.path(class, lines::steps(timeline, until, axes.x, axes.y));
     }
 
     /// Draws a pace in bytes per second from `first` on, up to `until` or the edge of the plot.
-    pub(super) fn pace(&mut self, pace: f64, first: Duration, until: Duration, Axes { x, y }: Axes<'_>) {
+    pub fn pace(&mut self, pace: f64, first: Duration, until: Duration, Axes { x, y }: Axes<'_>) {
         let lasting = until.saturating_sub(first).as_secs_f64().min(y.most() / pace);
         let begin = (x.place(first.as_secs_f64()), y.place(0.0));
         let end = (x.place(first.as_secs_f64() + lasting), y.place(pace * lasting));
@@ -162,7 +163,7 @@ impl Canvas {
     }
 
     /// The finished document.
-    pub(super) fn text(&self) -> String {
+    pub fn text(&self) -> String {
         format!("{}\n", self.drawn)
     }
 }

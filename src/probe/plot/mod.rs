@@ -3,19 +3,16 @@
 //! Pure. The document has no scripts, and a light and a dark style. Few connections have a line each; many are drawn
 //! as the band that contains them, with their mean, so that a hundred are as legible as one.
 //!
-//! [`beside`] draws timelines of any origin: a small plot for each server, all with the same axes.
+//! A [`Canvas`] draws timelines of any origin.
 
 mod axis;
 mod canvas;
 mod lines;
-mod side_by_side;
 
 use std::time::Duration;
 
-use self::axis::Axis;
-use self::canvas::COLOURS;
-use self::canvas::{Axes, BYTES, Canvas, Entry, LEFT, RIGHT, ROW};
-pub use self::side_by_side::{Panel, Series, beside};
+pub use self::axis::Axis;
+pub use self::canvas::{Axes, BYTES, COLOURS, Canvas, Entry, LEFT, RIGHT, ROW};
 use super::chunks::grouped;
 use super::pace::End;
 use super::report::{Goal, Outcome, Report, Summary};

@@ -126,7 +126,7 @@ impl Connection {
         // Responses on the present connection.
         let mut before = 0;
         loop {
-            let mut response = Response::new();
+            let mut response = Response::default();
             let asked = self.exchange(&mut stream, &request, &mut response, begin, &mut slow).await;
             match asked {
                 Ok(()) => before += 1,

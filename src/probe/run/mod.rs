@@ -34,8 +34,6 @@ pub struct Progress {
     pub elapsed: Duration,
     /// Bytes of content on all connections.
     pub bytes: u64,
-    /// Connections still active.
-    pub active: usize,
 }
 
 /// Runs `plan` and returns what arrived. `tell` is passed the progress every [`TELL_EVERY`]; `stop` ends the run
@@ -69,8 +67,7 @@ pub async fn run(plan: &Plan, mut tell: impl FnMut(Progress), stop: impl Future<
             let clock: Arc<dyn Clock> = clock.clone();
             let mut next = begin;
             loop {
-                let (bytes, active) = run_state.progress();
-                tell(Progress { elapsed: clock.now() - begin, bytes, active });
+                tell(Progress { elapsed: clock.now() - begin, bytes: run_state.bytes() });
                 if clock.now() >= deadline {
                     break;
                 }

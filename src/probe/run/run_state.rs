@@ -9,6 +9,7 @@ use event_listener::Event;
 use crate::clock::Instant;
 
 /// State shared by the connections of a run.
+#[derive(Default)]
 pub(super) struct RunState {
     all: usize,
     /// Connections that are connected or have failed.
@@ -22,15 +23,7 @@ pub(super) struct RunState {
 
 impl RunState {
     pub(super) fn new(all: usize) -> Self {
-        Self {
-            all,
-            ready: AtomicUsize::new(0),
-            done: AtomicUsize::new(0),
-            bytes: AtomicU64::new(0),
-            begin: OnceLock::new(),
-            over: AtomicBool::new(false),
-            changed: Event::new(),
-        }
+        Self { all, ..Self::default() }
     }
 
     /// Notes that a connection is connected or has failed.
@@ -49,9 +42,9 @@ impl RunState {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Bytes so far, and connections still active.
-    pub(super) fn progress(&self) -> (u64, usize) {
-        (self.bytes.load(Ordering::Relaxed), self.all - self.done.load(Ordering::Acquire))
+    /// Bytes so far.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
     }
 
     pub(super) async fn all_ready(&self) {

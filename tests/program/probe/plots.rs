@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use sluicegate::probe::pace::End;
-use sluicegate::probe::plot::{Panel, Series, beside, plot};
+use sluicegate::probe::plot::plot;
 use sluicegate::probe::report::{ConnectionTrace, Goal, Outcome, TargetTraces};
 use sluicegate::probe::timeline::Timeline;
+use testkit::panels::{Panel, Series, beside};
 
 fn seen(count: u64, every: u64, bytes: u64) -> ConnectionTrace {
     let mut timeline = Timeline::new(10_000);

@@ -103,7 +103,7 @@ proptest! {
     #[test]
     fn bytes_from_outside_never_panic(pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..80), 0..8)) {
         for head in [&b""[..], b"HTTP/1.1 200 OK\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"] {
-            let mut response = Response::new();
+            let mut response = Response::default();
             response.take(head).unwrap();
             for piece in &pieces {
                 match response.take(piece) {

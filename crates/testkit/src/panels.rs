@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use super::axis::Axis;
-use super::canvas::COLOURS;
-use super::canvas::{Axes, BYTES, Canvas, Entry, LEFT, RIGHT, ROW};
-use crate::probe::chunks::{Chunks, grouped};
-use crate::probe::timeline::Timeline;
+use sluicegate::probe::chunks::{Chunks, grouped};
+use sluicegate::probe::plot::{Axes, Axis, BYTES, COLOURS, Canvas, Entry, LEFT, RIGHT, ROW};
+use sluicegate::probe::timeline::Timeline;
 
 /// A timeline and its name in the legend.
 #[derive(Clone, Debug)]
