@@ -20,7 +20,6 @@ pub(super) struct Admission<'a> {
     pub(super) over_unix: bool,
 }
 
-/// Why a request is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Refusal {
     /// HTTP/1.1 without Host, or with more than one (RFC 9112 section 3.2).
@@ -50,7 +49,6 @@ fn check_host(head: &request::Parts) -> Result<(), Refusal> {
 }
 
 impl Refusal {
-    /// The challenge for a missing token.
     pub(super) const CHALLENGE: &str = "Bearer realm=\"sluicegate admin\"";
 
     pub(super) fn status(self) -> StatusCode {

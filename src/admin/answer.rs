@@ -37,14 +37,6 @@ pub(super) struct Pages {
     registry: Registry,
 }
 
-#[derive(Clone, Copy)]
-enum Page {
-    Index,
-    Healthy,
-    Ready,
-    Metrics,
-}
-
 /// Prefix of metric names.
 const OWN: &str = "sluicegate";
 
@@ -52,23 +44,6 @@ const INDEX: &str = "Sluicegate\n\n/metrics          counters, as plain text or 
                      /healthz          whether the process serves\n\
                      /readyz           whether it should be sent new requests\n\
                      /v1/openapi.json  the API to list and change limits and connections";
-
-impl Page {
-    fn of(path: &str) -> Option<Self> {
-        match path {
-            "/" => Some(Self::Index),
-            "/healthz" => Some(Self::Healthy),
-            "/readyz" => Some(Self::Ready),
-            "/metrics" => Some(Self::Metrics),
-            _ => None,
-        }
-    }
-
-    /// Whether the page needs no token. Probes have none, and their answers name no client, route or figure.
-    fn is_public(self) -> bool {
-        matches!(self, Self::Healthy | Self::Ready)
-    }
-}
 
 impl Pages {
     pub(super) fn new(server: Handle, token: Option<Token>) -> Self {
@@ -80,7 +55,6 @@ impl Pages {
         Self { api: Api::new(server.clone()), server, token, checks: Vec::new(), registry }
     }
 
-    /// Adds a collector.
     pub(super) fn collect(&mut self, collector: Box<dyn Collector>) {
         self.registry.sub_registry_with_prefix(OWN).register_collector(collector);
     }
@@ -97,22 +71,25 @@ impl Pages {
         peer: &PeerAddr,
     ) -> Response<Content> {
         let (head, content) = request.into_parts();
-        let page = Page::of(head.uri.path());
+        let path = head.uri.path();
         if let Some(token) = &self.token {
             token.renew().await;
         }
         let admission = Admission { token: self.token.as_ref(), over_unix: *peer == PeerAddr::Unix };
-        let of_api = api::has(head.uri.path());
-        let mut response = match (admission.check(&head, page.is_some_and(Page::is_public)), page) {
+        // Probes have no token, and their answers name no client, route or figure.
+        let is_public = matches!(path, "/healthz" | "/readyz");
+        let is_read = matches!(head.method, Method::GET | Method::HEAD);
+        let of_api = api::has(path);
+        let mut response = match (admission.check(&head, is_public), path) {
             (Err(refusal), _) if of_api => api::refused(refusal),
             (Err(refusal), _) => refusal.into_response(),
-            (Ok(()), None) if of_api => self.api.answer(&head, content, peer).await,
-            (Ok(()), None) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
-            (Ok(()), Some(_)) if !matches!(head.method, Method::GET | Method::HEAD) => not_allowed(),
-            (Ok(()), Some(Page::Index)) => answer::plain(StatusCode::OK, INDEX),
-            (Ok(()), Some(Page::Healthy)) => answer::plain(StatusCode::OK, "ok"),
-            (Ok(()), Some(Page::Ready)) => self.ready(),
-            (Ok(()), Some(Page::Metrics)) => self.metrics(Format::asked_for(&head.headers)).await,
+            (Ok(()), _) if of_api => self.api.answer(&head, content, peer).await,
+            (Ok(()), "/" | "/healthz" | "/readyz" | "/metrics") if !is_read => not_allowed(),
+            (Ok(()), "/") => answer::plain(StatusCode::OK, INDEX),
+            (Ok(()), "/healthz") => answer::plain(StatusCode::OK, "ok"),
+            (Ok(()), "/readyz") => self.ready(),
+            (Ok(()), "/metrics") => self.metrics(Format::asked_for(&head.headers)).await,
+            (Ok(()), _) => answer::plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
         };
         // Answers change from moment to moment and depend on the token.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

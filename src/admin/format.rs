@@ -11,7 +11,6 @@ use http::header::ACCEPT;
 
 use crate::filter::weight_of;
 
-/// A text format of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Format {
     OpenMetrics,

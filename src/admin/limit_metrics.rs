@@ -12,12 +12,11 @@ use prometheus_client::registry::Unit;
 use super::families::Families;
 use crate::http::route::Route;
 use crate::http::server::Handle;
-use crate::limit::{Budget, Passed, Rate};
+use crate::limit::{Budget, Limit, Passed, Rate};
 
 /// The label of limits that hold for all routes. No route has this path: paths begin with a slash.
 const ALL_ROUTES: &str = "all";
 
-/// Metrics of one server's limits.
 pub(super) struct LimitMetrics(Handle);
 
 /// The samples of one limit. Kinds have the names of the access log's `held_by`.
@@ -37,31 +36,29 @@ impl LimitMetrics {
 
     fn samples<'a>(&self, routes: &'a [Arc<Route>]) -> Vec<Sample<'a>> {
         let budgets = self.0.budgets();
-        let shared = |kind, route, budget, passed: Passed| Sample {
+        let shared = |kind, route, budget, passed: Passed| {
+            let over = passed.over;
+            Sample { kind, route, budget, passed: Some(passed), over }
+        };
+        let alone = |kind, route, limit: &Limit| Sample {
             kind,
             route,
-            budget,
-            passed: Some(passed),
-            over: passed.over,
+            budget: limit.budget(),
+            passed: None,
+            over: limit.over(),
         };
-        let (server, connection) = (budgets.server(), budgets.connection());
+        let server = budgets.server();
         let mut samples = vec![
             shared("server", ALL_ROUTES, server.in_force(), server.passed()),
             shared("client", ALL_ROUTES, budgets.clients().budget(), server.passed_below()),
-            Sample {
-                kind: "connection_rate",
-                route: ALL_ROUTES,
-                budget: connection.budget(),
-                passed: None,
-                over: connection.over(),
-            },
+            alone("connection_rate", ALL_ROUTES, budgets.connection()),
         ];
         for route in routes {
-            let (path, total, pace) = (route.path(), route.clients().parent(), route.limit());
+            let (path, total) = (route.path(), route.clients().parent());
             samples.extend([
                 shared("route", path, total.budget(), total.passed()),
                 shared("route_client", path, route.clients().budget(), total.passed_below()),
-                Sample { kind: "pace", route: path, budget: pace.budget(), passed: None, over: pace.over() },
+                alone("pace", path, route.limit()),
             ]);
         }
         samples

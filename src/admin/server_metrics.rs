@@ -18,7 +18,6 @@ use crate::tracing::Tracer;
 /// The label of answers that belong to no route. No route has this path: paths begin with a slash.
 const NO_ROUTE: &str = "none";
 
-/// Metrics of one server.
 pub(super) struct ServerMetrics {
     server: Handle,
     began: Instant,
@@ -29,47 +28,109 @@ impl ServerMetrics {
         Self { server, began: rt::clock().now() }
     }
 
-    fn process(&self, to: &mut Families<'_>) -> fmt::Result {
+    /// Families without labels, and what is held.
+    fn totals(&self, to: &mut Families<'_>) -> fmt::Result {
         let version = [("version", env!("CARGO_PKG_VERSION"))];
         to.fact("build_info", "Which Sluicegate this is; always 1.", version)?;
         let up = (rt::clock().now() - self.began).as_secs_f64();
         to.gauge("uptime", "Time since the server was set up.", Some(Unit::Seconds), up)?;
-        to.gauge(
-            "tasks",
-            "Tasks that have not ended, of all connections and streams.",
-            None,
-            rt::tasks() as u64,
-        )?;
-        to.gauge("timers", "Wake-ups that are set.", None, rt::clock().sleepers() as u64)?;
-        to.gauge(
-            "read_buffers",
-            "Memory of the buffers with pieces of files and of backends' content on their way to sockets.",
-            Some(Unit::Bytes),
-            rt::read_buffers() as u64,
-        )
-    }
-
-    fn connections(&self, to: &mut Families<'_>, telemetry: &Telemetry) -> fmt::Result {
-        to.gauge(
-            "connections",
-            "Connections being served, those refused excepted.",
-            None,
-            self.server.connections() as u64,
-        )?;
+        let (server, egress, telemetry) = (&self.server, self.server.egress(), self.server.telemetry());
+        let bytes = || Some(Unit::Bytes);
+        for (name, help, unit, value) in [
+            ("tasks", "Tasks that have not ended, of all connections and streams.", None, rt::tasks() as u64),
+            ("timers", "Wake-ups that are set.", None, rt::clock().sleepers() as u64),
+            (
+                "read_buffers",
+                "Memory of the buffers with pieces of files and of backends' content on their way to sockets.",
+                bytes(),
+                rt::read_buffers() as u64,
+            ),
+            (
+                "connections",
+                "Connections being served, those refused excepted.",
+                None,
+                server.connections() as u64,
+            ),
+            ("egress_buffered", "Bytes held for sockets that refused them.", bytes(), egress.buffered()),
+            (
+                "egress_buffer_high_water",
+                "The most bytes held for one socket at a time.",
+                bytes(),
+                egress.high_water(),
+            ),
+            (
+                "shedding",
+                "1 while new requests are turned away because too much is held for clients, else 0.",
+                None,
+                server.is_shedding().into(),
+            ),
+        ] {
+            to.gauge(name, help, unit, value)?;
+        }
         let accepted = telemetry.connections_accepted();
-        to.counter("connections_accepted", "Connections taken and served.", None, accepted)?;
-        let refused = telemetry.connections_refused();
-        to.counter(
-            "connections_refused",
-            "Connections told to come again or closed unheard, for want of room.",
-            None,
-            refused,
-        )?;
-        to.counter(
-            "http2_streams_stalled",
-            "Streams reset because their client took nothing for too long; their connections lived on.",
-            None,
-            telemetry.stalled_streams(),
+        for (name, help, unit, value) in [
+            ("connections_accepted", "Connections taken and served.", None, accepted),
+            (
+                "connections_refused",
+                "Connections told to come again or closed unheard, for want of room.",
+                None,
+                telemetry.connections_refused(),
+            ),
+            (
+                "http2_streams_stalled",
+                "Streams reset because their client took nothing for too long; their connections lived on.",
+                None,
+                telemetry.stalled_streams(),
+            ),
+            (
+                "egress",
+                "Bytes that clients' sockets took, heads and framing included.",
+                bytes(),
+                egress.bytes_written(),
+            ),
+            ("ingress", "Bytes that came from clients' sockets.", bytes(), egress.bytes_read()),
+            (
+                "egress_dropped",
+                "Bytes meant for readers that were given up before they took them.",
+                bytes(),
+                egress.bytes_dropped(),
+            ),
+            (
+                "egress_overflow_closes",
+                "Connections closed because their buffer stayed full.",
+                None,
+                egress.overflow_closes(),
+            ),
+            (
+                "egress_stall_closes",
+                "Connections closed because their reader took nothing, or too little, for too long.",
+                None,
+                egress.stall_closes(),
+            ),
+            ("egress_would_block", "How often a socket refused bytes.", None, egress.would_block()),
+        ] {
+            to.counter(name, help, unit, value)?;
+        }
+        for (name, help, waited) in [
+            (
+                "egress_token_wait",
+                "Time connections spent waiting for tokens of their own rate.",
+                egress.token_wait(),
+            ),
+            (
+                "egress_reader_wait",
+                "Time connections spent with bytes that their readers did not take.",
+                egress.reader_wait(),
+            ),
+        ] {
+            to.counter(name, help, Some(Unit::Seconds), waited.as_secs_f64())?;
+        }
+        let held = egress.held();
+        to.gauges(
+            "held",
+            "Bytes in memory for readers and of requests by where they are: what [sink] total bounds.",
+            bytes(),
+            HeldAs::ALL.into_iter().map(|what| ([("what", what.name())], held.of(what))),
         )
     }
 
@@ -117,80 +178,6 @@ impl ServerMetrics {
         )
     }
 
-    fn egress(&self, to: &mut Families<'_>) -> fmt::Result {
-        let egress = self.server.egress();
-        for (name, help, bytes) in [
-            (
-                "egress",
-                "Bytes that clients' sockets took, heads and framing included.",
-                egress.bytes_written(),
-            ),
-            ("ingress", "Bytes that came from clients' sockets.", egress.bytes_read()),
-            (
-                "egress_dropped",
-                "Bytes meant for readers that were given up before they took them.",
-                egress.bytes_dropped(),
-            ),
-        ] {
-            to.counter(name, help, Some(Unit::Bytes), bytes)?;
-        }
-        for (name, help, count) in [
-            (
-                "egress_overflow_closes",
-                "Connections closed because their buffer stayed full.",
-                egress.overflow_closes(),
-            ),
-            (
-                "egress_stall_closes",
-                "Connections closed because their reader took nothing, or too little, for too long.",
-                egress.stall_closes(),
-            ),
-            ("egress_would_block", "How often a socket refused bytes.", egress.would_block()),
-        ] {
-            to.counter(name, help, None, count)?;
-        }
-        to.gauge(
-            "egress_buffered",
-            "Bytes held for sockets that refused them.",
-            Some(Unit::Bytes),
-            egress.buffered(),
-        )?;
-        let held = egress.held();
-        to.gauges(
-            "held",
-            "Bytes in memory for readers and of requests by where they are: what [sink] total bounds.",
-            Some(Unit::Bytes),
-            HeldAs::ALL.into_iter().map(|what| ([("what", what.name())], held.of(what))),
-        )?;
-        to.gauge(
-            "egress_buffer_high_water",
-            "The most bytes held for one socket at a time.",
-            Some(Unit::Bytes),
-            egress.high_water(),
-        )?;
-        to.gauge(
-            "shedding",
-            "1 while new requests are turned away because too much is held for clients, else 0.",
-            None,
-            u64::from(self.server.is_shedding()),
-        )?;
-        for (name, help, waited) in [
-            (
-                "egress_token_wait",
-                "Time connections spent waiting for tokens of their own rate.",
-                egress.token_wait(),
-            ),
-            (
-                "egress_reader_wait",
-                "Time connections spent with bytes that their readers did not take.",
-                egress.reader_wait(),
-            ),
-        ] {
-            to.counter(name, help, Some(Unit::Seconds), waited.as_secs_f64())?;
-        }
-        Ok(())
-    }
-
     fn filters(&self, to: &mut Families<'_>) -> fmt::Result {
         let counts = self.server.counts();
         let streams = counts.iter().map(|(name, counts)| ([("filter", name.as_str())], counts.streams()));
@@ -204,10 +191,10 @@ impl ServerMetrics {
 fn spans(to: &mut Families<'_>, tracer: &Tracer) -> fmt::Result {
     let counts = tracer.counts();
     for (name, help, value) in [
-        ("spans_exported", "Spans that the collector took.", counts.exported()),
-        ("spans_dropped", "Spans that found no room in the queue.", counts.dropped()),
-        ("spans_failed", "Spans that were sent and that the collector did not take.", counts.failed()),
-        ("spans_export_failures", "Batches of spans that it did not take.", counts.failures()),
+        ("spans_exported", "Spans that the collector took.", counts.exported),
+        ("spans_dropped", "Spans that found no room in the queue.", counts.dropped),
+        ("spans_failed", "Spans that were sent and that the collector did not take.", counts.failed),
+        ("spans_export_failures", "Batches of spans that it did not take.", counts.failures),
     ] {
         to.counter(name, help, None, value)?;
     }
@@ -218,11 +205,8 @@ fn spans(to: &mut Families<'_>, tracer: &Tracer) -> fmt::Result {
 impl Collector for ServerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut to = Families(encoder);
-        self.process(&mut to)?;
-        let telemetry = self.server.telemetry();
-        self.connections(&mut to, telemetry)?;
-        Self::responses(&mut to, telemetry)?;
-        self.egress(&mut to)?;
+        self.totals(&mut to)?;
+        Self::responses(&mut to, self.server.telemetry())?;
         self.filters(&mut to)?;
         #[cfg(feature = "events")]
         super::event_metrics::write(&mut to, &self.server.routes())?;

@@ -24,7 +24,6 @@ use super::{CliError, token};
 /// The default of `--admin`.
 const DEFAULT: &str = "127.0.0.1:9180";
 
-/// Timeout of a call.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Largest response, in bytes.
@@ -45,7 +44,6 @@ impl fmt::Display for To {
     }
 }
 
-/// A client of an admin listener.
 pub(super) struct AdminClient {
     to: To,
     /// The value of `Authorization`.
@@ -63,7 +61,7 @@ impl AdminClient {
         let typed = admin.unwrap_or(DEFAULT);
         let token = token(token_file)?.map(|token| token.authorization());
         if let Some(secured) = typed.strip_prefix("https://") {
-            let to = secured.trim_end_matches('/').parse();
+            let to = secured.trim_end_matches('/').parse::<HostPort>();
             let to = to.map_err(|error| CliError::flag("--admin", error))?;
             let tls = ClientTls::for_http1(tls_ca.map(Path::new));
             let tls = tls.map_err(CliError::failed)?;
@@ -75,11 +73,10 @@ impl AdminClient {
         }
         let plain = typed.strip_prefix("http://").unwrap_or(typed).trim_end_matches('/');
         let plain = if typed.starts_with("unix:") { typed } else { plain };
-        let addr = plain.parse().map_err(|error| CliError::flag("--admin", error))?;
+        let addr = plain.parse::<ListenAddr>().map_err(|error| CliError::flag("--admin", error))?;
         Ok(Self { to: To::Plain(addr), token })
     }
 
-    /// Returns the resource at `path`.
     pub(super) fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, CliError> {
         self.read(&self.ask(Method::GET, path, None)?)
     }
@@ -89,7 +86,6 @@ impl AdminClient {
         self.read(&self.ask(Method::PATCH, path, Some(change))?)
     }
 
-    /// Deletes the resource at `path`.
     pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
         self.ask(Method::DELETE, path, None).map(drop)
     }

@@ -10,7 +10,6 @@ use super::admin_args::{Limits, LimitsCommand, ListLimits, SetLimit};
 use super::admin_client::AdminClient;
 use super::table::{Table, size};
 
-/// Characters that are percent-encoded in a path segment.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
 /// A page of limits; other fields are kept for `--json`.

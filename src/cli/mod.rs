@@ -29,10 +29,8 @@ use sluicegate::token::Token;
 
 use args::{Command, Run, Sluicegate};
 
-/// The program's name in messages.
 const NAME: &str = "sluicegate";
 
-/// Why a command failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum CliError {
     /// A usage error: exit code 2.

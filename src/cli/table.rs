@@ -15,7 +15,6 @@ impl<const N: usize> Table<N> {
         Self { is_right, rows: vec![headings.map(|text| text.trim_start_matches('>').to_owned())] }
     }
 
-    /// Adds a row.
     pub(super) fn row(&mut self, row: [String; N]) {
         self.rows.push(row);
     }

@@ -30,12 +30,6 @@ pub struct QuotaSource {
 }
 
 impl QuotaSource {
-    /// A share of `resource` for the server `client`.
-    pub fn new(server: Endpoint, resource: Id, client: Id) -> Self {
-        let (token_file, tls_ca, tls_identity, safe_share) = (None, None, None, None);
-        Self { server, resource, client, token_file, tls_ca, tls_identity, safe_share }
-    }
-
     /// Reads `[quota]`.
     pub(crate) fn read(keys: &Keys<'_>) -> Option<Self> {
         keys.require("server");
@@ -60,6 +54,6 @@ impl QuotaSource {
             keys.fault("server", fault);
         }
         let resource = resource.or_else(|| DEFAULT_RESOURCE.parse().ok())?;
-        Some(Self { token_file, tls_ca, tls_identity, safe_share, ..Self::new(server, resource, client?) })
+        Some(Self { server, resource, client: client?, token_file, tls_ca, tls_identity, safe_share })
     }
 }

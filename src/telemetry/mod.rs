@@ -84,7 +84,6 @@ impl Telemetry {
         routes.get(route).and_then(|route| route.path()).unwrap_or("-").to_owned()
     }
 
-    /// Counts a connection that is served.
     pub(crate) fn connection_accepted(&self) {
         self.accepted.fetch_add(1, Ordering::Relaxed);
     }
@@ -106,7 +105,6 @@ impl Telemetry {
         route.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts a response.
     pub(crate) fn response_ended(&self, ended: &Ended) {
         let routes = self.routes.read();
         let route = ended.route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);

@@ -29,7 +29,6 @@ struct Trouble {
     is_on: bool,
 }
 
-/// What to log.
 #[derive(Debug, PartialEq, Eq)]
 enum Report {
     /// Exports fail; spans lost since the last line.

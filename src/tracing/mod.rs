@@ -82,8 +82,8 @@ impl Tracer {
     }
 
     /// Counters of spans.
-    pub fn counts(&self) -> &TracingCounts {
-        &self.queue.counts
+    pub fn counts(&self) -> TracingCounts {
+        self.queue.counts()
     }
 
     /// Spans that wait for export, those being sent included.
@@ -112,7 +112,6 @@ impl Tracer {
         self.queue.place()
     }
 
-    /// Takes all queued records.
     #[cfg(test)]
     pub(crate) fn drain(&self) -> Vec<Record> {
         self.queue.drain()
@@ -142,7 +141,7 @@ impl Drop for Tracer {
 
 impl fmt::Debug for Tracer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tracer").field("counts", self.counts()).finish_non_exhaustive()
+        f.debug_struct("Tracer").field("counts", &self.counts()).finish_non_exhaustive()
     }
 }
 

@@ -15,10 +15,8 @@ use super::post::Post;
 use super::record::{Origin, Outcome, Record};
 use crate::clock::{Clock, Instant};
 
-/// Default name of the service.
 const SERVICE: &str = "sluicegate";
 
-/// Exports spans.
 #[derive(Debug)]
 pub(super) struct Exporter {
     exporter: SpanExporter,

@@ -97,7 +97,6 @@ async fn whole(mut body: Incoming) -> Result<Bytes, HttpError> {
     Ok(bytes.freeze())
 }
 
-/// A body in memory.
 struct Whole(Bytes);
 
 impl Body for Whole {

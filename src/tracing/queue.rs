@@ -1,7 +1,7 @@
 //! The queue of records to export: bounded, and closed within bounded time.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ pub(super) struct Queue {
     /// Largest number of queued records, and of deliveries that wait for their acknowledgement.
     most: usize,
     open: AtomicUsize,
-    pub(super) counts: TracingCounts,
 }
 
 #[derive(Debug, Default)]
@@ -35,37 +34,20 @@ struct State {
     closing: bool,
     /// Whether the wait for the rest is over.
     abandoned: bool,
+    counts: TracingCounts,
 }
 
 /// Counters of spans since the start.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct TracingCounts {
-    exported: AtomicU64,
-    dropped: AtomicU64,
-    failed: AtomicU64,
-    failures: AtomicU64,
-}
-
-impl TracingCounts {
     /// Spans that the collector accepted.
-    pub fn exported(&self) -> u64 {
-        self.exported.load(Ordering::Relaxed)
-    }
-
+    pub exported: u64,
     /// Spans dropped because the queue was full, or because the shutdown's time was over.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Ordering::Relaxed)
-    }
-
+    pub dropped: u64,
     /// Spans that were sent and not accepted.
-    pub fn failed(&self) -> u64 {
-        self.failed.load(Ordering::Relaxed)
-    }
-
+    pub failed: u64,
     /// Batches that were not accepted.
-    pub fn failures(&self) -> u64 {
-        self.failures.load(Ordering::Relaxed)
-    }
+    pub failures: u64,
 }
 
 /// A slot for a delivery that waits for its acknowledgement; released when dropped.
@@ -89,6 +71,10 @@ impl Queue {
         state.waiting.len() + state.sending
     }
 
+    pub(super) fn counts(&self) -> TracingCounts {
+        self.state.lock().counts
+    }
+
     /// Slots in use.
     pub(super) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
@@ -107,8 +93,7 @@ impl Queue {
     pub(super) fn push(&self, record: Record) {
         let mut state = self.state.lock();
         if state.closing || state.waiting.len() + state.sending >= self.most {
-            drop(state);
-            self.counts.dropped.fetch_add(1, Ordering::Relaxed);
+            state.counts.dropped += 1;
             return;
         }
         state.waiting.push_back(record);
@@ -137,7 +122,7 @@ impl Queue {
         state.abandoned = true;
         let rest = state.waiting.len() + state.sending;
         state.waiting.clear();
-        self.counts.dropped.fetch_add(rest as u64, Ordering::Relaxed);
+        state.counts.dropped += rest as u64;
         rest
     }
 
@@ -168,9 +153,9 @@ impl Queue {
         if state.abandoned {
             return;
         }
-        let count = if taken { &self.counts.exported } else { &self.counts.failed };
-        count.fetch_add(spans, Ordering::Relaxed);
-        self.counts.failures.fetch_add(u64::from(!taken), Ordering::Relaxed);
+        let counts = &mut state.counts;
+        *(if taken { &mut counts.exported } else { &mut counts.failed }) += spans;
+        counts.failures += u64::from(!taken);
     }
 
     /// Notes whether a thread exports.
@@ -179,7 +164,6 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Takes all queued records.
     #[cfg(test)]
     pub(super) fn drain(&self) -> Vec<Record> {
         self.state.lock().waiting.drain(..).collect()
@@ -214,14 +198,14 @@ mod tests {
     fn records_beyond_the_bound_are_dropped_and_counted() {
         let queue = Queue::new(2);
         fill(&queue, 5);
-        assert_eq!((queue.len(), queue.counts.dropped()), (2, 3));
+        assert_eq!((queue.len(), queue.counts().dropped), (2, 3));
         queue.shut();
         assert_eq!(queue.next(), Some(vec![record(0), record(1)]));
         assert_eq!(queue.len(), 2, "what is under way takes room until it is through");
         queue.sent(true);
-        assert_eq!((queue.len(), queue.counts.exported(), queue.counts.failed()), (0, 2, 0));
+        assert_eq!((queue.len(), queue.counts().exported, queue.counts().failed), (0, 2, 0));
         queue.push(record(9));
-        assert_eq!((queue.next(), queue.counts.dropped()), (None, 4), "it is shut");
+        assert_eq!((queue.next(), queue.counts().dropped), (None, 4), "it is shut");
     }
 
     #[test]
@@ -230,11 +214,11 @@ mod tests {
         fill(&queue, BATCH as u64 + 1);
         assert_eq!(queue.next().map(|batch| batch.len()), Some(BATCH), "a full batch waits for nothing");
         queue.sent(false);
-        assert_eq!((queue.counts.failed(), queue.counts.failures()), (BATCH as u64, 1));
+        assert_eq!((queue.counts().failed, queue.counts().failures), (BATCH as u64, 1));
         queue.shut();
         assert_eq!(queue.next(), Some(vec![record(BATCH as u64)]));
         queue.sent(true);
-        assert_eq!((queue.next(), queue.counts.exported()), (None, 1));
+        assert_eq!((queue.next(), queue.counts().exported), (None, 1));
     }
 
     #[test]
@@ -242,7 +226,7 @@ mod tests {
         let queue = Queue::new(10);
         fill(&queue, 3);
         assert_eq!(queue.close(Duration::ZERO), 3);
-        assert_eq!((queue.len(), queue.counts.dropped()), (0, 3));
+        assert_eq!((queue.len(), queue.counts().dropped), (0, 3));
 
         // A batch being sent when the time is over: its later result is not counted again.
         let queue = Queue::new(BATCH * 2);
@@ -251,7 +235,7 @@ mod tests {
         assert!(queue.next().is_some());
         assert_eq!(queue.close(Duration::ZERO), BATCH + 1);
         queue.sent(true);
-        assert_eq!((queue.counts.exported(), queue.counts.dropped()), (0, BATCH as u64 + 1));
+        assert_eq!((queue.counts().exported, queue.counts().dropped), (0, BATCH as u64 + 1));
         assert_eq!(queue.next(), None);
     }
 

@@ -62,7 +62,6 @@ impl Change {
         Ok(self.changes(Budget::default()))
     }
 
-    /// Applies the change to `old`.
     pub(super) fn changes(&self, old: Budget) -> Budget {
         Budget {
             rate: self.rate.unwrap_or(old.rate),

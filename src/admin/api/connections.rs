@@ -83,12 +83,10 @@ pub(super) fn page(server: &Handle, after: u64, most: usize) -> Response<Content
     json(StatusCode::OK, &Page { connections, next })
 }
 
-/// One connection.
 pub(super) fn one(server: &Handle, id: u64) -> Result<Response<Content>, Problem> {
     server.connection(id).map(|report| json(StatusCode::OK, &of(server, report))).ok_or_else(none)
 }
 
-/// Resets a connection.
 pub(super) fn close(server: &Handle, id: u64, by: &str) -> Result<Response<Content>, Problem> {
     if !server.close_connection(id, by) {
         return Err(none());

@@ -20,7 +20,6 @@ use crate::limit::{Budget, Limit, Rate, RateOrOff};
 /// addresses.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
-/// The name of a limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Name {
     Server,
@@ -142,7 +141,6 @@ pub(super) fn page(server: &Handle, after: &str, most: usize) -> Response<Conten
     json(StatusCode::OK, &Page { limits, next })
 }
 
-/// One limit.
 pub(super) fn one(server: &Handle, name: &Name) -> Result<Response<Content>, Problem> {
     told(server, name).map(|told| json(StatusCode::OK, &told)).ok_or_else(no_route)
 }
@@ -173,7 +171,6 @@ pub(super) fn remove(server: &Handle, client: &ClientKey) -> Response<Content> {
     answer::empty(StatusCode::NO_CONTENT)
 }
 
-/// Whether the limit has a weight.
 pub(super) fn is_weighted(name: &Name) -> bool {
     matches!(name, Name::Client | Name::Own(_) | Name::Route(_, Part::Client))
 }

@@ -30,13 +30,11 @@ use crate::http::server::Handle;
 use change::Change;
 use limits::{Name, Part};
 
-/// The description of the API.
 const OPENAPI: &str = include_str!("openapi.json");
 
 /// Entries of a page if the query has no `limit`.
 const DEFAULT_PAGE: u64 = 100;
 
-/// The largest `limit`.
 const MAX_PAGE: u64 = 500;
 
 /// The highest connection number: the largest integer that a JSON number holds exactly in every language.

@@ -14,7 +14,6 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// The time over which the rate is computed.
 const OVER: Duration = Duration::from_secs(2);
 
-/// The progress of one run.
 pub(super) struct Bar {
     bar: ProgressBar,
     lasting: Duration,

@@ -16,7 +16,6 @@ use super::args::{Clients, Delete, List, Set, Watch};
 use super::{CliError, DEFAULT_ADDRESS, identity, show};
 use crate::cli::{print, token};
 
-/// Timeout of a call.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 pub(super) fn list(typed: &List) -> Result<(), CliError> {

@@ -14,7 +14,6 @@ pub(super) use args::Quota;
 /// The default address of a quota server.
 const DEFAULT_ADDRESS: &str = "127.0.0.1:9190";
 
-/// Runs the command.
 pub(super) fn run(typed: &Quota, start_log: StartLog) -> Result<(), CliError> {
     let Some(command) = &typed.command else {
         let text = "a command is missing after quota: serve, list, set, delete, clients or watch";

@@ -6,7 +6,6 @@ use sluicegate::quota::{MICRO, Unit, spell_micros};
 
 use crate::cli::table::Table;
 
-/// Limits.
 pub(super) fn resources(resources: &[Resource], json: bool) -> String {
     if json {
         return lines(resources.iter().map(|resource| {
@@ -30,7 +29,6 @@ pub(super) fn resources(resources: &[Resource], json: bool) -> String {
     table(["resource", "limit", "clients", "granted"], rows.collect(), "there are no limits")
 }
 
-/// A deleted limit.
 pub(super) fn deleted(resource: &str, json: bool) -> String {
     if json {
         return lines([json!({ "resource": resource, "deleted": true })]);
@@ -38,7 +36,6 @@ pub(super) fn deleted(resource: &str, json: bool) -> String {
     format!("{resource} has no limit any more\n")
 }
 
-/// Clients and their shares.
 pub(super) fn clients(clients: &[wire::Client], json: bool) -> String {
     let left = |client: &wire::Client| {
         let left = client.expires_in.unwrap_or_default();

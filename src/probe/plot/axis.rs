@@ -4,10 +4,10 @@
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// The coordinate of zero.
-    zero: f64,
+    pub(super) zero: f64,
     /// The coordinate of `most`.
-    end: f64,
-    most: f64,
+    pub(super) end: f64,
+    pub(super) most: f64,
     /// Values of the ticks, with their labels.
     pub(super) ticks: Vec<(f64, String)>,
     /// The unit of the labels.
@@ -45,21 +45,6 @@ impl Axis {
     /// The coordinate of a value, at most that of the end.
     pub(super) fn place(&self, value: f64) -> f64 {
         self.zero + (self.end - self.zero) * (value / self.most).clamp(0.0, 1.0)
-    }
-
-    /// The coordinate of zero.
-    pub(super) fn begin(&self) -> f64 {
-        self.zero
-    }
-
-    /// The coordinate of the end.
-    pub(super) fn end(&self) -> f64 {
-        self.end
-    }
-
-    /// The value at the end.
-    pub(super) fn most(&self) -> f64 {
-        self.most
     }
 }
 

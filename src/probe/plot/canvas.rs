@@ -129,7 +129,7 @@ impl Canvas {
     /// Draws grid, axes and ticks of one plot, with its unit above, and if it `has_time`, the time below.
     pub fn frame(&mut self, axes: Axes<'_>, unit: &str, has_time: bool) {
         let Axes { x, y } = axes;
-        let (left, right, top, bottom) = (x.begin(), x.end(), y.end(), y.begin());
+        let (left, right, top, bottom) = (x.zero, x.end, y.end, y.zero);
         self.words("unit", (left - 58.0, top - 10.0), "start", unit);
         for (value, label) in &y.ticks {
             let place = y.place(*value);
@@ -156,7 +156,7 @@ impl Canvas {
 
     /// Draws a pace in bytes per second from `first` on, up to `until` or the edge of the plot.
     pub fn pace(&mut self, pace: f64, first: Duration, until: Duration, Axes { x, y }: Axes<'_>) {
-        let lasting = until.saturating_sub(first).as_secs_f64().min(y.most() / pace);
+        let lasting = until.saturating_sub(first).as_secs_f64().min(y.most / pace);
         let begin = (x.place(first.as_secs_f64()), y.place(0.0));
         let end = (x.place(first.as_secs_f64() + lasting), y.place(pace * lasting));
         self.straight("goal", begin, end);

@@ -52,7 +52,6 @@ struct Waiting {
     waker: Option<Waker>,
 }
 
-/// The result of an attempt to take tokens.
 pub(super) enum Attempt {
     Taken,
     Closed,
@@ -121,7 +120,6 @@ impl LocalBucket {
         Attempt::NotYet(if is_first { self.ready_at(n) } else { None })
     }
 
-    /// Leaves the queue.
     pub(super) fn leave(&mut self, ticket: &mut Option<u64>) {
         let Some(mine) = ticket.take() else { return };
         self.queue.retain(|waiting| waiting.ticket != mine);

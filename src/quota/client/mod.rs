@@ -161,14 +161,6 @@ impl Drop for Owner {
 }
 
 impl Shared {
-    fn find(&self, resource: &str) -> Option<&Arc<Inner>> {
-        self.allocations.get(resource)
-    }
-
-    fn next_sequence(&self) -> u64 {
-        self.sequence.fetch_add(1, Ordering::Relaxed) + 1
-    }
-
     /// Shortens `time` by up to a fifth at random, so that heartbeats of a fleet started together spread out.
     fn jitter(&self, time: Duration) -> Duration {
         self.chance.lock().shorten(time, 5)

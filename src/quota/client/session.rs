@@ -2,6 +2,7 @@
 //! lost.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
@@ -19,13 +20,11 @@ use crate::quota::wire::{self, AllocationChanges};
 /// Timeout of a call before the server's heartbeat timeout is known.
 const FIRST_CALLS: Duration = Duration::from_secs(5);
 
-/// Timeout of unregistering.
 const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Shortest time between two heartbeats.
 const LEAST: Duration = Duration::from_millis(20);
 
-/// Why a session ended.
 enum End {
     /// The client is closed.
     Closed,
@@ -46,7 +45,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
     let mut backoff = Backoff::new(longest);
     let mut complained = false;
     loop {
-        let (ended, interval) = live(&shared).await;
+        let mut interval = None;
+        let (Ok(ended) | Err(ended)) = attempt(&shared, &mut interval).await;
         if let Some(interval) = interval {
             // A restarted server learns for a few heartbeats' time what is held: whoever comes later spends its safe share
             // beside shares that the others were granted meanwhile.
@@ -73,15 +73,7 @@ pub(super) async fn run(shared: Arc<Shared>) {
     }
 }
 
-/// Runs one connection. Also returns the interval of heartbeats, if one was answered.
-async fn live(shared: &Shared) -> (End, Option<Duration>) {
-    let mut interval = None;
-    let end = match attempt(shared, &mut interval).await {
-        Ok(end) | Err(end) => end,
-    };
-    (end, interval)
-}
-
+/// Runs one connection. Sets the interval of heartbeats, once one was answered.
 async fn attempt(shared: &Shared, interval: &mut Option<Duration>) -> Result<End, End> {
     let connecting = async { Some(shared.settings.connector.connect().await) };
     let closing = async {
@@ -186,7 +178,7 @@ impl Session<'_> {
             interests: shared.allocations.values().map(|held| interest(&held.interest(sent))).collect(),
             epoch: self.epoch,
             instance: shared.instance.clone(),
-            sequence: shared.next_sequence(),
+            sequence: shared.sequence.fetch_add(1, Ordering::Relaxed) + 1,
         };
         let answer =
             in_time(shared, self.timeout, self.calls.heartbeat(within(message, self.timeout))).await?;
@@ -197,7 +189,7 @@ impl Session<'_> {
         self.epoch = answer.epoch;
         let lower = self.apply(&answer.allocations, answer.epoch, Some(sent + lease));
         for resource in &answer.unlimited_resource_ids {
-            if let Some(held) = shared.find(resource) {
+            if let Some(held) = shared.allocations.get(resource) {
                 held.apply_no_share(NoShare::NoLimit);
             }
         }
@@ -214,7 +206,7 @@ impl Session<'_> {
     fn apply(&self, allocations: &[wire::Allocation], epoch: u64, lease_until: Option<Instant>) -> bool {
         let mut lower = false;
         for allocation in allocations {
-            let Some(held) = self.shared.find(&allocation.resource_id) else { continue };
+            let Some(held) = self.shared.allocations.get(&allocation.resource_id) else { continue };
             if held.is_other_than(allocation.unit().try_into().ok()) {
                 held.apply_no_share(NoShare::OtherUnit { version: allocation.version });
                 // Released at once.

@@ -4,12 +4,12 @@ use tonic::Status;
 
 use super::status;
 use crate::quota::book::{Allocation, ClientView, Interest, ResourceView, ShareView};
-use crate::quota::id::Id;
-use crate::quota::limit::{LimitError, ResourceLimit};
+use crate::quota::id::{Id, IdError};
+use crate::quota::limit::ResourceLimit;
 use crate::quota::wire;
 
 pub(super) fn id(field: &str, text: &str) -> Result<Id, Status> {
-    text.parse().map_err(|error| status::of_id(field, &error))
+    text.parse().map_err(|error: IdError| status::invalid("BAD_ID", field, &error.to_string()))
 }
 
 /// The interests that a heartbeat declares, in its two lists.
@@ -31,7 +31,8 @@ pub(super) fn limit(limit: Option<wire::RateLimit>) -> Result<ResourceLimit, Sta
     let limit = limit.ok_or_else(|| status::invalid("BAD_LIMIT", "rate_limit", "it is missing"))?;
     let unit = (limit.unit().try_into())
         .map_err(|()| status::invalid("BAD_LIMIT", "rate_limit.unit", "say UNIT_REQUESTS or UNIT_BYTES"))?;
-    ResourceLimit::new(unit, limit.per_second).map_err(|error: LimitError| status::of_limit(&error))
+    let limit = ResourceLimit::new(unit, limit.per_second);
+    limit.map_err(|error| status::invalid("BAD_LIMIT", "rate_limit", &error.to_string()))
 }
 
 pub(super) fn allocation(allocation: &Allocation) -> wire::Allocation {

@@ -15,13 +15,11 @@ use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflection;
 
-/// Descriptors by symbol name.
 pub(super) struct Reflection(Arc<Index>);
 
 #[derive(Default)]
 struct Index {
     services: Vec<String>,
-    /// The files, encoded.
     files: Vec<Vec<u8>>,
     by_name: HashMap<String, usize>,
     by_symbol: HashMap<String, usize>,

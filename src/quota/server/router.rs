@@ -11,13 +11,13 @@ use tonic::server::NamedService;
 use tonic::{Code, Status};
 use tonic_health::server::HealthReporter;
 use tonic_reflection::pb::v1::server_reflection_server::ServerReflectionServer;
-use tonic_types::{ErrorDetails, StatusExt};
 
 use super::deadline::{self, UntilDeadline};
 use super::preface;
 use super::reflection::Reflection;
 use super::service::Service;
 use super::shared_book::SharedBook;
+use super::status;
 use crate::clock::Sleep;
 use crate::quota::wire;
 use crate::quota::wire::quota_server::QuotaServer;
@@ -112,7 +112,8 @@ impl Router {
         if let Some(token) = self.token.as_ref().filter(|_| !is_public) {
             token.renew().await;
             if !token.admits(request.headers()) {
-                return unauthenticated().into_http();
+                let text = "send the server's token as metadata: authorization: Bearer TOKEN";
+                return status::of_reason(Code::Unauthenticated, "NO_TOKEN", text).into_http();
             }
         }
         let response = match service.as_str() {
@@ -125,14 +126,4 @@ impl Router {
         };
         response.unwrap_or_else(|never| match never {})
     }
-}
-
-fn unauthenticated() -> Status {
-    let reason =
-        ErrorDetails::with_error_info("NO_TOKEN", "quota.sluicegate", std::collections::HashMap::new());
-    Status::with_error_details(
-        Code::Unauthenticated,
-        "send the server's token as metadata: authorization: Bearer TOKEN",
-        reason,
-    )
 }

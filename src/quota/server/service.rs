@@ -19,7 +19,6 @@ const MAX_ENTRIES: usize = 1000;
 /// Concurrent streams of observers; each holds all the shares it sent.
 const MAX_OBSERVERS: usize = 32;
 
-/// Answers calls from the book.
 pub(super) struct Service {
     book: Arc<SharedBook>,
     watchers: Slots,

@@ -9,7 +9,6 @@ use crate::clock::{Clock, Instant, Sleep};
 use crate::quota::book::Book;
 use crate::sync::Mutex;
 
-/// The book of a running server.
 pub(super) struct SharedBook {
     book: Mutex<Book>,
     clock: Arc<dyn Clock>,

@@ -6,8 +6,6 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 use crate::quota::book::BookError;
-use crate::quota::id::IdError;
-use crate::quota::limit::LimitError;
 
 /// The domain of the reasons.
 const DOMAIN: &str = "quota.sluicegate";
@@ -44,24 +42,14 @@ pub(super) fn of_book(error: &BookError) -> Status {
 
 /// The status of a refused registration.
 pub(super) fn of_registration(error: &BookError) -> Status {
+    let status = of_book(error);
     match error {
-        BookError::OtherInstance { expires_in, .. } => {
-            let mut details = ErrorDetails::with_error_info("OTHER_INSTANCE", DOMAIN, HashMap::new());
-            details.set_retry_info(Some(*expires_in));
-            Status::with_error_details(Code::AlreadyExists, error.to_string(), details)
+        BookError::OtherInstance { .. } => {
+            let details = status.get_error_details();
+            Status::with_error_details(Code::AlreadyExists, status.message(), details)
         }
-        other => of_book(other),
+        _ => status,
     }
-}
-
-/// The status of a field that is not an id.
-pub(super) fn of_id(field: &str, error: &IdError) -> Status {
-    invalid("BAD_ID", field, &error.to_string())
-}
-
-/// The status of an invalid limit.
-pub(super) fn of_limit(error: &LimitError) -> Status {
-    invalid("BAD_LIMIT", "rate_limit", &error.to_string())
 }
 
 /// The status of an invalid field.
@@ -71,8 +59,7 @@ pub(super) fn invalid(reason: &str, field: &str, text: &str) -> Status {
     Status::with_error_details(Code::InvalidArgument, format!("{field}: {text}"), details)
 }
 
-/// The status of a reached limit.
-pub(super) fn exhausted(reason: &str, text: &str) -> Status {
-    let details = ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new());
-    Status::with_error_details(Code::ResourceExhausted, text, details)
+/// A status with this reason.
+pub(super) fn of_reason(code: Code, reason: &str, text: &str) -> Status {
+    Status::with_error_details(code, text, ErrorDetails::with_error_info(reason, DOMAIN, HashMap::new()))
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use event_listener::EventListener;
 use futures_lite::{FutureExt, Stream, stream};
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::shared_book::SharedBook;
 use super::{messages, status};
@@ -47,7 +47,8 @@ impl Slots {
         if self.0.fetch_add(1, Ordering::Relaxed) < self.1 {
             return Ok(slot);
         }
-        Err(status::exhausted("TOO_MANY_STREAMS", &format!("the limit of {} streams is reached", self.1)))
+        let text = format!("the limit of {} streams is reached", self.1);
+        Err(status::of_reason(Code::ResourceExhausted, "TOO_MANY_STREAMS", &text))
     }
 }
 
@@ -70,7 +71,6 @@ pub(super) fn own(
         book: Arc<SharedBook>,
         client: Id,
         instance: String,
-        /// The versions sent.
         told: BTreeMap<Id, u64>,
         is_first: bool,
         over: bool,
