@@ -34,11 +34,7 @@ pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> 
         to.histograms(
             name,
             help,
-            Some(Unit::Seconds),
-            hubs.iter().map(|hub| {
-                let durations = durations(hub.counts());
-                ([("route", hub.route())], durations.sum().as_secs_f64(), durations.buckets())
-            }),
+            hubs.iter().map(|hub| ([("route", hub.route())], durations(hub.counts()))),
         )?;
     }
     Ok(())
@@ -65,12 +61,8 @@ fn counters(to: &mut Families<'_>, hubs: &[&Hub]) -> fmt::Result {
         ("events_refused", "Subscriptions and polls refused for want of room.", EventCounts::refused),
     ];
     for (name, help, count) in counters {
-        to.counters(
-            name,
-            help,
-            None,
-            hubs.iter().map(|hub| ([("route", hub.route())], count(hub.counts()))),
-        )?;
+        let samples = hubs.iter().map(|hub| ([("route", hub.route())], count(hub.counts())));
+        to.counters(name, help, None, samples)?;
     }
     Ok(())
 }

@@ -8,6 +8,8 @@ use prometheus_client::encoding::{
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
 
+use crate::telemetry::Durations;
+
 /// Writes families. A unit becomes the end of the family's name, and `_total` that of a counter's samples.
 pub(super) struct Families<'a>(pub(super) DescriptorEncoder<'a>);
 
@@ -73,17 +75,17 @@ impl Families<'_> {
         family.encode_family(&labels)?.encode_gauge(&1u64)
     }
 
-    /// A histogram with labels. Each sample: its labels, the sum, and how many fell into each bucket and
-    /// into none before it; the last bucket's bound is infinite.
-    pub(super) fn histograms<L: EncodeLabelSet, const N: usize>(
+    /// A histogram of seconds with labels.
+    pub(super) fn histograms<'d, L: EncodeLabelSet>(
         &mut self,
         name: &str,
         help: &str,
-        unit: Option<Unit>,
-        samples: impl IntoIterator<Item = (L, f64, [(f64, u64); N])>,
+        samples: impl IntoIterator<Item = (L, &'d Durations)>,
     ) -> fmt::Result {
-        let mut family = self.0.encode_descriptor(name, help, unit.as_ref(), MetricType::Histogram)?;
-        for (labels, sum, buckets) in samples {
+        let unit = Some(&Unit::Seconds);
+        let mut family = self.0.encode_descriptor(name, help, unit, MetricType::Histogram)?;
+        for (labels, durations) in samples {
+            let (sum, buckets) = (durations.sum().as_secs_f64(), durations.buckets());
             // Summed from the same reading as the buckets: a separate counter could be ahead of them.
             let count = buckets.iter().map(|(_, count)| count).sum();
             family.encode_family(&labels)?.encode_histogram::<NoLabelSet>(sum, count, &buckets, None)?;

@@ -170,11 +170,7 @@ impl ServerMetrics {
         to.histograms(
             "http_request_duration",
             "Time from a request's head to its response's last byte or abort.",
-            Some(Unit::Seconds),
-            routes.iter().map(|(route, counts)| {
-                let durations = counts.durations();
-                ([("route", *route)], durations.sum().as_secs_f64(), durations.buckets())
-            }),
+            routes.iter().map(|(route, counts)| ([("route", *route)], counts.durations())),
         )
     }
 

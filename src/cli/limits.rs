@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sluicegate::limit::{Burst, Rate, RateOrOff, Weight};
 
-use super::CliError;
 use super::admin_args::{Limits, LimitsCommand, ListLimits, SetLimit};
 use super::admin_client::AdminClient;
 use super::table::{Table, size};
+use super::{CliError, value};
 
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
 
@@ -105,24 +105,21 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
 /// The change that the flags ask for, as the API expects it: numbers are bytes.
 fn change(typed: &SetLimit) -> Result<Value, CliError> {
     let mut change = json!({});
-    if let Some(text) = &typed.rate {
-        let rate = Rate::parse_or_off(text).map_err(|error| CliError::flag("--rate", error))?;
+    if let Some(rate) = value("--rate", &typed.rate, Rate::parse_or_off)? {
         change["rate"] = rate.map(Rate::bytes_per_second).into();
     }
-    if let Some(text) = &typed.burst {
-        let burst: Burst = text.parse().map_err(|error| CliError::flag("--burst", error))?;
+    if let Some(burst) = value("--burst", &typed.burst, str::parse::<Burst>)? {
         change["burst"] = burst.bytes().into();
     }
-    if let Some(text) = &typed.weight {
-        let weight = text.parse().ok().and_then(Weight::new).ok_or_else(|| {
-            CliError::flag("--weight", format_args!("{text:?} is not a number from 1 to {}", u16::MAX))
-        })?;
+    let weight = |text: &str| {
+        let weight = text.parse().ok().and_then(Weight::new);
+        weight.ok_or_else(|| format!("{text:?} is not a number from 1 to {}", u16::MAX))
+    };
+    if let Some(weight) = value("--weight", &typed.weight, weight)? {
         change["weight"] = weight.get().into();
     }
-    if let Some(text) = &typed.report_only {
-        let report_only: bool = text.parse().map_err(|_| {
-            CliError::flag("--report-only", format_args!("{text:?} is neither true nor false"))
-        })?;
+    let flag = |text: &str| text.parse::<bool>().map_err(|_| format!("{text:?} is neither true nor false"));
+    if let Some(report_only) = value("--report-only", &typed.report_only, flag)? {
         change["report_only"] = report_only.into();
     }
     Ok(change)

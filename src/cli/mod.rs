@@ -139,6 +139,15 @@ fn warn(config: &Config) {
     }
 }
 
+/// The value of `flag`, if it was typed.
+fn value<T, E: fmt::Display>(
+    flag: &str,
+    typed: &Option<String>,
+    parse: impl FnOnce(&str) -> Result<T, E>,
+) -> Result<Option<T>, CliError> {
+    typed.as_deref().map(parse).transpose().map_err(|error| CliError::flag(flag, error))
+}
+
 /// The token in `file`, if one is named.
 fn token(file: Option<&str>) -> Result<Option<Token>, CliError> {
     file.map(|file| Token::from_file(Path::new(file))).transpose().map_err(CliError::failed)

@@ -59,10 +59,7 @@ mod tests {
     use super::*;
 
     fn measured(arrivals: impl IntoIterator<Item = (u64, u64)>, end: Option<u64>) -> Option<u64> {
-        let mut timeline = Timeline::new(100_000);
-        for (millis, bytes) in arrivals {
-            timeline.record(Duration::from_millis(millis), bytes);
-        }
+        let timeline = Timeline::of_millis(arrivals);
         let end = end.map_or(End::Whole, |millis| End::At(Duration::from_millis(millis)));
         rate(&timeline, Chunks::of(&timeline).as_ref(), end).map(|rate| rate.round() as u64)
     }

@@ -6,10 +6,7 @@ fn ms(millis: u64) -> Duration {
 
 /// A connection that was asked at 0, answered at 1 ms, and had these arrivals.
 fn seen(arrivals: impl IntoIterator<Item = (u64, u64)>, end: End) -> ConnectionTrace {
-    let mut timeline = Timeline::new(10_000);
-    for (millis, bytes) in arrivals {
-        timeline.record(ms(millis), bytes);
-    }
+    let timeline = Timeline::of_millis(arrivals);
     let (asked, answered) = (Some(Duration::ZERO), Some(ms(1)));
     ConnectionTrace { timeline, asked, answered, responses: 0, dials: 1, end, failure: None }
 }

@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
-use sluicegate::limit::{Rate, UnitError};
+use sluicegate::limit::Rate;
 use sluicegate::probe::report::Goal;
 use sluicegate::probe::run::Plan;
 use sluicegate::probe::target::Target;
 use sluicegate::tls::ClientTls;
 
 use super::Probe;
-use crate::cli::CliError;
+use crate::cli::{CliError, value};
 
 /// The default of `--seconds`.
 const SECONDS: f64 = 30.0;
@@ -21,7 +21,7 @@ pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
     let targets = targets.map(|url| url.parse()).collect::<Result<Vec<Target>, String>>();
     let targets = targets.map_err(CliError::Usage)?;
     let goal = Goal {
-        rate: rate("--rate", typed.rate.as_deref())?,
+        rate: value("--rate", &typed.rate, str::parse::<Rate>)?,
         shared: typed.shared,
         tolerance: typed.tolerance.as_deref().map(tolerance).transpose()?,
     };
@@ -41,16 +41,12 @@ pub(super) fn resolve(typed: &Probe) -> Result<(Plan, Goal), CliError> {
         targets,
         connections: connections(typed.connections.as_deref())?,
         lasting: seconds(typed.seconds.as_deref())?,
-        slow: rate("--slow", typed.slow.as_deref())?,
+        slow: value("--slow", &typed.slow, str::parse::<Rate>)?,
         repeat: typed.repeat,
         fields: typed.header.iter().map(|field| header(field)).collect::<Result<_, _>>()?,
         tls,
     };
     Ok((plan, goal))
-}
-
-fn rate(flag: &str, typed: Option<&str>) -> Result<Option<Rate>, CliError> {
-    typed.map(str::parse).transpose().map_err(|error: UnitError| CliError::flag(flag, error))
 }
 
 fn number(flag: &str, text: &str, range: std::ops::RangeInclusive<f64>, what: &str) -> Result<f64, CliError> {

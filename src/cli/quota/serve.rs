@@ -16,16 +16,14 @@ use sluicegate::tls::ServerTls;
 
 use super::args::Serve;
 use super::{CliError, DEFAULT_ADDRESS, StartLog, identity};
-use crate::cli::{begin_log, listen_for_signals, print, token};
+use crate::cli::{begin_log, listen_for_signals, print, token, value};
 
 /// Descriptors needed besides those of connections.
 const OWN_DESCRIPTORS: u64 = 64;
 
 pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
-    let log_level = match &typed.log_level {
-        Some(text) => parse_log_level(text).map_err(|error| CliError::flag("--log-level", error))?,
-        None => log::LevelFilter::Info,
-    };
+    let log_level =
+        value("--log-level", &typed.log_level, parse_log_level)?.unwrap_or(log::LevelFilter::Info);
     let addresses = listen(typed)?;
     let settings = settings(typed)?;
     for addr in &addresses {
@@ -79,22 +77,17 @@ fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {
 
 fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
     let mut settings = QuotaServerSettings::default();
-    if let Some(text) = &typed.heartbeat_timeout {
-        let timeout = duration::parse(text).and_then(duration::positive);
-        settings.book.heartbeat_timeout =
-            timeout.map_err(|error| CliError::flag("--heartbeat-timeout", error))?;
+    let positive = |text: &str| duration::parse(text).and_then(duration::positive);
+    let timeout = value("--heartbeat-timeout", &typed.heartbeat_timeout, positive)?;
+    settings.book.heartbeat_timeout = timeout.unwrap_or(settings.book.heartbeat_timeout);
+    let learning = value("--learning", &typed.learning, duration::parse)?;
+    settings.book.learning = learning.unwrap_or(settings.book.heartbeat_timeout);
+    if let Some(most) = value("--max-clients", &typed.max_clients, count)? {
+        settings.book.most_clients = most;
+        settings.max_connections = most + most / 10 + 16;
     }
-    settings.book.learning = match &typed.learning {
-        Some(text) => duration::parse(text).map_err(|error| CliError::flag("--learning", error))?,
-        None => settings.book.heartbeat_timeout,
-    };
-    if let Some(text) = &typed.max_clients {
-        settings.book.most_clients = count("--max-clients", text)?;
-        settings.max_connections = settings.book.most_clients + settings.book.most_clients / 10 + 16;
-    }
-    if let Some(text) = &typed.max_resources {
-        settings.book.most_resources = count("--max-resources", text)?;
-    }
+    let most = value("--max-resources", &typed.max_resources, count)?;
+    settings.book.most_resources = most.unwrap_or(settings.book.most_resources);
     for text in &typed.limit {
         let named: NamedLimit = text.parse().map_err(|error| CliError::flag("--limit", error))?;
         if settings.limits.iter().any(|other| other.resource == named.resource) {
@@ -102,9 +95,7 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
         }
         settings.limits.push(named);
     }
-    if let Some(text) = &typed.drain {
-        settings.drain = duration::parse(text).map_err(|error| CliError::flag("--drain", error))?;
-    }
+    settings.drain = value("--drain", &typed.drain, duration::parse)?.unwrap_or(settings.drain);
     settings.token = token(typed.token_file.as_deref())?;
     let identity = identity(typed.tls_cert.as_deref(), typed.tls_key.as_deref())?;
     settings.tls = match (&identity, &typed.client_ca) {
@@ -122,12 +113,10 @@ fn settings(typed: &Serve) -> Result<QuotaServerSettings, CliError> {
     Ok(settings)
 }
 
-fn count(flag: &str, text: &str) -> Result<usize, CliError> {
+fn count(text: &str) -> Result<usize, String> {
     const MOST: usize = 1_000_000;
-    match text.parse() {
-        Ok(count @ 1..=MOST) => Ok(count),
-        _ => Err(CliError::flag(flag, format_args!("{text:?} is not a whole number from 1 to {MOST}"))),
-    }
+    let count = text.parse().ok().filter(|count| (1..=MOST).contains(count));
+    count.ok_or_else(|| format!("{text:?} is not a whole number from 1 to {MOST}"))
 }
 
 /// The lines that the server prints when it starts.
