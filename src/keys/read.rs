@@ -160,7 +160,7 @@ impl<'a> Keys<'a> {
         key: &'static str,
         like: &str,
     ) -> Option<Vec<(Place, Item<'a, T>)>> {
-        let node = self.take(key)?;
+        let node = self.take(key, false)?;
         let items = match &node.value {
             Value::List(items) => &items[..],
             _ => std::slice::from_ref(node),
@@ -205,7 +205,7 @@ impl<'a> Keys<'a> {
     pub(crate) fn paths(&self, key: &'static str, kind: PathKind) -> Option<Vec<PathBuf>> {
         let named: Vec<(Place, PathBuf)> = self.list(key)?;
         let path = |(at, path)| {
-            let path = self.reading.draft().base.join::<PathBuf>(path);
+            let path = self.reading.draft.base.join::<PathBuf>(path);
             self.must_be_there(at, key, &path, kind);
             path
         };

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Identity;
 use crate::keys::{Keys, PathKind};
-use crate::words::spelt;
 
 /// Default of [`TlsSettings::handshake_timeout`].
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,7 +11,8 @@ fn every_flag_sets_its_setting() {
     let config = read::<Tcp>("--file app.log").unwrap();
     let source = TcpSource::File { path: "app.log".into(), follow: false };
     let listen = "127.0.0.1:7070".parse().unwrap();
-    let port = config::Tcp { listen, tls: None, source, pace: Pace::default(), limits: RouteLimits::default() };
+    let port =
+        config::Tcp { listen, tls: None, source, pace: Pace::default(), limits: RouteLimits::default() };
     assert_eq!(config, Config { listen: Vec::new(), tcp: vec![port], ..Config::default() });
 
     let config = read::<Tcp>(
