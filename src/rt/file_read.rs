@@ -99,7 +99,7 @@ impl FileReader {
 }
 
 impl ReadFile for FileReader {
-    /// Asks the page cache for the slice's first and last byte, and for one every [`MAX_GAP`]. Pages between may have been evicted,
+    /// Asks the page cache for the slice's first and last byte, and for one every `MAX_GAP`. Pages between may have been evicted,
     /// or may be so at any moment: then the disk is waited for once.
     fn is_at_hand(&mut self, slice: &FileSlice) -> bool {
         let (file, begin, end) = (slice.file(), slice.offset(), slice.offset() + slice.len());

@@ -30,7 +30,7 @@ const MAX_RECORD: usize = 16 * 1024;
 /// Pieces of one write.
 const MAX_PIECES: usize = 16;
 
-/// A socket whose bytes are encrypted. It carries nothing before its [`handshake`](Self::handshake).
+/// A socket whose bytes are encrypted. It carries nothing before its handshake.
 pub struct TlsSocket {
     socket: Socket,
     /// `None` before the handshake.

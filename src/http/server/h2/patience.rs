@@ -60,7 +60,7 @@ impl Patience {
         }
     }
 
-    /// Notes `bytes` that the client took; [`PROGRESS`] of them end the wait.
+    /// Notes `bytes` that the client took; `PROGRESS` of them end the wait.
     pub(super) fn took(&mut self, bytes: u64) {
         if self.is_waiting && self.watch.took(bytes) {
             self.end();
