@@ -27,3 +27,4 @@ mod relay;
 mod slow_clients;
 mod sluicegate;
 mod streams;
+mod tls;

@@ -15,6 +15,8 @@ use testkit::watched::metric;
 /// `sluicegate` on a free port.
 pub struct Sluicegate {
     pub addr: SocketAddr,
+    /// `http` or `https`.
+    scheme: String,
     /// What it has printed so far.
     said: Arc<Mutex<String>>,
     process: Running,
@@ -43,8 +45,9 @@ impl Sluicegate {
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
-        let addr = first.trim().strip_prefix("listening on http://");
-        let addr = addr.unwrap_or_else(|| panic!("{process:?} says {first:?}")).parse().unwrap();
+        let said = first.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let (scheme, addr) = said.unwrap_or_else(|| panic!("{process:?} says {first:?}"));
+        let (scheme, addr) = (scheme.to_owned(), addr.parse().unwrap());
         let said = Arc::new(Mutex::new(first));
         let log = Arc::clone(&said);
         std::thread::spawn(move || {
@@ -54,12 +57,12 @@ impl Sluicegate {
                 line.clear();
             }
         });
-        Self { addr, said, process: Running(child) }
+        Self { addr, scheme, said, process: Running(child) }
     }
 
     /// The address of `target` as clients are given it.
     pub fn url(&self, target: &str) -> String {
-        format!("http://{}{target}", self.addr)
+        format!("{}://{}{target}", self.scheme, self.addr)
     }
 
     /// The value of a metric, with its labels if it has any, from the admin listener.

@@ -4,7 +4,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 /// The files, in a folder that goes with this.
 pub struct Certificates {
@@ -17,6 +17,8 @@ impl Certificates {
     pub fn make() -> Self {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![]).unwrap();
+        // OpenSSL takes a certificate whose subject is its issuer's for a self-signed one.
+        params.distinguished_name.push(DnType::CommonName, "an authority");
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let certificate = params.self_signed(&key).unwrap().pem();
         let made = Self { folder: tempfile::tempdir().unwrap(), authority: Issuer::new(params, key) };
@@ -36,6 +38,7 @@ impl Certificates {
         let key = KeyPair::generate().unwrap();
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
         params.not_after = rcgen::date_time_ymd(year, 1, 1);
         // The key first: who looks in between keeps what was there before.
         self.write(&format!("{name}.key"), &key.serialize_pem());
