@@ -108,9 +108,25 @@ fn begin(socket: Socket, entry: &Entry, server: &Arc<Shared>) {
         }
         #[cfg(feature = "tls")]
         Some(tls) => {
-            let socket = crate::tls::TlsSocket::new(socket);
-            let (sink, connection) = connect(socket, ends, refused, &setup, server);
-            rt::spawn(serve_tls(sink, connection, tls.clone(), port.cloned()));
+            use super::handshake;
+            use crate::tls::{Alpn, TlsSocket};
+
+            let socket = TlsSocket::new(socket);
+            let (mut sink, connection) = connect(socket, ends, refused, &setup, server);
+            let (tls, port) = (tls.clone(), port.cloned());
+            // Tasks of their own, each as small as what it serves.
+            match port {
+                None => rt::spawn(async move {
+                    if handshake::done(&tls, &mut sink, &connection, Alpn::Http).await {
+                        serve_http(sink, connection).await;
+                    }
+                }),
+                Some(port) => rt::spawn(async move {
+                    if handshake::done(&tls, &mut sink, &connection, Alpn::Raw).await {
+                        port::serve(sink, connection, port).await;
+                    }
+                }),
+            }
         }
         #[cfg(not(feature = "tls"))]
         Some(tls) => match *tls {},
@@ -131,23 +147,4 @@ fn connect<W: Wire>(
     let settings = Arc::clone(&setup.settings);
     let connection = Connection::new(Arc::clone(server), settings, Arc::clone(sink.state()), ends, refused);
     (sink, connection)
-}
-
-/// Does the handshake, then serves what is inside.
-#[cfg(feature = "tls")]
-async fn serve_tls(
-    mut sink: Sink<crate::tls::TlsSocket>,
-    connection: Arc<Connection>,
-    tls: ServerTls,
-    port: Option<Arc<Port>>,
-) {
-    use crate::tls::Alpn;
-    let alpn = if port.is_some() { Alpn::Raw } else { Alpn::Http };
-    if !super::handshake::done(&tls, &mut sink, &connection, alpn).await {
-        return;
-    }
-    match port {
-        None => serve_http(sink, connection).await,
-        Some(port) => port::serve(sink, connection, port).await,
-    }
 }
