@@ -21,6 +21,7 @@ import re
 import shlex
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -124,10 +125,13 @@ def environment():
     return os.environ | {"PATH": f"{ROOT / 'target' / 'release'}:{os.environ['PATH']}"}
 
 
-def fetch(port):
-    request = urllib.request.Request(f"http://127.0.0.1:{port}/", headers={"Connection": "close"})
+def fetch(scheme, port):
+    request = urllib.request.Request(f"{scheme}://127.0.0.1:{port}/", headers={"Connection": "close"})
+    # Certificates of pages are made for one run.
+    trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trusting)
     try:
-        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=TIMEOUT) as response:
+        with opener.open(request, timeout=TIMEOUT) as response:
             return f"answers {response.status} with {len(response.read())} bytes"
     except urllib.error.HTTPError as error:
         # A page may serve below another path only.
@@ -175,7 +179,10 @@ class Page:
         stack = self.servers[port] = contextlib.ExitStack()
         stack.enter_context(backends(named_backends(command, self.folder)))
         stack.enter_context(running(words, self.cwd(words)))
-        return "listens" if port != HTTP else f"listens, {fetch(self.ports[port])}"
+        if port != HTTP:
+            return "listens"
+        scheme = "https" if any(word.startswith("--tls-") for word in words) else "http"
+        return f"listens, {fetch(scheme, self.ports[port])}"
 
     def run(self, command):
         """Runs a command that ends by itself."""

@@ -19,9 +19,13 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     for addr in &config.listen {
         line(&mut text, "listen", &addr.to_string());
     }
+    for addr in &config.http_redirect {
+        line(&mut text, "redirect", &format!("{addr}, to https"));
+    }
     if let Some(admin) = &config.admin {
         let token = if admin.token_file().is_some() { ", with a token" } else { "" };
-        line(&mut text, "admin", &format!("{}{token}", admin.listen()));
+        let tls = admin.tls().map_or_else(String::new, |tls| format!(", TLS {tls}"));
+        line(&mut text, "admin", &format!("{}{tls}{token}", admin.listen()));
     }
     if let Some(QuotaSource { resource, server, client, .. }) = &config.quota {
         line(&mut text, "quota", &format!("a share of {resource} from {server}, as client {client}"));
@@ -64,7 +68,8 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         }
     }
     for port in &config.tcp {
-        let _ = writeln!(text, "\ntcp:{}", port.listen);
+        let tls = port.tls.as_ref().map_or_else(String::new, |tls| format!(", TLS {tls}"));
+        let _ = writeln!(text, "\ntcp:{}{tls}", port.listen);
         line(&mut text, "source", &tcp_source(&port.source));
         line(&mut text, "pace", &tcp_pace(port));
         budgets(&mut text, [("total", port.limits.total), ("client", port.limits.client)]);

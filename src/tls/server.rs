@@ -21,8 +21,8 @@ use crate::clock::{Clock, Sleep};
 use crate::rt::{Fresh, Socket};
 use crate::sync::RwLock;
 
-/// How long before its end a certificate is warned of, and how often.
-const ENDS_SOON: i64 = 14 * 24 * 60 * 60;
+/// How many days before its end a certificate is warned of, and how often.
+const ENDS_SOON: i64 = 14;
 const WARNED_EACH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// TLS of listeners. Clones are the same one.
@@ -186,14 +186,15 @@ impl ServerTls {
     fn warn_at(&self, now: SystemTime) {
         let now = now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64);
         for CertificateInfo { source, ends, .. } in self.certificates() {
-            let (tls, left) = (self.name(), ends - now);
-            match left {
-                ..=0 => log::warn!(tls, file = source.as_str(); "certificate has ended: clients refuse it"),
-                1..=ENDS_SOON => {
-                    let days = left / (24 * 60 * 60);
+            let tls = self.name();
+            match days_left(ends.saturating_sub(now)) {
+                Some(0) => {
+                    log::warn!(tls, file = source.as_str(); "certificate has ended: clients refuse it")
+                }
+                Some(days) => {
                     log::warn!(tls, file = source.as_str(), days; "certificate ends within 14 days");
                 }
-                _ => {}
+                None => {}
             }
         }
     }
@@ -202,6 +203,13 @@ impl ServerTls {
     pub(super) fn run_on(&self, clock: Arc<dyn Clock>) {
         self.source().loaded.run_on(clock);
     }
+}
+
+/// The days, begun ones included, that a certificate with `seconds` left has; 0 if it has ended. `None` if that is not
+/// soon.
+fn days_left(seconds: i64) -> Option<i64> {
+    const DAY: i64 = 24 * 60 * 60;
+    (seconds <= ENDS_SOON * DAY).then_some((seconds.max(0) + DAY - 1) / DAY)
 }
 
 impl fmt::Debug for ServerTls {
@@ -230,6 +238,23 @@ mod tests {
     fn write_private(path: &Path, text: &str) {
         std::fs::write(path, text).unwrap();
         std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+
+    #[test]
+    fn a_certificate_ends_soon_for_14_days_to_the_second() {
+        let day = 86_400;
+        for (seconds, expected) in [
+            (i64::MIN, Some(0)),
+            (0, Some(0)),
+            (1, Some(1)),
+            (day, Some(1)),
+            (day + 1, Some(2)),
+            (14 * day, Some(14)),
+            (14 * day + 1, None),
+            (i64::MAX, None),
+        ] {
+            assert_eq!(days_left(seconds), expected, "{seconds}");
+        }
     }
 
     #[test]
