@@ -209,7 +209,7 @@ impl ServerTls {
 /// soon.
 fn days_left(seconds: i64) -> Option<i64> {
     const DAY: i64 = 24 * 60 * 60;
-    (seconds <= ENDS_SOON * DAY).then_some((seconds.max(0) + DAY - 1) / DAY)
+    (seconds <= ENDS_SOON * DAY).then(|| (seconds.max(0) + DAY - 1) / DAY)
 }
 
 impl fmt::Debug for ServerTls {
