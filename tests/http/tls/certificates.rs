@@ -2,11 +2,12 @@
 
 use std::io::Write;
 
-use sluicegate::tls::{ServerTls, UnknownName};
+use sluicegate::tls::{Reason, ServerTls, UnknownName};
 use testkit::certificates::Certificates;
 use testkit::folder::folder;
 use testkit::served::files;
 use testkit::tls::{TlsClient, TlsStream};
+use testkit::wait::until;
 use testkit::wire;
 
 use super::{Secured, settings};
@@ -43,7 +44,7 @@ fn a_name_without_a_certificate_can_be_refused() {
     assert!(client.connect(secured.addr(), "a.test").is_ok());
     let error = client.connect(secured.addr(), "c.test").unwrap_err().to_string();
     assert!(error.contains("AccessDenied"), "{error}");
-    assert_eq!(secured.tls.counts().failed(sluicegate::tls::Reason::UnknownName), 1);
+    until("it is counted", || secured.tls.counts().failed(Reason::UnknownName) == 1);
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn a_client_that_sends_nothing_is_closed_in_time_and_delays_nobody() {
     for mut socket in silent {
         assert_eq!(socket.read(&mut [0; 16]).unwrap(), 0);
     }
-    assert_eq!(secured.tls.counts().failed(Reason::Timeout), 20);
+    assert_eq!(secured.tls.counts().failed(Reason::Timeout), 20, "counted before they are closed");
 }
 
 #[test]
@@ -132,10 +132,10 @@ fn clients_that_send_nothing_keep_their_turns_for_a_second_while_others_wait() {
     let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
     // More than there may be handshakes at a time.
     let silent: Vec<_> = (0..600).map(|_| connect(secured.addr())).collect();
+    until("the first lose their turns", || secured.tls.counts().failed(Reason::Crowded) > 0);
     let mut stream = TlsClient::new(&made).connect(secured.addr(), "127.0.0.1").unwrap();
     stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     assert_eq!(wire::answer(&mut stream).body, b"x");
-    assert!(secured.tls.counts().failed(Reason::Crowded) > 0);
-    assert_eq!(secured.tls.counts().failed(Reason::Timeout), 0);
+    assert_eq!(secured.tls.counts().failed(Reason::Timeout), 0, "nobody had to wait that long");
     drop(silent);
 }
