@@ -32,6 +32,8 @@ pub struct FileReader {
     /// How the file of the last read is read. The weak handle keeps its address from being used
     /// again, but not the file open.
     known: Option<(Weak<File>, How)>,
+    /// The last file that was at hand, by its address, and up to where. Another file at the address does no harm.
+    at_hand: (usize, u64),
     pending: Option<Pending>,
 }
 
@@ -99,8 +101,8 @@ impl FileReader {
 }
 
 impl ReadFile for FileReader {
-    /// Asks the page cache for the slice's first and last byte, and for one every `MAX_GAP`. Pages between may have been evicted,
-    /// or may be so at any moment: then the disk is waited for once.
+    /// Asks the page cache for the slice's last byte, and for one every `MAX_GAP` since the end of the last slice. Pages
+    /// between may have been evicted, or may be so at any moment: then the disk is waited for once.
     fn is_at_hand(&mut self, slice: &FileSlice) -> bool {
         let (file, begin, end) = (slice.file(), slice.offset(), slice.offset() + slice.len());
         if self.pending.is_some() || slice.is_empty() {
@@ -109,14 +111,17 @@ impl ReadFile for FileReader {
         match self.how(file) {
             How::AtOnce => true,
             How::NoWait => {
-                let mut at = begin;
+                let address = Arc::as_ptr(file) as usize;
+                let mut at = if self.at_hand == (address, begin) { (begin - 1) + MAX_GAP } else { begin };
                 while at < end - 1 {
                     if !self.is_cached(file, at) {
                         return false;
                     }
                     at += MAX_GAP;
                 }
-                self.is_cached(file, end - 1)
+                let is_cached = self.is_cached(file, end - 1);
+                self.at_hand = if is_cached { (address, end) } else { (0, 0) };
+                is_cached
             }
             How::Pool | How::Ask => false,
         }
@@ -230,7 +235,7 @@ mod tests {
     }
 
     fn reader(slice: &FileSlice, how: How) -> FileReader {
-        FileReader { known: Some((Arc::downgrade(slice.file()), how)), pending: None }
+        FileReader { known: Some((Arc::downgrade(slice.file()), how)), ..FileReader::new() }
     }
 
     fn next(reader: &mut FileReader, slice: &FileSlice) -> Result<Bytes, SourceError> {
@@ -325,7 +330,7 @@ mod tests {
     fn while_a_slice_is_being_read_it_is_not_at_hand() {
         let slice = slice(b"abc");
         let pending = Some(Pending::start(&slice, 3, How::Pool));
-        let mut reader = FileReader { known: None, pending };
+        let mut reader = FileReader { pending, ..FileReader::new() };
         assert!(!reader.is_at_hand(&slice));
         assert_eq!(next(&mut reader, &slice).unwrap(), b"abc"[..]);
     }
@@ -358,7 +363,7 @@ mod tests {
         let mut rest = slice(&content);
         let mut reader = reader(&rest, How::Pool);
         let mut cx = Context::from_waker(std::task::Waker::noop());
-        drop(FileReader { known: reader.known.clone(), pending: Some(Pending::start(&rest, 9, How::Pool)) });
+        drop(FileReader { pending: Some(Pending::start(&rest, 9, How::Pool)), ..FileReader::new() });
 
         let _ = reader.poll_read(&mut cx, &rest);
         let head = rest.clone().split_to(10);

@@ -72,7 +72,8 @@ impl Exchange {
 
     /// Counts a filter of the answer.
     pub(super) fn attached(&mut self, filter: &dyn Filter) {
-        if filter.max_held() > 0 {
+        // Only HTTP/2 has a bound.
+        if filter.max_held() > 0 && self.is_multiplexed() {
             if !std::mem::take(&mut self.reserved) {
                 self.connection.charges.add_coder();
             }

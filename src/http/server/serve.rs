@@ -1,7 +1,8 @@
 //! The task of one HTTP connection.
 
+use std::future::Future;
 use std::io;
-use std::pin::pin;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use futures_lite::FutureExt;
@@ -19,27 +20,30 @@ use crate::sink::{Sink, Wire};
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
-pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connection: Arc<Connection>) {
-    let clock = Arc::clone(&connection.server.clock);
-    let patience = Sleep::lasting(clock, connection.settings.header_timeout);
-    let is_http2 = sink
-        .begins_with(HTTP2_PREFACE)
-        .or(async {
-            patience
-                .or(connection.server.reached(Stage::Draining))
-                .or(connection.closer.closed_or_asked())
-                .await;
-            Err(io::ErrorKind::TimedOut.into())
-        })
-        .await;
+///
+/// HTTP/1 is assumed, and its state boxed: an asynchronous function would have a place of its own for the sink wherever it is
+/// on its way.
+pub(super) fn serve<W: Wire + Send + 'static>(
+    sink: Sink<W>,
+    connection: Arc<Connection>,
+) -> impl Future<Output = ()> + Send {
+    serve_either(Box::new(Http1::new(sink, Arc::clone(&connection))), connection)
+}
+
+async fn serve_either<W: Wire + Send + 'static>(mut http1: Box<Http1<W>>, connection: Arc<Connection>) {
+    let is_http2 = is_http2(http1.sink(), &connection).await;
     let (id, peer) = (connection.id, connection.ends.peer);
     let ended = match is_http2 {
         Ok(false) => {
             let _ = connection.protocol.set(Protocol::Http1);
-            drive(pin!(Http1::new(sink, Arc::clone(&connection))), &connection).await
+            let ended = drive(Pin::new(&mut *http1), &connection).await;
+            drop(http1);
+            ended
         }
         Ok(true) => {
             let _ = connection.protocol.set(Protocol::Http2);
+            let Some(sink) = http1.sink().take() else { return };
+            drop(http1);
             drive(Box::pin(Http2::new(sink, Arc::clone(&connection))).as_mut(), &connection).await
         }
         Err(error) => {
@@ -57,4 +61,21 @@ pub(super) async fn serve<W: Wire + Send + 'static>(mut sink: Sink<W>, connectio
             "connection ended early"
         );
     }
+}
+
+/// Whether the client begins with the preface of HTTP/2. An error if it does not begin in time.
+async fn is_http2<W: Wire>(sink: &mut Option<Sink<W>>, connection: &Connection) -> io::Result<bool> {
+    let Some(sink) = sink else { return Ok(false) };
+    let clock = Arc::clone(&connection.server.clock);
+    let patience = Sleep::lasting(clock, connection.settings.header_timeout);
+    let begins = sink.begins_with(HTTP2_PREFACE);
+    begins
+        .or(async {
+            patience
+                .or(connection.server.reached(Stage::Draining))
+                .or(connection.closer.closed_or_asked())
+                .await;
+            Err(io::ErrorKind::TimedOut.into())
+        })
+        .await
 }

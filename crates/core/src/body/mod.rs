@@ -94,9 +94,8 @@ pub struct PacedBody<G, R = NoFiles> {
     /// The slice that the chain wants as bytes, being read.
     reading: Option<FileSlice>,
     ended: bool,
-    /// A filter codes. What the generator gives beyond one turn's work waits in `ahead`.
-    codes: bool,
-    ahead: Brigade,
+    /// If a filter codes, what the generator gives beyond one turn's work.
+    ahead: Option<Box<Brigade>>,
     turn: Turn,
     /// Pending only to let other tasks run.
     yielded: bool,
@@ -117,8 +116,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         Self {
             generator,
             exhausted: false,
-            codes: chain.has_coder(),
-            ahead: Brigade::new(),
+            ahead: chain.has_coder().then(Box::default),
             turn: Turn::default(),
             yielded: false,
             chain,
@@ -163,7 +161,9 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
 
     /// Bytes of content that wait in memory: before, in and behind the chain.
     pub fn bytes_held(&self) -> u64 {
-        self.ahead.bytes_in_memory() + self.chain.bytes_held() + self.output.bytes_in_memory()
+        self.ahead.as_ref().map_or(0, |ahead| ahead.bytes_in_memory())
+            + self.chain.bytes_held()
+            + self.output.bytes_in_memory()
     }
 
     /// Bytes of memory that the filters' state takes.
@@ -194,13 +194,13 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
 
     fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let input = self.chain.input();
-        if self.codes {
-            if self.ahead.is_empty() {
-                self.ahead.set_budget(input.room());
-                ready!(self.generator.poll_fill(cx, &mut self.ahead));
+        if let Some(ahead) = &mut self.ahead {
+            if ahead.is_empty() {
+                ahead.set_budget(input.room());
+                ready!(self.generator.poll_fill(cx, ahead));
             }
             let (before, mut left) = (input.bytes_in_memory(), MAX_CODED);
-            while let Some(bucket) = self.ahead.pop_within(input.room().min(left)) {
+            while let Some(bucket) = ahead.pop_within(input.room().min(left)) {
                 left -= bucket.len();
                 input.push(bucket);
             }
@@ -220,7 +220,14 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         error
     }
 
-    fn poll_next(&mut self, cx: &mut Context<'_>, min_file: u64) -> Poll<Option<Result<Piece, BodyError>>> {
+    /// Steps until there is a piece, from the instant `began` on.
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+        began: Instant,
+        min_file: u64,
+    ) -> Poll<Option<Result<Piece, BodyError>>> {
+        let mut read = Some(began);
         loop {
             if let Some(piece) = ready!(self.poll_output(cx, min_file)) {
                 return Poll::Ready(Some(piece));
@@ -239,7 +246,8 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 self.turn.note(read.as_ref().map_or(0, |bytes| bytes.len() as u64));
                 self.chain.supply(read.map_or_else(Bucket::Error, Bucket::Data));
             }
-            let now = self.lateness.correct(self.clock.now());
+            let now = read.take().unwrap_or_else(|| self.clock.now());
+            let now = self.lateness.correct(now);
             if std::mem::take(&mut self.deferred) && now >= self.due {
                 // If it is pending, what comes later is sent when it comes.
                 let _ = self.poll_generator(cx);

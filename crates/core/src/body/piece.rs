@@ -51,7 +51,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
     ) -> Poll<Option<Result<Piece, BodyError>>> {
         let began = self.clock.now();
         self.yielded = false;
-        let polled = self.poll_next(cx, min_file);
+        let polled = self.poll_next(cx, began, min_file);
         self.waits.end(began);
         // The gate adds up its waits itself.
         if polled.is_pending() && !self.gate.is_waiting() && !self.yielded {

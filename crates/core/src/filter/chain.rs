@@ -112,6 +112,8 @@ impl Chain {
     #[must_use]
     pub fn then_boxed(mut self, filter: Box<dyn Filter>) -> Self {
         let input = if self.links.is_empty() { std::mem::take(&mut self.bare) } else { Brigade::new() };
+        // Few filters: room for more would be held as long as the stream.
+        self.links.reserve_exact(1);
         self.links.push(Link {
             filter,
             input,

@@ -101,6 +101,11 @@ impl<W: Wire + Send + 'static> Http1<W> {
         }
     }
 
+    /// The sink; `None` once it was taken.
+    pub(super) fn sink(&mut self) -> &mut Option<Sink<W>> {
+        &mut self.sink
+    }
+
     /// Runs up to [`MAX_STEPS`] steps, or until one waits.
     fn poll_steps(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         for _ in 0..MAX_STEPS {

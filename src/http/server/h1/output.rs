@@ -98,6 +98,13 @@ impl Output {
         self.is_refused
     }
 
+    /// Releases the memory of an empty queue, for a while in which nothing is due.
+    pub(super) fn release(&mut self) {
+        if self.pieces.is_empty() && self.pieces.capacity() > 0 {
+            self.pieces = VecDeque::new();
+        }
+    }
+
     /// Adds bytes as they are.
     pub(super) fn push(&mut self, data: Bytes) {
         self.add(Piece { before: SizeLine::default(), data, after: b"" });

@@ -81,6 +81,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
             match gathered {
                 Gathered::Waiting => {
                     let _ = poll_flush(cx, sink)?;
+                    self.output.release();
                 }
                 _ => return Poll::Ready(Ok(())),
             }
