@@ -37,6 +37,10 @@ impl<W: Wire> Sink<W> {
         }
         let now = self.alarm.clock().now();
         self.state.note_offered(now);
+        // Else the next alarm, perhaps for tokens, would be in the past.
+        if self.patience_ends.take().is_some() {
+            self.state.note_reader_done(now);
+        }
         let covered = ready!(self.poll_tokens(cx, now, len));
         let sent = loop {
             match self.wire.try_send_file(file, offset, covered) {
@@ -59,9 +63,6 @@ impl<W: Wire> Sink<W> {
         if taken > 0 {
             self.state.note_written(taken, now);
             self.took_at = Some(now);
-            if self.patience_ends.take().is_some() {
-                self.state.note_reader_done(now);
-            }
         }
         Poll::Ready(sent)
     }

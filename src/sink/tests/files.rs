@@ -120,6 +120,21 @@ fn a_socket_that_took_bytes_a_moment_ago_is_waited_for_and_another_is_not() {
     assert_eq!(scene.send(90, 10), Some(0));
     let counts = scene.sink.state().counts();
     assert_eq!((counts.bytes_written(), counts.would_block(), counts.buffered()), (90, 3, 0));
+    assert_eq!(counts.reader_wait(), Duration::from_nanos(39_999_999));
+}
+
+// The alarm of the wait, long past, woke the task again and again while it waited for tokens.
+#[test]
+fn after_a_wait_in_vain_only_what_is_to_come_wakes() {
+    let settings = SinkSettings { rate: Rate::or_unlimited(1_000), burst: 500, ..SinkSettings::default() };
+    let mut scene = Scene::new(settings, 500);
+    assert_eq!(scene.send(0, 500), Some(500));
+    scene.clock.set(Instant::from_millis(15));
+    assert_eq!(scene.send(500, 15), None, "the socket is full");
+    scene.clock.set(Instant::from_millis(20));
+    assert_eq!(scene.send(500, 15), Some(0));
+    assert_eq!(scene.send(500, 500), None, "tokens are short");
+    assert_eq!(scene.clock.next_deadline(), Some(Instant::from_millis(200)));
 }
 
 #[test]
