@@ -97,7 +97,8 @@ async fn answer(socket: Socket, shared: &Arc<Shared>, slot: &Arc<Slot>) {
         #[cfg(feature = "tls")]
         Some(tls) => {
             let (mut socket, clock) = (crate::tls::TlsSocket::new(socket), rt::clock() as Arc<dyn Clock>);
-            match tls.handshake(&mut socket, crate::tls::Alpn::Http1, &clock).await {
+            let client = peer.ip().map(crate::budget::ClientKey::network);
+            match tls.handshake(&mut socket, crate::tls::Alpn::Http1, client, &clock).await {
                 Ok(()) => answer_on(socket, peer, shared, slot).await,
                 Err(error) => {
                     let reason = error.reason.as_str();

@@ -93,7 +93,7 @@ impl Admin {
     /// Has it speak TLS, if there is one.
     #[must_use]
     pub fn with_tls(self, tls: Option<ServerTls>) -> Self {
-        Self { tls, ..self }
+        Self { tls: tls.map(|tls| tls.for_listener()), ..self }
     }
 
     /// Makes `/readyz` fail, with the reason, whenever `check` does.

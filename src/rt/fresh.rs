@@ -21,7 +21,8 @@ pub const MAX_AGE: Duration = Duration::from_secs(1);
 /// content changes.
 ///
 /// The paths are checked when the value is read, at most once a second; otherwise reading costs a read of the clock and an
-/// uncontended lock. If the value cannot be remade, that is logged once and the old value stays.
+/// uncontended lock. If the value cannot be remade, that is logged and the old value stays; each further check tries again, and
+/// logs only another error.
 pub struct Fresh<T> {
     /// `None` for a fixed value.
     source: Option<Source<T>>,
@@ -39,8 +40,10 @@ struct Source<T> {
 }
 
 struct State<T> {
-    /// The state of the paths when the value was last made or failed to be made.
+    /// The state of the paths when the value was made.
     seen: Vec<Option<Identity>>,
+    /// Why it could not be remade at the last check.
+    complaint: Option<String>,
     value: Arc<T>,
 }
 
@@ -57,7 +60,7 @@ struct Identity {
 impl<T: Send + Sync + 'static> Fresh<T> {
     /// A fixed value.
     pub fn fixed(value: T) -> Self {
-        Self::of(None, State { seen: Vec::new(), value: Arc::new(value) })
+        Self::of(None, State { seen: Vec::new(), complaint: None, value: Arc::new(value) })
     }
 
     /// Makes the value with `make`, now and whenever `paths` change. Blocks; meant for the start of the program.
@@ -73,7 +76,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         let seen = paths.iter().map(|path| Identity::of(path)).collect();
         let value = Arc::new(make()?);
         let make = Box::new(move || make().map_err(|error| error.to_string()));
-        Ok(Self::of(Some(Source { paths, make }), State { seen, value }))
+        Ok(Self::of(Some(Source { paths, make }), State { seen, complaint: None, value }))
     }
 
     fn of(source: Option<Source<T>>, state: State<T>) -> Self {
@@ -150,25 +153,28 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         let Some(_looking) = self.looking.try_lock() else { return };
         let now: Vec<_> = source.paths.iter().map(|path| Identity::of(path)).collect();
         if self.state.read().seen == now {
+            self.state.write().complaint = None;
             return;
         }
         let made = (source.make)();
         let path = source.paths.first().map(|path| path.display().to_string()).unwrap_or_default();
         let mut state = self.state.write();
-        let is_gone = now.first().is_some_and(Option::is_none);
-        state.seen = now;
         match made {
-            Ok(value) if is_gone => {
-                state.value = Arc::new(value);
-                log::warn!(path = path.as_str(); "path is gone: nothing has this name now");
-            }
             Ok(value) => {
-                state.value = Arc::new(value);
-                log::info!(path = path.as_str(); "path was replaced: reloaded");
+                let is_gone = now.first().is_some_and(Option::is_none);
+                *state = State { seen: now, complaint: None, value: Arc::new(value) };
+                if is_gone {
+                    log::warn!(path = path.as_str(); "path is gone: nothing has this name now");
+                } else {
+                    log::info!(path = path.as_str(); "path was replaced: reloaded");
+                }
             }
-            Err(error) => {
+            // What failed may have been short for a moment, as descriptors are.
+            Err(error) if state.complaint.as_ref() != Some(&error) => {
                 log::warn!(path = path.as_str(), error = error.as_str(); "path was replaced and cannot be loaded: keeping the previous one");
+                state.complaint = Some(error);
             }
+            Err(_) => {}
         }
     }
 }
@@ -268,6 +274,44 @@ mod tests {
                 assert_eq!(get(&fresh), expected, "{text:?}");
             }
         }
+    }
+
+    /// Descriptors that are short for a moment, say.
+    #[test]
+    fn what_could_not_be_made_for_a_moment_is_made_a_second_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("f");
+        fs::write(&path, "one").unwrap();
+        let (fails, asked) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicU64::new(0)));
+        let (failing, asks, read) = (Arc::clone(&fails), Arc::clone(&asked), path.clone());
+        let make = move || {
+            asks.fetch_add(1, Ordering::Relaxed);
+            match failing.load(Ordering::Relaxed) {
+                0 => fs::read_to_string(&read).map_err(|error| error.to_string()),
+                code => Err(format!("error {code}")),
+            }
+        };
+        let fresh = Arc::new(Fresh::new([path.clone()], make).unwrap());
+        let clock = Arc::new(ManualClock::new());
+        fresh.run_on(Arc::clone(&clock) as _);
+        fs::write(&path, "second").unwrap();
+        let complaint = || fresh.state.read().complaint.clone();
+        for (code, expected, complains) in [
+            (24, "one", Some("error 24")),
+            (24, "one", Some("error 24")),
+            (23, "one", Some("error 23")),
+            (0, "second", None),
+            (24, "second", None),
+        ] {
+            fails.store(code, Ordering::Relaxed);
+            clock.advance(MAX_AGE);
+            assert_eq!((get(&fresh).as_str(), complaint().as_deref()), (expected, complains));
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1 + 4);
+        // The files are as they were again: there is nothing to complain of.
+        fs::remove_file(&path).unwrap();
+        clock.advance(MAX_AGE);
+        assert_eq!((get(&fresh).as_str(), complaint().is_some()), ("second", true));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -229,6 +229,17 @@ impl Socket {
         match &self.stream {
             Stream::Tcp(stream) => Pin::new(&mut &**stream).poll_write_vectored(cx, bufs),
             Stream::Unix(stream) => Pin::new(&mut &**stream).poll_write_vectored(cx, bufs),
+        }
+    }
+
+    /// Writes what the socket takes now.
+    ///
+    /// # Errors
+    /// The system's; `WouldBlock` if the socket is full. Arranges no wake-up.
+    pub fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &self.stream {
+            Stream::Tcp(stream) => stream.get_ref().write_vectored(bufs),
+            Stream::Unix(stream) => stream.get_ref().write_vectored(bufs),
         }
     }
 

@@ -38,9 +38,7 @@ impl<W: Wire> Sink<W> {
         let now = self.alarm.clock().now();
         self.state.note_offered(now);
         // Else the next alarm, perhaps for tokens, would be in the past.
-        if self.patience_ends.take().is_some() {
-            self.state.note_reader_done(now);
-        }
+        self.end_patience(now);
         let covered = ready!(self.poll_tokens(cx, now, len));
         let sent = loop {
             match self.wire.try_send_file(file, offset, covered) {

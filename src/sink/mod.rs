@@ -14,6 +14,7 @@ mod counts;
 mod file;
 mod held;
 mod quiet;
+mod read;
 mod settings;
 mod stall;
 mod state;
@@ -27,8 +28,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
-use hyper::rt::{ReadBuf, ReadBufCursor};
+use bytes::Bytes;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, Limit};
@@ -47,9 +47,6 @@ use tokens::Tokens;
 
 /// Pieces of one vectored write; further ones wait for the next write.
 const MAX_PIECES: usize = 16;
-
-/// Bytes of one read of [`Sink::begins_with`]: enough for the heads of most requests.
-const READ_AHEAD: usize = 2048;
 
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
@@ -127,7 +124,12 @@ impl<W: Wire> Sink<W> {
             self.stall.full(now);
             return self.poll_patience(cx, now, offered);
         }
-        let most = if self.backlog.is_empty() { offered } else { offered.min(self.backlog.room()) };
+        let most = if self.backlog.is_empty() {
+            self.end_patience(now);
+            offered
+        } else {
+            offered.min(self.backlog.room())
+        };
         let covered = ready!(self.poll_tokens(cx, now, most));
         let mut taken = 0;
         if self.backlog.is_empty() {
@@ -189,9 +191,16 @@ impl<W: Wire> Sink<W> {
             }
         }
         self.stall.drained();
-        self.patience_ends = None;
+        self.end_patience(now);
         self.state.note_reader_done(now);
         Poll::Ready(Ok(()))
+    }
+
+    /// Ends a wait for the reader, if there was one.
+    fn end_patience(&mut self, now: Instant) {
+        if self.patience_ends.take().is_some() {
+            self.state.note_reader_done(now);
+        }
     }
 
     fn note_refused(&mut self, now: Instant) {
@@ -256,74 +265,6 @@ fn write_most(
     wire.poll_write(cx, &pieces[..used])
 }
 
-impl<W: Wire> Sink<W> {
-    /// Whether the peer's first bytes are `preface`. They are read again by the next reader.
-    ///
-    /// Reads a whole head at once if it has arrived: hyper reads 8 KiB more whenever a head comes in pieces, and
-    /// would keep 16 KiB for a connection whose first piece is just the preface.
-    ///
-    /// # Errors
-    /// The socket's; `UnexpectedEof` if the peer closed before that was decided.
-    pub async fn begins_with(&mut self, preface: &'static [u8]) -> io::Result<bool> {
-        let mut seen = Vec::new();
-        let begins = loop {
-            if seen.starts_with(preface) {
-                break true;
-            }
-            let n = std::future::poll_fn(|cx| {
-                // On the stack, not in the future, where it would take memory for every connection.
-                let mut buf = [0; READ_AHEAD];
-                let mut read = ReadBuf::new(&mut buf);
-                let n = ready!(self.wire.poll_read(cx, &mut read.unfilled()))?;
-                seen.extend_from_slice(read.filled());
-                Poll::Ready(io::Result::Ok(n))
-            })
-            .await?;
-            if n == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-            self.state.note_read(n);
-            let known = seen.len().min(preface.len());
-            if seen[..known] != preface[..known] {
-                break false;
-            }
-        };
-        self.prefix = seen.into();
-        Ok(begins)
-    }
-}
-
-impl<W: Wire> Sink<W> {
-    /// Reads what is available, about `want` bytes at most; empty at the end of the stream. Holds no memory while it
-    /// waits.
-    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
-        if !self.prefix.is_empty() {
-            return Poll::Ready(Ok(std::mem::take(&mut self.prefix)));
-        }
-        let bytes = ready!(self.wire.poll_read_bytes(cx, want))?;
-        self.state.note_read(bytes.len());
-        Poll::Ready(Ok(bytes))
-    }
-}
-
-impl<W: Wire> hyper::rt::Read for Sink<W> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
-        if self.prefix.has_remaining() {
-            let n = self.prefix.len().min(buf.remaining());
-            buf.put_slice(&self.prefix.split_to(n));
-            return Poll::Ready(Ok(()));
-        }
-        let this = &mut *self;
-        let n = ready!(this.wire.poll_read(cx, &mut buf))?;
-        this.state.note_read(n);
-        Poll::Ready(Ok(()))
-    }
-}
-
 impl<W: Wire> hyper::rt::Write for Sink<W> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
@@ -368,7 +309,17 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
             // No clean end: dropping the socket will send the reset.
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        self.wire.poll_shutdown(cx)
+        let this = &mut *self;
+        let ended = this.wire.poll_shutdown(cx);
+        let now = this.alarm.clock().now();
+        if ended.is_pending() {
+            // TLS announces the end, and a reader must take that too.
+            this.note_refused(now);
+            return this.poll_patience(cx, now, 0);
+        }
+        this.stall.drained();
+        this.end_patience(now);
+        ended
     }
 }
 

@@ -11,7 +11,7 @@ use futures_rustls::rustls::Error;
 pub enum Reason {
     /// It took longer than it may.
     Timeout,
-    /// Others waited for its turn, and it had had long enough.
+    /// Others had all turns for too long, or waited for its own when it had had that for long enough.
     Crowded,
     /// The client closed the connection.
     Closed,

@@ -1,167 +1,261 @@
-//! Bounds the handshakes that run at a time.
+//! Bounds the handshakes that run at a time on one listener.
 //!
-//! Handshakes beyond the bound wait for their turn. One that has had its turn for [`GRACE`] while others wait loses
-//! it: clients that open connections and send nothing delay the others by that much, not by the whole timeout.
+//! Handshakes beyond the bound wait for their turn. A free turn goes to the client with the fewest turns, and among
+//! equals to the connection that came last: the client of one that has waited for long has most likely left. One that
+//! has had its turn for [`GRACE`] loses it to those that wait, unless its client has fewer turns than theirs. So
+//! clients that open connections and send nothing delay others by [`GRACE`], not by the whole timeout.
 
-use std::future::Future;
-use std::pin::pin;
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap};
+use std::future::{Future, poll_fn};
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use event_listener::Event;
 use futures_lite::future;
 
+use super::failure::{Failure, Reason};
 use crate::clock::{Clock, Sleep};
+use crate::sync::Mutex;
 
-/// Handshakes at a time: each may hold 20 KiB.
+/// Handshakes at a time: each may hold a message of 64 KiB that is not whole, and an answer of a few KiB.
 pub(super) const MAX_HANDSHAKES: usize = 512;
 
 /// How long a handshake has its turn while others wait. A round trip to the far side of the earth and back twice.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// The turns of handshakes.
+/// An address, or all clients of Unix sockets.
+type Client = Option<IpAddr>;
+
+/// The turns of a listener's handshakes.
 #[derive(Debug)]
 pub(super) struct Handshakes {
     most: usize,
-    running: AtomicUsize,
-    waiting: AtomicUsize,
-    /// A turn is free.
-    freed: Event,
-    /// Somebody begins to wait.
-    crowded: Event,
+    state: Mutex<State>,
 }
 
-/// One turn; the next begins when it is dropped.
-struct Turn<'a>(&'a Handshakes);
+#[derive(Debug, Default)]
+struct State {
+    /// All that wait or have a turn, by the number in which they came.
+    entries: HashMap<u64, Entry>,
+    came: u64,
+    clients: HashMap<Client, Share>,
+    /// Turns that are taken.
+    running: usize,
+    /// Of these, turns that were lost and not yet dropped.
+    leaving: usize,
+    waiting: usize,
+    /// Clients that wait: the one with the fewest turns first, then the one that came last.
+    next: BTreeSet<(usize, Reverse<u64>, Client)>,
+    /// Clients with overdue turns, by the number of their turns.
+    overdue: BTreeSet<(usize, Client)>,
+}
 
-/// One of those that wait.
-struct Waiting<'a>(&'a Handshakes);
+#[derive(Debug)]
+struct Entry {
+    client: Client,
+    phase: Phase,
+    task: Option<Waker>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    Waiting,
+    Running,
+    /// It has had its turn for [`GRACE`].
+    Overdue,
+    /// It lost its turn.
+    Leaving,
+}
+
+/// What one client has.
+#[derive(Debug, Default)]
+struct Share {
+    /// Turns, without those that were lost.
+    running: usize,
+    waiting: BTreeSet<u64>,
+    overdue: BTreeSet<u64>,
+}
+
+/// One that waits or has its turn, until it is dropped.
+struct Turn<'a> {
+    of: &'a Handshakes,
+    number: u64,
+}
 
 impl Handshakes {
     pub(super) fn new(most: usize) -> Self {
-        let counter = AtomicUsize::default;
-        Self { most, running: counter(), waiting: counter(), freed: Event::new(), crowded: Event::new() }
+        Self { most, state: Mutex::default() }
     }
 
-    /// Runs `handshake` when it is its turn. `None` if it lost it to others.
+    /// Runs `handshake` when it is the turn of `client`. Each, the wait and the turn, may last for `timeout`.
+    ///
+    /// # Errors
+    /// Others had the turns, or it was too slow.
     pub(super) async fn run<T>(
         &self,
-        clock: Arc<dyn Clock>,
+        client: Client,
+        clock: &Arc<dyn Clock>,
+        timeout: Duration,
         handshake: impl Future<Output = T>,
-    ) -> Option<T> {
-        let _turn = self.turn().await;
-        let overdue = async {
-            Sleep::lasting(clock, GRACE).await;
-            wait_until(&self.crowded, || self.waiting.load(Ordering::SeqCst) > 0).await;
-            None
+    ) -> Result<T, Failure> {
+        let sleep = |time| Sleep::lasting(Arc::clone(clock), time);
+        let crowded = |text| Failure::new(Reason::Crowded, text);
+        let turn = self.enter(client);
+        let in_vain = async {
+            sleep(timeout).await;
+            Err(crowded("others had all turns for the whole of handshake_timeout"))
         };
-        future::or(async { Some(handshake.await) }, overdue).await
+        let begun = async {
+            turn.begun().await;
+            Ok(())
+        };
+        future::or(begun, in_vain).await?;
+        let late = async {
+            sleep(timeout).await;
+            Err(Failure::new(Reason::Timeout, "the handshake took longer than handshake_timeout"))
+        };
+        let lost = async {
+            sleep(GRACE).await;
+            turn.lost().await;
+            Err(crowded("others waited, and it had had its turn for a second"))
+        };
+        future::or(async { Ok(handshake.await) }, future::or(late, lost)).await
     }
 
-    async fn turn(&self) -> Turn<'_> {
-        // Those that wait go first.
-        if self.waiting.load(Ordering::SeqCst) == 0
-            && let Some(turn) = self.try_turn()
+    fn enter(&self, client: Client) -> Turn<'_> {
+        let mut state = self.state.lock();
+        state.came += 1;
+        let number = state.came;
+        state.entries.insert(number, Entry { client, phase: Phase::Waiting, task: None });
+        state.waiting += 1;
+        state.change(client, |share| _ = share.waiting.insert(number));
+        self.settle(state);
+        Turn { of: self, number }
+    }
+
+    /// Gives free turns to those that wait, and has overdue ones given up for the others. Wakes them unlocked.
+    fn settle(&self, mut state: impl std::ops::DerefMut<Target = State>) {
+        let mut woken = Vec::new();
+        while state.running < self.most
+            && let Some((_, Reverse(number), client)) = state.next.first().copied()
         {
-            return turn;
+            state.waiting -= 1;
+            state.running += 1;
+            state.change(client, |share| {
+                share.waiting.remove(&number);
+                share.running += 1;
+            });
+            woken.extend(state.enters(number, Phase::Running));
         }
-        self.waiting.fetch_add(1, Ordering::SeqCst);
-        let _waiting = Waiting(self);
-        self.crowded.notify(1);
-        loop {
-            let mut freed = pin!(self.freed.listen());
-            if let Some(turn) = self.try_turn() {
-                return turn;
-            }
-            freed.as_mut().await;
+        while state.waiting > state.leaving
+            && let Some((fewest, ..)) = state.next.first().copied()
+            && let Some((turns, client)) = state.overdue.last().copied()
+            && turns >= fewest
+            && let Some(number) = state.clients.get(&client).and_then(|share| share.overdue.first().copied())
+        {
+            state.leaving += 1;
+            state.change(client, |share| {
+                share.overdue.remove(&number);
+                share.running -= 1;
+            });
+            woken.extend(state.enters(number, Phase::Leaving));
+        }
+        drop(state);
+        woken.into_iter().for_each(Waker::wake);
+    }
+}
+
+impl State {
+    /// Changes what a client has, and its places in the orders.
+    fn change(&mut self, client: Client, change: impl FnOnce(&mut Share)) {
+        let share = self.clients.entry(client).or_default();
+        if let Some(last) = share.waiting.last() {
+            self.next.remove(&(share.running, Reverse(*last), client));
+        }
+        self.overdue.remove(&(share.running, client));
+        change(share);
+        if let Some(last) = share.waiting.last() {
+            self.next.insert((share.running, Reverse(*last), client));
+        }
+        if !share.overdue.is_empty() {
+            self.overdue.insert((share.running, client));
+        }
+        if share.running == 0 && share.waiting.is_empty() {
+            self.clients.remove(&client);
         }
     }
 
-    fn try_turn(&self) -> Option<Turn<'_>> {
-        let more = |running| (running < self.most).then_some(running + 1);
-        self.running.fetch_update(Ordering::SeqCst, Ordering::SeqCst, more).ok()?;
-        Some(Turn(self))
+    /// Notes the phase of an entry. Returns the task to wake.
+    fn enters(&mut self, number: u64, phase: Phase) -> Option<Waker> {
+        let entry = self.entries.get_mut(&number)?;
+        entry.phase = phase;
+        entry.task.take()
+    }
+}
+
+impl Turn<'_> {
+    /// Waits until it has its turn.
+    async fn begun(&self) {
+        self.reaches(|phase| phase != Phase::Waiting).await;
+    }
+
+    /// Offers the turn to those that wait, and waits until they take it.
+    async fn lost(&self) {
+        self.offer();
+        self.reaches(|phase| phase == Phase::Leaving).await;
+    }
+
+    fn offer(&self) {
+        let mut state = self.of.state.lock();
+        if let Some(entry) = state.entries.get_mut(&self.number) {
+            entry.phase = Phase::Overdue;
+            let client = entry.client;
+            state.change(client, |share| _ = share.overdue.insert(self.number));
+        }
+        self.of.settle(state);
+    }
+
+    async fn reaches(&self, wanted: impl Fn(Phase) -> bool) {
+        poll_fn(|cx| {
+            let mut state = self.of.state.lock();
+            match state.entries.get_mut(&self.number) {
+                Some(entry) if !wanted(entry.phase) => {
+                    entry.task = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                _ => Poll::Ready(()),
+            }
+        })
+        .await;
     }
 }
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        self.0.running.fetch_sub(1, Ordering::SeqCst);
-        self.0.freed.notify_additional(1);
-    }
-}
-
-impl Drop for Waiting<'_> {
-    fn drop(&mut self) {
-        self.0.waiting.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
-    while !holds() {
-        let listener = event.listen();
-        if holds() {
-            return;
+        let mut state = self.of.state.lock();
+        let Some(Entry { client, phase, .. }) = state.entries.remove(&self.number) else { return };
+        match phase {
+            Phase::Waiting => {
+                state.waiting -= 1;
+                state.change(client, |share| _ = share.waiting.remove(&self.number));
+            }
+            Phase::Running | Phase::Overdue => {
+                state.running -= 1;
+                state.change(client, |share| {
+                    share.overdue.remove(&self.number);
+                    share.running -= 1;
+                });
+            }
+            Phase::Leaving => {
+                state.running -= 1;
+                state.leaving -= 1;
+            }
         }
-        listener.await;
+        self.of.settle(state);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::future::pending;
-    use std::task::{Context, Poll, Waker};
-
-    use super::*;
-    use crate::clock::ManualClock;
-
-    #[test]
-    fn one_that_had_its_turn_for_a_second_loses_it_to_those_that_wait_and_only_to_them() {
-        let (manual, handshakes) = (Arc::new(ManualClock::new()), Handshakes::new(2));
-        let clock = || Arc::clone(&manual) as Arc<dyn Clock>;
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut hung = pin!(handshakes.run(clock(), pending::<()>()));
-        assert!(hung.as_mut().poll(&mut cx).is_pending());
-        manual.advance(Duration::from_millis(500));
-        let mut late = pin!(handshakes.run(clock(), pending::<()>()));
-        assert!(late.as_mut().poll(&mut cx).is_pending());
-        manual.advance(Duration::from_secs(60));
-        assert!(hung.as_mut().poll(&mut cx).is_pending(), "nobody waits");
-        let mut quick = Box::pin(handshakes.run(clock(), async { "done" }));
-        assert!(quick.as_mut().poll(&mut cx).is_pending(), "two are the most");
-        assert_eq!(hung.as_mut().poll(&mut cx), Poll::Ready(None));
-        assert_eq!(quick.as_mut().poll(&mut cx), Poll::Ready(Some("done")));
-        assert!(late.as_mut().poll(&mut cx).is_pending(), "nobody waits any more");
-        // One that gives up waiting leaves no trace.
-        drop(quick);
-        let third = handshakes.turn();
-        let mut waiting = Box::pin(handshakes.turn());
-        let _third = future::block_on(third);
-        assert!(waiting.as_mut().poll(&mut cx).is_pending());
-        drop(waiting);
-        assert_eq!(
-            (handshakes.running.load(Ordering::SeqCst), handshakes.waiting.load(Ordering::SeqCst)),
-            (2, 0)
-        );
-    }
-
-    #[test]
-    fn within_its_second_a_turn_is_safe_and_a_freed_one_goes_to_the_next() {
-        let (manual, handshakes) = (Arc::new(ManualClock::new()), Handshakes::new(1));
-        let clock = || Arc::clone(&manual) as Arc<dyn Clock>;
-        let mut cx = Context::from_waker(Waker::noop());
-        let (done, is_done) = (Event::new(), AtomicUsize::new(0));
-        let slow = wait_until(&done, || is_done.load(Ordering::SeqCst) > 0);
-        let mut slow = pin!(handshakes.run(clock(), slow));
-        assert!(slow.as_mut().poll(&mut cx).is_pending());
-        let mut next = pin!(handshakes.run(clock(), async { "next" }));
-        assert!(next.as_mut().poll(&mut cx).is_pending());
-        manual.advance(GRACE - Duration::from_nanos(1));
-        assert!(slow.as_mut().poll(&mut cx).is_pending() && next.as_mut().poll(&mut cx).is_pending());
-        is_done.store(1, Ordering::SeqCst);
-        done.notify(1);
-        assert_eq!(slow.as_mut().poll(&mut cx), Poll::Ready(Some(())));
-        assert_eq!(next.as_mut().poll(&mut cx), Poll::Ready(Some("next")));
-    }
-}
+mod tests;

@@ -16,6 +16,12 @@ impl ServerTls {
     }
 
     /// There is none.
+    #[must_use]
+    pub fn for_listener(&self) -> Self {
+        match *self {}
+    }
+
+    /// There is none.
     pub fn differs(&self, _: &Self) -> bool {
         match *self {}
     }

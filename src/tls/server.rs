@@ -2,22 +2,22 @@
 
 use std::fmt;
 use std::io;
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use futures_lite::future;
 use futures_rustls::TlsAcceptor;
 
-use super::failure::{Failure, HandshakeCounts, Reason};
+use super::failure::{Failure, HandshakeCounts};
 use super::handshakes::{Handshakes, MAX_HANDSHAKES};
 use super::loaded::{Alpn, CertificateInfo, Loaded};
 use super::self_signed;
 use super::socket::TlsSocket;
 use super::stream::Stream;
 use super::{Identity, TlsError, TlsSettings};
-use crate::clock::{Clock, Sleep};
+use crate::clock::Clock;
 use crate::rt::{Fresh, Socket};
 use crate::sync::RwLock;
 
@@ -27,14 +27,16 @@ const WARNED_EACH: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// TLS of listeners. Clones are the same one.
 #[derive(Clone)]
-pub struct ServerTls(Arc<Shared>);
+pub struct ServerTls {
+    shared: Arc<Shared>,
+    handshakes: Arc<Handshakes>,
+}
 
 struct Shared {
     /// Its name in metrics and logs.
     name: String,
     source: RwLock<Source>,
     counts: HandshakeCounts,
-    handshakes: Handshakes,
     /// When its certificates were last looked at for those that end soon, in nanoseconds of the process's clock, plus
     /// one; 0 before.
     warned: AtomicU64,
@@ -88,22 +90,28 @@ impl ServerTls {
             name: name.to_owned(),
             source: RwLock::new(Source::read(settings)?),
             counts: HandshakeCounts::default(),
-            handshakes: Handshakes::new(MAX_HANDSHAKES),
             warned: AtomicU64::new(0),
         };
-        Ok(Self(Arc::new(shared)))
+        Ok(Self { shared: Arc::new(shared), handshakes: Arc::new(Handshakes::new(MAX_HANDSHAKES)) })
+    }
+
+    /// The same certificates, settings and counts for one more listener. Its handshakes have a bound of their own: a
+    /// crowd before one listener does not keep clients of another out.
+    #[must_use]
+    pub fn for_listener(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), handshakes: Arc::new(Handshakes::new(MAX_HANDSHAKES)) }
     }
 
     /// Uses the certificates and settings of `other` for new handshakes. Sessions from before do not resume.
     pub fn adopt(&self, other: &Self) {
         let source = other.source();
-        *self.0.source.write() = source;
-        self.0.warned.store(0, Ordering::Relaxed);
+        *self.shared.source.write() = source;
+        self.shared.warned.store(0, Ordering::Relaxed);
     }
 
     /// Its name in metrics and logs.
     pub fn name(&self) -> &str {
-        &self.0.name
+        &self.shared.name
     }
 
     /// Whether clients must have a certificate.
@@ -118,7 +126,7 @@ impl ServerTls {
 
     /// Handshakes so far.
     pub fn counts(&self) -> &HandshakeCounts {
-        &self.0.counts
+        &self.shared.counts
     }
 
     /// Its certificates, the default first.
@@ -127,7 +135,7 @@ impl ServerTls {
     }
 
     fn source(&self) -> Source {
-        self.0.source.read().clone()
+        self.shared.source.read().clone()
     }
 
     /// Does the handshake with a client over hyper's traits. Has no timeout of its own; dropping the future closes the
@@ -142,42 +150,37 @@ impl ServerTls {
     }
 
     /// Does the handshake with a client that takes part in the protocols of `alpn`, within the time and the number of
-    /// handshakes that there may be.
+    /// handshakes that there may be. Turns are shared fairly among clients: `client` is the address, or the network, that
+    /// counts as one; `None` is all clients of Unix sockets.
     ///
     /// *Cancel safety*: none; drop the socket.
     ///
     /// # Errors
-    /// It failed, was too slow, or others waited for its turn. It is counted.
+    /// It failed, was too slow, or others had its turn. It is counted.
     pub async fn handshake(
         &self,
         socket: &mut TlsSocket,
         alpn: Alpn,
+        client: Option<IpAddr>,
         clock: &Arc<dyn Clock>,
     ) -> Result<(), Failure> {
         let source = self.source();
         self.warn_of_ends(clock);
-        let config = Arc::clone(source.loaded.get().await.config(alpn));
-        let running = async {
-            let done = self.0.handshakes.run(Arc::clone(clock), socket.handshake(config)).await;
-            done.unwrap_or_else(|| {
-                Err(Failure::new(Reason::Crowded, "others waited, and it had had its turn for a second"))
-            })
+        let shaking = async {
+            let config = Arc::clone(source.loaded.get().await.config(alpn));
+            socket.handshake(config).await
         };
-        let late = async {
-            Sleep::lasting(Arc::clone(clock), source.timeout).await;
-            Err(Failure::new(Reason::Timeout, "the handshake took longer than handshake_timeout"))
-        };
-        let done = future::or(running, late).await;
-        self.0.counts.note(done.as_ref().err().map(|failure| failure.reason));
+        let done = self.handshakes.run(client, clock, source.timeout, shaking).await.unwrap_or_else(Err);
+        self.shared.counts.note(done.as_ref().err().map(|failure| failure.reason));
         done
     }
 
     /// Warns of certificates that have ended or end within 14 days, at most once a day.
     pub fn warn_of_ends(&self, clock: &Arc<dyn Clock>) {
-        let (now, warned) = (clock.now().as_nanos(), self.0.warned.load(Ordering::Relaxed));
+        let (now, warned) = (clock.now().as_nanos(), self.shared.warned.load(Ordering::Relaxed));
         let is_due = warned == 0 || now.saturating_sub(warned - 1) >= WARNED_EACH.as_nanos() as u64;
         let next = now.saturating_add(1);
-        let won = || self.0.warned.compare_exchange(warned, next, Ordering::Relaxed, Ordering::Relaxed);
+        let won = || self.shared.warned.compare_exchange(warned, next, Ordering::Relaxed, Ordering::Relaxed);
         if is_due && won().is_ok() {
             self.warn_at(clock.calendar());
         }
@@ -214,7 +217,7 @@ fn days_left(seconds: i64) -> Option<i64> {
 
 impl fmt::Debug for ServerTls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ServerTls").field("name", &self.0.name).finish_non_exhaustive()
+        f.debug_struct("ServerTls").field("name", &self.shared.name).finish_non_exhaustive()
     }
 }
 

@@ -36,7 +36,7 @@ pub struct TlsSettings {
     pub unknown_name: UnknownName,
     /// Authorities of which clients must have a certificate. Default: none is asked for.
     pub client_ca: Option<PathBuf>,
-    /// Time in which a handshake must end. Default 10 s.
+    /// Time in which a handshake must end once it is its turn, and for which it waits for that. Default 10 s.
     pub handshake_timeout: Duration,
 }
 

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_rustls::rustls::{ServerConfig, ServerConnection};
@@ -91,6 +91,23 @@ impl Write for Polled<'_, '_, '_> {
     }
 }
 
+/// The socket as rustls writes it when nobody is to be woken: a wake-up that a writer waits for stays the writer's.
+struct Tried<'a>(&'a Socket);
+
+impl Write for Tried<'_> {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.0.try_write(&[IoSlice::new(buf)])
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.0.try_write(bufs)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 fn or_pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
     match result {
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
@@ -151,7 +168,7 @@ impl TlsSocket {
         if let Err(error) = session.process_new_packets() {
             *ended = true;
             // The alert that says why; a peer that does not take it is lost anyway.
-            let _ = session.write_tls(&mut Polled(socket, cx));
+            let _ = session.write_tls(&mut Tried(socket));
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
         }
         Poll::Ready(Ok(read))
@@ -160,16 +177,7 @@ impl TlsSocket {
     /// Sends what is encrypted. Ready when the kernel has it all.
     fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Self { socket, session, batch, .. } = self;
-        let Some(session) = session.as_deref_mut() else {
-            return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
-        };
-        while session.wants_write() {
-            match ready!(or_pending(session.write_tls(&mut Polled(socket, cx))))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                sent => batch.sent += sent,
-            }
-        }
-        Poll::Ready(Ok(()))
+        or_pending(flush(session, batch, &mut Polled(socket, cx)))
     }
 
     /// Reads what is available into `buf`; 0 if the peer announced its end.
@@ -178,8 +186,9 @@ impl TlsSocket {
     /// The socket's; `UnexpectedEof` if the peer closed without announcing it, so that bytes may be missing.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         loop {
-            // Answers to the peer's own messages. Whether they can be sent concerns the next write.
-            let _ = self.poll_flush(cx);
+            // Answers to the peer's own messages. Whether they can be sent concerns the next write; a reader that
+            // waited for it would wake the writer and be woken by it in turn, without end.
+            let _ = flush(&mut self.session, &mut self.batch, &mut Tried(&self.socket));
             match self.session()?.reader().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => return Poll::Ready(read),
@@ -252,6 +261,25 @@ impl TlsSocket {
     }
 }
 
+/// Sends what is encrypted.
+///
+/// # Errors
+/// That of `to`; `WouldBlock` if it did not take all.
+fn flush(
+    session: &mut Option<Box<ServerConnection>>,
+    batch: &mut Batch,
+    to: &mut dyn Write,
+) -> io::Result<()> {
+    let session = session.as_deref_mut().ok_or(io::ErrorKind::NotConnected)?;
+    while session.wants_write() {
+        match session.write_tls(to)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            sent => batch.sent += sent,
+        }
+    }
+    Ok(())
+}
+
 /// The first `most` bytes of `bufs`.
 fn first<'a, 'b>(
     bufs: &'b [IoSlice<'a>],
@@ -278,12 +306,64 @@ impl Drop for TlsSocket {
             return;
         }
         session.send_close_notify();
-        let _ = session.write_tls(&mut Polled(&mut self.socket, &mut Context::from_waker(Waker::noop())));
+        let _ = session.write_tls(&mut Tried(&self.socket));
     }
 }
 
 impl std::fmt::Debug for TlsSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("TlsSocket").field("socket", &self.socket).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+    use crate::rt::{self, Connect, Listener};
+    use crate::tls::loaded::{Alpn, Loaded};
+    use crate::tls::{ClientTls, Identity, Stream, UnknownName};
+    use crate::wake_count::WakeCount;
+
+    /// A server's and a client's end of a connection whose handshake is done. The client reads nothing by itself.
+    fn connected() -> (TlsSocket, Stream) {
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["chain.pem", "chain.key"].map(|name| folder.path().join(name));
+        let made = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(&certificate, params.self_signed(&made).unwrap().pem()).unwrap();
+        std::fs::write(&key, made.serialize_pem()).unwrap();
+        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let client = ClientTls::for_http1(Some(&certificate)).unwrap();
+        let loaded = Loaded::read(&[Identity { certificate, key }], None, UnknownName::Default).unwrap();
+        rt::block_on(async {
+            let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+            let port = listener.local_addr().unwrap().port();
+            let to = Connect { host: "127.0.0.1".to_owned(), port, receive_buffer: Some(4096) };
+            let socket = rt::connect(&to).await.unwrap();
+            let accepted = listener.accept().await.unwrap();
+            accepted.set_send_buffer(4096);
+            let mut server = TlsSocket::new(accepted);
+            let config = Arc::clone(loaded.config(Alpn::Http1));
+            let shaking = async { server.handshake(config).await.unwrap() };
+            let (_, stream) = futures_lite::future::zip(shaking, client.connect("127.0.0.1", socket)).await;
+            (server, stream.unwrap())
+        })
+    }
+
+    #[test]
+    fn a_read_of_a_full_socket_leaves_the_wake_up_to_the_writer() {
+        let (mut server, _client) = connected();
+        let (writer, reader) = (WakeCount::default(), WakeCount::default());
+        let (writes, reads) = (writer.waker(), reader.waker());
+        let (mut writing, mut reading) = (Context::from_waker(&writes), Context::from_waker(&reads));
+        let content = [7; 64 * 1024];
+        while server.poll_write(&mut writing, &[IoSlice::new(&content)]).is_ready() {}
+        for _ in 0..3 {
+            assert!(server.poll_read_slice(&mut reading, &mut [0; 16]).is_pending());
+            assert!(server.poll_write(&mut writing, &[IoSlice::new(&content)]).is_pending());
+        }
+        assert_eq!((writer.get(), reader.get()), (0, 0));
     }
 }

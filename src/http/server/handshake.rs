@@ -4,6 +4,7 @@ use futures_lite::FutureExt;
 
 use super::Stage;
 use super::connection::Connection;
+use crate::budget::ClientKey;
 use crate::sink::Sink;
 use crate::tls::{Alpn, ServerTls, TlsSocket};
 
@@ -18,7 +19,8 @@ pub(super) async fn done(
     alpn: Alpn,
 ) -> bool {
     let server = &connection.server;
-    let shaking = async { Some(tls.handshake(sink.get_mut(), alpn, &server.clock).await) };
+    let client = connection.ends.peer.ip().map(ClientKey::network);
+    let shaking = async { Some(tls.handshake(sink.get_mut(), alpn, client, &server.clock).await) };
     let ended = async {
         server.reached(Stage::Stopped).or(connection.closer.closed_or_asked()).await;
         None

@@ -143,6 +143,7 @@ impl Server {
     /// Adds a listener of HTTP, inside TLS if there is one: HTTP/2 or HTTP/1.1, as the client chooses (ALPN).
     #[must_use]
     pub fn with_listener(mut self, listener: Listener, tls: Option<ServerTls>) -> Self {
+        let tls = tls.map(|tls| tls.for_listener());
         self.listeners.push((listener, Entry { tls, serves: Serves::Http }));
         self
     }

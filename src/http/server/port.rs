@@ -67,6 +67,7 @@ impl Server {
         let number = self.shared.telemetry.route(&name);
         let port = Arc::new(Port { addr, name, number, service });
         self.shared.ports.write().push(Arc::clone(&port));
+        let tls = tls.map(|tls| tls.for_listener());
         self.listeners.push((listener, Entry { tls, serves: Serves::Tcp(port) }));
         self
     }

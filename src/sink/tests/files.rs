@@ -28,8 +28,11 @@ impl Wire for Taking {
         false
     }
 
-    fn poll_write(&mut self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        Poll::Pending
+    fn poll_write(&mut self, _: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        let mut taken = self.0.borrow_mut();
+        let n = bufs.iter().map(|buf| buf.len()).sum::<usize>().min(taken.room);
+        taken.room -= n;
+        if n > 0 { Poll::Ready(Ok(n)) } else { Poll::Pending }
     }
 
     fn sends_files(&self) -> bool {
@@ -87,6 +90,17 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// How many bytes are taken of a write; `None` if it waits.
+    fn write(&mut self, bytes: &[u8]) -> Option<usize> {
+        let mut cx = Context::from_waker(Waker::noop());
+        match hyper::rt::Write::poll_write(Pin::new(&mut self.sink), &mut cx, bytes) {
+            Poll::Ready(taken) => Some(taken.unwrap()),
+            Poll::Pending => None,
+        }
+    }
+}
+
 #[test]
 fn tokens_cover_what_is_sent_of_a_file_and_no_more_are_taken() {
     let settings = SinkSettings { rate: Rate::or_unlimited(1_000), burst: 500, ..SinkSettings::default() };
@@ -137,12 +151,45 @@ fn after_a_wait_in_vain_only_what_is_to_come_wakes() {
     assert_eq!(scene.clock.next_deadline(), Some(Instant::from_millis(200)));
 }
 
+/// The alarm of the wait for the socket once stayed set, in the past: a wait for tokens woke the task at once.
+#[test]
+fn a_wait_for_the_socket_that_is_over_wakes_nobody_and_is_not_the_readers_any_more() {
+    for by_file in [false, true] {
+        let settings =
+            SinkSettings { rate: Rate::or_unlimited(1_000), burst: 500, ..SinkSettings::default() };
+        let mut scene = Scene::new(settings, 60);
+        assert_eq!((scene.send(0, 500), scene.send(60, 440)), (Some(60), None));
+        scene.clock.set(Instant::from_millis(20));
+        assert_eq!(scene.send(60, 440), Some(0), "it was waited for long enough");
+        scene.wire.0.borrow_mut().room = 10_000;
+        assert_eq!(scene.write(&[0; 460]), Some(460));
+        let state = Arc::clone(scene.sink.state());
+        assert!(state.held().is_none());
+        assert_eq!(state.reader_wait(Instant::from_millis(500)), Duration::from_millis(20));
+        let waits = if by_file { scene.send(460, 200) } else { scene.write(&[0; 200]) };
+        assert_eq!((waits, scene.clock.next_deadline()), (None, Some(Instant::from_millis(220))));
+    }
+}
+
+#[test]
+fn a_wait_for_the_socket_that_turns_into_one_for_tokens_wakes_when_these_are_due() {
+    let limit = Limit::new(Rate::or_unlimited(1_000)).with_burst(500);
+    let mut scene = Scene::new(SinkSettings::default(), 60);
+    scene.sink = scene.sink.under(limit.clone());
+    assert_eq!((scene.send(0, 60), scene.send(60, 5_000)), (Some(60), None));
+    scene.clock.set(Instant::from_millis(30));
+    // A piece is now the whole burst, of which 470 bytes are there.
+    limit.set_rate(Rate::or_unlimited(5_000));
+    assert_eq!(scene.send(60, 5_000), None);
+    assert_eq!(scene.clock.next_deadline(), Some(Instant::from_millis(36)));
+    assert_eq!(scene.sink.state().reader_wait(Instant::from_millis(36)), Duration::from_millis(30));
+}
+
 #[test]
 fn behind_buffered_bytes_no_file_is_sent() {
-    let mut scene = Scene::new(SinkSettings::default(), 100);
-    let mut cx = Context::from_waker(Waker::noop());
-    let taken = hyper::rt::Write::poll_write(Pin::new(&mut scene.sink), &mut cx, b"abc");
-    assert!(matches!(taken, Poll::Ready(Ok(3))));
+    let mut scene = Scene::new(SinkSettings::default(), 0);
+    assert_eq!(scene.write(b"abc"), Some(3));
+    scene.wire.0.borrow_mut().room = 100;
     assert_eq!(scene.send(0, 100), Some(0));
     assert!(scene.wire.0.borrow().sent.is_empty());
 }

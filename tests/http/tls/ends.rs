@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use sluicegate::http::server::Server;
 use sluicegate::http::server::Settings;
+use sluicegate::sink::SinkSettings;
 use sluicegate::tcp::Service;
 use sluicegate::tls::ServerTls;
 use testkit::certificates::Certificates;
@@ -53,6 +54,26 @@ fn a_reader_of_a_shut_window_gets_every_byte_once_and_in_order() {
     until("the socket is full", || secured.served.handle.egress().would_block() > 0);
     let answer = wire::answer(&mut stream);
     assert!(answer.body == content(400_000));
+}
+
+/// A read and a write that wait for the same socket woke each other without end.
+#[test]
+fn a_connection_whose_reader_takes_nothing_rests() {
+    let (made, site) = (Certificates::make(), folder(&[("f", &content(8_000_000))]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    let mut stream = TlsClient::new(&made).over(connect_narrow(secured.addr()), "127.0.0.1").unwrap();
+    stream.write_all(GET).unwrap();
+    let egress = secured.served.handle.egress();
+    let full = SinkSettings::default().buffer as u64;
+    until("its buffer is full", || egress.buffered() == full);
+    // The beginning of the next request.
+    stream.write_all(b"G").unwrap();
+    let heard = GET.len() as u64 + 1;
+    until("the byte is read", || egress.bytes_read() == heard);
+    let before = egress.would_block();
+    std::thread::sleep(Duration::from_millis(300));
+    let tries = egress.would_block() - before;
+    assert!(tries < 20, "{tries} writes were tried");
 }
 
 #[test]

@@ -3,16 +3,16 @@
 use std::io::{Read, Write};
 use std::time::Duration;
 
-use sluicegate::http::server::Settings;
-use sluicegate::tls::{Reason, TlsSettings};
+use sluicegate::http::server::{Server, Settings};
+use sluicegate::tls::{Reason, ServerTls, TlsSettings};
 use testkit::certificates::Certificates;
 use testkit::folder::folder;
-use testkit::served::{connect, files};
+use testkit::served::{Served, connect, connect_from, files};
 use testkit::tls::TlsClient;
 use testkit::wait::until;
 use testkit::wire;
 
-use super::{Secured, settings};
+use super::{Secured, bind, settings};
 
 #[test]
 fn the_protocol_is_agreed_on_in_the_handshake() {
@@ -137,5 +137,38 @@ fn clients_that_send_nothing_keep_their_turns_for_a_second_while_others_wait() {
     stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
     assert_eq!(wire::answer(&mut stream).body, b"x");
     assert_eq!(secured.tls.counts().failed(Reason::Timeout), 0, "nobody had to wait that long");
+    drop(silent);
+}
+
+/// Those of one address came first, and in line they would take longer than a handshake may.
+#[test]
+fn a_crowd_of_one_address_delays_another_by_a_second_at_most() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let quick = TlsSettings { handshake_timeout: Duration::from_secs(4), ..settings(&made, &["server"]) };
+    let secured = Secured::new(&quick, vec![files(&site, 0)]);
+    let silent: Vec<_> = (0..3_500).map(|_| connect(secured.addr())).collect();
+    let socket = connect_from([127, 0, 0, 2], secured.addr());
+    let mut stream = TlsClient::new(&made).over(socket, "127.0.0.1").unwrap();
+    stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(wire::answer(&mut stream).body, b"x");
+    until("others lose their turns", || secured.tls.counts().failed(Reason::Crowded) > 0);
+    drop(silent);
+}
+
+#[test]
+fn a_crowd_before_one_listener_takes_no_turn_of_another() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let tls = ServerTls::from_settings("main", &settings(&made, &["server"])).unwrap();
+    let server = Server::new(Settings::default(), vec![], vec![files(&site, 0)]);
+    let server = server.with_listener(bind(), Some(tls.clone())).with_listener(bind(), Some(tls.clone()));
+    let [crowded, other] = server.local_addrs()[..] else { panic!() };
+    let served = Served::running(server);
+    // As many as there may be at a time.
+    let silent: Vec<_> = (0..512).map(|_| connect(crowded)).collect();
+    until("all are accepted", || served.handle.connections() == 512);
+    let mut stream = TlsClient::new(&made).connect(other, "127.0.0.1").unwrap();
+    stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(wire::answer(&mut stream).body, b"x");
+    assert_eq!(tls.counts().failed(Reason::Crowded), 0);
     drop(silent);
 }

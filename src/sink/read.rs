@@ -1,0 +1,81 @@
+//! Reads through a sink: counted, never held back.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes};
+use hyper::rt::{ReadBuf, ReadBufCursor};
+
+use super::{Sink, Wire};
+
+/// Bytes of one read of [`Sink::begins_with`]: enough for the heads of most requests.
+const READ_AHEAD: usize = 2048;
+
+impl<W: Wire> Sink<W> {
+    /// Whether the peer's first bytes are `preface`. They are read again by the next reader.
+    ///
+    /// Reads a whole head at once if it has arrived: hyper reads 8 KiB more whenever a head comes in pieces, and
+    /// would keep 16 KiB for a connection whose first piece is just the preface.
+    ///
+    /// # Errors
+    /// The socket's; `UnexpectedEof` if the peer closed before that was decided.
+    pub async fn begins_with(&mut self, preface: &'static [u8]) -> io::Result<bool> {
+        let mut seen = Vec::new();
+        let begins = loop {
+            if seen.starts_with(preface) {
+                break true;
+            }
+            let n = std::future::poll_fn(|cx| {
+                // On the stack, not in the future, where it would take memory for every connection.
+                let mut buf = [0; READ_AHEAD];
+                let mut read = ReadBuf::new(&mut buf);
+                let n = ready!(self.wire.poll_read(cx, &mut read.unfilled()))?;
+                seen.extend_from_slice(read.filled());
+                Poll::Ready(io::Result::Ok(n))
+            })
+            .await?;
+            if n == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            self.state.note_read(n);
+            let known = seen.len().min(preface.len());
+            if seen[..known] != preface[..known] {
+                break false;
+            }
+        };
+        self.prefix = seen.into();
+        Ok(begins)
+    }
+}
+
+impl<W: Wire> Sink<W> {
+    /// Reads what is available, about `want` bytes at most; empty at the end of the stream. Holds no memory while it
+    /// waits.
+    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
+        if !self.prefix.is_empty() {
+            return Poll::Ready(Ok(std::mem::take(&mut self.prefix)));
+        }
+        let bytes = ready!(self.wire.poll_read_bytes(cx, want))?;
+        self.state.note_read(bytes.len());
+        Poll::Ready(Ok(bytes))
+    }
+}
+
+impl<W: Wire> hyper::rt::Read for Sink<W> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        mut buf: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.prefix.has_remaining() {
+            let n = self.prefix.len().min(buf.remaining());
+            buf.put_slice(&self.prefix.split_to(n));
+            return Poll::Ready(Ok(()));
+        }
+        let this = &mut *self;
+        let n = ready!(this.wire.poll_read(cx, &mut buf))?;
+        this.state.note_read(n);
+        Poll::Ready(Ok(()))
+    }
+}
