@@ -19,7 +19,9 @@ pub(super) fn write(to: &mut Families<'_>, tls: &NamedTls) -> fmt::Result {
     to.counters("tls_handshakes_failed", "TLS handshakes that failed, by reason.", None, failed)?;
     let certificates: Vec<_> = tls
         .iter()
-        .flat_map(|(name, tls)| tls.certificates().into_iter().map(move |certificate| (name, certificate)))
+        .flat_map(|(name, tls)| {
+            tls.renewed_certificates().into_iter().map(move |certificate| (name, certificate))
+        })
         .collect();
     to.gauges(
         "tls_certificate_expiry_timestamp",

@@ -53,7 +53,8 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         );
     }
     for (_, tls) in server.handle().extension::<NamedTls>().unwrap_or_default().iter() {
-        tls.warn_of_ends(&(rt::clock() as Arc<dyn Clock>));
+        let tls = tls.clone();
+        rt::spawn(async move { tls.watch(&(rt::clock() as Arc<dyn Clock>)).await });
     }
 
     let handle = server.handle();

@@ -89,7 +89,7 @@ impl Server {
         let tracer = config.tracing.as_ref().map(|given| Tracer::new(given, rt::clock()).map(Arc::new));
         let tracer = tracer.transpose().map_err(AssemblyError::of)?;
         let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
-        let tls = tls(config)?;
+        let tls = tls(config, &NamedTls::default())?;
         let server = Self::with_counts(config.server.clone(), Vec::new(), routes, counts);
         let server = config.listen.iter().try_fold(server, |server, given| {
             Ok(server.with_listener(bind(&given.address)?, tls.of(given.tls.as_deref())))
@@ -129,11 +129,13 @@ impl Admin {
     }
 }
 
-/// Makes the TLS of `config`: reads certificates and keys.
-pub(super) fn tls(config: &Config) -> Result<NamedTls, AssemblyError> {
+/// Makes the TLS of `config`: reads certificates and keys. It is for `live`, if there is one of the name already.
+pub(super) fn tls(config: &Config, live: &NamedTls) -> Result<NamedTls, AssemblyError> {
     let make = |(name, settings): (&String, &TlsSettings)| {
-        let tls = ServerTls::from_settings(name, settings)
-            .map_err(|error| AssemblyError(format!("[tls.{name}]: {error}")))?;
+        let tls = live
+            .of(Some(name))
+            .map_or_else(|| ServerTls::from_settings(name, settings), |live| live.renewed(settings));
+        let tls = tls.map_err(|error| AssemblyError(format!("[tls.{name}]: {error}")))?;
         Ok((name.clone(), tls))
     };
     config.tls.iter().map(make).collect()

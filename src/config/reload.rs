@@ -61,7 +61,8 @@ impl Handle {
             let mut counts = self.counts();
             let tracer = self.extension::<Arc<Tracer>>();
             let routes = assembly::routes(config, kinds, &mut counts, tracer.as_ref())?;
-            let tls = assembly::tls(config)?;
+            let live = self.extension::<NamedTls>().unwrap_or_default();
+            let tls = assembly::tls(config, &live)?;
             let origin = self.extension::<Origin>();
             let mut origin = origin.as_ref().map(|origin| origin.0.lock());
             // Folders are open by now: nothing blocks while limits are locked.
@@ -73,7 +74,7 @@ impl Handle {
                 }
                 let mut changes = limit_changes(&before, &self.limits());
                 changes.extend(own);
-                changes.extend(self.set_tls(&tls, origin.as_deref().map(|old| &old.tls), &config.tls));
+                changes.extend(set_tls(&live, &tls));
                 changes
             });
             let mut reloaded = Reloaded { changes, needs_restart: vec![] };
@@ -94,27 +95,6 @@ impl Handle {
             }
             Ok(reloaded)
         })
-    }
-
-    /// Has the listeners use the certificates and settings of `new`. A table that is gone goes on as it was, since its
-    /// listeners do. Describes what clients see of it.
-    fn set_tls(&self, new: &NamedTls, old: Option<&Tables>, given: &Tables) -> Vec<String> {
-        let (live, mut changes) = (self.extension::<NamedTls>().unwrap_or_default(), Vec::new());
-        for (name, live) in live.iter() {
-            // Clients have been told of the certificate that was made for this run.
-            let is_kept = |settings: &TlsSettings| {
-                settings.self_signed && old.and_then(|old| old.get(name)) == Some(settings)
-            };
-            if let Some(new) = new.of(Some(name))
-                && !given.get(name).is_some_and(is_kept)
-            {
-                if live.differs(&new) {
-                    changes.push(format!("certificates of tls {name} replaced"));
-                }
-                live.adopt(&new);
-            }
-        }
-        changes
     }
 
     /// Sets the limits of the ports to those of `config`. `ports` are the running ones, in order.
@@ -163,6 +143,20 @@ impl Handle {
         }
         limits
     }
+}
+
+/// Has the listeners of `live` use the certificates and settings of `new`. A table that is gone goes on as it was, since its
+/// listeners do. Describes what clients see of it.
+fn set_tls(live: &NamedTls, new: &NamedTls) -> Vec<String> {
+    let mut changes = Vec::new();
+    for (name, live) in live.iter() {
+        let Some(new) = new.of(Some(name)) else { continue };
+        if live.differs(&new) {
+            changes.push(format!("certificates of tls {name} replaced"));
+        }
+        live.adopt(&new);
+    }
+    changes
 }
 
 /// Whether two ports differ only in limits, which can be changed.

@@ -114,6 +114,14 @@ impl<T: Send + Sync + 'static> Fresh<T> {
         (!is_due).then(|| self.last())
     }
 
+    /// The value, as [`get`](Self::get). Blocks while it checks.
+    pub fn get_blocking(&self) -> Arc<T> {
+        if self.source.is_some() && self.is_due() {
+            self.look();
+        }
+        self.last()
+    }
+
     /// The last value, without a check.
     pub fn last(&self) -> Arc<T> {
         Arc::clone(&self.state.read().value)

@@ -54,7 +54,7 @@ mod tests {
         one.set(60);
         let each = || [sinks[0].counts().held().total(), sinks[1].counts().held().total()];
         assert_eq!((totals.held().total(), each()), (67, [60, 7]));
-        assert_eq!(HeldAs::ALL.map(|held| totals.held().of(held)), [0, 0, 60, 0, 7, 0]);
+        assert_eq!(HeldAs::ALL.map(|held| totals.held().of(held)), [0, 0, 60, 0, 7, 0, 0]);
         drop(one);
         assert_eq!((totals.held().total(), each()), (7, [0, 7]));
         drop(other);

@@ -20,12 +20,14 @@ pub enum HeldAs {
     Filter,
     /// Request content that is collected whole, and large heads.
     Request,
+    /// In TLS: encrypted and not sent, or read of a record that is not whole or not taken.
+    Tls,
 }
 
 impl HeldAs {
     /// All kinds, in the order of their discriminants.
-    pub const ALL: [Self; 6] =
-        [Self::Sink, Self::Framing, Self::Http2, Self::Content, Self::Filter, Self::Request];
+    pub const ALL: [Self; 7] =
+        [Self::Sink, Self::Framing, Self::Http2, Self::Content, Self::Filter, Self::Request, Self::Tls];
 
     /// The value of the metric's label `what`.
     pub const fn name(self) -> &'static str {
@@ -36,6 +38,7 @@ impl HeldAs {
             Self::Content => "content",
             Self::Filter => "filter",
             Self::Request => "request",
+            Self::Tls => "tls",
         }
     }
 }

@@ -54,6 +54,8 @@ const MAX_PIECES: usize = 16;
 /// [aborted](SinkState::abort), holds bytes, or [expects more](SinkState::expect_more).
 pub struct Sink<W: Wire = Socket> {
     wire: W,
+    /// What the wire holds, as it is charged.
+    wire_held: usize,
     /// Bytes that [`begins_with`](Self::begins_with) read, returned by the next read.
     prefix: Bytes,
     settings: Arc<SinkSettings>,
@@ -77,6 +79,7 @@ impl<W: Wire> Sink<W> {
         let now = clock.now();
         Self {
             wire,
+            wire_held: 0,
             prefix: Bytes::new(),
             backlog: Backlog::new(settings.buffer),
             stall: StallDetector::default(),
@@ -196,6 +199,15 @@ impl<W: Wire> Sink<W> {
         Poll::Ready(Ok(()))
     }
 
+    /// Charges what the wire holds.
+    fn charge_wire(&mut self) {
+        let held = self.wire.held();
+        if held != self.wire_held {
+            self.state.change_held(HeldAs::Tls, self.wire_held as u64, held as u64);
+            self.wire_held = held;
+        }
+    }
+
     /// Ends a wait for the reader, if there was one.
     fn end_patience(&mut self, now: Instant) {
         if self.patience_ends.take().is_some() {
@@ -276,6 +288,7 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let taken = self.poll_take(cx, bufs);
+        self.charge_wire();
         self.state.note_waiting(if taken.is_pending() { bufs.iter().map(|buf| buf.len()).sum() } else { 0 });
         taken
     }
@@ -289,7 +302,9 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         let this = &mut *self;
         if !this.backlog.is_empty() {
             let now = this.alarm.clock().now();
-            if this.poll_drain(cx, now)?.is_pending() {
+            let drained = this.poll_drain(cx, now)?;
+            this.charge_wire();
+            if drained.is_pending() {
                 let given_up = this.poll_patience(cx, now, 0);
                 let goes_on = given_up.is_pending() && this.state.expects_more();
                 return if goes_on { Poll::Ready(Ok(())) } else { given_up };
@@ -330,6 +345,7 @@ impl<W: Wire> Drop for Sink<W> {
         self.state.note_reader_done(now);
         self.state.note_buffered(self.backlog.len(), 0);
         self.state.note_waiting(0);
+        self.state.change_held(HeldAs::Tls, self.wire_held as u64, 0);
         // Bytes are missing or still to come: the end must not look clean.
         if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {
             self.wire.reset_on_close();

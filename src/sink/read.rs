@@ -30,7 +30,9 @@ impl<W: Wire> Sink<W> {
                 // On the stack, not in the future, where it would take memory for every connection.
                 let mut buf = [0; READ_AHEAD];
                 let mut read = ReadBuf::new(&mut buf);
-                let n = ready!(self.wire.poll_read(cx, &mut read.unfilled()))?;
+                let n = self.wire.poll_read(cx, &mut read.unfilled());
+                self.charge_wire();
+                let n = ready!(n)?;
                 seen.extend_from_slice(read.filled());
                 Poll::Ready(io::Result::Ok(n))
             })
@@ -56,7 +58,9 @@ impl<W: Wire> Sink<W> {
         if !self.prefix.is_empty() {
             return Poll::Ready(Ok(std::mem::take(&mut self.prefix)));
         }
-        let bytes = ready!(self.wire.poll_read_bytes(cx, want))?;
+        let read = self.wire.poll_read_bytes(cx, want);
+        self.charge_wire();
+        let bytes = ready!(read)?;
         self.state.note_read(bytes.len());
         Poll::Ready(Ok(bytes))
     }
@@ -74,8 +78,9 @@ impl<W: Wire> hyper::rt::Read for Sink<W> {
             return Poll::Ready(Ok(()));
         }
         let this = &mut *self;
-        let n = ready!(this.wire.poll_read(cx, &mut buf))?;
-        this.state.note_read(n);
+        let read = this.wire.poll_read(cx, &mut buf);
+        this.charge_wire();
+        this.state.note_read(ready!(read)?);
         Poll::Ready(Ok(()))
     }
 }

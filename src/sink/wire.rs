@@ -21,6 +21,11 @@ pub trait Wire: Unpin {
     /// Whether the connection is over in both directions, as after a reset. Arranges no wake-up.
     fn is_gone(&self) -> bool;
 
+    /// Bytes that it holds in memory: on their way to the kernel, or read and not taken. None by default.
+    fn held(&self) -> usize {
+        0
+    }
+
     /// Writes what can be written now. `Pending` arranges a wake-up; the next write must begin with the same bytes.
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
@@ -109,6 +114,10 @@ impl Wire for crate::tls::TlsSocket {
 
     fn is_gone(&self) -> bool {
         self.socket().is_gone()
+    }
+
+    fn held(&self) -> usize {
+        Self::held(self)
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {

@@ -75,6 +75,10 @@ impl Failure {
     pub(super) fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(error) => Self::of_tls(error),
+            // rustls says so without an error of its own, as of a message that is too large.
+            None if matches!(error.kind(), io::ErrorKind::Other | io::ErrorKind::InvalidData) => {
+                Self { reason: Reason::Broken, detail: error.to_string() }
+            }
             None => Self { reason: Reason::Closed, detail: error.to_string() },
         }
     }
@@ -123,5 +127,20 @@ impl HandshakeCounts {
     /// Handshakes that failed for `reason`.
     pub fn failed(&self, reason: Reason) -> u64 {
         self.failed[reason as usize].load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_rustls_says_is_not_taken_for_a_client_that_closed() {
+        let of = |error: io::Error| Failure::of(&error).reason;
+        assert_eq!(of(io::Error::other("message buffer full")), Reason::Broken);
+        assert_eq!(of(io::ErrorKind::UnexpectedEof.into()), Reason::Closed);
+        assert_eq!(of(io::Error::from_raw_os_error(104)), Reason::Closed);
+        let alert = Error::AlertReceived(futures_rustls::rustls::AlertDescription::UnknownCA);
+        assert_eq!(of(io::Error::new(io::ErrorKind::InvalidData, alert)), Reason::Refused);
     }
 }

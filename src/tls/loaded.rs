@@ -134,17 +134,17 @@ struct ByName {
 impl ByName {
     fn choose(&self, name: Option<&str>, usable: impl Fn(&CertifiedKey) -> bool) -> Option<&Certificate> {
         let name = name.map(|name| name.trim_end_matches('.').to_ascii_lowercase());
-        let mut best: Option<((u8, bool), &Certificate)> = None;
+        let mut best: Option<((bool, bool, u8), &Certificate)> = None;
         for certificate in &self.certificates {
             let fits = name.as_deref().map_or(0, |name| certificate.fits(name));
-            let rank = (fits, usable(&certificate.key));
+            // One by a wildcard that the client can verify is of more use than one of the name that it cannot.
+            let rank = (fits > 0, usable(&certificate.key), fits);
             // Among equals the first.
             if best.as_ref().is_none_or(|(known, _)| rank > *known) {
                 best = Some((rank, certificate));
             }
         }
-        best.filter(|((fits, _), _)| *fits > 0 || self.unknown == UnknownName::Default)
-            .map(|(_, found)| found)
+        best.filter(|((fits, ..), _)| *fits || self.unknown == UnknownName::Default).map(|(_, found)| found)
     }
 }
 
@@ -262,5 +262,10 @@ mod tests {
             assert!(Arc::ptr_eq(&found.key, &expected.key));
         }
         assert_eq!(first.info.ends, 2_208_988_800);
+        // The one of the name itself is of no use to this client, and neither is the default.
+        let wildcard = &by_name.certificates[1];
+        let found = by_name.choose(Some("x.b.test"), |key| std::ptr::eq(key, &*wildcard.key)).unwrap();
+        assert!(Arc::ptr_eq(&found.key, &wildcard.key));
+        assert!(by_name.choose(Some("c.test"), |key| std::ptr::eq(key, &*wildcard.key)).is_none());
     }
 }

@@ -17,6 +17,8 @@ mod off;
 #[cfg(feature = "tls")]
 mod pem;
 #[cfg(feature = "tls")]
+mod pending;
+#[cfg(feature = "tls")]
 mod self_signed;
 #[cfg(feature = "tls")]
 mod server;

@@ -16,6 +16,14 @@ impl ServerTls {
     }
 
     /// There is none.
+    ///
+    /// # Errors
+    /// Never.
+    pub fn renewed(&self, _: &TlsSettings) -> Result<Self, TlsError> {
+        match *self {}
+    }
+
+    /// There is none.
     #[must_use]
     pub fn for_listener(&self) -> Self {
         match *self {}

@@ -12,12 +12,12 @@ use futures_rustls::TlsAcceptor;
 
 use super::failure::{Failure, HandshakeCounts};
 use super::handshakes::{Handshakes, MAX_HANDSHAKES};
-use super::loaded::{Alpn, CertificateInfo, Loaded};
+use super::loaded::{Alpn, Certificate, CertificateInfo, Loaded};
 use super::self_signed;
 use super::socket::TlsSocket;
 use super::stream::Stream;
 use super::{Identity, TlsError, TlsSettings};
-use crate::clock::Clock;
+use crate::clock::{Clock, Sleep};
 use crate::rt::{Fresh, Socket};
 use crate::sync::RwLock;
 
@@ -45,26 +45,29 @@ struct Shared {
 #[derive(Clone)]
 struct Source {
     loaded: Arc<Fresh<Loaded>>,
+    /// The certificate that was made for this run.
+    made: Option<Certificate>,
     asks_clients: bool,
     timeout: Duration,
 }
 
 impl Source {
-    fn read(settings: &TlsSettings) -> Result<Self, TlsError> {
+    /// With the certificate `made` before, if `settings` want one that is made.
+    fn read(settings: &TlsSettings, made: Option<Certificate>) -> Result<Self, TlsError> {
         let TlsSettings { identities, self_signed, unknown_name, client_ca, handshake_timeout } =
             settings.clone();
         let asks_clients = client_ca.is_some();
-        let loaded = if self_signed {
-            let made = vec![self_signed::make()?];
+        let made = if self_signed { Some(made.map_or_else(self_signed::make, Ok)?) } else { None };
+        let loaded = if let Some(made) = made.clone() {
             let paths: Vec<_> = client_ca.iter().cloned().collect();
-            let make = move || Loaded::new(made.clone(), client_ca.as_deref(), unknown_name);
+            let make = move || Loaded::new(vec![made.clone()], client_ca.as_deref(), unknown_name);
             Fresh::new(paths, make)?
         } else {
             let paths: Vec<_> =
                 identities.iter().flat_map(Identity::paths).chain(client_ca.clone()).collect();
             Fresh::new(paths, move || Loaded::read(&identities, client_ca.as_deref(), unknown_name))?
         };
-        Ok(Self { loaded: Arc::new(loaded), asks_clients, timeout: handshake_timeout })
+        Ok(Self { loaded: Arc::new(loaded), made, asks_clients, timeout: handshake_timeout })
     }
 }
 
@@ -86,13 +89,26 @@ impl ServerTls {
     /// # Errors
     /// A file cannot be read, or has other content; a key is not its certificate's, or everyone can read it.
     pub fn from_settings(name: &str, settings: &TlsSettings) -> Result<Self, TlsError> {
+        Ok(Self::of(name, Source::read(settings, None)?))
+    }
+
+    /// Creates the TLS that `settings` describe, to be [adopted](Self::adopt) by this one. If both are self-signed it has
+    /// this one's certificate: clients have been told of that. Reads files.
+    ///
+    /// # Errors
+    /// As [`from_settings`](Self::from_settings).
+    pub fn renewed(&self, settings: &TlsSettings) -> Result<Self, TlsError> {
+        Ok(Self::of(self.name(), Source::read(settings, self.source().made)?))
+    }
+
+    fn of(name: &str, source: Source) -> Self {
         let shared = Shared {
             name: name.to_owned(),
-            source: RwLock::new(Source::read(settings)?),
+            source: RwLock::new(source),
             counts: HandshakeCounts::default(),
             warned: AtomicU64::new(0),
         };
-        Ok(Self { shared: Arc::new(shared), handshakes: Arc::new(Handshakes::new(MAX_HANDSHAKES)) })
+        Self { shared: Arc::new(shared), handshakes: Arc::new(Handshakes::new(MAX_HANDSHAKES)) }
     }
 
     /// The same certificates, settings and counts for one more listener. Its handshakes have a bound of their own: a
@@ -129,7 +145,12 @@ impl ServerTls {
         &self.shared.counts
     }
 
-    /// Its certificates, the default first.
+    /// Its certificates, the default first, as the files are by now. Blocks while it looks.
+    pub fn renewed_certificates(&self) -> Vec<CertificateInfo> {
+        self.source().loaded.get_blocking().certificates().cloned().collect()
+    }
+
+    /// Its certificates as they were last used, the default first.
     pub fn certificates(&self) -> Vec<CertificateInfo> {
         self.source().loaded.last().certificates().cloned().collect()
     }
@@ -183,6 +204,15 @@ impl ServerTls {
         let won = || self.shared.warned.compare_exchange(warned, next, Ordering::Relaxed, Ordering::Relaxed);
         if is_due && won().is_ok() {
             self.warn_at(clock.calendar());
+        }
+    }
+
+    /// Looks each day whether files were replaced and certificates end soon, though no client comes. Never ends.
+    pub async fn watch(&self, clock: &Arc<dyn Clock>) {
+        loop {
+            self.source().loaded.get().await;
+            self.warn_of_ends(clock);
+            Sleep::lasting(Arc::clone(clock), WARNED_EACH).await;
         }
     }
 
@@ -305,5 +335,14 @@ mod tests {
         write("believed.pem", &std::fs::read_to_string(at("second.pem")).unwrap());
         clock.advance(Duration::from_secs(1));
         assert_eq!(all(), [false, true, true]);
+        // And on a day without clients.
+        let (before, dyn_clock) = (server.certificates(), Arc::clone(&clock) as Arc<dyn Clock>);
+        let mut watching = Box::pin(server.watch(&dyn_clock));
+        let mut look = || rt::block_on(futures_lite::future::poll_once(&mut watching));
+        assert!(look().is_none());
+        write("server.key", &first_key);
+        write("server.pem", &std::fs::read_to_string(at("first.pem")).unwrap());
+        clock.advance(WARNED_EACH);
+        testkit::wait::until("it is read", || look().is_none() && server.certificates() != before);
     }
 }

@@ -15,17 +15,12 @@ use futures_rustls::rustls::{ServerConfig, ServerConnection};
 use hyper::rt::ReadBufCursor;
 
 use super::failure::Failure;
+use super::pending::{Batch, Received};
 use super::stream::read_into;
 use crate::rt::{Buffer, Socket};
 
 /// Bytes that are encrypted at a time: two records of the largest size.
 const BATCH: usize = 32 * 1024;
-
-/// The most bytes that a record adds: its head, an explicit nonce (TLS 1.2), the content type (TLS 1.3) and the tag.
-const RECORD_OVERHEAD: usize = 5 + 8 + 1 + 16;
-
-/// Bytes of the largest record's content.
-const MAX_RECORD: usize = 16 * 1024;
 
 /// Pieces of one write.
 const MAX_PIECES: usize = 16;
@@ -36,30 +31,11 @@ pub struct TlsSocket {
     /// `None` before the handshake.
     session: Option<Box<ServerConnection>>,
     batch: Batch,
+    received: Received,
     /// The end of our bytes was announced, or must not be: after an error.
     ended: bool,
     /// The connection ends in a reset, so the end must not be announced.
     resets: Cell<bool>,
-}
-
-/// Bytes that were encrypted and not yet reported as written.
-#[derive(Default)]
-struct Batch {
-    /// Plain bytes in it.
-    len: usize,
-    /// Of these, bytes reported.
-    reported: usize,
-    /// Encrypted bytes of it that the kernel took.
-    sent: usize,
-}
-
-impl Batch {
-    /// Plain bytes that the kernel has whole by now and that were not reported. `flushed`: nothing is left to send.
-    fn due(&self, flushed: bool) -> usize {
-        let records = self.len.div_ceil(MAX_RECORD);
-        let whole = if flushed { self.len } else { self.sent.saturating_sub(records * RECORD_OVERHEAD) };
-        whole.min(self.len) - self.reported.min(whole.min(self.len))
-    }
 }
 
 /// The socket with the task that waits for it, as rustls reads and writes it.
@@ -118,7 +94,14 @@ fn or_pending<T>(result: io::Result<T>) -> Poll<io::Result<T>> {
 impl TlsSocket {
     /// Wraps an accepted socket.
     pub fn new(socket: Socket) -> Self {
-        Self { socket, session: None, batch: Batch::default(), ended: false, resets: Cell::new(false) }
+        Self {
+            socket,
+            session: None,
+            batch: Batch::default(),
+            received: Received::default(),
+            ended: false,
+            resets: Cell::new(false),
+        }
     }
 
     /// The socket below.
@@ -160,16 +143,24 @@ impl TlsSocket {
 
     /// Reads records from the socket. Zero bytes: the peer has closed its half.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Self { socket, session, ended, .. } = self;
+        let Self { socket, session, received, ended, .. } = self;
         let Some(session) = session.as_deref_mut() else {
             return Poll::Ready(Err(io::ErrorKind::NotConnected.into()));
         };
         let read = ready!(or_pending(session.read_tls(&mut Polled(socket, cx))))?;
-        if let Err(error) = session.process_new_packets() {
-            *ended = true;
-            // The alert that says why; a peer that does not take it is lost anyway.
-            let _ = session.write_tls(&mut Tried(socket));
-            return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+        let shakes = session.is_handshaking();
+        match session.process_new_packets() {
+            // Handshakes have a bound of their own.
+            Ok(state) if shakes => received.plain = state.plaintext_bytes_to_read(),
+            Ok(state) => {
+                received.note(read, state.plaintext_bytes_to_read()).inspect_err(|_| *ended = true)?
+            }
+            Err(error) => {
+                *ended = true;
+                // The alert that says why; a peer that does not take it is lost anyway.
+                let _ = session.write_tls(&mut Tried(socket));
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
+            }
         }
         Poll::Ready(Ok(read))
     }
@@ -191,7 +182,11 @@ impl TlsSocket {
             let _ = flush(&mut self.session, &mut self.batch, &mut Tried(&self.socket));
             match self.session()?.reader().read(buf) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                read => return Poll::Ready(read),
+                read => {
+                    let taken = read.as_ref().map_or(0, |read| *read);
+                    self.received.plain = self.received.plain.saturating_sub(taken);
+                    return Poll::Ready(read);
+                }
             }
             ready!(self.poll_fill(cx))?;
         }
@@ -233,6 +228,13 @@ impl TlsSocket {
         }
         self.batch.reported += due;
         Poll::Ready(Ok(due))
+    }
+
+    /// Bytes that it holds in memory: encrypted and not sent, or read and not taken.
+    pub fn held(&self) -> usize {
+        let sends = self.session.as_ref().is_some_and(|session| session.wants_write());
+        let unsent = if sends { self.batch.encrypted().saturating_sub(self.batch.sent) } else { 0 };
+        unsent + self.received.plain + self.received.partial
     }
 
     /// Ready when the kernel has sent everything.
@@ -365,5 +367,7 @@ mod tests {
             assert!(server.poll_write(&mut writing, &[IoSlice::new(&content)]).is_pending());
         }
         assert_eq!((writer.get(), reader.get()), (0, 0));
+        let most = Batch { len: BATCH, ..Batch::default() }.encrypted();
+        assert!((1..=most).contains(&server.held()), "{} bytes are held", server.held());
     }
 }

@@ -11,6 +11,7 @@ use sluicegate::address::ListenAddr;
 use sluicegate::config::{Config, FilterKinds, Loader};
 use sluicegate::http::server::Server;
 use sluicegate::limit::Rate;
+use sluicegate::tls::NamedTls;
 use testkit::served::Served;
 use testkit::wait::until;
 
@@ -332,4 +333,23 @@ fn streams_of_events_go_on_and_end_with_their_route() {
     reload(&served, &config(&site, "[[route]]\npath = '/'\nfiles = '.'\n"));
     let rest = read_to(&mut stream, "\r\n0\r\n\r\n");
     assert!(rest.contains("retry: "), "{rest}");
+}
+
+#[test]
+fn a_self_signed_certificate_stays_whatever_else_of_its_table_changes() {
+    let site = site();
+    let of = |keys: &str| config(&site, &format!("{keys}\n[[route]]\npath = '/'\nfiles = '.'"));
+    let before = of("[tls.default]\nself_signed = true");
+    let served = serving(&before);
+    let shown = || {
+        let tls = served.handle.extension::<NamedTls>().unwrap().of(Some("default")).unwrap();
+        tls.certificates()
+    };
+    let made = shown();
+    for keys in
+        ["self_signed = true\nhandshake_timeout = '3s'", "self_signed = true\nunknown_name = 'refuse'"]
+    {
+        assert_eq!(reload(&served, &of(&format!("[tls.default]\n{keys}"))), ["tls default changed"]);
+        assert_eq!(shown(), made, "{keys}");
+    }
 }

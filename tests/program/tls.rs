@@ -251,3 +251,24 @@ fn failed_handshakes_are_logged_within_a_bound() {
     assert_eq!(log.matches("TLS handshake failed").count(), 20, "{log}");
     assert!(log.contains("not_tls"), "{log}");
 }
+
+#[test]
+fn the_metrics_have_a_renewed_certificate_though_no_client_comes() {
+    let made = Certificates::make();
+    made.issue_until("quiet", &["quiet.test"], 2040);
+    let tables = "[tls.default]\ncert = 'quiet.pem'\nkey = 'quiet.key'\n";
+    let program = start(&made, &format!("listen = '127.0.0.1:0'\nadmin = '127.0.0.1:0'\n{tables}{ROUTE}"));
+    let admin = said(&program, "admin on http://");
+    let ends = |at: &str| {
+        let mut scraping = connect(admin);
+        scraping.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let page = testkit::wire::answer(&mut scraping).text().to_owned();
+        let name = "sluicegate_tls_certificate_expiry_timestamp_seconds{";
+        let line = page.lines().find(|line| line.starts_with(name)).unwrap();
+        line.ends_with(&format!(" {at}"))
+    };
+    assert!(ends("2208988800"));
+    made.issue_until("quiet", &["quiet.test"], 2050);
+    until("it is looked at again", || ends("2524608000"));
+    program.end();
+}

@@ -67,12 +67,22 @@ impl TlsClient {
     ///
     /// # Errors
     /// It failed; the text has the reason.
-    pub fn over(&self, mut socket: TcpStream, name: &str) -> io::Result<TlsStream> {
+    pub fn over(&self, socket: TcpStream, name: &str) -> io::Result<TlsStream> {
+        let mut stream = self.begin(socket, name)?;
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock)?;
+        }
+        Ok(stream)
+    }
+
+    /// Sends the first message of a handshake on `socket`, asking for `name`. Reads and writes do the rest.
+    ///
+    /// # Errors
+    /// The socket's.
+    pub fn begin(&self, mut socket: TcpStream, name: &str) -> io::Result<TlsStream> {
         let name = ServerName::try_from(name.to_owned()).unwrap();
         let mut session = ClientConnection::new(Arc::new(self.config.clone()), name).unwrap();
-        while session.is_handshaking() {
-            session.complete_io(&mut socket)?;
-        }
+        session.write_tls(&mut socket)?;
         Ok(StreamOwned::new(session, socket))
     }
 }

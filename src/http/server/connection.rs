@@ -41,6 +41,8 @@ pub(super) struct Connection {
     /// If set, every request is refused with it.
     pub(super) refused: Option<Refusal>,
     pub(super) began: Instant,
+    /// When its TLS handshake ended.
+    pub(super) shaken: OnceLock<Instant>,
     pub(super) server: Arc<Shared>,
     /// The settings when it was accepted.
     pub(super) settings: Arc<Settings>,
@@ -68,6 +70,7 @@ impl Connection {
             protocol: OnceLock::new(),
             refused,
             began: now,
+            shaken: OnceLock::new(),
             server,
             settings,
             sink,

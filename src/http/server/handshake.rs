@@ -11,7 +11,7 @@ use crate::tls::{Alpn, ServerTls, TlsSocket};
 /// Does the handshake. False if the connection is over: it failed, the server stopped, or another connection takes its
 /// place.
 ///
-/// While the server drains it goes on: the client's request comes with it.
+/// While the server drains it goes on, and the client has a moment to send its request.
 pub(super) async fn done(
     tls: &ServerTls,
     sink: &mut Sink<TlsSocket>,
@@ -26,7 +26,10 @@ pub(super) async fn done(
         None
     };
     match shaking.or(ended).await {
-        Some(Ok(())) => true,
+        Some(Ok(())) => {
+            let _ = connection.shaken.set(connection.now());
+            true
+        }
         Some(Err(failure)) => {
             connection.log_handshake(tls.name(), &failure);
             false

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_lite::FutureExt;
 
@@ -18,6 +19,10 @@ use crate::sink::{Sink, Wire};
 
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// How long after its TLS handshake the request of a client is waited for though the server drains: with TLS 1.2 it is
+/// sent only when our end of the handshake is there, a round trip later.
+const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
 ///
@@ -67,14 +72,18 @@ async fn serve_either<W: Wire + Send + 'static>(mut http1: Box<Http1<W>>, connec
 async fn is_http2<W: Wire>(sink: &mut Option<Sink<W>>, connection: &Connection) -> io::Result<bool> {
     let Some(sink) = sink else { return Ok(false) };
     let clock = Arc::clone(&connection.server.clock);
-    let patience = Sleep::lasting(clock, connection.settings.header_timeout);
+    let patience = Sleep::lasting(Arc::clone(&clock), connection.settings.header_timeout);
+    let drained = async {
+        connection.server.reached(Stage::Draining).await;
+        if let Some(shaken) = connection.shaken.get() {
+            let stopped = connection.server.reached(Stage::Stopped);
+            Sleep::until(clock, *shaken + FIRST_REQUEST).or(stopped).await;
+        }
+    };
     let begins = sink.begins_with(HTTP2_PREFACE);
     begins
         .or(async {
-            patience
-                .or(connection.server.reached(Stage::Draining))
-                .or(connection.closer.closed_or_asked())
-                .await;
+            patience.or(drained).or(connection.closer.closed_or_asked()).await;
             Err(io::ErrorKind::TimedOut.into())
         })
         .await

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use sluicegate::http::server::Server;
 use sluicegate::http::server::Settings;
-use sluicegate::sink::SinkSettings;
+use sluicegate::sink::{HeldAs, SinkSettings};
 use sluicegate::tcp::Service;
 use sluicegate::tls::ServerTls;
 use testkit::certificates::Certificates;
@@ -74,6 +74,37 @@ fn a_connection_whose_reader_takes_nothing_rests() {
     std::thread::sleep(Duration::from_millis(300));
     let tries = egress.would_block() - before;
     assert!(tries < 20, "{tries} writes were tried");
+}
+
+#[test]
+fn what_is_encrypted_for_a_slow_reader_is_on_the_account_until_it_has_gone() {
+    let (made, site) = (Certificates::make(), folder(&[("f", &content(8_000_000))]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    let mut stream = TlsClient::new(&made).over(connect_narrow(secured.addr()), "127.0.0.1").unwrap();
+    stream.write_all(GET).unwrap();
+    let held = || secured.served.handle.egress().held().of(HeldAs::Tls);
+    until("bytes are encrypted and not sent", || held() > 0);
+    let full = SinkSettings::default().buffer as u64;
+    until("its buffer is full", || secured.served.handle.egress().buffered() == full);
+    assert!((1..33 * 1024).contains(&held()), "{}", held());
+    assert!(wire::answer(&mut stream).body == content(8_000_000));
+    until("nothing is left", || held() == 0);
+}
+
+#[test]
+fn what_is_not_yet_a_whole_record_is_on_the_account() {
+    let (made, site) = (Certificates::make(), folder(&[("f", &content(1_000_000))]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 1)]);
+    let mut stream = TlsClient::new(&made).connect(secured.addr(), "127.0.0.1").unwrap();
+    let held = || secured.served.handle.egress().held().of(HeldAs::Tls);
+    stream.write_all(GET).unwrap();
+    stream.read_exact(&mut [0; 16]).unwrap();
+    // The head of a record of 16 KiB, and most of it.
+    stream.sock.write_all(&[23, 3, 3, 0x40, 0]).unwrap();
+    stream.sock.write_all(&[0; 10_000]).unwrap();
+    until("it is charged", || held() == 10_005);
+    drop(stream);
+    until("it is not any more", || held() == 0 && secured.served.handle.connections() == 0);
 }
 
 #[test]

@@ -172,3 +172,34 @@ fn a_crowd_before_one_listener_takes_no_turn_of_another() {
     assert_eq!(tls.counts().failed(Reason::Crowded), 0);
     drop(silent);
 }
+
+/// With TLS 1.2 the client's request comes only when the end of the handshake has reached it.
+#[test]
+fn a_request_behind_a_handshake_that_ends_while_the_server_drains_is_served() {
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+        let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+        let client = TlsClient::of(&made, &[version], None);
+        let mut stream = client.begin(connect(secured.addr()), "127.0.0.1").unwrap();
+        stream.sock.peek(&mut [0]).unwrap();
+        secured.served.handle.drain();
+        while stream.conn.is_handshaking() {
+            stream.conn.complete_io(&mut stream.sock).unwrap();
+        }
+        until("the server's end is there", || secured.tls.counts().done() == 1);
+        // What the way takes.
+        std::thread::sleep(Duration::from_millis(100));
+        stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        assert_eq!(wire::answer(&mut stream).body, b"x", "{version:?}");
+    }
+}
+
+#[test]
+fn a_client_whose_handshake_ended_and_that_asks_nothing_holds_up_no_drain() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    let mut stream = TlsClient::new(&made).connect(secured.addr(), "127.0.0.1").unwrap();
+    until("the handshake has ended", || secured.tls.counts().done() == 1);
+    secured.served.handle.drain();
+    assert_eq!(stream.read(&mut [0]).unwrap(), 0, "an announced end");
+}
