@@ -101,7 +101,7 @@ impl RateFilter {
         self
     }
 
-    /// Starts with the allowance that a predecessor left in `carryover`, and leaves its own there when dropped (rule 8).
+    /// Starts with the allowance that a predecessor left in `carryover`, and leaves its own there at its end (rule 8).
     #[must_use]
     pub fn with_carryover(mut self, carryover: Carryover) -> Self {
         self.carryover = Some(carryover);
@@ -131,11 +131,10 @@ impl RateFilter {
         };
         let on_credit = ends && self.end_of_stream == EndOfStream::Immediate;
         // See `EndOfStream::Immediate`. `lookahead` makes the end behind any remainder visible.
-        let is_remainder =
-            |allowance: &Allowance, bytes| bytes < MAX_PIECE && allowance.is_less_than_chunk(bytes);
+        let is_rest = |allowance: &Allowance, bytes| bytes < MAX_PIECE && allowance.is_less_than_chunk(bytes);
 
         if self.holding {
-            if on_credit && is_remainder(allowance, in_hand) {
+            if on_credit && is_rest(allowance, in_hand) {
                 if allowance.in_debt() {
                     return Err(allowance.out_of_debt_at());
                 }
@@ -152,7 +151,7 @@ impl RateFilter {
         if rest == 0 {
             return Ok(covered);
         }
-        let is_last = on_credit && is_remainder(allowance, rest);
+        let is_last = on_credit && is_rest(allowance, rest);
         if is_last && !allowance.in_debt() {
             self.closing = true;
             return Ok(in_hand);
@@ -185,6 +184,11 @@ impl RateFilter {
         allowance.spend_burst(burst);
         allowance.spend(bytes - burst);
     }
+
+    fn leave_allowance(&mut self) {
+        let left = self.carryover.take().zip(self.allowance.take());
+        left.into_iter().for_each(|(carryover, allowance)| carryover.put(allowance));
+    }
 }
 
 impl Filter for RateFilter {
@@ -197,6 +201,8 @@ impl Filter for RateFilter {
         loop {
             // Marks before the next byte are due: what is before them has passed.
             if input.move_marks_to(output) {
+                // Now, since the next response may begin as soon as the last byte is sent.
+                self.leave_allowance();
                 return Ok(Verdict::Done);
             }
             if input.is_empty() || output.room() == 0 {
@@ -245,9 +251,7 @@ impl Filter for RateFilter {
 
 impl Drop for RateFilter {
     fn drop(&mut self) {
-        if let (Some(carryover), Some(allowance)) = (self.carryover.take(), self.allowance.take()) {
-            carryover.put(allowance);
-        }
+        self.leave_allowance();
     }
 }
 
@@ -280,11 +284,10 @@ mod tests {
     fn the_lookahead_shows_the_end_behind_any_remainder() {
         for bytes_per_second in [1, 3, 5, 6, 7, 9, 3072, GUIDE, 1_000_003, 327_680, 327_681, 1 << 30] {
             let filter = filter(bytes_per_second);
-            let full =
-                Allowance::full(Rate::new(bytes_per_second).unwrap(), Interval::DEFAULT, Instant::ZERO);
-            let largest = filter.lookahead() - 1;
-            let is_seen = largest + 1 == MAX_PIECE || !full.is_less_than_chunk(largest + 1);
-            assert!(is_seen, "{bytes_per_second} B/s");
+            let rate = Rate::new(bytes_per_second).unwrap();
+            let full = Allowance::full(rate, Interval::DEFAULT, Instant::ZERO);
+            let hides_the_end = filter.lookahead() < MAX_PIECE && full.is_less_than_chunk(filter.lookahead());
+            assert!(!hides_the_end, "{bytes_per_second} B/s");
             assert!(filter.lookahead() <= MAX_PIECE && filter.lookahead() >= 1);
         }
     }
@@ -367,7 +370,6 @@ mod tests {
         let mut input = body(250_000);
         input.push(Bucket::Eos);
         assert_eq!(step(&mut first, 0, &mut input), (250_000, Verdict::Done), "50 000 on credit");
-        drop(first);
         limit.set_rate(Rate::or_unlimited(1000));
         let mut second = RateFilter::new(limit).with_carryover(carryover);
         // 200 bytes are owed, and 200 more make a chunk.
@@ -381,8 +383,7 @@ mod tests {
         let limit = Limit::new(Rate::or_unlimited(GUIDE));
         let new = || RateFilter::new(limit.clone()).with_carryover(carryover.clone());
         assert_eq!(step(&mut new(), 0, &mut body(12_288)).0, 12_288);
-        let mut head: Brigade = [Bucket::Eos].into_iter().collect();
-        assert_eq!(step(&mut new(), 0, &mut head), (0, Verdict::Done));
+        assert_eq!(step(&mut new(), 0, &mut [Bucket::Eos].into_iter().collect()), (0, Verdict::Done));
         drop(new());
         assert_eq!(step(&mut new(), 0, &mut body(1)).0, 0, "still spent");
     }
