@@ -37,11 +37,12 @@ MOST_CRATES = [
     ("sluicegate-core", "tower", 17),
     ("sluicegate", "", 105),
     ("sluicegate", "events", 105),
-    ("sluicegate", "tls", 117),
-    ("sluicegate", "probe", 118),
+    # rustls and its parts; listeners read names and ends of certificates (x509-cert) and make one of their own (rcgen).
+    ("sluicegate", "tls", 130),
+    ("sluicegate", "probe", 131),
     ("sluicegate", "otlp", 130),
-    ("sluicegate", "quota", 140),
-    ("sluicegate", "cli", 170),
+    ("sluicegate", "quota", 150),
+    ("sluicegate", "cli", 180),
 ]
 
 

@@ -9,7 +9,10 @@ use futures_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use futures_rustls::rustls::sign::CertifiedKey;
-use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
+use x509_cert::certificate::{CertificateInner, Raw};
+use x509_cert::der::Decode;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
 
 use super::pem::{Chain, authorities, provider};
 use super::{Identity, TlsError, UnknownName};
@@ -114,14 +117,15 @@ fn fingerprint(leaf: &CertificateDer<'_>) -> String {
 
 /// The DNS names of a certificate, and when it ends.
 fn about(leaf: &CertificateDer<'_>) -> Result<(Vec<String>, i64), String> {
-    let (_, parsed) = X509Certificate::from_der(leaf).map_err(|error| error.to_string())?;
-    let alternatives = parsed.subject_alternative_name().ok().flatten();
-    let names =
-        alternatives.iter().flat_map(|names| &names.value.general_names).filter_map(|name| match name {
-            GeneralName::DNSName(name) => Some(name.to_ascii_lowercase()),
-            _ => None,
-        });
-    Ok((names.collect(), parsed.validity().not_after.timestamp()))
+    let parsed = CertificateInner::<Raw>::from_der(leaf).map_err(|error| error.to_string())?;
+    let parsed = parsed.tbs_certificate();
+    let alternatives = parsed.get_extension::<SubjectAltName>().ok().flatten();
+    let names = alternatives.iter().flat_map(|(_, names)| &names.0).filter_map(|name| match name {
+        GeneralName::DnsName(name) => Some(name.as_str().to_ascii_lowercase()),
+        _ => None,
+    });
+    // A certificate ends by the year 9999.
+    Ok((names.collect(), parsed.validity().not_after.to_unix_duration().as_secs() as i64))
 }
 
 /// Chooses among certificates by the name that a client asks for, and by the signatures that it knows.
