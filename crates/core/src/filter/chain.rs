@@ -374,11 +374,7 @@ impl Chain {
 impl Link {
     /// Whether the filter may have something to put out without new input.
     fn may_hold_bytes(&self) -> bool {
-        match self.state {
-            State::Full => true,
-            State::Asleep(_) => !self.called,
-            State::Idle | State::Done => false,
-        }
+        self.state == State::Full || !self.called && matches!(self.state, State::Asleep(_))
     }
 
     /// At least one byte, or the filter would never see data.
