@@ -46,20 +46,26 @@ impl<W: Wire> Sink<W> {
                 sent => break sent,
             }
             let until = self.took_at.map(|took_at| took_at + EAGER).filter(|until| now < *until);
-            let Some(until) = until else { break Ok(0) };
+            let Some(until) = until else {
+                // Until they are read, nothing waits for the reader.
+                self.stall.drained(now);
+                break Ok(0);
+            };
             if self.wire.poll_writable(cx)?.is_pending() {
-                self.tokens.give_back(covered);
-                self.state.note_would_block();
-                self.state.note_reader_behind(now);
-                self.patience_ends = Some(until);
+                self.tokens.passed(0, covered);
+                self.note_refused(now);
+                if let Poll::Ready(given_up) = self.poll_patience(cx, now, len) {
+                    return Poll::Ready(given_up);
+                }
+                self.patience_ends = self.patience_ends.into_iter().chain([until]).min();
                 self.set_alarm(cx);
                 return Poll::Pending;
             }
         };
         let taken = sent.as_ref().map_or(0, |taken| *taken);
-        self.tokens.give_back(covered - taken);
+        self.tokens.passed(taken, covered);
         if taken > 0 {
-            self.state.note_written(taken, now);
+            self.note_taken(taken, now);
             self.took_at = Some(now);
         }
         Poll::Ready(sent)

@@ -139,7 +139,7 @@ impl<W: Wire> Sink<W> {
             match write_most(&mut self.wire, cx, bufs, covered) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
-                    self.state.note_written(n, now);
+                    self.note_taken(n, now);
                     taken = n;
                 }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
@@ -152,7 +152,7 @@ impl<W: Wire> Sink<W> {
             taken = self.backlog.take(bufs, covered);
             self.state.note_buffered(self.backlog.len() - taken, self.backlog.len());
         }
-        self.tokens.give_back(covered - taken);
+        self.tokens.passed(taken, covered);
         Poll::Ready(Ok(taken))
     }
 
@@ -193,7 +193,7 @@ impl<W: Wire> Sink<W> {
                 }
             }
         }
-        self.stall.drained();
+        self.stall.drained(now);
         self.end_patience(now);
         self.state.note_reader_done(now);
         Poll::Ready(Ok(()))
@@ -213,6 +213,13 @@ impl<W: Wire> Sink<W> {
         if self.patience_ends.take().is_some() {
             self.state.note_reader_done(now);
         }
+    }
+
+    /// The socket took bytes, and nothing is before what comes next.
+    fn note_taken(&mut self, bytes: usize, now: Instant) {
+        self.state.note_written(bytes, now);
+        self.stall.took(bytes as u64, now);
+        self.stall.drained(now);
     }
 
     fn note_refused(&mut self, now: Instant) {
@@ -332,7 +339,7 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
             this.note_refused(now);
             return this.poll_patience(cx, now, 0);
         }
-        this.stall.drained();
+        this.stall.drained(now);
         this.end_patience(now);
         ended
     }

@@ -1,13 +1,19 @@
 //! Detects readers that take nothing, too little, or fill the buffer. Pure: passed the time.
 
+use std::time::Duration;
+
 use super::{OnFull, SinkSettings};
 use crate::clock::Instant;
 use crate::limit::INTERVAL;
 
+/// How long a socket that takes everything again is not believed: one that has just sent its bytes on takes as many at
+/// once, however slow its reader is. Less than the shortest interval, so that a paced reader who keeps up is not judged.
+const CAUGHT_UP: Duration = Duration::from_millis(20);
+
 /// Observes one reader while its socket refuses bytes.
 #[derive(Debug, Default)]
 pub(super) struct StallDetector {
-    /// `None` while the socket takes everything.
+    /// `None` if the socket has taken everything so far.
     pending: Option<Pending>,
     /// When the buffer became full with more to come.
     full_since: Option<Instant>,
@@ -19,6 +25,8 @@ struct Pending {
     window_began: Instant,
     /// Bytes taken since the window began.
     taken: u64,
+    /// Since when the socket takes everything again.
+    drained_at: Option<Instant>,
 }
 
 /// What to do about the reader.
@@ -35,7 +43,13 @@ pub(super) enum Verdict {
 impl StallDetector {
     /// The socket refused bytes, or still holds some back.
     pub(super) fn refused(&mut self, now: Instant) {
-        self.pending.get_or_insert(Pending { last_progress: now, window_began: now, taken: 0 });
+        let began = Pending { last_progress: now, window_began: now, taken: 0, drained_at: None };
+        match &mut self.pending {
+            Some(pending) if pending.drained_at.is_none_or(|at| now < at + CAUGHT_UP) => {
+                pending.drained_at = None;
+            }
+            other => *other = Some(began),
+        }
     }
 
     /// The socket took bytes after it had refused some.
@@ -49,9 +63,12 @@ impl StallDetector {
         }
     }
 
-    /// The socket took everything.
-    pub(super) fn drained(&mut self) {
-        *self = Self::default();
+    /// The socket took everything there was.
+    pub(super) fn drained(&mut self, now: Instant) {
+        self.full_since = None;
+        if let Some(pending) = &mut self.pending {
+            pending.drained_at.get_or_insert(now);
+        }
     }
 
     /// The buffer is full, and there is more to give.
@@ -61,7 +78,9 @@ impl StallDetector {
 
     /// Applies the settings at `now`.
     pub(super) fn judge(&mut self, settings: &SinkSettings, now: Instant) -> Verdict {
-        let Some(pending) = &mut self.pending else { return Verdict::Until(None) };
+        let Some(pending) = self.pending.as_mut().filter(|pending| pending.drained_at.is_none()) else {
+            return Verdict::Until(None);
+        };
         let stalled_at = pending.last_progress + settings.stall_timeout;
         if now >= stalled_at {
             return Verdict::Stalled;
@@ -112,7 +131,7 @@ mod tests {
         let mut stall = StallDetector::default();
         assert_eq!(stall.judge(&SinkSettings::default(), Instant::MAX), Verdict::Until(None));
         stall.refused(at(1));
-        stall.drained();
+        stall.drained(at(1));
         assert_eq!(stall.judge(&SinkSettings::default(), Instant::MAX), Verdict::Until(None));
     }
 
@@ -158,6 +177,26 @@ mod tests {
             stall.took(taken, at(50));
             assert_eq!(stall.judge(&settings, before(at(60))), Verdict::Until(Some(at(60))));
             assert_eq!(stall.judge(&settings, at(60)), patience, "{taken} bytes in a minute");
+        }
+    }
+
+    // A socket before which 64 KiB wait takes them all at once when it has sent as much on: each time the count began anew.
+    #[test]
+    fn a_slow_reader_is_found_though_its_socket_takes_all_now_and_then() {
+        let settings = SinkSettings { min_drain_rate: Rate::or_unlimited(1000), ..SinkSettings::default() };
+        let rest = CAUGHT_UP - NANO;
+        for (bytes, rest, expected) in [(999, rest, true), (1000, rest, false), (999, CAUGHT_UP, false)] {
+            let mut stall = StallDetector::default();
+            stall.refused(at(0));
+            for second in 1..60 {
+                stall.took(bytes, at(second));
+                stall.drained(at(second));
+                assert_eq!(stall.judge(&settings, at(second)), Verdict::Until(None), "nothing waits for it");
+                stall.refused(at(second) + rest);
+            }
+            stall.took(bytes, at(60));
+            let is_stalled = stall.judge(&settings, at(60)) == Verdict::Stalled;
+            assert_eq!(is_stalled, expected, "{bytes} bytes a second, {rest:?} without a wait");
         }
     }
 }

@@ -15,16 +15,18 @@ pub(super) struct Tokens {
     /// `None` without a rate.
     bucket: Option<TokenBucket>,
     lateness: Lateness,
+    /// The last answer was of a limit that only reports: nothing was taken for it.
+    reports: bool,
 }
 
 impl Tokens {
     /// Starts with a full bucket.
     pub(super) fn new(limit: Limit, now: Instant) -> Self {
         let bucket = limit.rate().map(|rate| TokenBucket::new(rate, limit.burst(), now));
-        Self { limit, bucket, lateness: Lateness::default() }
+        Self { limit, bucket, lateness: Lateness::default(), reports: false }
     }
 
-    /// Takes tokens for up to `most` bytes, at least one; returns for how many.
+    /// Takes tokens for up to `most` bytes, at least one; returns for how many. Tell [`passed`](Self::passed) how many were used.
     ///
     /// # Errors
     /// Too few: when there will be enough for `most` bytes or for one piece, not for every byte that drips in.
@@ -33,8 +35,8 @@ impl Tokens {
         self.keep_to_the_limit(told);
         let Some(bucket) = &mut self.bucket else { return Ok(most) };
         bucket.refill(told);
-        if self.limit.is_report_only() {
-            self.limit.note_over(most as u64 - bucket.consume(most as u64));
+        self.reports = self.limit.is_report_only();
+        if self.reports {
             return Ok(most);
         }
         let least = (most as u64).min(piece(bucket));
@@ -50,10 +52,13 @@ impl Tokens {
         Ok(bucket.consume(most as u64) as usize)
     }
 
-    /// Returns unused tokens.
-    pub(super) fn give_back(&mut self, tokens: usize) {
-        if let Some(bucket) = &mut self.bucket {
-            bucket.give_back(tokens as u64);
+    /// Returns the tokens that `bytes` of the `covered` ones left unused. Under a limit that only reports, charges them, and counts
+    /// those that it would have delayed.
+    pub(super) fn passed(&mut self, bytes: usize, covered: usize) {
+        match &mut self.bucket {
+            Some(bucket) if self.reports => self.limit.note_over(bytes as u64 - bucket.consume(bytes as u64)),
+            Some(bucket) => bucket.give_back((covered - bytes) as u64),
+            None => {}
         }
     }
 
@@ -140,8 +145,12 @@ mod tests {
     fn a_limit_that_only_reports_delays_nothing_and_counts_the_excess() {
         let mut tokens = tokens(1_000, 1_000);
         tokens.limit.set_report_only(true);
-        assert_eq!(tokens.take(Instant::ZERO, 5_000), Ok(5_000));
-        assert_eq!(tokens.take(Instant::from_millis(100), 150), Ok(150));
+        // Offered again and again, and taken in the end.
+        for (millis, offered, passed) in [(0, 9_000, 0), (0, 9_000, 5_000), (100, 7_000, 0), (100, 150, 150)]
+        {
+            assert_eq!(tokens.take(Instant::from_millis(millis), offered), Ok(offered));
+            tokens.passed(passed, offered);
+        }
         assert_eq!(tokens.limit.over(), 4_000 + 50);
     }
 }

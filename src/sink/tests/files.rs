@@ -193,3 +193,42 @@ fn behind_buffered_bytes_no_file_is_sent() {
     assert_eq!(scene.send(0, 100), Some(0));
     assert!(scene.wire.0.borrow().sent.is_empty());
 }
+
+// Such a reader was waited for without being measured: the socket has room again before its bytes would be read.
+#[test]
+fn a_reader_that_takes_too_little_of_a_file_is_given_up_at_the_timeout() {
+    for (bytes, lasts) in [(10, true), (9, false)] {
+        let least = Rate::or_unlimited(1000);
+        let mut scene = Scene::new(SinkSettings { min_drain_rate: least, ..SinkSettings::default() }, 10);
+        let began = scene.clock.now();
+        let given_up = loop {
+            let mut cx = Context::from_waker(Waker::noop());
+            match scene.sink.poll_send_file(&mut cx, &scene.file, 0, 5_000) {
+                Poll::Ready(Ok(taken)) => assert!(taken > 0),
+                Poll::Ready(Err(error)) => break Some(error.kind()),
+                Poll::Pending if scene.clock.now() - began > Duration::from_secs(61) => break None,
+                Poll::Pending => {
+                    scene.clock.advance(Duration::from_millis(10));
+                    scene.wire.0.borrow_mut().room = bytes;
+                }
+            }
+        };
+        assert_eq!(given_up, (!lasts).then_some(io::ErrorKind::TimedOut), "{bytes} bytes each 10 ms");
+        assert!(lasts || scene.clock.now() - began == Duration::from_secs(60));
+    }
+}
+
+#[test]
+fn a_rate_that_only_reports_counts_bytes_once_however_often_they_are_offered() {
+    let limit = Limit::new(Rate::or_unlimited(1_000)).with_burst(1_000);
+    limit.set_report_only(true);
+    let mut scene = Scene::new(SinkSettings::default(), 4_000);
+    scene.sink = scene.sink.under(limit.clone());
+    assert_eq!(scene.send(0, 5_000), Some(4_000));
+    for _ in 0..3 {
+        assert_eq!(scene.send(4_000, 1_000), None, "the socket is full");
+    }
+    scene.wire.0.borrow_mut().room = 500;
+    assert_eq!(scene.send(4_000, 1_000), Some(500));
+    assert_eq!(limit.over(), 3_500);
+}
