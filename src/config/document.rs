@@ -1,7 +1,6 @@
 //! The configuration of a server, and how it is read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{Ipv4Addr, SocketAddr};
 
 use log::LevelFilter;
 
@@ -61,7 +60,7 @@ impl Default for Config {
     /// Listens on 127.0.0.1:8080 and has no routes.
     fn default() -> Self {
         Self {
-            listen: vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))).into()],
+            listen: listen::default_addresses(),
             tls: BTreeMap::new(),
             http_redirect: Vec::new(),
             log_level: LevelFilter::Info,

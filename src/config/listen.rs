@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 
-use super::document::Config;
 use crate::address::ListenAddr;
 use crate::keys::{FaultKind, Item, Keys, Place, Reading};
 use crate::tls::TlsSettings;
@@ -20,8 +20,13 @@ const NO_TLS: &str = "off";
 pub struct Listen {
     /// The address.
     pub address: ListenAddr,
-    /// The name of its TLS, one of [`Config::tls`]; `None` without TLS.
+    /// The name of its TLS, one of [`Config::tls`](super::Config::tls); `None` without TLS.
     pub tls: Option<String>,
+}
+
+/// Where a server listens that is not told: 127.0.0.1:8080.
+pub(super) fn default_addresses() -> Vec<Listen> {
+    vec![ListenAddr::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 8080))).into()]
 }
 
 impl From<ListenAddr> for Listen {
@@ -110,7 +115,7 @@ pub(super) fn read(keys: &Keys<'_>, tcp_alone: bool, tls: &mut TlsTables) -> Vec
         keys.fault("listen", "it is for HTTP, and there is no [[route]]; leave it out, or add one");
     }
     let Some(given) = keys.items("listen", " such as { address = \"[::]:443\", tls = \"main\" }") else {
-        let addresses = if tcp_alone { Vec::new() } else { Config::default().listen };
+        let addresses = if tcp_alone { Vec::new() } else { default_addresses() };
         let secured = |listen| Listen { tls: tls.choose(None, Some(DEFAULT_TLS)), ..listen };
         return addresses.into_iter().map(secured).collect();
     };

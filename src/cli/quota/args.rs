@@ -123,7 +123,7 @@ macro_rules! asking_command {
         impl $name {
             pub(super) fn connector(&self) -> Result<Connector, CliError> {
                 let tls = [&self.tls_ca, &self.tls_cert, &self.tls_key].map(Option::as_deref);
-                super::ask::connector(self.server.as_deref(), self.token_file.as_deref(), tls)
+                super::connector(self.server.as_deref(), self.token_file.as_deref(), tls)
             }
         }
     };

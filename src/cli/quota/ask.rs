@@ -1,20 +1,18 @@
 //! The commands that call a quota server, each on its own connection.
 
-use std::path::Path;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
 use sluicegate::clock::Sleep;
 use sluicegate::quota::client::{Calls, Connector};
 use sluicegate::quota::wire;
-use sluicegate::quota::{Endpoint, LimitError, NamedLimit};
+use sluicegate::quota::{LimitError, NamedLimit};
 use sluicegate::rt;
-use sluicegate::tls::ClientTls;
 use tonic::{Request, Status};
 
 use super::args::{Clients, Delete, List, Set, Watch};
-use super::{CliError, DEFAULT_ADDRESS, identity, show};
-use crate::cli::{print, token};
+use super::{CliError, show};
+use crate::cli::print;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -117,34 +115,6 @@ fn asking(
         ask(&mut calls).or(late).await.map_err(|status| refused(&status))
     })?;
     print(&text)
-}
-
-/// What the flags say of the server, the token, and the files of authorities, certificate and key.
-pub(super) fn connector(
-    server: Option<&str>,
-    token_file: Option<&str>,
-    tls: [Option<&str>; 3],
-) -> Result<Connector, CliError> {
-    let default = format!("http://{DEFAULT_ADDRESS}");
-    let endpoint = server.unwrap_or(&default).parse::<Endpoint>();
-    let mut connector = Connector::new(endpoint.map_err(|error| CliError::flag("--server", error))?);
-    connector.token = token(token_file)?;
-    let [authorities, certificate, key] = tls;
-    let identity = identity(certificate, key)?;
-    connector.tls = match authorities {
-        Some(authorities) => {
-            let tls = ClientTls::new(Path::new(authorities), identity.as_ref());
-            Some(tls.map_err(CliError::failed)?)
-        }
-        None if identity.is_some() => {
-            return Err(CliError::Usage("--tls-cert needs --tls-ca: give both".to_owned()));
-        }
-        None if connector.endpoint.is_tls() => {
-            return Err(CliError::Usage("an https server needs --tls-ca: give it too".to_owned()));
-        }
-        None => None,
-    };
-    Ok(connector)
 }
 
 async fn connect(connector: &Connector) -> Result<Calls, CliError> {

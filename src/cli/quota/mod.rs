@@ -5,9 +5,13 @@ mod ask;
 mod serve;
 mod show;
 
-use sluicegate::tls::Identity;
+use std::path::Path;
 
-use super::{CliError, StartLog};
+use sluicegate::quota::Endpoint;
+use sluicegate::quota::client::Connector;
+use sluicegate::tls::{ClientTls, Identity};
+
+use super::{CliError, StartLog, token};
 use args::Command;
 pub(super) use args::Quota;
 
@@ -39,4 +43,32 @@ fn identity(certificate: Option<&str>, key: Option<&str>) -> Result<Option<Ident
         (Some(_), None) => Err(CliError::Usage("--tls-cert needs --tls-key: give both".to_owned())),
         (None, Some(_)) => Err(CliError::Usage("--tls-key needs --tls-cert: give both".to_owned())),
     }
+}
+
+/// What the flags say of the server, the token, and the files of authorities, certificate and key.
+fn connector(
+    server: Option<&str>,
+    token_file: Option<&str>,
+    tls: [Option<&str>; 3],
+) -> Result<Connector, CliError> {
+    let default = format!("http://{DEFAULT_ADDRESS}");
+    let endpoint = server.unwrap_or(&default).parse::<Endpoint>();
+    let mut connector = Connector::new(endpoint.map_err(|error| CliError::flag("--server", error))?);
+    connector.token = token(token_file)?;
+    let [authorities, certificate, key] = tls;
+    let identity = identity(certificate, key)?;
+    connector.tls = match authorities {
+        Some(authorities) => {
+            let tls = ClientTls::new(Path::new(authorities), identity.as_ref());
+            Some(tls.map_err(CliError::failed)?)
+        }
+        None if identity.is_some() => {
+            return Err(CliError::Usage("--tls-cert needs --tls-ca: give both".to_owned()));
+        }
+        None if connector.endpoint.is_tls() => {
+            return Err(CliError::Usage("an https server needs --tls-ca: give it too".to_owned()));
+        }
+        None => None,
+    };
+    Ok(connector)
 }

@@ -53,6 +53,7 @@ use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
 use crate::sync::{Mutex, RwLock};
+use crate::tcp::Service;
 use crate::telemetry::Telemetry;
 use crate::tls::ServerTls;
 pub use port::Port;
@@ -159,6 +160,31 @@ impl Server {
     #[must_use]
     pub fn with_redirect(mut self, listener: Listener, port: u16) -> Self {
         self.listeners.push((listener, Entry { tls: None, serves: Serves::Redirect(port) }));
+        self
+    }
+
+    /// Adds a listener of raw TCP. Its connections are counted, limited, drained and reported with the others.
+    ///
+    /// # Panics
+    /// If the listener is a Unix socket, whose clients have no addresses.
+    #[must_use]
+    pub fn with_port(self, listener: Listener, service: Service) -> Self {
+        self.with_tls_port(listener, None, service)
+    }
+
+    /// Adds a listener of raw TCP inside TLS, if there is one. See [`with_port`](Self::with_port).
+    ///
+    /// # Panics
+    /// If the listener is a Unix socket.
+    #[must_use]
+    pub fn with_tls_port(mut self, listener: Listener, tls: Option<ServerTls>, service: Service) -> Self {
+        let addr = listener.local_addr().expect("a port is one of TCP");
+        let name = format!("tcp:{addr}");
+        let number = self.shared.telemetry.route(&name);
+        let port = Arc::new(Port::new(addr, name, number, service));
+        self.shared.ports.write().push(Arc::clone(&port));
+        let tls = tls.map(|tls| tls.for_listener());
+        self.listeners.push((listener, Entry { tls, serves: Serves::Tcp(port) }));
         self
     }
 

@@ -6,20 +6,17 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::accept::{Entry, Serves};
 use super::account::{NOTHING, longest_held};
 use super::connection::Connection;
 use super::transfer::per_second;
-use super::{Handle, Protocol, Server, Stage};
+use super::{Handle, Protocol, Stage};
 use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
 use crate::limit::RateOrOff;
-use crate::rt::Listener;
 use crate::rt::serve::Stages;
 use crate::sink::{Sink, Wire};
 use crate::tcp::{Record, Service, StreamError};
 use crate::telemetry::{Ended, Outcome};
-use crate::tls::ServerTls;
 
 /// A TCP port and its service.
 pub struct Port {
@@ -30,6 +27,10 @@ pub struct Port {
 }
 
 impl Port {
+    pub(super) fn new(addr: SocketAddr, name: String, number: usize, service: Service) -> Self {
+        Self { addr, name, number, service }
+    }
+
     /// Its name in logs and metrics: `tcp:127.0.0.1:7070`.
     pub fn name(&self) -> &str {
         &self.name
@@ -43,33 +44,6 @@ impl Port {
     /// Its service, whose limits are live.
     pub fn service(&self) -> &Service {
         &self.service
-    }
-}
-
-impl Server {
-    /// Adds a listener of raw TCP. Its connections are counted, limited, drained and reported with the others.
-    ///
-    /// # Panics
-    /// If the listener is a Unix socket, whose clients have no addresses.
-    #[must_use]
-    pub fn with_port(self, listener: Listener, service: Service) -> Self {
-        self.with_tls_port(listener, None, service)
-    }
-
-    /// Adds a listener of raw TCP inside TLS, if there is one. See [`with_port`](Self::with_port).
-    ///
-    /// # Panics
-    /// If the listener is a Unix socket.
-    #[must_use]
-    pub fn with_tls_port(mut self, listener: Listener, tls: Option<ServerTls>, service: Service) -> Self {
-        let addr = listener.local_addr().expect("a port is one of TCP");
-        let name = format!("tcp:{addr}");
-        let number = self.shared.telemetry.route(&name);
-        let port = Arc::new(Port { addr, name, number, service });
-        self.shared.ports.write().push(Arc::clone(&port));
-        let tls = tls.map(|tls| tls.for_listener());
-        self.listeners.push((listener, Entry { tls, serves: Serves::Tcp(port) }));
-        self
     }
 }
 
