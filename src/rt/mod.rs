@@ -43,6 +43,7 @@ pub use process::{memory_limit, raise_descriptor_limit};
 pub use random::{SplitMix64, random};
 pub use signals::{Signal, Signals};
 pub use slots::{Exchange, Slot, Slots};
+pub(crate) use socket::{MAX_PIECES, first_bytes};
 pub use socket::{PeerAddr, Socket};
 pub use stdout::ShieldedStdout;
 pub use tasks::{blocking, spawn, tasks};

@@ -357,3 +357,24 @@ impl fmt::Display for PeerAddr {
         }
     }
 }
+
+/// Pieces of one vectored write; further ones wait for the next write.
+pub(crate) const MAX_PIECES: usize = 16;
+
+/// The first `most` bytes of `bufs`, without copying, in as many pieces as there is room for.
+pub(crate) fn first_bytes<'a, 'b>(
+    bufs: &'b [IoSlice<'a>],
+    most: usize,
+    pieces: &'b mut [IoSlice<'b>; MAX_PIECES],
+) -> &'b [IoSlice<'b>] {
+    let (mut used, mut left) = (0, most);
+    for buf in bufs.iter().filter(|buf| !buf.is_empty()).take(MAX_PIECES) {
+        let n = left.min(buf.len());
+        if n == 0 {
+            break;
+        }
+        pieces[used] = IoSlice::new(&buf[..n]);
+        (used, left) = (used + 1, left - n);
+    }
+    &pieces[..used]
+}

@@ -54,10 +54,7 @@ impl<W: Wire> Sink<W> {
             if self.wire.poll_writable(cx)?.is_pending() {
                 self.tokens.passed(0, covered);
                 self.note_refused(now);
-                if let Poll::Ready(given_up) = self.poll_patience(cx, now, len) {
-                    return Poll::Ready(given_up);
-                }
-                self.patience_ends = self.patience_ends.into_iter().chain([until]).min();
+                self.patience_ends = self.judge(now, len)?.into_iter().chain([until]).min();
                 self.set_alarm(cx);
                 return Poll::Pending;
             }

@@ -32,7 +32,7 @@ use bytes::Bytes;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, Limit};
-use crate::rt::Socket;
+use crate::rt::{MAX_PIECES, Socket, first_bytes};
 
 pub use charge::Charge;
 pub use counts::SinkCounts;
@@ -44,9 +44,6 @@ pub use wire::Wire;
 use backlog::Backlog;
 use stall::{StallDetector, Verdict};
 use tokens::Tokens;
-
-/// Pieces of one vectored write; further ones wait for the next write.
-const MAX_PIECES: usize = 16;
 
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
@@ -136,7 +133,8 @@ impl<W: Wire> Sink<W> {
         let covered = ready!(self.poll_tokens(cx, now, most));
         let mut taken = 0;
         if self.backlog.is_empty() {
-            match write_most(&mut self.wire, cx, bufs, covered) {
+            let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
+            match self.wire.poll_write(cx, first_bytes(bufs, covered, &mut pieces)) {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
                 Poll::Ready(Ok(n)) => {
                     self.note_taken(n, now);
@@ -235,12 +233,18 @@ impl<W: Wire> Sink<W> {
         now: Instant,
         offered: usize,
     ) -> Poll<io::Result<T>> {
+        self.patience_ends = self.judge(now, offered)?;
+        self.set_alarm(cx);
+        Poll::Pending
+    }
+
+    /// When the reader is to be judged again.
+    ///
+    /// # Errors
+    /// It is given up.
+    fn judge(&mut self, now: Instant, offered: usize) -> io::Result<Option<Instant>> {
         let why = match self.stall.judge(&self.settings, now) {
-            Verdict::Until(until) => {
-                self.patience_ends = until;
-                self.set_alarm(cx);
-                return Poll::Pending;
-            }
+            Verdict::Until(until) => return Ok(until),
             Verdict::Overflowed => GivenUp::Overflowed,
             Verdict::Stalled => GivenUp::Stalled,
         };
@@ -250,7 +254,7 @@ impl<W: Wire> Sink<W> {
             self.state.note_given_up(why, self.backlog.len(), offered);
             self.state.abort();
         }
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes")))
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes"))
     }
 
     /// Wakes the task when tokens or the stall detector are due, whichever is first.
@@ -261,27 +265,6 @@ impl<W: Wire> Sink<W> {
             cx.waker().wake_by_ref();
         }
     }
-}
-
-/// Writes at most `most` bytes of `bufs`, without copying.
-fn write_most(
-    wire: &mut impl Wire,
-    cx: &mut Context<'_>,
-    bufs: &[IoSlice<'_>],
-    most: usize,
-) -> Poll<io::Result<usize>> {
-    let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-    let (mut used, mut left) = (0, most);
-    for buf in bufs.iter().filter(|buf| !buf.is_empty()).take(MAX_PIECES) {
-        let n = left.min(buf.len());
-        if n == 0 {
-            break;
-        }
-        pieces[used] = IoSlice::new(&buf[..n]);
-        used += 1;
-        left -= n;
-    }
-    wire.poll_write(cx, &pieces[..used])
 }
 
 impl<W: Wire> hyper::rt::Write for Sink<W> {

@@ -37,7 +37,7 @@ impl Batch {
     /// Plain bytes that the kernel has whole by now and that were not reported. `flushed`: nothing is left to send.
     pub(super) fn due(&self, flushed: bool) -> usize {
         let whole = if flushed { self.len } else { self.sent.saturating_sub(self.overhead()) };
-        whole.min(self.len) - self.reported.min(whole.min(self.len))
+        whole.min(self.len).saturating_sub(self.reported)
     }
 }
 

@@ -17,13 +17,10 @@ use hyper::rt::ReadBufCursor;
 use super::failure::Failure;
 use super::pending::{Batch, Received};
 use super::stream::read_into;
-use crate::rt::{Buffer, Socket};
+use crate::rt::{Buffer, MAX_PIECES, Socket, first_bytes};
 
 /// Bytes that are encrypted at a time: two records of the largest size.
 const BATCH: usize = 32 * 1024;
-
-/// Pieces of one write.
-const MAX_PIECES: usize = 16;
 
 /// A socket whose bytes are encrypted. It carries nothing before its handshake.
 pub struct TlsSocket {
@@ -217,7 +214,7 @@ impl TlsSocket {
         let mut flushed = self.poll_flush(cx)?;
         if flushed.is_ready() && self.batch.reported == self.batch.len {
             let mut pieces = [IoSlice::new(&[]); MAX_PIECES];
-            let pieces = first(bufs, BATCH, &mut pieces);
+            let pieces = first_bytes(bufs, BATCH, &mut pieces);
             let len = self.session()?.writer().write_vectored(pieces)?;
             self.batch = Batch { len, reported: 0, sent: 0 };
             flushed = self.poll_flush(cx)?;
@@ -282,24 +279,6 @@ fn flush(
     Ok(())
 }
 
-/// The first `most` bytes of `bufs`.
-fn first<'a, 'b>(
-    bufs: &'b [IoSlice<'a>],
-    most: usize,
-    pieces: &'b mut [IoSlice<'b>; MAX_PIECES],
-) -> &'b [IoSlice<'b>] {
-    let (mut used, mut left) = (0, most);
-    for buf in bufs.iter().filter(|buf| !buf.is_empty()).take(MAX_PIECES) {
-        let n = left.min(buf.len());
-        if n == 0 {
-            break;
-        }
-        pieces[used] = IoSlice::new(&buf[..n]);
-        (used, left) = (used + 1, left - n);
-    }
-    &pieces[..used]
-}
-
 /// A connection that is closed without a shutdown, as an idle one, announces its end if the kernel takes it.
 impl Drop for TlsSocket {
     fn drop(&mut self) {
@@ -320,7 +299,7 @@ impl std::fmt::Debug for TlsSocket {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair};
+    use testkit::certificates::Certificates;
 
     use super::*;
     use crate::rt::{self, Connect, Listener};
@@ -330,15 +309,10 @@ mod tests {
 
     /// A server's and a client's end of a connection whose handshake is done. The client reads nothing by itself.
     fn connected() -> (TlsSocket, Stream) {
-        let folder = tempfile::tempdir().unwrap();
-        let [certificate, key] = ["chain.pem", "chain.key"].map(|name| folder.path().join(name));
-        let made = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
-        std::fs::write(&certificate, params.self_signed(&made).unwrap().pem()).unwrap();
-        std::fs::write(&key, made.serialize_pem()).unwrap();
-        std::fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
-        let client = ClientTls::for_http1(Some(&certificate)).unwrap();
-        let loaded = Loaded::read(&[Identity { certificate, key }], None, UnknownName::Default).unwrap();
+        let made = Certificates::make();
+        let client = ClientTls::for_http1(Some(&made.at("ca.pem"))).unwrap();
+        let identity = Identity { certificate: made.at("server.pem"), key: made.at("server.key") };
+        let loaded = Loaded::read(&[identity], None, UnknownName::Default).unwrap();
         rt::block_on(async {
             let listener = Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
             let port = listener.local_addr().unwrap().port();

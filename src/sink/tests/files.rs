@@ -88,9 +88,7 @@ impl Scene {
             Poll::Pending => None,
         }
     }
-}
 
-impl Scene {
     /// How many bytes are taken of a write; `None` if it waits.
     fn write(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut cx = Context::from_waker(Waker::noop());
