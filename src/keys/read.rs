@@ -133,24 +133,15 @@ impl<'a> Keys<'a> {
                 return None;
             }
         };
-        let read = |item: &Node| match &item.value {
-            Value::Text(text) => match text.parse() {
-                Ok(value) => Some((item.at.clone(), value)),
-                Err(error) => {
-                    self.wrong(key, item, Some(format!("{error}")), "");
-                    None
-                }
-            },
-            Value::Bad => {
-                self.fail(key);
-                None
-            }
-            _ => {
+        Some(self.each(
+            key,
+            items,
+            |value| value,
+            |item| {
                 self.wrong(key, item, None, "a string");
                 None
-            }
-        };
-        Some(items.iter().filter_map(read).collect())
+            },
+        ))
     }
 
     /// Reads a text or a table, or a list of them, each with its place. Those that cannot be read are left out. `like`
@@ -165,27 +156,41 @@ impl<'a> Keys<'a> {
             Value::List(items) => &items[..],
             _ => std::slice::from_ref(node),
         };
-        let read = |item: &'a Node| match &item.value {
-            Value::Text(text) => match text.parse() {
-                Ok(value) => Some((item.at.clone(), Item::Text(value))),
-                Err(error) => {
-                    self.wrong(key, item, Some(format!("{error}")), "");
+        Some(self.each(key, items, Item::Text, |item| {
+            let table = self.item(key, item);
+            if table.is_none() {
+                self.wrong(key, item, None, &format!("a string or a table{like}"));
+            }
+            table.map(Item::Table)
+        }))
+    }
+
+    /// Reads texts, and what is none as `other` does, each with its place. Those that cannot be read are left out.
+    fn each<T: FromStr<Err: fmt::Display>, R>(
+        &self,
+        key: &'static str,
+        items: &'a [Node],
+        text: impl Fn(T) -> R,
+        other: impl Fn(&'a Node) -> Option<R>,
+    ) -> Vec<(Place, R)> {
+        let read = |item: &'a Node| {
+            let value = match &item.value {
+                Value::Text(given) => match given.parse() {
+                    Ok(value) => Some(text(value)),
+                    Err(error) => {
+                        self.wrong(key, item, Some(format!("{error}")), "");
+                        None
+                    }
+                },
+                Value::Bad => {
+                    self.fail(key);
                     None
                 }
-            },
-            Value::Bad => {
-                self.fail(key);
-                None
-            }
-            _ => {
-                let table = self.item(key, item);
-                if table.is_none() {
-                    self.wrong(key, item, None, &format!("a string or a table{like}"));
-                }
-                table.map(|table| (item.at.clone(), Item::Table(table)))
-            }
+                _ => other(item),
+            };
+            value.map(|value| (item.at.clone(), value))
         };
-        Some(items.iter().filter_map(read).collect())
+        items.iter().filter_map(read).collect()
     }
 
     /// Reads a list whose places do not matter.
