@@ -1,8 +1,10 @@
 //! Routes: a path prefix with a source, a pace and filters.
 
+mod builder;
+mod stages;
+
 use std::any::Any;
 use std::borrow::Cow;
-use std::sync::Arc;
 
 use super::budgets;
 use super::files::Files;
@@ -10,11 +12,13 @@ use super::path;
 use super::proxy::Proxy;
 use super::source::{Paths, Source};
 use crate::budget::{ClientKey, Clients, Gate, Node};
-use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
-use crate::limit::{Budget, Carryover, Carryovers, Interval, Limit, Rate, Weight};
+use crate::filter::EndOfStream;
+use crate::limit::{Budget, Interval, Limit, Weight};
 use crate::rt;
 
 pub use super::source::{Answer, Handler};
+pub(crate) use stages::place_pace;
+pub(super) use stages::{Pacing, Stage};
 
 /// A part of the URL space: the paths below one prefix, with a source, a pace and filters.
 ///
@@ -49,26 +53,6 @@ pub struct Route {
 pub(super) enum RouteSource {
     Files(Files),
     Other(Box<dyn Source>),
-}
-
-/// A stage in a route's chain of filters.
-pub(super) enum Stage {
-    Named(Arc<dyn FilterFactory>),
-    /// A rate filter beside the route's.
-    Pace(Pacing),
-    /// The route's rate filter.
-    RoutePace,
-}
-
-/// What rate filters of responses are made from.
-pub(super) struct Pacing {
-    /// The filter's name; empty if it has none.
-    name: String,
-    pub(super) limit: Limit,
-    interval: Interval,
-    pub(super) end_of_stream: EndOfStream,
-    /// What a response leaves to the next one of the same client.
-    pub(super) carryovers: Carryovers,
 }
 
 impl Route {
@@ -121,103 +105,6 @@ impl Route {
     pub fn source<T: Source>(&self) -> Option<&T> {
         let source: &dyn Any = self.source.other()?;
         source.downcast_ref()
-    }
-
-    /// Paces each response at `rate`; `None` is unlimited, the default.
-    #[must_use]
-    pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
-        self.pacing.limit.set_rate(rate.into());
-        self
-    }
-
-    /// Lets `bytes` of each response pass ahead of the rate. Default 0.
-    #[must_use]
-    pub fn burst(self, bytes: u64) -> Self {
-        self.pacing.limit.set_burst(bytes);
-        self
-    }
-
-    /// If set, the rate delays nothing and only counts what it would have delayed. Default false.
-    #[must_use]
-    pub fn report_only(self, report_only: bool) -> Self {
-        self.pacing.limit.set_report_only(report_only);
-        self
-    }
-
-    /// Limits all responses of the route together. Default: no limit.
-    #[must_use]
-    pub fn total(self, budget: Budget) -> Self {
-        self.clients.parent().set(budget);
-        self
-    }
-
-    /// Limits all responses of the route to one client together. Default: no limit.
-    #[must_use]
-    pub fn per_client(self, budget: Budget) -> Self {
-        self.clients.set(budget);
-        self
-    }
-
-    /// The weight of a response among the others of its client. Default 1.
-    #[must_use]
-    pub fn weight(mut self, weight: Weight) -> Self {
-        self.weight = weight;
-        self
-    }
-
-    /// Sets how often a chunk of a response leaves. Responses in progress keep their interval through a reload. Default 200 ms.
-    #[must_use]
-    pub fn interval(mut self, interval: Interval) -> Self {
-        self.pacing.interval = interval;
-        self
-    }
-
-    /// Sets what happens to the last part of a response, which is less than a chunk.
-    #[must_use]
-    pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
-        self.pacing.end_of_stream = rule;
-        self
-    }
-
-    /// Adds a filter after those added before. The rate filter comes last, unless
-    /// [`pace_here`](Self::pace_here) puts it elsewhere.
-    #[must_use]
-    pub fn filter(self, factory: impl FilterFactory + 'static) -> Self {
-        self.shared_filter(Arc::new(factory))
-    }
-
-    /// Adds a filter that other routes use too.
-    #[must_use]
-    pub fn shared_filter(mut self, factory: Arc<dyn FilterFactory>) -> Self {
-        self.stages.push(Stage::Named(factory));
-        self
-    }
-
-    /// Puts the rate filter at this place in the order. It then limits the input of the filters after it, not
-    /// their output.
-    #[must_use]
-    pub fn pace_here(mut self) -> Self {
-        self.stages.retain(|stage| !matches!(stage, Stage::RoutePace));
-        self.stages.push(Stage::RoutePace);
-        self
-    }
-
-    /// Adds a rate filter with its own limit, beside the route's, at this place in the order.
-    #[must_use]
-    pub fn pace(self, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
-        self.named_pace("", limit, interval, end_of_stream)
-    }
-
-    /// Adds a [`pace`](Self::pace) with a name, by which a reload finds it.
-    pub(crate) fn named_pace(
-        mut self,
-        name: &str,
-        limit: Limit,
-        interval: Interval,
-        end_of_stream: EndOfStream,
-    ) -> Self {
-        self.stages.push(Stage::Pace(Pacing::new(name, limit, interval, end_of_stream)));
-        self
     }
 
     /// Names and limits of the named rate filters beside the route's.
@@ -312,36 +199,11 @@ impl Route {
     }
 }
 
-/// Puts `pace` last, unless it stands in `stages`: it limits what leaves, not what a filter takes.
-pub(crate) fn place_pace<T>(stages: &mut Vec<T>, pace: T, is_pace: impl Fn(&T) -> bool) {
-    if !stages.iter().any(is_pace) {
-        stages.push(pace);
-    }
-}
-
 impl RouteSource {
     fn other(&self) -> Option<&dyn Source> {
         match self {
             Self::Files(_) => None,
             Self::Other(source) => Some(&**source),
         }
-    }
-}
-
-impl Pacing {
-    fn new(name: &str, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
-        Self { name: name.to_owned(), limit, interval, end_of_stream, carryovers: Carryovers::default() }
-    }
-
-    /// Makes the filter of one response, under `limit`.
-    pub(super) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
-        let filter = RateFilter::new(limit.clone()).interval(self.interval).end_of_stream(self.end_of_stream);
-        Box::new(filter.with_carryover(carryover))
-    }
-
-    fn adopt(&mut self, old: &Self) {
-        old.limit.set(self.limit.budget());
-        self.limit = old.limit.clone();
-        self.carryovers = old.carryovers.clone();
     }
 }

@@ -1,0 +1,57 @@
+//! Where a route's content comes from.
+
+use crate::events::EventSettings;
+use crate::http::files::FilesSource;
+use crate::http::proxy::{ProxySource, UpstreamUrl};
+use crate::keys::{Keys, PathKind};
+
+/// Where a route's content comes from.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Source {
+    /// A folder.
+    Files(FilesSource),
+    /// A backend.
+    Proxy(ProxySource),
+    /// Streams of events.
+    Events(Box<EventSettings>),
+}
+
+impl Source {
+    /// Reads where a route's content comes from.
+    pub(super) fn read(keys: &Keys<'_>) -> Option<Self> {
+        let given: Vec<&str> = ["files", "proxy", "events"].into_iter().filter(|key| keys.has(key)).collect();
+        match given[..] {
+            [] => {
+                let text = "has no files, proxy or events; say where its content comes from";
+                keys.table_fault(None, format!("{} {text}", keys.name()));
+            }
+            [_] => {}
+            [.., "events"] => {
+                let text = format!("{} has events and another source; leave one out", keys.name());
+                keys.table_fault_at("events", text);
+            }
+            _ => keys
+                .table_fault_at("proxy", format!("{} has both files and proxy; leave one out", keys.name())),
+        }
+        let root = keys.path("files", PathKind::Folder);
+        let upstream = keys.parse("proxy");
+        let events = keys.table("events", ", or {}");
+        let events = keys.has("events").then(|| EventSettings::read(&events));
+        // The keys of another kind of source do nothing.
+        let part = |kind: &str| match given[..] {
+            [only] if only != kind => {
+                keys.without_effect(&format!("does nothing with {only}, only with {kind}; leave it out"))
+            }
+            _ => keys.clone(),
+        };
+        let files = FilesSource::read(&part("files"), root.clone().unwrap_or_default());
+        let is_upstream_read = upstream.is_some();
+        let proxy = ProxySource::read(&part("proxy"), upstream.unwrap_or_else(UpstreamUrl::unknown));
+        match given[..] {
+            ["files"] => root.map(|_| Self::Files(files)),
+            ["proxy"] => is_upstream_read.then_some(Self::Proxy(proxy)),
+            ["events"] => events.map(|events| Self::Events(Box::new(events))),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! A route's keys together: its filters in order, and settings that would do nothing.
+
+use super::*;
+use crate::keys::{Absent, Draft, Reading};
+
+/// Reads a route with `keys`: its filters' names, or its faults.
+fn read(keys: &str) -> Result<Vec<String>, String> {
+    let draft = Draft::from_toml(&format!("[[route]]\n{keys}"), "f", "");
+    let reading = Reading::new(&draft, Absent::Unchecked);
+    let mut tables = Keys::top(&reading).tables("route");
+    let route = Route::read(tables.remove(0), &BTreeMap::new(), &mut BTreeSet::new());
+    reading.finish().map_err(|error| error.to_string())?;
+    Ok(route.unwrap().filters.into_iter().map(|filter| filter.name).collect())
+}
+
+const FILES: &str = "path = '/'\nfiles = '.'\n";
+const PROXY: &str = "path = '/api'\nproxy = 'http://127.0.0.1:9000'\n";
+
+#[test]
+fn rate_is_last_unless_it_is_named_elsewhere() {
+    for (source, keys, expected) in [
+        (FILES, "rate = 1", &["rate"][..]),
+        (FILES, "rate = 1\nfilters = ['gzip', 'count']", &["gzip", "count", "rate"]),
+        (FILES, "rate = 1\nfilters = ['rate', 'count']", &["rate", "count"]),
+        // No rate, no filter; but a backend may set one.
+        (FILES, "", &[]),
+        (PROXY, "", &["rate"]),
+        (PROXY, "honour_accel = false", &[]),
+    ] {
+        assert_eq!(read(&format!("{source}{keys}")).unwrap(), expected, "{keys}");
+    }
+}
+
+#[test]
+fn settings_that_would_do_nothing_are_faults() {
+    for (source, keys, expected) in [
+        (FILES, "burst = 1", "f:4:9: burst in [[route]] \"/\": without a rate"),
+        (
+            FILES,
+            "limits.response.burst = 1",
+            "f:4:25: burst in limits.response of [[route]] \"/\": without a rate",
+        ),
+        (FILES, "end_of_stream = 'paced'", "f:4:17: end_of_stream in [[route]] \"/\": without a rate"),
+        (FILES, "filters = ['rate']", "f:4:12: filters in [[route]] \"/\": \"rate\" has no rate"),
+        (
+            FILES,
+            "filters = ['rat']",
+            "f:4:12: filters in [[route]] \"/\": no filter is called \"rat\"; did you",
+        ),
+        (
+            FILES,
+            "rate = 1\nfilters = ['rate', 'rate']",
+            "f:5:20: filters in [[route]] \"/\": \"rate\" stands",
+        ),
+        (PROXY, "honour_accel = false\nburst = 1", "f:5:9: burst in [[route]] \"/api\": without a rate"),
+    ] {
+        let error = read(&format!("{source}{keys}")).unwrap_err();
+        assert!(error.starts_with(expected) && error.lines().count() == 1, "{keys}: {error}");
+    }
+}

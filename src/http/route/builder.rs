@@ -1,0 +1,106 @@
+//! Settings of a route: pace, limits and filters.
+
+use std::sync::Arc;
+
+use super::{Pacing, Route, Stage};
+use crate::filter::{EndOfStream, FilterFactory};
+use crate::limit::{Budget, Interval, Limit, Rate, Weight};
+
+impl Route {
+    /// Paces each response at `rate`; `None` is unlimited, the default.
+    #[must_use]
+    pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
+        self.pacing.limit.set_rate(rate.into());
+        self
+    }
+
+    /// Lets `bytes` of each response pass ahead of the rate. Default 0.
+    #[must_use]
+    pub fn burst(self, bytes: u64) -> Self {
+        self.pacing.limit.set_burst(bytes);
+        self
+    }
+
+    /// If set, the rate delays nothing and only counts what it would have delayed. Default false.
+    #[must_use]
+    pub fn report_only(self, report_only: bool) -> Self {
+        self.pacing.limit.set_report_only(report_only);
+        self
+    }
+
+    /// Limits all responses of the route together. Default: no limit.
+    #[must_use]
+    pub fn total(self, budget: Budget) -> Self {
+        self.clients.parent().set(budget);
+        self
+    }
+
+    /// Limits all responses of the route to one client together. Default: no limit.
+    #[must_use]
+    pub fn per_client(self, budget: Budget) -> Self {
+        self.clients.set(budget);
+        self
+    }
+
+    /// The weight of a response among the others of its client. Default 1.
+    #[must_use]
+    pub fn weight(mut self, weight: Weight) -> Self {
+        self.weight = weight;
+        self
+    }
+
+    /// Sets how often a chunk of a response leaves. Responses in progress keep their interval through a reload. Default 200 ms.
+    #[must_use]
+    pub fn interval(mut self, interval: Interval) -> Self {
+        self.pacing.interval = interval;
+        self
+    }
+
+    /// Sets what happens to the last part of a response, which is less than a chunk.
+    #[must_use]
+    pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {
+        self.pacing.end_of_stream = rule;
+        self
+    }
+
+    /// Adds a filter after those added before. The rate filter comes last, unless
+    /// [`pace_here`](Self::pace_here) puts it elsewhere.
+    #[must_use]
+    pub fn filter(self, factory: impl FilterFactory + 'static) -> Self {
+        self.shared_filter(Arc::new(factory))
+    }
+
+    /// Adds a filter that other routes use too.
+    #[must_use]
+    pub fn shared_filter(mut self, factory: Arc<dyn FilterFactory>) -> Self {
+        self.stages.push(Stage::Named(factory));
+        self
+    }
+
+    /// Puts the rate filter at this place in the order. It then limits the input of the filters after it, not
+    /// their output.
+    #[must_use]
+    pub fn pace_here(mut self) -> Self {
+        self.stages.retain(|stage| !matches!(stage, Stage::RoutePace));
+        self.stages.push(Stage::RoutePace);
+        self
+    }
+
+    /// Adds a rate filter with its own limit, beside the route's, at this place in the order.
+    #[must_use]
+    pub fn pace(self, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
+        self.named_pace("", limit, interval, end_of_stream)
+    }
+
+    /// Adds a [`pace`](Self::pace) with a name, by which a reload finds it.
+    pub(crate) fn named_pace(
+        mut self,
+        name: &str,
+        limit: Limit,
+        interval: Interval,
+        end_of_stream: EndOfStream,
+    ) -> Self {
+        self.stages.push(Stage::Pace(Pacing::new(name, limit, interval, end_of_stream)));
+        self
+    }
+}

@@ -1,0 +1,51 @@
+//! Stages of a route's chain of filters.
+
+use std::sync::Arc;
+
+use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
+use crate::limit::{Carryover, Carryovers, Interval, Limit};
+
+/// A stage in a route's chain of filters.
+pub(in crate::http) enum Stage {
+    Named(Arc<dyn FilterFactory>),
+    /// A rate filter beside the route's.
+    Pace(Pacing),
+    /// The route's rate filter.
+    RoutePace,
+}
+
+/// What rate filters of responses are made from.
+pub(in crate::http) struct Pacing {
+    /// The filter's name; empty if it has none.
+    pub(super) name: String,
+    pub(in crate::http) limit: Limit,
+    pub(super) interval: Interval,
+    pub(in crate::http) end_of_stream: EndOfStream,
+    /// What a response leaves to the next one of the same client.
+    pub(in crate::http) carryovers: Carryovers,
+}
+
+/// Puts `pace` last, unless it stands in `stages`: it limits what leaves, not what a filter takes.
+pub(crate) fn place_pace<T>(stages: &mut Vec<T>, pace: T, is_pace: impl Fn(&T) -> bool) {
+    if !stages.iter().any(is_pace) {
+        stages.push(pace);
+    }
+}
+
+impl Pacing {
+    pub(super) fn new(name: &str, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
+        Self { name: name.to_owned(), limit, interval, end_of_stream, carryovers: Carryovers::default() }
+    }
+
+    /// Makes the filter of one response, under `limit`.
+    pub(in crate::http) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
+        let filter = RateFilter::new(limit.clone()).interval(self.interval).end_of_stream(self.end_of_stream);
+        Box::new(filter.with_carryover(carryover))
+    }
+
+    pub(super) fn adopt(&mut self, old: &Self) {
+        old.limit.set(self.limit.budget());
+        self.limit = old.limit.clone();
+        self.carryovers = old.carryovers.clone();
+    }
+}

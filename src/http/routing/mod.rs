@@ -1,0 +1,119 @@
+//! Finds the route of a request, and the target that its source is asked for.
+
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::PathAndQuery;
+
+use super::path;
+use super::route::{Route, Stage, place_pace};
+use super::source::Paths;
+
+/// Where a request's target leads.
+pub(super) enum Found {
+    /// To a route.
+    Route(Arc<Route>, Target),
+    /// To the prefix of a route but for its trailing slash; the target in normal form.
+    MissingSlash(Uri),
+    /// To one route if `%2F` and `\` are separators, and to another if they are not. Only for sources that may read
+    /// them either way.
+    Ambiguous,
+    /// Nowhere: no route has this path.
+    Nothing,
+    /// Nowhere: the path leads above its root.
+    AboveRoot,
+    /// Nowhere: the target is no path but `*`, an authority, or too long.
+    NoPath,
+}
+
+/// What a route's source is asked for.
+#[derive(Debug)]
+pub(super) struct Target {
+    /// If the request's URI is not it: in normal form, or for an upstream as the client spelt it, where that means the
+    /// same.
+    pub(super) rewritten: Option<Uri>,
+    /// The offset in its path at which the rest after the route's prefix begins, without a leading slash.
+    pub(super) rest: usize,
+}
+
+/// The routes of a server; the longest prefix wins.
+pub(super) struct Routes(Vec<Arc<Route>>);
+
+impl Routes {
+    /// Sorts `routes`, and numbers them by their paths with `number`.
+    pub(super) fn new(mut routes: Vec<Route>, number: impl Fn(&str) -> usize) -> Self {
+        // Longest first; of equal ones, the first given.
+        routes.sort_by_key(|route| std::cmp::Reverse(route.prefix().len()));
+        for route in &mut routes {
+            route.number = number(route.path());
+            place_pace(&mut route.stages, Stage::RoutePace, |stage| matches!(stage, Stage::RoutePace));
+        }
+        Self(routes.into_iter().map(Arc::new).collect())
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.0.iter()
+    }
+
+    /// Finds the route of the normal form of `uri`'s path. Allocates only if the path is not in normal form.
+    pub(super) fn find(&self, uri: &Uri) -> Found {
+        let given = uri.path();
+        if !given.starts_with('/') {
+            return Found::NoPath;
+        }
+        let Some(path) = path::normal(given) else { return Found::AboveRoot };
+        let route = match self.below(&path) {
+            Some((route, true)) => route,
+            Some((_, false)) => return with_path(uri, &path).map_or(Found::NoPath, Found::MissingSlash),
+            None => return Found::Nothing,
+        };
+        let paths = route.paths();
+        if paths != Paths::Normal && self.is_ambiguous(route, &path) {
+            return Found::Ambiguous;
+        }
+        // Unchanged if nothing was removed, so that encodings that mean something to an upstream stay.
+        let passes = paths == Paths::AsGiven && path::is_unambiguous(given);
+        let (path, is_rewritten) = match route.rest(given) {
+            Some(_) if passes => (given, false),
+            _ => (&*path, *path != *given),
+        };
+        let rest = path.len() - route.rest(path).map_or(0, str::len);
+        let rewritten = if is_rewritten { with_path(uri, path) } else { None };
+        if is_rewritten && rewritten.is_none() {
+            return Found::NoPath;
+        }
+        Found::Route(Arc::clone(route), Target { rewritten, rest })
+    }
+
+    /// The route of a normal form, and whether the path is below it; if not, only its trailing slash is missing.
+    fn below(&self, path: &str) -> Option<(&Arc<Route>, bool)> {
+        self.0.iter().find_map(|route| match route.rest(path) {
+            Some(_) => Some((route, true)),
+            None => (route.prefix().strip_suffix('/') == Some(path)).then_some((route, false)),
+        })
+    }
+
+    /// Whether `path`, which belongs to `route`, belongs to another where `%2F` and `\` are separators.
+    fn is_ambiguous(&self, route: &Arc<Route>, path: &str) -> bool {
+        let Some(other) = path::with_other_separators(path) else { return false };
+        let found = path::normal(&other).and_then(|path| self.below(&path));
+        !found.is_some_and(|(found, _)| Arc::ptr_eq(found, route))
+    }
+}
+
+/// Returns `uri` with another path; `None` if it becomes too long.
+fn with_path(uri: &Uri, path: &str) -> Option<Uri> {
+    if uri.path() == path {
+        return Some(uri.clone());
+    }
+    let path_and_query = match uri.query() {
+        Some(query) => PathAndQuery::try_from(format!("{path}?{query}")),
+        None => PathAndQuery::try_from(path),
+    };
+    let mut parts = uri.clone().into_parts();
+    parts.path_and_query = Some(path_and_query.ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests;

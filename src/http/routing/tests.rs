@@ -1,0 +1,204 @@
+use super::*;
+use crate::http::body::RequestBody;
+use crate::http::content::Content;
+use crate::http::proxy::ProxySource;
+use crate::http::proxy::{Client, Proxy};
+use crate::http::route::{Answer, Handler};
+use crate::rt;
+use http::{Request, Response};
+use percent_encoding::percent_decode_str;
+use proptest::prelude::*;
+
+struct Nowhere;
+
+impl Handler for Nowhere {
+    fn respond<'a>(&'a self, _: Request<RequestBody>, _: &'a Client) -> Answer<'a> {
+        Box::pin(async { Response::new(Content::Empty) })
+    }
+}
+
+fn handlers(paths: &[&str]) -> Routes {
+    Routes::new(paths.iter().map(|path| Route::handler(path, Nowhere)).collect(), |_| 0)
+}
+
+fn proxies(paths: &[&str]) -> Routes {
+    let proxy = || Proxy::new(ProxySource::new("http://b".parse().unwrap()), None, rt::clock());
+    Routes::new(paths.iter().map(|path| Route::proxy(path, proxy())).collect(), |_| 0)
+}
+
+/// The route, what its source is asked for, and the rest behind the route; or what else was found.
+fn lead(routes: &Routes, target: &str) -> (String, String, String) {
+    let other = |what: &str, uri: &str| (what.to_owned(), uri.to_owned(), String::new());
+    let asked = target.parse().unwrap();
+    match routes.find(&asked) {
+        Found::Route(route, target) => {
+            let uri = target.rewritten.unwrap_or(asked);
+            (route.path().to_owned(), uri.to_string(), uri.path()[target.rest..].to_owned())
+        }
+        Found::MissingSlash(uri) => other("slash", &uri.to_string()),
+        Found::Ambiguous => other("ambiguous", ""),
+        Found::Nothing => other("nothing", ""),
+        Found::AboveRoot => other("above", ""),
+        Found::NoPath => other("no path", ""),
+    }
+}
+
+#[track_caller]
+fn assert_leads(routes: &Routes, cases: &[(&str, (&str, &str, &str))]) {
+    for (target, (route, uri, rest)) in cases {
+        let expected = ((*route).to_owned(), (*uri).to_owned(), (*rest).to_owned());
+        assert_eq!(lead(routes, target), expected, "{target}");
+    }
+}
+
+#[test]
+fn the_longest_prefix_wins_and_prefixes_end_at_slashes() {
+    assert_leads(
+        &handlers(&["/", "/logs/", "/logs/old/", "/exact"]),
+        &[
+            ("/", ("/", "/", "")),
+            ("/a/b", ("/", "/a/b", "a/b")),
+            ("/logs/a", ("/logs/", "/logs/a", "a")),
+            ("/logs/old/", ("/logs/old/", "/logs/old/", "")),
+            ("/logs/older", ("/logs/", "/logs/older", "older")),
+            ("/logsx", ("/", "/logsx", "logsx")),
+            ("/exact", ("/exact", "/exact", "")),
+            ("/exact/a", ("/exact", "/exact/a", "a")),
+            ("/exactly", ("/", "/exactly", "exactly")),
+            ("/logs?a=/b", ("slash", "/logs?a=/b", "")),
+            ("*", ("no path", "", "")),
+            // As hyper reads `GET index.html`: an authority.
+            ("index.html", ("no path", "", "")),
+        ],
+    );
+    assert_leads(&handlers(&["/a/"]), &[("/b", ("nothing", "", ""))]);
+}
+
+#[test]
+fn a_source_is_asked_for_the_normal_form() {
+    assert_leads(
+        &handlers(&["/", "/slow/"]),
+        &[
+            ("/%73low/x?%73=//", ("/slow/", "/slow/x?%73=//", "x")),
+            ("//slow//x", ("/slow/", "/slow/x", "x")),
+            ("/a/../slow/./x", ("/slow/", "/slow/x", "x")),
+            ("/slow/../x", ("/", "/x", "x")),
+            ("/slow/../../x", ("above", "", "")),
+            ("/%73low", ("slash", "/slow", "")),
+            ("http://h/%73low/x", ("/slow/", "http://h/slow/x", "x")),
+            ("/%%37%33low/x", ("/", "/%2573low/x", "%2573low/x")),
+            ("/a%2fb", ("/", "/a%2Fb", "a%2Fb")),
+        ],
+    );
+}
+
+#[test]
+fn an_upstream_is_asked_in_the_clients_spelling_where_that_means_the_same() {
+    assert_leads(
+        &proxies(&["/", "/p/", "/p/admin/"]),
+        &[
+            ("/p/a%2bb;c%2Fd//e?f", ("/p/", "/p/a%2bb;c%2Fd//e?f", "a%2bb;c%2Fd//e")),
+            ("/p/%61dmin/x", ("/p/admin/", "/p/admin/x", "x")),
+            ("/p//admin/x", ("/p/admin/", "/p/admin/x", "x")),
+            ("/p/./x", ("/p/", "/p/x", "x")),
+            ("/p/%2e%2E/x", ("/", "/x", "x")),
+            ("//p/x", ("/p/", "/p/x", "x")),
+            ("//x", ("/", "//x", "/x")),
+            ("/p/100%", ("/p/", "/p/100%25", "100%25")),
+        ],
+    );
+}
+
+#[test]
+fn a_path_that_some_take_for_another_routes_is_ambiguous() {
+    let cases = ["/p/..%2f..%2fx", "/p/admin%2fx", "/p%2Fadmin/x", "/p/x/..%5Cadmin%5cx", "/p/admin%2F"];
+    for target in cases {
+        for routes in [proxies, handlers].map(|make| make(&["/", "/p/", "/p/admin/"])) {
+            assert_eq!(lead(&routes, target).0, "ambiguous", "{target}");
+        }
+    }
+    // Files have no such names.
+    let files =
+        Routes::new(vec![Route::files("/", "src").unwrap(), Route::files("/p/", "src").unwrap()], |_| 0);
+    assert_leads(&files, &[("/p%2Fx", ("/", "/p%2Fx", "p%2Fx"))]);
+}
+
+#[test]
+fn a_route_is_found_by_its_own_normal_form() {
+    let routes = handlers(&["/caf\u{e9}/", "/%7eme/"]);
+    for (target, route) in
+        [("/caf%c3%a9/x", "/caf\u{e9}/"), ("/caf\u{e9}/x", "/caf\u{e9}/"), ("/~me/", "/%7eme/")]
+    {
+        assert_eq!(lead(&routes, target).0, route, "{target}");
+    }
+}
+
+/// The names that the laxest of sources reads from a path.
+fn names(path: &str) -> String {
+    let decoded = percent_decode_str(path).decode_utf8_lossy().replace('\\', "/");
+    let mut names: Vec<&str> = Vec::new();
+    for name in decoded.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    names.iter().map(|name| format!("/{name}")).collect::<String>() + "/"
+}
+
+/// A character of a path in some spelling.
+fn spelt() -> impl Strategy<Value = String> {
+    let letters = prop::sample::select("/padminslow.x".chars().collect::<Vec<_>>());
+    let odd = prop::sample::select(vec!["//", "/./", "/x/../", "/%2e%2E/", "%2f", "\\", "%5c", "%", "%25"]);
+    prop_oneof![
+        6 => letters.clone().prop_map(String::from),
+        3 => letters.prop_map(|letter| format!("%{:02x}", u32::from(letter))),
+        1 => odd.prop_map(str::to_owned),
+    ]
+}
+
+/// Any path, and spellings of paths that routes are there for.
+fn paths() -> impl Strategy<Value = String> {
+    let any = prop::collection::vec(spelt(), 0..20).prop_map(|parts| format!("/{}", parts.concat()));
+    let known = prop::sample::select(vec!["/slow/x", "/p/admin/x", "/p/x", "/exact", "/p/admin/../x"]);
+    let known = (known, prop::collection::vec(0..6_u8, 16)).prop_map(|(path, ways)| {
+        let spelt = path.chars().zip(ways).map(|(letter, way)| match (way, letter) {
+            (0, _) => format!("%{:02x}", u32::from(letter)),
+            (1, _) => format!("%{:02X}", u32::from(letter)),
+            (2, '/') => "//".to_owned(),
+            (3, '/') => "/./".to_owned(),
+            (4, '/') => "\\".to_owned(),
+            _ => letter.to_string(),
+        });
+        format!("/{}", spelt.collect::<String>())
+    });
+    prop_oneof![any, known]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2_000, ..ProptestConfig::default() })]
+    #[test]
+    fn no_spelling_gets_to_a_source_except_by_the_route_of_its_normal_form(path in paths()) {
+        const ROUTES: [&str; 5] = ["/", "/slow/", "/p/", "/p/admin/", "/exact"];
+        let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
+        for routes in [handlers(&ROUTES), proxies(&ROUTES)] {
+            if let Found::Route(route, target) = routes.find(&uri) {
+                let normal = path::normal(uri.path()).unwrap().into_owned();
+                // The route of the normal form has what the source is asked for, read as laxly as may be.
+                prop_assert!(route.rest(&normal).is_some(), "{} {}", path, normal);
+                let asked = names(target.rewritten.as_ref().unwrap_or(&uri).path());
+                if path::with_other_separators(&normal).is_none() {
+                    prop_assert_eq!(&asked, &names(&normal));
+                }
+                let deepest = ROUTES.into_iter().rev().find(|route| {
+                    asked.starts_with(&format!("{}/", route.trim_end_matches('/')))
+                });
+                // A route's prefix without its slash at the end is not below it.
+                let bare = asked.trim_end_matches('/');
+                let is_bare = route.path() != bare && ROUTES.contains(&&*format!("{bare}/"));
+                prop_assert!(deepest == Some(route.path()) || is_bare, "{} {:?} {}", path, deepest, asked);
+            }
+        }
+    }
+}
