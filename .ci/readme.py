@@ -94,12 +94,12 @@ def free_port():
 def running(words, cwd):
     """A server by its command, once it listens. Ends it, and looks how it ended."""
     # cargo gives its place to the program that it runs, so this child is the server itself.
-    process = subprocess.Popen(words, cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    process = subprocess.Popen(words, cwd=cwd, env=environment(), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                text=True, start_new_session=True)
     listens = threading.Event()
 
     def read():
-        for line in process.stdout:
+        for line in process.stderr:
             if "listening on" in line:
                 listens.set()
         listens.set()

@@ -118,12 +118,17 @@ pub(super) struct Run {
     /// off, error, warn, info, debug or trace (default what the file says, else info)
     #[argh(option, arg_name = "level")]
     pub(super) log_level: Option<String>,
+
+    /// auto (text on a terminal, JSON elsewhere), json or text (default what the file says, else auto)
+    #[argh(option, arg_name = "form")]
+    pub(super) log_format: Option<String>,
 }
 
 impl Flags for Run {
     fn set(&self, draft: &mut Draft) {
         draft.texts("--listen", "listen", &self.listen);
         draft.text("--log-level", "log_level", self.log_level.as_deref());
+        draft.text("--log-format", "log_format", self.log_format.as_deref());
     }
 }
 

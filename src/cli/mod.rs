@@ -1,6 +1,6 @@
 //! The command line: argument structs and commands.
 //!
-//! Messages go to standard error, results to standard output. Exit codes: 0 success, 1 the command ran and failed, 2
+//! Messages and logs go to standard error, results to standard output. Exit codes: 0 success, 1 the command ran and failed, 2
 //! usage error. Only this module and `main.rs` know argh.
 
 mod admin_args;
@@ -24,7 +24,8 @@ use std::path::Path;
 
 use argh::FromArgs;
 use sluicegate::config::{Absent, Config};
-use sluicegate::rt::{ShieldedStdout, Signals};
+use sluicegate::logging::{self, ProgramLog};
+use sluicegate::rt::Signals;
 use sluicegate::token::Token;
 
 use args::{Command, Run, Sluicegate};
@@ -129,7 +130,10 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
 
 /// Serves `config`. `typed` is the command whose file can be reloaded, if there is one.
 fn serve_with(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
-    warn(config);
+    logging::set_format(config.log_format);
+    for warning in &config.warnings {
+        logging::announce(log::Level::Warn, warning);
+    }
     server::run(config, typed, start_log)
 }
 
@@ -158,12 +162,12 @@ fn listen_for_signals() -> Result<Signals, CliError> {
     Signals::listen().map_err(|error| CliError::Failed(format!("cannot listen for signals: {error}")))
 }
 
-/// Starts the log at `level`, on a standard output that does not block the program.
-fn begin_log(start_log: StartLog, level: log::LevelFilter) -> Result<ShieldedStdout, CliError> {
-    let stdout = ShieldedStdout::new();
-    let stdout = stdout.map_err(|error| CliError::Failed(format!("cannot set up the log: {error}")))?;
+/// Starts the log at `level`. It never blocks the program.
+fn begin_log(start_log: StartLog, level: log::LevelFilter) -> Result<ProgramLog, CliError> {
+    let log = ProgramLog::start();
+    let log = log.map_err(|error| CliError::Failed(format!("cannot set up the log: {error}")))?;
     start_log(level);
-    Ok(stdout)
+    Ok(log)
 }
 
 /// Prints to standard output. A reader that has gone (`| head`) is not an error.

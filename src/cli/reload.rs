@@ -3,6 +3,7 @@
 use futures_lite::future;
 use sluicegate::config::{FilterKinds, Reloaded};
 use sluicegate::http::server::Handle;
+use sluicegate::logging;
 use sluicegate::rt::{self, Signal, Signals};
 
 use super::args::Run;
@@ -74,6 +75,7 @@ async fn reload(typed: Run, handle: Handle) {
         Ok((config, reloaded)) => {
             // Logged even if the new level is quieter.
             log::set_max_level(config.log_level.max(log::max_level()));
+            logging::set_format(config.log_format);
             for warning in &config.warnings {
                 log::warn!("{warning}");
             }

@@ -11,13 +11,14 @@ use sluicegate::clock::Clock;
 use sluicegate::config::{Config, FilterKinds, QuotaSource};
 use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
+use sluicegate::logging;
 use sluicegate::quota::egress::Egress;
 use sluicegate::rt;
 use sluicegate::tls::NamedTls;
 use sluicegate::tracing::Tracer;
 
 use super::args::Run;
-use super::{CliError, StartLog, begin_log, listen_for_signals, print, reload, summary};
+use super::{CliError, StartLog, begin_log, listen_for_signals, reload, summary};
 
 /// Descriptors needed besides those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -39,11 +40,8 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         (Some(admin), Some(egress)) => Some(admin.with_metrics(egress.metrics())),
         (admin, _) => admin,
     };
-    // A full disk under standard output does not keep the server from serving.
-    if let Err(error) = print(&started(config, &server, admin.as_ref())) {
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("{error}\n"));
-    }
-    let stdout = begin_log(start_log, config.log_level)?;
+    logging::announce(log::Level::Info, &started(config, &server, admin.as_ref()));
+    let program_log = begin_log(start_log, config.log_level)?;
     // One for the client, one for its file or upstream.
     let needed = (config.server.max_connections as u64).saturating_mul(2).saturating_add(OWN_DESCRIPTORS);
     if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
@@ -85,7 +83,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     }
     end_tracing(&handle);
     log::info!("stopped");
-    stdout.finish();
+    program_log.finish();
     Ok(())
 }
 

@@ -13,6 +13,7 @@ use crate::address::ListenAddr;
 use crate::admin::AdminSource;
 use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
+use crate::logging::LogFormat;
 use crate::quota::QuotaSource;
 use crate::tls::TlsSettings;
 use crate::tracing::TracingSettings;
@@ -40,6 +41,8 @@ pub struct Config {
     pub http_redirect: Vec<ListenAddr>,
     /// Least severe level that is logged. Default info.
     pub log_level: LevelFilter,
+    /// Form of log lines. Default text on a terminal, JSON elsewhere.
+    pub log_format: LogFormat,
     /// Settings of all connections.
     pub server: Settings,
     /// Listener for metrics and health. Default none.
@@ -64,6 +67,7 @@ impl Default for Config {
             tls: BTreeMap::new(),
             http_redirect: Vec::new(),
             log_level: LevelFilter::Info,
+            log_format: LogFormat::default(),
             server: Settings::default(),
             admin: None,
             quota: None,
@@ -93,6 +97,7 @@ impl Config {
         }
         let server = Settings::read(&keys);
         let log_level = keys.parse_with("log_level", words::parse_log_level);
+        let log_format = keys.parse("log_format");
         let is_http = keys.has("route");
         let mut tls = TlsTables::read(&keys.table("tls", " [tls.NAME] for each set of certificates"));
         let listen = listen::read(&keys, !is_http && keys.has("tcp"), &mut tls);
@@ -147,6 +152,7 @@ impl Config {
             tls,
             http_redirect,
             log_level,
+            log_format: log_format.unwrap_or_default(),
             server,
             admin,
             quota,

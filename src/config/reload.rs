@@ -268,6 +268,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     let size = |bytes: usize| Size::new(bytes as u64).to_string();
     vec![
         ("log_level", config.log_level.as_str().to_lowercase()),
+        ("log_format", config.log_format.to_string()),
         ("access_log", access_log.to_string()),
         ("drain", duration::spell(*drain)),
         ("max_connections", max_connections.to_string()),
@@ -340,7 +341,7 @@ mod tests {
     fn every_changed_setting_is_listed() {
         let before = parse("[[route]]\npath='/'\nfiles='src'");
         let after = parse(
-            "log_level='warn'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
+            "log_level='warn'\nlog_format='text'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
              header_timeout='3s'\nidle_timeout='4s'\nhalf_close='abort'\ntrusted_proxies='10.0.0.0/8'\n\
              [limits]\nclient={rate='1m',key='header:x-key'}\n\
              [sink]\nbuffer='1m'\ntotal='2m'\non_full='close'\nstall_timeout='5s'\n\
@@ -349,6 +350,7 @@ mod tests {
         let told = setting_changes(&before, &after);
         assert_eq!(told.len(), settings(&before).len(), "{told:?}");
         assert_eq!(told[0], "log_level: info → warn");
+        assert_eq!(told[1], "log_format: auto → text");
         assert!(told.contains(&"client_connections: none → 2".to_owned()));
         assert!(told.contains(&"trusted_proxies: [] → [10.0.0.0/8]".to_owned()));
         assert_eq!(fixed_changes(&before, &after), [""; 0]);

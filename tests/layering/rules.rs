@@ -94,9 +94,11 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("telemetry/recent.rs", "use crate::clock::Instant;")],
     },
     Rule {
-        name: "only the admin API, its client in cli, the streams of events and what both share speak JSON",
+        name: "only the admin API, its client in cli, the streams of events, what both share and the log speak JSON",
         check: |source| {
-            let speaks = ["admin/api/", "cli/", "events/", "http/api/"].iter().any(|room| source.is_in(room));
+            let speaks = ["admin/api/", "cli/", "events/", "http/api/", "logging/"]
+                .iter()
+                .any(|room| source.is_in(room));
             (!speaks).then(|| any_word(source, &["serde_json"]))?
         },
         broken_by: &[("admin/answer.rs", "fn f(v: serde_json::Value) {}")],

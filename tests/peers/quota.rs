@@ -19,11 +19,12 @@ fn python() -> PathBuf {
 fn grpcio_registers_beats_reads_watches_and_looks_around() {
     let mut server = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
     server.args(["quota", "serve", "--listen", "127.0.0.1:0", "--learning", "0s"]);
-    let mut server = Running(server.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap());
-    let mut lines = BufReader::new(server.0.stdout.take().unwrap());
+    let mut server = Running(server.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap());
+    let mut lines = BufReader::new(server.0.stderr.take().unwrap());
     let mut first = String::new();
     lines.read_line(&mut first).unwrap();
-    let addr = first.trim().strip_prefix("quota server listening on http://").unwrap();
+    let first = testkit::records::message(&first);
+    let addr = first.strip_prefix("quota server listening on http://").unwrap();
     // It goes on logging; nobody must be in its way.
     let reader = std::thread::spawn(move || lines.lines().map_while(Result::ok).for_each(drop));
 

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::program::{Running, descriptors};
 use testkit::process::procfs;
-use testkit::records::without_colours;
+use testkit::records::{message, record};
 use testkit::wait::{soon, until};
 use testkit::watched::metric;
 
@@ -41,10 +41,11 @@ impl Sluicegate {
     fn start(command: &str, subject: &str, flags: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
         process.args([command, subject, "--listen", "127.0.0.1:0"]).args(flags);
-        let mut child = process.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap());
+        let mut child = process.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
+        let first = message(&first) + "\n";
         let said = first.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
         let (scheme, addr) = said.unwrap_or_else(|| panic!("{process:?} says {first:?}"));
         let (scheme, addr) = (scheme.to_owned(), addr.parse().unwrap());
@@ -69,7 +70,7 @@ impl Sluicegate {
     pub fn metric(&self, name: &str) -> u64 {
         let admin = soon("the admin listener's address", || {
             let said = self.said.lock().unwrap();
-            said.lines().find_map(|line| line.strip_prefix("admin on http://")?.parse().ok())
+            said.lines().find_map(|line| message(line).strip_prefix("admin on http://")?.parse().ok())
         });
         metric(admin, name).unwrap_or_else(|| panic!("no {name}"))
     }
@@ -93,7 +94,7 @@ impl Sluicegate {
     pub fn logged(&self, fields: &[(&str, &str)]) {
         until(&format!("a record with {fields:?}"), || {
             let said = self.said.lock().unwrap();
-            records(&said).iter().any(|record| fields.iter().all(|field| has(record, *field)))
+            said.lines().filter_map(record).any(|record| fields.iter().all(|field| record.says(*field)))
         });
     }
 }
@@ -107,23 +108,4 @@ impl Drop for Sluicegate {
             println!("sluicegate on {} said:\n{said}", self.addr);
         }
     }
-}
-
-/// The records of a log. femme writes a line for each field, with colours, in debug builds, and
-/// JSON in release builds.
-fn records(said: &str) -> Vec<String> {
-    let mut records: Vec<String> = Vec::new();
-    for line in said.lines() {
-        match records.last_mut() {
-            Some(record) if line.starts_with("    ") => *record += &format!("{}\n", without_colours(line)),
-            _ => records.push(format!("{line}\n")),
-        }
-    }
-    records
-}
-
-fn has(record: &str, (key, value): (&str, &str)) -> bool {
-    let spellings =
-        [format!(" {key} {value}\n"), format!("\"{key}\":{value}"), format!("\"{key}\":\"{value}\"")];
-    spellings.iter().any(|spelling| record.contains(spelling))
 }

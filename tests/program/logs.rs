@@ -1,4 +1,4 @@
-//! The access log, and standard outputs that fail.
+//! The log, the access log, and standard errors that fail.
 
 use std::fs::OpenOptions;
 use std::io::{BufRead, Read, Write};
@@ -10,7 +10,7 @@ use rustix::process::Signal;
 
 use testkit::backend::once;
 use testkit::message::read_head;
-use testkit::program::{Program, get, site, text};
+use testkit::program::{Program, command, get, site, text};
 use testkit::records::{Record, records};
 use testkit::served::connect;
 use testkit::wait::{soon, until};
@@ -93,16 +93,16 @@ fn a_log_that_nobody_reads_or_takes_does_not_stop_the_serving() {
 }
 
 #[test]
-fn a_standard_output_that_is_full_or_closed_does_not_stop_the_serving() {
+fn a_standard_error_that_is_full_or_closed_does_not_stop_the_serving() {
     let full = || Stdio::from(OpenOptions::new().write(true).open("/dev/full").unwrap());
     // A reader that left before the program began.
     let closed = || Stdio::from(rustix::pipe::pipe().unwrap().1);
-    for stdout in [full(), closed()] {
+    for stderr in [full(), closed()] {
         let site = site(5_000);
         let socket = site.path().join("s");
         let listen = format!("unix:{}", socket.display());
         let mut program =
-            Program::start_with(&["serve", text(site.path()), "--listen", &listen, "--access-log"], stdout);
+            Program::start_with(&["serve", text(site.path()), "--listen", &listen, "--access-log"], stderr);
         for _ in 0..20 {
             let stream = soon("it listens", || {
                 assert!(program.runs(), "it ended");
@@ -111,8 +111,8 @@ fn a_standard_output_that_is_full_or_closed_does_not_stop_the_serving() {
             assert_eq!(get(stream, "/a.bin", "").1.len(), 5_000);
         }
         program.signal(Signal::TERM);
-        let (status, _, error) = program.wait();
-        assert_eq!(status.code(), Some(0), "{error}");
+        let (status, ..) = program.wait();
+        assert_eq!(status.code(), Some(0));
         assert!(!socket.exists());
     }
 }
@@ -175,4 +175,46 @@ fn a_tunnel_has_its_line_at_its_end_with_the_bytes_of_both_ways() {
     let [record] = &records(&log, "response")[..] else { panic!("{log}") };
     record.assert_says(&[("status", "101"), ("target", "/chat"), ("outcome", "complete")]);
     record.assert_says(&[("bytes", "5"), ("bytes_up", "3")]);
+}
+
+#[test]
+fn all_of_the_log_is_on_standard_error_as_json_lines_with_times_and_names_of_levels() {
+    let site = site(100);
+    let program = Program::start(&["serve", text(site.path()), "--rate", "60"]);
+    program.signal(Signal::USR2);
+    program.signal(Signal::TERM);
+    // Standard output is empty: `wait` looks at it.
+    let (status, log, error) = program.wait();
+    assert_eq!((status.code(), error.as_str()), (Some(0), ""));
+    for (message, level) in [("stopped", "info"), ("SIGHUP reads the file again", "warn")] {
+        let [record] = &records(&log, message)[..] else { panic!("{message}: {log}") };
+        assert_eq!(record.value("level"), level);
+        // 2026-11-29T02:24:26.123Z
+        let shape: String =
+            record.value("time").chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        assert_eq!(shape, "0000-00-00T00:00:00.000Z");
+    }
+}
+
+#[test]
+fn text_can_be_asked_for_and_has_no_colours_where_there_is_no_terminal() {
+    let site = site(100);
+    let mut command =
+        command(&["serve", text(site.path()), "--log-format", "text", "--listen", "127.0.0.1:0"]);
+    let mut child = command.stdout(Stdio::null()).spawn().unwrap();
+    let mut lines = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut first = String::new();
+    lines.read_line(&mut first).unwrap();
+    assert!(first.starts_with("listening on http://127.0.0.1:"), "{first}");
+    let mut rest = String::new();
+    while !rest.contains("Ctrl-C stops") {
+        assert_ne!(lines.read_line(&mut rest).unwrap(), 0, "{rest}");
+    }
+    rustix::process::kill_process(rustix::process::Pid::from_child(&child), Signal::TERM).unwrap();
+    rest.clear();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let (time, last) = rest.lines().next_back().unwrap().split_at("2026-11-29T02:24:26.123Z".len());
+    assert!(time.ends_with('Z') && last == "  INFO stopped", "{rest}");
+    assert!(!rest.contains('\x1b'), "{rest}");
 }

@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::process::procfs;
+use crate::records;
 use crate::served::connect;
 use crate::watched::metric;
 use crate::wire::{Client, End};
@@ -18,8 +19,8 @@ pub struct Program {
     child: Child,
     /// The lines up to the one that says how to stop it.
     pub started: Vec<String>,
-    /// What it logs.
-    pub log: Option<BufReader<ChildStdout>>,
+    /// What it logs, on standard error.
+    pub log: Option<BufReader<ChildStderr>>,
 }
 
 /// The program that cargo built for this test or benchmark.
@@ -56,23 +57,21 @@ impl Program {
     /// The same where the command itself says.
     pub fn start_where_told(mut command: Command) -> Self {
         let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stdout.take().unwrap());
+        let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut started: Vec<String> = Vec::new();
         while !started.last().is_some_and(|line| line.starts_with("Ctrl-C stops")) {
             let mut line = String::new();
             if log.read_line(&mut line).unwrap() == 0 {
-                let mut error = String::new();
-                child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-                panic!("{command:?} ended after {started:?}: {error}");
+                panic!("{command:?} ended after {started:?}");
             }
-            started.push(line.trim_end().to_owned());
+            started.push(records::message(&line));
         }
         Self { child, started, log: Some(log) }
     }
 
-    /// Starts it with another standard output. What it says is not heard.
-    pub fn start_with(args: &[&str], stdout: impl Into<Stdio>) -> Self {
-        let child = command(args).stdout(stdout).spawn().unwrap();
+    /// Starts it with another standard error. What it says is heard at its end, if that is a pipe.
+    pub fn start_with(args: &[&str], stderr: impl Into<Stdio>) -> Self {
+        let child = command(args).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
         Self { child, started: Vec::new(), log: None }
     }
 
@@ -124,14 +123,21 @@ impl Program {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
-    /// Waits for its end, and gives what it had yet to say on standard output and on standard error.
+    /// Waits for its end, and gives what it had yet to say: its log, and on standard error what is no log. Nothing may be
+    /// on standard output.
     pub fn wait(mut self) -> (ExitStatus, String, String) {
-        let (mut log, mut error) = (String::new(), String::new());
+        let mut said = String::new();
         if let Some(mut lines) = self.log.take() {
-            lines.read_to_string(&mut log).unwrap();
+            lines.read_to_string(&mut said).unwrap();
+        } else if let Some(mut lines) = self.child.stderr.take() {
+            lines.read_to_string(&mut said).unwrap();
         }
-        self.child.stderr.take().unwrap().read_to_string(&mut error).unwrap();
-        (self.child.wait().unwrap(), log, error)
+        let mut output = String::new();
+        self.child.stdout.take().unwrap().read_to_string(&mut output).unwrap();
+        assert_eq!(output, "", "on standard output");
+        let (log, error): (Vec<&str>, Vec<&str>) =
+            said.split_inclusive('\n').partition(|line| records::record(line).is_some());
+        (self.child.wait().unwrap(), log.concat(), error.concat())
     }
 
     /// Whether it still runs.

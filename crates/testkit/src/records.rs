@@ -1,4 +1,6 @@
-//! What the program logs: in a debug build a line for each field, coloured, in a release build JSON.
+//! What the program logs: lines of JSON.
+
+use serde_json::{Map, Value};
 
 /// One record, its fields as text.
 #[derive(Clone, Debug)]
@@ -25,30 +27,33 @@ impl Record {
             assert_eq!(self.value(name), *value, "{name} in {self:?}");
         }
     }
+
+    /// Whether it has this field with this value.
+    pub fn says(&self, (name, value): (&str, &str)) -> bool {
+        self.0.iter().any(|(field, of)| field == name && of == value)
+    }
+}
+
+/// The record in a line; `None` if it has none.
+pub fn record(line: &str) -> Option<Record> {
+    let fields: Map<String, Value> = serde_json::from_str(line).ok()?;
+    let text = |value| match value {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    Some(Record(fields.into_iter().map(|(name, value)| (name, text(value))).collect()))
+}
+
+/// The message of the record in a line; the line itself if it has none.
+pub fn message(line: &str) -> String {
+    let line = line.trim_end();
+    record(line).map_or_else(|| line.to_owned(), |record| record.value("msg").to_owned())
 }
 
 /// The records of a log whose message ends with `message`.
 pub fn records(log: &str, message: &str) -> Vec<Record> {
-    let plain = without_colours(log);
-    let mut found = Vec::new();
-    let mut lines = plain.lines().peekable();
-    while let Some(line) = lines.next() {
-        if cfg!(debug_assertions) && line.ends_with(&format!(" {message}")) {
-            let fields = std::iter::from_fn(|| lines.next_if(|line| line.starts_with("    ")));
-            found.push(Record(fields.filter_map(|line| line.trim().split_once(' ')).map(own).collect()));
-        } else if line.contains(&format!("{message}\"")) && line.starts_with('{') {
-            // No value here has a comma in it.
-            let inner = line.trim_start_matches('{').trim_end_matches('}');
-            let pairs = inner.split(',').filter_map(|pair| pair.split_once(':'));
-            found.push(Record(pairs.map(own).collect()));
-        }
-    }
-    found
-}
-
-fn own((name, value): (&str, &str)) -> (String, String) {
-    let bare = |text: &str| text.trim_matches('"').to_owned();
-    (bare(name), bare(value))
+    let all = log.lines().filter_map(record);
+    all.filter(|record| record.value("msg").ends_with(message)).collect()
 }
 
 /// A text as it is without a terminal.

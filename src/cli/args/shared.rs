@@ -32,6 +32,10 @@ macro_rules! serving_command {
                 #[argh(option, arg_name = "level")]
                 log_level: Option<String> => "log_level",
 
+                /// auto (text on a terminal, else JSON), json or text; all of the log is on standard error (default auto)
+                #[argh(option, arg_name = "form")]
+                log_format: Option<String> => "log_format",
+
                 /// log a line for each response or raw TCP stream (default no)
                 #[argh(switch)]
                 access_log: bool => "access_log",

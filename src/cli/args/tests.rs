@@ -38,6 +38,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
             ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),
             ("--listen", config.listen[0].to_string()),
             ("--log-level", config.log_level.as_str().to_lowercase()),
+            ("--log-format", config.log_format.to_string()),
             ("--drain", spell(config.server.drain)),
             ("--max-connections", config.server.max_connections.to_string()),
             (

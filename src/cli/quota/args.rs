@@ -85,6 +85,10 @@ pub(super) struct Serve {
     /// off, error, warn, info, debug or trace (default info)
     #[argh(option, arg_name = "level")]
     pub(super) log_level: Option<String>,
+
+    /// auto (text on a terminal, else JSON), json or text; all of the log is on standard error (default auto)
+    #[argh(option, arg_name = "form")]
+    pub(super) log_format: Option<String>,
 }
 
 /// Declares the arguments of a command that calls a quota server: its own, then those of all such commands.

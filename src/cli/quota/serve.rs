@@ -9,6 +9,7 @@ use sluicegate::address::ListenAddr;
 use sluicegate::config::bind;
 use sluicegate::config::words::parse_log_level;
 use sluicegate::duration;
+use sluicegate::logging;
 use sluicegate::quota::NamedLimit;
 use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
 use sluicegate::rt::{self, Signal};
@@ -16,7 +17,7 @@ use sluicegate::tls::ServerTls;
 
 use super::args::Serve;
 use super::{CliError, DEFAULT_ADDRESS, StartLog, identity};
-use crate::cli::{begin_log, listen_for_signals, print, token, value};
+use crate::cli::{begin_log, listen_for_signals, token, value};
 
 /// Descriptors needed besides those of connections.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -24,6 +25,7 @@ const OWN_DESCRIPTORS: u64 = 64;
 pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     let log_level =
         value("--log-level", &typed.log_level, parse_log_level)?.unwrap_or(log::LevelFilter::Info);
+    let log_format = value("--log-format", &typed.log_format, str::parse)?.unwrap_or_default();
     let addresses = listen(typed)?;
     let settings = settings(typed)?;
     for addr in &addresses {
@@ -35,8 +37,9 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     let mut signals = listen_for_signals()?;
     let listeners = addresses.iter().map(bind).collect::<Result<_, _>>().map_err(CliError::failed)?;
     let server = QuotaServer::new(settings.clone(), listeners).map_err(CliError::failed)?;
-    print(&started(&addresses, server.local_addrs(), &settings))?;
-    let stdout = begin_log(start_log, log_level)?;
+    logging::set_format(log_format);
+    logging::announce(log::Level::Info, &started(&addresses, server.local_addrs(), &settings));
+    let program_log = begin_log(start_log, log_level)?;
     let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;
     if let Some(limit) = descriptors.filter(|limit| *limit < needed) {
         log::warn!(limit, needed; "the limit of open files is too low for --max-clients: raise it (ulimit -n)");
@@ -53,7 +56,7 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
         std::future::pending().await
     }));
     log::info!("stopped");
-    stdout.finish();
+    program_log.finish();
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The first steps of a process that is a part of a benchmark, or is to become another program.
 
 use std::os::unix::process::CommandExt;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::process::{
@@ -49,6 +49,11 @@ pub(super) fn launch(args: &[String]) -> Outcome<()> {
         setpgid(None, None)?;
     }
     println!("{LAUNCHED}{}", SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos());
-    let error = Command::new(program).args(args).exec();
+    let mut command = Command::new(program);
+    if program.ends_with("/sluicegate") {
+        // It says on standard error where it listens.
+        command.stderr(Stdio::from(std::io::stdout()));
+    }
+    let error = command.args(args).exec();
     Err(format!("{program}: {error}").into())
 }
