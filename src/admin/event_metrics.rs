@@ -9,14 +9,18 @@ use crate::events::{EventCounts, EventGauges, Hub};
 use crate::http::route::Route;
 use crate::telemetry::Durations;
 
+/// A route's name and its streams.
+type Named<'a> = (&'a str, &'a Hub);
+
 /// Encodes the families of all `routes` with event streams; nothing if there are none.
 pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> fmt::Result {
-    let hubs: Vec<&Hub> = routes.iter().filter_map(|route| route.hub()).map(|hub| &**hub).collect();
+    let hubs: Vec<Named<'_>> =
+        routes.iter().filter_map(|route| Some((route.name(), &**route.hub()?))).collect();
     if hubs.is_empty() {
         return Ok(());
     }
     counters(to, &hubs)?;
-    let gauges: Vec<(&str, EventGauges)> = hubs.iter().map(|hub| (hub.route(), hub.gauges())).collect();
+    let gauges: Vec<(&str, EventGauges)> = hubs.iter().map(|(route, hub)| (*route, hub.gauges())).collect();
     write_gauges(to, &gauges)?;
     type Histogram = fn(&EventCounts) -> &Durations;
     for (name, help, durations) in [
@@ -34,13 +38,13 @@ pub(super) fn write(to: &mut Families<'_>, routes: &[std::sync::Arc<Route>]) -> 
         to.histograms(
             name,
             help,
-            hubs.iter().map(|hub| ([("route", hub.route())], durations(hub.counts()))),
+            hubs.iter().map(|(route, hub)| ([("route", *route)], durations(hub.counts()))),
         )?;
     }
     Ok(())
 }
 
-fn counters(to: &mut Families<'_>, hubs: &[&Hub]) -> fmt::Result {
+fn counters(to: &mut Families<'_>, hubs: &[Named<'_>]) -> fmt::Result {
     type Counter = fn(&EventCounts) -> u64;
     let counters: [(&str, &str, Counter); 12] = [
         ("events_published", "Events taken from publishers.", EventCounts::published),
@@ -61,7 +65,7 @@ fn counters(to: &mut Families<'_>, hubs: &[&Hub]) -> fmt::Result {
         ("events_refused", "Subscriptions and polls refused for want of room.", EventCounts::refused),
     ];
     for (name, help, count) in counters {
-        let samples = hubs.iter().map(|hub| ([("route", hub.route())], count(hub.counts())));
+        let samples = hubs.iter().map(|(route, hub)| ([("route", *route)], count(hub.counts())));
         to.counters(name, help, None, samples)?;
     }
     Ok(())

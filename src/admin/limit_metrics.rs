@@ -54,7 +54,7 @@ impl LimitMetrics {
             alone("connection_rate", ALL_ROUTES, budgets.connection()),
         ];
         for route in routes {
-            let (path, total) = (route.path(), route.clients().parent());
+            let (path, total) = (route.name(), route.clients().parent());
             samples.extend([
                 shared("route", path, total.budget(), total.passed()),
                 shared("route_client", path, route.clients().budget(), total.passed_below()),

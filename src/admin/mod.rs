@@ -134,10 +134,10 @@ impl Admin {
     }
 }
 
-/// The effective routes: of those with the same path, the first.
+/// The effective routes: of those with the same name, the first.
 fn routes(server: &Handle) -> Vec<Arc<Route>> {
-    let mut paths = HashSet::new();
+    let mut names = HashSet::new();
     let mut routes = server.routes();
-    routes.retain(|route| paths.insert(route.path().to_owned()));
+    routes.retain(|route| names.insert(route.name().to_owned()));
     routes
 }

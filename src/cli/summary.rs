@@ -57,7 +57,7 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         line(&mut text, "trusted", &trusted.join(", "));
     }
     for route in &config.routes {
-        let _ = writeln!(text, "\n{}", route.path);
+        let _ = writeln!(text, "\n{}", route.name());
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
         budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);

@@ -195,8 +195,8 @@ fn route(
     counts: &mut BTreeMap<String, Counts>,
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<Route, AssemblyError> {
-    let path = given.path.as_str();
-    let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {path}: {error}"));
+    let (path, name) = (given.path.as_str(), given.name());
+    let failed = |error: &dyn fmt::Display| AssemblyError(format!("route {name}: {error}"));
     let mut route = match &given.source {
         Source::Files(source) => {
             let files = Files::new(&source.root)
@@ -206,12 +206,15 @@ fn route(
             let types = source.types.iter();
             Route::folder(path, types.fold(files, |files, (name, media)| files.media_type(name, media)))
         }
-        Source::Events(settings) => events(path, settings, tracer).map_err(|error| failed(&error))?,
+        Source::Events(settings) => {
+            events((path, &name), settings, tracer).map_err(|error| failed(&error))?
+        }
         Source::Proxy(source) => {
             let buffers = Buffers::before(given.pace.rate, given.pace.interval);
             Route::proxy(path, Proxy::new(source.clone(), buffers, rt::clock()))
         }
     };
+    route = route.on_hosts(given.hosts.iter().cloned());
     let pace = &given.pace;
     route = route.rate(pace.rate).burst(pace.burst.bytes());
     route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
@@ -250,7 +253,7 @@ fn route(
 
 #[cfg(feature = "events")]
 fn events(
-    path: &str,
+    (path, name): (&str, &str),
     settings: &EventSettings,
     tracer: Option<&Arc<Tracer>>,
 ) -> Result<Route, crate::token::TokenError> {
@@ -258,7 +261,7 @@ fn events(
     use crate::token::Token;
 
     let token = settings.publish_token_file.as_deref().map(Token::from_file).transpose()?;
-    let events = Events::new(path, settings.clone(), token, rt::clock());
+    let events = Events::new(name, settings.clone(), token, rt::clock());
     if let Some(tracer) = tracer {
         events.hub().trace(Arc::clone(tracer));
     }
@@ -266,6 +269,6 @@ fn events(
 }
 
 #[cfg(not(feature = "events"))]
-fn events(_: &str, _: &EventSettings, _: Option<&Arc<Tracer>>) -> Result<Route, &'static str> {
+fn events(_: (&str, &str), _: &EventSettings, _: Option<&Arc<Tracer>>) -> Result<Route, &'static str> {
     Err("this build has no streams of events: build it with the feature events")
 }

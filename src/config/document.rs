@@ -6,7 +6,7 @@ use log::LevelFilter;
 
 use super::filters::{self, FilterKind};
 use super::listen::{self, Listen, TlsTables};
-use super::route::Route;
+use super::route::{self, Route};
 use super::tcp::Tcp;
 use super::words;
 use crate::address::ListenAddr;
@@ -104,9 +104,9 @@ impl Config {
         let http_redirect = listen::read_redirect(&keys, &listen);
         let tables = keys.tables("route");
         let has_events = tables.iter().any(|route| route.has("events")) || keys.failed(&["route"]);
-        let mut paths = BTreeSet::new();
+        let mut above = route::Above::default();
         let routes =
-            tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut paths)).collect::<Vec<_>>();
+            tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut above)).collect::<Vec<_>>();
         let taken = listen.iter().map(|listen| &listen.address).chain(&http_redirect);
         let (mut taken, mut tcp) = (taken.cloned().collect::<Vec<_>>(), Vec::new());
         for port in keys.tables("tcp") {
@@ -170,7 +170,7 @@ fn check_sink(keys: &Keys<'_>, server: &Settings, routes: &[Route], tcp: &[Tcp])
     if sink.failed(&["buffer"]) || keys.table("limits", "").table("connection", "").failed(&["rate"]) {
         return;
     }
-    let named = |route: &Route| (format!("route {:?}", shorten(route.path.as_str())), route.fastest());
+    let named = |route: &Route| (format!("route {:?}", shorten(&route.name())), route.fastest());
     let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.pace.limit()));
     for fault in server.sink.check(routes.iter().map(named).chain(ports)) {
         sink.fault_near(fault.key, &["on_full"], fault.text);

@@ -126,7 +126,7 @@ impl Handle {
             ("each connection".to_owned(), budgets.connection().budget()),
         ];
         for route in self.routes() {
-            let path = route.path();
+            let path = route.name();
             limits.push((format!("each response of {path}"), route.limit().budget()));
             limits.push((format!("route {path}"), route.clients().parent().budget()));
             limits.push((format!("each client of {path}"), route.clients().budget()));
@@ -195,16 +195,18 @@ fn spell(budget: Budget) -> String {
 }
 
 fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
-    let find = |routes: &[Route], like: &Route| routes.iter().find(|route| route.path == like.path).cloned();
+    let find =
+        |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
-    let rest = |route: &Route| (route.source.clone(), filters(route), route.limits.weight);
+    let rest =
+        |route: &Route| (route.hosts.clone(), route.source.clone(), filters(route), route.limits.weight);
     let come = new.iter().filter_map(|route| match find(old, route) {
-        None => Some(format!("route {} added", route.path)),
-        Some(was) if rest(&was) != rest(route) => Some(format!("route {} changed", route.path)),
+        None => Some(format!("route {} added", route.name())),
+        Some(was) if rest(&was) != rest(route) => Some(format!("route {} changed", route.name())),
         Some(_) => None,
     });
     let gone = old.iter().filter(|route| find(new, route).is_none());
-    come.chain(gone.map(|route| format!("route {} removed", route.path))).collect()
+    come.chain(gone.map(|route| format!("route {} removed", route.name()))).collect()
 }
 
 /// Spells the filters of a route, its interval and its end-of-stream rule, without rates.

@@ -43,6 +43,16 @@ pub(crate) fn check(
     }
 }
 
+/// The host that a request asks for, without its port: the authority of its target, else its Host (RFC 9112, section
+/// 3.2.2). `None` if it names none.
+pub(crate) fn asked<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
+    let authority = match uri.authority() {
+        Some(authority) => authority.as_str(),
+        None => headers.get(HOST)?.to_str().ok()?,
+    };
+    AuthorityParts::parse(authority).ok().map(|parts| parts.host()).filter(|host| !host.is_empty())
+}
+
 /// The host without its port and without the dot of the root, brackets kept; `None` if `text` is not a host.
 fn name(text: &str) -> Option<&str> {
     let host = AuthorityParts::parse(text).ok()?.host();

@@ -8,6 +8,7 @@ pub mod content;
 pub mod files;
 mod forwarded;
 pub(crate) mod host;
+mod host_pattern;
 pub mod interim;
 mod limits;
 mod log_bound;
@@ -21,6 +22,7 @@ pub mod source;
 pub mod upgrade;
 
 pub use budgets::Budgets;
+pub use host_pattern::HostPattern;
 pub use limits::{KeySource, SharedLimits};
 
 /// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of

@@ -8,6 +8,7 @@ mod admin_api;
 mod direct_and_proxied;
 mod exchanges;
 mod files;
+mod hosts;
 mod intervals;
 mod proxy;
 mod reload;

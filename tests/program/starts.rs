@@ -40,7 +40,7 @@ fn proxy_says_its_backend_and_passes_requests_on() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello").unwrap();
         asked
     });
-    let program = Program::start(&["proxy", &url, "--rate", "1.5m", "--host", "client"]);
+    let program = Program::start(&["proxy", &url, "--rate", "1.5m", "--upstream-host", "client"]);
     assert!(program.started[1].starts_with(&format!("  /  backend {url}, Host client, timeouts: ")));
     assert_eq!(
         program.started[2],

@@ -122,7 +122,7 @@ pub(super) fn list(server: &Handle) -> Response<Content> {
     let mut limits: Vec<LimitReport> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
     for route in crate::admin::routes(server) {
-        let name = |part| Name::Route(route.path().to_owned(), part);
+        let name = |part| Name::Route(route.name().to_owned(), part);
         limits.extend(Part::ALL.map(|part| Live::of_route(&route, part).told(&name(part))));
     }
     json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
@@ -200,7 +200,7 @@ impl Live {
             Name::Connection => Self::Limit(budgets.connection().clone()),
             Name::Own(key) => Self::Own(budgets.clients().clone(), key.clone()),
             Name::Route(path, part) => {
-                let route = server.routes().into_iter().find(|route| route.path() == path)?;
+                let route = server.routes().into_iter().find(|route| route.name() == path)?;
                 Self::of_route(&route, *part)
             }
         })

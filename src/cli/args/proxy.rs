@@ -15,7 +15,7 @@ one_route_command! {
 
         /// the Host the backend sees: upstream (its own), client (as it came) or a name (default upstream)
         #[argh(option, arg_name = "host")]
-        host: Option<String> => "route[0].host",
+        upstream_host: Option<String> => "route[0].upstream_host",
 
         /// a peer whose Forwarded and X-Forwarded-* fields are trusted: an address or network; repeatable (default none)
         #[argh(option, arg_name = "net")]

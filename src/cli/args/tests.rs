@@ -74,7 +74,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
     let proxy = ProxySource::new("http://h".parse().unwrap());
     let help = help("proxy");
     for (flag, default) in [
-        ("--host", proxy.host.to_string()),
+        ("--upstream-host", proxy.host.to_string()),
         ("--connect-timeout", spell(proxy.connect_timeout)),
         ("--response-timeout", spell(proxy.response_timeout)),
         ("--read-timeout", spell(proxy.read_timeout)),

@@ -45,7 +45,7 @@ fn nothing_typed_is_the_default() {
 #[test]
 fn every_flag_sets_its_setting() {
     let config = read::<Proxy>(
-        "http://127.0.0.1:9000 --host client --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --ignore-accel \
+        "http://127.0.0.1:9000 --upstream-host client --trusted-proxy 10.0.0.0/8 --trusted-proxy ::1 --ignore-accel \
          --keep-location --no-via --max-response-head 64k --max-response-fields 200 --tunnel-timeout 9s \
          --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
          --idle-connection-timeout 4s --rate 60 --burst 256 --end-of-stream paced --filter rate \

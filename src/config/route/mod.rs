@@ -8,7 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::filters::FilterKind;
 use super::pace::{Pace, RouteLimits};
-use crate::keys::Keys;
+use crate::http::HostPattern;
+use crate::keys::{Keys, Place};
 use crate::limit::{Burst, Interval, Rate};
 use crate::words::shorten;
 pub use filters::RouteFilter;
@@ -18,6 +19,8 @@ pub use source::Source;
 /// One route.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Route {
+    /// Hosts that it answers for; without any, those that no route names.
+    pub hosts: Vec<HostPattern>,
     /// Requests for this path and everything below it take this route, unless a longer path matches.
     pub path: RoutePath,
     /// Where the content comes from.
@@ -37,28 +40,46 @@ impl Route {
     /// A route to `source`, unlimited and without filters.
     pub fn new(path: RoutePath, source: Source) -> Self {
         let (pace, limits) = (Pace::default(), RouteLimits::default());
-        Self { path, source, pace, limits, filters: Vec::new() }
+        Self { hosts: Vec::new(), path, source, pace, limits, filters: Vec::new() }
     }
 
-    /// Reads a `[[route]]`. `named` are the filters that have tables, `paths` those of the routes above.
+    /// Reads a `[[route]]`. `named` are the filters that have tables, `above` are the hosts and paths of
+    /// the routes above.
     pub(super) fn read(
         keys: Keys<'_>,
         named: &BTreeMap<String, FilterKind>,
-        paths: &mut BTreeSet<RoutePath>,
+        above: &mut Above,
     ) -> Option<Self> {
         keys.require("path");
         let path: Option<RoutePath> = keys.parse("path");
-        let keys = match &path {
-            Some(path) => keys.named(format!("[[route]] {:?}", shorten(path.as_str()))),
+        let hosts: Vec<(Place, HostPattern)> = keys.list("host").unwrap_or_default();
+        let are_hosts_bad = keys.failed(&["host"]);
+        let name = path.as_ref().map(|path| name_of(hosts.first().map(|(_, host)| host), path));
+        let keys = match &name {
+            Some(name) => keys.named(format!("[[route]] {:?}", shorten(name))),
             None => keys,
         };
-        if let Some(path) = path.as_ref().filter(|path| !paths.insert((*path).clone())) {
-            let path = shorten(path.as_str());
-            keys.table_fault_at(
-                "path",
-                format!("a [[route]] for {path:?} stands above already; leave one out"),
+        let are_there_none = hosts.is_empty() && keys.has("host");
+        if let Some(path) = path.as_ref().filter(|_| !are_hosts_bad && !are_there_none) {
+            above.note(&keys, &hosts, path);
+        }
+        if are_there_none && !are_hosts_bad {
+            keys.fault(
+                "host",
+                "no host is in it; leave it out, and the route answers for all that no other names",
             );
         }
+        if keys.has("proxy") {
+            // Until virtual hosts came, the key was that of the Host for a backend.
+            for (at, host) in hosts.iter().filter(|(_, host)| ["client", "upstream"].contains(&host.as_str()))
+            {
+                let text = format!(
+                    "names the hosts of requests; for the Host of the backend write upstream_host = \"{host}\""
+                );
+                keys.fault_at(at.clone(), "host", text);
+            }
+        }
+        let hosts: Vec<HostPattern> = hosts.into_iter().map(|(_, host)| host).collect();
         let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");
         let response = limits.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
@@ -84,7 +105,12 @@ impl Route {
             Pace::note_unused(&response);
         }
         let filters = filters::read(&keys, names, named, can_have_rate);
-        Some(Self { path: path?, source: source?, pace, limits, filters }).filter(|_| !is_rate_bad)
+        Some(Self { hosts, path: path?, source: source?, pace, limits, filters }).filter(|_| !is_rate_bad)
+    }
+
+    /// Its path, behind its first host if it has some: its name in limits, metrics and messages.
+    pub fn name(&self) -> String {
+        name_of(self.hosts.first(), &self.path)
     }
 
     /// The fastest that a response can leave, if there is a limit. What a backend sets is not known here.
@@ -95,6 +121,34 @@ impl Route {
         });
         filters.chain(self.pace.limit()).min()
     }
+}
+
+/// The hosts and paths of the routes that were read.
+#[derive(Default)]
+pub(super) struct Above(BTreeSet<(Option<HostPattern>, RoutePath)>);
+
+impl Above {
+    /// Notes a route; one of the same host and path as another is a fault.
+    fn note(&mut self, keys: &Keys<'_>, hosts: &[(Place, HostPattern)], path: &RoutePath) {
+        let text =
+            |of: &str| format!("a [[route]] for {:?} stands above already; leave one out", shorten(of));
+        if hosts.is_empty() && !self.0.insert((None, path.clone())) {
+            keys.table_fault_at("path", text(path.as_str()));
+        }
+        let mut own = BTreeSet::new();
+        for (at, host) in hosts {
+            if !own.insert(host) {
+                keys.fault_at(at.clone(), "host", format!("{host} stands here twice; leave one out"));
+            } else if !self.0.insert((Some(host.clone()), path.clone())) {
+                keys.table_fault(at.clone(), text(&name_of(Some(host), path)));
+            }
+        }
+    }
+}
+
+/// The name of a route whose first host is `host`.
+fn name_of(host: Option<&HostPattern>, path: &RoutePath) -> String {
+    format!("{}{path}", host.map_or("", HostPattern::as_str))
 }
 
 /// Reads a route's pace, whose rate and burst may stand in `limits.response` instead.

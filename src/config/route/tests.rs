@@ -8,7 +8,7 @@ fn read(keys: &str) -> Result<Vec<String>, String> {
     let draft = Draft::from_toml(&format!("[[route]]\n{keys}"), "f", "");
     let reading = Reading::new(&draft, Absent::Unchecked);
     let mut tables = Keys::top(&reading).tables("route");
-    let route = Route::read(tables.remove(0), &BTreeMap::new(), &mut BTreeSet::new());
+    let route = Route::read(tables.remove(0), &BTreeMap::new(), &mut Above::default());
     reading.finish().map_err(|error| error.to_string())?;
     Ok(route.unwrap().filters.into_iter().map(|filter| filter.name).collect())
 }
@@ -57,4 +57,47 @@ fn settings_that_would_do_nothing_are_faults() {
         let error = read(&format!("{source}{keys}")).unwrap_err();
         assert!(error.starts_with(expected) && error.lines().count() == 1, "{keys}: {error}");
     }
+}
+
+#[test]
+fn hosts_and_paths_stand_once_and_faults_name_the_place() {
+    let read = |keys: &str| {
+        let draft = Draft::from_toml(keys, "f", "");
+        let reading = Reading::new(&draft, Absent::Unchecked);
+        let mut above = Above::default();
+        let routes: Vec<_> = (Keys::top(&reading).tables("route").into_iter())
+            .filter_map(|keys| Route::read(keys, &BTreeMap::new(), &mut above))
+            .collect();
+        reading.finish().map_err(|error| error.to_string())?;
+        Ok::<_, String>(routes.iter().map(Route::name).collect::<Vec<_>>())
+    };
+    let route = |keys: &str| format!("[[route]]\npath = '/'\nfiles = '.'\n{keys}\n");
+    let two = |one: &str, other: &str| read(&(route(one) + &route(other)));
+    assert_eq!(
+        two("host = 'B.example.'", "host = ['*.example', '[::1]']").unwrap(),
+        ["b.example/", "*.example/"]
+    );
+    assert_eq!(two("host = 'a'", "").unwrap(), ["a/", "/"]);
+    for (one, other, expected) in [
+        (
+            "host = 'a'",
+            "host = ['b', 'A.']",
+            "f:8:14: a [[route]] for \"a/\" stands above already; leave one out",
+        ),
+        ("host = ['a', 'A']", "", "f:4:14: host in [[route]] \"a/\": a stands here twice; leave one out"),
+        (
+            "",
+            "host = 'a:80'",
+            "f:8:8: host in [[route]]: \"a:80\" is not a host: a route answers on every port",
+        ),
+        ("host = []", "", "f:4:8: host in [[route]] \"/\": no host is in it"),
+        ("", "", "f:6:8: a [[route]] for \"/\" stands above already; leave one out"),
+    ] {
+        let error = two(one, other).unwrap_err();
+        assert!(error.starts_with(expected) && error.lines().count() == 1, "{one} {other}: {error}");
+    }
+    let proxy = "[[route]]\npath = '/'\nproxy = 'http://b'\nhost = 'client'";
+    let expected = "f:4:8: host in [[route]] \"client/\": names the hosts of requests; for the Host of the backend \
+                    write upstream_host = \"client\"";
+    assert!(read(proxy).unwrap_err().starts_with(expected));
 }

@@ -113,9 +113,9 @@ fn is_proxys(name: &HeaderName) -> bool {
 
 /// Whether a page's origin is the request's host. The scheme may differ, since TLS may end at a proxy.
 fn is_own(origin: &HeaderValue, headers: &HeaderMap, uri: &Uri) -> bool {
-    // In HTTP/2 the host is in the URI.
-    let host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    let host = host.or(uri.authority().map(|authority| authority.as_str()));
+    // An absolute target and HTTP/2 have the host in the URI (RFC 9112, section 3.2.2).
+    let host = uri.authority().map(|authority| authority.as_str());
+    let host = host.or_else(|| headers.get(HOST)?.to_str().ok());
     let authority = origin.to_str().ok().and_then(|origin| origin.split_once("://")).map(|(_, rest)| rest);
     matches!((host, authority), (Some(host), Some(authority)) if host.eq_ignore_ascii_case(authority))
 }

@@ -51,7 +51,7 @@ impl ProxySource {
         let default = Self::new(upstream);
         let head_bounds = Size::new(1 << 10)..=Size::new(1 << 20);
         Self {
-            host: keys.parse("host").unwrap_or(default.host),
+            host: keys.parse("upstream_host").unwrap_or(default.host),
             connect_timeout: keys.timeout("connect_timeout").unwrap_or(default.connect_timeout),
             response_timeout: keys.timeout("response_timeout").unwrap_or(default.response_timeout),
             read_timeout: keys.timeout("read_timeout").unwrap_or(default.read_timeout),

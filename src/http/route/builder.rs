@@ -4,9 +4,19 @@ use std::sync::Arc;
 
 use super::{Pacing, Route, Stage};
 use crate::filter::{EndOfStream, FilterFactory};
+use crate::http::host_pattern::HostPattern;
 use crate::limit::{Budget, Interval, Limit, Rate, Weight};
 
 impl Route {
+    /// Answers only requests for these hosts. Default: those for hosts that no route answers for.
+    #[must_use]
+    pub fn on_hosts(mut self, hosts: impl IntoIterator<Item = HostPattern>) -> Self {
+        self.hosts = hosts.into_iter().collect();
+        let host = self.hosts.first().map_or("", HostPattern::as_str);
+        self.name = format!("{host}{}", self.path);
+        self
+    }
+
     /// Paces each response at `rate`; `None` is unlimited, the default.
     #[must_use]
     pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {

@@ -8,6 +8,7 @@ use std::borrow::Cow;
 
 use super::budgets;
 use super::files::Files;
+use super::host_pattern::HostPattern;
 use super::path;
 use super::proxy::Proxy;
 use super::source::{Paths, Source};
@@ -37,6 +38,10 @@ pub(super) use stages::{Pacing, Stage};
 /// ```
 pub struct Route {
     path: String,
+    /// Its first host and `path`, by which limits, metrics and reloads know it.
+    name: String,
+    /// The hosts it answers for; without any, those that no route names.
+    hosts: Vec<HostPattern>,
     /// `path` in its normal form.
     prefix: String,
     /// Its number in telemetry; set by the server.
@@ -59,6 +64,8 @@ impl Route {
     fn new(path: &str, source: RouteSource) -> Self {
         Self {
             path: path.to_owned(),
+            name: path.to_owned(),
+            hosts: Vec::new(),
             prefix: path::normal(path).map_or_else(|| path.to_owned(), Cow::into_owned),
             number: usize::MAX,
             clients: Clients::new(
@@ -160,6 +167,21 @@ impl Route {
     /// The prefix of the paths this route answers.
     pub fn path(&self) -> &str {
         &self.path
+    }
+
+    /// The hosts it answers for; if there are none, those that no other route answers for.
+    pub fn hosts(&self) -> &[HostPattern] {
+        &self.hosts
+    }
+
+    /// Its path, behind its first host if it has some: its name in limits, metrics and reports.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether both have the same path on one host.
+    pub(super) fn overlaps(&self, other: &Self) -> bool {
+        self.path == other.path && self.hosts.iter().any(|host| other.hosts.contains(host))
     }
 
     /// The live limit of each response on this route.

@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
-use http::Uri;
 use http::uri::PathAndQuery;
+use http::{HeaderMap, Uri};
 
+use super::host;
+use super::host_pattern::HostMap;
 use super::path;
 use super::route::{Route, Stage, place_pace};
 use super::source::Paths;
@@ -20,6 +22,8 @@ pub(super) enum Found {
     Ambiguous,
     /// Nowhere: no route has this path.
     Nothing,
+    /// Nowhere: no route answers for the host that the request names.
+    Misdirected,
     /// Nowhere: the path leads above its root.
     AboveRoot,
     /// Nowhere: the target is no path but `*`, an authority, or too long.
@@ -36,39 +40,60 @@ pub(super) struct Target {
     pub(super) rest: usize,
 }
 
-/// The routes of a server; the longest prefix wins.
-pub(super) struct Routes(Vec<Arc<Route>>);
+/// The routes of a server: those of the most specific host, of which the longest prefix wins.
+pub(super) struct Routes {
+    all: Vec<Arc<Route>>,
+    /// Those without hosts.
+    other: Site,
+    by_host: HostMap<Site>,
+}
+
+/// The routes of one host, the longest prefix first.
+#[derive(Default)]
+struct Site(Vec<Arc<Route>>);
 
 impl Routes {
-    /// Sorts `routes`, and numbers them by their paths with `number`.
+    /// Sorts `routes`, and numbers them by their names with `number`.
     pub(super) fn new(mut routes: Vec<Route>, number: impl Fn(&str) -> usize) -> Self {
         // Longest first; of equal ones, the first given.
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix().len()));
         for route in &mut routes {
-            route.number = number(route.path());
+            route.number = number(route.name());
             place_pace(&mut route.stages, Stage::RoutePace, |stage| matches!(stage, Stage::RoutePace));
         }
-        Self(routes.into_iter().map(Arc::new).collect())
+        let all: Vec<Arc<Route>> = routes.into_iter().map(Arc::new).collect();
+        let (mut other, mut by_host) = (Site::default(), HostMap::<Site>::default());
+        for route in &all {
+            if route.hosts().is_empty() {
+                other.0.push(Arc::clone(route));
+            }
+            for host in route.hosts() {
+                by_host.entry(host).0.push(Arc::clone(route));
+            }
+        }
+        Self { all, other, by_host }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Route>> {
-        self.0.iter()
+        self.all.iter()
     }
 
-    /// Finds the route of the normal form of `uri`'s path. Allocates only if the path is not in normal form.
-    pub(super) fn find(&self, uri: &Uri) -> Found {
+    /// Finds the route of a request's host and of the normal form of its path. Allocates only if the path is not in normal
+    /// form.
+    pub(super) fn find(&self, uri: &Uri, headers: &HeaderMap) -> Found {
         let given = uri.path();
         if !given.starts_with('/') {
             return Found::NoPath;
         }
         let Some(path) = path::normal(given) else { return Found::AboveRoot };
-        let route = match self.below(&path) {
+        let Some(site) = self.site(uri, headers) else { return Found::Misdirected };
+        let route = match site.below(&path) {
             Some((route, true)) => route,
             Some((_, false)) => return with_path(uri, &path).map_or(Found::NoPath, Found::MissingSlash),
             None => return Found::Nothing,
         };
         let paths = route.paths();
-        if paths != Paths::Normal && self.is_ambiguous(route, &path) {
+        if paths != Paths::Normal && site.is_ambiguous(route, &path) {
             return Found::Ambiguous;
         }
         // Unchanged if nothing was removed, so that encodings that mean something to an upstream stay.
@@ -85,6 +110,22 @@ impl Routes {
         Found::Route(Arc::clone(route), Target { rewritten, rest })
     }
 
+    /// The routes of a request's host; `None` if no route answers for the one that it names.
+    fn site(&self, uri: &Uri, headers: &HeaderMap) -> Option<&Site> {
+        if self.by_host.is_empty() {
+            return Some(&self.other);
+        }
+        match host::asked(uri, headers) {
+            // RFC 9110, section 15.5.20: the target is of no origin that this server is configured for.
+            Some(host) => {
+                self.by_host.find(host).or_else(|| Some(&self.other).filter(|site| !site.0.is_empty()))
+            }
+            None => Some(&self.other),
+        }
+    }
+}
+
+impl Site {
     /// The route of a normal form, and whether the path is below it; if not, only its trailing slash is missing.
     fn below(&self, path: &str) -> Option<(&Arc<Route>, bool)> {
         self.0.iter().find_map(|route| match route.rest(path) {

@@ -30,7 +30,7 @@ fn proxies(paths: &[&str]) -> Routes {
 fn lead(routes: &Routes, target: &str) -> (String, String, String) {
     let other = |what: &str, uri: &str| (what.to_owned(), uri.to_owned(), String::new());
     let asked = target.parse().unwrap();
-    match routes.find(&asked) {
+    match routes.find(&asked, &HeaderMap::new()) {
         Found::Route(route, target) => {
             let uri = target.rewritten.unwrap_or(asked);
             (route.path().to_owned(), uri.to_string(), uri.path()[target.rest..].to_owned())
@@ -38,6 +38,7 @@ fn lead(routes: &Routes, target: &str) -> (String, String, String) {
         Found::MissingSlash(uri) => other("slash", &uri.to_string()),
         Found::Ambiguous => other("ambiguous", ""),
         Found::Nothing => other("nothing", ""),
+        Found::Misdirected => other("misdirected", ""),
         Found::AboveRoot => other("above", ""),
         Found::NoPath => other("no path", ""),
     }
@@ -133,6 +134,87 @@ fn a_route_is_found_by_its_own_normal_form() {
     }
 }
 
+/// Routes, each with its hosts.
+fn on_hosts(routes: &[(&[&str], &str)]) -> Routes {
+    let route = |(hosts, path): &(&[&str], &str)| {
+        Route::handler(path, Nowhere).on_hosts(hosts.iter().map(|host| host.parse().unwrap()))
+    };
+    Routes::new(routes.iter().map(route).collect(), |_| 0)
+}
+
+/// The name of the route of a request, or what else was found.
+fn name(routes: &Routes, target: &str, host: Option<&str>) -> String {
+    let headers = host.map(|host| (http::header::HOST, host.parse().unwrap())).into_iter().collect();
+    match routes.find(&target.parse().unwrap(), &headers) {
+        Found::Route(route, _) => route.name().to_owned(),
+        Found::MissingSlash(uri) => format!("slash {uri}"),
+        Found::Ambiguous => "ambiguous".to_owned(),
+        Found::Nothing => "nothing".to_owned(),
+        Found::Misdirected => "misdirected".to_owned(),
+        Found::AboveRoot => "above".to_owned(),
+        Found::NoPath => "no path".to_owned(),
+    }
+}
+
+const SITES: &[(&[&str], &str)] = &[
+    (&["*.example.org"], "/"),
+    (&["files.example.org", "[2001:db8::1]"], "/"),
+    (&["*.eu.example.org"], "/a/"),
+    (&["files.example.org"], "/logs/"),
+    (&["192.0.2.1"], "/a/"),
+];
+
+#[test]
+fn the_most_specific_host_goes_before_the_longest_path() {
+    let named = on_hosts(SITES);
+    let with_rest = on_hosts(&[SITES, &[(&[], "/logs/"), (&[], "/")]].concat());
+    for (target, host, expected) in [
+        ("/", "files.example.org", "files.example.org/"),
+        ("/x", "FILES.example.org.:8080", "files.example.org/"),
+        ("/logs/x", "files.example.org", "files.example.org/logs/"),
+        ("/logs", "files.example.org", "slash /logs"),
+        ("/x", "[2001:DB8::1]:443", "files.example.org/"),
+        // The second host of that route has no other route.
+        ("/logs/x", "[2001:db8::1]", "files.example.org/"),
+        ("/logs/x", "other.example.org", "*.example.org/"),
+        ("/a/x", "b.eu.example.org", "*.eu.example.org/a/"),
+        // A host has the routes of its most specific name alone.
+        ("/x", "b.eu.example.org", "nothing"),
+        ("/x", "192.0.2.1", "nothing"),
+        ("/a/x", "192.0.2.1:80", "192.0.2.1/a/"),
+        ("/../x", "files.example.org", "above"),
+        // The target's authority goes before the field (RFC 9112, section 3.2.2).
+        ("http://files.example.org/logs/x", "other.example.org", "files.example.org/logs/"),
+        ("https://other.example.org:8443/logs/x", "files.example.org", "*.example.org/"),
+        ("*", "unknown.example", "no path"),
+    ] {
+        for routes in [&named, &with_rest] {
+            assert_eq!(name(routes, target, Some(host)), expected, "{target} {host}");
+        }
+    }
+    for (target, host, without, with) in [
+        ("/logs/x", Some("unknown.example"), "misdirected", "/logs/"),
+        ("/x", Some("example.org"), "misdirected", "/"),
+        ("http://unknown.example/x", Some("files.example.org"), "misdirected", "/"),
+        ("/x", Some("127.0.0.1:8080"), "misdirected", "/"),
+        // Who names no host means no other server.
+        ("/x", None, "nothing", "/"),
+        ("/x", Some(""), "nothing", "/"),
+    ] {
+        assert_eq!(name(&named, target, host), without, "{target} {host:?}");
+        assert_eq!(name(&with_rest, target, host), with, "{target} {host:?}");
+    }
+    assert_eq!(name(&handlers(&["/"]), "/x", Some("any.example")), "/");
+    assert_eq!(name(&handlers(&[]), "/x", Some("any.example")), "nothing");
+}
+
+#[test]
+fn a_path_is_ambiguous_only_beside_routes_of_its_host() {
+    let routes = on_hosts(&[(&["a.test"], "/"), (&["b.test"], "/"), (&["b.test"], "/p/")]);
+    assert_eq!(name(&routes, "/p%2Fx", Some("a.test")), "a.test/");
+    assert_eq!(name(&routes, "/p%2Fx", Some("b.test")), "ambiguous");
+}
+
 /// The names that the laxest of sources reads from a path.
 fn names(path: &str) -> String {
     let decoded = percent_decode_str(path).decode_utf8_lossy().replace('\\', "/");
@@ -183,7 +265,7 @@ proptest! {
         const ROUTES: [&str; 5] = ["/", "/slow/", "/p/", "/p/admin/", "/exact"];
         let Ok(uri) = path.parse::<Uri>() else { return Ok(()) };
         for routes in [handlers(&ROUTES), proxies(&ROUTES)] {
-            if let Found::Route(route, target) = routes.find(&uri) {
+            if let Found::Route(route, target) = routes.find(&uri, &HeaderMap::new()) {
                 let normal = path::normal(uri.path()).unwrap().into_owned();
                 // The route of the normal form has what the source is asked for, read as laxly as may be.
                 prop_assert!(route.rest(&normal).is_some(), "{} {}", path, normal);

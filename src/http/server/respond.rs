@@ -72,7 +72,7 @@ pub(super) fn respond(
     } else if let Some(port) = connection.ends.redirect {
         redirect::to_https(&request, port)
     } else {
-        match setup.routes.find(request.uri()) {
+        match setup.routes.find(request.uri(), request.headers()) {
             Found::Route(route, target) => {
                 // The exchange keeps its route, not all that a reload replaces.
                 drop(setup);
@@ -83,6 +83,10 @@ pub(super) fn respond(
             }
             Found::MissingSlash(uri) => answer::add_slash(request.method(), &uri),
             Found::Nothing => answer::plain(StatusCode::NOT_FOUND, "No route leads here."),
+            Found::Misdirected => answer::plain(
+                StatusCode::MISDIRECTED_REQUEST,
+                "This server has nothing for the host that you name.",
+            ),
             Found::Ambiguous => {
                 let text = "The path has %2F or a backslash where some would read another route's path.";
                 answer::plain(StatusCode::BAD_REQUEST, text)

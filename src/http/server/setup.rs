@@ -63,7 +63,7 @@ impl Handle {
     }
 
     /// Sets all limits, also for transfers under way, and everything else for what begins from now on. A route adopts
-    /// the live limits of the route that had its path before.
+    /// the live limits of the route that had its name before, or else its path on one of its hosts.
     pub(crate) fn replace(
         &self,
         settings: Settings,
@@ -72,9 +72,10 @@ impl Handle {
     ) {
         let old = self.routes();
         let mut adopted = vec![false; old.len()];
-        for route in &mut routes {
-            if let Some(at) = old.iter().position(|old| old.path() == route.path()) {
-                adopted[at] |= route.adopt(&old[at]);
+        let before = predecessors(&old, &routes);
+        for (route, before) in routes.iter_mut().zip(before) {
+            if let Some(at) = before {
+                adopted[at] = route.adopt(&old[at]);
             }
         }
         self.0.budgets.set(&settings.limits);
@@ -84,6 +85,52 @@ impl Handle {
         *self.0.setup.write() = Arc::clone(&setup);
         for (old, _) in old.iter().zip(adopted).filter(|(_, adopted)| !adopted) {
             old.close();
+        }
+    }
+}
+
+/// Finds the route of `old` that each of `new` comes in place of: the one of its name, or else one that had its path on
+/// one of its hosts. No route of `old` is found twice.
+fn predecessors(old: &[Arc<Route>], new: &[Route]) -> Vec<Option<usize>> {
+    let mut free = vec![true; old.len()];
+    let mut take = |fits: &dyn Fn(&Route) -> bool| {
+        let at = old.iter().zip(&free).position(|(old, free)| *free && fits(old))?;
+        free[at] = false;
+        Some(at)
+    };
+    let mut found: Vec<_> = new.iter().map(|new| take(&|old| old.name() == new.name())).collect();
+    for (new, found) in new.iter().zip(&mut found) {
+        *found = found.or_else(|| take(&|old| old.overlaps(new)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_route_comes_in_place_of_the_one_of_its_name_or_of_one_of_its_hosts() {
+        let route = |text: &str| {
+            let (hosts, path) = text.split_at(text.find('/').unwrap());
+            let route = Route::files(path, "src").unwrap();
+            route.on_hosts(hosts.split_terminator(',').map(|host| host.parse().unwrap()))
+        };
+        for (old, new, expected) in [
+            (&["/", "/a/"][..], &["/a/", "/", "/b/"][..], &[Some(1), Some(0), None][..]),
+            (&["a/"], &["/"], &[None]),
+            (&["a/", "/"], &["/", "a/"], &[Some(1), Some(0)]),
+            // Other hosts beside it, before and behind.
+            (&["a/"], &["a,b/"], &[Some(0)]),
+            (&["a/"], &["b,a/"], &[Some(0)]),
+            (&["a/"], &["b,a/x/"], &[None]),
+            // The name goes first, and nothing is inherited twice.
+            (&["a,b,c/"], &["b/", "a/", "c/"], &[None, Some(0), None]),
+            (&["a,b,c/"], &["b/", "c/"], &[Some(0), None]),
+        ] {
+            let [old, new] = [old, new].map(|all| all.iter().map(|text| route(text)).collect::<Vec<_>>());
+            let old: Vec<_> = old.into_iter().map(Arc::new).collect();
+            assert_eq!(predecessors(&old, &new), expected);
         }
     }
 }

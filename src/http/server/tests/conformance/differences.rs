@@ -219,7 +219,7 @@ fn routed(target: &str) -> Option<String> {
     let handler = super::Noting(super::Readings::default());
     let routes = Routes::new(vec![Route::handler("/", handler)], |_| 0);
     let asked = encoded.parse().ok()?;
-    match routes.find(&asked) {
+    match routes.find(&asked, &http::HeaderMap::new()) {
         Found::Route(_, target) => Some(target.rewritten.unwrap_or(asked).to_string()),
         _ => None,
     }
