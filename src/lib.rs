@@ -100,6 +100,7 @@ mod pages {
         Operations "docs/operations.md"
         Pacing "docs/pacing.md"
         Probe "docs/probe.md"
+        Proxy "docs/proxy.md"
         Quota "docs/quota.md"
         SlowReaders "docs/slow-readers.md"
         Tcp "docs/tcp.md"

@@ -68,7 +68,7 @@ text_error! {
 }
 
 /// The size of `sun_path` in the kernel's `sockaddr_un`, without the closing NUL (unix(7)).
-const MAX_UNIX_PATH_LEN: usize = 107;
+pub(crate) const MAX_UNIX_PATH_LEN: usize = 107;
 
 impl FromStr for ListenAddr {
     type Err = ListenError;

@@ -10,6 +10,7 @@ mod url;
 
 pub use host_port::HostPort;
 pub(crate) use host_port::{AuthorityError, AuthorityParts};
+pub(crate) use listen::MAX_UNIX_PATH_LEN;
 pub use listen::{ListenAddr, ListenError};
 pub use network::{Network, NetworkError};
 pub(crate) use url::{HttpUrl, UrlError};

@@ -9,7 +9,9 @@ use sluicegate::config::{
     SinkSettings, Source, Tcp, TcpSource, TracingSettings,
 };
 use sluicegate::duration;
+use sluicegate::http::proxy::{ProxySource, UpstreamUrl};
 use sluicegate::limit::{Budget, Burst, Interval, Rate, Size};
+use sluicegate::tls::ClientTlsSettings;
 use sluicegate::tracing::CollectorUrl;
 
 /// Describes `config`, which was read from `file`.
@@ -181,12 +183,27 @@ pub(super) fn source(source: &Source) -> String {
         Source::Proxy(proxy) => {
             let times = [proxy.connect_timeout, proxy.response_timeout, proxy.read_timeout];
             let [connect, response, read] = times.map(duration::spell);
-            let (upstream, host) = (&proxy.upstream, &proxy.host);
+            let urls: Vec<_> = proxy.upstreams().map(ToString::to_string).collect();
+            let (backends, urls, host) =
+                (if urls.len() > 1 { "backends" } else { "backend" }, urls.join(", "), &proxy.host);
             format!(
-                "backend {upstream}, Host {host}, timeouts: connect {connect}, response {response}, read {read}"
+                "{backends} {urls}, Host {host}{}, timeouts: connect {connect}, response {response}, read {read}",
+                tls_of(proxy)
             )
         }
     }
+}
+
+/// How backends over TLS are known, if there is one.
+fn tls_of(proxy: &ProxySource) -> String {
+    if !proxy.upstreams().any(UpstreamUrl::is_tls) {
+        return String::new();
+    }
+    let ClientTlsSettings { ca, identity, name } = &*proxy.tls;
+    let ca = ca.as_ref().map_or("the system's authorities".to_owned(), |ca| ca.display().to_string());
+    let shown = identity.as_ref().map(|identity| format!(", shown {}", identity.certificate.display()));
+    let name = name.as_ref().map(|name| format!(" as {name}"));
+    format!(", verified{} by {ca}{}", name.unwrap_or_default(), shown.unwrap_or_default())
 }
 
 /// The limit of each connection, if there is one.

@@ -211,7 +211,8 @@ fn route(
         }
         Source::Proxy(source) => {
             let buffers = Buffers::before(given.pace.rate, given.pace.interval);
-            Route::proxy(path, Proxy::new(source.clone(), buffers, rt::clock()))
+            let proxy = Proxy::try_new(source.clone(), buffers, rt::clock());
+            Route::proxy(path, proxy.map_err(|error| failed(&error))?)
         }
     };
     route = route.on_hosts(given.hosts.iter().cloned());

@@ -229,6 +229,11 @@ impl<'a> Keys<'a> {
         addr
     }
 
+    /// The folder that relative paths given at `at` are in; `None` for those of flags, which are the shell's.
+    pub(crate) fn folder_of(&self, at: &Place) -> Option<&'a Path> {
+        (!matches!(at, Place::Flag(_))).then_some(&*self.reading.draft.base)
+    }
+
     fn must_be_there(&self, at: Place, key: &'static str, path: &Path, kind: PathKind) {
         // A file or socket that a flag names is opened next, with a message as good.
         let is_opened_at_once = matches!(at, Place::Flag(_)) && kind != PathKind::Folder;

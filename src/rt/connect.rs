@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
 use async_io::Async;
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockAddr, Type};
 
 use super::{Socket, blocking};
 
@@ -45,12 +46,15 @@ pub async fn connect(to: &Connect) -> io::Result<Socket> {
     Err(last.unwrap_or_else(|| io::Error::new(io::ErrorKind::NotFound, "the host has no address")))
 }
 
-/// Connects to a Unix socket. Cancel safe.
+/// Connects to a Unix socket. Never waits.
 ///
 /// # Errors
-/// The system's: there is no such socket, or nobody listens on it.
+/// The system's: there is no such socket, or nobody listens on it; `WouldBlock` if its queue of connections is full, of
+/// which the kernel gives no notice when that changes.
 pub async fn connect_unix(path: &Path) -> io::Result<Socket> {
-    Async::<UnixStream>::connect(path).await.map(Socket::unix)
+    let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Async::new_nonblocking(UnixStream::from(OwnedFd::from(socket))).map(Socket::unix)
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -5,6 +5,9 @@
 
 #[cfg(feature = "tls")]
 mod client;
+mod client_settings;
+#[cfg(feature = "tls")]
+mod client_socket;
 #[cfg(feature = "tls")]
 mod failure;
 #[cfg(feature = "tls")]
@@ -33,13 +36,16 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "tls")]
 pub use client::ClientTls;
+pub use client_settings::ClientTlsSettings;
+#[cfg(feature = "tls")]
+pub use client_socket::ClientSocket;
 #[cfg(feature = "tls")]
 pub use failure::{Failure, HandshakeCounts, Reason};
 #[cfg(feature = "tls")]
 pub use loaded::{Alpn, CertificateInfo};
 pub use named::NamedTls;
 #[cfg(not(feature = "tls"))]
-pub use off::ServerTls;
+pub use off::{ClientSocket, ClientTls, ServerTls};
 #[cfg(feature = "tls")]
 pub use server::ServerTls;
 pub use settings::{TlsSettings, UnknownName};

@@ -1,6 +1,14 @@
 //! What stands for TLS in a build without it.
 
-use super::{TlsError, TlsSettings};
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+
+use super::{ClientTlsSettings, TlsError, TlsSettings};
+use crate::rt::Socket;
+
+const NONE: &str = "this build has no TLS: build it with the feature tls";
 
 /// TLS of a server, of which there is none in this build.
 #[derive(Clone, Debug)]
@@ -12,7 +20,7 @@ impl ServerTls {
     /// # Errors
     /// Always.
     pub fn from_settings(_: &str, _: &TlsSettings) -> Result<Self, TlsError> {
-        Err(TlsError("this build has no TLS: build it with the feature tls".to_owned()))
+        Err(TlsError(NONE.to_owned()))
     }
 
     /// There is none.
@@ -36,6 +44,70 @@ impl ServerTls {
 
     /// There is none.
     pub fn adopt(&self, _: &Self) {
+        match *self {}
+    }
+}
+
+/// TLS of a client, of which there is none in this build.
+#[derive(Clone, Debug)]
+pub enum ClientTls {}
+
+impl ClientTls {
+    /// Fails: this build has no TLS.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn from_settings(_: &ClientTlsSettings) -> Result<Self, TlsError> {
+        Err(TlsError(NONE.to_owned()))
+    }
+
+    /// There is none.
+    ///
+    /// # Errors
+    /// Never.
+    pub async fn handshake(&self, _: &str, _: Socket) -> io::Result<ClientSocket> {
+        match *self {}
+    }
+}
+
+/// A connection with TLS, of which there is none in this build.
+#[derive(Debug)]
+pub enum ClientSocket {}
+
+impl ClientSocket {
+    /// There is none.
+    #[must_use]
+    pub fn twin(&self) -> Self {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn poll_read_slice(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn poll_read_bytes(&mut self, _: &mut Context<'_>, _: usize) -> Poll<io::Result<Bytes>> {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn poll_write(&mut self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match *self {}
+    }
+
+    /// There is none.
+    pub fn is_quiet(&self) -> bool {
         match *self {}
     }
 }

@@ -65,7 +65,7 @@ impl Write for Polled<'_, '_, '_> {
 }
 
 /// The socket as rustls writes it when nobody is to be woken: a wake-up that a writer waits for stays the writer's.
-struct Tried<'a>(&'a Socket);
+pub(super) struct Tried<'a>(pub(super) &'a Socket);
 
 impl Write for Tried<'_> {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {

@@ -7,11 +7,30 @@ use super::{Flags, Key, flag};
 
 one_route_command! {
     /// Forward requests to a backend, and pace its responses.
-    #[argh(subcommand, name = "proxy", usage = "[options] [--] URL", help_triggers("-h", "--help", "help"))]
+    #[argh(subcommand, name = "proxy", usage = "[options] [--] URL...", help_triggers("-h", "--help", "help"))]
     Proxy {
-        /// the backend: http://HOST:PORT, with a path to prepend to that of requests if wanted
+        /// the backend: http://HOST:PORT, https://HOST:PORT or unix:SOCKET, with a path to prepend to that of requests if wanted; several share the requests
         #[argh(positional, arg_name = "URL")]
         url: String,
+
+        #[argh(positional, arg_name = "URL")]
+        further_urls: Vec<String>,
+
+        /// a PEM file with the authorities that an https backend's certificate must be signed by (default those that the system trusts)
+        #[argh(option, arg_name = "file")]
+        backend_ca: Option<String> => "route[0].ca",
+
+        /// a PEM file with the certificate that an https backend is shown if it asks for one (default none)
+        #[argh(option, arg_name = "file")]
+        backend_cert: Option<String> => "route[0].cert",
+
+        /// the key of that certificate
+        #[argh(option, arg_name = "file")]
+        backend_key: Option<String> => "route[0].key",
+
+        /// the name that an https backend is asked for and that its certificate must have (default the host of its URL)
+        #[argh(option, arg_name = "name")]
+        backend_tls_name: Option<String> => "route[0].tls_name",
 
         /// the Host the backend sees: upstream (its own), client (as it came) or a name (default upstream)
         #[argh(option, arg_name = "host")]
@@ -70,7 +89,8 @@ one_route_command! {
 impl Proxy {
     fn set_others(&self, draft: &mut Draft) {
         draft.text("", "route[0].path", Some("/"));
-        draft.text("URL", "route[0].proxy", Some(&self.url));
+        let urls: Vec<_> = std::iter::once(&self.url).chain(&self.further_urls).cloned().collect();
+        draft.texts("URL", "route[0].proxy", &urls);
         draft.switch("--ignore-accel", "route[0].honour_accel", self.ignore_accel, false);
         draft.switch("--keep-location", "route[0].map_location", self.keep_location, false);
         draft.switch("--no-via", "route[0].via", self.no_via, false);

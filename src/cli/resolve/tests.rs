@@ -165,7 +165,7 @@ fn a_bad_value_names_its_flag_and_is_a_usage_error() {
         (". --media-type ts=", "--media-type: \"\" is not a media type"),
         (". --index a/b", "--index: \"a/b\" is not a plain file name"),
     ]);
-    assert!(matches!(read::<Proxy>("https://h"), Err(CliError::Usage(_))));
+    assert!(matches!(read::<Proxy>("gopher://h"), Err(CliError::Usage(_))));
     assert!(matches!(read::<Serve>("none-such"), Err(CliError::Failed(_))));
     assert!(matches!(run(&typed("none-such.toml --log-level loud")), Err(CliError::Usage(_))));
     assert!(matches!(run(&typed("none-such.toml")), Err(CliError::Failed(_))));

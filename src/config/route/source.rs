@@ -2,7 +2,7 @@
 
 use crate::events::EventSettings;
 use crate::http::files::FilesSource;
-use crate::http::proxy::{ProxySource, UpstreamUrl};
+use crate::http::proxy::ProxySource;
 use crate::keys::{Keys, PathKind};
 
 /// Where a route's content comes from.
@@ -10,7 +10,7 @@ use crate::keys::{Keys, PathKind};
 pub enum Source {
     /// A folder.
     Files(FilesSource),
-    /// A backend.
+    /// A backend, or several of which each can answer.
     Proxy(ProxySource),
     /// Streams of events.
     Events(Box<EventSettings>),
@@ -34,7 +34,7 @@ impl Source {
                 .table_fault_at("proxy", format!("{} has both files and proxy; leave one out", keys.name())),
         }
         let root = keys.path("files", PathKind::Folder);
-        let upstream = keys.parse("proxy");
+        let upstreams = ProxySource::read_upstreams(keys, "proxy");
         let events = keys.table("events", ", or {}");
         let events = keys.has("events").then(|| EventSettings::read(&events));
         // The keys of another kind of source do nothing.
@@ -45,11 +45,11 @@ impl Source {
             _ => keys.clone(),
         };
         let files = FilesSource::read(&part("files"), root.clone().unwrap_or_default());
-        let is_upstream_read = upstream.is_some();
-        let proxy = ProxySource::read(&part("proxy"), upstream.unwrap_or_else(UpstreamUrl::unknown));
+        let are_upstreams_read = upstreams.is_some();
+        let proxy = ProxySource::read(&part("proxy"), upstreams);
         match given[..] {
             ["files"] => root.map(|_| Self::Files(files)),
-            ["proxy"] => is_upstream_read.then_some(Self::Proxy(proxy)),
+            ["proxy"] => are_upstreams_read.then_some(Self::Proxy(proxy)),
             ["events"] => events.map(|events| Self::Events(Box::new(events))),
             _ => None,
         }

@@ -5,21 +5,21 @@ use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 
+use super::link::Link;
 use crate::clock::Instant;
-use crate::rt::Socket;
 
 /// A connection to the upstream. Dropping it closes it.
 #[derive(Debug)]
 pub(super) struct Connection {
-    socket: Socket,
+    link: Link,
     unread: Bytes,
     /// When it must no longer be reused; `None` is never.
     until: Option<Instant>,
 }
 
 impl Connection {
-    pub(super) fn new(socket: Socket) -> Self {
-        Self { socket, unread: Bytes::new(), until: None }
+    pub(super) fn new(link: Link) -> Self {
+        Self { link, unread: Bytes::new(), until: None }
     }
 
     /// Forbids reuse from `until` on.
@@ -34,7 +34,7 @@ impl Connection {
 
     /// Reads at most `want` more bytes after [`unread`](Self::unread). Returns how many; 0 at the end of the stream.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<usize>> {
-        let more = ready!(self.socket.poll_read_bytes(cx, want))?;
+        let more = ready!(self.link.poll_read_bytes(cx, want))?;
         let len = more.len();
         if self.unread.is_empty() {
             self.unread = more;
@@ -51,18 +51,18 @@ impl Connection {
         Poll::Ready(Ok(len))
     }
 
-    pub(super) fn socket(&mut self) -> &mut Socket {
-        &mut self.socket
+    pub(super) fn link(&mut self) -> &mut Link {
+        &mut self.link
     }
 
-    /// The bytes that were read and not used yet, and the socket, for a tunnel.
-    pub(super) fn into_parts(self) -> (Bytes, Socket) {
-        (self.unread, self.socket)
+    /// The bytes that were read and not used yet, and the link, for a tunnel.
+    pub(super) fn into_parts(self) -> (Bytes, Link) {
+        (self.unread, self.link)
     }
 
     /// Whether another exchange can use it: it has not expired, and the upstream neither closed it nor sent anything
     /// unasked.
     pub(super) fn is_reusable(&self, now: Instant) -> bool {
-        self.until.is_none_or(|until| now < until) && self.unread.is_empty() && self.socket.is_quiet()
+        self.until.is_none_or(|until| now < until) && self.unread.is_empty() && self.link.is_quiet()
     }
 }

@@ -17,6 +17,8 @@ use crate::http1::{HeadError, Malformed, UNREADABLE_FIELD};
 #[derive(Debug)]
 pub(super) enum Failure {
     Connect(io::Error),
+    /// The TLS handshake failed; the text says why.
+    Handshake(io::Error),
     /// No byte of the request was written.
     Unsent(io::Error),
     /// No byte of a response arrived.
@@ -64,6 +66,9 @@ impl Failure {
             Self::Connect(_) | Self::Stalled(Side::Upstream) => {
                 (StatusCode::GATEWAY_TIMEOUT, "The upstream server did not respond in time.")
             }
+            Self::Handshake(_) => {
+                (StatusCode::BAD_GATEWAY, "No secure connection to the upstream server can be made.")
+            }
             Self::Unsent(_) | Self::Unanswered(_) | Self::Cut(_) | Self::Broken(_) => {
                 (StatusCode::BAD_GATEWAY, "The upstream server sent an invalid response.")
             }
@@ -99,6 +104,7 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(error) => write!(f, "cannot connect: {error}"),
+            Self::Handshake(error) => write!(f, "TLS handshake failed: {error}"),
             Self::Unsent(error) => write!(f, "the request could not be sent: {error}"),
             Self::Unanswered(error) => write!(f, "no answer: {error}"),
             Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),

@@ -43,6 +43,11 @@ impl IdlePool {
         }
     }
 
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.state.lock().connections.len()
+    }
+
     /// Keeps a connection whose exchange is over, unless the pool is full. Whether it can be reused is checked when it
     /// is taken.
     pub(super) fn put(self: &Arc<Self>, connection: Connection) {

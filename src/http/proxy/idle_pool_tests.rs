@@ -3,6 +3,7 @@
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 
+use super::super::link::Link;
 use super::*;
 use crate::clock::ManualClock;
 
@@ -25,7 +26,7 @@ impl Route {
     fn connect(&self) -> (Connection, TcpStream) {
         let port = self.upstream.local_addr().unwrap().port();
         let to = rt::Connect { host: "127.0.0.1".into(), port, receive_buffer: None };
-        let connection = Connection::new(rt::block_on(rt::connect(&to)).unwrap());
+        let connection = Connection::new(Link::Plain(rt::block_on(rt::connect(&to)).unwrap()));
         (connection, self.upstream.accept().unwrap().0)
     }
 

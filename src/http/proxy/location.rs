@@ -3,21 +3,28 @@
 use http::header::{CONTENT_LOCATION, Entry, HeaderMap, HeaderName, HeaderValue, LOCATION, REFRESH};
 use http::uri::Authority;
 
-use super::ProxySource;
-use super::upstream::{HostPolicy, climbs};
+use super::url::{HostPolicy, UpstreamUrl, climbs};
+
+/// What makes an origin the upstream's own.
+#[derive(Clone, Copy)]
+pub(super) struct Own<'a> {
+    /// The upstream that answered.
+    pub(super) upstream: &'a UpstreamUrl,
+    pub(super) host: &'a HostPolicy,
+}
 
 /// Rewrites the upstream's own origin in `Location`, `Content-Location` and `Refresh` to the route at `route`, like
 /// nginx's `proxy_redirect default`. Other values stay as they are.
 ///
 /// The result is a path without an origin, which the client resolves against the URL it requested.
-pub(super) fn map_back(fields: &mut HeaderMap, source: &ProxySource, route: &str) {
+pub(super) fn map_back(fields: &mut HeaderMap, own: Own<'_>, route: &str) {
     for name in [LOCATION, CONTENT_LOCATION] {
-        map_each(fields, &name, |value| mapped(value, source, route));
+        map_each(fields, &name, |value| mapped(value, own, route));
     }
     map_each(fields, &REFRESH, |value| {
         let at = value.windows(4).position(|word| word.eq_ignore_ascii_case(b"url="))? + 4;
         let at = at + value[at..].iter().take_while(|byte| matches!(byte, b'"' | b'\'')).count();
-        Some([&value[..at], &mapped(&value[at..], source, route)?].concat())
+        Some([&value[..at], &mapped(&value[at..], own, route)?].concat())
     });
 }
 
@@ -36,26 +43,26 @@ fn map_each(fields: &mut HeaderMap, name: &HeaderName, map: impl Fn(&[u8]) -> Op
 }
 
 /// The route's path for `reference`; `None` if that is not a URL of the upstream below its base.
-fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>> {
-    const SCHEME: &[u8] = b"http:";
+fn mapped(reference: &[u8], own: Own<'_>, route: &str) -> Option<Vec<u8>> {
+    let scheme_of_it: &[u8] = if own.upstream.is_tls() { b"https:" } else { b"http:" };
     // Browsers remove tabs before they parse a URL: leave such a value alone.
     if reference.contains(&b'\t') {
         return None;
     }
-    let rest = match reference.get(..SCHEME.len()) {
-        Some(scheme) if scheme.eq_ignore_ascii_case(SCHEME) => &reference[SCHEME.len()..],
+    let rest = match reference.get(..scheme_of_it.len()) {
+        Some(scheme) if scheme.eq_ignore_ascii_case(scheme_of_it) => &reference[scheme_of_it.len()..],
         _ => reference,
     };
     let rest = rest.strip_prefix(b"//")?;
     let authority_end = rest.iter().position(|byte| b"/?#".contains(byte)).unwrap_or(rest.len());
     let (authority, rest) = rest.split_at(authority_end);
-    if !is_own(&Authority::try_from(authority).ok()?, source) {
+    if !is_own(&Authority::try_from(authority).ok()?, own) {
         return None;
     }
     let path_end = rest.iter().position(|byte| b"?#".contains(byte)).unwrap_or(rest.len());
     let (path, behind) = rest.split_at(path_end);
     let path = if path.is_empty() { b"/" } else { path };
-    let (prefix, path) = match source.upstream.base() {
+    let (prefix, path) = match own.upstream.base() {
         None => ("", path),
         Some(base) => {
             let below = path.strip_prefix(base.strip_suffix('/').unwrap_or(base).as_bytes())?;
@@ -66,35 +73,41 @@ fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>
             (route.strip_suffix('/').unwrap_or(route), below)
         }
     };
-    let mut own = [prefix.as_bytes(), path].concat();
-    if own.is_empty() {
-        own.push(b'/');
+    let mut mapped = [prefix.as_bytes(), path].concat();
+    if mapped.is_empty() {
+        mapped.push(b'/');
     }
     // Two slashes would begin an authority, and browsers read a backslash as a slash.
-    if matches!(own.get(1), Some(b'/' | b'\\')) {
-        own.splice(..0, *b"/.");
+    if matches!(mapped.get(1), Some(b'/' | b'\\')) {
+        mapped.splice(..0, *b"/.");
     }
-    own.extend_from_slice(behind);
-    Some(own)
+    mapped.extend_from_slice(behind);
+    Some(mapped)
 }
 
 /// Whether `authority` is the upstream's own: that of its URL, or the `Host` it is sent.
-fn is_own(authority: &Authority, source: &ProxySource) -> bool {
-    let told = match &source.host {
+fn is_own(authority: &Authority, upstream: Own<'_>) -> bool {
+    let Own { upstream, host } = upstream;
+    let told = match host {
         HostPolicy::Literal(name) => Some(name),
         HostPolicy::Upstream | HostPolicy::Client => None,
     };
-    let port = |of: &Authority| of.port_u16().unwrap_or(80);
+    let port = |of: &Authority| of.port_u16().unwrap_or(if upstream.is_tls() { 443 } else { 80 });
     let is_same =
         |own: &Authority| own.host().eq_ignore_ascii_case(authority.host()) && port(own) == port(authority);
     // With a user name or an empty port it is not one that this server would produce.
     let plain = !authority.as_str().contains('@') && !authority.as_str().ends_with(':');
-    plain && (is_same(source.upstream.authority()) || told.is_some_and(is_same))
+    plain && (is_same(upstream.authority()) || told.is_some_and(is_same))
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::ProxySource;
     use super::*;
+
+    fn mapped(reference: &[u8], source: &ProxySource, route: &str) -> Option<Vec<u8>> {
+        super::mapped(reference, Own { upstream: &source.upstream, host: &source.host }, route)
+    }
 
     fn back(upstream: &str, route: &str, reference: &str) -> Option<String> {
         let source = ProxySource::new(upstream.parse().unwrap());
@@ -160,6 +173,22 @@ mod tests {
     }
 
     #[test]
+    fn the_scheme_and_the_port_that_goes_without_saying_are_the_upstreams() {
+        for (upstream, reference, own) in [
+            ("https://b", "https://b/x", Some("/x")),
+            ("https://b", "https://b:443/x", Some("/x")),
+            ("https://b", "//b/x", Some("/x")),
+            ("https://b", "http://b/x", None),
+            ("https://b", "https://b:80/x", None),
+            ("http://b", "https://b/x", None),
+            ("unix:/run/a.sock:/two", "http://localhost/two/x", Some("/one/x")),
+            ("unix:/run/a.sock", "http://localhost:9000/x", None),
+        ] {
+            assert_eq!(back(upstream, "/one/", reference).as_deref(), own, "{upstream} {reference}");
+        }
+    }
+
+    #[test]
     fn a_name_that_the_upstream_is_told_is_its_own() {
         let mut source = ProxySource::new("http://b:9000".parse().unwrap());
         source.host = "shop.example".parse().unwrap();
@@ -190,7 +219,7 @@ mod tests {
         ] {
             fields.append(name, HeaderValue::from_bytes(value).unwrap());
         }
-        map_back(&mut fields, &source, "/one/");
+        map_back(&mut fields, Own { upstream: &source.upstream, host: &source.host }, "/one/");
         let lines: Vec<_> = fields.iter().map(|(name, value)| (name.as_str(), value.as_bytes())).collect();
         assert_eq!(
             lines,

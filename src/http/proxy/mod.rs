@@ -20,13 +20,15 @@
 //! Knows neither routes nor chains, except that [`relay`] paces a tunnel.
 
 mod connection;
+mod connector;
 mod failure;
 mod forwarded;
+mod health;
 mod hop;
 mod idle_pool;
+mod link;
 mod location;
 mod max_forwards;
-mod pool;
 mod request;
 mod request_body;
 mod response;
@@ -37,10 +39,12 @@ mod target;
 mod tunnel;
 mod upload;
 mod upstream;
+mod upstreams;
+mod url;
 
+use std::any::Any;
 use std::sync::Arc;
 
-use futures_lite::future;
 use http::{Method, Request, Response, StatusCode};
 
 use crate::clock::{Clock, SystemClock};
@@ -54,41 +58,63 @@ use crate::http::source::{self, Paths, Source, Visitor};
 use crate::http::upgrade::Upgrade;
 use crate::http1::{framing_of, keeps_connection};
 use crate::limit::Buffers;
+use crate::tls::{ClientTls, TlsError};
 
 pub use crate::http::source::Client;
 pub use response::Accel;
 pub use settings::ProxySource;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
-pub use upstream::{HostPolicy, UpstreamUrl};
+pub use upstream::UpstreamStatus;
+pub use url::{HostPolicy, UpstreamUrl};
 
 use failure::{Failure, Refusal};
-use pool::{Answer, Pool};
 use request_body::{Progress, TrackedBody};
 use response_body::ResponseBody;
 use round_trip::HeadOptions;
+use upstreams::{Answer, Upstreams};
 
-/// One route's upstream, with its idle connections.
+/// The upstreams of one route, with their idle connections.
 pub struct Proxy {
     source: ProxySource,
     /// The path of the route, which `Location`s of the upstream are mapped to.
     route: String,
-    /// The upstream's URL, for log lines.
-    name: Arc<str>,
-    pool: Pool,
+    upstreams: Upstreams,
     /// Bounds the log lines about failed requests.
     failures: Arc<LogBound>,
     clock: Arc<dyn Clock>,
 }
 
 impl Proxy {
-    /// Creates a proxy to the upstream of `source`. Its timeouts run on `clock`.
+    /// Creates a proxy to the upstreams of `source`. Its timeouts run on `clock`.
     ///
     /// `buffers` are those of its connections, or the route's rate of a response, from which they follow; nothing is paced here.
+    ///
+    /// # Panics
+    /// An upstream is `https`, and its certificates cannot be used: see [`try_new`](Self::try_new).
     pub fn new(source: ProxySource, buffers: impl Into<Buffers>, clock: Arc<SystemClock>) -> Self {
+        Self::try_new(source, buffers, clock).unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    /// Creates a proxy as [`new`](Self::new) does. Reads files if an upstream is `https`.
+    ///
+    /// # Errors
+    /// A file with certificates or a key cannot be used, or the system trusts no authority.
+    pub fn try_new(
+        source: ProxySource,
+        buffers: impl Into<Buffers>,
+        clock: Arc<SystemClock>,
+    ) -> Result<Self, TlsError> {
         let clock: Arc<dyn Clock> = clock;
-        let pool = Pool::new(&source, buffers.into(), Arc::clone(&clock));
-        let (name, failures) = (source.upstream.to_string().into(), LogBound::new(Arc::clone(&clock)));
-        Self { name, route: "/".to_owned(), pool, failures, clock, source }
+        let tls = source.upstreams().any(UpstreamUrl::is_tls).then(|| ClientTls::from_settings(&source.tls));
+        let tls = tls.transpose()?;
+        let failures = LogBound::new(Arc::clone(&clock));
+        let upstreams = Upstreams::new(&source, tls.as_ref(), buffers.into(), &failures, &clock);
+        Ok(Self { route: "/".to_owned(), upstreams, failures, clock, source })
+    }
+
+    /// Its upstreams in the order of its settings, as they are now.
+    pub fn upstreams(&self) -> impl Iterator<Item = UpstreamStatus> {
+        self.upstreams.iter().map(upstream::Upstream::status)
     }
 
     /// Sets the route's path, to which the upstream's own `Location`s are mapped. Default `/`.
@@ -140,31 +166,34 @@ impl Proxy {
         }
         let outgoing = request::outgoing(head, rest, uploads, from, &self.source).map_err(refused)?;
 
-        let fail = |failure: Failure| {
-            failure.log(&self.name, &self.failures);
+        let fail = |failure: Failure, upstream: &Arc<str>| {
+            failure.log(upstream, &self.failures);
             failure.answer()
         };
-        let method = outgoing.head.method.clone();
-        let options = HeadOptions { source: &self.source, interim, progress: progress.clone() };
-        let answered = self.pool.send(&outgoing.head, body, &options);
-        let stalled = async { Err(Failure::Stalled(progress.stalled(self.source.response_timeout).await)) };
-        let Answer { head, connection, upload } = future::or(answered, stalled).await.map_err(fail)?;
+        let (method, upgrade) = (outgoing.head.method.clone(), outgoing.upgrade);
+        let options = HeadOptions { source: &self.source, interim, progress: &progress };
+        let answered = self.upstreams.send(outgoing, body, &options, from).await;
+        let Answer { head, connection, upload, lease } =
+            answered.map_err(|(failure, upstream)| fail(failure, &upstream))?;
 
-        let framing = framing_of(&head, &method).map_err(|error| fail(Failure::broken(error)))?;
-        let back = keeps_connection(&head).then(|| Arc::clone(&self.pool.idle));
-        let mut returning =
-            response::returning(head, outgoing.upgrade, &self.source, &self.route).map_err(fail)?;
+        let upstream = lease.upstream();
+        let name = Arc::clone(&upstream.name);
+        let framing = framing_of(&head, &method).map_err(|error| fail(Failure::broken(error), &name))?;
+        let keeps = keeps_connection(&head);
+        let mut returning = response::returning(head, upgrade, &self.source, &upstream.url, &self.route)
+            .map_err(|failure| fail(failure, &name))?;
         if returning.head.status == StatusCode::SWITCHING_PROTOCOLS {
-            returning.head.extensions.insert(Tunnel::new(client, connection, self.source.tunnel_timeout));
+            let tunnel = Tunnel::new(client, (connection, lease), self.source.tunnel_timeout);
+            returning.head.extensions.insert(tunnel);
             return Ok(Response::from_parts(returning.head, Content::Empty));
         }
-        let body = ResponseBody::new(connection, framing, back, upload);
+        let body = ResponseBody::new(connection, framing, Some(lease.keep(keeps)), upload);
         let content = if body.is_over() {
             Content::Empty
         } else {
             let timeout = self.source.read_timeout;
-            let mut body = UpstreamBody::new(body, Arc::clone(&self.name), timeout, Arc::clone(&self.clock))
-                .with_flush(returning.flush);
+            let mut body =
+                UpstreamBody::new(body, name, timeout, Arc::clone(&self.clock)).with_flush(returning.flush);
             if uploads {
                 body = body.with_activity(progress.activity().clone());
             }
@@ -190,5 +219,15 @@ impl Source for Proxy {
 
     fn takes_interim(&self) -> bool {
         true
+    }
+
+    /// Goes on with the health and counters of upstreams that stay.
+    fn adopt(&mut self, old: &dyn Source) -> bool {
+        let old: &dyn Any = old;
+        let old = old.downcast_ref::<Self>();
+        if let Some(old) = old {
+            self.upstreams.adopt(&old.upstreams);
+        }
+        old.is_some()
     }
 }

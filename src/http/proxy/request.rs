@@ -10,7 +10,7 @@ use super::failure::Refusal;
 use super::forwarded;
 use super::hop;
 use super::target;
-use super::upstream::HostPolicy;
+use super::url::HostPolicy;
 use crate::http::source::Client;
 use crate::http1::{ONLY_CHUNKED, ONLY_CONTINUE, content_length, expects_continue, has_token, strip_request};
 
@@ -22,6 +22,8 @@ pub(super) struct Outgoing {
     pub(super) head: request::Parts,
     /// Whether the client's offer to change protocols is forwarded.
     pub(super) upgrade: bool,
+    /// Whether the `Host` is the upstream's own, which depends on the upstream.
+    pub(super) has_own_host: bool,
 }
 
 /// Turns a client's head into the upstream's: HTTP/1.1, with the upstream's target and host, without hop-by-hop fields,
@@ -72,12 +74,13 @@ pub(super) fn outgoing(
 
     let own = || HeaderValue::from_str(source.upstream.authority().as_str()).ok();
     let told = match &source.host {
-        HostPolicy::Upstream => own(),
-        HostPolicy::Client => host.or_else(own),
+        HostPolicy::Upstream => None,
+        HostPolicy::Client => host,
         HostPolicy::Literal(host) => HeaderValue::from_str(host.as_str()).ok(),
     };
+    let has_own_host = told.is_none();
     fields.remove(HOST);
-    if let Some(host) = told {
+    if let Some(host) = told.or_else(own) {
         fields.insert(HOST, host);
     }
 
@@ -105,7 +108,7 @@ pub(super) fn outgoing(
     head.uri = uri;
     head.version = Version::HTTP_11;
     head.headers = received.headers;
-    Ok(Outgoing { head, upgrade: upgrades })
+    Ok(Outgoing { head, upgrade: upgrades, has_own_host })
 }
 
 /// The host the client asked for: that of an absolute target or `:authority`, else `Host`

@@ -8,6 +8,7 @@ use hyper::ext::ReasonPhrase;
 
 use super::ProxySource;
 use super::failure::Failure;
+use super::url::UpstreamUrl;
 use super::{forwarded, hop, location};
 use crate::http1::{Malformed, content_length};
 use crate::limit::Rate;
@@ -64,11 +65,12 @@ pub(super) struct Returning {
 
 /// Turns an upstream's head into the client's: removes hop-by-hop fields, and maps `Location` to `route`.
 ///
-/// `upgrade` says whether the request asked to change protocols; if not, 101 is an error.
+/// `upstream` is the one that answered; `upgrade` says whether the request asked to change protocols; if not, 101 is an error.
 pub(super) fn returning(
     mut received: response::Parts,
     upgrade: bool,
     source: &ProxySource,
+    upstream: &UpstreamUrl,
     route: &str,
 ) -> Result<Returning, Failure> {
     let fields = &mut received.headers;
@@ -95,7 +97,7 @@ pub(super) fn returning(
         forwarded::via(fields, received.version);
     }
     if source.map_location {
-        location::map_back(fields, source, route);
+        location::map_back(fields, location::Own { upstream, host: &source.host }, route);
     }
     let mut accel = Accel::take(fields);
     if !source.honour_accel {
@@ -150,7 +152,7 @@ mod tests {
 
     fn passed(head: response::Parts, upgrade: bool, honour_accel: bool) -> Result<Returning, Failure> {
         let source = ProxySource { honour_accel, ..ProxySource::new("http://b:9000/two/".parse().unwrap()) };
-        returning(head, upgrade, &source, "/one/")
+        returning(head, upgrade, &source, &source.upstream, "/one/")
     }
 
     #[test]
@@ -212,7 +214,8 @@ mod tests {
         ] {
             let source = ProxySource::new("http://b:9000/two/".parse().unwrap());
             let source = ProxySource { map_location: on, via: on, ..source };
-            let fields = returning(head(302, &lines), false, &source, "/one/").unwrap().head.headers;
+            let fields = returning(head(302, &lines), false, &source, &source.upstream, "/one/");
+            let fields = fields.unwrap().head.headers;
             assert_eq!(fields["location"], location);
             assert_eq!(fields.get_all("via").iter().collect::<Vec<_>>(), via);
         }

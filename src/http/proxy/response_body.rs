@@ -1,7 +1,6 @@
 //! The content of a response, read from the upstream.
 
 use std::io;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -9,8 +8,8 @@ use http::HeaderMap;
 use http_body::Frame;
 
 use super::connection::Connection;
-use super::idle_pool::IdlePool;
 use super::upload::Pump;
+use super::upstream::Lease;
 use crate::generator::Pieces;
 use crate::http1::{Framing, Malformed};
 
@@ -32,8 +31,8 @@ pub(super) struct ResponseBody {
     trailers: Option<HeaderMap>,
     /// A framing error after content, not returned yet.
     malformed: Option<Malformed>,
-    /// The pool that the connection returns to, if it can be reused.
-    back: Option<Arc<IdlePool>>,
+    /// `None` once the exchange is over.
+    lease: Option<Lease>,
     upload: Option<Pump>,
 }
 
@@ -41,12 +40,12 @@ impl ResponseBody {
     pub(super) fn new(
         connection: Connection,
         framing: Framing,
-        back: Option<Arc<IdlePool>>,
+        lease: Option<Lease>,
         upload: Option<Pump>,
     ) -> Self {
         let (trailers, malformed) = (None, None);
         let mut response_body =
-            Self { connection: Some(connection), framing, content: 0, trailers, malformed, back, upload };
+            Self { connection: Some(connection), framing, content: 0, trailers, malformed, lease, upload };
         response_body.end_if_whole();
         response_body
     }
@@ -60,14 +59,14 @@ impl ResponseBody {
             Ok(trailers) => self.trailers = trailers,
             Err(malformed) => {
                 self.malformed = Some(malformed);
-                self.back = None;
+                self.lease = None;
             }
         }
         let sent = self.upload.take().is_none_or(Pump::finished);
-        if let (Some(connection), Some(idle)) = (self.connection.take(), self.back.take())
+        if let (Some(connection), Some(lease)) = (self.connection.take(), self.lease.take())
             && sent
         {
-            idle.put(connection);
+            lease.give_back(connection);
         }
     }
 

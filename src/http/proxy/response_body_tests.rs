@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::net::TcpListener;
 
+use super::super::link::Link;
 use super::*;
 use crate::rt;
 
@@ -11,7 +12,7 @@ fn response_body(framing: Framing, read: impl Into<Bytes>) -> ResponseBody {
     let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = upstream.local_addr().unwrap().port();
     let to = rt::Connect { host: "127.0.0.1".into(), port, receive_buffer: None };
-    let mut connection = Connection::new(rt::block_on(rt::connect(&to)).unwrap());
+    let mut connection = Connection::new(Link::Plain(rt::block_on(rt::connect(&to)).unwrap()));
     *connection.unread() = read.into();
     ResponseBody::new(connection, framing, None, None)
 }

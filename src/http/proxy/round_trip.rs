@@ -26,7 +26,7 @@ pub(super) struct HeadOptions<'a> {
     /// Where interim responses go, if the client accepts them.
     pub(super) interim: Option<Interim>,
     /// An interim response restarts the response timeout.
-    pub(super) progress: Progress,
+    pub(super) progress: &'a Progress,
 }
 
 impl HeadOptions<'_> {
@@ -52,7 +52,7 @@ pub(super) async fn round_trip(
     let (mut refused, mut reading) = (None, HeadReader { options, scan: HeadScan::default(), read: 0 });
     let head = poll_fn(|cx| {
         if refused.is_none()
-            && let Poll::Ready(Err(error)) = upload.poll_send(cx, connection.socket())
+            && let Poll::Ready(Err(error)) = upload.poll_send(cx, connection.link())
         {
             match error {
                 UploadError::Client => return Poll::Ready(Err(Failure::Client)),

@@ -2,15 +2,21 @@
 
 use std::time::Duration;
 
-use super::upstream::{HostPolicy, UpstreamUrl};
+use super::url::{HostPolicy, UpstreamUrl};
 use crate::keys::{Keys, MAX_COUNT};
 use crate::limit::Size;
+use crate::tls::ClientTlsSettings;
 
 /// A backend that speaks HTTP/1.1, and how requests are forwarded to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ProxySource {
     /// The backend's URL.
     pub upstream: UpstreamUrl,
+    /// Further backends that requests may go to instead, with the path of the first; at most
+    /// [`MAX_UPSTREAMS`](Self::MAX_UPSTREAMS) together with that, and the rest is ignored. Default: none.
+    pub others: Vec<UpstreamUrl>,
+    /// TLS to those whose URL is `https`.
+    pub tls: Box<ClientTlsSettings>,
     /// The `Host` that is sent.
     pub host: HostPolicy,
     /// Timeout of resolving and connecting. Default 5 s: a backend is near.
@@ -47,10 +53,50 @@ pub struct ProxySource {
 }
 
 impl ProxySource {
-    pub(crate) fn read(keys: &Keys<'_>, upstream: UpstreamUrl) -> Self {
-        let default = Self::new(upstream);
+    /// The most backends of a route.
+    pub const MAX_UPSTREAMS: usize = 64;
+
+    /// The backends: the first, and the others.
+    pub fn upstreams(&self) -> impl Iterator<Item = &UpstreamUrl> {
+        std::iter::once(&self.upstream).chain(&self.others).take(Self::MAX_UPSTREAMS)
+    }
+
+    /// Reads the backends that `key` names: one, or a list. `None` if there is none, or one cannot be read.
+    pub(crate) fn read_upstreams(keys: &Keys<'_>, key: &'static str) -> Option<Vec<UpstreamUrl>> {
+        let mut read: Vec<UpstreamUrl> = Vec::new();
+        let given: Vec<(_, UpstreamUrl)> = keys.list(key)?;
+        let count = given.len();
+        for (at, url) in given {
+            let url = match keys.folder_of(&at) {
+                Some(folder) => url.relative_to(folder),
+                None => url,
+            };
+            if read.contains(&url) {
+                keys.fault_at(at, key, format!("{url} stands here twice; leave one out"));
+            } else if read.first().is_some_and(|first| first.base() != url.base()) {
+                let text = "all backends of a route have the same path behind their address; write that of the first";
+                keys.fault_at(at, key, format!("the path of {url} is another: {text}"));
+            } else {
+                read.push(url);
+            }
+        }
+        if count == 0 && !keys.failed(&[key]) {
+            keys.fault(key, "is empty; name a backend such as \"http://127.0.0.1:9000\"");
+        } else if count > Self::MAX_UPSTREAMS {
+            keys.fault(key, format!("has {count} backends; {} are the most", Self::MAX_UPSTREAMS));
+        }
+        Some(read).filter(|read| !read.is_empty() && !keys.failed(&[key]))
+    }
+
+    pub(crate) fn read(keys: &Keys<'_>, upstreams: Option<Vec<UpstreamUrl>>) -> Self {
+        let mut upstreams = upstreams.unwrap_or_default().into_iter();
+        let default = Self::new(upstreams.next().unwrap_or_else(UpstreamUrl::unknown));
+        let default = Self { others: upstreams.collect(), ..default };
+        let is_tls = default.upstreams().any(UpstreamUrl::is_tls) || keys.failed(&["proxy"]);
+        let plain = || keys.without_effect("does nothing without an https:// backend; leave it out");
         let head_bounds = Size::new(1 << 10)..=Size::new(1 << 20);
         Self {
+            tls: Box::new(ClientTlsSettings::read(&if is_tls { keys.clone() } else { plain() })),
             host: keys.parse("upstream_host").unwrap_or(default.host),
             connect_timeout: keys.timeout("connect_timeout").unwrap_or(default.connect_timeout),
             response_timeout: keys.timeout("response_timeout").unwrap_or(default.response_timeout),
@@ -72,6 +118,7 @@ impl ProxySource {
                 .unwrap_or(default.max_response_fields),
             tunnel_timeout: keys.timeout("tunnel_timeout").unwrap_or(default.tunnel_timeout),
             upstream: default.upstream,
+            others: default.others,
         }
     }
 
@@ -79,6 +126,8 @@ impl ProxySource {
     pub fn new(upstream: UpstreamUrl) -> Self {
         Self {
             upstream,
+            others: Vec::new(),
+            tls: Box::default(),
             host: HostPolicy::default(),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(60),

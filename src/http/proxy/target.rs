@@ -4,7 +4,7 @@ use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
 use super::failure::Refusal;
-use super::upstream::{UpstreamUrl, climbs};
+use super::url::{UpstreamUrl, climbs};
 
 /// The target is `*` or an authority.
 const NO_PATH: Refusal = Refusal::bad_request("The request's target is not a path.");

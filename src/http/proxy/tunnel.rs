@@ -12,6 +12,7 @@ use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Curso
 use http_body::Body;
 
 use super::connection::Connection;
+use super::upstream::Lease;
 use crate::clock::Clock;
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
@@ -28,7 +29,7 @@ const UPSTREAM_BUFFER: usize = 8 * 1024;
 pub struct Tunnel {
     client: Upgrade,
     /// Shared, since extensions must be `Clone` and there is one connection.
-    upstream: Arc<Mutex<Option<Connection>>>,
+    upstream: Arc<Mutex<Option<(Connection, Lease)>>>,
     idle: Duration,
     /// Counts bytes read from the client.
     read: Arc<AtomicU64>,
@@ -51,7 +52,7 @@ pub enum TunnelEnd {
 }
 
 impl Tunnel {
-    pub(super) fn new(client: Upgrade, upstream: Connection, idle: Duration) -> Self {
+    pub(super) fn new(client: Upgrade, upstream: (Connection, Lease), idle: Duration) -> Self {
         Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle, read: Arc::default() }
     }
 
@@ -83,7 +84,8 @@ where
         let client = tunnel.client.await?;
         let upstream = tunnel.upstream.lock().take();
         let upstream = upstream.ok_or_else(|| io::Error::other("the tunnel was already taken"))?;
-        let (unread, upstream) = upstream.into_parts();
+        let (connection, _lease) = upstream;
+        let (unread, upstream) = connection.into_parts();
         let (from_client, to_client) = split(client);
         let (from_upstream, to_upstream) = split(upstream);
         let from_upstream = Cursor::new(unread).chain(from_upstream);

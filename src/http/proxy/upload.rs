@@ -3,19 +3,18 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
 use futures_lite::future;
-use futures_lite::io::AsyncWrite;
 use http::request;
 use http_body::Frame;
 use tokio::sync::oneshot::{Receiver, channel};
 
+use super::link::Link;
 use super::request_body::TrackedBody;
 use crate::http1::{ChunkEncoder, content_length, write_head};
-use crate::rt::{self, Socket};
+use crate::rt;
 
 /// Pieces of one write: the head, and a piece of the body between its framing.
 const PIECES: usize = 4;
@@ -29,7 +28,11 @@ pub(super) struct Upload {
     pieces: VecDeque<Bytes>,
     /// Whether the whole body is among the pieces or written.
     gathered: bool,
+    /// Whether a piece of the body was taken: it cannot be had again.
+    consumed: bool,
     written: u64,
+    /// Whether what was written is with the kernel.
+    sent_off: bool,
 }
 
 enum Framing {
@@ -49,60 +52,66 @@ pub(super) enum UploadError {
 impl Upload {
     /// A request that has not begun. Its head says how the body is framed.
     pub(super) fn new(head: &request::Parts, body: TrackedBody) -> Self {
-        let mut text = BytesMut::with_capacity(1024);
-        write_head(head, &mut text);
         let framing = match content_length(&head.headers) {
             Ok(Some(length)) => Framing::Length(length),
             // An invalid length was refused before.
             Ok(None) | Err(_) => Framing::ChunkEncoder(ChunkEncoder::behind(&head.headers)),
         };
-        let head = text.freeze();
+        let head = written(head);
         let gathered = body.is_empty();
-        Self { pieces: [head.clone()].into(), head, body, framing, gathered, written: 0 }
+        let pieces = [head.clone()].into();
+        Self { pieces, head, body, framing, gathered, consumed: false, written: 0, sent_off: true }
     }
 
     /// Whether the whole request was written.
     pub(super) fn is_over(&self) -> bool {
-        self.gathered && self.pieces.is_empty()
+        self.gathered && self.pieces.is_empty() && self.sent_off
     }
 
     pub(super) fn has_begun(&self) -> bool {
         self.written > 0
     }
 
-    /// Starts over if the request has no body. Returns whether it does.
+    /// Starts over, unless something of the body was taken. Returns whether it does.
     pub(super) fn try_restart(&mut self) -> bool {
-        let can = self.body.is_empty();
-        if can {
+        if !self.consumed {
             self.pieces = [self.head.clone()].into();
             self.written = 0;
+            self.sent_off = true;
         }
-        can
+        !self.consumed
     }
 
-    /// Writes the request, polling for the body as it goes. Ready when all was written. After a failure before the first
+    /// Has the request, of which nothing was written, begin with `head`.
+    pub(super) fn set_head(&mut self, head: &request::Parts) {
+        self.head = written(head);
+        if let Some(first) = self.pieces.front_mut().filter(|_| self.written == 0) {
+            *first = self.head.clone();
+        }
+    }
+
+    /// Writes the request, polling for the body as it goes. Ready when all was sent. After a failure before the first
     /// byte the request can be written to another connection.
-    pub(super) fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        to: &mut Socket,
-    ) -> Poll<Result<(), UploadError>> {
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>, to: &mut Link) -> Poll<Result<(), UploadError>> {
         loop {
             // A first piece of the body that is there is written together with the head.
             let pending = self.pieces.len() < 2 && !self.gathered && self.poll_gather(cx)?.is_pending();
             if self.pieces.is_empty() {
-                match (pending, self.gathered) {
-                    (true, _) => return Poll::Pending,
-                    (false, true) => return Poll::Ready(Ok(())),
-                    (false, false) => continue,
+                if !pending && !self.gathered {
+                    continue;
                 }
+                if !self.sent_off {
+                    ready!(to.poll_send_off(cx)).map_err(UploadError::Upstream)?;
+                    self.sent_off = true;
+                }
+                return if pending { Poll::Pending } else { Poll::Ready(Ok(())) };
             }
             let mut slices = [IoSlice::new(&[]); PIECES];
             for (slice, piece) in slices.iter_mut().zip(&self.pieces) {
                 *slice = IoSlice::new(piece);
             }
             let count = self.pieces.len().min(PIECES);
-            let wrote = ready!(Pin::new(&mut *to).poll_write_vectored(cx, &slices[..count]));
+            let wrote = ready!(to.poll_write_slices(cx, &slices[..count]));
             match wrote {
                 Ok(0) => return Poll::Ready(Err(UploadError::Upstream(io::ErrorKind::WriteZero.into()))),
                 Ok(len) => self.advance(len),
@@ -114,6 +123,7 @@ impl Upload {
     /// Adds the next frame of the body to the pieces.
     fn poll_gather(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), UploadError>> {
         let frame = ready!(self.body.poll_frame(cx));
+        self.consumed = true;
         let frame = frame.transpose().map_err(|_| UploadError::Client)?;
         let trailers = match frame.map(Frame::into_data) {
             Some(Ok(data)) if data.is_empty() => return Poll::Ready(Ok(())),
@@ -146,6 +156,7 @@ impl Upload {
 
     fn advance(&mut self, mut len: usize) {
         self.written += len as u64;
+        self.sent_off = false;
         while let Some(first) = self.pieces.front_mut().filter(|_| len > 0) {
             let part = first.len().min(len);
             first.advance(part);
@@ -157,12 +168,18 @@ impl Upload {
     }
 }
 
+fn written(head: &request::Parts) -> Bytes {
+    let mut text = BytesMut::with_capacity(1024);
+    write_head(head, &mut text);
+    text.freeze()
+}
+
 /// An upload that continues while the response is read. Dropping it stops the upload.
 pub(super) struct Pump(Receiver<()>);
 
 impl Pump {
     /// Sends the rest of the request in a task of its own, since the response may be waiting for its pace.
-    pub(super) fn start(mut upload: Upload, mut to: Socket) -> Self {
+    pub(super) fn start(mut upload: Upload, mut to: Link) -> Self {
         let (mut over, pump) = channel();
         rt::spawn(async move {
             let sending = async { poll_fn(|cx| upload.poll_send(cx, &mut to)).await.is_ok() };

@@ -1,204 +1,221 @@
-//! The URL of a backend, and the `Host` that is sent to it.
+//! One upstream of a route: its idle connections, its health and its counters.
 
-use std::fmt;
-use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
-use http::uri::Authority;
-use percent_encoding::percent_decode_str;
+use http::HeaderValue;
+use http::response::Parts;
 
-use crate::address::{AuthorityError, AuthorityParts, HttpUrl, UrlError};
-use crate::excerpt::excerpt;
+use super::connection::Connection;
+use super::connector::Connector;
+use super::failure::Failure;
+use super::health::Health;
+use super::idle_pool::IdlePool;
+use super::round_trip::{HeadOptions, round_trip};
+use super::upload::Upload;
+use super::url::UpstreamUrl;
+use crate::clock::Clock;
+use crate::http::log_bound::LogBound;
+use crate::http::source::Client;
+use crate::sync::Mutex;
 
-/// Characters of a text that is refused, in the message that refuses it.
-const SHOWN: usize = 60;
+/// One upstream of a route.
+pub(super) struct Upstream {
+    pub(super) url: UpstreamUrl,
+    /// The URL, for log lines and metrics.
+    pub(super) name: Arc<str>,
+    /// The `Host` it is sent, unless the route has another.
+    pub(super) host: Option<HeaderValue>,
+    pub(super) connector: Connector,
+    pub(super) idle: Arc<IdlePool>,
+    /// Whether it has no others beside it, and so is never left out.
+    pub(super) is_alone: bool,
+    /// Shared with the upstream of the same URL after a reload.
+    pub(super) state: Arc<State>,
+    /// Bounds the route's log lines about failures.
+    pub(super) log: Arc<LogBound>,
+    pub(super) clock: Arc<dyn Clock>,
+}
 
-/// The URL of a backend: `http://HOST[:PORT][/PATH]`.
-///
-/// `http://b` and `http://b/` differ: a path, even `/`, replaces the route's own; without one, the request's path is
-/// passed on whole. nginx's `proxy_pass` has the same rule.
-///
-/// ```
-/// use sluicegate::http::proxy::UpstreamUrl;
-///
-/// let url: UpstreamUrl = "http://127.0.0.1:9000/base".parse()?;
-/// assert_eq!((url.host(), url.port(), url.base()), ("127.0.0.1", 9000, Some("/base")));
-/// assert!("https://example.com".parse::<UpstreamUrl>().is_err());
-/// # Ok::<(), String>(())
-/// ```
+/// What is known of an upstream by its requests.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub(super) health: Health,
+    started: AtomicU64,
+    ended: AtomicU64,
+    failed_connects: AtomicU64,
+    retried: AtomicU64,
+    /// Why the last connection failed.
+    last_error: Mutex<Option<String>>,
+}
+
+/// An upstream of a route, as metrics and the admin API show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UpstreamUrl(
-    /// Invariant: `http`, without a query, and no segment of the path is `..`.
-    HttpUrl,
-);
+pub struct UpstreamStatus {
+    /// Its URL.
+    pub name: Arc<str>,
+    /// Whether the last connection to it failed. One of several is left out then.
+    pub is_out: bool,
+    /// Time until it is tried again, if it is left out.
+    pub out_for: Option<Duration>,
+    /// Requests under way, until the response's last byte was read.
+    pub active: u64,
+    /// Idle connections.
+    pub idle: usize,
+    /// Requests so far, those under way included.
+    pub requests: u64,
+    /// Connections that failed before a request could be sent.
+    pub failed_connects: u64,
+    /// Requests that went on to another upstream.
+    pub retries: u64,
+    /// Why the last connection that failed did.
+    pub last_error: Option<String>,
+}
 
-impl UpstreamUrl {
-    /// The host name or address, without brackets.
-    pub fn host(&self) -> &str {
-        self.0.host()
+impl State {
+    /// Requests under way.
+    pub(super) fn active(&self) -> u64 {
+        // What ends in between is still under way.
+        let ended = self.ended.load(Ordering::Relaxed);
+        self.started.load(Ordering::Relaxed).saturating_sub(ended)
     }
 
-    /// The TCP port; 80 if the URL names none.
-    pub fn port(&self) -> u16 {
-        self.0.port_or_default()
-    }
-
-    /// A placeholder for a URL that could not be read, in a configuration that is refused.
-    pub(crate) fn unknown() -> Self {
-        Self(HttpUrl::of_authority(Authority::from_static("unknown.invalid")))
-    }
-
-    /// Host and port as they were written.
-    pub fn authority(&self) -> &Authority {
-        self.0.authority()
-    }
-
-    /// The path, which replaces the route's; `None` if the URL ends with its authority.
-    pub fn base(&self) -> Option<&str> {
-        self.0.path_and_query()
+    /// Notes that a request goes on to another upstream.
+    pub(super) fn note_retry(&self) {
+        self.retried.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-impl fmt::Display for UpstreamUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl FromStr for UpstreamUrl {
-    type Err = String;
-
-    /// Reads a URL. The error says what is wrong with it and what to write.
-    fn from_str(text: &str) -> Result<Self, String> {
-        let bad = |why: &str| {
-            format!("{:?} is not a backend: {why}; write http://127.0.0.1:9000", excerpt(text, SHOWN))
-        };
-        let url = HttpUrl::parse(text).map_err(|error| {
-            bad(match error {
-                UrlError::NoScheme => "http:// is missing",
-                UrlError::Scheme => "it does not begin with http://",
-                error => error.text(),
-            })
-        })?;
-        if url.is_tls() {
-            return Err(bad("TLS to backends is not supported, put a TLS proxy between"));
+impl Upstream {
+    pub(super) fn status(&self) -> UpstreamStatus {
+        let state = &self.state;
+        let out_until = state.health.out_until();
+        let now = self.clock.now();
+        UpstreamStatus {
+            name: Arc::clone(&self.name),
+            is_out: out_until.is_some(),
+            out_for: out_until.filter(|_| !self.is_alone).map(|until| until - now),
+            active: state.active(),
+            idle: self.idle.len(),
+            requests: state.started.load(Ordering::Relaxed),
+            failed_connects: state.failed_connects.load(Ordering::Relaxed),
+            retries: state.retried.load(Ordering::Relaxed),
+            last_error: state.last_error.lock().clone(),
         }
-        if text.contains(['?', '#']) {
-            return Err(bad("it has a query or a fragment"));
-        }
-        if url.path_and_query().is_some_and(climbs) {
-            return Err(bad("its path has a `..`"));
-        }
-        Ok(Self(url))
     }
-}
 
-/// Whether a segment of a path is `..`. Percent-encoded dots and slashes count, and so do backslashes as slashes.
-pub(crate) fn climbs(path: &str) -> bool {
-    let decoded: Vec<u8> = percent_decode_str(path).collect();
-    decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"..")
-}
-
-/// Which `Host` is sent to a backend.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum HostPolicy {
-    /// The host and port of the backend's URL. The default, as in nginx and Apache httpd.
-    /// The client's is in `Forwarded` and `X-Forwarded-Host`.
-    #[default]
-    Upstream,
-    /// The one that the client sent.
-    Client,
-    /// This one.
-    Literal(Authority),
-}
-
-impl FromStr for HostPolicy {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        match text {
-            "upstream" => Ok(Self::Upstream),
-            "client" => Ok(Self::Client),
-            name => {
-                let host = AuthorityParts::numbered(name)
-                    .and_then(|_| name.parse().map_err(|_| AuthorityError::BadHost));
-                host.map(Self::Literal).map_err(|_| {
-                    format!(
-                        "{:?} is not a host; write \"upstream\", \"client\" or a name such as \"www.example.org\"",
-                        excerpt(name, SHOWN)
-                    )
-                })
+    /// Opens a connection for a request of `client`, and notes how that went.
+    async fn open(&self, client: &Client) -> Result<Connection, Failure> {
+        match self.connector.open(client).await {
+            Ok(connection) => {
+                self.note_reached();
+                Ok(connection)
+            }
+            Err(failure) => {
+                self.note_failed(&failure);
+                Err(failure)
             }
         }
     }
-}
 
-impl fmt::Display for HostPolicy {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Upstream => f.write_str("upstream"),
-            Self::Client => f.write_str("client"),
-            Self::Literal(authority) => write!(f, "{authority}"),
+    fn note_reached(&self) {
+        if self.state.health.recovered() && !self.is_alone && self.may_log() {
+            log::info!(upstream = &*self.name; "upstream is back");
         }
+    }
+
+    fn note_failed(&self, failure: &Failure) {
+        self.state.failed_connects.fetch_add(1, Ordering::Relaxed);
+        *self.state.last_error.lock() = Some(failure.to_string());
+        let outage = self.state.health.failed(self.clock.now());
+        if let Some(outage) = outage.filter(|_| !self.is_alone)
+            && self.may_log()
+        {
+            let seconds = outage.as_secs();
+            log::warn!(upstream = &*self.name, error:% = failure, seconds; "upstream left out");
+        }
+    }
+
+    fn may_log(&self) -> bool {
+        let upstream = Arc::clone(&self.name);
+        self.log
+            .admits(move |left_out| log::warn!(upstream = &*upstream, left_out; "further upstream failures"))
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// An upstream's part in one exchange, from the choice of the upstream to the end of its response.
+pub(super) struct Lease {
+    upstream: Arc<Upstream>,
+    /// Whether the connection goes back to the pool.
+    keeps: bool,
+}
 
-    #[test]
-    fn urls_are_read_and_printed_back() {
-        for (text, host, port, base) in [
-            ("http://b", "b", 80, None),
-            ("http://b:1", "b", 1, None),
-            ("http://127.0.0.1:9000", "127.0.0.1", 9000, None),
-            ("http://127.0.0.1:9000/", "127.0.0.1", 9000, Some("/")),
-            ("http://[::1]", "::1", 80, None),
-            ("http://[::1]:9000/base", "::1", 9000, Some("/base")),
-            ("http://b.example/api/", "b.example", 80, Some("/api/")),
-            ("http://b/a..b", "b", 80, Some("/a..b")),
-        ] {
-            let url: UpstreamUrl = text.parse().unwrap();
-            assert_eq!((url.host(), url.port(), url.base()), (host, port, base), "{text}");
-            assert_eq!(url.to_string(), text);
-            assert_eq!(text.replace("http", "HTTP").parse(), Ok(url), "the scheme's case is free");
+impl Lease {
+    pub(super) fn new(upstream: &Arc<Upstream>) -> Self {
+        upstream.state.started.fetch_add(1, Ordering::Relaxed);
+        Self { upstream: Arc::clone(upstream), keeps: false }
+    }
+
+    pub(super) fn upstream(&self) -> &Upstream {
+        &self.upstream
+    }
+
+    /// Has a connection that is given back wait for the next request if `keeps`. Default: it is closed.
+    pub(super) fn keep(self, keeps: bool) -> Self {
+        let mut lease = self;
+        lease.keeps = keeps;
+        lease
+    }
+
+    /// Ends the exchange; the whole response was read from `connection`.
+    pub(super) fn give_back(self, connection: Connection) {
+        if self.keeps {
+            self.upstream.idle.put(connection);
         }
     }
 
-    #[test]
-    fn only_the_url_of_a_backend_is_one() {
-        for (bad, expected) in [
-            ("", "http:// is missing"),
-            ("127.0.0.1:9000", "http:// is missing"),
-            ("https://b", "TLS to backends is not supported, put a TLS proxy between"),
-            ("ftp://b", "does not begin with http://"),
-            ("http://", "its host is missing"),
-            ("http:///x", "its host is missing"),
-            ("http://:80", "its host is missing"),
-            ("http://b c", "its host has a character"),
-            ("http://user:word@b", "it has a user or password"),
-            ("http://b:", "its port is not a number from"),
-            ("http://b:0", "its port is not a number from"),
-            ("http://b:65536", "its port is not a number from"),
-            ("http://b/?q", "it has a query"),
-            ("http://b#f", "it has a query or a fragment"),
-            ("http://b/../x", "its path has a `..`"),
-            ("http://b/%2e%2E/x", "its path has a `..`"),
-            ("http://b/a b", "its path has a character"),
-        ] {
-            let error = bad.parse::<UpstreamUrl>().expect_err(bad);
-            assert!(error.contains(expected), "{bad}: {error}");
-            assert!(error.ends_with("; write http://127.0.0.1:9000"), "{error}");
+    /// Sends a request on an idle connection or on a new one, and waits for the response's head.
+    ///
+    /// A request of which no byte was written moves on to another connection. One that got no byte of a response on an
+    /// idle connection is sent once more, on a new connection, if `is_idempotent` and nothing of its body was taken
+    /// (RFC 9110 §9.2.2): the upstream may just have closed the idle one.
+    ///
+    /// Cancel safe: dropping the future closes the connection.
+    pub(super) async fn send(
+        &self,
+        upload: &mut Upload,
+        is_idempotent: bool,
+        options: &HeadOptions<'_>,
+        client: &Client,
+    ) -> Result<(Parts, Connection), Failure> {
+        while let Some(connection) = self.upstream.idle.take() {
+            match round_trip(connection, upload, options).await {
+                Ok(answered) => {
+                    self.upstream.note_reached();
+                    return Ok(answered);
+                }
+                Err(Failure::Unsent(_)) => {}
+                Err(error @ Failure::Unanswered(_)) if is_idempotent && upload.try_restart() => {
+                    log::debug!(error:% = error; "upstream closed an idle connection; retrying on a new one");
+                    break;
+                }
+                Err(error) => return Err(error),
+            }
         }
+        let connection = self.upstream.open(client).await?;
+        round_trip(connection, upload, options).await
     }
+}
 
-    #[test]
-    fn a_host_policy_is_one_of_two_words_or_a_host() {
-        for text in ["upstream", "client", "www.example.org", "www.example.org:8443", "[::1]:80"] {
-            assert_eq!(text.parse::<HostPolicy>().unwrap().to_string(), text);
-        }
-        for text in ["", "a b", "user@host", "http://host", "host:", "host:0", "host:65536", ":80"] {
-            assert!(text.parse::<HostPolicy>().is_err(), "{text}");
-        }
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.upstream.state.ended.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+impl std::fmt::Debug for Lease {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Lease").field(&self.upstream.name).finish()
     }
 }

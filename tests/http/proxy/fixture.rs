@@ -67,14 +67,14 @@ pub fn accept(listener: &TcpListener) -> TcpStream {
     patient(listener.accept().unwrap().0)
 }
 
-fn patient(stream: TcpStream) -> TcpStream {
+pub fn patient(stream: TcpStream) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
 }
 
 /// Reads to the empty line that ends a head; less at the end of the stream.
-pub fn read_head(stream: &mut TcpStream) -> String {
+pub fn read_head(stream: &mut impl Read) -> String {
     let mut head = Vec::new();
     let mut byte = [0];
     while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() == 1 {
@@ -100,6 +100,7 @@ pub fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 /// A server whose every answer is the proxy's, unpaced or paced.
 pub struct Front {
     pub addr: SocketAddr,
+    pub proxy: Arc<Proxy>,
 }
 
 impl Front {
@@ -111,12 +112,13 @@ impl Front {
         let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let addr = listener.local_addr().unwrap();
         let proxy = Arc::new(Proxy::new(source, pace, rt::clock()));
+        let serving = Arc::clone(&proxy);
         rt::spawn(async move {
             while let Ok(socket) = listener.accept().await {
-                rt::spawn(serve(socket, Arc::clone(&proxy), pace));
+                rt::spawn(serve(socket, Arc::clone(&serving), pace));
             }
         });
-        Self { addr }
+        Self { addr, proxy }
     }
 
     pub fn connect(&self) -> TcpStream {
@@ -129,6 +131,11 @@ impl Front {
         let mut stream = self.connect();
         stream.write_all(request.as_bytes()).unwrap();
         answer(&mut stream)
+    }
+
+    /// Why the last connection to each upstream that failed did.
+    pub fn errors(&self) -> Vec<Option<String>> {
+        self.proxy.upstreams().map(|upstream| upstream.last_error).collect()
     }
 
     pub fn get(&self) -> (String, String) {

@@ -12,4 +12,7 @@ mod framing;
 mod heads;
 mod interim;
 mod pool;
+mod secure;
+mod several;
+mod unix;
 mod upgrade;
