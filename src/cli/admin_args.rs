@@ -138,3 +138,13 @@ admin_command! {
         pub(super) id: u64,
     }
 }
+
+admin_command! {
+    /// Ask a running server whether it is ready: exit code 0 if it is, else 1.
+    #[argh(subcommand, name = "health", usage = "[options]", help_triggers("-h", "--help", "help"))]
+    Health {
+        /// ask whether the process answers, also while it drains or sheds load (default no)
+        #[argh(switch)]
+        pub(super) live: bool,
+    }
+}

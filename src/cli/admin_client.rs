@@ -90,6 +90,16 @@ impl AdminClient {
         self.ask(Method::DELETE, path, None).map(drop)
     }
 
+    /// The body of the page at `path`.
+    ///
+    /// # Errors
+    /// There is no answer, or another than 200: then the error says what its body says.
+    pub(super) fn page(&self, path: &str) -> Result<String, CliError> {
+        let (status, body) = self.asked(Method::GET, path, None)?;
+        let body = String::from_utf8_lossy(&body).into_owned();
+        if status == StatusCode::OK { Ok(body) } else { Err(self.failed(body.trim_end())) }
+    }
+
     fn read<T: DeserializeOwned>(&self, answer: &[u8]) -> Result<T, CliError> {
         serde_json::from_slice(answer).map_err(|error| {
             self.failed(&format!(
@@ -102,13 +112,22 @@ impl AdminClient {
         CliError::Failed(format!("the admin listener at {}: {why}", self.to))
     }
 
-    fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Vec<u8>, CliError> {
+    fn asked(
+        &self,
+        method: Method,
+        path: &str,
+        content: Option<&Value>,
+    ) -> Result<(StatusCode, Vec<u8>), CliError> {
         let late = async {
             let clock: Arc<dyn Clock> = rt::clock();
             Sleep::lasting(clock, PATIENCE).await;
             Err(self.failed(&format!("no response within {} s", PATIENCE.as_secs())))
         };
-        let (status, answer) = rt::block_on(self.exchange(method, path, content).or(late))?;
+        rt::block_on(self.exchange(method, path, content).or(late))
+    }
+
+    fn ask(&self, method: Method, path: &str, content: Option<&Value>) -> Result<Vec<u8>, CliError> {
+        let (status, answer) = self.asked(method, path, content)?;
         if status.is_success() {
             return Ok(answer);
         }

@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use argh::FromArgs;
 use sluicegate::config::Draft;
 
-use super::admin_args::{Connections, Limits};
+use super::admin_args::{Connections, Health, Limits};
 
 /// Lets bytes out at a set pace: files, backends and events, through filters.
 #[derive(FromArgs, Debug, PartialEq)]
@@ -45,6 +45,7 @@ pub(super) enum Command {
     Check(Check),
     Probe(super::probe::Probe),
     Quota(super::quota::Quota),
+    Health(Health),
     Limits(Limits),
     Connections(Connections),
 }

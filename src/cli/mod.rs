@@ -7,6 +7,7 @@ mod admin_args;
 mod admin_client;
 mod args;
 mod connections;
+mod health;
 mod limits;
 mod probe;
 mod quota;
@@ -15,6 +16,7 @@ mod resolve;
 mod server;
 mod summary;
 mod table;
+mod upgrade;
 mod usage;
 
 use std::ffi::OsString;
@@ -25,7 +27,7 @@ use std::path::Path;
 use argh::FromArgs;
 use sluicegate::config::{Absent, Config};
 use sluicegate::logging::{self, ProgramLog};
-use sluicegate::rt::Signals;
+use sluicegate::rt::{Predecessor, Signals};
 use sluicegate::token::Token;
 
 use args::{Command, Run, Sluicegate};
@@ -87,6 +89,10 @@ pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
         CliError::Usage(_) => format!("\n{}", usage::hint(&typed)),
         CliError::Failed(_) => String::new(),
     };
+    if let Some(predecessor) = Predecessor::from_env() {
+        let (CliError::Usage(why) | CliError::Failed(why)) = &error;
+        predecessor.failed(why);
+    }
     // Standard error may be closed.
     let _ = writeln!(std::io::stderr(), "{error}{hint}");
     error.exit_code()
@@ -121,8 +127,9 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),
         Some(Command::Limits(limits)) => print(&limits::run(limits)?),
         Some(Command::Connections(connections)) => print(&connections::run(connections)?),
+        Some(Command::Health(health)) => print(&health::run(&health)?),
         None => Err(CliError::Usage(
-            "a command is missing: serve, proxy, tcp, events, run, check, probe, limits, connections or quota"
+            "a command is missing: serve, proxy, tcp, events, run, check, probe, health, limits, connections or quota"
                 .to_owned(),
         )),
     }

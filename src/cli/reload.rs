@@ -1,70 +1,122 @@
-//! Reloads the configuration on SIGHUP.
+//! Handles signals: SIGHUP reloads the configuration, SIGUSR2 starts a new program, others end the server.
 
-use futures_lite::future;
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_lite::{FutureExt, future};
 use sluicegate::config::{FilterKinds, Reloaded};
 use sluicegate::http::server::Handle;
 use sluicegate::logging;
-use sluicegate::rt::{self, Signal, Signals};
+use sluicegate::rt::{self, Ready, Signal, Signals};
 
 use super::args::Run;
+use super::upgrade::{self, Upgrade};
 use super::{CliError, resolve};
 
-/// Handles signals until one ends the server, and returns that one.
+/// What ends a server.
+pub(super) enum End {
+    /// A signal.
+    Told(Signal),
+    /// A new program serves in its place.
+    Replaced(Ready),
+}
+
+/// What is under way while signals are waited for.
+type Work<'a, T> = Option<Pin<Box<dyn Future<Output = T> + 'a>>>;
+
+enum Event {
+    Came(Signal),
+    Reloaded,
+    Started(Result<Ready, String>),
+}
+
+/// Handles signals until one ends the server, or a new program that SIGUSR2 started serves.
 ///
-/// `typed` is the command whose file SIGHUP reloads. Hang-ups during a reload cause one more.
-pub(super) async fn until_told_to_end(signals: &mut Signals, typed: Option<Run>, handle: &Handle) -> Signal {
+/// SIGHUP calls `reload`, if there is one. Hang-ups during a reload cause one more. The others are handled meanwhile: a
+/// file on a dead disk must not keep the server from ending.
+pub(super) async fn until_end<R: Future<Output = ()>>(
+    signals: &mut Signals,
+    reload: Option<impl Fn() -> R>,
+    upgrade: &Upgrade,
+) -> End {
+    let (mut reloading, mut starting): (Work<'_, ()>, Work<'_, _>) = (None, None);
+    let mut again = false;
     loop {
-        let mut hung_up = match signals.next().await {
-            Signal::Hangup => true,
-            ending if ending.ends() => return ending,
-            idle => {
-                ignored(idle);
-                continue;
-            }
+        let came = async { Event::Came(signals.next().await) };
+        let reloaded = async {
+            done(&mut reloading).await;
+            Event::Reloaded
         };
-        let Some(typed) = &typed else {
-            log::warn!(
-                "SIGHUP does nothing here: there is no file to read again; `sluicegate run FILE` has one"
-            );
-            continue;
-        };
-        while std::mem::take(&mut hung_up) {
-            let reloading = async {
-                reload(typed.clone(), handle.clone()).await;
-                None
-            };
-            // A file on a dead disk must not keep the server from ending.
-            let others = signals.next_end(|signal| match signal {
+        let started = async { Event::Started(done(&mut starting).await) };
+        let event = came.or(reloaded).or(started).await;
+        match event {
+            Event::Came(Signal::Hangup) => match &reload {
+                None => nothing_to_reload(),
+                Some(reload) if reloading.is_none() => reloading = Some(Box::pin(reload())),
                 // Logged once: the disk may stay dead while hang-ups repeat.
-                Signal::Hangup if !std::mem::replace(&mut hung_up, true) => {
+                Some(_) if !std::mem::replace(&mut again, true) => {
                     log::info!("SIGHUP during a reload: the file will be read once more");
                 }
-                Signal::Hangup => {}
-                idle => ignored(idle),
-            });
-            if let Some(ending) = future::or(reloading, async { Some(others.await) }).await {
-                return ending;
+                Some(_) => {}
+            },
+            Event::Came(Signal::User2) if starting.is_some() => {
+                log::warn!("SIGUSR2 refused: a new program has been started and is not ready yet");
+            }
+            Event::Came(Signal::User2) => starting = Some(Box::pin(upgrade.start())),
+            Event::Came(ending) if ending.ends() => return End::Told(ending),
+            Event::Came(idle) => ignored(idle),
+            Event::Reloaded => {
+                reloading = reload
+                    .as_ref()
+                    .filter(|_| std::mem::take(&mut again))
+                    .map(|reload| Box::pin(reload()) as _);
+            }
+            Event::Started(Ok(new)) => return End::Replaced(new),
+            Event::Started(Err(error)) => {
+                upgrade::tell_not_upgraded(&error);
+                log::error!(error; "no new program: this one continues as before");
             }
         }
     }
+}
+
+/// Waits until the work is done, and removes it; for ever if there is none. Cancel safe.
+async fn done<T>(work: &mut Work<'_, T>) -> T {
+    match work {
+        Some(doing) => {
+            let result = doing.await;
+            *work = None;
+            result
+        }
+        None => future::pending().await,
+    }
+}
+
+fn nothing_to_reload() {
+    log::warn!("SIGHUP does nothing here: there is no file to read again; `sluicegate run FILE` has one");
+    // A service manager that sent it waits for these.
+    upgrade::tell_reloading();
+    upgrade::tell_reloaded(None);
 }
 
 /// Waits for a signal that ends the server; others come too late.
 pub(super) async fn ending(signals: &mut Signals) {
     let other = |signal| match signal {
         Signal::Hangup => log::warn!("not reloaded: the server is about to end"),
+        Signal::User2 => log::warn!("SIGUSR2 refused: the server is about to end"),
         idle => ignored(idle),
     };
     signals.next_end(other).await;
 }
 
 /// Logs a signal without an effect; by default it would kill the process.
-pub(super) fn ignored(signal: Signal) {
-    log::warn!(signal:?; "signal ignored; SIGTERM drains, SIGHUP reads the file again");
+fn ignored(signal: Signal) {
+    log::warn!(signal:?; "signal ignored; SIGTERM drains, SIGHUP reads the file again, SIGUSR2 starts a new program");
 }
 
 /// Reads the file and applies it, or changes nothing; logs which.
-async fn reload(typed: Run, handle: Handle) {
+pub(super) async fn reload(typed: Run, handle: Handle) {
+    upgrade::tell_reloading();
     let reloaded = rt::blocking(move || {
         let config = resolve::run(&typed)?;
         let reloaded = handle.reload(&config, &FilterKinds::default()).map_err(CliError::failed)?;
@@ -81,8 +133,10 @@ async fn reload(typed: Run, handle: Handle) {
             }
             tell(&reloaded);
             log::set_max_level(config.log_level);
+            upgrade::tell_reloaded(None);
         }
         Err(CliError::Usage(error) | CliError::Failed(error)) => {
+            upgrade::tell_reloaded(Some(&error));
             log::error!(error; "not reloaded: the configuration has errors; the server continues as before");
         }
     }

@@ -13,12 +13,14 @@ use sluicegate::duration;
 use sluicegate::http::server::{Handle, Server};
 use sluicegate::logging;
 use sluicegate::quota::egress::Egress;
-use sluicegate::rt;
+use sluicegate::rt::{self, Signals};
 use sluicegate::tls::NamedTls;
 use sluicegate::tracing::Tracer;
 
 use super::args::Run;
-use super::{CliError, StartLog, begin_log, listen_for_signals, reload, summary};
+use super::reload::End;
+use super::upgrade::{Upgrade, feed_watchdog};
+use super::{CliError, StartLog, begin_log, listen_for_signals, reload, summary, upgrade};
 
 /// Descriptors needed besides those of connections: logs, listeners, folders, the reactor.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -29,10 +31,13 @@ const SPANS_LEFT: Duration = Duration::from_secs(2);
 /// Serves `config` until SIGTERM, SIGQUIT or SIGINT, and then until transfers under way have ended. SIGHUP reloads
 /// the file of `typed`, if there is one.
 pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
+    let mut upgrade = Upgrade::new()?;
     let descriptors = rt::raise_descriptor_limit();
     let mut signals = listen_for_signals()?;
-    let server = Server::from_config(config, &FilterKinds::default()).map_err(CliError::failed)?;
-    let admin = Admin::from_config(config, server.handle()).map_err(CliError::failed)?;
+    let server = Server::from_config_on(config, &FilterKinds::default(), &mut upgrade.listeners)
+        .map_err(CliError::failed)?;
+    let admin =
+        Admin::from_config_on(config, server.handle(), &mut upgrade.listeners).map_err(CliError::failed)?;
     let egress =
         config.quota.as_ref().map(|source| Egress::bind(source, server.handle().budgets().server().clone()));
     let egress = egress.transpose().map_err(CliError::failed)?;
@@ -54,6 +59,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
         let tls = tls.clone();
         rt::spawn(async move { tls.watch(&(rt::clock() as Arc<dyn Clock>)).await });
     }
+    upgrade.announce();
 
     let handle = server.handle();
     let serving = async {
@@ -68,16 +74,9 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
             None => future::pending().await,
         }
     };
-    rt::block_on(serving.or(telling).or(async {
-        let signal = reload::until_told_to_end(&mut signals, typed, &handle).await;
-        // Before it is logged: whoever reads that may start the next server.
-        handle.drain();
-        log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
-        reload::ending(&mut signals).await;
-        log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");
-        handle.stop();
-        std::future::pending().await
-    }));
+    let drain = config.server.drain;
+    let controlling = controlled(&mut signals, typed, &handle, &upgrade, drain);
+    rt::block_on(serving.or(telling).or(controlling));
     if let Some(egress) = egress {
         rt::block_on(egress.close());
     }
@@ -85,6 +84,35 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
     log::info!("stopped");
     program_log.finish();
     Ok(())
+}
+
+/// Does what signals ask for until the server has ended. Never ends itself.
+async fn controlled(
+    signals: &mut Signals,
+    typed: Option<Run>,
+    handle: &Handle,
+    upgrade: &Upgrade,
+    drain: Duration,
+) {
+    let reload = typed.map(|typed| move || reload::reload(typed.clone(), handle.clone()));
+    match reload::until_end(signals, reload, upgrade).or(feed_watchdog()).await {
+        End::Told(signal) => {
+            // Before it is logged: whoever reads that may start the next server.
+            handle.drain();
+            upgrade::tell_stopping(drain);
+            log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
+            reload::ending(signals).or(feed_watchdog()).await;
+        }
+        End::Replaced(new) => {
+            let pid = new.id();
+            upgrade.pass_on(new, || handle.hand_over());
+            log::info!(connections = handle.connections(), pid; "draining: the new program serves; a signal stops this one at once");
+            reload::ending(signals).await;
+        }
+    }
+    log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");
+    handle.stop();
+    future::pending().await
 }
 
 /// Exports the spans of open deliveries, and drops those that take too long. Blocks the thread.

@@ -18,7 +18,7 @@ use crate::http::proxy::Proxy;
 use crate::http::route::Route;
 use crate::http::server::{Handle, Server};
 use crate::limit::{Buffers, Limit};
-use crate::rt::{self, Listener};
+use crate::rt::{self, Listener, Listeners};
 use crate::sync::Mutex;
 use crate::tcp::Service;
 use crate::tls::{NamedTls, ServerTls, TlsSettings};
@@ -85,6 +85,18 @@ impl Server {
     /// An address cannot be listened on, a folder or a file cannot be opened, or a filter of `kinds` refuses its
     /// options.
     pub fn from_config(config: &Config, kinds: &FilterKinds) -> Result<Self, AssemblyError> {
+        Self::from_config_on(config, kinds, &mut Listeners::default())
+    }
+
+    /// Like [`from_config`](Self::from_config), on the sockets that were handed on and stand in `listeners`.
+    ///
+    /// # Errors
+    /// Those of `from_config`.
+    pub fn from_config_on(
+        config: &Config,
+        kinds: &FilterKinds,
+        listeners: &mut Listeners,
+    ) -> Result<Self, AssemblyError> {
         let mut counts = BTreeMap::new();
         let tracer = config.tracing.as_ref().map(|given| Tracer::new(given, rt::clock()).map(Arc::new));
         let tracer = tracer.transpose().map_err(AssemblyError::of)?;
@@ -92,11 +104,11 @@ impl Server {
         let tls = tls(config, &NamedTls::default())?;
         let server = Self::with_counts(config.server.clone(), Vec::new(), routes, counts);
         let server = config.listen.iter().try_fold(server, |server, given| {
-            Ok(server.with_listener(bind(&given.address)?, tls.of(given.tls.as_deref())))
+            Ok(server.with_listener(bind(&given.address, listeners)?, tls.of(given.tls.as_deref())))
         })?;
         let secured = server.tls_port().unwrap_or(443);
         let server = config.http_redirect.iter().try_fold(server, |server, given| {
-            Ok::<_, AssemblyError>(server.with_redirect(bind(given)?, secured))
+            Ok::<_, AssemblyError>(server.with_redirect(bind(given, listeners)?, secured))
         })?;
         let server = server.with_extension(Origin(Arc::new(Mutex::new(config.clone()))));
         let server = match tracer {
@@ -106,7 +118,7 @@ impl Server {
         let server = config.tcp.iter().try_fold(server, |server, given| {
             let faulty = |error| AssemblyError(format!("tcp:{}: {error}", given.listen));
             given.source.check_file().map_err(faulty)?;
-            let listener = bind(&ListenAddr::Tcp(given.listen))?;
+            let listener = bind(&ListenAddr::Tcp(given.listen), listeners)?;
             Ok(server.with_tls_port(listener, tls.of(given.tls.as_deref()), port(given)))
         })?;
         Ok(server.with_extension(tls))
@@ -119,10 +131,22 @@ impl Admin {
     /// # Errors
     /// The address cannot be listened on, or the token file cannot be used.
     pub fn from_config(config: &Config, server: Handle) -> Result<Option<Self>, AssemblyError> {
+        Self::from_config_on(config, server, &mut Listeners::default())
+    }
+
+    /// Like [`from_config`](Self::from_config), on the socket that was handed on, if it stands in `listeners`.
+    ///
+    /// # Errors
+    /// Those of `from_config`.
+    pub fn from_config_on(
+        config: &Config,
+        server: Handle,
+        listeners: &mut Listeners,
+    ) -> Result<Option<Self>, AssemblyError> {
         let Some(source) = &config.admin else { return Ok(None) };
         let token = source.token_file().map(|file| crate::token::Token::from_file(file)).transpose();
         let token = token.map_err(AssemblyError::of)?;
-        let listener = bind(source.listen())?;
+        let listener = bind(source.listen(), listeners)?;
         let tls = server.extension::<NamedTls>().and_then(|tls| tls.of(source.tls()));
         let admin = Self::new(vec![listener], token, server);
         admin.map(|admin| Some(admin.with_tls(tls))).map_err(AssemblyError::of)
@@ -166,15 +190,15 @@ pub(super) fn port(given: &Tcp) -> Service {
     service.interval(pace.interval).end_of_stream(pace.end_of_stream)
 }
 
-/// Binds `addr`.
+/// Listens at `addr`: on the socket handed on for it, if it stands in `listeners`, else on a new one.
 ///
 /// # Errors
 /// The address cannot be listened on. The text says why, and what to do.
-pub fn bind(addr: &ListenAddr) -> Result<Listener, AssemblyError> {
+pub fn bind(addr: &ListenAddr, listeners: &mut Listeners) -> Result<Listener, AssemblyError> {
     use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, AlreadyExists, NotFound, PermissionDenied};
     let bound = match addr {
-        ListenAddr::Tcp(addr) => Listener::bind_tcp(*addr),
-        ListenAddr::Unix { path, mode } => Listener::bind_unix_as(path, *mode),
+        ListenAddr::Tcp(addr) => listeners.tcp(*addr),
+        ListenAddr::Unix { path, mode } => listeners.unix(path, *mode),
     };
     bound.map_err(|error| {
         let remedy = match error.kind() {

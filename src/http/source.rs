@@ -49,6 +49,11 @@ pub trait Source: Any + Send + Sync {
     /// Ends responses that would not end by themselves. Called when the server drains, and when a reload has removed
     /// the route. Default: nothing.
     fn close(&self) {}
+
+    /// Whether it refuses requests once it is closed: connections on which it was asked end then. Default: no.
+    fn refuses_when_closed(&self) -> bool {
+        false
+    }
 }
 
 /// How a source reads the paths it is asked for.

@@ -2,9 +2,11 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_io::Async;
@@ -17,12 +19,54 @@ use crate::clock::{Clock, Sleep};
 
 /// A listening socket, TCP or Unix.
 #[derive(Debug)]
-pub struct Listener(Kind);
+pub struct Listener(Arc<Bound>);
+
+/// What a listener shares with [`Listeners`](super::Listeners).
+#[derive(Debug)]
+pub(super) struct Bound {
+    kind: Kind,
+    /// The name under which a service manager handed it on, which keeps it too.
+    kept_as: Option<String>,
+    /// Another process listens on it in our place.
+    is_passed_on: AtomicBool,
+}
 
 #[derive(Debug)]
 enum Kind {
     Tcp(Async<TcpListener>, SocketAddr),
     Unix(Async<UnixListener>, UnixPath),
+}
+
+impl Bound {
+    fn new(kind: Kind, kept_as: Option<String>) -> Self {
+        Self { kind, kept_as, is_passed_on: AtomicBool::new(false) }
+    }
+
+    /// The name under which the service manager handed it on; `None` if it is our own.
+    pub(super) fn kept_as(&self) -> Option<&str> {
+        self.kept_as.as_deref()
+    }
+
+    /// Notes that another process listens on it from now on: its queue and its path are that one's.
+    pub(super) fn pass_on(&self) {
+        self.is_passed_on.store(true, Ordering::SeqCst);
+        if let Kind::Unix(_, path) = &self.kind {
+            path.leave();
+        }
+    }
+
+    fn is_passed_on(&self) -> bool {
+        self.is_passed_on.load(Ordering::SeqCst)
+    }
+}
+
+impl AsFd for Bound {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.kind {
+            Kind::Tcp(listener, _) => listener.as_fd(),
+            Kind::Unix(listener, _) => listener.as_fd(),
+        }
+    }
 }
 
 impl Listener {
@@ -37,7 +81,7 @@ impl Listener {
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
         let listener = patiently(|| tcp_port::bind(addr))?;
         let bound = listener.local_addr()?;
-        Ok(Self(Kind::Tcp(Async::new(listener)?, bound)))
+        Ok(Self::of(Kind::Tcp(Async::new(listener)?, bound), None))
     }
 
     /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
@@ -59,12 +103,44 @@ impl Listener {
     /// Those of `bind_unix`.
     pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let (listener, path) = patiently(|| UnixPath::bind(path, mode))?;
-        Ok(Self(Kind::Unix(Async::new(listener)?, path)))
+        Ok(Self::of(Kind::Unix(Async::new(listener)?, path), None))
+    }
+
+    /// A TCP socket that listens already. `kept_as`: the name under which a service manager keeps it.
+    pub(super) fn from_tcp(listener: TcpListener, kept_as: Option<String>) -> io::Result<Self> {
+        let bound = listener.local_addr()?;
+        Ok(Self::of(Kind::Tcp(Async::new(listener)?, bound), kept_as))
+    }
+
+    /// A Unix socket that listens already at `path`, which is removed at the end unless it is kept.
+    pub(super) fn from_unix(
+        listener: UnixListener,
+        path: &Path,
+        kept_as: Option<String>,
+    ) -> io::Result<Self> {
+        let path = UnixPath::existing(path);
+        if kept_as.is_some() {
+            path.leave();
+        }
+        Ok(Self::of(Kind::Unix(Async::new(listener)?, path), kept_as))
+    }
+
+    fn of(kind: Kind, kept_as: Option<String>) -> Self {
+        Self(Arc::new(Bound::new(kind, kept_as)))
+    }
+
+    pub(super) fn bound(&self) -> &Arc<Bound> {
+        &self.0
+    }
+
+    /// Whether connections that nobody has accepted stay queued when this listener is closed: others have the socket too.
+    pub(super) fn is_shared(&self) -> bool {
+        self.0.kept_as.is_some() || self.0.is_passed_on()
     }
 
     /// The TCP address with its actual port; `None` for a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Tcp(_, addr) => Some(*addr),
             Kind::Unix(..) => None,
         }
@@ -76,18 +152,25 @@ impl Listener {
     /// The system's. Errors of one connection (it was reset before it was accepted) can be skipped; when descriptors
     /// or memory are short, wait before trying again.
     pub async fn accept(&self) -> io::Result<Socket> {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Socket::tcp(stream)),
             Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Socket::unix(stream)),
         }
     }
 
     /// Lets another process of the same user listen here, and waits until it does, while this listener continues.
-    /// Close it then: the other one waits for that.
+    /// Close it then: the other one waits for that. A socket that a service manager keeps is its to hand on: then this
+    /// never ends.
     ///
     /// Cancel safe, but the permission stays.
     pub async fn handed_over(&self, clock: &Arc<dyn Clock>) {
-        match &self.0 {
+        if self.0.is_passed_on() {
+            return;
+        }
+        if self.0.kept_as.is_some() {
+            return std::future::pending().await;
+        }
+        match &self.0.kind {
             Kind::Tcp(listener, _) => tcp_port::hand_over(listener),
             Kind::Unix(_, path) => path.hand_over(),
         }
@@ -97,7 +180,7 @@ impl Listener {
     }
 
     fn has_successor(&self) -> bool {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Tcp(_, addr) => tcp_port::listeners(*addr).is_some_and(|listeners| listeners > 1),
             Kind::Unix(_, path) => !path.is_ours(),
         }
@@ -105,7 +188,7 @@ impl Listener {
 
     /// Its name in the log.
     pub(super) fn name(&self) -> String {
-        match &self.0 {
+        match &self.0.kind {
             Kind::Tcp(_, addr) => addr.to_string(),
             Kind::Unix(_, path) => path.as_path().display().to_string(),
         }

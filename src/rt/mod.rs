@@ -7,10 +7,13 @@ mod buffers;
 mod connect;
 mod file_read;
 mod fresh;
+#[cfg(feature = "service")]
+mod handed;
 mod hyper;
 mod inotify;
 mod line_writer;
 mod listener;
+mod listeners;
 mod log_pipe;
 mod pages;
 mod process;
@@ -18,9 +21,13 @@ mod random;
 mod read_way;
 mod send_file;
 pub mod serve;
+#[cfg(feature = "service")]
+mod service;
 mod signals;
 mod slots;
 mod socket;
+#[cfg(feature = "service")]
+mod successor;
 mod tasks;
 mod tcp_port;
 mod unix_path;
@@ -36,18 +43,25 @@ pub use buffers::read_buffers;
 pub use connect::{Connect, connect, connect_unix};
 pub use file_read::FileReader;
 pub use fresh::Fresh;
+#[cfg(feature = "service")]
+pub use handed::HandedError;
 pub use hyper::{Executor, HyperTimer};
 pub use inotify::FileWatch;
 pub use line_writer::{LineEvent, LineOutput, LineWriter};
 pub use listener::Listener;
+pub use listeners::Listeners;
 pub use log_pipe::LogPipe;
 pub use pages::Pages;
 pub use process::{memory_limit, raise_descriptor_limit};
 pub use random::{SplitMix64, random};
+#[cfg(feature = "service")]
+pub use service::{ServiceState, feed_watchdog, tell_service_manager};
 pub use signals::{Signal, Signals};
 pub use slots::{Exchange, Slot, Slots};
 pub(crate) use socket::{MAX_PIECES, first_bytes};
 pub use socket::{PeerAddr, Socket};
+#[cfg(feature = "service")]
+pub use successor::{Predecessor, Ready, Successor, SuccessorError};
 pub use tasks::{blocking, spawn, tasks};
 pub use unsent::unsent;
 

@@ -124,7 +124,7 @@ async fn wait_until(event: &Event, holds: impl Fn() -> bool) {
 }
 
 /// Accepts connections and passes them to `begin` until `end` is ready, then those that the kernel has queued:
-/// closing the listener would reset them.
+/// closing the listener would reset them. If others have the socket too, they stay queued for those.
 ///
 /// An error of one connection is skipped. After any other it pauses for 100 ms of `clock`; the log has one line for
 /// each run of these.
@@ -142,7 +142,9 @@ pub async fn accept(
         }
     };
     future::or(accepting, end).await;
-    while let Some(socket) = future::poll_once(next()).await {
+    while !listener.is_shared()
+        && let Some(socket) = future::poll_once(next()).await
+    {
         begin(socket);
     }
 }

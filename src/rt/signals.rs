@@ -17,7 +17,7 @@ pub enum Signal {
     Hangup,
     /// SIGUSR1: on it other servers reopen their log files. There are none here.
     User1,
-    /// SIGUSR2: on it other servers start their successor. Here the service manager does.
+    /// SIGUSR2: start a new program that takes over, like nginx.
     User2,
 }
 

@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
@@ -20,6 +21,8 @@ pub(super) struct UnixPath {
     path: PathBuf,
     /// Device and inode, since another process may have bound the path again.
     id: (u64, u64),
+    /// It is not ours to remove.
+    stays: AtomicBool,
 }
 
 impl UnixPath {
@@ -32,7 +35,19 @@ impl UnixPath {
             }
             result => result?,
         };
-        Ok((listener, Self { path: path.to_owned(), id }))
+        Ok((listener, Self { path: path.to_owned(), id, stays: AtomicBool::new(false) }))
+    }
+
+    /// The path of a socket that listens already.
+    pub(super) fn existing(path: &Path) -> Self {
+        // A path that is gone has no such id.
+        let id = std::fs::symlink_metadata(path).map_or((0, 0), |meta| id(&meta));
+        Self { path: path.to_owned(), id, stays: AtomicBool::new(false) }
+    }
+
+    /// Has the path stay when this is dropped: another process serves it.
+    pub(super) fn leave(&self) {
+        self.stays.store(true, Ordering::SeqCst);
     }
 
     pub(super) fn as_path(&self) -> &Path {
@@ -56,7 +71,7 @@ impl UnixPath {
 
 impl Drop for UnixPath {
     fn drop(&mut self) {
-        if self.is_ours() {
+        if !self.stays.load(Ordering::SeqCst) && self.is_ours() {
             // Another process may be removing it at the same time.
             let _ = std::fs::remove_file(&self.path);
         }
@@ -169,6 +184,19 @@ mod tests {
         drop(first);
         assert!(second.1.is_ours(), "it is the second's");
         drop(second);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn a_path_that_another_process_serves_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let first = bind(&path).unwrap();
+        let (heir, passed) = (first.0.try_clone().unwrap(), UnixPath::existing(&path));
+        first.1.leave();
+        drop(first);
+        assert!(path.exists() && passed.is_ours());
+        drop((heir, passed));
         assert!(!path.exists());
     }
 

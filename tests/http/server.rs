@@ -1,6 +1,7 @@
 //! The server on real sockets: what HTTP promises, and what becomes of connections.
 
 use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use sluicegate::config::SharedLimits;
@@ -251,6 +252,46 @@ fn draining_lets_transfers_finish_and_takes_no_more() {
     busy.read_to_end(&mut rest).unwrap();
     let head = String::from_utf8_lossy(&first).len();
     assert!(head + rest.len() > 38_400, "the transfer came to its end");
+    served.join();
+}
+
+#[test]
+fn a_client_that_connected_before_a_drain_may_ask_once() {
+    let served = paced(61_440);
+    let mut early = served.connect();
+    until("it is accepted", || served.handle.connections() == 1);
+    served.handle.drain();
+    early.write_all(b"GET /small.txt HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    let answer = wire::answer(&mut early);
+    assert_eq!((answer.status(), answer.field("connection")), (200, Some("close")));
+    served.join();
+}
+
+#[test]
+fn while_another_process_has_the_listeners_idle_connections_have_one_more_request() {
+    let served = paced(61_440);
+    let ask = |stream: &mut TcpStream| {
+        stream.write_all(b"GET /small.txt HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        let answer = wire::answer(stream);
+        (answer.status(), answer.field("connection").map(str::to_owned))
+    };
+    let [mut idle, mut silent] = [(); 2].map(|()| served.connect());
+    assert_eq!(ask(&mut idle), (200, None));
+    let stream = served.connect();
+    let mut busy = wire::Client::new(stream.try_clone().unwrap());
+    busy.send(b"GET /38400.bin HTTP/1.1\r\nHost: t\r\n\r\n");
+    stream.peek(&mut [0]).unwrap();
+    served.handle.hand_over();
+    let last = (200, Some("close".to_owned()));
+    assert_eq!([ask(&mut idle), ask(&mut silent)], [last.clone(), last]);
+    assert_eq!(idle.read(&mut [0]).unwrap(), 0);
+    let answer = busy.answer();
+    assert_eq!((answer.body.len(), answer.field("connection")), (38_400, None));
+    assert_eq!(
+        busy.get("/small.txt", "").field("connection"),
+        Some("close"),
+        "as the head before had promised"
+    );
     served.join();
 }
 

@@ -79,7 +79,7 @@ fn a_usage_error_exits_with_2() {
     for (typed, expected) in [
         (
             "",
-            "a command is missing: serve, proxy, tcp, events, run, check, probe, limits, connections or quota",
+            "a command is missing: serve, proxy, tcp, events, run, check, probe, health, limits, connections or quota",
         ),
         ("sreve .", "Unrecognized argument: sreve"),
         ("serve", "DIR"),

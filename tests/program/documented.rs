@@ -157,12 +157,24 @@ fn every_flag_of_a_serving_command_sets_the_key_of_its_name_or_of_the_table() {
 
 #[test]
 fn every_flag_of_the_other_commands_is_documented() {
-    const COMMANDS: [&str; 10] =
-        ["serve", "proxy", "tcp", "events", "run", "check", "probe", "quota", "limits", "connections"];
+    const COMMANDS: [&str; 11] = [
+        "serve",
+        "proxy",
+        "tcp",
+        "events",
+        "run",
+        "check",
+        "probe",
+        "quota",
+        "health",
+        "limits",
+        "connections",
+    ];
     assert_eq!(help("").1, COMMANDS, "a command is documented by one of these tests");
     for (page, table, commands) in [
         (PAGE, 1, &["run", "check"][..]),
         (include_str!("../../docs/limits.md"), 0, &["limits", "connections"]),
+        (include_str!("../../docs/operations.md"), 0, &["health"]),
         (include_str!("../../docs/quota.md"), 0, &["quota"]),
         (include_str!("../../docs/probe.md"), 0, &["probe"]),
     ] {

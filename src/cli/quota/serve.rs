@@ -3,20 +3,23 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 use std::path::Path;
+use std::time::Duration;
 
-use futures_lite::FutureExt;
+use futures_lite::{FutureExt, future};
 use sluicegate::address::ListenAddr;
 use sluicegate::config::bind;
 use sluicegate::config::words::parse_log_level;
 use sluicegate::duration;
 use sluicegate::logging;
 use sluicegate::quota::NamedLimit;
-use sluicegate::quota::server::{QuotaServer, QuotaServerSettings, permitted};
-use sluicegate::rt::{self, Signal};
+use sluicegate::quota::server::{QuotaServer, QuotaServerHandle, QuotaServerSettings, permitted};
+use sluicegate::rt::{self, Signals};
 use sluicegate::tls::ServerTls;
 
 use super::args::Serve;
 use super::{CliError, DEFAULT_ADDRESS, StartLog, identity};
+use crate::cli::reload::{self, End};
+use crate::cli::upgrade::{self, Upgrade, feed_watchdog};
 use crate::cli::{begin_log, listen_for_signals, token, value};
 
 /// Descriptors needed besides those of connections.
@@ -33,9 +36,14 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
             permitted(*addr, settings.token.as_ref(), settings.tls.as_ref()).map_err(CliError::failed)?;
         }
     }
+    let mut upgrade = Upgrade::new()?;
     let descriptors = rt::raise_descriptor_limit();
     let mut signals = listen_for_signals()?;
-    let listeners = addresses.iter().map(bind).collect::<Result<_, _>>().map_err(CliError::failed)?;
+    let listeners = addresses
+        .iter()
+        .map(|addr| bind(addr, &mut upgrade.listeners))
+        .collect::<Result<_, _>>()
+        .map_err(CliError::failed)?;
     let server = QuotaServer::new(settings.clone(), listeners).map_err(CliError::failed)?;
     logging::set_format(log_format);
     logging::announce(log::Level::Info, &started(&addresses, server.local_addrs(), &settings));
@@ -45,24 +53,35 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
         log::warn!(limit, needed; "the limit of open files is too low for --max-clients: raise it (ulimit -n)");
     }
 
+    upgrade.announce();
+
     let handle = server.handle();
-    rt::block_on(server.run().or(async {
-        let signal = signals.next_end(ignored).await;
-        handle.drain();
-        log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
-        signals.next_end(ignored).await;
-        log::warn!("stopping: calls under way are cut");
-        handle.stop();
-        std::future::pending().await
-    }));
+    let controlling = controlled(&mut signals, &handle, &upgrade, settings.drain);
+    rt::block_on(server.run().or(controlling));
     log::info!("stopped");
     program_log.finish();
     Ok(())
 }
 
-/// Logs a signal without an effect; by default it would kill the process.
-fn ignored(signal: Signal) {
-    log::warn!(signal:?; "signal ignored; SIGTERM drains");
+/// Does what signals ask for until the server has ended. Never ends itself.
+async fn controlled(signals: &mut Signals, handle: &QuotaServerHandle, upgrade: &Upgrade, drain: Duration) {
+    let no_reload: Option<fn() -> future::Pending<()>> = None;
+    match reload::until_end(signals, no_reload, upgrade).or(feed_watchdog()).await {
+        End::Told(signal) => {
+            handle.drain();
+            upgrade::tell_stopping(drain);
+            log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
+        }
+        End::Replaced(new) => {
+            let pid = new.id();
+            upgrade.pass_on(new, || handle.drain());
+            log::info!(clients = handle.clients(), pid; "draining: the new program serves; a signal stops this one at once");
+        }
+    }
+    reload::ending(signals).await;
+    log::warn!("stopping: calls under way are cut");
+    handle.stop();
+    future::pending().await
 }
 
 fn listen(typed: &Serve) -> Result<Vec<ListenAddr>, CliError> {

@@ -1,10 +1,13 @@
 //! Successful answers.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderName, HeaderValue, Response, StatusCode};
 use serde::Serialize;
 
+use super::super::encoding;
 use super::super::hub::Published;
 use super::super::stream::Polled;
 use super::polled::PolledText;
@@ -30,6 +33,11 @@ pub(super) fn paused(pause: Bytes) -> Response<Content> {
     let mut response = stream(Content::text(pause));
     response.headers_mut().insert(PAUSE, HeaderValue::from_static("true"));
     response
+}
+
+/// A stream that ends at once: the client is to come again after `retry`.
+pub(super) fn ended(retry: Duration) -> Response<Content> {
+    stream(Content::text(encoding::retry(retry)))
 }
 
 pub(super) fn nothing() -> Response<Content> {

@@ -28,6 +28,7 @@ use self::publish::Publishers;
 use super::channel::ConnectionInfo;
 use super::event::{StreamName, is_id};
 use super::hub::Hub;
+use super::hub_error::HubError;
 use super::source::{self, PollRequest, Subscribing, Subscription};
 use super::stream::{After, SubscribeRequest};
 use crate::clock::Clock;
@@ -158,7 +159,12 @@ impl Events {
             window: query.number_up_to("window", 1, u32::MAX.into())?.map(|window| window as usize),
             path: request.uri().path().to_owned(),
         };
-        match Subscription::begin(&self.hub, name, visit, Some(info)).map_err(Problem::of_hub)? {
+        let begun = match Subscription::begin(&self.hub, name, visit, Some(info)) {
+            // An EventSource comes again after the end of a stream, and never after another status.
+            Err(HubError::Closing) => return Ok(answer::ended(settings.retry)),
+            begun => begun.map_err(Problem::of_hub)?,
+        };
+        match begun {
             Subscribing::Stream(stream) => Ok(answer::stream(Content::Stream(stream))),
             Subscribing::Suspended(_) if settings.suspend == Suspend::TooManyRequests => {
                 Err(Problem::suspended(settings.suspend_retry))
@@ -219,6 +225,10 @@ impl Source for Events {
 
     fn close(&self) {
         self.hub.close();
+    }
+
+    fn refuses_when_closed(&self) -> bool {
+        true
     }
 }
 

@@ -154,6 +154,11 @@ impl Route {
         }
     }
 
+    /// Whether its source refuses requests once it is closed.
+    pub(super) fn refuses_when_closed(&self) -> bool {
+        self.source.other().is_some_and(Source::refuses_when_closed)
+    }
+
     /// How its source reads paths.
     pub(super) fn paths(&self) -> Paths {
         self.source.other().map_or(Paths::Normal, Source::paths)

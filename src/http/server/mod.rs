@@ -39,7 +39,7 @@ use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use http::Extensions;
 
@@ -108,6 +108,8 @@ struct Shared {
     telemetry: Telemetry,
     clock: Arc<dyn Clock>,
     stages: Stages,
+    /// Another process listens in the place of this one, which drains.
+    has_successor: AtomicBool,
     /// Listeners and connections.
     tasks: Arc<Tasks>,
     connections: AtomicUsize,
@@ -249,6 +251,14 @@ impl Handle {
         self.0.reach(Stage::Draining);
     }
 
+    /// Drains while another process listens on the same sockets: it takes what is queued there, and connections that
+    /// are idle stay open for one more request each, whose response says `Connection: close`, or until they have been
+    /// idle for too long. So no client sends a request on a connection that is just being closed.
+    pub fn hand_over(&self) {
+        self.0.has_successor.store(true, Ordering::SeqCst);
+        self.drain();
+    }
+
     /// Ends all connections now.
     pub fn stop(&self) {
         self.0.reach(Stage::Stopped);
@@ -320,6 +330,7 @@ impl Shared {
             telemetry,
             clock,
             stages: Stages::default(),
+            has_successor: AtomicBool::new(false),
             tasks: Arc::default(),
             connections: AtomicUsize::new(0),
             refused: AtomicUsize::new(0),
@@ -335,6 +346,15 @@ impl Shared {
         for route in self.setup().routes.iter() {
             route.close();
         }
+    }
+
+    /// Whether another process listens in the place of this one.
+    fn has_successor(&self) -> bool {
+        self.has_successor.load(Ordering::SeqCst)
+    }
+
+    fn has_reached(&self, stage: Stage) -> bool {
+        self.stages.has_reached(stage)
     }
 
     /// Waits until the server is at `stage` or beyond.

@@ -20,8 +20,9 @@ use crate::sink::{Sink, Wire};
 /// What an HTTP/2 client with prior knowledge sends first (RFC 9113 section 3.4).
 const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// How long after its TLS handshake the request of a client is waited for though the server drains: with TLS 1.2 it is
-/// sent only when our end of the handshake is there, a round trip later.
+/// How long after it connected, or after its TLS handshake, the first request of a client is waited for though the
+/// server drains. The kernel accepts connections before we do, and with TLS 1.2 the request is sent only when our end of
+/// the handshake is there, a round trip later.
 const FIRST_REQUEST: Duration = Duration::from_secs(2);
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
@@ -75,10 +76,15 @@ async fn is_http2<W: Wire>(sink: &mut Option<Sink<W>>, connection: &Connection) 
     let patience = Sleep::lasting(Arc::clone(&clock), connection.settings.header_timeout);
     let drained = async {
         connection.server.reached(Stage::Draining).await;
-        if let Some(shaken) = connection.shaken.get() {
-            let stopped = connection.server.reached(Stage::Stopped);
-            Sleep::until(clock, *shaken + FIRST_REQUEST).or(stopped).await;
-        }
+        let began = connection.shaken.get().copied().unwrap_or(connection.began);
+        let first_request = async {
+            if connection.server.has_successor() {
+                // Nobody waits for the end of this process.
+                std::future::pending::<()>().await;
+            }
+            Sleep::until(clock, began + FIRST_REQUEST).await;
+        };
+        first_request.or(connection.server.reached(Stage::Stopped)).await;
     };
     let begins = sink.begins_with(HTTP2_PREFACE);
     begins

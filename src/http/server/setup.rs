@@ -32,6 +32,12 @@ impl Shared {
     pub(super) fn setup(&self) -> Arc<Setup> {
         Arc::clone(&self.setup.read())
     }
+
+    /// Whether the source of the route with this number refuses all requests once the server drains.
+    pub(super) fn is_closed(&self, route: usize) -> bool {
+        let path = self.telemetry.path(route);
+        self.setup().routes.iter().any(|route| route.path() == path && route.refuses_when_closed())
+    }
 }
 
 impl Server {

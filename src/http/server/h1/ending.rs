@@ -71,6 +71,15 @@ impl<W: Wire + Send + 'static> Http1<W> {
         Poll::Ready(Ok(()))
     }
 
+    /// Whether the connection ends when it is idle, since the server drains. While another process has the listeners it
+    /// may stay: its client cannot know yet that it takes no request. One whose requests are refused now had better come
+    /// to the other process.
+    pub(super) fn takes_no_request(&self) -> bool {
+        let server = &self.connection.server;
+        let is_closed = || server.is_closed(self.connection.exchanges.last_route());
+        self.is_draining && (!server.has_successor() || is_closed())
+    }
+
     /// Starts reading the next request, part of which may have been read ahead.
     pub(super) fn begin_head(&mut self) {
         self.state = State::Head;

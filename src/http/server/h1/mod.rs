@@ -137,7 +137,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 return Poll::Ready(Ok(()));
             }
         }
-        if self.input.has_ended() || (self.is_draining && self.input.is_blank()) {
+        if self.input.has_ended() || (self.takes_no_request() && self.input.is_blank()) {
             self.state = State::Closing;
             return Poll::Ready(Ok(()));
         }
@@ -300,7 +300,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 handover.complete(unread, sink);
             }
             self.state = State::Done;
-        } else if !self.keeps_alive || self.is_draining {
+        } else if !self.keeps_alive || self.takes_no_request() {
             self.state = State::Closing;
         } else if let Some(upload) = &self.upload {
             let is_hopeless = upload.expects() || upload.is_longer_than(MAX_DISCARDED);

@@ -12,6 +12,7 @@ use super::ending::MAX_DISCARDED;
 use super::{Http1, State};
 use crate::body::Piece;
 use crate::brigade::MAX_PIECE;
+use crate::http::server::Stage;
 use crate::http::server::date::with_date;
 use crate::http::server::response::ResponseBody;
 use crate::http1::{Outgoing, write_answer};
@@ -48,7 +49,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
             self.handover = None;
         }
         let mut asked = self.asked;
-        let is_last = self.is_draining
+        let is_last = self.connection.server.has_reached(Stage::Draining)
             || self.is_desynced
             || (self.input.has_ended() && self.input.is_empty())
             || switches && self.handover.is_none()

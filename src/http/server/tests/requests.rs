@@ -317,6 +317,7 @@ fn hints_go_ahead_of_an_answer_to_clients_that_know_them() {
 fn a_kept_connection_ends_with_the_drain_and_one_under_way_behind_its_answer() {
     let mut world = World::of(logged(), page(30_000), 61_440);
     let (idle, busy) = (world.connect(Road::WIDE), world.connect(Road::WIDE));
+    idle.send(b"HEAD / HTTP/1.1\r\nHost: t\r\n\r\n");
     busy.send(GET);
     world.settle();
     world.handle.drain();

@@ -1,0 +1,125 @@
+//! What a service manager is told (sd_notify(3)), and its watchdog. Nothing happens where there is none.
+
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_io::Async;
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use sd_notify::NotifyState;
+
+use super::spawn;
+use crate::clock::{Clock, Sleep};
+
+/// The state of this process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServiceState {
+    /// It serves, or continues to after a reload.
+    Ready,
+    /// It reads its configuration again; `Ready` follows.
+    Reloading,
+    /// It ends within that time.
+    Stopping(Duration),
+    /// The process with this number takes its place.
+    MainPid(u32),
+    /// What it was.
+    Unchanged,
+}
+
+/// Tells the service manager the state and a line for people. Logs the first failure.
+pub fn tell_service_manager(state: ServiceState, status: &str) {
+    let status = NotifyState::Status(status);
+    tell(&match state {
+        ServiceState::Ready => vec![NotifyState::Ready, status],
+        ServiceState::Reloading => {
+            // Type=notify-reload pairs it with the signal by the time.
+            let now = NotifyState::monotonic_usec_now().ok();
+            [NotifyState::Reloading, status].into_iter().chain(now).collect()
+        }
+        ServiceState::Stopping(within) => {
+            let within = u32::try_from(within.as_micros()).unwrap_or(u32::MAX);
+            vec![NotifyState::Stopping, NotifyState::ExtendTimeoutUsec(within), status]
+        }
+        ServiceState::MainPid(id) => vec![NotifyState::MainPid(id), status],
+        ServiceState::Unchanged => vec![status],
+    });
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+    if let Err(error) = sd_notify::notify(state)
+        && !HAS_FAILED.swap(true, Ordering::Relaxed)
+    {
+        log::warn!(error:%; "the service manager cannot be told: NOTIFY_SOCKET does not take messages");
+    }
+}
+
+/// Tells the service manager's watchdog, at half of `WATCHDOG_USEC`, that the server makes progress: that the
+/// executor ran a task since the last time, and the reactor delivered a byte to it. Never ends.
+pub async fn feed_watchdog(clock: Arc<dyn Clock>) {
+    let within = sd_notify::watchdog_enabled().filter(|within| !within.is_zero());
+    let (Some(within), Ok((ours, theirs))) = (within, pair()) else { return std::future::pending().await };
+    let (mut ours, theirs) = (ours, Arc::new(theirs));
+    let progress = async || {
+        let theirs = Arc::clone(&theirs);
+        spawn(async move {
+            let _ = (&*theirs).write_all(&[0]).await;
+        });
+        // If it fails there is no progress that could be told of.
+        if ours.read_exact(&mut [0]).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    };
+    feed(clock, within / 2, progress, || tell(&[NotifyState::Watchdog])).await;
+}
+
+fn pair() -> std::io::Result<(Async<UnixStream>, Async<UnixStream>)> {
+    let (one, other) = UnixStream::pair()?;
+    Ok((Async::new(one)?, Async::new(other)?))
+}
+
+async fn feed(
+    clock: Arc<dyn Clock>,
+    pause: Duration,
+    mut progress: impl AsyncFnMut(),
+    mut tell: impl FnMut(),
+) {
+    loop {
+        progress().await;
+        tell();
+        Sleep::lasting(Arc::clone(&clock), pause).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    #[test]
+    fn the_watchdog_is_fed_at_its_pace_and_only_after_progress() {
+        let manual = Arc::new(ManualClock::new());
+        let (fed, works) = (Cell::new(0), Cell::new(true));
+        let progress = async || {
+            if !works.get() {
+                std::future::pending::<()>().await;
+            }
+        };
+        let pause = Duration::from_millis(500);
+        let mut feeding = pin!(feed(Arc::clone(&manual) as _, pause, progress, || fed.set(fed.get() + 1)));
+        let mut cx = Context::from_waker(Waker::noop());
+        for (millis, is_working, expected) in
+            [(0, true, 1), (499, true, 1), (1, true, 2), (499, true, 2), (1, false, 2), (9_000, false, 2)]
+        {
+            works.set(is_working);
+            manual.advance(Duration::from_millis(millis));
+            assert!(feeding.as_mut().poll(&mut cx).is_pending());
+            assert_eq!(fed.get(), expected);
+        }
+    }
+}
