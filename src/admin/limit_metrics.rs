@@ -10,6 +10,8 @@ use prometheus_client::encoding::DescriptorEncoder;
 use prometheus_client::registry::Unit;
 
 use super::families::Families;
+use crate::budget::Clients;
+use crate::http::budgets::{UPLOAD, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT, UPLOAD_SERVER};
 use crate::http::route::Route;
 use crate::http::server::Handle;
 use crate::limit::{Budget, Limit, Passed, Rate};
@@ -53,12 +55,24 @@ impl LimitMetrics {
             shared("client", ALL_ROUTES, budgets.clients().budget(), server.passed_below()),
             alone("connection_rate", ALL_ROUTES, budgets.connection()),
         ];
+        let mut uploads = |[all, each]: [&'static str; 2], route, clients: &Clients| {
+            let total = clients.parent();
+            samples.extend([
+                shared(all, route, total.in_force(), total.passed()),
+                shared(each, route, clients.budget(), total.passed_below()),
+            ]);
+        };
+        uploads([UPLOAD_SERVER, UPLOAD_CLIENT], ALL_ROUTES, budgets.uploads());
+        for route in routes {
+            uploads([UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT], route.name(), route.upload_clients());
+        }
         for route in routes {
             let (path, total) = (route.name(), route.clients().parent());
             samples.extend([
                 shared("route", path, total.budget(), total.passed()),
                 shared("route_client", path, route.clients().budget(), total.passed_below()),
                 alone("pace", path, route.limit()),
+                alone(UPLOAD, path, route.upload_limit()),
             ]);
         }
         samples
@@ -91,7 +105,7 @@ impl Collector for LimitMetrics {
         )?;
         to.counters(
             "limit_waits",
-            "How often a response had to wait for a shared limit.",
+            "How often a response or an upload had to wait for a shared limit.",
             None,
             passed(|passed| passed.waits),
         )?;

@@ -167,6 +167,12 @@ impl ServerMetrics {
             Some(Unit::Bytes),
             by_route(RouteCounts::bytes),
         )?;
+        to.counters(
+            "http_request_body",
+            "Content of requests that was read for a source, without framing; of those under way, so far.",
+            Some(Unit::Bytes),
+            by_route(RouteCounts::received),
+        )?;
         to.histograms(
             "http_request_duration",
             "Time from a request's head to its response's last byte or abort.",

@@ -65,7 +65,7 @@ admin_command! {
         help_triggers("-h", "--help", "help")
     )]
     SetLimit {
-        /// which limit: server (all responses together), client (each one, or the one named), connection (each), route (all responses of one route together), route-client (those to each client), response (each)
+        /// which limit: server (all responses together), client (each one, or the one named), connection (each), route (all responses of one route together), route-client (those to each client), response (each); of uploads: upload-server, upload-client, upload-route, upload-route-client, upload (each)
         #[argh(positional, arg_name = "LIMIT")]
         pub(super) limit: String,
 

@@ -42,6 +42,18 @@ struct Transfer {
     rate_now: u64,
     #[serde(flatten)]
     held: Held,
+    #[serde(default)]
+    upload: Option<Upload>,
+}
+
+#[derive(Deserialize)]
+struct Upload {
+    bytes: u64,
+    ended: bool,
+    rate_set: Option<u64>,
+    rate_now: u64,
+    #[serde(flatten)]
+    held: Held,
 }
 
 #[derive(Deserialize)]
@@ -85,7 +97,7 @@ fn list(typed: &ListConnections) -> Result<String, CliError> {
     Ok(table(&connections.map_err(odd)?))
 }
 
-/// One row for each transfer, and for each connection without any.
+/// One row for each transfer, one for each upload under way, and one for each connection without any.
 fn table(connections: &[Connection]) -> String {
     let mut table = Table::new([
         ">ID", "PEER", "CLIENT", "REQUEST", ">AGE", ">SENT", ">NOW", ">SET", "HELD BY", ">NEXT", "LIMIT",
@@ -111,6 +123,12 @@ fn table(connections: &[Connection]) -> String {
             let set = RateOrOff(transfer.rate_set.and_then(Rate::or_unlimited)).to_string();
             let of = [transfer.client.clone(), request, set];
             row(of, transfer.age_ms, transfer.bytes, transfer.rate_now, &transfer.held);
+            if let Some(upload) = transfer.upload.as_ref().filter(|upload| !upload.ended) {
+                let request = format!("{} {} (upload)", transfer.method, cut(&transfer.target));
+                let set = RateOrOff(upload.rate_set.and_then(Rate::or_unlimited)).to_string();
+                let of = [transfer.client.clone(), request, set];
+                row(of, transfer.age_ms, upload.bytes, upload.rate_now, &upload.held);
+            }
         }
         if connection.transfers.is_empty() {
             let Connection { age_ms, bytes_written, rate_now, held, .. } = connection;
@@ -146,6 +164,10 @@ mod tests {
                 "method": "GET", "target": "/a.iso", "client": "192.0.2.1", "age_ms": 1_080, "bytes": 12_288,
                 "rate_set": 61_440, "rate_now": 11_471, "held_by": "client", "limit": "/v1/limits/client",
                 "next_send_ms": 121, "next_send_is_estimate": true,
+                "upload": {
+                    "bytes": 4_096, "ended": false, "rate_set": null, "rate_now": 1_024, "held_by": "upload_client",
+                    "limit": "/v1/limits/uploads/client", "next_send_ms": 40, "next_send_is_estimate": true,
+                },
             }],
         });
         let busy: Connection = serde_json::from_value(told.clone()).unwrap();

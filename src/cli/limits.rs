@@ -44,19 +44,28 @@ fn list(typed: &ListLimits) -> Result<String, CliError> {
     let client =
         AdminClient::new(typed.admin.as_deref(), typed.token_file.as_deref(), typed.tls_ca.as_deref())?;
     let mut all: Page = client.get("/v1/limits")?;
-    let mut path = "/v1/limits/clients?limit=500".to_owned();
-    loop {
-        let page: Page = client.get(&path)?;
-        all.limits.extend(page.limits);
-        let Some(next) = page.next else { break };
-        path = format!("/v1/limits/clients?limit=500&after={}", utf8_percent_encode(&next, SEGMENT));
+    for of in ["/v1/limits/clients", "/v1/limits/uploads/clients"] {
+        let mut path = format!("{of}?limit=500");
+        loop {
+            let page: Page = client.get(&path)?;
+            all.limits.extend(page.limits);
+            let Some(next) = page.next else { break };
+            path = format!("{of}?limit=500&after={}", utf8_percent_encode(&next, SEGMENT));
+        }
     }
     if typed.json {
         let Page { limits, mut more, .. } = all;
         more.insert("limits".to_owned(), limits.into());
         return Ok(format!("{:#}\n", Value::Object(more)));
     }
+    all.limits.retain(is_used);
     table(all.limits)
+}
+
+/// Whether a limit is worth a row: those of uploads that are off, and through which nothing passed, are left out.
+fn is_used(limit: &Value) -> bool {
+    let is_of_uploads = limit["kind"].as_str().is_some_and(|kind| kind.starts_with("upload"));
+    !is_of_uploads || !limit["rate"].is_null() || limit["bytes"].as_u64().is_some_and(|bytes| bytes > 0)
 }
 
 fn table(limits: Vec<Value>) -> Result<String, CliError> {
@@ -83,7 +92,8 @@ fn set(typed: &SetLimit) -> Result<String, CliError> {
     let path = path(&typed.limit, typed.of.as_deref())?;
     let change = change(typed)?;
     if typed.default {
-        if typed.limit != "client" || typed.of.is_none() || change != json!({}) {
+        if !["client", "upload-client"].contains(&&*typed.limit) || typed.of.is_none() || change != json!({})
+        {
             let text = "--default is for one client, and alone: limits set client 192.0.2.1 --default";
             return Err(CliError::Usage(text.to_owned()));
         }
@@ -136,14 +146,25 @@ fn path(limit: &str, of: Option<&str>) -> Result<String, CliError> {
     };
     match (limit, of) {
         ("server" | "connection", None) => Ok(format!("/v1/limits/{limit}")),
-        ("server" | "connection", Some(of)) => usage(format!("{limit} is a single limit: leave out {of:?}")),
+        ("upload-server", None) => Ok("/v1/limits/uploads/server".to_owned()),
+        ("server" | "connection" | "upload-server", Some(of)) => {
+            usage(format!("{limit} is a single limit: leave out {of:?}"))
+        }
         ("client", None) => Ok("/v1/limits/client".to_owned()),
         ("client", Some(key)) => Ok(format!("/v1/limits/clients/{}", utf8_percent_encode(key, SEGMENT))),
+        ("upload-client", None) => Ok("/v1/limits/uploads/client".to_owned()),
+        ("upload-client", Some(key)) => {
+            Ok(format!("/v1/limits/uploads/clients/{}", utf8_percent_encode(key, SEGMENT)))
+        }
+        ("upload", _) => of_route("upload"),
+        ("upload-route", _) => of_route("upload-total"),
+        ("upload-route-client", _) => of_route("upload-client"),
         ("route", _) => of_route("total"),
         ("route-client", _) => of_route("client"),
         ("response", _) => of_route("response"),
         _ => usage(format!(
-            "{limit:?} is not a limit; known: server, client, connection, route, route-client, response"
+            "{limit:?} is not a limit; known: server, client, connection, route, route-client, response, \
+             upload-server, upload-client, upload, upload-route, upload-route-client"
         )),
     }
 }
@@ -156,10 +177,15 @@ pub(super) fn words(href: &str) -> String {
         ["server"] => "server".to_owned(),
         [each @ ("client" | "connection")] => format!("{each} (each)"),
         ["clients", key] => format!("client {}", decoded(key)),
+        ["uploads", "server"] => "upload-server".to_owned(),
+        ["uploads", "client"] => "upload-client (each)".to_owned(),
+        ["uploads", "clients", key] => format!("upload-client {}", decoded(key)),
         ["routes", path, part] => {
             let kind = match part {
                 "total" => "route",
                 "client" => "route-client",
+                "upload-total" => "upload-route",
+                "upload-client" => "upload-route-client",
                 part => part,
             };
             format!("{kind} {}", decoded(path))
@@ -183,6 +209,17 @@ mod tests {
             ("route", Some("/a b/"), "/v1/limits/routes/%2Fa%20b%2F/total", "route /a b/"),
             ("route-client", Some("/"), "/v1/limits/routes/%2F/client", "route-client /"),
             ("response", Some("/"), "/v1/limits/routes/%2F/response", "response /"),
+            ("upload-server", None, "/v1/limits/uploads/server", "upload-server"),
+            ("upload-client", None, "/v1/limits/uploads/client", "upload-client (each)"),
+            ("upload-client", Some("local"), "/v1/limits/uploads/clients/local", "upload-client local"),
+            ("upload", Some("/"), "/v1/limits/routes/%2F/upload", "upload /"),
+            ("upload-route", Some("/"), "/v1/limits/routes/%2F/upload-total", "upload-route /"),
+            (
+                "upload-route-client",
+                Some("/"),
+                "/v1/limits/routes/%2F/upload-client",
+                "upload-route-client /",
+            ),
         ] {
             assert_eq!(path(limit, of), Ok(href.to_owned()));
             assert_eq!(words(href), shown);

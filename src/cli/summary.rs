@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 
 use sluicegate::config::words::spell_end_of_stream;
 use sluicegate::config::{
-    Config, EventSettings, FilterKind, FollowLinks, HalfClose, Pace, QuotaSource, Route, SharedLimits,
-    SinkSettings, Source, Tcp, TcpSource, TracingSettings,
+    Config, EventSettings, FilterKind, FollowLinks, HalfClose, MaxBody, Pace, QuotaSource, Route,
+    RouteLimits, SharedLimits, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
 };
 use sluicegate::duration;
 use sluicegate::http::proxy::{ProxySource, UpstreamUrl};
@@ -41,9 +41,10 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     if let Some(pace) = connection_pace(&server.sink) {
         line(&mut text, "connection", &pace);
     }
-    let SharedLimits { server: all, client, key } = &server.limits;
+    let SharedLimits { server: all, client, key, upload } = &server.limits;
     budgets(&mut text, [("server", *all), ("client", *client)]);
-    if client.rate.is_some() || all.rate.is_some() {
+    budgets(&mut text, [("uploads", upload.server), ("upload client", upload.client)]);
+    if [client, all, &upload.client, &upload.server].iter().any(|budget| budget.rate.is_some()) {
         line(&mut text, "client key", &key.to_string());
     }
     let total = server.egress_total.map(|total| Size::new(total).to_string());
@@ -51,6 +52,9 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     line(&mut text, "sink", &sink(&server.sink, total));
     let [head, idle, drain] = [server.header_timeout, server.idle_timeout, server.drain].map(duration::spell);
     line(&mut text, "timeouts", &format!("head {head}, idle {idle}, drain {drain}"));
+    if server.max_body != MaxBody::OFF {
+        line(&mut text, "max body", &server.max_body.to_string());
+    }
     if server.half_close != HalfClose::default() {
         line(&mut text, "half-close", &server.half_close.to_string());
     }
@@ -63,6 +67,11 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
         budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
+        budgets(&mut text, [("upload", route.upload), ("uploads", route.limits.upload_total)]);
+        budgets(&mut text, [("upload client", route.limits.upload_client)]);
+        if let Some(max) = route.max_body {
+            line(&mut text, "max body", &max.to_string());
+        }
         let filters = route.filters.iter().map(|filter| with_kind(&filter.name, &filter.kind));
         let filters: Vec<String> = filters.collect();
         if !filters.is_empty() {
@@ -74,13 +83,15 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         let _ = writeln!(text, "\ntcp:{}{tls}", port.listen);
         line(&mut text, "source", &tcp_source(&port.source));
         line(&mut text, "pace", &tcp_pace(port));
-        budgets(&mut text, [("total", port.limits.total), ("client", port.limits.client)]);
+        let RouteLimits { total, client, upload_total, upload_client, .. } = port.limits;
+        budgets(&mut text, [("total", total), ("client", client)]);
+        budgets(&mut text, [("uploads", upload_total), ("upload client", upload_client)]);
     }
     text
 }
 
 /// A line for each of these that is a limit.
-fn budgets(text: &mut String, budgets: [(&str, Budget); 2]) {
+fn budgets<const N: usize>(text: &mut String, budgets: [(&str, Budget); N]) {
     for (name, budget) in budgets {
         if let Some(pace) = shared(budget) {
             line(text, name, &pace);

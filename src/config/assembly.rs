@@ -184,7 +184,9 @@ pub(super) fn port(given: &Tcp) -> Service {
             Service::relay(&to.host, to.port).upload_rate(*upload).connect_timeout(*connect_timeout)
         }
     };
-    let service = service.total(given.limits.total).per_client(given.limits.client);
+    let limits = &given.limits;
+    let service = service.total(limits.total).per_client(limits.client);
+    let service = service.upload_total(limits.upload_total).upload_per_client(limits.upload_client);
     let pace = &given.pace;
     let service = service.rate(pace.rate).burst(pace.burst.bytes());
     service.interval(pace.interval).end_of_stream(pace.end_of_stream)
@@ -245,7 +247,11 @@ fn route(
     route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
     let limits = &given.limits;
     route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
-    route = route.report_only(limits.report_only);
+    route = route.report_only(limits.report_only).upload(given.upload);
+    route = route.upload_total(limits.upload_total).upload_per_client(limits.upload_client);
+    if let Some(max) = given.max_body {
+        route = route.max_body(max);
+    }
     for filter in &given.filters {
         let wrong = |error: &dyn fmt::Display| failed(&format!("filter {}: {error}", filter.name));
         route = match &filter.kind {

@@ -31,7 +31,7 @@ pub use crate::events::{EventRate, EventSettings, EventUnit, Suspend};
 pub use crate::http::files::{FilesSource, FollowLinks};
 pub use crate::http::proxy::ProxySource;
 pub use crate::http::server::HalfClose;
-pub use crate::http::{KeySource, SharedLimits};
+pub use crate::http::{KeySource, MaxBody, SharedLimits, UploadLimits};
 pub use crate::keys::{Absent, ConfigError, Draft, Fault};
 pub use crate::quota::QuotaSource;
 pub use crate::sink::{OnFull, SinkSettings};

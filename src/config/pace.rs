@@ -62,14 +62,25 @@ pub struct RouteLimits {
     pub weight: Weight,
     /// If set, the pace delays nothing and only counts what it would have delayed.
     pub report_only: bool,
+    /// Limit of all uploads together.
+    pub upload_total: Budget,
+    /// Limit of the uploads of one client together.
+    pub upload_client: Budget,
 }
 
 impl RouteLimits {
-    /// Reads `total` and `client`.
+    /// Reads `total` and `client`, and those of `upload`.
     pub(super) fn read(limits: &Keys<'_>) -> Self {
+        let upload = limits.table("upload", " such as { total = { rate = \"20m\" } }");
         let (total, client) =
             (limits.table("total", LIMIT_EXAMPLE).budget(), limits.table("client", LIMIT_EXAMPLE).budget());
-        Self { total, client, ..Self::default() }
+        Self {
+            total,
+            client,
+            upload_total: upload.table("total", LIMIT_EXAMPLE).budget(),
+            upload_client: upload.table("client", LIMIT_EXAMPLE).budget(),
+            ..Self::default()
+        }
     }
 
     /// Reads `weight` and `report_only` of `response`, the route's `limits.response`; `route` may set its rate too.

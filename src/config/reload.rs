@@ -10,6 +10,7 @@ use super::filters::FilterKind;
 use super::pace::Pace;
 use super::route::Route;
 use super::tcp::{Tcp, TcpSource};
+use crate::budget::Clients;
 use crate::duration;
 use crate::http::SharedLimits;
 use crate::http::budgets::{CLIENT, SERVER};
@@ -108,11 +109,14 @@ impl Handle {
 
     /// Describes the limits of single clients that end, in the order of their names.
     fn own_limits(&self) -> Vec<String> {
-        let mut lost: Vec<String> = (self.budgets().clients().overrides().into_iter())
-            .map(|(client, budget)| {
-                format!("limit of client {client}: {} → that of each {CLIENT}", spell(budget))
-            })
-            .collect();
+        let lost = |clients: &Clients, of: &str| {
+            let lost = clients.overrides().into_iter().map(|(client, budget)| {
+                format!("limit of {of}client {client}: {} → that of each {CLIENT}", spell(budget))
+            });
+            lost.collect::<Vec<String>>()
+        };
+        let budgets = self.budgets();
+        let mut lost = [lost(budgets.clients(), ""), lost(budgets.uploads(), "uploads of ")].concat();
         lost.sort();
         lost
     }
@@ -124,12 +128,17 @@ impl Handle {
             (format!("the {SERVER}"), budgets.server().budget()),
             (format!("each {CLIENT}"), budgets.clients().budget()),
             ("each connection".to_owned(), budgets.connection().budget()),
+            ("all uploads".to_owned(), budgets.uploads().parent().budget()),
+            (format!("uploads of each {CLIENT}"), budgets.uploads().budget()),
         ];
         for route in self.routes() {
             let path = route.name();
             limits.push((format!("each response of {path}"), route.limit().budget()));
             limits.push((format!("route {path}"), route.clients().parent().budget()));
             limits.push((format!("each client of {path}"), route.clients().budget()));
+            limits.push((format!("each upload to {path}"), route.upload_limit().budget()));
+            limits.push((format!("all uploads to {path}"), route.upload_clients().parent().budget()));
+            limits.push((format!("uploads of each client to {path}"), route.upload_clients().budget()));
             for (filter, limit) in route.named_paces() {
                 limits.push((format!("filter {filter} on {path}"), limit.budget()));
             }
@@ -140,6 +149,8 @@ impl Handle {
             limits.push((format!("each upload to {name}"), service.upload().budget()));
             limits.push((name.to_owned(), service.clients().parent().budget()));
             limits.push((format!("each client of {name}"), service.clients().budget()));
+            limits.push((format!("all uploads to {name}"), service.upload_clients().parent().budget()));
+            limits.push((format!("uploads of each client to {name}"), service.upload_clients().budget()));
         }
         limits
     }
@@ -198,8 +209,10 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
     let find =
         |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
-    let rest =
-        |route: &Route| (route.hosts.clone(), route.source.clone(), filters(route), route.limits.weight);
+    let rest = |route: &Route| {
+        let Route { hosts, source, limits, max_body, .. } = route.clone();
+        (hosts, source, filters(route), limits.weight, max_body)
+    };
     let come = new.iter().filter_map(|route| match find(old, route) {
         None => Some(format!("route {} added", route.name())),
         Some(was) if rest(&was) != rest(route) => Some(format!("route {} changed", route.name())),
@@ -248,7 +261,9 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         idle_timeout,
         half_close,
         access_log,
-        limits: SharedLimits { server: _, client: _, key },
+        body_timeout,
+        max_body,
+        limits: SharedLimits { server: _, client: _, key, upload: _ },
         sink,
         egress_total,
         client_connections,
@@ -277,6 +292,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("client_connections", or_none(client_connections.map(|most| most.to_string()))),
         ("header_timeout", duration::spell(*header_timeout)),
         ("idle_timeout", duration::spell(*idle_timeout)),
+        ("body_timeout", duration::spell(*body_timeout)),
+        ("max_body", max_body.to_string()),
         ("half_close", half_close.to_string()),
         ("trusted_proxies", format!("[{}]", trusted.join(", "))),
         ("client key", key.to_string()),
@@ -344,7 +361,8 @@ mod tests {
         let before = parse("[[route]]\npath='/'\nfiles='src'");
         let after = parse(
             "log_level='warn'\nlog_format='text'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
-             header_timeout='3s'\nidle_timeout='4s'\nhalf_close='abort'\ntrusted_proxies='10.0.0.0/8'\n\
+             header_timeout='3s'\nidle_timeout='4s'\nbody_timeout='5s'\nmax_body='8m'\nhalf_close='abort'\n\
+             trusted_proxies='10.0.0.0/8'\n\
              [limits]\nclient={rate='1m',key='header:x-key'}\n\
              [sink]\nbuffer='1m'\ntotal='2m'\non_full='close'\nstall_timeout='5s'\n\
              min_drain_rate='6k'\nunsent='7k'\nsend_buffer='8k'\n[[route]]\npath='/'\nfiles='src'\nrate='1m'",

@@ -110,7 +110,11 @@ impl Tcp {
         if pace.rate.is_none() {
             Pace::note_unused(&keys);
         }
-        let limits = RouteLimits::read(&keys.table("limits", " such as { total = { rate = \"20m\" } }"));
+        let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");
+        if is_file && limits.has("upload") {
+            limits.fault("upload", "does something with to only; leave it out");
+        }
+        let limits = RouteLimits::read(&limits);
         let follow = of_file.switch("follow").unwrap_or_default();
         let upload = of_relay.rate("upload_rate").flatten();
         let connect_timeout = of_relay.timeout("connect_timeout").unwrap_or(TcpSource::CONNECT_TIMEOUT);

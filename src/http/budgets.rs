@@ -17,18 +17,28 @@ pub(crate) const CLIENT: &str = "client";
 pub(crate) const ROUTE: &str = "route";
 pub(crate) const ROUTE_CLIENT: &str = "route_client";
 
-/// The server's node, those of its clients below it, and the limit of each connection.
+/// The same for uploads, and the name of the pace of one.
+pub(crate) const UPLOAD: &str = "upload";
+pub(crate) const UPLOAD_SERVER: &str = "upload_server";
+pub(crate) const UPLOAD_CLIENT: &str = "upload_client";
+pub(crate) const UPLOAD_ROUTE: &str = "upload_route";
+pub(crate) const UPLOAD_ROUTE_CLIENT: &str = "upload_route_client";
+
+/// The server's node, those of its clients below it, the same for uploads, and the limit of each connection.
 pub struct Budgets {
     clients: Clients,
+    uploads: Clients,
     key: RwLock<KeySource>,
     connection: Limit,
 }
 
 impl Budgets {
     pub(crate) fn new(limits: &SharedLimits, connection: Limit, clock: Arc<dyn Clock>) -> Self {
-        let server = Node::root(SERVER, limits.server, clock);
+        let server = Node::root(SERVER, limits.server, Arc::clone(&clock));
+        let uploads = Node::root(UPLOAD_SERVER, limits.upload.server, clock);
         Self {
             clients: Clients::new(server, CLIENT, limits.client),
+            uploads: Clients::new(uploads, UPLOAD_CLIENT, limits.upload.client),
             key: RwLock::new(limits.key.clone()),
             connection,
         }
@@ -42,6 +52,11 @@ impl Budgets {
     /// The nodes of clients, by key.
     pub fn clients(&self) -> &Clients {
         &self.clients
+    }
+
+    /// The nodes of clients' uploads, by key, below the node that all uploads of the server share.
+    pub fn uploads(&self) -> &Clients {
+        &self.uploads
     }
 
     /// The limit of each connection.
@@ -58,6 +73,8 @@ impl Budgets {
     pub(crate) fn set(&self, limits: &SharedLimits) {
         self.server().set(limits.server);
         self.clients.reset(limits.client);
+        self.uploads.parent().set(limits.upload.server);
+        self.uploads.reset(limits.upload.client);
         *self.key.write() = limits.key.clone();
     }
 

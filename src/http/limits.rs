@@ -6,7 +6,7 @@ use std::str::FromStr;
 use http::HeaderName;
 
 use crate::keys::{Keys, LIMIT_EXAMPLE};
-use crate::limit::Budget;
+use crate::limit::{Budget, Size, UnitError};
 use crate::words::shorten;
 
 /// The limits above all routes.
@@ -18,6 +18,17 @@ pub struct SharedLimits {
     pub client: Budget,
     /// What identifies a client.
     pub key: KeySource,
+    /// The limits of what clients send.
+    pub upload: UploadLimits,
+}
+
+/// Limits of the content of requests, of what clients send through tunnels, and of what they send to relays of raw TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct UploadLimits {
+    /// All uploads together.
+    pub server: Budget,
+    /// All uploads of one client together.
+    pub client: Budget,
 }
 
 impl SharedLimits {
@@ -28,6 +39,55 @@ impl SharedLimits {
             server: limits.table("server", LIMIT_EXAMPLE).budget(),
             client: client.budget(),
             key: client.parse("key").unwrap_or_default(),
+            upload: UploadLimits::read(&limits.table("upload", UPLOAD_EXAMPLE)),
+        }
+    }
+}
+
+/// A `[limits.upload]` for errors.
+const UPLOAD_EXAMPLE: &str = " such as { client = { rate = \"1m\" } }";
+
+impl UploadLimits {
+    fn read(upload: &Keys<'_>) -> Self {
+        Self {
+            server: upload.table("server", LIMIT_EXAMPLE).budget(),
+            client: upload.table("client", LIMIT_EXAMPLE).budget(),
+        }
+    }
+}
+
+/// The most content that a request may have. The default is any.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MaxBody(Option<Size>);
+
+impl MaxBody {
+    /// No bound.
+    pub const OFF: Self = Self(None);
+
+    /// At most `size`; zero allows no content.
+    pub const fn new(size: Size) -> Self {
+        Self(Some(size))
+    }
+
+    /// The bytes; `None` without a bound.
+    pub fn bytes(self) -> Option<u64> {
+        self.0.map(Size::bytes)
+    }
+}
+
+impl FromStr for MaxBody {
+    type Err = UnitError;
+
+    fn from_str(text: &str) -> Result<Self, UnitError> {
+        if text.eq_ignore_ascii_case("off") { Ok(Self::OFF) } else { text.parse().map(Self::new) }
+    }
+}
+
+impl fmt::Display for MaxBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(size) => size.fmt(f),
+            None => f.write_str("off"),
         }
     }
 }
@@ -70,6 +130,25 @@ impl fmt::Display for KeySource {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn content_is_bounded_by_a_size_or_not_at_all() {
+        for (text, bytes, spelt) in [
+            ("0B", Some(0), "0B"),
+            ("1k", Some(1024), "1k"),
+            ("1B", Some(1), "1B"),
+            ("8m", Some(8 << 20), "8m"),
+            ("off", None, "off"),
+            ("OFF", None, "off"),
+        ] {
+            let max: MaxBody = text.parse().unwrap();
+            assert_eq!((max.bytes(), max.to_string().as_str()), (bytes, spelt), "{text}");
+        }
+        for bad in ["none", "-1B", "8", "0"] {
+            assert!(bad.parse::<MaxBody>().is_err(), "{bad}");
+        }
+        assert_eq!(MaxBody::default(), MaxBody::OFF);
+    }
 
     #[test]
     fn clients_are_told_apart_by_address_or_header() {

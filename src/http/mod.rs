@@ -23,7 +23,7 @@ pub mod upgrade;
 
 pub use budgets::Budgets;
 pub use host_pattern::HostPattern;
-pub use limits::{KeySource, SharedLimits};
+pub use limits::{KeySource, MaxBody, SharedLimits, UploadLimits};
 
 /// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of
 /// backends see [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).

@@ -35,6 +35,8 @@ use watch::Watch;
 /// Names of the nodes in logs and on the admin listener.
 const TCP: &str = "tcp";
 const TCP_CLIENT: &str = "tcp_client";
+const UPLOAD_TCP: &str = "upload_tcp";
+const UPLOAD_TCP_CLIENT: &str = "upload_tcp_client";
 
 /// What a TCP listener serves, and at which pace.
 ///
@@ -55,6 +57,8 @@ pub struct Service {
     interval: Interval,
     end_of_stream: EndOfStream,
     clients: Clients,
+    /// The same for what clients send.
+    upload_clients: Clients,
     /// Allowance carried over to the next stream of the same client, down and up.
     carryovers: [Carryovers; 2],
 }
@@ -66,14 +70,17 @@ enum Source {
 
 impl Service {
     fn new(source: Source) -> Self {
-        let all = Node::root(TCP, Budget::default(), rt::clock());
+        let clients = |all, each| {
+            Clients::new(Node::root(all, Budget::default(), rt::clock()), each, Budget::default())
+        };
         Self {
             source,
             limit: Limit::unlimited(),
             upload: Limit::unlimited(),
             interval: Interval::DEFAULT,
             end_of_stream: EndOfStream::default(),
-            clients: Clients::new(all, TCP_CLIENT, Budget::default()),
+            clients: clients(TCP, TCP_CLIENT),
+            upload_clients: clients(UPLOAD_TCP, UPLOAD_TCP_CLIENT),
             carryovers: Default::default(),
         }
     }
@@ -158,6 +165,20 @@ impl Service {
         self
     }
 
+    /// Sets the budget of what all clients of a relay send together. Default: no limit.
+    #[must_use]
+    pub fn upload_total(self, budget: Budget) -> Self {
+        self.upload_clients.parent().set(budget);
+        self
+    }
+
+    /// Sets the budget of what one client of a relay sends, on all its connections. Default: no limit.
+    #[must_use]
+    pub fn upload_per_client(self, budget: Budget) -> Self {
+        self.upload_clients.set(budget);
+        self
+    }
+
     /// The live limit of what each client is sent.
     pub fn limit(&self) -> &Limit {
         &self.limit
@@ -173,12 +194,19 @@ impl Service {
         &self.clients
     }
 
+    /// The live nodes of what clients send, below the node of all that is sent to the relay.
+    pub fn upload_clients(&self) -> &Clients {
+        &self.upload_clients
+    }
+
     /// Copies the limits of `other`, also for streams under way.
     pub(crate) fn take_over(&self, other: &Self) {
         self.limit.set(other.limit.budget());
         self.upload.set(other.upload.budget());
         self.clients.parent().set(other.clients.parent().budget());
         self.clients.reset(other.clients.budget());
+        self.upload_clients.parent().set(other.upload_clients.parent().budget());
+        self.upload_clients.reset(other.upload_clients.budget());
     }
 
     /// Size of the kernel's receive buffer for a client, if its upload is paced.
@@ -186,7 +214,8 @@ impl Service {
         Buffers::before(self.upload.rate(), self.interval).receive
     }
 
-    /// Serves one client to the end of its stream. `server` are the nodes of clients of the whole server.
+    /// Serves one client to the end of its stream. `server` and `uploads` are the nodes of clients of the whole server, for
+    /// what they are sent and what they send.
     ///
     /// On an error, or if the future is dropped before the end, the connection is reset unless the client was sent
     /// everything.
@@ -194,7 +223,7 @@ impl Service {
         &self,
         sink: Sink<W>,
         client: &ClientKey,
-        server: &Clients,
+        (server, uploads): (&Clients, &Clients),
         idle: Duration,
         stages: &Arc<Stages>,
         record: &Arc<Record>,
@@ -222,7 +251,9 @@ impl Service {
             }
             Source::Relay { to, timeout } => match self.connect(to, *timeout, record.clock()).await {
                 Ok(upstream) => {
-                    let up = paced(&self.upload, left_up);
+                    let gate_up =
+                        Gate::of_client(Some(&self.upload_clients), uploads, client, Weight::default());
+                    let up = (paced(&self.upload, left_up), gate_up);
                     relay::relay(sink, upstream, (down, gate), up, idle, record).await
                 }
                 Err(error) => fail(format!("{}:{}: {error}", to.host, to.port)),

@@ -18,7 +18,7 @@ use crate::sink::{Sink, Wire};
 
 /// Relays until both sides have closed, one fails, or nothing moves for `idle`.
 ///
-/// `down` and `gate` pace what the client is sent, `up` what the upstream is sent; a side whose bytes are not due is
+/// `down` and `gate` pace what the client is sent, `up` and `gate_up` what the upstream is sent; a side whose bytes are not due is
 /// not read, so TCP flow control slows it. When one side closes its sending half, the other direction goes on to its
 /// own end. A stream cut short on one side is reset on the other: without framing nothing else shows that bytes are
 /// missing.
@@ -26,7 +26,7 @@ pub(super) async fn relay<W: Wire + Send + 'static>(
     sink: Sink<W>,
     upstream: Socket,
     (down, gate): (Chain, Gate),
-    up: Chain,
+    (up, gate_up): (Chain, Gate),
     idle: Duration,
     record: &Arc<Record>,
 ) -> Result<(), StreamError> {
@@ -42,7 +42,7 @@ pub(super) async fn relay<W: Wire + Send + 'static>(
         Direction { record: Arc::clone(record), down: true },
     );
     let up = SendBody::new(
-        PacedBody::new(ReadGenerator::new(client), up, Arc::clone(record.clock())),
+        PacedBody::new(ReadGenerator::new(client), up, Arc::clone(record.clock())).with_gate(gate_up),
         upstream,
         None,
         Direction { record: Arc::clone(record), down: false },

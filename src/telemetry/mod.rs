@@ -105,6 +105,13 @@ impl Telemetry {
         route.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Counts content of a request that its source was given.
+    pub(crate) fn content_received(&self, route: Option<usize>, bytes: u64) {
+        let routes = self.routes.read();
+        let route = route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);
+        route.received.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     pub(crate) fn response_ended(&self, ended: &Ended) {
         let routes = self.routes.read();
         let route = ended.route.and_then(|at| routes.get(at)).unwrap_or(&self.unrouted);
@@ -153,6 +160,7 @@ pub struct RouteCounts {
     aborted: AtomicU64,
     abandoned: AtomicU64,
     bytes: AtomicU64,
+    received: AtomicU64,
     durations: Durations,
 }
 
@@ -188,6 +196,11 @@ impl RouteCounts {
     /// Bytes of content passed on, after content coding, without framing.
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes of requests' content that sources were given, without framing.
+    pub fn received(&self) -> u64 {
+        self.received.load(Ordering::Relaxed)
     }
 
     /// How long the requests took, from their heads to the last byte or the abort.

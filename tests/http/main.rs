@@ -21,3 +21,4 @@ mod stalled;
 mod streams;
 mod tcp;
 mod tls;
+mod uploads;

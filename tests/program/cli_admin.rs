@@ -60,7 +60,10 @@ fn limits_are_listed_and_set() {
     assert!(set("client 192.0.2.1 --default").contains("60k"));
     let json: Value =
         serde_json::from_str(&prints(&["limits", "list", "--json", "--admin", &admin])).unwrap();
-    assert_eq!((json["client_key"].as_str(), json["limits"].as_array().unwrap().len()), (Some("address"), 7));
+    assert_eq!(
+        (json["client_key"].as_str(), json["limits"].as_array().unwrap().len()),
+        (Some("address"), 12)
+    );
     let json: Value = serde_json::from_str(&set("server --rate off --json")).unwrap();
     assert_eq!((&json["href"], &json["rate"]), (&Value::from("/v1/limits/server"), &Value::Null));
 }

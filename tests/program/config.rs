@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use sluicegate::address::ListenAddr;
 use sluicegate::config::{
     Config, EventRate, EventSettings, FilterKind, FollowLinks, GzipSettings, KeySource, Listen, Loader,
-    MAX_FILE, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source,
+    MAX_FILE, Pace, ReplaceSettings, RouteLimits, SharedLimits, SinkSettings, Source, UploadLimits,
 };
 use sluicegate::filter::MediaTypes;
 use sluicegate::http::proxy::HostPolicy;
@@ -58,6 +58,7 @@ fn the_example_means_what_its_comments_say() {
         server: Budget::of(Rate::or_unlimited(100 << 20)),
         client: Budget::of(Rate::or_unlimited(4 << 20)).with_burst(1 << 20),
         key: KeySource::Address,
+        upload: UploadLimits::default(),
     };
     assert_eq!(config.server.limits, limits);
     assert_eq!((config.server.sink.rate, config.server.sink.burst), (Rate::or_unlimited(2 << 20), 512 << 10));
@@ -93,6 +94,7 @@ fn the_example_means_what_its_comments_say() {
         client: Budget::of(Rate::or_unlimited(1 << 20)),
         weight: Weight::new(2).unwrap(),
         report_only: false,
+        ..RouteLimits::default()
     };
     assert_eq!((slow.limits, config.routes[0].limits), (limits, RouteLimits::default()));
     let Source::Events(events) = &config.routes[3].source else { panic!() };

@@ -10,9 +10,12 @@ use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::http::answer;
 use crate::http::api::{Problem, json};
-use crate::http::budgets::{CLIENT, ROUTE, ROUTE_CLIENT, SERVER};
+use crate::http::budgets::{
+    CLIENT, ROUTE, ROUTE_CLIENT, SERVER, UPLOAD, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT,
+    UPLOAD_SERVER,
+};
 use crate::http::content::Content;
-use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport};
+use crate::http::server::{ConnectionReport, Handle, Protocol, TransferReport, UploadReport};
 use crate::limit::Rate;
 
 /// Transfers after which a page ends.
@@ -54,6 +57,20 @@ struct Transfer {
     age_ms: u64,
     bytes: u64,
     length: Option<u64>,
+    rate_set: Option<u64>,
+    rate_now: u64,
+    rate_mean: u64,
+    #[serde(flatten)]
+    held: Holding,
+    /// The request's content, or what the client sends through the tunnel.
+    upload: Option<Upload>,
+}
+
+#[derive(Serialize)]
+struct Upload {
+    bytes: u64,
+    length: Option<u64>,
+    ended: bool,
     rate_set: Option<u64>,
     rate_now: u64,
     rate_mean: u64,
@@ -123,6 +140,7 @@ fn of(server: &Handle, report: ConnectionReport) -> Connection {
 
 fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
     let limit = binding(server, &report);
+    let upload = report.upload.as_ref().map(|upload| of_upload(server, &report, upload));
     Transfer {
         number: report.number,
         method: report.method.to_string(),
@@ -138,6 +156,43 @@ fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
         rate_mean: report.mean_bytes_per_second,
         held: shown(report.held.as_ref(), limit, report.at),
         route: report.route,
+        upload,
+    }
+}
+
+fn of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) -> Upload {
+    let limit = binding_of_upload(server, transfer, report);
+    let mut held = shown(report.held.as_ref(), limit, transfer.at);
+    if report.held.as_ref().is_some_and(|held| held.by == HeldBy::Pace) {
+        UPLOAD.clone_into(&mut held.held_by);
+    }
+    Upload {
+        bytes: report.bytes,
+        length: report.length,
+        ended: report.has_ended,
+        rate_set: report.pace.map(Rate::bytes_per_second),
+        rate_now: report.bytes_per_second,
+        rate_mean: report.mean_bytes_per_second,
+        held,
+    }
+}
+
+/// The limit of uploads that would have to be changed.
+fn binding_of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) -> Option<Name> {
+    let of_route = |part| transfer.route.clone().map(|path| Name::Route(path, part));
+    match &report.held.as_ref()?.by {
+        HeldBy::Pace => of_route(Part::Upload),
+        HeldBy::Budget(node) => match &**node {
+            UPLOAD_SERVER => Some(Name::UploadServer),
+            UPLOAD_ROUTE => of_route(Part::UploadTotal),
+            UPLOAD_ROUTE_CLIENT => of_route(Part::UploadClient),
+            UPLOAD_CLIENT if server.budgets().uploads().lookup(&transfer.client).0.is_some() => {
+                Some(Name::UploadOwn(transfer.client.clone()))
+            }
+            UPLOAD_CLIENT => Some(Name::UploadClient),
+            _ => None,
+        },
+        HeldBy::Source | HeldBy::ConnectionRate | HeldBy::Reader => None,
     }
 }
 

@@ -10,6 +10,10 @@ use super::change::Change;
 use crate::budget::{ClientKey, Clients, Node};
 use crate::http::answer;
 use crate::http::api::{Problem, json};
+use crate::http::budgets::{
+    CLIENT, ROUTE, ROUTE_CLIENT, SERVER, UPLOAD, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT,
+    UPLOAD_SERVER,
+};
 use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::route::Route;
@@ -28,8 +32,14 @@ pub(super) enum Name {
     Connection,
     /// Of one client.
     Own(ClientKey),
-    /// Of a route: of each response, of all together, or of all to one client.
+    /// Of a route: of each response, of all together, or of all to one client; and the same of uploads.
     Route(String, Part),
+    /// Of all uploads.
+    UploadServer,
+    /// Of the uploads of each client without a limit of its own.
+    UploadClient,
+    /// Of the uploads of one client.
+    UploadOwn(ClientKey),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,16 +47,39 @@ pub(super) enum Part {
     Response,
     Total,
     Client,
+    Upload,
+    UploadTotal,
+    UploadClient,
 }
 
 impl Part {
-    pub(super) const ALL: [Self; 3] = [Self::Response, Self::Total, Self::Client];
+    const OF_RESPONSES: [Self; 3] = [Self::Response, Self::Total, Self::Client];
+    const OF_UPLOADS: [Self; 3] = [Self::Upload, Self::UploadTotal, Self::UploadClient];
 
-    pub(super) fn word(self) -> &'static str {
+    pub(super) fn of_word(word: &str) -> Option<Self> {
+        Self::OF_RESPONSES.into_iter().chain(Self::OF_UPLOADS).find(|known| known.word() == word)
+    }
+
+    fn word(self) -> &'static str {
         match self {
             Self::Response => "response",
             Self::Total => "total",
             Self::Client => "client",
+            Self::Upload => "upload",
+            Self::UploadTotal => "upload-total",
+            Self::UploadClient => "upload-client",
+        }
+    }
+
+    /// What it limits, by the names of `held_by`.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Response => "pace",
+            Self::Total => ROUTE,
+            Self::Client => ROUTE_CLIENT,
+            Self::Upload => UPLOAD,
+            Self::UploadTotal => UPLOAD_ROUTE,
+            Self::UploadClient => UPLOAD_ROUTE_CLIENT,
         }
     }
 }
@@ -54,13 +87,15 @@ impl Part {
 /// The path of the limit.
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let own = |key: &ClientKey| utf8_percent_encode(&key.to_string(), SEGMENT).to_string();
         match self {
+            Self::UploadServer => f.write_str("/v1/limits/uploads/server"),
+            Self::UploadClient => f.write_str("/v1/limits/uploads/client"),
+            Self::UploadOwn(key) => write!(f, "/v1/limits/uploads/clients/{}", own(key)),
             Self::Server => f.write_str("/v1/limits/server"),
             Self::Client => f.write_str("/v1/limits/client"),
             Self::Connection => f.write_str("/v1/limits/connection"),
-            Self::Own(key) => {
-                write!(f, "/v1/limits/clients/{}", utf8_percent_encode(&key.to_string(), SEGMENT))
-            }
+            Self::Own(key) => write!(f, "/v1/limits/clients/{}", own(key)),
             Self::Route(path, part) => {
                 write!(f, "/v1/limits/routes/{}/{}", utf8_percent_encode(path, SEGMENT), part.word())
             }
@@ -109,7 +144,9 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
     if let Ok(ip) = address.parse() {
         return Ok(ClientKey::address(ip));
     }
-    let known = text.starts_with("key-").then(|| server.budgets().clients().find(text)).flatten();
+    let budgets = server.budgets();
+    let find = || budgets.clients().find(text).or_else(|| budgets.uploads().find(text));
+    let known = text.starts_with("key-").then(find).flatten();
     known.ok_or_else(|| {
         let detail = "No such client: write an address (for IPv6 any in its /64), \"local\" for clients of Unix \
                       sockets, or the key-… of a client that was seen recently.";
@@ -121,23 +158,32 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 pub(super) fn list(server: &Handle) -> Response<Content> {
     let mut limits: Vec<LimitReport> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
-    for route in crate::admin::routes(server) {
-        let name = |part| Name::Route(route.name().to_owned(), part);
-        limits.extend(Part::ALL.map(|part| Live::of_route(&route, part).told(&name(part))));
-    }
+    let routes = crate::admin::routes(server);
+    let of_routes = |parts: [Part; 3]| {
+        routes.iter().flat_map(move |route| {
+            let name = |part| Name::Route(route.name().to_owned(), part);
+            parts.map(|part| Live::of_route(route, part).told(&name(part)))
+        })
+    };
+    limits.extend(of_routes(Part::OF_RESPONSES));
+    limits.extend([Name::UploadServer, Name::UploadClient].iter().filter_map(|name| told(server, name)));
+    limits.extend(of_routes(Part::OF_UPLOADS));
     json(StatusCode::OK, &List { client_key: server.budgets().key().to_string(), limits })
 }
 
-/// A page of the limits of single clients, in the order of their names.
-pub(super) fn page(server: &Handle, after: &str, most: usize) -> Response<Content> {
-    let mut own: Vec<(String, ClientKey)> = (server.budgets().clients().overrides().into_iter())
+/// A page of the limits of single clients, or of their uploads, in the order of their names.
+pub(super) fn page(server: &Handle, of_uploads: bool, after: &str, most: usize) -> Response<Content> {
+    let budgets = server.budgets();
+    let (clients, name): (_, fn(ClientKey) -> Name) =
+        if of_uploads { (budgets.uploads(), Name::UploadOwn) } else { (budgets.clients(), Name::Own) };
+    let mut own: Vec<(String, ClientKey)> = (clients.overrides().into_iter())
         .map(|(key, _)| (key.to_string(), key))
         .filter(|(shown, _)| shown.as_str() > after)
         .collect();
     own.sort_by(|(one, _), (other, _)| one.cmp(other));
     let next = (own.len() > most).then(|| own[most - 1].0.clone());
     own.truncate(most);
-    let limits = own.into_iter().filter_map(|(_, key)| told(server, &Name::Own(key))).collect();
+    let limits = own.into_iter().filter_map(|(_, key)| told(server, &name(key))).collect();
     json(StatusCode::OK, &Page { limits, next })
 }
 
@@ -165,14 +211,20 @@ pub(super) fn change(
 }
 
 /// Removes a client's own limit: the limit of all clients applies again.
-pub(super) fn remove(server: &Handle, client: &ClientKey) -> Response<Content> {
-    // Only a new one can be one too many.
-    let _ = server.budgets().clients().set_override(client, None);
+pub(super) fn remove(server: &Handle, name: &Name) -> Response<Content> {
+    if let Some(Live::Own(clients, key)) = Live::find(server, name) {
+        // Only a new one can be one too many.
+        let _ = clients.set_override(&key, None);
+    }
     answer::empty(StatusCode::NO_CONTENT)
 }
 
 pub(super) fn is_weighted(name: &Name) -> bool {
-    matches!(name, Name::Client | Name::Own(_) | Name::Route(_, Part::Client))
+    use Name::{Client, Own, UploadClient, UploadOwn};
+    matches!(
+        name,
+        Client | Own(_) | UploadClient | UploadOwn(_) | Name::Route(_, Part::Client | Part::UploadClient)
+    )
 }
 
 fn no_route() -> Problem {
@@ -199,6 +251,9 @@ impl Live {
             Name::Client => Self::Clients(budgets.clients().clone()),
             Name::Connection => Self::Limit(budgets.connection().clone()),
             Name::Own(key) => Self::Own(budgets.clients().clone(), key.clone()),
+            Name::UploadServer => Self::Node(budgets.uploads().parent().clone()),
+            Name::UploadClient => Self::Clients(budgets.uploads().clone()),
+            Name::UploadOwn(key) => Self::Own(budgets.uploads().clone(), key.clone()),
             Name::Route(path, part) => {
                 let route = server.routes().into_iter().find(|route| route.name() == path)?;
                 Self::of_route(&route, *part)
@@ -211,6 +266,9 @@ impl Live {
             Part::Response => Self::Limit(route.limit().clone()),
             Part::Total => Self::Node(route.clients().parent().clone()),
             Part::Client => Self::Clients(route.clients().clone()),
+            Part::Upload => Self::Limit(route.upload_limit().clone()),
+            Part::UploadTotal => Self::Node(route.upload_clients().parent().clone()),
+            Part::UploadClient => Self::Clients(route.upload_clients().clone()),
         }
     }
 
@@ -248,15 +306,19 @@ impl Live {
         LimitReport {
             href: name.to_string(),
             kind: match name {
-                Name::Server => "server",
-                Name::Client | Name::Own(_) => "client",
+                Name::Server => SERVER,
+                Name::Client | Name::Own(_) => CLIENT,
                 Name::Connection => "connection_rate",
-                Name::Route(_, Part::Response) => "pace",
-                Name::Route(_, Part::Total) => "route",
-                Name::Route(_, Part::Client) => "route_client",
+                Name::Route(_, part) => part.kind(),
+                Name::UploadServer => UPLOAD_SERVER,
+                Name::UploadClient | Name::UploadOwn(_) => UPLOAD_CLIENT,
             },
             route: if let Name::Route(path, _) = name { Some(path.clone()) } else { None },
-            client: if let Name::Own(key) = name { Some(key.to_string()) } else { None },
+            client: if let Name::Own(key) | Name::UploadOwn(key) = name {
+                Some(key.to_string())
+            } else {
+                None
+            },
             own: match self {
                 Self::Own(clients, key) => Some(clients.lookup(key).0.is_some()),
                 _ => None,

@@ -8,6 +8,8 @@
 //! | `/v1/limits/clients` | GET: the limits of single clients |
 //! | `/v1/limits/clients/{key}` | GET, PUT, PATCH, DELETE |
 //! | `/v1/limits/routes/{path}/response`, `…/total`, `…/client` | GET, PUT, PATCH |
+//! | `/v1/limits/uploads/server`, `…/client`, `…/clients`, `…/clients/{key}` | as those of responses |
+//! | `/v1/limits/routes/{path}/upload`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH |
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
 //!
@@ -49,7 +51,8 @@ pub(super) struct Api {
 enum Resource {
     OpenApi,
     Limits,
-    OwnLimits,
+    /// Whether of uploads.
+    OwnLimits(bool),
     Limit(Name),
     Connections,
     Connection(u64),
@@ -100,7 +103,7 @@ impl Api {
         if !matches!(head.method, Method::GET | Method::HEAD) {
             request::check_origin(head)?;
         }
-        let is_paged = matches!(resource, Resource::Connections | Resource::OwnLimits);
+        let is_paged = matches!(resource, Resource::Connections | Resource::OwnLimits(_));
         let query = Query::parse(&head.uri)?.only(if is_paged { &["limit", "after"] } else { &[] })?;
         let limit = query.number("limit", 1..=MAX_PAGE)?.unwrap_or(DEFAULT_PAGE) as usize;
         match (resource, &head.method) {
@@ -109,14 +112,14 @@ impl Api {
                 let after = query.number("after", 0..=MAX_ID)?.unwrap_or(0);
                 Ok(connections::page(&self.server, after, limit))
             }
-            (Resource::OwnLimits, _) => {
-                Ok(limits::page(&self.server, query.text("after").unwrap_or_default(), limit))
+            (Resource::OwnLimits(of_uploads), _) => {
+                Ok(limits::page(&self.server, of_uploads, query.text("after").unwrap_or_default(), limit))
             }
             (Resource::Limits, _) => Ok(limits::list(&self.server)),
             (Resource::Limit(name), &Method::GET | &Method::HEAD) => limits::one(&self.server, &name),
-            (Resource::Limit(Name::Own(client)), &Method::DELETE) => {
-                let removed = self.server.changing(|| limits::remove(&self.server, &client));
-                log::info!(limit:% = Name::Own(client), by:% = peer; "limit removed over the admin API");
+            (Resource::Limit(name @ (Name::Own(_) | Name::UploadOwn(_))), &Method::DELETE) => {
+                let removed = self.server.changing(|| limits::remove(&self.server, &name));
+                log::info!(limit:% = name, by:% = peer; "limit removed over the admin API");
                 Ok(removed)
             }
             (Resource::Limit(name), method) => {
@@ -145,12 +148,18 @@ impl Api {
             ["v1", "limits", "server"] => Resource::Limit(Name::Server),
             ["v1", "limits", "client"] => Resource::Limit(Name::Client),
             ["v1", "limits", "connection"] => Resource::Limit(Name::Connection),
-            ["v1", "limits", "clients"] => Resource::OwnLimits,
+            ["v1", "limits", "clients"] => Resource::OwnLimits(false),
+            ["v1", "limits", "uploads", "server"] => Resource::Limit(Name::UploadServer),
+            ["v1", "limits", "uploads", "client"] => Resource::Limit(Name::UploadClient),
+            ["v1", "limits", "uploads", "clients"] => Resource::OwnLimits(true),
+            ["v1", "limits", "uploads", "clients", key] => {
+                Resource::Limit(Name::UploadOwn(limits::client_key(&self.server, key)?))
+            }
             ["v1", "limits", "clients", key] => {
                 Resource::Limit(Name::Own(limits::client_key(&self.server, key)?))
             }
             ["v1", "limits", "routes", path, part] => {
-                let part = Part::ALL.into_iter().find(|known| known.word() == part).ok_or_else(nothing)?;
+                let part = Part::of_word(part).ok_or_else(nothing)?;
                 Resource::Limit(Name::Route(path.to_owned(), part))
             }
             ["v1", "connections"] => Resource::Connections,
@@ -167,8 +176,8 @@ impl Api {
 impl Resource {
     fn check(&self, method: &Method) -> Result<(), Problem> {
         let allow = match self {
-            Self::OpenApi | Self::Limits | Self::OwnLimits | Self::Connections => "GET, HEAD",
-            Self::Limit(Name::Own(_)) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::OpenApi | Self::Limits | Self::OwnLimits(_) | Self::Connections => "GET, HEAD",
+            Self::Limit(Name::Own(_) | Name::UploadOwn(_)) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Limit(_) => "GET, HEAD, PUT, PATCH",
             Self::Connection(_) => "GET, HEAD, DELETE",
         };

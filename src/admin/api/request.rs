@@ -56,7 +56,8 @@ where
         return Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, detail));
     }
     let clock: Arc<dyn Clock> = rt::clock();
-    let bytes = read_content(&head.headers, content, MAX_CONTENT, CONTENT_TIMEOUT, &clock, None).await?;
+    let bytes =
+        read_content(&head.headers, content, MAX_CONTENT, CONTENT_TIMEOUT, &clock, None, |_| false).await?;
     match serde_json::from_slice(&bytes) {
         Ok(Value::Object(object)) => Ok(object),
         Ok(_) => Err(Problem::new(

@@ -42,6 +42,14 @@ one_route_command! {
         #[argh(option, arg_name = "time")]
         log_ttl: Option<String> => "route[0].events.log_ttl",
 
+        /// pace at which the content of each request is read, spelt as for --rate; TCP or the window of HTTP/2 holds the sender back (default off)
+        #[argh(option, arg_name = "rate")]
+        upload_rate: Option<String> => "route[0].upload.rate",
+
+        /// content that is read ahead of that pace, once per request, spelt as for --burst; needs --upload-rate (default 0)
+        #[argh(option, arg_name = "burst")]
+        upload_burst: Option<String> => "route[0].upload.burst",
+
         /// events per second to one subscriber (default off)
         #[argh(option, arg_name = "number")]
         event_rate: Option<String> => "route[0].events.rate",

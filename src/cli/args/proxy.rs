@@ -36,6 +36,14 @@ one_route_command! {
         #[argh(option, arg_name = "host")]
         upstream_host: Option<String> => "route[0].upstream_host",
 
+        /// pace at which the content of each request is read, spelt as for --rate; TCP or the window of HTTP/2 holds the sender back (default off)
+        #[argh(option, arg_name = "rate")]
+        upload_rate: Option<String> => "route[0].upload.rate",
+
+        /// content that is read ahead of that pace, once per request, spelt as for --burst; needs --upload-rate (default 0)
+        #[argh(option, arg_name = "burst")]
+        upload_burst: Option<String> => "route[0].upload.burst",
+
         /// a peer whose Forwarded and X-Forwarded-* fields are trusted: an address or network; repeatable (default none)
         #[argh(option, arg_name = "net")]
         trusted_proxy: Vec<String> => "trusted_proxies",

@@ -92,6 +92,10 @@ macro_rules! serving_command {
                 #[argh(option, arg_name = "burst")]
                 client_burst: Option<String> => "limits.client.burst",
 
+                /// most content of a request, else 413: 8m, 64k, 500B, or off (default off)
+                #[argh(option, arg_name = "size")]
+                max_body: Option<String> => "max_body",
+
                 /// limit of each connection, heads and framing included, spelt as for --rate (default off)
                 #[argh(option, arg_name = "rate")]
                 connection_rate: Option<String> => "limits.connection.rate",

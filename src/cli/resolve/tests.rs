@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use argh::FromArgs;
-use sluicegate::config::{FilesSource, FollowLinks, OnFull, ProxySource, SharedLimits, SinkSettings, Source};
+use sluicegate::config::{
+    FilesSource, FollowLinks, OnFull, ProxySource, SharedLimits, SinkSettings, Source, UploadLimits,
+};
 use sluicegate::limit::{Budget, Rate};
 
 use super::*;
@@ -101,6 +103,7 @@ fn every_flag_sets_its_setting() {
     assert_eq!((config.server.sink, config.server.egress_total), (sink, Some(10 << 20)));
     assert_eq!(config.server.client_connections, Some(3));
     let limits = SharedLimits {
+        upload: UploadLimits::default(),
         server: Budget::of(Rate::or_unlimited(10 << 20)),
         client: Budget::of(Rate::or_unlimited(2 << 20)).with_burst(1 << 20),
         key: "header:x-key".parse().unwrap(),

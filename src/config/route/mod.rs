@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::filters::FilterKind;
 use super::pace::{Pace, RouteLimits};
-use crate::http::HostPattern;
-use crate::keys::{Keys, Place};
-use crate::limit::{Burst, Interval, Rate};
+use crate::http::{HostPattern, MaxBody};
+use crate::keys::{Keys, LIMIT_EXAMPLE, Place};
+use crate::limit::{Budget, Burst, Interval, Rate};
 use crate::words::shorten;
 pub use filters::RouteFilter;
 pub use path::RoutePath;
@@ -27,8 +27,12 @@ pub struct Route {
     pub source: Source,
     /// Pace of each response.
     pub pace: Pace,
-    /// What the responses of the route share.
+    /// What the responses of the route share, and its uploads.
     pub limits: RouteLimits,
+    /// Pace of the content of each request; its weight is not used.
+    pub upload: Budget,
+    /// The most content of a request; `None` leaves it to the server.
+    pub max_body: Option<MaxBody>,
     /// Filters in order, from the source to the client.
     ///
     /// [`FilterKind::RoutePace`] is the place of [`pace`](Self::pace), which is last without it. In a route that was
@@ -40,7 +44,8 @@ impl Route {
     /// A route to `source`, unlimited and without filters.
     pub fn new(path: RoutePath, source: Source) -> Self {
         let (pace, limits) = (Pace::default(), RouteLimits::default());
-        Self { hosts: Vec::new(), path, source, pace, limits, filters: Vec::new() }
+        let (upload, max_body) = (Budget::default(), None);
+        Self { hosts: Vec::new(), path, source, pace, limits, upload, max_body, filters: Vec::new() }
     }
 
     /// Reads a `[[route]]`. `named` are the filters that have tables, `above` are the hosts and paths of
@@ -80,10 +85,12 @@ impl Route {
             }
         }
         let hosts: Vec<HostPattern> = hosts.into_iter().map(|(_, host)| host).collect();
-        let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");
-        let response = limits.table("response", " such as { rate = 60, weight = 2 }");
+        let limits_table = keys.table("limits", " such as { total = { rate = \"20m\" } }");
+        let response = limits_table.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
-        let limits = RouteLimits::read(&limits).of_response(&response, &keys);
+        let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
+        let upload = keys.table("upload", LIMIT_EXAMPLE).budget();
+        let max_body = keys.amount("max_body", str::parse::<MaxBody>);
         let names = keys.list("filters").unwrap_or_default();
         let source = Source::read(&keys);
         if matches!(source, Some(Source::Files(_)))
@@ -91,6 +98,16 @@ impl Route {
         {
             let good = format!("{}/", shorten(path.as_str()));
             keys.fault("path", format!("a folder's path ends with a slash; write {good:?}"));
+        }
+        if matches!(source, Some(Source::Files(_))) {
+            for table in [&keys, &limits_table] {
+                if table.has("upload") {
+                    table.fault(
+                        "upload",
+                        "does nothing with files: the content of such requests is not read; leave it out",
+                    );
+                }
+            }
         }
         let is_rate_bad = keys.failed(&["rate"]) || response.failed(&["rate"]);
         let has_rate = pace.rate.is_some() || is_rate_bad;
@@ -105,7 +122,8 @@ impl Route {
             Pace::note_unused(&response);
         }
         let filters = filters::read(&keys, names, named, can_have_rate);
-        Some(Self { hosts, path: path?, source: source?, pace, limits, filters }).filter(|_| !is_rate_bad)
+        Some(Self { hosts, path: path?, source: source?, pace, limits, upload, max_body, filters })
+            .filter(|_| !is_rate_bad)
     }
 
     /// Its path, behind its first host if it has some: its name in limits, metrics and messages.

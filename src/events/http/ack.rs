@@ -32,7 +32,9 @@ pub(super) struct Ack {
 
 pub(super) async fn read(request: Request<RequestBody>, clock: &Arc<dyn Clock>) -> Result<Ack, Problem> {
     let (head, body) = request.into_parts();
-    let bytes = read_content(&head.headers, body, MAX_ACK, CONTENT_TIMEOUT, clock, None).await?;
+    let bytes =
+        read_content(&head.headers, body, MAX_ACK, CONTENT_TIMEOUT, clock, None, RequestBody::is_held)
+            .await?;
     let ack: Ack = serde_json::from_slice(&bytes).map_err(|error| {
         let detail = format!("An acknowledgement is {{\"token\": \"…\", \"id\": \"…\"}}: {error}.");
         Problem::bad_request(detail).with_code("bad_json")

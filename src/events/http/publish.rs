@@ -86,7 +86,8 @@ pub(super) async fn read(
     let query = Query::parse(request.uri())?;
     let charge = Some(Charge::new(sink, HeldAs::Request));
     let (head, body) = request.into_parts();
-    let whole = |max| read_content(&head.headers, body, max, CONTENT_TIMEOUT, clock, charge);
+    let whole =
+        |max| read_content(&head.headers, body, max, CONTENT_TIMEOUT, clock, charge, RequestBody::is_held);
     match kind.as_str() {
         "application/json" => {
             let bytes = whole(max_content(settings)).await?;

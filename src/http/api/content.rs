@@ -14,8 +14,8 @@ use super::Problem;
 use crate::clock::{Clock, Sleep};
 use crate::sink::Charge;
 
-/// Reads content of at most `max` bytes that arrives within `timeout` of `clock`. What is held meanwhile is on
-/// `charge`.
+/// Reads content of at most `max` bytes that arrives within `timeout` of `clock`. Time in which it `is_held` by a limit of
+/// uploads does not count. What is held meanwhile is on `charge`.
 pub(crate) async fn read_content<B>(
     headers: &HeaderMap,
     mut content: B,
@@ -23,6 +23,7 @@ pub(crate) async fn read_content<B>(
     timeout: Duration,
     clock: &Arc<dyn Clock>,
     mut charge: Option<Charge>,
+    is_held: impl Fn(&B) -> bool,
 ) -> Result<Vec<u8>, Problem>
 where
     B: Body<Data = bytes::Bytes> + Unpin,
@@ -41,8 +42,12 @@ where
         return Err(too_large());
     }
     let mut too_late = Sleep::lasting(Arc::clone(clock), timeout);
+    let mut held_since = None;
     let mut bytes = Vec::new();
     std::future::poll_fn(|cx| {
+        if let Some(since) = held_since.take() {
+            too_late.reset(too_late.deadline() + (clock.now() - since));
+        }
         loop {
             match Pin::new(&mut content).poll_frame(cx) {
                 Poll::Ready(None) => return Poll::Ready(Ok(std::mem::take(&mut bytes))),
@@ -56,6 +61,10 @@ where
                     if let Some(charge) = &mut charge {
                         charge.set(bytes.capacity() as u64);
                     }
+                }
+                Poll::Pending if is_held(&content) => {
+                    held_since = Some(clock.now());
+                    return Poll::Pending;
                 }
                 Poll::Pending => {
                     return Pin::new(&mut too_late).poll(cx).map(|()| Err(too_slow()));

@@ -14,6 +14,8 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
+use crate::sync::Mutex;
+
 pub(crate) use feed::{Feed, feed};
 
 use feed::Reader;
@@ -43,6 +45,19 @@ use received::Received;
 /// ```
 pub struct RequestBody(Kind);
 
+/// Content that the server counts and paces on its way to the source.
+pub(crate) trait Managed: Send {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestBodyError>>>;
+
+    fn is_end_stream(&self) -> bool;
+
+    /// Bytes not taken yet, if the length is known.
+    fn left(&self) -> Option<u64>;
+
+    /// Whether it waits for its pace or a shared limit, and not for its client.
+    fn is_held(&self) -> bool;
+}
+
 enum Kind {
     /// The rest of content in memory.
     Bytes(Bytes),
@@ -52,6 +67,8 @@ enum Kind {
     Received(Received),
     /// From an HTTP/1 connection.
     Fed(Reader),
+    /// Any of these on its way through a pace. Locked only by shared references, so that the body is `Sync`.
+    Managed(Mutex<Box<dyn Managed>>),
 }
 
 impl RequestBody {
@@ -63,6 +80,16 @@ impl RequestBody {
     /// The content of an HTTP/2 stream whose head has these fields.
     pub(crate) fn received(stream: RecvStream, fields: &HeaderMap) -> Self {
         Self(Kind::Received(Received::new(stream, fields)))
+    }
+
+    /// Content on its way through `managed`.
+    pub(crate) fn managed(managed: impl Managed + 'static) -> Self {
+        Self(Kind::Managed(Mutex::new(Box::new(managed))))
+    }
+
+    /// Whether it waits for a limit of uploads and not for its client: such a wait is no fault of the client.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(&self.0, Kind::Managed(body) if body.lock().is_held())
     }
 }
 
@@ -100,7 +127,8 @@ impl Body for RequestBody {
             Kind::Bytes(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Kind::Hyper(body) => Pin::new(body).poll_frame(cx).map_err(RequestBodyError::caused_by),
             Kind::Received(body) => body.poll_frame(cx).map_err(RequestBodyError::caused_by),
-            Kind::Fed(reader) => reader.poll_frame(cx).map_err(|_| RequestBodyError { cause: None }),
+            Kind::Fed(reader) => reader.poll_frame(cx).map_err(|_| RequestBodyError::of(BodyFailure::Broken)),
+            Kind::Managed(body) => body.get_mut().poll_frame(cx),
         }
     }
 
@@ -110,6 +138,7 @@ impl Body for RequestBody {
             Kind::Hyper(body) => body.is_end_stream(),
             Kind::Received(body) => body.is_end_stream(),
             Kind::Fed(reader) => reader.is_end_stream(),
+            Kind::Managed(body) => body.lock().is_end_stream(),
         }
     }
 
@@ -119,6 +148,7 @@ impl Body for RequestBody {
             Kind::Hyper(body) => body.size_hint(),
             Kind::Received(body) => body.left().map_or_else(SizeHint::default, SizeHint::with_exact),
             Kind::Fed(reader) => reader.left().map_or_else(SizeHint::default, SizeHint::with_exact),
+            Kind::Managed(body) => body.lock().left().map_or_else(SizeHint::default, SizeHint::with_exact),
         }
     }
 }
@@ -129,21 +159,57 @@ impl fmt::Debug for RequestBody {
     }
 }
 
-/// Why a request's content ended before its end: the client left, or broke HTTP's framing.
+/// Why a request's content ended before its end: the client left, broke HTTP's framing, sent too much, or sent nothing
+/// for too long.
 #[derive(Debug)]
 pub struct RequestBodyError {
+    failure: BodyFailure,
     cause: Option<Box<dyn Error + Send + Sync>>,
 }
 
+/// The kinds of [`RequestBodyError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BodyFailure {
+    /// The client left, or broke HTTP's framing.
+    Broken,
+    /// There is more than `max_body`.
+    TooLarge,
+    /// Nothing came for `body_timeout`.
+    TimedOut,
+}
+
 impl RequestBodyError {
+    pub(crate) fn of(failure: BodyFailure) -> Self {
+        Self { failure, cause: None }
+    }
+
+    pub(crate) fn failure(&self) -> BodyFailure {
+        self.failure
+    }
+
     fn caused_by(cause: impl Error + Send + Sync + 'static) -> Self {
-        Self { cause: Some(Box::new(cause)) }
+        Self { failure: BodyFailure::Broken, cause: Some(Box::new(cause)) }
+    }
+
+    /// Returns whether there is more content than the route's `max_body` allows. The server answers 413 in the
+    /// handler's place.
+    pub fn is_too_large(&self) -> bool {
+        self.failure == BodyFailure::TooLarge
+    }
+
+    /// Returns whether the client sent nothing for `body_timeout`. The server answers 408 in the handler's place.
+    pub fn is_timed_out(&self) -> bool {
+        self.failure == BodyFailure::TimedOut
     }
 }
 
 impl fmt::Display for RequestBodyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the request's content broke off")
+        f.write_str(match self.failure {
+            BodyFailure::Broken => "the request's content broke off",
+            BodyFailure::TooLarge => "the request has more content than allowed",
+            BodyFailure::TimedOut => "the request's content did not arrive in time",
+        })
     }
 }
 

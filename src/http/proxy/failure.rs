@@ -78,7 +78,7 @@ impl Failure {
             Self::Stalled(Side::Client) => {
                 (StatusCode::REQUEST_TIMEOUT, "The request's body did not arrive in time.")
             }
-            Self::Client | Self::Stalled(Side::Neither) => {
+            Self::Client | Self::Stalled(Side::Neither | Side::Limit) => {
                 (StatusCode::BAD_REQUEST, "The request's body ended early.")
             }
         };
@@ -110,7 +110,9 @@ impl fmt::Display for Failure {
             Self::Cut(error) => write!(f, "the connection failed within the response's head: {error}"),
             Self::HeadTooLarge => f.write_str("the response's head is too large"),
             Self::Broken(detail) => f.write_str(detail),
-            Self::Client | Self::Stalled(Side::Neither) => f.write_str("the request's body ended early"),
+            Self::Client | Self::Stalled(Side::Neither | Side::Limit) => {
+                f.write_str("the request's body ended early")
+            }
             Self::Stalled(Side::Upstream) => f.write_str("no response in time"),
             Self::Stalled(Side::Client) => f.write_str("the request's body did not arrive in time"),
         }

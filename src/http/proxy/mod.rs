@@ -63,6 +63,7 @@ use crate::tls::{ClientTls, TlsError};
 pub use crate::http::source::Client;
 pub use response::Accel;
 pub use settings::ProxySource;
+pub(super) use tunnel::relay_both;
 pub use tunnel::{Tunnel, TunnelEnd, relay};
 pub use upstream::UpstreamStatus;
 pub use url::{HostPolicy, UpstreamUrl};

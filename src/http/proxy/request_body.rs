@@ -22,6 +22,8 @@ pub(super) enum Side {
     Client,
     /// Neither: the client's body ended early.
     Neither,
+    /// Neither: the client's body waits for its pace or a shared limit. That takes as long as it takes.
+    Limit,
 }
 
 /// Progress of an exchange: when something last moved, and which side is waited for. Clones share it.
@@ -46,10 +48,15 @@ impl Progress {
         *self.side.lock()
     }
 
-    /// Completes when nothing has moved for `timeout`; returns the side that was waited for.
+    /// Completes when nothing has moved for `timeout`, though no limit held it; returns the side that was waited for.
     pub(super) async fn stalled(&self, timeout: Duration) -> Side {
-        self.activity.idle(&self.clock, timeout).await;
-        self.side()
+        loop {
+            self.activity.idle(&self.clock, timeout).await;
+            match self.side() {
+                Side::Limit => self.heard(),
+                side => return side,
+            }
+        }
     }
 
     /// Notes an interim response: restarts the timeout.
@@ -60,6 +67,7 @@ impl Progress {
     /// Notes that something moved or another side is waited for: restarts the timeout.
     fn moved(&self, side: Side) {
         self.activity.touch(self.clock.now());
+        self.activity.hold(side == Side::Limit);
         *self.side.lock() = side;
     }
 }
@@ -90,10 +98,24 @@ impl TrackedBody {
         match &polled {
             Poll::Ready(Some(Err(_))) => self.progress.moved(Side::Neither),
             Poll::Ready(_) => self.progress.moved(Side::Upstream),
-            Poll::Pending if self.progress.side() == Side::Client => {}
-            Poll::Pending => self.progress.moved(Side::Client),
+            Poll::Pending => {
+                let is_held = self.body.as_ref().is_some_and(RequestBody::is_held);
+                let side = if is_held { Side::Limit } else { Side::Client };
+                if self.progress.side() != side {
+                    self.progress.moved(side);
+                }
+            }
         }
         polled
+    }
+}
+
+impl Drop for TrackedBody {
+    fn drop(&mut self) {
+        // What is not sent any more is not held.
+        if self.progress.side() == Side::Limit {
+            self.progress.moved(Side::Neither);
+        }
     }
 }
 
@@ -102,6 +124,23 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use futures_lite::future::{block_on, poll_once};
+
+    #[test]
+    fn a_wait_for_a_limit_is_no_stall_and_the_timeout_begins_behind_it() {
+        let clock = Arc::new(ManualClock::new());
+        let progress = Progress::new(clock.clone());
+        let mut stalled = Box::pin(progress.stalled(Duration::from_secs(10)));
+        progress.moved(Side::Limit);
+        for _ in 0..100 {
+            clock.advance(Duration::from_secs(10));
+            assert_eq!(block_on(poll_once(&mut stalled)), None);
+        }
+        progress.moved(Side::Client);
+        clock.advance(Duration::from_secs(10) - Duration::from_nanos(1));
+        assert_eq!(block_on(poll_once(&mut stalled)), None);
+        clock.advance(Duration::from_nanos(1));
+        assert_eq!(block_on(poll_once(&mut stalled)), Some(Side::Client));
+    }
 
     #[test]
     fn a_stall_is_the_fault_of_the_side_waited_for_and_each_move_restarts_the_timeout() {

@@ -4,22 +4,21 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use futures_lite::future;
-use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor, split};
+use futures_lite::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor, split};
 use http_body::Body;
 
 use super::connection::Connection;
 use super::upstream::Lease;
+use crate::body::PacedBody;
 use crate::clock::Clock;
+use crate::filter::Chain;
 use crate::generator::{Activity, ReadGenerator};
 use crate::http::content::Content;
 use crate::http::upgrade::Upgrade;
 use crate::sync::Mutex;
-
-const UPSTREAM_BUFFER: usize = 8 * 1024;
 
 /// The two connections of a change of protocols (101), found in the response's extensions.
 ///
@@ -31,8 +30,6 @@ pub struct Tunnel {
     /// Shared, since extensions must be `Clone` and there is one connection.
     upstream: Arc<Mutex<Option<(Connection, Lease)>>>,
     idle: Duration,
-    /// Counts bytes read from the client.
-    read: Arc<AtomicU64>,
 }
 
 /// How a tunnel ended.
@@ -53,19 +50,15 @@ pub enum TunnelEnd {
 
 impl Tunnel {
     pub(super) fn new(client: Upgrade, upstream: (Connection, Lease), idle: Duration) -> Self {
-        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle, read: Arc::default() }
-    }
-
-    /// Adds the bytes that the client sends to `read`.
-    pub(crate) fn counting(self, read: Arc<AtomicU64>) -> Self {
-        Self { read, ..self }
+        Self { client, upstream: Arc::new(Mutex::new(Some(upstream))), idle }
     }
 }
 
 /// Copies bytes both ways until both sides have closed, one fails, or nothing moves for the source's
 /// [`tunnel_timeout`](super::ProxySource::tunnel_timeout); returns which.
 ///
-/// What the upstream sends is paced by the body that `paced` makes of it; what the client sends is not paced. When one
+/// What the upstream sends is paced by the body that `paced` makes of it; what the client sends is not paced here: the
+/// [server](crate::http::server) limits it as it does uploads. When one
 /// side closes its sending half, the other direction goes on to its own end.
 ///
 /// A tunnel has no framing, so a failure looks to the other side like an early close; the protocol inside must detect
@@ -79,6 +72,23 @@ where
     B: Body<Data = bytes::Bytes> + Unpin,
     B::Error: std::error::Error + Send + Sync + 'static,
 {
+    let unpaced = |content, clock| PacedBody::new(content, Chain::new(), clock);
+    relay_both(tunnel, paced, unpaced, clock).await
+}
+
+/// As [`relay`], with what the client sends paced too, by the body that `paced_up` makes of it.
+pub(in crate::http) async fn relay_both<B, U>(
+    tunnel: Tunnel,
+    paced: impl FnOnce(Content, Arc<dyn Clock>) -> B,
+    paced_up: impl FnOnce(Content, Arc<dyn Clock>) -> U,
+    clock: Arc<dyn Clock>,
+) -> TunnelEnd
+where
+    B: Body<Data = bytes::Bytes> + Unpin,
+    B::Error: std::error::Error + Send + Sync + 'static,
+    U: Body<Data = bytes::Bytes> + Unpin,
+    U::Error: std::error::Error + Send + Sync + 'static,
+{
     let (activity, idle) = (Activity::new(clock.now()), tunnel.idle);
     let copying = async {
         let client = tunnel.client.await?;
@@ -89,11 +99,11 @@ where
         let (from_client, to_client) = split(client);
         let (from_upstream, to_upstream) = split(upstream);
         let from_upstream = Cursor::new(unread).chain(from_upstream);
-        let content = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
-        let body = paced(content, Arc::clone(&clock));
+        let body = Content::Stream(Box::new(ReadGenerator::new(from_upstream)));
+        let body = paced(body, Arc::clone(&clock));
+        let up = paced_up(Content::Stream(Box::new(ReadGenerator::new(from_client))), Arc::clone(&clock));
         let moved = || activity.touch(clock.now());
-        let up = copy(from_client, to_upstream, &tunnel.read, moved);
-        future::try_zip(send(body, to_client, moved), up).await
+        future::try_zip(send(body, to_client, moved), send(up, to_upstream, moved)).await
     };
     let copying = async {
         match copying.await {
@@ -125,27 +135,4 @@ where
     }
     to.close().await?;
     Ok(sent)
-}
-
-/// Copies bytes to the end, then closes. Adds those that are read to `read`, and returns the number of those written.
-async fn copy(
-    mut from: impl AsyncRead + Unpin,
-    mut to: impl AsyncWrite + Unpin,
-    read: &AtomicU64,
-    moved: impl Fn(),
-) -> io::Result<u64> {
-    let mut buffer = vec![0; UPSTREAM_BUFFER];
-    let mut copied = 0;
-    loop {
-        let len = from.read(&mut buffer).await?;
-        if len == 0 {
-            to.close().await?;
-            return Ok(copied);
-        }
-        read.fetch_add(len as u64, Ordering::Relaxed);
-        to.write_all(&buffer[..len]).await?;
-        to.flush().await?;
-        copied += len as u64;
-        moved();
-    }
 }

@@ -59,10 +59,11 @@ impl Route {
         self
     }
 
-    /// Sets how often a chunk of a response leaves. Responses in progress keep their interval through a reload. Default 200 ms.
+    /// Sets how often a chunk of a response leaves, and one of a request's content is read. Those in progress keep their
+    /// interval through a reload. Default 200 ms.
     #[must_use]
     pub fn interval(mut self, interval: Interval) -> Self {
-        self.pacing.interval = interval;
+        (self.pacing.interval, self.uploads.pacing.interval) = (interval, interval);
         self
     }
 

@@ -2,6 +2,7 @@
 
 mod builder;
 mod stages;
+mod uploads;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -20,6 +21,7 @@ use crate::rt;
 pub use super::source::{Answer, Handler};
 pub(crate) use stages::place_pace;
 pub(super) use stages::{Pacing, Stage};
+use uploads::Uploads;
 
 /// A part of the URL space: the paths below one prefix, with a source, a pace and filters.
 ///
@@ -51,6 +53,7 @@ pub struct Route {
     weight: Weight,
     pub(super) source: RouteSource,
     pub(super) pacing: Pacing,
+    uploads: Uploads,
     pub(super) stages: Vec<Stage>,
 }
 
@@ -76,6 +79,7 @@ impl Route {
             weight: Weight::default(),
             source,
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
+            uploads: Uploads::new(),
             stages: Vec::new(),
         }
     }
@@ -134,6 +138,7 @@ impl Route {
             _ => false,
         };
         self.pacing.adopt(&old.pacing);
+        self.uploads.adopt(&old.uploads);
         old.clients.parent().set(self.clients.parent().budget());
         old.clients.reset(self.clients.budget());
         self.clients = old.clients.clone();

@@ -37,8 +37,8 @@ pub(super) struct Account {
     pub(super) before: SinkWaits,
     /// It became a tunnel, which gets its line in the access log.
     pub(super) is_replaced: bool,
-    /// Of a tunnel: bytes from the client.
-    pub(super) up: Option<u64>,
+    /// It is a tunnel's.
+    pub(super) is_tunnel: bool,
 }
 
 /// How long a connection has waited for its own rate and for its reader.
@@ -73,7 +73,7 @@ impl Account {
             given_up: false,
             before,
             is_replaced: false,
-            up: None,
+            is_tunnel: false,
         }
     }
 
@@ -120,8 +120,10 @@ impl Account {
             (HeldBy::ConnectionRate, waits.tokens),
             (HeldBy::Reader, waits.reader.max(self.window_wait)),
         ];
-        let held_by = longest_held(own, &self.turns);
         let transfer = &self.transfer;
+        let upload = transfer.upload();
+        let held_by =
+            longest_held(own, self.turns.iter().chain(upload.map_or(&[][..], |upload| upload.turns())));
         let rate = transfer.answer().and_then(|answer| answer.limit.as_ref()).and_then(Limit::rate);
         macro_rules! line {
             ($($up:tt)*) => { log::info!(
@@ -143,17 +145,24 @@ impl Account {
                 "response"
             ) };
         }
-        match self.up {
+        match upload {
             None => line!(),
-            Some(up) => line!(bytes_up = up,),
+            Some(upload) => line!(
+                bytes_up = upload.bytes(),
+                rate_up_set:% = RateOrOff(upload.limit.rate()),
+                bytes_up_per_second = per_second(upload.bytes(), upload.lasted(transfer.began + ended.lasted)),
+            ),
         }
     }
 }
 
 /// Returns what held a response longest; `None` if nothing did for a millisecond. `turns` were waited for in shared
 /// budgets, by the names of their nodes.
-pub(super) fn longest_held(own: [(HeldBy, Duration); 4], turns: &[(Arc<str>, Duration)]) -> Option<HeldBy> {
-    let turns = turns.iter().map(|(node, waited)| (HeldBy::Budget(Arc::clone(node)), *waited));
+pub(super) fn longest_held<'a>(
+    own: [(HeldBy, Duration); 4],
+    turns: impl IntoIterator<Item = &'a (Arc<str>, Duration)>,
+) -> Option<HeldBy> {
+    let turns = turns.into_iter().map(|(node, waited)| (HeldBy::Budget(Arc::clone(node)), *waited));
     let (by, waited) = own.into_iter().chain(turns).max_by_key(|(_, waited)| *waited)?;
     (waited >= MIN_WAIT).then_some(by)
 }

@@ -151,8 +151,9 @@ impl Connection {
     /// Writes an account that ends at `now` into metrics and access log.
     pub(super) fn close_account(&self, account: &Account, cut: bool, now: Instant) {
         let ended = account.close(cut, now);
+        account.transfer.count_upload(&self.server.telemetry);
         // A tunnel was counted as the answer that it began with.
-        if account.up.is_none() {
+        if !account.is_tunnel {
             self.server.telemetry.response_ended(&ended);
         }
         if account.is_logged() {

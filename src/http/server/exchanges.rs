@@ -168,6 +168,7 @@ impl Exchanges {
             if let Some((route, bytes)) = transfer.take_uncounted() {
                 telemetry.content_passed(route, bytes);
             }
+            transfer.count_upload(telemetry);
         }
     }
 

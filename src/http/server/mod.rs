@@ -34,6 +34,9 @@ mod shedding;
 mod stream_watch;
 mod transfer;
 mod tunnel;
+mod upload;
+mod upload_record;
+mod uploading;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -69,7 +72,7 @@ use shedding::Shedding;
 
 pub use settings::{HalfClose, Settings};
 
-pub use report::{ConnectionReport, Protocol, TransferReport};
+pub use report::{ConnectionReport, Protocol, TransferReport, UploadReport};
 
 /// An HTTP server: HTTP/1.0, HTTP/1.1, and HTTP/2 by prior knowledge.
 ///

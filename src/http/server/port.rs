@@ -69,8 +69,8 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     let stages = Arc::new(Stages::default());
     let idle = connection.settings.idle_timeout;
     connection.exchanges.set_stream(&stream.record, stream.port.number);
-    let serving =
-        stream.port.service.serve(sink, &client, server.budgets.clients(), idle, &stages, &stream.record);
+    let budgets = (server.budgets.clients(), server.budgets.uploads());
+    let serving = stream.port.service.serve(sink, &client, budgets, idle, &stages, &stream.record);
     let ending = async {
         server.reached(Stage::Draining).await;
         stages.reach(Stage::Draining);

@@ -87,4 +87,25 @@ pub struct TransferReport {
     pub mean_bytes_per_second: u64,
     /// What holds it; `None` if nothing does at this moment.
     pub held: Option<Held>,
+    /// The request's content, or what the client sends through the tunnel; `None` without.
+    pub upload: Option<UploadReport>,
+}
+
+/// The content of a request under way, or what a client sends through a tunnel.
+#[derive(Clone, Debug)]
+pub struct UploadReport {
+    /// Bytes passed on to the source, without framing.
+    pub bytes: u64,
+    /// The length that the head states.
+    pub length: Option<u64>,
+    /// Whether nothing more is read of it.
+    pub has_ended: bool,
+    /// The rate set for it.
+    pub pace: Option<Rate>,
+    /// Bytes passed on in about the last second.
+    pub bytes_per_second: u64,
+    /// The average since the request's head, until its end.
+    pub mean_bytes_per_second: u64,
+    /// What holds it: its pace, a shared limit of uploads, or its source, the client. `None` if nothing does at this moment.
+    pub held: Option<Held>,
 }

@@ -17,6 +17,7 @@ use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
 use super::tunnel;
+use super::uploading;
 use crate::brigade::MAX_PIECE;
 use crate::budget::Gate;
 use crate::filter::{Chain, Filter};
@@ -190,6 +191,11 @@ fn routed(
 ) -> Responding {
     exchange.routed(route.number);
     let (mut head, body) = request.into_parts();
+    // Before any of it is read, or asked for by 100 Continue.
+    let body = match uploading::admit(body, &route, &exchange) {
+        Ok(body) => body,
+        Err(refusal) => return Responding::Ready(unfiltered(exchange, refusal)),
+    };
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
     for stage in &route.stages {
@@ -214,7 +220,10 @@ fn routed(
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri).clone();
         let response = ask(&exchange, &route, &uri.path()[rest..], head, body).await;
         drop(charge);
-        answered(exchange, &route, asked, response)
+        match uploading::refusal(&exchange) {
+            None => answered(exchange, &route, asked, response),
+            Some(refusal) => unfiltered(exchange, refusal),
+        }
     }))
 }
 
@@ -293,7 +302,8 @@ fn filtered(
     if let Some(tunnel) = head.extensions.remove::<Tunnel>() {
         // The filters are for content, and a tunnel has none. Its pace is the route's.
         let downstream = Chain::new().then_boxed(rate_filter(&route.pacing, &limit, &exchange));
-        crate::rt::spawn(tunnel::relayed(tunnel, downstream, gate, exchange.tunnel()));
+        let up = (uploading::way(route, &exchange), route.upload_limit().clone());
+        crate::rt::spawn(tunnel::relayed(tunnel, (downstream, gate), up, exchange.tunnel()));
         return Response::from_parts(head, ResponseBody::new(None, exchange));
     }
     // Over HTTP/2 an answer may wait for long before its content is asked for.
@@ -301,6 +311,7 @@ fn filtered(
         Content::Buckets(whole) if exchange.is_multiplexed() => whole.bytes_in_memory(),
         _ => 0,
     };
+    let content = uploading::guarded(content, &exchange);
     let mut content = content_of(content, chain, gate, &exchange);
     if let Some(content) = &mut content {
         content.charge_whole(whole, exchange.connection());

@@ -3,8 +3,8 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use crate::http::SharedLimits;
 use crate::http::peer::TrustedPeers;
+use crate::http::{MaxBody, SharedLimits};
 use crate::keys::{Keys, LIMIT_EXAMPLE, MAX_COUNT};
 use crate::limit::Size;
 use crate::rt;
@@ -46,6 +46,11 @@ pub struct Settings {
     pub idle_timeout: Duration,
     /// What happens when an HTTP/1 client closes its half during a response. Default: the response continues.
     pub half_close: HalfClose,
+    /// Time in which the client must send something of a request's content that is waited for; waits for limits of uploads
+    /// do not count. Default 60 s.
+    pub body_timeout: Duration,
+    /// The most content of a request, where its route sets nothing else; more is answered 413. Default: any.
+    pub max_body: MaxBody,
     /// Whether each response is logged, with target `access`. Default false.
     pub access_log: bool,
     /// Limits of all responses, and of those of each client. Default: no limit.
@@ -75,6 +80,8 @@ impl Settings {
             header_timeout: keys.timeout("header_timeout").unwrap_or(default.header_timeout),
             idle_timeout: keys.timeout("idle_timeout").unwrap_or(default.idle_timeout),
             half_close: keys.parse("half_close").unwrap_or_default(),
+            body_timeout: keys.timeout("body_timeout").unwrap_or(default.body_timeout),
+            max_body: keys.amount("max_body", str::parse::<MaxBody>).unwrap_or_default(),
             access_log: keys.switch("access_log").unwrap_or(default.access_log),
             limits: SharedLimits::read(&limits),
             sink: SinkSettings::read(&sink, &limits.table("connection", LIMIT_EXAMPLE)),
@@ -99,6 +106,8 @@ impl Default for Settings {
             header_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_secs(60),
             half_close: HalfClose::default(),
+            body_timeout: Duration::from_secs(60),
+            max_body: MaxBody::OFF,
             access_log: false,
             limits: SharedLimits::default(),
             sink: SinkSettings::default(),

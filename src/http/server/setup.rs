@@ -38,6 +38,12 @@ impl Shared {
         let path = self.telemetry.path(route);
         self.setup().routes.iter().any(|route| route.path() == path && route.refuses_when_closed())
     }
+
+    /// Whether a limit holds some uploads now.
+    pub(super) fn paces_uploads(&self) -> bool {
+        self.budgets.uploads().parent().is_limited()
+            || self.setup().routes.iter().any(|route| route.paces_uploads())
+    }
 }
 
 impl Server {

@@ -11,6 +11,7 @@ use super::clients::Requester;
 use super::published_wait::PublishedWait;
 use super::report::TransferReport;
 use super::stream_watch::StreamWatch;
+use super::upload_record::UploadRecord;
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
 use crate::excerpt::excerpt;
@@ -39,6 +40,8 @@ pub(super) struct Transfer {
     /// The number of the route that answers.
     route: OnceLock<usize>,
     answer: OnceLock<AnswerHead>,
+    /// The request's content, or what the client sends through the tunnel.
+    upload: OnceLock<Arc<UploadRecord>>,
     /// Over HTTP/2, how long the stream waits for its client.
     watch: OnceLock<Arc<StreamWatch>>,
     /// Content passed on.
@@ -77,6 +80,7 @@ impl Transfer {
             began,
             route: OnceLock::new(),
             answer: OnceLock::new(),
+            upload: OnceLock::new(),
             watch: OnceLock::new(),
             passed: Recent::since(began),
             counted: AtomicU64::new(0),
@@ -97,6 +101,7 @@ impl Transfer {
             began: exchange.began,
             route: exchange.route.clone(),
             answer: answer.map_or_else(OnceLock::new, OnceLock::from),
+            upload: OnceLock::new(),
             watch: OnceLock::new(),
             passed: Recent::since(now),
             counted: AtomicU64::new(0),
@@ -131,6 +136,16 @@ impl Transfer {
         let _ = self.watch.set(watch);
     }
 
+    /// Publishes the request's content.
+    pub(super) fn uploads(&self, upload: &Arc<UploadRecord>) {
+        let _ = self.upload.set(Arc::clone(upload));
+    }
+
+    /// The request's content, if its source is to read some.
+    pub(super) fn upload(&self) -> Option<&Arc<UploadRecord>> {
+        self.upload.get()
+    }
+
     /// Counts content that was passed on.
     pub(super) fn pass(&self, bytes: u64, now: Instant) {
         self.passed.add(bytes, now);
@@ -150,6 +165,17 @@ impl Transfer {
         let bytes = self.bytes();
         let uncounted = bytes.saturating_sub(self.counted.fetch_max(bytes, Ordering::Relaxed));
         (uncounted > 0).then(|| (self.route(), uncounted))
+    }
+
+    /// Adds what the route has not counted of the request's content; what comes through a tunnel is none.
+    pub(super) fn count_upload(&self, telemetry: &Telemetry) {
+        let is_tunnel = self.answer().is_some_and(|answer| answer.status == StatusCode::SWITCHING_PROTOCOLS);
+        if let Some(upload) = self.upload().filter(|_| !is_tunnel) {
+            let bytes = upload.take_uncounted();
+            if bytes > 0 {
+                telemetry.content_received(self.route(), bytes);
+            }
+        }
     }
 
     /// Ends the counting: `bytes` are counted by the caller. Returns how many of them were counted before.
@@ -184,6 +210,7 @@ impl Transfer {
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, age),
             held: self.held(sink, now),
+            upload: self.upload().map(|upload| upload.report(now)),
         }
     }
 

@@ -2,7 +2,6 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
@@ -14,10 +13,13 @@ use super::account::{Account, SinkWaits};
 use super::answer_content::{AnswerContent, Waited};
 use super::connection::Connection;
 use super::transfer::Transfer;
+use super::upload::Upload;
+use super::upload_record::UploadRecord;
 use crate::body::BodyError;
 use crate::budget::Gate;
 use crate::filter::Chain;
-use crate::http::proxy::{Tunnel, TunnelEnd, relay};
+use crate::http::proxy::{Tunnel, TunnelEnd, relay_both};
+use crate::limit::Limit;
 use crate::sync::Mutex;
 
 /// The tunnel that an exchange became, a transfer of its connection. Dropped, it ends and gets its line in the access
@@ -25,8 +27,6 @@ use crate::sync::Mutex;
 pub(super) struct Tracked {
     connection: Arc<Connection>,
     transfer: Arc<Transfer>,
-    /// Bytes from the client.
-    up: Arc<AtomicU64>,
     /// What the other direction waited for, once it ended.
     waited: Arc<Mutex<Waited>>,
     /// Both sides have closed it.
@@ -41,8 +41,8 @@ impl Tracked {
         let (exchange, before) = (&account.transfer, account.before);
         let transfer = Arc::new(Transfer::tunnel(exchange, connection.now()));
         connection.exchanges.list(connection.exchanges.number_of(exchange), &transfer);
-        let (up, waited) = (Arc::default(), Arc::default());
-        Self { connection, transfer, up, waited, is_complete: false, before }
+        let waited = Arc::default();
+        Self { connection, transfer, waited, is_complete: false, before }
     }
 }
 
@@ -54,7 +54,7 @@ impl Drop for Tracked {
             ended: true,
             waits,
             turns,
-            up: Some(self.up.load(Ordering::Relaxed)),
+            is_tunnel: true,
             ..Account::new(Arc::clone(&self.transfer), self.before)
         };
         self.connection.close_account(&account, !self.is_complete, self.connection.now());
@@ -90,8 +90,14 @@ impl Drop for Downstream {
     }
 }
 
-/// Relays an upgraded connection until it ends or the server stops. It counts as the server's until then.
-pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracked: Tracked) {
+/// Relays an upgraded connection until it ends or the server stops. It counts as the server's until then. `up` is the way
+/// of what the client sends, whose pace is that of `limit`.
+pub(super) async fn relayed(
+    tunnel: Tunnel,
+    (chain, gate): (Chain, Gate),
+    (up, limit): ((Chain, Gate), Limit),
+    mut tracked: Tracked,
+) {
     let connection = Arc::clone(&tracked.connection);
     let server = Arc::clone(&connection.server);
     let (transfer, waited) = (Arc::clone(&tracked.transfer), Arc::clone(&tracked.waited));
@@ -101,8 +107,10 @@ pub(super) async fn relayed(tunnel: Tunnel, chain: Chain, gate: Gate, mut tracke
         transfer,
         waited,
     };
-    let tunnel = tunnel.counting(Arc::clone(&tracked.up));
-    let relayed = async { Some(relay(tunnel, paced, Arc::clone(&server.clock)).await) };
+    let record = Arc::new(UploadRecord::new(None, limit, connection.now()));
+    tracked.transfer.uploads(&record);
+    let paced_up = |content, _| Upload::new(content, up, &connection, &record);
+    let relayed = async { Some(relay_both(tunnel, paced, paced_up, Arc::clone(&server.clock)).await) };
     let ended = async {
         server.reached(Stage::Stopped).or(connection.closer.closed()).await;
         None

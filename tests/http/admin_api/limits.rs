@@ -25,6 +25,7 @@ fn all_limits_are_listed_with_what_they_did() {
         server: Budget::of(Rate::or_unlimited(1 << 30)),
         client: Budget::of(Rate::or_unlimited(1_000)).reporting_only(),
         key: "header:x-key".parse().unwrap(),
+        ..SharedLimits::default()
     };
     let (_folder, watched) = watched(Settings { limits, ..Settings::default() });
     assert_eq!(watched.served.get("/large.bin", "").status(), 200);
@@ -35,7 +36,11 @@ fn all_limits_are_listed_with_what_they_did() {
     let expected = "/v1/limits/server /v1/limits/client /v1/limits/connection \
                     /v1/limits/routes/%2Fa%20b%2F/response /v1/limits/routes/%2Fa%20b%2F/total \
                     /v1/limits/routes/%2Fa%20b%2F/client /v1/limits/routes/%2F/response \
-                    /v1/limits/routes/%2F/total /v1/limits/routes/%2F/client";
+                    /v1/limits/routes/%2F/total /v1/limits/routes/%2F/client \
+                    /v1/limits/uploads/server /v1/limits/uploads/client \
+                    /v1/limits/routes/%2Fa%20b%2F/upload /v1/limits/routes/%2Fa%20b%2F/upload-total \
+                    /v1/limits/routes/%2Fa%20b%2F/upload-client /v1/limits/routes/%2F/upload \
+                    /v1/limits/routes/%2F/upload-total /v1/limits/routes/%2F/upload-client";
     assert_eq!(hrefs.join(" "), expected);
     for limit in limits {
         let alone = get(&watched, limit["href"].as_str().unwrap());

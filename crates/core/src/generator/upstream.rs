@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,31 +14,48 @@ use super::Generator;
 use crate::brigade::{Brigade, Bucket, SourceError};
 use crate::clock::{Clock, Instant, Sleep};
 
-/// When bytes last moved on an exchange; clones share it.
+/// When bytes last moved on an exchange, and whether a limit holds them; clones share it.
 #[derive(Clone, Debug)]
-pub struct Activity(Arc<AtomicU64>);
+pub struct Activity(Arc<Moves>);
+
+#[derive(Debug)]
+struct Moves {
+    last: AtomicU64,
+    is_held: AtomicBool,
+}
 
 impl Activity {
     /// Creates a record with `now`.
     pub fn new(now: Instant) -> Self {
-        Self(Arc::new(AtomicU64::new(now.as_nanos())))
+        Self(Arc::new(Moves { last: AtomicU64::new(now.as_nanos()), is_held: AtomicBool::new(false) }))
     }
 
     /// Records that bytes move at `now`, unless that is earlier than the last.
     pub fn touch(&self, now: Instant) {
-        self.0.fetch_max(now.as_nanos(), Ordering::Relaxed);
+        self.0.last.fetch_max(now.as_nanos(), Ordering::Relaxed);
     }
 
     /// Returns when bytes last moved.
     pub fn last(&self) -> Instant {
-        Instant::from_nanos(self.0.load(Ordering::Relaxed))
+        Instant::from_nanos(self.0.last.load(Ordering::Relaxed))
+    }
+
+    /// Notes whether bytes wait for a limit: as long as they do, this counts as a move.
+    pub fn hold(&self, is_held: bool) {
+        self.0.is_held.store(is_held, Ordering::Relaxed);
+    }
+
+    /// Returns when bytes last moved; `now` while a limit holds them.
+    pub fn last_at(&self, now: Instant) -> Instant {
+        if self.0.is_held.load(Ordering::Relaxed) { now } else { self.last() }
     }
 
     /// Completes when nothing has moved for `timeout`. Cancel safe.
     pub async fn idle(&self, clock: &Arc<dyn Clock>, timeout: Duration) {
         loop {
-            let due = self.last() + timeout;
-            if clock.now() >= due {
+            let now = clock.now();
+            let due = self.last_at(now) + timeout;
+            if now >= due {
                 return;
             }
             Sleep::until(Arc::clone(clock), due).await;
@@ -170,9 +187,10 @@ impl<B: Pieces> UpstreamBody<B> {
     fn poll_timeout(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
         let since = *self.waiting.get_or_insert_with(|| self.clock.now());
         loop {
-            let last = self.activity.as_ref().map_or(since, |activity| activity.last().max(since));
+            let now = self.clock.now();
+            let last = self.activity.as_ref().map_or(since, |activity| activity.last_at(now).max(since));
             let due = last + self.timeout;
-            if self.clock.now() >= due {
+            if now >= due {
                 self.sleep.disarm();
                 self.fail(&format!("silent for {} s", self.timeout.as_secs_f64()), brigade);
                 return Poll::Ready(());

@@ -37,6 +37,9 @@ const MAX_STREAM_BUFFER: usize = 64 * 1024;
 /// Bytes of requests' content that a client may send on one connection before they are asked for.
 const UPLOAD_WINDOW: u32 = 512 * 1024;
 
+/// The same of one request where uploads are limited: one that is slow leaves the others of its connection their window.
+const PACED_WINDOW: u32 = 64 * 1024;
+
 /// A connection that is served.
 pub(super) struct Http2<W: Wire> {
     state: State<W>,
@@ -56,7 +59,7 @@ impl<W: Wire> Http2<W> {
         builder
             .max_concurrent_streams(MAX_STREAMS)
             .max_send_buffer_size(MAX_STREAM_BUFFER)
-            .initial_window_size(UPLOAD_WINDOW)
+            .initial_window_size(if connection.server.paces_uploads() { PACED_WINDOW } else { UPLOAD_WINDOW })
             .initial_connection_window_size(UPLOAD_WINDOW)
             .max_local_error_reset_streams(Some(MAX_STREAMS as usize))
             .max_header_list_size(MAX_HEAD as u32);

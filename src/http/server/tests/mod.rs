@@ -14,6 +14,7 @@ mod reports;
 mod requests;
 mod shedding;
 mod slow_reader;
+mod uploads;
 mod windows;
 
 use std::collections::BTreeMap;
@@ -94,7 +95,11 @@ impl World {
     }
 
     fn of(settings: Settings, handler: impl Handler + 'static, rate: u64) -> Self {
-        let route = Route::handler("/", handler).rate(Rate::or_unlimited(rate));
+        Self::on(settings, Route::handler("/", handler).rate(Rate::or_unlimited(rate)))
+    }
+
+    /// The same with any route.
+    fn on(settings: Settings, route: Route) -> Self {
         let clock = Arc::new(ManualClock::new());
         // Not at the very beginning: zero often means "never".
         clock.advance(Duration::from_secs(100));

@@ -1,0 +1,108 @@
+//! How a route reads the content of requests: its pace, its limits and its bound.
+
+use super::{Pacing, Route};
+use crate::budget::{ClientKey, Clients, Gate, Node};
+use crate::filter::{Chain, EndOfStream};
+use crate::http::budgets;
+use crate::http::limits::MaxBody;
+use crate::limit::{Budget, Interval, Limit};
+use crate::rt;
+
+/// The upload side of a route's limits.
+pub(super) struct Uploads {
+    /// Makes the rate filter of each request's content.
+    pub(super) pacing: Pacing,
+    /// Nodes of clients, below the node that all uploads of the route share.
+    pub(super) clients: Clients,
+    /// The route's own bound; `None` leaves it to the server.
+    max_body: Option<MaxBody>,
+}
+
+impl Uploads {
+    pub(super) fn new() -> Self {
+        let all = Node::root(budgets::UPLOAD_ROUTE, Budget::default(), rt::clock());
+        Self {
+            pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
+            clients: Clients::new(all, budgets::UPLOAD_ROUTE_CLIENT, Budget::default()),
+            max_body: None,
+        }
+    }
+
+    /// Adopts the live limits of `old`, set to its own.
+    pub(super) fn adopt(&mut self, old: &Self) {
+        self.pacing.adopt(&old.pacing);
+        old.clients.parent().set(self.clients.parent().budget());
+        old.clients.reset(self.clients.budget());
+        self.clients = old.clients.clone();
+    }
+}
+
+impl Route {
+    /// Reads the content of each request at the rate of `budget`, whose burst is read ahead of it; what is not due stays
+    /// in the socket. The weight has no effect. Default: no limit.
+    #[must_use]
+    pub fn upload(self, budget: Budget) -> Self {
+        self.uploads.pacing.limit.set(budget);
+        self
+    }
+
+    /// Limits the content of all requests to the route together. Default: no limit.
+    #[must_use]
+    pub fn upload_total(self, budget: Budget) -> Self {
+        self.uploads.clients.parent().set(budget);
+        self
+    }
+
+    /// Limits the content of all requests of one client to the route together. Default: no limit.
+    #[must_use]
+    pub fn upload_per_client(self, budget: Budget) -> Self {
+        self.uploads.clients.set(budget);
+        self
+    }
+
+    /// Refuses requests with more content than `max` with 413. Default: the server's
+    /// [`max_body`](crate::http::server::Settings::max_body).
+    #[must_use]
+    pub fn max_body(mut self, max: MaxBody) -> Self {
+        self.uploads.max_body = Some(max);
+        self
+    }
+
+    /// The live limit of each request's content.
+    pub fn upload_limit(&self) -> &Limit {
+        &self.uploads.pacing.limit
+    }
+
+    /// The live nodes of its clients' uploads, below the node that all uploads share.
+    pub fn upload_clients(&self) -> &Clients {
+        &self.uploads.clients
+    }
+
+    /// Its own bound of a request's content; `None` leaves it to the server.
+    pub(in crate::http) fn own_max_body(&self) -> Option<MaxBody> {
+        self.uploads.max_body
+    }
+
+    /// Whether a limit of its own holds uploads now.
+    pub(in crate::http) fn paces_uploads(&self) -> bool {
+        self.upload_limit().rate().is_some() || self.upload_clients().parent().is_limited()
+    }
+
+    /// The way of one client's upload: its pace, then the shared limits in the route's tree and in `server`. `is_new` says
+    /// of the key of client and route whether it is the first there on its connection.
+    pub(in crate::http) fn upload_way(
+        &self,
+        server: &Clients,
+        key: &ClientKey,
+        is_new: impl FnOnce(u64) -> bool,
+    ) -> (Chain, Gate) {
+        let pacing = &self.uploads.pacing;
+        let carryover = pacing.carryovers.of(key);
+        // A route without a rate has nothing to remember.
+        let is_new = pacing.limit.rate().is_some() && is_new(carryover.key());
+        let filter =
+            pacing.boxed(&pacing.limit, if is_new { carryover.on_new_connection() } else { carryover });
+        let gate = Gate::of_client(Some(&self.uploads.clients), server, key, self.weight);
+        (Chain::new().then_boxed(filter), gate)
+    }
+}
