@@ -93,8 +93,8 @@ pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
         let (CliError::Usage(why) | CliError::Failed(why)) = &error;
         predecessor.failed(why);
     }
-    // Standard error may be closed.
-    let _ = writeln!(std::io::stderr(), "{error}{hint}");
+    // In one piece: the program that this one was to replace writes its log there too. It may be closed.
+    let _ = std::io::stderr().write_all(format!("{error}{hint}\n").as_bytes());
     error.exit_code()
 }
 

@@ -14,6 +14,7 @@ mod chaos;
 mod clients;
 mod curl;
 mod cycles;
+mod deployment;
 mod events;
 mod load;
 mod nginx;

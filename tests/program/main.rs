@@ -4,6 +4,7 @@ mod cli;
 mod cli_admin;
 mod config;
 mod custom;
+mod deployed;
 mod documented;
 mod ends;
 mod examples;
