@@ -34,6 +34,21 @@ pub(crate) fn open(path: &Path) -> io::Result<File> {
     Err(not_regular(if kind.is_fifo() { "a FIFO" } else { "a device" }))
 }
 
+/// Opens the regular file or device at `path` for appending; creates a file with mode 0640, less the umask. Links are
+/// followed.
+///
+/// # Errors
+/// The system's, or `InvalidInput` for what is there and may wait for a reader.
+pub(crate) fn append(path: &Path) -> io::Result<File> {
+    let flags = (OFlags::NONBLOCK | OFlags::NOCTTY).bits() as i32;
+    let file = OpenOptions::new().append(true).create(true).mode(0o640).custom_flags(flags).open(path)?;
+    let kind = file.metadata()?.file_type();
+    if kind.is_file() || kind.is_char_device() {
+        return Ok(file);
+    }
+    Err(not_regular(if kind.is_fifo() { "a FIFO" } else { "a device" }))
+}
+
 /// Reads the regular file at `path`, which may have at most `most` bytes.
 ///
 /// # Errors
@@ -94,6 +109,23 @@ mod tests {
             assert_eq!(error.kind(), kind, "{path:?}");
             assert!(error.to_string().contains(text), "{path:?}: {error}");
         }
+    }
+
+    #[test]
+    fn a_file_is_appended_to_and_one_that_is_not_there_is_made_for_owner_and_group() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        for text in ["one", "two"] {
+            std::io::Write::write_all(&mut append(&at("log")).unwrap(), text.as_bytes()).unwrap();
+        }
+        assert_eq!(std::fs::read(at("log")).unwrap(), b"onetwo");
+        assert_eq!(std::fs::metadata(at("log")).unwrap().mode() & 0o137, 0);
+        append(Path::new("/dev/null")).unwrap();
+        mknodat(CWD, at("fifo"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let _reader = OpenOptions::new().read(true).write(true).open(at("fifo")).unwrap();
+        assert!(append(&at("fifo")).unwrap_err().to_string().contains("this is a FIFO"));
+        assert_eq!(append(folder.path()).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        assert_eq!(append(&at("none/log")).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]

@@ -77,6 +77,12 @@ impl ServerMetrics {
                 telemetry.connections_refused(),
             ),
             (
+                "access_log_dropped_lines",
+                "Lines of the access log dropped because they were not written fast enough.",
+                None,
+                telemetry.access_lines_dropped(),
+            ),
+            (
                 "http2_streams_stalled",
                 "Streams reset because their client took nothing for too long; their connections lived on.",
                 None,

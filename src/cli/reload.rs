@@ -6,7 +6,7 @@ use std::pin::Pin;
 use futures_lite::{FutureExt, future};
 use sluicegate::config::{FilterKinds, Reloaded};
 use sluicegate::http::server::Handle;
-use sluicegate::logging;
+use sluicegate::logging::{self, AccessLog};
 use sluicegate::rt::{self, Ready, Signal, Signals};
 
 use super::args::Run;
@@ -38,6 +38,7 @@ pub(super) async fn until_end<R: Future<Output = ()>>(
     signals: &mut Signals,
     reload: Option<impl Fn() -> R>,
     upgrade: &Upgrade,
+    server: Option<&Handle>,
 ) -> End {
     let (mut reloading, mut starting): (Work<'_, ()>, Work<'_, _>) = (None, None);
     let mut again = false;
@@ -64,7 +65,7 @@ pub(super) async fn until_end<R: Future<Output = ()>>(
             }
             Event::Came(Signal::User2) => starting = Some(Box::pin(upgrade.start())),
             Event::Came(ending) if ending.ends() => return End::Told(ending),
-            Event::Came(idle) => ignored(idle),
+            Event::Came(idle) => other(idle, server),
             Event::Reloaded => {
                 reloading = reload
                     .as_ref()
@@ -100,18 +101,32 @@ fn nothing_to_reload() {
 }
 
 /// Waits for a signal that ends the server; others come too late.
-pub(super) async fn ending(signals: &mut Signals) {
-    let other = |signal| match signal {
+pub(super) async fn ending(signals: &mut Signals, server: Option<&Handle>) {
+    let late = |signal| match signal {
         Signal::Hangup => log::warn!("not reloaded: the server is about to end"),
         Signal::User2 => log::warn!("SIGUSR2 refused: the server is about to end"),
-        idle => ignored(idle),
+        idle => other(idle, server),
     };
-    signals.next_end(other).await;
+    signals.next_end(late).await;
 }
 
-/// Logs a signal without an effect; by default it would kill the process.
-fn ignored(signal: Signal) {
+/// Opens the access log anew at SIGUSR1; logs a signal without an effect, which by default would kill the process.
+fn other(signal: Signal, server: Option<&Handle>) {
+    let access = server.and_then(Handle::access_log).filter(|access| access.path().is_some());
+    if let (Signal::User1, Some(access)) = (signal, access) {
+        // The disk may be dead.
+        rt::spawn(async move { rt::blocking(move || reopen(&access)).await });
+        return;
+    }
     log::warn!(signal:?; "signal ignored; SIGTERM drains, SIGHUP reads the file again, SIGUSR2 starts a new program");
+}
+
+fn reopen(access: &AccessLog) {
+    let file = access.path().map(|path| path.display().to_string()).unwrap_or_default();
+    match access.reopen() {
+        Ok(_) => log::info!(file; "access log opened anew"),
+        Err(error) => log::error!(file, error:%; "access log not opened anew: the file before is written on"),
+    }
 }
 
 /// Reads the file and applies it, or changes nothing; logs which.

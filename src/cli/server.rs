@@ -95,19 +95,19 @@ async fn controlled(
     drain: Duration,
 ) {
     let reload = typed.map(|typed| move || reload::reload(typed.clone(), handle.clone()));
-    match reload::until_end(signals, reload, upgrade).or(feed_watchdog()).await {
+    match reload::until_end(signals, reload, upgrade, Some(handle)).or(feed_watchdog()).await {
         End::Told(signal) => {
             // Before it is logged: whoever reads that may start the next server.
             handle.drain();
             upgrade::tell_stopping(drain);
             log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
-            reload::ending(signals).or(feed_watchdog()).await;
+            reload::ending(signals, Some(handle)).or(feed_watchdog()).await;
         }
         End::Replaced(new) => {
             let pid = new.id();
             upgrade.pass_on(new, || handle.hand_over());
             log::info!(connections = handle.connections(), pid; "draining: the new program serves; a signal stops this one at once");
-            reload::ending(signals).await;
+            reload::ending(signals, Some(handle)).await;
         }
     }
     log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");

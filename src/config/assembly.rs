@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use super::document::Config;
@@ -12,12 +13,14 @@ use super::tcp::{Tcp, TcpSource};
 use crate::address::ListenAddr;
 use crate::admin::Admin;
 use crate::events::EventSettings;
+use crate::excerpt::excerpt;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
 use crate::http::server::{Handle, Server};
 use crate::limit::{Buffers, Limit};
+use crate::logging::AccessLog;
 use crate::rt::{self, Listener, Listeners};
 use crate::sync::Mutex;
 use crate::tcp::Service;
@@ -102,7 +105,8 @@ impl Server {
         let tracer = tracer.transpose().map_err(AssemblyError::of)?;
         let routes = routes(config, kinds, &mut counts, tracer.as_ref())?;
         let tls = tls(config, &NamedTls::default())?;
-        let server = Self::with_counts(config.server.clone(), Vec::new(), routes, counts);
+        let access = access_log(config, None)?;
+        let server = Self::assembled(config.server.clone(), Vec::new(), routes, counts, access);
         let server = config.listen.iter().try_fold(server, |server, given| {
             Ok(server.with_listener(bind(&given.address, listeners)?, tls.of(given.tls.as_deref())))
         })?;
@@ -163,6 +167,28 @@ pub(super) fn tls(config: &Config, live: &NamedTls) -> Result<NamedTls, Assembly
         Ok((name.clone(), tls))
     };
     config.tls.iter().map(make).collect()
+}
+
+/// Opens the access log of `config`, or goes on with `live` if that writes to the same place.
+pub(super) fn access_log(
+    config: &Config,
+    live: Option<&AccessLog>,
+) -> Result<Option<AccessLog>, AssemblyError> {
+    let settings = &config.access_log;
+    if let Some(adapted) = live.and_then(|live| live.adapted(settings)) {
+        return Ok(Some(adapted));
+    }
+    AccessLog::open(settings, rt::clock()).map_err(|error| {
+        let remedy = match error.kind() {
+            io::ErrorKind::NotFound => "its folder does not exist; create it",
+            io::ErrorKind::PermissionDenied => "change the permissions of its folder, or the user",
+            _ => "choose another file",
+        };
+        AssemblyError(format!(
+            "access_log: cannot open {}: {error}: {remedy}",
+            excerpt(&settings.to.to_string(), 300)
+        ))
+    })
 }
 
 /// Makes the routes of `config`. Counters of `count` filters are added to `counts` by name.

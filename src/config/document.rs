@@ -13,7 +13,7 @@ use crate::address::ListenAddr;
 use crate::admin::AdminSource;
 use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
-use crate::logging::LogFormat;
+use crate::logging::{AccessLogSettings, LogFormat};
 use crate::quota::QuotaSource;
 use crate::tls::TlsSettings;
 use crate::tracing::TracingSettings;
@@ -43,6 +43,8 @@ pub struct Config {
     pub log_level: LevelFilter,
     /// Form of log lines. Default text on a terminal, JSON elsewhere.
     pub log_format: LogFormat,
+    /// The access log. Default off.
+    pub access_log: AccessLogSettings,
     /// Settings of all connections.
     pub server: Settings,
     /// Listener for metrics and health. Default none.
@@ -68,6 +70,7 @@ impl Default for Config {
             http_redirect: Vec::new(),
             log_level: LevelFilter::Info,
             log_format: LogFormat::default(),
+            access_log: AccessLogSettings::default(),
             server: Settings::default(),
             admin: None,
             quota: None,
@@ -98,6 +101,7 @@ impl Config {
         let server = Settings::read(&keys);
         let log_level = keys.parse_with("log_level", words::parse_log_level);
         let log_format = keys.parse("log_format");
+        let access_log = AccessLogSettings::read(&keys);
         let is_http = keys.has("route");
         let mut tls = TlsTables::read(&keys.table("tls", " [tls.NAME] for each set of certificates"));
         let listen = listen::read(&keys, !is_http && keys.has("tcp"), &mut tls);
@@ -153,6 +157,7 @@ impl Config {
             http_redirect,
             log_level,
             log_format: log_format.unwrap_or_default(),
+            access_log,
             server,
             admin,
             quota,

@@ -64,12 +64,13 @@ impl Handle {
             let routes = assembly::routes(config, kinds, &mut counts, tracer.as_ref())?;
             let live = self.extension::<NamedTls>().unwrap_or_default();
             let tls = assembly::tls(config, &live)?;
+            let access = assembly::access_log(config, self.access_log().as_ref())?;
             let origin = self.extension::<Origin>();
             let mut origin = origin.as_ref().map(|origin| origin.0.lock());
             // Folders are open by now: nothing blocks while limits are locked.
             let changes = self.changing(|| {
                 let (before, own) = (self.limits(), self.own_limits());
-                self.replace(config.server.clone(), routes, counts);
+                self.replace(config.server.clone(), routes, counts, access);
                 if let Some(old) = origin.as_deref() {
                     self.set_ports(&old.tcp, config);
                 }
@@ -260,7 +261,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         header_timeout,
         idle_timeout,
         half_close,
-        access_log,
+        // The program's own is below.
+        access_log: _,
         body_timeout,
         max_body,
         limits: SharedLimits { server: _, client: _, key, upload: _ },
@@ -286,7 +288,8 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
     vec![
         ("log_level", config.log_level.as_str().to_lowercase()),
         ("log_format", config.log_format.to_string()),
-        ("access_log", access_log.to_string()),
+        ("access_log", config.access_log.to.to_string()),
+        ("access_log_format", config.access_log.format.to_string()),
         ("drain", duration::spell(*drain)),
         ("max_connections", max_connections.to_string()),
         ("client_connections", or_none(client_connections.map(|most| most.to_string()))),
@@ -360,7 +363,7 @@ mod tests {
     fn every_changed_setting_is_listed() {
         let before = parse("[[route]]\npath='/'\nfiles='src'");
         let after = parse(
-            "log_level='warn'\nlog_format='text'\naccess_log=true\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
+            "log_level='warn'\nlog_format='text'\naccess_log='stderr'\naccess_log_format='combined'\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
              header_timeout='3s'\nidle_timeout='4s'\nbody_timeout='5s'\nmax_body='8m'\nhalf_close='abort'\n\
              trusted_proxies='10.0.0.0/8'\n\
              [limits]\nclient={rate='1m',key='header:x-key'}\n\

@@ -27,6 +27,8 @@ pub(crate) enum PathKind {
     File,
     /// A folder in which a socket can be made; the path is the socket's.
     Socket,
+    /// A folder in which a file can be made, or the file; the path is the file's.
+    MadeFile,
 }
 
 impl PathKind {
@@ -38,10 +40,13 @@ impl PathKind {
         match self {
             Self::Folder => check_folder(path),
             Self::File => check_file(path),
-            Self::Socket => match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-                Some(parent) => check_folder(parent),
-                None => Ok(()),
-            },
+            Self::MadeFile if path.is_dir() => Err(fault(path, "file", &ErrorKind::IsADirectory.into())),
+            Self::Socket | Self::MadeFile => {
+                match path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+                    Some(parent) => check_folder(parent),
+                    None => Ok(()),
+                }
+            }
         }
     }
 }
@@ -95,6 +100,10 @@ mod tests {
             (PathKind::Socket, at("s"), None),
             (PathKind::Socket, "s".into(), None),
             (PathKind::Socket, at("none/s"), Some("there is no folder")),
+            (PathKind::MadeFile, at("log"), None),
+            (PathKind::MadeFile, at("file"), None),
+            (PathKind::MadeFile, at("none/log"), Some("there is no folder")),
+            (PathKind::MadeFile, place.path().to_owned(), Some("is a folder; give a file in it")),
         ] {
             let fault = kind.check(&path).err();
             let as_expected = match (&fault, expected) {

@@ -50,6 +50,19 @@ impl<'a> Keys<'a> {
         })
     }
 
+    /// Reads a text by `parse`; `expected` says what another value should have been.
+    pub(crate) fn parse_like<T>(
+        &self,
+        key: &'static str,
+        expected: &str,
+        parse: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        self.read(key, expected, |value| match value {
+            Value::Text(text) => Some(parse(text)),
+            _ => None,
+        })
+    }
+
     /// Reads a text or a number by `parse`, which knows units.
     pub(crate) fn amount<T, E: fmt::Display>(
         &self,
@@ -215,6 +228,13 @@ impl<'a> Keys<'a> {
             path
         };
         Some(named.into_iter().map(path).collect())
+    }
+
+    /// Takes the path of a file that is made if it is not there. Its folder must be there when the server starts.
+    pub(crate) fn made_file(&self, key: &'static str, named: &Path) -> PathBuf {
+        let path = self.reading.draft.base.join(named);
+        self.must_be_there(self.place(key), key, &path, PathKind::MadeFile);
+        path
     }
 
     /// Takes `addr`, given at `at`; a file's is relative to it. The folder of its socket must be there.

@@ -1,9 +1,10 @@
-//! How the log of a program looks, and where it goes: lines of JSON or readable text on standard error.
+//! The log of a program, lines of JSON or readable text on standard error; and the access log, a line for each response.
 //!
 //! The logger is [`log`]'s, and the program's is femme. femme prints JSON on standard output, with levels as numbers and
 //! times in milliseconds; and nothing else can be asked of it. [`ProgramLog`] reads those lines through a pipe, and
 //! writes each as RFC 3339 and the level's name have it, or as text, to standard error, by a thread of its own.
 
+mod access;
 mod program_log;
 mod render;
 
@@ -15,6 +16,8 @@ use log::Level;
 use crate::clock::Clock;
 use crate::rt;
 
+pub use access::{AccessFormat, AccessLog, AccessLogSettings, AccessTo};
+pub(crate) use access::{AccessLine, Answered, Subject};
 pub use program_log::ProgramLog;
 
 /// The form of log lines.

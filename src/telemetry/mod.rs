@@ -23,6 +23,7 @@ pub struct Telemetry {
     accepted: AtomicU64,
     refused: AtomicU64,
     stalled_streams: AtomicU64,
+    access_lines_dropped: AtomicU64,
     /// Indexed by number. Never shrinks: a removed route keeps its counts.
     routes: RwLock<Vec<Arc<RouteCounts>>>,
     unrouted: Arc<RouteCounts>,
@@ -98,6 +99,11 @@ impl Telemetry {
         self.stalled_streams.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Counts a line that the access log had no room for.
+    pub(crate) fn access_line_dropped(&self) {
+        self.access_lines_dropped.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Counts content of a response that is under way.
     pub(crate) fn content_passed(&self, route: Option<usize>, bytes: u64) {
         let routes = self.routes.read();
@@ -141,6 +147,11 @@ impl Telemetry {
     /// HTTP/2 streams that were reset because their client took nothing for too long, while the connection went on.
     pub fn stalled_streams(&self) -> u64 {
         self.stalled_streams.load(Ordering::Relaxed)
+    }
+
+    /// Lines that the access log had no room for, because they were not written fast enough.
+    pub fn access_lines_dropped(&self) -> u64 {
+        self.access_lines_dropped.load(Ordering::Relaxed)
     }
 
     /// The counts of each route, then those of responses without a route.

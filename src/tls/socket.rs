@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use futures_rustls::rustls::{ServerConfig, ServerConnection};
+use futures_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use hyper::rt::ReadBufCursor;
 
 use super::failure::Failure;
@@ -104,6 +104,15 @@ impl TlsSocket {
     /// The socket below.
     pub fn socket(&self) -> &Socket {
         &self.socket
+    }
+
+    /// The version of TLS as nginx and OpenSSL name it, once the handshake is done.
+    pub fn version(&self) -> &'static str {
+        match self.session.as_ref().and_then(|session| session.protocol_version()) {
+            Some(ProtocolVersion::TLSv1_2) => "TLSv1.2",
+            Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
+            _ => "",
+        }
     }
 
     /// Does the handshake. Has no timeout of its own.

@@ -232,7 +232,7 @@ fn a_configuration_that_cannot_be_built_changes_nothing() {
     let served = serving(&first);
     let gone = tempfile::tempdir().unwrap();
     let text = format!(
-        "access_log=true\n[[route]]\npath='/'\nfiles='other'\nrate='2m'\n[[route]]\npath='/gone/'\nfiles='{}'",
+        "access_log='stderr'\n[[route]]\npath='/'\nfiles='other'\nrate='2m'\n[[route]]\npath='/gone/'\nfiles='{}'",
         gone.path().display()
     );
     let next = config(&site, &text);

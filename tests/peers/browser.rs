@@ -67,7 +67,7 @@ fn a_page_and_its_picture_come_whole_at_a_pace() {
 
 fn configuration(site: &Path) -> String {
     format!(
-        "access_log = true\n[[route]]\npath = \"/\"\nfiles = \"{}\"\nrate = 60\n\
+        "access_log = \"stderr\"\n[[route]]\npath = \"/\"\nfiles = \"{}\"\nrate = 60\n\
          [[route]]\npath = \"/probe/\"\nfiles = \"probe\"\n",
         site.display()
     )

@@ -5,6 +5,7 @@
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
 //! killed when its test ends.
 
+mod access_log;
 mod admin_promtool;
 mod admin_schemathesis;
 mod backend;

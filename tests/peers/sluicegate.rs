@@ -25,12 +25,12 @@ pub struct Sluicegate {
 impl Sluicegate {
     /// Serves the files of `folder`.
     pub fn serve(folder: &Path, flags: &[&str]) -> Self {
-        Self::start("serve", folder.to_str().unwrap(), &[flags, &["--access-log"]].concat())
+        Self::start("serve", folder.to_str().unwrap(), &[flags, &["--access-log", "stderr"]].concat())
     }
 
     /// Stands before the backend at `addr`.
     pub fn proxy(addr: SocketAddr, flags: &[&str]) -> Self {
-        Self::start("proxy", &format!("http://{addr}"), &[flags, &["--access-log"]].concat())
+        Self::start("proxy", &format!("http://{addr}"), &[flags, &["--access-log", "stderr"]].concat())
     }
 
     /// Does what the configuration file `file` says.

@@ -13,6 +13,7 @@ use sluicegate::config::{
 use sluicegate::filter::MediaTypes;
 use sluicegate::http::proxy::HostPolicy;
 use sluicegate::limit::{Budget, Burst, Rate, Size, Weight};
+use sluicegate::logging::{AccessFormat, AccessLogSettings, AccessTo};
 
 const GOOD: &str = include_str!("../../fixtures/config/sluicegate.toml");
 
@@ -52,7 +53,8 @@ fn the_example_means_what_its_comments_say() {
     assert_eq!(config.listen, [Listen::from("127.0.0.1:8080".parse::<ListenAddr>().unwrap())]);
     assert_eq!(config.server.drain, Duration::from_secs(30));
     assert_eq!(config.server.max_connections, 10_000);
-    assert!(config.server.access_log && config.warnings.is_empty());
+    let access_log = AccessLogSettings { to: AccessTo::Stderr, format: AccessFormat::Json };
+    assert!(config.access_log == access_log && config.warnings.is_empty());
     assert_eq!(config.server.client_connections, Some(200));
     let limits = SharedLimits {
         server: Budget::of(Rate::or_unlimited(100 << 20)),

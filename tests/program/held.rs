@@ -21,7 +21,7 @@ const HELD: Duration = Duration::from_millis(300);
 
 /// What the one line about a response says when `args` serve it and `act` asks for it.
 fn held_by(args: &[&str], act: impl FnOnce(SocketAddr)) -> (String, u64) {
-    let program = Program::start(&[args, &["--access-log"]].concat());
+    let program = Program::start(&[args, &["--access-log", "stderr"]].concat());
     act(program.addr());
     let log = program.end();
     let record = record(&log);

@@ -23,7 +23,7 @@ pub fn record(log: &str) -> Record {
 #[test]
 fn each_response_has_its_line_with_all_there_is_to_know() {
     let site = site(30_000);
-    let program = Program::start(&["serve", text(site.path()), "--rate", "60", "--access-log"]);
+    let program = Program::start(&["serve", text(site.path()), "--rate", "60", "--access-log", "stderr"]);
     let stream = program.connect();
     let client = stream.local_addr().unwrap().to_string();
     assert_eq!(get(stream, "/a.bin?q=1", "").1.len(), 30_000);
@@ -50,7 +50,7 @@ fn each_response_has_its_line_with_all_there_is_to_know() {
 fn a_head_without_a_route_is_complete_and_a_cut_transfer_is_not() {
     let site = site(1_000_000);
     let config = site.path().join("c.toml");
-    let text_of = "access_log = true\n[[route]]\npath = '/files/'\nfiles = '.'\nrate = '1000B'\n";
+    let text_of = "access_log = 'stderr'\n[[route]]\npath = '/files/'\nfiles = '.'\nrate = '1000B'\n";
     std::fs::write(&config, text_of).unwrap();
     for (request, outcome) in [
         ("HEAD /nowhere HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n", "complete"),
@@ -76,7 +76,8 @@ fn a_head_without_a_route_is_complete_and_a_cut_transfer_is_not() {
 #[test]
 fn a_log_that_nobody_reads_or_takes_does_not_stop_the_serving() {
     let site = site(5_000);
-    let mut program = Program::start(&["serve", text(site.path()), "--access-log", "--log-level", "debug"]);
+    let mut program =
+        Program::start(&["serve", text(site.path()), "--access-log", "stderr", "--log-level", "debug"]);
     let addr = program.addr();
     // Nobody reads: the pipe holds 64 KiB, and each response logs some hundred bytes.
     for _ in 0..300 {
@@ -101,8 +102,10 @@ fn a_standard_error_that_is_full_or_closed_does_not_stop_the_serving() {
         let site = site(5_000);
         let socket = site.path().join("s");
         let listen = format!("unix:{}", socket.display());
-        let mut program =
-            Program::start_with(&["serve", text(site.path()), "--listen", &listen, "--access-log"], stderr);
+        let mut program = Program::start_with(
+            &["serve", text(site.path()), "--listen", &listen, "--access-log", "stderr"],
+            stderr,
+        );
         for _ in 0..20 {
             let stream = soon("it listens", || {
                 assert!(program.runs(), "it ended");
@@ -162,7 +165,7 @@ fn a_tunnel_has_its_line_at_its_end_with_the_bytes_of_both_ways() {
         stream.read_exact(&mut [0; 3]).unwrap();
         assert_eq!(stream.read(&mut [0]).unwrap(), 0);
     });
-    let program = Program::start(&["proxy", &upstream, "--access-log"]);
+    let program = Program::start(&["proxy", &upstream, "--access-log", "stderr"]);
     let mut stream = program.connect();
     stream.write_all(b"GET /chat HTTP/1.1\r\nHost: t\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n").unwrap();
     read_head(&mut stream).unwrap();

@@ -56,7 +56,7 @@ fn proxy_says_its_backend_and_passes_requests_on() {
 fn run_serves_a_file_with_all_filters() {
     let site = site(20_000);
     let config = site.path().join("all.toml");
-    let routes = "access_log = false
+    let routes = "access_log = 'off'
         [filter.redact]
         kind = \"replace\"
         from = \"secret\"

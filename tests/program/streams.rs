@@ -26,7 +26,8 @@ fn a_file_is_followed_until_the_program_is_asked_to_end() {
     let site = site(10);
     let log = site.path().join("app.log");
     std::fs::write(&log, "start\n").unwrap();
-    let program = Program::start(&["tcp", "--file", text(&log), "--follow", "--rate", "60", "--access-log"]);
+    let program =
+        Program::start(&["tcp", "--file", text(&log), "--follow", "--rate", "60", "--access-log", "stderr"]);
     let addr = port(&program);
     assert_eq!(
         program.started,

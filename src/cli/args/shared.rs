@@ -36,9 +36,13 @@ macro_rules! serving_command {
                 #[argh(option, arg_name = "form")]
                 log_format: Option<String> => "log_format",
 
-                /// log a line for each response or raw TCP stream (default no)
-                #[argh(switch)]
-                access_log: bool => "access_log",
+                /// where a line for each response or raw TCP stream goes: off, stderr or a file, which SIGUSR1 opens anew (default off)
+                #[argh(option, arg_name = "file")]
+                access_log: Option<String> => "access_log",
+
+                /// the form of these lines: json or combined, that of nginx and Apache (default json)
+                #[argh(option, arg_name = "form")]
+                access_log_format: Option<String> => "access_log_format",
 
                 /// how long transfers may go on after SIGTERM (default 30s)
                 #[argh(option, arg_name = "time")]

@@ -65,7 +65,8 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
         assert_eq!((config.server.egress_total, config.server.sink.send_buffer), (None, None));
         assert_eq!(default_of(&help, "--egress-total"), "a quarter of the memory");
         assert_eq!(default_of(&help, "--send-buffer"), "the kernel's choice");
-        assert_eq!(default_of(&help, "--access-log"), if config.server.access_log { "yes" } else { "no" });
+        assert_eq!(default_of(&help, "--access-log"), config.access_log.to.to_string());
+        assert_eq!(default_of(&help, "--access-log-format"), config.access_log.format.to_string());
     }
     let files = FilesSource::new(".");
     assert_eq!(default_of(&help("serve"), "--index"), files.index);

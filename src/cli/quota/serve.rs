@@ -66,7 +66,7 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
 /// Does what signals ask for until the server has ended. Never ends itself.
 async fn controlled(signals: &mut Signals, handle: &QuotaServerHandle, upgrade: &Upgrade, drain: Duration) {
     let no_reload: Option<fn() -> future::Pending<()>> = None;
-    match reload::until_end(signals, no_reload, upgrade).or(feed_watchdog()).await {
+    match reload::until_end(signals, no_reload, upgrade, None).or(feed_watchdog()).await {
         End::Told(signal) => {
             handle.drain();
             upgrade::tell_stopping(drain);
@@ -78,7 +78,7 @@ async fn controlled(signals: &mut Signals, handle: &QuotaServerHandle, upgrade: 
             log::info!(clients = handle.clients(), pid; "draining: the new program serves; a signal stops this one at once");
         }
     }
-    reload::ending(signals).await;
+    reload::ending(signals, None).await;
     log::warn!("stopping: calls under way are cut");
     handle.stop();
     future::pending().await

@@ -51,7 +51,7 @@ fn every_flag_sets_its_setting() {
          --keep-location --no-via --max-response-head 64k --max-response-fields 200 --tunnel-timeout 9s \
          --connect-timeout 1s --response-timeout 2s --read-timeout 3s --idle-connections 0 \
          --idle-connection-timeout 4s --rate 60 --burst 256 --end-of-stream paced --filter rate \
-         --filter count --listen [::1]:0 --listen unix:a.sock --log-level debug --log-format text --access-log --drain 0s \
+         --filter count --listen [::1]:0 --listen unix:a.sock --log-level debug --log-format text --access-log a.log --access-log-format combined --drain 0s \
          --server-rate 10m --client-rate 2m --client-burst 1m --client-key header:x-key \
          --max-connections 7 --client-connections 3 --connection-rate 1m --connection-burst 128 \
          --egress-buffer 32k --egress-total 10m --on-full close --stall-timeout 7s --min-drain-rate 1k \
@@ -83,7 +83,8 @@ fn every_flag_sets_its_setting() {
     assert_eq!(listen, ["[::1]:0", "unix:a.sock"]);
     assert_eq!(config.log_level, log::LevelFilter::Debug);
     assert_eq!(config.log_format, sluicegate::logging::LogFormat::Text);
-    assert!(config.server.access_log);
+    let access_log = (config.access_log.to.to_string(), config.access_log.format.to_string());
+    assert_eq!(access_log, ("a.log".to_owned(), "combined".to_owned()));
     assert_eq!(
         [config.server.drain, config.server.header_timeout, config.server.idle_timeout],
         [seconds(0), seconds(5), seconds(6)]

@@ -1,16 +1,16 @@
 //! The account of an exchange: what the access log and the metrics say of a request and its answer.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
-
+use super::connection::Connection;
 use super::transfer::{Transfer, per_second};
 use crate::body::Waits;
-use crate::budget::HeldBy;
+use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
-use crate::http::peer::PeerAddr;
 use crate::limit::{Limit, RateOrOff};
+use crate::logging::{AccessLine, Answered, Subject};
 use crate::sink::SinkState;
 use crate::telemetry::{Ended, Outcome};
 
@@ -87,11 +87,6 @@ impl Account {
         self.ended || length == Some(self.transfer.bytes())
     }
 
-    /// Whether the access log gets its line.
-    pub(super) fn is_logged(&self) -> bool {
-        self.transfer.logged && !self.is_replaced
-    }
-
     /// Closes it at `now`. `cut`: not all that was passed on went to the socket.
     pub(super) fn close(&self, cut: bool, now: Instant) -> Ended {
         let bytes = self.transfer.bytes();
@@ -111,8 +106,10 @@ impl Account {
         }
     }
 
-    /// Writes its line in the access log. `waits` are the connection's until now.
-    pub(super) fn log(&self, ended: &Ended, connection: u64, peer: PeerAddr, waits: SinkWaits) {
+    /// Writes its line in the access log, if it gets one. `waits` are the connection's until now.
+    pub(super) fn log(&self, ended: &Ended, connection: &Connection, waits: SinkWaits) {
+        let transfer = &self.transfer;
+        let Some(fields) = transfer.logged.as_deref().filter(|_| !self.is_replaced) else { return };
         let waits = waits.since(self.before);
         let own = [
             (HeldBy::Pace, self.waits.pace),
@@ -120,39 +117,39 @@ impl Account {
             (HeldBy::ConnectionRate, waits.tokens),
             (HeldBy::Reader, waits.reader.max(self.window_wait)),
         ];
-        let transfer = &self.transfer;
         let upload = transfer.upload();
-        let held_by =
-            longest_held(own, self.turns.iter().chain(upload.map_or(&[][..], |upload| upload.turns())));
-        let rate = transfer.answer().and_then(|answer| answer.limit.as_ref()).and_then(Limit::rate);
-        macro_rules! line {
-            ($($up:tt)*) => { log::info!(
-                target: "access",
-                client:% = transfer.requester.addr,
-                peer:%,
-                connection,
-                method:% = transfer.method,
-                target = transfer.target.as_str(),
-                version:? = transfer.version,
-                status = ended.status.map_or(0, |status: StatusCode| status.as_u16()),
-                bytes = ended.bytes,
-                $($up)*
-                duration_ms = ended.lasted.as_millis() as u64,
-                rate_set:% = RateOrOff(rate),
-                bytes_per_second = per_second(ended.bytes, ended.lasted),
-                held_by = held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
-                outcome = ended.outcome.as_str();
-                "response"
-            ) };
-        }
-        match upload {
-            None => line!(),
-            Some(upload) => line!(
-                bytes_up = upload.bytes(),
-                rate_up_set:% = RateOrOff(upload.limit.rate()),
-                bytes_up_per_second = per_second(upload.bytes(), upload.lasted(transfer.began + ended.lasted)),
-            ),
-        }
+        let turns = self.turns.iter().chain(upload.map_or(&[][..], |upload| upload.turns()));
+        let held_by = longest_held(own, turns);
+        let answer = transfer.answer();
+        let requester = &transfer.requester;
+        let is_header = matches!(requester.key, ClientKey::Header(_));
+        connection.log_access(&AccessLine {
+            client: &requester.addr,
+            ip: requester.addr.ip(),
+            key: is_header.then_some(&requester.key as &dyn Display),
+            subject: Subject::Response(Answered {
+                method: &transfer.method,
+                target: &transfer.target,
+                version: transfer.version,
+                status: ended.status.map_or(0, |status| status.as_u16()),
+                host: &fields.host,
+                user_agent: &fields.user_agent,
+                referer: &fields.referer,
+            }),
+            bytes: ended.bytes,
+            bytes_up: upload.map(|upload| upload.bytes()),
+            up_pace: upload.map(|upload| {
+                let lasted = upload.lasted(transfer.began + ended.lasted);
+                (RateOrOff(upload.limit.rate()), per_second(upload.bytes(), lasted))
+            }),
+            lasted: ended.lasted,
+            first_byte: answer.map(|answer| answer.at - transfer.began),
+            rate: RateOrOff(answer.and_then(|answer| answer.limit.as_ref()).and_then(Limit::rate)),
+            bytes_per_second: per_second(ended.bytes, ended.lasted),
+            held_by: held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
+            outcome: ended.outcome.as_str(),
+            ..connection.access_line()
+        });
     }
 }
 

@@ -43,6 +43,8 @@ pub(super) struct Connection {
     pub(super) began: Instant,
     /// When its TLS handshake ended.
     pub(super) shaken: OnceLock<Instant>,
+    /// The version of TLS, known then.
+    pub(super) tls_version: OnceLock<&'static str>,
     pub(super) server: Arc<Shared>,
     /// The settings when it was accepted.
     pub(super) settings: Arc<Settings>,
@@ -71,6 +73,7 @@ impl Connection {
             refused,
             began: now,
             shaken: OnceLock::new(),
+            tls_version: OnceLock::new(),
             server,
             settings,
             sink,
@@ -156,9 +159,7 @@ impl Connection {
         if !account.is_tunnel {
             self.server.telemetry.response_ended(&ended);
         }
-        if account.is_logged() {
-            account.log(&ended, self.id, self.ends.peer, self.waits(now));
-        }
+        account.log(&ended, self, self.waits(now));
     }
 
     /// The instant since which it has no request under way and no bytes waiting; `None` if it has some, and for raw

@@ -3,13 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::account::NOTHING;
 use super::connection::Connection;
 use crate::body::BodyError;
 use crate::clock::Clock;
 use crate::duration;
 use crate::http::log_bound::LogBound;
 use crate::http::peer::ClientAddr;
+use crate::limit::RateOrOff;
+use crate::logging::{AccessLine, Subject};
 use crate::sink::GivenUp;
+use crate::telemetry::Outcome;
 
 /// Bounds of lines that clients and backends can cause at will, except those about slow readers.
 pub(super) struct LogBounds {
@@ -34,6 +38,34 @@ impl LogBounds {
 }
 
 impl Connection {
+    /// A line of the access log with what the connection knows; the peer is the client.
+    pub(super) fn access_line(&self) -> AccessLine<'_> {
+        AccessLine {
+            time: self.server.clock.calendar(),
+            client: &self.ends.peer,
+            ip: self.ends.peer.ip(),
+            peer: &self.ends.peer,
+            connection: self.id,
+            key: None,
+            tls: self.tls_version.get().copied(),
+            subject: Subject::Stream(""),
+            bytes: 0,
+            bytes_up: None,
+            up_pace: None,
+            lasted: Duration::ZERO,
+            first_byte: None,
+            rate: RateOrOff(None),
+            bytes_per_second: 0,
+            held_by: NOTHING,
+            outcome: Outcome::Abandoned.as_str(),
+        }
+    }
+
+    /// Writes a line of the access log.
+    pub(super) fn log_access(&self, line: &AccessLine<'_>) {
+        self.server.log_access(line);
+    }
+
     /// Logs that the source of a response to `client` failed after `bytes` of its content.
     pub(super) fn log_aborted(&self, client: ClientAddr, bytes: u64, error: &BodyError) {
         const WHAT: &str = "response aborted: its content could not be given to the end";

@@ -113,7 +113,10 @@ impl Exchange {
         connection_fields::conform(head, self.version());
         let length = head.headers.get(http::header::CONTENT_LENGTH);
         let length = length.and_then(|value| value.to_str().ok()?.parse().ok());
-        self.transfer().answered(AnswerHead { status: head.status, length, limit, is_under_route });
+        let transfer = self.transfer();
+        // Only the access log asks when that was.
+        let at = if transfer.logged.is_some() { self.connection.now() } else { transfer.began };
+        transfer.answered(AnswerHead { status: head.status, length, limit, is_under_route, at });
     }
 
     /// Turns the exchange into a tunnel, which is reported in its place.

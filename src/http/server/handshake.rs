@@ -28,6 +28,7 @@ pub(super) async fn done(
     match shaking.or(ended).await {
         Some(Ok(())) => {
             let _ = connection.shaken.set(connection.now());
+            let _ = connection.tls_version.set(sink.get_mut().version());
             true
         }
         Some(Err(failure)) => {

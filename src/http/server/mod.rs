@@ -52,6 +52,7 @@ use super::route::Route;
 use super::routing::Routes;
 use crate::clock::Clock;
 use crate::filter::Counts;
+use crate::logging::AccessLog;
 use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
@@ -131,17 +132,18 @@ pub struct Handle(Arc<Shared>);
 impl Server {
     /// A server of `routes` on `listeners`, not yet running. Connections queue from now on.
     pub fn new(settings: Settings, listeners: Vec<Listener>, routes: Vec<Route>) -> Self {
-        Self::with_counts(settings, listeners, routes, BTreeMap::new())
+        Self::assembled(settings, listeners, routes, BTreeMap::new(), None)
     }
 
-    /// A server of `routes` whose filters add to `counts`.
-    pub(crate) fn with_counts(
+    /// A server of `routes` whose filters add to `counts`, and whose responses leave lines in `access`.
+    pub(crate) fn assembled(
         settings: Settings,
         listeners: Vec<Listener>,
         routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
+        access: Option<AccessLog>,
     ) -> Self {
-        let shared = Shared::new(settings, routes, counts, rt::clock());
+        let shared = Shared::new(settings, routes, (counts, access), rt::clock());
         let http = |listener| (listener, Entry { tls: None, serves: Serves::Http });
         Self { listeners: listeners.into_iter().map(http).collect(), shared: Arc::new(shared) }
     }
@@ -239,6 +241,9 @@ impl Server {
         shared.reach(Stage::Stopped);
         shared.tasks.idle().await;
         shared.drops.sweep();
+        if let Some(access) = shared.setup().access.clone() {
+            rt::blocking(move || access.close()).await;
+        }
         for (name, counts) in &shared.setup().counts {
             log::info!(
                 filter = name.as_str(), streams = counts.streams(), ended = counts.ended(), bytes = counts.bytes();
@@ -314,7 +319,7 @@ impl Shared {
     fn new(
         settings: Settings,
         routes: Vec<Route>,
-        counts: BTreeMap<String, Counts>,
+        (counts, access): (BTreeMap<String, Counts>, Option<AccessLog>),
         clock: Arc<dyn Clock>,
     ) -> Self {
         let telemetry = Telemetry::default();
@@ -327,7 +332,7 @@ impl Shared {
             log_bounds: LogBounds::new(&clock),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             ports: RwLock::default(),
-            setup: RwLock::new(Setup::new(settings, routes, counts)),
+            setup: RwLock::new(Setup::new(settings, routes, counts, access)),
             reloading: Mutex::default(),
             changing: Mutex::default(),
             telemetry,

@@ -13,6 +13,7 @@ use super::{Handle, Protocol, Stage};
 use crate::budget::{ClientKey, HeldBy};
 use crate::clock::Instant;
 use crate::limit::RateOrOff;
+use crate::logging::{AccessLine, Subject};
 use crate::rt::serve::Stages;
 use crate::sink::{Sink, Wire};
 use crate::tcp::{Record, Service, StreamError};
@@ -116,21 +117,17 @@ impl Stream {
             (HeldBy::Reader, connection.reader),
         ];
         let held_by = longest_held(own, &turns);
-        log::info!(
-            target: "access",
-            client:% = self.connection.ends.peer,
-            peer:% = self.connection.ends.peer,
-            connection = self.connection.id,
-            route = self.port.name.as_str(),
+        self.connection.log_access(&AccessLine {
+            subject: Subject::Stream(&self.port.name),
             bytes,
-            bytes_up = self.record.up(),
-            duration_ms = lasted.as_millis() as u64,
-            rate_set:% = RateOrOff(self.port.service.limit().rate()),
-            bytes_per_second = per_second(bytes, lasted),
-            held_by = held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
-            outcome = outcome.as_str();
-            "stream"
-        );
+            bytes_up: Some(self.record.up()),
+            lasted,
+            rate: RateOrOff(self.port.service.limit().rate()),
+            bytes_per_second: per_second(bytes, lasted),
+            held_by: held_by.as_ref().map_or(NOTHING, HeldBy::as_str),
+            outcome: outcome.as_str(),
+            ..self.connection.access_line()
+        });
     }
 }
 
@@ -142,7 +139,7 @@ impl Drop for Stream {
         let counted = bytes - self.record.take_uncounted();
         let ended = Ended { route: Some(self.port.number), status: None, bytes, counted, lasted, outcome };
         server.telemetry.response_ended(&ended);
-        if server.setup().settings.access_log {
+        if server.setup().logs() {
             self.log(bytes, lasted, outcome);
         }
     }

@@ -60,7 +60,7 @@ pub(super) fn respond(
     let settings = &setup.settings;
     let mut requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
-    let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, settings.access_log);
+    let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, setup.logs());
     let charge = charge_for_head(&connection, request.headers());
     let response = if let Some(refusal) = connection.refused {
         last(refused(refusal))
@@ -125,7 +125,7 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.uri_mut() = uri;
     *request.version_mut() = version;
     let requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
-    let exchange = Exchange::begin(connection, &request, requester, setup.settings.access_log);
+    let exchange = Exchange::begin(connection, &request, requester, setup.logs());
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
 }
 

@@ -51,7 +51,8 @@ pub struct Settings {
     pub body_timeout: Duration,
     /// The most content of a request, where its route sets nothing else; more is answered 413. Default: any.
     pub max_body: MaxBody,
-    /// Whether each response is logged, with target `access`. Default false.
+    /// Whether each response is passed to the logger of [`log`], with target `access`. Default false. The program has an
+    /// [`AccessLog`](crate::logging::AccessLog) instead.
     pub access_log: bool,
     /// Limits of all responses, and of those of each client. Default: no limit.
     pub limits: SharedLimits,
@@ -82,7 +83,7 @@ impl Settings {
             half_close: keys.parse("half_close").unwrap_or_default(),
             body_timeout: keys.timeout("body_timeout").unwrap_or(default.body_timeout),
             max_body: keys.amount("max_body", str::parse::<MaxBody>).unwrap_or_default(),
-            access_log: keys.switch("access_log").unwrap_or(default.access_log),
+            access_log: default.access_log,
             limits: SharedLimits::read(&limits),
             sink: SinkSettings::read(&sink, &limits.table("connection", LIMIT_EXAMPLE)),
             egress_total: sink.size("total", Size::new(1)..=MAX_TOTAL).map(|bytes| bytes as u64),

@@ -7,6 +7,7 @@ use super::super::route::Route;
 use super::super::routing::Routes;
 use super::{Handle, Server, Settings, Shared};
 use crate::filter::Counts;
+use crate::logging::{AccessLine, AccessLog};
 use crate::sink::SinkSettings;
 
 /// The settings and routes at one time. Connections and exchanges keep those that they began with.
@@ -18,12 +19,23 @@ pub(super) struct Setup {
     /// Counts of the routes' filters, by name. Those of removed filters stay: transfers under way still add to them,
     /// and they are logged when the server ends.
     pub(super) counts: BTreeMap<String, Counts>,
+    pub(super) access: Option<AccessLog>,
 }
 
 impl Setup {
-    pub(super) fn new(settings: Settings, routes: Routes, counts: BTreeMap<String, Counts>) -> Arc<Self> {
+    pub(super) fn new(
+        settings: Settings,
+        routes: Routes,
+        counts: BTreeMap<String, Counts>,
+        access: Option<AccessLog>,
+    ) -> Arc<Self> {
         let sink = Arc::new(settings.sink.clone());
-        Arc::new(Self { settings: Arc::new(settings), sink, routes, counts })
+        Arc::new(Self { settings: Arc::new(settings), sink, routes, counts, access })
+    }
+
+    /// Whether responses are logged.
+    pub(super) fn logs(&self) -> bool {
+        self.settings.access_log || self.access.is_some()
     }
 }
 
@@ -44,6 +56,19 @@ impl Shared {
         self.budgets.uploads().parent().is_limited()
             || self.setup().routes.iter().any(|route| route.paces_uploads())
     }
+
+    /// Writes a line of the access log, wherever it goes now.
+    pub(super) fn log_access(&self, line: &AccessLine<'_>) {
+        let setup = self.setup();
+        if setup.settings.access_log {
+            line.log();
+        }
+        if let Some(access) = &setup.access
+            && !access.write(line)
+        {
+            self.telemetry.access_line_dropped();
+        }
+    }
 }
 
 impl Server {
@@ -56,6 +81,11 @@ impl Server {
 }
 
 impl Handle {
+    /// The access log in force.
+    pub fn access_log(&self) -> Option<AccessLog> {
+        self.0.setup().access.clone()
+    }
+
     /// The value of type `T` that was kept with the server by [`Server::with_extension`].
     pub fn extension<T: Clone + Send + Sync + 'static>(&self) -> Option<T> {
         self.0.extensions.read().get().cloned()
@@ -81,6 +111,7 @@ impl Handle {
         settings: Settings,
         mut routes: Vec<Route>,
         counts: BTreeMap<String, Counts>,
+        access: Option<AccessLog>,
     ) {
         let old = self.routes();
         let mut adopted = vec![false; old.len()];
@@ -93,7 +124,7 @@ impl Handle {
         self.0.budgets.set(&settings.limits);
         self.0.budgets.connection().set(settings.sink.limit().budget());
         let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
-        let setup = Setup::new(settings, routes, counts);
+        let setup = Setup::new(settings, routes, counts, access);
         *self.0.setup.write() = Arc::clone(&setup);
         for (old, _) in old.iter().zip(adopted).filter(|(_, adopted)| !adopted) {
             old.close();

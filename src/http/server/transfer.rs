@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use http::header::{HOST, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Uri, Version};
 
 use super::clients::Requester;
@@ -25,6 +26,9 @@ const MAX_TARGET: usize = 256;
 /// Characters of a target in the access log.
 const MAX_LOGGED_TARGET: usize = 2048;
 
+/// Characters of a field in the access log.
+const MAX_LOGGED_FIELD: usize = 1024;
+
 /// How long an HTTP/2 stream may process what it was given before its client counts as what holds it.
 const WINDOW_PATIENCE: Duration = Duration::from_millis(1);
 
@@ -33,8 +37,8 @@ pub(super) struct Transfer {
     /// The request's target as the access log shows it.
     pub(super) target: String,
     pub(super) version: Version,
-    /// Whether the access log gets a line for it.
-    pub(super) logged: bool,
+    /// What only the access log shows, if it gets a line.
+    pub(super) logged: Option<Box<LoggedFields>>,
     pub(super) requester: Requester,
     pub(super) began: Instant,
     /// The number of the route that answers.
@@ -61,6 +65,29 @@ pub(super) struct AnswerHead {
     pub(super) limit: Option<Limit>,
     /// Whether that is the route's, and no other filter waits.
     pub(super) is_under_route: bool,
+    /// When it was there, if the access log asks.
+    pub(super) at: Instant,
+}
+
+/// Fields of a request that only the access log shows; empty where there is none.
+#[derive(Clone)]
+pub(super) struct LoggedFields {
+    pub(super) host: String,
+    pub(super) user_agent: String,
+    pub(super) referer: String,
+}
+
+impl LoggedFields {
+    fn of<B>(request: &http::Request<B>) -> Self {
+        let field = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
+        let text = |name| field(name).map_or_else(String::new, |text| excerpt(&text, MAX_LOGGED_FIELD));
+        let host = request.uri().authority().map(|authority| excerpt(authority.as_str(), MAX_LOGGED_FIELD));
+        Self {
+            host: host.unwrap_or_else(|| text(HOST)),
+            user_agent: text(USER_AGENT),
+            referer: text(REFERER),
+        }
+    }
 }
 
 impl Transfer {
@@ -75,7 +102,7 @@ impl Transfer {
             method: request.method().clone(),
             target: target(request.uri(), max_len),
             version: request.version(),
-            logged,
+            logged: logged.then(|| Box::new(LoggedFields::of(request))),
             requester,
             began,
             route: OnceLock::new(),
@@ -96,7 +123,7 @@ impl Transfer {
             method: exchange.method.clone(),
             target: exchange.target.clone(),
             version: exchange.version,
-            logged: exchange.logged,
+            logged: exchange.logged.clone(),
             requester: exchange.requester.clone(),
             began: exchange.began,
             route: exchange.route.clone(),

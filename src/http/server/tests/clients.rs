@@ -141,7 +141,7 @@ fn what_a_client_left_outlives_a_reload_of_the_same_route() {
         super::Page { status: 200, bytes: content(LEN), sized: true },
     );
     let route = route.rate(Rate::or_unlimited(PACE)).burst(BURST);
-    world.handle.replace(Settings::default(), vec![route], Default::default());
+    world.handle.replace(Settings::default(), vec![route], Default::default(), None);
     let lasted = lasts(&mut world, &client, "");
     assert!(WITHOUT.contains(&lasted), "{lasted} ms");
 }

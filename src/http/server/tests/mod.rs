@@ -106,7 +106,7 @@ impl World {
         let server = Arc::new(Shared::new(
             settings,
             vec![route],
-            BTreeMap::new(),
+            (BTreeMap::new(), None),
             Arc::clone(&clock) as Arc<dyn Clock>,
         ));
         recorder::begin(log::LevelFilter::Debug);
