@@ -174,6 +174,7 @@ pub(super) fn source(source: &Source) -> String {
             let types = if types.is_empty() { types } else { format!(", types of {types}") };
             format!("files in {}, index {}{listed}{dotted}{links}{types}", files.root.display(), files.index)
         }
+        Source::Redirect(redirect) => format!("{} to {}", redirect.status.as_u16(), redirect.to),
         Source::Events(events) => {
             let publishers = match &events.publish_token_file {
                 Some(file) => format!("with the token in {}", file.display()),

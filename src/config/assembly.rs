@@ -15,6 +15,7 @@ use crate::admin::Admin;
 use crate::events::EventSettings;
 use crate::excerpt::excerpt;
 use crate::filter::{CountFactory, Counts, FilterFactory, GzipFactory, ReplaceFactory};
+use crate::http::HostPattern;
 use crate::http::files::Files;
 use crate::http::proxy::Proxy;
 use crate::http::route::Route;
@@ -258,16 +259,16 @@ fn route(
             let types = source.types.iter();
             Route::folder(path, types.fold(files, |files, (name, media)| files.media_type(name, media)))
         }
-        Source::Events(settings) => {
-            events((path, &name), settings, tracer).map_err(|error| failed(&error))?
-        }
+        Source::Events(settings) => events((path, &name), &with_names(settings, &given.hosts), tracer)
+            .map_err(|error| failed(&error))?,
+        Source::Redirect(source) => Route::redirect(path, source.clone()),
         Source::Proxy(source) => {
             let buffers = Buffers::before(given.pace.rate, given.pace.interval);
             let proxy = Proxy::try_new(source.clone(), buffers, rt::clock());
             Route::proxy(path, proxy.map_err(|error| failed(&error))?)
         }
     };
-    route = route.on_hosts(given.hosts.iter().cloned());
+    route = route.fields(given.headers.clone()).on_hosts(given.hosts.iter().cloned());
     let pace = &given.pace;
     route = route.rate(pace.rate).burst(pace.burst.bytes());
     route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
@@ -306,6 +307,18 @@ fn route(
         };
     }
     Ok(route)
+}
+
+/// Settings by which streams may be requested under the names of their route's `hosts`.
+fn with_names(settings: &EventSettings, hosts: &[HostPattern]) -> EventSettings {
+    let mut settings = settings.clone();
+    let names: Vec<String> =
+        hosts.iter().filter(|host| !host.is_wildcard()).map(ToString::to_string).collect();
+    // Without any name all are admitted, where the address allows; one would shut those of a wildcard out.
+    if names.len() == hosts.len() || !settings.server_names.is_empty() {
+        settings.server_names.extend(names);
+    }
+    settings
 }
 
 #[cfg(feature = "events")]

@@ -111,6 +111,8 @@ impl Config {
         let mut above = route::Above::default();
         let routes =
             tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut above)).collect::<Vec<_>>();
+        let listeners = route::Listeners { listen: &listen, http_redirect: &http_redirect };
+        above.check_redirects(&keys, &routes, &listeners);
         let taken = listen.iter().map(|listen| &listen.address).chain(&http_redirect);
         let (mut taken, mut tcp) = (taken.cloned().collect::<Vec<_>>(), Vec::new());
         for port in keys.tables("tcp") {

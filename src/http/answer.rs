@@ -40,6 +40,17 @@ pub fn without_content(response: Response<Content>) -> Response<Content> {
     response.map(|_| Content::Empty)
 }
 
+/// Redirects to `location`, with one line of plain text.
+pub(crate) fn redirect(status: StatusCode, location: &str, text: &str) -> Response<Content> {
+    let mut response = plain(status, text);
+    match HeaderValue::from_str(location) {
+        Ok(location) => response.headers_mut().insert(LOCATION, location),
+        // Every character of a `Uri` may stand in a field value.
+        Err(_) => return plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
+    };
+    response
+}
+
 /// Redirects to the same address with a slash after the path: the address of a folder or of a route.
 ///
 /// GET and HEAD get 301, which every client understands; other methods get 308, which keeps the method. The address
@@ -51,13 +62,7 @@ pub fn add_slash(method: &Method, uri: &Uri) -> Response<Content> {
         Method::GET | Method::HEAD => StatusCode::MOVED_PERMANENTLY,
         _ => StatusCode::PERMANENT_REDIRECT,
     };
-    let mut response = plain(status, "This is a folder: its address ends in a slash.");
-    match HeaderValue::from_str(&format!("/{path}/{query}")) {
-        Ok(location) => response.headers_mut().insert(LOCATION, location),
-        // Every character of a `Uri` may stand in a field value.
-        Err(_) => return plain(StatusCode::NOT_FOUND, "There is nothing here by this name."),
-    };
-    response
+    redirect(status, &format!("/{path}/{query}"), "This is a folder: its address ends in a slash.")
 }
 
 #[cfg(test)]

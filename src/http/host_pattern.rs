@@ -38,6 +38,11 @@ impl HostPattern {
         &self.0
     }
 
+    /// Whether it stands for all hosts below a name.
+    pub fn is_wildcard(&self) -> bool {
+        self.suffix().is_some()
+    }
+
     /// The end of the hosts of a wildcard, with its leading dot.
     fn suffix(&self) -> Option<&str> {
         self.0.strip_prefix('*')
@@ -123,27 +128,35 @@ pub(super) fn normal<'a>(host: &str, buffer: &'a mut Buffer) -> Option<&'a str> 
 }
 
 /// Values by the patterns of hosts.
-pub(super) struct HostMap<T> {
+pub(crate) struct HostMap<T> {
     exact: HashMap<String, T>,
     /// By what comes after the asterisk.
     below: HashMap<String, T>,
 }
 
 impl<T: Default> HostMap<T> {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.below.is_empty()
     }
 
     /// The value of `pattern`, made if there is none yet.
-    pub(super) fn entry(&mut self, pattern: &HostPattern) -> &mut T {
+    pub(crate) fn entry(&mut self, pattern: &HostPattern) -> &mut T {
         match pattern.suffix() {
             Some(suffix) => self.below.entry(suffix.to_owned()).or_default(),
             None => self.exact.entry(pattern.0.clone()).or_default(),
         }
     }
 
+    /// The value of `pattern` itself.
+    pub(crate) fn of(&self, pattern: &HostPattern) -> Option<&T> {
+        match pattern.suffix() {
+            Some(suffix) => self.below.get(suffix),
+            None => self.exact.get(&pattern.0),
+        }
+    }
+
     /// The value of the most specific pattern that stands for `host`, which has no port. Allocates nothing.
-    pub(super) fn find(&self, host: &str) -> Option<&T> {
+    pub(crate) fn find(&self, host: &str) -> Option<&T> {
         let mut buffer = [0; MAX_NAME];
         let host = normal(host, &mut buffer)?;
         if let Some(found) = self.exact.get(host) {

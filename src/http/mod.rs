@@ -5,16 +5,18 @@ pub(crate) mod api;
 pub mod body;
 pub(crate) mod budgets;
 pub mod content;
+pub(crate) mod field_changes;
 pub mod files;
 mod forwarded;
 pub(crate) mod host;
-mod host_pattern;
+pub(crate) mod host_pattern;
 pub mod interim;
 mod limits;
 mod log_bound;
 mod path;
 pub mod peer;
 pub mod proxy;
+mod redirect;
 pub mod route;
 mod routing;
 pub mod server;
@@ -22,8 +24,10 @@ pub mod source;
 pub mod upgrade;
 
 pub use budgets::Budgets;
+pub use field_changes::FieldChanges;
 pub use host_pattern::HostPattern;
 pub use limits::{KeySource, MaxBody, SharedLimits, UploadLimits};
+pub use redirect::{RedirectSource, RedirectTarget};
 
 /// Largest head of a request, start line and end included. A larger one is answered with 431. For responses of
 /// backends see [`ProxySource::max_response_head`](crate::http::proxy::ProxySource).

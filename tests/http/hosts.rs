@@ -110,8 +110,8 @@ fn each_kind_of_source_has_hosts() {
     let folder = sites();
     let text = format!(
         "[[route]]\nhost='p.test'\npath='/'\nproxy='http://{}'\n\
-         [[route]]\nhost='e.test'\npath='/'\nevents={{server_names=['e.test','f.test']}}\n\
-         [[route]]\nhost='f.test'\npath='/'\nevents={{server_names=['e.test','f.test']}}\n",
+         [[route]]\nhost='e.test'\npath='/'\nevents={{}}\n\
+         [[route]]\nhost='f.test'\npath='/'\nevents={{}}\n",
         backend.addr
     );
     let served = serving(&config(&folder, &text));

@@ -7,6 +7,7 @@ mod admin;
 mod admin_api;
 mod direct_and_proxied;
 mod exchanges;
+mod fields;
 mod files;
 mod hosts;
 mod intervals;

@@ -2,18 +2,21 @@
 
 mod filters;
 mod path;
+mod redirects;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::filters::FilterKind;
 use super::pace::{Pace, RouteLimits};
+use crate::http::field_changes::{FieldChanges, Side};
 use crate::http::{HostPattern, MaxBody};
 use crate::keys::{Keys, LIMIT_EXAMPLE, Place};
 use crate::limit::{Budget, Burst, Interval, Rate};
 use crate::words::shorten;
 pub use filters::RouteFilter;
 pub use path::RoutePath;
+pub(super) use redirects::Listeners;
 pub use source::Source;
 
 /// One route.
@@ -25,6 +28,8 @@ pub struct Route {
     pub path: RoutePath,
     /// Where the content comes from.
     pub source: Source,
+    /// Changes of the fields of responses.
+    pub headers: FieldChanges,
     /// Pace of each response.
     pub pace: Pace,
     /// What the responses of the route share, and its uploads.
@@ -45,7 +50,17 @@ impl Route {
     pub fn new(path: RoutePath, source: Source) -> Self {
         let (pace, limits) = (Pace::default(), RouteLimits::default());
         let (upload, max_body) = (Budget::default(), None);
-        Self { hosts: Vec::new(), path, source, pace, limits, upload, max_body, filters: Vec::new() }
+        Self {
+            hosts: Vec::new(),
+            path,
+            source,
+            headers: FieldChanges::default(),
+            pace,
+            limits,
+            upload,
+            max_body,
+            filters: Vec::new(),
+        }
     }
 
     /// Reads a `[[route]]`. `named` are the filters that have tables, `above` are the hosts and paths of
@@ -91,8 +106,13 @@ impl Route {
         let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
         let upload = keys.table("upload", LIMIT_EXAMPLE).budget();
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
+        let headers = keys.table("headers", " such as { set = { X-A = \"b\" } }");
+        let headers = FieldChanges::read(&headers, Side::Response);
         let names = keys.list("filters").unwrap_or_default();
         let source = Source::read(&keys);
+        if let (Some(Source::Redirect(_)), Some(name)) = (&source, &name) {
+            above.redirects.push((name.clone(), keys.place("redirect")));
+        }
         if matches!(source, Some(Source::Files(_)))
             && let Some(path) = path.as_ref().filter(|path| !path.as_str().ends_with('/'))
         {
@@ -122,7 +142,7 @@ impl Route {
             Pace::note_unused(&response);
         }
         let filters = filters::read(&keys, names, named, can_have_rate);
-        Some(Self { hosts, path: path?, source: source?, pace, limits, upload, max_body, filters })
+        Some(Self { hosts, path: path?, source: source?, headers, pace, limits, upload, max_body, filters })
             .filter(|_| !is_rate_bad)
     }
 
@@ -143,21 +163,38 @@ impl Route {
 
 /// The hosts and paths of the routes that were read.
 #[derive(Default)]
-pub(super) struct Above(BTreeSet<(Option<HostPattern>, RoutePath)>);
+pub(super) struct Above {
+    taken: BTreeSet<(Option<HostPattern>, RoutePath)>,
+    /// The names of those that redirect, and where they say where to.
+    redirects: Vec<(String, Place)>,
+}
 
 impl Above {
+    /// Refuses redirects of `routes` that lead on in a circle.
+    pub(super) fn check_redirects(&self, keys: &Keys<'_>, routes: &[Route], listeners: &Listeners<'_>) {
+        for name in redirects::circles(routes, listeners) {
+            let Some((_, at)) = self.redirects.iter().find(|(known, _)| *known == name) else { continue };
+            let text = format!(
+                "redirect in [[route]] {:?} leads back to routes of this server that redirect, without an end; \
+                 give another host or path",
+                shorten(&name)
+            );
+            keys.table_fault(at.clone(), text);
+        }
+    }
+
     /// Notes a route; one of the same host and path as another is a fault.
     fn note(&mut self, keys: &Keys<'_>, hosts: &[(Place, HostPattern)], path: &RoutePath) {
         let text =
             |of: &str| format!("a [[route]] for {:?} stands above already; leave one out", shorten(of));
-        if hosts.is_empty() && !self.0.insert((None, path.clone())) {
+        if hosts.is_empty() && !self.taken.insert((None, path.clone())) {
             keys.table_fault_at("path", text(path.as_str()));
         }
         let mut own = BTreeSet::new();
         for (at, host) in hosts {
             if !own.insert(host) {
                 keys.fault_at(at.clone(), "host", format!("{host} stands here twice; leave one out"));
-            } else if !self.0.insert((Some(host.clone()), path.clone())) {
+            } else if !self.taken.insert((Some(host.clone()), path.clone())) {
                 keys.table_fault(at.clone(), text(&name_of(Some(host), path)));
             }
         }

@@ -3,6 +3,7 @@
 use crate::events::EventSettings;
 use crate::http::files::FilesSource;
 use crate::http::proxy::ProxySource;
+use crate::http::{RedirectSource, RedirectTarget};
 use crate::keys::{Keys, PathKind};
 
 /// Where a route's content comes from.
@@ -14,18 +15,25 @@ pub enum Source {
     Proxy(ProxySource),
     /// Streams of events.
     Events(Box<EventSettings>),
+    /// Another address.
+    Redirect(RedirectSource),
 }
 
 impl Source {
     /// Reads where a route's content comes from.
     pub(super) fn read(keys: &Keys<'_>) -> Option<Self> {
-        let given: Vec<&str> = ["files", "proxy", "events"].into_iter().filter(|key| keys.has(key)).collect();
+        let given: Vec<&str> =
+            ["files", "proxy", "events", "redirect"].into_iter().filter(|key| keys.has(key)).collect();
         match given[..] {
             [] => {
-                let text = "has no files, proxy or events; say where its content comes from";
+                let text = "has no files, proxy, events or redirect; say where its content comes from";
                 keys.table_fault(None, format!("{} {text}", keys.name()));
             }
             [_] => {}
+            [.., "redirect"] => {
+                let text = format!("{} has redirect and another source; leave one out", keys.name());
+                keys.table_fault_at("redirect", text);
+            }
             [.., "events"] => {
                 let text = format!("{} has events and another source; leave one out", keys.name());
                 keys.table_fault_at("events", text);
@@ -35,6 +43,7 @@ impl Source {
         }
         let root = keys.path("files", PathKind::Folder);
         let upstreams = ProxySource::read_upstreams(keys, "proxy");
+        let target: Option<RedirectTarget> = keys.parse("redirect");
         let events = keys.table("events", ", or {}");
         let events = keys.has("events").then(|| EventSettings::read(&events));
         // The keys of another kind of source do nothing.
@@ -47,10 +56,14 @@ impl Source {
         let files = FilesSource::read(&part("files"), root.clone().unwrap_or_default());
         let are_upstreams_read = upstreams.is_some();
         let proxy = ProxySource::read(&part("proxy"), upstreams);
+        let is_target_read = target.is_some();
+        let redirect =
+            RedirectSource::read(&part("redirect"), target.unwrap_or_else(RedirectTarget::unknown));
         match given[..] {
             ["files"] => root.map(|_| Self::Files(files)),
             ["proxy"] => are_upstreams_read.then_some(Self::Proxy(proxy)),
             ["events"] => events.map(|events| Self::Events(Box::new(events))),
+            ["redirect"] => is_target_read.then_some(Self::Redirect(redirect)),
             _ => None,
         }
     }

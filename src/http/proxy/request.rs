@@ -71,6 +71,7 @@ pub(super) fn outgoing(
     if source.via {
         forwarded::via(fields, received.version);
     }
+    source.request_headers.apply(fields);
 
     let own = || HeaderValue::from_str(source.upstream.authority().as_str()).ok();
     let told = match &source.host {

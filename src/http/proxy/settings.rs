@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::url::{HostPolicy, UpstreamUrl};
+use crate::http::field_changes::{FieldChanges, Side};
 use crate::keys::{Keys, MAX_COUNT};
 use crate::limit::Size;
 use crate::tls::ClientTlsSettings;
@@ -19,6 +20,8 @@ pub struct ProxySource {
     pub tls: Box<ClientTlsSettings>,
     /// The `Host` that is sent.
     pub host: HostPolicy,
+    /// Changes of the fields of requests. Default: none but the proxy's own.
+    pub request_headers: Box<FieldChanges>,
     /// Timeout of resolving and connecting. Default 5 s: a backend is near.
     pub connect_timeout: Duration,
     /// Timeout from the last piece of the request, or the last interim response (such as 102 Processing), to the
@@ -98,6 +101,10 @@ impl ProxySource {
         Self {
             tls: Box::new(ClientTlsSettings::read(&if is_tls { keys.clone() } else { plain() })),
             host: keys.parse("upstream_host").unwrap_or(default.host),
+            request_headers: Box::new(FieldChanges::read(
+                &keys.table("request_headers", " such as { set = { X-A = \"b\" } }"),
+                Side::Request,
+            )),
             connect_timeout: keys.timeout("connect_timeout").unwrap_or(default.connect_timeout),
             response_timeout: keys.timeout("response_timeout").unwrap_or(default.response_timeout),
             read_timeout: keys.timeout("read_timeout").unwrap_or(default.read_timeout),
@@ -129,6 +136,7 @@ impl ProxySource {
             others: Vec::new(),
             tls: Box::default(),
             host: HostPolicy::default(),
+            request_headers: Box::default(),
             connect_timeout: Duration::from_secs(5),
             response_timeout: Duration::from_secs(60),
             read_timeout: Duration::from_secs(60),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::{Pacing, Route, Stage};
 use crate::filter::{EndOfStream, FilterFactory};
+use crate::http::field_changes::FieldChanges;
 use crate::http::host_pattern::HostPattern;
 use crate::limit::{Budget, Interval, Limit, Rate, Weight};
 
@@ -14,6 +15,13 @@ impl Route {
         self.hosts = hosts.into_iter().collect();
         let host = self.hosts.first().map_or("", HostPattern::as_str);
         self.name = format!("{host}{}", self.path);
+        self
+    }
+
+    /// Changes the fields of all its responses, before filters see them. Default: none.
+    #[must_use]
+    pub fn fields(mut self, changes: FieldChanges) -> Self {
+        self.fields = changes;
         self
     }
 

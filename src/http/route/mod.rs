@@ -8,10 +8,12 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use super::budgets;
+use super::field_changes::FieldChanges;
 use super::files::Files;
 use super::host_pattern::HostPattern;
 use super::path;
 use super::proxy::Proxy;
+use super::redirect::{Redirect, RedirectSource};
 use super::source::{Paths, Source};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::filter::EndOfStream;
@@ -55,6 +57,8 @@ pub struct Route {
     pub(super) pacing: Pacing,
     uploads: Uploads,
     pub(super) stages: Vec<Stage>,
+    /// Changes of the fields of its responses.
+    pub(super) fields: FieldChanges,
 }
 
 /// Where a route's content comes from. Files are apart: their future is small and needs no box.
@@ -81,6 +85,7 @@ impl Route {
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
             uploads: Uploads::new(),
             stages: Vec::new(),
+            fields: FieldChanges::default(),
         }
     }
 
@@ -100,6 +105,11 @@ impl Route {
     /// Passes requests below `path` to an upstream.
     pub fn proxy(path: &str, proxy: Proxy) -> Self {
         Self::of(path, proxy.at(path))
+    }
+
+    /// Redirects requests below `path`.
+    pub fn redirect(path: &str, source: RedirectSource) -> Self {
+        Self::of(path, Redirect(source))
     }
 
     /// Passes requests below `path` to `handler`.

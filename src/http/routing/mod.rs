@@ -16,7 +16,7 @@ pub(super) enum Found {
     /// To a route.
     Route(Arc<Route>, Target),
     /// To the prefix of a route but for its trailing slash; the target in normal form.
-    MissingSlash(Uri),
+    MissingSlash(Arc<Route>, Uri),
     /// To one route if `%2F` and `\` are separators, and to another if they are not. Only for sources that may read
     /// them either way.
     Ambiguous,
@@ -89,7 +89,10 @@ impl Routes {
         let Some(site) = self.site(uri, headers) else { return Found::Misdirected };
         let route = match site.below(&path) {
             Some((route, true)) => route,
-            Some((_, false)) => return with_path(uri, &path).map_or(Found::NoPath, Found::MissingSlash),
+            Some((route, false)) => {
+                let missing = |uri| Found::MissingSlash(Arc::clone(route), uri);
+                return with_path(uri, &path).map_or(Found::NoPath, missing);
+            }
             None => return Found::Nothing,
         };
         let paths = route.paths();

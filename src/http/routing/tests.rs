@@ -35,7 +35,7 @@ fn lead(routes: &Routes, target: &str) -> (String, String, String) {
             let uri = target.rewritten.unwrap_or(asked);
             (route.path().to_owned(), uri.to_string(), uri.path()[target.rest..].to_owned())
         }
-        Found::MissingSlash(uri) => other("slash", &uri.to_string()),
+        Found::MissingSlash(_, uri) => other("slash", &uri.to_string()),
         Found::Ambiguous => other("ambiguous", ""),
         Found::Nothing => other("nothing", ""),
         Found::Misdirected => other("misdirected", ""),
@@ -147,7 +147,7 @@ fn name(routes: &Routes, target: &str, host: Option<&str>) -> String {
     let headers = host.map(|host| (http::header::HOST, host.parse().unwrap())).into_iter().collect();
     match routes.find(&target.parse().unwrap(), &headers) {
         Found::Route(route, _) => route.name().to_owned(),
-        Found::MissingSlash(uri) => format!("slash {uri}"),
+        Found::MissingSlash(_, uri) => format!("slash {uri}"),
         Found::Ambiguous => "ambiguous".to_owned(),
         Found::Nothing => "nothing".to_owned(),
         Found::Misdirected => "misdirected".to_owned(),

@@ -1,11 +1,10 @@
 //! Answers of a listener that sends its clients to https.
 
-use http::header::{HOST, HeaderValue, LOCATION};
 use http::{Request, Response, StatusCode};
 
-use crate::address::AuthorityParts;
 use crate::http::answer;
 use crate::http::content::Content;
+use crate::http::host;
 
 /// Sends the client to the same host, path and query with `https` on `port`. 308 keeps the method and the content.
 pub(super) fn to_https<B>(request: &Request<B>, port: u16) -> Response<Content> {
@@ -13,28 +12,23 @@ pub(super) fn to_https<B>(request: &Request<B>, port: u16) -> Response<Content> 
         let text = "This address is for https only. Name a host, so that you can be sent there.";
         return answer::plain(StatusCode::BAD_REQUEST, text);
     };
-    let mut response = answer::plain(StatusCode::PERMANENT_REDIRECT, "This is served over https only.");
-    response.headers_mut().insert(LOCATION, location);
-    response
+    answer::redirect(StatusCode::PERMANENT_REDIRECT, &location, "This is served over https only.")
 }
 
-fn location<B>(request: &Request<B>, port: u16) -> Option<HeaderValue> {
-    let named = match request.uri().authority() {
-        Some(authority) => authority.as_str(),
-        None => request.headers().get(HOST)?.to_str().ok()?,
-    };
-    let host = AuthorityParts::parse(named).ok()?.host();
+fn location<B>(request: &Request<B>, port: u16) -> Option<String> {
+    let host = host::asked(request.uri(), request.headers())?;
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-    if host.is_empty() || !target.starts_with('/') {
+    if !target.starts_with('/') {
         return None;
     }
     let port = if port == 443 { String::new() } else { format!(":{port}") };
-    HeaderValue::try_from(format!("https://{host}{port}{target}")).ok()
+    Some(format!("https://{host}{port}{target}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use http::header::LOCATION;
 
     #[test]
     fn a_redirect_keeps_host_path_and_query_and_names_a_port_if_it_must() {

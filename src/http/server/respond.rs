@@ -82,7 +82,7 @@ pub(super) fn respond(
                 }
                 return routed(exchange, route, target.rest, request, (interim, charge));
             }
-            Found::MissingSlash(uri) => answer::add_slash(request.method(), &uri),
+            Found::MissingSlash(route, uri) => with_fields(&route, answer::add_slash(request.method(), &uri)),
             Found::Nothing => answer::plain(StatusCode::NOT_FOUND, "No route leads here."),
             Found::Misdirected => answer::plain(
                 StatusCode::MISDIRECTED_REQUEST,
@@ -167,6 +167,12 @@ fn without_path(method: &Method, uri: &Uri) -> Response<Content> {
 fn later(status: StatusCode, text: &str) -> Response<Content> {
     let mut response = answer::plain(status, text);
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+/// Changes the fields of an answer for a route that its source did not give.
+fn with_fields(route: &Route, mut response: Response<Content>) -> Response<Content> {
+    route.fields.apply(response.headers_mut());
     response
 }
 
@@ -256,11 +262,12 @@ fn answered(
     if is_no_answer(response.status(), exchange.version()) {
         log::error!(status = response.status().as_u16(); "a source answered with an interim status");
         let text = "The source of this address gave no answer.";
-        return unfiltered(exchange, answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text));
+        let response = answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text);
+        return unfiltered(exchange, with_fields(route, response));
     }
     if exchange.may_not_hold(response.body()) {
         let text = "This connection's streams hold all the bytes they may. Try again when they have gone.";
-        return unfiltered(exchange, later(StatusCode::SERVICE_UNAVAILABLE, text));
+        return unfiltered(exchange, with_fields(route, later(StatusCode::SERVICE_UNAVAILABLE, text)));
     }
     // Not before the source was asked: meanwhile other streams of the connection get theirs.
     if let Some(asked) = &mut asked
@@ -281,6 +288,7 @@ fn filtered(
     response: Response<Content>,
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
+    route.fields.apply(&mut head.headers);
     let (limit, is_routes) = limit_of(route, &mut head);
     let at_once = leaves_at_once(route, &limit, &content, &exchange);
     let mut chain = Chain::new();
