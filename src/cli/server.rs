@@ -74,8 +74,7 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
             None => future::pending().await,
         }
     };
-    let drain = config.server.drain;
-    let controlling = controlled(&mut signals, typed, &handle, &upgrade, drain);
+    let controlling = controlled(&mut signals, typed, &handle, &upgrade);
     rt::block_on(serving.or(telling).or(controlling));
     if let Some(egress) = egress {
         rt::block_on(egress.close());
@@ -87,19 +86,13 @@ pub(super) fn run(config: &Config, typed: Option<Run>, start_log: StartLog) -> R
 }
 
 /// Does what signals ask for until the server has ended. Never ends itself.
-async fn controlled(
-    signals: &mut Signals,
-    typed: Option<Run>,
-    handle: &Handle,
-    upgrade: &Upgrade,
-    drain: Duration,
-) {
+async fn controlled(signals: &mut Signals, typed: Option<Run>, handle: &Handle, upgrade: &Upgrade) {
     let reload = typed.map(|typed| move || reload::reload(typed.clone(), handle.clone()));
     match reload::until_end(signals, reload, upgrade, Some(handle)).or(feed_watchdog()).await {
         End::Told(signal) => {
             // Before it is logged: whoever reads that may start the next server.
             handle.drain();
-            upgrade::tell_stopping(drain);
+            upgrade::tell_stopping(handle.drain_time());
             log::info!(connections = handle.connections(), signal:?; "draining: no new connections; a second signal stops at once");
             reload::ending(signals, Some(handle)).or(feed_watchdog()).await;
         }

@@ -1,7 +1,11 @@
 //! What is shipped, as others read it: systemd its units, hadolint the Dockerfile.
 
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use testkit::wait::soon;
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -40,6 +44,22 @@ fn systemd_takes_the_units_and_rates_the_service_ok() {
         .unwrap();
     let rated = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && rated.contains(" OK "), "{rated}");
+}
+
+#[test]
+fn systemd_activates_it_with_the_first_connection() {
+    let folder = testkit::program::site(100);
+    let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+    let mut command = Command::new("systemd-socket-activate");
+    command.args(["--listen", &addr, "--fdname=web"]).arg(testkit::program::path());
+    command.arg("serve").arg(folder.path()).args(["--listen", &addr]).stderr(Stdio::null());
+    let mut activated = command.spawn().unwrap();
+    let stream = soon("it listens", || TcpStream::connect(&addr).ok());
+    let answered = std::panic::catch_unwind(|| testkit::program::get(stream, "/a.bin", "").1.len());
+    // It is the program by now.
+    kill_process(Pid::from_child(&activated), Signal::TERM).unwrap();
+    assert!(activated.wait().unwrap().success());
+    assert_eq!(answered.unwrap(), 100);
 }
 
 #[test]

@@ -184,12 +184,12 @@ fn a_tunnel_has_its_line_at_its_end_with_the_bytes_of_both_ways() {
 fn all_of_the_log_is_on_standard_error_as_json_lines_with_times_and_names_of_levels() {
     let site = site(100);
     let program = Program::start(&["serve", text(site.path()), "--rate", "60"]);
-    program.signal(Signal::USR2);
+    program.signal(Signal::USR1);
     program.signal(Signal::TERM);
     // Standard output is empty: `wait` looks at it.
     let (status, log, error) = program.wait();
     assert_eq!((status.code(), error.as_str()), (Some(0), ""));
-    for (message, level) in [("stopped", "info"), ("SIGHUP reads the file again", "warn")] {
+    for (message, level) in [("stopped", "info"), ("SIGUSR2 starts a new program", "warn")] {
         let [record] = &records(&log, message)[..] else { panic!("{message}: {log}") };
         assert_eq!(record.value("level"), level);
         // 2026-11-29T02:24:26.123Z

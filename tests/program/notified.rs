@@ -66,8 +66,15 @@ fn a_service_manager_knows_when_it_serves_reloads_changes_and_ends() {
     let pid: i32 = main.strip_prefix("MAINPID=").unwrap().lines().next().unwrap().parse().unwrap();
     assert_eq!(manager.state(), "READY=1\nSTATUS=serving\n");
     log_until(&mut program, "draining: the new program serves");
-    rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), Signal::TERM).unwrap();
-    assert_eq!(manager.state(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=17000000\nSTATUS=draining\n");
+    let new = |signal| {
+        rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
+    };
+    std::fs::write(&file, keys.replace("7s", "3s")).unwrap();
+    new(Signal::HUP);
+    assert!(manager.state().starts_with("RELOADING=1\n"));
+    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\n");
+    new(Signal::TERM);
+    assert_eq!(manager.state(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=13000000\nSTATUS=draining\n");
     let (status, _, error) = program.wait();
     assert_eq!((status.code(), error.as_str()), (Some(0), ""));
 }

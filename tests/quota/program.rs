@@ -1,14 +1,18 @@
 //! The program: `sluicegate quota serve` and the commands that ask it.
 
 use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use sluicegate::quota::client::Connector;
 use sluicegate::rt;
 
 use crate::fixture::{beat, register};
 use testkit::certificates::Certificates;
-use testkit::program::{self, Program};
+use testkit::program::{self, Program, log_until};
+use testkit::records::records;
+use testkit::wait::until;
 
 /// A quota server as a process.
 struct Quota {
@@ -178,4 +182,28 @@ fn over_tls_client_and_server_authenticate_each_other() {
     fails(&program.ask(&["list", "--tls-ca", &foreign.path("ca.pem")]), 1, "certificate");
     fails(&program.ask(&["list", "--tls-ca", "/nowhere"]), 1, "TLS file /nowhere");
     fails(&program.ask(&["list", "--tls-ca", &files.path("client.key")]), 1, "no certificate");
+}
+
+#[test]
+fn sigusr2_has_a_new_quota_server_take_the_address_over() {
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let addr = port.to_string();
+    let args = ["serve", "--learning", "0s", "--listen", &addr, "--limit", "egress=100m"];
+    let mut old = Program::start_where_told(command(&args));
+    let asked = |args: &[&str]| {
+        let output = command(args).args(["--server", &format!("http://{addr}")]).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    asked(&["set", "egress=50m"]);
+    old.signal(Signal::USR2);
+    const REPLACED: &str = "draining: the new program serves; a signal stops this one at once";
+    let log = log_until(&mut old, REPLACED);
+    let pid = Pid::from_raw(records(&log, REPLACED)[0].number("pid") as i32).unwrap();
+    log_until(&mut old, "stopped");
+    until("the old one ends", || !old.runs());
+    let expected = "resource  limit  clients  granted\negress    100m   0        0B\n";
+    assert_eq!(asked(&["list"]), expected, "the new one has what was typed");
+    kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(old.wait().0.code(), Some(0));
 }

@@ -43,6 +43,7 @@ use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use http::Extensions;
 
@@ -275,6 +276,11 @@ impl Handle {
     /// See [`Server::counts`].
     pub fn counts(&self) -> BTreeMap<String, Counts> {
         self.0.setup().counts.clone()
+    }
+
+    /// How long transfers may go on once the server drains, as it is set now.
+    pub fn drain_time(&self) -> Duration {
+        self.0.setup().settings.drain
     }
 
     /// Whether the server drains or has stopped, and accepts no new connections.
