@@ -69,6 +69,7 @@ pub mod logging;
 mod named_file;
 #[cfg(feature = "probe")]
 pub mod probe;
+pub mod proxy_protocol;
 pub mod quota;
 pub mod rt;
 pub mod sink;
@@ -101,6 +102,7 @@ mod pages {
         Pacing "docs/pacing.md"
         Probe "docs/probe.md"
         Proxy "docs/proxy.md"
+        ProxyProtocol "docs/proxy-protocol.md"
         Quota "docs/quota.md"
         SlowReaders "docs/slow-readers.md"
         Tcp "docs/tcp.md"

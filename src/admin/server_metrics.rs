@@ -10,6 +10,7 @@ use prometheus_client::registry::Unit;
 use super::families::Families;
 use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
+use crate::proxy_protocol::{HeaderCounts, HeaderReason};
 use crate::rt;
 use crate::sink::HeldAs;
 use crate::telemetry::{RouteCounts, Telemetry};
@@ -140,6 +141,14 @@ impl ServerMetrics {
         )
     }
 
+    fn proxy_headers(to: &mut Families<'_>, counts: &HeaderCounts) -> fmt::Result {
+        let help = "PROXY headers of trusted proxies.";
+        to.counter("proxy_headers", help, None, counts.received())?;
+        let refused = HeaderReason::ALL.map(|reason| ([("reason", reason.as_str())], counts.refused(reason)));
+        let help = "Connections closed because they had no valid PROXY header, by reason.";
+        to.counters("proxy_headers_refused", help, None, refused)
+    }
+
     fn responses(to: &mut Families<'_>, telemetry: &Telemetry) -> fmt::Result {
         let routes = telemetry.routes();
         let routes: Vec<(&str, &RouteCounts)> =
@@ -214,6 +223,7 @@ impl Collector for ServerMetrics {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut to = Families(encoder);
         self.totals(&mut to)?;
+        Self::proxy_headers(&mut to, self.server.proxy_headers())?;
         Self::responses(&mut to, self.server.telemetry())?;
         self.filters(&mut to)?;
         #[cfg(feature = "events")]

@@ -23,6 +23,7 @@ struct Page {
 struct Connection {
     id: u64,
     peer: String,
+    client: String,
     age_ms: u64,
     bytes_written: u64,
     rate_now: u64,
@@ -131,8 +132,10 @@ fn table(connections: &[Connection]) -> String {
             }
         }
         if connection.transfers.is_empty() {
-            let Connection { age_ms, bytes_written, rate_now, held, .. } = connection;
-            row(["-"; 3].map(str::to_owned), *age_ms, *bytes_written, *rate_now, held);
+            let Connection { peer, client, age_ms, bytes_written, rate_now, held, .. } = connection;
+            // Of a PROXY header; else it is the peer.
+            let client = if client == peer { "-" } else { client };
+            row([client, "-", "-"].map(str::to_owned), *age_ms, *bytes_written, *rate_now, held);
         }
     }
     table.text()
@@ -158,7 +161,7 @@ mod tests {
     #[test]
     fn a_row_names_the_transfer_its_pace_and_the_limit_that_holds_it() {
         let told = json!({
-            "id": 7, "peer": "192.0.2.1:5000", "age_ms": 90_000, "bytes_written": 12_493, "rate_now": 0,
+            "id": 7, "peer": "192.0.2.1:5000", "client": "192.0.2.1:5000", "age_ms": 90_000, "bytes_written": 12_493, "rate_now": 0,
             "held_by": "nothing", "limit": null, "next_send_ms": null, "next_send_is_estimate": false,
             "transfers": [{
                 "method": "GET", "target": "/a.iso", "client": "192.0.2.1", "age_ms": 1_080, "bytes": 12_288,

@@ -80,7 +80,8 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     }
     for port in &config.tcp {
         let tls = port.tls.as_ref().map_or_else(String::new, |tls| format!(", TLS {tls}"));
-        let _ = writeln!(text, "\ntcp:{}{tls}", port.listen);
+        let header = if port.proxy_protocol { ", PROXY header required" } else { "" };
+        let _ = writeln!(text, "\ntcp:{}{tls}{header}", port.listen);
         line(&mut text, "source", &tcp_source(&port.source));
         line(&mut text, "pace", &tcp_pace(port));
         let RouteLimits { total, client, upload_total, upload_client, .. } = port.limits;
@@ -133,8 +134,9 @@ pub(super) fn tcp_source(source: &TcpSource) -> String {
         TcpSource::File { path, follow } => {
             format!("file {}{}", path.display(), if *follow { ", followed" } else { "" })
         }
-        TcpSource::Relay { to, connect_timeout, .. } => {
-            format!("relay to {to}, connect timeout {}", duration::spell(*connect_timeout))
+        TcpSource::Relay { to, connect_timeout, send_proxy, .. } => {
+            let header = send_proxy.map_or_else(String::new, |version| format!(", PROXY header {version}"));
+            format!("relay to {to}{header}, connect timeout {}", duration::spell(*connect_timeout))
         }
     }
 }

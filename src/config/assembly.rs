@@ -109,11 +109,13 @@ impl Server {
         let access = access_log(config, None)?;
         let server = Self::assembled(config.server.clone(), Vec::new(), routes, counts, access);
         let server = config.listen.iter().try_fold(server, |server, given| {
-            Ok(server.with_listener(bind(&given.address, listeners)?, tls.of(given.tls.as_deref())))
+            let server = server.with_listener(bind(&given.address, listeners)?, tls.of(given.tls.as_deref()));
+            Ok(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
         })?;
         let secured = server.tls_port().unwrap_or(443);
         let server = config.http_redirect.iter().try_fold(server, |server, given| {
-            Ok::<_, AssemblyError>(server.with_redirect(bind(given, listeners)?, secured))
+            let server = server.with_redirect(bind(&given.address, listeners)?, secured);
+            Ok::<_, AssemblyError>(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
         })?;
         let server = server.with_extension(Origin(Arc::new(Mutex::new(config.clone()))));
         let server = match tracer {
@@ -124,7 +126,8 @@ impl Server {
             let faulty = |error| AssemblyError(format!("tcp:{}: {error}", given.listen));
             given.source.check_file().map_err(faulty)?;
             let listener = bind(&ListenAddr::Tcp(given.listen), listeners)?;
-            Ok(server.with_tls_port(listener, tls.of(given.tls.as_deref()), port(given)))
+            let server = server.with_tls_port(listener, tls.of(given.tls.as_deref()), port(given));
+            Ok(if given.proxy_protocol { server.with_proxy_protocol() } else { server })
         })?;
         Ok(server.with_extension(tls))
     }
@@ -207,8 +210,9 @@ pub(super) fn port(given: &Tcp) -> Service {
     let service = match &given.source {
         TcpSource::File { path, follow: false } => Service::file(path),
         TcpSource::File { path, follow: true } => Service::file(path).follow(),
-        TcpSource::Relay { to, upload, connect_timeout } => {
-            Service::relay(&to.host, to.port).upload_rate(*upload).connect_timeout(*connect_timeout)
+        TcpSource::Relay { to, upload, connect_timeout, send_proxy } => {
+            let relay = Service::relay(&to.host, to.port).upload_rate(*upload);
+            relay.connect_timeout(*connect_timeout).send_proxy(*send_proxy)
         }
     };
     let limits = &given.limits;

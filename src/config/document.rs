@@ -38,7 +38,7 @@ pub struct Config {
     /// TLS by name, for `listen`, the admin listener and ports of raw TCP. Default none.
     pub tls: BTreeMap<String, TlsSettings>,
     /// Addresses whose HTTP clients are sent to the first of `listen` with TLS. Default none.
-    pub http_redirect: Vec<ListenAddr>,
+    pub http_redirect: Vec<Listen>,
     /// Least severe level that is logged. Default info.
     pub log_level: LevelFilter,
     /// Form of log lines. Default text on a terminal, JSON elsewhere.
@@ -113,7 +113,7 @@ impl Config {
             tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut above)).collect::<Vec<_>>();
         let listeners = route::Listeners { listen: &listen, http_redirect: &http_redirect };
         above.check_redirects(&keys, &routes, &listeners);
-        let taken = listen.iter().map(|listen| &listen.address).chain(&http_redirect);
+        let taken = listen.iter().chain(&http_redirect).map(|listen| &listen.address);
         let (mut taken, mut tcp) = (taken.cloned().collect::<Vec<_>>(), Vec::new());
         for port in keys.tables("tcp") {
             if let Some(port) = Tcp::read(port, &taken, &mut tls) {
@@ -122,6 +122,10 @@ impl Config {
             }
         }
         check_sink(&keys, &server, &routes, &tcp);
+        let announced = listen.iter().chain(&http_redirect).filter_map(Listen::announced_at);
+        let announced =
+            announced.chain(tcp.iter().filter(|port| port.proxy_protocol).map(|port| port.listen));
+        listen::check_trusted(&keys, &server, announced);
         let admin = AdminSource::read(&keys, &taken);
         let admin_tls = tls.choose_by(Some(&keys), "admin_tls", None);
         let admin = admin.map(|admin| admin.with_tls(admin_tls.clone()));

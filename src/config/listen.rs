@@ -5,6 +5,7 @@ use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 
 use crate::address::ListenAddr;
+use crate::http::server::Settings;
 use crate::keys::{FaultKind, Item, Keys, Place, Reading};
 use crate::tls::TlsSettings;
 use crate::words::{shorten, suggestion};
@@ -22,6 +23,8 @@ pub struct Listen {
     pub address: ListenAddr,
     /// The name of its TLS, one of [`Config::tls`](super::Config::tls); `None` without TLS.
     pub tls: Option<String>,
+    /// Whether each connection must begin with a PROXY header of a trusted proxy.
+    pub proxy_protocol: bool,
 }
 
 /// Where a server listens that is not told: 127.0.0.1:8080.
@@ -31,14 +34,25 @@ pub(super) fn default_addresses() -> Vec<Listen> {
 
 impl From<ListenAddr> for Listen {
     fn from(address: ListenAddr) -> Self {
-        Self { address, tls: None }
+        Self { address, tls: None, proxy_protocol: false }
     }
 }
 
 impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.address.fmt(f)?;
-        self.tls.as_ref().map_or(Ok(()), |tls| write!(f, ", TLS {tls}"))
+        self.tls.as_ref().map_or(Ok(()), |tls| write!(f, ", TLS {tls}"))?;
+        if self.proxy_protocol { f.write_str(", PROXY header required") } else { Ok(()) }
+    }
+}
+
+impl Listen {
+    /// The TCP address, if its clients are announced by proxies.
+    pub(super) fn announced_at(&self) -> Option<SocketAddr> {
+        match self.address {
+            ListenAddr::Tcp(addr) if self.proxy_protocol => Some(addr),
+            _ => None,
+        }
     }
 }
 
@@ -121,11 +135,12 @@ pub(super) fn read(keys: &Keys<'_>, tcp_alone: bool, tls: &mut TlsTables) -> Vec
     };
     let mut listen: Vec<Listen> = Vec::new();
     for (at, item) in given {
-        let (address, tls) = match item {
-            Item::Text(address) => (Some(address), tls.choose(None, Some(DEFAULT_TLS))),
+        let (address, tls, proxy_protocol) = match item {
+            Item::Text(address) => (Some(address), tls.choose(None, Some(DEFAULT_TLS)), false),
             Item::Table(table) => {
                 table.require("address");
-                (table.parse("address"), tls.choose(Some(&table), Some(DEFAULT_TLS)))
+                let tls = tls.choose(Some(&table), Some(DEFAULT_TLS));
+                (table.parse("address"), tls, table.switch("proxy_protocol").unwrap_or_default())
             }
         };
         let Some(address) = address.map(|address| keys.address(at.clone(), "listen", address)) else {
@@ -135,7 +150,7 @@ pub(super) fn read(keys: &Keys<'_>, tcp_alone: bool, tls: &mut TlsTables) -> Vec
         if listen.iter().any(|other| address.clashes_with(&other.address)) {
             keys.fault_at(at, "listen", format!("{address} stands here twice; leave one out"));
         } else {
-            listen.push(Listen { address, tls });
+            listen.push(Listen { address, tls, proxy_protocol });
         }
     }
     if listen.is_empty() && !keys.failed(&["listen"]) {
@@ -145,20 +160,30 @@ pub(super) fn read(keys: &Keys<'_>, tcp_alone: bool, tls: &mut TlsTables) -> Vec
 }
 
 /// Reads `http_redirect`: addresses besides those of `listen` whose clients are sent to the first with TLS.
-pub(super) fn read_redirect(keys: &Keys<'_>, listen: &[Listen]) -> Vec<ListenAddr> {
-    let given = keys.list("http_redirect").unwrap_or_default();
-    let mut addresses: Vec<ListenAddr> = Vec::new();
-    for (at, address) in given {
-        let address = keys.address(at.clone(), "http_redirect", address);
-        let others = listen.iter().map(|listen| &listen.address).chain(&addresses);
-        if others.into_iter().any(|other| address.clashes_with(other)) {
+pub(super) fn read_redirect(keys: &Keys<'_>, listen: &[Listen]) -> Vec<Listen> {
+    let like = " such as { address = \"[::]:80\", proxy_protocol = true }";
+    let given = keys.items("http_redirect", like).unwrap_or_default();
+    let mut addresses: Vec<Listen> = Vec::new();
+    for (at, item) in given {
+        let (address, proxy_protocol) = match item {
+            Item::Text(address) => (Some(address), false),
+            Item::Table(table) => {
+                table.require("address");
+                (table.parse("address"), table.switch("proxy_protocol").unwrap_or_default())
+            }
+        };
+        let Some(address) = address.map(|address| keys.address(at.clone(), "http_redirect", address)) else {
+            keys.fail("http_redirect");
+            continue;
+        };
+        if listen.iter().chain(&addresses).any(|other| address.clashes_with(&other.address)) {
             keys.fault_at(
                 at,
                 "http_redirect",
                 format!("{address} is listened on already; choose another port"),
             );
         } else {
-            addresses.push(address);
+            addresses.push(Listen { address, tls: None, proxy_protocol });
         }
     }
     let is_secured = |listen: &Listen| listen.tls.is_some() && matches!(listen.address, ListenAddr::Tcp(_));
@@ -168,4 +193,22 @@ pub(super) fn read_redirect(keys: &Keys<'_>, listen: &[Listen]) -> Vec<ListenAdd
         keys.fault("http_redirect", text);
     }
     addresses
+}
+
+/// Checks that somebody may connect to the addresses whose clients are announced by proxies.
+pub(super) fn check_trusted(
+    keys: &Keys<'_>,
+    server: &Settings,
+    mut announced: impl Iterator<Item = SocketAddr>,
+) {
+    if let Some(addr) = announced.next()
+        && server.trusted.networks().is_empty()
+        && !keys.failed(&["trusted_proxies"])
+    {
+        let text = format!(
+            "is empty, so nobody may connect to {addr}: proxy_protocol takes headers of trusted proxies only; \
+             name them, such as [\"10.0.0.0/8\"]"
+        );
+        keys.fault("trusted_proxies", text);
+    }
 }

@@ -175,12 +175,16 @@ fn set_tls(live: &NamedTls, new: &NamedTls) -> Vec<String> {
 fn is_same(old: &Tcp, new: &Tcp) -> bool {
     let fixed = |port: &Tcp| {
         let source = match &port.source {
-            TcpSource::Relay { to, connect_timeout, .. } => {
-                TcpSource::Relay { to: to.clone(), connect_timeout: *connect_timeout, upload: None }
-            }
+            TcpSource::Relay { to, connect_timeout, send_proxy, .. } => TcpSource::Relay {
+                to: to.clone(),
+                connect_timeout: *connect_timeout,
+                send_proxy: *send_proxy,
+                upload: None,
+            },
             file @ TcpSource::File { .. } => file.clone(),
         };
-        (port.listen, port.tls.clone(), source, port.pace.interval, port.pace.end_of_stream)
+        let entry = (port.listen, port.tls.clone(), port.proxy_protocol);
+        (entry, source, port.pace.interval, port.pace.end_of_stream)
     };
     fixed(old) == fixed(new)
 }

@@ -9,6 +9,7 @@ use super::pace::{Pace, RouteLimits};
 use crate::address::{HostPort, ListenAddr};
 use crate::keys::{Keys, PathKind, check_file};
 use crate::limit::Rate;
+use crate::proxy_protocol::ProxyVersion;
 
 /// A port of raw TCP.
 #[derive(Clone, Debug, PartialEq)]
@@ -17,6 +18,8 @@ pub struct Tcp {
     pub listen: SocketAddr,
     /// The name of its TLS, one of [`Config::tls`](super::Config::tls); `None` without TLS.
     pub tls: Option<String>,
+    /// Whether each connection must begin with a PROXY header of a trusted proxy.
+    pub proxy_protocol: bool,
     /// What each client is sent.
     pub source: TcpSource,
     /// Pace of each stream.
@@ -43,6 +46,8 @@ pub enum TcpSource {
         upload: Option<Rate>,
         /// Time limit for resolving and connecting. Default 5 s.
         connect_timeout: Duration,
+        /// The version of the PROXY header that the peer is sent; `None` without one.
+        send_proxy: Option<ProxyVersion>,
     },
 }
 
@@ -104,6 +109,7 @@ impl Tcp {
             _ => {}
         }
         let tls = tls.choose(Some(&keys), None);
+        let proxy_protocol = keys.switch("proxy_protocol").unwrap_or_default();
         let path = keys.path("file", PathKind::File);
         let to = keys.parse("to");
         let pace = Pace::read(&keys, keys.rate("rate").flatten());
@@ -118,11 +124,12 @@ impl Tcp {
         let follow = of_file.switch("follow").unwrap_or_default();
         let upload = of_relay.rate("upload_rate").flatten();
         let connect_timeout = of_relay.timeout("connect_timeout").unwrap_or(TcpSource::CONNECT_TIMEOUT);
+        let send_proxy = of_relay.parse("send_proxy");
         let source = match (path, to) {
             (Some(path), _) => TcpSource::File { path, follow },
-            (None, to) => TcpSource::Relay { to: to?, upload, connect_timeout },
+            (None, to) => TcpSource::Relay { to: to?, upload, connect_timeout, send_proxy },
         };
         let is_whole = !keys.failed(&["rate"]);
-        Some(Self { listen: listen?, tls, source, pace, limits }).filter(|_| is_whole)
+        Some(Self { listen: listen?, tls, proxy_protocol, source, pace, limits }).filter(|_| is_whole)
     }
 }

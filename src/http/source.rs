@@ -70,7 +70,7 @@ pub enum Paths {
 /// The connection that a request arrived on.
 #[derive(Clone, Debug)]
 pub struct Client {
-    /// The other end of the connection.
+    /// The other end of the connection, or the client that its PROXY header announces.
     pub peer: PeerAddr,
     /// Our end of it; `None` on a Unix socket.
     pub local: Option<SocketAddr>,

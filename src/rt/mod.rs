@@ -30,6 +30,7 @@ mod socket;
 mod successor;
 mod tasks;
 mod tcp_port;
+mod turns;
 mod unix_path;
 mod unsent;
 
@@ -63,6 +64,7 @@ pub use socket::{PeerAddr, Socket};
 #[cfg(feature = "service")]
 pub use successor::{Predecessor, Ready, Successor, SuccessorError};
 pub use tasks::{blocking, spawn, tasks};
+pub use turns::{TurnLost, Turns};
 pub use unsent::unsent;
 
 /// The process's clock, started by the first call.

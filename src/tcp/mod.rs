@@ -13,16 +13,18 @@ mod watch;
 
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::future;
+use futures_lite::{AsyncWriteExt, future};
 
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::clock::{Clock, Sleep};
 use crate::filter::{Chain, EndOfStream, RateFilter};
 use crate::limit::{Budget, Buffers, Carryovers, Interval, Limit, Rate, Weight};
+use crate::proxy_protocol::{self, ProxyVersion};
 use crate::rt::serve::Stages;
 use crate::rt::{self, Connect, Socket};
 use crate::sink::{Sink, Wire};
@@ -65,7 +67,17 @@ pub struct Service {
 
 enum Source {
     File { path: PathBuf, watch: Option<Arc<Watch>> },
-    Relay { to: Connect, timeout: Duration },
+    Relay { to: Connect, timeout: Duration, send_proxy: Option<ProxyVersion> },
+}
+
+/// The client of a stream.
+pub(crate) struct Client {
+    /// What it is charged by.
+    pub(crate) key: ClientKey,
+    /// Its address; `None` on a Unix socket.
+    pub(crate) source: Option<SocketAddr>,
+    /// The address that it connected to.
+    pub(crate) destination: Option<SocketAddr>,
 }
 
 impl Service {
@@ -103,7 +115,7 @@ impl Service {
     /// Connects each client to `host` (a name or an address) and relays bytes both ways.
     pub fn relay(host: &str, port: u16) -> Self {
         let to = Connect { host: host.to_owned(), port, receive_buffer: None };
-        Self::new(Source::Relay { to, timeout: Duration::from_secs(5) })
+        Self::new(Source::Relay { to, timeout: Duration::from_secs(5), send_proxy: None })
     }
 
     /// Sets the timeout of resolving and connecting. Default 5 s.
@@ -111,6 +123,15 @@ impl Service {
     pub fn connect_timeout(mut self, most: Duration) -> Self {
         if let Source::Relay { timeout, .. } = &mut self.source {
             *timeout = most;
+        }
+        self
+    }
+
+    /// Sends a relay's target the client's address first, in a PROXY header of this version. Default: none is sent.
+    #[must_use]
+    pub fn send_proxy(mut self, version: impl Into<Option<ProxyVersion>>) -> Self {
+        if let Source::Relay { send_proxy, .. } = &mut self.source {
+            *send_proxy = version.into();
         }
         self
     }
@@ -222,18 +243,18 @@ impl Service {
     pub(crate) async fn serve<W: Wire + Send + 'static>(
         &self,
         sink: Sink<W>,
-        client: &ClientKey,
+        client: &Client,
         (server, uploads): (&Clients, &Clients),
         idle: Duration,
         stages: &Arc<Stages>,
         record: &Arc<Record>,
     ) -> Result<(), StreamError> {
         let state = Arc::clone(sink.state());
-        let gate = Gate::of_client(Some(&self.clients), server, client, Weight::default());
+        let gate = Gate::of_client(Some(&self.clients), server, &client.key, Weight::default());
         let paced = |limit: &Limit, left: &Carryovers| {
             let filter = RateFilter::new(limit.clone()).interval(self.interval);
             let filter = filter.end_of_stream(self.end_of_stream);
-            Chain::new().then(filter.with_carryover(left.of(client).on_new_connection()))
+            Chain::new().then(filter.with_carryover(left.of(&client.key).on_new_connection()))
         };
         let [left_down, left_up] = &self.carryovers;
         let down = paced(&self.limit, left_down);
@@ -249,26 +270,44 @@ impl Service {
                     Err(error) => fail(format!("{}: {error}", path.display())),
                 }
             }
-            Source::Relay { to, timeout } => match self.connect(to, *timeout, record.clock()).await {
-                Ok(upstream) => {
-                    let gate_up =
-                        Gate::of_client(Some(&self.upload_clients), uploads, client, Weight::default());
-                    let up = (paced(&self.upload, left_up), gate_up);
-                    relay::relay(sink, upstream, (down, gate), up, idle, record).await
+            Source::Relay { to, timeout, send_proxy } => {
+                let header = send_proxy
+                    .map(|version| proxy_protocol::header(version, client.source, client.destination));
+                let header = header.unwrap_or_default();
+                match self.connect(to, *timeout, &header, record.clock()).await {
+                    Ok(upstream) => {
+                        let key = &client.key;
+                        let gate_up =
+                            Gate::of_client(Some(&self.upload_clients), uploads, key, Weight::default());
+                        let up = (paced(&self.upload, left_up), gate_up);
+                        relay::relay(sink, upstream, (down, gate), up, idle, record).await
+                    }
+                    Err(error) => fail(format!("{}:{}: {error}", to.host, to.port)),
                 }
-                Err(error) => fail(format!("{}:{}: {error}", to.host, to.port)),
-            },
+            }
         }
     }
 
-    async fn connect(&self, to: &Connect, timeout: Duration, clock: &Arc<dyn Clock>) -> io::Result<Socket> {
+    /// Connects to the target, and sends it `header` first.
+    async fn connect(
+        &self,
+        to: &Connect,
+        timeout: Duration,
+        header: &[u8],
+        clock: &Arc<dyn Clock>,
+    ) -> io::Result<Socket> {
         let buffers = Buffers::before(self.limit.rate(), self.interval);
         let to = Connect { receive_buffer: buffers.receive, ..to.clone() };
         let patience = async {
             Sleep::lasting(Arc::clone(clock), timeout).await;
             Err(io::Error::new(io::ErrorKind::TimedOut, "no connection within connect_timeout"))
         };
-        future::or(rt::connect(&to), patience).await
+        let connecting = async {
+            let mut socket = rt::connect(&to).await?;
+            socket.write_all(header).await?;
+            Ok(socket)
+        };
+        future::or(connecting, patience).await
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_rustls::rustls::Error;
 
+use crate::rt::TurnLost;
+
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -68,10 +70,6 @@ pub struct Failure {
 }
 
 impl Failure {
-    pub(super) fn new(reason: Reason, detail: &str) -> Self {
-        Self { reason, detail: detail.to_owned() }
-    }
-
     pub(super) fn of(error: &io::Error) -> Self {
         match error.get_ref().and_then(|inner| inner.downcast_ref()) {
             Some(error) => Self::of_tls(error),
@@ -97,6 +95,17 @@ impl Failure {
             _ => Reason::Broken,
         };
         Self { reason, detail: error.to_string() }
+    }
+}
+
+impl From<TurnLost> for Failure {
+    fn from(lost: TurnLost) -> Self {
+        let (reason, detail) = match lost {
+            TurnLost::NoTurn => (Reason::Crowded, "others had all turns for the whole of handshake_timeout"),
+            TurnLost::Given => (Reason::Crowded, "others waited, and it had had its turn for a second"),
+            TurnLost::TooSlow => (Reason::Timeout, "the handshake took longer than handshake_timeout"),
+        };
+        Self { reason, detail: detail.to_owned() }
     }
 }
 

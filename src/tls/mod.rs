@@ -11,8 +11,6 @@ mod client_socket;
 #[cfg(feature = "tls")]
 mod failure;
 #[cfg(feature = "tls")]
-mod handshakes;
-#[cfg(feature = "tls")]
 mod loaded;
 mod named;
 #[cfg(not(feature = "tls"))]

@@ -11,15 +11,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use futures_rustls::TlsAcceptor;
 
 use super::failure::{Failure, HandshakeCounts};
-use super::handshakes::{Handshakes, MAX_HANDSHAKES};
 use super::loaded::{Alpn, Certificate, CertificateInfo, Loaded};
 use super::self_signed;
 use super::socket::TlsSocket;
 use super::stream::Stream;
 use super::{Identity, TlsError, TlsSettings};
 use crate::clock::{Clock, Sleep};
-use crate::rt::{Fresh, Socket};
+use crate::rt::{Fresh, Socket, Turns};
 use crate::sync::RwLock;
+
+/// Handshakes at a time: each may hold a message of 64 KiB that is not whole, and an answer of a few KiB.
+const MAX_HANDSHAKES: usize = 512;
 
 /// How many days before its end a certificate is warned of, and how often.
 const ENDS_SOON: i64 = 14;
@@ -29,7 +31,7 @@ const WARNED_EACH: Duration = Duration::from_secs(24 * 60 * 60);
 #[derive(Clone)]
 pub struct ServerTls {
     shared: Arc<Shared>,
-    handshakes: Arc<Handshakes>,
+    handshakes: Arc<Turns>,
 }
 
 struct Shared {
@@ -108,14 +110,14 @@ impl ServerTls {
             counts: HandshakeCounts::default(),
             warned: AtomicU64::new(0),
         };
-        Self { shared: Arc::new(shared), handshakes: Arc::new(Handshakes::new(MAX_HANDSHAKES)) }
+        Self { shared: Arc::new(shared), handshakes: Arc::new(Turns::new(MAX_HANDSHAKES)) }
     }
 
     /// The same certificates, settings and counts for one more listener. Its handshakes have a bound of their own: a
     /// crowd before one listener does not keep clients of another out.
     #[must_use]
     pub fn for_listener(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared), handshakes: Arc::new(Handshakes::new(MAX_HANDSHAKES)) }
+        Self { shared: Arc::clone(&self.shared), handshakes: Arc::new(Turns::new(MAX_HANDSHAKES)) }
     }
 
     /// Uses the certificates and settings of `other` for new handshakes. Sessions from before do not resume.
@@ -191,7 +193,8 @@ impl ServerTls {
             let config = Arc::clone(source.loaded.get().await.config(alpn));
             socket.handshake(config).await
         };
-        let done = self.handshakes.run(client, clock, source.timeout, shaking).await.unwrap_or_else(Err);
+        let run = self.handshakes.run(client, clock, source.timeout, shaking);
+        let done = run.await.unwrap_or_else(|lost| Err(lost.into()));
         self.shared.counts.note(done.as_ref().err().map(|failure| failure.reason));
         done
     }

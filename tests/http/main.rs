@@ -12,6 +12,7 @@ mod files;
 mod hosts;
 mod intervals;
 mod proxy;
+mod proxy_protocol;
 mod reload;
 mod sent_files;
 mod server;

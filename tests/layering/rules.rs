@@ -163,6 +163,15 @@ pub const RULES: &[Rule] = &[
         kept_by: &[("tls/stream.rs", "use crate::rt::Socket;")],
     },
     Rule {
+        name: "the PROXY protocol imports clock, rt and words only",
+        check: |source| {
+            let below: [&[&str]; 4] = [&["proxy_protocol"], &["clock"], &["rt"], &["words"]];
+            imports_but(source, "proxy_protocol/", &below)
+        },
+        broken_by: &[("proxy_protocol/receive.rs", "use crate::http::peer::TrustedPeers;")],
+        kept_by: &[("proxy_protocol/receive.rs", "use crate::{clock::Clock, rt::Socket};")],
+    },
+    Rule {
         name: "only the quota's server, client and commands know gRPC",
         check: |source| {
             (!source.is_in("quota/server/") && !source.is_in("quota/client/") && !source.is_in("cli/quota/"))

@@ -15,6 +15,7 @@ mod logs;
 mod memory;
 mod notified;
 mod probe;
+mod proxy_protocol;
 mod reloads;
 mod restarts;
 mod shut_windows;

@@ -29,7 +29,17 @@ where
     B::Error: std::error::Error + Send + Sync,
 {
     let to = Connect { host: addr.ip().to_string(), port: addr.port(), receive_buffer: None };
-    let socket = rt::connect(&to).await.unwrap();
+    over(rt::connect(&to).await.unwrap(), window).await
+}
+
+/// A client of a connection that is open.
+pub async fn over<B, S>(socket: S, window: u32) -> Sender<B>
+where
+    B: Body + Send + Unpin + 'static,
+    B::Data: Send,
+    B::Error: std::error::Error + Send + Sync,
+    S: hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static,
+{
     let mut builder = Builder::new(Executor);
     builder.initial_stream_window_size(window).initial_connection_window_size(5 << 20);
     let (sender, connection) = builder.handshake(socket).await.unwrap();

@@ -32,6 +32,7 @@ struct Page {
 struct Connection {
     id: u64,
     peer: String,
+    client: String,
     local: String,
     protocol: Option<&'static str>,
     age_ms: u64,
@@ -121,6 +122,7 @@ fn of(server: &Handle, report: ConnectionReport) -> Connection {
     Connection {
         id: report.id,
         peer: report.peer.to_string(),
+        client: report.client.to_string(),
         local: report.local.map_or_else(|| "unix".to_owned(), |addr| addr.to_string()),
         protocol: report.protocol.map(|protocol| match protocol {
             Protocol::Http1 => "http/1",

@@ -34,6 +34,10 @@ serving_command! {
         #[argh(option, arg_name = "time")]
         connect_timeout: Option<String> => "tcp[0].connect_timeout",
 
+        /// with --to: send the peer the client's address first, in a PROXY header: v1 or v2 (default none is sent)
+        #[argh(option, arg_name = "version")]
+        send_proxy: Option<String> => "tcp[0].send_proxy",
+
         /// pace of what each client gets: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
         #[argh(option, arg_name = "rate")]
         rate: Option<String> => "tcp[0].rate",

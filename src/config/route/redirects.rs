@@ -14,7 +14,7 @@ const MAX_HOPS: usize = 20;
 /// Where the server is listening for HTTP.
 pub(in crate::config) struct Listeners<'a> {
     pub(in crate::config) listen: &'a [Listen],
-    pub(in crate::config) http_redirect: &'a [ListenAddr],
+    pub(in crate::config) http_redirect: &'a [Listen],
 }
 
 impl Listeners<'_> {
@@ -28,7 +28,7 @@ impl Listeners<'_> {
         };
         let listen = self.listen.iter().filter(|listen| listen.tls.is_some() == url.is_tls());
         let sent_on = self.http_redirect.iter().filter(|_| !url.is_tls());
-        listen.map(|listen| &listen.address).chain(sent_on).any(is_at)
+        listen.chain(sent_on).map(|listen| &listen.address).any(is_at)
     }
 }
 

@@ -3,17 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::announcing;
 use super::connection::{Connection, Ends};
 use super::port::{self, Port};
 use super::serve::serve as serve_http;
 use super::setup::Setup;
 use super::{Refusal, Shared, Stage};
-use crate::rt::{self, Listener, Socket, serve};
+use crate::proxy_protocol::{Announced, HeaderReceiver};
+use crate::rt::{self, Listener, PeerAddr, Socket, serve};
 use crate::sink::{Sink, Wire};
 use crate::tls::ServerTls;
 
 /// Connections above the limit that are answered with a refusal at a time; further ones are closed at once.
-const MAX_REFUSALS: usize = 256;
+pub(super) const MAX_REFUSALS: usize = 256;
 
 /// Idle time after which the kernel probes a raw TCP client. Nothing else would notice one that vanished while a
 /// followed file does not grow.
@@ -22,6 +24,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(60);
 /// What the clients of a listener get.
 #[derive(Clone)]
 pub(super) struct Entry {
+    /// Reads the PROXY header that each connection must begin with, if it must.
+    pub(super) headers: Option<Arc<HeaderReceiver>>,
     /// Inside TLS, if it is there.
     pub(super) tls: Option<ServerTls>,
     pub(super) serves: Serves,
@@ -38,6 +42,10 @@ pub(super) enum Serves {
 }
 
 impl Entry {
+    pub(super) fn new(tls: Option<ServerTls>, serves: Serves) -> Self {
+        Self { headers: None, tls, serves }
+    }
+
     fn port(&self) -> Option<&Arc<Port>> {
         match &self.serves {
             Serves::Tcp(port) => Some(port),
@@ -53,15 +61,30 @@ pub(super) async fn accept(listener: Listener, entry: Entry, server: Arc<Shared>
 }
 
 fn begin(socket: Socket, entry: &Entry, server: &Arc<Shared>) {
-    use std::sync::atomic::Ordering::SeqCst;
     // Without a peer address the client left already.
     let Ok(peer) = socket.peer() else { return };
+    match &entry.headers {
+        None => begin_for(socket, peer, None, entry, server),
+        Some(headers) => announcing::begin(socket, peer, headers, entry, server),
+    }
+}
+
+/// Begins a connection of `peer`, for the client that its PROXY header has `announced`.
+pub(super) fn begin_for(
+    socket: Socket,
+    peer: PeerAddr,
+    announced: Option<Announced>,
+    entry: &Entry,
+    server: &Arc<Shared>,
+) {
+    use std::sync::atomic::Ordering::SeqCst;
+    let source = announced.map_or(peer, |announced| PeerAddr::Tcp(announced.source));
     let port = entry.port();
     let setup = server.setup();
     let most = setup.settings.client_connections;
     // Raw TCP cannot name the client of a proxy: there the client is the peer.
-    let trusted = port.is_none() && peer.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
-    let client = peer.ip().filter(|_| !trusted);
+    let trusted = port.is_none() && source.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
+    let client = source.ip().filter(|_| !trusted);
     let refused = if let Some(refusal) = server.refusal(client, setup.settings.max_connections) {
         Some(refusal)
     } else if port.is_some() && server.sheds(client, setup.settings.max_held()) {
@@ -90,7 +113,9 @@ fn begin(socket: Socket, entry: &Entry, server: &Arc<Shared>) {
     let ends = Ends {
         fd: socket.raw_fd(),
         peer,
+        client: source,
         local: socket.local(),
+        destination: announced.map(|announced| announced.destination),
         trusted,
         scheme: if entry.tls.is_some() { "https" } else { "http" },
         redirect: match entry.serves {

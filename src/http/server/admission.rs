@@ -50,7 +50,7 @@ impl Shared {
         self.counter(refused).fetch_sub(1, Ordering::SeqCst);
     }
 
-    fn counter(&self, refused: Option<Refusal>) -> &AtomicUsize {
+    pub(super) fn counter(&self, refused: Option<Refusal>) -> &AtomicUsize {
         if refused.is_some() { &self.refused } else { &self.connections }
     }
 

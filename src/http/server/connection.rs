@@ -20,10 +20,15 @@ use crate::sink::SinkState;
 pub(super) struct Ends {
     /// The socket's descriptor, for the log.
     pub(super) fd: i32,
+    /// The other end of the socket.
     pub(super) peer: PeerAddr,
+    /// The peer, or the client that the peer's PROXY header announces in its place.
+    pub(super) client: PeerAddr,
     /// Our own address; `None` on a Unix socket.
     pub(super) local: Option<SocketAddr>,
-    /// Whether the peer is a trusted proxy: the connection counts for none of its clients.
+    /// The address that the client connected to, if a PROXY header announces it.
+    pub(super) destination: Option<SocketAddr>,
+    /// Whether the client is a trusted proxy: the connection counts for none of its clients.
     pub(super) trusted: bool,
     /// `http`, or `https` inside TLS.
     pub(super) scheme: &'static str,
@@ -98,9 +103,9 @@ impl Connection {
         SinkWaits::until(now, &self.sink)
     }
 
-    /// The peer, or the client that it asks for.
+    /// The client of the connection, or the one that it asks for.
     pub(super) fn client_addr(&self) -> ClientAddr {
-        self.exchanges.client(self.ends.peer)
+        self.exchanges.client(self.ends.client)
     }
 
     /// Counts an exchange in.
@@ -207,6 +212,7 @@ impl Connection {
             at: now,
             id: self.id,
             peer: self.ends.peer,
+            client: self.ends.client,
             local: self.ends.local,
             protocol: self.protocol.get().copied(),
             age: now - self.began,
@@ -230,7 +236,7 @@ impl Drop for Connection {
         self.log_end();
         if self.refused.is_none() {
             self.server.registry.remove(self.id);
-            if let Some(ip) = self.ends.peer.ip().filter(|_| !self.ends.trusted) {
+            if let Some(ip) = self.ends.client.ip().filter(|_| !self.ends.trusted) {
                 self.server.clients.leave(ip);
             }
         }

@@ -1,17 +1,20 @@
 //! Log lines of a connection: how its exchanges failed, and how it ended.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::Shared;
 use super::account::NOTHING;
 use super::connection::Connection;
 use crate::body::BodyError;
 use crate::clock::Clock;
 use crate::duration;
 use crate::http::log_bound::LogBound;
-use crate::http::peer::ClientAddr;
+use crate::http::peer::{ClientAddr, PeerAddr};
 use crate::limit::RateOrOff;
 use crate::logging::{AccessLine, Subject};
+use crate::proxy_protocol::{HeaderFailure, HeaderReason};
 use crate::sink::GivenUp;
 use crate::telemetry::Outcome;
 
@@ -20,6 +23,7 @@ pub(super) struct LogBounds {
     aborted: Arc<LogBound>,
     tunnels: Arc<LogBound>,
     cut: Arc<LogBound>,
+    headers: Arc<LogBound>,
     #[cfg(feature = "tls")]
     handshakes: Arc<LogBound>,
 }
@@ -31,19 +35,36 @@ impl LogBounds {
             aborted: bound(),
             tunnels: bound(),
             cut: bound(),
+            headers: bound(),
             #[cfg(feature = "tls")]
             handshakes: bound(),
         }
     }
 }
 
+impl Shared {
+    /// Counts and logs that a connection had no valid PROXY header. One that was closed without a byte is logged at level
+    /// debug: many health checks do that.
+    pub(super) fn header_refused(&self, peer: PeerAddr, local: Option<SocketAddr>, failure: HeaderFailure) {
+        const WHAT: &str = "connection closed: no valid PROXY header";
+        self.headers.note(Some(failure.reason));
+        let listener = local.map_or_else(|| "unix".to_owned(), |addr| addr.to_string());
+        let (listener, reason) = (listener.as_str(), failure.reason.as_str());
+        if failure.reason == HeaderReason::Closed {
+            log::debug!(peer:%, listener, reason, error:% = failure; "{WHAT}");
+        } else if self.log_bounds.headers.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
+            log::warn!(peer:%, listener, reason, error:% = failure; "{WHAT}");
+        }
+    }
+}
+
 impl Connection {
-    /// A line of the access log with what the connection knows; the peer is the client.
+    /// A line of the access log with what the connection knows, for its client.
     pub(super) fn access_line(&self) -> AccessLine<'_> {
         AccessLine {
             time: self.server.clock.calendar(),
-            client: &self.ends.peer,
-            ip: self.ends.peer.ip(),
+            client: &self.ends.client,
+            ip: self.ends.client.ip(),
             peer: &self.ends.peer,
             connection: self.id,
             key: None,
@@ -98,8 +119,8 @@ impl Connection {
     pub(super) fn log_cut(&self, route: &str, error: &str) {
         const WHAT: &str = "stream cut: its bytes could not be had";
         if self.server.log_bounds.cut.admits(|left_out| log::warn!(left_out; "{WHAT}, more often")) {
-            let peer = self.ends.peer;
-            log::warn!(connection = self.id, client:% = peer, peer:%, route, error; "{WHAT}");
+            let (client, peer) = (self.ends.client, self.ends.peer);
+            log::warn!(connection = self.id, client:%, peer:%, route, error; "{WHAT}");
         }
     }
 
@@ -108,9 +129,9 @@ impl Connection {
     pub(super) fn log_handshake(&self, tls: &str, failure: &crate::tls::Failure) {
         const WHAT: &str = "TLS handshake failed";
         if self.server.log_bounds.handshakes.admits(|left_out| log::info!(left_out; "{WHAT}, more often")) {
-            let peer = self.ends.peer;
+            let (client, peer) = (self.ends.client, self.ends.peer);
             let (reason, error) = (failure.reason.as_str(), failure.to_string());
-            log::info!(connection = self.id, client:% = peer, peer:%, tls, reason, error = error.as_str(); "{WHAT}");
+            log::info!(connection = self.id, client:%, peer:%, tls, reason, error = error.as_str(); "{WHAT}");
         }
     }
 

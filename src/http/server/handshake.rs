@@ -19,7 +19,7 @@ pub(super) async fn done(
     alpn: Alpn,
 ) -> bool {
     let server = &connection.server;
-    let client = connection.ends.peer.ip().map(ClientKey::network);
+    let client = connection.ends.client.ip().map(ClientKey::network);
     let shaking = async { Some(tls.handshake(sink.get_mut(), alpn, client, &server.clock).await) };
     let ended = async {
         server.reached(Stage::Stopped).or(connection.closer.closed_or_asked()).await;

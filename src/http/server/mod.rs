@@ -3,6 +3,7 @@
 mod accept;
 mod account;
 mod admission;
+mod announcing;
 mod answer_content;
 mod charges;
 mod clients;
@@ -54,6 +55,7 @@ use super::routing::Routes;
 use crate::clock::Clock;
 use crate::filter::Counts;
 use crate::logging::AccessLog;
+use crate::proxy_protocol::HeaderCounts;
 use crate::rt::serve::{Stage, Stages, Tasks};
 use crate::rt::{self, Listener};
 use crate::sink::SinkCounts;
@@ -108,6 +110,7 @@ struct Shared {
     clients: Clients,
     drops: DropLog,
     log_bounds: LogBounds,
+    headers: HeaderCounts,
     budgets: Budgets,
     ports: RwLock<Vec<Arc<Port>>>,
     telemetry: Telemetry,
@@ -145,7 +148,7 @@ impl Server {
         access: Option<AccessLog>,
     ) -> Self {
         let shared = Shared::new(settings, routes, (counts, access), rt::clock());
-        let http = |listener| (listener, Entry { tls: None, serves: Serves::Http });
+        let http = |listener| (listener, Entry::new(None, Serves::Http));
         Self { listeners: listeners.into_iter().map(http).collect(), shared: Arc::new(shared) }
     }
 
@@ -153,7 +156,7 @@ impl Server {
     #[must_use]
     pub fn with_listener(mut self, listener: Listener, tls: Option<ServerTls>) -> Self {
         let tls = tls.map(|tls| tls.for_listener());
-        self.listeners.push((listener, Entry { tls, serves: Serves::Http }));
+        self.listeners.push((listener, Entry::new(tls, Serves::Http)));
         self
     }
 
@@ -167,7 +170,7 @@ impl Server {
     /// Adds a listener whose requests are all answered 308, to the same address with `https` and `port`.
     #[must_use]
     pub fn with_redirect(mut self, listener: Listener, port: u16) -> Self {
-        self.listeners.push((listener, Entry { tls: None, serves: Serves::Redirect(port) }));
+        self.listeners.push((listener, Entry::new(None, Serves::Redirect(port))));
         self
     }
 
@@ -192,7 +195,20 @@ impl Server {
         let port = Arc::new(Port::new(addr, name, number, service));
         self.shared.ports.write().push(Arc::clone(&port));
         let tls = tls.map(|tls| tls.for_listener());
-        self.listeners.push((listener, Entry { tls, serves: Serves::Tcp(port) }));
+        self.listeners.push((listener, Entry::new(tls, Serves::Tcp(port))));
+        self
+    }
+
+    /// Requires a PROXY header, of version 1 or 2, of each connection to the listener that was added last: a peer that is not
+    /// in [`Settings::trusted`] is refused, and so is a connection that begins with anything else. The client that the header
+    /// announces is the connection's. A peer of a Unix socket is trusted; who may connect is up to its permissions.
+    ///
+    /// # Panics
+    /// If there is no listener.
+    #[must_use]
+    pub fn with_proxy_protocol(mut self) -> Self {
+        let (_, entry) = self.listeners.last_mut().expect("there is a listener");
+        entry.headers = Some(Arc::default());
         self
     }
 
@@ -336,6 +352,7 @@ impl Shared {
             clients: Clients::default(),
             drops: DropLog::default(),
             log_bounds: LogBounds::new(&clock),
+            headers: HeaderCounts::default(),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             ports: RwLock::default(),
             setup: RwLock::new(Setup::new(settings, routes, counts, access)),

@@ -16,7 +16,7 @@ use crate::limit::RateOrOff;
 use crate::logging::{AccessLine, Subject};
 use crate::rt::serve::Stages;
 use crate::sink::{Sink, Wire};
-use crate::tcp::{Record, Service, StreamError};
+use crate::tcp::{Client, Record, Service, StreamError};
 use crate::telemetry::{Ended, Outcome};
 
 /// A TCP port and its service.
@@ -64,7 +64,12 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     let server = Arc::clone(&connection.server);
     let clock = Arc::clone(&server.clock);
     let _ = connection.protocol.set(Protocol::Tcp);
-    let client = connection.ends.peer.ip().map_or(ClientKey::Local, ClientKey::address);
+    let ends = &connection.ends;
+    let client = Client {
+        key: ends.client.ip().map_or(ClientKey::Local, ClientKey::address),
+        source: ends.client.addr(),
+        destination: ends.destination.or(ends.local),
+    };
     let stream =
         Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
     let stages = Arc::new(Stages::default());
@@ -87,13 +92,13 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
         // The connection logs it when it ends.
         return;
     }
-    let peer = connection.ends.peer;
+    let (client, peer) = (connection.ends.client, connection.ends.peer);
     match ended {
         Ok(()) => {}
         Err(StreamError::Source(error)) => connection.log_cut(&stream.port.name, &error),
         Err(StreamError::Idle) => connection.log_idle_tunnel("idle_timeout", idle),
         Err(error) => {
-            log::debug!(connection = connection.id, client:% = peer, peer:%, error:%; "stream ended early");
+            log::debug!(connection = connection.id, client:%, peer:%, error:%; "stream ended early");
         }
     }
 }

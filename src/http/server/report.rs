@@ -19,6 +19,8 @@ pub struct ConnectionReport {
     pub id: u64,
     /// The peer.
     pub peer: PeerAddr,
+    /// The peer, or the client that its PROXY header announces.
+    pub client: PeerAddr,
     /// Our own address; `None` on a Unix socket.
     pub local: Option<SocketAddr>,
     /// `None` before the client's first bytes.

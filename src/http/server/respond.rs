@@ -58,7 +58,7 @@ pub(super) fn respond(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
-    let mut requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
+    let mut requester = Requester::of(&server, &setup, request.headers(), connection.ends.client);
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, setup.logs());
     let charge = charge_for_head(&connection, request.headers());
@@ -124,7 +124,7 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    let requester = Requester::of(&server, &setup, request.headers(), connection.ends.peer);
+    let requester = Requester::of(&server, &setup, request.headers(), connection.ends.client);
     let exchange = Exchange::begin(connection, &request, requester, setup.logs());
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
 }
@@ -383,10 +383,14 @@ impl Connection {
     /// The connection as sources see it.
     fn client(&self) -> Client {
         Client {
-            peer: self.ends.peer,
+            peer: self.ends.client,
             local: self.ends.local,
             scheme: self.ends.scheme,
-            trusted: self.ends.peer.ip().is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
+            trusted: self
+                .ends
+                .client
+                .ip()
+                .is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
         }
     }
 }

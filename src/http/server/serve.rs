@@ -38,7 +38,7 @@ pub(super) fn serve<W: Wire + Send + 'static>(
 
 async fn serve_either<W: Wire + Send + 'static>(mut http1: Box<Http1<W>>, connection: Arc<Connection>) {
     let is_http2 = is_http2(http1.sink(), &connection).await;
-    let (id, peer) = (connection.id, connection.ends.peer);
+    let (id, client, peer) = (connection.id, connection.ends.client, connection.ends.peer);
     let ended = match is_http2 {
         Ok(false) => {
             let _ = connection.protocol.set(Protocol::Http1);
@@ -53,7 +53,7 @@ async fn serve_either<W: Wire + Send + 'static>(mut http1: Box<Http1<W>>, connec
             drive(Box::pin(Http2::new(sink, Arc::clone(&connection))).as_mut(), &connection).await
         }
         Err(error) => {
-            log::debug!(connection = id, client:% = peer, peer:%, error:%; "no request came");
+            log::debug!(connection = id, client:%, peer:%, error:%; "no request came");
             return;
         }
     };

@@ -125,8 +125,16 @@ impl World {
         let peer = PeerAddr::Tcp((ip, 9000 + number as u16).into());
         let server = &self.server;
         let trusted = peer.ip().is_some_and(|ip| server.setup().settings.trusted.contains(ip));
-        let ends =
-            Ends { fd: 70 + number as i32, peer, local: None, trusted, scheme: "http", redirect: None };
+        let ends = Ends {
+            fd: 70 + number as i32,
+            peer,
+            client: peer,
+            local: None,
+            destination: None,
+            trusted,
+            scheme: "http",
+            redirect: None,
+        };
         let clock = Arc::clone(&server.clock);
         let setup = server.setup();
         let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);

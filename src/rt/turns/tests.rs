@@ -11,22 +11,22 @@ use crate::clock::ManualClock;
 
 const TIMEOUT: Duration = Duration::from_secs(100);
 
-/// What a handshake ended with; `None` if it has not.
-type Ended = Option<Result<&'static str, Reason>>;
+/// What a turn ended with; `None` if it has not.
+type Ended = Option<Result<&'static str, TurnLost>>;
 
 struct Scene {
     manual: Arc<ManualClock>,
     clock: Arc<dyn Clock>,
-    handshakes: Handshakes,
+    turns: Turns,
 }
 
-struct Running<'a>(Pin<Box<dyn Future<Output = Result<&'static str, Failure>> + 'a>>);
+struct Running<'a>(Pin<Box<dyn Future<Output = Result<&'static str, TurnLost>> + 'a>>);
 
 impl Running<'_> {
     fn poll(&mut self) -> Ended {
         let mut cx = Context::from_waker(Waker::noop());
         match self.0.as_mut().poll(&mut cx) {
-            Poll::Ready(ended) => Some(ended.map_err(|failure| failure.reason)),
+            Poll::Ready(ended) => Some(ended),
             Poll::Pending => None,
         }
     }
@@ -35,13 +35,13 @@ impl Running<'_> {
 impl Scene {
     fn new(most: usize) -> Self {
         let manual = Arc::new(ManualClock::new());
-        Self { clock: Arc::clone(&manual) as _, manual, handshakes: Handshakes::new(most) }
+        Self { clock: Arc::clone(&manual) as _, manual, turns: Turns::new(most) }
     }
 
-    /// A handshake of the client `n` that was polled once.
-    fn begin<'a>(&'a self, n: u8, handshake: impl Future<Output = &'static str> + 'a) -> Running<'a> {
+    /// The work of the client `n` that was polled once.
+    fn begin<'a>(&'a self, n: u8, work: impl Future<Output = &'static str> + 'a) -> Running<'a> {
         let client = Some(Ipv4Addr::new(10, 0, 0, n).into());
-        let mut run = Running(Box::pin(self.handshakes.run(client, &self.clock, TIMEOUT, handshake)));
+        let mut run = Running(Box::pin(self.turns.run(client, &self.clock, TIMEOUT, work)));
         assert_eq!(run.poll(), None);
         run
     }
@@ -52,7 +52,7 @@ impl Scene {
 
     /// Turns, those that wait, and clients that have either.
     fn numbers(&self) -> (usize, usize, usize) {
-        let state = self.handshakes.state.lock();
+        let state = self.turns.state.lock();
         assert_eq!(state.entries.len(), state.running + state.waiting);
         (state.running, state.waiting, state.clients.len())
     }
@@ -68,7 +68,7 @@ fn one_that_had_its_turn_for_a_second_loses_it_to_those_that_wait_and_only_to_th
     assert_eq!(hung.poll(), None, "nobody waits");
     let mut quick = scene.begin(2, async { "done" });
     assert_eq!(scene.numbers(), (2, 1, 2), "two are the most");
-    assert_eq!(hung.poll(), Some(Err(Reason::Crowded)));
+    assert_eq!(hung.poll(), Some(Err(TurnLost::Given)));
     assert_eq!(scene.numbers(), (2, 0, 2));
     assert_eq!(quick.poll(), Some(Ok("done")));
     assert_eq!(late.poll(), None, "nobody waits any more");
@@ -104,7 +104,7 @@ fn as_many_turns_are_lost_as_are_waited_for() {
     scene.manual.advance(GRACE);
     assert_eq!(hung.each_mut().map(|hung| hung.poll()), [None; 4]);
     let mut waiting = [2, 2, 3].map(|n| scene.begin(n, async { "done" }));
-    let lost = Some(Err(Reason::Crowded));
+    let lost = Some(Err(TurnLost::Given));
     assert_eq!(hung.each_mut().map(|hung| hung.poll()), [lost, lost, lost, None]);
     assert_eq!(waiting.each_mut().map(|waiting| waiting.poll()), [Some(Ok("done")); 3]);
     // And one that becomes overdue while others wait.
@@ -140,7 +140,7 @@ fn a_slow_client_keeps_its_turn_from_one_that_has_more() {
     assert_eq!(slow.poll(), None);
     let mut more = scene.hung(2);
     assert_eq!((slow.poll(), more.poll(), scene.numbers()), (None, None, (3, 1, 2)));
-    assert_eq!(flood[0].poll(), Some(Err(Reason::Crowded)), "its own is overdue too by now");
+    assert_eq!(flood[0].poll(), Some(Err(TurnLost::Given)), "its own is overdue too by now");
     assert_eq!((more.poll(), scene.numbers()), (None, (3, 0, 2)));
 }
 
@@ -151,19 +151,19 @@ fn the_wait_and_the_turn_have_the_whole_timeout_each() {
     scene.manual.advance(TIMEOUT - Duration::from_nanos(1));
     let mut waiting = scene.hung(2);
     scene.manual.advance(Duration::from_nanos(1));
-    assert_eq!(hung.poll(), Some(Err(Reason::Timeout)));
+    assert_eq!(hung.poll(), Some(Err(TurnLost::TooSlow)));
     drop(hung);
     assert_eq!(waiting.poll(), None);
     scene.manual.advance(TIMEOUT - Duration::from_nanos(1));
     assert_eq!(waiting.poll(), None);
     scene.manual.advance(Duration::from_nanos(1));
-    assert_eq!(waiting.poll(), Some(Err(Reason::Timeout)));
+    assert_eq!(waiting.poll(), Some(Err(TurnLost::TooSlow)));
     drop(waiting);
 
     let (_first, mut in_vain) = (scene.hung(1), scene.hung(1));
     scene.manual.advance(TIMEOUT - Duration::from_nanos(1));
     assert_eq!(in_vain.poll(), None);
     scene.manual.advance(Duration::from_nanos(1));
-    assert_eq!(in_vain.poll(), Some(Err(Reason::Crowded)));
+    assert_eq!(in_vain.poll(), Some(Err(TurnLost::NoTurn)));
     assert_eq!(scene.numbers().1, 0);
 }

@@ -1,6 +1,6 @@
-//! Bounds the handshakes that run at a time on one listener.
+//! Bounds what new connections of one listener wait for at a time: TLS handshakes, PROXY headers.
 //!
-//! Handshakes beyond the bound wait for their turn. A free turn goes to the client with the fewest turns, and among
+//! Connections beyond the bound wait for their turn. A free turn goes to the client with the fewest turns, and among
 //! equals to the connection that came last: the client of one that has waited for long has most likely left. One that
 //! has had its turn for [`GRACE`] loses it to those that wait, unless its client has fewer turns than theirs. So
 //! clients that open connections and send nothing delay others by [`GRACE`], not by the whole timeout.
@@ -15,22 +15,18 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::failure::{Failure, Reason};
 use crate::clock::{Clock, Sleep};
 use crate::sync::Mutex;
 
-/// Handshakes at a time: each may hold a message of 64 KiB that is not whole, and an answer of a few KiB.
-pub(super) const MAX_HANDSHAKES: usize = 512;
-
-/// How long a handshake has its turn while others wait. A round trip to the far side of the earth and back twice.
+/// How long a connection has its turn while others wait. A round trip to the far side of the earth and back twice.
 const GRACE: Duration = Duration::from_secs(1);
 
 /// An address, or all clients of Unix sockets.
 type Client = Option<IpAddr>;
 
-/// The turns of a listener's handshakes.
+/// The turns of a listener's new connections.
 #[derive(Debug)]
-pub(super) struct Handshakes {
+pub struct Turns {
     most: usize,
     state: Mutex<State>,
 }
@@ -78,34 +74,45 @@ struct Share {
     overdue: BTreeSet<u64>,
 }
 
+/// Why a connection did not come to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TurnLost {
+    /// Others had all turns for the whole timeout.
+    NoTurn,
+    /// Others waited, and it had had its turn for a second.
+    Given,
+    /// Its turn lasted for the whole timeout.
+    TooSlow,
+}
+
 /// One that waits or has its turn, until it is dropped.
 struct Turn<'a> {
-    of: &'a Handshakes,
+    of: &'a Turns,
     number: u64,
 }
 
-impl Handshakes {
-    pub(super) fn new(most: usize) -> Self {
+impl Turns {
+    /// `most` turns at a time.
+    pub fn new(most: usize) -> Self {
         Self { most, state: Mutex::default() }
     }
 
-    /// Runs `handshake` when it is the turn of `client`. Each, the wait and the turn, may last for `timeout`.
+    /// Runs `work` when it is the turn of `client`. Each, the wait and the turn, may last for `timeout`.
     ///
     /// # Errors
     /// Others had the turns, or it was too slow.
-    pub(super) async fn run<T>(
+    pub async fn run<T>(
         &self,
         client: Client,
         clock: &Arc<dyn Clock>,
         timeout: Duration,
-        handshake: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
+        work: impl Future<Output = T>,
+    ) -> Result<T, TurnLost> {
         let sleep = |time| Sleep::lasting(Arc::clone(clock), time);
-        let crowded = |text| Failure::new(Reason::Crowded, text);
         let turn = self.enter(client);
         let in_vain = async {
             sleep(timeout).await;
-            Err(crowded("others had all turns for the whole of handshake_timeout"))
+            Err(TurnLost::NoTurn)
         };
         let begun = async {
             turn.begun().await;
@@ -114,14 +121,14 @@ impl Handshakes {
         future::or(begun, in_vain).await?;
         let late = async {
             sleep(timeout).await;
-            Err(Failure::new(Reason::Timeout, "the handshake took longer than handshake_timeout"))
+            Err(TurnLost::TooSlow)
         };
         let lost = async {
             sleep(GRACE).await;
             turn.lost().await;
-            Err(crowded("others waited, and it had had its turn for a second"))
+            Err(TurnLost::Given)
         };
-        future::or(async { Ok(handshake.await) }, future::or(late, lost)).await
+        future::or(async { Ok(work.await) }, future::or(late, lost)).await
     }
 
     fn enter(&self, client: Client) -> Turn<'_> {
