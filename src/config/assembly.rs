@@ -272,6 +272,12 @@ fn route(
             Route::proxy(path, proxy.map_err(|error| failed(&error))?)
         }
     };
+    let types = match &given.source {
+        Source::Files(files) => files.types.clone(),
+        _ => BTreeMap::new(),
+    };
+    let paged = route.error_pages(&given.error_pages, &types);
+    route = paged.map_err(|error| failed(&format!("error_pages: {error}")))?;
     route = route.fields(given.headers.clone()).on_hosts(given.hosts.iter().cloned());
     let pace = &given.pace;
     route = route.rate(pace.rate).burst(pace.burst.bytes());

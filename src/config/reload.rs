@@ -52,7 +52,6 @@ impl Handle {
     /// those of `config` even where the API had changed them, and limits of single clients end. Routes, sources,
     /// filters and keys apply to new requests, timeouts and the sink's settings to new connections. Requests in
     /// progress finish under the settings they began with, on removed routes too.
-    ///
     /// Blocks on the file system, where it opens folders.
     ///
     /// # Errors
@@ -215,8 +214,8 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
         |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
     let rest = |route: &Route| {
-        let Route { hosts, source, headers, limits, max_body, .. } = route.clone();
-        (hosts, source, headers, filters(route), limits.weight, max_body)
+        let Route { hosts, source, headers, error_pages, limits, max_body, .. } = route.clone();
+        (hosts, source, headers, error_pages, filters(route), limits.weight, max_body)
     };
     let come = new.iter().filter_map(|route| match find(old, route) {
         None => Some(format!("route {} added", route.name())),

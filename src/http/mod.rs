@@ -5,6 +5,7 @@ pub(crate) mod api;
 pub mod body;
 pub(crate) mod budgets;
 pub mod content;
+pub(crate) mod error_pages;
 pub(crate) mod field_changes;
 pub mod files;
 mod forwarded;
@@ -24,6 +25,7 @@ pub mod source;
 pub mod upgrade;
 
 pub use budgets::Budgets;
+pub use error_pages::ErrorPagesSource;
 pub use field_changes::FieldChanges;
 pub use host_pattern::HostPattern;
 pub use limits::{KeySource, MaxBody, SharedLimits, UploadLimits};

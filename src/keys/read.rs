@@ -237,6 +237,13 @@ impl<'a> Keys<'a> {
         path
     }
 
+    /// Takes `path`, given at `at`; a file's is relative to it. It must be there when the server starts.
+    pub(crate) fn path_at(&self, at: Place, key: &'static str, path: &str, kind: PathKind) -> PathBuf {
+        let path = self.reading.draft.base.join(path);
+        self.must_be_there(at, key, &path, kind);
+        path
+    }
+
     /// Takes `addr`, given at `at`; a file's is relative to it. The folder of its socket must be there.
     pub(crate) fn address(&self, at: Place, key: &'static str, addr: ListenAddr) -> ListenAddr {
         let addr = match at {

@@ -6,6 +6,7 @@
 mod admin;
 mod admin_api;
 mod direct_and_proxied;
+mod error_pages;
 mod exchanges;
 mod fields;
 mod files;

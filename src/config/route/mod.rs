@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::filters::FilterKind;
 use super::pace::{Pace, RouteLimits};
+use crate::http::error_pages::{self, ErrorPagesSource};
 use crate::http::field_changes::{FieldChanges, Side};
 use crate::http::{HostPattern, MaxBody};
 use crate::keys::{Keys, LIMIT_EXAMPLE, Place};
@@ -28,6 +29,8 @@ pub struct Route {
     pub path: RoutePath,
     /// Where the content comes from.
     pub source: Source,
+    /// Files that are sent with errors of files and of the proxy, by status.
+    pub error_pages: ErrorPagesSource,
     /// Changes of the fields of responses.
     pub headers: FieldChanges,
     /// Pace of each response.
@@ -54,6 +57,7 @@ impl Route {
             hosts: Vec::new(),
             path,
             source,
+            error_pages: ErrorPagesSource::default(),
             headers: FieldChanges::default(),
             pace,
             limits,
@@ -108,6 +112,12 @@ impl Route {
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
         let headers = keys.table("headers", " such as { set = { X-A = \"b\" } }");
         let headers = FieldChanges::read(&headers, Side::Response);
+        let error_pages = match keys.has("files") || keys.has("proxy") || !keys.has("error_pages") {
+            true => error_pages::read(&keys),
+            false => {
+                error_pages::read(&keys.without_effect("does nothing without files or proxy; leave it out"))
+            }
+        };
         let names = keys.list("filters").unwrap_or_default();
         let source = Source::read(&keys);
         if let (Some(Source::Redirect(_)), Some(name)) = (&source, &name) {
@@ -142,8 +152,19 @@ impl Route {
             Pace::note_unused(&response);
         }
         let filters = filters::read(&keys, names, named, can_have_rate);
-        Some(Self { hosts, path: path?, source: source?, headers, pace, limits, upload, max_body, filters })
-            .filter(|_| !is_rate_bad)
+        Some(Self {
+            hosts,
+            path: path?,
+            source: source?,
+            error_pages,
+            headers,
+            pace,
+            limits,
+            upload,
+            max_body,
+            filters,
+        })
+        .filter(|_| !is_rate_bad)
     }
 
     /// Its path, behind its first host if it has some: its name in limits, metrics and messages.

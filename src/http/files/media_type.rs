@@ -12,12 +12,12 @@ const STREAMED: [(&str, &str); 3] =
 
 /// The media types of one's own, by extensions in small letters; and those that are known anyway.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Types(HashMap<String, HeaderValue>);
+pub(in crate::http) struct Types(HashMap<String, HeaderValue>);
 
 impl Types {
     /// Gives names that end in a dot and `extension`, in whatever letters, another type. Text is said to be UTF-8
     /// unless `media_type` has a parameter. What cannot stand in a field changes nothing.
-    pub(super) fn insert(&mut self, extension: &str, media_type: &str) {
+    pub(in crate::http) fn insert(&mut self, extension: &str, media_type: &str) {
         let value =
             if media_type.contains(';') { media_type.parse().ok() } else { Some(described(media_type)) };
         if let Some(value) = value {
@@ -29,7 +29,7 @@ impl Types {
     ///
     /// Text, and what browsers read as text, is said to be UTF-8: a file in another encoding should say
     /// so by itself, or be converted.
-    pub(super) fn of(&self, path: &Path) -> HeaderValue {
+    pub(in crate::http) fn of(&self, path: &Path) -> HeaderValue {
         let extension = path.extension().and_then(|extension| extension.to_str());
         if let Some(extension) = extension {
             let own = (!self.0.is_empty()).then(|| self.0.get(&extension.to_ascii_lowercase())).flatten();

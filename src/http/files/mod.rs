@@ -40,7 +40,7 @@ use crate::rt::{self, Fresh};
 pub use confine::Root;
 use confine::{Opened, Refused, Shown};
 use file_answer::with_file;
-use media_type::Types;
+pub(super) use media_type::Types;
 use path::Below;
 pub use settings::{FilesSource, FollowLinks};
 use shared::OpenFiles;

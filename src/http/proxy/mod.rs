@@ -52,6 +52,7 @@ use crate::generator::{Pieces, UpstreamBody};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
+use crate::http::error_pages::OwnAnswer;
 use crate::http::interim::Interim;
 use crate::http::log_bound::LogBound;
 use crate::http::source::{self, Paths, Source, Visitor};
@@ -144,8 +145,10 @@ impl Proxy {
         let is_head = request.method() == Method::HEAD;
         match self.exchange(request, rest, from).await {
             Ok(response) => response,
-            Err(refused) if is_head => answer::without_content(refused),
-            Err(refused) => refused,
+            Err(mut refused) => {
+                refused.extensions_mut().insert(OwnAnswer);
+                if is_head { answer::without_content(refused) } else { refused }
+            }
         }
     }
 

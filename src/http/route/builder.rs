@@ -1,10 +1,13 @@
 //! Settings of a route: pace, limits and filters.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::{Pacing, Route, Stage};
 use crate::filter::{EndOfStream, FilterFactory};
+use crate::http::error_pages::{ErrorPages, ErrorPagesSource};
 use crate::http::field_changes::FieldChanges;
+use crate::http::files::Types;
 use crate::http::host_pattern::HostPattern;
 use crate::limit::{Budget, Interval, Limit, Rate, Weight};
 
@@ -23,6 +26,24 @@ impl Route {
     pub fn fields(mut self, changes: FieldChanges) -> Self {
         self.fields = changes;
         self
+    }
+
+    /// Sends these files with errors of files and of the proxy, not with those that a backend answers. `types` are media types
+    /// by extension, beside those that are known. Default: none, and errors have one line of text.
+    ///
+    /// # Errors
+    /// A file cannot be read, or has more than 1 MiB.
+    pub fn error_pages(
+        mut self,
+        pages: &ErrorPagesSource,
+        types: &BTreeMap<String, String>,
+    ) -> std::io::Result<Self> {
+        let mut known = Types::default();
+        for (extension, media_type) in types {
+            known.insert(extension, media_type);
+        }
+        self.error_pages = if pages.is_empty() { None } else { Some(ErrorPages::new(pages, known)?) };
+        Ok(self)
     }
 
     /// Paces each response at `rate`; `None` is unlimited, the default.

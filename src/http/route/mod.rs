@@ -8,6 +8,8 @@ use std::any::Any;
 use std::borrow::Cow;
 
 use super::budgets;
+use super::content::Content;
+use super::error_pages::{ErrorPages, OwnAnswer};
 use super::field_changes::FieldChanges;
 use super::files::Files;
 use super::host_pattern::HostPattern;
@@ -57,6 +59,8 @@ pub struct Route {
     pub(super) pacing: Pacing,
     uploads: Uploads,
     pub(super) stages: Vec<Stage>,
+    /// Pages for errors of its own.
+    pub(super) error_pages: Option<ErrorPages>,
     /// Changes of the fields of its responses.
     pub(super) fields: FieldChanges,
 }
@@ -85,6 +89,7 @@ impl Route {
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
             uploads: Uploads::new(),
             stages: Vec::new(),
+            error_pages: None,
             fields: FieldChanges::default(),
         }
     }
@@ -212,6 +217,14 @@ impl Route {
     /// The live nodes of its clients, below the node that all its responses share.
     pub fn clients(&self) -> &Clients {
         &self.clients
+    }
+
+    /// Its pages, if `response` is an error of the server's own: of files, or of the proxy where the backend has not answered.
+    pub(super) fn pages_for(&self, response: &http::Response<Content>) -> Option<&ErrorPages> {
+        let is_own = || {
+            matches!(self.source, RouteSource::Files(_)) || response.extensions().get::<OwnAnswer>().is_some()
+        };
+        self.error_pages.as_ref().filter(|_| is_own())
     }
 
     /// The budgets of a response to one client: in the route's tree and in the server's.

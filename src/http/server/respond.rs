@@ -200,7 +200,7 @@ fn routed(
     // Before any of it is read, or asked for by 100 Continue.
     let body = match uploading::admit(body, &route, &exchange) {
         Ok(body) => body,
-        Err(refusal) => return Responding::Ready(unfiltered(exchange, refusal)),
+        Err(refusal) => return Responding::Ready(unfiltered(exchange, with_fields(&route, refusal))),
     };
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
@@ -212,6 +212,10 @@ fn routed(
     if let RouteSource::Files(files) = &route.source {
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri);
         if let Some(response) = files.respond_from_cache(&head, &uri.path()[rest..]) {
+            let response = match route.pages_for(&response) {
+                Some(pages) => pages.apply_last(response, |page| !exchange.may_not_hold(page)),
+                None => response,
+            };
             return Responding::Ready(answered(exchange, &route, asked, response));
         }
     }
@@ -226,9 +230,13 @@ fn routed(
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri).clone();
         let response = ask(&exchange, &route, &uri.path()[rest..], head, body).await;
         drop(charge);
+        let response = match route.pages_for(&response) {
+            Some(pages) => pages.apply(response, |page| !exchange.may_not_hold(page)).await,
+            None => response,
+        };
         match uploading::refusal(&exchange) {
             None => answered(exchange, &route, asked, response),
-            Some(refusal) => unfiltered(exchange, refusal),
+            Some(refusal) => unfiltered(exchange, with_fields(&route, refusal)),
         }
     }))
 }
