@@ -43,6 +43,7 @@ mod server_metrics;
 mod settings;
 #[cfg(feature = "tls")]
 mod tls_metrics;
+mod upstream_metrics;
 
 use std::collections::HashSet;
 use std::net::SocketAddr;

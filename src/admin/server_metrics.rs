@@ -226,6 +226,7 @@ impl Collector for ServerMetrics {
         Self::proxy_headers(&mut to, self.server.proxy_headers())?;
         Self::responses(&mut to, self.server.telemetry())?;
         self.filters(&mut to)?;
+        super::upstream_metrics::write(&mut to, &self.server.routes())?;
         #[cfg(feature = "events")]
         super::event_metrics::write(&mut to, &self.server.routes())?;
         #[cfg(feature = "tls")]

@@ -209,6 +209,9 @@ fn every_metric_is_documented() {
         [[route]]
         path = '/events/'
         events = {}
+        [[route]]
+        path = '/api/'
+        proxy = 'http://127.0.0.1:1'
         ";
     std::fs::write(&config, everything).unwrap();
     let program = Program::start(&["run", text(&config)]);

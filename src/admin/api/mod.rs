@@ -12,6 +12,7 @@
 //! | `/v1/limits/routes/{path}/upload`, `…/upload-total`, `…/upload-client` | GET, PUT, PATCH |
 //! | `/v1/connections` | GET |
 //! | `/v1/connections/{id}` | GET, DELETE: resets it |
+//! | `/v1/upstreams` | GET: the backends of routes |
 //!
 //! A change takes effect at once, also for transfers under way, and lasts until the configuration is reloaded or the
 //! process ends: nothing is stored. Errors are problem details (RFC 9457).
@@ -20,6 +21,7 @@ mod change;
 mod connections;
 mod limits;
 mod request;
+mod upstreams;
 
 use http::{Method, Response, StatusCode, request::Parts};
 use http_body::Body;
@@ -56,6 +58,7 @@ enum Resource {
     Limit(Name),
     Connections,
     Connection(u64),
+    Upstreams,
 }
 
 /// Whether `path` is the API's, also where it has no resource.
@@ -127,6 +130,7 @@ impl Api {
                 let change = Change::of(&object, limits::is_weighted(&name))?;
                 self.server.changing(|| limits::change(&self.server, &name, method, change, peer))
             }
+            (Resource::Upstreams, _) => Ok(upstreams::list(&self.server)),
             (Resource::Connection(id), &Method::DELETE) => {
                 connections::close(&self.server, id, &peer.to_string())
             }
@@ -163,6 +167,7 @@ impl Api {
                 Resource::Limit(Name::Route(path.to_owned(), part))
             }
             ["v1", "connections"] => Resource::Connections,
+            ["v1", "upstreams"] => Resource::Upstreams,
             ["v1", "connections", id] => {
                 let digits = !id.is_empty() && id.bytes().all(|byte| byte.is_ascii_digit());
                 let id = id.parse().ok().filter(|_| digits);
@@ -176,8 +181,10 @@ impl Api {
 impl Resource {
     fn check(&self, method: &Method) -> Result<(), Problem> {
         let allow = match self {
-            Self::OpenApi | Self::Limits | Self::OwnLimits(_) | Self::Connections => "GET, HEAD",
-            Self::Limit(Name::Own(_) | Name::UploadOwn(_)) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::OpenApi | Self::Limits | Self::OwnLimits(_) | Self::Connections | Self::Upstreams => {
+                "GET, HEAD"
+            }
+            Self::Limit(Name::Own(_)) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Limit(_) => "GET, HEAD, PUT, PATCH",
             Self::Connection(_) => "GET, HEAD, DELETE",
         };

@@ -101,3 +101,52 @@ fn hosts_and_paths_stand_once_and_faults_name_the_place() {
                     write upstream_host = \"client\"";
     assert!(read(proxy).unwrap_err().starts_with(expected));
 }
+
+#[test]
+fn backends_are_one_or_several_of_one_path() {
+    const MANY: &str = "path = '/api'\nproxy = ";
+    for good in [
+        "'https://b'\nca = 'ca.pem'\ntls_name = 'app.test'",
+        "'https://b'\ncert = 'a.pem'\nkey = 'a.key'",
+        "['http://a/x', 'https://b:1/x', 'unix:/run/a.sock:/x']\ntls_name = '::1'",
+        "'unix:a.sock'",
+    ] {
+        assert_eq!(read(&format!("{MANY}{good}")).as_deref(), Ok(&["rate".to_owned()][..]), "{good}");
+    }
+    let numbers: Vec<_> = (1..=65).map(|port| format!("'http://b:{port}'")).collect();
+    let too_many = format!("[{}]", numbers.join(", "));
+    for (keys, expected) in [
+        ("[]", "f:3:9: proxy in [[route]] \"/api\": is empty; name a backend"),
+        ("5", "f:3:9: proxy in [[route]] \"/api\": invalid type: integer `5`, expected a string or a list"),
+        ("'https//b'", "f:3:9: proxy in [[route]] \"/api\": \"https//b\" is not a backend"),
+        ("['http://a', 'ftp://b']", "f:3:22: proxy in [[route]] \"/api\": \"ftp://b\" is not a backend"),
+        ("['http://a', 'http://a']", "f:3:22: proxy in [[route]] \"/api\": http://a stands here twice"),
+        (
+            "['http://a', 'http://b/']",
+            "f:3:22: proxy in [[route]] \"/api\": the path of http://b/ is another",
+        ),
+        (&too_many, "f:3:9: proxy in [[route]] \"/api\": has 65 backends; 64 are the most"),
+        (
+            "'http://b'\nca = 'a.pem'",
+            "f:4:6: ca in [[route]] \"/api\": does nothing without an https:// backend",
+        ),
+        (
+            "'unix:/a'\ntls_name = 'b'",
+            "f:4:12: tls_name in [[route]] \"/api\": does nothing without an https",
+        ),
+        ("'https://b'\ncert = 'a.pem'", "f:4:8: cert in [[route]] \"/api\": its key is missing; set key too"),
+        (
+            "'https://b'\nkey = 'a.pem'",
+            "f:4:7: key in [[route]] \"/api\": its certificate is missing; set cert too",
+        ),
+        (
+            "'https://b'\ntls_name = 'b:443'",
+            "f:4:12: tls_name in [[route]] \"/api\": it is no name of a server",
+        ),
+    ] {
+        let error = read(&format!("{MANY}{keys}")).unwrap_err();
+        assert!(error.starts_with(expected) && error.lines().count() == 1, "{keys}: {error}");
+    }
+    let error = read(&format!("{FILES}tls_name = 'b'")).unwrap_err();
+    assert!(error.contains("does nothing with files, only with proxy"), "{error}");
+}

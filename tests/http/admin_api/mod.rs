@@ -7,3 +7,4 @@ mod described;
 mod held;
 mod limits;
 mod refusals;
+mod upstreams;
