@@ -4,7 +4,7 @@ use std::any::Any;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{Request, Response};
 
@@ -90,6 +90,8 @@ pub struct Visitor<'a> {
     pub key: &'a ClientKey,
     /// The sink that the response is written to.
     pub sink: &'a Arc<SinkState>,
+    /// Where a source that asks others says whom it asked, for the access log; `None` if that has no line.
+    pub asked: Option<&'a OnceLock<Arc<str>>>,
 }
 
 /// A program's own source of content, for [`Route::handler`](super::route::Route::handler).

@@ -1,4 +1,4 @@
-//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, grpcio, wrk, Chromium,
+//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, uvicorn, grpcio, wrk, Chromium,
 //! slowhttptest.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
@@ -9,6 +9,7 @@ mod access_log;
 mod admin_promtool;
 mod admin_schemathesis;
 mod backend;
+mod backends;
 mod browser;
 mod bystanders;
 mod chaos;

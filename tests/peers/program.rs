@@ -47,6 +47,14 @@ pub fn program(name: &str) -> PathBuf {
         .unwrap_or_else(|| panic!("{name} is not installed; .ci/run names its Debian package"))
 }
 
+/// The Python that has grpcio and uvicorn: that of the folder `.ci/run` made, unless PEERS_PYTHON names another one.
+pub fn python() -> PathBuf {
+    let named = std::env::var_os("PEERS_PYTHON").map(PathBuf::from);
+    let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/python"));
+    assert!(path.is_file(), "{} is not there; .ci/run makes it, with grpcio and uvicorn", path.display());
+    path
+}
+
 /// A child process, killed when dropped.
 pub struct Running(pub Child);
 

@@ -2,18 +2,10 @@
 //! reflection, from the same .proto.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::program::{Running, succeeded};
-
-/// The Python that has grpcio: that of the folder `.ci/run` made, unless PEERS_PYTHON names another one.
-fn python() -> PathBuf {
-    let named = std::env::var_os("PEERS_PYTHON").map(PathBuf::from);
-    let path = named.unwrap_or_else(|| Path::new(env!("CARGO_MANIFEST_DIR")).join("target/peers/bin/python"));
-    assert!(path.is_file(), "{} is not there; .ci/run makes it, with grpcio", path.display());
-    path
-}
+use crate::program::{Running, python, succeeded};
 
 #[test]
 fn grpcio_registers_beats_reads_watches_and_looks_around() {

@@ -33,6 +33,11 @@ impl Sluicegate {
         Self::start("proxy", &format!("http://{addr}"), &[flags, &["--access-log", "stderr"]].concat())
     }
 
+    /// Stands before the backend at `url`, and before further ones that `args` name.
+    pub fn before(url: &str, args: &[&str]) -> Self {
+        Self::start("proxy", url, args)
+    }
+
     /// Does what the configuration file `file` says.
     pub fn run(file: &Path) -> Self {
         Self::start("run", file.to_str().unwrap(), &[])

@@ -184,7 +184,7 @@ impl Resource {
             Self::OpenApi | Self::Limits | Self::OwnLimits(_) | Self::Connections | Self::Upstreams => {
                 "GET, HEAD"
             }
-            Self::Limit(Name::Own(_)) => "GET, HEAD, PUT, PATCH, DELETE",
+            Self::Limit(Name::Own(_) | Name::UploadOwn(_)) => "GET, HEAD, PUT, PATCH, DELETE",
             Self::Limit(_) => "GET, HEAD, PUT, PATCH",
             Self::Connection(_) => "GET, HEAD, DELETE",
         };

@@ -43,7 +43,7 @@ mod upstreams;
 mod url;
 
 use std::any::Any;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{Method, Request, Response, StatusCode};
 
@@ -142,8 +142,19 @@ impl Proxy {
         rest: &str,
         from: &Client,
     ) -> Response<Content> {
+        self.respond_and_tell(request, rest, from, None).await
+    }
+
+    /// Does what [`respond`](Self::respond) does, and puts the name of the upstream that was asked last into `asked`.
+    async fn respond_and_tell(
+        &self,
+        request: Request<RequestBody>,
+        rest: &str,
+        from: &Client,
+        asked: Option<&OnceLock<Arc<str>>>,
+    ) -> Response<Content> {
         let is_head = request.method() == Method::HEAD;
-        match self.exchange(request, rest, from).await {
+        match self.exchange(request, rest, from, asked).await {
             Ok(response) => response,
             Err(mut refused) => {
                 refused.extensions_mut().insert(OwnAnswer);
@@ -157,6 +168,7 @@ impl Proxy {
         mut request: Request<RequestBody>,
         rest: &str,
         from: &Client,
+        asked: Option<&OnceLock<Arc<str>>>,
     ) -> Result<Response<Content>, Response<Content>> {
         let client = Upgrade::of(&mut request);
         let (mut head, body) = request.into_parts();
@@ -177,11 +189,16 @@ impl Proxy {
         let (method, upgrade) = (outgoing.head.method.clone(), outgoing.upgrade);
         let options = HeadOptions { source: &self.source, interim, progress: &progress };
         let answered = self.upstreams.send(outgoing, body, &options, from).await;
+        let name = match &answered {
+            Ok(answer) => Arc::clone(&answer.lease.upstream().name),
+            Err((_, name)) => Arc::clone(name),
+        };
+        if let Some(asked) = asked {
+            let _ = asked.set(Arc::clone(&name));
+        }
         let Answer { head, connection, upload, lease } =
-            answered.map_err(|(failure, upstream)| fail(failure, &upstream))?;
-
+            answered.map_err(|(failure, _)| fail(failure, &name))?;
         let upstream = lease.upstream();
-        let name = Arc::clone(&upstream.name);
         let framing = framing_of(&head, &method).map_err(|error| fail(Failure::broken(error), &name))?;
         let keeps = keeps_connection(&head);
         let mut returning = response::returning(head, upgrade, &self.source, &upstream.url, &self.route)
@@ -214,7 +231,7 @@ impl Source for Proxy {
         rest: &'a str,
         visitor: Visitor<'a>,
     ) -> source::Answer<'a> {
-        Box::pin(self.respond(request, rest, visitor.client))
+        Box::pin(self.respond_and_tell(request, rest, visitor.client, visitor.asked))
     }
 
     fn paths(&self) -> Paths {

@@ -254,7 +254,8 @@ async fn ask(
         RouteSource::Other(source) => {
             let client = exchange.connection().client();
             let sink = &exchange.connection().sink;
-            let visitor = Visitor { client: &client, key: exchange.client(), sink };
+            let asked = exchange.transfer().asked();
+            let visitor = Visitor { client: &client, key: exchange.client(), sink, asked };
             source.respond(Request::from_parts(head, body), rest, visitor).await
         }
     }

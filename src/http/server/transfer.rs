@@ -46,6 +46,8 @@ pub(super) struct Transfer {
     answer: OnceLock<AnswerHead>,
     /// The request's content, or what the client sends through the tunnel.
     upload: OnceLock<Arc<UploadRecord>>,
+    /// The backend that was asked, if the access log gets a line.
+    asked: OnceLock<Arc<str>>,
     /// Over HTTP/2, how long the stream waits for its client.
     watch: OnceLock<Arc<StreamWatch>>,
     /// Content passed on.
@@ -108,6 +110,7 @@ impl Transfer {
             route: OnceLock::new(),
             answer: OnceLock::new(),
             upload: OnceLock::new(),
+            asked: OnceLock::new(),
             watch: OnceLock::new(),
             passed: Recent::since(began),
             counted: AtomicU64::new(0),
@@ -129,6 +132,7 @@ impl Transfer {
             route: exchange.route.clone(),
             answer: answer.map_or_else(OnceLock::new, OnceLock::from),
             upload: OnceLock::new(),
+            asked: exchange.asked.clone(),
             watch: OnceLock::new(),
             passed: Recent::since(now),
             counted: AtomicU64::new(0),
@@ -152,6 +156,11 @@ impl Transfer {
     /// Publishes the head of the answer. The first one stays.
     pub(super) fn answered(&self, answer: AnswerHead) {
         let _ = self.answer.set(answer);
+    }
+
+    /// Where a source puts the backend that it asked; `None` if nobody reads that.
+    pub(super) fn asked(&self) -> Option<&OnceLock<Arc<str>>> {
+        self.logged.then_some(&self.asked)
     }
 
     pub(super) fn answer(&self) -> Option<&AnswerHead> {
