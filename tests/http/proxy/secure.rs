@@ -69,6 +69,13 @@ fn source(made: &Certificates, host: &str, addr: SocketAddr) -> ProxySource {
     source
 }
 
+fn announce_end(stream: &mut Secured) {
+    stream.conn.send_close_notify();
+    while stream.conn.wants_write() {
+        stream.conn.write_tls(&mut stream.sock).unwrap();
+    }
+}
+
 /// Answers each request on a connection.
 fn answering(stream: &mut Secured) {
     while !read_head(stream).is_empty() {
@@ -200,9 +207,8 @@ fn content_up_to_a_close_is_whole_only_if_the_close_was_announced() {
             let _ = read_head(stream);
             stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\nall that there is").unwrap();
             if announced {
-                stream.conn.send_close_notify();
+                announce_end(stream);
             }
-            stream.conn.complete_io(&mut stream.sock).unwrap();
         });
         let (head, body) = Front::new(source(&made, "127.0.0.1", addr)).get();
         assert_eq!(status(&head), "200");
@@ -255,8 +261,7 @@ fn protocols_change_inside_tls() {
         let mut text = [0; 4];
         stream.read_exact(&mut text).unwrap();
         stream.write_all(&text).unwrap();
-        stream.conn.send_close_notify();
-        stream.conn.complete_io(&mut stream.sock).unwrap();
+        announce_end(stream);
     });
     let front = Front::new(source(&made, "127.0.0.1", addr));
     let mut client = front.connect();
