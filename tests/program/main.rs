@@ -1,6 +1,7 @@
 //! The program as a user runs it: what it says when it starts, how it serves, how it ends.
 
 mod access_log;
+mod backends;
 mod cli;
 mod cli_admin;
 mod config;

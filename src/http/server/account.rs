@@ -135,6 +135,7 @@ impl Account {
                 host: &fields.host,
                 user_agent: &fields.user_agent,
                 referer: &fields.referer,
+                upstream: transfer.upstream().unwrap_or_default(),
             }),
             bytes: ended.bytes,
             bytes_up: upload.map(|upload| upload.bytes()),

@@ -160,7 +160,12 @@ impl Transfer {
 
     /// Where a source puts the backend that it asked; `None` if nobody reads that.
     pub(super) fn asked(&self) -> Option<&OnceLock<Arc<str>>> {
-        self.logged.then_some(&self.asked)
+        self.logged.is_some().then_some(&self.asked)
+    }
+
+    /// The backend that was asked last, for the access log.
+    pub(super) fn upstream(&self) -> Option<&str> {
+        self.asked.get().map(|name| &**name)
     }
 
     pub(super) fn answer(&self) -> Option<&AnswerHead> {

@@ -56,6 +56,8 @@ pub(crate) struct Answered<'a> {
     pub(crate) host: &'a str,
     pub(crate) user_agent: &'a str,
     pub(crate) referer: &'a str,
+    /// The backend that was asked last; empty if none was.
+    pub(crate) upstream: &'a str,
 }
 
 impl AccessLine<'_> {
@@ -107,6 +109,7 @@ impl Source for AccessLine<'_> {
                     ("host", answered.host),
                     ("user_agent", answered.user_agent),
                     ("referer", answered.referer),
+                    ("upstream", answered.upstream),
                 ];
                 for (name, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
                     pair(name, text.into())?;

@@ -17,6 +17,7 @@ fn answered<'a>(method: &'a Method, text: &'a str) -> Answered<'a> {
         host: "files.example.org",
         user_agent: text,
         referer: text,
+        upstream: "",
     }
 }
 
