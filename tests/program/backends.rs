@@ -30,7 +30,7 @@ fn several_typed_backends_stand_in_for_each_other_and_the_log_says_which() {
     answer_at(&socket);
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let (first, second) = (format!("http://{closed}"), format!("unix:{}", socket.display()));
-    let mut program = Program::start(&["proxy", &first, &second, "--access-log"]);
+    let mut program = Program::start(&["proxy", &first, &second, "--access-log", "stderr"]);
     assert_eq!(get(program.connect(), "/x", "").1, b"unix");
     let log = log_until(&mut program, "\"response\"");
     assert!(
