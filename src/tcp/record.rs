@@ -90,6 +90,12 @@ impl Direction {
         self.record.activity.touch(self.record.clock.now());
     }
 
+    /// Notes that a limit holds the direction, or holds it no more: meanwhile the stream is not idle.
+    pub(super) fn hold(&self, is_held: bool) {
+        let Record { activity, clock, .. } = &*self.record;
+        if is_held { activity.hold() } else { activity.release(clock.now()) }
+    }
+
     pub(super) fn waited(&self, waits: Waits, gate: &Gate) {
         if self.down {
             let turns = gate.waited().cloned().collect();

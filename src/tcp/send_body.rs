@@ -27,6 +27,8 @@ pub(super) struct SendBody<G: Generator, R: ReadFile, W> {
     /// The state of `to` if it is a sink.
     sink: Option<Arc<SinkState>>,
     direction: Direction,
+    /// A limit holds it.
+    is_held: bool,
     /// What is left of the piece being written.
     piece: Bytes,
     stage: Stage,
@@ -50,7 +52,7 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
             // Otherwise a reader slower than the pace would not be noticed.
             sink.expect_more();
         }
-        Self { body, to, sink, direction, piece: Bytes::new(), stage: Stage::Giving }
+        Self { body, to, sink, direction, is_held: false, piece: Bytes::new(), stage: Stage::Giving }
     }
 
     /// Writes the current piece and takes the next one.
@@ -61,7 +63,9 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
             self.piece.advance(written);
             self.direction.moved(written as u64);
         }
-        match Pin::new(&mut self.body).poll_frame(cx) {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.note_held(polled.is_pending() && self.body.held().is_some_and(|held| held.by.is_limit()));
+        match polled {
             Poll::Ready(Some(Ok(frame))) => self.piece = frame.into_data().unwrap_or_default(),
             Poll::Ready(Some(Err(error))) => {
                 if let Some(sink) = &self.sink {
@@ -82,6 +86,12 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
             }
         }
         Poll::Ready(Ok(()))
+    }
+
+    fn note_held(&mut self, is_held: bool) {
+        if std::mem::replace(&mut self.is_held, is_held) != is_held {
+            self.direction.hold(is_held);
+        }
     }
 
     fn no_more(&self) {
@@ -118,6 +128,9 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future fo
 
 impl<G: Generator, R: ReadFile, W> Drop for SendBody<G, R, W> {
     fn drop(&mut self) {
+        if self.is_held {
+            self.direction.hold(false);
+        }
         self.direction.waited(self.body.waits(), self.body.gate());
     }
 }

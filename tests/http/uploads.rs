@@ -288,3 +288,32 @@ fn a_route_tells_its_limits_of_uploads() {
     assert_eq!(route.upload_clients().parent().budget(), rate(2));
     assert_eq!(route.upload_clients().budget(), rate(3));
 }
+
+/// In real time, since a relay's patience is.
+#[test]
+fn a_relay_that_a_limit_holds_is_not_idle() {
+    let (got, bytes) = channel();
+    let backend = Backend::new(move |stream, _| {
+        let mut byte = [0];
+        while let Ok(1) = stream.read(&mut byte) {
+            let _ = got.send(Instant::now());
+        }
+    });
+    let bind = || rt::Listener::bind_tcp(([127, 0, 0, 1], 0).into()).unwrap();
+    let service = Service::relay("127.0.0.1", backend.addr.port()).upload_per_client(rate(1));
+    let settings = Settings { idle_timeout: Duration::from_millis(300), ..Settings::default() };
+    let server = sluicegate::http::server::Server::new(settings, vec![bind()], Vec::new());
+    let server = server.with_port(bind(), service);
+    let port = server.handle().ports()[0].addr();
+    let served = Served::running(server);
+    let mut client = testkit::served::connect(port);
+    client.write_all(b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    // A byte each second; the backend reads the head by itself.
+    std::thread::sleep(Duration::from_millis(2_200));
+    assert_eq!(served.handle.connections(), 1);
+    served.handle.ports()[0].service().upload_clients().set(Budget::default());
+    client.write_all(b"x").unwrap();
+    assert!(bytes.recv_timeout(Duration::from_secs(20)).is_ok());
+    // Then it is.
+    until("the cut of an idle relay", || served.handle.connections() == 0);
+}

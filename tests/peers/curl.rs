@@ -233,3 +233,72 @@ fn a_unix_socket_is_listened_on() {
     // The other way in is open too.
     assert!(succeeded(curl().arg(server.url("/logs/app.log"))) == log());
 }
+
+/// A backend that takes requests with a length, each on a connection of its own.
+fn taking_uploads() -> std::net::SocketAddr {
+    let backend = testkit::backend::Backend::new(|stream, head| {
+        use std::io::{Read, Write};
+        let mut left: usize = testkit::wire::field(head, "content-length").unwrap().parse().unwrap();
+        let mut buf = vec![0; 65_536];
+        while left > 0 {
+            let Ok(n @ 1..) = stream.read(&mut buf) else { return };
+            left -= n;
+        }
+        let _ = stream.write_all(b"HTTP/1.1 201 Created\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    });
+    backend.addr
+}
+
+/// In real time: curl's own clock says how long it took. A pace is exact but for one chunk ahead at its start.
+#[test]
+fn uploads_keep_their_pace_over_15_seconds_within_a_percent() {
+    const RATE: u64 = 200 * 1024;
+    timed(|| {
+        let folder = tempfile::tempdir().unwrap();
+        // The first chunk of 200 ms is ahead of the pace.
+        let file = folder.path().join("a.bin");
+        make_file(folder.path(), "a.bin", RATE as usize * 15 + RATE as usize / 5);
+        let backend = taking_uploads();
+        let plain = Sluicegate::proxy(backend, &["--upload-rate", "200"]);
+        let tls = Sluicegate::proxy(backend, &["--upload-rate", "200", "--tls-self-signed"]);
+        let secured = tls.url("/a.bin").replace("http://", "https://");
+        let ways = [
+            (["--http1.1", "-sS"], plain.url("/a.bin"), "1.1"),
+            (["--http2-prior-knowledge", "-sS"], plain.url("/a.bin"), "2"),
+            (["--http1.1", "-k"], secured.clone(), "1.1"),
+            (["--http2", "-k"], secured, "2"),
+        ];
+        let running = ways.map(|(args, url, version)| {
+            let mut command = curl();
+            command.args(args).args(["-f", "-w", "%{http_code} %{http_version} %{time_total}", "-T"]);
+            command.arg(&file).arg(url);
+            (std::thread::spawn(move || String::from_utf8(succeeded(&mut command)).unwrap()), version)
+        });
+        for (running, version) in running {
+            let said = running.join().unwrap();
+            let [status, seen, time] = said.split(' ').collect::<Vec<_>>()[..] else { panic!("{said}") };
+            assert_eq!((status, seen), ("201", version));
+            let seconds: f64 = time.parse().unwrap();
+            assert!((14.85..15.15).contains(&seconds), "HTTP/{version}: {seconds} s");
+        }
+    });
+}
+
+#[test]
+fn too_large_an_upload_is_answered_though_curl_sends_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.bin");
+    make_file(folder.path(), "a.bin", 5_000_000);
+    let server = Sluicegate::proxy(taking_uploads(), &["--max-body", "1m"]);
+    // Of HTTP/1: this curl, 7.88, takes the end of the stream behind an early answer for an error, of nginx too.
+    for version in ["--http1.1", "-0"] {
+        // With and without an expectation of 100.
+        for expect in ["Expect: 100-continue", "Expect:"] {
+            let mut command = curl();
+            command.args([version, "-o", "/dev/null", "-w", "%{http_code}", "-H", expect, "-T"]);
+            command.arg(&file).arg(server.url("/a.bin"));
+            let said = String::from_utf8(succeeded(&mut command)).unwrap();
+            assert_eq!(said, "413", "{version} {expect}");
+        }
+    }
+}

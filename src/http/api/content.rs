@@ -74,3 +74,55 @@ where
     })
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use bytes::Bytes;
+    use futures_lite::future::{block_on, poll_once};
+    use http_body::Frame;
+    use std::cell::Cell;
+    use std::task::Context;
+
+    /// Gives nothing.
+    struct Silent<'a>(&'a Cell<bool>);
+
+    impl Body for Silent<'_> {
+        type Data = Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+            Poll::Pending
+        }
+    }
+
+    #[test]
+    fn time_in_which_a_limit_holds_content_does_not_count() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let manual = Arc::new(ManualClock::new());
+        let clock: Arc<dyn Clock> = manual.clone();
+        let (fields, held) = (HeaderMap::new(), Cell::new(false));
+        let mut reading = Box::pin(read_content(
+            &fields,
+            Silent(&held),
+            10,
+            10 * SECOND,
+            &clock,
+            None,
+            |body: &Silent<'_>| body.0.get(),
+        ));
+        let mut after = |seconds: u32, is_held: bool| {
+            manual.advance(seconds * SECOND);
+            held.set(is_held);
+            block_on(poll_once(&mut reading)).map(|read| read.unwrap_err().into_response().status())
+        };
+        assert_eq!(after(0, false), None);
+        assert_eq!(after(9, true), None);
+        assert_eq!((after(1_000, true), after(1_000, false)), (None, None));
+        assert_eq!(after(1, false), Some(StatusCode::REQUEST_TIMEOUT));
+    }
+}

@@ -66,9 +66,14 @@ impl Progress {
 
     /// Notes that something moved or another side is waited for: restarts the timeout.
     fn moved(&self, side: Side) {
-        self.activity.touch(self.clock.now());
-        self.activity.hold(side == Side::Limit);
-        *self.side.lock() = side;
+        let before = std::mem::replace(&mut *self.side.lock(), side);
+        let now = self.clock.now();
+        self.activity.touch(now);
+        match (before == Side::Limit, side == Side::Limit) {
+            (false, true) => self.activity.hold(),
+            (true, false) => self.activity.release(now),
+            _ => {}
+        }
     }
 }
 

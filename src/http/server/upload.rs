@@ -13,7 +13,7 @@ use super::connection::Connection;
 use super::upload_record::UploadRecord;
 use crate::body::PacedBody;
 use crate::brigade::{Brigade, Bucket, SourceError};
-use crate::budget::{FlowWatch, Gate, Held, HeldBy};
+use crate::budget::{FlowWatch, Gate};
 use crate::clock::Sleep;
 use crate::filter::Chain;
 use crate::generator::Generator;
@@ -117,7 +117,7 @@ impl<G: Generator + Unpin> Upload<G> {
             self.charge.get_or_insert_with(charge).set(held);
         }
         let held = self.body.held();
-        self.is_held = held.as_ref().is_some_and(is_limit);
+        self.is_held = held.as_ref().is_some_and(|held| held.by.is_limit());
         let Some(flow) = self.body.gate().watch() else { return self.record.wait.set(held.as_ref()) };
         if self.flow.as_ref() != Some(&flow) {
             self.flow = Some(flow);
@@ -150,10 +150,6 @@ impl<G: Generator + Unpin> Upload<G> {
             None => None,
         })
     }
-}
-
-fn is_limit(held: &Held) -> bool {
-    matches!(held.by, HeldBy::Pace | HeldBy::Budget(_))
 }
 
 impl<G: Generator + Unpin + Send> Managed for Upload<G> {

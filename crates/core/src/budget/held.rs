@@ -53,6 +53,11 @@ impl HeldBy {
         }
     }
 
+    /// Returns whether it is a pace or a shared limit, and not one of the two ends.
+    pub fn is_limit(&self) -> bool {
+        matches!(self, Self::Pace | Self::Budget(_))
+    }
+
     /// Returns whether other streams wait for the same, so that [`Held::until`] is an estimate.
     pub fn is_shared(&self) -> bool {
         matches!(self, Self::Budget(_))

@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -14,20 +14,21 @@ use super::Generator;
 use crate::brigade::{Brigade, Bucket, SourceError};
 use crate::clock::{Clock, Instant, Sleep};
 
-/// When bytes last moved on an exchange, and whether a limit holds them; clones share it.
+/// When bytes last moved on an exchange, and whether limits hold some; clones share it.
 #[derive(Clone, Debug)]
 pub struct Activity(Arc<Moves>);
 
 #[derive(Debug)]
 struct Moves {
     last: AtomicU64,
-    is_held: AtomicBool,
+    /// Directions that a limit holds.
+    held: AtomicUsize,
 }
 
 impl Activity {
     /// Creates a record with `now`.
     pub fn new(now: Instant) -> Self {
-        Self(Arc::new(Moves { last: AtomicU64::new(now.as_nanos()), is_held: AtomicBool::new(false) }))
+        Self(Arc::new(Moves { last: AtomicU64::new(now.as_nanos()), held: AtomicUsize::new(0) }))
     }
 
     /// Records that bytes move at `now`, unless that is earlier than the last.
@@ -40,14 +41,20 @@ impl Activity {
         Instant::from_nanos(self.0.last.load(Ordering::Relaxed))
     }
 
-    /// Notes whether bytes wait for a limit: as long as they do, this counts as a move.
-    pub fn hold(&self, is_held: bool) {
-        self.0.is_held.store(is_held, Ordering::Relaxed);
+    /// Notes that a limit holds bytes: until as many calls of [`release`](Self::release) this counts as a move.
+    pub fn hold(&self) {
+        self.0.held.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// Returns when bytes last moved; `now` while a limit holds them.
+    /// Notes that a limit that held bytes lets them go at `now`.
+    pub fn release(&self, now: Instant) {
+        self.touch(now);
+        self.0.held.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    /// Returns when bytes last moved; `now` while a limit holds some.
     pub fn last_at(&self, now: Instant) -> Instant {
-        if self.0.is_held.load(Ordering::Relaxed) { now } else { self.last() }
+        if self.0.held.load(Ordering::Acquire) > 0 { now } else { self.last() }
     }
 
     /// Completes when nothing has moved for `timeout`. Cancel safe.
