@@ -6,9 +6,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 
-use async_io::Async;
 use socket2::{Domain, Protocol, SockAddr, Type};
 
+use super::reactor::{Direction, Polled};
 use super::{Socket, blocking};
 
 /// The smallest requested segment size: that of Ethernet, which is not larger anyway.
@@ -54,7 +54,7 @@ pub async fn connect(to: &Connect) -> io::Result<Socket> {
 pub async fn connect_unix(path: &Path) -> io::Result<Socket> {
     let socket = socket2::Socket::new(Domain::UNIX, Type::STREAM.nonblocking().cloexec(), None)?;
     socket.connect(&SockAddr::unix(path)?)?;
-    Async::new_nonblocking(UnixStream::from(OwnedFd::from(socket))).map(Socket::unix)
+    Ok(Socket::unix(Polled::new(UnixStream::from(OwnedFd::from(socket)))))
 }
 
 async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
@@ -85,8 +85,8 @@ async fn connect_addr(addr: SocketAddr, receive_buffer: Option<usize>) -> io::Re
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::INPROGRESS.raw_os_error()) => {}
         Err(error) => return Err(error),
     }
-    let stream = Async::new_nonblocking(TcpStream::from(socket))?;
-    stream.writable().await?;
+    let stream = Polled::unknown(TcpStream::from(socket));
+    stream.ready(Direction::Write).await?;
     match stream.get_ref().take_error()? {
         Some(error) => Err(error),
         None => Ok(Socket::tcp(stream)),

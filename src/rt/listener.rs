@@ -1,18 +1,21 @@
 //! Listening sockets.
 
+use std::future::poll_fn;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, ready};
 use std::time::Duration;
 
-use async_io::Async;
 use futures_lite::{Stream, stream};
+use rustix::net::SocketFlags;
 
 use super::Socket;
+use super::reactor::{Direction, Polled};
 use super::tcp_port;
 use super::unix_path::UnixPath;
 use crate::clock::{Clock, Sleep};
@@ -33,8 +36,8 @@ pub(super) struct Bound {
 
 #[derive(Debug)]
 enum Kind {
-    Tcp(Async<TcpListener>, SocketAddr),
-    Unix(Async<UnixListener>, UnixPath),
+    Tcp(Arc<Polled<TcpListener>>, SocketAddr),
+    Unix(Arc<Polled<UnixListener>>, UnixPath),
 }
 
 impl Bound {
@@ -63,8 +66,8 @@ impl Bound {
 impl AsFd for Bound {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.kind {
-            Kind::Tcp(listener, _) => listener.as_fd(),
-            Kind::Unix(listener, _) => listener.as_fd(),
+            Kind::Tcp(listener, _) => listener.get_ref().as_fd(),
+            Kind::Unix(listener, _) => listener.get_ref().as_fd(),
         }
     }
 }
@@ -81,7 +84,7 @@ impl Listener {
     pub fn bind_tcp(addr: SocketAddr) -> io::Result<Self> {
         let listener = patiently(|| tcp_port::bind(addr))?;
         let bound = listener.local_addr()?;
-        Ok(Self::of(Kind::Tcp(Async::new(listener)?, bound), None))
+        Self::tcp(listener, bound, None)
     }
 
     /// Listens on a Unix socket, which is removed when the listener is dropped, unless another process has
@@ -103,13 +106,13 @@ impl Listener {
     /// Those of `bind_unix`.
     pub fn bind_unix_as(path: &Path, mode: Option<u32>) -> io::Result<Self> {
         let (listener, path) = patiently(|| UnixPath::bind(path, mode))?;
-        Ok(Self::of(Kind::Unix(Async::new(listener)?, path), None))
+        Self::unix(listener, path, None)
     }
 
     /// A TCP socket that listens already. `kept_as`: the name under which a service manager keeps it.
     pub(super) fn from_tcp(listener: TcpListener, kept_as: Option<String>) -> io::Result<Self> {
         let bound = listener.local_addr()?;
-        Ok(Self::of(Kind::Tcp(Async::new(listener)?, bound), kept_as))
+        Self::tcp(listener, bound, kept_as)
     }
 
     /// A Unix socket that listens already at `path`, which is removed at the end unless it is kept.
@@ -122,7 +125,17 @@ impl Listener {
         if kept_as.is_some() {
             path.leave();
         }
-        Ok(Self::of(Kind::Unix(Async::new(listener)?, path), kept_as))
+        Self::unix(listener, path, kept_as)
+    }
+
+    fn tcp(listener: TcpListener, bound: SocketAddr, kept_as: Option<String>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::of(Kind::Tcp(Polled::new(listener), bound), kept_as))
+    }
+
+    fn unix(listener: UnixListener, path: UnixPath, kept_as: Option<String>) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        Ok(Self::of(Kind::Unix(Polled::new(listener), path), kept_as))
     }
 
     fn of(kind: Kind, kept_as: Option<String>) -> Self {
@@ -152,10 +165,24 @@ impl Listener {
     /// The system's. Errors of one connection (it was reset before it was accepted) can be skipped; when descriptors
     /// or memory are short, wait before trying again.
     pub async fn accept(&self) -> io::Result<Socket> {
+        // Also one that the reactor has not told of: a server that ends accepts all that are queued.
         match &self.0.kind {
-            Kind::Tcp(listener, _) => listener.accept().await.map(|(stream, _)| Socket::tcp(stream)),
-            Kind::Unix(listener, _) => listener.accept().await.map(|(stream, _)| Socket::unix(stream)),
+            Kind::Tcp(listener, _) => listener.suppose_ready(Direction::Read),
+            Kind::Unix(listener, _) => listener.suppose_ready(Direction::Read),
         }
+        poll_fn(|cx| match &self.0.kind {
+            Kind::Tcp(listener, _) => {
+                let accepted =
+                    ready!(listener.poll_with(cx, Direction::Read, |listener| accepted(listener)))?.0;
+                Poll::Ready(Ok(Socket::tcp(Polled::new(accepted.into()))))
+            }
+            Kind::Unix(listener, _) => {
+                let accepted =
+                    ready!(listener.poll_with(cx, Direction::Read, |listener| accepted(listener)))?.0;
+                Poll::Ready(Ok(Socket::unix(Polled::new(accepted.into()))))
+            }
+        })
+        .await
     }
 
     /// Lets another process of the same user listen here, and waits until it does, while this listener continues.
@@ -171,7 +198,7 @@ impl Listener {
             return std::future::pending().await;
         }
         match &self.0.kind {
-            Kind::Tcp(listener, _) => tcp_port::hand_over(listener),
+            Kind::Tcp(listener, _) => tcp_port::hand_over(listener.get_ref()),
             Kind::Unix(_, path) => path.hand_over(),
         }
         while !self.has_successor() {
@@ -201,6 +228,12 @@ impl Listener {
     }
 }
 
+/// The next connection, non-blocking.
+fn accepted(listener: impl AsFd) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    Ok(rustix::net::accept_with(listener, flags)?)
+}
+
 /// Retries for a while if the address is in use: a process that was told to end a moment ago needs that moment to
 /// release it.
 fn patiently<T>(bind: impl Fn() -> io::Result<T>) -> io::Result<T> {
@@ -226,6 +259,23 @@ mod tests {
         let ending = std::thread::spawn(move || drop(first));
         assert_eq!(Listener::bind_tcp(addr).unwrap().local_addr(), Some(addr));
         ending.join().unwrap();
+    }
+
+    // Over loopback it is queued when `connect` returns, and the worker that waits for it is told at the same time.
+    #[test]
+    fn a_queued_connection_is_accepted_though_no_event_has_told_of_it() {
+        use futures_lite::future::poll_once;
+
+        crate::rt::block_on(async {
+            let listener = Listener::bind_tcp("127.0.0.1:0".parse().unwrap()).unwrap();
+            assert!(poll_once(listener.accept()).await.is_none());
+            for _ in 0..1000 {
+                let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let accepted = poll_once(listener.accept()).await.unwrap().unwrap();
+                assert_eq!(accepted.peer().unwrap().addr(), client.local_addr().ok());
+                assert!(poll_once(listener.accept()).await.is_none());
+            }
+        });
     }
 
     #[test]

@@ -16,8 +16,10 @@ mod listener;
 mod listeners;
 mod log_pipe;
 mod pages;
+mod peer_addr;
 mod process;
 mod random;
+mod reactor;
 mod read_way;
 mod send_file;
 pub mod serve;
@@ -33,6 +35,7 @@ mod tcp_port;
 mod turns;
 mod unix_path;
 mod unsent;
+mod workers;
 
 use std::future::Future;
 use std::sync::{Arc, OnceLock};
@@ -53,17 +56,18 @@ pub use listener::Listener;
 pub use listeners::Listeners;
 pub use log_pipe::LogPipe;
 pub use pages::Pages;
+pub use peer_addr::PeerAddr;
 pub use process::{memory_limit, raise_descriptor_limit};
 pub use random::{SplitMix64, random};
 #[cfg(feature = "service")]
 pub use service::{ServiceState, feed_watchdog, tell_service_manager};
 pub use signals::{Signal, Signals};
 pub use slots::{Exchange, Slot, Slots};
+pub use socket::Socket;
 pub(crate) use socket::{MAX_PIECES, first_bytes};
-pub use socket::{PeerAddr, Socket};
 #[cfg(feature = "service")]
 pub use successor::{Predecessor, Ready, Successor, SuccessorError};
-pub use tasks::{blocking, spawn, tasks};
+pub use tasks::{blocking, spawn, spawn_spread, tasks};
 pub use turns::{TurnLost, Turns};
 pub use unsent::unsent;
 
@@ -73,12 +77,7 @@ pub use unsent::unsent;
 /// If the operating system refuses to start one thread.
 pub fn clock() -> Arc<SystemClock> {
     static CLOCK: OnceLock<Arc<SystemClock>> = OnceLock::new();
-    Arc::clone(CLOCK.get_or_init(|| {
-        let clock = Arc::new(SystemClock::new());
-        let waking = Arc::clone(&clock);
-        spawn(async move { waking.run_wake_task().await });
-        clock
-    }))
+    Arc::clone(CLOCK.get_or_init(|| Arc::new(SystemClock::new())))
 }
 
 const BEHIND: i32 = 10;

@@ -18,6 +18,9 @@ use crate::clock::{Clock, Sleep};
 /// The pause when the system has no descriptors or memory for another connection.
 const EXHAUSTED_PAUSE: Duration = Duration::from_millis(100);
 
+/// Connections accepted before other tasks of the thread have their turn.
+const MAX_ACCEPTS: usize = 32;
+
 /// How far a server is on its way down. It never goes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Stage {
@@ -138,7 +141,10 @@ pub async fn accept(
     let next = async || next(|| listener.accept(), &has_complained, || listener.name(), clock).await;
     let accepting = async {
         loop {
-            begin(next().await);
+            for _ in 0..MAX_ACCEPTS {
+                begin(next().await);
+            }
+            future::yield_now().await;
         }
     };
     future::or(accepting, end).await;

@@ -1,10 +1,9 @@
 //! A connected stream socket, TCP or Unix, with the traits of hyper and of `futures`.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
-use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
@@ -12,11 +11,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use async_io::Async;
 use bytes::Bytes;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::buffers::Buffer;
+use super::peer_addr::PeerAddr;
+use super::reactor::{Direction, Polled};
 use super::send_file;
 
 thread_local! {
@@ -29,52 +29,27 @@ thread_local! {
 pub struct Socket {
     stream: Stream,
     /// While [`poll_sent`](Self::poll_sent) waits: the same socket, polled for an empty send buffer.
-    sending: Option<Async<OwnedFd>>,
+    sending: Option<Arc<Polled<OwnedFd>>>,
 }
 
 #[derive(Debug)]
 enum Stream {
-    Tcp(Arc<Async<TcpStream>>),
-    Unix(Arc<Async<UnixStream>>),
-}
-
-/// The peer of a connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PeerAddr {
-    /// A TCP address.
-    Tcp(SocketAddr),
-    /// A Unix socket; its peer has no name.
-    Unix,
-}
-
-impl PeerAddr {
-    /// The IP address; `None` on a Unix socket. An IPv4-mapped IPv6 address is returned as IPv4.
-    pub fn ip(&self) -> Option<IpAddr> {
-        match self {
-            Self::Tcp(addr) => Some(addr.ip().to_canonical()),
-            Self::Unix => None,
-        }
-    }
-
-    /// Address and port; `None` on a Unix socket.
-    pub fn addr(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(addr) => Some(SocketAddr::new(addr.ip().to_canonical(), addr.port())),
-            Self::Unix => None,
-        }
-    }
+    Tcp(Arc<Polled<TcpStream>>),
+    Unix(Arc<Polled<UnixStream>>),
 }
 
 impl Socket {
-    pub(super) fn tcp(stream: Async<TcpStream>) -> Self {
+    /// A connected, non-blocking socket.
+    pub(super) fn tcp(stream: Arc<Polled<TcpStream>>) -> Self {
         // Paced chunks must not wait for each other's acknowledgement. Fails only on a dead socket, whose next read or
         // write reports it.
         let _ = stream.get_ref().set_nodelay(true);
-        Self { stream: Stream::Tcp(Arc::new(stream)), sending: None }
+        Self { stream: Stream::Tcp(stream), sending: None }
     }
 
-    pub(super) fn unix(stream: Async<UnixStream>) -> Self {
-        Self { stream: Stream::Unix(Arc::new(stream)), sending: None }
+    /// A connected, non-blocking socket.
+    pub(super) fn unix(stream: Arc<Polled<UnixStream>>) -> Self {
+        Self { stream: Stream::Unix(stream), sending: None }
     }
 
     /// The peer's address.
@@ -102,7 +77,7 @@ impl Socket {
         if let Stream::Tcp(stream) = &self.stream {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             // Fails only on a dead socket.
-            let _ = socket2::SockRef::from(&**stream).set_tcp_notsent_lowat(bytes);
+            let _ = socket2::SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(bytes);
         }
     }
 
@@ -117,7 +92,7 @@ impl Socket {
         let probes = socket2::TcpKeepalive::new().with_time(idle);
         if let Stream::Tcp(stream) = &self.stream {
             // Fails only on a dead socket.
-            let _ = socket2::SockRef::from(&**stream).set_tcp_keepalive(&probes);
+            let _ = socket2::SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
         }
     }
 
@@ -134,7 +109,7 @@ impl Socket {
     pub fn reset_on_close(&self) {
         if let Stream::Tcp(stream) = &self.stream {
             // Fails only on a dead socket.
-            let _ = rustix::net::sockopt::set_socket_linger(stream.as_fd(), Some(Duration::ZERO));
+            let _ = rustix::net::sockopt::set_socket_linger(stream.get_ref(), Some(Duration::ZERO));
         }
     }
 
@@ -144,14 +119,15 @@ impl Socket {
         let Stream::Tcp(stream) = &self.stream else { return Poll::Ready(()) };
         if self.sending.is_none() {
             // With this the socket is writable only when nothing unsent is left.
-            let watched = socket2::SockRef::from(&**stream).set_tcp_notsent_lowat(1);
-            let twin = watched.and_then(|()| stream.as_fd().try_clone_to_owned()).and_then(Async::new);
+            let watched = socket2::SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(1);
+            let twin = watched.and_then(|()| stream.get_ref().as_fd().try_clone_to_owned());
             let Ok(twin) = twin else { return Poll::Ready(()) };
-            self.sending = Some(twin);
+            // Nothing is known of it, so the event of the empty buffer is waited for.
+            self.sending = Some(Polled::unknown(twin));
         }
         if let Some(twin) = &self.sending {
             // An error is an end too: nothing more will be sent.
-            let _ = ready!(twin.poll_writable(cx));
+            let _ = ready!(twin.poll_ready(cx, Direction::Write));
         }
         self.sending = None;
         Poll::Ready(())
@@ -212,9 +188,20 @@ impl Socket {
 
     /// Reads what is available into `buf`, as [`AsyncRead`] does.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        match &mut self.stream {
-            Stream::Tcp(stream) => Pin::new(&mut &**stream).poll_read(cx, buf),
-            Stream::Unix(stream) => Pin::new(&mut &**stream).poll_read(cx, buf),
+        match &self.stream {
+            Stream::Tcp(stream) => {
+                let read = |mut socket: &TcpStream| socket.read(buf);
+                let (read, seen) = ready!(stream.poll_with(cx, Direction::Read, read))?;
+                if 0 < read && read < buf.len() {
+                    stream.was_emptied(seen);
+                }
+                Poll::Ready(Ok(read))
+            }
+            // A short read does not tell that a Unix socket is empty: it ends at descriptors that are passed.
+            Stream::Unix(stream) => {
+                let read = |mut socket: &UnixStream| socket.read(buf);
+                stream.poll_with(cx, Direction::Read, read).map_ok(|(read, _)| read)
+            }
         }
     }
 
@@ -227,8 +214,14 @@ impl Socket {
 
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &self.stream {
-            Stream::Tcp(stream) => Pin::new(&mut &**stream).poll_write_vectored(cx, bufs),
-            Stream::Unix(stream) => Pin::new(&mut &**stream).poll_write_vectored(cx, bufs),
+            Stream::Tcp(stream) => {
+                let write = |mut socket: &TcpStream| socket.write_vectored(bufs);
+                stream.poll_with(cx, Direction::Write, write).map_ok(|(written, _)| written)
+            }
+            Stream::Unix(stream) => {
+                let write = |mut socket: &UnixStream| socket.write_vectored(bufs);
+                stream.poll_with(cx, Direction::Write, write).map_ok(|(written, _)| written)
+            }
         }
     }
 
@@ -237,10 +230,10 @@ impl Socket {
     /// # Errors
     /// The system's; `WouldBlock` if the socket is full. Arranges no wake-up.
     pub fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &self.stream {
+        self.noting_full(|| match &self.stream {
             Stream::Tcp(stream) => stream.get_ref().write_vectored(bufs),
             Stream::Unix(stream) => stream.get_ref().write_vectored(bufs),
-        }
+        })
     }
 
     /// Whether [`try_send_file`](Self::try_send_file) can send anything.
@@ -254,7 +247,23 @@ impl Socket {
     /// # Errors
     /// The system's; `WouldBlock` if the socket is full.
     pub fn try_send_file(&self, file: &File, offset: u64, len: usize) -> io::Result<usize> {
-        send_file::send_file(self, file, offset, len)
+        self.noting_full(|| send_file::send_file(self, file, offset, len))
+    }
+
+    /// Returns the result of `write`, and notes if the socket was full.
+    fn noting_full(&self, write: impl FnOnce() -> io::Result<usize>) -> io::Result<usize> {
+        let seen = match &self.stream {
+            Stream::Tcp(stream) => stream.seen(),
+            Stream::Unix(stream) => stream.seen(),
+        };
+        let written = write();
+        if written.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            match &self.stream {
+                Stream::Tcp(stream) => stream.not_ready(Direction::Write, seen),
+                Stream::Unix(stream) => stream.not_ready(Direction::Write, seen),
+            }
+        }
+        written
     }
 
     /// Ready when the socket may take bytes. May be ready without reason: try, and ask again if nothing was taken.
@@ -263,8 +272,8 @@ impl Socket {
     /// The system's.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.poll_writable(cx),
-            Stream::Unix(stream) => stream.poll_writable(cx),
+            Stream::Tcp(stream) => stream.poll_ready(cx, Direction::Write).map_ok(drop),
+            Stream::Unix(stream) => stream.poll_ready(cx, Direction::Write).map_ok(drop),
         }
     }
 }
@@ -272,8 +281,8 @@ impl Socket {
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match &self.stream {
-            Stream::Tcp(stream) => stream.as_fd(),
-            Stream::Unix(stream) => stream.as_fd(),
+            Stream::Tcp(stream) => stream.get_ref().as_fd(),
+            Stream::Unix(stream) => stream.get_ref().as_fd(),
         }
     }
 }
@@ -346,15 +355,6 @@ impl AsyncWrite for Socket {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         hyper::rt::Write::poll_shutdown(self, cx)
-    }
-}
-
-impl fmt::Display for PeerAddr {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Tcp(addr) => write!(f, "{addr}"),
-            Self::Unix => f.write_str("unix"),
-        }
     }
 }
 

@@ -7,14 +7,28 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
+use super::workers::{self, Load};
+
 static ALIVE: AtomicUsize = AtomicUsize::new(0);
 
-/// Runs a future on the executor's threads, detached.
+/// Runs a future on this worker, or on any if this thread is none, detached.
 pub fn spawn<F>(future: F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    async_std::task::spawn(Counted { future, alive: Alive::new() });
+    let worker = workers::here().unwrap_or_else(workers::any);
+    worker.spawn(Counted { future, alive: Alive::new() });
+}
+
+/// Runs a future on the worker with the fewest tasks that were spawned this way, detached: for connections, whose own tasks
+/// stay on their worker.
+pub fn spawn_spread<F>(future: F)
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    let worker = workers::idlest();
+    let load = worker.count();
+    worker.spawn(Counted { future: Spread { future, load }, alive: Alive::new() });
 }
 
 /// Runs `work` on the blocking pool and returns its result.
@@ -31,6 +45,22 @@ pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'stat
 /// until everything it holds is dropped.
 pub fn tasks() -> usize {
     ALIVE.load(Ordering::Acquire)
+}
+
+pin_project! {
+    struct Spread<F> {
+        #[pin]
+        future: F,
+        load: Load,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Spread<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().future.poll(cx)
+    }
 }
 
 pin_project! {

@@ -127,8 +127,8 @@ pub(super) fn begin_for(
         None => {
             let (sink, connection) = connect(socket, ends, refused, &setup, server);
             match port {
-                None => rt::spawn(serve_http(sink, connection)),
-                Some(port) => rt::spawn(port::serve(sink, connection, Arc::clone(port))),
+                None => rt::spawn_spread(serve_http(sink, connection)),
+                Some(port) => rt::spawn_spread(port::serve(sink, connection, Arc::clone(port))),
             }
         }
         #[cfg(feature = "tls")]
@@ -141,12 +141,12 @@ pub(super) fn begin_for(
             let (tls, port) = (tls.clone(), port.cloned());
             // Tasks of their own, each as small as what it serves.
             match port {
-                None => rt::spawn(async move {
+                None => rt::spawn_spread(async move {
                     if handshake::done(&tls, &mut sink, &connection, Alpn::Http).await {
                         serve_http(sink, connection).await;
                     }
                 }),
-                Some(port) => rt::spawn(async move {
+                Some(port) => rt::spawn_spread(async move {
                     if handshake::done(&tls, &mut sink, &connection, Alpn::Raw).await {
                         port::serve(sink, connection, port).await;
                     }

@@ -45,7 +45,7 @@ fn begin(socket: Socket, shared: &Arc<Shared>) {
     // If all connections are being served it is closed unheard; a client comes again after a while.
     if let Some(slot) = shared.slots.take() {
         let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
-        rt::spawn(async move {
+        rt::spawn_spread(async move {
             answer(socket, &shared, &slot).or(slot.given_up()).await;
             drop(slot);
             drop(task);

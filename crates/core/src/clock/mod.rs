@@ -35,7 +35,6 @@ mod wake_count {
         }
     }
 }
-mod wake_task;
 mod wheel;
 
 use std::task::Waker;
@@ -45,7 +44,7 @@ pub use instant::Instant;
 pub use lateness::Lateness;
 pub use manual::ManualClock;
 pub use sleep::Sleep;
-pub use system::SystemClock;
+pub use system::{LocalWheel, SystemClock};
 
 /// A monotonic time line and timers on it.
 ///

@@ -134,12 +134,29 @@ impl Wheel {
         self.fired = now;
     }
 
+    /// Removes all timers, with their ticks.
+    pub(super) fn drain(&mut self) -> Vec<(u64, Waker)> {
+        let keys: Vec<usize> = self.timers.iter().map(|(key, _)| key).collect();
+        keys.into_iter().map(|key| (self.timers[key].tick, self.remove(key))).collect()
+    }
+
+    /// The last tick that has fired.
+    pub(super) fn fired(&self) -> u64 {
+        self.fired
+    }
+
     /// Returns the next tick whose slot is occupied; for a timer more than a turn away, the next tick of its slot.
     pub(super) fn next_tick(&self) -> Option<u64> {
+        const WORDS: usize = SLOTS / 64;
+        if self.timers.is_empty() {
+            return None;
+        }
         let start = self.fired + 1;
-        (start..start + SLOTS as u64).find(|tick| {
-            let slot = slot_of(*tick);
-            self.occupied[slot / 64] & (1 << (slot % 64)) != 0
+        let (word, bit) = (slot_of(start) / 64, slot_of(start) % 64);
+        // The first word is examined twice: from `bit` on, and at last as a whole.
+        (0..=WORDS).find_map(|n| {
+            let bits = self.occupied[(word + n) % WORDS] & if n == 0 { u64::MAX << bit } else { u64::MAX };
+            (bits != 0).then(|| start - bit as u64 + 64 * n as u64 + u64::from(bits.trailing_zeros()))
         })
     }
 }
