@@ -12,6 +12,7 @@ use super::transfer::Transfer;
 use super::{Refusal, Settings, Shared};
 use crate::clock::Instant;
 use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::http::source::Client;
 use crate::rt::serve::Task;
 use crate::sink::SinkState;
 
@@ -96,6 +97,20 @@ impl Connection {
     /// The time on the server's clock.
     pub(super) fn now(&self) -> Instant {
         self.server.clock.now()
+    }
+
+    /// The connection as sources see it.
+    pub(super) fn client(&self) -> Client {
+        Client {
+            peer: self.ends.client,
+            local: self.ends.local,
+            scheme: self.ends.scheme,
+            trusted: self
+                .ends
+                .client
+                .ip()
+                .is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
+        }
     }
 
     /// How long, until `now`, it has waited for its own rate and for its reader.

@@ -28,7 +28,7 @@ use crate::http::interim::Interim;
 use crate::http::proxy::{Accel, Tunnel};
 use crate::http::route::{Pacing, Route, RouteSource, Stage};
 use crate::http::routing::Found;
-use crate::http::source::{Client, Visitor};
+use crate::http::source::Visitor;
 use crate::http1::Refused;
 use crate::limit::Limit;
 use crate::sink::{Charge, HeldAs};
@@ -386,20 +386,4 @@ fn head_of(head: &request::Parts) -> request::Parts {
     *copy.version_mut() = head.version;
     *copy.headers_mut() = head.headers.clone();
     copy.into_parts().0
-}
-
-impl Connection {
-    /// The connection as sources see it.
-    fn client(&self) -> Client {
-        Client {
-            peer: self.ends.client,
-            local: self.ends.local,
-            scheme: self.ends.scheme,
-            trusted: self
-                .ends
-                .client
-                .ip()
-                .is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
-        }
-    }
 }
