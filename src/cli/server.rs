@@ -169,10 +169,14 @@ fn started(config: &Config, server: &Server, admin: Option<&Admin>) -> String {
         let _ = writeln!(text, "each connection: {pace}");
     }
     for route in &config.routes {
-        let path = route.path.as_str();
-        let _ = writeln!(text, "  {path}  {}", summary::source(&route.source));
-        let _ =
-            writeln!(text, "  {:width$}  each response: {}", "", summary::pace_of(route), width = path.len());
+        let name = route.name();
+        let width = name.len();
+        let _ = writeln!(text, "  {name}  {}", summary::source(&route.source));
+        let _ = writeln!(text, "  {:width$}  each response: {}", "", summary::pace_of(route));
+        let label = "hosts: ";
+        if let Some(hosts) = summary::hosts(route, 4 + width + label.len()) {
+            let _ = writeln!(text, "  {:width$}  {label}{hosts}", "");
+        }
     }
     let drain = duration::spell(config.server.drain);
     let _ = writeln!(text, "Ctrl-C stops; transfers under way then have {drain}");

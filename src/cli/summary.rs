@@ -9,6 +9,7 @@ use sluicegate::config::{
     RouteLimits, SharedLimits, SinkSettings, Source, Tcp, TcpSource, TracingSettings,
 };
 use sluicegate::duration;
+use sluicegate::http::HostPattern;
 use sluicegate::http::proxy::{ProxySource, UpstreamUrl};
 use sluicegate::limit::{Budget, Burst, Interval, Rate, Size};
 use sluicegate::tls::ClientTlsSettings;
@@ -64,6 +65,9 @@ pub(super) fn of(config: &Config, file: &str) -> String {
     }
     for route in &config.routes {
         let _ = writeln!(text, "\n{}", route.name());
+        if let Some(hosts) = hosts(route, LABEL_WIDTH) {
+            line(&mut text, "hosts", &hosts);
+        }
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
         budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
@@ -160,6 +164,34 @@ fn tracing(settings: &TracingSettings) -> String {
 fn line(text: &mut String, name: &str, value: &str) {
     // Writing to a string does not fail.
     let _ = writeln!(text, "  {name:<12} {value}");
+}
+
+/// Columns before the value of a line.
+const LABEL_WIDTH: usize = 15;
+
+/// Columns of a terminal.
+const COLUMNS: usize = 80;
+
+/// The hosts of a route if there are several, in lines that end within 80 columns if all begin at column `indent`.
+pub(super) fn hosts(route: &Route, indent: usize) -> Option<String> {
+    if route.hosts.len() < 2 {
+        return None;
+    }
+    let (mut text, mut column) = (String::new(), indent);
+    for (at, host) in route.hosts.iter().map(HostPattern::as_str).enumerate() {
+        let comma = if at + 1 < route.hosts.len() { "," } else { "" };
+        let width = host.len() + comma.len();
+        if at > 0 && column + 1 + width > COLUMNS {
+            let _ = write!(text, "\n{:indent$}", "");
+            column = indent;
+        } else if at > 0 {
+            text.push(' ');
+            column += 1;
+        }
+        let _ = write!(text, "{host}{comma}");
+        column += width;
+    }
+    Some(text)
 }
 
 /// The source of a route.

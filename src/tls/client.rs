@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use futures_rustls::TlsConnector;
 use futures_rustls::rustls::pki_types::ServerName;
-use futures_rustls::rustls::{CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore};
+use futures_rustls::rustls::{
+    AlertDescription, CertificateError, ClientConfig, Error, InvalidMessage, RootCertStore,
+};
 
 use super::client_socket::ClientSocket;
 use super::pem::{authorities, machine_authorities, provider};
@@ -149,6 +151,34 @@ fn explained(error: io::Error) -> io::Error {
         None => return error,
     };
     io::Error::new(error.kind(), text)
+}
+
+/// Whether `host`, a name or an address without brackets, can be that of a certificate.
+pub(crate) fn can_be_certified(host: &str) -> bool {
+    ServerName::try_from(host).is_ok()
+}
+
+/// Whether reading failed because the peer refused this side's certificate. These alerts belong to the handshake
+/// (RFC 8446 §6.2): after them the peer has used nothing that it was sent.
+pub(crate) fn is_certificate_refused(error: &io::Error) -> bool {
+    use AlertDescription as Alert;
+    let Some(Error::AlertReceived(alert)) = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>())
+    else {
+        return false;
+    };
+    matches!(
+        alert,
+        Alert::HandshakeFailure
+            | Alert::BadCertificate
+            | Alert::UnsupportedCertificate
+            | Alert::CertificateRevoked
+            | Alert::CertificateExpired
+            | Alert::CertificateUnknown
+            | Alert::CertificateRequired
+            | Alert::UnknownCA
+            | Alert::AccessDenied
+            | Alert::DecryptError
+    )
 }
 
 /// A name as people write it, of how rustls shows it: `DnsName("a.test")`, `IpAddress(127.0.0.1)`.

@@ -45,7 +45,7 @@ impl ClientTlsSettings {
 }
 
 /// Whether a certificate can be for `text`: a DNS name (RFC 1123, and `_`) or an IP address without brackets.
-fn is_name(text: &str) -> bool {
+pub(super) fn is_name(text: &str) -> bool {
     let is_label = |label: &str| {
         let plain = label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
         plain && matches!(label.len(), 1..=63) && !label.starts_with('-') && !label.ends_with('-')

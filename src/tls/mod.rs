@@ -34,6 +34,8 @@ use std::path::{Path, PathBuf};
 
 #[cfg(feature = "tls")]
 pub use client::ClientTls;
+#[cfg(feature = "tls")]
+pub(crate) use client::{can_be_certified, is_certificate_refused};
 pub use client_settings::ClientTlsSettings;
 #[cfg(feature = "tls")]
 pub use client_socket::ClientSocket;
@@ -44,6 +46,8 @@ pub use loaded::{Alpn, CertificateInfo};
 pub use named::NamedTls;
 #[cfg(not(feature = "tls"))]
 pub use off::{ClientSocket, ClientTls, ServerTls};
+#[cfg(not(feature = "tls"))]
+pub(crate) use off::{can_be_certified, is_certificate_refused};
 #[cfg(feature = "tls")]
 pub use server::ServerTls;
 pub use settings::{TlsSettings, UnknownName};

@@ -5,6 +5,7 @@ use std::task::{Context, Poll};
 
 use bytes::Bytes;
 
+use super::client_settings::is_name;
 use super::{ClientTlsSettings, TlsError, TlsSettings};
 use crate::rt::Socket;
 
@@ -68,6 +69,16 @@ impl ClientTls {
     pub async fn handshake(&self, _: &str, _: Socket) -> io::Result<ClientSocket> {
         match *self {}
     }
+}
+
+/// Whether `host`, a name or an address without brackets, can be that of a certificate.
+pub(crate) fn can_be_certified(host: &str) -> bool {
+    is_name(host)
+}
+
+/// Whether reading failed because the peer refused a certificate: never in this build.
+pub(crate) fn is_certificate_refused(_: &io::Error) -> bool {
+    false
 }
 
 /// A connection with TLS, of which there is none in this build.

@@ -97,6 +97,43 @@ fn run_serves_a_file_with_all_filters() {
 }
 
 #[test]
+fn the_start_and_check_name_all_hosts_of_a_route_within_80_columns() {
+    let site = site(20);
+    let config = site.path().join("hosts.toml");
+    let long: Vec<_> = (1..=6).map(|n| format!("number-{n}.of-many.example")).collect();
+    let text_of_file = format!(
+        "[[route]]\npath = \"/\"\nfiles = \".\"\n\
+         [[route]]\npath = \"/\"\nhost = \"one.test\"\nfiles = \".\"\n\
+         [[route]]\npath = \"/a/\"\nhost = [\"a.test\", \"*.a.test\"]\nfiles = \".\"\n\
+         [[route]]\npath = \"/b/\"\nhost = {long:?}\nfiles = \".\"\n"
+    );
+    std::fs::write(&config, text_of_file).unwrap();
+    let [a, b, c, d, e, f] = &long[..] else { panic!() };
+    let checked = command(&["check", text(&config)]).output().unwrap();
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    for part in [
+        "\n/\n  source  ",
+        "\none.test/\n  source  ",
+        "\na.test/a/\n  hosts        a.test, *.a.test\n  source  ",
+        &format!("\n{a}/b/\n  hosts        {a}, {b},\n{0:15}{c}, {d},\n{0:15}{e}, {f}\n  source  ", ""),
+    ] {
+        assert!(checked.contains(part), "{part}\nin\n{checked}");
+    }
+    let program = Program::start(&["run", text(&config)]);
+    let started = program.started.join("\n");
+    for part in [
+        "\n  /  files in ".to_owned(),
+        "\n  one.test/  files in ".to_owned(),
+        format!("\n  a.test/a/  files in {}", text(site.path())),
+        format!("\n{:13}hosts: a.test, *.a.test\n  {a}/b/  files", ""),
+        format!("\n{0:31}hosts: {a},\n{0:38}{b},\n", ""),
+    ] {
+        assert!(started.contains(&part), "{part}\nin\n{started}");
+    }
+    program.end();
+}
+
+#[test]
 fn all_addresses_are_listened_on_and_a_unix_socket_is_removed_at_the_end() {
     let site = site(5_000);
     let socket = site.path().join("s");

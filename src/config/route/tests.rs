@@ -150,3 +150,39 @@ fn backends_are_one_or_several_of_one_path() {
     let error = read(&format!("{FILES}tls_name = 'b'")).unwrap_err();
     assert!(error.contains("does nothing with files, only with proxy"), "{error}");
 }
+
+#[test]
+fn backends_that_cannot_be_connected_to_are_faults() {
+    for (keys, expected) in [
+        (
+            "proxy = 'https://a..b'",
+            "f:3:9: proxy in [[route]] \"/\": https://a..b: no certificate can be for",
+        ),
+        (
+            "proxy = ['https://b', 'https://-/']",
+            "f:3:23: proxy in [[route]] \"/\": https://-/: no certificate",
+        ),
+        ("proxy = 'https://a..b'\ntls_name = 'b.test'", ""),
+        ("proxy = 'http://a..b'", ""),
+        ("proxy = 'https://[::1]'", ""),
+        ("proxy = 'https://127.0.0.1'", ""),
+    ] {
+        let found = read(&format!("path = '/'\n{keys}")).err().unwrap_or_default();
+        assert!(found.starts_with(expected) && found.is_empty() == expected.is_empty(), "{keys}: {found}");
+        assert!(found.lines().count() <= 1, "{found}");
+    }
+    // The path of a socket counts once it is joined to the file's folder.
+    let base = format!("/{}", "d".repeat(99));
+    for (socket, is_good) in [("1234567", false), ("123456", true), ("/run/app.sock", true)] {
+        let text = format!("[[route]]\npath = '/'\nproxy = ['http://b', 'unix:{socket}']");
+        let draft = Draft::from_toml(&text, "f", &base);
+        let reading = Reading::new(&draft, Absent::Unchecked);
+        let table = Keys::top(&reading).tables("route").remove(0);
+        Route::read(table, &BTreeMap::new(), &mut Above::default());
+        let found = reading.finish().err().map(|error| error.to_string());
+        let expected = format!(
+            "f:3:22: proxy in [[route]] \"/\": the path {base}/{socket} is longer than 107 bytes, which a socket's cannot be"
+        );
+        assert_eq!(found, Some(expected).filter(|_| !is_good), "{socket}");
+    }
+}

@@ -15,8 +15,15 @@ pub(super) const MAX_OUTAGE: Duration = Duration::from_secs(30);
 pub(super) struct Health {
     /// When it is tried again, in nanoseconds of the clock; 0 while it is in.
     until: AtomicU64,
-    /// Failures, and trials that have not succeeded, since it was in.
-    failures: Mutex<u32>,
+    record: Mutex<Record>,
+}
+
+/// What happened to it since it was in.
+#[derive(Debug, Default)]
+struct Record {
+    failures: u32,
+    /// Whether a request tries it, and has not found out yet.
+    is_tried: bool,
 }
 
 impl Health {
@@ -30,29 +37,38 @@ impl Health {
 
     /// Notes that a connection failed at `now`. Returns for how long it is left out if it was in.
     pub(super) fn failed(&self, now: Instant) -> Option<Duration> {
-        let mut failures = self.failures.lock();
+        let mut record = self.record.lock();
         // Others that failed meanwhile say nothing new.
-        if self.out_until().is_some_and(|until| now < until) {
+        if !record.is_tried && self.out_until().is_some_and(|until| now < until) {
             return None;
         }
-        *failures = failures.saturating_add(1);
-        let outage = self.leave_out(now, *failures);
-        (*failures == 1).then_some(outage)
+        let failures = record.failures.saturating_add(1);
+        *record = Record { failures, is_tried: false };
+        let outage = self.leave_out(now, failures);
+        (failures == 1).then_some(outage)
     }
 
-    /// Takes the turn to try it if that is due at `now`. Until the next outage is over no other request does: it may be
-    /// slow to fail.
+    /// Takes the turn to try it if that is due at `now`. For as long as it would be left out after a failure no other
+    /// request does: it may be slow to fail.
     pub(super) fn try_claim(&self, now: Instant) -> bool {
         if self.out_until().is_none_or(|until| now < until) {
             return false;
         }
-        let mut failures = self.failures.lock();
+        let mut record = self.record.lock();
         let is_due = self.out_until().is_some_and(|until| now >= until);
         if is_due {
-            *failures = failures.saturating_add(1);
-            self.leave_out(now, *failures);
+            record.is_tried = true;
+            self.leave_out(now, record.failures.saturating_add(1));
         }
         is_due
+    }
+
+    /// Notes that a request ended before it found out whether it can be reached. If it was tried, that is due again.
+    pub(super) fn abandoned(&self, now: Instant) {
+        let mut record = self.record.lock();
+        if std::mem::take(&mut record.is_tried) {
+            self.until.store(now.as_nanos().max(1), Ordering::Relaxed);
+        }
     }
 
     /// Notes that it can be reached. Returns whether it was left out.
@@ -60,8 +76,8 @@ impl Health {
         if self.out_until().is_none() {
             return false;
         }
-        let mut failures = self.failures.lock();
-        *failures = 0;
+        let mut record = self.record.lock();
+        *record = Record::default();
         self.until.swap(0, Ordering::Relaxed) != 0
     }
 
@@ -95,6 +111,7 @@ mod tests {
             assert_eq!(health.failed(at(due)), None);
             due += outage;
         }
+        // A trial without an outcome doubles nothing.
         for _ in 0..100 {
             assert!(health.try_claim(at(due)));
             due += 30.0;
@@ -114,5 +131,26 @@ mod tests {
         assert_eq!(health.out_until(), Some(at(6.0)));
         assert_eq!(health.failed(at(6.0)), None, "it was out already");
         assert_eq!(health.out_until(), Some(at(8.0)));
+    }
+
+    #[test]
+    fn only_trials_that_fail_double_the_time_and_one_that_is_dropped_is_due_again() {
+        let health = Health::default();
+        health.abandoned(at(0.0));
+        assert_eq!(health.out_until(), None, "there was no trial");
+        health.failed(at(0.0));
+        health.abandoned(at(0.5));
+        assert_eq!(health.out_until(), Some(at(1.0)), "nor here");
+        for _ in 0..10 {
+            assert!(health.try_claim(at(1.5)));
+            assert_eq!(health.out_until(), Some(at(3.5)));
+            health.abandoned(at(2.0));
+            assert_eq!(health.out_until(), Some(at(2.0)));
+            assert!(health.try_claim(at(2.0)) && !health.try_claim(at(2.0)));
+            health.abandoned(at(1.5));
+        }
+        assert!(health.try_claim(at(1.5)));
+        assert_eq!(health.failed(at(3.0)), None);
+        assert_eq!(health.out_until(), Some(at(5.0)), "two seconds from the failure");
     }
 }

@@ -46,6 +46,10 @@ impl Link {
         }
     }
 
+    pub(super) fn is_tls(&self) -> bool {
+        matches!(self, Self::Tls(_))
+    }
+
     /// Whether the upstream is connected, and nothing is unread or unsent.
     pub(super) fn is_quiet(&self) -> bool {
         match self {

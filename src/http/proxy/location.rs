@@ -88,7 +88,7 @@ fn mapped(reference: &[u8], own: Own<'_>, route: &str) -> Option<Vec<u8>> {
 /// Whether `authority` is the upstream's own: that of its URL, or the `Host` it is sent.
 fn is_own(authority: &Authority, upstream: Own<'_>) -> bool {
     let Own { upstream, host } = upstream;
-    let told = match host {
+    let literal = match host {
         HostPolicy::Literal(name) => Some(name),
         HostPolicy::Upstream | HostPolicy::Client => None,
     };
@@ -97,7 +97,7 @@ fn is_own(authority: &Authority, upstream: Own<'_>) -> bool {
         |own: &Authority| own.host().eq_ignore_ascii_case(authority.host()) && port(own) == port(authority);
     // With a user name or an empty port it is not one that this server would produce.
     let plain = !authority.as_str().contains('@') && !authority.as_str().ends_with(':');
-    plain && (is_same(upstream.authority()) || told.is_some_and(is_same))
+    plain && (is_same(upstream.authority()) || literal.is_some_and(is_same))
 }
 
 #[cfg(test)]
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_that_the_upstream_is_told_is_its_own() {
+    fn the_host_that_the_upstream_is_sent_is_its_own() {
         let mut source = ProxySource::new("http://b:9000".parse().unwrap());
         source.host = "shop.example".parse().unwrap();
         for (reference, own) in [

@@ -110,7 +110,7 @@ impl Proxy {
         let tls = source.upstreams().any(UpstreamUrl::is_tls).then(|| ClientTls::from_settings(&source.tls));
         let tls = tls.transpose()?;
         let failures = LogBound::new(Arc::clone(&clock));
-        let upstreams = Upstreams::new(&source, tls.as_ref(), buffers.into(), &failures, &clock);
+        let upstreams = Upstreams::new(&source, tls.as_ref(), buffers.into(), &clock);
         Ok(Self { route: "/".to_owned(), upstreams, failures, clock, source })
     }
 
@@ -242,7 +242,7 @@ impl Source for Proxy {
         true
     }
 
-    /// Goes on with the health and counters of upstreams that stay.
+    /// Adopts the health and counters of upstreams that stay.
     fn adopt(&mut self, old: &dyn Source) -> bool {
         let old: &dyn Any = old;
         let old = old.downcast_ref::<Self>();

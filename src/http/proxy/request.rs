@@ -74,14 +74,14 @@ pub(super) fn outgoing(
     source.request_headers.apply(fields);
 
     let own = || HeaderValue::from_str(source.upstream.authority().as_str()).ok();
-    let told = match &source.host {
+    let other_host = match &source.host {
         HostPolicy::Upstream => None,
         HostPolicy::Client => host,
         HostPolicy::Literal(host) => HeaderValue::from_str(host.as_str()).ok(),
     };
-    let has_own_host = told.is_none();
+    let has_own_host = other_host.is_none();
     fields.remove(HOST);
-    if let Some(host) = told.or_else(own) {
+    if let Some(host) = other_host.or_else(own) {
         fields.insert(HOST, host);
     }
 

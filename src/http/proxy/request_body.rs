@@ -59,6 +59,11 @@ impl Progress {
         }
     }
 
+    /// Notes that the request is about to be sent on a connection: restarts the timeout, and waits for the upstream.
+    pub(super) fn begin(&self) {
+        self.moved(Side::Upstream);
+    }
+
     /// Notes an interim response: restarts the timeout.
     pub(super) fn heard(&self) {
         self.activity.touch(self.clock.now());

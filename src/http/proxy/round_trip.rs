@@ -5,6 +5,7 @@ use std::io;
 use std::task::{Context, Poll, ready};
 
 use bytes::Buf;
+use futures_lite::future;
 use http::response::Parts;
 use hyper::ext::ReasonPhrase;
 
@@ -16,6 +17,7 @@ use super::response;
 use super::upload::{Upload, UploadError};
 use crate::http::interim::Interim;
 use crate::http1::{Head, HeadScan, Malformed, is_interim, read_head};
+use crate::tls::is_certificate_refused;
 
 /// Bytes of one read of the head. What is read beyond the head is content.
 const READ_SIZE: usize = 4 * 1024;
@@ -25,11 +27,22 @@ pub(super) struct HeadOptions<'a> {
     pub(super) source: &'a ProxySource,
     /// Where interim responses go, if the client accepts them.
     pub(super) interim: Option<Interim>,
-    /// An interim response restarts the response timeout.
+    /// What the response timeout is measured by.
     pub(super) progress: &'a Progress,
 }
 
 impl HeadOptions<'_> {
+    /// Waits for `exchange` until nothing has moved for the response timeout, which begins now.
+    pub(super) async fn in_time<T>(
+        &self,
+        exchange: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        self.progress.begin();
+        let stalled =
+            async { Err(Failure::Stalled(self.progress.stalled(self.source.response_timeout).await)) };
+        future::or(exchange, stalled).await
+    }
+
     fn on_interim(&self, head: Parts) -> Result<(), Malformed> {
         self.progress.heard();
         let (status, fields) = response::interim(head)?;
@@ -56,7 +69,8 @@ pub(super) async fn round_trip(
         {
             match error {
                 UploadError::Client => return Poll::Ready(Err(Failure::Client)),
-                UploadError::Upstream(error) if !upload.has_begun() => {
+                // A write that fails over TLS may have sent a part of what it encrypted.
+                UploadError::Upstream(error) if !upload.has_begun() && !connection.link().is_tls() => {
                     return Poll::Ready(Err(Failure::Unsent(error)));
                 }
                 // The upstream may have answered before it closed: read that.
@@ -64,7 +78,9 @@ pub(super) async fn round_trip(
             }
         }
         reading.poll_head(cx, &mut connection).map_err(|error| match (error, refused.take()) {
-            (Failure::Unanswered(_), Some(refused)) => Failure::Unanswered(refused),
+            (Failure::Unanswered(read), Some(refused)) if !is_certificate_refused(&read) => {
+                Failure::Unanswered(refused)
+            }
             (error, _) => error,
         })
     });

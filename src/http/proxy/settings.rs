@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use super::url::{HostPolicy, UpstreamUrl};
+use crate::address::MAX_UNIX_PATH_LEN;
 use crate::http::field_changes::{FieldChanges, Side};
 use crate::keys::{Keys, MAX_COUNT};
 use crate::limit::Size;
-use crate::tls::ClientTlsSettings;
+use crate::tls::{ClientTlsSettings, can_be_certified};
 
 /// A backend that speaks HTTP/1.1, and how requests are forwarded to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,9 +25,9 @@ pub struct ProxySource {
     pub request_headers: Box<FieldChanges>,
     /// Timeout of resolving and connecting. Default 5 s: a backend is near.
     pub connect_timeout: Duration,
-    /// Timeout from the last piece of the request, or the last interim response (such as 102 Processing), to the
-    /// response's head, and of the client between two pieces of its request's body. Default 60 s, as in nginx and
-    /// Apache httpd.
+    /// Timeout from an open connection, the last piece of the request, or the last interim response (such as
+    /// 102 Processing), to the response's head, and of the client between two pieces of its request's body. Default
+    /// 60 s, as in nginx and Apache httpd.
     pub response_timeout: Duration,
     /// Timeout between two pieces of the response's body while they are waited for. Default 60 s.
     pub read_timeout: Duration,
@@ -74,7 +75,17 @@ impl ProxySource {
                 Some(folder) => url.relative_to(folder),
                 None => url,
             };
-            if read.contains(&url) {
+            if let Some(path) = url.socket().filter(|path| path.as_os_str().len() > MAX_UNIX_PATH_LEN) {
+                let path = path.display();
+                let text = format!(
+                    "the path {path} is longer than {MAX_UNIX_PATH_LEN} bytes, which a socket's cannot be"
+                );
+                keys.fault_at(at, key, text);
+            } else if url.is_tls() && !keys.has("tls_name") && !can_be_certified(url.host()) {
+                let (host, flag) = (url.host(), keys.flag_or("tls_name", "tls_name"));
+                let text = format!("{url}: no certificate can be for {host}; correct it, or set {flag}");
+                keys.fault_at(at, key, text);
+            } else if read.contains(&url) {
                 keys.fault_at(at, key, format!("{url} stands here twice; leave one out"));
             } else if read.first().is_some_and(|first| first.base() != url.base()) {
                 let text = "all backends of a route have the same path behind their address; write that of the first";

@@ -1,5 +1,6 @@
 //! One upstream of a route: its idle connections, its health and its counters.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,10 +16,15 @@ use super::idle_pool::IdlePool;
 use super::round_trip::{HeadOptions, round_trip};
 use super::upload::Upload;
 use super::url::UpstreamUrl;
-use crate::clock::Clock;
+use crate::clock::{Clock, Instant};
 use crate::http::log_bound::LogBound;
 use crate::http::source::Client;
 use crate::sync::Mutex;
+use crate::tls::is_certificate_refused;
+
+/// Time after which connecting that nobody waits for any more counts as a failure. A client that leaves sooner must not
+/// have a healthy upstream left out.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// One upstream of a route.
 pub(super) struct Upstream {
@@ -33,7 +39,7 @@ pub(super) struct Upstream {
     pub(super) is_alone: bool,
     /// Shared with the upstream of the same URL after a reload.
     pub(super) state: Arc<State>,
-    /// Bounds the route's log lines about failures.
+    /// Bounds the route's log lines about health.
     pub(super) log: Arc<LogBound>,
     pub(super) clock: Arc<dyn Clock>,
 }
@@ -105,18 +111,20 @@ impl Upstream {
         }
     }
 
-    /// Opens a connection for a request of `client`, and notes how that went.
+    /// Opens a connection for a request of `client`, and notes how that went; over TLS a success is noted later, see
+    /// [`Lease::send`].
+    ///
+    /// Cancel safe: dropping the future closes the connection; if it took long, that is noted as a failure.
     async fn open(&self, client: &Client) -> Result<Connection, Failure> {
-        match self.connector.open(client).await {
-            Ok(connection) => {
-                self.note_reached();
-                Ok(connection)
-            }
-            Err(failure) => {
-                self.note_failed(&failure);
-                Err(failure)
-            }
+        let attempt = Attempt { upstream: self, began: self.clock.now() };
+        let opened = self.connector.open(client).await;
+        std::mem::forget(attempt);
+        match &opened {
+            Ok(_) if self.url.is_tls() => {}
+            Ok(_) => self.note_reached(),
+            Err(failure) => self.note_failed(failure),
         }
+        opened
     }
 
     fn note_reached(&self) {
@@ -137,10 +145,29 @@ impl Upstream {
         }
     }
 
-    fn may_log(&self) -> bool {
+    pub(super) fn may_log(&self) -> bool {
         let upstream = Arc::clone(&self.name);
-        self.log
-            .admits(move |left_out| log::warn!(upstream = &*upstream, left_out; "further upstream failures"))
+        self.log.admits(
+            move |left_out| log::warn!(upstream = &*upstream, left_out; "further changes of upstream health"),
+        )
+    }
+}
+
+/// A connection that is being opened. Dropped when nobody waits for it any more.
+struct Attempt<'a> {
+    upstream: &'a Upstream,
+    began: Instant,
+}
+
+impl Drop for Attempt<'_> {
+    fn drop(&mut self) {
+        let now = self.upstream.clock.now();
+        if now < self.began + SLOW {
+            self.upstream.state.health.abandoned(now);
+            return;
+        }
+        let text = "the request ended before a connection was open";
+        self.upstream.note_failed(&Failure::Connect(io::Error::new(io::ErrorKind::TimedOut, text)));
     }
 }
 
@@ -181,6 +208,12 @@ impl Lease {
     /// idle connection is sent once more, on a new connection, if `is_idempotent` and nothing of its body was taken
     /// (RFC 9110 §9.2.2): the upstream may just have closed the idle one.
     ///
+    /// In TLS 1.3 an upstream looks at the client's certificate when the client's handshake is over (RFC 8446 §4.4.2.4):
+    /// its refusal is a failed handshake too, and the upstream counts as reached only once an exchange got further. The
+    /// request was not looked at then, but may be partly written.
+    ///
+    /// Connecting has a timeout of its own; that of the response begins when a connection is open.
+    ///
     /// Cancel safe: dropping the future closes the connection.
     pub(super) async fn send(
         &self,
@@ -190,7 +223,7 @@ impl Lease {
         client: &Client,
     ) -> Result<(Parts, Connection), Failure> {
         while let Some(connection) = self.upstream.idle.take() {
-            match round_trip(connection, upload, options).await {
+            match options.in_time(round_trip(connection, upload, options)).await {
                 Ok(answered) => {
                     self.upstream.note_reached();
                     return Ok(answered);
@@ -204,7 +237,21 @@ impl Lease {
             }
         }
         let connection = self.upstream.open(client).await?;
-        round_trip(connection, upload, options).await
+        let answered = options.in_time(round_trip(connection, upload, options)).await;
+        if !self.upstream.url.is_tls() {
+            return answered;
+        }
+        match answered {
+            Err(Failure::Unanswered(error)) if is_certificate_refused(&error) => {
+                let failure = Failure::Handshake(error);
+                self.upstream.note_failed(&failure);
+                return Err(failure);
+            }
+            // A reset can overtake the refusal.
+            Err(Failure::Unanswered(_)) => {}
+            _ => self.upstream.note_reached(),
+        }
+        answered
     }
 }
 

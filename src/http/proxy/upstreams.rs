@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use futures_lite::future;
 use http::header::HOST;
 use http::{HeaderValue, response};
 
@@ -22,13 +21,15 @@ use crate::clock::Clock;
 use crate::http::log_bound::LogBound;
 use crate::http::source::Client;
 use crate::limit::Buffers;
-use crate::tls::ClientTls;
+use crate::tls::{ClientTls, ClientTlsSettings};
 
 /// The upstreams of a route; at least one.
 pub(super) struct Upstreams {
     all: Vec<Arc<Upstream>>,
     /// Whose turn it is among those with equally few requests.
     turn: AtomicUsize,
+    /// TLS to those whose URL is `https`.
+    tls: Box<ClientTlsSettings>,
     clock: Arc<dyn Clock>,
 }
 
@@ -47,14 +48,14 @@ pub(super) struct Answer {
 
 impl Upstreams {
     /// The upstreams of `source`, whose connections have `buffers`. `tls` is for those that speak TLS. Timeouts run on
-    /// `clock`; `log` bounds log lines.
+    /// `clock`.
     pub(super) fn new(
         source: &ProxySource,
         tls: Option<&ClientTls>,
         buffers: Buffers,
-        log: &Arc<LogBound>,
         clock: &Arc<dyn Clock>,
     ) -> Self {
+        let log = LogBound::new(Arc::clone(clock));
         let urls: Vec<_> = source.upstreams().collect();
         let new = |url: &UpstreamUrl| {
             let (idle, timeout) = (source.idle_connections, source.idle_connection_timeout);
@@ -65,25 +66,30 @@ impl Upstreams {
                 idle: IdlePool::new(idle, timeout, Arc::clone(clock)),
                 is_alone: urls.len() == 1,
                 state: Arc::default(),
-                log: Arc::clone(log),
+                log: Arc::clone(&log),
                 clock: Arc::clone(clock),
                 url: url.clone(),
             })
         };
         let all = urls.iter().copied().map(new).collect();
-        Self { all, turn: AtomicUsize::new(0), clock: Arc::clone(clock) }
+        Self { all, turn: AtomicUsize::new(0), tls: source.tls.clone(), clock: Arc::clone(clock) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Upstream> {
         self.all.iter().map(|upstream| &**upstream)
     }
 
-    /// Goes on with the health and the counters of upstreams of the same URL in `old`. Called before the first request.
+    /// Adopts the health and the counters of upstreams of the same URL in `old`. Called before the first request. Those
+    /// that speak TLS are tried at once if its settings are others: a wrong one may have been why they were left out.
     pub(super) fn adopt(&mut self, old: &Self) {
+        let is_same_tls = self.tls == old.tls;
         for upstream in &mut self.all {
             let same = old.iter().find(|old| old.url == upstream.url);
             if let (Some(old), Some(upstream)) = (same, Arc::get_mut(upstream)) {
                 upstream.state = Arc::clone(&old.state);
+                if upstream.url.is_tls() && !is_same_tls {
+                    upstream.state.health.recovered();
+                }
             }
         }
     }
@@ -93,7 +99,7 @@ impl Upstreams {
     /// If an upstream cannot be connected to, or breaks the connection before the first byte of a response, the request
     /// goes to the next if it can: if nothing of it was written, or if its method is idempotent (RFC 9110 §9.2.2) and
     /// nothing of its body was taken. Each upstream gets it at most once, and on an idle connection that was just closed
-    /// once more. A failure comes with the index of its upstream.
+    /// once more. A failure comes with the name of its upstream.
     ///
     /// Cancel safe: dropping the future closes the connection.
     pub(super) async fn send(
@@ -110,12 +116,7 @@ impl Upstreams {
         let is_idempotent = outgoing.head.method.is_idempotent();
         loop {
             let lease = Lease::new(&self.all[index]);
-            let sent = lease.send(&mut upload, is_idempotent, options, client);
-            let stalled = async {
-                let side = options.progress.stalled(options.source.response_timeout).await;
-                Err(Failure::Stalled(side))
-            };
-            let failure = match future::or(sent, stalled).await {
+            let failure = match lease.send(&mut upload, is_idempotent, options, client).await {
                 Ok((head, mut connection)) => {
                     let rest = !upload.is_over();
                     let upload = rest.then(|| Pump::start(upload, connection.link().twin()));
@@ -124,7 +125,8 @@ impl Upstreams {
                 Err(failure) => failure,
             };
             let moves = match &failure {
-                Failure::Connect(_) | Failure::Handshake(_) | Failure::Unsent(_) => true,
+                Failure::Connect(_) | Failure::Unsent(_) => true,
+                Failure::Handshake(_) => !upload.has_begun() || upload.try_restart(),
                 Failure::Unanswered(_) => is_idempotent && upload.try_restart(),
                 _ => false,
             };
