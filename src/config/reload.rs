@@ -173,15 +173,10 @@ fn set_tls(live: &NamedTls, new: &NamedTls) -> Vec<String> {
 /// Whether two ports differ only in limits, which can be changed.
 fn is_same(old: &Tcp, new: &Tcp) -> bool {
     let fixed = |port: &Tcp| {
-        let source = match &port.source {
-            TcpSource::Relay { to, connect_timeout, send_proxy, .. } => TcpSource::Relay {
-                to: to.clone(),
-                connect_timeout: *connect_timeout,
-                send_proxy: *send_proxy,
-                upload: None,
-            },
-            file @ TcpSource::File { .. } => file.clone(),
-        };
+        let mut source = port.source.clone();
+        if let TcpSource::Relay { upload, .. } = &mut source {
+            *upload = None;
+        }
         let entry = (port.listen, port.tls.clone(), port.proxy_protocol);
         (entry, source, port.pace.interval, port.pace.end_of_stream)
     };

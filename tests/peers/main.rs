@@ -1,5 +1,5 @@
-//! Other people's programs against this one, on loopback: nginx, curl, wget, Python, uvicorn, grpcio, wrk, Chromium,
-//! slowhttptest.
+//! Other people's programs against this one, on loopback: nginx, HAProxy, curl, wget, Python, uvicorn, grpcio, wrk,
+//! Chromium, slowhttptest.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
@@ -25,6 +25,7 @@ mod paused_clients;
 mod probe;
 mod program;
 mod proxied;
+mod proxy_protocol;
 mod quota;
 mod relay;
 mod slow_clients;

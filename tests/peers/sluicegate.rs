@@ -38,20 +38,38 @@ impl Sluicegate {
         Self::start("proxy", url, args)
     }
 
+    /// Relays to `to`, with these flags of `tcp`.
+    pub fn relay(to: SocketAddr, flags: &[&str]) -> Self {
+        let to = to.to_string();
+        Self::start_with(&[&["tcp", "--to", &to, "--listen", "127.0.0.1:0"], flags].concat())
+    }
+
+    /// Does what the configuration file `file` says, and listens where it says.
+    pub fn run_as_told(file: &Path) -> Self {
+        Self::start_with(&["run", file.to_str().unwrap()])
+    }
+
     /// Does what the configuration file `file` says.
     pub fn run(file: &Path) -> Self {
         Self::start("run", file.to_str().unwrap(), &[])
     }
 
     fn start(command: &str, subject: &str, flags: &[&str]) -> Self {
+        Self::start_with(&[&[command, subject, "--listen", "127.0.0.1:0"], flags].concat())
+    }
+
+    fn start_with(args: &[&str]) -> Self {
         let mut process = Command::new(env!("CARGO_BIN_EXE_sluicegate"));
-        process.args([command, subject, "--listen", "127.0.0.1:0"]).args(flags);
+        process.args(args);
         let mut child = process.stdin(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stderr.take().unwrap());
         let mut first = String::new();
         lines.read_line(&mut first).unwrap();
         let first = message(&first) + "\n";
-        let said = first.trim().strip_prefix("listening on ").and_then(|url| url.split_once("://"));
+        let said = first.trim().strip_prefix("listening on ");
+        let said = said.and_then(|url| url.split_once("://").or_else(|| url.split_once(':')));
+        // Words may follow the address of a relay.
+        let said = said.and_then(|(scheme, addr)| Some((scheme, addr.split([' ', ',']).next()?)));
         let (scheme, addr) = said.unwrap_or_else(|| panic!("{process:?} says {first:?}"));
         let (scheme, addr) = (scheme.to_owned(), addr.parse().unwrap());
         let said = Arc::new(Mutex::new(first));

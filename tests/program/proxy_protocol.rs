@@ -68,7 +68,7 @@ fn the_log_has_announced_clients_and_those_refused_within_a_bound() {
     let site = folder(&[("f", b"x")]);
     let file = site.path().join("all.toml");
     let keys = "listen = { address = '127.0.0.1:0', proxy_protocol = true }\ntrusted_proxies = '127.0.0.2'\n\
-                access_log = true\n[[route]]\npath = '/'\nfiles = '.'\n";
+                access_log = 'stderr'\n[[route]]\npath = '/'\nfiles = '.'\n";
     std::fs::write(&file, keys).unwrap();
     let program = Program::start_where_told(command(&["run", text(&file)]));
     let mut stream = connect_from([127, 0, 0, 2], program.addr());
