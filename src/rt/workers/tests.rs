@@ -233,7 +233,8 @@ fn a_sleep_that_goes_to_another_worker_fires_there() {
     }
     let clock = rt::clock();
     for (from, to) in workers().iter().zip(workers().iter().rev()) {
-        let sleep = Sleep::lasting(Arc::clone(&clock) as _, Duration::from_millis(100));
+        // Long enough that it is not over before the first worker polls it, on a busy machine too.
+        let sleep = Sleep::lasting(Arc::clone(&clock) as _, Duration::from_secs(3));
         let (armed, _) = on(from, Half(Some(sleep))).recv_timeout(LONG).unwrap();
         assert!(armed.is_armed());
         on(to, armed).recv_timeout(LONG).unwrap();
