@@ -103,10 +103,12 @@ impl ProxySource {
     }
 
     pub(crate) fn read(keys: &Keys<'_>, upstreams: Option<Vec<UpstreamUrl>>) -> Self {
+        // Without backends that can be read another reason says why a key does nothing, or none is needed.
+        let is_unread = upstreams.is_none();
         let mut upstreams = upstreams.unwrap_or_default().into_iter();
         let default = Self::new(upstreams.next().unwrap_or_else(UpstreamUrl::unknown));
         let default = Self { others: upstreams.collect(), ..default };
-        let is_tls = default.upstreams().any(UpstreamUrl::is_tls) || keys.failed(&["proxy"]);
+        let is_tls = is_unread || default.upstreams().any(UpstreamUrl::is_tls);
         let plain = || keys.without_effect("does nothing without an https:// backend; leave it out");
         let head_bounds = Size::new(1 << 10)..=Size::new(1 << 20);
         Self {
