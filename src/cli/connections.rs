@@ -176,9 +176,10 @@ mod tests {
         let busy: Connection = serde_json::from_value(told.clone()).unwrap();
         let idle = Connection { transfers: Vec::new(), ..serde_json::from_value(told).unwrap() };
         let expected = "\
-ID  PEER            CLIENT     REQUEST       AGE      SENT         NOW  SET  HELD BY     NEXT  LIMIT
- 7  192.0.2.1:5000  192.0.2.1  GET /a.iso  1.0 s  12.0 KiB  11.2 KiB/s  60k  client   ~121 ms  client (each)
- 7  192.0.2.1:5000  -          -           1 min  12.2 KiB       0 B/s    -  nothing        -
+ID  PEER            CLIENT     REQUEST                AGE      SENT         NOW  SET  HELD BY           NEXT  LIMIT
+ 7  192.0.2.1:5000  192.0.2.1  GET /a.iso           1.0 s  12.0 KiB  11.2 KiB/s  60k  client         ~121 ms  client (each)
+ 7  192.0.2.1:5000  192.0.2.1  GET /a.iso (upload)  1.0 s   4.0 KiB   1.0 KiB/s  off  upload_client   ~40 ms  upload-client (each)
+ 7  192.0.2.1:5000  -          -                    1 min  12.2 KiB       0 B/s    -  nothing              -
 ";
         assert_eq!(table(&[busy, idle]), expected);
     }
