@@ -92,7 +92,10 @@ fn a_usage_error_exits_with_2() {
         ),
         ("serve . --rate=0", "for unlimited use `off`"),
         ("events a/b", "\"a/b\" is not a stream name"),
-        ("proxy 127.0.0.1:9000", "\"127.0.0.1:9000\" is not a backend: http:// is missing"),
+        (
+            "proxy 127.0.0.1:9000",
+            "\"127.0.0.1:9000\" is not a backend: http://, https:// or unix: is missing",
+        ),
         ("proxy http://h --trusted-proxy h", "--trusted-proxy: \"h\" is not an address or network"),
         ("serve . --connection-burst 64k", "--connection-burst: without a rate of connections"),
         ("serve . --on-full clsoe", "is not a rule for a full buffer; did you mean \"close\"?"),
