@@ -93,8 +93,7 @@ pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
         let (CliError::Usage(why) | CliError::Failed(why)) = &error;
         predecessor.failed(why);
     }
-    // In one piece: the program that this one was to replace writes its log there too. It may be closed.
-    let _ = std::io::stderr().write_all(format!("{error}{hint}\n").as_bytes());
+    logging::announce_end(&format!("{error}{hint}"));
     error.exit_code()
 }
 
@@ -138,8 +137,9 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
 /// Serves `config`. `typed` is the command whose file can be reloaded, if there is one.
 fn serve_with(config: &Config, typed: Option<Run>, start_log: StartLog) -> Result<(), CliError> {
     logging::set_format(config.log_format);
-    for warning in &config.warnings {
-        logging::announce(log::Level::Warn, warning);
+    let warnings: String = config.warnings.iter().map(|warning| format!("{warning}\n")).collect();
+    if !warnings.is_empty() {
+        logging::announce(log::Level::Warn, &warnings);
     }
     server::run(config, typed, start_log)
 }
@@ -174,6 +174,7 @@ fn begin_log(start_log: StartLog, level: log::LevelFilter) -> Result<ProgramLog,
     let log = ProgramLog::start();
     let log = log.map_err(|error| CliError::Failed(format!("cannot set up the log: {error}")))?;
     start_log(level);
+    logging::record_panics();
     Ok(log)
 }
 

@@ -8,8 +8,10 @@ mod access;
 mod program_log;
 mod render;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{IsTerminal, Write};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::panic::PanicHookInfo;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 
 use log::Level;
 
@@ -60,12 +62,16 @@ impl Style {
 /// The process has one standard error.
 static STYLE: AtomicU8 = AtomicU8::new(Style::Json as u8);
 
+/// JSON was asked for, and is not what `auto` came to.
+static JSON_ASKED: AtomicBool = AtomicBool::new(false);
+
 /// Sets the form of lines that are written to standard error from now on. Before the first call it is JSON.
 pub fn set_format(format: LogFormat) {
     let is_set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     let is_dumb = std::env::var_os("TERM").is_some_and(|terminal| terminal == "dumb");
     let style = Style::of(format, std::io::stderr().is_terminal(), !is_set("NO_COLOR") && !is_dumb);
     STYLE.store(style as u8, Ordering::Relaxed);
+    JSON_ASKED.store(format == LogFormat::Json, Ordering::Relaxed);
 }
 
 /// The form of lines on standard error.
@@ -78,7 +84,8 @@ pub(crate) fn style() -> Style {
 }
 
 /// Writes lines to standard error that do not depend on the log's level: what a server says when it starts. Text has them as
-/// they are; JSON has a record of each. Errors are ignored: standard error may be closed or full.
+/// they are; JSON has a record of each. Errors are ignored: standard error may be closed. Blocks for at most a second if it is
+/// full; what is left then is written when it can be.
 pub fn announce(level: Level, lines: &str) {
     let mut out = Vec::new();
     for line in lines.lines() {
@@ -91,12 +98,78 @@ pub fn announce(level: Level, lines: &str) {
         }
         out.push(b'\n');
     }
-    let _ = std::io::stderr().lock().write_all(&out);
+    program_log::write_now(&out);
+}
+
+/// Writes why the program ends: a record if `log_format` is `json`, and otherwise `text` as it is. Blocks.
+pub fn announce_end(text: &str) {
+    let mut out = Vec::new();
+    if JSON_ASKED.load(Ordering::Relaxed) {
+        render::record(Level::Error, rt::clock().calendar(), text, &mut out);
+    } else {
+        out.extend_from_slice(text.as_bytes());
+    }
+    out.push(b'\n');
+    // In one piece: a program that this one was to replace writes its log there too. It may be closed.
+    let _ = std::io::stderr().write_all(&out);
+}
+
+/// Has each panic of the process be a record, if `log_format` is `json`. Otherwise it is printed as before.
+pub fn record_panics() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !JSON_ASKED.load(Ordering::Relaxed) {
+            return before(panic);
+        }
+        // Not by the logger, in which the panic may be.
+        let _ = std::io::stderr().write_all(&panic_record(panic));
+    }));
+}
+
+/// The record of a panic, with its end.
+fn panic_record(panic: &PanicHookInfo<'_>) -> Vec<u8> {
+    let mut out = Vec::new();
+    render::record(Level::Error, rt::clock().calendar(), "panicked", &mut out);
+    let payload = panic.payload();
+    let text = payload.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+    render::field("error", text.unwrap_or("a value that is no text"), &mut out);
+    if let Some(location) = panic.location() {
+        render::field("at", location.to_string(), &mut out);
+    }
+    render::field("thread", std::thread::current().name(), &mut out);
+    let backtrace = Backtrace::capture();
+    if backtrace.status() == BacktraceStatus::Captured {
+        render::field("backtrace", backtrace.to_string(), &mut out);
+    }
+    out.push(b'\n');
+    out
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_panic_is_one_record_that_says_where_it_was() {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let before = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| match std::thread::current().name() {
+            Some("panics") => sender.send(panic_record(panic)).unwrap(),
+            _ => before(panic),
+        }));
+        let panics = std::thread::Builder::new().name("panics".into());
+        assert!(panics.spawn(|| panic!("two\nlines")).unwrap().join().is_err());
+        drop(std::panic::take_hook());
+        let record = String::from_utf8(receiver.recv().unwrap()).unwrap();
+        let record: serde_json::Value = serde_json::from_str(record.strip_suffix('\n').unwrap()).unwrap();
+        for (name, expected) in
+            [("level", "error"), ("msg", "panicked"), ("error", "two\nlines"), ("thread", "panics")]
+        {
+            assert_eq!(record[name], expected);
+        }
+        assert!(record["at"].as_str().unwrap().starts_with(file!()), "{record}");
+    }
 
     #[test]
     fn auto_is_text_on_a_terminal_and_only_a_terminal_has_colours() {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::time::{Duration, SystemTime};
 
 use log::Level;
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 
@@ -74,8 +75,16 @@ pub(super) fn record(level: Level, time: SystemTime, message: &str, out: &mut Ve
     out.push(b'}');
 }
 
+/// Adds a field to the record that `out` ends with.
+pub(super) fn field(name: &str, value: impl Serialize, out: &mut Vec<u8>) {
+    out.pop();
+    let _ = write!(out, ",\"{name}\":");
+    let _ = serde_json::to_writer(&mut *out, &value);
+    out.push(b'}');
+}
+
 /// Renders a line of JSON as text: `2026-11-29T02:24:26.123Z  INFO reloaded changes="nothing changed"`. Control characters
-/// are escaped, also those that terminals obey.
+/// are escaped, and so are those that change the direction of text.
 pub(super) fn text(json: &[u8], coloured: bool, out: &mut Vec<u8>) {
     let Ok(Fields(fields)) = serde_json::from_slice(json) else {
         out.extend_from_slice(json);
@@ -102,7 +111,7 @@ pub(super) fn text(json: &[u8], coloured: bool, out: &mut Vec<u8>) {
                 match value {
                     Value::String(text) if is_bare(&text) => write!(out, "{text}"),
                     Value::String(text) => write!(out, "\"{}\"", Quoted(&text)),
-                    value => write!(out, "{value}"),
+                    value => write!(out, "{}", Escaped(&value.to_string())),
                 }
             }
         };
@@ -112,29 +121,35 @@ pub(super) fn text(json: &[u8], coloured: bool, out: &mut Vec<u8>) {
 /// Whether a text needs no quotes.
 fn is_bare(text: &str) -> bool {
     !text.is_empty()
-        && !text.contains(|c: char| c.is_control() || c.is_whitespace() || matches!(c, '"' | '\\' | '='))
+        && !text.contains(|c: char| is_hidden(c) || c.is_whitespace() || matches!(c, '"' | '\\' | '='))
 }
 
-/// A text without control characters.
+/// Whether a terminal obeys the character instead of showing it: a control, or one that overrides, embeds or isolates a
+/// direction (Unicode Bidirectional Algorithm, UAX #9, section 2), by which a client could have a line read as another.
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+/// Displays a text with its hidden characters escaped.
 struct Escaped<'a>(&'a str);
 
 impl fmt::Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.chars().try_for_each(|c| match c.is_control() {
+        self.0.chars().try_for_each(|c| match is_hidden(c) {
             true => write!(f, "{}", c.escape_default()),
             false => write!(f, "{c}"),
         })
     }
 }
 
-/// The same inside quotes.
+/// Displays a text as it stands between double quotes: quotes and backslashes escaped, and hidden characters.
 struct Quoted<'a>(&'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.chars().try_for_each(|c| match c {
             '"' | '\\' => write!(f, "\\{c}"),
-            c if c.is_control() => write!(f, "{}", c.escape_default()),
+            c if is_hidden(c) => write!(f, "{}", c.escape_default()),
             c => write!(f, "{c}"),
         })
     }
@@ -196,6 +211,22 @@ mod tests {
             rendered(r#"{"level":50,"time":0,"msg":"m\nn","a":""}"#, Style::Coloured),
             "\x1b[2m1970-01-01T00:00:00.000Z\x1b[0m \x1b[31mERROR\x1b[0m m\\nn \x1b[2ma=\x1b[0m\"\""
         );
+    }
+
+    #[test]
+    fn characters_that_change_the_direction_of_text_are_escaped_in_text_and_stay_in_json() {
+        for c in ['\u{202a}', '\u{202e}', '\u{2066}', '\u{2069}'] {
+            let given =
+                format!("{{\"level\":30,\"time\":0,\"msg\":\"m{c}\",\"a\":\"x{c}\",\"n{c}\":[\"{c}\"]}}");
+            let shown = c.escape_default();
+            let expected =
+                format!("1970-01-01T00:00:00.000Z  INFO m{shown} a=\"x{shown}\" n{shown}=[\"{shown}\"]");
+            assert_eq!(rendered(&given, Style::Text), expected);
+            assert!(rendered(&given, Style::Json).contains(c));
+        }
+        for c in ['\u{2029}', '\u{202f}', '\u{2065}', '\u{206a}'] {
+            assert_eq!(Escaped(&c.to_string()).to_string(), c.to_string());
+        }
     }
 
     #[test]

@@ -1,11 +1,11 @@
-//! Lines for a file or standard error, written by a thread of their own, so that whoever has one never waits for a disk
+//! Lines for a file or standard error, written by a thread of their own, so that a task that logs never waits for a disk
 //! or a reader.
 //!
 //! The queue is bounded in bytes. What does not fit is dropped whole and counted. What cannot be written (disk full,
 //! reader gone) is retried, from the byte on where it stopped, so that no line is torn.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::sync::{Arc, Condvar, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -33,12 +33,14 @@ pub trait LineOutput: Write + Send + 'static {
     fn take_back(&mut self, bytes: u64);
 }
 
-/// Takes back only what is still the file's end: another process may write to it too.
+/// Takes back only what is still the file's end: the program that replaces this one appends to the same file. What it wrote
+/// behind the beginning of a line stays, and so does that beginning.
 impl LineOutput for File {
     fn take_back(&mut self, bytes: u64) {
-        let Ok(metadata) = self.metadata() else { return };
-        if metadata.is_file() {
-            let _ = self.set_len(metadata.len().saturating_sub(bytes));
+        // Also with O_APPEND the position is where the last write of this descriptor ended.
+        let (Ok(metadata), Ok(end)) = (self.metadata(), self.stream_position()) else { return };
+        if metadata.is_file() && metadata.len() == end {
+            let _ = self.set_len(end.saturating_sub(bytes));
         }
     }
 }
@@ -69,7 +71,7 @@ struct Shared {
     state: Mutex<State>,
     /// Wakes the thread.
     work: Condvar,
-    /// Wakes those who wait for the thread's end.
+    /// Wakes callers of `close` when the thread has ended.
     ended: Condvar,
     clock: Arc<dyn Clock>,
     report: Box<Report>,
@@ -83,6 +85,8 @@ struct State {
     /// The thread sleeps until it is woken.
     asleep: bool,
     closing: bool,
+    /// A caller of `close` waits: an output that would block is tried again.
+    is_awaited: bool,
     ended: bool,
     /// Takes the place of the output.
     next: Option<Box<dyn LineOutput>>,
@@ -119,14 +123,21 @@ impl LineWriter {
 
     /// Queues a whole line, with its end. False if it was dropped, since the queue is full. Never waits.
     pub fn push(&self, line: &[u8]) -> bool {
-        let mut state = self.0.state.lock();
-        if state.queue.len() + state.taken + line.len() > MAX_QUEUED || state.ended {
-            let report = state.drop_lines(1, &*self.0.clock);
-            drop(state);
+        let is_queued = self.try_push(line);
+        if !is_queued {
+            let report = self.0.state.lock().drop_lines(1, &*self.0.clock);
             self.0.report_dropped(report);
+        }
+        is_queued
+    }
+
+    /// Queues whole lines, all or none. Like `push`, but lines that do not fit are not counted as dropped.
+    pub fn try_push(&self, lines: &[u8]) -> bool {
+        let mut state = self.0.state.lock();
+        if state.queue.len() + state.taken + lines.len() > MAX_QUEUED || state.ended {
             return false;
         }
-        state.queue.extend_from_slice(line);
+        state.queue.extend_from_slice(lines);
         if std::mem::take(&mut state.asleep) {
             drop(state);
             self.0.work.notify_one();
@@ -148,11 +159,20 @@ impl LineWriter {
     /// Takes no more lines, and waits at most `patience` until those in the queue are written. What cannot be written is
     /// dropped and reported.
     pub fn close(&self, patience: Duration) {
+        self.close_after(b"", patience);
+    }
+
+    /// Like `close`, with `last` as the last line, also if the queue is full.
+    pub fn close_after(&self, last: &[u8], patience: Duration) {
         let mut state = self.0.state.lock();
-        state.closing = true;
+        if !state.ended {
+            state.queue.extend_from_slice(last);
+        }
+        (state.closing, state.is_awaited) = (true, true);
         self.0.work.notify_one();
         let over = self.0.ended.wait_timeout_while(state, patience, |state| !state.ended);
-        drop(over.unwrap_or_else(PoisonError::into_inner));
+        over.unwrap_or_else(PoisonError::into_inner).0.is_awaited = false;
+        self.0.work.notify_one();
     }
 }
 
@@ -283,16 +303,18 @@ impl Thread {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => error,
             };
+            let would_block = error.kind() == io::ErrorKind::WouldBlock;
             if !std::mem::replace(&mut self.failing, true) {
                 (self.shared.report)(LineEvent::Failed(error));
             }
             let shared = Arc::clone(&self.shared);
             let mut state = shared.state.lock();
-            if state.closing {
+            if state.closing && !(would_block && state.is_awaited) {
                 return false;
             }
             if state.next.is_none() {
-                state = shared.wait(state, RETRY);
+                let pause = if state.closing { GATHER } else { RETRY };
+                state = shared.wait(state, pause);
             }
             drop(self.take_next(state));
         }

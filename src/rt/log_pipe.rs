@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
@@ -26,8 +27,8 @@ pub struct LogPipe {
 }
 
 impl LogPipe {
-    /// Installs the pipe for the whole process. A thread passes each line to `take`, which must not wait: whoever
-    /// prints waits for it once 64 KiB are in the pipe.
+    /// Installs the pipe for the whole process. A thread passes each line to `take`, which must not wait: what prints
+    /// waits for it once 64 KiB are in the pipe. A line on which it panics is lost; the next one is passed to it.
     ///
     /// # Errors
     /// The system refuses a pipe, a descriptor or a thread; standard output is then as it was.
@@ -58,6 +59,8 @@ impl LogPipe {
 
 /// Passes each line, without its end, until every writer has closed the pipe.
 fn take_lines(mut reader: impl Read, mut take: impl FnMut(&[u8])) {
+    // A pipe without a reader would have every log call panic: femme unwraps what printing returns.
+    let mut take = |line: &[u8]| drop(catch_unwind(AssertUnwindSafe(|| take(line))));
     let (mut buf, mut line) = ([0; PIECE], Vec::new());
     loop {
         let n = match reader.read(&mut buf) {
@@ -113,5 +116,15 @@ mod tests {
         let mut lens = Vec::new();
         take_lines(&endless[..], |line| lens.push(line.len()));
         assert_eq!(lens, [MAX_LINE, PIECE]);
+    }
+
+    #[test]
+    fn a_panic_costs_the_line_and_not_the_reader() {
+        let mut lines = Vec::new();
+        take_lines(&b"one\nbad\ntwo\nbad"[..], |line| {
+            assert_ne!(line, b"bad", "a panic of this test");
+            lines.push(line.to_vec());
+        });
+        assert_eq!(lines, [b"one", b"two"]);
     }
 }

@@ -120,6 +120,57 @@ fn a_standard_error_that_is_full_or_closed_does_not_stop_the_serving() {
     }
 }
 
+#[test]
+fn first_lines_that_nobody_reads_do_not_hold_up_the_start() {
+    let site = site(5_000);
+    let (socket, config) = (site.path().join("s"), site.path().join("c.toml"));
+    let mut text_of = format!("listen = 'unix:{}'\n[[route]]\npath = '/'\nfiles = '.'\n", socket.display());
+    for number in 0..500 {
+        let name = "x".repeat(200);
+        text_of += &format!("[[route]]\npath = '/{name}{number}/'\nfiles = '.'\n");
+    }
+    std::fs::write(&config, text_of).unwrap();
+    // A pipe holds 64 KiB.
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let mut program = Program::start_with(&["run", text(&config)], writer);
+    let stream = soon("it listens", || {
+        assert!(program.runs(), "it ended");
+        UnixStream::connect(&socket).ok()
+    });
+    assert_eq!(get(stream, "/a.bin", "").1.len(), 5_000);
+    program.signal(Signal::TERM);
+    let reading = std::thread::spawn(move || {
+        let mut read = String::new();
+        reader.read_to_string(&mut read).map(|_| read)
+    });
+    assert_eq!(program.wait().0.code(), Some(0));
+    let read = reading.join().unwrap().unwrap();
+    let messages: Vec<String> = read.lines().map(testkit::records::message).collect();
+    assert!(messages[0].starts_with("listening on unix:"), "{}", messages[0]);
+    assert_eq!(messages.iter().filter(|line| line.starts_with("  /x")).count(), 500);
+    assert_eq!(messages.last().map(String::as_str), Some("stopped"));
+}
+
+#[test]
+fn the_error_that_ends_a_server_is_a_record_where_json_is_asked_for() {
+    let site = site(100);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let listen = taken.local_addr().unwrap().to_string();
+    for (format, is_record) in [("json", true), ("text", false), ("auto", false)] {
+        let args = ["serve", text(site.path()), "--listen", &listen, "--log-format", format];
+        let output = command(&args).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let error = String::from_utf8(output.stderr).unwrap();
+        if is_record {
+            let record = testkit::records::record(&error).unwrap_or_else(|| panic!("{error}"));
+            assert_eq!((record.value("level"), error.lines().count()), ("error", 1));
+            assert!(record.value("msg").contains(&listen), "{error}");
+        } else {
+            assert!(error.starts_with("sluicegate: ") && error.contains(&listen), "{error}");
+        }
+    }
+}
+
 // A backend that is down, and clients that ask on: at 20 000 requests a second it was as many lines.
 #[test]
 fn a_dead_backend_has_twenty_lines_however_often_it_is_asked() {

@@ -29,6 +29,7 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
     let log_level =
         value("--log-level", &typed.log_level, parse_log_level)?.unwrap_or(log::LevelFilter::Info);
     let log_format = value("--log-format", &typed.log_format, str::parse)?.unwrap_or_default();
+    logging::set_format(log_format);
     let addresses = listen(typed)?;
     let settings = settings(typed)?;
     for addr in &addresses {
@@ -45,7 +46,6 @@ pub(super) fn run(typed: &Serve, start_log: StartLog) -> Result<(), CliError> {
         .collect::<Result<_, _>>()
         .map_err(CliError::failed)?;
     let server = QuotaServer::new(settings.clone(), listeners).map_err(CliError::failed)?;
-    logging::set_format(log_format);
     logging::announce(log::Level::Info, &started(&addresses, server.local_addrs(), &settings));
     let program_log = begin_log(start_log, log_level)?;
     let needed = settings.max_connections as u64 + OWN_DESCRIPTORS;

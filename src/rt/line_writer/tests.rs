@@ -1,3 +1,4 @@
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar};
 use std::time::Duration;
@@ -20,6 +21,9 @@ struct State {
     /// A write blocks.
     hangs: bool,
     is_writing: bool,
+    /// A full disk is an output that would block.
+    would_block: bool,
+    failed: usize,
 }
 
 impl Disk {
@@ -52,7 +56,12 @@ impl Write for Disk {
         let mut state = self.0.1.wait_while(state, |state| state.hangs).unwrap();
         let n = buf.len().min(state.free);
         if n == 0 {
-            return Err(io::ErrorKind::StorageFull.into());
+            state.failed += 1;
+            self.0.1.notify_all();
+            let would_block = state.would_block;
+            return Err(
+                if would_block { io::ErrorKind::WouldBlock } else { io::ErrorKind::StorageFull }.into()
+            );
         }
         state.free -= n;
         state.holds.extend_from_slice(&buf[..n]);
@@ -162,4 +171,65 @@ fn a_disk_that_hangs_holds_nobody_up_and_what_is_dropped_is_told_every_ten_secon
     writer.close(PATIENCE);
     assert_eq!(disk.holds().len(), "first\n".len() + fit * line.len() + "fits\n".len());
     assert_eq!((writer.dropped(), told.0.lock().len()), (4, 2));
+}
+
+#[test]
+fn an_output_that_would_block_has_the_patience_of_the_end() {
+    for has_room in [true, false] {
+        let disk = Disk::with(6);
+        disk.change(|disk| disk.would_block = true);
+        let (writer, told) = start(&disk, &Arc::default());
+        assert!(writer.push(b"one\ntwo\nthree\n"));
+        assert_eq!(until_told(&told, 1), ["Failed(Kind(WouldBlock))"]);
+        if has_room {
+            std::thread::scope(|scope| {
+                scope.spawn(|| writer.close_after(b"last\n", PATIENCE));
+                while !writer.0.state.lock().closing {
+                    std::thread::yield_now();
+                }
+                let failed = disk.0.0.lock().failed;
+                // The second of these was tried after the close.
+                disk.until(|disk| disk.failed >= failed + 2);
+                disk.change(|disk| disk.free = 100);
+            });
+            assert_eq!(until_told(&told, 2)[1], "Recovered");
+            assert_eq!((disk.holds().as_str(), writer.dropped()), ("one\ntwo\nthree\nlast\n", 0));
+        } else {
+            writer.close(Duration::ZERO);
+            assert_eq!(until_told(&told, 2)[1], "Dropped(2)");
+            assert_eq!(disk.holds(), "one\n");
+        }
+    }
+}
+
+#[test]
+fn a_push_that_is_only_tried_counts_nothing_and_the_last_line_always_fits() {
+    let disk = Disk::with(usize::MAX);
+    let (writer, told) = start(&disk, &Arc::default());
+    disk.change(|disk| disk.hangs = true);
+    let line = [b"x".repeat(MAX_QUEUED - 1), b"\n".to_vec()].concat();
+    assert!(writer.try_push(&line));
+    assert!(!writer.try_push(b"\n"));
+    assert_eq!(writer.dropped(), 0);
+    writer.close_after(b"last\n", Duration::ZERO);
+    disk.change(|disk| disk.hangs = false);
+    writer.close(PATIENCE);
+    assert_eq!(disk.holds().len(), MAX_QUEUED + "last\n".len());
+    assert!(disk.holds().ends_with("x\nlast\n") && told.0.lock().is_empty());
+}
+
+#[test]
+fn a_file_takes_back_its_own_end_and_nothing_that_another_process_appended() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let append = || -> File { OpenOptions::new().create(true).append(true).open(&path).unwrap() };
+    let (mut own, mut other) = (append(), append());
+    other.write_all(b"before\n").unwrap();
+    own.write_all(b"one\ntw").unwrap();
+    own.take_back(2);
+    assert_eq!(std::fs::read(&path).unwrap(), b"before\none\n");
+    own.write_all(b"tw").unwrap();
+    other.write_all(b"other\n").unwrap();
+    own.take_back(2);
+    assert_eq!(std::fs::read(&path).unwrap(), b"before\none\ntwother\n");
 }
