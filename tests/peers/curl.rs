@@ -255,9 +255,9 @@ fn uploads_keep_their_pace_over_15_seconds_within_a_percent() {
     const RATE: u64 = 200 * 1024;
     timed(|| {
         let folder = tempfile::tempdir().unwrap();
-        // The first chunk of 200 ms is ahead of the pace.
+        // The first chunk of 200 ms is ahead of the pace, and the half chunk at the end leaves with the one before it.
         let file = folder.path().join("a.bin");
-        make_file(folder.path(), "a.bin", RATE as usize * 15 + RATE as usize / 5);
+        make_file(folder.path(), "a.bin", RATE as usize * 15 + RATE as usize * 3 / 10);
         let backend = taking_uploads();
         let plain = Sluicegate::proxy(backend, &["--upload-rate", "200"]);
         let tls = Sluicegate::proxy(backend, &["--upload-rate", "200", "--tls-self-signed"]);
