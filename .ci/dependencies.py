@@ -42,8 +42,9 @@ MOST_CRATES = [
     ("sluicegate", "probe", 131),
     ("sluicegate", "otlp", 130),
     ("sluicegate", "quota", 150),
-    # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds with nix, sd-notify).
-    ("sluicegate", "service", 111),
+    # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds with nix, sd-notify), and SIGUSR1 before
+    # there is a reactor (signal-hook).
+    ("sluicegate", "service", 112),
     ("sluicegate", "cli", 186),
 ]
 

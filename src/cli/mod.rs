@@ -74,6 +74,8 @@ pub type StartLog = fn(log::LevelFilter);
 
 /// Runs the program with its arguments, without its name. Returns the exit code.
 pub fn main(typed: impl Iterator<Item = OsString>, start_log: StartLog) -> u8 {
+    // If it fails, so will the handlers of a server, which says so.
+    let _ = Signals::survive_user1();
     let (typed, result) = match args::split_equals(typed) {
         Ok(typed) => {
             let result = run(&typed, start_log);

@@ -98,9 +98,9 @@ async fn controlled(signals: &mut Signals, typed: Option<Run>, handle: &Handle, 
         }
         End::Replaced(new) => {
             let pid = new.id();
-            upgrade.pass_on(new, || handle.hand_over());
+            let ended = upgrade.pass_on(new, || handle.hand_over());
             log::info!(connections = handle.connections(), pid; "draining: the new program serves; a signal stops this one at once");
-            reload::ending(signals, Some(handle)).await;
+            reload::ending(signals, Some(handle)).or(ended).await;
         }
     }
     log::warn!(connections = handle.connections(); "stopping: transfers under way are cut");

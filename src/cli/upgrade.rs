@@ -48,11 +48,16 @@ impl Upgrade {
         for socket in self.listeners.close_unused() {
             log::warn!(socket; "no address of the configuration is that of a socket that was handed on: it is closed");
         }
+        let inheritance = self.listeners.inheritance();
         match Predecessor::from_env() {
             None => tell_service_manager(ServiceState::Ready, SERVING),
             Some(predecessor) => rt::spawn(async {
                 // The service manager takes no word of this process before the old one has named it.
-                rt::blocking(move || predecessor.ready()).await;
+                rt::blocking(move || {
+                    predecessor.ready();
+                    inheritance.take_over();
+                })
+                .await;
                 tell_service_manager(ServiceState::Ready, SERVING);
             }),
         }
@@ -77,19 +82,30 @@ impl Upgrade {
         successor.ready(rt::clock(), PATIENCE).await.map_err(|error| error.to_string())
     }
 
-    /// Leaves queues and paths of all listeners to the new program, has the service manager know it, and watches it for
-    /// as long as this process lives. `drain` is to make this process accept no more.
-    pub(super) fn pass_on(&self, new: Ready, drain: impl FnOnce()) {
+    /// Leaves queues and paths of all listeners to the new program, has the service manager know it, and watches it:
+    /// what is returned ends when this process is to end at once, else never. `drain` is to make it accept no more.
+    pub(super) fn pass_on<D: FnOnce()>(&self, new: Ready, drain: D) -> impl Future<Output = ()> + use<D> {
         let pid = new.id();
         self.listeners.pass_on();
         drain();
         tell_service_manager(ServiceState::MainPid(pid), SERVING);
-        rt::spawn(async move {
-            match new.passed_on().await {
-                Ok(status) => log::error!(pid, status:%; "the new program ended while this one drains"),
+        let passed_on = new.passed_on();
+        async move {
+            match passed_on.await {
+                Ok(status) if status.success() => {
+                    log::info!(pid; "the new program was told to end, or another took its place; this one drains on");
+                }
+                Ok(status) if rt::has_service_manager() => {
+                    log::error!(pid, status:%; "the new program ended, and nobody listens: this one stops too, so that the service manager starts the service anew");
+                    return;
+                }
+                Ok(status) => {
+                    log::error!(pid, status:%; "the new program ended, and nobody listens: this one drains on; start another");
+                }
                 Err(error) => log::error!(pid, error:%; "the new program cannot be watched"),
             }
-        });
+            future::pending().await
+        }
     }
 }
 

@@ -58,6 +58,18 @@ impl Bound {
         }
     }
 
+    /// Notes that the program before this one has left its path to this one.
+    pub(super) fn take_over(&self) {
+        let Kind::Unix(_, path) = &self.kind else { return };
+        if self.kept_as.is_none() {
+            path.take_over();
+            // Another process may have it already, and may have got it at this moment.
+            if self.is_passed_on() {
+                path.leave();
+            }
+        }
+    }
+
     fn is_passed_on(&self) -> bool {
         self.is_passed_on.load(Ordering::SeqCst)
     }
@@ -115,17 +127,14 @@ impl Listener {
         Self::tcp(listener, bound, kept_as)
     }
 
-    /// A Unix socket that listens already at `path`, which is removed at the end unless it is kept.
+    /// A Unix socket that listens already at `path`, which stays at the end until it is
+    /// [taken over](Bound::take_over).
     pub(super) fn from_unix(
         listener: UnixListener,
         path: &Path,
         kept_as: Option<String>,
     ) -> io::Result<Self> {
-        let path = UnixPath::existing(path);
-        if kept_as.is_some() {
-            path.leave();
-        }
-        Self::unix(listener, path, kept_as)
+        Self::unix(listener, UnixPath::existing(path), kept_as)
     }
 
     fn tcp(listener: TcpListener, bound: SocketAddr, kept_as: Option<String>) -> io::Result<Self> {

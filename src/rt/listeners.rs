@@ -8,6 +8,7 @@ use std::sync::{Arc, Weak};
 
 use super::Listener;
 use super::listener::Bound;
+use super::unix_path::UnixPath;
 
 /// Gives out listeners by address: sockets that a service manager or the program before this one handed on, and new
 /// ones for all other addresses.
@@ -26,6 +27,25 @@ use super::listener::Bound;
 pub struct Listeners {
     pub(super) handed: Vec<Handed>,
     bound: Vec<Weak<Bound>>,
+    /// Paths of sockets that were closed unused, and that no service manager keeps.
+    unused: Vec<UnixPath>,
+}
+
+/// The paths of Unix sockets that the program before this one handed on. They are that one's, which may serve on if this
+/// one fails, until [`take_over`](Self::take_over).
+#[derive(Debug)]
+pub struct Inheritance {
+    bound: Vec<Weak<Bound>>,
+    unused: Vec<UnixPath>,
+}
+
+impl Inheritance {
+    /// Takes them over: those that are listened on are removed with their listeners, others now. To be called when the
+    /// program before this one has passed everything on.
+    pub fn take_over(self) {
+        self.bound.iter().filter_map(Weak::upgrade).for_each(|bound| bound.take_over());
+        self.unused.iter().for_each(UnixPath::take_over);
+    }
 }
 
 /// A listening socket that was handed on and that nobody has asked for yet.
@@ -79,7 +99,19 @@ impl Listeners {
     /// Closes the sockets handed on that nobody has asked for, and returns their addresses and names. Call it when all
     /// that is configured listens.
     pub fn close_unused(&mut self) -> Vec<String> {
-        self.handed.drain(..).map(|handed| handed.to_string()).collect()
+        let mut names = Vec::new();
+        for handed in self.handed.drain(..) {
+            names.push(handed.to_string());
+            if let Handed { socket: HandedSocket::Unix(_, Some(path)), kept_as: None } = &handed {
+                self.unused.push(UnixPath::existing(path));
+            }
+        }
+        names
+    }
+
+    /// The paths that the program before this one handed on; to be called after [`close_unused`](Self::close_unused).
+    pub fn inheritance(&mut self) -> Inheritance {
+        Inheritance { bound: self.bound.clone(), unused: std::mem::take(&mut self.unused) }
     }
 
     /// The listeners given out that are still open.
@@ -138,19 +170,20 @@ mod tests {
     #[test]
     fn a_socket_handed_on_serves_its_address_and_others_are_bound() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("s");
+        let [path, stale] = ["s", "stale"].map(|name| folder.path().join(name));
         let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = tcp.local_addr().unwrap();
         let other = TcpListener::bind("127.0.0.1:0").unwrap();
         let unused = other.local_addr().unwrap();
-        let unix = UnixListener::bind(&path).unwrap();
+        let [unix, left] = [&path, &stale].map(|path| UnixListener::bind(path).unwrap());
         let mut listeners = Listeners {
             handed: vec![
                 handed(HandedSocket::Tcp(other, unused), Some("old.socket")),
                 handed(HandedSocket::Tcp(tcp, addr), Some("web.socket")),
                 handed(HandedSocket::Unix(unix, Some(path.clone())), None),
+                handed(HandedSocket::Unix(left, Some(stale.clone())), None),
             ],
-            bound: Vec::new(),
+            ..Listeners::default()
         };
         let web = listeners.tcp(addr).unwrap();
         assert_eq!(web.local_addr(), Some(addr), "it would be in use");
@@ -161,15 +194,62 @@ mod tests {
         let own = listeners.tcp("127.0.0.1:0".parse().unwrap()).unwrap();
         let names: Vec<_> = listeners.open().iter().map(|bound| bound.kept_as().map(str::to_owned)).collect();
         assert_eq!(names, [Some("web.socket".to_owned()), None, None]);
-        assert_eq!(listeners.close_unused(), [format!("{unused} (old.socket)")]);
+        assert_eq!(
+            listeners.close_unused(),
+            [format!("{unused} (old.socket)"), format!("unix:{}", stale.display())]
+        );
         assert_eq!(
             std::net::TcpStream::connect(unused).unwrap_err().kind(),
             io::ErrorKind::ConnectionRefused
         );
         drop((own, web));
         assert_eq!(listeners.open().len(), 1);
+        let inheritance = listeners.inheritance();
+        assert!(stale.exists(), "the program before may serve on");
+        inheritance.take_over();
+        assert!(!stale.exists() && path.exists());
         drop(app);
         assert!(!path.exists(), "what the program before bound is this one's to remove");
+    }
+
+    #[test]
+    fn the_path_of_a_program_that_serves_on_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let theirs = UnixListener::bind(&path).unwrap();
+        let socket = || HandedSocket::Unix(theirs.try_clone().unwrap(), Some(path.clone()));
+        for (kept_as, is_taken, is_used, stays) in [
+            (None, false, true, true),
+            (None, false, false, true),
+            (Some("web.socket"), true, true, true),
+            (Some("web.socket"), true, false, true),
+            (None, true, true, false),
+        ] {
+            let handed = vec![handed(socket(), kept_as)];
+            let mut listeners = Listeners { handed, ..Listeners::default() };
+            let used = is_used.then(|| listeners.unix(&path, None).unwrap());
+            listeners.close_unused();
+            let inheritance = listeners.inheritance();
+            if is_taken {
+                inheritance.take_over();
+            }
+            drop((used, listeners));
+            assert_eq!(path.exists(), stays, "{kept_as:?} {is_taken} {is_used}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_on_before_it_was_taken_over_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("s");
+        let socket = HandedSocket::Unix(UnixListener::bind(&path).unwrap(), Some(path.clone()));
+        let mut listeners = Listeners { handed: vec![handed(socket, None)], ..Listeners::default() };
+        let listener = listeners.unix(&path, None).unwrap();
+        let inheritance = listeners.inheritance();
+        listeners.pass_on();
+        inheritance.take_over();
+        drop(listener);
+        assert!(path.exists());
     }
 
     #[test]

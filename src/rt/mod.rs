@@ -53,14 +53,14 @@ pub use hyper::{Executor, HyperTimer};
 pub use inotify::FileWatch;
 pub use line_writer::{LineEvent, LineOutput, LineWriter};
 pub use listener::Listener;
-pub use listeners::Listeners;
+pub use listeners::{Inheritance, Listeners};
 pub use log_pipe::LogPipe;
 pub use pages::Pages;
 pub use peer_addr::PeerAddr;
 pub use process::{memory_limit, raise_descriptor_limit};
 pub use random::{SplitMix64, random};
 #[cfg(feature = "service")]
-pub use service::{ServiceState, feed_watchdog, tell_service_manager};
+pub use service::{ServiceState, feed_watchdog, has_service_manager, tell_service_manager};
 pub use signals::{Signal, Signals};
 pub use slots::{Exchange, Slot, Slots};
 pub use socket::Socket;

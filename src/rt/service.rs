@@ -27,10 +27,11 @@ pub enum ServiceState {
     Unchanged,
 }
 
-/// Tells the service manager the state and a line for people. Logs the first failure.
+/// Tells the service manager the state and a line for people. `Ready` and `MainPid` feed its watchdog too: else the time
+/// from the last word of one main process to the first of the next could be more than it waits. Logs the first failure.
 pub fn tell_service_manager(state: ServiceState, status: &str) {
     let status = NotifyState::Status(status);
-    tell(&match state {
+    let mut told = match state {
         ServiceState::Ready => vec![NotifyState::Ready, status],
         ServiceState::Reloading => {
             // Type=notify-reload pairs it with the signal by the time.
@@ -43,7 +44,21 @@ pub fn tell_service_manager(state: ServiceState, status: &str) {
         }
         ServiceState::MainPid(id) => vec![NotifyState::MainPid(id), status],
         ServiceState::Unchanged => vec![status],
-    });
+    };
+    if matches!(state, ServiceState::Ready | ServiceState::MainPid(_)) && watchdog().is_some() {
+        told.push(NotifyState::Watchdog);
+    }
+    tell(&told);
+}
+
+/// How long the service manager's watchdog waits.
+fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|within| !within.is_zero())
+}
+
+/// Whether a service manager asked to be told.
+pub fn has_service_manager() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some_and(|path| !path.is_empty())
 }
 
 fn tell(state: &[NotifyState<'_>]) {
@@ -58,8 +73,9 @@ fn tell(state: &[NotifyState<'_>]) {
 /// Tells the service manager's watchdog, at half of `WATCHDOG_USEC`, that the server makes progress: that the
 /// executor ran a task since the last time, and the reactor delivered a byte to it. Never ends.
 pub async fn feed_watchdog(clock: Arc<dyn Clock>) {
-    let within = sd_notify::watchdog_enabled().filter(|within| !within.is_zero());
-    let (Some(within), Ok((ours, theirs))) = (within, pair()) else { return std::future::pending().await };
+    let (Some(within), Ok((ours, theirs))) = (watchdog(), pair()) else {
+        return std::future::pending().await;
+    };
     let (mut ours, theirs) = (ours, Arc::new(theirs));
     let progress = async || {
         let theirs = Arc::clone(&theirs);

@@ -32,6 +32,17 @@ impl Signal {
 pub struct Signals(async_signal::Signals);
 
 impl Signals {
+    /// Has SIGUSR1 do nothing until [`listen`](Self::listen), instead of killing the process: a rotation of logs sends it
+    /// to all processes of a service, also to one that starts or checks the configuration. Starts no thread.
+    ///
+    /// # Errors
+    /// The system refuses the handler.
+    #[cfg(feature = "service")]
+    pub fn survive_user1() -> io::Result<()> {
+        // Nobody reads the flag: that there is a handler is all.
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, std::sync::Arc::default()).map(|_| ())
+    }
+
     /// Installs handlers for all signals of [`Signal`]. They stay installed after this value is dropped.
     ///
     /// # Errors

@@ -154,11 +154,11 @@ impl Ready {
         self.child.id()
     }
 
-    /// Tells it that everything is passed on, and returns how it ends, which is usually after this process.
-    pub async fn passed_on(self) -> io::Result<ExitStatus> {
+    /// Tells it that everything is passed on. What is returned is how it ends, which is usually after this process.
+    pub fn passed_on(self) -> impl Future<Output = io::Result<ExitStatus>> {
         let Self { mut child, line } = self;
         drop(line);
-        blocking(move || child.wait()).await
+        blocking(move || child.wait())
     }
 }
 

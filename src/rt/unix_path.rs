@@ -38,16 +38,21 @@ impl UnixPath {
         Ok((listener, Self { path: path.to_owned(), id, stays: AtomicBool::new(false) }))
     }
 
-    /// The path of a socket that listens already.
+    /// The path of a socket that listens already. It is another process's until it is [taken over](Self::take_over).
     pub(super) fn existing(path: &Path) -> Self {
         // A path that is gone has no such id.
         let id = std::fs::symlink_metadata(path).map_or((0, 0), |meta| id(&meta));
-        Self { path: path.to_owned(), id, stays: AtomicBool::new(false) }
+        Self { path: path.to_owned(), id, stays: AtomicBool::new(true) }
     }
 
     /// Has the path stay when this is dropped: another process serves it.
     pub(super) fn leave(&self) {
         self.stays.store(true, Ordering::SeqCst);
+    }
+
+    /// Has the path be removed when this is dropped: the other process has left it to this one.
+    pub(super) fn take_over(&self) {
+        self.stays.store(false, Ordering::SeqCst);
     }
 
     pub(super) fn as_path(&self) -> &Path {
@@ -193,7 +198,10 @@ mod tests {
         let path = folder.path().join("s");
         let first = bind(&path).unwrap();
         let (heir, passed) = (first.0.try_clone().unwrap(), UnixPath::existing(&path));
+        drop(UnixPath::existing(&path));
+        assert!(path.exists(), "the first has not left it yet");
         first.1.leave();
+        passed.take_over();
         drop(first);
         assert!(path.exists() && passed.is_ours());
         drop((heir, passed));

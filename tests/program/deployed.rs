@@ -42,8 +42,10 @@ fn what_is_commented_out_in_the_packages_configuration_is_right_too() {
         whole.lines().map(|line| if is_key(line) { &line[1..] } else { line }).collect();
     let file = folder.path().join("all.toml");
     // A table that no address names is a warning.
-    let text_of_all =
-        uncommented.join("\n").replace("\"[::]:8080\"", "{ address = \"[::]:8080\", tls = \"main\" }");
+    let text_of_all = uncommented.join("\n").replace(
+        "\"0.0.0.0:8080\"\n",
+        "[\"0.0.0.0:8080\", { address = \"0.0.0.0:8443\", tls = \"main\" }]\n",
+    );
     std::fs::write(&file, text_of_all).unwrap();
     let output = command(&["check", "--offline", text(&file)]).output().unwrap();
     let error = String::from_utf8(output.stderr).unwrap();

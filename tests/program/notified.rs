@@ -34,14 +34,14 @@ fn a_service_manager_knows_when_it_serves_reloads_changes_and_ends() {
     let mut command = command(&["run", text(&file)]);
     command.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "200000").env_remove("WATCHDOG_PID");
     let mut program = Program::start_where_told(command);
-    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\n");
+    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\nWATCHDOG=1\n");
 
     program.signal(Signal::HUP);
     let reloading = manager.state();
     let (before, time) = reloading.split_once("MONOTONIC_USEC=").unwrap();
     assert_eq!(before, "RELOADING=1\nSTATUS=reloading\n");
     assert!(time.trim_end().parse::<u64>().is_ok(), "{time}");
-    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\n");
+    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\nWATCHDOG=1\n");
     std::fs::write(&file, "ratee = 1").unwrap();
     program.signal(Signal::HUP);
     assert!(manager.state().starts_with("RELOADING=1\n"));
@@ -63,8 +63,9 @@ fn a_service_manager_knows_when_it_serves_reloads_changes_and_ends() {
     std::fs::write(&file, keys).unwrap();
     program.signal(Signal::USR2);
     let main = manager.state();
+    assert!(main.ends_with("\nSTATUS=serving\nWATCHDOG=1\n"), "{main}");
     let pid: i32 = main.strip_prefix("MAINPID=").unwrap().lines().next().unwrap().parse().unwrap();
-    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\n");
+    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\nWATCHDOG=1\n");
     log_until(&mut program, "draining: the new program serves");
     let new = |signal| {
         rustix::process::kill_process(rustix::process::Pid::from_raw(pid).unwrap(), signal).unwrap();
@@ -72,7 +73,7 @@ fn a_service_manager_knows_when_it_serves_reloads_changes_and_ends() {
     std::fs::write(&file, keys.replace("7s", "3s")).unwrap();
     new(Signal::HUP);
     assert!(manager.state().starts_with("RELOADING=1\n"));
-    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\n");
+    assert_eq!(manager.state(), "READY=1\nSTATUS=serving\nWATCHDOG=1\n");
     new(Signal::TERM);
     assert_eq!(manager.state(), "STOPPING=1\nEXTEND_TIMEOUT_USEC=13000000\nSTATUS=draining\n");
     let (status, _, error) = program.wait();

@@ -1,6 +1,7 @@
 //! SIGUSR2: a new program takes over the listeners, and the old one drains.
 
 mod clients;
+mod outcomes;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -290,61 +291,6 @@ fn every_kind_of_listener_is_passed_on_and_idle_connections_have_one_more_reques
     new.signal(Signal::TERM);
     until("the new one ends", || !new.runs());
     assert!(!unix.exists(), "the path is the new one's to remove");
-}
-
-#[test]
-fn a_new_program_that_fails_leaves_the_old_one_serving() {
-    let site = site(100);
-    let file = site.path().join("site.toml");
-    let [http, other] = free();
-    let keys =
-        |addr, more| format!("listen = ['{http}', '{addr}']\n{more}\n[[route]]\npath = '/'\nfiles = '.'\n");
-    std::fs::write(&file, keys(other, "")).unwrap();
-    // The command may lead elsewhere when it is run again, as after an installation.
-    let link = site.path().join("program");
-    std::os::unix::fs::symlink(program::path(), &link).unwrap();
-    let mut command = Command::new(&link);
-    command.args(["run", text(&file)]).stdin(Stdio::null()).stderr(Stdio::piped());
-    let mut old = Program::start_where_told(command);
-    let failed = |old: &mut Program, expected: &str| {
-        old.signal(Signal::USR2);
-        let log = log_until(old, "no new program: this one continues as before");
-        let error =
-            records(&log, "no new program: this one continues as before")[0].value("error").to_owned();
-        assert!(error.contains(expected), "{error}");
-        assert_eq!(get(connect(http), "/a.bin", "").1.len(), 100);
-    };
-    std::fs::write(&file, keys(other, "ratee = 1")).unwrap();
-    failed(&mut old, "ratee");
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    std::fs::write(&file, keys(taken.local_addr().unwrap(), "")).unwrap();
-    failed(&mut old, "something listens there already");
-    let replace = |script: &str| {
-        std::fs::remove_file(&link).unwrap();
-        if !script.is_empty() {
-            std::fs::write(&link, script).unwrap();
-            std::fs::set_permissions(&link, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-        }
-    };
-    replace("#!/bin/sh\nexit 7\n");
-    failed(&mut old, "it ended before it was ready, with exit status: 7");
-    replace("");
-    failed(&mut old, "cannot start");
-    std::fs::write(&link, "").unwrap();
-    replace("#!/bin/sh\necho $$ > $0.pid\nexec sleep 1000\n");
-    old.signal(Signal::USR2);
-    log_until(&mut old, "SIGUSR2: the new program is started");
-    old.signal(Signal::USR2);
-    log_until(&mut old, "SIGUSR2 refused: a new program has been started and is not ready yet");
-    let pid = testkit::wait::soon("its number", || {
-        std::fs::read_to_string(link.with_extension("pid")).ok().filter(|text| text.ends_with('\n'))
-    });
-    let (status, _, _) = {
-        old.signal(Signal::TERM);
-        old.wait()
-    };
-    assert_eq!(status.code(), Some(0));
-    until("the new one goes with it", || !Path::new(&format!("/proc/{}", pid.trim())).exists());
 }
 
 #[test]

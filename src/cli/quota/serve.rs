@@ -71,14 +71,15 @@ async fn controlled(signals: &mut Signals, handle: &QuotaServerHandle, upgrade: 
             handle.drain();
             upgrade::tell_stopping(drain);
             log::info!(clients = handle.clients(), signal:?; "draining; a second signal stops at once");
+            reload::ending(signals, None).await;
         }
         End::Replaced(new) => {
             let pid = new.id();
-            upgrade.pass_on(new, || handle.drain());
+            let ended = upgrade.pass_on(new, || handle.drain());
             log::info!(clients = handle.clients(), pid; "draining: the new program serves; a signal stops this one at once");
+            reload::ending(signals, None).or(ended).await;
         }
     }
-    reload::ending(signals, None).await;
     log::warn!("stopping: calls under way are cut");
     handle.stop();
     future::pending().await
