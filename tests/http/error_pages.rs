@@ -93,6 +93,35 @@ fn errors_of_files_and_of_the_proxy_have_their_pages_and_those_of_backends_not()
 }
 
 #[test]
+fn refusals_of_content_have_the_pages_and_fields_of_their_route() {
+    let folder = pages();
+    // It never answers.
+    let backend = Backend::new(|stream, _| {
+        let _ = std::io::copy(stream, &mut std::io::sink());
+    });
+    let text = format!(
+        "body_timeout='200ms'\n[[route]]\npath='/'\nproxy='http://{}'\nmax_body='10B'\nheaders={{ set = {{ 'x-of' = 'route' }} }}\n\
+         error_pages = {{ 413 = 'pages/404.html', 408 = 'pages/404.html', 502 = 'pages/down.json' }}\n\
+         [[route]]\npath='/f/'\nfiles='site'\nmax_body='10B'\nheaders={{ set = {{ 'x-of' = 'route' }} }}\n\
+         error_pages = {{ 413 = 'pages/404.html' }}\n",
+        backend.addr
+    );
+    let served = serving(&folder, &text);
+    for (target, fields, status) in [
+        ("/", "Content-Length: 11\r\n\r\n01234567890", 413),
+        ("/f/a.txt", "Content-Length: 11\r\n\r\n01234567890", 413),
+        ("/", "Transfer-Encoding: chunked\r\n\r\nb\r\n01234567890\r\n0\r\n", 413),
+        ("/", "Content-Length: 5\r\n\r\n0", 408),
+    ] {
+        let answer = ask(&served, "POST", target, fields);
+        assert_eq!((answer.status(), answer.text()), (status, LOST), "{target} {fields}");
+        assert_eq!(answer.field("content-type"), Some("text/html; charset=utf-8"), "{target} {fields}");
+        assert_eq!(answer.field("x-of"), Some("route"), "{target} {fields}");
+        assert_eq!(answer.field("connection"), Some("close"), "{target} {fields}");
+    }
+}
+
+#[test]
 fn a_page_is_paced_like_other_responses() {
     let folder = pages();
     std::fs::write(folder.path().join("pages/404.html"), vec![b'x'; 4000]).unwrap();

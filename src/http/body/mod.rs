@@ -2,6 +2,7 @@
 
 mod feed;
 mod received;
+mod unread;
 
 use std::error::Error;
 use std::fmt;
@@ -17,6 +18,7 @@ use hyper::body::Incoming;
 use crate::sync::Mutex;
 
 pub(crate) use feed::{Feed, feed};
+pub(crate) use unread::Unread;
 
 use feed::Reader;
 use received::Received;
@@ -77,9 +79,9 @@ impl RequestBody {
         Self(Kind::Bytes(Bytes::new()))
     }
 
-    /// The content of an HTTP/2 stream whose head has these fields.
-    pub(crate) fn received(stream: RecvStream, fields: &HeaderMap) -> Self {
-        Self(Kind::Received(Received::new(stream, fields)))
+    /// The content of an HTTP/2 stream whose head has these fields. What of it waits to be read counts as `unread`.
+    pub(crate) fn received(stream: RecvStream, fields: &HeaderMap, unread: &Unread) -> Self {
+        Self(Kind::Received(Received::new(stream, fields, unread)))
     }
 
     /// Content on its way through `managed`.

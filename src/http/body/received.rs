@@ -8,6 +8,8 @@ use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
 use http_body::Frame;
 
+use super::Unread;
+
 /// Content whose window is released as it is read, so that flow control slows a client that is not read.
 pub(super) struct Received {
     stream: RecvStream,
@@ -15,13 +17,19 @@ pub(super) struct Received {
     left: Option<u64>,
     /// The data has ended; trailers may follow.
     is_data_over: bool,
+    /// Where it is listed, unless it was empty from the beginning.
+    unread: Option<Unread>,
 }
 
 impl Received {
-    pub(super) fn new(stream: RecvStream, fields: &HeaderMap) -> Self {
+    pub(super) fn new(mut stream: RecvStream, fields: &HeaderMap, unread: &Unread) -> Self {
         let told = fields.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
         let left = told.or_else(|| stream.is_end_stream().then_some(0));
-        Self { stream, left, is_data_over: false }
+        let unread = (!stream.is_end_stream()).then(|| unread.clone());
+        if let Some(unread) = &unread {
+            unread.add(&mut stream);
+        }
+        Self { stream, left, is_data_over: false, unread }
     }
 
     pub(super) fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Error>>> {
@@ -50,6 +58,14 @@ impl Received {
     /// Bytes not taken yet, if the length is known.
     pub(super) fn left(&self) -> Option<u64> {
         self.left
+    }
+}
+
+impl Drop for Received {
+    fn drop(&mut self) {
+        if let Some(unread) = &self.unread {
+            unread.remove(&self.stream);
+        }
     }
 }
 

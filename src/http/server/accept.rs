@@ -83,7 +83,9 @@ pub(super) fn begin_for(
     let setup = server.setup();
     let most = setup.settings.client_connections;
     // Raw TCP cannot name the client of a proxy: there the client is the peer.
-    let trusted = port.is_none() && source.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
+    let is_unnamed = entry.headers.is_some() && announced.is_none();
+    let trusted =
+        port.is_none() && !is_unnamed && source.ip().is_some_and(|ip| setup.settings.trusted.contains(ip));
     let client = source.ip().filter(|_| !trusted);
     let refused = if let Some(refusal) = server.refusal(client, setup.settings.max_connections) {
         Some(refusal)
@@ -116,6 +118,7 @@ pub(super) fn begin_for(
         client: source,
         local: socket.local(),
         destination: announced.map(|announced| announced.destination),
+        is_unnamed,
         trusted,
         scheme: if entry.tls.is_some() { "https" } else { "http" },
         redirect: match entry.serves {

@@ -15,6 +15,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::Shared;
+use super::connection::Ends;
 use super::setup::Setup;
 use crate::budget::ClientKey;
 use crate::clock::Instant;
@@ -56,11 +57,14 @@ pub(super) struct Requester {
 }
 
 impl Requester {
-    /// Resolves the client of a request from `peer` with these `fields`.
-    pub(super) fn of(server: &Shared, setup: &Setup, fields: &HeaderMap, peer: PeerAddr) -> Self {
-        let (addr, contradicts) = ClientAddr::resolve(peer, fields, &setup.settings.trusted);
+    /// Resolves the client of a request with these `fields` on the connection between `ends`.
+    pub(super) fn of(server: &Shared, setup: &Setup, fields: &HeaderMap, ends: &Ends) -> Self {
+        let (addr, contradicts) = match ends.is_unnamed {
+            true => (ClientAddr::Peer(ends.client), false),
+            false => ClientAddr::resolve(ends.client, fields, &setup.settings.trusted),
+        };
         if contradicts {
-            server.clients.complaints.complain(peer, server.clock.now());
+            server.clients.complaints.complain(ends.client, server.clock.now());
         }
         Self { addr, key: server.budgets.key_of(fields, &addr), place: None }
     }

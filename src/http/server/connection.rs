@@ -11,7 +11,8 @@ use super::report::{ConnectionReport, Protocol};
 use super::transfer::Transfer;
 use super::{Refusal, Settings, Shared};
 use crate::clock::Instant;
-use crate::http::peer::{ClientAddr, PeerAddr};
+use crate::http::body::Unread;
+use crate::http::peer::{ClientAddr, PeerAddr, TrustedPeers};
 use crate::http::source::Client;
 use crate::rt::serve::Task;
 use crate::sink::SinkState;
@@ -29,12 +30,21 @@ pub(super) struct Ends {
     pub(super) local: Option<SocketAddr>,
     /// The address that the client connected to, if a PROXY header announces it.
     pub(super) destination: Option<SocketAddr>,
+    /// Whether its PROXY header names no client: then nothing says that the peer looks into what its client claims.
+    pub(super) is_unnamed: bool,
     /// Whether the client is a trusted proxy: the connection counts for none of its clients.
     pub(super) trusted: bool,
     /// `http`, or `https` inside TLS.
     pub(super) scheme: &'static str,
     /// If set, every request is redirected to this port.
     pub(super) redirect: Option<u16>,
+}
+
+impl Ends {
+    /// Whether the client is one of `trusted`, which name the clients of requests.
+    pub(super) fn may_name(&self, trusted: &TrustedPeers) -> bool {
+        !self.is_unnamed && self.client.ip().is_some_and(|ip| trusted.contains(ip))
+    }
 }
 
 /// A live connection. It counts as one of the server's until the last that works for it was dropped: its task, its
@@ -58,6 +68,8 @@ pub(super) struct Connection {
     pub(super) closer: Closer,
     pub(super) exchanges: Exchanges,
     pub(super) charges: Charges,
+    /// Over HTTP/2, content that nobody has read.
+    pub(super) unread: Unread,
     _task: Task,
 }
 
@@ -86,6 +98,7 @@ impl Connection {
             closer: Closer::default(),
             exchanges: Exchanges::new(now),
             charges: Charges::new(ends.trusted),
+            unread: Unread::default(),
             _task: task,
         });
         if refused.is_none() {
@@ -105,11 +118,7 @@ impl Connection {
             peer: self.ends.client,
             local: self.ends.local,
             scheme: self.ends.scheme,
-            trusted: self
-                .ends
-                .client
-                .ip()
-                .is_some_and(|ip| self.server.setup().settings.trusted.contains(ip)),
+            trusted: self.ends.may_name(&self.server.setup().settings.trusted),
         }
     }
 

@@ -1,9 +1,11 @@
 //! Rules for the head of every request, whatever its version and source.
 
 use http::header::HOST;
-use http::{Method, Request, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 
 use crate::address::AuthorityParts;
+use crate::http::answer;
+use crate::http::content::Content;
 use crate::http1::{FramingFields, ONLY_CONTINUE, UNREADABLE_FIELD, check_framing_fields, expects_continue};
 
 /// Why a request is refused.
@@ -81,6 +83,20 @@ fn check_host<B>(request: &Request<B>) -> Result<(), Breach> {
 fn is_same_host(one: AuthorityParts<'_>, other: AuthorityParts<'_>, default: &str) -> bool {
     let port = |of: AuthorityParts<'_>| of.port().unwrap_or(default).to_owned();
     one.host().eq_ignore_ascii_case(other.host()) && port(one) == port(other)
+}
+
+/// The answer to a request whose target is not a path.
+pub(super) fn without_path(method: &Method, uri: &Uri) -> Response<Content> {
+    match *method {
+        // There is nothing to say about the server as a whole (RFC 9110 section 9.3.7).
+        Method::OPTIONS if uri.path() == "*" => answer::empty(StatusCode::NO_CONTENT),
+        Method::CONNECT => answer::plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."),
+        _ if uri.path().len() > 1 => answer::plain(StatusCode::URI_TOO_LONG, "The path is too long."),
+        _ => answer::plain(
+            StatusCode::BAD_REQUEST,
+            "The request's target is not a path: it begins with a slash.",
+        ),
+    }
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ use crate::filter::{Chain, Filter};
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
+use crate::http::error_pages::OwnAnswer;
 use crate::http::interim::Interim;
 use crate::http::proxy::{Accel, Tunnel};
 use crate::http::route::{Pacing, Route, RouteSource, Stage};
@@ -58,7 +59,7 @@ pub(super) fn respond(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
-    let mut requester = Requester::of(&server, &setup, request.headers(), connection.ends.client);
+    let mut requester = Requester::of(&server, &setup, request.headers(), &connection.ends);
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, setup.logs());
     let charge = charge_for_head(&connection, request.headers());
@@ -96,7 +97,7 @@ pub(super) fn respond(
                 let text = "The path leads above its root: it has more \"..\" than names before them.";
                 answer::plain(StatusCode::BAD_REQUEST, text)
             }
-            Found::NoPath => without_path(request.method(), request.uri()),
+            Found::NoPath => request_rules::without_path(request.method(), request.uri()),
         }
     };
     Responding::Ready(unfiltered(exchange, response))
@@ -124,7 +125,7 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    let requester = Requester::of(&server, &setup, request.headers(), connection.ends.client);
+    let requester = Requester::of(&server, &setup, request.headers(), &connection.ends);
     let exchange = Exchange::begin(connection, &request, requester, setup.logs());
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
 }
@@ -145,20 +146,6 @@ fn refused(refusal: Refusal) -> Response<Content> {
         Refusal::ClientFull => later(
             StatusCode::TOO_MANY_REQUESTS,
             "You have all the connections you may have. Use one of them, or try again in some seconds.",
-        ),
-    }
-}
-
-/// The answer to a request whose target is not a path.
-fn without_path(method: &Method, uri: &Uri) -> Response<Content> {
-    match *method {
-        // There is nothing to say about the server as a whole (RFC 9110 section 9.3.7).
-        Method::OPTIONS if uri.path() == "*" => answer::empty(StatusCode::NO_CONTENT),
-        Method::CONNECT => answer::plain(StatusCode::NOT_IMPLEMENTED, "CONNECT is not offered here."),
-        _ if uri.path().len() > 1 => answer::plain(StatusCode::URI_TOO_LONG, "The path is too long."),
-        _ => answer::plain(
-            StatusCode::BAD_REQUEST,
-            "The request's target is not a path: it begins with a slash.",
         ),
     }
 }
@@ -186,6 +173,18 @@ fn unfiltered(exchange: Exchange, response: Response<Content>) -> Response<Respo
     Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
 }
 
+/// Sends an answer in the place of a route's source: with the route's page and fields, without filters.
+fn own(exchange: Exchange, route: Arc<Route>, mut response: Response<Content>) -> Asking {
+    response.extensions_mut().insert(OwnAnswer);
+    Box::pin(async move {
+        let response = match route.pages_for(&response) {
+            Some(pages) => pages.apply(response, |page| !exchange.may_not_hold(page)).await,
+            None => response,
+        };
+        unfiltered(exchange, with_fields(&route, response))
+    })
+}
+
 /// Answers from the cache of files, or asks the route's source. `rest` is the offset in the path behind the route's
 /// prefix.
 fn routed(
@@ -200,7 +199,7 @@ fn routed(
     // Before any of it is read, or asked for by 100 Continue.
     let body = match uploading::admit(body, &route, &exchange) {
         Ok(body) => body,
-        Err(refusal) => return Responding::Ready(unfiltered(exchange, with_fields(&route, refusal))),
+        Err(refusal) => return Responding::Asking(own(exchange, route, refusal)),
     };
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
@@ -216,7 +215,10 @@ fn routed(
                 Some(pages) => pages.apply_last(response, |page| !exchange.may_not_hold(page)),
                 None => response,
             };
-            return Responding::Ready(answered(exchange, &route, asked, response));
+            return match answered(exchange, &route, asked, response) {
+                Ok(response) => Responding::Ready(response),
+                Err((exchange, instead)) => Responding::Asking(own(exchange, route, instead)),
+            };
         }
     }
     if route.takes_interim() {
@@ -230,13 +232,16 @@ fn routed(
         let uri = asked.as_ref().map_or(&head.uri, |asked| &asked.uri).clone();
         let response = ask(&exchange, &route, &uri.path()[rest..], head, body).await;
         drop(charge);
+        if let Some(refusal) = uploading::refusal(&exchange) {
+            return own(exchange, route, refusal).await;
+        }
         let response = match route.pages_for(&response) {
             Some(pages) => pages.apply(response, |page| !exchange.may_not_hold(page)).await,
             None => response,
         };
-        match uploading::refusal(&exchange) {
-            None => answered(exchange, &route, asked, response),
-            Some(refusal) => unfiltered(exchange, with_fields(&route, refusal)),
+        match answered(exchange, &route, asked, response) {
+            Ok(response) => response,
+            Err((exchange, instead)) => own(exchange, route, instead).await,
         }
     }))
 }
@@ -262,21 +267,24 @@ async fn ask(
 }
 
 /// Sends the answer of a route's source. `asked` is the client's request, if a filter reads it.
+///
+/// # Errors
+/// What is answered instead, where it cannot be sent.
+#[allow(clippy::result_large_err, reason = "it is taken apart at once, and a box would cost an allocation")]
 fn answered(
     mut exchange: Exchange,
     route: &Route,
     mut asked: Option<request::Parts>,
     response: Response<Content>,
-) -> Response<ResponseBody> {
+) -> Result<Response<ResponseBody>, (Exchange, Response<Content>)> {
     if is_no_answer(response.status(), exchange.version()) {
         log::error!(status = response.status().as_u16(); "a source answered with an interim status");
         let text = "The source of this address gave no answer.";
-        let response = answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text);
-        return unfiltered(exchange, with_fields(route, response));
+        return Err((exchange, answer::plain(StatusCode::INTERNAL_SERVER_ERROR, text)));
     }
     if exchange.may_not_hold(response.body()) {
         let text = "This connection's streams hold all the bytes they may. Try again when they have gone.";
-        return unfiltered(exchange, with_fields(route, later(StatusCode::SERVICE_UNAVAILABLE, text)));
+        return Err((exchange, later(StatusCode::SERVICE_UNAVAILABLE, text)));
     }
     // Not before the source was asked: meanwhile other streams of the connection get theirs.
     if let Some(asked) = &mut asked
@@ -285,7 +293,7 @@ fn answered(
         // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
         asked.headers.remove(ACCEPT_ENCODING);
     }
-    filtered(exchange, route, asked.as_ref(), response)
+    Ok(filtered(exchange, route, asked.as_ref(), response))
 }
 
 /// Sends the answer of a route's source through the route's filters. `asked` is the client's request, if one of them

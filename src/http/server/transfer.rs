@@ -1,12 +1,14 @@
 //! One request and its answer under way, as anyone may read them: what its task publishes, without a lock that the task
 //! holds while it works.
 
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{HOST, REFERER, USER_AGENT};
 use http::{Method, StatusCode, Uri, Version};
+use percent_encoding::percent_decode_str;
 
 use super::clients::Requester;
 use super::published_wait::PublishedWait;
@@ -82,7 +84,9 @@ pub(super) struct LoggedFields {
 impl LoggedFields {
     fn of<B>(request: &http::Request<B>) -> Self {
         let field = |name| request.headers().get(name).map(|value| String::from_utf8_lossy(value.as_bytes()));
-        let text = |name| field(name).map_or_else(String::new, |text| excerpt(&text, MAX_LOGGED_FIELD));
+        let text = |name| {
+            field(name).map_or_else(String::new, |text| excerpt(&without_tokens(&text), MAX_LOGGED_FIELD))
+        };
         let host = request.uri().authority().map(|authority| excerpt(authority.as_str(), MAX_LOGGED_FIELD));
         Self {
             host: host.unwrap_or_else(|| text(HOST)),
@@ -275,10 +279,26 @@ impl Transfer {
 /// fill the log.
 fn target(uri: &Uri, max_len: usize) -> String {
     match uri.path_and_query() {
-        Some(target) => excerpt(target.as_str(), max_len),
+        Some(target) => excerpt(&without_tokens(target.as_str()), max_len),
         // CONNECT has an authority alone.
         None => excerpt(&uri.to_string(), max_len),
     }
+}
+
+/// `text`, a target or an address, with each `token=` of its query as `token=***`: it is the secret by which a subscriber to
+/// events is recognised. Its name may be percent-encoded, as where it is read.
+fn without_tokens(text: &str) -> Cow<'_, str> {
+    let Some((path, query)) = text.split_once('?') else { return text.into() };
+    let is_token = |pair: &str| {
+        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
+        percent_decode_str(name).eq(*b"token")
+    };
+    if !query.split('&').any(is_token) {
+        return text.into();
+    }
+    let hidden = |pair| if is_token(pair) { "token=***" } else { pair };
+    let query: Vec<_> = query.split('&').map(hidden).collect();
+    format!("{path}?{}", query.join("&")).into()
 }
 
 /// The mean rate of `bytes` that took `lasted`.
@@ -302,8 +322,22 @@ mod tests {
             ("host:443".to_owned(), "host:443".to_owned()),
             (long(2048), long(2048)),
             (long(2049), format!("{}…", long(2048))),
+            // Secrets of subscribers, however their name is written.
+            ("/e/a?token=secret".to_owned(), "/e/a?token=***".to_owned()),
+            ("/e/a?after=1&%74oken=secret&max=2".to_owned(), "/e/a?after=1&token=***&max=2".to_owned()),
+            ("/e/a?token=a&token=b=c?d".to_owned(), "/e/a?token=***&token=***".to_owned()),
+            ("/e/a?token".to_owned(), "/e/a?token=***".to_owned()),
+            ("/token=a?tokens=b&a=token".to_owned(), "/token=a?tokens=b&a=token".to_owned()),
+            (format!("/?token={}", long(2049)), "/?token=***".to_owned()),
         ] {
             assert_eq!(target(&uri.parse().unwrap(), MAX_LOGGED_TARGET), expected);
         }
+    }
+
+    #[test]
+    fn the_log_shows_no_token_of_a_referer() {
+        let request = http::Request::get("/").header(REFERER, "https://a.test/e?x=1&token=secret#top");
+        let logged = LoggedFields::of(&request.body(()).unwrap());
+        assert_eq!(logged.referer, "https://a.test/e?x=1&token=***");
     }
 }

@@ -10,11 +10,12 @@ use bytes::Bytes;
 use http_body::{Body, Frame};
 
 use super::connection::Connection;
+use super::h2::UPLOAD_WINDOW;
 use super::upload_record::UploadRecord;
 use crate::body::PacedBody;
 use crate::brigade::{Brigade, Bucket, SourceError};
 use crate::budget::{FlowWatch, Gate};
-use crate::clock::Sleep;
+use crate::clock::{Instant, Sleep};
 use crate::filter::Chain;
 use crate::generator::Generator;
 use crate::http::body::{BodyFailure, Managed, RequestBody, RequestBodyError};
@@ -22,6 +23,14 @@ use crate::sink::{Charge, HeldAs};
 
 /// The most bytes that are taken before they may pass, beside what is left of the frame that they came in.
 const MAX_AHEAD: u64 = 16 * 1024;
+
+/// How often a client that is waited for is looked at in its time. If its connection's window is full then, it could send
+/// nothing, and has all its time anew.
+const LOOKS: u32 = 4;
+
+/// What a connection's window must have left for the silence to be the client's: a frame of the usual size (RFC 9113, section
+/// 4.2). Some clients wait for that much.
+const MIN_WINDOW: usize = 16 * 1024;
 
 /// A frame of content, or why there is none.
 type Polled = Poll<Option<Result<Frame<Bytes>, RequestBodyError>>>;
@@ -46,11 +55,19 @@ pub(super) struct Upload<G: Generator> {
     /// How long the client may send nothing while it is waited for; `None` for as long as it likes.
     timeout: Option<Duration>,
     /// While the client is waited for.
-    patience: Option<Box<Sleep>>,
+    patience: Option<Box<Patience>>,
     /// Pending for a limit, not for the client.
     is_held: bool,
     /// An error was returned, and nothing follows.
     is_failed: bool,
+}
+
+/// How long a client was waited for.
+struct Patience {
+    began: Instant,
+    /// Looks that found that it could send.
+    looks: u32,
+    next: Sleep,
 }
 
 impl Upload<Incoming> {
@@ -96,9 +113,25 @@ impl<G: Generator + Unpin> Upload<G> {
     /// Pending, or ready with an error when the client was waited for too long.
     fn poll_patience(&mut self, cx: &mut Context<'_>) -> Polled {
         let Some(timeout) = self.timeout else { return Poll::Pending };
+        // A time of nothing would look without end.
+        let timeout = timeout.max(Duration::from_millis(1));
         let clock = &self.connection.server.clock;
-        let begin = || Box::new(Sleep::lasting(Arc::clone(clock), timeout));
-        ready!(Pin::new(&mut **self.patience.get_or_insert_with(begin)).poll(cx));
+        let patience = self.patience.get_or_insert_with(|| {
+            let began = clock.now();
+            let next = Sleep::until(Arc::clone(clock), began + timeout / LOOKS);
+            Box::new(Patience { began, looks: 0, next })
+        });
+        loop {
+            ready!(Pin::new(&mut patience.next).poll(cx));
+            patience.looks += 1;
+            if self.connection.unread.bytes() + MIN_WINDOW > UPLOAD_WINDOW as usize {
+                (patience.began, patience.looks) = (clock.now(), 0);
+            }
+            if patience.looks == LOOKS {
+                break;
+            }
+            patience.next.reset(patience.began + timeout * (patience.looks + 1) / LOOKS);
+        }
         self.record.fail(RequestBodyError::of(BodyFailure::TimedOut));
         Poll::Ready(Some(Err(self.fail())))
     }

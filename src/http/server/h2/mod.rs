@@ -35,9 +35,13 @@ const MAX_STREAMS: u32 = 100;
 const MAX_STREAM_BUFFER: usize = 64 * 1024;
 
 /// Bytes of requests' content that a client may send on one connection before they are asked for.
-const UPLOAD_WINDOW: u32 = 512 * 1024;
+pub(super) const UPLOAD_WINDOW: u32 = 512 * 1024;
 
-/// The same of one request where uploads are limited: one that is slow leaves the others of its connection their window.
+/// The same of one request: one that nobody reads leaves the others of its connection their window. One upload alone has
+/// this much in a round trip, 2.6 MB/s over 50 ms.
+const STREAM_WINDOW: u32 = UPLOAD_WINDOW / 4;
+
+/// The same where uploads are limited when the connection begins, and many of them are slow.
 const PACED_WINDOW: u32 = 64 * 1024;
 
 /// A connection that is served.
@@ -59,7 +63,7 @@ impl<W: Wire> Http2<W> {
         builder
             .max_concurrent_streams(MAX_STREAMS)
             .max_send_buffer_size(MAX_STREAM_BUFFER)
-            .initial_window_size(if connection.server.paces_uploads() { PACED_WINDOW } else { UPLOAD_WINDOW })
+            .initial_window_size(if connection.server.paces_uploads() { PACED_WINDOW } else { STREAM_WINDOW })
             .initial_connection_window_size(UPLOAD_WINDOW)
             .max_local_error_reset_streams(Some(MAX_STREAMS as usize))
             .max_header_list_size(MAX_HEAD as u32);

@@ -27,7 +27,7 @@ pub(super) async fn serve(
     let interim = Interim::default();
     let (head, content) = request.into_parts();
     let request = Request::from_parts(head, ());
-    let body = RequestBody::received(content, request.headers());
+    let body = RequestBody::received(content, request.headers(), &connection.unread);
     let response = match answer(Arc::clone(&connection), request.map(|()| body), Some(interim.clone())) {
         Responding::Ready(response) => Some(response),
         Responding::Asking(asking) => answered(asking, &interim, &mut respond).await,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use http::HeaderMap;
 
 use super::pipe::{Client, Road};
-use super::{World, content};
+use super::{World, content, ends_of};
 use crate::budget::ClientKey;
 use crate::http::peer::{PeerAddr, TrustedPeers};
 use crate::http::server::Settings;
@@ -281,8 +281,12 @@ fn requests_side_by_side_on_one_connection_take_one_place() {
     let ask = |client: &str, at: usize| {
         let mut fields = HeaderMap::new();
         fields.insert("x-forwarded-for", client.parse().unwrap());
-        let mut requester =
-            Requester::of(server, &setup, &fields, PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()));
+        let mut requester = Requester::of(
+            server,
+            &setup,
+            &fields,
+            &ends_of(PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap())),
+        );
         requester.admit(server, &proxies[at], Some(2)).map(|()| requester)
     };
     let mut first: Vec<Requester> = (0..100).map(|_| ask("198.51.100.1", 0).unwrap()).collect();

@@ -76,6 +76,21 @@ impl Handler for Page {
     }
 }
 
+/// The ends of a connection of `peer`, which is not trusted.
+fn ends_of(peer: PeerAddr) -> Ends {
+    Ends {
+        fd: 70,
+        peer,
+        client: peer,
+        local: None,
+        destination: None,
+        is_unnamed: false,
+        trusted: false,
+        scheme: "http",
+        redirect: None,
+    }
+}
+
 /// Bytes in which a missing, doubled or misplaced one shows.
 fn content(len: usize) -> Bytes {
     (0..len).map(|at| (at % 251) as u8).collect()
@@ -125,16 +140,7 @@ impl World {
         let peer = PeerAddr::Tcp((ip, 9000 + number as u16).into());
         let server = &self.server;
         let trusted = peer.ip().is_some_and(|ip| server.setup().settings.trusted.contains(ip));
-        let ends = Ends {
-            fd: 70 + number as i32,
-            peer,
-            client: peer,
-            local: None,
-            destination: None,
-            trusted,
-            scheme: "http",
-            redirect: None,
-        };
+        let ends = Ends { fd: 70 + number as i32, trusted, ..ends_of(peer) };
         let clock = Arc::clone(&server.clock);
         let setup = server.setup();
         let sink = Sink::new(wire, Arc::clone(&setup.sink), Arc::clone(&server.egress), clock);

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod shares;
+mod windows;
 
 use std::pin::Pin;
 use std::sync::Arc;
