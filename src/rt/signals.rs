@@ -15,7 +15,7 @@ pub enum Signal {
     Quit,
     /// SIGHUP: reload the configuration.
     Hangup,
-    /// SIGUSR1: on it other servers reopen their log files. There are none here.
+    /// SIGUSR1: open the access log anew.
     User1,
     /// SIGUSR2: start a new program that takes over, like nginx.
     User2,
