@@ -81,7 +81,7 @@ pub(super) fn listen(listener: Listener, shared: &Arc<Shared>) {
 fn begin(socket: Socket, shared: &Arc<Shared>) {
     if let Some(slot) = shared.slots.take() {
         let (shared, task) = (Arc::clone(shared), shared.tasks.begin());
-        rt::spawn(async move {
+        rt::spawn_spread(async move {
             let ended = shared.pages.server.stopped().or(slot.given_up());
             answer(socket, &shared, &slot).or(ended).await;
             drop(slot);

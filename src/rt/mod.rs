@@ -97,6 +97,13 @@ pub fn thread(name: &str, work: impl FnOnce() + Send + 'static) -> std::io::Resu
 }
 
 /// Runs a future to completion on this thread.
+///
+/// # Panics
+/// On a thread of the server's workers, where sockets, timers and tasks of that thread would wait for each other.
 pub fn block_on<F: Future>(future: F) -> F::Output {
+    assert!(
+        workers::here().is_none(),
+        "block_on in a task of the server: it would wait for itself; await the future"
+    );
     async_std::task::block_on(future)
 }

@@ -174,12 +174,13 @@ impl<T: AsFd + Send + Sync + 'static> Polled<T> {
         if is_home {
             return Ok(());
         }
-        if let Some(home) = waiting.home.take() {
-            home.worker.reactor.remove(&self.io, home.key);
-        }
         let worker = here.unwrap_or_else(workers::any);
         let twin: Weak<Self> = Arc::downgrade(self);
-        waiting.home = Some(Home { worker, key: worker.reactor.add(&self.io, twin)? });
+        // Added first: if that fails, who waits for the other direction is still woken from where it was.
+        let key = worker.reactor.add(&self.io, twin)?;
+        if let Some(old) = waiting.home.replace(Home { worker, key }) {
+            old.worker.reactor.remove(&self.io, old.key);
+        }
         Ok(())
     }
 

@@ -148,10 +148,15 @@ pub async fn accept(
         }
     };
     future::or(accepting, end).await;
+    let mut accepted = 0;
     while !listener.is_shared()
         && let Some(socket) = future::poll_once(next()).await
     {
         begin(socket);
+        accepted += 1;
+        if accepted % MAX_ACCEPTS == 0 {
+            future::yield_now().await;
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use async_io::Async;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use sd_notify::NotifyState;
 
-use super::spawn;
+use super::workers;
 use crate::clock::{Clock, Sleep};
 
 /// The state of this process.
@@ -70,20 +70,22 @@ fn tell(state: &[NotifyState<'_>]) {
     }
 }
 
-/// Tells the service manager's watchdog, at half of `WATCHDOG_USEC`, that the server makes progress: that the
-/// executor ran a task since the last time, and the reactor delivered a byte to it. Never ends.
+/// Tells the service manager's watchdog, at half of `WATCHDOG_USEC`, that the server makes progress: that each
+/// worker ran a task since the last time. Never ends.
 pub async fn feed_watchdog(clock: Arc<dyn Clock>) {
     let (Some(within), Ok((ours, theirs))) = (watchdog(), pair()) else {
         return std::future::pending().await;
     };
     let (mut ours, theirs) = (ours, Arc::new(theirs));
     let progress = async || {
-        let theirs = Arc::clone(&theirs);
-        spawn(async move {
-            let _ = (&*theirs).write_all(&[0]).await;
-        });
+        for worker in workers::workers() {
+            let theirs = Arc::clone(&theirs);
+            worker.spawn(async move {
+                let _ = (&*theirs).write_all(&[0]).await;
+            });
+        }
         // If it fails there is no progress that could be told of.
-        if ours.read_exact(&mut [0]).await.is_err() {
+        if ours.read_exact(&mut vec![0; workers::workers().len()]).await.is_err() {
             std::future::pending::<()>().await;
         }
     };

@@ -105,7 +105,13 @@ impl Worker {
 
     #[allow(clippy::disallowed_methods, reason = "what others are told to use")]
     fn start(&'static self) {
-        let started = std::thread::Builder::new().name("worker".to_owned()).spawn(|| self.run());
+        let run = || {
+            // A waker of somebody else's panicked. Nobody runs the tasks that are left here and still come: better no
+            // server than a part of one.
+            let _ = catch_unwind(|| self.run());
+            std::process::abort();
+        };
+        let started = std::thread::Builder::new().name("worker".to_owned()).spawn(run);
         started.expect("the system can start a thread");
     }
 
@@ -156,6 +162,7 @@ impl Worker {
     }
 
     /// Runs what is to be run, at most so many, then wakes what is due and what has become ready. Sleeps if there was nothing.
+    /// What wakes meanwhile, as a task does that yields, is run after that.
     fn turn(
         &self,
         here: &Here,
@@ -163,7 +170,8 @@ impl Worker {
         scratch: &mut Scratch,
         wheel: Option<&mut LocalWheel>,
     ) {
-        for _ in 0..MAX_RUNS {
+        let runs = here.queue.borrow().len().min(MAX_RUNS);
+        for _ in 0..runs {
             let Some(runnable) = here.queue.borrow_mut().pop_front() else { break };
             // The task is gone; the panic was reported by the hook.
             let _ = catch_unwind(AssertUnwindSafe(|| runnable.run()));

@@ -74,6 +74,39 @@ fn a_panic_ends_its_task_and_no_other() {
 }
 
 #[test]
+fn a_task_that_yields_again_and_again_lets_what_another_thread_woke_run_next() {
+    for worker in workers() {
+        let yields = Arc::new(AtomicU64::new(0));
+        let seen = Arc::clone(&yields);
+        let (told, hears) = channel();
+        let left = move || {
+            let sees = on(worker, async move { seen.load(Ordering::SeqCst) });
+            let _ = told.send(sees);
+        };
+        worker.spawn(async move {
+            // Left by another thread, before the first of the yields.
+            std::thread::spawn(left).join().unwrap();
+            for _ in 0..1000 {
+                future_yield().await;
+                yields.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        let (seen, _) = hears.recv_timeout(LONG).unwrap().recv_timeout(LONG).unwrap();
+        assert!(seen <= 1, "it ran after {seen} yields");
+    }
+}
+
+#[test]
+fn to_block_on_a_worker_is_a_panic_and_not_a_wait_without_end() {
+    let blocked = on(&workers()[0], async {
+        let caught = std::panic::catch_unwind(|| rt::block_on(async {}));
+        caught.unwrap_err().downcast_ref::<&str>().map(|text| (*text).to_owned())
+    });
+    let (text, _) = blocked.recv_timeout(LONG).unwrap();
+    assert_eq!(text.unwrap(), "block_on in a task of the server: it would wait for itself; await the future");
+}
+
+#[test]
 fn the_least_loaded_worker_is_found_and_a_load_ends_with_its_task() {
     // Other tests spread tasks too, so what is counted is only that the loads change as they should.
     let worker = &workers()[0];
