@@ -1,4 +1,4 @@
-//! Fields that a proxy does not pass on, in heads and trailers, in any spelling.
+//! Fields of one hop, and others that a proxy does not pass on, in heads and trailers, in any spelling.
 //!
 //! CGI, WSGI and the like map `X_Forwarded_For` and `X-Forwarded-For` to one variable. So `_` in a name counts as
 //! `-`, and a field that only looks like a guarded one is never passed on.
@@ -8,19 +8,12 @@ use http::header::{HeaderMap, HeaderName};
 /// Fields that claim a request's origin; also all that begin with `x-forwarded-`.
 const CLAIMS: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
 
-/// Fields that this hop reads, writes or removes.
-const HOPS_OWN: [&str; 19] = [
+/// Fields that frame a message or are for one connection alone (RFC 9110, section 7.6.1).
+const OF_CONNECTION: [&str; 12] = [
     "connection",
-    "content-encoding",
     "content-length",
-    "content-type",
-    "expect",
-    "host",
     "http2-settings",
     "keep-alive",
-    "max-forwards",
-    // CGI programs would see it as HTTP_PROXY ("httpoxy").
-    "proxy",
     "proxy-authenticate",
     "proxy-authentication-info",
     "proxy-authorization",
@@ -29,6 +22,17 @@ const HOPS_OWN: [&str; 19] = [
     "trailer",
     "transfer-encoding",
     "upgrade",
+];
+
+/// Further fields that this hop reads, writes or removes.
+const HOPS_OWN: [&str; 7] = [
+    "content-encoding",
+    "content-type",
+    "expect",
+    "host",
+    "max-forwards",
+    // CGI programs would see it as HTTP_PROXY ("httpoxy").
+    "proxy",
     "via",
 ];
 
@@ -87,11 +91,18 @@ pub(crate) fn may_trail(name: &HeaderName) -> bool {
 }
 
 fn is_hops_own(name: &str) -> bool {
-    HOPS_OWN.iter().any(|field| is_alike(name, field)) || begins_alike(name, "x-accel-")
+    is_of_connection(name)
+        || HOPS_OWN.iter().any(|field| is_alike(name, field))
+        || begins_alike(name, "x-accel-")
+}
+
+/// Whether a field, its name in lower case, frames a message or is for one connection alone, in any spelling.
+pub(crate) fn is_of_connection(name: &str) -> bool {
+    OF_CONNECTION.iter().any(|field| is_alike(name, field))
 }
 
 /// Whether `name`, in lower case, is `field` with `-` or `_`.
-fn is_alike(name: &str, field: &str) -> bool {
+pub(crate) fn is_alike(name: &str, field: &str) -> bool {
     name.len() == field.len() && begins_alike(name, field)
 }
 

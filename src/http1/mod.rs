@@ -20,7 +20,7 @@ pub(crate) use fields::{
     FramingFields, check_framing_fields, content_length, expects_continue, has_token, tokens,
 };
 pub(crate) use framing::{Framing, Malformed};
-pub(crate) use guarded::{is_claim, may_trail, strip_request};
+pub(crate) use guarded::{is_alike, is_claim, is_of_connection, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;
 pub(crate) use request::{ChunkEncoder, write_head};
 pub(crate) use request_head::{
