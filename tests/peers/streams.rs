@@ -1,10 +1,10 @@
 //! Our own streams of events with other people's clients: Chromium's `EventSource`, the `eventsource` package
 //! for Node, `httpx-sse` for Python, and nginx in between.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, mpsc};
 
 use sluicegate::config::{EventSettings, SinkSettings};
@@ -16,7 +16,7 @@ use sluicegate::rt;
 use crate::backend;
 use crate::browser::dump;
 use crate::nginx::Nginx;
-use crate::program::{PATIENCE, loud, program, succeeded};
+use crate::program::{PATIENCE, Running, loud, program};
 use testkit::served::Served;
 use testkit::wait::until;
 
@@ -217,44 +217,59 @@ pub fn installed(path: &str) -> PathBuf {
     path
 }
 
-/// Has a client read 1 to 60 while its connections are cut after each twenty.
+/// Has a client read 1 to 60 while its connections are cut after each twenty. It prints each event once it would
+/// come back with that event's id; without an id it would be sent only what comes.
 fn reads_through_cuts(client: &mut Command) {
     let (served, hub) = serve(
         EventSettings { retry: std::time::Duration::from_millis(50), ..EventSettings::default() },
         Vec::new(),
     );
-    client.arg(format!("http://{}/events/s?token={TOKEN}", served.addr));
-    let addr = served.addr;
-    let feed = {
-        let hub = Arc::clone(&hub);
-        std::thread::spawn(move || {
-            for cut in 0..3 {
-                until("the client", || hub.gauges().subscribers == 1);
-                publish(&hub, &numbers(cut * 20 + 1..=cut * 20 + 20));
-                let mut thief = TcpStream::connect(addr).unwrap();
-                write!(thief, "GET /events/s?token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
-                assert!(thief.read(&mut [0; 4096]).unwrap() > 0);
-                drop(thief);
-            }
-            until("the client", || hub.gauges().subscribers == 1);
-            publish(&hub, &["end".to_owned()]);
-        })
+    client.arg(format!("http://{}/events/s?token={TOKEN}", served.addr)).stdout(Stdio::piped());
+    let mut client = Running(client.spawn().unwrap());
+    let printed = lines(client.0.stdout.take().unwrap());
+    let mut seen = Vec::new();
+    let mut read = |count: usize| {
+        let event = || printed.recv_timeout(PATIENCE).unwrap_or_else(|error| panic!("an event: {error}"));
+        seen.extend(std::iter::repeat_with(event).take(count));
+        seen.join(" ")
     };
-    let said = String::from_utf8(succeeded(client)).unwrap();
-    feed.join().unwrap();
-    assert_eq!(said.trim(), numbers(1..=60).join(" "));
+    until("the client", || hub.gauges().subscribers == 1);
+    for cut in 0..3 {
+        publish(&hub, &numbers(cut * 20 + 1..=cut * 20 + 20));
+        read(1);
+        let mut thief = TcpStream::connect(served.addr).unwrap();
+        write!(thief, "GET /events/s?token={TOKEN} HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        assert!(thief.read(&mut [0; 4096]).unwrap() > 0);
+        drop(thief);
+        let last = cut * 20 + 20;
+        assert_eq!(read(19), numbers(1..=last).join(" "));
+    }
+    publish(&hub, &["end".to_owned()]);
+    assert_eq!(read(1), numbers(1..=60).join(" ") + " end");
+    assert!(client.0.wait().unwrap().success());
+}
+
+/// What a program prints, line by line as it comes.
+fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        for line in BufReader::new(from).lines() {
+            // Nobody waits any more when the test has failed already.
+            let _ = sender.send(line.unwrap());
+        }
+    });
+    receiver
 }
 
 #[test]
 fn nodes_event_source_reads_through_cuts() {
     let script = r#"
 import { EventSource } from "eventsource";
-const seen = [];
+import { writeSync } from "node:fs";
 const events = new EventSource(process.argv[2]);
 events.onmessage = event => {
-    if (event.data != "end") return seen.push(event.data);
-    events.close();
-    console.log(seen.join(" "));
+    writeSync(1, `${event.data}\n`);
+    if (event.data == "end") events.close();
 };
 "#;
     let folder = installed("node");
@@ -271,7 +286,7 @@ import sys, time
 import httpx
 from httpx_sse import connect_sse
 
-seen, last = [], None
+last = None
 with httpx.Client(timeout=20) as client:
     while True:
         headers = {"Last-Event-ID": last} if last else {}
@@ -281,11 +296,10 @@ with httpx.Client(timeout=20) as client:
                     assert event.json()["token"], event
                     continue
                 assert event.event == "message", event
-                if event.data == "end":
-                    print(" ".join(seen))
-                    sys.exit(0)
-                seen.append(event.data)
                 last = event.id
+                print(event.data, flush=True)
+                if event.data == "end":
+                    sys.exit(0)
         time.sleep(0.05)
 "#;
     reads_through_cuts(Command::new(installed("bin/python")).args(["-I", "-c", script]));
