@@ -12,6 +12,7 @@ mod filters;
 mod pacing;
 mod properties;
 mod properties_drive;
+mod properties_rates;
 mod throttle;
 mod tree;
 mod units;

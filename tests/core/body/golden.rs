@@ -9,7 +9,7 @@ use std::task::Poll;
 use http::HeaderMap;
 use sluicegate::brigade::{Bucket, FileSlice, SourceError};
 use sluicegate::clock::{Clock, Instant, ManualClock};
-use sluicegate::filter::{Chain, EndOfStream, RateFilter};
+use sluicegate::filter::Chain;
 use sluicegate::limit::{Carryover, Limit, Rate};
 
 use super::fixture::{Reading, Timed};
@@ -26,14 +26,12 @@ struct BodyRunner {
 impl Runner for BodyRunner {
     fn run(&self, case: &Case) -> Vec<Event> {
         let clock = Arc::new(ManualClock::new());
-        let limit = Limit::new(case.rate.and_then(Rate::or_unlimited)).with_burst(case.burst);
+        let limit = case.limit();
         let carryover = Carryover::default();
         let mut events = Vec::new();
         for response in &case.responses {
             clock.set(Instant::from_nanos(clock.now().as_nanos() + response.after));
-            let rule = if case.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
-            let rate = RateFilter::new(limit.clone()).interval(case.interval()).end_of_stream(rule);
-            let rate = rate.with_carryover(carryover.clone());
+            let rate = case.filter(&limit, &carryover);
             let source = Timed::at(&clock, arrivals(response, clock.now()));
             let mut reading = Reading::through(&clock, Chain::new().then(rate), source);
             let ended = self.read(case, &limit, &mut reading, &mut events);

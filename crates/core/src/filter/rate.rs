@@ -2,12 +2,15 @@
 //!
 //! `docs/pacing.md` numbers the rules that are cited here. The arithmetic is [`Allowance`]'s.
 
+mod position;
+
 use std::time::Duration;
 
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
-use crate::limit::{Allowance, Carryover, Interval, Limit, Rate, TokenBucket};
+use crate::limit::{Allowance, Carryover, CatchUp, Flags, Interval, Limit, Rate, TokenBucket};
+use position::{InHand, Position};
 
 /// When the last bytes of a stream, less than a chunk, are sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,6 +35,13 @@ pub enum EndOfStream {
 /// The burst is for the first bytes of a response, whether they need it or not. Responses that share a [`Carryover`] share
 /// one burst: it refills at the rate while the allowance is whole, and a response may use what had refilled when it began.
 ///
+/// With [`catch_up`](Self::catch_up) the time that a slow source or reader did not use counts for more than a chunk: the bound is
+/// then burst + what the rate gives in that time + rate × w.
+///
+/// Where the limit has several [rates](crate::limit::Rates), each holds for its bytes of the stream, those of the burst included.
+/// A chunk that crosses from one to the next has the time of an interval, at both rates: so what has left at any time is the
+/// integral of the rate, and one chunk.
+///
 /// Bytes that pass while there is no rate are not charged, but are the start of the response: the burst that they did not
 /// need is not granted later. When there is a rate again, the time without one has earned no more than a chunk.
 ///
@@ -55,13 +65,16 @@ pub struct RateFilter {
     limit: Limit,
     interval: Interval,
     end_of_stream: EndOfStream,
+    catch_up: Option<CatchUp>,
     carryover: Option<Carryover>,
     /// `None` until the first bytes under a rate.
     allowance: Option<Allowance>,
     /// Bytes of the burst that this stream may still use; set with the allowance.
     burst_left: u64,
-    /// Bytes that passed before there was an allowance, without a rate.
-    unpaced: u64,
+    /// Bytes that passed.
+    sent: u64,
+    /// Which of several rates holds; unused while there is one.
+    position: Option<Box<Position>>,
     /// The input was not covered, and waits for a whole allowance.
     holding: bool,
     /// The remainder is sent on credit: the rest of the input passes.
@@ -77,10 +90,12 @@ impl RateFilter {
             limit,
             interval: Interval::DEFAULT,
             end_of_stream: EndOfStream::default(),
+            catch_up: None,
             carryover: None,
             allowance: None,
             burst_left: 0,
-            unpaced: 0,
+            sent: 0,
+            position: None,
             holding: false,
             closing: false,
             report: None,
@@ -101,6 +116,13 @@ impl RateFilter {
         self
     }
 
+    /// Sets how much time that this stream did not use it may make up at once. Default: one interval.
+    #[must_use]
+    pub fn catch_up(mut self, catch_up: Option<CatchUp>) -> Self {
+        self.catch_up = catch_up;
+        self
+    }
+
     /// Starts with the allowance that a predecessor left in `carryover`, and leaves its own there at its end (rule 8).
     #[must_use]
     pub fn with_carryover(mut self, carryover: Carryover) -> Self {
@@ -108,53 +130,59 @@ impl RateFilter {
         self
     }
 
-    /// Returns how many of the `in_hand` bytes may pass now, or when to ask again.
-    fn allow(&mut self, now: Instant, rate: Rate, in_hand: u64, ends: bool) -> Result<u64, Instant> {
+    /// Returns how many of the bytes in hand may pass now at `rate`, or when to ask again.
+    fn allow(&mut self, now: Instant, rate: Rate, in_hand: &InHand, ends: bool) -> Result<u64, Instant> {
         if self.closing {
-            return Ok(in_hand);
+            return Ok(in_hand.bytes);
         }
         let allowance = match &mut self.allowance {
             Some(allowance) => {
-                allowance.settle(rate, now);
+                allowance.settle_within(rate, self.catch_up, now);
                 allowance
             }
             unused => {
                 let carried = self.carryover.as_ref();
                 let left = carried.and_then(Carryover::take).map(|left| left.with_interval(self.interval));
                 let mut allowance = left.unwrap_or_else(|| Allowance::full(rate, self.interval, now));
+                if self.position.is_some() {
+                    allowance.keep_time(rate);
+                }
+                // No more than a chunk: the time between responses is not this one's to make up.
                 allowance.settle(rate, now);
                 let burst = self.limit.burst();
                 let burst = carried.map_or(burst, |carried| carried.burst_left(&allowance, burst));
-                self.burst_left = burst.saturating_sub(self.unpaced);
+                self.burst_left = burst.saturating_sub(self.sent);
                 unused.insert(allowance)
             }
         };
         let on_credit = ends && self.end_of_stream == EndOfStream::Immediate;
         // See `EndOfStream::Immediate`. `lookahead` makes the end behind any remainder visible.
-        let is_rest = |allowance: &Allowance, bytes| bytes < MAX_PIECE && allowance.is_less_than_chunk(bytes);
+        let is_rest = |allowance: &Allowance, bytes| {
+            bytes < MAX_PIECE && allowance.is_less_than_chunk(bytes) && in_hand.is_rest(allowance, bytes)
+        };
 
         if self.holding {
-            if on_credit && is_rest(allowance, in_hand) {
+            if on_credit && is_rest(allowance, in_hand.bytes) {
                 if allowance.in_debt() {
                     return Err(allowance.out_of_debt_at());
                 }
                 self.closing = true;
-                return Ok(in_hand);
+                return Ok(in_hand.bytes);
             }
             if !allowance.is_whole() {
                 return Err(allowance.whole_at());
             }
             self.holding = false;
         }
-        let covered = allowance.covered().saturating_add(self.burst_left).min(in_hand);
-        let rest = in_hand - covered;
+        let covered = allowance.covered().saturating_add(self.burst_left).min(in_hand.bytes);
+        let rest = in_hand.bytes - covered;
         if rest == 0 {
             return Ok(covered);
         }
         let is_last = on_credit && is_rest(allowance, rest);
         if is_last && !allowance.in_debt() {
             self.closing = true;
-            return Ok(in_hand);
+            return Ok(in_hand.bytes);
         }
         if covered > 0 {
             return Ok(covered);
@@ -166,9 +194,25 @@ impl RateFilter {
         Err(allowance.whole_at())
     }
 
+    /// Returns which of several rates holds, and the bytes of `input` that it holds for. `flags` are the limit's.
+    fn rate_here(&mut self, flags: Flags, input: &Brigade, now: Instant) -> (Option<Rate>, InHand) {
+        let position = match &mut self.position {
+            Some(known) if known.version() == flags.version() => known,
+            // Changed meanwhile: as with any change of a rate, the bytes that are left or owed stay.
+            other => other.insert(Box::new(Position::new(flags.version(), self.limit.rates(), self.sent))),
+        };
+        if position.advance(self.sent)
+            && let (Some(rate), Some(allowance)) = (position.rate(), &mut self.allowance)
+        {
+            allowance.settle_within(allowance.rate(), self.catch_up, now);
+            allowance.keep_time(rate);
+        }
+        (position.rate(), position.in_hand(self.sent, input))
+    }
+
     /// Counts bytes that passed and would have been delayed by the rate.
     fn report(&mut self, now: Instant, rate: Rate, bytes: u64) {
-        let depth = rate.chunk(self.interval).saturating_add(self.limit.burst());
+        let depth = rate.at_once(self.interval, self.catch_up).saturating_add(self.limit.burst());
         let bucket = self.report.get_or_insert_with(|| TokenBucket::new(rate, depth, now));
         // As in an allowance, the time until now counts at the old rate, within the new depth.
         bucket.set_max_burst(depth, now);
@@ -209,23 +253,28 @@ impl Filter for RateFilter {
                 return Ok(Verdict::Ready);
             }
             // Read once per move: another thread may change it at any time.
-            let (rate, report_only) = (self.limit.rate(), self.limit.is_report_only());
-            let Some(rate) = rate.filter(|_| !report_only) else {
-                let sent = input.bytes().min(output.room());
+            let (rate, flags) = (self.limit.rate(), self.limit.flags());
+            let (rate, in_hand) = match flags.version() {
+                0 => (rate, InHand::all(input)),
+                _ => self.rate_here(flags, input, now),
+            };
+            let Some(rate) = rate.filter(|_| !flags.is_report_only()) else {
+                let sent = in_hand.bytes.min(output.room());
                 input.move_to(output, sent);
                 self.holding = false;
-                self.unpaced = self.unpaced.saturating_add(sent);
+                self.sent = self.sent.saturating_add(sent);
                 self.burst_left = self.burst_left.saturating_sub(sent);
                 if let Some(rate) = rate {
                     self.report(now, rate, sent);
                 }
                 continue;
             };
-            match self.allow(now, rate, input.bytes(), input.ends()) {
+            match self.allow(now, rate, &in_hand, input.ends()) {
                 Err(due) => return Ok(Verdict::SleepUntil(due)),
                 Ok(allowed) => {
                     let sent = allowed.min(output.room());
                     input.move_to(output, sent);
+                    self.sent = self.sent.saturating_add(sent);
                     self.charge(sent);
                 }
             }
@@ -240,7 +289,12 @@ impl Filter for RateFilter {
     /// So the end of the stream is seen behind any remainder; and while the source has more, something is left after each
     /// chunk for which this filter sleeps, which tells the driver until when it need not poll the source.
     fn lookahead(&self) -> u64 {
-        self.limit.rate().map_or(MAX_PIECE, |rate| rate.chunk(self.interval).saturating_add(2).min(MAX_PIECE))
+        let rate = match (self.limit.flags().version(), &self.position) {
+            (0, _) => self.limit.rate(),
+            (version, Some(known)) if known.version() == version => known.fastest(),
+            _ => self.limit.rates().fastest(),
+        };
+        rate.map_or(MAX_PIECE, |rate| rate.chunk(self.interval).saturating_add(2).min(MAX_PIECE))
     }
 
     /// One interval: by then a change of the limit is seen.

@@ -43,6 +43,17 @@ impl<Unit: Copy> Level<Unit> {
         over
     }
 
+    /// Switches to `rate` and keeps the time that the level stands for: tokens of the old rate become as many of the new one as
+    /// it gives in that time, less than a nano-token rounded off.
+    pub(super) fn keep_time(&mut self, rate: PerSecond<Unit>) {
+        let (old, new) = (i128::from(self.rate.per_second()), i128::from(rate.per_second()));
+        // Whole nanoseconds and the rest apart: the product of a level and a rate may not fit.
+        let (nanos, rest) = (self.nano.div_euclid(old), self.nano.rem_euclid(old));
+        let rest = rest.unsigned_abs() * new.unsigned_abs() / old.unsigned_abs();
+        self.nano = nanos.saturating_mul(new).saturating_add_unsigned(rest);
+        self.rate = rate;
+    }
+
     /// Advances the time without a refill.
     pub(super) fn skip_to(&mut self, now: Instant) {
         self.stamp = self.stamp.max(now);

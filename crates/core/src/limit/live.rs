@@ -2,11 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::{Budget, Rate};
+use super::{Budget, Part, Rate, Rates};
+use crate::sync::Mutex;
 
 /// A rate and a burst, for each stream under it by itself; clones share the settings.
+///
+/// Other [rates](Rates) may hold for the first bytes of each stream.
 ///
 /// Streams read it at each step, and drivers step at least once per [interval](super::Interval) of the stream: so a change
 /// reaches every live stream within one interval, also one that sleeps for long under the old rate.
@@ -23,13 +26,44 @@ use super::{Budget, Rate};
 pub struct Limit(Arc<Setting>);
 
 struct Setting {
-    /// Bytes per second; 0 is unlimited.
+    /// Bytes per second; 0 is unlimited. The last of several rates.
     rate: AtomicU64,
     /// Bytes.
     burst: AtomicU64,
-    report_only: AtomicBool,
+    /// [`Flags`]. Changed while `first` is locked.
+    flags: AtomicU32,
+    /// The rates before the last. Locked only where `flags` says that there are some.
+    first: Mutex<First>,
     /// Bytes that would have been delayed.
     over: AtomicU64,
+}
+
+#[derive(Default)]
+struct First {
+    parts: Option<Arc<[Part]>>,
+    /// The last version that was given.
+    version: u32,
+}
+
+/// Whether a limit only reports, and the version of its rates before the last; one load for all that is rare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Flags(u32);
+
+impl Flags {
+    const REPORT_ONLY: u32 = 1;
+
+    pub(crate) fn is_report_only(self) -> bool {
+        self.0 & Self::REPORT_ONLY != 0
+    }
+
+    /// The number of the change that set rates before the last; 0 if there are none.
+    pub(crate) fn version(self) -> u32 {
+        self.0 >> 1
+    }
+
+    fn with_version(self, version: u32) -> Self {
+        Self(self.0 & Self::REPORT_ONLY | version << 1)
+    }
 }
 
 impl Limit {
@@ -43,7 +77,8 @@ impl Limit {
         Self(Arc::new(Setting {
             rate: AtomicU64::new(encode(rate.into())),
             burst: AtomicU64::new(0),
-            report_only: AtomicBool::new(false),
+            flags: AtomicU32::new(0),
+            first: Mutex::default(),
             over: AtomicU64::new(0),
         }))
     }
@@ -55,15 +90,55 @@ impl Limit {
         self
     }
 
-    /// Returns the rate; `None` is unlimited.
+    /// Returns the rate, the last of several; `None` is unlimited.
     pub fn rate(&self) -> Option<Rate> {
         Rate::or_unlimited(self.0.rate.load(Ordering::Relaxed))
     }
 
-    /// Sets the rate of all streams under this limit.
+    /// Sets the rate of all streams under this limit, for the whole of each.
     pub fn set_rate(&self, rate: Option<Rate>) {
-        self.0.rate.store(encode(rate), Ordering::Relaxed);
+        if self.flags().version() == 0 {
+            self.0.rate.store(encode(rate), Ordering::Relaxed);
+        } else {
+            self.set_rates(rate.into());
+        }
     }
+
+    /// Returns the rates of each stream.
+    pub fn rates(&self) -> Rates {
+        let first = self.0.first.lock();
+        Rates::with_last(first.parts.clone(), self.rate())
+    }
+
+    /// Sets the rates of all streams under this limit. Those under way go on with what holds for the bytes they have sent.
+    pub fn set_rates(&self, rates: Rates) {
+        let (new, last) = rates.into_parts();
+        let mut first = self.0.first.lock();
+        self.0.rate.store(encode(last), Ordering::Relaxed);
+        if new == first.parts {
+            return;
+        }
+        let version = match new {
+            Some(_) => {
+                first.version = first.version % Self::MAX_VERSION + 1;
+                first.version
+            }
+            None => 0,
+        };
+        first.parts = new;
+        self.0.flags.store(self.flags().with_version(version).0, Ordering::Relaxed);
+    }
+
+    /// Returns the rate of the byte behind the first `sent` of a stream.
+    pub fn rate_at(&self, sent: u64) -> Option<Rate> {
+        if self.flags().version() == 0 { self.rate() } else { self.rates().at(sent) }
+    }
+
+    pub(crate) fn flags(&self) -> Flags {
+        Flags(self.0.flags.load(Ordering::Relaxed))
+    }
+
+    const MAX_VERSION: u32 = u32::MAX >> 1;
 
     /// Returns the burst in bytes.
     pub fn burst(&self) -> u64 {
@@ -77,12 +152,14 @@ impl Limit {
 
     /// Returns whether the limit only counts what it would delay.
     pub fn is_report_only(&self) -> bool {
-        self.0.report_only.load(Ordering::Relaxed)
+        self.flags().is_report_only()
     }
 
     /// Sets whether the limit only counts what it would delay.
     pub fn set_report_only(&self, report_only: bool) {
-        self.0.report_only.store(report_only, Ordering::Relaxed);
+        let _changing = self.0.first.lock();
+        let flags = Flags(report_only.into()).with_version(self.flags().version());
+        self.0.flags.store(flags.0, Ordering::Relaxed);
     }
 
     /// Returns the bytes that passed and would have been delayed, had the limit not only reported.
@@ -105,7 +182,7 @@ impl Limit {
         }
     }
 
-    /// Sets rate, burst and whether it only reports; the weight is ignored.
+    /// Sets rate, burst and whether it only reports; the weight is ignored. The rate holds for the whole of each stream.
     pub fn set(&self, budget: Budget) {
         self.set_rate(budget.rate);
         self.set_burst(budget.burst);
@@ -119,6 +196,6 @@ fn encode(rate: Option<Rate>) -> u64 {
 
 impl fmt::Debug for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Limit").field("rate", &self.rate()).field("burst", &self.burst()).finish()
+        f.debug_struct("Limit").field("rate", &self.rates()).field("burst", &self.burst()).finish()
     }
 }

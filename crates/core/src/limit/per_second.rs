@@ -4,7 +4,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::num::NonZeroU64;
 
-use super::Interval;
+use super::{CatchUp, Interval};
 
 /// Nano-units in a unit. A rate of R per second is exactly R nano-units per nanosecond.
 pub(super) const NANO: i128 = 1_000_000_000;
@@ -114,6 +114,27 @@ impl Rate {
     /// One chunk in nano-bytes, exactly; at least one byte.
     pub(super) fn nano_chunk(self, interval: Interval) -> i128 {
         (i128::from(self.bytes_per_second()) * interval.nanos()).max(NANO)
+    }
+
+    /// The most that a stream may be allowed at once, in nano-bytes: one chunk, or what the rate gives in `catch_up`.
+    pub(super) fn nano_depth(self, interval: Interval, catch_up: Option<CatchUp>) -> i128 {
+        let chunk = self.nano_chunk(interval);
+        let made_up = |catch_up: CatchUp| i128::from(self.bytes_per_second()) * catch_up.nanos();
+        catch_up.map_or(chunk, |catch_up| chunk.max(made_up(catch_up)))
+    }
+
+    /// Returns the most whole bytes that leave at once: one chunk, or what the rate gives in `catch_up`.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sluicegate_core::limit::{CatchUp, Interval, Rate};
+    ///
+    /// let (rate, second) = (Rate::new(61_440).unwrap(), CatchUp::new(Duration::from_secs(1)).ok());
+    /// assert_eq!(rate.at_once(Interval::DEFAULT, None), 12_288);
+    /// assert_eq!(rate.at_once(Interval::DEFAULT, second), 61_440);
+    /// ```
+    pub fn at_once(self, interval: Interval, catch_up: Option<CatchUp>) -> u64 {
+        u64::try_from(self.nano_depth(interval, catch_up) / NANO).unwrap_or(u64::MAX)
     }
 }
 

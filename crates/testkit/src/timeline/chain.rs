@@ -11,7 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use sluicegate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use sluicegate::clock::{Clock, Instant, ManualClock};
-use sluicegate::filter::{Chain, EndOfStream, Filter, RateFilter, Step};
+use sluicegate::filter::{Chain, Filter, Step};
 use sluicegate::limit::{Carryover, Limit, Rate};
 
 use super::{Case, Event, Item, Mark, Response, Runner, What};
@@ -78,13 +78,11 @@ impl ChainRunner {
     /// If the chain errs, spins, holds too much, answers otherwise when asked early, or leaves a sleeper.
     pub fn drive(&self, case: &Case, sink: &mut dyn FnMut(u64, &Brigade)) {
         let clock = ManualClock::new();
-        let limit = Limit::new(case.rate.and_then(Rate::or_unlimited)).with_burst(case.burst);
+        let limit = case.limit();
         let carryover = Carryover::default();
         for response in &case.responses {
             advance(&clock, now(&clock) + response.after);
-            let rule = if case.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
-            let rate = RateFilter::new(limit.clone()).interval(case.interval()).end_of_stream(rule);
-            let rate = rate.with_carryover(carryover.clone());
+            let rate = case.filter(&limit, &carryover);
             let chain = (self.before)().into_iter().fold(Chain::new(), Chain::then_boxed).then(rate);
             if !self.drive_one(case, response, &limit, &clock, chain, sink) {
                 break;

@@ -82,6 +82,8 @@ pub fn parse(
                 _ if expected.is_some() => expected.get_or_insert_default().push(expected_line(&words)?),
                 ["timeline"] => expected = Some(Vec::new()),
                 ["rate", rate] => (case.rate, rate_given) = (rate_or_off(rate)?, true),
+                ["rate", rate, "for", bytes] => case.first.push((rate_or_off(rate)?, number(bytes)?)),
+                ["catch_up", ms] => case.catch_up = number(ms)? * MS,
                 ["burst", burst] => case.burst = number(burst)?,
                 ["interval", ms] => case.interval = number(ms)? * MS,
                 ["end_of_stream", "immediate"] => case.paced_end = false,

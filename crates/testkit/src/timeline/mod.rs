@@ -13,7 +13,8 @@ use std::fmt;
 use std::ops::AddAssign;
 use std::time::Duration;
 
-use sluicegate::limit::Interval;
+use sluicegate::filter::{EndOfStream, RateFilter};
+use sluicegate::limit::{Carryover, CatchUp, Interval, Limit, Rate, Rates};
 
 /// Nanoseconds in a millisecond.
 pub const MS: u64 = 1_000_000;
@@ -103,6 +104,10 @@ pub struct Response {
 pub struct Case {
     /// Bytes per second; `None` is unlimited.
     pub rate: Option<u64>,
+    /// Rates that hold before that one, each for so many bytes of a response.
+    pub first: Vec<(Option<u64>, u64)>,
+    /// Nanoseconds not used that may be made up at once; below the interval it makes no difference.
+    pub catch_up: u64,
     /// Bytes.
     pub burst: u64,
     /// Nanoseconds in which the rate gives a chunk.
@@ -122,6 +127,8 @@ impl Case {
     pub fn one(rate: u64, arrivals: Vec<Arrival>) -> Self {
         Self {
             rate: Some(rate),
+            first: Vec::new(),
+            catch_up: 0,
             burst: 0,
             interval: 200 * MS,
             paced_end: false,
@@ -137,6 +144,31 @@ impl Case {
     /// If it is out of range.
     pub fn interval(&self) -> Interval {
         Interval::new(Duration::from_nanos(self.interval)).expect("an interval")
+    }
+
+    /// A limit with its rates and burst.
+    ///
+    /// # Panics
+    /// If its rates are none.
+    pub fn limit(&self) -> Limit {
+        let last = self.rate.and_then(Rate::or_unlimited);
+        let first: Vec<_> =
+            self.first.iter().map(|&(rate, bytes)| (rate.and_then(Rate::or_unlimited), bytes)).collect();
+        let limit = Limit::unlimited().with_burst(self.burst);
+        limit.set_rates(Rates::new(&first, last).expect("rates"));
+        limit
+    }
+
+    /// The filter of one response under `limit`.
+    ///
+    /// # Panics
+    /// If a setting is out of range.
+    pub fn filter(&self, limit: &Limit, carryover: &Carryover) -> RateFilter {
+        let rule = if self.paced_end { EndOfStream::Paced } else { EndOfStream::Immediate };
+        let catch_up = Duration::from_nanos(self.catch_up);
+        let catch_up = (!catch_up.is_zero()).then(|| CatchUp::new(catch_up).expect("a time to catch up"));
+        let filter = RateFilter::new(limit.clone()).interval(self.interval()).end_of_stream(rule);
+        filter.catch_up(catch_up).with_carryover(carryover.clone())
     }
 
     /// When a reader that wants to look at `now` does: then, or at the end of its stall.

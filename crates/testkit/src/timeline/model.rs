@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 
 use super::{Case, Event, Item, Mark, Runner, What};
 
-/// Runs cases without live changes of the rate.
+/// Runs cases of one rate, without live changes.
 pub struct Model;
 
 impl Runner for Model {
@@ -26,7 +26,7 @@ impl Runner for Model {
     }
 
     fn can_run(&self, case: &Case) -> bool {
-        case.changes.is_empty()
+        case.changes.is_empty() && case.first.is_empty()
     }
 }
 
@@ -65,7 +65,7 @@ impl<'a> Connection<'a> {
 
     /// Parts that may leave without waiting; below zero what is owed.
     fn level(&self) -> i128 {
-        self.chunk() - (self.whole - self.clock()).max(0)
+        self.chunk() - (self.whole - self.clock()).max(-self.spare())
     }
 
     fn clock(&self) -> i128 {
@@ -131,9 +131,15 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Parts above a chunk that time not used may give.
+    fn spare(&self) -> i128 {
+        (self.rate * i128::from(self.case.catch_up) - self.chunk()).max(0)
+    }
+
     /// Rule 6: what is left of the burst, fixed when the first bytes of a response are in hand.
     fn burst_at_first_bytes(&mut self, left: &mut Option<u64>) -> u64 {
-        self.rest();
+        let is_first = left.is_none();
+        self.rest(if is_first { 0 } else { self.spare() });
         *left.get_or_insert_with(|| {
             let left = i128::from(self.case.burst) * BYTE - self.burst_spent;
             u64::try_from(left.max(0) / BYTE).unwrap()
@@ -141,12 +147,12 @@ impl<'a> Connection<'a> {
     }
 
     /// Rule 5: time beyond the instant of being whole earns the burst back, and nothing else. Less than a
-    /// nanosecond of it is a clock that knows no fractions, not time.
-    fn rest(&mut self) {
-        let over = self.clock() - self.whole;
+    /// nanosecond of it is a clock that knows no fractions, not time. `spare` parts stay to be made up; between responses none.
+    fn rest(&mut self, spare: i128) {
+        let over = self.clock() - self.whole - spare;
         if over >= self.rate {
             self.burst_spent = (self.burst_spent - over).max(0);
-            self.whole = self.clock();
+            self.whole = self.clock() - spare;
         }
     }
 
