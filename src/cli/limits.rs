@@ -25,6 +25,8 @@ struct Page {
 struct Limit {
     href: String,
     rate: Option<u64>,
+    #[serde(default)]
+    rates: Vec<String>,
     burst: u64,
     weight: Option<u16>,
     report_only: bool,
@@ -76,7 +78,11 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
         let known = |number: Option<String>| number.unwrap_or_else(|| "-".to_owned());
         table.row([
             words(&limit.href),
-            RateOrOff(limit.rate.and_then(Rate::or_unlimited)).to_string(),
+            if limit.rates.is_empty() {
+                RateOrOff(limit.rate.and_then(Rate::or_unlimited)).to_string()
+            } else {
+                limit.rates.join(", ")
+            },
             if limit.burst == 0 { "-".to_owned() } else { Burst::new(limit.burst).to_string() },
             known(limit.weight.map(|weight| weight.to_string())),
             known(limit.bytes.map(size)),

@@ -71,7 +71,14 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
         budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
-        budgets(&mut text, [("upload", route.upload), ("uploads", route.limits.upload_total)]);
+        if route.upload_rates.is_single() {
+            budgets(&mut text, [("upload", route.upload)]);
+        } else {
+            let report = if route.upload.report_only { ", only reported" } else { "" };
+            let ahead = burst(Burst::new(route.upload.burst));
+            line(&mut text, "upload", &format!("{}{ahead}{report}", route.upload_rates));
+        }
+        budgets(&mut text, [("uploads", route.limits.upload_total)]);
         budgets(&mut text, [("upload client", route.limits.upload_client)]);
         if let Some(max) = route.max_body {
             line(&mut text, "max body", &max.to_string());
@@ -288,13 +295,18 @@ pub(super) fn pace_of(route: &Route) -> String {
 }
 
 fn pace(pace: &Pace) -> String {
-    let Some(rate) = pace.rate else { return "unlimited".to_owned() };
+    let Some(last) = pace.rate.last() else { return "unlimited".to_owned() };
+    let rate = if pace.rate.is_single() { rate_of(last) } else { pace.rate.to_string() };
     let interval = match pace.interval {
         Interval::DEFAULT => String::new(),
         other => format!(", interval {}", duration::spell(other.duration())),
     };
     let end = spell_end_of_stream(pace.end_of_stream);
-    format!("{}{}{interval}, end of stream {end}", rate_of(rate), burst(pace.burst))
+    let catch_up = match pace.catch_up {
+        Some(time) => format!(", makes up {}", duration::spell(time.duration())),
+        None => String::new(),
+    };
+    format!("{rate}{}{interval}{catch_up}, end of stream {end}", burst(pace.burst))
 }
 
 fn rate_of(rate: Rate) -> String {

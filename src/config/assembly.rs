@@ -219,7 +219,7 @@ pub(super) fn port(given: &Tcp) -> Service {
     let service = service.total(limits.total).per_client(limits.client);
     let service = service.upload_total(limits.upload_total).upload_per_client(limits.upload_client);
     let pace = &given.pace;
-    let service = service.rate(pace.rate).burst(pace.burst.bytes());
+    let service = service.rate(pace.rate.clone()).burst(pace.burst.bytes()).catch_up(pace.catch_up);
     service.interval(pace.interval).end_of_stream(pace.end_of_stream)
 }
 
@@ -267,7 +267,7 @@ fn route(
             .map_err(|error| failed(&error))?,
         Source::Redirect(source) => Route::redirect(path, source.clone()),
         Source::Proxy(source) => {
-            let buffers = Buffers::before(given.pace.rate, given.pace.interval);
+            let buffers = Buffers::before(given.pace.rate.fastest(), given.pace.interval);
             let proxy = Proxy::try_new(source.clone(), buffers, rt::clock());
             Route::proxy(path, proxy.map_err(|error| failed(&error))?)
         }
@@ -280,11 +280,12 @@ fn route(
     route = paged.map_err(|error| failed(&format!("error_pages: {error}")))?;
     route = route.fields(given.headers.clone()).on_hosts(given.hosts.iter().cloned());
     let pace = &given.pace;
-    route = route.rate(pace.rate).burst(pace.burst.bytes());
+    route = route.rate(pace.rate.clone()).burst(pace.burst.bytes()).catch_up(pace.catch_up);
     route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
     let limits = &given.limits;
     route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
-    route = route.report_only(limits.report_only).upload(given.upload);
+    route =
+        route.report_only(limits.report_only).upload(given.upload).upload_rates(given.upload_rates.clone());
     route = route.upload_total(limits.upload_total).upload_per_client(limits.upload_client);
     if let Some(max) = given.max_body {
         route = route.max_body(max);
@@ -294,8 +295,10 @@ fn route(
         route = match &filter.kind {
             FilterKind::RoutePace => route.pace_here(),
             FilterKind::Rate(pace) => {
-                let limit = Limit::new(pace.rate).with_burst(pace.burst.bytes());
-                route.named_pace(&filter.name, limit, pace.interval, pace.end_of_stream)
+                let limit = Limit::unlimited().with_burst(pace.burst.bytes());
+                limit.set_rates(pace.rate.clone());
+                let timing = (pace.interval, pace.end_of_stream, pace.catch_up);
+                route.named_pace(&filter.name, limit, timing)
             }
             FilterKind::Count => {
                 let counts = counts.entry(filter.name.clone()).or_default();

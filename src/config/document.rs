@@ -26,7 +26,7 @@ use crate::words::shorten;
 /// use sluicegate::limit::Rate;
 ///
 /// let mut route = Route::new(RoutePath::root(), Source::Files(FilesSource::new("src")));
-/// route.pace.rate = Rate::or_unlimited(61_440);
+/// route.pace.rate = Rate::or_unlimited(61_440).into();
 /// let config = Config { routes: vec![route], ..Config::default() };
 /// assert_eq!(config.listen[0].to_string(), "127.0.0.1:8080");
 /// ```

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::pace::Pace;
 use crate::filter::{GzipFactory, GzipLevel, MediaRange, MediaTypes};
 use crate::keys::{Entry, Keys, Node, Place, Value};
-use crate::limit::{Rate, Size};
+use crate::limit::Size;
 use crate::words::{shorten, suggestion};
 
 /// The name of a route's own pace among its filters.
@@ -136,7 +136,14 @@ fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> O
     Some(match kind.as_str() {
         RATE => {
             keys.require("rate");
-            FilterKind::Rate(Pace::read(keys, keys.amount("rate", str::parse::<Rate>)))
+            let rate = keys.rates("rate").unwrap_or_default();
+            if keys.has("rate") && rate.last().is_none() && !keys.failed(&["rate"]) {
+                keys.fault(
+                    "rate",
+                    "it is off, and the filter does nothing; write a rate, or leave the filter out",
+                );
+            }
+            FilterKind::Rate(Pace::read(keys, rate))
         }
         "count" => FilterKind::Count,
         "gzip" => FilterKind::Gzip(GzipSettings::read(keys, at)),

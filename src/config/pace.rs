@@ -1,46 +1,69 @@
 //! Pace of a response or a stream of raw TCP, and limits that those of one route or port share.
 
 use super::words::parse_end_of_stream;
+use std::time::Duration;
+
 use crate::duration;
 use crate::filter::EndOfStream;
 use crate::keys::{Keys, LIMIT_EXAMPLE, NOTHING_AHEAD};
-use crate::limit::{Budget, Burst, Interval, Rate, Weight};
+use crate::limit::{Budget, Burst, CatchUp, Interval, Rate, Rates, Weight};
 
 /// Pace of a response. The default is unlimited.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pace {
-    /// Bytes per second; `None` is unlimited.
-    pub rate: Option<Rate>,
+    /// Bytes per second, by the bytes that have been sent.
+    pub rate: Rates,
     /// Bytes sent ahead of the rate, once.
     pub burst: Burst,
     /// How often a chunk is sent. Default 200 ms.
     pub interval: Interval,
     /// When the last part, less than one chunk, is sent.
     pub end_of_stream: EndOfStream,
+    /// How much time not used may be made up at once; `None` is one interval.
+    pub catch_up: Option<CatchUp>,
 }
 
 impl Pace {
-    /// Reads `burst`, `interval` and `end_of_stream`, which go with `rate`.
-    pub(super) fn read(keys: &Keys<'_>, rate: Option<Rate>) -> Self {
+    /// Reads `burst`, `interval`, `catch_up` and `end_of_stream`, which go with `rate`.
+    pub(super) fn read(keys: &Keys<'_>, rate: Rates) -> Self {
+        let interval = keys.amount("interval", parse_interval).unwrap_or_default();
+        let catch_up = keys.amount("catch_up", parse_catch_up);
+        if let Some(short) = catch_up.filter(|catch_up| catch_up.duration() < interval.duration()) {
+            let text = format!(
+                "{short} is less than the interval of {interval}, which may always be made up; leave it out"
+            );
+            keys.fault("catch_up", text);
+        }
         Self {
             rate,
             burst: keys.amount("burst", str::parse::<Burst>).unwrap_or_default(),
-            interval: keys.amount("interval", parse_interval).unwrap_or_default(),
+            interval,
             end_of_stream: keys.parse_with("end_of_stream", parse_end_of_stream).unwrap_or_default(),
+            catch_up,
         }
     }
 
-    /// Its rate and interval, if it is a limit.
-    pub(super) fn limit(&self) -> Option<(Rate, Interval)> {
-        self.rate.map(|rate| (rate, self.interval))
+    /// Whether it is a limit.
+    pub(super) fn is_limit(&self) -> bool {
+        self.rate.last().is_some()
+    }
+
+    /// Its fastest rate and the time for which that gives bytes at once, if it always is a limit.
+    pub(super) fn limit(&self) -> Option<(Rate, Duration)> {
+        let interval = self.interval.duration();
+        let at_once = self.catch_up.map_or(interval, |catch_up| interval.max(catch_up.duration()));
+        self.rate.fastest().map(|rate| (rate, at_once))
     }
 
     /// Notes the keys that do nothing because there is no rate.
     pub(super) fn note_unused(keys: &Keys<'_>) {
         const NOTHING_PACED: &str = "nothing is paced";
-        for (key, why) in
-            [("burst", NOTHING_AHEAD), ("interval", NOTHING_PACED), ("end_of_stream", NOTHING_PACED)]
-        {
+        for (key, why) in [
+            ("burst", NOTHING_AHEAD),
+            ("interval", NOTHING_PACED),
+            ("end_of_stream", NOTHING_PACED),
+            ("catch_up", NOTHING_PACED),
+        ] {
             keys.needs_rate(key, false, why);
         }
     }
@@ -49,6 +72,11 @@ impl Pace {
 fn parse_interval(text: &str) -> Result<Interval, String> {
     let duration = duration::parse(text).map_err(|error| error.to_string())?;
     Interval::new(duration).map_err(|error| error.to_string())
+}
+
+fn parse_catch_up(text: &str) -> Result<CatchUp, String> {
+    let duration = duration::parse(text).map_err(|error| error.to_string())?;
+    CatchUp::new(duration).map_err(|error| error.to_string())
 }
 
 /// Limits that the responses of one route share.

@@ -15,7 +15,7 @@ use crate::duration;
 use crate::http::SharedLimits;
 use crate::http::budgets::{CLIENT, SERVER};
 use crate::http::server::{Handle, Settings};
-use crate::limit::{Budget, Burst, RateOrOff, Size};
+use crate::limit::{Budget, Burst, Limit, RateOrOff, Rates, Size};
 use crate::sink::SinkSettings;
 use crate::tls::{NamedTls, TlsSettings};
 use crate::tracing::Tracer;
@@ -111,7 +111,7 @@ impl Handle {
     fn own_limits(&self) -> Vec<String> {
         let lost = |clients: &Clients, of: &str| {
             let lost = clients.overrides().into_iter().map(|(client, budget)| {
-                format!("limit of {of}client {client}: {} → that of each {CLIENT}", spell(budget))
+                format!("limit of {of}client {client}: {} → that of each {CLIENT}", spell(&budget.into()))
             });
             lost.collect::<Vec<String>>()
         };
@@ -122,35 +122,40 @@ impl Handle {
     }
 
     /// Lists all limits in force by what they limit.
-    fn limits(&self) -> Vec<(String, Budget)> {
+    fn limits(&self) -> Vec<(String, InForce)> {
         let budgets = self.budgets();
-        let mut limits = vec![
-            (format!("the {SERVER}"), budgets.server().budget()),
-            (format!("each {CLIENT}"), budgets.clients().budget()),
-            ("each connection".to_owned(), budgets.connection().budget()),
-            ("all uploads".to_owned(), budgets.uploads().parent().budget()),
-            (format!("uploads of each {CLIENT}"), budgets.uploads().budget()),
+        let mut limits: Vec<(String, InForce)> = vec![
+            (format!("the {SERVER}"), budgets.server().budget().into()),
+            (format!("each {CLIENT}"), budgets.clients().budget().into()),
+            ("each connection".to_owned(), budgets.connection().into()),
+            ("all uploads".to_owned(), budgets.uploads().parent().budget().into()),
+            (format!("uploads of each {CLIENT}"), budgets.uploads().budget().into()),
         ];
         for route in self.routes() {
             let path = route.name();
-            limits.push((format!("each response of {path}"), route.limit().budget()));
-            limits.push((format!("route {path}"), route.clients().parent().budget()));
-            limits.push((format!("each client of {path}"), route.clients().budget()));
-            limits.push((format!("each upload to {path}"), route.upload_limit().budget()));
-            limits.push((format!("all uploads to {path}"), route.upload_clients().parent().budget()));
-            limits.push((format!("uploads of each client to {path}"), route.upload_clients().budget()));
+            limits.push((format!("each response of {path}"), route.limit().into()));
+            limits.push((format!("route {path}"), route.clients().parent().budget().into()));
+            limits.push((format!("each client of {path}"), route.clients().budget().into()));
+            limits.push((format!("each upload to {path}"), route.upload_limit().into()));
+            limits.push((format!("all uploads to {path}"), route.upload_clients().parent().budget().into()));
+            limits
+                .push((format!("uploads of each client to {path}"), route.upload_clients().budget().into()));
             for (filter, limit) in route.named_paces() {
-                limits.push((format!("filter {filter} on {path}"), limit.budget()));
+                limits.push((format!("filter {filter} on {path}"), limit.into()));
             }
         }
         for port in self.ports() {
             let (name, service) = (port.name(), port.service());
-            limits.push((format!("each stream of {name}"), service.limit().budget()));
-            limits.push((format!("each upload to {name}"), service.upload().budget()));
-            limits.push((name.to_owned(), service.clients().parent().budget()));
-            limits.push((format!("each client of {name}"), service.clients().budget()));
-            limits.push((format!("all uploads to {name}"), service.upload_clients().parent().budget()));
-            limits.push((format!("uploads of each client to {name}"), service.upload_clients().budget()));
+            limits.push((format!("each stream of {name}"), service.limit().into()));
+            limits.push((format!("each upload to {name}"), service.upload().into()));
+            limits.push((name.to_owned(), service.clients().parent().budget().into()));
+            limits.push((format!("each client of {name}"), service.clients().budget().into()));
+            limits
+                .push((format!("all uploads to {name}"), service.upload_clients().parent().budget().into()));
+            limits.push((
+                format!("uploads of each client to {name}"),
+                service.upload_clients().budget().into(),
+            ));
         }
         limits
     }
@@ -178,22 +183,42 @@ fn is_same(old: &Tcp, new: &Tcp) -> bool {
             *upload = None;
         }
         let entry = (port.listen, port.tls.clone(), port.proxy_protocol);
-        (entry, source, port.pace.interval, port.pace.end_of_stream)
+        (entry, source, port.pace.interval, port.pace.end_of_stream, port.pace.catch_up)
     };
     fixed(old) == fixed(new)
 }
 
+/// A limit in force.
+#[derive(Clone, Debug, PartialEq)]
+struct InForce {
+    budget: Budget,
+    /// Of each stream; the last is the budget's.
+    rates: Rates,
+}
+
+impl From<Budget> for InForce {
+    fn from(budget: Budget) -> Self {
+        Self { budget, rates: budget.rate.into() }
+    }
+}
+
+impl From<&Limit> for InForce {
+    fn from(limit: &Limit) -> Self {
+        Self { budget: limit.budget(), rates: limit.rates() }
+    }
+}
+
 /// Describes limits that exist before and after and differ.
-fn limit_changes(before: &[(String, Budget)], after: &[(String, Budget)]) -> Vec<String> {
-    let changed = |(of, new): &(String, Budget)| {
+fn limit_changes(before: &[(String, InForce)], after: &[(String, InForce)]) -> Vec<String> {
+    let changed = |(of, new): &(String, InForce)| {
         let (_, old) = before.iter().find(|(name, _)| name == of)?;
-        (old != new).then(|| format!("limit of {of}: {} → {}", spell(*old), spell(*new)))
+        (old != new).then(|| format!("limit of {of}: {} → {}", spell(old), spell(new)))
     };
     after.iter().filter_map(changed).collect()
 }
 
-fn spell(budget: Budget) -> String {
-    let mut text = RateOrOff(budget.rate).to_string();
+fn spell(limit: &InForce) -> String {
+    let (budget, mut text) = (limit.budget, limit.rates.to_string());
     // Of a connection there is one without a rate too.
     if budget.burst > 0 && budget.rate.is_some() {
         text += &format!(" burst {}", Burst::new(budget.burst));
@@ -223,7 +248,7 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
 
 /// Spells the filters of a route, its interval and its end-of-stream rule, without rates.
 fn filters(route: &Route) -> Vec<String> {
-    let bare = |pace: &Pace| format!("{} {:?}", pace.interval, pace.end_of_stream);
+    let bare = |pace: &Pace| format!("{} {:?} {:?}", pace.interval, pace.end_of_stream, pace.catch_up);
     let filters = route.filters.iter().map(|filter| match &filter.kind {
         FilterKind::Rate(pace) => format!("{} {}", filter.name, bare(pace)),
         kind => format!("{} {kind:?}", filter.name),

@@ -112,8 +112,8 @@ impl Tcp {
         let proxy_protocol = keys.switch("proxy_protocol").unwrap_or_default();
         let path = keys.path("file", PathKind::File);
         let to = keys.parse("to");
-        let pace = Pace::read(&keys, keys.rate("rate").flatten());
-        if pace.rate.is_none() {
+        let pace = Pace::read(&keys, keys.rates("rate").unwrap_or_default());
+        if !pace.is_limit() {
             Pace::note_unused(&keys);
         }
         let limits = keys.table("limits", " such as { total = { rate = \"20m\" } }");

@@ -12,7 +12,7 @@ use super::report::FaultKind;
 use super::table::Keys;
 use crate::address::ListenAddr;
 use crate::duration;
-use crate::limit::{Budget, Burst, Rate, Size, UnitError};
+use crate::limit::{Budget, Burst, Rate, Rates, RatesError, Size, UnitError};
 use crate::words::shorten;
 
 /// The largest number of things that can be set: more than any machine has descriptors for.
@@ -23,6 +23,19 @@ pub(crate) const NOTHING_AHEAD: &str = "there is nothing to be ahead of";
 
 /// Completes "expected a table" where a limit is expected.
 pub(crate) const LIMIT_EXAMPLE: &str = " such as { rate = \"1m\", burst = \"64k\" }";
+
+/// What an amount is written as.
+const AMOUNT: &str = "a number, or a string such as \"64k\"";
+
+/// The text of an amount, as it was written.
+fn amount_text(value: &Value) -> Option<String> {
+    match value {
+        Value::Text(text) => Some(text.clone()),
+        Value::Integer(number) => Some(number.to_string()),
+        Value::Other(toml::Value::Float(number)) => Some(number.to_string()),
+        _ => None,
+    }
+}
 
 /// An item that is written as a text, or as a table with further keys.
 pub(crate) enum Item<'a, T> {
@@ -69,14 +82,21 @@ impl<'a> Keys<'a> {
         key: &'static str,
         parse: impl FnOnce(&str) -> Result<T, E>,
     ) -> Option<T> {
-        self.read(key, "a number, or a string such as \"64k\"", |value| {
-            let text = match value {
-                Value::Text(text) => text.clone(),
-                Value::Integer(number) => number.to_string(),
-                Value::Other(toml::Value::Float(number)) => number.to_string(),
-                _ => return None,
+        self.read(key, AMOUNT, |value| Some(parse(&amount_text(value)?).map_err(|error| error.to_string())))
+    }
+
+    /// Reads a rate, or a list of rates that follow one another; `off` is unlimited.
+    pub(crate) fn rates(&self, key: &'static str) -> Option<Rates> {
+        self.read(key, AMOUNT, |value| {
+            let texts: Vec<_> = match value {
+                Value::List(items) => {
+                    items.iter().map(|item| amount_text(&item.value)).collect::<Option<_>>()?
+                }
+                value => {
+                    return Some(amount_text(value)?.parse().map_err(|error: RatesError| error.to_string()));
+                }
             };
-            Some(parse(&text).map_err(|error| error.to_string()))
+            Some(Rates::from_texts(texts.iter().map(String::as_str)).map_err(|error| error.to_string()))
         })
     }
 
@@ -287,6 +307,18 @@ impl<'a> Keys<'a> {
     /// Reads a limit that responses share.
     pub(crate) fn budget(&self) -> Budget {
         let (rate, burst) = self.paced(NOTHING_AHEAD);
+        self.reported(rate, burst)
+    }
+
+    /// Reads a limit of each stream, with rates that may follow one another; that of the budget is the last.
+    pub(crate) fn budget_of_each(&self) -> (Budget, Rates) {
+        let rates = self.rates("rate").unwrap_or_default();
+        let burst = self.amount("burst", str::parse::<Burst>);
+        self.needs_rate("burst", rates.last().is_some(), NOTHING_AHEAD);
+        (self.reported(rates.last(), burst), rates)
+    }
+
+    fn reported(&self, rate: Option<Rate>, burst: Option<Burst>) -> Budget {
         let report_only = self.switch("report_only").unwrap_or_default();
         let budget = Budget::of(rate).with_burst(burst.unwrap_or_default().bytes());
         Budget { report_only, ..budget }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::keys::{Fault, Keys};
-use crate::limit::{Burst, Interval, Limit, Rate, Size};
+use crate::limit::{Burst, INTERVAL, Limit, Rate, Size};
 
 /// Upper bound of [`SinkSettings::buffer`].
 const MAX_BUFFER: Size = Size::new(64 << 20);
@@ -62,17 +62,21 @@ impl SinkSettings {
 
     /// Checks [`OnFull::Close`] against the paces of what is served, each with its name, that of the connection
     /// aside: each needs one, and the buffer must hold the largest chunk.
-    pub fn check(&self, paces: impl IntoIterator<Item = (String, Option<(Rate, Interval)>)>) -> Vec<Fault> {
+    pub fn check(&self, paces: impl IntoIterator<Item = (String, Option<(Rate, Duration)>)>) -> Vec<Fault> {
         let mut faults = Vec::new();
         if self.on_full != OnFull::Close {
             return faults;
         }
-        let connection = self.rate.map(|rate| (rate, Interval::DEFAULT));
+        let connection = self.rate.map(|rate| (rate, INTERVAL));
         let (mut unpaced, mut largest) = (None, None);
         for (name, pace) in paces {
             match pace.into_iter().chain(connection).min() {
                 None => unpaced = unpaced.or(Some(name)),
-                Some((rate, interval)) => largest = largest.max(Some((rate.chunk(interval), rate, interval))),
+                Some((rate, time)) => {
+                    let bytes = u128::from(rate.bytes_per_second()) * time.as_nanos() / 1_000_000_000;
+                    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX).max(1);
+                    largest = largest.max(Some((bytes, rate, time)));
+                }
             }
         }
         if let Some(name) = unpaced {
@@ -82,11 +86,10 @@ impl SinkSettings {
             );
             faults.push(Fault { key: "on_full", text });
         }
-        if let Some((chunk, rate, interval)) = largest
+        if let Some((chunk, rate, time)) = largest
             && (self.buffer as u64) < chunk
         {
-            let each =
-                if interval == Interval::DEFAULT { String::new() } else { format!(" each {interval}") };
+            let each = if time == INTERVAL { String::new() } else { format!(" each {time:?}") };
             let text = format!(
                 "for \"close\" it must hold one chunk of the fastest pace: {chunk} bytes at {rate}{each}, and it holds \
                  {}; raise it, or lower the rate",
@@ -137,11 +140,11 @@ impl Default for SinkSettings {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limit::Interval;
 
     fn faults(settings: SinkSettings, rates: &[u64]) -> Vec<&'static str> {
-        let paces = rates
-            .iter()
-            .map(|rate| ("r".to_owned(), Rate::or_unlimited(*rate).map(|rate| (rate, Interval::DEFAULT))));
+        let paces =
+            rates.iter().map(|rate| ("r".to_owned(), Rate::or_unlimited(*rate).map(|rate| (rate, INTERVAL))));
         settings.check(paces).into_iter().map(|fault| fault.key).collect()
     }
 
@@ -175,7 +178,7 @@ mod tests {
         }
         // 61 440 in a second, 49 152 in 49 152 µs: the slower of the two has the larger chunk.
         let rate = |rate| Rate::new(rate).unwrap();
-        let paces = [(rate(61_440), Interval::MAX), (rate(983_040), Interval::MIN)];
+        let paces = [(rate(61_440), Interval::MAX.duration()), (rate(983_040), Interval::MIN.duration())];
         for (buffer, faults) in [(61_439, 1), (61_440, 0)] {
             let paces = paces.map(|pace| ("r".to_owned(), Some(pace)));
             assert_eq!(close(buffer, 0).check(paces).len(), faults, "{buffer}");

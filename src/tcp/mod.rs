@@ -23,7 +23,7 @@ use futures_lite::{AsyncWriteExt, future};
 use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::clock::{Clock, Sleep};
 use crate::filter::{Chain, EndOfStream, RateFilter};
-use crate::limit::{Budget, Buffers, Carryovers, Interval, Limit, Rate, Weight};
+use crate::limit::{Budget, Buffers, Carryovers, CatchUp, Interval, Limit, Rate, Rates, Weight};
 use crate::proxy_protocol::{self, ProxyVersion};
 use crate::rt::serve::Stages;
 use crate::rt::{self, Connect, Socket};
@@ -58,6 +58,7 @@ pub struct Service {
     upload: Limit,
     interval: Interval,
     end_of_stream: EndOfStream,
+    catch_up: Option<CatchUp>,
     clients: Clients,
     /// The same for what clients send.
     upload_clients: Clients,
@@ -91,6 +92,7 @@ impl Service {
             upload: Limit::unlimited(),
             interval: Interval::DEFAULT,
             end_of_stream: EndOfStream::default(),
+            catch_up: None,
             clients: clients(TCP, TCP_CLIENT),
             upload_clients: clients(UPLOAD_TCP, UPLOAD_TCP_CLIENT),
             carryovers: Default::default(),
@@ -136,10 +138,17 @@ impl Service {
         self
     }
 
-    /// Sets the pace of what each client is sent; `None` is unlimited, the default.
+    /// Sets the pace of what each client is sent, or [`Rates`] by the bytes that it was sent; `None` is unlimited, the default.
     #[must_use]
-    pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
-        self.limit.set_rate(rate.into());
+    pub fn rate(self, rate: impl Into<Rates>) -> Self {
+        self.limit.set_rates(rate.into());
+        self
+    }
+
+    /// Sets how much time that a stream did not use it may make up at once, towards the client. Default: one interval.
+    #[must_use]
+    pub fn catch_up(mut self, catch_up: Option<CatchUp>) -> Self {
+        self.catch_up = catch_up;
         self
     }
 
@@ -222,7 +231,7 @@ impl Service {
 
     /// Copies the limits of `other`, also for streams under way.
     pub(crate) fn take_over(&self, other: &Self) {
-        self.limit.set(other.limit.budget());
+        self.limit.set_like(&other.limit);
         self.upload.set(other.upload.budget());
         self.clients.parent().set(other.clients.parent().budget());
         self.clients.reset(other.clients.budget());
@@ -251,13 +260,13 @@ impl Service {
     ) -> Result<(), StreamError> {
         let state = Arc::clone(sink.state());
         let gate = Gate::of_client(Some(&self.clients), server, &client.key, Weight::default());
-        let paced = |limit: &Limit, left: &Carryovers| {
-            let filter = RateFilter::new(limit.clone()).interval(self.interval);
+        let paced = |limit: &Limit, left: &Carryovers, catch_up| {
+            let filter = RateFilter::new(limit.clone()).interval(self.interval).catch_up(catch_up);
             let filter = filter.end_of_stream(self.end_of_stream);
             Chain::new().then(filter.with_carryover(left.of(&client.key).on_new_connection()))
         };
         let [left_down, left_up] = &self.carryovers;
-        let down = paced(&self.limit, left_down);
+        let down = paced(&self.limit, left_down, self.catch_up);
         let fail = |error: String| {
             state.abort();
             Err(StreamError::Source(error))
@@ -279,7 +288,7 @@ impl Service {
                         let key = &client.key;
                         let gate_up =
                             Gate::of_client(Some(&self.upload_clients), uploads, key, Weight::default());
-                        let up = (paced(&self.upload, left_up), gate_up);
+                        let up = (paced(&self.upload, left_up, None), gate_up);
                         relay::relay(sink, upstream, (down, gate), up, idle, record).await
                     }
                     Err(error) => fail(format!("{}:{}: {error}", to.host, to.port)),

@@ -43,7 +43,7 @@ fn assert_a_chunk_a_second(arrivals: &[(Duration, usize)]) {
 }
 
 /// After each read: time since `began`, before the stream was asked for, and bytes so far.
-fn watch(began: Instant, mut stream: TcpStream) -> Vec<(Duration, usize)> {
+pub(crate) fn watch(began: Instant, mut stream: TcpStream) -> Vec<(Duration, usize)> {
     let (mut buf, mut arrivals) = ([0; 4096], vec![(Duration::ZERO, 0)]);
     loop {
         match stream.read(&mut buf).unwrap() {

@@ -17,6 +17,7 @@ mod proxy_protocol;
 mod reload;
 mod sent_files;
 mod server;
+mod several_rates;
 mod shared_rates;
 mod shedding;
 mod sink;

@@ -107,6 +107,23 @@ fn a_limit_goes_up_and_away_under_a_live_transfer() {
     }
 }
 
+#[test]
+fn rates_that_come_by_a_reload_hold_for_the_bytes_that_a_live_transfer_has_sent() {
+    let site = site();
+    let at = |rate: &str| config(&site, &format!("[[route]]\npath='/'\nfiles='.'\nrate={rate}"));
+    let served = serving(&at("'1k'"));
+    let (_reading, seen) = drain(begin(&served));
+    let told = reload(&served, &at("['2m for 1m', '10k']"));
+    assert_eq!(told, ["limit of each response of /: 1k → 2m for 1m, 10k"]);
+    until("the edge", || seen.load(Ordering::Relaxed) >= 1 << 20);
+    let at_edge = seen.load(Ordering::Relaxed);
+    assert!(at_edge < (1 << 20) + BUFFERS, "{at_edge} bytes");
+    assert_eq!(reload(&served, &at("['2m for 1m', '10k']")), [""; 0]);
+    let told = reload(&served, &at("'4m'"));
+    assert_eq!(told, ["limit of each response of /: 2m for 1m, 10k → 4m"]);
+    until("the single rate", || seen.load(Ordering::Relaxed) >= 4 << 20);
+}
+
 /// A share of a fleet's limit is a ceiling above the file's limit, and not the file's to change.
 #[test]
 fn the_servers_own_limit_changes_below_the_ceiling_of_its_share() {

@@ -89,7 +89,7 @@ fn the_example_means_what_its_comments_say() {
         files.types.iter().map(|(name, media)| (name.as_str(), media.as_str())).collect();
     assert_eq!(types, [("gpx", "application/gpx+xml"), ("ts", "text/x-typescript")]);
     let burst = Burst::new(262_144);
-    assert_eq!(slow.pace, Pace { rate: Rate::or_unlimited(61_440), burst, ..Pace::default() });
+    assert_eq!(slow.pace, Pace { rate: Rate::or_unlimited(61_440).into(), burst, ..Pace::default() });
 
     let limits = RouteLimits {
         total: Budget::of(Rate::or_unlimited(20 << 20)),
@@ -192,7 +192,8 @@ fn a_rate_of_its_own_may_stand_beside_the_routes() {
         + &route("rate = 60\nfilters = [\"early\", \"gzip\"]");
     let config = parse(&text).unwrap();
     let kinds: Vec<&FilterKind> = config.routes[0].filters.iter().map(|filter| &filter.kind).collect();
-    let early = Pace { rate: Rate::or_unlimited(1 << 20), burst: Burst::new(65_536), ..Pace::default() };
+    let early =
+        Pace { rate: Rate::or_unlimited(1 << 20).into(), burst: Burst::new(65_536), ..Pace::default() };
     assert_eq!(*kinds[0], FilterKind::Rate(early));
     assert_eq!(*kinds[2], FilterKind::RoutePace);
 }

@@ -62,6 +62,11 @@ impl Change {
         Ok(self.changes(Budget::default()))
     }
 
+    /// Whether it sets a rate, which takes the place of several.
+    pub(super) fn sets_rate(&self) -> bool {
+        self.rate.is_some()
+    }
+
     pub(super) fn changes(&self, old: Budget) -> Budget {
         Budget {
             rate: self.rate.unwrap_or(old.rate),

@@ -18,7 +18,7 @@ use crate::http::content::Content;
 use crate::http::peer::PeerAddr;
 use crate::http::route::Route;
 use crate::http::server::Handle;
-use crate::limit::{Budget, Limit, Rate, RateOrOff};
+use crate::limit::{Budget, Limit, Rate, RateOrOff, Rates};
 
 /// Percent-encoded in a path segment: everything but unreserved characters (RFC 3986 section 2.3) and the colons of IPv6
 /// addresses.
@@ -114,6 +114,9 @@ pub(super) struct LimitReport {
     /// For a client: whether this limit is its own.
     own: Option<bool>,
     rate: Option<u64>,
+    /// If several hold one after another, each as in a configuration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    rates: Option<Vec<String>>,
     burst: u64,
     weight: Option<u16>,
     report_only: bool,
@@ -200,8 +203,12 @@ pub(super) fn change(
     by: &PeerAddr,
 ) -> Result<Response<Content>, Problem> {
     let live = Live::find(server, name).ok_or_else(no_route)?;
+    let rates = live.rates().filter(|_| !change.sets_rate());
     let new = if method == Method::PUT { change.replaces()? } else { change.changes(live.budget()) };
     live.set(new)?;
+    if let (Live::Limit(limit), Some(rates)) = (&live, rates) {
+        limit.set_rates(rates);
+    }
     log::info!(
         limit:% = name, rate:% = RateOrOff(new.rate), burst = new.burst, weight = new.weight.get(),
         report_only = new.report_only, by:% = by;
@@ -281,6 +288,14 @@ impl Live {
         }
     }
 
+    /// The rates of each stream, if several hold one after another.
+    fn rates(&self) -> Option<Rates> {
+        match self {
+            Self::Limit(limit) => Some(limit.rates()).filter(|rates| !rates.is_single()),
+            _ => None,
+        }
+    }
+
     fn set(&self, new: Budget) -> Result<(), Problem> {
         match self {
             Self::Node(node) => node.set(new),
@@ -324,6 +339,7 @@ impl Live {
                 _ => None,
             },
             rate: budget.rate.map(Rate::bytes_per_second),
+            rates: self.rates().map(|rates| rates.texts()),
             burst: budget.burst,
             weight: is_weighted(name).then_some(budget.weight.get()),
             report_only: budget.report_only,

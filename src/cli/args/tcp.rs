@@ -38,7 +38,7 @@ serving_command! {
         #[argh(option, arg_name = "version")]
         send_proxy: Option<String> => "tcp[0].send_proxy",
 
-        /// pace of what each client gets: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s) or off (default off)
+        /// pace of what each client gets: 60 (KiB/s), 500B, 64k, 1.5m, 1g (bytes/s), 8mbit (bits/s), off, or several by the bytes sent: "2m for 10m, 500k" (default off)
         #[argh(option, arg_name = "rate")]
         rate: Option<String> => "tcp[0].rate",
 
@@ -49,6 +49,10 @@ serving_command! {
         /// how often a chunk of the pace leaves: 50ms (even) to 1s (cheap); needs a rate (default 200ms)
         #[argh(option, arg_name = "time")]
         interval: Option<String> => "tcp[0].interval",
+
+        /// how much time that a slow source or reader did not use may be made up at once, up to 1m; needs a rate (default one interval)
+        #[argh(option, arg_name = "time")]
+        catch_up: Option<String> => "tcp[0].catch_up",
 
         /// when the remainder of less than one chunk leaves: immediate (with the last full chunk) or paced (after its interval) (default immediate)
         #[argh(option, arg_name = "rule")]

@@ -32,7 +32,7 @@ fn the_defaults_in_the_help_are_those_of_the_configuration() {
     for command in ["serve", "proxy"] {
         let help = help(command);
         for (flag, default) in [
-            ("--rate", RateOrOff(pace.rate).to_string()),
+            ("--rate", pace.rate.to_string()),
             ("--burst", pace.burst.bytes().to_string()),
             ("--interval", spell(pace.interval.duration())),
             ("--end-of-stream", spell_end_of_stream(pace.end_of_stream).to_owned()),

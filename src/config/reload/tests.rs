@@ -11,7 +11,7 @@ fn parse(text: &str) -> Config {
 #[test]
 fn a_limit_change_lists_rate_burst_and_report_only() {
     let budget = |rate, burst| Budget::of(Rate::or_unlimited(rate)).with_burst(burst);
-    let of = |name: &str, budget| (name.to_owned(), budget);
+    let of = |name: &str, budget: Budget| (name.to_owned(), InForce::from(budget));
     let before = [of("a", budget(1024, 0)), of("b", budget(0, 65_536)), of("gone", budget(1, 0))];
     let reported = Budget { report_only: true, ..budget(2048, 1024) };
     let after = [of("b", budget(0, 65_536)), of("a", reported), of("new", budget(1, 0))];

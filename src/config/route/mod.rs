@@ -13,7 +13,9 @@ use crate::http::error_pages::{self, ErrorPagesSource};
 use crate::http::field_changes::{FieldChanges, Side};
 use crate::http::{HostPattern, MaxBody};
 use crate::keys::{Keys, LIMIT_EXAMPLE, Place};
-use crate::limit::{Budget, Burst, Interval, Rate};
+use std::time::Duration;
+
+use crate::limit::{Budget, Burst, Rate, Rates};
 use crate::words::shorten;
 pub use filters::RouteFilter;
 pub use path::RoutePath;
@@ -39,6 +41,8 @@ pub struct Route {
     pub limits: RouteLimits,
     /// Pace of the content of each request; its weight is not used.
     pub upload: Budget,
+    /// Its rates, by the bytes that have been read; the last is that of `upload`.
+    pub upload_rates: Rates,
     /// The most content of a request; `None` leaves it to the server.
     pub max_body: Option<MaxBody>,
     /// Filters in order, from the source to the client.
@@ -62,6 +66,7 @@ impl Route {
             pace,
             limits,
             upload,
+            upload_rates: Rates::default(),
             max_body,
             filters: Vec::new(),
         }
@@ -108,7 +113,7 @@ impl Route {
         let response = limits_table.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
         let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
-        let upload = keys.table("upload", LIMIT_EXAMPLE).budget();
+        let (upload, upload_rates) = keys.table("upload", LIMIT_EXAMPLE).budget_of_each();
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
         let headers = keys.table("headers", " such as { set = { X-A = \"b\" } }");
         let headers = FieldChanges::read(&headers, Side::Response);
@@ -140,7 +145,7 @@ impl Route {
             }
         }
         let is_rate_bad = keys.failed(&["rate"]) || response.failed(&["rate"]);
-        let has_rate = pace.rate.is_some() || is_rate_bad;
+        let has_rate = pace.is_limit() || is_rate_bad;
         let can_have_rate = match &source {
             Some(Source::Proxy(proxy)) => has_rate || proxy.honour_accel,
             Some(_) => has_rate,
@@ -161,6 +166,7 @@ impl Route {
             pace,
             limits,
             upload,
+            upload_rates,
             max_body,
             filters,
         })
@@ -173,7 +179,7 @@ impl Route {
     }
 
     /// The fastest that a response can leave, if there is a limit. What a backend sets is not known here.
-    pub(super) fn fastest(&self) -> Option<(Rate, Interval)> {
+    pub(super) fn fastest(&self) -> Option<(Rate, Duration)> {
         let filters = self.filters.iter().filter_map(|filter| match &filter.kind {
             FilterKind::Rate(own) => own.limit(),
             _ => None,
@@ -234,9 +240,10 @@ fn read_pace(keys: &Keys<'_>, response: &Keys<'_>) -> Pace {
             response.fault(key, format!("the route's own {key} says it already; leave one out"));
         }
     }
-    let own = Pace::read(keys, keys.rate("rate").flatten());
-    let (rate, burst) = (response.rate("rate").flatten(), response.amount("burst", str::parse::<Burst>));
-    Pace { rate: own.rate.or(rate), burst: burst.unwrap_or(own.burst), ..own }
+    let (rate, of_response) = (keys.rates("rate"), response.rates("rate"));
+    let own = Pace::read(keys, rate.or(of_response).unwrap_or_default());
+    let burst = response.amount("burst", str::parse::<Burst>);
+    Pace { burst: burst.unwrap_or(own.burst), ..own }
 }
 
 #[cfg(test)]

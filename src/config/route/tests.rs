@@ -32,6 +32,25 @@ fn rate_is_last_unless_it_is_named_elsewhere() {
 }
 
 #[test]
+fn rates_that_follow_one_another_are_a_list_or_a_text() {
+    let read = |keys: &str| {
+        let text = format!("[[route]]\n{FILES}{keys}");
+        let config = crate::config::Loader::new().parse(&text, "f", env!("CARGO_MANIFEST_DIR")).unwrap();
+        config.routes[0].pace.rate.to_string()
+    };
+    for (keys, expected) in [
+        ("rate = ['2m for 10m', '500k']", "2m for 10m, 500k"),
+        ("rate = '2m for 10m, 500k'", "2m for 10m, 500k"),
+        ("limits.response.rate = ['off for 64k', 60]", "off for 64k, 60k"),
+        ("rate = [60]", "60k"),
+        ("rate = 60", "60k"),
+        ("rate = 'off'", "off"),
+    ] {
+        assert_eq!(read(keys), expected, "{keys}");
+    }
+}
+
+#[test]
 fn settings_that_would_do_nothing_are_faults() {
     for (source, keys, expected) in [
         (FILES, "burst = 1", "f:4:9: burst in [[route]] \"/\": without a rate"),
@@ -51,6 +70,22 @@ fn settings_that_would_do_nothing_are_faults() {
             FILES,
             "rate = 1\nfilters = ['rate', 'rate']",
             "f:5:20: filters in [[route]] \"/\": \"rate\" stands",
+        ),
+        (FILES, "catch_up = '1s'", "f:4:12: catch_up in [[route]] \"/\": without a rate"),
+        (
+            FILES,
+            "rate = 1\ncatch_up = '199ms'",
+            "f:5:12: catch_up in [[route]] \"/\": 199ms is less than the interval of 200ms",
+        ),
+        (FILES, "rate = 1\ncatch_up = '61s'", "f:5:12: catch_up in [[route]] \"/\": 61s is not a time"),
+        (FILES, "rate = ['2m for 10m']", "f:4:8: rate in [[route]] \"/\": nothing follows \"2m for 10m\""),
+        (FILES, "rate = ['2m', '1m']", "f:4:8: rate in [[route]] \"/\": \"2m\" does not say for how many"),
+        (FILES, "rate = ['2m for 1m', 'off']", "f:4:8: rate in [[route]] \"/\": the last rate cannot"),
+        (FILES, "rate = [true, '1m']", "f:4:8: rate in [[route]] \"/\": "),
+        (
+            PROXY,
+            "upload.rate = ['2m for 0B', '1m']",
+            "f:4:15: rate in upload of [[route]] \"/api\": a rate for no bytes",
         ),
         (PROXY, "honour_accel = false\nburst = 1", "f:5:9: burst in [[route]] \"/api\": without a rate"),
     ] {

@@ -9,7 +9,7 @@ use crate::http::error_pages::{ErrorPages, ErrorPagesSource};
 use crate::http::field_changes::FieldChanges;
 use crate::http::files::Types;
 use crate::http::host_pattern::HostPattern;
-use crate::limit::{Budget, Interval, Limit, Rate, Weight};
+use crate::limit::{Budget, CatchUp, Interval, Limit, Rates, Weight};
 
 impl Route {
     /// Answers only requests for these hosts. Default: those for hosts that no route answers for.
@@ -46,10 +46,18 @@ impl Route {
         Ok(self)
     }
 
-    /// Paces each response at `rate`; `None` is unlimited, the default.
+    /// Paces each response at `rate`, or at [`Rates`] by the bytes that it has sent; `None` is unlimited, the default.
     #[must_use]
-    pub fn rate(self, rate: impl Into<Option<Rate>>) -> Self {
-        self.pacing.limit.set_rate(rate.into());
+    pub fn rate(self, rate: impl Into<Rates>) -> Self {
+        self.pacing.limit.set_rates(rate.into());
+        self
+    }
+
+    /// Sets how much time that a response did not use, because its source or its reader was slow, it may make up at once.
+    /// Default: one interval.
+    #[must_use]
+    pub fn catch_up(mut self, catch_up: Option<CatchUp>) -> Self {
+        self.pacing.catch_up = catch_up;
         self
     }
 
@@ -129,18 +137,18 @@ impl Route {
     /// Adds a rate filter with its own limit, beside the route's, at this place in the order.
     #[must_use]
     pub fn pace(self, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
-        self.named_pace("", limit, interval, end_of_stream)
+        self.named_pace("", limit, (interval, end_of_stream, None))
     }
 
-    /// Adds a [`pace`](Self::pace) with a name, by which a reload finds it.
+    /// Adds a [`pace`](Self::pace) with a name, by which a reload finds it, and with what it may make up.
     pub(crate) fn named_pace(
         mut self,
         name: &str,
         limit: Limit,
-        interval: Interval,
-        end_of_stream: EndOfStream,
+        (interval, end_of_stream, catch_up): (Interval, EndOfStream, Option<CatchUp>),
     ) -> Self {
-        self.stages.push(Stage::Pace(Pacing::new(name, limit, interval, end_of_stream)));
+        let pacing = Pacing { catch_up, ..Pacing::new(name, limit, interval, end_of_stream) };
+        self.stages.push(Stage::Pace(pacing));
         self
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::filter::{EndOfStream, Filter, FilterFactory, RateFilter};
-use crate::limit::{Carryover, Carryovers, Interval, Limit};
+use crate::limit::{Carryover, Carryovers, CatchUp, Interval, Limit};
 
 /// A stage in a route's chain of filters.
 pub(in crate::http) enum Stage {
@@ -21,6 +21,7 @@ pub(in crate::http) struct Pacing {
     pub(in crate::http) limit: Limit,
     pub(super) interval: Interval,
     pub(in crate::http) end_of_stream: EndOfStream,
+    pub(super) catch_up: Option<CatchUp>,
     /// What a response leaves to the next one of the same client.
     pub(in crate::http) carryovers: Carryovers,
 }
@@ -34,17 +35,18 @@ pub(crate) fn place_pace<T>(stages: &mut Vec<T>, pace: T, is_pace: impl Fn(&T) -
 
 impl Pacing {
     pub(super) fn new(name: &str, limit: Limit, interval: Interval, end_of_stream: EndOfStream) -> Self {
-        Self { name: name.to_owned(), limit, interval, end_of_stream, carryovers: Carryovers::default() }
+        let (name, carryovers) = (name.to_owned(), Carryovers::default());
+        Self { name, limit, interval, end_of_stream, catch_up: None, carryovers }
     }
 
     /// Makes the filter of one response, under `limit`.
     pub(in crate::http) fn boxed(&self, limit: &Limit, carryover: Carryover) -> Box<dyn Filter> {
         let filter = RateFilter::new(limit.clone()).interval(self.interval).end_of_stream(self.end_of_stream);
-        Box::new(filter.with_carryover(carryover))
+        Box::new(filter.catch_up(self.catch_up).with_carryover(carryover))
     }
 
     pub(super) fn adopt(&mut self, old: &Self) {
-        old.limit.set(self.limit.budget());
+        old.limit.set_like(&self.limit);
         self.limit = old.limit.clone();
         self.carryovers = old.carryovers.clone();
     }

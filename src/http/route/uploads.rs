@@ -5,7 +5,7 @@ use crate::budget::{ClientKey, Clients, Gate, Node};
 use crate::filter::{Chain, EndOfStream};
 use crate::http::budgets;
 use crate::http::limits::MaxBody;
-use crate::limit::{Budget, Interval, Limit};
+use crate::limit::{Budget, Interval, Limit, Rates};
 use crate::rt;
 
 /// The upload side of a route's limits.
@@ -43,6 +43,14 @@ impl Route {
     #[must_use]
     pub fn upload(self, budget: Budget) -> Self {
         self.uploads.pacing.limit.set(budget);
+        self
+    }
+
+    /// Reads the content of each request at rates that follow one another by the bytes that have been read; the last takes the
+    /// place of that of [`upload`](Self::upload).
+    #[must_use]
+    pub fn upload_rates(self, rates: Rates) -> Self {
+        self.uploads.pacing.limit.set_rates(rates);
         self
     }
 

@@ -141,7 +141,7 @@ impl Account {
             bytes_up: upload.map(|upload| upload.bytes()),
             up_pace: upload.map(|upload| {
                 let lasted = upload.lasted(transfer.began + ended.lasted);
-                (RateOrOff(upload.limit.rate()), per_second(upload.bytes(), lasted))
+                (RateOrOff(upload.limit.rate_at(upload.bytes())), per_second(upload.bytes(), lasted))
             }),
             lasted: ended.lasted,
             first_byte: answer.map(|answer| answer.at - transfer.began),

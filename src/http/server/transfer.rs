@@ -250,7 +250,7 @@ impl Transfer {
             age,
             bytes,
             length: answer.and_then(|answer| answer.length),
-            pace: answer.and_then(|answer| answer.limit.as_ref()?.rate()),
+            pace: answer.and_then(|answer| answer.limit.as_ref()?.rate_at(bytes)),
             pace_is_routes: answer.is_some_and(|answer| answer.is_under_route),
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, age),

@@ -133,7 +133,7 @@ impl UploadRecord {
             bytes,
             length: self.length,
             has_ended: self.has_ended(),
-            pace: self.limit.rate(),
+            pace: self.limit.rate_at(bytes),
             bytes_per_second: self.passed.bytes_per_second(now),
             mean_bytes_per_second: per_second(bytes, self.lasted(now)),
             held: self.wait.held(),

@@ -1,6 +1,6 @@
 //! The admin API on real sockets: limits that are changed under running transfers, and why these are slow.
 
-mod asking;
+pub(crate) mod asking;
 mod changes;
 mod connections;
 mod described;

@@ -2,9 +2,9 @@
 //!
 //! The arithmetic of rules 1–5 and 8 in `docs/pacing.md`; the rate filter decides which bytes pass.
 
-use super::{CatchUp, Interval};
 use super::level::Level;
 use super::per_second::{NANO, Rate};
+use super::{CatchUp, Interval};
 use crate::clock::Instant;
 
 /// What one stream may send now, and when it may send more.

@@ -87,7 +87,10 @@ mod tests {
         ] {
             let duration = Duration::from_nanos(nanos);
             let made = CatchUp::new(duration);
-            assert_eq!(made.map(CatchUp::duration), is_good.then_some(duration).ok_or(CatchUpError(duration)));
+            assert_eq!(
+                made.map(CatchUp::duration),
+                is_good.then_some(duration).ok_or(CatchUpError(duration))
+            );
         }
         let error = CatchUp::new(Duration::ZERO).unwrap_err().to_string();
         assert_eq!(

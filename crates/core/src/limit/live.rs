@@ -182,6 +182,13 @@ impl Limit {
         }
     }
 
+    /// Sets rates, burst and whether it only reports to those of `other`.
+    pub fn set_like(&self, other: &Self) {
+        self.set_rates(other.rates());
+        self.set_burst(other.burst());
+        self.set_report_only(other.is_report_only());
+    }
+
     /// Sets rate, burst and whether it only reports; the weight is ignored. The rate holds for the whole of each stream.
     pub fn set(&self, budget: Budget) {
         self.set_rate(budget.rate);

@@ -35,7 +35,10 @@ fn nothing_typed_is_the_default_and_every_flag_sets_its_setting() {
         suspend: Suspend::TooManyRequests,
         ..EventSettings::default()
     };
-    assert_eq!((settings(&config), config.routes[0].pace.rate), (expected, Rate::or_unlimited(61_440)));
+    assert_eq!(
+        (settings(&config), config.routes[0].pace.rate.last()),
+        (expected, Rate::or_unlimited(61_440))
+    );
     let otlp = "http://127.0.0.1:4318".parse().ok();
     assert_eq!(config.tracing, Some(TracingSettings { otlp, ..TracingSettings::default() }));
 }

@@ -32,7 +32,7 @@ fn every_flag_sets_its_setting() {
     let (upload, connect_timeout) = (Rate::or_unlimited(65_536), Duration::from_secs(2));
     let send_proxy = Some(ProxyVersion::V2);
     assert_eq!(port.source, TcpSource::Relay { to, upload, connect_timeout, send_proxy });
-    assert_eq!((port.pace.rate, port.pace.burst.bytes()), (Rate::or_unlimited(61_440), 262_144));
+    assert_eq!((port.pace.rate.last(), port.pace.burst.bytes()), (Rate::or_unlimited(61_440), 262_144));
     assert_eq!(port.listen.to_string(), "[::1]:0");
     assert_eq!(config.server.idle_timeout, Duration::from_secs(3));
     assert_eq!(config.server.limits.server.rate, Rate::or_unlimited(1 << 20));

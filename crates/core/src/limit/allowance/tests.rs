@@ -32,9 +32,7 @@ fn run(mut allowance: Allowance, rate: Rate, intervals: u64) -> (Instant, u64) {
 #[test]
 fn a_chunk_is_what_the_rate_gives_in_an_interval_and_at_least_a_byte() {
     // The httpd guide prints 12228 for the first.
-    for (bytes_per_second, chunk) in
-        [(GUIDE, 12_288), (1, 1), (3, 1), (5, 1), (9, 1), (10, 2), (3072, 614)]
-    {
+    for (bytes_per_second, chunk) in [(GUIDE, 12_288), (1, 1), (3, 1), (5, 1), (9, 1), (10, 2), (3072, 614)] {
         let allowance = full(rate(bytes_per_second), Instant::ZERO);
         assert_eq!(allowance.covered(), chunk, "{bytes_per_second} B/s");
         assert!(allowance.is_whole() && !allowance.is_less_than_chunk(chunk + 1));
@@ -126,10 +124,7 @@ fn a_million_intervals_drift_by_less_than_a_byte_at_any_rate() {
             let earned = i128::from(bytes_per_second) * i128::from(now.as_nanos());
             let left = earned + rate.nano_chunk(interval) - i128::from(sent) * NANO;
             assert!(left >= 0, "{rate:?} sent what it had not earned");
-            assert!(
-                left < NANO.max(i128::from(bytes_per_second)) + NANO,
-                "{rate:?} lost {left} nano-bytes"
-            );
+            assert!(left < NANO.max(i128::from(bytes_per_second)) + NANO, "{rate:?} lost {left} nano-bytes");
         }
     }
 }

@@ -130,6 +130,26 @@ fn an_upload_is_read_chunk_by_chunk_at_the_pace_of_its_route() {
     }
 }
 
+#[test]
+fn an_upload_is_read_at_the_rates_of_its_route_by_the_bytes_that_were_read() {
+    for framed in [Framed::Length, Framed::Chunked] {
+        let rates = "100000B for 50000B, 10000B".parse().unwrap();
+        let (mut world, taking) = taking(Settings::default(), |route| route.upload_rates(rates));
+        let client = world.connect(Road::WIDE);
+        client.send(&request(60_000, framed, ""));
+        world.settle();
+        // The third chunk reaches the edge after half its interval; the other half gives 1 000 bytes.
+        for (nth, taken) in [20_000, 40_000, 51_000, 53_000, 55_000, 57_000].into_iter().enumerate() {
+            assert_eq!(taking.taken(), taken, "{framed:?} {nth}");
+            world.pass(Duration::from_millis(200) - Duration::from_nanos(1));
+            assert_eq!(taking.taken(), taken, "{framed:?} {nth}");
+            world.pass(Duration::from_nanos(1));
+        }
+        world.pass(Duration::from_millis(200));
+        assert_eq!((taking.taken(), statuses(&text(&client))), (60_000, vec![200]), "{framed:?}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
