@@ -24,9 +24,11 @@ pub struct Pace {
 }
 
 impl Pace {
-    /// Reads `burst`, `interval`, `catch_up` and `end_of_stream`, which go with `rate`.
+    /// Reads `burst`, `interval`, `end_of_stream` and `catch_up`, which go with `rate`.
     pub(super) fn read(keys: &Keys<'_>, rate: Rates) -> Self {
+        let burst = keys.amount("burst", str::parse::<Burst>).unwrap_or_default();
         let interval = keys.amount("interval", parse_interval).unwrap_or_default();
+        let end_of_stream = keys.parse_with("end_of_stream", parse_end_of_stream).unwrap_or_default();
         let catch_up = keys.amount("catch_up", parse_catch_up);
         if let Some(short) = catch_up.filter(|catch_up| catch_up.duration() < interval.duration()) {
             let text = format!(
@@ -34,13 +36,7 @@ impl Pace {
             );
             keys.fault("catch_up", text);
         }
-        Self {
-            rate,
-            burst: keys.amount("burst", str::parse::<Burst>).unwrap_or_default(),
-            interval,
-            end_of_stream: keys.parse_with("end_of_stream", parse_end_of_stream).unwrap_or_default(),
-            catch_up,
-        }
+        Self { rate, burst, interval, end_of_stream, catch_up }
     }
 
     /// Whether it is a limit.
