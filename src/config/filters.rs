@@ -136,14 +136,7 @@ fn kind(name: &str, at: &Place, keys: &Keys<'_>, custom: &BTreeSet<String>) -> O
     Some(match kind.as_str() {
         RATE => {
             keys.require("rate");
-            let rate = keys.rates("rate").unwrap_or_default();
-            if keys.has("rate") && rate.last().is_none() && !keys.failed(&["rate"]) {
-                keys.fault(
-                    "rate",
-                    "it is off, and the filter does nothing; write a rate, or leave the filter out",
-                );
-            }
-            FilterKind::Rate(Pace::read(keys, rate))
+            FilterKind::Rate(Pace::read(keys, keys.rates_on("rate").unwrap_or_default()))
         }
         "count" => FilterKind::Count,
         "gzip" => FilterKind::Gzip(GzipSettings::read(keys, at)),

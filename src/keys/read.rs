@@ -87,15 +87,28 @@ impl<'a> Keys<'a> {
 
     /// Reads a rate, or a list of rates that follow one another; `off` is unlimited.
     pub(crate) fn rates(&self, key: &'static str) -> Option<Rates> {
+        self.rates_by(key, |text| text.parse().map_err(|error: RatesError| error.to_string()))
+    }
+
+    /// Reads rates of which one alone is not `off`.
+    pub(crate) fn rates_on(&self, key: &'static str) -> Option<Rates> {
+        self.rates_by(key, |text| match text.contains(',') {
+            true => text.parse().map_err(|error: RatesError| error.to_string()),
+            false => text.parse().map(|rate: Rate| rate.into()).map_err(|error| error.to_string()),
+        })
+    }
+
+    fn rates_by(&self, key: &'static str, one: impl FnOnce(&str) -> Result<Rates, String>) -> Option<Rates> {
         self.read(key, AMOUNT, |value| {
             let texts: Vec<_> = match value {
                 Value::List(items) => {
                     items.iter().map(|item| amount_text(&item.value)).collect::<Option<_>>()?
                 }
-                value => {
-                    return Some(amount_text(value)?.parse().map_err(|error: RatesError| error.to_string()));
-                }
+                value => return Some(one(&amount_text(value)?)),
             };
+            if let [text] = &texts[..] {
+                return Some(one(text));
+            }
             Some(Rates::from_texts(texts.iter().map(String::as_str)).map_err(|error| error.to_string()))
         })
     }
