@@ -12,6 +12,7 @@ use sluicegate::duration;
 use sluicegate::http::HostPattern;
 use sluicegate::http::proxy::{ProxySource, UpstreamUrl};
 use sluicegate::limit::{Budget, Burst, Interval, Rate, Size};
+use sluicegate::proxy_protocol::ProxyVersion;
 use sluicegate::tls::ClientTlsSettings;
 use sluicegate::tracing::CollectorUrl;
 
@@ -146,8 +147,8 @@ pub(super) fn tcp_source(source: &TcpSource) -> String {
             format!("file {}{}", path.display(), if *follow { ", followed" } else { "" })
         }
         TcpSource::Relay { to, connect_timeout, send_proxy, .. } => {
-            let header = send_proxy.map_or_else(String::new, |version| format!(", PROXY header {version}"));
-            format!("relay to {to}{header}, connect timeout {}", duration::spell(*connect_timeout))
+            let (header, timeout) = (proxy_header(*send_proxy), duration::spell(*connect_timeout));
+            format!("relay to {to}{header}, connect timeout {timeout}")
         }
     }
 }
@@ -240,11 +241,17 @@ pub(super) fn source(source: &Source) -> String {
             let (backends, urls, host) =
                 (if urls.len() > 1 { "backends" } else { "backend" }, urls.join(", "), &proxy.host);
             format!(
-                "{backends} {urls}, Host {host}{}, timeouts: connect {connect}, response {response}, read {read}",
+                "{backends} {urls}{}, Host {host}{}, timeouts: connect {connect}, response {response}, read {read}",
+                proxy_header(proxy.send_proxy),
                 tls_of(proxy)
             )
         }
     }
+}
+
+/// The PROXY header that is sent first, if one is.
+fn proxy_header(version: Option<ProxyVersion>) -> String {
+    version.map_or_else(String::new, |version| format!(", PROXY header {version}"))
 }
 
 /// How backends over TLS are known, if there is one.

@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::future::Future;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 
@@ -79,6 +79,19 @@ pub struct Client {
     /// Whether the peer is a trusted proxy: its `Forwarded` and `X-Forwarded-*` are kept and added to. Those of any
     /// other peer are removed.
     pub trusted: bool,
+    /// The client of the request that the peer, a trusted proxy, names; `None` if the peer is the client.
+    pub named: Option<IpAddr>,
+    /// The address that the peer connected to, if a PROXY header announces it.
+    pub destination: Option<SocketAddr>,
+}
+
+impl Client {
+    /// The addresses for a PROXY header to the next hop: of the client, with port 0 if a proxy named it, and the one that
+    /// was connected to. `None` is not known.
+    pub(crate) fn ends(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {
+        let source = self.named.map_or_else(|| self.peer.addr(), |ip| Some(SocketAddr::new(ip, 0)));
+        (source, self.destination.or(self.local))
+    }
 }
 
 /// The sender of a request.

@@ -120,11 +120,21 @@ fn haproxy_and_nginx_behind_are_named_the_client() {
     for target in [haproxy, nginx.addr] {
         for version in ["v1", "v2"] {
             let relay = Sluicegate::relay(target, &["--send-proxy", version]);
-            let mut curl = Command::new(program("curl"));
-            curl.args(["-q", "-sS", "--interface", "127.0.0.3", "-w", "\n%{local_ip}:%{local_port}"]);
-            let told = String::from_utf8(succeeded(curl.arg(format!("http://{}/", relay.addr)))).unwrap();
-            let (named, client) = told.split_once('\n').unwrap();
-            assert_eq!(named, client, "{target} {version}");
+            let proxy = Sluicegate::proxy(target, &["--send-proxy", version]);
+            for (addr, protocol) in [
+                (relay.addr, "--http1.1"),
+                (proxy.addr, "--http1.1"),
+                (proxy.addr, "--http2-prior-knowledge"),
+            ] {
+                // On one connection, which is another one to the backend each time.
+                let mut curl = Command::new(program("curl"));
+                curl.args(["-q", "-sS", "--interface", "127.0.0.3", "-w", "\n%{local_ip}:%{local_port}\n"]);
+                curl.args([protocol, &format!("http://{addr}/a"), &format!("http://{addr}/b")]);
+                let told = String::from_utf8(succeeded(&mut curl)).unwrap();
+                let lines: Vec<_> = told.lines().collect();
+                assert_eq!(lines.len(), 4, "{told}");
+                assert_eq!(lines, [lines[1]; 4], "{target} {version} {protocol}");
+            }
         }
     }
 }

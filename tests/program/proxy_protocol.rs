@@ -40,6 +40,19 @@ fn keys_that_do_not_fit_are_faults_with_their_places() {
         ),
         (tcp("to = 'a:1'\nsend_proxy = 'v3'"), "\"v3\" is not a version of the PROXY protocol"),
         (
+            "[[route]]\npath = '/'\nproxy = 'http://a'\nsend_proxy = 'v3'\n".to_owned(),
+            "all.toml:4:14: send_proxy in [[route]] \"/\": \"v3\" is not a version of the PROXY protocol",
+        ),
+        (
+            "[[route]]\npath = '/'\nproxy = 'http://a'\nsend_proxy = 'v1'\nidle_connections = 3\n".to_owned(),
+            "all.toml:5:20: idle_connections in [[route]] \"/\": does nothing with send_proxy: a connection is for one \
+             request; leave it out",
+        ),
+        (
+            format!("{route}send_proxy = 'v1'\n"),
+            "send_proxy in [[route]] \"/\": does nothing with files, only with proxy; leave it out",
+        ),
+        (
             tcp("file = 'f'\nsend_proxy = 'v1'"),
             "send_proxy in [[tcp]] 127.0.0.1:1: does something with to only; leave it out",
         ),
@@ -49,7 +62,8 @@ fn keys_that_do_not_fit_are_faults_with_their_places() {
         assert!(told.contains(expected), "{keys}\n{told}");
     }
     let keys = format!(
-        "trusted_proxies = '10.0.0.0/8'\nlisten = {{ address = '127.0.0.1:2', proxy_protocol = true }}\n{}{route}",
+        "trusted_proxies = '10.0.0.0/8'\nlisten = {{ address = '127.0.0.1:2', proxy_protocol = true }}\n{}{route}\
+         [[route]]\npath = '/app/'\nproxy = 'https://a'\nsend_proxy = 'v2'\n",
         tcp("to = 'a:1'\nproxy_protocol = true\nsend_proxy = 'v1'")
     );
     std::fs::write(&file, keys).unwrap();
@@ -58,6 +72,7 @@ fn keys_that_do_not_fit_are_faults_with_their_places() {
         "  listen       127.0.0.1:2, PROXY header required\n",
         "\ntcp:127.0.0.1:1, PROXY header required\n",
         "relay to a:1, PROXY header v1, connect timeout 5s\n",
+        "  source       backend https://a, PROXY header v2, Host upstream, verified by",
     ] {
         assert!(shown.contains(expected), "{expected}{shown}");
     }

@@ -32,6 +32,10 @@ one_route_command! {
         #[argh(option, arg_name = "name")]
         backend_tls_name: Option<String> => "route[0].tls_name",
 
+        /// send the backend the client's address first, in a PROXY header: v1 or v2; each request has a connection of its own then (default no)
+        #[argh(option, arg_name = "version")]
+        send_proxy: Option<String> => "route[0].send_proxy",
+
         /// the Host the backend sees: upstream (its own), client (as it came) or a name (default upstream)
         #[argh(option, arg_name = "host")]
         upstream_host: Option<String> => "route[0].upstream_host",

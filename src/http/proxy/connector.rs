@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_lite::future;
+use futures_lite::{AsyncWriteExt, future};
 
 use super::connection::Connection;
 use super::failure::Failure;
@@ -16,6 +16,7 @@ use super::url::UpstreamUrl;
 use crate::clock::{Clock, Sleep};
 use crate::http::source::Client;
 use crate::limit::Buffers;
+use crate::proxy_protocol::{self, ProxyVersion};
 use crate::rt::{self, Connect, Socket};
 use crate::tls::ClientTls;
 
@@ -32,6 +33,8 @@ pub(super) struct Connector {
     to: To,
     /// With the name that the upstream's certificate must have.
     tls: Option<(ClientTls, String)>,
+    /// The version of the PROXY header that a connection begins with.
+    send_proxy: Option<ProxyVersion>,
     timeout: Duration,
     /// Whether a connection is reused for a limited time.
     expires: bool,
@@ -60,11 +63,12 @@ impl Connector {
             Some(path) => To::Unix(path.to_owned()),
             None => To::Tcp(Connect { host, port, receive_buffer: buffers.receive }),
         };
-        Self { to, expires: is_named || tls.is_some(), tls, timeout: source.connect_timeout, clock }
+        let (send_proxy, timeout) = (source.send_proxy, source.connect_timeout);
+        Self { to, expires: is_named || tls.is_some(), tls, send_proxy, timeout, clock }
     }
 
     /// Opens a connection for a request of `client`: connects, resolving the name if it is one, and does the handshake if
-    /// the upstream speaks TLS, all within `connect_timeout`. Cancel safe.
+    /// the upstream speaks TLS, with a PROXY header before it if one is sent, all within `connect_timeout`. Cancel safe.
     pub(super) async fn open(&self, client: &Client) -> Result<Connection, Failure> {
         let late = async {
             Sleep::lasting(Arc::clone(&self.clock), self.timeout).await;
@@ -75,8 +79,14 @@ impl Connector {
     }
 
     /// What goes over a fresh connection before HTTP goes here, in its order.
-    async fn make_ready(&self, _client: &Client) -> Result<Connection, Failure> {
-        let socket = self.connect().await.map_err(Failure::Connect)?;
+    async fn make_ready(&self, client: &Client) -> Result<Connection, Failure> {
+        let mut socket = self.connect().await.map_err(Failure::Connect)?;
+        if let Some(version) = self.send_proxy {
+            let (source, destination) = client.ends();
+            let header = proxy_protocol::header(version, source, destination);
+            // Nothing of the request is sent: a failure is one of connecting.
+            socket.write_all(&header).await.map_err(Failure::Connect)?;
+        }
         let link = match &self.tls {
             Some((tls, name)) => Link::Tls(tls.handshake(name, socket).await.map_err(Failure::Handshake)?),
             None => Link::Plain(socket),

@@ -12,7 +12,14 @@ fn connector(url: &str, clock: &Arc<ManualClock>) -> Connector {
 }
 
 fn client() -> Client {
-    Client { peer: PeerAddr::Unix, local: None, scheme: "http", trusted: false }
+    Client {
+        peer: PeerAddr::Unix,
+        local: None,
+        scheme: "http",
+        trusted: false,
+        named: None,
+        destination: None,
+    }
 }
 
 #[test]

@@ -135,7 +135,14 @@ mod tests {
 
     fn client(peer: &str, trusted: bool) -> Client {
         let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
-        Client { peer, local: "[2001:db8::9]:443".parse().ok(), scheme: "https", trusted }
+        Client {
+            peer,
+            local: "[2001:db8::9]:443".parse().ok(),
+            scheme: "https",
+            trusted,
+            named: None,
+            destination: None,
+        }
     }
 
     /// As a request's head is treated on its way to a backend.

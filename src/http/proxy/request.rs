@@ -99,6 +99,10 @@ pub(super) fn outgoing(
         fields.append(CONNECTION, HeaderValue::from_static("te"));
     }
     let upgrades = upgrade.is_some();
+    if source.send_proxy.is_some() && !upgrades {
+        // No other request follows (RFC 9112 §9.6).
+        fields.append(CONNECTION, HeaderValue::from_static("close"));
+    }
     if let Some(protocols) = upgrade {
         fields.append(CONNECTION, HeaderValue::from_static("upgrade"));
         fields.insert(UPGRADE, protocols);
@@ -151,6 +155,8 @@ mod tests {
             local: "192.0.2.9:80".parse().ok(),
             scheme: "http",
             trusted: false,
+            named: None,
+            destination: None,
         };
         let source = ProxySource { host, ..ProxySource::new("http://backend:9000/base/".parse().unwrap()) };
         let received = request.body(()).unwrap().into_parts().0;
@@ -201,7 +207,14 @@ mod tests {
     #[test]
     fn a_source_may_leave_this_hop_out_of_via() {
         for (via, told) in [(true, &["1.0 edge", "1.1 sluicegate"][..]), (false, &["1.0 edge"])] {
-            let client = Client { peer: PeerAddr::Unix, local: None, scheme: "http", trusted: false };
+            let client = Client {
+                peer: PeerAddr::Unix,
+                local: None,
+                scheme: "http",
+                trusted: false,
+                named: None,
+                destination: None,
+            };
             let source = ProxySource { via, ..ProxySource::new("http://b".parse().unwrap()) };
             let received = Request::get("/").header("via", "1.0 edge").body(()).unwrap().into_parts().0;
             let head = outgoing(received, "", false, &client, &source).unwrap().head;
@@ -289,6 +302,8 @@ mod tests {
             local: None,
             scheme: "http",
             trusted: true,
+            named: None,
+            destination: None,
         };
         for connection in ["close", "x-forwarded-for, x-forwarded-proto"] {
             let request = Request::get("/x")

@@ -7,6 +7,7 @@ use crate::address::MAX_UNIX_PATH_LEN;
 use crate::http::field_changes::{FieldChanges, Side};
 use crate::keys::{Keys, MAX_COUNT};
 use crate::limit::Size;
+use crate::proxy_protocol::ProxyVersion;
 use crate::tls::{ClientTlsSettings, can_be_certified};
 
 /// A backend that speaks HTTP/1.1, and how requests are forwarded to it.
@@ -19,6 +20,9 @@ pub struct ProxySource {
     pub others: Vec<UpstreamUrl>,
     /// TLS to those whose URL is `https`.
     pub tls: Box<ClientTlsSettings>,
+    /// The version of the PROXY header with the client's address that each connection to a backend begins with. Such a
+    /// connection serves one request: it is that client's. Default: none is sent.
+    pub send_proxy: Option<ProxyVersion>,
     /// The `Host` that is sent.
     pub host: HostPolicy,
     /// Changes of the fields of requests. Default: none but the proxy's own.
@@ -110,9 +114,19 @@ impl ProxySource {
         let default = Self { others: upstreams.collect(), ..default };
         let is_tls = is_unread || default.upstreams().any(UpstreamUrl::is_tls);
         let plain = || keys.without_effect("does nothing without an https:// backend; leave it out");
+        let send_proxy: Option<ProxyVersion> = keys.parse("send_proxy");
+        let idle = match send_proxy {
+            None => keys.clone(),
+            Some(_) => {
+                let flag = keys.flag_or("send_proxy", "send_proxy");
+                let text = format!("does nothing with {flag}: a connection is for one request; leave it out");
+                keys.without_effect(&text)
+            }
+        };
         let head_bounds = Size::new(1 << 10)..=Size::new(1 << 20);
         Self {
             tls: Box::new(ClientTlsSettings::read(&if is_tls { keys.clone() } else { plain() })),
+            send_proxy,
             host: keys.parse("upstream_host").unwrap_or(default.host),
             request_headers: Box::new(FieldChanges::read(
                 &keys.table("request_headers", " such as { set = { X-A = \"b\" } }"),
@@ -121,10 +135,10 @@ impl ProxySource {
             connect_timeout: keys.timeout("connect_timeout").unwrap_or(default.connect_timeout),
             response_timeout: keys.timeout("response_timeout").unwrap_or(default.response_timeout),
             read_timeout: keys.timeout("read_timeout").unwrap_or(default.read_timeout),
-            idle_connections: keys
+            idle_connections: idle
                 .number("idle_connections", 0..=MAX_COUNT)
                 .unwrap_or(default.idle_connections),
-            idle_connection_timeout: keys
+            idle_connection_timeout: idle
                 .timeout("idle_connection_timeout")
                 .unwrap_or(default.idle_connection_timeout),
             honour_accel: keys.switch("honour_accel").unwrap_or(default.honour_accel),
@@ -148,6 +162,7 @@ impl ProxySource {
             upstream,
             others: Vec::new(),
             tls: Box::default(),
+            send_proxy: None,
             host: HostPolicy::default(),
             request_headers: Box::default(),
             connect_timeout: Duration::from_secs(5),

@@ -21,6 +21,7 @@ use crate::clock::Clock;
 use crate::http::log_bound::LogBound;
 use crate::http::source::Client;
 use crate::limit::Buffers;
+use crate::proxy_protocol::ProxyVersion;
 use crate::tls::{ClientTls, ClientTlsSettings};
 
 /// The upstreams of a route; at least one.
@@ -28,8 +29,8 @@ pub(super) struct Upstreams {
     all: Vec<Arc<Upstream>>,
     /// Whose turn it is among those with equally few requests.
     turn: AtomicUsize,
-    /// TLS to those whose URL is `https`.
-    tls: Box<ClientTlsSettings>,
+    /// TLS to those whose URL is `https`, and what comes before it.
+    tls: (Box<ClientTlsSettings>, Option<ProxyVersion>),
     clock: Arc<dyn Clock>,
 }
 
@@ -58,7 +59,9 @@ impl Upstreams {
         let log = LogBound::new(Arc::clone(clock));
         let urls: Vec<_> = source.upstreams().collect();
         let new = |url: &UpstreamUrl| {
-            let (idle, timeout) = (source.idle_connections, source.idle_connection_timeout);
+            let timeout = source.idle_connection_timeout;
+            // What began with a client's address is for no other client.
+            let idle = if source.send_proxy.is_some() { 0 } else { source.idle_connections };
             Arc::new(Upstream {
                 name: url.to_string().into(),
                 host: HeaderValue::from_str(url.authority().as_str()).ok(),
@@ -72,7 +75,8 @@ impl Upstreams {
             })
         };
         let all = urls.iter().copied().map(new).collect();
-        Self { all, turn: AtomicUsize::new(0), tls: source.tls.clone(), clock: Arc::clone(clock) }
+        let tls = (source.tls.clone(), source.send_proxy);
+        Self { all, turn: AtomicUsize::new(0), tls, clock: Arc::clone(clock) }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Upstream> {
@@ -80,7 +84,8 @@ impl Upstreams {
     }
 
     /// Adopts the health and the counters of upstreams of the same URL in `old`. Called before the first request. Those
-    /// that speak TLS are tried at once if its settings are others: a wrong one may have been why they were left out.
+    /// that speak TLS are tried at once if its settings or the header before it are others: a wrong one may have been why
+    /// they were left out.
     pub(super) fn adopt(&mut self, old: &Self) {
         let is_same_tls = self.tls == old.tls;
         for upstream in &mut self.all {

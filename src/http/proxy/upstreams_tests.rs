@@ -49,7 +49,14 @@ impl Route {
         let source = ProxySource { response_timeout: Duration::from_secs(3), ..self.source.clone() };
         let progress = Progress::new(Arc::clone(&self.clock) as _);
         let body = TrackedBody::new(body, progress.clone());
-        let client = Client { peer: PeerAddr::Unix, local: None, scheme: "http", trusted: false };
+        let client = Client {
+            peer: PeerAddr::Unix,
+            local: None,
+            scheme: "http",
+            trusted: false,
+            named: None,
+            destination: None,
+        };
         let head = Request::builder().method(method).uri("/").body(()).unwrap().into_parts().0;
         let outgoing = outgoing(head, "", !body.is_empty(), &client, &source).unwrap();
         let options = HeadOptions { source: &source, interim: None, progress: &progress };
@@ -291,23 +298,29 @@ fn after_a_reload_upstreams_that_stay_keep_their_health_and_counters() {
 
 #[test]
 fn a_reload_with_other_tls_settings_brings_back_those_that_speak_tls() {
-    let source = |name: Option<&str>| {
-        let mut source = ProxySource::new("https://127.0.0.1".parse().unwrap());
+    let source = |(name, send_proxy): (Option<&str>, _)| {
+        let source = ProxySource::new("https://127.0.0.1".parse().unwrap());
+        let mut source = ProxySource { send_proxy, ..source };
         source.others = vec!["http://127.0.0.1".parse().unwrap()];
         source.tls.name = name.map(str::to_owned);
         source
     };
-    for (name, is_out) in
-        [(Some("a.test"), [true, true]), (Some("b.test"), [false, true]), (None, [false, true])]
-    {
-        let (old, mut new) = (Route::of(source(Some("a.test"))), Route::of(source(name)));
+    let before = (Some("a.test"), Some(ProxyVersion::V1));
+    for (after, is_out) in [
+        (before, [true, true]),
+        ((Some("b.test"), Some(ProxyVersion::V1)), [false, true]),
+        ((None, Some(ProxyVersion::V1)), [false, true]),
+        ((Some("a.test"), Some(ProxyVersion::V2)), [false, true]),
+        ((Some("a.test"), None), [false, true]),
+    ] {
+        let (old, mut new) = (Route::of(source(before)), Route::of(source(after)));
         old.fail(0);
         old.fail(1);
         let _busy = old.lease(0);
         new.upstreams.adopt(&old.upstreams);
         let status: Vec<_> = new.upstreams.iter().map(Upstream::status).collect();
-        assert_eq!([0, 1].map(|at: usize| status[at].is_out), is_out, "{name:?}");
-        assert_eq!([0, 1].map(|at: usize| status[at].active), [1, 0], "{name:?}");
+        assert_eq!([0, 1].map(|at: usize| status[at].is_out), is_out, "{after:?}");
+        assert_eq!([0, 1].map(|at: usize| status[at].active), [1, 0], "{after:?}");
     }
 }
 

@@ -112,13 +112,18 @@ impl Connection {
         self.server.clock.now()
     }
 
-    /// The connection as sources see it.
-    pub(super) fn client(&self) -> Client {
+    /// The connection as sources see it, on which `addr` sent a request.
+    pub(super) fn client(&self, addr: &ClientAddr) -> Client {
         Client {
             peer: self.ends.client,
             local: self.ends.local,
             scheme: self.ends.scheme,
             trusted: self.ends.may_name(&self.server.setup().settings.trusted),
+            named: match addr {
+                ClientAddr::Named(ip) => Some(*ip),
+                ClientAddr::Peer(_) => None,
+            },
+            destination: self.ends.destination,
         }
     }
 

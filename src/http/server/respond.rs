@@ -257,7 +257,7 @@ async fn ask(
     match &route.source {
         RouteSource::Files(files) => files.respond(&head, rest).await,
         RouteSource::Other(source) => {
-            let client = exchange.connection().client();
+            let client = exchange.connection().client(&exchange.addr());
             let sink = &exchange.connection().sink;
             let asked = exchange.transfer().asked();
             let visitor = Visitor { client: &client, key: exchange.client(), sink, asked };

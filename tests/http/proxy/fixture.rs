@@ -161,7 +161,14 @@ pub fn status(head: &str) -> &str {
 type AnswerBody = Either<Empty<Bytes>, PacedBody<Content>>;
 
 async fn serve(socket: Socket, proxy: Arc<Proxy>, pace: Option<Rate>) {
-    let from = Client { peer: socket.peer().unwrap(), local: socket.local(), scheme: "http", trusted: false };
+    let from = Client {
+        peer: socket.peer().unwrap(),
+        local: socket.local(),
+        scheme: "http",
+        trusted: false,
+        named: None,
+        destination: None,
+    };
     assert!(matches!(from.peer, PeerAddr::Tcp(_)));
     let service = service_fn(|request| async {
         Ok::<_, Infallible>(respond(request, Arc::clone(&proxy), from.clone(), pace).await)
@@ -200,8 +207,14 @@ pub async fn http2(proxy: Proxy) -> hyper::client::conn::http2::SendRequest<supe
     let proxy = Arc::new(proxy);
     rt::spawn(async move {
         let socket = listener.accept().await.unwrap();
-        let from =
-            Client { peer: socket.peer().unwrap(), local: socket.local(), scheme: "http", trusted: false };
+        let from = Client {
+            peer: socket.peer().unwrap(),
+            local: socket.local(),
+            scheme: "http",
+            trusted: false,
+            named: None,
+            destination: None,
+        };
         let service = service_fn(move |request| {
             let (proxy, from) = (Arc::clone(&proxy), from.clone());
             async { Ok::<_, Infallible>(respond(request, proxy, from, None).await) }

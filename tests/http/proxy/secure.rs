@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
@@ -10,6 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use sluicegate::config::ProxySource;
+use sluicegate::proxy_protocol::{ProxyVersion, header};
 use sluicegate::tls::Identity;
 use testkit::certificates::Certificates;
 
@@ -22,6 +23,17 @@ const OK: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok";
 /// A backend that does `script` with each connection, once its handshake is done, on a thread of its own. It has the
 /// certificate `name`, and asks clients for one if `asks`.
 fn backend(
+    made: &Certificates,
+    name: &str,
+    asks: bool,
+    script: impl Fn(&mut Secured) + Send + Sync + 'static,
+) -> SocketAddr {
+    backend_after(|_| {}, made, name, asks, script)
+}
+
+/// The same that does `first` with each connection before its handshake.
+fn backend_after(
+    first: impl Fn(&mut TcpStream) + Send + Sync + 'static,
     made: &Certificates,
     name: &str,
     asks: bool,
@@ -42,14 +54,17 @@ fn backend(
     let key = PrivateKeyDer::from_pem_file(made.at(&format!("{name}.key"))).unwrap();
     let mut config = builder.with_single_cert(vec![chain], key).unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let (config, script) = (Arc::new(config), Arc::new(script));
+    let (config, both) = (Arc::new(config), Arc::new((first, script)));
     Backend::new(move |listener: &TcpListener| {
         // Ends with the test process.
         while let Ok((socket, _)) = listener.accept() {
-            let (config, script) = (Arc::clone(&config), Arc::clone(&script));
+            let (config, both) = (Arc::clone(&config), Arc::clone(&both));
             std::thread::spawn(move || {
+                let (first, script) = &*both;
                 let session = ServerConnection::new(config).unwrap();
-                let mut stream = StreamOwned::new(session, patient(socket));
+                let mut socket = patient(socket);
+                first(&mut socket);
+                let mut stream = StreamOwned::new(session, socket);
                 while stream.conn.is_handshaking() {
                     if stream.conn.complete_io(&mut stream.sock).is_err() {
                         // A close with bytes unread would be a reset, which can overtake the alert.
@@ -112,6 +127,33 @@ fn a_backend_is_asked_by_name_over_http11_and_its_connections_are_kept() {
         assert_eq!(body, expected(1));
     }
     panic!("no connection was ever used twice");
+}
+
+#[test]
+fn a_proxy_header_comes_before_the_handshake_and_its_connection_serves_one_request() {
+    let made = Certificates::make();
+    let (begun, begins) = mpsc::channel();
+    let read = move |stream: &mut TcpStream| {
+        let mut header = [0; 28];
+        stream.read_exact(&mut header).unwrap();
+        begun.send(header).unwrap();
+    };
+    let addr = backend_after(read, &made, "server", false, |stream| {
+        assert_eq!(field(&read_head(stream), "connection"), Some("close"));
+        stream.write_all(OK).unwrap();
+        assert_eq!(read_head(stream), "");
+    });
+    let front =
+        Front::new(ProxySource { send_proxy: Some(ProxyVersion::V2), ..source(&made, "127.0.0.1", addr) });
+    for _ in 0..2 {
+        let mut stream = front.connect();
+        let client = stream.local_addr().ok();
+        stream.write_all(b"GET / HTTP/1.1\r\nhost: front\r\nconnection: close\r\n\r\n").unwrap();
+        let (head, body) = answer(&mut stream);
+        assert_eq!((status(&head), body.as_str()), ("200", "ok"));
+        let sent = begins.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert_eq!(sent[..], header(ProxyVersion::V2, client, Some(front.addr)));
+    }
 }
 
 #[test]

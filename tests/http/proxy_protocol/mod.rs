@@ -1,8 +1,9 @@
-//! The PROXY protocol on listeners, and towards the targets of relays.
+//! The PROXY protocol on listeners, and towards the targets of relays and the backends of routes.
 
 mod clients;
 mod refusals;
 mod relays;
+mod upstreams;
 
 use std::io::Write;
 use std::net::{SocketAddr, TcpStream};
