@@ -126,6 +126,9 @@ impl Config {
         let announced =
             announced.chain(tcp.iter().filter(|port| port.proxy_protocol).map(|port| port.listen));
         listen::check_trusted(&keys, &server, announced);
+        let served = listen.iter().map(|listen| (listen.address.to_string(), listen.tls.as_deref()));
+        let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.tls.as_deref()));
+        listen::check_client_key(&keys, &reading, &server, served.chain(ports), &tls);
         let admin = AdminSource::read(&keys, &taken);
         let admin_tls = tls.choose_by(Some(&keys), "admin_tls", None);
         let admin = admin.map(|admin| admin.with_tls(admin_tls.clone()));

@@ -111,6 +111,12 @@ impl TlsTables {
         Some(name.to_owned())
     }
 
+    /// Whether the table `name` asks clients for certificates. One that could not be read may do so.
+    fn asks_clients(&self, name: &str) -> bool {
+        let read = self.tables.get(name).and_then(|(_, settings)| settings.as_ref());
+        read.is_none_or(|settings| settings.client_ca.is_some())
+    }
+
     /// The settings by name. Notes tables that nothing uses.
     pub(super) fn finish(self, reading: &Reading<'_>) -> BTreeMap<String, TlsSettings> {
         for (name, (at, _)) in &self.tables {
@@ -210,5 +216,34 @@ pub(super) fn check_trusted(
              name them, such as [\"10.0.0.0/8\"]"
         );
         keys.fault("trusted_proxies", text);
+    }
+}
+
+/// Checks, if clients are told apart by their certificates, that they show some. `served` are the addresses of HTTP and of
+/// raw TCP, each with the name of its TLS.
+pub(super) fn check_client_key<'a>(
+    keys: &Keys<'_>,
+    reading: &Reading<'_>,
+    server: &Settings,
+    served: impl Iterator<Item = (String, Option<&'a str>)>,
+    tls: &TlsTables,
+) {
+    if !server.limits.key.is_certificate() || !reading.is_good() {
+        return;
+    }
+    let client = keys.table("limits", "").table("client", "");
+    let (asking, others): (Vec<_>, Vec<_>) =
+        served.partition(|(_, name)| name.is_some_and(|name| tls.asks_clients(name)));
+    if asking.is_empty() {
+        let text = "nobody is asked for a certificate; set client_ca in the [tls.NAME] of an address, or choose another key";
+        client.fault("key", text);
+        return;
+    }
+    for (address, _) in others {
+        let text = format!(
+            "key in [limits.client]: clients of {address} are not asked for a certificate, and count by their addresses; \
+             set client_ca in its [tls.NAME]"
+        );
+        reading.note(FaultKind::Warning, client.place("key"), text);
     }
 }

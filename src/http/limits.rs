@@ -100,16 +100,31 @@ pub enum KeySource {
     Address,
     /// The value of a header; without it, the address.
     Header(HeaderName),
+    /// The certificate that the client showed in its TLS handshake, by its fingerprint; without one, the address.
+    Certificate,
+    /// The name in that certificate, which others of the same client have too: the common name of its subject, or else its
+    /// first DNS name, URI or mail address; without one, the certificate.
+    CertificateName,
+}
+
+impl KeySource {
+    /// Whether clients are told apart by their certificates.
+    pub fn is_certificate(&self) -> bool {
+        matches!(self, Self::Certificate | Self::CertificateName)
+    }
 }
 
 impl FromStr for KeySource {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "address" {
-            return Ok(Self::Address);
+        match text {
+            "address" => return Ok(Self::Address),
+            "certificate" => return Ok(Self::Certificate),
+            "certificate_name" => return Ok(Self::CertificateName),
+            _ => {}
         }
-        let known = "known here: address, header:NAME (header:x-api-key)";
+        let known = "known here: address, header:NAME (header:x-api-key), certificate, certificate_name";
         let Some(name) = text.strip_prefix("header:") else {
             return Err(format!("{:?} does not identify a client; {known}", shorten(text)));
         };
@@ -123,6 +138,8 @@ impl fmt::Display for KeySource {
         match self {
             Self::Address => f.write_str("address"),
             Self::Header(name) => write!(f, "header:{name}"),
+            Self::Certificate => f.write_str("certificate"),
+            Self::CertificateName => f.write_str("certificate_name"),
         }
     }
 }
@@ -151,14 +168,18 @@ mod tests {
     }
 
     #[test]
-    fn clients_are_told_apart_by_address_or_header() {
-        for good in ["address", "header:x-api-key"] {
+    fn clients_are_told_apart_by_address_header_or_certificate() {
+        for good in ["address", "header:x-api-key", "certificate", "certificate_name"] {
             assert_eq!(good.parse::<KeySource>().unwrap().to_string(), good);
         }
         assert_eq!("header:X-Api-Key".parse(), "header:x-api-key".parse::<KeySource>());
         for (bad, expected) in [
             ("", "does not identify a client"),
             ("cookie", "does not identify a client"),
+            (
+                "Certificate",
+                "known here: address, header:NAME (header:x-api-key), certificate, certificate_name",
+            ),
             ("header:", "does not name a header"),
             ("header:a b", "does not name a header"),
         ] {

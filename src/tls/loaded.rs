@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use futures_rustls::rustls::ServerConfig;
 use futures_rustls::rustls::crypto::ring::Ticketer;
-use futures_rustls::rustls::crypto::ring::cipher_suite::TLS13_AES_128_GCM_SHA256;
 use futures_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use futures_rustls::rustls::server::{ClientHello, ResolvesServerCert, WebPkiClientVerifier};
 use futures_rustls::rustls::sign::CertifiedKey;
@@ -14,6 +13,7 @@ use x509_cert::der::Decode;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
 
+use super::client_certificate::sha256;
 use super::pem::{Chain, authorities, provider};
 use super::{Identity, TlsError, UnknownName};
 
@@ -109,10 +109,8 @@ impl Certificate {
 }
 
 fn fingerprint(leaf: &CertificateDer<'_>) -> String {
-    let suite = TLS13_AES_128_GCM_SHA256.tls13().map(|suite| suite.common.hash_provider);
-    let digest = suite.map(|sha256| sha256.hash(leaf));
-    let bytes = digest.iter().flat_map(|digest| digest.as_ref());
-    bytes.map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
+    let digest = sha256(leaf);
+    digest.iter().flatten().map(|byte| format!("{byte:02X}")).collect::<Vec<_>>().join(":")
 }
 
 /// The DNS names of a certificate, and when it ends.

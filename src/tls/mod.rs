@@ -5,6 +5,7 @@
 
 #[cfg(feature = "tls")]
 mod client;
+mod client_certificate;
 mod client_settings;
 #[cfg(feature = "tls")]
 mod client_socket;
@@ -36,6 +37,7 @@ use std::path::{Path, PathBuf};
 pub use client::ClientTls;
 #[cfg(feature = "tls")]
 pub(crate) use client::{can_be_certified, is_certificate_refused};
+pub use client_certificate::ClientCertificate;
 pub use client_settings::ClientTlsSettings;
 #[cfg(feature = "tls")]
 pub use client_socket::ClientSocket;

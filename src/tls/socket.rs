@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use hyper::rt::ReadBufCursor;
 
+use super::client_certificate::ClientCertificate;
 use super::failure::Failure;
 use super::pending::{Batch, Received};
 use super::stream::read_into;
@@ -113,6 +114,12 @@ impl TlsSocket {
             Some(ProtocolVersion::TLSv1_3) => "TLSv1.3",
             _ => "",
         }
+    }
+
+    /// The certificate that the client showed, or of a session that resumes, that it showed before.
+    pub fn client_certificate(&self) -> Option<ClientCertificate> {
+        let chain = self.session.as_ref()?.peer_certificates()?;
+        ClientCertificate::read(chain.first()?)
     }
 
     /// Does the handshake. Has no timeout of its own.

@@ -4,11 +4,15 @@ use std::io::{Read, Write};
 use std::net::SocketAddr;
 
 use rustix::process::Signal;
+use sluicegate::budget::ClientKey;
+use sluicegate::tls::{Identity, ServerTls, TlsSettings};
 use testkit::certificates::Certificates;
 use testkit::program::{Program, command, get, log_until};
+use testkit::records::records;
 use testkit::served::connect;
 use testkit::tls::TlsClient;
 use testkit::wait::{soon, until};
+use testkit::wire::Client;
 
 use crate::typed::prints;
 
@@ -149,6 +153,17 @@ fn keys_that_do_not_fit_are_faults_with_their_places() {
             "1 key for 2 certificates; give each certificate its key, in the same order",
         ),
         ("[tls.default]\ncert = []\nkey = []".to_owned(), "is empty; name a certificate in PEM"),
+        (
+            format!(
+                "limits.client.key = 'certificate'\nlisten = {{ address = '[::1]:0', tls = 'main' }}\n{table}"
+            ),
+            "bad.toml:1:21: key in [limits.client]: nobody is asked for a certificate; set client_ca in the [tls.NAME] \
+             of an address, or choose another key\n",
+        ),
+        (
+            "limits.client.key = 'certificates'".to_owned(),
+            "known here: address, header:NAME (header:x-api-key), certificate, certificate_name\n",
+        ),
         ("[tls.off]\nself_signed = true".to_owned(), "\"off\" stands for no TLS; choose another name"),
         ("tls.main = 1".to_owned(), "[tls.main]: this is not a table"),
         ("http_redirect = '[::1]:80'".to_owned(), "there is no address with TLS to send clients to"),
@@ -271,4 +286,64 @@ fn the_metrics_have_a_renewed_certificate_though_no_client_comes() {
     made.issue_until("quiet", &["quiet.test"], 2050);
     until("it is looked at again", || ends("2524608000"));
     program.end();
+}
+
+#[test]
+fn clients_are_told_apart_by_certificates_where_they_are_asked_for_them() {
+    let made = Certificates::make();
+    let keys = |key: &str| {
+        format!(
+            "listen = [{{ address = '127.0.0.1:0', tls = 'main' }}, '127.0.0.1:0']
+            access_log = 'stderr'
+            limits.client = {{ rate = '1g', key = '{key}' }}
+            [tls.main]
+            cert = 'server.pem'
+            key = 'server.key'
+            client_ca = 'ca.pem'
+            [[tcp]]
+            listen = '127.0.0.1:0'
+            tls = 'main'
+            file = 'ca.pem'
+            {ROUTE}"
+        )
+    };
+    made.write("all.toml", &keys("certificate"));
+    let output = command(&["check", &made.path("all.toml")]).output().unwrap();
+    let (shown, warned) =
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap());
+    assert!(shown.contains("  client key   certificate\n"), "{shown}");
+    let text = "key in [limits.client]: clients of 127.0.0.1:0 are not asked for a certificate, and count by their \
+                addresses; set client_ca in its [tls.NAME]";
+    assert_eq!(warned.matches(text).count(), 1, "{warned}");
+
+    made.write("all.toml", &keys("address"));
+    let mut program = Program::start_where_told(command(&["run", &made.path("all.toml")]));
+    let client = TlsClient::of(&made, &[&rustls::version::TLS13], Some("client"));
+    let stream = client.connect(said(&program, "listening on https://"), "127.0.0.1").unwrap();
+    let mut asking = Client::new(stream);
+    let mut get = |target: &str| {
+        write!(asking.stream, "GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+        assert_eq!(asking.answer().status(), 200);
+    };
+    get("/server.pem");
+    made.write("all.toml", &keys("certificate"));
+    program.signal(Signal::HUP);
+    let mut log = log_until(&mut program, "client key: address → certificate");
+    // The connection goes on, and is charged for its certificate from now on.
+    get("/ca.pem");
+    let mut raw = client.connect(said(&program, "listening on tcp:"), "127.0.0.1").unwrap();
+    raw.read_to_end(&mut Vec::new()).unwrap();
+    let tls = ServerTls::from_settings("", &TlsSettings::of(vec![identity(&made, "client")])).unwrap();
+    let key = ClientKey::certificate(&tls.certificates()[0].fingerprint).unwrap().to_string();
+    log.push_str(&program.end());
+    let responses = records(&log, "response");
+    responses[0].assert_says(&[("key", ""), ("target", "/server.pem")]);
+    for line in [&responses[1], &records(&log, "stream")[0]] {
+        line.assert_says(&[("key", &key), ("outcome", "complete")]);
+    }
+    assert_eq!(responses.len(), 2, "{log}");
+}
+
+fn identity(made: &Certificates, name: &str) -> Identity {
+    Identity { certificate: made.at(&format!("{name}.pem")), key: made.at(&format!("{name}.key")) }
 }

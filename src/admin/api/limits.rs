@@ -138,7 +138,7 @@ struct Page {
     next: Option<String>,
 }
 
-/// The client of a path segment: an address, `local`, or the fingerprint of a known key.
+/// The client of a path segment: an address, `local`, the fingerprint of a known key, or the SHA-256 of a certificate.
 pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Problem> {
     if text == "local" {
         return Ok(ClientKey::Local);
@@ -147,12 +147,16 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
     if let Ok(ip) = address.parse() {
         return Ok(ClientKey::address(ip));
     }
+    if let Some(key) = text.strip_prefix("cert-").and_then(ClientKey::certificate) {
+        return Ok(key);
+    }
     let budgets = server.budgets();
     let find = || budgets.clients().find(text).or_else(|| budgets.uploads().find(text));
-    let known = text.starts_with("key-").then(find).flatten();
+    let known = ["key-", "cert-"].iter().any(|kind| text.starts_with(kind)).then(find).flatten();
     known.ok_or_else(|| {
         let detail = "No such client: write an address (for IPv6 any in its /64), \"local\" for clients of Unix \
-                      sockets, or the key-… of a client that was seen recently.";
+                      sockets, the key-… or cert-… of a client that was seen recently, or cert- with the 64 hex \
+                      digits of a certificate's SHA-256.";
         Problem::new(StatusCode::NOT_FOUND, detail)
     })
 }

@@ -184,11 +184,15 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "file")]
                 tls_key: Option<String> => "tls.default.key",
 
+                /// the authorities in PEM of which clients must show a certificate; needs a certificate of its own (default none)
+                #[argh(option, arg_name = "file")]
+                tls_client_ca: Option<String> => "tls.default.client_ca",
+
                 /// speak TLS with a certificate made for this run, whose fingerprint is printed: for trying it out (default no)
                 #[argh(switch)]
                 tls_self_signed: bool => "tls.default.self_signed",
 
-                /// what identifies a client: address (IPv6: one /64), or header:NAME such as header:x-api-key (default address)
+                /// what identifies a client: address (IPv6: one /64), header:NAME such as header:x-api-key, certificate or certificate_name; these need --tls-client-ca (default address)
                 #[argh(option, arg_name = "key")]
                 client_key: Option<String> => "limits.client.key",
 

@@ -122,11 +122,10 @@ impl Account {
         let held_by = longest_held(own, turns);
         let answer = transfer.answer();
         let requester = &transfer.requester;
-        let is_header = matches!(requester.key, ClientKey::Header(_));
         connection.log_access(&AccessLine {
             client: &requester.addr,
             ip: requester.addr.ip(),
-            key: is_header.then_some(&requester.key as &dyn Display),
+            key: shown(&requester.key),
             subject: Subject::Response(Answered {
                 method: &transfer.method,
                 target: &transfer.target,
@@ -151,6 +150,14 @@ impl Account {
             outcome: ended.outcome.as_str(),
             ..connection.access_line()
         });
+    }
+}
+
+/// What the access log shows of a client's key: not an address, which stands there already.
+pub(super) fn shown(key: &ClientKey) -> Option<&dyn Display> {
+    match key {
+        ClientKey::Header(_) | ClientKey::Certificate(_) => Some(key),
+        ClientKey::V4(_) | ClientKey::V6(_) | ClientKey::Local => None,
     }
 }
 

@@ -21,6 +21,7 @@ use crate::budget::ClientKey;
 use crate::clock::Instant;
 use crate::http::peer::{ClientAddr, PeerAddr};
 use crate::sync::Mutex;
+use crate::tls::ClientCertificate;
 
 /// Locks that share the clients.
 const SHARDS: usize = 16;
@@ -57,8 +58,15 @@ pub(super) struct Requester {
 }
 
 impl Requester {
-    /// Resolves the client of a request with these `fields` on the connection between `ends`.
-    pub(super) fn of(server: &Shared, setup: &Setup, fields: &HeaderMap, ends: &Ends) -> Self {
+    /// Resolves the client of a request with these `fields` on the connection between `ends`, whose client showed
+    /// `certificate`.
+    pub(super) fn of(
+        server: &Shared,
+        setup: &Setup,
+        fields: &HeaderMap,
+        ends: &Ends,
+        certificate: Option<&ClientCertificate>,
+    ) -> Self {
         let (addr, contradicts) = match ends.is_unnamed {
             true => (ClientAddr::Peer(ends.client), false),
             false => ClientAddr::resolve(ends.client, fields, &setup.settings.trusted),
@@ -66,7 +74,7 @@ impl Requester {
         if contradicts {
             server.clients.complaints.complain(ends.client, server.clock.now());
         }
-        Self { addr, key: server.budgets.key_of(fields, &addr), place: None }
+        Self { addr, key: server.budgets.key_of(fields, &addr, certificate), place: None }
     }
 
     /// Takes a place for a trusted proxy's request among its client's `most` connections, until this and its clones are

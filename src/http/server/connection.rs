@@ -3,11 +3,15 @@
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 
+use http::HeaderMap;
+
 use super::account::{Account, SinkWaits};
 use super::charges::Charges;
+use super::clients::Requester;
 use super::closer::Closer;
 use super::exchanges::Exchanges;
 use super::report::{ConnectionReport, Protocol};
+use super::setup::Setup;
 use super::transfer::Transfer;
 use super::{Refusal, Settings, Shared};
 use crate::clock::Instant;
@@ -16,6 +20,7 @@ use crate::http::peer::{ClientAddr, PeerAddr, TrustedPeers};
 use crate::http::source::Client;
 use crate::rt::serve::Task;
 use crate::sink::SinkState;
+use crate::tls::ClientCertificate;
 
 /// The two ends of a connection, known when it is accepted.
 #[derive(Clone, Copy)]
@@ -61,6 +66,8 @@ pub(super) struct Connection {
     pub(super) shaken: OnceLock<Instant>,
     /// The version of TLS, known then.
     pub(super) tls_version: OnceLock<&'static str>,
+    /// The certificate that the client showed in it.
+    pub(super) certificate: OnceLock<Box<ClientCertificate>>,
     pub(super) server: Arc<Shared>,
     /// The settings when it was accepted.
     pub(super) settings: Arc<Settings>,
@@ -92,6 +99,7 @@ impl Connection {
             began: now,
             shaken: OnceLock::new(),
             tls_version: OnceLock::new(),
+            certificate: OnceLock::new(),
             server,
             settings,
             sink,
@@ -125,6 +133,16 @@ impl Connection {
             },
             destination: self.ends.destination,
         }
+    }
+
+    /// The client of a request with these `fields`.
+    pub(super) fn requester(&self, setup: &Setup, fields: &HeaderMap) -> Requester {
+        Requester::of(&self.server, setup, fields, &self.ends, self.certificate())
+    }
+
+    /// The certificate that its client showed.
+    pub(super) fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.get().map(|certificate| &**certificate)
     }
 
     /// How long, until `now`, it has waited for its own rate and for its reader.

@@ -29,6 +29,9 @@ pub(super) async fn done(
         Some(Ok(())) => {
             let _ = connection.shaken.set(connection.now());
             let _ = connection.tls_version.set(sink.get_mut().version());
+            if let Some(certificate) = sink.get_mut().client_certificate() {
+                let _ = connection.certificate.set(Box::new(certificate));
+            }
             true
         }
         Some(Err(failure)) => {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_lite::future;
 
-use super::account::{NOTHING, longest_held};
+use super::account::{NOTHING, longest_held, shown};
 use super::connection::Connection;
 use super::transfer::per_second;
 use super::{Handle, Protocol, Stage};
@@ -66,12 +66,17 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
     let _ = connection.protocol.set(Protocol::Tcp);
     let ends = &connection.ends;
     let client = Client {
-        key: ends.client.ip().map_or(ClientKey::Local, ClientKey::address),
+        key: server.budgets.key_of_stream(ends.client, connection.certificate()),
         source: ends.client.addr(),
         destination: ends.destination.or(ends.local),
     };
-    let stream =
-        Stream { began: clock.now(), record: Record::new(clock), connection: Arc::clone(&connection), port };
+    let stream = Stream {
+        key: client.key.clone(),
+        began: clock.now(),
+        record: Record::new(clock),
+        connection: Arc::clone(&connection),
+        port,
+    };
     let stages = Arc::new(Stages::default());
     let idle = connection.settings.idle_timeout;
     connection.exchanges.set_stream(&stream.record, stream.port.number);
@@ -105,6 +110,8 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
 
 /// A stream under way; counted and logged when dropped.
 struct Stream {
+    /// What the client is charged by.
+    key: ClientKey,
     connection: Arc<Connection>,
     port: Arc<Port>,
     record: Arc<Record>,
@@ -123,6 +130,7 @@ impl Stream {
         ];
         let held_by = longest_held(own, &turns);
         self.connection.log_access(&AccessLine {
+            key: shown(&self.key),
             subject: Subject::Stream(&self.port.name),
             bytes,
             bytes_up: Some(self.record.up()),

@@ -9,7 +9,6 @@ use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, reque
 
 use super::Refusal;
 use super::answer_content::AnswerContent;
-use super::clients::Requester;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
@@ -59,7 +58,7 @@ pub(super) fn respond(
     let server = Arc::clone(&connection.server);
     let setup = server.setup();
     let settings = &setup.settings;
-    let mut requester = Requester::of(&server, &setup, request.headers(), &connection.ends);
+    let mut requester = connection.requester(&setup, request.headers());
     let admitted = requester.admit(&server, &connection.charges.proxied, settings.client_connections);
     let exchange = Exchange::begin(Arc::clone(&connection), &request, requester, setup.logs());
     let charge = charge_for_head(&connection, request.headers());
@@ -125,7 +124,7 @@ pub(super) fn refuse(connection: Arc<Connection>, refused: Refused) -> Response<
     *request.method_mut() = method;
     *request.uri_mut() = uri;
     *request.version_mut() = version;
-    let requester = Requester::of(&server, &setup, request.headers(), &connection.ends);
+    let requester = connection.requester(&setup, request.headers());
     let exchange = Exchange::begin(connection, &request, requester, setup.logs());
     unfiltered(exchange, last(answer::plain(refused.status, refused.text)))
 }

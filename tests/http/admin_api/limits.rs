@@ -1,6 +1,7 @@
 //! The limits: what is told of them, and what each way of changing them leaves.
 
 use serde_json::{Value, json};
+use sluicegate::budget::ClientKey;
 use sluicegate::config::SharedLimits;
 use sluicegate::http::route::Route;
 use sluicegate::http::server::Settings;
@@ -137,6 +138,25 @@ fn a_client_known_by_a_header_is_named_by_its_fingerprint() {
     let all = get(&watched, "/v1/limits/clients").to_string();
     assert!(all.contains("key-") && !all.contains("hunter2"), "{all}");
     assert_eq!(watched.get("/v1/limits/clients/key-0123456789abcdef", "").status(), 404);
+}
+
+#[test]
+fn a_certificate_has_a_limit_by_its_whole_fingerprint_before_it_is_seen_and_is_named_by_the_beginning() {
+    let (_folder, watched) = watched(Settings::default());
+    assert_eq!(watched.get("/v1/limits/clients/cert-abababababababab", "").status(), 404);
+    for spelt in [["AB"; 32].join(":"), "ab".repeat(32)] {
+        let told = patch(&watched, &format!("/v1/limits/clients/cert-{spelt}"), "{\"rate\": 9}");
+        assert_eq!((&told["client"], &told["own"]), (&json!("cert-abababababababab"), &json!(true)));
+        assert_eq!(get(&watched, told["href"].as_str().unwrap()), told);
+    }
+    let key = ClientKey::certificate(&"ab".repeat(32)).unwrap();
+    let own = watched.served.handle.budgets().clients().overrides();
+    assert_eq!(own, [(key, Budget::of(Rate::or_unlimited(9)))]);
+    for bad in
+        ["cert-", "cert-ab", &format!("cert-{}", "ab".repeat(33)), &format!("cert-{}", "xy".repeat(32))]
+    {
+        assert_eq!(watched.get(&format!("/v1/limits/clients/{bad}"), "").status(), 404, "{bad}");
+    }
 }
 
 #[test]

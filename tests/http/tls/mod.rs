@@ -1,6 +1,7 @@
 //! TLS on listeners: what clients see of certificates, handshakes, ends and paces.
 
 mod certificates;
+mod client_keys;
 mod ends;
 mod handshakes;
 

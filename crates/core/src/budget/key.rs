@@ -14,6 +14,8 @@ pub enum ClientKey {
     V6(u64),
     /// The value of a header, such as an API key.
     Header(Arc<str>),
+    /// The SHA-256 of a client's certificate, or of the name in it.
+    Certificate(Arc<[u8; 32]>),
     /// All clients without an address, as on a Unix socket.
     Local,
 }
@@ -44,9 +46,21 @@ impl ClientKey {
         let text = std::str::from_utf8(value).ok()?;
         (!text.is_empty() && text.len() <= Self::MAX_HEADER).then(|| Self::Header(text.into()))
     }
+
+    /// Returns the key of a certificate whose SHA-256 is spelt in 64 hex digits, with or without colons between bytes, as
+    /// `openssl x509 -fingerprint -sha256` and `sha256sum` do; `None` for any other text.
+    pub fn certificate(hex: &str) -> Option<Self> {
+        let mut digest = [0; 32];
+        let mut digits = hex.bytes().filter(|byte| *byte != b':').map(|byte| char::from(byte).to_digit(16));
+        for byte in &mut digest {
+            let (high, low) = (digits.next()??, digits.next()??);
+            *byte = (high << 4 | low) as u8;
+        }
+        digits.next().is_none().then(|| Self::Certificate(Arc::new(digest)))
+    }
 }
 
-/// Addresses as usual; headers as a fingerprint, because they may be secrets.
+/// Addresses as usual; headers as a fingerprint, because they may be secrets; of certificates the first 16 hex digits.
 impl fmt::Display for ClientKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -56,6 +70,10 @@ impl fmt::Display for ClientKey {
                 let mut hasher = DefaultHasher::new();
                 text.hash(&mut hasher);
                 write!(f, "key-{:016x}", hasher.finish())
+            }
+            Self::Certificate(digest) => {
+                f.write_str("cert-")?;
+                digest.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
             }
             Self::Local => f.write_str("local"),
         }
@@ -105,5 +123,21 @@ mod tests {
         let secret = ClientKey::header(b"hunter2").unwrap();
         let shown = format!("{secret} {secret:?}");
         assert!(!shown.contains("hunter2") && shown.contains("key-"), "{shown}");
+    }
+
+    #[test]
+    fn certificates_are_keys_by_their_whole_digest_and_shown_by_its_beginning() {
+        let (lower, upper) = ("ab".repeat(32), ["AB"; 32].join(":"));
+        let key = ClientKey::certificate(&lower).unwrap();
+        assert_eq!(key, ClientKey::Certificate(Arc::new([0xab; 32])));
+        assert_eq!(Some(&key), ClientKey::certificate(&upper).as_ref());
+        assert_eq!((key.to_string(), format!("{key:?}")), ("cert-abababababababab".into(), key.to_string()));
+        let other = ClientKey::certificate(&format!("{}ac", "ab".repeat(31))).unwrap();
+        assert!(other != key && other.to_string() == key.to_string());
+        for bad in
+            ["", "abababababababab", &lower[1..], &format!("{lower}a"), &"zz".repeat(32), &"é".repeat(32)]
+        {
+            assert_eq!(ClientKey::certificate(bad), None, "{bad}");
+        }
     }
 }

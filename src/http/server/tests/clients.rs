@@ -286,6 +286,7 @@ fn requests_side_by_side_on_one_connection_take_one_place() {
             &setup,
             &fields,
             &ends_of(PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap())),
+            None,
         );
         requester.admit(server, &proxies[at], Some(2)).map(|()| requester)
     };
