@@ -75,6 +75,34 @@ fn clients_need_a_certificate_of_the_authority_if_one_is_set() {
 }
 
 #[test]
+fn a_session_that_began_without_a_certificate_resumes_nowhere_that_one_is_needed() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let open = settings(&made, &["server"]);
+    let guarded = open.clone().client_ca(Some(&made.at("ca.pem")));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let [free, needing] = [&open, &guarded].map(|of| Secured::new(of, vec![files(&site, 0)]));
+        let client = TlsClient::of(&made, &[version], None);
+        let ask = |addr, name: &str| {
+            let mut stream = client.connect(addr, name)?;
+            write!(stream, "GET /f HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n")?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            std::io::Result::Ok(stream.conn.handshake_kind().unwrap())
+        };
+        use rustls::HandshakeKind::{Full, Resumed};
+        let kinds = [(); 2].map(|()| ask(free.addr(), "127.0.0.1").unwrap());
+        assert_eq!(kinds, [Full, Resumed], "{version:?}");
+        let refused = ask(needing.addr(), "127.0.0.1").unwrap_err().to_string();
+        assert!(refused.contains("CertificateRequired") || refused.contains("HandshakeFailure"), "{refused}");
+        until("it is counted", || needing.tls.counts().failed(Reason::ClientCertificate) == 1);
+        // Nor on the same listener, once one is needed there.
+        free.tls.adopt(&free.tls.renewed(&guarded).unwrap());
+        assert!(ask(free.addr(), "127.0.0.1").is_err(), "{version:?}");
+        assert_eq!((needing.tls.counts().done(), free.tls.counts().done()), (0, 2), "{version:?}");
+    }
+}
+
+#[test]
 fn a_client_that_sends_nothing_is_closed_in_time_and_delays_nobody() {
     let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
     let patient =
