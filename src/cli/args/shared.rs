@@ -192,7 +192,7 @@ macro_rules! one_route_command {
                 #[argh(switch)]
                 tls_self_signed: bool => "tls.default.self_signed",
 
-                /// what identifies a client: address (IPv6: one /64), header:NAME such as header:x-api-key, certificate or certificate_name; these need --tls-client-ca (default address)
+                /// what identifies a client: address (IPv6: one /64), header:NAME such as header:x-api-key, certificate or certificate_name (default address)
                 #[argh(option, arg_name = "key")]
                 client_key: Option<String> => "limits.client.key",
 

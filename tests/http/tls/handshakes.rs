@@ -92,8 +92,7 @@ fn a_session_that_began_without_a_certificate_resumes_nowhere_that_one_is_needed
         use rustls::HandshakeKind::{Full, Resumed};
         let kinds = [(); 2].map(|()| ask(free.addr(), "127.0.0.1").unwrap());
         assert_eq!(kinds, [Full, Resumed], "{version:?}");
-        let refused = ask(needing.addr(), "127.0.0.1").unwrap_err().to_string();
-        assert!(refused.contains("CertificateRequired") || refused.contains("HandshakeFailure"), "{refused}");
+        assert!(ask(needing.addr(), "127.0.0.1").is_err(), "{version:?}");
         until("it is counted", || needing.tls.counts().failed(Reason::ClientCertificate) == 1);
         // Nor on the same listener, once one is needed there.
         free.tls.adopt(&free.tls.renewed(&guarded).unwrap());
