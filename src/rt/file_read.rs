@@ -14,14 +14,12 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags};
 
+use super::at_hand::AtHand;
 use super::blocking;
 use super::buffers::Buffer;
 use super::read_way::{How, ask, give_up_preadv2, has_preadv2, known_of};
 use crate::body::ReadFile;
 use crate::brigade::{FileSlice, MAX_PIECE, SourceError};
-
-/// Bytes between two pages of a slice that are looked for in the page cache: the kernel reads no less ahead.
-const MAX_GAP: u64 = 16 * 1024;
 
 /// Reads file slices piece by piece, for one body.
 ///
@@ -32,8 +30,8 @@ pub struct FileReader {
     /// How the file of the last read is read. The weak handle keeps its address from being used
     /// again, but not the file open.
     known: Option<(Weak<File>, How)>,
-    /// The last file that was at hand, by its address, and up to where. Another file at the address does no harm.
-    at_hand: (usize, u64),
+    /// What is known to be in the page cache.
+    at_hand: AtHand,
     pending: Option<Pending>,
 }
 
@@ -101,27 +99,19 @@ impl FileReader {
 }
 
 impl ReadFile for FileReader {
-    /// Asks the page cache for the slice's last byte, and for one every `MAX_GAP` since the end of the last slice. Pages
-    /// between may have been evicted, or may be so at any moment: then the disk is waited for once.
+    /// Asks the page cache for some of the slice's pages, or of those behind it; see [`AtHand::has`].
     fn is_at_hand(&mut self, slice: &FileSlice) -> bool {
-        let (file, begin, end) = (slice.file(), slice.offset(), slice.offset() + slice.len());
+        let file = slice.file();
         if self.pending.is_some() || slice.is_empty() {
             return false;
         }
         match self.how(file) {
             How::AtOnce => true,
             How::NoWait => {
-                let address = Arc::as_ptr(file) as usize;
-                let mut at = if self.at_hand == (address, begin) { (begin - 1) + MAX_GAP } else { begin };
-                while at < end - 1 {
-                    if !self.is_cached(file, at) {
-                        return false;
-                    }
-                    at += MAX_GAP;
-                }
-                let is_cached = self.is_cached(file, end - 1);
-                self.at_hand = if is_cached { (address, end) } else { (0, 0) };
-                is_cached
+                let mut at_hand = self.at_hand;
+                let has = at_hand.has(Arc::as_ptr(file) as usize, slice, |at| self.is_cached(file, at));
+                self.at_hand = at_hand;
+                has
             }
             How::Pool | How::Ask => false,
         }
@@ -218,6 +208,7 @@ fn checked(result: Result<Bytes, Errno>, slice: &FileSlice) -> Result<Bytes, Sou
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rt::at_hand::MAX_GAP;
     use futures_lite::future::{block_on, poll_fn};
     use std::io::Write;
 

@@ -3,6 +3,7 @@
 //! The only module that names async-std and its reactor, and the only one that spawns. It knows neither brigades nor
 //! limits, except for reading the part of a file that a bucket names.
 
+mod at_hand;
 mod buffers;
 mod connect;
 mod file_read;

@@ -236,6 +236,14 @@ impl Socket {
         })
     }
 
+    /// Has the processor fetch what a write uses.
+    pub(crate) fn prefetch(&self) {
+        std::hint::black_box(match &self.stream {
+            Stream::Tcp(stream) => stream.seen(),
+            Stream::Unix(stream) => stream.seen(),
+        });
+    }
+
     /// Whether [`try_send_file`](Self::try_send_file) can send anything.
     pub fn sends_files(&self) -> bool {
         send_file::sends_files()

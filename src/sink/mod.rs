@@ -23,6 +23,7 @@ mod tokens;
 mod wire;
 
 use std::future::Future;
+use std::hint::black_box;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -100,6 +101,19 @@ impl<W: Wire> Sink<W> {
     /// The state of this sink, for observers. It outlives the sink.
     pub fn state(&self) -> &Arc<SinkState> {
         &self.state
+    }
+
+    /// Has the processor fetch what the next write uses.
+    pub(crate) fn prefetch(&self) {
+        self.state.prefetch();
+        self.wire.prefetch();
+        black_box((
+            self.patience_ends,
+            self.took_at,
+            self.tokens_due,
+            self.backlog.is_empty(),
+            self.wire_held,
+        ));
     }
 
     /// The socket.

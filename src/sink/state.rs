@@ -1,6 +1,7 @@
 //! The state of a sink that others read and influence while it works.
 
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Waker};
@@ -89,6 +90,17 @@ impl SinkState {
             waiting: Mutex::new(Vec::new()),
             clock,
         }
+    }
+
+    /// Has the processor fetch what a write uses.
+    pub(crate) fn prefetch(&self) {
+        self.recent.prefetch();
+        black_box((
+            self.counts.bytes_written(),
+            self.counts.buffered(),
+            self.awaited.load(Ordering::Relaxed),
+        ));
+        black_box((self.tokens_due.load(Ordering::Relaxed), self.is_writing(), self.flushes()));
     }
 
     /// The counters of this sink.

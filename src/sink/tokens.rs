@@ -13,7 +13,7 @@ use crate::limit::{Interval, Limit, TokenBucket};
 pub(super) struct Tokens {
     limit: Limit,
     /// `None` without a rate.
-    bucket: Option<TokenBucket>,
+    bucket: Option<Box<TokenBucket>>,
     lateness: Lateness,
     /// The last answer was of a limit that only reports: nothing was taken for it.
     reports: bool,
@@ -22,7 +22,7 @@ pub(super) struct Tokens {
 impl Tokens {
     /// Starts with a full bucket.
     pub(super) fn new(limit: Limit, now: Instant) -> Self {
-        let bucket = limit.rate().map(|rate| TokenBucket::new(rate, limit.burst(), now));
+        let bucket = limit.rate().map(|rate| Box::new(TokenBucket::new(rate, limit.burst(), now)));
         Self { limit, bucket, lateness: Lateness::default(), reports: false }
     }
 
@@ -77,8 +77,8 @@ impl Tokens {
             }
             other => {
                 let fresh = TokenBucket::new(rate, burst, now);
-                let left = other.as_ref().map_or_else(|| piece(&fresh), TokenBucket::available);
-                *other = Some(fresh.starting_with(left));
+                let left = other.as_ref().map_or_else(|| piece(&fresh), |bucket| bucket.available());
+                *other = Some(Box::new(fresh.starting_with(left)));
             }
         }
     }

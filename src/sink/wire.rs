@@ -50,6 +50,9 @@ pub trait Wire: Unpin {
         Poll::Ready(Ok(()))
     }
 
+    /// Has the processor fetch what the next write uses. Does nothing by default.
+    fn prefetch(&self) {}
+
     /// Ready when the kernel has sent everything.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -67,6 +70,10 @@ impl Wire for Socket {
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
         Self::poll_read_bytes(self, cx, want)
+    }
+
+    fn prefetch(&self) {
+        Self::prefetch(self);
     }
 
     fn is_gone(&self) -> bool {

@@ -1,5 +1,6 @@
 //! Throughput over about the last second, without a timer: computed when bytes pass and when asked.
 
+use std::hint::black_box;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -69,6 +70,11 @@ impl Recent {
             self.second.store(mark.second, Ordering::Relaxed);
         }
         self.total.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Has the processor fetch what [`add`](Self::add) uses.
+    pub(crate) fn prefetch(&self) {
+        black_box((self.began, self.second.load(Ordering::Relaxed), self.bytes()));
     }
 
     /// Bytes that passed so far.

@@ -1,5 +1,6 @@
 //! The content of an answer, pulled by the task that sends it, which publishes how far it is.
 
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -85,6 +86,12 @@ impl AnswerContent {
             connection.pass(transfer, bytes.len() as u64);
         }
         piece
+    }
+
+    /// Has the processor fetch what the next piece uses.
+    pub(super) fn prefetch(&self) {
+        self.body.prefetch();
+        black_box((self.charges.is_some(), self.flow.is_some()));
     }
 
     /// Removes and counts bytes that were sent of a [`Piece::File`].

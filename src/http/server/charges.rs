@@ -36,6 +36,11 @@ impl Charges {
         }
     }
 
+    /// Has the processor fetch what [`pass_content`](Self::pass_content) uses.
+    pub(super) fn prefetch(&self) {
+        std::hint::black_box(self.content.load(Ordering::Relaxed));
+    }
+
     /// Notes content that was passed on.
     pub(super) fn pass_content(&self, bytes: u64) {
         self.content.fetch_add(bytes, Ordering::Relaxed);

@@ -36,6 +36,16 @@ impl Closer {
         first
     }
 
+    /// Has the processor fetch what tells whether it is closed.
+    pub(super) fn prefetch(&self) {
+        std::hint::black_box(self.closed.load(Ordering::Relaxed));
+    }
+
+    /// Whether it is closed, or was asked to end.
+    pub(super) fn is_told(&self) -> bool {
+        self.closed.load(Ordering::SeqCst) || self.asked.load(Ordering::SeqCst)
+    }
+
     /// Whether the task was asked to end the connection if idle, since the last call.
     pub(super) fn take_asked(&self) -> bool {
         // Read at each poll, and mostly not set.

@@ -115,6 +115,13 @@ impl Connection {
         connection
     }
 
+    /// Has the processor fetch what each piece of a response uses.
+    pub(super) fn prefetch(&self) {
+        self.exchanges.prefetch();
+        self.charges.prefetch();
+        self.closer.prefetch();
+    }
+
     /// The time on the server's clock.
     pub(super) fn now(&self) -> Instant {
         self.server.clock.now()

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::Stage;
@@ -33,12 +33,19 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
     let mut closed = pin!(connection.closer.closed());
     let mut drained = false;
     let mut silence = Silence::of(connection);
+    // The task whose waker all of these have.
+    let mut known: Option<Waker> = None;
     std::future::poll_fn(|cx: &mut Context<'_>| {
         if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
             return Poll::Ready(result);
         }
         if connection.is_sent() {
             connection.conclude_unsent(false);
+        }
+        let is_known = known.as_ref().is_some_and(|known| known.will_wake(cx.waker()));
+        if is_known && !connection.closer.is_told() && !server.has_reached(Stage::Draining) {
+            // What is below says no more than before.
+            return silence.poll(cx, serving.as_mut(), connection);
         }
         if closed.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Ok(()));
@@ -60,6 +67,9 @@ pub(super) async fn drive<S: Serving>(mut serving: Pin<&mut S>, connection: &Con
             if let Poll::Ready(result) = serving.as_mut().poll_serving(cx) {
                 return Poll::Ready(result);
             }
+        }
+        if !is_known {
+            known = Some(cx.waker().clone());
         }
         silence.poll(cx, serving.as_mut(), connection)
     })
@@ -88,6 +98,9 @@ impl Silence {
         mut serving: Pin<&mut S>,
         connection: &Connection,
     ) -> Poll<io::Result<()>> {
+        if connection.exchanges.are_in_flight() && self.alarm.is_set_for(cx.waker()) {
+            return Poll::Pending;
+        }
         let due = connection.silent_too_long_at();
         if let Some(due) = due.filter(|due| *due < self.alarm.deadline()) {
             self.alarm.reset(due);

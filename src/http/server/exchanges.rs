@@ -1,5 +1,6 @@
 //! The exchanges of one connection: which are under way, how many there were, and whose they are.
 
+use std::hint::black_box;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -96,6 +97,11 @@ impl Exchanges {
         self.note_busy(now);
         // Release: a reader that finds no exchange in flight must see when the last ended.
         self.in_flight.fetch_sub(1, Ordering::Release);
+    }
+
+    /// Has the processor fetch what each piece of a response uses.
+    pub(super) fn prefetch(&self) {
+        black_box((self.are_in_flight(), self.unsent_since.load(Ordering::Relaxed)));
     }
 
     /// Whether requests are under way.

@@ -34,6 +34,11 @@ impl PublishedWait {
         self.wait.store(wait, Ordering::Relaxed);
     }
 
+    /// Has the processor fetch it.
+    pub(super) fn prefetch(&self) {
+        std::hint::black_box(self.wait.load(Ordering::Relaxed));
+    }
+
     /// Publishes a wait for a turn at the flow that was published last.
     pub(super) fn set_turn(&self) {
         // Release: a reader that sees the turn finds its flow.

@@ -107,6 +107,14 @@ impl ResponseBody {
         Poll::Ready(piece)
     }
 
+    /// Has the processor fetch what the next piece uses.
+    pub(super) fn prefetch(&self) {
+        self.exchange.transfer().prefetch();
+        if let Some(content) = &self.content {
+            content.prefetch();
+        }
+    }
+
     /// Removes and counts bytes that were sent of a [`Piece::File`].
     pub(super) fn sent_of_file(&mut self, bytes: u64) {
         if let Some(content) = &mut self.content {

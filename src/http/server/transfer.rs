@@ -191,6 +191,12 @@ impl Transfer {
         self.upload.get()
     }
 
+    /// Has the processor fetch what [`pass`](Self::pass) uses.
+    pub(super) fn prefetch(&self) {
+        self.passed.prefetch();
+        self.wait.prefetch();
+    }
+
     /// Counts content that was passed on.
     pub(super) fn pass(&self, bytes: u64, now: Instant) {
         self.passed.add(bytes, now);

@@ -3,6 +3,7 @@
 mod bucket;
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 
 use bytes::Bytes;
 
@@ -72,6 +73,11 @@ impl Brigade {
         self.in_memory
     }
 
+    /// Reads a word of where the first bucket is, so that it is in the processor's cache when it is used.
+    pub(crate) fn prefetch(&self) {
+        black_box(self.buckets.front().map(std::mem::discriminant));
+    }
+
     /// Returns the number of buckets, marks included.
     pub fn len(&self) -> usize {
         self.buckets.len()
@@ -119,6 +125,10 @@ impl Brigade {
             },
             (_, bucket) => bucket,
         };
+        if self.buckets.capacity() == 0 {
+            // What most brigades of a stream hold; grown by the deque they would have room for four.
+            self.buckets.reserve_exact(2);
+        }
         self.buckets.push_back(bucket);
     }
 
@@ -179,6 +189,15 @@ impl Brigade {
         let mut head = Self::new();
         self.move_to(&mut head, n);
         head
+    }
+
+    /// Splits off the first file slice and all behind it.
+    pub(crate) fn split_off_files(&mut self) -> Self {
+        let file = self.iter().position(|bucket| matches!(bucket, Bucket::File(_)));
+        let Some(before) = file else { return Self::new() };
+        let mut seen = Self::new();
+        seen.extend((0..before).map_while(|_| self.pop()));
+        std::mem::replace(self, seen)
     }
 
     /// Moves the first `n` bytes, with the marks before and between them, to the end of `to`.

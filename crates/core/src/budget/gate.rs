@@ -1,6 +1,7 @@
 //! The budgets that one stream passes, tree after tree.
 
 use std::fmt;
+use std::hint::black_box;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -35,7 +36,7 @@ struct Lane {
     under: Under,
     weight: Weight,
     /// Created by the first turn under a limit.
-    flow: Option<Flow>,
+    flow: Option<Box<Flow>>,
 }
 
 enum Under {
@@ -103,6 +104,13 @@ impl Gate {
         self.ready
     }
 
+    /// Has the processor fetch what the next turn uses. See [`PacedBody::prefetch`](crate::body::PacedBody::prefetch).
+    pub(crate) fn prefetch(&self) {
+        for lane in &self.lanes {
+            black_box(lane.as_ref().map(|lane| lane.flow.is_some()));
+        }
+    }
+
     /// Returns the rest of the turn to the trees.
     pub fn give_back(&mut self) {
         self.ready = 0;
@@ -136,15 +144,15 @@ impl Gate {
     }
 
     fn waiting_flow(&self) -> Option<&Flow> {
-        self.lanes[self.waiting?].as_ref()?.flow.as_ref()
+        self.lanes[self.waiting?].as_ref()?.flow.as_deref()
     }
 
     fn flows(&self) -> impl Iterator<Item = &Flow> {
-        self.lanes.iter().flatten().filter_map(|lane| lane.flow.as_ref())
+        self.lanes.iter().flatten().filter_map(|lane| lane.flow.as_deref())
     }
 
     fn flows_mut(&mut self) -> impl Iterator<Item = &mut Flow> {
-        self.lanes.iter_mut().flatten().filter_map(|lane| lane.flow.as_mut())
+        self.lanes.iter_mut().flatten().filter_map(|lane| lane.flow.as_deref_mut())
     }
 }
 
@@ -165,9 +173,11 @@ impl Lane {
     }
 
     fn flow(&mut self) -> &mut Flow {
-        self.flow.get_or_insert_with(|| match &self.under {
-            Under::Node(node) => node.flow(self.weight),
-            Under::Client(clients, key) => clients.node(key).flow(self.weight),
+        self.flow.get_or_insert_with(|| {
+            Box::new(match &self.under {
+                Under::Node(node) => node.flow(self.weight),
+                Under::Client(clients, key) => clients.node(key).flow(self.weight),
+            })
         })
     }
 }

@@ -45,6 +45,13 @@ impl Sleep {
         self.armed.is_some()
     }
 
+    /// Returns whether a timer is set that will wake `waker`: a poll may be left out until then.
+    pub fn is_set_for(&self, waker: &Waker) -> bool {
+        // The timer may have fired, and the clock stepped back since.
+        self.armed.as_ref().is_some_and(|(_, armed)| armed.will_wake(waker))
+            && !self.clock.may_have_fired(self.deadline)
+    }
+
     /// Moves the deadline. If it differs, the timer is cancelled and the next poll sets another.
     pub fn reset(&mut self, deadline: Instant) {
         if deadline != self.deadline {
@@ -70,10 +77,7 @@ impl Future for Sleep {
             this.disarm();
             return Poll::Ready(());
         }
-        // The timer may have fired, and the clock stepped back since.
-        let is_set = this.armed.as_ref().is_some_and(|(_, waker)| waker.will_wake(cx.waker()))
-            && !this.clock.may_have_fired(this.deadline);
-        if !is_set {
+        if !this.is_set_for(cx.waker()) {
             this.disarm();
             let key = this.clock.wake_at(this.deadline, cx.waker().clone());
             this.armed = Some((key, cx.waker().clone()));

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, OnceLock, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
 
-use super::wheel::{Wheel, tick_after, tick_before};
+use super::wheel::Wheel;
 use super::{Clock, Instant, TimerKey};
 use crate::sync::Mutex;
 
@@ -54,7 +54,7 @@ struct Inner {
     local: Box<[OnceLock<Mutex<Wheel>>; MAX_LOCAL]>,
     /// Which of them no thread turns.
     free: Mutex<Vec<usize>>,
-    /// The latest tick that any wheel has fired, to be read without a lock.
+    /// The begin of the latest tick that any wheel has fired, in nanoseconds, to be read without a lock.
     fired: AtomicU64,
 }
 
@@ -91,7 +91,7 @@ impl SystemClock {
             return None;
         }
         let number = self.0.free.lock().pop()?;
-        self.0.local[number].get_or_init(Mutex::default);
+        self.0.local(number);
         LOCAL.set(Some((self.0.address(), number)));
         Some(LocalWheel { clock: Arc::clone(&self.0), number, due: Vec::new(), thread: PhantomData })
     }
@@ -119,30 +119,28 @@ impl LocalWheel {
     /// Wakes what is due. Returns how long from now until the next timer may be due; `None` if none is set.
     pub fn fire(&mut self) -> Option<Duration> {
         let now = self.clock.now();
-        let tick = tick_before(now);
         let mut wheel = self.clock.local(self.number).lock();
+        let tick = wheel.tick_at(now);
         if tick > wheel.fired() {
-            // Before timers are removed: a task that reads the old value is still woken.
-            self.clock.fired.fetch_max(tick, Ordering::SeqCst);
+            self.clock.note_fired(wheel.start_of(tick));
             wheel.take_due(tick, &mut self.due);
         }
-        let next = wheel.next_tick();
-        drop(wheel);
-        if self.due.is_empty() {
-            return next.map(|tick| Wheel::start_of(tick) - now);
+        if !self.due.is_empty() {
+            drop(wheel);
+            self.due.drain(..).for_each(Waker::wake);
+            // What was woken may have set timers.
+            wheel = self.clock.local(self.number).lock();
         }
-        self.due.drain(..).for_each(Waker::wake);
-        // What was woken may have set timers.
-        let next = self.clock.local(self.number).lock().next_tick();
-        next.map(|tick| Wheel::start_of(tick) - now)
+        wheel.next_tick().map(|tick| wheel.start_of(tick) - now)
     }
 }
 
 impl Drop for LocalWheel {
     fn drop(&mut self) {
         LOCAL.set(None);
-        for (tick, waker) in self.clock.local(self.number).lock().drain() {
-            self.clock.set(Wheel::start_of(tick), waker);
+        let left = self.clock.local(self.number).lock().drain();
+        for (due, waker) in left {
+            self.clock.set(due, waker);
         }
         self.clock.free.lock().push(self.number);
     }
@@ -154,7 +152,12 @@ impl Inner {
     }
 
     fn local(&self, number: usize) -> &Mutex<Wheel> {
-        self.local[number].get_or_init(Mutex::default)
+        self.local[number].get_or_init(|| Mutex::new(Wheel::of_thread(number)))
+    }
+
+    /// To be called before the timers of a tick are removed: a task that reads the old value is still woken.
+    fn note_fired(&self, tick: Instant) {
+        self.fired.fetch_max(tick.as_nanos(), Ordering::SeqCst);
     }
 
     /// Sets a timer of the clock's thread, and wakes the thread if it sleeps for longer.
@@ -185,9 +188,8 @@ impl Inner {
         let mut due = Vec::new();
         let mut wheel = self.wheel.lock();
         while !wheel.stopped {
-            let tick = tick_before(self.now());
-            // Before timers are removed: a task that reads the old value is still woken.
-            self.fired.fetch_max(tick, Ordering::SeqCst);
+            let tick = wheel.tick_at(self.now());
+            self.note_fired(wheel.start_of(tick));
             wheel.take_due(tick, &mut due);
             if !due.is_empty() {
                 // Not asleep: the ring is examined again below, so no thread needs to notify.
@@ -202,7 +204,7 @@ impl Inner {
             wheel = match next {
                 None => self.changed.wait(wheel).unwrap_or_else(PoisonError::into_inner),
                 Some(tick) => {
-                    let wait = Wheel::start_of(tick) - self.now();
+                    let wait = wheel.start_of(tick) - self.now();
                     self.changed.wait_timeout(wheel, wait).unwrap_or_else(PoisonError::into_inner).0
                 }
             };
@@ -247,7 +249,7 @@ impl Clock for SystemClock {
 
     fn may_have_fired(&self, deadline: Instant) -> bool {
         // A timer set for a tick that had fired is one tick later; then this is true early, which does no harm.
-        tick_after(deadline) <= self.0.fired.load(Ordering::SeqCst)
+        deadline.as_nanos() <= self.0.fired.load(Ordering::SeqCst)
     }
 }
 

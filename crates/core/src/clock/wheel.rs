@@ -26,6 +26,8 @@ pub(super) struct Wheel {
     pub(super) asleep_until: u64,
     generation: u64,
     pub(super) stopped: bool,
+    /// How long after the instants of other wheels its ticks begin, in nanoseconds; less than a slot.
+    phase: u64,
 }
 
 struct Timer {
@@ -56,23 +58,38 @@ impl Default for Wheel {
             asleep_until: u64::MAX,
             generation: 0,
             stopped: false,
+            phase: 0,
         }
     }
 }
 
 impl Wheel {
+    /// Creates the wheel of thread `number`. Wheels of different threads tick at different instants, spread evenly over a
+    /// slot, so that threads that have work at each tick do not work at once on what they share.
+    pub(super) fn of_thread(number: usize) -> Self {
+        // The bits in reverse: 0, 1/2, 1/4, 3/4, 1/8, … of a slot.
+        let phase = u64::from((number as u8).reverse_bits()) * SLOT.as_nanos() as u64 / 256;
+        Self { phase, ..Self::default() }
+    }
+
     pub(super) fn len(&self) -> usize {
         self.timers.len()
     }
 
     /// The instant at which a tick begins.
-    pub(super) fn start_of(tick: u64) -> Instant {
-        Instant::from_nanos(tick.saturating_mul(SLOT.as_nanos() as u64))
+    pub(super) fn start_of(&self, tick: u64) -> Instant {
+        Instant::from_nanos(tick.saturating_mul(SLOT.as_nanos() as u64).saturating_add(self.phase))
+    }
+
+    /// The last tick that has begun at `now`.
+    pub(super) fn tick_at(&self, now: Instant) -> u64 {
+        tick_before(Instant::from_nanos(now.as_nanos().saturating_sub(self.phase)))
     }
 
     /// Sets a timer. Returns its key, and the tick at which it fires: the first that has not fired, at `deadline` or
     /// later.
     pub(super) fn set(&mut self, deadline: Instant, waker: Waker) -> (TimerKey, u64) {
+        let deadline = Instant::from_nanos(deadline.as_nanos().saturating_sub(self.phase));
         let tick = tick_after(deadline).max(self.fired + 1);
         (self.insert(tick, waker), tick)
     }
@@ -102,12 +119,18 @@ impl Wheel {
         if let Some(&moved) = list.get(timer.position) {
             self.timers[moved].position = timer.position;
         }
+        self.note_removed(slot);
+        timer.waker
+    }
+
+    /// Notes that timers of a slot were removed.
+    fn note_removed(&mut self, slot: usize) {
+        let list = &mut self.ring[slot];
         if list.is_empty() {
             self.occupied[slot / 64] &= !(1 << (slot % 64));
             // Release the memory of thousands that were here once.
             list.shrink_to(64);
         }
-        timer.waker
     }
 
     /// Removes the timers of all ticks up to `now`.
@@ -122,22 +145,27 @@ impl Wheel {
             if self.occupied[slot / 64] & (1 << (slot % 64)) == 0 {
                 continue;
             }
-            let mut position = 0;
-            while let Some(&key) = self.ring[slot].get(position) {
-                if self.timers[key].tick <= now {
-                    due.push(self.remove(key));
+            // In their order: each timer is looked at once, and no other because of it.
+            let (mut position, timers) = (0, &mut self.timers);
+            self.ring[slot].retain(|&key| {
+                let is_due = timers[key].tick <= now;
+                if is_due {
+                    due.push(timers.remove(key).waker);
                 } else {
+                    timers[key].position = position;
                     position += 1;
                 }
-            }
+                !is_due
+            });
+            self.note_removed(slot);
         }
         self.fired = now;
     }
 
-    /// Removes all timers, with their ticks.
-    pub(super) fn drain(&mut self) -> Vec<(u64, Waker)> {
+    /// Removes all timers, with the instants at which they are due.
+    pub(super) fn drain(&mut self) -> Vec<(Instant, Waker)> {
         let keys: Vec<usize> = self.timers.iter().map(|(key, _)| key).collect();
-        keys.into_iter().map(|key| (self.timers[key].tick, self.remove(key))).collect()
+        keys.into_iter().map(|key| (self.start_of(self.timers[key].tick), self.remove(key))).collect()
     }
 
     /// The last tick that has fired.
@@ -190,6 +218,26 @@ mod tests {
             assert_eq!(fire(&mut wheel, tick - 1), 0, "deadline {deadline}");
             assert_eq!(fire(&mut wheel, tick), 1, "deadline {deadline}");
         }
+    }
+
+    #[test]
+    fn wheels_of_threads_tick_at_instants_of_their_own_and_never_early() {
+        let mut ticks = std::collections::BTreeSet::new();
+        for number in 0..64 {
+            let mut wheel = Wheel::of_thread(number);
+            assert!(ticks.insert(wheel.start_of(0)) && wheel.start_of(0) < Instant::ZERO + SLOT);
+            for nanos in [0, 1, 9_999_999, 10_000_000, 10_000_001, 123_456_789] {
+                let deadline = Instant::from_nanos(nanos);
+                let (_, tick) = wheel.set(deadline, noop());
+                assert!(
+                    deadline <= wheel.start_of(tick)
+                        && wheel.start_of(tick - 1) < deadline.max(wheel.start_of(1))
+                );
+                assert_eq!(wheel.tick_at(wheel.start_of(tick)), tick);
+                assert_eq!(wheel.tick_at(Instant::from_nanos(wheel.start_of(tick).as_nanos() - 1)), tick - 1);
+            }
+        }
+        assert_eq!(Wheel::of_thread(1).start_of(0), Instant::from_millis(5));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! A chain of filters, stepped without I/O.
 
+use std::hint::black_box;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -145,6 +146,14 @@ impl Chain {
     /// leaves it to the filters. The end of the stream may be seen later then.
     pub fn set_max_gathered(&mut self, bytes: Option<u64>) {
         self.max_gathered = bytes.map(|bytes| bytes.max(MIN_GATHERED));
+    }
+
+    /// Has the processor fetch what the next step uses. See [`PacedBody::prefetch`](crate::body::PacedBody::prefetch).
+    pub(crate) fn prefetch(&self) {
+        for link in &self.links {
+            link.input.prefetch();
+            black_box((link.state == State::Idle, link.called, link.filter.lookahead()));
+        }
     }
 
     /// Returns the bytes of content that wait in the chain, in memory.
@@ -342,10 +351,8 @@ impl Chain {
             None => out,
         };
         // A filter that reads bytes gets them up to the first file slice.
-        let mut unread = Brigade::new();
-        if link.filter.reads_bytes() {
-            set_files_aside(&mut link.input, &mut unread);
-        }
+        let mut unread =
+            if link.filter.reads_bytes() { link.input.split_off_files() } else { Brigade::new() };
         let before = (output.len(), output.bytes());
         let result = link.contract.call(&mut *link.filter, now, &mut link.input, output);
         while let Some(bucket) = unread.pop() {
@@ -387,12 +394,4 @@ impl Link {
         self.input.clear();
         self.input.push(Bucket::Error(cause));
     }
-}
-
-/// Moves the first file slice and all behind it to `unread`.
-fn set_files_aside(input: &mut Brigade, unread: &mut Brigade) {
-    let Some(before) = input.iter().position(|bucket| matches!(bucket, Bucket::File(_))) else { return };
-    let mut seen = Brigade::new();
-    seen.extend((0..before).map_while(|_| input.pop()));
-    *unread = std::mem::replace(input, seen);
 }

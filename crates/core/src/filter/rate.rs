@@ -80,7 +80,7 @@ pub struct RateFilter {
     /// The remainder is sent on credit: the rest of the input passes.
     closing: bool,
     /// Finds what the limit would have delayed, while it only reports.
-    report: Option<TokenBucket>,
+    report: Option<Box<TokenBucket>>,
 }
 
 impl RateFilter {
@@ -213,7 +213,7 @@ impl RateFilter {
     /// Counts bytes that passed and would have been delayed by the rate.
     fn report(&mut self, now: Instant, rate: Rate, bytes: u64) {
         let depth = rate.at_once(self.interval, self.catch_up).saturating_add(self.limit.burst());
-        let bucket = self.report.get_or_insert_with(|| TokenBucket::new(rate, depth, now));
+        let bucket = self.report.get_or_insert_with(|| Box::new(TokenBucket::new(rate, depth, now)));
         // As in an allowance, the time until now counts at the old rate, within the new depth.
         bucket.set_max_burst(depth, now);
         bucket.set_rate(rate, now);

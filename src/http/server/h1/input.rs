@@ -1,5 +1,6 @@
 //! Bytes read from the client and not yet consumed.
 
+use std::hint::black_box;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -91,6 +92,11 @@ impl Input {
 
     pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Has the processor fetch what tells whether there is something to read.
+    pub(super) fn prefetch(&self) {
+        black_box((self.readable.is_ready.load(Ordering::Relaxed), self.task.is_some(), self.has_ended));
     }
 
     /// Whether nothing but half an empty line is unread.

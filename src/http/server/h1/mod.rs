@@ -333,3 +333,30 @@ impl<W: Wire + Send + 'static> Serving for Http1<W> {
         is_within_head
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::budget::Gate;
+    use crate::http::server::answer_content::AnswerContent;
+    use crate::http::server::transfer::Transfer;
+    use crate::rt::Socket;
+    use crate::sink::SinkState;
+
+    /// A paced stream takes less than 6 KiB, two thirds of it here.
+    #[test]
+    fn the_parts_of_a_stream_have_bounds() {
+        for (part, bytes, most) in [
+            ("connection's driver", size_of::<Http1<Socket>>(), 800),
+            ("sink", size_of::<Sink<Socket>>(), 384),
+            ("its state", size_of::<SinkState>(), 352),
+            ("connection", size_of::<Connection>(), 560),
+            ("response", size_of::<ResponseBody>(), 208),
+            ("its content", size_of::<AnswerContent>(), 880),
+            ("exchange", size_of::<Transfer>(), 384),
+            ("gate", size_of::<Gate>(), 152),
+        ] {
+            assert!(bytes <= most, "{part}: {bytes} bytes, at most {most}");
+        }
+    }
+}
