@@ -15,6 +15,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use argh::FromArgs;
+use rustix::process::{Resource, getrlimit};
 use tempfile::TempDir;
 
 use testkit::process::{self, Outcome, procfs};
@@ -48,6 +49,10 @@ struct Options {
     #[argh(switch)]
     quick: bool,
 
+    /// only the loads of so many streams; repeatable
+    #[argh(option)]
+    streams: Vec<usize>,
+
     /// only this: floor, relay, file, shared, proxied or unpaced; repeatable
     #[argh(option)]
     only: Vec<String>,
@@ -78,12 +83,16 @@ struct Load {
 /// What is measured under the loads of which all is measured.
 const ALL: &[Kind] = &[Kind::Floor, Kind::File, Kind::Shared, Kind::Relay, Kind::Proxied];
 
-const LOADS: [Load; 3] = [
+const LOADS: [Load; 4] = [
     Load { streams: 1_000, rate: 64 * 1024, kinds: ALL },
     Load { streams: 5_000, rate: 16 * 1024, kinds: ALL },
     // Whether so many are held at all, each at its pace.
     Load { streams: 10_000, rate: 8 * 1024, kinds: &[Kind::Floor, Kind::File] },
+    Load { streams: 20_000, rate: 4 * 1024, kinds: &[Kind::Floor, Kind::File] },
 ];
+
+/// What a server opens beside its streams' sockets.
+const OTHER_FILES: usize = 100;
 
 /// How long a load is let run.
 #[derive(Clone, Copy)]
@@ -106,9 +115,20 @@ fn bench(mut options: Options) -> Outcome<ExitCode> {
     }
     let site = Site::new(options.server.clone())?;
     process::end_all_on_signals(site.dir.path().to_owned())?;
-    let mut loads = LOADS;
+    let mut loads = LOADS.to_vec();
+    loads.retain(|load| options.streams.is_empty() || options.streams.contains(&load.streams));
     if options.quick {
         loads.iter_mut().for_each(|load| load.streams /= 10);
+    }
+    let most = getrlimit(Resource::Nofile).maximum.map_or(usize::MAX, |most| most as usize);
+    for load in &mut loads {
+        if load.streams + OTHER_FILES > most {
+            let streams = most.saturating_sub(OTHER_FILES).max(1);
+            eprintln!(
+                "{load}: a process may open {most} files here (ulimit -Hn), so {streams} streams are measured"
+            );
+            load.streams = streams;
+        }
     }
     let timing = Timing {
         warm_up: Duration::from_secs(options.warm_up),

@@ -9,6 +9,9 @@ use testkit::roles;
 use crate::server::{Kind, Running};
 use crate::{Load, Site, Timing};
 
+/// The most streams of one client process.
+const STREAMS_EACH: usize = 10_000;
+
 /// What one reading gave.
 #[derive(Clone, Debug)]
 pub struct Reading {
@@ -44,43 +47,91 @@ pub fn measure(site: &Site, load: Load, kind: Kind, timing: Timing) -> Outcome<R
 
     // 2 000 connections a second, in whole intervals, so that no instant of the 200 ms is preferred.
     let connect_over = Duration::from_millis(200) * (load.streams as u32).div_ceil(400);
-    let client = Process::role(
-        roles::CLIENT,
-        &[
-            server.port.to_string(),
-            server.path.clone(),
-            load.streams.to_string(),
-            load.rate.to_string(),
-            connect_over.as_millis().to_string(),
-            timing.warm_up.as_millis().to_string(),
-            timing.window.as_millis().to_string(),
-        ],
-    )?;
-    client
-        .line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))
-        .map_err(|error| explained(error, &server))?;
+    let clients = clients(server.port, &server.path, load, connect_over, timing)?;
+    for (client, _) in &clients {
+        client
+            .line_with("begin", connect_over + timing.warm_up + Duration::from_secs(60))
+            .map_err(|error| explained(error, &server))?;
+    }
     let cpu_before = procfs::cpu_seconds(server.pid)?;
-    let end = client.line_with("end ", timing.window + Duration::from_secs(30))?;
+    let mut counts = Counts { slowest: f64::MAX, ..Counts::default() };
+    for (client, streams) in &clients {
+        counts.add(
+            &client.line_with("end ", timing.window + Duration::from_secs(30))?,
+            load.rate,
+            *streams,
+        )?;
+    }
     let cpu = procfs::cpu_seconds(server.pid)? - cpu_before;
     // After the window, because the kernel's walk through the pages takes time of its own; the streams
     // are still running.
     let pss = procfs::pss_kib(server.pid)?;
     let queues = server.upstream.map(|port| queues(port, load)).transpose()?;
 
-    let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;
-    let [total, slowest, fastest, seconds, astray] = figures[..] else {
-        return Err("the client's last line".into());
-    };
-    let allowed = load.rate as f64 * seconds;
     Ok(Reading {
-        cpu_per_gb: cpu / (total / 1e9),
+        cpu_per_gb: cpu / (counts.total / 1e9),
         kib_per_stream: (pss as f64 - pss_before as f64) / load.streams as f64,
-        achieved: total / (allowed * load.streams as f64),
-        slowest: slowest / allowed,
-        fastest: fastest / allowed,
-        astray: astray as usize,
+        achieved: counts.total / counts.allowed,
+        slowest: counts.slowest,
+        fastest: counts.fastest,
+        astray: counts.astray,
         queues,
     })
+}
+
+/// Starts the processes that share a load's streams; each with the number of its own.
+fn clients(
+    port: u16,
+    path: &str,
+    load: Load,
+    connect_over: Duration,
+    timing: Timing,
+) -> Outcome<Vec<(Process, usize)>> {
+    let processes = load.streams.div_ceil(STREAMS_EACH);
+    (0..processes)
+        .map(|number| {
+            let streams = load.streams * (number + 1) / processes - load.streams * number / processes;
+            let orders = [
+                port.to_string(),
+                path.to_owned(),
+                streams.to_string(),
+                load.rate.to_string(),
+                connect_over.as_millis().to_string(),
+                timing.warm_up.as_millis().to_string(),
+                timing.window.as_millis().to_string(),
+            ];
+            Ok((Process::role(roles::CLIENT, &orders)?, streams))
+        })
+        .collect()
+}
+
+/// What the clients counted, each in a window of its own.
+#[derive(Default)]
+struct Counts {
+    /// Bytes that came, and that the rate allows.
+    total: f64,
+    allowed: f64,
+    /// Against what the rate allows one stream.
+    slowest: f64,
+    fastest: f64,
+    astray: usize,
+}
+
+impl Counts {
+    /// Adds what a client with so many streams of this rate said in the end.
+    fn add(&mut self, end: &str, rate: u64, streams: usize) -> Outcome<()> {
+        let figures: Vec<f64> = end.split(' ').map(str::parse).collect::<Result<_, _>>()?;
+        let [total, slowest, fastest, seconds, astray] = figures[..] else {
+            return Err("the client's last line".into());
+        };
+        let allowed = rate as f64 * seconds;
+        self.total += total;
+        self.allowed += allowed * streams as f64;
+        self.slowest = self.slowest.min(slowest / allowed);
+        self.fastest = self.fastest.max(fastest / allowed);
+        self.astray += astray as usize;
+        Ok(())
+    }
 }
 
 fn queues(port: u16, load: Load) -> Outcome<Queues> {

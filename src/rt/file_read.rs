@@ -1,7 +1,8 @@
 //! Reads the pieces of file slices without blocking the executor.
 //!
 //! What the page cache holds is read at once, by `preadv2` with `RWF_NOWAIT`, or left to the kernel to send; for what it
-//! does not hold the kernel says `EAGAIN`, and a thread of the blocking pool waits for the disk.
+//! does not hold the kernel says `EAGAIN`, and a thread of the blocking pool waits for the disk, one of those that its file
+//! system [may take](super::disk).
 
 use std::fmt;
 use std::fs::File;
@@ -15,8 +16,8 @@ use bytes::Bytes;
 use rustix::io::{Errno, ReadWriteFlags};
 
 use super::at_hand::AtHand;
-use super::blocking;
 use super::buffers::Buffer;
+use super::disk::Disk;
 use super::read_way::{How, ask, give_up_preadv2, has_preadv2, known_of};
 use crate::body::ReadFile;
 use crate::brigade::{FileSlice, MAX_PIECE, SourceError};
@@ -69,7 +70,7 @@ impl FileReader {
     /// Notes why a read that must not wait failed; returns how the file is read from now on.
     fn note_refused(&mut self, error: Errno, file: &Arc<File>) -> How {
         match error {
-            Errno::NOTSUP => {
+            Errno::NOTSUP | Errno::INVAL => {
                 let how = known_of(file).unwrap_or(How::Ask);
                 self.known = Some((Arc::downgrade(file), how));
             }
@@ -153,7 +154,7 @@ impl Pending {
     fn start(slice: &FileSlice, want: usize, how: How) -> Self {
         let (file, offset) = (Arc::downgrade(slice.file()), slice.offset());
         let slice = slice.clone();
-        let outcome = Box::pin(blocking(move || {
+        let outcome = Box::pin(Disk::of(slice.file()).blocking(move || {
             let how = if how == How::Ask { ask(slice.file()) } else { how };
             (read_waiting(&slice, want), how)
         }));

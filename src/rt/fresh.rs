@@ -10,12 +10,16 @@ use std::time::Duration;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 
+use super::disk::{Disk, is_local};
 use super::{blocking, clock};
 use crate::clock::Clock;
 use crate::sync::{Mutex, RwLock};
 
 /// Longest time between two checks of the paths.
 pub const MAX_AGE: Duration = Duration::from_secs(1);
+
+/// Opens a path without opening what is there.
+const PATH: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 
 /// A value made from the files or folders at some paths, and remade when a path names another file or folder, or a file's
 /// content changes.
@@ -55,6 +59,8 @@ struct Identity {
     /// The size, and when the content and the inode last changed, in seconds and nanoseconds. `None` for a folder, whose
     /// entries change.
     content: Option<(u64, [i64; 4])>,
+    /// Its file system, if the kernel knows all of that: no network or other program is asked.
+    local: Option<Disk>,
 }
 
 impl<T: Send + Sync + 'static> Fresh<T> {
@@ -148,11 +154,7 @@ impl<T: Send + Sync + 'static> Fresh<T> {
     /// Whether nothing changed, as far as the kernel can tell without waiting for a disk.
     fn is_cached(&self, source: &Source<T>) -> bool {
         let state = self.state.read();
-        source
-            .paths
-            .iter()
-            .zip(&state.seen)
-            .all(|(path, seen)| seen.is_some() && Identity::cached(path) == *seen)
+        source.paths.iter().zip(&state.seen).all(|(path, seen)| seen.is_some_and(|seen| seen.is_cached(path)))
     }
 
     /// Checks the paths, and remakes the value if they changed. May wait for a disk.
@@ -190,22 +192,26 @@ impl<T: Send + Sync + 'static> Fresh<T> {
 impl Identity {
     /// The state of the path; `None` if nothing is there. May wait for a disk.
     fn of(path: &Path) -> Option<Self> {
-        std::fs::metadata(path).ok().map(|metadata| Self::of_metadata(&metadata))
+        let found = File::from(rustix::fs::open(path, PATH, Mode::empty()).ok()?);
+        let metadata = found.metadata().ok()?;
+        Some(Self::of_metadata(&metadata, is_local(&found).then(|| Disk::of(&found))))
     }
 
-    /// The state of the path; `None` also if reading it would wait for a disk.
-    fn cached(path: &Path) -> Option<Self> {
-        let flags = OFlags::PATH | OFlags::CLOEXEC;
-        let found =
-            rustix::fs::openat2(rustix::fs::CWD, path, flags, Mode::empty(), ResolveFlags::CACHED).ok()?;
-        File::from(found).metadata().ok().map(|metadata| Self::of_metadata(&metadata))
+    /// Whether the path has this state still. `false` also if telling would wait for a disk.
+    fn is_cached(self, path: &Path) -> bool {
+        let opened = rustix::fs::openat2(rustix::fs::CWD, path, PATH, Mode::empty(), ResolveFlags::CACHED);
+        let (Some(local), Ok(found)) = (self.local, opened) else { return false };
+        let found = File::from(found);
+        // Something else may have been mounted there.
+        let metadata = if Disk::of(&found) == local { found.metadata().ok() } else { None };
+        metadata.is_some_and(|metadata| Self::of_metadata(&metadata, self.local) == self)
     }
 
-    fn of_metadata(metadata: &Metadata) -> Self {
+    fn of_metadata(metadata: &Metadata, local: Option<Disk>) -> Self {
         let (modified, changed) = (metadata.mtime(), metadata.ctime());
         let times = [modified, metadata.mtime_nsec(), changed, metadata.ctime_nsec()];
         let content = (!metadata.is_dir()).then_some((metadata.len(), times));
-        Self { device: metadata.dev(), inode: metadata.ino(), content }
+        Self { device: metadata.dev(), inode: metadata.ino(), content, local }
     }
 }
 

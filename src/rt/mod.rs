@@ -6,6 +6,7 @@
 mod at_hand;
 mod buffers;
 mod connect;
+mod disk;
 mod file_read;
 mod fresh;
 #[cfg(feature = "service")]
@@ -46,6 +47,7 @@ use crate::clock::SystemClock;
 pub(crate) use buffers::Buffer;
 pub use buffers::read_buffers;
 pub use connect::{Connect, connect, connect_unix};
+pub use disk::{Disk, close_on_pool, close_when_unused, is_local};
 pub use file_read::FileReader;
 pub use fresh::Fresh;
 #[cfg(feature = "service")]

@@ -9,13 +9,16 @@
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, StatxFlags};
 use rustix::io::Errno;
 
+use super::disk::Disk;
 use crate::sync::Mutex;
 
 /// Whether `preadv2` was found to be missing: an old kernel, or a sandbox.
 static NO_PREADV2: AtomicBool = AtomicBool::new(false);
+
+/// Whether it was said that files are read on the pool.
+static SAID: AtomicBool = AtomicBool::new(false);
 
 /// What is known of file systems that refuse `RWF_NOWAIT`.
 static REFUSING: Mutex<Vec<Device>> = Mutex::new(Vec::new());
@@ -33,8 +36,7 @@ const RAMFS_MAGIC: u64 = 0x8584_58f6;
 /// The kernel may give the number of an unmounted file system to a later one. At worst that one's
 /// reads then go the other way, at once or over the pool, and give the same bytes.
 struct Device {
-    major: u32,
-    minor: u32,
+    device: (u32, u32),
     /// [`How::AtOnce`] or [`How::Pool`].
     how: How,
 }
@@ -55,13 +57,13 @@ pub(super) enum How {
 /// Remembers that there is no `preadv2`, and says so the first time.
 pub(super) fn give_up_preadv2(error: Errno) {
     if !NO_PREADV2.swap(true, Ordering::Relaxed) {
-        log::warn!("this kernel or sandbox has no preadv2 ({error}): files are read on the blocking pool");
+        log::warn!(error:%; "this kernel or sandbox has no preadv2: files are read on the blocking pool");
     }
 }
 
 /// How files of a file system that refused before are read.
 pub(super) fn known_of(file: &File) -> Option<How> {
-    device(file).and_then(remembered)
+    Disk::of(file).device().and_then(remembered)
 }
 
 /// Whether `preadv2` has not been found to be missing.
@@ -70,9 +72,8 @@ pub(super) fn has_preadv2() -> bool {
 }
 
 /// What is known of a file system that refused.
-fn remembered((major, minor): (u32, u32)) -> Option<How> {
-    let table = REFUSING.lock();
-    table.iter().find(|known| (known.major, known.minor) == (major, minor)).map(|known| known.how)
+fn remembered(device: (u32, u32)) -> Option<How> {
+    REFUSING.lock().iter().find(|known| known.device == device).map(|known| known.how)
 }
 
 /// Asks in which file system the file lives, and remembers the answer. May wait.
@@ -80,19 +81,16 @@ pub(super) fn ask(file: &File) -> How {
     let in_memory = rustix::fs::fstatfs(file)
         .is_ok_and(|stat| matches!(stat.f_type as u64 & 0xffff_ffff, TMPFS_MAGIC | RAMFS_MAGIC));
     let how = if in_memory { How::AtOnce } else { How::Pool };
-    if let Some((major, minor)) = device(file) {
-        let mut table = REFUSING.lock();
-        if table.len() < REMEMBERED && !table.iter().any(|known| (known.major, known.minor) == (major, minor))
-        {
-            table.push(Device { major, minor, how });
+    let Some(device) = Disk::of(file).device() else { return how };
+    let mut table = REFUSING.lock();
+    if table.len() < REMEMBERED && !table.iter().any(|known| known.device == device) {
+        table.push(Device { device, how });
+        drop(table);
+        if how == How::Pool && !SAID.swap(true, Ordering::Relaxed) {
+            log::info!(
+                "a file system does not say what the page cache has: its files are read on the blocking pool"
+            );
         }
     }
     how
-}
-
-/// The device number, from what the kernel has at hand: a network file system is not asked.
-fn device(file: &File) -> Option<(u32, u32)> {
-    let flags = AtFlags::EMPTY_PATH | AtFlags::STATX_DONT_SYNC;
-    let stat = rustix::fs::statx(file, c"", flags, StatxFlags::TYPE).ok()?;
-    Some((stat.stx_dev_major, stat.stx_dev_minor))
 }

@@ -40,7 +40,9 @@ pub(super) fn send_file(socket: impl AsFd, file: &File, offset: u64, len: usize)
                 return Ok(0);
             }
             Err(error) => {
-                if matches!(error, Errno::INVAL | Errno::NOTSUP) && !REFUSED.swap(true, Ordering::Relaxed) {
+                if matches!(error, Errno::ACCESS | Errno::INVAL | Errno::NOTSUP)
+                    && !REFUSED.swap(true, Ordering::Relaxed)
+                {
                     log::warn!(error:%; "a file system refuses sendfile: its files are read and written");
                 }
                 return Ok(0);

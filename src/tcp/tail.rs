@@ -16,7 +16,7 @@ use crate::brigade::{Brigade, Bucket, FileSlice, SourceError};
 use crate::generator::Generator;
 use crate::named_file;
 use crate::rt::serve::{Stage, Stages};
-use crate::rt::{self, FileReader};
+use crate::rt::{self, Disk, FileReader};
 
 /// Largest read of a followed file. It is read into memory and held until it leaves, so that truncating the file
 /// meanwhile does no harm.
@@ -40,6 +40,8 @@ struct State {
     path: PathBuf,
     file: Arc<File>,
     id: FileId,
+    /// Its length is known without waiting.
+    is_local: bool,
     offset: u64,
     /// Where the stream ends, unless the file is followed.
     end: u64,
@@ -53,21 +55,40 @@ impl Tail {
     /// # Errors
     /// It cannot be opened, or is not a regular file.
     pub(super) async fn open(path: &Path, follow: Option<(Follower, Arc<Stages>)>) -> io::Result<Self> {
-        let (file, id, end) = open(path).await?;
-        let state =
-            State { path: path.to_owned(), file, id, offset: 0, end, follow, reader: FileReader::new() };
+        let Opened { file, id, len: end, is_local } = open(path).await?;
+        let (path, reader) = (path.to_owned(), FileReader::new());
+        let state = State { path, file, id, is_local, offset: 0, end, follow, reader };
         Ok(Self { state: Some(state), next: None })
     }
 }
 
-async fn open(path: &Path) -> io::Result<(Arc<File>, FileId, u64)> {
-    let path = path.to_owned();
-    rt::blocking(move || {
+/// A file that was opened.
+struct Opened {
+    file: Arc<File>,
+    id: FileId,
+    len: u64,
+    is_local: bool,
+}
+
+async fn open(path: &Path) -> io::Result<Opened> {
+    let (disk, path) = (Disk::at(path), path.to_owned());
+    let opened = disk.blocking(move || {
         let file = named_file::open(&path)?;
         let meta = file.metadata()?;
-        Ok((Arc::new(file), id(&meta), meta.len()))
-    })
-    .await
+        let is_local = rt::is_local(&file);
+        Ok::<_, io::Error>(Opened { file: Arc::new(file), id: id(&meta), len: meta.len(), is_local })
+    });
+    let opened = opened.await?;
+    if !opened.is_local {
+        rt::close_when_unused(Arc::clone(&opened.file));
+    }
+    Ok(opened)
+}
+
+/// The present length of a file, asked on the spot if it is local.
+async fn length(file: Arc<File>, is_local: bool) -> io::Result<u64> {
+    let ask = |file: Arc<File>| file.metadata().map(|meta| meta.len());
+    if is_local { ask(file) } else { Disk::of(&file).blocking(move || ask(file)).await }
 }
 
 impl State {
@@ -77,8 +98,8 @@ impl State {
             // Before the check, so that a change after it is noticed.
             let changed = follower.listen();
             let present = follower.present();
-            let len = match self.file.metadata() {
-                Ok(meta) => meta.len(),
+            let len = match length(Arc::clone(&self.file), self.is_local).await {
+                Ok(len) => len,
                 Err(error) => return (self, Bucket::Error(SourceError::new(format!("read: {error}")))),
             };
             if len < self.offset {
@@ -96,17 +117,19 @@ impl State {
                         return (self, Bucket::Data(bytes));
                     }
                     // Truncated since the check: check again.
-                    Err(_) if self.file.metadata().is_ok_and(|meta| meta.len() < len) => continue,
-                    Err(error) => return (self, Bucket::Error(error)),
+                    Err(error) => match length(Arc::clone(&self.file), self.is_local).await {
+                        Ok(now) if now < len => continue,
+                        _ => return (self, Bucket::Error(error)),
+                    },
                 }
             }
             if present.is_some_and(|present| present != self.id)
-                && let Ok((file, id, _)) = open(&self.path).await
+                && let Ok(Opened { file, id, is_local, .. }) = open(&self.path).await
             {
                 // Unless the watch has seen the new file, it would be opened again and again.
                 if id != self.id {
                     log::info!(file:% = self.path.display(), bytes = self.offset; "a followed file was replaced: continuing with the new one");
-                    (self.file, self.id, self.offset) = (file, id, 0);
+                    (self.file, self.id, self.is_local, self.offset) = (file, id, is_local, 0);
                     continue;
                 }
             }

@@ -1,4 +1,4 @@
-//! wrk and h2load: short bursts of load over connections that stay open. No errors, no answer missing.
+//! wrk, ab and h2load: short bursts of load over connections that stay open. No errors, no answer missing.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -34,6 +34,39 @@ fn paced_files_under_load() {
     let most = 64 * (60 * 1024 * 2 + 2 * 12_288) / len + 2 * 64;
     let answers = load(&server.url("/style.css"));
     assert!((64..most).contains(&answers), "{answers} of {most}");
+}
+
+/// ApacheBench: `count` requests over 32 connections at a time, HTTP/1.0 with or without keep-alive. All are answered alike.
+fn requested(url: &str, count: u32, options: &[&str]) {
+    let count_text = count.to_string();
+    let mut command = Command::new(program("ab"));
+    command.args(["-q", "-n", &count_text, "-c", "32", "-s", "30"]).args(options).arg(url);
+    let report = String::from_utf8(succeeded(&mut command)).unwrap();
+    println!("{report}");
+    let figure = |name: &str| {
+        let line = report.lines().find_map(|line| line.strip_prefix(name));
+        line.map_or(0, |text| text.split_whitespace().next().unwrap().parse().unwrap())
+    };
+    let found = ["Complete requests:", "Failed requests:", "Non-2xx responses:", "Write errors:"].map(figure);
+    assert_eq!(found, [count, 0, 0, 0], "{report}");
+    let kept = if options.contains(&"-k") { count } else { 0 };
+    assert_eq!(figure("Keep-Alive requests:"), kept, "{report}");
+}
+
+#[test]
+fn apache_bench_has_all_requests_answered_with_keep_alive_and_without() {
+    let _machine = loud();
+    let server = Sluicegate::serve(&site(), &["--log-level", "warn"]);
+    let front = Sluicegate::proxy(server.addr, &["--log-level", "warn"]);
+    for options in [&["-k"][..], &[], &["-k", "-i"], &["-i"]] {
+        requested(&server.url("/style.css"), 3_000, options);
+        requested(&server.url("/images/staircase.png"), 1_000, options);
+        requested(&front.url("/style.css"), 2_000, options);
+    }
+    let paced = Sluicegate::serve(&site(), &["--rate", "1m", "--log-level", "warn"]);
+    for options in [&["-k"][..], &[]] {
+        requested(&paced.url("/style.css"), 200, options);
+    }
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! ```sh
 //! SLUICEGATE_SOAK_STREAMS=1000 SLUICEGATE_SOAK_SECONDS=1800 cargo test --test process soak -- --ignored --nocapture
 //! ```
+//!
+//! `SLUICEGATE_SOAK_RATE` sets another rate of each stream, in bytes per second; a slower one takes less of the machine.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpStream};
@@ -20,10 +22,10 @@ use testkit::wait;
 
 use crate::faults::ground::{Ground, Source, by_path, reset};
 
-/// Bytes per second of each response: a window that stays shut is full after two seconds.
+/// Bytes per second of each response by default: a window that stays shut is full after two seconds.
 const RATE: u64 = 8192;
 
-/// How long a client that takes nothing stays; the server gives it up before.
+/// How long a client that takes nothing stays at [`RATE`], and longer at a slower one; the server gives it up before.
 const STALL: Duration = Duration::from_secs(8);
 
 /// New connections per second at most; more streams live longer instead.
@@ -79,8 +81,8 @@ fn setting(name: &str, default: usize) -> usize {
     std::env::var(name).map_or(default, |text| text.parse().unwrap_or_else(|_| panic!("{name} is no number")))
 }
 
-fn settings(streams: usize) -> Settings {
-    let budget = |rate: usize| Budget::of(Rate::or_unlimited(rate as u64 * RATE));
+fn settings(streams: usize, rate: u64) -> Settings {
+    let budget = |streams: usize| Budget::of(Rate::or_unlimited(streams as u64 * rate));
     // Shared limits that seldom bind, so that each response has its nodes and now and then waits for a turn.
     let limits = SharedLimits {
         server: budget(streams),
@@ -104,7 +106,7 @@ fn settings(streams: usize) -> Settings {
 }
 
 /// Connects and asks.
-fn begin(ground: &Ground, slot: usize, numbers: &mut Numbers, span: Duration) -> Life {
+fn begin(ground: &Ground, slot: usize, numbers: &mut Numbers, span: Duration, stall: Duration) -> Life {
     let source = if slot < MAX_PROXIED { Source::Proxied } else { Source::File };
     let name = if numbers.below(4) == 0 { "page" } else { "endless" };
     let version = if numbers.below(4) == 0 { Version::Http2 } else { Version::Http1 };
@@ -131,7 +133,7 @@ fn begin(ground: &Ground, slot: usize, numbers: &mut Numbers, span: Duration) ->
     sent.unwrap();
     stream.set_nonblocking(true).unwrap();
     let stays = match habit {
-        Habit::Stalls => STALL,
+        Habit::Stalls => stall,
         _ => Duration::from_millis(numbers.below(2 * span.as_millis() as usize) as u64),
     };
     Life { stream, habit, ends: Instant::now() + stays, resets: numbers.below(2) == 0 }
@@ -170,13 +172,15 @@ fn mean(samples: &[u64], quarter: usize) -> u64 {
 fn clients_that_come_stall_and_vanish_leave_nothing() {
     let asked = setting("SLUICEGATE_SOAK_STREAMS", 100);
     let time = Duration::from_secs(setting("SLUICEGATE_SOAK_SECONDS", 15) as u64);
+    let rate = setting("SLUICEGATE_SOAK_RATE", RATE as usize) as u64;
     raise_open_files().unwrap();
     let (open, most) = open_files(std::process::id()).unwrap();
     // Both ends are in this process.
     let streams = asked.min((most - open - 200) / 2);
-    let ground = Ground::on(|| settings(streams), RATE, by_path, |backend| backend.route(RATE));
+    let ground = Ground::on(|| settings(streams, rate), rate, by_path, |backend| backend.route(rate));
     let before = ground.census();
     let span = Duration::from_millis((1000 * streams / CHURN).max(700) as u64);
+    let stall = STALL * RATE.div_ceil(rate.max(1)) as u32;
 
     let (mut numbers, mut buf, mut samples) = (Numbers(1), vec![0; 64 * 1024], Vec::new());
     let (mut lives, mut begun) = (Vec::new(), 0);
@@ -194,7 +198,7 @@ fn clients_that_come_stall_and_vanish_leave_nothing() {
                 life.take().unwrap().end();
             }
             if life.is_none() && begun < allowed {
-                *life = Some(begin(&ground, slot, &mut numbers, span));
+                *life = Some(begin(&ground, slot, &mut numbers, span, stall));
                 begun += 1;
             }
         }

@@ -4,8 +4,8 @@
 //! and no symbolic link out of the root, at no instant, whatever is renamed meanwhile. Links that
 //! stay inside are followed, but not to what a name would not lead to either: where dot files are not
 //! served, what was reached by a link is looked at for its real path (`/proc/self/fd`; without `/proc` no link
-//! is followed then). `RESOLVE_CACHED` says whether the answer is at hand: if it is, the file
-//! is opened on the spot, else on the blocking pool.
+//! is followed then). `RESOLVE_CACHED` says whether the answer is at hand: if it is, and the root's file system opens
+//! without waiting for a network or another program, the file is opened on the spot, else on the blocking pool.
 //!
 //! Where `openat2` is missing (Linux before 5.6, some sandboxes) the path is walked segment by
 //! segment, and no symbolic link is followed at all, unless links may lead anywhere.
@@ -15,21 +15,25 @@ use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use rustix::fs::{Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 
 use super::path::{Below, is_hidden};
 use crate::http::files::FollowLinks;
-use crate::rt;
+use crate::rt::{self, Disk};
 
 /// For reading. Opening a FIFO must not wait for its writer, nor make a terminal ours.
 const READ: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 
 /// How often an open is tried again that raced with a rename. Each try races anew, so a few are many.
 const TRIES: usize = 8;
+
+/// Why there is no `openat2`, once a root was opened without; and whether that was said.
+static NO_OPENAT2: OnceLock<Errno> = OnceLock::new();
+static SAID: AtomicBool = AtomicBool::new(false);
 
 /// What is served of what lies below a root.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +51,9 @@ pub(super) struct Shown {
 pub struct Root {
     folder: Arc<OwnedFd>,
     how: How,
+    disk: Disk,
+    /// Its file system opens and closes what it knows without waiting.
+    is_local: bool,
 }
 
 /// How paths are resolved.
@@ -54,7 +61,8 @@ pub struct Root {
 enum How {
     /// By `openat2`, on the spot if the answer is cached.
     Cached,
-    /// By `openat2`, on the pool: `RESOLVE_CACHED` came with Linux 5.12.
+    /// By `openat2`, on the pool: `RESOLVE_CACHED` came with Linux 5.12, and tells nothing of how long opening takes on FUSE
+    /// or NFS.
     Kernel,
     /// Segment by segment, on the pool.
     Walk,
@@ -89,20 +97,17 @@ impl Root {
     /// # Errors
     /// If there is none, if it is no folder, or if it may not be entered.
     pub fn new(path: &Path) -> io::Result<Self> {
-        static SAID: AtomicBool = AtomicBool::new(false);
         let root = Self::walking(path)?;
         let resolve = ResolveFlags::BENEATH | ResolveFlags::CACHED;
         let how = match openat2(root.folder.as_fd(), c".", OFlags::PATH, resolve) {
             Err(error @ (Errno::NOSYS | Errno::PERM)) => {
-                if !SAID.swap(true, Ordering::Relaxed) {
-                    log::warn!(
-                        "this kernel or sandbox has no openat2 ({error}): paths are walked, symbolic links are not followed"
-                    );
-                }
+                // Said with the first request: roots are opened before there is a log.
+                NO_OPENAT2.get_or_init(|| error);
                 How::Walk
             }
             Err(Errno::INVAL) => How::Kernel,
-            Ok(_) | Err(Errno::AGAIN) => How::Cached,
+            Ok(_) | Err(Errno::AGAIN) if root.is_local => How::Cached,
+            Ok(_) | Err(Errno::AGAIN) => How::Kernel,
             Err(error) => return Err(error.into()),
         };
         Ok(Self { how, ..root })
@@ -116,19 +121,34 @@ impl Root {
     pub fn walking(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::open(path, flags, Mode::empty())?;
-        Ok(Self { folder: Arc::new(folder), how: How::Walk })
+        let (disk, is_local) = (Disk::of(&folder), rt::is_local(&folder));
+        Ok(Self { folder: Arc::new(folder), how: How::Walk, disk, is_local })
     }
 
     /// Opens a file or folder for reading. Does not block the executor.
     pub(super) async fn open(&self, below: &Below, shown: Shown) -> Result<Opened, Refused> {
+        if self.how == How::Walk
+            && let Some(error) = NO_OPENAT2.get()
+            && !SAID.swap(true, Ordering::Relaxed)
+        {
+            log::warn!(error:%; "this kernel or sandbox has no openat2: paths are walked, symbolic links are not followed");
+        }
+        let mut disk = self.disk;
         if self.how == How::Cached {
-            match self.resolved(below, READ, shown, ResolveFlags::CACHED) {
+            match self.resolved(below, READ, shown, ResolveFlags::CACHED | ResolveFlags::NO_XDEV) {
                 Err(Errno::AGAIN) => {}
+                // Nothing is known of what is mounted there.
+                Err(Errno::XDEV) => disk = disk.beyond(),
                 result => return opened(result),
             }
         }
         let (root, below) = (self.clone(), below.clone());
-        rt::blocking(move || opened(root.descriptor(&below, READ, shown))).await
+        disk.blocking(move || opened(root.descriptor(&below, READ, shown))).await
+    }
+
+    /// Whether a file that was opened may be closed on the spot: it is in the root's file system, which does not wait then.
+    pub(super) fn closes_at_once(&self, file: &Metadata) -> bool {
+        self.is_local && self.disk.has(file)
     }
 
     /// The folder, to look names up in; `None` where `openat2` is missing.

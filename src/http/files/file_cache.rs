@@ -34,19 +34,6 @@ const ASKED: usize = 1024;
 /// The time between sweeps, which close what was not asked for since the last.
 const SWEEP: Duration = Duration::from_secs(2);
 
-/// `f_type` of file systems that look up the name of an open file in memory, without waiting for a network. From the kernel's `linux/magic.h`, and ZFS's own.
-const LOCAL: [u64; 9] = [
-    0x0000_ef53, // ext2, ext3, ext4
-    0x5846_5342, // XFS
-    0x9123_683e, // btrfs
-    0xf2f5_2010, // F2FS
-    0xca45_1a4e, // bcachefs
-    0x2fc1_2fc1, // ZFS
-    0x794c_7630, // overlayfs
-    0x0102_1994, // tmpfs
-    0x8584_58f6, // ramfs
-];
-
 /// The open files below one root, by their names.
 pub(super) struct FileCache {
     /// The root's device: files on others are not kept. `None` if none are.
@@ -77,9 +64,8 @@ pub(super) struct CachedFile {
 impl FileCache {
     /// An empty cache of what lies below `root`. It stays empty unless the file system answers from memory.
     pub(super) fn below(root: BorrowedFd<'_>) -> Self {
-        let is_local =
-            rustix::fs::fstatfs(root).is_ok_and(|stat| LOCAL.contains(&(stat.f_type as u64 & 0xffff_ffff)));
-        let device = if is_local { rustix::fs::fstat(root).ok().map(|stat| stat.st_dev) } else { None };
+        let device =
+            if rt::is_local(root) { rustix::fs::fstat(root).ok().map(|stat| stat.st_dev) } else { None };
         Self {
             device,
             table: RwLock::default(),

@@ -36,7 +36,7 @@ use super::answer;
 use super::content::Content;
 use super::log_bound::LogBound;
 use crate::clock::Clock;
-use crate::rt::{self, Fresh};
+use crate::rt::{self, Disk, Fresh};
 pub use confine::Root;
 use confine::{Opened, Refused, Shown};
 use file_answer::with_file;
@@ -217,7 +217,7 @@ impl Files {
         below: Below,
     ) -> Result<Response<Content>, Refused> {
         let (root, shown) = (root.clone(), self.shown);
-        let page = rt::blocking(move || {
+        let page = Disk::of(&folder).blocking(move || {
             listing::read(&root, folder, &below, shown).map(|listing| listing::page(&listing, &below))
         });
         let page = page.await?;
@@ -250,7 +250,7 @@ impl Files {
         let Opened::File(file, metadata) = tree.root.open(name, self.shown).await? else { return Ok(None) };
         let now = SystemTime::now();
         let version = Version::new(name, &metadata, now, &self.types)?;
-        let file = self.open.share(file, &metadata);
+        let file = self.open.share(file, &metadata, tree.root.closes_at_once(&metadata));
         let response = with_file(request, &version, &file);
         if let Some(root) = tree.root.folder() {
             tree.cache.offer(root, name, (&file, &metadata), version, now);

@@ -8,6 +8,7 @@ use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, Weak};
 
+use crate::rt;
 use crate::sync::Mutex;
 
 /// Files that were not in use any more are looked for when there are so many at least.
@@ -25,21 +26,29 @@ struct Table {
 }
 
 impl OpenFiles {
-    /// The file itself, or the same one if a response has it open already; then `file` is closed.
-    pub(super) fn share(&self, file: File, metadata: &Metadata) -> Arc<File> {
+    /// The file itself, or the same one if a response has it open already; then `file` is closed. Unless a file
+    /// `closes_at_once`, it is closed on the blocking pool, then or later.
+    pub(super) fn share(&self, file: File, metadata: &Metadata, closes_at_once: bool) -> Arc<File> {
+        let file = Arc::new(file);
         let mut table = self.0.lock();
         let key = (metadata.dev(), metadata.ino());
         if let Some(open) = table.files.get(&key).and_then(Weak::upgrade) {
-            // Closed outside the lock.
+            // It is closed outside the lock.
             drop(table);
+            if !closes_at_once {
+                rt::close_on_pool(file);
+            }
             return open;
         }
-        let file = Arc::new(file);
         table.files.insert(key, Arc::downgrade(&file));
         if table.files.len() > table.full {
             // Seldom, and as much as came since: so it costs each file the same.
             table.files.retain(|_, file| file.strong_count() > 0);
             table.full = (2 * table.files.len()).max(LEAST);
+        }
+        drop(table);
+        if !closes_at_once {
+            rt::close_when_unused(Arc::clone(&file));
         }
         file
     }
@@ -63,7 +72,7 @@ mod tests {
         let files = OpenFiles::default();
         let share = || {
             let (file, metadata) = open(&path);
-            files.share(file, &metadata)
+            files.share(file, &metadata, true)
         };
         let (one, two) = (share(), share());
         assert!(Arc::ptr_eq(&one, &two));
@@ -86,7 +95,7 @@ mod tests {
             let path = folder.path().join(n.to_string());
             std::fs::write(&path, "").unwrap();
             let (file, metadata) = open(&path);
-            let file = files.share(file, &metadata);
+            let file = files.share(file, &metadata, true);
             if n < 3 {
                 kept.push(file);
             }
