@@ -5,6 +5,7 @@
 
 mod at_hand;
 mod buffers;
+mod busyness;
 mod connect;
 mod disk;
 mod file_read;

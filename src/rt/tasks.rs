@@ -20,15 +20,14 @@ where
     worker.spawn(Counted { future, alive: Alive::new() });
 }
 
-/// Runs a future on the worker with the fewest tasks that were spawned this way, detached: for connections, whose own tasks
-/// stay on their worker.
+/// Runs a future on a worker that has time left, detached, until that gives it to another: for connections.
 pub fn spawn_spread<F>(future: F)
 where
     F: Future<Output = ()> + Send + 'static,
 {
-    let worker = workers::idlest();
+    let worker = workers::for_connection();
     let load = worker.count();
-    worker.spawn(Counted { future: Spread { future, load }, alive: Alive::new() });
+    worker.spawn_moving(Counted { future: Spread { future, load }, alive: Alive::new() });
 }
 
 /// Runs `work` on the blocking pool and returns its result.

@@ -1,8 +1,11 @@
 //! Worker threads: each with a run queue, a reactor and a timer wheel of its own.
 //!
-//! A task stays on the worker that it was spawned on, so that what a stream touches stays in one processor's cache, and a
-//! wake-up from the same worker is a push to a queue of its thread: no lock, no system call. A wake-up from another thread
-//! goes through the worker's inbox, and rings its bell only if the worker sleeps.
+//! A task stays on its worker, so that what a stream touches stays in one processor's cache, and a wake-up from the same
+//! worker is a push to a queue of its thread: no lock, no system call. A wake-up from another thread goes through the
+//! worker's inbox, and rings its bell only if the worker sleeps.
+//!
+//! Tasks of connections are gathered on few workers while these have time left: a thread that wakes twice as often for half
+//! as much to do has nothing in its caches each time. A worker that is busy gives such tasks to one that is not.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -12,10 +15,11 @@ use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::available_parallelism;
 
-use async_task::Runnable;
+use async_task::Builder;
 
+use super::busyness::{Busyness, Meter};
 use super::reactor::{Reactor, Scratch};
-use crate::clock::LocalWheel;
+use crate::clock::{Clock, Instant, LocalWheel};
 use crate::sync::Mutex;
 
 /// Tasks run between two looks at the inbox, the wheel and the sockets.
@@ -24,12 +28,32 @@ const MAX_RUNS: usize = 64;
 /// The most workers: as many threads can have a timer wheel.
 const MAX_WORKERS: usize = 64;
 
+/// A worker that is busy for less of its time, in thousandths, gets connections before those behind it.
+const CALM: u32 = 500;
+
+/// Workers that are together busy for less of the time of one, in thousandths, become one.
+const QUIET: u32 = 400;
+
+/// A worker that is busy for more of its time, in thousandths, gives tasks to one that is calm.
+const HECTIC: u32 = 750;
+
+/// A task that is to be polled.
+type Runnable = async_task::Runnable<Home>;
+
+/// The worker of a task, by its number; it changes only if the task `moves`.
+pub(super) struct Home {
+    worker: AtomicUsize,
+    moves: bool,
+}
+
 /// A thread that polls tasks.
 pub(super) struct Worker {
     pub(super) reactor: Reactor,
     inbox: Mutex<Inbox>,
-    /// Live tasks that were spread over the workers.
+    /// Live tasks of its own that were spread over the workers.
     load: AtomicUsize,
+    busyness: Busyness,
+    number: usize,
 }
 
 /// What other threads leave for a worker.
@@ -62,7 +86,7 @@ pub(super) fn workers() -> &'static [Worker] {
     let workers = *WORKERS.get_or_init(|| {
         let told = std::env::var("ASYNC_STD_THREAD_COUNT").ok().and_then(|count| count.parse().ok());
         let count = told.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
-        let workers: Vec<Worker> = (0..count.clamp(1, MAX_WORKERS)).map(|_| Worker::new()).collect();
+        let workers: Vec<Worker> = (0..count.clamp(1, MAX_WORKERS)).map(Worker::new).collect();
         workers.leak()
     });
     STARTED.get_or_init(|| workers.iter().for_each(Worker::start));
@@ -81,6 +105,12 @@ pub(super) fn any() -> &'static Worker {
     &workers[NEXT.fetch_add(1, Ordering::Relaxed) % workers.len()]
 }
 
+/// The worker for a new connection: the first that is calm, or the one with the fewest.
+pub(super) fn for_connection() -> &'static Worker {
+    let now = super::clock().now();
+    workers().iter().find(|worker| worker.busyness.at(now) < CALM).unwrap_or_else(idlest)
+}
+
 /// The worker with the fewest live tasks that were spread; this thread's if no other has fewer.
 pub(super) fn idlest() -> &'static Worker {
     let load = |worker: &Worker| worker.load.load(Ordering::Relaxed);
@@ -88,19 +118,20 @@ pub(super) fn idlest() -> &'static Worker {
     here().filter(|here| load(here) <= load(least)).unwrap_or(least)
 }
 
-/// Counts a task that was spread, until it is dropped.
+/// Counts a task that was spread, until it is dropped: by the worker that it has come to.
 pub(super) struct Load(&'static Worker);
 
 impl Drop for Load {
     fn drop(&mut self) {
-        self.0.load.fetch_sub(1, Ordering::Relaxed);
+        here().unwrap_or(self.0).change_load(-1);
     }
 }
 
 impl Worker {
-    fn new() -> Self {
+    fn new(number: usize) -> Self {
         let reactor = Reactor::new().expect("the system has descriptors for a reactor");
-        Self { reactor, inbox: Mutex::default(), load: AtomicUsize::new(0) }
+        let busyness = Busyness::default();
+        Self { reactor, inbox: Mutex::default(), load: AtomicUsize::new(0), busyness, number }
     }
 
     #[allow(clippy::disallowed_methods, reason = "what others are told to use")]
@@ -117,13 +148,31 @@ impl Worker {
 
     /// Counts one more task that was spread to it.
     pub(super) fn count(&'static self) -> Load {
-        self.load.fetch_add(1, Ordering::Relaxed);
+        self.change_load(1);
         Load(self)
     }
 
+    fn change_load(&self, by: isize) {
+        let changed = |load: usize| Some(load.saturating_add_signed(by));
+        let _ = self.load.fetch_update(Ordering::Relaxed, Ordering::Relaxed, changed);
+    }
+
     /// Runs a future on this worker's thread, detached.
-    pub(super) fn spawn(&'static self, future: impl Future<Output = ()> + Send + 'static) {
-        let (runnable, task) = async_task::spawn(future, |runnable| self.schedule(runnable));
+    pub(super) fn spawn(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.start_task(future, false);
+    }
+
+    /// Runs a future on this worker's thread, detached, until the worker gives it to another.
+    pub(super) fn spawn_moving(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.start_task(future, true);
+    }
+
+    fn start_task(&self, future: impl Future<Output = ()> + Send + 'static, moves: bool) {
+        let home = Home { worker: AtomicUsize::new(self.number), moves };
+        let schedule = |runnable: Runnable| {
+            workers()[runnable.metadata().worker.load(Ordering::Relaxed)].schedule(runnable);
+        };
+        let (runnable, task) = Builder::new().metadata(home).spawn(|_| future, schedule);
         task.detach();
         runnable.schedule();
     }
@@ -154,39 +203,113 @@ impl Worker {
     /// Runs tasks as they are woken; never returns.
     fn run(&'static self) {
         HERE.with(|here| here.worker.set(Some(self)));
-        let mut wheel = super::clock().local_wheel();
-        let (mut left, mut scratch) = (Vec::new(), Scratch::default());
+        let clock = super::clock();
+        let mut local = Local {
+            wheel: clock.local_wheel(),
+            meter: Meter::since(clock.now()),
+            surplus: None,
+            left: Vec::new(),
+            scratch: Scratch::default(),
+        };
         loop {
-            HERE.with(|here| self.turn(here, &mut left, &mut scratch, wheel.as_mut()));
+            HERE.with(|here| self.turn(here, &mut local, &*clock));
         }
     }
 
     /// Runs what is to be run, at most so many, then wakes what is due and what has become ready. Sleeps if there was nothing.
     /// What wakes meanwhile, as a task does that yields, is run after that.
-    fn turn(
-        &self,
-        here: &Here,
-        left: &mut Vec<Runnable>,
-        scratch: &mut Scratch,
-        wheel: Option<&mut LocalWheel>,
-    ) {
+    fn turn(&'static self, here: &Here, local: &mut Local, clock: &impl Clock) {
         let runs = here.queue.borrow().len().min(MAX_RUNS);
         for _ in 0..runs {
             let Some(runnable) = here.queue.borrow_mut().pop_front() else { break };
+            let Some(runnable) = self.keep(runnable, &mut local.surplus) else { continue };
             // The task is gone; the panic was reported by the hook.
             let _ = catch_unwind(AssertUnwindSafe(|| runnable.run()));
         }
-        let next = wheel.and_then(LocalWheel::fire);
+        let now = clock.now();
+        if local.meter.note(now, &self.busyness) {
+            local.surplus = self.surplus(now);
+        }
+        let next = local.wheel.as_mut().and_then(|wheel| wheel.fire_at(now));
         let mut inbox = self.inbox.lock();
-        std::mem::swap(&mut inbox.runnables, left);
-        inbox.is_asleep = left.is_empty() && here.queue.borrow().is_empty();
+        std::mem::swap(&mut inbox.runnables, &mut local.left);
+        inbox.is_asleep = local.left.is_empty() && here.queue.borrow().is_empty();
         let may_sleep = inbox.is_asleep;
         drop(inbox);
-        here.queue.borrow_mut().extend(left.drain(..));
-        self.reactor.wake_ready(scratch, next, may_sleep);
-        if may_sleep {
-            self.inbox.lock().is_asleep = false;
+        here.queue.borrow_mut().extend(local.left.drain(..));
+        if !may_sleep {
+            return self.reactor.wake_ready(&mut local.scratch, next, false);
         }
+        local.meter.falls_asleep(now, &self.busyness);
+        self.reactor.wake_ready(&mut local.scratch, next, true);
+        local.meter.wakes(clock.now(), &self.busyness);
+        self.inbox.lock().is_asleep = false;
+    }
+
+    /// Returns a task that is to be run here; gives others to their workers.
+    fn keep(&self, runnable: Runnable, surplus: &mut Option<Surplus>) -> Option<Runnable> {
+        let home = runnable.metadata().worker.load(Ordering::Relaxed);
+        if home != self.number {
+            // It was given away while another thread woke it.
+            workers()[home].leave(runnable);
+            return None;
+        }
+        match surplus {
+            None => Some(runnable),
+            Some(surplus) => surplus.take(runnable),
+        }
+    }
+
+    /// What this worker is to give to another: half of what it has more than one that is calm, if this one is hectic; all, if
+    /// it has so little to do that the first worker has time for it.
+    fn surplus(&'static self, now: Instant) -> Option<Surplus> {
+        let load = |worker: &Worker| worker.load.load(Ordering::Relaxed);
+        let busy = self.busyness.at(now);
+        let first = &workers()[0];
+        if self.number > 0 && busy + first.busyness.at(now) < QUIET {
+            return Some(Surplus { from: self, to: first, left: load(self) });
+        }
+        if busy <= HECTIC {
+            return None;
+        }
+        let others = workers().iter().filter(|other| other.number != self.number);
+        let calm = others.filter(|other| other.busyness.at(now) < CALM);
+        let to = calm.min_by_key(|other| load(other))?;
+        let left = load(self).saturating_sub(load(to)) / 2;
+        (left > 0).then_some(Surplus { from: self, to, left })
+    }
+}
+
+/// What only the thread of a worker uses.
+struct Local {
+    wheel: Option<LocalWheel>,
+    meter: Meter,
+    /// What is to be given away until the next measurement.
+    surplus: Option<Surplus>,
+    /// Empty between two turns, as are those below.
+    left: Vec<Runnable>,
+    scratch: Scratch,
+}
+
+/// Tasks to be given to another worker.
+struct Surplus {
+    from: &'static Worker,
+    to: &'static Worker,
+    left: usize,
+}
+
+impl Surplus {
+    /// Gives a task away, unless it is to be run here.
+    fn take(&mut self, runnable: Runnable) -> Option<Runnable> {
+        if self.left == 0 || !runnable.metadata().moves {
+            return Some(runnable);
+        }
+        self.left -= 1;
+        runnable.metadata().worker.store(self.to.number, Ordering::Relaxed);
+        self.from.change_load(-1);
+        self.to.change_load(1);
+        self.to.leave(runnable);
+        None
     }
 }
 

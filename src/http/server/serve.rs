@@ -37,7 +37,8 @@ pub(super) fn serve<W: Wire + Send + 'static>(
 }
 
 async fn serve_either<W: Wire + Send + 'static>(mut http1: Box<Http1<W>>, connection: Arc<Connection>) {
-    let is_http2 = is_http2(http1.sink(), &connection).await;
+    // Boxed: it is over soon, and its place would be taken as long as the connection lasts.
+    let is_http2 = Box::pin(is_http2(http1.sink(), &connection)).await;
     let (id, client, peer) = (connection.id, connection.ends.client, connection.ends.peer);
     let ended = match is_http2 {
         Ok(false) => {

@@ -120,6 +120,85 @@ fn the_least_loaded_worker_is_found_and_a_load_ends_with_its_task() {
     assert!(load() < 1000);
 }
 
+/// Starts tasks on `from` that may move and work until told to stop, for `work` before each sleep. Returns how to stop them,
+/// and what tells on which workers they are.
+fn busy_tasks(from: &'static Worker, tasks: usize, work: Duration) -> (Arc<AtomicBool>, Receiver<usize>) {
+    let (stop, (told, seen)) = (Arc::new(AtomicBool::new(false)), channel());
+    for _ in 0..tasks {
+        let (stop, told, load) = (Arc::clone(&stop), told.clone(), from.count());
+        from.spawn_moving(async move {
+            let _load = load;
+            while !stop.load(Ordering::Relaxed) {
+                let began = rt::clock().now();
+                while rt::clock().now() < began + work {}
+                let _ = told.send(here().map_or(usize::MAX, |worker| worker.number));
+                Sleep::lasting(rt::clock(), Duration::from_millis(1)).await;
+            }
+        });
+    }
+    (stop, seen)
+}
+
+#[test]
+fn a_worker_that_is_hectic_gives_tasks_to_one_that_is_calm() {
+    if workers().len() < 2 {
+        println!("skipped: there is one worker");
+        return;
+    }
+    let (stop, seen) = busy_tasks(&workers()[0], 16, Duration::from_millis(2));
+    assert_eq!(seen.recv_timeout(LONG), Ok(0));
+    while seen.recv_timeout(LONG).unwrap() == 0 {}
+    stop.store(true, Ordering::Relaxed);
+    // All end, wherever they are.
+    while seen.recv_timeout(LONG).is_ok() {}
+}
+
+#[test]
+fn a_worker_with_little_to_do_gives_all_to_the_first() {
+    if workers().len() < 2 {
+        println!("skipped: there is one worker");
+        return;
+    }
+    let (stop, seen) = busy_tasks(&workers()[1], 4, Duration::ZERO);
+    assert_eq!(seen.recv_timeout(LONG), Ok(1));
+    while seen.recv_timeout(LONG).unwrap() == 1 {}
+    stop.store(true, Ordering::Relaxed);
+    while seen.recv_timeout(LONG).is_ok() {}
+}
+
+#[test]
+fn a_task_that_is_given_away_is_counted_where_it_is_and_its_wake_ups_follow() {
+    let [first, .., last] = workers() else {
+        println!("skipped: there is one worker");
+        return;
+    };
+    let mut surplus = Some(Surplus { from: first, to: last, left: 1 });
+    let (made, runnable) = channel();
+    let (told, came) = channel();
+    let home = |moves| Home { worker: AtomicUsize::new(first.number), moves };
+    let schedule = move |runnable: Runnable| made.send(runnable).unwrap();
+    let task = |moves| {
+        let (told, schedule) = (told.clone(), schedule.clone());
+        let (runnable, task) = Builder::new().metadata(home(moves)).spawn(
+            move |_| async move {
+                let _ = told.send(address(here()));
+            },
+            schedule,
+        );
+        task.detach();
+        runnable
+    };
+    assert!(first.keep(task(false), &mut surplus).is_some(), "it stays where it is");
+    assert!(first.keep(task(true), &mut surplus).is_none());
+    assert_eq!(came.recv_timeout(LONG), Ok(address(Some(last))));
+    assert!(first.keep(task(true), &mut surplus).is_some(), "no more is given away");
+    let moved = task(true);
+    moved.metadata().worker.store(last.number, Ordering::Relaxed);
+    assert!(first.keep(moved, &mut None).is_none(), "it is another's");
+    assert_eq!(came.recv_timeout(LONG), Ok(address(Some(last))));
+    assert!(runnable.try_recv().is_err());
+}
+
 /// A counter that one side raises, and a task that waits for it to be raised.
 #[derive(Default)]
 struct Raised {

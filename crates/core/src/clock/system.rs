@@ -118,7 +118,11 @@ pub struct LocalWheel {
 impl LocalWheel {
     /// Wakes what is due. Returns how long from now until the next timer may be due; `None` if none is set.
     pub fn fire(&mut self) -> Option<Duration> {
-        let now = self.clock.now();
+        self.fire_at(self.clock.now())
+    }
+
+    /// Does what [`fire`](Self::fire) does, at `now`, which the caller has just read from the clock.
+    pub fn fire_at(&mut self, now: Instant) -> Option<Duration> {
         let mut wheel = self.clock.local(self.number).lock();
         let tick = wheel.tick_at(now);
         if tick > wheel.fired() {
