@@ -35,16 +35,17 @@ TOKIO_RUNTIME = {"rt-multi-thread", "process", "signal", "fs", "macros", "full"}
 MOST_CRATES = [
     ("sluicegate-core", "", 15),
     ("sluicegate-core", "tower", 17),
-    ("sluicegate", "", 105),
-    ("sluicegate", "events", 105),
+    # nix, with memoffset, has the socket option of `smooth`, which rustix and socket2 lack.
+    ("sluicegate", "", 107),
+    ("sluicegate", "events", 107),
     # rustls and its parts; listeners read names and ends of certificates (x509-cert) and make one of their own (rcgen).
-    ("sluicegate", "tls", 130),
-    ("sluicegate", "probe", 131),
-    ("sluicegate", "otlp", 130),
-    ("sluicegate", "quota", 150),
-    # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds with nix, sd-notify), and SIGUSR1 before
+    ("sluicegate", "tls", 132),
+    ("sluicegate", "probe", 133),
+    ("sluicegate", "otlp", 131),
+    ("sluicegate", "quota", 152),
+    # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds, sd-notify), and SIGUSR1 before
     # there is a reactor (signal-hook).
-    ("sluicegate", "service", 112),
+    ("sluicegate", "service", 113),
     ("sluicegate", "cli", 186),
 ]
 

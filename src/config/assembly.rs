@@ -286,6 +286,7 @@ fn route(
     route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
     route =
         route.report_only(limits.report_only).upload(given.upload).upload_rates(given.upload_rates.clone());
+    route = route.smooth(given.smooth);
     route = route.upload_total(limits.upload_total).upload_per_client(limits.upload_client);
     if let Some(max) = given.max_body {
         route = route.max_body(max);

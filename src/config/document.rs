@@ -15,6 +15,7 @@ use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
 use crate::logging::{AccessLogSettings, LogFormat};
 use crate::quota::QuotaSource;
+use crate::sink::OnFull;
 use crate::tls::TlsSettings;
 use crate::tracing::TracingSettings;
 use crate::words::shorten;
@@ -129,6 +130,7 @@ impl Config {
         let served = listen.iter().map(|listen| (listen.address.to_string(), listen.tls.as_deref()));
         let ports = tcp.iter().map(|port| (format!("[[tcp]] {}", port.listen), port.tls.as_deref()));
         listen::check_client_key(&keys, &reading, &server, served.chain(ports), &tls);
+        check_smooth(&keys, &server, &routes);
         let admin = AdminSource::read(&keys, &taken);
         let admin_tls = tls.choose_by(Some(&keys), "admin_tls", None);
         let admin = admin.map(|admin| admin.with_tls(admin_tls.clone()));
@@ -175,6 +177,19 @@ impl Config {
             tcp,
             warnings,
         })
+    }
+}
+
+/// A reader of a smooth response is not slow because the kernel holds its bytes back.
+fn check_smooth(keys: &Keys<'_>, server: &Settings, routes: &[Route]) {
+    if server.sink.on_full == OnFull::Close
+        && let Some(route) = routes.iter().find(|route| route.smooth)
+    {
+        let text = format!(
+            "\"close\" would reset readers of route {:?}, whose bytes smooth = true has the kernel hold back; leave one out",
+            shorten(&route.name())
+        );
+        keys.table("sink", "").fault("on_full", text);
     }
 }
 

@@ -18,6 +18,7 @@ mod line_writer;
 mod listener;
 mod listeners;
 mod log_pipe;
+mod pacing;
 mod pages;
 mod peer_addr;
 mod process;

@@ -17,7 +17,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use super::buffers::Buffer;
 use super::peer_addr::PeerAddr;
 use super::reactor::{Direction, Polled};
-use super::send_file;
+use super::{pacing, send_file};
 
 thread_local! {
     /// The buffer of one read, one per thread of the executor.
@@ -78,6 +78,13 @@ impl Socket {
             let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
             // Fails only on a dead socket.
             let _ = socket2::SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(bytes);
+        }
+    }
+
+    /// Has the kernel send no faster than `rate` bytes per second; `None`: as fast as it can. Does nothing on a Unix socket.
+    pub fn set_pacing_rate(&self, rate: Option<u64>) {
+        if let Stream::Tcp(stream) = &self.stream {
+            pacing::set_rate(stream.get_ref(), rate);
         }
     }
 

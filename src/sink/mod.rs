@@ -54,6 +54,8 @@ pub struct Sink<W: Wire = Socket> {
     wire: W,
     /// What the wire holds, as it is charged.
     wire_held: usize,
+    /// The kernel's pace that was set last.
+    pacing_rate: Option<u64>,
     /// Bytes that [`begins_with`](Self::begins_with) read, returned by the next read.
     prefix: Bytes,
     settings: Arc<SinkSettings>,
@@ -78,6 +80,7 @@ impl<W: Wire> Sink<W> {
         Self {
             wire,
             wire_held: 0,
+            pacing_rate: None,
             prefix: Bytes::new(),
             backlog: Backlog::new(settings.buffer),
             stall: StallDetector::default(),
@@ -124,6 +127,15 @@ impl<W: Wire> Sink<W> {
     /// The socket, for what precedes its first bytes.
     pub fn get_mut(&mut self) -> &mut W {
         &mut self.wire
+    }
+
+    /// Has the kernel spread what the socket takes: no more than `rate` bytes per second leave; `None`: as fast as they can.
+    /// A system call if that is another rate than before.
+    pub(crate) fn set_pacing_rate(&mut self, rate: Option<u64>) {
+        if rate != self.pacing_rate {
+            self.pacing_rate = rate;
+            self.wire.set_pacing_rate(rate);
+        }
     }
 
     /// Writes as much of `bufs` as the socket takes, the buffer holds and the tokens cover.

@@ -53,6 +53,11 @@ pub trait Wire: Unpin {
     /// Has the processor fetch what the next write uses. Does nothing by default.
     fn prefetch(&self) {}
 
+    /// Has the kernel send no faster than `rate`, in bytes per second; `None`: as fast as it can. Nothing by default.
+    fn set_pacing_rate(&self, rate: Option<u64>) {
+        let _ = rate;
+    }
+
     /// Ready when the kernel has sent everything.
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()>;
 
@@ -96,6 +101,10 @@ impl Wire for Socket {
         Self::poll_writable(self, cx)
     }
 
+    fn set_pacing_rate(&self, rate: Option<u64>) {
+        Self::set_pacing_rate(self, rate);
+    }
+
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         Self::poll_sent(self, cx)
     }
@@ -129,6 +138,10 @@ impl Wire for crate::tls::TlsSocket {
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         Self::poll_write(self, cx, bufs)
+    }
+
+    fn set_pacing_rate(&self, rate: Option<u64>) {
+        self.socket().set_pacing_rate(rate);
     }
 
     fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<()> {

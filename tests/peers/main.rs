@@ -30,5 +30,6 @@ mod quota;
 mod relay;
 mod slow_clients;
 mod sluicegate;
+mod smooth;
 mod streams;
 mod tls;

@@ -164,6 +164,10 @@ macro_rules! one_route_command {
                 #[argh(option, arg_name = "time")]
                 catch_up: Option<String> => "route[0].catch_up",
 
+                /// have the kernel spread each chunk over its interval, so that none leaves as one burst (default no)
+                #[argh(switch)]
+                smooth: bool => "route[0].smooth",
+
                 /// when the remainder of less than one chunk leaves: immediate (with the last full chunk) or paced (after its interval) (default immediate)
                 #[argh(option, arg_name = "rule")]
                 end_of_stream: Option<String> => "route[0].end_of_stream",

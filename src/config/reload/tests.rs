@@ -26,7 +26,7 @@ fn changed_limits_do_not_change_the_route() {
     for same in ["rate='1m'\nburst='1m'", "limits.total={rate='1m'}", "limits.client={rate='1m'}"] {
         assert_eq!(route_changes(&plain, &route(same)), [""; 0], "{same}");
     }
-    for other in ["list=true", "filters=['gzip']", "rate='1m'\nend_of_stream='paced'"] {
+    for other in ["list=true", "smooth=true", "filters=['gzip']", "rate='1m'\nend_of_stream='paced'"] {
         assert_eq!(route_changes(&plain, &route(other)), ["route / changed"], "{other}");
     }
     assert_eq!(route_changes(&plain, &route("limits.response.weight=2")), ["route / changed"]);

@@ -50,6 +50,8 @@ pub struct Route {
     /// [`FilterKind::RoutePace`] is the place of [`pace`](Self::pace), which is last without it. In a route that was
     /// read it stands exactly once if a response can have a rate: the route sets one, or its backend may.
     pub filters: Vec<RouteFilter>,
+    /// If set, the kernel spreads each chunk of a response over its interval. Default false.
+    pub smooth: bool,
 }
 
 impl Route {
@@ -69,6 +71,7 @@ impl Route {
             upload_rates: Rates::default(),
             max_body,
             filters: Vec::new(),
+            smooth: false,
         }
     }
 
@@ -112,6 +115,7 @@ impl Route {
         let limits_table = keys.table("limits", " such as { total = { rate = \"20m\" } }");
         let response = limits_table.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
+        let smooth = keys.switch("smooth").unwrap_or_default();
         let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
         let (upload, upload_rates) = keys.table("upload", LIMIT_EXAMPLE).budget_of_each();
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
@@ -169,6 +173,7 @@ impl Route {
             upload_rates,
             max_body,
             filters,
+            smooth,
         })
         .filter(|_| !is_rate_bad)
     }

@@ -104,6 +104,13 @@ impl Route {
         self
     }
 
+    /// Has the kernel spread each chunk of a response over its interval. Default false: a chunk leaves at once.
+    #[must_use]
+    pub fn smooth(mut self, is_smooth: bool) -> Self {
+        self.is_smooth = is_smooth;
+        self
+    }
+
     /// Sets what happens to the last part of a response, which is less than a chunk.
     #[must_use]
     pub fn end_of_stream(mut self, rule: EndOfStream) -> Self {

@@ -58,6 +58,8 @@ pub struct Route {
     pub(super) source: RouteSource,
     pub(super) pacing: Pacing,
     uploads: Uploads,
+    /// The kernel is to spread chunks over their intervals.
+    pub(super) is_smooth: bool,
     pub(super) stages: Vec<Stage>,
     /// Pages for errors of its own.
     pub(super) error_pages: Option<ErrorPages>,
@@ -88,6 +90,7 @@ impl Route {
             source,
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
             uploads: Uploads::new(),
+            is_smooth: false,
             stages: Vec::new(),
             error_pages: None,
             fields: FieldChanges::default(),

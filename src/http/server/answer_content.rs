@@ -16,6 +16,7 @@ use crate::budget::{FlowWatch, Gate};
 use crate::clock::Clock;
 use crate::filter::Chain;
 use crate::http::content::Content;
+use crate::limit::Budget;
 use crate::rt::FileReader;
 use crate::sink::{Charge, HeldAs};
 
@@ -128,6 +129,16 @@ impl AnswerContent {
                 charge.set(bytes);
             }
         }
+    }
+
+    /// The shared budgets that it takes turns in.
+    pub(super) fn budgets(&self) -> impl Iterator<Item = Budget> {
+        self.body.gate().budgets()
+    }
+
+    /// Whether it has waited for its pace or for a turn, so that no burst is left.
+    pub(super) fn has_waited(&self) -> bool {
+        self.body.waits().pace > Duration::ZERO || self.body.gate().waits() > 0
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

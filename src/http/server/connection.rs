@@ -12,6 +12,7 @@ use super::closer::Closer;
 use super::exchanges::Exchanges;
 use super::report::{ConnectionReport, Protocol};
 use super::setup::Setup;
+use super::spread::StreamPaces;
 use super::transfer::Transfer;
 use super::{Refusal, Settings, Shared};
 use crate::clock::Instant;
@@ -77,6 +78,8 @@ pub(super) struct Connection {
     pub(super) charges: Charges,
     /// Over HTTP/2, content that nobody has read.
     pub(super) unread: Unread,
+    /// Over HTTP/2, how fast the kernel may send.
+    pub(super) stream_paces: StreamPaces,
     _task: Task,
 }
 
@@ -107,6 +110,7 @@ impl Connection {
             exchanges: Exchanges::new(now),
             charges: Charges::new(ends.trusted),
             unread: Unread::default(),
+            stream_paces: StreamPaces::default(),
             _task: task,
         });
         if refused.is_none() {

@@ -32,6 +32,7 @@ mod serve;
 mod settings;
 mod setup;
 mod shedding;
+mod spread;
 mod stream_watch;
 mod transfer;
 mod tunnel;

@@ -15,6 +15,7 @@ use super::exchange::Exchange;
 use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
+use super::spread::Spread;
 use super::tunnel;
 use super::uploading;
 use crate::brigade::MAX_PIECE;
@@ -340,7 +341,8 @@ fn filtered(
     if let Some(content) = &mut content {
         content.charge_whole(whole, exchange.connection());
     }
-    Response::from_parts(head, ResponseBody::new(content.map(Box::new), exchange))
+    let body = ResponseBody::new(content.map(Box::new), exchange).spread(Spread::of(route, limit));
+    Response::from_parts(head, body)
 }
 
 /// Whether content passes its chain in one step, whatever is set later: it is one piece at most, nothing limits it now,

@@ -9,6 +9,7 @@ use http_body::Frame;
 use super::answer_content::{AnswerContent, Polled};
 use super::connection_fields;
 use super::exchange::Exchange;
+use super::spread::Spread;
 use super::stream_watch::StreamWatch;
 use crate::body::{BodyError, Piece};
 
@@ -20,6 +21,8 @@ pub(super) struct ResponseBody {
     /// Whether the sink expects more.
     expected: bool,
     failure: Failure,
+    /// If set, the kernel spreads it over its intervals.
+    spread: Option<Box<Spread>>,
     /// Over HTTP/2, how long the stream waits for its client.
     watch: Option<Arc<StreamWatch>>,
 }
@@ -40,7 +43,18 @@ impl ResponseBody {
         if expected {
             exchange.connection().sink.expect_more();
         }
-        Self { content, exchange, expected, failure: Failure::None, watch: None }
+        Self { content, exchange, expected, failure: Failure::None, spread: None, watch: None }
+    }
+
+    /// Has the kernel spread it as `spread` says.
+    pub(super) fn spread(mut self, spread: Option<Box<Spread>>) -> Self {
+        self.spread = spread;
+        self
+    }
+
+    /// The bytes per second above which the kernel is to send none of it; `None`: as fast as it can.
+    pub(super) fn pacing_rate(&self) -> Option<u64> {
+        self.spread.as_ref()?.rate(self.content.as_ref()?, self.exchange.transfer().bytes())
     }
 
     /// Sets what watches the client of an HTTP/2 stream.

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use super::{ClientKey, Clients, Flow, FlowWatch, Held, HeldBy, Node};
-use crate::limit::Weight;
+use crate::limit::{Budget, Weight};
 
 /// A stream's flows in the trees that limit it; the default is not limited.
 ///
@@ -143,6 +143,11 @@ impl Gate {
         self.waiting_flow().map(Flow::watch)
     }
 
+    /// Returns the budgets above it in the trees that have a rate somewhere, each as it is in force. Locks these trees.
+    pub fn budgets(&self) -> impl Iterator<Item = Budget> {
+        self.lanes.iter().flatten().filter(|lane| lane.is_limited()).flat_map(Lane::budgets)
+    }
+
     fn waiting_flow(&self) -> Option<&Flow> {
         self.lanes[self.waiting?].as_ref()?.flow.as_deref()
     }
@@ -162,6 +167,16 @@ impl Lane {
             Under::Node(node) => node.is_limited(),
             Under::Client(clients, _) => clients.parent().is_limited(),
         }
+    }
+
+    fn budgets(&self) -> impl Iterator<Item = Budget> {
+        let (node, of_client) = match (&self.flow, &self.under) {
+            (Some(flow), _) => (flow.node(), None),
+            (None, Under::Node(node)) => (node, None),
+            (None, Under::Client(clients, _)) => (clients.parent(), Some(clients.budget())),
+        };
+        let nodes = std::iter::successors(Some(node), |node| node.parent());
+        of_client.into_iter().chain(nodes.map(Node::in_force))
     }
 
     fn pass_unasked(&self, bytes: u64) {

@@ -113,6 +113,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
         let (State::Sending(body, outgoing), Some(sink)) = (&mut self.state, &mut self.sink) else {
             return Ok(Gathered::Whole);
         };
+        sink.set_pacing_rate(body.pacing_rate());
         let mut sends_files = !matches!(outgoing, Outgoing::Chunked(_)) && sink.sends_files();
         let mut sent = 0;
         while self.output.has_room() && sent < MAX_PIECE {

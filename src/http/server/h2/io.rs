@@ -2,20 +2,31 @@
 
 use std::io::{self, IoSlice};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use crate::http::server::connection::Connection;
 use crate::sink::{Sink, Wire};
 
 /// The most bytes of one read: a frame of the size that peers begin with, and its head.
 const MAX_READ: usize = 16 * 1024 + 9;
 
-pub(super) struct Io<W: Wire>(Sink<W>);
+pub(super) struct Io<W: Wire> {
+    sink: Sink<W>,
+    connection: Arc<Connection>,
+}
 
 impl<W: Wire> Io<W> {
-    pub(super) fn new(sink: Sink<W>) -> Self {
-        Self(sink)
+    pub(super) fn new(sink: Sink<W>, connection: Arc<Connection>) -> Self {
+        Self { sink, connection }
+    }
+
+    /// The sink, whose kernel keeps the pace of the streams.
+    fn paced(&mut self) -> Pin<&mut Sink<W>> {
+        self.connection.stream_paces.apply(&mut self.sink);
+        Pin::new(&mut self.sink)
     }
 }
 
@@ -27,7 +38,7 @@ impl<W: Wire> AsyncRead for Io<W> {
     ) -> Poll<io::Result<()>> {
         let space = buf.initialize_unfilled_to(buf.remaining().min(MAX_READ));
         let mut read = hyper::rt::ReadBuf::new(space);
-        ready!(hyper::rt::Read::poll_read(Pin::new(&mut self.0), cx, read.unfilled()))?;
+        ready!(hyper::rt::Read::poll_read(Pin::new(&mut self.sink), cx, read.unfilled()))?;
         let len = read.filled().len();
         buf.advance(len);
         Poll::Ready(Ok(()))
@@ -36,7 +47,7 @@ impl<W: Wire> AsyncRead for Io<W> {
 
 impl<W: Wire> AsyncWrite for Io<W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        hyper::rt::Write::poll_write(Pin::new(&mut self.0), cx, buf)
+        hyper::rt::Write::poll_write(self.paced(), cx, buf)
     }
 
     fn poll_write_vectored(
@@ -44,7 +55,7 @@ impl<W: Wire> AsyncWrite for Io<W> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        hyper::rt::Write::poll_write_vectored(Pin::new(&mut self.0), cx, bufs)
+        hyper::rt::Write::poll_write_vectored(self.paced(), cx, bufs)
     }
 
     // Otherwise small frames are copied together.
@@ -53,10 +64,10 @@ impl<W: Wire> AsyncWrite for Io<W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_flush(Pin::new(&mut self.0), cx)
+        hyper::rt::Write::poll_flush(Pin::new(&mut self.sink), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.0), cx)
+        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.sink), cx)
     }
 }

@@ -67,7 +67,11 @@ impl<W: Wire> Http2<W> {
             .initial_connection_window_size(UPLOAD_WINDOW)
             .max_local_error_reset_streams(Some(MAX_STREAMS as usize))
             .max_header_list_size(MAX_HEAD as u32);
-        Self { state: State::Greeting(builder.handshake(Io::new(sink))), is_draining: false, connection }
+        Self {
+            state: State::Greeting(builder.handshake(Io::new(sink, Arc::clone(&connection)))),
+            is_draining: false,
+            connection,
+        }
     }
 }
 

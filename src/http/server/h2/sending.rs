@@ -17,6 +17,7 @@ use super::held::{CROWDED_CHUNK, Piece, StreamCharge, StreamHeld};
 use super::patience::Patience;
 use crate::http::server::connection::Connection;
 use crate::http::server::response::ResponseBody;
+use crate::http::server::spread::StreamPace;
 
 /// The most of the window that a stream reserves at a time: a frame of the size that clients begin with
 /// (RFC 9113, section 6.5.2). A neighbour's next frame comes in between.
@@ -42,6 +43,8 @@ pub(super) struct Sending {
     stream: SendStream<Piece>,
     body: ResponseBody,
     held: Arc<StreamHeld>,
+    /// Its part of the kernel's pace of the connection.
+    pace: StreamPace,
     patience: Patience,
     /// What came out of the body and is not in the framing yet.
     chunk: Bytes,
@@ -56,14 +59,20 @@ pub(super) struct Sending {
 }
 
 impl Sending {
-    pub(super) fn new(stream: SendStream<Piece>, mut body: ResponseBody, connection: &Connection) -> Self {
+    pub(super) fn new(
+        stream: SendStream<Piece>,
+        mut body: ResponseBody,
+        connection: &Arc<Connection>,
+    ) -> Self {
         let patience = Patience::new(connection);
         body.watched_by(patience.watch());
         let held = StreamHeld::new(&connection.sink);
+        let pace = StreamPace::new(connection, body.pacing_rate());
         Self {
             stream,
             body,
             held,
+            pace,
             patience,
             chunk: Bytes::new(),
             charge: None,
@@ -120,6 +129,7 @@ impl Sending {
             return self.poll_gone(cx);
         };
         self.room = 0;
+        self.pace.set(self.body.pacing_rate());
         Poll::Ready(match frame.map(|frame| frame.map(Frame::into_data)) {
             Some(Ok(Ok(bytes))) => {
                 self.charge = (!bytes.is_empty()).then(|| self.held.charge(bytes.len() as u64));

@@ -14,6 +14,7 @@ mod reports;
 mod requests;
 mod shedding;
 mod slow_reader;
+mod smooth;
 mod uploads;
 mod windows;
 

@@ -51,6 +51,8 @@ struct State {
     linger: bool,
     end: Option<End>,
     refusals: u64,
+    /// What the kernel would have been asked for.
+    pacing_rates: Vec<Option<u64>>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -66,6 +68,7 @@ pub(super) fn pipe(road: Road) -> (Pipe, Client) {
         linger: true,
         end: None,
         refusals: 0,
+        pacing_rates: Vec::new(),
         reader: None,
         writer: None,
     };
@@ -140,6 +143,11 @@ impl Client {
         lock(&self.0).refusals
     }
 
+    /// The paces that were set for what is sent.
+    pub(super) fn pacing_rates(&self) -> Vec<Option<u64>> {
+        lock(&self.0).pacing_rates.clone()
+    }
+
     pub(super) fn end(&self) -> Option<End> {
         lock(&self.0).end
     }
@@ -190,6 +198,10 @@ impl Wire for Pipe {
         let bytes = bufs.iter().flat_map(|buf| buf.iter().copied()).take(most);
         state.to_client.extend(bytes);
         Poll::Ready(Ok(state.to_client.len() - before))
+    }
+
+    fn set_pacing_rate(&self, rate: Option<u64>) {
+        lock(&self.0).pacing_rates.push(rate);
     }
 
     fn poll_sent(&mut self, _: &mut Context<'_>) -> Poll<()> {

@@ -66,12 +66,12 @@ pub(super) fn hello(window: u32) -> Vec<u8> {
     [b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", &frame(4, 0, 0, &setting)[..]].concat()
 }
 
-fn get(stream: u32, path: &str) -> Vec<u8> {
+pub(super) fn get(stream: u32, path: &str) -> Vec<u8> {
     let head = [b"\x82\x86\x04", &[path.len() as u8][..], path.as_bytes(), b"\x01\x01t"].concat();
     frame(1, 5, stream, &head)
 }
 
-fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
+pub(super) fn window_update(stream: u32, bytes: u32) -> Vec<u8> {
     frame(8, 0, stream, &bytes.to_be_bytes())
 }
 
