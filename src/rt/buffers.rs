@@ -3,19 +3,30 @@
 //! A buffer is zeroed once, when it is created, and returns to its pool when the last [`Bytes`] of it is dropped. So a
 //! chunk costs neither an allocation of its size nor zeroing, and a sleeping stream holds no buffer.
 
+use std::cell::RefCell;
+use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Poll, ready};
 
 use bytes::Bytes;
 
 use super::Pages;
 use crate::sync::Mutex;
 
-/// Pools by buffer size, with the number of buffers kept: together at most 3.5 MiB in the process.
+/// Pools by buffer size, with the number of buffers kept: together at most 3.5 MiB in the process, and one of each for
+/// each thread.
 ///
 /// 4 KiB holds a message's head or the chunk of rates up to 20 KiB/s, 16 KiB that of rates up to 80 KiB/s
 /// (12 288 bytes at 60 KiB/s), 64 KiB is the largest piece. As many are in use as there are
 /// pieces on their way to sockets; surplus buffers are freed.
-static POOLS: [Pool; 3] = [Pool::new(4 * 1024, 128), Pool::new(16 * 1024, 64), Pool::new(64 * 1024, 32)];
+static POOLS: [Pool; 3] =
+    [Pool::new(4 * 1024, 128, Some(0)), Pool::new(16 * 1024, 64, Some(1)), Pool::new(64 * 1024, 32, Some(2))];
+
+thread_local! {
+    /// The buffer of each pool that came back to this thread last, or none. It is in this processor's cache, and the next
+    /// reader takes it without a lock.
+    static LAST: RefCell<[Pages; POOLS.len()]> = RefCell::default();
+}
 
 /// Bytes of all buffers in use: being read into, or holding content on its way to sockets. Buffers in their pools do not
 /// count.
@@ -23,8 +34,27 @@ pub fn read_buffers() -> usize {
     POOLS.iter().map(|pool| pool.lent.load(Ordering::Relaxed) * pool.size).sum()
 }
 
+/// Reads by `read`, behind a copy of `before`, about `want` bytes at most into a buffer of the pools; empty at the end of what is
+/// read. No buffer is held while it waits.
+pub(crate) fn poll_read_behind(
+    before: &[u8],
+    want: usize,
+    read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
+) -> Poll<io::Result<Bytes>> {
+    let mut buffer = Buffer::take(before.len() + want);
+    let (head, space) = buffer.space(before.len() + want).split_at_mut(before.len());
+    let len = ready!(read(space))?;
+    if len == 0 {
+        return Poll::Ready(Ok(Bytes::new()));
+    }
+    head.copy_from_slice(before);
+    Poll::Ready(Ok(buffer.freeze_or_copy(before.len() + len)))
+}
+
 struct Pool {
     size: usize,
+    /// Its place in [`LAST`]; `None` in tests.
+    place: Option<usize>,
     keep: usize,
     lent: AtomicUsize,
     /// Invariant: each is `size` bytes long, and there are at most `keep`.
@@ -32,23 +62,33 @@ struct Pool {
 }
 
 impl Pool {
-    const fn new(size: usize, keep: usize) -> Self {
-        Self { size, keep, lent: AtomicUsize::new(0), idle: Mutex::new(Vec::new()) }
+    const fn new(size: usize, keep: usize, place: Option<usize>) -> Self {
+        Self { size, place, keep, lent: AtomicUsize::new(0), idle: Mutex::new(Vec::new()) }
     }
 
     fn take(&'static self) -> Buffer {
-        let idle = self.idle.lock().pop();
         self.lent.fetch_add(1, Ordering::Relaxed);
-        let bytes = idle.unwrap_or_else(|| Pages::new(self.size));
+        let last = self.place.map(|place| LAST.with_borrow_mut(|last| std::mem::take(&mut last[place])));
+        let bytes = match last.filter(|bytes| !bytes.is_empty()) {
+            Some(bytes) => bytes,
+            None => self.idle.lock().pop().unwrap_or_else(|| Pages::new(self.size)),
+        };
         Buffer { bytes, filled: 0, pool: self }
     }
 
-    fn give_back(&self, bytes: Pages) {
+    fn give_back(&self, mut bytes: Pages) {
+        self.lent.fetch_sub(1, Ordering::Relaxed);
+        if let Some(place) = self.place {
+            // A thread that ends has none any more.
+            let _ = LAST.try_with(|last| std::mem::swap(&mut last.borrow_mut()[place], &mut bytes));
+            if bytes.is_empty() {
+                return;
+            }
+        }
         let mut idle = self.idle.lock();
         if idle.len() < self.keep {
             idle.push(bytes);
         }
-        self.lent.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -109,7 +149,7 @@ mod tests {
     use super::*;
 
     /// A pool of the test's own: the process-wide ones are shared with tests that run beside it.
-    static OWN: Pool = Pool::new(8, 2);
+    static OWN: Pool = Pool::new(8, 2, None);
 
     fn idle() -> usize {
         OWN.idle.lock().len()
@@ -138,8 +178,38 @@ mod tests {
     }
 
     #[test]
+    fn the_buffer_that_came_back_last_is_the_threads_next_one() {
+        static OWN: Pool = Pool::new(8, 2, Some(0));
+        let (first, second) = (OWN.take(), OWN.take());
+        let addresses = [&first, &second].map(|buffer| buffer.bytes.as_ptr());
+        drop(first);
+        assert_eq!(OWN.idle.lock().len(), 0, "the thread has it");
+        drop(second);
+        assert_eq!(OWN.idle.lock().len(), 1);
+        let (next, other) = (OWN.take(), OWN.take());
+        assert_eq!([&next, &other].map(|buffer| buffer.bytes.as_ptr()), [addresses[1], addresses[0]]);
+        drop((next, other));
+        assert_eq!(OWN.lent.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn what_is_read_comes_behind_a_copy_of_what_was_there() {
+        let read = |space: &mut [u8]| {
+            space[..3].copy_from_slice(b"def");
+            Poll::Ready(Ok(space.len().min(3)))
+        };
+        let whole = |read| match read {
+            Poll::Ready(Ok(bytes)) => Some(bytes),
+            _ => None,
+        };
+        assert_eq!(whole(poll_read_behind(b"abc", 3, read)), Some(Bytes::from_static(b"abcdef")));
+        assert_eq!(whole(poll_read_behind(b"abc", 3, |_| Poll::Ready(Ok(0)))), Some(Bytes::new()));
+        assert_eq!(whole(poll_read_behind(b"abc", 3, |_| Poll::Pending)), None);
+    }
+
+    #[test]
     fn bytes_of_less_than_half_a_buffer_are_copied() {
-        static OWN: Pool = Pool::new(8, 2);
+        static OWN: Pool = Pool::new(8, 2, None);
         let lent = || OWN.lent.load(Ordering::Relaxed);
         let mut buffer = OWN.take();
         buffer.space(8).copy_from_slice(b"abcdefgh");

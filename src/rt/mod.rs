@@ -46,7 +46,7 @@ use std::sync::{Arc, OnceLock};
 
 use crate::clock::SystemClock;
 
-pub(crate) use buffers::Buffer;
+pub(crate) use buffers::poll_read_behind;
 pub use buffers::read_buffers;
 pub use connect::{Connect, connect, connect_unix};
 pub use disk::{Disk, close_on_pool, close_when_unused, is_local};
@@ -75,6 +75,7 @@ pub use successor::{Predecessor, Ready, Successor, SuccessorError};
 pub use tasks::{blocking, spawn, spawn_spread, tasks};
 pub use turns::{TurnLost, Turns};
 pub use unsent::unsent;
+pub use workers::{WorkerId, worker};
 
 /// The process's clock, started by the first call.
 ///

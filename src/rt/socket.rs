@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-use super::buffers::Buffer;
+use super::buffers::poll_read_behind;
 use super::peer_addr::PeerAddr;
 use super::reactor::{Direction, Polled};
 use super::{pacing, send_file};
@@ -164,9 +164,7 @@ impl Socket {
     /// Reads what is available, at most `want` bytes (and at most 64 KiB), into a buffer of the process's pool; empty at the
     /// end of the stream. A socket that waits holds no buffer.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
-        let mut buffer = Buffer::take(want);
-        let read = ready!(self.poll_read_slice(cx, buffer.space(want)))?;
-        Poll::Ready(Ok(buffer.freeze_or_copy(read)))
+        poll_read_behind(&[], want, |space| self.poll_read_slice(cx, space))
     }
 
     /// Whether the peer is connected and nothing is unread.
@@ -222,11 +220,11 @@ impl Socket {
     fn poll_write_slices(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match &self.stream {
             Stream::Tcp(stream) => {
-                let write = |mut socket: &TcpStream| socket.write_vectored(bufs);
+                let write = |socket: &TcpStream| send(socket, bufs);
                 stream.poll_with(cx, Direction::Write, write).map_ok(|(written, _)| written)
             }
             Stream::Unix(stream) => {
-                let write = |mut socket: &UnixStream| socket.write_vectored(bufs);
+                let write = |socket: &UnixStream| send(socket, bufs);
                 stream.poll_with(cx, Direction::Write, write).map_ok(|(written, _)| written)
             }
         }
@@ -238,8 +236,8 @@ impl Socket {
     /// The system's; `WouldBlock` if the socket is full. Arranges no wake-up.
     pub fn try_write(&self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         self.noting_full(|| match &self.stream {
-            Stream::Tcp(stream) => stream.get_ref().write_vectored(bufs),
-            Stream::Unix(stream) => stream.get_ref().write_vectored(bufs),
+            Stream::Tcp(stream) => send(stream.get_ref(), bufs),
+            Stream::Unix(stream) => send(stream.get_ref(), bufs),
         })
     }
 
@@ -371,6 +369,16 @@ impl AsyncWrite for Socket {
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         hyper::rt::Write::poll_shutdown(self, cx)
     }
+}
+
+/// Sends bytes as a socket, which costs less than writing them as a file: that takes the file's lock and tells who watches it.
+fn send(socket: impl AsFd, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+    use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+    let sent = match bufs {
+        [one] => send(socket, one, SendFlags::NOSIGNAL),
+        bufs => sendmsg(socket, bufs, &mut SendAncillaryBuffer::default(), SendFlags::NOSIGNAL),
+    };
+    sent.map_err(io::Error::from)
 }
 
 /// Pieces of one vectored write; further ones wait for the next write.

@@ -98,6 +98,15 @@ pub(super) fn here() -> Option<&'static Worker> {
     HERE.try_with(|here| here.worker.get()).ok().flatten()
 }
 
+/// Which worker a thread is; to be compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerId(usize);
+
+/// The worker whose thread this is; `None` if it is no worker's.
+pub fn worker() -> Option<WorkerId> {
+    here().map(|worker| WorkerId(std::ptr::from_ref(worker).addr()))
+}
+
 /// The worker to start something on from a thread that is none: one after the other.
 pub(super) fn any() -> &'static Worker {
     static NEXT: AtomicUsize = AtomicUsize::new(0);

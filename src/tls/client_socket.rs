@@ -4,14 +4,13 @@ use std::fmt;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
-use bytes::Bytes;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 use futures_rustls::client::TlsStream;
 
 use super::socket::Tried;
-use crate::rt::{Buffer, Socket};
+use crate::rt::Socket;
 use crate::sync::Mutex;
 
 /// A connection to a backend whose handshake is done. One task may read while another writes.
@@ -38,16 +37,6 @@ impl ClientSocket {
     /// The socket's; `UnexpectedEof` if the peer closed without announcing it (`close_notify`): bytes may be missing.
     pub fn poll_read_slice(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.0.lock().0).poll_read(cx, buf)
-    }
-
-    /// Reads what is available, at most `want` bytes; empty if the peer announced its end.
-    ///
-    /// # Errors
-    /// Those of [`poll_read_slice`](Self::poll_read_slice).
-    pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
-        let mut buffer = Buffer::take(want);
-        let read = ready!(self.poll_read_slice(cx, buffer.space(want)))?;
-        Poll::Ready(Ok(buffer.freeze_or_copy(read)))
     }
 
     /// Encrypts bytes of `bufs` and sends what the socket takes of them; returns how many were encrypted.

@@ -18,7 +18,7 @@ use super::client_certificate::ClientCertificate;
 use super::failure::Failure;
 use super::pending::{Batch, Received};
 use super::stream::read_into;
-use crate::rt::{Buffer, MAX_PIECES, Socket, first_bytes};
+use crate::rt::{MAX_PIECES, Socket, first_bytes, poll_read_behind};
 
 /// Bytes that are encrypted at a time: two records of the largest size.
 const BATCH: usize = 32 * 1024;
@@ -217,9 +217,7 @@ impl TlsSocket {
     /// Reads what is available, at most `want` bytes; empty if the peer announced its end. While it waits it holds only
     /// what has come of a record.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
-        let mut buffer = Buffer::take(want);
-        let read = ready!(self.poll_read_slice(cx, buffer.space(want)))?;
-        Poll::Ready(Ok(buffer.freeze_or_copy(read)))
+        poll_read_behind(&[], want, |space| self.poll_read_slice(cx, space))
     }
 
     /// Writes what can be written now; returns bytes whose records the kernel took.

@@ -34,7 +34,7 @@ impl Connection {
 
     /// Reads at most `want` more bytes after [`unread`](Self::unread). Returns how many; 0 at the end of the stream.
     pub(super) fn poll_more(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<usize>> {
-        let more = ready!(self.link.poll_read_bytes(cx, want))?;
+        let more = ready!(self.link.poll_read_behind(cx, &[], want))?;
         let len = more.len();
         if self.unread.is_empty() {
             self.unread = more;
@@ -49,6 +49,16 @@ impl Connection {
             self.unread = both.freeze();
         }
         Poll::Ready(Ok(len))
+    }
+
+    /// Reads at most `want` bytes behind a copy of `before`; empty at the end of the stream. Nothing may be unread.
+    pub(super) fn poll_read_behind(
+        &mut self,
+        cx: &mut Context<'_>,
+        before: &[u8],
+        want: usize,
+    ) -> Poll<io::Result<Bytes>> {
+        self.link.poll_read_behind(cx, before, want)
     }
 
     pub(super) fn link(&mut self) -> &mut Link {

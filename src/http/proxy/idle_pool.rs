@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::connection::Connection;
 use crate::clock::{Clock, Instant, Sleep};
-use crate::rt;
+use crate::rt::{self, WorkerId};
 use crate::sync::Mutex;
 
 /// How often idle connections are checked: those the upstream closed, or that timed out, are dropped.
@@ -21,9 +21,26 @@ pub(super) struct IdlePool {
 
 #[derive(Default)]
 struct State {
-    /// With the instant each became idle. The latest is last and taken first, so that under light load the rest time out.
-    connections: Vec<(Connection, Instant)>,
+    /// The latest is last and taken first, so that under light load the rest time out.
+    connections: Vec<Idle>,
     is_swept: bool,
+}
+
+struct Idle {
+    connection: Connection,
+    since: Instant,
+    /// The worker that used it, where its socket is registered.
+    worker: Option<WorkerId>,
+}
+
+impl State {
+    fn take(&mut self, here: Option<WorkerId>) -> Option<Idle> {
+        let own = self.connections.iter().rposition(|idle| idle.worker == here);
+        match own {
+            Some(index) => Some(self.connections.remove(index)),
+            None => self.connections.pop(),
+        }
+    }
 }
 
 impl IdlePool {
@@ -31,11 +48,13 @@ impl IdlePool {
         Arc::new(Self { state: Mutex::default(), max, timeout, clock })
     }
 
-    /// Takes a connection that the upstream has not closed, as far as the kernel knows.
+    /// Takes a connection that the upstream has not closed, as far as the kernel knows: the latest that this worker used, which
+    /// need not be registered with it anew, or the latest.
     pub(super) fn take(&self) -> Option<Connection> {
+        let here = rt::worker();
         loop {
             // The system call of the check is made without the lock.
-            let (connection, since) = self.state.lock().connections.pop()?;
+            let Idle { connection, since, .. } = self.state.lock().take(here)?;
             let now = self.clock.now();
             if now < since + self.timeout && connection.is_reusable(now) {
                 return Some(connection);
@@ -55,7 +74,7 @@ impl IdlePool {
         if state.connections.len() >= self.max {
             return;
         }
-        state.connections.push((connection, self.clock.now()));
+        state.connections.push(Idle { connection, since: self.clock.now(), worker: rt::worker() });
         if !std::mem::replace(&mut state.is_swept, true) {
             drop(state);
             self.start_sweeping();
@@ -80,9 +99,7 @@ impl IdlePool {
     fn sweep(&self) -> bool {
         let mut state = self.state.lock();
         let now = self.clock.now();
-        state
-            .connections
-            .retain(|(connection, since)| now < *since + self.timeout && connection.is_reusable(now));
+        state.connections.retain(|idle| now < idle.since + self.timeout && idle.connection.is_reusable(now));
         state.is_swept = !state.connections.is_empty();
         state.is_swept
     }

@@ -74,6 +74,24 @@ fn the_last_that_came_goes_first_and_no_more_wait_than_may() {
 }
 
 #[test]
+fn each_worker_takes_its_own_first() {
+    let route = Route::new(3, LASTING);
+    let (sender, receiver) = std::sync::mpsc::channel();
+    rt::spawn(async move { sender.send(rt::worker()).unwrap() });
+    let worker = receiver.recv().unwrap();
+    assert!(worker.is_some() && worker != rt::worker());
+    let (links, _ends): (Vec<_>, Vec<_>) = (0..3).map(|_| route.connect()).unzip();
+    let names: Vec<_> = links.iter().map(|connection| format!("{connection:?}")).collect();
+    let mut state = route.idle.state.lock();
+    for (connection, worker) in links.into_iter().zip([worker, None, worker]) {
+        state.connections.push(Idle { connection, since: Instant::ZERO, worker });
+    }
+    let mut take = |worker| state.take(worker).map(|idle| format!("{:?}", idle.connection));
+    assert_eq!([take(None), take(None)], [Some(names[1].clone()), Some(names[2].clone())]);
+    assert_eq!([take(worker), take(worker)], [Some(names[0].clone()), None]);
+}
+
+#[test]
 fn one_waits_up_to_its_last_nanosecond() {
     let nanosecond = Duration::from_nanos(1);
     for (waited, is_there) in [(LASTING - nanosecond, true), (LASTING, false)] {

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
-use crate::rt::Socket;
+use crate::rt::{Socket, poll_read_behind};
 use crate::tls::ClientSocket;
 
 /// A connection to an upstream that carries HTTP.
@@ -18,13 +18,18 @@ pub(super) enum Link {
 }
 
 impl Link {
-    /// Reads what is available, at most `want` bytes; empty at the end of the stream. Under TLS that end was announced: a
-    /// close without announcement is an error.
-    pub(super) fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
-        match self {
-            Self::Plain(socket) => socket.poll_read_bytes(cx, want),
-            Self::Tls(socket) => socket.poll_read_bytes(cx, want),
-        }
+    /// Reads what is available, at most `want` bytes, behind a copy of `before`; empty at the end of the stream. Under TLS that
+    /// end was announced: a close without announcement is an error.
+    pub(super) fn poll_read_behind(
+        &mut self,
+        cx: &mut Context<'_>,
+        before: &[u8],
+        want: usize,
+    ) -> Poll<io::Result<Bytes>> {
+        poll_read_behind(before, want, |space| match self {
+            Self::Plain(socket) => socket.poll_read_slice(cx, space),
+            Self::Tls(socket) => socket.poll_read_slice(cx, space),
+        })
     }
 
     pub(super) fn poll_write_slices(

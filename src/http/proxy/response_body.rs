@@ -129,6 +129,16 @@ impl Pieces for ResponseBody {
         cx: &mut Context<'_>,
         want: usize,
     ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        self.poll_piece_behind(cx, &mut Bytes::new(), want)
+    }
+
+    /// Content without framing of its own is read behind `before`.
+    fn poll_piece_behind(
+        &mut self,
+        cx: &mut Context<'_>,
+        before: &mut Bytes,
+        want: usize,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
         let broken = |error: Malformed| io::Error::new(io::ErrorKind::InvalidData, error);
         loop {
             if let Some(malformed) = self.malformed.take() {
@@ -139,13 +149,17 @@ impl Pieces for ResponseBody {
             }
             let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
             if connection.unread().is_empty() {
-                let want = match &self.framing {
+                let (want, is_bare) = match &self.framing {
                     // Bytes after the end are not this response's.
-                    Framing::Length(left) => usize::try_from(*left).map_or(want, |left| left.min(want)),
-                    Framing::Chunked(_) => want.saturating_add(FRAMING),
-                    Framing::Whole | Framing::UntilClose => want,
+                    Framing::Length(left) => {
+                        (usize::try_from(*left).map_or(want, |left| left.min(want)), true)
+                    }
+                    Framing::Chunked(_) => (want.saturating_add(FRAMING), false),
+                    Framing::Whole | Framing::UntilClose => (want, true),
                 };
-                if ready!(connection.poll_more(cx, want))? == 0 {
+                let behind = if is_bare { &before[..] } else { &[] };
+                let read = ready!(connection.poll_read_behind(cx, behind, want))?;
+                if read.is_empty() {
                     let whole = self.framing.end();
                     // The connection is closed and cannot be reused.
                     self.connection = None;
@@ -155,6 +169,14 @@ impl Pieces for ResponseBody {
                     let short = "the connection was closed before the end of the content";
                     return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::UnexpectedEof, short))));
                 }
+                if is_bare {
+                    // All of it is content.
+                    self.framing.take(&read[before.len()..]).map_err(broken)?;
+                    before.clear();
+                    self.end_if_whole();
+                    return Poll::Ready(Some(Ok(Frame::data(read))));
+                }
+                *connection.unread() = read;
             }
             let piece = self.take(want).map_err(broken)?;
             if !piece.is_empty() {

@@ -78,3 +78,25 @@ fn trailers_come_behind_content_and_are_asked_for() {
     assert_eq!(frame.into_trailers().unwrap()["x-sum"], "3");
     assert!(next(&mut content, 100).is_none());
 }
+
+#[test]
+fn bytes_without_framing_are_read_behind_those_before_them() {
+    let upstream = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = upstream.local_addr().unwrap().port();
+    let to = rt::Connect { host: "127.0.0.1".into(), port, receive_buffer: None };
+    let connection = Connection::new(Link::Plain(rt::block_on(rt::connect(&to)).unwrap()));
+    let mut body = ResponseBody::new(connection, Framing::Length(5), None, None);
+    let (mut end, _) = upstream.accept().unwrap();
+    // The last is not of this content.
+    std::io::Write::write_all(&mut end, b"helloX").unwrap();
+    let mut before = Bytes::from_static(b"> ");
+    let frame = rt::block_on(poll_fn(|cx| body.poll_piece_behind(cx, &mut before, 4))).unwrap().unwrap();
+    assert_eq!((frame.into_data().unwrap(), before.len(), body.min_remaining()), ("> hell".into(), 0, 1));
+    assert_eq!(data(&mut body, 4), "o");
+    assert!(body.is_over() && next(&mut body, 4).is_none());
+    // Framing would be between them.
+    let mut body = response_body(Framing::chunked(), "1\r\na\r\n0\r\n\r\n");
+    let mut before = Bytes::from_static(b"> ");
+    let frame = rt::block_on(poll_fn(|cx| body.poll_piece_behind(cx, &mut before, 4))).unwrap().unwrap();
+    assert_eq!((frame.into_data().unwrap(), before), ("a".into(), "> ".into()));
+}

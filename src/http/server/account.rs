@@ -128,7 +128,7 @@ impl Account {
             key: shown(&requester.key),
             subject: Subject::Response(Answered {
                 method: &transfer.method,
-                target: &transfer.target,
+                target: &transfer.target(),
                 version: transfer.version,
                 status: ended.status.map_or(0, |status| status.as_u16()),
                 host: &fields.host,

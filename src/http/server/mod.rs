@@ -34,6 +34,7 @@ mod setup;
 mod shedding;
 mod spread;
 mod stream_watch;
+mod target;
 mod transfer;
 mod tunnel;
 mod upload;

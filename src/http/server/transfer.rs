@@ -7,13 +7,13 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use http::header::{HOST, REFERER, USER_AGENT};
-use http::{Method, StatusCode, Uri, Version};
-use percent_encoding::percent_decode_str;
+use http::{Method, StatusCode, Version};
 
 use super::clients::Requester;
 use super::published_wait::PublishedWait;
 use super::report::TransferReport;
 use super::stream_watch::StreamWatch;
+use super::target::{MAX_REPORTED, Target, without_tokens};
 use super::upload_record::UploadRecord;
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
@@ -21,12 +21,6 @@ use crate::excerpt::excerpt;
 use crate::limit::Limit;
 use crate::sink::SinkState;
 use crate::telemetry::{Recent, Telemetry};
-
-/// Characters of a target that are kept without an access log, and shown in reports.
-const MAX_TARGET: usize = 256;
-
-/// Characters of a target in the access log.
-const MAX_LOGGED_TARGET: usize = 2048;
 
 /// Characters of a field in the access log.
 const MAX_LOGGED_FIELD: usize = 1024;
@@ -36,8 +30,7 @@ const WINDOW_PATIENCE: Duration = Duration::from_millis(1);
 
 pub(super) struct Transfer {
     pub(super) method: Method,
-    /// The request's target as the access log shows it.
-    pub(super) target: String,
+    target: Target,
     pub(super) version: Version,
     /// What only the access log shows, if it gets a line.
     pub(super) logged: Option<Box<LoggedFields>>,
@@ -103,10 +96,9 @@ impl Transfer {
         logged: bool,
         began: Instant,
     ) -> Self {
-        let max_len = if logged { MAX_LOGGED_TARGET } else { MAX_TARGET };
         Self {
             method: request.method().clone(),
-            target: target(request.uri(), max_len),
+            target: Target::new(request.uri(), logged),
             version: request.version(),
             logged: logged.then(|| Box::new(LoggedFields::of(request))),
             requester,
@@ -142,6 +134,11 @@ impl Transfer {
             counted: AtomicU64::new(0),
             wait: PublishedWait::default(),
         }
+    }
+
+    /// The request's target as the access log shows it.
+    pub(super) fn target(&self) -> Cow<'_, str> {
+        self.target.shown()
     }
 
     pub(super) fn is_multiplexed(&self) -> bool {
@@ -248,7 +245,7 @@ impl Transfer {
             at: now,
             number,
             method: self.method.clone(),
-            target: excerpt(&self.target, MAX_TARGET),
+            target: excerpt(&self.target.shown(), MAX_REPORTED),
             client: self.requester.key.clone(),
             route: self.route().map(|route| telemetry.path(route)),
             status,
@@ -281,32 +278,6 @@ impl Transfer {
     }
 }
 
-/// The request's target, without the scheme and authority that HTTP/2 has. A long one is cut, so that a client cannot
-/// fill the log.
-fn target(uri: &Uri, max_len: usize) -> String {
-    match uri.path_and_query() {
-        Some(target) => excerpt(&without_tokens(target.as_str()), max_len),
-        // CONNECT has an authority alone.
-        None => excerpt(&uri.to_string(), max_len),
-    }
-}
-
-/// `text`, a target or an address, with each `token=` of its query as `token=***`: it is the secret by which a subscriber to
-/// events is recognised. Its name may be percent-encoded, as where it is read.
-fn without_tokens(text: &str) -> Cow<'_, str> {
-    let Some((path, query)) = text.split_once('?') else { return text.into() };
-    let is_token = |pair: &str| {
-        let name = pair.split_once('=').map_or(pair, |(name, _)| name);
-        percent_decode_str(name).eq(*b"token")
-    };
-    if !query.split('&').any(is_token) {
-        return text.into();
-    }
-    let hidden = |pair| if is_token(pair) { "token=***" } else { pair };
-    let query: Vec<_> = query.split('&').map(hidden).collect();
-    format!("{path}?{}", query.join("&")).into()
-}
-
 /// The mean rate of `bytes` that took `lasted`.
 pub(super) fn per_second(bytes: u64, lasted: Duration) -> u64 {
     let rate = u128::from(bytes) * 1_000_000_000 / lasted.as_nanos().max(1);
@@ -316,29 +287,6 @@ pub(super) fn per_second(bytes: u64, lasted: Duration) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_log_shows_the_target_alone_and_not_without_end() {
-        let long = |len: usize| format!("/{}", "x".repeat(len - 1));
-        for (uri, expected) in [
-            ("/a?b=c".to_owned(), "/a?b=c".to_owned()),
-            ("http://host:1/a?b=c".to_owned(), "/a?b=c".to_owned()),
-            ("http://host".to_owned(), "/".to_owned()),
-            ("*".to_owned(), "*".to_owned()),
-            ("host:443".to_owned(), "host:443".to_owned()),
-            (long(2048), long(2048)),
-            (long(2049), format!("{}…", long(2048))),
-            // Secrets of subscribers, however their name is written.
-            ("/e/a?token=secret".to_owned(), "/e/a?token=***".to_owned()),
-            ("/e/a?after=1&%74oken=secret&max=2".to_owned(), "/e/a?after=1&token=***&max=2".to_owned()),
-            ("/e/a?token=a&token=b=c?d".to_owned(), "/e/a?token=***&token=***".to_owned()),
-            ("/e/a?token".to_owned(), "/e/a?token=***".to_owned()),
-            ("/token=a?tokens=b&a=token".to_owned(), "/token=a?tokens=b&a=token".to_owned()),
-            (format!("/?token={}", long(2049)), "/?token=***".to_owned()),
-        ] {
-            assert_eq!(target(&uri.parse().unwrap(), MAX_LOGGED_TARGET), expected);
-        }
-    }
 
     #[test]
     fn the_log_shows_no_token_of_a_referer() {

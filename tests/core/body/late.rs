@@ -9,7 +9,7 @@ use sluicegate::brigade::{Brigade, Bucket};
 use sluicegate::clock::ManualClock;
 use sluicegate::generator::Generator;
 
-use super::fixture::{Reading, Timed, clock, data, limit};
+use super::fixture::{MS, Reading, Timed, clock, data, limit};
 use testkit::wire::{CHUNK, GUIDE};
 
 /// What the rate filter has room for beyond a chunk.
@@ -61,6 +61,25 @@ fn a_body_that_sleeps_takes_no_chunk_before_its_time() {
         clock.advance_to_next();
         assert!(matches!(reading.take(), (len, Some(Ok(()))) if len == CHUNK as u64));
         assert_eq!(clock.sleepers(), 0);
+    }
+}
+
+// The bytes of a backend that had been late were read as soon as they came, and waited in memory for their time.
+#[test]
+fn what_comes_late_is_read_as_far_as_it_may_pass() {
+    let half = CHUNK / 2;
+    for (tells, ahead) in [(true, BEYOND), (false, CHUNK + BEYOND)] {
+        let clock = clock();
+        let source = Told::new(&clock, &[(0, half), (10, 5 * CHUNK)], 10, tells);
+        let given = Arc::clone(&source.source.given);
+        let mut reading = Reading::new(&clock, &limit(GUIDE), source);
+        assert_eq!(reading.take().0, half as u64);
+        assert_eq!(clock.advance_to_next().map(|at| at.as_nanos()), Some(10 * MS));
+        // What is left of the first chunk, and what ten milliseconds have earned.
+        let passed = CHUNK - half + GUIDE as usize / 100;
+        assert_eq!(reading.take().0, passed as u64);
+        assert_eq!(given.load(Ordering::SeqCst), half + passed + ahead, "{tells}");
+        assert_eq!(reading.body.bytes_held(), ahead as u64, "{tells}");
     }
 }
 

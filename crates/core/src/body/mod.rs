@@ -192,8 +192,11 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         self.chain.sleeps_at_input() && self.generator.min_remaining() > self.chain.input().room()
     }
 
-    fn poll_generator(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let input = self.chain.input();
+    /// Takes buckets from the generator. Until the end of the stream may be near, takes what may pass at `now`, and a byte that
+    /// the chain sleeps for: the rest stays in the kernel's buffers.
+    fn poll_generator(&mut self, cx: &mut Context<'_>, now: Instant) -> Poll<()> {
+        let is_far = self.ahead.is_none() && self.generator.min_remaining() > self.chain.input().room();
+        let input = if is_far { self.chain.input_due(now) } else { self.chain.input() };
         if let Some(ahead) = &mut self.ahead {
             if ahead.is_empty() {
                 ahead.set_budget(input.room());
@@ -250,7 +253,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             let now = self.lateness.correct(now);
             if std::mem::take(&mut self.deferred) && now >= self.due {
                 // If it is pending, what comes later is sent when it comes.
-                let _ = self.poll_generator(cx);
+                let _ = self.poll_generator(cx, now);
             }
             match self.chain.step(now, &mut self.output) {
                 Ok(Step::Output) => {}
@@ -263,7 +266,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                 Ok(Step::NeedInput) => {
                     // The chain no longer waits for the timer.
                     self.sleep.disarm();
-                    ready!(self.poll_generator(cx));
+                    ready!(self.poll_generator(cx, now));
                 }
                 Ok(Step::Sleep(due)) => {
                     if self.max_frame == 1 {
@@ -274,7 +277,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                         self.deferred = self.is_end_far();
                         if self.deferred {
                             self.chain.input().detach_front(MAX_COPIED);
-                        } else if self.poll_generator(cx).is_ready() {
+                        } else if self.poll_generator(cx, now).is_ready() {
                             // If that was the end of the stream, the chain may release the last chunk now.
                             continue;
                         }

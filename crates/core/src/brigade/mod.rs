@@ -183,6 +183,17 @@ impl Brigade {
         }
     }
 
+    /// Removes the first bucket if it is the only one, and data of at most `max` bytes; else returns nothing.
+    pub(crate) fn take_only(&mut self, max: u64) -> Bytes {
+        match self.front() {
+            Some(Bucket::Data(_)) if self.len() == 1 && self.bytes <= max => match self.pop() {
+                Some(Bucket::Data(bytes)) => bytes,
+                _ => unreachable!("the bucket is data"),
+            },
+            _ => Bytes::new(),
+        }
+    }
+
     /// Splits off the first `n` bytes, with the marks before and between them but not those behind.
     #[must_use]
     pub fn split_to(&mut self, n: u64) -> Self {

@@ -1,5 +1,7 @@
 //! A chain of filters, stepped without I/O.
 
+mod input;
+
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -126,28 +128,6 @@ impl Chain {
         self
     }
 
-    /// Returns the brigade for the source's buckets. Its [`room`](Brigade::room) is how much is wanted.
-    pub fn input(&mut self) -> &mut Brigade {
-        match self.links.first_mut() {
-            Some(first) => {
-                // A sleeping filter gathers fully, to see whether the stream ends meanwhile.
-                let most = if matches!(first.state, State::Asleep(_)) { None } else { self.max_gathered };
-                first.input.set_budget(if first.state == State::Done { 0 } else { first.lookahead(most) });
-                &mut first.input
-            }
-            None => {
-                self.bare.set_budget(self.max_gathered.unwrap_or(MAX_PIECE));
-                &mut self.bare
-            }
-        }
-    }
-
-    /// Gathers at most `bytes` before each filter from now on, but at least 512, and stops when the output is full; `None`
-    /// leaves it to the filters. The end of the stream may be seen later then.
-    pub fn set_max_gathered(&mut self, bytes: Option<u64>) {
-        self.max_gathered = bytes.map(|bytes| bytes.max(MIN_GATHERED));
-    }
-
     /// Has the processor fetch what the next step uses. See [`PacedBody::prefetch`](crate::body::PacedBody::prefetch).
     pub(crate) fn prefetch(&self) {
         for link in &self.links {
@@ -169,19 +149,6 @@ impl Chain {
     /// Returns the memory of the filters' state in bytes.
     pub fn filters_held(&self) -> u64 {
         self.links.iter().map(|link| link.filter.held()).sum()
-    }
-
-    /// Returns whether more input would be taken, also while the chain sleeps: a stream that ends meanwhile has its remainder
-    /// sent early.
-    pub fn wants_input(&mut self) -> bool {
-        let finished = self.finished;
-        let input = self.input();
-        !finished && input.room() > 0 && !input.is_closed()
-    }
-
-    /// Returns whether the first filter sleeps. Until it wakes, new input stays where it is, unless it ends the stream.
-    pub fn sleeps_at_input(&self) -> bool {
-        self.links.first().is_some_and(|first| matches!(first.state, State::Asleep(_)))
     }
 
     /// Returns how long a driver may sleep at most before it steps again, to apply a changed limit.

@@ -91,6 +91,13 @@ pub trait Filter: Send {
         MAX_PIECE
     }
 
+    /// Returns about how many bytes of input the filter would let pass at `now`, if more follow. By default all. A hint: a
+    /// driver whose source has more takes so many and two, and leaves the rest where it is until it may pass.
+    fn covers(&self, now: Instant) -> u64 {
+        let _ = now;
+        u64::MAX
+    }
+
     /// Returns how long a driver may sleep before it steps again, although the filter sleeps for longer: by then a live limit
     /// may have changed. Default 200 ms.
     fn max_sleep(&self) -> Duration {

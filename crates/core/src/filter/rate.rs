@@ -297,6 +297,18 @@ impl Filter for RateFilter {
         rate.map_or(MAX_PIECE, |rate| rate.chunk(self.interval).saturating_add(2).min(MAX_PIECE))
     }
 
+    /// Nothing while it waits for a whole chunk. Before the first bytes, when the client's allowance is not taken yet, all.
+    fn covers(&self, now: Instant) -> u64 {
+        let rate = self.limit.rate().filter(|_| !self.limit.is_report_only() && !self.closing);
+        let (Some(rate), Some(allowance)) = (rate, &self.allowance) else { return u64::MAX };
+        let mut allowance = allowance.clone();
+        allowance.settle(rate, now);
+        if self.holding && !allowance.is_whole() {
+            return 0;
+        }
+        allowance.covered().saturating_add(self.burst_left)
+    }
+
     /// One interval: by then a change of the limit is seen.
     fn max_sleep(&self) -> Duration {
         self.interval.duration()

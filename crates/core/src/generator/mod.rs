@@ -1,5 +1,6 @@
 //! Generators: sources of buckets.
 
+mod pieces;
 mod read;
 mod upstream;
 
@@ -7,8 +8,9 @@ use std::task::{Context, Poll};
 
 use crate::brigade::{Brigade, Bucket};
 
+pub use pieces::Pieces;
 pub use read::ReadGenerator;
-pub use upstream::{Activity, Pieces, UpstreamBody};
+pub use upstream::{Activity, UpstreamBody};
 
 /// A source of buckets, polled by a driver.
 pub trait Generator: Send {

@@ -8,11 +8,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
-use http_body::{Body, Frame};
 
-use super::Generator;
+use super::{Generator, Pieces};
 use crate::brigade::{Brigade, Bucket, SourceError};
 use crate::clock::{Clock, Instant, Sleep};
+
+/// Bytes that are copied to leave in one piece with what follows them.
+const MAX_KEPT: u64 = 256;
 
 /// When bytes last moved on an exchange, and whether limits hold some; clones share it.
 #[derive(Clone, Debug)]
@@ -80,45 +82,6 @@ fn with_causes(error: &dyn std::error::Error) -> String {
         next = cause.source();
     }
     line
-}
-
-/// A body that can be read in pieces of a wanted size. Every [`http_body::Body`] is one, with frames of any size.
-pub trait Pieces {
-    /// Why the body failed.
-    type Error;
-
-    /// Polls for the next frame, of about `want` bytes at most if it is data; `None` after the last. Cancel safe.
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        want: usize,
-    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>>;
-
-    /// Returns whether the body is known to have ended.
-    fn is_over(&self) -> bool;
-
-    /// Returns a lower bound of the bytes to come.
-    fn min_remaining(&self) -> u64;
-}
-
-impl<B: Body<Data = Bytes> + Unpin> Pieces for B {
-    type Error = B::Error;
-
-    fn poll_piece(
-        &mut self,
-        cx: &mut Context<'_>,
-        _want: usize,
-    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
-        Pin::new(self).poll_frame(cx)
-    }
-
-    fn is_over(&self) -> bool {
-        self.is_end_stream()
-    }
-
-    fn min_remaining(&self) -> u64 {
-        self.size_hint().lower()
-    }
 }
 
 /// Generates buckets from [`Pieces`], usually an upstream's response.
@@ -233,10 +196,29 @@ where
             if given && brigade.room() == 0 {
                 return Poll::Ready(());
             }
-            match self.body.poll_piece(cx, room(brigade)) {
+            let want = room(brigade);
+            // What a sleeping chain kept leaves with what follows it: one piece costs less than two.
+            let mut kept = if given { Bytes::new() } else { brigade.take_only(MAX_KEPT) };
+            let had = kept.len();
+            let polled = self.body.poll_piece_behind(cx, &mut kept, want);
+            let is_joined = kept.len() < had;
+            brigade.push_front(kept);
+            match polled {
                 Poll::Ready(Some(Ok(frame))) => {
                     self.waiting = None;
                     match frame.into_data() {
+                        Ok(data) if is_joined => {
+                            // As much as there was room for beside what was kept.
+                            brigade.push(data);
+                            given = true;
+                            if self.flush {
+                                brigade.push(Bucket::Flush);
+                            }
+                            if self.body.is_over() {
+                                brigade.push(Bucket::Eos);
+                                return Poll::Ready(());
+                            }
+                        }
                         Ok(data) => self.rest = data,
                         Err(frame) => {
                             if let Ok(fields) = frame.into_trailers() {
@@ -275,6 +257,7 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use http::HeaderMap;
+    use http_body::{Body, Frame};
     use std::collections::VecDeque;
     use std::io;
     use std::task::Waker;
@@ -354,6 +337,57 @@ mod tests {
         assert_eq!(fill(&mut body, 1), Poll::Ready("a".into()));
         assert_eq!(fill(&mut body, 100), Poll::Ready("b FLUSH c FLUSH".into()));
         assert_eq!(fill(&mut body, 100), Poll::Pending);
+    }
+
+    /// Ten bytes that come behind what they are asked for behind.
+    struct Joined(usize);
+
+    impl Pieces for Joined {
+        type Error = io::Error;
+
+        fn poll_piece(
+            &mut self,
+            cx: &mut Context<'_>,
+            want: usize,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            self.poll_piece_behind(cx, &mut Bytes::new(), want)
+        }
+
+        fn poll_piece_behind(
+            &mut self,
+            _cx: &mut Context<'_>,
+            before: &mut Bytes,
+            want: usize,
+        ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+            let given = want.min(self.0);
+            self.0 -= given;
+            let all = [&std::mem::take(before)[..], &vec![b'x'; given]].concat();
+            Poll::Ready(Some(Ok(Frame::data(all.into()))))
+        }
+
+        fn is_over(&self) -> bool {
+            self.0 == 0
+        }
+
+        fn min_remaining(&self) -> u64 {
+            self.0 as u64
+        }
+    }
+
+    #[test]
+    fn what_is_kept_comes_in_one_piece_with_what_follows_it_within_the_room() {
+        let clock = Arc::new(ManualClock::new());
+        let mut body = UpstreamBody::new(Joined(10), "b".into(), Duration::from_secs(1), clock.clone());
+        let mut brigade = Brigade::with_budget(8);
+        brigade.push(Bytes::from_static(b"ab"));
+        let mut cx = Context::from_waker(Waker::noop());
+        assert!(body.poll_fill(&mut cx, &mut brigade).is_ready());
+        assert_eq!((brigade.len(), brigade.to_bytes()), (1, Bytes::from_static(b"abxxxxxx")));
+        brigade.clear();
+        brigade.push(Bytes::from_static(b"cd"));
+        assert!(body.poll_fill(&mut cx, &mut brigade).is_ready());
+        assert_eq!(brigade.to_bytes(), "cdxxxx");
+        assert!((brigade.len(), brigade.ends()) == (2, true) && clock.sleepers() == 0);
     }
 
     #[test]

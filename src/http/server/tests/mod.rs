@@ -17,6 +17,7 @@ mod slow_reader;
 mod smooth;
 mod uploads;
 mod windows;
+mod writes;
 
 use std::collections::BTreeMap;
 use std::future::Future;

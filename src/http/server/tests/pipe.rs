@@ -53,6 +53,7 @@ struct State {
     refusals: u64,
     /// What the kernel would have been asked for.
     pacing_rates: Vec<Option<u64>>,
+    writes: u64,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -69,6 +70,7 @@ pub(super) fn pipe(road: Road) -> (Pipe, Client) {
         end: None,
         refusals: 0,
         pacing_rates: Vec::new(),
+        writes: 0,
         reader: None,
         writer: None,
     };
@@ -138,6 +140,11 @@ impl Client {
         lock(&self.0).to_server.len()
     }
 
+    /// How often something was written.
+    pub(super) fn writes(&self) -> u64 {
+        lock(&self.0).writes
+    }
+
     /// How often a write was refused.
     pub(super) fn refusals(&self) -> u64 {
         lock(&self.0).refusals
@@ -197,6 +204,7 @@ impl Wire for Pipe {
         let before = state.to_client.len();
         let bytes = bufs.iter().flat_map(|buf| buf.iter().copied()).take(most);
         state.to_client.extend(bytes);
+        state.writes += 1;
         Poll::Ready(Ok(state.to_client.len() - before))
     }
 
