@@ -1,5 +1,6 @@
 //! Generators: sources of buckets.
 
+mod activity;
 mod pieces;
 mod read;
 mod upstream;
@@ -8,9 +9,10 @@ use std::task::{Context, Poll};
 
 use crate::brigade::{Brigade, Bucket};
 
+pub use activity::Activity;
 pub use pieces::Pieces;
 pub use read::ReadGenerator;
-pub use upstream::{Activity, UpstreamBody};
+pub use upstream::UpstreamBody;
 
 /// A source of buckets, polled by a driver.
 pub trait Generator: Send {
