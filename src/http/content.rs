@@ -41,4 +41,10 @@ impl Generator for Content {
             Self::Stream(stream) => stream.min_remaining(),
         }
     }
+
+    fn prefetch(&self) {
+        if let Self::Stream(stream) = self {
+            stream.prefetch();
+        }
+    }
 }

@@ -61,6 +61,13 @@ impl Connection {
         self.link.poll_read_behind(cx, before, want)
     }
 
+    /// Has the processor fetch what a read uses.
+    pub(super) fn prefetch(&self) {
+        if let Link::Plain(socket) = &self.link {
+            socket.prefetch();
+        }
+    }
+
     pub(super) fn link(&mut self) -> &mut Link {
         &mut self.link
     }

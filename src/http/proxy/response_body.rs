@@ -193,6 +193,12 @@ impl Pieces for ResponseBody {
     fn min_remaining(&self) -> u64 {
         self.framing.remaining().unwrap_or(0).saturating_add(self.content as u64)
     }
+
+    fn prefetch(&self) {
+        if let Some(connection) = &self.connection {
+            connection.prefetch();
+        }
+    }
 }
 
 #[cfg(test)]

@@ -69,6 +69,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
     /// none of which is known from another. Of thousands of bodies, each has left the cache when its turn comes, and one word
     /// fetched after the other takes longer than the work.
     pub fn prefetch(&self) {
+        self.generator.prefetch();
         self.chain.prefetch();
         self.output.prefetch();
         self.gate.prefetch();

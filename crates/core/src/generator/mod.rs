@@ -29,6 +29,10 @@ pub trait Generator: Send {
     fn min_remaining(&self) -> u64 {
         0
     }
+
+    /// Has the processor fetch what [`poll_fill`](Self::poll_fill) uses. See
+    /// [`PacedBody::prefetch`](crate::body::PacedBody::prefetch). By default nothing.
+    fn prefetch(&self) {}
 }
 
 impl<G: Generator + ?Sized> Generator for Box<G> {
@@ -38,6 +42,10 @@ impl<G: Generator + ?Sized> Generator for Box<G> {
 
     fn min_remaining(&self) -> u64 {
         (**self).min_remaining()
+    }
+
+    fn prefetch(&self) {
+        (**self).prefetch();
     }
 }
 

@@ -35,6 +35,9 @@ pub trait Pieces {
 
     /// Returns a lower bound of the bytes to come.
     fn min_remaining(&self) -> u64;
+
+    /// Has the processor fetch what a poll uses. See [`PacedBody::prefetch`](crate::body::PacedBody::prefetch). By default nothing.
+    fn prefetch(&self) {}
 }
 
 impl<B: Body<Data = Bytes> + Unpin> Pieces for B {

@@ -1,6 +1,7 @@
 //! A generator that polls the body of a message, usually an upstream's response.
 
 use std::future::Future;
+use std::hint::black_box;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -187,6 +188,11 @@ where
 
     fn min_remaining(&self) -> u64 {
         self.body.min_remaining().saturating_add(self.rest.len() as u64)
+    }
+
+    fn prefetch(&self) {
+        black_box((self.rest.len(), self.flush, self.waiting));
+        self.body.prefetch();
     }
 }
 
