@@ -30,6 +30,7 @@ pub mod serve;
 #[cfg(feature = "service")]
 mod service;
 mod signals;
+mod slices;
 mod slots;
 mod socket;
 #[cfg(feature = "service")]
@@ -67,9 +68,9 @@ pub use random::{SplitMix64, random};
 #[cfg(feature = "service")]
 pub use service::{ServiceState, feed_watchdog, has_service_manager, tell_service_manager};
 pub use signals::{Signal, Signals};
+pub(crate) use slices::{MAX_PIECES, first_bytes};
 pub use slots::{Exchange, Slot, Slots};
 pub use socket::Socket;
-pub(crate) use socket::{MAX_PIECES, first_bytes};
 #[cfg(feature = "service")]
 pub use successor::{Predecessor, Ready, Successor, SuccessorError};
 pub use tasks::{blocking, spawn, spawn_spread, tasks};
