@@ -58,7 +58,8 @@ pub(crate) fn read_head(input: &Bytes, max_fields: usize) -> Result<Option<Head>
     parts.status = StatusCode::from_u16(read.code.unwrap_or(0))
         .map_err(|_| HeadError::Malformed("its status is malformed"))?;
     parts.version = if read.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-    parts.headers.reserve(read.headers.len());
+    // And for one that a proxy adds.
+    parts.headers.reserve(read.headers.len() + 1);
     for line in read.headers.iter() {
         let name = HeaderName::from_bytes(line.name.as_bytes()).map_err(|_| NO_FIELD)?;
         let value = HeaderValue::from_maybe_shared(input.slice_ref(line.value));

@@ -61,7 +61,11 @@ pub(super) fn tell(fields: &mut HeaderMap, client: &Client, claims: &Claims, hos
     addresses.push_str(&own);
     insert(fields, FORWARDED, forwarded);
     insert(fields, X_FORWARDED_FOR, addresses);
-    insert(fields, X_FORWARDED_PROTO, proto.to_owned());
+    match proto {
+        "http" => _ = fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("http")),
+        "https" => _ = fields.insert(X_FORWARDED_PROTO, HeaderValue::from_static("https")),
+        other => insert(fields, X_FORWARDED_PROTO, other.to_owned()),
+    }
     match host {
         Some(host) => insert(fields, X_FORWARDED_HOST, host.to_owned()),
         None => _ = fields.remove(X_FORWARDED_HOST),

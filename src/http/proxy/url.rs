@@ -170,6 +170,9 @@ impl FromStr for UpstreamUrl {
 
 /// Whether a segment of a path is `..`. Percent-encoded dots and slashes count, and so do backslashes as slashes.
 pub(crate) fn climbs(path: &str) -> bool {
+    if !path.contains(['%', '\\']) {
+        return path.split('/').any(|segment| segment == "..");
+    }
     let decoded: Vec<u8> = percent_decode_str(path).collect();
     decoded.split(|byte| matches!(byte, b'/' | b'\\')).any(|segment| segment == b"..")
 }

@@ -178,7 +178,7 @@ fn own(exchange: Exchange, route: Arc<Route>, mut response: Response<Content>) -
     response.extensions_mut().insert(OwnAnswer);
     Box::pin(async move {
         let response = match route.pages_for(&response) {
-            Some(pages) => pages.apply(response, |page| !exchange.may_not_hold(page)).await,
+            Some(pages) => Box::pin(pages.apply(response, |page| !exchange.may_not_hold(page))).await,
             None => response,
         };
         unfiltered(exchange, with_fields(&route, response))
@@ -236,7 +236,7 @@ fn routed(
             return own(exchange, route, refusal).await;
         }
         let response = match route.pages_for(&response) {
-            Some(pages) => pages.apply(response, |page| !exchange.may_not_hold(page)).await,
+            Some(pages) => Box::pin(pages.apply(response, |page| !exchange.may_not_hold(page))).await,
             None => response,
         };
         match answered(exchange, &route, asked, response) {
@@ -255,7 +255,8 @@ async fn ask(
     body: RequestBody,
 ) -> Response<Content> {
     match &route.source {
-        RouteSource::Files(files) => files.respond(&head, rest).await,
+        // Boxed, as whatever is rare here: each request is one allocation of the size of the largest.
+        RouteSource::Files(files) => Box::pin(files.respond(&head, rest)).await,
         RouteSource::Other(source) => {
             let client = exchange.connection().client(&exchange.addr());
             let sink = &exchange.connection().sink;
