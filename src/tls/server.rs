@@ -294,6 +294,46 @@ mod tests {
     }
 
     #[test]
+    fn a_certificate_is_warned_of_once_a_day_from_14_days_before_its_end() {
+        const DAY: u64 = 24 * 60 * 60;
+        testkit::recorder::begin(log::LevelFilter::Warn);
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["server.pem", "server.key"].map(|name| folder.path().join(name));
+        let pair = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["a.test".to_owned()]).unwrap();
+        // The manual clock begins with 1970.
+        params.not_before = rcgen::date_time_ymd(1970, 1, 1);
+        params.not_after = rcgen::date_time_ymd(1970, 2, 1);
+        write_private(&certificate, &params.self_signed(&pair).unwrap().pem());
+        write_private(&key, &pair.serialize_pem());
+        let identity = Identity { certificate: certificate.clone(), key };
+        let warned = |server: &ServerTls, at: u64| {
+            let clock = ManualClock::new();
+            clock.advance(Duration::from_secs(at));
+            server.warn_of_ends(&(Arc::new(clock) as _));
+            let records = testkit::recorder::taken();
+            for record in &records {
+                assert_eq!(record.field("file"), certificate.to_str().unwrap());
+            }
+            let days = |record: testkit::recorder::Record| record.fields.get("days").cloned();
+            records.into_iter().map(|record| (record.text.clone(), days(record))).collect::<Vec<_>>()
+        };
+        let soon = |days: &str| [("certificate ends within 14 days".to_owned(), Some(days.to_owned()))];
+        let fresh = || ServerTls::new(&identity, None).unwrap();
+        let end = 31 * DAY;
+        assert_eq!(warned(&fresh(), end - 14 * DAY - 1), []);
+        assert_eq!(warned(&fresh(), end - 14 * DAY), soon("14"));
+        let server = fresh();
+        assert_eq!(warned(&server, end - 14 * DAY + 60 * 60), soon("14"));
+        assert_eq!(warned(&server, end - 13 * DAY + 60 * 60 - 1), []);
+        assert_eq!(warned(&server, end - 13 * DAY + 60 * 60), soon("13"));
+        server.adopt(&fresh());
+        assert_eq!(warned(&server, end - 1), soon("1"));
+        let ended = [("certificate has ended: clients refuse it".to_owned(), None)];
+        assert_eq!(warned(&server, end + DAY), ended);
+    }
+
+    #[test]
     fn a_certificate_that_is_replaced_with_its_key_needs_no_restart() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);

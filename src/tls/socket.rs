@@ -15,13 +15,17 @@ use futures_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
 use hyper::rt::ReadBufCursor;
 
 use super::client_certificate::ClientCertificate;
-use super::failure::Failure;
+use super::failure::{Failure, Reason};
 use super::pending::{Batch, Received};
 use super::stream::read_into;
 use crate::rt::{MAX_PIECES, Socket, first_bytes, poll_read_behind};
 
 /// Bytes that are encrypted at a time: two records of the largest size.
 const BATCH: usize = 32 * 1024;
+
+/// The alert `unrecognized_name` (RFC 6066 section 3), fatal, as it is while there are no keys. rustls sends `access_denied`,
+/// which browsers take for a refusal of their own certificate.
+const UNRECOGNIZED_NAME: [u8; 7] = [21, 3, 3, 0, 2, 2, 112];
 
 /// A socket whose bytes are encrypted. It carries nothing before its handshake.
 pub struct TlsSocket {
@@ -171,7 +175,10 @@ impl TlsSocket {
             Err(error) => {
                 *ended = true;
                 // The alert that says why; a peer that does not take it is lost anyway.
-                let _ = session.write_tls(&mut Tried(socket));
+                let _ = match Failure::of_tls(&error).reason {
+                    Reason::UnknownName => Tried(socket).write(&UNRECOGNIZED_NAME),
+                    _ => session.write_tls(&mut Tried(socket)),
+                };
                 return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, error)));
             }
         }

@@ -32,7 +32,7 @@ fn rate(bytes_per_second: u64) -> Budget {
 }
 
 /// A backend that takes what comes, answers after a whole body of `content-length` or chunks, and tells what it got of each.
-fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
+pub fn taking() -> (Backend, Receiver<Vec<u8>>, Arc<AtomicU64>) {
     let (got, bodies) = channel();
     let count = Arc::new(AtomicU64::new(0));
     let counted = Arc::clone(&count);

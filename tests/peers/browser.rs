@@ -12,6 +12,11 @@ use crate::sluicegate::Sluicegate;
 
 /// The document at `url` as the browser has it when all of the page is loaded.
 pub fn dump(url: &str) -> String {
+    dump_with(&[], url)
+}
+
+/// The same of a browser with further flags.
+pub fn dump_with(flags: &[&str], url: &str) -> String {
     let profile = tempfile::tempdir().unwrap();
     let dom = succeeded(
         Command::new(program("chromium"))
@@ -19,6 +24,7 @@ pub fn dump(url: &str) -> String {
             .args(["--disable-background-networking", "--disable-component-update", "--disable-sync"])
             .args(["--disable-dev-shm-usage", "--no-proxy-server", "--timeout=40000"])
             .arg(format!("--user-data-dir={}", profile.path().display()))
+            .args(flags)
             .args(["--dump-dom", url]),
     );
     String::from_utf8(dom).unwrap()

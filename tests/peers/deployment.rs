@@ -1,11 +1,15 @@
-//! What is shipped, as others read it: systemd its units, hadolint the Dockerfile.
+//! What is shipped, as others read it: systemd its units, hadolint the Dockerfile, logrotate its file.
 
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::wait::soon;
+use testkit::program::Program;
+use testkit::wait::{soon, until};
+
+use crate::program::{ended, program, succeeded};
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
@@ -68,4 +72,57 @@ fn hadolint_finds_nothing_in_the_dockerfile() {
         Command::new(shipped("target/peers/bin/hadolint")).arg(shipped("Dockerfile")).output().unwrap();
     let found = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success() && found.is_empty(), "{found}");
+}
+
+#[test]
+fn logrotate_takes_its_configuration_and_no_line_is_lost() {
+    let site = testkit::program::site(100);
+    let logs = tempfile::tempdir().unwrap();
+    let [log, rotated] = ["access.log", "access.log.1"].map(|name| logs.path().join(name));
+    let path = log.to_str().unwrap();
+    let folder = site.path().to_str().unwrap();
+    let server = Program::start(&["serve", folder, "--access-log", path, "--access-log-format", "combined"]);
+    let ask = |target: &str| testkit::program::get(server.connect(), target, "");
+    let holds = |file: &Path, expected: &[&str]| {
+        let targets = |text: String| -> Vec<String> {
+            text.lines().map(|line| line.split(' ').nth(6).unwrap().to_owned()).collect()
+        };
+        std::fs::read_to_string(file).is_ok_and(|text| targets(text) == expected)
+    };
+    ask("/a.bin?1");
+    until("its line", || holds(&log, &["/a.bin?1"]));
+    // This user's, this folder, this server, and no service manager.
+    let name = |of: &str| String::from_utf8(succeeded(Command::new("id").arg(of))).unwrap().trim().to_owned();
+    let owner = format!("{} {}", name("-un"), name("-gn"));
+    let shipped = std::fs::read_to_string(shipped("contrib/logrotate/sluicegate")).unwrap();
+    let signal = "systemctl kill --signal=USR1 sluicegate.service";
+    let changed = [("/var/log/sluicegate", logs.path().to_str().unwrap()), ("sluicegate sluicegate", &owner)];
+    let text = changed.iter().fold(shipped, |text, (from, to)| {
+        assert!(text.contains(from), "{from}");
+        text.replace(from, to)
+    });
+    assert!(text.contains(signal));
+    let text = text.replace(signal, &format!("kill -USR1 {}", server.id()));
+    let (file, state) = (site.path().join("logrotate"), site.path().join("state"));
+    std::fs::write(&file, text).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let rotate = |flag: &str| {
+        let output = ended(Command::new(program("logrotate")).arg(flag).arg("-s").arg(&state).arg(&file));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success() && !said.contains("error:"), "{flag}: {said}");
+        said
+    };
+    let tried = rotate("-d");
+    assert!(tried.contains("(14 rotations)") && tried.contains(path), "{tried}");
+    rotate("-f");
+    until("the old lines", || holds(&rotated, &["/a.bin?1"]));
+    let mut asked = 0;
+    until("the file is another", || {
+        ask("/a.bin?2");
+        asked += 1;
+        std::fs::read_to_string(&log).is_ok_and(|text| !text.is_empty())
+    });
+    server.end();
+    let all = [rotated, log].map(|file| std::fs::read_to_string(file).unwrap()).concat();
+    assert_eq!([1, 2].map(|number| all.matches(&format!("/a.bin?{number}")).count()), [1, asked], "{all}");
 }

@@ -1,5 +1,5 @@
 //! Other people's programs against this one, on loopback: nginx, HAProxy, curl, wget, Python, uvicorn, grpcio, wrk,
-//! Chromium, slowhttptest.
+//! Chromium, openssl, testssl.sh, slowhttptest.
 //!
 //! `cargo test --features peers --test peers`. Which Debian packages that needs stands in `.ci/run`,
 //! which installs them. Every server has a free port and a folder of its own, is waited for, and is
@@ -32,4 +32,5 @@ mod slow_clients;
 mod sluicegate;
 mod smooth;
 mod streams;
+mod terminal;
 mod tls;

@@ -74,6 +74,11 @@ pub fn descriptors(process: &Running) -> usize {
 /// Runs a program to its end, and gives what it said. After [`PATIENCE`] it is killed with its
 /// children, and the test fails.
 pub fn ended(command: &mut Command) -> Output {
+    ended_within(PATIENCE, command)
+}
+
+/// The same with another patience.
+pub fn ended_within(patience: Duration, command: &mut Command) -> Output {
     use std::os::unix::process::CommandExt;
     let mut child = command
         .stdin(Stdio::null())
@@ -83,7 +88,7 @@ pub fn ended(command: &mut Command) -> Output {
         .spawn()
         .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
     let (stdout, stderr) = (gather(child.stdout.take()), gather(child.stderr.take()));
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + patience;
     let status = loop {
         if let Some(status) = child.try_wait().unwrap() {
             break status;

@@ -22,7 +22,7 @@ use testkit::wait::until;
 
 pub const TOKEN: &str = "0123456789abcdef0123456789abcdef";
 
-const EMPTY: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+pub const EMPTY: &[u8] = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
 
 fn name() -> StreamName {
     StreamName::new("s").unwrap()
@@ -30,13 +30,18 @@ fn name() -> StreamName {
 
 /// A server of the stream `s`, with other routes beside it.
 pub fn serve(settings: EventSettings, others: Vec<Route>) -> (Served, Arc<Hub>) {
+    let sink = SinkSettings { send_buffer: Some(16 * 1024), ..SinkSettings::default() };
+    let (events, hub) = stream(settings);
+    let routes = std::iter::once(events).chain(others).collect();
+    (Served::with(Settings { sink, ..Settings::default() }, routes), hub)
+}
+
+/// A route with the stream `s`.
+pub fn stream(settings: EventSettings) -> (Route, Arc<Hub>) {
     let settings = EventSettings { names: vec!["s".to_owned()], ..settings }.checked().unwrap();
     let events = Events::new("/events/", settings, None, rt::clock());
     let hub = Arc::clone(events.hub());
-    let sink = SinkSettings { send_buffer: Some(16 * 1024), ..SinkSettings::default() };
-    let mut routes = vec![Route::events("/events/", events)];
-    routes.extend(others);
-    (Served::with(Settings { sink, ..Settings::default() }, routes), hub)
+    (Route::events("/events/", events), hub)
 }
 
 pub fn publish(hub: &Hub, data: &[String]) -> Vec<String> {
@@ -49,7 +54,7 @@ pub fn numbers(numbers: std::ops::RangeInclusive<u32>) -> Vec<String> {
 }
 
 /// A route that tells when it was asked.
-fn signal(path: &str) -> (Route, mpsc::Receiver<()>) {
+pub fn signal(path: &str) -> (Route, mpsc::Receiver<()>) {
     let (sender, receiver) = mpsc::channel();
     let addr = backend::backend(move |stream| {
         // Nobody waits any more when the test has failed already.
@@ -59,7 +64,7 @@ fn signal(path: &str) -> (Route, mpsc::Receiver<()>) {
     (proxied(path, addr), receiver)
 }
 
-fn proxied(path: &str, addr: SocketAddr) -> Route {
+pub fn proxied(path: &str, addr: SocketAddr) -> Route {
     let source = sluicegate::config::ProxySource::new(format!("http://{addr}").parse().unwrap());
     Route::proxy(path, sluicegate::http::proxy::Proxy::new(source, None, rt::clock()))
 }
@@ -250,7 +255,7 @@ fn reads_through_cuts(client: &mut Command) {
 }
 
 /// What a program prints, line by line as it comes.
-fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
+pub fn lines(from: impl Read + Send + 'static) -> mpsc::Receiver<String> {
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
         for line in BufReader::new(from).lines() {

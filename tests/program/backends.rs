@@ -66,3 +66,34 @@ fn certificates_that_cannot_be_used_stop_the_start_and_leave_a_running_server_as
     let error = String::from_utf8(output.stderr).unwrap();
     assert!(error.contains("all.toml:4:6: ") && error.contains("none.pem"), "{error}");
 }
+
+#[test]
+fn a_backend_over_tls_is_verified_by_what_the_system_trusts() {
+    let (made, other) = (Certificates::make(), Certificates::make());
+    made.write("f", "x");
+    made.issue("named", &["localhost"]);
+    let [cert, key] = ["named.pem", "named.key"].map(|name| made.path(name));
+    let folder = made.path("");
+    let backend = Program::start(&["serve", &folder, "--tls-cert", &cert, "--tls-key", &key]);
+    let line = backend.started.iter().find_map(|line| line.strip_prefix("listening on https://127.0.0.1:"));
+    let url = format!("https://localhost:{}", line.unwrap());
+    let front = |variable: &str, value: &str| {
+        let mut front = command(&["proxy", &url]);
+        front.env_remove("SSL_CERT_FILE").env_remove("SSL_CERT_DIR").env(variable, value);
+        front
+    };
+    let trusted = Program::start_command(front("SSL_CERT_FILE", &made.path("ca.pem")));
+    let (head, body) = get(trusted.connect(), "/f", "");
+    assert!(head.starts_with("HTTP/1.1 200 ") && body == b"x", "{head}");
+    trusted.end();
+    let stranger = Program::start_command(front("SSL_CERT_FILE", &other.path("ca.pem")));
+    assert!(get(stranger.connect(), "/f", "").0.starts_with("HTTP/1.1 502 "));
+    let log = stranger.end();
+    assert!(log.contains("unknown issuer: no trusted authority signed its certificate"), "{log}");
+    // Where nothing is trusted, no proxy over TLS starts.
+    let output = front("SSL_CERT_FILE", &made.path("f")).args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let error = String::from_utf8(output.stderr).unwrap();
+    assert!(error.contains("the machine's certificates of authorities cannot be used"), "{error}");
+    assert_eq!(output.status.code(), Some(1));
+    backend.end();
+}

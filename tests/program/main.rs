@@ -25,5 +25,6 @@ mod stalled;
 mod starts;
 mod streams;
 mod tls;
+mod tls_swaps;
 mod typed;
 mod upgrades;

@@ -256,6 +256,40 @@ fn certificates_that_end_soon_or_have_ended_are_warned_of() {
 }
 
 #[test]
+fn fourteen_days_are_soon_and_an_hour_more_is_not() {
+    const DAY: u64 = 24 * 60 * 60;
+    let made = Certificates::make();
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+    let ends = [now + 14 * DAY - 60 * 60, now + 14 * DAY + 60 * 60];
+    for (name, end) in ["soon", "later"].into_iter().zip(ends) {
+        made.issue_ending(name, &[&format!("{name}.test")], end);
+    }
+    let table = |name: &str| format!("[tls.{name}]\ncert = '{name}.pem'\nkey = '{name}.key'\n");
+    let listen = |name: &str| format!("{{ address = '127.0.0.1:0', tls = '{name}' }}");
+    let tables = ["soon", "later"].map(table).concat();
+    let listen = ["soon", "later"].map(listen).join(", ");
+    let program = start(&made, &format!("listen = [{listen}]\nadmin = '127.0.0.1:0'\n{tables}{ROUTE}"));
+    let mut scraping = connect(said(&program, "admin on http://"));
+    scraping.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+    let page = testkit::wire::answer(&mut scraping).text().to_owned();
+    for (name, end) in ["soon", "later"].into_iter().zip(ends) {
+        let file = made.path(&format!("{name}.pem"));
+        let gauge = "sluicegate_tls_certificate_expiry_timestamp_seconds";
+        let line = format!("\n{gauge}{{tls=\"{name}\",file=\"{file}\"}} {end}\n");
+        assert!(page.contains(&line), "{line}{page}");
+    }
+    let log = program.end();
+    let [warning] = &records(&log, "certificate ends within 14 days")[..] else { panic!("{log}") };
+    warning.assert_says(&[
+        ("tls", "soon"),
+        ("file", &made.path("soon.pem")),
+        ("days", "14"),
+        ("level", "warn"),
+    ]);
+    assert!(!log.contains("certificate has ended"), "{log}");
+}
+
+#[test]
 fn failed_handshakes_are_logged_within_a_bound() {
     let made = Certificates::make();
     made.write("all.toml", &format!("[tls.default]\ncert = 'server.pem'\nkey = 'server.key'\n{ROUTE}"));

@@ -3,6 +3,7 @@
 use std::fs::Permissions;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
@@ -35,11 +36,22 @@ impl Certificates {
 
     /// The same for a certificate that ends with the beginning of `year`.
     pub fn issue_until(&self, name: &str, hosts: &[&str], year: i32) {
+        self.issue_with(name, hosts, |params| params.not_after = rcgen::date_time_ymd(year, 1, 1));
+    }
+
+    /// The same for a certificate that ends so many seconds after the beginning of 1970.
+    pub fn issue_ending(&self, name: &str, hosts: &[&str], ends: u64) {
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        self.issue_with(name, hosts, |params| params.not_after = epoch + Duration::from_secs(ends));
+    }
+
+    /// The same for a certificate whose fields `change` sets.
+    pub fn issue_with(&self, name: &str, hosts: &[&str], change: impl FnOnce(&mut CertificateParams)) {
         let key = KeyPair::generate().unwrap();
         let hosts: Vec<String> = hosts.iter().map(|host| (*host).to_owned()).collect();
         let mut params = CertificateParams::new(hosts).unwrap();
         params.distinguished_name.push(DnType::CommonName, name);
-        params.not_after = rcgen::date_time_ymd(year, 1, 1);
+        change(&mut params);
         // The key first: who looks in between keeps what was there before.
         self.write(&format!("{name}.key"), &key.serialize_pem());
         self.write(&format!("{name}.pem"), &params.signed_by(&key, &self.authority).unwrap().pem());

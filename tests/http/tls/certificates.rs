@@ -43,7 +43,8 @@ fn a_name_without_a_certificate_can_be_refused() {
     let client = TlsClient::new(&made);
     assert!(client.connect(secured.addr(), "a.test").is_ok());
     let error = client.connect(secured.addr(), "c.test").unwrap_err().to_string();
-    assert!(error.contains("AccessDenied"), "{error}");
+    // RFC 6066 section 3.
+    assert!(error.contains("UnrecognisedName"), "{error}");
     until("it is counted", || secured.tls.counts().failed(Reason::UnknownName) == 1);
 }
 

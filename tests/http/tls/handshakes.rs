@@ -1,7 +1,9 @@
 //! Handshakes: protocols, clients' certificates, and clients that do not get through.
 
 use std::io::{Read, Write};
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use sluicegate::http::server::{Server, Settings};
 use sluicegate::tls::{Reason, ServerTls, TlsSettings};
@@ -31,6 +33,21 @@ fn the_protocol_is_agreed_on_in_the_handshake() {
     let error = TlsClient::new(&made).alpn(&["spdy"]).connect(secured.addr(), "127.0.0.1").unwrap_err();
     assert!(error.to_string().contains("NoApplicationProtocol"), "{error}");
     until("it is counted", || secured.tls.counts().failed(Reason::NothingShared) == 1);
+}
+
+/// The client's own first is AES-256.
+#[test]
+fn the_servers_order_of_ciphers_counts_and_aes_128_is_its_first() {
+    use rustls::CipherSuite as Suite;
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    for (version, expected) in [
+        (&rustls::version::TLS12, Suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+        (&rustls::version::TLS13, Suite::TLS13_AES_128_GCM_SHA256),
+    ] {
+        let stream = TlsClient::of(&made, &[version], None).connect(secured.addr(), "127.0.0.1").unwrap();
+        assert_eq!(stream.conn.negotiated_cipher_suite().unwrap().suite(), expected);
+    }
 }
 
 #[test]
@@ -119,6 +136,52 @@ fn a_client_that_sends_nothing_is_closed_in_time_and_delays_nobody() {
     assert_eq!(secured.tls.counts().failed(Reason::Timeout), 20, "counted before they are closed");
 }
 
+/// The first message of a client that asks for nothing in particular, by the byte.
+fn hello() -> Vec<u8> {
+    let versions = [&rustls::version::TLS12, &rustls::version::TLS13];
+    let builder =
+        rustls::ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()));
+    let builder = builder.with_protocol_versions(&versions).unwrap();
+    let config = builder.with_root_certificates(rustls::RootCertStore::empty()).with_no_client_auth();
+    let name = "127.0.0.1".try_into().unwrap();
+    let mut bytes = Vec::new();
+    rustls::ClientConnection::new(Arc::new(config), name).unwrap().write_tls(&mut bytes).unwrap();
+    bytes
+}
+
+/// Each byte comes soon behind the one before, and the whole never.
+#[test]
+fn a_handshake_that_drips_is_closed_in_time_and_delays_nobody() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let patient =
+        TlsSettings { handshake_timeout: Duration::from_millis(500), ..settings(&made, &["server"]) };
+    let secured = Secured::new(&patient, vec![files(&site, 0)]);
+    let hello = hello();
+    let began = Instant::now();
+    let mut dripping: Vec<_> = (0..50).map(|_| connect(secured.addr())).collect();
+    let failed = || secured.tls.counts().failed(Reason::Timeout);
+    // All but the last bytes, the whole of which takes longer than a handshake may.
+    for byte in &hello[..hello.len() - 20] {
+        for socket in &mut dripping {
+            // It may be closed by then.
+            let _ = socket.write_all(&[*byte]);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+        if failed() > 0 {
+            break;
+        }
+        assert!(began.elapsed() < Duration::from_secs(10), "none was closed");
+    }
+    assert!(began.elapsed() >= Duration::from_millis(500), "{:?}", began.elapsed());
+    let mut stream = TlsClient::new(&made).connect(secured.addr(), "127.0.0.1").unwrap();
+    stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+    assert_eq!(wire::answer(&mut stream).body, b"x");
+    until("all are closed", || failed() == 50);
+    assert_eq!(secured.tls.counts().done(), 1);
+    drop(stream);
+    until("no connection is left", || secured.served.handle.connections() == 0);
+}
+
 #[test]
 fn failures_are_counted_by_their_reason() {
     let (made, foreign, site) = (Certificates::make(), Certificates::make(), folder(&[("f", b"x")]));
@@ -180,6 +243,35 @@ fn a_crowd_of_one_address_delays_another_by_a_second_at_most() {
     assert_eq!(wire::answer(&mut stream).body, b"x");
     until("others lose their turns", || secured.tls.counts().failed(Reason::Crowded) > 0);
     drop(silent);
+}
+
+/// What each sends keeps it from being idle, and not in its place.
+#[test]
+fn a_crowd_that_drips_keeps_its_turns_for_a_second_while_others_wait() {
+    let (made, site) = (Certificates::make(), folder(&[("f", b"x")]));
+    let secured = Secured::new(&settings(&made, &["server"]), vec![files(&site, 0)]);
+    let (hello, is_over) = (hello(), AtomicBool::new(false));
+    // More than there may be handshakes at a time.
+    let mut crowd: Vec<_> = (0..700).map(|_| connect(secured.addr())).collect();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            for byte in hello[..hello.len() - 20].iter().take_while(|_| !is_over.load(Ordering::Relaxed)) {
+                for socket in &mut crowd {
+                    let _ = socket.write_all(&[*byte]);
+                }
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        until("the first lose their turns", || secured.tls.counts().failed(Reason::Crowded) > 0);
+        for _ in 0..5 {
+            let socket = connect_from([127, 0, 0, 2], secured.addr());
+            let mut stream = TlsClient::new(&made).over(socket, "127.0.0.1").unwrap();
+            stream.write_all(b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n").unwrap();
+            assert_eq!(wire::answer(&mut stream).body, b"x");
+        }
+        is_over.store(true, Ordering::Relaxed);
+    });
+    assert_eq!(secured.tls.counts().done(), 5);
 }
 
 #[test]

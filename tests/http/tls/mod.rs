@@ -1,5 +1,6 @@
 //! TLS on listeners: what clients see of certificates, handshakes, ends and paces.
 
+mod carried;
 mod certificates;
 mod client_keys;
 mod ends;

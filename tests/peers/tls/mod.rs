@@ -1,4 +1,9 @@
-//! TLS as curl and openssl speak it.
+//! TLS as curl, openssl, Chromium and testssl.sh speak it.
+
+mod browser;
+mod carried;
+mod openssl;
+mod testssl;
 
 use std::process::Command;
 
@@ -67,30 +72,4 @@ fn several_answers_on_one_connection_of_http2_are_paced_as_without_tls() {
                 == [true; 3]
         );
     });
-}
-
-#[test]
-fn openssl_resumes_a_session_and_sees_the_end_announced() {
-    let made = Certificates::make();
-    let (folder, _, server) = secured(&made, "off");
-    let session = folder.path().join("session");
-    let connect = |further: &[&str]| {
-        // openssl reads the request from its standard input.
-        let mut client = Command::new("sh");
-        client.args(["-c", "exec \"$0\" \"$@\" < \"$REQUEST\""]).arg(program("openssl"));
-        client.args(["s_client", "-connect", &server.addr.to_string(), "-CAfile", &made.path("ca.pem")]);
-        client.args(["-ign_eof", "-tls1_2"]).args(further);
-        let request = "GET /a.txt HTTP/1.1\r\nHost: t\r\nConnection: close\r\n\r\n";
-        let file = folder.path().join("request");
-        std::fs::write(&file, request).unwrap();
-        let output = ended(client.env("REQUEST", file));
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        assert!(text.contains("Verify return code: 0 (ok)") && text.contains("HTTP/1.1 200 OK"), "{text}");
-        // What openssl 3 says of an end without close_notify.
-        assert!(!String::from_utf8_lossy(&output.stderr).contains("unexpected eof"), "{output:?}");
-        text
-    };
-    let path = session.to_str().unwrap();
-    assert!(connect(&["-sess_out", path]).contains("\nNew, TLSv1.2"));
-    assert!(connect(&["-sess_in", path]).contains("\nReused, TLSv1.2"));
 }
