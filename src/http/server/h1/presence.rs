@@ -90,12 +90,8 @@ impl Presence {
             return Err(ErrorKind::ConnectionReset.into());
         }
         let written = self.state.counts().bytes_written();
-        let now = self.clock.now();
-        let check = self.check.get_or_insert_with(|| {
-            let alarm = Sleep::lasting(Arc::clone(&self.clock), CHECK_INTERVAL);
-            Box::new(Check { alarm, written, since: now })
-        });
-        while Pin::new(&mut check.alarm).poll(cx).is_ready() {
+        let check = self.check.get_or_insert_with(|| Box::new(Check::new(&self.clock, written)));
+        if let Some(now) = check.poll_due(cx, &*self.clock) {
             if sink.get_ref().is_gone() {
                 return Err(ErrorKind::ConnectionReset.into());
             }
@@ -106,8 +102,77 @@ impl Presence {
                 self.state.abort();
                 return Err(ErrorKind::TimedOut.into());
             }
-            check.alarm.reset(now + CHECK_INTERVAL);
         }
         Ok(())
+    }
+}
+
+impl Check {
+    fn new(clock: &Arc<dyn Clock>, written: u64) -> Self {
+        let alarm = Sleep::lasting(Arc::clone(clock), CHECK_INTERVAL);
+        Self { alarm, written, since: clock.now() }
+    }
+
+    /// Returns the present instant if a check is due. Has the task woken for the next one.
+    fn poll_due(&mut self, cx: &mut Context<'_>, clock: &dyn Clock) -> Option<Instant> {
+        if Pin::new(&mut self.alarm).poll(cx).is_pending() {
+            return None;
+        }
+        let now = clock.now();
+        self.alarm.reset(now + CHECK_INTERVAL);
+        // A thread that does not run for an interval finds the next check due. It comes with the next poll: checking on
+        // here, a machine that is slow enough would never leave.
+        if Pin::new(&mut self.alarm).poll(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Some(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Wake, Waker};
+
+    use super::*;
+    use crate::clock::{ManualClock, TimerKey};
+
+    /// Two intervals pass between any two looks at it.
+    struct Late(ManualClock);
+
+    impl Clock for Late {
+        fn now(&self) -> Instant {
+            self.0.advance(2 * CHECK_INTERVAL);
+            self.0.now()
+        }
+
+        fn wake_at(&self, deadline: Instant, waker: Waker) -> TimerKey {
+            self.0.wake_at(deadline, waker)
+        }
+
+        fn cancel(&self, key: TimerKey) {
+            self.0.cancel(key);
+        }
+    }
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_thread_that_runs_too_seldom_checks_once_a_poll_and_comes_back() {
+        let clock: Arc<dyn Clock> = Arc::new(Late(ManualClock::new()));
+        let mut check = Check::new(&clock, 0);
+        let wakes = Arc::new(Wakes::default());
+        let waker = Waker::from(Arc::clone(&wakes));
+        for polls in 1..=10 {
+            assert!(check.poll_due(&mut Context::from_waker(&waker), &*clock).is_some());
+            assert!(wakes.0.load(Ordering::Relaxed) >= polls);
+        }
     }
 }

@@ -48,6 +48,8 @@ const LINES: &[&[u8]] = &[
     b"GET /\tx HTTP/1.1",
     b"GET /a b HTTP/1.1",
     b"GET /a\x7f HTTP/1.1",
+    b"GET /a?`&=a HTTP/1.1",
+    b"GET /a?\"<`> HTTP/1.1",
     b"GET /a\0 HTTP/1.1",
     b"GET\t/ HTTP/1.1",
     b"GET /\x0bx HTTP/1.1",

@@ -208,14 +208,10 @@ fn chunked(content: &str) -> Vec<u8> {
 /// The target that a handler on `/` sees of one that hyper passes on; `None` if none sees it, because the target is no
 /// path or leads above the root.
 fn routed(target: &str) -> Option<String> {
-    let encoded: String = target
-        .bytes()
-        .map(
-            |byte| {
-                if byte == b'"' || byte >= 0x80 { format!("%{byte:02X}") } else { char::from(byte).into() }
-            },
-        )
-        .collect();
+    // What a URI may not have and hyper lets pass, all of it or in a query.
+    let is_foreign = |byte: &u8| matches!(byte, b'"' | b'<' | b'>' | b'`' | 0x80..);
+    let encode = |byte: u8| if is_foreign(&byte) { format!("%{byte:02X}") } else { char::from(byte).into() };
+    let encoded: String = target.bytes().map(encode).collect();
     let handler = super::Noting(super::Readings::default());
     let routes = Routes::new(vec![Route::handler("/", handler)], |_| 0);
     let asked = encoded.parse().ok()?;
