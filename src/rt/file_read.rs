@@ -100,7 +100,7 @@ impl FileReader {
 }
 
 impl ReadFile for FileReader {
-    /// Asks the page cache for some of the slice's pages, or of those behind it; see [`AtHand::has`].
+    /// Asks the page cache for some of the slice's pages, or of those behind it; see `AtHand::has`.
     fn is_at_hand(&mut self, slice: &FileSlice) -> bool {
         let file = slice.file();
         if self.pending.is_some() || slice.is_empty() {
