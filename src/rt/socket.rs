@@ -17,6 +17,7 @@ use futures_lite::io::{AsyncRead, AsyncWrite};
 use super::buffers::poll_read_behind;
 use super::peer_addr::PeerAddr;
 use super::reactor::{Direction, Polled};
+use super::slices::send;
 use super::{pacing, send_file};
 
 thread_local! {
