@@ -42,7 +42,7 @@ impl Terminal {
     }
 
     /// Asks for a file, types Ctrl-C, and gives all that was shown.
-    fn to_its_end(mut self) -> String {
+    fn end(mut self) -> String {
         self.reads_to("Ctrl-C stops");
         let (_, rest) = self.shown.split_once("listening on http://").unwrap();
         let addr: String = rest.chars().take_while(|c| c.is_ascii_digit() || ".:".contains(*c)).collect();
@@ -70,7 +70,7 @@ fn a_terminal_has_text_in_colours_unless_they_are_not_wanted() {
         (&[("NO_COLOR", "1")], false),
         (&[("TERM", "dumb")], false),
     ] {
-        let shown = Terminal::start(folder.path(), "", environment).to_its_end();
+        let shown = Terminal::start(folder.path(), "", environment).end();
         assert_eq!(shown.contains('\x1b'), is_coloured, "{environment:?}: {shown:?}");
         assert!(!shown.lines().any(|line| record(line).is_some()), "{shown}");
         assert!(shown.contains("INFO") && shown.starts_with("listening on http://"), "{shown:?}");
@@ -81,7 +81,7 @@ fn a_terminal_has_text_in_colours_unless_they_are_not_wanted() {
 fn json_that_is_asked_for_is_json_on_a_terminal_too() {
     let folder = tempfile::tempdir().unwrap();
     make_file(folder.path(), "a.txt", 1000);
-    let shown = Terminal::start(folder.path(), "--log-format json", &[]).to_its_end();
+    let shown = Terminal::start(folder.path(), "--log-format json", &[]).end();
     let lines: Vec<_> = shown.lines().filter(|line| !line.starts_with("^C")).collect();
     assert!(lines.len() > 3 && lines.iter().all(|line| record(line).is_some()), "{shown:?}");
     assert!(!shown.contains('\x1b'), "{shown:?}");
