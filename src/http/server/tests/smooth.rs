@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::pipe::Road;
-use super::windows::{frame, get, hello, window_update};
+use super::windows::{Endless, frame, get, hello, window_update};
 use super::{GET, Page, World, content};
 use crate::filter::EndOfStream;
 use crate::http::route::Route;
@@ -14,13 +14,8 @@ const PLAIN: &[u8] = b"GET /plain HTTP/1.1\r\nHost: t\r\n\r\n";
 
 /// A smooth route at `rate` for `/page`, and one without a pace for all else.
 fn world(rate: u64, burst: u64) -> World {
-    world_of(1_000_000, rate, burst)
-}
-
-/// The same with pages of `len` bytes.
-fn world_of(len: usize, rate: u64, burst: u64) -> World {
     let world = World::new(Settings::default(), 0, 0);
-    let page = || Page { status: 200, bytes: content(len), sized: true };
+    let page = || Page { status: 200, bytes: content(1_000_000), sized: true };
     let smooth = Route::handler("/page", page()).rate(Rate::or_unlimited(rate)).burst(burst).smooth(true);
     let routes = vec![smooth, Route::handler("/", page())];
     world.handle.replace(Settings::default(), routes, Default::default(), None);
@@ -108,13 +103,17 @@ fn of_several_rates_the_one_that_holds_counts() {
 
 #[test]
 fn streams_that_share_a_socket_get_the_sum_of_their_paces_and_none_beside_one_without() {
-    // One connection may hold three of them, and not three of a megabyte.
-    let mut world = world_of(400_000, 409_600, 0);
+    let mut world = world(409_600, 0);
+    // However long it takes until the others are there, none of these has ended.
+    let endless = Route::handler("/page", Endless::default()).rate(Rate::or_unlimited(409_600)).smooth(true);
+    let page = Page { status: 200, bytes: content(400_000), sized: true };
+    let routes = vec![endless, Route::handler("/", page)];
+    world.handle.replace(Settings::default(), routes, Default::default(), None);
     let client = world.connect(Road::WIDE);
     let last = |world: &mut World, what: &str, expected: Option<u64>| {
         world.until(what, |_| client.pacing_rates().last() == Some(&expected));
     };
-    client.send(&[hello(1 << 20), window_update(0, 1 << 24), get(1, "/page")].concat());
+    client.send(&[hello(1 << 30), window_update(0, 1 << 30), get(1, "/page")].concat());
     last(&mut world, "one stream", Some(512_000));
     client.send(&get(3, "/page"));
     last(&mut world, "both", Some(1_024_000));

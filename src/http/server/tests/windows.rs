@@ -21,7 +21,7 @@ const WINDOW: usize = 65_535;
 
 /// A source without an end that gives what there is room for, or one that says nothing.
 #[derive(Clone, Default)]
-struct Endless {
+pub(super) struct Endless {
     given: Arc<AtomicUsize>,
     /// Sources that live.
     live: Arc<AtomicUsize>,
