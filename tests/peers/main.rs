@@ -13,6 +13,7 @@ mod backends;
 mod browser;
 mod bystanders;
 mod chaos;
+mod client_certificates;
 mod clients;
 mod curl;
 mod cycles;
