@@ -12,6 +12,7 @@ use crate::clock::{Clock, Instant};
 use crate::http::server::Handle;
 use crate::proxy_protocol::{HeaderCounts, HeaderReason};
 use crate::rt;
+use crate::rt::Reason;
 use crate::sink::HeldAs;
 use crate::telemetry::{RouteCounts, Telemetry};
 use crate::tracing::Tracer;
@@ -143,8 +144,9 @@ impl ServerMetrics {
 
     fn proxy_headers(to: &mut Families<'_>, counts: &HeaderCounts) -> fmt::Result {
         let help = "PROXY headers of trusted proxies.";
-        to.counter("proxy_headers", help, None, counts.received())?;
-        let refused = HeaderReason::ALL.map(|reason| ([("reason", reason.as_str())], counts.refused(reason)));
+        to.counter("proxy_headers", help, None, counts.done())?;
+        let refused =
+            HeaderReason::ALL.iter().map(|reason| ([("reason", reason.as_str())], counts.failed(*reason)));
         let help = "Connections closed because they had no valid PROXY header, by reason.";
         to.counters("proxy_headers_refused", help, None, refused)
     }

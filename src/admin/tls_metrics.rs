@@ -5,6 +5,7 @@ use std::fmt;
 use prometheus_client::registry::Unit;
 
 use super::families::Families;
+use crate::rt::Reason as _;
 use crate::tls::{NamedTls, Reason};
 
 /// Writes them; none without TLS.
@@ -12,8 +13,8 @@ pub(super) fn write(to: &mut Families<'_>, tls: &NamedTls) -> fmt::Result {
     let done = tls.iter().map(|(name, tls)| ([("tls", name.as_str())], tls.counts().done()));
     to.counters("tls_handshakes", "TLS handshakes that were completed.", None, done)?;
     let failed = tls.iter().flat_map(|(name, tls)| {
-        Reason::ALL.map(|reason| {
-            ([("tls", name.as_str()), ("reason", reason.as_str())], tls.counts().failed(reason))
+        Reason::ALL.iter().map(|reason| {
+            ([("tls", name.as_str()), ("reason", reason.as_str())], tls.counts().failed(*reason))
         })
     });
     to.counters("tls_handshakes_failed", "TLS handshakes that failed, by reason.", None, failed)?;

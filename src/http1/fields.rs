@@ -1,23 +1,11 @@
-//! Fields with lists of values, and those that frame a message.
+//! Fields with lists of values, and how those that frame a message are read.
 
 use http::header::{
-    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRAILER, TRANSFER_ENCODING,
-    UPGRADE,
+    CONNECTION, CONTENT_LENGTH, EXPECT, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
 
 use super::Malformed;
-
-/// Fields that frame a message or concern one connection. If this hop cannot read one, another may still act on it.
-pub(crate) const FRAMING_FIELDS: [HeaderName; 8] = [
-    CONNECTION,
-    CONTENT_LENGTH,
-    TE,
-    TRAILER,
-    TRANSFER_ENCODING,
-    UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
+use super::connection_fields::framing_fields;
 
 /// Which of the fields that decide a request's framing and treatment its head has.
 ///
@@ -53,13 +41,14 @@ impl FramingFields {
 
 const UNREADABLE: Malformed = Malformed("a field about framing or the connection is not ASCII");
 
-/// Checks that every one of [`FRAMING_FIELDS`] is readable.
+/// Checks that every one of [`framing_fields`] is readable.
 ///
 /// # Errors
 /// One is not.
 pub(crate) fn check_framing_fields(fields: &HeaderMap) -> Result<(), Malformed> {
-    let is_unreadable =
-        |(name, value): (&HeaderName, &HeaderValue)| value.to_str().is_err() && FRAMING_FIELDS.contains(name);
+    let is_unreadable = |(name, value): (&HeaderName, &HeaderValue)| {
+        value.to_str().is_err() && framing_fields().any(|field| field == name)
+    };
     if fields.iter().any(is_unreadable) { Err(UNREADABLE) } else { Ok(()) }
 }
 

@@ -5,24 +5,10 @@
 
 use http::header::{HeaderMap, HeaderName};
 
+use super::connection_fields::is_of_connection;
+
 /// Fields that claim a request's origin; also all that begin with `x-forwarded-`.
 const CLAIMS: [&str; 3] = ["forwarded", "x-forwarded", "x-real-ip"];
-
-/// Fields that frame a message or are for one connection alone (RFC 9110, section 7.6.1).
-const OF_CONNECTION: [&str; 12] = [
-    "connection",
-    "content-length",
-    "http2-settings",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authentication-info",
-    "proxy-authorization",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-];
 
 /// Further fields that this hop reads, writes or removes.
 const HOPS_OWN: [&str; 7] = [
@@ -94,11 +80,6 @@ fn is_hops_own(name: &str) -> bool {
     is_of_connection(name)
         || HOPS_OWN.iter().any(|field| is_alike(name, field))
         || begins_alike(name, "x-accel-")
-}
-
-/// Whether a field, its name in lower case, frames a message or is for one connection alone, in any spelling.
-pub(crate) fn is_of_connection(name: &str) -> bool {
-    OF_CONNECTION.iter().any(|field| is_alike(name, field))
 }
 
 /// Whether `name`, in lower case, is `field` with `-` or `_`.

@@ -5,6 +5,7 @@
 //! instant of each read. HTTP/2 is the h2 crate's.
 
 mod answer_head;
+mod connection_fields;
 mod fields;
 mod framing;
 mod guarded;
@@ -15,12 +16,13 @@ mod response;
 
 pub(crate) use answer_head::{Asked, Outgoing, asked, write_answer, write_interim};
 #[cfg(test)]
-pub(crate) use fields::FRAMING_FIELDS;
+pub(crate) use connection_fields::framing_fields;
+pub(crate) use connection_fields::{forbidden_by_http2, is_hop_by_hop, is_of_connection};
 pub(crate) use fields::{
     FramingFields, check_framing_fields, content_length, expects_continue, has_token, tokens,
 };
 pub(crate) use framing::{Framing, Malformed};
-pub(crate) use guarded::{is_alike, is_claim, is_of_connection, may_trail, strip_request};
+pub(crate) use guarded::{is_alike, is_claim, may_trail, strip_request};
 pub(crate) use head_scan::HeadScan;
 pub(crate) use request::{ChunkEncoder, write_head};
 pub(crate) use request_head::{

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::rt::TurnLost;
+use crate::rt::{Outcomes, Reason, TurnLost};
+
+/// Headers of a server's listeners: received from trusted proxies, or refused for a reason.
+pub type HeaderCounts = Outcomes<HeaderReason>;
 
 /// Why a connection without a valid header is closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,9 +28,8 @@ pub enum HeaderReason {
     Crowded,
 }
 
-impl HeaderReason {
-    /// All reasons.
-    pub const ALL: [Self; 8] = [
+impl Reason for HeaderReason {
+    const ALL: &'static [Self] = &[
         Self::Untrusted,
         Self::Missing,
         Self::Closed,
@@ -37,7 +39,9 @@ impl HeaderReason {
         Self::Timeout,
         Self::Crowded,
     ];
+}
 
+impl HeaderReason {
     /// Its name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -3,7 +3,6 @@
 //! `partial` reads a header that comes in pieces, without a byte of what follows; `receive` reads it from a socket, in
 //! turn with others; `send` writes one. Imports only `clock`, `rt` and `words` of the crate.
 
-mod counts;
 mod failure;
 mod partial;
 mod receive;
@@ -11,8 +10,7 @@ mod send;
 
 use std::net::SocketAddr;
 
-pub use counts::HeaderCounts;
-pub use failure::{HeaderFailure, HeaderReason};
+pub use failure::{HeaderCounts, HeaderFailure, HeaderReason};
 pub use receive::HeaderReceiver;
 pub use send::{ProxyVersion, header};
 

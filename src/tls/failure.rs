@@ -2,11 +2,10 @@
 
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_rustls::rustls::Error;
 
-use crate::rt::TurnLost;
+use crate::rt::{self, Outcomes, TurnLost};
 
 /// Why a handshake failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,9 +30,8 @@ pub enum Reason {
     Broken,
 }
 
-impl Reason {
-    /// All reasons.
-    pub const ALL: [Self; 9] = [
+impl rt::Reason for Reason {
+    const ALL: &'static [Self] = &[
         Self::Timeout,
         Self::Crowded,
         Self::Closed,
@@ -44,7 +42,9 @@ impl Reason {
         Self::Refused,
         Self::Broken,
     ];
+}
 
+impl Reason {
     /// Its name in metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -115,29 +115,8 @@ impl fmt::Display for Failure {
     }
 }
 
-/// Handshakes of one [`ServerTls`](super::ServerTls).
-#[derive(Debug, Default)]
-pub struct HandshakeCounts {
-    done: AtomicU64,
-    failed: [AtomicU64; Reason::ALL.len()],
-}
-
-impl HandshakeCounts {
-    pub(super) fn note(&self, failed: Option<Reason>) {
-        let counter = failed.map_or(&self.done, |reason| &self.failed[reason as usize]);
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Handshakes that were completed.
-    pub fn done(&self) -> u64 {
-        self.done.load(Ordering::Relaxed)
-    }
-
-    /// Handshakes that failed for `reason`.
-    pub fn failed(&self, reason: Reason) -> u64 {
-        self.failed[reason as usize].load(Ordering::Relaxed)
-    }
-}
+/// Handshakes of one [`ServerTls`](super::ServerTls): completed, or failed for a reason.
+pub type HandshakeCounts = Outcomes<Reason>;
 
 #[cfg(test)]
 mod tests {

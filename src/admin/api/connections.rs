@@ -141,7 +141,7 @@ fn of(server: &Handle, report: ConnectionReport) -> Connection {
 }
 
 fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
-    let limit = binding(server, &report);
+    let limit = binding(server, &report, report.held.as_ref(), false);
     let upload = report.upload.as_ref().map(|upload| of_upload(server, &report, upload));
     Transfer {
         number: report.number,
@@ -163,7 +163,7 @@ fn of_transfer(server: &Handle, report: TransferReport) -> Transfer {
 }
 
 fn of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) -> Upload {
-    let limit = binding_of_upload(server, transfer, report);
+    let limit = binding(server, transfer, report.held.as_ref(), true);
     let mut held = shown(report.held.as_ref(), limit, transfer.at);
     if report.held.as_ref().is_some_and(|held| held.by == HeldBy::Pace) {
         UPLOAD.clone_into(&mut held.held_by);
@@ -179,42 +179,37 @@ fn of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) 
     }
 }
 
-/// The limit of uploads that would have to be changed.
-fn binding_of_upload(server: &Handle, transfer: &TransferReport, report: &UploadReport) -> Option<Name> {
+/// The limit that would have to be changed for what is `held`: the response of `transfer`, or its upload.
+fn binding(server: &Handle, transfer: &TransferReport, held: Option<&Held>, is_upload: bool) -> Option<Name> {
+    let (nodes, parts) = match is_upload {
+        true => ([UPLOAD_SERVER, UPLOAD_CLIENT, UPLOAD_ROUTE, UPLOAD_ROUTE_CLIENT], Part::OF_UPLOADS),
+        false => ([SERVER, CLIENT, ROUTE, ROUTE_CLIENT], Part::OF_RESPONSES),
+    };
+    let [pace, total, each] = parts;
     let of_route = |part| transfer.route.clone().map(|path| Name::Route(path, part));
-    match &report.held.as_ref()?.by {
-        HeldBy::Pace => of_route(Part::Upload),
-        HeldBy::Budget(node) => match &**node {
-            UPLOAD_SERVER => Some(Name::UploadServer),
-            UPLOAD_ROUTE => of_route(Part::UploadTotal),
-            UPLOAD_ROUTE_CLIENT => of_route(Part::UploadClient),
-            UPLOAD_CLIENT if server.budgets().uploads().lookup(&transfer.client).0.is_some() => {
-                Some(Name::UploadOwn(transfer.client.clone()))
-            }
-            UPLOAD_CLIENT => Some(Name::UploadClient),
-            _ => None,
-        },
-        HeldBy::Source | HeldBy::ConnectionRate | HeldBy::Reader => None,
-    }
-}
-
-/// The limit that would have to be changed.
-fn binding(server: &Handle, report: &TransferReport) -> Option<Name> {
-    let of_route = |part| report.route.clone().map(|path| Name::Route(path, part));
-    match &report.held.as_ref()?.by {
-        HeldBy::Pace if report.pace_is_routes => of_route(Part::Response),
-        HeldBy::Pace | HeldBy::Source | HeldBy::Reader => None,
-        HeldBy::ConnectionRate => Some(Name::Connection),
-        HeldBy::Budget(node) => match &**node {
-            SERVER => Some(Name::Server),
-            ROUTE => of_route(Part::Total),
-            ROUTE_CLIENT => of_route(Part::Client),
-            CLIENT if server.budgets().clients().lookup(&report.client).0.is_some() => {
-                Some(Name::Own(report.client.clone()))
-            }
-            CLIENT => Some(Name::Client),
-            _ => None,
-        },
+    let node = match &held?.by {
+        HeldBy::Pace if is_upload || transfer.pace_is_routes => return of_route(pace),
+        HeldBy::ConnectionRate if !is_upload => return Some(Name::Connection),
+        HeldBy::Budget(node) => &**node,
+        HeldBy::Pace | HeldBy::ConnectionRate | HeldBy::Source | HeldBy::Reader => return None,
+    };
+    let [of_server, of_client, of_all, of_each] = nodes.map(|known| known == node);
+    if of_server {
+        Some(if is_upload { Name::UploadServer } else { Name::Server })
+    } else if of_client {
+        let clients = if is_upload { server.budgets().uploads() } else { server.budgets().clients() };
+        let has_own = clients.lookup(&transfer.client).0.is_some();
+        let own = || transfer.client.clone();
+        Some(match (has_own, is_upload) {
+            (true, true) => Name::UploadOwn(own()),
+            (true, false) => Name::Own(own()),
+            (false, true) => Name::UploadClient,
+            (false, false) => Name::Client,
+        })
+    } else if of_all {
+        of_route(total)
+    } else {
+        of_each.then(|| of_route(each)).flatten()
     }
 }
 

@@ -53,8 +53,9 @@ pub(super) enum Part {
 }
 
 impl Part {
-    const OF_RESPONSES: [Self; 3] = [Self::Response, Self::Total, Self::Client];
-    const OF_UPLOADS: [Self; 3] = [Self::Upload, Self::UploadTotal, Self::UploadClient];
+    /// The pace of each, the limit of all, and that of each client's.
+    pub(super) const OF_RESPONSES: [Self; 3] = [Self::Response, Self::Total, Self::Client];
+    pub(super) const OF_UPLOADS: [Self; 3] = [Self::Upload, Self::UploadTotal, Self::UploadClient];
 
     pub(super) fn of_word(word: &str) -> Option<Self> {
         Self::OF_RESPONSES.into_iter().chain(Self::OF_UPLOADS).find(|known| known.word() == word)

@@ -1,25 +1,8 @@
 //! Hop-by-hop fields: what concerns one connection and goes no further (RFC 9110 §7.6.1).
 
-use http::header::{
-    CONNECTION, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION, TE,
-    TRANSFER_ENCODING, UPGRADE,
-};
+use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 
-use crate::http1::{Malformed, check_framing_fields, has_token, tokens};
-
-/// Names that are hop-by-hop whether `Connection` lists them or not.
-const HOP_BY_HOP: [HeaderName; 10] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    PROXY_AUTHENTICATE,
-    PROXY_AUTHORIZATION,
-    HeaderName::from_static("proxy-authentication-info"),
-    HeaderName::from_static("http2-settings"),
-    TE,
-    TRANSFER_ENCODING,
-    UPGRADE,
-];
+use crate::http1::{Malformed, check_framing_fields, has_token, is_hop_by_hop, tokens};
 
 /// Removes the hop-by-hop fields and those that `Connection` names.
 ///
@@ -31,7 +14,7 @@ pub(super) fn strip(fields: &mut HeaderMap) -> Result<(), Malformed> {
         tokens(fields, &CONNECTION)?.filter_map(|token| HeaderName::from_bytes(token.as_bytes()).ok());
     // Usually there is nothing to remove, and looking each name up would cost more than forwarding the rest.
     let unfit: Vec<HeaderName> =
-        fields.keys().filter(|name| HOP_BY_HOP.contains(name)).cloned().chain(named).collect();
+        fields.keys().filter(|name| is_hop_by_hop(name)).cloned().chain(named).collect();
     for name in unfit {
         fields.remove(name);
     }

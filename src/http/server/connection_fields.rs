@@ -3,20 +3,10 @@
 //! HTTP/1 clients ignore most of these errors; over HTTP/2 they are errors of the stream (RFC 9113 sections 8.1.1 and
 //! 8.2.2). One place for all sources, both versions, heads and trailers.
 
-use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, TRANSFER_ENCODING};
 use http::{StatusCode, Version, response};
 
-use crate::http1::may_trail;
-
-/// Names that HTTP/2 forbids.
-const OF_HTTP1: [HeaderName; 6] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    HeaderName::from_static("http2-settings"),
-    TE,
-    UPGRADE,
-];
+use crate::http1::{forbidden_by_http2, may_trail};
 
 /// Whether a status cannot be an answer's over `version`: another head would have to follow.
 pub(super) fn is_no_answer(status: StatusCode, version: Version) -> bool {
@@ -45,7 +35,10 @@ pub(super) fn conform(head: &mut response::Parts, version: Version) {
         .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
         .filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok())
         .collect();
-    for name in named.iter().chain(&OF_HTTP1) {
+    for name in &named {
+        fields.remove(name);
+    }
+    for name in forbidden_by_http2() {
         fields.remove(name);
     }
 }

@@ -49,7 +49,7 @@ fn a_backend_is_told_of_the_announced_client_and_not_of_what_that_claims() {
         let (_, forwarded) = told(connect_announcing(served.addr, version, "192.0.2.1:5"), "");
         assert_eq!(forwarded, format!("for=192.0.2.1;by=\"{}\";host=t;proto=http", served.addr));
     }
-    assert_eq!(served.handle.proxy_headers().received(), 12);
+    assert_eq!(served.handle.proxy_headers().done(), 12);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_header_comes_before_the_tls_handshake_of_each_protocol() {
         let (_, forwarded) = told(stream, "");
         assert_eq!(forwarded, format!("for=192.0.2.1;by=\"{}\";host=t;proto=https", served.addr));
     }
-    assert_eq!((tls.counts().done(), served.handle.proxy_headers().received()), (2, 2));
+    assert_eq!((tls.counts().done(), served.handle.proxy_headers().done()), (2, 2));
 }
 
 #[test]

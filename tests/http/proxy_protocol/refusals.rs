@@ -22,7 +22,7 @@ fn is_over(stream: &mut TcpStream) -> bool {
 }
 
 fn refused(served: &Served, reason: HeaderReason) -> u64 {
-    served.handle.proxy_headers().refused(reason)
+    served.handle.proxy_headers().failed(reason)
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn what_is_no_header_closes_the_connection_and_is_counted_by_its_reason() {
         until("it is counted", || refused(&served, reason) == before + 1);
     }
     until("no connection is left", || served.handle.connections() == 0);
-    assert_eq!(served.handle.proxy_headers().received(), 0);
+    assert_eq!(served.handle.proxy_headers().done(), 0);
 }
 
 #[test]

@@ -77,7 +77,7 @@ const RULES: &[Rule] = &[
         holds: |reading, _| {
             let is_foreign =
                 |value: &bytes::Bytes| !value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~'));
-            crate::http1::FRAMING_FIELDS.iter().any(|name| {
+            crate::http1::framing_fields().any(|name| {
                 reading.fields.get(name.as_str()).is_some_and(|values| values.iter().any(is_foreign))
             })
         },
