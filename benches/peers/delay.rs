@@ -42,6 +42,7 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
         kib_per_second: Some(RATE),
         interval: None,
         connections: 1,
+        tls: false,
     };
     let mut reading = Vec::new();
     for &server in servers {

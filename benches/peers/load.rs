@@ -12,17 +12,17 @@ use crate::site::{LARGE, Site};
 use crate::table::{Row, Table};
 
 /// What one reading of one server gave.
-struct Reading {
-    cpu_per_gb: f64,
-    kib_per_stream: f64,
-    achieved: f64,
+pub struct Reading {
+    pub cpu_per_gb: f64,
+    pub kib_per_stream: f64,
+    pub achieved: f64,
 }
 
 /// All servers in turn, from the file, then proxied, after the floor.
 pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table) -> Outcome<()> {
     let backend = Process::role(roles::BACKEND, &[LARGE.length.to_string()])?;
     let port = backend.port()?;
-    let floor = floor(site, scale).and_then(|floor| read(&floor, scale));
+    let floor = floor(site, scale).and_then(|floor| read(&floor, scale, roles::CLIENT));
     if let Ok(floor) = &floor {
         table.add(Row::CpuFile, Server::Floor, floor.cpu_per_gb);
         table.add(Row::AchievedFile, Server::Floor, floor.achieved);
@@ -43,6 +43,7 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
             kib_per_second: Some(LOAD_RATE),
             interval: None,
             connections: scale.streams,
+            tls: false,
         };
         let mut of_peers = Vec::new();
         for &server in servers {
@@ -50,7 +51,7 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
             if server == Server::NginxCopying && source != Source::File {
                 continue;
             }
-            match Running::start(server, &setup).and_then(|running| read(&running, scale)) {
+            match Running::start(server, &setup).and_then(|running| read(&running, scale, roles::CLIENT)) {
                 Ok(reading) => {
                     table.add(cpu, server, reading.cpu_per_gb);
                     table.add(memory, server, reading.kib_per_stream);
@@ -74,7 +75,8 @@ pub fn measure(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table
 /// Sluicegate with a chunk a second, beside those of this round that send as seldom.
 fn chunk_a_second(setup: &Setup<'_>, of_peers: &[(Server, f64)], scale: &Scale, table: &mut Table) {
     let setup = Setup { interval: Some("1s"), ..*setup };
-    let reading = Running::start(Server::Sluicegate, &setup).and_then(|running| read(&running, scale));
+    let reading =
+        Running::start(Server::Sluicegate, &setup).and_then(|running| read(&running, scale, roles::CLIENT));
     let ours = match reading {
         Ok(reading) => reading.cpu_per_gb,
         Err(error) => return table.fail(Row::CpuSecond, Server::Sluicegate, error),
@@ -95,8 +97,8 @@ fn floor(site: &Site, scale: &Scale) -> Outcome<Running> {
     Running::role(Process::role(roles::FLOOR, &orders)?)
 }
 
-/// Lets the clients come, measures for the window and ends them.
-fn read(running: &Running, scale: &Scale) -> Outcome<Reading> {
+/// Lets the clients of this role come, measures for the window and ends them.
+pub fn read(running: &Running, scale: &Scale, role: &str) -> Outcome<Reading> {
     let before = running.settled_pss_kib()?;
     // 2 000 connections a second, in whole intervals, so that no instant of the 200 ms is preferred.
     let connect_over = Duration::from_millis(200) * (scale.streams as u32).div_ceil(400);
@@ -110,7 +112,7 @@ fn read(running: &Running, scale: &Scale) -> Outcome<Reading> {
         millis(scale.warm_up),
         millis(scale.window),
     ];
-    let client = Process::role(roles::CLIENT, &orders)?;
+    let client = Process::role(role, &orders)?;
     client.line_with("begin", connect_over + scale.warm_up + Duration::from_secs(15))?;
     let cpu_before = running.cpu_seconds()?;
     let end = client.line_with("end ", scale.window + Duration::from_secs(30))?;

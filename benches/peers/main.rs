@@ -13,6 +13,7 @@ mod nginx;
 mod pace;
 mod plot;
 mod scale;
+mod secure;
 mod sequential;
 mod servers;
 mod setup;
@@ -38,7 +39,7 @@ use site::{SMALL, Site};
 use table::{Row, Table};
 
 /// What `--only` takes, in the order in which it is measured.
-const PARTS: [&str; 7] = ["pace", "sequential", "load", "large", "small", "beside", "start"];
+const PARTS: [&str; 8] = ["pace", "sequential", "load", "tls", "large", "small", "beside", "start"];
 
 /// Apache, nginx, lighttpd and Sluicegate side by side, in one table.
 #[derive(FromArgs)]
@@ -51,7 +52,7 @@ struct Options {
     #[argh(switch)]
     quick: bool,
 
-    /// only this: pace, sequential, load, large, small, beside or start; repeatable
+    /// only this: pace, sequential, load, tls, large, small, beside or start; repeatable
     #[argh(option)]
     only: Vec<String>,
 
@@ -169,6 +170,7 @@ impl Bench<'_> {
         ];
         let each = [
             ("load", stream * (2 + senders + servers)),
+            ("tls", (stream + (start + scale.requests) * 2) * 2),
             ("large", (start + Duration::from_millis(600) * scale.downloads) * (senders + 1)),
             ("small", (start + scale.requests) * (senders + servers)),
             ("beside", (start + scale.fills + scale.fast * 4 + Duration::from_millis(600)) * servers),
@@ -207,6 +209,10 @@ impl Bench<'_> {
             if self.wants("load") {
                 say("many paced streams");
                 load::measure(&self.site, &senders, scale, &mut self.table)?;
+            }
+            if self.wants("tls") {
+                say("TLS");
+                secure::measure(&self.site, &servers, scale, &mut self.table);
             }
             if self.wants("large") {
                 say("a large file");

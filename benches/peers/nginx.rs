@@ -40,6 +40,15 @@ fn configuration(setup: &Setup<'_>, place: &Place<'_>, sendfile: bool) -> String
             format!("upstream backend {{ server 127.0.0.1:{port}; keepalive {connections}; }}")
         }
     };
+    let tls = match setup.tls {
+        true => format!(
+            "ssl_certificate {}; ssl_certificate_key {}; ssl_protocols TLSv1.2 TLSv1.3;",
+            setup.site.certificate().display(),
+            setup.site.key().display()
+        ),
+        false => String::new(),
+    };
+    let ssl = if setup.tls { " ssl" } else { "" };
     format!(
         "daemon off; worker_processes auto; {user} pid {state}/nginx.pid; error_log {state}/log crit;
 worker_rlimit_nofile {files};
@@ -53,7 +62,7 @@ http {{
     client_body_temp_path {state}/body; proxy_temp_path {state}/proxy; fastcgi_temp_path {state}/fastcgi;
     uwsgi_temp_path {state}/uwsgi; scgi_temp_path {state}/scgi;
     {backend}
-    server {{ listen 127.0.0.1:{port} backlog=4096; {rate} {source} }}
+    server {{ listen 127.0.0.1:{port} backlog=4096{ssl}; {tls} {rate} {source} }}
 }}
 ",
         files = connections * 2 + 64,

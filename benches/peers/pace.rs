@@ -42,8 +42,14 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
     let mut running = Vec::new();
     for &server in servers {
         for (name, source) in [("file", Source::File), ("proxied", Source::Proxied(port))] {
-            let setup =
-                Setup { site, source, kib_per_second: Some(PACE_RATE), interval: None, connections: 1 };
+            let setup = Setup {
+                site,
+                source,
+                kib_per_second: Some(PACE_RATE),
+                interval: None,
+                connections: 1,
+                tls: false,
+            };
             match Running::start(server, &setup) {
                 Ok(started) => running.push((server, name, started)),
                 Err(error) => table.fail(rows(name)[0], server, error),

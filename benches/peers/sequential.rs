@@ -21,8 +21,14 @@ pub fn measure(site: &Site, servers: &[Server], seconds: u64, table: &mut Table)
 
 /// Bytes of body that came in `length`, against what the rate allows.
 fn against_limit(site: &Site, server: Server, length: Duration) -> Outcome<f64> {
-    let setup =
-        Setup { site, source: Source::File, kib_per_second: Some(PACE_RATE), interval: None, connections: 1 };
+    let setup = Setup {
+        site,
+        source: Source::File,
+        kib_per_second: Some(PACE_RATE),
+        interval: None,
+        connections: 1,
+        tls: false,
+    };
     let running = Running::start(server, &setup)?;
     let (mut socket, behind) = pace::ask(running.port, BODY.path)?;
     let began = Instant::now();

@@ -24,6 +24,8 @@ pub struct Setup<'a> {
     pub interval: Option<&'static str>,
     /// So many connections at a time.
     pub connections: usize,
+    /// With TLS, and the site's certificate.
+    pub tls: bool,
 }
 
 /// Where a server puts its configuration, and listens.

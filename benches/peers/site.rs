@@ -46,6 +46,7 @@ impl Site {
             File::create(&file)?.set_len(content.length)?;
             std::io::copy(&mut File::open(&file)?, &mut std::io::sink())?;
         }
+        certify(dir.path())?;
         Ok(Self { dir, files, sluicegate, started: AtomicUsize::new(0) })
     }
 
@@ -59,6 +60,15 @@ impl Site {
         self.dir.path()
     }
 
+    /// A self-signed certificate of ECDSA P-256.
+    pub fn certificate(&self) -> PathBuf {
+        self.root().join(CERTIFICATE)
+    }
+
+    pub fn key(&self) -> PathBuf {
+        self.root().join(KEY)
+    }
+
     pub fn large(&self) -> PathBuf {
         self.folder().join(&LARGE.path[1..])
     }
@@ -70,6 +80,19 @@ impl Site {
         fs::create_dir(&state)?;
         Ok(state)
     }
+}
+
+const CERTIFICATE: &str = "server.pem";
+const KEY: &str = "server.key";
+
+fn certify(folder: &Path) -> Outcome<()> {
+    let key = rcgen::KeyPair::generate()?;
+    let params = rcgen::CertificateParams::new(vec!["localhost".to_owned()])?;
+    fs::write(folder.join(CERTIFICATE), params.self_signed(&key)?.pem())?;
+    fs::write(folder.join(KEY), key.serialize_pem())?;
+    // Servers refuse a key that everyone can read.
+    fs::set_permissions(folder.join(KEY), Permissions::from_mode(0o600))?;
+    Ok(())
 }
 
 /// Beside the build, on its disk; in the system's folder for temporary files if others than this user may not go there.

@@ -12,6 +12,11 @@ pub fn args(setup: &Setup<'_>, place: &Place<'_>) -> Vec<String> {
     // All come from one address, which gets 7/8 of the places at most.
     let most = (2 * setup.connections + 16).to_string();
     let mut args = vec![command, &source, "--listen", &listen, "--rate", &rate, "--max-connections", &most];
+    let [cert, key] =
+        [setup.site.certificate(), setup.site.key()].map(|path| path.to_string_lossy().into_owned());
+    if setup.tls {
+        args.extend(["--tls-cert", &cert, "--tls-key", &key]);
+    }
     if let Some(interval) = setup.interval {
         args.extend(["--interval", interval]);
     }

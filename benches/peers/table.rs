@@ -34,6 +34,13 @@ pub enum Row {
     MemoryProxied,
     AchievedFile,
     AchievedProxied,
+    Handshakes,
+    HandshakesToCpu,
+    Resumed,
+    ResumedToCpu,
+    SecureCpu,
+    SecureMemory,
+    SecureAchieved,
     Throughput,
     ThroughputCpu,
     Requests,
@@ -50,7 +57,7 @@ use Row::*;
 type Heading = fn(&Scale) -> String;
 
 /// The table's order.
-const PARTS: [(Heading, &[Row]); 5] = [
+const PARTS: [(Heading, &[Row]); 6] = [
     (
         |scale| format!("**A response of {} KiB/s, {} s**", PACE_RATE, scale.seconds),
         &[
@@ -82,6 +89,10 @@ const PARTS: [(Heading, &[Row]); 5] = [
             AchievedFile,
             AchievedProxied,
         ],
+    ),
+    (
+        |scale| format!("**TLS 1.3; {} × {} KiB/s**", thousands(scale.streams), LOAD_RATE),
+        &[Handshakes, HandshakesToCpu, Resumed, ResumedToCpu, SecureCpu, SecureMemory, SecureAchieved],
     ),
     (
         |_| "**Without a pace**".to_owned(),
@@ -126,6 +137,13 @@ impl Row {
             MemoryProxied => "KiB a stream, proxied".into(),
             AchievedFile => "achieved ÷ set, file".into(),
             AchievedProxied => "achieved ÷ set, proxied".into(),
+            Handshakes => "full handshakes/s".into(),
+            HandshakesToCpu => "full handshakes per CPU second".into(),
+            Resumed => "resumed handshakes/s".into(),
+            ResumedToCpu => "resumed handshakes per CPU second".into(),
+            SecureCpu => "CPU s/GB, file over TLS".into(),
+            SecureMemory => "KiB a stream, file over TLS".into(),
+            SecureAchieved => "achieved ÷ set, file over TLS".into(),
             Throughput => "1 GiB file, GB/s".into(),
             ThroughputCpu => "1 GiB file, CPU s/GB".into(),
             Requests => "1 KiB file, 1 000 requests/s".into(),
@@ -148,7 +166,7 @@ impl Row {
         match self {
             ErrorFile | ErrorProxied => format!("{}{}", if value >= 0.005 { "+" } else { "" }, fixed(2)),
             GapFile | GapProxied | DelayFirst | DelayLast => fixed(if value < 10.0 { 1 } else { 0 }),
-            AchievedFile | AchievedProxied | ProxiedToDirect => fixed(3),
+            AchievedFile | AchievedProxied | SecureAchieved | ProxiedToDirect => fixed(3),
             _ if value < 9.995 => fixed(2),
             _ if value < 99.95 => fixed(1),
             _ => fixed(0),

@@ -57,7 +57,7 @@ pub fn small(site: &Site, servers: &[Server], scale: &Scale, table: &mut Table) 
 
 /// A server of files without a pace.
 pub fn setup(site: &Site) -> Setup<'_> {
-    Setup { site, source: Source::File, kib_per_second: None, interval: None, connections: 16 }
+    Setup { site, source: Source::File, kib_per_second: None, interval: None, connections: 16, tls: false }
 }
 
 fn floor(site: &Site) -> Outcome<Running> {

@@ -6,12 +6,14 @@
 
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpStream};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{RecvFlags, recv};
+use rustls::{ClientConfig, ClientConnection};
 
-use super::{LIFETIME, NAP};
+use super::{LIFETIME, NAP, trusting};
 use crate::message::{self, Head};
 use crate::poller::{EventFlags, Poller};
 use crate::process::Outcome;
@@ -28,6 +30,8 @@ const CHUNK: f64 = 0.225;
 
 /// The client's arguments.
 pub(super) struct Orders<'a> {
+    /// Whether streams are inside TLS. Their bytes count as they are on the wire then, encrypted.
+    pub(super) tls: bool,
     pub(super) port: u16,
     pub(super) path: &'a str,
     pub(super) streams: usize,
@@ -43,6 +47,8 @@ pub(super) struct Orders<'a> {
 
 struct Stream {
     socket: TcpStream,
+    /// TLS until the head is there: nothing behind it is decrypted.
+    session: Option<Box<ClientConnection>>,
     head: Head,
     begun: bool,
     /// Bytes of the body.
@@ -54,6 +60,7 @@ struct Client {
     streams: Vec<Stream>,
     begun: usize,
     buf: Vec<u8>,
+    tls: Option<Arc<ClientConfig>>,
 }
 
 /// Prints `begin`, then `end TOTAL MIN MAX SECONDS ASTRAY` (bytes of body in the measured time: of all, of the
@@ -65,6 +72,7 @@ pub fn run(orders: &Orders<'_>) -> Outcome<()> {
         streams: Vec::with_capacity(orders.streams),
         begun: 0,
         buf: vec![0; READ],
+        tls: if orders.tls { Some(Arc::new(trusting::config()?)) } else { None },
     };
     let request = message::request(orders.port, orders.path);
     let start = Instant::now();
@@ -104,10 +112,23 @@ pub fn run(orders: &Orders<'_>) -> Outcome<()> {
 impl Client {
     fn open(&mut self, port: u16, request: &[u8]) -> Outcome<()> {
         let mut socket = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        socket.write_all(request)?;
+        let session = match &self.tls {
+            Some(config) => {
+                let mut session = Box::new(trusting::handshake(config, &mut socket)?);
+                session.writer().write_all(request)?;
+                while session.wants_write() {
+                    session.write_tls(&mut socket)?;
+                }
+                Some(session)
+            }
+            None => {
+                socket.write_all(request)?;
+                None
+            }
+        };
         socket.set_nonblocking(true)?;
         self.poller.add(&socket, self.streams.len(), EventFlags::IN)?;
-        self.streams.push(Stream { socket, head: Head::default(), begun: false, bytes: 0 });
+        self.streams.push(Stream { socket, session, head: Head::default(), begun: false, bytes: 0 });
         Ok(())
     }
 
@@ -140,7 +161,15 @@ impl Stream {
             self.bytes += n as u64;
             return Ok(false);
         }
+        let n = match &mut self.session {
+            Some(session) => trusting::decrypt(session, buf, n)?,
+            None => n,
+        };
+        if n == 0 {
+            return Ok(false);
+        }
         let Some(behind) = self.head.push(&buf[..n])? else { return Ok(false) };
+        self.session = None;
         self.bytes = behind as u64;
         self.begun = true;
         Ok(true)

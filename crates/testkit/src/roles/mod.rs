@@ -9,8 +9,10 @@ mod client;
 mod download;
 mod fast;
 mod floor;
+mod handshakes;
 mod relay;
 mod slow;
+mod trusting;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -24,16 +26,26 @@ pub const BRIGADES: &str = "brigades";
 /// Many paced readers: port, path, streams, bytes a second of each, and the milliseconds to connect over, to warm
 /// up and to measure.
 pub const CLIENT: &str = "client";
+/// The same over TLS 1.3.
+pub const TLS_CLIENT: &str = "tls-client";
 /// One unpaced reader: port, path, the body's length, and how often.
 pub const DOWNLOAD: &str = "download";
 /// Eight clients that ask again and again: port, path, the body's length, and the milliseconds to measure.
 pub const FAST: &str = "fast";
+/// Clients that connect over TLS 1.3, ask once and leave: port, path, the kind of handshake ([`FULL`] or [`RESUMED`]), and
+/// the milliseconds to measure.
+pub const HANDSHAKES: &str = "handshakes";
 /// The least work that sends the bytes: file, streams, and bytes a second of each.
 pub const FLOOR: &str = "floor";
 /// The least work that brings them from a backend: its port, streams, and bytes a second of each.
 pub const RELAY: &str = "relay";
 /// Readers of 1 KiB a second: port, path, and how many.
 pub const SLOW: &str = "slow";
+
+/// Handshakes with a certificate.
+pub const FULL: &str = "full";
+/// Handshakes with a ticket of an earlier one.
+pub const RESUMED: &str = "resumed";
 
 /// The first bytes of a brigade: when it was written, in nanoseconds since 1970, decimal with leading zeroes.
 pub const STAMP: usize = 32;
@@ -56,8 +68,9 @@ pub fn run(name: &str, args: &[String]) -> Outcome<()> {
     match (name, args) {
         (BACKEND, [length]) => backend::run(length.parse()?),
         (BRIGADES, [length, every_ms]) => brigades::run(length.parse()?, millis(every_ms)?),
-        (CLIENT, [port, path, streams, rate, over_ms, warm_up_ms, window_ms]) => {
+        (CLIENT | TLS_CLIENT, [port, path, streams, rate, over_ms, warm_up_ms, window_ms]) => {
             client::run(&client::Orders {
+                tls: name == TLS_CLIENT,
                 port: port.parse()?,
                 path,
                 streams: streams.parse()?,
@@ -74,6 +87,9 @@ pub fn run(name: &str, args: &[String]) -> Outcome<()> {
             fast::run(address(port)?, path, length.parse()?, millis(window_ms)?)
         }
         (FLOOR, [file, streams, rate]) => floor::run(file.as_ref(), streams.parse()?, rate.parse()?),
+        (HANDSHAKES, [port, path, kind, window_ms]) => {
+            handshakes::run(port.parse()?, path, kind == RESUMED, millis(window_ms)?)
+        }
         (RELAY, [port, streams, rate]) => relay::run(port.parse()?, streams.parse()?, rate.parse()?),
         (SLOW, [port, path, readers]) => slow::run(address(port)?, path, readers.parse()?),
         _ => Err(format!("no such role with {} arguments", args.len()).into()),
