@@ -293,7 +293,8 @@ fn sink(sink: &SinkSettings, total: &str) -> String {
 
 /// The pace of a route's responses.
 pub(super) fn pace_of(route: &Route) -> String {
-    let pace = pace(&route.pace);
+    let smooth = if route.smooth { ", smooth" } else { "" };
+    let pace = format!("{}{smooth}", pace(&route.pace));
     let pace = match &route.source {
         Source::Proxy(proxy) if proxy.honour_accel => format!("{pace}; X-Accel-Limit-Rate overrides it"),
         _ => pace,

@@ -1,14 +1,22 @@
 //! What is shipped for running it: configurations, and that the program needs nothing around it.
 
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::net::TcpStream;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use rustix::process::geteuid;
+use rustix::process::{Signal, geteuid};
 use testkit::program::{self, Program, command, get, text};
+use testkit::wait::until;
 
 /// The number of `nobody`.
 const NOBODY: u32 = 65534;
+
+/// The length of a file that is still under way when the program is told to end.
+const LONG: u64 = 1_468_000;
 
 fn shipped(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("contrib").join(path)
@@ -76,10 +84,31 @@ fn bare() -> tempfile::TempDir {
     std::fs::write(at("/etc/sluicegate/sluicegate.toml"), keys).unwrap();
     std::fs::create_dir_all(at("/srv")).unwrap();
     std::fs::write(at("/srv/page"), "of a bare folder").unwrap();
+    // Seven chunks of the configured 1 MiB/s: 1.4 s.
+    File::create(at("/srv/long")).unwrap().set_len(LONG).unwrap();
     std::fs::create_dir_all(at("/run")).unwrap();
     chown(at("/run"), Some(NOBODY), Some(NOBODY)).unwrap();
     std::fs::set_permissions(root.path(), PermissionsExt::from_mode(0o755)).unwrap();
     root
+}
+
+/// All that is below a folder: its kind, permissions, owner, length and time of the last change.
+fn listing(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let of = path.symlink_metadata().unwrap();
+            if of.is_dir() {
+                folders.push(path.clone());
+            }
+            // A folder's time changes with the socket that comes and goes.
+            let changed = of.is_file().then(|| (of.len(), of.modified().unwrap()));
+            all.insert(path, format!("{:o} {} {changed:?}", of.mode(), of.uid()));
+        }
+    }
+    all
 }
 
 #[test]
@@ -89,10 +118,12 @@ fn it_runs_as_nobody_in_a_folder_with_nothing_else() {
         return;
     }
     let root = bare();
+    let before = listing(root.path());
     let inside = |args: &[&str]| {
         let mut command = Command::new("/usr/sbin/chroot");
-        command.args(["--userspec=65534:65534", text(root.path()), "/usr/bin/sluicegate"]).args(args);
-        command.env_clear().stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.args(["--userspec=65534:65534", "--groups=", text(root.path()), "/usr/bin/sluicegate"]);
+        command.args(args).env_clear();
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     };
     let health = || {
@@ -106,10 +137,28 @@ fn it_runs_as_nobody_in_a_folder_with_nothing_else() {
     assert_eq!(health().0, Some(1), "nothing runs");
     let program = Program::start_where_told(inside(&["run", "/etc/sluicegate/sluicegate.toml"]));
     let status = std::fs::read_to_string(format!("/proc/{}/status", program.id())).unwrap();
-    assert!(status.contains("Uid:\t65534\t65534\t65534\t65534\n"), "{status}");
+    for kind in ["Uid", "Gid"] {
+        assert!(status.contains(&format!("\n{kind}:\t65534\t65534\t65534\t65534\n")), "{status}");
+    }
+    let groups = status.lines().find_map(|line| line.strip_prefix("Groups:")).map(str::trim);
+    assert_eq!(groups, Some(""), "{status}");
     assert_eq!(get(program.connect(), "/page", "").1, b"of a bare folder");
     assert_eq!(health(), (Some(0), "ready\n".to_owned(), String::new()));
-    program.end();
+
+    let addr = program.addr();
+    let mut under_way = program.begin("/long");
+    let mut all = vec![0; 20];
+    under_way.read_exact(&mut all).unwrap();
+    program.signal(Signal::TERM);
+    until("the listener is closed", || TcpStream::connect(addr).is_err());
+    under_way.read_to_end(&mut all).unwrap();
+    let head = all.windows(4).position(|window| window == b"\r\n\r\n").unwrap() + 4;
+    assert_eq!((all.len() - head) as u64, LONG);
+    // It asserts that standard output has nothing.
+    let (status, log, error) = program.wait();
+    assert_eq!((status.code(), error.as_str()), (Some(0), ""), "{log}");
+
     let (code, _, error) = health();
     assert!(code == Some(1) && error.contains("admin.sock"), "{error}");
+    assert_eq!(listing(root.path()), before, "nothing is left behind");
 }

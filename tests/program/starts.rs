@@ -34,6 +34,38 @@ fn serve_says_where_what_and_how_fast() {
 }
 
 #[test]
+fn check_and_the_start_show_every_key_of_a_pace() {
+    let site = site(20_000);
+    let config = site.path().join("pace.toml");
+    let routes = "[[route]]\npath = '/'\nfiles = '.'\nrate = '1m for 10m, 100k'\nburst = '64k'\ninterval = '50ms'\n\
+                  catch_up = '2s'\nsmooth = true\nend_of_stream = 'paced'\nlimits.response.report_only = true\n\
+                  [[route]]\npath = '/plain/'\nfiles = '.'\nrate = '1m'\nsmooth = false\n\
+                  [[route]]\npath = '/shared/'\nfiles = '.'\nsmooth = true\n\
+                  [[route]]\npath = '/app/'\nproxy = 'http://127.0.0.1:9'\nrate = '1m'\nsmooth = true\nhonour_accel = true\n";
+    std::fs::write(&config, routes).unwrap();
+    let checked = command(&["check", text(&config)]).output().unwrap();
+    let checked = String::from_utf8(checked.stdout).unwrap();
+    let paces: Vec<_> = checked.lines().filter_map(|line| line.strip_prefix("  pace         ")).collect();
+    let expected = [
+        "1m for 10m, 100k, burst 64k (65536 bytes), interval 50ms, makes up 2s, end of stream paced, smooth, only reported",
+        "1m (1048576 bytes/s), end of stream immediate",
+        "unlimited, smooth",
+        "1m (1048576 bytes/s), end of stream immediate, smooth; X-Accel-Limit-Rate overrides it",
+    ];
+    assert_eq!(paces, expected, "{checked}");
+    let program = Program::start(&["run", text(&config)]);
+    let shown = program.started.iter().filter_map(|line| line.split_once("each response: "));
+    assert_eq!(shown.map(|(_, pace)| pace).collect::<Vec<_>>(), expected, "{:?}", program.started);
+    program.end();
+    let program = Program::start(&["serve", text(site.path()), "--rate", "1m", "--smooth"]);
+    assert_eq!(
+        program.started[2],
+        "     each response: 1m (1048576 bytes/s), end of stream immediate, smooth"
+    );
+    program.end();
+}
+
+#[test]
 fn proxy_says_its_backend_and_passes_requests_on() {
     let (url, answering) = once(|stream| {
         let asked = read_head(stream).unwrap();
