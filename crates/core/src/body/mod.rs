@@ -29,7 +29,7 @@ pub use read_file::{NoFiles, ReadFile};
 pub use waits::Waits;
 
 use turn::{MAX_CODED, Turn};
-use waits::{Wait, Waiting, Watches};
+use waits::{Wait, Waiting};
 
 /// A rest of at most this many bytes is copied before a sleep, to release the buffer that it was cut from.
 const MAX_COPIED: usize = 256;
@@ -100,7 +100,6 @@ pub struct PacedBody<G, R = NoFiles> {
     /// Pending only to let other tasks run.
     yielded: bool,
     waits: Waiting,
-    watches: Watches,
 }
 
 impl<G: Generator> PacedBody<G> {
@@ -133,7 +132,6 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             reading: None,
             ended: false,
             waits: Waiting::default(),
-            watches: Watches::default(),
         }
     }
 
@@ -270,8 +268,6 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                     self.sleep.disarm();
                     ready!(self.poll_generator(cx, now));
                 }
-                // A limit may have changed before it was watched: another step.
-                Ok(Step::Sleep(_)) if self.watches.renew(&self.chain, cx.waker()) => {}
                 Ok(Step::Sleep(due)) => {
                     if self.max_frame == 1 {
                         // When the first byte leaves depends on whether the end is in sight.
@@ -288,7 +284,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                     }
                     self.lateness.expect(due);
                     self.due = due;
-                    // Not all filters tell of their limits.
+                    // A live limit may change.
                     self.sleep.reset(due.min(now + self.chain.max_sleep()));
                     ready!(Pin::new(&mut self.sleep).poll(cx));
                 }

@@ -1,12 +1,9 @@
 //! What a body waits for, and for how long.
 
-use std::task::Waker;
 use std::time::Duration;
 
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
-use crate::filter::Chain;
-use crate::limit::LimitWatch;
 
 /// How long a body has kept its reader waiting, by cause. A wait that lasts is not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -57,24 +54,5 @@ impl Waiting {
     /// Starts a wait at `now`.
     pub(super) fn begin(&mut self, wait: Wait, now: Instant) {
         self.now = Some((wait, now));
-    }
-}
-
-/// Has the task of a sleeping body woken when a limit of its chain changes.
-#[derive(Default)]
-pub(super) struct Watches(Vec<LimitWatch>);
-
-impl Watches {
-    /// Watches the limits of `chain` for `task`, if it does not yet. True if that is new: they may have changed before.
-    pub(super) fn renew(&mut self, chain: &Chain, task: &Waker) -> bool {
-        let watched = |limit| self.0.iter().any(|watch| watch.is_for(limit, task));
-        if chain.limits().all(watched) {
-            return false;
-        }
-        self.0.clear();
-        // Mostly one: room for more would be held as long as the stream.
-        self.0.reserve_exact(chain.limits().count());
-        self.0.extend(chain.limits().map(|limit| limit.watch(task)));
-        true
     }
 }

@@ -3,7 +3,6 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, MutexGuard};
 use std::task::{Wake, Waker};
-use std::time::Duration;
 
 use crate::clock::{Clock, Instant, TimerKey};
 use crate::limit::{NodeId, Rate, Tree};
@@ -33,16 +32,6 @@ struct Alarm {
     setting: bool,
     /// It fired meanwhile.
     fired: bool,
-}
-
-/// How late the timer may be before who asks does its work: a slot of the system's clock, and some for its thread.
-const MAX_LATE: Duration = Duration::from_millis(20);
-
-impl Alarm {
-    /// Whether the timer is set and due.
-    fn is_coming(&self, now: Instant) -> bool {
-        self.key.is_some() && self.due.is_some_and(|due| due <= now && now - due < MAX_LATE)
-    }
 }
 
 impl SharedTree {
@@ -88,10 +77,7 @@ impl SharedTree {
     pub(super) fn ask(self: &Arc<Self>, stream: NodeId, bytes: u64, waker: &Waker) -> Result<u64, NodeId> {
         let now = self.clock.now();
         let mut state = self.state.lock();
-        // The timer is about to grant what is due, to all at once. Done here it would wake one task at a time, and mostly
-        // another thread for it.
-        let waits = state.alarm.is_coming(now) && state.tree.queue_below_due(stream, bytes, now);
-        let turn = if waits { None } else { state.tree.ask(stream, bytes, now) };
+        let turn = state.tree.ask(stream, bytes, now);
         let turn = turn.ok_or_else(|| state.tree.binding(stream).unwrap_or(Tree::ROOT));
         if turn.is_err() {
             let index = stream.index();
@@ -166,136 +152,5 @@ impl Wake for SharedTree {
         }
         state.tree.dispatch(now);
         self.follow_up(state);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::atomic::AtomicU64;
-    use std::task::{Context, Poll};
-
-    use super::*;
-    use crate::budget::{Flow, Node};
-    use crate::limit::Budget;
-
-    /// A clock whose timers fire when the test says so.
-    #[derive(Default)]
-    struct LateClock {
-        now: AtomicU64,
-        timers: Mutex<Vec<Waker>>,
-    }
-
-    impl LateClock {
-        fn set(&self, millis: u64) {
-            self.now.store(millis * 1_000_000, Ordering::SeqCst);
-        }
-
-        fn fire(&self) {
-            let due = std::mem::take(&mut *self.timers.lock());
-            due.into_iter().for_each(Waker::wake);
-        }
-    }
-
-    impl Clock for LateClock {
-        fn now(&self) -> Instant {
-            Instant::from_nanos(self.now.load(Ordering::SeqCst))
-        }
-
-        fn wake_at(&self, _: Instant, waker: Waker) -> TimerKey {
-            self.timers.lock().push(waker);
-            TimerKey { slot: 0, generation: 0 }
-        }
-
-        fn cancel(&self, _: TimerKey) {
-            self.timers.lock().clear();
-        }
-    }
-
-    #[derive(Default)]
-    struct Count(AtomicUsize);
-
-    impl Wake for Count {
-        fn wake(self: Arc<Self>) {
-            self.0.fetch_add(1, Ordering::SeqCst);
-        }
-    }
-
-    /// A flow, and how often its task was woken.
-    struct Task(Flow, Arc<Count>);
-
-    impl Task {
-        fn poll(&mut self, bytes: u64) -> Poll<u64> {
-            let waker = Waker::from(Arc::clone(&self.1));
-            let turn = self.0.poll_turn(&mut Context::from_waker(&waker), bytes);
-            if let Poll::Ready(turn) = turn {
-                self.0.sent(turn);
-            }
-            turn
-        }
-
-        fn woken(&self) -> usize {
-            self.1.0.load(Ordering::SeqCst)
-        }
-    }
-
-    /// 2 000 bytes an interval, of which the first has had one; its next turn is due at 200 ms.
-    fn scene(root: Option<Rate>, client: Option<Rate>) -> (Arc<LateClock>, Node, [Task; 2]) {
-        let clock = Arc::new(LateClock::default());
-        let root = Node::root("server", Budget::of(root), Arc::clone(&clock) as _);
-        let client = root.child("client", Budget::of(client));
-        let mut tasks = [(); 2].map(|()| Task(client.flow(Default::default()), Arc::default()));
-        assert_eq!(tasks[0].poll(2_000), Poll::Ready(2_000));
-        assert_eq!(tasks[0].poll(2_000), Poll::Pending);
-        (clock, if client.budget().rate.is_some() { client } else { root }, tasks)
-    }
-
-    #[test]
-    fn who_asks_while_the_timer_is_about_to_fire_is_served_by_it_with_all_others() {
-        let rate = Rate::or_unlimited(10_000);
-        for (root, client) in [(rate, None), (None, rate), (rate, Rate::or_unlimited(20_000))] {
-            for late in [0, 19] {
-                let (clock, node, [mut first, mut second]) = scene(root, client);
-                clock.set(200 + late);
-                assert_eq!(second.poll(900), Poll::Pending);
-                assert_eq!((first.woken(), second.woken()), (0, 0));
-                let held = second.0.held().map(|(name, _)| name.to_string());
-                assert_eq!(held.as_deref(), Some(if root.is_some() { "server" } else { "client" }));
-                clock.fire();
-                assert_eq!((first.woken(), second.woken()), (0, 1), "the first has had a turn before");
-                assert_eq!(second.poll(900), Poll::Ready(900));
-                clock.set(320);
-                clock.fire();
-                assert_eq!((first.woken(), second.woken()), (1, 1));
-                assert_eq!(first.poll(2_000), Poll::Ready(2_000));
-                if client.is_none() || root.is_none() {
-                    assert_eq!(node.passed().waits, 2);
-                }
-                assert_eq!(node.passed().bytes, 4_900);
-            }
-        }
-    }
-
-    #[test]
-    fn a_timer_that_is_later_than_that_is_not_waited_for() {
-        let (clock, node, [mut first, mut second]) = scene(Rate::or_unlimited(10_000), None);
-        clock.set(220);
-        assert_eq!(second.poll(900), Poll::Ready(900));
-        assert_eq!((first.woken(), node.passed().bytes), (0, 2_900));
-        clock.set(320);
-        clock.fire();
-        assert_eq!(first.poll(2_000), Poll::Ready(2_000));
-    }
-
-    #[test]
-    fn who_leaves_while_the_timer_is_about_to_fire_leaves_nothing() {
-        let (clock, node, [mut first, mut second]) = scene(Rate::or_unlimited(10_000), None);
-        clock.set(205);
-        assert_eq!(second.poll(900), Poll::Pending);
-        drop(second);
-        clock.fire();
-        assert_eq!(first.poll(2_000), Poll::Ready(2_000));
-        drop(first);
-        assert_eq!((node.passed().bytes, node.children()), (4_000, 0));
-        assert!(clock.timers.lock().is_empty());
     }
 }

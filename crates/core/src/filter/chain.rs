@@ -11,7 +11,7 @@ use super::contract::Contract;
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
-use crate::limit::{INTERVAL, Limit};
+use crate::limit::INTERVAL;
 
 /// The least that is gathered: smaller reads would cost more than they save.
 const MIN_GATHERED: u64 = 512;
@@ -157,11 +157,6 @@ impl Chain {
         asleep.map(|link| link.filter.max_sleep()).min().unwrap_or(INTERVAL)
     }
 
-    /// Returns the limits that decide how long its filters sleep, for a driver to [watch](Limit::watch).
-    pub fn limits(&self) -> impl Iterator<Item = &Limit> {
-        self.links.iter().filter_map(|link| link.filter.limit())
-    }
-
     /// Returns whether the end of the stream or an error mark was put out.
     pub fn is_finished(&self) -> bool {
         self.finished
@@ -192,7 +187,9 @@ impl Chain {
                 out.push(bucket);
             }
         }
-        self.links.iter_mut().for_each(|link| link.called = false);
+        for link in &mut self.links {
+            link.called = false;
+        }
         // From the last to the first, so that nothing is pulled into a link that cannot pass it on.
         let mut at = self.links.len();
         while at > 0 && self.links[at - 1].state != State::Done {
@@ -325,7 +322,9 @@ impl Chain {
             if link.filter.reads_bytes() { link.input.split_off_files() } else { Brigade::new() };
         let before = (output.len(), output.bytes());
         let result = link.contract.call(&mut *link.filter, now, &mut link.input, output);
-        link.input.extend(std::iter::from_fn(|| unread.pop()));
+        while let Some(bucket) = unread.pop() {
+            link.input.push(bucket);
+        }
         (link.called, link.begun) = (true, true);
         link.state = match result? {
             Verdict::Done => State::Done,

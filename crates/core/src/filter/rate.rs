@@ -313,10 +313,6 @@ impl Filter for RateFilter {
     fn max_sleep(&self) -> Duration {
         self.interval.duration()
     }
-
-    fn limit(&self) -> Option<&Limit> {
-        Some(&self.limit)
-    }
 }
 
 impl Drop for RateFilter {

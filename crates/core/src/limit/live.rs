@@ -4,7 +4,6 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-use super::watch::Watching;
 use super::{Budget, Part, Rate, Rates};
 use crate::sync::Mutex;
 
@@ -13,8 +12,7 @@ use crate::sync::Mutex;
 /// Other [rates](Rates) may hold for the first bytes of each stream.
 ///
 /// Streams read it at each step, and drivers step at least once per [interval](super::Interval) of the stream: so a change
-/// reaches every live stream within one interval, also one that sleeps for long under the old rate. A driver that
-/// [watches](Self::watch) it is woken at once.
+/// reaches every live stream within one interval, also one that sleeps for long under the old rate.
 ///
 /// ```
 /// use sluicegate_core::limit::{Limit, Rate};
@@ -25,9 +23,9 @@ use crate::sync::Mutex;
 /// assert_eq!(limit.rate(), None, "unlimited");
 /// ```
 #[derive(Clone)]
-pub struct Limit(pub(super) Arc<Setting>);
+pub struct Limit(Arc<Setting>);
 
-pub(super) struct Setting {
+struct Setting {
     /// Bytes per second; 0 is unlimited. The last of several rates.
     rate: AtomicU64,
     /// Bytes.
@@ -38,7 +36,6 @@ pub(super) struct Setting {
     first: Mutex<First>,
     /// Bytes that would have been delayed.
     over: AtomicU64,
-    pub(super) watching: Watching,
 }
 
 #[derive(Default)]
@@ -83,18 +80,7 @@ impl Limit {
             flags: AtomicU32::new(0),
             first: Mutex::default(),
             over: AtomicU64::new(0),
-            watching: Watching::default(),
         }))
-    }
-
-    /// Wakes who watches if `change` changes a rate, or whether the limit only reports.
-    fn changing(&self, change: impl FnOnce()) {
-        let state = || (self.0.rate.load(Ordering::Relaxed), self.flags());
-        let before = state();
-        change();
-        if state() != before {
-            self.0.watching.wake();
-        }
     }
 
     /// Sets the burst: bytes that may pass ahead of the pace at the start of a response.
@@ -111,14 +97,10 @@ impl Limit {
 
     /// Sets the rate of all streams under this limit, for the whole of each.
     pub fn set_rate(&self, rate: Option<Rate>) {
-        self.changing(|| self.store_rate(rate));
-    }
-
-    fn store_rate(&self, rate: Option<Rate>) {
         if self.flags().version() == 0 {
             self.0.rate.store(encode(rate), Ordering::Relaxed);
         } else {
-            self.store_rates(rate.into());
+            self.set_rates(rate.into());
         }
     }
 
@@ -130,10 +112,6 @@ impl Limit {
 
     /// Sets the rates of all streams under this limit. Those under way go on with what holds for the bytes they have sent.
     pub fn set_rates(&self, rates: Rates) {
-        self.changing(|| self.store_rates(rates));
-    }
-
-    fn store_rates(&self, rates: Rates) {
         let (new, last) = rates.into_parts();
         let mut first = self.0.first.lock();
         self.0.rate.store(encode(last), Ordering::Relaxed);
@@ -179,10 +157,6 @@ impl Limit {
 
     /// Sets whether the limit only counts what it would delay.
     pub fn set_report_only(&self, report_only: bool) {
-        self.changing(|| self.store_report_only(report_only));
-    }
-
-    fn store_report_only(&self, report_only: bool) {
         let _changing = self.0.first.lock();
         let flags = Flags(report_only.into()).with_version(self.flags().version());
         self.0.flags.store(flags.0, Ordering::Relaxed);
@@ -210,20 +184,16 @@ impl Limit {
 
     /// Sets rates, burst and whether it only reports to those of `other`.
     pub fn set_like(&self, other: &Self) {
+        self.set_rates(other.rates());
         self.set_burst(other.burst());
-        self.changing(|| {
-            self.store_rates(other.rates());
-            self.store_report_only(other.is_report_only());
-        });
+        self.set_report_only(other.is_report_only());
     }
 
     /// Sets rate, burst and whether it only reports; the weight is ignored. The rate holds for the whole of each stream.
     pub fn set(&self, budget: Budget) {
+        self.set_rate(budget.rate);
         self.set_burst(budget.burst);
-        self.changing(|| {
-            self.store_rate(budget.rate);
-            self.store_report_only(budget.report_only);
-        });
+        self.set_report_only(budget.report_only);
     }
 }
 

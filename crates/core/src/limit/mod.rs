@@ -15,7 +15,6 @@ mod rates;
 mod token_bucket;
 mod tree;
 mod units;
-mod watch;
 
 pub use allowance::Allowance;
 pub use buffers::Buffers;
@@ -31,4 +30,3 @@ pub use rates::{Rates, RatesError};
 pub use token_bucket::TokenBucket;
 pub use tree::{Budget, MIN_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, RateOrOff, Size};
-pub use watch::LimitWatch;

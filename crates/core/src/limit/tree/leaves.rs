@@ -20,17 +20,17 @@ impl Tree {
             Ask::Waiting(_) => self.node_mut(stream).ask = Ask::Waiting(bytes.max(1)),
             Ask::Quiet if bytes == 0 => return Some(0),
             Ask::Quiet => {
-                if let Some(granted) = self.grant_alone(stream, bytes, now) {
-                    return Some(granted);
-                }
                 self.node_mut(stream).ask = Ask::Waiting(bytes);
                 self.enqueue(stream);
             }
         }
         self.dispatch(now);
         let Ask::Granted(granted) = self.node(stream).ask else {
-            if !waited {
-                self.note_wait(stream);
+            if let (Some(binding), false) = (self.binding(stream), waited) {
+                self.node_mut(binding).passed.waits += 1;
+                if let Some(above) = self.node(binding).parent {
+                    self.node_mut(above).below.waits += 1;
+                }
             }
             return None;
         };
@@ -38,43 +38,6 @@ impl Tree {
         // Returned here, so not listed too.
         self.granted.retain(|granted| *granted != stream);
         Some(granted)
-    }
-
-    /// Queues a stream that has asked for nothing below a node that cannot pay and is due at `now`: the dispatch that is to come
-    /// finds it there. Grants nothing, to nobody. False if there is no such node, and nothing was done: [`ask`](Self::ask).
-    pub fn queue_below_due(&mut self, stream: NodeId, bytes: u64, now: Instant) -> bool {
-        let mut at = stream;
-        let is_due = loop {
-            let Some(parent) = self.node(at).parent else { break false };
-            match self.node(parent).parked {
-                Some(due) => break due <= now,
-                None => at = parent,
-            }
-        };
-        if !is_due || bytes == 0 || self.node(stream).ask != Ask::Quiet {
-            return false;
-        }
-        self.node_mut(stream).ask = Ask::Waiting(bytes);
-        let mut at = stream;
-        while let Some(parent) = self.node(at).parent
-            && self.node(at).place.is_none()
-            && self.node(at).parked.is_none()
-        {
-            let from = self.node(at).finish.max(self.node(parent).time);
-            self.insert_in_queue(at, from);
-            at = parent;
-        }
-        self.note_wait(stream);
-        true
-    }
-
-    /// Counts a wait for the node that holds a stream.
-    fn note_wait(&mut self, stream: NodeId) {
-        let Some(binding) = self.binding(stream) else { return };
-        self.node_mut(binding).passed.waits += 1;
-        if let Some(above) = self.node(binding).parent {
-            self.node_mut(above).below.waits += 1;
-        }
     }
 
     /// Withdraws what a stream asked for, and gives back a grant that it has not collected.

@@ -54,7 +54,6 @@ pub const MIN_QUANTUM: u64 = 1024;
 /// assert_eq!(tree.ask(b, 5_000, Instant::from_millis(200)), Some(2_000));
 /// ```
 #[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
 pub struct Tree {
     nodes: Slab<Node>,
     /// Nodes that cannot pay what is requested below, by when they can.

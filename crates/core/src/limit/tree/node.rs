@@ -52,7 +52,6 @@ pub(super) enum Ask {
 }
 
 #[derive(Debug)]
-#[cfg_attr(test, derive(Clone))]
 pub(super) struct Node {
     pub(super) parent: Option<NodeId>,
     pub(super) budget: Budget,
@@ -194,9 +193,5 @@ impl Node {
 }
 
 fn per_weight(bytes: u64, weight: u64) -> Virtual {
-    if let Some(fractions) = bytes.checked_mul(FRACTIONS as u64) {
-        // A division of 64 bits takes a fraction of one of 128.
-        return (fractions / weight).into();
-    }
     u128::from(bytes) * FRACTIONS / u128::from(weight)
 }

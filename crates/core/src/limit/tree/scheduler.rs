@@ -11,17 +11,8 @@ const MAX_INTERVALS: u64 = 5;
 /// The largest grant is at least this many bytes: a few packets.
 const MIN_AHEAD: u64 = 4 * 1024;
 
-/// The most nodes above a stream that is granted a turn without being queued.
-const MAX_ALONE: usize = 8;
-
 /// The part of `bytes` for a child of `weight` among children of `weights` in total.
 fn share(bytes: u64, weight: u64, weights: u64) -> u64 {
-    if weight == weights {
-        return bytes;
-    }
-    if let Some(product) = bytes.checked_mul(weight) {
-        return product / weights.max(1);
-    }
     let share = u128::from(bytes) * u128::from(weight) / u128::from(weights.max(1));
     u64::try_from(share).unwrap_or(bytes)
 }
@@ -42,57 +33,6 @@ impl Tree {
                 Some((node, due)) => self.park(node, due),
             }
         }
-    }
-
-    /// Grants at once what [`dispatch`](Self::dispatch) would, without queueing anything, if the stream is the only one below
-    /// the root that waits and every node above can pay. `None` changes nothing.
-    pub(super) fn grant_alone(&mut self, stream: NodeId, wanted: u64, now: Instant) -> Option<u64> {
-        if self.parked.first().is_some_and(|(due, _)| *due <= now) {
-            return None;
-        }
-        // The nodes above the stream, from below.
-        let mut above = [Self::ROOT; MAX_ALONE];
-        let (mut depth, mut at) = (0, stream);
-        while let Some(parent) = self.node(at).parent {
-            let node = self.node(parent);
-            if depth == MAX_ALONE || node.parked.is_some() || !node.queue.is_empty() {
-                return None;
-            }
-            (above[depth], at) = (parent, parent);
-            depth += 1;
-        }
-        let above = &above[..depth];
-        let (mut quantum, mut ahead) = (u64::MAX, u64::MAX);
-        for (number, id) in above.iter().enumerate().rev() {
-            let node = self.node(*id);
-            if let (Some(meter), false) = (&node.meter, node.budget.report_only) {
-                quantum = quantum.min(meter.quantum());
-                ahead = ahead.min(meter.quantum().saturating_mul(MAX_INTERVALS));
-            }
-            if quantum != u64::MAX {
-                let child = if number == 0 { stream } else { above[number - 1] };
-                ahead = share(ahead, self.node(child).weight(), node.children_weight);
-            }
-        }
-        let bytes = wanted.min(quantum).min(ahead.max(MIN_AHEAD));
-        if self.blocked_by(stream, bytes, now).is_some() {
-            return None;
-        }
-        let leaf = self.node_mut(stream);
-        leaf.passed.bytes = leaf.passed.bytes.saturating_add(bytes);
-        let mut child = stream;
-        for &parent in above {
-            let began = self.node(child).finish.max(self.node(parent).time);
-            let node = self.node_mut(child);
-            node.finish = began;
-            node.finish_later(bytes);
-            let node = self.node_mut(parent);
-            node.served(bytes, began);
-            let over = node.pay(bytes, now);
-            self.note_over(parent, over);
-            child = parent;
-        }
-        Some(bytes)
     }
 
     /// Returns when to dispatch next; `None` while no stream waits.
@@ -203,7 +143,7 @@ impl Tree {
         }
     }
 
-    pub(super) fn insert_in_queue(&mut self, id: NodeId, from: u128) {
+    fn insert_in_queue(&mut self, id: NodeId, from: u128) {
         self.arrivals += 1;
         let arrival = self.arrivals;
         let node = self.node_mut(id);
@@ -234,62 +174,6 @@ impl Tree {
     pub(super) fn unpark(&mut self, id: NodeId) {
         if let Some(due) = self.node_mut(id).parked.take() {
             self.parked.remove(&(due, id));
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-    use crate::limit::{Budget, Rate, Weight};
-
-    /// A tree of two levels; all rates may be absent.
-    fn tree(rates: &[u64; 3], weights: &[u16; 3]) -> (Tree, Vec<NodeId>) {
-        let budget = |at: usize| {
-            Budget::of(Rate::or_unlimited(rates[at])).with_weight(Weight::new(weights[at]).unwrap())
-        };
-        let mut tree = Tree::new(budget(0), Instant::ZERO);
-        let nodes = [1, 2].map(|at| tree.add(Tree::ROOT, budget(at), Instant::ZERO));
-        let streams = [(nodes[0], 1), (nodes[0], 5), (nodes[1], 1), (Tree::ROOT, 3)];
-        let streams = streams.map(|(node, weight)| tree.add_stream(node, Weight::new(weight).unwrap()));
-        (tree, streams.to_vec())
-    }
-
-    /// Bytes a second; 0 is unlimited.
-    fn rate() -> impl Strategy<Value = u64> {
-        prop_oneof![Just(0u64), 1u64..1_000_000]
-    }
-
-    proptest! {
-        #[test]
-        fn a_grant_without_a_queue_is_the_one_that_a_queue_would_give(
-            rates in [rate(), rate(), rate()],
-            weights in [1u16..9, 1u16..9, 1u16..9],
-            asks in prop::collection::vec((0usize..4, 1u64..60_000, 0u64..300_000_000), 1..80),
-        ) {
-            let (mut tree, streams) = tree(&rates, &weights);
-            let mut now = Instant::ZERO;
-            for (stream, bytes, nanos) in asks {
-                let stream = streams[stream];
-                now = now + std::time::Duration::from_nanos(nanos);
-                if tree.node(stream).ask == Ask::Quiet {
-                    let mut queued = tree.clone();
-                    if let Some(alone) = tree.grant_alone(stream, bytes, now) {
-                        queued.node_mut(stream).ask = Ask::Waiting(bytes);
-                        queued.enqueue(stream);
-                        queued.dispatch(now);
-                        prop_assert_eq!(queued.node(stream).ask, Ask::Granted(alone));
-                        queued.node_mut(stream).ask = Ask::Quiet;
-                        let nodes = |tree: &Tree| format!("{:?}", tree.nodes.iter().collect::<Vec<_>>());
-                        prop_assert_eq!(nodes(&tree), nodes(&queued));
-                        prop_assert_eq!(&tree.parked, &queued.parked);
-                        continue;
-                    }
-                }
-                tree.ask(stream, bytes, now);
-            }
         }
     }
 }
