@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::clock::Instant;
 
 /// Time over which work is measured: some ticks of the timer wheel.
-const WINDOW: Duration = Duration::from_millis(50);
+pub(super) const WINDOW: Duration = Duration::from_millis(50);
 
 /// How busy a thread is, for other threads.
 #[derive(Debug, Default)]
@@ -17,6 +17,8 @@ pub(super) struct Busyness {
     measured: AtomicU64,
     /// Since when the thread has not slept, in nanoseconds; 0 while it sleeps.
     awake: AtomicU64,
+    /// When another thread last said that it gives work to this one, in nanoseconds.
+    given: AtomicU64,
 }
 
 impl Busyness {
@@ -30,6 +32,15 @@ impl Busyness {
         }
         // A thread that sleeps does not measure.
         if since(&self.measured) >= 4 * window { 0 } else { self.share.load(Relaxed) }
+    }
+
+    /// Returns whether the thread takes work from the one that asks: from one in two windows, so that it shows in the next
+    /// measurement what it was given.
+    pub(super) fn takes_at(&self, now: Instant) -> bool {
+        let given = self.given.load(Relaxed);
+        let pause = 2 * WINDOW.as_nanos() as u64;
+        (given == 0 || now.nanos_since(Instant::from_nanos(given)) >= pause)
+            && self.given.compare_exchange(given, now.as_nanos().max(1), Relaxed, Relaxed).is_ok()
     }
 }
 
@@ -98,6 +109,13 @@ mod tests {
         assert_eq!(busyness.at(MS(1_050)), 200);
         meter.falls_asleep(MS(1_050), &busyness);
         assert_eq!((busyness.at(MS(1_249)), busyness.at(MS(1_250))), (200, 0), "it sleeps on");
+    }
+
+    #[test]
+    fn of_threads_that_would_give_at_a_time_one_does() {
+        let busyness = Busyness::default();
+        let takes = [1_000, 1_000, 1_099, 1_100, 1_199, 1_201].map(|at| busyness.takes_at(MS(at)));
+        assert_eq!(takes, [true, false, false, true, false, true]);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use std::thread::available_parallelism;
 
 use async_task::Builder;
 
-use super::busyness::{Busyness, Meter};
+use super::busyness::{Busyness, Meter, WINDOW};
 use super::reactor::{Reactor, Scratch};
 use crate::clock::{Clock, Instant, LocalWheel};
 use crate::sync::Mutex;
@@ -251,7 +251,10 @@ impl Worker {
         }
         local.meter.falls_asleep(now, &self.busyness);
         self.reactor.wake_ready(&mut local.scratch, next, true);
-        local.meter.wakes(clock.now(), &self.busyness);
+        let woke = clock.now();
+        local.meter.wakes(woke, &self.busyness);
+        // It may have slept long: what was measured before says nothing now.
+        local.surplus.take_if(|surplus| woke >= surplus.until);
         self.inbox.lock().is_asleep = false;
     }
 
@@ -269,23 +272,31 @@ impl Worker {
         }
     }
 
-    /// What this worker is to give to another: half of what it has more than one that is calm, if this one is hectic; all, if
-    /// it has so little to do that the first worker has time for it.
+    /// What this worker is to give to another: if it is hectic, so many that it and the calmest are as busy; all, if it has
+    /// so little to do that the first worker has time for it.
     fn surplus(&'static self, now: Instant) -> Option<Surplus> {
         let load = |worker: &Worker| worker.load.load(Ordering::Relaxed);
         let busy = self.busyness.at(now);
         let first = &workers()[0];
-        if self.number > 0 && busy + first.busyness.at(now) < QUIET {
-            return Some(Surplus { from: self, to: first, left: load(self) });
-        }
-        if busy <= HECTIC {
+        let (to, left) = if self.number > 0 && busy + first.busyness.at(now) < QUIET {
+            (first, load(self))
+        } else if busy > HECTIC {
+            let others = workers().iter().filter(|other| other.number != self.number);
+            let to = others.min_by_key(|other| other.busyness.at(now))?;
+            let calm = to.busyness.at(now);
+            // By work, not by count: connections that are idle on the other are none.
+            let share = load(self) * (busy.saturating_sub(calm) as usize) / (2 * busy as usize);
+            (to, if calm < CALM { share } else { 0 })
+        } else {
             return None;
-        }
-        let others = workers().iter().filter(|other| other.number != self.number);
-        let calm = others.filter(|other| other.busyness.at(now) < CALM);
-        let to = calm.min_by_key(|other| load(other))?;
-        let left = load(self).saturating_sub(load(to)) / 2;
-        (left > 0).then_some(Surplus { from: self, to, left })
+        };
+        // What two give to one at a time, neither sees in what that is busy with.
+        (left > 0 && to.busyness.takes_at(now)).then_some(Surplus {
+            from: self,
+            to,
+            left,
+            until: now + WINDOW,
+        })
     }
 }
 
@@ -305,6 +316,7 @@ struct Surplus {
     from: &'static Worker,
     to: &'static Worker,
     left: usize,
+    until: Instant,
 }
 
 impl Surplus {

@@ -172,7 +172,7 @@ fn a_task_that_is_given_away_is_counted_where_it_is_and_its_wake_ups_follow() {
         println!("skipped: there is one worker");
         return;
     };
-    let mut surplus = Some(Surplus { from: first, to: last, left: 1 });
+    let mut surplus = Some(Surplus { from: first, to: last, left: 1, until: Instant::MAX });
     let (made, runnable) = channel();
     let (told, came) = channel();
     let home = |moves| Home { worker: AtomicUsize::new(first.number), moves };

@@ -77,6 +77,8 @@ pub struct RateFilter {
     position: Option<Box<Position>>,
     /// The input was not covered, and waits for a whole allowance.
     holding: bool,
+    /// Bytes passed without a rate since it was last settled.
+    unpaced: bool,
     /// The remainder is sent on credit: the rest of the input passes.
     closing: bool,
     /// Finds what the limit would have delayed, while it only reports.
@@ -97,6 +99,7 @@ impl RateFilter {
             sent: 0,
             position: None,
             holding: false,
+            unpaced: false,
             closing: false,
             report: None,
         }
@@ -135,9 +138,10 @@ impl RateFilter {
         if self.closing {
             return Ok(in_hand.bytes);
         }
+        let catch_up = self.catch_up_now();
         let allowance = match &mut self.allowance {
             Some(allowance) => {
-                allowance.settle_within(rate, self.catch_up, now);
+                allowance.settle_within(rate, catch_up, now);
                 allowance
             }
             unused => {
@@ -201,13 +205,22 @@ impl RateFilter {
             // Changed meanwhile: as with any change of a rate, the bytes that are left or owed stay.
             other => other.insert(Box::new(Position::new(flags.version(), self.limit.rates(), self.sent))),
         };
-        if position.advance(self.sent)
-            && let (Some(rate), Some(allowance)) = (position.rate(), &mut self.allowance)
-        {
-            allowance.settle_within(allowance.rate(), self.catch_up, now);
-            allowance.keep_time(rate);
+        let moved = position.advance(self.sent);
+        let known = (position.rate(), position.in_hand(self.sent, input));
+        if moved && let Some(rate) = known.0 {
+            let catch_up = self.catch_up_now();
+            if let Some(allowance) = &mut self.allowance {
+                allowance.settle_within(allowance.rate(), catch_up, now);
+                allowance.keep_time(rate);
+            }
         }
-        (position.rate(), position.in_hand(self.sent, input))
+        known
+    }
+
+    /// How much unused time may be made up; only the interval's if there was time without a rate, which nobody waited in.
+    fn catch_up_now(&mut self) -> Option<CatchUp> {
+        let unpaced = std::mem::take(&mut self.unpaced);
+        self.catch_up.filter(|_| !unpaced)
     }
 
     /// Counts bytes that passed and would have been delayed by the rate.
@@ -262,6 +275,7 @@ impl Filter for RateFilter {
                 let sent = in_hand.bytes.min(output.room());
                 input.move_to(output, sent);
                 self.holding = false;
+                self.unpaced = true;
                 self.sent = self.sent.saturating_add(sent);
                 self.burst_left = self.burst_left.saturating_sub(sent);
                 if let Some(rate) = rate {

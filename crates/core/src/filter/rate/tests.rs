@@ -57,6 +57,30 @@ fn bytes_sent_without_a_rate_are_no_debt_later() {
     assert_eq!(step(&mut filter, 1100, &mut input), (0, Verdict::SleepUntil(Instant::from_millis(1200))));
 }
 
+// It earned up to what the rate gives in `catch_up`, on top of what had left without a rate.
+#[test]
+fn time_without_a_rate_is_not_made_up() {
+    let catch_up = Some(CatchUp::new(Duration::from_secs(60)).unwrap());
+    let mut filter = filter(GUIDE).catch_up(catch_up);
+    let mut input = body(10_000_000);
+    assert_eq!(step(&mut filter, 0, &mut input).0, 12_288);
+    for off in [true, false] {
+        filter.limit.set_rate(Rate::or_unlimited(GUIDE).filter(|_| !off));
+        let (sent, _) = step(&mut filter, if off { 100 } else { 60_000 }, &mut input);
+        assert_eq!(sent, if off { 10_000_000 - 12_288 } else { 12_288 });
+        input = body(10_000_000);
+    }
+    assert_eq!(step(&mut filter, 70_000, &mut body(10_000_000)).0, 10 * GUIDE, "time with a rate is made up");
+    // Of several rates, one of which is none.
+    let limit = Limit::unlimited();
+    limit.set_rates("60k for 60k, off for 1m, 60k".parse().unwrap());
+    let mut filter = RateFilter::new(limit).catch_up(catch_up);
+    let mut input = body(61_440 + 1_000);
+    let sent: u64 = (0..5).map(|n| step(&mut filter, n * 200, &mut input).0).sum();
+    assert_eq!(sent, 61_440 + 1_000);
+    assert_eq!(step(&mut filter, 50_000, &mut body(2_000_000)).0, (1 << 20) - 1_000 + 12_288);
+}
+
 // The burst is for the start of a response. Bytes that left before there was a rate are that start.
 #[test]
 fn a_response_that_began_without_a_rate_gets_no_burst_in_its_middle() {
