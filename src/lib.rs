@@ -72,6 +72,7 @@ pub mod probe;
 pub mod proxy_protocol;
 pub mod quota;
 pub mod rt;
+pub mod schedule;
 pub mod sink;
 pub mod tcp;
 pub mod telemetry;

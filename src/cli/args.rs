@@ -147,6 +147,10 @@ pub(super) struct Check {
     #[argh(switch)]
     pub(super) offline: bool,
 
+    /// show which rules hold at this time, by the clock of time_zone: "2026-12-24 23:30" (default now)
+    #[argh(option, arg_name = "time")]
+    pub(super) at: Option<String>,
+
     /// the configuration file
     #[argh(positional, arg_name = "FILE")]
     pub(super) file: String,

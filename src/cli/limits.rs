@@ -27,12 +27,24 @@ struct Limit {
     rate: Option<u64>,
     #[serde(default)]
     rates: Vec<String>,
+    #[serde(default)]
+    rules: Vec<Rule>,
+    next_change: Option<String>,
     burst: u64,
     weight: Option<u16>,
     report_only: bool,
     bytes: Option<u64>,
     waits: Option<u64>,
     over: u64,
+}
+
+/// A rule of a route's responses.
+#[derive(Deserialize)]
+struct Rule {
+    when: String,
+    rates: Vec<String>,
+    burst: u64,
+    holds: bool,
 }
 
 pub(super) fn run(limits: Limits) -> Result<String, CliError> {
@@ -88,8 +100,25 @@ fn table(limits: Vec<Value>) -> Result<String, CliError> {
             known(limit.bytes.map(size)),
             known(limit.waits.map(|waits| waits.to_string())),
             if limit.over == 0 { "-".to_owned() } else { size(limit.over) },
-            if limit.report_only { "reports only".to_owned() } else { String::new() },
+            match limit.next_change {
+                _ if limit.report_only => "reports only".to_owned(),
+                Some(at) => format!("changes {at}"),
+                None => String::new(),
+            },
         ]);
+        for rule in limit.rules {
+            let none = || "-".to_owned();
+            table.row([
+                format!("  when {}", rule.when),
+                rule.rates.join(", "),
+                if rule.burst == 0 { none() } else { Burst::new(rule.burst).to_string() },
+                none(),
+                none(),
+                none(),
+                none(),
+                if rule.holds { String::new() } else { "not now".to_owned() },
+            ]);
+        }
     }
     Ok(table.text())
 }

@@ -25,9 +25,10 @@ use std::io::Write;
 use std::path::Path;
 
 use argh::FromArgs;
+use sluicegate::clock::Clock;
 use sluicegate::config::{Absent, Config};
 use sluicegate::logging::{self, ProgramLog};
-use sluicegate::rt::{Predecessor, Signals};
+use sluicegate::rt::{self, Predecessor, Signals};
 use sluicegate::token::Token;
 
 use args::{Command, Run, Sluicegate};
@@ -122,7 +123,10 @@ fn run(typed: &[String], start_log: StartLog) -> Result<(), CliError> {
             if !check.offline {
                 summary::normalise_paths(&mut config);
             }
-            print(&summary::of(&config, &check.file))
+            let now = rt::clock().calendar();
+            let moment = summary::Moment::new(&config, check.at.as_deref(), now);
+            let moment = moment.map_err(|text| CliError::flag("--at", text))?;
+            print(&summary::of(&config, &check.file, &moment))
         }
         Some(Command::Probe(typed)) => probe::run(&typed),
         Some(Command::Quota(quota)) => quota::run(&quota, start_log),

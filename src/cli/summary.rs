@@ -1,5 +1,7 @@
 //! Describes a configuration, for `check` and the start of a server.
 
+mod rules;
+
 use std::fmt::Write;
 use std::path::{Component, Path, PathBuf};
 
@@ -16,9 +18,14 @@ use sluicegate::proxy_protocol::ProxyVersion;
 use sluicegate::tls::ClientTlsSettings;
 use sluicegate::tracing::CollectorUrl;
 
-/// Describes `config`, which was read from `file`.
-pub(super) fn of(config: &Config, file: &str) -> String {
+pub(super) use rules::Moment;
+
+/// Describes `config`, which was read from `file`, with the rules that hold at `moment`.
+pub(super) fn of(config: &Config, file: &str, moment: &Moment) -> String {
     let mut text = format!("{file} is valid.\n\n");
+    if let Some(at) = moment.shown(config) {
+        line(&mut text, "at", &at);
+    }
     let server = &config.server;
     for addr in &config.listen {
         line(&mut text, "listen", &addr.to_string());
@@ -71,6 +78,9 @@ pub(super) fn of(config: &Config, file: &str) -> String {
         }
         line(&mut text, "source", &source(&route.source));
         line(&mut text, "pace", &pace_of(route));
+        for (label, rule) in rules::lines(route, moment) {
+            line(&mut text, &label, &rule);
+        }
         budgets(&mut text, [("total", route.limits.total), ("client", route.limits.client)]);
         if route.upload_rates.is_single() {
             budgets(&mut text, [("upload", route.upload)]);

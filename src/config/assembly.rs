@@ -267,7 +267,7 @@ fn route(
             .map_err(|error| failed(&error))?,
         Source::Redirect(source) => Route::redirect(path, source.clone()),
         Source::Proxy(source) => {
-            let buffers = Buffers::before(given.pace.rate.fastest(), given.pace.interval);
+            let buffers = Buffers::before(given.fastest_pace(), given.pace.interval);
             let proxy = Proxy::try_new(source.clone(), buffers, rt::clock());
             Route::proxy(path, proxy.map_err(|error| failed(&error))?)
         }
@@ -282,6 +282,7 @@ fn route(
     let pace = &given.pace;
     route = route.rate(pace.rate.clone()).burst(pace.burst.bytes()).catch_up(pace.catch_up);
     route = route.interval(pace.interval).end_of_stream(pace.end_of_stream);
+    route = route.pace_rules(given.rules.clone());
     let limits = &given.limits;
     route = route.total(limits.total).per_client(limits.client).weight(limits.weight);
     route =

@@ -15,6 +15,7 @@ use crate::http::server::Settings;
 use crate::keys::{Absent, ConfigError, Draft, FaultKind, Keys, Place, Reading};
 use crate::logging::{AccessLogSettings, LogFormat};
 use crate::quota::QuotaSource;
+use crate::schedule::Zone;
 use crate::sink::OnFull;
 use crate::tls::TlsSettings;
 use crate::tracing::TracingSettings;
@@ -46,6 +47,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The access log. Default off.
     pub access_log: AccessLogSettings,
+    /// The time zone of rules that name none. Default UTC.
+    pub time_zone: Zone,
     /// Settings of all connections.
     pub server: Settings,
     /// Listener for metrics and health. Default none.
@@ -72,6 +75,7 @@ impl Default for Config {
             log_level: LevelFilter::Info,
             log_format: LogFormat::default(),
             access_log: AccessLogSettings::default(),
+            time_zone: Zone::default(),
             server: Settings::default(),
             admin: None,
             quota: None,
@@ -109,7 +113,9 @@ impl Config {
         let http_redirect = listen::read_redirect(&keys, &listen);
         let tables = keys.tables("route");
         let has_events = tables.iter().any(|route| route.has("events")) || keys.failed(&["route"]);
+        let time_zone: Zone = keys.parse("time_zone").unwrap_or_default();
         let mut above = route::Above::default();
+        above.zone.clone_from(&time_zone);
         let routes =
             tables.into_iter().filter_map(|route| Route::read(route, &kinds, &mut above)).collect::<Vec<_>>();
         let listeners = route::Listeners { listen: &listen, http_redirect: &http_redirect };
@@ -169,6 +175,7 @@ impl Config {
             log_level,
             log_format: log_format.unwrap_or_default(),
             access_log,
+            time_zone,
             server,
             admin,
             quota,

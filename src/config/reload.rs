@@ -234,8 +234,8 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
         |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
     let rest = |route: &Route| {
-        let Route { hosts, source, headers, error_pages, limits, max_body, smooth, .. } = route.clone();
-        (hosts, source, headers, error_pages, filters(route), limits.weight, max_body, smooth)
+        let Route { hosts, source, headers, error_pages, rules, limits, max_body, smooth, .. } = route.clone();
+        (hosts, source, headers, error_pages, filters(route), rules, limits.weight, max_body, smooth)
     };
     let come = new.iter().filter_map(|route| match find(old, route) {
         None => Some(format!("route {} added", route.name())),
@@ -313,6 +313,7 @@ fn settings(config: &Config) -> Vec<(&'static str, String)> {
         ("log_format", config.log_format.to_string()),
         ("access_log", config.access_log.to.to_string()),
         ("access_log_format", config.access_log.format.to_string()),
+        ("time_zone", config.time_zone.to_string()),
         ("drain", duration::spell(*drain)),
         ("max_connections", max_connections.to_string()),
         ("client_connections", or_none(client_connections.map(|most| most.to_string()))),

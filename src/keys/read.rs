@@ -239,6 +239,19 @@ impl<'a> Keys<'a> {
         items.iter().filter_map(read).collect()
     }
 
+    /// Reads a text or a number, or a list of them.
+    pub(crate) fn amounts<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<T>> {
+        self.read(key, "a string or a number, or a list of them", |value| {
+            let texts: Vec<_> = match value {
+                Value::List(items) => {
+                    items.iter().map(|item| amount_text(&item.value)).collect::<Option<_>>()?
+                }
+                value => vec![amount_text(value)?],
+            };
+            Some(texts.iter().map(|text| text.parse().map_err(|error: T::Err| error.to_string())).collect())
+        })
+    }
+
     /// Reads a list whose places do not matter.
     pub(crate) fn values<T: FromStr<Err: fmt::Display>>(&self, key: &'static str) -> Option<Vec<T>> {
         Some(self.list(key)?.into_iter().map(|(_, value)| value).collect())

@@ -173,6 +173,31 @@ fn all_wrong_flags_are_reported_and_no_others_because_of_them() {
 }
 
 #[test]
+fn check_shows_the_rules_that_hold_now_or_at_a_given_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rules.toml");
+    let text = "time_zone = 'Europe/Berlin'\n[[route]]\npath = '/'\nfiles = '.'\nrate = '1m'\n\
+                [[route.pace]]\nwhen = { extension = ['iso', 'img'], size = '>100m' }\nrate = ['2m for 10m', '500k']\n\
+                [[route.pace]]\nwhen = { during = '22:00-06:00' }\nrate = 'off'\n";
+    std::fs::write(&file, text).unwrap();
+    let file = file.to_str().unwrap();
+    let summary = prints(&["check", "--at", "2026-12-24 23:30", file]);
+    for line in [
+        "  at           Thu 2026-12-24 23:30 CET\n",
+        "  rule 1       2m for 10m, 500k, when extension iso or img, size >100m\n",
+        "  rule 2       off, when during 22:00-06:00 Europe/Berlin; holds then, until Fri 2026-12-25 06:00 CET\n",
+    ] {
+        assert!(summary.contains(line), "{line}{summary}");
+    }
+    let summary = prints(&["check", "--at", "2026-07-01T19:00:00Z", file]);
+    let line = "; does not hold then, from Wed 2026-07-01 22:00 CEST\n";
+    assert!(summary.contains(line), "{summary}");
+    assert!(prints(&["check", file]).contains(" now, "), "without a time it is now");
+    let message = fails(2, &["check", "--at", "tomorrow", file]);
+    assert!(message.contains("--at: \"tomorrow\" is not a point in time"), "{message}");
+}
+
+#[test]
 fn a_missing_file_is_a_warning_of_check_an_error_at_start_and_ignored_offline() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("site.toml");

@@ -1,12 +1,14 @@
 //! Limits: each has a path, one representation, and the same methods.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use http::{Method, Response, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 
 use super::change::Change;
+use super::rules::{self, RuleReport};
 use crate::budget::{ClientKey, Clients, Node};
 use crate::http::answer;
 use crate::http::api::{Problem, json};
@@ -118,6 +120,12 @@ pub(super) struct LimitReport {
     /// If several hold one after another, each as in a configuration.
     #[serde(skip_serializing_if = "Option::is_none")]
     rates: Option<Vec<String>>,
+    /// Of responses of a route that has some: its rules, in order.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rules: Vec<RuleReport>,
+    /// When a rule begins or ends to hold.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_change: Option<String>,
     burst: u64,
     weight: Option<u16>,
     report_only: bool,
@@ -166,11 +174,14 @@ pub(super) fn client_key(server: &Handle, text: &str) -> Result<ClientKey, Probl
 pub(super) fn list(server: &Handle) -> Response<Content> {
     let mut limits: Vec<LimitReport> =
         [Name::Server, Name::Client, Name::Connection].iter().filter_map(|name| told(server, name)).collect();
-    let routes = crate::admin::routes(server);
+    let (routes, now) = (crate::admin::routes(server), server.calendar());
     let of_routes = |parts: [Part; 3]| {
         routes.iter().flat_map(move |route| {
             let name = |part| Name::Route(route.name().to_owned(), part);
-            parts.map(|part| Live::of_route(route, part).told(&name(part)))
+            parts.map(|part| {
+                let told = Live::of_route(route, part).told(&name(part));
+                if part == Part::Response { with_rules(told, route, now) } else { told }
+            })
         })
     };
     limits.extend(of_routes(Part::OF_RESPONSES));
@@ -214,6 +225,8 @@ pub(super) fn change(
     if let (Live::Limit(limit), Some(rates)) = (&live, rates) {
         limit.set_rates(rates);
     }
+    // Where no rule holds the route's own limit does.
+    server.apply_rules();
     log::info!(
         limit:% = name, rate:% = RateOrOff(new.rate), burst = new.burst, weight = new.weight.get(),
         report_only = new.report_only, by:% = by;
@@ -244,7 +257,15 @@ fn no_route() -> Problem {
 }
 
 fn told(server: &Handle, name: &Name) -> Option<LimitReport> {
-    Live::find(server, name).map(|live| live.told(name))
+    let told = Live::find(server, name)?.told(name);
+    let Name::Route(path, Part::Response) = name else { return Some(told) };
+    let route = server.routes().into_iter().find(|route| route.name() == path)?;
+    Some(with_rules(told, &route, server.calendar()))
+}
+
+/// Adds the rules of `route`, and which of them hold.
+fn with_rules(told: LimitReport, route: &Route, now: SystemTime) -> LimitReport {
+    LimitReport { rules: rules::of(route, now), next_change: rules::next_change(route, now), ..told }
 }
 
 /// A limit in force.
@@ -345,6 +366,8 @@ impl Live {
             },
             rate: budget.rate.map(Rate::bytes_per_second),
             rates: self.rates().map(|rates| rates.texts()),
+            rules: Vec::new(),
+            next_change: None,
             burst: budget.burst,
             weight: is_weighted(name).then_some(budget.weight.get()),
             report_only: budget.report_only,

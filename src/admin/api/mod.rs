@@ -21,6 +21,7 @@ mod change;
 mod connections;
 mod limits;
 mod request;
+mod rules;
 mod upstreams;
 
 use http::{Method, Response, StatusCode, request::Parts};

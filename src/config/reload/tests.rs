@@ -36,7 +36,7 @@ fn changed_limits_do_not_change_the_route() {
 fn every_changed_setting_is_listed() {
     let before = parse("[[route]]\npath='/'\nfiles='src'");
     let after = parse(
-        "log_level='warn'\nlog_format='text'\naccess_log='stderr'\naccess_log_format='combined'\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
+        "time_zone='Europe/Berlin'\nlog_level='warn'\nlog_format='text'\naccess_log='stderr'\naccess_log_format='combined'\ndrain='1s'\nmax_connections=1\nclient_connections=2\n\
          header_timeout='3s'\nidle_timeout='4s'\nbody_timeout='5s'\nmax_body='8m'\nhalf_close='abort'\n\
          trusted_proxies='10.0.0.0/8'\n\
          [limits]\nclient={rate='1m',key='header:x-key'}\n\

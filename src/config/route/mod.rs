@@ -3,6 +3,7 @@
 mod filters;
 mod path;
 mod redirects;
+mod rules;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,11 +12,13 @@ use super::filters::FilterKind;
 use super::pace::{Pace, RouteLimits};
 use crate::http::error_pages::{self, ErrorPagesSource};
 use crate::http::field_changes::{FieldChanges, Side};
+use crate::http::route::PaceRule;
 use crate::http::{HostPattern, MaxBody};
 use crate::keys::{Keys, LIMIT_EXAMPLE, Place};
 use std::time::Duration;
 
 use crate::limit::{Budget, Burst, Rate, Rates};
+use crate::schedule::Zone;
 use crate::words::shorten;
 pub use filters::RouteFilter;
 pub use path::RoutePath;
@@ -37,6 +40,8 @@ pub struct Route {
     pub headers: FieldChanges,
     /// Pace of each response.
     pub pace: Pace,
+    /// Rules that take the place of its rate and burst: the first that a response meets.
+    pub rules: Vec<PaceRule>,
     /// What the responses of the route share, and its uploads.
     pub limits: RouteLimits,
     /// Pace of the content of each request; its weight is not used.
@@ -66,6 +71,7 @@ impl Route {
             error_pages: ErrorPagesSource::default(),
             headers: FieldChanges::default(),
             pace,
+            rules: Vec::new(),
             limits,
             upload,
             upload_rates: Rates::default(),
@@ -116,6 +122,7 @@ impl Route {
         let response = limits_table.table("response", " such as { rate = 60, weight = 2 }");
         let pace = read_pace(&keys, &response);
         let smooth = keys.switch("smooth").unwrap_or_default();
+        let rules = rules::read(&keys, &above.zone);
         let limits = RouteLimits::read(&limits_table).of_response(&response, &keys);
         let (upload, upload_rates) = keys.table("upload", LIMIT_EXAMPLE).budget_of_each();
         let max_body = keys.amount("max_body", str::parse::<MaxBody>);
@@ -149,7 +156,7 @@ impl Route {
             }
         }
         let is_rate_bad = keys.failed(&["rate"]) || response.failed(&["rate"]);
-        let has_rate = pace.is_limit() || is_rate_bad;
+        let has_rate = pace.is_limit() || is_rate_bad || keys.has("pace");
         let can_have_rate = match &source {
             Some(Source::Proxy(proxy)) => has_rate || proxy.honour_accel,
             Some(_) => has_rate,
@@ -168,6 +175,7 @@ impl Route {
             error_pages,
             headers,
             pace,
+            rules,
             limits,
             upload,
             upload_rates,
@@ -183,19 +191,28 @@ impl Route {
         name_of(self.hosts.first(), &self.path)
     }
 
+    /// The fastest of its rates and those of its rules; `None` if one is unlimited.
+    pub(super) fn fastest_pace(&self) -> Option<Rate> {
+        let mut of_rules = self.rules.iter().map(|rule| rule.rates.fastest());
+        of_rules.try_fold(self.pace.rate.fastest()?, |most, rate| Some(most.max(rate?)))
+    }
+
     /// The fastest that a response can leave, if there is a limit. What a backend sets is not known here.
     pub(super) fn fastest(&self) -> Option<(Rate, Duration)> {
         let filters = self.filters.iter().filter_map(|filter| match &filter.kind {
             FilterKind::Rate(own) => own.limit(),
             _ => None,
         });
-        filters.chain(self.pace.limit()).min()
+        let own = self.pace.limit().and_then(|(_, time)| Some((self.fastest_pace()?, time)));
+        filters.chain(own).min()
     }
 }
 
 /// The hosts and paths of the routes that were read.
 #[derive(Default)]
 pub(super) struct Above {
+    /// The time zone of rules that name none.
+    pub(super) zone: Zone,
     taken: BTreeSet<(Option<HostPattern>, RoutePath)>,
     /// The names of those that redirect, and where they say where to.
     redirects: Vec<(String, Place)>,

@@ -221,3 +221,46 @@ fn backends_that_cannot_be_connected_to_are_faults() {
         assert_eq!(found, Some(expected).filter(|_| !is_good), "{socket}");
     }
 }
+
+#[test]
+fn rules_of_the_pace_are_read_with_their_conditions() {
+    let text = "time_zone = 'Europe/Berlin'\n[[route]]\npath = '/'\nfiles = '.'\n\
+                [[route.pace]]\nwhen = { path = '/a/*', method = ['GET', 'HEAD'], status = [404, '5xx'] }\nrate = 60\nburst = '1m'\n\
+                [[route.pace]]\nwhen = { during = ['Sat,Sun', '22:00-06:00'], time_zone = 'UTC' }\nrate = 'off'\n\
+                [[route.pace]]\nwhen = { during = 'Mon-Fri 08:00-18:00', content_type = 'video/*' }\nrate = ['2m for 1m', '1m']\n";
+    let config = crate::config::Loader::new().parse(text, "f", env!("CARGO_MANIFEST_DIR")).unwrap();
+    let route = &config.routes[0];
+    let rules: Vec<_> =
+        route.rules.iter().map(|rule| (rule.when.to_string(), rule.rates.to_string(), rule.burst)).collect();
+    let expected = [
+        ("path /a/*, method GET or HEAD, status 404 or 5xx", "60k", 1 << 20),
+        ("during Sat-Sun 00:00-24:00, 22:00-06:00 UTC", "off", 0),
+        ("content type video/*, during Mon-Fri 08:00-18:00 Europe/Berlin", "2m for 1m, 1m", 0),
+    ];
+    assert_eq!(rules, expected.map(|(when, rates, burst)| (when.to_owned(), rates.to_owned(), burst)));
+    // The place of the pace is there though the route has no rate of its own.
+    assert_eq!(route.filters.iter().map(|filter| filter.name.as_str()).collect::<Vec<_>>(), ["rate"]);
+    assert_eq!(route.fastest(), None, "at times there is no limit");
+}
+
+#[test]
+fn rules_that_cannot_be_met_or_ask_nothing_are_faults() {
+    for (rule, expected) in [
+        ("rate = 1", "\"when\" is missing in [[route.pace]]"),
+        ("when = { status = 404 }", "\"rate\" is missing in [[route.pace]]"),
+        ("rate = 1\nwhen = {}", "when in [[route.pace]]: it asks nothing"),
+        ("rate = 1\nwhen = { path = [] }", "it is empty"),
+        ("rate = 1\nwhen = { path = 'a' }", "\"a\" is not a path"),
+        ("rate = 1\nwhen = { method = 'get' }", "\"get\" is not a method"),
+        ("rate = 1\nwhen = { status = 600 }", "\"600\" is not a status"),
+        ("rate = 1\nwhen = { size = '10m' }", "\"10m\" is not a bound of a size"),
+        ("rate = 1\nwhen = { during = 'Mo' }", "\"Mo\" is not a day"),
+        ("rate = 1\nwhen = { during = 'Mon', time_zone = 'Mars' }", "no time zone is called \"Mars\""),
+        ("rate = 1\nwhen = { status = 404, time_zone = 'UTC' }", "there is no time that it is of"),
+        ("rate = 'off'\nburst = 1\nwhen = { status = 404 }", "burst in [[route.pace]]: without a rate"),
+        ("rate = 1\nwhen = { colour = 1 }", "unknown key \"colour\""),
+    ] {
+        let error = read(&format!("{FILES}[[route.pace]]\n{rule}")).unwrap_err();
+        assert!(error.contains(expected) && error.lines().count() <= 2, "{rule}: {error}");
+    }
+}

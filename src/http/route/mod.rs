@@ -1,8 +1,10 @@
 //! Routes: a path prefix with a source, a pace and filters.
 
 mod builder;
+mod rules;
 mod stages;
 mod uploads;
+mod when;
 
 use std::any::Any;
 use std::borrow::Cow;
@@ -23,9 +25,13 @@ use crate::limit::{Budget, Interval, Limit, Weight};
 use crate::rt;
 
 pub use super::source::{Answer, Handler};
+pub(in crate::http) use rules::Met;
+pub use rules::PaceRule;
+use rules::PaceRules;
 pub(crate) use stages::place_pace;
 pub(super) use stages::{Pacing, Stage};
 use uploads::Uploads;
+pub use when::{ContentType, Extension, PathPattern, QueryKey, SizeBound, StatusClass, When};
 
 /// A part of the URL space: the paths below one prefix, with a source, a pace and filters.
 ///
@@ -57,6 +63,7 @@ pub struct Route {
     weight: Weight,
     pub(super) source: RouteSource,
     pub(super) pacing: Pacing,
+    rules: PaceRules,
     uploads: Uploads,
     /// The kernel is to spread chunks over their intervals.
     pub(super) is_smooth: bool,
@@ -89,6 +96,7 @@ impl Route {
             weight: Weight::default(),
             source,
             pacing: Pacing::new("", Limit::unlimited(), Interval::DEFAULT, EndOfStream::default()),
+            rules: PaceRules::default(),
             uploads: Uploads::new(),
             is_smooth: false,
             stages: Vec::new(),
@@ -156,6 +164,7 @@ impl Route {
             _ => false,
         };
         self.pacing.adopt(&old.pacing);
+        self.rules.adopt(&old.rules);
         self.uploads.adopt(&old.uploads);
         old.clients.parent().set(self.clients.parent().budget());
         old.clients.reset(self.clients.budget());

@@ -20,6 +20,7 @@ mod h1;
 mod h2;
 #[cfg(feature = "tls")]
 mod handshake;
+mod pacing;
 mod port;
 mod published_wait;
 mod redirect;
@@ -76,9 +77,8 @@ use registry::Registry;
 use setup::Setup;
 use shedding::Shedding;
 
-pub use settings::{HalfClose, Settings};
-
 pub use report::{ConnectionReport, Protocol, TransferReport, UploadReport};
+pub use settings::{HalfClose, Settings};
 
 /// An HTTP server: HTTP/1.0, HTTP/1.1, and HTTP/2 by prior knowledge.
 ///
@@ -112,6 +112,7 @@ struct Shared {
     clients: Clients,
     drops: DropLog,
     log_bounds: LogBounds,
+    calendar: pacing::Calendar,
     headers: HeaderCounts,
     budgets: Budgets,
     ports: RwLock<Vec<Arc<Port>>>,
@@ -354,6 +355,7 @@ impl Shared {
             clients: Clients::default(),
             drops: DropLog::default(),
             log_bounds: LogBounds::new(&clock),
+            calendar: Default::default(),
             headers: HeaderCounts::default(),
             budgets: Budgets::new(&settings.limits, settings.sink.limit(), Arc::clone(&clock)),
             ports: RwLock::default(),

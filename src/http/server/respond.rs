@@ -12,6 +12,7 @@ use super::answer_content::AnswerContent;
 use super::connection::Connection;
 use super::connection_fields::is_no_answer;
 use super::exchange::Exchange;
+use super::pacing::{limit_of, rate_filter};
 use super::redirect;
 use super::request_rules;
 use super::response::ResponseBody;
@@ -20,14 +21,14 @@ use super::tunnel;
 use super::uploading;
 use crate::brigade::MAX_PIECE;
 use crate::budget::Gate;
-use crate::filter::{Chain, Filter};
+use crate::filter::Chain;
 use crate::http::answer;
 use crate::http::body::RequestBody;
 use crate::http::content::Content;
 use crate::http::error_pages::OwnAnswer;
 use crate::http::interim::Interim;
-use crate::http::proxy::{Accel, Tunnel};
-use crate::http::route::{Pacing, Route, RouteSource, Stage};
+use crate::http::proxy::Tunnel;
+use crate::http::route::{Met, Route, RouteSource, Stage};
 use crate::http::routing::Found;
 use crate::http::source::Visitor;
 use crate::http1::Refused;
@@ -203,6 +204,7 @@ fn routed(
     };
     // The filters decide by what the client asked for; the source sees what they leave of it.
     let asked = route.has_named_filters().then(|| head_of(&head));
+    let met = route.rules_asked(&head.method, &head.uri);
     for stage in &route.stages {
         if let Stage::Named(factory) = stage {
             factory.prepare(&mut head);
@@ -215,7 +217,7 @@ fn routed(
                 Some(pages) => pages.apply_last(response, |page| !exchange.may_not_hold(page)),
                 None => response,
             };
-            return match answered(exchange, &route, asked, response) {
+            return match answered(exchange, &route, (asked, met), response) {
                 Ok(response) => Responding::Ready(response),
                 Err((exchange, instead)) => Responding::Asking(own(exchange, route, instead)),
             };
@@ -239,7 +241,7 @@ fn routed(
             Some(pages) => Box::pin(pages.apply(response, |page| !exchange.may_not_hold(page))).await,
             None => response,
         };
-        match answered(exchange, &route, asked, response) {
+        match answered(exchange, &route, (asked, met), response) {
             Ok(response) => response,
             Err((exchange, instead)) => own(exchange, route, instead).await,
         }
@@ -267,7 +269,7 @@ async fn ask(
     }
 }
 
-/// Sends the answer of a route's source. `asked` is the client's request, if a filter reads it.
+/// Sends the answer of a route's source. `asked` is the client's request, if a filter reads it, and `met` the rules that it met.
 ///
 /// # Errors
 /// What is answered instead, where it cannot be sent.
@@ -275,7 +277,7 @@ async fn ask(
 fn answered(
     mut exchange: Exchange,
     route: &Route,
-    mut asked: Option<request::Parts>,
+    (mut asked, met): (Option<request::Parts>, Met),
     response: Response<Content>,
 ) -> Result<Response<ResponseBody>, (Exchange, Response<Content>)> {
     if is_no_answer(response.status(), exchange.version()) {
@@ -294,7 +296,7 @@ fn answered(
         // Without it nothing is coded (RFC 9110 section 12.5.3), which is never wrong.
         asked.headers.remove(ACCEPT_ENCODING);
     }
-    Ok(filtered(exchange, route, asked.as_ref(), response))
+    Ok(filtered(exchange, route, (asked.as_ref(), met), response))
 }
 
 /// Sends the answer of a route's source through the route's filters. `asked` is the client's request, if one of them
@@ -302,12 +304,12 @@ fn answered(
 fn filtered(
     mut exchange: Exchange,
     route: &Route,
-    asked: Option<&request::Parts>,
+    (asked, met): (Option<&request::Parts>, Met),
     response: Response<Content>,
 ) -> Response<ResponseBody> {
     let (mut head, content) = response.into_parts();
     route.fields.apply(&mut head.headers);
-    let (limit, is_routes) = limit_of(route, &mut head);
+    let (limit, is_routes) = limit_of(route, met, &mut head, &exchange);
     let at_once = leaves_at_once(route, &limit, &content, &exchange);
     let mut chain = Chain::new();
     for stage in route.stages.iter().filter(|_| !at_once) {
@@ -367,25 +369,6 @@ fn content_of(content: Content, chain: Chain, gate: Gate, exchange: &Exchange) -
             Some(AnswerContent::new(content, chain, gate, clock))
         }
     }
-}
-
-/// Returns the response's limit, the route's or one that the backend set, and whether it is the route's.
-fn limit_of(route: &Route, head: &mut http::response::Parts) -> (Limit, bool) {
-    match head.extensions.remove::<Accel>().and_then(|accel| accel.limit_rate) {
-        Some(rate) => {
-            let limit = Limit::new(rate).with_burst(route.limit().burst());
-            limit.set_report_only(route.limit().is_report_only());
-            (limit, false)
-        }
-        None => (route.limit().clone(), true),
-    }
-}
-
-fn rate_filter(pacing: &Pacing, limit: &Limit, exchange: &Exchange) -> Box<dyn Filter> {
-    let carryover = pacing.carryovers.of(exchange.client());
-    // A route without a rate has nothing to remember.
-    let is_new = limit.rate().is_some() && exchange.connection().charges.is_new_to(carryover.key());
-    pacing.boxed(limit, if is_new { carryover.on_new_connection() } else { carryover })
 }
 
 /// Copies a request's head without its extensions.

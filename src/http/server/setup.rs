@@ -126,6 +126,7 @@ impl Handle {
         let routes = Routes::new(routes, |path| self.0.telemetry.route(path));
         let setup = Setup::new(settings, routes, counts, access);
         *self.0.setup.write() = Arc::clone(&setup);
+        self.apply_rules();
         for (old, _) in old.iter().zip(adopted).filter(|(_, adopted)| !adopted) {
             old.close();
         }

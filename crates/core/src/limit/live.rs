@@ -140,6 +140,11 @@ impl Limit {
 
     const MAX_VERSION: u32 = u32::MAX >> 1;
 
+    /// Returns whether others have this limit too.
+    pub fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
+    }
+
     /// Returns the burst in bytes.
     pub fn burst(&self) -> u64 {
         self.0.burst.load(Ordering::Relaxed)

@@ -8,6 +8,7 @@ mod clients;
 mod conformance;
 mod faults;
 mod gone;
+mod pace_rules;
 mod pipe;
 mod pushing;
 mod reports;

@@ -1,0 +1,33 @@
+//! The rules of a route's pace, and which of them hold.
+
+use std::time::SystemTime;
+
+use serde::Serialize;
+
+use crate::http::route::{PaceRule, Route};
+
+/// A rule that takes the place of a route's own rate and burst.
+#[derive(Serialize)]
+pub(super) struct RuleReport {
+    when: String,
+    rates: Vec<String>,
+    burst: u64,
+    /// Whether it is the time for it.
+    holds: bool,
+}
+
+/// The rules of `route`, in order.
+pub(super) fn of(route: &Route, now: SystemTime) -> Vec<RuleReport> {
+    let report = |rule: &PaceRule| RuleReport {
+        when: rule.when.to_string(),
+        rates: rule.rates.texts(),
+        burst: rule.burst,
+        holds: rule.when.is_time(now),
+    };
+    route.rules().iter().map(report).collect()
+}
+
+/// When another of its rules begins or ends to hold.
+pub(super) fn next_change(route: &Route, now: SystemTime) -> Option<String> {
+    route.next_change(now).map(|at| humantime::format_rfc3339_seconds(at).to_string())
+}

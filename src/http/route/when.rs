@@ -1,0 +1,403 @@
+//! What a response must be for a rule of its route's pace.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::{Method, StatusCode, Uri, response};
+use percent_encoding::percent_decode_str;
+
+use crate::filter::MediaTypes;
+use crate::limit::Size;
+use crate::schedule::During;
+use crate::words::shorten;
+
+/// Conditions on a response and its request. All that are given must hold; of a list one.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct When {
+    /// Paths of requests.
+    pub path: Vec<PathPattern>,
+    /// Extensions of their last segments.
+    pub extension: Vec<Extension>,
+    /// Methods.
+    pub method: Vec<Method>,
+    /// Keys in their queries, with or without a value.
+    pub query: Vec<QueryKey>,
+    /// Statuses of responses.
+    pub status: Vec<StatusClass>,
+    /// Media types of their content.
+    pub content_type: Vec<ContentType>,
+    /// The size of their content. One of unknown size has none.
+    pub size: Option<SizeBound>,
+    /// Times of the week.
+    pub during: Option<During>,
+}
+
+impl When {
+    /// Whether nothing is asked, so that all responses are meant.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Whether the request is one that is meant.
+    pub(super) fn asks(&self, method: &Method, uri: &Uri) -> bool {
+        let (path, query) = (uri.path(), uri.query().unwrap_or_default());
+        is_any(&self.method, |wanted| wanted == method)
+            && is_any(&self.path, |pattern| pattern.matches(path))
+            && is_any(&self.extension, |extension| extension.is_of(path))
+            && is_any(&self.query, |key| key.is_in(query))
+    }
+
+    /// Whether the response is one that is meant.
+    pub(super) fn answers(&self, head: &response::Parts) -> bool {
+        let field = |name| head.headers.get(name).and_then(|value| value.to_str().ok());
+        let size = || field(CONTENT_LENGTH)?.parse().ok();
+        is_any(&self.status, |class| class.has(head.status))
+            && is_any(&self.content_type, |wanted| wanted.types.matches(field(CONTENT_TYPE)))
+            && self.size.is_none_or(|bound| size().is_some_and(|size| bound.has(size)))
+    }
+
+    /// Whether it is the time for it at `now`.
+    pub fn is_time(&self, now: SystemTime) -> bool {
+        self.during.as_ref().is_none_or(|during| during.holds_at(now))
+    }
+}
+
+fn is_any<T>(wanted: &[T], fits: impl Fn(&T) -> bool) -> bool {
+    wanted.is_empty() || wanted.iter().any(fits)
+}
+
+/// The conditions as they are written.
+impl fmt::Display for When {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fn list<T: fmt::Display>(all: &mut Vec<String>, name: &str, values: &[T]) {
+            if !values.is_empty() {
+                let values: Vec<String> = values.iter().map(ToString::to_string).collect();
+                all.push(format!("{name} {}", values.join(" or ")));
+            }
+        }
+        let mut all = Vec::new();
+        list(&mut all, "path", &self.path);
+        list(&mut all, "extension", &self.extension);
+        list(&mut all, "method", &self.method);
+        list(&mut all, "query", &self.query);
+        list(&mut all, "status", &self.status);
+        list(&mut all, "content type", &self.content_type);
+        list(&mut all, "size", self.size.as_slice());
+        list(&mut all, "during", self.during.as_slice());
+        f.write_str(&all.join(", "))
+    }
+}
+
+/// A path in which each `*` stands for any characters, slashes too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern(String);
+
+impl PathPattern {
+    fn matches(&self, path: &str) -> bool {
+        let mut parts = self.0.split('*');
+        let Some(mut rest) = parts.next().and_then(|first| path.strip_prefix(first)) else { return false };
+        let Some(last) = parts.next_back() else { return rest.is_empty() };
+        for part in parts {
+            let Some(at) = rest.find(part) else { return false };
+            rest = &rest[at + part.len()..];
+        }
+        rest.ends_with(last)
+    }
+}
+
+impl FromStr for PathPattern {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let shown = shorten(text);
+        if !text.starts_with(['/', '*']) {
+            return Err(format!("{shown:?} is not a path: it begins with neither / nor *"));
+        }
+        if text.contains(['?', '#']) || text.len() > 256 {
+            return Err(format!("{shown:?} is not a path of at most 256 bytes without ? and #"));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+/// An extension of a file, without its dot and whatever its case.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Extension(String);
+
+impl Extension {
+    fn is_of(&self, path: &str) -> bool {
+        let name = path.rsplit('/').next().unwrap_or_default();
+        name.rsplit_once('.').is_some_and(|(_, extension)| extension.eq_ignore_ascii_case(&self.0))
+    }
+}
+
+impl FromStr for Extension {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let is_plain = !text.is_empty() && !text.contains(['.', '/', '*', '?']);
+        is_plain.then(|| Self(text.to_owned())).ok_or_else(|| {
+            format!("{:?} is not an extension; write it without its dot, such as iso", shorten(text))
+        })
+    }
+}
+
+/// A key of a query, `preview`, or a key with its value, `speed=low`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueryKey {
+    key: String,
+    value: Option<String>,
+}
+
+impl QueryKey {
+    fn is_in(&self, query: &str) -> bool {
+        let is = |encoded: &str, wanted: &str| {
+            let plain = encoded.replace('+', " ");
+            percent_decode_str(&plain).eq(wanted.bytes())
+        };
+        query.split('&').any(|pair| {
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            is(key, &self.key) && self.value.as_ref().is_none_or(|wanted| is(value, wanted))
+        })
+    }
+}
+
+impl FromStr for QueryKey {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (key, value) = text.split_once('=').map_or((text, None), |(key, value)| (key, Some(value)));
+        if key.is_empty() {
+            return Err(format!("{:?} has no key; write such as preview or speed=low", shorten(text)));
+        }
+        Ok(Self { key: key.to_owned(), value: value.map(str::to_owned) })
+    }
+}
+
+/// A status, `404`, or all of a class, `4xx`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusClass {
+    first: u16,
+    last: u16,
+}
+
+impl StatusClass {
+    fn has(self, status: StatusCode) -> bool {
+        (self.first..=self.last).contains(&status.as_u16())
+    }
+}
+
+impl FromStr for StatusClass {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let class = || text.strip_suffix("xx")?.parse::<u16>().ok().filter(|class| (1..=5).contains(class));
+        let one = || text.parse::<u16>().ok().filter(|status| (100..=599).contains(status));
+        if let Some(class) = class() {
+            return Ok(Self { first: class * 100, last: class * 100 + 99 });
+        }
+        let text = shorten(text);
+        let one =
+            one().ok_or_else(|| format!("{text:?} is not a status from 100 to 599, nor such as 4xx"))?;
+        Ok(Self { first: one, last: one })
+    }
+}
+
+/// A media type, or a pattern of them such as `video/*`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ContentType {
+    text: String,
+    types: MediaTypes,
+}
+
+impl FromStr for ContentType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let types = MediaTypes::parse([text]).map_err(|error| error.to_string())?;
+        Ok(Self { text: text.to_owned(), types })
+    }
+}
+
+/// A bound of a size: `>10m`, `>=10m`, `<1k` or `<=1k`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SizeBound {
+    is_above: bool,
+    is_equal_in: bool,
+    size: Size,
+}
+
+impl SizeBound {
+    fn has(self, size: u64) -> bool {
+        let bound = self.size.bytes();
+        self.is_equal_in && size == bound || if self.is_above { size > bound } else { size < bound }
+    }
+}
+
+impl FromStr for SizeBound {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong =
+            || format!("{:?} is not a bound of a size; write such as \">10m\" or \"<=64k\"", shorten(text));
+        let is_above = text.starts_with('>');
+        let rest = text.strip_prefix(['>', '<']).ok_or_else(wrong)?;
+        let (is_equal_in, rest) = rest.strip_prefix('=').map_or((false, rest), |rest| (true, rest));
+        let size = rest.trim_start().parse().map_err(|error| format!("{error}"))?;
+        Ok(Self { is_above, is_equal_in, size })
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for Extension {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Display for QueryKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.key)?;
+        self.value.as_ref().map_or(Ok(()), |value| write!(f, "={value}"))
+    }
+}
+
+impl fmt::Display for ContentType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl fmt::Display for StatusClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}xx", self.first / 100)
+        }
+    }
+}
+
+impl fmt::Display for SizeBound {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (sign, equal) = (if self.is_above { '>' } else { '<' }, if self.is_equal_in { "=" } else { "" });
+        write!(f, "{sign}{equal}{}", self.size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_asked(when: &When, method: &str, uri: &str) -> bool {
+        when.asks(&method.parse().unwrap(), &uri.parse().unwrap())
+    }
+
+    #[test]
+    fn a_star_in_a_path_stands_for_any_characters() {
+        for (pattern, path, matches) in [
+            ("/a", "/a", true),
+            ("/a", "/ab", false),
+            ("/a/*", "/a/b/c", true),
+            ("/a/*", "/a", false),
+            ("*.iso", "/x/y.iso", true),
+            ("*.iso", "/x/y.iso/", false),
+            ("/*/raw/*.bin", "/a/b/raw/c.bin", true),
+            ("/*/raw/*.bin", "/raw/c.bin", false),
+            ("/a*a", "/a", false),
+            ("/a*a", "/aa", true),
+            ("*", "/", true),
+        ] {
+            assert_eq!(pattern.parse::<PathPattern>().unwrap().matches(path), matches, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn all_that_is_given_must_hold_and_of_a_list_one() {
+        let when = When {
+            path: vec!["/a/*".parse().unwrap(), "/b/*".parse().unwrap()],
+            extension: vec!["ISO".parse().unwrap()],
+            method: vec![Method::GET],
+            query: vec!["fast".parse().unwrap(), "speed=a b".parse().unwrap()],
+            ..When::default()
+        };
+        for (method, uri, expected) in [
+            ("GET", "/a/x.iso?fast", true),
+            ("GET", "/b/x.Iso?x=1&fast=0", true),
+            ("GET", "/b/x.iso?speed=a+b", true),
+            ("GET", "/b/x.iso?sp%65ed=a%20b", true),
+            ("GET", "/b/x.iso?speed=a", false),
+            ("GET", "/b/x.iso", false),
+            ("HEAD", "/a/x.iso?fast", false),
+            ("GET", "/c/x.iso?fast", false),
+            ("GET", "/a/x.zip?fast", false),
+            ("GET", "/a.iso/x?fast", false),
+        ] {
+            assert_eq!(is_asked(&when, method, uri), expected, "{method} {uri}");
+        }
+        assert!(When::default().is_empty() && is_asked(&When::default(), "PUT", "/?x"));
+    }
+
+    #[test]
+    fn a_response_is_known_by_its_status_its_type_and_its_size() {
+        let answer = |status: u16, content_type: &str, length: &str| {
+            let answer = http::Response::builder().status(status).header(CONTENT_TYPE, content_type);
+            answer.header(CONTENT_LENGTH, length).body(()).unwrap().into_parts().0
+        };
+        let when = When {
+            status: vec!["2xx".parse().unwrap(), "404".parse().unwrap()],
+            content_type: vec!["video/*".parse().unwrap()],
+            size: Some(">1k".parse().unwrap()),
+            ..When::default()
+        };
+        for (status, content_type, length, expected) in [
+            (200, "video/mp4", "1025", true),
+            (299, "video/webm; codecs=vp9", "99999", true),
+            (404, "video/mp4", "1025", true),
+            (403, "video/mp4", "1025", false),
+            (200, "audio/mp4", "1025", false),
+            (200, "video/mp4", "1024", false),
+            (200, "video/mp4", "many", false),
+        ] {
+            let head = answer(status, content_type, length);
+            assert_eq!(when.answers(&head), expected, "{status} {content_type} {length}");
+        }
+        for (bound, sizes) in [
+            (">1k", [false, false, true]),
+            (">=1k", [false, true, true]),
+            ("<1k", [true, false, false]),
+            ("<= 1k", [true, true, false]),
+        ] {
+            let bound: SizeBound = bound.parse().unwrap();
+            assert_eq!([1023, 1024, 1025].map(|size| bound.has(size)), sizes, "{bound}");
+        }
+    }
+
+    #[test]
+    fn conditions_are_printed_as_they_are_read_and_others_are_refused() {
+        let when = When {
+            path: vec!["/a/*".parse().unwrap()],
+            status: vec!["4xx".parse().unwrap(), "200".parse().unwrap()],
+            size: Some(">=10m".parse().unwrap()),
+            query: vec!["a=b".parse().unwrap()],
+            ..When::default()
+        };
+        assert_eq!(when.to_string(), "path /a/*, query a=b, status 4xx or 200, size >=10m");
+        assert!("a/*".parse::<PathPattern>().is_err() && "/a?b".parse::<PathPattern>().is_err());
+        assert!(".iso".parse::<Extension>().is_err() && "".parse::<Extension>().is_err());
+        assert!("=a".parse::<QueryKey>().is_err());
+        for bad in ["99", "600", "6xx", "xx", "4x", ""] {
+            assert!(bad.parse::<StatusClass>().is_err(), "{bad}");
+        }
+        for bad in ["10m", "=10m", ">10", "", ">", ">x"] {
+            assert!(bad.parse::<SizeBound>().is_err(), "{bad}");
+        }
+    }
+}
