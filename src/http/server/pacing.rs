@@ -1,13 +1,14 @@
 //! Which limit paces a response, and its rate filter; and limits that follow the calendar.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, SystemTime};
 
+use futures_lite::FutureExt;
 use http::response;
 
 use super::exchange::Exchange;
-use super::{Handle, Shared};
+use super::{Handle, Shared, Stage};
 use crate::clock::Sleep;
 use crate::filter::Filter;
 use crate::http::proxy::Accel;
@@ -83,24 +84,23 @@ impl Shared {
             && is_timed()
             && !self.calendar.is_followed.swap(true, Ordering::SeqCst)
         {
-            rt::spawn(follow(Arc::downgrade(self)));
+            rt::spawn(follow(Arc::clone(self)));
         }
     }
 }
 
-/// Applies rules at each boundary of time, until there is none or the server is gone.
-async fn follow(server: Weak<Shared>) {
-    loop {
-        let sleep = {
-            let Some(server) = server.upgrade() else { return };
+/// Applies rules at each boundary of time, until there is none or the server stops.
+async fn follow(server: Arc<Shared>) {
+    let boundaries = async {
+        // Nobody else has it once its last handle was dropped.
+        while Arc::strong_count(&server) > 1 {
             let Some(next) = server.apply_rules() else {
                 // The next response under a rule with a time starts another.
-                server.calendar.is_followed.store(false, Ordering::SeqCst);
-                return;
+                return server.calendar.is_followed.store(false, Ordering::SeqCst);
             };
             let left = next.duration_since(server.clock.calendar()).unwrap_or_default();
-            Sleep::lasting(Arc::clone(&server.clock), left.min(LOOK_EVERY))
-        };
-        sleep.await;
-    }
+            Sleep::lasting(Arc::clone(&server.clock), left.min(LOOK_EVERY)).await;
+        }
+    };
+    boundaries.or(server.reached(Stage::Stopped)).await;
 }

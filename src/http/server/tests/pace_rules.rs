@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::pipe::{Client, Road};
 use super::{GET, Page, World, content};
 use crate::http::route::{PaceRule, Route, When};
@@ -9,7 +11,7 @@ use crate::http::server::Settings;
 use crate::limit::Rate;
 use crate::schedule::{During, Zone};
 
-const LEN: usize = 3_000_000;
+const LEN: usize = 900_000;
 
 /// The world's calendar begins at 100 s after the beginning of 1970, a Thursday: this holds from its 140th second for a minute.
 const MINUTE: &str = "Thu 00:04-00:05";
@@ -31,6 +33,7 @@ fn world(rate: u64, rules: Vec<PaceRule>) -> World {
 /// The bytes of content that came so far, each the one that was to come.
 struct Came<'a> {
     client: &'a Client,
+    page: Bytes,
     bytes: Vec<u8>,
 }
 
@@ -40,7 +43,7 @@ impl Came<'_> {
         let head =
             self.bytes.windows(4).position(|end| end == b"\r\n\r\n").map_or(self.bytes.len(), |at| at + 4);
         let came = &self.bytes[head..];
-        assert!(came == &content(LEN)[..came.len()]);
+        assert!(came == &self.page[..came.len()]);
         came.len()
     }
 }
@@ -52,7 +55,7 @@ fn at_a_boundary_a_response_moves_within_an_interval_without_a_burst_or_a_loss()
         let client = world.connect(Road::WIDE);
         client.send(GET);
         world.settle();
-        let mut came = Came { client: &client, bytes: Vec::new() };
+        let mut came = Came { client: &client, page: content(LEN), bytes: Vec::new() };
         // Two chunks before the boundary.
         world.pass(Duration::from_millis(139_600));
         let at_boundary = came.so_far();
@@ -132,16 +135,16 @@ fn a_rule_is_chosen_by_the_head_of_the_response() {
     let status = |text: &str| When { status: vec![text.parse().unwrap()], ..When::default() };
     let size = |text: &str| When { size: Some(text.parse().unwrap()), ..When::default() };
     for (rules, first) in [
-        (vec![rule(status("404"), "1000B"), rule(size(">1m"), "20000B")], 4_000),
-        (vec![rule(status("2xx"), "5000B"), rule(size(">1m"), "20000B")], 1_000),
-        (vec![rule(size(">3m"), "5000B")], 2_000),
+        (vec![rule(status("404"), "1000B"), rule(size(">800k"), "20000B")], 4_000),
+        (vec![rule(status("2xx"), "5000B"), rule(size(">800k"), "20000B")], 1_000),
+        (vec![rule(size(">900k"), "5000B")], 2_000),
         (vec![rule(status("200"), "off")], LEN),
     ] {
         let mut world = world(10_000, rules);
         let client = world.connect(Road::WIDE);
         client.send(GET);
         world.settle();
-        let mut came = Came { client: &client, bytes: Vec::new() };
+        let mut came = Came { client: &client, page: content(LEN), bytes: Vec::new() };
         assert_eq!(came.so_far(), first);
         if first < LEN {
             world.cut(1);
