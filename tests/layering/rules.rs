@@ -316,6 +316,12 @@ pub const RULES: &[Rule] = &[
         ],
     },
     Rule {
+        name: "only schedule/ knows jiff",
+        check: |source| (!source.is_in("schedule/")).then(|| any_word(source, &["jiff"]))?,
+        broken_by: &[("http/route/when.rs", "use jiff::Timestamp;")],
+        kept_by: &[("schedule/zone.rs", "use jiff::tz::TimeZone;")],
+    },
+    Rule {
         name: "no module is called util, common or helpers",
         check: |source| {
             let vague = ["util", "utils", "common", "helper", "helpers", "misc"];
