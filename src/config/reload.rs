@@ -234,7 +234,8 @@ fn route_changes(old: &[Route], new: &[Route]) -> Vec<String> {
         |routes: &[Route], like: &Route| routes.iter().find(|route| route.name() == like.name()).cloned();
     // Changes of limits are described apart.
     let rest = |route: &Route| {
-        let Route { hosts, source, headers, error_pages, rules, limits, max_body, smooth, .. } = route.clone();
+        let Route { hosts, source, headers, error_pages, rules, limits, max_body, smooth, .. } =
+            route.clone();
         (hosts, source, headers, error_pages, filters(route), rules, limits.weight, max_body, smooth)
     };
     let come = new.iter().filter_map(|route| match find(old, route) {

@@ -85,8 +85,9 @@ impl During {
         // Where the wall's clock jumps a boundary may be passed over.
         let end = self.zone.local_end(date)?;
         candidates.extend(self.zone.jumps(after, end));
-        candidates.retain(|at| *at > after && self.holds(*at) != holds);
-        candidates.into_iter().min().map(SystemTime::from)
+        candidates.retain(|at| *at > after);
+        candidates.sort_unstable();
+        candidates.into_iter().find(|at| self.holds(*at) != holds).map(SystemTime::from)
     }
 
     /// Returns the time zone.

@@ -376,13 +376,6 @@ impl Shared {
         }
     }
 
-    fn reach(&self, stage: Stage) {
-        self.stages.reach(stage);
-        for route in self.setup().routes.iter() {
-            route.close();
-        }
-    }
-
     /// Whether another process listens in the place of this one.
     fn has_successor(&self) -> bool {
         self.has_successor.load(Ordering::SeqCst)

@@ -8,6 +8,7 @@ use super::super::routing::Routes;
 use super::{Handle, Server, Settings, Shared};
 use crate::filter::Counts;
 use crate::logging::{AccessLine, AccessLog};
+use crate::rt::serve::Stage;
 use crate::sink::SinkSettings;
 
 /// The settings and routes at one time. Connections and exchanges keep those that they began with.
@@ -43,6 +44,14 @@ impl Shared {
     /// The current state.
     pub(super) fn setup(&self) -> Arc<Setup> {
         Arc::clone(&self.setup.read())
+    }
+
+    /// Begins `stage`, and closes the sources of routes.
+    pub(super) fn reach(&self, stage: Stage) {
+        self.stages.reach(stage);
+        for route in self.setup().routes.iter() {
+            route.close();
+        }
     }
 
     /// Whether the source of the route with this number refuses all requests once the server drains.

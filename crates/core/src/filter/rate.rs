@@ -313,10 +313,15 @@ impl Filter for RateFilter {
 
     /// Nothing while it waits for a whole chunk. Before the first bytes, when the client's allowance is not taken yet, all.
     fn covers(&self, now: Instant) -> u64 {
-        let rate = self.limit.rate().filter(|_| !self.limit.is_report_only() && !self.closing);
+        let flags = self.limit.flags();
+        let rate = match &self.position {
+            Some(known) if flags.version() != 0 && known.version() == flags.version() => known.rate(),
+            _ => self.limit.rate(),
+        };
+        let rate = rate.filter(|_| !flags.is_report_only() && !self.closing);
         let (Some(rate), Some(allowance)) = (rate, &self.allowance) else { return u64::MAX };
         let mut allowance = allowance.clone();
-        allowance.settle(rate, now);
+        allowance.settle_within(rate, self.catch_up, now);
         if self.holding && !allowance.is_whole() {
             return 0;
         }
