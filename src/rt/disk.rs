@@ -102,7 +102,7 @@ impl Disk {
         self.device
     }
 
-    /// Runs `work` on the blocking pool, where at most [`MAX_THREADS`] run for this file system; further work waits in turn.
+    /// Runs `work` on the blocking pool, where at most `MAX_THREADS` run for this file system; further work waits in turn.
     ///
     /// Cancel safe: work that has begun runs to its end, and its result is dropped there; other work is forgotten.
     ///
