@@ -19,7 +19,6 @@ pub const CORE: &[(&str, &[&[&str]])] = &[
             &["filter"],
             &["generator"],
             &["limit", "INTERVAL"],
-            &["limit", "LimitWatch"],
         ],
     ),
 ];

@@ -321,7 +321,7 @@ impl Filter for RateFilter {
         let rate = rate.filter(|_| !flags.is_report_only() && !self.closing);
         let (Some(rate), Some(allowance)) = (rate, &self.allowance) else { return u64::MAX };
         let mut allowance = allowance.clone();
-        allowance.settle_within(rate, self.catch_up, now);
+        allowance.settle_within(rate, self.catch_up.filter(|_| !self.unpaced), now);
         if self.holding && !allowance.is_whole() {
             return 0;
         }
