@@ -136,9 +136,10 @@ impl AnswerContent {
         self.body.gate().budgets()
     }
 
-    /// Whether it has waited for its pace or for a turn, so that no burst is left.
+    /// Whether it has waited for its pace or for a turn, or does, so that no burst is left.
     pub(super) fn has_waited(&self) -> bool {
-        self.body.waits().pace > Duration::ZERO || self.body.gate().waits() > 0
+        let waits = self.body.held().is_some_and(|held| held.by.is_limit());
+        waits || self.body.waits().pace > Duration::ZERO || self.body.gate().waits() > 0
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

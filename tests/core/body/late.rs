@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use proptest::prelude::*;
 use sluicegate::brigade::{Brigade, Bucket};
@@ -80,6 +81,39 @@ fn what_comes_late_is_read_as_far_as_it_may_pass() {
         assert_eq!(reading.take().0, passed as u64);
         assert_eq!(given.load(Ordering::SeqCst), half + passed + ahead, "{tells}");
         assert_eq!(reading.body.bytes_held(), ahead as u64, "{tells}");
+    }
+}
+
+/// A source from which reading takes a millisecond.
+struct Slow(Told, Arc<ManualClock>);
+
+impl Generator for Slow {
+    fn poll_fill(&mut self, cx: &mut Context<'_>, brigade: &mut Brigade) -> Poll<()> {
+        let polled = self.0.poll_fill(cx, brigade);
+        self.1.advance(Duration::from_millis(1));
+        polled
+    }
+
+    fn min_remaining(&self) -> u64 {
+        self.0.min_remaining()
+    }
+}
+
+// What time earned while a chunk was read covered the two bytes more as well: the body read on, some bytes at a time, and never
+// slept.
+#[test]
+fn a_source_that_takes_time_is_read_for_one_chunk_and_sleeps() {
+    let rate = 4 << 20;
+    let chunk = rate / 5;
+    for tells in [true, false] {
+        let clock = clock();
+        let source = Slow(Told::new(&clock, &[(0, 5 * chunk)], 0, tells), Arc::clone(&clock));
+        let mut reading = Reading::new(&clock, &limit(rate as u64), source);
+        // And what was earned in 13 ms or 14.
+        let taken = reading.take().0 as usize;
+        assert!((chunk..chunk + rate / 50).contains(&taken), "{tells}: {taken}");
+        let next = clock.advance_to_next().unwrap().as_nanos() / MS;
+        assert!((200..220).contains(&next), "{tells}: {next} ms");
     }
 }
 

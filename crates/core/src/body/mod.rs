@@ -267,6 +267,9 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                     // The chain no longer waits for the timer.
                     self.sleep.disarm();
                     ready!(self.poll_generator(cx, now));
+                    // What was read is what may pass at that instant, and some bytes more that are waited for: while it was
+                    // read, time has earned those too.
+                    read = Some(now);
                 }
                 Ok(Step::Sleep(due)) => {
                     if self.max_frame == 1 {

@@ -65,6 +65,18 @@ fn a_burst_leaves_at_once_and_a_slow_pace_is_not_spread_too_thin() {
     assert_eq!(client.pacing_rates(), [Some(128 * 1024)]);
 }
 
+// It was the second: whether a response has waited was asked before its wait was over.
+#[test]
+fn the_first_chunk_behind_a_burst_is_spread() {
+    let mut world = world(409_600, 100_000);
+    let client = world.connect(Road::WIDE);
+    client.send(GET);
+    world.settle();
+    assert_eq!(client.pacing_rates(), []);
+    world.pass(Duration::from_millis(200));
+    assert_eq!(client.pacing_rates(), [Some(512_000)]);
+}
+
 #[test]
 fn a_pace_that_only_reports_is_none_and_a_named_filter_has_one() {
     let mut world = world(409_600, 0);
