@@ -138,7 +138,8 @@ impl RateFilter {
         if self.closing {
             return Ok(in_hand.bytes);
         }
-        let catch_up = self.catch_up_now();
+        let catch_up = self.catch_up_here();
+        self.unpaced = false;
         let allowance = match &mut self.allowance {
             Some(allowance) => {
                 allowance.settle_within(rate, catch_up, now);
@@ -208,7 +209,8 @@ impl RateFilter {
         let moved = position.advance(self.sent);
         let known = (position.rate(), position.in_hand(self.sent, input));
         if moved && let Some(rate) = known.0 {
-            let catch_up = self.catch_up_now();
+            let catch_up = self.catch_up_here();
+            self.unpaced = false;
             if let Some(allowance) = &mut self.allowance {
                 allowance.settle_within(allowance.rate(), catch_up, now);
                 allowance.keep_time(rate);
@@ -218,9 +220,13 @@ impl RateFilter {
     }
 
     /// How much unused time may be made up; only the interval's if there was time without a rate, which nobody waited in.
-    fn catch_up_now(&mut self) -> Option<CatchUp> {
-        let unpaced = std::mem::take(&mut self.unpaced);
-        self.catch_up.filter(|_| !unpaced)
+    fn catch_up_here(&self) -> Option<CatchUp> {
+        self.catch_up.filter(|_| !self.unpaced)
+    }
+
+    /// Where the stream is among several rates, if that is known of the limit as it is; `flags` are the limit's.
+    fn position_here(&self, flags: Flags) -> Option<&Position> {
+        self.position.as_deref().filter(|known| flags.version() != 0 && known.version() == flags.version())
     }
 
     /// Counts bytes that passed and would have been delayed by the rate.
@@ -303,10 +309,11 @@ impl Filter for RateFilter {
     /// So the end of the stream is seen behind any remainder; and while the source has more, something is left after each
     /// chunk for which this filter sleeps, which tells the driver until when it need not poll the source.
     fn lookahead(&self) -> u64 {
-        let rate = match (self.limit.flags().version(), &self.position) {
-            (0, _) => self.limit.rate(),
-            (version, Some(known)) if known.version() == version => known.fastest(),
-            _ => self.limit.rates().fastest(),
+        let flags = self.limit.flags();
+        let rate = match self.position_here(flags) {
+            Some(known) => known.fastest(),
+            None if flags.version() == 0 => self.limit.rate(),
+            None => self.limit.rates().fastest(),
         };
         rate.map_or(MAX_PIECE, |rate| rate.chunk(self.interval).saturating_add(2).min(MAX_PIECE))
     }
@@ -314,14 +321,11 @@ impl Filter for RateFilter {
     /// Nothing while it waits for a whole chunk. Before the first bytes, when the client's allowance is not taken yet, all.
     fn covers(&self, now: Instant) -> u64 {
         let flags = self.limit.flags();
-        let rate = match &self.position {
-            Some(known) if flags.version() != 0 && known.version() == flags.version() => known.rate(),
-            _ => self.limit.rate(),
-        };
+        let rate = self.position_here(flags).map_or_else(|| self.limit.rate(), Position::rate);
         let rate = rate.filter(|_| !flags.is_report_only() && !self.closing);
         let (Some(rate), Some(allowance)) = (rate, &self.allowance) else { return u64::MAX };
         let mut allowance = allowance.clone();
-        allowance.settle_within(rate, self.catch_up.filter(|_| !self.unpaced), now);
+        allowance.settle_within(rate, self.catch_up_here(), now);
         if self.holding && !allowance.is_whole() {
             return 0;
         }
