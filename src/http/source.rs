@@ -86,6 +86,11 @@ pub struct Client {
 }
 
 impl Client {
+    /// A client at the other end of a connection by `scheme`: no proxy announces or names it, and our end is not known.
+    pub const fn new(peer: PeerAddr, scheme: &'static str) -> Self {
+        Self { peer, local: None, scheme, trusted: false, named: None, destination: None }
+    }
+
     /// The addresses for a PROXY header to the next hop: of the client, with port 0 if a proxy named it, and the one that
     /// was connected to. `None` is not known.
     pub(crate) fn ends(&self) -> (Option<SocketAddr>, Option<SocketAddr>) {

@@ -12,14 +12,7 @@ fn connector(url: &str, clock: &Arc<ManualClock>) -> Connector {
 }
 
 fn client() -> Client {
-    Client {
-        peer: PeerAddr::Unix,
-        local: None,
-        scheme: "http",
-        trusted: false,
-        named: None,
-        destination: None,
-    }
+    Client::new(PeerAddr::Unix, "http")
 }
 
 #[test]

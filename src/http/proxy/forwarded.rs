@@ -139,14 +139,7 @@ mod tests {
 
     fn client(peer: &str, trusted: bool) -> Client {
         let peer = peer.parse().map_or(PeerAddr::Unix, PeerAddr::Tcp);
-        Client {
-            peer,
-            local: "[2001:db8::9]:443".parse().ok(),
-            scheme: "https",
-            trusted,
-            named: None,
-            destination: None,
-        }
+        Client { local: "[2001:db8::9]:443".parse().ok(), trusted, ..Client::new(peer, "https") }
     }
 
     /// As a request's head is treated on its way to a backend.

@@ -156,12 +156,8 @@ mod tests {
 
     fn pass_to(request: request::Builder, has_body: bool, host: HostPolicy) -> Result<Outgoing, Refusal> {
         let client = Client {
-            peer: PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()),
             local: "192.0.2.9:80".parse().ok(),
-            scheme: "http",
-            trusted: false,
-            named: None,
-            destination: None,
+            ..Client::new(PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()), "http")
         };
         let source = ProxySource { host, ..ProxySource::new("http://backend:9000/base/".parse().unwrap()) };
         let received = request.body(()).unwrap().into_parts().0;
@@ -212,14 +208,7 @@ mod tests {
     #[test]
     fn a_source_may_leave_this_hop_out_of_via() {
         for (via, told) in [(true, &["1.0 edge", "1.1 sluicegate"][..]), (false, &["1.0 edge"])] {
-            let client = Client {
-                peer: PeerAddr::Unix,
-                local: None,
-                scheme: "http",
-                trusted: false,
-                named: None,
-                destination: None,
-            };
+            let client = Client::new(PeerAddr::Unix, "http");
             let source = ProxySource { via, ..ProxySource::new("http://b".parse().unwrap()) };
             let received = Request::get("/").header("via", "1.0 edge").body(()).unwrap().into_parts().0;
             let head = outgoing(received, "", false, &client, &source).unwrap().head;
@@ -302,14 +291,8 @@ mod tests {
 
     #[test]
     fn a_trusted_peer_is_heard_also_where_connection_names_what_it_says() {
-        let client = Client {
-            peer: PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()),
-            local: None,
-            scheme: "http",
-            trusted: true,
-            named: None,
-            destination: None,
-        };
+        let client =
+            Client { trusted: true, ..Client::new(PeerAddr::Tcp("192.0.2.1:5000".parse().unwrap()), "http") };
         for connection in ["close", "x-forwarded-for, x-forwarded-proto"] {
             let request = Request::get("/x")
                 .header("x-forwarded-for", "198.51.100.7")

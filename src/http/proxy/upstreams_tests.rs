@@ -49,14 +49,7 @@ impl Route {
         let source = ProxySource { response_timeout: Duration::from_secs(3), ..self.source.clone() };
         let progress = Progress::new(Arc::clone(&self.clock) as _);
         let body = TrackedBody::new(body, progress.clone());
-        let client = Client {
-            peer: PeerAddr::Unix,
-            local: None,
-            scheme: "http",
-            trusted: false,
-            named: None,
-            destination: None,
-        };
+        let client = Client::new(PeerAddr::Unix, "http");
         let head = Request::builder().method(method).uri("/").body(()).unwrap().into_parts().0;
         let outgoing = outgoing(head, "", !body.is_empty(), &client, &source).unwrap();
         let options = HeadOptions { source: &source, interim: None, progress: &progress };

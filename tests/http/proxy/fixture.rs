@@ -161,14 +161,7 @@ pub fn status(head: &str) -> &str {
 type AnswerBody = Either<Empty<Bytes>, PacedBody<Content>>;
 
 async fn serve(socket: Socket, proxy: Arc<Proxy>, pace: Option<Rate>) {
-    let from = Client {
-        peer: socket.peer().unwrap(),
-        local: socket.local(),
-        scheme: "http",
-        trusted: false,
-        named: None,
-        destination: None,
-    };
+    let from = Client { local: socket.local(), ..Client::new(socket.peer().unwrap(), "http") };
     assert!(matches!(from.peer, PeerAddr::Tcp(_)));
     let service = service_fn(|request| async {
         Ok::<_, Infallible>(respond(request, Arc::clone(&proxy), from.clone(), pace).await)
@@ -207,14 +200,7 @@ pub async fn http2(proxy: Proxy) -> hyper::client::conn::http2::SendRequest<supe
     let proxy = Arc::new(proxy);
     rt::spawn(async move {
         let socket = listener.accept().await.unwrap();
-        let from = Client {
-            peer: socket.peer().unwrap(),
-            local: socket.local(),
-            scheme: "http",
-            trusted: false,
-            named: None,
-            destination: None,
-        };
+        let from = Client { local: socket.local(), ..Client::new(socket.peer().unwrap(), "http") };
         let service = service_fn(move |request| {
             let (proxy, from) = (Arc::clone(&proxy), from.clone());
             async { Ok::<_, Infallible>(respond(request, proxy, from, None).await) }

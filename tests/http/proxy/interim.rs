@@ -21,14 +21,7 @@ fn ask(source: ProxySource) -> (Response<Content>, Vec<(u16, HeaderMap)>) {
     let interim = Interim::default();
     let mut request = Request::get("http://f/").body(RequestBody::empty()).unwrap();
     request.extensions_mut().insert(interim.clone());
-    let from = Client {
-        peer: PeerAddr::Unix,
-        local: None,
-        scheme: "http",
-        trusted: false,
-        named: None,
-        destination: None,
-    };
+    let from = Client::new(PeerAddr::Unix, "http");
     let proxy = Proxy::new(source, None, rt::clock());
     rt::block_on(async {
         let response = proxy.respond(request, "", &from).await;
