@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::filter::Chain;
 use crate::http::content::Content;
 use crate::rt::serve::{self, Tasks};
-use crate::rt::{self, Exchange, HyperTimer, Listener, PeerAddr, Slot, Slots, Socket};
+use crate::rt::{self, Exchange, ForHyper, HyperTimer, Listener, PeerAddr, Slot, Slots, Socket};
 use crate::sink::{Sink, SinkCounts, SinkSettings, Wire};
 use crate::tls::ServerTls;
 
@@ -136,7 +136,7 @@ async fn answer_on<W: Wire + Send + 'static>(
         .half_close(true)
         .max_header_size(MAX_BUFFER)
         .max_buf_size(MAX_BUFFER)
-        .serve_connection(sink, service)
+        .serve_connection(ForHyper(sink), service)
         .await;
     if let Err(error) = served {
         // A scraper that hung up, or was silent for long, is no fault.

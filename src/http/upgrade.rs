@@ -52,7 +52,7 @@ impl Future for Upgrade {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<Upgraded>> {
         match &mut self.0 {
             Kind::Hyper(upgrade) => Pin::new(upgrade).poll(cx).map(|upgraded| match upgraded {
-                Ok(stream) => Ok(Upgraded::new(Bytes::new(), stream)),
+                Ok(stream) => Ok(Upgraded::new(Bytes::new(), OfHyper(stream))),
                 Err(error) => Err(io::Error::other(error)),
             }),
             Kind::Ours(shared) => {
@@ -76,7 +76,11 @@ impl fmt::Debug for Upgrade {
 
 impl Handover {
     /// Passes the connection on, with the bytes that were read ahead.
-    pub(crate) fn complete(self, unread: Bytes, stream: impl Read + Write + Send + Unpin + 'static) {
+    pub(crate) fn complete(
+        self,
+        unread: Bytes,
+        stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    ) {
         // Nobody may be interested any more.
         let _ = self.0.send(Upgraded::new(unread, stream));
     }
@@ -94,9 +98,34 @@ impl Upgraded {
     }
 }
 
-trait Stream: Read + Write + Send + Unpin {}
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 
-impl<S: Read + Write + Send + Unpin> Stream for S {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
+/// A connection of a hyper server.
+struct OfHyper(hyper::upgrade::Upgraded);
+
+impl AsyncRead for OfHyper {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buf = ReadBuf::new(buf);
+        ready!(Pin::new(&mut self.0).poll_read(cx, buf.unfilled()))?;
+        Poll::Ready(Ok(buf.filled().len()))
+    }
+}
+
+impl AsyncWrite for OfHyper {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Write::poll_write(Pin::new(&mut self.0), cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Write::poll_flush(Pin::new(&mut self.0), cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Write::poll_shutdown(Pin::new(&mut self.0), cx)
+    }
+}
 
 impl AsyncRead for Upgraded {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -105,9 +134,7 @@ impl AsyncRead for Upgraded {
             self.unread.copy_to_slice(&mut buf[..len]);
             return Poll::Ready(Ok(len));
         }
-        let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut *self.stream).poll_read(cx, buf.unfilled()))?;
-        Poll::Ready(Ok(buf.filled().len()))
+        Pin::new(&mut *self.stream).poll_read(cx, buf)
     }
 }
 
@@ -129,7 +156,7 @@ impl AsyncWrite for Upgraded {
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_shutdown(cx)
+        Pin::new(&mut *self.stream).poll_close(cx)
     }
 }
 

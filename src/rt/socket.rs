@@ -21,7 +21,7 @@ use super::slices::send;
 use super::{pacing, send_file};
 
 thread_local! {
-    /// The buffer of one read, one per thread of the executor.
+    /// The buffer of one read of hyper's, one per thread.
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; 32 * 1024].into_boxed_slice());
 }
 
@@ -146,22 +146,6 @@ impl Socket {
         self.as_fd().as_raw_fd()
     }
 
-    /// Reads what is available into hyper's buffer. Returns the number of bytes; 0 at the end of the stream.
-    pub fn poll_read_into(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut hyper::rt::ReadBufCursor<'_>,
-    ) -> Poll<io::Result<usize>> {
-        // hyper's cursor can be advanced only by unsafe code or by copying; the copy is from a buffer
-        // that stays in the processor's cache.
-        SCRATCH.with_borrow_mut(|scratch| {
-            let len = buf.remaining().min(scratch.len());
-            let n = ready!(self.poll_read_slice(cx, &mut scratch[..len]))?;
-            buf.put_slice(&scratch[..n]);
-            Poll::Ready(Ok(n))
-        })
-    }
-
     /// Reads what is available, at most `want` bytes (and at most 64 KiB), into a buffer of the process's pool; empty at the
     /// end of the stream. A socket that waits holds no buffer.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
@@ -211,14 +195,28 @@ impl Socket {
         }
     }
 
-    fn shutdown_write(&self) -> io::Result<()> {
-        match &self.stream {
+    /// Shuts down the sending half; the peer can still be read.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn shutdown_write(&self) -> io::Result<()> {
+        let ended = match &self.stream {
             Stream::Tcp(stream) => stream.get_ref().shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.get_ref().shutdown(Shutdown::Write),
+        };
+        match ended {
+            // The peer has closed first, which is as good.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => Ok(()),
+            ended => ended,
         }
     }
 
-    fn poll_write_slices(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    /// Writes what the socket takes now of `bufs`.
+    pub fn poll_write_slices(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         match &self.stream {
             Stream::Tcp(stream) => {
                 let write = |socket: &TcpStream| send(socket, bufs);
@@ -307,7 +305,14 @@ impl hyper::rt::Read for Socket {
         cx: &mut Context<'_>,
         mut buf: hyper::rt::ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        self.poll_read_into(cx, &mut buf).map_ok(drop)
+        // hyper's cursor can be advanced only by unsafe code or by copying; the copy is from a buffer that stays in the
+        // processor's cache.
+        SCRATCH.with_borrow_mut(|scratch| {
+            let len = buf.remaining().min(scratch.len());
+            let read = ready!(self.poll_read_slice(cx, &mut scratch[..len]))?;
+            buf.put_slice(&scratch[..read]);
+            Poll::Ready(Ok(()))
+        })
     }
 }
 
@@ -334,11 +339,7 @@ impl hyper::rt::Write for Socket {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, _cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.shutdown_write() {
-            // The peer has closed first, which is as good.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected => Poll::Ready(Ok(())),
-            result => Poll::Ready(result),
-        }
+        Poll::Ready(self.shutdown_write())
     }
 }
 
@@ -367,7 +368,7 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_shutdown(self, cx)
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown_write())
     }
 }

@@ -30,6 +30,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use futures_lite::io::AsyncWrite;
 
 use crate::clock::{Clock, Instant, Sleep};
 use crate::limit::{INTERVAL, Limit};
@@ -293,7 +294,8 @@ impl<W: Wire> Sink<W> {
     }
 }
 
-impl<W: Wire> hyper::rt::Write for Sink<W> {
+/// The one way for bytes; that for files is [`poll_send_file`](Sink::poll_send_file).
+impl<W: Wire> AsyncWrite for Sink<W> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_write_vectored(cx, &[IoSlice::new(buf)])
     }
@@ -307,11 +309,6 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         self.charge_wire();
         self.state.note_waiting(if taken.is_pending() { bufs.iter().map(|buf| buf.len()).sum() } else { 0 });
         taken
-    }
-
-    // Without this hyper copies every body into its flat buffer.
-    fn is_write_vectored(&self) -> bool {
-        true
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -333,7 +330,7 @@ impl<W: Wire> hyper::rt::Write for Sink<W> {
         Poll::Ready(Ok(()))
     }
 
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.state.close();
         ready!(self.as_mut().poll_flush(cx))?;
         if self.state.is_aborted() {

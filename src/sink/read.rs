@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper::rt::{ReadBuf, ReadBufCursor};
+use futures_lite::io::AsyncRead;
 
 use super::{Sink, Wire};
 
@@ -15,8 +15,7 @@ const READ_AHEAD: usize = 2048;
 impl<W: Wire> Sink<W> {
     /// Whether the peer's first bytes are `preface`. They are read again by the next reader.
     ///
-    /// Reads a whole head at once if it has arrived: hyper reads 8 KiB more whenever a head comes in pieces, and
-    /// would keep 16 KiB for a connection whose first piece is just the preface.
+    /// Reads a whole head at once if it has arrived.
     ///
     /// # Errors
     /// The socket's; `UnexpectedEof` if the peer closed before that was decided.
@@ -29,11 +28,10 @@ impl<W: Wire> Sink<W> {
             let n = std::future::poll_fn(|cx| {
                 // On the stack, not in the future, where it would take memory for every connection.
                 let mut buf = [0; READ_AHEAD];
-                let mut read = ReadBuf::new(&mut buf);
-                let n = self.wire.poll_read(cx, &mut read.unfilled());
+                let n = self.wire.poll_read(cx, &mut buf);
                 self.charge_wire();
                 let n = ready!(n)?;
-                seen.extend_from_slice(read.filled());
+                seen.extend_from_slice(&buf[..n]);
                 Poll::Ready(io::Result::Ok(n))
             })
             .await?;
@@ -66,21 +64,19 @@ impl<W: Wire> Sink<W> {
     }
 }
 
-impl<W: Wire> hyper::rt::Read for Sink<W> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        mut buf: ReadBufCursor<'_>,
-    ) -> Poll<io::Result<()>> {
+/// For tunnels, relays and framing that brings its own buffer.
+impl<W: Wire> AsyncRead for Sink<W> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         if self.prefix.has_remaining() {
-            let n = self.prefix.len().min(buf.remaining());
-            buf.put_slice(&self.prefix.split_to(n));
-            return Poll::Ready(Ok(()));
+            let n = self.prefix.len().min(buf.len());
+            self.prefix.copy_to_slice(&mut buf[..n]);
+            return Poll::Ready(Ok(n));
         }
         let this = &mut *self;
-        let read = this.wire.poll_read(cx, &mut buf);
+        let read = this.wire.poll_read(cx, buf);
         this.charge_wire();
-        this.state.note_read(ready!(read)?);
-        Poll::Ready(Ok(()))
+        let n = ready!(read)?;
+        this.state.note_read(n);
+        Poll::Ready(Ok(n))
     }
 }

@@ -2,18 +2,16 @@
 
 use std::fs::File;
 use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::rt::ReadBufCursor;
 
 use crate::rt::Socket;
 
 /// A socket, or a test's stand-in for one.
 pub trait Wire: Unpin {
-    /// Reads what is available into hyper's buffer; returns the number of bytes.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>>;
+    /// Reads what is available into `buf`; returns the number of bytes, 0 at the end of the stream.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>>;
 
     /// Reads what is available, at most `want` bytes; empty at the end of the stream. Holds no memory while it waits.
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>>;
@@ -69,8 +67,8 @@ pub trait Wire: Unpin {
 }
 
 impl Wire for Socket {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
-        self.poll_read_into(cx, buf)
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_read_slice(cx, buf)
     }
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
@@ -86,7 +84,7 @@ impl Wire for Socket {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, bufs: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        hyper::rt::Write::poll_write_vectored(Pin::new(self), cx, bufs)
+        self.poll_write_slices(cx, bufs)
     }
 
     fn sends_files(&self) -> bool {
@@ -109,8 +107,8 @@ impl Wire for Socket {
         Self::poll_sent(self, cx)
     }
 
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_shutdown(Pin::new(self), cx)
+    fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown_write())
     }
 
     fn reset_on_close(&self) {
@@ -120,8 +118,8 @@ impl Wire for Socket {
 
 #[cfg(feature = "tls")]
 impl Wire for crate::tls::TlsSocket {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
-        self.poll_read_into(cx, buf)
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_read_slice(cx, buf)
     }
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {

@@ -3,10 +3,9 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 
 use futures_lite::io::{AsyncRead, AsyncWrite};
-use hyper::rt::{Read, ReadBuf, Write};
 
 use super::record::Record;
 use crate::rt::Socket;
@@ -29,15 +28,13 @@ impl<T> Clone for SharedConn<T> {
     }
 }
 
-impl<T: Read + Unpin> AsyncRead for SharedConn<T> {
+impl<T: AsyncRead + Unpin> AsyncRead for SharedConn<T> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
-        let mut buf = ReadBuf::new(buf);
-        ready!(Pin::new(&mut *self.0.lock()).poll_read(cx, buf.unfilled()))?;
-        Poll::Ready(Ok(buf.filled().len()))
+        Pin::new(&mut *self.0.lock()).poll_read(cx, buf)
     }
 }
 
-impl<T: Write + Unpin> AsyncWrite for SharedConn<T> {
+impl<T: AsyncWrite + Unpin> AsyncWrite for SharedConn<T> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut *self.0.lock()).poll_write(cx, buf)
     }
@@ -47,7 +44,7 @@ impl<T: Write + Unpin> AsyncWrite for SharedConn<T> {
     }
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.0.lock()).poll_shutdown(cx)
+        Pin::new(&mut *self.0.lock()).poll_close(cx)
     }
 }
 

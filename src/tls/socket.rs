@@ -6,18 +6,15 @@
 
 use std::cell::Cell;
 use std::io::{self, IoSlice, Read, Write};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_rustls::rustls::{ProtocolVersion, ServerConfig, ServerConnection};
-use hyper::rt::ReadBufCursor;
 
 use super::client_certificate::ClientCertificate;
 use super::failure::{Failure, Reason};
 use super::pending::{Batch, Received};
-use super::stream::read_into;
 use crate::rt::{MAX_PIECES, Socket, first_bytes, poll_read_behind};
 
 /// Bytes that are encrypted at a time: two records of the largest size.
@@ -58,7 +55,7 @@ impl Write for Polled<'_, '_, '_> {
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
-        match hyper::rt::Write::poll_write_vectored(Pin::new(&mut *self.0), self.1, bufs) {
+        match self.0.poll_write_slices(self.1, bufs) {
             Poll::Ready(written) => written,
             Poll::Pending => Err(io::ErrorKind::WouldBlock.into()),
         }
@@ -212,15 +209,6 @@ impl TlsSocket {
         }
     }
 
-    /// Reads what is available into hyper's buffer; returns the number of bytes.
-    pub fn poll_read_into(
-        &mut self,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBufCursor<'_>,
-    ) -> Poll<io::Result<usize>> {
-        read_into(buf, |buf| self.poll_read_slice(cx, buf))
-    }
-
     /// Reads what is available, at most `want` bytes; empty if the peer announced its end. While it waits it holds only
     /// what has come of a record.
     pub fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
@@ -271,7 +259,7 @@ impl TlsSocket {
             }
             ready!(self.poll_flush(cx))?;
         }
-        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.socket), cx)
+        Poll::Ready(self.socket.shutdown_write())
     }
 
     /// Turns the close into a reset, without an announced end: what was cut short does not look complete.

@@ -17,7 +17,7 @@ thread_local! {
 }
 
 /// Reads by `read` into hyper's buffer; returns the number of bytes.
-pub(super) fn read_into(
+fn read_into(
     buf: &mut ReadBufCursor<'_>,
     read: impl FnOnce(&mut [u8]) -> Poll<io::Result<usize>>,
 ) -> Poll<io::Result<usize>> {

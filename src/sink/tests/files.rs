@@ -16,7 +16,7 @@ struct Taken {
 }
 
 impl Wire for Taking {
-    fn poll_read(&mut self, _: &mut Context<'_>, _: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
         Poll::Pending
     }
 
@@ -92,7 +92,7 @@ impl Scene {
     /// How many bytes are taken of a write; `None` if it waits.
     fn write(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut cx = Context::from_waker(Waker::noop());
-        match hyper::rt::Write::poll_write(Pin::new(&mut self.sink), &mut cx, bytes) {
+        match Pin::new(&mut self.sink).poll_write(&mut cx, bytes) {
             Poll::Ready(taken) => Some(taken.unwrap()),
             Poll::Pending => None,
         }

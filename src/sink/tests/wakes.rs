@@ -22,7 +22,7 @@ impl Task {
         task
     }
 
-    /// Does as hyper does: writes until it is told to wait, and flushes.
+    /// Does as framing does: writes until it is told to wait, and flushes.
     fn poll(&mut self) {
         self.polls += 1;
         let waker = self.wakes.waker();

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_lite::io::AsyncWrite;
 
 use super::upload::Next;
 use super::{CONTENT_PIECE, Http1, State};
@@ -92,7 +93,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
 
     pub(super) fn poll_closing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
-        ready!(hyper::rt::Write::poll_shutdown(Pin::new(sink), cx))?;
+        ready!(Pin::new(sink).poll_close(cx))?;
         let lingers = (self.is_desynced || self.upload.is_some() || !self.input.is_empty())
             && !self.input.has_ended()
             && !self.connection.sink.is_aborted();

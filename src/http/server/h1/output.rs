@@ -6,7 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
-use hyper::rt::Write;
+use futures_lite::io::AsyncWrite;
 
 use crate::sink::{Sink, Wire};
 

@@ -6,6 +6,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use futures_lite::io::AsyncWrite;
 use http::{HeaderMap, Response, StatusCode};
 use hyper::ext::ReasonPhrase;
 
@@ -207,7 +208,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
 
 /// Flushes the sink.
 pub(super) fn poll_flush<W: Wire>(cx: &mut Context<'_>, sink: &mut Sink<W>) -> io::Result<Poll<()>> {
-    match hyper::rt::Write::poll_flush(Pin::new(sink), cx) {
+    match Pin::new(sink).poll_flush(cx) {
         Poll::Pending => Ok(Poll::Pending),
         Poll::Ready(flushed) => flushed.map(Poll::Ready),
     }

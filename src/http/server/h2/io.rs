@@ -5,6 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
+use futures_lite::io as futures;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::http::server::connection::Connection;
@@ -37,9 +38,7 @@ impl<W: Wire> AsyncRead for Io<W> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let space = buf.initialize_unfilled_to(buf.remaining().min(MAX_READ));
-        let mut read = hyper::rt::ReadBuf::new(space);
-        ready!(hyper::rt::Read::poll_read(Pin::new(&mut self.sink), cx, read.unfilled()))?;
-        let len = read.filled().len();
+        let len = ready!(futures::AsyncRead::poll_read(Pin::new(&mut self.sink), cx, space))?;
         buf.advance(len);
         Poll::Ready(Ok(()))
     }
@@ -47,7 +46,7 @@ impl<W: Wire> AsyncRead for Io<W> {
 
 impl<W: Wire> AsyncWrite for Io<W> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        hyper::rt::Write::poll_write(self.paced(), cx, buf)
+        futures::AsyncWrite::poll_write(self.paced(), cx, buf)
     }
 
     fn poll_write_vectored(
@@ -55,7 +54,7 @@ impl<W: Wire> AsyncWrite for Io<W> {
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        hyper::rt::Write::poll_write_vectored(self.paced(), cx, bufs)
+        futures::AsyncWrite::poll_write_vectored(self.paced(), cx, bufs)
     }
 
     // Otherwise small frames are copied together.
@@ -64,10 +63,10 @@ impl<W: Wire> AsyncWrite for Io<W> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_flush(Pin::new(&mut self.sink), cx)
+        futures::AsyncWrite::poll_flush(Pin::new(&mut self.sink), cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        hyper::rt::Write::poll_shutdown(Pin::new(&mut self.sink), cx)
+        futures::AsyncWrite::poll_close(Pin::new(&mut self.sink), cx)
     }
 }

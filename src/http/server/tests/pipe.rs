@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
-use hyper::rt::{ReadBuf, ReadBufCursor};
 
 use crate::sink::Wire;
 
@@ -161,26 +160,27 @@ impl Client {
 }
 
 impl Wire for Pipe {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut ReadBufCursor<'_>) -> Poll<io::Result<usize>> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buf: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut state = lock(&self.0);
         if let Some(error) = state.error() {
             return Poll::Ready(Err(error));
         }
-        let n = state.to_server.len().min(state.road.step).min(buf.remaining());
+        let n = state.to_server.len().min(state.road.step).min(buf.len());
         if n == 0 && state.closed.is_none() {
             state.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let read: Vec<u8> = state.to_server.drain(..n).collect();
-        buf.put_slice(&read);
+        for (place, byte) in buf.iter_mut().zip(state.to_server.drain(..n)) {
+            *place = byte;
+        }
         Poll::Ready(Ok(n))
     }
 
     fn poll_read_bytes(&mut self, cx: &mut Context<'_>, want: usize) -> Poll<io::Result<Bytes>> {
         let mut buf = vec![0; want];
-        let mut buf = ReadBuf::new(&mut buf);
-        ready!(self.poll_read(cx, &mut buf.unfilled()))?;
-        Poll::Ready(Ok(Bytes::copy_from_slice(buf.filled())))
+        let read = ready!(self.poll_read(cx, &mut buf))?;
+        buf.truncate(read);
+        Poll::Ready(Ok(buf.into()))
     }
 
     fn is_gone(&self) -> bool {
