@@ -29,4 +29,6 @@ pub(crate) use request_head::{
     ONLY_CHUNKED, ONLY_CONTINUE, Progress, Refused, UNREADABLE_FIELD, check_beginning,
     client_keeps_connection, empty_lines, offers_upgrade, read_request, request_framing,
 };
-pub(crate) use response::{Head, HeadError, MAX_FIELDS, framing_of, is_interim, keeps_connection, read_head};
+pub(crate) use response::{
+    Head, HeadError, MAX_FIELDS, ReasonPhrase, framing_of, is_interim, keeps_connection, read_head,
+};

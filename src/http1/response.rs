@@ -20,13 +20,21 @@ pub(crate) enum HeadError {
     Malformed(&'static str),
 }
 
+/// The reason phrase of a response that has another than its status's own. An extension of its head.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ReasonPhrase(Bytes);
+
+impl ReasonPhrase {
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// A parsed head.
 #[derive(Debug)]
 pub(crate) struct Head {
-    /// Version, status and fields. Values are slices of the input.
+    /// Version, status and fields, with a [`ReasonPhrase`] if it is not the status's own. Values are slices of the input.
     pub(crate) parts: response::Parts,
-    /// The reason phrase, if it is not the status's own.
-    pub(crate) reason: Option<Bytes>,
     /// Its length in bytes.
     pub(crate) len: usize,
 }
@@ -65,9 +73,10 @@ pub(crate) fn read_head(input: &Bytes, max_fields: usize) -> Result<Option<Head>
         let value = HeaderValue::from_maybe_shared(input.slice_ref(line.value));
         parts.headers.append(name, value.map_err(|_| NO_FIELD)?);
     }
-    let reason = read.reason.filter(|&reason| Some(reason) != parts.status.canonical_reason());
-    let reason = reason.map(|reason| input.slice_ref(reason.as_bytes()));
-    Ok(Some(Head { parts, reason, len }))
+    if let Some(reason) = read.reason.filter(|&reason| Some(reason) != parts.status.canonical_reason()) {
+        parts.extensions.insert(ReasonPhrase(input.slice_ref(reason.as_bytes())));
+    }
+    Ok(Some(Head { parts, len }))
 }
 
 fn words(error: httparse::Error) -> &'static str {
@@ -157,13 +166,13 @@ mod tests {
         for cut in 0..text.len() {
             assert!(matches!(read(&Bytes::copy_from_slice(&text.as_bytes()[..cut])), Ok(None)), "{cut}");
         }
-        let Head { parts, reason, len } = read(&Bytes::from(format!("{text}content"))).unwrap().unwrap();
+        let Head { parts, len } = read(&Bytes::from(format!("{text}content"))).unwrap().unwrap();
         assert_eq!((parts.status.as_u16(), parts.version, len), (404, Version::HTTP_11, text.len()));
-        assert_eq!(reason.unwrap(), "Gone fishing");
+        assert_eq!(parts.extensions.get::<ReasonPhrase>().unwrap().as_bytes(), b"Gone fishing");
         assert_eq!(parts.headers["server"], "x");
         assert_eq!(parts.headers.get_all("set-cookie").iter().collect::<Vec<_>>(), ["a", "b"]);
         let usual = read(&Bytes::from_static(b"HTTP/1.0 200 OK\r\n\r\n")).unwrap().unwrap();
-        assert!(usual.parts.version == Version::HTTP_10 && usual.reason.is_none());
+        assert!(usual.parts.version == Version::HTTP_10 && usual.parts.extensions.is_empty());
     }
 
     #[test]

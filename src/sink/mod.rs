@@ -50,7 +50,7 @@ use tokens::Tokens;
 /// A socket as HTTP framing sees it: bounded, paced, counted.
 ///
 /// Dropping it takes what it held off the account. The socket then ends in a reset if the sink was
-/// [aborted](SinkState::abort), holds bytes, or [expects more](SinkState::expect_more).
+/// [aborted](SinkState::abort), or holds bytes.
 pub struct Sink<W: Wire = Socket> {
     wire: W,
     /// What the wire holds, as it is charged.
@@ -284,6 +284,13 @@ impl<W: Wire> Sink<W> {
         Err(io::Error::new(io::ErrorKind::TimedOut, "the reader does not take its bytes"))
     }
 
+    /// Flushes, and waits until the peer has everything. For a connection that is about to be reset, which discards what the
+    /// kernel still holds.
+    pub(crate) fn poll_sent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(Pin::new(&mut *self).poll_flush(cx))?;
+        self.wire.poll_sent(cx).map(Ok)
+    }
+
     /// Wakes the task when tokens or the stall detector are due, whichever is first.
     fn set_alarm(&mut self, cx: &mut Context<'_>) {
         let Some(due) = self.tokens_due.into_iter().chain(self.patience_ends).min() else { return };
@@ -318,20 +325,14 @@ impl<W: Wire> AsyncWrite for Sink<W> {
             let drained = this.poll_drain(cx, now)?;
             this.charge_wire();
             if drained.is_pending() {
-                let given_up = this.poll_patience(cx, now, 0);
-                let goes_on = given_up.is_pending() && this.state.expects_more();
-                return if goes_on { Poll::Ready(Ok(())) } else { given_up };
+                return this.poll_patience(cx, now, 0);
             }
-        }
-        if this.state.sends_before_flushed() {
-            ready!(this.wire.poll_sent(cx));
         }
         this.state.flushed();
         Poll::Ready(Ok(()))
     }
 
     fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.state.close();
         ready!(self.as_mut().poll_flush(cx))?;
         if self.state.is_aborted() {
             // No clean end: dropping the socket will send the reset.
@@ -359,8 +360,8 @@ impl<W: Wire> Drop for Sink<W> {
         self.state.note_buffered(self.backlog.len(), 0);
         self.state.note_waiting(0);
         self.state.change_held(HeldAs::Tls, self.wire_held as u64, 0);
-        // Bytes are missing or still to come: the end must not look clean.
-        if self.state.is_aborted() || self.state.is_writing() || self.state.expects_more() {
+        // Bytes are missing: the end must not look clean.
+        if self.state.is_aborted() || self.state.is_writing() {
             self.wire.reset_on_close();
         }
     }

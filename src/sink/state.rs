@@ -3,8 +3,7 @@
 use std::fmt;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use std::task::{Context, Poll, Waker};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::counts::SinkCounts;
@@ -13,7 +12,6 @@ use super::quiet::Quiet;
 use super::stopwatch::Stopwatch;
 use crate::budget::{Held, HeldBy};
 use crate::clock::{Clock, Instant};
-use crate::sync::Mutex;
 use crate::telemetry::Recent;
 
 /// Why a sink gave up its reader.
@@ -54,15 +52,6 @@ pub struct SinkState {
     /// Bytes were offered since the last flush.
     writing: AtomicBool,
     quiet: Quiet,
-    /// Number of sources with more bytes to give. Unless it is zero, a flush does not wait for the reader.
-    more: AtomicUsize,
-    /// The connection closes: flushes wait, whatever the sources have.
-    closing: AtomicBool,
-    /// A flush waits until the kernel has sent everything.
-    sends: AtomicBool,
-    /// A task waits for a flush. Spares the lock on the data path.
-    awaited: AtomicBool,
-    waiting: Mutex<Vec<Waker>>,
     clock: Arc<dyn Clock>,
 }
 
@@ -83,11 +72,6 @@ impl SinkState {
             flushes: AtomicU64::new(0),
             writing: AtomicBool::new(false),
             quiet: Quiet::since(now),
-            more: AtomicUsize::new(0),
-            closing: AtomicBool::new(false),
-            sends: AtomicBool::new(false),
-            awaited: AtomicBool::new(false),
-            waiting: Mutex::new(Vec::new()),
             clock,
         }
     }
@@ -95,11 +79,7 @@ impl SinkState {
     /// Has the processor fetch what a write uses.
     pub(crate) fn prefetch(&self) {
         self.recent.prefetch();
-        black_box((
-            self.counts.bytes_written(),
-            self.counts.buffered(),
-            self.awaited.load(Ordering::Relaxed),
-        ));
+        black_box((self.counts.bytes_written(), self.counts.buffered()));
         black_box((self.tokens_due.load(Ordering::Relaxed), self.is_writing(), self.flushes()));
     }
 
@@ -180,18 +160,6 @@ impl SinkState {
         self.flushes.load(Ordering::Acquire)
     }
 
-    /// Ready when there were more than `seen` flushes.
-    pub fn poll_flushed(&self, cx: &mut Context<'_>, seen: u64) -> Poll<()> {
-        let mut waiting = self.waiting.lock();
-        if !waiting.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiting.push(cx.waker().clone());
-        }
-        drop(waiting);
-        self.awaited.store(true, Ordering::SeqCst);
-        // It may have happened before `awaited` was set.
-        if self.flushes.load(Ordering::SeqCst) > seen { Poll::Ready(()) } else { Poll::Pending }
-    }
-
     /// Whether offered bytes still wait for tokens or for the reader.
     pub fn is_writing(&self) -> bool {
         self.writing.load(Ordering::Acquire)
@@ -202,53 +170,17 @@ impl SinkState {
         self.quiet.until(now)
     }
 
-    /// Notes that a source has more bytes to give, until [`expect_no_more`](Self::expect_no_more). While one has, a
-    /// flush that would wait for the reader is ready at once: HTTP/2's framing asks no stream for its next frame
-    /// while it flushes, so the buffer could not fill, and a reader that cannot hold the pace would not be found.
-    /// [`flushes`](Self::flushes) does not count such a flush.
-    pub fn expect_more(&self) {
-        self.more.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Reverts one [`expect_more`](Self::expect_more).
-    pub fn expect_no_more(&self) {
-        self.more.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    pub(super) fn expects_more(&self) -> bool {
-        self.more.load(Ordering::Relaxed) > 0 && !self.closing.load(Ordering::Relaxed)
-    }
-
-    /// Makes every flush wait from now on.
-    pub(super) fn close(&self) {
-        self.closing.store(true, Ordering::Relaxed);
-    }
-
     pub(crate) fn note_offered(&self, now: Instant) {
         if !self.writing.swap(true, Ordering::AcqRel) {
             self.quiet.end(now);
         }
     }
 
-    /// Makes every flush from now on wait until the kernel has sent everything, since a reset discards the rest. For
-    /// a connection that is about to be aborted.
-    pub fn send_before_flushed(&self) {
-        self.sends.store(true, Ordering::Relaxed);
-    }
-
-    pub(super) fn sends_before_flushed(&self) -> bool {
-        self.sends.load(Ordering::Relaxed)
-    }
-
     pub(crate) fn flushed(&self) {
         if self.writing.swap(false, Ordering::AcqRel) {
             self.quiet.begin(self.clock.now());
         }
-        self.flushes.fetch_add(1, Ordering::SeqCst);
-        if self.awaited.load(Ordering::SeqCst) && self.awaited.swap(false, Ordering::SeqCst) {
-            let waiting = std::mem::take(&mut *self.waiting.lock());
-            waiting.into_iter().for_each(Waker::wake);
-        }
+        self.flushes.fetch_add(1, Ordering::Release);
     }
 
     pub(super) fn note_read(&self, n: usize) {

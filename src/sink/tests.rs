@@ -290,37 +290,16 @@ fn a_full_buffer_that_drains_a_byte_in_time_is_not_closed() {
 }
 
 #[test]
-fn a_flush_waits_for_the_reader_unless_more_is_to_come() {
+fn a_flush_waits_for_the_reader() {
     let mut bench = Bench::new(settings());
     bench.script(&[], Act::Refuse);
     assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
     assert!(bench.flush().is_pending());
     let state = Arc::clone(bench.sink().state());
-    state.expect_more();
-    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
     assert!(state.is_writing() && state.flushes() == 0, "it has not gone on");
-    state.expect_no_more();
-    assert!(bench.flush().is_pending());
     bench.script(&[], Act::Take(usize::MAX));
     assert_eq!(bench.flush(), Poll::Ready(Ok(())));
     assert!(!state.is_writing() && state.flushes() == 1);
-}
-
-#[test]
-fn a_flush_waits_again_when_the_last_source_has_no_more() {
-    let mut bench = Bench::new(settings());
-    bench.script(&[], Act::Refuse);
-    let state = Arc::clone(bench.sink().state());
-    state.expect_more();
-    state.expect_more();
-    assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
-    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
-    state.expect_no_more();
-    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
-    assert_eq!(bench.write(b"x"), Poll::Pending);
-    state.expect_no_more();
-    assert_eq!(bench.flush(), Poll::Pending);
-    assert_eq!(state.flushes(), 0);
 }
 
 #[test]

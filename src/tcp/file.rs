@@ -35,11 +35,11 @@ pub(super) async fn serve<W: Wire + Send + 'static>(
 ) -> Result<(), StreamError> {
     let state = Arc::clone(sink.state());
     let client = SharedConn::new(sink);
-    let _guard = ResetGuard::new(Arc::clone(&state), &client, record);
+    let _guard = ResetGuard::new(state, &client, record);
     let body =
         PacedBody::with_files(tail, chain, Arc::clone(record.clock()), FileReader::new()).with_gate(gate);
     let direction = Direction { record: Arc::clone(record), down: true };
-    let sending = SendBody::new(body, client.clone(), Some(state), direction);
+    let sending = SendBody::new(body, client.clone(), direction);
     let closed = AtomicBool::new(false);
     // Notices that a client has left, also while the file does not grow. One that closed only its sending half is
     // still sent the file.

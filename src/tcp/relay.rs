@@ -32,19 +32,17 @@ pub(super) async fn relay<W: Wire + Send + 'static>(
 ) -> Result<(), StreamError> {
     let state = Arc::clone(sink.state());
     let (client, upstream) = (SharedConn::new(sink), SharedConn::new(upstream));
-    let mut reset_guard = ResetGuard::new(Arc::clone(&state), &client, record);
+    let mut reset_guard = ResetGuard::new(state, &client, record);
     reset_guard.and(&upstream);
     let down = SendBody::new(
         PacedBody::new(ReadGenerator::new(upstream.clone()), down, Arc::clone(record.clock()))
             .with_gate(gate),
         client.clone(),
-        Some(state),
         Direction { record: Arc::clone(record), down: true },
     );
     let up = SendBody::new(
         PacedBody::new(ReadGenerator::new(client), up, Arc::clone(record.clock())).with_gate(gate_up),
         upstream,
-        None,
         Direction { record: Arc::clone(record), down: false },
     );
     let down = async {

@@ -3,7 +3,6 @@
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes};
@@ -14,18 +13,21 @@ use super::StreamError;
 use super::record::Direction;
 use crate::body::{BodyError, PacedBody, ReadFile};
 use crate::generator::Generator;
-use crate::sink::SinkState;
 
 /// Pieces after which the task yields.
 const PIECES: usize = 16;
+
+/// What a direction's bytes are written to.
+pub(super) trait Destination: AsyncWrite {
+    /// Flushes, and waits until the peer has everything if it is to be reset then, which discards what the kernel still holds.
+    fn poll_sent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
+}
 
 /// Sends a body to its end, then closes that direction. If `to` is a [`Sink`](crate::sink::Sink), it decides how long a
 /// slow reader is waited for.
 pub(super) struct SendBody<G: Generator, R: ReadFile, W> {
     body: PacedBody<G, R>,
     to: W,
-    /// The state of `to` if it is a sink.
-    sink: Option<Arc<SinkState>>,
     direction: Direction,
     /// A limit holds it.
     is_held: bool,
@@ -36,23 +38,14 @@ pub(super) struct SendBody<G: Generator, R: ReadFile, W> {
 
 enum Stage {
     Giving,
-    /// Flushes what was written before the failure.
+    /// Sends what was written before the failure.
     Failing(Option<BodyError>),
     Closing,
 }
 
-impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<G, R, W> {
-    pub(super) fn new(
-        body: PacedBody<G, R>,
-        to: W,
-        sink: Option<Arc<SinkState>>,
-        direction: Direction,
-    ) -> Self {
-        if let Some(sink) = &sink {
-            // Otherwise a reader slower than the pace would not be noticed.
-            sink.expect_more();
-        }
-        Self { body, to, sink, direction, is_held: false, piece: Bytes::new(), stage: Stage::Giving }
+impl<G: Generator + Unpin, R: ReadFile + Unpin, W: Destination + Unpin> SendBody<G, R, W> {
+    pub(super) fn new(body: PacedBody<G, R>, to: W, direction: Direction) -> Self {
+        Self { body, to, direction, is_held: false, piece: Bytes::new(), stage: Stage::Giving }
     }
 
     /// Writes the current piece and takes the next one.
@@ -67,18 +60,8 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
         self.note_held(polled.is_pending() && self.body.held().is_some_and(|held| held.by.is_limit()));
         match polled {
             Poll::Ready(Some(Ok(frame))) => self.piece = frame.into_data().unwrap_or_default(),
-            Poll::Ready(Some(Err(error))) => {
-                if let Some(sink) = &self.sink {
-                    // A reset must not discard what the kernel still holds.
-                    sink.send_before_flushed();
-                }
-                self.no_more();
-                self.stage = Stage::Failing(Some(error));
-            }
-            Poll::Ready(None) => {
-                self.no_more();
-                self.stage = Stage::Closing;
-            }
+            Poll::Ready(Some(Err(error))) => self.stage = Stage::Failing(Some(error)),
+            Poll::Ready(None) => self.stage = Stage::Closing,
             Poll::Pending => {
                 // The sink may hold bytes that can be sent meanwhile.
                 let _ = Pin::new(&mut self.to).poll_flush(cx).map_err(StreamError::Client)?;
@@ -93,15 +76,9 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> SendBody<
             self.direction.hold(is_held);
         }
     }
-
-    fn no_more(&self) {
-        if let Some(sink) = &self.sink {
-            sink.expect_no_more();
-        }
-    }
 }
 
-impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future for SendBody<G, R, W> {
+impl<G: Generator + Unpin, R: ReadFile + Unpin, W: Destination + Unpin> Future for SendBody<G, R, W> {
     type Output = Result<(), StreamError>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
@@ -110,12 +87,10 @@ impl<G: Generator + Unpin, R: ReadFile + Unpin, W: AsyncWrite + Unpin> Future fo
             match &mut this.stage {
                 Stage::Giving => ready!(this.poll_piece(cx))?,
                 Stage::Failing(error) => {
-                    let flushed = ready!(Pin::new(&mut this.to).poll_flush(cx));
-                    return Poll::Ready(Err(match (flushed, error.take()) {
+                    let sent = ready!(Pin::new(&mut this.to).poll_sent(cx));
+                    return Poll::Ready(Err(match (sent, error.take()) {
                         (Ok(()), Some(error)) => StreamError::Source(error.to_string()),
-                        (flushed, _) => {
-                            StreamError::Client(flushed.err().unwrap_or(io::ErrorKind::Other.into()))
-                        }
+                        (sent, _) => StreamError::Client(sent.err().unwrap_or(io::ErrorKind::Other.into())),
                     }));
                 }
                 Stage::Closing => return Pin::new(&mut this.to).poll_close(cx).map_err(StreamError::Client),
@@ -143,6 +118,7 @@ mod tests {
     use crate::filter::{Chain, RateFilter};
     use crate::limit::{Limit, Rate};
     use crate::tcp::Record;
+    use std::sync::Arc;
     use std::task::Waker;
 
     /// Accepts everything and records when.
@@ -180,6 +156,12 @@ mod tests {
         }
     }
 
+    impl Destination for Taker {
+        fn poll_sent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+            self.poll_flush(cx)
+        }
+    }
+
     /// What was written and when (ms), whether it was closed, how it ended, and bytes in the record.
     type Driven = (Vec<(u64, usize)>, bool, Result<(), StreamError>, u64);
 
@@ -190,7 +172,7 @@ mod tests {
         let body = PacedBody::new(source, chain, clock.clone());
         let taker = Taker { clock: Some(clock.clone()), refuses, ..Taker::default() };
         let direction = Direction { record: Arc::clone(&record), down: true };
-        let mut sending = SendBody::new(body, taker, None, direction);
+        let mut sending = SendBody::new(body, taker, direction);
         let mut cx = Context::from_waker(Waker::noop());
         let ended = loop {
             match Pin::new(&mut sending).poll(&mut cx) {

@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use futures_lite::io::{AsyncRead, AsyncWrite};
 
 use super::record::Record;
+use super::send_body::Destination;
 use crate::rt::Socket;
 use crate::sink::{Sink, SinkState, Wire};
 use crate::sync::Mutex;
@@ -45,6 +46,19 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for SharedConn<T> {
 
     fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut *self.0.lock()).poll_close(cx)
+    }
+}
+
+impl<W: Wire> Destination for SharedConn<Sink<W>> {
+    fn poll_sent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.lock().poll_sent(cx)
+    }
+}
+
+/// An upstream whose client broke off is reset at once.
+impl Destination for SharedConn<Socket> {
+    fn poll_sent(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.poll_flush(cx)
     }
 }
 

@@ -4,13 +4,12 @@ use http::header::{
     CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, TRANSFER_ENCODING, UPGRADE,
 };
 use http::{Extensions, StatusCode, Version, response};
-use hyper::ext::ReasonPhrase;
 
 use super::ProxySource;
 use super::failure::Failure;
 use super::url::UpstreamUrl;
 use super::{forwarded, hop, location};
-use crate::http1::{Malformed, content_length};
+use crate::http1::{Malformed, ReasonPhrase, content_length};
 use crate::limit::Rate;
 
 const X_ACCEL_LIMIT_RATE: HeaderName = HeaderName::from_static("x-accel-limit-rate");

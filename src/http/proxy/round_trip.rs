@@ -7,7 +7,6 @@ use std::task::{Context, Poll, ready};
 use bytes::Buf;
 use futures_lite::future;
 use http::response::Parts;
-use hyper::ext::ReasonPhrase;
 
 use super::ProxySource;
 use super::connection::Connection;
@@ -114,8 +113,7 @@ impl HeadReader<'_> {
                 Err(error) => return Poll::Ready(Err(Failure::Unanswered(error))),
             }
             while self.scan.is_due(connection.unread())
-                && let Some(Head { mut parts, reason, len }) =
-                    read_head(connection.unread(), max_response_fields)?
+                && let Some(Head { parts, len }) = read_head(connection.unread(), max_response_fields)?
             {
                 if len > max_head {
                     return Poll::Ready(Err(Failure::HeadTooLarge));
@@ -123,9 +121,6 @@ impl HeadReader<'_> {
                 connection.unread().advance(len);
                 self.scan = HeadScan::default();
                 if !is_interim(parts.status) {
-                    if let Some(reason) = reason.and_then(|reason| ReasonPhrase::try_from(reason).ok()) {
-                        parts.extensions.insert(reason);
-                    }
                     return Poll::Ready(Ok(parts));
                 }
                 if self.read - connection.unread().len() > max_head {

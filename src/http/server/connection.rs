@@ -1,6 +1,7 @@
 //! One connection: what it is, its exchanges, and what they charge.
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use http::HeaderMap;
@@ -80,6 +81,8 @@ pub(super) struct Connection {
     pub(super) unread: Unread,
     /// Over HTTP/2, how fast the kernel may send.
     pub(super) stream_paces: StreamPaces,
+    /// Over HTTP/2, responses that have more content to give.
+    pub(super) giving: AtomicUsize,
     _task: Task,
 }
 
@@ -111,6 +114,7 @@ impl Connection {
             charges: Charges::new(ends.trusted),
             unread: Unread::default(),
             stream_paces: StreamPaces::default(),
+            giving: AtomicUsize::new(0),
             _task: task,
         });
         if refused.is_none() {

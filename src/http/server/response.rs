@@ -18,32 +18,18 @@ pub(super) struct ResponseBody {
     /// `None` if the answer has none.
     content: Option<Box<AnswerContent>>,
     exchange: Exchange,
-    /// Whether the sink expects more.
-    expected: bool,
-    failure: Failure,
+    /// The content broke off.
+    is_failed: bool,
     /// If set, the kernel spreads it over its intervals.
     spread: Option<Box<Spread>>,
     /// Over HTTP/2, how long the stream waits for its client.
     watch: Option<Arc<StreamWatch>>,
 }
 
-/// How far a failure is reported. Over HTTP/1 the bytes before it go to the socket first: they would be lost with the
-/// connection.
-enum Failure {
-    None,
-    /// The error, and the sink's flushes when it came. Reported after one more.
-    Flushing(BodyError, u64),
-    Reported,
-}
-
 impl ResponseBody {
     pub(super) fn new(content: Option<Box<AnswerContent>>, mut exchange: Exchange) -> Self {
-        let expected = content.is_some();
-        exchange.account.ended = !expected;
-        if expected {
-            exchange.connection().sink.expect_more();
-        }
-        Self { content, exchange, expected, failure: Failure::None, spread: None, watch: None }
+        exchange.account.ended = content.is_none();
+        Self { content, exchange, is_failed: false, spread: None, watch: None }
     }
 
     /// Has the kernel spread it as `spread` says.
@@ -63,59 +49,26 @@ impl ResponseBody {
         self.watch = Some(watch);
     }
 
-    /// Tells the sink that this sends nothing more.
-    fn expect_no_more(&mut self) {
-        if std::mem::take(&mut self.expected) {
-            self.exchange.connection().sink.expect_no_more();
-        }
-    }
-
     fn failed(&mut self, error: &BodyError) {
         let bytes = self.exchange.transfer().bytes();
         self.exchange.connection().log_aborted(self.exchange.addr(), bytes, error);
-        self.expect_no_more();
+        self.is_failed = true;
     }
 
-    /// Waits until the bytes before the failure went to the socket, then returns the error.
-    fn poll_failure<T>(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<T, BodyError>>> {
-        if let Failure::Flushing(_, seen) = &self.failure {
-            let connection = self.exchange.connection();
-            ready!(connection.sink.poll_flushed(cx, *seen));
-            connection.sink.abort();
-        }
-        match std::mem::replace(&mut self.failure, Failure::Reported) {
-            Failure::Flushing(error, _) => Poll::Ready(Some(Err(error))),
-            Failure::None | Failure::Reported => Poll::Ready(None),
-        }
-    }
-
-    /// Over HTTP/1: returns the next piece, at least `min_file` bytes of a file that are at hand as [`Piece::File`]. An error is
-    /// returned when the bytes before it went to the socket.
+    /// Over HTTP/1: returns the next piece, at least `min_file` bytes of a file that are at hand as [`Piece::File`]. Nothing
+    /// follows an error.
     pub(super) fn poll_piece(
         &mut self,
         cx: &mut Context<'_>,
         min_file: u64,
     ) -> Poll<Option<Result<Piece, BodyError>>> {
-        if !matches!(self.failure, Failure::None) {
-            return self.poll_failure(cx);
-        }
         let Some(content) = &mut self.content else { return Poll::Ready(None) };
         let (transfer, connection) = (self.exchange.transfer(), self.exchange.connection());
         let mut piece = ready!(content.poll_piece(cx, transfer, connection, min_file));
         match &mut piece {
             Some(Ok(Piece::Trailers(fields))) => connection_fields::conform_trailers(fields),
             Some(Ok(_)) => {}
-            Some(Err(error)) => {
-                self.failed(error);
-                // The reset must not overtake bytes in the kernel.
-                let sink = &self.exchange.connection().sink;
-                sink.send_before_flushed();
-                let seen = sink.flushes();
-                if let Some(Err(error)) = piece {
-                    self.failure = Failure::Flushing(error, seen);
-                }
-                return self.poll_failure(cx);
-            }
+            Some(Err(error)) => self.failed(error),
             None => self.exchange.account.ended = true,
         }
         Poll::Ready(piece)
@@ -138,8 +91,7 @@ impl ResponseBody {
 
     /// Whether nothing follows what was returned.
     pub(super) fn is_end_stream(&self) -> bool {
-        matches!(self.failure, Failure::None)
-            && self.content.as_ref().is_none_or(|content| content.is_end_stream())
+        !self.is_failed && self.content.as_ref().is_none_or(|content| content.is_end_stream())
     }
 
     /// Whether there is no content.
@@ -184,7 +136,6 @@ impl Drop for ResponseBody {
             // A caller that was told of the end with the last bytes asks for no more.
             self.exchange.account.ended |= self.is_end_stream();
         }
-        self.expect_no_more();
         if let Some(content) = self.content.take() {
             if !self.exchange.is_multiplexed() && !self.exchange.account.is_whole() {
                 self.exchange.connection().sink.abort();

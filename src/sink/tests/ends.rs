@@ -31,17 +31,6 @@ fn a_reader_that_does_not_take_the_announced_end_is_given_up_too() {
 }
 
 #[test]
-fn an_end_while_more_is_to_come_is_a_reset() {
-    let mut bench = Bench::new(settings());
-    bench.script(&[], Act::Take(usize::MAX));
-    assert!(matches!(bench.write(&[1; 10]), Poll::Ready(Ok(10))));
-    assert_eq!(bench.flush(), Poll::Ready(Ok(())));
-    bench.sink().state().expect_more();
-    bench.sink = None;
-    assert!(bench.wire.0.borrow().reset);
-}
-
-#[test]
 fn an_end_before_all_has_gone_on_is_a_reset_and_one_after_it_is_not() {
     for (then, is_reset) in [(Act::Refuse, true), (Act::Take(usize::MAX), false)] {
         let mut bench = Bench::new(settings());

@@ -22,6 +22,7 @@ use super::connection::Connection;
 use super::driver::Serving;
 use super::respond::{self, Asking, Responding, respond};
 use super::response::ResponseBody;
+use crate::body::BodyError;
 use crate::clock::Sleep;
 use crate::http::upgrade::{Handover, Upgrade};
 use crate::http1::{
@@ -74,6 +75,11 @@ enum State {
     Sending(Box<ResponseBody>, Outgoing),
     /// The whole response is in `output`; writing it.
     Flushing,
+    /// The content broke off: sending what came before it, which the reset would discard. The exchange lasts until then.
+    Failing {
+        error: BodyError,
+        _body: Box<ResponseBody>,
+    },
     /// Discarding the rest of a request's content.
     Skipping(Skipped),
     /// Shutting down the write half.
@@ -114,6 +120,7 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 State::Answering(_) => self.poll_answering(cx),
                 State::Sending(..) => self.poll_sending(cx),
                 State::Flushing => self.poll_flushing(cx),
+                State::Failing { .. } => self.poll_failing(cx),
                 State::Skipping(_) => self.poll_skipping(cx),
                 State::Closing => self.poll_closing(cx),
                 State::Lingering(..) => self.poll_lingering(cx),

@@ -8,16 +8,15 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_lite::io::AsyncWrite;
 use http::{HeaderMap, Response, StatusCode};
-use hyper::ext::ReasonPhrase;
 
 use super::ending::MAX_DISCARDED;
 use super::{Http1, State};
-use crate::body::Piece;
+use crate::body::{BodyError, Piece};
 use crate::brigade::MAX_PIECE;
 use crate::http::server::Stage;
 use crate::http::server::date::with_date;
 use crate::http::server::response::ResponseBody;
-use crate::http1::{Outgoing, write_answer};
+use crate::http1::{Outgoing, ReasonPhrase, write_answer};
 use crate::sink::{Sink, Wire};
 
 /// Typical bytes of a field in a head.
@@ -39,6 +38,8 @@ enum Gathered {
     Refused,
     /// The content has ended.
     Whole,
+    /// It broke off.
+    Failed(BodyError),
 }
 
 impl<W: Wire + Send + 'static> Http1<W> {
@@ -83,12 +84,20 @@ impl<W: Wire + Send + 'static> Http1<W> {
     /// One step, as in `poll_answering`.
     pub(super) fn poll_sending(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.prefetch();
-        let gathered = self.gather(cx)?;
-        if let Gathered::Whole = gathered {
-            // Drops the body: its figures are reported when these bytes are flushed.
-            self.state = State::Flushing;
-            return Poll::Ready(Ok(()));
-        }
+        let gathered = match self.gather(cx)? {
+            Gathered::Whole => {
+                // Drops the body: its figures are reported when these bytes are flushed.
+                self.state = State::Flushing;
+                return Poll::Ready(Ok(()));
+            }
+            Gathered::Failed(error) => {
+                if let State::Sending(_body, _) = std::mem::replace(&mut self.state, State::Done) {
+                    self.state = State::Failing { error, _body };
+                }
+                return Poll::Ready(Ok(()));
+            }
+            gathered => gathered,
+        };
         if let Some(sink) = &mut self.sink
             && !matches!(gathered, Gathered::Refused)
             && self.output.poll_write(cx, sink)?.is_ready()
@@ -126,7 +135,8 @@ impl<W: Wire + Send + 'static> Http1<W> {
                 if sends_files && (!is_behind || self.output.is_refused()) { MIN_FILE } else { u64::MAX };
             let piece = match body.poll_piece(cx, min_file) {
                 Poll::Pending => return Ok(Gathered::Waiting),
-                Poll::Ready(piece) => piece.transpose().map_err(io::Error::other)?,
+                Poll::Ready(Some(Err(error))) => return Ok(Gathered::Failed(error)),
+                Poll::Ready(piece) => piece.and_then(Result::ok),
             };
             let (mut is_last, mut trailers) = (false, None);
             match piece {
@@ -204,12 +214,37 @@ impl<W: Wire + Send + 'static> Http1<W> {
         self.finish_response();
         Poll::Ready(Ok(()))
     }
+
+    /// Sends what came before a failure, then fails: the connection is reset.
+    pub(super) fn poll_failing(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(sink) = &mut self.sink else { return Poll::Ready(Ok(())) };
+        let mut sent = self.output.poll_write(cx, sink)?;
+        if sent.is_ready() {
+            sent = transposed(sink.poll_sent(cx))?;
+        }
+        if sent.is_pending() {
+            if self.poll_upload(cx, false)? {
+                return Poll::Ready(Ok(()));
+            }
+            self.check_client(cx)?;
+            return Poll::Pending;
+        }
+        self.connection.sink.abort();
+        match std::mem::replace(&mut self.state, State::Done) {
+            State::Failing { error, .. } => Poll::Ready(Err(io::Error::other(error))),
+            _ => Poll::Ready(Ok(())),
+        }
+    }
 }
 
 /// Flushes the sink.
 pub(super) fn poll_flush<W: Wire>(cx: &mut Context<'_>, sink: &mut Sink<W>) -> io::Result<Poll<()>> {
-    match Pin::new(sink).poll_flush(cx) {
+    transposed(Pin::new(sink).poll_flush(cx))
+}
+
+fn transposed(polled: Poll<io::Result<()>>) -> io::Result<Poll<()>> {
+    match polled {
         Poll::Pending => Ok(Poll::Pending),
-        Poll::Ready(flushed) => flushed.map(Poll::Ready),
+        Poll::Ready(done) => done.map(Poll::Ready),
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use futures_lite::io as futures;
@@ -22,6 +23,10 @@ pub(super) struct Io<W: Wire> {
 impl<W: Wire> Io<W> {
     pub(super) fn new(sink: Sink<W>, connection: Arc<Connection>) -> Self {
         Self { sink, connection }
+    }
+
+    fn is_giving(&self) -> bool {
+        self.connection.giving.load(Ordering::Relaxed) > 0
     }
 
     /// The sink, whose kernel keeps the pace of the streams.
@@ -62,11 +67,41 @@ impl<W: Wire> AsyncWrite for Io<W> {
         true
     }
 
+    /// Does not wait for the client while a response has more to give: the framing asks no stream for its next frame while
+    /// it flushes, so that the sink's buffer could not fill, and a client that cannot hold the pace would not be found.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        futures::AsyncWrite::poll_flush(Pin::new(&mut self.sink), cx)
+        match futures::AsyncWrite::poll_flush(Pin::new(&mut self.sink), cx) {
+            Poll::Pending if self.is_giving() => Poll::Ready(Ok(())),
+            flushed => flushed,
+        }
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         futures::AsyncWrite::poll_close(Pin::new(&mut self.sink), cx)
+    }
+}
+
+impl<W: Wire> Drop for Io<W> {
+    fn drop(&mut self) {
+        // Content is still to come: the end must not look clean.
+        if self.is_giving() {
+            self.sink.state().abort();
+        }
+    }
+}
+
+/// A response that has more content to give.
+pub(super) struct Giving(Arc<Connection>);
+
+impl Giving {
+    pub(super) fn new(connection: &Arc<Connection>) -> Self {
+        connection.giving.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(connection))
+    }
+}
+
+impl Drop for Giving {
+    fn drop(&mut self) {
+        self.0.giving.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use http_body::Frame;
 
 use super::held::{CROWDED_CHUNK, Piece, StreamCharge, StreamHeld};
+use super::io::Giving;
 use super::patience::Patience;
 use crate::http::server::connection::Connection;
 use crate::http::server::response::ResponseBody;
@@ -54,8 +55,8 @@ pub(super) struct Sending {
     room: usize,
     /// Some content was handed to the framing. Before that a stream without window does not touch its source.
     has_begun: bool,
-    /// The content broke off.
-    is_failed: bool,
+    /// `None` once the content broke off.
+    giving: Option<Giving>,
 }
 
 impl Sending {
@@ -78,14 +79,14 @@ impl Sending {
             charge: None,
             room: 0,
             has_begun: false,
-            is_failed: false,
+            giving: Some(Giving::new(connection)),
         }
     }
 
     /// Goes on until something is waited for. `Pending` has this task woken by a reset too.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let step = if self.is_failed {
+            let step = if self.giving.is_none() {
                 self.poll_failing(cx)
             } else if self.chunk.is_empty() {
                 self.poll_chunk(cx)
@@ -139,7 +140,7 @@ impl Sending {
             Some(Ok(Err(frame))) => frame.into_trailers().ok().map(|fields| self.send_trailers(fields)),
             Some(Err(_)) => {
                 // Behind all that the framing has of this stream: when it is gone, so is the rest.
-                self.is_failed = true;
+                self.giving = None;
                 self.send(Piece::new(Bytes::new(), Some(self.held.charge(1))), false)
             }
             None => self.send(Piece::end(), true),
