@@ -19,6 +19,7 @@ pub const CORE: &[(&str, &[&[&str]])] = &[
             &["filter"],
             &["generator"],
             &["limit", "INTERVAL"],
+            &["limit", "LimitWatch"],
         ],
     ),
 ];

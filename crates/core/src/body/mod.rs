@@ -29,7 +29,7 @@ pub use read_file::{NoFiles, ReadFile};
 pub use waits::Waits;
 
 use turn::{MAX_CODED, Turn};
-use waits::{Wait, Waiting};
+use waits::{Wait, Waiting, Watch};
 
 /// A rest of at most this many bytes is copied before a sleep, to release the buffer that it was cut from.
 const MAX_COPIED: usize = 256;
@@ -100,6 +100,7 @@ pub struct PacedBody<G, R = NoFiles> {
     /// Pending only to let other tasks run.
     yielded: bool,
     waits: Waiting,
+    watch: Watch,
 }
 
 impl<G: Generator> PacedBody<G> {
@@ -132,6 +133,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
             reading: None,
             ended: false,
             waits: Waiting::default(),
+            watch: Watch::default(),
         }
     }
 
@@ -230,7 +232,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
         began: Instant,
         min_file: u64,
     ) -> Poll<Option<Result<Piece, BodyError>>> {
-        let mut read = Some(began);
+        let (mut read, mut is_watched) = (Some(began), false);
         loop {
             if let Some(piece) = ready!(self.poll_output(cx, min_file)) {
                 return Poll::Ready(Some(piece));
@@ -271,6 +273,13 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                     // read, time has earned those too.
                     read = Some(now);
                 }
+                Ok(Step::Sleep(_))
+                    if !std::mem::replace(&mut is_watched, true)
+                        && self.watch.renew(&self.chain, cx.waker(), now) =>
+                {
+                    // The limit may have changed before it was watched: once more, at the same instant.
+                    read = Some(now);
+                }
                 Ok(Step::Sleep(due)) => {
                     if self.max_frame == 1 {
                         // When the first byte leaves depends on whether the end is in sight.
@@ -287,7 +296,7 @@ impl<G: Generator, R: ReadFile> PacedBody<G, R> {
                     }
                     self.lateness.expect(due);
                     self.due = due;
-                    // A live limit may change.
+                    // Not every filter has its limit watched.
                     self.sleep.reset(due.min(now + self.chain.max_sleep()));
                     ready!(Pin::new(&mut self.sleep).poll(cx));
                 }

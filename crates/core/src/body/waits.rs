@@ -1,9 +1,12 @@
 //! What a body waits for, and for how long.
 
+use std::task::Waker;
 use std::time::Duration;
 
 use crate::budget::{Held, HeldBy};
 use crate::clock::Instant;
+use crate::filter::Chain;
+use crate::limit::LimitWatch;
 
 /// How long a body has kept its reader waiting, by cause. A wait that lasts is not included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,5 +57,32 @@ impl Waiting {
     /// Starts a wait at `now`.
     pub(super) fn begin(&mut self, wait: Wait, now: Instant) {
         self.now = Some((wait, now));
+    }
+}
+
+/// Has the task of a sleeping body woken when the limit that it sleeps under changes.
+#[derive(Default)]
+pub(super) struct Watch {
+    set: Option<LimitWatch>,
+    since: Instant,
+}
+
+impl Watch {
+    /// Sets the watch for `task`, if it is not set. True if that is new: the limit may have changed before.
+    ///
+    /// After a change it is set again an interval after the last time. A limit that changes all the time does not keep thousands
+    /// of streams awake: each has one step more in an interval, and sees the last change within one, as it looks that often.
+    pub(super) fn renew(&mut self, chain: &Chain, task: &Waker, now: Instant) -> bool {
+        let Some(limit) = chain.sleeping_limit() else { return false };
+        if let Some(set) = &self.set
+            && (set.is_set_for(limit, task)
+                || set.was_set_for(limit, task) && now < self.since + chain.max_sleep())
+        {
+            return false;
+        }
+        // The old one first: its place is taken again.
+        self.set = None;
+        *self = Self { set: Some(limit.watch(task)), since: now };
+        true
     }
 }

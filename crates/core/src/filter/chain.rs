@@ -11,7 +11,7 @@ use super::contract::Contract;
 use super::{Filter, FilterError, Verdict};
 use crate::brigade::{Brigade, Bucket, FileSlice, MAX_PIECE, SourceError};
 use crate::clock::Instant;
-use crate::limit::INTERVAL;
+use crate::limit::{INTERVAL, Limit};
 
 /// The least that is gathered: smaller reads would cost more than they save.
 const MIN_GATHERED: u64 = 512;
@@ -155,6 +155,12 @@ impl Chain {
     pub fn max_sleep(&self) -> Duration {
         let asleep = self.links.iter().filter(|link| matches!(link.state, State::Asleep(_)));
         asleep.map(|link| link.filter.max_sleep()).min().unwrap_or(INTERVAL)
+    }
+
+    /// Returns the limit of the first filter that sleeps and has one, for a driver to [watch](Limit::watch) while it sleeps.
+    pub fn sleeping_limit(&self) -> Option<&Limit> {
+        let mut asleep = self.links.iter().filter(|link| matches!(link.state, State::Asleep(_)));
+        asleep.find_map(|link| link.filter.limit())
     }
 
     /// Returns whether the end of the stream or an error mark was put out.

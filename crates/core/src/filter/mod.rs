@@ -19,7 +19,7 @@ use std::time::Duration;
 
 use crate::brigade::{Brigade, MAX_PIECE};
 use crate::clock::Instant;
-use crate::limit::INTERVAL;
+use crate::limit::{INTERVAL, Limit};
 
 pub use chain::{Chain, Step};
 pub use count::{Count, CountFactory, Counts};
@@ -102,6 +102,12 @@ pub trait Filter: Send {
     /// may have changed. Default 200 ms.
     fn max_sleep(&self) -> Duration {
         INTERVAL
+    }
+
+    /// Returns the limit that decides how long the filter sleeps, for a driver to step again as soon as it changes. By default
+    /// none.
+    fn limit(&self) -> Option<&Limit> {
+        None
     }
 
     /// Returns the memory of the filter's state in bytes, such as a coder's windows, without what waits before and behind it.

@@ -336,6 +336,10 @@ impl Filter for RateFilter {
     fn max_sleep(&self) -> Duration {
         self.interval.duration()
     }
+
+    fn limit(&self) -> Option<&Limit> {
+        Some(&self.limit)
+    }
 }
 
 impl Drop for RateFilter {

@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
+use super::watch::Watching;
 use super::{Budget, Part, Rate, Rates};
 use crate::sync::Mutex;
 
@@ -12,7 +13,8 @@ use crate::sync::Mutex;
 /// Other [rates](Rates) may hold for the first bytes of each stream.
 ///
 /// Streams read it at each step, and drivers step at least once per [interval](super::Interval) of the stream: so a change
-/// reaches every live stream within one interval, also one that sleeps for long under the old rate.
+/// reaches every live stream within one interval, also one that sleeps for long under the old rate. A driver that
+/// [watches](Self::watch) it is woken at once.
 ///
 /// ```
 /// use sluicegate_core::limit::{Limit, Rate};
@@ -23,19 +25,22 @@ use crate::sync::Mutex;
 /// assert_eq!(limit.rate(), None, "unlimited");
 /// ```
 #[derive(Clone)]
-pub struct Limit(Arc<Setting>);
+pub struct Limit(pub(super) Arc<Setting>);
 
-struct Setting {
+pub(super) struct Setting {
     /// Bytes per second; 0 is unlimited. The last of several rates.
     rate: AtomicU64,
     /// Bytes.
     burst: AtomicU64,
     /// [`Flags`]. Changed while `first` is locked.
     flags: AtomicU32,
+    /// How often what a sleeping stream depends on was changed. Counted while `watching` is locked.
+    changes: AtomicU32,
     /// The rates before the last. Locked only where `flags` says that there are some.
     first: Mutex<First>,
     /// Bytes that would have been delayed.
     over: AtomicU64,
+    pub(super) watching: Watching,
 }
 
 #[derive(Default)]
@@ -78,9 +83,30 @@ impl Limit {
             rate: AtomicU64::new(encode(rate.into())),
             burst: AtomicU64::new(0),
             flags: AtomicU32::new(0),
+            changes: AtomicU32::new(0),
             first: Mutex::default(),
             over: AtomicU64::new(0),
+            watching: Watching::default(),
         }))
+    }
+
+    /// Wakes the tasks that watch if `change` changes a rate, or whether the limit only reports.
+    fn change(&self, change: impl FnOnce()) {
+        let state = || (self.0.rate.load(Ordering::Relaxed), self.flags());
+        self.0.watching.change(|| {
+            let before = state();
+            change();
+            let is_change = state() != before;
+            if is_change {
+                self.0.changes.fetch_add(1, Ordering::Relaxed);
+            }
+            is_change
+        });
+    }
+
+    /// Returns how often it was changed so that sleeping streams were woken.
+    pub(super) fn changes(&self) -> u32 {
+        self.0.changes.load(Ordering::Relaxed)
     }
 
     /// Sets the burst: bytes that may pass ahead of the pace at the start of a response.
@@ -97,10 +123,14 @@ impl Limit {
 
     /// Sets the rate of all streams under this limit, for the whole of each.
     pub fn set_rate(&self, rate: Option<Rate>) {
+        self.change(|| self.store_rate(rate));
+    }
+
+    fn store_rate(&self, rate: Option<Rate>) {
         if self.flags().version() == 0 {
             self.0.rate.store(encode(rate), Ordering::Relaxed);
         } else {
-            self.set_rates(rate.into());
+            self.store_rates(rate.into());
         }
     }
 
@@ -112,6 +142,10 @@ impl Limit {
 
     /// Sets the rates of all streams under this limit. Those under way go on with what holds for the bytes they have sent.
     pub fn set_rates(&self, rates: Rates) {
+        self.change(|| self.store_rates(rates));
+    }
+
+    fn store_rates(&self, rates: Rates) {
         let (new, last) = rates.into_parts();
         let mut first = self.0.first.lock();
         self.0.rate.store(encode(last), Ordering::Relaxed);
@@ -162,6 +196,10 @@ impl Limit {
 
     /// Sets whether the limit only counts what it would delay.
     pub fn set_report_only(&self, report_only: bool) {
+        self.change(|| self.store_report_only(report_only));
+    }
+
+    fn store_report_only(&self, report_only: bool) {
         let _changing = self.0.first.lock();
         let flags = Flags(report_only.into()).with_version(self.flags().version());
         self.0.flags.store(flags.0, Ordering::Relaxed);
@@ -189,16 +227,22 @@ impl Limit {
 
     /// Sets rates, burst and whether it only reports to those of `other`.
     pub fn set_like(&self, other: &Self) {
-        self.set_rates(other.rates());
+        // Read before: `other` may be this limit.
+        let (rates, report_only) = (other.rates(), other.is_report_only());
         self.set_burst(other.burst());
-        self.set_report_only(other.is_report_only());
+        self.change(|| {
+            self.store_rates(rates);
+            self.store_report_only(report_only);
+        });
     }
 
     /// Sets rate, burst and whether it only reports; the weight is ignored. The rate holds for the whole of each stream.
     pub fn set(&self, budget: Budget) {
-        self.set_rate(budget.rate);
         self.set_burst(budget.burst);
-        self.set_report_only(budget.report_only);
+        self.change(|| {
+            self.store_rate(budget.rate);
+            self.store_report_only(budget.report_only);
+        });
     }
 }
 

@@ -15,6 +15,7 @@ mod rates;
 mod token_bucket;
 mod tree;
 mod units;
+mod watch;
 
 pub use allowance::Allowance;
 pub use buffers::Buffers;
@@ -30,3 +31,4 @@ pub use rates::{Rates, RatesError};
 pub use token_bucket::TokenBucket;
 pub use tree::{Budget, MIN_QUANTUM, NodeId, Passed, Tree, Weight};
 pub use units::{Burst, RateOrOff, Size};
+pub use watch::LimitWatch;
