@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use headers::{ContentLength, HeaderMapExt};
-use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, VARY};
+use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, VARY};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use prometheus_client::collector::Collector;
@@ -93,11 +93,17 @@ impl Pages {
         };
         // Answers change from moment to moment and depend on the token.
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if self.server.is_draining() {
+            // Whoever keeps the connection comes to the process that listens next.
+            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+        }
         if head.method == Method::HEAD { answer::without_content(response) } else { response }
     }
 
     fn ready(&self) -> Response<Content> {
-        let draining = self.server.is_draining().then(|| "draining: no new connections are taken".to_owned());
+        // Behind an address that was handed over another process takes them.
+        let draining = (self.server.is_draining() && !self.server.is_handed_over())
+            .then(|| "draining: no new connections are taken".to_owned());
         let shedding = (self.server.is_shedding())
             .then(|| "shedding: all the bytes that may be held for clients are held".to_owned());
         let failed = self.checks.iter().filter_map(|check| check().err());

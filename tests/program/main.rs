@@ -1,9 +1,11 @@
 //! The program as a user runs it: what it says when it starts, how it serves, how it ends.
 
+mod access_fields;
 mod access_log;
 mod backends;
 mod cli;
 mod cli_admin;
+mod client_certificates;
 mod config;
 mod custom;
 mod deployed;

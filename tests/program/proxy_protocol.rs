@@ -1,9 +1,10 @@
 //! The PROXY protocol as it is configured: what is refused, what `check` shows, and what the log says.
 
 use std::io::{Read, Write};
+use std::net::{Shutdown, SocketAddr};
 
 use testkit::folder::folder;
-use testkit::program::{Program, command, text};
+use testkit::program::{Program, command, log_until, text};
 use testkit::records::records;
 use testkit::served::{connect, connect_from};
 use testkit::wire;
@@ -111,4 +112,62 @@ fn the_log_has_announced_clients_and_those_refused_within_a_bound() {
         ),
     ]);
     refused[1].assert_says(&[("reason", "untrusted"), ("error", "the peer is not one of trusted_proxies")]);
+}
+
+/// The bytes of `text` in hexadecimal.
+fn bytes(text: &str) -> Vec<u8> {
+    let digits: Vec<char> = text.chars().filter(|c| *c != ' ').collect();
+    let byte = |pair: &[char]| u8::from_str_radix(&pair.iter().collect::<String>(), 16).unwrap();
+    digits.chunks(2).map(byte).collect()
+}
+
+#[test]
+fn a_header_that_breaks_off_is_logged_with_its_peer_and_its_listener_and_delays_nobody() {
+    let site = folder(&[("f", b"x")]);
+    let file = site.path().join("all.toml");
+    let keys = "listen = [{ address = '127.0.0.1:0', proxy_protocol = true }, { address = '127.0.0.1:0', proxy_protocol = true }]\n\
+                trusted_proxies = '127.0.0.1'\n[[route]]\npath = '/'\nfiles = '.'\n\
+                [[tcp]]\nlisten = '127.0.0.1:0'\nproxy_protocol = true\nfile = 'f'\n";
+    std::fs::write(&file, keys).unwrap();
+    let mut program = Program::start_where_told(command(&["run", text(&file)]));
+    let listening = |line: &String| {
+        let (_, addr) = line.strip_prefix("listening on ")?.split_once(':')?;
+        addr.trim_start_matches("//").split([' ', ',']).next()?.parse().ok()
+    };
+    let listeners: Vec<SocketAddr> = program.started.iter().filter_map(listening).collect();
+    assert_eq!(listeners.len(), 3, "{:?}", program.started);
+    // TCP over IPv4, 192.0.2.1:5 to 192.0.2.9:443.
+    let v2 = bytes("0d0a0d0a 000d0a51 5549540a 21 11 000c c0000201 c0000209 0005 01bb");
+    let v1 = b"PROXY TCP4 192.0.2.1 192.0.2.9 5 443\r\n";
+    let whole = |addr, header: &[u8]| {
+        let mut stream = connect(addr);
+        stream.write_all(&[header, b"GET /f HTTP/1.1\r\nHost: t\r\n\r\n"].concat()).unwrap();
+        wire::answer(&mut stream).body
+    };
+    let cuts = [&v2[..1], &v2[..12], &v2[..16], &v2[..v2.len() - 1], &v1[..5], &v1[..v1.len() - 1]];
+    for (addr, cut) in listeners.iter().cycle().zip(cuts.repeat(2)) {
+        let mut stream = connect(*addr);
+        let peer = stream.local_addr().unwrap();
+        stream.write_all(cut).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+        let log = log_until(&mut program, "no valid PROXY header");
+        records(&log, "connection closed: no valid PROXY header")[0].assert_says(&[
+            ("level", "warn"),
+            ("reason", "truncated"),
+            ("peer", &peer.to_string()),
+            ("listener", &addr.to_string()),
+            ("error", "the peer closed the connection within the header"),
+        ]);
+        assert_eq!((whole(listeners[0], &v2), whole(listeners[1], v1)), (b"x".to_vec(), b"x".to_vec()));
+    }
+    // Twelve of twenty in ten seconds have been logged.
+    for _ in 0..30 {
+        let mut stream = connect(listeners[0]);
+        stream.write_all(&v2[..20]).unwrap();
+        stream.shutdown(Shutdown::Write).unwrap();
+        assert_eq!(stream.read(&mut [0]).unwrap_or(0), 0);
+    }
+    let log = program.end();
+    assert_eq!(records(&log, "connection closed: no valid PROXY header").len(), 8, "{log}");
 }

@@ -1,7 +1,9 @@
 //! SIGUSR2: a new program takes over the listeners, and the old one drains.
 
 mod clients;
+mod kinds;
 mod outcomes;
+mod transfers;
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

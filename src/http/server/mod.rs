@@ -307,6 +307,11 @@ impl Handle {
         self.0.stages.has_reached(Stage::Draining)
     }
 
+    /// Whether another process listens in its place, by [`hand_over`](Self::hand_over).
+    pub fn is_handed_over(&self) -> bool {
+        self.0.has_successor()
+    }
+
     /// Waits until the server drains or stops.
     pub fn draining(&self) -> impl Future<Output = ()> + '_ {
         self.0.reached(Stage::Draining)
@@ -374,11 +379,6 @@ impl Shared {
             idle: IdleConnections::default(),
             extensions: RwLock::default(),
         }
-    }
-
-    /// Whether another process listens in the place of this one.
-    fn has_successor(&self) -> bool {
-        self.has_successor.load(Ordering::SeqCst)
     }
 
     fn has_reached(&self, stage: Stage) -> bool {

@@ -4,16 +4,17 @@ use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures_lite::FutureExt;
 
-use super::Stage;
 use super::connection::Connection;
 use super::driver::drive;
 use super::h1::Http1;
 use super::h2::Http2;
 use super::report::Protocol;
+use super::{Shared, Stage};
 use crate::clock::Sleep;
 use crate::sink::{Sink, Wire};
 
@@ -24,6 +25,13 @@ const HTTP2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// server drains. The kernel accepts connections before we do, and with TLS 1.2 the request is sent only when our end of
 /// the handshake is there, a round trip later.
 const FIRST_REQUEST: Duration = Duration::from_secs(2);
+
+impl Shared {
+    /// Whether another process listens in the place of this one.
+    pub(super) fn has_successor(&self) -> bool {
+        self.has_successor.load(Ordering::SeqCst)
+    }
+}
 
 /// Serves a connection until it ends, is silent for too long, or the server stops.
 ///

@@ -3,6 +3,7 @@
 //! Everything fails where a process has gone.
 
 use std::fs;
+use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
 use super::Outcome;
@@ -127,4 +128,25 @@ pub fn receive_queues(port: u16) -> Outcome<Vec<u64>> {
         ours.then(|| fields.next()?.split_once(':')).flatten()
     });
     Ok(queues.map(|(_, queue)| u64::from_str_radix(queue, 16)).collect::<Result<_, _>>()?)
+}
+
+/// Whether the process has the accepted end of the connection from `client` to `server`, on 127.0.0.1.
+///
+/// # Errors
+/// There is no such process, or nobody has accepted the connection.
+pub fn accepted(pid: u32, client: SocketAddr, server: SocketAddr) -> Outcome<bool> {
+    let [local, remote] = [server, client].map(|addr| format!("0100007F:{:04X}", addr.port()));
+    let table = fs::read_to_string("/proc/net/tcp")?;
+    let inode = table.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace().skip(1);
+        let ours = fields.next()? == local && fields.next()? == remote;
+        // Behind the state, queues, timers, retransmissions, user and timeouts.
+        ours.then(|| fields.nth(6)).flatten()
+    });
+    let socket = format!("socket:[{}]", inode.filter(|inode| *inode != "0").ok_or("nobody has accepted it")?);
+    let open = fs::read_dir(format!("/proc/{pid}/fd"))?;
+    // A descriptor may be closed meanwhile.
+    Ok(open
+        .filter_map(|entry| fs::read_link(entry.ok()?.path()).ok())
+        .any(|link| link.as_os_str() == &*socket))
 }
