@@ -26,6 +26,11 @@ impl Nginx {
 
     /// The same whose socket is listened on with options.
     pub fn start_with(listen: &str, server: &str) -> Self {
+        Self::start_http(|addr, _| format!("server {{ listen {addr} {listen}; {server} }}"))
+    }
+
+    /// The same of all that is in the block `http`, for the address that it listens on and a folder for its files.
+    pub fn start_http(http: impl Fn(SocketAddr, &Path) -> String) -> Self {
         let state = tempfile::tempdir().unwrap();
         let pid = state.path().join("nginx.pid");
         loop {
@@ -33,7 +38,7 @@ impl Nginx {
             // nginx does, nginx ends, and the next one is tried.
             let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
             let config = state.path().join("nginx.conf");
-            fs::write(&config, configuration(state.path(), &format!("{free} {listen}"), server)).unwrap();
+            fs::write(&config, configuration(state.path(), &http(free, state.path()))).unwrap();
             let mut command = Command::new(program("nginx"));
             command.arg("-p").arg(state.path()).arg("-c").arg(config).args(["-e", "stderr"]);
             let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
@@ -67,7 +72,7 @@ impl Nginx {
 }
 
 /// One process, in the foreground, as whoever runs the tests, with all it writes in its folder.
-fn configuration(state: &Path, listen: &str, server: &str) -> String {
+fn configuration(state: &Path, http: &str) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
     let state = state.display();
     format!(
@@ -79,7 +84,7 @@ http {{
     types {{ text/html html; text/css css; text/plain txt log; image/png png; }}
     client_body_temp_path {state}/body; proxy_temp_path {state}/proxy; fastcgi_temp_path {state}/fastcgi;
     uwsgi_temp_path {state}/uwsgi; scgi_temp_path {state}/scgi;
-    server {{ listen {listen}; {server} }}
+    {http}
 }}
 "
     )

@@ -1,12 +1,12 @@
 //! The PROXY protocol as HAProxy and nginx speak it, in both directions, by the lines of docs/proxy-protocol.md.
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::SocketAddr;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use testkit::certificates::Certificates;
-use testkit::wait::soon;
 
+use crate::haproxy::{blocks, haproxy, listening};
 use crate::nginx::Nginx;
 use crate::program::{Running, make_file, program, succeeded};
 use crate::sluicegate::Sluicegate;
@@ -15,36 +15,7 @@ const PAGE: &str = include_str!("../../docs/proxy-protocol.md");
 
 /// The first block of the page in this language.
 fn block(language: &str) -> &'static str {
-    let (_, rest) = PAGE.split_once(&format!("```{language}\n")).unwrap();
-    rest.split("```").next().unwrap()
-}
-
-/// A program that listens on a free port, which `configuration` is told; tried again if another program took it.
-fn listening(start: impl Fn(SocketAddr) -> Command) -> (SocketAddr, Running) {
-    loop {
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap();
-        let mut command = start(free);
-        let mut process = Running(command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap());
-        let listens = soon("it to listen", || {
-            let ended = process.0.try_wait().unwrap().is_some();
-            (TcpStream::connect(free).is_ok() || ended).then_some(!ended)
-        });
-        if listens {
-            return (free, process);
-        }
-        assert!(TcpListener::bind(free).is_err(), "{command:?} refuses its configuration: see above");
-    }
-}
-
-fn haproxy(folder: &Path, configuration: impl Fn(SocketAddr) -> String) -> (SocketAddr, Running) {
-    let file = folder.join("haproxy.cfg");
-    listening(|addr| {
-        let timeouts = "timeout connect 10s\n timeout client 60s\n timeout server 60s\n";
-        std::fs::write(&file, format!("defaults\n {timeouts}\n{}", configuration(addr))).unwrap();
-        let mut command = Command::new(program("haproxy"));
-        command.arg("-db").arg("-f").arg(&file);
-        command
-    })
+    blocks(PAGE, "Behind HAProxy and nginx", language)[0]
 }
 
 fn nginx_stream(folder: &Path, stream: impl Fn(SocketAddr) -> String) -> (SocketAddr, Running) {

@@ -103,6 +103,11 @@ impl Sluicegate {
         self.said.lock().unwrap().lines().filter(|line| line.contains(words)).count()
     }
 
+    /// The number that the system has for its process.
+    pub fn id(&self) -> u32 {
+        self.process.0.id()
+    }
+
     /// The descriptors that its process has open.
     pub fn descriptors(&self) -> usize {
         descriptors(&self.process)

@@ -22,6 +22,7 @@ mod proxy_protocol;
 mod reloads;
 mod restarts;
 mod shut_windows;
+mod smooth;
 mod spans;
 mod stalled;
 mod starts;

@@ -5,6 +5,7 @@ mod certificates;
 mod client_keys;
 mod ends;
 mod handshakes;
+mod relayed;
 
 use std::net::SocketAddr;
 

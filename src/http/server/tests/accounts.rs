@@ -1,9 +1,15 @@
 //! What is said of a response afterwards: how it ended, how long it took, and what held it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use http::Request;
+
 use super::pipe::{Client, End, Road};
-use super::{GET, Page, World, content};
+use super::{From, GET, Page, World, content};
+use crate::clock::{Clock, ManualClock, Sleep};
+use crate::http::body::RequestBody;
+use crate::http::route::{Answer, Handler, Route};
 use crate::http::server::Settings;
 use crate::limit::Rate;
 use crate::sink::SinkSettings;
@@ -126,4 +132,39 @@ fn of_two_requests_sent_together_each_has_its_line() {
     let outcomes: Vec<String> =
         recorder::taken().iter().map(|line| line.field("outcome").to_owned()).collect();
     assert_eq!(outcomes, ["complete", "complete"]);
+}
+
+/// Answers with a page after 700 ms.
+struct Late(Arc<ManualClock>, Page);
+
+impl Handler for Late {
+    fn respond<'a>(&'a self, request: Request<RequestBody>, client: &'a From) -> Answer<'a> {
+        Box::pin(async move {
+            let clock = Arc::clone(&self.0) as Arc<dyn Clock>;
+            Sleep::lasting(clock, Duration::from_millis(700)).await;
+            self.1.respond(request, client).await
+        })
+    }
+}
+
+#[test]
+fn the_time_to_the_first_byte_is_the_sources_and_not_the_paces() {
+    let mut world = World::new(logged(), 0, 0);
+    let page = || Page { status: 200, bytes: content(38_400), sized: true };
+    let late = Late(Arc::clone(&world.clock), page());
+    let route = |path, rate| Route::handler(path, page()).rate(Rate::or_unlimited(rate));
+    let routes = vec![
+        route("/", PACE),
+        Route::handler("/late", late).rate(Rate::or_unlimited(PACE)),
+        route("/free", 0),
+    ];
+    world.handle.replace(logged(), routes, Default::default(), None);
+    let client = world.connect(Road::WIDE);
+    for (target, first, lasts) in [("/late", 700, 1_100), ("/page", 0, 400), ("/free", 0, 0)] {
+        client.send(format!("GET {target} HTTP/1.1\r\nHost: t\r\n\r\n").as_bytes());
+        world.pass(Duration::from_secs(2));
+        let line = the_line();
+        let times = ["first_byte_ms", "duration_ms"].map(|name| line.number(name));
+        assert_eq!((times, line.number("bytes")), ([first, lasts], 38_400), "{target}");
+    }
 }
